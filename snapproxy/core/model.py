@@ -1,0 +1,232 @@
+"""The nouns every room shares. Frozen values only; what is decided with them stands in the modules beside this one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum
+from typing import Protocol
+
+#: Seconds since 1970-01-01T00:00:00Z. Every time inside snapproxy is one of these.
+Instant = int
+
+LIVE = "live"
+"""The snapshot id of the archive as it is now."""
+
+STRONG = ("sha512", "sha256")
+"""Digests that let another source stand in for the promised one, strongest first. md5 and sha1 detect damage, no more."""
+
+
+class Match(Enum):
+    """How a *when* may be satisfied."""
+
+    HELD = "held"
+    """What the archive held at that instant: the newest snapshot at or before it, provided the instant is settled."""
+    EXACT = "exact"
+    """Only by a snapshot that bears this very instant."""
+    NEAREST = "nearest"
+    """By the newest settled snapshot at or before it, however old."""
+    LATEST = "latest"
+    """By the newest settled snapshot there is."""
+    LIVE = "live"
+    """By the present: no time travel."""
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """A time as a client asked for it. `instant` is None for live and latest; `folder` asks for it verbatim."""
+
+    text: str
+    instant: Instant | None
+    match: Match
+    verbatim: bool = False
+
+
+class Role(Enum):
+    """What a file is to its archive."""
+
+    ROOT = "root"
+    """The file that changes and vouches for the rest (InRelease)."""
+    SIGNATURE = "signature"
+    """A detached signature of a root."""
+    INDEX = "index"
+    """A file a root names."""
+    PACKAGE = "package"
+    """A file an index names."""
+    OTHER = "other"
+    """A file nothing names."""
+
+
+class Proof(IntEnum):
+    """Why we believe bytes; a greater one is stronger."""
+
+    NONE = 0
+    DIGEST = 1
+    INDEX = 2
+    GPG = 3
+
+    @property
+    def word(self) -> str:
+        """The word that `X-Snapproxy-Verified` carries."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What an index vouches for. `size` is in bytes, None where the index does not say; `digests` maps algorithm to lower-case hex."""
+
+    path: str
+    size: int | None
+    digests: Mapping[str, str]
+
+    @property
+    def is_strong(self) -> bool:
+        """Whether bytes from anywhere may stand in once they match."""
+        return any(name in self.digests for name in STRONG)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a path stands in a repository, as its family reads it from the path alone.
+
+    `roots`: the roots that could vouch for it, most likely first (empty for packages: any root may).
+    `parents`: indexes that promise it by position (an installer's SHA256SUMS), most likely first.
+    `by_hash`: (algorithm, hex) when the path names its own digest.
+    `has_promises`: whether this file is itself an index of further promises.
+    """
+
+    role: Role
+    roots: tuple[str, ...] = ()
+    parents: tuple[str, ...] = ()
+    by_hash: tuple[str, str] | None = None
+    has_promises: bool = False
+
+
+class Checker(Protocol):
+    """Judges bytes against a promise while they pass. Pure and incremental."""
+
+    def update(self, data: bytes | memoryview) -> None:
+        """Take the next bytes."""
+
+    def finish(self) -> str | None:
+        """Return None when the promise is kept, else our own short words for what differs."""
+
+
+class Family(Protocol):
+    """A package manager's format and its client's habits. Pure; one implementation a file in `families/`."""
+
+    name: str
+    patience: float
+    """Seconds a client keeps waiting for a head before it gives up."""
+
+    def classify(self, path: str) -> Place:
+        """Say what `path` (relative to the archive, already normalised) is. Total: an unknown shape is OTHER."""
+
+    def promises(self, path: str, data: Iterable[bytes]) -> Iterator[tuple[str, Promise]]:
+        """Read the index or root at `path` from its raw bytes, and yield (name, promise).
+
+        `name` is the path it may be asked by, relative to the archive: the canonical one, and every by-hash one.
+        A promise's own `path` is always the canonical one. Raises ArchiveDataError when the bytes break the format
+        or a bound (unpacked size, ratio, counts, line length).
+        """
+
+    def checker(self, promise: Promise) -> Checker:
+        """Return a fresh checker for `promise`."""
+
+    def root_date(self, data: bytes) -> Instant | None:
+        """Return when the root says it was published, None if it does not."""
+
+    def signature(self, path: str) -> str | None:
+        """Return the path of the detached signature of the root at `path`, None when the root carries its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """One row of the archive table. Times are in seconds.
+
+    `hosts`: what the proxy form recognises, `host/prefix` patterns; `*` matches within a label or as the whole host.
+    `scope`: how many leading path segments stand before the snapshot id in an upstream address (Launchpad: owner/ppa/ubuntu).
+    `frozen`: the archive has ended, so its last snapshot answers for every later instant.
+    `first`: the earliest instant, where the history itself cannot tell.
+    `redirects`: hosts, beyond its own, that its upstreams may redirect to.
+    """
+
+    name: str
+    family: str
+    history: str
+    snapshot: tuple[str, ...] = ()
+    mirrors: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    keyrings: tuple[str, ...] = ()
+    redirects: tuple[str, ...] = ()
+    max_gap: int = 48 * 3600
+    settle_after: int = 24 * 3600
+    frozen: bool = False
+    first: Instant | None = None
+    scope: int = 0
+    bad: tuple[Instant, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A decision not to answer. `reason` is ours, ASCII, at most 80 characters; the body is `reason`, `why`, `hint`, a line each."""
+
+    status: int
+    reason: str
+    why: str = ""
+    hint: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A *when*, settled: the snapshot that answers it, and the span of instants known to have the same answer (end None: the snapshot alone)."""
+
+    snapshot: str
+    instant: Instant
+    valid: tuple[Instant, Instant] | None = None
+    note: str = ""
+    """Told to the client in `X-Snapproxy-Note`: a bad snapshot passed over, a nearest one chosen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of a timeline that was asked for: every snapshot with start <= instant < end, ascending, as told at `asked`."""
+
+    start: Instant
+    end: Instant
+    instants: tuple[Instant, ...]
+    asked: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class NeedWindow:
+    """The resolver cannot answer without this stretch of the archive's timeline."""
+
+    start: Instant
+    end: Instant
+
+
+class History(Protocol):
+    """How an archive remembers. Pure: says what to ask, reads the answer, and decides."""
+
+    def resolve(self, row: Archive, when: When, windows: Mapping[tuple[Instant, Instant], Window], now: Instant) -> Resolved | Refusal | NeedWindow:
+        """Settle `when` from what is known, or say what is missing. Total: never raises."""
+
+    def timeline_urls(self, base: str, need: NeedWindow) -> tuple[str, ...]:
+        """Return the addresses that answer `need` at this upstream base, first choice first."""
+
+    def read_window(self, row: Archive, need: NeedWindow, url: str, answer: TimelineAnswer, now: Instant) -> Window | None:
+        """Read what one of `timeline_urls` said; None when it cannot be made out."""
+
+    def url(self, row: Archive, base: str, snapshot: str, path: str) -> str:
+        """Return where `path` at `snapshot` is found under the upstream `base`. `path` is canonical and unescaped; the result is escaped."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineAnswer:
+    """An upstream's answer to a timeline question: its status, its Location (absolute, '' when none), its body."""
+
+    status: int
+    location: str
+    body: bytes

@@ -1,0 +1,1 @@
+"""Client configuration texts, for the command line and the web alike."""

@@ -1,0 +1,1 @@
+"""ACTS. Everything asynchronous: clock, upstream, pace, flights, signatures, and the executor that carries out plans."""

@@ -1,0 +1,1 @@
+"""How bytes and names lie on disk. Knows no distribution and no HTTP. snapproxy reaches it through this file only."""
