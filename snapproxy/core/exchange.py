@@ -1,0 +1,135 @@
+"""What passes between the rooms while a request is answered: from address to executor, from executor to the wire.
+
+`core.address.read` makes one of the *targets* from a raw request; an `Answerer` (shell) turns a target into an *outcome*;
+web puts an outcome on the wire. Frozen values and protocols only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from snapproxy.core.model import Archive, Instant, Proof, Refusal, Role, When
+
+
+@dataclass(frozen=True, slots=True)
+class FileTarget:
+    """A file of an archive at a time.
+
+    `path` is canonical: decoded once, relative to the archive, no leading slash; '' or a trailing slash means a folder.
+    `base` is the part of the client's URL before the *when* for a folder redirect ('' in the proxy form of a live host).
+    `overridden` is the credentials' *when*, where the URL's own instant beat it.
+    """
+
+    archive: Archive
+    when: When
+    path: str
+    capture: str = ""
+    base: str = ""
+    overridden: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceTarget:
+    """A call of the snapshot service's own API, passed through, paced and cached: `/mr/...` or `/file/<sha1>[/name]`.
+
+    `path` begins with a slash, is canonical and escaped, and carries its query string.
+    """
+
+    archive: Archive
+    path: str
+    sha1: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PassTarget:
+    """A plain-http request to a host that the configuration lets a pinned build reach, unpinned. `path` as ServiceTarget's."""
+
+    host: str
+    port: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelTarget:
+    """A CONNECT that policy allows."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class PageTarget:
+    """A page of our own: `/`, `/healthz`, `/readyz`, `/metrics`, ..."""
+
+    path: str
+
+
+Target = FileTarget | ServiceTarget | PassTarget | TunnelTarget | PageTarget
+
+
+class Body(Protocol):
+    """Bytes that can be sent; `storage.Body` is one. Close it exactly once."""
+
+    @property
+    def size(self) -> int | None: ...
+
+    def fileno(self) -> int | None: ...
+
+    async def wait(self, offset: int) -> int: ...
+
+    def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A file to send. The receiver owns `body` and closes it, whatever happens.
+
+    `date` is the blob's first-seen date, for Last-Modified (seconds); `digest` its sha256, '' while it still arrives;
+    `cache` is HIT, MISS or JOINED. `media_type` is '' for the default. `headers` holds further X-Snapproxy-* lines.
+    A body that still arrives raises from `wait` when its verdict is bad: the connection is then cut, never ended cleanly.
+    """
+
+    body: Body
+    archive: str
+    snapshot: str
+    requested: str
+    proof: Proof
+    cache: str
+    role: Role
+    date: Instant | None = None
+    digest: str = ""
+    media_type: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A folder asked for at an instant between snapshots: sent to the snapshot's own folder (302; never 307, apk cannot follow it)."""
+
+    location: str
+    snapshot: str
+
+
+Outcome = Served | Moved | Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What the client holds and wants; `since` is If-Modified-Since in seconds. `background` work yields to clients."""
+
+    since: Instant | None = None
+    background: bool = False
+    head: bool = False
+
+
+class Answerer(Protocol):
+    """Answers targets. Never raises for anything the outside world did: that is a Refusal."""
+
+    async def answer(self, target: FileTarget | ServiceTarget, conditions: Conditions) -> Outcome: ...
+
+    def prefetch(self, target: FileTarget | ServiceTarget) -> None:
+        """A request for this waits in a pipeline: begin its flight now, so that it need not wait its turn. Never raises, never waits."""
