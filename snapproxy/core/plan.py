@@ -1,0 +1,371 @@
+"""What to do about a request for a file: the one decision everything else serves.
+
+`plan` is a plain function. It returns the work (`Serve`, `Fetch`), a `Refusal`, a `Moved`, or `Need`: the questions whose answers it
+lacks. The executor in `shell` asks them, adds the facts to the frozen `Known`, and calls again. Nothing here waits, reads or fetches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from snapproxy.core.address import escape_path
+from snapproxy.core.exchange import Moved
+from snapproxy.core.model import (
+    LIVE,
+    Archive,
+    Family,
+    History,
+    Instant,
+    Match,
+    NeedWindow,
+    Place,
+    Promise,
+    Proof,
+    Refusal,
+    Resolved,
+    Role,
+    When,
+    Window,
+)
+
+MAX_ROUNDS = 8
+"""How often a plan may ask before the executor gives up: every round learns something, so more means a fault of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One file of one archive at one time. `base` as in `exchange.FileTarget`."""
+
+    row: Archive
+    when: When
+    path: str
+    base: str = ""
+
+
+# --- questions: each is hashable, and is itself the key its answer is known by ------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AskWindow:
+    """Which snapshots lie in this stretch? -> Window | Refusal."""
+
+    archive: str
+    start: Instant
+    end: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class AskBrackets:
+    """Which roots of the archive were the same on both sides of the instant? `roots` empty: any. -> tuple[Resolved, ...]."""
+
+    archive: str
+    roots: tuple[str, ...]
+    instant: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class AskName:
+    """What does the catalog call this? -> Held | None."""
+
+    space: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskFile:
+    """Obtain the first of these files of the same snapshot that exists, whole and verified. -> Held | Refusal | None (none exists)."""
+
+    space: str
+    candidates: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AskRow:
+    """What does this index promise under this name? -> Promise | None, or a Refusal when the index cannot be read."""
+
+    space: str
+    digest: str
+    index: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskPromised:
+    """What do the indexes already served at this snapshot promise for a package? -> Vouched | None."""
+
+    space: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskHeld:
+    """Does the store hold these bytes? -> their size, or None."""
+
+    digest: str
+
+
+Ask = AskWindow | AskBrackets | AskName | AskFile | AskRow | AskPromised | AskHeld
+
+
+# --- facts ---------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A file whose bytes are in the store. `notes` are headers that travel with it (a live set that is stale says so)."""
+
+    path: str
+    digest: str
+    size: int
+    proof: Proof
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Vouched:
+    """A promise and how far it can be believed."""
+
+    promise: Promise
+    proof: Proof
+
+
+@dataclass(frozen=True)
+class Known:
+    """What has been learned so far, question by question."""
+
+    facts: Mapping[Ask, Any] = field(default_factory=dict)
+
+    def plus(self, learned: Mapping[Ask, Any]) -> Known:
+        """Return a Known that knows this as well."""
+        return Known({**self.facts, **learned})
+
+
+# --- plans ---------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """The plan cannot be made before these are answered; they do not depend on one another."""
+
+    asks: tuple[Ask, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """Answer from the store. `name_it`: the catalog does not yet know the file by this name."""
+
+    space: str
+    path: str
+    digest: str
+    size: int
+    proof: Proof
+    role: Role
+    resolved: Resolved
+    name_it: bool = False
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One place the bytes may come from. `last_resort`: the archive's own history, asked when nobody else has it."""
+
+    url: str
+    base: str
+    last_resort: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Bring the bytes, from the first source that has them, and check them against `promise` if there is one.
+
+    `whole`: verified before anything is sent, because the client would take a cut for success (rule 2). `key` names the flight.
+    """
+
+    key: str
+    space: str
+    path: str
+    sources: tuple[Source, ...]
+    role: Role
+    proof: Proof
+    resolved: Resolved
+    promise: Promise | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Only packages, and what nothing names, may stream while they arrive."""
+        return self.role in (Role.ROOT, Role.SIGNATURE, Role.INDEX)
+
+
+Step = Need | Serve | Fetch | Refusal | Moved
+
+
+class _Unknown(Exception):
+    """Unwinds a decision to the question it lacks; never leaves this module."""
+
+    def __init__(self, ask: Ask) -> None:
+        self.ask = ask
+
+
+def plan(request: Request, known: Known, now: Instant, *, family: Family, history: History) -> Step:
+    """Decide what to do about `request`, from what is known. Pure and total."""
+    try:
+        resolved = _resolve(request, known, now, family, history)
+        if isinstance(resolved, Refusal):
+            return resolved
+        if request.path == "" or request.path.endswith("/"):
+            return _folder(request, resolved)
+        return _at(request, resolved, known, family, history)
+    except _Unknown as unknown:
+        return Need((unknown.ask,))
+
+
+def _fact(known: Known, ask: Ask) -> Any:
+    if ask not in known.facts:
+        raise _Unknown(ask)
+    return known.facts[ask]
+
+
+def _resolve(request: Request, known: Known, now: Instant, family: Family, history: History) -> Resolved | Refusal:
+    """Settle the *when*: from the timeline as far as it is known, else by equal roots on both sides, else by asking for more of it."""
+    row, when = request.row, request.when
+    if when.match is Match.LIVE:
+        return Resolved(LIVE, now)
+    windows = {
+        (ask.start, ask.end): fact
+        for ask, fact in known.facts.items()
+        if isinstance(ask, AskWindow) and isinstance(fact, Window)
+    }
+    answer = history.resolve(row, when, windows, now)
+    if isinstance(answer, Resolved):
+        return answer
+    if when.match is Match.HELD and when.instant is not None and when.instant <= now:
+        place = family.classify(request.path)
+        roots = place.roots or ((request.path,) if place.role is Role.ROOT else ())
+        brackets = _fact(known, AskBrackets(row.name, roots, when.instant))
+        if brackets:
+            return _most_useful(brackets, request, known)
+    if isinstance(answer, NeedWindow):
+        refused = _fact(known, AskWindow(row.name, answer.start, answer.end))
+        if isinstance(refused, Refusal):
+            return refused
+        raise AssertionError(f"history {row.history!r} asked again for a window it was given")
+    return answer
+
+
+def _most_useful(brackets: tuple[Resolved, ...], request: Request, known: Known) -> Resolved:
+    """Of several bracketed roots (a package may belong to any), prefer the one whose indexes promise the file."""
+    if len(brackets) == 1:
+        return brackets[0]
+    for bracket in brackets:
+        if _fact(known, AskPromised(space_of(request.row, bracket), request.path)) is not None:
+            return bracket
+    return brackets[0]
+
+
+def space_of(row: Archive, resolved: Resolved) -> str:
+    """Return the catalog's name space of an archive at a snapshot."""
+    return f"{row.name}/{resolved.snapshot}"
+
+
+def _folder(request: Request, resolved: Resolved) -> Moved | Refusal:
+    """A folder between two snapshots is sent to the snapshot's own (debbisect reads the id out of Location); nothing is listed."""
+    asked = request.when.text.removesuffix(".nearest")
+    if resolved.snapshot not in (LIVE, asked):
+        return Moved(f"{request.base}{resolved.snapshot}/{escape_path(request.path)}", resolved.snapshot)
+    return Refusal(
+        404,
+        "Folders are not listed here",
+        f"This is the folder of snapshot {resolved.snapshot}.",
+        "Ask for a file in it, such as dists/stable/InRelease.",
+    )
+
+
+def _at(request: Request, resolved: Resolved, known: Known, family: Family, history: History) -> Step:
+    """Decide about a file, the snapshot being settled."""
+    row, path, space = request.row, request.path, space_of(request.row, resolved)
+    place = family.classify(path)
+    if resolved.snapshot == LIVE and place.role not in (Role.INDEX, Role.PACKAGE):
+        held = _fact(known, AskFile(space, (path,)))
+        return _serve_obtained(held, space, path, place, resolved)
+    name = _fact(known, AskName(space, path))
+    if name is not None:
+        return Serve(space, path, name.digest, name.size, name.proof, place.role, resolved)
+    if place.role in (Role.INDEX, Role.PACKAGE):
+        vouched = _vouched(space, path, place, known)
+        if isinstance(vouched, Refusal):
+            return vouched
+        if vouched is not None:
+            return _promised(request, resolved, place, vouched, known, family, history)
+    sources = _past(row, resolved, path, history) if resolved.snapshot != LIVE else _present(row, path)
+    return _fetch(f"name:{space}/{path}", space, path, sources, place, Proof.NONE, resolved)
+
+
+def _serve_obtained(held: Held | Refusal | None, space: str, path: str, place: Place, resolved: Resolved) -> Step:
+    if held is None:
+        return Refusal(404, "Not in the archive now", "Every mirror of this archive says that it has no such file.")
+    if isinstance(held, Refusal):
+        return held
+    return Serve(space, path, held.digest, held.size, held.proof, place.role, resolved, notes=held.notes)
+
+
+def _vouched(space: str, path: str, place: Place, known: Known) -> Vouched | Refusal | None:
+    """Find the promise for an index or a package: in its root, in the index beside it, or in any index served at this snapshot."""
+    if place.role is Role.PACKAGE and not place.parents:
+        found: Vouched | None = _fact(known, AskPromised(space, path))
+        return found
+    candidates = place.parents if place.role is Role.PACKAGE else place.roots
+    voucher = _fact(known, AskFile(space, candidates)) if candidates else None
+    if voucher is None or isinstance(voucher, Refusal):
+        return voucher
+    promise = _fact(known, AskRow(space, voucher.digest, voucher.path, path))
+    if isinstance(promise, Refusal):
+        return promise
+    if promise is not None:
+        return Vouched(promise, Proof.GPG if voucher.proof is Proof.GPG else Proof.INDEX)
+    if place.by_hash is not None or voucher.proof is Proof.GPG:
+        return Refusal(
+            404,
+            "Not in this snapshot: its index does not list it",
+            f"{voucher.path} of {space} names every file of this kind, and not this one.",
+            headers={"X-Snapproxy-Snapshot": space},
+        )
+    return None
+
+
+def _promised(
+    request: Request, resolved: Resolved, place: Place, vouched: Vouched, known: Known, family: Family, history: History
+) -> Step:
+    """Bring a promised file: from the blobs, else from whoever has it, the regular mirror first (rule 5)."""
+    row, promise, space = request.row, vouched.promise, space_of(request.row, resolved)
+    digest = promise.digests.get("sha256", "")
+    if digest:
+        size = _fact(known, AskHeld(digest))
+        if size is not None:
+            return Serve(space, request.path, digest, size, vouched.proof, place.role, resolved, name_it=True)
+    sources: tuple[Source, ...] = ()
+    if promise.is_strong or resolved.snapshot == LIVE:
+        sources = _present(row, family.lasting_path(promise))
+    if resolved.snapshot == LIVE:
+        sources += _present(row, promise.path) if place.role is Role.INDEX else ()
+    else:
+        sources += _past(row, resolved, promise.path, history)
+    key = f"sha256:{digest}" if digest else f"name:{space}/{promise.path}"
+    return replace(_fetch(key, space, request.path, sources, place, vouched.proof, resolved), promise=promise)
+
+
+def _present(row: Archive, path: str) -> tuple[Source, ...]:
+    return tuple(Source(f"{base.rstrip('/')}/{escape_path(path)}", base, last_resort=False) for base in row.mirrors)
+
+
+def _past(row: Archive, resolved: Resolved, path: str, history: History) -> tuple[Source, ...]:
+    return tuple(
+        Source(history.url(row, base, resolved.snapshot, path), base, last_resort=True) for base in row.snapshot
+    )
+
+
+def _fetch(
+    key: str, space: str, path: str, sources: tuple[Source, ...], place: Place, proof: Proof, resolved: Resolved
+) -> Fetch:
+    return Fetch(key, space, path, sources, place.role, proof, resolved)
