@@ -7,7 +7,7 @@ lacks. The executor in `shell` asks them, adds the facts to the frozen `Known`, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from snapproxy.core.address import escape_path
@@ -31,7 +31,8 @@ from snapproxy.core.model import (
 )
 
 MAX_ROUNDS = 8
-"""How often a plan may ask before the executor gives up: every round learns something, so more means a fault of ours."""
+"""How often a plan is made before the executor gives up. Every round learns something; the longest honest way is eight: brackets, three
+windows of the timeline, the name, the root, the root's row (the executor volunteers whether its bytes are held), and the plan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ class AskFile:
 
     space: str
     candidates: tuple[str, ...]
+    resolved: Resolved
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +223,14 @@ def plan(request: Request, known: Known, now: Instant, *, family: Family, histor
         return Need((unknown.ask,))
 
 
+def plan_at(request: Request, resolved: Resolved, known: Known, *, family: Family, history: History) -> Step:
+    """Decide about another file of a snapshot that is already settled: a root that vouches, a signature beside it."""
+    try:
+        return _at(request, resolved, known, family, history)
+    except _Unknown as unknown:
+        return Need((unknown.ask,))
+
+
 def _fact(known: Known, ask: Ask) -> Any:
     if ask not in known.facts:
         raise _Unknown(ask)
@@ -283,23 +293,25 @@ def _folder(request: Request, resolved: Resolved) -> Moved | Refusal:
 
 
 def _at(request: Request, resolved: Resolved, known: Known, family: Family, history: History) -> Step:
-    """Decide about a file, the snapshot being settled."""
+    """Decide about a file, the snapshot being settled. A name without proof gives way to a promise that came later."""
     row, path, space = request.row, request.path, space_of(request.row, resolved)
     place = family.classify(path)
-    if resolved.snapshot == LIVE and place.role not in (Role.INDEX, Role.PACKAGE):
-        held = _fact(known, AskFile(space, (path,)))
-        return _serve_obtained(held, space, path, place, resolved)
-    name = _fact(known, AskName(space, path))
-    if name is not None:
+    is_live = resolved.snapshot == LIVE
+    name = None if is_live else _fact(known, AskName(space, path))
+    if name is not None and (name.proof > Proof.NONE or place.role not in (Role.INDEX, Role.PACKAGE)):
         return Serve(space, path, name.digest, name.size, name.proof, place.role, resolved)
     if place.role in (Role.INDEX, Role.PACKAGE):
-        vouched = _vouched(space, path, place, known)
+        vouched = _vouched(space, path, place, resolved, known)
         if isinstance(vouched, Refusal):
             return vouched
         if vouched is not None:
             return _promised(request, resolved, place, vouched, known, family, history)
-    sources = _past(row, resolved, path, history) if resolved.snapshot != LIVE else _present(row, path)
-    return _fetch(f"name:{space}/{path}", space, path, sources, place, Proof.NONE, resolved)
+    if name is not None:  # nothing has come to vouch for it since
+        return Serve(space, path, name.digest, name.size, name.proof, place.role, resolved)
+    if is_live:
+        return _serve_obtained(_fact(known, AskFile(space, (path,), resolved)), space, path, place, resolved)
+    sources = _past(row, resolved, path, history)
+    return Fetch(f"name:{space}/{path}", space, path, sources, place.role, Proof.NONE, resolved)
 
 
 def _serve_obtained(held: Held | Refusal | None, space: str, path: str, place: Place, resolved: Resolved) -> Step:
@@ -310,13 +322,13 @@ def _serve_obtained(held: Held | Refusal | None, space: str, path: str, place: P
     return Serve(space, path, held.digest, held.size, held.proof, place.role, resolved, notes=held.notes)
 
 
-def _vouched(space: str, path: str, place: Place, known: Known) -> Vouched | Refusal | None:
+def _vouched(space: str, path: str, place: Place, resolved: Resolved, known: Known) -> Vouched | Refusal | None:
     """Find the promise for an index or a package: in its root, in the index beside it, or in any index served at this snapshot."""
     if place.role is Role.PACKAGE and not place.parents:
         found: Vouched | None = _fact(known, AskPromised(space, path))
         return found
     candidates = place.parents if place.role is Role.PACKAGE else place.roots
-    voucher = _fact(known, AskFile(space, candidates)) if candidates else None
+    voucher = _fact(known, AskFile(space, candidates, resolved)) if candidates else None
     if voucher is None or isinstance(voucher, Refusal):
         return voucher
     promise = _fact(known, AskRow(space, voucher.digest, voucher.path, path))
@@ -338,21 +350,26 @@ def _promised(
     request: Request, resolved: Resolved, place: Place, vouched: Vouched, known: Known, family: Family, history: History
 ) -> Step:
     """Bring a promised file: from the blobs, else from whoever has it, the regular mirror first (rule 5)."""
-    row, promise, space = request.row, vouched.promise, space_of(request.row, resolved)
+    promise, space = vouched.promise, space_of(request.row, resolved)
     digest = promise.digests.get("sha256", "")
     if digest:
         size = _fact(known, AskHeld(digest))
         if size is not None:
             return Serve(space, request.path, digest, size, vouched.proof, place.role, resolved, name_it=True)
-    sources: tuple[Source, ...] = ()
-    if promise.is_strong or resolved.snapshot == LIVE:
-        sources = _present(row, family.lasting_path(promise))
-    if resolved.snapshot == LIVE:
-        sources += _present(row, promise.path) if place.role is Role.INDEX else ()
-    else:
-        sources += _past(row, resolved, promise.path, history)
     key = f"sha256:{digest}" if digest else f"name:{space}/{promise.path}"
-    return replace(_fetch(key, space, request.path, sources, place, vouched.proof, resolved), promise=promise)
+    sources = _sources(request.row, resolved, promise, family, history)
+    return Fetch(key, space, request.path, sources, place.role, vouched.proof, resolved, promise)
+
+
+def _sources(
+    row: Archive, resolved: Resolved, promise: Promise, family: Family, history: History
+) -> tuple[Source, ...]:
+    """List who may have promised bytes: anybody when the digest is strong, else only the archive of that time."""
+    lasting = _present(row, family.lasting_path(promise))
+    if resolved.snapshot == LIVE:
+        return tuple(dict.fromkeys(lasting + _present(row, promise.path)))
+    past = _past(row, resolved, promise.path, history)
+    return lasting + past if promise.is_strong else past
 
 
 def _present(row: Archive, path: str) -> tuple[Source, ...]:
@@ -363,9 +380,3 @@ def _past(row: Archive, resolved: Resolved, path: str, history: History) -> tupl
     return tuple(
         Source(history.url(row, base, resolved.snapshot, path), base, last_resort=True) for base in row.snapshot
     )
-
-
-def _fetch(
-    key: str, space: str, path: str, sources: tuple[Source, ...], place: Place, proof: Proof, resolved: Resolved
-) -> Fetch:
-    return Fetch(key, space, path, sources, place.role, proof, resolved)

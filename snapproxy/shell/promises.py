@@ -1,0 +1,165 @@
+"""Promise tables: what each index vouches for, looked up by name.
+
+Tables are derived data under the cache folder, one a (index digest, path, parser version): every snapshot that names the same index shares
+it, and a lost one is built again from the blob by the helper process of `tabulate`. This module owns that process and the open tables.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+from snapproxy.core.model import Family, Promise
+from snapproxy.errors import ArchiveDataError, StorageError
+from snapproxy.shell.tabulate import decode
+from storage import Blob, Store, Table
+
+OPEN_TABLES = 64
+"""How many tables stay mapped; the least recently used one is closed first."""
+
+IDLE_SECONDS = 20.0
+"""How long the helper outlives its last job: an update brings its indexes within seconds of one another."""
+
+JOB_SECONDS = 600.0
+"""A job that takes longer is taken for a fault of its index."""
+
+PIECE = 256 * 1024
+
+
+class Helper:
+    """The one helper process, started when needed and stopped when idle. Jobs go one at a time."""
+
+    def __init__(self, state_dir: Path, cache_dir: Path) -> None:
+        self._command = (sys.executable, "-I", "-m", "snapproxy.shell.tabulate", str(state_dir), str(cache_dir))
+        self._process: Process | None = None
+        self._turn = asyncio.Lock()
+        self._idle: asyncio.TimerHandle | None = None
+
+    async def build(self, family: str, path: str, table: str, blob: Blob) -> None:
+        """Build the table named `table` of the index `blob`. Raises ArchiveDataError, StorageError."""
+        async with self._turn:
+            if self._idle is not None:
+                self._idle.cancel()
+            try:
+                async with asyncio.timeout(JOB_SECONDS):
+                    result = await self._exchange(
+                        {"family": family, "path": path, "table": table, "size": blob.size}, blob
+                    )
+            except BaseException:
+                self._kill()  # its pipe may stand in the middle of a job
+                raise
+            self._idle = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._kill)
+        if result["reason"]:
+            blame = ArchiveDataError if result["blame"] == "archive" else StorageError
+            raise blame(result["reason"], why=result["why"])
+
+    async def _exchange(self, job: dict[str, Any], blob: Blob) -> dict[str, Any]:
+        process = await self._running()
+        if process.stdin is None or process.stdout is None:
+            raise StorageError("The index helper has no pipes")
+        with contextlib.suppress(ConnectionError):  # a helper that died says so by an empty answer
+            process.stdin.write(json.dumps(job).encode() + b"\n")
+            async for piece in blob.chunks(0, blob.size):
+                process.stdin.write(piece)
+                await process.stdin.drain()
+        line = await process.stdout.readline()
+        if not line:
+            self._kill()
+            raise ArchiveDataError(
+                "The index could not be read", why="The process that parses it died: it met a limit on memory or time."
+            )
+        result: dict[str, Any] = json.loads(line)
+        return result
+
+    async def _running(self) -> Process:
+        if self._process is None or self._process.returncode is not None:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL
+            )
+        return self._process
+
+    def _kill(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+        self._process = None
+
+    async def close(self) -> None:
+        """End the process."""
+        if self._idle is not None:
+            self._idle.cancel()
+        process = self._process
+        self._kill()
+        if process is not None:
+            await process.wait()
+
+
+class Promises:
+    """Look-ups in promise tables, which are built on demand. One build a table, however many ask."""
+
+    def __init__(self, store: Store, helper: Helper) -> None:
+        self._store = store
+        self._helper = helper
+        self._open: OrderedDict[tuple[str, str], Table] = OrderedDict()
+        self._builds: dict[tuple[str, str], asyncio.Task[None]] = {}
+
+    async def promise(self, family: Family, digest: str, index: str, name: str) -> Promise | None:
+        """Return what the index at path `index` with `digest` promises under `name`. Raises ArchiveDataError, StorageError."""
+        row = (await self.table(family, digest, index)).get(name)
+        return None if row is None else decode(row)
+
+    async def table(self, family: Family, digest: str, index: str) -> Table:
+        """Return the table of an index whose blob the store holds, building it first if need be."""
+        key = (table_name(digest, index), family.parser)
+        table = self._open.get(key) or self._store.tables.open(*key)
+        if table is None:
+            await self._build(family, digest, index, key)
+            table = self._store.tables.open(*key)
+        if table is None:
+            raise StorageError(
+                "The promise table vanished", why="Something empties the cache folder while it is in use."
+            )
+        self._open[key] = table
+        self._open.move_to_end(key)
+        if len(self._open) > OPEN_TABLES:
+            self._open.popitem(last=False)[1].close()
+        return table
+
+    async def _build(self, family: Family, digest: str, index: str, key: tuple[str, str]) -> None:
+        task = self._builds.get(key)
+        if task is None:
+            task = self._builds[key] = asyncio.create_task(self._build_once(family, digest, index, key))
+            task.add_done_callback(lambda _: self._builds.pop(key, None))
+        await asyncio.shield(task)
+
+    async def _build_once(self, family: Family, digest: str, index: str, key: tuple[str, str]) -> None:
+        blob = await self._store.blobs.open(digest)
+        if blob is None:
+            raise StorageError(
+                "An index is gone from the store", why="It was evicted between two look-ups.", hint="Ask again."
+            )
+        try:
+            await self._helper.build(family.name, index, key[0], blob)
+        finally:
+            blob.close()
+
+    async def close(self) -> None:
+        """Close every table and end the helper."""
+        for task in list(self._builds.values()):
+            task.cancel()
+        for table in self._open.values():
+            table.close()
+        self._open.clear()
+        await self._helper.close()
+
+
+def table_name(digest: str, index: str) -> str:
+    """Name the table of an index: the same bytes under another path promise other paths (`dists/stable`, `dists/bookworm`)."""
+    return f"{digest}-{hashlib.sha256(index.encode()).hexdigest()[:16]}"

@@ -1,0 +1,89 @@
+"""The helper process that turns an index into a promise table: `python -m snapproxy.shell.tabulate STATE_DIR CACHE_DIR`.
+
+Parsing 70,000 stanzas takes a second of one core and must not hold up the event loop, nor may a hostile index take the proxy down
+with it: this process limits its own memory and time, and its death is one refused index. It reads jobs from standard input, a line of
+JSON followed by the raw bytes of the index, and answers each with a line of JSON. It opens no socket and reads no configuration.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from snapproxy.core.model import Promise
+from snapproxy.errors import ArchiveDataError
+from snapproxy.families import FAMILIES
+from storage import StorageFailure, Tables, open_tables
+
+MAX_MEMORY = 2 << 30
+"""Bytes of address space. The largest index known (Debian's Contents of all architectures) is not tabulated; sid's Packages takes a tenth."""
+
+MAX_CPU_SECONDS = 900
+"""For the life of one helper, which ends when idle."""
+
+PIECE = 256 * 1024
+
+
+def encode(promise: Promise) -> bytes:
+    """Return a table row for `promise`."""
+    return json.dumps([promise.path, promise.size, dict(promise.digests)], separators=(",", ":")).encode()
+
+
+def decode(row: bytes) -> Promise:
+    """Return the promise that `encode` wrote."""
+    path, size, digests = json.loads(row)
+    return Promise(path, size, digests)
+
+
+def _bytes_of_job(stream: BinaryIO, size: int) -> Iterator[bytes]:
+    while size > 0:
+        data = stream.read(min(PIECE, size))
+        if not data:
+            raise EOFError("the proxy went away in the middle of an index")
+        size -= len(data)
+        yield data
+
+
+def _build(tables: Tables, job: dict[str, Any], data: Iterator[bytes]) -> dict[str, Any]:
+    family = FAMILIES[job["family"]]
+    try:
+        tables.build(
+            job["table"],
+            family.parser,
+            ((name, encode(promise)) for name, promise in family.promises(job["path"], data)),
+        )
+    except ArchiveDataError as error:
+        return {"reason": error.reason, "why": error.why, "blame": "archive"}
+    except StorageFailure as error:
+        return {"reason": "The promise table could not be written", "why": str(error), "blame": "storage"}
+    except MemoryError:
+        return {
+            "reason": "The index is too large to read",
+            "why": f"More than {MAX_MEMORY >> 20} MiB of memory.",
+            "blame": "archive",
+        }
+    return {"reason": ""}
+
+
+def main() -> None:
+    """Serve jobs until standard input ends."""
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_SECONDS, MAX_CPU_SECONDS))
+    tables = open_tables(Path(sys.argv[1]), Path(sys.argv[2]))
+    stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
+    while line := stdin.readline():
+        job = json.loads(line)
+        data = _bytes_of_job(stdin, job["size"])
+        result = _build(tables, job, data)
+        for _ in data:  # what the parser left unread still stands in the pipe
+            pass
+        stdout.write(json.dumps(result).encode() + b"\n")
+        stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
