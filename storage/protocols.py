@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
 class StorageFailure(Exception):
@@ -96,6 +96,7 @@ class Sealed:
     size: int
 
 
+@runtime_checkable
 class Draft(Protocol):
     """Bytes being written by their one writer on this machine. Exactly one of `commit` and `abandon` ends it."""
 

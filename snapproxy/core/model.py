@@ -233,6 +233,12 @@ class History(Protocol):
     def url(self, row: Archive, base: str, snapshot: str, path: str) -> str:
         """Return where `path` at `snapshot` is found under the upstream `base`. `path` is canonical and unescaped; the result is escaped."""
 
+    def service_url(self, base: str, path: str) -> str | None:
+        """Return where a call of the history's own API is made (`path` escaped, with its query); None when it has no API."""
+
+    def digest_in(self, url: str) -> str | None:
+        """Return the SHA-1 (hex) that an address of this history says its bytes have, None when it says none."""
+
 
 @dataclass(frozen=True, slots=True)
 class TimelineAnswer:

@@ -203,6 +203,10 @@ class Fetch:
 Step = Need | Serve | Fetch | Refusal | Moved
 
 
+NOW = Resolved(LIVE, 0)
+"""The present, resolved: it bears no instant."""
+
+
 class _Unknown(Exception):
     """Unwinds a decision to the question it lacks; never leaves this module."""
 
@@ -219,6 +223,16 @@ def plan(request: Request, known: Known, now: Instant, *, family: Family, histor
         if request.path == "" or request.path.endswith("/"):
             return _folder(request, resolved)
         return _at(request, resolved, known, family, history)
+    except _Unknown as unknown:
+        return Need((unknown.ask,))
+
+
+def resolve(
+    request: Request, known: Known, now: Instant, *, family: Family, history: History
+) -> Resolved | Refusal | Need:
+    """Settle the *when* of `request` and decide nothing more."""
+    try:
+        return _resolve(request, known, now, family, history)
     except _Unknown as unknown:
         return Need((unknown.ask,))
 
@@ -241,7 +255,7 @@ def _resolve(request: Request, known: Known, now: Instant, family: Family, histo
     """Settle the *when*: from the timeline as far as it is known, else by equal roots on both sides, else by asking for more of it."""
     row, when = request.row, request.when
     if when.match is Match.LIVE:
-        return Resolved(LIVE, now)
+        return NOW
     windows = {
         (ask.start, ask.end): fact
         for ask, fact in known.facts.items()
@@ -356,20 +370,43 @@ def _promised(
         size = _fact(known, AskHeld(digest))
         if size is not None:
             return Serve(space, request.path, digest, size, vouched.proof, place.role, resolved, name_it=True)
-    key = f"sha256:{digest}" if digest else f"name:{space}/{promise.path}"
     sources = _sources(request.row, resolved, promise, family, history)
-    return Fetch(key, space, request.path, sources, place.role, vouched.proof, resolved, promise)
+    return Fetch(_key(promise, space), space, request.path, sources, place.role, vouched.proof, resolved, promise)
+
+
+def _key(promise: Promise, space: str) -> str:
+    """Name a flight by its digest when one is promised, so that every snapshot shares it."""
+    digest = promise.digests.get("sha256")
+    return f"sha256:{digest}" if digest else f"name:{space}/{promise.path}"
+
+
+def fetch_now(row: Archive, path: str, family: Family) -> Fetch:
+    """Return the fetch of a file of the present that nothing promises: a root, above all."""
+    space = f"{row.name}/{LIVE}"
+    return Fetch(f"name:{space}/{path}", space, path, _present(row, path), family.classify(path).role, Proof.NONE, NOW)
+
+
+def fetch_promised_now(row: Archive, promise: Promise, family: Family) -> Fetch:
+    """Return the fetch of an index that a root not yet adopted promises."""
+    space = f"{row.name}/{LIVE}"
+    sources = _present_promised(row, promise, family)
+    return Fetch(_key(promise, space), space, promise.path, sources, Role.INDEX, Proof.NONE, NOW, promise)
 
 
 def _sources(
     row: Archive, resolved: Resolved, promise: Promise, family: Family, history: History
 ) -> tuple[Source, ...]:
     """List who may have promised bytes: anybody when the digest is strong, else only the archive of that time."""
-    lasting = _present(row, family.lasting_path(promise))
+    now = _present_promised(row, promise, family)
     if resolved.snapshot == LIVE:
-        return tuple(dict.fromkeys(lasting + _present(row, promise.path)))
+        return now
     past = _past(row, resolved, promise.path, history)
-    return lasting + past if promise.is_strong else past
+    return now + past if promise.is_strong else past
+
+
+def _present_promised(row: Archive, promise: Promise, family: Family) -> tuple[Source, ...]:
+    """Ask mirrors by the name that lasts longest first, then by the canonical one."""
+    return tuple(dict.fromkeys(_present(row, family.lasting_path(promise)) + _present(row, promise.path)))
 
 
 def _present(row: Archive, path: str) -> tuple[Source, ...]:

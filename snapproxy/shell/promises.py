@@ -115,6 +115,10 @@ class Promises:
         row = (await self.table(family, digest, index)).get(name)
         return None if row is None else decode(row)
 
+    async def rows(self, family: Family, digest: str, index: str) -> list[tuple[str, Promise]]:
+        """Return everything an index promises (for roots, which are short)."""
+        return [(name, decode(row)) for name, row in (await self.table(family, digest, index)).items()]
+
     async def table(self, family: Family, digest: str, index: str) -> Table:
         """Return the table of an index whose blob the store holds, building it first if need be."""
         key = (table_name(digest, index), family.parser)

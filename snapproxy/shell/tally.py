@@ -45,7 +45,8 @@ class Tally:
             "answers": dict(self.answers),
             "refusals": {str(status): count for status, count in self.refusals.items()},
             "upstream": {
-                host: {"requests": count, "bytes": self.upstream_bytes[host]} for host, count in sorted(self.upstream_requests.items())
+                host: {"requests": count, "bytes": self.upstream_bytes[host]}
+                for host, count in sorted(self.upstream_requests.items())
             },
             "unverified": self.unverified,
             "unpinned": self.unpinned,

@@ -1,0 +1,18 @@
+"""On whose behalf something is done: the row and its rules, and how long a client may be kept waiting for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from snapproxy.core.model import Archive, Family, History
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """The context of one request. `deadline` is in monotonic seconds: when the client's patience ends."""
+
+    row: Archive
+    family: Family
+    history: History
+    deadline: float
+    background: bool = False

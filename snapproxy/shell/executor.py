@@ -1,0 +1,293 @@
+"""Carries out plans: asks what they need, adds what was learned, and turns the finished one into an answer.
+
+The one `match` over plans stands here. What to do is decided in `core.plan`; bytes are brought by `flights`; what the present looks like
+is kept by `live`. Nothing the outside world does makes `answer` raise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import assert_never
+
+from snapproxy.core import plan as planning
+from snapproxy.core.exchange import Conditions, FileTarget, Moved, Outcome, Served, ServiceTarget
+from snapproxy.core.model import LIVE, Archive, Family, History, Match, Refusal, Resolved, Role, When
+from snapproxy.core.plan import MAX_ROUNDS, Fetch, Held, Known, Need, Request, Serve, Step
+from snapproxy.core.when import spell
+from snapproxy.errors import SnapproxyError
+from snapproxy.shell import refusals
+from snapproxy.shell.asking import Asking
+from snapproxy.shell.clock import Clock
+from snapproxy.shell.facts import Facts
+from snapproxy.shell.flights import Flight, Flights
+from snapproxy.shell.download import Elsewhere, Landed, Landing
+from snapproxy.shell.names import Names
+from snapproxy.shell.roots import Roots
+from snapproxy.shell.service import Service
+from snapproxy.shell.tally import Tally
+from storage import StorageFailure, Store
+
+log = logging.getLogger(__name__)
+
+MAX_PREFETCHES = 64
+"""Flights begun for requests that still wait in a pipeline (apt queues ten a connection); further ones wait their turn."""
+
+
+class Executor:
+    """Answers targets (`core.exchange.Answerer`)."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        families: Mapping[str, Family],
+        histories: Mapping[str, History],
+        facts: Facts,
+        flights: Flights,
+        roots: Roots,
+        names: Names,
+        service: Service,
+        clock: Clock,
+        tally: Tally,
+        offline: bool,
+    ) -> None:
+        self._store = store
+        self._families = families
+        self._histories = histories
+        self._facts = facts
+        self._flights = flights
+        self._roots = roots
+        self._names = names
+        self._service = service
+        self._clock = clock
+        self._tally = tally
+        self._offline = offline
+        self._prefetches: dict[tuple[str, str, str], asyncio.Task[None]] = {}
+        facts.obtain = self.obtain
+
+    # --- the seam ---------------------------------------------------------------------------------------------------------
+
+    async def answer(self, target: FileTarget | ServiceTarget, conditions: Conditions) -> Outcome:
+        """Answer a request; every failure is a Refusal."""
+        try:
+            outcome = await self._answer(target, conditions)
+        except SnapproxyError as error:
+            outcome = Refusal(error.status, error.reason, error.why, error.hint)
+        except StorageFailure as failure:
+            log.exception("the store failed")
+            outcome = Refusal(
+                500, "The store failed", str(failure), "See the log of snapproxy, and `snapproxy config check`."
+            )
+        self._tally.outcome(outcome)
+        return outcome
+
+    def prefetch(self, target: FileTarget | ServiceTarget) -> None:
+        """Begin the flight of a request that waits in a pipeline."""
+        if (
+            not isinstance(target, FileTarget)
+            or target.capture
+            or self._offline
+            or len(self._prefetches) >= MAX_PREFETCHES
+        ):
+            return
+        key = (target.archive.name, target.when.text, target.path)
+        if key not in self._prefetches:
+            task = self._prefetches[key] = asyncio.create_task(self._prefetch(target))
+            task.add_done_callback(lambda _: self._prefetches.pop(key, None))
+
+    async def close(self) -> None:
+        """Let the names of what has landed be written; stop everything else."""
+        for prefetch in list(self._prefetches.values()):
+            prefetch.cancel()
+        await self._flights.close()
+        await asyncio.gather(*self._prefetches.values(), return_exceptions=True)
+
+    # --- deciding ---------------------------------------------------------------------------------------------------------
+
+    def asking(self, row: Archive, conditions: Conditions) -> Asking:
+        """Return the context of one request."""
+        family = self._families[row.family]
+        deadline = self._clock.monotonic() + (family.patience if not conditions.background else 3600.0)
+        return Asking(row, family, self._histories[row.history], deadline, conditions.background)
+
+    async def resolve(self, row: Archive, when: When) -> Resolved | Refusal:
+        """Settle a *when*, and nothing else."""
+        asking = self.asking(row, Conditions())
+        known, now = self._facts.at_hand(row), self._clock.now()
+        for _ in range(MAX_ROUNDS):
+            answer = planning.resolve(Request(row, when, ""), known, now, family=asking.family, history=asking.history)
+            if not isinstance(answer, Need):
+                return answer
+            known = known.plus(await self._facts.learn(answer.asks, asking))
+        raise AssertionError("a *when* that never settles")
+
+    async def _decide(self, request: Request, asking: Asking, resolved: Resolved | None = None) -> Step:
+        """Plan, learn, and plan again until the plan needs nothing more."""
+        known, now = self._facts.at_hand(request.row) if resolved is None else Known(), self._clock.now()
+        for _ in range(MAX_ROUNDS):
+            if resolved is None:
+                step = planning.plan(request, known, now, family=asking.family, history=asking.history)
+            else:
+                step = planning.plan_at(request, resolved, known, family=asking.family, history=asking.history)
+            if not isinstance(step, Need):
+                return step
+            known = known.plus(await self._facts.learn(step.asks, asking))
+        raise AssertionError("a plan that never ends: every round must learn something")
+
+    async def _answer(self, target: FileTarget | ServiceTarget, conditions: Conditions) -> Outcome:
+        if isinstance(target, ServiceTarget):
+            return await self._service.answer(target, self.asking(target.archive, conditions))
+        if target.capture:
+            return Refusal(
+                403,
+                "Captures are not available in this version",
+                "The request names a capture, and nothing would be recorded.",
+                "Use x as the password, or leave the /~name/ out of the address.",
+            )
+        asking = self.asking(target.archive, conditions)
+        request = Request(target.archive, target.when, target.path, target.base)
+        cache = "HIT"
+        for _ in range(3):  # again when the file has landed, when a blob was evicted, when another process brought it
+            step = await self._decide(request, asking)
+            match step:
+                case Refusal() | Moved():
+                    return step
+                case Serve():
+                    outcome = await self._serve(step, asking, conditions, cache)
+                case Fetch():
+                    outcome, cache = await self._fetch(step, asking)
+                case Need():
+                    raise AssertionError("_decide returns finished plans")
+                case _:
+                    assert_never(step)
+            if outcome is not None:
+                return _told(outcome, target, step)
+        return refusals.vanished()
+
+    # --- carrying out -----------------------------------------------------------------------------------------------------
+
+    async def _serve(self, step: Serve, asking: Asking, conditions: Conditions, cache: str) -> Outcome | None:
+        blob = self._store.blobs.peek(step.digest) or await self._store.blobs.open(step.digest)
+        if blob is None:  # ENOENT is the eviction notice: forget, plan again
+            await self._names.forget(step.space, step.path, step.digest)
+            return None
+        try:
+            if step.name_it:
+                await self._names.name(
+                    step.space, step.path, Held(step.path, step.digest, step.size, step.proof), step.role, step.resolved
+                )
+            date = self._names.date(step.digest)
+            is_older = date is not None and conditions.since is not None and conditions.since > date
+            if (
+                is_older
+                and step.role is Role.ROOT
+                and asking.family.keeps_newer_root
+                and step.resolved.snapshot != LIVE
+            ):
+                blob.close()
+                return refusals.client_is_newer(step.space)
+        except BaseException:
+            blob.close()
+            raise
+        archive, _, snapshot = step.space.partition("/")
+        return Served(blob, archive, snapshot, "", step.proof, cache, step.role, date, step.digest, headers=step.notes)
+
+    async def _fetch(self, step: Fetch, asking: Asking) -> tuple[Outcome | None, str]:
+        """Start or join the flight. No outcome: the bytes are here now (or another process has them), so plan again."""
+        if self._offline:
+            return refusals.missing_offline(step), ""
+        if not step.sources:
+            return refusals.no_upstream(step), ""
+        flight, joined = self._join(step, asking)
+        cache = "JOINED" if joined else "MISS"
+        if step.whole:
+            landed = await flight.land(asking.deadline)
+            if isinstance(landed, Refusal):
+                return landed, cache
+            if landed is not None and not (isinstance(landed, Landed) and landed.is_adrift):
+                await self._name(step, landed)
+                return None, cache
+            if landed is None and (step.role is not Role.INDEX or not flight.is_arriving):
+                return flight.not_in_time(), cache
+        elif refusal := await flight.head(asking.deadline):
+            return refusal, cache
+        self._flights.later(self._name_when_landed(flight, step))
+        body = flight.follow()
+        if body is None:
+            return None, cache
+        archive, _, snapshot = step.space.partition("/")
+        return Served(body, archive, snapshot, "", step.proof, cache, step.role, flight.date), cache
+
+    def _join(self, step: Fetch, asking: Asking) -> tuple[Flight, bool]:
+        judge = self._roots.judge(step, asking, self.obtain) if step.role is Role.ROOT else None
+        return self._flights.join(step, asking, judge)
+
+    async def _name(self, step: Fetch, landed: Landing) -> None:
+        """Name what has landed. What another process brought, that process names: for a moment it may not have done so yet."""
+        if isinstance(landed, Elsewhere):
+            await self._names.appears(step.space, step.path)
+        elif isinstance(landed, Landed) and not landed.is_adrift:
+            proof = landed.proof if step.role is Role.ROOT else step.proof
+            held = Held(step.path, landed.digest, landed.size, proof)
+            await self._names.name(step.space, step.path, held, step.role, step.resolved)
+
+    async def _name_when_landed(self, flight: Flight, step: Fetch) -> None:
+        landed = await flight.land(float("inf"))
+        if isinstance(landed, Landed):
+            await self._name(step, landed)
+
+    async def _prefetch(self, target: FileTarget) -> None:
+        asking = self.asking(target.archive, Conditions())
+        try:
+            step = await self._decide(Request(target.archive, target.when, target.path), asking)
+            if isinstance(step, Fetch) and step.sources:
+                flight, _ = self._join(step, asking)
+                await self._name_when_landed(flight, step)
+        except (SnapproxyError, StorageFailure) as error:
+            log.info("prefetch given up: %s", type(error).__name__)  # its own request will say why
+
+    async def obtain(self, asking: Asking, resolved: Resolved, path: str) -> Held | Refusal | None:
+        """Bring another file of a settled snapshot, whole and verified; None when it does not exist there."""
+        request = Request(asking.row, _exactly(resolved), path)
+        for _ in range(3):
+            step = await self._decide(request, asking, resolved)
+            match step:
+                case Serve():
+                    return Held(step.path, step.digest, step.size, step.proof)
+                case Refusal():
+                    return None if step.status == 404 else step
+                case Fetch() if self._offline:
+                    return refusals.missing_offline(step)
+                case Fetch():
+                    flight, _ = self._join(step, asking)
+                    landed = await flight.land(asking.deadline)
+                    if landed is None:
+                        return flight.not_in_time()
+                    if isinstance(landed, Refusal):
+                        return None if landed.status == 404 else landed
+                    await self._name(step, landed)
+                case _:
+                    raise AssertionError("a file is never a folder")
+        return refusals.vanished()
+
+
+def _told(outcome: Outcome, target: FileTarget, step: Serve | Fetch) -> Outcome:
+    """Add what was asked and what that came to (rule: each answer says which time was asked and which was used)."""
+    if not isinstance(outcome, Served):
+        return outcome
+    headers = dict(outcome.headers)
+    if step.resolved.valid is not None:
+        headers["X-Snapproxy-Valid"] = "/".join(spell(instant) for instant in step.resolved.valid)
+    if step.resolved.note:
+        headers["X-Snapproxy-Note"] = step.resolved.note
+    return replace(outcome, requested=target.when.text, headers=headers)
+
+
+def _exactly(resolved: Resolved) -> When:
+    """Return the *when* that names a settled snapshot."""
+    if resolved.snapshot == LIVE:
+        return When(LIVE, None, Match.LIVE)
+    return When(resolved.snapshot, resolved.instant, Match.EXACT)

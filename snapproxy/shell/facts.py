@@ -1,0 +1,142 @@
+"""Answers a plan's questions: from the catalog and the tables where they know, from upstream where they do not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, assert_never
+
+from snapproxy.core.model import LIVE, Archive, Promise, Proof, Refusal, Resolved
+from snapproxy.core.plan import (
+    Ask,
+    AskBrackets,
+    AskFile,
+    AskHeld,
+    AskName,
+    AskPromised,
+    AskRow,
+    AskWindow,
+    Held,
+    Known,
+    Vouched,
+)
+from snapproxy.errors import ArchiveDataError
+from snapproxy.shell.asking import Asking
+from snapproxy.shell.live import Live
+from snapproxy.shell.names import Names
+from snapproxy.shell.promises import Promises
+from snapproxy.shell.timelines import Timelines
+from storage import Store
+
+Obtain = Callable[[Asking, Resolved, str], Awaitable[Held | Refusal | None]]
+
+
+class Facts:
+    """`learn` answers questions side by side. `obtain` is the executor's own: a question may be another file of the same snapshot."""
+
+    def __init__(self, *, store: Store, names: Names, timelines: Timelines, promises: Promises, live: Live) -> None:
+        self._store = store
+        self._names = names
+        self._timelines = timelines
+        self._promises = promises
+        self._live = live
+        self.obtain: Obtain | None = None
+
+    def at_hand(self, row: Archive) -> Known:
+        """Return what can be told without asking anybody, so that a hit is planned in two rounds."""
+        return Known({AskWindow(row.name, window.start, window.end): window for window in self._timelines.at_hand(row)})
+
+    async def learn(self, asks: Sequence[Ask], asking: Asking) -> dict[Ask, Any]:
+        """Answer every question; the answer may volunteer the facts that are sure to be asked next."""
+        learned: dict[Ask, Any] = {}
+        for facts in await asyncio.gather(*(self._learn(ask, asking) for ask in asks)):
+            learned |= facts
+        return learned
+
+    async def _learn(self, ask: Ask, asking: Asking) -> dict[Ask, Any]:
+        match ask:
+            case AskWindow():
+                return {ask: await self._timelines.window(asking, ask.start, ask.end)}
+            case AskBrackets():
+                return {ask: self._names.brackets(ask.archive, ask.roots, ask.instant)}
+            case AskName():
+                return {ask: self._names.held(ask.space, ask.path)}
+            case AskFile():
+                return {ask: await self._file(ask, asking)}
+            case AskRow():
+                promise = await self._row(ask, asking)
+                return {ask: promise} | self._volunteer(promise)
+            case AskPromised():
+                vouched = await self._promised(ask, asking)
+                return {ask: vouched} | self._volunteer(None if vouched is None else vouched.promise)
+            case AskHeld():
+                return {ask: self._size(ask.digest)}
+            case _:
+                assert_never(ask)
+
+    def _volunteer(self, promise: Promise | Refusal | None) -> dict[Ask, Any]:
+        digest = promise.digests.get("sha256") if isinstance(promise, Promise) else None
+        return {AskHeld(digest): self._size(digest)} if digest else {}
+
+    def _size(self, digest: str) -> int | None:
+        blob = self._store.blobs.peek(digest)
+        if blob is None:
+            return None
+        try:
+            return blob.size
+        finally:
+            blob.close()
+
+    async def _file(self, ask: AskFile, asking: Asking) -> Held | Refusal | None:
+        """Bring the first of the candidates that exists; one that this snapshot is known to have served goes before a guess."""
+        if self.obtain is None:
+            raise AssertionError("wiring joins facts and executor")
+        known = [path for path in ask.candidates if self._names.held(ask.space, path)]
+        for path in known[:1] or ask.candidates:
+            if ask.resolved.snapshot == LIVE:
+                held = await self._live.obtain(asking, path)
+            else:
+                held = await self.obtain(asking, ask.resolved, path)
+            if held is not None:
+                return held
+        return None
+
+    async def _row(self, ask: AskRow, asking: Asking) -> Promise | Refusal | None:
+        """Look a name up in an index; in the present, also in the set before (by-hash serves both, rule 7)."""
+        digests = [ask.digest]
+        if ask.space == f"{asking.row.name}/{LIVE}":
+            digests += self._live.before(asking.row, ask.index)
+        try:
+            for digest in digests:
+                promise = await self._promises.promise(asking.family, digest, ask.index, ask.name)
+                if promise is not None:
+                    return promise
+        except ArchiveDataError as error:
+            return Refusal(424, "An index of this snapshot cannot be read", f"{ask.index}: {error.reason}", error.why)
+        return None
+
+    async def _promised(self, ask: AskPromised, asking: Asking) -> Vouched | None:
+        """Look for a package in every index that a root of this snapshot names and the store holds."""
+        is_live = ask.space == f"{asking.row.name}/{LIVE}"
+        for root in self._live.roots(asking.row) if is_live else self._names.roots(ask.space):
+            proof = Proof.GPG if root.proof is Proof.GPG else Proof.INDEX
+            for digest, index in await self._indexes(asking, root):
+                if self._size(digest) is None:
+                    continue
+                try:
+                    promise = await self._promises.promise(asking.family, digest, index, ask.path)
+                except ArchiveDataError:
+                    continue  # an index nobody can read vouches for nothing; asking for it says why
+                if promise is not None:
+                    return Vouched(promise, proof)
+        return None
+
+    async def _indexes(self, asking: Asking, root: Held) -> list[tuple[str, str]]:
+        """Return (digest, path) of every index with promises that a root names."""
+        rows = await self._promises.rows(asking.family, root.digest, root.path)
+        classify = asking.family.classify
+        return [
+            (promise.digests["sha256"], promise.path)
+            for name, promise in rows
+            if name == promise.path and "sha256" in promise.digests and classify(name).has_promises
+        ]

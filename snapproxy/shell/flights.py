@@ -1,0 +1,240 @@
+"""Flights: one upstream download with any number of readers, in any process of the machine (rule 4).
+
+A flight is keyed by its digest when one is promised, else by its name. Exactly one process writes its draft; the others follow the file.
+How the bytes are brought from which source is `download`; what is asked for, and what becomes of it, is the executor's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
+
+from snapproxy.core.model import Instant, Refusal
+from snapproxy.core.plan import Fetch
+from snapproxy.shell import refusals
+from snapproxy.shell.asking import Asking
+from snapproxy.shell.clock import Clock
+from snapproxy.shell.download import Download, Downloads, Elsewhere, Landing
+from snapproxy.shell.roots import Judge
+from storage import Body, Draft, DraftFailed, DraftOrphaned, Drafts, Meta, StorageFailure, Store
+
+log = logging.getLogger(__name__)
+
+VERDICT_SECONDS = 15.0
+"""How long a bad verdict is remembered, so that the retry of a client whose connection was cut is told the cause."""
+
+WINDOW_WHOLE = 64 << 20
+"""Bytes kept in memory, once the disk is full, of a file that must be whole before it is sent."""
+
+WINDOW_STREAM = 8 << 20
+"""The same of a file that streams: readers that fall further behind are cut."""
+
+TAKE_OVER_SECONDS = 0.05
+"""How long a reader gives our own flight to become the writer of a draft whose process died."""
+
+
+class Flight:
+    """One download under way. `landing` is told once; `is_arriving` once bytes come."""
+
+    def __init__(self, step: Fetch, asking: Asking, drafts: Drafts, clock: Clock) -> None:
+        self.step = step
+        self.asking = asking
+        self.arriving = asyncio.Event()
+        self.landing: asyncio.Future[Landing] = asyncio.get_running_loop().create_future()
+        self.date: Instant | None = None
+        self.draft: Draft | None = None
+        self.download: Download | None = None
+        self._drafts = drafts
+        self._clock = clock
+
+    def __repr__(self) -> str:
+        state = "landed" if self.landing.done() else "arriving" if self.is_arriving else "asking"
+        return f"<Flight {self.step.key} {state}>"
+
+    @property
+    def is_arriving(self) -> bool:
+        """Whether bytes have begun to come, so that there is something to follow."""
+        return self.arriving.is_set()
+
+    async def land(self, deadline: float) -> Landing | None:
+        """Wait for the verdict, until `deadline` (monotonic seconds); None: not in time."""
+        await asyncio.wait({self.landing}, timeout=self._left(deadline))
+        return self.landing.result() if self.landing.done() else None
+
+    async def head(self, deadline: float) -> Refusal | None:
+        """Wait until bytes come or the flight has ended; return why it may not be followed, if so."""
+        first = asyncio.ensure_future(self.arriving.wait())
+        try:
+            await asyncio.wait({self.landing, first}, timeout=self._left(deadline), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            first.cancel()
+        if self.landing.done() and isinstance(landed := self.landing.result(), Refusal):
+            return landed
+        return None if self.is_arriving or self.landing.done() else self.not_in_time()
+
+    def follow(self) -> Body | None:
+        """Return a reader of the bytes as they arrive, in whichever process; None when the flight has landed in the store: plan again."""
+        body = self.reader()
+        return None if body is None else Following(self, body, self._clock)
+
+    def reader(self) -> Body | None:
+        """Return a reader of the draft as it is written now."""
+        return self.draft.follow() if self.draft is not None else self._drafts.follow(self.step.key)
+
+    def not_in_time(self) -> Refusal:
+        """Say that the client's patience ends before the answer came, and when to ask again."""
+        wait = self.download.expected_wait() if self.download is not None else refusals.RETRY_SOON
+        return refusals.unavailable(
+            whole=self.step.whole,
+            status=503,
+            reason="Upstream is cooling down, ask again later"
+            if wait > refusals.RETRY_SOON
+            else "Upstream is slow, ask again soon",
+            why=f"{self.step.path} of {self.step.space} is still being fetched; the download goes on.",
+            hint="Ask again: what has arrived by then is not fetched twice.",
+            retry_after=wait,
+        )
+
+    def _left(self, deadline: float) -> float | None:
+        return None if deadline == float("inf") else max(0.0, deadline - self._clock.monotonic())
+
+
+class Following:
+    """A reader that outlives the process which wrote its draft: when that one dies, our own flight takes over and the reader goes on.
+
+    The bytes before the break are the same file, so nothing that was sent is sent again (`core.exchange.Body`).
+    """
+
+    def __init__(self, flight: Flight, body: Body, clock: Clock) -> None:
+        self._flight = flight
+        self._body = body
+        self._clock = clock
+
+    @property
+    def size(self) -> int | None:
+        return self._body.size
+
+    def fileno(self) -> int | None:
+        return self._body.fileno()
+
+    async def wait(self, offset: int) -> int:
+        while True:
+            try:
+                return await self._body.wait(offset)
+            except DraftOrphaned:
+                await self._reopen()
+
+    async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
+        while start < stop:
+            end = min(stop, await self.wait(start))
+            async for piece in self._body.chunks(start, end):
+                start += len(piece)
+                yield piece
+
+    def close(self) -> None:
+        self._body.close()
+
+    async def _reopen(self) -> None:
+        """Find the draft's new writer; raises DraftOrphaned when our flight has ended without one."""
+        await self._clock.sleep(TAKE_OVER_SECONDS)
+        body = None if self._flight.landing.done() else self._flight.reader()
+        if body is None:
+            raise DraftOrphaned("the process that fetched this file died, and nobody could go on")
+        self._body.close()
+        self._body = body
+
+
+class Flights:
+    """The flights of this process, by key."""
+
+    def __init__(self, *, store: Store, downloads: Downloads, clock: Clock) -> None:
+        self._store = store
+        self._downloads = downloads
+        self._clock = clock
+        self._flights: dict[str, Flight] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._afterwards: set[asyncio.Task[None]] = set()
+        self._verdicts: dict[str, tuple[float, Refusal]] = {}
+
+    def join(
+        self, step: Fetch, asking: Asking, judge: Judge | None, *, validators: Meta | None = None
+    ) -> tuple[Flight, bool]:
+        """Return the flight of `step.key`, and whether it was under way already. `judge` decides about a root; `validators` make the request conditional."""
+        flight = self._flights.get(step.key)
+        if flight is not None:
+            return flight, True
+        flight = Flight(step, asking, self._store.drafts, self._clock)
+        if refusal := self._remembered(step):
+            flight.landing.set_result(refusal)
+            return flight, False
+        self._flights[step.key] = flight
+        self._tasks[step.key] = asyncio.create_task(self._run(flight, judge, validators or Meta()))
+        return flight, False
+
+    def later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do what follows a landing even if the client who asked for it has left."""
+        task = asyncio.create_task(work)
+        self._afterwards.add(task)
+        task.add_done_callback(self._afterwards.discard)
+
+    async def close(self) -> None:
+        """Stop every flight; what has arrived is kept for a later resume, what has landed is named."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._afterwards, return_exceptions=True)
+
+    def _remembered(self, step: Fetch) -> Refusal | None:
+        until, refusal = self._verdicts.get(step.key, (0.0, None))
+        if refusal is not None and self._clock.monotonic() < until:
+            return refusal
+        self._verdicts.pop(step.key, None)
+        return self._downloads.known_absence(step)
+
+    async def _run(self, flight: Flight, judge: Judge | None, validators: Meta) -> None:
+        key = flight.step.key
+        landing: Landing = refusals.stopped(flight.step)
+        try:
+            landing = await self._fly(flight, judge, validators)
+        except StorageFailure as failure:
+            log.exception("a download failed in our own store")
+            landing = refusals.store_failed(flight.step, str(failure))
+        except Exception:
+            log.exception("a download failed through a fault of ours")
+            raise
+        finally:
+            if isinstance(landing, Refusal) and landing.status in (424, 502):
+                self._verdicts[key] = (self._clock.monotonic() + VERDICT_SECONDS, landing)
+            self._flights.pop(key, None)
+            self._tasks.pop(key, None)
+            flight.landing.set_result(landing)
+
+    async def _fly(self, flight: Flight, judge: Judge | None, validators: Meta) -> Landing:
+        """Write the draft if nobody else on the machine does; else follow it, and take it over if its writer dies."""
+        window = WINDOW_WHOLE if flight.step.whole else WINDOW_STREAM
+        while True:
+            writer = self._store.drafts.begin(flight.step.key, window=window)
+            if isinstance(writer, Draft):
+                flight.draft = writer
+                flight.download = self._downloads.start(flight, writer, judge, validators)
+                return await flight.download.run()
+            try:
+                return await self._watch(flight, writer)
+            except DraftOrphaned:
+                log.info("taking over the download of a process that died: %s", flight.step.key)
+            except DraftFailed as failed:
+                return refusals.unavailable(
+                    whole=flight.step.whole, status=502, reason="Another process could not fetch it", why=failed.reason
+                )
+            finally:
+                writer.close()
+
+    async def _watch(self, flight: Flight, body: Body) -> Landing:
+        offset = 0
+        while body.size is None or offset < body.size:
+            offset = await body.wait(offset)
+            flight.arriving.set()
+        return Elsewhere()

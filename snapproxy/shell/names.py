@@ -1,0 +1,92 @@
+"""The catalog in the archive's words: files by (archive, snapshot, path), roots over time, dates of blobs.
+
+Which catalog space holds what is written down here and nowhere else:
+- names `<archive>/<snapshot>`: path -> blob; written once per proof
+- names `roots:<archive>/<snapshot>`: the roots served at that snapshot
+- values `root/<archive>/<path>`: a root's digest over time, as the archive's snapshots show it (for brackets)
+- names `<algorithm>`: hex -> blob, for bytes that were also known by another digest (the snapshot service's `/file/<sha1>`)
+- facts `date/<digest>`: when the blob was first seen (Last-Modified, rule 8)
+"""
+
+from __future__ import annotations
+
+from snapproxy.core.model import LIVE, Instant, Proof, Resolved, Role
+from snapproxy.core.plan import Held
+from snapproxy.core.when import spell
+from snapproxy.shell.clock import Clock
+from storage import Catalog, Name
+
+NAME_POLL_SECONDS = 0.05
+NAME_POLLS = 20
+
+
+class Names:
+    """Reads are inline; writes are durable when they return. Nothing is named under `live`: the present is kept by `live`."""
+
+    def __init__(self, catalog: Catalog, clock: Clock) -> None:
+        self._catalog = catalog
+        self._clock = clock
+
+    def held(self, space: str, path: str) -> Held | None:
+        """Return what the catalog calls this."""
+        name = self._catalog.name(space, path)
+        return None if name is None else Held(path, name.digest, name.size, Proof(name.proof))
+
+    async def name(self, space: str, path: str, held: Held, role: Role, resolved: Resolved) -> None:
+        """Name a file of a snapshot; a root also enters the roots of its snapshot and its own history."""
+        if resolved.snapshot == LIVE:
+            return
+        name = Name(held.digest, held.size, int(held.proof))
+        if role is Role.ROOT:
+            await self._catalog.put_name(f"roots:{space}", path, name)
+            await self._catalog.observe(f"root/{space.partition('/')[0]}/{path}", resolved.instant, held.digest)
+        await self._catalog.put_name(space, path, name)
+
+    async def appears(self, space: str, path: str) -> None:
+        """Wait a moment for a name that another process is about to write; not for ever, it may have met a failure."""
+        for _ in range(NAME_POLLS):
+            if self._catalog.name(space, path) is not None:
+                return
+            await self._clock.sleep(NAME_POLL_SECONDS)
+
+    async def forget(self, space: str, path: str, digest: str) -> None:
+        """Take back a name whose blob is gone, unless it has come to mean another."""
+        name = self._catalog.name(space, path)
+        if name is not None and name.digest == digest:
+            await self._catalog.drop_name(f"roots:{space}", path)
+            await self._catalog.drop_name(space, path)
+
+    def roots(self, space: str) -> list[Held]:
+        """Return the roots served at a snapshot."""
+        return [
+            Held(path, name.digest, name.size, Proof(name.proof))
+            for path, name in self._catalog.names(f"roots:{space}")
+        ]
+
+    def brackets(self, archive: str, roots: tuple[str, ...], instant: Instant) -> tuple[Resolved, ...]:
+        """Return the spans around `instant` through which a root stayed the same: of these roots, or of any."""
+        keys = [f"root/{archive}/{path}" for path in roots] or self._catalog.keys(f"root/{archive}/")
+        found = []
+        for key in keys:
+            span, _ = self._catalog.around(key, instant)
+            if span is not None and span.last >= instant:  # within one span: no other root was ever seen in it
+                found.append(Resolved(spell(span.first), span.first, (span.first, span.last)))
+        return tuple(dict.fromkeys(found))
+
+    def alias(self, algorithm: str, hexdigest: str) -> Held | None:
+        """Return the blob that is known to have this other digest."""
+        return self.held(algorithm, hexdigest)
+
+    async def put_alias(self, algorithm: str, hexdigest: str, digest: str, size: int) -> None:
+        """Note another digest of a blob; the caller has computed both over the same bytes."""
+        await self._catalog.put_name(algorithm, hexdigest, Name(digest, size, int(Proof.DIGEST)))
+
+    def date(self, digest: str) -> Instant | None:
+        """Return when the blob was first seen."""
+        date: Instant | None = self._catalog.fact(f"date/{digest}", 0)
+        return date
+
+    async def put_date(self, digest: str, date: Instant) -> None:
+        """Date a blob; the first date stands."""
+        if self.date(digest) is None:
+            await self._catalog.put_fact(f"date/{digest}", date)

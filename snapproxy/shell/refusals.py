@@ -1,0 +1,159 @@
+"""The refusals that come from acting rather than deciding: the words and the status for what the executor met.
+
+Roots and indexes are never refused with a 429 or any 5xx: apt would exit 0 with a warning, or hang (measured with 2.6 and 3.0), whereas
+a 424 gives exit 100 and prints the reason at once.
+"""
+
+from __future__ import annotations
+
+from snapproxy.core.model import Archive, Refusal
+from snapproxy.core.plan import Fetch
+from snapproxy.core.settle import Broken, Fault
+
+RETRY_SOON = 5
+
+
+def unavailable(
+    *, whole: bool, status: int, reason: str, why: str = "", hint: str = "", retry_after: float | None = None
+) -> Refusal:
+    """Refuse with `status` for a package, with 424 for a root or an index."""
+    headers = {} if retry_after is None else {"Retry-After": str(max(1, round(retry_after)))}
+    return Refusal(424 if whole else status, reason, why, hint, headers)
+
+
+def vanished() -> Refusal:
+    """Say that blobs disappear faster than they can be served."""
+    return Refusal(
+        424,
+        "The file keeps vanishing from the store",
+        "Something removes blobs while they are being served.",
+        "Look for another program that cleans the state folder.",
+    )
+
+
+def missing_offline(step: Fetch) -> Refusal:
+    """Say what an offline store lacks."""
+    return Refusal(
+        424,
+        "Offline: the store does not hold this file",
+        f"It would need {step.path} of {step.space}.",
+        "Run the build once online at the same instant, or start snapproxy without --offline.",
+    )
+
+
+def no_upstream(step: Fetch) -> Refusal:
+    """Say that a row names nobody to ask."""
+    return unavailable(
+        whole=step.whole,
+        status=502,
+        reason="This archive has no upstream for that time",
+        why=f"The row of {step.space.partition('/')[0]} names no address to fetch it from.",
+        hint="Add `snapshot` or `mirrors` to the row in the configuration.",
+    )
+
+
+def client_is_newer(space: str) -> Refusal:
+    """Refuse a root to a client that holds a newer one: apt would silently keep it, and install from another time."""
+    return Refusal(
+        409,
+        "Your lists are newer than the pinned time: remove them first",
+        f"The client holds a newer release file than {space} and would silently stay with it.",
+        "Empty its lists (rm -rf /var/lib/apt/lists/*) and update again.",
+        {"X-Snapproxy-Snapshot": space},
+    )
+
+
+def absent(step: Fetch) -> Refusal:
+    """Say that nobody has the file."""
+    return Refusal(
+        404,
+        "Not in the archive at that time",
+        f"No source of {step.space} has {step.path}.",
+        headers={"X-Snapproxy-Snapshot": step.space},
+    )
+
+
+def throttled(step: Fetch, status: int, wait: float) -> Refusal:
+    """Say that upstream wants to be asked less, and when to come back."""
+    said = f"It answered {status}; " if status else ""
+    return unavailable(
+        whole=step.whole,
+        status=503,
+        reason="Upstream is cooling down, ask again later",
+        why=f"{said}snapproxy asks nothing of it for about {round(wait)} s.",
+        hint="Ask again then. A row may name further sources in the configuration.",
+        retry_after=wait,
+    )
+
+
+def forbidden(step: Fetch, status: int) -> Refusal:
+    """Say that upstream will not give the file (the snapshot service: removed for legal reasons)."""
+    return unavailable(
+        whole=step.whole,
+        status=502,
+        reason=f"Upstream forbids this file ({status})",
+        why=f"{step.path} of {step.space} exists and is not given out.",
+    )
+
+
+_SILENT = frozenset({Fault.NAME, Fault.REFUSED, Fault.UNREACHABLE, Fault.STALLED, Fault.RESET, Fault.TLS})
+
+
+def broken(step: Fetch, failure: Broken) -> Refusal:
+    """Say how upstream failed: 504 when it is silent, 502 when what it says is wrong."""
+    return unavailable(
+        whole=step.whole,
+        status=504 if failure.fault in _SILENT else 502,
+        reason=failure.reason[:1].upper() + failure.reason[1:],
+        why=f"{step.path} of {step.space} could not be fetched; nothing was stored under its name.",
+        hint="Ask again later; `snapproxy stats` tells how each upstream fares.",
+        retry_after=RETRY_SOON,
+    )
+
+
+def wrong_bytes(step: Fetch, words: str) -> Refusal:
+    """Say that what upstream sent is not what the index promises."""
+    return unavailable(
+        whole=step.whole,
+        status=502,
+        reason=f"Upstream's bytes are not the promised ones: {words}",
+        why=f"{step.path} of {step.space} was fetched and did not match the index that names it.",
+        hint="Ask again in 15 s: another source is tried then.",
+    )
+
+
+def stopped(step: Fetch) -> Refusal:
+    """Say that snapproxy is stopping."""
+    return unavailable(whole=step.whole, status=503, reason="snapproxy is stopping", retry_after=RETRY_SOON)
+
+
+def store_failed(step: Fetch, why: str) -> Refusal:
+    """Say that our own disk failed."""
+    return unavailable(
+        whole=step.whole,
+        status=500,
+        reason="The store of snapproxy failed",
+        why=why,
+        hint="Look at its log, its disk and the rights of its state folder.",
+    )
+
+
+def still_fetching() -> Refusal:
+    """Say that an answer is on its way and the client's patience is not long enough for it."""
+    return Refusal(
+        424,
+        "Upstream is slow, ask again soon",
+        "The answer is still being fetched, and will be kept.",
+        "Ask again.",
+        {"Retry-After": str(RETRY_SOON)},
+    )
+
+
+def no_timeline(row: Archive) -> Refusal:
+    """Say that the archive's history could not be asked."""
+    return Refusal(
+        424,
+        "The timeline of the archive cannot be had",
+        f"None of the addresses of {row.name}'s history said which snapshots exist.",
+        "Ask again later, or name the exact id of a snapshot that was used before.",
+    )

@@ -1,0 +1,125 @@
+"""The timelines of archives: which snapshots exist, window by window, asked from the archive's own history.
+
+A settled window is kept for ever; the newest one expires, and when upstream is down the old one stands in: knowing too few snapshots can
+only make the resolver refuse, never answer with another day. One question is under way at a time on the machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from snapproxy.core.model import Archive, Instant, NeedWindow, Refusal, TimelineAnswer, Window
+from snapproxy.core.resolve import window_expires
+from snapproxy.shell import refusals
+from snapproxy.shell.asking import Asking
+from snapproxy.shell.clock import Clock
+from snapproxy.shell.upstream import Upstream
+from storage import Catalog, Slots
+
+MAX_TIMELINE = 4 << 20
+"""Bytes of one answer: twenty years of dumps four times a day are half a megabyte."""
+
+POLL_SECONDS = 0.1
+"""How often a window that another process asks for is looked for."""
+
+FRESH_FAILURE = 5.0
+"""Seconds a failure is remembered, so that the hundred requests of one update do not each wait for it."""
+
+
+class Timelines:
+    """Windows by archive. Those in memory are what the resolver is given before it has to ask."""
+
+    def __init__(self, *, catalog: Catalog, slots: Slots, upstream: Upstream, clock: Clock, offline: bool) -> None:
+        self._catalog = catalog
+        self._slots = slots
+        self._upstream = upstream
+        self._clock = clock
+        self._offline = offline
+        self._windows: dict[str, dict[tuple[Instant, Instant], Window]] = {}
+        self._asking: dict[str, asyncio.Task[Window | Refusal]] = {}
+        self._failed: dict[str, tuple[float, Refusal]] = {}
+
+    def at_hand(self, row: Archive) -> list[Window]:
+        """Return the windows in memory that have not expired."""
+        now = self._clock.now()
+        return [window for window in self._windows.get(row.name, {}).values() if self._is_good(window, row, now)]
+
+    async def window(self, asking: Asking, start: Instant, end: Instant) -> Window | Refusal:
+        """Return what is known of this stretch, asking upstream if that is nothing, or has expired."""
+        key = _key(asking.row, start, end)
+        stored = self._stored(key, start, end)
+        if stored is not None and (self._offline or self._is_good(stored, asking.row, self._clock.now())):
+            return self._remember(asking.row, stored)
+        if self._offline:
+            return _unknown_offline(asking.row)
+        until, failure = self._failed.get(key, (0.0, None))
+        if failure is not None and self._clock.monotonic() < until:
+            return failure if stored is None else stored
+        task = self._asking.get(key)
+        if task is None:
+            task = self._asking[key] = asyncio.create_task(self._ask(asking, NeedWindow(start, end), key))
+            task.add_done_callback(lambda _: self._asking.pop(key, None))
+        done, _ = await asyncio.wait({task}, timeout=max(0.0, asking.deadline - self._clock.monotonic()))
+        answer = task.result() if done else refusals.still_fetching()
+        if isinstance(answer, Refusal):
+            return answer if stored is None else stored
+        return self._remember(asking.row, answer)
+
+    def _is_good(self, window: Window, row: Archive, now: Instant) -> bool:
+        expires = window_expires(window, row, now)
+        return self._offline or expires is None or expires > now
+
+    def _remember(self, row: Archive, window: Window) -> Window:
+        self._windows.setdefault(row.name, {})[window.start, window.end] = window
+        return window
+
+    def _stored(self, key: str, start: Instant, end: Instant) -> Window | None:
+        fact: Mapping[str, Any] | None = self._catalog.fact(key, 0)
+        return None if fact is None else Window(start, end, tuple(fact["instants"]), fact["asked"])
+
+    async def _ask(self, asking: Asking, need: NeedWindow, key: str) -> Window | Refusal:
+        while (slot := self._slots.take(key, 1)) is None:  # another process asks: its answer will do
+            await self._clock.sleep(POLL_SECONDS)
+            stored = self._stored(key, need.start, need.end)
+            if stored is not None and self._is_good(stored, asking.row, self._clock.now()):
+                return stored
+        try:
+            answer = await self._from_upstream(asking, need)
+            if isinstance(answer, Window):
+                await self._catalog.put_fact(key, {"instants": answer.instants, "asked": answer.asked})
+                self._failed.pop(key, None)
+            else:
+                self._failed[key] = (self._clock.monotonic() + FRESH_FAILURE, answer)
+            return answer
+        finally:
+            slot.release()
+
+    async def _from_upstream(self, asking: Asking, need: NeedWindow) -> Window | Refusal:
+        refusal = refusals.no_timeline(asking.row)
+        for base in asking.row.snapshot:
+            for url in asking.history.timeline_urls(base, need):
+                answer = await self._upstream.read(
+                    url, asking.row, base, limit=MAX_TIMELINE, background=asking.background
+                )
+                if isinstance(answer, Refusal):
+                    refusal = answer
+                    continue
+                window = asking.history.read_window(asking.row, need, url, answer, self._clock.now())
+                if window is not None:
+                    return window
+        return refusal
+
+
+def _key(row: Archive, start: Instant, end: Instant) -> str:
+    return f"timeline/{row.name}/{start}-{end}"
+
+
+def _unknown_offline(row: Archive) -> Refusal:
+    return Refusal(
+        424,
+        "Offline: the timeline of that time was never asked for",
+        f"The store does not know which snapshots of {row.name} exist around it.",
+        "Use an instant of a build that ran online, or the id of its snapshot.",
+    )
