@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from snapproxy.core.address import escape_path
 from snapproxy.core.exchange import Moved
 from snapproxy.core.model import (
     LIVE,
@@ -29,6 +28,8 @@ from snapproxy.core.model import (
     When,
     Window,
 )
+from snapproxy.core.paths import escape_path
+from snapproxy.core.resolve import refuse_moving
 
 MAX_ROUNDS = 8
 """How often a plan is made before the executor gives up. Every round learns something; the longest honest way is eight: brackets, three
@@ -220,6 +221,8 @@ def plan(request: Request, known: Known, now: Instant, *, family: Family, histor
         resolved = _resolve(request, known, now, family, history)
         if isinstance(resolved, Refusal):
             return resolved
+        if moving := refuse_moving(request.when, resolved):
+            return moving
         if request.path == "" or request.path.endswith("/"):
             return _folder(request, resolved)
         return _at(request, resolved, known, family, history)

@@ -12,6 +12,8 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
+from yarl import URL
+
 from snapproxy.core.http_date import read_http_date
 from snapproxy.core.model import Checker, Proof, Refusal
 from snapproxy.core.plan import Fetch, Source
@@ -32,8 +34,11 @@ from snapproxy.core.settle import (
 from snapproxy.shell import refusals
 from snapproxy.shell.clock import Clock
 from snapproxy.shell.names import Names
+from snapproxy.shell.pacer import Pacer
+from snapproxy.shell.reach import Reach, authority
 from snapproxy.shell.roots import Judge
-from snapproxy.shell.upstream import Upstream, UpstreamFault, UpstreamResponse
+from snapproxy.shell.tally import Tally
+from snapproxy.shell.upstream import BodyBrokenError, Upstream, UpstreamResponse
 from storage import Blobs, Draft, Ephemera, Meta, Sealed
 
 if TYPE_CHECKING:
@@ -96,7 +101,19 @@ class _Whole:
 class Downloads:
     """What every download needs; makes them."""
 
-    def __init__(self, *, upstream: Upstream, names: Names, blobs: Blobs, ephemera: Ephemera, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        upstream: Upstream,
+        pacer: Pacer,
+        names: Names,
+        blobs: Blobs,
+        ephemera: Ephemera,
+        clock: Clock,
+        tally: Tally,
+    ) -> None:
+        self._pacer = pacer
+        self.tally = tally
         self.upstream = upstream
         self.names = names
         self.blobs = blobs
@@ -106,6 +123,10 @@ class Downloads:
     def start(self, flight: Flight, draft: Draft, judge: Judge | None, validators: Meta) -> Download:
         """Return the download of `flight` into `draft`."""
         return Download(self, flight, draft, judge, validators)
+
+    def expected_wait(self, source: Source) -> float:
+        """Return the seconds until `source` will probably be asked."""
+        return self._pacer.estimate(authority(URL(source.url, encoded=True)))
 
     def known_absence(self, step: Fetch) -> Refusal | None:
         """Return the 404 of a moment ago."""
@@ -138,7 +159,7 @@ class Downloads:
                 return refusals.absent(step)
             case Throttled():
                 wait = max(
-                    worst.retry_after or 0.0, *(self.upstream.expected_wait(source.url) for source in step.sources)
+                    worst.retry_after or 0.0, *(self.expected_wait(source) for source in step.sources)
                 )
                 return refusals.throttled(step, worst.status, wait)
             case Forbidden():
@@ -171,7 +192,7 @@ class Download:
 
     def expected_wait(self) -> float:
         """Return the seconds until the source that is being asked will probably answer."""
-        wait = 0.0 if self._source is None else self._all.upstream.expected_wait(self._source.url)
+        wait = 0.0 if self._source is None else self._all.expected_wait(self._source)
         return max(wait, float(refusals.RETRY_SOON))
 
     async def run(self) -> Landing:
@@ -275,8 +296,9 @@ class Download:
         )
         asking = self._flight.asking
         async with self._all.upstream.fetch(
-            asked, row=asking.row, base=source.base, background=asking.background, stop_at=self._at_redirect
+            asked, Reach.of(asking.row), background=asking.background, stop_at=self._at_redirect
         ) as response:
+            self._all.tally.asked(*response.hops, response.url)
             match response.settled:
                 case Take(offer):
                     pass
@@ -315,7 +337,8 @@ class Download:
                 if self._draft.size + len(piece) > limit:
                     return Broken(Fault.TOO_LONG)
                 await self._draft.write(piece)
-        except UpstreamFault as broken:
+                self._all.tally.received(response.url, len(piece))
+        except BodyBrokenError as broken:
             return Broken(broken.fault)
         return _Whole()
 

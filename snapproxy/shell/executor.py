@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 MAX_PREFETCHES = 64
 """Flights begun for requests that still wait in a pipeline (apt queues ten a connection); further ones wait their turn."""
 
+BACKGROUND_PATIENCE = 3600.0
+"""Seconds that work without a waiting client may take for one file."""
+
 
 class Executor:
     """Answers targets (`core.exchange.Answerer`)."""
@@ -44,6 +47,7 @@ class Executor:
         *,
         store: Store,
         families: Mapping[str, Family],
+        patience: Mapping[str, float],
         histories: Mapping[str, History],
         facts: Facts,
         flights: Flights,
@@ -56,6 +60,7 @@ class Executor:
     ) -> None:
         self._store = store
         self._families = families
+        self._patience = patience
         self._histories = histories
         self._facts = facts
         self._flights = flights
@@ -110,7 +115,8 @@ class Executor:
     def asking(self, row: Archive, conditions: Conditions) -> Asking:
         """Return the context of one request."""
         family = self._families[row.family]
-        deadline = self._clock.monotonic() + (family.patience if not conditions.background else 3600.0)
+        patience = BACKGROUND_PATIENCE if conditions.background else self._patience.get(row.family, family.patience)
+        deadline = self._clock.monotonic() + patience
         return Asking(row, family, self._histories[row.history], deadline, conditions.background)
 
     async def resolve(self, row: Archive, when: When) -> Resolved | Refusal:

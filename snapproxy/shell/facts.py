@@ -30,6 +30,9 @@ from storage import Store
 
 Obtain = Callable[[Asking, Resolved, str], Awaitable[Held | Refusal | None]]
 
+ROOTS_REMEMBERED = 64
+"""For how many roots the list of their indexes is kept: decoding it takes longer than looking a package up."""
+
 
 class Facts:
     """`learn` answers questions side by side. `obtain` is the executor's own: a question may be another file of the same snapshot."""
@@ -41,6 +44,7 @@ class Facts:
         self._promises = promises
         self._live = live
         self.obtain: Obtain | None = None
+        self._indexes_of: dict[tuple[str, str], list[tuple[str, str]]] = {}
 
     def at_hand(self, row: Archive) -> Known:
         """Return what can be told without asking anybody, so that a hit is planned in two rounds."""
@@ -132,7 +136,15 @@ class Facts:
         return None
 
     async def _indexes(self, asking: Asking, root: Held) -> list[tuple[str, str]]:
-        """Return (digest, path) of every index with promises that a root names."""
+        """Return (digest, path) of every index with promises that a root names; a root is read once."""
+        key = (root.digest, root.path)
+        if key not in self._indexes_of:
+            if len(self._indexes_of) >= ROOTS_REMEMBERED:
+                self._indexes_of.pop(next(iter(self._indexes_of)))
+            self._indexes_of[key] = await self._read_indexes(asking, root)
+        return self._indexes_of[key]
+
+    async def _read_indexes(self, asking: Asking, root: Held) -> list[tuple[str, str]]:
         rows = await self._promises.rows(asking.family, root.digest, root.path)
         classify = asking.family.classify
         return [

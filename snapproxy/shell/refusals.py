@@ -149,11 +149,11 @@ def still_fetching() -> Refusal:
     )
 
 
-def no_timeline(row: Archive) -> Refusal:
+def no_timeline(row: Archive, cause: str) -> Refusal:
     """Say that the archive's history could not be asked."""
     return Refusal(
         424,
         "The timeline of the archive cannot be had",
-        f"None of the addresses of {row.name}'s history said which snapshots exist.",
+        f"Which snapshots {row.name} has could not be learned: {cause}.",
         "Ask again later, or name the exact id of a snapshot that was used before.",
     )

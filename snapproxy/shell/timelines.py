@@ -11,11 +11,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from snapproxy.core.model import Archive, Instant, NeedWindow, Refusal, TimelineAnswer, Window
-from snapproxy.core.resolve import window_expires
+from snapproxy.core.settle import Absent, Asked, Broken, Redirect, Take, Throttled
+from snapproxy.core.timeline import window_expires
 from snapproxy.shell import refusals
 from snapproxy.shell.asking import Asking
 from snapproxy.shell.clock import Clock
-from snapproxy.shell.upstream import Upstream
+from snapproxy.shell.reach import Reach
+from snapproxy.shell.tally import Tally
+from snapproxy.shell.upstream import BodyBrokenError, Upstream
 from storage import Catalog, Slots
 
 MAX_TIMELINE = 4 << 20
@@ -31,11 +34,12 @@ FRESH_FAILURE = 5.0
 class Timelines:
     """Windows by archive. Those in memory are what the resolver is given before it has to ask."""
 
-    def __init__(self, *, catalog: Catalog, slots: Slots, upstream: Upstream, clock: Clock, offline: bool) -> None:
+    def __init__(self, *, catalog: Catalog, slots: Slots, upstream: Upstream, clock: Clock, tally: Tally, offline: bool) -> None:
         self._catalog = catalog
         self._slots = slots
         self._upstream = upstream
         self._clock = clock
+        self._tally = tally
         self._offline = offline
         self._windows: dict[str, dict[tuple[Instant, Instant], Window]] = {}
         self._asking: dict[str, asyncio.Task[Window | Refusal]] = {}
@@ -97,7 +101,7 @@ class Timelines:
             slot.release()
 
     async def _from_upstream(self, asking: Asking, need: NeedWindow) -> Window | Refusal:
-        refusal = refusals.no_timeline(asking.row)
+        refusal = refusals.no_timeline(asking.row, "its row names no history to ask")
         for base in asking.row.snapshot:
             for url in asking.history.timeline_urls(base, need):
                 answer = await self._upstream.read(
@@ -110,6 +114,29 @@ class Timelines:
                 if window is not None:
                     return window
         return refusal
+
+    async def _read(self, asking: Asking, url: str) -> TimelineAnswer | Refusal:
+        """Ask one address. A redirect that says the answer is handed over, the one to where the answer lies is followed."""
+        asked = Asked(url, page=True)
+        stop_at = asking.history.is_answer
+        async with self._upstream.fetch(asked, Reach.of(asking.row), background=asking.background, stop_at=stop_at) as response:
+            self._tally.asked(*response.hops, response.url)
+            match response.settled:
+                case Take():
+                    try:
+                        return TimelineAnswer(200, "", await response.read(MAX_TIMELINE))
+                    except BodyBrokenError as broken:
+                        return refusals.no_timeline(asking.row, broken.fault.value)
+                case Redirect(location):
+                    return TimelineAnswer(302, location, b"")
+                case Absent(status):
+                    return TimelineAnswer(status, "", b"")
+                case Throttled(status, _):
+                    return refusals.no_timeline(asking.row, f"upstream is cooling down ({status})")
+                case Broken():
+                    return refusals.no_timeline(asking.row, response.settled.reason)
+                case _:
+                    return refusals.no_timeline(asking.row, "upstream forbids it")
 
 
 def _key(row: Archive, start: Instant, end: Instant) -> str:

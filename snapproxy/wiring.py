@@ -1,0 +1,214 @@
+"""The composition root: builds everything from the configuration, and nothing else builds anything.
+
+Read `build` top to bottom to see what snapproxy consists of. Objects own their state; there are no globals.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from socket import socket
+from types import TracebackType
+from typing import Any, Self
+
+import aiofiles
+
+from snapproxy.archives import HISTORIES
+from snapproxy.config import Config
+from snapproxy.core import address
+from snapproxy.core.address import AddressBook
+from snapproxy.core.exchange import Conditions, FileTarget, Moved, Served
+from snapproxy.core.model import Archive, Proof, Refusal, Resolved
+from snapproxy.core.routes import spell_authority
+from snapproxy.core.when import parse
+from snapproxy.errors import ClientError
+from snapproxy.families import FAMILIES
+from snapproxy.setup import first_steps
+from snapproxy.shell.clock import Clock, SystemClock
+from snapproxy.shell.download import Downloads
+from snapproxy.shell.executor import Executor
+from snapproxy.shell.facts import Facts
+from snapproxy.shell.flights import Flights
+from snapproxy.shell.forward import StreamingForwarder
+from snapproxy.shell.live import Live
+from snapproxy.shell.names import Names
+from snapproxy.shell.pacer import Pacer
+from snapproxy.shell.promises import Helper, Promises
+from snapproxy.shell.roots import Roots
+from snapproxy.shell.service import Service
+from snapproxy.shell.tally import Tally
+from snapproxy.shell.timelines import Timelines
+from snapproxy.shell.upstream import Upstream
+from snapproxy.web.pages import Pages
+from snapproxy.web.server import WebServer
+from storage import DraftFailed, Store, StorageFailure, open_store
+
+GRACE_SECONDS = 15.0
+"""How long answers under way may take to end when the proxy is stopped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A file that was fetched: its bytes are at `target` now. `cache` is HIT, MISS or JOINED."""
+
+    size: int
+    digest: str
+    proof: Proof
+    cache: str
+    snapshot: str
+
+
+class App:
+    """snapproxy, built. An async context manager: inside, the store is open and upstreams can be asked."""
+
+    def __init__(self, config: Config, store: Store, book: AddressBook, *, offline: bool, clock: Clock) -> None:
+        self._config = config
+        self._store = store
+        self._book = book
+        self._offline = offline
+        self._clock = clock
+        self._instance = secrets.token_hex(8)
+        self._stack = contextlib.AsyncExitStack()
+        self.tally = Tally()
+
+    async def __aenter__(self) -> Self:
+        config, store, clock, tally, offline = self._config, self._store, self._clock, self.tally, self._offline
+        self._stack.push_async_callback(store.close)
+        pacer = Pacer(clock=clock, store=store.catalog, slots=store.slots, policies=config.policies)
+        upstream = await self._stack.enter_async_context(Upstream(pacer=pacer, clock=clock, instance=self._instance))
+        names = Names(store.catalog, clock)
+        promises = Promises(store, Helper(config.state_dir, config.cache_dir))
+        self._stack.push_async_callback(promises.close)
+        downloads = Downloads(
+            upstream=upstream, pacer=pacer, names=names, blobs=store.blobs, ephemera=store.ephemera, clock=clock, tally=tally
+        )
+        flights = Flights(store=store, downloads=downloads, clock=clock)
+        roots = Roots(store.blobs)
+        live = Live(store=store, flights=flights, promises=promises, roots=roots, clock=clock, offline=offline)
+        self._stack.push_async_callback(live.close)
+        timelines = Timelines(
+            catalog=store.catalog, slots=store.slots, upstream=upstream, clock=clock, tally=tally, offline=offline
+        )
+        self.executor = Executor(
+            store=store,
+            families=FAMILIES,
+            patience=config.patience,
+            histories=HISTORIES,
+            facts=Facts(store=store, names=names, timelines=timelines, promises=promises, live=live),
+            flights=flights,
+            roots=roots,
+            names=names,
+            service=Service(store=store, flights=flights, names=names, clock=clock, offline=offline),
+            clock=clock,
+            tally=tally,
+            offline=offline,
+        )
+        self._stack.push_async_callback(self.executor.close)
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self._stack.aclose()
+
+    async def serve(self, sockets: Sequence[socket]) -> None:
+        """Answer on `sockets`, which become ours to close, until cancelled."""
+        addresses = [spell_authority(*each.getsockname()[:2]) for each in sockets]
+        ports = {each.getsockname()[1] for each in sockets}
+        book = replace(self._book, own_hosts=frozenset(addresses) | {f"localhost:{port}" for port in ports})
+        forwarder = StreamingForwarder(self.tally, instance=self._instance)
+        server = WebServer(
+            self.executor,
+            lambda method, target, _host, authorization: address.read(method, target, book, proxy_authorization=authorization),
+            pages=self._pages(addresses[0]),
+            forwarder=forwarder,
+            tally=self.tally,
+            instance=self._instance,
+            now=self._clock.now,
+        )
+        await server.start(sockets)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await server.close(GRACE_SECONDS)
+            await forwarder.close()
+
+    async def resolve(self, archive: str, when: str) -> Resolved | Refusal:
+        """Settle a *when* of an archive. Raises ClientError for words that are no archive or no time."""
+        return await self.executor.resolve(self._row(archive), parse(when))
+
+    async def fetch(
+        self, archive: str, when: str, path: str, target: Path, progress: Callable[[int, int | None], None]
+    ) -> Fetched | Refusal:
+        """Bring a file to `target`: whole and verified, or not at all. Raises ClientError as `resolve`."""
+        asked = FileTarget(self._row(archive), parse(when), address.canonical_path(path))
+        outcome = await self.executor.answer(asked, Conditions())
+        if isinstance(outcome, Moved):
+            return Refusal(404, "That is a folder, not a file")
+        if isinstance(outcome, Refusal):
+            return outcome
+        return await self._copy(outcome, target, progress)
+
+    def stats(self) -> dict[str, Any]:
+        """Return what was done so far, ready for JSON."""
+        return self.tally.as_json()
+
+    async def _copy(self, served: Served, target: Path, progress: Callable[[int, int | None], None]) -> Fetched | Refusal:
+        """Copy a body into a draft beside `target`, and rename it once its verdict is good."""
+        body, draft = served.body, target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+        digest, offset = hashlib.sha256(), 0
+        try:
+            async with aiofiles.open(draft, "xb") as out:
+                while body.size is None or offset < body.size:
+                    ready = await body.wait(offset)
+                    async for piece in body.chunks(offset, ready):
+                        await out.write(piece)
+                        digest.update(piece)
+                    offset = ready
+                    progress(offset, body.size)
+            draft.replace(target)
+        except DraftFailed as failed:
+            return Refusal(502, "The download failed", failed.reason, "Ask again: what was good of it is not fetched twice.")
+        finally:
+            body.close()
+            draft.unlink(missing_ok=True)
+        return Fetched(offset, digest.hexdigest(), served.proof, served.cache, served.snapshot)
+
+    def _row(self, name: str) -> Archive:
+        row = self._book.names.get(name)
+        if row is None:
+            known = ", ".join(sorted(self._book.names))
+            raise ClientError("There is no archive of that name", why=f"Known are: {known}.", hint="Add a row to the configuration.")
+        return row
+
+    def _pages(self, authority: str) -> Pages:
+        return Pages(
+            snippets=lambda host: [(snippet.path, snippet.text) for snippet in first_steps(f"http://{host}")],
+            stats=self.stats,
+            healthy=self._health,
+            ready=self._health,
+            address=authority,
+            is_discoverable=self._config.default_when is not None,
+        )
+
+    async def _health(self) -> str:
+        """Return what is wrong with the store, '' when nothing is: a name can be read, and the disk takes a byte."""
+        try:
+            await self._store.catalog.put_fact("health", self._clock.now())
+        except StorageFailure as failure:
+            return str(failure)
+        return ""
+
+
+def build(config: Config, *, offline: bool = False, pinned: str = "", passes: tuple[tuple[str, int], ...] = ()) -> App:
+    """Build snapproxy. `pinned` is the time of every request that names none, and `passes` are hosts let through besides the configured."""
+    book = AddressBook(
+        rows=config.archives,
+        default_when=parse(pinned) if pinned else config.default_when,
+        passes=(*config.passes, *passes),
+    )
+    return App(config, open_store(config.state_dir, config.cache_dir), book, offline=offline, clock=SystemClock())
+

@@ -1,0 +1,308 @@
+"""The one decision, over a toy distribution: the core knows none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+import pytest
+
+from snapproxy.core.exchange import Moved
+from snapproxy.core.model import (
+    LIVE,
+    Archive,
+    Checker,
+    Instant,
+    Match,
+    NeedWindow,
+    Place,
+    Promise,
+    Proof,
+    Refusal,
+    Resolved,
+    Role,
+    TimelineAnswer,
+    When,
+    Window,
+)
+from snapproxy.core.plan import (
+    MAX_ROUNDS,
+    Ask,
+    AskBrackets,
+    AskFile,
+    AskHeld,
+    AskName,
+    AskPromised,
+    AskRow,
+    AskWindow,
+    Fetch,
+    Held,
+    Known,
+    Need,
+    Request,
+    Serve,
+    Step,
+    Vouched,
+    plan,
+    plan_at,
+    resolve,
+)
+
+NOW = 2_000_000
+ROW = Archive("toy", "toy", "toy", snapshot=("http://past/toy",), mirrors=("http://now/toy",))
+AT = Resolved("one", 1_000_000)
+SPACE = "toy/one"
+STRONG = {"sha256": "a" * 64}
+
+
+class ToyFamily:
+    """`root` vouches for `index/*`, indexes for `pkg/*`; `index/by-hash/HEX` is a by-hash name; `beside/*` is promised by `index/sums`."""
+
+    name = "toy"
+    patience = 1.0
+    parser = "toy-1"
+    keeps_newer_root = True
+
+    def classify(self, path: str) -> Place:
+        if path == "root":
+            return Place(Role.ROOT)
+        if path.startswith("index/by-hash/"):
+            return Place(Role.INDEX, roots=("root",), by_hash=("sha256", path.rpartition("/")[2]))
+        if path.startswith("index/"):
+            return Place(Role.INDEX, roots=("root",), has_promises=True)
+        if path.startswith("pkg/"):
+            return Place(Role.PACKAGE)
+        if path.startswith("beside/"):
+            return Place(Role.PACKAGE, parents=("index/sums",))
+        return Place(Role.OTHER)
+
+    def promises(self, path: str, data: Iterable[bytes]) -> Iterator[tuple[str, Promise]]:
+        return iter(())
+
+    def checker(self, promise: Promise) -> Checker:
+        raise NotImplementedError
+
+    def lasting_path(self, promise: Promise) -> str:
+        return f"index/by-hash/{promise.digests['sha256']}" if promise.path.startswith("index/") and promise.is_strong else promise.path
+
+    def root_date(self, data: bytes) -> Instant | None:
+        return None
+
+    def signature(self, path: str) -> str | None:
+        return None
+
+
+class ToyHistory:
+    """One snapshot, `one`, once the only window is known; instant 5 lies in a gap."""
+
+    def resolve(self, row: Archive, when: When, windows: Mapping[tuple[Instant, Instant], Window], now: Instant) -> Resolved | Refusal | NeedWindow:
+        if (0, NOW) not in windows:
+            return NeedWindow(0, NOW)
+        return Refusal(410, "gap") if when.instant == 5 else AT
+
+    def timeline_urls(self, base: str, need: NeedWindow) -> tuple[str, ...]:
+        return ()
+
+    def read_window(self, row: Archive, need: NeedWindow, url: str, answer: TimelineAnswer, now: Instant) -> Window | None:
+        return None
+
+    def url(self, row: Archive, base: str, snapshot: str, path: str) -> str:
+        return f"{base}/{snapshot}/{path}"
+
+    def service_url(self, base: str, path: str) -> str | None:
+        return None
+
+    def digest_in(self, url: str) -> str | None:
+        return None
+
+
+WINDOW = {AskWindow("toy", 0, NOW): Window(0, NOW, (1_000_000,), NOW)}
+
+
+def at(path: str, facts: Mapping[Ask, object] | None = None) -> Step:
+    """Plan for a file of the settled snapshot; what is not given is known to be nothing."""
+    request = Request(ROW, When("one", 1_000_000, Match.EXACT), path)
+    return drive(lambda known: plan_at(request, AT, known, family=ToyFamily(), history=ToyHistory()), facts or {})
+
+
+def now_of(path: str, facts: Mapping[Ask, object] | None = None) -> Step:
+    request = Request(ROW, When(LIVE, None, Match.LIVE), path)
+    return drive(lambda known: plan(request, known, NOW, family=ToyFamily(), history=ToyHistory()), facts or {})
+
+
+def drive(step_of, facts):
+    known = Known()
+    for _ in range(MAX_ROUNDS):
+        step = step_of(known)
+        if not isinstance(step, Need):
+            return step
+        known = known.plus({ask: facts.get(ask) for ask in step.asks})
+    raise AssertionError("the plan never ended")
+
+
+class TestResolving:
+    def ask(self, instant: int, facts: Mapping[Ask, object], path: str = "root") -> object:
+        request = Request(ROW, When("w", instant, Match.HELD), path)
+        return drive(lambda known: resolve(request, known, NOW, family=ToyFamily(), history=ToyHistory()), {AskBrackets("toy", ("root",), instant): (), **facts})
+
+    def test_a_bracketed_root_is_answered_without_asking_for_the_timeline(self):
+        bracket = Resolved("one", 1, (1, 9))
+        assert self.ask(3, {AskBrackets("toy", ("root",), 3): (bracket,)}) == bracket
+
+    def test_a_bracket_answers_inside_a_gap(self):
+        bracket = Resolved("one", 1, (1, 9))
+        assert self.ask(5, {**WINDOW, AskBrackets("toy", ("root",), 5): (bracket,)}) == bracket
+
+    def test_a_gap_without_a_bracket_is_refused(self):
+        answer = self.ask(5, WINDOW)
+        assert isinstance(answer, Refusal)
+        assert answer.status == 410
+
+    def test_an_upstream_that_does_not_tell_the_timeline_is_the_refusal(self):
+        refusal = Refusal(424, "down")
+        assert self.ask(3, {AskWindow("toy", 0, NOW): refusal}) == refusal
+
+    def test_a_package_takes_the_bracket_whose_indexes_promise_it(self):
+        one, two = Resolved("one", 1, (1, 9)), Resolved("two", 2, (2, 9))
+        facts = {AskBrackets("toy", (), 3): (one, two), AskPromised("toy/two", "pkg/x"): Vouched(Promise("pkg/x", 1, STRONG), Proof.GPG)}
+        assert self.ask(3, facts, "pkg/x") == two
+
+    def test_an_exact_when_is_never_answered_by_a_bracket(self):
+        request = Request(ROW, When("w", 5, Match.EXACT), "root")
+        facts = {**WINDOW, AskBrackets("toy", ("root",), 5): (Resolved("one", 1, (1, 9)),)}
+        answer = drive(lambda known: resolve(request, known, NOW, family=ToyFamily(), history=ToyHistory()), facts)
+        assert isinstance(answer, Refusal)
+
+
+class TestNames:
+    def test_a_named_file_is_served_without_another_question(self):
+        step = at("root", {AskName(SPACE, "root"): Held("root", "d", 4, Proof.GPG)})
+        assert step == Serve(SPACE, "root", "d", 4, Proof.GPG, Role.ROOT, AT)
+
+    def test_a_name_without_proof_gives_way_to_a_promise_that_came_later(self):
+        vouched = Vouched(Promise("pkg/x", 1, STRONG), Proof.GPG)
+        step = at("pkg/x", {AskName(SPACE, "pkg/x"): Held("pkg/x", "d", 4, Proof.NONE), AskPromised(SPACE, "pkg/x"): vouched})
+        assert isinstance(step, Fetch)
+        assert step.promise == vouched.promise
+
+    def test_a_name_without_proof_is_served_as_such_while_nothing_vouches_for_it(self):
+        step = at("pkg/x", {AskName(SPACE, "pkg/x"): Held("pkg/x", "d", 4, Proof.NONE)})
+        assert isinstance(step, Serve)
+        assert step.proof is Proof.NONE
+
+
+class TestPinned:
+    def test_a_root_comes_from_the_archive_of_that_time_only(self):
+        step = at("root")
+        assert isinstance(step, Fetch)
+        assert [source.url for source in step.sources] == ["http://past/toy/one/root"]
+        assert step.whole
+
+    def test_a_promised_file_that_is_held_is_served_and_gets_its_name(self):
+        step = at("pkg/x", {AskPromised(SPACE, "pkg/x"): Vouched(Promise("pkg/x", 7, STRONG), Proof.GPG), AskHeld("a" * 64): 7})
+        assert step == Serve(SPACE, "pkg/x", "a" * 64, 7, Proof.GPG, Role.PACKAGE, AT, name_it=True)
+
+    def test_a_promised_package_is_asked_of_the_mirror_first_and_of_the_past_last(self):
+        step = at("pkg/x", {AskPromised(SPACE, "pkg/x"): Vouched(Promise("pkg/x", 7, STRONG), Proof.GPG)})
+        assert isinstance(step, Fetch)
+        assert [(source.url, source.last_resort) for source in step.sources] == [
+            ("http://now/toy/pkg/x", False),
+            ("http://past/toy/one/pkg/x", True),
+        ]
+        assert (step.key, step.proof, step.whole) == (f"sha256:{'a' * 64}", Proof.GPG, False)
+
+    @pytest.mark.parametrize("weak", [{"md5": "b" * 32}, {"sha1": "c" * 40}, {}])
+    def test_a_weak_digest_lets_no_other_source_stand_in(self, weak):
+        step = at("pkg/x", {AskPromised(SPACE, "pkg/x"): Vouched(Promise("pkg/x", 7, weak), Proof.GPG)})
+        assert isinstance(step, Fetch)
+        assert [source.last_resort for source in step.sources] == [True]
+
+    def test_an_unpromised_package_comes_from_the_past_and_is_said_to_be_unverified(self):
+        step = at("pkg/x")
+        assert isinstance(step, Fetch)
+        assert (step.promise, step.proof, [source.last_resort for source in step.sources]) == (None, Proof.NONE, [True])
+
+    def test_an_index_is_asked_of_the_mirror_by_its_lasting_name(self):
+        promise = Promise("index/p", 7, STRONG)
+        step = at("index/p", {AskFile(SPACE, ("root",), AT): ROOT, AskRow(SPACE, "r", "root", "index/p"): promise})
+        assert isinstance(step, Fetch)
+        assert step.sources[0].url == f"http://now/toy/index/by-hash/{'a' * 64}"
+        assert step.whole
+
+    def test_by_hash_is_answered_from_the_blobs_when_this_root_lists_it(self):
+        name = f"index/by-hash/{'a' * 64}"
+        facts = {AskFile(SPACE, ("root",), AT): ROOT, AskRow(SPACE, "r", "root", name): Promise("index/p", 7, STRONG), AskHeld("a" * 64): 7}
+        assert isinstance(at(name, facts), Serve)
+
+    def test_by_hash_that_this_root_does_not_list_is_a_404_whatever_upstream_has(self):
+        step = at(f"index/by-hash/{'a' * 64}", {AskFile(SPACE, ("root",), AT): replace(ROOT, proof=Proof.NONE)})
+        assert isinstance(step, Refusal)
+        assert step.status == 404
+
+    def test_an_index_that_a_verified_root_does_not_list_is_a_true_absence(self):
+        step = at("index/p", {AskFile(SPACE, ("root",), AT): ROOT})
+        assert isinstance(step, Refusal)
+        assert step.status == 404
+
+    def test_an_index_that_an_unverified_root_does_not_list_is_looked_for(self):
+        assert isinstance(at("index/p", {AskFile(SPACE, ("root",), AT): replace(ROOT, proof=Proof.NONE)}), Fetch)
+
+    def test_an_unverified_root_gives_proof_index_at_most(self):
+        facts = {AskFile(SPACE, ("root",), AT): replace(ROOT, proof=Proof.NONE), AskRow(SPACE, "r", "root", "index/p"): Promise("index/p", 7, STRONG)}
+        step = at("index/p", facts)
+        assert isinstance(step, Fetch)
+        assert step.proof is Proof.INDEX
+
+    def test_a_root_that_failed_is_the_index_s_refusal(self):
+        refusal = Refusal(424, "cooling down")
+        assert at("index/p", {AskFile(SPACE, ("root",), AT): refusal}) == refusal
+
+    def test_a_file_beside_its_checksums_is_promised_by_them(self):
+        sums = Held("index/sums", "s", 3, Proof.GPG)
+        facts = {AskFile(SPACE, ("index/sums",), AT): sums, AskRow(SPACE, "s", "index/sums", "beside/x"): Promise("beside/x", 9, STRONG)}
+        step = at("beside/x", facts)
+        assert isinstance(step, Fetch)
+        assert (step.role, step.proof) == (Role.PACKAGE, Proof.GPG)
+
+
+ROOT = Held("root", "r", 3, Proof.GPG)
+
+
+class TestLive:
+    def test_a_live_root_is_obtained_and_carries_its_staleness(self):
+        stale = Held("root", "r", 3, Proof.GPG, {"X-Snapproxy-Stale": "as of then"})
+        step = now_of("root", {AskFile("toy/live", ("root",), Resolved(LIVE, 0)): stale})
+        assert isinstance(step, Serve)
+        assert step.notes == stale.notes
+
+    def test_live_never_asks_the_past(self):
+        facts = {AskPromised("toy/live", "pkg/x"): Vouched(Promise("pkg/x", 7, STRONG), Proof.GPG)}
+        step = now_of("pkg/x", facts)
+        assert isinstance(step, Fetch)
+        assert not any(source.last_resort for source in step.sources)
+
+    def test_live_absence_is_a_404(self):
+        step = now_of("other")
+        assert isinstance(step, Refusal)
+        assert step.status == 404
+
+
+class TestFolders:
+    def test_a_folder_between_two_snapshots_is_sent_to_the_snapshot_s_own(self):
+        request = Request(ROW, When("w", 3, Match.HELD), "", base="/archive/toy/")
+        step = drive(lambda known: plan(request, known, NOW, family=ToyFamily(), history=ToyHistory()), {**WINDOW, AskBrackets("toy", (), 3): ()})
+        assert step == Moved("/archive/toy/one/", "one")
+
+    def test_a_snapshot_s_own_folder_is_not_listed(self):
+        request = Request(ROW, When("one", 3, Match.HELD), "sub/")
+        listed = drive(lambda known: plan(request, known, NOW, family=ToyFamily(), history=ToyHistory()), {**WINDOW, AskBrackets("toy", (), 3): ()})
+        assert isinstance(listed, Refusal)
+        assert listed.status == 404
+
+
+def test_the_longest_way_ends_within_the_rounds():
+    """Brackets, the window, the name, the root, its row with the volunteered bytes, the plan: see MAX_ROUNDS."""
+    request = Request(ROW, When("w", 3, Match.HELD), "index/p")
+    facts = {**WINDOW, AskBrackets("toy", ("root",), 3): (), AskFile(SPACE, ("root",), AT): ROOT, AskRow(SPACE, "r", "root", "index/p"): Promise("index/p", 7, STRONG)}
+    step = drive(lambda known: plan(request, known, NOW, family=ToyFamily(), history=ToyHistory()), facts)
+    assert isinstance(step, Fetch)
