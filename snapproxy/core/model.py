@@ -223,13 +223,17 @@ class NeedWindow:
 class History(Protocol):
     """How an archive remembers. Pure: says what to ask, reads the answer, and decides."""
 
-    def resolve(self, row: Archive, when: When, windows: Mapping[tuple[Instant, Instant], Window], now: Instant) -> Resolved | Refusal | NeedWindow:
+    def resolve(
+        self, row: Archive, when: When, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
+    ) -> Resolved | Refusal | NeedWindow:
         """Settle `when` from what is known, or say what is missing. Total: never raises."""
 
     def timeline_urls(self, base: str, need: NeedWindow) -> tuple[str, ...]:
         """Return the addresses that answer `need` at this upstream base, first choice first."""
 
-    def read_window(self, row: Archive, need: NeedWindow, url: str, answer: TimelineAnswer, now: Instant) -> Window | None:
+    def read_window(
+        self, row: Archive, need: NeedWindow, url: str, answer: TimelineAnswer, now: Instant
+    ) -> Window | None:
         """Read what one of `timeline_urls` said; None when it cannot be made out."""
 
     def url(self, row: Archive, base: str, snapshot: str, path: str) -> str:
