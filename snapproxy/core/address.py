@@ -44,6 +44,7 @@ _PARAMETER = re.compile(r"(fileinfo|after|before|archive)=([0-9A-Za-z._-]{0,64})
 # For hosts that are passed through a path is theirs to read: visible ASCII, no fragment.
 _PASSED_PATH = re.compile(r"[!-\"$-\[\]-~]{0,8192}")
 _HTTPS_PORT = 443
+_METHODS = ("GET", "HEAD", "CONNECT")
 _PASSED_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -90,14 +91,12 @@ def read(method: str, raw_target: str, book: AddressBook, *, proxy_authorization
     RFC 9112, section 3.2.2, puts an absolute URI above it, and the origin form means this proxy whatever it is called.
     """
     try:
-        if method == "CONNECT":
-            return _tunnel(raw_target, book, proxy_authorization)
-        target = _read(raw_target, book, proxy_authorization)
+        target = (_tunnel if method == "CONNECT" else _read)(raw_target, book, proxy_authorization)
     except ClientError as error:
         target = Refusal(error.status, error.reason, error.why, error.hint or _FORMS)
-    allowed = _PASSED_METHODS if isinstance(target, PassTarget) else {"GET", "HEAD"}
+    allowed = _PASSED_METHODS if isinstance(target, PassTarget) else _METHODS
     if method not in allowed:
-        return Refusal(405, "only GET, HEAD and CONNECT are understood", headers={"Allow": "GET, HEAD, CONNECT"})
+        return Refusal(405, "only GET, HEAD and CONNECT are understood", headers={"Allow": ", ".join(_METHODS)})
     return target
 
 
