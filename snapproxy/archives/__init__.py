@@ -1,1 +1,16 @@
 """The table of built-in archives, and the ways an archive remembers. Pure data and pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from snapproxy.archives.histories.any_instant import AnyInstant
+from snapproxy.archives.histories.snapshots import Snapshots
+from snapproxy.archives.table import BUILTIN
+from snapproxy.core.model import History
+
+__all__ = ["BUILTIN", "HISTORIES"]
+
+HISTORIES: Mapping[str, History] = MappingProxyType({"snapshots": Snapshots(), "any-instant": AnyInstant()})
+"""What `Archive.history` may name."""

@@ -40,6 +40,7 @@ class ServiceTarget:
     archive: Archive
     path: str
     sha1: str = ""
+    capture: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,7 +187,10 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A *when*, settled: the snapshot that answers it, and the span of instants known to have the same answer (end None: the snapshot alone)."""
+    """A *when*, settled: the snapshot that answers it, and the span of instants known to have the same answer.
+
+    `valid` includes both of its ends; None: nothing is known beyond the snapshot itself.
+    """
 
     snapshot: str
     instant: Instant
@@ -198,20 +201,30 @@ class Resolved:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A stretch of a timeline that was asked for: every snapshot with start <= instant < end, ascending, as told at `asked`."""
+    """A stretch of a timeline that was asked for: every snapshot with start <= instant < end, ascending, as told at `asked`.
+
+    `after` is the first snapshot at or after `end`, where the answer told of it too: proof that the record had passed `end`.
+    A history that cannot list may answer with a narrower stretch than was needed.
+    """
 
     start: Instant
     end: Instant
     instants: tuple[Instant, ...]
     asked: Instant
+    after: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class NeedWindow:
-    """The resolver cannot answer without this stretch of the archive's timeline."""
+    """The resolver cannot answer without this stretch of the archive's timeline.
+
+    `around` is the instant the question turns on, never later than now: the newest snapshot at or before it is what a history
+    that cannot list should find out. Needs of one stretch may differ in it; a full answer serves them all.
+    """
 
     start: Instant
     end: Instant
+    around: Instant | None = None
 
 
 class History(Protocol):

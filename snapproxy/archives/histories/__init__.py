@@ -1,0 +1,1 @@
+"""How archives remember, one file a way. None imports another."""

@@ -1,0 +1,41 @@
+"""Archives whose server answers for every second (snapshot.ubuntu.com, Launchpad's PPAs): there is no timeline to learn.
+
+The snapshot id is the instant itself, and what cannot be told from it (was the publisher at work that very second?) the
+signatures tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from snapproxy.core.model import Archive, Instant, NeedWindow, Refusal, Resolved, TimelineAnswer, When, Window
+from snapproxy.core.paths import snapshot_url
+from snapproxy.core.resolve import resolve_any
+
+
+class AnyInstant:
+    """The history named `any-instant`."""
+
+    def resolve(
+        self,
+        row: Archive,
+        when: When,
+        windows: Mapping[tuple[Instant, Instant], Window],
+        now: Instant,
+    ) -> Resolved | Refusal | NeedWindow:
+        """Settle `when` from the clock alone."""
+        return resolve_any(row, when, now)
+
+    def timeline_urls(self, base: str, need: NeedWindow) -> tuple[str, ...]:
+        """Return nothing: no address tells of a timeline."""
+        return ()
+
+    def read_window(
+        self, row: Archive, need: NeedWindow, url: str, answer: TimelineAnswer, now: Instant
+    ) -> Window | None:
+        """Return None: nothing was asked."""
+        return None
+
+    def url(self, row: Archive, base: str, snapshot: str, path: str) -> str:
+        """Return `base/<scope>/<snapshot>/<path>`; the scope is what Launchpad puts before the id: owner, PPA, distribution."""
+        return snapshot_url(base, snapshot, path, row.scope)

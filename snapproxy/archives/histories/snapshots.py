@@ -1,0 +1,119 @@
+"""Archives dumped at known instants by the software behind snapshot.debian.org.
+
+Its JSON interface lists the dumps of a stretch of time. Where that fails, a folder asked for at any instant redirects to the
+newest dump at or before it: less is learnt from that, but nothing false.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from snapproxy.core.model import Archive, Instant, NeedWindow, Refusal, Resolved, TimelineAnswer, When, Window
+from snapproxy.core.paths import snapshot_url
+from snapproxy.core.resolve import resolve_listed
+from snapproxy.core.routes import service_root
+from snapproxy.core.when import parse, spell
+from snapproxy.errors import ClientError
+
+#: Bytes of a timeline that are read. Twenty years at four dumps a day are 600 kB.
+LONGEST_ANSWER = 4 << 20
+
+_CALL = "/mr/timestamp/"
+_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z")
+_OK = 200
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+# How far beyond a window is asked, for the snapshot that proves that the record had passed its end.
+_BEYOND = 32 * 86400
+
+
+class Snapshots:
+    """The history named `snapshots`."""
+
+    def resolve(
+        self, row: Archive, when: When, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
+    ) -> Resolved | Refusal | NeedWindow:
+        """Settle `when` by the listed snapshots."""
+        return resolve_listed(row, when, windows, now)
+
+    def timeline_urls(self, base: str, need: NeedWindow) -> tuple[str, ...]:
+        """Return the listing first, then the folder whose redirect names one dump."""
+        urls = []
+        root = service_root(base)
+        if root is not None:
+            # Whether `after` and `before` include their own instant is documented nowhere: a second more is asked, and dropped.
+            bounds = {"after": spell(need.start - 1), "before": spell(need.end + _BEYOND)}
+            urls.append(f"{root}{_CALL}?{urlencode({'archive': _name(base), **bounds})}")
+        if need.around is not None:
+            # A second after the instant in question, so that a dump of that very instant is told by a redirect too:
+            # a 200 proves nothing, every error page of a proxy in between is one.
+            urls.append(f"{base.rstrip('/')}/{spell(need.around + 1)}/")
+        return tuple(urls)
+
+    def read_window(
+        self, row: Archive, need: NeedWindow, url: str, answer: TimelineAnswer, now: Instant
+    ) -> Window | None:
+        """Return the window, narrower than needed when it was the redirect that answered."""
+        parts = urlsplit(url)
+        if parts.path.endswith(_CALL):
+            return _listed(need, parse_qs(parts.query)["archive"][0], answer, now)
+        return _redirected(need, parts.path, answer, now)
+
+    def url(self, row: Archive, base: str, snapshot: str, path: str) -> str:
+        """Return `base/<snapshot>/<path>`."""
+        return snapshot_url(base, snapshot, path, row.scope)
+
+
+def _name(base: str) -> str:
+    return base.rstrip("/").rpartition("/")[2]
+
+
+def _listed(need: NeedWindow, name: str, answer: TimelineAnswer, now: Instant) -> Window | None:
+    """Read `{"result": {"<archive>": ["<id>", ...]}}`; an archive without dumps in that time may be left out."""
+    if answer.status != _OK or len(answer.body) > LONGEST_ANSWER:
+        return None
+    try:
+        said = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return None
+    result = said.get("result") if isinstance(said, dict) else None
+    ids = result.get(name, []) if isinstance(result, dict) else None
+    instants = _instants(ids) if isinstance(ids, list) else None
+    if instants is None:
+        return None
+    inside = tuple(each for each in instants if need.start <= each < need.end)
+    after = next((each for each in instants if each >= need.end), None)
+    return Window(need.start, need.end, inside, asked=now, after=after)
+
+
+def _redirected(need: NeedWindow, asked_path: str, answer: TimelineAnswer, now: Instant) -> Window | None:
+    """Read which dump a folder was redirected to: the newest at or before the instant asked for, so none stands in between."""
+    folder, _, asked_id = asked_path.rstrip("/").rpartition("/")
+    # The service may send plain http to https and one of its names to another; the folder stays.
+    there, _, snapshot = urlsplit(answer.location).path.rstrip("/").rpartition("/")
+    if answer.status not in _REDIRECTS or need.around is None or there != folder or snapshot == asked_id:
+        return None
+    instants = _instants([snapshot])
+    if not instants or instants[0] > need.around:
+        return None
+    return Window(instants[0], need.around + 1, instants, asked=now)
+
+
+def _instants(ids: Iterable[Any]) -> tuple[Instant, ...] | None:
+    """Read snapshot ids, in any order and however often told; None when one of them is none."""
+    try:
+        return tuple(sorted({_instant(each) for each in ids}))
+    except ClientError:
+        return None
+
+
+def _instant(text: Any) -> Instant:
+    if not isinstance(text, str) or not _ID.fullmatch(text):
+        raise ClientError("that is not a snapshot id")
+    instant = parse(text).instant
+    if instant is None:
+        raise ClientError("that is not a snapshot id")
+    return instant

@@ -1,0 +1,200 @@
+"""The built-in archives, as data. A new archive of a family that is built is one more row here.
+
+Regular mirrors are the projects' own, by a name that is not a content network's: a name behind which many caches stand may
+answer two requests from two states of the archive. They are asked for live answers, and for files whose digest is already
+promised, so that the snapshot services, which are slow and short of bandwidth, only give what is nowhere else. What the table
+does not know of a user's own mirror, `[archives.<name>]` overrides field by field.
+
+Hosts are patterns: `*` is any run within one label. The most specific one wins, among equals the later row.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from snapproxy.core.model import Archive
+
+_HOUR = 3600
+_DAY = 24 * _HOUR
+_YEAR = 366 * _DAY
+
+# The keys of releases whose time is over were moved to the second file; old roots are signed with them.
+_DEBIAN_KEYRINGS = (
+    "/usr/share/keyrings/debian-archive-keyring.gpg",
+    "/usr/share/keyrings/debian-archive-removed-keys.gpg",
+)
+_PORTS_KEYRINGS = (
+    "/usr/share/keyrings/debian-ports-archive-keyring.gpg",
+    "/usr/share/keyrings/debian-ports-archive-keyring-removed.gpg",
+)
+_UBUNTU_KEYRINGS = (
+    "/usr/share/keyrings/ubuntu-archive-keyring.gpg",
+    "/usr/share/keyrings/ubuntu-archive-removed-keys.gpg",
+)
+
+# snapshot.debian.org: every dump since March 2005, some 90 TB. Answers 429 or 509 for hours once an address asks too much (no
+# limit is published), cuts connections and now and then sends part of a file under a 200. Its newest dump may be incomplete
+# or unseen by one of its backends. Files are redirected to /file/<sha1> on the same host.
+# ftp.debian.org: the project's own front for one complete mirror; steady, and holds what is current only.
+
+_DEBIAN = Archive(
+    name="debian",
+    family="apt",
+    history="snapshots",
+    snapshot=("https://snapshot.debian.org/archive/debian",),
+    mirrors=("http://ftp.debian.org/debian",),
+    # The content network, the country mirrors (ftp.de.debian.org) and the clouds' own names, two labels deep.
+    hosts=("*.debian.org/debian/", "*.*.debian.org/debian/"),
+    keyrings=_DEBIAN_KEYRINGS,
+    max_gap=48 * _HOUR,  # a dump about every six hours; two days cover its ordinary outages
+)
+
+_DEBIAN_SECURITY = Archive(
+    name="debian-security",
+    family="apt",
+    history="snapshots",
+    snapshot=("https://snapshot.debian.org/archive/debian-security",),
+    mirrors=("http://security.debian.org/debian-security",),
+    hosts=(
+        "security.debian.org/debian-security/",
+        "security.debian.org/",  # the same tree; bullseye and older were documented without the folder
+        "*.debian.org/debian-security/",
+        "*.*.debian.org/debian-security/",
+    ),
+    keyrings=_DEBIAN_KEYRINGS,
+    max_gap=7 * _DAY,  # dumped when advisories are published: several a day, or none for days
+)
+
+# debug.mirrors.debian.org: a third of the mirrors carry debug symbols, this name always does.
+_DEBIAN_DEBUG = Archive(
+    name="debian-debug",
+    family="apt",
+    history="snapshots",
+    snapshot=("https://snapshot.debian.org/archive/debian-debug",),
+    mirrors=("http://debug.mirrors.debian.org/debian-debug",),
+    hosts=("*.debian.org/debian-debug/", "*.*.debian.org/debian-debug/"),
+    keyrings=_DEBIAN_KEYRINGS,
+    max_gap=48 * _HOUR,  # three weeks of September 2017 are missing, and refused
+)
+
+# Unofficial architectures. Its newest packages come and go within hours, so the mirror rarely helps with the past.
+_DEBIAN_PORTS = Archive(
+    name="debian-ports",
+    family="apt",
+    history="snapshots",
+    snapshot=("https://snapshot.debian.org/archive/debian-ports",),
+    mirrors=("http://ftp.ports.debian.org/debian-ports",),
+    hosts=("*.debian.org/debian-ports/", "*.*.debian.org/debian-ports/"),
+    keyrings=_PORTS_KEYRINGS,
+    max_gap=48 * _HOUR,  # November 2010 and September 2017 have holes
+)
+
+# archive.debian.org: releases whose support has ended, in one tree with debian, debian-security, debian-backports, ... as folders,
+# hence the bare host. Changes only when another release is moved there; what its dumps hold has not changed since.
+_DEBIAN_ARCHIVE = Archive(
+    name="debian-archive",
+    family="apt",
+    history="snapshots",
+    snapshot=("https://snapshot.debian.org/archive/debian-archive",),
+    mirrors=("http://archive.debian.org",),
+    hosts=("archive.debian.org/",),
+    keyrings=_DEBIAN_KEYRINGS,
+    max_gap=10 * _YEAR,
+    frozen=True,
+)
+
+# Backports before they moved into the main archive with wheezy.
+_DEBIAN_BACKPORTS = Archive(
+    name="debian-backports",
+    family="apt",
+    history="snapshots",
+    snapshot=("https://snapshot.debian.org/archive/debian-backports",),
+    mirrors=("http://archive.debian.org/debian-backports",),
+    hosts=(
+        "backports.debian.org/debian-backports/",
+        "*.debian.org/debian-backports/",
+        "*.*.debian.org/debian-backports/",
+    ),
+    keyrings=_DEBIAN_KEYRINGS,
+    max_gap=7 * _DAY,
+    frozen=True,
+)
+
+# Updates for software that ages quickly, before squeeze-updates took over.
+_DEBIAN_VOLATILE = Archive(
+    name="debian-volatile",
+    family="apt",
+    history="snapshots",
+    snapshot=("https://snapshot.debian.org/archive/debian-volatile",),
+    mirrors=("http://archive.debian.org/debian-volatile",),
+    hosts=("volatile.debian.org/debian-volatile/", "*.debian.org/debian-volatile/", "*.*.debian.org/debian-volatile/"),
+    keyrings=_DEBIAN_KEYRINGS,
+    max_gap=30 * _DAY,
+    frozen=True,
+)
+
+# snapshot.ubuntu.com: any second since 1 March 2023, kept "at least two years"; weeks of 503 have been seen (July 2026). One tree
+# holds every pocket and every architecture, so archive, security and ports hosts all lead to it.
+_UBUNTU_SNAPSHOT = ("https://snapshot.ubuntu.com/ubuntu",)
+_UBUNTU_FIRST = int(datetime(2023, 3, 1, tzinfo=UTC).timestamp())
+
+# Two rows for one history, because its mirrors are two: ports.ubuntu.com alone has the binaries of the architectures beyond
+# amd64 and i386. Ahead of `ubuntu`, so that snapshot.ubuntu.com itself, where both begin, is called `ubuntu`.
+_UBUNTU_PORTS = Archive(
+    name="ubuntu-ports",
+    family="apt",
+    history="any-instant",
+    snapshot=_UBUNTU_SNAPSHOT,
+    mirrors=("http://ports.ubuntu.com/ubuntu-ports",),
+    hosts=("ports.ubuntu.com/ubuntu-ports/", "*.ports.ubuntu.com/ubuntu-ports/", "*.*.ports.ubuntu.com/ubuntu-ports/"),
+    keyrings=_UBUNTU_KEYRINGS,
+    settle_after=_HOUR,
+    first=_UBUNTU_FIRST,
+)
+
+# archive.ubuntu.com: several hosts behind one name, now and then of two minds during a publication; promised digests tell.
+_UBUNTU = Archive(
+    name="ubuntu",
+    family="apt",
+    history="any-instant",
+    snapshot=_UBUNTU_SNAPSHOT,
+    mirrors=("http://archive.ubuntu.com/ubuntu", "http://security.ubuntu.com/ubuntu"),
+    # Country mirrors (de.archive...), clouds (azure.archive..., us-east-1.ec2.archive...).
+    hosts=(
+        "archive.ubuntu.com/ubuntu/",
+        "*.archive.ubuntu.com/ubuntu/",
+        "*.*.archive.ubuntu.com/ubuntu/",
+        "security.ubuntu.com/ubuntu/",
+    ),
+    keyrings=_UBUNTU_KEYRINGS,
+    settle_after=_HOUR,
+    first=_UBUNTU_FIRST,
+)
+
+# Launchpad's public PPAs, kept for about two weeks only: what is older answers 404. Paths begin with owner, PPA and distribution,
+# and the time stands behind those. Each PPA has its own key, so nothing here can check a signature: add a row with a keyring for
+# one that matters.
+_PPA = Archive(
+    name="ppa",
+    family="apt",
+    history="any-instant",
+    snapshot=("https://snapshot.ppa.launchpadcontent.net",),
+    mirrors=("https://ppa.launchpadcontent.net",),
+    hosts=("ppa.launchpadcontent.net/", "ppa.launchpad.net/"),
+    settle_after=_HOUR,
+    scope=3,
+)
+
+BUILTIN: tuple[Archive, ...] = (
+    _DEBIAN,
+    _DEBIAN_SECURITY,
+    _DEBIAN_DEBUG,
+    _DEBIAN_PORTS,
+    _DEBIAN_ARCHIVE,
+    _DEBIAN_BACKPORTS,
+    _DEBIAN_VOLATILE,
+    _UBUNTU_PORTS,
+    _UBUNTU,
+    _PPA,
+)
+"""Every built-in row. The first whose history is `snapshots` names the service that `/mr/` and `/file/` lead to."""

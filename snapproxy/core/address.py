@@ -1,0 +1,294 @@
+"""From a raw request to the target it names, or the refusal it gets. The only reader of URLs that clients send.
+
+Four forms (docs/design.md, section 2): `/<archive>/<when>/<path>`; the snapshot services' own addresses; a proxy request, whose host
+and path select a row and whose credentials carry the time; and `/~<capture>/` before the first two. What the target answers is the
+executor's business, what goes on the wire is web's. Refusals hold our own words only, never a byte of the request.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+
+from snapproxy.core.credentials import is_capture_name, read_credentials
+from snapproxy.core.exchange import FileTarget, PageTarget, PassTarget, ServiceTarget, Target, TunnelTarget
+from snapproxy.core.model import Archive, Match, Refusal, When
+from snapproxy.core.paths import canonical_path, escape_path
+from snapproxy.core.routes import (
+    SERVICE_CALLS,
+    SERVICE_HISTORY,
+    Kind,
+    Route,
+    read_authority,
+    routes_of,
+    select,
+    spell_authority,
+)
+from snapproxy.core.when import SPELLINGS, parse
+from snapproxy.errors import ClientError
+
+__all__ = ["RESERVED", "AddressBook", "canonical_path", "escape_path", "read"]
+
+PAGES = ("", "healthz", "readyz", "metrics")
+
+RESERVED = frozenset({"archive", "mr", "file", "repos", "packages", "iso", "history", *PAGES[1:], "~", "-"})
+"""Names no archive may have: our own addresses begin with them, now or later."""
+
+_REALM = "snapproxy: the user name is a time, e.g. 20240601T000000Z"
+_FORMS = "Ask for /<archive>/<when>/<path>, or use http_proxy=http://<when>:x@HOST:3142 with the sources as they are."
+# How apt-cacher-ng spells an https source; as a path of its own, or as a host when the proxy is configured as one.
+_HTTPS = re.compile(r"(?:/|http://)https///", re.IGNORECASE)
+_SHA1 = re.compile(r"[0-9a-fA-F]{40}")
+# What devscripts, debbisect and debsbom ask the JSON interface with; no value of theirs needs an escape.
+_PARAMETER = re.compile(r"(fileinfo|after|before|archive)=([0-9A-Za-z._-]{0,64})")
+# For hosts that are passed through a path is theirs to read: visible ASCII, no fragment.
+_PASSED_PATH = re.compile(r"[!-\"$-\[\]-~]{0,8192}")
+_HTTPS_PORT = 443
+_METHODS = ("GET", "HEAD", "CONNECT")
+_PASSED_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+@dataclass(frozen=True, slots=True)
+class AddressBook:
+    """What is known of names and hosts when a request is read.
+
+    `rows`: the archive table, the user's own rows last. `passes`: (host, port) that may be reached unpinned. `connect`: whether
+    a live client may tunnel to a row's hosts. `own_hosts`: how clients call this proxy, `host:port` (or `host` for port 80).
+    """
+
+    rows: tuple[Archive, ...]
+    default_when: When | None = None
+    passes: tuple[tuple[str, int], ...] = ()
+    connect: bool = False
+    own_hosts: frozenset[str] = frozenset()
+    names: dict[str, Archive] = field(init=False, repr=False, compare=False)
+    routes: tuple[Route, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", {row.name: row for row in self.rows})
+        object.__setattr__(self, "routes", routes_of(self.rows))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request taken apart: its canonical path, its query (None without '?'), and what may say who asks.
+
+    `place` is what stood before the path, for a redirect to repeat: '/', 'http://host/', '/~capture/'.
+    """
+
+    book: AddressBook
+    path: str
+    query: str | None
+    authorization: str
+    place: str = "/"
+    capture: str = ""
+
+
+def read(method: str, raw_target: str, book: AddressBook, *, proxy_authorization: str = "") -> Target | Refusal:
+    """Return what a request names, or why it is refused. Total: no request raises.
+
+    `raw_target` is the request target as it came (bytes that are not UTF-8 as surrogate escapes). The Host header has no say:
+    RFC 9112, section 3.2.2, puts an absolute URI above it, and the origin form means this proxy whatever it is called.
+    """
+    try:
+        target = (_tunnel if method == "CONNECT" else _read)(raw_target, book, proxy_authorization)
+    except ClientError as error:
+        target = Refusal(error.status, error.reason, error.why, error.hint or _FORMS)
+    allowed = _PASSED_METHODS if isinstance(target, PassTarget) else _METHODS
+    if method not in allowed:
+        return Refusal(405, "only GET, HEAD and CONNECT are understood", headers={"Allow": ", ".join(_METHODS)})
+    return target
+
+
+def _read(raw: str, book: AddressBook, authorization: str) -> Target | Refusal:
+    if "#" in raw:
+        raise ClientError("an address on the wire has no fragment")
+    https = _HTTPS.match(raw)
+    if https:
+        return _absolute("https", raw[https.end() :], book, authorization)
+    if raw.startswith("/"):
+        return _origin(_asked(raw, book, authorization))
+    scheme, separator, rest = raw.partition("://")
+    if not separator or scheme.lower() not in {"http", "https"}:
+        raise ClientError("the request target is neither a path nor an http address")
+    return _absolute(scheme.lower(), rest, book, authorization)
+
+
+def _asked(raw: str, book: AddressBook, authorization: str, place: str = "/") -> _Asked:
+    path, mark, query = raw.partition("?")
+    return _Asked(book, canonical_path(path), query if mark else None, authorization, place)
+
+
+def _absolute(scheme: str, rest: str, book: AddressBook, authorization: str) -> Target | Refusal:
+    """Read `host[:port]/path`: an address of our own, a place that selects a row, or a host that may be passed."""
+    text, slash, raw = rest.partition("/")
+    if "@" in text:
+        raise ClientError("a user name in the address is not accepted", why="The time belongs to the proxy's address.")
+    host, port = read_authority(text, scheme)
+    authority = spell_authority(host, port, scheme)
+    asked = _asked(slash + raw, book, authorization, f"{scheme}://{authority}/")
+    if authority in book.own_hosts:
+        return _origin(asked)
+    # Rows go before `pass`, so that what can be pinned is.
+    chosen = select(book.routes, authority, asked.path)
+    if chosen is None:
+        is_passed = scheme == "http" and (host, port) in book.passes
+        return _passed(host, port, slash + raw) if is_passed else _unknown_host(book)
+    route, path = chosen
+    if route.kind is Kind.SERVICE:
+        return _service(asked, route.row, path)
+    if route.kind is Kind.MIRROR:
+        return _at_credentials_time(asked, route.row, path)
+    # A redirect repeats what stood before the time; behind a scope that is the client's own, and no redirect is ever needed there.
+    base = "" if route.row.scope else asked.place + (f"{route.prefix}/" if route.prefix else "")
+    scope, rest_of_path = _split_scope(path, route.row.scope)
+    return _dated(asked, route.row, rest_of_path, base, scope)
+
+
+def _origin(asked: _Asked) -> Target | Refusal:
+    """Read a path on this proxy itself."""
+    head, _, rest = asked.path.partition("/")
+    if head.startswith("~") and not asked.capture:
+        if not is_capture_name(head[1:]):
+            raise ClientError("that is not the name of a capture")
+        return _origin(replace(asked, path=rest, capture=head[1:], place=f"{asked.place}{head}/"))
+    if head in PAGES and not rest and not asked.capture:
+        _refuse_query(asked)
+        return PageTarget(f"/{head}")
+    if head in SERVICE_CALLS:
+        row = next((row for row in asked.book.rows if row.history == SERVICE_HISTORY), None)
+        return _service(asked, row, asked.path) if row else _unknown_name(asked.book)
+    place = asked.place
+    if head == "archive":
+        place = f"{place}archive/"
+        head, _, rest = rest.partition("/")
+    row = asked.book.names.get(head)
+    return _dated(asked, row, rest, f"{place}{head}/") if row else _unknown_name(asked.book)
+
+
+def _split_scope(path: str, count: int) -> tuple[str, str]:
+    """Part what stands before the snapshot id in an upstream's own address from the rest."""
+    names = path.split("/")
+    return "".join(f"{name}/" for name in names[:count]), "/".join(names[count:])
+
+
+def _dated(asked: _Asked, row: Archive, path: str, base: str, scope: str = "") -> FileTarget:
+    """Read `<when>/<path>`: the URL's own time beats the credentials'."""
+    _refuse_query(asked)
+    text, _, rest = path.partition("/")
+    if not text:
+        raise ClientError("the address names an archive but no time", hint=f"{_FORMS} {SPELLINGS}")
+    when = parse(text)
+    credentials = read_credentials(asked.authorization)
+    differs = credentials is not None and (credentials.when.instant, credentials.when.match) != (
+        when.instant,
+        when.match,
+    )
+    overridden = credentials.when.text if credentials and differs else ""
+    return FileTarget(row, when, scope + rest, capture=_capture(asked), base=base, overridden=overridden)
+
+
+def _at_credentials_time(asked: _Asked, row: Archive, path: str) -> FileTarget | Refusal:
+    """Name a file as mirrors serve it: the time is the credentials', else the configured default."""
+    _refuse_query(asked)
+    credentials = read_credentials(asked.authorization)
+    when = credentials.when if credentials else asked.book.default_when
+    if when is None:
+        return _time_required()
+    return FileTarget(row, when, path, capture=_capture(asked))
+
+
+def _service(asked: _Asked, row: Archive, path: str) -> ServiceTarget:
+    """Name a call of the snapshot service: escaped anew, its few known parameters sorted, so that one call has one key."""
+    name, _, rest = path.partition("/")
+    if not rest:
+        raise ClientError("the snapshot service has no call of that name")
+    if name == "file":
+        _refuse_query(asked)
+        sha1, slash, file_name = rest.partition("/")
+        if not _SHA1.fullmatch(sha1) or "/" in file_name or bool(slash) != bool(file_name):
+            raise ClientError("a file is named by its SHA-1, 40 hex digits")
+        path = f"file/{sha1.lower()}{slash}{escape_path(file_name)}"
+        return ServiceTarget(row, f"/{path}", sha1=sha1.lower(), capture=_capture(asked))
+    parameters = sorted(asked.query.split("&")) if asked.query else []
+    names = [found[1] if (found := _PARAMETER.fullmatch(each)) else "" for each in parameters]
+    if not all(names) or len(set(names)) != len(names):
+        raise ClientError("the snapshot service is asked with fileinfo, archive, after, before, once each")
+    query = "?" + "&".join(parameters) if parameters else ""
+    return ServiceTarget(row, f"/{escape_path(path)}{query}", capture=_capture(asked))
+
+
+def _passed(host: str, port: int, raw: str) -> PassTarget:
+    """Let a request go on as it came: what its path and query mean is the other host's business."""
+    path = raw if raw.startswith("/") else f"/{raw}"
+    if not _PASSED_PATH.fullmatch(path):
+        raise ClientError("the address holds characters that no address may have")
+    return PassTarget(host, port, path)
+
+
+def _tunnel(raw: str, book: AddressBook, authorization: str) -> TunnelTarget | Refusal:
+    """Judge a CONNECT (RFC 9110, section 9.3.6): hosts in `pass`; where enabled, a row's own for a client that asked for live."""
+    host, port = read_authority(raw, "https")
+    if (host, port) in book.passes:
+        return TunnelTarget(host, port)
+    if not book.connect:
+        return Refusal(
+            403,
+            "CONNECT is off: write http:// for https:// in the sources",
+            "What runs inside a tunnel cannot be pinned or kept; this proxy itself speaks https upstream.",
+            "To let a build reach that host unpinned, name it in `pass` as HOST:PORT.",
+        )
+    authority = spell_authority(host, port, "https")
+    if port != _HTTPS_PORT or not any(route.authority.fullmatch(authority) for route in book.routes):
+        return _unknown_host(book)
+    credentials = read_credentials(authorization)
+    when = credentials.when if credentials else book.default_when
+    if when is None:
+        return _time_required()
+    if when.match is not Match.LIVE:
+        return Refusal(
+            403,
+            "a tunnel cannot be pinned: write http:// for https://",
+            "CONNECT is for the live view only: nobody can tell what time an encrypted answer is from.",
+            "Write http:// in the sources, or use http_proxy=http://live:x@HOST:3142 to see the present.",
+        )
+    return TunnelTarget(host, port)
+
+
+def _capture(asked: _Asked) -> str:
+    """Return the capture a request records into: the URL's, else the credentials', else ''."""
+    credentials = read_credentials(asked.authorization)
+    return asked.capture or (credentials.capture if credentials else "")
+
+
+def _refuse_query(asked: _Asked) -> None:
+    if asked.query is not None:
+        raise ClientError("a query string has no meaning here")
+
+
+def _time_required() -> Refusal:
+    """Challenge: dnf and zypper send credentials only once challenged, and wget without a password would silently get today."""
+    return Refusal(
+        407,
+        "a time is required: http_proxy=http://20240601T000000Z:x@HOST:3142",
+        "The request names no time, and silently answering with today would pin nothing.",
+        f"{SPELLINGS} To see the present, ask for it: http://live:x@HOST:3142",
+        headers={"Proxy-Authenticate": f'Basic realm="{_REALM}"'},
+    )
+
+
+def _unknown_host(book: AddressBook) -> Refusal:
+    return Refusal(
+        403,
+        "no archive of this proxy matches that host and path",
+        f"Nothing live may leak into a pinned view, so only archives in the table are answered, live too: {_list(book)}.",
+        "Add the host under [archives] in the configuration, or name it in `pass` as HOST:PORT to reach it unpinned.",
+    )
+
+
+def _unknown_name(book: AddressBook) -> Refusal:
+    return Refusal(404, "no archive or page of that name", f"The archives here are {_list(book)}.", _FORMS)
+
+
+def _list(book: AddressBook) -> str:
+    return ", ".join(sorted(book.names)) or "none"

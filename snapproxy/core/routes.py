@@ -1,0 +1,121 @@
+"""Which row of the archive table a host and a path select.
+
+Built once from the table; `address` asks it. Three kinds of place are known: an archive as its mirrors serve it (a row's `hosts`),
+an archive with a time in its URL (a row's `snapshot` bases), and the snapshot service's own calls beside such a base.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from urllib.parse import urlsplit
+
+from snapproxy.core.model import Archive
+from snapproxy.errors import ClientError
+
+SERVICE_HISTORY = "snapshots"
+"""Rows of this history stand behind a service that answers `/mr/` and `/file/`."""
+
+SERVICE_CALLS = ("mr", "file")
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_AUTHORITY = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9_-]+(?:\.[a-z0-9_-]+)*)\.?(?::([0-9]{1,5}))?")
+
+
+class Kind(Enum):
+    """What stands at a place."""
+
+    MIRROR = "mirror"
+    """The archive as it is now; the time comes with the credentials."""
+    DATED = "dated"
+    """A *when*, then the archive as it was."""
+    SERVICE = "service"
+    """A call of the snapshot service."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One place, and the row it selects. `rank` grows with how specific the place is: host first, then path."""
+
+    row: Archive
+    kind: Kind
+    authority: re.Pattern[str]
+    prefix: str
+    rank: tuple[bool, int, int]
+
+    def rest(self, authority: str, path: str) -> str | None:
+        """Return what follows this place in a canonical path, None when it lies elsewhere."""
+        if not self.authority.fullmatch(authority):
+            return None
+        inside = path + "/" if path == self.prefix else path
+        start = f"{self.prefix}/" if self.prefix else ""
+        if not inside.startswith(start):
+            return None
+        rest = inside.removeprefix(start)
+        return None if self.kind is Kind.SERVICE and rest.partition("/")[0] not in SERVICE_CALLS else rest
+
+
+def read_authority(text: str, scheme: str = "http") -> tuple[str, int]:
+    """Read `host[:port]` of a URL: the host in lower case without the root's dot, the port said or the scheme's own.
+
+    Raises ClientError; a user name in front of the host does not pass either.
+    """
+    found = _AUTHORITY.fullmatch(text.lower()) if len(text) <= 255 + 6 else None  # RFC 1035: 255 octets, and ":65535"
+    port = int(found[2] or _DEFAULT_PORTS[scheme]) if found else 0
+    if found is None or port not in range(1, 65536):
+        raise ClientError("the host in the address is malformed")
+    return found[1], port
+
+
+def spell_authority(host: str, port: int, scheme: str = "http") -> str:
+    """Write a host and port as routes and `own_hosts` hold them: the scheme's own port is left out."""
+    return host if port == _DEFAULT_PORTS[scheme] else f"{host}:{port}"
+
+
+def service_root(base: str) -> str | None:
+    """Return where the snapshot service of a base `ROOT/archive/<name>` answers its calls, None for a base of another shape."""
+    root, _, _name = base.rstrip("/").rpartition("/")
+    return root.removesuffix("/archive") if root.endswith("/archive") else None
+
+
+def routes_of(rows: Iterable[Archive]) -> tuple[Route, ...]:
+    """Return every place of the table, in its order."""
+    return tuple(route for row in rows for route in _routes_of(row))
+
+
+def select(routes: Iterable[Route], authority: str, path: str) -> tuple[Route, str] | None:
+    """Return the most specific route to a place and what follows it; among equals the later row, which is the user's own."""
+    best: tuple[Route, str] | None = None
+    for route in routes:
+        rest = route.rest(authority, path)
+        if rest is not None and (best is None or route.rank >= best[0].rank):
+            best = route, rest
+    return best
+
+
+def _routes_of(row: Archive) -> Iterator[Route]:
+    for pattern in row.hosts:
+        authority, _, prefix = pattern.partition("/")
+        yield _route(row, Kind.MIRROR, authority, prefix)
+    for base in row.snapshot:
+        yield _route_to_base(row, Kind.DATED, base)
+        root = service_root(base)
+        if row.history == SERVICE_HISTORY and root is not None:
+            yield _route_to_base(row, Kind.SERVICE, root)
+
+
+def _route_to_base(row: Archive, kind: Kind, base: str) -> Route:
+    parts = urlsplit(base)
+    authority = spell_authority(*read_authority(parts.netloc, parts.scheme), parts.scheme)
+    return _route(row, kind, authority, parts.path)
+
+
+def _route(row: Archive, kind: Kind, authority: str, prefix: str) -> Route:
+    """Compile a place; `*` as the whole host is any host, elsewhere any run within a label."""
+    pieces = [re.escape(piece) for piece in authority.lower().split("*")]
+    matches = ".*" if authority == "*" else "[^.:]*".join(pieces)
+    prefix = prefix.strip("/")
+    literal = len(authority.replace("*", ""))
+    return Route(row, kind, re.compile(matches), prefix, (literal == len(authority), literal, len(prefix)))

@@ -1,0 +1,455 @@
+"""What a request names: the four forms, the refusals, and that nothing of a client's text comes back."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snapproxy.archives import BUILTIN
+from snapproxy.core.address import RESERVED, AddressBook, read
+from snapproxy.core.exchange import FileTarget, PageTarget, PassTarget, ServiceTarget, TunnelTarget
+from snapproxy.core.model import Archive, Refusal
+from snapproxy.core.when import SPELLINGS, parse
+
+ROWS = {row.name: row for row in BUILTIN}
+BOOK = AddressBook(
+    rows=BUILTIN,
+    passes=(("files.example", 80), ("git.example", 443), ("other.example", 8080)),
+    own_hosts=frozenset({"proxy.example:3142", "[::1]:3142"}),
+)
+TS = "20240601T000000Z"
+SHA1 = "0123456789abcdef0123456789abcdef01234567"
+
+
+def ask(target: str, book: AddressBook = BOOK, *, pair: str | None = None, method: str = "GET") -> Any:
+    header = "" if pair is None else "Basic " + b64encode(pair.encode()).decode()
+    return read(method, target, book, proxy_authorization=header)
+
+
+def file(name: str, when: str, path: str, **further: str) -> FileTarget:
+    return FileTarget(ROWS[name], parse(when), path, **further)
+
+
+def refused(answer: object, status: int) -> Refusal:
+    assert isinstance(answer, Refusal), answer
+    assert answer.status == status, answer
+    assert len(answer.reason) <= 80
+    assert answer.reason.isascii()
+    return answer
+
+
+class TestMirrorForm:
+    def test_archive_time_and_path(self) -> None:
+        expected = file("debian", TS, "dists/bookworm/InRelease", base="/debian/")
+        assert ask(f"/debian/{TS}/dists/bookworm/InRelease") == expected
+
+    @pytest.mark.parametrize(
+        "when", ["20240601", "2024-06-01T00:00:00Z", "1717200000", "live", "latest", "20240601.nearest"]
+    )
+    def test_every_spelling_of_a_time_stands_in_a_path(self, when: str) -> None:
+        assert ask(f"/ubuntu/{when}/pool/a%2bb%7e1.deb") == file("ubuntu", when, "pool/a+b~1.deb", base="/ubuntu/")
+
+    def test_escaped_colons_are_colons(self) -> None:
+        assert ask("/debian/2024-06-01T00%3A00%3A00Z/x").when == parse("2024-06-01T00:00:00Z")
+
+    @pytest.mark.parametrize(("tail", "path"), [("", ""), ("/", ""), ("/dists/", "dists/"), ("/dists", "dists")])
+    def test_folders_keep_their_slash(self, tail: str, path: str) -> None:
+        assert ask(f"/debian/{TS}{tail}") == file("debian", TS, path, base="/debian/")
+
+    def test_a_ppa_is_named_behind_the_time(self) -> None:
+        expected = file("ppa", TS, "owner/name/ubuntu/dists/noble/InRelease", base="/ppa/")
+        assert ask(f"/ppa/{TS}/owner/name/ubuntu/dists/noble/InRelease") == expected
+
+    def test_an_archive_without_a_time_is_refused_with_the_spellings(self) -> None:
+        answer = refused(ask("/debian/dists/bookworm/InRelease"), 400)
+        assert answer.reason == "that is not a time this proxy can read"
+        assert answer.hint == SPELLINGS
+        assert refused(ask("/debian/"), 400).reason == "the address names an archive but no time"
+
+    def test_an_unknown_archive_is_a_404_that_lists_the_known_ones(self) -> None:
+        answer = refused(ask(f"/debain/{TS}/dists/x/InRelease"), 404)
+        assert answer.reason == "no archive or page of that name"
+        assert answer.why.startswith("The archives here are debian, debian-archive, ")
+
+
+class TestNativeForms:
+    @pytest.mark.parametrize("name", sorted(ROWS))
+    @pytest.mark.parametrize("prefix", ["/", "/archive/"])
+    def test_one_snapshot_archive_base_serves_every_archive(self, name: str, prefix: str) -> None:
+        """SNAPSHOT_ARCHIVE_BASE of repro-sources-list.sh: http://HOST:3142/ and http://HOST:3142/archive/ alike."""
+        assert ask(f"{prefix}{name}/{TS}/dists/") == file(name, TS, "dists/", base=f"{prefix}{name}/")
+
+    @pytest.mark.parametrize("call", ["/mr/timestamp/", "/mr/package/", "/mr/binary/g%2b%2b/4%3A1/binfiles?fileinfo=1"])
+    def test_service_calls_belong_to_the_first_archive_with_the_service(self, call: str) -> None:
+        target = ask(call)
+        assert isinstance(target, ServiceTarget)
+        assert target.archive == ROWS["debian"]
+
+    def test_a_service_call_is_escaped_one_way_whatever_the_client_wrote(self) -> None:
+        expected = ServiceTarget(ROWS["debian"], "/mr/binary/g%2B%2B/4%3A1~2/binfiles?fileinfo=1")
+        assert ask("/mr/binary/g++/4:1%7e2/binfiles?fileinfo=1") == expected
+        assert ask("/mr/binary/g%2b%2b/4%3a1~2/binfiles?fileinfo=1") == expected
+
+    def test_parameters_are_sorted_so_that_one_call_has_one_key(self) -> None:
+        one = ask("/mr/timestamp/?before=20240701T000000Z&archive=debian&after=20240601T000000Z")
+        assert one == ask("/mr/timestamp/?archive=debian&after=20240601T000000Z&before=20240701T000000Z")
+        assert one.path == "/mr/timestamp/?after=20240601T000000Z&archive=debian&before=20240701T000000Z"
+
+    @pytest.mark.parametrize(
+        "query", ["callback=x", "fileinfo", "fileinfo=1&fileinfo=1", "archive=a%20b", "archive=" + "a" * 65, "&", "a=1"]
+    )
+    def test_other_parameters_are_refused(self, query: str) -> None:
+        assert refused(ask(f"/mr/package/hello/?{query}"), 400).reason.startswith("the snapshot service is asked with")
+
+    def test_a_file_is_named_by_its_sha1(self) -> None:
+        assert ask(f"/file/{SHA1}") == ServiceTarget(ROWS["debian"], f"/file/{SHA1}", sha1=SHA1)
+        assert ask(f"/file/{SHA1.upper()}/a+b.deb") == ServiceTarget(
+            ROWS["debian"], f"/file/{SHA1}/a%2Bb.deb", sha1=SHA1
+        )
+
+    @pytest.mark.parametrize("tail", ["abc", SHA1 + "0", SHA1 + "/", SHA1 + "/a/b", "x" * 40])
+    def test_other_file_names_are_refused(self, tail: str) -> None:
+        assert refused(ask(f"/file/{tail}"), 400).reason == "a file is named by its SHA-1, 40 hex digits"
+
+    def test_without_a_snapshot_service_there_are_no_calls(self) -> None:
+        refused(ask("/mr/timestamp/", AddressBook(rows=(ROWS["ubuntu"],))), 404)
+
+    @pytest.mark.parametrize("scheme", ["http", "https"])
+    def test_the_services_own_addresses_come_through_a_proxy_with_no_credentials(self, scheme: str) -> None:
+        url = f"{scheme}://snapshot.debian.org/archive/debian-security/{TS}/dists/x"
+        base = f"{scheme}://snapshot.debian.org/archive/debian-security/"
+        assert ask(url) == file("debian-security", TS, "dists/x", base=base)
+        assert ask(f"{scheme}://snapshot.ubuntu.com/ubuntu/{TS}/a/").archive.name == "ubuntu"
+        assert ask(f"{scheme}://snapshot.debian.org/mr/package/x/").path == "/mr/package/x/"
+        assert ask(f"{scheme}://snapshot.debian.org/file/{SHA1}").sha1 == SHA1
+
+    def test_a_ppas_own_snapshot_address_has_the_time_behind_its_scope(self) -> None:
+        url = f"https://snapshot.ppa.launchpadcontent.net/owner/name/ubuntu/{TS}/dists/noble/InRelease"
+        assert ask(url) == file("ppa", TS, "owner/name/ubuntu/dists/noble/InRelease")
+
+    def test_a_services_address_without_a_time_is_never_answered_with_today(self) -> None:
+        refused(ask("http://snapshot.ubuntu.com/ubuntu/dists/noble/InRelease"), 400)
+        refused(ask("http://snapshot.ubuntu.com/ubuntu/dists/noble/InRelease", pair="live:x"), 400)
+
+    def test_a_base_the_user_set_is_recognised_with_its_calls(self) -> None:
+        row = replace(ROWS["debian"], snapshot=("http://127.0.0.1:8000/snap/archive/debian",))
+        book = AddressBook(rows=(row,))
+        assert ask(f"http://127.0.0.1:8000/snap/archive/debian/{TS}/x", book).path == "x"
+        assert ask("http://127.0.0.1:8000/snap/mr/package/x/", book).path == "/mr/package/x/"
+        refused(ask(f"http://127.0.0.1/snap/archive/debian/{TS}/x", book), 403)
+
+
+class TestProxyForm:
+    @pytest.mark.parametrize(
+        ("url", "name", "path"),
+        [
+            ("http://ftp.debian.org/debian/dists/x", "debian", "dists/x"),
+            ("http://ftp.de.debian.org/debian/dists/x", "debian", "dists/x"),
+            ("http://FTP.Debian.ORG:80/debian/dists/x", "debian", "dists/x"),
+            ("http://ftp.debian.org./debian/dists/x", "debian", "dists/x"),
+            ("https://ftp.debian.org/debian/dists/x", "debian", "dists/x"),
+            ("http://ftp.debian.org/debian", "debian", ""),
+            ("http://ftp.debian.org/%64ebian/./pool/a%2bb", "debian", "pool/a+b"),
+            ("http://cdn.mirror.debian.org/debian/x", "debian", "x"),
+            ("http://security.debian.org/debian-security/x", "debian-security", "x"),
+            ("http://security.debian.org/dists/x", "debian-security", "dists/x"),
+            ("http://ftp.debian.org/debian-security/x", "debian-security", "x"),
+            ("http://debug.mirrors.debian.org/debian-debug/x", "debian-debug", "x"),
+            ("http://ftp.ports.debian.org/debian-ports/x", "debian-ports", "x"),
+            ("http://archive.debian.org/debian/dists/x", "debian-archive", "debian/dists/x"),
+            ("http://archive.debian.org/debian-security/x", "debian-archive", "debian-security/x"),
+            ("http://archive.debian.org/debian-volatile/x", "debian-archive", "debian-volatile/x"),
+            ("http://archive.ubuntu.com/ubuntu/x", "ubuntu", "x"),
+            ("http://de.archive.ubuntu.com/ubuntu/x", "ubuntu", "x"),
+            ("http://us-east-1.ec2.archive.ubuntu.com/ubuntu/x", "ubuntu", "x"),
+            ("http://security.ubuntu.com/ubuntu/x", "ubuntu", "x"),
+            ("http://ports.ubuntu.com/ubuntu-ports/x", "ubuntu-ports", "x"),
+            ("http://ppa.launchpadcontent.net/o/p/ubuntu/dists/x", "ppa", "o/p/ubuntu/dists/x"),
+            ("http://ppa.launchpad.net/o/p/ubuntu/dists/x", "ppa", "o/p/ubuntu/dists/x"),
+        ],
+    )
+    def test_host_and_path_only_select_a_row_the_most_specific_one(self, url: str, name: str, path: str) -> None:
+        assert ask(url, pair=f"{TS}:x") == file(name, TS, path)
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            *["http://evil.example/debian/x", "http://debian.org.evil.example/debian/x", "http://xdebian.org/debian/x"],
+            *[
+                "http://a.b.c.debian.org/debian/x",
+                "http://ftp.debian.org:8080/debian/x",
+                "http://ftp.debian.org/debianx/x",
+            ],
+            *["http://ftp.debian.org/", "http://old-releases.ubuntu.com/ubuntu/x", "http://ftp.debian.org/ubuntu/x"],
+            *["http://snapshot.debian.org/", "http://snapshot.debian.org/package/x/", "http://[::2]/debian/x"],
+        ],
+    )
+    @pytest.mark.parametrize("pair", [None, f"{TS}:x", "live:x"])
+    def test_unknown_hosts_are_refused_in_every_view_live_too(self, url: str, pair: str | None) -> None:
+        answer = refused(ask(url, pair=pair), 403)
+        assert answer.reason == "no archive of this proxy matches that host and path"
+        assert "`pass`" in answer.hint
+        assert "[archives]" in answer.hint
+
+    def test_no_time_is_a_407_with_a_challenge(self) -> None:
+        answer = refused(ask("http://ftp.debian.org/debian/x"), 407)
+        challenge = 'Basic realm="snapproxy: the user name is a time, e.g. 20240601T000000Z"'
+        assert answer.headers == {"Proxy-Authenticate": challenge}
+        assert answer.reason == "a time is required: http_proxy=http://20240601T000000Z:x@HOST:3142"
+        assert SPELLINGS in answer.hint
+        assert "live:x" in answer.hint
+
+    def test_the_default_time_answers_where_none_was_given(self) -> None:
+        book = replace(BOOK, default_when=parse("live"))
+        assert ask("http://ftp.debian.org/debian/x", book) == file("debian", "live", "x")
+        assert ask("http://ftp.debian.org/debian/x", book, pair=f"{TS}:x") == file("debian", TS, "x")
+
+    def test_malformed_credentials_are_refused_even_with_a_default_time(self) -> None:
+        book = replace(BOOK, default_when=parse("live"))
+        answer = refused(ask("http://ftp.debian.org/debian/x", book, pair="bob:hunter2"), 400)
+        assert "hunter2" not in repr(answer)
+        assert SPELLINGS in answer.hint
+
+    def test_the_instant_in_the_url_beats_the_credentials_which_are_told(self) -> None:
+        url = f"http://snapshot.debian.org/archive/debian/{TS}/x"
+        target = ask(url, pair="20230101:cap")
+        assert (target.when, target.overridden, target.capture) == (parse(TS), "20230101", "cap")
+        assert ask(url, pair="2024-06-01:x").overridden == "", "the same instant in another spelling"
+        assert ask(url, pair="20240601.exact:x").overridden == "20240601.exact"
+
+    def test_the_capture_comes_with_the_credentials_and_the_token_does_not(self) -> None:
+        target = ask("http://ftp.debian.org/debian/x", pair=f"{TS}:nightly.snp-T0ken")
+        assert target.capture == "nightly"
+        assert "T0ken" not in repr(target)
+        assert ask("http://snapshot.debian.org/mr/package/x/", pair=f"{TS}:nightly").capture == "nightly"
+
+    @pytest.mark.parametrize(
+        "url",
+        ["http://20240601@ftp.debian.org/debian/x", "http://a:b@files.example/", "http://@ftp.debian.org/debian/"],
+    )
+    def test_a_user_name_in_the_address_is_refused(self, url: str) -> None:
+        assert refused(ask(url, pair=f"{TS}:x"), 400).reason == "a user name in the address is not accepted"
+
+    @pytest.mark.parametrize(
+        "host", ["", ":80", "a b", "a..b", ".a", "h:0", "h:65536", "h:x", "h:", "[::1", "a" * 300, "é.example", "h%2e"]
+    )
+    def test_a_malformed_host_is_refused(self, host: str) -> None:
+        refused(ask(f"http://{host}/debian/x", pair=f"{TS}:x"), 400)
+
+    @pytest.mark.parametrize("spelled", ["/HTTPS///", "http://HTTPS///", "/https///"])
+    def test_the_spelling_of_apt_cacher_ng_selects_a_row(self, spelled: str) -> None:
+        assert ask(f"{spelled}ftp.debian.org/debian/x", pair=f"{TS}:x") == file("debian", TS, "x")
+        refused(ask(f"{spelled}ftp.debian.org/debian/x"), 407)
+        refused(ask(f"{spelled}evil.example/debian/x", pair=f"{TS}:x"), 403)
+
+    def test_the_users_row_wins_over_a_built_in_one_with_the_same_pattern(self) -> None:
+        mine = Archive(name="mine", family="apt", history="snapshots", hosts=("*.debian.org/debian",))
+        assert (
+            ask("http://ftp.debian.org/debian/x", replace(BOOK, rows=(*BUILTIN, mine)), pair="live:x").archive is mine
+        )
+
+    def test_a_star_alone_is_any_host_and_the_last_resort(self) -> None:
+        proxy_all = Archive(name="any", family="apt", history="snapshots", hosts=("*/debian/",))
+        book = replace(BOOK, rows=(*BUILTIN, proxy_all))
+        assert ask("http://mirror.example:8080/debian/x", book, pair="live:x").archive is proxy_all
+        assert ask("http://ftp.debian.org/debian/x", book, pair="live:x").archive.name == "debian"
+
+
+class TestOwnAddresses:
+    @pytest.mark.parametrize(
+        ("target", "path"), [("/", "/"), ("/healthz", "/healthz"), ("/readyz", "/readyz"), ("/metrics", "/metrics")]
+    )
+    def test_our_own_pages(self, target: str, path: str) -> None:
+        assert ask(target) == PageTarget(path)
+        assert ask(f"http://proxy.example:3142{target}", pair=f"{TS}:x") == PageTarget(path)
+
+    def test_an_absolute_address_of_our_own_is_read_as_a_path(self) -> None:
+        base = "http://proxy.example:3142/debian/"
+        assert ask(f"http://Proxy.Example:3142/debian/{TS}/x") == file("debian", TS, "x", base=base)
+        assert ask(f"http://[::1]:3142/debian/{TS}/x").path == "x"
+        refused(ask(f"http://proxy.example/debian/{TS}/x"), 403)
+
+    @pytest.mark.parametrize("name", sorted(RESERVED - {"archive", "mr", "file", "healthz", "readyz", "metrics"}))
+    def test_names_kept_for_later_are_no_archives_yet(self, name: str) -> None:
+        answer = ask(f"/{name}/x")
+        assert isinstance(answer, Refusal)
+        assert answer.status in {400, 404}
+
+    def test_no_built_in_archive_has_a_reserved_name(self) -> None:
+        assert not RESERVED & set(ROWS)
+
+    @pytest.mark.parametrize("rest", [f"debian/{TS}/x", f"archive/debian/{TS}/x"])
+    def test_a_capture_stands_before_the_first_two_forms(self, rest: str) -> None:
+        base = f"/~nightly-1/{rest.partition(TS)[0]}"
+        assert ask(f"/~nightly-1/{rest}") == file("debian", TS, "x", base=base, capture="nightly-1")
+        assert ask(f"/%7enightly-1/{rest}").capture == "nightly-1"
+        assert ask(f"/~nightly-1/{rest}", pair=f"{TS}:other").capture == "nightly-1"
+
+    def test_a_service_call_is_recorded_too(self) -> None:
+        assert ask("/~ci/mr/package/x/") == ServiceTarget(ROWS["debian"], "/mr/package/x/", capture="ci")
+
+    @pytest.mark.parametrize("name", ["", "x", "A", "a.snp-b", "a" * 64])
+    def test_a_bad_capture_name_is_refused(self, name: str) -> None:
+        assert refused(ask(f"/~{name}/debian/{TS}/x"), 400).reason == "that is not the name of a capture"
+
+    @pytest.mark.parametrize("target", [f"/~a/~b/debian/{TS}/x", "/~a/healthz", "/~a/", "/~a"])
+    def test_a_capture_holds_archives_only(self, target: str) -> None:
+        refused(ask(target), 404)
+
+
+class TestPassAndTunnel:
+    def test_a_passed_host_is_reached_as_asked_query_and_all(self) -> None:
+        assert ask("http://files.example/a/b%20c?x=1&y") == PassTarget("files.example", 80, "/a/b%20c?x=1&y")
+        assert ask("http://FILES.example:80") == PassTarget("files.example", 80, "/")
+        assert ask("http://other.example:8080/a", method="POST") == PassTarget("other.example", 8080, "/a")
+
+    @pytest.mark.parametrize(
+        "url", ["http://files.example:81/", "https://files.example/", "http://git.example/", "http://x.files.example/"]
+    )
+    def test_only_the_named_host_and_port_passes(self, url: str) -> None:
+        refused(ask(url), 403)
+
+    def test_a_row_goes_before_pass_so_that_nothing_pinnable_goes_unpinned(self) -> None:
+        book = replace(BOOK, passes=(("ftp.debian.org", 80),))
+        refused(ask("http://ftp.debian.org/debian/x", book), 407)
+        assert ask("http://ftp.debian.org/other", book) == PassTarget("ftp.debian.org", 80, "/other")
+        refused(ask("http://ftp.debian.org//debian/x", book), 400)
+
+    def test_connect_is_off(self) -> None:
+        answer = refused(ask("snapshot.debian.org:443", method="CONNECT", pair="live:x"), 403)
+        assert answer.reason == "CONNECT is off: write http:// for https:// in the sources"
+        assert "`pass`" in answer.hint
+
+    def test_a_passed_host_may_be_tunnelled_to_in_any_view(self) -> None:
+        for pair in (None, f"{TS}:x", "live:x"):
+            assert ask("Git.example:443", method="CONNECT", pair=pair) == TunnelTarget("git.example", 443)
+        refused(ask("git.example:22", method="CONNECT"), 403)
+
+    def test_enabled_it_is_for_live_a_rows_hosts_and_port_443_only(self) -> None:
+        book = replace(BOOK, connect=True)
+        assert ask("ftp.debian.org:443", book, method="CONNECT", pair="live:x") == TunnelTarget("ftp.debian.org", 443)
+        assert ask("ftp.debian.org:443", replace(book, default_when=parse("live")), method="CONNECT")
+        refused(ask("ftp.debian.org:443", book, method="CONNECT"), 407)
+        refused(ask("ftp.debian.org:22", book, method="CONNECT", pair="live:x"), 403)
+        refused(ask("evil.example:443", book, method="CONNECT", pair="live:x"), 403)
+        pinned = refused(ask("ftp.debian.org:443", book, method="CONNECT", pair=f"{TS}:x"), 403)
+        assert pinned.reason == "a tunnel cannot be pinned: write http:// for https://"
+
+    @pytest.mark.parametrize(
+        "target", ["", "/", "host:", "http://git.example:443/", "a@git.example:443", "git.example:443/x"]
+    )
+    def test_a_malformed_tunnel_is_refused(self, target: str) -> None:
+        refused(ask(target, method="CONNECT"), 400)
+
+
+class TestRefusals:
+    @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "get", "", "X" * 100])
+    @pytest.mark.parametrize("target", [f"/debian/{TS}/x", "/healthz", "*", "http://evil.example/"])
+    def test_other_methods_are_not_allowed(self, method: str, target: str) -> None:
+        answer = refused(ask(target, method=method), 405)
+        assert answer.headers == {"Allow": "GET, HEAD, CONNECT"}
+
+    def test_head_is_read_like_get(self) -> None:
+        assert ask(f"/debian/{TS}/x", method="HEAD") == ask(f"/debian/{TS}/x")
+
+    @pytest.mark.parametrize("target", [f"/debian/{TS}/x?", f"/debian/{TS}/x?y=1", "/healthz?x", f"/file/{SHA1}?x=1"])
+    def test_a_query_is_for_service_calls_only(self, target: str) -> None:
+        assert refused(ask(target), 400).reason == "a query string has no meaning here"
+        assert refused(ask("http://ftp.debian.org/debian/x?y", pair=f"{TS}:x"), 400)
+
+    @pytest.mark.parametrize(
+        "target",
+        ["", "*", "debian/x", "ftp://ftp.debian.org/debian/x", "file:///etc/passwd", "://x", "http:/x", "/x#y"],
+    )
+    def test_what_is_no_address_is_refused(self, target: str) -> None:
+        refused(ask(target), 400)
+
+    @pytest.mark.parametrize(
+        "evil",
+        [
+            *[
+                "../../etc/passwd",
+                "%2e%2e/x",
+                "..%2f..%2fx",
+                "a//b",
+                "a\\b",
+                "a%5cb",
+                "a%00b",
+                "a%zzb",
+                "a%0d%0aSet-Cookie:x",
+                "a%ffb",
+            ],
+            *["a\x00b", "a\rb", "%252e%252e/x", "%c0%ae%c0%ae/x", "a" * 5000, "\udcff\udcfe"],
+        ],
+    )
+    @pytest.mark.parametrize(
+        "place",
+        [f"/debian/{TS}/", f"/archive/debian/{TS}/", "http://ftp.debian.org/debian/", "/mr/", f"/~a/debian/{TS}/"],
+    )
+    def test_every_attack_is_refused_in_every_form(self, place: str, evil: str) -> None:
+        answer = refused(ask(place + evil, pair=f"{TS}:x"), 400)
+        assert evil not in repr(answer)
+
+
+PIECES = st.sampled_from(
+    [
+        "/",
+        "//",
+        "debian",
+        "archive",
+        TS,
+        "live",
+        "..",
+        ".",
+        "%2e",
+        "%2f",
+        "%00",
+        "~a",
+        "?",
+        "#",
+        "mr",
+        "file",
+        SHA1,
+        "http://",
+        "https://",
+        "HTTPS///",
+        "ftp.debian.org",
+        "snapshot.debian.org",
+        "files.example",
+        ":80",
+        "@",
+        "\\",
+        "�",
+        "ppa",
+        "%7e",
+        "+",
+        " ",
+        "\n",
+    ]
+)
+TARGETS = st.text(max_size=60) | st.lists(PIECES, max_size=12).map("".join)
+MARK = "Zq9mark"
+
+
+@given(st.sampled_from(["GET", "HEAD", "CONNECT", "POST", "\udcff"]), TARGETS, st.text(max_size=40))
+def test_no_request_raises_and_no_path_leaves_its_archive(method: str, target: str, authorization: str) -> None:
+    answer = read(method, target, replace(BOOK, connect=True), proxy_authorization=authorization)
+    if isinstance(answer, FileTarget):
+        assert not answer.path.startswith("/")
+        assert not {"..", "."} & set(answer.path.split("/"))
+        assert "//" not in answer.path
+        assert "\x00" not in answer.path
+    if isinstance(answer, Refusal):
+        refused(answer, answer.status)
+
+
+@given(TARGETS, st.integers(0, 60))
+def test_no_refusal_repeats_a_clients_text(target: str, at: int) -> None:
+    answer = read("GET", target[:at] + MARK + target[at:], BOOK, proxy_authorization=f"Basic {MARK}")
+    if isinstance(answer, Refusal):
+        assert MARK not in repr(answer)

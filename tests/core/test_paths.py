@@ -1,0 +1,122 @@
+"""No path escapes its archive, and every spelling of one path is one key."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snapproxy.core.paths import LONGEST, canonical_path, escape_path, snapshot_url
+from snapproxy.errors import ClientError
+
+RAW = st.text(max_size=80) | st.from_regex(r"/?([a-z0-9.~+/]|%[0-9a-fA-F]{2}){0,40}", fullmatch=True)
+
+
+@pytest.mark.parametrize("plus", ["+", "%2b", "%2B"])
+@pytest.mark.parametrize("tilde", ["~", "%7e", "%7E"])
+@pytest.mark.parametrize("letter", ["g", "%67"])
+def test_every_spelling_of_a_name_is_one_key(plus: str, tilde: str, letter: str) -> None:
+    assert canonical_path(f"/pool/main/{letter}/a_1{plus}b1{tilde}rc1.deb") == "pool/main/g/a_1+b1~rc1.deb"
+
+
+@pytest.mark.parametrize(
+    ("raw", "path"),
+    [
+        ("/", ""),
+        ("", ""),
+        ("/dists/", "dists/"),
+        ("/dists", "dists"),
+        ("/repo/./InRelease", "repo/InRelease"),  # apt, for a flat repository
+        ("/repo/./", "repo/"),
+        ("/repo/.", "repo/"),
+        ("/./", ""),
+        ("/a/%2e/b", "a/b"),
+        ("/a/.../b", "a/.../b"),
+        ("/a/..b/c..", "a/..b/c.."),
+        ("/2024-06-01T00%3A00%3a00Z/x", "2024-06-01T00:00:00Z/x"),
+        ("/na%C3%AFve", "naïve"),
+        ("/foo_1%253a2.deb", "foo_1%3a2.deb"),  # decoded once: the file's own name holds an escape
+    ],
+)
+def test_a_path_is_decoded_once_and_keeps_its_trailing_slash(raw: str, path: str) -> None:
+    assert canonical_path(raw) == path
+
+
+ATTACKS = {
+    "climbs": ["/..", "/a/../b", "/a/..", "/%2e%2e/etc", "/%2E./x", "/.%2e/x", "/a/./../b"],
+    "empty segment": ["//", "//a", "/a//b", "/a//", "/././/"],
+    "backslash or an encoded separator": [
+        *[
+            "/a%2fb",
+            "/a%2Fb",
+            "/..%2f..%2fetc",
+            "/a\\b",
+            "/a%5cb",
+            "/..%5C..",
+            "/%252e%252e/x",
+            "/a%252fb",
+            "/a%255cb",
+            "/a%2500",
+        ],
+    ],
+    "broken percent escape": ["/%", "/%z", "/%zz", "/%1", "/a%2", "/%%41", "/%u002e"],
+    "control characters": ["/a\x00", "/a%00", "/a%0d%0aX-Y:1", "/a\n", "/a%7f", "/a%C2%85", "/a\x1b[0m"],
+    "not UTF-8": ["/%ff", "/%c0%ae%c0%ae/x", "/%c0%af", "/%ed%a0%80", "/\udcff", "/\ud800"],
+    "a query or a fragment": ["/a?b", "/a#b"],
+    "longer than": ["/" + "a" * LONGEST, "/" + "%41" * 2000],
+}
+
+
+@pytest.mark.parametrize(("reason", "raw"), [(reason, raw) for reason, raws in ATTACKS.items() for raw in raws])
+def test_an_attack_is_refused_for_what_it_is(reason: str, raw: str) -> None:
+    with pytest.raises(ClientError, match=reason) as refused:
+        canonical_path(raw)
+    assert refused.value.status == 400
+    assert len(refused.value.reason) <= 80
+    assert refused.value.reason.isascii()
+
+
+@given(RAW)
+def test_any_text_is_a_path_inside_or_a_client_error(raw: str) -> None:
+    try:
+        path = canonical_path(raw)
+    except ClientError:
+        return
+    names = path.split("/")
+    assert ".." not in names
+    assert "." not in names
+    assert "" not in names[:-1]
+    assert "\\" not in path
+    assert path.isprintable() or not any(ord(letter) < 32 for letter in path)
+    assert canonical_path("/" + escape_path(path)) == path, "canonical is idempotent"
+
+
+@given(RAW)
+def test_what_goes_upstream_is_plain_and_means_the_key(raw: str) -> None:
+    try:
+        path = canonical_path(raw)
+    except ClientError:
+        return
+    escaped = escape_path(path)
+    assert escaped.isascii()
+    assert not set(escaped) & set('+?#\\ "<>')
+    assert unquote(escaped) == path
+
+
+def test_a_plus_is_escaped_upstream_because_object_stores_read_it_as_a_space() -> None:
+    assert escape_path("pool/g/g++_1~rc1.deb") == "pool/g/g%2B%2B_1~rc1.deb"
+
+
+def test_an_upstream_address_is_base_id_and_path() -> None:
+    assert snapshot_url("https://s.example/archive/d/", "ID", "a/b+c") == "https://s.example/archive/d/ID/a/b%2Bc"
+    assert snapshot_url("https://s.example/d", "ID", "") == "https://s.example/d/ID/"
+    assert snapshot_url("http://m.example/d", "live", "a/") == "http://m.example/d/a/"
+
+
+def test_the_id_stands_behind_the_scope() -> None:
+    assert snapshot_url("https://p.example", "ID", "o/p/ubuntu/dists/x", 3) == "https://p.example/o/p/ubuntu/ID/dists/x"
+    assert snapshot_url("https://p.example", "live", "o/p/ubuntu/dists/x", 3) == "https://p.example/o/p/ubuntu/dists/x"
+    assert snapshot_url("https://p.example", "ID", "o/p/ubuntu", 3) == "https://p.example/o/p/ubuntu/ID/"
+    assert snapshot_url("https://p.example", "ID", "o/", 3) == "https://p.example/o/ID/"
