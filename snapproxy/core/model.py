@@ -118,6 +118,10 @@ class Family(Protocol):
     name: str
     patience: float
     """Seconds a client keeps waiting for a head before it gives up."""
+    parser: str
+    """Version of `promises`: tables built by another version are built again."""
+    keeps_newer_root: bool
+    """Whether the client silently stays with a newer root it already holds, so that the pin must refuse it (409)."""
 
     def classify(self, path: str) -> Place:
         """Say what `path` (relative to the archive, already normalised) is. Total: an unknown shape is OTHER."""
@@ -132,6 +136,9 @@ class Family(Protocol):
 
     def checker(self, promise: Promise) -> Checker:
         """Return a fresh checker for `promise`."""
+
+    def lasting_path(self, promise: Promise) -> str:
+        """Return the name under which a mirror keeps the promised bytes longest (apt: an index's by-hash name, a package's own)."""
 
     def root_date(self, data: bytes) -> Instant | None:
         """Return when the root says it was published, None if it does not."""
@@ -210,17 +217,27 @@ class NeedWindow:
 class History(Protocol):
     """How an archive remembers. Pure: says what to ask, reads the answer, and decides."""
 
-    def resolve(self, row: Archive, when: When, windows: Mapping[tuple[Instant, Instant], Window], now: Instant) -> Resolved | Refusal | NeedWindow:
+    def resolve(
+        self, row: Archive, when: When, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
+    ) -> Resolved | Refusal | NeedWindow:
         """Settle `when` from what is known, or say what is missing. Total: never raises."""
 
     def timeline_urls(self, base: str, need: NeedWindow) -> tuple[str, ...]:
         """Return the addresses that answer `need` at this upstream base, first choice first."""
 
-    def read_window(self, row: Archive, need: NeedWindow, url: str, answer: TimelineAnswer, now: Instant) -> Window | None:
+    def read_window(
+        self, row: Archive, need: NeedWindow, url: str, answer: TimelineAnswer, now: Instant
+    ) -> Window | None:
         """Read what one of `timeline_urls` said; None when it cannot be made out."""
 
     def url(self, row: Archive, base: str, snapshot: str, path: str) -> str:
         """Return where `path` at `snapshot` is found under the upstream `base`. `path` is canonical and unescaped; the result is escaped."""
+
+    def service_url(self, base: str, path: str) -> str | None:
+        """Return where a call of the history's own API is made (`path` escaped, with its query); None when it has no API."""
+
+    def digest_in(self, url: str) -> str | None:
+        """Return the SHA-1 (hex) that an address of this history says its bytes have, None when it says none."""
 
 
 @dataclass(frozen=True, slots=True)
