@@ -93,6 +93,8 @@ class Place:
     `parents`: indexes that promise it by position (an installer's SHA256SUMS), most likely first.
     `by_hash`: (algorithm, hex) when the path names its own digest.
     `has_promises`: whether this file is itself an index of further promises.
+    `may_be_unlisted`: some archives have such files and list them nowhere, so that not being listed proves no absence
+    (old Debian's Contents and translations, Ubuntu's lists of installer images).
     """
 
     role: Role
@@ -100,6 +102,7 @@ class Place:
     parents: tuple[str, ...] = ()
     by_hash: tuple[str, str] | None = None
     has_promises: bool = False
+    may_be_unlisted: bool = False
 
 
 class Checker(Protocol):

@@ -1,0 +1,75 @@
+"""apt: Debian, Ubuntu and every archive of their shape.
+
+A root (InRelease, or Release and Release.gpg) promises the indexes of a suite; Packages and Sources promise the pool.
+What paths are is read in `paths`, what indexes promise in `promises`; signatures are judged in `core.signatures`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+
+from snapproxy.core.model import Checker, Instant, Place, Promise, Role
+from snapproxy.errors import ArchiveDataError
+from snapproxy.families.apt.paths import HASH_FIELDS, by_hash_path, classify, folder_of
+from snapproxy.families.apt.promises import promises, release_text
+from snapproxy.formats.deb822 import stanzas
+from snapproxy.formats.digests import DigestChecker
+
+PARSER = "apt-1"
+"""The version of what `promises` yields: a promise table built by another version is built again."""
+
+# `Sat, 11 Jul 2026 10:16:37 UTC`; other zones than UTC apt refuses (its RFC1123StrToTime). strptime would ask the locale.
+_DATE = re.compile(
+    r"[A-Za-z]{3}, +(?P<day>\d{1,2}) (?P<month>[A-Za-z]{3}) (?P<year>\d{4})"
+    r" (?P<hour>\d{1,2}):(?P<minute>\d\d):(?P<second>\d\d) (?:UTC|GMT|Z|[+-]0000)",
+    re.ASCII,
+)
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+class Apt:
+    """apt's format and its client's habits; fulfils `core.model.Family`."""
+
+    name = "apt"
+    # apt gives up on a silent server after 30 s (Acquire::http::Timeout).
+    patience = 25.0
+    parser = PARSER
+    # A Release older than the stored one counts as unmodified, with exit code 0.
+    keeps_newer_root = True
+
+    def classify(self, path: str) -> Place:
+        return classify(path)
+
+    def promises(self, path: str, data: Iterable[bytes]) -> Iterator[tuple[str, Promise]]:
+        return promises(path, data)
+
+    def checker(self, promise: Promise) -> Checker:
+        return DigestChecker(promise.size, promise.digests)
+
+    def lasting_path(self, promise: Promise) -> str:
+        if classify(promise.path).role is not Role.INDEX:
+            return promise.path
+        # Debian and Ubuntu have by-hash/SHA256; SHA512, where a Release lists it, need not have a folder.
+        algorithm = next((name for name in ("sha256", *HASH_FIELDS) if name in promise.digests), None)
+        return promise.path if algorithm is None else by_hash_path(promise, algorithm)
+
+    def root_date(self, data: bytes) -> Instant | None:
+        """Read the Date field. Total; None for a root that cannot be read, or whose date apt would not take."""
+        try:
+            record = next(stanzas([release_text(data)], wanted=("date",)), {})
+            date = _DATE.fullmatch(record.get("date", ""))
+            if date is None or date["month"] not in _MONTHS:
+                return None
+            day, year, hour, minute, second = (int(date[part]) for part in ("day", "year", "hour", "minute", "second"))
+            month = _MONTHS.index(date["month"]) + 1
+            return int(datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp())
+        except (ArchiveDataError, ValueError):
+            return None
+
+    def signature(self, path: str) -> str | None:
+        return f"{path}.gpg" if path == f"{folder_of(path)}Release" else None
+
+
+APT = Apt()

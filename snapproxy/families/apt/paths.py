@@ -1,0 +1,179 @@
+"""What a path of a Debian-shaped archive is, told from the path alone.
+
+The shapes are those of the repository format (wiki.debian.org/DebianRepository/Format) and of what Debian, Ubuntu, Launchpad and
+others really publish: suites of several segments, archives below a prefix, flat repositories, packages under `dists/` in the 1990s.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from snapproxy.core.model import Place, Promise, Role
+from snapproxy.formats.digests import is_digest
+
+#: by-hash folders, and hash sections in Release, by the algorithm's plain name.
+HASH_FIELDS = {"md5": "MD5Sum", "sha1": "SHA1", "sha256": "SHA256", "sha512": "SHA512"}
+#: Checksum lists beside an installer's images, by algorithm, strongest first.
+CHECKSUM_LISTS = {"sha256": "SHA256SUMS", "md5": "MD5SUMS"}
+
+_ALGORITHMS = {field: name for name, field in HASH_FIELDS.items()}
+_LISTS_OF_CHECKSUMS = frozenset(CHECKSUM_LISTS.values())
+_PACKING = r"(?:\.(?:gz|bz2|xz|lzma|zst|lz4))?"
+_PACKAGES_OR_SOURCES = re.compile(r"(Packages|Sources)" + _PACKING)
+# Names whose folder does not matter, and folders in which every name is an index.
+_OTHER_INDEX = re.compile(r"(?:Contents|Translation|Commands|Components|CID-Index|icons)-.+")
+_INDEX_FOLDERS = frozenset({"i18n", "dep11", "cnf"})
+_DIFF_FOLDER = re.compile(r"(?:Packages|Sources|Contents-.+|Translation-.+)\.diff")
+# Binary packages, source packages, and the tarballs of the latter: `name_version.suffix`.
+_PACKAGE = re.compile(r".+\.(?:deb|udeb|ddeb|dsc|diff\.gz)|[^_]+_[^_]+\.tar\.(?:gz|bz2|xz|lzma|zst)(?:\.asc)?")
+# What stands in a pool, or is asked for as if it did, and no index names.
+_UNNAMED = re.compile(r".+(?:[_.](?:changelog|copyright|NEWS\.Debian|news)|\.(?:changes|buildinfo|gpg|sign))")
+_DEEPEST_SUITE = 3
+_OTHER = Place(Role.OTHER)
+
+
+def classify(path: str) -> Place:
+    """Say what `path` is. Total; what no rule knows, folders and what is no clean path included, is OTHER.
+
+    A file under a suite that no rule knows may still be listed in its Release: it is OTHER with `roots`.
+    """
+    *folders, name = path.split("/")
+    if name in {"", ".", ".."} or not {"", ".", ".."}.isdisjoint(folders):
+        return _OTHER
+    return _by_hash(folders, name) or _root(folders, name) or _diff(folders, name) or _named(folders, name)
+
+
+def index_kind(path: str) -> str:
+    """Return what kind of promises the file at `path` holds: Release, Packages, Sources, Index, SHA256SUMS, MD5SUMS; '' for none."""
+    if not classify(path).has_promises:
+        return ""
+    name = path.rpartition("/")[2]
+    if match := _PACKAGES_OR_SOURCES.fullmatch(name):
+        return match[1]
+    return "Release" if name == "InRelease" else name
+
+
+def folder_of(path: str) -> str:
+    """Return the folder of `path` with its slash, '' for the top."""
+    return path[: path.rfind("/") + 1]
+
+
+def by_hash_path(promise: Promise, algorithm: str) -> str:
+    """Return the name that the promised file has by its digest, in the by-hash folder beside it."""
+    return f"{folder_of(promise.path)}by-hash/{HASH_FIELDS[algorithm]}/{promise.digests[algorithm]}"
+
+
+def base_of(path: str) -> str | None:
+    """Return the repository's base, with its slash: what stands before `dists/`. None when the repository is flat."""
+    folders = path.split("/")[:-1]
+    at = _dists(folders)
+    return None if at is None else "".join(f"{folder}/" for folder in folders[:at])
+
+
+def _by_hash(folders: list[str], name: str) -> Place | None:
+    *owner, by_hash, field = ("", "", *folders)
+    if by_hash != "by-hash" or field not in _ALGORITHMS:
+        return None
+    owner, algorithm = folders[:-2], _ALGORITHMS[field]
+    if not is_digest(algorithm, name):
+        return Place(Role.OTHER, roots=_roots(owner))
+    parents = (_join(owner, "Index"),) if _is_diff(owner) else ()
+    return Place(Role.INDEX, roots=_roots(owner), parents=parents, by_hash=(algorithm, name))
+
+
+def _root(folders: list[str], name: str) -> Place | None:
+    if name == "Release.gpg":
+        return Place(Role.SIGNATURE, roots=(_join(folders, "Release"),))
+    if name == "InRelease":
+        return Place(Role.ROOT, has_promises=True)
+    if name != "Release":
+        return None
+    if _dists(folders) is not None and (folders[-1].startswith("binary-") or folders[-1] == "source"):
+        return Place(Role.INDEX, roots=_roots(folders))  # the one beside Packages: five lines about the component
+    return Place(Role.ROOT, has_promises=True)
+
+
+def _diff(folders: list[str], name: str) -> Place | None:
+    """Classify pdiffs: the Release names their Index, and that names the patches."""
+    if not _is_diff(folders):
+        return None
+    if name == "Index":
+        return Place(Role.INDEX, roots=_roots(folders), has_promises=True)
+    # Until 2016 it gave the digests of the unpacked patches only, and none of what is served.
+    return Place(Role.PACKAGE, parents=(_join(folders, "Index"),), may_be_unlisted=True)
+
+
+def _named(folders: list[str], name: str) -> Place:
+    if _PACKAGES_OR_SOURCES.fullmatch(name):
+        return Place(Role.INDEX, roots=_roots(folders), has_promises=True)
+    at = _dists(folders)
+    if _UNNAMED.fullmatch(name):
+        return _OTHER if at is None else Place(Role.OTHER, roots=_roots(folders))
+    if (at is None and "pool" in folders) or _PACKAGE.fullmatch(name):
+        return Place(Role.PACKAGE)
+    # Lenny's Release names no Contents and squeeze's no Translation-*, though both are there.
+    if _OTHER_INDEX.fullmatch(name):
+        return Place(Role.INDEX, roots=_roots(folders), may_be_unlisted=True)
+    if at is None:
+        return _OTHER
+    if (images := _images(folders, at)) is not None:
+        return _image(folders, name, images)
+    if folders[-1] in _INDEX_FOLDERS:
+        return Place(Role.INDEX, roots=_roots(folders), may_be_unlisted=True)
+    return Place(Role.OTHER, roots=_roots(folders))
+
+
+def _image(folders: list[str], name: str, images: int) -> Place:
+    """Classify what stands in an installer's folder of images, the first `images` of `folders`."""
+    if len(folders) == images and name in _LISTS_OF_CHECKSUMS:
+        # Debian's Release names them; Ubuntu's does not, they have a signature of their own.
+        return Place(Role.INDEX, roots=_roots(folders), has_promises=True, may_be_unlisted=True)
+    return Place(Role.PACKAGE, parents=tuple(_join(folders[:images], lists) for lists in CHECKSUM_LISTS.values()))
+
+
+def _images(folders: Sequence[str], dists: int) -> int | None:
+    """Return how many folders lead to an installer's images: `.../installer-amd64/<version>/images`. None elsewhere."""
+    for at in range(dists + 2, len(folders) - 2):
+        if folders[at].startswith("installer-"):
+            return at + 3
+    return None
+
+
+def _roots(folders: Sequence[str]) -> tuple[str, ...]:
+    """Return the roots that could vouch for a file in these folders, most likely first.
+
+    Most suites are one segment; `buster/updates` (security, until bullseye) and `potato/non-US` are two, and third parties nest deeper.
+    """
+    at = _dists(folders)
+    if at is None or len(folders) == at + 1:
+        suites = [folders]
+    else:
+        last = min(_last_of_suite(folders, at), at + 1 + _DEEPEST_SUITE)
+        suites = [folders[:end] for end in range(at + 2, last + 1)]
+        if len(suites) > 1 and suites[1][-1] in {"updates", "non-US"}:
+            suites[0], suites[1] = suites[1], suites[0]
+    return tuple(_join(suite, root) for suite in suites for root in ("InRelease", "Release"))
+
+
+def _last_of_suite(folders: Sequence[str], dists: int) -> int:
+    """Return where the suite ends at the latest: before the component, when what stands after that can be recognised."""
+    for at in range(dists + 3, len(folders)):
+        folder = folders[at]
+        if folder.startswith(("binary-", "installer-")) or folder in {*_INDEX_FOLDERS, "source", "debian-installer"}:
+            return at - 1
+    return len(folders)
+
+
+def _dists(folders: Sequence[str]) -> int | None:
+    """Return where `dists` stands. A package may bear that name, so not within a pool."""
+    at = next((i for i, folder in enumerate(folders) if folder in {"dists", "pool"}), None)
+    return at if at is not None and folders[at] == "dists" else None
+
+
+def _is_diff(folders: Sequence[str]) -> bool:
+    return bool(folders) and _DIFF_FOLDER.fullmatch(folders[-1]) is not None
+
+
+def _join(folders: Sequence[str], name: str) -> str:
+    return "/".join((*folders, name))

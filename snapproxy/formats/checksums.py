@@ -1,0 +1,41 @@
+"""Reads checksum lists as sha256sum and its siblings write them: SHA256SUMS, MD5SUMS beside an installer's images."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from snapproxy.errors import ArchiveDataError
+from snapproxy.formats.digests import digest
+
+MAX_LINE = 8192
+"""Bytes in a line: a digest and a path."""
+
+# coreutils: the digest, a blank, a second blank or the `*` of binary mode, the name.
+_LINE = re.compile(r"([0-9A-Fa-f]+) [ *](\S.*)")
+
+
+def checksums(chunks: Iterable[bytes], algorithm: str, *, max_line: int = MAX_LINE) -> Iterator[tuple[str, str]]:
+    """Yield (name as written, digest in lower case) for each line that is not empty.
+
+    Raises ArchiveDataError for a line of another shape, coreutils' escaped names (with backslash or newline) included.
+    """
+    for raw in _lines(chunks, max_line):
+        line = raw.decode("utf-8", "replace").rstrip()
+        if not line:
+            continue
+        match = _LINE.fullmatch(line)
+        if match is None:
+            raise ArchiveDataError("A checksum list has a malformed line", why=f"It reads {line[:140]!r}.")
+        yield match[2], digest(algorithm, match[1])
+
+
+def _lines(chunks: Iterable[bytes], max_line: int) -> Iterator[bytes]:
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in (*lines, rest):
+            if len(line) > max_line:
+                raise ArchiveDataError("A line of the checksum list is too long", why=f"It has over {max_line} bytes.")
+        yield from lines
+    yield rest

@@ -1,0 +1,153 @@
+"""What every family promises to the rest of the house. A family's test file is a subclass with its samples.
+
+class TestApt(FamilyContract):
+    family = APT
+    samples = {path: bytes, ...}   # roots and indexes, genuine or as the format's own tools write them
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from snapproxy.core.model import Family, Place, Promise, Role
+from snapproxy.errors import ArchiveDataError
+from snapproxy.families import FAMILIES
+from snapproxy.formats.digests import HEX_LENGTH, is_digest
+
+# One test function runs for several families, each a subclass of its own.
+inherited = settings(suppress_health_check=[HealthCheck.differing_executors])
+
+SEGMENTS = st.sampled_from(["", ".", "..", "dists", "pool", "main", "by-hash", "SHA256", "binary-amd64", "x.diff"])
+PATHS = st.text() | st.lists(SEGMENTS | st.text(max_size=8), max_size=12).map("/".join)
+
+
+def is_inside(path: str) -> bool:
+    return bool(path) and {"", ".", ".."}.isdisjoint(path.split("/")) and "\\" not in path and path.isprintable()
+
+
+def cut(data: bytes, size: int) -> list[bytes]:
+    return [data[at : at + size] for at in range(0, len(data), size)]
+
+
+class FamilyContract:
+    family: ClassVar[Family]
+    samples: ClassVar[Mapping[str, bytes]]
+
+    def read(self, path: str, data: Iterable[bytes]) -> list[tuple[str, Promise]]:
+        return list(self.family.promises(path, data))
+
+    def test_it_is_listed_under_its_name(self) -> None:
+        assert FAMILIES[self.family.name] is self.family
+
+    @inherited
+    @given(path=PATHS)
+    def test_classify_is_total_and_consistent(self, path: str) -> None:
+        place = self.family.classify(path)
+        assert isinstance(place, Place)
+        assert not (place.role is Role.PACKAGE and place.roots), "any root may vouch for a package"
+        for parent in place.parents:
+            assert self.family.classify(parent).has_promises
+        for root in place.roots:
+            assert self.family.classify(root).role is Role.ROOT
+            assert self.family.classify(root).has_promises
+        for other in (*place.parents, *place.roots):
+            assert {"", ".", ".."}.isdisjoint(other.split("/")), "a path is led nowhere it did not stand"
+        if place.by_hash is not None:
+            assert is_digest(*place.by_hash)
+
+    def test_a_root_has_its_signature_beside_it_or_inside(self) -> None:
+        for path in self.samples:
+            if self.family.classify(path).role is not Role.ROOT:
+                continue
+            signature = self.family.signature(path)
+            if signature is not None:
+                assert self.family.classify(signature).role is Role.SIGNATURE
+                assert path in self.family.classify(signature).roots
+
+    def test_promises_stay_inside_the_archive_and_carry_whole_digests(self) -> None:
+        for path, data in self.samples.items():
+            rows = self.read(path, [data])
+            assert rows, path
+            for name, promise in rows:
+                assert is_inside(name)
+                assert is_inside(promise.path)
+                assert promise.digests
+                assert promise.size is None or promise.size >= 0
+                assert all(is_digest(algorithm, value) for algorithm, value in promise.digests.items())
+
+    def test_a_name_has_one_promise_and_the_canonical_name_is_among_them(self) -> None:
+        for path, data in self.samples.items():
+            rows = self.read(path, [data])
+            table = dict(rows)
+            assert len(table) == len(rows), path
+            assert all(table[promise.path] == promise for promise in table.values())
+
+    def test_a_name_by_its_digest_leads_to_a_promise_of_that_digest(self) -> None:
+        for path, data in self.samples.items():
+            for name, promise in self.read(path, [data]):
+                by_hash = self.family.classify(name).by_hash
+                assert by_hash is None or promise.digests[by_hash[0]] == by_hash[1]
+
+    def test_what_a_root_promises_can_be_traced_back_to_it(self) -> None:
+        for path, data in self.samples.items():
+            if self.family.classify(path).role is not Role.ROOT:
+                continue
+            for name, _ in self.read(path, [data]):
+                place = self.family.classify(name)
+                if place.role is Role.INDEX:
+                    assert path in place.roots, name
+
+    @inherited
+    @given(size=st.integers(1, 5000))
+    def test_promises_are_the_same_under_any_chunking(self, size: int) -> None:
+        for path, data in self.samples.items():
+            size = max(size, len(data) // 500)
+            assert self.read(path, cut(data, size)) == self.read(path, [data])
+
+    @inherited
+    @given(data=st.data())
+    def test_damaged_bytes_raise_archive_data_error_or_nothing(self, data: st.DataObject) -> None:
+        path = data.draw(st.sampled_from(sorted(self.samples)))
+        sample = self.samples[path]
+        start = data.draw(st.integers(0, len(sample)))
+        stop = data.draw(st.integers(start, min(len(sample), start + 200)))
+        damaged = sample[:start] + data.draw(st.binary(max_size=20)) + sample[stop:]
+        self.family.root_date(damaged)
+        try:
+            rows = self.read(path, [damaged])
+        except ArchiveDataError as error:
+            rows = []
+            reason = error.reason
+        else:
+            reason = ""
+        assert all(is_inside(name) for name, _ in rows)
+        assert reason.isascii(), "a client prints it"
+        assert len(reason) <= 80
+
+    @inherited
+    @given(pieces=st.lists(st.binary(max_size=50), max_size=5), flip=st.integers(min_value=0))
+    def test_its_checker_passes_the_promised_bytes_and_no_others(self, pieces: list[bytes], flip: int) -> None:
+        whole = b"".join(pieces)
+        digests = {name: hashlib.new(name, whole).hexdigest() for name in HEX_LENGTH}
+        promise = Promise("x", len(whole), digests)
+        assert self._verdict(promise, pieces) is None
+        assert self._verdict(promise, [*pieces, b"x"]) == "size differs"
+        if whole:
+            at = flip % len(whole)
+            changed = whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]
+            assert self._verdict(promise, [whole[1:]]) == "size differs"
+            assert self._verdict(Promise("x", len(whole), {"sha256": digests["sha256"]}), [changed]) == "sha256 differs"
+
+    def _verdict(self, promise: Promise, pieces: list[bytes]) -> str | None:
+        checker = self.family.checker(promise)
+        for piece in pieces:
+            checker.update(piece)
+        return checker.finish()
+
+    @inherited
+    @given(data=st.binary(max_size=300))
+    def test_the_date_of_anything_can_be_asked(self, data: bytes) -> None:
+        assert isinstance(self.family.root_date(data), int | None)

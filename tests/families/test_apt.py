@@ -1,0 +1,441 @@
+"""apt: the contract, then the format's own corners."""
+
+import gzip
+import hashlib
+import lzma
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from snapproxy.core.model import Place, Promise, Role
+from snapproxy.errors import ArchiveDataError
+from snapproxy.families.apt import APT
+from tests.families.contract import FamilyContract
+
+SUITE = "dists/bookworm-security"
+DATA = Path("tests/data/debian-security")
+
+
+def digest(algorithm: str, text: str) -> str:
+    return hashlib.new(algorithm, text.encode()).hexdigest()
+
+
+def section(field: str, *rows: tuple[str, int, str]) -> str:
+    algorithm = field.lower().removeprefix("checksums-").partition("-")[0]
+    name = {"md5sum": "md5", "files": "md5"}.get(algorithm, algorithm)
+    return f"{field}:\n" + "".join(f" {digest(name, seed)} {size:16} {path}\n" for seed, size, path in rows)
+
+
+def promised(path: str, text: str | bytes) -> dict[str, Promise]:
+    return dict(APT.promises(path, [text if isinstance(text, bytes) else text.encode()]))
+
+
+PDIFF = (
+    "SHA256-Current: 00 1\n"
+    + section("SHA256-History", ("h", 9, "2026-10-16-0808.02"))
+    + section("SHA256-Patches", ("p", 5, "2026-10-16-0808.02"))
+    + section("SHA256-Download", ("d", 3, "2026-10-16-0808.02.gz"))
+)
+IMAGES = "dists/bookworm/main/installer-amd64/20230607/images/"
+
+
+class TestApt(FamilyContract):
+    family = APT
+    samples: ClassVar = {
+        f"{SUITE}/InRelease": (DATA / SUITE / "InRelease").read_bytes(),
+        f"{SUITE}/contrib/binary-amd64/Packages.xz": (DATA / SUITE / "contrib/binary-amd64/Packages.xz").read_bytes(),
+        f"{SUITE}/contrib/source/Sources.xz": (DATA / SUITE / "contrib/source/Sources.xz").read_bytes(),
+        "dists/sid/main/binary-amd64/Packages.diff/Index": PDIFF.encode(),
+        f"{IMAGES}SHA256SUMS": f"{digest('sha256', 'i')}  ./netboot/mini.iso\n".encode(),
+        "debian/flat/Release": section("SHA256", ("a", 1, "Packages"), ("a", 1, "Packages.gz")).encode(),
+        "debian/flat/Packages": f"Filename: ./a_1_all.deb\nSize: 3\nMD5sum: {digest('md5', 'a')}\n".encode(),
+    }
+
+
+# --- what a path is ------------------------------------------------------------------------------------------------------------
+
+
+def roots(*suites: str) -> tuple[str, ...]:
+    return tuple(f"{suite}/{name}" for suite in suites for name in ("InRelease", "Release"))
+
+
+BOOKWORM = roots("dists/bookworm")
+LISTED = Place(Role.INDEX, roots=BOOKWORM)
+OFTEN_LISTED = Place(Role.INDEX, roots=BOOKWORM, may_be_unlisted=True)
+PROMISING = Place(Role.INDEX, roots=BOOKWORM, has_promises=True)
+ROOT = Place(Role.ROOT, has_promises=True)
+PACKAGE = Place(Role.PACKAGE)
+OTHER = Place(Role.OTHER)
+SHA256 = "ab" * 32
+
+
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        ("dists/bookworm/InRelease", ROOT),
+        ("dists/bookworm/Release", ROOT),
+        ("dists/buster/updates/InRelease", ROOT),
+        ("debian/dists/lenny/Release", ROOT),
+        ("deadsnakes/ppa/ubuntu/dists/jammy/InRelease", ROOT),
+        ("flat/InRelease", ROOT),
+        ("InRelease", ROOT),
+        ("dists/bookworm/Release.gpg", Place(Role.SIGNATURE, roots=("dists/bookworm/Release",))),
+        ("Release.gpg", Place(Role.SIGNATURE, roots=("Release",))),
+        ("dists/bookworm/main/binary-amd64/Release", LISTED),
+        ("dists/bookworm/main/source/Release", LISTED),
+        ("dists/bookworm/main/binary-amd64/Packages", PROMISING),
+        ("dists/bookworm/main/binary-amd64/Packages.xz", PROMISING),
+        ("dists/bookworm/main/debian-installer/binary-all/Packages.gz", PROMISING),
+        ("dists/bookworm/main/source/Sources.zst", PROMISING),
+        (
+            "dists/bookworm/main/Contents-amd64.gz",
+            Place(Role.INDEX, roots=roots("dists/bookworm", "dists/bookworm/main"), may_be_unlisted=True),
+        ),
+        ("dists/bookworm/Contents-amd64.gz", OFTEN_LISTED),
+        ("dists/bookworm/main/i18n/Translation-en.bz2", OFTEN_LISTED),
+        ("dists/bookworm/main/i18n/Index", OFTEN_LISTED),
+        ("dists/bookworm/main/dep11/Components-amd64.yml.gz", OFTEN_LISTED),
+        ("dists/bookworm/main/dep11/icons-128x128@2.tar.gz", OFTEN_LISTED),
+        ("dists/bookworm/main/cnf/Commands-amd64.xz", OFTEN_LISTED),
+        (
+            "dists/buster/updates/main/binary-amd64/Packages.xz",
+            Place(Role.INDEX, roots=roots("dists/buster/updates", "dists/buster"), has_promises=True),
+        ),
+        (
+            "owner/ppa/ubuntu/dists/jammy/main/binary-amd64/Packages.gz",
+            Place(Role.INDEX, roots=roots("owner/ppa/ubuntu/dists/jammy"), has_promises=True),
+        ),
+        ("flat/Packages.gz", Place(Role.INDEX, roots=roots("flat"), has_promises=True)),
+        ("Packages", Place(Role.INDEX, roots=("InRelease", "Release"), has_promises=True)),
+        (
+            f"dists/bookworm/main/binary-amd64/by-hash/SHA256/{SHA256}",
+            Place(Role.INDEX, roots=BOOKWORM, by_hash=("sha256", SHA256)),
+        ),
+        (
+            f"dists/bookworm/main/binary-amd64/by-hash/MD5Sum/{SHA256[:32]}",
+            Place(Role.INDEX, roots=BOOKWORM, by_hash=("md5", SHA256[:32])),
+        ),
+        (
+            f"dists/bookworm/by-hash/SHA1/{SHA256[:40]}",
+            Place(Role.INDEX, roots=BOOKWORM, by_hash=("sha1", SHA256[:40])),
+        ),
+        (
+            f"by-hash/SHA512/{SHA256 * 2}",
+            Place(Role.INDEX, roots=("InRelease", "Release"), by_hash=("sha512", SHA256 * 2)),
+        ),
+        (f"dists/bookworm/by-hash/SHA256/{SHA256[1:]}", Place(Role.OTHER, roots=BOOKWORM)),
+        (f"dists/bookworm/by-hash/SHA256/{SHA256.upper()}", Place(Role.OTHER, roots=BOOKWORM)),
+        ("dists/bookworm/main/binary-amd64/Packages.diff/Index", PROMISING),
+        (
+            "dists/bookworm/main/binary-amd64/Packages.diff/T-2026-1-F-2026-2.gz",
+            Place(
+                Role.PACKAGE, parents=("dists/bookworm/main/binary-amd64/Packages.diff/Index",), may_be_unlisted=True
+            ),
+        ),
+        (
+            f"dists/bookworm/main/binary-amd64/Packages.diff/by-hash/SHA256/{SHA256}",
+            Place(
+                Role.INDEX,
+                roots=BOOKWORM,
+                parents=("dists/bookworm/main/binary-amd64/Packages.diff/Index",),
+                by_hash=("sha256", SHA256),
+            ),
+        ),
+        (f"{IMAGES}SHA256SUMS", Place(Role.INDEX, roots=BOOKWORM, has_promises=True, may_be_unlisted=True)),
+        (f"{IMAGES}MD5SUMS", Place(Role.INDEX, roots=BOOKWORM, has_promises=True, may_be_unlisted=True)),
+        (f"{IMAGES}SHA256SUMS.gpg", Place(Role.OTHER, roots=BOOKWORM)),
+        (f"{IMAGES}netboot/mini.iso", Place(Role.PACKAGE, parents=(f"{IMAGES}SHA256SUMS", f"{IMAGES}MD5SUMS"))),
+        (
+            "dists/jammy/main/dist-upgrader-all/current/jammy.tar.gz",
+            Place(Role.OTHER, roots=roots("dists/jammy", "dists/jammy/main", "dists/jammy/main/dist-upgrader-all")),
+        ),
+        ("dists/bookworm/ChangeLog", Place(Role.OTHER, roots=BOOKWORM)),
+        ("pool/main/a/apt/apt_2.6.1_amd64.deb", PACKAGE),
+        ("pool/main/a/apt/apt_2.6.1.dsc", PACKAGE),
+        ("pool/main/a/apt/apt_2.6.1.tar.xz", PACKAGE),
+        ("pool/main/z/zlib/zlib_1.2.13.orig.tar.gz.asc", PACKAGE),
+        ("pool/main/z/zlib/zlib_1.2.13-1.diff.gz", PACKAGE),
+        ("pool/main/d/dists/dists_1.0_all.deb", PACKAGE),
+        ("pool/main/f/foo/by-what", PACKAGE),
+        ("debian/pool/main/n/net/net_1_amd64.udeb", PACKAGE),
+        ("dists/potato/main/binary-i386/base/bash_2.03-6.deb", PACKAGE),
+        ("dists/slink/main/source/base/bash_2.01.orig.tar.gz", PACKAGE),
+        ("flat/code_1.0_amd64.deb", PACKAGE),
+        ("pool/main/a/apt/apt_2.6.1_changelog", OTHER),
+        ("changelogs/main/a/apt/apt_2.6.1_copyright", OTHER),
+        ("pool/main/a/apt/apt_2.6.1_amd64.changes", OTHER),
+        ("project/trace/ftp-master.debian.org", OTHER),
+        ("ls-lR.gz", OTHER),
+        ("indices/Maintainers.gz", OTHER),
+        ("dists/bookworm/", OTHER),
+        ("dists/../InRelease", OTHER),
+        ("dists//InRelease", OTHER),
+        ("/InRelease", OTHER),
+        ("", OTHER),
+        (".", OTHER),
+    ],
+)
+def test_every_shape_of_path_is_known(path: str, place: Place) -> None:
+    assert APT.classify(path) == place
+
+
+# --- Release -------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_release_merges_its_sections_and_names_files_from_the_suites_folder() -> None:
+    text = "Suite: t\n" + section("MD5Sum", ("a", 7, "main/Contents")) + section("SHA256", ("a", 7, "./main//Contents"))
+    expected = Promise("x/dists/t/main/Contents", 7, {"md5": digest("md5", "a"), "sha256": digest("sha256", "a")})
+    assert promised("x/dists/t/Release", text) == {
+        expected.path: expected,
+        f"x/dists/t/main/by-hash/MD5Sum/{digest('md5', 'a')}": expected,
+        f"x/dists/t/main/by-hash/SHA256/{digest('sha256', 'a')}": expected,
+    }
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_files_of_equal_bytes_share_a_by_hash_name_which_leads_to_the_first_of_them(order: int) -> None:
+    text = section("SHA256", *[("a", 0, "main/b"), ("a", 0, "main/a"), ("a", 0, "contrib/c")][::order])
+    rows = promised("dists/t/Release", text)
+    assert rows[f"dists/t/main/by-hash/SHA256/{digest('sha256', 'a')}"].path == "dists/t/main/a"
+    assert rows[f"dists/t/contrib/by-hash/SHA256/{digest('sha256', 'a')}"].path == "dists/t/contrib/c"
+    assert len(rows) == 5
+
+
+def test_a_root_does_not_vouch_for_itself() -> None:
+    text = section("MD5Sum", ("a", 0, "Release"), ("a", 0, "InRelease"), ("b", 1, "main/binary-all/Release"))
+    assert {promise.path for promise in promised("dists/t/Release", text).values()} == {
+        "dists/t/main/binary-all/Release"
+    }
+
+
+@pytest.mark.parametrize("name", ["../x", "a/../../x", "/x", "a/..", ".", "a\\b", "a\x1bb", "a" * 3000])
+def test_a_release_may_not_name_what_is_outside(name: str) -> None:
+    with pytest.raises(ArchiveDataError, match="outside its archive"):
+        promised("dists/t/Release", section("SHA256", ("a", 1, name)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        section("SHA256", ("a", 1, "x"), ("b", 1, "x")),
+        section("SHA256", ("a", 1, "x"), ("a", 2, "x")),
+        section("SHA256", ("a", 1, "x")) + section("MD5Sum", ("a", 2, "./x")),
+    ],
+)
+def test_a_release_that_contradicts_itself_is_refused(text: str) -> None:
+    with pytest.raises(ArchiveDataError, match="contradicts itself"):
+        promised("dists/t/Release", text)
+
+
+@pytest.mark.parametrize("text", ["SHA256:\n abc 1 x\n", f"SHA256:\n {SHA256} x\n", f"SHA256:\n {SHA256} -1 x\n"])
+def test_a_malformed_row_is_refused(text: str) -> None:
+    with pytest.raises(ArchiveDataError):
+        promised("dists/t/Release", text)
+
+
+@pytest.mark.parametrize("text", ["", "<html>sorry</html>\n", "Suite: t\n"])
+def test_a_root_that_lists_nothing_is_refused(text: str) -> None:
+    with pytest.raises(ArchiveDataError, match="lists nothing"):
+        promised("dists/t/Release", text)
+
+
+def test_a_suite_without_files_promises_none() -> None:
+    assert promised("dists/t/Release", "Suite: t\nMD5Sum:\nSHA256:\n") == {}
+
+
+def test_only_the_first_stanza_of_a_release_counts() -> None:
+    text = section("SHA256", ("a", 1, "x")) + "\n" + section("SHA256", ("b", 1, "y"))
+    assert "dists/t/y" not in promised("dists/t/Release", text)
+
+
+def test_an_inrelease_that_is_not_signed_is_refused() -> None:
+    with pytest.raises(ArchiveDataError, match="not a signed message"):
+        promised("dists/t/InRelease", section("SHA256", ("a", 1, "x")))
+
+
+def test_a_root_has_a_bound() -> None:
+    with pytest.raises(ArchiveDataError, match="too large"):
+        list(APT.promises("dists/t/Release", [b"A" * (1 << 20)] * 17))
+
+
+# --- Packages and Sources ------------------------------------------------------------------------------------------------------
+
+
+def entry(name: str, seed: str = "a", size: int = 3, **more: str) -> str:
+    fields = {
+        "Filename": name,
+        "Size": str(size),
+        "MD5sum": digest("md5", seed),
+        "SHA256": digest("sha256", seed),
+    } | more
+    return "Package: p\n" + "".join(f"{field}: {value}\n" for field, value in fields.items()) + "Description: d\n .\n"
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress])
+@pytest.mark.parametrize("base", ["", "debian/", "owner/ppa/ubuntu/"])
+def test_packages_promise_files_from_the_repositorys_base(pack: type[bytes], base: str) -> None:
+    text = pack((entry("./pool//a.deb") + "\n" + entry("pool/b.deb", "b", 4, SHA1=digest("sha1", "b"))).encode())
+    digests = {"md5": digest("md5", "b"), "sha256": digest("sha256", "b"), "sha1": digest("sha1", "b")}
+    assert promised(f"{base}dists/t/main/binary-amd64/Packages.xz", text) == {
+        f"{base}pool/a.deb": Promise(
+            f"{base}pool/a.deb", 3, {"md5": digest("md5", "a"), "sha256": digest("sha256", "a")}
+        ),
+        f"{base}pool/b.deb": Promise(f"{base}pool/b.deb", 4, digests),
+    }
+
+
+def test_a_file_listed_twice_is_promised_once_if_the_two_agree() -> None:
+    path = "dists/t/main/binary-all/Packages"
+    twice = entry("pool/a.deb") + "\n" + entry("pool/a.deb") + "\n" + entry("./pool/a.deb", SHA1=digest("sha1", "a"))
+    assert list(promised(path, twice)) == ["pool/a.deb"]
+    for other in (entry("pool/a.deb", "b"), entry("pool/a.deb", size=4)):
+        with pytest.raises(ArchiveDataError, match="contradicts itself"):
+            promised(path, entry("pool/a.deb") + "\n" + other)
+
+
+def test_a_file_without_a_digest_is_not_promised() -> None:
+    assert promised("dists/t/main/binary-all/Packages", "Package: p\nFilename: pool/a.deb\nSize: 3\n") == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        entry("../a.deb"),
+        entry("/a.deb"),
+        entry("pool/a.deb", SHA256="abc"),
+        entry("pool/a.deb").replace("Size: 3", "Size: 3x"),
+        "<html>sorry</html>\n",
+    ],
+)
+def test_packages_that_break_the_format_are_refused(text: str) -> None:
+    with pytest.raises(ArchiveDataError):
+        promised("dists/t/main/binary-all/Packages", text)
+
+
+def test_an_empty_index_promises_nothing() -> None:
+    assert promised("dists/t/main/binary-all/Packages.xz", lzma.compress(b"")) == {}
+
+
+def test_a_flat_repository_is_read_from_every_base_its_index_may_have() -> None:
+    """Jenkins lists `binary/x.deb` in debian/binary/Packages, Sublime Text `files/x.deb` in apt/stable/Packages."""
+    rows = promised("apt/stable/Packages", entry("files/a.deb"))
+    assert list(rows) == ["apt/stable/files/a.deb", "apt/files/a.deb", "files/a.deb"]
+    assert all(name == promise.path for name, promise in rows.items())
+
+
+def test_in_a_flat_repository_the_nearest_base_wins() -> None:
+    rows = promised("sub/Packages", entry("x.deb", "a") + "\n" + entry("sub/x.deb", "b"))
+    assert rows["sub/x.deb"].digests["md5"] == digest("md5", "a")
+    assert rows["sub/sub/x.deb"].digests["md5"] == digest("md5", "b")
+
+
+def test_sources_promise_every_file_of_a_source_package() -> None:
+    text = (
+        "Package: p\nDirectory: pool/main/p/p\n"
+        + section("Files", ("a", 1, "p_1.dsc"), ("b", 2, "p_1.tar.xz"))
+        + section("Checksums-Sha256", ("a", 1, "p_1.dsc"), ("b", 2, "p_1.tar.xz"))
+        + "\nPackage: q\nDirectory: .\n"
+        + section("Checksums-Sha1", ("c", 3, "q_1.dsc"))
+    )
+    assert promised("x/dists/t/main/source/Sources", text) == {
+        promise.path: promise
+        for promise in (
+            Promise("x/pool/main/p/p/p_1.dsc", 1, {"md5": digest("md5", "a"), "sha256": digest("sha256", "a")}),
+            Promise("x/pool/main/p/p/p_1.tar.xz", 2, {"md5": digest("md5", "b"), "sha256": digest("sha256", "b")}),
+            Promise("x/q_1.dsc", 3, {"sha1": digest("sha1", "c")}),
+        )
+    }
+
+
+@pytest.mark.parametrize("directory", ["..", "../x", "/x", "pool/../.."])
+def test_sources_may_not_lead_outside(directory: str) -> None:
+    with pytest.raises(ArchiveDataError, match="outside its archive"):
+        promised("dists/t/main/source/Sources", f"Directory: {directory}\n" + section("Files", ("a", 1, "p_1.dsc")))
+
+
+# --- patches, images, and what promises nothing --------------------------------------------------------------------------------
+
+
+def test_a_pdiff_index_promises_its_patches_not_its_history() -> None:
+    folder = "dists/sid/main/binary-amd64/Packages.diff/"
+    packed = Promise(f"{folder}2026-10-16-0808.02.gz", 3, {"sha256": digest("sha256", "d")})
+    plain = Promise(f"{folder}2026-10-16-0808.02", 5, {"sha256": digest("sha256", "p")})
+    assert promised(f"{folder}Index", PDIFF) == {
+        packed.path: packed,
+        plain.path: plain,
+        f"{folder}by-hash/SHA256/{digest('sha256', 'd')}": packed,
+        f"{folder}by-hash/SHA256/{digest('sha256', 'p')}": plain,
+    }
+
+
+@pytest.mark.parametrize(("name", "algorithm"), [("SHA256SUMS", "sha256"), ("MD5SUMS", "md5")])
+def test_a_checksum_list_promises_images_of_unknown_size(name: str, algorithm: str) -> None:
+    value = digest(algorithm, "i")
+    path = f"{IMAGES}netboot/mini.iso"
+    assert promised(f"{IMAGES}{name}", f"{value}  ./netboot/mini.iso\n") == {
+        path: Promise(path, None, {algorithm: value})
+    }
+
+
+def test_a_checksum_list_may_not_lead_outside_nor_contradict_itself() -> None:
+    for text in (f"{SHA256}  ../x\n", f"{SHA256}  x\n{SHA256[::-1]}  ./x\n"):
+        with pytest.raises(ArchiveDataError):
+            promised(f"{IMAGES}SHA256SUMS", text)
+
+
+@pytest.mark.parametrize("path", ["dists/t/Contents-amd64", "dists/t/main/binary-all/Release", "pool/a.deb", ""])
+def test_other_files_promise_nothing(path: str) -> None:
+    assert promised(path, section("SHA256", ("a", 1, "x"))) == {}
+
+
+# --- the rest of the protocol --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("date", "instant"),
+    [
+        ("Sat, 11 Jul 2026 10:16:37 UTC", 1783764997),
+        ("Sat, 11 Jul 2026 10:16:37 +0000", 1783764997),
+        ("Sat, 11 Jul 2026 12:16:37 +0200", None),
+        ("Thu,  1 Jan 1970 00:00:09 UTC", 9),
+        ("Sat, 11 Jul 2026 10:16:37", None),
+        ("Sat, 11 Foo 2026 10:16:37 UTC", None),
+        ("yesterday", None),
+        ("", None),
+        ("Sat, 99 Jul 2026 10:16:37 UTC", None),
+    ],
+)
+def test_the_date_of_a_release_is_read(date: str, instant: int | None) -> None:
+    assert APT.root_date(f"Origin: t\nDate: {date}\nSuite: t\n".encode()) == instant
+
+
+def test_the_date_of_a_genuine_inrelease_is_read_whole_or_not_at_all() -> None:
+    data = TestApt.samples[f"{SUITE}/InRelease"]
+    assert APT.root_date(data) == 1795040261
+    assert APT.root_date(data[:-100]) is None
+    assert APT.root_date(b"Origin: t\n") is None
+
+
+@pytest.mark.parametrize(
+    ("path", "signature"),
+    [
+        ("dists/t/Release", "dists/t/Release.gpg"),
+        ("Release", "Release.gpg"),
+        ("dists/t/InRelease", None),
+        ("dists/t/NoRelease", None),
+    ],
+)
+def test_a_release_has_its_signature_beside_it(path: str, signature: str | None) -> None:
+    assert APT.signature(path) == signature
+
+
+def test_mirrors_keep_an_index_longest_by_its_hash_and_a_package_by_its_name() -> None:
+    digests = {"md5": digest("md5", "a"), "sha256": digest("sha256", "a"), "sha512": digest("sha512", "a")}
+    index, package = Promise("dists/t/main/binary-all/Packages.xz", 1, digests), Promise("pool/a.deb", 1, digests)
+    assert APT.lasting_path(index) == f"dists/t/main/binary-all/by-hash/SHA256/{digests['sha256']}"
+    assert APT.lasting_path(package) == "pool/a.deb"
+
+
+def test_it_says_what_the_client_insists_on() -> None:
+    assert (APT.name, APT.patience, APT.keeps_newer_root) == ("apt", 25.0, True)

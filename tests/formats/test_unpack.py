@@ -1,0 +1,133 @@
+"""Whatever an index is packed with comes out whole, or not at all; a bomb does not come out."""
+
+import bz2
+import gzip
+import lzma
+import tracemalloc
+import zlib
+from collections.abc import Callable, Iterator
+
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snapproxy.errors import ArchiveDataError
+from snapproxy.formats.unpack import unpack
+
+Pack = Callable[[bytes], bytes]
+
+PACKERS: dict[str, Pack] = {
+    "gzip": gzip.compress,
+    "bzip2": bz2.compress,
+    "xz": lzma.compress,
+    "zstd": zstandard.ZstdCompressor().compress,
+    "lzma": lambda data: lzma.compress(data, lzma.FORMAT_ALONE),
+}
+MULTI_MEMBER = [name for name in PACKERS if name != "lzma"]
+SKIPPABLE = b"\x50\x2a\x4d\x18\x04\x00\x00\x00abcd"
+
+
+def cut(data: bytes, size: int) -> list[bytes]:
+    return [data[at : at + size] for at in range(0, len(data), size)]
+
+
+@given(st.binary(max_size=3000), st.integers(1, 500), st.sampled_from(sorted(PACKERS)))
+def test_every_format_comes_out_whole_under_any_chunking(data: bytes, size: int, name: str) -> None:
+    assert b"".join(unpack(cut(PACKERS[name](data), size))) == data
+
+
+@given(st.binary(max_size=3000).map(lambda data: b"Package: " + data), st.integers(1, 500))
+def test_what_is_not_packed_passes_as_it_is(data: bytes, size: int) -> None:
+    assert b"".join(unpack(cut(data, size))) == data
+
+
+def test_nothing_unpacks_to_nothing() -> None:
+    assert list(unpack([])) == list(unpack([b"", b""])) == []
+
+
+@given(st.lists(st.binary(max_size=200), min_size=1, max_size=5), st.integers(1, 200), st.sampled_from(MULTI_MEMBER))
+def test_members_in_a_row_are_one_stream(parts: list[bytes], size: int, name: str) -> None:
+    packed = b"".join(PACKERS[name](part) for part in parts)
+    assert b"".join(unpack(cut(packed, size))) == b"".join(parts)
+
+
+def test_zstd_skippable_frames_are_skipped() -> None:
+    packed = SKIPPABLE + PACKERS["zstd"](b"one ") + SKIPPABLE + PACKERS["zstd"](b"two")
+    assert b"".join(unpack(cut(packed, 3))) == b"one two"
+
+
+@pytest.mark.parametrize("size", [1, 5, 1000])
+def test_xz_padding_is_zeros_by_four(size: int) -> None:
+    packed = PACKERS["xz"](b"one ") + bytes(8) + PACKERS["xz"](b"two") + bytes(4)
+    assert b"".join(unpack(cut(packed, size))) == b"one two"
+    with pytest.raises(ArchiveDataError, match="damaged"):
+        list(unpack(cut(packed + bytes(3), size)))
+
+
+@given(st.binary(min_size=1, max_size=500), st.sampled_from(sorted(PACKERS)), st.data())
+def test_every_cut_is_noticed(data: bytes, name: str, draw: st.DataObject) -> None:
+    packed = PACKERS[name](data)
+    kept = draw.draw(st.integers(7, len(packed) - 1))
+    with pytest.raises(ArchiveDataError, match="cut short"):
+        list(unpack([packed[:kept]]))
+
+
+@pytest.mark.parametrize("name", PACKERS)
+@pytest.mark.parametrize("size", [1, 1 << 20])
+def test_trailing_bytes_are_noticed(name: str, size: int) -> None:
+    with pytest.raises(ArchiveDataError):
+        list(unpack(cut(PACKERS[name](b"data") + b"<html>sorry, try again</html>", size)))
+
+
+@given(st.binary(max_size=300), st.sampled_from(sorted(PACKERS)))
+def test_garbage_after_a_true_beginning_is_an_archive_data_error(garbage: bytes, name: str) -> None:
+    with pytest.raises(ArchiveDataError):
+        list(unpack([PACKERS[name](b"data" * 100)[:20] + garbage]))
+
+
+@pytest.mark.parametrize("name", PACKERS)
+def test_a_bomb_is_refused_in_little_memory(name: str) -> None:
+    bomb = PACKERS[name](bytes(64 << 20))
+    given = 0
+    tracemalloc.start()
+    with pytest.raises(ArchiveDataError, match="bomb"):  # noqa: PT012 -- what came out before matters too
+        for piece in unpack(cut(bomb, 1 << 16)):
+            given += len(piece)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert given <= 200 * len(bomb) + (4 << 20)
+    assert peak < 40 << 20
+
+
+@pytest.mark.parametrize("name", ["plain", *PACKERS])
+def test_the_unpacked_size_is_bounded(name: str) -> None:
+    data = b"Package: a\n" * 100
+    with pytest.raises(ArchiveDataError, match="too large"):
+        list(unpack([PACKERS.get(name, bytes)(data)], max_size=1000))
+
+
+def test_the_number_of_members_is_bounded() -> None:
+    with pytest.raises(ArchiveDataError, match="trailing"):
+        list(unpack([gzip.compress(b"") * 6], max_members=5))
+    assert list(unpack([gzip.compress(b"") * 5], max_members=5)) == []
+
+
+def test_a_dictionary_too_large_for_us_is_refused() -> None:
+    small = lzma.compress(b"data", preset=0)
+    # The dictionary's size is a byte of the block header (xz file format, 5.3.1), under a checksum of its own.
+    header = bytearray(small[12:24])
+    header[4] = 35  # 512 MiB
+    header[8:] = zlib.crc32(header[:8]).to_bytes(4, "little")
+    with pytest.raises(ArchiveDataError, match="damaged") as caught:
+        list(unpack([small[:12] + bytes(header) + small[24:]]))
+    assert "Memory usage limit" in caught.value.why
+
+
+def test_a_fault_of_the_source_is_not_blamed_on_the_archive() -> None:
+    def broken() -> Iterator[bytes]:
+        yield gzip.compress(b"data")[:15]
+        raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="disk"):
+        list(unpack(broken()))
