@@ -25,7 +25,7 @@ class Fault(Enum):
 
     NAME = "upstream's name cannot be resolved"
     REFUSED = "upstream refused the connection"
-    UNREACHABLE = "upstream took too long to connect"
+    UNREACHABLE = "upstream cannot be reached"
     TLS = "upstream's TLS certificate or handshake failed"
     RESET = "upstream reset the connection"
     STALLED = "upstream fell silent"
@@ -39,7 +39,7 @@ class Fault(Enum):
     HTML = "upstream sent a web page instead of the file"
     ENCODED = "upstream sent an encoding that was not asked for"
     BAD_REDIRECT = "upstream redirected to an address that cannot be used"
-    FOREIGN = "upstream redirected to a host this archive does not allow"
+    FOREIGN = "that host is not among the archive's upstreams"
     DOWNGRADE = "upstream redirected from https to http"
     PRIVATE = "upstream's address is private"
     LOOP = "upstream redirected in a circle"
