@@ -1,0 +1,30 @@
+"""Times as HTTP writes them (RFC 9110, sections 5.6.7 and 10.2.3). Reading is total: what is no time is None."""
+
+from __future__ import annotations
+
+import re
+from email.utils import mktime_tz, parsedate_tz
+
+from snapproxy.core.model import Instant
+
+RETRY_AFTER_MOST = 3600
+"""Seconds: a longer Retry-After is cut to this; asking once an hour is polite, and a typing error must not silence us for days."""
+
+
+def read_http_date(text: str) -> Instant | None:
+    """Read an HTTP date in any of its three forms (section 5.6.7); None when it is none."""
+    try:
+        parts = parsedate_tz(text)
+        seconds = None if parts is None else mktime_tz(parts)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return seconds if seconds is not None and seconds >= 0 else None
+
+
+def read_retry_after(text: str, now: Instant) -> int | None:
+    """Read a Retry-After, seconds or a date, as seconds between 0 and RETRY_AFTER_MOST; None when it says nothing."""
+    text = text.strip()
+    if re.fullmatch(r"[0-9]+", text):
+        return RETRY_AFTER_MOST if len(text) > len(str(RETRY_AFTER_MOST)) else min(int(text), RETRY_AFTER_MOST)
+    date = read_http_date(text)
+    return None if date is None else min(max(0, date - now), RETRY_AFTER_MOST)

@@ -1,0 +1,141 @@
+"""Where upstream requests may go: a row's own hosts, the hosts it may be redirected to, and no private address behind a public name.
+
+Two gates. `Reach` judges the address of every hop before it is asked. `GuardedResolver` judges what a name resolves to,
+at the moment of connecting, with the very addresses that are then connected to, so that a name cannot show one address
+to the judge and another to the socket (DNS rebinding).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from snapproxy.core.model import Archive
+from snapproxy.core.settle import Fault
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+"""RFC 6052: the last four bytes are the IPv4 address that is really reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """The addresses one archive's requests may go to: the hosts of `bases`, and `redirects` (`host` or `host:port`)."""
+
+    bases: tuple[str, ...]
+    redirects: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, row: Archive) -> Reach:
+        """Return the reach of a row of the archive table."""
+        return cls((*row.snapshot, *row.mirrors), row.redirects)
+
+    def objection(self, url: URL, previous: URL | None = None) -> Fault | None:
+        """Return why `url` may not be asked (`previous` redirected to it; None: it is where we begin), None if it may."""
+        if url.scheme not in {"http", "https"} or not url.host:
+            return Fault.BAD_REDIRECT
+        if previous is not None and (url.user or url.password):
+            return Fault.BAD_REDIRECT  # credentials of an upstream's own making
+        if previous is not None and previous.scheme == "https" and url.scheme == "http":
+            return Fault.DOWNGRADE
+        if self.is_base(url):
+            return None
+        if previous is None or not any(_agree(url, URL(f"{url.scheme}://{allowed}")) for allowed in self.redirects):
+            return Fault.FOREIGN
+        return Fault.PRIVATE if _is_private_literal(url) else None
+
+    def is_base(self, url: URL) -> bool:
+        """Whether `url` is on the host, and the port, of one of our own bases: private or not, the administrator named it."""
+        return any(_agree(url, URL(base)) for base in self.bases)
+
+
+def authority(url: URL) -> str:
+    """Return `host`, or `host:port` when the port is not the scheme's own: the name that pace and policy know it by."""
+    host = f"[{url.host}]" if ":" in (url.host or "") else _host(url)
+    return host if url.is_default_port() else f"{host}:{url.port}"
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is one of the open Internet, whatever it is wrapped in."""
+    return all(found.is_global and not found.is_multicast for found in _unwrapped(address))
+
+
+class PrivateAddressError(OSError):
+    """A name led to an address we do not connect to for its sake."""
+
+
+class GuardedResolver(AbstractResolver):
+    """Resolves through `inner`, and drops addresses that a name may not have.
+
+    Private addresses are for names that the configuration `vouch`es for (an archive's own base), and only as long as such a
+    name never had a public one: what was public and turns private is being rebound. Link-local ones are for nobody: clouds
+    keep their secrets there.
+    """
+
+    def __init__(self, inner: AbstractResolver) -> None:
+        self._inner = inner
+        self._vouched: set[str] = set()
+        self._public: set[str] = set()
+
+    def vouch(self, host: str) -> None:
+        """Let `host` be private."""
+        self._vouched.add(host.lower())
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """Return the usable addresses; PrivateAddressError when there are only others."""
+        found = await self._inner.resolve(host, port, family)
+        public = [one for one in found if is_public(one["host"])]
+        if public:
+            self._public.add(host.lower())
+            return public
+        if host.lower() in self._vouched - self._public:
+            local = [one for one in found if not _is_link_local(one["host"])]
+            if local:
+                return local
+        raise PrivateAddressError(f"{host} resolves to no address that may be used for it")
+
+    async def close(self) -> None:
+        """Close the resolver within."""
+        await self._inner.close()
+
+
+def _host(url: URL) -> str:
+    return (url.host or "").lower().rstrip(".")
+
+
+def _agree(url: URL, allowed: URL) -> bool:
+    """Whether both name one host, and one port or each its scheme's own (http may move to https)."""
+    same_port = url.port == allowed.port or (url.is_default_port() and allowed.is_default_port())
+    return _host(url) == _host(allowed) and same_port
+
+
+def _is_private_literal(url: URL) -> bool:
+    try:
+        return not is_public(_host(url))
+    except ValueError:  # a name: GuardedResolver's business
+        return False
+
+
+def _is_link_local(address: str) -> bool:
+    return any(found.is_link_local or found.is_multicast or found.is_unspecified for found in _unwrapped(address))
+
+
+def _unwrapped(address: str) -> Iterator[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+    """Yield the addresses an address stands for: itself, or the IPv4 ones that IPv6 carries. Raises ValueError for a name."""
+    found = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(found, ipaddress.IPv4Address):
+        yield found
+    elif found.ipv4_mapped:
+        yield found.ipv4_mapped
+    elif found in _NAT64:
+        yield ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
+    else:
+        yield found
+        if found.sixtofour:
+            yield found.sixtofour

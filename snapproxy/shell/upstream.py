@@ -1,0 +1,326 @@
+"""The narrow waist to the archives' servers: the only module that speaks HTTP outwards. Foreign errors end here (`shell.faults`).
+
+One style throughout: **what an upstream does is a value, until its body has begun; a body that breaks raises.**
+
+    async with upstream.fetch(asked, reach) as response:
+        match response.settled:
+            case Take(offer) | StartOver(offer):
+                async for piece in response.pieces():    # BodyBrokenError: resume by Range from offer.validator, or go elsewhere
+                    ...
+            case Throttled(status, retry_after): ...
+
+Redirects are followed inside, each hop judged anew (`shell.reach`), each hop a turn at its own host (`shell.pacer`), and
+every verdict is told to the pacer here, so that a flight need know nothing of either. What to do next is the flight's affair.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+from aiohttp.abc import AbstractResolver
+from yarl import URL
+
+from snapproxy import __version__
+from snapproxy.core.settle import (
+    Answer,
+    Asked,
+    Broken,
+    Fault,
+    Offer,
+    Redirect,
+    Settled,
+    StartOver,
+    Take,
+    Throttled,
+    settle,
+)
+from snapproxy.errors import UpstreamError
+from snapproxy.shell.clock import Clock
+from snapproxy.shell.faults import FOREIGN_ERRORS, fault_of
+from snapproxy.shell.pacer import CoolingDownError, Pacer, Turn
+from snapproxy.shell.reach import GuardedResolver, Reach, authority
+
+HOPS = 5
+"""Redirects followed for one request; the snapshot service needs one, a mirror's load balancer another."""
+
+PIECE = 256 << 10
+"""Bytes in a piece at most: storage hashes and writes in pieces of this size."""
+
+_BUFFER = 128 << 10
+"""aiohttp holds up to twice this per answer before it stops reading from the socket; 64 answers at once stay small."""
+
+_CONNECTIONS = 100
+"""Open connections over all hosts; the pacer's slots bound each host far below it."""
+
+_DNS_SECONDS = 60
+"""How long an address that passed the guard is used again; shorter than a rebinding is worth, longer than an index takes."""
+
+_DRAIN = 64 << 10
+"""Bytes of an unwanted body (a redirect's, a 404's) we read in order to keep the connection; a longer one costs it."""
+
+_HEADERS = (
+    "content-encoding",
+    "content-length",
+    "content-range",
+    "content-type",
+    "date",
+    "etag",
+    "last-modified",
+    "location",
+    "retry-after",
+)
+"""All that is ever looked at of an answer's head."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long an upstream may keep us, in seconds."""
+
+    connect: float = 10.0
+    """To accept a connection: three SYNs are lost by then."""
+    idle: float = 30.0
+    """Between two bytes: as long as apt waits for us."""
+    head: float = 60.0
+    """For name look-up, connecting and the head together: bounds a dead resolver, and a head that drips."""
+    drain: float = 2.0
+    """For the rest of an unwanted body; a new connection costs no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Manner:
+    """How to ask, the same at every hop; see `Upstream.fetch`."""
+
+    background: bool
+    patience: float | None
+    stop_at: Callable[[str], bool]
+    via: str
+
+
+class BodyBrokenError(UpstreamError):
+    """The body ended otherwise than its head promised; the bytes that came are good as far as they go, TOO_LONG apart."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.value)
+        self.fault = fault
+
+
+class UpstreamResponse:
+    """What came of one request. Valid within the `async with` that gave it.
+
+    `settled` is the verdict on the head, `url` the address that gave it, `hops` the addresses that redirected there.
+    """
+
+    def __init__(
+        self, settled: Settled, url: str, *, raw: aiohttp.ClientResponse | None = None, turn: Turn | None = None
+    ) -> None:
+        self.settled = settled
+        self.url = url
+        self.hops: tuple[str, ...] = ()
+        self._raw = raw
+        self._turn = turn
+
+    def __repr__(self) -> str:
+        return f"<UpstreamResponse {self.settled} from {self.url} after {len(self.hops)} hops>"
+
+    @property
+    def offer(self) -> Offer | None:
+        """What the body is; None when there is none to take."""
+        return self.settled.offer if isinstance(self.settled, Take | StartOver) else None
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Yield the body in pieces of up to PIECE bytes, as they come. Raises BodyBrokenError; ends cleanly only when whole."""
+        offer, raw = self.offer, self._raw
+        if offer is None or raw is None or raw.method == "HEAD":
+            return
+        got = 0
+        while piece := await self._next_piece(raw):
+            got += len(piece)
+            if offer.length is not None and got > offer.length:
+                await self._fail(Fault.TOO_LONG)
+            yield piece
+        if offer.length is not None and got < offer.length:
+            await self._fail(Fault.TRUNCATED)
+
+    async def read(self, limit: int) -> bytes:
+        """Return the whole body, which must not exceed `limit` bytes (TOO_LONG). Raises BodyBrokenError."""
+        body = bytearray()
+        async for piece in self.pieces():
+            body += piece
+            if len(body) > limit:
+                raise BodyBrokenError(Fault.TOO_LONG)
+        return bytes(body)
+
+    async def _next_piece(self, raw: aiohttp.ClientResponse) -> bytes:
+        try:
+            return await raw.content.read(PIECE)
+        except FOREIGN_ERRORS as error:
+            return await self._fail(fault_of(error), error)
+
+    async def _fail(self, fault: Fault, error: Exception | None = None) -> bytes:
+        if self._turn and Broken(fault).is_unwell:
+            await self._turn.broken()
+        raise BodyBrokenError(fault) from error
+
+
+class Upstream:
+    """Asks upstreams. Use as an async context manager; one for the process.
+
+    `instance` names this proxy in `Via`, by which it knows its own requests when they come back. `contact` (a URL or an
+    address the operator set) stands in the User-Agent, for an archive's administrators to find us by.
+    """
+
+    def __init__(
+        self,
+        *,
+        pacer: Pacer,
+        clock: Clock,
+        instance: str,
+        contact: str = "",
+        timeouts: Timeouts | None = None,
+        resolver: AbstractResolver | None = None,
+    ) -> None:
+        self._pacer = pacer
+        self._clock = clock
+        self._via = f"1.1 snapproxy-{instance}"
+        self._agent = f"snapproxy/{__version__}" + (f" (+{contact})" if contact else "")
+        self._timeouts = timeouts or Timeouts()
+        self._resolver = resolver
+
+    async def __aenter__(self) -> Self:
+        # The system's own resolver: it alone knows /etc/hosts, search domains and the administrator's nsswitch.conf.
+        self._guard = GuardedResolver(self._resolver or aiohttp.ThreadedResolver())
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(resolver=self._guard, limit=_CONNECTIONS, ttl_dns_cache=_DNS_SECONDS),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(
+                total=None, sock_connect=self._timeouts.connect, sock_read=self._timeouts.idle
+            ),
+            headers={"User-Agent": self._agent, "Accept-Encoding": "identity"},
+            auto_decompress=False,
+            trust_env=False,
+            read_bufsize=_BUFFER,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+        await self._guard.close()
+
+    @asynccontextmanager
+    async def fetch(
+        self,
+        asked: Asked,
+        reach: Reach,
+        *,
+        background: bool = False,
+        patience: float | None = None,
+        stop_at: Callable[[str], bool] = lambda _url: False,
+        via: str = "",
+    ) -> AsyncIterator[UpstreamResponse]:
+        """Ask, follow redirects, and give the response; its connection and its turn are held for the block.
+
+        `patience` bounds the wait for each turn (seconds; None: for ever); when it ends the answer is Throttled with status
+        0. `stop_at` is shown every redirect's address; where it says True the answer is that Redirect, unasked. `via` is the
+        Via that the client's own request carried.
+        """
+        async with AsyncExitStack() as held:
+            yield await self._follow(held, asked, reach, _Manner(background, patience, stop_at, via))
+
+    async def _follow(self, held: AsyncExitStack, asked: Asked, reach: Reach, manner: _Manner) -> UpstreamResponse:
+        """Walk from hop to hop; only the last one's turn and connection go to `held`."""
+        hops: list[str] = []
+        url, previous = URL(asked.url, encoded=True), None
+        while True:
+            objection = reach.objection(url, previous)
+            if objection:
+                return self._ended(Broken(objection), url, hops)
+            if reach.is_base(url):
+                self._guard.vouch(url.host or "")
+            async with AsyncExitStack() as hop:
+                response = await self._ask(hop, asked, url, manner)
+                settled = response.settled
+                if not isinstance(settled, Redirect) or manner.stop_at(settled.location):
+                    held.push_async_exit(hop.pop_all())
+                    response.hops = tuple(hops)
+                    return response
+            hops.append(str(url))
+            url, previous = URL(settled.location, encoded=True), url
+            if str(url) in hops:
+                return self._ended(Broken(Fault.LOOP), url, hops)
+            if len(hops) > HOPS:
+                return self._ended(Broken(Fault.TOO_MANY_HOPS), url, hops)
+
+    async def _ask(self, hop: AsyncExitStack, asked: Asked, url: URL, manner: _Manner) -> UpstreamResponse:
+        """Take a turn, send one request, and tell the pacer how it went."""
+        try:
+            turn = await hop.enter_async_context(
+                self._pacer.turn(authority(url), background=manner.background, patience=manner.patience)
+            )
+        except CoolingDownError as cooling:
+            return UpstreamResponse(Throttled(0, cooling.wait), str(url))
+        raw = await self._send(asked, url, manner.via)
+        if isinstance(raw, Broken):
+            await _judge(turn, raw)
+            return UpstreamResponse(raw, str(url))
+        hop.callback(raw.release)  # with bytes still unread aiohttp closes the connection instead of keeping it
+        answer = Answer(raw.status, {name: ", ".join(raw.headers.getall(name, ())) for name in _HEADERS})
+        settled = settle(answer, replace(asked, url=str(url)), self._clock.now())
+        await _judge(turn, settled)
+        response = UpstreamResponse(settled, str(url), raw=raw, turn=turn)
+        if response.offer is None:
+            await self._drain(raw)
+        return response
+
+    async def _send(self, asked: Asked, url: URL, via: str) -> aiohttp.ClientResponse | Broken:
+        try:
+            async with self._clock.timeout(self._timeouts.head):
+                return await self._session.request(
+                    "HEAD" if asked.head else "GET",
+                    url,
+                    headers=_conditions(asked) | {"Via": ", ".join(filter(None, (via, self._via)))},
+                    allow_redirects=False,
+                )
+        except FOREIGN_ERRORS as error:
+            return Broken(fault_of(error))
+
+    async def _drain(self, raw: aiohttp.ClientResponse) -> None:
+        """Read away a short body nobody wants, so that the next hop finds the connection open. Failing costs only that."""
+        left = _DRAIN
+        with contextlib.suppress(*FOREIGN_ERRORS):
+            async with self._clock.timeout(self._timeouts.drain):
+                while left > 0 and (piece := await raw.content.read(left)):
+                    left -= len(piece)
+
+    @staticmethod
+    def _ended(settled: Settled, url: URL, hops: list[str]) -> UpstreamResponse:
+        response = UpstreamResponse(settled, str(url))
+        response.hops = tuple(hops)
+        return response
+
+
+def _conditions(asked: Asked) -> dict[str, str]:
+    headers = {
+        "Range": "" if asked.start is None else f"bytes={asked.start}-",
+        "If-Range": asked.if_range,
+        "If-None-Match": asked.etag,
+        "If-Modified-Since": asked.since,
+    }
+    return {name: value for name, value in headers.items() if value}
+
+
+async def _judge(turn: Turn, settled: Settled) -> None:
+    """Tell the pacer what an answer's head says of the upstream's health."""
+    if isinstance(settled, Throttled):
+        await turn.throttled(settled.retry_after)
+    elif isinstance(settled, Broken) and settled.is_unwell:
+        await turn.broken()
+    else:
+        await turn.succeeded()

@@ -1,0 +1,134 @@
+"""A server on a bare socket that misbehaves on command: it resets, stalls, cuts, lies and drips where a real HTTP server could not.
+
+A path is given a list of manners, one a request, the last one for ever. A manner is what is done once the head was read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A request as it arrived; header names in lower case."""
+
+    method: str
+    target: str
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+Manner = Callable[[Seen, asyncio.StreamWriter], Awaitable[None]]
+
+
+def head(status: int, **headers: object) -> bytes:
+    """Write a head; `content_length=3` becomes `content-length: 3`."""
+    lines = [f"HTTP/1.1 {status} Word", *(f"{name.replace('_', '-')}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+def reply(status: int, body: bytes = b"", **headers: object) -> Manner:
+    """Answer in good order, and keep the connection."""
+    length = {} if status == 304 else {"content_length": len(body)}
+    return say(head(status, **(length | headers)) + body)
+
+
+def say(data: bytes) -> Manner:
+    """Send these very bytes, and keep the connection."""
+
+    async def manner(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        writer.write(data)
+        await writer.drain()
+
+    return manner
+
+
+def then_close(first: Manner) -> Manner:
+    """Close in good order afterwards."""
+
+    async def manner(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        await first(seen, writer)
+        writer.close()
+
+    return manner
+
+
+def then_reset(first: Manner) -> Manner:
+    """Reset the connection (RST) afterwards, once the bytes had time to be read."""
+
+    async def manner(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        await first(seen, writer)
+        await asyncio.sleep(0.05)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+    return manner
+
+
+def then_stall(first: Manner) -> Manner:
+    """Fall silent afterwards."""
+
+    async def manner(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        await first(seen, writer)
+        await asyncio.Event().wait()
+
+    return manner
+
+
+class RudeServer:
+    """Listens on 127.0.0.1 while its `async with` lasts."""
+
+    def __init__(self) -> None:
+        self.seen: list[Seen] = []
+        self.connections = 0
+        self._manners: dict[str, list[Manner]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def on(self, path: str, *manners: Manner) -> str:
+        """Behave so for `path`; return its URL."""
+        self._manners[path] = list(manners)
+        return self.url(path)
+
+    def url(self, path: str, host: str = "127.0.0.1") -> str:
+        return f"http://{host}:{self.port}{path}"
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port: int = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self.connections += 1
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            while not writer.is_closing():
+                await self._one(await reader.readuntil(b"\r\n\r\n"), writer)
+        self._tasks.discard(task)
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+    async def _one(self, block: bytes, writer: asyncio.StreamWriter) -> None:
+        first, *rest = block.decode("latin-1").rstrip().split("\r\n")
+        method, target, _ = first.split(" ")
+        pairs = (line.split(": ", 1) for line in rest)
+        seen = Seen(method, target, {name.lower(): value for name, value in pairs})
+        self.seen.append(seen)
+        manners = self._manners.get(target) or [reply(404)]
+        await (manners.pop(0) if len(manners) > 1 else manners[0])(seen, writer)

@@ -1,0 +1,474 @@
+"""Asking upstreams, against a bare socket that misbehaves on command. Each test is named for the fault or the promise."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from snapproxy.core.pace import Policy
+from snapproxy.core.settle import (
+    Absent,
+    Asked,
+    Broken,
+    Fault,
+    Forbidden,
+    NoSuchRange,
+    NotModified,
+    Offer,
+    Redirect,
+    Settled,
+    StartOver,
+    Take,
+    Throttled,
+)
+from snapproxy.shell.clock import SystemClock
+from snapproxy.shell.pacer import Pacer
+from snapproxy.shell.reach import Reach
+from snapproxy.shell.upstream import PIECE, BodyBrokenError, Timeouts, Upstream
+from tests.fakes.pace_store import MemoryPaceStore, MemorySlots
+from tests.fakes.rude_server import RudeServer, head, reply, say, then_close, then_reset, then_stall
+
+BODY = bytes(range(256)) * 4
+QUICK = Timeouts(connect=1.0, idle=0.2, head=1.0, drain=0.2)
+UNHURRIED = Policy(connections=8, rest=0.001, rest_most=0.001, cool_down=0.001, cool_down_most=0.001)
+
+
+class Names(AbstractResolver):
+    """Resolves the names a test made up."""
+
+    def __init__(self, **hosts: str) -> None:
+        self.hosts = {name.replace("_", "."): address for name, address in hosts.items()}
+        self.asked: list[str] = []
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        self.asked.append(host)
+        if host not in self.hosts:
+            raise OSError(None, "no such name")
+        address = self.hosts[host]
+        return [
+            ResolveResult(
+                hostname=host, host=address, port=port, family=socket.AF_INET, proto=0, flags=socket.AI_NUMERICHOST
+            )
+        ]
+
+    async def close(self) -> None:
+        pass
+
+
+class Bench:
+    """A rude server, an Upstream, and what the two need."""
+
+    def __init__(self, server: RudeServer, *, policy: Policy = UNHURRIED, names: Names | None = None) -> None:
+        clock = SystemClock()
+        self.server = server
+        self.slots = MemorySlots()
+        self.pacer = Pacer(clock=clock, store=MemoryPaceStore(), slots=self.slots, policies={}, default=policy)
+        self.upstream = Upstream(
+            pacer=self.pacer, clock=clock, instance="test", contact="ops@example.org", timeouts=QUICK, resolver=names
+        )
+        self.reach = Reach((server.url("/"),))
+
+    async def settled(self, asked: Asked, reach: Reach | None = None) -> Settled:
+        """Ask, and look at the head alone."""
+        async with self.upstream as upstream, upstream.fetch(asked, reach or self.reach) as response:
+            return response.settled
+
+    async def body(self, asked: Asked) -> bytes:
+        async with self.upstream as upstream, upstream.fetch(asked, self.reach) as response:
+            return await response.read(1 << 20)
+
+    async def broken_body(self, asked: Asked) -> tuple[bytes, Fault]:
+        """Return what came before the body broke, and how it broke."""
+        got = b""
+        async with self.upstream as upstream, upstream.fetch(asked, self.reach) as response:
+            try:
+                async for piece in response.pieces():
+                    got += piece
+            except BodyBrokenError as broken:
+                return got, broken.fault
+        pytest.fail("the body ended as if it were whole")
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[RudeServer]:
+    async with RudeServer() as server:
+        yield server
+
+
+@pytest.fixture
+def bench(server: RudeServer) -> Bench:
+    return Bench(server)
+
+
+async def test_a_file_arrives_whole_with_its_offer(bench: Bench) -> None:
+    url = bench.server.on("/f", reply(200, BODY, etag='"v1"', content_type="application/x-deb"))
+    async with bench.upstream as upstream, upstream.fetch(Asked(url, size=len(BODY)), bench.reach) as response:
+        assert response.settled == Take(Offer(0, 1024, 1024, etag='"v1"', media_type="application/x-deb"))
+        assert response.url == url
+        assert await response.read(1024) == BODY
+    assert bench.slots.held == {f"upstream 127.0.0.1:{bench.server.port}": 0}
+
+
+async def test_the_request_is_plain_and_signed(bench: Bench) -> None:
+    url = bench.server.on("/a%2Bb~c?x=%7e", reply(200, BODY))
+    async with (
+        bench.upstream as upstream,
+        upstream.fetch(
+            Asked(url, etag='"v1"', since="Sat, 01 Jun 2024 00:00:00 GMT"), bench.reach, via="1.1 other"
+        ) as _,
+    ):
+        pass
+    seen = bench.server.seen[0]
+    assert (seen.method, seen.target) == ("GET", "/a%2Bb~c?x=%7e")
+    assert seen.headers == {
+        "host": f"127.0.0.1:{bench.server.port}",
+        "user-agent": "snapproxy/0.1.0 (+ops@example.org)",
+        "accept": "*/*",
+        "accept-encoding": "identity",
+        "via": "1.1 other, 1.1 snapproxy-test",
+        "if-none-match": '"v1"',
+        "if-modified-since": "Sat, 01 Jun 2024 00:00:00 GMT",
+    }
+
+
+async def test_the_environments_proxy_and_cookies_are_not_used(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    url = bench.server.on("/f", reply(200, BODY, set_cookie="a=b"))
+    async with bench.upstream as upstream:
+        for _ in range(2):
+            async with upstream.fetch(Asked(url), bench.reach) as response:
+                assert isinstance(response.settled, Take)
+    assert all("cookie" not in seen.headers for seen in bench.server.seen)
+
+
+async def test_a_large_file_comes_in_bounded_pieces(bench: Bench) -> None:
+    url = bench.server.on("/f", reply(200, bytes(3 << 20)))
+    async with bench.upstream as upstream, upstream.fetch(Asked(url), bench.reach) as response:
+        sizes = [len(piece) async for piece in response.pieces()]
+    assert sum(sizes) == 3 << 20
+    assert max(sizes) <= PIECE
+
+
+async def test_the_rest_is_asked_by_range_and_if_range(bench: Bench) -> None:
+    part = say(head(206, content_length=1000, content_range="bytes 24-1023/1024", etag='"v1"') + BODY[24:])
+    url = bench.server.on("/f", part)
+    assert await bench.body(Asked(url, start=24, if_range='"v1"', size=1024)) == BODY[24:]
+    assert bench.server.seen[0].headers["range"] == "bytes=24-"
+    assert bench.server.seen[0].headers["if-range"] == '"v1"'
+
+
+async def test_if_range_missed_starts_over(bench: Bench) -> None:
+    url = bench.server.on("/f", reply(200, BODY, etag='"v2"'))
+    settled = await bench.settled(Asked(url, start=24, if_range='"v1"', size=1024))
+    assert settled == StartOver(Offer(0, 1024, 1024, etag='"v2"'))
+
+
+async def test_wrong_content_range(bench: Bench) -> None:
+    url = bench.server.on("/f", say(head(206, content_length=1024, content_range="bytes 0-1023/1024") + BODY))
+    assert await bench.settled(Asked(url, start=24)) == Broken(Fault.WRONG_RANGE, 206)
+
+
+async def test_range_beyond_the_end(bench: Bench) -> None:
+    url = bench.server.on("/f", reply(416, content_range="bytes */1024"))
+    assert await bench.settled(Asked(url, start=1024)) == NoSuchRange(1024)
+
+
+async def test_not_modified(bench: Bench) -> None:
+    url = bench.server.on("/f", reply(304, etag='"v1"'))
+    assert await bench.settled(Asked(url, etag='"v1"')) == NotModified('"v1"')
+
+
+async def test_head_tells_the_offer_and_has_no_body(bench: Bench) -> None:
+    url = bench.server.on("/f", say(head(200, content_length=1024)))
+    async with bench.upstream as upstream, upstream.fetch(Asked(url, head=True), bench.reach) as response:
+        assert response.offer == Offer(0, 1024, 1024)
+        assert await response.read(0) == b""
+    assert bench.server.seen[0].method == "HEAD"
+
+
+@pytest.mark.parametrize(
+    ("status", "settled"),
+    [
+        (403, Forbidden(403)),
+        (404, Absent(404)),
+        (410, Absent(410)),
+        (500, Broken(Fault.STATUS, 500)),
+    ],
+)
+async def test_a_refusal_keeps_the_connection(bench: Bench, status: int, settled: Settled) -> None:
+    url = bench.server.on("/f", reply(status, b"sorry" * 100))
+    async with bench.upstream as upstream:
+        for _ in range(2):
+            async with upstream.fetch(Asked(url), bench.reach) as response:
+                assert response.settled == settled
+    assert bench.server.connections == 1
+
+
+@pytest.mark.parametrize("status", [429, 503, 509])
+async def test_throttled_holds_everybody(server: RudeServer, status: int) -> None:
+    bench = Bench(server, policy=Policy())
+    url = server.on("/f", reply(status, retry_after=7))
+    async with bench.upstream as upstream:
+        async with upstream.fetch(Asked(url), bench.reach) as response:
+            assert response.settled == Throttled(status, 7)
+        async with upstream.fetch(Asked(url), bench.reach, patience=1) as response:
+            assert isinstance(response.settled, Throttled)
+            assert response.settled.status == 0
+            assert response.settled.retry_after == pytest.approx(8, abs=1.5)
+    assert len(server.seen) == 1, "the second was not sent"
+
+
+async def test_refused(server: RudeServer) -> None:
+    bench = Bench(server)
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}/f"
+        assert await bench.settled(Asked(url), Reach((url,))) == Broken(Fault.REFUSED)
+
+
+async def test_reset_in_the_head(bench: Bench) -> None:
+    url = bench.server.on("/f", then_reset(say(b"HTTP/1.1 200 OK\r\ncontent-le")))
+    assert await bench.settled(Asked(url)) == Broken(Fault.RESET)
+
+
+async def test_closed_without_an_answer(bench: Bench) -> None:
+    url = bench.server.on("/f", then_close(say(b"")))
+    assert await bench.settled(Asked(url)) == Broken(Fault.RESET)
+
+
+async def test_stalled_head(bench: Bench) -> None:
+    url = bench.server.on("/f", then_stall(say(b"HTTP/1.1 200 OK\r\n")))
+    assert await bench.settled(Asked(url)) == Broken(Fault.STALLED)
+
+
+async def test_dripping_head(bench: Bench) -> None:
+    async def drip(_seen: object, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nx: ")
+        while True:
+            writer.write(b"x")
+            await asyncio.sleep(0.05)
+
+    url = bench.server.on("/f", drip)
+    assert await bench.settled(Asked(url)) == Broken(Fault.STALLED)
+
+
+async def test_nonsense_for_a_head(bench: Bench) -> None:
+    url = bench.server.on("/f", then_close(say(b"220 ftp ready\r\n\r\n")))
+    assert await bench.settled(Asked(url)) == Broken(Fault.NOT_HTTP)
+
+
+async def test_contradicting_lengths_in_the_head(bench: Bench) -> None:
+    url = bench.server.on("/f", say(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\nabcd"))
+    assert await bench.settled(Asked(url)) == Broken(Fault.NOT_HTTP)
+
+
+async def test_reset_in_the_body(bench: Bench) -> None:
+    url = bench.server.on("/f", then_reset(say(head(200, content_length=2048) + BODY)))
+    got, fault = await bench.broken_body(Asked(url))
+    assert got == BODY
+    assert fault in {Fault.RESET, Fault.TRUNCATED}
+
+
+async def test_stalled_body(bench: Bench) -> None:
+    url = bench.server.on("/f", then_stall(say(head(200, content_length=2048) + BODY)))
+    assert await bench.broken_body(Asked(url)) == (BODY, Fault.STALLED)
+
+
+async def test_truncated(bench: Bench) -> None:
+    url = bench.server.on("/f", then_close(say(head(200, content_length=2048) + BODY)))
+    assert await bench.broken_body(Asked(url)) == (BODY, Fault.TRUNCATED)
+
+
+async def test_truncated_within_its_chunks(bench: Bench) -> None:
+    url = bench.server.on("/f", then_close(say(head(200, transfer_encoding="chunked") + b"400\r\n" + BODY + b"\r\n")))
+    assert await bench.broken_body(Asked(url)) == (BODY, Fault.TRUNCATED)
+
+
+async def test_truncated_where_only_the_promise_knows_the_length(bench: Bench) -> None:
+    url = bench.server.on("/f", then_close(say(head(200, connection="close") + BODY)))
+    assert await bench.broken_body(Asked(url, size=2048)) == (BODY, Fault.TRUNCATED)
+
+
+async def test_too_long_is_noticed_by_its_announced_length(bench: Bench) -> None:
+    url = bench.server.on("/f", reply(200, BODY))
+    assert await bench.settled(Asked(url, size=1000)) == Broken(Fault.WRONG_SIZE, 200)
+
+
+async def test_too_long_is_cut_where_nothing_was_announced(bench: Bench) -> None:
+    url = bench.server.on("/f", then_close(say(head(200, connection="close") + BODY)))
+    got, fault = await bench.broken_body(Asked(url, size=1000))
+    assert fault is Fault.TOO_LONG
+    assert len(got) <= 1000
+
+
+async def test_bytes_after_the_announced_length_spoil_the_answer(bench: Bench) -> None:
+    url = bench.server.on("/f", say(head(200, content_length=1000) + BODY))
+    assert await bench.settled(Asked(url)) == Broken(Fault.NOT_HTTP)
+
+
+async def test_reading_is_bounded(bench: Bench) -> None:
+    url = bench.server.on("/f", reply(200, BODY))
+    with pytest.raises(BodyBrokenError) as caught:
+        async with bench.upstream as upstream, upstream.fetch(Asked(url), bench.reach) as response:
+            await response.read(1000)
+    assert caught.value.fault is Fault.TOO_LONG
+
+
+async def test_html_instead_of_a_file(bench: Bench) -> None:
+    url = bench.server.on("/f", reply(200, b"<html>", content_type="text/html"))
+    assert await bench.settled(Asked(url)) == Broken(Fault.HTML, 200)
+
+
+async def test_gzip_that_nobody_asked_for(bench: Bench) -> None:
+    url = bench.server.on("/f", reply(200, b"\x1f\x8b", content_encoding="gzip"))
+    assert await bench.settled(Asked(url)) == Broken(Fault.ENCODED, 200)
+
+
+async def test_a_gz_named_by_its_own_format_is_not_unpacked(bench: Bench) -> None:
+    url = bench.server.on("/Packages.gz", reply(200, b"\x1f\x8b", content_encoding="gzip"))
+    assert await bench.body(Asked(url)) == b"\x1f\x8b"
+
+
+async def test_a_broken_body_rests_the_upstream(server: RudeServer) -> None:
+    bench = Bench(server, policy=Policy())
+    await bench.broken_body(Asked(server.on("/f", then_close(say(head(200, content_length=2048) + BODY)))))
+    assert bench.pacer.estimate(f"127.0.0.1:{server.port}") == pytest.approx(1, abs=0.5)
+
+
+async def test_a_reader_that_leaves_gives_turn_and_connection_back(bench: Bench) -> None:
+    url = bench.server.on("/f", then_stall(say(head(200, content_length=2048) + BODY)))
+    async with bench.upstream as upstream:
+        started = asyncio.Event()
+
+        async def read() -> None:
+            async with upstream.fetch(Asked(url), bench.reach) as response:
+                async for _ in response.pieces():
+                    started.set()
+
+        reader = asyncio.create_task(read())
+        await started.wait()
+        reader.cancel()
+        await asyncio.wait({reader})
+        assert set(bench.slots.held.values()) == {0}
+        assert bench.pacer.estimate(f"127.0.0.1:{bench.server.port}") == 0, "that was not the upstream's fault"
+
+
+async def test_a_redirect_is_followed_inside_over_one_connection(bench: Bench) -> None:
+    end = bench.server.on("/file/da39", reply(200, BODY))
+    url = bench.server.on("/f", reply(302, b"moved", location="/file/da39"))
+    async with bench.upstream as upstream, upstream.fetch(Asked(url, size=1024), bench.reach) as response:
+        assert await response.read(1024) == BODY
+        assert (response.url, response.hops) == (end, (url,))
+    assert bench.server.connections == 1
+
+
+async def test_a_redirect_can_be_stopped_and_answered_from_elsewhere(bench: Bench) -> None:
+    url = bench.server.on("/f", reply(302, location="/file/da39"))
+    shown: list[str] = []
+
+    def held(location: str) -> bool:
+        shown.append(location)
+        return True
+
+    async with bench.upstream as upstream, upstream.fetch(Asked(url), bench.reach, stop_at=held) as response:
+        assert response.settled == Redirect(bench.server.url("/file/da39"))
+        assert response.url == url
+    assert shown == [bench.server.url("/file/da39")]
+    assert [seen.target for seen in bench.server.seen] == ["/f"]
+
+
+async def test_conditions_travel_along_a_redirect(bench: Bench) -> None:
+    bench.server.on("/g", say(head(206, content_length=1, content_range="bytes 1023-1023/1024") + BODY[-1:]))
+    url = bench.server.on("/f", reply(302, location="/g"))
+    assert await bench.body(Asked(url, start=1023)) == BODY[-1:]
+    assert bench.server.seen[1].headers["range"] == "bytes=1023-"
+
+
+async def test_every_hop_takes_a_turn_at_its_own_host(server: RudeServer) -> None:
+    async with RudeServer() as other:
+        bench = Bench(server)
+        other.on("/g", reply(200, BODY))
+        url = server.on("/f", reply(302, location=other.url("/g")))
+        reach = Reach((server.url("/"),), redirects=(f"127.0.0.1:{other.port}",))
+        assert await bench.settled(Asked(url), reach) == Broken(Fault.PRIVATE)
+        reach = Reach((server.url("/"), other.url("/")))
+        assert await bench.settled(Asked(url), reach) == Take(Offer(0, 1024, 1024))
+        assert set(bench.slots.held) == {f"upstream 127.0.0.1:{server.port}", f"upstream 127.0.0.1:{other.port}"}
+        assert set(bench.slots.held.values()) == {0}
+
+
+async def test_redirect_loop(bench: Bench) -> None:
+    bench.server.on("/g", reply(302, location="/f"))
+    url = bench.server.on("/f", reply(302, location="/g"))
+    assert await bench.settled(Asked(url)) == Broken(Fault.LOOP)
+    assert len(bench.server.seen) == 2
+
+
+async def test_a_redirect_to_itself_is_a_loop(bench: Bench) -> None:
+    url = bench.server.on("/f", reply(302, location="/f"))
+    assert await bench.settled(Asked(url)) == Broken(Fault.LOOP)
+
+
+async def test_too_many_redirects(bench: Bench) -> None:
+    for number in range(9):
+        bench.server.on(f"/{number}", reply(302, location=f"/{number + 1}"))
+    assert await bench.settled(Asked(bench.server.url("/0"))) == Broken(Fault.TOO_MANY_HOPS)
+    assert len(bench.server.seen) == 6, "the first and five more"
+
+
+@pytest.mark.parametrize(
+    ("location", "fault"),
+    [
+        ("http://foreign.example/f", Fault.FOREIGN),
+        ("http://127.0.0.1:1/f", Fault.FOREIGN),
+        ("http://169.254.169.254/latest", Fault.FOREIGN),
+        ("ftp://127.0.0.1/f", Fault.BAD_REDIRECT),
+        ("http://user:secret@127.0.0.1/f", Fault.BAD_REDIRECT),
+    ],
+)
+async def test_redirect_to_where_the_archive_may_not_go(bench: Bench, location: str, fault: Fault) -> None:
+    url = bench.server.on("/f", reply(302, location=location))
+    settled = await bench.settled(Asked(url))
+    assert isinstance(settled, Broken)
+    assert settled.fault is fault
+
+
+async def test_an_address_outside_the_archives_bases_is_never_asked(bench: Bench) -> None:
+    assert await bench.settled(Asked("http://127.0.0.1:1/f")) == Broken(Fault.FOREIGN)
+
+
+async def test_a_name_that_cannot_be_resolved(server: RudeServer) -> None:
+    url = "http://mirror.invalid/f"
+    assert await Bench(server).settled(Asked(url), Reach((url,))) == Broken(Fault.NAME)
+
+
+async def test_a_redirect_to_a_public_name_with_a_private_address(server: RudeServer) -> None:
+    names = Names(public_example="127.0.0.1")
+    url = server.on("/f", reply(302, location=server.url("/f", "public.example")))
+    reach = Reach((server.url("/"),), redirects=(f"public.example:{server.port}",))
+    assert await Bench(server, names=names).settled(Asked(url), reach) == Broken(Fault.PRIVATE)
+    assert names.asked == ["public.example"]
+    assert len(server.seen) == 1
+
+
+async def test_a_base_that_is_private_is_asked(server: RudeServer) -> None:
+    names = Names(mirror_lan="127.0.0.1")
+    server.on("/f", reply(200, BODY))
+    url = server.url("/f", "mirror.lan")
+    assert await Bench(server, names=names).settled(Asked(url), Reach((url,))) == Take(Offer(0, 1024, 1024))
+
+
+async def test_tls_spoken_to_a_server_without(server: RudeServer) -> None:
+    async def plain(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(head(400))
+        writer.close()
+
+    async with await asyncio.start_server(plain, "127.0.0.1", 0) as deaf:
+        url = f"https://127.0.0.1:{deaf.sockets[0].getsockname()[1]}/f"
+        assert await Bench(server).settled(Asked(url), Reach((url,))) == Broken(Fault.TLS)
