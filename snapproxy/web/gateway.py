@@ -101,13 +101,15 @@ class Gateway:
             access.write(entry)
         return Ending(request.connection, keep_alive=wire.keeps_alive)
 
-    def foresee(self, request: Request) -> None:
-        """Begin what a request that waits in a pipeline will need."""
-        if request.method != "GET" or refuse_head(request, self._instance) is not None:
-            return
-        target = self._read(request)
-        if isinstance(target, FileTarget | ServiceTarget):
-            self._answerer.prefetch(target)
+    def foresee(self, request: Request, *, runs_next: bool) -> bool:
+        """Begin what a request that waits in a pipeline will need, unless it will be refused for its head."""
+        if refuse_head(request, self._instance) is not None:
+            return False
+        if request.method == "GET" and not runs_next:
+            target = self._read(request)
+            if isinstance(target, FileTarget | ServiceTarget):
+                self._answerer.prefetch(target)
+        return request.keep_alive
 
     def malformed(self, peer: str, error: Exception) -> bytes:
         """Return the answer to what is no HTTP, and log that it came, without its bytes."""

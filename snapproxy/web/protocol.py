@@ -110,17 +110,20 @@ class Handler(Protocol):
     async def handle(self, request: Request) -> Ending:
         """Answer. Raises nothing but CancelledError, which means that the client has left."""
 
-    def foresee(self, request: Request) -> None:
-        """Take note of a request that waits behind another on its connection. Never waits."""
+    def foresee(self, request: Request, *, runs_next: bool) -> bool:
+        """Take note of a request in a pipeline; `runs_next`: it need not wait, so there is nothing to begin early for it.
+
+        Return whether its connection stays open after it, so that those behind it will be answered. Never waits.
+        """
 
     def malformed(self, peer: str, error: Exception) -> bytes:
         """Return the whole answer to a head that could not be parsed. `error` holds client bytes: they are not for the log."""
 
 
 class Connection(RequestHandler):
-    """A client's connection."""
+    """A client's connection. `is_last_answer`: the answer under way, or one that is queued, ends it, so nothing behind that matters."""
 
-    __slots__ = ("_handler", "_taken_over")
+    __slots__ = ("_handler", "_taken_over", "is_last_answer")
 
     def __init__(self, server: Listener, handler: Handler, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(
@@ -138,6 +141,7 @@ class Connection(RequestHandler):
         )
         self._handler = handler
         self._taken_over: asyncio.StreamReader | None = None
+        self.is_last_answer = False
 
     @property
     def peer(self) -> str:
@@ -161,9 +165,11 @@ class Connection(RequestHandler):
         arrived = self._request_count - before
         if arrived <= runs_next:
             return
-        for message, content in itertools.islice(self._messages, len(self._messages) - arrived + runs_next, None):
-            if isinstance(message, RawRequestMessage):
-                self._handler.foresee(Request(message, content, self))
+        for message, content in itertools.islice(self._messages, len(self._messages) - arrived, None):
+            if self.is_last_answer or not isinstance(message, RawRequestMessage):
+                return
+            self.is_last_answer = not self._handler.foresee(Request(message, content, self), runs_next=runs_next)
+            runs_next = False
 
     def eof_received(self) -> bool:  # type: ignore[override] # asyncio reads the answer; aiohttp's None means the same as False
         """Close when the client has nothing more to ask, as aiohttp does; a taken-over connection stays half open."""

@@ -62,6 +62,7 @@ class Wire:
         self._length = reply.length or 0
         if reply.closes or self._framing is Framing.CLOSE:
             self.keeps_alive = False
+        self.connection.is_last_answer |= not self.keeps_alive
         head = render(reply.status, reply.reason, (*reply.fields, *self._missing(reply), *self._framing_fields(reply)))
         self.put(head + self._framed(first) if first and self.wants_body else head)
 
