@@ -20,7 +20,6 @@ from snapproxy.core.exchange import (
     FileTarget,
     Forwarder,
     Moved,
-    Outcome,
     PageTarget,
     PassTarget,
     Served,
@@ -32,7 +31,7 @@ from snapproxy.core.model import Instant, Refusal
 from snapproxy.core.ranges import Span
 from snapproxy.errors import SnapproxyError
 from snapproxy.web import access, bodies
-from snapproxy.web.heads import Reply, render
+from snapproxy.web.heads import Reply, plain, render
 from snapproxy.web.manners import refuse_head
 from snapproxy.web.pages import Pages
 from snapproxy.web.protocol import Ending, Limits, Request
@@ -88,18 +87,31 @@ class Gateway:
         except asyncio.CancelledError:
             wire.outcome = "left"
             raise
-        except ConnectionError:
-            wire.cut("left")
-        except TimeoutError:
-            wire.cut("stalled")
-        except Exception as error:  # noqa: BLE001 # whatever broke, the client must see a cut and never a clean end
-            wire.cut("cut")
-            _log.warning("An answer was cut: %s: %s", type(error).__name__, access.shown(str(error)))
+        except Exception as error:  # noqa: BLE001 # whatever broke, the client must get a status or see a cut, never a clean end
+            await self._fail(wire, error)
         finally:
             entry.status, entry.sent, entry.outcome = wire.status, wire.sent, wire.outcome
             entry.seconds = loop.time() - began
             access.write(entry)
         return Ending(request.connection, keep_alive=wire.keeps_alive)
+
+    @staticmethod
+    async def _fail(wire: Wire, error: Exception) -> None:
+        """Tell the client of a failure: by a status while nothing has been sent, by a cut afterwards."""
+        if wire.status == 0:
+            if not isinstance(error, SnapproxyError):
+                _log.error("A request failed inside", exc_info=error)
+            try:
+                await wire.say(refusal_reply(failure(error, None), closes=True))
+            except (ConnectionError, TimeoutError):
+                wire.cut("left")
+        elif isinstance(error, ConnectionError):
+            wire.cut("left")
+        elif isinstance(error, TimeoutError):
+            wire.cut("stalled")
+        else:
+            wire.cut("cut")
+            _log.warning("An answer was cut: %s: %s", type(error).__name__, plain(str(error)))
 
     def foresee(self, request: Request, *, runs_next: bool) -> bool:
         """Begin what a request that waits in a pipeline will need, unless it will be refused for its head."""
@@ -173,7 +185,8 @@ class Gateway:
     async def _answer_file(
         self, request: Request, wire: Wire, target: FileTarget | ServiceTarget, entry: access.Entry
     ) -> None:
-        outcome = await self._outcome(request, target)
+        since = parse_date(request.headers.get("If-Modified-Since", ""))
+        outcome = await self._answerer.answer(target, Conditions(since=since, head=request.method == "HEAD"))
         match outcome:
             case Refusal():
                 await wire.say(refusal_reply(outcome))
@@ -188,18 +201,6 @@ class Gateway:
                     outcome.body.close()
             case _:
                 assert_never(outcome)
-
-    async def _outcome(self, request: Request, target: FileTarget | ServiceTarget) -> Outcome:
-        conditions = Conditions(
-            since=parse_date(request.headers.get("If-Modified-Since", "")), head=request.method == "HEAD"
-        )
-        try:
-            return await self._answerer.answer(target, conditions)
-        except SnapproxyError as error:
-            return failure(error, None)
-        except Exception as error:  # noqa: BLE001 # a fault of ours must reach the client as a status, not as a hang
-            _log.error("The answerer failed for %s", access.shown(target.path), exc_info=error)
-            return failure(error, None)
 
     async def _serve(self, request: Request, wire: Wire, path: str, served: Served) -> None:
         verdict = decide(_asked(request), validators(served), served.body.size)

@@ -31,6 +31,8 @@ _log = logging.getLogger(__name__)
 _TAKEN_OVER_WINDOW = 256 << 10
 """Bytes a taken-over connection may hold unread, half of it; above what aiohttp can have kept back before (64 KiB and one read)."""
 
+_BODY_SILENCE_S = 60.0
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -72,8 +74,12 @@ class Request:
         return "Transfer-Encoding" in self.headers or self.headers.get("Content-Length", "0").strip("0") != ""
 
     async def body(self) -> AsyncIterator[bytes]:
-        """Yield the body as it arrives, transfer coding removed."""
-        while data := await self.content.readany():
+        """Yield the body as it arrives, transfer coding removed. Raises TimeoutError when the client falls silent."""
+        while True:
+            async with asyncio.timeout(_BODY_SILENCE_S):
+                data = await self.content.readany()
+            if not data:
+                return
             yield data
 
     def _finish(self) -> None:

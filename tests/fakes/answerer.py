@@ -36,6 +36,7 @@ class Source:
         self.file = tempfile.TemporaryFile()  # noqa: SIM115 # lives as long as the source
         self.length = length if arriving else len(data)
         self.has_file = has_file
+        self.digest = ""
         self.readers = 0
         self.opened = 0
         self._ready = 0
@@ -153,7 +154,7 @@ class FakeArchive:
             cache="HIT" if source._ended else "JOINED",
             role=self.roles.get(path, Role.PACKAGE),
             date=self.dates.get(path, DATE),
-            digest=digest_of(source) if source._ended else "",
+            digest=source.digest or digest_of(source) if source._ended else "",
             headers=self.headers,
         )
 
