@@ -6,7 +6,7 @@ web puts an outcome on the wire. Frozen values and protocols only.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -133,4 +133,38 @@ class Answerer(Protocol):
     async def answer(self, target: FileTarget | ServiceTarget, conditions: Conditions) -> Outcome: ...
 
     def prefetch(self, target: FileTarget | ServiceTarget) -> None:
-        """A request for this waits in a pipeline: begin its flight now, so that it need not wait its turn. Never raises, never waits."""
+        """Begin the flight of a request that waits in a pipeline, so that it need not wait its turn. Never raises, never waits."""
+
+
+class Passed(Protocol):
+    """The head of an answer from a `pass` host, and its bytes still to come. Close it exactly once.
+
+    `headers` are as the host sent them, without those that concern one hop only.
+    """
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]: ...
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body as it arrives; raises when it breaks off: the client's connection is then cut."""
+
+    def close(self) -> None: ...
+
+
+class Forwarder(Protocol):
+    """Carries requests to hosts that the configuration lets a pinned build reach. Nothing is stored, nothing is pinned."""
+
+    async def forward(
+        self, target: PassTarget, method: str, headers: Iterable[tuple[str, str]], body: AsyncIterator[bytes] | None
+    ) -> Passed | Refusal:
+        """Send the request on and return once the answer's head is here. `headers` are the client's own, hop headers included."""
+
+
+class Tally(Protocol):
+    """Keeps count of what reached a client unpinned. Never raises, never waits."""
+
+    def unpinned(self, host: str, sent: int, received: int) -> None:
+        """Count one request or tunnel to `host` that has ended: bytes of body sent there, bytes received from there."""

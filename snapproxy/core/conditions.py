@@ -1,0 +1,117 @@
+"""What a client's conditions make of a file: unchanged, whole, a part, or a range beyond the end.
+
+RFC 9110 section 13. Dates are compared for equality only, never for order: behind one URL time may go backwards here, and a client
+that was told "not modified" because its copy is *newer* would silently keep it (apt, pacman and apk alike).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from snapproxy.core.model import Instant
+from snapproxy.core.ranges import Span, Unsatisfiable, select
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_CLOCK = r"(?P<hour>\d{2}):(?P<minute>\d{2}):(?P<second>\d{2})"
+#: The three forms a recipient must accept (RFC 9110 section 5.6.7): IMF-fixdate, RFC 850, asctime.
+_DATE_FORMS = tuple(
+    re.compile(form, re.ASCII)
+    for form in (
+        rf"[A-Z][a-z]{{2}}, (?P<day>\d{{2}}) (?P<month>[A-Z][a-z]{{2}}) (?P<year>\d{{4}}) {_CLOCK} GMT",
+        rf"[A-Z][a-z]{{5,8}}, (?P<day>\d{{2}})-(?P<month>[A-Z][a-z]{{2}})-(?P<year>\d{{2}}) {_CLOCK} GMT",
+        rf"[A-Z][a-z]{{2}} (?P<month>[A-Z][a-z]{{2}}) (?P<day>[ \d]\d) {_CLOCK} (?P<year>\d{{4}})",
+    )
+)
+_ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
+_CENTURY_PIVOT = 70
+"""Two-digit years from here on are of the last century: nothing on the web is older than the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Validators:
+    """What a file is recognised by: its strong `etag` (quoted, '' while unknown) and its `date` (None: it has none)."""
+
+    etag: str = ""
+    date: Instant | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The conditional headers of a request as they came, '' where absent."""
+
+    method: str = "GET"
+    if_none_match: str = ""
+    if_modified_since: str = ""
+    if_range: str = ""
+    range: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NotModified:
+    """The client holds these very bytes: 304."""
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """The whole file: 200."""
+
+
+Verdict = NotModified | Whole | Span | Unsatisfiable
+
+
+def decide(asked: Asked, held: Validators, size: int | None) -> Verdict:
+    """Weigh a request's conditions against a file of `size` bytes (None: not known yet), in the order of RFC 9110 section 13.2.2."""
+    if _is_unchanged(asked, held):
+        return NotModified()
+    if asked.method != "GET" or not asked.range:
+        return Whole()  # a Range on anything but a GET must be ignored (RFC 9110 section 14.2)
+    if asked.if_range and not _is_same(asked.if_range, held):
+        return Whole()
+    return select(asked.range, size) or Whole()
+
+
+def _is_unchanged(asked: Asked, held: Validators) -> bool:
+    if asked.if_none_match:  # then If-Modified-Since must not be looked at
+        if asked.if_none_match.strip() == "*":
+            return True
+        return bool(held.etag) and held.etag in (tag.removeprefix("W/") for tag in _ETAG.findall(asked.if_none_match))
+    since = parse_date(asked.if_modified_since)
+    return since is not None and since == held.date
+
+
+def _is_same(if_range: str, held: Validators) -> bool:
+    """Whether an If-Range names these bytes; the comparison is strong, so a weak tag never does (RFC 9110 section 13.1.5)."""
+    text = if_range.strip()
+    if text.startswith(('"', "W/")):
+        return bool(held.etag) and text == held.etag
+    date = parse_date(text)
+    return date is not None and date == held.date
+
+
+def parse_date(text: str) -> Instant | None:
+    """Return the seconds an HTTP date names, None where it is none. The name of the day is not checked against the date."""
+    for form in _DATE_FORMS:
+        found = form.fullmatch(text.strip())
+        if found is None:
+            continue
+        part = found.groupdict()
+        year = int(part["year"])
+        if len(part["year"]) == len("70"):
+            year += 1900 if year >= _CENTURY_PIVOT else 2000
+        try:
+            clock = (int(part["hour"]), int(part["minute"]), int(part["second"]))
+            moment = datetime(year, _MONTHS.index(part["month"]) + 1, int(part["day"]), *clock, tzinfo=UTC)
+        except ValueError:
+            return None
+        return int(moment.timestamp())
+    return None
+
+
+def format_date(instant: Instant) -> str:
+    """Write seconds as an IMF-fixdate, whatever the locale."""
+    moment = datetime.fromtimestamp(instant, UTC)
+    day, month = _DAYS[moment.weekday()], _MONTHS[moment.month - 1]
+    return f"{day}, {moment.day:02} {month} {moment.year:04} {moment:%H:%M:%S} GMT"

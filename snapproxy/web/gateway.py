@@ -1,0 +1,258 @@
+"""From a request to its answer on the wire: reads the address, asks for the outcome, weighs the conditions, sends.
+
+What an address means is `core.address`'s, what answers it the `Answerer`'s, how bytes leave `bodies`'s. A client's
+Cache-Control and Pragma are ignored: what is pinned cannot be fresher.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import assert_never
+
+from aiohttp.http_exceptions import LineTooLong
+
+from snapproxy.core.conditions import Asked, Whole, decide, format_date, parse_date
+from snapproxy.core.exchange import (
+    Answerer,
+    Conditions,
+    FileTarget,
+    Forwarder,
+    Moved,
+    PageTarget,
+    PassTarget,
+    Served,
+    ServiceTarget,
+    Target,
+    TunnelTarget,
+)
+from snapproxy.core.model import Instant, Refusal
+from snapproxy.core.ranges import Span
+from snapproxy.errors import SnapproxyError
+from snapproxy.web import access, bodies
+from snapproxy.web.heads import Reply, plain, render
+from snapproxy.web.manners import refuse_head
+from snapproxy.web.pages import Pages
+from snapproxy.web.protocol import Ending, Limits, Request
+from snapproxy.web.replies import failure, file_reply, moved_reply, passed_reply, refusal_reply, validators
+from snapproxy.web.tunnel import Tunnels
+from snapproxy.web.wire import Wire
+
+ReadAddress = Callable[[str, str, str, str], Target | Refusal]
+"""(method, raw target, Host, Proxy-Authorization) -> what is asked for. `core.address.read` with its book filled in."""
+
+_log = logging.getLogger(__name__)
+
+_FIRST_BYTE_S = 5.0
+"""How long the head of a file that still arrives waits for its first bytes: until then a failure can be a status."""
+
+
+class Gateway:
+    """Answers the requests of every connection.
+
+    `instance` names this proxy in Via, so that a loop back to it is seen. `now` gives the time, for Date.
+    """
+
+    def __init__(
+        self,
+        answerer: Answerer,
+        read_address: ReadAddress,
+        *,
+        pages: Pages,
+        forwarder: Forwarder,
+        tunnels: Tunnels,
+        instance: str,
+        now: Callable[[], Instant],
+        limits: Limits,
+    ) -> None:
+        self._answerer = answerer
+        self._read_address = read_address
+        self._pages = pages
+        self._forwarder = forwarder
+        self._tunnels = tunnels
+        self._instance = instance
+        self._now = now
+        self._limits = limits
+        self.is_closing = False
+
+    async def handle(self, request: Request) -> Ending:
+        """Answer `request`, whatever happens, and log one line. Raises only CancelledError: the client has left."""
+        wire = Wire(request, common=self._common(), closing=self.is_closing)
+        entry = access.Entry(request.connection.peer, request.method, request.target)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            await self._answer(request, wire, entry)
+        except asyncio.CancelledError:
+            wire.outcome = "left"
+            raise
+        except Exception as error:  # noqa: BLE001 # whatever broke, the client must get a status or see a cut, never a clean end
+            await self._fail(wire, error)
+        finally:
+            entry.status, entry.sent, entry.outcome = wire.status, wire.sent, wire.outcome
+            entry.seconds = loop.time() - began
+            access.write(entry)
+        return Ending(request.connection, keep_alive=wire.keeps_alive)
+
+    @staticmethod
+    async def _fail(wire: Wire, error: Exception) -> None:
+        """Tell the client of a failure: by a status while nothing has been sent, by a cut afterwards."""
+        if wire.status == 0:
+            if not isinstance(error, SnapproxyError):
+                _log.error("A request failed inside", exc_info=error)
+            try:
+                await wire.say(refusal_reply(failure(error, None), closes=True))
+            except (ConnectionError, TimeoutError):
+                wire.cut("left")
+        elif isinstance(error, ConnectionError):
+            wire.cut("left")
+        elif isinstance(error, TimeoutError):
+            wire.cut("stalled")
+        else:
+            wire.cut("cut")
+            _log.warning("An answer was cut: %s: %s", type(error).__name__, plain(str(error)))
+
+    def foresee(self, request: Request, *, runs_next: bool) -> bool:
+        """Begin what a request that waits in a pipeline will need, unless it will be refused for its head."""
+        if refuse_head(request, self._instance) is not None:
+            return False
+        if request.method == "GET" and not runs_next:
+            target = self._read(request)
+            if isinstance(target, FileTarget | ServiceTarget):
+                self._answerer.prefetch(target)
+        return request.keep_alive
+
+    def malformed(self, peer: str, error: Exception) -> bytes:
+        """Return the answer to what is no HTTP, and log that it came, without its bytes."""
+        if not isinstance(error, LineTooLong):
+            refusal = Refusal(
+                400, "The request is not proper HTTP", hint="snapproxy speaks HTTP/1.1, without TLS, on this port."
+            )
+        elif error.args[1] == self._limits.line:
+            refusal = Refusal(414, "The address is too long", why=f"At most {self._limits.line} bytes are read.")
+        else:
+            refusal = Refusal(431, "A header field is too long", why=f"At most {self._limits.field} bytes are read.")
+        reply = refusal_reply(refusal, closes=True)
+        access.write(access.Entry(peer, "-", "-", reply.status, len(reply.text)))
+        framing = (("Content-Length", str(reply.length)), ("Connection", "close"))
+        return render(reply.status, reply.reason, (*reply.fields, *self._common(), *framing)) + reply.text
+
+    def _common(self) -> tuple[tuple[str, str], ...]:
+        return (("Date", format_date(self._now())), ("Server", "snapproxy"), ("Via", f"1.1 {self._instance}"))
+
+    def _read(self, request: Request) -> Target | Refusal:
+        headers = request.headers
+        return self._read_address(
+            request.method, request.target, headers.get("Host", ""), headers.get("Proxy-Authorization", "")
+        )
+
+    async def _answer(self, request: Request, wire: Wire, entry: access.Entry) -> None:
+        refused = refuse_head(request, self._instance)
+        if refused is not None:
+            await wire.say(refusal_reply(refused, closes=True))
+            return
+        target = self._read(request)
+        match target:
+            case Refusal():
+                await wire.say(self._refuse(request, target))
+            case PassTarget():
+                await self._pass(request, wire, target)
+            case TunnelTarget():
+                if (refusal := await self._tunnels.carry(target, wire)) is not None:
+                    await wire.say(self._refuse(request, refusal))
+            case _ if request.method not in {"GET", "HEAD"}:
+                headers = {"Allow": "GET, HEAD"}
+                await wire.say(
+                    self._refuse(request, Refusal(405, "Only GET and HEAD are answered here", headers=headers))
+                )
+            case PageTarget():
+                page = await self._pages.answer(target.path, request.headers.get("Host", ""))
+                await wire.say(page if isinstance(page, Reply) else refusal_reply(page))
+            case FileTarget() | ServiceTarget():
+                await self._answer_file(request, wire, target, entry)
+            case _:
+                assert_never(target)
+
+    @staticmethod
+    def _refuse(request: Request, refusal: Refusal) -> Reply:
+        """Refuse; a connection whose client may have sent more than a head already is not used again.
+
+        What follows a refused CONNECT might be meant for the tunnel, and what follows a body's head is the body.
+        """
+        return refusal_reply(refusal, closes=request.method == "CONNECT" or request.has_body)
+
+    async def _answer_file(
+        self, request: Request, wire: Wire, target: FileTarget | ServiceTarget, entry: access.Entry
+    ) -> None:
+        since = parse_date(request.headers.get("If-Modified-Since", ""))
+        outcome = await self._answerer.answer(target, Conditions(since=since, head=request.method == "HEAD"))
+        match outcome:
+            case Refusal():
+                await wire.say(refusal_reply(outcome))
+            case Moved():
+                await wire.say(moved_reply(outcome, target.archive.name))
+            case Served():
+                entry.cache, entry.proof = outcome.cache, outcome.proof.word
+                entry.snapshot = f"{outcome.archive}/{outcome.snapshot}"
+                try:
+                    await self._serve(request, wire, target.path, outcome)
+                finally:
+                    outcome.body.close()
+            case _:
+                assert_never(outcome)
+
+    async def _serve(self, request: Request, wire: Wire, path: str, served: Served) -> None:
+        verdict = decide(_asked(request), validators(served), served.body.size)
+        reply = file_reply(served, path, verdict)
+        if isinstance(verdict, Whole) and request.method == "GET":
+            if not served.digest and (broken := await _broken_from_the_start(served)) is not None:
+                await wire.say(refusal_reply(broken))
+                return
+            size = served.body.size
+            await bodies.send(
+                wire, file_reply(served, path, verdict), served.body, Span(0, size) if size is not None else None
+            )
+        elif isinstance(verdict, Span):
+            await bodies.send(wire, reply, served.body, verdict)
+        else:
+            await wire.say(reply)
+
+    async def _pass(self, request: Request, wire: Wire, target: PassTarget) -> None:
+        """Hand a request on and its answer back. Both bodies stream; nothing is kept."""
+        if request.has_body and request.headers.get("Expect", "").lower() == "100-continue":
+            wire.put(b"HTTP/1.1 100 Continue\r\n\r\n")
+        body = request.body() if request.has_body else None
+        passed = await self._forwarder.forward(target, request.method, request.headers.items(), body)
+        if isinstance(passed, Refusal):
+            await wire.say(self._refuse(request, passed))
+            return
+        try:
+            wire.begin(passed_reply(passed))
+            if wire.wants_body:
+                await wire.copy(passed.chunks())
+                await wire.finish()
+        finally:
+            passed.close()
+
+
+def _asked(request: Request) -> Asked:
+    headers = request.headers
+    return Asked(
+        method=request.method,
+        if_none_match=", ".join(headers.getall("If-None-Match", ())),
+        if_modified_since=headers.get("If-Modified-Since", ""),
+        if_range=headers.get("If-Range", ""),
+        range=", ".join(headers.getall("Range", ())),
+    )
+
+
+async def _broken_from_the_start(served: Served) -> Refusal | None:
+    """Wait a little for an arriving file's first bytes, and return a refusal if it fails before there are any."""
+    waited = asyncio.timeout(_FIRST_BYTE_S)
+    try:
+        async with waited:
+            await served.body.wait(0)
+    except Exception as error:  # noqa: BLE001 # a body fails in its store's own ways; here each can still be a status
+        return None if waited.expired() else failure(error, served.role)
+    return None

@@ -1,0 +1,98 @@
+"""Our own pages: what this proxy is and how to use it, and whether it is well. Everything shown is injected; nothing is measured here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from html import escape
+
+from snapproxy.core.model import Refusal
+from snapproxy.web.heads import Reply
+
+Probe = Callable[[], Awaitable[str]]
+"""Returns '' when well, else our own words for what is wrong."""
+
+_AUTHORITY = re.compile(r"[A-Za-z0-9.-]{1,255}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
+_PAGE_FIELDS = (
+    ("Content-Security-Policy", "default-src 'none'"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Cache-Control", "no-store"),
+)
+
+
+class Pages:
+    """Writes the pages of one proxy.
+
+    `snippets(authority)` gives (title, text) pairs of client configuration for this proxy at `host:port`; `address` stands in
+    for a Host header that is missing or strange. `stats` gives figures by name. `is_discoverable`: requests without a time are
+    answered, so auto-apt-proxy may find us by the page's title; otherwise every machine that found us would only see a 407.
+    """
+
+    def __init__(
+        self,
+        *,
+        snippets: Callable[[str], Iterable[tuple[str, str]]],
+        stats: Callable[[], Mapping[str, int | float | str]],
+        healthy: Probe,
+        ready: Probe,
+        address: str,
+        is_discoverable: bool = False,
+    ) -> None:
+        self._snippets = snippets
+        self._stats = stats
+        self._healthy = healthy
+        self._ready = ready
+        self._address = address
+        self._title = "Apt-cacher snapproxy" if is_discoverable else "snapproxy"
+
+    async def answer(self, path: str, host: str) -> Reply | Refusal:
+        """Return the page at `path`, or a refusal where there is none. `host` is the request's Host header."""
+        match path:
+            case "/":
+                return self._status_page(host if _AUTHORITY.fullmatch(host) else self._address)
+            case "/healthz":
+                return _verdict(await self._healthy())
+            case "/readyz":
+                return _verdict(await self._ready())
+            case _:
+                return Refusal(404, "There is no such page", hint="The page at / shows how to address a file.")
+
+    def _status_page(self, authority: str) -> Reply:
+        snippets = "\n".join(
+            f"<h2>{escape(title)}</h2>\n\n<pre>\n{escape(text.strip())}\n</pre>\n"
+            for title, text in self._snippets(authority)
+        )
+        figures = "\n".join(f"{escape(str(name))}: {escape(str(value))}" for name, value in self._stats().items())
+        return _page(
+            200,
+            "OK",
+            "text/html; charset=utf-8",
+            f"""<!DOCTYPE html>
+<html lang="en">
+<title>{escape(self._title)}</title>
+
+<h1>snapproxy</h1>
+
+<p>This proxy makes a package manager see its distribution as it was at one instant.
+Ask it for http://{escape(authority)}/ARCHIVE/WHEN/PATH, or use it as an HTTP proxy
+whose user name is the time.</p>
+
+{snippets}
+<h2>Since it started</h2>
+
+<pre>
+{figures}
+</pre>
+</html>
+""",
+        )
+
+
+def _verdict(complaint: str) -> Reply:
+    status, reason = (503, "Service Unavailable") if complaint else (200, "OK")
+    return _page(status, reason, "text/plain; charset=utf-8", f"{complaint or 'ok'}\n")
+
+
+def _page(status: int, reason: str, kind: str, text: str) -> Reply:
+    body = text.encode("utf-8", "replace")
+    return Reply(status, reason, (("Content-Type", kind), *_PAGE_FIELDS), len(body), body)

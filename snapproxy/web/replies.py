@@ -1,0 +1,149 @@
+"""Turns outcomes into the heads (and short texts) that answer them. Pure; sending them is the gateway's."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from snapproxy.core.conditions import NotModified, Validators, Verdict, Whole, format_date
+from snapproxy.core.exchange import Moved, Passed, Served
+from snapproxy.core.model import Refusal, Role
+from snapproxy.core.ranges import Span, Unsatisfiable
+from snapproxy.errors import SnapproxyError
+from snapproxy.web.heads import Fields, Reply, without_controls
+
+CHALLENGE = ("Proxy-Authenticate", 'Basic realm="snapproxy: the user name is the time"')
+"""dnf and zypper send credentials only after this, and a 407 must carry one (RFC 9110 section 15.5.8)."""
+
+_NEVER_5XX = frozenset({Role.ROOT, Role.SIGNATURE, Role.INDEX})
+"""Roles whose failure apt must see as a 4xx: after 429 or a 5xx it exits 0 without the suite."""
+
+_MEDIA_TYPES = {
+    "deb": "application/vnd.debian.binary-package",
+    "udeb": "application/vnd.debian.binary-package",
+    "gz": "application/gzip",
+    "bz2": "application/x-bzip2",
+    "xz": "application/x-xz",
+    "zst": "application/zstd",
+    "json": "application/json",
+    "asc": "text/plain; charset=utf-8",
+    "dsc": "text/plain; charset=utf-8",
+    "gpg": "application/pgp-signature",
+}
+_TEXTS = frozenset({"InRelease", "Release", "Packages", "Sources", "SHA256SUMS", "MD5SUMS"})
+
+
+def media_type(path: str) -> str:
+    """Return the Content-Type of a file by its name; bytes nobody knows are bytes."""
+    name = path.rpartition("/")[2]
+    if name in _TEXTS:
+        return "text/plain; charset=utf-8"
+    return _MEDIA_TYPES.get(name.rpartition(".")[2], "application/octet-stream")
+
+
+def validators(served: Served) -> Validators:
+    """Return what the client may recognise the file by: its sha256 as a strong ETag, and the date that belongs to the blob."""
+    return Validators(f'"{served.digest}"' if served.digest else "", served.date)
+
+
+def file_reply(served: Served, path: str, verdict: Verdict) -> Reply:
+    """Return the head that sends `served` as `verdict` says: 200, 206, 304 or 416."""
+    size = served.body.size
+    fields = _provenance(served)
+    match verdict:
+        case NotModified():
+            return Reply(304, "Not Modified", fields + _validation(served), length=None)
+        case Unsatisfiable():
+            refused = refusal_reply(range_refusal(verdict))
+            return Reply(refused.status, refused.reason, fields + refused.fields, refused.length, refused.text)
+        case Span():
+            described = _description(served, path)
+            content_range = ("Content-Range", f"bytes {verdict.start}-{verdict.stop - 1}/{size}")
+            return Reply(206, "Partial Content", (*fields, *described, content_range), verdict.length)
+        case Whole():
+            return Reply(200, "OK", fields + _description(served, path), size)
+
+
+def _provenance(served: Served) -> Fields:
+    """Say which time was asked, which one answers, and why the bytes are believed."""
+    return (
+        ("X-Snapproxy-Snapshot", f"{served.archive}/{served.snapshot}"),
+        ("X-Snapproxy-Requested", served.requested),
+        ("X-Snapproxy-Verified", served.proof.word),
+        ("X-Cache", served.cache),
+        *served.headers.items(),
+    )
+
+
+def _validation(served: Served) -> Fields:
+    held = validators(served)
+    dated = (("Last-Modified", format_date(held.date)),) if held.date is not None else ()
+    return (*dated, ("ETag", held.etag)) if held.etag else dated
+
+
+def _description(served: Served, path: str) -> Fields:
+    kind = served.media_type or media_type(path)
+    return (("Content-Type", kind), *_validation(served), ("Accept-Ranges", "bytes"))
+
+
+def refusal_reply(refusal: Refusal, *, closes: bool = False) -> Reply:
+    """Return the answer that tells a refusal: its reason in the status line, and what, why and what to do as lines of text."""
+    lines = [without_controls(line) for line in (refusal.reason, refusal.why, refusal.hint) if line]
+    text = "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
+    fields = (("Content-Type", "text/plain; charset=utf-8"), *refusal.headers.items())
+    if refusal.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and CHALLENGE[0] not in refusal.headers:
+        fields = (*fields, CHALLENGE)
+    return Reply(refusal.status, refusal.reason, fields, len(text), text, closes=closes)
+
+
+def moved_reply(moved: Moved, archive: str) -> Reply:
+    """Return the 302 to a snapshot's own folder: not a 307, which apk cannot follow."""
+    text = f"{without_controls(moved.location)}\n".encode("utf-8", "replace")
+    fields = (
+        ("Location", moved.location),
+        ("X-Snapproxy-Snapshot", f"{archive}/{moved.snapshot}"),
+        ("Content-Type", "text/plain; charset=utf-8"),
+    )
+    return Reply(302, "Found", fields, len(text), text)
+
+
+def passed_reply(passed: Passed) -> Reply:
+    """Return the head of an answer from a `pass` host, marked as what nobody here vouches for."""
+    fields, length = [("X-Snapproxy-Verified", "none")], None
+    for name, value in passed.headers:
+        if name.lower() == "content-length":
+            length = int(value)
+        else:
+            fields.append((name, value))
+    try:
+        reason = HTTPStatus(passed.status).phrase
+    except ValueError:
+        reason = ""
+    return Reply(passed.status, reason, tuple(fields), length)
+
+
+def range_refusal(beyond: Unsatisfiable) -> Refusal:
+    """Say that a range begins after the end, and where the end is (RFC 9110 section 15.5.17)."""
+    return Refusal(
+        416,
+        "The range begins beyond the end of the file",
+        why=f"The file has {beyond.size} bytes.",
+        hint="Remove the partial file and ask again.",
+        headers={"Content-Range": f"bytes */{beyond.size}"},
+    )
+
+
+def failure(error: Exception, role: Role | None) -> Refusal:
+    """Explain an error that came up before anything was sent. `role` is None while it is not known what was asked for.
+
+    What may be a root or an index gets a 424 instead of any status that makes apt exit 0.
+    """
+    if isinstance(error, SnapproxyError):
+        refusal = Refusal(error.status, error.reason, error.why, error.hint)
+    elif role is None:
+        refusal = Refusal(500, "snapproxy failed inside", hint="Its log says more. Please report it.")
+    else:
+        refusal = Refusal(502, "The file broke off before its first byte", why=str(error), hint="Ask again in a while.")
+    is_retried = refusal.status == HTTPStatus.TOO_MANY_REQUESTS or refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    if is_retried and (role is None or role in _NEVER_5XX):
+        return Refusal(424, refusal.reason, refusal.why, refusal.hint)
+    return refusal

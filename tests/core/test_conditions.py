@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from email.utils import formatdate
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snapproxy.core.conditions import Asked, NotModified, Validators, Verdict, Whole, decide, format_date, parse_date
+from snapproxy.core.ranges import Span, Unsatisfiable
+
+DATE = 1717200000
+TEXT = "Sat, 01 Jun 2024 00:00:00 GMT"
+EARLIER = "Fri, 31 May 2024 23:59:59 GMT"
+LATER = "Sat, 01 Jun 2024 00:00:01 GMT"
+HELD = Validators('"abc"', DATE)
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (Asked(), Whole()),
+        (Asked(if_modified_since=TEXT), NotModified()),
+        (Asked(if_modified_since=EARLIER), Whole()),
+        (Asked(if_modified_since=LATER), Whole()),
+        (Asked(if_modified_since="yesterday"), Whole()),
+        (Asked(method="HEAD", if_modified_since=TEXT), NotModified()),
+        (Asked(if_none_match='"abc"'), NotModified()),
+        (Asked(if_none_match='W/"abc"'), NotModified()),
+        (Asked(if_none_match='"x", "abc"'), NotModified()),
+        (Asked(if_none_match="*"), NotModified()),
+        (Asked(if_none_match='"x"'), Whole()),
+        (Asked(if_none_match="abc"), Whole()),
+        (Asked(if_none_match='"x"', if_modified_since=TEXT), Whole()),
+    ],
+)
+def test_not_modified_only_for_these_very_bytes(asked: Asked, expected: Verdict) -> None:
+    assert decide(asked, HELD, 10) == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (Asked(range="bytes=4-"), Span(4, 10)),
+        (Asked(range="bytes=10-"), Unsatisfiable(10)),
+        (Asked(range="bytes=0-1,3-4"), Whole()),
+        (Asked(range="nonsense"), Whole()),
+        (Asked(method="HEAD", range="bytes=4-"), Whole()),
+        (Asked(range="bytes=4-", if_range=TEXT), Span(4, 10)),
+        (Asked(range="bytes=4-", if_range=EARLIER), Whole()),
+        (Asked(range="bytes=4-", if_range=LATER), Whole()),
+        (Asked(range="bytes=10-", if_range=LATER), Whole()),
+        (Asked(range="bytes=4-", if_range='"abc"'), Span(4, 10)),
+        (Asked(range="bytes=4-", if_range='W/"abc"'), Whole()),
+        (Asked(range="bytes=4-", if_range='"x"'), Whole()),
+        (Asked(range="bytes=4-", if_range="garbage"), Whole()),
+        (Asked(if_range=TEXT), Whole()),
+        (Asked(range="bytes=4-", if_modified_since=TEXT), NotModified()),
+    ],
+)
+def test_a_part_is_sent_only_of_the_bytes_the_client_began_with(asked: Asked, expected: Verdict) -> None:
+    assert decide(asked, HELD, 10) == expected
+
+
+@pytest.mark.parametrize("asked", [Asked(if_none_match='""'), Asked(range="bytes=4-", if_range='""')])
+def test_a_file_without_an_etag_matches_no_tag(asked: Asked) -> None:
+    assert decide(asked, Validators(), 10) == Whole()
+
+
+def test_a_file_without_a_date_is_never_unmodified() -> None:
+    assert decide(Asked(if_modified_since=TEXT), Validators(), 10) == Whole()
+
+
+def test_while_the_size_is_unknown_a_range_is_ignored() -> None:
+    assert decide(Asked(range="bytes=4-"), HELD, None) == Whole()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (TEXT, DATE),
+        ("Saturday, 01-Jun-24 00:00:00 GMT", DATE),
+        ("Sat Jun  1 00:00:00 2024", DATE),
+        ("Sunday, 06-Nov-94 08:49:37 GMT", 784111777),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
+        ("", None),
+        ("Sat, 31 Feb 2024 00:00:00 GMT", None),
+        ("Sat, 01 Jun 2024 24:00:00 GMT", None),
+        ("Sat, 01 Jnu 2024 00:00:00 GMT", None),
+        ("Sat, 01 Jun 2024 00:00:00 +0200", None),
+        ("Sat, 01 Jun 0000 00:00:00 GMT", None),
+    ],
+)
+def test_reading_an_http_date(text: str, expected: int | None) -> None:
+    assert parse_date(text) == expected
+
+
+@given(st.integers(0, 253402300799))
+def test_a_written_date_reads_back_and_agrees_with_the_standard_library(instant: int) -> None:
+    assert parse_date(format_date(instant)) == instant
+    assert format_date(instant) == formatdate(instant, usegmt=True)
+
+
+@given(st.text(max_size=40))
+def test_reading_a_date_never_raises(text: str) -> None:
+    parse_date(text)

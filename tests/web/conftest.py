@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+
+import pytest
+import uvloop
+from blockbuster import blockbuster_ctx
+
+from snapproxy.shell.forward import StreamingForwarder
+from snapproxy.web.listeners import bind
+from snapproxy.web.pages import Pages
+from snapproxy.web.protocol import Limits
+from snapproxy.web.server import WebServer
+from tests.fakes.answerer import DATE, WHEN, FakeAddresses, FakeArchive
+from tests.fakes.rawclient import RawClient
+
+INSTANCE = "snapproxy-test"
+
+
+def pytest_asyncio_loop_factories(
+    config: object, item: object
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(autouse=True)
+def _never_blocks() -> Iterator[None]:
+    """Fail a test that blocks the loop; reading a small blob and sendfile to a socket that takes no more at once are meant to be inline."""
+    with blockbuster_ctx("snapproxy.web") as guard:
+        guard.functions["os.sendfile"].can_block_in("snapproxy/web/bodies.py", "move_file")
+        yield
+
+
+class FakeTally:
+    def __init__(self) -> None:
+        self.counted: list[tuple[str, int, int]] = []
+
+    def unpinned(self, host: str, sent: int, received: int) -> None:
+        self.counted.append((host, sent, received))
+
+
+@dataclass
+class Site:
+    """A running server and everything behind it. `url` makes the target of an archive's file."""
+
+    server: WebServer
+    archive: FakeArchive
+    addresses: FakeAddresses
+    tally: FakeTally
+    log: pytest.LogCaptureFixture
+    health: dict[str, str]
+    clients: list[RawClient] = field(default_factory=list)
+
+    @property
+    def port(self) -> int:
+        return self.server.addresses[0][1]
+
+    async def connect(self) -> RawClient:
+        client = await RawClient.connect(self.port)
+        self.clients.append(client)
+        return client
+
+    @property
+    def lines(self) -> list[str]:
+        """The access log so far."""
+        return [record.getMessage() for record in self.log.records if record.name == "snapproxy.access"]
+
+    @staticmethod
+    def url(path: str) -> str:
+        return f"/debian/{WHEN}/{path}"
+
+
+@pytest.fixture
+def limits() -> Limits:
+    return Limits()
+
+
+@pytest.fixture
+async def site(limits: Limits, caplog: pytest.LogCaptureFixture) -> AsyncIterator[Site]:
+    caplog.set_level(logging.INFO)
+    archive, addresses, tally = FakeArchive(), FakeAddresses(), FakeTally()
+    health = {"healthz": "", "readyz": ""}
+
+    async def healthy() -> str:
+        return health["healthz"]
+
+    async def ready() -> str:
+        return health["readyz"]
+
+    forwarder = StreamingForwarder(tally, instance=INSTANCE, connect_s=5, silence_s=5)
+    pages = Pages(
+        snippets=lambda authority: [("apt <Debian>", f"URIs: http://{authority}/debian/{WHEN}")],
+        stats=lambda: {"files": 3},
+        healthy=healthy,
+        ready=ready,
+        address="127.0.0.1:3142",
+    )
+    server = WebServer(
+        archive,
+        addresses,
+        pages=pages,
+        forwarder=forwarder,
+        tally=tally,
+        instance=INSTANCE,
+        now=lambda: DATE,
+        limits=limits,
+    )
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(forwarder.close)
+        await server.start(bind(["127.0.0.1:0"]))
+        stack.push_async_callback(server.close, 1.0)
+        running = Site(server, archive, addresses, tally, caplog, health)
+        yield running
+        for client in running.clients:
+            client.close()
+    archive.close()
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR and record.name == "asyncio"]

@@ -1,0 +1,172 @@
+"""Starting, listening, stopping, and the parts of aiohttp this rests on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import http_parser, web, web_protocol
+
+from snapproxy.errors import ConfigurationError
+from snapproxy.web import protocol
+from snapproxy.web.listeners import bind, inherited
+
+Site = Any
+
+WEB = Path(protocol.__file__).parent
+
+
+class TestAiohttp:
+    def test_the_private_attributes_that_protocol_uses_exist(self) -> None:
+        handler = web_protocol.RequestHandler
+        slots = {slot for base in handler.__mro__ for slot in getattr(base, "__slots__", ())}
+        assert {
+            "_messages",
+            "_request_count",
+            "_waiter",
+            "_paused",
+            "_loop",
+            "_task_handler",
+            "_request_in_progress",
+        } <= slots
+        assert callable(handler._drain_helper)
+        assert callable(handler.set_parser)
+        assert callable(handler.force_close)
+        assert aiohttp.__version__.startswith("3.14.")
+
+    async def test_the_server_keeps_its_loop_where_protocol_looks_for_it(self) -> None:
+        assert web.Server(lambda request: None)._loop is asyncio.get_running_loop()  # type: ignore[arg-type, return-value]
+
+    def test_no_other_module_looks_inside(self) -> None:
+        inside = re.compile(
+            r"aiohttp\.web_protocol|aiohttp import web\b|SLF001|\b(connection|request|transport)\._[a-z]"
+        )
+        assert [path.name for path in WEB.glob("*.py") if inside.search(path.read_text(encoding="utf-8"))] == [
+            "protocol.py"
+        ]
+
+    def test_the_c_parser_is_in_use(self) -> None:
+        assert http_parser.HttpRequestParser is not http_parser.HttpRequestParserPy
+
+    def test_without_the_c_parser_the_server_says_so_and_does_not_start(self) -> None:
+        program = (
+            "import asyncio\n"
+            "from snapproxy.web.protocol import Limits, Listener\n"
+            "class Nobody:\n"
+            "    handle = None\n"
+            "async def main(): Listener(Nobody(), Limits())\n"
+            "asyncio.run(main())\n"
+        )
+        environment = {**os.environ, "AIOHTTP_NO_EXTENSIONS": "1"}
+        done = subprocess.run(
+            [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 1
+        assert "aiohttp was installed without its C parser" in done.stderr
+
+
+class TestListening:
+    async def test_several_addresses_are_served(self, site: Site) -> None:
+        more = bind(["127.0.0.2:0", "127.0.0.3:0"])
+        await site.server.start(more)
+        hosts = {host for host, _ in site.server.addresses}
+        assert hosts == {"127.0.0.1", "127.0.0.2", "127.0.0.3"}
+        for host, port in site.server.addresses:
+            reader, writer = await asyncio.open_connection(host, port)
+            writer.write(b"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n")
+            assert (await reader.readline()) == b"HTTP/1.1 200 OK\r\n"
+            writer.transport.abort()
+
+    def test_a_port_in_use_is_explained_and_the_others_are_given_back(self) -> None:
+        with bind(["127.0.0.1:0"])[0] as taken:
+            port = taken.getsockname()[1]
+            with pytest.raises(ConfigurationError, match=f"Another program listens on 127.0.0.1:{port}"):
+                bind(["127.0.0.1:0", f"127.0.0.1:{port}"])
+
+    @pytest.mark.parametrize(
+        "address", ["", "3142", "host:", ":3142", "h:70000", "h:-1", "h:٣", "::1:80", "[::1]", "nowhere.invalid:80"]
+    )
+    def test_a_wrong_address_is_explained(self, address: str) -> None:
+        with pytest.raises(ConfigurationError, match="listen address"):
+            bind([address])
+
+    def test_ipv6_is_written_in_brackets(self) -> None:
+        if not socket.has_ipv6:
+            with pytest.raises(ConfigurationError):
+                bind(["[::1]:0"])
+            return
+        for sock in bind(["[::1]:0"]):
+            assert sock.getsockname()[0] == "::1"
+            sock.close()
+
+    def test_sockets_are_inherited_only_when_meant_for_this_process(self) -> None:
+        program = (
+            "import os\n"
+            "from snapproxy.web.listeners import inherited\n"
+            "assert inherited({'LISTEN_FDS': '1', 'LISTEN_PID': '1'}, os.getpid()) == []\n"
+            "assert inherited({'LISTEN_PID': str(os.getpid())}, os.getpid()) == []\n"
+            "[sock] = inherited({'LISTEN_FDS': '1', 'LISTEN_PID': str(os.getpid())}, os.getpid())\n"
+            "print(sock.getsockname()[1], sock.get_inheritable())\n"
+        )
+        with bind(["127.0.0.1:0"])[0] as sock:
+            shell = f'exec 3<&{sock.fileno()}; exec {sys.executable} -c "$0"'
+            done = subprocess.run(
+                ["bash", "-c", shell, program], pass_fds=[sock.fileno()], capture_output=True, text=True, check=True
+            )
+            assert done.stdout == f"{sock.getsockname()[1]} False\n"
+        assert inherited({}, 1) == []
+
+
+class TestStopping:
+    async def test_connections_at_rest_close_at_once_and_no_new_ones_are_taken(self, site: Site) -> None:
+        client = await site.connect()
+        await client.get("/healthz")
+        port = site.port
+        await asyncio.wait_for(site.server.close(5), 1)
+        assert await client.is_closed()
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", port)
+
+    async def test_an_answer_under_way_may_end(self, site: Site) -> None:
+        site.archive.add("x", b"hello" * 100_000)
+        slow = site.archive.held["x"] = asyncio.Event()
+        client = await site.connect()
+        asking = asyncio.ensure_future(client.get(site.url("x")))
+        await asyncio.sleep(0.05)
+        closing = asyncio.ensure_future(site.server.close(5))
+        await asyncio.sleep(0.05)
+        assert not closing.done()
+        slow.set()
+        assert (await asking).body == b"hello" * 100_000
+        await asyncio.wait_for(closing, 1)
+        assert await client.is_closed()
+
+    async def test_after_the_grace_an_answer_is_cut(self, site: Site) -> None:
+        source = site.archive.add("x", b"hello" * 10_000_000)
+        client = await site.connect()
+        await client.send(f"GET {site.url('x')} HTTP/1.1\r\nHost: t\r\n\r\n")
+        await client.head()
+        await asyncio.wait_for(site.server.close(0.2), 2)
+        assert source.readers == 0
+        assert len(await client.reader.read()) < 50_000_000
+        assert site.lines[-1].endswith(" left")
+
+    async def test_an_answer_begun_while_stopping_says_that_the_connection_closes(self, site: Site) -> None:
+        slow = site.archive.held["x"] = asyncio.Event()
+        client = await site.connect()
+        await client.send(f"GET {site.url('x')} HTTP/1.1\r\nHost: t\r\n\r\nGET /healthz HTTP/1.1\r\nHost: t\r\n\r\n")
+        await asyncio.sleep(0.05)
+        closing = asyncio.ensure_future(site.server.close(5))
+        await asyncio.sleep(0.05)
+        slow.set()
+        assert (await client.answer()).status == 404
+        assert await client.is_closed()
+        await closing
