@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
 class StorageFailure(Exception):
@@ -49,7 +49,11 @@ class Body(Protocol):
         """What the source said (all defaults for a blob)."""
 
     def fileno(self) -> int | None:
-        """A descriptor of a regular file to send from with sendfile, or None: use `chunks`."""
+        """A descriptor of a regular file to send from with sendfile, or None: use `chunks`.
+
+        Ask again after each `wait`: it turns None when the disk fills while a draft arrives. The descriptor stays the
+        body's own; whoever may still use it after `close` sends from a duplicate.
+        """
 
     async def wait(self, offset: int) -> int:
         """Return how many bytes may be sent in all, waiting until that is more than `offset` or the body has ended (then == size).
@@ -96,8 +100,12 @@ class Sealed:
     size: int
 
 
+@runtime_checkable
 class Draft(Protocol):
-    """Bytes being written by their one writer on this machine. Exactly one of `commit` and `abandon` ends it."""
+    """Bytes being written by their one writer on this machine. Exactly one of `commit` and `abandon` ends it.
+
+    `isinstance(begun, Draft)` tells the writer's draft from a reader's body.
+    """
 
     @property
     def key(self) -> str: ...
@@ -116,10 +124,16 @@ class Draft(Protocol):
         """Read what an earlier writer left (size > 0) through the hash and the taps; required before the first `write`."""
 
     async def restart(self) -> None:
-        """Throw away what an earlier writer left and begin at zero. Only before anything was released from this writer."""
+        """Throw away what an earlier writer left and begin at zero. Only before the first `write`.
+
+        Readers of the earlier writer fail; those of this one have been shown nothing yet and go on.
+        """
 
     async def describe(self, meta: Meta) -> None:
-        """Set what is known of the arriving bytes; followers see it at once."""
+        """Set what is known of the arriving bytes; followers see it at once.
+
+        A length, once told, stands: another one raises StorageFailure, since a reader may have passed it on.
+        """
 
     async def write(self, data: bytes) -> None:
         """Take more bytes. Awaits while the writer thread is behind (back-pressure).
