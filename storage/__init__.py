@@ -1,5 +1,119 @@
 """How bytes and names lie on disk. Knows no distribution and no HTTP. snapproxy reaches it through this file only."""
 
-from storage.protocols import Slot, StorageFailure
+from __future__ import annotations
 
-__all__ = ["Slot", "StorageFailure"]
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from storage.blobs import LocalBlobs
+from storage.catalog import LocalCatalog
+from storage.drafts import LocalDrafts
+from storage.ephemera import LocalEphemera
+from storage.epoch import Epoch
+from storage.layout import Layout
+from storage.protocols import (
+    Blob,
+    Blobs,
+    Body,
+    Catalog,
+    Draft,
+    DraftFailed,
+    DraftOrphaned,
+    Drafts,
+    Ephemera,
+    Meta,
+    Name,
+    Sealed,
+    Slot,
+    Slots,
+    StorageFailure,
+    Table,
+    Tables,
+    Value,
+)
+from storage.slots import LocalSlots
+from storage.tables import LocalTables
+from storage.threads import Threads
+
+__all__ = [
+    "Blob",
+    "Blobs",
+    "Body",
+    "Catalog",
+    "Draft",
+    "DraftFailed",
+    "DraftOrphaned",
+    "Drafts",
+    "Ephemera",
+    "Meta",
+    "Name",
+    "Sealed",
+    "Slot",
+    "Slots",
+    "StorageFailure",
+    "Store",
+    "Table",
+    "Tables",
+    "Value",
+    "open_store",
+]
+
+
+@dataclass(frozen=True)
+class Store:
+    """Everything one process needs of a store. Use it in one event loop; close it, or leave its `async with`, once."""
+
+    blobs: Blobs
+    drafts: Drafts
+    catalog: Catalog
+    ephemera: Ephemera
+    tables: Tables
+    slots: Slots
+    _closing: contextlib.AsyncExitStack
+
+    async def close(self) -> None:
+        """End the drafts of this process, keeping their bytes for a later resume, and finish the writes that wait."""
+        await self._closing.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+def open_store(state_dir: Path, cache_dir: Path) -> Store:
+    """Open the store, making its folders where they are missing. Does nothing slow, and may be called in any number of processes.
+
+    Raises StorageFailure when a folder cannot be used, a symbolic link stands in its place, or a newer program wrote the catalog.
+    """
+    with contextlib.ExitStack() as undo:
+        layout = Layout(state_dir, cache_dir)
+        undo.callback(layout.close)
+        threads = Threads()
+        undo.callback(threads.close)
+        epoch = Epoch(layout.state)
+        undo.callback(epoch.close)
+        slots = LocalSlots(layout.state)
+        catalog = LocalCatalog(layout.catalog(), epoch, threads)
+        undo.pop_all()
+    blobs = LocalBlobs(layout.blobs, epoch, threads)
+    drafts = LocalDrafts(layout.drafts, blobs, threads)
+    ephemera = LocalEphemera(layout.ephemera)
+    tables = LocalTables(layout.tables)
+
+    closing = contextlib.AsyncExitStack()  # runs in reverse
+    closing.callback(layout.close)
+    closing.callback(epoch.close)
+    closing.push_async_callback(asyncio.to_thread, threads.close)
+    closing.push_async_callback(asyncio.to_thread, catalog.close)
+    closing.callback(ephemera.close)
+    closing.callback(tables.close)
+    closing.push_async_callback(drafts.close)
+    return Store(blobs, drafts, catalog, ephemera, tables, slots, closing)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 
-class StorageFailure(Exception):
+class StorageFailure(Exception):  # noqa: N818 - named for what happened, like those it is the root of
     """The store could not do what was asked; the message says what and where."""
 
 
@@ -49,7 +49,11 @@ class Body(Protocol):
         """What the source said (all defaults for a blob)."""
 
     def fileno(self) -> int | None:
-        """A descriptor of a regular file to send from with sendfile, or None: use `chunks`."""
+        """Return a descriptor of a regular file to send from with sendfile, or None: use `chunks`.
+
+        Ask again after each `wait`: it turns None when the disk fills while a draft arrives. The descriptor stays the
+        body's own; whoever may still use it after `close` sends from a duplicate.
+        """
 
     async def wait(self, offset: int) -> int:
         """Return how many bytes may be sent in all, waiting until that is more than `offset` or the body has ended (then == size).
@@ -75,6 +79,8 @@ class Blob(Body, Protocol):
 
 
 class Blobs(Protocol):
+    """The whole bytes held, by digest."""
+
     def peek(self, digest: str) -> Blob | None:
         """Return the blob without ever waiting; None: not here, or ask `open`."""
 
@@ -98,7 +104,10 @@ class Sealed:
 
 @runtime_checkable
 class Draft(Protocol):
-    """Bytes being written by their one writer on this machine. Exactly one of `commit` and `abandon` ends it."""
+    """Bytes being written by their one writer on this machine. Exactly one of `commit` and `abandon` ends it.
+
+    `isinstance(begun, Draft)` tells the writer's draft from a reader's body.
+    """
 
     @property
     def key(self) -> str: ...
@@ -117,10 +126,16 @@ class Draft(Protocol):
         """Read what an earlier writer left (size > 0) through the hash and the taps; required before the first `write`."""
 
     async def restart(self) -> None:
-        """Throw away what an earlier writer left and begin at zero. Only before anything was released from this writer."""
+        """Throw away what an earlier writer left and begin at zero. Only before `rehash` and `write`.
+
+        Readers of the earlier writer fail; those of this one have been shown nothing yet and go on.
+        """
 
     async def describe(self, meta: Meta) -> None:
-        """Set what is known of the arriving bytes; followers see it at once."""
+        """Set what is known of the arriving bytes; followers see it at once.
+
+        A length, once told, stands: another one raises StorageFailure, since a reader may have passed it on.
+        """
 
     async def write(self, data: bytes) -> None:
         """Take more bytes. Awaits while the writer thread is behind (back-pressure).
@@ -133,13 +148,13 @@ class Draft(Protocol):
         """All bytes are in: return what they hash to. The last piece is still held back."""
 
     async def commit(self) -> Blob:
-        """The verdict is good: write the last piece, fsync, rename to the sha256, and tell the followers. Idempotent with an equal blob.
+        """Follow a good verdict: write the last piece, fsync, rename to the sha256, and tell the followers. Idempotent with an equal blob.
 
         After `full` it only releases the last piece to this process's followers and returns a blob that lives as long as it is open.
         """
 
     async def abandon(self, reason: str, *, keep: bool = False) -> None:
-        """The verdict is bad, or the source broke: fail every follower with `reason`; `keep` leaves the bytes for a later resume."""
+        """Follow a bad verdict, or a source that broke: fail every follower with `reason`; `keep` leaves the bytes for a later resume."""
 
     @property
     def full(self) -> bool:
@@ -150,6 +165,8 @@ class Draft(Protocol):
 
 
 class Drafts(Protocol):
+    """Everything that is arriving, by key."""
+
     def begin(self, key: str, *, window: int = 8 << 20) -> Draft | Body:
         """Return the Draft to exactly one caller on the machine, and a following Body to everybody else until it ends.
 
@@ -259,9 +276,13 @@ class Tables(Protocol):
 
 
 class Slot(Protocol):
+    """A taken slot. Release it once."""
+
     def release(self) -> None: ...
 
 
 class Slots(Protocol):
+    """What may be held at most so many times at once on this machine."""
+
     def take(self, name: str, count: int) -> Slot | None:
         """Take one of `count` slots of `name` on this machine, None when all are taken. Freed by the kernel when the process dies."""

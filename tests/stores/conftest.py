@@ -1,0 +1,138 @@
+"""Stores in a temporary folder, other processes that share them, full disks, and the watchdog over the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from blockbuster import BlockBuster
+
+pytest.register_assert_rewrite("tests.stores.contracts")
+
+from storage import Store, open_store  # noqa: E402 - the contracts' asserts are rewritten before anything imports them
+
+PEER = Path(__file__).with_name("peer.py")
+
+
+@pytest.fixture
+def state_dir(tmp_path: Path) -> Path:
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def cache_dir(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+async def store(state_dir: Path, cache_dir: Path) -> AsyncIterator[Store]:
+    async with open_store(state_dir, cache_dir) as opened:
+        yield opened
+
+
+class Peer:
+    """Another process that uses the same store; `do` sends one line, `hear` returns the next line it says."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+
+    async def do(self, line: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{line}\n".encode())
+        await self.process.stdin.drain()
+
+    async def hear(self, seconds: float = 20) -> str:
+        assert self.process.stdout is not None
+        async with asyncio.timeout(seconds):
+            return (await self.process.stdout.readline()).decode().rstrip("\n")
+
+    async def kill(self) -> None:
+        self.process.kill()
+        await self.process.wait()
+
+
+@pytest.fixture
+async def peer(state_dir: Path, cache_dir: Path) -> AsyncIterator[Callable[[], Awaitable[Peer]]]:
+    """Start another process on the same store (see peer.py for what it understands)."""
+    started: list[Peer] = []
+
+    async def start() -> Peer:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            str(PEER),
+            str(state_dir),
+            str(cache_dir),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": str(PEER.parents[2])},
+        )
+        other = Peer(process)
+        started.append(other)
+        assert await other.hear() == "ready"
+        return other
+
+    yield start
+    for other in started:
+        if other.process.returncode is None:
+            await other.kill()
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Mount a real file system of the given size (tmpfs syntax) and return where."""
+    mounted: list[Path] = []
+
+    def mount(size: str) -> Path:
+        place = tmp_path / f"disk{len(mounted)}"
+        place.mkdir()
+        made = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(place)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if made.returncode:
+            pytest.skip(f"cannot mount a tmpfs here, needs root: {made.stderr.strip()}")
+        mounted.append(place)
+        return place
+
+    yield mount
+    for place in mounted:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.fixture
+def watchdog() -> Iterator[BlockBuster]:
+    """Fail a test whose event loop waits for the disk, but for what design.md lets run inline."""
+    guard = BlockBuster("storage")
+    guard.activate()
+    for name in ("os.stat", "os.rename", "os.unlink", "os.read", "os.write"):
+        if name in guard.functions:
+            # Beginning and following a draft: some quick calls on names, none of which waits for a disk.
+            guard.functions[name].can_block_in("storage/drafts.py", ("begin", "follow"))
+    for name in [name for name in guard.functions if name.startswith("sqlite3.")]:
+        guard.functions[name].can_block_in("storage/catalog.py", ("_read",))
+    yield guard
+    guard.deactivate()
+
+
+@pytest.fixture
+def no_inline_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail an fsync on the event loop."""
+    for name in ("fsync", "fdatasync"):
+        real = getattr(os, name)
+
+        def guarded(fd: int, real: Callable[[int], None] = real) -> None:
+            try:
+                asyncio.get_running_loop()
+            except RuntimeError:
+                real(fd)
+            else:
+                raise AssertionError("fsync on the event loop")
+
+        monkeypatch.setattr(os, name, guarded)

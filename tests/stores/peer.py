@@ -1,0 +1,130 @@
+"""Another process on a store, driven by lines on its standard input. Each command answers with one line.
+
+begin KEY            "draft SIZE" or "body"
+describe N           "ok"
+write N              "ok": N more bytes of the pattern
+rehash | restart     "ok"
+commit               "blob DIGEST SIZE"
+abandon | keep       "ok"
+read KEY             "SHA256 SIZE", "failed REASON", "orphaned" or "none", once the draft has ended
+first KEY            "byte" as soon as one byte can be read
+epoch                the counter
+slot NAME COUNT      "taken" or "none"
+name SPACE NAME DIGEST PROOF    "ok"
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import sys
+from pathlib import Path
+from typing import Any
+
+from storage import Draft, DraftFailed, DraftOrphaned, Meta, Name, Store, open_store
+
+
+def pattern(start: int, count: int) -> bytes:
+    """Return bytes that differ everywhere, the same at the same offset."""
+    return b"".join(i.to_bytes(8, "big") for i in range(start // 8, (start + count) // 8 + 1))[start % 8 :][:count]
+
+
+async def read(store: Store, key: str, *, only_first: bool = False) -> str:
+    body = store.drafts.follow(key)
+    if body is None:
+        return "none"
+    seen, at = hashlib.sha256(), 0
+    try:
+        while at != body.size:
+            end = await body.wait(at)
+            if only_first:
+                return "byte"
+            if end == at:
+                break
+            async for piece in body.chunks(at, end):
+                seen.update(piece)
+            at = end
+    except DraftFailed as error:
+        return f"failed {error.reason}"
+    except DraftOrphaned:
+        return "orphaned"
+    finally:
+        body.close()
+    return f"{seen.hexdigest()} {at}"
+
+
+class Commands:
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.draft: Any = None
+        self.slots: list[Any] = []
+
+    async def begin(self, key: str) -> str:
+        begun = self.store.drafts.begin(key)
+        if not isinstance(begun, Draft):
+            begun.close()
+            return "body"
+        self.draft = begun
+        return f"draft {begun.size}"
+
+    async def describe(self, length: str) -> str:
+        await self.draft.describe(Meta(source="peer", length=int(length), etag='"1"'))
+        return "ok"
+
+    async def write(self, count: str) -> str:
+        await self.draft.write(pattern(self.draft.size, int(count)))
+        await asyncio.sleep(0.05)  # what is written now is on disk, as far as it may be
+        return "ok"
+
+    async def rehash(self) -> str:
+        await self.draft.rehash()
+        return "ok"
+
+    async def restart(self) -> str:
+        await self.draft.restart()
+        return "ok"
+
+    async def commit(self) -> str:
+        blob = await self.draft.commit()
+        blob.close()
+        return f"blob {blob.digest} {blob.size}"
+
+    async def abandon(self) -> str:
+        await self.draft.abandon("the peer gave up")
+        return "ok"
+
+    async def keep(self) -> str:
+        await self.draft.abandon("the peer gave up", keep=True)
+        return "ok"
+
+    async def read(self, key: str) -> str:
+        return await read(self.store, key)
+
+    async def first(self, key: str) -> str:
+        return await read(self.store, key, only_first=True)
+
+    async def epoch(self) -> str:
+        return str(self.store.catalog.epoch)
+
+    async def slot(self, name: str, count: str) -> str:
+        slot = self.store.slots.take(name, int(count))
+        self.slots.append(slot)
+        return "taken" if slot else "none"
+
+    async def name(self, space: str, name: str, digest: str, proof: str) -> str:
+        await self.store.catalog.put_name(space, name, Name(digest, 1, int(proof)))
+        return "ok"
+
+
+async def main() -> None:
+    state_dir, cache_dir = map(Path, sys.argv[1:])
+    async with open_store(state_dir, cache_dir) as store:
+        commands = Commands(store)
+        print("ready", flush=True)
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            verb, *arguments = line.split()
+            print(await getattr(commands, verb)(*arguments), flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,28 @@
+"""The local store keeps every promise of the protocols."""
+
+from tests.stores.contracts import (
+    BlobsContract,
+    CatalogContract,
+    DraftsContract,
+    EphemeraContract,
+    SlotsContract,
+    TablesContract,
+)
+
+
+class TestLocalBlobs(BlobsContract): ...
+
+
+class TestLocalDrafts(DraftsContract): ...
+
+
+class TestLocalCatalog(CatalogContract): ...
+
+
+class TestLocalEphemera(EphemeraContract): ...
+
+
+class TestLocalTables(TablesContract): ...
+
+
+class TestLocalSlots(SlotsContract): ...
