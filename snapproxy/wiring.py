@@ -82,10 +82,16 @@ class App:
         pacer = Pacer(clock=clock, store=store.catalog, slots=store.slots, policies=config.policies)
         upstream = await self._stack.enter_async_context(Upstream(pacer=pacer, clock=clock, instance=self._instance))
         names = Names(store.catalog, clock)
-        promises = Promises(store, Helper(config.state_dir, config.cache_dir))
+        promises = Promises(store, Helper(config.cache_dir))
         self._stack.push_async_callback(promises.close)
         downloads = Downloads(
-            upstream=upstream, pacer=pacer, names=names, blobs=store.blobs, ephemera=store.ephemera, clock=clock, tally=tally
+            upstream=upstream,
+            pacer=pacer,
+            names=names,
+            blobs=store.blobs,
+            ephemera=store.ephemera,
+            clock=clock,
+            tally=tally,
         )
         flights = Flights(store=store, downloads=downloads, clock=clock)
         roots = Roots(store.blobs)
@@ -111,7 +117,9 @@ class App:
         self._stack.push_async_callback(self.executor.close)
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         await self._stack.aclose()
 
     async def serve(self, sockets: Sequence[socket]) -> None:
@@ -122,7 +130,9 @@ class App:
         forwarder = StreamingForwarder(self.tally, instance=self._instance)
         server = WebServer(
             self.executor,
-            lambda method, target, _host, authorization: address.read(method, target, book, proxy_authorization=authorization),
+            lambda method, target, _host, authorization: address.read(
+                method, target, book, proxy_authorization=authorization
+            ),
             pages=self._pages(addresses[0]),
             forwarder=forwarder,
             tally=self.tally,
@@ -156,7 +166,9 @@ class App:
         """Return what was done so far, ready for JSON."""
         return self.tally.as_json()
 
-    async def _copy(self, served: Served, target: Path, progress: Callable[[int, int | None], None]) -> Fetched | Refusal:
+    async def _copy(
+        self, served: Served, target: Path, progress: Callable[[int, int | None], None]
+    ) -> Fetched | Refusal:
         """Copy a body into a draft beside `target`, and rename it once its verdict is good."""
         body, draft = served.body, target.with_name(f".{target.name}.{secrets.token_hex(4)}")
         digest, offset = hashlib.sha256(), 0
@@ -171,7 +183,9 @@ class App:
                     progress(offset, body.size)
             draft.replace(target)
         except DraftFailed as failed:
-            return Refusal(502, "The download failed", failed.reason, "Ask again: what was good of it is not fetched twice.")
+            return Refusal(
+                502, "The download failed", failed.reason, "Ask again: what was good of it is not fetched twice."
+            )
         finally:
             body.close()
             draft.unlink(missing_ok=True)
@@ -181,7 +195,9 @@ class App:
         row = self._book.names.get(name)
         if row is None:
             known = ", ".join(sorted(self._book.names))
-            raise ClientError("There is no archive of that name", why=f"Known are: {known}.", hint="Add a row to the configuration.")
+            raise ClientError(
+                "There is no archive of that name", why=f"Known are: {known}.", hint="Add a row to the configuration."
+            )
         return row
 
     def _pages(self, authority: str) -> Pages:
@@ -211,4 +227,3 @@ def build(config: Config, *, offline: bool = False, pinned: str = "", passes: tu
         passes=(*config.passes, *passes),
     )
     return App(config, open_store(config.state_dir, config.cache_dir), book, offline=offline, clock=SystemClock())
-

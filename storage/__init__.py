@@ -14,7 +14,8 @@ from storage.catalog import LocalCatalog
 from storage.drafts import LocalDrafts
 from storage.ephemera import LocalEphemera
 from storage.epoch import Epoch
-from storage.layout import Layout
+from storage.folder import Folder
+from storage.layout import TABLES, Layout
 from storage.protocols import (
     Blob,
     Blobs,
@@ -60,6 +61,7 @@ __all__ = [
     "Tables",
     "Value",
     "open_store",
+    "open_tables",
 ]
 
 
@@ -117,3 +119,8 @@ def open_store(state_dir: Path, cache_dir: Path) -> Store:
     closing.callback(tables.close)
     closing.push_async_callback(drafts.close)
     return Store(blobs, drafts, catalog, ephemera, tables, slots, closing)
+
+
+def open_tables(cache_dir: Path) -> Tables:
+    """Open the promise tables alone, for the process that builds them. Raises StorageFailure as `open_store`."""
+    return LocalTables(Folder.root(cache_dir).sub(TABLES))

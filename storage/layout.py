@@ -34,6 +34,7 @@ _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 EPOCH = "epoch"
 SLOTS = "slots"
 CATALOG = "catalog.sqlite3"
+TABLES = "tables"
 
 
 class Layout:
@@ -51,7 +52,7 @@ class Layout:
             self.blobs = held(held(self.state.sub("blobs")).sub("sha256"))
             self.drafts = held(self.state.sub("drafts"))
             cache = held(Folder.root(cache_dir))
-            self.tables = held(cache.sub("tables"))
+            self.tables = held(cache.sub(TABLES))
             self.ephemera = held(cache.sub("ephemera"))
             self._open = undo.pop_all()
 

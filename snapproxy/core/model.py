@@ -255,6 +255,9 @@ class History(Protocol):
     def digest_in(self, url: str) -> str | None:
         """Return the SHA-1 (hex) that an address of this history says its bytes have, None when it says none."""
 
+    def is_answer(self, url: str) -> bool:
+        """Whether a redirect to `url` is itself the answer to a timeline question, and not where the answer lies."""
+
 
 @dataclass(frozen=True, slots=True)
 class TimelineAnswer:

@@ -42,7 +42,7 @@ class Policy:
     connections: int = 4
     requests_per_second: float | None = None
     burst: int = 1
-    cool_down: float = 30.0
+    cool_down: float = 10.0
     cool_down_most: float = 900.0
     rest: float = 1.0
     rest_most: float = 60.0

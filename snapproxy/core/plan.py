@@ -56,6 +56,7 @@ class AskWindow:
     archive: str
     start: Instant
     end: Instant
+    around: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +209,14 @@ NOW = Resolved(LIVE, 0)
 """The present, resolved: it bears no instant."""
 
 
+_UNTELLING = Refusal(
+    424,
+    "The timeline of the archive does not answer the question",
+    "Its history was asked which snapshots lie around this time, and what it said leaves that open.",
+    "Ask again later, or name the exact id of a snapshot.",
+)
+
+
 class _Unknown(Exception):
     """Unwinds a decision to the question it lacks; never leaves this module."""
 
@@ -259,11 +268,7 @@ def _resolve(request: Request, known: Known, now: Instant, family: Family, histo
     row, when = request.row, request.when
     if when.match is Match.LIVE:
         return NOW
-    windows = {
-        (ask.start, ask.end): fact
-        for ask, fact in known.facts.items()
-        if isinstance(ask, AskWindow) and isinstance(fact, Window)
-    }
+    windows = {(fact.start, fact.end): fact for fact in known.facts.values() if isinstance(fact, Window)}
     answer = history.resolve(row, when, windows, now)
     if isinstance(answer, Resolved):
         return answer
@@ -274,10 +279,8 @@ def _resolve(request: Request, known: Known, now: Instant, family: Family, histo
         if brackets:
             return _most_useful(brackets, request, known)
     if isinstance(answer, NeedWindow):
-        refused = _fact(known, AskWindow(row.name, answer.start, answer.end))
-        if isinstance(refused, Refusal):
-            return refused
-        raise AssertionError(f"history {row.history!r} asked again for a window it was given")
+        told = _fact(known, AskWindow(row.name, answer.start, answer.end, answer.around))
+        return told if isinstance(told, Refusal) else _UNTELLING
     return answer
 
 

@@ -158,9 +158,7 @@ class Downloads:
                 self.ephemera.put(f"absent/{step.key}", value=True, seconds=ABSENT_SECONDS)
                 return refusals.absent(step)
             case Throttled():
-                wait = max(
-                    worst.retry_after or 0.0, *(self.expected_wait(source) for source in step.sources)
-                )
+                wait = max(worst.retry_after or 0.0, *(self.expected_wait(source) for source in step.sources))
                 return refusals.throttled(step, worst.status, wait)
             case Forbidden():
                 return refusals.forbidden(step, worst.status)
@@ -213,8 +211,9 @@ class Download:
 
     def _forget_bytes(self) -> None:
         promise = self._step.promise
-        is_hashed_anyway = promise is None or "sha256" in promise.digests
-        self._checker: Checker | None = None if is_hashed_anyway else self._flight.asking.family.checker(promise)
+        self._checker: Checker | None = None
+        if promise is not None and "sha256" not in promise.digests:  # else the store's own hash tells
+            self._checker = self._flight.asking.family.checker(promise)
         self._sha1 = hashlib.sha1(usedforsecurity=False)
         self._root = bytearray()
 
@@ -347,7 +346,7 @@ class Download:
     async def _conclude(self, source: Source) -> Landed | Refusal:
         """Judge what has arrived; the last piece is released only by a good verdict."""
         sealed = await self._draft.seal()
-        verdict = self._differs(sealed)
+        verdict: Proof | Refusal | None = self._differs(sealed)
         if verdict is None and self._judge is not None:
             verdict = await self._judge(bytes(self._root))
         if isinstance(verdict, Refusal):
@@ -406,4 +405,4 @@ class Download:
         finally:
             blob.close()
         self._offer = Offer(0, blob.size, blob.size)
-        return await self._conclude(Source(location, self._source.base, last_resort=True))
+        return await self._conclude(Source(location, location, last_resort=True))

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, assert_never
 
-from snapproxy.core.model import LIVE, Archive, Promise, Proof, Refusal, Resolved
+from snapproxy.core.model import LIVE, Archive, NeedWindow, Promise, Proof, Refusal, Resolved
 from snapproxy.core.plan import (
     Ask,
     AskBrackets,
@@ -60,7 +60,7 @@ class Facts:
     async def _learn(self, ask: Ask, asking: Asking) -> dict[Ask, Any]:
         match ask:
             case AskWindow():
-                return {ask: await self._timelines.window(asking, ask.start, ask.end)}
+                return {ask: await self._timelines.window(asking, NeedWindow(ask.start, ask.end, ask.around))}
             case AskBrackets():
                 return {ask: self._names.brackets(ask.archive, ask.roots, ask.instant)}
             case AskName():

@@ -18,7 +18,8 @@ from snapproxy.errors import SnapproxyError
 from snapproxy.shell import refusals
 from snapproxy.shell.asking import Asking
 from snapproxy.shell.clock import Clock
-from snapproxy.shell.flights import Flights, Landed, Unchanged
+from snapproxy.shell.download import Landed, Unchanged
+from snapproxy.shell.flights import Flights
 from snapproxy.shell.promises import Promises
 from snapproxy.shell.roots import Judge, Roots
 from storage import Meta, Name, Store

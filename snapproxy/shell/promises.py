@@ -36,8 +36,8 @@ PIECE = 256 * 1024
 class Helper:
     """The one helper process, started when needed and stopped when idle. Jobs go one at a time."""
 
-    def __init__(self, state_dir: Path, cache_dir: Path) -> None:
-        self._command = (sys.executable, "-I", "-m", "snapproxy.shell.tabulate", str(state_dir), str(cache_dir))
+    def __init__(self, cache_dir: Path) -> None:
+        self._command = (sys.executable, "-I", "-m", "snapproxy.shell.tabulate", str(cache_dir))
         self._process: Process | None = None
         self._turn = asyncio.Lock()
         self._idle: asyncio.TimerHandle | None = None
@@ -166,4 +166,4 @@ class Promises:
 
 def table_name(digest: str, index: str) -> str:
     """Name the table of an index: the same bytes under another path promise other paths (`dists/stable`, `dists/bookworm`)."""
-    return f"{digest}-{hashlib.sha256(index.encode()).hexdigest()[:16]}"
+    return hashlib.sha256(f"{digest} {index}".encode()).hexdigest()

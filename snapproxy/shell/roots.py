@@ -13,7 +13,7 @@ from snapproxy.core.plan import Fetch, Held
 from snapproxy.core.signatures import judge
 from snapproxy.shell.asking import Asking
 from snapproxy.shell.openpgp import available_keyrings, verify
-from storage import Blobs, Catalog
+from storage import Blobs
 
 MAX_SIGNATURE = 1 << 20
 """Bytes of a detached signature; Debian's are below 4 KiB."""
@@ -25,9 +25,8 @@ Obtain = Callable[[Asking, Resolved, str], Awaitable[Held | Refusal | None]]
 class Roots:
     """Makes the judge of a root that is about to arrive."""
 
-    def __init__(self, blobs: Blobs, catalog: Catalog) -> None:
+    def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
-        self._catalog = catalog
 
     def judge(self, step: Fetch, asking: Asking, obtain: Obtain) -> Judge:
         """Return what decides, from the whole bytes of the root, whether it may be stored, and with which proof."""

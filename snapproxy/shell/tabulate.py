@@ -1,4 +1,4 @@
-"""The helper process that turns an index into a promise table: `python -m snapproxy.shell.tabulate STATE_DIR CACHE_DIR`.
+"""The helper process that turns an index into a promise table: `python -m snapproxy.shell.tabulate CACHE_DIR`.
 
 Parsing 70,000 stanzas takes a second of one core and must not hold up the event loop, nor may a hostile index take the proxy down
 with it: this process limits its own memory and time, and its death is one refused index. It reads jobs from standard input, a line of
@@ -73,7 +73,7 @@ def main() -> None:
     """Serve jobs until standard input ends."""
     resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
     resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_SECONDS, MAX_CPU_SECONDS))
-    tables = open_tables(Path(sys.argv[1]), Path(sys.argv[2]))
+    tables = open_tables(Path(sys.argv[1]))
     stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
     while line := stdin.readline():
         job = json.loads(line)

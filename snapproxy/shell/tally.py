@@ -62,7 +62,10 @@ class Tally:
             "refusals": sum(self.refusals.values()),
             "refusals_by_status": {str(status): count for status, count in sorted(self.refusals.items())},
             "unpinned": sum(self.passed.values()),
-            "unpinned_by_host": {host: {"requests": count, "bytes": self.passed_bytes[host]} for host, count in sorted(self.passed.items())},
+            "unpinned_by_host": {
+                host: {"requests": count, "bytes": self.passed_bytes[host]}
+                for host, count in sorted(self.passed.items())
+            },
             "upstreams": {
                 host: {"requests": count, "bytes": self.upstream_bytes[host]}
                 for host, count in sorted(self.upstream_requests.items())

@@ -7,7 +7,7 @@ only make the resolver refuse, never answer with another day. One question is un
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from snapproxy.core.model import Archive, Instant, NeedWindow, Refusal, TimelineAnswer, Window
@@ -18,11 +18,14 @@ from snapproxy.shell.asking import Asking
 from snapproxy.shell.clock import Clock
 from snapproxy.shell.reach import Reach
 from snapproxy.shell.tally import Tally
-from snapproxy.shell.upstream import BodyBrokenError, Upstream
+from snapproxy.shell.upstream import BodyBrokenError, Upstream, UpstreamResponse
 from storage import Catalog, Slots
 
 MAX_TIMELINE = 4 << 20
 """Bytes of one answer: twenty years of dumps four times a day are half a megabyte."""
+
+THROTTLES = 4
+"""How often a timeline is asked for while upstream throttles, before the next address is tried."""
 
 POLL_SECONDS = 0.1
 """How often a window that another process asks for is looked for."""
@@ -34,7 +37,9 @@ FRESH_FAILURE = 5.0
 class Timelines:
     """Windows by archive. Those in memory are what the resolver is given before it has to ask."""
 
-    def __init__(self, *, catalog: Catalog, slots: Slots, upstream: Upstream, clock: Clock, tally: Tally, offline: bool) -> None:
+    def __init__(
+        self, *, catalog: Catalog, slots: Slots, upstream: Upstream, clock: Clock, tally: Tally, offline: bool
+    ) -> None:
         self._catalog = catalog
         self._slots = slots
         self._upstream = upstream
@@ -50,10 +55,10 @@ class Timelines:
         now = self._clock.now()
         return [window for window in self._windows.get(row.name, {}).values() if self._is_good(window, row, now)]
 
-    async def window(self, asking: Asking, start: Instant, end: Instant) -> Window | Refusal:
-        """Return what is known of this stretch, asking upstream if that is nothing, or has expired."""
-        key = _key(asking.row, start, end)
-        stored = self._stored(key, start, end)
+    async def window(self, asking: Asking, need: NeedWindow) -> Window | Refusal:
+        """Return what is known of a stretch, asking upstream if that is nothing, or has expired."""
+        key = _key(asking.row, need)
+        stored = self._stored(asking.row, need)
         if stored is not None and (self._offline or self._is_good(stored, asking.row, self._clock.now())):
             return self._remember(asking.row, stored)
         if self._offline:
@@ -63,7 +68,7 @@ class Timelines:
             return failure if stored is None else stored
         task = self._asking.get(key)
         if task is None:
-            task = self._asking[key] = asyncio.create_task(self._ask(asking, NeedWindow(start, end), key))
+            task = self._asking[key] = asyncio.create_task(self._ask(asking, need, key))
             task.add_done_callback(lambda _: self._asking.pop(key, None))
         done, _ = await asyncio.wait({task}, timeout=max(0.0, asking.deadline - self._clock.monotonic()))
         answer = task.result() if done else refusals.still_fetching()
@@ -79,20 +84,28 @@ class Timelines:
         self._windows.setdefault(row.name, {})[window.start, window.end] = window
         return window
 
-    def _stored(self, key: str, start: Instant, end: Instant) -> Window | None:
-        fact: Mapping[str, Any] | None = self._catalog.fact(key, 0)
-        return None if fact is None else Window(start, end, tuple(fact["instants"]), fact["asked"])
+    def _stored(self, row: Archive, need: NeedWindow) -> Window | None:
+        """Return the window that was listed, else what a redirect once told around the same instant."""
+        for key in (_key(row, need), _key(row, need, probe=True)):
+            fact: dict[str, Any] | None = self._catalog.fact(key, 0)
+            if fact is not None:
+                return Window(**(fact | {"instants": tuple(fact["instants"])}))
+        return None
+
+    async def _keep(self, row: Archive, need: NeedWindow, window: Window) -> None:
+        is_listed = window.start <= need.start and need.end <= window.end
+        await self._catalog.put_fact(_key(row, need, probe=not is_listed), asdict(window))
 
     async def _ask(self, asking: Asking, need: NeedWindow, key: str) -> Window | Refusal:
         while (slot := self._slots.take(key, 1)) is None:  # another process asks: its answer will do
             await self._clock.sleep(POLL_SECONDS)
-            stored = self._stored(key, need.start, need.end)
+            stored = self._stored(asking.row, need)
             if stored is not None and self._is_good(stored, asking.row, self._clock.now()):
                 return stored
         try:
             answer = await self._from_upstream(asking, need)
             if isinstance(answer, Window):
-                await self._catalog.put_fact(key, {"instants": answer.instants, "asked": answer.asked})
+                await self._keep(asking.row, need, answer)
                 self._failed.pop(key, None)
             else:
                 self._failed[key] = (self._clock.monotonic() + FRESH_FAILURE, answer)
@@ -104,9 +117,7 @@ class Timelines:
         refusal = refusals.no_timeline(asking.row, "its row names no history to ask")
         for base in asking.row.snapshot:
             for url in asking.history.timeline_urls(base, need):
-                answer = await self._upstream.read(
-                    url, asking.row, base, limit=MAX_TIMELINE, background=asking.background
-                )
+                answer = await self._patiently(asking, url)
                 if isinstance(answer, Refusal):
                     refusal = answer
                     continue
@@ -115,32 +126,45 @@ class Timelines:
                     return window
         return refusal
 
-    async def _read(self, asking: Asking, url: str) -> TimelineAnswer | Refusal:
-        """Ask one address. A redirect that says the answer is handed over, the one to where the answer lies is followed."""
+    async def _patiently(self, asking: Asking, url: str) -> TimelineAnswer | Refusal:
+        """Ask again while upstream wants to be asked less; each turn waits longer, as the pacer has it."""
+        for _ in range(THROTTLES):
+            answer = await self._read(asking, url)
+            if not isinstance(answer, Throttled):
+                return answer
+        return refusals.no_timeline(asking.row, f"upstream is cooling down ({answer.status})")
+
+    async def _read(self, asking: Asking, url: str) -> TimelineAnswer | Throttled | Refusal:
+        """Ask one address. A redirect that says the answer is handed over, one to where the answer lies is followed."""
+        row, is_answer = asking.row, asking.history.is_answer
         asked = Asked(url, page=True)
-        stop_at = asking.history.is_answer
-        async with self._upstream.fetch(asked, Reach.of(asking.row), background=asking.background, stop_at=stop_at) as response:
+        async with self._upstream.fetch(
+            asked, Reach.of(row), background=asking.background, stop_at=is_answer
+        ) as response:
             self._tally.asked(*response.hops, response.url)
             match response.settled:
                 case Take():
-                    try:
-                        return TimelineAnswer(200, "", await response.read(MAX_TIMELINE))
-                    except BodyBrokenError as broken:
-                        return refusals.no_timeline(asking.row, broken.fault.value)
+                    return await self._body(row, response)
                 case Redirect(location):
                     return TimelineAnswer(302, location, b"")
                 case Absent(status):
                     return TimelineAnswer(status, "", b"")
-                case Throttled(status, _):
-                    return refusals.no_timeline(asking.row, f"upstream is cooling down ({status})")
+                case Throttled():
+                    return response.settled
                 case Broken():
-                    return refusals.no_timeline(asking.row, response.settled.reason)
+                    return refusals.no_timeline(row, response.settled.reason)
                 case _:
-                    return refusals.no_timeline(asking.row, "upstream forbids it")
+                    return refusals.no_timeline(row, "upstream forbids it")
+
+    async def _body(self, row: Archive, response: UpstreamResponse) -> TimelineAnswer | Refusal:
+        try:
+            return TimelineAnswer(200, "", await response.read(MAX_TIMELINE))
+        except BodyBrokenError as broken:
+            return refusals.no_timeline(row, broken.fault.value)
 
 
-def _key(row: Archive, start: Instant, end: Instant) -> str:
-    return f"timeline/{row.name}/{start}-{end}"
+def _key(row: Archive, need: NeedWindow, *, probe: bool = False) -> str:
+    return f"timeline/{row.name}/{need.start}-{need.end}" + (f"@{need.around}" if probe else "")
 
 
 def _unknown_offline(row: Archive) -> Refusal:

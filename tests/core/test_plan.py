@@ -83,7 +83,11 @@ class ToyFamily:
         raise NotImplementedError
 
     def lasting_path(self, promise: Promise) -> str:
-        return f"index/by-hash/{promise.digests['sha256']}" if promise.path.startswith("index/") and promise.is_strong else promise.path
+        return (
+            f"index/by-hash/{promise.digests['sha256']}"
+            if promise.path.startswith("index/") and promise.is_strong
+            else promise.path
+        )
 
     def root_date(self, data: bytes) -> Instant | None:
         return None
@@ -95,7 +99,9 @@ class ToyFamily:
 class ToyHistory:
     """One snapshot, `one`, once the only window is known; instant 5 lies in a gap."""
 
-    def resolve(self, row: Archive, when: When, windows: Mapping[tuple[Instant, Instant], Window], now: Instant) -> Resolved | Refusal | NeedWindow:
+    def resolve(
+        self, row: Archive, when: When, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
+    ) -> Resolved | Refusal | NeedWindow:
         if (0, NOW) not in windows:
             return NeedWindow(0, NOW)
         return Refusal(410, "gap") if when.instant == 5 else AT
@@ -103,7 +109,9 @@ class ToyHistory:
     def timeline_urls(self, base: str, need: NeedWindow) -> tuple[str, ...]:
         return ()
 
-    def read_window(self, row: Archive, need: NeedWindow, url: str, answer: TimelineAnswer, now: Instant) -> Window | None:
+    def read_window(
+        self, row: Archive, need: NeedWindow, url: str, answer: TimelineAnswer, now: Instant
+    ) -> Window | None:
         return None
 
     def url(self, row: Archive, base: str, snapshot: str, path: str) -> str:
@@ -143,7 +151,10 @@ def drive(step_of, facts):
 class TestResolving:
     def ask(self, instant: int, facts: Mapping[Ask, object], path: str = "root") -> object:
         request = Request(ROW, When("w", instant, Match.HELD), path)
-        return drive(lambda known: resolve(request, known, NOW, family=ToyFamily(), history=ToyHistory()), {AskBrackets("toy", ("root",), instant): (), **facts})
+        return drive(
+            lambda known: resolve(request, known, NOW, family=ToyFamily(), history=ToyHistory()),
+            {AskBrackets("toy", ("root",), instant): (), **facts},
+        )
 
     def test_a_bracketed_root_is_answered_without_asking_for_the_timeline(self):
         bracket = Resolved("one", 1, (1, 9))
@@ -164,7 +175,10 @@ class TestResolving:
 
     def test_a_package_takes_the_bracket_whose_indexes_promise_it(self):
         one, two = Resolved("one", 1, (1, 9)), Resolved("two", 2, (2, 9))
-        facts = {AskBrackets("toy", (), 3): (one, two), AskPromised("toy/two", "pkg/x"): Vouched(Promise("pkg/x", 1, STRONG), Proof.GPG)}
+        facts = {
+            AskBrackets("toy", (), 3): (one, two),
+            AskPromised("toy/two", "pkg/x"): Vouched(Promise("pkg/x", 1, STRONG), Proof.GPG),
+        }
         assert self.ask(3, facts, "pkg/x") == two
 
     def test_an_exact_when_is_never_answered_by_a_bracket(self):
@@ -181,7 +195,9 @@ class TestNames:
 
     def test_a_name_without_proof_gives_way_to_a_promise_that_came_later(self):
         vouched = Vouched(Promise("pkg/x", 1, STRONG), Proof.GPG)
-        step = at("pkg/x", {AskName(SPACE, "pkg/x"): Held("pkg/x", "d", 4, Proof.NONE), AskPromised(SPACE, "pkg/x"): vouched})
+        step = at(
+            "pkg/x", {AskName(SPACE, "pkg/x"): Held("pkg/x", "d", 4, Proof.NONE), AskPromised(SPACE, "pkg/x"): vouched}
+        )
         assert isinstance(step, Fetch)
         assert step.promise == vouched.promise
 
@@ -199,7 +215,10 @@ class TestPinned:
         assert step.whole
 
     def test_a_promised_file_that_is_held_is_served_and_gets_its_name(self):
-        step = at("pkg/x", {AskPromised(SPACE, "pkg/x"): Vouched(Promise("pkg/x", 7, STRONG), Proof.GPG), AskHeld("a" * 64): 7})
+        step = at(
+            "pkg/x",
+            {AskPromised(SPACE, "pkg/x"): Vouched(Promise("pkg/x", 7, STRONG), Proof.GPG), AskHeld("a" * 64): 7},
+        )
         assert step == Serve(SPACE, "pkg/x", "a" * 64, 7, Proof.GPG, Role.PACKAGE, AT, name_it=True)
 
     def test_a_promised_package_is_asked_of_the_mirror_first_and_of_the_past_last(self):
@@ -231,7 +250,11 @@ class TestPinned:
 
     def test_by_hash_is_answered_from_the_blobs_when_this_root_lists_it(self):
         name = f"index/by-hash/{'a' * 64}"
-        facts = {AskFile(SPACE, ("root",), AT): ROOT, AskRow(SPACE, "r", "root", name): Promise("index/p", 7, STRONG), AskHeld("a" * 64): 7}
+        facts = {
+            AskFile(SPACE, ("root",), AT): ROOT,
+            AskRow(SPACE, "r", "root", name): Promise("index/p", 7, STRONG),
+            AskHeld("a" * 64): 7,
+        }
         assert isinstance(at(name, facts), Serve)
 
     def test_by_hash_that_this_root_does_not_list_is_a_404_whatever_upstream_has(self):
@@ -248,7 +271,10 @@ class TestPinned:
         assert isinstance(at("index/p", {AskFile(SPACE, ("root",), AT): replace(ROOT, proof=Proof.NONE)}), Fetch)
 
     def test_an_unverified_root_gives_proof_index_at_most(self):
-        facts = {AskFile(SPACE, ("root",), AT): replace(ROOT, proof=Proof.NONE), AskRow(SPACE, "r", "root", "index/p"): Promise("index/p", 7, STRONG)}
+        facts = {
+            AskFile(SPACE, ("root",), AT): replace(ROOT, proof=Proof.NONE),
+            AskRow(SPACE, "r", "root", "index/p"): Promise("index/p", 7, STRONG),
+        }
         step = at("index/p", facts)
         assert isinstance(step, Fetch)
         assert step.proof is Proof.INDEX
@@ -259,7 +285,10 @@ class TestPinned:
 
     def test_a_file_beside_its_checksums_is_promised_by_them(self):
         sums = Held("index/sums", "s", 3, Proof.GPG)
-        facts = {AskFile(SPACE, ("index/sums",), AT): sums, AskRow(SPACE, "s", "index/sums", "beside/x"): Promise("beside/x", 9, STRONG)}
+        facts = {
+            AskFile(SPACE, ("index/sums",), AT): sums,
+            AskRow(SPACE, "s", "index/sums", "beside/x"): Promise("beside/x", 9, STRONG),
+        }
         step = at("beside/x", facts)
         assert isinstance(step, Fetch)
         assert (step.role, step.proof) == (Role.PACKAGE, Proof.GPG)
@@ -290,12 +319,18 @@ class TestLive:
 class TestFolders:
     def test_a_folder_between_two_snapshots_is_sent_to_the_snapshot_s_own(self):
         request = Request(ROW, When("w", 3, Match.HELD), "", base="/archive/toy/")
-        step = drive(lambda known: plan(request, known, NOW, family=ToyFamily(), history=ToyHistory()), {**WINDOW, AskBrackets("toy", (), 3): ()})
+        step = drive(
+            lambda known: plan(request, known, NOW, family=ToyFamily(), history=ToyHistory()),
+            {**WINDOW, AskBrackets("toy", (), 3): ()},
+        )
         assert step == Moved("/archive/toy/one/", "one")
 
     def test_a_snapshot_s_own_folder_is_not_listed(self):
         request = Request(ROW, When("one", 3, Match.HELD), "sub/")
-        listed = drive(lambda known: plan(request, known, NOW, family=ToyFamily(), history=ToyHistory()), {**WINDOW, AskBrackets("toy", (), 3): ()})
+        listed = drive(
+            lambda known: plan(request, known, NOW, family=ToyFamily(), history=ToyHistory()),
+            {**WINDOW, AskBrackets("toy", (), 3): ()},
+        )
         assert isinstance(listed, Refusal)
         assert listed.status == 404
 
@@ -303,6 +338,11 @@ class TestFolders:
 def test_the_longest_way_ends_within_the_rounds():
     """Brackets, the window, the name, the root, its row with the volunteered bytes, the plan: see MAX_ROUNDS."""
     request = Request(ROW, When("w", 3, Match.HELD), "index/p")
-    facts = {**WINDOW, AskBrackets("toy", ("root",), 3): (), AskFile(SPACE, ("root",), AT): ROOT, AskRow(SPACE, "r", "root", "index/p"): Promise("index/p", 7, STRONG)}
+    facts = {
+        **WINDOW,
+        AskBrackets("toy", ("root",), 3): (),
+        AskFile(SPACE, ("root",), AT): ROOT,
+        AskRow(SPACE, "r", "root", "index/p"): Promise("index/p", 7, STRONG),
+    }
     step = drive(lambda known: plan(request, known, NOW, family=ToyFamily(), history=ToyHistory()), facts)
     assert isinstance(step, Fetch)

@@ -39,3 +39,15 @@ class AnyInstant:
     def url(self, row: Archive, base: str, snapshot: str, path: str) -> str:
         """Return `base/<scope>/<snapshot>/<path>`; the scope is what Launchpad puts before the id: owner, PPA, distribution."""
         return snapshot_url(base, snapshot, path, row.scope)
+
+    def service_url(self, base: str, path: str) -> str | None:
+        """Return None: there is no interface but the files."""
+        return None
+
+    def digest_in(self, url: str) -> str | None:
+        """Return None: no address names a digest."""
+        return None
+
+    def is_answer(self, url: str) -> bool:
+        """Return False: nothing is asked that a redirect would answer."""
+        return False

@@ -23,6 +23,7 @@ from snapproxy.errors import ClientError
 LONGEST_ANSWER = 4 << 20
 
 _CALL = "/mr/timestamp/"
+_FILE = re.compile(r"/file/([0-9a-f]{40})(?:/[^/]*)?\Z")
 _ID = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _OK = 200
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -65,6 +66,20 @@ class Snapshots:
     def url(self, row: Archive, base: str, snapshot: str, path: str) -> str:
         """Return `base/<snapshot>/<path>`."""
         return snapshot_url(base, snapshot, path, row.scope)
+
+    def service_url(self, base: str, path: str) -> str | None:
+        """Return the call at the root of the service: `/mr/...` and `/file/...` stand beside `/archive/`."""
+        root = service_root(base)
+        return None if root is None else f"{root}{path}"
+
+    def digest_in(self, url: str) -> str | None:
+        """Read the SHA-1 of `.../file/<sha1>`, where the service redirects every file to."""
+        found = _FILE.search(urlsplit(url).path)
+        return None if found is None else found[1]
+
+    def is_answer(self, url: str) -> bool:
+        """Whether a redirect to `url` tells what was asked: the exact folder of a dump, not the file that holds a listing."""
+        return self.digest_in(url) is None and urlsplit(url).path.endswith("/")
 
 
 def _name(base: str) -> str:
