@@ -7,10 +7,12 @@ How the bytes are brought from which source is `download`; what is asked for, an
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
+from snapproxy.core import exchange
 from snapproxy.core.model import Instant, Refusal
 from snapproxy.core.plan import Fetch
 from snapproxy.shell import refusals
@@ -56,7 +58,7 @@ class Flight:
     @property
     def is_arriving(self) -> bool:
         """Whether bytes have begun to come, so that there is something to follow."""
-        return self.arriving.is_set()
+        return self.arriving.is_set() and not self.landing.done()
 
     async def land(self, deadline: float) -> Landing | None:
         """Wait for the verdict, until `deadline` (monotonic seconds); None: not in time."""
@@ -65,16 +67,14 @@ class Flight:
 
     async def head(self, deadline: float) -> Refusal | None:
         """Wait until bytes come or the flight has ended; return why it may not be followed, if so."""
-        first = asyncio.ensure_future(self.arriving.wait())
-        try:
-            await asyncio.wait({self.landing, first}, timeout=self._left(deadline), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            first.cancel()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._left(deadline)):
+                await self.arriving.wait()
         if self.landing.done() and isinstance(landed := self.landing.result(), Refusal):
             return landed
         return None if self.is_arriving or self.landing.done() else self.not_in_time()
 
-    def follow(self) -> Body | None:
+    def follow(self) -> exchange.Body | None:
         """Return a reader of the bytes as they arrive, in whichever process; None when the flight has landed in the store: plan again."""
         body = self.reader()
         return None if body is None else Following(self, body, self._clock)
@@ -211,6 +211,7 @@ class Flights:
             self._flights.pop(key, None)
             self._tasks.pop(key, None)
             flight.landing.set_result(landing)
+            flight.arriving.set()  # nobody shall wait for bytes that will not come
 
     async def _fly(self, flight: Flight, judge: Judge | None, validators: Meta) -> Landing:
         """Write the draft if nobody else on the machine does; else follow it, and take it over if its writer dies."""
