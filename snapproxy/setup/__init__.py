@@ -1,1 +1,7 @@
-"""Client configuration texts, for the command line and the web alike."""
+"""Client configuration texts, for the command line and the web alike. Pure: a text goes in and out, nothing is written anywhere."""
+
+from __future__ import annotations
+
+from snapproxy.setup.snippets import DEFAULT_BASE, Snippet, user_name
+
+__all__ = ["DEFAULT_BASE", "Snippet", "user_name"]
