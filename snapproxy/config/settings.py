@@ -41,7 +41,9 @@ class MannersSettings(BaseModel):
 class Settings(BaseSettings):
     """The settings as they are written."""
 
-    model_config = SettingsConfigDict(extra="forbid", strict=True, frozen=True, env_prefix=PREFIX, validate_default=False)
+    model_config = SettingsConfigDict(
+        extra="forbid", strict=True, frozen=True, env_prefix=PREFIX, validate_default=False
+    )
 
     listen: Endpoints = Field(
         default=[("127.0.0.1", 3142)], description='where to listen: "ADDRESS:PORT", or a list of them'
