@@ -191,6 +191,7 @@ def _config(settings: Settings, file: Path | None, environ: Mapping[str, str], b
         cache_dir=Path(settings.cache_dir) if settings.cache_dir else _folder("cache", environ),
         default_when=settings.default_when,
         passes=tuple(pair for pairs in settings.passes for pair in pairs),
+        connect=settings.connect,
         archives=merge(built_in, settings.archives, settings.max_gap, settings.settle_after),
         upstreams=manners,
         patience=dict(settings.patience),

@@ -40,8 +40,8 @@ class Config:
     """The effective settings.
 
     `listen` and `passes` are (host, port) pairs, IPv6 hosts without brackets. `default_when` is None when a request without
-    a time gets a 407. `patience` maps a family to the seconds its client is held; one it lacks keeps the family's own.
-    `source` is the file that was read, None when there was none.
+    a time gets a 407. `connect` lets live clients tunnel to the archives' hosts. `patience` maps a family to the seconds its
+    client is held; one it lacks keeps the family's own. `source` is the file that was read, None when there was none.
     """
 
     listen: tuple[tuple[str, int], ...]
@@ -49,6 +49,7 @@ class Config:
     cache_dir: Path
     default_when: When | None
     passes: tuple[tuple[str, int], ...]
+    connect: bool
     archives: tuple[Archive, ...]
     upstreams: Mapping[str, Manners]
     patience: Mapping[str, float]

@@ -67,6 +67,7 @@ class Settings(BaseSettings):
     passes: list[Passed] = Field(
         default=[], alias="pass", description='hosts a pinned build may reach unpinned, such as ["github.com:443"]'
     )
+    connect: bool = Field(default=False, description="whether live clients may CONNECT to an archive's hosts, port 443")
     patience: dict[Annotated[str, AfterValidator(_family)], Duration] = Field(
         default={}, description='how long a client is held, per family: apt = "25s"'
     )
@@ -113,7 +114,7 @@ class Twins(PydanticBaseSettingsSource):
         key = field.alias or field_name
         text = self.environ.get(twin(key), "")
         try:
-            value = json.loads(text) if text[:1] in {"[", "{"} else text
+            value = json.loads(text) if text[:1] in {"[", "{"} or text in {"true", "false"} else text
         except ValueError:
             value = text  # an IPv6 listen address, or a mistake that validation names
         return value, key, False

@@ -23,6 +23,7 @@ def as_table(config: Config) -> dict[str, Any]:
     if config.default_when is not None:
         table["default_when"] = config.default_when.text
     table["pass"] = [join_host(*pair) for pair in config.passes]
+    table["connect"] = config.connect
     table["patience"] = {family: spell_duration(seconds) for family, seconds in config.patience.items()}
     table["archives"] = {row.name: _row(row) for row in config.archives}
     table["upstreams"] = {host: dict(manners) for host, manners in config.upstreams.items()}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from snapproxy.core.model import When
+from snapproxy.core.model import Match, When
 from snapproxy.setup.snippets import DEFAULT_BASE, Snippet, user_name
 
 #: Files that come after the distribution's own (apt reads the folder in alphanumeric order, later lines win).
@@ -206,3 +206,21 @@ FORMS: dict[str, Callable[[Request], tuple[Snippet, ...]]] = {
     "dockerfile": dockerfile,
     "environment": environment,
 }
+
+#: What the status page shows where a user puts a time of their own.
+_SAMPLE = When("20240601T000000Z", 1_717_200_000, Match.HELD)
+
+_TITLES = {
+    "mirror": "Mirror form: the address carries the time",
+    "proxy": "Proxy form: the sources stay untouched",
+    "snapshot": "apt --snapshot",
+    "dockerfile": "Dockerfile",
+    "environment": "Environment",
+}
+
+
+def samples(authority: str) -> tuple[tuple[str, str], ...]:
+    """Return (title, text) pairs that show the proxy at `authority` (host:port) in use, for the status page."""
+    request = Request(DISTROS["debian"], DISTROS["debian"].example, _SAMPLE, f"http://{authority}")
+    texts = ((title, FORMS[form](request)) for form, title in _TITLES.items())
+    return tuple((title, "\n".join(each.text for each in snippets)) for title, snippets in texts)

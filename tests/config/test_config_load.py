@@ -122,3 +122,9 @@ def test_manners_are_the_hosts_kind_with_what_is_said_changed(load_text: Loader)
 
 def test_patience_is_set_per_family(load_text: Loader) -> None:
     assert load_text('[patience]\napt = "10s"').patience == {"apt": 10}
+
+
+def test_tunnels_are_off_unless_asked_for(load_text: Loader) -> None:
+    assert not load_text().connect
+    assert load_text("connect = true").connect
+    assert load_text("connect = true", SNAPPROXY_CONNECT="false").connect is False
