@@ -79,7 +79,11 @@ def main(arguments: argparse.Namespace) -> int:
     pinned = user_name(arguments.when)
     proxy = sockets.url(listeners[0]).replace("://", f"://{pinned}:x@", 1)
     passes = tuple(pair for pairs in arguments.passes for pair in pairs)
-    with owner.acting(config.state_dir), tempfile.TemporaryDirectory(prefix="snapproxy-") as folder:
+    with (
+        sockets.closing(listeners),
+        owner.acting(config.state_dir),
+        tempfile.TemporaryDirectory(prefix="snapproxy-") as folder,
+    ):
         surroundings = environment(os.environ, proxy, write_apt_config(Path(folder), proxy, os.environ))
         app = build(config, offline=arguments.offline, pinned=pinned, passes=passes)
         try:

@@ -49,8 +49,9 @@ def main(arguments: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     config = config_of(arguments)
     listeners = sockets.activated(os.environ) or sockets.bind(arguments.listen or config.listen)
-    owner.become(config.state_dir)
-    run(serve(build(config, offline=arguments.offline), listeners, arguments.ready_file))
+    with sockets.closing(listeners):
+        owner.become(config.state_dir)
+        run(serve(build(config, offline=arguments.offline), listeners, arguments.ready_file))
     return 0
 
 

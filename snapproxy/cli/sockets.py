@@ -6,7 +6,8 @@ import argparse
 import errno
 import os
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from snapproxy.config.kinds import join_host, split_host
@@ -66,6 +67,15 @@ def _bound(family: int, address: Any) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+@contextmanager
+def closing(sockets: Sequence[socket.socket]) -> Iterator[None]:
+    """Close the sockets at the end, whether or not anybody came to serve on them."""
+    with ExitStack() as stack:
+        for each in sockets:
+            stack.enter_context(each)
+        yield
 
 
 def activated(environ: Mapping[str, str]) -> list[socket.socket]:
