@@ -22,10 +22,8 @@ T = TypeVar("T")
 
 
 class Fetched(Protocol):
-    """A file in the store: `path` holds its bytes, `digest` is their sha256, `cache` is HIT, MISS or JOINED."""
+    """What became of a file that was fetched; `digest` is its sha256, `cache` is HIT, MISS or JOINED."""
 
-    @property
-    def path(self) -> Path: ...
     @property
     def size(self) -> int: ...
     @property
@@ -53,8 +51,9 @@ class App(Protocol):
     async def resolve(self, archive: str, when: str) -> Resolved | Refusal: ...
 
     async def fetch(
-        self, archive: str, when: str, path: str, progress: Callable[[int, int | None], None]
-    ) -> Fetched | Refusal: ...
+        self, archive: str, when: str, path: str, target: Path, progress: Callable[[int, int | None], None]
+    ) -> Fetched | Refusal:
+        """Bring a file to `target`: whole and verified, or not at all."""
 
     def stats(self) -> Mapping[str, Any]: ...
 

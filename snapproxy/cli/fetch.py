@@ -8,8 +8,9 @@ import functools
 import os
 import shutil
 import sys
+import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,12 +62,17 @@ def main(arguments: argparse.Namespace) -> int:
     paths = [path.strip("/") for path in dict.fromkeys(arguments.paths)]
     targets = file_names(paths, arguments.output)
     config = config_of(arguments)
+    # Landed where the store's owner may write, then placed as the caller: they differ when root calls.
     with owner.acting(config.state_dir):
-        outcomes = run(_fetch(config, arguments, paths))
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    for path, outcome in zip(paths, outcomes, strict=True):
-        if not isinstance(outcome, Refusal):
-            place(outcome.path, targets[path])
+        folder = tempfile.TemporaryDirectory(prefix="fetch-", dir=config.cache_dir)
+    with folder as name:
+        landing = {path: Path(name, target.name) for path, target in targets.items()}
+        with owner.acting(config.state_dir):
+            outcomes = run(_fetch(config, arguments, landing))
+        arguments.output.mkdir(parents=True, exist_ok=True)
+        for path, outcome in zip(paths, outcomes, strict=True):
+            if not isinstance(outcome, Refusal):
+                place(landing[path], targets[path])
     rows = [row(path, outcome, targets[path]) for path, outcome in zip(paths, outcomes, strict=True)]
     if arguments.json:
         print_json(rows)
@@ -95,26 +101,26 @@ def file_names(paths: Sequence[str], folder: Path) -> dict[str, Path]:
     return {path: folder / name for path, name in names.items()}
 
 
-async def _fetch(config: Config, arguments: argparse.Namespace, paths: Sequence[str]) -> list[Outcome]:
-    async with build(config, offline=arguments.offline) as app, reporting(paths) as report:
-        return await fetch_all(app, report, arguments.archive, arguments.when.text, paths)
+async def _fetch(config: Config, arguments: argparse.Namespace, landing: Mapping[str, Path]) -> list[Outcome]:
+    async with build(config, offline=arguments.offline) as app, reporting(landing) as report:
+        return await fetch_all(app, report, arguments.archive, arguments.when.text, landing)
 
 
-async def fetch_all(app: App, report: Report, archive: str, when: str, paths: Sequence[str]) -> list[Outcome]:
+async def fetch_all(app: App, report: Report, archive: str, when: str, landing: Mapping[str, Path]) -> list[Outcome]:
     """Fetch every path, a few at a time; a refusal of one does not stop the others."""
     room = asyncio.Semaphore(AT_ONCE)
 
-    async def one(path: str) -> Outcome:
+    async def one(path: str, target: Path) -> Outcome:
         async with room:
-            outcome = await app.fetch(archive, when, path, functools.partial(report.advance, path))
+            outcome = await app.fetch(archive, when, path, target, functools.partial(report.advance, path))
             report.finish(path)
             return outcome
 
-    return list(await asyncio.gather(*map(one, paths)))
+    return list(await asyncio.gather(*(one(path, target) for path, target in landing.items())))
 
 
 def place(source: Path, target: Path) -> None:
-    """Copy a blob to where the user wants it: whole or not at all, and with the user's own mode (blobs are read-only)."""
+    """Copy a file to where the user wants it: whole or not at all, with the user's own owner and mode."""
     draft = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         shutil.copyfile(source, draft)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from typing import Protocol
 
@@ -69,7 +69,7 @@ async def _tell(line: Callable[[], str], period: float) -> None:
 
 
 @asynccontextmanager
-async def reporting(paths: Sequence[str], *, period: float = PERIOD) -> AsyncIterator[Report]:
+async def reporting(paths: Collection[str], *, period: float = PERIOD) -> AsyncIterator[Report]:
     """Report on stderr while the block runs."""
     if sys.stderr.isatty():
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, TomlConfigSettingsSource
 
-from snapproxy.archives.table import BUILTIN
+from snapproxy.archives import BUILTIN
 from snapproxy.config.model import Config, Manners
 from snapproxy.config.rows import RowSettings, merge, missing_keys
 from snapproxy.config.settings import FILE_VARIABLE, MannersSettings, Settings, Twins, keys, twin, unknown_variables

@@ -9,26 +9,11 @@ from typing import TypedDict
 from urllib.parse import urlsplit
 
 from snapproxy.core.model import Archive, When
-
-
-@dataclass(frozen=True, slots=True)
-class Upstream:
-    """How politely one host is asked: parallel connections, a sustained rate, and how many requests may come at once before it binds."""
-
-    connections: int
-    requests_per_second: float
-    burst: int
-
-
-#: A host that remembers the past. No limit is published; these figures stay clear of the blocks that builders report.
-ARCHIVE_HOST = Upstream(connections=2, requests_per_second=0.7, burst=30)
-
-#: A regular mirror is made for clients: about what one busy machine asks of it by itself.
-MIRROR_HOST = Upstream(connections=6, requests_per_second=20.0, burst=200)
+from snapproxy.core.pace import MIRROR, SPARING, Policy
 
 
 class Manners(TypedDict, total=False):
-    """What `[upstreams."host"]` sets, of the fields of `Upstream`."""
+    """What `[upstreams."host"]` sets, of the fields of a Policy."""
 
     connections: int
     requests_per_second: float
@@ -55,8 +40,13 @@ class Config:
     patience: Mapping[str, float]
     source: Path | None = None
 
-    def upstream(self, host: str) -> Upstream:
-        """Return the manners for `host`: what is configured, else those of a host that some row reads the past from, else a mirror's."""
-        past = {urlsplit(base).hostname for row in self.archives for base in row.snapshot}
-        usual = ARCHIVE_HOST if host in past else MIRROR_HOST
-        return replace(usual, **self.upstreams.get(host, {}))
+    @property
+    def policies(self) -> Mapping[str, Policy]:
+        """How politely each host is asked: what is said of it laid over the manners of its kind.
+
+        A host that some row reads the past from is asked sparingly; one that is not listed here is an ordinary mirror.
+        """
+        past = {urlsplit(base).hostname or "" for row in self.archives for base in row.snapshot}
+        usual = dict.fromkeys(past, SPARING)
+        said = {host: replace(usual.get(host, MIRROR), **manners) for host, manners in self.upstreams.items()}
+        return {**usual, **said}

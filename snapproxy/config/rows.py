@@ -1,28 +1,29 @@
 """`[archives.X]`: a built-in row with fields overridden, or a whole new one.
 
-What a row may say follows from what is built: `FAMILIES` and `HISTORIES` are extended by whoever adds a driver.
+Which families and histories a row may name follows from the drivers there are.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator
 
+from snapproxy.archives import HISTORIES
 from snapproxy.config.kinds import AbsolutePath, AnInstant, Base, Duration, Host, HostPattern
 from snapproxy.core.address import RESERVED
 from snapproxy.core.model import Archive
+from snapproxy.families import FAMILIES
 
-#: Families with a driver, and the ones the words of the project name but nothing reads yet.
-FAMILIES = ("apt",)
+#: Words of the project that no driver reads yet; those that one reads stand in FAMILIES and HISTORIES.
 FAMILIES_TO_COME = ("pacman", "apk", "rpm")
-
-#: Histories that can be read, with their usual `settle_after` in seconds; and those that cannot yet.
-HISTORIES = {"snapshots": 24 * 3600, "any-instant": 3600}
 HISTORIES_TO_COME = ("dated", "captured")
+
+#: The usual `settle_after` of a history, in seconds, where it is not the model's own.
+SETTLE_AFTER = {"any-instant": 3600}
 
 #: Histories that look the past up somewhere else, and so need `snapshot`.
 REMEMBERED_ELSEWHERE = ("snapshots", "any-instant")
@@ -31,7 +32,7 @@ _UNSAID = Archive(name="", family="", history="")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
-def _choice(kind: str, built: Sequence[str], to_come: Sequence[str]) -> PlainValidator:
+def _choice(kind: str, built: Collection[str], to_come: Sequence[str]) -> PlainValidator:
     def read(value: Any) -> str:
         if value in built:
             return str(value)
@@ -58,7 +59,7 @@ class RowSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     family: Annotated[str | None, _choice("family", FAMILIES, FAMILIES_TO_COME)] = None
-    history: Annotated[str | None, _choice("history", tuple(HISTORIES), HISTORIES_TO_COME)] = None
+    history: Annotated[str | None, _choice("history", HISTORIES, HISTORIES_TO_COME)] = None
     snapshot: list[Base] | None = None
     mirrors: list[Base] | None = None
     hosts: list[HostPattern] | None = None
@@ -120,6 +121,6 @@ def merge(
         if name not in known:
             said = table.said()
             gap = _UNSAID.max_gap if max_gap is None else max_gap
-            settle = HISTORIES[said["history"]] if settle_after is None else settle_after
+            settle = SETTLE_AFTER.get(said["history"], _UNSAID.settle_after) if settle_after is None else settle_after
             rows.append(Archive(**{"name": name, "max_gap": gap, "settle_after": settle, **said}))
     return tuple(rows)

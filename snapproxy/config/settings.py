@@ -14,7 +14,8 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from snapproxy.config.kinds import AbsolutePath, Duration, Endpoints, Host, Passed, Pinned
-from snapproxy.config.rows import FAMILIES, ArchiveName, RowSettings
+from snapproxy.config.rows import ArchiveName, RowSettings
+from snapproxy.families import FAMILIES
 
 PREFIX = "SNAPPROXY_"
 

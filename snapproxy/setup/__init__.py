@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from snapproxy.setup.apt import first_steps
 from snapproxy.setup.snippets import DEFAULT_BASE, Snippet, user_name
 
-__all__ = ["DEFAULT_BASE", "Snippet", "user_name"]
+__all__ = ["DEFAULT_BASE", "Snippet", "first_steps", "user_name"]

@@ -37,6 +37,7 @@ NO_OTHER_PROXY = """\
 
 _DEBIAN_HOSTS = "debian.org"
 _UBUNTU_HOSTS = "ubuntu.com"
+_PPA_HOST = "ppa.launchpadcontent.net"
 
 #: Debian named the security suites `<suite>/updates` up to this release, `<suite>-security` ever since.
 _SLASH_UPDATES = frozenset(
@@ -157,7 +158,8 @@ def snapshots(request: Request) -> tuple[Snippet, ...]:
         f"Host::archive.{_UBUNTU_HOSTS}": ubuntu,
         f"Host::.archive.{_UBUNTU_HOSTS}": ubuntu,
         f"Host::security.{_UBUNTU_HOSTS}": ubuntu,
-        f"Host::ports.{_UBUNTU_HOSTS}": ubuntu,
+        f"Host::ports.{_UBUNTU_HOSTS}": path,
+        f"Host::{_PPA_HOST}": f"{request.base}/ppa/@SNAPSHOTID@/@PATH@/",
     }
     lines = "".join(f'Acquire::Snapshots::URI::{key} "{target}";\n' for key, target in targets.items())
     usage = f"// then: apt-get update --snapshot {user_name(request.when)} (apt 2.7 or later)\n"
@@ -207,20 +209,12 @@ FORMS: dict[str, Callable[[Request], tuple[Snippet, ...]]] = {
     "environment": environment,
 }
 
-#: What the status page shows where a user puts a time of their own.
+#: What the first steps show where a user puts a time of their own.
 _SAMPLE = When("20240601T000000Z", 1_717_200_000, Match.HELD)
 
-_TITLES = {
-    "mirror": "Mirror form: the address carries the time",
-    "proxy": "Proxy form: the sources stay untouched",
-    "snapshot": "apt --snapshot",
-    "dockerfile": "Dockerfile",
-    "environment": "Environment",
-}
 
-
-def samples(authority: str) -> tuple[tuple[str, str], ...]:
-    """Return (title, text) pairs that show the proxy at `authority` (host:port) in use, for the status page."""
-    request = Request(DISTROS["debian"], DISTROS["debian"].example, _SAMPLE, f"http://{authority}")
-    texts = ((title, FORMS[form](request)) for form, title in _TITLES.items())
-    return tuple((title, "\n".join(each.text for each in snippets)) for title, snippets in texts)
+def first_steps(base: str) -> tuple[Snippet, ...]:
+    """Return what a newcomer to the proxy at `base` may paste, shortest first."""
+    request = Request(DISTROS["debian"], DISTROS["debian"].example, _SAMPLE, base)
+    shell = Snippet("In a shell: the sources stay untouched", f"http_proxy={request.proxy} apt-get update\n")
+    return (shell, deb822(request)[0], *proxy(request), *dockerfile(request))

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from snapproxy.config import Config, Upstream, load
+from snapproxy.config import Config, load
 from snapproxy.config.load import SYSTEM_FILE, find_file
 from snapproxy.core.model import Archive, Match
+from snapproxy.core.pace import MIRROR, SPARING
 from snapproxy.errors import ConfigurationError
 
 Loader = Callable[..., Config]
@@ -114,10 +116,12 @@ def test_default_when_is_read_once(load_text: Loader) -> None:
 
 
 def test_manners_are_the_hosts_kind_with_what_is_said_changed(load_text: Loader) -> None:
-    config = load_text('[upstreams."snapshot.debian.org"]\nburst = 5')
-    assert config.upstream("snapshot.debian.org") == Upstream(connections=2, requests_per_second=0.7, burst=5)
-    assert config.upstream("snapshot.ubuntu.com") == Upstream(connections=2, requests_per_second=0.7, burst=30)
-    assert config.upstream("ftp.debian.org").connections > 2
+    config = load_text('[upstreams."snapshot.debian.org"]\nburst = 5\n[upstreams."mirror.example"]\nconnections = 9')
+    assert config.policies == {
+        "snapshot.debian.org": replace(SPARING, burst=5),
+        "snapshot.ubuntu.com": SPARING,
+        "mirror.example": replace(MIRROR, connections=9),
+    }
 
 
 def test_patience_is_set_per_family(load_text: Loader) -> None:

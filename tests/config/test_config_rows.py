@@ -6,8 +6,9 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
+from snapproxy.archives import BUILTIN
 from snapproxy.config import Config, as_toml, load
-from snapproxy.config.rows import FAMILIES, HISTORIES, RowSettings
+from snapproxy.config.rows import RowSettings
 from snapproxy.core.model import Archive
 
 Loader = Callable[..., Config]
@@ -66,7 +67,7 @@ def test_a_new_row_stands_after_the_built_in_ones(load_text: Loader) -> None:
     docker = load_text(DOCKER).archives[-1]
     assert docker.name == "docker"
     assert docker.snapshot == ("https://snap.example/docker",)
-    assert docker.settle_after == HISTORIES["any-instant"]
+    assert docker.settle_after == 3600, "an any-instant history settles within the hour"
 
 
 def test_the_files_defaults_serve_rows_that_set_none(load_text: Loader) -> None:
@@ -76,10 +77,10 @@ def test_the_files_defaults_serve_rows_that_set_none(load_text: Loader) -> None:
     assert (docker.max_gap, docker.settle_after) == (3600, 7200)
 
 
-def test_only_families_with_a_driver_are_accepted() -> None:
-    """An issue that brings a driver extends these two and this test."""
-    assert FAMILIES == ("apt",)
-    assert tuple(HISTORIES) == ("snapshots", "any-instant")
+def test_the_built_in_table_is_written_as_users_may_write_theirs(tmp_path: Path) -> None:
+    written = tmp_path / "effective.toml"
+    written.write_text(as_toml(load(None, {"HOME": str(tmp_path)})), encoding="utf-8")
+    assert load(written, {"HOME": str(tmp_path)}, ()).archives == BUILTIN
 
 
 def test_the_effective_settings_read_back_to_themselves(load_text: Loader, tmp_path: Path) -> None:

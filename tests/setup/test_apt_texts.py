@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from snapproxy.core.when import parse
-from snapproxy.setup.apt import DISTROS, FORMS, Request, proxy_conf, samples
+from snapproxy.setup.apt import DISTROS, FORMS, Request, first_steps, proxy_conf
 from snapproxy.setup.snippets import Snippet, user_name
 
 RELEASES = [("debian", "bookworm"), ("debian", "buster"), ("debian", "sid"), ("ubuntu", "noble")]
@@ -126,9 +126,17 @@ def test_snapshots_are_looked_up_by_what_is_stored_and_by_host(tmp_path: Path) -
     assert found["Override::Origin::Ubuntu"] == f"{base}/ubuntu/@SNAPSHOTID@/"
     hosts = {key.removeprefix("Host::"): value for key, value in found.items() if key.startswith("Host::")}
     cdn = "deb." + "debian.org"
-    assert {host for host, value in hosts.items() if "@PATH@" in value} == {cdn, ".debian.org"}
+    assert {host for host, value in hosts.items() if "@PATH@" in value} == {
+        cdn,
+        ".debian.org",
+        "ports.ubuntu.com",
+        "ppa.launchpadcontent.net",
+    }
+    assert hosts["ppa.launchpadcontent.net"] == f"{base}/ppa/@SNAPSHOTID@/@PATH@/", (
+        "the time stands before owner and name"
+    )
     assert hosts["security.debian.org"] == f"{base}/debian-security/@SNAPSHOTID@/"
-    for host in ("archive.ubuntu.com", ".archive.ubuntu.com", "security.ubuntu.com", "ports.ubuntu.com"):
+    for host in ("archive.ubuntu.com", ".archive.ubuntu.com", "security.ubuntu.com"):
         assert hosts[host] == f"{base}/ubuntu/@SNAPSHOTID@/"
 
 
@@ -162,6 +170,7 @@ def test_live_has_no_epoch() -> None:
 
 
 def test_the_status_page_shows_its_own_address() -> None:
-    shown = samples("builder:99")
-    assert len(shown) == len({title for title, _ in shown})
-    assert all("builder:99" in text for _, text in shown)
+    shown = first_steps("http://builder:99")
+    assert len(shown) == len({snippet.path for snippet in shown})
+    assert all("builder:99" in snippet.text for snippet in shown)
+    assert "http://20240601T000000Z:x@builder:99 apt-get" in shown[0].text
