@@ -1,0 +1,68 @@
+# Every target installs what it is missing: Debian packages by apt-get when root (else it says which), the rest into .venv.
+
+PYTHON ?= python3
+ARGS ?=
+
+# What the proxy itself needs. The keyrings are those that signatures are checked against.
+RUN_PACKAGES := ca-certificates gpgv debian-archive-keyring
+RUN_WELCOME := ubuntu-keyring
+
+# What the tests drive: real clients, a signing key, an archive to publish, fault injection, unit verification.
+TEST_PACKAGES := $(RUN_PACKAGES) apt-utils curl debootstrap dpkg-dev gnupg strace systemd xz-utils
+TEST_WELCOME := $(RUN_WELCOME)
+
+# A python3 with ensurepip needs no package of the distribution's.
+PYTHON_PACKAGES := $(shell $(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || echo python3 python3-venv)
+
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-long check fix bench packages-run packages-test
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: packages-run .venv/.run ## start the proxy on 127.0.0.1:3142, no configuration needed
+	@exec $(BIN)/snapproxy serve $(ARGS)
+
+test: packages-test .venv/.dev ## every test but the long ones, journeys of real clients included
+	$(BIN)/python -m pytest -m "not long" $(ARGS)
+
+test-long: packages-test .venv/.dev ## the tests that take minutes
+	$(BIN)/python -m pytest -m long $(ARGS)
+
+check: packages-run .venv/.dev ## lint, format, types, and who may import whom
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fix: packages-run .venv/.dev ## repair what lint and format can repair by themselves
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: packages-test .venv/.dev ## run every bench/bench_*.py and print its table
+	@found=0; for bench in bench/bench_*.py; do \
+	    if [ -e "$$bench" ]; then found=1; echo "== $$bench"; $(BIN)/python "$$bench" $(ARGS) || exit 1; fi; \
+	done; [ $$found = 1 ] || echo "There is no bench yet."
+
+packages-run:
+	@.ci/packages $(PYTHON_PACKAGES) $(RUN_PACKAGES) -- $(RUN_WELCOME)
+
+packages-test:
+	@.ci/packages $(PYTHON_PACKAGES) $(TEST_PACKAGES) -- $(TEST_WELCOME)
+
+# The stamps are renewed when pyproject.toml changes. `.dev` holds all that `.run` does.
+.venv/.python: | packages-run
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "$$($(PYTHON) --version) is too old: snapproxy needs 3.11 or later. Try: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/.run: pyproject.toml | .venv/.python
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+.venv/.dev: pyproject.toml | .venv/.python
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ .venv/.run

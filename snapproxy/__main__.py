@@ -1,0 +1,9 @@
+"""`python -m snapproxy`."""
+
+from __future__ import annotations
+
+import sys
+
+from snapproxy.cli import main
+
+sys.exit(main())

@@ -1,0 +1,46 @@
+"""Telling the outside that the server is up: a ready file for scripts, a datagram for systemd."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from snapproxy.errors import ConfigurationError
+
+
+@contextmanager
+def ready_file(path: Path | None, listen: Sequence[str]) -> Iterator[None]:
+    """Keep `path` in place as long as we serve: JSON `{"listen": [URL...], "pid": N}`, whole from its first instant."""
+    if path is None:
+        yield
+        return
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.write_text(json.dumps({"listen": list(listen), "pid": os.getpid()}) + "\n", encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise ConfigurationError(
+            "The ready file cannot be written",
+            why=f"{path}: {error.strerror}",
+            hint="Give --ready-file a path in a writable folder.",
+        ) from error
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def notify(state: str, environ: Mapping[str, str]) -> None:
+    """Tell systemd (sd_notify(3)): READY=1, STOPPING=1. Without $NOTIFY_SOCKET nobody asked."""
+    address = environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        # A leading @ stands for the NUL byte of an abstract socket's name.
+        sender.connect("\0" + address[1:] if address.startswith("@") else address)
+        sender.sendall(state.encode())

@@ -1,0 +1,156 @@
+"""What several verbs share: options, the configuration, times, the application, refusals and JSON."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from pathlib import Path
+from socket import socket
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVar
+
+from snapproxy.config import Config, load
+from snapproxy.core import when
+from snapproxy.core.model import Match, Proof, Refusal, Resolved, When
+from snapproxy.errors import ConfigurationError, SnapproxyError
+
+T = TypeVar("T")
+
+
+class Fetched(Protocol):
+    """What became of a file that was fetched; `digest` is its sha256, `cache` is HIT, MISS or JOINED."""
+
+    @property
+    def size(self) -> int: ...
+    @property
+    def digest(self) -> str: ...
+    @property
+    def proof(self) -> Proof: ...
+    @property
+    def cache(self) -> str: ...
+    @property
+    def snapshot(self) -> str: ...
+
+
+class App(Protocol):
+    """The application as the command line sees it; `wiring.App` is it."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> bool | None: ...
+
+    async def serve(self, sockets: Sequence[socket]) -> None:
+        """Answer on `sockets` until cancelled."""
+
+    async def resolve(self, archive: str, when: str) -> Resolved | Refusal: ...
+
+    async def fetch(
+        self, archive: str, when: str, path: str, target: Path, progress: Callable[[int, int | None], None]
+    ) -> Fetched | Refusal:
+        """Bring a file to `target`: whole and verified, or not at all."""
+
+    def stats(self) -> Mapping[str, Any]: ...
+
+
+class RefusedError(SnapproxyError):
+    """An answer that was a refusal, on its way to the terminal."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.reason, why=refusal.why, hint=refusal.hint)
+        self.status = refusal.status
+
+
+def build(config: Config, *, offline: bool = False, pinned: str = "", passes: tuple[tuple[str, int], ...] = ()) -> App:
+    """Build the application. Imported here and not above, so that `--help`, `sources` and `stats` answer without loading all of it."""
+    from snapproxy import wiring  # noqa: PLC0415
+
+    app: App = wiring.build(config, offline=offline, pinned=pinned, passes=passes)
+    return app
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end, on uvloop where it exists."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(main)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        import uvloop  # noqa: PLC0415  # absent where there is no build of it
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
+def tell(error: SnapproxyError) -> None:
+    """Say on stderr what went wrong and what to do."""
+    first, *rest = str(error).splitlines()
+    print(f"snapproxy: {first}", *(f"  {line}" for line in rest), sep="\n", file=sys.stderr)
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Add --config."""
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="settings (else $SNAPPROXY_CONFIG, else /etc/snapproxy/config.toml)"
+    )
+
+
+def add_offline(parser: argparse.ArgumentParser) -> None:
+    """Add --offline."""
+    parser.add_argument(
+        "--offline", action="store_true", help="answer from the store alone; what it lacks is refused by name"
+    )
+
+
+def add_json(parser: argparse.ArgumentParser, what: str = "print JSON") -> None:
+    """Add --json."""
+    parser.add_argument("--json", action="store_true", help=what)
+
+
+def config_of(arguments: argparse.Namespace) -> Config:
+    """Load the settings, and make sure that both folders can be written."""
+    config = load(arguments.config)
+    for key in ("state_dir", "cache_dir"):
+        _make_writable(key, getattr(config, key))
+    return config
+
+
+def _make_writable(key: str, folder: Path) -> None:
+    hint = f"Make it writable for this user, or set {key} (SNAPPROXY_{key.upper()}) to another folder."
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"The {key} cannot be made", why=f"{folder}: {error.strerror}", hint=hint) from error
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        raise ConfigurationError(
+            f"The {key} cannot be written", why=f"{folder}: permission denied, or a read-only file system", hint=hint
+        )
+
+
+def a_when(text: str) -> When:
+    """Read a WHEN argument (an argparse type)."""
+    try:
+        return when.parse(text)
+    except SnapproxyError as error:
+        raise argparse.ArgumentTypeError(str(error).replace("\n", " ")) from None
+
+
+def a_lasting_when(text: str) -> When:
+    """Read a WHEN that stays put for longer than one request: `latest` would move between an update and its install."""
+    read = a_when(text)
+    if read.match is Match.LATEST:
+        raise argparse.ArgumentTypeError(
+            "latest would move between update and install; `snapproxy resolve ARCHIVE latest` prints the id to use"
+        )
+    return read
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document."""
+    print(json.dumps(value, indent=2, sort_keys=True))

@@ -1,0 +1,51 @@
+"""Check the settings: every mistake at once, or what they come to."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from snapproxy.cli.common import add_config, add_json, print_json
+from snapproxy.config import Config, as_table, as_toml, describe, load
+
+HELP = "check the settings and print what they come to"
+
+EPILOG = f"""\
+Prints a file that means the same with every default filled in. Settings and their environment variables:
+{describe()}
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this verb's options."""
+    parser.add_argument("action", choices=["check"], help="look for mistakes; exit 2 if there is any")
+    add_config(parser)
+    add_json(parser)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Carry out the verb."""
+    config = load(arguments.config)
+    warnings = missing_keyrings(config)
+    if arguments.json:
+        print_json({"source": str(config.source or ""), "settings": as_table(config), "warnings": warnings})
+        return 0
+    print(f"# Read from {config.source or 'no file; these are the defaults'}")
+    print(as_toml(config), end="")
+    for line in warnings:
+        print(f"snapproxy: {line}", file=sys.stderr)
+    return 0
+
+
+def missing_keyrings(config: Config) -> list[str]:
+    """Name each keyring that is not there, and whom it leaves unverified. No mistake: a machine need not know every archive."""
+    users: dict[str, list[str]] = {}
+    for row in config.archives:
+        for keyring in row.keyrings:
+            users.setdefault(keyring, []).append(row.name)
+    return [
+        f"{keyring} is missing; signatures by its keys are unknown to {', '.join(names)}"
+        for keyring, names in users.items()
+        if not Path(keyring).is_file()
+    ]

@@ -1,0 +1,168 @@
+"""Fetch files of ARCHIVE as they were at WHEN, verified, through the store."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import functools
+import os
+import shutil
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from snapproxy.cli import owner
+from snapproxy.cli.common import (
+    App,
+    Fetched,
+    a_when,
+    add_config,
+    add_json,
+    add_offline,
+    build,
+    config_of,
+    print_json,
+    run,
+)
+from snapproxy.cli.progress import Report, reporting
+from snapproxy.config import Config
+from snapproxy.core.model import Refusal
+from snapproxy.errors import ConfigurationError
+
+HELP = "fetch files as they were at a time"
+
+EPILOG = "Files land in DIR under their own names. The exit code is 0 only if every one of them did."
+
+#: Files asked for at once; how many of them go upstream together is the pacer's affair.
+AT_ONCE = 8
+
+Outcome = Fetched | Refusal
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this verb's options."""
+    parser.add_argument("archive", metavar="ARCHIVE", help="debian, debian-security, ubuntu, ...")
+    parser.add_argument("when", type=a_when, metavar="WHEN", help="a time")
+    parser.add_argument(
+        "paths", nargs="+", metavar="PATH", help="a path in the archive, such as dists/bookworm/InRelease"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path(), metavar="DIR", help="where to put them (default: here)"
+    )
+    add_config(parser)
+    add_offline(parser)
+    add_json(parser)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Carry out the verb."""
+    paths = [path.strip("/") for path in dict.fromkeys(arguments.paths)]
+    targets = file_names(paths, arguments.output)
+    config = config_of(arguments)
+    # Landed where the store's owner may write, then placed as the caller: they differ when root calls.
+    with owner.acting(config.state_dir):
+        folder = tempfile.TemporaryDirectory(prefix="fetch-", dir=config.cache_dir)
+    with folder as name:
+        landing = {path: Path(name, target.name) for path, target in targets.items()}
+        with owner.acting(config.state_dir):
+            outcomes = run(_fetch(config, arguments, landing))
+        arguments.output.mkdir(parents=True, exist_ok=True)
+        for path, outcome in zip(paths, outcomes, strict=True):
+            if not isinstance(outcome, Refusal):
+                place(landing[path], targets[path])
+    rows = [row(path, outcome, targets[path]) for path, outcome in zip(paths, outcomes, strict=True)]
+    if arguments.json:
+        print_json(rows)
+    else:
+        _print(rows)
+    return 1 if any(isinstance(outcome, Refusal) for outcome in outcomes) else 0
+
+
+def file_names(paths: Sequence[str], folder: Path) -> dict[str, Path]:
+    """Return where each path goes. Two files of one name would overwrite each other: refused before anything is asked for."""
+    names = {path: path.rsplit("/", 1)[-1] for path in paths}
+    twice = sorted(name for name, count in Counter(names.values()).items() if count > 1)
+    if twice:
+        raise ConfigurationError(
+            "Two of the paths have the same file name",
+            why=", ".join(twice),
+            hint="Fetch them into different folders, one call each.",
+        )
+    empty = [path for path, name in names.items() if name in {"", ".", ".."}]
+    if empty:
+        raise ConfigurationError(
+            "A path names no file",
+            why=", ".join(map(repr, empty)),
+            hint="Give the path of a file, such as dists/bookworm/InRelease.",
+        )
+    return {path: folder / name for path, name in names.items()}
+
+
+async def _fetch(config: Config, arguments: argparse.Namespace, landing: Mapping[str, Path]) -> list[Outcome]:
+    async with build(config, offline=arguments.offline) as app, reporting(landing) as report:
+        return await fetch_all(app, report, arguments.archive, arguments.when.text, landing)
+
+
+async def fetch_all(app: App, report: Report, archive: str, when: str, landing: Mapping[str, Path]) -> list[Outcome]:
+    """Fetch every path, a few at a time; a refusal of one does not stop the others."""
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def one(path: str, target: Path) -> Outcome:
+        async with room:
+            outcome = await app.fetch(archive, when, path, target, functools.partial(report.advance, path))
+            report.finish(path)
+            return outcome
+
+    return list(await asyncio.gather(*(one(path, target) for path, target in landing.items())))
+
+
+def place(source: Path, target: Path) -> None:
+    """Copy a file to where the user wants it: whole or not at all, with the user's own owner and mode."""
+    draft = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        shutil.copyfile(source, draft)
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def row(path: str, outcome: Outcome, target: Path) -> dict[str, Any]:
+    """Return what became of one path, for a machine."""
+    if isinstance(outcome, Refusal):
+        return {
+            "path": path,
+            "state": "refused",
+            "status": outcome.status,
+            "reason": outcome.reason,
+            "why": outcome.why,
+            "hint": outcome.hint,
+        }
+    return {
+        "path": path,
+        "state": "ok",
+        "file": str(target),
+        "size": outcome.size,
+        "digest": f"sha256:{outcome.digest}",
+        "verified": outcome.proof.word,
+        "cache": outcome.cache,
+        "snapshot": outcome.snapshot,
+    }
+
+
+def _print(rows: Sequence[dict[str, Any]]) -> None:
+    for each in rows:
+        if each["state"] == "ok":
+            print(
+                f"{each['file']}  {each['size']} bytes  {each['digest']}  verified: {each['verified']}  {each['cache']}"
+            )
+        else:
+            reasons = (each["reason"], each["why"], each["hint"])
+            print(
+                f"snapproxy: {each['path']}: {each['status']}",
+                *(f"  {text}" for text in reasons if text),
+                sep="\n",
+                file=sys.stderr,
+            )

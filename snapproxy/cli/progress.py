@@ -1,0 +1,86 @@
+"""How far a fetch is: bars on a terminal, a line every five seconds in a log."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager, suppress
+from typing import Protocol
+
+from rich.console import Console
+from rich.filesize import decimal
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+
+#: Seconds between two lines in a log.
+PERIOD = 5.0
+
+
+class Report(Protocol):
+    """Is told how far each path is; bytes, total None while unknown."""
+
+    def advance(self, path: str, done: int, total: int | None) -> None: ...
+
+    def finish(self, path: str) -> None: ...
+
+
+class Bars:
+    """A bar a file."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[str, TaskID] = {}
+
+    def advance(self, path: str, done: int, total: int | None) -> None:
+        if path not in self._tasks:
+            self._tasks[path] = self._progress.add_task(path.rsplit("/", 1)[-1], total=total)
+        self._progress.update(self._tasks[path], completed=done, total=total)
+
+    def finish(self, path: str) -> None:
+        if path in self._tasks:
+            self._progress.remove_task(self._tasks.pop(path))
+
+
+class Lines:
+    """The sum of all files, when asked for."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._finished = 0
+        self._done: dict[str, int] = {}
+
+    def advance(self, path: str, done: int, total: int | None) -> None:
+        del total
+        self._done[path] = done
+
+    def finish(self, path: str) -> None:
+        del path
+        self._finished += 1
+
+    def line(self) -> str:
+        """Return where we are."""
+        return f"fetch: {self._finished} of {self._count} files, {decimal(sum(self._done.values()))}"
+
+
+async def _tell(line: Callable[[], str], period: float) -> None:
+    while True:
+        await asyncio.sleep(period)
+        print(line(), file=sys.stderr)
+
+
+@asynccontextmanager
+async def reporting(paths: Collection[str], *, period: float = PERIOD) -> AsyncIterator[Report]:
+    """Report on stderr while the block runs."""
+    if sys.stderr.isatty():
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+            yield Bars(progress)
+        return
+    lines = Lines(len(paths))
+    teller = asyncio.create_task(_tell(lines.line, period))
+    try:
+        yield lines
+    finally:
+        teller.cancel()
+        with suppress(asyncio.CancelledError):
+            await teller

@@ -1,0 +1,68 @@
+"""Say which snapshot of ARCHIVE answers for WHEN."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from snapproxy.cli import owner
+from snapproxy.cli.common import (
+    RefusedError,
+    a_when,
+    add_config,
+    add_json,
+    add_offline,
+    build,
+    config_of,
+    print_json,
+    run,
+)
+from snapproxy.config import Config
+from snapproxy.core import when
+from snapproxy.core.model import Refusal, Resolved
+
+HELP = "print the snapshot that answers for a time"
+
+EPILOG = "Prints the snapshot's id alone, so that it can be used in scripts; a note, if there is one, goes to stderr."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this verb's options."""
+    parser.add_argument("archive", metavar="ARCHIVE", help="debian, debian-security, ubuntu, ...")
+    parser.add_argument("when", type=a_when, metavar="WHEN", help="a time; latest is the newest settled snapshot")
+    add_config(parser)
+    add_offline(parser)
+    add_json(parser)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Carry out the verb."""
+    config = config_of(arguments)
+    with owner.acting(config.state_dir):
+        found = run(_resolve(config, arguments))
+    if isinstance(found, Refusal):
+        raise RefusedError(found)
+    if arguments.json:
+        print_json(as_json(arguments.archive, arguments.when.text, found))
+    else:
+        print(found.snapshot)
+        if found.note:
+            print(f"snapproxy: {found.note}", file=sys.stderr)
+    return 0
+
+
+async def _resolve(config: Config, arguments: argparse.Namespace) -> Resolved | Refusal:
+    async with build(config, offline=arguments.offline) as app:
+        return await app.resolve(arguments.archive, arguments.when.text)
+
+
+def as_json(archive: str, asked: str, found: Resolved) -> dict[str, object]:
+    """Return the answer for a machine; `valid` is the span of instants known to have the same answer."""
+    return {
+        "archive": archive,
+        "when": asked,
+        "snapshot": found.snapshot,
+        "instant": found.instant,
+        "valid": None if found.valid is None else [when.spell(each) for each in found.valid],
+        "note": found.note,
+    }

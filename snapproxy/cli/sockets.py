@@ -1,0 +1,96 @@
+"""Listening sockets: bound here or handed over by systemd, and how to name them."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import socket
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from snapproxy.config.kinds import join_host, split_host
+from snapproxy.errors import ConfigurationError
+
+#: sd_listen_fds(3): the first descriptor that is passed.
+FIRST_PASSED = 3
+
+#: Connections that may wait to be accepted: a build farm's start, all at once.
+BACKLOG = 1024
+
+_HINTS = {
+    errno.EADDRINUSE: "Another program listens there (a snapproxy that runs already?): stop it, or give another --listen ADDRESS:PORT.",
+    errno.EACCES: "Ports below 1024 need root or CAP_NET_BIND_SERVICE: choose a higher one, or let systemd pass the socket.",
+    errno.EADDRNOTAVAIL: "This machine has no such address: use 127.0.0.1, or 0.0.0.0 for all of them.",
+}
+
+
+def an_endpoint(text: str) -> tuple[str, int]:
+    """Read ADDRESS:PORT (an argparse type)."""
+    try:
+        return split_host(text)[0]
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not ADDRESS:PORT, such as 127.0.0.1:3142 or [::1]:3142"
+        ) from None
+
+
+def bind(endpoints: Iterable[tuple[str, int]]) -> list[socket.socket]:
+    """Listen on every address of every endpoint. ConfigurationError, with nothing left open, when one of them cannot be had."""
+    sockets: list[socket.socket] = []
+    for host, port in endpoints:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            sockets += [_bound(family, address) for family, _, _, _, address in dict.fromkeys(found)]
+        except OSError as error:
+            for each in sockets:
+                each.close()
+            raise ConfigurationError(
+                f"Cannot listen on port {port}",
+                why=f"{join_host(host, port)}: {error.strerror}",
+                hint=_HINTS.get(error.errno or 0, ""),
+            ) from error
+    return sockets
+
+
+def _bound(family: int, address: Any) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+        listener.settimeout(0.0)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+@contextmanager
+def closing(sockets: Sequence[socket.socket]) -> Iterator[None]:
+    """Close the sockets at the end, whether or not anybody came to serve on them."""
+    with ExitStack() as stack:
+        for each in sockets:
+            stack.enter_context(each)
+        yield
+
+
+def activated(environ: Mapping[str, str]) -> list[socket.socket]:
+    """Return the sockets systemd passed to this process (sd_listen_fds(3)); none when it passed none."""
+    if environ.get("LISTEN_PID") != str(os.getpid()):
+        return []
+    passed = range(FIRST_PASSED, FIRST_PASSED + int(environ.get("LISTEN_FDS") or 0))
+    sockets = [socket.socket(fileno=descriptor) for descriptor in passed]
+    for each in sockets:
+        each.set_inheritable(False)
+        each.settimeout(0.0)
+    return sockets
+
+
+def url(listener: socket.socket) -> str:
+    """Return the address of a socket as a client on this machine writes it: loopback where it listens on all."""
+    host, port = listener.getsockname()[:2]
+    return "http://" + join_host({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port)

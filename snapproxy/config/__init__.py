@@ -1,0 +1,14 @@
+"""The settings: read once, checked whole, frozen.
+
+`load` reads the TOML file and the `SNAPPROXY_*` variables and returns a `Config`, or raises one ConfigurationError that names
+every mistake. Only `wiring` and `cli` import this room; nothing below them knows that settings exist.
+"""
+
+from __future__ import annotations
+
+from snapproxy.config.load import load
+from snapproxy.config.model import Config
+from snapproxy.config.settings import PREFIX, describe
+from snapproxy.config.spell import as_table, as_toml
+
+__all__ = ["PREFIX", "Config", "as_table", "as_toml", "describe", "load"]

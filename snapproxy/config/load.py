@@ -1,0 +1,199 @@
+"""From a file and an environment to a Config, or to one error that names every mistake by its key path."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, TomlConfigSettingsSource
+
+from snapproxy.archives import BUILTIN
+from snapproxy.config.model import Config, Manners
+from snapproxy.config.rows import RowSettings, merge, missing_keys
+from snapproxy.config.settings import FILE_VARIABLE, MannersSettings, Settings, Twins, keys, twin, unknown_variables
+from snapproxy.core.model import Archive
+from snapproxy.errors import ConfigurationError
+
+SYSTEM_FILE = Path("/etc/snapproxy/config.toml")
+
+_ACCEPTED = {
+    "bool_type": "true or false",
+    "dict_type": "a table",
+    "float_type": "a number",
+    "int_type": "a whole number",
+    "list_type": "a list",
+    "model_type": "a table",
+    "string_type": "a text in quotes",
+}
+
+
+def find_file(given: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """Return the file to read: `given`, else $SNAPPROXY_CONFIG, else the system's if there is one."""
+    if given is not None:
+        return given
+    if environ.get(FILE_VARIABLE):
+        return Path(environ[FILE_VARIABLE])
+    return SYSTEM_FILE if SYSTEM_FILE.exists() else None
+
+
+def load(
+    given: Path | None = None, environ: Mapping[str, str] | None = None, built_in: Sequence[Archive] = BUILTIN
+) -> Config:
+    """Read the settings. ConfigurationError carries every mistake, a line each."""
+    environ = os.environ if environ is None else environ
+    file = find_file(given, environ)
+    sources = (Twins(environ), _read(file))
+    mistakes = [f"{name}: no such setting{_near(name, map(twin, keys()))}" for name in unknown_variables(environ)]
+    tables = _merged(sources).get("archives", {})
+    mistakes += missing_keys(tables, built_in)
+    try:
+        settings = _settings(sources)
+    except ValidationError as error:
+        mistakes += [_line(each, environ) for each in error.errors()]
+    if mistakes:
+        plural = "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+        where = str(file) if file else "the SNAPPROXY_ variables"
+        raise ConfigurationError(
+            f"The configuration has {plural}",
+            why="\n".join(sorted(mistakes)),
+            hint=f"Read from {where}; `snapproxy config check` looks again.",
+        )
+    return _config(settings, file, environ, built_in)
+
+
+def _read(file: Path | None) -> PydanticBaseSettingsSource:
+    if file is not None and not file.is_file():
+        raise ConfigurationError(
+            "There is no such configuration file",
+            why=str(file),
+            hint="Give another with --config, or unset SNAPPROXY_CONFIG.",
+        )
+    try:
+        return TomlConfigSettingsSource(Settings, toml_file=file)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError("The configuration file is not TOML", why=f"{file}: {error}") from error
+    except OSError as error:
+        raise ConfigurationError("The configuration file cannot be read", why=f"{file}: {error.strerror}") from error
+
+
+def _settings(sources: tuple[PydanticBaseSettingsSource, ...]) -> Settings:
+    class Sourced(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            *_usual: PydanticBaseSettingsSource,
+            **_named: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            del settings_cls
+            return sources
+
+    return Sourced()
+
+
+def _merged(sources: Sequence[PydanticBaseSettingsSource]) -> dict[str, Any]:
+    """Return the raw settings as pydantic will see them: tables merged, the environment before the file."""
+    raw: dict[str, Any] = {}
+    for source in reversed(sources):
+        _overlay(raw, source())
+    return raw
+
+
+def _overlay(below: dict[str, Any], above: Mapping[str, Any]) -> None:
+    for key, value in above.items():
+        if isinstance(value, dict) and isinstance(below.get(key), dict):
+            below[key] = dict(below[key])
+            _overlay(below[key], value)
+        else:
+            below[key] = value
+
+
+def _line(error: ErrorDetails, environ: Mapping[str, str]) -> str:
+    """One mistake: its path, what stands there, what is accepted."""
+    path = tuple(part for part in error["loc"] if part != "[key]")
+    where = _spell_path(path)
+    if environ.get(twin(str(path[0]))):
+        where += f" (or {twin(str(path[0]))})"
+    if error["type"] == "extra_forbidden":
+        return f"{where}: no such setting{_near(str(path[-1]), _siblings(path))}"
+    limits = {
+        "greater_than": "more than {gt}",
+        "greater_than_equal": "at least {ge}",
+        "less_than_equal": "at most {le}",
+    }
+    if error["type"] in limits:
+        accepted = "a number of " + limits[error["type"]].format(**error["ctx"])
+    elif error["type"] == "value_error":
+        accepted = str(error["ctx"]["error"])
+    else:
+        accepted = _ACCEPTED.get(error["type"], error["msg"])
+    given = path[-1] if error["loc"][-1] == "[key]" else error["input"]
+    return f"{where}: {json.dumps(given, default=str)} is not accepted; accepted: {accepted}"
+
+
+def _spell_path(path: Sequence[str | int]) -> str:
+    """Write a key path as TOML would: `upstreams."a.b".burst`, `archives.x.mirrors[0]`."""
+    spelled = ""
+    for part in path:
+        if isinstance(part, int):
+            spelled += f"[{part}]"
+        else:
+            bare = part.replace("-", "").replace("_", "").isalnum()
+            spelled += "." * bool(spelled) + (part if bare else json.dumps(part))
+    return spelled
+
+
+def _siblings(path: Sequence[str | int]) -> list[str]:
+    if len(path) == 1:
+        return list(keys())
+    return list(RowSettings.model_fields if path[0] == "archives" else MannersSettings.model_fields)
+
+
+def _near(name: str, known: Any) -> str:
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]}?" if close else f"; there are: {', '.join(known)}"
+
+
+def _folder(kind: str, environ: Mapping[str, str]) -> Path:
+    """Return the default `state` or `cache` folder.
+
+    systemd names the folders it made in $STATE_DIRECTORY and $CACHE_DIRECTORY; another service's (a build runner's) are not for us.
+    """
+    managed = [
+        Path(each) for each in environ.get(f"{kind.upper()}_DIRECTORY", "").split(":") if Path(each).name == "snapproxy"
+    ]
+    if managed:
+        return managed[0]
+    if os.geteuid() == 0:
+        return Path("/var/lib/snapproxy" if kind == "state" else "/var/cache/snapproxy")
+    home = environ.get("HOME") or str(Path.home())
+    usual = Path(home, ".local/state" if kind == "state" else ".cache")
+    # The XDG base directory specification: a relative path is invalid and must be ignored.
+    named = Path(environ.get(f"XDG_{kind.upper()}_HOME", ""))
+    return (named if named.is_absolute() else usual) / "snapproxy"
+
+
+def _config(settings: Settings, file: Path | None, environ: Mapping[str, str], built_in: Sequence[Archive]) -> Config:
+    manners: dict[str, Manners] = {}
+    for host, said in settings.upstreams.items():
+        manners[host] = Manners(**said.model_dump(include=said.model_fields_set))  # type: ignore[typeddict-item]  # the same three fields
+    return Config(
+        listen=tuple(settings.listen),
+        state_dir=Path(settings.state_dir) if settings.state_dir else _folder("state", environ),
+        cache_dir=Path(settings.cache_dir) if settings.cache_dir else _folder("cache", environ),
+        default_when=settings.default_when,
+        passes=tuple(pair for pairs in settings.passes for pair in pairs),
+        connect=settings.connect,
+        archives=merge(built_in, settings.archives, settings.max_gap, settings.settle_after),
+        upstreams=manners,
+        patience=dict(settings.patience),
+        source=file,
+    )

@@ -1,0 +1,52 @@
+"""What the settings come to: frozen values, every default filled in. How they are written stands in `settings`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypedDict
+from urllib.parse import urlsplit
+
+from snapproxy.core.model import Archive, When
+from snapproxy.core.pace import MIRROR, SPARING, Policy
+
+
+class Manners(TypedDict, total=False):
+    """What `[upstreams."host"]` sets, of the fields of a Policy."""
+
+    connections: int
+    requests_per_second: float
+    burst: int
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The effective settings.
+
+    `listen` and `passes` are (host, port) pairs, IPv6 hosts without brackets. `default_when` is None when a request without
+    a time gets a 407. `connect` lets live clients tunnel to the archives' hosts. `patience` maps a family to the seconds its
+    client is held; one it lacks keeps the family's own. `source` is the file that was read, None when there was none.
+    """
+
+    listen: tuple[tuple[str, int], ...]
+    state_dir: Path
+    cache_dir: Path
+    default_when: When | None
+    passes: tuple[tuple[str, int], ...]
+    connect: bool
+    archives: tuple[Archive, ...]
+    upstreams: Mapping[str, Manners]
+    patience: Mapping[str, float]
+    source: Path | None = None
+
+    @property
+    def policies(self) -> Mapping[str, Policy]:
+        """How politely each host is asked: what is said of it laid over the manners of its kind.
+
+        A host that some row reads the past from is asked sparingly; one that is not listed here is an ordinary mirror.
+        """
+        past = {urlsplit(base).hostname or "" for row in self.archives for base in row.snapshot}
+        usual = dict.fromkeys(past, SPARING)
+        said = {host: replace(usual.get(host, MIRROR), **manners) for host, manners in self.upstreams.items()}
+        return {**usual, **said}

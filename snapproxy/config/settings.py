@@ -1,0 +1,125 @@
+"""Every setting once: its key, its kind, its default, and the line `--help` prints for it. `Config` is what they come to.
+
+A setting `max_gap` has the twin `SNAPPROXY_MAX_GAP`; tables and lists are written there as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from snapproxy.config.kinds import AbsolutePath, Duration, Endpoints, Host, Passed, Pinned
+from snapproxy.config.rows import ArchiveName, RowSettings
+from snapproxy.families import FAMILIES
+
+PREFIX = "SNAPPROXY_"
+
+#: Names the file to read, and so is no setting itself.
+FILE_VARIABLE = "SNAPPROXY_CONFIG"
+
+
+def _family(name: str) -> str:
+    if name not in FAMILIES:
+        raise ValueError(f"a family: {', '.join(FAMILIES)}")
+    return name
+
+
+class MannersSettings(BaseModel):
+    """`[upstreams."host"]`; what is not said stays as it is for a host of its kind."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    connections: int | None = Field(default=None, ge=1, le=64)
+    requests_per_second: float | None = Field(default=None, gt=0, le=1000)
+    burst: int | None = Field(default=None, ge=1, le=10_000)
+
+
+class Settings(BaseSettings):
+    """The settings as they are written."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", strict=True, frozen=True, env_prefix=PREFIX, validate_default=False
+    )
+
+    listen: Endpoints = Field(
+        default=[("127.0.0.1", 3142)], description='where to listen: "ADDRESS:PORT", or a list of them'
+    )
+    state_dir: AbsolutePath | None = Field(
+        default=None, description="catalog, blobs, drafts; for root /var/lib/snapproxy, else $XDG_STATE_HOME/snapproxy"
+    )
+    cache_dir: AbsolutePath | None = Field(
+        default=None,
+        description="what can be made again; for root /var/cache/snapproxy, else $XDG_CACHE_HOME/snapproxy",
+    )
+    default_when: Pinned | None = Field(
+        default=None, description="the time of a proxy request that names none (unset: it gets a 407)"
+    )
+    max_gap: Duration | None = Field(
+        default=None, description='longest silence between two snapshots that is still answered across (default "48h")'
+    )
+    settle_after: Duration | None = Field(
+        default=None, description='age at which a newest snapshot counts as settled (default "24h", any-instant "1h")'
+    )
+    passes: list[Passed] = Field(
+        default=[], alias="pass", description='hosts a pinned build may reach unpinned, such as ["github.com:443"]'
+    )
+    connect: bool = Field(default=False, description="whether live clients may CONNECT to an archive's hosts, port 443")
+    patience: dict[Annotated[str, AfterValidator(_family)], Duration] = Field(
+        default={}, description='how long a client is held, per family: apt = "25s"'
+    )
+    archives: dict[ArchiveName, RowSettings] = Field(
+        default={}, description="built-in archives overridden, and your own: [archives.NAME]"
+    )
+    upstreams: dict[Host, MannersSettings] = Field(
+        default={}, description='politeness per host: [upstreams."HOST"] connections, requests_per_second, burst'
+    )
+
+
+def keys() -> dict[str, FieldInfo]:
+    """Return every setting by the key the file uses."""
+    return {field.alias or name: field for name, field in Settings.model_fields.items()}
+
+
+def twin(key: str) -> str:
+    """Return the environment variable that sets `key`."""
+    return PREFIX + key.upper()
+
+
+def describe() -> str:
+    """Return the settings for `--help`: a line each, with its twin and meaning."""
+    width = max(len(key) for key in keys())
+    return "\n".join(
+        f"  {key:<{width}}  {twin(key):<{width + len(PREFIX)}}  {field.description}" for key, field in keys().items()
+    )
+
+
+def unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    """Return the SNAPPROXY_ variables that set nothing, sorted."""
+    known = {FILE_VARIABLE, *map(twin, keys())}
+    return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+
+
+class Twins(PydanticBaseSettingsSource):
+    """The environment. An empty variable counts as unset, so that a compose file may name one without a value."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        super().__init__(Settings)
+        self.environ = environ
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        key = field.alias or field_name
+        text = self.environ.get(twin(key), "")
+        try:
+            value = json.loads(text) if text[:1] in {"[", "{"} or text in {"true", "false"} else text
+        except ValueError:
+            value = text  # an IPv6 listen address, or a mistake that validation names
+        return value, key, False
+
+    def __call__(self) -> dict[str, Any]:
+        found = (self.get_field_value(field, name) for name, field in Settings.model_fields.items())
+        return {key: value for value, key, _ in found if value != ""}

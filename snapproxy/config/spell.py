@@ -1,0 +1,61 @@
+"""The effective settings written down again, as JSON-able tables and as TOML that `load` reads back to the same Config."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from snapproxy.config.kinds import join_host, spell_duration
+from snapproxy.config.model import Config
+from snapproxy.core import when
+from snapproxy.core.model import Archive
+
+
+def as_table(config: Config) -> dict[str, Any]:
+    """Return the settings in the file's own keys and spellings."""
+    table: dict[str, Any] = {
+        "listen": [join_host(*pair) for pair in config.listen],
+        "state_dir": str(config.state_dir),
+        "cache_dir": str(config.cache_dir),
+    }
+    if config.default_when is not None:
+        table["default_when"] = config.default_when.text
+    table["pass"] = [join_host(*pair) for pair in config.passes]
+    table["connect"] = config.connect
+    table["patience"] = {family: spell_duration(seconds) for family, seconds in config.patience.items()}
+    table["archives"] = {row.name: _row(row) for row in config.archives}
+    table["upstreams"] = {host: dict(manners) for host, manners in config.upstreams.items()}
+    return table
+
+
+def _row(row: Archive) -> dict[str, Any]:
+    table = {
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in asdict(row).items()
+        if value is not None
+    }
+    del table["name"]
+    table["max_gap"] = spell_duration(row.max_gap)
+    table["settle_after"] = spell_duration(row.settle_after)
+    if row.first is not None:
+        table["first"] = when.spell(row.first)
+    table["bad"] = [when.spell(instant) for instant in row.bad]
+    return table
+
+
+def as_toml(config: Config) -> str:
+    """Return the settings as a configuration file."""
+    return "\n".join(_lines(as_table(config), ())) + "\n"
+
+
+def _lines(table: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
+    plain = {key: value for key, value in table.items() if not isinstance(value, dict)}
+    if path and plain:
+        yield f"\n[{'.'.join(path)}]"
+    for key, value in plain.items():
+        yield f"{key} = {json.dumps(value, ensure_ascii=False)}"  # JSON's texts, numbers, lists and truth values are TOML's too
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _lines(value, (*path, key if "." not in key else json.dumps(key)))

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from socket import socket
+from types import TracebackType
+from typing import Any, Self
+
+import pytest
+
+from snapproxy.core.model import Proof, Refusal, Resolved
+
+FIGURES: dict[str, Any] = {
+    "requests": 4,
+    "bytes": 3000,
+    "hits": 1,
+    "misses": 1,
+    "joined": 1,
+    "refusals": 1,
+    "unverified": 0,
+    "unpinned": 0,
+    "upstreams": {"ftp.debian.org": {"requests": 2, "bytes": 1000}},
+}
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    size: int
+    digest: str
+    proof: Proof
+    cache: str
+    snapshot: str
+
+
+class SmallApp:
+    """An application that really serves: each request is answered with its own head, each fetch from a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.heads: list[str] = []
+        self.entered = 0
+        self.stopped = False
+
+    async def __aenter__(self) -> Self:
+        self.entered += 1
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.entered -= 1
+
+    async def serve(self, sockets: Sequence[socket]) -> None:
+        servers = [await asyncio.start_server(self._answer, sock=each) for each in sockets]
+        try:
+            await asyncio.gather(*(server.serve_forever() for server in servers))
+        finally:
+            self.stopped = True
+            for server in servers:
+                server.close()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        self.heads.append(head)
+        writer.write(f"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {len(head)}\r\n\r\n{head}".encode())
+        await writer.drain()
+        writer.close()
+
+    async def resolve(self, archive: str, when: str) -> Resolved | Refusal:
+        if archive != "debian":
+            return Refusal(404, "no archive of that name", "The archives here are debian.", "Ask for one of them.")
+        return Resolved("20240531T203452Z", 1_717_187_692, (1_717_187_692, 1_717_209_000), note=f"asked for {when}")
+
+    async def fetch(
+        self, archive: str, when: str, path: str, target: Path, progress: Callable[[int, int | None], None]
+    ) -> StoredFile | Refusal:
+        file = self.folder / path
+        if not file.is_file():
+            return Refusal(404, "no such file at that snapshot")
+        size = file.stat().st_size
+        progress(size, size)
+        target.write_bytes(file.read_bytes())
+        target.chmod(0o400)
+        return StoredFile(size, "ab" * 32, Proof.GPG, "MISS", "20240531T203452Z")
+
+    def stats(self) -> Mapping[str, Any]:
+        return FIGURES
+
+
+@pytest.fixture
+def small_app(tmp_path: Path) -> SmallApp:
+    folder = tmp_path / "blobs"
+    folder.mkdir()
+    return SmallApp(folder)
+
+
+@pytest.fixture
+def plain_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Settings from nowhere but a file in a temporary folder, and both folders there."""
+    file = tmp_path / "config.toml"
+    file.write_text(f'state_dir = "{tmp_path}/state"\ncache_dir = "{tmp_path}/cache"\n', encoding="utf-8")
+    monkeypatch.setenv("SNAPPROXY_CONFIG", str(file))
+    return tmp_path

@@ -1,0 +1,85 @@
+"""Parsing, exit codes and error texts, whatever the verb."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from snapproxy import __version__
+from snapproxy.cli import main
+from snapproxy.cli.parser import VERBS, parse
+
+
+@pytest.mark.parametrize("verb", [None, *VERBS])
+def test_help_is_there(verb: str | None, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*([verb] if verb else []), "--help"])
+    assert ended.value.code == 0
+    assert "usage: snapproxy" in capsys.readouterr().out
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out == f"snapproxy {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "VERB"),
+        (["serve", "--listen", "3142"], "is not ADDRESS:PORT"),
+        (["serve", "--", "x"], "unrecognized arguments"),
+        (["run", "--at", "20240601"], "no command given"),
+        (["run", "--at", "20240601", "--"], "no command given"),
+        (["run", "--", "true"], "--at"),
+        (["run", "--at", "yesterday", "--", "true"], "20240601T000000Z"),
+        (["run", "--at", "latest", "--", "true"], "snapproxy resolve ARCHIVE latest"),
+        (["run", "--at", "20240601", "--pass", "http://x", "--", "true"], "HOST:PORT"),
+        (["sources", "debian", "--at", "latest"], "snapproxy resolve ARCHIVE latest"),
+        (["sources", "gentoo", "--at", "20240601"], "invalid choice"),
+        (["sources", "debian", "--at", "20240601", "--base", "https://h/path"], "is not http://HOST:PORT"),
+        (["resolve", "debian", "20241301"], "WHEN"),
+        (["serve", "--conf", "x"], "unrecognized arguments"),
+    ],
+)
+def test_a_wrong_call_exits_2_and_says_why(argv: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(argv)
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_command_keeps_its_own_dashes() -> None:
+    arguments = parse(["run", "--at", "20240601", "--", "sh", "-c", "x", "--", "--help"])
+    assert arguments.command == ["sh", "-c", "x", "--", "--help"]
+
+
+def test_mistakes_in_the_settings_exit_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text('max_gapp = "1h"\nlisten = 1\n', encoding="utf-8")
+    assert main(["config", "check", "--config", str(file)]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("snapproxy: The configuration has 2 mistakes\n  listen: 1 is not accepted")
+    assert "max_gapp: no such setting; did you mean max_gap?" in told
+
+
+@pytest.mark.parametrize("key", ["state_dir", "cache_dir"])
+def test_a_folder_that_cannot_be_made_is_one_clear_error(
+    key: str, plain_environment: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (plain_environment / "file").touch()
+    monkeypatch.setenv(f"SNAPPROXY_{key.upper()}", str(plain_environment / "file" / "below"))
+    assert main(["resolve", "debian", "20240601"]) == 2
+    told = capsys.readouterr().err
+    assert f"snapproxy: The {key} cannot be made" in told
+    assert f"SNAPPROXY_{key.upper()}" in told
+
+
+def test_a_reader_that_leaves_is_no_traceback() -> None:
+    script = f"{sys.executable} -m snapproxy config check | true"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,197 @@
+"""The verbs that ask and print."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import tomllib
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from snapproxy import cli
+from snapproxy.cli import fetch, main, resolve, stats
+from snapproxy.cli.progress import Lines, reporting
+
+APP = Any  # the small application of conftest
+
+
+@pytest.fixture
+def built(small_app: APP, plain_environment: Path, monkeypatch: pytest.MonkeyPatch) -> APP:
+    """Make the verbs build the small application."""
+    for module in (fetch, resolve):
+        monkeypatch.setattr(module, "build", lambda _config, **_options: small_app)
+    return small_app
+
+
+def test_resolve_prints_the_id_alone(built: APP, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["resolve", "debian", "2024-06-01"]) == 0
+    told = capsys.readouterr()
+    assert told.out == "20240531T203452Z\n"
+    assert told.err == "snapproxy: asked for 2024-06-01\n"
+
+
+def test_resolve_tells_a_machine_everything(built: APP, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["resolve", "debian", "2024-06-01", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "archive": "debian",
+        "when": "2024-06-01",
+        "snapshot": "20240531T203452Z",
+        "instant": 1_717_187_692,
+        "valid": ["20240531T203452Z", "20240601T023000Z"],
+        "note": "asked for 2024-06-01",
+    }
+
+
+def test_a_refusal_is_its_reason_and_hint(built: APP, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["resolve", "nowhere", "2024-06-01"]) == 1
+    assert capsys.readouterr().err == (
+        "snapproxy: no archive of that name\n  The archives here are debian.\n  Ask for one of them.\n"
+    )
+
+
+def test_fetch_places_files_under_their_names(built: APP, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (built.folder / "pool").mkdir()
+    blob = built.folder / "pool" / "a.deb"
+    blob.write_bytes(b"bytes")
+    blob.chmod(0o444)
+    assert main(["fetch", "debian", "20240601", "pool/a.deb", "-o", str(tmp_path / "out"), "--json"]) == 0
+    placed = tmp_path / "out" / "a.deb"
+    assert placed.read_bytes() == b"bytes"
+    assert placed.stat().st_mode & 0o200, "the user's own mode, not the blob's"
+    assert [each.name for each in placed.parent.iterdir()] == ["a.deb"]
+    assert json.loads(capsys.readouterr().out) == [
+        {
+            "path": "pool/a.deb",
+            "state": "ok",
+            "file": str(placed),
+            "size": 5,
+            "digest": "sha256:" + "ab" * 32,
+            "verified": "gpg",
+            "cache": "MISS",
+            "snapshot": "20240531T203452Z",
+        }
+    ]
+
+
+def test_one_refused_path_fails_the_call_and_not_the_others(
+    built: APP, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (built.folder / "a").write_bytes(b"x")
+    assert main(["fetch", "debian", "20240601", "absent", "a", "-o", str(tmp_path / "out")]) == 1
+    assert (tmp_path / "out" / "a").read_bytes() == b"x"
+    told = capsys.readouterr()
+    assert "verified: gpg" in told.out
+    assert "snapproxy: absent: 404\n  no such file at that snapshot\n" in told.err
+
+
+@pytest.mark.parametrize("paths", [["x/a", "y/a"], ["dists/.."], ["/"]])
+def test_paths_without_a_name_of_their_own_are_refused_first(built: APP, paths: list[str]) -> None:
+    assert main(["fetch", "debian", "20240601", *paths]) == 2
+    assert built.entered == 0
+
+
+async def test_a_log_gets_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
+    async with reporting(["a", "b"], period=0.01) as report:
+        report.advance("a", 1500, None)
+        report.finish("a")
+        await asyncio.sleep(0.1)
+    assert capsys.readouterr().err.startswith("fetch: 1 of 2 files, 1.5 kB\n")
+
+
+def test_the_line_sums_what_is_on_its_way() -> None:
+    lines = Lines(3)
+    lines.advance("a", 1000, 2000)
+    lines.advance("b", 1000, None)
+    lines.advance("a", 2000, 2000)
+    assert lines.line() == "fetch: 0 of 3 files, 3.0 kB"
+
+
+class _Figures(BaseHTTPRequestHandler):
+    body = b"{}"
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == stats.PAGE else 404)
+        self.send_header("Content-Length", str(len(self.body)))
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    def log_message(self, *_args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), _Figures) as listening:
+        thread = threading.Thread(target=listening.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.server_port}"
+        listening.shutdown()
+        thread.join()
+
+
+def test_stats_are_read_past_any_proxy(
+    server: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.setattr(_Figures, "body", b'{"hits": 3, "upstreams": {"a.b": {"bytes": 5}}}')
+    assert main(["stats", "--url", server]) == 0
+    assert capsys.readouterr().out == "hits: 3\nupstreams a.b bytes: 5\n"
+    assert main(["stats", "--url", server + "/", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["hits"] == 3
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[1]"])
+def test_figures_from_another_kind_of_server_are_an_error(
+    server: str, body: bytes, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(_Figures, "body", body)
+    assert main(["stats", "--url", server]) == 1
+    assert "That server is no snapproxy" in capsys.readouterr().err
+
+
+def test_no_server_is_an_error_with_a_hint(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["stats", "--url", "http://127.0.0.1:1"]) == 1
+    assert "Is `snapproxy serve` running there?" in capsys.readouterr().err
+    assert main(["stats", "--url", "file:///etc"]) == 2
+
+
+def test_config_check_prints_a_file_and_names_missing_keyrings(
+    plain_environment: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SNAPPROXY_ARCHIVES", '{"debian": {"keyrings": ["/nowhere/k.gpg"]}}')
+    assert main(["config", "check"]) == 0
+    told = capsys.readouterr()
+    assert tomllib.loads(told.out)["state_dir"] == f"{plain_environment}/state"
+    assert "snapproxy: /nowhere/k.gpg is missing; signatures by its keys are unknown to debian\n" in told.err
+    assert main(["config", "check", "--json"]) == 0
+    checked = json.loads(capsys.readouterr().out)
+    assert checked["settings"]["listen"] == ["127.0.0.1:3142"]
+    assert any("/nowhere/k.gpg" in line for line in checked["warnings"])
+
+
+def test_config_check_touches_nothing(plain_environment: Path) -> None:
+    assert main(["config", "check"]) == 0
+    assert not (plain_environment / "state").exists()
+
+
+def test_sources_print_texts_to_paste(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sources", "debian", "--suite", "bookworm", "--at", "2024-06-01", "--form", "list"]) == 0
+    assert "http://127.0.0.1:3142/debian/20240601T000000Z bookworm main\n" in capsys.readouterr().out
+    assert main(["sources", "ubuntu", "--suite", "noble", "--at", "live", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["form"] == "mirror"
+    assert told["files"][0]["path"] == "/etc/apt/sources.list.d/ubuntu.sources"
+
+
+def test_a_release_is_never_guessed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    machine = {"ID": "debian", "VERSION_CODENAME": "trixie"}
+    monkeypatch.setattr(cli.sources.platform, "freedesktop_os_release", lambda: machine)
+    assert main(["sources", "debian", "--at", "20240601"]) == 0
+    assert "Suites: trixie trixie-updates\n" in capsys.readouterr().out
+    assert main(["sources", "ubuntu", "--at", "20240601"]) == 2
+    assert "--suite noble" in capsys.readouterr().err

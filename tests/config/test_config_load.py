@@ -1,0 +1,134 @@
+"""Where settings come from, who wins, and what their defaults are."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from snapproxy.config import Config, load
+from snapproxy.config.load import SYSTEM_FILE, find_file
+from snapproxy.core.model import Archive, Match
+from snapproxy.core.pace import MIRROR, SPARING
+from snapproxy.errors import ConfigurationError
+
+Loader = Callable[..., Config]
+
+
+def test_nothing_need_be_set(load_text: Loader, rows: tuple[Archive, ...]) -> None:
+    config = load_text()
+    assert config.listen == (("127.0.0.1", 3142),)
+    assert config.archives == rows
+    assert (config.default_when, config.passes, config.upstreams, config.patience) == (None, (), {}, {})
+
+
+def test_the_file_is_sought_where_the_page_says(tmp_path: Path) -> None:
+    given, named = tmp_path / "a", tmp_path / "b"
+    assert find_file(given, {"SNAPPROXY_CONFIG": str(named)}) == given
+    assert find_file(None, {"SNAPPROXY_CONFIG": str(named)}) == named
+    assert find_file(None, {}) == (SYSTEM_FILE if SYSTEM_FILE.exists() else None)
+
+
+def test_a_file_that_was_named_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no such configuration file"):
+        load(tmp_path / "absent.toml", {}, ())
+
+
+@pytest.mark.parametrize("content", [b"listen = \n", b"listen = '\xff'\n"])
+def test_a_file_that_is_no_toml_says_where(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "config.toml"
+    file.write_bytes(content)
+    with pytest.raises(ConfigurationError) as caught:
+        load(file, {}, ())
+    assert str(file) in caught.value.why
+
+
+def test_the_environment_beats_the_file(load_text: Loader) -> None:
+    config = load_text('listen = "127.0.0.1:1"\nmax_gap = "1h"', SNAPPROXY_LISTEN="127.0.0.1:2")
+    assert config.listen == (("127.0.0.1", 2),)
+    assert config.archives[0].max_gap == 3600
+
+
+def test_tables_from_the_environment_are_json_and_merge_with_the_files(load_text: Loader) -> None:
+    config = load_text(
+        '[archives.debian]\nmirrors = ["http://a.example/debian"]\nmax_gap = "1h"',
+        SNAPPROXY_ARCHIVES=json.dumps({"debian": {"max_gap": "2h"}}),
+    )
+    assert config.archives[0].mirrors == ("http://a.example/debian",)
+    assert config.archives[0].max_gap == 7200
+
+
+def test_an_empty_variable_counts_as_unset(load_text: Loader) -> None:
+    assert load_text('listen = "127.0.0.1:1"', SNAPPROXY_LISTEN="").listen == (("127.0.0.1", 1),)
+
+
+@pytest.mark.parametrize(
+    ("text", "listen"),
+    [
+        ('"0.0.0.0:3142"', (("0.0.0.0", 3142),)),
+        ('"[::1]:3142"', (("::1", 3142),)),
+        ('["127.0.0.1:0", "[::]:80"]', (("127.0.0.1", 0), ("::", 80))),
+        ('"localhost:3142"', (("localhost", 3142),)),
+    ],
+)
+def test_listen_is_an_address_or_a_list(load_text: Loader, text: str, listen: object) -> None:
+    assert load_text(f"listen = {text}").listen == listen
+
+
+def test_an_ipv6_listen_address_survives_the_environment(load_text: Loader) -> None:
+    assert load_text(SNAPPROXY_LISTEN="[::1]:3142").listen == (("::1", 3142),)
+
+
+def test_folders_of_a_plain_user_follow_xdg(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    plain = load(None, {"HOME": "/home/u"}, ())
+    assert (plain.state_dir, plain.cache_dir) == (
+        Path("/home/u/.local/state/snapproxy"),
+        Path("/home/u/.cache/snapproxy"),
+    )
+    moved = load(None, {"HOME": "/home/u", "XDG_STATE_HOME": "/s", "XDG_CACHE_HOME": "relative"}, ())
+    assert (moved.state_dir, moved.cache_dir) == (Path("/s/snapproxy"), Path("/home/u/.cache/snapproxy"))
+
+
+def test_folders_of_root_and_of_a_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert load(None, {}, ()).state_dir == Path("/var/lib/snapproxy")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    served = load(None, {"STATE_DIRECTORY": "/var/lib/snapproxy", "CACHE_DIRECTORY": "/c/other:/c/snapproxy"}, ())
+    assert (served.state_dir, served.cache_dir) == (Path("/var/lib/snapproxy"), Path("/c/snapproxy"))
+    elsewhere = load(None, {"HOME": "/home/u", "STATE_DIRECTORY": "/var/lib/build-runner"}, ())
+    assert elsewhere.state_dir == Path("/home/u/.local/state/snapproxy")
+
+
+def test_what_passes_may_name_a_port_or_both_usual_ones(load_text: Loader) -> None:
+    config = load_text('pass = ["GitHub.com:443", "files.example"]')
+    assert config.passes == (("github.com", 443), ("files.example", 80), ("files.example", 443))
+
+
+def test_default_when_is_read_once(load_text: Loader) -> None:
+    live = load_text('default_when = "live"').default_when
+    assert live is not None
+    assert live.match is Match.LIVE
+
+
+def test_manners_are_the_hosts_kind_with_what_is_said_changed(load_text: Loader) -> None:
+    config = load_text('[upstreams."snapshot.debian.org"]\nburst = 5\n[upstreams."mirror.example"]\nconnections = 9')
+    assert config.policies == {
+        "snapshot.debian.org": replace(SPARING, burst=5),
+        "snapshot.ubuntu.com": SPARING,
+        "mirror.example": replace(MIRROR, connections=9),
+    }
+
+
+def test_patience_is_set_per_family(load_text: Loader) -> None:
+    assert load_text('[patience]\napt = "10s"').patience == {"apt": 10}
+
+
+def test_tunnels_are_off_unless_asked_for(load_text: Loader) -> None:
+    assert not load_text().connect
+    assert load_text("connect = true").connect
+    assert load_text("connect = true", SNAPPROXY_CONNECT="false").connect is False

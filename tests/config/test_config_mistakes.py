@@ -1,0 +1,133 @@
+"""All mistakes at once, by key path, with what is accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snapproxy.config import Config
+from snapproxy.config.kinds import UNITS, spell_duration
+from snapproxy.core.address import RESERVED
+from snapproxy.errors import ConfigurationError
+
+Loader = Callable[..., Config]
+
+
+def mistakes(load_text: Loader, text: str, **environ: str) -> list[str]:
+    with pytest.raises(ConfigurationError) as caught:
+        load_text(text, **environ)
+    return caught.value.why.splitlines()
+
+
+def test_every_mistake_is_named_at_once(load_text: Loader) -> None:
+    text = """
+max_gapp = "48h"
+settle_after = 5
+[archives.debian]
+mirrors = ["ftp://x"]
+colour = 1
+[archives.mr]
+family = "apt"
+history = "any-instant"
+snapshot = ["https://a.example/x"]
+[archives.docker]
+history = "snapshots"
+[upstreams."snapshot.debian.org"]
+burst = "x"
+"""
+    found = mistakes(load_text, text, SNAPPROXY_FOO="1", SNAPPROXY_MAX_GAP="4")
+    assert [line.split(": ")[0] for line in found] == [
+        "SNAPPROXY_FOO",
+        "archives.debian.colour",
+        "archives.debian.mirrors[0]",
+        "archives.docker.family",
+        "archives.docker.snapshot",
+        "archives.mr",
+        "max_gap (or SNAPPROXY_MAX_GAP)",
+        "max_gapp",
+        "settle_after",
+        'upstreams."snapshot.debian.org".burst',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('max_gapp = "1h"', "max_gapp: no such setting; did you mean max_gap?"),
+        ("max_gap = 48", 'max_gap: 48 is not accepted; accepted: a duration with its unit, such as "90s"'),
+        ('max_gap = "48"', 'max_gap: "48" is not accepted; accepted: a duration'),
+        ('listen = "3142"', 'listen[0]: "3142" is not accepted; accepted: "ADDRESS:PORT"'),
+        ('listen = "a:70000"', 'listen[0]: "a:70000" is not accepted'),
+        ('state_dir = "here"', 'state_dir: "here" is not accepted; accepted: a path that begins with /'),
+        ('default_when = "yesterday"', 'default_when: "yesterday" is not accepted; accepted: "live", or an instant'),
+        ('default_when = "latest"', 'default_when: "latest" is not accepted'),
+        ('pass = ["http://x"]', 'pass[0]: "http://x" is not accepted; accepted: "HOST:PORT"'),
+        ('pass = ["x:0"]', 'pass[0]: "x:0" is not accepted'),
+        ('pass = "x"', 'pass: "x" is not accepted; accepted: a list'),
+        ("archives = 1", "archives: 1 is not accepted; accepted: a table"),
+        ("[archives]\ndebian = 1", "archives.debian: 1 is not accepted; accepted: a table"),
+        ('[archives.debian]\nfrozen = "yes"', 'archives.debian.frozen: "yes" is not accepted; accepted: true or false'),
+        ("[archives.debian]\nscope = 9", "archives.debian.scope: 9 is not accepted; accepted: a number of at most 8"),
+        ('[archives.debian]\nbad = ["live"]', 'archives.debian.bad[0]: "live" is not accepted; accepted: an instant'),
+        (
+            '[archives.debian]\nbad = ["20240601.exact"]',
+            'archives.debian.bad[0]: "20240601.exact" is not accepted; accepted: an instant',
+        ),
+        (
+            '[archives.debian]\nhosts = ["http://a/b"]',
+            'archives.debian.hosts[0]: "http://a/b" is not accepted; accepted: "host/prefix"',
+        ),
+        (
+            '[archives.debian]\nsnapshot = ["https://u:p@a.example/"]',
+            'archives.debian.snapshot[0]: "https://u:p@a.example/" is not accepted; accepted: an http://',
+        ),
+        (
+            '[archives.debian]\nredirects = ["A.example"]',
+            'archives.debian.redirects[0]: "A.example" is not accepted; accepted: a host name',
+        ),
+        ('[archives.debian]\nfamily = "deb"', 'archives.debian.family: "deb" is not accepted; accepted: "apt"'),
+        (
+            '[archives.debian]\nfamily = "pacman"',
+            'archives.debian.family: "pacman" is not accepted; accepted: "apt" ("pacman" is planned',
+        ),
+        (
+            '[archives.debian]\nhistory = "captured"',
+            'archives.debian.history: "captured" is not accepted; accepted: "snapshots", "any-instant" ("captured"',
+        ),
+        ('[patience]\npacman = "8s"', 'patience.pacman: "pacman" is not accepted; accepted: a family: apt'),
+        (
+            '[upstreams."a.b"]\nconnections = 0',
+            'upstreams."a.b".connections: 0 is not accepted; accepted: a number of at least 1',
+        ),
+        (
+            '[upstreams."a.b"]\nrequests_per_second = 0',
+            'upstreams."a.b".requests_per_second: 0 is not accepted; accepted: a number of more than 0',
+        ),
+        ('[upstreams."a.b"]\nburts = 1', 'upstreams."a.b".burts: no such setting; did you mean burst?'),
+        ('[archives."a/b"]', 'archives."a/b": "a/b" is not accepted; accepted: lower-case letters'),
+    ],
+)
+def test_a_mistake_says_where_what_and_what_is_accepted(load_text: Loader, text: str, line: str) -> None:
+    found = mistakes(load_text, text)
+    assert any(each.startswith(line) for each in found), found
+
+
+@pytest.mark.parametrize("name", sorted(RESERVED))
+def test_no_archive_takes_a_name_of_our_own_addresses(load_text: Loader, name: str) -> None:
+    text = f'[archives."{name}"]\nfamily = "apt"\nhistory = "any-instant"\nsnapshot = ["https://a.example/x"]'
+    (line,) = mistakes(load_text, text)
+    assert "any name but the ones" in line
+
+
+def test_a_broken_variable_is_named(load_text: Loader) -> None:
+    (line,) = mistakes(load_text, "", SNAPPROXY_ARCHIVES="{debian")
+    assert line.startswith("archives (or SNAPPROXY_ARCHIVES): ")
+
+
+@given(st.integers(0, 10**7))
+def test_a_spelled_duration_reads_back(seconds: int) -> None:
+    text = spell_duration(seconds)
+    assert int(text[:-1]) * UNITS[text[-1]] == seconds

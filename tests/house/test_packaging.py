@@ -1,0 +1,147 @@
+"""Versions, units, image, and words that must not stand anywhere."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from snapproxy import __version__
+from snapproxy.cli.parser import parse
+from snapproxy.config import load
+
+#: Put together here, so that they do not stand in this file either. The CDN is known by pattern; registries are none of our business.
+FORBIDDEN = ["deb." + "debian.org", "pypi." + "org", "python" + "hosted", "registry." + "npmjs", "../" + "shared"]
+
+
+def test_one_version(root: Path) -> None:
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["version"] == __version__
+    assert project["scripts"]["snapproxy"] == "snapproxy.cli:main"
+
+
+def test_the_changelog_has_a_place_for_what_comes(root: Path) -> None:
+    text = (root / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert "## [Unreleased]" in text
+
+
+def test_the_licence_is_the_one_that_is_declared(root: Path) -> None:
+    assert "Apache License\n                           Version 2.0" in (root / "LICENSE").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("word", FORBIDDEN)
+def test_words_that_stand_nowhere(word: str, project_files: list[Path]) -> None:
+    assert [str(file) for file in project_files if word.encode() in file.read_bytes()] == []
+
+
+@pytest.fixture
+def units(root: Path, tmp_path: Path) -> Path:
+    """Copies of the units that start something which exists on every machine."""
+    for file in (root / "systemd").glob("snapproxy.*"):
+        text = file.read_text(encoding="utf-8").replace("ExecStart=snapproxy ", f"ExecStart={sys.executable} ")
+        (tmp_path / file.name).write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def test_systemd_finds_no_fault_in_the_units(units: Path) -> None:
+    done = subprocess.run(
+        ["systemd-analyze", "verify", units / "snapproxy.service", units / "snapproxy.socket"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_service_is_hardened(units: Path) -> None:
+    """systemd's own measure of exposure: 0 (none) to 10."""
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--threshold=20", units / "snapproxy.service"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_service_starts_a_verb_and_its_user_is_made(root: Path) -> None:
+    service = (root / "systemd" / "snapproxy.service").read_text(encoding="utf-8")
+    (start,) = re.findall(r"^ExecStart=snapproxy (.*)$", service, re.MULTILINE)
+    assert parse(shlex.split(start)).verb
+    users = (root / "systemd" / "snapproxy.sysusers.conf").read_text(encoding="utf-8")
+    folders = (root / "systemd" / "snapproxy.tmpfiles.conf").read_text(encoding="utf-8")
+    assert "User=snapproxy\n" in service
+    assert re.search(r"^u snapproxy ", users, re.MULTILINE)
+    assert re.search(r"^d /var/lib/snapproxy +0700 snapproxy snapproxy", folders, re.MULTILINE)
+
+
+def _instructions(root: Path) -> list[tuple[str, str]]:
+    text = (root / "Containerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return [(line.split(None, 1)[0], line.split(None, 1)[1]) for line in lines]
+
+
+def test_the_image_is_small_unprivileged_and_watched(root: Path) -> None:
+    found = _instructions(root)
+    last = dict(found)
+    assert [value for name, value in found if name == "FROM"][-1] == "docker.io/library/debian:bookworm-slim"
+    assert last["USER"] == "65532:65532"
+    assert [value for name, value in found if name == "VOLUME"] == ["/data"]
+    health = json.loads(last["HEALTHCHECK"].partition("CMD ")[2])
+    compile(health[2], "HEALTHCHECK", "exec")
+    assert "/healthz" in health[2]
+    assert parse([*json.loads(last["CMD"])]).verb
+    for value in (value for name, value in found if name == "COPY" and not value.startswith("--from")):
+        assert all((root / source).exists() for source in value.split()[:-1]), value
+
+
+def test_the_images_settings_are_settings(root: Path, tmp_path: Path) -> None:
+    environ = dict(pair.split("=", 1) for name, value in _instructions(root) if name == "ENV" for pair in value.split())
+    ours = {name: value for name, value in environ.items() if name.startswith("SNAPPROXY_")}
+    config = load(None, {"HOME": str(tmp_path), **ours})
+    assert config.listen == (("0.0.0.0", 3142),)
+    assert {config.state_dir.parent, config.cache_dir.parent} == {Path("/data")}
+
+
+@pytest.mark.parametrize("name", ["run", "packages"])
+def test_scripts_are_executable_and_parse(root: Path, name: str) -> None:
+    script = root / ".ci" / name
+    assert script.stat().st_mode & 0o111 == 0o111
+    subprocess.run(["bash", "-n", script], check=True)
+
+
+def test_a_plain_user_is_told_what_to_install(root: Path, tmp_path: Path) -> None:
+    """One line, nothing done. bash's own EUID cannot be set, so the script runs as nobody where we are root."""
+    script = tmp_path / "packages"
+    script.write_text(
+        (root / ".ci" / "packages").read_text(encoding="utf-8").replace("EUID != 0", "1"), encoding="utf-8"
+    )
+    done = subprocess.run(
+        ["bash", script, "dpkg", "no-such-package", "--", "no-such-keyring"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "sudo apt-get install no-such-package no-such-keyring" in done.stderr
+    assert subprocess.run(["bash", script, "dpkg"], check=False).returncode == 0
+
+
+def test_make_prints_its_targets(root: Path) -> None:
+    told = subprocess.run(["make", "--silent"], cwd=root, capture_output=True, text=True, check=True).stdout
+    assert [line.split()[1] for line in told.splitlines()] == [
+        "help",
+        "run",
+        "test",
+        "test-long",
+        "check",
+        "fix",
+        "bench",
+    ]

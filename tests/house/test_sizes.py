@@ -1,0 +1,42 @@
+"""Nothing grows into a god module."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+MODULE_LINES = 350
+FUNCTION_LINES = 60
+
+#: Commented data, a row an archive.
+EXEMPT = {"snapproxy/archives/table.py"}
+
+
+def _modules(root: Path) -> Iterator[tuple[str, str]]:
+    for package in ("snapproxy", "storage"):
+        for file in sorted((root / package).rglob("*.py")):
+            name = file.relative_to(root).as_posix()
+            if name not in EXEMPT:
+                yield name, file.read_text(encoding="utf-8")
+
+
+def test_modules_stay_short(root: Path) -> None:
+    sizes = {name: len(text.splitlines()) for name, text in _modules(root)}
+    assert sizes
+    assert {name: size for name, size in sizes.items() if size > MODULE_LINES} == {}
+
+
+def test_functions_stay_short(root: Path) -> None:
+    long = {}
+    for name, text in _modules(root):
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                size = (node.end_lineno or node.lineno) - node.lineno + 1
+                if size > FUNCTION_LINES:
+                    long[f"{name}:{node.lineno} {node.name}"] = size
+    assert long == {}
+
+
+def test_every_module_says_what_it_is_for(root: Path) -> None:
+    assert [name for name, text in _modules(root) if not ast.get_docstring(ast.parse(text))] == []
