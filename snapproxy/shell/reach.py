@@ -34,9 +34,9 @@ class Reach:
         """Return the reach of a row of the archive table."""
         return cls((*row.snapshot, *row.mirrors), row.redirects)
 
-    def objection(self, url: URL, previous: URL | None = None) -> Fault | None:
+    def objection(self, url: URL | None, previous: URL | None = None) -> Fault | None:
         """Return why `url` may not be asked (`previous` redirected to it; None: it is where we begin), None if it may."""
-        if url.scheme not in {"http", "https"} or not url.host:
+        if url is None or url.scheme not in {"http", "https"} or not url.host:
             return Fault.BAD_REDIRECT
         if previous is not None and (url.user or url.password):
             return Fault.BAD_REDIRECT  # credentials of an upstream's own making
@@ -51,6 +51,14 @@ class Reach:
     def is_base(self, url: URL) -> bool:
         """Whether `url` is on the host, and the port, of one of our own bases: private or not, the administrator named it."""
         return any(_agree(url, URL(base)) for base in self.bases)
+
+
+def read_url(text: str) -> URL | None:
+    """Read an escaped address as it stands; None when it is none. aiohttp connects to what this very parser read."""
+    try:
+        return URL(text, encoded=True)
+    except ValueError:
+        return None
 
 
 def authority(url: URL) -> str:

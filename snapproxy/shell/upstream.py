@@ -44,7 +44,7 @@ from snapproxy.errors import UpstreamError
 from snapproxy.shell.clock import Clock
 from snapproxy.shell.faults import FOREIGN_ERRORS, fault_of
 from snapproxy.shell.pacer import CoolingDownError, Pacer, Turn
-from snapproxy.shell.reach import GuardedResolver, Reach, authority
+from snapproxy.shell.reach import GuardedResolver, Reach, authority, read_url
 
 HOPS = 5
 """Redirects followed for one request; the snapshot service needs one, a mirror's load balancer another."""
@@ -237,11 +237,13 @@ class Upstream:
     async def _follow(self, held: AsyncExitStack, asked: Asked, reach: Reach, manner: _Manner) -> UpstreamResponse:
         """Walk from hop to hop; only the last one's turn and connection go to `held`."""
         hops: list[str] = []
-        url, previous = URL(asked.url, encoded=True), None
+        address, previous = asked.url, None
         while True:
-            objection = reach.objection(url, previous)
-            if objection:
-                return self._ended(Broken(objection), url, hops)
+            url = read_url(address)
+            objection = _circling(address, hops) or reach.objection(url, previous)
+            if url is None or objection:
+                response = UpstreamResponse(Broken(objection or Fault.BAD_REDIRECT), address)
+                break
             if reach.is_base(url):
                 self._guard.vouch(url.host or "")
             async with AsyncExitStack() as hop:
@@ -249,14 +251,11 @@ class Upstream:
                 settled = response.settled
                 if not isinstance(settled, Redirect) or manner.stop_at(settled.location):
                     held.push_async_exit(hop.pop_all())
-                    response.hops = tuple(hops)
-                    return response
-            hops.append(str(url))
-            url, previous = URL(settled.location, encoded=True), url
-            if str(url) in hops:
-                return self._ended(Broken(Fault.LOOP), url, hops)
-            if len(hops) > HOPS:
-                return self._ended(Broken(Fault.TOO_MANY_HOPS), url, hops)
+                    break
+            hops.append(address)
+            address, previous = settled.location, url
+        response.hops = tuple(hops)
+        return response
 
     async def _ask(self, hop: AsyncExitStack, asked: Asked, url: URL, manner: _Manner) -> UpstreamResponse:
         """Take a turn, send one request, and tell the pacer how it went."""
@@ -299,11 +298,12 @@ class Upstream:
                 while left > 0 and (piece := await raw.content.read(left)):
                     left -= len(piece)
 
-    @staticmethod
-    def _ended(settled: Settled, url: URL, hops: list[str]) -> UpstreamResponse:
-        response = UpstreamResponse(settled, str(url))
-        response.hops = tuple(hops)
-        return response
+
+def _circling(address: str, hops: list[str]) -> Fault | None:
+    """Whether the redirects lead back, or on and on."""
+    if address in hops:
+        return Fault.LOOP
+    return Fault.TOO_MANY_HOPS if len(hops) > HOPS else None
 
 
 def _conditions(asked: Asked) -> dict[str, str]:

@@ -6,11 +6,13 @@ import socket
 
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
+from hypothesis import example, given
+from hypothesis import strategies as st
 from yarl import URL
 
 from snapproxy.core.model import Archive
-from snapproxy.core.settle import Fault
-from snapproxy.shell.reach import GuardedResolver, PrivateAddressError, Reach, authority, is_public
+from snapproxy.core.settle import Answer, Asked, Fault, Redirect, settle
+from snapproxy.shell.reach import GuardedResolver, PrivateAddressError, Reach, authority, is_public, read_url
 
 HTTPS = URL("https://snapshot.example/archive/x/f")
 HTTP = URL("http://snapshot.example/archive/x/f")
@@ -152,3 +154,14 @@ async def test_link_local_is_for_nobody() -> None:
     guard.vouch("mirror.example")
     with pytest.raises(PrivateAddressError):
         await resolved(guard)
+
+
+@given(
+    st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), max_size=60),
+    st.sampled_from(["", "http://", "//", "https://a"]),
+)
+@example("].1/", "http://[::1")
+def test_whatever_upstream_writes_into_location_is_judged(text: str, start: str) -> None:
+    settled = settle(Answer(302, {"location": start + text}), Asked(str(HTTP)), 0)
+    if isinstance(settled, Redirect):
+        assert REACH.objection(read_url(settled.location), HTTP) in {None, *Fault}
