@@ -25,6 +25,7 @@ from tests.fakes.faults import Fault, complete
 from tests.fakes.services import Answer, Service
 
 AnyFault = TypeVar("AnyFault", bound=Fault)
+_PIECE = 64 * 1024
 
 
 @dataclass
@@ -268,6 +269,13 @@ class _Handler(BaseHTTPRequestHandler):
         if reset:
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
+            return
+        # Pipelined requests still unread would turn the close into a reset (RFC 9112, 9.6): half-close, then read them away.
+        self.connection.shutdown(socket.SHUT_WR)
+        self.connection.settimeout(1)
+        with contextlib.suppress(OSError):
+            while self.rfile.read1(_PIECE):
+                pass
 
     def finish(self) -> None:
         # A reset closed the socket under the buffered writer; there is nothing left to flush to.
