@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.apt3_system import apt3_root
 from tests.fakes.apt_root import AptRoot
 from tests.fakes.proxy import Snapproxy, configuration
 from tests.fakes.world import GenuineWorld, World
@@ -57,3 +58,10 @@ def snapproxy(world: World, tmp_path: Path) -> Iterator[Snapproxy]:
     """A running snapproxy in front of the small world, with an empty store."""
     with Snapproxy(configuration(tmp_path / "snapproxy", world)) as process:
         yield process
+
+
+@pytest.fixture
+def apt3(request: pytest.FixtureRequest) -> Iterator[AptRoot]:
+    """A private root in a trixie system: apt 3."""
+    with apt3_root(request.node.name) as root:
+        yield root

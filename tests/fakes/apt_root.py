@@ -120,9 +120,9 @@ class AptRoot:
         """Fetch packages with all they depend on, installing nothing."""
         return self.run("apt-get", *options, "install", "--download-only", "-y", *packages, timeout=timeout)
 
-    def candidates(self, *packages: str) -> dict[str, str]:
+    def candidates(self, *packages: str, options: Iterable[str] = ()) -> dict[str, str]:
         """Return the version `apt-cache policy` would install, by package; those without a candidate are left out."""
-        text = self.run("apt-cache", "policy", *packages).out
+        text = self.run("apt-cache", *options, "policy", *packages).out
         found = re.findall(r"^(\S+):\n  Installed: .*\n  Candidate: (.*)$", text, re.MULTILINE)
         return {name: version for name, version in found if version != "(none)"}
 
