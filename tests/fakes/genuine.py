@@ -169,12 +169,18 @@ class MirrorTree:
             return self._seen[path]
 
     def _ask(self, path: str) -> Content | None:
-        digest = path.rpartition("/")[2] if "/by-hash/SHA256/" in path else ""
+        # A pool file keeps its name for ever, so its digest is remembered from run to run.
+        note = cache_root() / "pool" / hashlib.sha256(path.encode()).hexdigest() if path.startswith("pool/") else None
+        digest = note.read_text() if note and note.exists() else ""
         try:
-            return Content(fetch(self._base + path.replace("+", "%2B"), sha256=digest), self._modified)
+            kept = fetch(self._base + path.replace("+", "%2B"), sha256=digest)
         except urllib.error.HTTPError as error:
             with error:
                 return None
+        if note:
+            note.parent.mkdir(exist_ok=True)
+            note.write_text(kept.name)
+        return Content(kept, self._modified)
 
     def paths(self) -> Iterator[str]:
         return (path for path, content in list(self._seen.items()) if content)

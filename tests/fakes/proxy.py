@@ -18,12 +18,13 @@ from tests.fakes.world import GenuineWorld, World
 _REPOSITORY = Path(__file__).parents[2]
 _START = 20.0
 _STOP = 15.0
+_UNHURRIED = "connections = 8\nrequests_per_second = 500\nburst = 500\n"
 
 
-def configuration(folder: Path, world: World | GenuineWorld, *, more: str = "") -> Path:
-    """Write a configuration that puts the world's servers behind the built-in rows; `more` is further TOML.
+def configuration(folder: Path, world: World | GenuineWorld, *, top: str = "", pace: str = _UNHURRIED) -> Path:
+    """Write a configuration that puts the world's servers behind the built-in rows; `top` is further top-level TOML.
 
-    Stores live in `folder`, so two processes with one configuration share them. Pace is set out of the way.
+    Stores live in `folder`, so two processes with one configuration share them. `pace` is what every upstream host is held to; the default is out of the way.
     """
     snapshot, mirror = world.snapshot.url, world.mirror.url
     if isinstance(world, GenuineWorld):
@@ -39,14 +40,11 @@ def configuration(folder: Path, world: World | GenuineWorld, *, more: str = "") 
             mirrors=f"{world.ubuntu_server.url}/ubuntu",
             keyrings=key,
         )
-    paces = "".join(
-        f'[upstreams."{urlsplit(server.url).hostname}"]\nconnections = 8\nrequests_per_second = 500\nburst = 500\n'
-        for server in world.servers
-    )
+    paces = "".join(f'[upstreams."{urlsplit(server.url).hostname}"]\n{pace}' for server in world.servers)
     path = folder / "config.toml"
     path.parent.mkdir(parents=True, exist_ok=True)
-    top = f'state_dir = "{folder / "state"}"\ncache_dir = "{folder / "cache"}"\n'
-    path.write_text(f"{top}\n{rows}\n{paces}\n{more}")
+    top = f'{top}\nstate_dir = "{folder / "state"}"\ncache_dir = "{folder / "cache"}"\n'
+    path.write_text(f"{top}\n{rows}\n{paces}")
     return path
 
 

@@ -8,16 +8,18 @@ Each service listens on a loopback address of its own, so that politeness, which
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import functools
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.fakes import genuine
 from tests.fakes.archive_server import ArchiveServer, Log
 from tests.fakes.closure import closure
-from tests.fakes.content import Content, FixedTree, Package, Timeline, epoch, stamp
+from tests.fakes.content import FixedTree, Package, Timeline, epoch, stamp
 from tests.fakes.publisher import Publisher, SuitePlan, repacked
 from tests.fakes.services import MirrorService, PpaService, SnapshotService, UbuntuService
 from tests.fakes.signing import SigningKey
@@ -61,6 +63,9 @@ class World:
             self._dump(self.security, state.when, state.security, every=7 * _HOUR + 977)
             # Ubuntu's rule is "any second": the state changes at one of them and no dump exists.
             self.ubuntu.publish(stamp(epoch(state.when) - 3 * 24 * _HOUR), self._ubuntu(state))
+        self._open()
+
+    def _open(self) -> None:
         archives = {"debian": self.debian, "debian-security": self.security}
         self.log = Log()
         self.snapshot = ArchiveServer(SnapshotService(archives), name="snapshot", address="127.0.0.2", log=self.log)
@@ -70,6 +75,16 @@ class World:
         self.ppa_server = ArchiveServer(ppa, name="ppa", address="127.0.0.5", log=self.log)
         for server in self.servers:
             server.start()
+
+    @contextlib.contextmanager
+    def twin(self) -> Iterator[World]:
+        """Lend the same archives behind servers, faults and counts of their own, for cases that run side by side."""
+        other = copy.copy(self)
+        other._open()
+        try:
+            yield other
+        finally:
+            other.stop()
 
     @property
     def servers(self) -> tuple[ArchiveServer, ...]:
@@ -86,9 +101,14 @@ class World:
             server.heal()
             server.reset_counts()
 
-    def close(self) -> None:
+    def stop(self) -> None:
+        """Stop the servers."""
         for server in self.servers:
             server.stop()
+
+    def close(self) -> None:
+        """Stop everything this world started."""
+        self.stop()
         self.key.close()
 
     def errors(self) -> list[BaseException]:
@@ -178,9 +198,3 @@ class GenuineWorld:
     def close(self) -> None:
         for server in self.servers:
             server.stop()
-
-
-def lie(tree: FixedTree, path: str, data: bytes) -> FixedTree:
-    """Return `tree` with other bytes at `path`, of the same date."""
-    old = tree.get(path)
-    return tree.replacing(path, Content(data, old.modified if old else 0))
