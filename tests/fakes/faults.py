@@ -80,7 +80,7 @@ class Redirect:
 
 @dataclass(frozen=True)
 class Reset:
-    """Resets the connection: before the head (None), or after so many bytes of the body."""
+    """Resets the connection: before the head (None), or at this offset of the whole body, wherever a range begins."""
 
     after: int | None = None
 
@@ -91,20 +91,20 @@ class Reset:
     def play(self, exchange: Exchange) -> None:
         if self.after is not None:
             start, stop = exchange.send_head(exchange.answer)
-            exchange.send_span(exchange.answer, start, min(start + self.after, stop))
+            exchange.send_span(exchange.answer, start, min(self.after, stop))
         exchange.end(reset=True)
 
 
 @dataclass(frozen=True)
 class Truncate:
-    """Promises the whole length, sends only so many bytes and closes."""
+    """Promises everything asked for, sends up to this offset of the whole body and closes: a resume gets no further."""
 
     after: int
     needs_body: bool = True
 
     def play(self, exchange: Exchange) -> None:
         start, stop = exchange.send_head(exchange.answer)
-        exchange.send_span(exchange.answer, start, min(start + self.after, stop))
+        exchange.send_span(exchange.answer, start, min(self.after, stop))
         exchange.end()
 
 
