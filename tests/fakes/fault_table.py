@@ -1,0 +1,205 @@
+"""For each fault of an upstream on a root, an index and a package: what apt printed and how it ended.
+
+`python -m tests.fakes.fault_table docs/apt-faults.md` measures everything anew and writes the page; a long test measures
+too and compares outcomes. Each case has servers, a snapproxy with an empty store, and a private apt root of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.fakes.apt_root import AptRoot
+from tests.fakes.archive_server import ArchiveServer
+from tests.fakes.content import Content
+from tests.fakes.faults import Fault, Hold, Html, Redirect, Replace, Reset, Status, TooLong, Truncate, WrongBytes
+from tests.fakes.forms import sources, trouble
+from tests.fakes.proxy import Snapproxy, configuration
+from tests.fakes.world import FIRST, World
+
+Door = Callable[[World, Path], AbstractContextManager[str]]
+"""Opens a way from apt to the world; yields the sources' base address."""
+
+_SIDE_BY_SIDE = 4
+_LIMIT = 100.0
+
+FAULTS: dict[str, Callable[[], Fault]] = {
+    "403": lambda: Status(403),
+    "404": lambda: Status(404),
+    "404 once, by mistake": lambda: Status(404),
+    "429, Retry-After": lambda: Status(429, {"Retry-After": "60"}),
+    "500": lambda: Status(500),
+    "503": lambda: Status(503),
+    "509": lambda: Status(509, {"Retry-After": "0"}),
+    "a web page with 200": Html,
+    "redirect loop": Redirect,
+    "redirect to a foreign host": lambda: Redirect("http://127.0.0.9:9/"),
+    "connection reset": Reset,
+    "reset in the body": lambda: Reset(500),
+    "cut short": lambda: Truncate(500),
+    "too long": TooLong,
+    "one byte changed": lambda: WrongBytes(at=300),
+    "other content": lambda: Replace(Content(b"nothing of the kind\n" * 40)),
+    "silence": lambda: Hold(after=None, patience=_LIMIT),
+}
+"""Every fault by its name in the table."""
+
+ONCE = frozenset({"404 once, by mistake"})
+ROLES = ("root", "index", "package")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One line of the table. With two suites on one host the second one has the fault."""
+
+    role: str
+    fault: str
+    suites: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """What came of a case. `code` is apt's exit code, None when it hung; `is_complete` whether everything wanted arrived."""
+
+    case: Case
+    code: int | None
+    is_complete: bool
+    said: str
+
+
+def cases() -> list[Case]:
+    """Return every line of the table, in its order."""
+    wholly = [Case(role, fault, suites) for role in ROLES for fault in FAULTS for suites in (1, 2)]
+    return [*wholly, *(Case(role, "connection refused", suites) for role in ROLES for suites in (1, 2))]
+
+
+@contextlib.contextmanager
+def directly(world: World, folder: Path) -> Iterator[str]:
+    """Let apt ask the snapshot service itself: what users have without snapproxy."""
+    yield f"{world.snapshot.url}/archive/debian/{FIRST}"
+
+
+@contextlib.contextmanager
+def through_snapproxy(world: World, folder: Path) -> Iterator[str]:
+    """Let apt ask a snapproxy whose clients are patient for three seconds only, to keep the measurement short."""
+    with Snapproxy(configuration(folder, world, top='patience = { apt = "3s" }')) as process:
+        yield f"{process.url}/debian/{FIRST}"
+
+
+def measure(world: World, door: Door, wanted: Sequence[Case]) -> list[Row]:
+    """Measure the cases side by side."""
+    with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
+        return list(pool.map(lambda case: _measure(world, door, case), wanted))
+
+
+def _measure(original: World, door: Door, case: Case) -> Row:
+    with tempfile.TemporaryDirectory() as name, original.twin() as world:
+        folder = Path(name)
+        suites = [world.codename, f"{world.codename}-updates"][: case.suites]
+        with door(world, folder / "snapproxy") as base:
+            root = sources(AptRoot(folder / "root"), world, base, suites)
+            if case.role == "package":
+                root.update()
+            with _fault(world.snapshot, case, suites[-1]):
+                return _row(case, root, suites)
+
+
+@contextlib.contextmanager
+def _fault(server: ArchiveServer, case: Case, suite: str) -> Iterator[None]:
+    # The package is one whose version at FIRST the mirror no longer has, so only the snapshot service can be asked.
+    pattern = {
+        "root": f"*/dists/{suite}/*Release*",
+        "index": f"*/dists/{suite}/main/binary-amd64/*",
+        "package": "*/pool/*/xz-utils_*",
+    }[case.role]
+    if case.fault == "connection refused":
+        with server.refusing():
+            yield
+        return
+    fault = FAULTS[case.fault]()
+    server.fault(pattern, fault, times=1 if case.fault in ONCE else None)
+    try:
+        yield
+    finally:
+        if isinstance(fault, Hold):
+            fault.release()
+
+
+def _row(case: Case, root: AptRoot, suites: Sequence[str]) -> Row:
+    arguments = ("install", "--download-only", "-y", "xz-utils") if case.role == "package" else ("update",)
+    try:
+        outcome = root.run("apt-get", *arguments, timeout=_LIMIT)
+    except subprocess.TimeoutExpired:
+        return Row(case, None, is_complete=False, said="")
+    if case.role == "package":
+        is_complete = any(name.startswith("xz-utils_") for name in root.fetched())
+    else:
+        is_complete = all(list(root.lists.glob(f"*_{suite}_main_binary-amd64_Packages*")) for suite in suites)
+    return Row(case, outcome.code, is_complete, _gist(outcome.text))
+
+
+def _gist(text: str) -> str:
+    """Return the line in which apt says what happened, without ports and folders of this run."""
+    lines = text.splitlines()
+    printed = [
+        f"{line} {after.strip()}" if line.startswith("Err:") else line
+        for line, after in zip(lines, [*lines[1:], ""], strict=True)
+    ]
+    complaints = [line for line in printed if line in trouble(line) or line.startswith("Err:")]
+    first = next(iter(complaints), "")
+    return re.sub(r"(127\.0\.0\.\d+:)\d+", r"\1PORT", first).replace("|", "\\|")
+
+
+def render(rows: Sequence[Row]) -> str:
+    """Return the page."""
+    version = subprocess.run(
+        ["apt-get", "--version"], capture_output=True, text=True, check=True, timeout=30
+    ).stdout.split()[1]
+    head = f"""\
+# What apt makes of an upstream's faults, through snapproxy
+
+Generated by `python -m tests.fakes.fault_table docs/apt-faults.md`, with apt {version} as it comes (no `Error-Mode`), an empty
+store, and `patience = {{ apt = "3s" }}`. The fault stands on the snapshot service, on the file named, all the time (but for
+the 404 by mistake). With two suites on one host the second has the fault. `test_fault_table.py` holds that apt never exits 0
+with something missing.
+
+| file | fault | suites | exit | all there | what apt printed first |
+|---|---|---|---|---|---|
+"""
+    return head + "".join(_line(row) for row in rows)
+
+
+def _line(row: Row) -> str:
+    code = "hangs" if row.code is None else str(row.code)
+    said = f"`{row.said}`" if row.said else ""
+    return f"| {row.case.role} | {row.case.fault} | {row.case.suites} | {code} | {'yes' if row.is_complete else 'no'} | {said} |\n"
+
+
+def outcomes(page: str) -> dict[Case, tuple[str, str]]:
+    """Read (exit, all there) by case from a rendered page: what must not change unnoticed."""
+    table = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("|")
+    ]
+    return {Case(role, fault, int(suites)): (code, there) for role, fault, suites, code, there, *_ in table[2:]}
+
+
+def main(target: Path) -> None:
+    """Measure every case and write the page."""
+    with tempfile.TemporaryDirectory() as folder:
+        world = World(Path(folder) / "world", "xz-utils")
+        try:
+            target.write_text(render(measure(world, through_snapproxy, cases())))
+        finally:
+            world.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
