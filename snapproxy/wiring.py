@@ -37,6 +37,7 @@ from snapproxy.shell.flights import Flights
 from snapproxy.shell.forward import StreamingForwarder
 from snapproxy.shell.live import Live
 from snapproxy.shell.names import Names
+from snapproxy.shell.openpgp import Verifier, available_keyrings
 from snapproxy.shell.pacer import Pacer
 from snapproxy.shell.promises import Helper, Promises
 from snapproxy.shell.roots import Roots
@@ -46,7 +47,7 @@ from snapproxy.shell.timelines import Timelines
 from snapproxy.shell.upstream import Upstream
 from snapproxy.web.pages import Pages
 from snapproxy.web.server import WebServer
-from storage import DraftFailed, Store, StorageFailure, open_store
+from storage import DraftFailed, StorageFailure, Store, open_store
 
 GRACE_SECONDS = 15.0
 """How long answers under way may take to end when the proxy is stopped."""
@@ -94,7 +95,8 @@ class App:
             tally=tally,
         )
         flights = Flights(store=store, downloads=downloads, clock=clock)
-        roots = Roots(store.blobs)
+        keyrings = {row.name: available_keyrings(row) for row in config.archives}
+        roots = Roots(store.blobs, Verifier(clock=clock), keyrings)
         live = Live(store=store, flights=flights, promises=promises, roots=roots, clock=clock, offline=offline)
         self._stack.push_async_callback(live.close)
         timelines = Timelines(

@@ -21,9 +21,9 @@ from snapproxy.errors import SnapproxyError
 from snapproxy.shell import refusals
 from snapproxy.shell.asking import Asking
 from snapproxy.shell.clock import Clock
+from snapproxy.shell.download import Elsewhere, Landed, Landing
 from snapproxy.shell.facts import Facts
 from snapproxy.shell.flights import Flight, Flights
-from snapproxy.shell.download import Elsewhere, Landed, Landing
 from snapproxy.shell.names import Names
 from snapproxy.shell.roots import Roots
 from snapproxy.shell.service import Service

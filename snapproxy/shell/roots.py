@@ -6,13 +6,13 @@ has one, and turns a bad verdict into the refusal that a client prints.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from snapproxy.core.model import Proof, Refusal, Resolved
 from snapproxy.core.plan import Fetch, Held
 from snapproxy.core.signatures import judge
 from snapproxy.shell.asking import Asking
-from snapproxy.shell.openpgp import available_keyrings, verify
+from snapproxy.shell.openpgp import Verifier
 from storage import Blobs
 
 MAX_SIGNATURE = 1 << 20
@@ -25,24 +25,28 @@ Obtain = Callable[[Asking, Resolved, str], Awaitable[Held | Refusal | None]]
 class Roots:
     """Makes the judge of a root that is about to arrive."""
 
-    def __init__(self, blobs: Blobs) -> None:
+    def __init__(self, blobs: Blobs, verifier: Verifier, keyrings: Mapping[str, Sequence[str]]) -> None:
+        """`keyrings` are those of each archive that can be read here; without any, its roots have no proof."""
         self._blobs = blobs
+        self._verifier = verifier
+        self._keyrings = keyrings
 
     def judge(self, step: Fetch, asking: Asking, obtain: Obtain) -> Judge:
         """Return what decides, from the whole bytes of the root, whether it may be stored, and with which proof."""
 
         async def decide(data: bytes) -> Proof | Refusal:
-            keyrings = available_keyrings(asking.row.keyrings)
+            keyrings = self._keyrings[asking.row.name]
             if not keyrings:
                 return Proof.NONE
-            signature = None
+            signature: bytes | Refusal | None = None
             if path := asking.family.signature(step.path):
                 signature = await self._signature(await obtain(asking, step.resolved, path))
                 if signature is None:
                     return Proof.NONE  # not signed at all, and never said to be
-                if isinstance(signature, Refusal):
-                    return signature
-            verdict = judge(await verify(data, signature, keyrings))
+            if isinstance(signature, Refusal):
+                return signature
+            evidence = await self._verifier.verify(data, signature, keyrings)
+            verdict = judge(evidence.lines)
             if verdict.good:
                 return Proof.GPG
             return Refusal(424, verdict.reason, f"{step.path} of {step.space}: {verdict.why}", verdict.hint)

@@ -17,7 +17,7 @@ from snapproxy.shell.clock import Clock
 from snapproxy.shell.download import Landed
 from snapproxy.shell.flights import Flight, Flights
 from snapproxy.shell.names import Names
-from storage import Ephemera, Store
+from storage import Store
 
 ANSWER_SECONDS = 3600
 """What `/mr/package` and its kin say changes when a package is uploaded; an hour is what their users tolerate."""
