@@ -187,6 +187,11 @@ class Refusal:
     hint: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def is_absence(self) -> bool:
+        """Whether it says that there is no such file."""
+        return self.status == 404  # noqa: PLR2004 (HTTP's own number)
+
 
 @dataclass(frozen=True, slots=True)
 class Resolved:

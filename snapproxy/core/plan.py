@@ -217,7 +217,7 @@ _UNTELLING = Refusal(
 )
 
 
-class _Unknown(Exception):
+class _UnknownError(Exception):
     """Unwinds a decision to the question it lacks; never leaves this module."""
 
     def __init__(self, ask: Ask) -> None:
@@ -235,7 +235,7 @@ def plan(request: Request, known: Known, now: Instant, *, family: Family, histor
         if request.path == "" or request.path.endswith("/"):
             return _folder(request, resolved)
         return _at(request, resolved, known, family, history)
-    except _Unknown as unknown:
+    except _UnknownError as unknown:
         return Need((unknown.ask,))
 
 
@@ -245,7 +245,7 @@ def resolve(
     """Settle the *when* of `request` and decide nothing more."""
     try:
         return _resolve(request, known, now, family, history)
-    except _Unknown as unknown:
+    except _UnknownError as unknown:
         return Need((unknown.ask,))
 
 
@@ -253,13 +253,13 @@ def plan_at(request: Request, resolved: Resolved, known: Known, *, family: Famil
     """Decide about another file of a snapshot that is already settled: a root that vouches, a signature beside it."""
     try:
         return _at(request, resolved, known, family, history)
-    except _Unknown as unknown:
+    except _UnknownError as unknown:
         return Need((unknown.ask,))
 
 
 def _fact(known: Known, ask: Ask) -> Any:
     if ask not in known.facts:
-        raise _Unknown(ask)
+        raise _UnknownError(ask)
     return known.facts[ask]
 
 
@@ -300,7 +300,7 @@ def space_of(row: Archive, resolved: Resolved) -> str:
 
 
 def _folder(request: Request, resolved: Resolved) -> Moved | Refusal:
-    """A folder between two snapshots is sent to the snapshot's own (debbisect reads the id out of Location); nothing is listed."""
+    """Send a folder between two snapshots to the snapshot's own (debbisect reads the id out of Location); list nothing."""
     asked = request.when.text.removesuffix(".nearest")
     if resolved.snapshot not in (LIVE, asked):
         return Moved(f"{request.base}{resolved.snapshot}/{escape_path(request.path)}", resolved.snapshot)

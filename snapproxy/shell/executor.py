@@ -264,7 +264,7 @@ class Executor:
                 case Serve():
                     return Held(step.path, step.digest, step.size, step.proof)
                 case Refusal():
-                    return None if step.status == 404 else step
+                    return None if step.is_absence else step
                 case Fetch() if self._offline:
                     return refusals.missing_offline(step)
                 case Fetch():
@@ -273,7 +273,7 @@ class Executor:
                     if landed is None:
                         return flight.not_in_time()
                     if isinstance(landed, Refusal):
-                        return None if landed.status == 404 else landed
+                        return None if landed.is_absence else landed
                     await self._name(step, landed)
                 case _:
                     raise AssertionError("a file is never a folder")

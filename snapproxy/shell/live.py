@@ -63,7 +63,7 @@ class Live:
         key = _key(asking.row, path)
         current = self._current(key)
         if current is not None and (self._offline or self._clock.now() - current.checked < FRESH_SECONDS):
-            return self._held(path, current, self._offline)
+            return self._held(path, current, stale=self._offline)
         if self._offline:
             return refusals.missing_offline(fetch_now(asking.row, path, asking.family))
         refresh = self._refreshes.get(key)
@@ -78,7 +78,7 @@ class Live:
         current = self._current(key)
         if failure is None and current is not None:
             return self._held(path, current, stale=False)
-        if failure is not None and failure.status == 404:
+        if failure is not None and failure.is_absence:
             return None
         return failure if current is None else self._held(path, current, stale=True)
 
@@ -191,7 +191,7 @@ class Live:
             previous,
         )
 
-    def _held(self, path: str, current: Current, stale: bool) -> Held:
+    def _held(self, path: str, current: Current, *, stale: bool) -> Held:
         notes = {"X-Snapproxy-Stale": f"as of {spell(current.checked)}"} if stale else {}
         return Held(path, current.digest, current.size, Proof(current.proof), notes)
 

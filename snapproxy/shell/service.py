@@ -64,7 +64,7 @@ class Service:
                 return Served(body, step.space, "", "", step.proof, cache, Role.OTHER, flight.date)
             await self._remember(target, held)
             return await self._served(step, held, cache, stale=False) or refusals.vanished()
-        if isinstance(landed, Refusal) and landed.status == 404:  # noqa: PLR2004 (HTTP's own number)
+        if isinstance(landed, Refusal) and landed.is_absence:
             return landed
         stale = None if held is None else await self._served(step, held, "HIT", stale=True)
         return stale or (landed if isinstance(landed, Refusal) else flight.not_in_time())

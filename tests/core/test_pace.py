@@ -57,13 +57,13 @@ def test_a_mirror_has_no_rate_and_its_grants_change_nothing() -> None:
     assert grant(FRESH, MIRROR, NOW) == (FRESH, 0.0)
 
 
-def test_cool_downs_double_from_thirty_seconds_to_fifteen_minutes() -> None:
+def test_cool_downs_double_from_ten_seconds_to_fifteen_minutes() -> None:
     state, now, pauses = FRESH, NOW, []
     for _ in range(8):
         state = refused(state, now)
         pauses.append(state.until - now)
         now = state.until
-    assert pauses == [30, 60, 120, 240, 480, 900, 900, 900]
+    assert pauses == [10, 20, 40, 80, 160, 320, 640, 900]
 
 
 def test_breaks_rest_shorter_and_do_not_lengthen_a_later_cool_down() -> None:
