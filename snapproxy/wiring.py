@@ -89,6 +89,7 @@ class App:
             upstream=upstream,
             pacer=pacer,
             names=names,
+            drafts=store.drafts,
             blobs=store.blobs,
             ephemera=store.ephemera,
             clock=clock,

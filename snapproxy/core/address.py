@@ -126,6 +126,11 @@ def _absolute(scheme: str, rest: str, book: AddressBook, authorization: str) -> 
         raise ClientError("a user name in the address is not accepted", why="The time belongs to the proxy's address.")
     host, port = read_authority(text, scheme)
     authority = spell_authority(host, port, scheme)
+    https = _HTTPS.match(slash + raw)
+    if (
+        https and scheme == "http" and authority in book.own_hosts
+    ):  # our own address, reached through ourselves as a proxy
+        return _absolute("https", raw[https.end() - len(slash) :], book, authorization)
     asked = _asked(slash + raw, book, authorization, f"{scheme}://{authority}/")
     if authority in book.own_hosts:
         return _origin(asked)

@@ -39,7 +39,7 @@ from snapproxy.shell.reach import Reach, authority
 from snapproxy.shell.roots import Judge
 from snapproxy.shell.tally import Tally
 from snapproxy.shell.upstream import BodyBrokenError, Upstream, UpstreamResponse
-from storage import Blobs, Draft, Ephemera, Meta, Sealed
+from storage import Blobs, Body, Draft, Drafts, Ephemera, Meta, Sealed
 
 if TYPE_CHECKING:
     from snapproxy.shell.flights import Flight
@@ -63,6 +63,16 @@ ABSENT_SECONDS = 600
 
 ASKED_AGAIN_AFTER = 1.0
 """Seconds before the only source of a promised file is asked once more whether it really does not have it."""
+
+WINDOW_WHOLE = 64 << 20
+"""Bytes kept in memory, once the disk is full, of a file that must be whole before it is sent."""
+
+WINDOW_STREAM = 8 << 20
+"""The same of a file that streams: readers that fall further behind are cut."""
+
+
+class TakenError(Exception):
+    """Another process has become the writer of our draft meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,18 +117,24 @@ class Downloads:
         upstream: Upstream,
         pacer: Pacer,
         names: Names,
+        drafts: Drafts,
         blobs: Blobs,
         ephemera: Ephemera,
         clock: Clock,
         tally: Tally,
     ) -> None:
         self._pacer = pacer
+        self._drafts = drafts
         self.tally = tally
         self.upstream = upstream
         self.names = names
         self.blobs = blobs
         self.ephemera = ephemera
         self.clock = clock
+
+    def begin(self, step: Fetch) -> Draft | Body:
+        """Return the draft of a flight to its one writer, and a body that follows it to everybody else."""
+        return self._drafts.begin(step.key, window=WINDOW_WHOLE if step.whole else WINDOW_STREAM)
 
     def start(self, flight: Flight, draft: Draft, judge: Judge | None, validators: Meta) -> Download:
         """Return the download of `flight` into `draft`."""
@@ -186,6 +202,7 @@ class Download:
         self._source: Source | None = None
         self._offer: Offer | None = None
         self._promised_sha1 = ""
+        self._is_ended = False
         self._forget_bytes()
 
     def expected_wait(self) -> float:
@@ -198,14 +215,22 @@ class Download:
         landing: Landing | None = None
         try:
             self._draft.tap(self._tap)
-            if self._draft.size:
+            if self._draft.size and self._may_resume():
                 await self._draft.rehash()
+            elif self._draft.size:
+                await self._start_over("it was begun by a process that is gone, and cannot be resumed")
             landing = await self._over_sources()
+        except TakenError:
+            return Elsewhere()
         finally:
-            if not isinstance(landing, Landed):
+            if not self._is_ended:
                 reason = landing.reason if isinstance(landing, Refusal) else "the download was stopped"
-                await asyncio.shield(self._draft.abandon(reason, keep=landing is None))
+                await self._abandon(reason, keep=landing is None)
         return landing
+
+    async def _abandon(self, reason: str, *, keep: bool = False) -> None:
+        self._is_ended = True
+        await asyncio.shield(self._draft.abandon(reason, keep=keep))
 
     # --- what passes by ---------------------------------------------------------------------------------------------------
 
@@ -226,9 +251,17 @@ class Download:
         if self._judge is not None and len(self._root) <= MAX_ROOT:
             self._root += data
 
-    async def _start_over(self) -> None:
-        await self._draft.restart()
+    async def _start_over(self, reason: str) -> None:
+        """Give the bytes so far up, and begin a new draft: who followed the old one must never see other bytes in it."""
+        await self._abandon(reason)
+        writer = self._all.begin(self._step)
+        if not isinstance(writer, Draft):
+            writer.close()
+            raise TakenError
+        self._draft = self._flight.draft = writer
+        self._is_ended = False
         self._forget_bytes()
+        writer.tap(self._tap)
 
     # --- sources ----------------------------------------------------------------------------------------------------------
 
@@ -283,7 +316,7 @@ class Download:
         if self._draft.size and not self._may_resume():
             if self._is_followed:
                 return Broken(Fault.CHANGED)
-            await self._start_over()
+            await self._start_over("it cannot be resumed from this source")
         promise, validators = self._step.promise, self._validators
         asked = Asked(
             source.url,
@@ -304,7 +337,7 @@ class Download:
                 case StartOver(offer):
                     if self._is_followed:
                         return Broken(Fault.CHANGED)
-                    await self._start_over()
+                    await self._start_over("upstream began again from the first byte")
                 case NotModified():
                     return Unchanged()
                 case NoSuchRange(total):
@@ -352,8 +385,9 @@ class Download:
         if isinstance(verdict, Refusal):
             self._all.remember_wrong(self._step, source)
             if not self._is_followed:
-                await self._start_over()
+                await self._start_over(verdict.reason)
             return verdict
+        self._is_ended = True
         blob = await self._draft.commit()
         blob.close()
         offer = self._offer or Offer(0, sealed.size, sealed.size)

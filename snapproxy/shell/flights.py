@@ -27,11 +27,8 @@ log = logging.getLogger(__name__)
 VERDICT_SECONDS = 15.0
 """How long a bad verdict is remembered, so that the retry of a client whose connection was cut is told the cause."""
 
-WINDOW_WHOLE = 64 << 20
-"""Bytes kept in memory, once the disk is full, of a file that must be whole before it is sent."""
-
-WINDOW_STREAM = 8 << 20
-"""The same of a file that streams: readers that fall further behind are cut."""
+MAX_FAILURES = 3
+"""How often another process's failed draft of a root or an index is asked for once more."""
 
 TAKE_OVER_SECONDS = 0.05
 """How long a reader gives our own flight to become the writer of a draft whose process died."""
@@ -215,9 +212,9 @@ class Flights:
 
     async def _fly(self, flight: Flight, judge: Judge | None, validators: Meta) -> Landing:
         """Write the draft if nobody else on the machine does; else follow it, and take it over if its writer dies."""
-        window = WINDOW_WHOLE if flight.step.whole else WINDOW_STREAM
+        failures = 0
         while True:
-            writer = self._store.drafts.begin(flight.step.key, window=window)
+            writer = self._downloads.begin(flight.step)
             if isinstance(writer, Draft):
                 flight.draft = writer
                 flight.download = self._downloads.start(flight, writer, judge, validators)
@@ -227,6 +224,9 @@ class Flights:
             except DraftOrphaned:
                 log.info("taking over the download of a process that died: %s", flight.step.key)
             except DraftFailed as failed:
+                failures += 1
+                if flight.step.whole and failures < MAX_FAILURES:
+                    continue  # its writer may be trying another source: join that, or try ourselves
                 return refusals.unavailable(
                     whole=flight.step.whole, status=502, reason="Another process could not fetch it", why=failed.reason
                 )

@@ -453,3 +453,12 @@ def test_no_refusal_repeats_a_clients_text(target: str, at: int) -> None:
     answer = read("GET", target[:at] + MARK + target[at:], BOOK, proxy_authorization=f"Basic {MARK}")
     if isinstance(answer, Refusal):
         assert MARK not in repr(answer)
+
+
+def test_https_spelled_as_a_path_of_our_own_is_read_through_the_proxy_too() -> None:
+    book = AddressBook(BUILTIN, own_hosts=frozenset({"127.0.0.1:3142"}))
+    credentials = "Basic " + b64encode(b"20240601T000000Z:x").decode()
+    path = "/HTTPS///ftp.debian.org/debian/dists/sid/InRelease"
+    through = read("GET", f"http://127.0.0.1:3142{path}", book, proxy_authorization=credentials)
+    assert isinstance(through, FileTarget)
+    assert through == read("GET", path, book, proxy_authorization=credentials)
