@@ -99,7 +99,7 @@ class ArchiveServer:
 
     def start(self) -> None:
         self._listener = _Listener(self._address, self)
-        self._address = self._listener.server_address[:2]
+        self._address = (self._address[0], self._listener.socket.getsockname()[1])
         threading.Thread(target=self._listener.serve_forever, args=(0.02,), name=self.name, daemon=True).start()
 
     def stop(self) -> None:
@@ -257,8 +257,9 @@ class _Handler(BaseHTTPRequestHandler):
         return (206, start, stop) if start < size else (416, 0, 0)
 
     def send(self, data: bytes) -> None:
-        self.wfile.write(data)
+        # Counted first: a client that has read it all may look at the count before this thread runs again.
         self.request_record.sent += len(data)
+        self.wfile.write(data)
 
     def send_span(self, answer: Answer, start: int, stop: int) -> None:
         for piece in answer.content.pieces(start, stop):

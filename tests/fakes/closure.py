@@ -8,6 +8,9 @@ from pathlib import Path
 
 from tests.fakes import genuine
 from tests.fakes.apt_root import AptRoot
+from tests.fakes.archive_server import ArchiveServer
+from tests.fakes.content import Timeline
+from tests.fakes.services import MirrorService
 
 
 def closure(suite: genuine.Suite, *names: str) -> list[str]:
@@ -24,9 +27,12 @@ def closure(suite: genuine.Suite, *names: str) -> list[str]:
 
 
 def _ask_apt(suite: genuine.Suite, names: tuple[str, ...]) -> list[tuple[str, str]]:
-    with tempfile.TemporaryDirectory() as folder:
+    # Through a server of ours over the cache, so that no index is downloaded twice.
+    timeline = Timeline()
+    timeline.publish("20200101T000000Z", genuine.MirrorTree(suite.base, modified=0))
+    with tempfile.TemporaryDirectory() as folder, ArchiveServer(MirrorService({"debian": timeline})) as server:
         root = AptRoot(Path(folder))
-        root.sources(f"deb [signed-by={root.keyring(genuine.KEYRING)}] {suite.base} {suite.name} main")
+        root.sources(f"deb [signed-by={root.keyring(genuine.KEYRING)}] {server.url}/debian {suite.name} main")
         update = root.update(timeout=300)
         if update.code:
             raise RuntimeError(f"the machine's mirror cannot be read:\n{update.text}")

@@ -34,7 +34,9 @@ class Exchange(Protocol):
 
 
 class Fault(Protocol):
-    needs_body: bool
+    @property
+    def needs_body(self) -> bool:
+        """Whether it waits for an answer that has a body."""
 
     def play(self, exchange: Exchange) -> None: ...
 

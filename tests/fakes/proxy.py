@@ -31,15 +31,10 @@ def configuration(folder: Path, world: World | GenuineWorld, *, top: str = "", p
         rows = _row("debian", snapshot=f"{snapshot}/archive/debian", mirrors=f"{mirror}/debian", keyrings=world.keyring)
     else:
         key = world.key.keyring
-        rows = "".join(
-            _row(name, snapshot=f"{snapshot}/archive/{name}", mirrors=f"{mirror}/{name}", keyrings=key)
-            for name in ("debian", "debian-security")
-        ) + _row(
-            "ubuntu",
-            snapshot=f"{world.ubuntu_server.url}/ubuntu",
-            mirrors=f"{world.ubuntu_server.url}/ubuntu",
-            keyrings=key,
-        )
+        ubuntu, ppa = f"{world.ubuntu_server.url}/ubuntu", world.ppa_server.url
+        places = {name: (f"{snapshot}/archive/{name}", f"{mirror}/{name}") for name in ("debian", "debian-security")}
+        places |= {"ubuntu": (ubuntu, ubuntu), "ppa": (ppa, ppa)}
+        rows = "".join(_row(name, snapshot=past, mirrors=now, keyrings=key) for name, (past, now) in places.items())
     paces = "".join(f'[upstreams."{urlsplit(server.url).hostname}"]\n{pace}' for server in world.servers)
     path = folder / "config.toml"
     path.parent.mkdir(parents=True, exist_ok=True)

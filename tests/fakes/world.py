@@ -30,6 +30,7 @@ BEFORE_ALL = "20240501T000000Z"
 IN_THE_GAP = "20240620T120000Z"
 _HOUR = 3600
 _OWNER, _PPA = "somebody", "tools"
+PPA = f"{_OWNER}/{_PPA}/ubuntu"
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,8 @@ class World:
         self.second = self._state(SECOND, new)
         self.debian, self.security, self.ubuntu = Timeline(), Timeline(), Timeline()
         for state in (self.first, self.second):
-            self._dump(self.debian, state.when, state.debian, every=6 * _HOUR)
-            self._dump(self.security, state.when, state.security, every=7 * _HOUR + 977)
+            self._dump(self.debian, state.when, state.debian, first=420, every=6 * _HOUR)
+            self._dump(self.security, state.when, state.security, first=1377, every=7 * _HOUR + 977)
             # Ubuntu's rule is "any second": the state changes at one of them and no dump exists.
             self.ubuntu.publish(stamp(epoch(state.when) - 3 * 24 * _HOUR), self._ubuntu(state))
         self._open()
@@ -133,10 +134,10 @@ class World:
         return self.publisher.tree(stamp(epoch(state.when) - 3 * 24 * _HOUR), pockets)
 
     @staticmethod
-    def _dump(timeline: Timeline, when: str, tree: FixedTree, *, every: int) -> None:
+    def _dump(timeline: Timeline, when: str, tree: FixedTree, *, first: int, every: int) -> None:
         """Take dumps of one state from three days before `when` to three days after it."""
         middle = epoch(when)
-        for at in range(middle - 3 * 24 * _HOUR + 420, middle + 3 * 24 * _HOUR, every):
+        for at in range(middle - 3 * 24 * _HOUR + first, middle + 3 * 24 * _HOUR, every):
             timeline.publish(stamp(at), tree)
 
 
@@ -161,8 +162,12 @@ def _newest(package: Package, stanzas: Iterable[str], suite: genuine.Suite | Non
     ]
     if suite is None or not newer:
         return package
-    best = max(newer, key=functools.cmp_to_key(lambda a, b: 1 if is_newer(a.version, b.version) else -1))
+    best = max(newer, key=functools.cmp_to_key(_compare))
     return genuine.binary(suite, best.stanza, modified=modified)
+
+
+def _compare(one: Package, other: Package) -> int:
+    return 1 if is_newer(one.version, other.version) else -1
 
 
 def is_newer(version: str, than: str) -> bool:

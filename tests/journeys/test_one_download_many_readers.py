@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,7 +66,8 @@ def fifty(world: World, ports: Sequence[int]) -> None:
     try:
         for reader in readers:
             reader.start()
-        waiting = [begun.acquire(timeout=40) for _ in readers]
+        deadline = time.monotonic() + 30
+        waiting = [begun.acquire(timeout=max(0, deadline - time.monotonic())) for _ in readers]
         assert all(waiting), f"{waiting.count(True)} of {CLIENTS} read a byte: {[each.problem for each in readers]}"
         asked = [
             each

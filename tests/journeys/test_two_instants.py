@@ -13,7 +13,7 @@ from tests.fakes.content import Content
 from tests.fakes.faults import Replace
 from tests.fakes.forms import UBUNTU, keyring_of, mirror_form, proxy_form, sources
 from tests.fakes.proxy import Snapproxy, configuration
-from tests.fakes.world import FIRST, SECOND, GenuineWorld, State, World
+from tests.fakes.world import FIRST, PPA, SECOND, GenuineWorld, State, World
 
 pytestmark = pytest.mark.journey
 MakeRoot = Callable[[str], AptRoot]
@@ -95,12 +95,12 @@ def test_the_same_instant_again_costs_nothing(world: World, snapproxy: Snapproxy
     assert world.log.requests() == []
 
 
-@pytest.mark.parametrize("base", ["/archive/debian/{when}/", "/debian/{when}/", "/HTTPS///ftp.debian.org/debian"])
+@pytest.mark.parametrize("base", ["/archive/debian/{when}/", "/debian/{when}/", "http://HTTPS///ftp.debian.org/debian"])
 def test_other_ways_to_write_the_address(world: World, snapproxy: Snapproxy, apt_root: MakeRoot, base: str) -> None:
     root = apt_root("root")
     if "{when}" not in base:
         root.configure(f'Acquire::http::Proxy "{snapproxy.proxy(FIRST)}";')
-    sources(root, world, snapproxy.url + base.format(when=FIRST))
+    sources(root, world, base.format(when=FIRST) if "HTTPS" in base else snapproxy.url + base.format(when=FIRST))
     outcome = root.update()
     assert outcome.code == 0, outcome.text
     assert root.candidates("xz-utils") == {"xz-utils": world.first.versions["xz-utils"]}
@@ -119,13 +119,24 @@ def test_ubuntu_for_any_second_and_from_its_own_sources(world: World, snapproxy:
             assert root.candidates("xz-utils") == {"xz-utils": state.versions["xz-utils"]}
 
 
+def test_a_ppa_in_both_forms(world: World, snapproxy: Snapproxy, apt_root: MakeRoot) -> None:
+    """Launchpad's service is simulated from its documentation."""
+    pinned = sources(apt_root("pinned"), world, f"{snapproxy.url}/ppa/{FIRST}/{PPA}", ["noble"])
+    untouched = sources(apt_root("untouched"), world, f"http://ppa.launchpadcontent.net/{PPA}", ["noble"])
+    untouched.configure(f'Acquire::http::Proxy "{snapproxy.proxy(FIRST)}";')
+    for root in (pinned, untouched):
+        outcome = root.update()
+        assert outcome.code == 0, outcome.text
+        assert root.candidates("xz-utils") == {"xz-utils": world.first.versions["xz-utils"]}
+
+
 def test_security_is_pinned_by_the_same_time(world: World, snapproxy: Snapproxy, apt_root: MakeRoot) -> None:
     """One time, two archives whose dumps bear different ids."""
     assert not set(world.debian.ids) & set(world.security.ids)
     root = apt_root("root")
     key = keyring_of(world, root)
     root.sources(
-        f"deb [signed-by={key}] {snapproxy.url}/debian/{FIRST} {world.codename} {'main'}",
+        f"deb [signed-by={key}] {snapproxy.url}/debian/{FIRST} {world.codename} main",
         f"deb [signed-by={key}] {snapproxy.url}/debian-security/{FIRST} {world.codename}-security main",
     )
     outcome = root.update()
