@@ -30,11 +30,12 @@ from snapproxy.errors import ClientError
 from snapproxy.families import FAMILIES
 from snapproxy.setup import first_steps
 from snapproxy.shell.clock import Clock, SystemClock
-from snapproxy.shell.download import Downloads
+from snapproxy.shell.download import Means
 from snapproxy.shell.executor import Executor
 from snapproxy.shell.facts import Facts
 from snapproxy.shell.flights import Flights
 from snapproxy.shell.forward import StreamingForwarder
+from snapproxy.shell.landings import Verdicts
 from snapproxy.shell.live import Live
 from snapproxy.shell.names import Names
 from snapproxy.shell.openpgp import Verifier, available_keyrings
@@ -85,17 +86,16 @@ class App:
         names = Names(store.catalog, clock)
         promises = Promises(store, Helper(config.cache_dir))
         self._stack.push_async_callback(promises.close)
-        downloads = Downloads(
+        means = Means(
             upstream=upstream,
-            pacer=pacer,
+            verdicts=Verdicts(ephemera=store.ephemera, pacer=pacer),
             names=names,
             drafts=store.drafts,
             blobs=store.blobs,
-            ephemera=store.ephemera,
             clock=clock,
             tally=tally,
         )
-        flights = Flights(store=store, downloads=downloads, clock=clock)
+        flights = Flights(means=means, clock=clock)
         keyrings = {row.name: available_keyrings(row) for row in config.archives}
         roots = Roots(store.blobs, Verifier(clock=clock), keyrings)
         live = Live(store=store, flights=flights, promises=promises, roots=roots, clock=clock, offline=offline)

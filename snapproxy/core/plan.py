@@ -6,8 +6,6 @@ lacks. The executor in `shell` asks them, adds the facts to the frozen `Known`, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from snapproxy.core.exchange import Moved
@@ -25,188 +23,34 @@ from snapproxy.core.model import (
     Refusal,
     Resolved,
     Role,
-    When,
     Window,
 )
 from snapproxy.core.paths import escape_path
 from snapproxy.core.resolve import refuse_moving
+from snapproxy.core.steps import (
+    NOW,
+    Ask,
+    AskBrackets,
+    AskFile,
+    AskHeld,
+    AskName,
+    AskPromised,
+    AskRow,
+    AskWindow,
+    Fetch,
+    Held,
+    Known,
+    Need,
+    Request,
+    Serve,
+    Source,
+    Step,
+    Vouched,
+)
 
 MAX_ROUNDS = 8
 """How often a plan is made before the executor gives up. Every round learns something; the longest honest way is eight: brackets, three
 windows of the timeline, the name, the root, the root's row (the executor volunteers whether its bytes are held), and the plan."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One file of one archive at one time. `base` as in `exchange.FileTarget`."""
-
-    row: Archive
-    when: When
-    path: str
-    base: str = ""
-
-
-# --- questions: each is hashable, and is itself the key its answer is known by ------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class AskWindow:
-    """Which snapshots lie in this stretch? -> Window | Refusal."""
-
-    archive: str
-    start: Instant
-    end: Instant
-    around: Instant | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class AskBrackets:
-    """Which roots of the archive were the same on both sides of the instant? `roots` empty: any. -> tuple[Resolved, ...]."""
-
-    archive: str
-    roots: tuple[str, ...]
-    instant: Instant
-
-
-@dataclass(frozen=True, slots=True)
-class AskName:
-    """What does the catalog call this? -> Held | None."""
-
-    space: str
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
-class AskFile:
-    """Obtain the first of these files of the same snapshot that exists, whole and verified. -> Held | Refusal | None (none exists)."""
-
-    space: str
-    candidates: tuple[str, ...]
-    resolved: Resolved
-
-
-@dataclass(frozen=True, slots=True)
-class AskRow:
-    """What does this index promise under this name? -> Promise | None, or a Refusal when the index cannot be read."""
-
-    space: str
-    digest: str
-    index: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class AskPromised:
-    """What do the indexes already served at this snapshot promise for a package? -> Vouched | None."""
-
-    space: str
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
-class AskHeld:
-    """Does the store hold these bytes? -> their size, or None."""
-
-    digest: str
-
-
-Ask = AskWindow | AskBrackets | AskName | AskFile | AskRow | AskPromised | AskHeld
-
-
-# --- facts ---------------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A file whose bytes are in the store. `notes` are headers that travel with it (a live set that is stale says so)."""
-
-    path: str
-    digest: str
-    size: int
-    proof: Proof
-    notes: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Vouched:
-    """A promise and how far it can be believed."""
-
-    promise: Promise
-    proof: Proof
-
-
-@dataclass(frozen=True)
-class Known:
-    """What has been learned so far, question by question."""
-
-    facts: Mapping[Ask, Any] = field(default_factory=dict)
-
-    def plus(self, learned: Mapping[Ask, Any]) -> Known:
-        """Return a Known that knows this as well."""
-        return Known({**self.facts, **learned})
-
-
-# --- plans ---------------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """The plan cannot be made before these are answered; they do not depend on one another."""
-
-    asks: tuple[Ask, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Serve:
-    """Answer from the store. `name_it`: the catalog does not yet know the file by this name."""
-
-    space: str
-    path: str
-    digest: str
-    size: int
-    proof: Proof
-    role: Role
-    resolved: Resolved
-    name_it: bool = False
-    notes: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One place the bytes may come from. `last_resort`: the archive's own history, asked when nobody else has it."""
-
-    url: str
-    base: str
-    last_resort: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Fetch:
-    """Bring the bytes, from the first source that has them, and check them against `promise` if there is one.
-
-    `whole`: verified before anything is sent, because the client would take a cut for success (rule 2). `key` names the flight.
-    """
-
-    key: str
-    space: str
-    path: str
-    sources: tuple[Source, ...]
-    role: Role
-    proof: Proof
-    resolved: Resolved
-    promise: Promise | None = None
-
-    @property
-    def whole(self) -> bool:
-        """Only packages, and what nothing names, may stream while they arrive."""
-        return self.role in (Role.ROOT, Role.SIGNATURE, Role.INDEX)
-
-
-Step = Need | Serve | Fetch | Refusal | Moved
-
-
-NOW = Resolved(LIVE, 0)
-"""The present, resolved: it bears no instant."""
 
 
 _UNTELLING = Refusal(

@@ -10,19 +10,15 @@ import asyncio
 import hashlib
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, assert_never
-
-from yarl import URL
+from typing import TYPE_CHECKING
 
 from snapproxy.core.http_date import read_http_date
 from snapproxy.core.model import Checker, Proof, Refusal
-from snapproxy.core.plan import Fetch, Source
 from snapproxy.core.settle import (
     Absent,
     Asked,
     Broken,
     Fault,
-    Forbidden,
     NoSuchRange,
     NotModified,
     Offer,
@@ -31,15 +27,16 @@ from snapproxy.core.settle import (
     Take,
     Throttled,
 )
+from snapproxy.core.steps import Fetch, Source
 from snapproxy.shell import refusals
 from snapproxy.shell.clock import Clock
-from snapproxy.shell.names import Names
-from snapproxy.shell.pacer import Pacer
-from snapproxy.shell.reach import Reach, authority
+from snapproxy.shell.landings import Elsewhere, Failure, Landed, Landing, Unchanged, Verdicts
+from snapproxy.shell.names import Names, size_of
+from snapproxy.shell.reach import Reach
 from snapproxy.shell.roots import Judge
 from snapproxy.shell.tally import Tally
 from snapproxy.shell.upstream import BodyBrokenError, Upstream, UpstreamResponse
-from storage import Blobs, Body, Draft, Drafts, Ephemera, Meta, Sealed
+from storage import Blobs, Body, Draft, Drafts, Meta, Sealed
 
 if TYPE_CHECKING:
     from snapproxy.shell.flights import Flight
@@ -58,9 +55,6 @@ TRIES = 4
 THROTTLES = 8
 """How often a source may tell us to wait, each wait longer than the last (about an hour in all), before the flight gives up."""
 
-ABSENT_SECONDS = 600
-"""How long a 404 that no verified root confirms is believed: backends of the snapshot service disagree."""
-
 ASKED_AGAIN_AFTER = 1.0
 """Seconds before the only source of a promised file is asked once more whether it really does not have it."""
 
@@ -76,124 +70,32 @@ class TakenError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Landed:
-    """The bytes are in the store, verified. `is_adrift`: the disk is full, so that they live only as long as their flight is followed."""
-
-    digest: str
-    size: int
-    proof: Proof
-    etag: str = ""
-    last_modified: str = ""
-    is_adrift: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Unchanged:
-    """Upstream says that what we hold is still the file."""
-
-
-@dataclass(frozen=True, slots=True)
-class Elsewhere:
-    """Another process brought the bytes: plan again."""
-
-
-Landing = Landed | Unchanged | Elsewhere | Refusal
-
-
-Failure = Absent | Forbidden | Throttled | Broken | Refusal
-
-
-@dataclass(frozen=True, slots=True)
 class _Whole:
     """Every byte has arrived."""
 
 
-class Downloads:
-    """What every download needs; makes them."""
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What every download needs."""
 
-    def __init__(
-        self,
-        *,
-        upstream: Upstream,
-        pacer: Pacer,
-        names: Names,
-        drafts: Drafts,
-        blobs: Blobs,
-        ephemera: Ephemera,
-        clock: Clock,
-        tally: Tally,
-    ) -> None:
-        self._pacer = pacer
-        self._drafts = drafts
-        self.tally = tally
-        self.upstream = upstream
-        self.names = names
-        self.blobs = blobs
-        self.ephemera = ephemera
-        self.clock = clock
+    upstream: Upstream
+    verdicts: Verdicts
+    names: Names
+    drafts: Drafts
+    blobs: Blobs
+    clock: Clock
+    tally: Tally
 
     def begin(self, step: Fetch) -> Draft | Body:
         """Return the draft of a flight to its one writer, and a body that follows it to everybody else."""
-        return self._drafts.begin(step.key, window=WINDOW_WHOLE if step.whole else WINDOW_STREAM)
-
-    def start(self, flight: Flight, draft: Draft, judge: Judge | None, validators: Meta) -> Download:
-        """Return the download of `flight` into `draft`."""
-        return Download(self, flight, draft, judge, validators)
-
-    def expected_wait(self, source: Source) -> float:
-        """Return the seconds until `source` will probably be asked."""
-        return self._pacer.estimate(authority(URL(source.url, encoded=True)))
-
-    def known_absence(self, step: Fetch) -> Refusal | None:
-        """Return the 404 of a moment ago."""
-        return refusals.absent(step) if self.ephemera.get(f"absent/{step.key}") else None
-
-    def remember_wrong(self, step: Fetch, source: Source) -> None:
-        """Remember that a source has other bytes than were promised, so that the next flight goes past it."""
-        if not source.last_resort:
-            self.ephemera.put(f"wrong/{step.key}/{source.url}", value=True, seconds=ABSENT_SECONDS)
-
-    def is_known_wrong(self, step: Fetch, source: Source) -> bool:
-        """Whether this source had other bytes a moment ago."""
-        return bool(self.ephemera.get(f"wrong/{step.key}/{source.url}"))
-
-    def is_held(self, digest: str) -> bool:
-        """Whether the store has the bytes."""
-        blob = self.blobs.peek(digest)
-        if blob is not None:
-            blob.close()
-        return blob is not None
-
-    def refusal(self, step: Fetch, failures: list[Failure]) -> Refusal:
-        """Say why no source had the file: in the words of the failure that tells most."""
-        worst = min(failures, key=lambda failure: _TELLING.index(type(failure)), default=Absent(404))
-        match worst:
-            case Refusal():
-                return worst
-            case Absent():
-                self.ephemera.put(f"absent/{step.key}", value=True, seconds=ABSENT_SECONDS)
-                return refusals.absent(step)
-            case Throttled():
-                wait = max(worst.retry_after or 0.0, *(self.expected_wait(source) for source in step.sources))
-                return refusals.throttled(step, worst.status, wait)
-            case Forbidden():
-                return refusals.forbidden(step, worst.status)
-            case Broken():
-                return refusals.broken(step, worst)
-            case _:
-                assert_never(worst)
-
-
-_TELLING = (Refusal, Throttled, Broken, Forbidden, Absent)
+        return self.drafts.begin(step.key, window=WINDOW_WHOLE if step.whole else WINDOW_STREAM)
 
 
 class Download:
     """One flight's way over its sources. Owns its draft: ends it by commit or abandon, whatever happens."""
 
-    def __init__(
-        self, downloads: Downloads, flight: Flight, draft: Draft, judge: Judge | None, validators: Meta
-    ) -> None:
-        self._all = downloads
+    def __init__(self, means: Means, flight: Flight, draft: Draft, judge: Judge | None, validators: Meta) -> None:
+        self._means = means
         self._flight = flight
         self._step: Fetch = flight.step
         self._draft = draft
@@ -207,7 +109,7 @@ class Download:
 
     def expected_wait(self) -> float:
         """Return the seconds until the source that is being asked will probably answer."""
-        wait = 0.0 if self._source is None else self._all.expected_wait(self._source)
+        wait = 0.0 if self._source is None else self._means.verdicts.expected_wait(self._source)
         return max(wait, float(refusals.RETRY_SOON))
 
     async def run(self) -> Landing:
@@ -254,7 +156,7 @@ class Download:
     async def _start_over(self, reason: str) -> None:
         """Give the bytes so far up, and begin a new draft: who followed the old one must never see other bytes in it."""
         await self._abandon(reason)
-        writer = self._all.begin(self._step)
+        writer = self._means.begin(self._step)
         if not isinstance(writer, Draft):
             writer.close()
             raise TakenError
@@ -267,7 +169,9 @@ class Download:
 
     async def _over_sources(self) -> Landing:
         """Try each source in order. A last 404 for something that should be there is asked once more: one backend may be mistaken."""
-        sources = [source for source in self._step.sources if not self._all.is_known_wrong(self._step, source)]
+        sources = [
+            source for source in self._step.sources if not self._means.verdicts.is_known_wrong(self._step, source)
+        ]
         failures: list[Failure] = []
         for source in sources:
             outcome = await self._try(source)
@@ -279,12 +183,12 @@ class Download:
             and isinstance(failures[-1], Absent)
             and (self._step.promise is not None or self._judge is not None)
         ):
-            await self._all.clock.sleep(ASKED_AGAIN_AFTER)
+            await self._means.clock.sleep(ASKED_AGAIN_AFTER)
             outcome = await self._try(sources[-1])
             if not isinstance(outcome, Failure):
                 return outcome
             failures.append(outcome)
-        return self._all.refusal(self._step, failures)
+        return self._means.verdicts.refusal(self._step, failures)
 
     @property
     def _is_followed(self) -> bool:
@@ -327,10 +231,10 @@ class Download:
             size=None if promise is None else promise.size,
         )
         asking = self._flight.asking
-        async with self._all.upstream.fetch(
+        async with self._means.upstream.fetch(
             asked, Reach.of(asking.row), background=asking.background, stop_at=self._at_redirect
         ) as response:
-            self._all.tally.asked(*response.hops, response.url)
+            self._means.tally.asked(*response.hops, response.url)
             match response.settled:
                 case Take(offer):
                     pass
@@ -369,7 +273,7 @@ class Download:
                 if self._draft.size + len(piece) > limit:
                     return Broken(Fault.TOO_LONG)
                 await self._draft.write(piece)
-                self._all.tally.received(response.url, len(piece))
+                self._means.tally.received(response.url, len(piece))
         except BodyBrokenError as broken:
             return Broken(broken.fault)
         return _Whole()
@@ -383,7 +287,7 @@ class Download:
         if verdict is None and self._judge is not None:
             verdict = await self._judge(bytes(self._root))
         if isinstance(verdict, Refusal):
-            self._all.remember_wrong(self._step, source)
+            self._means.verdicts.remember_wrong(self._step, source)
             if not self._is_followed:
                 await self._start_over(verdict.reason)
             return verdict
@@ -394,7 +298,7 @@ class Download:
         if not self._draft.full:
             await self._date(sealed.digest, offer)
             if self._promised_sha1 and self._sha1.hexdigest() == self._promised_sha1:
-                await self._all.names.put_alias("sha1", self._promised_sha1, sealed.digest, sealed.size)
+                await self._means.names.put_alias("sha1", self._promised_sha1, sealed.digest, sealed.size)
         proof = self._step.proof if verdict is None else verdict
         return Landed(sealed.digest, sealed.size, proof, offer.etag, offer.last_modified, is_adrift=self._draft.full)
 
@@ -414,7 +318,7 @@ class Download:
         date = read_http_date(offer.last_modified)
         if date is None and self._judge is not None:
             date = self._flight.asking.family.root_date(bytes(self._root))
-        await self._all.names.put_date(digest, self._all.clock.now() if date is None else date)
+        await self._means.names.put_date(digest, self._means.clock.now() if date is None else date)
 
     # --- redirects to a digest we hold ------------------------------------------------------------------------------------
 
@@ -424,13 +328,13 @@ class Download:
         if named is None:
             return False
         self._promised_sha1 = named
-        held = self._all.names.alias("sha1", named)
-        return held is not None and not self._draft.size and self._all.is_held(held.digest)
+        held = self._means.names.alias("sha1", named)
+        return held is not None and not self._draft.size and size_of(self._means.blobs, held.digest) is not None
 
     async def _land_held(self, location: str) -> Landed | Failure:
         """Take the bytes from the store, where the redirect says that they are; judged like any that arrive."""
-        held = self._all.names.alias("sha1", self._promised_sha1)
-        blob = None if held is None else await self._all.blobs.open(held.digest)
+        held = self._means.names.alias("sha1", self._promised_sha1)
+        blob = None if held is None else await self._means.blobs.open(held.digest)
         if blob is None:
             return Broken(Fault.BAD_REDIRECT)
         try:

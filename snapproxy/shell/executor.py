@@ -15,15 +15,16 @@ from typing import assert_never
 from snapproxy.core import plan as planning
 from snapproxy.core.exchange import Conditions, FileTarget, Moved, Outcome, Served, ServiceTarget
 from snapproxy.core.model import LIVE, Archive, Family, History, Match, Refusal, Resolved, Role, When
-from snapproxy.core.plan import MAX_ROUNDS, Fetch, Held, Known, Need, Request, Serve, Step
+from snapproxy.core.plan import MAX_ROUNDS
+from snapproxy.core.steps import Fetch, Held, Known, Need, Request, Serve, Step
 from snapproxy.core.when import spell
 from snapproxy.errors import SnapproxyError
 from snapproxy.shell import refusals
 from snapproxy.shell.asking import Asking
 from snapproxy.shell.clock import Clock
-from snapproxy.shell.download import Elsewhere, Landed, Landing
 from snapproxy.shell.facts import Facts
 from snapproxy.shell.flights import Flight, Flights
+from snapproxy.shell.landings import Elsewhere, Landed, Landing
 from snapproxy.shell.names import Names
 from snapproxy.shell.roots import Roots
 from snapproxy.shell.service import Service

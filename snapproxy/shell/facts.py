@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, assert_never
 
 from snapproxy.core.model import LIVE, Archive, NeedWindow, Promise, Proof, Refusal, Resolved
-from snapproxy.core.plan import (
+from snapproxy.core.steps import (
     Ask,
     AskBrackets,
     AskFile,
@@ -23,7 +23,7 @@ from snapproxy.core.plan import (
 from snapproxy.errors import ArchiveDataError
 from snapproxy.shell.asking import Asking
 from snapproxy.shell.live import Live
-from snapproxy.shell.names import Names
+from snapproxy.shell.names import Names, size_of
 from snapproxy.shell.promises import Promises
 from snapproxy.shell.timelines import Timelines
 from storage import Store
@@ -83,13 +83,7 @@ class Facts:
         return {AskHeld(digest): self._size(digest)} if digest else {}
 
     def _size(self, digest: str) -> int | None:
-        blob = self._store.blobs.peek(digest)
-        if blob is None:
-            return None
-        try:
-            return blob.size
-        finally:
-            blob.close()
+        return size_of(self._store.blobs, digest)
 
     async def _file(self, ask: AskFile, asking: Asking) -> Held | Refusal | None:
         """Bring the first of the candidates that exists; one that this snapshot is known to have served goes before a guess."""

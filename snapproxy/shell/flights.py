@@ -14,13 +14,14 @@ from typing import Any
 
 from snapproxy.core import exchange
 from snapproxy.core.model import Instant, Refusal
-from snapproxy.core.plan import Fetch
+from snapproxy.core.steps import Fetch
 from snapproxy.shell import refusals
 from snapproxy.shell.asking import Asking
 from snapproxy.shell.clock import Clock
-from snapproxy.shell.download import Download, Downloads, Elsewhere, Landing
+from snapproxy.shell.download import Download, Means
+from snapproxy.shell.landings import Elsewhere, Landing
 from snapproxy.shell.roots import Judge
-from storage import Body, Draft, DraftFailed, DraftOrphaned, Drafts, Meta, StorageFailure, Store
+from storage import Body, Draft, DraftFailed, DraftOrphaned, Drafts, Meta, StorageFailure
 
 log = logging.getLogger(__name__)
 
@@ -146,9 +147,8 @@ class Following:
 class Flights:
     """The flights of this process, by key."""
 
-    def __init__(self, *, store: Store, downloads: Downloads, clock: Clock) -> None:
-        self._store = store
-        self._downloads = downloads
+    def __init__(self, *, means: Means, clock: Clock) -> None:
+        self._means = means
         self._clock = clock
         self._flights: dict[str, Flight] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -162,7 +162,7 @@ class Flights:
         flight = self._flights.get(step.key)
         if flight is not None:
             return flight, True
-        flight = Flight(step, asking, self._store.drafts, self._clock)
+        flight = Flight(step, asking, self._means.drafts, self._clock)
         if refusal := self._remembered(step):
             flight.landing.set_result(refusal)
             return flight, False
@@ -189,7 +189,7 @@ class Flights:
         if refusal is not None and self._clock.monotonic() < until:
             return refusal
         self._verdicts.pop(step.key, None)
-        return self._downloads.known_absence(step)
+        return self._means.verdicts.known_absence(step)
 
     async def _run(self, flight: Flight, judge: Judge | None, validators: Meta) -> None:
         key = flight.step.key
@@ -214,10 +214,10 @@ class Flights:
         """Write the draft if nobody else on the machine does; else follow it, and take it over if its writer dies."""
         failures = 0
         while True:
-            writer = self._downloads.begin(flight.step)
+            writer = self._means.begin(flight.step)
             if isinstance(writer, Draft):
                 flight.draft = writer
-                flight.download = self._downloads.start(flight, writer, judge, validators)
+                flight.download = Download(self._means, flight, writer, judge, validators)
                 return await flight.download.run()
             try:
                 return await self._watch(flight, writer)

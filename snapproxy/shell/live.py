@@ -12,14 +12,15 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from snapproxy.core.model import LIVE, Archive, Promise, Proof, Refusal, Role
-from snapproxy.core.plan import Held, fetch_now, fetch_promised_now
+from snapproxy.core.plan import fetch_now, fetch_promised_now
+from snapproxy.core.steps import Held
 from snapproxy.core.when import spell
 from snapproxy.errors import SnapproxyError
 from snapproxy.shell import refusals
 from snapproxy.shell.asking import Asking
 from snapproxy.shell.clock import Clock
-from snapproxy.shell.download import Landed, Unchanged
 from snapproxy.shell.flights import Flights
+from snapproxy.shell.landings import Landed, Unchanged
 from snapproxy.shell.promises import Promises
 from snapproxy.shell.roots import Judge, Roots
 from storage import Meta, Name, Store

@@ -11,10 +11,10 @@ Which catalog space holds what is written down here and nowhere else:
 from __future__ import annotations
 
 from snapproxy.core.model import LIVE, Instant, Proof, Resolved, Role
-from snapproxy.core.plan import Held
+from snapproxy.core.steps import Held
 from snapproxy.core.when import spell
 from snapproxy.shell.clock import Clock
-from storage import Catalog, Name
+from storage import Blobs, Catalog, Name
 
 NAME_POLL_SECONDS = 0.05
 NAME_POLLS = 20
@@ -90,3 +90,14 @@ class Names:
         """Date a blob; the first date stands."""
         if self.date(digest) is None:
             await self._catalog.put_fact(f"date/{digest}", date)
+
+
+def size_of(blobs: Blobs, digest: str) -> int | None:
+    """Return the size of a blob, None when the store does not hold it. Never waits."""
+    blob = blobs.peek(digest)
+    if blob is None:
+        return None
+    try:
+        return blob.size
+    finally:
+        blob.close()

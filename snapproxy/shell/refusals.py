@@ -7,8 +7,8 @@ a 424 gives exit 100 and prints the reason at once.
 from __future__ import annotations
 
 from snapproxy.core.model import Archive, Refusal
-from snapproxy.core.plan import Fetch
 from snapproxy.core.settle import Broken, Fault
+from snapproxy.core.steps import Fetch
 
 RETRY_SOON = 5
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from snapproxy.core.model import Proof, Refusal, Resolved
-from snapproxy.core.plan import Fetch, Held
 from snapproxy.core.signatures import judge
+from snapproxy.core.steps import Fetch, Held
 from snapproxy.shell.asking import Asking
 from snapproxy.shell.openpgp import Verifier
 from storage import Blobs

@@ -10,12 +10,12 @@ from typing import Any
 
 from snapproxy.core.exchange import Outcome, Served, ServiceTarget
 from snapproxy.core.model import Promise, Proof, Refusal, Role
-from snapproxy.core.plan import NOW, Fetch, Held, Source
+from snapproxy.core.steps import NOW, Fetch, Held, Source
 from snapproxy.shell import refusals
 from snapproxy.shell.asking import Asking
 from snapproxy.shell.clock import Clock
-from snapproxy.shell.download import Landed
 from snapproxy.shell.flights import Flight, Flights
+from snapproxy.shell.landings import Landed
 from snapproxy.shell.names import Names
 from storage import Store
 

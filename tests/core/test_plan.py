@@ -25,8 +25,8 @@ from snapproxy.core.model import (
     When,
     Window,
 )
-from snapproxy.core.plan import (
-    MAX_ROUNDS,
+from snapproxy.core.plan import MAX_ROUNDS, plan, plan_at, resolve
+from snapproxy.core.steps import (
     Ask,
     AskBrackets,
     AskFile,
@@ -43,9 +43,6 @@ from snapproxy.core.plan import (
     Serve,
     Step,
     Vouched,
-    plan,
-    plan_at,
-    resolve,
 )
 
 NOW = 2_000_000

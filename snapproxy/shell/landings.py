@@ -1,0 +1,95 @@
+"""What flights can come to, and what is remembered of it: absences, wrong sources, and the refusal that tells why nobody had a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from yarl import URL
+
+from snapproxy.core.model import Proof, Refusal
+from snapproxy.core.settle import Absent, Broken, Forbidden, Throttled
+from snapproxy.core.steps import Fetch, Source
+from snapproxy.shell import refusals
+from snapproxy.shell.pacer import Pacer
+from snapproxy.shell.reach import authority
+from storage import Ephemera
+
+ABSENT_SECONDS = 600
+"""How long a 404 that no verified root confirms is believed: backends of the snapshot service disagree."""
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """The bytes are in the store, verified. `is_adrift`: the disk is full, so that they live only as long as their flight is followed."""
+
+    digest: str
+    size: int
+    proof: Proof
+    etag: str = ""
+    last_modified: str = ""
+    is_adrift: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """Upstream says that what we hold is still the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Another process brought the bytes: plan again."""
+
+
+Landing = Landed | Unchanged | Elsewhere | Refusal
+
+
+Failure = Absent | Forbidden | Throttled | Broken | Refusal
+
+
+_TELLING = (Refusal, Throttled, Broken, Forbidden, Absent)
+"""The kinds of failure, by how much each tells a client."""
+
+
+class Verdicts:
+    """What recent flights came to. All of it expires; none of it is believed about a settled answer for long."""
+
+    def __init__(self, *, ephemera: Ephemera, pacer: Pacer) -> None:
+        self._ephemera = ephemera
+        self._pacer = pacer
+
+    def expected_wait(self, source: Source) -> float:
+        """Return the seconds until `source` will probably be asked."""
+        return self._pacer.estimate(authority(URL(source.url, encoded=True)))
+
+    def known_absence(self, step: Fetch) -> Refusal | None:
+        """Return the 404 of a moment ago."""
+        return refusals.absent(step) if self._ephemera.get(f"absent/{step.key}") else None
+
+    def remember_wrong(self, step: Fetch, source: Source) -> None:
+        """Remember that a source has other bytes than were promised, so that the next flight goes past it."""
+        if not source.last_resort:
+            self._ephemera.put(f"wrong/{step.key}/{source.url}", value=True, seconds=ABSENT_SECONDS)
+
+    def is_known_wrong(self, step: Fetch, source: Source) -> bool:
+        """Whether this source had other bytes a moment ago."""
+        return bool(self._ephemera.get(f"wrong/{step.key}/{source.url}"))
+
+    def refusal(self, step: Fetch, failures: list[Failure]) -> Refusal:
+        """Say why no source had the file: in the words of the failure that tells most."""
+        worst = min(failures, key=lambda failure: _TELLING.index(type(failure)), default=Absent(404))
+        match worst:
+            case Refusal():
+                return worst
+            case Absent():
+                self._ephemera.put(f"absent/{step.key}", value=True, seconds=ABSENT_SECONDS)
+                return refusals.absent(step)
+            case Throttled():
+                wait = max(worst.retry_after or 0.0, *map(self.expected_wait, step.sources))
+                return refusals.throttled(step, worst.status, wait)
+            case Forbidden():
+                return refusals.forbidden(step, worst.status)
+            case Broken():
+                return refusals.broken(step, worst)
+            case _:
+                assert_never(worst)
