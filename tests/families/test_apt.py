@@ -84,6 +84,9 @@ SHA256 = "ab" * 32
         ("Release.gpg", Place(Role.SIGNATURE, roots=("Release",))),
         ("dists/bookworm/main/binary-amd64/Release", LISTED),
         ("dists/bookworm/main/source/Release", LISTED),
+        ("dists/bookworm/binary-amd64/Release", LISTED),
+        ("dists/source/Release", ROOT),
+        ("binary-amd64/Release", ROOT),
         ("dists/bookworm/main/binary-amd64/Packages", PROMISING),
         ("dists/bookworm/main/binary-amd64/Packages.xz", PROMISING),
         ("dists/bookworm/main/debian-installer/binary-all/Packages.gz", PROMISING),
@@ -225,6 +228,18 @@ def test_a_release_may_not_name_what_is_outside(name: str) -> None:
 )
 def test_a_release_that_contradicts_itself_is_refused(text: str) -> None:
     with pytest.raises(ArchiveDataError, match="contradicts itself"):
+        promised("dists/t/Release", text)
+
+
+def test_blanks_around_a_row_mean_nothing() -> None:
+    text = section("SHA256", ("a", 1, "x")).replace(" x\n", "\t x \t\r\n \n")
+    assert promised("dists/t/Release", text) == promised("dists/t/Release", section("SHA256", ("a", 1, "x")))
+
+
+@pytest.mark.timeout(10)
+def test_a_row_of_endless_blanks_takes_no_endless_time() -> None:
+    text = section("SHA256", ("a", 1, "x" + " " * 1_000_000 + "x/.."))
+    with pytest.raises(ArchiveDataError):
         promised("dists/t/Release", text)
 
 
