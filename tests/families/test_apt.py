@@ -161,6 +161,7 @@ SHA256 = "ab" * 32
         ("pool/main/z/zlib/zlib_1.2.13-1.diff.gz", PACKAGE),
         ("pool/main/d/dists/dists_1.0_all.deb", PACKAGE),
         ("pool/main/f/foo/by-what", PACKAGE),
+        ("pool/main/d/dists/by-what", PACKAGE),
         ("debian/pool/main/n/net/net_1_amd64.udeb", PACKAGE),
         ("dists/potato/main/binary-i386/base/bash_2.03-6.deb", PACKAGE),
         ("dists/slink/main/source/base/bash_2.01.orig.tar.gz", PACKAGE),
