@@ -26,7 +26,7 @@ MAX_MEMBERS = 4096
 
 _PIECE = 256 << 10
 _RATIO_FREE = 4 << 20  # a small file of repeated text may shrink beyond any ratio and harm nobody
-_DECODER_MEMORY = 256 << 20  # `xz -9` needs 65 MiB, zstd's default limit is 128 MiB
+_DECODER_MEMORY = 256 << 20  # `xz -9` needs 65 MiB; zstd has a limit of its own, a window of 128 MiB
 _LONGEST_MAGIC = 6
 # A zstd block becomes 128 KiB from as little as 4 bytes and its decoder knows no output limit: 512 bytes in, 16 MiB out at most.
 _ZSTD_SLICE = 512
@@ -62,13 +62,13 @@ class _Gzip:
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
         piece = self._inner.decompress(self._inner.unconsumed_tail + data, max_length)
-        self.needs_input = not self._inner.unconsumed_tail and len(piece) < max_length
+        self.needs_input = not self._inner.unconsumed_tail
         return piece
 
 
 class _Zstd:
     def __init__(self) -> None:
-        self._inner = zstandard.ZstdDecompressor(max_window_size=_DECODER_MEMORY // 2).decompressobj()
+        self._inner = zstandard.ZstdDecompressor().decompressobj()
         self._waiting = memoryview(b"")
 
     @property

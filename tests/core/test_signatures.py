@@ -118,6 +118,12 @@ def test_an_expired_key_whose_end_is_not_said_does_not_pass(expired: str) -> Non
     assert not judge(signed(EXPIRED, expired=expired)).good
 
 
+@pytest.mark.parametrize("made", ["", "0", "soon"])
+def test_an_expired_key_does_not_pass_when_the_time_of_signing_is_not_said(made: str) -> None:
+    lines = [line.replace(str(MADE), made) for line in signed(EXPIRED, expired=str(EXPIRES))]
+    assert not judge(lines).good
+
+
 def test_an_old_subkeys_end_means_nothing_while_the_signing_key_lives() -> None:
     assert judge(signed(made=EXPIRES + 5, expired=str(EXPIRES))).good
 

@@ -6,6 +6,7 @@ class TestApt(FamilyContract):
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
@@ -18,14 +19,14 @@ from snapproxy.families import FAMILIES
 from snapproxy.formats.digests import HEX_LENGTH, is_digest
 
 # One test function runs for several families, each a subclass of its own.
-inherited = settings(suppress_health_check=[HealthCheck.differing_executors])
+inherited = settings(deadline=None, suppress_health_check=[HealthCheck.differing_executors])
 
 SEGMENTS = st.sampled_from(["", ".", "..", "dists", "pool", "main", "by-hash", "SHA256", "binary-amd64", "x.diff"])
 PATHS = st.text() | st.lists(SEGMENTS | st.text(max_size=8), max_size=12).map("/".join)
 
 
 def is_inside(path: str) -> bool:
-    return bool(path) and {"", ".", ".."}.isdisjoint(path.split("/")) and "\\" not in path and path.isprintable()
+    return {"", ".", ".."}.isdisjoint(path.split("/")) and not re.search(r"[\x00-\x1f\x7f-\x9f\\]", path)
 
 
 def cut(data: bytes, size: int) -> list[bytes]:

@@ -89,7 +89,8 @@ def _root(folders: list[str], name: str) -> Place | None:
         return Place(Role.ROOT, has_promises=True)
     if name != "Release":
         return None
-    if _dists(folders) is not None and (folders[-1].startswith("binary-") or folders[-1] == "source"):
+    at = _dists(folders)
+    if at is not None and _last_of_suite(folders, at) < len(folders):
         return Place(Role.INDEX, roots=_roots(folders))  # the one beside Packages: five lines about the component
     return Place(Role.ROOT, has_promises=True)
 
@@ -158,10 +159,10 @@ def _roots(folders: Sequence[str]) -> tuple[str, ...]:
 
 def _last_of_suite(folders: Sequence[str], dists: int) -> int:
     """Return where the suite ends at the latest: before the component, when what stands after that can be recognised."""
-    for at in range(dists + 3, len(folders)):
+    for at in range(dists + 2, len(folders)):
         folder = folders[at]
         if folder.startswith(("binary-", "installer-")) or folder in {*_INDEX_FOLDERS, "source", "debian-installer"}:
-            return at - 1
+            return max(at - 1, dists + 2)
     return len(folders)
 
 

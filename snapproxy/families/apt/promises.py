@@ -31,10 +31,10 @@ _DIFF_FIELDS = {
     f"{field.lower()}-{kind}": name for name, field in HASH_FIELDS.items() for kind in ("patches", "download")
 }
 # A row of a hash section: digest, size in bytes, name.
-_ROW = re.compile(r"[ \t]*([0-9A-Fa-f]+)[ \t]+([0-9]{1,18})[ \t]+([^ \t].*?)[ \t\r]*")
+_ROW = re.compile(r"([0-9A-Fa-f]+)[ \t]+([0-9]{1,18})[ \t]+([^ \t].*)")
 _SIZE = re.compile(r"[0-9]{1,18}")
 _LONGEST_PATH = 2048
-_NO_PATH = re.compile(r"[\x00-\x1f\x7f\\]")
+_NO_PATH = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")
 # A root cannot vouch for itself; `apt-ftparchive release . > Release` lists the empty file it is writing to.
 _ROOTS = frozenset({"InRelease", "Release", "Release.gpg"})
 
@@ -131,9 +131,9 @@ def _sections(folder: str, record: Mapping[str, str], fields: Mapping[str, str])
     digests: dict[str, dict[str, str]] = {}
     for field, algorithm in fields.items():
         for line in record.get(field, "").split("\n"):
-            if not line.strip():
+            if not (stripped := line.strip(" \t\r")):
                 continue
-            row = _ROW.fullmatch(line)
+            row = _ROW.fullmatch(stripped)
             if row is None:
                 raise ArchiveDataError("A hash section has a malformed row", why=f"Under {field}: {line[:140]!r}.")
             path, size, value = _inside(folder, row[3]), int(row[2]), digest(algorithm, row[1])
