@@ -200,7 +200,7 @@ def _vouched(space: str, path: str, place: Place, resolved: Resolved, known: Kno
         return promise
     if promise is not None:
         return Vouched(promise, Proof.GPG if voucher.proof is Proof.GPG else Proof.INDEX)
-    if place.by_hash is not None or voucher.proof is Proof.GPG:
+    if place.by_hash is not None or (voucher.proof is Proof.GPG and not place.may_be_unlisted):
         return Refusal(
             404,
             "Not in this snapshot: its index does not list it",

@@ -65,6 +65,8 @@ class ToyFamily:
             return Place(Role.ROOT)
         if path.startswith("index/by-hash/"):
             return Place(Role.INDEX, roots=("root",), by_hash=("sha256", path.rpartition("/")[2]))
+        if path == "index/extra":
+            return Place(Role.INDEX, roots=("root",), may_be_unlisted=True)
         if path.startswith("index/"):
             return Place(Role.INDEX, roots=("root",), has_promises=True)
         if path.startswith("pkg/"):
@@ -263,6 +265,9 @@ class TestPinned:
         step = at("index/p", {AskFile(SPACE, ("root",), AT): ROOT})
         assert isinstance(step, Refusal)
         assert step.status == 404
+
+    def test_an_index_of_a_kind_that_roots_leave_out_is_looked_for(self):
+        assert isinstance(at("index/extra", {AskFile(SPACE, ("root",), AT): ROOT}), Fetch)
 
     def test_an_index_that_an_unverified_root_does_not_list_is_looked_for(self):
         assert isinstance(at("index/p", {AskFile(SPACE, ("root",), AT): replace(ROOT, proof=Proof.NONE)}), Fetch)
