@@ -93,12 +93,11 @@ def _held(row: Archive, line: Timeline, when: When, instant: Instant) -> Resolve
         return before
     if before == instant and _is_old(row, line, before):
         return Resolved(spell(before), before)
-    enough = instant if before is None else before + row.max_gap
-    after = line.after(instant, enough)
+    if before is None:
+        return _before_first(row, line, instant)
+    after = line.after(instant, enough=before + row.max_gap)
     if isinstance(after, NeedWindow):
         return after
-    if before is None:
-        return _before_first(row, line, after)
     usable_after = after if after is not None and _is_old(row, line, after) else None
     if instant in row.bad:
         return _refuse(_GONE, "that snapshot is marked bad", _MARKED, before, usable_after)
@@ -138,8 +137,7 @@ def _nearest(row: Archive, line: Timeline, when: When, instant: Instant) -> Reso
         return usable
     if usable is not None:
         return Resolved(spell(usable), usable, note=_note(row, usable, instant, when))
-    after = line.after(instant, instant)
-    return after if isinstance(after, NeedWindow) else _before_first(row, line, after)
+    return _before_first(row, line, instant)
 
 
 def _future(row: Archive, line: Timeline) -> Refusal | NeedWindow:
@@ -154,7 +152,7 @@ def _settled(row: Archive, line: Timeline, instant: Instant) -> Instant | NeedWi
     newest = line.at_or_before(instant)
     if newest is None or isinstance(newest, NeedWindow) or _is_old(row, line, newest):
         return newest
-    later = line.after(newest, line.now)
+    later = line.after(newest, enough=line.now)
     if isinstance(later, NeedWindow):
         return later
     return newest if later is not None else line.at_or_before(newest - 1)
@@ -184,7 +182,10 @@ def _not_yet(now: Instant) -> str:
     return f"By this machine's clock it is {spell(now)}."
 
 
-def _before_first(row: Archive, line: Timeline, first: Instant | None) -> Refusal:
+def _before_first(row: Archive, line: Timeline, instant: Instant) -> Refusal | NeedWindow:
+    first = line.after(instant, enough=line.now - row.settle_after)
+    if isinstance(first, NeedWindow):
+        return first
     if first is None or not _is_old(row, line, first):
         return _refuse(_TOO_EARLY, "the archive has no settled snapshot yet", "", None, None)
     return _refuse(_GONE, "that is before the archive's first snapshot", "", None, first)

@@ -86,7 +86,7 @@ class Timeline:
             return later
         if known_to > self.now:
             return None
-        around = enough if known_to <= enough <= self.now else self.now
+        around = self._unknown(enough if known_to <= enough <= self.now else self.now)
         stretch = next((start, end) for start, end in self._forward(instant) if start <= known_to < end)
         return NeedWindow(*stretch, around=around)
 
@@ -107,6 +107,11 @@ class Timeline:
             earliest = min((begin for begin, end in self.spans if end >= start), default=start)
             grown, start = earliest < start, min(earliest, start)
         return start
+
+    def _unknown(self, instant: Instant) -> Instant:
+        """Return the newest instant up to this one that no window covers (they hold bad snapshots only, or none)."""
+        starts = [start for start, end in self.spans if start <= instant < end]
+        return self._unknown(min(starts) - 1) if starts else instant
 
     def _newest(self, instant: Instant) -> Instant | None:
         """Return the newest snapshot at or before `instant` that any window tells of."""
