@@ -89,7 +89,7 @@ class TestHeld:
         assert answer == Refusal(
             410,
             "that time is in a gap of the archive: use 20240601T180000Z or 20240605T000000Z",
-            "Nothing tells what the archive held in between: 3 days, and at most 2 days is believed. "
+            "Nothing tells what it held in between: 3 days, and at most 2 days is believed. "
             "A time that ends in .nearest takes the newest settled one before it.",
             "Ask for 20240601T180000Z or 20240605T000000Z.",
         )
@@ -175,6 +175,12 @@ class TestBad:
             "The configuration marks it bad (the row's `bad`); locks that name it still replay.",
             "Ask for 20240601T000000Z or 20240601T120000Z.",
         )
+
+    def test_only_settled_neighbours_of_a_bad_one_are_named(self) -> None:
+        row = replace(ROW, bad=(MAY[-1],))
+        answer = World(MAY, MAY[-1], row).resolve(spell(MAY[-1]))
+        assert isinstance(answer, Refusal)
+        assert answer.reason == f"that snapshot is marked bad: use {spell(MAY[-3])}"
 
     @pytest.mark.parametrize("suffix", ["", ".nearest"])
     def test_a_time_that_falls_back_past_a_bad_one_is_told(self, suffix: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from snapproxy.core.model import Instant, Match, Refusal, Resolved, When, Window
+from snapproxy.core.model import Instant, Match, NeedWindow, Refusal, Resolved, When, Window
 from snapproxy.core.resolve import resolve_listed
 from snapproxy.core.timeline import DAWN, window_expires, window_is_settled
 from snapproxy.core.when import parse, spell
@@ -40,6 +40,40 @@ class TestWindows:
         row = replace(ROW, frozen=True)
         assert window_is_settled(self.window(self.END, None), row, NOW)
         assert not window_is_settled(self.window(self.END - 1, None), row, NOW)
+
+
+class TestStaleWindows:
+    """While upstream is down, a window that has expired stands in: it must only ever lead to a refusal."""
+
+    MAY = Window(at("20240501"), at("20240601"), (at("20240531"), at("20240531T060000Z")), asked=at("20240531T080000Z"))
+    JUNE = Window(at("20240601"), at("20240701"), (at("20240601"), at("20240601T060000Z")), asked=NOW)
+
+    def resolve(self, when: str) -> Resolved | Refusal:
+        windows = {(each.start, each.end): each for each in (self.MAY, self.JUNE)}
+        answer = resolve_listed(ROW, parse(when), windows, NOW)
+        assert not isinstance(answer, NeedWindow)
+        return answer
+
+    def test_what_it_had_seen_is_still_answered(self) -> None:
+        answer = self.resolve("20240531T040000Z")
+        assert isinstance(answer, Resolved)
+        assert answer.snapshot == "20240531T000000Z"
+        assert self.resolve("20240531T060000Z.exact") == Resolved("20240531T060000Z", at("20240531T060000Z"))
+
+    @pytest.mark.parametrize("suffix", ["", ".exact", ".nearest"])
+    def test_what_passed_after_it_is_not_bridged_by_a_later_month(self, suffix: str) -> None:
+        """Snapshots at noon and at six may well exist; the answer would change once upstream is back."""
+        answer = self.resolve("20240531T200000Z" + suffix)
+        assert isinstance(answer, Refusal)
+        assert (answer.status, answer.reason) == (
+            425,
+            "that time is later than the newest snapshot: use 20240531T060000Z",
+        )
+
+    def test_a_span_that_is_told_as_valid_ends_where_it_had_seen(self) -> None:
+        answer = self.resolve("20240531T070000Z")
+        assert isinstance(answer, Resolved)
+        assert answer.valid == (at("20240531T060000Z"), self.MAY.asked)
 
 
 Question = tuple[World, When]
