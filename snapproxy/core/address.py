@@ -30,6 +30,7 @@ from snapproxy.errors import ClientError
 __all__ = ["RESERVED", "AddressBook", "canonical_path", "escape_path", "read"]
 
 PAGES = ("", "healthz", "readyz", "metrics")
+STATS = "-/stats"
 
 RESERVED = frozenset({"archive", "mr", "file", "repos", "packages", "iso", "history", *PAGES[1:], "~", "-"})
 """Names no archive may have: our own addresses begin with them, now or later."""
@@ -157,9 +158,9 @@ def _origin(asked: _Asked) -> Target | Refusal:
         if not is_capture_name(head[1:]):
             raise ClientError("that is not the name of a capture")
         return _origin(replace(asked, path=rest, capture=head[1:], place=f"{asked.place}{head}/"))
-    if head in PAGES and not rest and not asked.capture:
+    if asked.path in (*PAGES, STATS) and not asked.capture:
         _refuse_query(asked)
-        return PageTarget(f"/{head}")
+        return PageTarget(f"/{asked.path}")
     if head in SERVICE_CALLS:
         row = next((row for row in asked.book.rows if row.history == SERVICE_HISTORY), None)
         return _service(asked, row, asked.path) if row else _unknown_name(asked.book)
