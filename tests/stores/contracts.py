@@ -7,6 +7,7 @@ import hashlib
 from typing import Any
 
 import pytest
+
 from storage import Body, Draft, DraftFailed, Meta, Name, StorageFailure, Store, Value
 
 HELD = 16 * 1024
