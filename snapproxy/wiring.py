@@ -74,7 +74,7 @@ class App:
         self._book = book
         self._offline = offline
         self._clock = clock
-        self._instance = secrets.token_hex(8)
+        self._instance = f"snapproxy-{secrets.token_hex(8)}"
         self._stack = contextlib.AsyncExitStack()
         self.tally = Tally()
 
@@ -228,5 +228,6 @@ def build(config: Config, *, offline: bool = False, pinned: str = "", passes: tu
         rows=config.archives,
         default_when=parse(pinned) if pinned else config.default_when,
         passes=(*config.passes, *passes),
+        connect=config.connect,
     )
     return App(config, open_store(config.state_dir, config.cache_dir), book, offline=offline, clock=SystemClock())
