@@ -5,7 +5,6 @@ Read `build` top to bottom to see what snapproxy consists of. Objects own their 
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hashlib
 import secrets
