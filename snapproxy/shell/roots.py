@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from snapproxy.core.model import Proof, Refusal, Resolved
 from snapproxy.core.signatures import judge
 from snapproxy.core.steps import Fetch, Held
+from snapproxy.shell import refusals
 from snapproxy.shell.asking import Asking
 from snapproxy.shell.openpgp import Verifier
 from storage import Blobs
@@ -52,6 +53,17 @@ class Roots:
             return Refusal(424, verdict.reason, f"{step.path} of {step.space}: {verdict.why}", verdict.hint)
 
         return decide
+
+    async def verdict(self, step: Fetch, asking: Asking, digest: str, obtain: Obtain) -> Proof | Refusal:
+        """Judge a root that is in the store, by a signature that has come since."""
+        blob = await self._blobs.open(digest)
+        if blob is None:
+            return refusals.vanished()
+        try:
+            data = b"".join([piece async for piece in blob.chunks(0, blob.size)])
+        finally:
+            blob.close()
+        return await self.judge(step, asking, obtain)(data)
 
     async def _signature(self, held: Held | Refusal | None) -> bytes | Refusal | None:
         if held is None or isinstance(held, Refusal):
