@@ -5,7 +5,7 @@ ARGS ?=
 
 # What the proxy itself needs. The keyrings are those that signatures are checked against.
 RUN_PACKAGES := ca-certificates gpgv debian-archive-keyring
-RUN_WELCOME := ubuntu-keyring
+RUN_WELCOME := debian-ports-archive-keyring ubuntu-keyring
 
 # What the tests drive: real clients, a signing key, an archive to publish, fault injection, unit verification.
 TEST_PACKAGES := $(RUN_PACKAGES) apt-utils curl debootstrap dpkg-dev gnupg strace systemd xz-utils

@@ -111,9 +111,9 @@ class LocalDraft:
         if self._is_begun:
             raise StorageFailure("what was left can be read once, before anything is written")
         self._is_begun = True
-        at = 0
-        while at < self._inherited:
-            at += await self._run(self._threads.writer, self._intake.rehash, at)
+        at, reader = 0, self._stream.reader
+        while at < self._inherited and reader is not None:
+            at += await self._run(self._threads.writer, self._intake.rehash, reader, at, self._inherited)
         self._is_read = True
         self._stream.advance(self._inherited)
 

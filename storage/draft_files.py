@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Callable
 from dataclasses import replace
 
 from storage.draft_record import MOST_BYTES, Record, State, decode, encode
@@ -44,6 +43,10 @@ class DraftFiles:
             if not self._continue():
                 self._begin_at_zero()
         except BaseException:
+            with contextlib.suppress(OSError):
+                folder.remove(next_name(name))
+                if not self.written:
+                    self._remove_bytes()
             self.close()
             raise
 
@@ -83,12 +86,6 @@ class DraftFiles:
                 count -= len(pieces.pop(0))
             if count:
                 pieces[0] = pieces[0][count:]
-
-    def read_back(self, update: Callable[[bytes], None], start: int, count: int) -> int:
-        """Show up to `count` bytes from `start` to `update`; return how many there were."""
-        data = os.pread(self._fd, min(count, self.written - start), start)
-        update(data)
-        return len(data)
 
     def describe(self, meta: Meta) -> None:
         """Tell readers in every process."""
@@ -147,6 +144,7 @@ class DraftFiles:
         length = found.meta.length
         if length is not None and self.written > releasable(self.written, length):
             return False  # its writer died between the last piece and the rename: nothing would be held back until the verdict
+        self._folder.remove(next_name(self._name))
         self._say(replace(found, state=State.ARRIVING, boot=self._boot))
         return True
 

@@ -61,9 +61,10 @@ class Folder:
     def is_still(self, name: str, fd: int) -> bool:
         """Whether `name` is still the file that `fd` has open."""
         try:
-            return os.path.samestat(self.stat(name), os.fstat(fd))
+            named, opened = self.stat(name), os.fstat(fd)
         except FileNotFoundError:
             return False
+        return (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino)
 
     def remove(self, name: str) -> None:
         """Unlink `name`; no error if it is gone already."""

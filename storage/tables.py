@@ -116,13 +116,23 @@ def _replacing(folder: Folder, name: str) -> Iterator[int]:
         try:
             lock(fd)
             if folder.is_still(new, fd):
-                os.ftruncate(fd, 0)
-                yield fd
-                os.fsync(fd)
-                folder.rename(new, folder, name)
+                with _removed_on_failure(folder, new):
+                    os.ftruncate(fd, 0)
+                    yield fd
+                    os.fsync(fd)
+                    folder.rename(new, folder, name)
                 return
         finally:
             os.close(fd)
+
+
+@contextlib.contextmanager
+def _removed_on_failure(folder: Folder, name: str) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        folder.remove(name)
+        raise
 
 
 def _write(fd: int, data: bytes) -> None:

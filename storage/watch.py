@@ -40,8 +40,11 @@ class Watch:
         except FileNotFoundError:
             return None
         watch = cls(folder, name, fd, on_end)
+        is_alive = is_locked(
+            fd
+        )  # bytes nobody has seen arrive are not believed, even if there are as many as announced
         watch.look()
-        if watch.stream.failure is not None:
+        if not is_alive or watch.stream.failure is not None:
             watch.close()
             return None
         return watch

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 from snapproxy.cli.common import tell
 from snapproxy.cli.parser import parse
-from snapproxy.errors import ConfigurationError, SnapproxyError
+from snapproxy.errors import ConfigurationError, SnapproxyError, StorageError
+from storage import StorageFailure
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,6 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SnapproxyError as error:
         tell(error)
         return 2 if isinstance(error, ConfigurationError) else 1
+    except StorageFailure as failure:
+        tell(StorageError("The store failed", why=str(failure)))
+        return 1
     except BrokenPipeError:
         # The reader of a pipe left (`| head`): no error, but nothing more may be written at interpreter exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

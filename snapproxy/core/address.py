@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 
-from snapproxy.core.credentials import is_capture_name, read_credentials
+from snapproxy.core.credentials import Credentials, is_capture_name, read_credentials
 from snapproxy.core.exchange import FileTarget, PageTarget, PassTarget, ServiceTarget, Target, TunnelTarget
 from snapproxy.core.model import Archive, Match, Refusal, When
 from snapproxy.core.paths import canonical_path, escape_path
@@ -30,6 +30,7 @@ from snapproxy.errors import ClientError
 __all__ = ["RESERVED", "AddressBook", "canonical_path", "escape_path", "read"]
 
 PAGES = ("", "healthz", "readyz", "metrics")
+STATS = "-/stats"
 
 RESERVED = frozenset({"archive", "mr", "file", "repos", "packages", "iso", "history", *PAGES[1:], "~", "-"})
 """Names no archive may have: our own addresses begin with them, now or later."""
@@ -157,9 +158,9 @@ def _origin(asked: _Asked) -> Target | Refusal:
         if not is_capture_name(head[1:]):
             raise ClientError("that is not the name of a capture")
         return _origin(replace(asked, path=rest, capture=head[1:], place=f"{asked.place}{head}/"))
-    if head in PAGES and not rest and not asked.capture:
+    if asked.path in (*PAGES, STATS) and not asked.capture:
         _refuse_query(asked)
-        return PageTarget(f"/{head}")
+        return PageTarget(f"/{asked.path}")
     if head in SERVICE_CALLS:
         row = next((row for row in asked.book.rows if row.history == SERVICE_HISTORY), None)
         return _service(asked, row, asked.path) if row else _unknown_name(asked.book)
@@ -190,7 +191,7 @@ def _dated(asked: _Asked, row: Archive, path: str, base: str, scope: str = "") -
         when.match,
     )
     overridden = credentials.when.text if credentials and differs else ""
-    return FileTarget(row, when, scope + rest, capture=_capture(asked), base=base, overridden=overridden)
+    return FileTarget(row, when, scope + rest, capture=_capture(asked, credentials), base=base, overridden=overridden)
 
 
 def _at_credentials_time(asked: _Asked, row: Archive, path: str) -> FileTarget | Refusal:
@@ -200,7 +201,7 @@ def _at_credentials_time(asked: _Asked, row: Archive, path: str) -> FileTarget |
     when = credentials.when if credentials else asked.book.default_when
     if when is None:
         return _time_required()
-    return FileTarget(row, when, path, capture=_capture(asked))
+    return FileTarget(row, when, path, capture=_capture(asked, credentials))
 
 
 def _service(asked: _Asked, row: Archive, path: str) -> ServiceTarget:
@@ -208,19 +209,20 @@ def _service(asked: _Asked, row: Archive, path: str) -> ServiceTarget:
     name, _, rest = path.partition("/")
     if not rest:
         raise ClientError("the snapshot service has no call of that name")
+    capture = _capture(asked, read_credentials(asked.authorization))
     if name == "file":
         _refuse_query(asked)
         sha1, slash, file_name = rest.partition("/")
         if not _SHA1.fullmatch(sha1) or "/" in file_name or bool(slash) != bool(file_name):
             raise ClientError("a file is named by its SHA-1, 40 hex digits")
         path = f"file/{sha1.lower()}{slash}{escape_path(file_name)}"
-        return ServiceTarget(row, f"/{path}", sha1=sha1.lower(), capture=_capture(asked))
+        return ServiceTarget(row, f"/{path}", sha1=sha1.lower(), capture=capture)
     parameters = sorted(asked.query.split("&")) if asked.query else []
     names = [found[1] if (found := _PARAMETER.fullmatch(each)) else "" for each in parameters]
     if not all(names) or len(set(names)) != len(names):
         raise ClientError("the snapshot service is asked with fileinfo, archive, after, before, once each")
     query = "?" + "&".join(parameters) if parameters else ""
-    return ServiceTarget(row, f"/{escape_path(path)}{query}", capture=_capture(asked))
+    return ServiceTarget(row, f"/{escape_path(path)}{query}", capture=capture)
 
 
 def _passed(host: str, port: int, raw: str) -> PassTarget:
@@ -260,9 +262,8 @@ def _tunnel(raw: str, book: AddressBook, authorization: str) -> TunnelTarget | R
     return TunnelTarget(host, port)
 
 
-def _capture(asked: _Asked) -> str:
+def _capture(asked: _Asked, credentials: Credentials | None) -> str:
     """Return the capture a request records into: the URL's, else the credentials', else ''."""
-    credentials = read_credentials(asked.authorization)
     return asked.capture or (credentials.capture if credentials else "")
 
 

@@ -8,26 +8,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
+from snapproxy.core.http_date import read_http_date
 from snapproxy.core.model import Instant
 from snapproxy.core.ranges import Span, Unsatisfiable, select
 
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_CLOCK = r"(?P<hour>\d{2}):(?P<minute>\d{2}):(?P<second>\d{2})"
-#: The three forms a recipient must accept (RFC 9110 section 5.6.7): IMF-fixdate, RFC 850, asctime.
-_DATE_FORMS = tuple(
-    re.compile(form, re.ASCII)
-    for form in (
-        rf"[A-Z][a-z]{{2}}, (?P<day>\d{{2}}) (?P<month>[A-Z][a-z]{{2}}) (?P<year>\d{{4}}) {_CLOCK} GMT",
-        rf"[A-Z][a-z]{{5,8}}, (?P<day>\d{{2}})-(?P<month>[A-Z][a-z]{{2}})-(?P<year>\d{{2}}) {_CLOCK} GMT",
-        rf"[A-Z][a-z]{{2}} (?P<month>[A-Z][a-z]{{2}}) (?P<day>[ \d]\d) {_CLOCK} (?P<year>\d{{4}})",
-    )
-)
 _ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
-_CENTURY_PIVOT = 70
-"""Two-digit years from here on are of the last century: nothing on the web is older than the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +64,7 @@ def _is_unchanged(asked: Asked, held: Validators) -> bool:
         if asked.if_none_match.strip() == "*":
             return True
         return bool(held.etag) and held.etag in (tag.removeprefix("W/") for tag in _ETAG.findall(asked.if_none_match))
-    since = parse_date(asked.if_modified_since)
+    since = read_http_date(asked.if_modified_since)
     return since is not None and since == held.date
 
 
@@ -87,31 +73,5 @@ def _is_same(if_range: str, held: Validators) -> bool:
     text = if_range.strip()
     if text.startswith(('"', "W/")):
         return bool(held.etag) and text == held.etag
-    date = parse_date(text)
+    date = read_http_date(text)
     return date is not None and date == held.date
-
-
-def parse_date(text: str) -> Instant | None:
-    """Return the seconds an HTTP date names, None where it is none. The name of the day is not checked against the date."""
-    for form in _DATE_FORMS:
-        found = form.fullmatch(text.strip())
-        if found is None:
-            continue
-        part = found.groupdict()
-        year = int(part["year"])
-        if len(part["year"]) == len("70"):
-            year += 1900 if year >= _CENTURY_PIVOT else 2000
-        try:
-            clock = (int(part["hour"]), int(part["minute"]), int(part["second"]))
-            moment = datetime(year, _MONTHS.index(part["month"]) + 1, int(part["day"]), *clock, tzinfo=UTC)
-        except ValueError:
-            return None
-        return int(moment.timestamp())
-    return None
-
-
-def format_date(instant: Instant) -> str:
-    """Write seconds as an IMF-fixdate, whatever the locale."""
-    moment = datetime.fromtimestamp(instant, UTC)
-    day, month = _DAYS[moment.weekday()], _MONTHS[moment.month - 1]
-    return f"{day}, {moment.day:02} {month} {moment.year:04} {moment:%H:%M:%S} GMT"

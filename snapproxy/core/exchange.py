@@ -120,11 +120,14 @@ Outcome = Served | Moved | Refusal
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What the client holds and wants; `since` is If-Modified-Since in seconds. `background` work yields to clients."""
+    """What the client holds and says; `since` is If-Modified-Since in seconds. `background` work yields to clients.
+
+    `via` is the request's own Via: it goes on upstream, so that a loop over several proxies is seen (RFC 9110, section 7.6.3).
+    """
 
     since: Instant | None = None
     background: bool = False
-    head: bool = False
+    via: str = ""
 
 
 class Answerer(Protocol):
@@ -164,7 +167,10 @@ class Forwarder(Protocol):
 
 
 class Tally(Protocol):
-    """Keeps count of what reached a client unpinned. Never raises, never waits."""
+    """Keeps count of what reached clients. Never raises, never waits."""
+
+    def sent(self, count: int) -> None:
+        """Count bytes of files' bodies that went out to a client."""
 
     def unpinned(self, host: str, sent: int, received: int) -> None:
         """Count one request or tunnel to `host` that has ended: bytes of body sent there, bytes received from there."""

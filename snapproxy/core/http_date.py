@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from email.utils import mktime_tz, parsedate_tz
+from datetime import UTC
+from email.utils import formatdate, parsedate_to_datetime
 
 from snapproxy.core.model import Instant
 
@@ -14,11 +15,16 @@ RETRY_AFTER_MOST = 3600
 def read_http_date(text: str) -> Instant | None:
     """Read an HTTP date in any of its three forms (section 5.6.7); None when it is none."""
     try:
-        parts = parsedate_tz(text)
-        seconds = None if parts is None else mktime_tz(parts)
+        moment = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    return seconds if seconds is not None and seconds >= 0 else None
+    seconds = int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    return seconds if seconds >= 0 else None
+
+
+def write_http_date(instant: Instant) -> str:
+    """Write a time as an IMF-fixdate, whatever the locale."""
+    return formatdate(instant, usegmt=True)
 
 
 def read_retry_after(text: str, now: Instant) -> int | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from snapproxy.core.model import LIVE, Archive, Instant, Match, NeedWindow, Refusal, Resolved, When, Window
-from snapproxy.core.timeline import Timeline
+from snapproxy.core.timeline import UNSETTLED_SECONDS, Timeline
 from snapproxy.core.when import spell
 
 _GONE = 410
@@ -93,26 +93,48 @@ def _held(row: Archive, line: Timeline, when: When, instant: Instant) -> Resolve
         return before
     if before == instant and _is_old(row, line, before):
         return Resolved(spell(before), before)
-    enough = instant if before is None else before + row.max_gap
-    after = line.after(instant, enough)
+    if before is None:
+        return _before_first(row, line, instant)
+    after = _follower(row, line, before, instant)
     if isinstance(after, NeedWindow):
         return after
-    if before is None:
-        return _before_first(row, line, after)
-    usable_after = after if after is not None and _is_old(row, line, after) else None
-    if instant in row.bad:
-        return _refuse(_GONE, "that snapshot is marked bad", _MARKED, before, usable_after)
-    if when.match is Match.EXACT and before != instant and after is not None:
-        return _refuse(_GONE, "no snapshot bears that very instant", "", before, usable_after)
+    objection = _objection(row, when, instant, before, after)
+    if objection is not None:
+        usable = _settled(row, line, instant)
+        if isinstance(usable, NeedWindow):
+            return usable
+        is_usable = after is not None and _is_old(row, line, after)
+        return _refuse(_GONE, *objection, usable, after if is_usable else None)
     if after is None:
         return _at_the_end(row, line, when, instant, before)
-    if after - before > row.max_gap:
-        if before == instant:
-            return Resolved(spell(before), before)
-        why = f"Nothing tells what the archive held in between: {_span(after - before)}, and at most {_span(row.max_gap)} is believed. {_NEAREST}"
-        return _refuse(_GONE, "that time is in a gap of the archive", why, before, usable_after)
-    valid = (before, min(after, line.known_to(instant)) - 1)
+    if after - before > row.max_gap:  # an equal id inside a gap
+        return Resolved(spell(before), before)
+    valid = (before, min(after, line.seen_to(instant)) - 1)
     return Resolved(spell(before), before, valid, _note(row, before, instant, when))
+
+
+def _objection(
+    row: Archive, when: When, instant: Instant, before: Instant, after: Instant | None
+) -> tuple[str, str] | None:
+    """Say what stands against an instant between two snapshots, and why; None for nothing."""
+    if instant in row.bad:
+        return "that snapshot is marked bad", _MARKED
+    if before == instant or after is None:
+        return None
+    if when.match is Match.EXACT:
+        return "no snapshot bears that very instant", ""
+    if after - before > row.max_gap:
+        gap = f"{_span(after - before)}, and at most {_span(row.max_gap)} is believed"
+        return "that time is in a gap of the archive", f"Nothing tells what it held in between: {gap}. {_NEAREST}"
+    return None
+
+
+def _follower(row: Archive, line: Timeline, before: Instant, instant: Instant) -> Instant | NeedWindow | None:
+    """Return a snapshot that ends the reign of `before`, None where nothing proves that it still reigned at `instant`."""
+    after = line.after(instant, enough=before + row.max_gap)
+    # Where a window was asked for before that time had passed, one that is not known may stand between the two.
+    is_seen = row.frozen or line.seen_to(before) > instant
+    return after if is_seen or isinstance(after, NeedWindow) else None
 
 
 def _at_the_end(
@@ -127,7 +149,11 @@ def _at_the_end(
     if before == instant:
         why = f"A snapshot is settled once a later one exists, or {_span(row.settle_after)} after it was taken."
         return _refuse(_TOO_EARLY, "that snapshot is not settled yet", why, usable, None)
-    why = f"The newest snapshot is {spell(before)}; nothing proves yet what the archive held after it. {_NEAREST}"
+    return _later_than_known(before, usable)
+
+
+def _later_than_known(newest: Instant, usable: Instant | None) -> Refusal:
+    why = f"The newest snapshot known is {spell(newest)}; nothing proves yet what the archive held after it. {_NEAREST}"
     return _refuse(_TOO_EARLY, "that time is later than the newest snapshot", why, usable, None)
 
 
@@ -136,10 +162,20 @@ def _nearest(row: Archive, line: Timeline, when: When, instant: Instant) -> Reso
     usable = _settled(row, line, instant)
     if isinstance(usable, NeedWindow):
         return usable
+    if (
+        usable is not None
+        and when.instant is not None
+        and line.seen_to(usable) <= min(instant, line.now - UNSETTLED_SECONDS)
+    ):
+        return _later_than_known(usable, usable)
     if usable is not None:
         return Resolved(spell(usable), usable, note=_note(row, usable, instant, when))
-    after = line.after(instant, instant)
-    return after if isinstance(after, NeedWindow) else _before_first(row, line, after)
+    return _before_first(row, line, instant)
+
+
+def refuse_future(now: Instant) -> Refusal:
+    """Refuse a time that has not come, where the timeline cannot be had to name a usable one."""
+    return _refuse(_TOO_EARLY, "that time is in the future", _not_yet(now), None, None)
 
 
 def _future(row: Archive, line: Timeline) -> Refusal | NeedWindow:
@@ -154,7 +190,7 @@ def _settled(row: Archive, line: Timeline, instant: Instant) -> Instant | NeedWi
     newest = line.at_or_before(instant)
     if newest is None or isinstance(newest, NeedWindow) or _is_old(row, line, newest):
         return newest
-    later = line.after(newest, line.now)
+    later = line.after(newest, enough=line.now)
     if isinstance(later, NeedWindow):
         return later
     return newest if later is not None else line.at_or_before(newest - 1)
@@ -184,7 +220,10 @@ def _not_yet(now: Instant) -> str:
     return f"By this machine's clock it is {spell(now)}."
 
 
-def _before_first(row: Archive, line: Timeline, first: Instant | None) -> Refusal:
+def _before_first(row: Archive, line: Timeline, instant: Instant) -> Refusal | NeedWindow:
+    first = line.after(instant, enough=line.now - row.settle_after)
+    if isinstance(first, NeedWindow):
+        return first
     if first is None or not _is_old(row, line, first):
         return _refuse(_TOO_EARLY, "the archive has no settled snapshot yet", "", None, None)
     return _refuse(_GONE, "that is before the archive's first snapshot", "", None, first)

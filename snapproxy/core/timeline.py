@@ -43,10 +43,13 @@ def window_expires(window: Window, row: Archive, now: Instant) -> Instant | None
 class Timeline:
     """The windows known of one archive at `now`, with the snapshots marked bad left out.
 
-    `spans` are the stretches known without a hole (start <= instant < end), `told` the snapshots of each, ascending.
+    `spans` are the stretches that were asked for (start <= instant < end), `told` the snapshots of each, ascending. `seen` are
+    the same stretches as far as they had passed when they were asked for: a window that outlived its welcome because upstream
+    is down knows nothing of what came later.
     """
 
     spans: tuple[tuple[Instant, Instant], ...]
+    seen: tuple[tuple[Instant, Instant], ...]
     told: tuple[tuple[Instant, ...], ...]
     bad: frozenset[Instant]
     floor: Instant
@@ -55,13 +58,15 @@ class Timeline:
     @classmethod
     def of(cls, row: Archive, windows: Iterable[Window], now: Instant) -> Timeline:
         """Join what windows tell; one that names a snapshot beyond its end is known up to that."""
-        spans, told = [], []
+        spans, seen, told = [], [], []
         for window in windows:
             beyond = () if window.after is None else (window.after,)
-            spans.append((window.start, max([window.end, *(each + 1 for each in beyond)])))
+            end = max([window.end, *(each + 1 for each in beyond)])
+            spans.append((window.start, end))
+            seen.append((window.start, min(end, window.asked + 1)))
             told.append((*window.instants, *beyond))
         floor = DAWN if row.first is None else row.first
-        return cls(tuple(spans), tuple(told), frozenset(row.bad), floor, now)
+        return cls(tuple(spans), tuple(seen), tuple(told), frozenset(row.bad), floor, now)
 
     def at_or_before(self, instant: Instant) -> Instant | NeedWindow | None:
         """Return the newest snapshot at or before `instant`, None if there is none, or what must be asked to know."""
@@ -80,22 +85,26 @@ class Timeline:
         It is the first one, or a later one that does as well: one not after `enough`, or, when it is known that none stands
         before `enough`, any.
         """
-        known_to = self.known_to(instant)
+        known_to = self._reach(self.spans, instant)
         later = self._next(instant)
         if later is not None and (later < known_to or later <= enough or enough < known_to):
             return later
         if known_to > self.now:
             return None
-        around = enough if known_to <= enough <= self.now else self.now
+        around = self._unknown(enough if known_to <= enough <= self.now else self.now)
         stretch = next((start, end) for start, end in self._forward(instant) if start <= known_to < end)
         return NeedWindow(*stretch, around=around)
 
-    def known_to(self, instant: Instant) -> Instant:
-        """Return the instant up to which (excluded) everything after `instant` is known."""
+    def seen_to(self, instant: Instant) -> Instant:
+        """Return the instant up to which (excluded) everything after `instant` had passed when it was asked for."""
+        return self._reach(self.seen, instant)
+
+    def _reach(self, spans: tuple[tuple[Instant, Instant], ...], instant: Instant) -> Instant:
+        """Return the instant up to which (excluded) spans follow `instant` without a hole."""
         end = max(instant + 1, self.floor)
         grown = True
         while grown:
-            furthest = max((stop for start, stop in self.spans if start <= end), default=end)
+            furthest = max((stop for start, stop in spans if start <= end), default=end)
             grown, end = furthest > end, max(furthest, end)
         return end
 
@@ -107,6 +116,11 @@ class Timeline:
             earliest = min((begin for begin, end in self.spans if end >= start), default=start)
             grown, start = earliest < start, min(earliest, start)
         return start
+
+    def _unknown(self, instant: Instant) -> Instant:
+        """Return the newest instant up to this one that no window covers (they hold bad snapshots only, or none)."""
+        starts = [start for start, end in self.spans if start <= instant < end]
+        return self._unknown(min(starts) - 1) if starts else instant
 
     def _newest(self, instant: Instant) -> Instant | None:
         """Return the newest snapshot at or before `instant` that any window tells of."""

@@ -16,3 +16,4 @@ class Asking:
     history: History
     deadline: float
     background: bool = False
+    via: str = ""

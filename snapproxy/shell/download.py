@@ -120,7 +120,7 @@ class Download:
             if self._draft.size and self._may_resume():
                 await self._draft.rehash()
             elif self._draft.size:
-                await self._start_over("it was begun by a process that is gone, and cannot be resumed")
+                await self._draft.restart()
             landing = await self._over_sources()
         except TakenError:
             return Elsewhere()
@@ -208,6 +208,8 @@ class Download:
                     throttles += 1
                     if throttles > THROTTLES or not source.last_resort:
                         return outcome
+                case Broken(Fault.WRONG_SIZE) if not source.last_resort:
+                    return Absent(404)  # a mirror has another version under that name, which is no fault of anybody's
                 case Broken():
                     breaks += 1
                     if breaks >= TRIES or not outcome.is_unwell:
@@ -232,7 +234,7 @@ class Download:
         )
         asking = self._flight.asking
         async with self._means.upstream.fetch(
-            asked, Reach.of(asking.row), background=asking.background, stop_at=self._at_redirect
+            asked, Reach.of(asking.row), background=asking.background, stop_at=self._at_redirect, via=asking.via
         ) as response:
             self._means.tally.asked(*response.hops, response.url)
             match response.settled:

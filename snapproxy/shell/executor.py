@@ -118,7 +118,7 @@ class Executor:
         family = self._families[row.family]
         patience = BACKGROUND_PATIENCE if conditions.background else self._patience.get(row.family, family.patience)
         deadline = self._clock.monotonic() + patience
-        return Asking(row, family, self._histories[row.history], deadline, conditions.background)
+        return Asking(row, family, self._histories[row.history], deadline, conditions.background, conditions.via)
 
     async def resolve(self, row: Archive, when: When) -> Resolved | Refusal:
         """Settle a *when*, and nothing else."""
@@ -145,15 +145,10 @@ class Executor:
         raise AssertionError("a plan that never ends: every round must learn something")
 
     async def _answer(self, target: FileTarget | ServiceTarget, conditions: Conditions) -> Outcome:
+        if target.capture:
+            return refusals.no_captures()
         if isinstance(target, ServiceTarget):
             return await self._service.answer(target, self.asking(target.archive, conditions))
-        if target.capture:
-            return Refusal(
-                403,
-                "Captures are not available in this version",
-                "The request names a capture, and nothing would be recorded.",
-                "Use x as the password, or leave the /~name/ out of the address.",
-            )
         asking = self.asking(target.archive, conditions)
         request = Request(target.archive, target.when, target.path, target.base)
         cache = "HIT"

@@ -58,6 +58,11 @@ class Flight:
         """Whether bytes have begun to come, so that there is something to follow."""
         return self.arriving.is_set() and not self.landing.done()
 
+    def landed(self, landing: Landing) -> None:
+        """Tell the verdict, also to those who wait for bytes that will not come."""
+        self.landing.set_result(landing)
+        self.arriving.set()
+
     async def land(self, deadline: float) -> Landing | None:
         """Wait for the verdict, until `deadline` (monotonic seconds); None: not in time."""
         await asyncio.wait({self.landing}, timeout=self._left(deadline))
@@ -164,7 +169,7 @@ class Flights:
             return flight, True
         flight = Flight(step, asking, self._means.drafts, self._clock)
         if refusal := self._remembered(step):
-            flight.landing.set_result(refusal)
+            flight.landed(refusal)
             return flight, False
         self._flights[step.key] = flight
         self._tasks[step.key] = asyncio.create_task(self._run(flight, judge, validators or Meta()))
@@ -207,8 +212,7 @@ class Flights:
                 self._verdicts[key] = (self._clock.monotonic() + VERDICT_SECONDS, landing)
             self._flights.pop(key, None)
             self._tasks.pop(key, None)
-            flight.landing.set_result(landing)
-            flight.arriving.set()  # nobody shall wait for bytes that will not come
+            flight.landed(landing)
 
     async def _fly(self, flight: Flight, judge: Judge | None, validators: Meta) -> Landing:
         """Write the draft if nobody else on the machine does; else follow it, and take it over if its writer dies."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from snapproxy.core.model import Archive, Refusal
 from snapproxy.core.settle import Broken, Fault
 from snapproxy.core.steps import Fetch
+from snapproxy.errors import ArchiveDataError
 
 RETRY_SOON = 5
 
@@ -64,7 +65,14 @@ def client_is_newer(space: str) -> Refusal:
 
 
 def absent(step: Fetch) -> Refusal:
-    """Say that nobody has the file."""
+    """Say that nobody has the file: of a promised package, no true absence, but a fault of the archive's."""
+    if step.promise is not None and not step.whole:
+        return Refusal(
+            502,
+            "The index lists this file, but no source has it",
+            f"Every source of {step.space} says that it has no {step.path}.",
+            "Ask again in ten minutes; another mirror can be named in the row of the archive.",
+        )
     return Refusal(
         404,
         "Not in the archive at that time",
@@ -122,6 +130,17 @@ def wrong_bytes(step: Fetch, words: str) -> Refusal:
     )
 
 
+def unreadable(step: Fetch, error: ArchiveDataError) -> Refusal:
+    """Say that a root breaks its format's rules."""
+    return unavailable(
+        whole=True,
+        status=502,
+        reason="The archive's root cannot be read",
+        why=f"{step.path} of {step.space}: {error.reason}. {error.why}".strip(),
+        hint="Ask again later; an archive that was caught in the middle of a change mends itself.",
+    )
+
+
 def stopped(step: Fetch) -> Refusal:
     """Say that snapproxy is stopping."""
     return unavailable(whole=step.whole, status=503, reason="snapproxy is stopping", retry_after=RETRY_SOON)
@@ -156,4 +175,14 @@ def no_timeline(row: Archive, cause: str) -> Refusal:
         "The timeline of the archive cannot be had",
         f"Which snapshots {row.name} has could not be learned: {cause}.",
         "Ask again later, or name the exact id of a snapshot that was used before.",
+    )
+
+
+def no_captures() -> Refusal:
+    """Say that nothing would be recorded: a build must not believe that it was."""
+    return Refusal(
+        403,
+        "Captures are not available in this version",
+        "The request names a capture, and nothing would be recorded.",
+        "Use x as the password, or leave the /~name/ out of the address.",
     )

@@ -139,7 +139,7 @@ class Timelines:
         row, is_answer = asking.row, asking.history.is_answer
         asked = Asked(url, page=True)
         async with self._upstream.fetch(
-            asked, Reach.of(row), background=asking.background, stop_at=is_answer
+            asked, Reach.of(row), background=asking.background, stop_at=is_answer, via=asking.via
         ) as response:
             self._tally.asked(*response.hops, response.url)
             match response.settled:

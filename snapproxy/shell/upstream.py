@@ -187,7 +187,7 @@ class Upstream:
     ) -> None:
         self._pacer = pacer
         self._clock = clock
-        self._via = f"1.1 snapproxy-{instance}"
+        self._via = f"1.1 {instance}"
         self._agent = f"snapproxy/{__version__}" + (f" (+{contact})" if contact else "")
         self._timeouts = timeouts or Timeouts()
         self._resolver = resolver

@@ -13,7 +13,7 @@ from typing import assert_never
 
 from aiohttp.http_exceptions import LineTooLong
 
-from snapproxy.core.conditions import Asked, Whole, decide, format_date, parse_date
+from snapproxy.core.conditions import Asked, Whole, decide
 from snapproxy.core.exchange import (
     Answerer,
     Conditions,
@@ -24,9 +24,11 @@ from snapproxy.core.exchange import (
     PassTarget,
     Served,
     ServiceTarget,
+    Tally,
     Target,
     TunnelTarget,
 )
+from snapproxy.core.http_date import read_http_date, write_http_date
 from snapproxy.core.model import Instant, Refusal
 from snapproxy.core.ranges import Span
 from snapproxy.errors import SnapproxyError
@@ -62,6 +64,7 @@ class Gateway:
         pages: Pages,
         forwarder: Forwarder,
         tunnels: Tunnels,
+        tally: Tally,
         instance: str,
         now: Callable[[], Instant],
         limits: Limits,
@@ -71,6 +74,7 @@ class Gateway:
         self._pages = pages
         self._forwarder = forwarder
         self._tunnels = tunnels
+        self._tally = tally
         self._instance = instance
         self._now = now
         self._limits = limits
@@ -139,7 +143,7 @@ class Gateway:
         return render(reply.status, reply.reason, (*reply.fields, *self._common(), *framing)) + reply.text
 
     def _common(self) -> tuple[tuple[str, str], ...]:
-        return (("Date", format_date(self._now())), ("Server", "snapproxy"), ("Via", f"1.1 {self._instance}"))
+        return (("Date", write_http_date(self._now())), ("Server", "snapproxy"), ("Via", f"1.1 {self._instance}"))
 
     def _read(self, request: Request) -> Target | Refusal:
         headers = request.headers
@@ -185,8 +189,9 @@ class Gateway:
     async def _answer_file(
         self, request: Request, wire: Wire, target: FileTarget | ServiceTarget, entry: access.Entry
     ) -> None:
-        since = parse_date(request.headers.get("If-Modified-Since", ""))
-        outcome = await self._answerer.answer(target, Conditions(since=since, head=request.method == "HEAD"))
+        since = read_http_date(request.headers.get("If-Modified-Since", ""))
+        via = ", ".join(request.headers.getall("Via", ()))
+        outcome = await self._answerer.answer(target, Conditions(since=since, via=via))
         match outcome:
             case Refusal():
                 await wire.say(refusal_reply(outcome))
@@ -199,6 +204,7 @@ class Gateway:
                     await self._serve(request, wire, target.path, outcome)
                 finally:
                     outcome.body.close()
+                    self._tally.sent(wire.sent)
             case _:
                 assert_never(outcome)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from html import escape
+from typing import Any
 
 from snapproxy.core.model import Refusal
 from snapproxy.web.heads import Reply
@@ -32,7 +34,7 @@ class Pages:
         self,
         *,
         snippets: Callable[[str], Iterable[tuple[str, str]]],
-        stats: Callable[[], Mapping[str, int | float | str]],
+        stats: Callable[[], Mapping[str, Any]],
         healthy: Probe,
         ready: Probe,
         address: str,
@@ -50,6 +52,8 @@ class Pages:
         match path:
             case "/":
                 return self._status_page(host if _AUTHORITY.fullmatch(host) else self._address)
+            case "/-/stats":
+                return _page(200, "OK", "application/json", json.dumps(self._stats(), indent=2, sort_keys=True) + "\n")
             case "/healthz":
                 return _verdict(await self._healthy())
             case "/readyz":
@@ -62,7 +66,11 @@ class Pages:
             f"<h2>{escape(title)}</h2>\n\n<pre>\n{escape(text.strip())}\n</pre>\n"
             for title, text in self._snippets(authority)
         )
-        figures = "\n".join(f"{escape(str(name))}: {escape(str(value))}" for name, value in self._stats().items())
+        figures = "\n".join(
+            f"{escape(str(name))}: {escape(str(value))}"
+            for name, value in self._stats().items()
+            if isinstance(value, int)
+        )
         return _page(
             200,
             "OK",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from snapproxy.core.conditions import NotModified, Validators, Verdict, Whole, format_date
+from snapproxy.core.conditions import NotModified, Validators, Verdict, Whole
 from snapproxy.core.exchange import Moved, Passed, Served
+from snapproxy.core.http_date import write_http_date
 from snapproxy.core.model import Refusal, Role
 from snapproxy.core.ranges import Span, Unsatisfiable
 from snapproxy.errors import SnapproxyError
@@ -76,7 +77,7 @@ def _provenance(served: Served) -> Fields:
 
 def _validation(served: Served) -> Fields:
     held = validators(served)
-    dated = (("Last-Modified", format_date(held.date)),) if held.date is not None else ()
+    dated = (("Last-Modified", write_http_date(held.date)),) if held.date is not None else ()
     return (*dated, ("ETag", held.etag)) if held.etag else dated
 
 

@@ -47,6 +47,7 @@ class WebServer:
             pages=pages,
             forwarder=forwarder,
             tunnels=Tunnels(tally),
+            tally=tally,
             instance=instance,
             now=now,
             limits=self._limits,

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from socket import socket
@@ -103,3 +105,13 @@ def plain_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file.write_text(f'state_dir = "{tmp_path}/state"\ncache_dir = "{tmp_path}/cache"\n', encoding="utf-8")
     monkeypatch.setenv("SNAPPROXY_CONFIG", str(file))
     return tmp_path
+
+
+@pytest.fixture
+def foreign_folder() -> Iterator[Path]:
+    """A folder of nobody's, reachable for it; our own when we are not root."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if os.geteuid() == 0:
+            os.chown(folder, 65534, 65534)
+        yield folder

@@ -11,6 +11,7 @@ import pytest
 from snapproxy import __version__
 from snapproxy.cli import main
 from snapproxy.cli.parser import VERBS, parse
+from storage import StorageFailure
 
 
 @pytest.mark.parametrize("verb", [None, *VERBS])
@@ -77,6 +78,17 @@ def test_a_folder_that_cannot_be_made_is_one_clear_error(
     told = capsys.readouterr().err
     assert f"snapproxy: The {key} cannot be made" in told
     assert f"SNAPPROXY_{key.upper()}" in told
+
+
+def test_a_store_that_fails_is_told_in_its_own_words(
+    plain_environment: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(_config: object, **_options: object) -> None:
+        raise StorageFailure("/s/catalog is of a newer version")
+
+    monkeypatch.setattr("snapproxy.cli.resolve.build", broken)
+    assert main(["resolve", "debian", "20240601"]) == 1
+    assert capsys.readouterr().err == "snapproxy: The store failed\n  /s/catalog is of a newer version\n"
 
 
 def test_a_reader_that_leaves_is_no_traceback() -> None:

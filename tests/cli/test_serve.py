@@ -10,10 +10,8 @@ import socket
 import stat
 import subprocess
 import sys
-import tempfile
 import textwrap
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -119,16 +117,6 @@ def test_passed_sockets_are_used() -> None:
         assert passed.fileno() == 3 and not passed.get_inheritable()
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True)
-
-
-@pytest.fixture
-def foreign_folder() -> Iterator[Path]:
-    """A folder of nobody's, reachable for it; our own when we are not root."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        if os.geteuid() == 0:
-            os.chown(folder, 65534, 65534)
-        yield folder
 
 
 def test_root_acts_as_the_owner_of_the_store(foreign_folder: Path) -> None:

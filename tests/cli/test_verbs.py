@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import threading
 import tomllib
 from collections.abc import Iterator
@@ -87,6 +88,21 @@ def test_one_refused_path_fails_the_call_and_not_the_others(
     told = capsys.readouterr()
     assert "verified: gpg" in told.out
     assert "snapproxy: absent: 404\n  no such file at that snapshot\n" in told.err
+
+
+def test_root_fetches_into_a_store_of_another_and_keeps_the_file(
+    built: APP, foreign_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = foreign_folder.stat()
+    for name in ("state", "cache"):
+        (foreign_folder / name).mkdir()
+        os.chown(foreign_folder / name, owner.st_uid, owner.st_gid)
+        monkeypatch.setenv(f"SNAPPROXY_{name.upper()}_DIR", str(foreign_folder / name))
+    built.folder = foreign_folder
+    (foreign_folder / "a").write_bytes(b"x")
+    assert main(["fetch", "debian", "20240601", "a", "-o", str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out" / "a").stat().st_uid == os.geteuid()
+    assert list((foreign_folder / "cache").iterdir()) == []
 
 
 @pytest.mark.parametrize("paths", [["x/a", "y/a"], ["dists/.."], ["/"]])

@@ -1,46 +1,17 @@
-"""What a request names: the four forms, the refusals, and that nothing of a client's text comes back."""
+"""What a request names: the four forms, and the time in each."""
 
 from __future__ import annotations
 
-from base64 import b64encode
 from dataclasses import replace
-from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from snapproxy.archives import BUILTIN
-from snapproxy.core.address import RESERVED, AddressBook, read
-from snapproxy.core.exchange import FileTarget, PageTarget, PassTarget, ServiceTarget, TunnelTarget
+from snapproxy.core.address import RESERVED, AddressBook
+from snapproxy.core.exchange import PageTarget, ServiceTarget
 from snapproxy.core.model import Archive, Refusal
 from snapproxy.core.when import SPELLINGS, parse
-
-ROWS = {row.name: row for row in BUILTIN}
-BOOK = AddressBook(
-    rows=BUILTIN,
-    passes=(("files.example", 80), ("git.example", 443), ("other.example", 8080)),
-    own_hosts=frozenset({"proxy.example:3142", "[::1]:3142"}),
-)
-TS = "20240601T000000Z"
-SHA1 = "0123456789abcdef0123456789abcdef01234567"
-
-
-def ask(target: str, book: AddressBook = BOOK, *, pair: str | None = None, method: str = "GET") -> Any:
-    header = "" if pair is None else "Basic " + b64encode(pair.encode()).decode()
-    return read(method, target, book, proxy_authorization=header)
-
-
-def file(name: str, when: str, path: str, **further: str) -> FileTarget:
-    return FileTarget(ROWS[name], parse(when), path, **further)
-
-
-def refused(answer: object, status: int) -> Refusal:
-    assert isinstance(answer, Refusal), answer
-    assert answer.status == status, answer
-    assert len(answer.reason) <= 80
-    assert answer.reason.isascii()
-    return answer
+from tests.core.asking import BOOK, ROWS, SHA1, TS, ask, file, refused
 
 
 class TestMirrorForm:
@@ -247,6 +218,10 @@ class TestProxyForm:
         refused(ask(f"{spelled}ftp.debian.org/debian/x"), 407)
         refused(ask(f"{spelled}evil.example/debian/x", pair=f"{TS}:x"), 403)
 
+    def test_that_spelling_below_an_address_of_our_own_is_read_through_the_proxy_too(self) -> None:
+        path = "/HTTPS///ftp.debian.org/debian/x"
+        assert ask(f"http://proxy.example:3142{path}", pair=f"{TS}:x") == ask(path, pair=f"{TS}:x")
+
     def test_the_users_row_wins_over_a_built_in_one_with_the_same_pattern(self) -> None:
         mine = Archive(name="mine", family="apt", history="snapshots", hosts=("*.debian.org/debian",))
         assert (
@@ -300,165 +275,3 @@ class TestOwnAddresses:
     @pytest.mark.parametrize("target", [f"/~a/~b/debian/{TS}/x", "/~a/healthz", "/~a/", "/~a"])
     def test_a_capture_holds_archives_only(self, target: str) -> None:
         refused(ask(target), 404)
-
-
-class TestPassAndTunnel:
-    def test_a_passed_host_is_reached_as_asked_query_and_all(self) -> None:
-        assert ask("http://files.example/a/b%20c?x=1&y") == PassTarget("files.example", 80, "/a/b%20c?x=1&y")
-        assert ask("http://FILES.example:80") == PassTarget("files.example", 80, "/")
-        assert ask("http://other.example:8080/a", method="POST") == PassTarget("other.example", 8080, "/a")
-
-    @pytest.mark.parametrize(
-        "url", ["http://files.example:81/", "https://files.example/", "http://git.example/", "http://x.files.example/"]
-    )
-    def test_only_the_named_host_and_port_passes(self, url: str) -> None:
-        refused(ask(url), 403)
-
-    def test_a_row_goes_before_pass_so_that_nothing_pinnable_goes_unpinned(self) -> None:
-        book = replace(BOOK, passes=(("ftp.debian.org", 80),))
-        refused(ask("http://ftp.debian.org/debian/x", book), 407)
-        assert ask("http://ftp.debian.org/other", book) == PassTarget("ftp.debian.org", 80, "/other")
-        refused(ask("http://ftp.debian.org//debian/x", book), 400)
-
-    def test_connect_is_off(self) -> None:
-        answer = refused(ask("snapshot.debian.org:443", method="CONNECT", pair="live:x"), 403)
-        assert answer.reason == "CONNECT is off: write http:// for https:// in the sources"
-        assert "`pass`" in answer.hint
-
-    def test_a_passed_host_may_be_tunnelled_to_in_any_view(self) -> None:
-        for pair in (None, f"{TS}:x", "live:x"):
-            assert ask("Git.example:443", method="CONNECT", pair=pair) == TunnelTarget("git.example", 443)
-        refused(ask("git.example:22", method="CONNECT"), 403)
-
-    def test_enabled_it_is_for_live_a_rows_hosts_and_port_443_only(self) -> None:
-        book = replace(BOOK, connect=True)
-        assert ask("ftp.debian.org:443", book, method="CONNECT", pair="live:x") == TunnelTarget("ftp.debian.org", 443)
-        assert ask("ftp.debian.org:443", replace(book, default_when=parse("live")), method="CONNECT")
-        refused(ask("ftp.debian.org:443", book, method="CONNECT"), 407)
-        refused(ask("ftp.debian.org:22", book, method="CONNECT", pair="live:x"), 403)
-        refused(ask("evil.example:443", book, method="CONNECT", pair="live:x"), 403)
-        pinned = refused(ask("ftp.debian.org:443", book, method="CONNECT", pair=f"{TS}:x"), 403)
-        assert pinned.reason == "a tunnel cannot be pinned: write http:// for https://"
-
-    @pytest.mark.parametrize(
-        "target", ["", "/", "host:", "http://git.example:443/", "a@git.example:443", "git.example:443/x"]
-    )
-    def test_a_malformed_tunnel_is_refused(self, target: str) -> None:
-        refused(ask(target, method="CONNECT"), 400)
-
-
-class TestRefusals:
-    @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "get", "", "X" * 100])
-    @pytest.mark.parametrize("target", [f"/debian/{TS}/x", "/healthz", "*", "http://evil.example/"])
-    def test_other_methods_are_not_allowed(self, method: str, target: str) -> None:
-        answer = refused(ask(target, method=method), 405)
-        assert answer.headers == {"Allow": "GET, HEAD, CONNECT"}
-
-    def test_head_is_read_like_get(self) -> None:
-        assert ask(f"/debian/{TS}/x", method="HEAD") == ask(f"/debian/{TS}/x")
-
-    @pytest.mark.parametrize("target", [f"/debian/{TS}/x?", f"/debian/{TS}/x?y=1", "/healthz?x", f"/file/{SHA1}?x=1"])
-    def test_a_query_is_for_service_calls_only(self, target: str) -> None:
-        assert refused(ask(target), 400).reason == "a query string has no meaning here"
-        assert refused(ask("http://ftp.debian.org/debian/x?y", pair=f"{TS}:x"), 400)
-
-    @pytest.mark.parametrize(
-        "target",
-        ["", "*", "debian/x", "ftp://ftp.debian.org/debian/x", "file:///etc/passwd", "://x", "http:/x", "/x#y"],
-    )
-    def test_what_is_no_address_is_refused(self, target: str) -> None:
-        refused(ask(target), 400)
-
-    @pytest.mark.parametrize(
-        "evil",
-        [
-            *[
-                "../../etc/passwd",
-                "%2e%2e/x",
-                "..%2f..%2fx",
-                "a//b",
-                "a\\b",
-                "a%5cb",
-                "a%00b",
-                "a%zzb",
-                "a%0d%0aSet-Cookie:x",
-                "a%ffb",
-            ],
-            *["a\x00b", "a\rb", "%252e%252e/x", "%c0%ae%c0%ae/x", "a" * 5000, "\udcff\udcfe"],
-        ],
-    )
-    @pytest.mark.parametrize(
-        "place",
-        [f"/debian/{TS}/", f"/archive/debian/{TS}/", "http://ftp.debian.org/debian/", "/mr/", f"/~a/debian/{TS}/"],
-    )
-    def test_every_attack_is_refused_in_every_form(self, place: str, evil: str) -> None:
-        answer = refused(ask(place + evil, pair=f"{TS}:x"), 400)
-        assert evil not in repr(answer)
-
-
-PIECES = st.sampled_from(
-    [
-        "/",
-        "//",
-        "debian",
-        "archive",
-        TS,
-        "live",
-        "..",
-        ".",
-        "%2e",
-        "%2f",
-        "%00",
-        "~a",
-        "?",
-        "#",
-        "mr",
-        "file",
-        SHA1,
-        "http://",
-        "https://",
-        "HTTPS///",
-        "ftp.debian.org",
-        "snapshot.debian.org",
-        "files.example",
-        ":80",
-        "@",
-        "\\",
-        "�",
-        "ppa",
-        "%7e",
-        "+",
-        " ",
-        "\n",
-    ]
-)
-TARGETS = st.text(max_size=60) | st.lists(PIECES, max_size=12).map("".join)
-MARK = "Zq9mark"
-
-
-@given(st.sampled_from(["GET", "HEAD", "CONNECT", "POST", "\udcff"]), TARGETS, st.text(max_size=40))
-def test_no_request_raises_and_no_path_leaves_its_archive(method: str, target: str, authorization: str) -> None:
-    answer = read(method, target, replace(BOOK, connect=True), proxy_authorization=authorization)
-    if isinstance(answer, FileTarget):
-        assert not answer.path.startswith("/")
-        assert not {"..", "."} & set(answer.path.split("/"))
-        assert "//" not in answer.path
-        assert "\x00" not in answer.path
-    if isinstance(answer, Refusal):
-        refused(answer, answer.status)
-
-
-@given(TARGETS, st.integers(0, 60))
-def test_no_refusal_repeats_a_clients_text(target: str, at: int) -> None:
-    answer = read("GET", target[:at] + MARK + target[at:], BOOK, proxy_authorization=f"Basic {MARK}")
-    if isinstance(answer, Refusal):
-        assert MARK not in repr(answer)
-
-
-def test_https_spelled_as_a_path_of_our_own_is_read_through_the_proxy_too() -> None:
-    book = AddressBook(BUILTIN, own_hosts=frozenset({"127.0.0.1:3142"}))
-    credentials = "Basic " + b64encode(b"20240601T000000Z:x").decode()
-    path = "/HTTPS///ftp.debian.org/debian/dists/sid/InRelease"
-    through = read("GET", f"http://127.0.0.1:3142{path}", book, proxy_authorization=credentials)
-    assert isinstance(through, FileTarget)
-    assert through == read("GET", path, book, proxy_authorization=credentials)

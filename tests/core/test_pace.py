@@ -26,18 +26,20 @@ from snapproxy.core.pace import (
 )
 
 NOW = 1_717_200_000.0
+SLOW = replace(SPARING, cool_down=30.0)
+"""With round figures: 30, 60, 120, ... seconds."""
 FRESH = PaceState()
 
 
 def refused(state: PaceState, now: float, *, retry_after: float | None = None, jitter: float = 0.0) -> PaceState:
     """The upstream refuses a request that was granted in the present storm."""
-    return throttled(state, SPARING, now, storm=state.storm, retry_after=retry_after, jitter=jitter)
+    return throttled(state, SLOW, now, storm=state.storm, retry_after=retry_after, jitter=jitter)
 
 
 def test_an_upstream_never_asked_grants_its_whole_burst_and_then_its_rate() -> None:
     state, waits = FRESH, []
     for _ in range(32):
-        state, wait = grant(state, SPARING, NOW)
+        state, wait = grant(state, SLOW, NOW)
         waits.append(wait)
     assert waits[:30] == [0.0] * 30
     assert waits[30] == pytest.approx(1 / 0.7)
@@ -47,29 +49,29 @@ def test_an_upstream_never_asked_grants_its_whole_burst_and_then_its_rate() -> N
 def test_a_token_is_there_after_exactly_the_wait_that_was_named() -> None:
     state = FRESH
     for _ in range(30):
-        state, _ = grant(state, SPARING, NOW)
-    _, wait = grant(state, SPARING, NOW)
-    assert grant(state, SPARING, NOW + wait - 0.01)[1] > 0
-    assert grant(state, SPARING, NOW + wait)[1] == 0.0
+        state, _ = grant(state, SLOW, NOW)
+    _, wait = grant(state, SLOW, NOW)
+    assert grant(state, SLOW, NOW + wait - 0.01)[1] > 0
+    assert grant(state, SLOW, NOW + wait)[1] == 0.0
 
 
 def test_a_mirror_has_no_rate_and_its_grants_change_nothing() -> None:
     assert grant(FRESH, MIRROR, NOW) == (FRESH, 0.0)
 
 
-def test_cool_downs_double_from_ten_seconds_to_fifteen_minutes() -> None:
+def test_cool_downs_double_up_to_fifteen_minutes() -> None:
     state, now, pauses = FRESH, NOW, []
     for _ in range(8):
         state = refused(state, now)
         pauses.append(state.until - now)
         now = state.until
-    assert pauses == [10, 20, 40, 80, 160, 320, 640, 900]
+    assert pauses == [30, 60, 120, 240, 480, 900, 900, 900]
 
 
 def test_breaks_rest_shorter_and_do_not_lengthen_a_later_cool_down() -> None:
     state, now, pauses = FRESH, NOW, []
     for _ in range(8):
-        state = broken(state, SPARING, now, storm=state.storm, jitter=0.0)
+        state = broken(state, SLOW, now, storm=state.storm, jitter=0.0)
         pauses.append(state.until - now)
         now = state.until
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
@@ -98,9 +100,9 @@ def test_an_absurd_retry_after_is_bounded() -> None:
 
 def test_requests_refused_together_are_one_strike() -> None:
     once = refused(FRESH, NOW)
-    assert throttled(once, SPARING, NOW + 1, storm=0, retry_after=None, jitter=0.0) == once
-    assert broken(once, SPARING, NOW + 1, storm=0, jitter=0.0) == once
-    later = throttled(once, SPARING, NOW + 1, storm=0, retry_after=100, jitter=0.0)
+    assert throttled(once, SLOW, NOW + 1, storm=0, retry_after=None, jitter=0.0) == once
+    assert broken(once, SLOW, NOW + 1, storm=0, jitter=0.0) == once
+    later = throttled(once, SLOW, NOW + 1, storm=0, retry_after=100, jitter=0.0)
     assert later == replace(once, until=NOW + 101), "but the longer wait is kept"
 
 
@@ -112,28 +114,28 @@ def test_an_answer_to_a_request_from_before_the_storm_does_not_end_it() -> None:
 
 def test_one_probe_goes_after_a_cool_down_and_everybody_else_waits_for_its_verdict() -> None:
     state = refused(FRESH, NOW)
-    assert grant(state, SPARING, NOW + 29.9)[1] == pytest.approx(0.1)
-    state, wait = grant(state, SPARING, NOW + 30)
+    assert grant(state, SLOW, NOW + 29.9)[1] == pytest.approx(0.1)
+    state, wait = grant(state, SLOW, NOW + 30)
     assert wait == 0.0
-    assert grant(state, SPARING, NOW + 30) == (state, PROBE_POLL)
+    assert grant(state, SLOW, NOW + 30) == (state, PROBE_POLL)
     calm = succeeded(state, storm=state.storm)
     assert not calm.is_suspect
 
 
 def test_after_a_cool_down_the_bucket_is_empty() -> None:
-    state, _ = grant(refused(FRESH, NOW), SPARING, NOW + 30)
-    assert grant(succeeded(state, storm=1), SPARING, NOW + 30)[1] == pytest.approx(1 / 0.7)
+    state, _ = grant(refused(FRESH, NOW), SLOW, NOW + 30)
+    assert grant(succeeded(state, storm=1), SLOW, NOW + 30)[1] == pytest.approx(1 / 0.7)
 
 
 def test_a_probe_that_was_given_up_or_died_is_sent_again() -> None:
-    state, _ = grant(refused(FRESH, NOW), SPARING, NOW + 30)
-    assert grant(forgone(state, storm=1), SPARING, NOW + 30)[1] == 0.0
-    assert grant(state, SPARING, NOW + 30 + PROBE_LEASE)[1] == 0.0
+    state, _ = grant(refused(FRESH, NOW), SLOW, NOW + 30)
+    assert grant(forgone(state, storm=1), SLOW, NOW + 30)[1] == 0.0
+    assert grant(state, SLOW, NOW + 30 + PROBE_LEASE)[1] == 0.0
 
 
 def test_a_clock_that_was_set_back_holds_nobody() -> None:
     state = refused(FRESH, NOW + 86_400)
-    probing, wait = grant(state, SPARING, NOW)
+    probing, wait = grant(state, SLOW, NOW)
     assert wait == 0.0
     assert probing.is_suspect, "it is still probed first"
 

@@ -104,7 +104,7 @@ def test_a_leap_day_is_a_day() -> None:
 @given(st.text(max_size=60) | st.from_regex(r"[0-9TZtz:.-]{0,34}", fullmatch=True))
 def test_any_text_is_a_time_or_a_client_error(text: str) -> None:
     if not looks_like_when(text):
-        with pytest.raises(ClientError, match=r"^that is not a time this proxy can read\nA time is "):
+        with pytest.raises(ClientError, match="that is not a time this proxy can read"):
             parse(text)
         return
     try:

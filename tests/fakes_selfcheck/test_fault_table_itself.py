@@ -21,4 +21,4 @@ def test_the_table_sees_what_apt_does_without_snapproxy(world: World) -> None:
     rows = fault_table.measure(world, fault_table.directly, list(DIRECTLY))
     page = fault_table.render(rows)
     assert fault_table.outcomes(page) == DIRECTLY
-    assert "PORT" in page
+    assert "E: Failed to fetch URL/dists/" in page

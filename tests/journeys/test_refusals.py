@@ -17,13 +17,21 @@ pytestmark = pytest.mark.journey
 MakeRoot = Callable[[str], AptRoot]
 
 
+OVERUSED = Status(509, {"Retry-After": "0"})
+THROTTLED = Status(429, {"Retry-After": "2"})
+ROOT, PACKAGE = "/archive/debian/*/InRelease", "/archive/debian/*/xz-utils_*"
+
+
 @pytest.mark.parametrize(
-    "fault",
-    [Status(509, {"Retry-After": "0"}), Status(429, {"Retry-After": "2"}), Status(503)],
-    ids=["509", "429 with Retry-After", "503"],
-)
-@pytest.mark.parametrize(
-    "pattern", ["/archive/debian/*/InRelease", "/archive/debian/*/xz-utils_*"], ids=["root", "package"]
+    ("fault", "pattern"),
+    [
+        pytest.param(OVERUSED, ROOT, id="509 on a root"),
+        pytest.param(OVERUSED, PACKAGE, id="509 on a package"),
+        pytest.param(THROTTLED, ROOT, id="429 on a root"),
+        pytest.param(THROTTLED, PACKAGE, id="429 on a package"),
+        pytest.param(Status(503), ROOT, id="503 on a root", marks=pytest.mark.long),
+        pytest.param(Status(503), PACKAGE, id="503 on a package", marks=pytest.mark.long),
+    ],
 )
 def test_apt_never_notices_that_upstream_was_busy_for_a_while(
     world: World, snapproxy: Snapproxy, apt_root: MakeRoot, fault: Status, pattern: str

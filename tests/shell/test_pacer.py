@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -32,7 +33,7 @@ class Machine:
             clock=self.clock,
             store=self.store,
             slots=self.slots,
-            policies={SERVICE: SPARING} | policies,
+            policies={SERVICE: replace(SPARING, cool_down=30.0)} | policies,
             jitter=lambda: 0.0,
         )
 

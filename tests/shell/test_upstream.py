@@ -131,7 +131,7 @@ async def test_the_request_is_plain_and_signed(bench: Bench) -> None:
         "user-agent": "snapproxy/0.1.0 (+ops@example.org)",
         "accept": "*/*",
         "accept-encoding": "identity",
-        "via": "1.1 other, 1.1 snapproxy-test",
+        "via": "1.1 other, 1.1 test",
         "if-none-match": '"v1"',
         "if-modified-since": "Sat, 01 Jun 2024 00:00:00 GMT",
     }

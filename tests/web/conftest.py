@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -11,7 +12,6 @@ import uvloop
 from blockbuster import blockbuster_ctx
 
 from snapproxy.shell.forward import StreamingForwarder
-from snapproxy.web.listeners import bind
 from snapproxy.web.pages import Pages
 from snapproxy.web.protocol import Limits
 from snapproxy.web.server import WebServer
@@ -38,6 +38,10 @@ def _never_blocks() -> Iterator[None]:
 class FakeTally:
     def __init__(self) -> None:
         self.counted: list[tuple[str, int, int]] = []
+        self.bytes_sent = 0
+
+    def sent(self, count: int) -> None:
+        self.bytes_sent += count
 
     def unpinned(self, host: str, sent: int, received: int) -> None:
         self.counted.append((host, sent, received))
@@ -111,7 +115,7 @@ async def site(limits: Limits, caplog: pytest.LogCaptureFixture) -> AsyncIterato
     )
     async with AsyncExitStack() as stack:
         stack.push_async_callback(forwarder.close)
-        await server.start(bind(["127.0.0.1:0"]))
+        await server.start([socket.create_server(("127.0.0.1", 0))])
         stack.push_async_callback(server.close, 1.0)
         running = Site(server, archive, addresses, tally, caplog, health)
         yield running

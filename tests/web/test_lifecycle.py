@@ -15,9 +15,7 @@ import aiohttp
 import pytest
 from aiohttp import http_parser, web, web_protocol
 
-from snapproxy.errors import ConfigurationError
 from snapproxy.web import protocol
-from snapproxy.web.listeners import bind, inherited
 
 Site = Any
 
@@ -75,7 +73,7 @@ class TestAiohttp:
 
 class TestListening:
     async def test_several_addresses_are_served(self, site: Site) -> None:
-        more = bind(["127.0.0.2:0", "127.0.0.3:0"])
+        more = [socket.create_server((host, 0)) for host in ("127.0.0.2", "127.0.0.3")]
         await site.server.start(more)
         hosts = {host for host, _ in site.server.addresses}
         assert hosts == {"127.0.0.1", "127.0.0.2", "127.0.0.3"}
@@ -84,45 +82,6 @@ class TestListening:
             writer.write(b"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n")
             assert (await reader.readline()) == b"HTTP/1.1 200 OK\r\n"
             writer.transport.abort()
-
-    def test_a_port_in_use_is_explained_and_the_others_are_given_back(self) -> None:
-        with bind(["127.0.0.1:0"])[0] as taken:
-            port = taken.getsockname()[1]
-            with pytest.raises(ConfigurationError, match=f"Another program listens on 127.0.0.1:{port}"):
-                bind(["127.0.0.1:0", f"127.0.0.1:{port}"])
-
-    @pytest.mark.parametrize(
-        "address", ["", "3142", "host:", ":3142", "h:70000", "h:-1", "h:٣", "::1:80", "[::1]", "nowhere.invalid:80"]
-    )
-    def test_a_wrong_address_is_explained(self, address: str) -> None:
-        with pytest.raises(ConfigurationError, match="listen address"):
-            bind([address])
-
-    def test_ipv6_is_written_in_brackets(self) -> None:
-        if not socket.has_ipv6:
-            with pytest.raises(ConfigurationError):
-                bind(["[::1]:0"])
-            return
-        for sock in bind(["[::1]:0"]):
-            assert sock.getsockname()[0] == "::1"
-            sock.close()
-
-    def test_sockets_are_inherited_only_when_meant_for_this_process(self) -> None:
-        program = (
-            "import os\n"
-            "from snapproxy.web.listeners import inherited\n"
-            "assert inherited({'LISTEN_FDS': '1', 'LISTEN_PID': '1'}, os.getpid()) == []\n"
-            "assert inherited({'LISTEN_PID': str(os.getpid())}, os.getpid()) == []\n"
-            "[sock] = inherited({'LISTEN_FDS': '1', 'LISTEN_PID': str(os.getpid())}, os.getpid())\n"
-            "print(sock.getsockname()[1], sock.get_inheritable())\n"
-        )
-        with bind(["127.0.0.1:0"])[0] as sock:
-            shell = f'exec 3<&{sock.fileno()}; exec {sys.executable} -c "$0"'
-            done = subprocess.run(
-                ["bash", "-c", shell, program], pass_fds=[sock.fileno()], capture_output=True, text=True, check=True
-            )
-            assert done.stdout == f"{sock.getsockname()[1]} False\n"
-        assert inherited({}, 1) == []
 
 
 class TestStopping:

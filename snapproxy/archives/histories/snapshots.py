@@ -49,9 +49,9 @@ class Snapshots:
             bounds = {"after": spell(need.start - 1), "before": spell(need.end + _BEYOND)}
             urls.append(f"{root}{_CALL}?{urlencode({'archive': _name(base), **bounds})}")
         if need.around is not None:
-            # A second after the instant in question, so that a dump of that very instant is told by a redirect too:
-            # a 200 proves nothing, every error page of a proxy in between is one.
-            urls.append(f"{base.rstrip('/')}/{spell(need.around + 1)}/")
+            # A second after the instant in question, so that a dump of that very instant is told by a redirect too (a 200
+            # proves nothing: every error page of a proxy in between is one). Should that second be a dump, the instant itself.
+            urls += [f"{base.rstrip('/')}/{spell(need.around + second)}/" for second in (1, 0)]
         return tuple(urls)
 
     def read_window(
@@ -108,13 +108,20 @@ def _redirected(need: NeedWindow, asked_path: str, answer: TimelineAnswer, now: 
     """Read which dump a folder was redirected to: the newest at or before the instant asked for, so none stands in between."""
     folder, _, asked_id = asked_path.rstrip("/").rpartition("/")
     # The service may send plain http to https and one of its names to another; the folder stays.
-    there, _, snapshot = urlsplit(answer.location).path.rstrip("/").rpartition("/")
+    there, _, snapshot = _path_of(answer.location).rstrip("/").rpartition("/")
     if answer.status not in _REDIRECTS or need.around is None or there != folder or snapshot == asked_id:
         return None
     instants = _instants([snapshot])
     if not instants or instants[0] > need.around:
         return None
     return Window(instants[0], need.around + 1, instants, asked=now)
+
+
+def _path_of(location: str) -> str:
+    try:
+        return urlsplit(location).path
+    except ValueError:
+        return ""
 
 
 def _instants(ids: Iterable[Any]) -> tuple[Instant, ...] | None:

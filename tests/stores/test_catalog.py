@@ -1,0 +1,163 @@
+"""The catalog's own file: versions, several processes, and spans for every order of observations."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storage import Name, StorageFailure, Store, open_store
+from storage.catalog_schema import VERSION, migrate
+from storage.spans import insert_observation
+
+
+@pytest.fixture
+def database() -> Iterator[sqlite3.Connection]:
+    connection = memory()
+    yield connection
+    connection.close()
+
+
+def memory() -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    migrate(connection, Path("memory"))
+    return connection
+
+
+def spans(connection: sqlite3.Connection) -> list[tuple[int, int, str]]:
+    return connection.execute("SELECT first, last, value FROM span WHERE key = 'k' ORDER BY first").fetchall()
+
+
+def test_another_value_inside_a_span_leaves_only_what_was_surely_seen(database: sqlite3.Connection) -> None:
+    for at, value in ((10, "a"), (20, "a"), (30, "a"), (15, "b")):
+        insert_observation(database, "k", at, value)
+    assert spans(database) == [(10, 10, "a"), (15, 15, "b"), (30, 30, "a")]
+    insert_observation(database, "k", 15, "a")  # told anew: the later word stands, and joins its neighbours
+    assert spans(database) == [(10, 30, "a")]
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.sampled_from("abc")), max_size=25))
+def test_spans_never_contradict_what_was_seen(seen: list[tuple[int, str]]) -> None:
+    connection = memory()
+    for at, value in seen:
+        insert_observation(connection, "k", at, value)
+    found = spans(connection)
+    latest = dict(seen)
+    assert all(one[1] < two[0] and one[2] != two[2] for one, two in itertools.pairwise(found)), (
+        "apart, and not to be joined"
+    )
+    for first, last, value in found:
+        assert latest[first] == latest[last] == value, "a span begins and ends at something seen"
+        assert all(latest[at] == value for at in latest if first <= at <= last), "nothing else was seen in between"
+    connection.close()
+
+
+@given(st.lists(st.sampled_from("ab"), max_size=20))
+def test_in_order_spans_are_the_runs_of_equal_values(values: list[str]) -> None:
+    connection = memory()
+    for at, value in enumerate(values):
+        insert_observation(connection, "k", at, value)
+    runs: list[tuple[int, int, str]] = []
+    for at, value in enumerate(values):
+        if runs and runs[-1][2] == value:
+            runs[-1] = (runs[-1][0], at, value)
+        else:
+            runs.append((at, at, value))
+    assert spans(connection) == runs
+    connection.close()
+
+
+@given(st.dictionaries(st.integers(0, 50), st.sampled_from("abc")), st.integers(-1, 51))
+def test_around_is_what_the_spans_say(seen: dict[int, str], at: int) -> None:
+    connection = memory()
+    for moment, value in sorted(seen.items()):
+        insert_observation(connection, "k", moment, value)
+    found = spans(connection)
+    before = [span for span in found if span[0] <= at]
+    after = [span for span in found if span[0] > at]
+    rows = connection.execute(
+        "SELECT first, last, value FROM span WHERE key='k' AND first <= ? ORDER BY first DESC LIMIT 1", (at,)
+    ).fetchall()
+    assert rows == before[-1:]
+    assert found == before + after
+    connection.close()
+
+
+async def test_a_newer_catalog_is_refused_untouched(store: Store, state_dir: Path, cache_dir: Path) -> None:
+    await store.close()
+    path = state_dir / "catalog.sqlite3"
+    connection = sqlite3.connect(path)
+    connection.execute(f"PRAGMA user_version = {VERSION + 1}")
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(StorageFailure, match=f"has version {VERSION + 1}, this one knows up to {VERSION}; upgrade"):
+        open_store(state_dir, cache_dir)
+    assert path.read_bytes() == before
+
+
+def test_a_migration_is_made_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch, database: sqlite3.Connection) -> None:
+    steps = ((), ("CREATE TABLE extra (x)", "CREATE TABLE name (x)"))
+    monkeypatch.setattr("storage.catalog_schema._MIGRATIONS", steps)
+    with pytest.raises(sqlite3.OperationalError, match="already exists"):
+        migrate(database, Path("memory"))
+    assert database.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'extra'").fetchone() == (0,)
+    assert database.execute("PRAGMA user_version").fetchone() == (1,)
+    monkeypatch.setattr("storage.catalog_schema._MIGRATIONS", (steps[0], ("CREATE TABLE extra (x)",)))
+    migrate(database, Path("memory"))
+    assert database.execute("PRAGMA user_version").fetchone() == (2,)
+
+
+async def test_a_name_that_gives_way_is_logged(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    await store.catalog.put_name("s", "n", Name("a" * 64, 1, 0))
+    with caplog.at_level(logging.WARNING, "storage.catalog"):
+        await store.catalog.put_name("s", "n", Name("b" * 64, 1, 0))
+        assert caplog.records == []
+        await store.catalog.put_name("s", "n", Name("b" * 64, 1, 3))
+    (record,) = caplog.records
+    assert record.getMessage() == f"s/n: {'a' * 64} (proof 0) gives way to {'b' * 64} (proof 3)"
+
+
+async def test_what_waits_together_is_one_transaction(store: Store, state_dir: Path) -> None:
+    wal = state_dir / "catalog.sqlite3-wal"
+    before = wal.stat().st_size
+    await asyncio.gather(*(store.catalog.put_fact(f"f{n}", n) for n in range(300)))
+    assert (wal.stat().st_size - before) / 4096 < 60, "far fewer pages than writes"
+
+
+async def test_a_write_is_done_even_if_nobody_waits_for_it(store: Store) -> None:
+    writing = asyncio.create_task(store.catalog.put_fact("f", 1))
+    await asyncio.sleep(0)
+    writing.cancel()
+    await store.catalog.put_fact("g", 1)
+    assert store.catalog.fact("f", 0) == 1
+
+
+async def test_two_stores_open_a_new_catalog_at_once(state_dir: Path, cache_dir: Path, peer: Any) -> None:
+    others = await asyncio.gather(*(peer() for _ in range(4)))
+    for number, other in enumerate(others):
+        await other.do(f"name s {number} {'a' * 64} 1")
+    assert [await other.hear() for other in others] == ["ok"] * 4
+    async with open_store(state_dir, cache_dir) as store:
+        assert len(store.catalog.names("s")) == 4
+
+
+async def test_a_writer_waits_for_another_process(store: Store, state_dir: Path) -> None:
+    other = sqlite3.connect(state_dir / "catalog.sqlite3", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("REPLACE INTO fact VALUES ('theirs', '1', NULL)")
+    writing = asyncio.create_task(store.catalog.put_fact("ours", 2))
+    await asyncio.sleep(0.1)
+    assert not writing.done()
+    assert store.catalog.fact("theirs", 0) is None, "a read waits for nobody and sees what is committed"
+    other.execute("COMMIT")
+    await writing
+    assert (store.catalog.fact("theirs", 0), store.catalog.fact("ours", 0)) == (1, 2)
+    other.close()

@@ -1,0 +1,187 @@
+"""The disk map: who may read it, what is refused in place of a folder, and what each refusal says."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from storage import StorageFailure, Store, open_store
+from storage.layout import blob_name, draft_of, version_name
+from tests.stores.contracts import begin, put
+
+
+def open_descriptors() -> list[str]:
+    """Return what this process has open, less the descriptor this look takes."""
+    return sorted(path.name for path in Path("/proc/self/fd").iterdir() if path.exists())
+
+
+async def test_the_map_is_as_drawn(store: Store, state_dir: Path, cache_dir: Path) -> None:
+    digest = await put(store, b"bytes")
+    draft = begin(store, "k")
+    await draft.write(b"x")
+    store.tables.build("a" * 64, "apt-1", [("n", b"v")])
+    store.ephemera.put("k", 1, seconds=9)
+    assert {str(path.relative_to(state_dir)) for path in state_dir.rglob("*")} == {
+        "blobs",
+        "blobs/sha256",
+        f"blobs/sha256/{digest}",
+        "drafts",
+        "drafts/8254c329a92850f6d539dd376f4816ee2764517da5e0235514af433164480d7a",
+        "drafts/8254c329a92850f6d539dd376f4816ee2764517da5e0235514af433164480d7a.meta",
+        "catalog.sqlite3",
+        "catalog.sqlite3-shm",
+        "catalog.sqlite3-wal",
+        "epoch",
+        "slots",
+    }
+    assert (cache_dir / "tables/apt-1" / ("a" * 64)).is_file()
+    assert stat.S_IMODE((state_dir / "blobs/sha256" / digest).stat().st_mode) == 0o444
+    folders = [
+        state_dir,
+        cache_dir,
+        *(path for path in (*state_dir.rglob("*"), *cache_dir.rglob("*")) if path.is_dir()),
+    ]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folders if "ephemera/" not in str(path)} == {0o700}
+    await draft.abandon("done")
+
+
+async def test_the_state_directory_itself_may_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "state").symlink_to(tmp_path / "elsewhere")
+    async with open_store(tmp_path / "state", tmp_path / "cache") as store:
+        await put(store, b"x")
+    assert (tmp_path / "elsewhere/catalog.sqlite3").exists()
+
+
+@pytest.mark.parametrize("name", ["blobs", "drafts", "blobs/sha256", "catalog.sqlite3", "epoch", "slots"])
+async def test_a_link_below_it_is_refused(state_dir: Path, cache_dir: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    place = state_dir / name
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StorageFailure, match=str(place)):
+        open_store(state_dir, cache_dir)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+async def test_a_link_in_place_of_a_blob_or_a_draft_is_refused(store: Store, state_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("secret")
+    (state_dir / "blobs/sha256" / ("a" * 64)).symlink_to(tmp_path / "secret")
+    with pytest.raises(StorageFailure, match="symbolic link"):
+        store.blobs.peek("a" * 64)
+    draft = begin(store, "k")
+    await draft.abandon("done")
+    name = "8254c329a92850f6d539dd376f4816ee2764517da5e0235514af433164480d7a"
+    (state_dir / "drafts" / name).symlink_to(tmp_path / "secret")
+    for act in (store.drafts.begin, store.drafts.follow):
+        with pytest.raises(StorageFailure, match="symbolic link"):
+            act("k")
+    assert (tmp_path / "secret").read_text() == "secret"
+
+
+async def test_a_folder_in_place_of_a_blob_is_no_blob(store: Store, state_dir: Path) -> None:
+    (state_dir / "blobs/sha256" / ("a" * 64)).mkdir()
+    assert store.blobs.peek("a" * 64) is None
+
+
+def test_a_file_in_place_of_the_state_directory_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("")
+    with pytest.raises(StorageFailure, match="move it away"):
+        open_store(tmp_path / "state", tmp_path / "cache")
+
+
+def test_an_unwritable_state_directory_says_what_why_and_what_to_do(tmp_path: Path) -> None:
+    """As another user than root, who may write anywhere."""
+    tmp_path.chmod(0o755)
+    for parent in tmp_path.parents[:2]:
+        parent.chmod(0o755)
+    (tmp_path / "state").mkdir(mode=0o555)
+    script = (
+        "import os, sys; from pathlib import Path; from storage import open_store, StorageFailure\n"
+        "os.getuid() or os.setuid(65534)\n"
+        "try: open_store(Path(sys.argv[1]), Path(sys.argv[1], 'cache'))\n"
+        "except StorageFailure as error: print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "state")],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path.cwd(),
+    )
+    expected = "Permission denied; make it readable and writable for the user this runs as, or name another folder"
+    assert done.stdout == f"cannot write to the folder {tmp_path / 'state'}: {expected}\n"
+
+
+def test_a_read_only_file_system_is_named_as_such(tiny_disk: Callable[[str], Path], tmp_path: Path) -> None:
+    place = tiny_disk("1m")
+    (place / "state").mkdir()
+    subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
+    with pytest.raises(StorageFailure, match=r"Read-only file system; mount it writable"):
+        open_store(place / "state", tmp_path / "cache")
+
+
+def test_nothing_stays_open_when_opening_fails(state_dir: Path, cache_dir: Path) -> None:
+    before = open_descriptors()
+    state_dir.mkdir()
+    (state_dir / "catalog.sqlite3").write_bytes(b"this is no database" * 100)
+    with pytest.raises(StorageFailure, match="damaged"):
+        open_store(state_dir, cache_dir)
+    assert open_descriptors() == before
+
+
+async def test_nothing_stays_open_after_a_close(state_dir: Path, cache_dir: Path) -> None:
+    async def use() -> None:
+        async with open_store(state_dir, cache_dir) as store:
+            await put(store, b"x" * 100_000)
+            for keep in (True, False):
+                draft = begin(store, f"{keep}")
+                if draft.size:
+                    await draft.restart()
+                body = draft.follow()
+                await draft.write(b"x" * 100_000)
+                await draft.abandon("enough", keep=keep)
+                body.close()
+            left = begin(store, "left open")
+            if left.size:
+                await left.restart()
+            await left.write(b"y" * 100_000)
+            store.ephemera.put("k", 1, seconds=9)
+            store.tables.build("a" * 64, "v", [("n", b"v")])
+
+    await use()
+    before = open_descriptors()
+    await use()
+    assert open_descriptors() == before
+
+
+async def test_a_draft_left_open_at_the_close_can_be_resumed(state_dir: Path, cache_dir: Path) -> None:
+    async with open_store(state_dir, cache_dir) as store:
+        await begin(store, "k").write(b"y" * 100_000)
+    async with open_store(state_dir, cache_dir) as store:
+        assert begin(store, "k").size > 0
+        with pytest.raises(AssertionError):
+            begin(store, "k")
+    with pytest.raises(StorageFailure, match="closed"):
+        store.drafts.begin("k")
+
+
+def test_only_our_own_files_count_as_drafts() -> None:
+    draft = "a" * 64
+    assert [draft_of(name) for name in (draft, f"{draft}.meta", f"{draft}.new")] == [draft] * 3
+    assert [draft_of(name) for name in ("", "x", f"{draft}.bak", f"{draft}.meta.meta", draft.upper())] == [None] * 5
+
+
+@pytest.mark.parametrize("version", ["", "..", ".hidden", "a/b", "x" * 65, "nul\0"])
+def test_a_version_is_a_plain_name(version: str) -> None:
+    with pytest.raises(StorageFailure, match="table version"):
+        version_name(version)
+
+
+def test_a_blob_name_is_its_digest() -> None:
+    assert blob_name("0123456789abcdef" * 4) == "0123456789abcdef" * 4
