@@ -185,6 +185,11 @@ class Fetch:
     notes: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def question(self) -> str:
+        """What a verdict belongs to: these bytes, for this snapshot. Another one that promises the same has other sources to ask."""
+        return f"{self.space}/{self.path if self.promise is None else self.promise.path} {self.key}"
+
+    @property
     def whole(self) -> bool:
         """Only packages, and what nothing names, may stream while they arrive."""
         return self.role in (Role.ROOT, Role.SIGNATURE, Role.INDEX)

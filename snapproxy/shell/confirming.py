@@ -24,6 +24,9 @@ from storage import Meta, Slot, Slots, StorageFailure
 
 log = logging.getLogger(__name__)
 
+HELD_UP_SECONDS = 1.5
+"""An upstream that rests for longer has failed more than once."""
+
 POLL_SECONDS = 0.1
 """How often a root that another process confirms is looked at."""
 
@@ -65,6 +68,10 @@ class Confirming:
         except StorageFailure as failure:
             log.exception("a root could not be confirmed")
             return refusals.store_failed(step, str(failure))
+
+    def is_held_up(self, asking: Asking, path: str) -> bool:
+        """Whether every upstream of a root rests for longer than who waits for it would want to."""
+        return self._flights.expected_wait(fetch_now(asking.row, path, asking.family)) > HELD_UP_SECONDS
 
     async def _turn(self, asking: Asking, path: str, seen: Standing | None) -> Slot | Standing:
         """Wait until no other process asks; return what one has found meanwhile, else leave to ask."""

@@ -8,19 +8,21 @@ the index and the signature a client asks for next are those of the root it was 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from snapproxy.core.model import Archive, Proof, Refusal, Role
 from snapproxy.core.plan import fetch_now
-from snapproxy.core.steps import Arriving, Held
+from snapproxy.core.steps import Arriving, Fetch, Held
 from snapproxy.core.when import spell
 from snapproxy.shell import refusals
 from snapproxy.shell.asking import Asking
 from snapproxy.shell.clock import Clock
 from snapproxy.shell.confirming import Confirming
 from snapproxy.shell.flights import Flight, Flights
-from snapproxy.shell.landings import Elsewhere, Landed, Landing, Unchanged
+from snapproxy.shell.landings import Landed, Unchanged
 from snapproxy.shell.standing import Copy, Standing, Standings
 from storage import Meta
 
@@ -32,6 +34,9 @@ SEEN_SECONDS = 600
 
 SETTLING_SECONDS = 0.05
 """How long a file that streams may take to land and be answered from the store."""
+
+LOOK_SECONDS = 0.5
+"""How often who waits for a root looks whether upstream rests, so that a stale one is given at once."""
 
 APPEAR_SECONDS = 1.0
 """How long another process may take to write down what it has brought."""
@@ -74,6 +79,7 @@ class Live:
         self._clock = clock
         self._offline = offline
         self._confirmations: dict[tuple[str, str], asyncio.Task[Standing | Arriving | Refusal]] = {}
+        self._renewals: dict[str, _Renewal] = {}
         self._behind: dict[tuple[str, str], float] = {}
         """Roots that could not be confirmed or adopted, and when (monotonic) to try again."""
 
@@ -107,10 +113,10 @@ class Live:
 
     async def close(self) -> None:
         """Stop confirming."""
-        confirmations = list(self._confirmations.values())
-        for confirmation in confirmations:
-            confirmation.cancel()
-        await asyncio.gather(*confirmations, return_exceptions=True)
+        tasks = [*self._confirmations.values(), *(renewal.task for renewal in self._renewals.values())]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     # --- giving -----------------------------------------------------------------------------------------------------------
 
@@ -126,7 +132,10 @@ class Live:
         if confirmation is None:
             confirmation = self._confirmations[key] = asyncio.create_task(self._confirm(asking, path, key))
             confirmation.add_done_callback(lambda _: self._confirmations.pop(key, None))
-        await asyncio.wait({confirmation}, timeout=max(0.0, asking.deadline - self._clock.monotonic()))
+        while not confirmation.done() and (left := asking.deadline - self._clock.monotonic()) > 0:
+            if standing is not None and self._confirming.is_held_up(asking, path):
+                break
+            await _wait(confirmation, self._clock.monotonic() + min(left, LOOK_SECONDS), self._clock)
         outcome = confirmation.result() if confirmation.done() else refusals.still_fetching()
         if isinstance(outcome, Standing):
             return _Given(outcome, is_stale=False)
@@ -166,49 +175,41 @@ class Live:
             return missing if standing is None else _Given(standing, is_stale=True).held(path)
         if not step.sources:
             return refusals.no_upstream(step)
+        renewal = self._renewals.get(step.key)
+        if renewal is None:
+            renewal = self._renewals[step.key] = self._renew(asking, step, standing)
+        outcome = await renewal.outcome(asking.deadline, self._clock)
+        if isinstance(outcome, Standing):
+            return _Given(outcome, is_stale=False).held(path)
+        if outcome is None or isinstance(outcome, Arriving):
+            return outcome
+        return outcome if standing is None else _Given(standing, is_stale=True).held(path)
+
+    def _renew(self, asking: Asking, step: Fetch, standing: Standing | None) -> _Renewal:
         validators = Meta() if standing is None else standing.file.validators
-        flight, joined = self._flights.join(step, asking, None, validators=validators)
-        if not joined:
-            self._flights.later(self._note(flight, asking.row, path, standing))
-        landed = await self._landed(flight, asking)
-        if landed is None and flight.is_arriving and not (step.whole and standing is not None):
-            return Arriving()
-        if isinstance(landed, Landed) and landed.is_adrift:
-            return Arriving()
-        if isinstance(landed, Refusal) and landed.is_absence:
-            return None
-        if fresh := await self._after(landed, asking.row, path, standing):
-            return _Given(fresh, is_stale=False).held(path)
-        if standing is not None:
-            return _Given(standing, is_stale=True).held(path)
-        return landed if isinstance(landed, Refusal) else flight.not_in_time()
+        flight, _ = self._flights.join(step, asking, None, validators=validators)
+        task = asyncio.create_task(self._note(flight, asking.row, standing))
+        task.add_done_callback(lambda _: self._renewals.pop(step.key))
+        return _Renewal(flight, task)
 
-    async def _landed(self, flight: Flight, asking: Asking) -> Landing | None:
-        """Wait for the verdict; of a file that streams, not much longer than for its first bytes."""
-        deadline = asking.deadline
-        if not flight.step.whole and await flight.head(deadline) is None:
-            deadline = min(deadline, self._clock.monotonic() + SETTLING_SECONDS)
-        return await flight.land(deadline)
-
-    async def _note(self, flight: Flight, row: Archive, path: str, standing: Standing | None) -> None:
+    async def _note(
+        self, flight: Flight, row: Archive, standing: Standing | None
+    ) -> Standing | Refusal | Arriving | None:
         """Write down what an unpromised file has become."""
-        landed = await flight.land(float("inf"))
-        if not isinstance(landed, Elsewhere) and (after := await self._after(landed, row, path, standing)):
-            await self._standings.put(row, path, after, is_root=False)
-
-    async def _after(
-        self, landed: Landing | None, row: Archive, path: str, standing: Standing | None
-    ) -> Standing | None:
-        """Return what stands after an unpromised file has landed; None when nothing new is known."""
-        match landed:
+        path = flight.step.path
+        match landed := await flight.land(float("inf")):
+            case Landed(is_adrift=True):
+                return Arriving()
+            case Landed():
+                standing = Standing(Copy.of(landed), int(landed.proof), self._clock.now())
             case Unchanged() if standing is not None:
-                return replace(standing, checked=self._clock.now())
-            case Landed(is_adrift=False):
-                return Standing(Copy.of(landed), int(landed.proof), self._clock.now())
-            case Elsewhere():
-                return await self._appears(row, path, standing)
+                standing = replace(standing, checked=self._clock.now())
+            case Refusal():
+                return None if landed.is_absence else landed
             case _:
-                return None
+                return await self._appears(row, path, standing) or refusals.still_fetching()
+        await self._standings.put(row, path, standing, is_root=False)
+        return standing
 
     async def _appears(self, row: Archive, path: str, standing: Standing | None) -> Standing | None:
         """Wait for what another process has brought to be written down; not for ever, it may have met a failure."""
@@ -219,3 +220,29 @@ class Live:
                 return after
             await self._clock.sleep(POLL_SECONDS)
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Renewal:
+    """An unpromised file on its way, and what becomes of it."""
+
+    flight: Flight
+    task: asyncio.Task[Standing | Refusal | Arriving | None]
+
+    async def outcome(self, deadline: float, clock: Clock) -> Standing | Refusal | Arriving | None:
+        """Return what has come by `deadline`; of a file that streams, not much later than its first bytes."""
+        flight = self.flight
+        if not flight.step.whole and await flight.head(deadline) is None:
+            deadline = min(deadline, clock.monotonic() + SETTLING_SECONDS)
+        await _wait(self.task, deadline, clock)
+        if self.task.done():
+            return self.task.result()
+        is_slow_index = flight.step.role is Role.INDEX and flight.is_arriving
+        return Arriving() if is_slow_index or (flight.is_arriving and not flight.step.whole) else flight.not_in_time()
+
+
+async def _wait(task: asyncio.Task[Any], deadline: float, clock: Clock) -> None:
+    """Wait for a task, which goes on, until `deadline` (monotonic seconds)."""
+    with contextlib.suppress(TimeoutError):
+        async with clock.timeout(max(0.0, deadline - clock.monotonic())):
+            await asyncio.wait({task})

@@ -47,8 +47,8 @@ class Present:
         """Publish a new edition; files of the old one whose path contains one of `keeping` stay beside it (`by-hash`, `pool/`)."""
         edition = next(self._editions)
         at = epoch(BORN) + edition * 24 * _HOUR
-        package = made_up("hello", f"{edition}.0", modified=at)
-        tree = self._publisher.tree(stamp(at), [SuitePlan(SUITE, (package,))])
+        packages = (made_up("hello", f"{edition}.0", modified=at), made_up_source("hello", f"{edition}.0", modified=at))
+        tree = self._publisher.tree(stamp(at), [SuitePlan(SUITE, packages)])
         files = {path: old for path, old in self._old().items() if any(part in path for part in keeping)} | tree.files
         if not self._has_inrelease:
             del files[INRELEASE]
@@ -67,7 +67,7 @@ class Present:
     @property
     def package(self) -> str:
         """The pool path of the newest edition's package."""
-        return self.tree.packages[-1].path
+        return self.tree.packages[0].path
 
     def configuration(self, *, keyring: bool = True) -> str:
         """Return the TOML that puts both servers behind the built-in row, with no pace to speak of."""
@@ -115,3 +115,18 @@ def made_up(name: str, version: str, *, modified: int = 0, size: int = 2000) -> 
         "SHA256": content.sha256,
     }
     return Package("\n".join(f"{key}: {value}" for key, value in fields.items()), {path: content})
+
+
+def made_up_source(name: str, version: str, *, modified: int = 0) -> Package:
+    """Return a source package of one file, as true of its bytes as `made_up`'s."""
+    folder, file = f"pool/main/{name[0]}/{name}", f"{name}_{version}.dsc"
+    content = Content(f"Source: {name}\nVersion: {version}\n".encode(), modified)
+    fields = {
+        "Package": name,
+        "Version": version,
+        "Architecture": "source",
+        "Directory": folder,
+        "Checksums-Sha256": f"\n {content.sha256} {content.size} {file}",
+    }
+    stanza = "\n".join(f"{key}: {value}" if value[0] != "\n" else f"{key}:{value}" for key, value in fields.items())
+    return Package(stanza, {f"{folder}/{file}": content})
