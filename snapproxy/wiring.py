@@ -110,6 +110,7 @@ class App:
         timelines = Timelines(
             catalog=store.catalog, slots=store.slots, upstream=upstream, clock=clock, tally=tally, offline=offline
         )
+        self._stack.push_async_callback(timelines.close)
         self.executor = Executor(
             store=store,
             families=FAMILIES,

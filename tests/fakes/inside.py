@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
 from snapproxy.config import load
 from snapproxy.core.address import AddressBook
 from snapproxy.core.exchange import Conditions, FileTarget, Moved, Outcome, Served, ServiceTarget
-from snapproxy.core.model import Refusal
+from snapproxy.core.model import Archive, Refusal
 from snapproxy.core.when import parse
 from snapproxy.wiring import App
 from storage import Store, open_store
@@ -38,13 +38,21 @@ class Inside:
     """One snapproxy, as another process would be one, on a store in `folder`. Use as an async context manager."""
 
     def __init__(
-        self, folder: Path, settings: str, *, offline: bool = False, clock: LeapingClock | None = None
+        self,
+        folder: Path,
+        settings: str,
+        *,
+        offline: bool = False,
+        clock: LeapingClock | None = None,
+        patience: float | None = None,
     ) -> None:
         self.clock = clock or LeapingClock()
         file = folder / "config.toml"
         folder.mkdir(parents=True, exist_ok=True)
         file.write_text(f'state_dir = "{folder / "state"}"\ncache_dir = "{folder / "cache"}"\n{settings}')
         self._config = load(file, {})
+        if patience is not None:
+            self._config = replace(self._config, patience={"apt": patience})
         self._offline = offline
         self._stack = AsyncExitStack()
         self.store: Store
@@ -62,13 +70,12 @@ class Inside:
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
-    def row(self, name: str = "debian") -> object:
+    def row(self, name: str = "debian") -> Archive:
         return next(row for row in self._config.archives if row.name == name)
 
     async def outcome(self, when: str, path: str, *, archive: str = "debian") -> Outcome:
         """Ask for a file as a client does."""
-        row = next(row for row in self._config.archives if row.name == archive)
-        return await self.app.executor.answer(FileTarget(row, parse(when), path), Conditions())
+        return await self.app.executor.answer(FileTarget(self.row(archive), parse(when), path), Conditions())
 
     async def get(self, when: str, path: str, *, archive: str = "debian") -> Got:
         """Ask for a file, and read the answer to its end."""
@@ -76,8 +83,7 @@ class Inside:
 
     async def call(self, path: str, sha1: str = "") -> Got:
         """Ask the snapshot service's own API."""
-        row = next(row for row in self._config.archives if row.name == "debian")
-        return await read(await self.app.executor.answer(ServiceTarget(row, path, sha1), Conditions()))
+        return await read(await self.app.executor.answer(ServiceTarget(self.row(), path, sha1), Conditions()))
 
 
 async def read(outcome: Outcome) -> Got:
