@@ -29,6 +29,7 @@ from snapproxy.core.paths import escape_path
 from snapproxy.core.resolve import refuse_future, refuse_moving
 from snapproxy.core.steps import (
     NOW,
+    Arriving,
     Ask,
     AskBrackets,
     AskFile,
@@ -175,7 +176,10 @@ def _at(request: Request, resolved: Resolved, known: Known, family: Family, hist
     if name is not None:  # nothing has come to vouch for it since
         return Serve(space, path, name.digest, name.size, name.proof, place.role, resolved)
     if is_live:
-        return _serve_obtained(_fact(known, AskFile(space, (path,), resolved)), space, path, place, resolved)
+        obtained = _fact(known, AskFile(space, (path,), resolved))
+        if isinstance(obtained, Arriving):
+            return fetch_now(row, path, family)
+        return _serve_obtained(obtained, space, path, place, resolved)
     sources = _past(row, resolved, path, history)
     return Fetch(f"name:{space}/{path}", space, path, sources, place.role, Proof.NONE, resolved)
 
@@ -194,14 +198,16 @@ def _vouched(space: str, path: str, place: Place, resolved: Resolved, known: Kno
         found: Vouched | None = _fact(known, AskPromised(space, path))
         return found
     candidates = place.parents if place.role is Role.PACKAGE else place.roots
-    voucher = _fact(known, AskFile(space, candidates, resolved)) if candidates else None
+    voucher = _fact(known, AskFile(space, candidates, resolved, to_vouch=True)) if candidates else None
+    if isinstance(voucher, Arriving):
+        return None
     if voucher is None or isinstance(voucher, Refusal):
         return voucher
     promise = _fact(known, AskRow(space, voucher.digest, voucher.path, path))
     if isinstance(promise, Refusal):
         return promise
     if promise is not None:
-        return Vouched(promise, Proof.GPG if voucher.proof is Proof.GPG else Proof.INDEX)
+        return Vouched(promise, Proof.GPG if voucher.proof is Proof.GPG else Proof.INDEX, voucher.notes)
     if place.by_hash is not None or (voucher.proof is Proof.GPG and not place.may_be_unlisted):
         return Refusal(
             404,
@@ -216,14 +222,16 @@ def _promised(
     request: Request, resolved: Resolved, place: Place, vouched: Vouched, known: Known, family: Family, history: History
 ) -> Step:
     """Bring a promised file: from the blobs, else from whoever has it, the regular mirror first (rule 5)."""
-    promise, space = vouched.promise, space_of(request.row, resolved)
+    promise, space, notes = vouched.promise, space_of(request.row, resolved), vouched.notes
     digest = promise.digests.get("sha256", "")
     if digest:
         size = _fact(known, AskHeld(digest))
         if size is not None:
-            return Serve(space, request.path, digest, size, vouched.proof, place.role, resolved, name_it=True)
+            return Serve(space, request.path, digest, size, vouched.proof, place.role, resolved, True, notes)  # noqa: FBT003
     sources = _sources(request.row, resolved, promise, family, history)
-    return Fetch(_key(promise, space), space, request.path, sources, place.role, vouched.proof, resolved, promise)
+    return Fetch(
+        _key(promise, space), space, request.path, sources, place.role, vouched.proof, resolved, promise, notes
+    )
 
 
 def _key(promise: Promise, space: str) -> str:

@@ -55,11 +55,15 @@ class AskName:
 
 @dataclass(frozen=True, slots=True)
 class AskFile:
-    """Obtain the first of these files of the same snapshot that exists, whole and verified. -> Held | Refusal | None (none exists)."""
+    """Obtain the first of these files of the same snapshot that exists, whole and verified. -> Held | Arriving | Refusal | None (none exists).
+
+    `to_vouch`: it is wanted for what it says of another file.
+    """
 
     space: str
     candidates: tuple[str, ...]
     resolved: Resolved
+    to_vouch: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +109,17 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class Arriving:
+    """A file that exists and is not in the store: it streams, or the disk is full. It can be served by its own fetch, and vouches for nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class Vouched:
-    """A promise and how far it can be believed."""
+    """A promise and how far it can be believed. `notes` are those of the file it stands in."""
 
     promise: Promise
     proof: Proof
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -172,6 +182,12 @@ class Fetch:
     proof: Proof
     resolved: Resolved
     promise: Promise | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def question(self) -> str:
+        """What a verdict belongs to: these bytes, for this snapshot. Another one that promises the same has other sources to ask."""
+        return f"{self.space}/{self.path if self.promise is None else self.promise.path} {self.key}"
 
     @property
     def whole(self) -> bool:

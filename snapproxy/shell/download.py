@@ -169,9 +169,7 @@ class Download:
 
     async def _over_sources(self) -> Landing:
         """Try each source in order. A last 404 for something that should be there is asked once more: one backend may be mistaken."""
-        sources = [
-            source for source in self._step.sources if not self._means.verdicts.is_known_wrong(self._step, source)
-        ]
+        sources = self._means.verdicts.worth_asking(self._step)
         failures: list[Failure] = []
         for source in sources:
             outcome = await self._try(source)

@@ -221,7 +221,7 @@ class Executor:
         if body is None:
             return None, cache
         archive, _, snapshot = step.space.partition("/")
-        return Served(body, archive, snapshot, "", step.proof, cache, step.role, flight.date), cache
+        return Served(body, archive, snapshot, "", step.proof, cache, step.role, flight.date, headers=step.notes), cache
 
     def _join(self, step: Fetch, asking: Asking) -> tuple[Flight, bool]:
         judge = self._roots.judge(step, asking, self.obtain) if step.role is Role.ROOT else None

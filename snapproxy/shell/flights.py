@@ -29,10 +29,10 @@ VERDICT_SECONDS = 15.0
 """How long a bad verdict is remembered, so that the retry of a client whose connection was cut is told the cause."""
 
 MAX_FAILURES = 3
-"""How often another process's failed draft of a root or an index is asked for once more."""
+"""How often a draft of which nothing was sent, and which somebody else gave up, is begun once more."""
 
 TAKE_OVER_SECONDS = 0.05
-"""How long a reader gives our own flight to become the writer of a draft whose process died."""
+"""How long a reader gives our own flight to become the writer of a draft whose process died, and a failed draft to be gone."""
 
 
 class Flight:
@@ -150,7 +150,7 @@ class Following:
 
 
 class Flights:
-    """The flights of this process, by key."""
+    """The flights of this process, by what they are to answer. Two that want the same bytes share one draft, whoever writes it."""
 
     def __init__(self, *, means: Means, clock: Clock) -> None:
         self._means = means
@@ -163,17 +163,21 @@ class Flights:
     def join(
         self, step: Fetch, asking: Asking, judge: Judge | None, *, validators: Meta | None = None
     ) -> tuple[Flight, bool]:
-        """Return the flight of `step.key`, and whether it was under way already. `judge` decides about a root; `validators` make the request conditional."""
-        flight = self._flights.get(step.key)
+        """Return the flight for `step`, and whether it was under way already. `judge` decides about a root; `validators` make the request conditional."""
+        flight = self._flights.get(step.question)
         if flight is not None:
             return flight, True
         flight = Flight(step, asking, self._means.drafts, self._clock)
         if refusal := self._remembered(step):
             flight.landed(refusal)
             return flight, False
-        self._flights[step.key] = flight
-        self._tasks[step.key] = asyncio.create_task(self._run(flight, judge, validators or Meta()))
+        self._flights[step.question] = flight
+        self._tasks[step.question] = asyncio.create_task(self._run(flight, judge, validators or Meta()))
         return flight, False
+
+    def expected_wait(self, step: Fetch) -> float:
+        """Return the seconds until the first of the sources will probably be asked; 0 when there is none."""
+        return min(map(self._means.verdicts.expected_wait, step.sources), default=0.0)
 
     def later(self, work: Coroutine[Any, Any, None]) -> None:
         """Do what follows a landing even if the client who asked for it has left."""
@@ -190,14 +194,14 @@ class Flights:
         await asyncio.gather(*self._afterwards, return_exceptions=True)
 
     def _remembered(self, step: Fetch) -> Refusal | None:
-        until, refusal = self._verdicts.get(step.key, (0.0, None))
+        until, refusal = self._verdicts.get(step.question, (0.0, None))
         if refusal is not None and self._clock.monotonic() < until:
             return refusal
-        self._verdicts.pop(step.key, None)
+        self._verdicts.pop(step.question, None)
         return self._means.verdicts.known_absence(step)
 
     async def _run(self, flight: Flight, judge: Judge | None, validators: Meta) -> None:
-        key = flight.step.key
+        key = flight.step.question
         landing: Landing = refusals.stopped(flight.step)
         try:
             landing = await self._fly(flight, judge, validators)
@@ -229,8 +233,10 @@ class Flights:
                 log.info("taking over the download of a process that died: %s", flight.step.key)
             except DraftFailed as failed:
                 failures += 1
-                if flight.step.whole and failures < MAX_FAILURES:
-                    continue  # its writer may be trying another source: join that, or try ourselves
+                is_sent = flight.is_arriving and not flight.step.whole
+                if failures < MAX_FAILURES and not is_sent:
+                    await self._clock.sleep(TAKE_OVER_SECONDS)
+                    continue  # its writer may be trying another source: join that, or try our own
                 return refusals.unavailable(
                     whole=flight.step.whole, status=502, reason="Another process could not fetch it", why=failed.reason
                 )

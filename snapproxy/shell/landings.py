@@ -64,16 +64,17 @@ class Verdicts:
 
     def known_absence(self, step: Fetch) -> Refusal | None:
         """Return the 404 of a moment ago."""
-        return refusals.absent(step) if self._ephemera.get(f"absent/{step.key}") else None
+        return refusals.absent(step) if self._ephemera.get(f"absent/{step.question}") else None
 
     def remember_wrong(self, step: Fetch, source: Source) -> None:
         """Remember that a source has other bytes than were promised, so that the next flight goes past it."""
         if not source.last_resort:
             self._ephemera.put(f"wrong/{step.key}/{source.url}", value=True, seconds=ABSENT_SECONDS)
 
-    def is_known_wrong(self, step: Fetch, source: Source) -> bool:
-        """Whether this source had other bytes a moment ago."""
-        return bool(self._ephemera.get(f"wrong/{step.key}/{source.url}"))
+    def worth_asking(self, step: Fetch) -> list[Source]:
+        """Return the sources of `step` that had no other bytes a moment ago; all of them when every one had."""
+        good = [source for source in step.sources if not self._ephemera.get(f"wrong/{step.key}/{source.url}")]
+        return good or list(step.sources)
 
     def refusal(self, step: Fetch, failures: list[Failure]) -> Refusal:
         """Say why no source had the file: in the words of the failure that tells most."""
@@ -82,7 +83,7 @@ class Verdicts:
             case Refusal():
                 return worst
             case Absent():
-                self._ephemera.put(f"absent/{step.key}", value=True, seconds=ABSENT_SECONDS)
+                self._ephemera.put(f"absent/{step.question}", value=True, seconds=ABSENT_SECONDS)
                 return refusals.absent(step)
             case Throttled():
                 wait = max(worst.retry_after or 0.0, *map(self.expected_wait, step.sources))

@@ -156,8 +156,10 @@ class Promises:
 
     async def close(self) -> None:
         """Close every table and end the helper."""
-        for task in list(self._builds.values()):
-            task.cancel()
+        builds = list(self._builds.values())
+        for build in builds:
+            build.cancel()
+        await asyncio.gather(*builds, return_exceptions=True)
         for table in self._open.values():
             table.close()
         self._open.clear()

@@ -65,6 +65,17 @@ class Roots:
 
         return decide
 
+    async def verdict(self, step: Fetch, asking: Asking, digest: str, obtain: Obtain) -> Proof | Refusal:
+        """Judge a root that is in the store, by a signature that has come since."""
+        blob = await self._blobs.open(digest)
+        if blob is None:
+            return refusals.vanished()
+        try:
+            data = b"".join([piece async for piece in blob.chunks(0, blob.size)])
+        finally:
+            blob.close()
+        return await self.judge(step, asking, obtain)(data)
+
     async def _signature(self, held: Held | Refusal | None) -> bytes | Refusal | None:
         if held is None or isinstance(held, Refusal):
             return held

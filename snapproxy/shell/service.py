@@ -15,7 +15,7 @@ from snapproxy.shell import refusals
 from snapproxy.shell.asking import Asking
 from snapproxy.shell.clock import Clock
 from snapproxy.shell.flights import Flight, Flights
-from snapproxy.shell.landings import Landed
+from snapproxy.shell.landings import Elsewhere, Landed, Landing
 from snapproxy.shell.names import Names
 from storage import Store
 
@@ -27,6 +27,11 @@ TIMELINE_SECONDS = 600
 
 STALE_SECONDS = 30 * 86400
 """How long an answer may stand in while upstream is down."""
+
+
+APPEAR_POLL_SECONDS = 0.05
+APPEAR_POLLS = 20
+"""How often and how long what another process has brought is looked for, until that one has written it down."""
 
 
 class Service:
@@ -44,7 +49,9 @@ class Service:
         step = _fetch(target, asking)
         held, is_fresh = self._stored(target)
         if held is not None and (is_fresh or self._offline):
-            return await self._served(step, held, "HIT", stale=not is_fresh) or refusals.vanished()
+            served = await self._served(step, held, "HIT", stale=not is_fresh)
+            if served is not None:  # else it was evicted: ask for it anew
+                return served
         if self._offline:
             return refusals.missing_offline(step)
         if not step.sources:
@@ -57,13 +64,25 @@ class Service:
             self._flights.later(self._remember_when_landed(flight, target))
             if body := flight.follow():
                 return Served(body, step.space, target.sha1, "", Proof.DIGEST, cache, Role.OTHER, flight.date)
-        landed = await flight.land(asking.deadline)
+        return await self._landed(step, target, flight, await flight.land(asking.deadline), held, cache)
+
+    async def _landed(
+        self,
+        step: Fetch,
+        target: ServiceTarget,
+        flight: Flight,
+        landed: Landing | None,
+        held: Held | None,
+        cache: str,
+    ) -> Outcome:
         if isinstance(landed, Landed):
             held = Held(target.path, landed.digest, landed.size, step.proof)
             if landed.is_adrift and (body := flight.follow()):
                 return Served(body, step.space, "", "", step.proof, cache, Role.OTHER, flight.date)
             await self._remember(target, held)
             return await self._served(step, held, cache, stale=False) or refusals.vanished()
+        if isinstance(landed, Elsewhere) and (brought := await self._appears(target)):
+            return await self._served(step, brought, cache, stale=False) or refusals.vanished()
         if isinstance(landed, Refusal) and landed.is_absence:
             return landed
         stale = None if held is None else await self._served(step, held, "HIT", stale=True)
@@ -76,6 +95,15 @@ class Service:
         if answer is None:
             return None, False
         return Held(target.path, answer["digest"], answer["size"], Proof.NONE), answer["until"] > self._clock.now()
+
+    async def _appears(self, target: ServiceTarget) -> Held | None:
+        """Wait for what another process has brought to be written down; not for ever, it may have met a failure."""
+        for _ in range(APPEAR_POLLS):
+            held, is_fresh = self._stored(target)
+            if held is not None and is_fresh:
+                return held
+            await self._clock.sleep(APPEAR_POLL_SECONDS)
+        return None
 
     async def _remember(self, target: ServiceTarget, held: Held) -> None:
         if target.sha1:
