@@ -180,6 +180,13 @@ class TestResolving:
         }
         assert self.ask(3, facts, "pkg/x") == two
 
+    def test_a_package_under_many_brackets_asks_about_all_of_them_at_once(self):
+        brackets = tuple(Resolved(f"s{n}", n, (n, 99)) for n in range(1, 30))
+        request, known = Request(ROW, When("w", 50, Match.HELD), "pkg/x"), Known({AskBrackets("toy", (), 50): brackets})
+        need = resolve(request, known, NOW, family=ToyFamily(), history=ToyHistory())
+        assert isinstance(need, Need)
+        assert need.asks == tuple(AskPromised(f"toy/s{n}", "pkg/x") for n in range(1, 30))
+
     def test_an_exact_when_is_never_answered_by_a_bracket(self):
         request = Request(ROW, When("w", 5, Match.EXACT), "root")
         facts = {**WINDOW, AskBrackets("toy", ("root",), 5): (Resolved("one", 1, (1, 9)),)}
@@ -338,13 +345,26 @@ class TestFolders:
 
 
 def test_the_longest_way_ends_within_the_rounds():
-    """Brackets, the window, the name, the root, its row with the volunteered bytes, the plan: see MAX_ROUNDS."""
+    """Brackets, eight windows, the name, the root, its row with the volunteered bytes, the plan: see MAX_ROUNDS."""
+
+    class Sparse(ToyHistory):
+        def resolve(
+            self, row: Archive, when: When, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
+        ) -> Resolved | Refusal | NeedWindow:
+            return NeedWindow(len(windows), NOW) if len(windows) < 8 else AT
+
     request = Request(ROW, When("w", 3, Match.HELD), "index/p")
-    facts = {
-        **WINDOW,
+    promise = Promise("index/p", 7, STRONG)
+    facts: dict[Ask, object] = {
         AskBrackets("toy", ("root",), 3): (),
         AskFile(SPACE, ("root",), AT): ROOT,
-        AskRow(SPACE, "r", "root", "index/p"): Promise("index/p", 7, STRONG),
+        AskRow(SPACE, "r", "root", "index/p"): promise,
     }
-    step = drive(lambda known: plan(request, known, NOW, family=ToyFamily(), history=ToyHistory()), facts)
+    facts |= {AskWindow("toy", start, NOW): Window(start, NOW, (), NOW) for start in range(8)}
+    known, rounds = Known(), 0
+    while isinstance(step := plan(request, known, NOW, family=ToyFamily(), history=Sparse()), Need):
+        known, rounds = known.plus({ask: facts.get(ask) for ask in step.asks}), rounds + 1
+        if any(isinstance(ask, AskRow) for ask in step.asks):
+            known = known.plus({AskHeld("a" * 64): None})  # volunteered
     assert isinstance(step, Fetch)
+    assert rounds + 1 == MAX_ROUNDS
