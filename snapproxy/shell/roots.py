@@ -7,6 +7,7 @@ has one, and turns a bad verdict into the refusal that a client prints.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 
 from snapproxy.core.model import Proof, Refusal, Resolved
 from snapproxy.core.signatures import judge
@@ -40,7 +41,8 @@ class Roots:
                 return Proof.NONE
             signature: bytes | Refusal | None = None
             if path := asking.family.signature(step.path):
-                signature = await self._signature(await obtain(asking, step.resolved, path))
+                unhurried = replace(asking, deadline=float("inf"))  # the flight outlives the patience of who began it
+                signature = await self._signature(await obtain(unhurried, step.resolved, path))
                 if signature is None:
                     return Proof.NONE  # not signed at all, and never said to be
             if isinstance(signature, Refusal):

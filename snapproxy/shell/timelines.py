@@ -7,6 +7,7 @@ only make the resolver refuse, never answer with another day. One question is un
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import asdict
 from typing import Any
 
@@ -70,8 +71,10 @@ class Timelines:
         if task is None:
             task = self._asking[key] = asyncio.create_task(self._ask(asking, need, key))
             task.add_done_callback(lambda _: self._asking.pop(key, None))
-        done, _ = await asyncio.wait({task}, timeout=max(0.0, asking.deadline - self._clock.monotonic()))
-        answer = task.result() if done else refusals.still_fetching()
+        with contextlib.suppress(TimeoutError):
+            async with self._clock.timeout(max(0.0, asking.deadline - self._clock.monotonic())):
+                await asyncio.wait({task})
+        answer = task.result() if task.done() else refusals.still_fetching()
         if isinstance(answer, Refusal):
             return answer if stored is None else stored
         return self._remember(asking.row, answer)
