@@ -28,9 +28,9 @@ from snapproxy.core.when import parse
 from snapproxy.errors import ClientError
 from snapproxy.families import FAMILIES
 from snapproxy.setup import first_steps
+from snapproxy.shell.arrival import Means
 from snapproxy.shell.clock import Clock, SystemClock
 from snapproxy.shell.confirming import Confirming
-from snapproxy.shell.download import Means
 from snapproxy.shell.executor import Executor
 from snapproxy.shell.facts import Facts
 from snapproxy.shell.flights import Flights
@@ -91,11 +91,11 @@ class App:
         pacer = Pacer(clock=clock, store=store.catalog, slots=store.slots, policies=config.policies)
         upstream = await self._stack.enter_async_context(Upstream(pacer=pacer, clock=clock, instance=self._instance))
         names = Names(store.catalog, clock)
-        promises = Promises(store, Helper(config.cache_dir))
+        promises = Promises(store, Helper(config.cache_dir, clock))
         self._stack.push_async_callback(promises.close)
         means = Means(
             upstream=upstream,
-            verdicts=Verdicts(ephemera=store.ephemera, pacer=pacer),
+            verdicts=Verdicts(ephemera=store.ephemera, pacer=pacer, clock=clock),
             names=names,
             drafts=store.drafts,
             blobs=store.blobs,

@@ -49,9 +49,10 @@ from snapproxy.core.steps import (
     Vouched,
 )
 
-MAX_ROUNDS = 8
-"""How often a plan is made before the executor gives up. Every round learns something; the longest honest way is eight: brackets, three
-windows of the timeline, the name, the root, the root's row (the executor volunteers whether its bytes are held), and the plan."""
+MAX_ROUNDS = 13
+"""How often a plan is made before the executor gives up. Every round learns something; the longest honest way is thirteen: brackets,
+eight windows of a sparse timeline (`resolve_listed` needs no more), the name, the root, the root's row (the executor volunteers
+whether its bytes are held), and the plan."""
 
 
 _UNTELLING = Refusal(
@@ -65,8 +66,8 @@ _UNTELLING = Refusal(
 class _UnknownError(Exception):
     """Unwinds a decision to the question it lacks; never leaves this module."""
 
-    def __init__(self, ask: Ask) -> None:
-        self.ask = ask
+    def __init__(self, *asks: Ask) -> None:
+        self.asks = asks
 
 
 def plan(request: Request, known: Known, now: Instant, *, family: Family, history: History) -> Step:
@@ -81,7 +82,7 @@ def plan(request: Request, known: Known, now: Instant, *, family: Family, histor
             return _folder(request, resolved)
         return _at(request, resolved, known, family, history)
     except _UnknownError as unknown:
-        return Need((unknown.ask,))
+        return Need(unknown.asks)
 
 
 def resolve(
@@ -91,7 +92,7 @@ def resolve(
     try:
         return _resolve(request, known, now, family, history)
     except _UnknownError as unknown:
-        return Need((unknown.ask,))
+        return Need(unknown.asks)
 
 
 def plan_at(request: Request, resolved: Resolved, known: Known, *, family: Family, history: History) -> Step:
@@ -99,7 +100,7 @@ def plan_at(request: Request, resolved: Resolved, known: Known, *, family: Famil
     try:
         return _at(request, resolved, known, family, history)
     except _UnknownError as unknown:
-        return Need((unknown.ask,))
+        return Need(unknown.asks)
 
 
 def _fact(known: Known, ask: Ask) -> Any:
@@ -135,10 +136,12 @@ def _most_useful(brackets: tuple[Resolved, ...], request: Request, known: Known)
     """Of several bracketed roots (a package may belong to any), prefer the one whose indexes promise the file."""
     if len(brackets) == 1:
         return brackets[0]
-    for bracket in brackets:
-        if _fact(known, AskPromised(space_of(request.row, bracket), request.path)) is not None:
-            return bracket
-    return brackets[0]
+    asks = [AskPromised(space_of(request.row, bracket), request.path) for bracket in brackets]
+    if unknown := [ask for ask in asks if ask not in known.facts]:
+        raise _UnknownError(*unknown)
+    return next(
+        (bracket for bracket, ask in zip(brackets, asks, strict=True) if known.facts[ask] is not None), brackets[0]
+    )
 
 
 def space_of(row: Archive, resolved: Resolved) -> str:

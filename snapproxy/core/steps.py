@@ -12,6 +12,9 @@ from snapproxy.core.model import LIVE, Archive, Instant, Promise, Proof, Refusal
 NOW = Resolved(LIVE, 0)
 """The present, resolved: it bears no instant."""
 
+WHOLE = frozenset({Role.ROOT, Role.SIGNATURE, Role.INDEX})
+"""What is verified before anything is sent, because a client takes its cut for success (rule 2)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -171,7 +174,7 @@ class Source:
 class Fetch:
     """Bring the bytes, from the first source that has them, and check them against `promise` if there is one.
 
-    `whole`: verified before anything is sent, because the client would take a cut for success (rule 2). `key` names the flight.
+    `whole`: verified before anything is sent. `key` names the flight.
     """
 
     key: str
@@ -192,7 +195,7 @@ class Fetch:
     @property
     def whole(self) -> bool:
         """Only packages, and what nothing names, may stream while they arrive."""
-        return self.role in (Role.ROOT, Role.SIGNATURE, Role.INDEX)
+        return self.role in WHOLE
 
 
 Step = Need | Serve | Fetch | Refusal | Moved

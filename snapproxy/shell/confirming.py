@@ -67,7 +67,7 @@ class Confirming:
                 turn.release()
         except StorageFailure as failure:
             log.exception("a root could not be confirmed")
-            return refusals.store_failed(step, str(failure))
+            return refusals.broken_store(whole=True, why=str(failure))
 
     def is_held_up(self, asking: Asking, path: str) -> bool:
         """Whether every upstream of a root rests for longer than who waits for it would want to."""
@@ -177,4 +177,4 @@ class _Pair:
             case Refusal():
                 return None if landed.is_absence else landed
             case _:
-                return refusals.store_failed(step, "The detached signature could not be kept.")
+                return refusals.disk_full()

@@ -7,6 +7,7 @@ only make the resolver refuse, never answer with another day. One question is un
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from dataclasses import asdict
 from typing import Any
@@ -78,7 +79,9 @@ class Timelines:
             if is_first := task is None:
                 task = self._asking[key] = asyncio.create_task(self._ask(asking, need, key))
                 task.add_done_callback(lambda _: self._asking.pop(key, None))
-            await asyncio.wait({task}, timeout=max(0.0, asking.deadline - self._clock.monotonic()))
+            with contextlib.suppress(TimeoutError):
+                async with self._clock.timeout(max(0.0, asking.deadline - self._clock.monotonic())):
+                    await asyncio.wait({task})
             answer = task.result() if task.done() else refusals.still_fetching()
             if isinstance(answer, Refusal):
                 return answer if stored is None else stored

@@ -166,16 +166,16 @@ class CatalogContract:
 
 
 class EphemeraContract:
-    def test_what_was_put_is_there_until_it_expires(self, store: Store) -> None:
-        assert store.ephemera.get("k") is None
-        store.ephemera.put("k", {"a": [1, "x"]}, seconds=60)
-        assert store.ephemera.get("k") == {"a": [1, "x"]}
-        store.ephemera.put("k", 1, seconds=-1)
-        assert store.ephemera.get("k") is None
+    async def test_what_was_put_is_there_until_it_expires(self, store: Store, watchdog: object) -> None:
+        assert await store.ephemera.get("k") is None
+        await store.ephemera.put("k", {"a": [1, "x"]}, seconds=60)
+        assert await store.ephemera.get("k") == {"a": [1, "x"]}
+        await store.ephemera.put("k", 1, seconds=-1)
+        assert await store.ephemera.get("k") is None
 
-    def test_only_json_is_kept(self, store: Store) -> None:
+    async def test_only_json_is_kept(self, store: Store) -> None:
         with pytest.raises(TypeError):
-            store.ephemera.put("k", object(), seconds=60)
+            await store.ephemera.put("k", object(), seconds=60)
 
 
 class TablesContract:
