@@ -5,7 +5,6 @@ Read `build` top to bottom to see what snapproxy consists of. Objects own their 
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hashlib
 import secrets
@@ -14,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from socket import socket
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Never, Self
 
 import aiofiles
 
@@ -52,6 +51,11 @@ from storage import DraftFailed, StorageFailure, Store, open_store
 
 GRACE_SECONDS = 15.0
 """How long answers under way may take to end when the proxy is stopped."""
+
+DRAFT_SECONDS = 86400.0
+"""How long the draft of an interrupted download is kept for a resume."""
+
+TIDY_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +148,17 @@ class App:
         )
         await server.start(sockets)
         try:
-            await asyncio.Event().wait()
+            await self._tidy()
         finally:
             await server.close(GRACE_SECONDS)
             await forwarder.close()
+
+    async def _tidy(self) -> Never:
+        """For as long as we serve, throw away what interrupted downloads left and nobody came back for."""
+        while True:
+            with contextlib.suppress(StorageFailure):  # the next hour will do; what fails serving says so itself
+                await self._store.drafts.sweep(older_than=DRAFT_SECONDS)
+            await self._clock.sleep(TIDY_SECONDS)
 
     async def resolve(self, archive: str, when: str) -> Resolved | Refusal:
         """Settle a *when* of an archive. Raises ClientError for words that are no archive or no time."""

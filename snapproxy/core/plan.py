@@ -26,7 +26,7 @@ from snapproxy.core.model import (
     Window,
 )
 from snapproxy.core.paths import escape_path
-from snapproxy.core.resolve import refuse_moving
+from snapproxy.core.resolve import refuse_future, refuse_moving
 from snapproxy.core.steps import (
     NOW,
     Ask,
@@ -125,6 +125,8 @@ def _resolve(request: Request, known: Known, now: Instant, family: Family, histo
             return _most_useful(brackets, request, known)
     if isinstance(answer, NeedWindow):
         told = _fact(known, AskWindow(row.name, answer.start, answer.end, answer.around))
+        if when.instant is not None and when.instant > now:
+            return refuse_future(now)  # true whatever the timeline would have said
         return told if isinstance(told, Refusal) else _UNTELLING
     return answer
 

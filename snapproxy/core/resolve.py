@@ -173,6 +173,11 @@ def _nearest(row: Archive, line: Timeline, when: When, instant: Instant) -> Reso
     return _before_first(row, line, instant)
 
 
+def refuse_future(now: Instant) -> Refusal:
+    """Refuse a time that has not come, where the timeline cannot be had to name a usable one."""
+    return _refuse(_TOO_EARLY, "that time is in the future", _not_yet(now), None, None)
+
+
 def _future(row: Archive, line: Timeline) -> Refusal | NeedWindow:
     usable = _settled(row, line, line.now)
     if isinstance(usable, NeedWindow):

@@ -146,6 +146,8 @@ class Download:
                     throttles += 1
                     if throttles > THROTTLES or not is_last:
                         return outcome
+                case Broken(Fault.WRONG_SIZE) if not source.last_resort:
+                    return Absent(404)  # a mirror has another version under that name, which is no fault of anybody's
                 case Broken():
                     breaks += 1
                     has_begun = (

@@ -63,6 +63,11 @@ class Flight:
         """Whether bytes have begun to come, so that there is something to follow."""
         return self.arriving.is_set() and not self.landing.done()
 
+    def landed(self, landing: Landing) -> None:
+        """Tell the verdict, also to those who wait for bytes that will not come."""
+        self.landing.set_result(landing)
+        self.arriving.set()
+
     async def land(self, deadline: float) -> Landing | None:
         """Wait for the verdict, until `deadline` (monotonic seconds); None: not in time."""
         with contextlib.suppress(TimeoutError):
@@ -219,8 +224,7 @@ class Flights:
         """Tell the landing, also of a flight that was stopped before it had begun."""
         self._tasks.discard(task)
         self._flights.pop(flight.step.key)
-        flight.landing.set_result(refusals.stopped(flight.step) if task.cancelled() else task.result())
-        flight.arriving.set()  # nobody shall wait for bytes that will not come
+        flight.landed(refusals.stopped(flight.step) if task.cancelled() else task.result())
 
     def _verdict(self, step: Fetch) -> Refusal | None:
         until, refusal = self._verdicts.get(step.key, (0.0, None))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from snapproxy.core.model import Archive, Refusal
 from snapproxy.core.settle import Broken, Fault
 from snapproxy.core.steps import Fetch
-from snapproxy.errors import SnapproxyError
+from snapproxy.errors import ArchiveDataError, SnapproxyError
 
 RETRY_SOON = 5
 
@@ -65,7 +65,14 @@ def client_is_newer(space: str) -> Refusal:
 
 
 def absent(step: Fetch) -> Refusal:
-    """Say that nobody has the file."""
+    """Say that nobody has the file: of a promised package, no true absence, but a fault of the archive's."""
+    if step.promise is not None and not step.whole:
+        return Refusal(
+            502,
+            "The index lists this file, but no source has it",
+            f"Every source of {step.space} says that it has no {step.path}.",
+            "Ask again in ten minutes; another mirror can be named in the row of the archive.",
+        )
     return Refusal(
         404,
         "Not in the archive at that time",
@@ -120,6 +127,17 @@ def wrong_bytes(step: Fetch, words: str) -> Refusal:
         reason=f"Upstream's bytes are not the promised ones: {words}",
         why=f"{step.path} of {step.space} was fetched and did not match the index that names it.",
         hint="Ask again in 15 s: another source is tried then.",
+    )
+
+
+def unreadable(step: Fetch, error: ArchiveDataError) -> Refusal:
+    """Say that a root breaks its format's rules."""
+    return unavailable(
+        whole=True,
+        status=502,
+        reason="The archive's root cannot be read",
+        why=f"{step.path} of {step.space}: {error.reason}. {error.why}".strip(),
+        hint="Ask again later; an archive that was caught in the middle of a change mends itself.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Judges a root: runs the signature check over its bytes and says how far it can be believed.
+"""Judges a root: that it can be read, that its signature is good, and so how far it can be believed.
 
 The verdict itself is pure (`core.signatures`), the program is run by `openpgp`; this module brings the detached signature, if the root
 has one, and turns a bad verdict into the refusal that a client prints.
@@ -6,12 +6,15 @@ has one, and turns a bad verdict into the refusal that a client prints.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
-from snapproxy.core.model import Proof, Refusal, Resolved
+from snapproxy.core.model import Family, Proof, Refusal, Resolved
 from snapproxy.core.signatures import judge
 from snapproxy.core.steps import Fetch, Held
+from snapproxy.errors import ArchiveDataError
+from snapproxy.shell import refusals
 from snapproxy.shell.asking import Asking
 from snapproxy.shell.openpgp import Verifier
 from storage import Blobs
@@ -21,6 +24,11 @@ MAX_SIGNATURE = 1 << 20
 
 Judge = Callable[[bytes], Awaitable[Proof | Refusal]]
 Obtain = Callable[[Asking, Resolved, str], Awaitable[Held | Refusal | None]]
+
+
+def _read_on(family: Family, path: str, data: bytes) -> None:
+    """Read a root as far as its first promise: by then its whole frame was looked at, so that nothing stands around the signed part."""
+    next(iter(family.promises(path, [data])), None)
 
 
 class Roots:
@@ -36,6 +44,10 @@ class Roots:
         """Return what decides, from the whole bytes of the root, whether it may be stored, and with which proof."""
 
         async def decide(data: bytes) -> Proof | Refusal:
+            try:
+                await asyncio.to_thread(_read_on, asking.family, step.path, data)
+            except ArchiveDataError as error:
+                return refusals.unreadable(step, error)
             keyrings = self._keyrings[asking.row.name]
             if not keyrings:
                 return Proof.NONE

@@ -172,6 +172,11 @@ class TestResolving:
         refusal = Refusal(424, "down")
         assert self.ask(3, {AskWindow("toy", 0, NOW): refusal}) == refusal
 
+    def test_the_future_is_refused_as_such_though_the_timeline_cannot_be_had(self):
+        answer = self.ask(NOW + 1, {AskWindow("toy", 0, NOW): Refusal(424, "down")})
+        assert isinstance(answer, Refusal)
+        assert answer.status == 425
+
     def test_a_package_takes_the_bracket_whose_indexes_promise_it(self):
         one, two = Resolved("one", 1, (1, 9)), Resolved("two", 2, (2, 9))
         facts = {

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from storage import StorageFailure, Store
 from storage.folder import Folder
-from storage.threads import Threads
 from storage.tables import LocalTables
+from storage.threads import Threads
 
 DIGEST = "a" * 64
 
