@@ -234,7 +234,8 @@ class Flights:
         """Remember a bad verdict, but no longer than its client was told to stay away."""
         now = self._clock.monotonic()
         self._verdicts = {key: verdict for key, verdict in self._verdicts.items() if now < verdict[0]}
-        if isinstance(landing, Refusal) and landing.status in (424, 502):
+        is_absence = landing == refusals.absent(step)  # of this snapshot alone, and remembered as such
+        if isinstance(landing, Refusal) and landing.status in (424, 502) and not is_absence:
             told = float(landing.headers.get("Retry-After", VERDICT_SECONDS))
             self._verdicts[step.key] = (now + min(told, VERDICT_SECONDS), landing)
 
