@@ -144,7 +144,7 @@ async def test_a_detached_signature_is_waited_for_longer_than_its_client_waits(
 ) -> None:
     """The verdict belongs to the flight, which goes on when its client has been told to come back."""
     house = await make_house(patience=0.0)
-    hamlet.past.fault("*Release.gpg", Hold(after=None, patience=0.3))
+    hamlet.past.fault("*Release.gpg", Hold(after=None, patience=0.15))
     async with asyncio.timeout(5):
         while (got := await house.get(FIRST, RELEASE)).status != 200:
             assert got.refusal.headers["Retry-After"] == "5"
