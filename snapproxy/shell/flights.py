@@ -37,6 +37,11 @@ MAX_FAILURES = 3
 TAKE_OVER_SECONDS = 0.05
 """How long a reader gives our own flight to become the writer of a draft whose process died, and a failed draft to be gone."""
 
+ADRIFT_SECONDS = 10.0
+MAX_ADRIFT = 1 << 20
+MOST_ADRIFT = 16
+"""How long, up to which size in bytes, and how many at once what the full disk did not take is kept in memory for who asks next."""
+
 
 class Flight:
     """One download under way. `landing` is told once; `is_arriving` once bytes come."""
@@ -168,12 +173,13 @@ class Flights:
         self._tasks: set[asyncio.Task[Landing]] = set()
         self._afterwards: set[asyncio.Task[None]] = set()
         self._verdicts: dict[str, tuple[float, Refusal]] = {}
+        self._adrift: dict[str, tuple[float, Flight]] = {}
 
     def join(
         self, step: Fetch, asking: Asking, judge: Judge | None, *, validators: Meta | None = None
     ) -> tuple[Flight, bool]:
         """Return the flight for `step`, and whether it was under way already. `judge` decides about a root; `validators` make the request conditional."""
-        flight = self._flights.get(step.question)
+        flight = self._flights.get(step.question) or self._still_adrift(step.question)
         if flight is not None:
             return flight, True
         flight = self._flights[step.question] = Flight(step, asking, self._means.drafts, self._clock)
@@ -225,6 +231,22 @@ class Flights:
         self._flights.pop(flight.step.question)
         flight.landing.set_result(refusals.stopped(flight.step) if task.cancelled() else task.result())
         flight.arriving.set()  # nobody shall wait for bytes that will not come
+        self._keep_adrift(flight)
+
+    def _keep_adrift(self, flight: Flight) -> None:
+        """Let who asks next share what the full disk did not take: a root is asked for once for itself, and again for each of its indexes."""
+        landing, question = flight.landing.result(), flight.step.question
+        if isinstance(landing, Landed) and landing.is_adrift and landing.size <= MAX_ADRIFT:
+            while len(self._adrift) >= MOST_ADRIFT:
+                self._adrift.pop(next(iter(self._adrift)))
+            self._adrift[question] = (self._clock.monotonic() + ADRIFT_SECONDS, flight)
+
+    def _still_adrift(self, question: str) -> Flight | None:
+        until, flight = self._adrift.get(question, (0.0, None))
+        if flight is not None and until < self._clock.monotonic():
+            del self._adrift[question]
+            return None
+        return flight
 
     def _verdict(self, step: Fetch) -> Refusal | None:
         until, refusal = self._verdicts.get(step.question, (0.0, None))
