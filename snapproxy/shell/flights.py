@@ -23,6 +23,7 @@ from snapproxy.shell.asking import Asking
 from snapproxy.shell.clock import Clock
 from snapproxy.shell.download import Download
 from snapproxy.shell.landings import Elsewhere, Landed, Landing
+from snapproxy.shell.names import size_of
 from snapproxy.shell.roots import Judge
 from storage import Body, Draft, DraftFailed, DraftOrphaned, Drafts, Meta, StorageFailure
 
@@ -266,6 +267,9 @@ class Flights:
         while True:
             writer = self._means.begin(flight.step)
             if isinstance(writer, Draft):
+                if self._is_here(flight.step):  # another process has ended between our plan and our turn
+                    await writer.abandon("it is in the store already")
+                    return Elsewhere()
                 flight.draft = writer
                 flight.download = Download(self._means, flight, writer, judge, validators)
                 return await flight.download.run()
@@ -283,6 +287,13 @@ class Flights:
                 )
             finally:
                 writer.close()
+
+    def _is_here(self, step: Fetch) -> bool:
+        """Whether the store has the bytes by now: by their digest, or by the name that they were to bear."""
+        digest = step.promise.digests.get("sha256") if step.promise is not None else None
+        if digest is None and (held := self._means.names.held(step.space, step.path)):
+            digest = held.digest
+        return digest is not None and size_of(self._means.blobs, digest) is not None
 
     async def _watch(self, flight: Flight, body: Body) -> Landing:
         offset = 0
