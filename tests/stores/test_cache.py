@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import sqlite3
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -172,3 +173,15 @@ def test_a_row_larger_than_a_block_is_kept_whole(store: Store) -> None:
     assert table.get("a" * 100_000) == b"b" * 200_000
     assert table.get("c") == b""
     table.close()
+
+
+def test_a_long_table_is_built_in_little_memory(store: Store) -> None:
+    """A row a package of Debian's main component, as long as they are."""
+    rows = ((f"pool/main/p/package-{number:05}_1.0_amd64.deb", b"%0250d" % number) for number in range(63_000))
+    tracemalloc.start()
+    try:
+        store.tables.build(DIGEST, "v", rows)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 << 20
