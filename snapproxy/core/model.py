@@ -125,6 +125,10 @@ class Family(Protocol):
     """Version of `promises`: tables built by another version are built again."""
     keeps_newer_root: bool
     """Whether the client silently stays with a newer root it already holds, so that the pin must refuse it (409)."""
+    drops_older_dates: bool
+    """Whether the client throws away a root or an index, in silence, whose Last-Modified is older than its own copy's."""
+    roots_promise_packages: bool
+    """Whether roots promise packages themselves, with no index between."""
 
     def classify(self, path: str) -> Place:
         """Say what `path` (relative to the archive, already normalised) is. Total: an unknown shape is OTHER."""

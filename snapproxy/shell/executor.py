@@ -166,7 +166,7 @@ class Executor:
                 case _:
                     assert_never(step)
             if outcome is not None:
-                return _told(outcome, target, step)
+                return _told(_without_older_date(outcome, asking.family, conditions), target, step)
         return refusals.vanished()
 
     # --- carrying out -----------------------------------------------------------------------------------------------------
@@ -274,6 +274,14 @@ class Executor:
                 case _:
                     raise AssertionError("a file is never a folder")
         return refusals.vanished()
+
+
+def _without_older_date(outcome: Outcome, family: Family, conditions: Conditions) -> Outcome:
+    """Send what changes without its date where that is older than the client's copy, if the client would throw it away for that."""
+    if not isinstance(outcome, Served) or not family.drops_older_dates or outcome.role in (Role.PACKAGE, Role.OTHER):
+        return outcome
+    is_older = outcome.date is not None and conditions.since is not None and outcome.date < conditions.since
+    return replace(outcome, date=None) if is_older else outcome
 
 
 def _told(outcome: Outcome, target: FileTarget, step: Serve | Fetch) -> Outcome:

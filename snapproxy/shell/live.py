@@ -129,6 +129,7 @@ class Live:
                 if (
                     current is not None
                     and step.role is Role.ROOT
+                    and not asking.family.roots_promise_packages  # such a root is the whole set
                     and not await self._bring_successors(asking, path, current, landed)
                 ):
                     return refusals.still_fetching()

@@ -59,6 +59,8 @@ class ToyFamily:
     patience = 1.0
     parser = "toy-1"
     keeps_newer_root = True
+    drops_older_dates = False
+    roots_promise_packages = False
 
     def classify(self, path: str) -> Place:
         if path == "root":
