@@ -6,11 +6,13 @@ lacks. The executor in `shell` asks them, adds the facts to the frozen `Known`, 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from snapproxy.core.exchange import Moved
 from snapproxy.core.model import (
     LIVE,
+    TIMELESS,
     Archive,
     Family,
     History,
@@ -48,9 +50,10 @@ from snapproxy.core.steps import (
     Vouched,
 )
 
-MAX_ROUNDS = 8
-"""How often a plan is made before the executor gives up. Every round learns something; the longest honest way is eight: brackets, three
-windows of the timeline, the name, the root, the root's row (the executor volunteers whether its bytes are held), and the plan."""
+MAX_ROUNDS = 24
+"""How often a plan is made before the executor gives up. Every round learns something; the longest way of an archive that lists its
+snapshots is eight: brackets, three windows of the timeline, the name, the root, the root's row (the executor volunteers whether its bytes
+are held), and the plan. One with a folder a day is asked day by day, over missing ones too, as far as its history goes on asking."""
 
 
 _UNTELLING = Refusal(
@@ -160,9 +163,12 @@ def _folder(request: Request, resolved: Resolved) -> Moved | Refusal:
 
 def _at(request: Request, resolved: Resolved, known: Known, family: Family, history: History) -> Step:
     """Decide about a file, the snapshot being settled. A name without proof gives way to a promise that came later."""
+    is_live = resolved.snapshot == LIVE
+    lasting = None if is_live else history.timeless(request.path)
+    if resolved.snapshot == TIMELESS and lasting is not None:
+        request = replace(request, path=lasting)
     row, path, space = request.row, request.path, space_of(request.row, resolved)
     place = family.classify(path)
-    is_live = resolved.snapshot == LIVE
     name = None if is_live else _fact(known, AskName(space, path))
     if name is not None and (name.proof > Proof.NONE or place.role not in (Role.INDEX, Role.PACKAGE)):
         return Serve(space, path, name.digest, name.size, name.proof, place.role, resolved)
@@ -177,6 +183,12 @@ def _at(request: Request, resolved: Resolved, known: Known, family: Family, hist
     if is_live:
         return _serve_obtained(_fact(known, AskFile(space, (path,), resolved)), space, path, place, resolved)
     sources = _past(row, resolved, path, history)
+    if lasting is not None and resolved.snapshot != TIMELESS:
+        # Nothing of that snapshot vouches for it: then it is the file that bears this name at every time.
+        space, path = f"{row.name}/{TIMELESS}", lasting
+        name = _fact(known, AskName(space, path))
+        if name is not None:
+            return Serve(space, path, name.digest, name.size, name.proof, place.role, resolved)
     return Fetch(f"name:{space}/{path}", space, path, sources, place.role, Proof.NONE, resolved)
 
 
@@ -218,12 +230,15 @@ def _promised(
     """Bring a promised file: from the blobs, else from whoever has it, the regular mirror first (rule 5)."""
     promise, space = vouched.promise, space_of(request.row, resolved)
     digest = promise.digests.get("sha256", "")
+    also = (None if resolved.snapshot == LIVE else history.timeless(request.path)) or ""
     if digest:
         size = _fact(known, AskHeld(digest))
         if size is not None:
-            return Serve(space, request.path, digest, size, vouched.proof, place.role, resolved, name_it=True)
+            proof = vouched.proof
+            return Serve(space, request.path, digest, size, proof, place.role, resolved, name_it=True, also=also)
     sources = _sources(request.row, resolved, promise, family, history)
-    return Fetch(_key(promise, space), space, request.path, sources, place.role, vouched.proof, resolved, promise)
+    key = _key(promise, space)
+    return Fetch(key, space, request.path, sources, place.role, vouched.proof, resolved, promise, also)
 
 
 def _key(promise: Promise, space: str) -> str:
@@ -266,6 +281,9 @@ def _present(row: Archive, path: str) -> tuple[Source, ...]:
 
 
 def _past(row: Archive, resolved: Resolved, path: str, history: History) -> tuple[Source, ...]:
-    return tuple(
-        Source(history.url(row, base, resolved.snapshot, path), base, last_resort=True) for base in row.snapshot
-    )
+    """Ask each base first for the name outside every snapshot, where there is one: the file stays there longest."""
+    names = [(resolved.snapshot, path)]
+    if lasting := history.timeless(path):
+        names.insert(0, (TIMELESS, lasting))
+    urls = ((history.url(row, base, *name), base) for base in row.snapshot for name in dict.fromkeys(names))
+    return tuple(Source(url, base, last_resort=True) for url, base in urls)

@@ -135,7 +135,7 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Serve:
-    """Answer from the store. `name_it`: the catalog does not yet know the file by this name."""
+    """Answer from the store. `name_it`: the catalog does not yet know the file by this name. `also` as in Fetch."""
 
     space: str
     path: str
@@ -145,6 +145,7 @@ class Serve:
     role: Role
     resolved: Resolved
     name_it: bool = False
+    also: str = ""
     notes: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -162,6 +163,7 @@ class Fetch:
     """Bring the bytes, from the first source that has them, and check them against `promise` if there is one.
 
     `whole`: verified before anything is sent, because the client would take a cut for success (rule 2). `key` names the flight.
+    `also`: the path by which the file is named outside every snapshot as well, '' for none.
     """
 
     key: str
@@ -172,6 +174,7 @@ class Fetch:
     proof: Proof
     resolved: Resolved
     promise: Promise | None = None
+    also: str = ""
 
     @property
     def whole(self) -> bool:

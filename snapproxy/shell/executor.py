@@ -14,7 +14,7 @@ from typing import assert_never
 
 from snapproxy.core import plan as planning
 from snapproxy.core.exchange import Conditions, FileTarget, Moved, Outcome, Served, ServiceTarget
-from snapproxy.core.model import LIVE, Archive, Family, History, Match, Refusal, Resolved, Role, When
+from snapproxy.core.model import LIVE, TIMELESS, Archive, Family, History, Match, Refusal, Resolved, Role, When
 from snapproxy.core.plan import MAX_ROUNDS
 from snapproxy.core.steps import Fetch, Held, Known, Need, Request, Serve, Step
 from snapproxy.core.when import spell
@@ -178,9 +178,7 @@ class Executor:
             return None
         try:
             if step.name_it:
-                await self._names.name(
-                    step.space, step.path, Held(step.path, step.digest, step.size, step.proof), step.role, step.resolved
-                )
+                await self._put(step, Held(step.path, step.digest, step.size, step.proof))
             date = self._names.date(step.digest)
             is_older = date is not None and conditions.since is not None and conditions.since > date
             if (
@@ -234,7 +232,13 @@ class Executor:
         elif isinstance(landed, Landed) and not landed.is_adrift:
             proof = landed.proof if step.role is Role.ROOT else step.proof
             held = Held(step.path, landed.digest, landed.size, proof)
-            await self._names.name(step.space, step.path, held, step.role, step.resolved)
+            await self._put(step, held)
+
+    async def _put(self, step: Serve | Fetch, held: Held) -> None:
+        await self._names.name(step.space, step.path, held, step.role, step.resolved)
+        if step.also:
+            timeless = f"{step.space.partition('/')[0]}/{TIMELESS}"
+            await self._names.name(timeless, step.also, held, step.role, Resolved(TIMELESS, 0))
 
     async def _name_when_landed(self, flight: Flight, step: Fetch) -> None:
         landed = await flight.land(float("inf"))

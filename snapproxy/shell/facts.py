@@ -62,7 +62,7 @@ class Facts:
             case AskWindow():
                 return {ask: await self._timelines.window(asking, NeedWindow(ask.start, ask.end, ask.around))}
             case AskBrackets():
-                return {ask: self._names.brackets(ask.archive, ask.roots, ask.instant)}
+                return {ask: self._names.brackets(ask.archive, ask.roots, ask.instant, asking.history.id_of)}
             case AskName():
                 return {ask: self._names.held(ask.space, ask.path)}
             case AskFile():

@@ -95,7 +95,7 @@ burst = "x"
         ),
         (
             '[archives.debian]\nhistory = "captured"',
-            'archives.debian.history: "captured" is not accepted; accepted: "snapshots", "any-instant" ("captured"',
+            'archives.debian.history: "captured" is not accepted; accepted: "snapshots", "any-instant", "dated" ("captured"',
         ),
         ('[patience]\napk = "8s"', 'patience.apk: "apk" is not accepted; accepted: a family: apt'),
         (
