@@ -31,6 +31,7 @@ from snapproxy.core.paths import escape_path
 from snapproxy.core.resolve import refuse_future, refuse_moving
 from snapproxy.core.steps import (
     NOW,
+    Arriving,
     Ask,
     AskBrackets,
     AskFile,
@@ -50,10 +51,10 @@ from snapproxy.core.steps import (
     Vouched,
 )
 
-MAX_ROUNDS = 24
-"""How often a plan is made before the executor gives up. Every round learns something; the longest way of an archive that lists its
-snapshots is eight: brackets, three windows of the timeline, the name, the root, the root's row (the executor volunteers whether its bytes
-are held), and the plan. One with a folder a day is asked day by day, over missing ones too, as far as its history goes on asking."""
+MAX_ROUNDS = 13
+"""How often a plan is made before the executor gives up. Every round learns something; the longest honest way is thirteen: brackets,
+eight windows of a sparse timeline (`resolve_listed` needs no more), the name, the root, the root's row (the executor volunteers
+whether its bytes are held), and the plan."""
 
 
 _UNTELLING = Refusal(
@@ -67,8 +68,8 @@ _UNTELLING = Refusal(
 class _UnknownError(Exception):
     """Unwinds a decision to the question it lacks; never leaves this module."""
 
-    def __init__(self, ask: Ask) -> None:
-        self.ask = ask
+    def __init__(self, *asks: Ask) -> None:
+        self.asks = asks
 
 
 def plan(request: Request, known: Known, now: Instant, *, family: Family, history: History) -> Step:
@@ -83,7 +84,7 @@ def plan(request: Request, known: Known, now: Instant, *, family: Family, histor
             return _folder(request, resolved)
         return _at(request, resolved, known, family, history)
     except _UnknownError as unknown:
-        return Need((unknown.ask,))
+        return Need(unknown.asks)
 
 
 def resolve(
@@ -93,7 +94,7 @@ def resolve(
     try:
         return _resolve(request, known, now, family, history)
     except _UnknownError as unknown:
-        return Need((unknown.ask,))
+        return Need(unknown.asks)
 
 
 def plan_at(request: Request, resolved: Resolved, known: Known, *, family: Family, history: History) -> Step:
@@ -101,7 +102,7 @@ def plan_at(request: Request, resolved: Resolved, known: Known, *, family: Famil
     try:
         return _at(request, resolved, known, family, history)
     except _UnknownError as unknown:
-        return Need((unknown.ask,))
+        return Need(unknown.asks)
 
 
 def _fact(known: Known, ask: Ask) -> Any:
@@ -137,10 +138,12 @@ def _most_useful(brackets: tuple[Resolved, ...], request: Request, known: Known)
     """Of several bracketed roots (a package may belong to any), prefer the one whose indexes promise the file."""
     if len(brackets) == 1:
         return brackets[0]
-    for bracket in brackets:
-        if _fact(known, AskPromised(space_of(request.row, bracket), request.path)) is not None:
-            return bracket
-    return brackets[0]
+    asks = [AskPromised(space_of(request.row, bracket), request.path) for bracket in brackets]
+    if unknown := [ask for ask in asks if ask not in known.facts]:
+        raise _UnknownError(*unknown)
+    return next(
+        (bracket for bracket, ask in zip(brackets, asks, strict=True) if known.facts[ask] is not None), brackets[0]
+    )
 
 
 def space_of(row: Archive, resolved: Resolved) -> str:
@@ -164,9 +167,8 @@ def _folder(request: Request, resolved: Resolved) -> Moved | Refusal:
 def _at(request: Request, resolved: Resolved, known: Known, family: Family, history: History) -> Step:
     """Decide about a file, the snapshot being settled. A name without proof gives way to a promise that came later."""
     is_live = resolved.snapshot == LIVE
-    lasting = None if is_live else history.timeless(request.path)
-    if resolved.snapshot == TIMELESS and lasting is not None:
-        request = replace(request, path=lasting)
+    if resolved.snapshot == TIMELESS:
+        request = replace(request, path=history.timeless(request.path) or request.path)
     row, path, space = request.row, request.path, space_of(request.row, resolved)
     place = family.classify(path)
     name = None if is_live else _fact(known, AskName(space, path))
@@ -181,10 +183,19 @@ def _at(request: Request, resolved: Resolved, known: Known, family: Family, hist
     if name is not None:  # nothing has come to vouch for it since
         return Serve(space, path, name.digest, name.size, name.proof, place.role, resolved)
     if is_live:
-        return _serve_obtained(_fact(known, AskFile(space, (path,), resolved)), space, path, place, resolved)
+        obtained = _fact(known, AskFile(space, (path,), resolved))
+        if isinstance(obtained, Arriving):
+            return fetch_now(row, path, family)
+        return _serve_obtained(obtained, space, path, place, resolved)
+    return _unvouched(request, place, resolved, known, history)
+
+
+def _unvouched(request: Request, place: Place, resolved: Resolved, known: Known, history: History) -> Step:
+    """Bring a file that nothing of its snapshot vouches for: where there is one, that which bears its name at every time."""
+    row, path, space = request.row, request.path, space_of(request.row, resolved)
     sources = _past(row, resolved, path, history)
+    lasting = history.timeless(path)
     if lasting is not None and resolved.snapshot != TIMELESS:
-        # Nothing of that snapshot vouches for it: then it is the file that bears this name at every time.
         space, path = f"{row.name}/{TIMELESS}", lasting
         name = _fact(known, AskName(space, path))
         if name is not None:
@@ -206,14 +217,16 @@ def _vouched(space: str, path: str, place: Place, resolved: Resolved, known: Kno
         found: Vouched | None = _fact(known, AskPromised(space, path))
         return found
     candidates = place.parents if place.role is Role.PACKAGE else place.roots
-    voucher = _fact(known, AskFile(space, candidates, resolved)) if candidates else None
+    voucher = _fact(known, AskFile(space, candidates, resolved, to_vouch=True)) if candidates else None
+    if isinstance(voucher, Arriving):
+        return None
     if voucher is None or isinstance(voucher, Refusal):
         return voucher
     promise = _fact(known, AskRow(space, voucher.digest, voucher.path, path))
     if isinstance(promise, Refusal):
         return promise
     if promise is not None:
-        return Vouched(promise, Proof.GPG if voucher.proof is Proof.GPG else Proof.INDEX)
+        return Vouched(promise, Proof.GPG if voucher.proof is Proof.GPG else Proof.INDEX, voucher.notes)
     if place.by_hash is not None or (voucher.proof is Proof.GPG and not place.may_be_unlisted):
         return Refusal(
             404,
@@ -228,17 +241,27 @@ def _promised(
     request: Request, resolved: Resolved, place: Place, vouched: Vouched, known: Known, family: Family, history: History
 ) -> Step:
     """Bring a promised file: from the blobs, else from whoever has it, the regular mirror first (rule 5)."""
-    promise, space = vouched.promise, space_of(request.row, resolved)
+    promise, space, notes = vouched.promise, space_of(request.row, resolved), vouched.notes
     digest = promise.digests.get("sha256", "")
     also = (None if resolved.snapshot == LIVE else history.timeless(request.path)) or ""
     if digest:
         size = _fact(known, AskHeld(digest))
         if size is not None:
-            proof = vouched.proof
-            return Serve(space, request.path, digest, size, proof, place.role, resolved, name_it=True, also=also)
+            return Serve(
+                space,
+                request.path,
+                digest,
+                size,
+                vouched.proof,
+                place.role,
+                resolved,
+                name_it=True,
+                notes=notes,
+                also=also,
+            )
     sources = _sources(request.row, resolved, promise, family, history)
     key = _key(promise, space)
-    return Fetch(key, space, request.path, sources, place.role, vouched.proof, resolved, promise, also)
+    return Fetch(key, space, request.path, sources, place.role, vouched.proof, resolved, promise, notes, also)
 
 
 def _key(promise: Promise, space: str) -> str:

@@ -7,6 +7,8 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from snapproxy.archives import BUILTIN, HISTORIES
 from snapproxy.core.model import TIMELESS, Instant, Match, NeedWindow, Refusal, Resolved, TimelineAnswer, When, Window
@@ -176,6 +178,24 @@ def test_before_the_record_is_refused_with_a_usable_time() -> None:
     answer = ask("20130501", {"2013/09/01": at("20130901") + SYNC, "2013/09/02": at("20130902") + SYNC})
     assert isinstance(answer, Refusal)
     assert answer.reason == "that is before the archive's record begins: use 20130902T000000Z"
+
+
+@given(
+    skip=st.sets(st.integers(0, 25)),
+    age=st.integers(-1, 20 * DAY),
+    form=st.sampled_from(["{}", "{}.nearest", "{}.exact", "latest"]),
+    hour=st.integers(0, DAY),
+)
+def test_nothing_takes_more_questions_than_a_plan_has_rounds_for(
+    skip: set[int], age: int, form: str, hour: int
+) -> None:
+    """`settle` fails beyond eight."""
+    starts = [NOW - NOW % DAY - number * DAY for number in range(40)]
+    days = {spell_day(each): each + SYNC for number, each in enumerate(starts) if number not in skip}
+    now = NOW + hour
+    answer = ask(form.format(spell(now - age)), {day: sync for day, sync in days.items() if sync <= now}, now)
+    if isinstance(answer, Resolved):
+        assert answer.instant <= min(now - age if form != "latest" else now, now - ROW.settle_after)
 
 
 class TestVerbatim:
