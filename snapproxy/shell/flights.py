@@ -223,8 +223,7 @@ class Flights:
         """Tell the landing, also of a flight that was stopped before it had begun."""
         self._tasks.discard(task)
         self._flights.pop(flight.step.question)
-        flight.landing.set_result(refusals.stopped(flight.step) if task.cancelled() else task.result())
-        flight.arriving.set()  # nobody shall wait for bytes that will not come
+        flight.landed(refusals.stopped(flight.step) if task.cancelled() else task.result())
 
     def _verdict(self, step: Fetch) -> Refusal | None:
         until, refusal = self._verdicts.get(step.question, (0.0, None))
@@ -234,7 +233,8 @@ class Flights:
         """Remember a bad verdict, but no longer than its client was told to stay away."""
         now = self._clock.monotonic()
         self._verdicts = {key: verdict for key, verdict in self._verdicts.items() if now < verdict[0]}
-        if isinstance(landing, Refusal) and landing.status in (424, 502):
+        is_absence = landing == refusals.absent(step)  # of this snapshot alone, and remembered as such
+        if isinstance(landing, Refusal) and landing.status in (424, 502) and not is_absence:
             told = float(landing.headers.get("Retry-After", VERDICT_SECONDS))
             self._verdicts[step.question] = (now + min(told, VERDICT_SECONDS), landing)
 
