@@ -30,6 +30,9 @@ UNHURRIED = Policy(connections=16, rest=0.01, rest_most=0.01, cool_down=10.0, co
 
 QUICK = Timeouts(connect=1.0, idle=0.3, head=2.0, drain=0.2)
 
+PATIENT = Timeouts()
+"""As in real life: for tests whose upstream waits until it is told to go on."""
+
 
 @dataclass(frozen=True)
 class _Settings(Config):
@@ -53,6 +56,15 @@ class Got:
     @property
     def status(self) -> int:
         return self.outcome.status if isinstance(self.outcome, Refusal) else 200
+
+    @property
+    def proof(self) -> str:
+        return self.served.proof.word
+
+    @property
+    def stale(self) -> str:
+        """What the answer says of its age, '' when it is fresh."""
+        return self.served.headers.get("X-Snapproxy-Stale", "")
 
     @property
     def refusal(self) -> Refusal:
