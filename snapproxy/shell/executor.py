@@ -310,17 +310,8 @@ class Executor:
 def _landed(step: Fetch, landed: Landed) -> Serve:
     """Return what is left to do once a fetch has landed. How far a root can be believed, its judge has said."""
     proof = landed.proof if step.role is Role.ROOT else step.proof
-    return Serve(
-        step.space,
-        step.path,
-        landed.digest,
-        landed.size,
-        proof,
-        step.role,
-        step.resolved,
-        name_it=True,
-        also=step.also,
-    )
+    serve = Serve(step.space, step.path, landed.digest, landed.size, proof, step.role, step.resolved, name_it=True)
+    return replace(serve, also=step.also)
 
 
 def _without_older_date(outcome: Outcome, family: Family, conditions: Conditions) -> Outcome:
