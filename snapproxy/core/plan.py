@@ -61,6 +61,14 @@ _UNTELLING = Refusal(
 )
 
 
+_LEADS_ELSEWHERE = Refusal(
+    403,
+    "Lists of mirrors are not served here",
+    "They name other servers and what those hold today, so a client that follows one leaves its pin.",
+    "Give the client a base address (dnf: baseurl) in place of a metalink or mirrorlist.",
+)
+
+
 class _UnknownError(Exception):
     """Unwinds a decision to the question it lacks; never leaves this module."""
 
@@ -162,6 +170,8 @@ def _at(request: Request, resolved: Resolved, known: Known, family: Family, hist
     """Decide about a file, the snapshot being settled. A name without proof gives way to a promise that came later."""
     row, path, space = request.row, request.path, space_of(request.row, resolved)
     place = family.classify(path)
+    if place.leads_elsewhere:
+        return _LEADS_ELSEWHERE
     is_live = resolved.snapshot == LIVE
     name = None if is_live else _fact(known, AskName(space, path))
     if name is not None and (name.proof > Proof.NONE or place.role not in (Role.INDEX, Role.PACKAGE)):

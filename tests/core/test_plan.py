@@ -73,6 +73,8 @@ class ToyFamily:
             return Place(Role.PACKAGE)
         if path.startswith("beside/"):
             return Place(Role.PACKAGE, parents=("index/sums",))
+        if path == "mirrors":
+            return Place(Role.OTHER, leads_elsewhere=True)
         return Place(Role.OTHER)
 
     def promises(self, path: str, data: Iterable[bytes]) -> Iterator[tuple[str, Promise]]:
@@ -289,6 +291,11 @@ class TestPinned:
     def test_a_root_that_failed_is_the_index_s_refusal(self):
         refusal = Refusal(424, "cooling down")
         assert at("index/p", {AskFile(SPACE, ("root",), AT): refusal}) == refusal
+
+    def test_a_list_of_mirrors_is_refused_in_the_past_and_in_the_present(self):
+        for step in (at("mirrors"), now_of("mirrors")):
+            assert isinstance(step, Refusal)
+            assert step.status == 403
 
     def test_a_file_beside_its_checksums_is_promised_by_them(self):
         sums = Held("index/sums", "s", 3, Proof.GPG)
