@@ -11,13 +11,16 @@ RUN_WELCOME := debian-ports-archive-keyring ubuntu-keyring
 TEST_PACKAGES := $(RUN_PACKAGES) apt-utils curl debootstrap dpkg-dev gnupg strace systemd xz-utils
 TEST_WELCOME := $(RUN_WELCOME)
 
+# What the benches compare with, and what loads both.
+BENCH_PACKAGES := $(TEST_PACKAGES) nginx-light wrk
+
 # A python3 with ensurepip needs no package of the distribution's.
 PYTHON_PACKAGES := $(shell $(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || echo python3 python3-venv)
 
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long check fix bench packages-run packages-test
+.PHONY: help run test test-long check fix bench packages-run packages-test packages-bench
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,16 +44,19 @@ fix: packages-run .venv/.dev ## repair what lint and format can repair by themse
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: packages-test .venv/.dev ## run every bench/bench_*.py and print its table
-	@found=0; for bench in bench/bench_*.py; do \
-	    if [ -e "$$bench" ]; then found=1; echo "== $$bench"; $(BIN)/python "$$bench" $(ARGS) || exit 1; fi; \
-	done; [ $$found = 1 ] || echo "There is no bench yet."
+bench: packages-bench .venv/.dev ## run every bench/bench_*.py and print its table
+	@for bench in bench/bench_*.py; do \
+	    name=$${bench#bench/}; echo "== $$bench"; $(BIN)/python -m bench.$${name%.py} $(ARGS) || exit 1; \
+	done
 
 packages-run:
 	@.ci/packages $(PYTHON_PACKAGES) $(RUN_PACKAGES) -- $(RUN_WELCOME)
 
 packages-test:
 	@.ci/packages $(PYTHON_PACKAGES) $(TEST_PACKAGES) -- $(TEST_WELCOME)
+
+packages-bench:
+	@.ci/packages $(PYTHON_PACKAGES) $(BENCH_PACKAGES) -- $(TEST_WELCOME)
 
 # The stamps are renewed when pyproject.toml changes. `.dev` holds all that `.run` does.
 .venv/.python: | packages-run

@@ -28,8 +28,9 @@ from snapproxy.core.when import parse
 from snapproxy.errors import ClientError
 from snapproxy.families import FAMILIES
 from snapproxy.setup import first_steps
+from snapproxy.shell.arrival import Means
 from snapproxy.shell.clock import Clock, SystemClock
-from snapproxy.shell.download import Means
+from snapproxy.shell.confirming import Confirming
 from snapproxy.shell.executor import Executor
 from snapproxy.shell.facts import Facts
 from snapproxy.shell.flights import Flights
@@ -42,6 +43,8 @@ from snapproxy.shell.pacer import Pacer
 from snapproxy.shell.promises import Helper, Promises
 from snapproxy.shell.roots import Roots
 from snapproxy.shell.service import Service
+from snapproxy.shell.standing import Standings
+from snapproxy.shell.successors import Successors
 from snapproxy.shell.tally import Tally
 from snapproxy.shell.timelines import Timelines
 from snapproxy.shell.upstream import Upstream
@@ -88,11 +91,11 @@ class App:
         pacer = Pacer(clock=clock, store=store.catalog, slots=store.slots, policies=config.policies)
         upstream = await self._stack.enter_async_context(Upstream(pacer=pacer, clock=clock, instance=self._instance))
         names = Names(store.catalog, clock)
-        promises = Promises(store, Helper(config.cache_dir))
+        promises = Promises(store, Helper(config.cache_dir, clock))
         self._stack.push_async_callback(promises.close)
         means = Means(
             upstream=upstream,
-            verdicts=Verdicts(ephemera=store.ephemera, pacer=pacer),
+            verdicts=Verdicts(ephemera=store.ephemera, pacer=pacer, clock=clock),
             names=names,
             drafts=store.drafts,
             blobs=store.blobs,
@@ -102,11 +105,12 @@ class App:
         flights = Flights(means=means, clock=clock)
         keyrings = {row.name: available_keyrings(row) for row in config.archives}
         roots = Roots(store.blobs, Verifier(clock=clock), keyrings)
-        live = Live(store=store, flights=flights, promises=promises, roots=roots, clock=clock, offline=offline)
+        live = self._live(flights, promises, roots)
         self._stack.push_async_callback(live.close)
         timelines = Timelines(
             catalog=store.catalog, slots=store.slots, upstream=upstream, clock=clock, tally=tally, offline=offline
         )
+        self._stack.push_async_callback(timelines.close)
         self.executor = Executor(
             store=store,
             families=FAMILIES,
@@ -123,6 +127,15 @@ class App:
         )
         self._stack.push_async_callback(self.executor.close)
         return self
+
+    def _live(self, flights: Flights, promises: Promises, roots: Roots) -> Live:
+        store, clock = self._store, self._clock
+        standings = Standings(store.catalog)
+        successors = Successors(blobs=store.blobs, flights=flights, promises=promises, clock=clock)
+        confirming = Confirming(
+            standings=standings, successors=successors, slots=store.slots, flights=flights, roots=roots, clock=clock
+        )
+        return Live(standings=standings, confirming=confirming, flights=flights, clock=clock, offline=self._offline)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

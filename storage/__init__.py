@@ -107,7 +107,7 @@ def open_store(state_dir: Path, cache_dir: Path) -> Store:
         undo.pop_all()
     blobs = LocalBlobs(layout.blobs, epoch, threads)
     drafts = LocalDrafts(layout.drafts, blobs, threads)
-    ephemera = LocalEphemera(layout.ephemera)
+    ephemera = LocalEphemera(layout.ephemera, threads)
     tables = LocalTables(layout.tables)
 
     closing = contextlib.AsyncExitStack()  # runs in reverse
@@ -115,7 +115,7 @@ def open_store(state_dir: Path, cache_dir: Path) -> Store:
     closing.callback(epoch.close)
     closing.push_async_callback(asyncio.to_thread, threads.close)
     closing.push_async_callback(asyncio.to_thread, catalog.close)
-    closing.callback(ephemera.close)
+    closing.push_async_callback(asyncio.to_thread, ephemera.close)
     closing.callback(tables.close)
     closing.push_async_callback(drafts.close)
     return Store(blobs, drafts, catalog, ephemera, tables, slots, closing)

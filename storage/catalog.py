@@ -137,12 +137,9 @@ class LocalCatalog:
         await self._write(lambda writer: insert_observation(writer, key, at, value))
 
     def around(self, key: str, at: int) -> tuple[Value | None, Value | None]:
-        before = self._read(
-            "SELECT first, last, value FROM span WHERE key = ? AND first <= ? ORDER BY first DESC LIMIT 1", key, at
-        )
-        after = self._read(
-            "SELECT first, last, value FROM span WHERE key = ? AND first > ? ORDER BY first LIMIT 1", key, at
-        )
+        columns = "SELECT first, last, value FROM span WHERE key = ? AND value IS NOT NULL"
+        before = self._read(f"{columns} AND first <= ? ORDER BY first DESC LIMIT 1", key, at)
+        after = self._read(f"{columns} AND first > ? ORDER BY first LIMIT 1", key, at)
         return (Value(*before[0]) if before else None), (Value(*after[0]) if after else None)
 
     def keys(self, prefix: str) -> list[str]:

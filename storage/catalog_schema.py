@@ -11,7 +11,7 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         """CREATE TABLE name (space TEXT NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL, size INTEGER NOT NULL,
            proof INTEGER NOT NULL, extra TEXT NOT NULL, PRIMARY KEY (space, name)) WITHOUT ROWID""",
-        """CREATE TABLE span (key TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, value TEXT NOT NULL,
+        """CREATE TABLE span (key TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, value TEXT,
            PRIMARY KEY (key, first)) WITHOUT ROWID""",
         "CREATE TABLE fact (key TEXT PRIMARY KEY, value TEXT NOT NULL, expires INTEGER) WITHOUT ROWID",
         "CREATE TABLE journal (sequence INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT NULL, entry TEXT NOT NULL)",

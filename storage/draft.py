@@ -33,14 +33,15 @@ _PIECE = 256 * 1024
 """A write of this size costs half as much a byte as one of 16 KiB."""
 _GATHER_SECONDS = 0.005
 """How long less than that may wait for more, once something was written just now. What comes after a pause goes at once."""
-_BACKLOG = 1 << 20
-"""Bytes taken and not yet worked off, beyond which `write` waits."""
 _STALLED_SECONDS = 30.0
 """How long, on a full disk, one reader may keep the window from moving before it is left behind."""
 
 
 class LocalDraft:
-    """A draft on the local disk. `files` None: the disk is too full even to create it."""
+    """A draft on the local disk. `files` None: the disk is too full even to create it.
+
+    `backlog` says how many bytes may be taken and not yet worked off, beyond which `write` waits.
+    """
 
     def __init__(
         self,
@@ -50,12 +51,14 @@ class LocalDraft:
         blobs: LocalBlobs,
         threads: Threads,
         window: int,
+        backlog: Callable[[], int],
         on_end: Callable[[LocalDraft], None],
     ) -> None:
         self._key = key
         self._blobs = blobs
         self._threads = threads
         self._capacity = max(window, 4 * HELD_BACK)
+        self._backlog_limit = backlog
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
         self._stream = Stream(files.open_reader() if files else None)
@@ -162,7 +165,7 @@ class LocalDraft:
         self._backlog += len(data)
         self._size += len(data)
         self._take_soon()
-        while self._backlog > _BACKLOG and self._failure is None and self._ending is None:
+        while self._backlog > self._backlog_limit() and self._failure is None and self._ending is None:
             await self._worked.heard()
         await self._window_room()
         self._raise_failure()

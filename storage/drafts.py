@@ -22,6 +22,11 @@ from storage.watch import Watch
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _MOST_RACES = 50
 
+# Bytes that wait for the one writer thread: of one draft, of all while there are few, and of one while there are many.
+_MOST_BACKLOG = 1 << 20
+_ALL_BACKLOGS = 16 << 20
+_LEAST_BACKLOG = 256 << 10
+
 
 def _boot_id() -> str:
     """Return what names this run of the kernel; where it does not say, something that no draft bears."""
@@ -91,13 +96,25 @@ class LocalDrafts:
 
     def _hold(self, key: str, files: DraftFiles | None, window: int) -> LocalDraft:
         try:
-            draft = LocalDraft(key, files, blobs=self._blobs, threads=self._threads, window=window, on_end=self._ended)
+            draft = LocalDraft(
+                key,
+                files,
+                blobs=self._blobs,
+                threads=self._threads,
+                window=window,
+                backlog=self._backlog,
+                on_end=self._ended,
+            )
         except BaseException:
             if files is not None:
                 files.close()
             raise
         self._own[key] = draft
         return draft
+
+    def _backlog(self) -> int:
+        """Return what one draft may hold back for the writer thread: many share one thread, and need no more than one does."""
+        return max(_LEAST_BACKLOG, min(_MOST_BACKLOG, _ALL_BACKLOGS // max(1, len(self._own))))
 
     def _ended(self, draft: LocalDraft) -> None:
         if self._own.get(draft.key) is draft:

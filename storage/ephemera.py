@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import json
 import logging
 import sqlite3
@@ -11,6 +13,7 @@ import diskcache
 
 from storage.folder import Folder
 from storage.layout import refuse_link
+from storage.threads import Threads
 
 _log = logging.getLogger(__name__)
 
@@ -42,27 +45,38 @@ class JsonDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no type
 
 
 class LocalEphemera:
-    """A bounded cache on disk; the oldest entries go first. It is opened at its first use, which takes some milliseconds."""
+    """A bounded cache on disk; the oldest entries go first. All of it happens on one thread: opening takes milliseconds, a write an fsync."""
 
-    def __init__(self, folder: Folder, *, most_bytes: int = 256 << 20) -> None:
+    def __init__(self, folder: Folder, threads: Threads, *, most_bytes: int = 256 << 20) -> None:
         self._folder = folder
+        self._thread = threads.ephemera
         self._most_bytes = most_bytes
         self._cache: Any = None
 
-    def get(self, key: str) -> Any | None:
+    async def get(self, key: str) -> Any | None:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._get, key)
+
+    async def put(self, key: str, value: Any, *, seconds: float) -> None:
+        put = functools.partial(self._put, key, value, seconds)
+        await asyncio.get_running_loop().run_in_executor(self._thread, put)
+
+    def close(self) -> None:
+        self._thread.submit(self._close).result()
+
+    def _get(self, key: str) -> Any | None:
         try:
             return self._opened().get(key)
         except (ValueError, OSError, sqlite3.Error, diskcache.Timeout) as error:
             _log.warning("took %s for absent: %s", key, error)
             return None
 
-    def put(self, key: str, value: Any, *, seconds: float) -> None:
+    def _put(self, key: str, value: Any, seconds: float) -> None:
         try:
             self._opened().set(key, value, expire=seconds)
         except (OSError, sqlite3.Error, diskcache.Timeout) as error:
             _log.warning("could not keep %s: %s", key, error)
 
-    def close(self) -> None:
+    def _close(self) -> None:
         if self._cache is not None:
             self._cache.close()
             self._cache = None

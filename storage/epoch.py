@@ -22,9 +22,8 @@ class Epoch:
 
     def __init__(self, folder: Folder) -> None:
         self._path = folder.path / EPOCH
-        self._in_process = (
-            threading.Lock()
-        )  # our own threads share one opening, which a kernel lock does not tell apart
+        # Our own threads share one opening of the file, which a kernel lock does not tell apart.
+        self._in_process = threading.Lock()
         try:
             self._fd = folder.open(EPOCH, os.O_RDWR | os.O_CREAT)
         except OSError as error:

@@ -214,7 +214,11 @@ class Catalog(Protocol):
         """Take a name back, and bump the epoch."""
 
     async def observe(self, key: str, at: int, value: str) -> None:
-        """`key` had `value` at `at`: widen the neighbouring span of the same value (no other value seen between), else add one."""
+        """`key` had `value` at `at`: widen the neighbouring span of the same value (no other value seen between), else add one.
+
+        Observations may come in any order; of two at the same second the later told stands. A value that turns up inside a
+        span of another splits it. Two spans of one value side by side: another value was, or may have been, seen between them.
+        """
 
     def around(self, key: str, at: int) -> tuple[Value | None, Value | None]:
         """Return the last span with first <= at, and the first span with first > at."""
@@ -251,9 +255,9 @@ class Catalog(Protocol):
 class Ephemera(Protocol):
     """What may expire or be lost: JSON values under text keys."""
 
-    def get(self, key: str) -> Any | None: ...
+    async def get(self, key: str) -> Any | None: ...
 
-    def put(self, key: str, value: Any, *, seconds: float) -> None: ...
+    async def put(self, key: str, value: Any, *, seconds: float) -> None: ...
 
 
 class Table(Protocol):

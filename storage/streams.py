@@ -110,9 +110,8 @@ class Stream:
         """Return how many bytes there are, once that is more than `offset` or all. Raises what the draft failed with."""
         while True:
             if self.failure is not None:
-                raise type(self.failure)(
-                    *self.failure.args
-                )  # one each: a raised exception collects its raiser's traceback
+                # One each: a raised exception collects its raiser's traceback.
+                raise type(self.failure)(*self.failure.args)
             if self.available > offset or self.size is not None:
                 return self.available
             self.on_wait()

@@ -19,6 +19,9 @@ from storage.table_sort import sorted_rows
 
 _log = logging.getLogger(__name__)
 
+_SORT_BYTES = 8 << 20
+"""Rows held in memory while they are sorted. Debian's longest indexes make a few runs of that, which takes no longer than one would."""
+
 
 class LocalTable:
     """An open table. Damage found later raises StorageFailure, since None would deny a promise; the file is gone then, so build it again."""
@@ -63,7 +66,7 @@ class LocalTable:
 class LocalTables:
     """The folders of tables, one a parser version."""
 
-    def __init__(self, folder: Folder, *, sort_bytes: int = 64 << 20) -> None:
+    def __init__(self, folder: Folder, *, sort_bytes: int = _SORT_BYTES) -> None:
         self._folder = folder
         self._sort_bytes = sort_bytes
         self._versions: dict[str, Folder] = {}

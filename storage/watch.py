@@ -40,9 +40,12 @@ class Watch:
         except FileNotFoundError:
             return None
         watch = cls(folder, name, fd, on_end)
-        is_alive = is_locked(
-            fd
-        )  # bytes nobody has seen arrive are not believed, even if there are as many as announced
+        try:
+            # Bytes that nobody saw arrive are not believed, even if there are as many as announced.
+            is_alive = is_locked(fd)
+        except OSError:
+            watch.close()
+            raise
         watch.look()
         if not is_alive or watch.stream.failure is not None:
             watch.close()
@@ -60,9 +63,8 @@ class Watch:
         if self._is_over:
             return
         try:
-            is_alive = is_locked(
-                self._fd
-            )  # before the record: a writer says how it ended, and then lets go of the lock
+            # The lock before the record: a writer says how it ended, and then lets go.
+            is_alive = is_locked(self._fd)
             record = self._read()
             self._feed(record, os.fstat(self._fd).st_size, is_alive=is_alive)
         except OSError as error:
@@ -106,7 +108,11 @@ class Watch:
             self.stream.fail(orphaned)
 
     def _read(self) -> Record | None:
-        """Read the record that belongs to this very file."""
+        """Read the record that belongs to this very file.
+
+        One that has failed before the first look is of a writer that is just leaving, or of the one before: the next look
+        finds another record, or the lock free.
+        """
         if self._record_fd is not None:
             return read_record(self._record_fd)
         try:
@@ -114,7 +120,7 @@ class Watch:
         except FileNotFoundError:
             return None
         record = read_record(fd)
-        if record is None or record.inode != os.fstat(self._fd).st_ino:
+        if record is None or record.inode != os.fstat(self._fd).st_ino or record.state is State.FAILED:
             os.close(fd)
             return None
         self._record_fd = fd

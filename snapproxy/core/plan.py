@@ -29,6 +29,7 @@ from snapproxy.core.paths import escape_path
 from snapproxy.core.resolve import refuse_future, refuse_moving
 from snapproxy.core.steps import (
     NOW,
+    Arriving,
     Ask,
     AskBrackets,
     AskFile,
@@ -48,9 +49,10 @@ from snapproxy.core.steps import (
     Vouched,
 )
 
-MAX_ROUNDS = 8
-"""How often a plan is made before the executor gives up. Every round learns something; the longest honest way is eight: brackets, three
-windows of the timeline, the name, the root, the root's row (the executor volunteers whether its bytes are held), and the plan."""
+MAX_ROUNDS = 13
+"""How often a plan is made before the executor gives up. Every round learns something; the longest honest way is thirteen: brackets,
+eight windows of a sparse timeline (`resolve_listed` needs no more), the name, the root, the root's row (the executor volunteers
+whether its bytes are held), and the plan."""
 
 
 _UNTELLING = Refusal(
@@ -72,8 +74,8 @@ _LEADS_ELSEWHERE = Refusal(
 class _UnknownError(Exception):
     """Unwinds a decision to the question it lacks; never leaves this module."""
 
-    def __init__(self, ask: Ask) -> None:
-        self.ask = ask
+    def __init__(self, *asks: Ask) -> None:
+        self.asks = asks
 
 
 def plan(request: Request, known: Known, now: Instant, *, family: Family, history: History) -> Step:
@@ -88,7 +90,7 @@ def plan(request: Request, known: Known, now: Instant, *, family: Family, histor
             return _folder(request, resolved)
         return _at(request, resolved, known, family, history)
     except _UnknownError as unknown:
-        return Need((unknown.ask,))
+        return Need(unknown.asks)
 
 
 def resolve(
@@ -98,7 +100,7 @@ def resolve(
     try:
         return _resolve(request, known, now, family, history)
     except _UnknownError as unknown:
-        return Need((unknown.ask,))
+        return Need(unknown.asks)
 
 
 def plan_at(request: Request, resolved: Resolved, known: Known, *, family: Family, history: History) -> Step:
@@ -106,7 +108,7 @@ def plan_at(request: Request, resolved: Resolved, known: Known, *, family: Famil
     try:
         return _at(request, resolved, known, family, history)
     except _UnknownError as unknown:
-        return Need((unknown.ask,))
+        return Need(unknown.asks)
 
 
 def _fact(known: Known, ask: Ask) -> Any:
@@ -142,10 +144,12 @@ def _most_useful(brackets: tuple[Resolved, ...], request: Request, known: Known)
     """Of several bracketed roots (a package may belong to any), prefer the one whose indexes promise the file."""
     if len(brackets) == 1:
         return brackets[0]
-    for bracket in brackets:
-        if _fact(known, AskPromised(space_of(request.row, bracket), request.path)) is not None:
-            return bracket
-    return brackets[0]
+    asks = [AskPromised(space_of(request.row, bracket), request.path) for bracket in brackets]
+    if unknown := [ask for ask in asks if ask not in known.facts]:
+        raise _UnknownError(*unknown)
+    return next(
+        (bracket for bracket, ask in zip(brackets, asks, strict=True) if known.facts[ask] is not None), brackets[0]
+    )
 
 
 def space_of(row: Archive, resolved: Resolved) -> str:
@@ -185,7 +189,10 @@ def _at(request: Request, resolved: Resolved, known: Known, family: Family, hist
     if name is not None:  # nothing has come to vouch for it since
         return Serve(space, path, name.digest, name.size, name.proof, place.role, resolved)
     if is_live:
-        return _serve_obtained(_fact(known, AskFile(space, (path,), resolved)), space, path, place, resolved)
+        obtained = _fact(known, AskFile(space, (path,), resolved))
+        if isinstance(obtained, Arriving):
+            return fetch_now(row, path, family)
+        return _serve_obtained(obtained, space, path, place, resolved)
     sources = _past(row, resolved, path, history)
     return Fetch(f"name:{space}/{path}", space, path, sources, place.role, Proof.NONE, resolved)
 
@@ -204,14 +211,16 @@ def _vouched(space: str, path: str, place: Place, resolved: Resolved, known: Kno
         found: Vouched | None = _fact(known, AskPromised(space, path))
         return found
     candidates = place.parents if place.role is Role.PACKAGE else place.roots
-    voucher = _fact(known, AskFile(space, candidates, resolved)) if candidates else None
+    voucher = _fact(known, AskFile(space, candidates, resolved, to_vouch=True)) if candidates else None
+    if isinstance(voucher, Arriving):
+        return None
     if voucher is None or isinstance(voucher, Refusal):
         return voucher
     promise = _fact(known, AskRow(space, voucher.digest, voucher.path, path))
     if isinstance(promise, Refusal):
         return promise
     if promise is not None:
-        return Vouched(promise, Proof.GPG if voucher.proof is Proof.GPG else Proof.INDEX)
+        return Vouched(promise, Proof.GPG if voucher.proof is Proof.GPG else Proof.INDEX, voucher.notes)
     if place.by_hash is not None or (voucher.proof is Proof.GPG and not place.may_be_unlisted):
         return Refusal(
             404,
@@ -226,14 +235,16 @@ def _promised(
     request: Request, resolved: Resolved, place: Place, vouched: Vouched, known: Known, family: Family, history: History
 ) -> Step:
     """Bring a promised file: from the blobs, else from whoever has it, the regular mirror first (rule 5)."""
-    promise, space = vouched.promise, space_of(request.row, resolved)
+    promise, space, notes = vouched.promise, space_of(request.row, resolved), vouched.notes
     digest = promise.digests.get("sha256", "")
     if digest:
         size = _fact(known, AskHeld(digest))
         if size is not None:
-            return Serve(space, request.path, digest, size, vouched.proof, place.role, resolved, name_it=True)
+            return Serve(space, request.path, digest, size, vouched.proof, place.role, resolved, True, notes)  # noqa: FBT003
     sources = _sources(request.row, resolved, promise, family, history)
-    return Fetch(_key(promise, space), space, request.path, sources, place.role, vouched.proof, resolved, promise)
+    return Fetch(
+        _key(promise, space), space, request.path, sources, place.role, vouched.proof, resolved, promise, notes
+    )
 
 
 def _key(promise: Promise, space: str) -> str:

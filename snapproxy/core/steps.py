@@ -12,6 +12,9 @@ from snapproxy.core.model import LIVE, Archive, Instant, Promise, Proof, Refusal
 NOW = Resolved(LIVE, 0)
 """The present, resolved: it bears no instant."""
 
+WHOLE = frozenset({Role.ROOT, Role.SIGNATURE, Role.INDEX})
+"""What is verified before anything is sent, because a client takes its cut for success (rule 2)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -55,11 +58,15 @@ class AskName:
 
 @dataclass(frozen=True, slots=True)
 class AskFile:
-    """Obtain the first of these files of the same snapshot that exists, whole and verified. -> Held | Refusal | None (none exists)."""
+    """Obtain the first of these files of the same snapshot that exists, whole and verified. -> Held | Arriving | Refusal | None (none exists).
+
+    `to_vouch`: it is wanted for what it says of another file.
+    """
 
     space: str
     candidates: tuple[str, ...]
     resolved: Resolved
+    to_vouch: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +112,17 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class Arriving:
+    """A file that exists and is not in the store: it streams, or the disk is full. It can be served by its own fetch, and vouches for nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class Vouched:
-    """A promise and how far it can be believed."""
+    """A promise and how far it can be believed. `notes` are those of the file it stands in."""
 
     promise: Promise
     proof: Proof
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -161,7 +174,7 @@ class Source:
 class Fetch:
     """Bring the bytes, from the first source that has them, and check them against `promise` if there is one.
 
-    `whole`: verified before anything is sent, because the client would take a cut for success (rule 2). `key` names the flight.
+    `whole`: verified before anything is sent. `key` names the flight.
     """
 
     key: str
@@ -172,11 +185,17 @@ class Fetch:
     proof: Proof
     resolved: Resolved
     promise: Promise | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def question(self) -> str:
+        """What a verdict belongs to: these bytes, for this snapshot. Another one that promises the same has other sources to ask."""
+        return f"{self.space}/{self.path if self.promise is None else self.promise.path} {self.key}"
 
     @property
     def whole(self) -> bool:
         """Only packages, and what nothing names, may stream while they arrive."""
-        return self.role in (Role.ROOT, Role.SIGNATURE, Role.INDEX)
+        return self.role in WHOLE
 
 
 Step = Need | Serve | Fetch | Refusal | Moved

@@ -16,7 +16,7 @@ from snapproxy.core import plan as planning
 from snapproxy.core.exchange import Conditions, FileTarget, Moved, Outcome, Served, ServiceTarget
 from snapproxy.core.model import LIVE, Archive, Family, History, Match, Refusal, Resolved, Role, When
 from snapproxy.core.plan import MAX_ROUNDS
-from snapproxy.core.steps import Fetch, Held, Known, Need, Request, Serve, Step
+from snapproxy.core.steps import WHOLE, Arriving, Fetch, Held, Known, Need, Request, Serve, Step
 from snapproxy.core.when import spell
 from snapproxy.errors import SnapproxyError
 from snapproxy.shell import refusals
@@ -24,8 +24,8 @@ from snapproxy.shell.asking import Asking
 from snapproxy.shell.clock import Clock
 from snapproxy.shell.facts import Facts
 from snapproxy.shell.flights import Flight, Flights
-from snapproxy.shell.landings import Elsewhere, Landed, Landing
-from snapproxy.shell.names import Names
+from snapproxy.shell.landings import Elsewhere, Landed, Unchanged
+from snapproxy.shell.names import Names, size_of
 from snapproxy.shell.roots import Roots
 from snapproxy.shell.service import Service
 from snapproxy.shell.tally import Tally
@@ -81,12 +81,12 @@ class Executor:
         try:
             outcome = await self._answer(target, conditions)
         except SnapproxyError as error:
-            outcome = Refusal(error.status, error.reason, error.why, error.hint)
+            outcome = refusals.unavailable(
+                whole=self._is_whole(target), status=error.status, reason=error.reason, why=error.why, hint=error.hint
+            )
         except StorageFailure as failure:
             log.exception("the store failed")
-            outcome = Refusal(
-                500, "The store failed", str(failure), "See the log of snapproxy, and `snapproxy config check`."
-            )
+            outcome = refusals.broken_store(whole=self._is_whole(target), why=str(failure))
         self._tally.outcome(outcome)
         return outcome
 
@@ -131,6 +131,11 @@ class Executor:
             known = known.plus(await self._facts.learn(answer.asks, asking))
         raise AssertionError("a *when* that never settles")
 
+    def _is_whole(self, target: FileTarget | ServiceTarget) -> bool:
+        if isinstance(target, ServiceTarget):
+            return False
+        return self._families[target.archive.family].classify(target.path).role in WHOLE
+
     async def _decide(self, request: Request, asking: Asking, resolved: Resolved | None = None) -> Step:
         """Plan, learn, and plan again until the plan needs nothing more."""
         known, now = self._facts.at_hand(request.row) if resolved is None else Known(), self._clock.now()
@@ -160,7 +165,7 @@ class Executor:
                 case Serve():
                     outcome = await self._serve(step, asking, conditions, cache)
                 case Fetch():
-                    outcome, cache = await self._fetch(step, asking)
+                    outcome, cache = await self._fetch(step, asking, conditions)
                 case Need():
                     raise AssertionError("_decide returns finished plans")
                 case _:
@@ -178,9 +183,7 @@ class Executor:
             return None
         try:
             if step.name_it:
-                await self._names.name(
-                    step.space, step.path, Held(step.path, step.digest, step.size, step.proof), step.role, step.resolved
-                )
+                await self._name(step)
             date = self._names.date(step.digest)
             is_older = date is not None and conditions.since is not None and conditions.since > date
             if (
@@ -197,49 +200,54 @@ class Executor:
         archive, _, snapshot = step.space.partition("/")
         return Served(blob, archive, snapshot, "", step.proof, cache, step.role, date, step.digest, headers=step.notes)
 
-    async def _fetch(self, step: Fetch, asking: Asking) -> tuple[Outcome | None, str]:
-        """Start or join the flight. No outcome: the bytes are here now (or another process has them), so plan again."""
+    async def _fetch(self, step: Fetch, asking: Asking, conditions: Conditions) -> tuple[Outcome | None, str]:
+        """Start or join the flight. No outcome: another process has the bytes, or they are gone again, so plan again."""
         if self._offline:
             return refusals.missing_offline(step), ""
         if not step.sources:
             return refusals.no_upstream(step), ""
         flight, joined = self._join(step, asking)
         cache = "JOINED" if joined else "MISS"
-        if step.whole:
-            landed = await flight.land(asking.deadline)
-            if isinstance(landed, Refusal):
+        landed = await (flight.land if step.whole else flight.head)(asking.deadline)
+        match landed:
+            case Refusal():
                 return landed, cache
-            if landed is not None and not (isinstance(landed, Landed) and landed.is_adrift):
-                await self._name(step, landed)
+            case Landed(is_adrift=False):
+                return await self._serve(_landed(step, landed), asking, conditions, cache), cache
+            case Elsewhere() | Unchanged():
+                await self._appears(step)
                 return None, cache
-            if landed is None and (step.role is not Role.INDEX or not flight.is_arriving):
+            case None if not flight.is_arriving or step.role in (Role.ROOT, Role.SIGNATURE):
                 return flight.not_in_time(), cache
-        elif refusal := await flight.head(asking.deadline):
-            return refusal, cache
         self._flights.later(self._name_when_landed(flight, step))
         body = flight.follow()
-        if body is None:
+        if body is None:  # another process has ended it in this very moment
+            await flight.land(asking.deadline)
             return None, cache
         archive, _, snapshot = step.space.partition("/")
-        return Served(body, archive, snapshot, "", step.proof, cache, step.role, flight.date), cache
+        proof = _landed(step, landed).proof if isinstance(landed, Landed) else step.proof
+        return Served(body, archive, snapshot, "", proof, cache, step.role, flight.date, headers=step.notes), cache
 
     def _join(self, step: Fetch, asking: Asking) -> tuple[Flight, bool]:
         judge = self._roots.judge(step, asking, self.obtain) if step.role is Role.ROOT else None
         return self._flights.join(step, asking, judge)
 
-    async def _name(self, step: Fetch, landed: Landing) -> None:
-        """Name what has landed. What another process brought, that process names: for a moment it may not have done so yet."""
-        if isinstance(landed, Elsewhere):
-            await self._names.appears(step.space, step.path)
-        elif isinstance(landed, Landed) and not landed.is_adrift:
-            proof = landed.proof if step.role is Role.ROOT else step.proof
-            held = Held(step.path, landed.digest, landed.size, proof)
+    async def _name(self, step: Serve) -> None:
+        held = Held(step.path, step.digest, step.size, step.proof)
+        try:
             await self._names.name(step.space, step.path, held, step.role, step.resolved)
+        except StorageFailure as failure:  # a full disk: whoever asked is served, nothing is named
+            log.warning("a file is stored and not named: %s", failure)
+
+    async def _appears(self, step: Fetch) -> None:
+        """Wait until the process that brought a file has named it. One known by its digest needs no name to be found."""
+        if step.promise is None or "sha256" not in step.promise.digests:
+            await self._names.appears(step.space, step.path)
 
     async def _name_when_landed(self, flight: Flight, step: Fetch) -> None:
         landed = await flight.land(float("inf"))
-        if isinstance(landed, Landed):
-            await self._name(step, landed)
+        if isinstance(landed, Landed) and not landed.is_adrift:
+            await self._name(_landed(step, landed))
 
     async def _prefetch(self, target: FileTarget) -> None:
         asking = self.asking(target.archive, Conditions())
@@ -251,29 +259,53 @@ class Executor:
         except (SnapproxyError, StorageFailure) as error:
             log.info("prefetch given up: %s", type(error).__name__)  # its own request will say why
 
-    async def obtain(self, asking: Asking, resolved: Resolved, path: str) -> Held | Refusal | None:
-        """Bring another file of a settled snapshot, whole and verified; None when it does not exist there."""
+    async def obtain(self, asking: Asking, resolved: Resolved, path: str) -> Held | Arriving | Refusal | None:
+        """Bring another file of a settled snapshot, whole and verified; None when it does not exist there.
+
+        Arriving: it exists, and the full disk cannot keep it.
+        """
         request = Request(asking.row, _exactly(resolved), path)
         for _ in range(3):
             step = await self._decide(request, asking, resolved)
             match step:
                 case Serve():
-                    return Held(step.path, step.digest, step.size, step.proof)
+                    if size_of(self._store.blobs, step.digest) is not None:
+                        return Held(step.path, step.digest, step.size, step.proof)
+                    await self._names.forget(step.space, step.path, step.digest)
                 case Refusal():
                     return None if step.is_absence else step
                 case Fetch() if self._offline:
                     return refusals.missing_offline(step)
                 case Fetch():
-                    flight, _ = self._join(step, asking)
-                    landed = await flight.land(asking.deadline)
-                    if landed is None:
-                        return flight.not_in_time()
-                    if isinstance(landed, Refusal):
-                        return None if landed.is_absence else landed
-                    await self._name(step, landed)
+                    landed = await self._land(step, asking)
+                    if landed is not None:
+                        return None if isinstance(landed, Refusal) and landed.is_absence else landed
                 case _:
                     raise AssertionError("a file is never a folder")
         return refusals.vanished()
+
+    async def _land(self, step: Fetch, asking: Asking) -> Held | Arriving | Refusal | None:
+        """Fetch a file whole; None when another process has it."""
+        flight, _ = self._join(step, asking)
+        match landed := await flight.land(asking.deadline):
+            case Landed(is_adrift=False):
+                serve = _landed(step, landed)
+                await self._name(serve)
+                return Held(serve.path, serve.digest, serve.size, serve.proof)
+            case Landed():
+                return Arriving()
+            case Refusal():
+                return landed
+            case None:
+                return flight.not_in_time()
+        await self._appears(step)
+        return None
+
+
+def _landed(step: Fetch, landed: Landed) -> Serve:
+    """Return what is left to do once a fetch has landed. How far a root can be believed, its judge has said."""
+    proof = landed.proof if step.role is Role.ROOT else step.proof
+    return Serve(step.space, step.path, landed.digest, landed.size, proof, step.role, step.resolved, name_it=True)
 
 
 def _told(outcome: Outcome, target: FileTarget, step: Serve | Fetch) -> Outcome:

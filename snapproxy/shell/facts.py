@@ -8,6 +8,7 @@ from typing import Any, assert_never
 
 from snapproxy.core.model import LIVE, Archive, NeedWindow, Promise, Proof, Refusal, Resolved
 from snapproxy.core.steps import (
+    Arriving,
     Ask,
     AskBrackets,
     AskFile,
@@ -28,7 +29,7 @@ from snapproxy.shell.promises import Promises
 from snapproxy.shell.timelines import Timelines
 from storage import Store
 
-Obtain = Callable[[Asking, Resolved, str], Awaitable[Held | Refusal | None]]
+Obtain = Callable[[Asking, Resolved, str], Awaitable[Held | Arriving | Refusal | None]]
 
 ROOTS_REMEMBERED = 64
 """For how many roots the list of their indexes is kept: decoding it takes longer than looking a package up."""
@@ -85,14 +86,14 @@ class Facts:
     def _size(self, digest: str) -> int | None:
         return size_of(self._store.blobs, digest)
 
-    async def _file(self, ask: AskFile, asking: Asking) -> Held | Refusal | None:
+    async def _file(self, ask: AskFile, asking: Asking) -> Held | Arriving | Refusal | None:
         """Bring the first of the candidates that exists; one that this snapshot is known to have served goes before a guess."""
         if self.obtain is None:
             raise AssertionError("wiring joins facts and executor")
         known = [path for path in ask.candidates if self._names.held(ask.space, path)]
         for path in known[:1] or ask.candidates:
             if ask.resolved.snapshot == LIVE:
-                held = await self._live.obtain(asking, path)
+                held: Held | Arriving | Refusal | None = await self._live.obtain(asking, path, to_vouch=ask.to_vouch)
             else:
                 held = await self.obtain(asking, ask.resolved, path)
             if held is not None:

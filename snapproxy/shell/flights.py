@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
@@ -15,11 +16,13 @@ from typing import Any
 from snapproxy.core import exchange
 from snapproxy.core.model import Instant, Refusal
 from snapproxy.core.steps import Fetch
+from snapproxy.errors import SnapproxyError
 from snapproxy.shell import refusals
+from snapproxy.shell.arrival import Means
 from snapproxy.shell.asking import Asking
 from snapproxy.shell.clock import Clock
-from snapproxy.shell.download import Download, Means
-from snapproxy.shell.landings import Elsewhere, Landing
+from snapproxy.shell.download import Download
+from snapproxy.shell.landings import Elsewhere, Landed, Landing
 from snapproxy.shell.roots import Judge
 from storage import Body, Draft, DraftFailed, DraftOrphaned, Drafts, Meta, StorageFailure
 
@@ -29,10 +32,10 @@ VERDICT_SECONDS = 15.0
 """How long a bad verdict is remembered, so that the retry of a client whose connection was cut is told the cause."""
 
 MAX_FAILURES = 3
-"""How often another process's failed draft of a root or an index is asked for once more."""
+"""How often a draft of which nothing was sent, and which somebody else gave up, is begun once more."""
 
 TAKE_OVER_SECONDS = 0.05
-"""How long a reader gives our own flight to become the writer of a draft whose process died."""
+"""How long a reader gives our own flight to become the writer of a draft whose process died, and a failed draft to be gone."""
 
 
 class Flight:
@@ -44,6 +47,8 @@ class Flight:
         self.arriving = asyncio.Event()
         self.landing: asyncio.Future[Landing] = asyncio.get_running_loop().create_future()
         self.date: Instant | None = None
+        self.is_followed = False
+        """Whether somebody in this process was given the bytes to read as they arrive."""
         self.draft: Draft | None = None
         self.download: Download | None = None
         self._drafts = drafts
@@ -58,29 +63,29 @@ class Flight:
         """Whether bytes have begun to come, so that there is something to follow."""
         return self.arriving.is_set() and not self.landing.done()
 
-    def landed(self, landing: Landing) -> None:
-        """Tell the verdict, also to those who wait for bytes that will not come."""
-        self.landing.set_result(landing)
-        self.arriving.set()
-
     async def land(self, deadline: float) -> Landing | None:
         """Wait for the verdict, until `deadline` (monotonic seconds); None: not in time."""
-        await asyncio.wait({self.landing}, timeout=self._left(deadline))
+        with contextlib.suppress(TimeoutError):
+            async with self._clock.timeout(self._left(deadline)):
+                await asyncio.wait({self.landing})
         return self.landing.result() if self.landing.done() else None
 
-    async def head(self, deadline: float) -> Refusal | None:
-        """Wait until bytes come or the flight has ended; return why it may not be followed, if so."""
+    async def head(self, deadline: float) -> Landing | None:
+        """Wait until bytes come or the flight has ended, until `deadline`; return what it has come to, if it has ended."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._left(deadline)):
+            async with self._clock.timeout(self._left(deadline)):
                 await self.arriving.wait()
-        if self.landing.done() and isinstance(landed := self.landing.result(), Refusal):
-            return landed
-        return None if self.is_arriving or self.landing.done() else self.not_in_time()
+        return self.landing.result() if self.landing.done() else None
 
     def follow(self) -> exchange.Body | None:
         """Return a reader of the bytes as they arrive, in whichever process; None when the flight has landed in the store: plan again."""
+        if self.landing.done() and not self._is_adrift(self.landing.result()):
+            return None
         body = self.reader()
-        return None if body is None else Following(self, body, self._clock)
+        if body is None:
+            return None
+        self.is_followed = True
+        return Following(self, body, self._clock)
 
     def reader(self) -> Body | None:
         """Return a reader of the draft as it is written now."""
@@ -99,6 +104,10 @@ class Flight:
             hint="Ask again: what has arrived by then is not fetched twice.",
             retry_after=wait,
         )
+
+    @staticmethod
+    def _is_adrift(landing: Landing) -> bool:
+        return isinstance(landing, Landed) and landing.is_adrift
 
     def _left(self, deadline: float) -> float | None:
         return None if deadline == float("inf") else max(0.0, deadline - self._clock.monotonic())
@@ -150,69 +159,84 @@ class Following:
 
 
 class Flights:
-    """The flights of this process, by key."""
+    """The flights of this process, by what they are to answer. Two that want the same bytes share one draft, whoever writes it."""
 
     def __init__(self, *, means: Means, clock: Clock) -> None:
         self._means = means
         self._clock = clock
         self._flights: dict[str, Flight] = {}
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[Landing]] = set()
         self._afterwards: set[asyncio.Task[None]] = set()
         self._verdicts: dict[str, tuple[float, Refusal]] = {}
 
     def join(
         self, step: Fetch, asking: Asking, judge: Judge | None, *, validators: Meta | None = None
     ) -> tuple[Flight, bool]:
-        """Return the flight of `step.key`, and whether it was under way already. `judge` decides about a root; `validators` make the request conditional."""
-        flight = self._flights.get(step.key)
+        """Return the flight for `step`, and whether it was under way already. `judge` decides about a root; `validators` make the request conditional."""
+        flight = self._flights.get(step.question)
         if flight is not None:
             return flight, True
-        flight = Flight(step, asking, self._means.drafts, self._clock)
-        if refusal := self._remembered(step):
-            flight.landed(refusal)
-            return flight, False
-        self._flights[step.key] = flight
-        self._tasks[step.key] = asyncio.create_task(self._run(flight, judge, validators or Meta()))
+        flight = self._flights[step.question] = Flight(step, asking, self._means.drafts, self._clock)
+        task = asyncio.create_task(self._run(flight, judge, validators or Meta()))
+        self._tasks.add(task)
+        task.add_done_callback(functools.partial(self._ended, flight))
         return flight, False
+
+    def expected_wait(self, step: Fetch) -> float:
+        """Return the seconds until the first of the sources will probably be asked; 0 when there is none."""
+        return min(map(self._means.verdicts.expected_wait, step.sources), default=0.0)
 
     def later(self, work: Coroutine[Any, Any, None]) -> None:
         """Do what follows a landing even if the client who asked for it has left."""
-        task = asyncio.create_task(work)
+        task = asyncio.create_task(_or_log(work))
         self._afterwards.add(task)
         task.add_done_callback(self._afterwards.discard)
 
     async def close(self) -> None:
         """Stop every flight; what has arrived is kept for a later resume, what has landed is named."""
-        tasks = list(self._tasks.values())
+        tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*self._afterwards, return_exceptions=True)
 
-    def _remembered(self, step: Fetch) -> Refusal | None:
-        until, refusal = self._verdicts.get(step.key, (0.0, None))
-        if refusal is not None and self._clock.monotonic() < until:
-            return refusal
-        self._verdicts.pop(step.key, None)
-        return self._means.verdicts.known_absence(step)
-
-    async def _run(self, flight: Flight, judge: Judge | None, validators: Meta) -> None:
-        key = flight.step.key
-        landing: Landing = refusals.stopped(flight.step)
+    async def _run(self, flight: Flight, judge: Judge | None, validators: Meta) -> Landing:
+        """Fly, unless it is known already what will come of it. Whatever goes wrong is a landing too."""
+        step = flight.step
         try:
+            refusal = self._verdict(step) or await self._means.verdicts.known_absence(step)
+            if refusal is not None:
+                return refusal
             landing = await self._fly(flight, judge, validators)
         except StorageFailure as failure:
             log.exception("a download failed in our own store")
-            landing = refusals.store_failed(flight.step, str(failure))
+            return refusals.broken_store(whole=step.whole, why=str(failure))
+        except SnapproxyError as error:
+            return refusals.failed(step, error)
         except Exception:
             log.exception("a download failed through a fault of ours")
-            raise
-        finally:
-            if isinstance(landing, Refusal) and landing.status in (424, 502):
-                self._verdicts[key] = (self._clock.monotonic() + VERDICT_SECONDS, landing)
-            self._flights.pop(key, None)
-            self._tasks.pop(key, None)
-            flight.landed(landing)
+            return refusals.own_fault(step)
+        self._remember(step, landing)
+        return landing
+
+    def _ended(self, flight: Flight, task: asyncio.Task[Landing]) -> None:
+        """Tell the landing, also of a flight that was stopped before it had begun."""
+        self._tasks.discard(task)
+        self._flights.pop(flight.step.question)
+        flight.landing.set_result(refusals.stopped(flight.step) if task.cancelled() else task.result())
+        flight.arriving.set()  # nobody shall wait for bytes that will not come
+
+    def _verdict(self, step: Fetch) -> Refusal | None:
+        until, refusal = self._verdicts.get(step.question, (0.0, None))
+        return refusal if self._clock.monotonic() < until else None
+
+    def _remember(self, step: Fetch, landing: Landing) -> None:
+        """Remember a bad verdict, but no longer than its client was told to stay away."""
+        now = self._clock.monotonic()
+        self._verdicts = {key: verdict for key, verdict in self._verdicts.items() if now < verdict[0]}
+        if isinstance(landing, Refusal) and landing.status in (424, 502):
+            told = float(landing.headers.get("Retry-After", VERDICT_SECONDS))
+            self._verdicts[step.question] = (now + min(told, VERDICT_SECONDS), landing)
 
     async def _fly(self, flight: Flight, judge: Judge | None, validators: Meta) -> Landing:
         """Write the draft if nobody else on the machine does; else follow it, and take it over if its writer dies."""
@@ -229,8 +253,9 @@ class Flights:
                 log.info("taking over the download of a process that died: %s", flight.step.key)
             except DraftFailed as failed:
                 failures += 1
-                if flight.step.whole and failures < MAX_FAILURES:
-                    continue  # its writer may be trying another source: join that, or try ourselves
+                if failures < MAX_FAILURES and (flight.step.whole or not flight.is_arriving):
+                    await self._clock.sleep(TAKE_OVER_SECONDS)
+                    continue  # its writer may be trying another source: join that, or try our own
                 return refusals.unavailable(
                     whole=flight.step.whole, status=502, reason="Another process could not fetch it", why=failed.reason
                 )
@@ -243,3 +268,11 @@ class Flights:
             offset = await body.wait(offset)
             flight.arriving.set()
         return Elsewhere()
+
+
+async def _or_log(work: Coroutine[Any, Any, None]) -> None:
+    """Do work that nobody waits for; what our own store makes of it is for the log."""
+    try:
+        await work
+    except StorageFailure as failure:
+        log.warning("what followed a download failed: %s", failure)

@@ -11,6 +11,7 @@ from snapproxy.core.model import Proof, Refusal
 from snapproxy.core.settle import Absent, Broken, Forbidden, Throttled
 from snapproxy.core.steps import Fetch, Source
 from snapproxy.shell import refusals
+from snapproxy.shell.clock import Clock
 from snapproxy.shell.pacer import Pacer
 from snapproxy.shell.reach import authority
 from storage import Ephemera
@@ -54,35 +55,37 @@ _TELLING = (Refusal, Throttled, Broken, Forbidden, Absent)
 class Verdicts:
     """What recent flights came to. All of it expires; none of it is believed about a settled answer for long."""
 
-    def __init__(self, *, ephemera: Ephemera, pacer: Pacer) -> None:
+    def __init__(self, *, ephemera: Ephemera, pacer: Pacer, clock: Clock) -> None:
         self._ephemera = ephemera
         self._pacer = pacer
+        self._clock = clock
 
     def expected_wait(self, source: Source) -> float:
         """Return the seconds until `source` will probably be asked."""
         return self._pacer.estimate(authority(URL(source.url, encoded=True)))
 
-    def known_absence(self, step: Fetch) -> Refusal | None:
+    async def known_absence(self, step: Fetch) -> Refusal | None:
         """Return the 404 of a moment ago."""
-        return refusals.absent(step) if self._ephemera.get(f"absent/{step.key}") else None
+        return refusals.absent(step) if await self._is_noted(f"absent/{step.question}") else None
 
-    def remember_wrong(self, step: Fetch, source: Source) -> None:
+    async def remember_wrong(self, step: Fetch, source: Source) -> None:
         """Remember that a source has other bytes than were promised, so that the next flight goes past it."""
         if not source.last_resort:
-            self._ephemera.put(f"wrong/{step.key}/{source.url}", value=True, seconds=ABSENT_SECONDS)
+            await self._note(_wrong(step, source))
 
-    def is_known_wrong(self, step: Fetch, source: Source) -> bool:
-        """Whether this source had other bytes a moment ago."""
-        return bool(self._ephemera.get(f"wrong/{step.key}/{source.url}"))
+    async def worth_asking(self, step: Fetch) -> list[Source]:
+        """Return the sources of `step` that had no other bytes a moment ago; all of them when every one had."""
+        good = [source for source in step.sources if not await self._is_noted(_wrong(step, source))]
+        return good or list(step.sources)
 
-    def refusal(self, step: Fetch, failures: list[Failure]) -> Refusal:
+    async def refusal(self, step: Fetch, failures: list[Failure]) -> Refusal:
         """Say why no source had the file: in the words of the failure that tells most."""
         worst = min(failures, key=lambda failure: _TELLING.index(type(failure)), default=Absent(404))
         match worst:
             case Refusal():
                 return worst
             case Absent():
-                self._ephemera.put(f"absent/{step.key}", value=True, seconds=ABSENT_SECONDS)
+                await self._note(f"absent/{step.question}")
                 return refusals.absent(step)
             case Throttled():
                 wait = max(worst.retry_after or 0.0, *map(self.expected_wait, step.sources))
@@ -93,3 +96,15 @@ class Verdicts:
                 return refusals.broken(step, worst)
             case _:
                 assert_never(worst)
+
+    async def _note(self, key: str) -> None:
+        """Keep a note for as long as a backend may be mistaken. When that ends is the clock's to say, not the store's."""
+        await self._ephemera.put(key, self._clock.now() + ABSENT_SECONDS, seconds=ABSENT_SECONDS)
+
+    async def _is_noted(self, key: str) -> bool:
+        until = await self._ephemera.get(key)
+        return isinstance(until, int) and self._clock.now() < until
+
+
+def _wrong(step: Fetch, source: Source) -> str:
+    return f"wrong/{step.key}/{source.url}"

@@ -1,206 +1,248 @@
 """The present: what each archive looks like now, revalidated, adopted set by set, and served stale when nobody answers.
 
-The state of one live file (a root, or a file nothing promises) is one row of facts. A root is *adopted* only when the successor of every
-index that the store holds of the old set is here and verified (rule 7): until then, 60 s at most, the old set is served whole, and said so.
+A root is *adopted* only when the successor of every index that the store holds of the old set is here and verified (rule 7): until then
+the old set is served whole, and said so. A root is confirmed when a client asks for it, not when something it vouches for is asked for:
+the index and the signature a client asks for next are those of the root it was given.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from snapproxy.core.model import LIVE, Archive, Promise, Proof, Refusal, Role
-from snapproxy.core.plan import fetch_now, fetch_promised_now
-from snapproxy.core.steps import Held
+from snapproxy.core.model import Archive, Proof, Refusal, Role
+from snapproxy.core.plan import fetch_now
+from snapproxy.core.steps import Arriving, Fetch, Held
 from snapproxy.core.when import spell
-from snapproxy.errors import SnapproxyError
 from snapproxy.shell import refusals
 from snapproxy.shell.asking import Asking
 from snapproxy.shell.clock import Clock
-from snapproxy.shell.flights import Flights
+from snapproxy.shell.confirming import Confirming
+from snapproxy.shell.flights import Flight, Flights
 from snapproxy.shell.landings import Landed, Unchanged
-from snapproxy.shell.promises import Promises
-from snapproxy.shell.roots import Judge, Roots
-from storage import Meta, Name, Store
+from snapproxy.shell.standing import Copy, Standing, Standings
+from storage import Meta
 
 FRESH_SECONDS = 10
-"""An answer this young is not asked for again: one client's update asks for the same root several times."""
+"""A root this young is not asked for again: one client's update asks for the same root several times."""
 
-ADOPTION_SECONDS = 60.0
-"""How long the successors of a set's indexes may take before the old set is served on for another round."""
+SEEN_SECONDS = 600
+"""How long the client who was given a root may take to ask for what it vouches for, before the root is confirmed once more."""
+
+SETTLING_SECONDS = 0.05
+"""How long a file that streams may take to land and be answered from the store."""
+
+LOOK_SECONDS = 0.5
+"""How often who waits for a root looks whether upstream rests, so that a stale one is given at once."""
+
+APPEAR_SECONDS = 1.0
+"""How long another process may take to write down what it has brought."""
+
+POLL_SECONDS = 0.05
+"""How often that is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
-class Current:
-    """One live file as last adopted. `previous` is the root before it, whose by-hash names are still answered."""
+class _Given:
+    """What stands, as it is given to a client."""
 
-    digest: str
-    size: int
-    proof: int
-    checked: int
-    etag: str = ""
-    last_modified: str = ""
-    previous: str = ""
+    standing: Standing
+    is_stale: bool
+
+    @property
+    def notes(self) -> Mapping[str, str]:
+        return {"X-Snapproxy-Stale": f"as of {spell(self.standing.checked)}"} if self.is_stale else {}
+
+    def held(self, path: str) -> Held:
+        file = self.standing.file
+        return Held(path, file.digest, file.size, Proof(self.standing.proof), self.notes)
 
 
 class Live:
-    """Files of the present. One refresh a file at a time, however many ask."""
+    """Files of the present. Each root is confirmed once at a time on the machine, however many ask."""
 
     def __init__(
-        self, *, store: Store, flights: Flights, promises: Promises, roots: Roots, clock: Clock, offline: bool
+        self,
+        *,
+        standings: Standings,
+        confirming: Confirming,
+        flights: Flights,
+        clock: Clock,
+        offline: bool,
     ) -> None:
-        self._store = store
+        self._standings = standings
+        self._confirming = confirming
         self._flights = flights
-        self._promises = promises
-        self._roots = roots
         self._clock = clock
         self._offline = offline
-        self._refreshes: dict[str, asyncio.Task[Refusal | None]] = {}
+        self._confirmations: dict[tuple[str, str], asyncio.Task[Standing | Arriving | Refusal]] = {}
+        self._renewals: dict[str, _Renewal] = {}
+        self._behind: dict[tuple[str, str], float] = {}
+        """Roots that could not be confirmed or adopted, and when (monotonic) to try again."""
 
-    async def obtain(self, asking: Asking, path: str) -> Held | Refusal | None:
-        """Return the live file at `path`, fresh, or stale and marked so; None when the archive has no such file."""
-        key = _key(asking.row, path)
-        current = self._current(key)
-        if current is not None and (self._offline or self._clock.now() - current.checked < FRESH_SECONDS):
-            return self._held(path, current, stale=self._offline)
-        if self._offline:
-            return refusals.missing_offline(fetch_now(asking.row, path, asking.family))
-        refresh = self._refreshes.get(key)
-        if refresh is None:
-            refresh = self._refreshes[key] = asyncio.create_task(self._refresh(asking, path, key))
-            refresh.add_done_callback(lambda _: self._refreshes.pop(key, None))
-        await asyncio.wait({refresh}, timeout=max(0.0, asking.deadline - self._clock.monotonic()))
-        if not refresh.done():
-            failure: Refusal | None = refusals.still_fetching()
-        else:
-            failure = refresh.result()
-        current = self._current(key)
-        if failure is None and current is not None:
-            return self._held(path, current, stale=False)
-        if failure is not None and failure.is_absence:
-            return None
-        return failure if current is None else self._held(path, current, stale=True)
+    async def obtain(self, asking: Asking, path: str, *, to_vouch: bool = False) -> Held | Refusal | Arriving | None:
+        """Return the live file at `path`, fresh, or stale and marked so; None when the archive has no such file.
+
+        `to_vouch`: it is wanted for what it says of another file, which must be what its client was told.
+        """
+        place = asking.family.classify(path)
+        match place.role:
+            case Role.ROOT:
+                given = await self._root(asking, path, seen=to_vouch)
+                return given.held(path) if isinstance(given, _Given) else given
+            case Role.SIGNATURE if place.roots:
+                return await self._signature(asking, path, place.roots[0])
+            case _:
+                return await self._unpromised(asking, path)
 
     def before(self, row: Archive, root: str) -> list[str]:
         """Return the digests of roots whose by-hash names are still answered beside the current one's."""
-        current = self._current(_key(row, root))
-        return [current.previous] if current is not None and current.previous else []
+        standing = self._standings.of(row, root)
+        return [standing.previous] if standing is not None and standing.previous else []
 
     def roots(self, row: Archive) -> list[Held]:
-        """Return every root of the archive that has been served live, and the one before each."""
-        found = []
-        for path, _ in self._store.catalog.names(_register(row)):
-            current = self._current(_key(row, path))
-            if current is not None:
-                digests = [current.digest, *self.before(row, path)]
-                found += [Held(path, digest, current.size, Proof(current.proof)) for digest in digests]
-        return found
+        """Return every root of the archive that stands, and after them those before each."""
+        roots = self._standings.roots(row)
+        current = [_Given(root, is_stale=False).held(path) for path, root in roots]
+        return current + [
+            replace(held, digest=root.previous) for held, (_, root) in zip(current, roots, strict=True) if root.previous
+        ]
 
     async def close(self) -> None:
-        """Stop refreshing."""
-        for refresh in list(self._refreshes.values()):
-            refresh.cancel()
-        await asyncio.gather(*self._refreshes.values(), return_exceptions=True)
+        """Stop confirming."""
+        tasks = [*self._confirmations.values(), *(renewal.task for renewal in self._renewals.values())]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    # --- refreshing -------------------------------------------------------------------------------------------------------
+    # --- giving -----------------------------------------------------------------------------------------------------------
 
-    async def _refresh(self, asking: Asking, path: str, key: str) -> Refusal | None:
-        """Ask upstream, and adopt what is new. Returns why that did not happen."""
-        current = self._current(key)
-        step = fetch_now(asking.row, path, asking.family)
+    async def _root(self, asking: Asking, path: str, *, seen: bool) -> _Given | Refusal | Arriving | None:
+        key = (asking.row.name, path)
+        standing = self._standings.of(asking.row, path)
+        if standing is not None and self._is_good_enough(key, standing, seen=seen):
+            is_behind = key in self._behind or key in self._confirming.adopting
+            return _Given(standing, is_stale=self._offline or is_behind)
+        if self._offline:
+            return refusals.missing_offline(fetch_now(asking.row, path, asking.family))
+        confirmation = self._confirmations.get(key)
+        if confirmation is None:
+            confirmation = self._confirmations[key] = asyncio.create_task(self._confirm(asking, path, key))
+            confirmation.add_done_callback(lambda _: self._confirmations.pop(key, None))
+        while not confirmation.done() and (left := asking.deadline - self._clock.monotonic()) > 0:
+            if standing is not None and self._confirming.is_held_up(asking, path):
+                break
+            await _wait(confirmation, self._clock.monotonic() + min(left, LOOK_SECONDS), self._clock)
+        outcome = confirmation.result() if confirmation.done() else refusals.still_fetching()
+        if isinstance(outcome, Standing):
+            return _Given(outcome, is_stale=False)
+        if isinstance(outcome, Refusal) and outcome.is_absence:
+            return None
+        return outcome if standing is None else _Given(standing, is_stale=True)
+
+    async def _confirm(self, asking: Asking, path: str, key: tuple[str, str]) -> Standing | Arriving | Refusal:
+        outcome = await self._confirming.confirm(asking, path, self._standings.of(asking.row, path))
+        if isinstance(outcome, Refusal) and not outcome.is_absence:
+            self._behind[key] = self._clock.monotonic() + FRESH_SECONDS
+        else:
+            self._behind.pop(key, None)
+        return outcome
+
+    def _is_good_enough(self, key: tuple[str, str], standing: Standing, *, seen: bool) -> bool:
+        """Whether a root may be given as it stands: confirmed a moment ago, or not to be had any newer for a moment."""
+        age = self._clock.now() - standing.checked
+        is_fresh = 0 <= age < (SEEN_SECONDS if seen else FRESH_SECONDS)
+        return self._offline or is_fresh or self._clock.monotonic() < self._behind.get(key, 0.0)
+
+    async def _signature(self, asking: Asking, path: str, root: str) -> Held | Refusal | Arriving | None:
+        """Return the signature that belongs to the root its client was given."""
+        given = await self._root(asking, root, seen=True)
+        if isinstance(given, Arriving):
+            return await self._unpromised(asking, path)
+        if not isinstance(given, _Given):
+            return given
+        signature = given.standing.signature
+        return None if signature is None else Held(path, signature.digest, signature.size, Proof.NONE, given.notes)
+
+    async def _unpromised(self, asking: Asking, path: str) -> Held | Refusal | Arriving | None:
+        """Ask upstream whether a file that nothing vouches for is still what it was; one that streams is given as it arrives."""
+        step, standing = fetch_now(asking.row, path, asking.family), self._standings.of(asking.row, path)
+        if self._offline:
+            missing = refusals.missing_offline(step)
+            return missing if standing is None else _Given(standing, is_stale=True).held(path)
         if not step.sources:
             return refusals.no_upstream(step)
-        judge: Judge | None = None
-        if step.role is Role.ROOT:
-            judge = self._roots.judge(step, asking, lambda asking, _, beside: self.obtain(asking, beside))
-        validators = Meta() if current is None else Meta(etag=current.etag, last_modified=current.last_modified)
-        flight, _ = self._flights.join(step, asking, judge, validators=validators)
+        renewal = self._renewals.get(step.key)
+        if renewal is None:
+            renewal = self._renewals[step.key] = self._renew(asking, step, standing)
+        outcome = await renewal.outcome(asking.deadline, self._clock)
+        if isinstance(outcome, Standing):
+            return _Given(outcome, is_stale=False).held(path)
+        if outcome is None or isinstance(outcome, Arriving):
+            return outcome
+        return outcome if standing is None else _Given(standing, is_stale=True).held(path)
+
+    def _renew(self, asking: Asking, step: Fetch, standing: Standing | None) -> _Renewal:
+        validators = Meta() if standing is None else standing.file.validators
+        flight, _ = self._flights.join(step, asking, None, validators=validators)
+        task = asyncio.create_task(self._note(flight, asking.row, standing))
+        task.add_done_callback(lambda _: self._renewals.pop(step.key))
+        return _Renewal(flight, task)
+
+    async def _note(
+        self, flight: Flight, row: Archive, standing: Standing | None
+    ) -> Standing | Refusal | Arriving | None:
+        """Write down what an unpromised file has become."""
+        path = flight.step.path
         match landed := await flight.land(float("inf")):
-            case Unchanged() if current is not None:
-                await self._save(key, replace(current, checked=self._clock.now()))
-            case Landed() if current is not None and landed.digest == current.digest:
-                await self._save(
-                    key,
-                    replace(current, checked=self._clock.now(), etag=landed.etag, last_modified=landed.last_modified),
-                )
+            case Landed(is_adrift=True):
+                return Arriving()
             case Landed():
-                if (
-                    current is not None
-                    and step.role is Role.ROOT
-                    and not await self._bring_successors(asking, path, current, landed)
-                ):
-                    return refusals.still_fetching()
-                if step.role is Role.ROOT:
-                    await self._store.catalog.put_name(_register(asking.row), path, Name("", 0, 0))
-                await self._save(key, self._adopted(landed, current, step.role))
+                standing = Standing(Copy.of(landed), int(landed.proof), self._clock.now())
+            case Unchanged() if standing is not None:
+                standing = replace(standing, checked=self._clock.now())
             case Refusal():
-                return landed
-            case _:  # another process refreshed it, and has saved what it found
-                return None
+                return None if landed.is_absence else landed
+            case _:
+                return await self._appears(row, path, standing) or refusals.still_fetching()
+        await self._standings.put(row, path, standing, is_root=False)
+        return standing
+
+    async def _appears(self, row: Archive, path: str, standing: Standing | None) -> Standing | None:
+        """Wait for what another process has brought to be written down; not for ever, it may have met a failure."""
+        end = self._clock.monotonic() + APPEAR_SECONDS
+        while self._clock.monotonic() < end:
+            after = self._standings.of(row, path)
+            if after is not None and after != standing:
+                return after
+            await self._clock.sleep(POLL_SECONDS)
         return None
 
-    async def _bring_successors(self, asking: Asking, path: str, current: Current, landed: Landed) -> bool:
-        """Bring the new version of every index the store holds of the old set; say whether the new set may be adopted."""
-        try:
-            async with self._clock.timeout(ADOPTION_SECONDS):
-                old = await self._promises.rows(asking.family, current.digest, path)
-                new = dict(await self._promises.rows(asking.family, landed.digest, path))
-                served = {
-                    name
-                    for name, promise in old
-                    if name == promise.path and await self._holds(promise.digests.get("sha256"))
-                }
-                wanted = [promise for name in sorted(served & new.keys()) if (promise := new[name]).path == name]
-                outcomes = await asyncio.gather(*(self._bring(asking, promise) for promise in wanted))
-                return all(outcomes)
-        except (TimeoutError, SnapproxyError):
-            return False
 
-    async def _bring(self, asking: Asking, promise: Promise) -> bool:
-        if await self._holds(promise.digests.get("sha256")):
-            return True
-        flight, _ = self._flights.join(fetch_promised_now(asking.row, promise, asking.family), asking, None)
-        return not isinstance(await flight.land(float("inf")), Refusal)
+@dataclass(frozen=True, slots=True)
+class _Renewal:
+    """An unpromised file on its way, and what becomes of it."""
 
-    async def _holds(self, digest: str | None) -> bool:
-        blob = await self._store.blobs.open(digest) if digest else None
-        if blob is None:
-            return False
-        blob.close()
-        return True
+    flight: Flight
+    task: asyncio.Task[Standing | Refusal | Arriving | None]
 
-    # --- state ------------------------------------------------------------------------------------------------------------
-
-    def _current(self, key: str) -> Current | None:
-        state: Mapping[str, Any] | None = self._store.catalog.fact(key, 0)
-        return None if state is None else Current(**state)
-
-    async def _save(self, key: str, current: Current) -> None:
-        await self._store.catalog.put_fact(key, asdict(current))
-
-    def _adopted(self, landed: Landed, current: Current | None, role: Role) -> Current:
-        previous = current.digest if current is not None and role is Role.ROOT else ""
-        return Current(
-            landed.digest,
-            landed.size,
-            int(landed.proof),
-            self._clock.now(),
-            landed.etag,
-            landed.last_modified,
-            previous,
-        )
-
-    def _held(self, path: str, current: Current, *, stale: bool) -> Held:
-        notes = {"X-Snapproxy-Stale": f"as of {spell(current.checked)}"} if stale else {}
-        return Held(path, current.digest, current.size, Proof(current.proof), notes)
+    async def outcome(self, deadline: float, clock: Clock) -> Standing | Refusal | Arriving | None:
+        """Return what has come by `deadline`; of a file that streams, not much later than its first bytes."""
+        flight = self.flight
+        if not flight.step.whole and await flight.head(deadline) is None:
+            deadline = min(deadline, clock.monotonic() + SETTLING_SECONDS)
+        await _wait(self.task, deadline, clock)
+        if self.task.done():
+            return self.task.result()
+        is_slow_index = flight.step.role is Role.INDEX and flight.is_arriving
+        return Arriving() if is_slow_index or (flight.is_arriving and not flight.step.whole) else flight.not_in_time()
 
 
-def _key(row: Archive, path: str) -> str:
-    return f"live/{row.name}/{path}"
-
-
-def _register(row: Archive) -> str:
-    """Return the catalog space that lists which roots of an archive have been served live."""
-    return f"roots:{row.name}/{LIVE}"
+async def _wait(task: asyncio.Task[Any], deadline: float, clock: Clock) -> None:
+    """Wait for a task, which goes on, until `deadline` (monotonic seconds)."""
+    with contextlib.suppress(TimeoutError):
+        async with clock.timeout(max(0.0, deadline - clock.monotonic())):
+            await asyncio.wait({task})

@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 import json
+import logging
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from snapproxy.core.model import Family, Promise
 from snapproxy.errors import ArchiveDataError, StorageError
+from snapproxy.shell.clock import Clock
 from snapproxy.shell.tabulate import decode
-from storage import Blob, Store, Table
+from storage import Blob, StorageFailure, Store, Table
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 OPEN_TABLES = 64
 """How many tables stay mapped; the least recently used one is closed first."""
@@ -33,10 +40,15 @@ JOB_SECONDS = 600.0
 PIECE = 256 * 1024
 
 
+class HelperDiedError(ArchiveDataError):
+    """The helper died over an index: that index's fault most likely, but somebody may have killed it."""
+
+
 class Helper:
     """The one helper process, started when needed and stopped when idle. Jobs go one at a time."""
 
-    def __init__(self, cache_dir: Path) -> None:
+    def __init__(self, cache_dir: Path, clock: Clock) -> None:
+        self._clock = clock
         self._command = (sys.executable, "-I", "-m", "snapproxy.shell.tabulate", str(cache_dir))
         self._process: Process | None = None
         self._turn = asyncio.Lock()
@@ -48,10 +60,15 @@ class Helper:
             if self._idle is not None:
                 self._idle.cancel()
             try:
-                async with asyncio.timeout(JOB_SECONDS):
+                async with self._clock.timeout(JOB_SECONDS):
                     result = await self._exchange(
                         {"family": family, "path": path, "table": table, "size": blob.size}, blob
                     )
+            except TimeoutError:
+                self._kill()
+                raise ArchiveDataError(
+                    "The index could not be read in time", why=f"Parsing it takes more than {JOB_SECONDS:.0f} s."
+                ) from None
             except BaseException:
                 self._kill()  # its pipe may stand in the middle of a job
                 raise
@@ -72,7 +89,7 @@ class Helper:
         line = await process.stdout.readline()
         if not line:
             self._kill()
-            raise ArchiveDataError(
+            raise HelperDiedError(
                 "The index could not be read", why="The process that parses it died: it met a limit on memory or time."
             )
         result: dict[str, Any] = json.loads(line)
@@ -109,39 +126,66 @@ class Promises:
         self._helper = helper
         self._open: OrderedDict[tuple[str, str], Table] = OrderedDict()
         self._builds: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._unreadable: OrderedDict[tuple[str, str], ArchiveDataError] = OrderedDict()
 
     async def promise(self, family: Family, digest: str, index: str, name: str) -> Promise | None:
         """Return what the index at path `index` with `digest` promises under `name`. Raises ArchiveDataError, StorageError."""
-        row = (await self.table(family, digest, index)).get(name)
+        row = await self._read(family, digest, index, lambda table: table.get(name))
         return None if row is None else decode(row)
 
     async def rows(self, family: Family, digest: str, index: str) -> list[tuple[str, Promise]]:
         """Return everything an index promises (for roots, which are short)."""
-        return [(name, decode(row)) for name, row in (await self.table(family, digest, index)).items()]
+        rows = await self._read(family, digest, index, lambda table: list(table.items()))
+        return [(name, decode(row)) for name, row in rows]
 
-    async def table(self, family: Family, digest: str, index: str) -> Table:
-        """Return the table of an index whose blob the store holds, building it first if need be."""
+    async def _read(self, family: Family, digest: str, index: str, look_up: Callable[[Table], T]) -> T:
+        """Look up in the table of an index whose blob the store holds. A damaged table is built again, once."""
         key = (table_name(digest, index), family.parser)
-        table = self._open.get(key) or self._store.tables.open(*key)
-        if table is None:
-            await self._build(family, digest, index, key)
-            table = self._store.tables.open(*key)
-        if table is None:
-            raise StorageError(
-                "The promise table vanished", why="Something empties the cache folder while it is in use."
-            )
-        self._open[key] = table
+        try:
+            return look_up(await self._table(family, digest, index, key))
+        except StorageFailure as failure:
+            log.warning("a promise table is built again: %s", failure)
+            self._close(key)
+            return look_up(await self._table(family, digest, index, key))
+
+    async def _table(self, family: Family, digest: str, index: str, key: tuple[str, str]) -> Table:
+        if key not in self._open:
+            table = await asyncio.to_thread(self._store.tables.open, *key)
+            if table is None:
+                await self._build(family, digest, index, key)
+                table = await asyncio.to_thread(self._store.tables.open, *key)
+            if table is None:
+                raise StorageError(
+                    "The promise table vanished", why="Something empties the cache folder while it is in use."
+                )
+            self._close(key)  # somebody else may have opened it meanwhile
+            self._open[key] = table
+            if len(self._open) > OPEN_TABLES:
+                self._close(next(iter(self._open)))
         self._open.move_to_end(key)
-        if len(self._open) > OPEN_TABLES:
-            self._open.popitem(last=False)[1].close()
-        return table
+        return self._open[key]
+
+    def _close(self, key: tuple[str, str]) -> None:
+        if table := self._open.pop(key, None):
+            table.close()
 
     async def _build(self, family: Family, digest: str, index: str, key: tuple[str, str]) -> None:
+        if error := self._unreadable.get(key):
+            raise ArchiveDataError(error.reason, why=error.why, hint=error.hint)
         task = self._builds.get(key)
         if task is None:
             task = self._builds[key] = asyncio.create_task(self._build_once(family, digest, index, key))
-            task.add_done_callback(lambda _: self._builds.pop(key, None))
+            task.add_done_callback(functools.partial(self._built, key))
         await asyncio.shield(task)
+
+    def _built(self, key: tuple[str, str], task: asyncio.Task[None]) -> None:
+        """Remember an index that cannot be read: its bytes never change, and trying takes seconds."""
+        del self._builds[key]
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, ArchiveDataError) and not isinstance(error, HelperDiedError):
+            self._unreadable[key] = error
+            if len(self._unreadable) > OPEN_TABLES:
+                self._unreadable.popitem(last=False)
 
     async def _build_once(self, family: Family, digest: str, index: str, key: tuple[str, str]) -> None:
         blob = await self._store.blobs.open(digest)
@@ -156,8 +200,10 @@ class Promises:
 
     async def close(self) -> None:
         """Close every table and end the helper."""
-        for task in list(self._builds.values()):
-            task.cancel()
+        builds = list(self._builds.values())
+        for build in builds:
+            build.cancel()
+        await asyncio.gather(*builds, return_exceptions=True)
         for table in self._open.values():
             table.close()
         self._open.clear()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from snapproxy.core.model import Archive, Refusal
 from snapproxy.core.settle import Broken, Fault
 from snapproxy.core.steps import Fetch
-from snapproxy.errors import ArchiveDataError
+from snapproxy.errors import ArchiveDataError, SnapproxyError
 
 RETRY_SOON = 5
 
@@ -146,14 +146,40 @@ def stopped(step: Fetch) -> Refusal:
     return unavailable(whole=step.whole, status=503, reason="snapproxy is stopping", retry_after=RETRY_SOON)
 
 
-def store_failed(step: Fetch, why: str) -> Refusal:
+def broken_store(*, whole: bool, why: str) -> Refusal:
     """Say that our own disk failed."""
     return unavailable(
-        whole=step.whole,
+        whole=whole,
         status=500,
         reason="The store of snapproxy failed",
         why=why,
-        hint="Look at its log, its disk and the rights of its state folder.",
+        hint="Look at its log, its disk and the rights of its state folder, and run `snapproxy config check`.",
+    )
+
+
+def disk_full() -> Refusal:
+    """Say that a file which others are checked against cannot be kept."""
+    return Refusal(
+        424,
+        "The disk of snapproxy is full",
+        "The file that vouches for this one has been fetched and could not be stored.",
+        "Make room on the file system of its state folder, and ask again.",
+    )
+
+
+def failed(step: Fetch, error: SnapproxyError) -> Refusal:
+    """Say in an error's own words why a file could not be had."""
+    return unavailable(whole=step.whole, status=error.status, reason=error.reason, why=error.why, hint=error.hint)
+
+
+def own_fault(step: Fetch) -> Refusal:
+    """Say that the mistake is snapproxy's."""
+    return unavailable(
+        whole=step.whole,
+        status=500,
+        reason="snapproxy met a fault of its own",
+        why=f"{step.path} of {step.space} could not be fetched.",
+        hint="Its log says where; please report it.",
     )
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 
 from snapproxy.core.model import Family, Proof, Refusal, Resolved
 from snapproxy.core.signatures import judge
-from snapproxy.core.steps import Fetch, Held
+from snapproxy.core.steps import Arriving, Fetch, Held
 from snapproxy.errors import ArchiveDataError
 from snapproxy.shell import refusals
 from snapproxy.shell.asking import Asking
@@ -22,7 +23,7 @@ MAX_SIGNATURE = 1 << 20
 """Bytes of a detached signature; Debian's are below 4 KiB."""
 
 Judge = Callable[[bytes], Awaitable[Proof | Refusal]]
-Obtain = Callable[[Asking, Resolved, str], Awaitable[Held | Refusal | None]]
+Obtain = Callable[[Asking, Resolved, str], Awaitable[Held | Arriving | Refusal | None]]
 
 
 def _read_on(family: Family, path: str, data: bytes) -> None:
@@ -52,7 +53,8 @@ class Roots:
                 return Proof.NONE
             signature: bytes | Refusal | None = None
             if path := asking.family.signature(step.path):
-                signature = await self._signature(await obtain(asking, step.resolved, path))
+                unhurried = replace(asking, deadline=float("inf"))  # the flight outlives the patience of who began it
+                signature = await self._signature(await obtain(unhurried, step.resolved, path))
                 if signature is None:
                     return Proof.NONE  # not signed at all, and never said to be
             if isinstance(signature, Refusal):
@@ -65,7 +67,20 @@ class Roots:
 
         return decide
 
-    async def _signature(self, held: Held | Refusal | None) -> bytes | Refusal | None:
+    async def verdict(self, step: Fetch, asking: Asking, digest: str, obtain: Obtain) -> Proof | Refusal:
+        """Judge a root that is in the store, by a signature that has come since."""
+        blob = await self._blobs.open(digest)
+        if blob is None:
+            return refusals.vanished()
+        try:
+            data = b"".join([piece async for piece in blob.chunks(0, blob.size)])
+        finally:
+            blob.close()
+        return await self.judge(step, asking, obtain)(data)
+
+    async def _signature(self, held: Held | Arriving | Refusal | None) -> bytes | Refusal | None:
+        if isinstance(held, Arriving):
+            return refusals.disk_full()
         if held is None or isinstance(held, Refusal):
             return held
         blob = await self._blobs.open(held.digest)

@@ -15,8 +15,8 @@ from snapproxy.shell import refusals
 from snapproxy.shell.asking import Asking
 from snapproxy.shell.clock import Clock
 from snapproxy.shell.flights import Flight, Flights
-from snapproxy.shell.landings import Landed
-from snapproxy.shell.names import Names
+from snapproxy.shell.landings import Elsewhere, Landed, Unchanged
+from snapproxy.shell.names import NAME_POLL_SECONDS, NAME_POLLS, Names, size_of
 from storage import Store
 
 ANSWER_SECONDS = 3600
@@ -42,40 +42,62 @@ class Service:
     async def answer(self, target: ServiceTarget, asking: Asking) -> Outcome:
         """Answer a call, from the store where it may be believed still."""
         step = _fetch(target, asking)
-        held, is_fresh = self._stored(target)
+        held, is_fresh = await self._stored(target)
         if held is not None and (is_fresh or self._offline):
             return await self._served(step, held, "HIT", stale=not is_fresh) or refusals.vanished()
         if self._offline:
             return refusals.missing_offline(step)
         if not step.sources:
             return refusals.no_upstream(step)
+        outcome = await self._from_upstream(target, step, asking)
+        if isinstance(outcome, Refusal) and not outcome.is_absence and held is not None:
+            return await self._served(step, held, "HIT", stale=True) or outcome
+        return outcome
+
+    async def _from_upstream(self, target: ServiceTarget, step: Fetch, asking: Asking) -> Outcome:
+        """Start or join the flight. A file streams as it arrives, an answer is short and comes whole."""
         flight, joined = self._flights.join(step, asking, None)
         cache = "JOINED" if joined else "MISS"
-        if target.sha1:
-            if refusal := await flight.head(asking.deadline):
-                return refusal
-            self._flights.later(self._remember_when_landed(flight, target))
-            if body := flight.follow():
-                return Served(body, step.space, target.sha1, "", Proof.DIGEST, cache, Role.OTHER, flight.date)
-        landed = await flight.land(asking.deadline)
-        if isinstance(landed, Landed):
-            held = Held(target.path, landed.digest, landed.size, step.proof)
-            if landed.is_adrift and (body := flight.follow()):
-                return Served(body, step.space, "", "", step.proof, cache, Role.OTHER, flight.date)
-            await self._remember(target, held)
-            return await self._served(step, held, cache, stale=False) or refusals.vanished()
-        if isinstance(landed, Refusal) and landed.is_absence:
-            return landed
-        stale = None if held is None else await self._served(step, held, "HIT", stale=True)
-        return stale or (landed if isinstance(landed, Refusal) else flight.not_in_time())
+        landed = await (flight.head if target.sha1 else flight.land)(asking.deadline)
+        match landed:
+            case Refusal():
+                return landed
+            case Landed(is_adrift=False):
+                held = Held(target.path, landed.digest, landed.size, step.proof)
+                await self._remember(target, held)
+                return await self._served(step, held, cache, stale=False) or refusals.vanished()
+            case Elsewhere() | Unchanged():
+                return await self._once_remembered(target, step) or flight.not_in_time()
+            case None if not (target.sha1 and flight.is_arriving):
+                return flight.not_in_time()
+        self._flights.later(self._remember_when_landed(flight, target))
+        body = flight.follow()
+        if body is None:  # it has ended in this very moment
+            return await self._once_remembered(target, step) or flight.not_in_time()
+        return Served(body, step.space, target.sha1, "", step.proof, cache, Role.OTHER, flight.date)
 
-    def _stored(self, target: ServiceTarget) -> tuple[Held | None, bool]:
+    async def _once_remembered(self, target: ServiceTarget, step: Fetch) -> Outcome | None:
+        """Serve what has just been fetched, once whoever fetched it has written down what that is; not for ever, it may have met a failure."""
+        for _ in range(NAME_POLLS):
+            held, is_fresh = await self._stored(target)
+            if held is not None and is_fresh:
+                return await self._served(step, held, "JOINED", stale=False)
+            await self._clock.sleep(NAME_POLL_SECONDS)
+        return None
+
+    async def _stored(self, target: ServiceTarget) -> tuple[Held | None, bool]:
+        """Return what the store has, and whether it may be believed still. A blob that was evicted is not had."""
         if target.sha1:
-            return self._names.alias("sha1", target.sha1), True
-        answer: dict[str, Any] | None = self._store.ephemera.get(_key(target))
-        if answer is None:
+            held, is_fresh = self._names.alias("sha1", target.sha1), True
+        else:
+            answer: dict[str, Any] | None = await self._store.ephemera.get(_key(target))
+            if answer is None:
+                return None, False
+            held = Held(target.path, answer["digest"], answer["size"], Proof.NONE)
+            is_fresh = answer["until"] > self._clock.now()
+        if held is None or size_of(self._store.blobs, held.digest) is None:
             return None, False
-        return Held(target.path, answer["digest"], answer["size"], Proof.NONE), answer["until"] > self._clock.now()
+        return held, is_fresh
 
     async def _remember(self, target: ServiceTarget, held: Held) -> None:
         if target.sha1:
@@ -83,7 +105,7 @@ class Service:
             return
         seconds = TIMELINE_SECONDS if target.path.startswith("/mr/timestamp") else ANSWER_SECONDS
         answer = {"digest": held.digest, "size": held.size, "until": self._clock.now() + seconds}
-        self._store.ephemera.put(_key(target), answer, seconds=STALE_SECONDS)
+        await self._store.ephemera.put(_key(target), answer, seconds=STALE_SECONDS)
 
     async def _remember_when_landed(self, flight: Flight, target: ServiceTarget) -> None:
         landed = await flight.land(float("inf"))

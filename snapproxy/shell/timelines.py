@@ -7,6 +7,8 @@ only make the resolver refuse, never answer with another day. One question is un
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 from dataclasses import asdict
 from typing import Any
 
@@ -19,7 +21,9 @@ from snapproxy.shell.clock import Clock
 from snapproxy.shell.reach import Reach
 from snapproxy.shell.tally import Tally
 from snapproxy.shell.upstream import BodyBrokenError, Upstream, UpstreamResponse
-from storage import Catalog, Slots
+from storage import Catalog, Slots, StorageFailure
+
+log = logging.getLogger(__name__)
 
 MAX_TIMELINE = 4 << 20
 """Bytes of one answer: twenty years of dumps four times a day are half a megabyte."""
@@ -32,6 +36,10 @@ POLL_SECONDS = 0.1
 
 FRESH_FAILURE = 5.0
 """Seconds a failure is remembered, so that the hundred requests of one update do not each wait for it."""
+
+
+PROBE_SECONDS = 30 * 86400
+"""How long what a folder told is kept, which is about one instant: there is no end of instants to ask about."""
 
 
 class Timelines:
@@ -66,43 +74,61 @@ class Timelines:
         until, failure = self._failed.get(key, (0.0, None))
         if failure is not None and self._clock.monotonic() < until:
             return failure if stored is None else stored
-        task = self._asking.get(key)
-        if task is None:
-            task = self._asking[key] = asyncio.create_task(self._ask(asking, need, key))
-            task.add_done_callback(lambda _: self._asking.pop(key, None))
-        done, _ = await asyncio.wait({task}, timeout=max(0.0, asking.deadline - self._clock.monotonic()))
-        answer = task.result() if done else refusals.still_fetching()
-        if isinstance(answer, Refusal):
-            return answer if stored is None else stored
-        return self._remember(asking.row, answer)
+        while True:
+            task = self._asking.get(key)
+            if is_first := task is None:
+                task = self._asking[key] = asyncio.create_task(self._ask(asking, need, key))
+                task.add_done_callback(lambda _: self._asking.pop(key, None))
+            with contextlib.suppress(TimeoutError):
+                async with self._clock.timeout(max(0.0, asking.deadline - self._clock.monotonic())):
+                    await asyncio.wait({task})
+            answer = task.result() if task.done() else refusals.still_fetching()
+            if isinstance(answer, Refusal):
+                return answer if stored is None else stored
+            if is_first or _tells(answer, need):
+                return self._remember(asking.row, answer)
+
+    async def close(self) -> None:
+        """Stop asking."""
+        questions = list(self._asking.values())
+        for question in questions:
+            question.cancel()
+        await asyncio.gather(*questions, return_exceptions=True)
 
     def _is_good(self, window: Window, row: Archive, now: Instant) -> bool:
         expires = window_expires(window, row, now)
         return self._offline or expires is None or expires > now
 
     def _remember(self, row: Archive, window: Window) -> Window:
-        self._windows.setdefault(row.name, {})[window.start, window.end] = window
+        """Keep a window at hand, and let go of those that have expired: what folders told would pile up."""
+        now = self._clock.now()
+        good = {key: each for key, each in self._windows.get(row.name, {}).items() if self._is_good(each, row, now)}
+        self._windows[row.name] = good | {(window.start, window.end): window}
         return window
 
     def _stored(self, row: Archive, need: NeedWindow) -> Window | None:
         """Return the window that was listed, else what a redirect once told around the same instant."""
         for key in (_key(row, need), _key(row, need, probe=True)):
-            fact: dict[str, Any] | None = self._catalog.fact(key, 0)
+            fact: dict[str, Any] | None = self._catalog.fact(key, self._clock.now())
             if fact is not None:
                 return Window(**(fact | {"instants": tuple(fact["instants"])}))
         return None
 
     async def _keep(self, row: Archive, need: NeedWindow, window: Window) -> None:
-        is_listed = window.start <= need.start and need.end <= window.end
-        await self._catalog.put_fact(_key(row, need, probe=not is_listed), asdict(window))
+        is_listed = _lists(window, need)
+        expires = None if is_listed else self._clock.now() + PROBE_SECONDS
+        try:
+            await self._catalog.put_fact(_key(row, need, probe=not is_listed), asdict(window), expires=expires)
+        except StorageFailure as failure:  # the disk is full: who asks next asks again
+            log.warning("a timeline of %s could not be kept: %s", row.name, failure)
 
     async def _ask(self, asking: Asking, need: NeedWindow, key: str) -> Window | Refusal:
         while (slot := self._slots.take(key, 1)) is None:  # another process asks: its answer will do
             await self._clock.sleep(POLL_SECONDS)
+        try:
             stored = self._stored(asking.row, need)
             if stored is not None and self._is_good(stored, asking.row, self._clock.now()):
                 return stored
-        try:
             answer = await self._from_upstream(asking, need)
             if isinstance(answer, Window):
                 await self._keep(asking.row, need, answer)
@@ -161,6 +187,15 @@ class Timelines:
             return TimelineAnswer(200, "", await response.read(MAX_TIMELINE))
         except BodyBrokenError as broken:
             return refusals.no_timeline(row, broken.fault.value)
+
+
+def _lists(window: Window, need: NeedWindow) -> bool:
+    return window.start <= need.start and need.end <= window.end
+
+
+def _tells(window: Window, need: NeedWindow) -> bool:
+    """Whether an answer given to somebody else is one to this question too: a folder tells of one instant only."""
+    return _lists(window, need) or (need.around is not None and window.start <= need.around < window.end)
 
 
 def _key(row: Archive, need: NeedWindow, *, probe: bool = False) -> str:

@@ -129,7 +129,7 @@ class Handler(Protocol):
 class Connection(RequestHandler):
     """A client's connection. `is_last_answer`: the answer under way, or one that is queued, ends it, so nothing behind that matters."""
 
-    __slots__ = ("_handler", "_taken_over", "is_last_answer")
+    __slots__ = ("_answered", "_handler", "_taken_over", "is_last_answer")
 
     def __init__(self, server: Listener, handler: Handler, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(
@@ -147,7 +147,15 @@ class Connection(RequestHandler):
         )
         self._handler = handler
         self._taken_over: asyncio.StreamReader | None = None
+        self._answered = 0
         self.is_last_answer = False
+
+    async def answer(self, request: Request) -> Ending:
+        """Let the handler answer, and count: a client may ask again before aiohttp has seen that the answer is out."""
+        try:
+            return await self._handler.handle(request)
+        finally:
+            self._answered += 1
 
     @property
     def peer(self) -> str:
@@ -165,8 +173,8 @@ class Connection(RequestHandler):
         if self._taken_over is not None:
             self._taken_over.feed_data(data)
             return
-        runs_next = not self._messages and (self._request_count == 0 or self._waiter is not None)
         before = self._request_count
+        runs_next = self._answered == before
         super().data_received(data)
         arrived = self._request_count - before
         if arrived <= runs_next:
@@ -262,7 +270,7 @@ class Listener(web.Server):
                 hint="Install aiohttp from a wheel, and do not set AIOHTTP_NO_EXTENSIONS.",
             )
         super().__init__(
-            cast("Any", handler.handle), request_factory=cast("Any", self._request), handler_cancellation=True
+            cast("Any", self._answer), request_factory=cast("Any", self._request), handler_cancellation=True
         )
         self._handler = handler
         self._limits = limits
@@ -295,6 +303,9 @@ class Listener(web.Server):
         """Break every connection off."""
         for connection in self.connections:
             cast("Connection", connection).cut()
+
+    async def _answer(self, request: Request) -> Ending:
+        return await request.connection.answer(request)
 
     @staticmethod
     def _request(

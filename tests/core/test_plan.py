@@ -27,6 +27,7 @@ from snapproxy.core.model import (
 )
 from snapproxy.core.plan import MAX_ROUNDS, plan, plan_at, resolve
 from snapproxy.core.steps import (
+    Arriving,
     Ask,
     AskBrackets,
     AskFile,
@@ -187,6 +188,13 @@ class TestResolving:
         }
         assert self.ask(3, facts, "pkg/x") == two
 
+    def test_a_package_under_many_brackets_asks_about_all_of_them_at_once(self):
+        brackets = tuple(Resolved(f"s{n}", n, (n, 99)) for n in range(1, 30))
+        request, known = Request(ROW, When("w", 50, Match.HELD), "pkg/x"), Known({AskBrackets("toy", (), 50): brackets})
+        need = resolve(request, known, NOW, family=ToyFamily(), history=ToyHistory())
+        assert isinstance(need, Need)
+        assert need.asks == tuple(AskPromised(f"toy/s{n}", "pkg/x") for n in range(1, 30))
+
     def test_an_exact_when_is_never_answered_by_a_bracket(self):
         request = Request(ROW, When("w", 5, Match.EXACT), "root")
         facts = {**WINDOW, AskBrackets("toy", ("root",), 5): (Resolved("one", 1, (1, 9)),)}
@@ -249,7 +257,10 @@ class TestPinned:
 
     def test_an_index_is_asked_of_the_mirror_by_its_lasting_name(self):
         promise = Promise("index/p", 7, STRONG)
-        step = at("index/p", {AskFile(SPACE, ("root",), AT): ROOT, AskRow(SPACE, "r", "root", "index/p"): promise})
+        step = at(
+            "index/p",
+            {AskFile(SPACE, ("root",), AT, to_vouch=True): ROOT, AskRow(SPACE, "r", "root", "index/p"): promise},
+        )
         assert isinstance(step, Fetch)
         assert step.sources[0].url == f"http://now/toy/index/by-hash/{'a' * 64}"
         assert step.whole
@@ -257,31 +268,35 @@ class TestPinned:
     def test_by_hash_is_answered_from_the_blobs_when_this_root_lists_it(self):
         name = f"index/by-hash/{'a' * 64}"
         facts = {
-            AskFile(SPACE, ("root",), AT): ROOT,
+            AskFile(SPACE, ("root",), AT, to_vouch=True): ROOT,
             AskRow(SPACE, "r", "root", name): Promise("index/p", 7, STRONG),
             AskHeld("a" * 64): 7,
         }
         assert isinstance(at(name, facts), Serve)
 
     def test_by_hash_that_this_root_does_not_list_is_a_404_whatever_upstream_has(self):
-        step = at(f"index/by-hash/{'a' * 64}", {AskFile(SPACE, ("root",), AT): replace(ROOT, proof=Proof.NONE)})
+        step = at(
+            f"index/by-hash/{'a' * 64}", {AskFile(SPACE, ("root",), AT, to_vouch=True): replace(ROOT, proof=Proof.NONE)}
+        )
         assert isinstance(step, Refusal)
         assert step.status == 404
 
     def test_an_index_that_a_verified_root_does_not_list_is_a_true_absence(self):
-        step = at("index/p", {AskFile(SPACE, ("root",), AT): ROOT})
+        step = at("index/p", {AskFile(SPACE, ("root",), AT, to_vouch=True): ROOT})
         assert isinstance(step, Refusal)
         assert step.status == 404
 
     def test_an_index_of_a_kind_that_roots_leave_out_is_looked_for(self):
-        assert isinstance(at("index/extra", {AskFile(SPACE, ("root",), AT): ROOT}), Fetch)
+        assert isinstance(at("index/extra", {AskFile(SPACE, ("root",), AT, to_vouch=True): ROOT}), Fetch)
 
     def test_an_index_that_an_unverified_root_does_not_list_is_looked_for(self):
-        assert isinstance(at("index/p", {AskFile(SPACE, ("root",), AT): replace(ROOT, proof=Proof.NONE)}), Fetch)
+        assert isinstance(
+            at("index/p", {AskFile(SPACE, ("root",), AT, to_vouch=True): replace(ROOT, proof=Proof.NONE)}), Fetch
+        )
 
     def test_an_unverified_root_gives_proof_index_at_most(self):
         facts = {
-            AskFile(SPACE, ("root",), AT): replace(ROOT, proof=Proof.NONE),
+            AskFile(SPACE, ("root",), AT, to_vouch=True): replace(ROOT, proof=Proof.NONE),
             AskRow(SPACE, "r", "root", "index/p"): Promise("index/p", 7, STRONG),
         }
         step = at("index/p", facts)
@@ -290,7 +305,12 @@ class TestPinned:
 
     def test_a_root_that_failed_is_the_index_s_refusal(self):
         refusal = Refusal(424, "cooling down")
-        assert at("index/p", {AskFile(SPACE, ("root",), AT): refusal}) == refusal
+        assert at("index/p", {AskFile(SPACE, ("root",), AT, to_vouch=True): refusal}) == refusal
+
+    def test_a_root_that_the_full_disk_cannot_keep_vouches_for_nothing(self):
+        step = at("index/p", {AskFile(SPACE, ("root",), AT, to_vouch=True): Arriving()})
+        assert isinstance(step, Fetch)
+        assert (step.promise, step.proof) == (None, Proof.NONE)
 
     def test_a_list_of_mirrors_is_refused_in_the_past_and_in_the_present(self):
         for step in (at("mirrors"), now_of("mirrors")):
@@ -300,7 +320,7 @@ class TestPinned:
     def test_a_file_beside_its_checksums_is_promised_by_them(self):
         sums = Held("index/sums", "s", 3, Proof.GPG)
         facts = {
-            AskFile(SPACE, ("index/sums",), AT): sums,
+            AskFile(SPACE, ("index/sums",), AT, to_vouch=True): sums,
             AskRow(SPACE, "s", "index/sums", "beside/x"): Promise("beside/x", 9, STRONG),
         }
         step = at("beside/x", facts)
@@ -317,6 +337,22 @@ class TestLive:
         step = now_of("root", {AskFile("toy/live", ("root",), Resolved(LIVE, 0)): stale})
         assert isinstance(step, Serve)
         assert step.notes == stale.notes
+
+    def test_an_index_of_a_stale_set_says_so_too(self):
+        stale = Held("root", "r", 3, Proof.GPG, {"X-Snapproxy-Stale": "as of then"})
+        facts = {
+            AskFile("toy/live", ("root",), Resolved(LIVE, 0), to_vouch=True): stale,
+            AskRow("toy/live", "r", "root", "index/p"): Promise("index/p", 7, STRONG),
+        }
+        for held in (None, 7):
+            step = now_of("index/p", facts | {AskHeld(STRONG["sha256"]): held})
+            assert isinstance(step, Serve if held else Fetch)
+            assert step.notes == stale.notes
+
+    def test_a_file_that_is_still_arriving_is_served_by_its_own_fetch(self):
+        step = now_of("other", {AskFile("toy/live", ("other",), Resolved(LIVE, 0)): Arriving()})
+        assert isinstance(step, Fetch)
+        assert (step.key, step.proof) == ("name:toy/live/other", Proof.NONE)
 
     def test_live_never_asks_the_past(self):
         facts = {AskPromised("toy/live", "pkg/x"): Vouched(Promise("pkg/x", 7, STRONG), Proof.GPG)}
@@ -350,13 +386,26 @@ class TestFolders:
 
 
 def test_the_longest_way_ends_within_the_rounds():
-    """Brackets, the window, the name, the root, its row with the volunteered bytes, the plan: see MAX_ROUNDS."""
+    """Brackets, eight windows, the name, the root, its row with the volunteered bytes, the plan: see MAX_ROUNDS."""
+
+    class Sparse(ToyHistory):
+        def resolve(
+            self, row: Archive, when: When, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
+        ) -> Resolved | Refusal | NeedWindow:
+            return NeedWindow(len(windows), NOW) if len(windows) < 8 else AT
+
     request = Request(ROW, When("w", 3, Match.HELD), "index/p")
-    facts = {
-        **WINDOW,
+    promise = Promise("index/p", 7, STRONG)
+    facts: dict[Ask, object] = {
         AskBrackets("toy", ("root",), 3): (),
-        AskFile(SPACE, ("root",), AT): ROOT,
-        AskRow(SPACE, "r", "root", "index/p"): Promise("index/p", 7, STRONG),
+        AskFile(SPACE, ("root",), AT, to_vouch=True): ROOT,
+        AskRow(SPACE, "r", "root", "index/p"): promise,
     }
-    step = drive(lambda known: plan(request, known, NOW, family=ToyFamily(), history=ToyHistory()), facts)
+    facts |= {AskWindow("toy", start, NOW): Window(start, NOW, (), NOW) for start in range(8)}
+    known, rounds = Known(), 0
+    while isinstance(step := plan(request, known, NOW, family=ToyFamily(), history=Sparse()), Need):
+        known, rounds = known.plus({ask: facts.get(ask) for ask in step.asks}), rounds + 1
+        if any(isinstance(ask, AskRow) for ask in step.asks):
+            known = known.plus({AskHeld("a" * 64): None})  # volunteered
     assert isinstance(step, Fetch)
+    assert rounds + 1 == MAX_ROUNDS

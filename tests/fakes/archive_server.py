@@ -21,6 +21,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any, Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
+from tests.fakes.content import Content
 from tests.fakes.faults import Fault, complete
 from tests.fakes.services import Answer, Service
 
@@ -134,6 +135,10 @@ class ArchiveServer:
     def bytes_sent(self, prefix: str = "") -> int:
         return self.log.bytes_sent(prefix, service=self.name)
 
+    def etag(self, content: Content) -> str:
+        """Return what this server calls a content; two servers call the same bytes by two names, as real ones do."""
+        return f'"{self.name}-{content.sha1}"'
+
     def reset_counts(self) -> None:
         """Forget the requests of every server that shares the log."""
         self.log.reset_counts()
@@ -227,7 +232,8 @@ class _Handler(BaseHTTPRequestHandler):
         size = answer.content.size
         status, start, stop, extra = answer.status, 0, size, {}
         if answer.has_validators and status == 200:
-            extra = {"Last-Modified": _date(answer), "ETag": _etag(answer), "Accept-Ranges": "bytes"}
+            etag = self.server.owner.etag(answer.content)
+            extra = {"Last-Modified": _date(answer), "ETag": etag, "Accept-Ranges": "bytes"}
             status, start, stop = self._conditions(answer)
         self.request_record.status = status
         self.send_response(status, "Bandwidth Limit Exceeded" if status == 509 else None)
@@ -250,7 +256,16 @@ class _Handler(BaseHTTPRequestHandler):
             return 304, 0, 0
         wanted, guard = self.headers.get("Range", ""), self.headers.get("If-Range")
         first, dash, last = wanted.removeprefix("bytes=").partition("-")
-        if not dash or "," in wanted or guard not in (None, _date(answer), _etag(answer)):
+        if (
+            not dash
+            or "," in wanted
+            or guard
+            not in (
+                None,
+                _date(answer),
+                self.server.owner.etag(answer.content),
+            )
+        ):
             return 200, 0, size
         start = int(first) if first else max(0, size - int(last))
         stop = min(int(last) + 1, size) if first and last else size
@@ -289,7 +304,3 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _date(answer: Answer) -> str:
     return formatdate(answer.content.modified, usegmt=True)
-
-
-def _etag(answer: Answer) -> str:
-    return f'"{answer.content.sha1}"'

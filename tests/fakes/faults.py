@@ -82,9 +82,13 @@ class Redirect:
 
 @dataclass(frozen=True)
 class Reset:
-    """Resets the connection: before the head (None), or at this offset of the whole body, wherever a range begins."""
+    """Resets the connection: before the head (None), or at this offset of the whole body, wherever a range begins.
+
+    `linger` seconds let what was sent be read first: aiohttp drops what it still holds when a connection breaks.
+    """
 
     after: int | None = None
+    linger: float = 0.0
 
     @property
     def needs_body(self) -> bool:
@@ -94,19 +98,22 @@ class Reset:
         if self.after is not None:
             start, stop = exchange.send_head(exchange.answer)
             exchange.send_span(exchange.answer, start, min(self.after, stop))
+            time.sleep(self.linger)
         exchange.end(reset=True)
 
 
 @dataclass(frozen=True)
 class Truncate:
-    """Promises everything asked for, sends up to this offset of the whole body and closes: a resume gets no further."""
+    """Promises everything asked for, sends up to this offset of the whole body and closes: a resume gets no further. `linger` as in Reset."""
 
     after: int
+    linger: float = 0.0
     needs_body: bool = True
 
     def play(self, exchange: Exchange) -> None:
         start, stop = exchange.send_head(exchange.answer)
         exchange.send_span(exchange.answer, start, min(self.after, stop))
+        time.sleep(self.linger)
         exchange.end()
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from blockbuster import BlockBuster
 
-pytest.register_assert_rewrite("tests.stores.contracts")
+pytest.register_assert_rewrite("tests.stores.contracts", "tests.stores.drafts_contract")
 
 from storage import Store, open_store  # noqa: E402 - the contracts' asserts are rewritten before anything imports them
 

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +16,8 @@ import pytest
 from storage import Draft, DraftFailed, DraftOrphaned, Meta, Name, Store
 from tests.stores.contracts import HELD, begin, digest_of, read_all, settled
 from tests.stores.peer import pattern
+
+CROWD = Path(__file__).with_name("crowd.py")
 
 
 async def test_a_reader_in_another_process_streams_along(store: Store, peer: Any) -> None:
@@ -177,3 +185,24 @@ async def test_a_sweep_leaves_what_another_process_writes(store: Store, peer: An
     assert await store.drafts.sweep(older_than=-1) == 0
     await other.kill()
     assert await store.drafts.sweep(older_than=-1) == 1
+
+
+@pytest.mark.long
+def test_a_crowd_with_sudden_deaths_never_reads_a_wrong_byte(state_dir: Path, cache_dir: Path) -> None:
+    """Twenty processes, three at a time, a third of them killed at a random moment."""
+    whim = random.Random(7)
+    environment = os.environ | {"PYTHONPATH": str(CROWD.parents[2])}
+    for seed in range(7):
+        crowd = [
+            subprocess.Popen(
+                [sys.executable, str(CROWD), str(state_dir), str(cache_dir), f"{seed} {number}", "3"],
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment,
+            )
+            for number in range(3)
+        ]  # fmt: skip
+        time.sleep(whim.uniform(0.5, 2.5))
+        crowd[0].kill()
+        crowd[0].communicate()
+        assert [one.communicate(timeout=60)[0] for one in crowd[1:]] == ["fine\n", "fine\n"]
+    for blob in (state_dir / "blobs/sha256").iterdir():
+        assert digest_of(blob.read_bytes()) == blob.name

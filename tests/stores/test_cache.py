@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import sqlite3
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from storage import StorageFailure, Store
 from storage.folder import Folder
 from storage.tables import LocalTables
+from storage.threads import Threads
 
 DIGEST = "a" * 64
 
@@ -30,46 +32,49 @@ class Trap:
 
 @pytest.mark.parametrize("mode", [0, 1, 2, 3, 4])
 @pytest.mark.parametrize("raw", [0, 1])
-def test_a_planted_pickle_is_never_loaded(store: Store, cache_dir: Path, tmp_path: Path, mode: int, raw: int) -> None:
-    store.ephemera.put("k", 1, seconds=60)
+async def test_a_planted_pickle_is_never_loaded(
+    store: Store, cache_dir: Path, tmp_path: Path, mode: int, raw: int
+) -> None:
+    await store.ephemera.put("k", 1, seconds=60)
     trap = pickle.dumps(Trap(tmp_path / "trace"))
     key: Any = "k" if raw else pickle.dumps(Trap(tmp_path / "trace"))
     connection = sqlite3.connect(cache_dir / "ephemera/cache.db")
     connection.execute("UPDATE Cache SET key = ?, raw = ?, mode = ?, value = ?", (key, raw, mode, trap))
     connection.commit()
     connection.close()
-    assert store.ephemera.get("k") is None
+    assert await store.ephemera.get("k") is None
     assert not (tmp_path / "trace").exists()
 
 
-def test_a_row_that_points_to_a_file_is_not_followed(store: Store, cache_dir: Path, tmp_path: Path) -> None:
+async def test_a_row_that_points_to_a_file_is_not_followed(store: Store, cache_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text('"secret"')
-    store.ephemera.put("k", 1, seconds=60)
+    await store.ephemera.put("k", 1, seconds=60)
     connection = sqlite3.connect(cache_dir / "ephemera/cache.db")
     for mode in (1, 2, 3, 4):
         connection.execute("UPDATE Cache SET mode = ?, filename = ?, value = NULL", (mode, str(tmp_path / "secret")))
         connection.commit()
-        assert store.ephemera.get("k") is None
+        assert await store.ephemera.get("k") is None
     connection.close()
 
 
-def test_a_damaged_ephemera_is_absent_and_no_error(store: Store, cache_dir: Path) -> None:
+async def test_a_damaged_ephemera_is_absent_and_no_error(store: Store, cache_dir: Path) -> None:
     (cache_dir / "ephemera/cache.db").write_bytes(b"no database" * 1000)
-    store.ephemera.put("k", 1, seconds=60)
-    assert store.ephemera.get("k") is None
+    await store.ephemera.put("k", 1, seconds=60)
+    assert await store.ephemera.get("k") is None
 
 
-def test_ephemera_stay_within_their_bound(cache_dir: Path) -> None:
+async def test_ephemera_stay_within_their_bound(cache_dir: Path) -> None:
     from storage.ephemera import LocalEphemera  # noqa: PLC0415 - only this test needs another bound than the store's
 
-    folder = Folder.root(cache_dir)
-    ephemera = LocalEphemera(folder, most_bytes=1 << 20)
+    folder, threads = Folder.root(cache_dir), Threads()
+    ephemera = LocalEphemera(folder, threads, most_bytes=1 << 20)
     for n in range(400):
-        ephemera.put(f"k{n}", "x" * 20_000, seconds=60)
+        await ephemera.put(f"k{n}", "x" * 20_000, seconds=60)
     assert sum(path.stat().st_size for path in cache_dir.iterdir() if path.suffix == ".db") < 3 << 20
-    assert ephemera.get("k399") == "x" * 20_000
-    assert ephemera.get("k0") is None
+    assert await ephemera.get("k399") == "x" * 20_000
+    assert await ephemera.get("k0") is None
     ephemera.close()
+    threads.close()
     folder.close()
 
 
@@ -168,3 +173,15 @@ def test_a_row_larger_than_a_block_is_kept_whole(store: Store) -> None:
     assert table.get("a" * 100_000) == b"b" * 200_000
     assert table.get("c") == b""
     table.close()
+
+
+def test_a_long_table_is_built_in_little_memory(store: Store) -> None:
+    """A row a package of Debian's main component, as long as they are."""
+    rows = ((f"pool/main/p/package-{number:05}_1.0_amd64.deb", b"%0250d" % number) for number in range(63_000))
+    tracemalloc.start()
+    try:
+        store.tables.build(DIGEST, "v", rows)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 << 20

@@ -3,11 +3,11 @@
 from tests.stores.contracts import (
     BlobsContract,
     CatalogContract,
-    DraftsContract,
     EphemeraContract,
     SlotsContract,
     TablesContract,
 )
+from tests.stores.drafts_contract import DraftsContract
 
 
 class TestLocalBlobs(BlobsContract): ...

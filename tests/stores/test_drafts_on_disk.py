@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from blockbuster import BlockBuster
 
-from storage import Draft, DraftFailed, Meta, StorageFailure, Store, open_store
+from storage import Draft, DraftFailed, DraftOrphaned, Meta, StorageFailure, Store, open_store
 from storage.draft_files import DraftFiles
 from storage.draft_record import State, decode, encode
 from storage.folder import Folder
@@ -303,3 +303,22 @@ async def test_readers_elsewhere_share_one_poll(
         assert watches == {}
         await draft.abandon("done")
         await settled(lambda: store.drafts.follow("k") is None)
+
+
+async def test_a_writer_that_is_just_leaving_is_waited_for(store: Store, state_dir: Path, boot: str) -> None:
+    """Between its last word and the end of its lock a slow machine may pause: who begins then neither fails with it nor gives up."""
+    folder = Folder(state_dir / "drafts", os.open(state_dir / "drafts", os.O_RDONLY))
+    leaving = DraftFiles.take(folder, draft_name("k"), boot)
+    assert leaving is not None
+    leaving._say(replace(leaving._record, state=State.FAILED, reason="the one before"))
+    body = store.drafts.begin("k")
+    assert not isinstance(body, Draft)
+    waiting = asyncio.create_task(body.wait(0))
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    leaving.close()
+    with pytest.raises(DraftOrphaned):
+        await waiting
+    body.close()
+    await begin(store, "k").abandon("done")
+    folder.close()

@@ -25,7 +25,7 @@ async def test_the_map_is_as_drawn(store: Store, state_dir: Path, cache_dir: Pat
     draft = begin(store, "k")
     await draft.write(b"x")
     store.tables.build("a" * 64, "apt-1", [("n", b"v")])
-    store.ephemera.put("k", 1, seconds=9)
+    await store.ephemera.put("k", 1, seconds=9)
     assert {str(path.relative_to(state_dir)) for path in state_dir.rglob("*")} == {
         "blobs",
         "blobs/sha256",
@@ -151,7 +151,7 @@ async def test_nothing_stays_open_after_a_close(state_dir: Path, cache_dir: Path
             if left.size:
                 await left.restart()
             await left.write(b"y" * 100_000)
-            store.ephemera.put("k", 1, seconds=9)
+            await store.ephemera.put("k", 1, seconds=9)
             store.tables.build("a" * 64, "v", [("n", b"v")])
 
     await use()

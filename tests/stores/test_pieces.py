@@ -16,9 +16,12 @@ from storage.pieces import HELD_BACK, Held, releasable
 from storage.window import Window
 from tests.stores.contracts import begin, read_all
 
+untimed = settings(deadline=None)  # a busy machine is no fault
+
 sizes = st.integers(0, 10 * HELD_BACK)
 
 
+@untimed
 @given(taken=sizes, length=st.none() | sizes)
 def test_the_last_piece_is_never_among_what_may_be_seen(taken: int, length: int | None) -> None:
     shown = releasable(taken, length)
@@ -26,16 +29,19 @@ def test_the_last_piece_is_never_among_what_may_be_seen(taken: int, length: int 
     assert shown <= max(0, (taken if length is None else length) - HELD_BACK)
 
 
+@untimed
 @given(length=sizes, taken=sizes)
 def test_with_a_known_length_every_other_byte_is_shown_at_once(length: int, taken: int) -> None:
     assert releasable(taken, length) == min(taken, max(0, length - HELD_BACK))
 
 
+@untimed
 @given(taken=sizes, more=sizes, length=st.none() | sizes)
 def test_what_has_been_shown_stays_shown(taken: int, more: int, length: int | None) -> None:
     assert releasable(taken + more, length) >= releasable(taken, length)
 
 
+@untimed
 @given(st.lists(st.binary(max_size=50)), st.lists(st.integers(0, 60)))
 def test_held_bytes_leave_in_the_order_they_came(pieces: list[bytes], counts: list[int]) -> None:
     held, rest = Held(), b"".join(pieces)
@@ -48,6 +54,7 @@ def test_held_bytes_leave_in_the_order_they_came(pieces: list[bytes], counts: li
     assert (held.size, b"".join(held.front(held.size))) == (len(rest), rest)
 
 
+@untimed
 @given(st.integers(0, 100), st.integers(0, 50), st.lists(st.tuples(st.binary(max_size=40), st.integers(0, 400))))
 def test_a_window_keeps_the_newest_bytes_and_drops_no_more_than_it_must(
     start: int, capacity: int, steps: list[tuple[bytes, int]]
@@ -107,6 +114,7 @@ metas = st.builds(Meta, st.text(), st.none() | st.integers(0, 2**63), st.text(),
 records = st.builds(Record, st.sampled_from(State), st.integers(0, 2**63), st.text(), metas, st.text(), st.text())
 
 
+@untimed
 @given(records)
 def test_a_record_reads_back(record: Record) -> None:
     data = encode(record)
@@ -114,6 +122,7 @@ def test_a_record_reads_back(record: Record) -> None:
     assert len(data) % 4096 == 0
 
 
+@untimed
 @given(records, records, st.integers(0, 4096))
 def test_a_torn_record_is_noticed(old: Record, new: Record, torn: int) -> None:
     """The first bytes of a new record over those of an old one: one of the two, or none."""
@@ -121,6 +130,7 @@ def test_a_torn_record_is_noticed(old: Record, new: Record, torn: int) -> None:
     assert decode(second[:torn] + first[torn:]) in (old, new, None)
 
 
+@untimed
 @given(st.binary(max_size=300))
 def test_any_other_bytes_are_no_record(data: bytes) -> None:
     assert decode(data) is None

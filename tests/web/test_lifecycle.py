@@ -29,7 +29,6 @@ class TestAiohttp:
         assert {
             "_messages",
             "_request_count",
-            "_waiter",
             "_paused",
             "_loop",
             "_task_handler",

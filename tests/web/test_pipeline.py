@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from tests.fakes.rawclient import request
+from snapproxy.web.protocol import Ending, Limits, Listener, Request
+from tests.fakes.rawclient import RawClient, request
 
 Site = Any
 
@@ -43,6 +44,43 @@ async def test_a_request_that_need_not_wait_is_not_begun_twice(site: Site) -> No
     for _ in range(3):
         await client.get(site.url("x"))
     assert site.archive.prefetched == []
+
+
+async def test_a_client_that_asks_again_at_once_has_nothing_begun_twice() -> None:
+    """Its next request may come before aiohttp has put away the one that was answered."""
+
+    class Answering:
+        def __init__(self) -> None:
+            self.foreseen: list[str] = []
+            self.left = [b"GET /b HTTP/1.1\r\nHost: t\r\n\r\n", b"GET /c HTTP/1.1\r\nHost: t\r\n\r\n"]
+
+        async def handle(self, request: Request) -> Ending:
+            assert request.connection.transport is not None
+            request.connection.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            if self.left:
+                asyncio.get_running_loop().call_soon(request.connection.data_received, self.left.pop(0))
+            return Ending(request.connection, keep_alive=True)
+
+        def foresee(self, request: Request, *, runs_next: bool) -> bool:
+            self.foreseen.append(request.target)
+            return not runs_next
+
+        def malformed(self, peer: str, error: Exception) -> bytes:
+            return b""
+
+    handler = Answering()
+    listener = Listener(handler, Limits())
+    server = await asyncio.get_running_loop().create_server(listener, "127.0.0.1", 0)
+    client = await RawClient.connect(server.sockets[0].getsockname()[1])
+    try:
+        await client.send(request("/a"))
+        for _ in range(3):
+            assert (await client.answer()).status == 200
+    finally:
+        client.close()
+        await listener.emptied()
+        server.close()
+    assert handler.foreseen == []
 
 
 async def test_a_hundred_in_one_segment_are_all_answered_from_a_bounded_queue(site: Site) -> None:

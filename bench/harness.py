@@ -1,0 +1,261 @@
+"""What the benches share: servers side by side, their processor time and memory, and tables of ratios."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+from bench.archive import SUITE, WHEN, Archive
+from tests.fakes.proxy import Snapproxy
+
+BIG = 200_000_000
+MIB = 1 << 20
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+# --- where it happens -------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def room(needed: int) -> Iterator[Path]:
+    """Lend a temporary folder with so many bytes to spare, and leave nothing of it. TMPDIR says where."""
+    with tempfile.TemporaryDirectory(prefix="snapproxy-bench-") as name:
+        free = shutil.disk_usage(name).free
+        if free < needed:
+            raise SystemExit(
+                f"{name} has {free >> 30} GiB free; {-(-needed >> 30)} are needed. Set TMPDIR to a folder that has."
+            )
+        yield Path(name)
+
+
+def configure(folder: Path, archive: Archive) -> Path:
+    """Write the proxy's settings: the simulated archive behind the built-in row, politeness out of the way."""
+    pace = "connections = 64\nrequests_per_second = 1000\nburst = 10000\n"
+    hosts = [urlsplit(url).hostname for url in (archive.snapshot, archive.mirror)]
+    path = folder / "config.toml"
+    path.write_text(
+        f'state_dir = "{folder / "state"}"\ncache_dir = "{folder / "cache"}"\n[archives.debian]\n'
+        f'snapshot = ["{archive.snapshot}/archive/debian"]\nmirrors = ["{archive.mirror}/debian"]\n'
+        f'keyrings = ["{archive.keyring}"]\n' + "".join(f'[upstreams."{host}"]\n{pace}' for host in hosts)
+    )
+    return path
+
+
+def url_path(path: str) -> str:
+    """Return the mirror form's path of a file of the archive."""
+    return f"/debian/{WHEN}/{path}"
+
+
+def fetch(base: str, path: str) -> None:
+    """Ask for a file and throw it away. Raises when it is refused or cut."""
+    with urllib.request.urlopen(f"{base}{path}", timeout=120) as answer:
+        while answer.read(MIB):
+            pass
+
+
+def read_indexes(proxy: Snapproxy, suite: str = SUITE) -> None:
+    """Let the proxy read a suite's root and index, as an update does, so that it knows what they promise."""
+    for name in ("InRelease", "main/binary-amd64/Packages.xz"):
+        fetch(proxy.url, url_path(f"dists/{suite}/{name}"))
+
+
+class Nginx:
+    """One nginx, one worker, that serves `files` and, under /proxied/, passes on to `upstream` through its own cache."""
+
+    def __init__(self, folder: Path, *, upstream: str = "") -> None:
+        self.files = folder / "files"
+        self.files.mkdir(parents=True)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = int(free.getsockname()[1])
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._folder = folder
+        self._settings = folder / "nginx.conf"
+        self._settings.write_text(
+            _NGINX.format(folder=folder, port=self.port, user=_user(), proxied=_proxied(upstream))
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        program = shutil.which("nginx") or "/usr/sbin/nginx"
+        self._process = subprocess.Popen(
+            [program, "-p", str(self._folder), "-c", str(self._settings), "-e", "error.log"]
+        )
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+            except ConnectionRefusedError:
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    raise SystemExit("nginx does not start; what it says stands above") from None
+                time.sleep(0.02)
+            else:
+                return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(10)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid if self._process is not None else 0
+
+
+# Both servers write a line a request to a file. With tcp_nopush a proxied answer stalls 42 ms a request on loopback.
+_NGINX = """\
+daemon off;
+{user}worker_processes 1;
+pid {folder}/nginx.pid;
+events {{ worker_connections 1024; }}
+http {{
+    access_log {folder}/access.log;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    scgi_temp_path {folder}/scgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    default_type application/octet-stream;
+    sendfile on;
+    keepalive_requests 1000000;
+    proxy_cache_path {folder}/cache keys_zone=all:10m max_size=20g use_temp_path=off;
+    server {{
+        listen 127.0.0.1:{port};
+        root {folder}/files;
+        {proxied}
+    }}
+}}
+"""
+
+
+def _user() -> str:
+    return "user root;\n" if os.geteuid() == 0 else ""
+
+
+def _proxied(upstream: str) -> str:
+    if not upstream:
+        return ""
+    common = f"proxy_pass {upstream}/; proxy_cache all; proxy_cache_valid 200 1h; proxy_http_version 1.1; proxy_set_header Connection '';"
+    return (
+        f"location /proxied/ {{ {common} }}\n"
+        f"        location /locked/ {{ {common} proxy_cache_lock on; proxy_cache_lock_timeout 120s; proxy_cache_lock_age 120s; }}"
+    )
+
+
+# --- what it costs ----------------------------------------------------------------------------------------------------------
+
+
+def family(pid: int) -> list[int]:
+    """Return a process and all that came of it, those alive now."""
+    found = [pid]
+    for parent in found:
+        try:
+            for thread in Path(f"/proc/{parent}/task").iterdir():
+                found.extend(map(int, (thread / "children").read_text().split()))
+        except FileNotFoundError:
+            continue
+    return found
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time (user and system) of a process and its children, those that ended and were waited for included."""
+    total = 0
+    for each in family(pid):
+        try:
+            fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+        except FileNotFoundError:
+            continue
+        own, waited = fields[11:13], fields[13:15]
+        total += sum(map(int, own)) + (sum(map(int, waited)) if each == pid else 0)
+    return total / _TICKS
+
+
+def pin(pid: int, core: int) -> None:
+    """Keep a process, all its threads and children on one core, where there are several."""
+    cores = sorted(os.sched_getaffinity(0))
+    for each in family(pid):
+        for thread in Path(f"/proc/{each}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), {cores[core % len(cores)]})
+
+
+def anonymous(pid: int) -> int:
+    """Return the bytes of resident anonymous memory of one process, 0 when it is gone."""
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return sum(int(line.split()[1]) << 10 for line in text.splitlines() if line.startswith("Anonymous:"))
+
+
+@dataclass
+class Memory(threading.Thread):
+    """Looks at the anonymous memory of a process and all its children every 100 ms, from `start` until `stop`."""
+
+    pid: int
+    peak: int = 0
+    """The most that all of them held at one moment, in bytes."""
+    peaks: dict[int, int] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)
+    samples: int = 0
+
+    def __post_init__(self) -> None:
+        super().__init__(daemon=True)
+        self._stopped = threading.Event()
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def run(self) -> None:
+        while not self._stopped.wait(0.1):
+            now = {pid: anonymous(pid) for pid in family(self.pid)}
+            self.samples += 1
+            self.peak = max(self.peak, sum(now.values()))
+            for pid, size in now.items():
+                self.peaks[pid] = max(self.peaks.get(pid, 0), size)
+                self.names[pid] = _name(pid) or self.names.get(pid, "?")
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self.join()
+
+
+def _name(pid: int) -> str:
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return next((words[at + 1] for at, word in enumerate(words[:-1]) if word == "-m"), Path(words[0]).name)
+
+
+# --- what comes of it -------------------------------------------------------------------------------------------------------
+
+
+def ratio(pairs: Sequence[tuple[float, float]]) -> str:
+    """Return the median of ours / theirs over interleaved runs, with the least and the greatest."""
+    ratios = sorted(ours / theirs for ours, theirs in pairs if theirs)
+    if not ratios:
+        return "-"
+    return f"{statistics.median(ratios):.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f})"
+
+
+def table(*rows: Sequence[str]) -> None:
+    """Print rows in columns, the first one as the heading."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

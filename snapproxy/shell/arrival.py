@@ -1,0 +1,159 @@
+"""The bytes of one flight as they arrive: the draft they go to, who gave them, and what is known of them once they are judged.
+
+Begins anew when bytes must be given up, and ends its draft once, by commit or abandon. Where bytes come from is `download`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from snapproxy.core.http_date import read_http_date
+from snapproxy.core.model import Instant
+from snapproxy.core.settle import Offer
+from snapproxy.core.steps import Fetch, Source
+from snapproxy.shell.clock import Clock
+from snapproxy.shell.landings import Verdicts
+from snapproxy.shell.names import Names
+from snapproxy.shell.tally import Tally
+from snapproxy.shell.upstream import Upstream
+from snapproxy.shell.witness import Witness
+from storage import Blobs, Body, Draft, Drafts, Meta, Sealed, StorageFailure
+
+if TYPE_CHECKING:
+    from snapproxy.shell.flights import Flight
+
+log = logging.getLogger(__name__)
+
+WINDOW_WHOLE = 64 << 20
+"""Bytes kept in memory, once the disk is full, of a file that must be whole before it is sent."""
+
+WINDOW_STREAM = 8 << 20
+"""The same of a file that streams: readers that fall further behind are cut."""
+
+A_PROCESS_THAT_DIED = Source("", "", last_resort=True)
+"""Who gave the bytes of a draft that was left behind."""
+
+
+class TakenError(Exception):
+    """Another process has become the writer of our draft meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What every download needs."""
+
+    upstream: Upstream
+    verdicts: Verdicts
+    names: Names
+    drafts: Drafts
+    blobs: Blobs
+    clock: Clock
+    tally: Tally
+
+    def begin(self, step: Fetch) -> Draft | Body:
+        """Return the draft of a flight to its one writer, and a body that follows it to everybody else."""
+        return self.drafts.begin(step.key, window=WINDOW_WHOLE if step.whole else WINDOW_STREAM)
+
+
+class Arrival:
+    """What has come so far. `is_root`: its bytes are kept for a judge."""
+
+    def __init__(self, means: Means, flight: Flight, draft: Draft, *, is_root: bool) -> None:
+        self._means = means
+        self._flight = flight
+        self._is_root = is_root
+        self._is_ended = False
+        self._take_up(draft)
+
+    def _take_up(self, draft: Draft) -> None:
+        self._draft = self._flight.draft = draft
+        self.witness = Witness(self._flight.step.promise, self._flight.asking.family, keeps_all=self._is_root)
+        self.givers: list[Source] = []
+        draft.tap(self.witness.see)
+
+    @property
+    def size(self) -> int:
+        """Bytes that have come, those of an earlier process included."""
+        return self._draft.size
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether a reader may have passed bytes on already, which no status can take back."""
+        return not self._flight.step.whole and self._flight.is_followed
+
+    @property
+    def is_promised(self) -> bool:
+        """Whether anybody's bytes will do, since their digest will tell."""
+        promise = self._flight.step.promise
+        return promise is not None and promise.is_strong
+
+    async def take_over(self) -> None:
+        """Go on with what a process that is gone has left, where that can be told from another file's bytes; else throw it away."""
+        if self.size and self.is_promised:
+            self.givers.append(A_PROCESS_THAT_DIED)
+            await self._draft.rehash()
+        elif self.size:
+            await self._draft.restart()
+
+    def length_with(self, offer: Offer) -> int | None:
+        """Return how long the file is, by this offer or by an earlier one."""
+        return self._draft.meta.length if offer.total is None else offer.total
+
+    def contradicts(self, length: int | None) -> bool:
+        """Whether a file of that length cannot be the one that has begun to arrive."""
+        return self._draft.meta.length not in (None, length) or (length is not None and length < self.size)
+
+    async def begin(self, source: Source, offer: Offer, length: int | None) -> None:
+        """Let readers know what comes."""
+        await self._draft.describe(Meta(source.url, length, offer.etag, offer.last_modified))
+        self._flight.date = read_http_date(offer.last_modified)
+        self._flight.arriving.set()
+
+    async def take(self, data: bytes, giver: Source) -> None:
+        """Take the next bytes."""
+        if giver not in self.givers:
+            self.givers.append(giver)
+        await self._draft.write(data)
+
+    async def seal(self) -> Sealed:
+        """Return what all bytes hash to."""
+        return await self._draft.seal()
+
+    async def commit(self, sealed: Sealed, date: Instant | None) -> bool:
+        """Follow a good verdict: store the bytes, and write down their date and SHA-1. False: the disk is full, nothing is stored."""
+        self._is_ended = True
+        blob = await self._draft.commit()
+        blob.close()
+        if self._draft.full:
+            return False
+        names, sha1 = self._means.names, self.witness.named_sha1
+        try:
+            await names.put_date(sealed.digest, self._means.clock.now() if date is None else date)
+            if sha1:
+                await names.put_alias("sha1", sha1, sealed.digest, sealed.size)
+        except StorageFailure as failure:  # the bytes are there, and nobody shall go without them
+            log.warning("a blob is stored and its date is not: %s", failure)
+        return True
+
+    async def start_over(self, reason: str) -> None:
+        """Give the bytes so far up, and begin a new draft: who followed the old one must never see other bytes in it.
+
+        Raises TakenError.
+        """
+        self._flight.arriving.clear()
+        await self.abandon(reason)
+        writer = self._means.begin(self._flight.step)
+        if not isinstance(writer, Draft):
+            writer.close()
+            raise TakenError
+        self._is_ended = False
+        self._take_up(writer)
+
+    async def abandon(self, reason: str, *, keep: bool = False) -> None:
+        """Fail every reader, unless it has ended already; `keep` leaves the bytes for a later resume."""
+        if not self._is_ended:
+            self._is_ended = True
+            await asyncio.shield(self._draft.abandon(reason, keep=keep))

@@ -1,0 +1,122 @@
+"""What stands now: the state of each live file, one row of facts a file, and the register of the roots served live.
+
+How it comes to stand is `live`'s to say; here it is only written down and read back.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from snapproxy.core.model import LIVE, Archive, Instant
+from snapproxy.shell.landings import Landed
+from storage import Catalog, Meta, Name, StorageFailure
+
+log = logging.getLogger(__name__)
+
+MAX_UNWRITTEN = 256
+"""Files whose state is kept in memory while the catalog cannot be written; the oldest is forgotten first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Bytes that the store holds, and what upstream gave to ask by whether they changed."""
+
+    digest: str
+    size: int
+    etag: str = ""
+    last_modified: str = ""
+
+    @classmethod
+    def of(cls, landed: Landed) -> Copy:
+        """Return the copy that has landed."""
+        return cls(landed.digest, landed.size, landed.etag, landed.last_modified)
+
+    @property
+    def validators(self) -> Meta:
+        """What makes a request for these bytes conditional."""
+        return Meta(etag=self.etag, last_modified=self.last_modified)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One live file as last adopted.
+
+    `checked`: when upstream last confirmed it. `previous`: the digest of the root before it, whose by-hash names are still answered.
+    `signature`: the detached one that belongs to exactly these bytes.
+    """
+
+    file: Copy
+    proof: int
+    checked: Instant
+    previous: str = ""
+    signature: Copy | None = None
+
+
+class Standings:
+    """Reads are inline. A state that the full disk does not take is remembered by this process alone, until it can be written."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._unwritten: dict[str, Standing] = {}
+
+    def of(self, row: Archive, path: str) -> Standing | None:
+        """Return what stands at `path`."""
+        key = _key(row, path)
+        if key in self._unwritten:
+            return self._unwritten[key]
+        state: Mapping[str, Any] | None = self._catalog.fact(key, 0)
+        if state is None:
+            return None
+        signature = state["signature"]
+        return Standing(
+            Copy(**state["file"]),
+            state["proof"],
+            state["checked"],
+            state["previous"],
+            None if signature is None else Copy(**signature),
+        )
+
+    async def put(self, row: Archive, path: str, standing: Standing, *, is_root: bool) -> None:
+        """Write down what stands at `path` now."""
+        key = _key(row, path)
+        try:
+            if is_root and not self._is_registered(row, path):
+                await self._catalog.put_name(_register(row), path, Name("", 0, 0))
+            await self._catalog.put_fact(key, asdict(standing))
+        except StorageFailure as failure:
+            log.warning("what %s looks like now is kept in memory only: %s", key, failure)
+            while len(self._unwritten) >= MAX_UNWRITTEN:
+                self._unwritten.pop(next(iter(self._unwritten)))
+            self._unwritten[key] = standing
+        else:
+            self._unwritten.pop(key, None)
+
+    async def drop(self, row: Archive, path: str) -> None:
+        """Forget a file that is no more."""
+        key = _key(row, path)
+        self._unwritten.pop(key, None)
+        try:
+            await self._catalog.drop_fact(key)
+        except StorageFailure as failure:
+            log.warning("%s is still said to be there: %s", key, failure)
+
+    def roots(self, row: Archive) -> list[tuple[str, Standing]]:
+        """Return every root that stands, by path, the one confirmed last first."""
+        paths = {path for path, _ in self._catalog.names(_register(row))}
+        standing = [(path, each) for path in sorted(paths) if (each := self.of(row, path)) is not None]
+        return sorted(standing, key=lambda root: -root[1].checked)
+
+    def _is_registered(self, row: Archive, path: str) -> bool:
+        return self._catalog.name(_register(row), path) is not None
+
+
+def _key(row: Archive, path: str) -> str:
+    return f"live/{row.name}/{path}"
+
+
+def _register(row: Archive) -> str:
+    """Return the catalog space that lists which roots of an archive have been served live."""
+    return f"roots:{row.name}/{LIVE}"

@@ -1,0 +1,161 @@
+"""snapproxy in the test's own process, without its front: the real wiring on a real store, asked by calling its executor."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+from unittest.mock import patch
+
+from snapproxy import wiring
+from snapproxy.config import Config
+from snapproxy.core.address import AddressBook
+from snapproxy.core.exchange import Conditions, FileTarget, Outcome, Served, ServiceTarget
+from snapproxy.core.model import Archive, Instant, Refusal
+from snapproxy.core.pace import Policy
+from snapproxy.core.when import parse
+from snapproxy.shell.clock import Clock
+from snapproxy.shell.pacer import Pacer
+from snapproxy.shell.upstream import Timeouts, Upstream
+from storage import DraftFailed, DraftOrphaned, Store, open_store
+from tests.fakes.leaping_clock import LeapingClock
+
+UNHURRIED = Policy(connections=16, rest=0.01, rest_most=0.01, cool_down=10.0, cool_down_most=10.0)
+"""No pace to speak of; a refusal still costs a cool-down of ten seconds, every time."""
+
+QUICK = Timeouts(connect=1.0, idle=0.3, head=2.0, drain=0.2)
+
+
+@dataclass(frozen=True)
+class _Settings(Config):
+    """A configuration whose manners are the test's own, down to the fields that no setting reaches."""
+
+    manners: Policy = UNHURRIED
+
+    @property
+    def policies(self) -> Mapping[str, Policy]:
+        return dict.fromkeys(("127.0.0.1", "127.0.0.2", "127.0.0.3"), self.manners)
+
+
+@dataclass(frozen=True)
+class Got:
+    """An answer, read to its end. `broke` is why its body was cut, '' when it was whole."""
+
+    outcome: Outcome
+    data: bytes = b""
+    broke: str = ""
+
+    @property
+    def status(self) -> int:
+        return self.outcome.status if isinstance(self.outcome, Refusal) else 200
+
+    @property
+    def refusal(self) -> Refusal:
+        assert isinstance(self.outcome, Refusal), self.outcome
+        return self.outcome
+
+    @property
+    def served(self) -> Served:
+        assert isinstance(self.outcome, Served), self.outcome
+        return self.outcome
+
+
+async def read(outcome: Outcome) -> Got:
+    """Read an outcome to its end and close it, as the wire would."""
+    if not isinstance(outcome, Served):
+        return Got(outcome)
+    body, data = outcome.body, b""
+    try:
+        while body.size is None or len(data) < body.size:
+            ready = await body.wait(len(data))
+            async for piece in body.chunks(len(data), ready):
+                data += piece
+    except (DraftFailed, DraftOrphaned) as failure:
+        return Got(outcome, data, str(failure))
+    finally:
+        body.close()
+    return Got(outcome, data)
+
+
+@dataclass
+class House:
+    """One process of snapproxy. Two in one folder are two processes, or one and its next life. Use as an async context manager."""
+
+    folder: Path
+    rows: tuple[Archive, ...]
+    clock: Clock = field(default_factory=LeapingClock)
+    manners: Policy = UNHURRIED
+    patience: float = 20.0
+    offline: bool = False
+    timeouts: Timeouts = QUICK
+
+    async def __aenter__(self) -> Self:
+        config = _Settings(
+            listen=(),
+            state_dir=self.folder / "state",
+            cache_dir=self.folder / "cache",
+            default_when=None,
+            passes=(),
+            connect=False,
+            archives=self.rows,
+            upstreams={},
+            patience={"apt": self.patience},
+            manners=self.manners,
+        )
+        self._stack = AsyncExitStack()
+        self.store: Store = open_store(config.state_dir, config.cache_dir)
+        self.app = wiring.App(config, self.store, AddressBook(rows=self.rows), offline=self.offline, clock=self.clock)
+        # What no setting reaches: a silence is told in tenths of a second here, and pauses are exact.
+        exact = {
+            "Upstream": functools.partial(Upstream, timeouts=self.timeouts),
+            "Pacer": functools.partial(Pacer, jitter=lambda: 0.0),
+        }
+        with patch.multiple(wiring, **exact):
+            await self._stack.enter_async_context(self.app)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._stack.aclose()
+
+    async def ask(self, when: str, path: str, *, since: Instant | None = None, row: int = 0) -> Outcome:
+        """Ask for a file. What is served is the caller's to read and close."""
+        target = FileTarget(self.rows[row], parse(when), path)
+        return await self.app.executor.answer(target, Conditions(since=since))
+
+    async def get(self, when: str, path: str, *, since: Instant | None = None, row: int = 0) -> Got:
+        """Ask for a file and read the answer to its end."""
+        return await read(await self.ask(when, path, since=since, row=row))
+
+    async def call(self, path: str, sha1: str = "") -> Got:
+        """Ask the archive's own interface."""
+        return await read(await self.app.executor.answer(ServiceTarget(self.rows[0], path, sha1), Conditions()))
+
+    def prefetch(self, when: str, path: str) -> None:
+        self.app.executor.prefetch(FileTarget(self.rows[0], parse(when), path))
+
+    def evict(self, digest: str) -> None:
+        """Delete a blob behind snapproxy's back."""
+        (self.folder / "state/blobs/sha256" / digest).unlink()
+
+    @property
+    def drafts(self) -> list[str]:
+        """The names in the folder of drafts."""
+        return sorted(path.name for path in (self.folder / "state/drafts").iterdir())
+
+    @property
+    def executor(self) -> Any:
+        return self.app.executor
+
+
+async def until(condition: Any, seconds: float = 5.0) -> None:
+    """Wait until something that happens beside the test has happened."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.005)

@@ -1,0 +1,132 @@
+"""A small archive with a present and a past, published anew on command: for what happens between two requests.
+
+Its packages are a few made-up bytes each, so that a republishing takes a moment; every root is signed with the test key.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+
+from tests.fakes.archive_server import ArchiveServer, Log
+from tests.fakes.content import Content, FixedTree, Package, Timeline, epoch, stamp
+from tests.fakes.publisher import Publisher, SuitePlan
+from tests.fakes.services import MirrorService, SnapshotService
+from tests.fakes.signing import SigningKey
+
+SUITE = "stable"
+FOLDER = f"dists/{SUITE}"
+INRELEASE, RELEASE, SIGNATURE = f"{FOLDER}/InRelease", f"{FOLDER}/Release", f"{FOLDER}/Release.gpg"
+PACKAGES = f"{FOLDER}/main/binary-amd64/Packages.xz"
+SOURCES = f"{FOLDER}/main/source/Sources.xz"
+BORN = "20240601T000000Z"
+_HOUR = 3600
+
+
+class Present:
+    """An archive on a mirror (its newest state) and on a snapshot service (all of them). Close it to stop both.
+
+    A new edition has one package of a new version, and is a day younger than the one before.
+    """
+
+    def __init__(self, key: SigningKey, *, has_inrelease: bool = True) -> None:
+        self.key = key
+        self._publisher = Publisher(key)
+        self._has_inrelease = has_inrelease
+        self._editions = itertools.count(1)
+        self.timeline = Timeline()
+        self.log = Log()
+        archives = {"debian": self.timeline}
+        self.mirror = ArchiveServer(MirrorService(archives), name="mirror", address="127.0.0.3", log=self.log)
+        self.snapshot = ArchiveServer(SnapshotService(archives), name="snapshot", address="127.0.0.2", log=self.log)
+        self.tree = self.publish()
+        self.mirror.start()
+        self.snapshot.start()
+
+    def publish(self, *, keeping: Iterable[str] = ()) -> FixedTree:
+        """Publish a new edition; files of the old one whose path contains one of `keeping` stay beside it (`by-hash`, `pool/`)."""
+        edition = next(self._editions)
+        at = epoch(BORN) + edition * 24 * _HOUR
+        packages = (made_up("hello", f"{edition}.0", modified=at), made_up_source("hello", f"{edition}.0", modified=at))
+        tree = self._publisher.tree(stamp(at), [SuitePlan(SUITE, packages)])
+        files = {path: old for path, old in self._old().items() if any(part in path for part in keeping)} | tree.files
+        if not self._has_inrelease:
+            del files[INRELEASE]
+        self.tree = FixedTree(files, tree.packages)
+        for hour in range(0, 24, 6):
+            self.timeline.publish(stamp(at + hour * _HOUR), self.tree)
+        return self.tree
+
+    def _old(self) -> dict[str, Content]:
+        return dict(self.tree.files) if hasattr(self, "tree") else {}
+
+    def show(self, tree: FixedTree) -> None:
+        """Change the present by hand: how a mirror in the middle of its own update looks."""
+        self.timeline.publish(self.timeline.ids[-1], tree)
+
+    @property
+    def package(self) -> str:
+        """The pool path of the newest edition's package."""
+        return self.tree.packages[0].path
+
+    def configuration(self, *, keyring: bool = True) -> str:
+        """Return the TOML that puts both servers behind the built-in row, with no pace to speak of."""
+        keyrings = f'keyrings = ["{self.key.keyring}"]' if keyring else "keyrings = []"
+        pace = "connections = 16\nrequests_per_second = 500\nburst = 500\n"
+        return (
+            f'[archives.debian]\nsnapshot = ["{self.snapshot.url}/archive/debian"]\n'
+            f'mirrors = ["{self.mirror.url}/debian"]\n{keyrings}\n'
+            f'[upstreams."127.0.0.2"]\n{pace}[upstreams."127.0.0.3"]\n{pace}'
+        )
+
+    def asked(self, path: str, *, service: str = "mirror") -> list[int]:
+        """Return the status of every request for a path of the archive as it is now, in order."""
+        return [each.status for each in self.log.requests(f"/debian/{path}", service=service)]
+
+    def reset(self) -> None:
+        """Forget faults and counts."""
+        for server in (self.mirror, self.snapshot):
+            server.heal()
+            server.reset_counts()
+
+    def close(self) -> None:
+        self.mirror.stop()
+        self.snapshot.stop()
+        errors = [*self.mirror.errors, *self.snapshot.errors]
+        assert not errors, errors
+
+
+def by_hash(tree: FixedTree, path: str) -> str:
+    """Return the by-hash name of an index."""
+    return f"{path.rpartition('/')[0]}/by-hash/SHA256/{tree.files[path].sha256}"
+
+
+def made_up(name: str, version: str, *, modified: int = 0, size: int = 2000) -> Package:
+    """Return a binary package that no dpkg would take: its stanza is true of its bytes, and that is all snapproxy looks at."""
+    path = f"pool/main/{name[0]}/{name}/{name}_{version}_amd64.deb"
+    line = f"{name} {version} made up\n".encode()
+    content = Content((line * (size // len(line) + 1))[:size], modified)
+    fields = {
+        "Package": name,
+        "Version": version,
+        "Architecture": "amd64",
+        "Filename": path,
+        "Size": str(content.size),
+        "SHA256": content.sha256,
+    }
+    return Package("\n".join(f"{key}: {value}" for key, value in fields.items()), {path: content})
+
+
+def made_up_source(name: str, version: str, *, modified: int = 0) -> Package:
+    """Return a source package of one file, as true of its bytes as `made_up`'s."""
+    folder, file = f"pool/main/{name[0]}/{name}", f"{name}_{version}.dsc"
+    content = Content(f"Source: {name}\nVersion: {version}\n".encode(), modified)
+    fields = {
+        "Package": name,
+        "Version": version,
+        "Architecture": "source",
+        "Directory": folder,
+        "Checksums-Sha256": f"\n {content.sha256} {content.size} {file}",
+    }
+    stanza = "\n".join(f"{key}: {value}" if value[0] != "\n" else f"{key}:{value}" for key, value in fields.items())
+    return Package(stanza, {f"{folder}/{file}": content})

@@ -1,0 +1,309 @@
+"""One download, many readers; whole or visibly broken; resumed where it broke (rules 1, 2 and 4 of the design)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import pytest
+
+from snapproxy.core.exchange import Served
+from tests.fakes.content import Content
+from tests.fakes.faults import Exchange, Hold, Reset, TooLong, Truncate, WrongBytes
+from tests.fakes.hamlet import FIRST, INRELEASE, PACKAGES, Hamlet, content_of
+from tests.fakes.house import House, read, until
+
+MakeHouse = Callable[..., Awaitable[House]]
+READERS = 20
+BREAK = 100_000
+LINGER = 0.1
+
+
+@pytest.fixture
+async def updated(house: House, hamlet: Hamlet) -> House:
+    """A house whose client has the root and the index of FIRST, with nothing counted yet."""
+    await house.get(FIRST, INRELEASE)
+    await house.get(FIRST, PACKAGES)
+    hamlet.log.reset_counts()
+    return house
+
+
+@dataclass(frozen=True)
+class HalfOfAnother:
+    """Announces the file as it should, and sends half as many other bytes."""
+
+    needs_body: bool = True
+
+    def play(self, exchange: Exchange) -> None:
+        start, stop = exchange.send_head(exchange.answer)
+        exchange.send(bytes((stop - start) // 2))
+        time.sleep(LINGER)
+        exchange.end()
+
+
+async def first_byte(outcome: object) -> Served:
+    assert isinstance(outcome, Served), outcome
+    async with asyncio.timeout(5):
+        assert await outcome.body.wait(0) > 0
+    return outcome
+
+
+async def test_a_signed_root_arrives_with_its_proof(house: House, hamlet: Hamlet) -> None:
+    got = await house.get(FIRST, INRELEASE)
+    assert got.data == hamlet.content(INRELEASE).data
+    assert (got.served.proof.word, got.served.cache, got.served.snapshot) == ("gpg", "MISS", FIRST)
+    assert (await house.get(FIRST, INRELEASE)).served.cache == "HIT"
+    assert len(hamlet.requests_for(INRELEASE)) == 2  # the redirect and its target, once
+
+
+async def test_an_index_and_a_package_carry_the_chain_of_their_root(house: House, hamlet: Hamlet) -> None:
+    index = await house.get(FIRST, PACKAGES)
+    assert (index.data, index.served.proof.word) == (hamlet.content(PACKAGES).data, "gpg")
+    package = await house.get(FIRST, hamlet.edition.kept.path)
+    assert (package.data, package.served.proof.word) == (content_of(hamlet.edition.kept).data, "gpg")
+
+
+class TestManyReaders:
+    async def test_each_reads_the_first_byte_of_one_download_before_the_rest_is_sent(
+        self, updated: House, hamlet: Hamlet
+    ) -> None:
+        kept = hamlet.edition.kept
+        hold = hamlet.now.fault(f"*/{kept.path}", Hold(after=64 * 1024))
+        outcomes = await asyncio.gather(*(updated.ask(FIRST, kept.path) for _ in range(READERS)))
+        readers = [await first_byte(outcome) for outcome in outcomes]
+        assert sorted({reader.cache for reader in readers}) == ["JOINED", "MISS"]
+        hold.release()
+        whole = await asyncio.gather(*(read(reader) for reader in readers))
+        assert {got.data for got in whole} == {content_of(kept).data}
+        assert len(hamlet.asked()) == 1
+
+    async def test_two_processes_share_one_download(
+        self, updated: House, make_house: MakeHouse, hamlet: Hamlet
+    ) -> None:
+        kept, other = hamlet.edition.kept, await make_house()
+        hold = hamlet.now.fault(f"*/{kept.path}", Hold(after=64 * 1024))
+        readers = [await first_byte(await each.ask(FIRST, kept.path)) for each in (updated, other)]
+        hold.release()
+        whole = await asyncio.gather(*(read(reader) for reader in readers))
+        assert {got.data for got in whole} == {content_of(kept).data}
+        assert len(hamlet.asked()) == 1
+
+    async def test_a_root_in_two_processes_is_one_download(
+        self, house: House, make_house: MakeHouse, hamlet: Hamlet
+    ) -> None:
+        other = await make_house()
+        hold = hamlet.past.fault("*InRelease", Hold(after=100))
+        asked = [asyncio.create_task(each.get(FIRST, INRELEASE)) for each in (house, other)]
+        await until(hold.reached.is_set)
+        hold.release()
+        got = await asyncio.gather(*asked)
+        assert [each.served.proof.word for each in got] == ["gpg", "gpg"]
+        assert len(hamlet.requests_for(INRELEASE)) == 2
+
+    async def test_one_that_leaves_harms_nobody(self, updated: House, hamlet: Hamlet) -> None:
+        kept = hamlet.edition.kept
+        hold = hamlet.now.fault(f"*/{kept.path}", Hold(after=64 * 1024))
+        leaves, stays = [await first_byte(await updated.ask(FIRST, kept.path)) for _ in range(2)]
+        leaves.body.close()
+        hold.release()
+        assert (await read(stays)).data == content_of(kept).data
+
+    async def test_one_that_gives_up_before_the_head_harms_nobody(self, updated: House, hamlet: Hamlet) -> None:
+        kept = hamlet.edition.kept
+        hold = hamlet.now.fault(f"*/{kept.path}", Hold(after=None))
+        leaves, stays = (asyncio.create_task(updated.get(FIRST, kept.path)) for _ in range(2))
+        await until(hold.reached.is_set)
+        leaves.cancel()
+        hold.release()
+        assert (await stays).data == content_of(kept).data
+        assert len(hamlet.asked()) == 1
+
+    async def test_all_may_leave_and_the_download_is_finished_and_named(self, updated: House, hamlet: Hamlet) -> None:
+        kept = hamlet.edition.kept
+        hold = hamlet.now.fault(f"*/{kept.path}", Hold(after=64 * 1024))
+        (await first_byte(await updated.ask(FIRST, kept.path))).body.close()
+        hold.release()
+        await until(lambda: updated.store.catalog.name(f"debian/{FIRST}", kept.path) is not None)
+        assert (await updated.get(FIRST, kept.path)).served.cache == "HIT"
+        assert len(hamlet.asked()) == 1
+
+    async def test_a_failed_download_ends_cleanly_for_nobody(self, updated: House, hamlet: Hamlet) -> None:
+        kept = hamlet.edition.kept
+        for server in (hamlet.now, hamlet.past):
+            server.fault("*", Truncate(BREAK, LINGER))
+        readers = await asyncio.gather(*(updated.ask(FIRST, kept.path) for _ in range(READERS)))
+        ends = await asyncio.gather(*(read(reader) for reader in readers))
+        assert all(end.broke or end.status == 502 for end in ends), {(end.status, end.broke) for end in ends}
+        assert all(len(end.data) < content_of(kept).size for end in ends)
+
+
+class TestWrongBytes:
+    async def test_of_a_mirror_cut_the_reader_and_are_told_and_passed_over_after_15_seconds(
+        self, updated: House, hamlet: Hamlet
+    ) -> None:
+        old = hamlet.edition.kept
+        hamlet.now.fault(f"*/{old.path}", WrongBytes())
+        cut = await updated.get(FIRST, old.path)
+        assert cut.broke
+        assert len(cut.data) < content_of(old).size
+        assert not hamlet.past.requests()
+        told = await updated.get(FIRST, old.path)
+        assert (told.status, told.refusal.reason) == (502, "Upstream's bytes are not the promised ones: sha256 differs")
+        updated.clock.leap(14.0)
+        assert (await updated.get(FIRST, old.path)).status == 502
+        assert len(hamlet.asked()) == 1
+        updated.clock.leap(1.1)
+        whole = await updated.get(FIRST, old.path)
+        assert (whole.status, whole.broke, whole.data) == (200, "", content_of(old).data)
+        assert len(hamlet.now.requests()) == 1  # the mirror was passed over
+
+    async def test_that_nobody_has_read_yet_send_the_flight_to_the_next_source(
+        self, updated: House, hamlet: Hamlet
+    ) -> None:
+        kept = hamlet.edition.kept
+        hamlet.now.fault(f"*/{kept.path}", WrongBytes())
+        updated.prefetch(FIRST, kept.path)
+        await until(lambda: updated.store.catalog.name(f"debian/{FIRST}", kept.path) is not None)
+        assert (await updated.get(FIRST, kept.path)).data == content_of(kept).data
+
+    async def test_of_an_index_are_never_served_and_the_next_source_is_asked_at_once(
+        self, house: House, hamlet: Hamlet
+    ) -> None:
+        await house.get(FIRST, INRELEASE)
+        hamlet.publish_now(FIRST)
+        hamlet.now.fault("*", WrongBytes(at=10))
+        got = await house.get(FIRST, PACKAGES)
+        assert (got.status, got.broke, got.data) == (200, "", hamlet.content(PACKAGES).data)
+        assert len(hamlet.now.requests()) == 2  # by-hash and canonical: two addresses, each wrong
+        hamlet.log.reset_counts()
+
+    async def test_of_every_source_refuse_an_index_with_424(self, house: House, hamlet: Hamlet) -> None:
+        await house.get(FIRST, INRELEASE)
+        for server in (hamlet.now, hamlet.past):
+            server.fault("*Packages*", WrongBytes(at=10))
+            server.fault("*by-hash*", WrongBytes(at=10))
+        got = await house.get(FIRST, PACKAGES)
+        assert (got.status, got.refusal.reason) == (424, "Upstream's bytes are not the promised ones: sha256 differs")
+        assert house.store.catalog.name(f"debian/{FIRST}", PACKAGES) is None
+
+    async def test_a_wrong_size_is_seen_at_the_head_and_no_byte_is_taken(self, updated: House, hamlet: Hamlet) -> None:
+        kept = hamlet.edition.kept
+        received = updated.app.tally.upstream_bytes
+        before = dict(received)
+        hamlet.now.fault(f"*/{kept.path}", TooLong())
+        got = await updated.get(FIRST, kept.path)
+        assert got.data == content_of(kept).data
+        mirror = hamlet.now.url.removeprefix("http://")
+        assert received[mirror] == before[mirror]
+
+    async def test_that_follow_another_source_s_are_asked_for_again_from_the_first(
+        self, house: House, hamlet: Hamlet
+    ) -> None:
+        """A mirror gave wrong bytes and broke; the service is right, and must not be blamed for the mixture."""
+        await house.get(FIRST, INRELEASE)
+        hamlet.publish_now(FIRST)
+        hamlet.now.fault("*", HalfOfAnother())
+        got = await house.get(FIRST, PACKAGES)
+        assert (got.status, got.data) == (200, hamlet.content(PACKAGES).data)
+
+
+class TestResuming:
+    @pytest.mark.parametrize("fault", [Reset(BREAK, LINGER), Truncate(BREAK, LINGER), Hold(after=BREAK, patience=1)])
+    async def test_goes_on_where_the_download_broke(self, updated: House, hamlet: Hamlet, fault: object) -> None:
+        kept = hamlet.edition.kept
+        hamlet.now.fault(f"*/{kept.path}", fault, times=1)  # type: ignore[type-var]
+        got = await updated.get(FIRST, kept.path)
+        assert (got.broke, got.data) == ("", content_of(kept).data)
+        first, second = hamlet.now.requests()
+        assert "range" not in first.headers
+        start = int(second.headers["range"].removeprefix("bytes=").removesuffix("-"))
+        assert 0 < start <= BREAK
+        assert second.headers["if-range"] == hamlet.now.etag(content_of(kept))
+        assert (second.status, second.sent) == (206, content_of(kept).size - start)
+
+    async def test_a_promised_file_goes_on_from_another_source_whatever_that_one_calls_it(
+        self, updated: House, hamlet: Hamlet
+    ) -> None:
+        """A validator is its own server's word: sent to another, it would only ask for the whole file again."""
+        kept = hamlet.edition.kept
+        hamlet.now.fault(f"*/{kept.path}", Truncate(BREAK, LINGER))
+        got = await updated.get(FIRST, kept.path)
+        assert (got.broke, got.data) == ("", content_of(kept).data)
+        resumed = hamlet.past.requests(f"/file/{content_of(kept).sha1}")
+        assert [each.status for each in resumed] == [206]
+        assert "if-range" not in resumed[0].headers
+
+    async def test_an_unpromised_file_that_changed_fails_rather_than_mixes(self, house: House, hamlet: Hamlet) -> None:
+        path = "pool/main/k/kept/kept_1.changelog"
+        before, after = (Content(letter * 200_000, 1_717_200_000) for letter in (b"a", b"b"))
+        hamlet.place(path, before)
+        hamlet.past.fault(f"*{path}", Truncate(BREAK, linger=0.3), times=1)
+        outcome = await house.ask(FIRST, path)
+        served = await first_byte(outcome)
+        hamlet.place(path, after)
+        end = await read(served)
+        assert end.broke
+        assert set(end.data) <= {ord("a")}
+
+    async def test_what_a_dead_process_left_is_resumed_where_it_is_promised(
+        self, updated: House, make_house: MakeHouse, hamlet: Hamlet
+    ) -> None:
+        kept = hamlet.edition.kept
+        hold = hamlet.now.fault(f"*/{kept.path}", Hold(after=200_000), times=1)
+        served = await first_byte(await updated.ask(FIRST, kept.path))
+        while await served.body.wait(0) < 150_000:
+            await asyncio.sleep(0.01)
+        served.body.close()
+        await updated.close()
+        hold.release()
+        hamlet.log.reset_counts()
+        heir = await make_house()
+        got = await heir.get(FIRST, kept.path)
+        assert got.data == content_of(kept).data
+        assert [each.status for each in hamlet.now.requests()] == [206]
+        assert hamlet.now.bytes_sent() < 160_000
+
+    async def test_what_a_dead_process_left_is_begun_anew_where_nothing_promises_it(
+        self, house: House, make_house: MakeHouse, hamlet: Hamlet
+    ) -> None:
+        path = "pool/main/k/kept/kept_1.changelog"
+        hamlet.place(path, Content(b"c" * 200_000, 1_717_200_000))
+        hold = hamlet.past.fault(f"*{path}", Hold(after=100_000), times=1)
+        served = await first_byte(await house.ask(FIRST, path))
+        served.body.close()
+        await house.close()
+        hold.release()
+        hamlet.log.reset_counts()
+        got = await (await make_house()).get(FIRST, path)
+        assert got.data == b"c" * 200_000
+        assert all("range" not in each.headers for each in hamlet.past.requests())
+
+    async def test_what_a_dead_process_left_damaged_is_thrown_away_and_nobody_blamed(
+        self, updated: House, make_house: MakeHouse, hamlet: Hamlet
+    ) -> None:
+        kept = hamlet.edition.kept
+        hold = hamlet.now.fault(f"*/{kept.path}", Hold(after=200_000), times=1)
+        served = await first_byte(await updated.ask(FIRST, kept.path))
+        while await served.body.wait(0) < 150_000:
+            await asyncio.sleep(0.01)
+        served.body.close()
+        await updated.close()
+        hold.release()
+        draft = next(path for path in (updated.folder / "state/drafts").iterdir() if path.stat().st_size > 100_000)
+        with draft.open("r+b") as file:
+            file.write(b"\0" * 1000)
+        heir = await make_house()
+        heir.prefetch(FIRST, kept.path)
+        await until(lambda: heir.store.catalog.name(f"debian/{FIRST}", kept.path) is not None)
+        assert (await heir.get(FIRST, kept.path)).data == content_of(kept).data
+        assert not hamlet.past.requests("/file/")
+
+
+async def test_nothing_is_left_of_a_failed_download(updated: House, hamlet: Hamlet) -> None:
+    kept = hamlet.edition.kept
+    for server in (hamlet.now, hamlet.past):
+        server.fault("*", WrongBytes())
+    await updated.get(FIRST, kept.path)
+    await until(lambda: not updated.drafts)

@@ -1,0 +1,516 @@
+"""Live mode with everything that wiring builds, against a real mirror that is published anew between requests."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from snapproxy.shell.live import FRESH_SECONDS
+from snapproxy.shell.successors import ADOPTION_SECONDS
+from tests.fakes.content import Content, FixedTree
+from tests.fakes.faults import Exchange, Hold, Status, complete
+from tests.fakes.inside import Got, Inside
+from tests.fakes.present import INRELEASE, PACKAGES, RELEASE, SIGNATURE, SOURCES, Present, by_hash
+from tests.fakes.services import page
+from tests.fakes.signing import SigningKey
+
+STALE_ENOUGH = FRESH_SECONDS + 1.0
+LATER = 700.0
+"""Seconds after which nothing that was learnt a moment ago is believed any more."""
+
+
+@pytest.fixture(scope="module")
+def key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SigningKey]:
+    key = SigningKey(tmp_path_factory.mktemp("key") / "gnupg")
+    yield key
+    key.close()
+
+
+@pytest.fixture
+def present(key: SigningKey) -> Iterator[Present]:
+    present = Present(key)
+    yield present
+    present.close()
+
+
+@pytest.fixture
+async def house(present: Present, tmp_path: Path) -> AsyncIterator[Inside]:
+    async with Inside(tmp_path / "house", present.configuration()) as house:
+        yield house
+
+
+def assert_no_mix(got: dict[str, Got], trees: list[FixedTree]) -> None:
+    """Every file that was answered belongs to one edition."""
+    answered = {path: answer.data for path, answer in got.items() if answer.status == 200}
+    fitting = [tree for tree in trees if all(tree.files[path].data == data for path, data in answered.items())]
+    assert fitting, f"a mix: {sorted(answered)}"
+
+
+async def warm(house: Inside, *paths: str) -> None:
+    for path in paths:
+        assert (await house.get("live", path)).status == 200, path
+
+
+# --- revalidation -------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_root_is_fresh_for_ten_seconds_and_then_revalidated(house: Inside, present: Present) -> None:
+    first = await house.get("live", INRELEASE)
+    assert (first.status, first.data, first.proof) == (200, present.tree.files[INRELEASE].data, "gpg")
+    assert (await house.get("live", INRELEASE)).data == first.data
+    assert present.asked(INRELEASE) == [200]
+    house.clock.leap(STALE_ENOUGH)
+    again = await house.get("live", INRELEASE)
+    assert (again.data, again.stale) == (first.data, "")
+    assert present.asked(INRELEASE) == [200, 304]
+    conditions = present.log.requests(f"/debian/{INRELEASE}")[-1].headers
+    assert conditions["if-none-match"]
+    assert conditions["if-modified-since"]
+    await house.get("live", INRELEASE)
+    assert present.asked(INRELEASE) == [200, 304], "a 304 is as fresh as a 200"
+
+
+async def test_many_clients_revalidate_a_root_once(house: Inside, present: Present) -> None:
+    await warm(house, INRELEASE)
+    house.clock.leap(STALE_ENOUGH)
+    answers = await asyncio.gather(*(house.get("live", INRELEASE) for _ in range(20)))
+    assert {answer.status for answer in answers} == {200}
+    assert present.asked(INRELEASE) == [200, 304]
+
+
+async def test_a_new_root_is_served_with_its_own_indexes(house: Inside, present: Present) -> None:
+    await warm(house, INRELEASE, PACKAGES)
+    new = present.publish()
+    house.clock.leap(STALE_ENOUGH)
+    for path in (INRELEASE, PACKAGES, by_hash(new, PACKAGES)):
+        answer = await house.get("live", path)
+        assert (answer.status, answer.stale) == (200, ""), path
+        assert answer.data == (new.files[PACKAGES] if "Packages" in path or "by-hash" in path else new.files[path]).data
+
+
+async def test_by_hash_serves_the_old_set_and_the_new(house: Inside, present: Present) -> None:
+    old = present.tree
+    await warm(house, INRELEASE, PACKAGES)
+    new = present.publish()
+    house.clock.leap(STALE_ENOUGH)
+    await warm(house, INRELEASE)
+    for tree in (old, new):
+        answer = await house.get("live", by_hash(tree, PACKAGES))
+        assert (answer.status, answer.data) == (200, tree.files[PACKAGES].data)
+    assert (await house.get("live", PACKAGES)).data == new.files[PACKAGES].data
+
+
+# --- adoption -----------------------------------------------------------------------------------------------------------------
+
+
+async def test_until_the_successors_are_here_the_old_set_is_served_whole_and_says_so(
+    house: Inside, present: Present
+) -> None:
+    old = present.tree
+    await warm(house, INRELEASE, PACKAGES, SOURCES)
+    new = present.publish()
+    held = present.mirror.fault(f"*{new.files[SOURCES].sha256}", Hold(after=None))
+    house.clock.leap(STALE_ENOUGH)
+    asking = asyncio.create_task(house.get("live", INRELEASE))
+    await asyncio.to_thread(held.reached.wait, 10)
+    house.clock.leap(0)
+    for path in (PACKAGES, SOURCES, by_hash(old, PACKAGES)):
+        answer = await house.get("live", path)
+        assert answer.status == 200, (path, answer)
+        assert answer.data == old.files[PACKAGES if "by-hash" in path else path].data, path
+        assert answer.stale, path
+    held.release()
+    assert (await asking).data == new.files[INRELEASE].data
+    assert (await house.get("live", SOURCES)).data == new.files[SOURCES].data
+
+
+async def test_a_client_with_little_patience_is_given_the_old_root_while_a_new_one_is_being_adopted(
+    house: Inside, present: Present, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(house.app.executor._patience, "apt", 0.5)
+    old = present.tree
+    await warm(house, INRELEASE, PACKAGES)
+    new = present.publish()
+    held = present.mirror.fault(f"*{new.files[PACKAGES].sha256}", Hold(after=None))
+    house.clock.leap(STALE_ENOUGH)
+    answer = await house.get("live", INRELEASE)
+    assert (answer.data, bool(answer.stale)) == (old.files[INRELEASE].data, True)
+    held.release()
+
+
+async def test_adoption_is_given_up_after_a_minute_and_tried_again_later(house: Inside, present: Present) -> None:
+    old = present.tree
+    await warm(house, INRELEASE, PACKAGES)
+    new = present.publish()
+    held = present.mirror.fault(f"*{new.files[PACKAGES].sha256}", Hold(after=None, patience=20))
+    house.clock.leap(STALE_ENOUGH)
+    asking = asyncio.create_task(house.get("live", INRELEASE))
+    await asyncio.to_thread(held.reached.wait, 10)
+    house.clock.leap(ADOPTION_SECONDS + 1)
+    answer = await asyncio.wait_for(asking, 5)
+    assert (answer.data, bool(answer.stale)) == (old.files[INRELEASE].data, True)
+    roots = len(present.asked(INRELEASE))
+    for _ in range(5):
+        assert (await house.get("live", INRELEASE)).data == old.files[INRELEASE].data
+    assert len(present.asked(INRELEASE)) == roots, "a set that cannot be had is not asked for at every request"
+    held.release()
+    house.clock.leap(STALE_ENOUGH)
+    assert (await house.get("live", INRELEASE)).data == new.files[INRELEASE].data
+
+
+async def test_a_successor_with_wrong_bytes_is_never_adopted(house: Inside, present: Present) -> None:
+    old = present.tree
+    await warm(house, INRELEASE, PACKAGES)
+    new = present.publish()
+    wrong = Content(b"x" * new.files[PACKAGES].size, new.files[PACKAGES].modified)
+    present.show(new.replacing(PACKAGES, wrong).replacing(by_hash(new, PACKAGES), wrong))
+    house.clock.leap(STALE_ENOUGH)
+    answer = await house.get("live", INRELEASE)
+    assert (answer.data, bool(answer.stale)) == (old.files[INRELEASE].data, True)
+    assert (await house.get("live", PACKAGES)).data == old.files[PACKAGES].data
+
+
+async def test_a_root_with_a_bad_signature_is_never_adopted(house: Inside, present: Present) -> None:
+    old = present.tree
+    await warm(house, INRELEASE, PACKAGES)
+    new = present.publish()
+    forged = Content(new.files[INRELEASE].data.replace(b"Suite: ", b"Suite:  "), new.files[INRELEASE].modified)
+    present.show(new.replacing(INRELEASE, forged))
+    house.clock.leap(STALE_ENOUGH)
+    answer = await house.get("live", INRELEASE)
+    assert (answer.data, bool(answer.stale)) == (old.files[INRELEASE].data, True)
+
+
+async def test_no_client_ever_sees_a_mix(house: Inside, present: Present) -> None:
+    """Republished between every pair of requests, with whatever time between them; the mirror keeps by-hash as Debian's do."""
+    dice = random.Random(20240601)
+    trees = [present.tree]
+    for _ in range(12):
+        got: dict[str, Got] = {}
+        paths = [PACKAGES, SOURCES]
+        dice.shuffle(paths)
+        for path in [INRELEASE, *paths]:
+            keeping = ("by-hash", "pool/") if dice.random() < 0.7 else ()
+            trees.append(present.publish(keeping=keeping))
+            house.clock.leap(dice.choice([0.0, 3.0, STALE_ENOUGH, 30.0]))
+            got[path] = await house.get("live", path)
+            root = next(tree for tree in trees if tree.files[INRELEASE].data == got[INRELEASE].data)
+            if path != INRELEASE:
+                listed = await house.get("live", by_hash(root, path))
+                assert listed.status in {200, 404, 424}
+                assert listed.status != 200 or listed.data == root.files[path].data
+        assert got[INRELEASE].status == 200
+        assert_no_mix(got, trees)
+        house.clock.leap(LATER)
+    house.clock.leap(LATER)
+    got = {path: await house.get("live", path) for path in (INRELEASE, PACKAGES, SOURCES)}
+    assert {answer.status for answer in got.values()} == {200}, "when the archive stands still, all of it is served"
+    assert got[INRELEASE].data == trees[-1].files[INRELEASE].data
+    assert_no_mix(got, trees)
+
+
+# --- upstream down, and absences ----------------------------------------------------------------------------------------------
+
+
+async def test_with_upstream_down_what_is_stored_is_served_and_said_to_be_stale(
+    house: Inside, present: Present
+) -> None:
+    await warm(house, INRELEASE, PACKAGES)
+    house.clock.leap(LATER)
+    with present.mirror.refusing():
+        for path in (INRELEASE, PACKAGES):
+            answer = await house.get("live", path)
+            assert (answer.status, answer.data) == (200, present.tree.files[path].data)
+            assert answer.stale.startswith("as of 20"), path
+    house.clock.leap(LATER)
+    assert (await house.get("live", INRELEASE)).stale == ""
+
+
+async def test_with_upstream_down_and_nothing_stored_a_root_is_refused_with_424(
+    house: Inside, present: Present, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(house.app.executor._patience, "apt", 1.0)
+    with present.mirror.refusing():
+        for path in (INRELEASE, RELEASE, SIGNATURE, PACKAGES):
+            assert (await house.get("live", path)).status == 424, path
+
+
+async def test_a_file_that_is_not_there_is_absent(house: Inside, present: Present) -> None:
+    for path in ("dists/nothing/InRelease", "pool/main/n/nothing/nothing_1_all.deb", "README"):
+        assert (await house.get("live", path)).status == 404, path
+
+
+async def test_a_server_error_is_no_absence(house: Inside, present: Present) -> None:
+    present.mirror.fault("*InRelease", Status(500))
+    answer = await house.get("live", INRELEASE)
+    assert answer.status == 424
+
+
+async def test_offline_live_is_what_was_stored_and_says_so(house: Inside, present: Present, tmp_path: Path) -> None:
+    await warm(house, INRELEASE, PACKAGES)
+    present.reset()
+    async with Inside(tmp_path / "house", present.configuration(), offline=True) as offline:
+        for path in (INRELEASE, PACKAGES):
+            answer = await offline.get("live", path)
+            assert (answer.status, bool(answer.stale)) == (200, True), path
+        assert (await offline.get("live", SOURCES)).status == 424
+        assert (await offline.get("live", "dists/other/InRelease")).status == 424
+    assert present.log.requests() == []
+
+
+# --- Release and Release.gpg --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def split(key: SigningKey) -> Iterator[Present]:
+    """An archive without InRelease."""
+    present = Present(key, has_inrelease=False)
+    yield present
+    present.close()
+
+
+@pytest.fixture
+async def split_house(split: Present, tmp_path: Path) -> AsyncIterator[Inside]:
+    async with Inside(tmp_path / "house", split.configuration()) as house:
+        yield house
+
+
+async def pair(house: Inside) -> tuple[bytes, bytes]:
+    """Ask as an apt does that finds no InRelease."""
+    assert (await house.get("live", INRELEASE)).status == 404
+    release, signature = await house.get("live", RELEASE), await house.get("live", SIGNATURE)
+    assert (release.status, signature.status) == (200, 200), (release, signature)
+    return release.data, signature.data
+
+
+def belongs(tree: FixedTree) -> tuple[bytes, bytes]:
+    return tree.files[RELEASE].data, tree.files[SIGNATURE].data
+
+
+async def test_without_an_inrelease_the_pair_is_served_and_checked(split_house: Inside, split: Present) -> None:
+    assert await pair(split_house) == belongs(split.tree)
+    assert (await split_house.get("live", RELEASE)).proof == "gpg"
+    assert (await split_house.get("live", PACKAGES)).proof == "gpg"
+
+
+async def test_the_signature_served_is_that_of_the_release_served(split_house: Inside, split: Present) -> None:
+    """Published anew between the two requests, after any time: what is served is always one pair, in either order."""
+    dice = random.Random(1)
+    trees = [split.tree]
+    for _ in range(8):
+        paths = [RELEASE, SIGNATURE]
+        got: dict[str, Got] = {}
+        for path in paths:
+            trees.append(split.publish())
+            split_house.clock.leap(dice.choice([0.0, 3.0, STALE_ENOUGH]))
+            got[path] = await split_house.get("live", path)
+            assert got[path].status == 200, got[path]
+        assert (got[RELEASE].data, got[SIGNATURE].data) in [belongs(tree) for tree in trees]
+        split_house.clock.leap(LATER)
+
+
+async def test_while_an_adoption_is_pending_the_old_signature_goes_with_the_old_release(
+    split_house: Inside, split: Present
+) -> None:
+    old = split.tree
+    await pair(split_house)
+    await warm(split_house, PACKAGES)
+    new = split.publish()
+    held = split.mirror.fault(f"*{new.files[PACKAGES].sha256}", Hold(after=None))
+    split_house.clock.leap(STALE_ENOUGH)
+    asking = asyncio.create_task(split_house.get("live", RELEASE))
+    await asyncio.to_thread(held.reached.wait, 10)
+    signature = await split_house.get("live", SIGNATURE)
+    assert signature.data == old.files[SIGNATURE].data
+    assert signature.stale
+    held.release()
+    assert (await asking).data == new.files[RELEASE].data
+    assert (await split_house.get("live", SIGNATURE)).data == new.files[SIGNATURE].data
+
+
+async def test_a_mirror_caught_between_release_and_signature_is_not_believed(
+    split_house: Inside, split: Present
+) -> None:
+    old = split.tree
+    await pair(split_house)
+    new = split.publish()
+    split.show(new.replacing(SIGNATURE, old.files[SIGNATURE]))
+    split_house.clock.leap(STALE_ENOUGH)
+    release, signature = await split_house.get("live", RELEASE), await split_house.get("live", SIGNATURE)
+    assert (release.data, signature.data) == belongs(old)
+    assert release.stale
+    split.show(new)
+    split_house.clock.leap(LATER)
+    assert await pair(split_house) == belongs(new)
+
+
+async def test_a_release_signed_anew_gets_its_new_signature(split_house: Inside, split: Present) -> None:
+    old = split.tree
+    await pair(split_house)
+    again = Content(
+        split.key.detached(old.files[RELEASE].data, at="20240820T000000Z"), old.files[SIGNATURE].modified + 60
+    )
+    split.show(old.replacing(SIGNATURE, again))
+    split_house.clock.leap(STALE_ENOUGH)
+    assert (await split_house.get("live", RELEASE)).data == old.files[RELEASE].data
+    assert (await split_house.get("live", SIGNATURE)).data == again.data
+
+
+async def test_without_keyrings_the_pair_is_served_as_it_is_and_proves_nothing(split: Present, tmp_path: Path) -> None:
+    async with Inside(tmp_path / "house", split.configuration(keyring=False)) as house:
+        assert await pair(house) == belongs(split.tree)
+        assert (await house.get("live", RELEASE)).proof == "none"
+        new = split.publish()
+        house.clock.leap(STALE_ENOUGH)
+        assert await pair(house) == belongs(new)
+
+
+async def test_an_unsigned_release_has_no_signature(key: SigningKey, split: Present, tmp_path: Path) -> None:
+    files = {path: content for path, content in split.tree.files.items() if path != SIGNATURE}
+    split.show(FixedTree(files, split.tree.packages))
+    async with Inside(tmp_path / "house", split.configuration()) as house:
+        release = await house.get("live", RELEASE)
+        assert (release.status, release.proof) == (200, "none")
+        assert (await house.get("live", SIGNATURE)).status == 404
+
+
+# --- packages and other files -------------------------------------------------------------------------------------------------
+
+
+async def test_packages_are_promised_by_the_current_set_and_come_from_mirrors_only(
+    house: Inside, present: Present
+) -> None:
+    await warm(house, INRELEASE, PACKAGES)
+    package = await house.get("live", present.package)
+    assert (package.status, package.data) == (200, present.tree.files[present.package].data)
+    again = await house.get("live", present.package)
+    assert again.proof == "gpg"
+    assert present.asked(present.package) == [200]
+    present.publish()
+    house.clock.leap(STALE_ENOUGH)
+    await warm(house, INRELEASE)
+    await warm(house, present.package)
+    assert present.log.requests(service="snapshot") == []
+
+
+async def test_a_promised_package_that_no_mirror_has_is_not_looked_for_in_the_past(
+    house: Inside, present: Present
+) -> None:
+    await warm(house, INRELEASE, PACKAGES)
+    old = present.package
+    present.publish()
+    assert (await house.get("live", old)).status == 502
+    assert present.log.requests(service="snapshot") == []
+
+
+async def test_a_package_of_the_set_before_is_still_promised(house: Inside, present: Present) -> None:
+    """A client that updated a moment before the adoption asks for it now."""
+    old = present.package
+    await warm(house, INRELEASE, PACKAGES)
+    present.publish(keeping=["pool/"])
+    house.clock.leap(STALE_ENOUGH)
+    await warm(house, INRELEASE, old)
+    assert (await house.get("live", old)).proof == "gpg"
+
+
+async def test_an_absence_at_the_mirrors_is_not_believed_of_the_past(house: Inside, present: Present) -> None:
+    """The same digest is promised by a snapshot, which has it still."""
+    old, pinned = present.package, "20240602T010000Z"
+    await warm(house, INRELEASE, PACKAGES)
+    for path in (INRELEASE, PACKAGES):
+        assert (await house.get(pinned, path)).status == 200
+    data = present.tree.files[old].data
+    present.publish()
+    assert (await house.get("live", old)).status == 502
+    answer = await house.get(pinned, old)
+    assert (answer.status, answer.data) == (200, data)
+
+
+@dataclass
+class LateDenial:
+    """Lets a client wait, and then says 404."""
+
+    needs_body: bool = False
+    reached: threading.Event = field(default_factory=threading.Event)
+    released: threading.Event = field(default_factory=threading.Event)
+
+    def play(self, exchange: Exchange) -> None:
+        self.reached.set()
+        self.released.wait(20)
+        complete(exchange, page(404))
+
+
+async def test_a_pinned_client_does_not_share_the_failure_of_a_live_one(house: Inside, present: Present) -> None:
+    """Both want one digest at the same time, and only the past has it."""
+    pinned = "20240602T010000Z"
+    await warm(house, INRELEASE, PACKAGES)
+    assert (await house.get(pinned, INRELEASE)).status == 200
+    assert (await house.get(pinned, PACKAGES)).status == 200
+    data = present.tree.files[present.package].data
+    denial = present.mirror.fault(f"*/{present.package}", LateDenial())
+    live = asyncio.create_task(house.get("live", present.package))
+    await asyncio.to_thread(denial.reached.wait, 10)
+    past = asyncio.create_task(house.get(pinned, present.package))
+    await asyncio.sleep(0.1)
+    denial.released.set()
+    assert (await live).status == 502
+    answer = await past
+    assert (answer.status, answer.data) == (200, data), answer
+
+
+async def test_an_unpromised_file_is_revalidated_each_time(house: Inside, present: Present) -> None:
+    present.show(present.tree.replacing("README", Content(b"one", 1_700_000_000)))
+    assert (await house.get("live", "README")).data == b"one"
+    assert (await house.get("live", "README")).data == b"one"
+    assert present.asked("README") == [200, 304]
+    present.show(present.tree.replacing("README", Content(b"two", 1_700_000_100)))
+    answer = await house.get("live", "README")
+    assert (answer.data, answer.proof, answer.stale) == (b"two", "none", "")
+
+
+async def test_an_unpromised_package_streams_while_it_arrives(house: Inside, present: Present) -> None:
+    """A client that kept its lists from before it used snapproxy."""
+    path = "pool/main/b/big/big_1_amd64.deb"
+    content = Content(bytes(range(256)) * 4096, 1_700_000_000)
+    present.show(present.tree.replacing(path, content))
+    held = present.mirror.fault(f"*{path}", Hold(after=300_000))
+    outcome = await asyncio.wait_for(house.outcome("live", path), 5)
+    body = outcome.body  # type: ignore[union-attr]
+    assert await asyncio.wait_for(body.wait(0), 5) > 0
+    held.release()
+    data = b""
+    while len(data) < content.size:
+        data += b"".join([piece async for piece in body.chunks(len(data), await body.wait(len(data)))])
+    body.close()
+    assert data == content.data
+    await asyncio.sleep(0.3)
+    again = await house.get("live", path)
+    assert (again.data, present.asked(path)) == (content.data, [200, 304])
+
+
+# --- nothing live leaks -------------------------------------------------------------------------------------------------------
+
+
+async def test_nothing_live_is_named_in_a_pinned_view_nor_does_that_ask_a_mirror_for_a_root(
+    house: Inside, present: Present
+) -> None:
+    pinned = "20240602T010000Z"
+    old = present.tree
+    present.publish()
+    await warm(house, INRELEASE, PACKAGES, present.package)
+    spaces = {row[0] for row in house.store.catalog._read("SELECT DISTINCT space FROM name")}  # type: ignore[attr-defined]
+    assert {space for space in spaces if space.startswith(("debian/", "roots:"))} <= {"roots:debian/live"}
+    present.reset()
+    for path in (INRELEASE, PACKAGES):
+        assert (await house.get(pinned, path)).data == old.files[path].data
+    assert present.asked(INRELEASE) == []
+    names = house.store.catalog.names("debian/20240602T000000Z")
+    assert {path: name.digest for path, name in names} == {
+        path: old.files[path].sha256 for path in (INRELEASE, PACKAGES)
+    }
