@@ -105,7 +105,7 @@ class App:
         flights = Flights(means=means, clock=clock)
         keyrings = {row.name: available_keyrings(row) for row in config.archives}
         roots = Roots(store.blobs, Verifier(clock=clock), keyrings)
-        live = self._live(flights, promises, roots)
+        live = self._live(names, flights, promises, roots)
         self._stack.push_async_callback(live.close)
         timelines = Timelines(
             catalog=store.catalog, slots=store.slots, upstream=upstream, clock=clock, tally=tally, offline=offline
@@ -128,10 +128,10 @@ class App:
         self._stack.push_async_callback(self.executor.close)
         return self
 
-    def _live(self, flights: Flights, promises: Promises, roots: Roots) -> Live:
+    def _live(self, names: Names, flights: Flights, promises: Promises, roots: Roots) -> Live:
         store, clock = self._store, self._clock
         standings = Standings(store.catalog)
-        successors = Successors(blobs=store.blobs, flights=flights, promises=promises, clock=clock)
+        successors = Successors(blobs=store.blobs, names=names, flights=flights, promises=promises, clock=clock)
         confirming = Confirming(
             standings=standings, successors=successors, slots=store.slots, flights=flights, roots=roots, clock=clock
         )

@@ -82,7 +82,12 @@ class Promise:
     @property
     def is_strong(self) -> bool:
         """Whether bytes from anywhere may stand in once they match."""
-        return any(name in self.digests for name in STRONG)
+        return self.strong is not None
+
+    @property
+    def strong(self) -> tuple[str, str] | None:
+        """The (algorithm, hex) that names the bytes best: sha256, by which the store itself names them, else another strong one."""
+        return next(((name, self.digests[name]) for name in ("sha256", *STRONG) if name in self.digests), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ from snapproxy.core.steps import (
     NOW,
     Arriving,
     Ask,
+    AskAlias,
     AskBrackets,
     AskFile,
     AskHeld,
@@ -236,7 +237,7 @@ def _promised(
 ) -> Step:
     """Bring a promised file: from the blobs, else from whoever has it, the regular mirror first (rule 5)."""
     promise, space, notes = vouched.promise, space_of(request.row, resolved), vouched.notes
-    digest = promise.digests.get("sha256", "")
+    digest = _sha256(promise, known)
     if digest:
         size = _fact(known, AskHeld(digest))
         if size is not None:
@@ -247,10 +248,20 @@ def _promised(
     )
 
 
+def _sha256(promise: Promise, known: Known) -> str:
+    """Return the sha256 of the promised bytes: as promised, or as learnt when bytes of the other strong digest came; '' when unknown."""
+    match promise.strong:
+        case None:
+            return ""
+        case ("sha256", digest):
+            return digest
+        case (algorithm, digest):
+            return _fact(known, AskAlias(algorithm, digest)) or ""
+
+
 def _key(promise: Promise, space: str) -> str:
-    """Name a flight by its digest when one is promised, so that every snapshot shares it."""
-    digest = promise.digests.get("sha256")
-    return f"sha256:{digest}" if digest else f"name:{space}/{promise.path}"
+    """Name a flight by its digest when a strong one is promised, so that every snapshot shares it."""
+    return f"name:{space}/{promise.path}" if promise.strong is None else ":".join(promise.strong)
 
 
 def fetch_now(row: Archive, path: str, family: Family) -> Fetch:
