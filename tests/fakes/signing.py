@@ -30,6 +30,10 @@ class SigningKey:
         """Return Release.gpg for a Release, signed at the instant `at`."""
         return self._gpg("--armor", "--detach-sign", "--digest-algo", "SHA256", at=at, data=text)
 
+    def armored(self) -> bytes:
+        """Return the public half in the form that rpm, dnf and zypper import."""
+        return self._gpg("--armor", "--export")
+
     def close(self) -> None:
         """Stop the agent that GnuPG started for this key."""
         command = ["gpgconf", "--homedir", str(self._home), "--kill", "all"]

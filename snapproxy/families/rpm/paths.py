@@ -14,6 +14,7 @@ METADATA = "repodata"
 ROOT = "repomd.xml"
 
 _PACKING = r"(?:\.(?:gz|bz2|xz|lzma|zst))?"
+_PACKED = re.compile(_PACKING + r"\Z")
 # createrepo_c's --unique-md-filenames (the default since 2010) puts the file's checksum in front. It says so nowhere in the format, a
 # repomd may give another kind of checksum than the name shows, and nothing asks for a file by its digest: so it is no by-hash name.
 _CHECKSUM = re.compile(r"[0-9a-f]{32,128}-")
@@ -63,7 +64,9 @@ def _metadata(folders: list[str], name: str) -> Place:
         return Place(Role.OTHER, roots=roots)
     plain = _plain(name)
     has_promises = _PROMISING.fullmatch(plain) is not None
-    return Place(Role.INDEX, roots=roots, has_promises=has_promises, series=f"{folder}/{plain}")
+    # Nor does the packing make a series: openSUSE went from gzip to zstd between two days.
+    series = f"{folder}/{_PACKED.sub('', plain, count=1)}"
+    return Place(Role.INDEX, roots=roots, has_promises=has_promises, series=series)
 
 
 def _plain(name: str) -> str:
