@@ -16,7 +16,6 @@ from snapproxy.setup.snippets import DEFAULT_BASE, Snippet, user_name
 PATIENCE = """\
 timeout=300
 minrate=1
-retries=8
 # Without this a repository that cannot be had is left out, with exit code 0.
 skip_if_unavailable=False
 """
@@ -86,7 +85,7 @@ def proxy(repository: Repository) -> tuple[Snippet, ...]:
     text = (
         f"[main]\nproxy={repository.base}\nproxy_username={user_name(repository.when)}\nproxy_password=x\n"
         "# Otherwise dnf sends the time only when asked, once for each connection.\nproxy_auth_method=basic\n"
-        f"metadata_expire=1\n{PATIENCE}"
+        f"metadata_expire=0\n{PATIENCE}"
     )
     return (Snippet("/etc/dnf/dnf.conf", text),)
 

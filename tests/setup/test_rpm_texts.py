@@ -55,7 +55,7 @@ def test_the_proxy_form_sends_the_time_at_once_and_believes_no_older_metadata() 
     assert options["proxy"] == "http://127.0.0.1:3142"
     assert (options["proxy_username"], options["proxy_password"]) == ("20240601T000000Z", "x")
     assert options["proxy_auth_method"] == "basic"
-    assert options["metadata_expire"] == "1"
+    assert options["metadata_expire"] == "0"
 
 
 def test_the_environment_is_for_zypper_too() -> None:
