@@ -52,6 +52,8 @@ def document(value: object) -> Answer:
 
 def listing(tree: Tree, folder: str) -> Answer | None:
     """Return an HTML listing of `folder` ('' or with a final slash), None when the tree has no such folder."""
+    if folder and not folder.endswith("/"):
+        return None  # `Packages` is no folder because `Packages.xz` exists
     below = {path[len(folder) :].partition("/")[0] for path in tree.paths() if path.startswith(folder)}
     if not below:
         return None
