@@ -1,8 +1,8 @@
 """Reads XML of strangers as a stream: the elements at one place of a document, in bounded memory.
 
 Expat itself, told to refuse: no document type, hence no entity but the five of XML itself and nothing external; one encoding; bounds on
-depth, on a single token and on text. defusedxml refuses the same, around readers that build trees or
-bound neither tokens nor text, and the indexes read here unpack to hundreds of megabytes. What the elements mean is left to others.
+depth, on a single token and on text. defusedxml refuses the same, around readers that build trees or bound neither tokens nor text, and
+the indexes read here unpack to hundreds of megabytes. What the elements mean is left to others.
 """
 
 from __future__ import annotations
