@@ -103,6 +103,10 @@ class LocalDraft:
         return self._stream.window is not None
 
     def follow(self) -> Body:
+        if self._sealed is not None and self._stream.is_closed:  # it has ended, and its last reader has left
+            blob = self._blobs.peek(self._sealed.digest)
+            if blob is not None:
+                return blob
         return self._stream.follow()
 
     def tap(self, update: Callable[[bytes], None]) -> None:

@@ -161,7 +161,7 @@ class Draft(Protocol):
         """Whether the disk filled up, so that nothing of this draft may be named."""
 
     def follow(self) -> Body:
-        """Return a reader of this draft."""
+        """Return a reader of this draft; once it has ended well, of its blob."""
 
 
 class Drafts(Protocol):

@@ -42,6 +42,11 @@ class Stream:
         """Called when the last reader has left."""
         self._is_fed = True
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether its bytes can be read here no more: nobody feeds it, and its file has been closed with the last reader."""
+        return not self._is_fed and self.reader is None and self.window is None
+
     def follow(self) -> Follower:
         follower = Follower(self)
         self.followers.add(follower)

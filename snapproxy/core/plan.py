@@ -280,12 +280,14 @@ def fetch_promised_now(row: Archive, promise: Promise, family: Family) -> Fetch:
 def _sources(
     row: Archive, resolved: Resolved, promise: Promise, family: Family, history: History
 ) -> tuple[Source, ...]:
-    """List who may have promised bytes: anybody when the digest is strong, else only the archive of that time."""
-    now = _present_promised(row, promise, family)
+    """List who may have promised bytes: anybody when the digest is strong, else only the archive of that time.
+
+    Of the past a mirror is asked by the lasting name alone: under the canonical one it has another version by now, if any.
+    """
     if resolved.snapshot == LIVE:
-        return now
+        return _present_promised(row, promise, family)
     past = _past(row, resolved, promise.path, history)
-    return now + past if promise.is_strong else past
+    return _present(row, family.lasting_path(promise)) + past if promise.is_strong else past
 
 
 def _present_promised(row: Archive, promise: Promise, family: Family) -> tuple[Source, ...]:

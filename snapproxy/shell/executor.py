@@ -219,7 +219,6 @@ class Executor:
                 return None, cache
             case None if not flight.is_arriving or step.role in (Role.ROOT, Role.SIGNATURE):
                 return flight.not_in_time(), cache
-        self._flights.later(self._name_when_landed(flight, step))
         body = flight.follow()
         if body is None:  # another process has ended it in this very moment
             await flight.land(asking.deadline)
@@ -229,8 +228,11 @@ class Executor:
         return Served(body, archive, snapshot, "", proof, cache, step.role, flight.date, headers=step.notes), cache
 
     def _join(self, step: Fetch, asking: Asking) -> tuple[Flight, bool]:
+        """Start or join the flight. What it brings is named even if everybody who asked has left by then."""
         judge = self._roots.judge(step, asking, self.obtain) if step.role is Role.ROOT else None
-        return self._flights.join(step, asking, judge)
+        flight, joined = self._flights.join(step, asking, judge)
+        self._flights.later(self._name_when_landed(flight, step))
+        return flight, joined
 
     async def _name(self, step: Serve) -> None:
         held = Held(step.path, step.digest, step.size, step.proof)
@@ -255,7 +257,7 @@ class Executor:
             step = await self._decide(Request(target.archive, target.when, target.path), asking)
             if isinstance(step, Fetch) and step.sources:
                 flight, _ = self._join(step, asking)
-                await self._name_when_landed(flight, step)
+                await flight.land(float("inf"))
         except (SnapproxyError, StorageFailure) as error:
             log.info("prefetch given up: %s", type(error).__name__)  # its own request will say why
 

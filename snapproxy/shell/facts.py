@@ -22,7 +22,7 @@ from snapproxy.core.steps import (
     Known,
     Vouched,
 )
-from snapproxy.errors import ArchiveDataError
+from snapproxy.errors import ArchiveDataError, StorageError
 from snapproxy.shell.asking import Asking
 from snapproxy.shell.live import Live
 from snapproxy.shell.names import Names, size_of
@@ -132,7 +132,7 @@ class Facts:
                     continue
                 try:
                     promise = await self._promises.promise(asking.family, digest, index.path, ask.path)
-                except ArchiveDataError:
+                except (ArchiveDataError, StorageError):
                     continue  # an index nobody can read vouches for nothing; asking for it says why
                 if promise is not None:
                     return Vouched(promise, proof)

@@ -23,6 +23,7 @@ from snapproxy.shell.asking import Asking
 from snapproxy.shell.clock import Clock
 from snapproxy.shell.download import Download
 from snapproxy.shell.landings import Elsewhere, Landed, Landing
+from snapproxy.shell.names import size_of
 from snapproxy.shell.roots import Judge
 from storage import Body, Draft, DraftFailed, DraftOrphaned, Drafts, Meta, StorageFailure
 
@@ -36,6 +37,11 @@ MAX_FAILURES = 3
 
 TAKE_OVER_SECONDS = 0.05
 """How long a reader gives our own flight to become the writer of a draft whose process died, and a failed draft to be gone."""
+
+ADRIFT_SECONDS = 10.0
+MAX_ADRIFT = 1 << 20
+MOST_ADRIFT = 16
+"""How long, up to which size in bytes, and how many at once what the full disk did not take is kept in memory for who asks next."""
 
 
 class Flight:
@@ -62,6 +68,11 @@ class Flight:
     def is_arriving(self) -> bool:
         """Whether bytes have begun to come, so that there is something to follow."""
         return self.arriving.is_set() and not self.landing.done()
+
+    def landed(self, landing: Landing) -> None:
+        """Tell the verdict, also to those who wait for bytes that will not come."""
+        self.landing.set_result(landing)
+        self.arriving.set()
 
     async def land(self, deadline: float) -> Landing | None:
         """Wait for the verdict, until `deadline` (monotonic seconds); None: not in time."""
@@ -168,12 +179,13 @@ class Flights:
         self._tasks: set[asyncio.Task[Landing]] = set()
         self._afterwards: set[asyncio.Task[None]] = set()
         self._verdicts: dict[str, tuple[float, Refusal]] = {}
+        self._adrift: dict[str, tuple[float, Flight]] = {}
 
     def join(
         self, step: Fetch, asking: Asking, judge: Judge | None, *, validators: Meta | None = None
     ) -> tuple[Flight, bool]:
         """Return the flight for `step`, and whether it was under way already. `judge` decides about a root; `validators` make the request conditional."""
-        flight = self._flights.get(step.question)
+        flight = self._flights.get(step.question) or self._still_adrift(step.question)
         if flight is not None:
             return flight, True
         flight = self._flights[step.question] = Flight(step, asking, self._means.drafts, self._clock)
@@ -223,8 +235,23 @@ class Flights:
         """Tell the landing, also of a flight that was stopped before it had begun."""
         self._tasks.discard(task)
         self._flights.pop(flight.step.question)
-        flight.landing.set_result(refusals.stopped(flight.step) if task.cancelled() else task.result())
-        flight.arriving.set()  # nobody shall wait for bytes that will not come
+        flight.landed(refusals.stopped(flight.step) if task.cancelled() else task.result())
+        self._keep_adrift(flight)
+
+    def _keep_adrift(self, flight: Flight) -> None:
+        """Let who asks next share what the full disk did not take: a root is asked for once for itself, and again for each of its indexes."""
+        landing, question = flight.landing.result(), flight.step.question
+        if isinstance(landing, Landed) and landing.is_adrift and landing.size <= MAX_ADRIFT:
+            while len(self._adrift) >= MOST_ADRIFT:
+                self._adrift.pop(next(iter(self._adrift)))
+            self._adrift[question] = (self._clock.monotonic() + ADRIFT_SECONDS, flight)
+
+    def _still_adrift(self, question: str) -> Flight | None:
+        until, flight = self._adrift.get(question, (0.0, None))
+        if flight is not None and until < self._clock.monotonic():
+            del self._adrift[question]
+            return None
+        return flight
 
     def _verdict(self, step: Fetch) -> Refusal | None:
         until, refusal = self._verdicts.get(step.question, (0.0, None))
@@ -234,7 +261,8 @@ class Flights:
         """Remember a bad verdict, but no longer than its client was told to stay away."""
         now = self._clock.monotonic()
         self._verdicts = {key: verdict for key, verdict in self._verdicts.items() if now < verdict[0]}
-        if isinstance(landing, Refusal) and landing.status in (424, 502):
+        is_absence = landing == refusals.absent(step)  # of this snapshot alone, and remembered as such
+        if isinstance(landing, Refusal) and landing.status in (424, 502) and not is_absence:
             told = float(landing.headers.get("Retry-After", VERDICT_SECONDS))
             self._verdicts[step.question] = (now + min(told, VERDICT_SECONDS), landing)
 
@@ -244,6 +272,9 @@ class Flights:
         while True:
             writer = self._means.begin(flight.step)
             if isinstance(writer, Draft):
+                if self._is_here(flight.step):  # another process has ended between our plan and our turn
+                    await writer.abandon("it is in the store already")
+                    return Elsewhere()
                 flight.draft = writer
                 flight.download = Download(self._means, flight, writer, judge, validators)
                 return await flight.download.run()
@@ -261,6 +292,13 @@ class Flights:
                 )
             finally:
                 writer.close()
+
+    def _is_here(self, step: Fetch) -> bool:
+        """Whether the store has the bytes by now: by their digest, or by the name that they were to bear."""
+        digest = step.promise.digests.get("sha256") if step.promise is not None else None
+        if digest is None and (held := self._means.names.held(step.space, step.path)):
+            digest = held.digest
+        return digest is not None and size_of(self._means.blobs, digest) is not None
 
     async def _watch(self, flight: Flight, body: Body) -> Landing:
         offset = 0

@@ -35,7 +35,8 @@ class Names:
 
     async def name(self, space: str, path: str, held: Held, role: Role, resolved: Resolved) -> None:
         """Name a file of a snapshot; a root also enters the roots of its snapshot and its own history."""
-        if resolved.snapshot == LIVE:
+        standing = self.held(space, path)
+        if resolved.snapshot == LIVE or (standing is not None and standing.proof >= held.proof):
             return
         name = Name(held.digest, held.size, int(held.proof))
         if role is Role.ROOT:

@@ -39,6 +39,9 @@ JOB_SECONDS = 600.0
 
 PIECE = 256 * 1024
 
+MAX_READ = 1 << 20
+"""Bytes of an index that is read in this process when its table cannot be written: Debian's roots are below, a large Packages is not."""
+
 
 class HelperDiedError(ArchiveDataError):
     """The helper died over an index: that index's fault most likely, but somebody may have killed it."""
@@ -130,13 +133,34 @@ class Promises:
 
     async def promise(self, family: Family, digest: str, index: str, name: str) -> Promise | None:
         """Return what the index at path `index` with `digest` promises under `name`. Raises ArchiveDataError, StorageError."""
-        row = await self._read(family, digest, index, lambda table: table.get(name))
+        try:
+            row = await self._read(family, digest, index, lambda table: table.get(name))
+        except StorageError as error:
+            return dict(await self._without_table(family, digest, index, error)).get(name)
         return None if row is None else decode(row)
 
     async def rows(self, family: Family, digest: str, index: str) -> list[tuple[str, Promise]]:
         """Return everything an index promises (for roots, which are short)."""
-        rows = await self._read(family, digest, index, lambda table: list(table.items()))
+        try:
+            rows = await self._read(family, digest, index, lambda table: list(table.items()))
+        except StorageError as error:
+            return await self._without_table(family, digest, index, error)
         return [(name, decode(row)) for name, row in rows]
+
+    async def _without_table(
+        self, family: Family, digest: str, index: str, error: StorageError
+    ) -> list[tuple[str, Promise]]:
+        """Read a short index, such as a root, itself where the full disk takes no table. Raises `error` for a long one."""
+        blob = await self._store.blobs.open(digest)
+        if blob is None:
+            raise error
+        try:
+            if blob.size > MAX_READ:
+                raise error
+            data = b"".join([piece async for piece in blob.chunks(0, blob.size)])
+        finally:
+            blob.close()
+        return await asyncio.to_thread(lambda: list(family.promises(index, [data])))
 
     async def _read(self, family: Family, digest: str, index: str, look_up: Callable[[Table], T]) -> T:
         """Look up in the table of an index whose blob the store holds. A damaged table is built again, once."""

@@ -263,7 +263,10 @@ class TestPinned:
             {AskFile(SPACE, ("root",), AT, to_vouch=True): ROOT, AskRow(SPACE, "r", "root", "index/p"): promise},
         )
         assert isinstance(step, Fetch)
-        assert step.sources[0].url == f"http://now/toy/index/by-hash/{'a' * 64}"
+        assert [source.url for source in step.sources] == [
+            f"http://now/toy/index/by-hash/{'a' * 64}",  # and not by its own, where another version stands by now
+            "http://past/toy/one/index/p",
+        ]
         assert step.whole
 
     def test_by_hash_is_answered_from_the_blobs_when_this_root_lists_it(self):

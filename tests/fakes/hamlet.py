@@ -104,6 +104,11 @@ class Hamlet:
         assert tree is not None
         self.publish(when, FixedTree({**tree[1].files, path: content}, tree[1].packages))
 
+    def without(self, path: str, when: str = SECOND) -> FixedTree:
+        """Return a state's tree lacking one file."""
+        tree = self.edition.trees[when]
+        return FixedTree({name: content for name, content in tree.files.items() if name != path}, tree.packages)
+
     @property
     def row(self) -> Archive:
         return Archive(

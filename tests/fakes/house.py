@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 from unittest.mock import patch
+from urllib.parse import urlsplit
 
 from snapproxy import wiring
 from snapproxy.config import Config
 from snapproxy.core.address import AddressBook
 from snapproxy.core.exchange import Conditions, FileTarget, Outcome, Served, ServiceTarget
 from snapproxy.core.model import Archive, Instant, Refusal
-from snapproxy.core.pace import Policy
+from snapproxy.core.pace import PaceState, Policy
 from snapproxy.core.when import parse
 from snapproxy.shell.clock import Clock
 from snapproxy.shell.pacer import Pacer
@@ -28,6 +29,9 @@ UNHURRIED = Policy(connections=16, rest=0.01, rest_most=0.01, cool_down=10.0, co
 """No pace to speak of; a refusal still costs a cool-down of ten seconds, every time."""
 
 QUICK = Timeouts(connect=1.0, idle=0.3, head=2.0, drain=0.2)
+
+PATIENT = Timeouts()
+"""As in real life: for tests whose upstream waits until it is told to go on."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,15 @@ class Got:
     @property
     def status(self) -> int:
         return self.outcome.status if isinstance(self.outcome, Refusal) else 200
+
+    @property
+    def proof(self) -> str:
+        return self.served.proof.word
+
+    @property
+    def stale(self) -> str:
+        """What the answer says of its age, '' when it is fresh."""
+        return self.served.headers.get("X-Snapproxy-Stale", "")
 
     @property
     def refusal(self) -> Refusal:
@@ -149,9 +162,13 @@ class House:
         """The names in the folder of drafts."""
         return sorted(path.name for path in (self.folder / "state/drafts").iterdir())
 
-    @property
-    def executor(self) -> Any:
-        return self.app.executor
+    def named(self, when: str, path: str, row: int = 0) -> bool:
+        """Whether the catalog knows a file by name."""
+        return self.store.catalog.name(f"{self.rows[row].name}/{when}", path) is not None
+
+    def cool_downs(self, url: str) -> int:
+        """How often a server has been given a rest."""
+        return PaceState.from_json(self.store.catalog.fact(f"pace/{urlsplit(url).netloc}", 0)).storm
 
 
 async def until(condition: Any, seconds: float = 5.0) -> None:

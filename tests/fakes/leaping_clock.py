@@ -34,7 +34,9 @@ class LeapingClock:
         self._leap = asyncio.Event()
 
     async def sleep(self, seconds: float) -> None:
-        due = self.monotonic() + seconds
+        await self._sleep_until(self.monotonic() + seconds)
+
+    async def _sleep_until(self, due: float) -> None:
         while (left := due - self.monotonic()) > 0:
             waiting = asyncio.ensure_future(self._leap.wait())
             try:
@@ -45,13 +47,14 @@ class LeapingClock:
     @asynccontextmanager
     async def timeout(self, seconds: float | None) -> AsyncIterator[object]:
         async with asyncio.timeout(seconds) as limit:
-            alarm = None if seconds is None else asyncio.create_task(self._ring(limit, seconds))
+            # From now, not from when the alarm first runs: a leap may come in between.
+            alarm = None if seconds is None else asyncio.create_task(self._ring(limit, self.monotonic() + seconds))
             try:
                 yield limit
             finally:
                 if alarm is not None:
                     alarm.cancel()
 
-    async def _ring(self, limit: asyncio.Timeout, seconds: float) -> None:
-        await self.sleep(seconds)
+    async def _ring(self, limit: asyncio.Timeout, due: float) -> None:
+        await self._sleep_until(due)
         limit.reschedule(0)

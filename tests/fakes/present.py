@@ -8,17 +8,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 
+from snapproxy.core.model import Archive
 from tests.fakes.archive_server import ArchiveServer, Log
 from tests.fakes.content import Content, FixedTree, Package, Timeline, epoch, stamp
+from tests.fakes.hamlet import INRELEASE, SUITE, made_up
 from tests.fakes.publisher import Publisher, SuitePlan
 from tests.fakes.services import MirrorService, SnapshotService
 from tests.fakes.signing import SigningKey
 
-SUITE = "stable"
-FOLDER = f"dists/{SUITE}"
-INRELEASE, RELEASE, SIGNATURE = f"{FOLDER}/InRelease", f"{FOLDER}/Release", f"{FOLDER}/Release.gpg"
-PACKAGES = f"{FOLDER}/main/binary-amd64/Packages.xz"
-SOURCES = f"{FOLDER}/main/source/Sources.xz"
+SOURCES = f"dists/{SUITE}/main/source/Sources.xz"
 BORN = "20240601T000000Z"
 _HOUR = 3600
 
@@ -47,7 +45,10 @@ class Present:
         """Publish a new edition; files of the old one whose path contains one of `keeping` stay beside it (`by-hash`, `pool/`)."""
         edition = next(self._editions)
         at = epoch(BORN) + edition * 24 * _HOUR
-        packages = (made_up("hello", f"{edition}.0", modified=at), made_up_source("hello", f"{edition}.0", modified=at))
+        packages = (
+            made_up("hello", f"{edition}.0", 2000, at=stamp(at)),
+            made_up_source("hello", f"{edition}.0", modified=at),
+        )
         tree = self._publisher.tree(stamp(at), [SuitePlan(SUITE, packages)])
         files = {path: old for path, old in self._old().items() if any(part in path for part in keeping)} | tree.files
         if not self._has_inrelease:
@@ -69,14 +70,15 @@ class Present:
         """The pool path of the newest edition's package."""
         return self.tree.packages[0].path
 
-    def configuration(self, *, keyring: bool = True) -> str:
-        """Return the TOML that puts both servers behind the built-in row, with no pace to speak of."""
-        keyrings = f'keyrings = ["{self.key.keyring}"]' if keyring else "keyrings = []"
-        pace = "connections = 16\nrequests_per_second = 500\nburst = 500\n"
-        return (
-            f'[archives.debian]\nsnapshot = ["{self.snapshot.url}/archive/debian"]\n'
-            f'mirrors = ["{self.mirror.url}/debian"]\n{keyrings}\n'
-            f'[upstreams."127.0.0.2"]\n{pace}[upstreams."127.0.0.3"]\n{pace}'
+    @property
+    def row(self) -> Archive:
+        return Archive(
+            "debian",
+            "apt",
+            "snapshots",
+            snapshot=(f"{self.snapshot.url}/archive/debian",),
+            mirrors=(f"{self.mirror.url}/debian",),
+            keyrings=(str(self.key.keyring),),
         )
 
     def asked(self, path: str, *, service: str = "mirror") -> list[int]:
@@ -99,22 +101,6 @@ class Present:
 def by_hash(tree: FixedTree, path: str) -> str:
     """Return the by-hash name of an index."""
     return f"{path.rpartition('/')[0]}/by-hash/SHA256/{tree.files[path].sha256}"
-
-
-def made_up(name: str, version: str, *, modified: int = 0, size: int = 2000) -> Package:
-    """Return a binary package that no dpkg would take: its stanza is true of its bytes, and that is all snapproxy looks at."""
-    path = f"pool/main/{name[0]}/{name}/{name}_{version}_amd64.deb"
-    line = f"{name} {version} made up\n".encode()
-    content = Content((line * (size // len(line) + 1))[:size], modified)
-    fields = {
-        "Package": name,
-        "Version": version,
-        "Architecture": "amd64",
-        "Filename": path,
-        "Size": str(content.size),
-        "SHA256": content.sha256,
-    }
-    return Package("\n".join(f"{key}: {value}" for key, value in fields.items()), {path: content})
 
 
 def made_up_source(name: str, version: str, *, modified: int = 0) -> Package:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from snapproxy.core.model import Archive
 from tests.fakes.archive_server import ArchiveServer, Log
 from tests.fakes.content import Content, FixedTree, Timeline, epoch, stamp
 from tests.fakes.services import MirrorService, SnapshotService
@@ -93,6 +94,18 @@ class RpmWorld:
             f'[archives.{ARCHIVE}]\nfamily = "rpm"\nhistory = "snapshots"\n'
             f'snapshot = ["{self.snapshot.url}/archive/{ARCHIVE}"]\nmirrors = ["{self.mirror.url}/{ARCHIVE}"]\n'
             f'hosts = ["{HOST}/{ARCHIVE}/"]\nkeyrings = ["{self.key.keyring}"]\n{paces}'
+        )
+
+    @property
+    def row(self) -> Archive:
+        """The same row, for a snapproxy in the test's own process."""
+        return Archive(
+            ARCHIVE,
+            "rpm",
+            "snapshots",
+            snapshot=(f"{self.snapshot.url}/archive/{ARCHIVE}",),
+            mirrors=(f"{self.mirror.url}/{ARCHIVE}",),
+            keyrings=(str(self.key.keyring),),
         )
 
     def configuration(self, folder: Path) -> Path:

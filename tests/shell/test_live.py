@@ -6,7 +6,7 @@ import asyncio
 import random
 import threading
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -15,33 +15,28 @@ from snapproxy.shell.live import FRESH_SECONDS
 from snapproxy.shell.successors import ADOPTION_SECONDS
 from tests.fakes.content import Content, FixedTree
 from tests.fakes.faults import Exchange, Hold, Status, complete
-from tests.fakes.inside import Got, Inside
-from tests.fakes.present import INRELEASE, PACKAGES, RELEASE, SIGNATURE, SOURCES, Present, by_hash
+from tests.fakes.hamlet import INRELEASE, PACKAGES, RELEASE, SIGNATURE, Edition
+from tests.fakes.house import PATIENT, Got, House
+from tests.fakes.present import SOURCES, Present, by_hash
 from tests.fakes.services import page
-from tests.fakes.signing import SigningKey
 
 STALE_ENOUGH = FRESH_SECONDS + 1.0
 LATER = 700.0
 """Seconds after which nothing that was learnt a moment ago is believed any more."""
 
-
-@pytest.fixture(scope="module")
-def key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SigningKey]:
-    key = SigningKey(tmp_path_factory.mktemp("key") / "gnupg")
-    yield key
-    key.close()
+pytestmark = pytest.mark.usefixtures("watchdog")
 
 
 @pytest.fixture
-def present(key: SigningKey) -> Iterator[Present]:
-    present = Present(key)
+def present(edition: Edition) -> Iterator[Present]:
+    present = Present(edition.key)
     yield present
     present.close()
 
 
 @pytest.fixture
-async def house(present: Present, tmp_path: Path) -> AsyncIterator[Inside]:
-    async with Inside(tmp_path / "house", present.configuration()) as house:
+async def house(present: Present, tmp_path: Path) -> AsyncIterator[House]:
+    async with House(tmp_path / "house", rows=(present.row,), timeouts=PATIENT) as house:
         yield house
 
 
@@ -52,7 +47,7 @@ def assert_no_mix(got: dict[str, Got], trees: list[FixedTree]) -> None:
     assert fitting, f"a mix: {sorted(answered)}"
 
 
-async def warm(house: Inside, *paths: str) -> None:
+async def warm(house: House, *paths: str) -> None:
     for path in paths:
         assert (await house.get("live", path)).status == 200, path
 
@@ -60,7 +55,7 @@ async def warm(house: Inside, *paths: str) -> None:
 # --- revalidation -------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_root_is_fresh_for_ten_seconds_and_then_revalidated(house: Inside, present: Present) -> None:
+async def test_a_root_is_fresh_for_ten_seconds_and_then_revalidated(house: House, present: Present) -> None:
     first = await house.get("live", INRELEASE)
     assert (first.status, first.data, first.proof) == (200, present.tree.files[INRELEASE].data, "gpg")
     assert (await house.get("live", INRELEASE)).data == first.data
@@ -76,7 +71,7 @@ async def test_a_root_is_fresh_for_ten_seconds_and_then_revalidated(house: Insid
     assert present.asked(INRELEASE) == [200, 304], "a 304 is as fresh as a 200"
 
 
-async def test_many_clients_revalidate_a_root_once(house: Inside, present: Present) -> None:
+async def test_many_clients_revalidate_a_root_once(house: House, present: Present) -> None:
     await warm(house, INRELEASE)
     house.clock.leap(STALE_ENOUGH)
     answers = await asyncio.gather(*(house.get("live", INRELEASE) for _ in range(20)))
@@ -84,7 +79,7 @@ async def test_many_clients_revalidate_a_root_once(house: Inside, present: Prese
     assert present.asked(INRELEASE) == [200, 304]
 
 
-async def test_a_new_root_is_served_with_its_own_indexes(house: Inside, present: Present) -> None:
+async def test_a_new_root_is_served_with_its_own_indexes(house: House, present: Present) -> None:
     await warm(house, INRELEASE, PACKAGES)
     new = present.publish()
     house.clock.leap(STALE_ENOUGH)
@@ -94,7 +89,7 @@ async def test_a_new_root_is_served_with_its_own_indexes(house: Inside, present:
         assert answer.data == (new.files[PACKAGES] if "Packages" in path or "by-hash" in path else new.files[path]).data
 
 
-async def test_by_hash_serves_the_old_set_and_the_new(house: Inside, present: Present) -> None:
+async def test_by_hash_serves_the_old_set_and_the_new(house: House, present: Present) -> None:
     old = present.tree
     await warm(house, INRELEASE, PACKAGES)
     new = present.publish()
@@ -110,7 +105,7 @@ async def test_by_hash_serves_the_old_set_and_the_new(house: Inside, present: Pr
 
 
 async def test_until_the_successors_are_here_the_old_set_is_served_whole_and_says_so(
-    house: Inside, present: Present
+    house: House, present: Present
 ) -> None:
     old = present.tree
     await warm(house, INRELEASE, PACKAGES, SOURCES)
@@ -119,7 +114,6 @@ async def test_until_the_successors_are_here_the_old_set_is_served_whole_and_say
     house.clock.leap(STALE_ENOUGH)
     asking = asyncio.create_task(house.get("live", INRELEASE))
     await asyncio.to_thread(held.reached.wait, 10)
-    house.clock.leap(0)
     for path in (PACKAGES, SOURCES, by_hash(old, PACKAGES)):
         answer = await house.get("live", path)
         assert answer.status == 200, (path, answer)
@@ -131,9 +125,9 @@ async def test_until_the_successors_are_here_the_old_set_is_served_whole_and_say
 
 
 async def test_a_client_with_little_patience_is_given_the_old_root_while_a_new_one_is_being_adopted(
-    house: Inside, present: Present, monkeypatch: pytest.MonkeyPatch
+    house: House, present: Present
 ) -> None:
-    monkeypatch.setitem(house.app.executor._patience, "apt", 0.5)
+    house.app.executor._patience = {"apt": 0.5}
     old = present.tree
     await warm(house, INRELEASE, PACKAGES)
     new = present.publish()
@@ -144,7 +138,7 @@ async def test_a_client_with_little_patience_is_given_the_old_root_while_a_new_o
     held.release()
 
 
-async def test_adoption_is_given_up_after_a_minute_and_tried_again_later(house: Inside, present: Present) -> None:
+async def test_adoption_is_given_up_after_a_minute_and_tried_again_later(house: House, present: Present) -> None:
     old = present.tree
     await warm(house, INRELEASE, PACKAGES)
     new = present.publish()
@@ -164,7 +158,7 @@ async def test_adoption_is_given_up_after_a_minute_and_tried_again_later(house: 
     assert (await house.get("live", INRELEASE)).data == new.files[INRELEASE].data
 
 
-async def test_a_successor_with_wrong_bytes_is_never_adopted(house: Inside, present: Present) -> None:
+async def test_a_successor_with_wrong_bytes_is_never_adopted(house: House, present: Present) -> None:
     old = present.tree
     await warm(house, INRELEASE, PACKAGES)
     new = present.publish()
@@ -176,7 +170,7 @@ async def test_a_successor_with_wrong_bytes_is_never_adopted(house: Inside, pres
     assert (await house.get("live", PACKAGES)).data == old.files[PACKAGES].data
 
 
-async def test_a_root_with_a_bad_signature_is_never_adopted(house: Inside, present: Present) -> None:
+async def test_a_root_with_a_bad_signature_is_never_adopted(house: House, present: Present) -> None:
     old = present.tree
     await warm(house, INRELEASE, PACKAGES)
     new = present.publish()
@@ -187,7 +181,7 @@ async def test_a_root_with_a_bad_signature_is_never_adopted(house: Inside, prese
     assert (answer.data, bool(answer.stale)) == (old.files[INRELEASE].data, True)
 
 
-async def test_no_client_ever_sees_a_mix(house: Inside, present: Present) -> None:
+async def test_no_client_ever_sees_a_mix(house: House, present: Present) -> None:
     """Republished between every pair of requests, with whatever time between them; the mirror keeps by-hash as Debian's do."""
     dice = random.Random(20240601)
     trees = [present.tree]
@@ -218,9 +212,7 @@ async def test_no_client_ever_sees_a_mix(house: Inside, present: Present) -> Non
 # --- upstream down, and absences ----------------------------------------------------------------------------------------------
 
 
-async def test_with_upstream_down_what_is_stored_is_served_and_said_to_be_stale(
-    house: Inside, present: Present
-) -> None:
+async def test_with_upstream_down_what_is_stored_is_served_and_said_to_be_stale(house: House, present: Present) -> None:
     await warm(house, INRELEASE, PACKAGES)
     house.clock.leap(LATER)
     with present.mirror.refusing():
@@ -232,30 +224,28 @@ async def test_with_upstream_down_what_is_stored_is_served_and_said_to_be_stale(
     assert (await house.get("live", INRELEASE)).stale == ""
 
 
-async def test_with_upstream_down_and_nothing_stored_a_root_is_refused_with_424(
-    house: Inside, present: Present, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(house.app.executor._patience, "apt", 1.0)
+async def test_with_upstream_down_and_nothing_stored_a_root_is_refused_with_424(house: House, present: Present) -> None:
+    house.app.executor._patience = {"apt": 1.0}
     with present.mirror.refusing():
         for path in (INRELEASE, RELEASE, SIGNATURE, PACKAGES):
             assert (await house.get("live", path)).status == 424, path
 
 
-async def test_a_file_that_is_not_there_is_absent(house: Inside, present: Present) -> None:
+async def test_a_file_that_is_not_there_is_absent(house: House, present: Present) -> None:
     for path in ("dists/nothing/InRelease", "pool/main/n/nothing/nothing_1_all.deb", "README"):
         assert (await house.get("live", path)).status == 404, path
 
 
-async def test_a_server_error_is_no_absence(house: Inside, present: Present) -> None:
+async def test_a_server_error_is_no_absence(house: House, present: Present) -> None:
     present.mirror.fault("*InRelease", Status(500))
     answer = await house.get("live", INRELEASE)
     assert answer.status == 424
 
 
-async def test_offline_live_is_what_was_stored_and_says_so(house: Inside, present: Present, tmp_path: Path) -> None:
+async def test_offline_live_is_what_was_stored_and_says_so(house: House, present: Present, tmp_path: Path) -> None:
     await warm(house, INRELEASE, PACKAGES)
     present.reset()
-    async with Inside(tmp_path / "house", present.configuration(), offline=True) as offline:
+    async with House(tmp_path / "house", rows=(present.row,), offline=True) as offline:
         for path in (INRELEASE, PACKAGES):
             answer = await offline.get("live", path)
             assert (answer.status, bool(answer.stale)) == (200, True), path
@@ -268,20 +258,20 @@ async def test_offline_live_is_what_was_stored_and_says_so(house: Inside, presen
 
 
 @pytest.fixture
-def split(key: SigningKey) -> Iterator[Present]:
+def split(edition: Edition) -> Iterator[Present]:
     """An archive without InRelease."""
-    present = Present(key, has_inrelease=False)
+    present = Present(edition.key, has_inrelease=False)
     yield present
     present.close()
 
 
 @pytest.fixture
-async def split_house(split: Present, tmp_path: Path) -> AsyncIterator[Inside]:
-    async with Inside(tmp_path / "house", split.configuration()) as house:
+async def split_house(split: Present, tmp_path: Path) -> AsyncIterator[House]:
+    async with House(tmp_path / "house", rows=(split.row,), timeouts=PATIENT) as house:
         yield house
 
 
-async def pair(house: Inside) -> tuple[bytes, bytes]:
+async def pair(house: House) -> tuple[bytes, bytes]:
     """Ask as an apt does that finds no InRelease."""
     assert (await house.get("live", INRELEASE)).status == 404
     release, signature = await house.get("live", RELEASE), await house.get("live", SIGNATURE)
@@ -293,13 +283,13 @@ def belongs(tree: FixedTree) -> tuple[bytes, bytes]:
     return tree.files[RELEASE].data, tree.files[SIGNATURE].data
 
 
-async def test_without_an_inrelease_the_pair_is_served_and_checked(split_house: Inside, split: Present) -> None:
+async def test_without_an_inrelease_the_pair_is_served_and_checked(split_house: House, split: Present) -> None:
     assert await pair(split_house) == belongs(split.tree)
     assert (await split_house.get("live", RELEASE)).proof == "gpg"
     assert (await split_house.get("live", PACKAGES)).proof == "gpg"
 
 
-async def test_the_signature_served_is_that_of_the_release_served(split_house: Inside, split: Present) -> None:
+async def test_the_signature_served_is_that_of_the_release_served(split_house: House, split: Present) -> None:
     """Published anew between the two requests, after any time: what is served is always one pair, in either order."""
     dice = random.Random(1)
     trees = [split.tree]
@@ -316,7 +306,7 @@ async def test_the_signature_served_is_that_of_the_release_served(split_house: I
 
 
 async def test_while_an_adoption_is_pending_the_old_signature_goes_with_the_old_release(
-    split_house: Inside, split: Present
+    split_house: House, split: Present
 ) -> None:
     old = split.tree
     await pair(split_house)
@@ -335,7 +325,7 @@ async def test_while_an_adoption_is_pending_the_old_signature_goes_with_the_old_
 
 
 async def test_a_mirror_caught_between_release_and_signature_is_not_believed(
-    split_house: Inside, split: Present
+    split_house: House, split: Present
 ) -> None:
     old = split.tree
     await pair(split_house)
@@ -350,7 +340,7 @@ async def test_a_mirror_caught_between_release_and_signature_is_not_believed(
     assert await pair(split_house) == belongs(new)
 
 
-async def test_a_release_signed_anew_gets_its_new_signature(split_house: Inside, split: Present) -> None:
+async def test_a_release_signed_anew_gets_its_new_signature(split_house: House, split: Present) -> None:
     old = split.tree
     await pair(split_house)
     again = Content(
@@ -363,7 +353,7 @@ async def test_a_release_signed_anew_gets_its_new_signature(split_house: Inside,
 
 
 async def test_without_keyrings_the_pair_is_served_as_it_is_and_proves_nothing(split: Present, tmp_path: Path) -> None:
-    async with Inside(tmp_path / "house", split.configuration(keyring=False)) as house:
+    async with House(tmp_path / "house", rows=(replace(split.row, keyrings=()),)) as house:
         assert await pair(house) == belongs(split.tree)
         assert (await house.get("live", RELEASE)).proof == "none"
         new = split.publish()
@@ -371,10 +361,10 @@ async def test_without_keyrings_the_pair_is_served_as_it_is_and_proves_nothing(s
         assert await pair(house) == belongs(new)
 
 
-async def test_an_unsigned_release_has_no_signature(key: SigningKey, split: Present, tmp_path: Path) -> None:
+async def test_an_unsigned_release_has_no_signature(edition: Edition, split: Present, tmp_path: Path) -> None:
     files = {path: content for path, content in split.tree.files.items() if path != SIGNATURE}
     split.show(FixedTree(files, split.tree.packages))
-    async with Inside(tmp_path / "house", split.configuration()) as house:
+    async with House(tmp_path / "house", rows=(split.row,), timeouts=PATIENT) as house:
         release = await house.get("live", RELEASE)
         assert (release.status, release.proof) == (200, "none")
         assert (await house.get("live", SIGNATURE)).status == 404
@@ -384,7 +374,7 @@ async def test_an_unsigned_release_has_no_signature(key: SigningKey, split: Pres
 
 
 async def test_packages_are_promised_by_the_current_set_and_come_from_mirrors_only(
-    house: Inside, present: Present
+    house: House, present: Present
 ) -> None:
     await warm(house, INRELEASE, PACKAGES)
     package = await house.get("live", present.package)
@@ -400,7 +390,7 @@ async def test_packages_are_promised_by_the_current_set_and_come_from_mirrors_on
 
 
 async def test_a_promised_package_that_no_mirror_has_is_not_looked_for_in_the_past(
-    house: Inside, present: Present
+    house: House, present: Present
 ) -> None:
     await warm(house, INRELEASE, PACKAGES)
     old = present.package
@@ -409,7 +399,7 @@ async def test_a_promised_package_that_no_mirror_has_is_not_looked_for_in_the_pa
     assert present.log.requests(service="snapshot") == []
 
 
-async def test_a_package_of_the_set_before_is_still_promised(house: Inside, present: Present) -> None:
+async def test_a_package_of_the_set_before_is_still_promised(house: House, present: Present) -> None:
     """A client that updated a moment before the adoption asks for it now."""
     old = present.package
     await warm(house, INRELEASE, PACKAGES)
@@ -419,7 +409,7 @@ async def test_a_package_of_the_set_before_is_still_promised(house: Inside, pres
     assert (await house.get("live", old)).proof == "gpg"
 
 
-async def test_an_absence_at_the_mirrors_is_not_believed_of_the_past(house: Inside, present: Present) -> None:
+async def test_an_absence_at_the_mirrors_is_not_believed_of_the_past(house: House, present: Present) -> None:
     """The same digest is promised by a snapshot, which has it still."""
     old, pinned = present.package, "20240602T010000Z"
     await warm(house, INRELEASE, PACKAGES)
@@ -446,7 +436,7 @@ class LateDenial:
         complete(exchange, page(404))
 
 
-async def test_a_pinned_client_does_not_share_the_failure_of_a_live_one(house: Inside, present: Present) -> None:
+async def test_a_pinned_client_does_not_share_the_failure_of_a_live_one(house: House, present: Present) -> None:
     """Both want one digest at the same time, and only the past has it."""
     pinned = "20240602T010000Z"
     await warm(house, INRELEASE, PACKAGES)
@@ -464,7 +454,7 @@ async def test_a_pinned_client_does_not_share_the_failure_of_a_live_one(house: I
     assert (answer.status, answer.data) == (200, data), answer
 
 
-async def test_an_unpromised_file_is_revalidated_each_time(house: Inside, present: Present) -> None:
+async def test_an_unpromised_file_is_revalidated_each_time(house: House, present: Present) -> None:
     present.show(present.tree.replacing("README", Content(b"one", 1_700_000_000)))
     assert (await house.get("live", "README")).data == b"one"
     assert (await house.get("live", "README")).data == b"one"
@@ -474,13 +464,13 @@ async def test_an_unpromised_file_is_revalidated_each_time(house: Inside, presen
     assert (answer.data, answer.proof, answer.stale) == (b"two", "none", "")
 
 
-async def test_an_unpromised_package_streams_while_it_arrives(house: Inside, present: Present) -> None:
+async def test_an_unpromised_package_streams_while_it_arrives(house: House, present: Present) -> None:
     """A client that kept its lists from before it used snapproxy."""
     path = "pool/main/b/big/big_1_amd64.deb"
     content = Content(bytes(range(256)) * 4096, 1_700_000_000)
     present.show(present.tree.replacing(path, content))
     held = present.mirror.fault(f"*{path}", Hold(after=300_000))
-    outcome = await asyncio.wait_for(house.outcome("live", path), 5)
+    outcome = await asyncio.wait_for(house.ask("live", path), 5)
     body = outcome.body  # type: ignore[union-attr]
     assert await asyncio.wait_for(body.wait(0), 5) > 0
     held.release()
@@ -498,7 +488,7 @@ async def test_an_unpromised_package_streams_while_it_arrives(house: Inside, pre
 
 
 async def test_nothing_live_is_named_in_a_pinned_view_nor_does_that_ask_a_mirror_for_a_root(
-    house: Inside, present: Present
+    house: House, present: Present
 ) -> None:
     pinned = "20240602T010000Z"
     old = present.tree

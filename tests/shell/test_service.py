@@ -1,135 +1,143 @@
-"""The snapshot service's own calls, passed through, with everything that wiring builds."""
+"""The snapshot service's own calls, through the store: kept as long as they may be believed, and stale when nobody answers."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 
-import pytest
+from tests.fakes.faults import Hold, Status, WrongBytes
+from tests.fakes.hamlet import FIRST, PACKAGES, Hamlet, content_of
+from tests.fakes.house import House, until
 
-from tests.fakes.faults import Hold, Html, Status
-from tests.fakes.inside import Inside
-from tests.fakes.present import Present
-from tests.fakes.signing import SigningKey
-
-HOUR = 3601.0
-BINARY = "/mr/binary/hello/"
-TIMES = "/mr/timestamp/?archive=debian&after=20240601T000000Z&before=20240630T000000Z"
+MakeHouse = Callable[..., Awaitable[House]]
+CALL = "/mr/binary/kept/"
+TIMELINE = "/mr/timestamp/?archive=debian"
 
 
-@pytest.fixture(scope="module")
-def key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SigningKey]:
-    key = SigningKey(tmp_path_factory.mktemp("key") / "gnupg")
-    yield key
-    key.close()
+class TestAnswers:
+    async def test_are_kept_for_an_hour(self, house: House, hamlet: Hamlet) -> None:
+        first = await house.call(CALL)
+        assert json.loads(first.data)["result"][0]["name"] == "kept"
+        assert (first.served.cache, first.served.proof.word) == ("MISS", "none")
+        house.clock.leap(3595)
+        assert (await house.call(CALL)).served.cache == "HIT"
+        assert len(hamlet.asked(CALL)) == 1
+        house.clock.leap(10)
+        assert (await house.call(CALL)).served.cache == "MISS"
+        assert len(hamlet.asked(CALL)) == 2
 
+    async def test_a_timeline_is_kept_for_ten_minutes(self, house: House, hamlet: Hamlet) -> None:
+        await house.call(TIMELINE)
+        house.clock.leap(595)
+        await house.call(TIMELINE)
+        assert len(hamlet.past.requests("/mr/timestamp")) == 1
+        house.clock.leap(10)
+        await house.call(TIMELINE)
+        assert len(hamlet.past.requests("/mr/timestamp")) == 2
 
-@pytest.fixture
-def past(key: SigningKey) -> Iterator[Present]:
-    archive = Present(key)
-    yield archive
-    archive.close()
+    async def test_are_asked_once_however_many_call(self, house: House, hamlet: Hamlet) -> None:
+        hold = hamlet.past.fault("/mr/*", Hold(after=10))
+        asked = [asyncio.create_task(house.call(CALL)) for _ in range(10)]
+        await until(hold.reached.is_set)
+        hold.release()
+        assert len({got.data for got in await asyncio.gather(*asked)}) == 1
+        assert len(hamlet.asked(CALL)) == 1
 
+    async def test_stand_in_when_upstream_fails_and_say_so(self, house: House, hamlet: Hamlet) -> None:
+        fresh = await house.call(CALL)
+        house.clock.leap(86400)
+        for fault in (Status(500), Status(403)):
+            hamlet.past.heal()
+            hamlet.past.fault("/mr/*", fault)
+            stale = await house.call(CALL)
+            assert stale.data == fresh.data
+            assert stale.served.headers == {"X-Snapproxy-Stale": "upstream does not answer"}
+        with hamlet.past.refusing():
+            assert (await house.call(CALL)).data == fresh.data
 
-@pytest.fixture
-async def house(past: Present, tmp_path: Path) -> AsyncIterator[Inside]:
-    async with Inside(tmp_path / "house", past.configuration(), patience=5.0) as house:
-        yield house
+    async def test_that_were_never_had_are_refused_when_upstream_fails(self, house: House, hamlet: Hamlet) -> None:
+        hamlet.past.fault("/mr/*", Status(500))
+        assert (await house.call(CALL)).status == 502
 
+    async def test_an_absence_is_believed_for_ten_minutes(self, house: House, hamlet: Hamlet) -> None:
+        for _ in range(3):
+            assert (await house.call("/mr/binary/unheard-of/")).status == 404
+        assert len(hamlet.asked("unheard-of")) == 1
+        house.clock.leap(601)
+        await house.call("/mr/binary/unheard-of/")
+        assert len(hamlet.asked("unheard-of")) == 2
 
-def asked(past: Present, path: str) -> int:
-    return len(past.log.requests(path, service="snapshot"))
+    async def test_whose_blob_is_gone_are_asked_for_again(self, house: House, hamlet: Hamlet) -> None:
+        first = await house.call(CALL)
+        house.evict(first.served.digest)
+        assert (await house.call(CALL)).data == first.data
+        assert len(hamlet.asked(CALL)) == 2
 
-
-async def test_an_answer_is_passed_through_and_kept_an_hour(house: Inside, past: Present) -> None:
-    first = await house.call(BINARY)
-    assert json.loads(first.data)["binary"] == "hello"
-    assert (await house.call(BINARY)).data == first.data
-    assert asked(past, BINARY) == 1
-    house.clock.leap(HOUR)
-    past.publish()
-    assert len(json.loads((await house.call(BINARY)).data)["result"]) == 2
-    assert asked(past, BINARY) == 2
-
-
-async def test_a_timeline_is_kept_ten_minutes(house: Inside, past: Present) -> None:
-    await house.call(TIMES)
-    house.clock.leap(590)
-    await house.call(TIMES)
-    assert asked(past, TIMES) == 1
-    house.clock.leap(20)
-    await house.call(TIMES)
-    assert asked(past, TIMES) == 2
-
-
-@pytest.mark.parametrize("fault", [Status(500), Html()], ids=["500", "a web page"])
-async def test_when_upstream_fails_the_old_answer_is_served_and_said_to_be_stale(
-    house: Inside, past: Present, fault: Status
-) -> None:
-    first = await house.call(BINARY)
-    house.clock.leap(HOUR)
-    past.snapshot.fault("/mr/*", fault)
-    again = await house.call(BINARY)
-    assert (again.status, again.data, bool(again.stale)) == (200, first.data, True)
-
-
-async def test_an_unknown_package_is_absent(house: Inside) -> None:
-    assert (await house.call("/mr/binary/nothing/")).status == 404
-
-
-async def test_a_file_by_its_digest_is_kept_for_ever_and_proven_by_it(house: Inside, past: Present) -> None:
-    content = past.tree.files[past.package]
-    path = f"/file/{content.sha1}"
-    first = await house.call(path, content.sha1)
-    assert (first.data, first.proof) == (content.data, "digest")
-    await asyncio.sleep(0.2)
-    house.clock.leap(1000 * HOUR)
-    assert (await house.call(path, content.sha1)).data == content.data
-    assert asked(past, path) == 1
-
-
-async def test_an_evicted_file_is_fetched_anew(house: Inside, past: Present) -> None:
-    content = past.tree.files[past.package]
-    path = f"/file/{content.sha1}"
-    for times in (1, 2):
-        answer = await house.call(path, content.sha1)
-        assert (answer.status, answer.data) == (200, content.data)
-        await asyncio.sleep(0.2)
-        assert asked(past, path) == times
-        await house.store.blobs.remove(content.sha256)
-
-
-async def test_an_evicted_answer_is_asked_for_anew(house: Inside, past: Present) -> None:
-    first = await house.call(BINARY)
-    for digest in list(house.store.blobs.digests()):
-        await house.store.blobs.remove(digest)
-    assert (await house.call(BINARY)).data == first.data
-
-
-async def test_two_processes_ask_one_question(past: Present, tmp_path: Path) -> None:
-    content = past.tree.files[past.package]
-    settings = past.configuration()
-    async with Inside(tmp_path, settings) as one, Inside(tmp_path, settings) as other:
-        for path, sha1 in ((BINARY, ""), (f"/file/{content.sha1}", content.sha1)):
-            held = past.snapshot.fault(f"{path}*", Hold(after=0), times=1)
-            asking = [asyncio.create_task(house.call(path, sha1)) for house in (one, other)]
-            await asyncio.to_thread(held.reached.wait, 10)
-            await asyncio.sleep(0.2)
-            held.release()
-            answers = await asyncio.gather(*asking)
-            assert {answer.status for answer in answers} == {200}, answers
-            assert answers[0].data == answers[1].data
-            assert asked(past, path) == 1
-
-
-async def test_offline_what_was_asked_before_is_answered(house: Inside, past: Present, tmp_path: Path) -> None:
-    first = await house.call(BINARY)
-    past.reset()
-    async with Inside(tmp_path / "house", past.configuration(), offline=True) as offline:
-        offline.clock.leap(HOUR)
-        again = await offline.call(BINARY)
-        assert (again.data, bool(again.stale)) == (first.data, True)
+    async def test_offline_are_served_however_old(self, house: House, make_house: MakeHouse, hamlet: Hamlet) -> None:
+        first = await house.call(CALL)
+        await house.close()
+        offline = await make_house(offline=True)
+        offline.clock.leap(86400)
+        got = await offline.call(CALL)
+        assert (got.data, "X-Snapproxy-Stale" in got.served.headers) == (first.data, True)
         assert (await offline.call("/mr/binary/other/")).status == 424
-    assert past.log.requests() == []
+
+    async def test_of_two_processes_are_one_request(self, house: House, make_house: MakeHouse, hamlet: Hamlet) -> None:
+        other = await make_house()
+        hold = hamlet.past.fault("/mr/*", Hold(after=10))
+        asked = [asyncio.create_task(each.call(CALL)) for each in (house, other)]
+        await until(hold.reached.is_set)
+        await asyncio.sleep(0.05)
+        hold.release()
+        assert len({got.data for got in await asyncio.gather(*asked)}) == 1
+        assert len(hamlet.asked(CALL)) == 1
+
+
+class TestFiles:
+    async def test_are_verified_by_their_name_and_kept_for_ever(self, house: House, hamlet: Hamlet) -> None:
+        content = content_of(hamlet.edition.kept)
+        path = f"/file/{content.sha1}"
+        first = await house.call(path, content.sha1)
+        assert (first.data, first.served.proof.word, first.served.cache) == (content.data, "digest", "MISS")
+        await until(lambda: house.store.catalog.name("sha1", content.sha1) is not None)
+        house.clock.leap(10 * 365 * 86400)
+        assert (await house.call(path, content.sha1)).served.cache == "HIT"
+        assert len(hamlet.asked()) == 1
+
+    async def test_stream_while_they_arrive(self, house: House, hamlet: Hamlet) -> None:
+        content = content_of(hamlet.edition.kept)
+        hold = hamlet.past.fault("*", Hold(after=100_000))
+        asked = asyncio.create_task(house.call(f"/file/{content.sha1}", content.sha1))
+        await until(lambda: any("sha1:" in key for key in house.app.executor._flights._flights))
+        flight = next(iter(house.app.executor._flights._flights.values()))
+        await until(lambda: flight.is_followed)
+        hold.release()
+        assert (await asked).data == content.data
+
+    async def test_with_other_bytes_are_refused(self, house: House, hamlet: Hamlet) -> None:
+        content = content_of(hamlet.edition.kept)
+        hamlet.past.fault("/file/*", WrongBytes(at=10))
+        got = await house.call(f"/file/{content.sha1}", content.sha1)
+        assert got.broke
+        told = await house.call(f"/file/{content.sha1}", content.sha1)
+        assert (told.status, told.refusal.reason) == (502, "Upstream's bytes are not the promised ones: sha1 differs")
+        assert house.store.catalog.name("sha1", content.sha1) is None
+
+    async def test_that_were_evicted_are_fetched_again(self, house: House, hamlet: Hamlet) -> None:
+        content = content_of(hamlet.edition.kept)
+        path = f"/file/{content.sha1}"
+        await house.call(path, content.sha1)
+        await until(lambda: house.store.catalog.name("sha1", content.sha1) is not None)
+        house.evict(content.sha256)
+        again = await house.call(path, content.sha1)
+        assert (again.status, again.data) == (200, content.data)
+        assert len(hamlet.asked()) == 2
+
+    async def test_that_an_archive_s_file_brought_are_here_already(self, house: House, hamlet: Hamlet) -> None:
+        await house.get(FIRST, "dists/stable/InRelease")
+        await house.get(FIRST, PACKAGES)
+        index = hamlet.content(PACKAGES)
+        hamlet.log.reset_counts()
+        got = await house.call(f"/file/{index.sha1}", index.sha1)
+        assert (got.data, got.served.cache, hamlet.asked()) == (index.data, "HIT", [])

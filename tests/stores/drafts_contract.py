@@ -195,6 +195,15 @@ class DraftsContract:
         staying.close()
         blob.close()
 
+    async def test_a_reader_that_comes_as_the_draft_has_ended_reads_all_of_it(self, store: Store) -> None:
+        """Between the commit and what its writer does next nobody must be given an empty body."""
+        draft = begin(store, "key")
+        await draft.write(b"whole")
+        (await draft.commit()).close()
+        late = draft.follow()
+        assert await read_all(late) == b"whole"
+        late.close()
+
     async def test_any_range_can_be_followed(self, store: Store) -> None:
         data = bytes(i % 253 for i in range(500_000))
         draft = begin(store, "k")
