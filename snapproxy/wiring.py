@@ -111,7 +111,7 @@ class App:
         keyrings = {row.name: available_keyrings(row) for row in config.archives}
         roots = Roots(store.blobs, Verifier(clock=clock), keyrings)
         self._observations = observations = Observations(store.catalog, promises)
-        live = self._live(flights, promises, roots, observations)
+        live = self._live(names, flights, promises, roots, observations)
         self._stack.push_async_callback(live.close)
         self._timelines = timelines = Timelines(
             catalog=store.catalog, slots=store.slots, upstream=upstream, clock=clock, tally=tally, offline=offline
@@ -141,10 +141,12 @@ class App:
         self._stack.push_async_callback(self.executor.close)
         return self
 
-    def _live(self, flights: Flights, promises: Promises, roots: Roots, observations: Observations) -> Live:
+    def _live(
+        self, names: Names, flights: Flights, promises: Promises, roots: Roots, observations: Observations
+    ) -> Live:
         store, clock = self._store, self._clock
         standings = Standings(store.catalog)
-        successors = Successors(blobs=store.blobs, flights=flights, promises=promises, clock=clock)
+        successors = Successors(blobs=store.blobs, names=names, flights=flights, promises=promises, clock=clock)
         confirming = Confirming(
             standings=standings,
             successors=successors,

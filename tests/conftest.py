@@ -11,6 +11,7 @@ import pytest
 from tests.fakes.apt3_system import apt3_root
 from tests.fakes.apt_root import AptRoot
 from tests.fakes.proxy import Snapproxy, configuration
+from tests.fakes.rpm_world import RpmWorld
 from tests.fakes.world import GenuineWorld, World
 
 
@@ -45,6 +46,22 @@ def genuine_world() -> Iterator[GenuineWorld]:
     world = GenuineWorld(now=int(time.time()))
     yield world
     world.close()
+
+
+@pytest.fixture(scope="session")
+def shared_rpm_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RpmWorld]:
+    """An rpm repository of two packages, at two instants."""
+    world = RpmWorld(tmp_path_factory.mktemp("rpm-world"))
+    yield world
+    world.close()
+    assert not [error for server in world.servers for error in server.errors]
+
+
+@pytest.fixture
+def rpm_world(shared_rpm_world: RpmWorld) -> RpmWorld:
+    """The rpm repository, with no fault and no request counted yet."""
+    shared_rpm_world.reset()
+    return shared_rpm_world
 
 
 @pytest.fixture

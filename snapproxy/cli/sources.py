@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import platform
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 from urllib.parse import urlsplit
 
-from snapproxy.cli.common import a_lasting_when, add_json, print_json
+from snapproxy.cli.common import a_lasting_when, add_config, add_json, print_json
+from snapproxy.config import load
 from snapproxy.errors import ConfigurationError
-from snapproxy.setup import DEFAULT_BASE, Snippet, apt, pacman
+from snapproxy.setup import DEFAULT_BASE, Snippet, apt, pacman, rpm
 from snapproxy.setup.apt import DISTROS, Distro
 
 HELP = "print client configuration for a time"
@@ -29,15 +32,24 @@ Forms for archlinux:
   edit         a sed line for a mirrorlist that names the Arch Linux Archive
   dockerfile   lines for a Dockerfile, mirror form
   environment  shell lines: proxy variables, ARCH_ARCHIVE_CACHE, SOURCE_DATE_EPOCH
+
+For an archive of rpm packages from the configuration (--repo says which of its repositories):
+  mirror       a .repo file for dnf whose baseurl carries the time
+  zypper       the same for zypper
+  proxy        lines of dnf.conf for the proxy form
+  environment  shell lines: proxy variables, for zypper and dnf
 """
 
 _KNOWN = sorted((*DISTROS, pacman.DISTRO))
-_ALL_FORMS = tuple(dict.fromkeys((*apt.FORMS, *pacman.FORMS)))
+_ALL_FORMS = tuple(dict.fromkeys((*apt.FORMS, *pacman.FORMS, *rpm.FORMS)))
+
+T = TypeVar("T")
+Writer = Callable[[T], tuple[Snippet, ...]]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's options."""
-    parser.add_argument("distro", choices=_KNOWN, metavar="DISTRO", help=", ".join(_KNOWN))
+    parser.add_argument("distro", metavar="DISTRO", help=f"{', '.join(_KNOWN)}, or an archive of rpm packages")
     parser.add_argument("--at", type=a_lasting_when, required=True, metavar="WHEN", dest="when", help="the time")
     parser.add_argument(
         "--form", choices=_ALL_FORMS, default="mirror", metavar="FORM", help="see below (default mirror)"
@@ -46,12 +58,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--suite", metavar="SUITE", help="the release, such as bookworm (default: this machine's, if it runs DISTRO)"
     )
     parser.add_argument(
+        "--repo",
+        default="",
+        metavar="PATH",
+        help="rpm: the repository's folder in the archive; $releasever and $basearch may stand in it",
+    )
+    parser.add_argument(
         "--base",
         type=a_base,
         default=DEFAULT_BASE,
         metavar="URL",
         help=f"snapproxy as the client reaches it (default {DEFAULT_BASE})",
     )
+    add_config(parser)
     add_json(parser)
 
 
@@ -66,16 +85,35 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _snippets(arguments: argparse.Namespace) -> tuple[Snippet, ...]:
-    forms = pacman.FORMS if arguments.distro == pacman.DISTRO else apt.FORMS
+    if arguments.distro == pacman.DISTRO:
+        return _form(arguments, pacman.FORMS)(pacman.Request(arguments.when, arguments.base))
+    if arguments.distro not in DISTROS:
+        return _rpm(arguments)
+    distro = DISTROS[arguments.distro]
+    write = _form(arguments, apt.FORMS)
+    return write(apt.Request(distro, arguments.suite or own_suite(distro), arguments.when, arguments.base))
+
+
+def _rpm(arguments: argparse.Namespace) -> tuple[Snippet, ...]:
+    """Write for a row of the configuration, since no distribution of rpm packages is known by its name."""
+    known = [row.name for row in load(arguments.config).archives if row.family == "rpm"]
+    if arguments.distro not in known:
+        raise ConfigurationError(
+            "There are no texts for that distribution",
+            why=f"{arguments.distro!r} is none of {', '.join(sorted([*_KNOWN, *known]))}.",
+            hint="An archive of rpm packages must stand in the configuration; --config names the file.",
+        )
+    repository = rpm.Repository(arguments.distro, arguments.repo, arguments.when, arguments.base)
+    return _form(arguments, rpm.FORMS)(repository)
+
+
+def _form(arguments: argparse.Namespace, forms: Mapping[str, Writer[T]]) -> Writer[T]:
+    """Return what writes the form that was asked for. Raises ConfigurationError when this client has none of that name."""
     if arguments.form not in forms:
         raise ConfigurationError(
             f"There is no form {arguments.form} for {arguments.distro}", hint=f"There are: {', '.join(forms)}."
         )
-    if arguments.distro == pacman.DISTRO:
-        return pacman.FORMS[arguments.form](pacman.Request(arguments.when, arguments.base))
-    distro = DISTROS[arguments.distro]
-    suite = arguments.suite or own_suite(distro)
-    return apt.FORMS[arguments.form](apt.Request(distro, suite, arguments.when, arguments.base))
+    return forms[arguments.form]
 
 
 def a_base(text: str) -> str:

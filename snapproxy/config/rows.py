@@ -19,7 +19,7 @@ from snapproxy.core.model import Archive
 from snapproxy.families import FAMILIES
 
 #: Words of the project that no driver reads yet; those that one reads stand in FAMILIES and HISTORIES.
-FAMILIES_TO_COME = ("apk", "rpm")
+FAMILIES_TO_COME = ("apk",)
 HISTORIES_TO_COME: tuple[str, ...] = ()
 
 #: The usual `settle_after` of a history, in seconds, where it is not the model's own.

@@ -89,7 +89,12 @@ class Promise:
     @property
     def is_strong(self) -> bool:
         """Whether bytes from anywhere may stand in once they match."""
-        return any(name in self.digests for name in STRONG)
+        return self.strong is not None
+
+    @property
+    def strong(self) -> tuple[str, str] | None:
+        """The (algorithm, hex) that names the bytes best: sha256, by which the store itself names them, else another strong one."""
+        return next(((name, self.digests[name]) for name in ("sha256", *STRONG) if name in self.digests), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,8 @@ class Place:
     `has_promises`: whether this file is itself an index of further promises.
     `may_be_unlisted`: some archives have such files and list them nowhere, so that not being listed proves no absence
     (old Debian's Contents and translations, Ubuntu's lists of installer images).
+    `series`: what successive versions of an index have in common, when their paths differ (rpm's bear their checksums); '' means the path.
+    `leads_elsewhere`: a list of today's servers, or of today's digests: never served, a client would follow it out of its pin.
     """
 
     role: Role
@@ -110,6 +117,8 @@ class Place:
     by_hash: tuple[str, str] | None = None
     has_promises: bool = False
     may_be_unlisted: bool = False
+    series: str = ""
+    leads_elsewhere: bool = False
 
 
 class Checker(Protocol):

@@ -33,6 +33,7 @@ from snapproxy.core.steps import (
     NOW,
     Arriving,
     Ask,
+    AskAlias,
     AskFile,
     AskHeld,
     AskName,
@@ -62,6 +63,14 @@ _UNTELLING = Refusal(
     "The timeline of the archive does not answer the question",
     "Its history was asked which snapshots lie around this time, and what it said leaves that open.",
     "Ask again later, or name the exact id of a snapshot.",
+)
+
+
+_LEADS_ELSEWHERE = Refusal(
+    403,
+    "Lists of mirrors are not served here",
+    "They name other servers and what those hold today, so a client that follows one leaves its pin.",
+    "Give the client a base address (dnf: baseurl) in place of a metalink or mirrorlist.",
 )
 
 
@@ -186,6 +195,8 @@ def _at(request: Request, resolved: Resolved, known: Known, family: Family, hist
         request = replace(request, path=history.timeless(request.path) or request.path)
     row, path, space = request.row, request.path, space_of(request.row, resolved)
     place = family.classify(path)
+    if place.leads_elsewhere:
+        return _LEADS_ELSEWHERE
     name = None if is_live else _fact(known, AskName(space, path))
     if name is not None and (name.proof > Proof.NONE or place.role not in (Role.INDEX, Role.PACKAGE)):
         return Serve(space, path, name.digest, name.size, name.proof, place.role, resolved)
@@ -259,7 +270,7 @@ def _promised(
 ) -> Step:
     """Bring a promised file: from the blobs, else from whoever has it, the regular mirror first (rule 5)."""
     promise, space, notes = vouched.promise, space_of(request.row, resolved), vouched.notes
-    digest = promise.digests.get("sha256", "")
+    digest = _sha256(promise, known)
     also = (None if resolved.snapshot == LIVE else history.timeless(request.path)) or ""
     if digest:
         size = _fact(known, AskHeld(digest))
@@ -295,10 +306,20 @@ def _not_kept(space: str, path: str, place: Place) -> Refusal:
     )
 
 
+def _sha256(promise: Promise, known: Known) -> str:
+    """Return the sha256 of the promised bytes: as promised, or as learnt when bytes of the other strong digest came; '' when unknown."""
+    match promise.strong:
+        case None:
+            return ""
+        case ("sha256", digest):
+            return digest
+        case (algorithm, digest):
+            return _fact(known, AskAlias(algorithm, digest)) or ""
+
+
 def _key(promise: Promise, space: str) -> str:
-    """Name a flight by its digest when one is promised, so that every snapshot shares it."""
-    digest = promise.digests.get("sha256")
-    return f"sha256:{digest}" if digest else f"name:{space}/{promise.path}"
+    """Name a flight by its digest when a strong one is promised, so that every snapshot shares it."""
+    return f"name:{space}/{promise.path}" if promise.strong is None else ":".join(promise.strong)
 
 
 def fetch_now(row: Archive, path: str, family: Family) -> Fetch:

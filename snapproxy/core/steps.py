@@ -94,7 +94,15 @@ class AskHeld:
     digest: str
 
 
-Ask = AskWindow | AskSightings | AskName | AskFile | AskRow | AskPromised | AskHeld
+@dataclass(frozen=True, slots=True)
+class AskAlias:
+    """Which bytes, once verified, had this other digest? -> their sha256, or None."""
+
+    algorithm: str
+    digest: str
+
+
+Ask = AskWindow | AskSightings | AskName | AskFile | AskRow | AskPromised | AskHeld | AskAlias
 
 
 # --- facts ---------------------------------------------------------------------------------------------------------------------

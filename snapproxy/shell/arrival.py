@@ -123,8 +123,10 @@ class Arrival:
         return await self._draft.seal()
 
     async def commit(self, sealed: Sealed, date: Instant | None) -> bool:
-        """Follow a good verdict: store the bytes, and write down their date and SHA-1. False: the disk is full, nothing is stored."""
+        """Follow a good verdict: store the bytes, and write down their date and their other digests. False: the disk is full, nothing is stored."""
         self._is_ended = True
+        # The draft's file goes with its last reader. Who comes from here on waits a moment for the verdict, and is served from the store.
+        self._flight.arriving.clear()
         blob = await self._draft.commit()
         blob.close()
         if self._draft.full:
@@ -134,6 +136,8 @@ class Arrival:
             await names.put_date(sealed.digest, self._means.clock.now() if date is None else date)
             if sha1:
                 await names.put_alias("sha1", sha1, sealed.digest, sealed.size)
+            if promise := self._flight.step.promise:
+                await names.learn(promise, sealed.digest, sealed.size)
         except StorageFailure as failure:  # the bytes are there, and nobody shall go without them
             log.warning("a blob is stored and its date is not: %s", failure)
         return True

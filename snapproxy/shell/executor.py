@@ -245,8 +245,8 @@ class Executor:
             log.warning("a file is stored and not named: %s", failure)
 
     async def _appears(self, step: Fetch) -> None:
-        """Wait until the process that brought a file has named it. One known by its digest needs no name to be found."""
-        if step.promise is None or "sha256" not in step.promise.digests:
+        """Wait until the process that brought a file has named it. One known by a strong digest needs no name to be found."""
+        if step.promise is None or not step.promise.is_strong:
             await self._names.appears(step.space, step.path)
 
     async def _name_when_landed(self, flight: Flight, step: Fetch) -> None:

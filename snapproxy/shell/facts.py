@@ -10,6 +10,7 @@ from snapproxy.core.model import LIVE, Archive, NeedWindow, Promise, Proof, Refu
 from snapproxy.core.steps import (
     Arriving,
     Ask,
+    AskAlias,
     AskFile,
     AskHeld,
     AskName,
@@ -56,7 +57,7 @@ class Facts:
         self._live = live
         self._observations = observations
         self.obtain: Obtain | None = None
-        self._indexes_of: dict[tuple[str, str], list[tuple[str, str]]] = {}
+        self._indexes_of: dict[tuple[str, str], list[Promise]] = {}
 
     def at_hand(self, row: Archive) -> Known:
         """Return what can be told without asking anybody, so that a hit is planned in two rounds."""
@@ -87,12 +88,18 @@ class Facts:
                 return {ask: vouched} | self._volunteer(None if vouched is None else vouched.promise)
             case AskHeld():
                 return {ask: self._size(ask.digest)}
+            case AskAlias():
+                held = self._names.alias(ask.algorithm, ask.digest)
+                return {ask: None if held is None else held.digest}
             case _:
                 assert_never(ask)
 
     def _volunteer(self, promise: Promise | Refusal | None) -> dict[Ask, Any]:
-        digest = promise.digests.get("sha256") if isinstance(promise, Promise) else None
-        return {AskHeld(digest): self._size(digest)} if digest else {}
+        if not isinstance(promise, Promise) or promise.strong is None:
+            return {}
+        digest = self._names.sha256_of(promise)
+        facts: dict[Ask, Any] = {AskAlias(*promise.strong): digest}
+        return facts | ({AskHeld(digest): self._size(digest)} if digest else {})
 
     def _size(self, digest: str) -> int | None:
         return size_of(self._store.blobs, digest)
@@ -130,21 +137,29 @@ class Facts:
         is_live = ask.space == f"{asking.row.name}/{LIVE}"
         for root in self._live.roots(asking.row) if is_live else self._names.roots(ask.space):
             proof = Proof.GPG if root.proof is Proof.GPG else Proof.INDEX
-            for digest, index in await self._indexes(asking, root):
-                if self._size(digest) is None:
+            for index in await self._indexes(asking, root):
+                digest = self._index_held(ask.space, index)
+                if digest is None:
                     continue
                 try:
-                    promise = await self._promises.promise(asking.family, digest, index, ask.path)
+                    promise = await self._promises.promise(asking.family, digest, index.path, ask.path)
                 except (ArchiveDataError, StorageError):
                     continue  # an index nobody can read vouches for nothing; asking for it says why
                 if promise is not None:
                     return Vouched(promise, proof)
         return None
 
-    async def _indexes(self, asking: Asking, root: Held) -> list[tuple[str, str]]:
-        """Return (digest, path) of whatever promises packages: the root itself, or every index that it names; it is read once."""
+    def _index_held(self, space: str, index: Promise) -> str | None:
+        """Return the sha256 of an index if the store holds it: by its promise, or, where that is weak, as this snapshot served it."""
+        digest = self._names.sha256_of(index)
+        if digest is None and (held := self._names.held(space, index.path)) and held.proof > Proof.NONE:
+            digest = held.digest
+        return None if digest is None or self._size(digest) is None else digest
+
+    async def _indexes(self, asking: Asking, root: Held) -> list[Promise]:
+        """Return whatever promises packages: the root itself, or every index that it names; it is read once."""
         if asking.family.roots_promise_packages:
-            return [(root.digest, root.path)]
+            return [Promise(root.path, root.size, {"sha256": root.digest})]
         key = (root.digest, root.path)
         if key not in self._indexes_of:
             if len(self._indexes_of) >= ROOTS_REMEMBERED:
@@ -152,11 +167,7 @@ class Facts:
             self._indexes_of[key] = await self._read_indexes(asking, root)
         return self._indexes_of[key]
 
-    async def _read_indexes(self, asking: Asking, root: Held) -> list[tuple[str, str]]:
+    async def _read_indexes(self, asking: Asking, root: Held) -> list[Promise]:
         rows = await self._promises.rows(asking.family, root.digest, root.path)
         classify = asking.family.classify
-        return [
-            (promise.digests["sha256"], promise.path)
-            for name, promise in rows
-            if name == promise.path and "sha256" in promise.digests and classify(name).has_promises
-        ]
+        return [promise for name, promise in rows if name == promise.path and classify(name).has_promises]

@@ -4,13 +4,14 @@ Which catalog space holds what is written down here and nowhere else:
 - names `<archive>/<snapshot>`: path -> blob; written once per proof
 - names `roots:<archive>/<snapshot>`: the roots served at that snapshot
 - values `root/<archive>/<path>`: a root's digest over time, as the archive's snapshots show it; what is seen of them is `observations`'s
-- names `<algorithm>`: hex -> blob, for bytes that were also known by another digest (the snapshot service's `/file/<sha1>`)
+- names `<algorithm>`: hex -> blob, for bytes that were also known by another digest (the snapshot service's `/file/<sha1>`,
+  promises that give sha512 only)
 - facts `date/<digest>`: when the blob was first seen (Last-Modified, rule 8)
 """
 
 from __future__ import annotations
 
-from snapproxy.core.model import LIVE, Instant, Proof, Resolved, Role
+from snapproxy.core.model import LIVE, Instant, Promise, Proof, Resolved, Role
 from snapproxy.core.steps import Held
 from snapproxy.shell.clock import Clock
 from storage import Blobs, Catalog, Name
@@ -70,6 +71,22 @@ class Names:
     async def put_alias(self, algorithm: str, hexdigest: str, digest: str, size: int) -> None:
         """Note another digest of a blob; the caller has computed both over the same bytes."""
         await self._catalog.put_name(algorithm, hexdigest, Name(digest, size, int(Proof.DIGEST)))
+
+    def sha256_of(self, promise: Promise) -> str | None:
+        """Return the sha256 of the promised bytes: as promised, or as learnt when bytes of its other strong digest came."""
+        match promise.strong:
+            case None:
+                return None
+            case ("sha256", digest):
+                return digest
+            case (algorithm, digest):
+                held = self.alias(algorithm, digest)
+                return None if held is None else held.digest
+
+    async def learn(self, promise: Promise, digest: str, size: int) -> None:
+        """Note which blob kept a promise that names it by another strong digest only."""
+        if promise.strong is not None and promise.strong[0] != "sha256":
+            await self.put_alias(*promise.strong, digest, size)
 
     def date(self, digest: str) -> Instant | None:
         """Return when the blob was first seen."""

@@ -11,6 +11,7 @@ from snapproxy.shell.asking import Asking
 from snapproxy.shell.clock import Clock
 from snapproxy.shell.flights import Flights
 from snapproxy.shell.landings import Landed
+from snapproxy.shell.names import Names
 from snapproxy.shell.promises import Promises
 from storage import Blobs
 
@@ -21,8 +22,9 @@ ADOPTION_SECONDS = 60.0
 class Successors:
     """Brings the indexes of a set that is about to be adopted."""
 
-    def __init__(self, *, blobs: Blobs, flights: Flights, promises: Promises, clock: Clock) -> None:
+    def __init__(self, *, blobs: Blobs, names: Names, flights: Flights, promises: Promises, clock: Clock) -> None:
         self._blobs = blobs
+        self._names = names
         self._flights = flights
         self._promises = promises
         self._clock = clock
@@ -37,16 +39,17 @@ class Successors:
             return True
         try:
             async with self._clock.timeout(ADOPTION_SECONDS):
-                held = [name for name, promise in await self._listed(asking, root, old) if await self._holds(promise)]
-                listed = dict(await self._listed(asking, root, new))
-                wanted = [listed[name] for name in held if name in listed]
+                held = {series for series, each in await self._listed(asking, root, old) if await self._holds(each)}
+                wanted = [promise for series, promise in await self._listed(asking, root, new) if series in held]
                 return all(await asyncio.gather(*(self._one(asking, promise) for promise in wanted)))
         except (TimeoutError, SnapproxyError):
             return False
 
     async def _listed(self, asking: Asking, root: str, digest: str) -> list[tuple[str, Promise]]:
+        """Return everything that a root names, by its series."""
         rows = await self._promises.rows(asking.family, digest, root)
-        return [(name, promise) for name, promise in rows if name == promise.path]
+        classify = asking.family.classify
+        return [(classify(name).series or name, promise) for name, promise in rows if name == promise.path]
 
     async def _one(self, asking: Asking, promise: Promise) -> bool:
         if await self._holds(promise):
@@ -56,7 +59,7 @@ class Successors:
         return not isinstance(landed, Refusal) and not (isinstance(landed, Landed) and landed.is_adrift)
 
     async def _holds(self, promise: Promise) -> bool:
-        digest = promise.digests.get("sha256")
+        digest = self._names.sha256_of(promise)
         blob = await self._blobs.open(digest) if digest else None
         if blob is not None:
             blob.close()

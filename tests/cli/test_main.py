@@ -41,7 +41,6 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "--at", "latest", "--", "true"], "snapproxy resolve ARCHIVE latest"),
         (["run", "--at", "20240601", "--pass", "http://x", "--", "true"], "HOST:PORT"),
         (["sources", "debian", "--at", "latest"], "snapproxy resolve ARCHIVE latest"),
-        (["sources", "gentoo", "--at", "20240601"], "invalid choice"),
         (["sources", "debian", "--at", "20240601", "--base", "https://h/path"], "is not http://HOST:PORT"),
         (["resolve", "debian", "20241301"], "WHEN"),
         (["serve", "--conf", "x"], "unrecognized arguments"),

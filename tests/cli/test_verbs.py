@@ -218,3 +218,26 @@ def test_a_release_is_never_guessed(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     assert "Suites: trixie trixie-updates\n" in capsys.readouterr().out
     assert main(["sources", "ubuntu", "--at", "20240601"]) == 2
     assert "--suite noble" in capsys.readouterr().err
+
+
+def test_sources_of_an_archive_of_rpm_packages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "config.toml"
+    row = 'family = "rpm"\nhistory = "snapshots"\nsnapshot = ["http://127.0.0.1/archive/linux"]\n'
+    file.write_text(f'state_dir = "{tmp_path}"\ncache_dir = "{tmp_path}"\n[archives.linux]\n{row}')
+    words = ["sources", "linux", "--config", str(file), "--at", "2024-06-01", "--repo", "40/$basearch"]
+    assert main(words) == 0
+    assert "baseurl=http://127.0.0.1:3142/linux/20240601T000000Z/40/$basearch/\n" in capsys.readouterr().out
+    assert main([*words, "--form", "zypper"]) == 0
+    assert "/etc/zypp/repos.d/linux.repo" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nowhere"], "There are no texts for that distribution"),
+        (["debian", "--suite", "sid", "--form", "zypper"], "There is no form zypper for this client"),
+    ],
+)
+def test_sources_that_cannot_be_written(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sources", *words, "--at", "2024-06-01"]) == 2
+    assert said in capsys.readouterr().err

@@ -102,7 +102,7 @@ burst = "x"
         ('[archives.debian]\nfamily = "deb"', 'archives.debian.family: "deb" is not accepted; accepted: "apt"'),
         (
             '[archives.debian]\nfamily = "apk"',
-            'archives.debian.family: "apk" is not accepted; accepted: "apt", "pacman" ("apk" is planned',
+            'archives.debian.family: "apk" is not accepted; accepted: "apt", "pacman", "rpm" ("apk" is planned',
         ),
         ('[patience]\napk = "8s"', 'patience.apk: "apk" is not accepted; accepted: a family: apt'),
         (

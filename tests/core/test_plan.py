@@ -32,6 +32,7 @@ from snapproxy.core.seen import resolve_bracketed
 from snapproxy.core.steps import (
     Arriving,
     Ask,
+    AskAlias,
     AskFile,
     AskHeld,
     AskName,
@@ -79,6 +80,8 @@ class ToyFamily:
             return Place(Role.PACKAGE)
         if path.startswith("beside/"):
             return Place(Role.PACKAGE, parents=("index/sums",))
+        if path == "mirrors":
+            return Place(Role.OTHER, leads_elsewhere=True)
         return Place(Role.OTHER)
 
     def promises(self, path: str, data: Iterable[bytes]) -> Iterator[tuple[str, Promise]]:
@@ -333,6 +336,28 @@ class TestPinned:
         step = at("index/p", {AskFile(SPACE, ("root",), AT, to_vouch=True): Arriving()})
         assert isinstance(step, Fetch)
         assert (step.promise, step.proof) == (None, Proof.NONE)
+
+    def test_bytes_promised_by_sha512_alone_are_found_by_the_digest_they_were_learnt_to_have(self):
+        promise = Promise("pkg/x", 7, {"sha512": "b" * 128})
+        facts = {AskPromised(SPACE, "pkg/x"): Vouched(promise, Proof.GPG)}
+        unknown = at("pkg/x", facts)
+        assert isinstance(unknown, Fetch)
+        assert unknown.key == f"sha512:{'b' * 128}"
+        assert any(not source.last_resort for source in unknown.sources)
+        known = at("pkg/x", {**facts, AskAlias("sha512", "b" * 128): "d", AskHeld("d"): 7})
+        assert isinstance(known, Serve)
+        assert (known.digest, known.size, known.proof) == ("d", 7, Proof.GPG)
+
+    def test_a_weak_digest_finds_nothing_in_the_store(self):
+        promise = Promise("pkg/x", 7, {"sha1": "b" * 40})
+        step = at("pkg/x", {AskPromised(SPACE, "pkg/x"): Vouched(promise, Proof.GPG), AskAlias("sha1", "b" * 40): "d"})
+        assert isinstance(step, Fetch)
+        assert step.key == f"name:{SPACE}/pkg/x"
+
+    def test_a_list_of_mirrors_is_refused_in_the_past_and_in_the_present(self):
+        for step in (at("mirrors"), now_of("mirrors")):
+            assert isinstance(step, Refusal)
+            assert step.status == 403
 
     def test_a_file_beside_its_checksums_is_promised_by_them(self):
         sums = Held("index/sums", "s", 3, Proof.GPG)

@@ -34,6 +34,10 @@ class SigningKey:
         """Return a package's `.sig`, which repo-add wants in binary form, made at the instant `at`."""
         return self._gpg("--no-armor", "--detach-sign", "--digest-algo", "SHA256", at=at, data=data)
 
+    def armored(self) -> bytes:
+        """Return the public half in the form that rpm, dnf and zypper import."""
+        return self._gpg("--armor", "--export")
+
     def close(self) -> None:
         """Stop the agent that GnuPG started for this key."""
         command = ["gpgconf", "--homedir", str(self._home), "--kill", "all"]

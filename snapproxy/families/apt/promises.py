@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 
 from snapproxy.core.model import Promise
+from snapproxy.core.promised import contradiction, distinct
 from snapproxy.errors import ArchiveDataError
 from snapproxy.families.apt.paths import CHECKSUM_LISTS, HASH_FIELDS, base_of, by_hash_path, folder_of, index_kind
 from snapproxy.formats import clearsigned
@@ -80,7 +81,7 @@ def _with_by_hash(listed: list[Promise]) -> Rows:
 
 
 def _packages(path: str, data: Iterable[bytes]) -> Rows:
-    found = _distinct(_binaries(base_of(path) or "", data))
+    found = distinct(_binaries(base_of(path) or "", data))
     return _named(found) if base_of(path) is not None else _flat(folder_of(path), found)
 
 
@@ -102,7 +103,7 @@ def _binaries(base: str, data: Iterable[bytes]) -> Iterator[Promise]:
 def _sources(path: str, data: Iterable[bytes]) -> Rows:
     base = base_of(path)
     records = stanzas(unpack(data), wanted=("directory", *_SOURCES_FIELDS))
-    found = _distinct(
+    found = distinct(
         chain.from_iterable(
             _sections(_folder(base or "", record.get("directory", ".")), record, _SOURCES_FIELDS) for record in records
         )
@@ -120,7 +121,7 @@ def _checksum_list(algorithm: str) -> Callable[[str, Iterable[bytes]], Rows]:
     def read(path: str, data: Iterable[bytes]) -> Rows:
         folder = folder_of(path)
         rows = checksums(data, algorithm)
-        return _named(_distinct(Promise(_inside(folder, name), None, {algorithm: value}) for name, value in rows))
+        return _named(distinct(Promise(_inside(folder, name), None, {algorithm: value}) for name, value in rows))
 
     return read
 
@@ -141,31 +142,8 @@ def _sections(folder: str, record: Mapping[str, str], fields: Mapping[str, str])
                 sizes.setdefault(path, size) != size
                 or digests.setdefault(path, {}).setdefault(algorithm, value) != value
             ):
-                raise _contradiction(path)
+                raise contradiction(path)
     return (Promise(path, size, digests[path]) for path, size in sizes.items())
-
-
-def _distinct(found: Iterable[Promise]) -> Iterator[Promise]:
-    """Yield each path once, the first time. Said twice it must agree, as far as the two speak of the same."""
-    seen: dict[str, bytes] = {}
-    for promise in found:
-        said = _said(promise)
-        first = seen.setdefault(promise.path, said)
-        if first is said:
-            yield promise
-        elif not _agree(first, said):
-            raise _contradiction(promise.path)
-
-
-def _said(promise: Promise) -> bytes:
-    """Put a promise in few bytes: Sources names 130,000 files, and all are kept until its end."""
-    size = [] if promise.size is None else [f"size:{promise.size}"]
-    return " ".join([*size, *(f"{name}:{value}" for name, value in promise.digests.items())]).encode("ascii")
-
-
-def _agree(one: bytes, other: bytes) -> bool:
-    first, second = (dict(word.split(b":") for word in said.split()) for said in (one, other))
-    return all(first[name] == second[name] for name in first.keys() & second.keys())
 
 
 def _named(found: Iterable[Promise]) -> Rows:
@@ -218,10 +196,6 @@ def _size(text: str | None) -> int | None:
     if not _SIZE.fullmatch(text):
         raise ArchiveDataError("An index gives a malformed size", why=f"It reads {text[:140]!r}.")
     return int(text)
-
-
-def _contradiction(path: str) -> ArchiveDataError:
-    return ArchiveDataError("An index contradicts itself", why=f"It promises {path!r} in two ways.")
 
 
 _READERS: Mapping[str, Callable[[str, Iterable[bytes]], Rows]] = {

@@ -1,0 +1,39 @@
+"""Holds an index to its word: a path is promised once, and what is said of it twice must agree. Shared by every family."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from snapproxy.core.model import Promise
+from snapproxy.errors import ArchiveDataError
+
+
+def distinct(found: Iterable[Promise]) -> Iterator[Promise]:
+    """Yield each path once, the first time. Said twice it must agree, as far as the two speak of the same.
+
+    Raises ArchiveDataError when they do not.
+    """
+    seen: dict[str, bytes] = {}
+    for promise in found:
+        said = _said(promise)
+        first = seen.setdefault(promise.path, said)
+        if first is said:
+            yield promise
+        elif not _agree(first, said):
+            raise contradiction(promise.path)
+
+
+def contradiction(path: str) -> ArchiveDataError:
+    """Return the error for a path that is promised in two ways."""
+    return ArchiveDataError("An index contradicts itself", why=f"It promises {path!r} in two ways.")
+
+
+def _said(promise: Promise) -> bytes:
+    """Put a promise in few bytes: Debian's Sources names 130,000 files, and all are kept until its end."""
+    size = [] if promise.size is None else [f"size:{promise.size}"]
+    return " ".join([*size, *(f"{name}:{value}" for name, value in promise.digests.items())]).encode("ascii")
+
+
+def _agree(one: bytes, other: bytes) -> bool:
+    first, second = (dict(word.split(b":") for word in said.split()) for said in (one, other))
+    return all(first[name] == second[name] for name in first.keys() & second.keys())

@@ -1,0 +1,60 @@
+"""rpm: Fedora, CentOS Stream, openSUSE and every repository that createrepo_c wrote; dnf 4, dnf5 and zypper.
+
+A root (repodata/repomd.xml, signed beside it in repomd.xml.asc) promises the other metadata, and primary.xml among them the packages.
+What paths are is read in `paths`, what metadata promise in `promises`. A zchunk file (`.zck`) is promised and served like any other, byte
+for byte; what stands in one is not read, the repomd that lists it lists the same metadata in gzip, xz or zstd too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from snapproxy.core.model import Checker, Instant, Place, Promise
+from snapproxy.errors import ArchiveDataError
+from snapproxy.families.rpm.paths import METADATA, ROOT, classify
+from snapproxy.families.rpm.promises import promises
+from snapproxy.formats.digests import DigestChecker
+from snapproxy.formats.repomd import published
+
+PARSER = "rpm-1"
+"""The version of what `promises` yields: a promise table built by another version is built again."""
+
+
+class Rpm:
+    """rpm-md and its clients' habits; fulfils `core.model.Family`."""
+
+    name = "rpm"
+    # dnf gives up on a silent server after 30 s (its `timeout`); zypper after 60 s.
+    patience = 25.0
+    parser = PARSER
+    # Nothing compares dates: another checksum in repomd makes dnf and zypper load what it names, older or newer.
+    keeps_newer_root = False
+    # Nor does either drop an answer for its date.
+    drops_older_dates = False
+    # primary.xml stands between repomd.xml and the packages.
+    roots_promise_packages = False
+
+    def classify(self, path: str) -> Place:
+        return classify(path)
+
+    def promises(self, path: str, data: Iterable[bytes]) -> Iterator[tuple[str, Promise]]:
+        return promises(path, data)
+
+    def checker(self, promise: Promise) -> Checker:
+        return DigestChecker(promise.size, promise.digests)
+
+    def lasting_path(self, promise: Promise) -> str:
+        return promise.path  # metadata have their checksum in the name already, packages their version
+
+    def root_date(self, data: bytes) -> Instant | None:
+        """Read the revision, else the newest timestamp. Total; None for a root that cannot be read or does not tell."""
+        try:
+            return published(data)
+        except ArchiveDataError:
+            return None
+
+    def signature(self, path: str) -> str | None:
+        return f"{path}.asc" if f"/{path}".endswith(f"/{METADATA}/{ROOT}") else None
+
+
+RPM = Rpm()

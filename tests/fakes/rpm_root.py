@@ -1,0 +1,84 @@
+"""Private roots for the system's real dnf and zypper: own repository files, caches and rpm database; nothing of /etc is read."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from tests.fakes.apt_root import Outcome
+
+RELEASE = "40"
+
+
+class DnfRoot:
+    """One private root of dnf 4."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name in ("root", "repos", "cache", "log", "persist", "got"):
+            (folder / name).mkdir(parents=True)
+        (folder / "dnf.conf").write_text("[main]\n")
+
+    def repository(self, text: str) -> None:
+        """Write the one repository file, as `setup.rpm` prints it or as a user has it."""
+        (self.folder / "repos" / "test.repo").write_text(text)
+
+    def main(self, text: str) -> None:
+        """Write lines of dnf.conf's `[main]`."""
+        (self.folder / "dnf.conf").write_text(f"[main]\n{text}")
+
+    def dnf(self, *arguments: str, http_proxy: str = "") -> Outcome:
+        """Run dnf to its end."""
+        places = {"reposdir": "repos", "cachedir": "cache", "logdir": "log", "persistdir": "persist"}
+        options = [f"--setopt={key}={self.folder / name}" for key, name in places.items()]
+        fixed = ["dnf", "--config", str(self.folder / "dnf.conf"), f"--installroot={self.folder / 'root'}"]
+        fixed += [f"--releasever={RELEASE}", "--forcearch=x86_64", "--setopt=pluginpath=/nowhere", "--assumeyes"]
+        return _run([*fixed, *options, *arguments], self.folder, http_proxy)
+
+    def download(self, name: str, *, http_proxy: str = "") -> Outcome:
+        """Refresh what has expired, and download the newest `name` there is; what was downloaded before is forgotten."""
+        for path in self.folder.rglob("*.rpm"):
+            path.unlink()
+        return self.dnf("install", "--downloadonly", name, http_proxy=http_proxy)
+
+    def fetched(self) -> dict[str, bytes]:
+        """Return every package that dnf has, by file name."""
+        return {path.name: path.read_bytes() for path in self.folder.rglob("*.rpm")}
+
+
+class ZypperRoot:
+    """One private root of zypper."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "root"
+        self.repositories = self.folder / "etc" / "zypp" / "repos.d"
+        self.repositories.mkdir(parents=True)
+
+    def repository(self, text: str) -> None:
+        """Write the one repository file."""
+        (self.repositories / "test.repo").write_text(text)
+
+    def zypper(self, *arguments: str, http_proxy: str = "") -> Outcome:
+        """Run zypper to its end; the repository's own key is trusted."""
+        fixed = ["zypper", "--root", str(self.folder), "--non-interactive", "--gpg-auto-import-keys"]
+        return _run([*fixed, *arguments], self.folder.parent, http_proxy)
+
+    def available(self) -> dict[str, str]:
+        """Return the version of every package as the metadata that zypper has now tell it."""
+        said = self.zypper("--no-refresh", "search", "--details").out
+        rows = [[cell.strip() for cell in line.split("|")] for line in said.splitlines() if line.count("|") >= 5]
+        return {row[1]: row[3] for row in rows[1:]}
+
+    def fetched(self) -> dict[str, bytes]:
+        """Return every package that zypper has, by file name."""
+        return {path.name: path.read_bytes() for path in self.folder.rglob("*.rpm")}
+
+
+def _run(command: list[str], home: Path, http_proxy: str) -> Outcome:
+    clean = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+    environment = {**clean, "LC_ALL": "C", "HOME": str(home)} | ({"http_proxy": http_proxy} if http_proxy else {})
+    done = subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60
+    )
+    return Outcome(done.returncode, done.stdout, done.stderr)

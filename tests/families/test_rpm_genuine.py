@@ -1,0 +1,33 @@
+"""What createrepo_c itself writes, read whole: every file that it published is promised, as it is."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from snapproxy.core.model import Promise, Role
+from snapproxy.families.rpm import RPM
+from tests.fakes.content import epoch
+from tests.fakes.rpm_world import REPOSITORY, RpmWorld
+from tests.fakes.world import FIRST, SECOND
+
+ROOT = f"{REPOSITORY}/repodata/repomd.xml"
+
+
+@pytest.mark.parametrize(("when", "algorithm"), [(FIRST, "sha256"), (SECOND, "sha512")])
+def test_everything_published_is_promised_as_it_is(rpm_world: RpmWorld, when: str, algorithm: str) -> None:
+    files = rpm_world.trees[when].files
+    found: dict[str, Promise] = {}
+    for path in (ROOT, rpm_world.path_of(when, "-primary.xml")):
+        found |= dict(RPM.promises(path, [files[path].data]))
+    promised = {path for path in files if RPM.classify(path).role in (Role.INDEX, Role.PACKAGE)}
+    assert found == {
+        path: Promise(path, files[path].size, {algorithm: hashlib.new(algorithm, files[path].data).hexdigest()})
+        for path in promised
+    }
+
+
+@pytest.mark.parametrize("when", [FIRST, SECOND])
+def test_its_revision_is_the_date(rpm_world: RpmWorld, when: str) -> None:
+    assert RPM.root_date(rpm_world.trees[when].files[ROOT].data) == epoch(when)
