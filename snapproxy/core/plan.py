@@ -29,6 +29,7 @@ from snapproxy.core.model import (
 )
 from snapproxy.core.paths import escape_path
 from snapproxy.core.resolve import refuse_future, refuse_moving
+from snapproxy.core.sources import fetch_now, flight_key, past, sources_of
 from snapproxy.core.steps import (
     NOW,
     Arriving,
@@ -47,7 +48,6 @@ from snapproxy.core.steps import (
     Need,
     Request,
     Serve,
-    Source,
     Step,
     Vouched,
 )
@@ -219,7 +219,7 @@ def _at(request: Request, resolved: Resolved, known: Known, family: Family, hist
 def _unvouched(request: Request, place: Place, resolved: Resolved, known: Known, history: History) -> Step:
     """Bring a file that nothing of its snapshot vouches for: where there is one, that which bears its name at every time."""
     row, path, space = request.row, request.path, space_of(request.row, resolved)
-    sources = _past(row, resolved, path, history)
+    sources = past(row, resolved, path, history)
     if history.is_observed and not sources:
         return _not_kept(space, path, place)
     lasting = history.timeless(path)
@@ -287,10 +287,10 @@ def _promised(
                 notes=notes,
                 also=also,
             )
-    sources = _sources(request.row, resolved, promise, family, history)
+    sources = sources_of(request.row, resolved, promise, family, history)
     if history.is_observed and not sources:
         return _not_kept(space, request.path, place)
-    key = _key(promise, space)
+    key = flight_key(promise, space)
     return Fetch(key, space, request.path, sources, place.role, vouched.proof, resolved, promise, notes, also)
 
 
@@ -315,52 +315,3 @@ def _sha256(promise: Promise, known: Known) -> str:
             return digest
         case (algorithm, digest):
             return _fact(known, AskAlias(algorithm, digest)) or ""
-
-
-def _key(promise: Promise, space: str) -> str:
-    """Name a flight by its digest when a strong one is promised, so that every snapshot shares it."""
-    return f"name:{space}/{promise.path}" if promise.strong is None else ":".join(promise.strong)
-
-
-def fetch_now(row: Archive, path: str, family: Family) -> Fetch:
-    """Return the fetch of a file of the present that nothing promises: a root, above all."""
-    space = f"{row.name}/{LIVE}"
-    return Fetch(f"name:{space}/{path}", space, path, _present(row, path), family.classify(path).role, Proof.NONE, NOW)
-
-
-def fetch_promised_now(row: Archive, promise: Promise, family: Family) -> Fetch:
-    """Return the fetch of an index that a root not yet adopted promises."""
-    space = f"{row.name}/{LIVE}"
-    sources = _present_promised(row, promise, family)
-    return Fetch(_key(promise, space), space, promise.path, sources, Role.INDEX, Proof.NONE, NOW, promise)
-
-
-def _sources(
-    row: Archive, resolved: Resolved, promise: Promise, family: Family, history: History
-) -> tuple[Source, ...]:
-    """List who may have promised bytes: anybody when the digest is strong, else only the archive of that time.
-
-    Of the past a mirror is asked by the lasting name alone: under the canonical one it has another version by now, if any.
-    """
-    if resolved.snapshot == LIVE:
-        return _present_promised(row, promise, family)
-    past = _past(row, resolved, promise.path, history)
-    return _present(row, family.lasting_path(promise)) + past if promise.is_strong else past
-
-
-def _present_promised(row: Archive, promise: Promise, family: Family) -> tuple[Source, ...]:
-    """Ask mirrors by the name that lasts longest first, then by the canonical one."""
-    return tuple(dict.fromkeys(_present(row, family.lasting_path(promise)) + _present(row, promise.path)))
-
-
-def _present(row: Archive, path: str) -> tuple[Source, ...]:
-    return tuple(Source(f"{base.rstrip('/')}/{escape_path(path)}", base, last_resort=False) for base in row.mirrors)
-
-
-def _past(row: Archive, resolved: Resolved, path: str, history: History) -> tuple[Source, ...]:
-    """Ask each base first for the name outside every snapshot, where there is one: the file stays there longest."""
-    names = [(resolved.snapshot, path)]
-    if lasting := history.timeless(path):
-        names.insert(0, (TIMELESS, lasting))
-    urls = ((history.url(row, base, *name), base) for base in row.snapshot for name in dict.fromkeys(names))
-    return tuple(Source(url, base, last_resort=True) for url, base in urls)

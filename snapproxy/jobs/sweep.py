@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from snapproxy.core.model import Instant, Promise, Refusal, Role
-from snapproxy.core.plan import fetch_promised_now
+from snapproxy.core.sources import fetch_promised_now
 from snapproxy.errors import ArchiveDataError, ClientError, SnapproxyError
 from snapproxy.shell import refusals
 from snapproxy.shell.asking import Asking

@@ -10,7 +10,7 @@ import logging
 from dataclasses import replace
 
 from snapproxy.core.model import Proof, Refusal, Resolved
-from snapproxy.core.plan import fetch_now
+from snapproxy.core.sources import fetch_now
 from snapproxy.core.steps import Arriving, Fetch, Held
 from snapproxy.shell import refusals
 from snapproxy.shell.asking import Asking

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from snapproxy.core.model import Archive, Proof, Refusal, Role
-from snapproxy.core.plan import fetch_now
+from snapproxy.core.sources import fetch_now
 from snapproxy.core.steps import Arriving, Fetch, Held
 from snapproxy.core.when import spell
 from snapproxy.shell import refusals

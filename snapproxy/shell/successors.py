@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from snapproxy.core.model import Promise, Refusal
-from snapproxy.core.plan import fetch_promised_now
+from snapproxy.core.sources import fetch_promised_now
 from snapproxy.errors import SnapproxyError
 from snapproxy.shell.asking import Asking
 from snapproxy.shell.clock import Clock

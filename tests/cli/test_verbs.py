@@ -235,7 +235,7 @@ def test_sources_of_an_archive_of_rpm_packages(tmp_path: Path, capsys: pytest.Ca
     ("words", "said"),
     [
         (["nowhere"], "There are no texts for that distribution"),
-        (["debian", "--suite", "sid", "--form", "zypper"], "There is no form zypper for this client"),
+        (["debian", "--suite", "sid", "--form", "zypper"], "There is no form zypper for debian"),
     ],
 )
 def test_sources_that_cannot_be_written(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

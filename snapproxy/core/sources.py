@@ -1,0 +1,56 @@
+"""Who may have the bytes of a file, in which order they are asked, and by which key one flight serves everybody who wants them (rule 5)."""
+
+from __future__ import annotations
+
+from snapproxy.core.model import LIVE, TIMELESS, Archive, Family, History, Promise, Proof, Resolved, Role
+from snapproxy.core.paths import escape_path
+from snapproxy.core.steps import NOW, Fetch, Source
+
+
+def flight_key(promise: Promise, space: str) -> str:
+    """Name a flight by its digest when a strong one is promised, so that every snapshot shares it."""
+    return f"name:{space}/{promise.path}" if promise.strong is None else ":".join(promise.strong)
+
+
+def fetch_now(row: Archive, path: str, family: Family) -> Fetch:
+    """Return the fetch of a file of the present that nothing promises: a root, above all."""
+    space = f"{row.name}/{LIVE}"
+    return Fetch(f"name:{space}/{path}", space, path, _present(row, path), family.classify(path).role, Proof.NONE, NOW)
+
+
+def fetch_promised_now(row: Archive, promise: Promise, family: Family) -> Fetch:
+    """Return the fetch of an index that a root not yet adopted promises."""
+    space = f"{row.name}/{LIVE}"
+    sources = _present_promised(row, promise, family)
+    return Fetch(flight_key(promise, space), space, promise.path, sources, Role.INDEX, Proof.NONE, NOW, promise)
+
+
+def sources_of(
+    row: Archive, resolved: Resolved, promise: Promise, family: Family, history: History
+) -> tuple[Source, ...]:
+    """List who may have promised bytes: anybody when the digest is strong, else only the archive of that time.
+
+    Of the past a mirror is asked by the lasting name alone: under the canonical one it has another version by now, if any.
+    """
+    if resolved.snapshot == LIVE:
+        return _present_promised(row, promise, family)
+    of_old = past(row, resolved, promise.path, history)
+    return _present(row, family.lasting_path(promise)) + of_old if promise.is_strong else of_old
+
+
+def _present_promised(row: Archive, promise: Promise, family: Family) -> tuple[Source, ...]:
+    """Ask mirrors by the name that lasts longest first, then by the canonical one."""
+    return tuple(dict.fromkeys(_present(row, family.lasting_path(promise)) + _present(row, promise.path)))
+
+
+def _present(row: Archive, path: str) -> tuple[Source, ...]:
+    return tuple(Source(f"{base.rstrip('/')}/{escape_path(path)}", base, last_resort=False) for base in row.mirrors)
+
+
+def past(row: Archive, resolved: Resolved, path: str, history: History) -> tuple[Source, ...]:
+    """Ask each base first for the name outside every snapshot, where there is one: the file stays there longest."""
+    names = [(resolved.snapshot, path)]
+    if lasting := history.timeless(path):
+        names.insert(0, (TIMELESS, lasting))
+    urls = ((history.url(row, base, *name), base) for base in row.snapshot for name in dict.fromkeys(names))
+    return tuple(Source(url, base, last_resort=True) for url, base in urls)
