@@ -289,6 +289,10 @@ async def test_a_watch_observes_inside_serve(present: Present, tmp_path: Path) -
                 await asyncio.sleep(0.05)
                 house.clock.leap(60)
             house.clock.leap(HOUR)
+        while not present.asked(present.package):  # the packages come after what is observed
+            await asyncio.sleep(0.05)
+            house.clock.leap(60)
+        await asyncio.sleep(0.5)
         serving.cancel()
         await asyncio.wait({serving})
         present.mirror.fault("*", Status(404))
