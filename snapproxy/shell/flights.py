@@ -69,6 +69,11 @@ class Flight:
         """Whether bytes have begun to come, so that there is something to follow."""
         return self.arriving.is_set() and not self.landing.done()
 
+    def landed(self, landing: Landing) -> None:
+        """Tell the verdict, also to those who wait for bytes that will not come."""
+        self.landing.set_result(landing)
+        self.arriving.set()
+
     async def land(self, deadline: float) -> Landing | None:
         """Wait for the verdict, until `deadline` (monotonic seconds); None: not in time."""
         with contextlib.suppress(TimeoutError):
