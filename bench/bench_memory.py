@@ -67,7 +67,11 @@ def main() -> int:
     print(f"{CLIENTS} clients, {received / BIG:.0f} times 200 MB in {seconds:.0f} s, {memory.samples} samples")
     table(
         ("process", "peak MiB", "of the limit"),
-        *((memory.names[pid], f"{peak / MIB:.1f}", f"{peak / LIMIT:.2f}") for pid, peak in memory.peaks.items()),
+        *(
+            (memory.names[pid], f"{peak / MIB:.1f}", f"{peak / LIMIT:.2f}")
+            for pid, peak in memory.peaks.items()
+            if peak
+        ),
         ("all at one moment", f"{memory.peak / MIB:.1f}", f"{memory.peak / LIMIT:.2f}"),
     )
     print("pass" if memory.peak < LIMIT else f"FAIL: more than {LIMIT // MIB} MiB")

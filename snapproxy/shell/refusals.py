@@ -6,7 +6,7 @@ a 424 gives exit 100 and prints the reason at once.
 
 from __future__ import annotations
 
-from snapproxy.core.model import Archive, Refusal
+from snapproxy.core.model import Archive, Proof, Refusal
 from snapproxy.core.settle import Broken, Fault
 from snapproxy.core.steps import Fetch
 from snapproxy.errors import ArchiveDataError, SnapproxyError
@@ -65,13 +65,14 @@ def client_is_newer(space: str) -> Refusal:
 
 
 def absent(step: Fetch) -> Refusal:
-    """Say that nobody has the file: of a promised package, no true absence, but a fault of the archive's."""
-    if step.promise is not None and not step.whole:
-        return Refusal(
-            502,
-            "The index lists this file, but no source has it",
-            f"Every source of {step.space} says that it has no {step.path}.",
-            "Ask again in ten minutes; another mirror can be named in the row of the archive.",
+    """Say that nobody has the file: of one that an index promises, no true absence, but a fault of the archive's."""
+    if step.promise is not None and step.proof is not Proof.DIGEST:
+        return unavailable(
+            whole=step.whole,
+            status=502,
+            reason="The index lists this file, but no source has it",
+            why=f"Every source of {step.space} says that it has no {step.path}.",
+            hint="Ask again in ten minutes; another mirror can be named in the row of the archive.",
         )
     return Refusal(
         404,

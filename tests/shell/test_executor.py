@@ -76,6 +76,8 @@ ROOT = {
 }
 
 INDEX = ROOT | {
+    "404": (424, "The index lists this file, but no source has it"),
+    "410": (424, "The index lists this file, but no source has it"),
     "too long": (424, "Upstream's file has not the promised size"),
     "one byte changed": (424, "Upstream's bytes are not the promised ones: sha256 differs"),
     "other content": (424, "Upstream's file has not the promised size"),
