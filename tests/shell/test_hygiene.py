@@ -20,10 +20,14 @@ def descriptors() -> int:
 
 async def left(house: House) -> tuple[int, set[str]]:
     """Return how many descriptors are open, and the tasks beside the test's own, once everything has come to rest."""
-    await asyncio.sleep(0.5)
     house.app.executor._facts._promises._helper._kill()  # it would outlive its last job by some seconds
-    await asyncio.sleep(0.2)
-    others = asyncio.all_tasks() - {asyncio.current_task()}
+    others: set[asyncio.Task[object]] = set()
+    for _ in range(100):  # a flight outlives its clients while upstream asks it to wait
+        await asyncio.sleep(0.05)
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        if not others:
+            break
+        house.clock.leap(300.0)
     return await asyncio.to_thread(descriptors), {repr(task.get_coro()) for task in others}
 
 
