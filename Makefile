@@ -8,7 +8,7 @@ RUN_PACKAGES := ca-certificates gpgv debian-archive-keyring
 RUN_WELCOME := debian-ports-archive-keyring ubuntu-keyring
 
 # What the tests drive: real clients, a signing key, an archive to publish, fault injection, unit verification.
-TEST_PACKAGES := $(RUN_PACKAGES) apt-utils curl debootstrap dpkg-dev gnupg strace systemd xz-utils
+TEST_PACKAGES := $(RUN_PACKAGES) apt-utils curl debootstrap dpkg-dev fakeroot gnupg makepkg pacman-package-manager strace systemd xz-utils
 TEST_WELCOME := $(RUN_WELCOME)
 
 # What the benches compare with, and what loads both.

@@ -28,7 +28,6 @@ from storage.window import Window
 _log = logging.getLogger(__name__)
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
-
 _PIECE = 256 * 1024
 """A write of this size costs half as much a byte as one of 16 KiB."""
 _GATHER_SECONDS = 0.005
@@ -345,5 +344,5 @@ class LocalDraft:
         return self._failure
 
     def _raise_failure(self) -> None:
-        if self._failure is not None:
+        if self._failure:
             raise self._failure

@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from snapproxy.archives.histories.any_instant import AnyInstant
+from snapproxy.archives.histories.dated import Dated
 from snapproxy.archives.histories.snapshots import Snapshots
 from snapproxy.archives.table import BUILTIN
 from snapproxy.core.model import History
 
 __all__ = ["BUILTIN", "HISTORIES"]
 
-HISTORIES: Mapping[str, History] = MappingProxyType({"snapshots": Snapshots(), "any-instant": AnyInstant()})
+HISTORIES: Mapping[str, History] = MappingProxyType(
+    {"snapshots": Snapshots(), "any-instant": AnyInstant(), "dated": Dated()}
+)
 """What `Archive.history` may name."""

@@ -185,6 +185,26 @@ _PPA = Archive(
     scope=3,
 )
 
+# archive.archlinux.org: a folder a day since the end of August 2013, and every package of it for some years. Answers port 80 with a
+# redirect and 20 requests a second at most, https without a known limit, though addresses that misbehave are banned. What has been
+# removed is redirected to the historical archive, and there once more to one of its nodes; both are slow. `community` became part of
+# `extra` in May 2023. The databases are not signed, each package is, by keys of many people: clients check those.
+# ftp.halifax.rwth-aachen.de: one complete, steady mirror of the first tier. The project's own name for its mirrors leads elsewhere from
+# everywhere.
+_ARCHLINUX = Archive(
+    name="archlinux",
+    family="pacman",
+    history="dated",
+    snapshot=("https://archive.archlinux.org",),
+    mirrors=("https://ftp.halifax.rwth-aachen.de/archlinux",),
+    # Mirrors put the repositories below any folder: what follows is what tells them.
+    hosts=("*/**/*/os/*/*",),
+    redirects=("archive.org", "*.archive.org", "*.mirror.pkgbuild.com"),
+    max_gap=54 * _HOUR,  # a run a day, about 12:42: one may be missing, the next may be some hours late
+    settle_after=48 * _HOUR,
+    first=int(datetime(2013, 9, 1, tzinfo=UTC).timestamp()),
+)
+
 BUILTIN: tuple[Archive, ...] = (
     _DEBIAN,
     _DEBIAN_SECURITY,
@@ -196,5 +216,6 @@ BUILTIN: tuple[Archive, ...] = (
     _UBUNTU_PORTS,
     _UBUNTU,
     _PPA,
+    _ARCHLINUX,
 )
 """Every built-in row. The first whose history is `snapshots` names the service that `/mr/` and `/file/` lead to."""

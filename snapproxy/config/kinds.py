@@ -87,6 +87,16 @@ def _host(value: Any) -> str:
     return value
 
 
+def _host_or_below(value: Any) -> str:
+    try:
+        _host(value.removeprefix("*."))
+    except (ValueError, AttributeError):
+        raise ValueError(
+            'a host name in lower case, such as "snapshot.debian.org", or "*.example.org" for those below it'
+        ) from None
+    return str(value)
+
+
 def _pattern(value: Any) -> str:
     host, slash, prefix = value.partition("/") if isinstance(value, str) else ("", "", "")
     name, _, port = host.partition(":")
@@ -132,6 +142,7 @@ Endpoints = Annotated[list[Annotated[tuple[str, int], PlainValidator(_endpoint)]
 Passed = Annotated[list[tuple[str, int]], PlainValidator(passed_hosts)]
 Base = Annotated[str, PlainValidator(_base)]
 Host = Annotated[str, PlainValidator(_host)]
+HostOrBelow = Annotated[str, PlainValidator(_host_or_below)]
 HostPattern = Annotated[str, PlainValidator(_pattern)]
 AbsolutePath = Annotated[str, PlainValidator(_absolute)]
 Pinned = Annotated[When, PlainValidator(_when)]

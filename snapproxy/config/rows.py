@@ -13,20 +13,20 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator
 
 from snapproxy.archives import HISTORIES
-from snapproxy.config.kinds import AbsolutePath, AnInstant, Base, Duration, Host, HostPattern
+from snapproxy.config.kinds import AbsolutePath, AnInstant, Base, Duration, HostOrBelow, HostPattern
 from snapproxy.core.address import RESERVED
 from snapproxy.core.model import Archive
 from snapproxy.families import FAMILIES
 
 #: Words of the project that no driver reads yet; those that one reads stand in FAMILIES and HISTORIES.
-FAMILIES_TO_COME = ("pacman", "apk", "rpm")
-HISTORIES_TO_COME = ("dated", "captured")
+FAMILIES_TO_COME = ("apk", "rpm")
+HISTORIES_TO_COME = ("captured",)
 
 #: The usual `settle_after` of a history, in seconds, where it is not the model's own.
-SETTLE_AFTER = {"any-instant": 3600}
+SETTLE_AFTER = {"any-instant": 3600, "dated": 48 * 3600}
 
 #: Histories that look the past up somewhere else, and so need `snapshot`.
-REMEMBERED_ELSEWHERE = ("snapshots", "any-instant")
+REMEMBERED_ELSEWHERE = ("snapshots", "any-instant", "dated")
 
 _UNSAID = Archive(name="", family="", history="")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -64,7 +64,7 @@ class RowSettings(BaseModel):
     mirrors: list[Base] | None = None
     hosts: list[HostPattern] | None = None
     keyrings: list[AbsolutePath] | None = None
-    redirects: list[Host] | None = None
+    redirects: list[HostOrBelow] | None = None
     max_gap: Duration | None = None
     settle_after: Duration | None = None
     frozen: bool | None = None

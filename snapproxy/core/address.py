@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from snapproxy.core.credentials import Credentials, is_capture_name, read_credentials
 from snapproxy.core.exchange import FileTarget, PageTarget, PassTarget, ServiceTarget, Target, TunnelTarget
+from snapproxy.core.folders import FOLDER_CALLS, FOLDER_HISTORY, Folder, read_dated, read_folder
 from snapproxy.core.model import Archive, Match, Refusal, When
 from snapproxy.core.paths import canonical_path, escape_path
 from snapproxy.core.routes import (
@@ -145,6 +146,8 @@ def _absolute(scheme: str, rest: str, book: AddressBook, authorization: str) -> 
         return _service(asked, route.row, path)
     if route.kind is Kind.MIRROR:
         return _at_credentials_time(asked, route.row, path)
+    if route.row.history == FOLDER_HISTORY:
+        return _folder(asked, route.row, read_folder(path))
     # A redirect repeats what stood before the time; behind a scope that is the client's own, and no redirect is ever needed there.
     base = "" if route.row.scope else asked.place + (f"{route.prefix}/" if route.prefix else "")
     scope, rest_of_path = _split_scope(path, route.row.scope)
@@ -164,6 +167,9 @@ def _origin(asked: _Asked) -> Target | Refusal:
     if head in SERVICE_CALLS:
         row = next((row for row in asked.book.rows if row.history == SERVICE_HISTORY), None)
         return _service(asked, row, asked.path) if row else _unknown_name(asked.book)
+    if head in FOLDER_CALLS:
+        row = next((row for row in asked.book.rows if row.history == FOLDER_HISTORY), None)
+        return _folder(asked, row, read_folder(asked.path)) if row else _unknown_name(asked.book)
     place = asked.place
     if head == "archive":
         place = f"{place}archive/"
@@ -178,20 +184,35 @@ def _split_scope(path: str, count: int) -> tuple[str, str]:
     return "".join(f"{name}/" for name in names[:count]), "/".join(names[count:])
 
 
-def _dated(asked: _Asked, row: Archive, path: str, base: str, scope: str = "") -> FileTarget:
-    """Read `<when>/<path>`: the URL's own time beats the credentials'."""
-    _refuse_query(asked)
+def _dated(asked: _Asked, row: Archive, path: str, base: str, scope: str = "") -> Target:
+    """Read `<when>/<path>`; where a day has a folder, also that folder's name in the place of a time."""
+    if row.history == FOLDER_HISTORY and (folder := read_dated(path)):
+        return _folder(asked, row, folder)
     text, _, rest = path.partition("/")
     if not text:
         raise ClientError("the address names an archive but no time", hint=f"{_FORMS} {SPELLINGS}")
-    when = parse(text)
+    return _timed(asked, row, parse(text), scope + rest, base)
+
+
+def _folder(asked: _Asked, row: Archive, folder: Folder) -> Target:
+    """Name what a native address of a folder a day does; its changing lists are answers about the archive."""
+    if folder.when is not None:
+        return _timed(asked, row, folder.when, folder.path)
+    _refuse_query(asked)
+    capture = _capture(asked, read_credentials(asked.authorization))
+    return ServiceTarget(row, f"/{escape_path(folder.path)}", capture=capture)
+
+
+def _timed(asked: _Asked, row: Archive, when: When, path: str, base: str = "") -> FileTarget:
+    """Name a file whose URL says the time: that beats the credentials'."""
+    _refuse_query(asked)
     credentials = read_credentials(asked.authorization)
     differs = credentials is not None and (credentials.when.instant, credentials.when.match) != (
         when.instant,
         when.match,
     )
     overridden = credentials.when.text if credentials and differs else ""
-    return FileTarget(row, when, scope + rest, capture=_capture(asked, credentials), base=base, overridden=overridden)
+    return FileTarget(row, when, path, capture=_capture(asked, credentials), base=base, overridden=overridden)
 
 
 def _at_credentials_time(asked: _Asked, row: Archive, path: str) -> FileTarget | Refusal:
@@ -246,7 +267,7 @@ def _tunnel(raw: str, book: AddressBook, authorization: str) -> TunnelTarget | R
             "To let a build reach that host unpinned, name it in `pass` as HOST:PORT.",
         )
     authority = spell_authority(host, port, "https")
-    if port != _HTTPS_PORT or not any(route.authority.fullmatch(authority) for route in book.routes):
+    if port != _HTTPS_PORT or not any(route.owns(authority) for route in book.routes):
         return _unknown_host(book)
     credentials = read_credentials(authorization)
     when = credentials.when if credentials else book.default_when

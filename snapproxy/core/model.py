@@ -13,6 +13,9 @@ Instant = int
 LIVE = "live"
 """The snapshot id of the archive as it is now."""
 
+TIMELESS = "always"
+"""The snapshot id of what an archive keeps outside every snapshot, each file for ever the same."""
+
 STRONG = ("sha512", "sha256")
 """Digests that let another source stand in for the promised one, strongest first. md5 and sha1 detect damage, no more."""
 
@@ -34,7 +37,11 @@ class Match(Enum):
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """A time as a client asked for it. `instant` is None for live and latest; `folder` asks for it verbatim."""
+    """A time as a client asked for it. `instant` is None for live and latest.
+
+    `verbatim`: the address names a folder of the archive itself (`text`, whose last second is `instant`), or one that belongs to
+    no time (no `instant`): there is nothing to be resolved, and nothing is ever walked back.
+    """
 
     text: str
     instant: Instant | None
@@ -125,6 +132,10 @@ class Family(Protocol):
     """Version of `promises`: tables built by another version are built again."""
     keeps_newer_root: bool
     """Whether the client silently stays with a newer root it already holds, so that the pin must refuse it (409)."""
+    drops_older_dates: bool
+    """Whether the client throws away a root or an index, in silence, whose Last-Modified is older than its own copy's."""
+    roots_promise_packages: bool
+    """Whether roots promise packages themselves, with no index between."""
 
     def classify(self, path: str) -> Place:
         """Say what `path` (relative to the archive, already normalised) is. Total: an unknown shape is OTHER."""
@@ -158,7 +169,7 @@ class Archive:
     `scope`: how many leading path segments stand before the snapshot id in an upstream address (Launchpad: owner/ppa/ubuntu).
     `frozen`: the archive has ended, so its last snapshot answers for every later instant.
     `first`: the earliest instant, where the history itself cannot tell.
-    `redirects`: hosts, beyond its own, that its upstreams may redirect to.
+    `redirects`: hosts, beyond its own, that its upstreams may redirect to; a leading `*.` stands for every host below.
     """
 
     name: str
@@ -212,7 +223,8 @@ class Window:
     """A stretch of a timeline that was asked for: every snapshot with start <= instant < end, ascending, as told at `asked`.
 
     `after` is the first snapshot at or after `end`, where the answer told of it too: proof that the record had passed `end`.
-    A history that cannot list may answer with a narrower stretch than was needed.
+    A history that cannot list may answer with a narrower stretch than was needed. `filled`: the archive adds nothing to such a
+    stretch once something stands in it (a folder a day), so that no later snapshot is needed as a proof.
     """
 
     start: Instant
@@ -220,6 +232,7 @@ class Window:
     instants: tuple[Instant, ...]
     asked: Instant
     after: Instant | None = None
+    filled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +255,12 @@ class History(Protocol):
         self, row: Archive, when: When, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
     ) -> Resolved | Refusal | NeedWindow:
         """Settle `when` from what is known, or say what is missing. Total: never raises."""
+
+    def id_of(self, instant: Instant) -> str:
+        """Return the id of the snapshot taken at `instant`."""
+
+    def timeless(self, path: str) -> str | None:
+        """Return the path under which the archive keeps this very file outside every snapshot, None where it keeps it nowhere else."""
 
     def timeline_urls(self, base: str, need: NeedWindow) -> tuple[str, ...]:
         """Return the addresses that answer `need` at this upstream base, first choice first."""

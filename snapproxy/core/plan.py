@@ -6,11 +6,13 @@ lacks. The executor in `shell` asks them, adds the facts to the frozen `Known`, 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from snapproxy.core.exchange import Moved
 from snapproxy.core.model import (
     LIVE,
+    TIMELESS,
     Archive,
     Family,
     History,
@@ -164,9 +166,11 @@ def _folder(request: Request, resolved: Resolved) -> Moved | Refusal:
 
 def _at(request: Request, resolved: Resolved, known: Known, family: Family, history: History) -> Step:
     """Decide about a file, the snapshot being settled. A name without proof gives way to a promise that came later."""
+    is_live = resolved.snapshot == LIVE
+    if resolved.snapshot == TIMELESS:
+        request = replace(request, path=history.timeless(request.path) or request.path)
     row, path, space = request.row, request.path, space_of(request.row, resolved)
     place = family.classify(path)
-    is_live = resolved.snapshot == LIVE
     name = None if is_live else _fact(known, AskName(space, path))
     if name is not None and (name.proof > Proof.NONE or place.role not in (Role.INDEX, Role.PACKAGE)):
         return Serve(space, path, name.digest, name.size, name.proof, place.role, resolved)
@@ -183,7 +187,19 @@ def _at(request: Request, resolved: Resolved, known: Known, family: Family, hist
         if isinstance(obtained, Arriving):
             return fetch_now(row, path, family)
         return _serve_obtained(obtained, space, path, place, resolved)
+    return _unvouched(request, place, resolved, known, history)
+
+
+def _unvouched(request: Request, place: Place, resolved: Resolved, known: Known, history: History) -> Step:
+    """Bring a file that nothing of its snapshot vouches for: where there is one, that which bears its name at every time."""
+    row, path, space = request.row, request.path, space_of(request.row, resolved)
     sources = _past(row, resolved, path, history)
+    lasting = history.timeless(path)
+    if lasting is not None and resolved.snapshot != TIMELESS:
+        space, path = f"{row.name}/{TIMELESS}", lasting
+        name = _fact(known, AskName(space, path))
+        if name is not None:
+            return Serve(space, path, name.digest, name.size, name.proof, place.role, resolved)
     return Fetch(f"name:{space}/{path}", space, path, sources, place.role, Proof.NONE, resolved)
 
 
@@ -227,14 +243,25 @@ def _promised(
     """Bring a promised file: from the blobs, else from whoever has it, the regular mirror first (rule 5)."""
     promise, space, notes = vouched.promise, space_of(request.row, resolved), vouched.notes
     digest = promise.digests.get("sha256", "")
+    also = (None if resolved.snapshot == LIVE else history.timeless(request.path)) or ""
     if digest:
         size = _fact(known, AskHeld(digest))
         if size is not None:
-            return Serve(space, request.path, digest, size, vouched.proof, place.role, resolved, True, notes)  # noqa: FBT003
+            return Serve(
+                space,
+                request.path,
+                digest,
+                size,
+                vouched.proof,
+                place.role,
+                resolved,
+                name_it=True,
+                notes=notes,
+                also=also,
+            )
     sources = _sources(request.row, resolved, promise, family, history)
-    return Fetch(
-        _key(promise, space), space, request.path, sources, place.role, vouched.proof, resolved, promise, notes
-    )
+    key = _key(promise, space)
+    return Fetch(key, space, request.path, sources, place.role, vouched.proof, resolved, promise, notes, also)
 
 
 def _key(promise: Promise, space: str) -> str:
@@ -279,6 +306,9 @@ def _present(row: Archive, path: str) -> tuple[Source, ...]:
 
 
 def _past(row: Archive, resolved: Resolved, path: str, history: History) -> tuple[Source, ...]:
-    return tuple(
-        Source(history.url(row, base, resolved.snapshot, path), base, last_resort=True) for base in row.snapshot
-    )
+    """Ask each base first for the name outside every snapshot, where there is one: the file stays there longest."""
+    names = [(resolved.snapshot, path)]
+    if lasting := history.timeless(path):
+        names.insert(0, (TIMELESS, lasting))
+    urls = ((history.url(row, base, *name), base) for base in row.snapshot for name in dict.fromkeys(names))
+    return tuple(Source(url, base, last_resort=True) for url, base in urls)

@@ -37,18 +37,29 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One place, and the row it selects. `rank` grows with how specific the place is: host first, then path."""
+    """One place, and the row it selects. `rank` grows with how specific the place is: host first, then path.
+
+    `shape`, where given, is what the end of a path must look like, in place of `prefix` at its beginning.
+    """
 
     row: Archive
     kind: Kind
     authority: re.Pattern[str]
     prefix: str
     rank: tuple[bool, int, int]
+    shape: re.Pattern[str] | None = None
+
+    def owns(self, authority: str) -> bool:
+        """Whether a host is this place's own, whatever the path: not where any host would do."""
+        return self.rank[1] > 0 and self.authority.fullmatch(authority) is not None
 
     def rest(self, authority: str, path: str) -> str | None:
         """Return what follows this place in a canonical path, None when it lies elsewhere."""
         if not self.authority.fullmatch(authority):
             return None
+        if self.shape is not None:
+            found = self.shape.fullmatch(path)
+            return found["rest"] if found else None
         inside = path + "/" if path == self.prefix else path
         start = f"{self.prefix}/" if self.prefix else ""
         if not inside.startswith(start):
@@ -113,9 +124,18 @@ def _route_to_base(row: Archive, kind: Kind, base: str) -> Route:
 
 
 def _route(row: Archive, kind: Kind, authority: str, prefix: str) -> Route:
-    """Compile a place; `*` as the whole host is any host, elsewhere any run within a label."""
+    """Compile a place; `*` as the whole host is any host, elsewhere any run within a label.
+
+    A path `**/a/*/b` is any folders, and then segments of which `*` is any one; only these belong to the path in the archive.
+    """
     pieces = [re.escape(piece) for piece in authority.lower().split("*")]
     matches = ".*" if authority == "*" else "[^.:]*".join(pieces)
     prefix = prefix.strip("/")
     literal = len(authority.replace("*", ""))
-    return Route(row, kind, re.compile(matches), prefix, (literal == len(authority), literal, len(prefix)))
+    shape = _shape(prefix.removeprefix("**/")) if prefix.startswith("**/") else None
+    return Route(row, kind, re.compile(matches), prefix, (literal == len(authority), literal, len(prefix)), shape)
+
+
+def _shape(segments: str) -> re.Pattern[str]:
+    rest = "/".join("[^/]+" if segment == "*" else re.escape(segment) for segment in segments.split("/"))
+    return re.compile(f"(?:[^/]+/)*?(?P<rest>{rest})")

@@ -148,7 +148,7 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Serve:
-    """Answer from the store. `name_it`: the catalog does not yet know the file by this name."""
+    """Answer from the store. `name_it`: the catalog does not yet know the file by this name. `also` as in Fetch."""
 
     space: str
     path: str
@@ -159,6 +159,7 @@ class Serve:
     resolved: Resolved
     name_it: bool = False
     notes: Mapping[str, str] = field(default_factory=dict)
+    also: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +176,7 @@ class Fetch:
     """Bring the bytes, from the first source that has them, and check them against `promise` if there is one.
 
     `whole`: verified before anything is sent. `key` names the flight.
+    `also`: the path by which the file is named outside every snapshot as well, '' for none.
     """
 
     key: str
@@ -186,6 +188,7 @@ class Fetch:
     resolved: Resolved
     promise: Promise | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
+    also: str = ""
 
     @property
     def question(self) -> str:

@@ -27,11 +27,11 @@ def window_is_settled(window: Window, row: Archive, now: Instant) -> bool:
     """Whether a window can be kept for ever: it had been over for `settle_after` when asked, and a later snapshot is known.
 
     Without the later one nothing tells an archive that stood still from a service that lagged and will catch up. A frozen
-    archive has no later one to show.
+    archive has no later one to show, and a stretch that is filled needs none.
     """
     if row.frozen:
         return window.end <= min(window.asked, now)
-    return window.after is not None and window.end + row.settle_after <= min(window.asked, now)
+    return (window.filled or window.after is not None) and window.end + row.settle_after <= min(window.asked, now)
 
 
 def window_expires(window: Window, row: Archive, now: Instant) -> Instant | None:

@@ -20,6 +20,9 @@ SPELLINGS = (
 YEARS = range(1990, 2100)
 """Years a time may lie in: wider than any archive's memory, narrow enough that a slip of the keyboard is noticed."""
 
+DAY_SECONDS = 86400
+
+_FOLDER = re.compile(r"[0-9]{4}/[0-9]{2}/[0-9]{2}")
 _LONGEST = 32
 _WORDS = {"live": Match.LIVE, "latest": Match.LATEST}
 _SUFFIXES = {"": Match.HELD, ".exact": Match.EXACT, ".nearest": Match.NEAREST}
@@ -55,6 +58,19 @@ def looks_like_when(text: str) -> bool:
 def spell(instant: Instant) -> str:
     """Write an instant (years 1000 to 9999) as a snapshot id: YYYYMMDDTHHMMSSZ."""
     return datetime.fromtimestamp(instant, UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+def read_day(text: str) -> Instant | None:
+    """Read the folder of a day, YYYY/MM/DD, as its last second, UTC; None when it is none, or no day in the calendar."""
+    try:
+        return _instant(text.replace("/", "")) + DAY_SECONDS - 1 if _FOLDER.fullmatch(text) else None
+    except ClientError:
+        return None
+
+
+def spell_day(instant: Instant) -> str:
+    """Write the folder of the day, UTC, in which an instant lies: YYYY/MM/DD."""
+    return datetime.fromtimestamp(instant, UTC).strftime("%Y/%m/%d")
 
 
 def _instant(body: str) -> Instant:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from snapproxy.core.model import Family
 from snapproxy.families.apt import APT
+from snapproxy.families.pacman import PACMAN
 
-FAMILIES: Mapping[str, Family] = {family.name: family for family in (APT,)}
+FAMILIES: Mapping[str, Family] = {family.name: family for family in (APT, PACMAN)}
 """Every family, by the name that archive rows use. A new one is added here, by hand."""

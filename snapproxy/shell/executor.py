@@ -14,7 +14,7 @@ from typing import assert_never
 
 from snapproxy.core import plan as planning
 from snapproxy.core.exchange import Conditions, FileTarget, Moved, Outcome, Served, ServiceTarget
-from snapproxy.core.model import LIVE, Archive, Family, History, Match, Refusal, Resolved, Role, When
+from snapproxy.core.model import LIVE, TIMELESS, Archive, Family, History, Match, Refusal, Resolved, Role, When
 from snapproxy.core.plan import MAX_ROUNDS
 from snapproxy.core.steps import WHOLE, Arriving, Fetch, Held, Known, Need, Request, Serve, Step
 from snapproxy.core.when import spell
@@ -171,7 +171,7 @@ class Executor:
                 case _:
                     assert_never(step)
             if outcome is not None:
-                return _told(outcome, target, step)
+                return _told(_without_older_date(outcome, asking.family, conditions), target, step)
         return refusals.vanished()
 
     # --- carrying out -----------------------------------------------------------------------------------------------------
@@ -238,6 +238,9 @@ class Executor:
         held = Held(step.path, step.digest, step.size, step.proof)
         try:
             await self._names.name(step.space, step.path, held, step.role, step.resolved)
+            if step.also:
+                timeless = f"{step.space.partition('/')[0]}/{TIMELESS}"
+                await self._names.name(timeless, step.also, held, step.role, Resolved(TIMELESS, 0))
         except StorageFailure as failure:  # a full disk: whoever asked is served, nothing is named
             log.warning("a file is stored and not named: %s", failure)
 
@@ -307,7 +310,16 @@ class Executor:
 def _landed(step: Fetch, landed: Landed) -> Serve:
     """Return what is left to do once a fetch has landed. How far a root can be believed, its judge has said."""
     proof = landed.proof if step.role is Role.ROOT else step.proof
-    return Serve(step.space, step.path, landed.digest, landed.size, proof, step.role, step.resolved, name_it=True)
+    serve = Serve(step.space, step.path, landed.digest, landed.size, proof, step.role, step.resolved, name_it=True)
+    return replace(serve, also=step.also)
+
+
+def _without_older_date(outcome: Outcome, family: Family, conditions: Conditions) -> Outcome:
+    """Send what changes without its date where that is older than the client's copy, if the client would throw it away for that."""
+    if not isinstance(outcome, Served) or not family.drops_older_dates or outcome.role in (Role.PACKAGE, Role.OTHER):
+        return outcome
+    is_older = outcome.date is not None and conditions.since is not None and outcome.date < conditions.since
+    return replace(outcome, date=None) if is_older else outcome
 
 
 def _told(outcome: Outcome, target: FileTarget, step: Serve | Fetch) -> Outcome:

@@ -63,7 +63,7 @@ class Facts:
             case AskWindow():
                 return {ask: await self._timelines.window(asking, NeedWindow(ask.start, ask.end, ask.around))}
             case AskBrackets():
-                return {ask: self._names.brackets(ask.archive, ask.roots, ask.instant)}
+                return {ask: self._names.brackets(ask.archive, ask.roots, ask.instant, asking.history.id_of)}
             case AskName():
                 return {ask: self._names.held(ask.space, ask.path)}
             case AskFile():
@@ -115,7 +115,7 @@ class Facts:
         return None
 
     async def _promised(self, ask: AskPromised, asking: Asking) -> Vouched | None:
-        """Look for a package in every index that a root of this snapshot names and the store holds."""
+        """Look for a package in every root of this snapshot, or in every index that they name and the store holds."""
         is_live = ask.space == f"{asking.row.name}/{LIVE}"
         for root in self._live.roots(asking.row) if is_live else self._names.roots(ask.space):
             proof = Proof.GPG if root.proof is Proof.GPG else Proof.INDEX
@@ -131,7 +131,9 @@ class Facts:
         return None
 
     async def _indexes(self, asking: Asking, root: Held) -> list[tuple[str, str]]:
-        """Return (digest, path) of every index with promises that a root names; a root is read once."""
+        """Return (digest, path) of whatever promises packages: the root itself, or every index that it names; it is read once."""
+        if asking.family.roots_promise_packages:
+            return [(root.digest, root.path)]
         key = (root.digest, root.path)
         if key not in self._indexes_of:
             if len(self._indexes_of) >= ROOTS_REMEMBERED:

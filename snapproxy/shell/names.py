@@ -10,9 +10,10 @@ Which catalog space holds what is written down here and nowhere else:
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from snapproxy.core.model import LIVE, Instant, Proof, Resolved, Role
 from snapproxy.core.steps import Held
-from snapproxy.core.when import spell
 from snapproxy.shell.clock import Clock
 from storage import Blobs, Catalog, Name
 
@@ -64,14 +65,19 @@ class Names:
             for path, name in self._catalog.names(f"roots:{space}")
         ]
 
-    def brackets(self, archive: str, roots: tuple[str, ...], instant: Instant) -> tuple[Resolved, ...]:
-        """Return the spans around `instant` through which a root stayed the same: of these roots, or of any."""
+    def brackets(
+        self, archive: str, roots: tuple[str, ...], instant: Instant, id_of: Callable[[Instant], str]
+    ) -> tuple[Resolved, ...]:
+        """Return the spans around `instant` through which a root stayed the same: of these roots, or of any.
+
+        `id_of` is the history's: the id of the snapshot taken at an instant.
+        """
         keys = [f"root/{archive}/{path}" for path in roots] or self._catalog.keys(f"root/{archive}/")
         found = []
         for key in keys:
             span, _ = self._catalog.around(key, instant)
             if span is not None and span.last >= instant:  # within one span: no other root was ever seen in it
-                found.append(Resolved(spell(span.first), span.first, (span.first, span.last)))
+                found.append(Resolved(id_of(span.first), span.first, (span.first, span.last)))
         return tuple(dict.fromkeys(found))
 
     def alias(self, algorithm: str, hexdigest: str) -> Held | None:

@@ -24,7 +24,10 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """The addresses one archive's requests may go to: the hosts of `bases`, and `redirects` (`host` or `host:port`)."""
+    """The addresses one archive's requests may go to: the hosts of `bases`, and `redirects`.
+
+    Those are `host` or `host:port`; a leading `*.` stands for every host below that name.
+    """
 
     bases: tuple[str, ...]
     redirects: tuple[str, ...] = ()
@@ -44,7 +47,7 @@ class Reach:
             return Fault.DOWNGRADE
         if self.is_base(url):
             return None
-        if previous is None or not any(_agree(url, URL(f"{url.scheme}://{allowed}")) for allowed in self.redirects):
+        if previous is None or not any(_is_allowed(url, allowed) for allowed in self.redirects):
             return Fault.FOREIGN
         return Fault.PRIVATE if _is_private_literal(url) else None
 
@@ -121,6 +124,14 @@ def _agree(url: URL, allowed: URL) -> bool:
     """Whether both name one host, and one port or each its scheme's own (http may move to https)."""
     same_port = url.port == allowed.port or (url.is_default_port() and allowed.is_default_port())
     return _host(url) == _host(allowed) and same_port
+
+
+def _is_allowed(url: URL, allowed: str) -> bool:
+    """Whether `url` is on a host that may be redirected to; archives spread over nodes name those by their domain."""
+    name = URL(f"{url.scheme}://{allowed.removeprefix('*.')}")
+    if allowed.startswith("*."):
+        return _host(url).endswith(f".{_host(name)}") and _agree(url.with_host(_host(name)), name)
+    return _agree(url, name)
 
 
 def _is_private_literal(url: URL) -> bool:

@@ -11,6 +11,7 @@ from snapproxy.archives import BUILTIN, HISTORIES
 from snapproxy.core.address import RESERVED
 from snapproxy.core.model import Archive
 from snapproxy.core.when import spell
+from snapproxy.families import FAMILIES
 
 ROWS = {row.name: row for row in BUILTIN}
 every_row = pytest.mark.parametrize("row", BUILTIN, ids=[row.name for row in BUILTIN])
@@ -19,7 +20,7 @@ every_row = pytest.mark.parametrize("row", BUILTIN, ids=[row.name for row in BUI
 def test_the_archives_of_the_first_release_are_there() -> None:
     assert set(ROWS) == {
         *["debian", "debian-security", "debian-debug", "debian-backports", "debian-ports", "debian-archive"],
-        *["debian-volatile", "ubuntu", "ubuntu-ports", "ppa"],
+        *["debian-volatile", "ubuntu", "ubuntu-ports", "ppa", "archlinux"],
     }
     assert len(BUILTIN) == len(ROWS)
 
@@ -28,7 +29,7 @@ def test_the_archives_of_the_first_release_are_there() -> None:
 def test_a_row_can_be_used_as_it_stands(row: Archive) -> None:
     assert re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", row.name)
     assert row.name not in RESERVED
-    assert row.family == "apt"
+    assert row.family in FAMILIES
     assert row.history in HISTORIES
     assert row.snapshot
     assert row.mirrors
@@ -55,7 +56,12 @@ def test_no_regular_mirror_is_a_content_networks_name(row: Archive) -> None:
 @every_row
 def test_host_patterns_are_lower_case_and_end_in_a_slash(row: Archive) -> None:
     for pattern in row.hosts:
-        assert re.fullmatch(r"(\*|[a-z0-9-]+)(\.(\*|[a-z0-9-]+))+/([a-z0-9-]+/)?", pattern)
+        assert re.fullmatch(r"(\*|[a-z0-9-]+)(\.(\*|[a-z0-9-]+))+/([a-z0-9-]+/)?", pattern) or row.name == "archlinux"
+
+
+def test_arch_is_recognised_by_what_follows_any_folder_on_any_host() -> None:
+    assert ROWS["archlinux"].hosts == ("*/**/*/os/*/*",)
+    assert not ROWS["archlinux"].keyrings, "its databases are not signed"
 
 
 def test_ended_archives_are_frozen_and_no_living_one_is() -> None:
@@ -76,4 +82,4 @@ def test_security_may_be_silent_for_longer_than_the_main_archive() -> None:
 @every_row
 def test_keyrings_hold_the_removed_keys_as_well(row: Archive) -> None:
     assert all(path.startswith("/usr/share/keyrings/") for path in row.keyrings)
-    assert row.name == "ppa" or any("removed" in path for path in row.keyrings)
+    assert row.name in {"ppa", "archlinux"} or any("removed" in path for path in row.keyrings)

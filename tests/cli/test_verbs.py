@@ -195,6 +195,13 @@ def test_config_check_touches_nothing(plain_environment: Path) -> None:
     assert not (plain_environment / "state").exists()
 
 
+def test_sources_of_arch_need_no_release_and_have_forms_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sources", "archlinux", "--at", "2024-06-01"]) == 0
+    assert "Server = http://127.0.0.1:3142/archlinux/20240601T000000Z/$repo/os/$arch\n" in capsys.readouterr().out
+    assert main(["sources", "archlinux", "--at", "2024-06-01", "--form", "list"]) == 2
+    assert main(["sources", "debian", "--suite", "sid", "--at", "2024-06-01", "--form", "edit"]) == 2
+
+
 def test_sources_print_texts_to_paste(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sources", "debian", "--suite", "bookworm", "--at", "2024-06-01", "--form", "list"]) == 0
     assert "http://127.0.0.1:3142/debian/20240601T000000Z bookworm main\n" in capsys.readouterr().out

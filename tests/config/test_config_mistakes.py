@@ -90,14 +90,14 @@ burst = "x"
         ),
         ('[archives.debian]\nfamily = "deb"', 'archives.debian.family: "deb" is not accepted; accepted: "apt"'),
         (
-            '[archives.debian]\nfamily = "pacman"',
-            'archives.debian.family: "pacman" is not accepted; accepted: "apt" ("pacman" is planned',
+            '[archives.debian]\nfamily = "apk"',
+            'archives.debian.family: "apk" is not accepted; accepted: "apt", "pacman" ("apk" is planned',
         ),
         (
             '[archives.debian]\nhistory = "captured"',
-            'archives.debian.history: "captured" is not accepted; accepted: "snapshots", "any-instant" ("captured"',
+            'archives.debian.history: "captured" is not accepted; accepted: "snapshots", "any-instant", "dated" ("captured"',
         ),
-        ('[patience]\npacman = "8s"', 'patience.pacman: "pacman" is not accepted; accepted: a family: apt'),
+        ('[patience]\napk = "8s"', 'patience.apk: "apk" is not accepted; accepted: a family: apt'),
         (
             '[upstreams."a.b"]\nconnections = 0',
             'upstreams."a.b".connections: 0 is not accepted; accepted: a number of at least 1',

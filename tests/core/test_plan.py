@@ -60,6 +60,8 @@ class ToyFamily:
     patience = 1.0
     parser = "toy-1"
     keeps_newer_root = True
+    drops_older_dates = False
+    roots_promise_packages = False
 
     def classify(self, path: str) -> Place:
         if path == "root":
@@ -105,6 +107,12 @@ class ToyHistory:
         if (0, NOW) not in windows:
             return NeedWindow(0, NOW)
         return Refusal(410, "gap") if when.instant == 5 else AT
+
+    def id_of(self, instant: Instant) -> str:
+        return "one"
+
+    def timeless(self, path: str) -> str | None:
+        return None
 
     def timeline_urls(self, base: str, need: NeedWindow) -> tuple[str, ...]:
         return ()
@@ -405,3 +413,56 @@ def test_the_longest_way_ends_within_the_rounds():
             known = known.plus({AskHeld("a" * 64): None})  # volunteered
     assert isinstance(step, Fetch)
     assert rounds + 1 == MAX_ROUNDS
+
+
+class TimelessHistory(ToyHistory):
+    """Keeps `pkg/X` at `kept/X` outside every snapshot too."""
+
+    def timeless(self, path: str) -> str | None:
+        return f"kept/{path.rpartition('/')[2]}" if path.startswith(("pkg/", "kept/")) else None
+
+
+class TestTimeless:
+    SPACE = "toy/always"
+
+    def at(self, path: str, facts: Mapping[Ask, object], resolved: Resolved = AT) -> Step:
+        request = Request(ROW, When("one", 1_000_000, Match.EXACT), path)
+        return drive(
+            lambda known: plan_at(request, resolved, known, family=ToyFamily(), history=TimelessHistory()), facts
+        )
+
+    def test_a_promised_package_is_named_outside_every_snapshot_as_well(self):
+        facts = {AskPromised(SPACE, "pkg/x"): Vouched(Promise("pkg/x", 7, STRONG), Proof.INDEX)}
+        step = self.at("pkg/x", facts)
+        assert isinstance(step, Fetch)
+        assert (step.space, step.path, step.also) == (SPACE, "pkg/x", "kept/x")
+        assert [source.url for source in step.sources] == [
+            "http://now/toy/pkg/x",
+            "http://past/toy/always/kept/x",
+            "http://past/toy/one/pkg/x",
+        ]
+        held = self.at("pkg/x", {**facts, AskHeld("a" * 64): 7})
+        assert isinstance(held, Serve)
+        assert (held.name_it, held.also) == (True, "kept/x")
+
+    def test_a_package_that_nothing_vouches_for_is_the_one_of_that_name(self):
+        step = self.at("pkg/x", {})
+        assert isinstance(step, Fetch)
+        assert (step.key, step.space, step.path) == ("name:toy/always/kept/x", self.SPACE, "kept/x")
+        held = self.at("pkg/x", {AskName(self.SPACE, "kept/x"): Held("kept/x", "d", 4, Proof.INDEX)})
+        assert held == Serve(self.SPACE, "kept/x", "d", 4, Proof.INDEX, Role.PACKAGE, AT)
+
+    def test_asked_for_without_a_snapshot_it_has_one_name_whatever_the_spelling(self):
+        always = Resolved("always", 0)
+        step = self.at("pkg/x", {AskName(self.SPACE, "kept/x"): Held("kept/x", "d", 4, Proof.INDEX)}, always)
+        assert isinstance(step, Serve)
+        assert step.path == "kept/x"
+
+    def test_a_promise_goes_before_the_name_that_is_common_to_all_snapshots(self):
+        facts = {
+            AskPromised(SPACE, "pkg/x"): Vouched(Promise("pkg/x", 7, STRONG), Proof.INDEX),
+            AskName(self.SPACE, "kept/x"): Held("kept/x", "other", 4, Proof.INDEX),
+        }
+        step = self.at("pkg/x", facts)
+        assert isinstance(step, Fetch)
+        assert step.key == f"sha256:{'a' * 64}"

@@ -30,6 +30,10 @@ class SigningKey:
         """Return Release.gpg for a Release, signed at the instant `at`."""
         return self._gpg("--armor", "--detach-sign", "--digest-algo", "SHA256", at=at, data=text)
 
+    def beside(self, data: bytes, *, at: str) -> bytes:
+        """Return a package's `.sig`, which repo-add wants in binary form, made at the instant `at`."""
+        return self._gpg("--no-armor", "--detach-sign", "--digest-algo", "SHA256", at=at, data=data)
+
     def close(self) -> None:
         """Stop the agent that GnuPG started for this key."""
         command = ["gpgconf", "--homedir", str(self._home), "--kill", "all"]

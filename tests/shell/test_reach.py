@@ -165,3 +165,20 @@ def test_whatever_upstream_writes_into_location_is_judged(text: str, start: str)
     settled = settle(Answer(302, {"location": start + text}), Asked(str(HTTP)), 0)
     if isinstance(settled, Redirect):
         assert REACH.objection(read_url(settled.location), HTTP) in {None, *Fault}
+
+
+@pytest.mark.parametrize(
+    ("address", "fault"),
+    [
+        ("https://node1.us.kept.example/x", None),
+        ("https://a.kept.example/x", None),
+        ("https://kept.example/x", Fault.FOREIGN),
+        ("https://evilkept.example/x", Fault.FOREIGN),
+        ("https://a.kept.example.evil.example/x", Fault.FOREIGN),
+        ("https://a.kept.example:8443/x", Fault.FOREIGN),
+        ("http://a.kept.example/x", Fault.DOWNGRADE),
+    ],
+)
+def test_a_redirect_may_lead_to_any_host_below_a_name_that_allows_it(address, fault):
+    reach = Reach(("https://archive.example",), ("*.kept.example",))
+    assert reach.objection(URL(address), URL("https://archive.example/x")) is fault

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from snapproxy.core.model import Archive, Instant, NeedWindow, Refusal, Resolved, TimelineAnswer, When, Window
 from snapproxy.core.paths import snapshot_url
 from snapproxy.core.resolve import resolve_any
+from snapproxy.core.when import spell
 
 
 class AnyInstant:
@@ -25,6 +26,14 @@ class AnyInstant:
     ) -> Resolved | Refusal | NeedWindow:
         """Settle `when` from the clock alone."""
         return resolve_any(row, when, now)
+
+    def id_of(self, instant: Instant) -> str:
+        """Return the instant, spelt."""
+        return spell(instant)
+
+    def timeless(self, path: str) -> str | None:
+        """Return None: every file is asked for by a time."""
+        return None
 
     def timeline_urls(self, base: str, need: NeedWindow) -> tuple[str, ...]:
         """Return nothing: no address tells of a timeline."""

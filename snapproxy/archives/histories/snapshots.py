@@ -40,6 +40,14 @@ class Snapshots:
         """Settle `when` by the listed snapshots."""
         return resolve_listed(row, when, windows, now)
 
+    def id_of(self, instant: Instant) -> str:
+        """Return the instant, spelt."""
+        return spell(instant)
+
+    def timeless(self, path: str) -> str | None:
+        """Return None: every file is asked for by a time."""
+        return None
+
     def timeline_urls(self, base: str, need: NeedWindow) -> tuple[str, ...]:
         """Return the listing first, then the folder whose redirect names one dump."""
         urls = []

@@ -38,6 +38,9 @@ class Apt:
     parser = PARSER
     # A Release older than the stored one counts as unmodified, with exit code 0.
     keeps_newer_root = True
+    # apt judges by the Date within the Release, not by the header.
+    drops_older_dates = False
+    roots_promise_packages = False
 
     def classify(self, path: str) -> Place:
         return classify(path)

@@ -1,0 +1,52 @@
+"""pacman: Arch Linux, its ports, and every repository that repo-add makes.
+
+The root is the database itself, `<repo>.db`: it promises packages directly, with no index between. What paths are is read in `paths`, what
+databases promise in `promises`. Facts about the client were measured with pacman 6.0.2, 7.0.0 and 7.1.0 (docs/clients.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from snapproxy.core.model import Checker, Instant, Place, Promise, Role
+from snapproxy.families.pacman.paths import classify
+from snapproxy.families.pacman.promises import promises
+from snapproxy.formats.digests import DigestChecker
+
+PARSER = "pacman-1"
+"""The version of what `promises` yields: a promise table built by another version is built again."""
+
+
+class Pacman:
+    """pacman's format and its client's habits; fulfils `core.model.Family`."""
+
+    name = "pacman"
+    # pacman aborts a transfer that brings no byte for 10 s, and passes a host over after three errors.
+    patience = 8.0
+    parser = PARSER
+    # An older database replaces a newer one as soon as its bytes arrive: nothing has to be refused.
+    keeps_newer_root = False
+    # ... but libcurl throws them away, in silence, when the Last-Modified of a 200 is not newer than the copy it asked about.
+    drops_older_dates = True
+    roots_promise_packages = True
+
+    def classify(self, path: str) -> Place:
+        return classify(path)
+
+    def promises(self, path: str, data: Iterable[bytes]) -> Iterator[tuple[str, Promise]]:
+        return promises(path, data)
+
+    def checker(self, promise: Promise) -> Checker:
+        return DigestChecker(promise.size, promise.digests)
+
+    def lasting_path(self, promise: Promise) -> str:
+        return promise.path
+
+    def root_date(self, data: bytes) -> Instant | None:  # noqa: ARG002 -- a database carries no date of its own
+        return None
+
+    def signature(self, path: str) -> str | None:
+        return f"{path}.sig" if classify(path).role is Role.ROOT else None
+
+
+PACMAN = Pacman()

@@ -1,0 +1,185 @@
+"""Reads pacman's databases: a tar, packed in any way or not at all, that holds one `<name>-<version>/desc` a package.
+
+Both kinds: `<repo>.db`, and `<repo>.files`, which holds a long `files` beside each `desc`. Read as a stream, in memory bounded by one
+`desc`. What the fields mean is the pacman family's business. A tar reader of our own, because `tarfile` keeps what long-name headers
+hold in memory whole, and stops in silence at a damaged header.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+from snapproxy.errors import ArchiveDataError
+from snapproxy.formats.unpack import unpack
+
+Record = Mapping[str, tuple[str, ...]]
+
+MAX_MEMBERS = 1_000_000
+"""Members of one database; the largest of Arch has 15,000 packages, a member or two and a folder each."""
+MAX_NAME = 4096
+"""Bytes of a member's name, and of the headers that carry a longer one than fits into 256."""
+MAX_DESC = 1 << 20
+"""Bytes of one `desc`; the largest known, with hundreds of dependencies, has 20 KB."""
+MAX_DATABASE = 2 << 30
+"""Bytes a database may unpack to; Arch's `extra.files` has some 600 MB."""
+
+_BLOCK = 512
+_FIELD = re.compile(r"%([A-Z0-9]+)%")
+_CHECKSUM = slice(148, 156)
+_REGULAR = frozenset({b"0", b"\0"})
+_LONG_NAME = b"L"
+_EXTENDED = b"x"
+_HEADERS_MOST = 64 << 10
+# A pax record: "<length> path=<value>\n" (POSIX pax, "Extended header").
+_PAX_RECORD = re.compile(rb"([0-9]{1,9}) ([^=]+)=")
+
+
+def records(chunks: Iterable[bytes], *, wanted: Collection[str]) -> Iterator[Record]:
+    """Yield the `wanted` fields (without their percent signs) of every package's `desc`, in the order of the database.
+
+    A field maps to its lines. Raises ArchiveDataError for what is no tar, is damaged or cut short, or passes a bound.
+    """
+    for name, data in _descriptions(_Bytes(unpack(chunks, max_size=MAX_DATABASE))):
+        yield _fields(name, data, wanted)
+
+
+def _fields(name: str, data: bytes, wanted: Collection[str]) -> Record:
+    """Read `%FIELD%`, its values a line each, and the blank line that ends it."""
+    found: dict[str, tuple[str, ...]] = {}
+    field = ""
+    for line in data.decode("utf-8", "surrogateescape").split("\n"):
+        if not line:
+            field = ""
+        elif field:
+            if field in wanted:
+                found[field] += (line,)
+        elif head := _FIELD.fullmatch(line):
+            field = head[1]
+            if field in found:
+                raise _damaged(f"{_shown(name)} has the field {field} twice.")
+            if field in wanted:
+                found[field] = ()
+        else:
+            raise _damaged(f"{_shown(name)} has a line that belongs to no field.")
+    return found
+
+
+class _Bytes:
+    """Takes exact amounts out of a stream of pieces."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._held = b""
+
+    def take(self, size: int) -> bytes:
+        """Return the next `size` bytes; fewer only at the end."""
+        parts, missing = [], size
+        while missing > 0:
+            if not self._held:
+                self._held = next(self._pieces, b"")
+                if not self._held:
+                    break
+            parts.append(self._held[:missing])
+            missing -= len(parts[-1])
+            self._held = self._held[len(parts[-1]) :]
+        return b"".join(parts)
+
+    def skip(self, size: int) -> None:
+        """Drop the next `size` bytes. ArchiveDataError when there are fewer."""
+        while size > 0:
+            piece = self.take(min(size, 1 << 20))
+            if not piece:
+                raise _damaged("It ends in the middle of a member.")
+            size -= len(piece)
+
+    def drain(self) -> None:
+        """Read on to the end, so that what is packed is seen to be whole."""
+        for _ in self._pieces:
+            pass
+
+
+def _descriptions(source: _Bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield (name, bytes) of every member that is a `desc`."""
+    longer = ""
+    for _ in range(MAX_MEMBERS):
+        header = source.take(_BLOCK)
+        if not header.strip(b"\0") and len(header) in {0, _BLOCK}:
+            if not header:
+                raise _damaged("It has no end mark.")
+            source.drain()
+            return
+        name, kind, size = _read_header(header)
+        padding = -size % _BLOCK
+        if kind in {_LONG_NAME, _EXTENDED}:
+            data = _whole(source, size, _HEADERS_MOST, "a header")
+            longer = _long_name(data) if kind == _LONG_NAME else _pax_path(data) or longer
+        else:
+            name, longer = longer or name, ""
+            if len(name) > MAX_NAME:
+                raise _damaged(f"A member's name is longer than {MAX_NAME} characters.")
+            if kind in _REGULAR and name.endswith("/desc"):
+                yield name, _whole(source, size, MAX_DESC, name)
+            else:
+                source.skip(size)
+        source.skip(padding)
+    raise _damaged(f"It has more than {MAX_MEMBERS} members.")
+
+
+def _whole(source: _Bytes, size: int, most: int, what: str) -> bytes:
+    if size > most:
+        raise _damaged(f"{_shown(what)} has {size} bytes, and at most {most} are read.")
+    data = source.take(size)
+    if len(data) != size:
+        raise _damaged("It ends in the middle of a member.")
+    return data
+
+
+def _read_header(header: bytes) -> tuple[str, bytes, int]:
+    """Return name, type and size of the member that a header announces (POSIX ustar)."""
+    if len(header) != _BLOCK:
+        raise _damaged("It ends in the middle of a header.")
+    blank = header[: _CHECKSUM.start] + b" " * 8 + header[_CHECKSUM.stop :]
+    if _octal(header[_CHECKSUM]) != sum(blank):
+        raise _damaged("A header's checksum is wrong.")
+    name, prefix = _text(header[:100]), ""
+    if header[257:263] == b"ustar\0":  # GNU's own format has other things where the prefix stands
+        prefix = _text(header[345:500])
+    return f"{prefix}/{name}" if prefix else name, header[156:157], _octal(header[124:136])
+
+
+def _octal(field: bytes) -> int:
+    digits = field.strip(b" \0")
+    if not re.fullmatch(rb"[0-7]{1,12}", digits):
+        raise _damaged("A number in a header is malformed.")
+    return int(digits, 8)
+
+
+def _text(field: bytes) -> str:
+    return field.partition(b"\0")[0].decode("utf-8", "surrogateescape")
+
+
+def _long_name(data: bytes) -> str:
+    return _text(data)
+
+
+def _pax_path(data: bytes) -> str:
+    """Return the path that an extended header gives, '' when it gives none."""
+    path = ""
+    while data:
+        record = _PAX_RECORD.match(data)
+        length = int(record[1]) if record else 0
+        if record is None or not record.end() < length <= len(data) or data[length - 1 : length] != b"\n":
+            raise _damaged("An extended header is malformed.")
+        if record[2] == b"path":
+            path = data[record.end() : length - 1].decode("utf-8", "surrogateescape")
+        data = data[length:]
+    return path
+
+
+def _shown(name: str) -> str:
+    return ascii(name[:140])
+
+
+def _damaged(why: str) -> ArchiveDataError:
+    return ArchiveDataError("The package database cannot be read", why=why)

@@ -1,0 +1,75 @@
+"""A private root for the real pacman: its own databases, cache, keyring and configuration, nothing of the machine's."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.fakes.signing import SigningKey
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How pacman ended, and all that it printed."""
+
+    code: int
+    text: str
+
+
+class PacmanRoot:
+    """One client. Point it somewhere with `server`, then run it."""
+
+    def __init__(self, folder: Path, key: SigningKey) -> None:
+        self.folder = folder
+        self._keyring = folder / "gnupg"
+        for name in ("root", "db/sync", "cache", "hooks"):
+            (folder / name).mkdir(parents=True)
+        self._keyring.mkdir(mode=0o700)
+        # libalpm wants a keyring in the old format; what is made by hand is trusted as pacman-key's --lsign-key would have it.
+        (self._keyring / "pubring.gpg").touch()
+        self._gpg("--import", str(key.keyring))
+        listed = self._gpg("--with-colons", "--list-keys")
+        fingerprint = next(line.split(":")[9] for line in listed.splitlines() if line.startswith("fpr"))
+        self._gpg("--import-ownertrust", said=f"{fingerprint}:6:\n")
+        self.server("http://127.0.0.1:9/nowhere")
+
+    def server(self, server: str, *, level: str = "Required DatabaseOptional") -> None:
+        """Write the configuration: one repository, `core`, at `server` (with $repo and $arch)."""
+        folder = self.folder
+        (folder / "pacman.conf").write_text(
+            f"[options]\nRootDir = {folder}/root\nDBPath = {folder}/db\nCacheDir = {folder}/cache\nGPGDir = {self._keyring}\n"
+            f"LogFile = {folder}/log\nHookDir = {folder}/hooks\nArchitecture = x86_64\nParallelDownloads = 5\nNoProgressBar\n"
+            f"SigLevel = {level}\n[core]\nServer = {server}\n"
+        )
+
+    def run(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Outcome:
+        """Run pacman to its end; as an ordinary user under fakeroot, since it insists on root."""
+        kept = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+        root = [] if os.geteuid() == 0 else ["fakeroot"]
+        fixed = ["pacman", "--config", str(self.folder / "pacman.conf"), "--noconfirm"]
+        done = subprocess.run(
+            [*root, *fixed, *arguments], env={**kept, "LC_ALL": "C", **(environment or {})}, check=False, timeout=60,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        return Outcome(done.returncode, done.stdout)
+
+    def versions(self) -> dict[str, str]:
+        """Return the version of every package in the synchronised database."""
+        lines = self.run("-Sl", "core").text.splitlines()
+        return {line.split()[1]: line.split()[2] for line in lines}
+
+    def fetched(self) -> set[str]:
+        """Return the names in the package cache."""
+        return {path.name for path in (self.folder / "cache").iterdir()}
+
+    def close(self) -> None:
+        """Stop the agents that GnuPG started for the keyring."""
+        command = ["gpgconf", "--homedir", str(self._keyring), "--kill", "all"]
+        subprocess.run(command, check=False, capture_output=True, timeout=30)
+
+    def _gpg(self, *arguments: str, said: str = "") -> str:
+        command = ["gpg", "--homedir", str(self._keyring), "--batch", "--no-tty", "--quiet", *arguments]
+        return subprocess.run(command, input=said, capture_output=True, check=True, timeout=60, text=True).stdout

@@ -1,0 +1,215 @@
+"""A real pacman through snapproxy: two days of an archive, forth and back in time, and what that costs upstream."""
+
+from __future__ import annotations
+
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.arch import FIRST, MISSING_DAY, REPO, SECOND, ArchWorld
+from tests.fakes.pacman_root import PacmanRoot
+from tests.fakes.proxy import Snapproxy
+
+pytestmark = pytest.mark.journey
+MakeRoot = Callable[[str], PacmanRoot]
+UNMODIFIED = "http://mirror.example.invalid/pub/archlinux/$repo/os/$arch"
+
+
+@pytest.fixture(scope="module")
+def arch_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ArchWorld]:
+    world = ArchWorld(tmp_path_factory.mktemp("arch"))
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def arch(arch_world: ArchWorld) -> ArchWorld:
+    arch_world.service.removed.clear()
+    arch_world.service.thinned.clear()
+    arch_world.log.reset_counts()
+    return arch_world
+
+
+@pytest.fixture
+def proxy(arch: ArchWorld, tmp_path: Path) -> Iterator[Snapproxy]:
+    with Snapproxy(arch.configuration(tmp_path / "snapproxy")) as process:
+        yield process
+
+
+@pytest.fixture
+def make_root(arch: ArchWorld, tmp_path: Path) -> Iterator[MakeRoot]:
+    roots: list[PacmanRoot] = []
+
+    def make(name: str) -> PacmanRoot:
+        roots.append(PacmanRoot(tmp_path / name, arch.key))
+        return roots[-1]
+
+    yield make
+    for root in roots:
+        root.close()
+
+
+def mirror_form(proxy: Snapproxy, when: str) -> str:
+    return f"{proxy.url}/archlinux/{when}/$repo/os/$arch"
+
+
+def done(root: PacmanRoot, *arguments: str, **environment: str) -> str:
+    outcome = root.run(*arguments, environment=environment)
+    assert outcome.code == 0, outcome.text
+    return outcome.text
+
+
+def get(url: str) -> tuple[bytes, str]:
+    """Return the bytes of a file and the headers of snapproxy's own."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(url, timeout=30) as answer:
+        return answer.read(), str(answer.headers)
+
+
+def test_two_days_signed_packages_and_back_in_time_on_one_client(
+    arch: ArchWorld, proxy: Snapproxy, make_root: MakeRoot
+) -> None:
+    root = make_root("root")
+    for when, package in ((SECOND, arch.new), (FIRST, arch.old), (SECOND, arch.new)):
+        root.server(mirror_form(proxy, when))
+        done(root, "-Sy")
+        assert root.versions() == {"dummy": package.version, "libtest++": arch.kept.version}, when
+        done(root, "-Sw", "dummy", "libtest++")
+        assert {package.file, arch.kept.file} <= root.fetched()
+        assert (root.folder / "cache" / package.file).read_bytes() == package.data
+    asked = [each.path.rpartition("/")[2] for each in arch.log.requests() if each.status == 200]
+    packages = [name for name in asked if ".pkg.tar" in name]
+    assert len(packages) == len(set(packages)), "each file was brought once, whichever day asked for it"
+    # What the mirror has still (its digest is promised) is never asked of the archive.
+    assert not arch.archive.requests("/packages/l/")
+
+
+@pytest.mark.long
+def test_the_proxy_form_leaves_the_mirrorlist_as_it_is(arch: ArchWorld, proxy: Snapproxy, make_root: MakeRoot) -> None:
+    root = make_root("root")
+    root.server(UNMODIFIED)
+    assert root.run("-Sy", environment={"http_proxy": proxy.url}).code != 0, "without a time there is a 407"
+    done(root, "-Sy", http_proxy=proxy.proxy(FIRST))
+    done(root, "-Sw", "dummy", http_proxy=proxy.proxy(FIRST))
+    assert arch.old.file in root.fetched()
+    assert not [each for each in arch.log.requests() if "example.invalid" in each.path]
+
+
+@pytest.mark.long
+def test_a_part_that_was_left_is_resumed(arch: ArchWorld, proxy: Snapproxy, make_root: MakeRoot) -> None:
+    root = make_root("root")
+    root.server(mirror_form(proxy, FIRST))
+    done(root, "-Sy")
+    (root.folder / "cache" / f"{arch.old.file}.part").write_bytes(arch.old.data[:100_000])
+    done(root, "-Sw", "dummy")
+    assert (root.folder / "cache" / arch.old.file).read_bytes() == arch.old.data
+    assert " 206 " in proxy.log
+
+
+@pytest.mark.long
+def test_the_same_time_again_is_not_sent_again(proxy: Snapproxy, make_root: MakeRoot) -> None:
+    root = make_root("root")
+    root.server(mirror_form(proxy, FIRST))
+    done(root, "-Sy")
+    assert " 304 " not in proxy.log
+    done(root, "-Sy")
+    assert " 304 " in proxy.log
+
+
+@pytest.mark.long
+def test_files_databases_are_served(proxy: Snapproxy, make_root: MakeRoot) -> None:
+    root = make_root("root")
+    root.server(mirror_form(proxy, FIRST))
+    done(root, "-Fy")
+    assert "usr/share/dummy" in done(root, "-Fl", "dummy")
+
+
+@pytest.mark.long
+def test_packages_are_installed_and_downgraded(arch: ArchWorld, proxy: Snapproxy, make_root: MakeRoot) -> None:
+    root = make_root("root")
+    for when, package in ((SECOND, arch.new), (FIRST, arch.old)):
+        root.server(mirror_form(proxy, when))
+        done(root, "-Syuu", "dummy")
+        assert done(root, "-Q", "dummy").split() == ["dummy", package.version]
+
+
+@pytest.mark.long
+def test_the_archive_s_own_addresses(arch: ArchWorld, proxy: Snapproxy, make_root: MakeRoot) -> None:
+    root = make_root("root")
+    root.server(f"{proxy.url}/repos/2024/06/03/$repo/os/$arch")
+    done(root, "-Sy")
+    done(root, "-Sw", "dummy")
+    assert arch.old.file in root.fetched()
+    root.server(f"{proxy.url}/repos/{MISSING_DAY}/$repo/os/$arch")
+    outcome = root.run("-Syy")
+    assert outcome.code != 0, "a missing day is never walked back"
+    assert "404" in outcome.text
+
+
+@pytest.mark.long
+def test_a_package_is_one_thing_under_every_path(arch: ArchWorld, proxy: Snapproxy) -> None:
+    get(f"{proxy.url}/archlinux/{FIRST}/{REPO}/core.db")
+    data, headers = get(f"{proxy.url}/archlinux/{FIRST}/{REPO}/{arch.old.file}")
+    assert data == arch.old.data
+    assert "X-Snapproxy-Snapshot: archlinux/2024/06/03" in headers
+    assert "X-Snapproxy-Verified: index" in headers
+    time.sleep(0.5)  # the name that all paths share is written once the client has everything
+    for path in (
+        f"packages/d/dummy/{arch.old.file}",
+        f"packages/.all/{arch.old.file}",
+        f"repos/2024/06/02/{REPO}/{arch.old.file}",
+    ):
+        data, headers = get(f"{proxy.url}/{path}")
+        assert data == arch.old.data
+        assert "X-Cache: HIT" in headers, path
+    asked = [each for each in arch.log.requests() if each.path.endswith(arch.old.file) and each.status == 200]
+    assert len(asked) == 1
+
+
+@pytest.mark.long
+def test_what_only_the_historical_archive_has_is_fetched_there(
+    arch: ArchWorld, proxy: Snapproxy, make_root: MakeRoot
+) -> None:
+    arch.service.removed |= {arch.old.file, f"{arch.old.file}.sig"}
+    root = make_root("root")
+    root.server(mirror_form(proxy, FIRST))
+    done(root, "-Sy")
+    done(root, "-Sw", "dummy")
+    assert (root.folder / "cache" / arch.old.file).read_bytes() == arch.old.data
+    assert any(each.path.startswith("/historical/archlinux_pkg_dummy/") for each in arch.log.requests())
+
+
+@pytest.mark.long
+def test_days_that_hold_databases_only_are_whole_again(arch: ArchWorld, proxy: Snapproxy, make_root: MakeRoot) -> None:
+    arch.service.thinned |= set(arch.service.days)
+    root = make_root("root")
+    root.server(mirror_form(proxy, FIRST))
+    done(root, "-Sy")
+    done(root, "-Sw", "dummy")
+    assert arch.old.file in root.fetched()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("path", "status", "named"),
+    [
+        (f"archlinux/20240606T200000Z/{REPO}/core.db", 200, "2024/06/05"),
+        (f"archlinux/20240101/{REPO}/core.db", 410, ""),
+        (f"archlinux/latest/{REPO}/core.db", 410, ""),
+        (f"repos/last/{REPO}/core.db", 425, "use /repos/"),
+        (f"archlinux/{FIRST}/{REPO}/core.db.sig", 404, ""),
+    ],
+)
+def test_what_is_answered_and_what_is_not(proxy: Snapproxy, path: str, status: int, named: str) -> None:
+    try:
+        _, text = get(f"{proxy.url}/{path}")
+        code = 200
+    except urllib.error.HTTPError as error:
+        code, text = error.code, error.reason
+        error.close()
+    assert code == status, text
+    assert named in text
