@@ -36,10 +36,10 @@ MAX_FAILURES = 3
 """How often a draft of which nothing was sent, and which somebody else gave up, is begun once more."""
 
 TAKE_OVER_SECONDS = 0.05
-"""How long a reader gives our own flight to become the writer of a draft whose process died, and a failed draft to be gone."""
+"""Between two looks for the new writer of a draft whose process died, and how long a failed draft has to be gone."""
 
-TAKE_OVERS = 40
-"""How often a reader looks for that, on a busy machine, before it is cut."""
+TAKE_OVER_LOOKS = 200
+"""How often a reader looks: ten seconds in all, for a machine so busy that our own flight is late to notice."""
 
 ADRIFT_SECONDS = 10.0
 MAX_ADRIFT = 1 << 20
@@ -169,17 +169,18 @@ class Following:
         self._body.close()
 
     async def _reopen(self) -> None:
-        """Find where the bytes go on: in the draft of a new writer, or whole in the store, if that one was quick. Raises DraftOrphaned."""
-        body = None
-        for _ in range(TAKE_OVERS):
+        """Find the draft's new writer, or the whole file if it has landed meanwhile; raises DraftOrphaned when nobody could go on."""
+        for _ in range(TAKE_OVER_LOOKS):
             await self._clock.sleep(TAKE_OVER_SECONDS)
+            is_over = self._flight.landing.done()
             body = self._flight.reader() or self._flight.whole()
-            if body is not None or self._flight.landing.done():
+            if body is not None:
+                self._body.close()
+                self._body = body
+                return
+            if is_over:
                 break
-        if body is None:
-            raise DraftOrphaned("the process that fetched this file died, and nobody could go on")
-        self._body.close()
-        self._body = body
+        raise DraftOrphaned("the process that fetched this file died, and nobody could go on")
 
 
 class Flights:
