@@ -102,11 +102,9 @@ class LocalDraft:
         return self._stream.window is not None
 
     def follow(self) -> Body:
-        if self._sealed is not None and self._stream.is_closed:  # it has ended, and its last reader has left
-            blob = self._blobs.peek(self._sealed.digest)
-            if blob is not None:
-                return blob
-        return self._stream.follow()
+        sealed = self._sealed if self._stream.is_closed else None  # ended, and its last reader has left
+        late = self._blobs.peek(sealed.digest) if sealed is not None else None
+        return late or self._stream.follow()
 
     def tap(self, update: Callable[[bytes], None]) -> None:
         if self._is_begun:

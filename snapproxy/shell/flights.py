@@ -25,7 +25,7 @@ from snapproxy.shell.download import Download
 from snapproxy.shell.landings import Elsewhere, Landed, Landing
 from snapproxy.shell.names import size_of
 from snapproxy.shell.roots import Judge
-from storage import Body, Draft, DraftFailed, DraftOrphaned, Drafts, Meta, StorageFailure
+from storage import Blobs, Body, Draft, DraftFailed, DraftOrphaned, Drafts, Meta, StorageFailure
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ MOST_ADRIFT = 16
 class Flight:
     """One download under way. `landing` is told once; `is_arriving` once bytes come."""
 
-    def __init__(self, step: Fetch, asking: Asking, drafts: Drafts, clock: Clock) -> None:
+    def __init__(self, step: Fetch, asking: Asking, drafts: Drafts, blobs: Blobs, clock: Clock) -> None:
         self.step = step
         self.asking = asking
         self.arriving = asyncio.Event()
@@ -61,6 +61,7 @@ class Flight:
         self.draft: Draft | None = None
         self.download: Download | None = None
         self._drafts = drafts
+        self._blobs = blobs
         self._clock = clock
 
     def __repr__(self) -> str:
@@ -104,6 +105,11 @@ class Flight:
     def reader(self) -> Body | None:
         """Return a reader of the draft as it is written now."""
         return self.draft.follow() if self.draft is not None else self._drafts.follow(self.step.key)
+
+    def whole(self) -> Body | None:
+        """Return the promised bytes, if the store has them by now."""
+        digest = self.step.promise.digests.get("sha256") if self.step.promise is not None else None
+        return self._blobs.peek(digest) if digest else None
 
     def not_in_time(self) -> Refusal:
         """Say that the client's patience ends before the answer came, and when to ask again."""
@@ -163,16 +169,17 @@ class Following:
         self._body.close()
 
     async def _reopen(self) -> None:
-        """Find the draft's new writer, or the blob if it has landed meanwhile; raises DraftOrphaned when nobody could go on."""
+        """Find the draft's new writer, or the whole file if it has landed meanwhile; raises DraftOrphaned when nobody could go on."""
         for _ in range(TAKE_OVER_LOOKS):
             await self._clock.sleep(TAKE_OVER_SECONDS)
-            if self._flight.landing.done() and not isinstance(self._flight.landing.result(), Landed):
-                break
-            body = self._flight.reader()
+            is_over = self._flight.landing.done()
+            body = self._flight.reader() or self._flight.whole()
             if body is not None:
                 self._body.close()
                 self._body = body
                 return
+            if is_over:
+                break
         raise DraftOrphaned("the process that fetched this file died, and nobody could go on")
 
 
@@ -195,7 +202,7 @@ class Flights:
         flight = self._flights.get(step.question) or self._still_adrift(step.question)
         if flight is not None:
             return flight, True
-        flight = self._flights[step.question] = Flight(step, asking, self._means.drafts, self._clock)
+        flight = self._flights[step.question] = Flight(step, asking, self._means.drafts, self._means.blobs, self._clock)
         task = asyncio.create_task(self._run(flight, judge, validators or Meta()))
         self._tasks.add(task)
         task.add_done_callback(functools.partial(self._ended, flight))
