@@ -130,7 +130,7 @@ class App:
 
     def _live(self, flights: Flights, promises: Promises, roots: Roots) -> Live:
         store, clock = self._store, self._clock
-        standings = Standings(store.catalog)
+        standings = Standings(store.catalog, store.blobs)
         successors = Successors(blobs=store.blobs, flights=flights, promises=promises, clock=clock)
         confirming = Confirming(
             standings=standings, successors=successors, slots=store.slots, flights=flights, roots=roots, clock=clock
