@@ -5,6 +5,7 @@ Read `build` top to bottom to see what snapproxy consists of. Objects own their 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import secrets
@@ -18,15 +19,18 @@ from typing import Any, Never, Self
 import aiofiles
 
 from snapproxy.archives import HISTORIES
-from snapproxy.config import Config
+from snapproxy.config import Config, Watch
 from snapproxy.core import address
 from snapproxy.core.address import AddressBook
 from snapproxy.core.exchange import Conditions, FileTarget, Moved, Served
-from snapproxy.core.model import Archive, Proof, Refusal, Resolved
+from snapproxy.core.model import Archive, Instant, Proof, Refusal, Resolved
 from snapproxy.core.routes import spell_authority
 from snapproxy.core.when import parse
 from snapproxy.errors import ClientError
 from snapproxy.families import FAMILIES
+from snapproxy.jobs.sweep import Progress, Sweeper, Swept
+from snapproxy.jobs.timeline import Entry, entries
+from snapproxy.jobs.watch import repeat
 from snapproxy.setup import first_steps
 from snapproxy.shell.arrival import Means
 from snapproxy.shell.clock import Clock, SystemClock
@@ -38,6 +42,7 @@ from snapproxy.shell.forward import StreamingForwarder
 from snapproxy.shell.landings import Verdicts
 from snapproxy.shell.live import Live
 from snapproxy.shell.names import Names
+from snapproxy.shell.observations import Observations
 from snapproxy.shell.openpgp import Verifier, available_keyrings
 from snapproxy.shell.pacer import Pacer
 from snapproxy.shell.promises import Helper, Promises
@@ -105,9 +110,10 @@ class App:
         flights = Flights(means=means, clock=clock)
         keyrings = {row.name: available_keyrings(row) for row in config.archives}
         roots = Roots(store.blobs, Verifier(clock=clock), keyrings)
-        live = self._live(flights, promises, roots)
+        self._observations = observations = Observations(store.catalog, promises)
+        live = self._live(flights, promises, roots, observations)
         self._stack.push_async_callback(live.close)
-        timelines = Timelines(
+        self._timelines = timelines = Timelines(
             catalog=store.catalog, slots=store.slots, upstream=upstream, clock=clock, tally=tally, offline=offline
         )
         self._stack.push_async_callback(timelines.close)
@@ -116,7 +122,14 @@ class App:
             families=FAMILIES,
             patience=config.patience,
             histories=HISTORIES,
-            facts=Facts(store=store, names=names, timelines=timelines, promises=promises, live=live),
+            facts=Facts(
+                store=store,
+                names=names,
+                timelines=timelines,
+                promises=promises,
+                live=live,
+                observations=observations,
+            ),
             flights=flights,
             roots=roots,
             names=names,
@@ -128,12 +141,27 @@ class App:
         self._stack.push_async_callback(self.executor.close)
         return self
 
-    def _live(self, flights: Flights, promises: Promises, roots: Roots) -> Live:
+    def _live(self, flights: Flights, promises: Promises, roots: Roots, observations: Observations) -> Live:
         store, clock = self._store, self._clock
         standings = Standings(store.catalog, store.blobs)
         successors = Successors(blobs=store.blobs, flights=flights, promises=promises, clock=clock)
         confirming = Confirming(
-            standings=standings, successors=successors, slots=store.slots, flights=flights, roots=roots, clock=clock
+            standings=standings,
+            successors=successors,
+            slots=store.slots,
+            flights=flights,
+            roots=roots,
+            observations=observations,
+            clock=clock,
+        )
+        self._sweeper = Sweeper(
+            confirming=confirming,
+            standings=standings,
+            observations=observations,
+            promises=promises,
+            flights=flights,
+            store=store,
+            clock=clock,
         )
         return Live(standings=standings, confirming=confirming, flights=flights, clock=clock, offline=self._offline)
 
@@ -161,7 +189,10 @@ class App:
         )
         await server.start(sockets)
         try:
-            await self._tidy()
+            async with asyncio.TaskGroup() as chores:
+                chores.create_task(self._tidy())
+                for watch in () if self._offline else self._config.watch:
+                    chores.create_task(self._keep_watch(watch))
         finally:
             await server.close(GRACE_SECONDS)
             await forwarder.close()
@@ -172,6 +203,33 @@ class App:
             with contextlib.suppress(StorageFailure):  # the next hour will do; what fails serving says so itself
                 await self._store.drafts.sweep(older_than=DRAFT_SECONDS)
             await self._clock.sleep(TIDY_SECONDS)
+
+    async def _keep_watch(self, watch: Watch) -> Never:
+        """Observe on schedule, politely: in the background, and not again at once after a restart."""
+        row = self._row(watch.archive)
+        last = max((seen for path in watch.paths if (seen := self._observations.last(row, path))), default=None)
+        await repeat(
+            lambda: self.observe(watch.archive, watch.paths, with_packages=watch.packages == "all"),
+            watch.every,
+            last,
+            self._clock,
+            what=watch.archive,
+        )
+
+    async def observe(
+        self, archive: str, paths: Sequence[str], *, with_packages: bool, progress: Progress = lambda *_: None
+    ) -> Swept | Refusal:
+        """Take an observation of an archive now. Raises ClientError for an unknown archive, and for paths that vouch for nothing."""
+        if self._offline:
+            return Refusal(424, "Offline: nothing can be observed")
+        asking = self.executor.asking(self._row(archive), Conditions(background=True))
+        canonical = [address.canonical_path(path) for path in paths]
+        return await self._sweeper.sweep(asking, canonical, with_packages=with_packages, progress=progress)
+
+    async def timeline(self, archive: str, start: Instant, end: Instant) -> list[Entry] | Refusal:
+        """Return which instants of an archive exist between two. Raises ClientError as `resolve`."""
+        asking = self.executor.asking(self._row(archive), Conditions())
+        return await entries(asking, start, end, self._clock.now(), self._timelines, self._observations)
 
     async def resolve(self, archive: str, when: str) -> Resolved | Refusal:
         """Settle a *when* of an archive. Raises ClientError for words that are no archive or no time."""
@@ -188,6 +246,10 @@ class App:
         if isinstance(outcome, Refusal):
             return outcome
         return await self._copy(outcome, target, progress)
+
+    def now(self) -> Instant:
+        """Return the time by the clock this application runs by."""
+        return self._clock.now()
 
     def stats(self) -> dict[str, Any]:
         """Return what was done so far, ready for JSON."""

@@ -136,6 +136,13 @@ class LocalCatalog:
     async def observe(self, key: str, at: int, value: str) -> None:
         await self._write(lambda writer: insert_observation(writer, key, at, value))
 
+    async def observe_all(self, at: int, values: Mapping[str, str]) -> None:
+        def observe(writer: sqlite3.Connection) -> None:
+            for key, value in values.items():
+                insert_observation(writer, key, at, value)
+
+        await self._write(observe)
+
     def around(self, key: str, at: int) -> tuple[Value | None, Value | None]:
         columns = "SELECT first, last, value FROM span WHERE key = ? AND value IS NOT NULL"
         before = self._read(f"{columns} AND first <= ? ORDER BY first DESC LIMIT 1", key, at)

@@ -220,6 +220,9 @@ class Catalog(Protocol):
         span of another splits it. Two spans of one value side by side: another value was, or may have been, seen between them.
         """
 
+    async def observe_all(self, at: int, values: Mapping[str, str]) -> None:
+        """Every one of these keys had its value at `at`: as `observe`, all of them or none."""
+
     def around(self, key: str, at: int) -> tuple[Value | None, Value | None]:
         """Return the last span with first <= at, and the first span with first > at."""
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from snapproxy.archives.histories.any_instant import AnyInstant
+from snapproxy.archives.histories.captured import Captured
 from snapproxy.archives.histories.dated import Dated
 from snapproxy.archives.histories.snapshots import Snapshots
 from snapproxy.archives.table import BUILTIN
@@ -14,6 +15,6 @@ from snapproxy.core.model import History
 __all__ = ["BUILTIN", "HISTORIES"]
 
 HISTORIES: Mapping[str, History] = MappingProxyType(
-    {"snapshots": Snapshots(), "any-instant": AnyInstant(), "dated": Dated()}
+    {"snapshots": Snapshots(), "any-instant": AnyInstant(), "dated": Dated(), "captured": Captured()}
 )
 """What `Archive.history` may name."""

@@ -15,7 +15,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 from snapproxy.config import Config, load
 from snapproxy.core import when
-from snapproxy.core.model import Match, Proof, Refusal, Resolved, When
+from snapproxy.core.model import Instant, Match, Proof, Refusal, Resolved, When
 from snapproxy.errors import ConfigurationError, SnapproxyError
 
 T = TypeVar("T")
@@ -36,6 +36,38 @@ class Fetched(Protocol):
     def snapshot(self) -> str: ...
 
 
+class Swept(Protocol):
+    """What an observation came to: of its roots, which were new; packages that were brought, and that could not be had."""
+
+    @property
+    def at(self) -> Instant: ...
+    @property
+    def roots(self) -> Sequence[str]: ...
+    @property
+    def changed(self) -> Sequence[str]: ...
+    @property
+    def packages(self) -> int: ...
+    @property
+    def missing(self) -> int: ...
+
+
+class Entry(Protocol):
+    """A snapshot that answers from `first` to `last`; `root` is whose it is, '' where it holds the whole archive."""
+
+    @property
+    def snapshot(self) -> str: ...
+    @property
+    def first(self) -> Instant: ...
+    @property
+    def last(self) -> Instant: ...
+    @property
+    def is_settled(self) -> bool: ...
+    @property
+    def root(self) -> str: ...
+    @property
+    def is_bad(self) -> bool: ...
+
+
 class App(Protocol):
     """The application as the command line sees it; `wiring.App` is it."""
 
@@ -54,6 +86,20 @@ class App(Protocol):
         self, archive: str, when: str, path: str, target: Path, progress: Callable[[int, int | None], None]
     ) -> Fetched | Refusal:
         """Bring a file to `target`: whole and verified, or not at all."""
+
+    async def observe(
+        self,
+        archive: str,
+        paths: Sequence[str],
+        *,
+        with_packages: bool,
+        progress: Callable[[str, int, int | None], None],
+    ) -> Swept | Refusal:
+        """Remember roots of an archive as they are now: all of them, or none."""
+
+    async def timeline(self, archive: str, start: Instant, end: Instant) -> Sequence[Entry] | Refusal: ...
+
+    def now(self) -> Instant: ...
 
     def stats(self) -> Mapping[str, Any]: ...
 
@@ -149,6 +195,14 @@ def a_lasting_when(text: str) -> When:
             "latest would move between update and install; `snapproxy resolve ARCHIVE latest` prints the id to use"
         )
     return read
+
+
+def an_instant(text: str) -> Instant:
+    """Read a WHEN that is one instant (an argparse type)."""
+    instant = a_when(text).instant
+    if instant is None:
+        raise argparse.ArgumentTypeError("an instant is wanted, such as 2024-06-01 or 20240601T000000Z")
+    return instant
 
 
 def print_json(value: Any) -> None:

@@ -6,14 +6,16 @@ import argparse
 from collections.abc import Sequence
 
 from snapproxy import __version__
-from snapproxy.cli import config, fetch, resolve, run, serve, sources, stats
+from snapproxy.cli import config, fetch, observe, resolve, run, serve, sources, stats, timeline
 
 VERBS = {
     "serve": serve,
     "run": run,
     "sources": sources,
     "resolve": resolve,
+    "timeline": timeline,
     "fetch": fetch,
+    "observe": observe,
     "stats": stats,
     "config": config,
 }

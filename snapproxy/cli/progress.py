@@ -1,4 +1,4 @@
-"""How far a fetch is: bars on a terminal, a line every five seconds in a log."""
+"""How far a fetch or an observation is: bars on a terminal, a line every five seconds in a log."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ class Bars:
 class Lines:
     """The sum of all files, when asked for."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, what: str, count: int) -> None:
+        self._what = what
         self._count = count
         self._finished = 0
         self._done: dict[str, int] = {}
@@ -59,7 +60,7 @@ class Lines:
 
     def line(self) -> str:
         """Return where we are."""
-        return f"fetch: {self._finished} of {self._count} files, {decimal(sum(self._done.values()))}"
+        return f"{self._what}: {self._finished} of {self._count} files, {decimal(sum(self._done.values()))}"
 
 
 async def _tell(line: Callable[[], str], period: float) -> None:
@@ -69,14 +70,14 @@ async def _tell(line: Callable[[], str], period: float) -> None:
 
 
 @asynccontextmanager
-async def reporting(paths: Collection[str], *, period: float = PERIOD) -> AsyncIterator[Report]:
+async def reporting(paths: Collection[str], *, what: str = "fetch", period: float = PERIOD) -> AsyncIterator[Report]:
     """Report on stderr while the block runs."""
     if sys.stderr.isatty():
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
         with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
             yield Bars(progress)
         return
-    lines = Lines(len(paths))
+    lines = Lines(what, len(paths))
     teller = asyncio.create_task(_tell(lines.line, period))
     try:
         yield lines

@@ -13,9 +13,13 @@ from pydantic import BeforeValidator, PlainValidator
 
 from snapproxy.core import when
 from snapproxy.core.model import Instant, Match, When
+from snapproxy.core.paths import canonical_path
 from snapproxy.errors import SnapproxyError
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+#: Which packages an observation takes along.
+KEPT = ("used", "all", "none")
 
 _DURATION = re.compile(r"([0-9]{1,9})([smhdw])")
 _LABELS = re.compile(r"[a-z0-9_*]([a-z0-9_*.-]{0,252}[a-z0-9_*])?")
@@ -133,6 +137,19 @@ def _instant(value: Any) -> Instant:
     return read.instant
 
 
+def _path(value: Any) -> str:
+    try:
+        return canonical_path(value.strip("/")) if value.strip("/") else _path(None)
+    except (SnapproxyError, AttributeError):
+        raise ValueError('the path of a root or an index in the archive, such as "dists/stable/InRelease"') from None
+
+
+def _kept(value: Any) -> str:
+    if value not in KEPT:
+        raise ValueError(", ".join(f'"{each}"' for each in KEPT))
+    return str(value)
+
+
 def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
@@ -146,4 +163,6 @@ HostOrBelow = Annotated[str, PlainValidator(_host_or_below)]
 HostPattern = Annotated[str, PlainValidator(_pattern)]
 AbsolutePath = Annotated[str, PlainValidator(_absolute)]
 Pinned = Annotated[When, PlainValidator(_when)]
+RootPath = Annotated[str, PlainValidator(_path)]
+Kept = Annotated[str, PlainValidator(_kept)]
 AnInstant = Annotated[Instant, PlainValidator(_instant)]

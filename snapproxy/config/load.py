@@ -10,14 +10,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, TomlConfigSettingsSource
 
 from snapproxy.archives import BUILTIN
-from snapproxy.config.model import Config, Manners
+from snapproxy.config.model import Config, Manners, Watch
 from snapproxy.config.rows import RowSettings, merge, missing_keys
-from snapproxy.config.settings import FILE_VARIABLE, MannersSettings, Settings, Twins, keys, twin, unknown_variables
+from snapproxy.config.settings import (
+    FILE_VARIABLE,
+    MannersSettings,
+    Settings,
+    Twins,
+    WatchSettings,
+    keys,
+    twin,
+    unknown_variables,
+)
 from snapproxy.core.model import Archive
 from snapproxy.errors import ConfigurationError
 
@@ -52,7 +61,7 @@ def load(
     sources = (Twins(environ), _read(file))
     mistakes = [f"{name}: no such setting{_near(name, map(twin, keys()))}" for name in unknown_variables(environ)]
     tables = _merged(sources).get("archives", {})
-    mistakes += missing_keys(tables, built_in)
+    mistakes += missing_keys(tables, built_in) + _unknown_watched(_merged(sources).get("watch"), tables, built_in)
     try:
         settings = _settings(sources)
     except ValidationError as error:
@@ -150,10 +159,22 @@ def _spell_path(path: Sequence[str | int]) -> str:
     return spelled
 
 
+def _unknown_watched(watches: Any, tables: Any, built_in: Sequence[Archive]) -> list[str]:
+    """Name the archives that are watched and are none."""
+    known = {row.name for row in built_in} | set(tables if isinstance(tables, Mapping) else ())
+    named = [each.get("archive") if isinstance(each, Mapping) else None for each in watches or ()]
+    return [
+        f"watch[{at}].archive: there is no archive {json.dumps(name)}{_near(name, sorted(known))}"
+        for at, name in enumerate(named)
+        if isinstance(name, str) and name not in known
+    ]
+
+
 def _siblings(path: Sequence[str | int]) -> list[str]:
     if len(path) == 1:
         return list(keys())
-    return list(RowSettings.model_fields if path[0] == "archives" else MannersSettings.model_fields)
+    tables: dict[str, type[BaseModel]] = {"archives": RowSettings, "watch": WatchSettings}
+    return list(tables.get(str(path[0]), MannersSettings).model_fields)
 
 
 def _near(name: str, known: Any) -> str:
@@ -195,5 +216,6 @@ def _config(settings: Settings, file: Path | None, environ: Mapping[str, str], b
         archives=merge(built_in, settings.archives, settings.max_gap, settings.settle_after),
         upstreams=manners,
         patience=dict(settings.patience),
+        watch=tuple(Watch(each.archive, tuple(each.paths), each.every, each.packages) for each in settings.watch),
         source=file,
     )

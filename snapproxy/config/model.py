@@ -21,6 +21,19 @@ class Manners(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True)
+class Watch:
+    """`[[watch]]`: roots or indexes of an archive that are observed every `every` seconds.
+
+    `packages`: "all" brings every package as well; "used" keeps what clients asked for; "none" keeps none on purpose.
+    """
+
+    archive: str
+    paths: tuple[str, ...]
+    every: int
+    packages: str
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The effective settings.
 
@@ -38,6 +51,7 @@ class Config:
     archives: tuple[Archive, ...]
     upstreams: Mapping[str, Manners]
     patience: Mapping[str, float]
+    watch: tuple[Watch, ...] = ()
     source: Path | None = None
 
     @property

@@ -20,7 +20,7 @@ from snapproxy.families import FAMILIES
 
 #: Words of the project that no driver reads yet; those that one reads stand in FAMILIES and HISTORIES.
 FAMILIES_TO_COME = ("apk", "rpm")
-HISTORIES_TO_COME = ("captured",)
+HISTORIES_TO_COME: tuple[str, ...] = ()
 
 #: The usual `settle_after` of a history, in seconds, where it is not the model's own.
 SETTLE_AFTER = {"any-instant": 3600, "dated": 48 * 3600}

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from snapproxy.config.kinds import AbsolutePath, Duration, Endpoints, Host, Passed, Pinned
+from snapproxy.config.kinds import AbsolutePath, Duration, Endpoints, Host, Kept, Passed, Pinned, RootPath
 from snapproxy.config.rows import ArchiveName, RowSettings
 from snapproxy.families import FAMILIES
 
@@ -37,6 +37,17 @@ class MannersSettings(BaseModel):
     connections: int | None = Field(default=None, ge=1, le=64)
     requests_per_second: float | None = Field(default=None, gt=0, le=1000)
     burst: int | None = Field(default=None, ge=1, le=10_000)
+
+
+class WatchSettings(BaseModel):
+    """`[[watch]]`: what is observed on a schedule."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    archive: ArchiveName
+    paths: list[RootPath] = Field(min_length=1)
+    every: Duration = 3600
+    packages: Kept = "used"
 
 
 class Settings(BaseSettings):
@@ -77,6 +88,9 @@ class Settings(BaseSettings):
     )
     upstreams: dict[Host, MannersSettings] = Field(
         default={}, description='politeness per host: [upstreams."HOST"] connections, requests_per_second, burst'
+    )
+    watch: list[WatchSettings] = Field(
+        default=[], description="what is observed on a schedule: [[watch]] archive, paths, every, packages"
     )
 
 

@@ -25,6 +25,9 @@ def as_table(config: Config) -> dict[str, Any]:
     table["pass"] = [join_host(*pair) for pair in config.passes]
     table["connect"] = config.connect
     table["patience"] = {family: spell_duration(seconds) for family, seconds in config.patience.items()}
+    table["watch"] = [
+        {**asdict(watch), "paths": list(watch.paths), "every": spell_duration(watch.every)} for watch in config.watch
+    ]
     table["archives"] = {row.name: _row(row) for row in config.archives}
     table["upstreams"] = {host: dict(manners) for host, manners in config.upstreams.items()}
     return table
@@ -51,11 +54,21 @@ def as_toml(config: Config) -> str:
 
 
 def _lines(table: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
-    plain = {key: value for key, value in table.items() if not isinstance(value, dict)}
+    arrays = {key: value for key, value in table.items() if _is_array(value)}
+    plain = {key: value for key, value in table.items() if not isinstance(value, dict) and key not in arrays}
     if path and plain:
         yield f"\n[{'.'.join(path)}]"
     for key, value in plain.items():
         yield f"{key} = {json.dumps(value, ensure_ascii=False)}"  # JSON's texts, numbers, lists and truth values are TOML's too
+    for key, value in arrays.items():
+        for each in value:
+            yield f"\n[[{'.'.join((*path, key))}]]"
+            yield from _lines(each, ())
     for key, value in table.items():
         if isinstance(value, dict):
             yield from _lines(value, (*path, key if "." not in key else json.dumps(key)))
+
+
+def _is_array(value: Any) -> bool:
+    """Whether a value is written as an array of tables."""
+    return isinstance(value, list) and bool(value) and all(isinstance(each, dict) for each in value)

@@ -219,6 +219,32 @@ class Resolved:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of time at both of whose ends one root was seen to be the same, and never another in between.
+
+    `snapshot` is the id under which what was seen is kept.
+    """
+
+    first: Instant
+    last: Instant
+    snapshot: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What was seen of one root around an instant.
+
+    `before` is the newest good span that begins at or before it, `after` the first good one that begins later; `passed` is when
+    the newest span began that is marked bad and lies between `before` and the instant.
+    """
+
+    root: str
+    before: Span | None
+    after: Span | None
+    passed: Instant | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
     """A stretch of a timeline that was asked for: every snapshot with start <= instant < end, ascending, as told at `asked`.
 
@@ -251,6 +277,9 @@ class NeedWindow:
 class History(Protocol):
     """How an archive remembers. Pure: says what to ask, reads the answer, and decides."""
 
+    is_observed: bool
+    """Whether its whole memory is what was seen here: no upstream can be asked for the past, and each root has snapshots of its own."""
+
     def resolve(
         self, row: Archive, when: When, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
     ) -> Resolved | Refusal | NeedWindow:
@@ -261,6 +290,9 @@ class History(Protocol):
 
     def timeless(self, path: str) -> str | None:
         """Return the path under which the archive keeps this very file outside every snapshot, None where it keeps it nowhere else."""
+
+    def resolve_seen(self, row: Archive, when: When, sighting: Sighting, now: Instant) -> Resolved | Refusal | None:
+        """Settle `when` by what was seen of one root, whatever the timeline says; None when that proves nothing. Total."""
 
     def timeline_urls(self, base: str, need: NeedWindow) -> tuple[str, ...]:
         """Return the addresses that answer `need` at this upstream base, first choice first."""

@@ -33,12 +33,12 @@ from snapproxy.core.steps import (
     NOW,
     Arriving,
     Ask,
-    AskBrackets,
     AskFile,
     AskHeld,
     AskName,
     AskPromised,
     AskRow,
+    AskSightings,
     AskWindow,
     Fetch,
     Held,
@@ -81,7 +81,7 @@ def plan(request: Request, known: Known, now: Instant, *, family: Family, histor
         if moving := refuse_moving(request.when, resolved):
             return moving
         if request.path == "" or request.path.endswith("/"):
-            return _folder(request, resolved)
+            return _folder(request, resolved, history)
         return _at(request, resolved, known, family, history)
     except _UnknownError as unknown:
         return Need(unknown.asks)
@@ -120,12 +120,9 @@ def _resolve(request: Request, known: Known, now: Instant, family: Family, histo
     answer = history.resolve(row, when, windows, now)
     if isinstance(answer, Resolved):
         return answer
-    if when.match is Match.HELD and when.instant is not None and when.instant <= now:
-        place = family.classify(request.path)
-        roots = place.roots or ((request.path,) if place.role is Role.ROOT else ())
-        brackets = _fact(known, AskBrackets(row.name, roots, when.instant))
-        if brackets:
-            return _most_useful(brackets, request, known)
+    seen = _seen(request, known, now, family, history)
+    if seen is not None:
+        return seen
     if isinstance(answer, NeedWindow):
         told = _fact(known, AskWindow(row.name, answer.start, answer.end, answer.around))
         if when.instant is not None and when.instant > now:
@@ -134,16 +131,31 @@ def _resolve(request: Request, known: Known, now: Instant, family: Family, histo
     return answer
 
 
-def _most_useful(brackets: tuple[Resolved, ...], request: Request, known: Known) -> Resolved:
-    """Of several bracketed roots (a package may belong to any), prefer the one whose indexes promise the file."""
-    if len(brackets) == 1:
-        return brackets[0]
-    asks = [AskPromised(space_of(request.row, bracket), request.path) for bracket in brackets]
+def _seen(request: Request, known: Known, now: Instant, family: Family, history: History) -> Resolved | Refusal | None:
+    """Settle the *when* by what was seen of the roots that could vouch for the file; None when that proves nothing."""
+    row, when = request.row, request.when
+    instant = now if when.instant is None else min(when.instant, now)
+    if not history.is_observed and (when.match is not Match.HELD or when.instant != instant):
+        return None
+    place = family.classify(request.path)
+    roots = place.roots or ((request.path,) if place.role is Role.ROOT else ())
+    sightings = _fact(known, AskSightings(row.name, roots, instant))
+    answers = [history.resolve_seen(row, when, sighting, now) for sighting in sightings]
+    resolved = tuple(dict.fromkeys(answer for answer in answers if isinstance(answer, Resolved)))
+    if resolved:
+        return _most_useful(resolved, request, known, place)
+    return next((answer for answer in answers if answer is not None), None)
+
+
+def _most_useful(found: tuple[Resolved, ...], request: Request, known: Known, place: Place) -> Resolved:
+    """Of several roots' answers (a package may belong to any of them), prefer the one whose indexes promise the file."""
+    if len(found) == 1 or place.role is not Role.PACKAGE:
+        return found[0]
+    asks = [AskPromised(space_of(request.row, each), request.path) for each in found]
     if unknown := [ask for ask in asks if ask not in known.facts]:
         raise _UnknownError(*unknown)
-    return next(
-        (bracket for bracket, ask in zip(brackets, asks, strict=True) if known.facts[ask] is not None), brackets[0]
-    )
+    promising = [each for each, ask in zip(found, asks, strict=True) if known.facts[ask] is not None]
+    return (promising or found)[0]
 
 
 def space_of(row: Archive, resolved: Resolved) -> str:
@@ -151,10 +163,13 @@ def space_of(row: Archive, resolved: Resolved) -> str:
     return f"{row.name}/{resolved.snapshot}"
 
 
-def _folder(request: Request, resolved: Resolved) -> Moved | Refusal:
-    """Send a folder between two snapshots to the snapshot's own (debbisect reads the id out of Location); list nothing."""
+def _folder(request: Request, resolved: Resolved, history: History) -> Moved | Refusal:
+    """Send a folder between two snapshots to the snapshot's own (debbisect reads the id out of Location); list nothing.
+
+    Where each root has snapshots of its own, there is none that would do for everything below the folder.
+    """
     asked = request.when.text.removesuffix(".nearest")
-    if resolved.snapshot not in (LIVE, asked):
+    if not history.is_observed and resolved.snapshot not in (LIVE, asked):
         return Moved(f"{request.base}{resolved.snapshot}/{escape_path(request.path)}", resolved.snapshot)
     return Refusal(
         404,
@@ -194,6 +209,8 @@ def _unvouched(request: Request, place: Place, resolved: Resolved, known: Known,
     """Bring a file that nothing of its snapshot vouches for: where there is one, that which bears its name at every time."""
     row, path, space = request.row, request.path, space_of(request.row, resolved)
     sources = _past(row, resolved, path, history)
+    if history.is_observed and not sources:
+        return _not_kept(space, path, place)
     lasting = history.timeless(path)
     if lasting is not None and resolved.snapshot != TIMELESS:
         space, path = f"{row.name}/{TIMELESS}", lasting
@@ -260,8 +277,22 @@ def _promised(
                 also=also,
             )
     sources = _sources(request.row, resolved, promise, family, history)
+    if history.is_observed and not sources:
+        return _not_kept(space, request.path, place)
     key = _key(promise, space)
     return Fetch(key, space, request.path, sources, place.role, vouched.proof, resolved, promise, notes, also)
+
+
+def _not_kept(space: str, path: str, place: Place) -> Refusal:
+    """Refuse what was not kept when its archive was seen. Of an index that is no absence: its client would go on without it."""
+    is_index = place.role in (Role.INDEX, Role.SIGNATURE)
+    return Refusal(
+        424 if is_index else 404,
+        "Not kept: the archive was observed then, without this file",
+        f"{path} of {space} is not in the store, and no source is sure to have the same bytes.",
+        "Have it taken along from now on: `snapproxy observe`, or [[watch]] in the configuration.",
+        {"X-Snapproxy-Snapshot": space},
+    )
 
 
 def _key(promise: Promise, space: str) -> str:

@@ -50,32 +50,20 @@ def resolve_any(row: Archive, when: When, now: Instant) -> Resolved | Refusal:
     newest = settled - settled % _HOUR
     instant = newest if when.instant is None else when.instant
     if instant > now:
-        return _refuse(_TOO_EARLY, "that time is in the future", _not_yet(now), newest, None)
+        return refuse(_TOO_EARLY, "that time is in the future", _not_yet(now), newest, None)
     if row.first is not None and instant < row.first:
-        return _refuse(_GONE, "that is before the archive's record begins", "", None, row.first)
+        return refuse(_GONE, "that is before the archive's record begins", "", None, row.first)
     if when.match is Match.NEAREST or when.instant is None:
         usable = _good(row, instant if instant <= settled else newest)
         if row.first is not None and usable < row.first:
-            return _refuse(_TOO_EARLY, "the archive has no settled instant yet", "", None, None)
+            return refuse(_TOO_EARLY, "the archive has no settled instant yet", "", None, None)
         return Resolved(spell(usable), usable, note=_note(row, usable, instant, when))
     if instant > settled:
-        why = f"The archive may still change what it held then; an instant is settled {_span(row.settle_after)} later. {_NEAREST}"
-        return _refuse(_TOO_EARLY, "that time is not settled yet", why, _good(row, newest), None)
+        why = f"The archive may still change what it held then; an instant is settled {span_words(row.settle_after)} later. {_NEAREST}"
+        return refuse(_TOO_EARLY, "that time is not settled yet", why, _good(row, newest), None)
     if instant in row.bad:
-        return _refuse(_GONE, "that instant is marked bad", _MARKED, _good(row, instant), None)
+        return refuse(_GONE, "that instant is marked bad", _MARKED, _good(row, instant), None)
     return Resolved(spell(instant), instant)
-
-
-def bracket(before: tuple[Instant, str] | None, after: tuple[Instant, str] | None, instant: Instant) -> Resolved | None:
-    """Settle an instant by a root's digest seen at or before it and at or after it: when both are the same, so was all between.
-
-    Whatever the timeline says: across its gaps, its seconds and our own observations. None when the two do not prove it.
-    """
-    if before is None or after is None or not before[0] <= instant <= after[0]:
-        return None
-    if before[1] != after[1] or not before[1]:
-        return None
-    return Resolved(spell(before[0]), before[0], valid=(before[0], after[0]))
 
 
 def refuse_moving(when: When, resolved: Resolved) -> Refusal | None:
@@ -83,7 +71,7 @@ def refuse_moving(when: When, resolved: Resolved) -> Refusal | None:
     if when.match is not Match.LATEST:
         return None
     why = "latest moves on with the archive, between two requests of one build too; only a capture holds it still."
-    return _refuse(_TOO_EARLY, "latest is not a fixed time", why, resolved.instant, None)
+    return refuse(_TOO_EARLY, "latest is not a fixed time", why, resolved.instant, None)
 
 
 def _held(row: Archive, line: Timeline, when: When, instant: Instant) -> Resolved | Refusal | NeedWindow:
@@ -104,7 +92,7 @@ def _held(row: Archive, line: Timeline, when: When, instant: Instant) -> Resolve
         if isinstance(usable, NeedWindow):
             return usable
         is_usable = after is not None and _is_old(row, line, after)
-        return _refuse(_GONE, *objection, usable, after if is_usable else None)
+        return refuse(_GONE, *objection, usable, after if is_usable else None)
     if after is None:
         return _at_the_end(row, line, when, instant, before)
     if after - before > row.max_gap:  # an equal id inside a gap
@@ -124,7 +112,7 @@ def _objection(
     if when.match is Match.EXACT:
         return "no snapshot bears that very instant", ""
     if after - before > row.max_gap:
-        gap = f"{_span(after - before)}, and at most {_span(row.max_gap)} is believed"
+        gap = f"{span_words(after - before)}, and at most {span_words(row.max_gap)} is believed"
         return "that time is in a gap of the archive", f"Nothing tells what it held in between: {gap}. {_NEAREST}"
     return None
 
@@ -147,14 +135,14 @@ def _at_the_end(
     if isinstance(usable, NeedWindow):
         return usable
     if before == instant:
-        why = f"A snapshot is settled once a later one exists, or {_span(row.settle_after)} after it was taken."
-        return _refuse(_TOO_EARLY, "that snapshot is not settled yet", why, usable, None)
+        why = f"A snapshot is settled once a later one exists, or {span_words(row.settle_after)} after it was taken."
+        return refuse(_TOO_EARLY, "that snapshot is not settled yet", why, usable, None)
     return _later_than_known(before, usable)
 
 
 def _later_than_known(newest: Instant, usable: Instant | None) -> Refusal:
     why = f"The newest snapshot known is {spell(newest)}; nothing proves yet what the archive held after it. {_NEAREST}"
-    return _refuse(_TOO_EARLY, "that time is later than the newest snapshot", why, usable, None)
+    return refuse(_TOO_EARLY, "that time is later than the newest snapshot", why, usable, None)
 
 
 def _nearest(row: Archive, line: Timeline, when: When, instant: Instant) -> Resolved | Refusal | NeedWindow:
@@ -175,14 +163,14 @@ def _nearest(row: Archive, line: Timeline, when: When, instant: Instant) -> Reso
 
 def refuse_future(now: Instant) -> Refusal:
     """Refuse a time that has not come, where the timeline cannot be had to name a usable one."""
-    return _refuse(_TOO_EARLY, "that time is in the future", _not_yet(now), None, None)
+    return refuse(_TOO_EARLY, "that time is in the future", _not_yet(now), None, None)
 
 
 def _future(row: Archive, line: Timeline) -> Refusal | NeedWindow:
     usable = _settled(row, line, line.now)
     if isinstance(usable, NeedWindow):
         return usable
-    return _refuse(_TOO_EARLY, "that time is in the future", _not_yet(line.now), usable, None)
+    return refuse(_TOO_EARLY, "that time is in the future", _not_yet(line.now), usable, None)
 
 
 def _settled(row: Archive, line: Timeline, instant: Instant) -> Instant | NeedWindow | None:
@@ -225,11 +213,11 @@ def _before_first(row: Archive, line: Timeline, instant: Instant) -> Refusal | N
     if isinstance(first, NeedWindow):
         return first
     if first is None or not _is_old(row, line, first):
-        return _refuse(_TOO_EARLY, "the archive has no settled snapshot yet", "", None, None)
-    return _refuse(_GONE, "that is before the archive's first snapshot", "", None, first)
+        return refuse(_TOO_EARLY, "the archive has no settled snapshot yet", "", None, None)
+    return refuse(_GONE, "that is before the archive's first snapshot", "", None, first)
 
 
-def _span(seconds: int) -> str:
+def span_words(seconds: int) -> str:
     """Write a length of time in its largest fitting unit."""
     for size, unit in ((86400, "days"), (3600, "hours"), (60, "minutes")):
         if seconds >= 2 * size:
@@ -237,7 +225,7 @@ def _span(seconds: int) -> str:
     return f"{seconds} seconds"
 
 
-def _refuse(status: int, what: str, why: str, before: Instant | None, after: Instant | None) -> Refusal:
+def refuse(status: int, what: str, why: str, before: Instant | None, after: Instant | None) -> Refusal:
     """Refuse, and name the nearest usable instants in the reason as well: apt prints nothing else."""
     ids = [spell(each) for each in (before, after) if each is not None]
     named = " or ".join(ids)

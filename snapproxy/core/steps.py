@@ -40,8 +40,8 @@ class AskWindow:
 
 
 @dataclass(frozen=True, slots=True)
-class AskBrackets:
-    """Which roots of the archive were the same on both sides of the instant? `roots` empty: any. -> tuple[Resolved, ...]."""
+class AskSightings:
+    """What was seen of these roots around the instant, and of which others? `roots` empty: of any. -> tuple[Sighting, ...], seen latest first."""
 
     archive: str
     roots: tuple[str, ...]
@@ -94,7 +94,7 @@ class AskHeld:
     digest: str
 
 
-Ask = AskWindow | AskBrackets | AskName | AskFile | AskRow | AskPromised | AskHeld
+Ask = AskWindow | AskSightings | AskName | AskFile | AskRow | AskPromised | AskHeld
 
 
 # --- facts ---------------------------------------------------------------------------------------------------------------------

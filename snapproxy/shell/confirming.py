@@ -17,6 +17,7 @@ from snapproxy.shell.asking import Asking
 from snapproxy.shell.clock import Clock
 from snapproxy.shell.flights import Flights
 from snapproxy.shell.landings import Landed, Unchanged
+from snapproxy.shell.observations import Observations
 from snapproxy.shell.roots import Roots
 from snapproxy.shell.standing import Copy, Standing, Standings
 from snapproxy.shell.successors import Successors
@@ -42,8 +43,10 @@ class Confirming:
         slots: Slots,
         flights: Flights,
         roots: Roots,
+        observations: Observations,
         clock: Clock,
     ) -> None:
+        self._observations = observations
         self._standings = standings
         self._successors = successors
         self._slots = slots
@@ -51,6 +54,13 @@ class Confirming:
         self._roots = roots
         self._clock = clock
         self.adopting: set[tuple[str, str]] = set()
+
+    async def observe(self, asking: Asking, path: str) -> Standing | Arriving | Refusal:
+        """Confirm the root at `path` for a client, and note that it was seen so."""
+        found = await self.confirm(asking, path, self._standings.of(asking.row, path))
+        if isinstance(found, Standing):
+            await self._observations.note(asking.row, asking.family, found.seen(path, asking.family), found.checked)
+        return found
 
     async def confirm(self, asking: Asking, path: str, seen: Standing | None) -> Standing | Arriving | Refusal:
         """Return the root at `path` as it stands now, where `seen` stood; Arriving when the full disk cannot keep it."""
@@ -112,6 +122,7 @@ class Confirming:
         self, asking: Asking, step: Fetch, old: Standing | None, landed: Landed, pair: _Pair
     ) -> Standing | Refusal:
         """Let the new root stand, once it is here with its signature and the successors of the old one's indexes."""
+        checked = self._clock.now()  # later, while its successors come, upstream may have gone on
         signature = await self._signature(asking, step, pair)
         if isinstance(signature, Refusal):
             return signature
@@ -125,7 +136,7 @@ class Confirming:
                 self.adopting.discard(key)
         # What one root proves must not be said of the other: a set of another proof is not answered beside this one.
         previous = old.file.digest if old is not None and old.proof == landed.proof else ""
-        new = Standing(Copy.of(landed), int(landed.proof), self._clock.now(), previous, signature)
+        new = Standing(Copy.of(landed), int(landed.proof), checked, previous, signature)
         await self._standings.put(asking.row, step.path, new, is_root=True)
         return new
 

@@ -10,12 +10,12 @@ from snapproxy.core.model import LIVE, Archive, NeedWindow, Promise, Proof, Refu
 from snapproxy.core.steps import (
     Arriving,
     Ask,
-    AskBrackets,
     AskFile,
     AskHeld,
     AskName,
     AskPromised,
     AskRow,
+    AskSightings,
     AskWindow,
     Held,
     Known,
@@ -25,6 +25,7 @@ from snapproxy.errors import ArchiveDataError, StorageError
 from snapproxy.shell.asking import Asking
 from snapproxy.shell.live import Live
 from snapproxy.shell.names import Names, size_of
+from snapproxy.shell.observations import Observations
 from snapproxy.shell.promises import Promises
 from snapproxy.shell.timelines import Timelines
 from storage import Store
@@ -38,12 +39,22 @@ ROOTS_REMEMBERED = 64
 class Facts:
     """`learn` answers questions side by side. `obtain` is the executor's own: a question may be another file of the same snapshot."""
 
-    def __init__(self, *, store: Store, names: Names, timelines: Timelines, promises: Promises, live: Live) -> None:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        names: Names,
+        timelines: Timelines,
+        promises: Promises,
+        live: Live,
+        observations: Observations,
+    ) -> None:
         self._store = store
         self._names = names
         self._timelines = timelines
         self._promises = promises
         self._live = live
+        self._observations = observations
         self.obtain: Obtain | None = None
         self._indexes_of: dict[tuple[str, str], list[tuple[str, str]]] = {}
 
@@ -62,8 +73,8 @@ class Facts:
         match ask:
             case AskWindow():
                 return {ask: await self._timelines.window(asking, NeedWindow(ask.start, ask.end, ask.around))}
-            case AskBrackets():
-                return {ask: self._names.brackets(ask.archive, ask.roots, ask.instant, asking.history.id_of)}
+            case AskSightings():
+                return {ask: self._observations.sightings(asking.row, asking.history, ask.roots, ask.instant)}
             case AskName():
                 return {ask: self._names.held(ask.space, ask.path)}
             case AskFile():

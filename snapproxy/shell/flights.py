@@ -36,7 +36,10 @@ MAX_FAILURES = 3
 """How often a draft of which nothing was sent, and which somebody else gave up, is begun once more."""
 
 TAKE_OVER_SECONDS = 0.05
-"""How long a reader gives our own flight to become the writer of a draft whose process died, and a failed draft to be gone."""
+"""Between two looks for the new writer of a draft whose process died, and how long a failed draft has to be gone."""
+
+TAKE_OVER_LOOKS = 200
+"""How often a reader looks: ten seconds in all, for a machine so busy that our own flight is late to notice."""
 
 ADRIFT_SECONDS = 10.0
 MAX_ADRIFT = 1 << 20
@@ -160,13 +163,17 @@ class Following:
         self._body.close()
 
     async def _reopen(self) -> None:
-        """Find the draft's new writer; raises DraftOrphaned when our flight has ended without one."""
-        await self._clock.sleep(TAKE_OVER_SECONDS)
-        body = None if self._flight.landing.done() else self._flight.reader()
-        if body is None:
-            raise DraftOrphaned("the process that fetched this file died, and nobody could go on")
-        self._body.close()
-        self._body = body
+        """Find the draft's new writer, or the blob if it has landed meanwhile; raises DraftOrphaned when nobody could go on."""
+        for _ in range(TAKE_OVER_LOOKS):
+            await self._clock.sleep(TAKE_OVER_SECONDS)
+            if self._flight.landing.done() and not isinstance(self._flight.landing.result(), Landed):
+                break
+            body = self._flight.reader()
+            if body is not None:
+                self._body.close()
+                self._body = body
+                return
+        raise DraftOrphaned("the process that fetched this file died, and nobody could go on")
 
 
 class Flights:

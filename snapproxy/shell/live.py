@@ -144,7 +144,7 @@ class Live:
         return outcome if standing is None else _Given(standing, is_stale=True)
 
     async def _confirm(self, asking: Asking, path: str, key: tuple[str, str]) -> Standing | Arriving | Refusal:
-        outcome = await self._confirming.confirm(asking, path, self._standings.of(asking.row, path))
+        outcome = await self._confirming.observe(asking, path)
         if isinstance(outcome, Refusal) and not outcome.is_absence:
             self._behind[key] = self._clock.monotonic() + FRESH_SECONDS
         else:

@@ -3,14 +3,12 @@
 Which catalog space holds what is written down here and nowhere else:
 - names `<archive>/<snapshot>`: path -> blob; written once per proof
 - names `roots:<archive>/<snapshot>`: the roots served at that snapshot
-- values `root/<archive>/<path>`: a root's digest over time, as the archive's snapshots show it (for brackets)
+- values `root/<archive>/<path>`: a root's digest over time, as the archive's snapshots show it; what is seen of them is `observations`'s
 - names `<algorithm>`: hex -> blob, for bytes that were also known by another digest (the snapshot service's `/file/<sha1>`)
 - facts `date/<digest>`: when the blob was first seen (Last-Modified, rule 8)
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 from snapproxy.core.model import LIVE, Instant, Proof, Resolved, Role
 from snapproxy.core.steps import Held
@@ -64,21 +62,6 @@ class Names:
             Held(path, name.digest, name.size, Proof(name.proof))
             for path, name in self._catalog.names(f"roots:{space}")
         ]
-
-    def brackets(
-        self, archive: str, roots: tuple[str, ...], instant: Instant, id_of: Callable[[Instant], str]
-    ) -> tuple[Resolved, ...]:
-        """Return the spans around `instant` through which a root stayed the same: of these roots, or of any.
-
-        `id_of` is the history's: the id of the snapshot taken at an instant.
-        """
-        keys = [f"root/{archive}/{path}" for path in roots] or self._catalog.keys(f"root/{archive}/")
-        found = []
-        for key in keys:
-            span, _ = self._catalog.around(key, instant)
-            if span is not None and span.last >= instant:  # within one span: no other root was ever seen in it
-                found.append(Resolved(id_of(span.first), span.first, (span.first, span.last)))
-        return tuple(dict.fromkeys(found))
 
     def alias(self, algorithm: str, hexdigest: str) -> Held | None:
         """Return the blob that is known to have this other digest."""

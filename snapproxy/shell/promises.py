@@ -147,6 +147,19 @@ class Promises:
             return await self._without_table(family, digest, index, error)
         return [(name, decode(row)) for name, row in rows]
 
+    async def all(self, family: Family, digest: str, index: str) -> list[Promise]:
+        """Return everything an index promises, once each, however long it is: read beside the loop, from a map of its own."""
+        await self._read(family, digest, index, lambda _: None)
+        table = await asyncio.to_thread(self._store.tables.open, table_name(digest, index), family.parser)
+        if table is None:
+            raise StorageError(
+                "The promise table vanished", why="Something empties the cache folder while it is in use."
+            )
+        try:
+            return await asyncio.to_thread(_canonical, table)
+        finally:
+            table.close()
+
     async def _without_table(
         self, family: Family, digest: str, index: str, error: StorageError
     ) -> list[tuple[str, Promise]]:
@@ -232,6 +245,10 @@ class Promises:
             table.close()
         self._open.clear()
         await self._helper.close()
+
+
+def _canonical(table: Table) -> list[Promise]:
+    return [promise for name, row in table.items() if (promise := decode(row)).path == name]
 
 
 def table_name(digest: str, index: str) -> str:

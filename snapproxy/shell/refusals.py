@@ -6,7 +6,7 @@ a 424 gives exit 100 and prints the reason at once.
 
 from __future__ import annotations
 
-from snapproxy.core.model import Archive, Proof, Refusal
+from snapproxy.core.model import LIVE, Archive, Proof, Refusal
 from snapproxy.core.settle import Broken, Fault
 from snapproxy.core.steps import Fetch
 from snapproxy.errors import ArchiveDataError, SnapproxyError
@@ -65,7 +65,19 @@ def client_is_newer(space: str) -> Refusal:
 
 
 def absent(step: Fetch) -> Refusal:
-    """Say that nobody has the file: of one that an index promises, no true absence, but a fault of the archive's."""
+    """Say that nobody has the file: of one that an index promises, no true absence, but a fault of the archive's.
+
+    Where only the present can be asked for what was there at that time, it is neither: it was not kept.
+    """
+    is_past = step.resolved.snapshot != LIVE
+    if is_past and step.promise is not None and not any(source.last_resort for source in step.sources):
+        return unavailable(
+            whole=step.whole,
+            status=404,
+            reason="Root observed, this index not kept" if step.whole else "Index observed, package not kept",
+            why=f"{step.path} of {step.space} is listed, is not in the store, and no mirror has it any more.",
+            hint="Have it taken along from now on: `snapproxy observe`, or [[watch]] in the configuration.",
+        )
     if step.promise is not None and step.proof is not Proof.DIGEST:
         return unavailable(
             whole=step.whole,

@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from snapproxy.core.model import LIVE, Archive, Instant
+from snapproxy.core.model import LIVE, Archive, Family, Instant, Proof
+from snapproxy.core.steps import Held
 from snapproxy.shell.landings import Landed
 from snapproxy.shell.names import size_of
+from snapproxy.shell.observations import Seen
 from storage import Blobs, Catalog, Meta, Name, StorageFailure
 
 log = logging.getLogger(__name__)
@@ -54,6 +56,14 @@ class Standing:
     checked: Instant
     previous: str = ""
     signature: Copy | None = None
+
+    def seen(self, path: str, family: Family) -> Seen:
+        """Return the root at `path` as an observation of it."""
+        root = Held(path, self.file.digest, self.file.size, Proof(self.proof))
+        beside = family.signature(path)
+        if beside is None or self.signature is None:
+            return Seen(root)
+        return Seen(root, Held(beside, self.signature.digest, self.signature.size, Proof.NONE))
 
 
 class Standings:

@@ -120,7 +120,7 @@ async def test_a_log_gets_a_line_now_and_then(capsys: pytest.CaptureFixture[str]
 
 
 def test_the_line_sums_what_is_on_its_way() -> None:
-    lines = Lines(3)
+    lines = Lines("fetch", 3)
     lines.advance("a", 1000, 2000)
     lines.advance("b", 1000, None)
     lines.advance("a", 2000, 2000)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from snapproxy.config import Config, load
+from snapproxy.config import Config, Watch, load
 from snapproxy.config.load import SYSTEM_FILE, find_file
 from snapproxy.core.model import Archive, Match
 from snapproxy.core.pace import MIRROR, SPARING
@@ -126,6 +126,11 @@ def test_manners_are_the_hosts_kind_with_what_is_said_changed(load_text: Loader)
 
 def test_patience_is_set_per_family(load_text: Loader) -> None:
     assert load_text('[patience]\napt = "10s"').patience == {"apt": 10}
+
+
+def test_a_watch_is_hourly_and_keeps_what_is_used(load_text: Loader) -> None:
+    config = load_text('[[watch]]\narchive = "debian"\npaths = ["dists/stable/InRelease"]')
+    assert config.watch == (Watch("debian", ("dists/stable/InRelease",), 3600, "used"),)
 
 
 def test_tunnels_are_off_unless_asked_for(load_text: Loader) -> None:

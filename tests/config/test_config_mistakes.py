@@ -67,6 +67,17 @@ burst = "x"
         ('pass = ["http://x"]', 'pass[0]: "http://x" is not accepted; accepted: "HOST:PORT"'),
         ('pass = ["x:0"]', 'pass[0]: "x:0" is not accepted'),
         ('pass = "x"', 'pass: "x" is not accepted; accepted: a list'),
+        ('[[watch]]\narchive = "x"\npaths = ["a"]', 'watch[0].archive: there is no archive "x"'),
+        ('[[watch]]\narchive = "debian"\npaths = []', "watch[0].paths: [] is not accepted"),
+        (
+            '[[watch]]\narchive = "debian"\npaths = ["../x"]',
+            'watch[0].paths[0]: "../x" is not accepted; accepted: the path',
+        ),
+        (
+            '[[watch]]\narchive = "debian"\npaths = ["a"]\npackages = "some"',
+            'watch[0].packages: "some" is not accepted; accepted: "used", "all", "none"',
+        ),
+        ('[[watch]]\narchive = "debian"\npath = "a"', "watch[0].path: no such setting; did you mean paths?"),
         ("archives = 1", "archives: 1 is not accepted; accepted: a table"),
         ("[archives]\ndebian = 1", "archives.debian: 1 is not accepted; accepted: a table"),
         ('[archives.debian]\nfrozen = "yes"', 'archives.debian.frozen: "yes" is not accepted; accepted: true or false'),
@@ -92,10 +103,6 @@ burst = "x"
         (
             '[archives.debian]\nfamily = "apk"',
             'archives.debian.family: "apk" is not accepted; accepted: "apt", "pacman" ("apk" is planned',
-        ),
-        (
-            '[archives.debian]\nhistory = "captured"',
-            'archives.debian.history: "captured" is not accepted; accepted: "snapshots", "any-instant", "dated" ("captured"',
         ),
         ('[patience]\napk = "8s"', 'patience.apk: "apk" is not accepted; accepted: a family: apt'),
         (

@@ -21,20 +21,23 @@ from snapproxy.core.model import (
     Refusal,
     Resolved,
     Role,
+    Sighting,
+    Span,
     TimelineAnswer,
     When,
     Window,
 )
 from snapproxy.core.plan import MAX_ROUNDS, plan, plan_at, resolve
+from snapproxy.core.seen import resolve_bracketed
 from snapproxy.core.steps import (
     Arriving,
     Ask,
-    AskBrackets,
     AskFile,
     AskHeld,
     AskName,
     AskPromised,
     AskRow,
+    AskSightings,
     AskWindow,
     Fetch,
     Held,
@@ -98,8 +101,14 @@ class ToyFamily:
         return None
 
 
+def seen(snapshot: str, first: Instant, last: Instant) -> Sighting:
+    return Sighting("root", Span(first, last, snapshot), None)
+
+
 class ToyHistory:
     """One snapshot, `one`, once the only window is known; instant 5 lies in a gap."""
+
+    is_observed = False
 
     def resolve(
         self, row: Archive, when: When, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
@@ -113,6 +122,9 @@ class ToyHistory:
 
     def timeless(self, path: str) -> str | None:
         return None
+
+    def resolve_seen(self, row: Archive, when: When, sighting: Sighting, now: Instant) -> Resolved | Refusal | None:
+        return resolve_bracketed(when, sighting, now)
 
     def timeline_urls(self, base: str, need: NeedWindow) -> tuple[str, ...]:
         return ()
@@ -161,16 +173,16 @@ class TestResolving:
         request = Request(ROW, When("w", instant, Match.HELD), path)
         return drive(
             lambda known: resolve(request, known, NOW, family=ToyFamily(), history=ToyHistory()),
-            {AskBrackets("toy", ("root",), instant): (), **facts},
+            {AskSightings("toy", ("root",), instant): (), **facts},
         )
 
     def test_a_bracketed_root_is_answered_without_asking_for_the_timeline(self):
-        bracket = Resolved("one", 1, (1, 9))
-        assert self.ask(3, {AskBrackets("toy", ("root",), 3): (bracket,)}) == bracket
+        facts = {AskSightings("toy", ("root",), 3): (seen("one", 1, 9),)}
+        assert self.ask(3, facts) == Resolved("one", 1, (1, 9))
 
     def test_a_bracket_answers_inside_a_gap(self):
-        bracket = Resolved("one", 1, (1, 9))
-        assert self.ask(5, {**WINDOW, AskBrackets("toy", ("root",), 5): (bracket,)}) == bracket
+        facts = {**WINDOW, AskSightings("toy", ("root",), 5): (seen("one", 1, 9),)}
+        assert self.ask(5, facts) == Resolved("one", 1, (1, 9))
 
     def test_a_gap_without_a_bracket_is_refused(self):
         answer = self.ask(5, WINDOW)
@@ -187,23 +199,24 @@ class TestResolving:
         assert answer.status == 425
 
     def test_a_package_takes_the_bracket_whose_indexes_promise_it(self):
-        one, two = Resolved("one", 1, (1, 9)), Resolved("two", 2, (2, 9))
         facts = {
-            AskBrackets("toy", (), 3): (one, two),
+            AskSightings("toy", (), 3): (seen("one", 1, 9), seen("two", 2, 9)),
+            AskPromised("toy/one", "pkg/x"): None,
             AskPromised("toy/two", "pkg/x"): Vouched(Promise("pkg/x", 1, STRONG), Proof.GPG),
         }
-        assert self.ask(3, facts, "pkg/x") == two
+        assert self.ask(3, facts, "pkg/x") == Resolved("two", 2, (2, 9))
 
     def test_a_package_under_many_brackets_asks_about_all_of_them_at_once(self):
-        brackets = tuple(Resolved(f"s{n}", n, (n, 99)) for n in range(1, 30))
-        request, known = Request(ROW, When("w", 50, Match.HELD), "pkg/x"), Known({AskBrackets("toy", (), 50): brackets})
+        sightings = tuple(seen(f"s{n}", n, 99) for n in range(1, 30))
+        request = Request(ROW, When("w", 50, Match.HELD), "pkg/x")
+        known = Known({AskSightings("toy", (), 50): sightings})
         need = resolve(request, known, NOW, family=ToyFamily(), history=ToyHistory())
         assert isinstance(need, Need)
         assert need.asks == tuple(AskPromised(f"toy/s{n}", "pkg/x") for n in range(1, 30))
 
     def test_an_exact_when_is_never_answered_by_a_bracket(self):
         request = Request(ROW, When("w", 5, Match.EXACT), "root")
-        facts = {**WINDOW, AskBrackets("toy", ("root",), 5): (Resolved("one", 1, (1, 9)),)}
+        facts = {**WINDOW, AskSightings("toy", ("root",), 5): (seen("one", 1, 9),)}
         answer = drive(lambda known: resolve(request, known, NOW, family=ToyFamily(), history=ToyHistory()), facts)
         assert isinstance(answer, Refusal)
 
@@ -375,7 +388,7 @@ class TestFolders:
         request = Request(ROW, When("w", 3, Match.HELD), "", base="/archive/toy/")
         step = drive(
             lambda known: plan(request, known, NOW, family=ToyFamily(), history=ToyHistory()),
-            {**WINDOW, AskBrackets("toy", (), 3): ()},
+            {**WINDOW, AskSightings("toy", (), 3): ()},
         )
         assert step == Moved("/archive/toy/one/", "one")
 
@@ -383,7 +396,7 @@ class TestFolders:
         request = Request(ROW, When("one", 3, Match.HELD), "sub/")
         listed = drive(
             lambda known: plan(request, known, NOW, family=ToyFamily(), history=ToyHistory()),
-            {**WINDOW, AskBrackets("toy", (), 3): ()},
+            {**WINDOW, AskSightings("toy", (), 3): ()},
         )
         assert isinstance(listed, Refusal)
         assert listed.status == 404
@@ -401,7 +414,7 @@ def test_the_longest_way_ends_within_the_rounds():
     request = Request(ROW, When("w", 3, Match.HELD), "index/p")
     promise = Promise("index/p", 7, STRONG)
     facts: dict[Ask, object] = {
-        AskBrackets("toy", ("root",), 3): (),
+        AskSightings("toy", ("root",), 3): (),
         AskFile(SPACE, ("root",), AT, to_vouch=True): ROOT,
         AskRow(SPACE, "r", "root", "index/p"): promise,
     }

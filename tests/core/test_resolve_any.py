@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snapproxy.core.model import LIVE, Archive, Match, Refusal, Resolved, When
-from snapproxy.core.resolve import bracket, resolve_any
-from snapproxy.core.when import parse, spell
+from snapproxy.core.resolve import resolve_any
+from snapproxy.core.when import parse
 from tests.core.world import HOUR, NOW, ROW, at
 
 Seen = tuple[int, str] | None
@@ -70,24 +70,3 @@ class TestAnyInstant:
         answer = resolve_any(self.ROW if has_first else replace(self.ROW, first=None), when, now)
         if isinstance(answer, Resolved):
             assert answer.instant <= (now if match is Match.LIVE else now - HOUR)
-
-
-class TestBracket:
-    def test_the_same_root_on_both_sides_makes_all_between_exact(self) -> None:
-        for instant in (100, 150, 200):
-            assert bracket((100, "aa"), (200, "aa"), instant) == Resolved(spell(100), 100, valid=(100, 200))
-
-    @pytest.mark.parametrize(
-        ("before", "after", "instant"),
-        [
-            ((100, "aa"), (200, "bb"), 150),
-            ((100, "aa"), None, 150),
-            (None, (200, "aa"), 150),
-            ((100, ""), (200, ""), 150),
-            ((100, "aa"), (200, "aa"), 99),
-            ((100, "aa"), (200, "aa"), 201),
-            ((200, "aa"), (100, "aa"), 150),
-        ],
-    )
-    def test_anything_less_proves_nothing(self, before: Seen, after: Seen, instant: int) -> None:
-        assert bracket(before, after, instant) is None

@@ -76,12 +76,17 @@ def test_every_setting_has_its_twin_and_its_line(readme: str, capsys: pytest.Cap
 
 
 def test_the_sample_settings_are_accepted(readme: str, tmp_path: Path) -> None:
-    (sample,) = blocks(readme, "toml")
+    captured, sample = blocks(readme, "toml")
     file = tmp_path / "config.toml"
     file.write_text(sample, encoding="utf-8")
     config = load(file, {"HOME": str(tmp_path)})
     assert config.archives[-1].name == "example"
     assert tomllib.loads(sample)["pass"] == ["github.com:443"]
+    file.write_text(captured, encoding="utf-8")
+    config = load(file, {"HOME": str(tmp_path)})
+    assert (config.archives[-1].history, config.watch[0].every) == ("captured", 3600)
+    file.write_text("".join(captured.splitlines(keepends=True)[:4]), encoding="utf-8")
+    assert load(file, {"HOME": str(tmp_path)}).archives[-1].mirrors, "three lines are enough"
 
 
 def test_every_time_in_the_table_is_read(readme: str) -> None:

@@ -494,8 +494,12 @@ async def test_nothing_live_is_named_in_a_pinned_view_nor_does_that_ask_a_mirror
     old = present.tree
     present.publish()
     await warm(house, INRELEASE, PACKAGES, present.package)
-    spaces = {row[0] for row in house.store.catalog._read("SELECT DISTINCT space FROM name")}  # type: ignore[attr-defined]
-    assert {space for space in spaces if space.startswith(("debian/", "roots:"))} <= {"roots:debian/live"}
+    rows = house.store.catalog._read("SELECT space, name FROM name")  # type: ignore[attr-defined]
+    named = {space: name for space, name in rows if space.startswith(("debian/", "roots:debian/2"))}
+    (span,) = house.app._observations.spans(present.row, INRELEASE, 0, house.clock.now())
+    assert named == {f"debian/{span.snapshot}": INRELEASE, f"roots:debian/{span.snapshot}": INRELEASE}, (
+        "the observation"
+    )
     present.reset()
     for path in (INRELEASE, PACKAGES):
         assert (await house.get(pinned, path)).data == old.files[path].data

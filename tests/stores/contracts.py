@@ -136,6 +136,12 @@ class CatalogContract:
         assert store.catalog.keys("") == ["k"]
         assert store.catalog.keys("x") == []
 
+    async def test_what_was_observed_together_is_written_together(self, store: Store) -> None:
+        await store.catalog.observe_all(10, {"k": "a", "l": "b"})
+        await store.catalog.observe_all(20, {"k": "a", "l": "c"})
+        assert store.catalog.around("k", 15) == (Value(10, 20, "a"), None)
+        assert store.catalog.around("l", 15) == (Value(10, 10, "b"), Value(20, 20, "c"))
+
     async def test_facts_expire(self, store: Store) -> None:
         await store.catalog.put_fact("f", {"deep": [1, None]}, expires=100)
         assert store.catalog.fact("f", 99) == {"deep": [1, None]}

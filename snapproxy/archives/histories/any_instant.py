@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from snapproxy.core.model import Archive, Instant, NeedWindow, Refusal, Resolved, TimelineAnswer, When, Window
+from snapproxy.core.model import Archive, Instant, NeedWindow, Refusal, Resolved, Sighting, TimelineAnswer, When, Window
 from snapproxy.core.paths import snapshot_url
 from snapproxy.core.resolve import resolve_any
+from snapproxy.core.seen import resolve_bracketed
 from snapproxy.core.when import spell
 
 
 class AnyInstant:
     """The history named `any-instant`."""
+
+    is_observed = False
 
     def resolve(
         self,
@@ -34,6 +37,10 @@ class AnyInstant:
     def timeless(self, path: str) -> str | None:
         """Return None: every file is asked for by a time."""
         return None
+
+    def resolve_seen(self, row: Archive, when: When, sighting: Sighting, now: Instant) -> Resolved | Refusal | None:
+        """Settle `when` inside a span through which the root stayed the same."""
+        return resolve_bracketed(when, sighting, now)
 
     def timeline_urls(self, base: str, need: NeedWindow) -> tuple[str, ...]:
         """Return nothing: no address tells of a timeline."""

@@ -21,12 +21,14 @@ from snapproxy.core.model import (
     NeedWindow,
     Refusal,
     Resolved,
+    Sighting,
     TimelineAnswer,
     When,
     Window,
 )
 from snapproxy.core.paths import escape_path
 from snapproxy.core.resolve import resolve_listed
+from snapproxy.core.seen import resolve_bracketed
 from snapproxy.core.when import DAY_SECONDS, read_day, spell, spell_day
 
 _LASTSYNC = re.compile(rb"\s*([1-9][0-9]{8,9})\s*")
@@ -39,6 +41,8 @@ _ABSENT = 404
 
 class Dated:
     """The history named `dated`."""
+
+    is_observed = False
 
     def resolve(
         self, row: Archive, when: When, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
@@ -62,6 +66,10 @@ class Dated:
         if isinstance(answer, NeedWindow):
             return _one_day(row, answer, windows)
         return replace(answer, snapshot=self.id_of(answer.instant)) if isinstance(answer, Resolved) else answer
+
+    def resolve_seen(self, row: Archive, when: When, sighting: Sighting, now: Instant) -> Resolved | Refusal | None:
+        """Settle `when` inside a span through which the root stayed the same."""
+        return resolve_bracketed(when, sighting, now)
 
     def id_of(self, instant: Instant) -> str:
         """Return the folder of the day in which the synchronisation fell."""

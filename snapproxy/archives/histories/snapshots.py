@@ -12,10 +12,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from snapproxy.core.model import Archive, Instant, NeedWindow, Refusal, Resolved, TimelineAnswer, When, Window
+from snapproxy.core.model import Archive, Instant, NeedWindow, Refusal, Resolved, Sighting, TimelineAnswer, When, Window
 from snapproxy.core.paths import snapshot_url
 from snapproxy.core.resolve import resolve_listed
 from snapproxy.core.routes import service_root
+from snapproxy.core.seen import resolve_bracketed
 from snapproxy.core.when import parse, spell
 from snapproxy.errors import ClientError
 
@@ -34,6 +35,8 @@ _BEYOND = 32 * 86400
 class Snapshots:
     """The history named `snapshots`."""
 
+    is_observed = False
+
     def resolve(
         self, row: Archive, when: When, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
     ) -> Resolved | Refusal | NeedWindow:
@@ -47,6 +50,10 @@ class Snapshots:
     def timeless(self, path: str) -> str | None:
         """Return None: every file is asked for by a time."""
         return None
+
+    def resolve_seen(self, row: Archive, when: When, sighting: Sighting, now: Instant) -> Resolved | Refusal | None:
+        """Settle `when` inside a span through which the root stayed the same."""
+        return resolve_bracketed(when, sighting, now)
 
     def timeline_urls(self, base: str, need: NeedWindow) -> tuple[str, ...]:
         """Return the listing first, then the folder whose redirect names one dump."""

@@ -1,0 +1,81 @@
+"""Observe ARCHIVE now: remember its roots and all that they vouch for, so that this instant can be asked for later."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from snapproxy.cli import owner
+from snapproxy.cli.common import RefusedError, Swept, add_config, add_json, build, config_of, print_json, run
+from snapproxy.cli.progress import reporting
+from snapproxy.config import Config
+from snapproxy.core.model import Refusal
+from snapproxy.core.when import spell
+
+HELP = "remember an archive as it is now"
+
+EPILOG = """\
+A PATH is a root, such as dists/bookworm/InRelease, observed with every index of packages it names; or one index, observed
+alone with its root. Roots of one call are taken in one sweep and belong together. Nothing is written down until all of it is here.
+"""
+
+PACKAGES = {
+    "used": "keep the packages that clients ask for (the default)",
+    "all": "bring every package that the indexes name and the store lacks",
+    "none": "keep none on purpose",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this verb's options."""
+    parser.add_argument("archive", metavar="ARCHIVE", help="the name of a row, built in or your own")
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="a root or an index in the archive")
+    parser.add_argument(
+        "--packages",
+        choices=PACKAGES,
+        default="used",
+        help="; ".join(f"{name}: {meaning}" for name, meaning in PACKAGES.items()),
+    )
+    add_config(parser)
+    add_json(parser)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Carry out the verb. The exit code is 1 when nothing was observed, and when packages were asked for and some could not be had."""
+    config = config_of(arguments)
+    with owner.acting(config.state_dir):
+        swept = run(_observe(config, arguments))
+    if isinstance(swept, Refusal):
+        raise RefusedError(swept)
+    if arguments.json:
+        print_json(as_json(arguments.archive, swept))
+    else:
+        _print(swept)
+    return 1 if swept.missing else 0
+
+
+async def _observe(config: Config, arguments: argparse.Namespace) -> Swept | Refusal:
+    async with build(config) as app, reporting(arguments.paths, what="observe") as report:
+        return await app.observe(
+            arguments.archive, arguments.paths, with_packages=arguments.packages == "all", progress=report.advance
+        )
+
+
+def as_json(archive: str, swept: Swept) -> dict[str, Any]:
+    """Return what was observed, for a machine."""
+    return {
+        "archive": archive,
+        "instant": spell(swept.at),
+        "roots": list(swept.roots),
+        "changed": list(swept.changed),
+        "packages": swept.packages,
+        "missing": swept.missing,
+    }
+
+
+def _print(swept: Swept) -> None:
+    print(spell(swept.at))
+    for root in swept.roots:
+        print(f"  {root}  {'new' if root in swept.changed else 'unchanged'}")
+    if swept.packages or swept.missing:
+        print(f"  {swept.packages} packages brought, {swept.missing} not to be had")

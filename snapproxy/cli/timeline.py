@@ -1,0 +1,96 @@
+"""List the instants of ARCHIVE that can be asked for."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from snapproxy.cli import owner
+from snapproxy.cli.common import (
+    Entry,
+    RefusedError,
+    add_config,
+    add_json,
+    add_offline,
+    an_instant,
+    build,
+    config_of,
+    print_json,
+    run,
+)
+from snapproxy.config import Config
+from snapproxy.core.model import Refusal
+from snapproxy.core.when import spell
+
+HELP = "list the instants that can be asked for"
+
+EPILOG = """\
+A line is a snapshot's id; or first/last where every second between them is answered the same way: all of an archive whose server
+answers for every second, or an observation of one root, whose id and path follow.
+"""
+
+#: The time that is listed when --from is not given: the 30 days before --to.
+USUAL_SECONDS = 30 * 86400
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this verb's options."""
+    parser.add_argument("archive", metavar="ARCHIVE", help="debian, debian-security, ubuntu, ...")
+    parser.add_argument(
+        "--from", dest="start", type=an_instant, metavar="WHEN", help="the first instant (default: 30 days before --to)"
+    )
+    parser.add_argument("--to", dest="end", type=an_instant, metavar="WHEN", help="the last instant (default: now)")
+    add_config(parser)
+    add_offline(parser)
+    add_json(parser)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Carry out the verb."""
+    config = config_of(arguments)
+    with owner.acting(config.state_dir):
+        found = run(_list(config, arguments))
+    if isinstance(found, Refusal):
+        raise RefusedError(found)
+    if arguments.json:
+        print_json([as_json(each) for each in found])
+    else:
+        for each in found:
+            print(line(each))
+    return 0
+
+
+async def _list(config: Config, arguments: argparse.Namespace) -> Sequence[Entry] | Refusal:
+    async with build(config, offline=arguments.offline) as app:
+        end = app.now() if arguments.end is None else arguments.end
+        start = end - USUAL_SECONDS if arguments.start is None else arguments.start
+        return await app.timeline(arguments.archive, start, end)
+
+
+def line(entry: Entry) -> str:
+    """Return an entry as one line."""
+    words = [entry.snapshot] if entry.first == entry.last and not entry.root else [_stretch(entry)]
+    if entry.root:
+        words += [entry.snapshot, entry.root]
+    if entry.is_bad:
+        words.append("(marked bad)")
+    elif not entry.is_settled:
+        words.append("(not settled)")
+    return "  ".join(words)
+
+
+def as_json(entry: Entry) -> dict[str, Any]:
+    """Return an entry for a machine."""
+    told: dict[str, Any] = {
+        "snapshot": entry.snapshot,
+        "from": spell(entry.first),
+        "to": spell(entry.last),
+        "settled": entry.is_settled,
+        "bad": entry.is_bad,
+    }
+    return told | ({"root": entry.root} if entry.root else {})
+
+
+def _stretch(entry: Entry) -> str:
+    return f"{spell(entry.first)}/{spell(entry.last)}"

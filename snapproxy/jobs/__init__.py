@@ -1,0 +1,1 @@
+"""Long work with progress, by hand or on a schedule."""

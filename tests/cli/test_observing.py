@@ -1,0 +1,100 @@
+"""`observe` and `timeline`, over everything that wiring builds and a real mirror."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from snapproxy.cli import main
+from tests.fakes.faults import Status
+from tests.fakes.hamlet import INRELEASE, PACKAGES
+from tests.fakes.present import Present
+from tests.fakes.signing import SigningKey
+
+
+@pytest.fixture(scope="module")
+def key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SigningKey]:
+    key = SigningKey(tmp_path_factory.mktemp("key") / "gnupg")
+    yield key
+    key.close()
+
+
+@pytest.fixture
+def present(key: SigningKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Present]:
+    """An archive, and a configuration that calls it `vendor` as well as `debian`."""
+    present = Present(key)
+    file = tmp_path / "config.toml"
+    file.write_text(
+        f'state_dir = "{tmp_path}/state"\ncache_dir = "{tmp_path}/cache"\n[archives.debian]\n'
+        f'snapshot = ["{present.snapshot.url}/archive/debian"]\nmirrors = ["{present.mirror.url}/debian"]\n'
+        f'keyrings = ["{key.keyring}"]\n[archives.vendor]\n'
+        f'family = "apt"\nhistory = "captured"\nmirrors = ["{present.mirror.url}/debian"]\nkeyrings = ["{key.keyring}"]\n',
+        encoding="utf-8",
+    )
+    monkeypatch.setenv("SNAPPROXY_CONFIG", str(file))
+    yield present
+    present.close()
+
+
+def told(capsys: pytest.CaptureFixture[str], *argv: str) -> object:
+    assert main([*argv, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_what_was_observed_is_listed_and_can_be_fetched(
+    present: Present, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    observed = told(capsys, "observe", "vendor", INRELEASE, "--packages", "all")
+    assert isinstance(observed, dict)
+    instant = observed.pop("instant")
+    assert observed == {"archive": "vendor", "roots": [INRELEASE], "changed": [INRELEASE], "packages": 2, "missing": 0}
+    assert told(capsys, "timeline", "vendor") == [
+        {"snapshot": instant, "from": instant, "to": instant, "settled": True, "bad": False, "root": INRELEASE}
+    ]
+    assert main(["timeline", "vendor"]) == 0
+    assert capsys.readouterr().out == f"{instant}/{instant}  {instant}  {INRELEASE}\n"
+    old, package = present.tree, present.package
+    present.publish()
+    assert main(["fetch", "vendor", instant, INRELEASE, PACKAGES, package, "-o", str(tmp_path / "out")]) == 0
+    for path in (INRELEASE, PACKAGES, package):
+        assert (tmp_path / "out" / path.rpartition("/")[2]).read_bytes() == old.files[path].data
+
+
+def test_observing_prints_the_instant_and_what_was_new(present: Present, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["observe", "vendor", INRELEASE]) == 0
+    instant, root = capsys.readouterr().out.splitlines()
+    assert (len(instant), root) == (16, f"  {INRELEASE}  new")
+    assert main(["observe", "vendor", INRELEASE]) == 0
+    assert capsys.readouterr().out.splitlines()[1] == f"  {INRELEASE}  unchanged"
+
+
+def test_an_observation_that_failed_says_why(present: Present, capsys: pytest.CaptureFixture[str]) -> None:
+    present.mirror.fault("*", Status(404))
+    assert main(["observe", "vendor", INRELEASE]) == 1
+    assert capsys.readouterr().err.startswith("snapproxy: Not in the archive")
+    assert main(["observe", "vendor", "pool/x.deb"]) == 1
+    assert "neither a root nor an index" in capsys.readouterr().err
+
+
+def test_the_dumps_of_an_archive_are_listed(present: Present, capsys: pytest.CaptureFixture[str]) -> None:
+    listed = told(capsys, "timeline", "debian", "--from", "2024-06-01", "--to", "2024-07-01")
+    assert isinstance(listed, list)
+    assert [each["snapshot"] for each in listed] == present.timeline.ids
+    assert {(each["settled"], each["bad"]) for each in listed} == {(True, False)}
+    assert told(capsys, "timeline", "debian", "--from", "2023-06-01", "--to", "2023-06-02") == []
+
+
+def test_an_archive_of_every_second_is_one_stretch(present: Present, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["timeline", "ubuntu", "--from", "2020-01-01", "--to", "2024-06-01"]) == 0
+    assert capsys.readouterr().out == "20230301T000000Z/20240601T000000Z\n"
+    assert main(["timeline", "ubuntu"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].endswith("(not settled)")
+
+
+def test_a_timeline_is_of_instants(present: Present, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["timeline", "vendor", "--from", "live"])
+    assert "an instant is wanted" in capsys.readouterr().err
