@@ -145,7 +145,7 @@ class App:
         self, names: Names, flights: Flights, promises: Promises, roots: Roots, observations: Observations
     ) -> Live:
         store, clock = self._store, self._clock
-        standings = Standings(store.catalog)
+        standings = Standings(store.catalog, store.blobs)
         successors = Successors(blobs=store.blobs, names=names, flights=flights, promises=promises, clock=clock)
         confirming = Confirming(
             standings=standings,

@@ -13,8 +13,9 @@ from typing import Any
 from snapproxy.core.model import LIVE, Archive, Family, Instant, Proof
 from snapproxy.core.steps import Held
 from snapproxy.shell.landings import Landed
+from snapproxy.shell.names import size_of
 from snapproxy.shell.observations import Seen
-from storage import Catalog, Meta, Name, StorageFailure
+from storage import Blobs, Catalog, Meta, Name, StorageFailure
 
 log = logging.getLogger(__name__)
 
@@ -68,15 +69,21 @@ class Standing:
 class Standings:
     """Reads are inline. A state that the full disk does not take is remembered by this process alone, until it can be written."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, blobs: Blobs) -> None:
         self._catalog = catalog
+        self._blobs = blobs
         self._unwritten: dict[str, Standing] = {}
 
     def of(self, row: Archive, path: str) -> Standing | None:
-        """Return what stands at `path`."""
-        key = _key(row, path)
-        if key in self._unwritten:
-            return self._unwritten[key]
+        """Return what stands at `path`. Without its bytes nothing does: upstream would only say that they have not changed."""
+        standing = self._unwritten.get(_key(row, path)) or self._written(_key(row, path))
+        return standing if standing is not None and self._is_held(standing) else None
+
+    def _is_held(self, standing: Standing) -> bool:
+        copies = [standing.file] if standing.signature is None else [standing.file, standing.signature]
+        return all(size_of(self._blobs, copy.digest) is not None for copy in copies)
+
+    def _written(self, key: str) -> Standing | None:
         state: Mapping[str, Any] | None = self._catalog.fact(key, 0)
         if state is None:
             return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from tests.fakes.faults import (
     Truncate,
     WrongBytes,
 )
-from tests.fakes.hamlet import FIRST, INRELEASE, PACKAGES, SECOND, Hamlet, content_of, later
+from tests.fakes.hamlet import FIRST, INRELEASE, PACKAGES, RELEASE, SECOND, SIGNATURE, Hamlet, content_of, later
 from tests.fakes.house import UNHURRIED, Got, House, read, until
 
 MakeHouse = Callable[..., Awaitable[House]]
@@ -213,6 +214,17 @@ class TestEviction:
         heir = await make_house()
         assert (await heir.get(FIRST, PACKAGES)).served.proof.word == "gpg"
         assert (await heir.get(FIRST, hamlet.edition.old.path)).served.proof.word == "gpg"
+
+    @pytest.mark.parametrize("path", [INRELEASE, RELEASE, SIGNATURE, "README"])
+    async def test_a_live_file_that_is_gone_is_fetched_again_though_it_has_not_changed(
+        self, house: House, hamlet: Hamlet, path: str
+    ) -> None:
+        hamlet.place("README", Content(b"An archive\n", epoch(SECOND)), SECOND)
+        await house.get("live", RELEASE)
+        first = await house.get("live", path)
+        await until(lambda: not house.drafts)
+        house.evict(hashlib.sha256(first.data).hexdigest())
+        assert (await house.get("live", path)).data == first.data
 
     async def test_a_name_without_proof_gives_way_to_a_promise_that_came_later(
         self, house: House, hamlet: Hamlet
