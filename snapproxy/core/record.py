@@ -1,0 +1,55 @@
+"""What a build was served, as a value: the content of a capture, of a lock, of an artifact. Writing it down is left to others.
+
+Captures collect it, locks and artifacts write it, an offline view answers from it; those rooms may not import one another and meet here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from snapproxy.core.model import Instant, Proof, Role
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One answer: the file at `path` of `archive`, asked for at `requested`, as `snapshot` had it; or that there was none.
+
+    `requested` is the *when* in its canonical spelling, `snapshot` the id it resolved to, `path` the canonical name (never a by-hash
+    one, which the index it stands for gives). `sha256` is '' for an absence, whose `size` (bytes) is 0 and whose proof is what
+    vouches for the absence.
+    """
+
+    archive: str
+    requested: str
+    snapshot: str
+    path: str
+    role: Role
+    proof: Proof
+    size: int = 0
+    sha256: str = ""
+
+    @property
+    def is_absence(self) -> bool:
+        """Whether it says that there was no such file."""
+        return not self.sha256
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What a client asks by: (archive, requested, path). A record answers each key once."""
+        return self.archive, self.requested, self.path
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Everything one build was served, in an order of its own: sorted by key, each key once.
+
+    `families`: the family of each archive that occurs, by archive name.
+    `valid`: for (archive, requested), the span of instants, ends included, that are known to have the same answers.
+    `unpinned`: hosts that the build reached through `pass`, and how many requests went there: nothing of them is kept.
+    """
+
+    entries: tuple[Entry, ...]
+    families: Mapping[str, str]
+    valid: Mapping[tuple[str, str], tuple[Instant, Instant]] = field(default_factory=dict)
+    unpinned: Mapping[str, int] = field(default_factory=dict)
