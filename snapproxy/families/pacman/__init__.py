@@ -45,7 +45,7 @@ class Pacman:
     def lasting_path(self, promise: Promise) -> str:
         return promise.path
 
-    def root_date(self, data: bytes) -> Instant | None:  # noqa: ARG002 -- a database carries no date of its own
+    def root_date(self, data: bytes) -> Instant | None:
         return None
 
     def signature(self, path: str) -> str | None:
