@@ -43,10 +43,10 @@ from snapproxy.shell.landings import Verdicts
 from snapproxy.shell.live import Live
 from snapproxy.shell.names import Names
 from snapproxy.shell.observations import Observations
-from snapproxy.shell.openpgp import Verifier, available_keyrings
+from snapproxy.shell.openpgp import Verifier
 from snapproxy.shell.pacer import Pacer
 from snapproxy.shell.promises import Helper, Promises
-from snapproxy.shell.roots import Roots
+from snapproxy.shell.roots import Roots, available_keyrings
 from snapproxy.shell.service import Service
 from snapproxy.shell.standing import Standings
 from snapproxy.shell.successors import Successors
@@ -108,7 +108,7 @@ class App:
             tally=tally,
         )
         flights = Flights(means=means, clock=clock)
-        keyrings = {row.name: available_keyrings(row) for row in config.archives}
+        keyrings = {row.name: available_keyrings(row, FAMILIES[row.family]) for row in config.archives}
         roots = Roots(store.blobs, Verifier(clock=clock), keyrings)
         self._observations = observations = Observations(store.catalog, promises)
         live = self._live(names, flights, promises, roots, observations)
