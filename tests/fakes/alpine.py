@@ -56,6 +56,16 @@ def gz(data: bytes) -> bytes:
     return packer.compress(data) + packer.flush()
 
 
+def folders(*names: str) -> bytes:
+    """Return the cut tar of these folders: apk wants each before what stands in it."""
+    out = bytearray()
+    for name in names:
+        header = tarfile.TarInfo(name)
+        header.type, header.mtime, header.mode, header.uname, header.gname = tarfile.DIRTYPE, 1, 0o755, "root", "root"
+        out += header.tobuf(tarfile.USTAR_FORMAT)
+    return bytes(out)
+
+
 def tar(files: Mapping[str, bytes], *, is_cut: bool = False, kind: int = tarfile.USTAR_FORMAT) -> bytes:
     """Write a tar; a cut one has no end blocks. In the PAX format files bear apk's checksum, as package data must."""
     out = bytearray()
@@ -103,7 +113,7 @@ class ApkFile:
 def package(name: str, version: str, key: RsaKey, content: bytes | None = None) -> ApkFile:
     """Build a package with one file, whose content says its version unless another is given."""
     body = f"{name} {version}\n".encode() if content is None else content
-    data = gz(tar({f"usr/share/{name}": body}, kind=tarfile.PAX_FORMAT))
+    data = gz(folders("usr", "usr/share") + tar({f"usr/share/{name}": body}, kind=tarfile.PAX_FORMAT))
     lines = {
         "pkgname": name, "pkgver": version, "pkgdesc": "A test", "url": "http://example.org", "builddate": "1",
         "packager": "Nobody <n@example.org>", "size": "4096", "arch": "x86_64", "origin": name, "license": "MIT",
