@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage import Name, StorageFailure, Store, open_store
+from storage import Name, StorageFailure, Store, catalog_schema, open_store
 from storage.catalog_schema import VERSION, migrate
 from storage.spans import insert_observation
 
@@ -107,15 +107,15 @@ async def test_a_newer_catalog_is_refused_untouched(store: Store, state_dir: Pat
 
 
 def test_a_migration_is_made_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch, database: sqlite3.Connection) -> None:
-    steps = ((), ("CREATE TABLE extra (x)", "CREATE TABLE name (x)"))
+    steps = (*catalog_schema._MIGRATIONS, ("CREATE TABLE extra (x)", "CREATE TABLE name (x)"))
     monkeypatch.setattr("storage.catalog_schema._MIGRATIONS", steps)
     with pytest.raises(sqlite3.OperationalError, match="already exists"):
         migrate(database, Path("memory"))
     assert database.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'extra'").fetchone() == (0,)
-    assert database.execute("PRAGMA user_version").fetchone() == (1,)
-    monkeypatch.setattr("storage.catalog_schema._MIGRATIONS", (steps[0], ("CREATE TABLE extra (x)",)))
+    assert database.execute("PRAGMA user_version").fetchone() == (len(steps) - 1,)
+    monkeypatch.setattr("storage.catalog_schema._MIGRATIONS", (*steps[:-1], ("CREATE TABLE extra (x)",)))
     migrate(database, Path("memory"))
-    assert database.execute("PRAGMA user_version").fetchone() == (2,)
+    assert database.execute("PRAGMA user_version").fetchone() == (len(steps),)
 
 
 async def test_a_name_that_gives_way_is_logged(store: Store, caplog: pytest.LogCaptureFixture) -> None:
