@@ -19,6 +19,9 @@ from typing import Any, Never, Self
 import aiofiles
 
 from snapproxy.archives import HISTORIES
+from snapproxy.capture.captures import Captures
+from snapproxy.capture.recorder import Recorder
+from snapproxy.capture.stillness import Stillness
 from snapproxy.config import Config, Watch
 from snapproxy.core import address
 from snapproxy.core.address import AddressBook
@@ -48,6 +51,7 @@ from snapproxy.shell.pacer import Pacer
 from snapproxy.shell.promises import Helper, Promises
 from snapproxy.shell.roots import Roots, available_keyrings
 from snapproxy.shell.service import Service
+from snapproxy.shell.settling import Settler
 from snapproxy.shell.standing import Standings
 from snapproxy.shell.successors import Successors
 from snapproxy.shell.tally import Tally
@@ -139,7 +143,15 @@ class App:
             offline=offline,
         )
         self._stack.push_async_callback(self.executor.close)
+        self.captures, self.answerer = self._capturing(Settler(self.executor, observations, promises, FAMILIES))
+        self._stack.push_async_callback(self.answerer.close)
         return self
+
+    def _capturing(self, settler: Settler) -> tuple[Captures, Recorder]:
+        store, now = self._store, self._clock.now
+        captures = Captures(store, families={row.name: row.family for row in self._config.archives}, now=now)
+        stillness = Stillness(settler, families=FAMILIES, histories=HISTORIES, now=now)
+        return captures, Recorder(self.executor, captures, stillness=stillness, blobs=store.blobs)
 
     def _live(
         self, names: Names, flights: Flights, promises: Promises, roots: Roots, observations: Observations
@@ -179,7 +191,7 @@ class App:
         book = replace(self._book, own_hosts=frozenset(addresses) | {f"localhost:{port}" for port in ports})
         forwarder = StreamingForwarder(self.tally, instance=self._instance)
         server = WebServer(
-            self.executor,
+            self.answerer,
             lambda method, target, _host, authorization: address.read(
                 method, target, book, proxy_authorization=authorization
             ),
@@ -310,11 +322,23 @@ class App:
         return ""
 
 
-def build(config: Config, *, offline: bool = False, pinned: str = "", passes: tuple[tuple[str, int], ...] = ()) -> App:
-    """Build snapproxy. `pinned` is the time of every request that names none, and `passes` are hosts let through besides the configured."""
+def build(
+    config: Config,
+    *,
+    offline: bool = False,
+    pinned: str = "",
+    passes: tuple[tuple[str, int], ...] = (),
+    capture: str = "",
+) -> App:
+    """Build snapproxy.
+
+    `pinned` is the time of every request that names none, `capture` the capture of every one that names none, and `passes` are
+    hosts let through besides the configured.
+    """
     book = AddressBook(
         rows=config.archives,
         default_when=parse(pinned) if pinned else config.default_when,
+        default_capture=capture,
         passes=(*config.passes, *passes),
         connect=config.connect,
     )

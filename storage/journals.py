@@ -38,12 +38,15 @@ class LocalJournals:
             raise os_failure(f"cannot open the journal {path}", error) from error
         return _LocalJournal(fd, f"the journal {path}")
 
-    def remove(self, name: str) -> None:
+    async def remove(self, name: str) -> None:
         try:
-            self._folder.remove(journal_name(name))
-            self._folder.sync()
+            await asyncio.to_thread(self._remove, journal_name(name))
         except OSError as error:
             raise os_failure(f"cannot remove the journal {self._folder.path / journal_name(name)}", error) from error
+
+    def _remove(self, name: str) -> None:
+        self._folder.remove(name)
+        self._folder.sync()
 
 
 class _LocalJournal:
@@ -54,12 +57,12 @@ class _LocalJournal:
         self._what = what
         self._read = 0
 
-    async def turn(self, decide: Callable[[Sequence[bytes]], bytes]) -> None:
+    async def turn(self, decide: Callable[[Sequence[bytes]], Sequence[bytes]]) -> None:
         await self._lock()
         try:
-            line = decide(self._news())
-            if line:
-                self._append(line)
+            lines = decide(self._news())
+            if lines:
+                self._append(lines)
         except OSError as error:
             raise os_failure(f"cannot use {self._what}", error) from error
         finally:
@@ -99,15 +102,16 @@ class _LocalJournal:
         self._read -= len(rest)
         return lines
 
-    def _append(self, line: bytes) -> None:
-        """Write a line behind the last whole one; what a writer who died left of another is cut away."""
-        if b"\n" in line:
+    def _append(self, lines: Sequence[bytes]) -> None:
+        """Write lines behind the last whole one; what a writer who died left of another is cut away."""
+        if any(b"\n" in line for line in lines):
             raise ValueError("a line holds no line break")
+        data = b"".join(line + b"\n" for line in lines)
         try:
             os.ftruncate(self._fd, self._read)
-            if os.write(self._fd, line + b"\n") <= len(line):
-                raise OSError(errno.ENOSPC, "")  # noqa: TRY301 # half a line is a failure as well, with the same end
+            if os.write(self._fd, data) < len(data):
+                raise OSError(errno.ENOSPC, "")  # noqa: TRY301 # half of it is a failure as well, with the same end
         except OSError:
             os.ftruncate(self._fd, self._read)
             raise
-        self._read += len(line) + 1
+        self._read += len(data)

@@ -258,11 +258,11 @@ class Catalog(Protocol):
 class Journal(Protocol):
     """One opening of an append-only file of lines. Its lines have one order, for every process that writes to it."""
 
-    async def turn(self, decide: Callable[[Sequence[bytes]], bytes]) -> None:
-        """Show `decide` the lines that came since the last turn (our own are not shown again), and append what it returns.
+    async def turn(self, decide: Callable[[Sequence[bytes]], Sequence[bytes]]) -> None:
+        """Show `decide` the lines that came since the last turn (our own are not shown again), and append those it returns.
 
-        `decide` runs while no other process can append, so what it decides holds; b"" appends nothing. It must be quick.
-        Raises StorageFailure; a line is then appended whole or not at all.
+        `decide` runs while no other process can append, so what it decides holds. It must be quick. Raises StorageFailure,
+        and nothing is appended then; should the process die meanwhile, each line is there whole or not at all.
         """
 
     async def sync(self) -> None:
@@ -277,7 +277,7 @@ class Journals(Protocol):
     def open(self, name: str) -> Journal:
         """Open a journal; one that nobody wrote to is empty."""
 
-    def remove(self, name: str) -> None:
+    async def remove(self, name: str) -> None:
         """Forget a journal; openings of it go on with what nobody else will read. No error if it is gone already."""
 
 

@@ -13,6 +13,7 @@ from socket import socket
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
+from snapproxy.capture.captures import Captures
 from snapproxy.config import Config, load
 from snapproxy.core import when
 from snapproxy.core.model import Instant, Match, Proof, Refusal, Resolved, When
@@ -71,6 +72,8 @@ class Entry(Protocol):
 class App(Protocol):
     """The application as the command line sees it; `wiring.App` is it."""
 
+    captures: Captures
+
     async def __aenter__(self) -> Self: ...
 
     async def __aexit__(
@@ -112,11 +115,18 @@ class RefusedError(SnapproxyError):
         self.status = refusal.status
 
 
-def build(config: Config, *, offline: bool = False, pinned: str = "", passes: tuple[tuple[str, int], ...] = ()) -> App:
+def build(
+    config: Config,
+    *,
+    offline: bool = False,
+    pinned: str = "",
+    passes: tuple[tuple[str, int], ...] = (),
+    capture: str = "",
+) -> App:
     """Build the application. Imported here and not above, so that `--help`, `sources` and `stats` answer without loading all of it."""
     from snapproxy import wiring  # noqa: PLC0415
 
-    app: App = wiring.build(config, offline=offline, pinned=pinned, passes=passes)
+    app: App = wiring.build(config, offline=offline, pinned=pinned, passes=passes, capture=capture)
     return app
 
 

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from snapproxy import __version__
-from snapproxy.cli import config, fetch, observe, resolve, run, serve, sources, stats, timeline
+from snapproxy.cli import capture, config, fetch, observe, resolve, run, serve, sources, stats, timeline
 
 VERBS = {
     "serve": serve,
@@ -16,6 +16,7 @@ VERBS = {
     "timeline": timeline,
     "fetch": fetch,
     "observe": observe,
+    "capture": capture,
     "stats": stats,
     "config": config,
 }

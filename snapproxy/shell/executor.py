@@ -13,7 +13,16 @@ from dataclasses import replace
 from typing import assert_never
 
 from snapproxy.core import plan as planning
-from snapproxy.core.exchange import Conditions, FileTarget, Moved, Outcome, Served, ServiceTarget
+from snapproxy.core.exchange import (
+    Conditions,
+    FileTarget,
+    Moved,
+    Outcome,
+    PassTarget,
+    Served,
+    ServiceTarget,
+    TunnelTarget,
+)
 from snapproxy.core.model import LIVE, TIMELESS, Archive, Family, History, Match, Refusal, Resolved, Role, When
 from snapproxy.core.plan import MAX_ROUNDS
 from snapproxy.core.steps import WHOLE, Arriving, Fetch, Held, Known, Need, Request, Serve, Step
@@ -92,17 +101,16 @@ class Executor:
 
     def prefetch(self, target: FileTarget | ServiceTarget) -> None:
         """Begin the flight of a request that waits in a pipeline."""
-        if (
-            not isinstance(target, FileTarget)
-            or target.capture
-            or self._offline
-            or len(self._prefetches) >= MAX_PREFETCHES
-        ):
+        if not isinstance(target, FileTarget) or self._offline or len(self._prefetches) >= MAX_PREFETCHES:
             return
         key = (target.archive.name, target.when.text, target.path)
         if key not in self._prefetches:
             task = self._prefetches[key] = asyncio.create_task(self._prefetch(target))
             task.add_done_callback(lambda _: self._prefetches.pop(key, None))
+
+    async def passing(self, target: PassTarget | TunnelTarget) -> Refusal | None:  # noqa: ARG002 # the protocol's
+        """Let it pass: that the configuration allows it was seen when its address was read."""
+        return None
 
     async def close(self) -> None:
         """Let the names of what has landed be written; stop everything else."""
@@ -150,8 +158,6 @@ class Executor:
         raise AssertionError("a plan that never ends: every round must learn something")
 
     async def _answer(self, target: FileTarget | ServiceTarget, conditions: Conditions) -> Outcome:
-        if target.capture:
-            return refusals.no_captures()
         if isinstance(target, ServiceTarget):
             return await self._service.answer(target, self.asking(target.archive, conditions))
         asking = self.asking(target.archive, conditions)
@@ -333,7 +339,7 @@ def _told(outcome: Outcome, target: FileTarget, step: Serve | Fetch) -> Outcome:
         headers["X-Snapproxy-Valid"] = "/".join(spell(instant) for instant in step.resolved.valid)
     if step.resolved.note:
         headers["X-Snapproxy-Note"] = step.resolved.note
-    return replace(outcome, requested=target.when.text, headers=headers)
+    return replace(outcome, requested=target.when.text, valid=step.resolved.valid, headers=headers)
 
 
 def _exactly(resolved: Resolved) -> When:

@@ -215,13 +215,3 @@ def no_timeline(row: Archive, cause: str) -> Refusal:
         f"Which snapshots {row.name} has could not be learned: {cause}.",
         "Ask again later, or name the exact id of a snapshot that was used before.",
     )
-
-
-def no_captures() -> Refusal:
-    """Say that nothing would be recorded: a build must not believe that it was."""
-    return Refusal(
-        403,
-        "Captures are not available in this version",
-        "The request names a capture, and nothing would be recorded.",
-        "Use x as the password, or leave the /~name/ out of the address.",
-    )

@@ -182,9 +182,9 @@ NAME = "0123456789abcdef" * 2
 async def read_journal(journal: Journal) -> list[bytes]:
     seen: list[bytes] = []
 
-    def look(lines: Sequence[bytes]) -> bytes:
+    def look(lines: Sequence[bytes]) -> Sequence[bytes]:
         seen.extend(lines)
-        return b""
+        return ()
 
     await journal.turn(look)
     return seen
@@ -193,8 +193,8 @@ async def read_journal(journal: Journal) -> list[bytes]:
 class JournalsContract:
     async def test_every_opening_sees_the_lines_of_the_others_in_one_order(self, store: Store) -> None:
         one, two = store.journals.open(NAME), store.journals.open(NAME)
-        await one.turn(lambda _: b"a")
-        await two.turn(lambda news: b"b after " + b"".join(news))
+        await one.turn(lambda _: [b"a"])
+        await two.turn(lambda news: [b"b after " + b"".join(news)])
         assert await read_journal(one) == [b"b after a"]
         assert await read_journal(two) == []
         await one.sync()
@@ -208,9 +208,9 @@ class JournalsContract:
         journals = [store.journals.open(NAME) for _ in range(20)]
         seen: dict[int, list[bytes]] = {number: [] for number in range(20)}
 
-        def claim(number: int, news: Sequence[bytes]) -> bytes:
+        def claim(number: int, news: Sequence[bytes]) -> Sequence[bytes]:
             seen[number].extend(news)
-            return b"" if seen[number] else str(number).encode()
+            return () if seen[number] else [str(number).encode()]
 
         await asyncio.gather(*(each.turn(partial(claim, number)) for number, each in enumerate(journals)))
         first = store.journals.open(NAME)
@@ -220,9 +220,9 @@ class JournalsContract:
 
     async def test_what_is_removed_is_empty_again(self, store: Store) -> None:
         journal = store.journals.open(NAME)
-        await journal.turn(lambda _: b"gone")
-        store.journals.remove(NAME)
-        store.journals.remove(NAME)  # harmless
+        await journal.turn(lambda _: [b"gone"])
+        await store.journals.remove(NAME)
+        await store.journals.remove(NAME)  # harmless
         again = store.journals.open(NAME)
         assert await read_journal(again) == []
         journal.close()
@@ -236,8 +236,8 @@ class JournalsContract:
     async def test_a_line_is_one_line(self, store: Store) -> None:
         journal = store.journals.open(NAME)
         with pytest.raises(ValueError, match="line break"):
-            await journal.turn(lambda _: b"two\nlines")
-        await journal.turn(lambda _: b"one")
+            await journal.turn(lambda _: [b"two\nlines"])
+        await journal.turn(lambda _: [b"one"])
         again = store.journals.open(NAME)
         assert await read_journal(again) == [b"one"]
         journal.close()

@@ -188,12 +188,12 @@ async def test_a_catalog_that_cannot_write_says_so_and_goes_on_reading(store: St
 
 async def test_a_journal_that_cannot_grow_keeps_whole_lines_only(store: Store, state_dir: Path) -> None:
     journal = store.journals.open(NAME)
-    await journal.turn(lambda _: b"first")
+    await journal.turn(lambda _: [b"first"])
     fill(state_dir)
     with pytest.raises(StorageFailure, match="No space left"):
-        await journal.turn(lambda _: b"x" * 1_000_000)
+        await journal.turn(lambda _: [b"x" * 1_000_000])
     (state_dir.parent / "filler").unlink()
-    await journal.turn(lambda _: b"last")
+    await journal.turn(lambda _: [b"last"])
     again = store.journals.open(NAME)
     assert await read_journal(again) == [b"first", b"last"]
     journal.close()
