@@ -20,6 +20,7 @@ import aiofiles
 
 from snapproxy.archives import HISTORIES
 from snapproxy.capture.captures import Captures
+from snapproxy.capture.offline import OfflineCaptures
 from snapproxy.capture.recorder import Recorder
 from snapproxy.capture.stillness import Stillness
 from snapproxy.config import Config, Watch
@@ -147,9 +148,11 @@ class App:
         self._stack.push_async_callback(self.answerer.close)
         return self
 
-    def _capturing(self, settler: Settler) -> tuple[Captures, Recorder]:
+    def _capturing(self, settler: Settler) -> tuple[Captures, Recorder | OfflineCaptures]:
         store, now = self._store, self._clock.now
         captures = Captures(store, families={row.name: row.family for row in self._config.archives}, now=now)
+        if self._offline:
+            return captures, OfflineCaptures(self.executor, captures, families=FAMILIES, blobs=store.blobs)
         stillness = Stillness(settler, families=FAMILIES, histories=HISTORIES, now=now)
         return captures, Recorder(self.executor, captures, stillness=stillness, blobs=store.blobs)
 

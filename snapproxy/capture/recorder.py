@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from snapproxy.capture.captures import Captures, Ledger
+from snapproxy.capture.given import absent, held
 from snapproxy.capture.notes import Notes, note_entry, note_passed, note_valid
 from snapproxy.capture.stillness import Stillness
 from snapproxy.core.exchange import (
@@ -107,15 +108,10 @@ class Recorder:
     async def given(self, entry: Entry) -> Outcome:
         """Return what a capture holds, as it was given first."""
         if entry.is_absence:
-            return _absent(entry)
-        blob = await self._blobs.open(entry.sha256)
-        if blob is None:
-            return Refusal(
-                424,
-                "The capture's bytes are not in the store any more",
-                f"{entry.path} of {entry.archive}/{entry.snapshot} was served with sha256 {entry.sha256}.",
-                "Import the capture's artifact again, or record anew under another name.",
-            )
+            return absent(entry)
+        blob = await held(self._blobs, entry)
+        if isinstance(blob, Refusal):
+            return blob
         return Served(
             blob, entry.archive, entry.snapshot, entry.requested, entry.proof, "HIT", entry.role, digest=entry.sha256
         )
@@ -286,15 +282,6 @@ def _narrows(span: tuple[Instant, Instant], standing: tuple[Instant, Instant]) -
 
 def _is_folder(path: str) -> bool:
     return not path or path.endswith("/")
-
-
-def _absent(entry: Entry) -> Refusal:
-    return Refusal(
-        404,
-        "Not in the archive at that time",
-        f"So it was when the capture was recorded: {entry.archive}/{entry.snapshot} had no {entry.path}.",
-        headers={"X-Snapproxy-Snapshot": f"{entry.archive}/{entry.snapshot}"},
-    )
 
 
 def _closed() -> Refusal:

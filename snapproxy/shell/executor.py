@@ -24,6 +24,7 @@ from snapproxy.core.exchange import (
     TunnelTarget,
 )
 from snapproxy.core.model import LIVE, TIMELESS, Archive, Family, History, Match, Refusal, Resolved, Role, When
+from snapproxy.core.newer import refuse_newer
 from snapproxy.core.plan import MAX_ROUNDS
 from snapproxy.core.steps import WHOLE, Arriving, Fetch, Held, Known, Need, Request, Serve, Step
 from snapproxy.core.when import spell
@@ -108,9 +109,9 @@ class Executor:
             task = self._prefetches[key] = asyncio.create_task(self._prefetch(target))
             task.add_done_callback(lambda _: self._prefetches.pop(key, None))
 
-    async def passing(self, target: PassTarget | TunnelTarget) -> Refusal | None:  # noqa: ARG002 # the protocol's
-        """Let it pass: that the configuration allows it was seen when its address was read."""
-        return None
+    async def passing(self, target: PassTarget | TunnelTarget) -> Refusal | None:
+        """Let it pass, unless no packet may leave; that the configuration allows it was seen when its address was read."""
+        return refusals.nothing_passes(target.host) if self._offline else None
 
     async def close(self) -> None:
         """Let the names of what has landed be written; stop everything else."""
@@ -191,15 +192,10 @@ class Executor:
             if step.name_it:
                 await self._name(step)
             date = self._names.date(step.digest)
-            is_older = date is not None and conditions.since is not None and conditions.since > date
-            if (
-                is_older
-                and step.role is Role.ROOT
-                and asking.family.keeps_newer_root
-                and step.resolved.snapshot != LIVE
-            ):
+            newer = refuse_newer(asking.family, step.role, date, conditions.since, step.space)
+            if newer is not None and step.resolved.snapshot != LIVE:
                 blob.close()
-                return refusals.client_is_newer(step.space)
+                return newer
         except BaseException:
             blob.close()
             raise

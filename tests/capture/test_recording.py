@@ -95,7 +95,7 @@ async def test_the_first_absence_stays_one(house: House, hamlet: Hamlet) -> None
     assert (await house.get(AT, "dists/stable/main/notes.txt")).status == 200
     again = await house.get(AT, "dists/stable/main/notes.txt", capture=BUILD)
     assert (again.status, again.refusal.reason) == (404, "Not in the archive at that time")
-    assert "when the capture was recorded" in again.refusal.why
+    assert "when this was recorded" in again.refusal.why
 
 
 async def test_other_spellings_of_a_time_are_the_same_question(house: House) -> None:
