@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from socket import socket
 from types import TracebackType
 from typing import Any, Never, Self
-
-import aiofiles
 
 from snapproxy.archives import HISTORIES
 from snapproxy.capture.captures import Captures
@@ -26,12 +23,13 @@ from snapproxy.capture.stillness import Stillness
 from snapproxy.config import Config, Watch
 from snapproxy.core import address
 from snapproxy.core.address import AddressBook
-from snapproxy.core.exchange import Conditions, FileTarget, Moved, Served
-from snapproxy.core.model import Archive, Instant, Proof, Refusal, Resolved
+from snapproxy.core.exchange import Conditions, FileTarget, Moved
+from snapproxy.core.model import Archive, Instant, Refusal, Resolved
 from snapproxy.core.routes import spell_authority
 from snapproxy.core.when import parse
 from snapproxy.errors import ClientError
 from snapproxy.families import FAMILIES
+from snapproxy.jobs.fetch import Fetched, copy
 from snapproxy.jobs.sweep import Progress, Sweeper, Swept
 from snapproxy.jobs.timeline import Entry, entries
 from snapproxy.jobs.watch import repeat
@@ -60,7 +58,7 @@ from snapproxy.shell.timelines import Timelines
 from snapproxy.shell.upstream import Upstream
 from snapproxy.web.pages import Pages
 from snapproxy.web.server import WebServer
-from storage import DraftFailed, StorageFailure, Store, open_store
+from storage import StorageFailure, Store, open_store
 
 GRACE_SECONDS = 15.0
 """How long answers under way may take to end when the proxy is stopped."""
@@ -69,17 +67,6 @@ DRAFT_SECONDS = 86400.0
 """How long the draft of an interrupted download is kept for a resume."""
 
 TIDY_SECONDS = 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """A file that was fetched: its bytes are at `target` now. `cache` is HIT, MISS or JOINED."""
-
-    size: int
-    digest: str
-    proof: Proof
-    cache: str
-    snapshot: str
 
 
 class App:
@@ -262,7 +249,7 @@ class App:
             return Refusal(404, "That is a folder, not a file")
         if isinstance(outcome, Refusal):
             return outcome
-        return await self._copy(outcome, target, progress)
+        return await copy(outcome, target, progress)
 
     def now(self) -> Instant:
         """Return the time by the clock this application runs by."""
@@ -271,31 +258,6 @@ class App:
     def stats(self) -> dict[str, Any]:
         """Return what was done so far, ready for JSON."""
         return self.tally.as_json()
-
-    async def _copy(
-        self, served: Served, target: Path, progress: Callable[[int, int | None], None]
-    ) -> Fetched | Refusal:
-        """Copy a body into a draft beside `target`, and rename it once its verdict is good."""
-        body, draft = served.body, target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-        digest, offset = hashlib.sha256(), 0
-        try:
-            async with aiofiles.open(draft, "xb") as out:
-                while body.size is None or offset < body.size:
-                    ready = await body.wait(offset)
-                    async for piece in body.chunks(offset, ready):
-                        await out.write(piece)
-                        digest.update(piece)
-                    offset = ready
-                    progress(offset, body.size)
-            draft.replace(target)
-        except DraftFailed as failed:
-            return Refusal(
-                502, "The download failed", failed.reason, "Ask again: what was good of it is not fetched twice."
-            )
-        finally:
-            body.close()
-            draft.unlink(missing_ok=True)
-        return Fetched(offset, digest.hexdigest(), served.proof, served.cache, served.snapshot)
 
     def _row(self, name: str) -> Archive:
         row = self._book.names.get(name)
