@@ -24,11 +24,13 @@ from snapproxy.config import Config, Watch
 from snapproxy.core import address
 from snapproxy.core.address import AddressBook
 from snapproxy.core.exchange import Conditions, FileTarget, Moved
+from snapproxy.core.listing import Selection
 from snapproxy.core.model import Archive, Instant, Refusal, Resolved
 from snapproxy.core.routes import spell_authority
 from snapproxy.core.when import parse
 from snapproxy.errors import ClientError
 from snapproxy.families import FAMILIES
+from snapproxy.jobs.diff import Comparison, Differ
 from snapproxy.jobs.fetch import Fetched, copy
 from snapproxy.jobs.sweep import Progress, Sweeper, Swept
 from snapproxy.jobs.timeline import Entry, entries
@@ -42,6 +44,7 @@ from snapproxy.shell.facts import Facts
 from snapproxy.shell.flights import Flights
 from snapproxy.shell.forward import StreamingForwarder
 from snapproxy.shell.landings import Verdicts
+from snapproxy.shell.listings import Listings
 from snapproxy.shell.live import Live
 from snapproxy.shell.names import Names
 from snapproxy.shell.observations import Observations
@@ -88,7 +91,9 @@ class App:
         pacer = Pacer(clock=clock, store=store.catalog, slots=store.slots, policies=config.policies)
         upstream = await self._stack.enter_async_context(Upstream(pacer=pacer, clock=clock, instance=self._instance))
         names = Names(store.catalog, clock)
-        promises = Promises(store, Helper(config.cache_dir, clock))
+        helper = Helper(config.cache_dir, clock)
+        self._promises = promises = Promises(store, helper)
+        self._listings = Listings(store, helper)
         self._stack.push_async_callback(promises.close)
         means = Means(
             upstream=upstream,
@@ -234,6 +239,13 @@ class App:
         """Return which instants of an archive exist between two. Raises ClientError as `resolve`."""
         asking = self.executor.asking(self._row(archive), Conditions())
         return await entries(asking, start, end, self._clock.now(), self._timelines, self._observations)
+
+    async def diff(
+        self, archive: str, before: str, after: str, selection: Selection, progress: Callable[[str], None]
+    ) -> Comparison | Refusal:
+        """Say which packages differ between two times. Raises ClientError as `resolve`, ConfigurationError for a selection that names too little."""
+        differ = Differ(self._row(archive), self.executor, self._promises, self._listings, progress)
+        return await differ.compare(parse(before), parse(after), selection)
 
     async def resolve(self, archive: str, when: str) -> Resolved | Refusal:
         """Settle a *when* of an archive. Raises ClientError for words that are no archive or no time."""

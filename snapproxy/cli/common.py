@@ -16,6 +16,8 @@ from typing import Any, Protocol, Self, TypeVar
 from snapproxy.capture.captures import Captures
 from snapproxy.config import Config, load
 from snapproxy.core import when
+from snapproxy.core.difference import Change
+from snapproxy.core.listing import Selection
 from snapproxy.core.model import Instant, Match, Proof, Refusal, Resolved, When
 from snapproxy.errors import ConfigurationError, SnapproxyError
 
@@ -69,6 +71,19 @@ class Entry(Protocol):
     def is_bad(self) -> bool: ...
 
 
+class Compared(Protocol):
+    """What differs between two times: the snapshots that answered for each, the changes, and the components that were compared."""
+
+    @property
+    def before(self) -> Sequence[str]: ...
+    @property
+    def after(self) -> Sequence[str]: ...
+    @property
+    def changes(self) -> Sequence[Change]: ...
+    @property
+    def parts(self) -> Sequence[str]: ...
+
+
 class App(Protocol):
     """The application as the command line sees it; `wiring.App` is it."""
 
@@ -101,6 +116,11 @@ class App(Protocol):
         """Remember roots of an archive as they are now: all of them, or none."""
 
     async def timeline(self, archive: str, start: Instant, end: Instant) -> Sequence[Entry] | Refusal: ...
+
+    async def diff(
+        self, archive: str, before: str, after: str, selection: Selection, progress: Callable[[str], None]
+    ) -> Compared | Refusal:
+        """Return which packages differ between two times; `progress` is told each path that is asked for."""
 
     def now(self) -> Instant: ...
 

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from snapproxy import __version__
-from snapproxy.cli import capture, config, fetch, observe, resolve, run, serve, sources, stats, timeline
+from snapproxy.cli import capture, config, diff, fetch, observe, resolve, run, serve, sources, stats, timeline
 
 VERBS = {
     "serve": serve,
@@ -14,6 +14,7 @@ VERBS = {
     "sources": sources,
     "resolve": resolve,
     "timeline": timeline,
+    "diff": diff,
     "fetch": fetch,
     "observe": observe,
     "capture": capture,
