@@ -13,7 +13,7 @@ from snapproxy.families.rpm.paths import METADATA, ROOT, index_kind
 from snapproxy.formats.repomd import versions
 from snapproxy.formats.unpack import unpack
 
-_EVR = re.compile(r"(?:(?P<epoch>[0-9]{1,10}):)?(?P<version>[^-]+)(?:-(?P<release>[^-]+))?")
+_EVR = re.compile(r"(?:(?P<epoch>[0-9]{1,10}):)?(?P<version>[!-,.-~]+)(?:-(?P<release>[!-,.-~]+))?")
 # `bash-5.2.26-3.fc40.src.rpm`; neither version nor release may hold a dash.
 _SOURCE = re.compile(r"(?P<name>.+)-(?P<version>[^-]+-[^-]+)\.(?:no)?src\.rpm")
 
