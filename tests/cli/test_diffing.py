@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -210,6 +211,36 @@ def test_an_old_suite_without_an_inrelease(hamlet: Hamlet, capsys: Capture) -> N
         old = {path: content for path, content in tree.items() if path != INRELEASE}
         hamlet.publish(when, FixedTree(old))
     assert told(capsys, "debian", FIRST, SECOND, "--suite", SUITE)["counts"]["up"] == 1
+
+
+def test_a_pin_and_the_present(hamlet: Hamlet, capsys: Capture) -> None:
+    found = told(capsys, "debian", FIRST, "live", "--suite", SUITE)
+    assert found["after"] == {"when": "live", "snapshots": ["live"]}
+    assert [(each["name"], each["kind"]) for each in found["packages"]] == [("moved", "up")]
+
+
+def test_an_archive_that_is_remembered_here_alone(hamlet: Hamlet, tmp_path: Path, capsys: Capture) -> None:
+    row = f'[archives.vendor]\nfamily = "apt"\nhistory = "captured"\nmirrors = ["{hamlet.now.url}/debian"]\n'
+    with (tmp_path / "config.toml").open("a", encoding="utf-8") as file:
+        file.write(row)
+
+    def observe() -> str:
+        assert main(["observe", "vendor", INRELEASE, "--json"]) == 0
+        instant: str = json.loads(capsys.readouterr().out)["instant"]
+        return instant
+
+    first = observe()
+    show(hamlet, "20240711T000000Z", SuitePlan(SUITE, (made_up("kept", "2", 9),)))
+    time.sleep(1.0)  # an observation is known by its second
+    second = observe()
+    assert lines(capsys, "vendor", first, second, "--suite", SUITE) == [
+        "name   arch   before  after  kind",
+        "kept   amd64  1       2      up",
+        "moved  amd64  2       -      went",
+        "weak   amd64  1       -      went",
+        f"{first} to {second}: 2 went, 1 up",
+    ]
+    assert refused(capsys, "vendor", "2024-06-01", second, "--suite", SUITE)
 
 
 # --- pacman ----------------------------------------------------------------------------------------------------------------------
