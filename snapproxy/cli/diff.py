@@ -33,7 +33,7 @@ HELP = "list the packages that differ between two times"
 
 EPILOG = """\
 apt archives are chosen by --suite; a suite that ends in a slash is a flat repository. The others are chosen by --repo: pacman's by name,
-or by folder where they are laid out in another way than Arch Linux; rpm's by folder.
+or by folder where they are laid out in another way than Arch Linux; rpm's and apk's by folder, apk's without the architecture.
 
 A line is a package: name, architecture, versions before, versions after, and came, went, up, down or changed (its newest version is the
 same, others came or went). Versions are compared as the distribution compares them, and of several the newest stands first. The last

@@ -12,7 +12,7 @@ from __future__ import annotations
 import binascii
 import re
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from snapproxy.errors import ArchiveDataError
@@ -53,13 +53,28 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One package. `digest` is that of its control part (packed), in hex, by `algorithm`; `size` that of the whole file in bytes."""
+    """One package. `digest` is that of its control part (packed), in hex, by `algorithm`; `size` that of the whole file in bytes.
+
+    `architecture` and `origin` (what it was built from) are '' where they are not said.
+    """
 
     name: str
     version: str
     size: int | None
     algorithm: str
     digest: str
+    architecture: str = ""
+    origin: str = ""
+
+
+def gather(chunks: Iterable[bytes]) -> bytes:
+    """Return the bytes of an index in one piece. Raises ArchiveDataError when they are too many."""
+    whole = bytearray()
+    for chunk in chunks:
+        whole += chunk
+        if len(whole) > MAX_PACKED:
+            raise ArchiveDataError("The root is too large", why=f"It has more than {MAX_PACKED} bytes.")
+    return bytes(whole)
 
 
 def take_apart(data: bytes) -> Index:
@@ -95,7 +110,7 @@ def records(text: bytes) -> Iterator[Entry]:
         letter, colon, value = line[:1], line[1:2], line[2:]
         if colon != b":":
             raise ArchiveDataError("The index has a malformed line", why=f"It reads {line[:140]!r}.")
-        if letter in b"PVSC":
+        if letter in b"PVSCAo":
             if letter in fields:
                 raise ArchiveDataError("An entry of the index gives a field twice", why=f"The field is {letter!r}.")
             fields[letter] = value.decode("utf-8", "replace")
@@ -126,7 +141,15 @@ def _entry(fields: dict[bytes, str]) -> Entry:
     if size is not None and not _SIZE.fullmatch(size):
         raise ArchiveDataError("An entry of the index has a malformed size", why=f"It reads {size[:140]!r}.")
     algorithm, digest = _checksum(fields.get(b"C", ""))
-    return Entry(name, version, None if size is None else int(size), algorithm, digest)
+    return Entry(
+        name,
+        version,
+        None if size is None else int(size),
+        algorithm,
+        digest,
+        fields.get(b"A", ""),
+        fields.get(b"o", ""),
+    )
 
 
 def _checksum(text: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""`diff`, over everything that wiring builds and real servers: apt, pacman, rpm."""
+"""`diff`, over everything that wiring builds and real servers: apt, pacman, rpm, apk."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from snapproxy.cli import main
-from tests.fakes import arch, rpm_world
+from tests.fakes import alpine_world, arch, rpm_world
+from tests.fakes.alpine_world import AlpineWorld
 from tests.fakes.arch import ArchWorld
 from tests.fakes.content import FixedTree, Package
 from tests.fakes.faults import Status
@@ -280,5 +281,23 @@ def test_rpm_metadata_of_two_packings(tmp_path: Path, monkeypatch: pytest.Monkey
             ]
         assert told(capsys, *asked, "--source")["packages"][0]["name"] == "hello"
         assert refused(capsys, *asked[:3], "--repo", "elsewhere")[0] == "snapproxy: Not in the archive at that time"
+    finally:
+        world.close()
+
+
+# --- apk -------------------------------------------------------------------------------------------------------------------------
+
+
+def test_apk_indexes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    world = AlpineWorld(tmp_path / "world")
+    try:
+        monkeypatch.setenv("SNAPPROXY_CONFIG", str(world.configuration(tmp_path / "settings")))
+        asked = ("alpine", alpine_world.FIRST, alpine_world.SECOND)
+        assert lines(capsys, *asked, "--repo", alpine_world.REPOSITORY, "--arch", "x86_64")[:-1] == [
+            "name   arch    before    after   kind",
+            "gone   x86_64  1_rc1-r0  -       went",
+            "hello  x86_64  1.0-r0    1.1-r0  up",
+        ]
+        assert refused(capsys, *asked)[1] == "  Name their folders, for example: --repo v3.20/main"
     finally:
         world.close()

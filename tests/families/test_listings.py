@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from snapproxy.core.listing import Part, Root, Selection, settled
 from snapproxy.errors import ArchiveDataError, ClientError
 from snapproxy.families import FAMILIES, LISTERS
+from tests.fakes.alpine import gz, tar
 from tests.fakes.rpm_texts import primary
 
-APT, PACMAN, RPM = (LISTERS[name] for name in ("apt", "pacman", "rpm"))
+APK, APT, PACMAN, RPM = (LISTERS[name] for name in ("apk", "apt", "pacman", "rpm"))
 PACKAGES = "dists/stable/main/binary-amd64/Packages"
 
 
@@ -89,7 +90,12 @@ def test_the_machine_is_meant_when_no_architecture_is_named() -> None:
     def words(family: str, *names: str) -> tuple[str, ...]:
         return settled(Selection(architectures=names, machine="x86_64"), LISTERS[family]).architectures
 
-    assert [words(family) for family in ("apt", "pacman", "rpm")] == [("amd64",), ("x86_64",), ()]
+    assert [words(family) for family in ("apk", "apt", "pacman", "rpm")] == [
+        ("x86_64",),
+        ("amd64",),
+        ("x86_64",),
+        (),
+    ]
     assert words("apt", "arm64", "i386") == ("arm64", "i386")
 
 
@@ -172,16 +178,46 @@ def test_rpm_begins_at_each_repository_and_reads_primary_alone() -> None:
     assert list(RPM.parts(root, "r/repodata/repomd.xml", promised[1:])) == []
 
 
-@pytest.mark.parametrize("lister", [PACMAN, RPM])
+# --- apk -------------------------------------------------------------------------------------------------------------------------
+
+
+def apk_index(text: str) -> bytes:
+    return gz(tar({"DESCRIPTION": b"", "APKINDEX": text.encode()}))
+
+
+CHECKSUM = f"C:Q1{'A' * 27}="
+
+
+def test_apk_lists_packages_with_their_origins() -> None:
+    text = f"{CHECKSUM}\nP:a\nV:1-r0\nA:noarch\no:src\n\n{CHECKSUM}\nP:b\nV:2_git1-r1\n\n"
+    assert lines("apk", "v3.20/main/x86_64/APKINDEX.tar.gz", apk_index(text)) == [
+        "a noarch 1-r0 src 1-r0",
+        "b x86_64 2_git1-r1 b 2_git1-r1",
+    ]
+    assert lines("apk", "v3.20/main/x86_64/Packages.adb", b"ADB.") == []
+
+
+def test_apk_begins_at_each_repository_of_each_architecture() -> None:
+    roots = APK.roots(Selection(components=("v3.20/main/", ""), architectures=("x86_64", "aarch64")))
+    assert [root.names[0] for root in roots] == [
+        f"{folder}{architecture}/APKINDEX.tar.gz"
+        for folder in ("v3.20/main/", "")
+        for architecture in ("x86_64", "aarch64")
+    ]
+
+
+# --- all -------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lister", [APK, PACMAN, RPM])
 def test_repositories_must_be_named_and_suites_must_not(lister: object) -> None:
     for selection in (Selection(), Selection("stable", ("core",))):
         with pytest.raises(ClientError):
             lister.roots(selection)
 
 
-# --- all -------------------------------------------------------------------------------------------------------------------------
-
 SAMPLES = {
+    "apk": ("x86_64/APKINDEX.tar.gz", apk_index(f"{CHECKSUM}\nP:a\nV:1\n\n" * 3)),
     "apt": (PACKAGES, b"Package: a\nVersion: 1\nArchitecture: all\nSource: b (2)\n\n" * 3),
     "pacman": ("core.db", Path("tests/data/pacman/testrepo.db.tar.xz").read_bytes()),
     "rpm": ("repodata/primary.xml", primary(package("a", 'epoch="0" ver="1" rel="1"', "a-1-1.src.rpm") * 3).encode()),

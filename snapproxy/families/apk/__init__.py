@@ -66,7 +66,7 @@ class Apk:
         place = self.classify(path)
         if place.role is not Role.ROOT:
             return iter(())
-        whole = _whole(data)
+        whole = apkindex.gather(data)
         if place.has_promises:
             return ((promise.path, promise) for promise in distinct(_packages(path, whole)))
         if not whole.startswith(_ADB):
@@ -108,15 +108,6 @@ def _seals(path: str, data: bytes) -> tuple[Seal, ...] | None:
         for each in index.signatures
         if each.algorithm in _HASHES
     )
-
-
-def _whole(data: Iterable[bytes]) -> bytes:
-    whole = bytearray()
-    for chunk in data:
-        whole += chunk
-        if len(whole) > apkindex.MAX_PACKED:
-            raise ArchiveDataError("The root is too large", why=f"It has more than {apkindex.MAX_PACKED} bytes.")
-    return bytes(whole)
 
 
 APK = Apk()

@@ -48,7 +48,7 @@ class AptLister:
         folder = flat if suite.endswith("/") else f"dists/{suite}/"
         return (Root((f"{folder}InRelease", f"{folder}Release")),)
 
-    def parts(self, root: Root, path: str, promised: Collection[str]) -> Iterator[Part]:  # noqa: ARG002 -- all is in the path
+    def parts(self, root: Root, path: str, promised: Collection[str]) -> Iterator[Part]:
         folder = folder_of(path)
         found: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
         for name in promised:

@@ -36,7 +36,7 @@ class PacmanLister:
             raise ClientError("Which repositories?", hint="Name them, for example: --repo core --repo extra")
         return tuple(root for name in selection.components for root in _roots(name, selection.architectures))
 
-    def parts(self, root: Root, path: str, promised: Collection[str]) -> Iterator[Part]:  # noqa: ARG002 -- the root lists them itself
+    def parts(self, root: Root, path: str, promised: Collection[str]) -> Iterator[Part]:
         yield Part(path, root.component, root.architecture)
 
     def packages(self, path: str, data: Iterable[bytes]) -> Iterator[PackageVersion]:

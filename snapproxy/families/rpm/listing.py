@@ -24,7 +24,7 @@ class RpmLister:
     parser = "rpm-list-1"
     any_architecture = "noarch"
 
-    def architecture(self, machine: str) -> str:  # noqa: ARG002 -- a repository's folder says what it is for
+    def architecture(self, machine: str) -> str:
         return ""
 
     def roots(self, selection: Selection) -> tuple[Root, ...]:
@@ -36,7 +36,7 @@ class RpmLister:
             )
         return tuple(Root((f"{_folder(name)}{METADATA}/{ROOT}",), name) for name in selection.components)
 
-    def parts(self, root: Root, path: str, promised: Collection[str]) -> Iterator[Part]:  # noqa: ARG002 -- repomd.xml lists its own
+    def parts(self, root: Root, path: str, promised: Collection[str]) -> Iterator[Part]:
         found = [name for name in promised if index_kind(name) == "primary"]
         if found:
             yield Part(best_packed(found), root.component)
