@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
 from snapproxy.cli import owner
 from snapproxy.cli.common import (
@@ -111,7 +112,7 @@ def _telling() -> Iterator[Callable[[str], None]]:
         yield lambda _path: None
         return
     with Console(stderr=True).status("") as status:
-        yield status.update
+        yield lambda path: status.update(Text(path))  # plain: an archive's paths may look like rich's markup
 
 
 def lines(found: Compared) -> Iterator[str]:

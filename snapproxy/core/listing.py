@@ -75,7 +75,7 @@ class Lister(Protocol):
         """Return the family's word for a machine as the kernel names it (`x86_64`); '' where a repository is for one anyway."""
 
     def roots(self, selection: Selection) -> tuple[Root, ...]:
-        """Return where the selection begins. Raises ClientError when it names too little to begin from."""
+        """Return where the selection begins. Raises ConfigurationError when it names too little to begin from, or what this family does not have."""
 
     def parts(self, root: Root, path: str, promised: Collection[str]) -> Iterator[Part]:
         """Yield what lists packages among the paths that the root at `path` promises, or the root itself."""

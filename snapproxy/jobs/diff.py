@@ -73,7 +73,7 @@ class Differ:
     async def compare(self, before: When, after: When, selection: Selection) -> Comparison | Refusal:
         """Return what differs. The first file that is refused at either time is the whole answer.
 
-        Raises ClientError when the selection names too little, ArchiveDataError for an index that cannot be read.
+        Raises ConfigurationError when the selection names too little, ArchiveDataError for an index that cannot be read.
         """
         try:
             return await self._compare(before, after, settled(selection, self._lister))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from snapproxy.cli import main
+from snapproxy.cli import diff, main
 from tests.fakes import alpine_world, arch, rpm_world
 from tests.fakes.alpine_world import AlpineWorld
 from tests.fakes.arch import ArchWorld
@@ -57,8 +57,8 @@ def lines(capsys: Capture, *argv: str) -> list[str]:
     return capsys.readouterr().out.splitlines()
 
 
-def refused(capsys: Capture, *argv: str) -> list[str]:
-    assert main(["diff", *argv]) == 1
+def refused(capsys: Capture, *argv: str, code: int = 1) -> list[str]:
+    assert main(["diff", *argv]) == code
     captured = capsys.readouterr()
     assert captured.out == ""
     return captured.err.splitlines()
@@ -185,7 +185,7 @@ def test_an_index_that_upstream_does_not_have_is_refused(hamlet: Hamlet, capsys:
 
 
 def test_a_suite_must_be_named_and_an_archive_known(hamlet: Hamlet, capsys: Capture) -> None:
-    assert refused(capsys, "debian", FIRST, SECOND) == [
+    assert refused(capsys, "debian", FIRST, SECOND, code=2) == [
         "snapproxy: Which suite?",
         "  Name it, for example: --suite bookworm",
     ]
@@ -244,6 +244,18 @@ def test_an_archive_that_is_remembered_here_alone(hamlet: Hamlet, tmp_path: Path
     assert refused(capsys, "vendor", "2024-06-01", second, "--suite", SUITE)
 
 
+def test_on_a_terminal_the_file_that_is_waited_for_is_shown(
+    hamlet: Hamlet, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert main(["diff", "debian", FIRST, SECOND, "--suite", SUITE]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.endswith(": 1 up\n")
+    with diff._telling() as tell:
+        tell("dists/[/x]/InRelease")  # no markup
+
+
 # --- pacman ----------------------------------------------------------------------------------------------------------------------
 
 
@@ -260,8 +272,10 @@ def test_pacman_databases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
         assert refused(capsys, *asked, "--repo", "community", "--arch", "x86_64")[1:] == [
             "  No source of archlinux/2024/06/03 has community/os/x86_64/community.db."
         ]
-        assert refused(capsys, *asked)[0] == "snapproxy: Which repositories?"
-        assert refused(capsys, *asked, "--suite", "core")[0] == "snapproxy: An archive of this kind has no suites"
+        assert refused(capsys, *asked, code=2)[0] == "snapproxy: Which repositories?"
+        assert (
+            refused(capsys, *asked, "--suite", "core", code=2)[0] == "snapproxy: An archive of this kind has no suites"
+        )
     finally:
         world.close()
 
@@ -298,6 +312,6 @@ def test_apk_indexes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Ca
             "gone   x86_64  1_rc1-r0  -       went",
             "hello  x86_64  1.0-r0    1.1-r0  up",
         ]
-        assert refused(capsys, *asked)[1] == "  Name their folders, for example: --repo v3.20/main"
+        assert refused(capsys, *asked, code=2)[1] == "  Name their folders, for example: --repo v3.20/main"
     finally:
         world.close()

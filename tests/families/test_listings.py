@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snapproxy.core.listing import Part, Root, Selection, settled
-from snapproxy.errors import ArchiveDataError, ClientError
+from snapproxy.errors import ArchiveDataError, ConfigurationError
 from snapproxy.families import FAMILIES, LISTERS
 from tests.fakes.alpine import gz, tar
 from tests.fakes.rpm_texts import primary
@@ -58,7 +58,7 @@ def test_apt_begins_at_the_suite_or_in_the_folder_of_a_flat_repository() -> None
     assert names("bookworm") == ("dists/bookworm/InRelease", "dists/bookworm/Release")
     assert names("./")[0] == names("/")[0] == "InRelease"
     assert names("stable/deb/")[0] == "stable/deb/InRelease"
-    with pytest.raises(ClientError, match="Which suite"):
+    with pytest.raises(ConfigurationError, match="Which suite"):
         APT.roots(Selection())
 
 
@@ -212,7 +212,7 @@ def test_apk_begins_at_each_repository_of_each_architecture() -> None:
 @pytest.mark.parametrize("lister", [APK, PACMAN, RPM])
 def test_repositories_must_be_named_and_suites_must_not(lister: object) -> None:
     for selection in (Selection(), Selection("stable", ("core",))):
-        with pytest.raises(ClientError):
+        with pytest.raises(ConfigurationError):
             lister.roots(selection)
 
 

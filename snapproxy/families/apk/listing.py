@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 
 from snapproxy.core.listing import PackageVersion, Part, Root, Selection, listed
-from snapproxy.errors import ClientError
+from snapproxy.errors import ConfigurationError
 from snapproxy.families.apk import INDEX
 from snapproxy.families.apk.versions import compare
 from snapproxy.formats import apkindex
@@ -22,9 +22,9 @@ class ApkLister:
 
     def roots(self, selection: Selection) -> tuple[Root, ...]:
         if selection.suite:
-            raise ClientError("An archive of this kind has no suites", hint="Name repositories: --repo")
+            raise ConfigurationError("An archive of this kind has no suites", hint="Name repositories: --repo")
         if not selection.components:
-            raise ClientError("Which repositories?", hint="Name their folders, for example: --repo v3.20/main")
+            raise ConfigurationError("Which repositories?", hint="Name their folders, for example: --repo v3.20/main")
         return tuple(
             Root(("/".join((*filter(None, name.split("/")), architecture, INDEX)),), name, architecture)
             for name in selection.components

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from univers import debian
 
 from snapproxy.core.listing import PackageVersion, Part, Root, Selection, best_packed, listed
-from snapproxy.errors import ClientError
+from snapproxy.errors import ConfigurationError
 from snapproxy.families.apt.paths import folder_of, index_kind
 from snapproxy.formats.deb822 import stanzas
 from snapproxy.formats.unpack import unpack
@@ -43,7 +43,7 @@ class AptLister:
     def roots(self, selection: Selection) -> tuple[Root, ...]:
         suite = selection.suite
         if not suite:
-            raise ClientError("Which suite?", hint="Name it, for example: --suite bookworm")
+            raise ConfigurationError("Which suite?", hint="Name it, for example: --suite bookworm")
         flat = suite.removeprefix("./").lstrip("/")
         folder = flat if suite.endswith("/") else f"dists/{suite}/"
         return (Root((f"{folder}InRelease", f"{folder}Release")),)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 
 from snapproxy.core.listing import PackageVersion, Part, Root, Selection, listed
-from snapproxy.errors import ArchiveDataError, ClientError
+from snapproxy.errors import ArchiveDataError, ConfigurationError
 from snapproxy.families.pacman.paths import is_database
 from snapproxy.families.pacman.versions import compare
 from snapproxy.formats.pacman_db import Record, records
@@ -31,9 +31,9 @@ class PacmanLister:
 
     def roots(self, selection: Selection) -> tuple[Root, ...]:
         if selection.suite:
-            raise ClientError("An archive of this kind has no suites", hint="Name repositories: --repo")
+            raise ConfigurationError("An archive of this kind has no suites", hint="Name repositories: --repo")
         if not selection.components:
-            raise ClientError("Which repositories?", hint="Name them, for example: --repo core --repo extra")
+            raise ConfigurationError("Which repositories?", hint="Name them, for example: --repo core --repo extra")
         return tuple(root for name in selection.components for root in _roots(name, selection.architectures))
 
     def parts(self, root: Root, path: str, promised: Collection[str]) -> Iterator[Part]:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator
 from univers import rpm
 
 from snapproxy.core.listing import PackageVersion, Part, Root, Selection, best_packed, listed
-from snapproxy.errors import ClientError
+from snapproxy.errors import ConfigurationError
 from snapproxy.families.rpm.paths import METADATA, ROOT, index_kind
 from snapproxy.formats.repomd import versions
 from snapproxy.formats.unpack import unpack
@@ -29,9 +29,9 @@ class RpmLister:
 
     def roots(self, selection: Selection) -> tuple[Root, ...]:
         if selection.suite:
-            raise ClientError("An archive of this kind has no suites", hint="Name repositories: --repo")
+            raise ConfigurationError("An archive of this kind has no suites", hint="Name repositories: --repo")
         if not selection.components:
-            raise ClientError(
+            raise ConfigurationError(
                 "Which repositories?", hint="Name their folders, for example: --repo updates/40/Everything/x86_64"
             )
         return tuple(Root((f"{_folder(name)}{METADATA}/{ROOT}",), name) for name in selection.components)
