@@ -1,4 +1,4 @@
-"""The helper process that turns an index into a table, of what it promises or of the packages it lists: `python -m snapproxy.shell.tabulate CACHE_DIR`.
+"""The helper process that turns an index into a table, of what it promises or of what it lists: `python -m snapproxy.shell.tabulate CACHE_DIR`.
 
 Parsing 70,000 stanzas takes a second of one core and must not hold up the event loop, nor may a hostile index take the proxy down
 with it: this process limits its own memory and time, and its death is one refused index. It reads jobs from standard input, a line of
