@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from snapproxy.core.model import Instant, Proof, Role
 from snapproxy.core.record import Entry, Record
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 _PROOFS = {proof.word: proof for proof in Proof}
 
 CLOSED = b'["closed"]'
@@ -127,4 +128,4 @@ def note_passed(host: str, count: int = 1) -> bytes:
 
 
 def _line(*values: str | int) -> bytes:
-    return json.dumps(values, ensure_ascii=True, separators=(",", ":")).encode()
+    return _encode(values).encode()
