@@ -39,10 +39,12 @@ fail() {
 }
 
 pin() {
-    snapproxy=${snapproxy%/}
-    case ${snapproxy#http://} in
-        "$snapproxy" | '' | *[!][A-Za-z0-9.:_-]*) fail "SNAPPROXY is not http://HOST:PORT: $snapproxy" ;;
+    host=${snapproxy#http://}
+    host=${host%/}
+    case $host in
+        '' | *[!][A-Za-z0-9.:_-]*) fail "SNAPPROXY is not http://HOST:PORT: $snapproxy" ;;
     esac
+    snapproxy=http://$host
     found=$(files)
     [ -n "$found" ] || fail "there are no sources of apt, pacman, apk, dnf or zypper${root:+ in $root}"
     unknown=$(echo "$found" | while read -r kind file; do rewritten "$kind" "$file" report; done)
@@ -147,13 +149,18 @@ undo() {
     each files | while read -r file; do
         if is "$state/old$file"; then mv -f "$state/old$file" "$root$file"; fi
     done
-    folders=$(each folders)
+    each folders | set_times
+    above=$(each folders | grep -F '|/etc|' || :)
     rm -rf "$state"
-    echo "$folders" | while IFS='|' read -r seconds exact folder _; do
-        # GNU's touch reads the time with its fraction, busybox's only whole seconds.
-        [ -z "$folder" ] || touch -d "$exact" "$root$folder" 2> /dev/null || touch -d "@$seconds" "$root$folder"
-    done
+    [ -z "$above" ] || echo "$above" | set_times
     echo "snapproxy: every source is as it was"
+}
+
+# GNU's touch reads a time with its fraction, busybox's only whole seconds.
+set_times() {
+    while IFS='|' read -r seconds exact folder _; do
+        touch -d "$exact" "$root$folder" 2> /dev/null || touch -d "@$seconds" "$root$folder"
+    done
 }
 
 each() {
@@ -198,7 +205,6 @@ function dated(prefix) {
 
 # An address as this proxy answers it. The case of a host does not matter, nor a port that goes without saying.
 function place(address,   scheme, archive) {
-    address = plain(address)
     scheme = tolower(substr(address, 1, index(address, ":") - 1))
     if (scheme != "http" && scheme != "https") return ""
     rest = substr(address, length(scheme) + 4)
@@ -309,13 +315,13 @@ function stanza(off,   i, uris) {
 function section(off,   i, key, has, spare, list, base) {
     for (i = 1; i <= count; i++) {
         if (lines[i] ~ "^baseurl[ \t]*=") has = 1
-        if (lines[i] ~ "^#[# \t]*baseurl[ \t]*=" && !spare && place(value(lines[i])) != "") spare = i
+        if (lines[i] ~ "^#[# \t]*baseurl[ \t]*=" && !spare && spare_place(value(lines[i])) != "") spare = i
         if (lines[i] ~ "^(metalink|mirrorlist)[ \t]*=") list = i
     }
     if (list && !has && !spare) unknown(value(lines[list]), off)
     for (i = 1; i <= count; i++) {
         if (lines[i] ~ "^[^ \t]") key = lines[i] ~ "^(baseurl|url)[ \t]*="
-        if (list && !has && i == spare) say("baseurl=" snapproxy "/" place(value(lines[i])))
+        if (list && !has && i == spare) say("baseurl=" snapproxy "/" spare_place(value(lines[i])))
         else if (lines[i] ~ "^(metalink|mirrorlist)[ \t]*=" && (has || spare)) say("#" lines[i])
         else if (lines[i] ~ "^skip_if_unavailable[ \t]*=") say("skip_if_unavailable=False")
         else say(key && lines[i] !~ "^#" ? words(lines[i], lines[i] ~ "^[ \t]" ? 1 : index(lines[i], "=") + 1, off) : lines[i])
@@ -323,11 +329,12 @@ function section(off,   i, key, has, spare, list, base) {
 }
 
 # What distributions write where mirrors differ: a host that stands for any, a folder that dnf has as a variable.
-function plain(address,   folder) {
+function spare_place(address,   folder) {
+    if (place(address) != "") return place(address)
     sub("^https?://download[.]example/", "https://dl.fedoraproject.org/", address)
     if (address ~ "[$]contentdir" && (getline folder < (root "/etc/dnf/vars/contentdir")) > 0) sub("[$]contentdir", folder, address)
     close(root "/etc/dnf/vars/contentdir")
-    return address
+    return place(address)
 }
 '
 
