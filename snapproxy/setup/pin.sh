@@ -70,7 +70,8 @@ files() {
     list deb822 "/etc/apt/sources.list.d/*.sources"
     list apk /etc/apk/repositories "/etc/apk/repositories.d/*.list"
     list dnf /etc/dnf/dnf.conf /etc/yum.conf
-    list repo "/etc/yum.repos.d/*.repo" "/etc/distro.repos.d/*.repo" "/etc/zypp/repos.d/*.repo" "/etc/zypp/services.d/*.service"
+    list repo "/etc/yum.repos.d/*.repo" "/etc/distro.repos.d/*.repo"
+    list repo "/etc/zypp/repos.d/*.repo" "/etc/zypp/services.d/*.service"
     list zypp /etc/zypp/zypp.conf
     if [ -f "$root/etc/pacman.conf" ]; then
         list pacman /etc/pacman.conf
@@ -173,7 +174,8 @@ apt_settings=@APT@
 # shellcheck disable=SC2016 # awk expands the dollars
 program='
 BEGIN {
-    family = kind == "apt" || kind == "deb822" ? "apt" : kind == "apk" ? "apk" : kind ~ "^(pacman|included)$" ? "pacman" : "rpm"
+    family = kind == "deb822" ? "apt" : kind == "included" ? "pacman" : kind ~ "^(dnf|repo|zypp)$" ? "rpm" : kind
+    off_line = kind == "repo" ? "^enabled[ \t]*=[ \t]*(0|no|false|off)" : "^enabled:[ \t]*(no|false|without|off|disable)"
     settings["pacman"] = @PACMAN@
     settings["dnf"] = @DNF@
     settings["zypp"] = @ZYPP@
@@ -181,7 +183,7 @@ BEGIN {
     local = "^(file|copy|cdrom|cd|dvd|dir|hd|iso):|^mirror[+]file:/etc/apt/(mirrors/[^/]+[.]list|apt-mirrors[.]txt)$"
 }
 
-# The archive that `host` and `path` are a place of, "" when none is known; the most specific place first. What follows it is `rest`.
+# The archive that `host` and `path` are a place of, "" when none is known; the most specific place first. `rest` is what follows.
 function known() {
 @ROWS@
     return ""
@@ -223,7 +225,8 @@ function again(address) {
     if (index(address, snapproxy "/") != 1) return ""
     rest = substr(address, length(snapproxy) + 2)
     sub("^~[^/]*/", "", rest)
-    if (!match(rest, "^[^/]+/[^/]+")) return ""
+    sub("^archive/", "", rest)
+    if (rest ~ "^repos/" || !match(rest, "^[^/]+/[^/]+")) return ""
     return "@PREFIX@" substr(rest, 1, index(rest, "/")) "@WHEN@" substr(rest, RLENGTH + 1)
 }
 
@@ -254,6 +257,11 @@ function words(text, start, off,   done, space, word) {
         done = done space pinned(word, off)
     }
     return done text
+}
+
+# The same for what follows a key, and for the indented lines below it.
+function values(text, mark, off) {
+    return text ~ "^#" ? text : words(text, text ~ "^[ \t]" ? 1 : index(text, mark) + 1, off)
 }
 
 function value(text) {
@@ -298,8 +306,7 @@ END { if (count) block() }
 
 # A stanza or a section is read whole: what turns it off may stand at its end.
 function block(   i, off) {
-    for (i = 1; i <= count; i++)
-        if (tolower(lines[i]) ~ (kind == "repo" ? "^enabled[ \t]*=[ \t]*(0|no|false|off)" : "^enabled:[ \t]*(no|false|without|off|disable)")) off = 1
+    for (i = 1; i <= count; i++) if (tolower(lines[i]) ~ off_line) off = 1
     if (kind == "repo") section(off); else stanza(off)
     count = 0
 }
@@ -307,12 +314,12 @@ function block(   i, off) {
 function stanza(off,   i, uris) {
     for (i = 1; i <= count; i++) {
         if (lines[i] ~ "^[^ \t#]") uris = tolower(lines[i]) ~ "^uris:"
-        say(uris && lines[i] !~ "^#" ? words(lines[i], lines[i] ~ "^[ \t]" ? 1 : 6, off) : lines[i])
+        say(uris ? values(lines[i], ":", off) : lines[i])
     }
 }
 
 # dnf and zypper: the baseurl, else the one that the distribution wrote beside its metalink as a comment.
-function section(off,   i, key, has, spare, list, base) {
+function section(off,   i, key, has, spare, list) {
     for (i = 1; i <= count; i++) {
         if (lines[i] ~ "^baseurl[ \t]*=") has = 1
         if (lines[i] ~ "^#[# \t]*baseurl[ \t]*=" && !spare && spare_place(value(lines[i])) != "") spare = i
@@ -324,15 +331,13 @@ function section(off,   i, key, has, spare, list, base) {
         if (list && !has && i == spare) say("baseurl=" snapproxy "/" spare_place(value(lines[i])))
         else if (lines[i] ~ "^(metalink|mirrorlist)[ \t]*=" && (has || spare)) say("#" lines[i])
         else if (lines[i] ~ "^skip_if_unavailable[ \t]*=") say("skip_if_unavailable=False")
-        else say(key && lines[i] !~ "^#" ? words(lines[i], lines[i] ~ "^[ \t]" ? 1 : index(lines[i], "=") + 1, off) : lines[i])
+        else say(key ? values(lines[i], "=", off) : lines[i])
     }
 }
 
-# What distributions write where mirrors differ: a host that stands for any, a folder that dnf has as a variable.
+# Rocky Linux writes a folder as a variable of dnf, since mirrors name it otherwise.
 function spare_place(address,   folder) {
-    if (place(address) != "") return place(address)
-    sub("^https?://download[.]example/", "https://dl.fedoraproject.org/", address)
-    if (address ~ "[$]contentdir" && (getline folder < (root "/etc/dnf/vars/contentdir")) > 0) sub("[$]contentdir", folder, address)
+    if ((getline folder < (root "/etc/dnf/vars/contentdir")) > 0) sub("[$]contentdir", folder, address)
     close(root "/etc/dnf/vars/contentdir")
     return place(address)
 }

@@ -27,7 +27,7 @@ CDN = "deb" + ".debian.org"
 ROWS = (
     *BUILTIN,
     Archive("alpine", "apk", "captured", hosts=("dl-cdn.alpinelinux.org/alpine/", "*/**/alpine/*/*/*/*")),
-    Archive("fedora", "rpm", "captured", hosts=("dl.fedoraproject.org/pub/fedora/linux/",)),
+    Archive("fedora", "rpm", "captured", hosts=("download.example/pub/fedora/linux/",)),
     Archive("rocky", "rpm", "captured", hosts=("dl.rockylinux.org/pub/rocky/",)),
     Archive("leap", "rpm", "captured", hosts=("download.opensuse.org/",)),
     Archive("vendor", "apt", "captured", hosts=('packages.example.org:8443/apt/it\'s \\ "odd"\n/', "[::1]:99/x+y/")),
@@ -228,7 +228,7 @@ class TestPin:
         assert f"{BASE}/~build-1/debian/{TS}/ bookworm" in texts(root)["etc/apt/sources.list"]
 
     def test_our_own_address_takes_the_new_time(self, shell: Shell, tmp_path: Path) -> None:
-        lines = f"deb {BASE}/debian/20200101T000000Z/x a main\ndeb {BASE}/~old/debian/20200101 b main\n"
+        lines = f"deb {BASE}/debian/20200101T000000Z/x a main\ndeb {BASE}/~old/archive/debian/20200101 b main\n"
         root = make(tmp_path / "root", {"etc/apt/sources.list": lines})
         pin(shell, root)
         assert texts(root) == {"etc/apt/sources.list": f"deb {PINNED}x a main\ndeb {PINNED.rstrip('/')} b main\n"}
