@@ -260,4 +260,6 @@ def first_steps(base: str) -> tuple[Snippet, ...]:
     """Return what a newcomer to the proxy at `base` may paste, shortest first."""
     request = Request(DISTROS["debian"], DISTROS["debian"].example, _SAMPLE, base)
     shell = Snippet("In a shell: the sources stay untouched", f"http_proxy={request.proxy} apt-get update\n")
-    return (shell, deb822(request)[0], *proxy(request), *dockerfile(request))
+    script = f"curl -s {base}/{user_name(request.when)}/pin.sh | sh\n# and back: the same with | sh -s -- --undo\n"
+    whole = Snippet("As root, for every source of a system, whatever its package manager", script)
+    return (shell, whole, deb822(request)[0], *proxy(request), *dockerfile(request))
