@@ -11,15 +11,7 @@ import re
 from dataclasses import dataclass, field, replace
 
 from snapproxy.core.credentials import Credentials, is_capture_name, read_credentials
-from snapproxy.core.exchange import (
-    FileTarget,
-    PageTarget,
-    PassTarget,
-    ScriptTarget,
-    ServiceTarget,
-    Target,
-    TunnelTarget,
-)
+from snapproxy.core.exchange import FileTarget, PageTarget, PassTarget, ServiceTarget, Target, TunnelTarget
 from snapproxy.core.folders import FOLDER_CALLS, FOLDER_HISTORY, Folder, read_dated, read_folder
 from snapproxy.core.model import Archive, Match, Refusal, When
 from snapproxy.core.paths import canonical_path, escape_path
@@ -33,6 +25,7 @@ from snapproxy.core.routes import (
     select,
     spell_authority,
 )
+from snapproxy.core.scripts import read_script
 from snapproxy.core.when import SPELLINGS, parse
 from snapproxy.errors import ClientError
 
@@ -48,7 +41,6 @@ _REALM = "snapproxy: the user name is a time, e.g. 20240601T000000Z"
 _FORMS = "Ask for /<archive>/<when>/<path>, or use http_proxy=http://<when>:x@HOST:3142 with the sources as they are."
 # How apt-cacher-ng spells an https source; as a path of its own, or as a host when the proxy is configured as one.
 _HTTPS = re.compile(r"(?:/|http://)https///", re.IGNORECASE)
-_SCRIPT = re.compile(r"(?P<when>[^/]+)/(?:~(?P<capture>[^/]*)/)?pin\.sh")
 _SHA1 = re.compile(r"[0-9a-fA-F]{40}")
 # What devscripts, debbisect and debsbom ask the JSON interface with; no value of theirs needs an escape.
 _PARAMETER = re.compile(r"(fileinfo|after|before|archive)=([0-9A-Za-z._-]{0,64})")
@@ -169,33 +161,27 @@ def _origin(asked: _Asked) -> Target | Refusal:
     """Read a path on this proxy itself."""
     head, _, rest = asked.path.partition("/")
     if head.startswith("~") and not asked.capture:
-        return _origin(replace(asked, path=rest, capture=_capture_name(head[1:]), place=f"{asked.place}{head}/"))
+        if not is_capture_name(head[1:]):
+            raise ClientError("that is not the name of a capture")
+        return _origin(replace(asked, path=rest, capture=head[1:], place=f"{asked.place}{head}/"))
     if asked.path in (*PAGES, STATS) and not asked.capture:
         _refuse_query(asked)
         return PageTarget(f"/{asked.path}")
+    is_taken = head in RESERVED or head in asked.book.names
+    if not is_taken and (script := read_script(asked.path, asked.query, asked.capture)) is not None:
+        return script
     if head in SERVICE_CALLS:
         row = next((row for row in asked.book.rows if row.history == SERVICE_HISTORY), None)
         return _service(asked, row, asked.path) if row else _unknown_name(asked.book)
     if head in FOLDER_CALLS:
         row = next((row for row in asked.book.rows if row.history == FOLDER_HISTORY), None)
         return _folder(asked, row, read_folder(asked.path)) if row else _unknown_name(asked.book)
-    script = _SCRIPT.fullmatch(asked.path)
-    if script and head not in RESERVED and head not in asked.book.names:
-        return _script(asked, script["when"], script["capture"] or asked.capture)
     place = asked.place
     if head == "archive":
         place = f"{place}archive/"
         head, _, rest = rest.partition("/")
     row = asked.book.names.get(head)
     return _dated(asked, row, rest, f"{place}{head}/") if row else _unknown_name(asked.book)
-
-
-def _script(asked: _Asked, when: str, capture: str) -> ScriptTarget:
-    try:
-        _refuse_query(asked)
-        return ScriptTarget(parse(when), capture and _capture_name(capture))
-    except ClientError as error:
-        return ScriptTarget(Refusal(error.status, error.reason, error.why, error.hint))
 
 
 def _split_scope(path: str, count: int) -> tuple[str, str]:
@@ -302,12 +288,6 @@ def _tunnel(raw: str, book: AddressBook, authorization: str) -> TunnelTarget | R
             "Write http:// in the sources, or use http_proxy=http://live:x@HOST:3142 to see the present.",
         )
     return TunnelTarget(host, port, capture=_named(book, credentials))
-
-
-def _capture_name(text: str) -> str:
-    if not is_capture_name(text):
-        raise ClientError("that is not the name of a capture")
-    return text
 
 
 def _capture(asked: _Asked, credentials: Credentials | None) -> str:

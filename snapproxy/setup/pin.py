@@ -21,6 +21,8 @@ _TEMPLATE = files("snapproxy.setup").joinpath("pin.sh").read_text(encoding="utf-
 _PLACEHOLDER = re.compile("@([A-Z]+)@")
 # What stands for itself in an awk string and in its regular expressions, and does not end the shell word that holds the program.
 _ITSELF = re.compile(r"[A-Za-z0-9 _~:/=,%-]")
+#: How many segments a client puts behind a source: `core.db`; `x86_64/APKINDEX.tar.gz`. apt and dnf have no such number.
+_DEPTHS = {"pacman": 1, "apk": 2}
 _ANY_IN_LABEL = "[^.:@]*"
 _ANY_SEGMENT = "[^/]+"
 
@@ -78,7 +80,7 @@ def _rule(route: Route) -> tuple[str, ...]:
 def _place(route: Route) -> str:
     """Return the call that compares the path, '' for a place where no source can be."""
     if route.kind is Kind.MIRROR and route.shape is not None:
-        tail = _tail(route.prefix.removeprefix("**/").split("/")[:-1])
+        tail = _tail(route.prefix.removeprefix("**/").split("/"), route.row.family)
         return tail and f"ends({_quoted(tail)})"
     prefix = _string(f"/{route.prefix}" if route.prefix else "")
     if route.kind is Kind.MIRROR:
@@ -87,12 +89,17 @@ def _place(route: Route) -> str:
     return f"dated({prefix})" if has_time_next else ""
 
 
-def _tail(segments: list[str]) -> str:
-    """Return what a folder ends with: all up to the last segment that has a name, and any of those that follow. '' without a name."""
-    named = [place for place, segment in enumerate(segments, 1) if segment != "*"]
+def _tail(segments: list[str], family: str) -> str:
+    """Return what a source ends with when its files end with `segments`; '' when no name would be left to know it by.
+
+    Where a client asks at several depths, what stands between the last name and the file may be there or not.
+    """
+    depth = _DEPTHS.get(family, 0)
+    folder = segments[: -depth or -1]
+    named = [place for place, segment in enumerate(folder, 1) if segment != "*"]
     if not named:
         return ""
-    required, optional = segments[: named[-1]], segments[named[-1] :]
+    required, optional = (folder, []) if depth else (folder[: named[-1]], folder[named[-1] :])
     written = "".join(f"/{_ANY_SEGMENT if segment == '*' else _literal(segment)}" for segment in required)
     return written + f"(/{_ANY_SEGMENT}" * len(optional) + ")?" * len(optional)
 

@@ -251,7 +251,15 @@ class TestOwnAddresses:
         assert ask(f"http://proxy.example:3142/{when}/pin.sh") == ScriptTarget(parse(when))
 
     @pytest.mark.parametrize(
-        "target", ["/yesterday/pin.sh", "/20240230/pin.sh", f"/{TS}/~x/pin.sh", f"/{TS}/~UP/pin.sh", f"/{TS}/pin.sh?x"]
+        "target",
+        [
+            f"/{TS}/~/pin.sh",
+            "/yesterday/pin.sh",
+            "/20240230/pin.sh",
+            f"/{TS}/~x/pin.sh",
+            f"/{TS}/~UP/pin.sh",
+            f"/{TS}/pin.sh?x",
+        ],
     )
     def test_what_is_wrong_with_a_scripts_address_is_told_in_a_script(self, target: str) -> None:
         script = ask(target)

@@ -400,12 +400,11 @@ class TestRules:
         told = self.told(family, [(host, f"/{path}" if path else "") for host, path in places])
         for (host, path), (name, rest) in zip(places, told, strict=True):
             chosen = select(routes, host, f"{path}/{tail}".lstrip("/"))
-            if chosen and chosen[0].kind is Kind.MIRROR and not name:
-                # Only a folder too far above the file's place tells nothing: `os` with no repository before it.
-                assert chosen[0].shape is not None
-            elif chosen and chosen[0].kind is Kind.MIRROR:
+            if chosen is None:
+                assert name == ""
+            elif chosen[0].kind is Kind.MIRROR:
                 assert (name, f"{rest}/{tail}".lstrip("/")) == (chosen[0].row.name, chosen[1])
-            elif chosen and chosen[0].kind is Kind.DATED and name:
+            elif name:
                 _, _, after = chosen[1].partition("/")
                 assert (name, f"{rest}/{tail}".lstrip("/")) == (chosen[0].row.name, after)
 
