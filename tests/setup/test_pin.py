@@ -245,10 +245,14 @@ class TestPin:
         pin(shell, root, "--undo")
         assert look(root, fraction=shell.fraction) == before
 
-    def test_another_address_of_snapproxy_by_its_variable(self, shell: Shell, root: Path) -> None:
-        done = shell.run(pin_script(), environment={"SNAPPROXY": "http://builder:1234/", "ROOT": str(root)})
+    @pytest.mark.parametrize(
+        ("said", "host"),
+        [("http://builder:1234/", "builder:1234"), ("[::1]:3142", "[::1]:3142"), ("my_host", "my_host")],
+    )
+    def test_another_address_of_snapproxy_by_its_variable(self, shell: Shell, root: Path, said: str, host: str) -> None:
+        done = shell.run(pin_script(), environment={"SNAPPROXY": said, "ROOT": str(root)})
         assert done.returncode == 0
-        assert f"deb http://builder:1234/debian/{TS}/ bookworm" in texts(root)["etc/apt/sources.list"]
+        assert f"deb http://{host}/debian/{TS}/ bookworm" in texts(root)["etc/apt/sources.list"]
 
     @pytest.mark.parametrize(
         "address", ["https://b", "http://", "http://a/b", "http://$(id)", "http://a b", "http://a&b"]
