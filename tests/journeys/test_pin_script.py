@@ -17,6 +17,7 @@ from tests.fakes.forms import SECURITY, keyring_of
 from tests.fakes.pacman_root import PacmanRoot
 from tests.fakes.pinning import Shell, age, look, shells
 from tests.fakes.proxy import Snapproxy
+from tests.fakes.proxy import run as verb
 from tests.fakes.rpm_root import RELEASE, DnfRoot, ZypperRoot
 from tests.fakes.rpm_world import ARCHIVE, HOST, VERSIONS, RpmWorld, file_name
 from tests.fakes.world import FIRST, SECOND, World
@@ -64,6 +65,18 @@ def test_apt_forth_and_back_and_every_file_as_it_was(
     assert root.download("xz-utils").code == 0
     run(shell, script(snapproxy, FIRST), root.folder, "--undo")
     assert look(etc, fraction=shell.fraction) == before
+
+
+def test_what_a_pinned_root_asks_for_is_recorded(
+    world: World, snapproxy: Snapproxy, apt_root: Callable[[str], AptRoot], all_shells: dict[str, Shell]
+) -> None:
+    root = apt_root("apt")
+    root.sources(f"deb [signed-by={keyring_of(world, root)}] {CDN} {world.codename} main")
+    run(all_shells["dash"], script(snapproxy, f"{FIRST}/~build-1"), root.folder)
+    assert root.update().code == 0
+    shown = verb("capture", "show", "build-1", "--config", str(snapproxy.configuration), "--json")
+    assert shown.returncode == 0, shown.stderr
+    assert f"dists/{world.codename}/InRelease" in shown.stdout
 
 
 def test_a_refusal_of_the_pin_is_an_error_of_apt(
