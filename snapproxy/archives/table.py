@@ -205,6 +205,18 @@ _ARCHLINUX = Archive(
     first=int(datetime(2013, 9, 1, tzinfo=UTC).timestamp()),
 )
 
+# Arch Linux ARM: no archive of it exists, and mirrors keep what is current only. Its default mirrorlist names one address for the nearest of
+# all mirrors (they must answer to that name), and below it places and lands (fl.us). Mirrors put the architecture before the repository.
+# Databases are not signed, each package is.
+# de.mirror.archlinuxarm.org: one of the official mirrors, which are pushed to.
+_ARCHLINUX_ARM = Archive(
+    name="archlinuxarm",
+    family="pacman",
+    history="captured",
+    mirrors=("http://de.mirror.archlinuxarm.org",),
+    hosts=("mirror.archlinuxarm.org/", "*.mirror.archlinuxarm.org/", "*.*.mirror.archlinuxarm.org/"),
+)
+
 BUILTIN: tuple[Archive, ...] = (
     _DEBIAN,
     _DEBIAN_SECURITY,
@@ -217,5 +229,6 @@ BUILTIN: tuple[Archive, ...] = (
     _UBUNTU,
     _PPA,
     _ARCHLINUX,
+    _ARCHLINUX_ARM,
 )
 """Every built-in row. The first whose history is `snapshots` names the service that `/mr/` and `/file/` lead to."""

@@ -30,6 +30,7 @@ CLIENTS = (
     ("de.archive.ubuntu.com/ubuntu/dists/noble/InRelease", "ubuntu", "dists/noble/InRelease"),
     ("ppa.launchpadcontent.net/o/p/ubuntu/dists/noble/InRelease", "ppa", "o/p/ubuntu/dists/noble/InRelease"),
     ("geo.mirror.pkgbuild.com/core/os/x86_64/core.db", "archlinux", "core/os/x86_64/core.db"),
+    ("mirror.archlinuxarm.org/aarch64/core/core.db", "archlinuxarm", "aarch64/core/core.db"),
 )
 
 
