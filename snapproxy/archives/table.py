@@ -217,6 +217,27 @@ _ARCHLINUX_ARM = Archive(
     hosts=("mirror.archlinuxarm.org/", "*.mirror.archlinuxarm.org/", "*.*.mirror.archlinuxarm.org/"),
 )
 
+# Fedora: releases/, updates/ and development/ stand in one tree, and all of it is one archive: a build takes a release and its updates from
+# the same instant. Updates are kept in their last state only. Clients' files lead to a metalink, which is refused; their baseurl, a comment
+# as shipped, names download.example, a host of nobody's: who makes it count needs to change nothing else. Clients check the signature of each
+# package, none of repomd.xml.
+# dl.fedoraproject.org: the project's own servers, behind no content network. What has ended moves on to archives.fedoraproject.org.
+_FEDORA = Archive(
+    name="fedora",
+    family="rpm",
+    history="captured",
+    mirrors=(
+        "https://dl.fedoraproject.org/pub/fedora/linux",
+        "https://archives.fedoraproject.org/pub/archive/fedora/linux",
+    ),
+    hosts=(
+        "download.example/pub/fedora/linux/",
+        "dl.fedoraproject.org/pub/fedora/linux/",
+        "download.fedoraproject.org/pub/fedora/linux/",
+        "archives.fedoraproject.org/pub/archive/fedora/linux/",
+    ),
+)
+
 BUILTIN: tuple[Archive, ...] = (
     _DEBIAN,
     _DEBIAN_SECURITY,
@@ -230,5 +251,6 @@ BUILTIN: tuple[Archive, ...] = (
     _PPA,
     _ARCHLINUX,
     _ARCHLINUX_ARM,
+    _FEDORA,
 )
 """Every built-in row. The first whose history is `snapshots` names the service that `/mr/` and `/file/` lead to."""

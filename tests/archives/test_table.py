@@ -31,6 +31,11 @@ CLIENTS = (
     ("ppa.launchpadcontent.net/o/p/ubuntu/dists/noble/InRelease", "ppa", "o/p/ubuntu/dists/noble/InRelease"),
     ("geo.mirror.pkgbuild.com/core/os/x86_64/core.db", "archlinux", "core/os/x86_64/core.db"),
     ("mirror.archlinuxarm.org/aarch64/core/core.db", "archlinuxarm", "aarch64/core/core.db"),
+    (
+        "download.example/pub/fedora/linux/updates/42/x/repodata/repomd.xml",
+        "fedora",
+        "updates/42/x/repodata/repomd.xml",
+    ),
 )
 
 
