@@ -238,6 +238,18 @@ _FEDORA = Archive(
     ),
 )
 
+# CentOS Stream from 9 on, with its special interest groups' repositories (SIGs/) in the same tree. Composes are kept for a while elsewhere, by
+# names of their own; the tree itself has what is current. Clients' files lead to a metalink, which is refused; the baseurl in them names
+# mirror.stream.centos.org, a content network. Clients check packages' signatures only.
+# mirrors.ocf.berkeley.edu: one complete mirror of a university.
+_CENTOS_STREAM = Archive(
+    name="centos-stream",
+    family="rpm",
+    history="captured",
+    mirrors=("https://mirrors.ocf.berkeley.edu/centos-stream",),
+    hosts=("mirror.stream.centos.org/",),
+)
+
 BUILTIN: tuple[Archive, ...] = (
     _DEBIAN,
     _DEBIAN_SECURITY,
@@ -252,5 +264,6 @@ BUILTIN: tuple[Archive, ...] = (
     _ARCHLINUX,
     _ARCHLINUX_ARM,
     _FEDORA,
+    _CENTOS_STREAM,
 )
 """Every built-in row. The first whose history is `snapshots` names the service that `/mr/` and `/file/` lead to."""

@@ -36,6 +36,7 @@ CLIENTS = (
         "fedora",
         "updates/42/x/repodata/repomd.xml",
     ),
+    ("mirror.stream.centos.org/9-stream/BaseOS/x86_64/os/a.rpm", "centos-stream", "9-stream/BaseOS/x86_64/os/a.rpm"),
 )
 
 
