@@ -250,6 +250,17 @@ _CENTOS_STREAM = Archive(
     hosts=("mirror.stream.centos.org/",),
 )
 
+# Rocky Linux: the current minor releases; earlier ones move to a vault, in their last state. Clients' files lead to a list of mirrors, which is
+# refused; the baseurl in them names dl.rockylinux.org, a content network. Clients check packages' signatures only.
+# ftp.halifax.rwth-aachen.de: one complete, steady mirror.
+_ROCKY = Archive(
+    name="rocky",
+    family="rpm",
+    history="captured",
+    mirrors=("https://ftp.halifax.rwth-aachen.de/rocky",),
+    hosts=("dl.rockylinux.org/pub/rocky/", "download.rockylinux.org/pub/rocky/"),
+)
+
 BUILTIN: tuple[Archive, ...] = (
     _DEBIAN,
     _DEBIAN_SECURITY,
@@ -265,5 +276,6 @@ BUILTIN: tuple[Archive, ...] = (
     _ARCHLINUX_ARM,
     _FEDORA,
     _CENTOS_STREAM,
+    _ROCKY,
 )
 """Every built-in row. The first whose history is `snapshots` names the service that `/mr/` and `/file/` lead to."""

@@ -37,6 +37,7 @@ CLIENTS = (
         "updates/42/x/repodata/repomd.xml",
     ),
     ("mirror.stream.centos.org/9-stream/BaseOS/x86_64/os/a.rpm", "centos-stream", "9-stream/BaseOS/x86_64/os/a.rpm"),
+    ("dl.rockylinux.org/pub/rocky/9/BaseOS/x86_64/os/a.rpm", "rocky", "9/BaseOS/x86_64/os/a.rpm"),
 )
 
 
