@@ -261,6 +261,16 @@ _ROCKY = Archive(
     hosts=("dl.rockylinux.org/pub/rocky/", "download.rockylinux.org/pub/rocky/"),
 )
 
+# AlmaLinux: the current minor releases; earlier ones move to a vault, in their last state. Clients' files lead to a list of mirrors, which is
+# refused; the baseurl in them names repo.almalinux.org, the project's own. Clients check packages' signatures only.
+_ALMALINUX = Archive(
+    name="almalinux",
+    family="rpm",
+    history="captured",
+    mirrors=("https://repo.almalinux.org/almalinux",),
+    hosts=("repo.almalinux.org/almalinux/",),
+)
+
 BUILTIN: tuple[Archive, ...] = (
     _DEBIAN,
     _DEBIAN_SECURITY,
@@ -277,5 +287,6 @@ BUILTIN: tuple[Archive, ...] = (
     _FEDORA,
     _CENTOS_STREAM,
     _ROCKY,
+    _ALMALINUX,
 )
 """Every built-in row. The first whose history is `snapshots` names the service that `/mr/` and `/file/` lead to."""

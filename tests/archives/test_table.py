@@ -38,6 +38,7 @@ CLIENTS = (
     ),
     ("mirror.stream.centos.org/9-stream/BaseOS/x86_64/os/a.rpm", "centos-stream", "9-stream/BaseOS/x86_64/os/a.rpm"),
     ("dl.rockylinux.org/pub/rocky/9/BaseOS/x86_64/os/a.rpm", "rocky", "9/BaseOS/x86_64/os/a.rpm"),
+    ("repo.almalinux.org/almalinux/9/BaseOS/x86_64/os/a.rpm", "almalinux", "9/BaseOS/x86_64/os/a.rpm"),
 )
 
 
