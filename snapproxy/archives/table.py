@@ -32,6 +32,19 @@ _UBUNTU_KEYRINGS = (
     "/usr/share/keyrings/ubuntu-archive-removed-keys.gpg",
 )
 
+# As Debian's distribution-gpg-keys installs them. Leap is built of openSUSE's own packages, of SUSE's, and of backports for those.
+_OPENSUSE_KEYRINGS = (
+    "/usr/share/distribution-gpg-keys/opensuse/RPM-GPG-KEY-openSUSE",
+    "/usr/share/distribution-gpg-keys/opensuse/RPM-GPG-KEY-openSUSE-2022",
+    "/usr/share/distribution-gpg-keys/opensuse/RPM-GPG-KEY-openSUSE-Backports",
+    "/usr/share/distribution-gpg-keys/opensuse/RPM-GPG-KEY-openSUSE-Backports-2023",
+    "/usr/share/distribution-gpg-keys/opensuse/RPM-GPG-KEY-openSUSE-16-Backports",
+    "/usr/share/distribution-gpg-keys/opensuse/RPM-GPG-KEY-openSUSE-Tumbleweed",
+    "/usr/share/distribution-gpg-keys/suse/RPM-GPG-KEY-SuSE-SLE-15",
+    "/usr/share/distribution-gpg-keys/suse/RPM-GPG-KEY-SuSE-SLE-Main-2023",
+    "/usr/share/distribution-gpg-keys/suse/RPM-GPG-KEY-SuSE-ALP-Main",
+)
+
 # snapshot.debian.org: every dump since March 2005, some 90 TB. Answers 429 or 509 for hours once an address asks too much (no
 # limit is published), cuts connections and now and then sends part of a file under a 200. Its newest dump may be incomplete
 # or unseen by one of its backends. Files are redirected to /file/<sha1> on the same host.
@@ -271,6 +284,20 @@ _ALMALINUX = Archive(
     hosts=("repo.almalinux.org/almalinux/",),
 )
 
+# openSUSE: download.opensuse.org gives metadata itself and sends for packages to any mirror there is; cdn.opensuse.org is a content network;
+# zypper goes to mirrorcache-eu.opensuse.org and the like by itself, where it may use the nearest. repomd.xml is signed.
+# downloadcontent.opensuse.org: the same tree, as one server gives it, without redirects.
+
+# Leap's releases, each in its first state.
+_OPENSUSE_LEAP = Archive(
+    name="opensuse-leap",
+    family="rpm",
+    history="captured",
+    mirrors=("https://downloadcontent.opensuse.org/distribution/leap",),
+    hosts=("*.opensuse.org/distribution/leap/",),
+    keyrings=_OPENSUSE_KEYRINGS,
+)
+
 BUILTIN: tuple[Archive, ...] = (
     _DEBIAN,
     _DEBIAN_SECURITY,
@@ -288,5 +315,6 @@ BUILTIN: tuple[Archive, ...] = (
     _CENTOS_STREAM,
     _ROCKY,
     _ALMALINUX,
+    _OPENSUSE_LEAP,
 )
 """Every built-in row. The first whose history is `snapshots` names the service that `/mr/` and `/file/` lead to."""

@@ -39,6 +39,7 @@ CLIENTS = (
     ("mirror.stream.centos.org/9-stream/BaseOS/x86_64/os/a.rpm", "centos-stream", "9-stream/BaseOS/x86_64/os/a.rpm"),
     ("dl.rockylinux.org/pub/rocky/9/BaseOS/x86_64/os/a.rpm", "rocky", "9/BaseOS/x86_64/os/a.rpm"),
     ("repo.almalinux.org/almalinux/9/BaseOS/x86_64/os/a.rpm", "almalinux", "9/BaseOS/x86_64/os/a.rpm"),
+    ("cdn.opensuse.org/distribution/leap/15.6/repo/oss/x/a.rpm", "opensuse-leap", "15.6/repo/oss/x/a.rpm"),
 )
 
 
