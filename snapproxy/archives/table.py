@@ -298,6 +298,16 @@ _OPENSUSE_LEAP = Archive(
     keyrings=_OPENSUSE_KEYRINGS,
 )
 
+# What was published after a release: leap/15.6/oss, leap/15.6/sle, leap/15.6/backports; and tumbleweed, which is empty but for emergencies.
+_OPENSUSE_UPDATE = Archive(
+    name="opensuse-update",
+    family="rpm",
+    history="captured",
+    mirrors=("https://downloadcontent.opensuse.org/update",),
+    hosts=("*.opensuse.org/update/",),
+    keyrings=_OPENSUSE_KEYRINGS,
+)
+
 BUILTIN: tuple[Archive, ...] = (
     _DEBIAN,
     _DEBIAN_SECURITY,
@@ -316,5 +326,6 @@ BUILTIN: tuple[Archive, ...] = (
     _ROCKY,
     _ALMALINUX,
     _OPENSUSE_LEAP,
+    _OPENSUSE_UPDATE,
 )
 """Every built-in row. The first whose history is `snapshots` names the service that `/mr/` and `/file/` lead to."""

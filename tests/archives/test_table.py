@@ -40,6 +40,11 @@ CLIENTS = (
     ("dl.rockylinux.org/pub/rocky/9/BaseOS/x86_64/os/a.rpm", "rocky", "9/BaseOS/x86_64/os/a.rpm"),
     ("repo.almalinux.org/almalinux/9/BaseOS/x86_64/os/a.rpm", "almalinux", "9/BaseOS/x86_64/os/a.rpm"),
     ("cdn.opensuse.org/distribution/leap/15.6/repo/oss/x/a.rpm", "opensuse-leap", "15.6/repo/oss/x/a.rpm"),
+    (
+        "download.opensuse.org/update/leap/15.6/oss/repodata/repomd.xml",
+        "opensuse-update",
+        "leap/15.6/oss/repodata/repomd.xml",
+    ),
 )
 
 
