@@ -308,6 +308,24 @@ _OPENSUSE_UPDATE = Archive(
     keyrings=_OPENSUSE_KEYRINGS,
 )
 
+# Tumbleweed's snapshots, by the day whose sources they were built from: some dozens of them, for x86_64, with a list. A snapshot is published a day
+# or more after its day, once it has passed its tests, and none for a week now and then. The newest is what the mirrors have; the oldest is
+# given up when another comes.
+_OPENSUSE_TUMBLEWEED = Archive(
+    name="opensuse-tumbleweed",
+    family="rpm",
+    history="dated",
+    snapshot=("https://download.opensuse.org",),
+    mirrors=("https://downloadcontent.opensuse.org/tumbleweed",),
+    hosts=("*.opensuse.org/tumbleweed/",),
+    keyrings=_OPENSUSE_KEYRINGS,
+    redirects=("*.opensuse.org",),
+    max_gap=7 * _DAY,
+    settle_after=48 * _HOUR,
+    folder="history/YYYYMMDD/tumbleweed",
+    days="history/list",
+)
+
 BUILTIN: tuple[Archive, ...] = (
     _DEBIAN,
     _DEBIAN_SECURITY,
@@ -327,5 +345,6 @@ BUILTIN: tuple[Archive, ...] = (
     _ALMALINUX,
     _OPENSUSE_LEAP,
     _OPENSUSE_UPDATE,
+    _OPENSUSE_TUMBLEWEED,
 )
 """Every built-in row. The first whose history is `snapshots` names the service that `/mr/` and `/file/` lead to."""

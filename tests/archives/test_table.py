@@ -45,6 +45,11 @@ CLIENTS = (
         "opensuse-update",
         "leap/15.6/oss/repodata/repomd.xml",
     ),
+    (
+        "download.opensuse.org/tumbleweed/repo/oss/repodata/repomd.xml",
+        "opensuse-tumbleweed",
+        "repo/oss/repodata/repomd.xml",
+    ),
 )
 
 
