@@ -100,3 +100,9 @@ def test_the_days_are_listed_and_a_time_is_settled_by_them(opensuse: TumbleweedW
     early = run("resolve", ROW, "20240501", "--config", file)
     assert early.returncode == 1
     assert "20240529T235959Z" in early.stderr
+    found = run("resolve", ROW, "20240610", "--config", file)
+    assert found.stdout == "20240609T235959Z\n", found.stderr
+    path = f"{OSS}/repodata/repomd.xml"
+    fetched = run("fetch", ROW, found.stdout.strip(), path, "-o", str(tmp_path), "--json", "--config", file)
+    assert fetched.returncode == 0, fetched.stderr
+    assert "2024/06/09" in fetched.stdout
