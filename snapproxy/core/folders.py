@@ -42,7 +42,7 @@ def heads(row: Archive) -> frozenset[str]:
 
 
 def day_folder(row: Archive, snapshot: str) -> str:
-    """Return where the archive keeps the day that a snapshot's id (`2024/05/31`) names: `history/20240531/tumbleweed`."""
+    """Return where the archive keeps the day that a snapshot's id (`2024/05/31`) names: `history/20240531/...`."""
     year, month, day = snapshot.split("/")
     return row.folder.replace("YYYY", year).replace("MM", month).replace("DD", day)
 
