@@ -169,6 +169,7 @@ class App:
             observations=observations,
             promises=promises,
             flights=flights,
+            names=names,
             store=store,
             clock=clock,
         )

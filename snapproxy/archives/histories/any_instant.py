@@ -42,7 +42,7 @@ class AnyInstant:
         """Settle `when` inside a span through which the root stayed the same."""
         return resolve_bracketed(when, sighting, now)
 
-    def timeline_urls(self, base: str, need: NeedWindow) -> tuple[str, ...]:
+    def timeline_urls(self, row: Archive, base: str, need: NeedWindow) -> tuple[str, ...]:
         """Return nothing: no address tells of a timeline."""
         return ()
 

@@ -44,7 +44,7 @@ class Captured:
         """Settle `when` by the observations of one root."""
         return resolve_observed(row, when, sighting, now)
 
-    def timeline_urls(self, base: str, need: NeedWindow) -> tuple[str, ...]:
+    def timeline_urls(self, row: Archive, base: str, need: NeedWindow) -> tuple[str, ...]:
         """Return nothing: there is nobody to ask."""
         return ()
 
