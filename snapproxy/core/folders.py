@@ -22,14 +22,20 @@ _MOVING = re.compile(r"repos/(last|week|month)(?:/.*)?")
 _TIMELESS = re.compile(r"packages/(?:\.all|[^/]+/[^/]+)/[^/]+|iso/[0-9]{4}\.[0-9]{2}\.[0-9]{2}/.+[^/]")
 #: What tells of the archive, and changes: the list of all packages, and when the newest day was made.
 _LISTS = re.compile(r"packages/\.all/index\.0\.xz|repos/last/lastsync")
+#: Where every version of a package is listed, which `downgrade` reads; the slash belongs to it, the links are relative.
+_LISTINGS = re.compile(r"packages/(?:\.all|[^/]+/[^/]+)/")
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """What a native address names: a file at a time, or (`when` None) a list that changes, at `path`."""
+    """What a native address names: a file at a time, or (`when` None) a list that changes, at `path`.
+
+    `is_listing`: that list is the server's own page of a folder.
+    """
 
     when: When | None
     path: str
+    is_listing: bool = False
 
 
 def read_dated(text: str) -> Folder | None:
@@ -47,6 +53,8 @@ def read_folder(path: str) -> Folder:
     """Read a native address, canonical and without its leading slash. Raises ClientError for what is none."""
     if _LISTS.fullmatch(path):
         return Folder(None, path)
+    if _LISTINGS.fullmatch(path):
+        return Folder(None, path, is_listing=True)
     if moving := _MOVING.fullmatch(path):
         return Folder(When(moving[1], None, Match.LATEST, verbatim=True), "")
     if path.startswith("repos/") and (dated := read_dated(path.removeprefix("repos/"))):
@@ -55,5 +63,5 @@ def read_folder(path: str) -> Folder:
         return Folder(When(path.partition("/")[0], None, Match.EXACT, verbatim=True), path)
     raise ClientError(
         "the archive has no such folder",
-        hint="Its own addresses are /repos/YYYY/MM/DD/<repo>/os/<arch>/<file>, /packages/<l>/<name>/<file> and /iso/YYYY.MM.DD/<file>.",
+        hint="Its own addresses are /repos/YYYY/MM/DD/<repo>/os/<arch>/<file>, /packages/<l>/<name>/[<file>] and /iso/YYYY.MM.DD/<file>.",
     )

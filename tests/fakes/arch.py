@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import quote
 
 import zstandard
 
@@ -85,6 +86,16 @@ def publish(folder: Path, packages: tuple[ArchPackage, ...], when: str) -> Fixed
     return FixedTree({f"{REPO}/{name}": content for name, content in files.items()})
 
 
+def _file(path: str) -> str:
+    """Return the name of the package or signature at `path`, '' for any other file."""
+    file = path.rpartition("/")[2]
+    return file if _PACKAGE.fullmatch(file) else ""
+
+
+def _name(file: str) -> str:
+    return file.rsplit("-", 3)[0]
+
+
 class DatedService:
     """archive.archlinux.org: folders by day with `lastsync`, `packages/`, and the way to the historical archive for what is gone."""
 
@@ -119,7 +130,23 @@ class DatedService:
     def _package(self, path: str, file: str) -> Answer:
         name = _PACKAGE.fullmatch(file)
         homes = {f"/packages/.all/{file}", f"/packages/{name['name'][0]}/{name['name']}/{file}"} if name else set()
-        return self._found(file) if path in homes and file not in self.removed else page(404)
+        if path in homes and file not in self.removed:
+            return self._found(file)
+        return self._listing(path) or page(404)
+
+    def _listing(self, folder: str) -> Answer | None:
+        """Show a folder of packages as nginx's autoindex does: names escaped in the links, lines that end like HTTP's."""
+        files = {name for tree in self.days.values() for path in tree.paths() if (name := _file(path))} - self.removed
+        names = sorted(name for name in files if folder in {"/packages/.all/", f"/packages/{name[0]}/{_name(name)}/"})
+        if not names:
+            return None
+        rows = "".join(f'<a href="{quote(name, safe="")}">{name}</a>   20-May-2024 00:00   1\r\n' for name in names)
+        title = f"Index of {folder}"
+        text = (
+            f"<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<h1>{title}</h1><hr><pre>"
+            f'<a href="../">../</a>\r\n{rows}</pre><hr></body>\r\n</html>\r\n'
+        )
+        return Answer(200, Content(text.encode()), {"Content-Type": "text/html"})
 
     def _found(self, file: str) -> Answer:
         for tree in self.days.values():
