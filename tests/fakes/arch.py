@@ -25,6 +25,7 @@ from tests.fakes.services import Answer, listing, page
 from tests.fakes.signing import SigningKey
 
 REPO = "core/os/x86_64"
+EMPTY = "extra/os/x86_64/extra.db"
 FIRST_DAYS = tuple(f"2024/06/{day:02}" for day in range(1, 6))
 MISSING_DAY = "2024/06/06"
 SECOND_DAYS = tuple(f"2024/06/{day:02}" for day in range(7, 12))
@@ -36,13 +37,14 @@ _PACKAGE = re.compile(r"(?P<name>[^/]+)-[^/-]+-[^/-]+-[^/-]+\.pkg\.tar\.zst(?:\.
 
 @dataclass(frozen=True)
 class ArchPackage:
-    """One package as its author publishes it. `payload` is the size of its one file, of bytes that do not compress."""
+    """One package as its author publishes it. `payload` is the size of its main file, of bytes that do not compress; `files` are further ones."""
 
     name: str
     version: str
     key: SigningKey
     when: str
     payload: int = 1000
+    files: tuple[tuple[str, bytes], ...] = ()
 
     @property
     def file(self) -> str:
@@ -57,7 +59,7 @@ class ArchPackage:
         )
         out = io.BytesIO()
         with tarfile.open(fileobj=out, mode="w") as tar:
-            for name, data in ((".PKGINFO", info.encode()), (f"usr/share/{self.name}", noise)):
+            for name, data in ((".PKGINFO", info.encode()), (f"usr/share/{self.name}", noise), *self.files):
                 member = tarfile.TarInfo(name)
                 member.size, member.mtime = len(data), epoch(self.when)
                 tar.addfile(member, io.BytesIO(data))
@@ -69,7 +71,7 @@ class ArchPackage:
 
 
 def publish(folder: Path, packages: tuple[ArchPackage, ...], when: str) -> FixedTree:
-    """Let the real repo-add write the databases of a repository; return its tree. Files are dated `when`."""
+    """Let the real repo-add write the databases of `core`, and of an empty `extra`; return their tree. Files are dated `when`."""
     folder.mkdir(parents=True)
     files = {}
     for package in packages:
@@ -83,7 +85,9 @@ def publish(folder: Path, packages: tuple[ArchPackage, ...], when: str) -> Fixed
     for kind in ("db", "files"):
         content = Content((folder / f"core.{kind}.tar.gz").read_bytes(), epoch(when))
         files |= {f"core.{kind}": content, f"core.{kind}.tar.gz": content}
-    return FixedTree({f"{REPO}/{name}": content for name, content in files.items()})
+    tree = {f"{REPO}/{name}": content for name, content in files.items()}
+    subprocess.run(["repo-add", str(folder / "extra.db.tar.gz")], check=True, capture_output=True, timeout=60)
+    return FixedTree({**tree, EMPTY: Content((folder / "extra.db.tar.gz").read_bytes(), epoch(when))})
 
 
 def _file(path: str) -> str:
@@ -110,6 +114,7 @@ class DatedService:
         file = path.rpartition("/")[2]
         if path.startswith("/historical/"):
             return self._found(file) if file in self.removed else page(404)
+        path = path.replace("/repos/last/", f"/repos/{max(self.days)}/", 1)
         found = re.fullmatch(r"/repos/([0-9]{4}/[0-9]{2}/[0-9]{2})/(.*)", path)
         answer = self._day(found[1], found[2]) if found else self._package(path, file)
         if answer.status == 404 and (name := _PACKAGE.fullmatch(file)):
@@ -167,14 +172,17 @@ class ArchMirror:
 
 
 class ArchWorld:
-    """Two states over ten days, with a day missing between them, the archive of them, and a mirror of the second."""
+    """Two states over ten days, with a day missing between them, the archive of them, and a mirror of the second.
 
-    def __init__(self, folder: Path) -> None:
+    `changing` is the package that has two versions, `files` what it holds beside its main file.
+    """
+
+    def __init__(self, folder: Path, *, changing: str = "dummy", files: tuple[tuple[str, bytes], ...] = ()) -> None:
         self.key = SigningKey(folder / "gnupg")
         before, between = "20240520T000000Z", "20240605T180000Z"
         self.kept = ArchPackage("libtest++", "2:2.4-1", self.key, before)
-        self.old = ArchPackage("dummy", "1.0-1", self.key, before, payload=300_000)
-        self.new = ArchPackage("dummy", "2.0-1", self.key, between, payload=300_000)
+        self.old = ArchPackage(changing, "1.0-1", self.key, before, payload=300_000, files=files)
+        self.new = ArchPackage(changing, "2.0-1", self.key, between, payload=300_000, files=files)
         first = publish(folder / "first", (self.kept, self.old), before)
         second = publish(folder / "second", (self.kept, self.new), between)
         self.service = DatedService({**dict.fromkeys(FIRST_DAYS, first), **dict.fromkeys(SECOND_DAYS, second)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.arch import ArchWorld
 from tests.fakes.mkosi import mkosi
 from tests.fakes.proxy import Snapproxy, configuration
 from tests.fakes.world import FIRST, SECOND, RootWorld
@@ -124,16 +126,26 @@ def test_the_same_instant_makes_the_same_tar_and_is_asked_for_once(
     assert root_world.log.requests() == []
 
 
+def write_conf(folder: Path, distribution: str, *lines: str) -> None:
+    """Write mkosi.conf for a plain folder, with nothing of it kept outside. The worlds are signed with a key of their own, and mkosi takes the distributions' only."""
+    head = ["[Distribution]", f"Distribution={distribution}", *lines, "RepositoryKeyCheck=no"]
+    rest = ["[Output]", "Format=directory", "[Content]", "Bootable=no", "CleanPackageMetadata=no"]
+    rest += [
+        "[Build]",
+        "BuildSources=",
+        f"PackageCacheDirectory={folder}/packages",
+        f"WorkspaceDirectory={folder}/work",
+    ]
+    for name in ("packages", "work"):
+        (folder / name).mkdir(exist_ok=True)
+    (folder / "mkosi.conf").write_text("\n".join([*head, *rest]) + "\n")
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("when", [FIRST, SECOND])
 def test_mkosi_with_snapshot_and_mirror(root_world: RootWorld, root_proxy: Snapproxy, built: Path, when: str) -> None:
-    """One `Snapshot=` for three archives whose dumps bear different ids. mkosi knows Debian's own keyring only, and the world has another."""
-    lines = [
-        *["[Distribution]", "Distribution=debian", f"Release={root_world.codename}", f"Snapshot={when}"],
-        *[f"Mirror={root_proxy.url}", "RepositoryKeyCheck=no", "[Output]", "Format=directory"],
-        *["[Content]", "Bootable=no", "CleanPackageMetadata=no"],
-    ]
-    (built / "mkosi.conf").write_text("\n".join(lines) + "\n")
+    """One `Snapshot=` for three archives whose dumps bear different ids."""
+    write_conf(built, "debian", f"Release={root_world.codename}", f"Snapshot={when}", f"Mirror={root_proxy.url}")
     outcome = mkosi(built, "latest-snapshot")
     assert outcome.out.split() == [root_world.debian.ids[-1]], outcome.text
     outcome = mkosi(built, "build")
@@ -142,3 +154,18 @@ def test_mkosi_with_snapshot_and_mirror(root_world: RootWorld, root_proxy: Snapp
     assert " gpg done" in root_proxy.log
     for archive in ("debian", "debian-debug", "debian-security"):
         assert f"/archive/{archive}/{when}/dists/" in root_proxy.log
+
+
+@pytest.mark.long
+def test_mkosi_builds_arch_of_a_day(built: Path, tmp_path: Path) -> None:
+    """Arch's root begins with `filesystem`; what mkosi must find in it is an os-release."""
+    files = (("usr/lib/os-release", b"ID=arch\nNAME=Arch\n"),)
+    world = ArchWorld(tmp_path / "arch", changing="filesystem", files=files)
+    with contextlib.closing(world), Snapproxy(world.configuration(tmp_path / "snapproxy")) as proxy:
+        for day, package in (("2024/06/09", world.new), ("2024/06/03", world.old)):
+            write_conf(built, "arch", f"Snapshot={day}", f"Mirror={proxy.url}")
+            outcome = mkosi(built, "--force", "build")
+            assert outcome.code == 0, outcome.text
+            installed = built / f"image/var/lib/pacman/local/filesystem-{package.version}/desc"
+            assert package.version in installed.read_text()
+        assert mkosi(built, "latest-snapshot").out.split() == ["2024/06/11"]
