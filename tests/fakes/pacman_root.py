@@ -41,13 +41,14 @@ class PacmanRoot:
         self._gpg("--import-ownertrust", said=f"{fingerprint}:6:\n")
         self.server("http://127.0.0.1:9/nowhere")
 
-    def server(self, server: str, *, level: str = "Required DatabaseOptional") -> None:
-        """Write the configuration: one repository, `core`, at `server` (with $repo and $arch)."""
+    def server(self, *servers: str, level: str = "Required DatabaseOptional", options: str = "") -> None:
+        """Write the configuration: one repository, `core`, at `servers` (with $repo and $arch), or as whole lines say; `options` are further lines."""
+        lines = "".join(f"{each}\n" if " = " in each else f"Server = {each}\n" for each in servers)
         folder = seen_from(self._chroot, self.folder)
         (self.folder / "pacman.conf").write_text(
             f"[options]\nRootDir = {folder}/root\nDBPath = {folder}/db\nCacheDir = {folder}/cache\nGPGDir = {folder}/gnupg\n"
             f"LogFile = {folder}/log\nHookDir = {folder}/hooks\nArchitecture = x86_64\nParallelDownloads = 5\nNoProgressBar\n"
-            f"SigLevel = {level}\n[core]\nServer = {server}\n"
+            f"SigLevel = {level}\n{options}\n[core]\n{lines}"
         )
 
     def run(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Outcome:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 import pytest
 
+from snapproxy.core.when import parse
+from snapproxy.setup import pacman
 from tests.fakes.arch import FIRST, MISSING_DAY, REPO, SECOND, ArchWorld
 from tests.fakes.pacman_root import PacmanRoot
 from tests.fakes.proxy import Snapproxy
@@ -115,6 +117,23 @@ def test_the_archive_s_own_addresses(arch: ArchWorld, arch_proxy: Snapproxy, mak
     outcome = root.run("-Syy")
     assert outcome.code != 0, "a missing day is never walked back"
     assert "404" in outcome.text
+
+
+@pytest.mark.parametrize("make_pacman", ["pacman 7"], indirect=True)
+@pytest.mark.long
+def test_a_cache_server_brings_packages_and_nothing_else(
+    arch: ArchWorld, arch_proxy: Snapproxy, make_pacman: MakeRoot
+) -> None:
+    """pacman has CacheServer from 6.1 on; what stands here is what `sources archlinux --form cache` prints."""
+    (conf,) = pacman.cache(pacman.Request(parse(SECOND), arch_proxy.url))
+    patience, line = (line for line in conf.text.splitlines() if line and not line.startswith("#"))
+    root = make_pacman("root")
+    root.server(line, f"{arch.mirror.url}/archlinux/$repo/os/$arch", options=patience)
+    assert "warning" not in done(root, "-Sy")
+    done(root, "-Sw", "dummy")
+    assert arch.new.file in root.fetched()
+    asked = [each.path.rpartition("/")[2] for each in arch.log.requests() if "pacman/" in each.headers["user-agent"]]
+    assert asked == ["core.db", "core.db.sig"]
 
 
 @pytest.mark.long
