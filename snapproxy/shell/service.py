@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from snapproxy.core.exchange import Outcome, Served, ServiceTarget
-from snapproxy.core.model import LIVE, Promise, Proof, Refusal, Role
+from snapproxy.core.model import LIVE, TIMELESS, Promise, Proof, Refusal, Role
 from snapproxy.core.steps import NOW, Fetch, Held, Source
 from snapproxy.shell import refusals
 from snapproxy.shell.asking import Asking
@@ -81,7 +81,7 @@ class Service:
         body = flight.follow()
         if body is None:  # it has ended in this very moment
             return await self._once_remembered(target, step) or flight.not_in_time()
-        return Served(body, step.space, target.sha1, "", step.proof, cache, Role.OTHER, flight.date)
+        return Served(body, target.archive.name, TIMELESS, "", step.proof, cache, Role.OTHER, flight.date)
 
     async def _once_remembered(self, target: ServiceTarget, step: Fetch) -> Outcome | None:
         """Serve what has just been fetched, once whoever fetched it has written down what that is; not for ever, it may have met a failure."""
@@ -123,13 +123,11 @@ class Service:
         blob = await self._store.blobs.open(held.digest)
         if blob is None:
             return None
-        headers = {"X-Snapproxy-Stale": "upstream does not answer"} if stale else {}
-        date, kind = self._names.date(held.digest), "text/html; charset=utf-8" if step.is_page else ""
         archive, _, snapshot = step.space.partition("/")
-        if snapshot == LIVE:
-            headers["X-Snapproxy-Note"] = TODAY
-        else:
-            snapshot = held.digest[:12]
+        headers = {"X-Snapproxy-Note": TODAY} if snapshot == LIVE else {}
+        if stale:
+            headers["X-Snapproxy-Stale"] = "upstream does not answer"
+        date, kind = self._names.date(held.digest), "text/html; charset=utf-8" if step.is_page else ""
         return Served(
             blob,
             archive,
@@ -155,7 +153,8 @@ def _fetch(target: ServiceTarget, asking: Asking) -> Fetch:
     sources = tuple(Source(url, base, last_resort=True) for url, base in addresses if url)
     if target.sha1:
         promise = Promise(target.path, None, {"sha1": target.sha1})
-        return Fetch(f"sha1:{target.sha1}", "file", target.path, sources, Role.OTHER, Proof.DIGEST, NOW, promise)
+        space = f"{target.archive.name}/{TIMELESS}"
+        return Fetch(f"sha1:{target.sha1}", space, target.path, sources, Role.OTHER, Proof.DIGEST, NOW, promise)
     return Fetch(
         f"name:{_key(target)}", f"{target.archive.name}/{LIVE}", target.path, sources, Role.OTHER, Proof.NONE, NOW,
         most=MAX_ANSWER, is_page=target.is_listing,
