@@ -207,7 +207,7 @@ def _folder(asked: _Asked, row: Archive, folder: Folder) -> Target:
         return _timed(asked, row, folder.when, folder.path)
     _refuse_query(asked)
     capture = _capture(asked, read_credentials(asked.authorization))
-    return ServiceTarget(row, f"/{escape_path(folder.path)}", capture=capture)
+    return ServiceTarget(row, f"/{escape_path(folder.path)}", capture=capture, is_listing=folder.is_listing)
 
 
 def _timed(asked: _Asked, row: Archive, when: When, path: str, base: str = "") -> FileTarget:

@@ -25,14 +25,20 @@ _MOVING = re.compile(r"repos/(last|week|month)(?:/.*)?")
 _TIMELESS = re.compile(r"packages/(?:\.all|[^/]+/[^/]+)/[^/]+|iso/[0-9]{4}\.[0-9]{2}\.[0-9]{2}/.+[^/]")
 #: What tells of an archive that lists its days nowhere, and changes: the list of all packages, and when the newest day was made.
 _LISTS = frozenset({"packages/.all/index.0.xz", "repos/last/lastsync"})
+#: Where every version of a package is listed, which `downgrade` reads; the slash belongs to it, the links are relative.
+_LISTINGS = re.compile(r"packages/(?:\.all|[^/]+/[^/]+)/")
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """What a native address names: a file at a time, or (`when` None) a list that changes, at `path`."""
+    """What a native address names: a file at a time, or (`when` None) a list that changes, at `path`.
+
+    `is_listing`: that list is the server's own page of a folder.
+    """
 
     when: When | None
     path: str
+    is_listing: bool = False
 
 
 def heads(row: Archive) -> frozenset[str]:
@@ -73,11 +79,13 @@ def read_folder(row: Archive, path: str) -> Folder:
     if dated := read_dated(path, row.folder):
         return dated
     if not row.days:
+        if _LISTINGS.fullmatch(path):
+            return Folder(None, path, is_listing=True)
         if moving := _MOVING.fullmatch(path):
             return Folder(When(moving[1], None, Match.LATEST, verbatim=True), "")
         if _TIMELESS.fullmatch(path):
             return Folder(When(path.partition("/")[0], None, Match.EXACT, verbatim=True), path)
-    beside = "" if row.days else ", /packages/<l>/<name>/<file> and /iso/YYYY.MM.DD/<file>"
+    beside = "" if row.days else ", /packages/<l>/<name>/[<file>] and /iso/YYYY.MM.DD/<file>"
     raise ClientError("the archive has no such folder", hint=f"Its own addresses are /{row.folder}/<path>{beside}.")
 
 

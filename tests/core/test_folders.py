@@ -54,6 +54,12 @@ def test_lists_that_change_are_answers_about_the_archive(place: str, path: str) 
     assert ask(f"{place}{path}") == ServiceTarget(ARCH, f"/{path}")
 
 
+@PLACES
+def test_listings_of_packages_are_answers_about_the_archive_too(place: str) -> None:
+    for path in ("packages/g/gtk%2B/", "packages/.all/"):
+        assert ask(f"{place}{path}") == ServiceTarget(ARCH, f"/{path}", is_listing=True)
+
+
 def test_the_folder_of_a_snapshot_id_stands_where_a_time_does() -> None:
     assert ask(f"/archlinux/2024/05/31/{DB}") == FileTarget(ARCH, DAY, DB)
     assert ask(f"/archlinux/{TS}/{DB}") == file("archlinux", TS, DB, base="/archlinux/")
@@ -63,7 +69,16 @@ def test_the_folder_of_a_snapshot_id_stands_where_a_time_does() -> None:
     "path",
     [
         *["repos/2024/13/31/x", "repos/2024/02/30/x", "repos/2024/05/x", "repos/20240531/x", "repos/", "packages/"],
-        *["packages/g/gtk/", "packages/g", "iso/latest/x", "iso/2024.06.01/", "archlinux/2024/13/01/x"],
+        *[
+            "packages/g/gtk",
+            "packages/.all",
+            "packages/g/",
+            "packages/g",
+            "packages/g/gtk/x/",
+            "iso/latest/x",
+            "iso/2024.06.01/",
+            "archlinux/2024/13/01/x",
+        ],
     ],
 )
 def test_what_the_archive_cannot_have_is_refused(path: str) -> None:
