@@ -114,8 +114,8 @@ def _print(record: Record) -> None:
         print(f"{entry.archive}/{entry.snapshot}/{entry.path}  {what}")
     for (archive, requested), (first, last) in record.valid.items():
         print(f"{archive} at {requested}: identical for any instant in {spell(first)}/{spell(last)}")
-    for host, count in record.unpinned.items():
-        print(f"unpinned: {count} requests to {host}")
+    for host in sorted(record.unpinned):
+        print(f"unpinned: {host}")
 
 
 def _record_as_json(record: Record) -> dict[str, Any]:
@@ -125,7 +125,7 @@ def _record_as_json(record: Record) -> dict[str, Any]:
             {"archive": archive, "requested": requested, "first": spell(first), "last": spell(last)}
             for (archive, requested), (first, last) in record.valid.items()
         ],
-        "unpinned": dict(record.unpinned),
+        "unpinned": sorted(record.unpinned),
     }
 
 

@@ -46,10 +46,11 @@ class Record:
 
     `families`: the family of each archive that occurs, by archive name.
     `valid`: for (archive, requested), the span of instants, ends included, that are known to have the same answers.
-    `unpinned`: hosts that the build reached through `pass`, and how many requests went there: nothing of them is kept.
+    `unpinned`: the hosts that the build reached through `pass`. Nothing of them is kept, nor how often they were asked: a retry would
+    make two records of one build differ.
     """
 
     entries: tuple[Entry, ...]
     families: Mapping[str, str]
     valid: Mapping[tuple[str, str], tuple[Instant, Instant]] = field(default_factory=dict)
-    unpinned: Mapping[str, int] = field(default_factory=dict)
+    unpinned: frozenset[str] = frozenset()
