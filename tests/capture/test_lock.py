@@ -1,0 +1,115 @@
+"""A record has one lock, and a lock one record."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from snapproxy.capture.lock import digest, encode
+from snapproxy.capture.lock_reader import decode
+from snapproxy.core.record import Record
+from snapproxy.errors import RecordError
+from tests.capture.records import entry, example, records
+
+ROOT = Path(__file__).parents[2]
+
+WRITTEN = """\
+{
+"absences":[
+{"archive":"debian","path":"dists/bookworm/main/i18n/Translation-de.xz","proof":"gpg","requested":"20240601T000000Z","role":"index","snapshot":"20240531T203452Z"}
+],
+"archives":[
+{"archive":"archlinux","family":"pacman","requested":"2024/05/31","snapshots":["2024/05/31"],"valid":null},
+{"archive":"debian","family":"apt","requested":"20240601T000000Z","snapshots":["20240531T203452Z"],"valid":["20240531T203452Z","20240601T023000Z"]}
+],
+"files":[
+"""
+
+
+def test_the_form_is_one_line_an_entry() -> None:
+    text = encode(example()).decode()
+    assert text.startswith(WRITTEN)
+    assert text.endswith('],\n"schema":1,\n"unpinned":[\n"::1",\n"github.com"\n]\n}\n')
+    assert (
+        encode(Record((), {})).decode()
+        == '{\n"absences":[],\n"archives":[],\n"files":[],\n"schema":1,\n"unpinned":[]\n}\n'
+    )
+
+
+@given(record=records())
+def test_without_its_line_feeds_it_is_rfc_8785(record: Record) -> None:
+    """docs/lock.md defines the form so. ASCII member names and whole numbers leave Python's own sorting and numbers nothing to differ in."""
+    text = encode(record).decode()
+    one_line = json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert text.replace("\n", "") == one_line
+
+
+@given(record=records())
+def test_what_is_written_is_read_back(record: Record) -> None:
+    assert decode(encode(record)) == record
+
+
+@given(record=records(), seed=st.integers())
+def test_any_order_gives_the_same_bytes(record: Record, seed: int) -> None:
+    mixed = list(record.entries)
+    random.Random(seed).shuffle(mixed)
+    families = dict(sorted(record.families.items(), reverse=True))
+    valid = dict(sorted(record.valid.items(), reverse=True))
+    assert encode(replace(record, entries=tuple(mixed), families=families, valid=valid)) == encode(record)
+
+
+def test_names_are_written_plainly() -> None:
+    """Neither escapes nor another order for what is beyond ASCII; lines sort as `LC_ALL=C sort` sorts them."""
+    paths = ["a", 'a"b', "a b", "a/b", "größe", "\uffee", "\U0001f600"]
+    record = Record(tuple(entry(path) for path in reversed(paths)), {"debian": "apt"})
+    lines = encode(record).decode().splitlines()
+    assert [json.loads(line.rstrip(","))["path"] for line in lines if '"sha256"' in line] == sorted(
+        paths, key=str.encode
+    )
+    assert '"path":"größe"' in "".join(lines)
+    assert decode(encode(record)).entries == tuple(sorted(record.entries, key=lambda each: each.key))
+
+
+def test_any_other_spelling_of_the_json_is_taken() -> None:
+    indented = json.dumps(json.loads(encode(example())), indent=4).replace("\n", "\r\n").encode()
+    assert decode(indented) == example()
+
+
+@settings(max_examples=300)
+@given(at=st.integers(0, 2000), cut=st.integers(0, 3), put=st.binary(max_size=3))
+def test_damage_is_an_error_or_another_whole_record(at: int, cut: int, put: bytes) -> None:
+    sound = encode(example())
+    damaged = sound[:at] + put + sound[at + cut :]
+    try:
+        found = decode(damaged)
+    except RecordError:
+        return
+    assert decode(encode(found)) == found
+
+
+def test_the_surroundings_do_not_matter() -> None:
+    """Hash seed, zone, locale and umask of the process that writes."""
+    program = (
+        "import os, sys; os.umask(int(os.environ['MASK'], 8)); from tests.capture.records import example;"
+        "from snapproxy.capture.lock import digest; print(digest(example()))"
+    )
+    told = set()
+    for seed, zone, locale, mask in (("1", "UTC", "C", "022"), ("2", "Asia/Kathmandu", "tr_TR.UTF-8", "077")):
+        surroundings = {"PYTHONHASHSEED": seed, "TZ": zone, "LC_ALL": locale, "MASK": mask}
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=ROOT,
+            env={**os.environ, **surroundings},
+            capture_output=True,
+            check=True,
+        )
+        told.add(done.stdout.strip().decode())
+    assert told == {digest(example())}
