@@ -5,12 +5,12 @@ The form is defined in docs/lock.md. Reading one back is `lock_reader`'s.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Any
 
+from snapproxy.capture.json_text import canonical
 from snapproxy.core.record import Entry, Record
 from snapproxy.core.when import spell
 
@@ -44,11 +44,6 @@ def encode(record: Record) -> bytes:
 def digest(record: Record) -> str:
     """Return the sha256 (hex) of the lock of a record: the name of what a build was served."""
     return sha256(encode(record)).hexdigest()
-
-
-def canonical(value: Any) -> str:
-    """Write a value as RFC 8785 does: keys sorted, no spaces, nothing escaped that need not be. No floats, whole numbers below 2**53."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def _section(value: Any) -> str:
