@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -64,6 +65,11 @@ def test_any_order_gives_the_same_bytes(record: Record, seed: int) -> None:
     families = dict(sorted(record.families.items(), reverse=True))
     valid = dict(sorted(record.valid.items(), reverse=True))
     assert encode(replace(record, entries=tuple(mixed), families=families, valid=valid)) == encode(record)
+
+
+def test_the_page_shows_a_canonical_lock() -> None:
+    (shown,) = re.findall(r"```json\n(.*?)```", (ROOT / "docs" / "lock.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert encode(decode(shown.encode())).decode() == shown
 
 
 def test_names_are_written_plainly() -> None:
