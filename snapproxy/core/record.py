@@ -15,9 +15,9 @@ from snapproxy.core.model import Instant, Proof, Role
 class Entry:
     """One answer: the file at `path` of `archive`, asked for at `requested`, as `snapshot` had it; or that there was none.
 
-    `requested` is the *when* in its canonical spelling, `snapshot` the id it resolved to, `path` the canonical name (never a by-hash
-    one, which the index it stands for gives). `sha256` is '' for an absence, whose `size` (bytes) is 0 and whose proof is what
-    vouches for the absence.
+    `requested` is the *when* in its canonical spelling, `snapshot` the id it resolved to, `path` the canonical name of a file: never a
+    by-hash one, which the index it stands for gives, and never a folder, of which no archive is asked. `sha256` is '' for an absence,
+    whose `size` (bytes) is 0 and whose proof is what vouches for the absence.
     """
 
     archive: str

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from packageurl import PackageURL
 
 from snapproxy.archives.table import BUILTIN
 from snapproxy.archives.vendors import _VENDORS, vendor_of
 from snapproxy.capture.contents import check_names, contents
 from snapproxy.core.model import Proof, Role
+from snapproxy.core.paths import names_a_file
 from snapproxy.core.record import Record
 from snapproxy.errors import RecordError
+from snapproxy.families import FAMILIES
 from tests.capture.records import CURL, DUMP, absence, entry, example
 
 
@@ -47,6 +52,28 @@ PURLS = [
 def test_a_package_has_a_url(family: str, archive: str, path: str, purl: str) -> None:
     (content,) = contents(Record((entry(path, archive=archive),), {archive: family}))
     assert content.purl == purl
+
+
+WORDS = st.text(alphabet="aZ09+~%?&=@#:.-_^ \xfc", max_size=6) | st.text(max_size=4)
+
+
+@given(family=st.sampled_from(sorted(FAMILIES)), words=st.lists(WORDS, min_size=4, max_size=4))
+def test_whatever_a_name_says_makes_a_url(family: str, words: list[str]) -> None:
+    """And that says the same."""
+    name, version, release, arch = words
+    shapes = {
+        "apt": "{0}_1{1}-{2}_{3}.deb",
+        "pacman": "{0}-{1}-1-{3}.pkg.tar",
+        "rpm": "{0}-{1}-{2}.{3}.rpm",
+        "apk": "{3}/{0}-1{1}-r0.apk",
+    }
+    path = shapes[family].format(name, version, release, arch)
+    if not names_a_file(path):
+        return
+    (content,) = contents(Record((entry(path, archive="own"),), {"own": family}))
+    if content.package is not None:
+        read = PackageURL.from_string(content.purl)
+        assert (read.name.lower(), read.version) == (content.package.name.lower(), content.package.version)
 
 
 def test_vendors_are_those_of_built_in_archives() -> None:
