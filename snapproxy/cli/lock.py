@@ -1,4 +1,4 @@
-"""Show a lock in another form, or say in what two of them differ."""
+"""Write the lock of a capture, show a lock in another form, or say in what two of them differ."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ from snapproxy.capture import cyclonedx, intoto, sha256sums, spdx, strict_json
 from snapproxy.capture.diff import compare
 from snapproxy.capture.lock import encode, snapshots_by_time
 from snapproxy.capture.lock_reader import decode
-from snapproxy.cli.common import add_json, print_json
+from snapproxy.cli import owner
+from snapproxy.cli.common import add_config, add_json, build, config_of, print_json, run
+from snapproxy.config import Config
 from snapproxy.core.model import Instant, Role
 from snapproxy.core.record import Record
 from snapproxy.core.when import spell
 from snapproxy.errors import ConfigurationError, RecordError
 
-HELP = "show a lock in other forms, or compare two"
+HELP = "write a capture's lock, show or compare locks"
 
 EPILOG = """\
-  snapproxy lock show FILE [--format FORM]   what the lock FILE says, for people or in another form
-  snapproxy lock diff A B                    what differs in the lock B, seen from the lock A
+  snapproxy lock NAME [--format FORM] [--output FILE]        what the capture NAME holds; as a lock, if nothing else is said
+  snapproxy lock show FILE [--format FORM] [--output FILE]   what the lock FILE says; summed up, if nothing else is said
+  snapproxy lock diff A B                                    what differs in the lock B, seen from the lock A
 
 FORM is summary; lock (its canonical bytes); sha256sums (packages, as repro-get has them); sha256sums-titled (every file, as an
 artifact's reader lays them down); cyclonedx (1.6), spdx (2.3) or in-toto. The only time in any of them is $SOURCE_DATE_EPOCH.
@@ -44,24 +47,29 @@ _EPOCH = re.compile(r"[0-9]{1,11}")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's options."""
-    parser.add_argument(
-        "words", nargs="+", metavar="WORD", help="what to do, and with which locks: show FILE, or diff A B"
-    )
-    parser.add_argument("--format", choices=FORMS, default="summary", metavar="FORM", help="the form of `show`")
+    parser.add_argument("words", nargs="+", metavar="WORD", help="NAME of a capture, or show FILE, or diff A B")
+    parser.add_argument("--format", choices=FORMS, metavar="FORM", help="another form, see below")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write there, whole or not at all")
     parser.add_argument("--exit-code", action="store_true", help="diff: exit with 1 when the two differ")
     add_json(parser, "diff: print JSON")
+    add_config(parser)
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Carry out the verb."""
     match arguments.words:
-        case ["show", file]:
-            data = FORMS[arguments.format](read(Path(file)), source_date_epoch(os.environ))
-            sys.stdout.buffer.write(data)
-            return 0
         case ["diff", one, other]:
-            return _diff(read(Path(one)), read(Path(other)), arguments)
-    raise ConfigurationError("lock: that is none of its calls", hint="lock show FILE, or lock diff A B")
+            differ = tell_difference(read(Path(one)), read(Path(other)), as_json=arguments.json)
+            return int(differ and arguments.exit_code)
+        case ["show", file]:
+            _write(read(Path(file)), arguments.format or "summary", arguments.output)
+        case [name]:
+            _write(_captured(name, config_of(arguments)), arguments.format or "lock", arguments.output)
+        case _:
+            raise ConfigurationError(
+                "lock: that is none of its calls", hint="lock NAME, lock show FILE, or lock diff A B"
+            )
+    return 0
 
 
 def read(file: Path) -> Record:
@@ -109,13 +117,36 @@ def summary(record: Record) -> str:
     return "".join(f"{line}\n" for line in lines or ["nothing was served"])
 
 
-def _diff(one: Record, other: Record, arguments: argparse.Namespace) -> int:
+def tell_difference(one: Record, other: Record, *, as_json: bool) -> bool:
+    """Print in what two records differ, and return whether they do."""
     found = compare(one, other)
-    if arguments.json:
+    if as_json:
         print_json(found.value())
     else:
         print(table(found.rows({**one.families, **other.families})), end="")
-    return int(bool(found) and arguments.exit_code)
+    return bool(found)
+
+
+def _captured(name: str, config: Config) -> Record:
+    async def work() -> Record:
+        async with build(config, offline=True) as app:
+            return await app.captures.record(name)
+
+    with owner.acting(config.state_dir):
+        return run(work())
+
+
+def _write(record: Record, form: str, target: Path | None) -> None:
+    data = FORMS[form](record, source_date_epoch(os.environ))
+    if target is None:
+        sys.stdout.buffer.write(data)
+        return
+    draft = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        draft.write_bytes(data)
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

@@ -10,9 +10,12 @@ import pytest
 
 from snapproxy.capture import cyclonedx, intoto, sha256sums, spdx
 from snapproxy.capture.lock import encode
+from snapproxy.capture.lock_reader import decode
 from snapproxy.cli import main
 from snapproxy.core.record import Record
 from tests.capture.records import CURL, entry, example
+from tests.fakes.hamlet import FIRST, INRELEASE, PACKAGES, Hamlet, later
+from tests.fakes.house import House
 
 SUMMARY = """\
 archlinux at 2024/05/31 (pacman)
@@ -117,10 +120,10 @@ def test_a_bad_lock_is_told_with_its_file_and_place(tmp_path: Path, capsys: pyte
     assert capsys.readouterr().err == f"snapproxy: {tmp_path}/none.json: No such file or directory\n"
 
 
-@pytest.mark.parametrize("words", [["show"], ["diff", "a"], ["show", "a", "b"], ["mend", "a"]])
+@pytest.mark.parametrize("words", [["diff", "a"], ["show", "a", "b"], ["mend", "a"]])
 def test_another_call_is_a_mistake(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["lock", *words]) == 2
-    assert "lock show FILE, or lock diff A B" in capsys.readouterr().err
+    assert "lock NAME, lock show FILE, or lock diff A B" in capsys.readouterr().err
 
 
 def test_the_help_can_be_printed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -129,3 +132,57 @@ def test_the_help_can_be_printed(capsys: pytest.CaptureFixture[str]) -> None:
         main(["lock", "--help"])
     assert left.value.code == 0
     assert "snapproxy lock diff A B" in capsys.readouterr().out
+
+
+class TestOfACapture:
+    """The lock of what a proxy has recorded."""
+
+    @pytest.fixture
+    async def settings(self, hamlet: Hamlet, tmp_path: Path) -> Path:
+        """A store with two captures of one build, which asked in another order the second time, and one of less."""
+        paths = [INRELEASE, PACKAGES, "dists/stable/main/i18n/Translation-en.xz"]
+        async with House(tmp_path, (hamlet.row,)) as house:
+            for name, asked in (("first", paths), ("second", paths[::-1]), ("less", paths[:1])):
+                for path in asked:
+                    await house.get(later(FIRST, 3600), path, capture=name)
+        file = tmp_path / "config.toml"
+        file.write_text(f'state_dir = "{tmp_path}/state"\ncache_dir = "{tmp_path}/cache"\n', encoding="utf-8")
+        return file
+
+    def test_two_captures_of_one_build_have_one_lock(
+        self, settings: Path, hamlet: Hamlet, capsysbinary: pytest.CaptureFixture[bytes]
+    ) -> None:
+        locks = []
+        for name in ("first", "second"):
+            assert main(["lock", name, "--config", str(settings)]) == 0
+            locks.append(capsysbinary.readouterr().out)
+        assert locks[0] == locks[1]
+        record = decode(locks[0])
+        assert [each.path for each in record.entries if each.is_absence] == ["dists/stable/main/i18n/Translation-en.xz"]
+        assert hamlet.content(INRELEASE).sha256 in {each.sha256 for each in record.entries}
+
+    def test_it_is_written_whole_to_where_it_is_wanted(
+        self, settings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        target = tmp_path / "out" / "snapproxy.lock.json"
+        assert main(["lock", "first", "--config", str(settings), "--output", str(target)]) == 1
+        target.parent.mkdir()
+        assert main(["lock", "first", "--config", str(settings), "--output", str(target)]) == 0
+        assert [file.name for file in target.parent.iterdir()] == [target.name]
+        assert main(["lock", "show", str(target)]) == 0
+        assert f"{target.parent}" in capsys.readouterr().err, "the folder that was missing"
+        assert decode(target.read_bytes()).families == {"debian": "apt"}
+
+    def test_captures_are_compared_as_locks_are(self, settings: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        config = ["--config", str(settings)]
+        assert main(["capture", "diff", "first", "second", *config]) == 0
+        assert capsys.readouterr().out == ""
+        assert main(["capture", "diff", "less", "first", *config]) == 0
+        assert [line.split()[:3] for line in capsys.readouterr().out.splitlines()] == [
+            ["added", "debian", PACKAGES],
+            ["added", "debian", "dists/stable/main/i18n/Translation-en.xz"],
+        ]
+
+    def test_a_capture_that_is_not_there(self, settings: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["lock", "none", "--config", str(settings)]) == 1
+        assert "There is no capture of that name" in capsys.readouterr().err
