@@ -123,7 +123,10 @@ def _bare_titles(files: tuple[Content, ...]) -> list[str]:
             why=f"This one has files of {', '.join(archives)}.",
             hint="Leave --bare out, or record the archives in captures of their own.",
         )
-    return [content.path for content in files]
+    return [
+        content.title.removeprefix(f"{content.archive}/") if content.path.startswith("/") else content.path
+        for content in files
+    ]
 
 
 def _manifests(layers: Iterable[Layer]) -> Iterator[tuple[Layer, ...]]:

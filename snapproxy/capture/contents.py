@@ -36,7 +36,9 @@ class Content:
 
     @property
     def title(self) -> str:
-        """Its name within the record."""
+        """Its name within the record. What a service answered has its digest for a name: a call, with its query, cannot be one."""
+        if self.path.startswith("/"):
+            return f"{self.archive}/service/{self.sha256}"
         return f"{self.archive}/{self.snapshot}/{self.path}"
 
 

@@ -68,10 +68,11 @@ def _archives(record: Record) -> list[dict[str, Any]]:
 
 
 def snapshots_by_time(entries: Iterable[Entry]) -> Mapping[tuple[str, str], set[str]]:
-    """Return which snapshots answered for each (archive, requested)."""
+    """Return which snapshots answered for each (archive, requested); none where only a service did, or nothing was there."""
     found: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
     for entry in entries:
-        found[entry.archive, entry.requested].add(entry.snapshot)
+        named = {entry.snapshot} if entry.snapshot and not entry.is_service else set()
+        found[entry.archive, entry.requested] |= named
     return found
 
 

@@ -32,6 +32,8 @@ _LOCK = Document(
 )
 _ARCHIVE = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _TIME = re.compile(r"[A-Za-z0-9][A-Za-z0-9:.+_-]{0,63}(?:/[A-Za-z0-9][A-Za-z0-9:.+_-]{0,63}){0,3}")
+# What `exchange.ServiceTarget` may hold: escaped as it was asked, its query included. Never the name of a file, so dots lead nowhere.
+_CALL = re.compile(r"/(?:mr|file)/[!-\[\]-~]{0,4090}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _HOST = re.compile(r"[A-Za-z0-9.:_-]{1,255}")
 _INSTANT = re.compile(r"[0-9]{8}T[0-9]{6}Z")
@@ -69,19 +71,21 @@ def _check_schema(top: Value) -> None:
 def _entries(files: Value, absences: Value) -> Iterator[tuple[Value, Entry]]:
     for value in files.items():
         *members, digest, size = value.members(*FILE_MEMBERS)
-        yield value, _entry(members, size.integer(0, LARGEST_FILE), digest.text(_DIGEST, "64 lower-case hex digits"))
+        found = digest.text(_DIGEST, "64 lower-case hex digits")
+        yield value, _entry(members, _time(members[-1]), size.integer(0, LARGEST_FILE), found)
     for value in absences.items():
-        yield value, _entry(list(value.members(*ABSENCE_MEMBERS)), 0, "")
+        members = list(value.members(*ABSENCE_MEMBERS))
+        yield value, _entry(members, "" if members[-1].raw == "" else _time(members[-1]), 0, "")
 
 
-def _entry(members: list[Value], size: int, digest: str) -> Entry:
-    archive, path, proof, requested, role, snapshot = members
-    if not isinstance(path.raw, str) or not names_a_file(path.raw):
-        raise path.wrong("the canonical path of a file within the archive is wanted")
+def _entry(members: list[Value], snapshot: str, size: int, digest: str) -> Entry:
+    archive, path, proof, requested, role, _ = members
+    if not isinstance(path.raw, str) or not (names_a_file(path.raw) or _CALL.fullmatch(path.raw)):
+        raise path.wrong("the canonical path of a file within the archive, or a call of its service, is wanted")
     return Entry(
         archive=_name(archive),
         requested=_time(requested),
-        snapshot=_time(snapshot),
+        snapshot=snapshot,
         path=path.raw,
         role=_ROLES[_one_of(role, _ROLES)],
         proof=_PROOFS[_one_of(proof, _PROOFS)],
@@ -101,7 +105,7 @@ def _archives(
         archive, family, requested, snapshots, span = value.members(*ARCHIVE_MEMBERS)
         name, time = _name(archive), _time(requested)
         told = [_time(each) for each in snapshots.items()]
-        if sorted(told) != sorted(served.pop((name, time), ())) or not told:
+        if (name, time) not in served or sorted(told) != sorted(served.pop((name, time))):
             raise value.wrong("its snapshots are not those of the entries with its archive and requested")
         if families.setdefault(name, _one_of(family, FAMILIES)) != family.raw:
             raise family.wrong(f"the family that {name} has above is wanted")

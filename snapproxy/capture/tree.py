@@ -54,7 +54,7 @@ def lay_out(record: Record, held: Record | None = None) -> Tree:
 def _leaves(record: Record) -> list[Leaf]:
     found = []
     for entry in record.entries:
-        if entry.is_absence:
+        if entry.is_absence or entry.is_service:  # nobody asks a folder for what a service says
             continue
         promised = Promise(entry.path, entry.size, {"sha256": entry.sha256})
         lasting = FAMILIES[record.families[entry.archive]].lasting_path(promised)

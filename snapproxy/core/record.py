@@ -17,7 +17,8 @@ class Entry:
 
     `requested` is the *when* in its canonical spelling, `snapshot` the id it resolved to, `path` the canonical name of a file: never a
     by-hash one, which the index it stands for gives, and never a folder, of which no archive is asked. `sha256` is '' for an absence,
-    whose `size` (bytes) is 0 and whose proof is what vouches for the absence.
+    whose `size` (bytes) is 0, whose proof is what vouches for the absence, and whose `snapshot` is '' where none is known.
+    A path that begins with a slash is a call of the archive's own service, as `exchange.ServiceTarget` has it, of every time.
     """
 
     archive: str
@@ -33,6 +34,11 @@ class Entry:
     def is_absence(self) -> bool:
         """Whether it says that there was no such file."""
         return not self.sha256
+
+    @property
+    def is_service(self) -> bool:
+        """Whether it is the answer of the archive's own service, which is no file of any snapshot."""
+        return self.path.startswith("/")
 
     @property
     def key(self) -> tuple[str, str, str]:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from hashlib import sha256
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from snapproxy.core.model import Proof, Role
 from snapproxy.core.paths import names_a_file
 from snapproxy.core.record import Entry, Record
+
+unhurried = settings(deadline=None)
+"""For properties: a busy machine may take its time."""
 
 AT = "20240601T000000Z"
 DUMP = "20240531T203452Z"
@@ -63,8 +67,9 @@ _PATHS = st.one_of(
     st.sampled_from(
         [CURL, f"{SUITE}/InRelease", f"{SUITE}/main/binary-amd64/Packages.xz", "Packages/b/bash-5.2-3.fc40.x86_64.rpm"]
     ),
-    st.text(max_size=12),
-).filter(names_a_file)
+    st.text(max_size=12).filter(names_a_file),
+    st.sampled_from(["/mr/binary/curl/?fileinfo=1", f"/file/{'ab' * 20}/curl_1_all.deb"]),
+)
 _TIMES = st.sampled_from([AT, "20240701T000000Z", "live", "2024/05/31", "2024-06-01T00:00:00Z.nearest", "1717200000"])
 _SNAPSHOTS = st.sampled_from([DUMP, "2024/05/31", "live", "always"])
 _ENTRIES = st.builds(

@@ -17,7 +17,7 @@ from snapproxy.capture.lock import MEDIA_TYPE, digest, encode
 from snapproxy.core.model import Role
 from snapproxy.core.record import Record
 from snapproxy.errors import RecordError
-from tests.capture.records import CURL, DUMP, content, entry, example, records
+from tests.capture.records import CURL, DUMP, content, entry, example, records, unhurried
 
 
 def layers_of(described: Artifact) -> list[Layer]:
@@ -57,6 +57,13 @@ def test_bare_titles_are_paths_of_the_repository() -> None:
         describe(example(), bare=True)
 
 
+def test_a_services_answer_is_carried_under_its_digest() -> None:
+    call = entry("/mr/binary/curl/", Role.OTHER, requested="always", snapshot="ab12", text="said")
+    record = Record((call,), {"debian": "apt"})
+    (plain,), (bare,) = (layers_of(describe(record, bare=each))[1:] for each in (False, True))
+    assert (plain.title, bare.title) == (f"debian/service/{content('said')}", f"service/{content('said')}")
+
+
 def test_bare_titles_hold_one_time_only() -> None:
     later = {"requested": "20240701T000000Z", "snapshot": "20240630T210000Z", "text": "later"}
     record = Record((entry("a/InRelease", Role.ROOT), entry("a/InRelease", Role.ROOT, **later)), {"debian": "apt"})
@@ -79,6 +86,7 @@ def test_every_name_of_one_content_has_its_layer() -> None:
     assert len({layer.sha256 for layer in layers[1:]}) == 1
 
 
+@unhurried
 @given(record=records(), shuffler=st.randoms())
 def test_any_record_comes_back_whatever_its_order(record: Record, shuffler: Random) -> None:
     try:

@@ -15,7 +15,8 @@ from snapproxy.core.paths import names_a_file
 from snapproxy.core.record import Record
 from snapproxy.errors import RecordError
 from snapproxy.families import FAMILIES
-from tests.capture.records import CURL, DUMP, absence, entry, example
+from tests.capture.records import CURL, DUMP, absence, entry, example, unhurried
+from tests.capture.records import content as digest_of
 
 
 def test_files_are_sorted_by_title_and_absences_left_out() -> None:
@@ -57,6 +58,7 @@ def test_a_package_has_a_url(family: str, archive: str, path: str, purl: str) ->
 WORDS = st.text(alphabet="aZ09+~%?&=@#:.-_^ \xfc", max_size=6) | st.text(max_size=4)
 
 
+@unhurried
 @given(family=st.sampled_from(sorted(FAMILIES)), words=st.lists(WORDS, min_size=4, max_size=4))
 def test_whatever_a_name_says_makes_a_url(family: str, words: list[str]) -> None:
     """And that says the same."""
@@ -85,6 +87,12 @@ def test_one_snapshot_for_two_times_is_one_file_and_its_proof_the_weakest() -> N
     entries = (entry("a", proof=Proof.GPG), entry("a", requested="live", proof=Proof.INDEX))
     (content,) = contents(Record(entries, {"debian": "apt"}))
     assert content.proof is Proof.INDEX
+
+
+def test_what_a_service_said_is_named_by_its_digest() -> None:
+    call = entry("/mr/binary/curl/?fileinfo=1", Role.OTHER, requested="always", snapshot="ab12", text="said")
+    (content,) = contents(Record((call, absence("/mr/x/", snapshot="")), {"debian": "apt"}))
+    assert content.title == f"debian/service/{digest_of('said')}"
 
 
 def test_two_contents_under_one_name_are_refused() -> None:

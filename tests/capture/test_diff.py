@@ -9,7 +9,7 @@ from hypothesis import given
 from snapproxy.capture.diff import Change, Difference, Held, compare
 from snapproxy.core.model import Proof, Role
 from snapproxy.core.record import Entry, Record
-from tests.capture.records import AT, CURL, DUMP, absence, content, entry, example, records
+from tests.capture.records import AT, CURL, DUMP, absence, content, entry, example, records, unhurried
 
 FAMILIES = {"debian": "apt"}
 NEWER = CURL.replace("u5", "u7")
@@ -20,11 +20,13 @@ def difference(one: list[Entry], other: list[Entry]) -> Difference:
     return compare(Record(tuple(one), FAMILIES), Record(tuple(other), FAMILIES))
 
 
+@unhurried
 @given(record=records())
 def test_a_record_does_not_differ_from_itself(record: Record) -> None:
     assert not compare(record, replace(record, entries=record.entries[::-1]))
 
 
+@unhurried
 @given(one=records(), other=records())
 def test_seen_from_the_other_side_the_same_things_differ(one: Record, other: Record) -> None:
     there, back = compare(one, other), compare(other, one)

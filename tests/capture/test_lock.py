@@ -8,14 +8,15 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from snapproxy.capture.lock import encode
 from snapproxy.capture.lock_reader import decode
+from snapproxy.core.model import Role
 from snapproxy.core.record import Record
 from snapproxy.errors import RecordError
-from tests.capture.records import entry, example, records
+from tests.capture.records import absence, entry, example, records, unhurried
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,6 +43,7 @@ def test_the_form_is_one_line_an_entry() -> None:
     )
 
 
+@unhurried
 @given(record=records())
 def test_without_its_line_feeds_it_is_rfc_8785(record: Record) -> None:
     """docs/lock.md defines the form so. ASCII member names and whole numbers leave Python's own sorting and numbers nothing to differ in."""
@@ -50,11 +52,13 @@ def test_without_its_line_feeds_it_is_rfc_8785(record: Record) -> None:
     assert text.replace("\n", "") == one_line
 
 
+@unhurried
 @given(record=records())
 def test_what_is_written_is_read_back(record: Record) -> None:
     assert decode(encode(record)) == record
 
 
+@unhurried
 @given(record=records(), seed=st.integers())
 def test_any_order_gives_the_same_bytes(record: Record, seed: int) -> None:
     mixed = list(record.entries)
@@ -81,12 +85,20 @@ def test_names_are_written_plainly() -> None:
     assert decode(encode(record)).entries == tuple(sorted(record.entries, key=lambda each: each.key))
 
 
+def test_services_and_unknown_snapshots_are_no_snapshots_that_answered() -> None:
+    call = entry("/mr/binary/curl/?fileinfo=1", Role.OTHER, requested="always", snapshot="ab12cd34ef56")
+    record = Record((call, absence("/mr/binary/x/", Role.OTHER, requested="always", snapshot="")), {"debian": "apt"})
+    (time,) = json.loads(encode(record))["archives"]
+    assert (time["requested"], time["snapshots"]) == ("always", [])
+    assert decode(encode(record)) == record
+
+
 def test_any_other_spelling_of_the_json_is_taken() -> None:
     indented = json.dumps(json.loads(encode(example())), indent=4).replace("\n", "\r\n").encode()
     assert decode(indented) == example()
 
 
-@settings(max_examples=300)
+@unhurried
 @given(at=st.integers(0, 2000), cut=st.integers(0, 3), put=st.binary(max_size=3))
 def test_damage_is_an_error_or_another_whole_record(at: int, cut: int, put: bytes) -> None:
     sound = encode(example())

@@ -57,6 +57,11 @@ def test_what_the_other_side_holds_is_left_out_and_still_listed() -> None:
     assert lay_out(example(), example()).leaves == ()
 
 
+def test_nobody_asks_a_folder_for_what_a_service_says() -> None:
+    call = entry("/mr/binary/curl/", Role.OTHER, requested="always", snapshot="ab12")
+    assert lay_out(Record((call,), {"debian": "apt"})).leaves == ()
+
+
 def test_a_file_that_would_be_a_folder_is_refused() -> None:
     record = Record((entry("a", Role.OTHER), entry("a/b", Role.OTHER)), {"debian": "apt"})
     with pytest.raises(RecordError, match="the folder of"):

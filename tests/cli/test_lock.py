@@ -17,6 +17,7 @@ from tests.capture.records import CURL, entry, example
 from tests.fakes.hamlet import FIRST, INRELEASE, PACKAGES, Hamlet, later
 from tests.fakes.house import House
 
+CALL = "/mr/binary/kept/"
 SUMMARY = """\
 archlinux at 2024/05/31 (pacman)
   snapshot: 2024/05/31
@@ -145,6 +146,8 @@ class TestOfACapture:
             for name, asked in (("first", paths), ("second", paths[::-1]), ("less", paths[:1])):
                 for path in asked:
                     await house.get(later(FIRST, 3600), path, capture=name)
+                if name != "less":
+                    await house.call(CALL, capture=name)
         file = tmp_path / "config.toml"
         file.write_text(f'state_dir = "{tmp_path}/state"\ncache_dir = "{tmp_path}/cache"\n', encoding="utf-8")
         return file
@@ -159,6 +162,7 @@ class TestOfACapture:
         assert locks[0] == locks[1]
         record = decode(locks[0])
         assert [each.path for each in record.entries if each.is_absence] == ["dists/stable/main/i18n/Translation-en.xz"]
+        assert [(each.path, each.requested) for each in record.entries if each.is_service] == [(CALL, "always")]
         assert hamlet.content(INRELEASE).sha256 in {each.sha256 for each in record.entries}
 
     def test_it_is_written_whole_to_where_it_is_wanted(
@@ -179,6 +183,7 @@ class TestOfACapture:
         assert capsys.readouterr().out == ""
         assert main(["capture", "diff", "less", "first", *config]) == 0
         assert [line.split()[:3] for line in capsys.readouterr().out.splitlines()] == [
+            ["added", "debian", CALL],
             ["added", "debian", PACKAGES],
             ["added", "debian", "dists/stable/main/i18n/Translation-en.xz"],
         ]
