@@ -44,6 +44,12 @@ class ArchiveDataError(SnapproxyError):
     status = 502
 
 
+class RecordError(SnapproxyError):
+    """A record of what a build was served (a lock, an artifact, a capture) breaks its own rules, or cannot be written as asked."""
+
+    status = 500
+
+
 class StorageError(SnapproxyError):
     """Our own disk failed us."""
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -29,7 +28,7 @@ class Notes:
     frozen: dict[str, Instant] = field(default_factory=dict)
     """The instant that `latest` came to, by archive."""
     valid: dict[tuple[str, str], tuple[Instant, Instant]] = field(default_factory=dict)
-    unpinned: Counter[str] = field(default_factory=Counter)
+    unpinned: set[str] = field(default_factory=set)
     is_closed: bool = False
 
     def take(self, lines: Iterable[bytes]) -> None:
@@ -63,8 +62,8 @@ class Notes:
             case ["valid", str(archive), str(requested), int(first), int(last)]:
                 start, end = self.valid.get((archive, requested), (first, last))
                 self.valid[archive, requested] = max(start, first), min(end, last)
-            case ["passed", str(host), int(count)]:
-                self.unpinned[host] += count
+            case ["passed", str(host)]:
+                self.unpinned.add(host)
             case ["closed"]:
                 self.is_closed = True
 
@@ -82,7 +81,7 @@ class Notes:
             *(note_entry(entry) for entry in self.entries.values()),
             *(note_frozen(archive, instant) for archive, instant in self.frozen.items()),
             *(note_valid(*key, span) for key, span in self.valid.items()),
-            *(note_passed(host, count) for host, count in self.unpinned.items()),
+            *(note_passed(host) for host in sorted(self.unpinned)),
             *([CLOSED] if self.is_closed else []),
         ]
 
@@ -93,7 +92,7 @@ class Notes:
             entries,
             {name: families[name] for name in sorted({entry.archive for entry in entries})},
             {key: span for key, span in sorted(self.valid.items()) if span[0] <= span[1]},
-            dict(sorted(self.unpinned.items())),
+            frozenset(self.unpinned),
         )
 
 
@@ -122,9 +121,9 @@ def note_valid(archive: str, requested: str, span: tuple[Instant, Instant]) -> b
     return _line("valid", archive, requested, *span)
 
 
-def note_passed(host: str, count: int = 1) -> bytes:
-    """Return the note of requests that went to a host unpinned."""
-    return _line("passed", host, count)
+def note_passed(host: str) -> bytes:
+    """Return the note of a host that was reached unpinned."""
+    return _line("passed", host)
 
 
 def _line(*values: str | int) -> bytes:

@@ -75,7 +75,7 @@ class Recorder:
             self._answerer.prefetch(replace(target, capture=""))
 
     async def passing(self, target: PassTarget | TunnelTarget) -> Refusal | None:
-        """Note a request that goes to a host unpinned."""
+        """Note the host that a request goes to unpinned."""
         if target.capture:
             try:
                 ledger = await self._captures.ledger(target.capture)

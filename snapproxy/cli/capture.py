@@ -1,4 +1,4 @@
-"""List, show and manage captures: the records of everything that builds were served."""
+"""List, show, compare and manage captures: the records of everything that builds were served."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from rich.filesize import decimal
 from snapproxy.capture.captures import Captures, Summary
 from snapproxy.cli import owner
 from snapproxy.cli.common import add_config, add_json, build, config_of, print_json, run
+from snapproxy.cli.lock import tell_difference
 from snapproxy.core.record import Entry, Record
 from snapproxy.core.when import spell
 
-HELP = "list, show, close, rename and remove captures"
+HELP = "list, show, compare, close, rename and remove captures"
 
 EPILOG = """\
 A build records into a capture that is named by the proxy's password (http_proxy=http://WHEN:NAME@HOST:3142), by /~NAME/ before
@@ -31,6 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show = _add(actions, "show", "list what a capture holds", _show)
     show.add_argument("name", metavar="NAME")
     add_json(show)
+    diff = _add(actions, "diff", "say in what a capture differs from another", _diff)
+    diff.add_argument("one", metavar="A")
+    diff.add_argument("other", metavar="B")
+    add_json(diff)
     _add(actions, "close", "let a capture take nothing more", _close).add_argument("name", metavar="NAME")
     rename = _add(actions, "rename", "give a capture another name", _rename)
     rename.add_argument("name", metavar="NAME")
@@ -75,6 +80,11 @@ async def _show(captures: Captures, arguments: argparse.Namespace) -> None:
         _print(record)
 
 
+async def _diff(captures: Captures, arguments: argparse.Namespace) -> None:
+    one, other = [await captures.record(name) for name in (arguments.one, arguments.other)]
+    tell_difference(one, other, as_json=arguments.json)
+
+
 async def _close(captures: Captures, arguments: argparse.Namespace) -> None:
     await captures.close(arguments.name)
 
@@ -114,8 +124,8 @@ def _print(record: Record) -> None:
         print(f"{entry.archive}/{entry.snapshot}/{entry.path}  {what}")
     for (archive, requested), (first, last) in record.valid.items():
         print(f"{archive} at {requested}: identical for any instant in {spell(first)}/{spell(last)}")
-    for host, count in record.unpinned.items():
-        print(f"unpinned: {count} requests to {host}")
+    for host in sorted(record.unpinned):
+        print(f"unpinned: {host}")
 
 
 def _record_as_json(record: Record) -> dict[str, Any]:
@@ -125,7 +135,7 @@ def _record_as_json(record: Record) -> dict[str, Any]:
             {"archive": archive, "requested": requested, "first": spell(first), "last": spell(last)}
             for (archive, requested), (first, last) in record.valid.items()
         ],
-        "unpinned": dict(record.unpinned),
+        "unpinned": sorted(record.unpinned),
     }
 
 

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from snapproxy import __version__
-from snapproxy.cli import capture, config, diff, fetch, observe, resolve, run, serve, sources, stats, timeline
+from snapproxy.cli import capture, config, diff, fetch, lock, observe, resolve, run, serve, sources, stats, timeline
 
 VERBS = {
     "serve": serve,
@@ -18,6 +18,7 @@ VERBS = {
     "fetch": fetch,
     "observe": observe,
     "capture": capture,
+    "lock": lock,
     "stats": stats,
     "config": config,
 }

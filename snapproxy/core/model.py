@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import Protocol
 
+from snapproxy.core.packages import PackageName
 from snapproxy.core.schemes import Scheme
 
 #: Seconds since 1970-01-01T00:00:00Z. Every time inside snapproxy is one of these.
@@ -147,6 +148,8 @@ class Family(Protocol):
     """Whether the client throws away a root or an index, in silence, whose Last-Modified is older than its own copy's."""
     roots_promise_packages: bool
     """Whether roots promise packages themselves, with no index between."""
+    purl_type: str
+    """What package URLs call its packages (the types of github.com/package-url/purl-spec)."""
     tells_root_dates: bool
     """Whether the client may be told a root's date (Last-Modified). Not where it would take it for something else, and keep an old root."""
 
@@ -176,6 +179,9 @@ class Family(Protocol):
 
     def signature(self, path: str) -> str | None:
         """Return the path of the detached signature of the root at `path`, None when the root carries its own."""
+
+    def package_name(self, path: str) -> PackageName | None:
+        """Return what the file name of the package at `path` says of it; None for every other file. Total."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,15 @@ def canonical_path(raw: str) -> str:
     return _without_dots(text.removeprefix("/"))
 
 
+def names_a_file(path: str) -> bool:
+    """Whether `path` is one that `canonical_path` returns for a file: what others wrote down is held to the same rules as what they ask."""
+    raw = path.replace("%", "%25").replace("?", "%3F").replace("#", "%23")
+    try:
+        return canonical_path(raw) == path and not f"/{path}".endswith("/")
+    except ClientError:
+        return False
+
+
 def _without_dots(text: str) -> str:
     *folders, last = text.split("/")
     if "" in folders:

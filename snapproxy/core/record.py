@@ -15,9 +15,10 @@ from snapproxy.core.model import Instant, Proof, Role
 class Entry:
     """One answer: the file at `path` of `archive`, asked for at `requested`, as `snapshot` had it; or that there was none.
 
-    `requested` is the *when* in its canonical spelling, `snapshot` the id it resolved to, `path` the canonical name (never a by-hash
-    one, which the index it stands for gives). `sha256` is '' for an absence, whose `size` (bytes) is 0 and whose proof is what
-    vouches for the absence.
+    `requested` is the *when* in its canonical spelling, `snapshot` the id it resolved to, `path` the canonical name of a file: never a
+    by-hash one, which the index it stands for gives, and never a folder, of which no archive is asked. `sha256` is '' for an absence,
+    whose `size` (bytes) is 0, whose proof is what vouches for the absence, and whose `snapshot` is '' where none is known.
+    A path that begins with a slash is a call of the archive's own service, as `exchange.ServiceTarget` has it, of every time.
     """
 
     archive: str
@@ -35,6 +36,11 @@ class Entry:
         return not self.sha256
 
     @property
+    def is_service(self) -> bool:
+        """Whether it is the answer of the archive's own service, which is no file of any snapshot."""
+        return self.path.startswith("/")
+
+    @property
     def key(self) -> tuple[str, str, str]:
         """What a client asks by: (archive, requested, path). A record answers each key once."""
         return self.archive, self.requested, self.path
@@ -46,10 +52,11 @@ class Record:
 
     `families`: the family of each archive that occurs, by archive name.
     `valid`: for (archive, requested), the span of instants, ends included, that are known to have the same answers.
-    `unpinned`: hosts that the build reached through `pass`, and how many requests went there: nothing of them is kept.
+    `unpinned`: the hosts that the build reached through `pass`. Nothing of them is kept, nor how often they were asked: a retry would
+    make two records of one build differ.
     """
 
     entries: tuple[Entry, ...]
     families: Mapping[str, str]
     valid: Mapping[tuple[str, str], tuple[Instant, Instant]] = field(default_factory=dict)
-    unpinned: Mapping[str, int] = field(default_factory=dict)
+    unpinned: frozenset[str] = frozenset()

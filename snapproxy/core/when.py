@@ -69,6 +69,11 @@ def spell(instant: Instant) -> str:
     return datetime.fromtimestamp(instant, UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
+def spell_rfc3339(instant: Instant) -> str:
+    """Write an instant (years 1000 to 9999) as other tools' documents want it: YYYY-MM-DDTHH:MM:SSZ."""
+    return datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def read_day(text: str) -> Instant | None:
     """Read the folder of a day, YYYY/MM/DD, as its last second, UTC; None when it is none, or no day in the calendar."""
     try:

@@ -176,10 +176,17 @@ async def test_nothing_is_served_that_could_not_be_recorded(house: House, monkey
     assert (got.status, got.refusal.reason) == (424, "The answer could not be recorded in the capture")
 
 
-async def test_what_passes_unpinned_is_counted(house: House) -> None:
+async def test_what_a_service_says_belongs_to_its_archive(house: House) -> None:
+    got = await house.call("/mr/binary/kept/", capture=BUILD)
+    assert got.status == 200
+    (entry,) = (await record(house)).entries
+    assert (entry.key, entry.sha256) == (("debian", "always", "/mr/binary/kept/"), got.served.digest)
+
+
+async def test_hosts_that_are_reached_unpinned_are_noted(house: House) -> None:
     for target in (PassTarget("git.example", 80, "/x", BUILD), TunnelTarget("git.example", 443, BUILD)):
         assert await house.app.answerer.passing(target) is None
-    assert (await record(house)).unpinned == {"git.example": 2}
+    assert (await record(house)).unpinned == {"git.example"}
     await house.app.captures.close(BUILD)
     refusal = await house.app.answerer.passing(PassTarget("git.example", 80, "/x", BUILD))
     assert refusal is not None

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snapproxy.core.paths import LONGEST, canonical_path, escape_path, snapshot_url
+from snapproxy.core.paths import LONGEST, canonical_path, escape_path, names_a_file, snapshot_url
 from snapproxy.errors import ClientError
 
 RAW = st.text(max_size=80) | st.from_regex(r"/?([a-z0-9.~+/]|%[0-9a-fA-F]{2}){0,40}", fullmatch=True)
@@ -120,3 +120,43 @@ def test_the_id_stands_behind_the_scope() -> None:
     assert snapshot_url("https://p.example", "live", "o/p/ubuntu/dists/x", 3) == "https://p.example/o/p/ubuntu/dists/x"
     assert snapshot_url("https://p.example", "ID", "o/p/ubuntu", 3) == "https://p.example/o/p/ubuntu/ID/"
     assert snapshot_url("https://p.example", "ID", "o/", 3) == "https://p.example/o/ID/"
+
+
+@pytest.mark.parametrize("path", ["InRelease", "dists/stable/InRelease", "a b/c+d~e%f", "größe/x", ".hidden", "a:b"])
+def test_a_path_of_a_file_names_one(path: str) -> None:
+    assert names_a_file(path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "/",
+        "/etc/passwd",
+        "a/",
+        "a//b",
+        "..",
+        "../a",
+        "a/../b",
+        "a/..",
+        ".",
+        "a/./b",
+        "a\\b",
+        "a\0",
+        "a\nb",
+        "\udc80",
+        "a%2fb",
+        "x" * 5000,
+    ],
+)
+def test_what_escapes_or_has_a_second_spelling_names_no_file(path: str) -> None:
+    assert not names_a_file(path)
+
+
+@given(raw=st.text(max_size=40))
+def test_exactly_what_a_request_can_lead_to_names_a_file(raw: str) -> None:
+    try:
+        path = canonical_path(escape_path(raw))
+    except (ClientError, UnicodeEncodeError):
+        return
+    assert names_a_file(path) == (path != "" and not path.endswith("/"))

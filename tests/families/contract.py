@@ -62,6 +62,17 @@ class FamilyContract:
         if place.by_hash is not None:
             assert is_digest(*place.by_hash)
 
+    @inherited
+    @given(path=PATHS)
+    def test_a_name_is_read_off_packages_only(self, path: str) -> None:
+        named = self.family.package_name(path)
+        if named is not None:
+            assert self.family.classify(path).role in (Role.PACKAGE, Role.OTHER), "OTHER: no clean path"
+            assert all((named.name, named.version, named.arch))
+
+    def test_metadata_have_no_package_name(self) -> None:
+        assert [path for path in self.samples if self.family.package_name(path)] == []
+
     def test_a_root_has_its_signature_beside_it_or_inside(self) -> None:
         for path in self.samples:
             if self.family.classify(path).role is not Role.ROOT:

@@ -11,9 +11,11 @@ import re
 from collections.abc import Iterable, Iterator
 
 from snapproxy.core.model import Checker, Instant, Place, Promise, Role
+from snapproxy.core.packages import PackageName
 from snapproxy.core.promised import distinct
 from snapproxy.core.schemes import RawRsa, Seal
 from snapproxy.errors import ArchiveDataError
+from snapproxy.families.apk.names import package_name
 from snapproxy.families.apk.package import CONTROL, PackageChecker
 from snapproxy.formats import apkindex
 
@@ -42,6 +44,7 @@ class Apk:
     keeps_newer_root = False
     drops_older_dates = False
     roots_promise_packages = True
+    purl_type = "apk"
     # Its If-Modified-Since is the moment of its own download. Equal to a date of ours by chance, it would be told "not modified" of an
     # index it never had; and going back in time behind one URL would end there. Without a date it is always sent the bytes.
     tells_root_dates = False
@@ -86,6 +89,9 @@ class Apk:
     def signature(self, path: str) -> str | None:
         """Return None: every root carries its own."""
         return None
+
+    def package_name(self, path: str) -> PackageName | None:
+        return package_name(path)
 
 
 def _packages(path: str, data: bytes) -> Iterator[Promise]:

@@ -11,8 +11,10 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 from snapproxy.core.model import Checker, Instant, Place, Promise, Role
+from snapproxy.core.packages import PackageName
 from snapproxy.core.schemes import OpenPgp
 from snapproxy.errors import ArchiveDataError
+from snapproxy.families.apt.names import package_name
 from snapproxy.families.apt.paths import HASH_FIELDS, by_hash_path, classify, folder_of
 from snapproxy.families.apt.promises import promises, release_text
 from snapproxy.formats.deb822 import stanzas
@@ -42,6 +44,7 @@ class Apt:
     # apt judges by the Date within the Release, not by the header.
     drops_older_dates = False
     roots_promise_packages = False
+    purl_type = "deb"
     # Its If-Modified-Since is the date we gave, and a root that bears none it could not compare.
     tells_root_dates = True
     scheme = OpenPgp()
@@ -77,6 +80,9 @@ class Apt:
 
     def signature(self, path: str) -> str | None:
         return f"{path}.gpg" if path == f"{folder_of(path)}Release" else None
+
+    def package_name(self, path: str) -> PackageName | None:
+        return package_name(path)
 
 
 APT = Apt()

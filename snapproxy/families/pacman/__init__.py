@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from snapproxy.core.model import Checker, Instant, Place, Promise, Role
+from snapproxy.core.packages import PackageName
 from snapproxy.core.schemes import OpenPgp
+from snapproxy.families.pacman.names import package_name
 from snapproxy.families.pacman.paths import classify
 from snapproxy.families.pacman.promises import promises
 from snapproxy.formats.digests import DigestChecker
@@ -30,6 +32,7 @@ class Pacman:
     # ... but libcurl throws them away, in silence, when the Last-Modified of a 200 is not newer than the copy it asked about.
     drops_older_dates = True
     roots_promise_packages = True
+    purl_type = "alpm"
     tells_root_dates = True
     scheme = OpenPgp()
 
@@ -50,6 +53,9 @@ class Pacman:
 
     def signature(self, path: str) -> str | None:
         return f"{path}.sig" if classify(path).role is Role.ROOT else None
+
+    def package_name(self, path: str) -> PackageName | None:
+        return package_name(path)
 
 
 PACMAN = Pacman()

@@ -10,11 +10,11 @@ import re
 
 from snapproxy.core.model import Place, Role
 
-_PACKING = r"(?:\.(?:gz|bz2|xz|zst|lrz|lzo|Z|lz4|lz))?"
+PACKING = r"(?:\.(?:gz|bz2|xz|zst|lrz|lzo|Z|lz4|lz))?"
 # pacman asks for the short names; repo-add makes them links to the long ones, which people fetch too.
-_DATABASE = re.compile(rf"(?P<root>[^/]+\.db(?:\.tar{_PACKING})?)(?P<signature>\.sig)?")
-_FILES = re.compile(rf"[^/]+\.files(?:\.tar{_PACKING})?(?P<signature>\.sig)?")
-_PACKAGE = re.compile(rf"[^/]+\.pkg\.tar{_PACKING}(?:\.sig)?")
+_DATABASE = re.compile(rf"(?P<root>[^/]+\.db(?:\.tar{PACKING})?)(?P<signature>\.sig)?")
+_FILES = re.compile(rf"[^/]+\.files(?:\.tar{PACKING})?(?P<signature>\.sig)?")
+_PACKAGE = re.compile(rf"[^/]+\.pkg\.tar{PACKING}(?:\.sig)?")
 _OTHER = Place(Role.OTHER)
 
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from snapproxy.core.model import Checker, Instant, Place, Promise
+from snapproxy.core.packages import PackageName
 from snapproxy.core.schemes import OpenPgp
 from snapproxy.errors import ArchiveDataError
+from snapproxy.families.rpm.names import package_name
 from snapproxy.families.rpm.paths import METADATA, ROOT, classify
 from snapproxy.families.rpm.promises import promises
 from snapproxy.formats.digests import DigestChecker
@@ -34,6 +36,7 @@ class Rpm:
     drops_older_dates = False
     # primary.xml stands between repomd.xml and the packages.
     roots_promise_packages = False
+    purl_type = "rpm"
     tells_root_dates = True
     scheme = OpenPgp()
 
@@ -58,6 +61,9 @@ class Rpm:
 
     def signature(self, path: str) -> str | None:
         return f"{path}.asc" if f"/{path}".endswith(f"/{METADATA}/{ROOT}") else None
+
+    def package_name(self, path: str) -> PackageName | None:
+        return package_name(path)
 
 
 RPM = Rpm()

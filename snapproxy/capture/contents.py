@@ -1,0 +1,109 @@
+"""The files of a record, each once, under a name that is unique in it: what an artifact's layers and bills of materials are made of.
+
+How they are written down is theirs. Absences are no files: only the lock has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from packageurl import PackageURL
+
+from snapproxy.archives.vendors import vendor_of
+from snapproxy.core.model import Proof, Role
+from snapproxy.core.packages import PackageName
+from snapproxy.core.paths import names_a_file
+from snapproxy.core.record import Entry, Record
+from snapproxy.errors import RecordError
+from snapproxy.families import FAMILIES
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A file that a build was served, however often and at however many times it asked. `package` is what it holds, None for the rest."""
+
+    archive: str
+    snapshot: str
+    path: str
+    role: Role
+    proof: Proof
+    size: int
+    sha256: str
+    package: PackageName | None = None
+    purl: str = ""
+    """The package URL of `package`, '' without one."""
+
+    @property
+    def title(self) -> str:
+        """Its name within the record. What a service answered has its digest for a name: a call, with its query, cannot be one."""
+        if self.path.startswith("/"):
+            return f"{self.archive}/service/{self.sha256}"
+        return f"{self.archive}/{self.snapshot}/{self.path}"
+
+
+def contents(record: Record) -> tuple[Content, ...]:
+    """Return the files of a record, sorted by title. Where several times were answered by one snapshot, the weakest proof counts.
+
+    Raises RecordError when one snapshot gave two contents to one path, which it can only where nothing vouched for them.
+    """
+    found: dict[str, Content] = {}
+    for entry in record.entries:
+        if entry.is_absence:
+            continue
+        new = _content(entry, record.families[entry.archive])
+        old = found.get(new.title, new)
+        if old.sha256 != new.sha256:
+            raise RecordError(
+                "One name has two contents in this record",
+                why=f"{new.title} has sha256 {old.sha256} for one of its times and {new.sha256} for another.",
+                hint="Make a record for each of the times; a lock can hold both.",
+            )
+        found[new.title] = min(old, new, key=lambda each: each.proof)
+    check_names(found)
+    return tuple(found[title] for title in sorted(found))
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Make sure that files of these names can lie in one folder: none escapes it, repeats, or is the folder of another.
+
+    Raises RecordError.
+    """
+    files: set[str] = set()
+    for name in names:
+        if not names_a_file(name):
+            raise _bad_name(name, "escapes from its folder, or is not in canonical form")
+        if name in files:
+            raise _bad_name(name, "stands there twice")
+        files.add(name)
+    for name in files:
+        folder = name
+        while folder := folder.rpartition("/")[0]:
+            if folder in files:
+                raise _bad_name(folder, f"is a file, and the folder of {name[:100]!a}")
+
+
+def _bad_name(name: str, says: str) -> RecordError:
+    return RecordError("The names of the files do not fit into one folder", why=f"{name[:100]!a} {says}.")
+
+
+def _content(entry: Entry, family: str) -> Content:
+    driver = FAMILIES[family]
+    package = driver.package_name(entry.path)
+    purl = "" if package is None else _purl(driver.purl_type, vendor_of(entry.archive), package)
+    return Content(
+        entry.archive,
+        entry.snapshot,
+        entry.path,
+        entry.role,
+        entry.proof,
+        entry.size,
+        entry.sha256,
+        package,
+        purl,
+    )
+
+
+def _purl(kind: str, vendor: str, package: PackageName) -> str:
+    named = PackageURL(kind, vendor, package.name, package.version, {"arch": package.arch})
+    return str(named.to_string())

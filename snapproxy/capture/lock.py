@@ -1,0 +1,91 @@
+"""Writes a record down as a lock, `snapproxy.lock.json`: one canonical form, byte for byte, whatever order the record came in.
+
+The form is defined in docs/lock.md. Reading one back is `lock_reader`'s.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from typing import Any
+
+from snapproxy.capture.json_text import canonical
+from snapproxy.core.record import Entry, Record
+from snapproxy.core.when import spell
+
+SCHEMA = 1
+"""The version of the form: raised when an older reader would misunderstand a newer lock, and never for anything else."""
+
+FILE_NAME = "snapproxy.lock.json"
+
+MEDIA_TYPE = "application/vnd.snapproxy.lock.v1+json"
+
+SECTIONS = ("absences", "archives", "files", "schema", "unpinned")
+ARCHIVE_MEMBERS = ("archive", "family", "requested", "snapshots", "valid")
+ABSENCE_MEMBERS = ("archive", "path", "proof", "requested", "role", "snapshot")
+FILE_MEMBERS = (*ABSENCE_MEMBERS, "sha256", "size")
+
+
+def encode(record: Record) -> bytes:
+    """Write the lock of a record."""
+    entries = sorted(record.entries, key=lambda entry: entry.key)
+    sections: Mapping[str, Any] = {
+        "absences": [_entry(entry) for entry in entries if entry.is_absence],
+        "archives": _archives(record),
+        "files": [_entry(entry) | _content(entry) for entry in entries if not entry.is_absence],
+        "schema": SCHEMA,
+        "unpinned": sorted(record.unpinned),
+    }
+    lines = ",\n".join(f'"{name}":{_section(sections[name])}' for name in SECTIONS)
+    return f"{{\n{lines}\n}}\n".encode()
+
+
+def digest(record: Record) -> str:
+    """Return the sha256 (hex) of the lock of a record: the name of what a build was served."""
+    return sha256(encode(record)).hexdigest()
+
+
+def _section(value: Any) -> str:
+    """Write a section, each item of an array on a line of its own: so a lock in version control shows what changed."""
+    if not isinstance(value, list) or not value:
+        return canonical(value)
+    return "[\n" + ",\n".join(canonical(item) for item in value) + "\n]"
+
+
+def _archives(record: Record) -> list[dict[str, Any]]:
+    found = snapshots_by_time(record.entries)
+    return [
+        {
+            "archive": archive,
+            "family": record.families[archive],
+            "requested": requested,
+            "snapshots": sorted(found[archive, requested]),
+            "valid": [spell(each) for each in valid] if (valid := record.valid.get((archive, requested))) else None,
+        }
+        for archive, requested in sorted(found)
+    ]
+
+
+def snapshots_by_time(entries: Iterable[Entry]) -> Mapping[tuple[str, str], set[str]]:
+    """Return which snapshots answered for each (archive, requested); none where only a service did, or nothing was there."""
+    found: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    for entry in entries:
+        named = {entry.snapshot} if entry.snapshot and not entry.is_service else set()
+        found[entry.archive, entry.requested] |= named
+    return found
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    return {
+        "archive": entry.archive,
+        "path": entry.path,
+        "proof": entry.proof.word,
+        "requested": entry.requested,
+        "role": entry.role.value,
+        "snapshot": entry.snapshot,
+    }
+
+
+def _content(entry: Entry) -> dict[str, Any]:
+    return {"sha256": entry.sha256, "size": entry.size}
