@@ -216,8 +216,9 @@ class Catalog(Protocol):
     async def observe(self, key: str, at: int, value: str) -> None:
         """`key` had `value` at `at`: widen the neighbouring span of the same value (no other value seen between), else add one.
 
-        Observations may come in any order; of two at the same second the later told stands. A value that turns up inside a
-        span of another splits it. Two spans of one value side by side: another value was, or may have been, seen between them.
+        Observations may come in any order. A value that turns up inside a span of another splits it. Of two at the same second
+        the later told stands, and no span goes across that second. Two spans of one value side by side: another value was, or
+        may have been, seen between them.
         """
 
     async def observe_all(self, at: int, values: Mapping[str, str]) -> None:

@@ -73,8 +73,8 @@ def _between(row: Archive, sighting: Sighting, instant: Instant) -> Resolved | R
     if gap > row.max_gap:
         why = f"Nobody looked for {span_words(gap)}, and at most {span_words(row.max_gap)} is believed. {_NEAREST}"
         return refuse(_GONE, "that is in a gap of the observations", why, before.last, after.first)
-    changed = f"seen last at {spell(before.last)}, and next, another, at {spell(after.first)}"
-    return Resolved(before.snapshot, before.first, (before.first, before.last), _notes(_passed(sighting), changed))
+    unsure = f"sure up to {spell(before.last)}; from then until {spell(after.first)} it may have changed"
+    return Resolved(before.snapshot, before.first, (before.first, before.last), _notes(_passed(sighting), unsure))
 
 
 def _nearest(sighting: Sighting, when: When, instant: Instant) -> Resolved | Refusal:

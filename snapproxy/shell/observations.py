@@ -56,6 +56,8 @@ class Observations:
 
     async def record(self, row: Archive, family: Family, taken: Sequence[Seen], at: Instant) -> bool:
         """Write down what was seen at `at`, all of it or nothing; False when another observation of that second contradicts it."""
+        if any(self._is_told_otherwise(row, seen.root, at) for seen in taken):
+            return False
         for seen in taken:
             if not await self._keep(row, family, seen, at):
                 return False
@@ -86,6 +88,11 @@ class Observations:
             files.append((space, seen.signature))
         for where, held in files:
             await self._catalog.put_name(where, held.path, Name(held.digest, held.size, int(held.proof)))
+
+    def _is_told_otherwise(self, row: Archive, root: Held, at: Instant) -> bool:
+        """Whether that very second is known to have begun or ended with another state of this root."""
+        value, _ = self._catalog.around(_key(row, root.path), at)
+        return value is not None and at in (value.first, value.last) and value.value != root.digest
 
     def _was_seen(self, row: Archive, root: Held, snapshot: str) -> bool:
         """Whether the moment was written down too when the root was named: a sweep may have been cut off in between."""

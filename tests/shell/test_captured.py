@@ -54,7 +54,7 @@ async def test_between_two_different_observations_the_answer_says_what_it_is(ven
     await look(vendor)
     got = await vendor.get(spell(seen + int(HOUR)), INRELEASE)
     assert got.data == old.files[INRELEASE].data
-    assert got.headers["X-Snapproxy-Note"].startswith("seen last at ")
+    assert got.headers["X-Snapproxy-Note"].startswith("sure up to ")
 
 
 async def test_beyond_and_before_what_was_seen_is_refused(vendor: House) -> None:
