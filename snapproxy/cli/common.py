@@ -66,6 +66,8 @@ class Entry(Protocol):
     def root(self) -> str: ...
     @property
     def is_bad(self) -> bool: ...
+    @property
+    def because(self) -> str: ...
 
 
 class App(Protocol):
@@ -98,6 +100,9 @@ class App(Protocol):
         """Remember roots of an archive as they are now: all of them, or none."""
 
     async def timeline(self, archive: str, start: Instant, end: Instant) -> Sequence[Entry] | Refusal: ...
+
+    async def mark(self, archive: str, when: When, because: str | None) -> Instant | Refusal:
+        """Mark the snapshot that answers for a time as bad; with None, take the mark back. Return its instant."""
 
     def now(self) -> Instant: ...
 

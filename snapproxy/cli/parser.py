@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from snapproxy import __version__
-from snapproxy.cli import config, fetch, observe, resolve, run, serve, sources, stats, timeline
+from snapproxy.cli import bad, config, fetch, observe, resolve, run, serve, sources, stats, timeline
 
 VERBS = {
     "serve": serve,
@@ -14,6 +14,7 @@ VERBS = {
     "sources": sources,
     "resolve": resolve,
     "timeline": timeline,
+    "bad": bad,
     "fetch": fetch,
     "observe": observe,
     "stats": stats,

@@ -39,7 +39,8 @@ def _row(row: Archive) -> dict[str, Any]:
         for key, value in asdict(row).items()
         if value is not None
     }
-    del table["name"]
+    for key in ("name", "because"):
+        del table[key]
     table["max_gap"] = spell_duration(row.max_gap)
     table["settle_after"] = spell_duration(row.settle_after)
     if row.first is not None:

@@ -179,6 +179,7 @@ class Archive:
     `frozen`: the archive has ended, so its last snapshot answers for every later instant.
     `first`: the earliest instant, where the history itself cannot tell.
     `redirects`: hosts, beyond its own, that its upstreams may redirect to; a leading `*.` stands for every host below.
+    `bad`: instants that are not to be used; `because` is what is told of those that were marked by hand.
     """
 
     name: str
@@ -195,6 +196,7 @@ class Archive:
     first: Instant | None = None
     scope: int = 0
     bad: tuple[Instant, ...] = ()
+    because: tuple[tuple[Instant, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,12 @@ total; how the other histories settle a time stands in `resolve`.
 from __future__ import annotations
 
 from snapproxy.core.model import LIVE, Archive, Instant, Match, Refusal, Resolved, Sighting, Span, When
-from snapproxy.core.resolve import refuse, span_words
+from snapproxy.core.resolve import refuse, span_words, why_bad
 from snapproxy.core.when import spell
 
 _GONE = 410
 _TOO_EARLY = 425
 _NEAREST = "A time that ends in .nearest takes what was observed last before it."
-_MARKED = "The configuration marks it bad (the row's `bad`); locks that name it still replay."
 
 
 def resolve_bracketed(when: When, sighting: Sighting, now: Instant) -> Resolved | None:
@@ -38,7 +37,7 @@ def resolve_observed(row: Archive, when: When, sighting: Sighting, now: Instant)
     if when.match in {Match.NEAREST, Match.LATEST}:
         return _nearest(sighting, when, instant)
     if instant in row.bad:
-        return refuse(_GONE, "that observation is marked bad", _MARKED, _end(before), _start(after))
+        return refuse(_GONE, "that observation is marked bad", why_bad(row, instant), _end(before), _start(after))
     if when.match is Match.EXACT and not _bears(before, instant):
         return refuse(_GONE, "no observation bears that very instant", "", _end(before), _start(after))
     return _within(before, instant) or _between(row, sighting, instant)

@@ -25,6 +25,7 @@ from snapproxy.shell.clock import Clock
 from snapproxy.shell.facts import Facts
 from snapproxy.shell.flights import Flight, Flights
 from snapproxy.shell.landings import Elsewhere, Landed, Unchanged
+from snapproxy.shell.marks import Marks
 from snapproxy.shell.names import Names, size_of
 from snapproxy.shell.roots import Roots
 from snapproxy.shell.service import Service
@@ -54,6 +55,7 @@ class Executor:
         flights: Flights,
         roots: Roots,
         names: Names,
+        marks: Marks,
         service: Service,
         clock: Clock,
         tally: Tally,
@@ -67,6 +69,7 @@ class Executor:
         self._flights = flights
         self._roots = roots
         self._names = names
+        self._marks = marks
         self._service = service
         self._clock = clock
         self._tally = tally
@@ -114,7 +117,8 @@ class Executor:
     # --- deciding ---------------------------------------------------------------------------------------------------------
 
     def asking(self, row: Archive, conditions: Conditions) -> Asking:
-        """Return the context of one request."""
+        """Return the context of one request: the row as it is marked at this moment."""
+        row = self._marks.on(row)
         family = self._families[row.family]
         patience = BACKGROUND_PATIENCE if conditions.background else self._patience.get(row.family, family.patience)
         deadline = self._clock.monotonic() + patience
@@ -125,7 +129,9 @@ class Executor:
         asking = self.asking(row, Conditions())
         known, now = self._facts.at_hand(row), self._clock.now()
         for _ in range(MAX_ROUNDS):
-            answer = planning.resolve(Request(row, when, ""), known, now, family=asking.family, history=asking.history)
+            answer = planning.resolve(
+                Request(asking.row, when, ""), known, now, family=asking.family, history=asking.history
+            )
             if not isinstance(answer, Need):
                 return answer
             known = known.plus(await self._facts.learn(answer.asks, asking))
@@ -155,7 +161,7 @@ class Executor:
         if isinstance(target, ServiceTarget):
             return await self._service.answer(target, self.asking(target.archive, conditions))
         asking = self.asking(target.archive, conditions)
-        request = Request(target.archive, target.when, target.path, target.base)
+        request = Request(asking.row, target.when, target.path, target.base)
         cache = "HIT"
         for _ in range(3):  # again when the file has landed, when a blob was evicted, when another process brought it
             step = await self._decide(request, asking)
@@ -257,7 +263,7 @@ class Executor:
     async def _prefetch(self, target: FileTarget) -> None:
         asking = self.asking(target.archive, Conditions())
         try:
-            step = await self._decide(Request(target.archive, target.when, target.path), asking)
+            step = await self._decide(Request(asking.row, target.when, target.path), asking)
             if isinstance(step, Fetch) and step.sources:
                 flight, _ = self._join(step, asking)
                 await flight.land(float("inf"))

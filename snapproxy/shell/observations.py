@@ -167,9 +167,13 @@ class Observations:
         return Sighting(path, span, following, passed)
 
     def _dumped(self, row: Archive, history: History, path: str, instant: Instant) -> Sighting:
-        """Return the span around an instant as the archive's own snapshots are called: by the instant at which it begins."""
+        """Return the span around an instant as the archive's own snapshots are called: by the instant at which it begins.
+
+        A bad one is none: what it answers for, its timeline says.
+        """
         before, _ = self._catalog.around(_key(row, path), instant)
-        span = None if before is None else Span(before.first, before.last, history.id_of(before.first))
+        is_bad = before is None or before.first in row.bad or instant in row.bad
+        span = None if before is None or is_bad else Span(before.first, before.last, history.id_of(before.first))
         return Sighting(path, span, None)
 
     def _span(self, row: Archive, path: str, value: Value) -> Span:

@@ -98,3 +98,26 @@ def test_a_timeline_is_of_instants(present: Present, capsys: pytest.CaptureFixtu
     with pytest.raises(SystemExit):
         main(["timeline", "vendor", "--from", "live"])
     assert "an instant is wanted" in capsys.readouterr().err
+
+
+def test_a_snapshot_is_marked_bad_listed_so_and_taken_back(
+    present: Present, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second, *_ = present.timeline.ids
+    assert main(["bad", "debian", second, "--because", "caught  in the middle\nof a sync"]) == 0
+    assert capsys.readouterr().out == f"debian/{second}  marked bad\n"
+    assert main(["timeline", "debian", "--from", first, "--to", second]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [first, f"{second}  (marked bad: caught in the middle of a sync)"]
+    assert main(["resolve", "debian", second]) == 1
+    assert "Whoever marked it said: caught in the middle of a sync" in capsys.readouterr().err
+    assert told(capsys, "bad", "debian", second, "--undo") == {"archive": "debian", "snapshot": second, "bad": False}
+    assert main(["resolve", "debian", second]) == 0
+    assert main(["bad", "debian", second, "--undo"]) == 1
+    assert f"{second} was not marked bad by hand" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["live", "--undo"], ["2024-06-01"], ["2024-06-01", "--because", " "]])
+def test_a_mark_wants_an_instant_and_a_reason(present: Present, words: list[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["bad", "debian", *words])
