@@ -22,7 +22,6 @@ alone with its root. Roots of one call are taken in one sweep and belong togethe
 PACKAGES = {
     "used": "keep the packages that clients ask for (the default)",
     "all": "bring every package that the indexes name and the store lacks",
-    "none": "keep none on purpose",
 }
 
 

@@ -39,7 +39,7 @@ def _row(row: Archive) -> dict[str, Any]:
         for key, value in asdict(row).items()
         if value is not None
     }
-    for key in ("name", "because"):
+    for key in ("name", "because", "keeps_packages"):
         del table[key]
     table["max_gap"] = spell_duration(row.max_gap)
     table["settle_after"] = spell_duration(row.settle_after)

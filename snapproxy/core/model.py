@@ -180,6 +180,7 @@ class Archive:
     `first`: the earliest instant, where the history itself cannot tell.
     `redirects`: hosts, beyond its own, that its upstreams may redirect to; a leading `*.` stands for every host below.
     `bad`: instants that are not to be used; `because` is what is told of those that were marked by hand.
+    `keeps_packages`: whether a package that a client was served is named at its snapshot, and so held there for good.
     """
 
     name: str
@@ -197,6 +198,7 @@ class Archive:
     scope: int = 0
     bad: tuple[Instant, ...] = ()
     because: tuple[tuple[Instant, str], ...] = ()
+    keeps_packages: bool = True
 
 
 @dataclass(frozen=True, slots=True)

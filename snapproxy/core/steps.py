@@ -185,6 +185,7 @@ class Fetch:
 
     `whole`: verified before anything is sent. `key` names the flight.
     `also`: the path by which the file is named outside every snapshot as well, '' for none.
+    `name_it`: whether the catalog is to know the file by this name; else it is found by its digest for as long as the store has it.
     """
 
     key: str
@@ -197,6 +198,7 @@ class Fetch:
     promise: Promise | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
     also: str = ""
+    name_it: bool = True
 
     @property
     def question(self) -> str:

@@ -237,7 +237,8 @@ class Executor:
         """Start or join the flight. What it brings is named even if everybody who asked has left by then."""
         judge = self._roots.judge(step, asking, self.obtain) if step.role is Role.ROOT else None
         flight, joined = self._flights.join(step, asking, judge)
-        self._flights.later(self._name_when_landed(flight, step))
+        if step.name_it:
+            self._flights.later(self._name_when_landed(flight, step))
         return flight, joined
 
     async def _name(self, step: Serve) -> None:
@@ -316,8 +317,8 @@ class Executor:
 def _landed(step: Fetch, landed: Landed) -> Serve:
     """Return what is left to do once a fetch has landed. How far a root can be believed, its judge has said."""
     proof = landed.proof if step.role is Role.ROOT else step.proof
-    serve = Serve(step.space, step.path, landed.digest, landed.size, proof, step.role, step.resolved, name_it=True)
-    return replace(serve, also=step.also)
+    serve = Serve(step.space, step.path, landed.digest, landed.size, proof, step.role, step.resolved)
+    return replace(serve, name_it=step.name_it, also=step.also)
 
 
 def _without_older_date(outcome: Outcome, family: Family, conditions: Conditions) -> Outcome:
