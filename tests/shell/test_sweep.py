@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import itertools
 import socket
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ from snapproxy.jobs.sweep import Swept
 from snapproxy.jobs.watch import repeat
 from snapproxy.shell import download
 from tests.fakes.content import FixedTree, epoch, stamp
-from tests.fakes.faults import Exchange, Hold, Status, complete
+from tests.fakes.faults import Hold, Meanwhile, Status
 from tests.fakes.hamlet import INRELEASE, PACKAGES, RELEASE, Edition, made_up
 from tests.fakes.house import PATIENT, House
 from tests.fakes.leaping_clock import LeapingClock
@@ -29,22 +29,6 @@ from tests.fakes.publisher import Publisher, SuitePlan
 HOUR = 3600.0
 OTHER = "dists/extra/InRelease"
 OTHER_PACKAGES = "dists/extra/main/binary-amd64/Packages.xz"
-
-
-@dataclass
-class Meanwhile:
-    """Answers as the archive stood when it was asked, and lets something happen before the answer is sent: at this request, or at every."""
-
-    happens: Callable[[], object]
-    at: int | None = None
-    count: int = 0
-    needs_body: bool = False
-
-    def play(self, exchange: Exchange) -> None:
-        if self.at in (None, self.count):
-            self.happens()
-        self.count += 1
-        complete(exchange, exchange.answer)
 
 
 @pytest.fixture(autouse=True)
@@ -92,21 +76,32 @@ async def test_an_unchanged_archive_is_asked_once_a_root_and_conditionally(vendo
     assert middle.headers["X-Snapproxy-Valid"] == f"{spell(first.at)}/{spell(second.at)}"
 
 
-@pytest.mark.parametrize("at", range(8))
-async def test_republished_between_two_requests_every_answered_set_is_coherent(
-    vendor: House, present: Present, at: int
+@pytest.mark.parametrize("packages", [False, True], ids=["indexes", "with-packages"])
+async def test_republished_between_every_pair_of_requests_in_turn_every_answered_set_is_coherent(
+    vendor: House, present: Present, *, packages: bool
 ) -> None:
-    trees = [present.tree]
-    await observe(vendor)
-    vendor.clock.leap(HOUR)
-    trees.append(present.publish())
-    meanwhile = present.mirror.fault("*", Meanwhile(lambda: trees.append(present.publish()), at))
-    swept = await observe(vendor)
-    present.mirror.heal()
-    assert meanwhile.count > 1
-    got = await answered(vendor, spell(swept.at), INRELEASE, PACKAGES, SOURCES)
-    assert any(is_of(tree, got) for tree in trees[1:])
-    assert not is_of(trees[0], got)
+    """What is published at one instant deletes all that was there before; the last turn publishes after the last request."""
+    trees, seen = [present.tree], [(await observe(vendor)).at]
+    for at in itertools.count():
+        vendor.clock.leap(HOUR)
+        trees.append(present.publish())
+        meanwhile = present.mirror.fault("*", Meanwhile(lambda: trees.append(present.publish()), at))
+        seen.append((await observe(vendor, packages=packages)).at)
+        present.mirror.heal()
+        if meanwhile.count <= at:
+            break
+    assert at >= (10 if packages else 8)
+    answered_by = []
+    for then in map(spell, seen):
+        got = await answered(vendor, then, INRELEASE, PACKAGES, SOURCES)
+        (tree,) = [tree for tree in trees if is_of(tree, got)]
+        answered_by.append(tree)
+        for package in tree.packages:
+            for path, content in package.files.items():
+                kept = await vendor.get(then, path)
+                assert kept.data == content.data if kept.status == 200 else kept.status == 404, path
+    assert answered_by == sorted(answered_by, key=trees.index), "a later look saw no older state"
+    assert len(set(map(id, answered_by))) == len(seen)
 
 
 async def test_an_archive_that_never_holds_still_is_not_observed(vendor: House, present: Present) -> None:
@@ -128,18 +123,26 @@ def two_suites(edition: Edition, number: int) -> FixedTree:
     return Publisher(edition.key).tree(stamp(at), [SuitePlan("stable", (package,)), SuitePlan("extra", (package,))])
 
 
-@pytest.mark.parametrize("at", range(7))
-async def test_roots_of_one_sweep_belong_together(vendor: House, present: Present, edition: Edition, at: int) -> None:
-    trees = [two_suites(edition, number) for number in (11, 12)]
+async def test_roots_of_one_sweep_belong_together_whenever_both_are_published(
+    vendor: House, present: Present, edition: Edition
+) -> None:
+    trees = [two_suites(edition, 11)]
     present.show(trees[0])
     first = await observe(vendor, INRELEASE, OTHER)
+    for at in itertools.count():
+        vendor.clock.leap(HOUR)
+        trees += [two_suites(edition, number) for number in (12 + 2 * at, 13 + 2 * at)]
+        present.show(trees[-2])
+        publish = functools.partial(present.show, trees[-1])
+        meanwhile = present.mirror.fault("*", Meanwhile(publish, at))
+        await observe(vendor, INRELEASE, OTHER)
+        present.mirror.heal()
+        if meanwhile.count <= at:
+            break
+    assert at >= 10
     vendor.clock.leap(HOUR)
-    present.mirror.fault("*", Meanwhile(lambda: present.show(trees[1]), at))
-    await observe(vendor, INRELEASE, OTHER)
-    vendor.clock.leap(HOUR)
-    present.mirror.heal()
     last = await observe(vendor, INRELEASE, OTHER)
-    for instant in range(first.at, last.at, 300):
+    for instant in range(first.at, last.at, 1200):
         got = await answered(vendor, spell(instant), INRELEASE, PACKAGES, OTHER, OTHER_PACKAGES)
         assert any(is_of(tree, got) for tree in trees), spell(instant)
 
