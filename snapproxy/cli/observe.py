@@ -67,6 +67,7 @@ def as_json(archive: str, swept: Swept) -> dict[str, Any]:
         "instant": spell(swept.at),
         "roots": list(swept.roots),
         "changed": list(swept.changed),
+        "older": list(swept.older),
         "packages": swept.packages,
         "missing": swept.missing,
     }
@@ -75,6 +76,7 @@ def as_json(archive: str, swept: Swept) -> dict[str, Any]:
 def _print(swept: Swept) -> None:
     print(spell(swept.at))
     for root in swept.roots:
-        print(f"  {root}  {'new' if root in swept.changed else 'unchanged'}")
+        told = "new" if root in swept.changed else "unchanged"
+        print(f"  {root}  {told}{', and older than what was seen last' if root in swept.older else ''}")
     if swept.packages or swept.missing:
         print(f"  {swept.packages} packages brought, {swept.missing} not to be had")

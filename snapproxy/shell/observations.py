@@ -20,6 +20,7 @@ from snapproxy.core.model import Archive, Family, History, Instant, Promise, Sig
 from snapproxy.core.steps import Held
 from snapproxy.core.when import parse, spell
 from snapproxy.errors import SnapproxyError
+from snapproxy.shell.names import date_of
 from snapproxy.shell.promises import Promises
 from storage import Catalog, Name, StorageFailure, Value
 
@@ -59,6 +60,10 @@ class Observations:
         if any(self._is_told_otherwise(row, seen.root, at) for seen in taken):
             return False
         for seen in taken:
+            if self.is_older(row, seen.root.path, seen.root.digest):
+                log.warning(
+                    "%s of %s went back in time: it is older now than it was seen last", seen.root.path, row.name
+                )
             if not await self._keep(row, family, seen, at):
                 return False
         await self._catalog.observe_all(at, {_key(row, seen.root.path): seen.root.digest for seen in taken})
@@ -141,6 +146,14 @@ class Observations:
         """Return the digest of a root as it was observed last."""
         value, _ = self._catalog.around(_key(row, path), _END)
         return None if value is None else value.value
+
+    def is_older(self, row: Archive, path: str, digest: str) -> bool:
+        """Whether a root is dated before the one that was observed last."""
+        newest = self.newest(row, path)
+        if newest is None or newest == digest:
+            return False
+        before, now = date_of(self._catalog, newest), date_of(self._catalog, digest)
+        return before is not None and now is not None and now < before
 
     def last(self, row: Archive, path: str) -> Instant | None:
         """Return when a root was observed last."""

@@ -50,7 +50,8 @@ def test_what_was_observed_is_listed_and_can_be_fetched(
     observed = told(capsys, "observe", "vendor", INRELEASE, "--packages", "all")
     assert isinstance(observed, dict)
     instant = observed.pop("instant")
-    assert observed == {"archive": "vendor", "roots": [INRELEASE], "changed": [INRELEASE], "packages": 2, "missing": 0}
+    seen = {"roots": [INRELEASE], "changed": [INRELEASE], "older": []}
+    assert observed == {"archive": "vendor", **seen, "packages": 2, "missing": 0}
     assert told(capsys, "timeline", "vendor") == [
         {"snapshot": instant, "from": instant, "to": instant, "settled": True, "bad": False, "root": INRELEASE}
     ]
@@ -69,6 +70,11 @@ def test_observing_prints_the_instant_and_what_was_new(present: Present, capsys:
     assert (len(instant), root) == (16, f"  {INRELEASE}  new")
     assert main(["observe", "vendor", INRELEASE]) == 0
     assert capsys.readouterr().out.splitlines()[1] == f"  {INRELEASE}  unchanged"
+    old = present.tree
+    for tree, told in ((None, ""), (old, ", and older than what was seen last")):
+        present.publish() if tree is None else present.show(tree)
+        assert main(["observe", "vendor", INRELEASE]) == 0
+        assert capsys.readouterr().out.splitlines()[1] == f"  {INRELEASE}  new{told}"
 
 
 def test_an_observation_that_failed_says_why(present: Present, capsys: pytest.CaptureFixture[str]) -> None:
