@@ -48,7 +48,7 @@ Progress = Callable[[str, int, int | None], None]
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What an observation came to. `packages` were brought, `missing` could not be.
+    """What an observation came to. `packages` were brought, `missing` could not be (an index that cannot be read counts as one).
 
     `changed` are the roots that were new, `older` those of them that are dated before what was seen last: upstream went back in time.
     """
@@ -63,9 +63,10 @@ class Swept:
 
 @dataclass(frozen=True, slots=True)
 class _Torn:
-    """A set that does not belong together, and why."""
+    """A set that does not belong together, and why. `is_broken`: its root contradicts itself, which another look will not mend."""
 
     cause: str
+    is_broken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,8 @@ class Sweeper:
                 break
             if isinstance(outcome, Refusal) and outcome.is_absence:
                 return outcome
+            if isinstance(outcome, _Torn) and outcome.is_broken:
+                break
         if isinstance(outcome, _Torn):
             return _never_whole(asking, outcome)
         if isinstance(outcome, Refusal) or not with_packages:
@@ -213,7 +216,7 @@ class Sweeper:
         try:
             rows = await self._promises.rows(asking.family, digest, path)
         except ArchiveDataError as error:
-            return _Torn(error.reason)
+            return _Torn(f"{path}: {error.reason}", is_broken=True)
         promises = [promise for name, promise in rows if name == promise.path]
         if only:
             found = [promise for promise in promises if promise.path in only]
@@ -266,7 +269,7 @@ class Sweeper:
             promises = await self._promises.all(asking.family, digest, index)
         except SnapproxyError as error:
             log.warning("the packages of %s are not brought: %s", index, error.reason)
-            return 0, 0
+            return 0, 1
         lacking = []
         for count, promise in enumerate(promises):
             if count % PEEKS == 0:
@@ -310,6 +313,9 @@ async def _a_few_at_once(
 
 
 def _never_whole(asking: Asking, torn: _Torn) -> Refusal:
+    if torn.is_broken:
+        why = f"{torn.cause} Nothing was written down: what was observed before stays."
+        return Refusal(424, "A root of the archive contradicts itself, and was not observed", why)
     return Refusal(
         424,
         "The archive never held still long enough to be observed",
