@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import DEVNULL, Popen
 
 import pytest
 
 from snapproxy.cli import main
-from tests.fakes.faults import Status
+from tests.fakes.faults import Drip, Status
 from tests.fakes.hamlet import INRELEASE, PACKAGES
 from tests.fakes.present import Present
+from tests.fakes.proxy import command, environment
 from tests.fakes.signing import SigningKey
 
 
@@ -75,6 +80,33 @@ def test_observing_prints_the_instant_and_what_was_new(present: Present, capsys:
         present.publish() if tree is None else present.show(tree)
         assert main(["observe", "vendor", INRELEASE]) == 0
         assert capsys.readouterr().out.splitlines()[1] == f"  {INRELEASE}  new{told}"
+
+
+def test_packages_that_are_brought_by_hand_show_a_bar(present: Present, tmp_path: Path) -> None:
+    present.mirror.fault("*.deb", Drip(piece=200, every=0.1))
+    terminal, theirs = pty.openpty()
+    with Popen(
+        command("observe", "vendor", INRELEASE, "--packages", "all"),
+        env=environment({"SNAPPROXY_CONFIG": os.environ["SNAPPROXY_CONFIG"], "TERM": "xterm", "COLUMNS": "100"}),
+        stdin=DEVNULL,
+        stdout=DEVNULL,
+        stderr=theirs,
+    ) as observing:
+        os.close(theirs)
+        said = b""
+        while piece := read_terminal(terminal):
+            said += piece
+        assert observing.wait() == 0
+    os.close(terminal)
+    assert re.search(r"Packages\.xz.*━.*/.*kB", said.decode()), said
+
+
+def read_terminal(descriptor: int) -> bytes:
+    """Read on; the end of a terminal is an error."""
+    try:
+        return os.read(descriptor, 4096)
+    except OSError:
+        return b""
 
 
 def test_an_observation_that_failed_says_why(present: Present, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from snapproxy.core.when import spell
+from snapproxy.core.model import Instant, Proof
+from snapproxy.core.steps import Held
+from snapproxy.core.when import parse, spell
+from snapproxy.families import FAMILIES
+from snapproxy.jobs.sweep import Swept
+from snapproxy.shell.observations import Seen
 from tests.fakes.hamlet import INRELEASE, PACKAGES, RELEASE, SIGNATURE
 from tests.fakes.house import PATIENT, House
 from tests.fakes.present import Present, by_hash
@@ -147,6 +152,36 @@ async def test_a_clock_that_steps_back_breaks_no_answer(vendor: House, present: 
     for then, tree in ((early, new), (late, old)):
         got = {path: await vendor.get(then, path) for path in (INRELEASE, PACKAGES)}
         assert {path: each.data for path, each in got.items()} == {path: tree.files[path].data for path in got}
+
+
+async def test_whatever_the_clock_does_no_span_goes_across_another_state(vendor: House, present: Present) -> None:
+    """Steps back and forth, as after a boot without a network clock; each look is answered, and each claim is true of every look."""
+    shown: dict[Instant, bytes] = {}
+    steps = [1, 1, -2.5, 1, 30, 1, -31, 0.5, 0.5, -1.75, 5, -3, 0.25, 40, -38]
+    for turn, hours in enumerate(steps):
+        vendor.clock.leap(hours * HOUR + turn)
+        if turn % 3 == 2:
+            present.publish()
+        swept = await vendor.app.observe("vendor", [INRELEASE], with_packages=False)
+        assert isinstance(swept, Swept), swept
+        shown[swept.at] = present.tree.files[INRELEASE].data
+    vendor.clock.leap(100 * HOUR)
+    assert len(shown) == len(steps)
+    for then, data in shown.items():
+        got = await vendor.get(spell(then), INRELEASE)
+        assert got.data == data, spell(then)
+        first, last = (parse(each).instant or 0 for each in got.headers["X-Snapproxy-Valid"].split("/"))
+        assert {other for at, other in shown.items() if first <= at <= last} == {data}
+
+
+async def test_two_states_seen_in_one_second_are_not_both_written_down(vendor: House, present: Present) -> None:
+    then = parse(await look(vendor, INRELEASE)).instant
+    assert then is not None
+    old, row, seen = present.tree.files[INRELEASE], present.vendor, vendor.app._observations
+    other = Held(INRELEASE, "0" * 64, 1, Proof.GPG)
+    assert not await seen.record(row, FAMILIES["apt"], [Seen(other)], then)
+    assert await seen.record(row, FAMILIES["apt"], [Seen(other)], then + 1)
+    assert (await vendor.get(spell(then), INRELEASE)).data == old.data
 
 
 async def test_a_marked_observation_is_passed_over(present: Present, tmp_path: Path) -> None:

@@ -16,8 +16,9 @@ from snapproxy.core.when import spell
 from snapproxy.errors import ClientError
 from snapproxy.jobs import sweep
 from snapproxy.jobs.sweep import Swept
-from snapproxy.jobs.watch import repeat
+from snapproxy.jobs.watch import FIRST_SECONDS, repeat
 from snapproxy.shell import download
+from snapproxy.shell.pacer import Pacer
 from tests.fakes.content import FixedTree, epoch, stamp
 from tests.fakes.faults import Hold, Meanwhile, Status
 from tests.fakes.hamlet import INRELEASE, PACKAGES, RELEASE, Edition, made_up
@@ -254,6 +255,46 @@ async def test_a_watch_goes_on_every_so_often_whatever_happens() -> None:
     await asyncio.wait({watching})
 
 
+async def test_watches_come_early_or_late_by_a_tenth_and_never_together() -> None:
+    class Skipping(LeapingClock):
+        """Notes how long it should have slept, and does not."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.slept: list[float] = []
+
+        async def sleep(self, seconds: float) -> None:
+            self.slept.append(seconds)
+            if len(self.slept) > 200:
+                raise asyncio.CancelledError
+
+    async def sweeping() -> Refusal:
+        return Refusal(424, "down")
+
+    clocks = Skipping(), Skipping()
+    for clock in clocks:
+        with pytest.raises(asyncio.CancelledError):
+            await repeat(sweeping, HOUR, None, clock, what="vendor")
+        first, *turns = clock.slept
+        assert 0 <= first <= FIRST_SECONDS, "at once after a start that nothing was observed before, but for clients"
+        assert all(0.9 * HOUR <= each <= 1.1 * HOUR for each in turns)
+        assert min(turns) < 0.95 * HOUR < 1.05 * HOUR < max(turns)
+    assert clocks[0].slept != clocks[1].slept
+
+
+async def test_a_sweep_lets_clients_go_first(vendor: House, present: Present, monkeypatch: pytest.MonkeyPatch) -> None:
+    classes: list[bool] = []
+    turn = Pacer.turn
+    monkeypatch.setattr(
+        Pacer,
+        "turn",
+        lambda self, upstream, **manner: classes.append(manner["background"]) or turn(self, upstream, **manner),
+    )
+    await observe(vendor, packages=True)
+    assert len(classes) > 5
+    assert set(classes) == {True}
+
+
 async def test_a_watch_observes_inside_serve(present: Present, tmp_path: Path) -> None:
     watch = (Watch("vendor", (INRELEASE,), 3600, "all"),)
     async with House(tmp_path / "house", rows=(present.vendor,), timeouts=PATIENT, watch=watch) as vendor:
@@ -269,6 +310,7 @@ async def test_a_watch_observes_inside_serve(present: Present, tmp_path: Path) -
             await asyncio.sleep(0.05)
             vendor.clock.leap(60)
         await asyncio.sleep(0.5)
+        assert set(present.asked(INRELEASE)[1:]) == {304}, "an unchanged root is asked about, and not sent again"
         serving.cancel()
         await asyncio.wait({serving})
         present.mirror.fault("*", Status(404))
