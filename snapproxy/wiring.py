@@ -7,27 +7,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from socket import socket
 from types import TracebackType
 from typing import Any, Never, Self
 
-import aiofiles
-
 from snapproxy.archives import HISTORIES
+from snapproxy.capture.captures import Captures
+from snapproxy.capture.offline import OfflineCaptures
+from snapproxy.capture.recorder import Recorder
+from snapproxy.capture.stillness import Stillness
 from snapproxy.config import Config, Watch
 from snapproxy.core import address
 from snapproxy.core.address import AddressBook
-from snapproxy.core.exchange import Conditions, FileTarget, Moved, Served
-from snapproxy.core.model import Archive, Instant, Proof, Refusal, Resolved, When
+from snapproxy.core.exchange import Conditions, FileTarget, Moved
+from snapproxy.core.listing import Selection
+from snapproxy.core.model import Archive, Instant, Refusal, Resolved, When
 from snapproxy.core.routes import spell_authority
 from snapproxy.core.when import parse
 from snapproxy.errors import ClientError
 from snapproxy.families import FAMILIES
+from snapproxy.jobs.diff import Comparison, Differ
+from snapproxy.jobs.fetch import Fetched, copy
 from snapproxy.jobs.marking import mark
 from snapproxy.jobs.sweep import Progress, Sweeper, Swept
 from snapproxy.jobs.timeline import Entry, entries
@@ -41,15 +45,17 @@ from snapproxy.shell.facts import Facts
 from snapproxy.shell.flights import Flights
 from snapproxy.shell.forward import StreamingForwarder
 from snapproxy.shell.landings import Verdicts
+from snapproxy.shell.listings import Listings
 from snapproxy.shell.live import Live
 from snapproxy.shell.marks import Marks
 from snapproxy.shell.names import Names
 from snapproxy.shell.observations import Observations
-from snapproxy.shell.openpgp import Verifier, available_keyrings
+from snapproxy.shell.openpgp import Verifier
 from snapproxy.shell.pacer import Pacer
 from snapproxy.shell.promises import Helper, Promises
-from snapproxy.shell.roots import Roots
+from snapproxy.shell.roots import Roots, available_keyrings
 from snapproxy.shell.service import Service
+from snapproxy.shell.settling import Settler
 from snapproxy.shell.standing import Standings
 from snapproxy.shell.successors import Successors
 from snapproxy.shell.tally import Tally
@@ -57,7 +63,7 @@ from snapproxy.shell.timelines import Timelines
 from snapproxy.shell.upstream import Upstream
 from snapproxy.web.pages import Pages
 from snapproxy.web.server import WebServer
-from storage import DraftFailed, StorageFailure, Store, open_store
+from storage import StorageFailure, Store, open_store
 
 GRACE_SECONDS = 15.0
 """How long answers under way may take to end when the proxy is stopped."""
@@ -66,17 +72,6 @@ DRAFT_SECONDS = 86400.0
 """How long the draft of an interrupted download is kept for a resume."""
 
 TIDY_SECONDS = 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """A file that was fetched: its bytes are at `target` now. `cache` is HIT, MISS or JOINED."""
-
-    size: int
-    digest: str
-    proof: Proof
-    cache: str
-    snapshot: str
 
 
 class App:
@@ -98,7 +93,9 @@ class App:
         pacer = Pacer(clock=clock, store=store.catalog, slots=store.slots, policies=config.policies)
         upstream = await self._stack.enter_async_context(Upstream(pacer=pacer, clock=clock, instance=self._instance))
         names = Names(store.catalog, clock)
-        promises = Promises(store, Helper(config.cache_dir, clock))
+        helper = Helper(config.cache_dir, clock)
+        self._promises = promises = Promises(store, helper)
+        self._listings = Listings(store, helper)
         self._stack.push_async_callback(promises.close)
         means = Means(
             upstream=upstream,
@@ -110,7 +107,7 @@ class App:
             tally=tally,
         )
         flights = Flights(means=means, clock=clock)
-        keyrings = {row.name: available_keyrings(row) for row in config.archives}
+        keyrings = {row.name: available_keyrings(row, FAMILIES[row.family]) for row in config.archives}
         roots = Roots(store.blobs, Verifier(clock=clock), keyrings)
         self._observations = observations = Observations(store.catalog, promises)
         live = self._live(names, flights, promises, roots, observations)
@@ -143,7 +140,17 @@ class App:
             offline=offline,
         )
         self._stack.push_async_callback(self.executor.close)
+        self.captures, self.answerer = self._capturing(Settler(self.executor, observations, promises, FAMILIES))
+        self._stack.push_async_callback(self.answerer.close)
         return self
+
+    def _capturing(self, settler: Settler) -> tuple[Captures, Recorder | OfflineCaptures]:
+        store, now = self._store, self._clock.now
+        captures = Captures(store, families={row.name: row.family for row in self._config.archives}, now=now)
+        if self._offline:
+            return captures, OfflineCaptures(self.executor, captures, families=FAMILIES, blobs=store.blobs)
+        stillness = Stillness(settler, families=FAMILIES, histories=HISTORIES, now=now)
+        return captures, Recorder(self.executor, captures, stillness=stillness, blobs=store.blobs)
 
     def _live(
         self, names: Names, flights: Flights, promises: Promises, roots: Roots, observations: Observations
@@ -183,7 +190,7 @@ class App:
         book = replace(self._book, own_hosts=frozenset(addresses) | {f"localhost:{port}" for port in ports})
         forwarder = StreamingForwarder(self.tally, instance=self._instance)
         server = WebServer(
-            self.executor,
+            self.answerer,
             lambda method, target, _host, authorization: address.read(
                 method, target, book, proxy_authorization=authorization
             ),
@@ -244,6 +251,13 @@ class App:
         settled = await self.executor.resolve(self._row(archive), when)
         return await mark(asking, when, exists, settled, self._marks, because)
 
+    async def diff(
+        self, archive: str, before: str, after: str, selection: Selection, progress: Callable[[str], None]
+    ) -> Comparison | Refusal:
+        """Say which packages differ between two times. Raises ClientError as `resolve`, ConfigurationError for a selection that names too little."""
+        differ = Differ(self._row(archive), self.executor, self._promises, self._listings, progress)
+        return await differ.compare(parse(before), parse(after), selection)
+
     async def resolve(self, archive: str, when: str) -> Resolved | Refusal:
         """Settle a *when* of an archive. Raises ClientError for words that are no archive or no time."""
         return await self.executor.resolve(self._row(archive), parse(when))
@@ -258,7 +272,7 @@ class App:
             return Refusal(404, "That is a folder, not a file")
         if isinstance(outcome, Refusal):
             return outcome
-        return await self._copy(outcome, target, progress)
+        return await copy(outcome, target, progress)
 
     def now(self) -> Instant:
         """Return the time by the clock this application runs by."""
@@ -267,31 +281,6 @@ class App:
     def stats(self) -> dict[str, Any]:
         """Return what was done so far, ready for JSON."""
         return self.tally.as_json()
-
-    async def _copy(
-        self, served: Served, target: Path, progress: Callable[[int, int | None], None]
-    ) -> Fetched | Refusal:
-        """Copy a body into a draft beside `target`, and rename it once its verdict is good."""
-        body, draft = served.body, target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-        digest, offset = hashlib.sha256(), 0
-        try:
-            async with aiofiles.open(draft, "xb") as out:
-                while body.size is None or offset < body.size:
-                    ready = await body.wait(offset)
-                    async for piece in body.chunks(offset, ready):
-                        await out.write(piece)
-                        digest.update(piece)
-                    offset = ready
-                    progress(offset, body.size)
-            draft.replace(target)
-        except DraftFailed as failed:
-            return Refusal(
-                502, "The download failed", failed.reason, "Ask again: what was good of it is not fetched twice."
-            )
-        finally:
-            body.close()
-            draft.unlink(missing_ok=True)
-        return Fetched(offset, digest.hexdigest(), served.proof, served.cache, served.snapshot)
 
     def _row(self, name: str) -> Archive:
         row = self._book.names.get(name)
@@ -321,11 +310,23 @@ class App:
         return ""
 
 
-def build(config: Config, *, offline: bool = False, pinned: str = "", passes: tuple[tuple[str, int], ...] = ()) -> App:
-    """Build snapproxy. `pinned` is the time of every request that names none, and `passes` are hosts let through besides the configured."""
+def build(
+    config: Config,
+    *,
+    offline: bool = False,
+    pinned: str = "",
+    passes: tuple[tuple[str, int], ...] = (),
+    capture: str = "",
+) -> App:
+    """Build snapproxy.
+
+    `pinned` is the time of every request that names none, `capture` the capture of every one that names none, and `passes` are
+    hosts let through besides the configured.
+    """
     book = AddressBook(
         rows=config.archives,
         default_when=parse(pinned) if pinned else config.default_when,
+        default_capture=capture,
         passes=(*config.passes, *passes),
         connect=config.connect,
     )

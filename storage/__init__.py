@@ -15,6 +15,7 @@ from storage.drafts import LocalDrafts
 from storage.ephemera import LocalEphemera
 from storage.epoch import Epoch
 from storage.folder import Folder
+from storage.journals import LocalJournals
 from storage.layout import TABLES, Layout
 from storage.protocols import (
     Blob,
@@ -26,6 +27,8 @@ from storage.protocols import (
     DraftOrphaned,
     Drafts,
     Ephemera,
+    Journal,
+    Journals,
     Meta,
     Name,
     Sealed,
@@ -50,6 +53,8 @@ __all__ = [
     "DraftOrphaned",
     "Drafts",
     "Ephemera",
+    "Journal",
+    "Journals",
     "Meta",
     "Name",
     "Sealed",
@@ -75,6 +80,7 @@ class Store:
     ephemera: Ephemera
     tables: Tables
     slots: Slots
+    journals: Journals
     _closing: contextlib.AsyncExitStack
 
     async def close(self) -> None:
@@ -118,7 +124,7 @@ def open_store(state_dir: Path, cache_dir: Path) -> Store:
     closing.push_async_callback(asyncio.to_thread, ephemera.close)
     closing.callback(tables.close)
     closing.push_async_callback(drafts.close)
-    return Store(blobs, drafts, catalog, ephemera, tables, slots, closing)
+    return Store(blobs, drafts, catalog, ephemera, tables, slots, LocalJournals(layout.journals), closing)
 
 
 def open_tables(cache_dir: Path) -> Tables:

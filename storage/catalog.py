@@ -12,7 +12,7 @@ import json
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,44 +93,41 @@ class LocalCatalog:
         return [(name, _name(*rest)) for name, *rest in rows]
 
     async def put_name(self, space: str, name: str, value: Name) -> Name:
-        extra = json.dumps(dict(value.extra), sort_keys=True)
-
-        def put(writer: sqlite3.Connection) -> tuple[Name, Name | None]:
-            rows = writer.execute(
-                "SELECT digest, size, proof, extra FROM name WHERE space = ? AND name = ?", (space, name)
-            ).fetchall()
-            standing = _name(*rows[0]) if rows else None
-            if standing is not None and standing.proof >= value.proof:
-                return standing, standing
-            writer.execute(
-                "REPLACE INTO name VALUES (?, ?, ?, ?, ?, ?)",
-                (space, name, value.digest, value.size, value.proof, extra),
-            )
-            return value, standing
-
-        def replaced(outcome: tuple[Name, Name | None]) -> None:
-            now, before = outcome
-            if before is None or now is before:
-                return
-            _log.warning(
-                "%s/%s: %s (proof %d) gives way to %s (proof %d)",
-                space,
-                name,
-                before.digest,
-                before.proof,
-                now.digest,
-                now.proof,
-            )
-            if before.digest != now.digest:
-                self._epoch.bump()
-
-        now, _ = await self._write(put, replaced)
+        ((now, _),) = await self._put(space, {name: value})
         return now
+
+    async def put_names(self, space: str, values: Mapping[str, Name]) -> None:
+        await self._put(space, dict(values))
+
+    async def _put(self, space: str, values: Mapping[str, Name]) -> list[tuple[Name, Name | None]]:
+        """Put names; return what stands of each now, and what stood before."""
+
+        def replaced(outcome: list[tuple[Name, Name | None]]) -> None:
+            for name, (now, before) in zip(values, outcome, strict=True):
+                self._tell_replaced(f"{space}/{name}", now, before)
+
+        return await self._write(
+            lambda writer: [_insert_name(writer, space, name, value) for name, value in values.items()], replaced
+        )
+
+    def _tell_replaced(self, what: str, now: Name, before: Name | None) -> None:
+        if before is None or now is before:
+            return
+        _log.warning(
+            "%s: %s (proof %d) gives way to %s (proof %d)", what, before.digest, before.proof, now.digest, now.proof
+        )
+        if before.digest != now.digest:
+            self._epoch.bump()
 
     async def drop_name(self, space: str, name: str) -> None:
         await self._write(
             lambda writer: writer.execute("DELETE FROM name WHERE space = ? AND name = ?", (space, name)),
             lambda _: self._epoch.bump(),
+        )
+
+    async def drop_space(self, space: str) -> None:
+        await self._write(
+            lambda writer: writer.execute("DELETE FROM name WHERE space = ?", (space,)), lambda _: self._epoch.bump()
         )
 
     async def observe(self, key: str, at: int, value: str) -> None:
@@ -174,16 +171,6 @@ class LocalCatalog:
 
     async def drop_fact(self, key: str) -> None:
         await self._write(lambda writer: writer.execute("DELETE FROM fact WHERE key = ?", (key,)))
-
-    async def append(self, stream: str, entries: Iterable[Mapping[str, Any]]) -> None:
-        rows = [(stream, json.dumps(dict(entry))) for entry in entries]
-        await self._write(lambda writer: writer.executemany("INSERT INTO journal (stream, entry) VALUES (?, ?)", rows))
-
-    def journal(self, stream: str, *, after: int = 0) -> list[tuple[int, dict[str, Any]]]:
-        rows = self._read(
-            "SELECT sequence, entry FROM journal WHERE stream = ? AND sequence > ? ORDER BY sequence", stream, after
-        )
-        return [(sequence, json.loads(entry)) for sequence, entry in rows]
 
     def close(self) -> None:
         """Close both connections, the writer after what waits for it."""
@@ -253,3 +240,18 @@ class LocalCatalog:
 
 def _name(digest: str, size: int, proof: int, extra: str) -> Name:
     return Name(digest, size, proof, json.loads(extra))
+
+
+def _insert_name(writer: sqlite3.Connection, space: str, name: str, value: Name) -> tuple[Name, Name | None]:
+    """Name it unless a proof as strong stands; return what stands now, and what stood before."""
+    rows = writer.execute(
+        "SELECT digest, size, proof, extra FROM name WHERE space = ? AND name = ?", (space, name)
+    ).fetchall()
+    standing = _name(*rows[0]) if rows else None
+    if standing is not None and standing.proof >= value.proof:
+        return standing, standing
+    extra = json.dumps(dict(value.extra), sort_keys=True)
+    writer.execute(
+        "REPLACE INTO name VALUES (?, ?, ?, ?, ?, ?)", (space, name, value.digest, value.size, value.proof, extra)
+    )
+    return value, standing

@@ -8,6 +8,7 @@
         catalog.sqlite3             the names (and SQLite's own -wal and -shm beside it)
         epoch                       8 bytes, mapped by every process: a counter of take-backs; its lock also guards migrations
         slots                       empty; byte ranges of it are the locks of connection slots
+        journals/<32 hex>           lines that several processes add to; whoever has a turn holds the lock
     cache_dir/                      deleting it loses no answer
         tables/<version>/<digest>   promise tables; <digest>.new while one is built
         ephemera/                   diskcache
@@ -29,6 +30,7 @@ from storage.folder import Folder
 from storage.protocols import StorageFailure
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_JOURNAL = re.compile(r"[0-9a-f]{32}")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 EPOCH = "epoch"
@@ -51,6 +53,7 @@ class Layout:
             self.state = held(Folder.root(state_dir))
             self.blobs = held(held(self.state.sub("blobs")).sub("sha256"))
             self.drafts = held(self.state.sub("drafts"))
+            self.journals = held(self.state.sub("journals"))
             cache = held(Folder.root(cache_dir))
             self.tables = held(cache.sub(TABLES))
             self.ephemera = held(cache.sub("ephemera"))
@@ -116,3 +119,10 @@ def version_name(version: str) -> str:
 def table_name(digest: str) -> str:
     """Return the file name of a table. Raises ValueError as `blob_name`."""
     return blob_name(digest)
+
+
+def journal_name(name: str) -> str:
+    """Return the file name of a journal. Raises ValueError for anything but 32 lower-case hex digits."""
+    if not _JOURNAL.fullmatch(name):
+        raise ValueError(f"not the name of a journal: {name[:80]!r}")
+    return name

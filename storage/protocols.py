@@ -6,7 +6,7 @@ but the monotonic one it polls with. Digests are lower-case sha256 hex.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -245,15 +245,41 @@ class Catalog(Protocol):
 
     async def drop_fact(self, key: str) -> None: ...
 
-    async def append(self, stream: str, entries: Iterable[Mapping[str, Any]]) -> None:
-        """Add to a journal."""
+    async def put_names(self, space: str, values: Mapping[str, Name]) -> None:
+        """Name all of these, or none: as `put_name`, in one transaction."""
 
-    def journal(self, stream: str, *, after: int = 0) -> list[tuple[int, dict[str, Any]]]:
-        """Return (sequence, entry) in order."""
+    async def drop_space(self, space: str) -> None:
+        """Take back every name of a space, and bump the epoch."""
 
     @property
     def epoch(self) -> int:
         """A counter in shared memory that every take-back raises, in whichever process."""
+
+
+class Journal(Protocol):
+    """One opening of an append-only file of lines. Its lines have one order, for every process that writes to it."""
+
+    async def turn(self, decide: Callable[[Sequence[bytes]], Sequence[bytes]]) -> None:
+        """Show `decide` the lines that came since the last turn (our own are not shown again), and append those it returns.
+
+        `decide` runs while no other process can append, so what it decides holds. It must be quick. Raises StorageFailure,
+        and nothing is appended then; should the process die meanwhile, each line is there whole or not at all.
+        """
+
+    async def sync(self) -> None:
+        """Make what was appended survive a power cut."""
+
+    def close(self) -> None: ...
+
+
+class Journals(Protocol):
+    """Journals by name, 32 lower-case hex digits."""
+
+    def open(self, name: str) -> Journal:
+        """Open a journal; one that nobody wrote to is empty."""
+
+    async def remove(self, name: str) -> None:
+        """Forget a journal; openings of it go on with what nobody else will read. No error if it is gone already."""
 
 
 class Ephemera(Protocol):

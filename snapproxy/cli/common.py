@@ -13,8 +13,11 @@ from socket import socket
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
+from snapproxy.capture.captures import Captures
 from snapproxy.config import Config, load
 from snapproxy.core import when
+from snapproxy.core.difference import Change
+from snapproxy.core.listing import Selection
 from snapproxy.core.model import Instant, Match, Proof, Refusal, Resolved, When
 from snapproxy.errors import ConfigurationError, SnapproxyError
 
@@ -72,8 +75,23 @@ class Entry(Protocol):
     def because(self) -> str: ...
 
 
+class Compared(Protocol):
+    """What differs between two times: the snapshots that answered for each, the changes, and the components that were compared."""
+
+    @property
+    def before(self) -> Sequence[str]: ...
+    @property
+    def after(self) -> Sequence[str]: ...
+    @property
+    def changes(self) -> Sequence[Change]: ...
+    @property
+    def parts(self) -> Sequence[str]: ...
+
+
 class App(Protocol):
     """The application as the command line sees it; `wiring.App` is it."""
+
+    captures: Captures
 
     async def __aenter__(self) -> Self: ...
 
@@ -106,6 +124,11 @@ class App(Protocol):
     async def mark(self, archive: str, when: When, because: str | None) -> Instant | Refusal:
         """Mark the snapshot that answers for a time as bad; with None, take the mark back. Return its instant."""
 
+    async def diff(
+        self, archive: str, before: str, after: str, selection: Selection, progress: Callable[[str], None]
+    ) -> Compared | Refusal:
+        """Return which packages differ between two times; `progress` is told each path that is asked for."""
+
     def now(self) -> Instant: ...
 
     def stats(self) -> Mapping[str, Any]: ...
@@ -119,11 +142,18 @@ class RefusedError(SnapproxyError):
         self.status = refusal.status
 
 
-def build(config: Config, *, offline: bool = False, pinned: str = "", passes: tuple[tuple[str, int], ...] = ()) -> App:
+def build(
+    config: Config,
+    *,
+    offline: bool = False,
+    pinned: str = "",
+    passes: tuple[tuple[str, int], ...] = (),
+    capture: str = "",
+) -> App:
     """Build the application. Imported here and not above, so that `--help`, `sources` and `stats` answer without loading all of it."""
     from snapproxy import wiring  # noqa: PLC0415
 
-    app: App = wiring.build(config, offline=offline, pinned=pinned, passes=passes)
+    app: App = wiring.build(config, offline=offline, pinned=pinned, passes=passes, capture=capture)
     return app
 
 

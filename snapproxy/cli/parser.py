@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from snapproxy import __version__
-from snapproxy.cli import bad, config, fetch, observe, resolve, run, serve, sources, stats, timeline
+from snapproxy.cli import bad, capture, config, diff, fetch, observe, resolve, run, serve, sources, stats, timeline
 
 VERBS = {
     "serve": serve,
@@ -15,8 +15,10 @@ VERBS = {
     "resolve": resolve,
     "timeline": timeline,
     "bad": bad,
+    "diff": diff,
     "fetch": fetch,
     "observe": observe,
+    "capture": capture,
     "stats": stats,
     "config": config,
 }

@@ -15,12 +15,14 @@ from pathlib import Path
 from socket import socket
 
 from snapproxy.cli import owner, sockets
-from snapproxy.cli.common import App, a_lasting_when, add_config, add_offline, build, config_of, tell
+from snapproxy.cli.common import App, a_when, add_config, add_offline, build, config_of, tell
 from snapproxy.cli.common import run as run_loop
 from snapproxy.cli.summary import Summary, summarize
 from snapproxy.cli.surroundings import environment, write_apt_config
 from snapproxy.config.kinds import passed_hosts
-from snapproxy.errors import SnapproxyError
+from snapproxy.core.credentials import is_capture_name
+from snapproxy.core.model import Match
+from snapproxy.errors import ConfigurationError, SnapproxyError
 from snapproxy.setup import user_name
 
 HELP = "run a command pinned to a time"
@@ -40,7 +42,8 @@ NOT_EXECUTABLE, NOT_FOUND = 126, 127
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's options."""
     parser.usage = "snapproxy run --at WHEN [options] -- COMMAND..."
-    parser.add_argument("--at", type=a_lasting_when, required=True, metavar="WHEN", dest="when", help="the time")
+    parser.add_argument("--at", type=a_when, required=True, metavar="WHEN", dest="when", help="the time")
+    parser.add_argument("--capture", type=a_capture, metavar="NAME", help="record everything into this capture")
     parser.add_argument(
         "--pass",
         type=a_passed_host,
@@ -72,8 +75,22 @@ def a_passed_host(text: str) -> list[tuple[str, int]]:
         raise argparse.ArgumentTypeError(f"{text!r} is not {error}") from None
 
 
+def a_capture(text: str) -> str:
+    """Read the name of a capture (an argparse type)."""
+    if not is_capture_name(text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} cannot name a capture: up to 63 of a-z, 0-9, '.', '_', '-', beginning with a letter or digit, and not x"
+        )
+    return text
+
+
 def main(arguments: argparse.Namespace) -> int:
     """Carry out the verb."""
+    if arguments.when.match is Match.LATEST and not arguments.capture:
+        raise ConfigurationError(
+            "latest would move between update and install",
+            hint="Hold it still with --capture NAME, or use the id that `snapproxy resolve ARCHIVE latest` prints.",
+        )
     config = config_of(arguments)
     listeners = sockets.bind([arguments.listen])
     pinned = user_name(arguments.when)
@@ -85,7 +102,7 @@ def main(arguments: argparse.Namespace) -> int:
         tempfile.TemporaryDirectory(prefix="snapproxy-") as folder,
     ):
         surroundings = environment(os.environ, proxy, write_apt_config(Path(folder), proxy, os.environ))
-        app = build(config, offline=arguments.offline, pinned=pinned, passes=passes)
+        app = build(config, offline=arguments.offline, pinned=pinned, passes=passes, capture=arguments.capture or "")
         try:
             code, summary = run_loop(around(app, listeners, arguments.command, surroundings))
         except CommandError as error:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from snapproxy.cli.common import a_lasting_when, add_config, add_json, print_json
 from snapproxy.config import load
 from snapproxy.errors import ConfigurationError
-from snapproxy.setup import DEFAULT_BASE, Snippet, apt, pacman, rpm
+from snapproxy.setup import DEFAULT_BASE, Snippet, apk, apt, pacman, rpm
 from snapproxy.setup.apt import DISTROS, Distro
 
 HELP = "print client configuration for a time"
@@ -33,6 +33,11 @@ Forms for archlinux:
   dockerfile   lines for a Dockerfile, mirror form
   environment  shell lines: proxy variables, ARCH_ARCHIVE_CACHE, SOURCE_DATE_EPOCH
 
+Forms for alpine:
+  mirror       /etc/apk/repositories with addresses that carry the time
+  proxy        shell lines for the proxy form; repositories become http://
+  dockerfile   lines for a Dockerfile, proxy form
+
 For an archive of rpm packages from the configuration (--repo says which of its repositories):
   mirror       a .repo file for dnf whose baseurl carries the time
   zypper       the same for zypper
@@ -40,8 +45,8 @@ For an archive of rpm packages from the configuration (--repo says which of its 
   environment  shell lines: proxy variables, for zypper and dnf
 """
 
-_KNOWN = sorted((*DISTROS, pacman.DISTRO))
-_ALL_FORMS = tuple(dict.fromkeys((*apt.FORMS, *pacman.FORMS, *rpm.FORMS)))
+_KNOWN = sorted((*DISTROS, pacman.DISTRO, apk.ALPINE))
+_ALL_FORMS = tuple(dict.fromkeys((*apt.FORMS, *pacman.FORMS, *apk.FORMS, *rpm.FORMS)))
 
 T = TypeVar("T")
 Writer = Callable[[T], tuple[Snippet, ...]]
@@ -87,11 +92,18 @@ def main(arguments: argparse.Namespace) -> int:
 def _snippets(arguments: argparse.Namespace) -> tuple[Snippet, ...]:
     if arguments.distro == pacman.DISTRO:
         return _form(arguments, pacman.FORMS)(pacman.Request(arguments.when, arguments.base))
+    if arguments.distro == apk.ALPINE:
+        return _alpine(arguments)
     if arguments.distro not in DISTROS:
         return _rpm(arguments)
     distro = DISTROS[arguments.distro]
     write = _form(arguments, apt.FORMS)
     return write(apt.Request(distro, arguments.suite or own_suite(distro), arguments.when, arguments.base))
+
+
+def _alpine(arguments: argparse.Namespace) -> tuple[Snippet, ...]:
+    write = _form(arguments, apk.FORMS)
+    return write(apk.Request(apk.branch_of(arguments.suite or own_branch()), arguments.when, arguments.base))
 
 
 def _rpm(arguments: argparse.Namespace) -> tuple[Snippet, ...]:
@@ -132,12 +144,24 @@ def a_base(text: str) -> str:
 
 def own_suite(distro: Distro) -> str:
     """Return the release this machine runs, when it runs `distro`. A guess would mix two releases, so there is none."""
-    try:
-        machine = platform.freedesktop_os_release()
-    except OSError:
-        machine = {}
+    machine = _machine()
     if machine.get("ID") != distro.name or not machine.get("VERSION_CODENAME"):
         raise ConfigurationError(
             f"Which release of {distro.name}?", hint=f"Name it, for example: --suite {distro.example}"
         )
     return machine["VERSION_CODENAME"]
+
+
+def own_branch() -> str:
+    """Return the release of Alpine this machine runs, when it runs Alpine."""
+    machine = _machine()
+    if machine.get("ID") != apk.ALPINE or not machine.get("VERSION_ID"):
+        raise ConfigurationError("Which release of alpine?", hint=f"Name it, for example: --suite {apk.EXAMPLE}")
+    return machine["VERSION_ID"]
+
+
+def _machine() -> dict[str, str]:
+    try:
+        return platform.freedesktop_os_release()
+    except OSError:
+        return {}

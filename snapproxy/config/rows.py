@@ -19,10 +19,6 @@ from snapproxy.core.address import RESERVED
 from snapproxy.core.model import Archive
 from snapproxy.families import FAMILIES
 
-#: Words of the project that no driver reads yet; those that one reads stand in FAMILIES and HISTORIES.
-FAMILIES_TO_COME = ("apk",)
-HISTORIES_TO_COME: tuple[str, ...] = ()
-
 #: The usual `settle_after` of a history, in seconds, where it is not the model's own.
 SETTLE_AFTER = {"any-instant": 3600, "dated": 48 * 3600}
 
@@ -33,12 +29,11 @@ _UNSAID = Archive(name="", family="", history="")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
-def _choice(kind: str, built: Collection[str], to_come: Sequence[str]) -> PlainValidator:
+def _choice(built: Collection[str]) -> PlainValidator:
     def read(value: Any) -> str:
         if value in built:
             return str(value)
-        later = f' ("{value}" is planned; this version has no {kind} of that name)' if value in to_come else ""
-        raise ValueError(", ".join(f'"{name}"' for name in built) + later)
+        raise ValueError(", ".join(f'"{name}"' for name in built))
 
     return PlainValidator(read)
 
@@ -59,8 +54,8 @@ class RowSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    family: Annotated[str | None, _choice("family", FAMILIES, FAMILIES_TO_COME)] = None
-    history: Annotated[str | None, _choice("history", HISTORIES, HISTORIES_TO_COME)] = None
+    family: Annotated[str | None, _choice(FAMILIES)] = None
+    history: Annotated[str | None, _choice(HISTORIES)] = None
     snapshot: list[Base] | None = None
     mirrors: list[Base] | None = None
     hosts: list[HostPattern] | None = None

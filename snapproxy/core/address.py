@@ -54,12 +54,14 @@ _PASSED_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 class AddressBook:
     """What is known of names and hosts when a request is read.
 
-    `rows`: the archive table, the user's own rows last. `passes`: (host, port) that may be reached unpinned. `connect`: whether
+    `rows`: the archive table, the user's own rows last. `default_capture`: what requests record into that name no capture, '' for
+    nothing. `passes`: (host, port) that may be reached unpinned. `connect`: whether
     a live client may tunnel to a row's hosts. `own_hosts`: how clients call this proxy, `host:port` (or `host` for port 80).
     """
 
     rows: tuple[Archive, ...]
     default_when: When | None = None
+    default_capture: str = ""
     passes: tuple[tuple[str, int], ...] = ()
     connect: bool = False
     own_hosts: frozenset[str] = frozenset()
@@ -140,7 +142,7 @@ def _absolute(scheme: str, rest: str, book: AddressBook, authorization: str) -> 
     chosen = select(book.routes, authority, asked.path)
     if chosen is None:
         is_passed = scheme == "http" and (host, port) in book.passes
-        return _passed(host, port, slash + raw) if is_passed else _unknown_host(book)
+        return _passed(asked, host, port, slash + raw) if is_passed else _unknown_host(book)
     route, path = chosen
     if route.kind is Kind.SERVICE:
         return _service(asked, route.row, path)
@@ -246,19 +248,20 @@ def _service(asked: _Asked, row: Archive, path: str) -> ServiceTarget:
     return ServiceTarget(row, f"/{escape_path(path)}{query}", capture=capture)
 
 
-def _passed(host: str, port: int, raw: str) -> PassTarget:
+def _passed(asked: _Asked, host: str, port: int, raw: str) -> PassTarget:
     """Let a request go on as it came: what its path and query mean is the other host's business."""
     path = raw if raw.startswith("/") else f"/{raw}"
     if not _PASSED_PATH.fullmatch(path):
         raise ClientError("the address holds characters that no address may have")
-    return PassTarget(host, port, path)
+    return PassTarget(host, port, path, capture=_capture(asked, read_credentials(asked.authorization)))
 
 
 def _tunnel(raw: str, book: AddressBook, authorization: str) -> TunnelTarget | Refusal:
     """Judge a CONNECT (RFC 9110, section 9.3.6): hosts in `pass`; where enabled, a row's own for a client that asked for live."""
     host, port = read_authority(raw, "https")
     if (host, port) in book.passes:
-        return TunnelTarget(host, port)
+        credentials = read_credentials(authorization)
+        return TunnelTarget(host, port, capture=_named(book, credentials))
     if not book.connect:
         return Refusal(
             403,
@@ -280,12 +283,16 @@ def _tunnel(raw: str, book: AddressBook, authorization: str) -> TunnelTarget | R
             "CONNECT is for the live view only: nobody can tell what time an encrypted answer is from.",
             "Write http:// in the sources, or use http_proxy=http://live:x@HOST:3142 to see the present.",
         )
-    return TunnelTarget(host, port)
+    return TunnelTarget(host, port, capture=_named(book, credentials))
 
 
 def _capture(asked: _Asked, credentials: Credentials | None) -> str:
-    """Return the capture a request records into: the URL's, else the credentials', else ''."""
-    return asked.capture or (credentials.capture if credentials else "")
+    """Return the capture a request records into: the URL's, else the credentials', else the default, else ''."""
+    return asked.capture or _named(asked.book, credentials)
+
+
+def _named(book: AddressBook, credentials: Credentials | None) -> str:
+    return (credentials.capture if credentials else "") or book.default_capture
 
 
 def _refuse_query(asked: _Asked) -> None:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from snapproxy.core.model import Archive, Instant, Proof, Refusal, Role, When
+from snapproxy.core.model import Archive, Instant, Proof, Refusal, Resolved, Role, When
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,7 @@ class PassTarget:
     host: str
     port: int
     path: str
+    capture: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class TunnelTarget:
 
     host: str
     port: int
+    capture: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ class Served:
     """A file to send. The receiver owns `body` and closes it, whatever happens.
 
     `date` is the blob's first-seen date, for Last-Modified (seconds); `digest` its sha256, '' while it still arrives;
-    `cache` is HIT, MISS or JOINED. `media_type` is '' for the default. `headers` holds further X-Snapproxy-* lines.
+    `cache` is HIT, MISS or JOINED. `valid` is the span of instants, ends included, known to have the same answer. `media_type` is '' for the default. `headers` holds further X-Snapproxy-* lines.
     A body that still arrives raises from `wait` when its verdict is bad: the connection is then cut, never ended cleanly.
     """
 
@@ -104,6 +106,7 @@ class Served:
     date: Instant | None = None
     digest: str = ""
     media_type: str = ""
+    valid: tuple[Instant, Instant] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -137,6 +140,22 @@ class Answerer(Protocol):
 
     def prefetch(self, target: FileTarget | ServiceTarget) -> None:
         """Begin the flight of a request that waits in a pipeline, so that it need not wait its turn. Never raises, never waits."""
+
+    async def passing(self, target: PassTarget | TunnelTarget) -> Refusal | None:
+        """Learn of a request that is about to reach a host unpinned; a Refusal keeps it from doing so."""
+
+
+class Settling(Protocol):
+    """Says what a *when* came to, and how what was served belongs together. Capturing asks it; the shell answers."""
+
+    async def resolve(self, row: Archive, when: When) -> Resolved | Refusal:
+        """Settle a *when*, and nothing else."""
+
+    def first_seen(self, row: Archive, root: str, digest: str) -> Instant | None:
+        """Return the instant under which an observed root is kept, None for one that was not observed."""
+
+    async def canonical(self, row: Archive, root: str, digest: str, path: str) -> str | None:
+        """Return the canonical name of the file that a root promises under `path` (a by-hash name), None when it promises none."""
 
 
 class Passed(Protocol):

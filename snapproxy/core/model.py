@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import Protocol
 
+from snapproxy.core.schemes import Scheme
+
 #: Seconds since 1970-01-01T00:00:00Z. Every time inside snapproxy is one of these.
 Instant = int
 
@@ -145,6 +147,12 @@ class Family(Protocol):
     """Whether the client throws away a root or an index, in silence, whose Last-Modified is older than its own copy's."""
     roots_promise_packages: bool
     """Whether roots promise packages themselves, with no index between."""
+    tells_root_dates: bool
+    """Whether the client may be told a root's date (Last-Modified). Not where it would take it for something else, and keep an old root."""
+
+    @property
+    def scheme(self) -> Scheme:
+        """Return how the roots are signed."""
 
     def classify(self, path: str) -> Place:
         """Say what `path` (relative to the archive, already normalised) is. Total: an unknown shape is OTHER."""

@@ -147,13 +147,20 @@ def _seen(request: Request, known: Known, now: Instant, family: Family, history:
     if not history.is_observed and (when.match is not Match.HELD or when.instant != instant):
         return None
     place = family.classify(request.path)
-    roots = place.roots or ((request.path,) if place.role is Role.ROOT else ())
+    roots = _roots_of(request.path, place, family)
     sightings = _fact(known, AskSightings(row.name, roots, instant))
     answers = [history.resolve_seen(row, when, sighting, now) for sighting in sightings]
     resolved = tuple(dict.fromkeys(answer for answer in answers if isinstance(answer, Resolved)))
     if resolved:
         return _most_useful(resolved, request, known, place)
     return next((answer for answer in answers if answer is not None), None)
+
+
+def _roots_of(path: str, place: Place, family: Family) -> tuple[str, ...]:
+    """Return the roots that speak for a path: itself, those that could vouch for it, or those that promise it by position; () for any."""
+    if place.role is Role.ROOT:
+        return (path,)
+    return place.roots or tuple(parent for parent in place.parents if family.classify(parent).role is Role.ROOT)
 
 
 def _most_useful(found: tuple[Resolved, ...], request: Request, known: Known, place: Place) -> Resolved:

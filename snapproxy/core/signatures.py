@@ -1,4 +1,4 @@
-"""Judges what gpgv reports of a signed root. Pure: running gpgv, and finding keyrings, is the shell's work.
+"""Judges what gpgv reports of a signed root, and what was found of raw signatures. Pure: running gpgv, and finding keys, is the shell's work.
 
 The status lines are those of `gpgv --status-fd` (GnuPG's doc/DETAILS; Sequoia's gpgv-sq speaks them too, sqv has none). gpgv's exit
 code is not enough: it is 0 for a revoked key and for SHA-1, and 2 for a good signature beside one by a key we do not hold.
@@ -8,7 +8,7 @@ is fatal; MD5, SHA-1 and RIPEMD-160 count for nothing; an expired key counts for
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -21,6 +21,7 @@ _STRONG_HASHES = frozenset({"8", "9", "10", "11", "12", "14"})
 # A signature over a binary document (Release.gpg) or over text (InRelease): RFC 9580, section 5.2.1.
 _OVER_DOCUMENTS = frozenset({"00", "01"})
 _LONGEST_INSTANT = 12  # digits
+_LONGEST_NAME = 140  # of a key, in words to a client
 _NO_PUBLIC_KEY = "9"  # ERRSIG's code, libgpg-error's GPG_ERR_NO_PUBKEY
 
 
@@ -112,6 +113,18 @@ def judge(status_lines: Iterable[str]) -> Verdict:
         return Verdict(signers=signers)
     keys = ", ".join(signature.key for fault, signature in faults if fault is told)
     reason, hint = _REASONS[told]
+    return Verdict(reason=reason, why=f"The key: {keys}.", hint=hint)
+
+
+def judge_seals(findings: Sequence[tuple[str, bool | None]]) -> Verdict:
+    """Judge a root by its raw signatures: (name of the key, whether it is good, None when no such key is held). The rules are the same."""
+    if not findings:
+        return Verdict(reason="The root carries no signature", why="None of a kind that can be checked stands in it.")
+    good, bad = ([key for key, is_good in findings if is_good is wanted] for wanted in (True, False))
+    if good and not bad:
+        return Verdict(signers=tuple(good))
+    reason, hint = _REASONS[_Fault.BAD if bad else _Fault.UNKNOWN_KEY]
+    keys = ", ".join(repr(key[:_LONGEST_NAME]) for key in bad or [key for key, _ in findings])
     return Verdict(reason=reason, why=f"The key: {keys}.", hint=hint)
 
 

@@ -46,6 +46,13 @@ def parse(text: str) -> When:
     return When(text=body.upper() + dot + suffix, instant=_instant(body), match=_SUFFIXES[dot + suffix])
 
 
+def canonical(when: When) -> str:
+    """Return the one spelling of a *when*: two that mean the same get the same."""
+    if when.instant is None or when.verbatim:
+        return when.text
+    return spell(when.instant) + next(suffix for suffix, match in _SUFFIXES.items() if match is when.match)
+
+
 def looks_like_when(text: str) -> bool:
     """Tell a *when* from any other path segment by its shape; the calendar is not consulted, so 20240230 looks like one."""
     if text in _WORDS:

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from snapproxy.core.listing import Lister
 from snapproxy.core.model import Family
+from snapproxy.families.apk import APK
+from snapproxy.families.apk.listing import APK_LISTER
 from snapproxy.families.apt import APT
+from snapproxy.families.apt.listing import APT_LISTER
 from snapproxy.families.pacman import PACMAN
+from snapproxy.families.pacman.listing import PACMAN_LISTER
 from snapproxy.families.rpm import RPM
+from snapproxy.families.rpm.listing import RPM_LISTER
 
-FAMILIES: Mapping[str, Family] = {family.name: family for family in (APT, PACMAN, RPM)}
+FAMILIES: Mapping[str, Family] = {family.name: family for family in (APT, PACMAN, APK, RPM)}
 """Every family, by the name that archive rows use. A new one is added here, by hand."""
+
+LISTERS: Mapping[str, Lister] = {"apk": APK_LISTER, "apt": APT_LISTER, "pacman": PACMAN_LISTER, "rpm": RPM_LISTER}
+"""How each family lists its packages, by the same names."""

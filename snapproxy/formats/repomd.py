@@ -32,6 +32,18 @@ class Listed:
     digest: str
 
 
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A package's version as primary.xml lists it. `source` is the file name of the source package; '' for what is one itself."""
+
+    name: str
+    architecture: str
+    epoch: str
+    version: str
+    release: str
+    source: str
+
+
 def repomd(data: bytes) -> Iterator[Listed]:
     """Yield the metadata files that a repomd.xml lists, of every type. The checksum of what they unpack to is not read.
 
@@ -57,6 +69,26 @@ def primary(chunks: Iterable[bytes]) -> Iterator[Listed]:
     for package in elements(chunks, "metadata/package", ("location", "checksum", "size")):
         size = package.children.get("size")
         yield from _listed(package, None if size is None else size.attributes.get("package"))
+
+
+def versions(chunks: Iterable[bytes]) -> Iterator[Version]:
+    """Yield the version of every package that a primary.xml (unpacked) lists. Raises ArchiveDataError as `repomd` does."""
+    for package in elements(chunks, "metadata/package", ("name", "arch", "version", "format/sourcerpm")):
+        name, architecture, version = (package.children.get(each) for each in ("name", "arch", "version"))
+        if name is None or architecture is None or version is None:
+            raise ArchiveDataError(
+                "An entry of the metadata is incomplete", why="It has no name, no architecture or no version."
+            )
+        told = version.attributes
+        source = package.children.get("format/sourcerpm", Element({}))
+        yield Version(
+            name.text.strip(),
+            architecture.text.strip(),
+            told.get("epoch", ""),
+            told.get("ver", ""),
+            told.get("rel", ""),
+            source.text.strip(),
+        )
 
 
 def deltas(chunks: Iterable[bytes]) -> Iterator[Listed]:

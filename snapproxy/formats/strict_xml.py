@@ -38,7 +38,7 @@ class Element:
 def elements(chunks: Iterable[bytes], path: str, wanted: Collection[str] = ()) -> Iterator[Element]:
     """Yield each element at `path` (`document/.../element`, names without namespace) with its `wanted` children.
 
-    Only direct children count, and only they have text; with none wanted, the element has its own. An encoding that the document declares
+    Direct children count, and theirs where one is wanted as `child/grandchild`; only they have text. With none wanted, the element has its own. An encoding that the document declares
     is not believed: it is UTF-8, or UTF-16 where a byte order mark says so. Raises ArchiveDataError when the document is another one, is malformed, has a document type, gives a
     wanted child twice, has elements inside such text, or passes a bound.
     """
@@ -57,6 +57,7 @@ class _Reader:
         self._wanted = frozenset(wanted)
         self._depth = self._matched = self._fed = 0
         self._element: Element | None = None
+        self._child = ""
         self._leaf: Element | None = None
         self._found: list[Element] = []
         self._parser = ParserCreate("utf-8", namespace_separator=" ")
@@ -94,11 +95,19 @@ class _Reader:
             self._element = Element(attributes)
             if not self._wanted:
                 self._listen(self._element)
-        elif self._element is not None and self._depth == len(self._path) + 1 and name in self._wanted:
-            if name in self._element.children:
-                raise ArchiveDataError("An entry of the metadata gives a field twice", why=f"The field: {name}.")
-            leaf = self._element.children[name] = Element(attributes)
+        elif self._element is not None and (field := self._field(name)) in self._wanted:
+            if field in self._element.children:
+                raise ArchiveDataError("An entry of the metadata gives a field twice", why=f"The field: {field}.")
+            leaf = self._element.children[field] = Element(attributes)
             self._listen(leaf)
+
+    def _field(self, name: str) -> str:
+        """Return by what name an element below the one that is read may be wanted, '' for one too deep."""
+        below = self._depth - len(self._path)
+        if below == 1:
+            self._child = name
+            return name
+        return f"{self._child}/{name}" if below == 2 else ""  # noqa: PLR2004 -- a child's child
 
     def _end(self, _name: str) -> None:
         if self._element is not None and self._depth == len(self._path):

@@ -13,8 +13,19 @@ from dataclasses import replace
 from typing import assert_never
 
 from snapproxy.core import plan as planning
-from snapproxy.core.exchange import Conditions, FileTarget, Moved, Outcome, Served, ServiceTarget
+from snapproxy.core.conditions import without_older_date
+from snapproxy.core.exchange import (
+    Conditions,
+    FileTarget,
+    Moved,
+    Outcome,
+    PassTarget,
+    Served,
+    ServiceTarget,
+    TunnelTarget,
+)
 from snapproxy.core.model import LIVE, TIMELESS, Archive, Family, History, Match, Refusal, Resolved, Role, When
+from snapproxy.core.newer import refuse_newer
 from snapproxy.core.plan import MAX_ROUNDS
 from snapproxy.core.steps import WHOLE, Arriving, Fetch, Held, Known, Need, Request, Serve, Step
 from snapproxy.core.when import spell
@@ -95,17 +106,16 @@ class Executor:
 
     def prefetch(self, target: FileTarget | ServiceTarget) -> None:
         """Begin the flight of a request that waits in a pipeline."""
-        if (
-            not isinstance(target, FileTarget)
-            or target.capture
-            or self._offline
-            or len(self._prefetches) >= MAX_PREFETCHES
-        ):
+        if not isinstance(target, FileTarget) or self._offline or len(self._prefetches) >= MAX_PREFETCHES:
             return
         key = (target.archive.name, target.when.text, target.path)
         if key not in self._prefetches:
             task = self._prefetches[key] = asyncio.create_task(self._prefetch(target))
             task.add_done_callback(lambda _: self._prefetches.pop(key, None))
+
+    async def passing(self, target: PassTarget | TunnelTarget) -> Refusal | None:
+        """Let it pass, unless no packet may leave; that the configuration allows it was seen when its address was read."""
+        return refusals.nothing_passes(target.host) if self._offline else None
 
     async def close(self) -> None:
         """Let the names of what has landed be written; stop everything else."""
@@ -118,20 +128,18 @@ class Executor:
 
     def asking(self, row: Archive, conditions: Conditions) -> Asking:
         """Return the context of one request: the row as it is marked at this moment."""
-        row = self._marks.on(row)
         family = self._families[row.family]
         patience = BACKGROUND_PATIENCE if conditions.background else self._patience.get(row.family, family.patience)
         deadline = self._clock.monotonic() + patience
-        return Asking(row, family, self._histories[row.history], deadline, conditions.background, conditions.via)
+        row, history = self._marks.on(row), self._histories[row.history]
+        return Asking(row, family, history, deadline, conditions.background, conditions.via)
 
     async def resolve(self, row: Archive, when: When) -> Resolved | Refusal:
         """Settle a *when*, and nothing else."""
         asking = self.asking(row, Conditions())
-        known, now = self._facts.at_hand(row), self._clock.now()
+        request, known, now = Request(asking.row, when, ""), self._facts.at_hand(row), self._clock.now()
         for _ in range(MAX_ROUNDS):
-            answer = planning.resolve(
-                Request(asking.row, when, ""), known, now, family=asking.family, history=asking.history
-            )
+            answer = planning.resolve(request, known, now, family=asking.family, history=asking.history)
             if not isinstance(answer, Need):
                 return answer
             known = known.plus(await self._facts.learn(answer.asks, asking))
@@ -156,8 +164,6 @@ class Executor:
         raise AssertionError("a plan that never ends: every round must learn something")
 
     async def _answer(self, target: FileTarget | ServiceTarget, conditions: Conditions) -> Outcome:
-        if target.capture:
-            return refusals.no_captures()
         if isinstance(target, ServiceTarget):
             return await self._service.answer(target, self.asking(target.archive, conditions))
         asking = self.asking(target.archive, conditions)
@@ -177,7 +183,7 @@ class Executor:
                 case _:
                     assert_never(step)
             if outcome is not None:
-                return _told(_without_older_date(outcome, asking.family, conditions), target, step)
+                return _told(without_older_date(outcome, asking.family, conditions), target, step)
         return refusals.vanished()
 
     # --- carrying out -----------------------------------------------------------------------------------------------------
@@ -191,18 +197,15 @@ class Executor:
             if step.name_it:
                 await self._name(step)
             date = self._names.date(step.digest)
-            is_older = date is not None and conditions.since is not None and conditions.since > date
-            if (
-                is_older
-                and step.role is Role.ROOT
-                and asking.family.keeps_newer_root
-                and step.resolved.snapshot != LIVE
-            ):
+            newer = refuse_newer(asking.family, step.role, date, conditions.since, step.space)
+            if newer is not None and step.resolved.snapshot != LIVE:
                 blob.close()
-                return refusals.client_is_newer(step.space)
+                return newer
         except BaseException:
             blob.close()
             raise
+        if step.role is Role.ROOT and not asking.family.tells_root_dates:
+            date = None
         archive, _, snapshot = step.space.partition("/")
         return Served(blob, archive, snapshot, "", step.proof, cache, step.role, date, step.digest, headers=step.notes)
 
@@ -321,14 +324,6 @@ def _landed(step: Fetch, landed: Landed) -> Serve:
     return replace(serve, name_it=step.name_it, also=step.also)
 
 
-def _without_older_date(outcome: Outcome, family: Family, conditions: Conditions) -> Outcome:
-    """Send what changes without its date where that is older than the client's copy, if the client would throw it away for that."""
-    if not isinstance(outcome, Served) or not family.drops_older_dates or outcome.role in (Role.PACKAGE, Role.OTHER):
-        return outcome
-    is_older = outcome.date is not None and conditions.since is not None and outcome.date < conditions.since
-    return replace(outcome, date=None) if is_older else outcome
-
-
 def _told(outcome: Outcome, target: FileTarget, step: Serve | Fetch) -> Outcome:
     """Add what was asked and what that came to (rule: each answer says which time was asked and which was used)."""
     if not isinstance(outcome, Served):
@@ -338,7 +333,7 @@ def _told(outcome: Outcome, target: FileTarget, step: Serve | Fetch) -> Outcome:
         headers["X-Snapproxy-Valid"] = "/".join(spell(instant) for instant in step.resolved.valid)
     if step.resolved.note:
         headers["X-Snapproxy-Note"] = step.resolved.note
-    return replace(outcome, requested=target.when.text, headers=headers)
+    return replace(outcome, requested=target.when.text, valid=step.resolved.valid, headers=headers)
 
 
 def _exactly(resolved: Resolved) -> When:

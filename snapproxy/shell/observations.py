@@ -72,7 +72,7 @@ class Observations:
     async def _keep(self, row: Archive, family: Family, seen: Seen, at: Instant) -> bool:
         """Name a root and its signature, unless that was done when it was seen first."""
         root = seen.root
-        snapshot = self._snapshot(row, root.path, root.digest)
+        snapshot = self.snapshot(row, root.path, root.digest)
         if snapshot is not None and self._was_seen(row, root, snapshot):
             name = self._catalog.name(f"{row.name}/{snapshot}", root.path)
             if name is None or name.proof < root.proof:
@@ -160,6 +160,11 @@ class Observations:
         value, _ = self._catalog.around(_key(row, path), _END)
         return None if value is None else value.last
 
+    def snapshot(self, row: Archive, path: str, digest: str) -> str | None:
+        """Return the id under which a root is kept: when it was seen first. None for one that never was."""
+        snapshot: str | None = self._catalog.fact(_set(row, path, digest), 0)
+        return snapshot
+
     def roots(self, row: Archive) -> list[str]:
         """Return the paths of every root that was ever observed."""
         return [path for path, _ in self._catalog.names(_register(row))]
@@ -190,11 +195,7 @@ class Observations:
         return Sighting(path, span, None)
 
     def _span(self, row: Archive, path: str, value: Value) -> Span:
-        return Span(value.first, value.last, self._snapshot(row, path, value.value) or spell(value.first))
-
-    def _snapshot(self, row: Archive, path: str, digest: str) -> str | None:
-        snapshot: str | None = self._catalog.fact(_set(row, path, digest), 0)
-        return snapshot
+        return Span(value.first, value.last, self.snapshot(row, path, value.value) or spell(value.first))
 
 
 def _is_bad(span: Span, bad: set[str]) -> bool:

@@ -57,16 +57,15 @@ class Helper:
         self._turn = asyncio.Lock()
         self._idle: asyncio.TimerHandle | None = None
 
-    async def build(self, family: str, path: str, table: str, blob: Blob) -> None:
-        """Build the table named `table` of the index `blob`. Raises ArchiveDataError, StorageError."""
+    async def build(self, family: str, path: str, table: str, blob: Blob, reading: str = "promises") -> None:
+        """Build the table named `table` of the index `blob`; `reading` as in `tabulate.READINGS`. Raises ArchiveDataError, StorageError."""
         async with self._turn:
             if self._idle is not None:
                 self._idle.cancel()
             try:
                 async with self._clock.timeout(JOB_SECONDS):
-                    result = await self._exchange(
-                        {"family": family, "path": path, "table": table, "size": blob.size}, blob
-                    )
+                    job = {"reading": reading, "family": family, "path": path, "table": table, "size": blob.size}
+                    result = await self._exchange(job, blob)
             except TimeoutError:
                 self._kill()
                 raise ArchiveDataError(

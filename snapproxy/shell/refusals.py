@@ -42,6 +42,16 @@ def missing_offline(step: Fetch) -> Refusal:
     )
 
 
+def nothing_passes(host: str) -> Refusal:
+    """Say that no packet leaves."""
+    return Refusal(
+        424,
+        "Offline: nothing is passed on to other hosts",
+        f"{host} may be reached unpinned, but not from here now.",
+        "Start snapproxy without --offline, or do without that host.",
+    )
+
+
 def no_upstream(step: Fetch) -> Refusal:
     """Say that a row names nobody to ask."""
     return unavailable(
@@ -50,17 +60,6 @@ def no_upstream(step: Fetch) -> Refusal:
         reason="This archive has no upstream for that time",
         why=f"The row of {step.space.partition('/')[0]} names no address to fetch it from.",
         hint="Add `snapshot` or `mirrors` to the row in the configuration.",
-    )
-
-
-def client_is_newer(space: str) -> Refusal:
-    """Refuse a root to a client that holds a newer one: apt would silently keep it, and install from another time."""
-    return Refusal(
-        409,
-        "Your lists are newer than the pinned time: remove them first",
-        f"The client holds a newer release file than {space} and would silently stay with it.",
-        "Empty its lists (rm -rf /var/lib/apt/lists/*) and update again.",
-        {"X-Snapproxy-Snapshot": space},
     )
 
 
@@ -216,14 +215,4 @@ def no_timeline(row: Archive, cause: str) -> Refusal:
         "The timeline of the archive cannot be had",
         f"Which snapshots {row.name} has could not be learned: {cause}.",
         "Ask again later, or name the exact id of a snapshot that was used before.",
-    )
-
-
-def no_captures() -> Refusal:
-    """Say that nothing would be recorded: a build must not believe that it was."""
-    return Refusal(
-        403,
-        "Captures are not available in this version",
-        "The request names a capture, and nothing would be recorded.",
-        "Use x as the password, or leave the /~name/ out of the address.",
     )

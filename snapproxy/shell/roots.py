@@ -1,7 +1,7 @@
 """Judges a root: that it can be read, that its signature is good, and so how far it can be believed.
 
-The verdict itself is pure (`core.signatures`), the program is run by `openpgp`; this module brings the detached signature, if the root
-has one, and turns a bad verdict into the refusal that a client prints.
+The verdict itself is pure (`core.signatures`); the checks are made by `openpgp` and `rsa`, as the family says its roots are signed. This module
+brings the detached signature, if the root has one, and turns a bad verdict into the refusal that a client prints.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
-from snapproxy.core.model import Family, Proof, Refusal, Resolved
-from snapproxy.core.signatures import judge
+from snapproxy.core.model import Archive, Family, Proof, Refusal, Resolved
+from snapproxy.core.schemes import OpenPgp, RawRsa
+from snapproxy.core.signatures import Verdict, judge
 from snapproxy.core.steps import Arriving, Fetch, Held
 from snapproxy.errors import ArchiveDataError
-from snapproxy.shell import refusals
+from snapproxy.shell import openpgp, refusals, rsa
 from snapproxy.shell.asking import Asking
 from snapproxy.shell.openpgp import Verifier
 from storage import Blobs
@@ -24,6 +25,15 @@ MAX_SIGNATURE = 1 << 20
 
 Judge = Callable[[bytes], Awaitable[Proof | Refusal]]
 Obtain = Callable[[Asking, Resolved, str], Awaitable[Held | Arriving | Refusal | None]]
+
+
+def available_keyrings(row: Archive, family: Family) -> tuple[str, ...]:
+    """Return the row's keyrings that can be read here, in its order. Looks at the disk: for start-up, not for the event loop."""
+    match family.scheme:
+        case OpenPgp():
+            return openpgp.available_keyrings(row)
+        case RawRsa():
+            return rsa.available_keys(row)
 
 
 def _read_on(family: Family, path: str, data: bytes) -> None:
@@ -56,21 +66,34 @@ class Roots:
             keyrings = self._keyrings[asking.row.name]
             if not keyrings:
                 return Proof.NONE
-            signature: bytes | Refusal | None = None
-            if path := asking.family.signature(step.path):
-                unhurried = replace(asking, deadline=float("inf"))  # the flight outlives the patience of who began it
-                signature = await self._signature(await obtain(unhurried, step.resolved, path))
-                if signature is None:
-                    return Proof.NONE  # not signed at all, and never said to be
-            if isinstance(signature, Refusal):
-                return signature
-            evidence = await self._verifier.verify(data, signature, keyrings)
-            verdict = judge(evidence.lines)
+            match asking.family.scheme:
+                case OpenPgp():
+                    verdict = await self._by_openpgp(step, asking, obtain, data, keyrings)
+                case RawRsa(seals):
+                    found = await asyncio.to_thread(seals, step.path, data)
+                    verdict = None if found is None else await rsa.verify(data, found, keyrings)
+            if verdict is None:
+                return Proof.NONE
+            if isinstance(verdict, Refusal):
+                return verdict
             if verdict.good:
                 return Proof.GPG
             return Refusal(424, verdict.reason, f"{step.path} of {step.space}: {verdict.why}", verdict.hint)
 
         return decide
+
+    async def _by_openpgp(
+        self, step: Fetch, asking: Asking, obtain: Obtain, data: bytes, keyrings: Sequence[str]
+    ) -> Verdict | Refusal | None:
+        """Check the signature inside the root, or the one beside it; None when it is not signed at all, and never said to be."""
+        signature: bytes | None = None
+        if path := asking.family.signature(step.path):
+            unhurried = replace(asking, deadline=float("inf"))  # the flight outlives the patience of who began it
+            found = await self._signature(await obtain(unhurried, step.resolved, path))
+            if found is None or isinstance(found, Refusal):
+                return found
+            signature = found
+        return judge((await self._verifier.verify(data, signature, keyrings)).lines)
 
     async def verdict(self, step: Fetch, asking: Asking, digest: str, obtain: Obtain) -> Proof | Refusal:
         """Judge a root that is in the store, by a signature that has come since."""

@@ -1,4 +1,4 @@
-"""The helper process that turns an index into a promise table: `python -m snapproxy.shell.tabulate CACHE_DIR`.
+"""The helper process that turns an index into a table, of what it promises or of what it lists: `python -m snapproxy.shell.tabulate CACHE_DIR`.
 
 Parsing 70,000 stanzas takes a second of one core and must not hold up the event loop, nor may a hostile index take the proxy down
 with it: this process limits its own memory and time, and its death is one refused index. It reads jobs from standard input, a line of
@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from snapproxy.core.listing import PackageVersion
 from snapproxy.core.model import Promise
 from snapproxy.errors import ArchiveDataError
-from snapproxy.families import FAMILIES
+from snapproxy.families import FAMILIES, LISTERS
 from storage import StorageFailure, Tables, open_tables
 
 MAX_MEMORY = 2 << 30
@@ -26,6 +27,8 @@ MAX_CPU_SECONDS = 900
 """For the life of one helper, which ends when idle."""
 
 PIECE = 256 * 1024
+
+Rows = Iterator[tuple[str, bytes]]
 
 
 def encode(promise: Promise) -> bytes:
@@ -39,6 +42,26 @@ def decode(row: bytes) -> Promise:
     return Promise(path, size, digests)
 
 
+def spell(package: PackageVersion) -> str:
+    """Return the table's name for a package: the row itself is empty. Its words hold no blanks (`core.listing.listed`)."""
+    return f"{package.name} {package.architecture} {package.version} {package.source} {package.source_version}"
+
+
+def unspell(name: str) -> PackageVersion:
+    """Return the package that `spell` wrote."""
+    return PackageVersion(*name.split(" "))
+
+
+def _promised(job: dict[str, Any], data: Iterator[bytes]) -> tuple[str, Rows]:
+    family = FAMILIES[job["family"]]
+    return family.parser, ((name, encode(promise)) for name, promise in family.promises(job["path"], data))
+
+
+def _listed(job: dict[str, Any], data: Iterator[bytes]) -> tuple[str, Rows]:
+    lister = LISTERS[job["family"]]
+    return lister.parser, ((spell(package), b"") for package in lister.packages(job["path"], data))
+
+
 def _bytes_of_job(stream: BinaryIO, size: int) -> Iterator[bytes]:
     while size > 0:
         data = stream.read(min(PIECE, size))
@@ -48,18 +71,18 @@ def _bytes_of_job(stream: BinaryIO, size: int) -> Iterator[bytes]:
         yield data
 
 
+READINGS = {"promises": _promised, "packages": _listed}
+"""What can be read out of an index: each returns the version of what reads it, and the table's rows."""
+
+
 def _build(tables: Tables, job: dict[str, Any], data: Iterator[bytes]) -> dict[str, Any]:
-    family = FAMILIES[job["family"]]
+    version, rows = READINGS[job["reading"]](job, data)
     try:
-        tables.build(
-            job["table"],
-            family.parser,
-            ((name, encode(promise)) for name, promise in family.promises(job["path"], data)),
-        )
+        tables.build(job["table"], version, rows)
     except ArchiveDataError as error:
         return {"reason": error.reason, "why": error.why, "blame": "archive"}
     except StorageFailure as error:
-        return {"reason": "The promise table could not be written", "why": str(error), "blame": "storage"}
+        return {"reason": "The table of an index could not be written", "why": str(error), "blame": "storage"}
     except MemoryError:
         return {
             "reason": "The index is too large to read",

@@ -160,11 +160,8 @@ class Gateway:
         match target:
             case Refusal():
                 await wire.say(self._refuse(request, target))
-            case PassTarget():
-                await self._pass(request, wire, target)
-            case TunnelTarget():
-                if (refusal := await self._tunnels.carry(target, wire)) is not None:
-                    await wire.say(self._refuse(request, refusal))
+            case PassTarget() | TunnelTarget():
+                await self._let_pass(request, wire, target)
             case _ if request.method not in {"GET", "HEAD"}:
                 headers = {"Allow": "GET, HEAD"}
                 await wire.say(
@@ -223,6 +220,17 @@ class Gateway:
             await bodies.send(wire, reply, served.body, verdict)
         else:
             await wire.say(reply)
+
+    async def _let_pass(self, request: Request, wire: Wire, target: PassTarget | TunnelTarget) -> None:
+        """Let a request reach its host unpinned, unless a capture could not take note of it."""
+        refusal = await self._answerer.passing(target)
+        if refusal is None and isinstance(target, PassTarget):
+            await self._pass(request, wire, target)
+            return
+        if refusal is None and isinstance(target, TunnelTarget):
+            refusal = await self._tunnels.carry(target, wire)
+        if refusal is not None:
+            await wire.say(self._refuse(request, refusal))
 
     async def _pass(self, request: Request, wire: Wire, target: PassTarget) -> None:
         """Hand a request on and its answer back. Both bodies stream; nothing is kept."""

@@ -38,7 +38,7 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "--at", "20240601", "--"], "no command given"),
         (["run", "--", "true"], "--at"),
         (["run", "--at", "yesterday", "--", "true"], "20240601T000000Z"),
-        (["run", "--at", "latest", "--", "true"], "snapproxy resolve ARCHIVE latest"),
+        (["run", "--at", "20240601", "--capture", "x", "--", "true"], "cannot name a capture"),
         (["run", "--at", "20240601", "--pass", "http://x", "--", "true"], "HOST:PORT"),
         (["sources", "debian", "--at", "latest"], "snapproxy resolve ARCHIVE latest"),
         (["sources", "debian", "--at", "20240601", "--base", "https://h/path"], "is not http://HOST:PORT"),
@@ -51,6 +51,11 @@ def test_a_wrong_call_exits_2_and_says_why(argv: list[str], message: str, capsys
         main(argv)
     assert ended.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_latest_is_run_only_where_a_capture_holds_it_still(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--at", "latest", "--", "true"]) == 2
+    assert "--capture NAME" in capsys.readouterr().err
 
 
 def test_a_command_keeps_its_own_dashes() -> None:

@@ -106,7 +106,12 @@ def test_a_command_reaches_the_network_through_the_pin(built: APP, capfd: pytest
     (head,) = built.heads
     assert head.startswith("GET http://archive.example/debian/x HTTP/1.1")
     assert "Proxy-Authorization: Basic MjAyNDA2MDFUMDAwMDAwWjp4" in head, "20240601T000000Z:x"
-    assert built.options == {"offline": False, "pinned": "20240601T000000Z", "passes": (("a.example", 443),)}
+    assert built.options == {
+        "offline": False,
+        "pinned": "20240601T000000Z",
+        "passes": (("a.example", 443),),
+        "capture": "",
+    }
     told = capfd.readouterr()
     assert told.out == head
     assert told.err.splitlines()[-1] == (

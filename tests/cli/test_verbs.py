@@ -211,6 +211,18 @@ def test_sources_print_texts_to_paste(capsys: pytest.CaptureFixture[str]) -> Non
     assert told["files"][0]["path"] == "/etc/apt/sources.list.d/ubuntu.sources"
 
 
+def test_sources_print_texts_for_alpine(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    machine = {"ID": "alpine", "VERSION_ID": "3.20.3"}
+    monkeypatch.setattr(cli.sources.platform, "freedesktop_os_release", lambda: machine)
+    assert main(["sources", "alpine", "--at", "20240601"]) == 0
+    assert "http://127.0.0.1:3142/alpine/20240601T000000Z/v3.20/community\n" in capsys.readouterr().out
+    assert main(["sources", "alpine", "--at", "20240601", "--form", "list"]) == 2
+    assert "There are: mirror, proxy, dockerfile." in capsys.readouterr().err
+    machine["ID"] = "debian"
+    assert main(["sources", "alpine", "--at", "20240601"]) == 2
+    assert "--suite v3.20" in capsys.readouterr().err
+
+
 def test_a_release_is_never_guessed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     machine = {"ID": "debian", "VERSION_CODENAME": "trixie"}
     monkeypatch.setattr(cli.sources.platform, "freedesktop_os_release", lambda: machine)

@@ -99,12 +99,11 @@ burst = "x"
             '[archives.debian]\nredirects = ["A.example"]',
             'archives.debian.redirects[0]: "A.example" is not accepted; accepted: a host name',
         ),
-        ('[archives.debian]\nfamily = "deb"', 'archives.debian.family: "deb" is not accepted; accepted: "apt"'),
         (
-            '[archives.debian]\nfamily = "apk"',
-            'archives.debian.family: "apk" is not accepted; accepted: "apt", "pacman", "rpm" ("apk" is planned',
+            '[archives.debian]\nfamily = "deb"',
+            'archives.debian.family: "deb" is not accepted; accepted: "apt", "pacman", "apk", "rpm"',
         ),
-        ('[patience]\napk = "8s"', 'patience.apk: "apk" is not accepted; accepted: a family: apt'),
+        ('[patience]\ndeb = "8s"', 'patience.deb: "deb" is not accepted; accepted: a family: apt, pacman, apk, rpm'),
         (
             '[upstreams."a.b"]\nconnections = 0',
             'upstreams."a.b".connections: 0 is not accepted; accepted: a number of at least 1',

@@ -28,6 +28,7 @@ from snapproxy.core.model import (
     Window,
 )
 from snapproxy.core.plan import MAX_ROUNDS, plan, plan_at, resolve
+from snapproxy.core.schemes import OpenPgp
 from snapproxy.core.seen import resolve_bracketed
 from snapproxy.core.steps import (
     Arriving,
@@ -58,7 +59,10 @@ STRONG = {"sha256": "a" * 64}
 
 
 class ToyFamily:
-    """`root` vouches for `index/*`, indexes for `pkg/*`; `index/by-hash/HEX` is a by-hash name; `beside/*` is promised by `index/sums`."""
+    """`root` vouches for `index/*`, indexes for `pkg/*`; `index/by-hash/HEX` is a by-hash name; `beside/*` is promised by `index/sums`.
+
+    `below/*` is promised by `root` itself.
+    """
 
     name = "toy"
     patience = 1.0
@@ -66,6 +70,8 @@ class ToyFamily:
     keeps_newer_root = True
     drops_older_dates = False
     roots_promise_packages = False
+    tells_root_dates = True
+    scheme = OpenPgp()
 
     def classify(self, path: str) -> Place:
         if path == "root":
@@ -82,6 +88,8 @@ class ToyFamily:
             return Place(Role.PACKAGE, parents=("index/sums",))
         if path == "mirrors":
             return Place(Role.OTHER, leads_elsewhere=True)
+        if path.startswith("below/"):
+            return Place(Role.PACKAGE, parents=("root",))
         return Place(Role.OTHER)
 
     def promises(self, path: str, data: Iterable[bytes]) -> Iterator[tuple[str, Promise]]:
@@ -216,6 +224,13 @@ class TestResolving:
         need = resolve(request, known, NOW, family=ToyFamily(), history=ToyHistory())
         assert isinstance(need, Need)
         assert need.asks == tuple(AskPromised(f"toy/s{n}", "pkg/x") for n in range(1, 30))
+
+    def test_a_package_that_a_root_promises_by_position_is_bracketed_by_that_root_alone(self):
+        facts = {
+            AskSightings("toy", (), 3): (seen("other", 2, 9),),
+            AskSightings("toy", ("root",), 3): (seen("one", 1, 9),),
+        }
+        assert self.ask(3, facts, "below/x") == Resolved("one", 1, (1, 9))
 
     def test_an_exact_when_is_never_answered_by_a_bracket(self):
         request = Request(ROW, When("w", 5, Match.EXACT), "root")

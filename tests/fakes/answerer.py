@@ -123,6 +123,8 @@ class FakeArchive:
         self.asked: list[tuple[str, Conditions]] = []
         self.prefetched: list[str] = []
         self.cancelled: list[str] = []
+        self.forbidden: Refusal | None = None
+        """What is said to whoever wants to pass."""
 
     def add(self, path: str, data: bytes) -> Source:
         source = self.files[path] = Source(data)
@@ -164,6 +166,9 @@ class FakeArchive:
 
     def prefetch(self, target: FileTarget | ServiceTarget) -> None:
         self.prefetched.append(target.path)
+
+    async def passing(self, target: PassTarget | TunnelTarget) -> Refusal | None:
+        return self.forbidden
 
 
 def digest_of(source: Source) -> str:

@@ -144,18 +144,21 @@ class House:
     async def close(self) -> None:
         await self._stack.aclose()
 
-    async def ask(self, when: str, path: str, *, since: Instant | None = None, row: int = 0) -> Outcome:
+    async def ask(
+        self, when: str, path: str, *, since: Instant | None = None, row: int = 0, capture: str = ""
+    ) -> Outcome:
         """Ask for a file. What is served is the caller's to read and close."""
-        target = FileTarget(self.rows[row], parse(when), path)
-        return await self.app.executor.answer(target, Conditions(since=since))
+        target = FileTarget(self.rows[row], parse(when), path, capture)
+        return await self.app.answerer.answer(target, Conditions(since=since))
 
-    async def get(self, when: str, path: str, *, since: Instant | None = None, row: int = 0) -> Got:
+    async def get(self, when: str, path: str, *, since: Instant | None = None, row: int = 0, capture: str = "") -> Got:
         """Ask for a file and read the answer to its end."""
-        return await read(await self.ask(when, path, since=since, row=row))
+        return await read(await self.ask(when, path, since=since, row=row, capture=capture))
 
-    async def call(self, path: str, sha1: str = "") -> Got:
+    async def call(self, path: str, sha1: str = "", capture: str = "") -> Got:
         """Ask the archive's own interface."""
-        return await read(await self.app.executor.answer(ServiceTarget(self.rows[0], path, sha1), Conditions()))
+        target = ServiceTarget(self.rows[0], path, sha1, capture)
+        return await read(await self.app.answerer.answer(target, Conditions()))
 
     def prefetch(self, when: str, path: str) -> None:
         self.app.executor.prefetch(FileTarget(self.rows[0], parse(when), path))

@@ -134,3 +134,10 @@ def test_it_reads_the_same_however_it_arrives(cuts: list[int]) -> None:
     ends = sorted([*cuts, 0, len(text)])
     pieces = [text[start:stop] for start, stop in itertools.pairwise(ends)]
     assert list(elements(pieces, "d/e", ("f",))) == read(text)
+
+
+def test_a_child_of_a_child_is_read_where_it_is_wanted() -> None:
+    text = "<d><e><f><g>no</g></f><h><g>yes</g><i><g>no</g></i></h></e><e><g>no</g></e></d>"
+    assert read(text, wanted=("h/g",)) == [Element({}, "", {"h/g": Element({}, "yes")}), Element({})]
+    with pytest.raises(ArchiveDataError, match="twice"):
+        read("<d><e><h><g/></h><h><g/></h></e></d>", wanted=("h/g",))

@@ -108,7 +108,7 @@ TARGETS = [
     ("a deep path", "/debian/{first}/" + "a/" * 2000 + "x", None, ""),
     ("no path at all", "/debian", None, ""),
     ("a folder", "/debian/20240601T000000Z/dists/", 302, ""),
-    ("a capture", "/~mine/debian/{first}/{root}", 403, "mine"),
+    ("no capture's name", "/~Mine/debian/{first}/{root}", 400, "Mine"),
     ("a foreign host", "http://www.example.invalid/debian/{root}", 403, "example.invalid"),
     ("an archive's host and no time", "http://ftp.debian.org/debian/{root}", 407, "ftp.debian.org"),
 ]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
 
-from storage import Body, Draft, Meta, Name, StorageFailure, Store, Value
+from storage import Body, Draft, Journal, Meta, Name, StorageFailure, Store, Value
 
 HELD = 16 * 1024
 
@@ -158,13 +160,16 @@ class CatalogContract:
         await store.catalog.drop_fact("f")
         assert store.catalog.fact("f", 0) is None
 
-    async def test_a_journal_keeps_its_order(self, store: Store) -> None:
-        await store.catalog.append("s", [{"n": 1}, {"n": 2}])
-        await store.catalog.append("other", [{"n": 9}])
-        await store.catalog.append("s", [{"n": 3}])
-        entries = store.catalog.journal("s")
-        assert [entry["n"] for _, entry in entries] == [1, 2, 3]
-        assert store.catalog.journal("s", after=entries[1][0]) == entries[2:]
+    async def test_names_are_put_together_and_a_space_goes_as_one(self, store: Store) -> None:
+        await store.catalog.put_name("s", "a", Name("old", 1, 5))
+        await store.catalog.put_names("s", {"a": Name("new", 1, 3), "b": Name("", 0, 0, {"k": "v"})})
+        await store.catalog.put_name("t", "a", Name("kept", 1, 1))
+        assert store.catalog.names("s") == [("a", Name("old", 1, 5)), ("b", Name("", 0, 0, {"k": "v"}))]
+        before = store.catalog.epoch
+        await store.catalog.drop_space("s")
+        assert store.catalog.names("s") == []
+        assert store.catalog.names("t") == [("a", Name("kept", 1, 1))]
+        assert store.catalog.epoch > before
 
     async def test_many_writes_at_once_all_stand(self, store: Store) -> None:
         await asyncio.gather(*(store.catalog.put_name("s", f"{n:03}", Name("", n, 0)) for n in range(200)))
@@ -176,6 +181,74 @@ class CatalogContract:
         )
         assert [n for n, outcome in enumerate(outcomes) if outcome is not None] == [5]
         assert [store.catalog.fact(str(n), 0) for n in range(10) if n != 5] == [n for n in range(10) if n != 5]
+
+
+NAME = "0123456789abcdef" * 2
+
+
+async def read_journal(journal: Journal) -> list[bytes]:
+    seen: list[bytes] = []
+
+    def look(lines: Sequence[bytes]) -> Sequence[bytes]:
+        seen.extend(lines)
+        return ()
+
+    await journal.turn(look)
+    return seen
+
+
+class JournalsContract:
+    async def test_every_opening_sees_the_lines_of_the_others_in_one_order(self, store: Store) -> None:
+        one, two = store.journals.open(NAME), store.journals.open(NAME)
+        await one.turn(lambda _: [b"a"])
+        await two.turn(lambda news: [b"b after " + b"".join(news)])
+        assert await read_journal(one) == [b"b after a"]
+        assert await read_journal(two) == []
+        await one.sync()
+        one.close()
+        two.close()
+        again = store.journals.open(NAME)
+        assert await read_journal(again) == [b"a", b"b after a"]
+        again.close()
+
+    async def test_of_many_who_would_be_first_one_is(self, store: Store) -> None:
+        journals = [store.journals.open(NAME) for _ in range(20)]
+        seen: dict[int, list[bytes]] = {number: [] for number in range(20)}
+
+        def claim(number: int, news: Sequence[bytes]) -> Sequence[bytes]:
+            seen[number].extend(news)
+            return () if seen[number] else [str(number).encode()]
+
+        await asyncio.gather(*(each.turn(partial(claim, number)) for number, each in enumerate(journals)))
+        first = store.journals.open(NAME)
+        assert len(await read_journal(first)) == 1
+        for journal in [first, *journals]:
+            journal.close()
+
+    async def test_what_is_removed_is_empty_again(self, store: Store) -> None:
+        journal = store.journals.open(NAME)
+        await journal.turn(lambda _: [b"gone"])
+        await store.journals.remove(NAME)
+        await store.journals.remove(NAME)  # harmless
+        again = store.journals.open(NAME)
+        assert await read_journal(again) == []
+        journal.close()
+        again.close()
+
+    @pytest.mark.parametrize("name", ["", "..", "A" * 32, "0" * 31, "0" * 33, "../0123456789abcdef"])
+    def test_only_32_hex_digits_name_a_journal(self, store: Store, name: str) -> None:
+        with pytest.raises(ValueError, match="not the name of a journal"):
+            store.journals.open(name)
+
+    async def test_a_line_is_one_line(self, store: Store) -> None:
+        journal = store.journals.open(NAME)
+        with pytest.raises(ValueError, match="line break"):
+            await journal.turn(lambda _: [b"two\nlines"])
+        await journal.turn(lambda _: [b"one"])
+        again = store.journals.open(NAME)
+        assert await read_journal(again) == [b"one"]
+        journal.close()
+        again.close()
 
 
 class EphemeraContract:

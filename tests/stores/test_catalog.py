@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage import Name, StorageFailure, Store, open_store
-from storage.catalog_schema import _MIGRATIONS, VERSION, migrate
+from storage import Name, StorageFailure, Store, catalog_schema, open_store
+from storage.catalog_schema import VERSION, migrate
 from storage.spans import insert_observation
 
 untimed = settings(deadline=None)  # a busy machine is no fault
@@ -118,21 +118,24 @@ async def test_a_newer_catalog_is_refused_untouched(store: Store, state_dir: Pat
 
 
 def test_a_migration_is_made_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch, database: sqlite3.Connection) -> None:
-    done: tuple[tuple[str, ...], ...] = ((),) * VERSION
-    steps = ("CREATE TABLE extra (x)", "CREATE TABLE name (x)")
-    monkeypatch.setattr("storage.catalog_schema._MIGRATIONS", (*done, steps))
+    steps = (*catalog_schema._MIGRATIONS, ("CREATE TABLE extra (x)", "CREATE TABLE name (x)"))
+    monkeypatch.setattr("storage.catalog_schema._MIGRATIONS", steps)
     with pytest.raises(sqlite3.OperationalError, match="already exists"):
         migrate(database, Path("memory"))
     assert database.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'extra'").fetchone() == (0,)
-    assert database.execute("PRAGMA user_version").fetchone() == (VERSION,)
-    monkeypatch.setattr("storage.catalog_schema._MIGRATIONS", (*done, steps[:1]))
+    assert database.execute("PRAGMA user_version").fetchone() == (len(steps) - 1,)
+    monkeypatch.setattr("storage.catalog_schema._MIGRATIONS", (*steps[:-1], ("CREATE TABLE extra (x)",)))
     migrate(database, Path("memory"))
-    assert database.execute("PRAGMA user_version").fetchone() == (VERSION + 1,)
+    assert database.execute("PRAGMA user_version").fetchone() == (len(steps),)
 
 
 def test_spans_of_an_older_catalog_are_kept_and_go_on() -> None:
     database = sqlite3.connect(":memory:", isolation_level=None)
-    for statement in (*_MIGRATIONS[0], "INSERT INTO span VALUES ('k', 10, 20, 'a')", "PRAGMA user_version = 1"):
+    for statement in (
+        *catalog_schema._MIGRATIONS[0],
+        "INSERT INTO span VALUES ('k', 10, 20, 'a')",
+        "PRAGMA user_version = 1",
+    ):
         database.execute(statement)
     migrate(database, Path("memory"))
     insert_observation(database, "k", 30, "a")

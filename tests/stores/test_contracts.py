@@ -4,6 +4,7 @@ from tests.stores.contracts import (
     BlobsContract,
     CatalogContract,
     EphemeraContract,
+    JournalsContract,
     SlotsContract,
     TablesContract,
 )
@@ -26,3 +27,6 @@ class TestLocalTables(TablesContract): ...
 
 
 class TestLocalSlots(SlotsContract): ...
+
+
+class TestLocalJournals(JournalsContract): ...

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from storage import DraftFailed, Meta, Name, StorageFailure, Store, open_store
-from tests.stores.contracts import begin, digest_of, put, read_all, settled
+from tests.stores.contracts import NAME, begin, digest_of, put, read_all, read_journal, settled
 from tests.stores.peer import pattern
 
 
@@ -179,11 +179,25 @@ async def test_a_catalog_that_cannot_write_says_so_and_goes_on_reading(store: St
     await store.catalog.put_name("s", "n", Name("a" * 64, 1, 1))
     fill(state_dir)
     with pytest.raises(StorageFailure, match="full"):
-        await store.catalog.append("s", [{"text": "x" * 1000} for _ in range(500)])
+        await store.catalog.put_names("s", {f"{n}": Name("x" * 1000, n, 1) for n in range(500)})
     assert store.catalog.name("s", "n") == Name("a" * 64, 1, 1)
     (state_dir.parent / "filler").unlink()
     await store.catalog.put_name("s", "m", Name("b" * 64, 1, 1))
     assert store.catalog.name("s", "m") is not None
+
+
+async def test_a_journal_that_cannot_grow_keeps_whole_lines_only(store: Store, state_dir: Path) -> None:
+    journal = store.journals.open(NAME)
+    await journal.turn(lambda _: [b"first"])
+    fill(state_dir)
+    with pytest.raises(StorageFailure, match="No space left"):
+        await journal.turn(lambda _: [b"x" * 1_000_000])
+    (state_dir.parent / "filler").unlink()
+    await journal.turn(lambda _: [b"last"])
+    again = store.journals.open(NAME)
+    assert await read_journal(again) == [b"first", b"last"]
+    journal.close()
+    again.close()
 
 
 async def test_once_there_is_room_the_same_key_is_stored(store: Store, state_dir: Path) -> None:

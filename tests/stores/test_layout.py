@@ -26,6 +26,7 @@ async def test_the_map_is_as_drawn(store: Store, state_dir: Path, cache_dir: Pat
     await draft.write(b"x")
     store.tables.build("a" * 64, "apt-1", [("n", b"v")])
     await store.ephemera.put("k", 1, seconds=9)
+    store.journals.open("0" * 32).close()
     assert {str(path.relative_to(state_dir)) for path in state_dir.rglob("*")} == {
         "blobs",
         "blobs/sha256",
@@ -33,6 +34,8 @@ async def test_the_map_is_as_drawn(store: Store, state_dir: Path, cache_dir: Pat
         "drafts",
         "drafts/8254c329a92850f6d539dd376f4816ee2764517da5e0235514af433164480d7a",
         "drafts/8254c329a92850f6d539dd376f4816ee2764517da5e0235514af433164480d7a.meta",
+        "journals",
+        f"journals/{'0' * 32}",
         "catalog.sqlite3",
         "catalog.sqlite3-shm",
         "catalog.sqlite3-wal",

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 from snapproxy.core.model import Checker, Instant, Place, Promise, Role
+from snapproxy.core.schemes import OpenPgp
 from snapproxy.errors import ArchiveDataError
 from snapproxy.families.apt.paths import HASH_FIELDS, by_hash_path, classify, folder_of
 from snapproxy.families.apt.promises import promises, release_text
@@ -41,6 +42,9 @@ class Apt:
     # apt judges by the Date within the Release, not by the header.
     drops_older_dates = False
     roots_promise_packages = False
+    # Its If-Modified-Since is the date we gave, and a root that bears none it could not compare.
+    tells_root_dates = True
+    scheme = OpenPgp()
 
     def classify(self, path: str) -> Place:
         return classify(path)

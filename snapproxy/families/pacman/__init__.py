@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from snapproxy.core.model import Checker, Instant, Place, Promise, Role
+from snapproxy.core.schemes import OpenPgp
 from snapproxy.families.pacman.paths import classify
 from snapproxy.families.pacman.promises import promises
 from snapproxy.formats.digests import DigestChecker
@@ -29,6 +30,8 @@ class Pacman:
     # ... but libcurl throws them away, in silence, when the Last-Modified of a 200 is not newer than the copy it asked about.
     drops_older_dates = True
     roots_promise_packages = True
+    tells_root_dates = True
+    scheme = OpenPgp()
 
     def classify(self, path: str) -> Place:
         return classify(path)
@@ -42,7 +45,7 @@ class Pacman:
     def lasting_path(self, promise: Promise) -> str:
         return promise.path
 
-    def root_date(self, data: bytes) -> Instant | None:  # noqa: ARG002 -- a database carries no date of its own
+    def root_date(self, data: bytes) -> Instant | None:
         return None
 
     def signature(self, path: str) -> str | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from snapproxy.core.model import Checker, Instant, Place, Promise
+from snapproxy.core.schemes import OpenPgp
 from snapproxy.errors import ArchiveDataError
 from snapproxy.families.rpm.paths import METADATA, ROOT, classify
 from snapproxy.families.rpm.promises import promises
@@ -33,6 +34,8 @@ class Rpm:
     drops_older_dates = False
     # primary.xml stands between repomd.xml and the packages.
     roots_promise_packages = False
+    tells_root_dates = True
+    scheme = OpenPgp()
 
     def classify(self, path: str) -> Place:
         return classify(path)

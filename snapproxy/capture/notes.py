@@ -1,0 +1,124 @@
+"""What a capture consists of: notes, a line of JSON each, and what they add up to. Pure.
+
+Of two notes on one question the first counts, whoever wrote it: a build that asks twice is answered the same.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from snapproxy.core.model import Instant, Proof, Role
+from snapproxy.core.record import Entry, Record
+
+CLOSED = b'["closed"]'
+"""The note after which none counts."""
+
+
+@dataclass(slots=True)
+class Notes:
+    """Everything noted so far. `valid` narrows: a capture's answers hold where those of all its roots do."""
+
+    entries: dict[tuple[str, str, str], Entry] = field(default_factory=dict)
+    frozen: dict[str, Instant] = field(default_factory=dict)
+    """The instant that `latest` came to, by archive."""
+    valid: dict[tuple[str, str], tuple[Instant, Instant]] = field(default_factory=dict)
+    unpinned: Counter[str] = field(default_factory=Counter)
+    is_closed: bool = False
+
+    def take(self, lines: Iterable[bytes]) -> None:
+        """Add notes, in their order. A line that is none, which only damage can bring about, raises ValueError."""
+        for line in lines:
+            if not self.is_closed:
+                self._take(json.loads(line))
+
+    def _take(self, note: list[object]) -> None:
+        match note:
+            case [
+                "file",
+                str(archive),
+                str(requested),
+                str(snapshot),
+                str(path),
+                str(role),
+                str(proof),
+                int(size),
+                str(sha256),
+            ]:
+                entry = Entry(archive, requested, snapshot, path, Role(role), Proof[proof.upper()], size, sha256)
+                self.entries.setdefault(entry.key, entry)
+            case ["frozen", str(archive), int(instant)]:
+                self.frozen.setdefault(archive, instant)
+            case ["valid", str(archive), str(requested), int(first), int(last)]:
+                start, end = self.valid.get((archive, requested), (first, last))
+                self.valid[archive, requested] = max(start, first), min(end, last)
+            case ["passed", str(host), int(count)]:
+                self.unpinned[host] += count
+            case ["closed"]:
+                self.is_closed = True
+            case _:
+                raise ValueError("not a note of a capture")
+
+    def roots(self, archive: str, requested: str) -> list[Entry]:
+        """Return the roots that were served of an archive at a *when*."""
+        return [
+            entry
+            for entry in self.entries.values()
+            if entry.role is Role.ROOT and entry.key[:2] == (archive, requested) and not entry.is_absence
+        ]
+
+    def lines(self) -> list[bytes]:
+        """Return notes that add up to the same."""
+        return [
+            *(note_entry(entry) for entry in self.entries.values()),
+            *(note_frozen(archive, instant) for archive, instant in self.frozen.items()),
+            *(note_valid(*key, span) for key, span in self.valid.items()),
+            *(note_passed(host, count) for host, count in self.unpinned.items()),
+            *([CLOSED] if self.is_closed else []),
+        ]
+
+    def record(self, families: dict[str, str]) -> Record:
+        """Return what was served. `families` names the family of every archive there is."""
+        entries = tuple(self.entries[key] for key in sorted(self.entries))
+        return Record(
+            entries,
+            {name: families[name] for name in sorted({entry.archive for entry in entries})},
+            {key: span for key, span in sorted(self.valid.items()) if span[0] <= span[1]},
+            dict(sorted(self.unpinned.items())),
+        )
+
+
+def note_entry(entry: Entry) -> bytes:
+    """Return the note of one answer."""
+    return _line(
+        "file",
+        entry.archive,
+        entry.requested,
+        entry.snapshot,
+        entry.path,
+        entry.role.value,
+        entry.proof.word,
+        entry.size,
+        entry.sha256,
+    )
+
+
+def note_frozen(archive: str, instant: Instant) -> bytes:
+    """Return the note of the instant that `latest` came to."""
+    return _line("frozen", archive, instant)
+
+
+def note_valid(archive: str, requested: str, span: tuple[Instant, Instant]) -> bytes:
+    """Return the note of a span of instants, ends included, that have the same answers."""
+    return _line("valid", archive, requested, *span)
+
+
+def note_passed(host: str, count: int = 1) -> bytes:
+    """Return the note of requests that went to a host unpinned."""
+    return _line("passed", host, count)
+
+
+def _line(*values: str | int) -> bytes:
+    return json.dumps(values, ensure_ascii=True, separators=(",", ":")).encode()

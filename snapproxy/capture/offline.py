@@ -1,0 +1,69 @@
+"""Stands before whatever answers requests while no packet may leave: what names a capture is answered from that capture alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from snapproxy.capture.captures import Captures
+from snapproxy.capture.given import held
+from snapproxy.capture.replay import Replay
+from snapproxy.core.exchange import (
+    Answerer,
+    Body,
+    Conditions,
+    FileTarget,
+    Outcome,
+    PassTarget,
+    ServiceTarget,
+    TunnelTarget,
+)
+from snapproxy.core.model import Family, Refusal
+from snapproxy.core.record import Entry, Record
+from snapproxy.errors import SnapproxyError
+from storage import Blobs
+
+
+class OfflineCaptures:
+    """Answers targets that name a capture from its record, and hands on the others (`core.exchange.Answerer`). Records nothing."""
+
+    def __init__(self, answerer: Answerer, captures: Captures, *, families: Mapping[str, Family], blobs: Blobs) -> None:
+        self._answerer = answerer
+        self._captures = captures
+        self._families = families
+        self._blobs = blobs
+        self._replays: dict[str, tuple[Record, Replay]] = {}
+
+    async def answer(self, target: FileTarget | ServiceTarget, conditions: Conditions) -> Outcome:
+        """Answer a request."""
+        if not target.capture:
+            return await self._answerer.answer(target, conditions)
+        try:
+            replay = await self._replay(target.capture)
+        except SnapproxyError as error:
+            return Refusal(424, f"Offline: {error.reason[:1].lower()}{error.reason[1:]}", error.why, error.hint)
+        return await replay.answer(target, conditions)
+
+    def prefetch(self, target: FileTarget | ServiceTarget) -> None:
+        """Do nothing: whatever can be answered is here."""
+
+    async def passing(self, target: PassTarget | TunnelTarget) -> Refusal | None:
+        """Refuse: no packet leaves."""
+        return await self._answerer.passing(target)
+
+    async def close(self) -> None:
+        """Close what was opened to read."""
+        self._captures.close_ledgers()
+
+    async def _replay(self, name: str) -> Replay:
+        """Return the capture as it is now; it may still be recorded into by others."""
+        record = await self._captures.record(name)
+        known = self._replays.get(name)
+        if known is None or known[0] != record:
+            known = self._replays[name] = (
+                record,
+                Replay(record, self._families, self._bring, what=f"The capture {name}"),
+            )
+        return known[1]
+
+    async def _bring(self, entry: Entry) -> Body | Refusal:
+        return await held(self._blobs, entry)

@@ -1,0 +1,302 @@
+"""Stands before whatever answers requests, and takes a note of each answer that goes into a capture (`core.exchange.Answerer`).
+
+Within a capture the first answer to a question is the answer for ever. So a note is taken before the head is sent, and whoever comes
+second, in this process or another, is given what the first was. Of a file that still arrives, the note is taken before its end is shown:
+a client that has everything can rely on the capture having it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from dataclasses import replace
+from typing import Any
+
+from snapproxy.capture.captures import Captures, Ledger
+from snapproxy.capture.given import absent, held
+from snapproxy.capture.notes import Notes, note_entry, note_passed, note_valid
+from snapproxy.capture.stillness import Stillness
+from snapproxy.core.exchange import (
+    Answerer,
+    Body,
+    Conditions,
+    FileTarget,
+    Outcome,
+    PassTarget,
+    Served,
+    ServiceTarget,
+    TunnelTarget,
+)
+from snapproxy.core.model import TIMELESS, Instant, Match, Proof, Refusal
+from snapproxy.core.record import Entry
+from snapproxy.core.when import canonical
+from snapproxy.errors import SnapproxyError
+from storage import Blobs, StorageFailure
+
+log = logging.getLogger(__name__)
+
+
+class Recorder:
+    """Answers targets as `answerer` does, and keeps the captures they name."""
+
+    def __init__(
+        self,
+        answerer: Answerer,
+        captures: Captures,
+        *,
+        stillness: Stillness,
+        blobs: Blobs,
+    ) -> None:
+        self._answerer = answerer
+        self._captures = captures
+        self.stillness = stillness
+        self._blobs = blobs
+        self._unfinished: set[asyncio.Task[None]] = set()
+
+    async def answer(self, target: FileTarget | ServiceTarget, conditions: Conditions) -> Outcome:
+        """Answer a request; one that names a capture gets what the capture holds, or is noted there."""
+        if not target.capture:
+            return await self._answerer.answer(target, conditions)
+        try:
+            question = _Question(self, await self._captures.ledger(target.capture), target, conditions)
+            return await question.answer()
+        except SnapproxyError as error:
+            return Refusal(error.status, error.reason, error.why, error.hint)
+        except StorageFailure as failure:
+            log.exception("a capture could not be kept")
+            return _not_recorded(str(failure))
+
+    def prefetch(self, target: FileTarget | ServiceTarget) -> None:
+        """Begin the flight of a request that waits, unless a capture may hold it to another time than it says."""
+        if not target.capture:
+            self._answerer.prefetch(target)
+        elif isinstance(target, FileTarget) and target.when.match not in (Match.LIVE, Match.LATEST):
+            self._answerer.prefetch(replace(target, capture=""))
+
+    async def passing(self, target: PassTarget | TunnelTarget) -> Refusal | None:
+        """Note a request that goes to a host unpinned."""
+        if target.capture:
+            try:
+                ledger = await self._captures.ledger(target.capture)
+                await ledger.add(lambda notes: () if notes.is_closed else [note_passed(target.host)])
+                return _closed() if ledger.notes.is_closed else None
+            except SnapproxyError as error:
+                return Refusal(error.status, error.reason, error.why, error.hint)
+            except StorageFailure as failure:
+                return _not_recorded(str(failure))
+        return None
+
+    async def close(self) -> None:
+        """Wait for the notes of answers that nobody read to their end."""
+        while self._unfinished:
+            await asyncio.gather(*self._unfinished, return_exceptions=True)
+        self._captures.close_ledgers()
+
+    def later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Finish a note though its client has left."""
+        task = asyncio.create_task(work)
+        self._unfinished.add(task)
+        task.add_done_callback(self._unfinished.discard)
+
+    # --- what the questions use -------------------------------------------------------------------------------------------
+
+    async def ask(self, target: FileTarget | ServiceTarget, conditions: Conditions) -> Outcome:
+        """Ask whoever answers, no capture named."""
+        return await self._answerer.answer(target, conditions)
+
+    async def given(self, entry: Entry) -> Outcome:
+        """Return what a capture holds, as it was given first."""
+        if entry.is_absence:
+            return absent(entry)
+        blob = await held(self._blobs, entry)
+        if isinstance(blob, Refusal):
+            return blob
+        return Served(
+            blob, entry.archive, entry.snapshot, entry.requested, entry.proof, "HIT", entry.role, digest=entry.sha256
+        )
+
+
+class _Question:
+    """One request that names a capture."""
+
+    def __init__(
+        self, recorder: Recorder, ledger: Ledger, target: FileTarget | ServiceTarget, conditions: Conditions
+    ) -> None:
+        self._recorder = recorder
+        self._ledger = ledger
+        self._target = replace(target, capture="")
+        self._conditions = conditions
+        self.requested = canonical(target.when) if isinstance(target, FileTarget) else TIMELESS
+        self._path = target.path
+
+    async def answer(self) -> Outcome:
+        notes, recorder = self._ledger.notes, self._recorder
+        self._path = await recorder.stillness.canonical_path(notes, self._target, self.requested)
+        entry = notes.entries.get(self._key)
+        if entry is None and notes.is_closed:
+            return _closed()
+        if entry is not None and entry.is_absence:
+            return await recorder.given(entry)
+        outcome = await self._ask()
+        if isinstance(outcome, Served) and not outcome.digest:
+            return replace(outcome, body=_Arriving(outcome.body, self), requested=self.requested)
+        return await self._noted(outcome)
+
+    async def finish(self) -> None:
+        """Note a file that has arrived. Raises StorageFailure when it cannot be."""
+        outcome = await self._ask()
+        if isinstance(outcome, Served):
+            if not outcome.digest:
+                await _read(outcome.body)
+                outcome.body.close()
+                outcome = await self._ask()
+            noted = await self._noted(outcome)
+            if isinstance(noted, Served):
+                noted.body.close()
+                if noted.digest:
+                    return
+        raise StorageFailure("a file that was served could not be noted in its capture")
+
+    def finish_later(self) -> None:
+        """Note a file whose client has left before its end, once it is here."""
+        self._recorder.later(self._finish_or_log())
+
+    async def _finish_or_log(self) -> None:
+        try:
+            await self.finish()
+        except Exception as error:  # noqa: BLE001 # bodies fail in their own ways, and nobody waits for this one
+            log.info("not noted in a capture, nobody has it: %s", error)
+
+    @property
+    def _key(self) -> tuple[str, str, str]:
+        return self._target.archive.name, self.requested, self._path
+
+    async def _ask(self) -> Outcome:
+        """Ask, with what moves held still; of several roots' views of a package, the first that has it."""
+        target = self._target
+        if not isinstance(target, FileTarget):
+            return await self._recorder.ask(target, self._conditions)
+        targets = await self._recorder.stillness.held_still(self._ledger, target)
+        if isinstance(targets, Refusal):
+            return targets
+        for each in targets[:-1]:
+            outcome = await self._recorder.ask(each, self._conditions)
+            if not (isinstance(outcome, Refusal) and outcome.is_absence):
+                return outcome
+        return await self._recorder.ask(targets[-1], self._conditions)
+
+    async def _noted(self, outcome: Outcome) -> Outcome:
+        """Take a note of an answer, or give what was noted before it."""
+        if isinstance(outcome, Served):
+            entry = Entry(
+                outcome.archive,
+                self.requested,
+                self._recorder.stillness.snapshot(self._target.archive, outcome, self._path),
+                self._path,
+                outcome.role,
+                outcome.proof,
+                outcome.body.size or 0,
+                outcome.digest,
+            )
+        elif isinstance(outcome, Refusal) and outcome.is_absence and not _is_folder(self._path):
+            snapshot = outcome.headers.get("X-Snapproxy-Snapshot", "").partition("/")[2]
+            entry = Entry(*self._key[:2], snapshot, self._path, self._recorder.stillness.role(self._target), Proof.NONE)
+        else:
+            return outcome
+        try:
+            first = await self._claim(entry, outcome.valid if isinstance(outcome, Served) else None)
+        except BaseException:
+            if isinstance(outcome, Served):
+                outcome.body.close()
+            raise
+        if first is not None and first.sha256 == entry.sha256:
+            return replace(outcome, requested=self.requested) if isinstance(outcome, Served) else outcome
+        if isinstance(outcome, Served):
+            outcome.body.close()
+        return _closed() if first is None else await self._recorder.given(first)
+
+    async def _claim(self, entry: Entry, valid: tuple[Instant, Instant] | None) -> Entry | None:
+        """Note an answer unless one stands; return the one that stands, None when the capture is closed."""
+        standing = self._ledger.notes.entries.get(entry.key)
+        if standing is not None:
+            return standing
+        key = entry.key[:2]
+
+        def make(notes: Notes) -> Sequence[bytes]:
+            if notes.is_closed or entry.key in notes.entries:
+                return ()
+            narrows = valid is not None and (key not in notes.valid or _narrows(valid, notes.valid[key]))
+            return [note_entry(entry), *([note_valid(*key, valid)] if valid is not None and narrows else [])]
+
+        await self._ledger.add(make)
+        return self._ledger.notes.entries.get(entry.key)
+
+
+class _Arriving:
+    """A file on its way into a capture: its end is shown once it is noted (`core.exchange.Body`)."""
+
+    def __init__(self, body: Body, question: _Question) -> None:
+        self._body = body
+        self._question = question
+        self._is_noted = False
+
+    @property
+    def size(self) -> int | None:
+        return self._body.size
+
+    def fileno(self) -> int | None:
+        return self._body.fileno()
+
+    async def wait(self, offset: int) -> int:
+        ready = await self._body.wait(offset)
+        if ready == self._body.size and not self._is_noted:
+            await self._question.finish()
+            self._is_noted = True
+        return ready
+
+    async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
+        while start < stop:
+            end = min(stop, await self.wait(start))
+            async for piece in self._body.chunks(start, end):
+                start += len(piece)
+                yield piece
+
+    def close(self) -> None:
+        self._body.close()
+        if not self._is_noted:
+            self._is_noted = True
+            self._question.finish_later()
+
+
+async def _read(body: Body) -> None:
+    """Wait until a body has come whole."""
+    offset = 0
+    while body.size is None or offset < body.size:
+        offset = await body.wait(offset)
+
+
+def _narrows(span: tuple[Instant, Instant], standing: tuple[Instant, Instant]) -> bool:
+    return span[0] > standing[0] or span[1] < standing[1]
+
+
+def _is_folder(path: str) -> bool:
+    return not path or path.endswith("/")
+
+
+def _closed() -> Refusal:
+    return Refusal(
+        403,
+        "The capture is closed and does not hold this",
+        "A closed capture answers what it was asked while it was open, and takes nothing more.",
+        "Record under another name, or use x as the password to record nothing.",
+    )
+
+
+def _not_recorded(why: str) -> Refusal:
+    return Refusal(
+        424,
+        "The answer could not be recorded in the capture",
+        why,
+        "Nothing is served that the capture would lack. Mend the store and ask again.",
+    )

@@ -1,0 +1,180 @@
+"""Answers from a record alone: what it holds, as it was; an absence as an absence; everything else is refused (`core.exchange.Answerer`).
+
+Asks no upstream and decides nothing anew: which snapshot a time came to, and what was there, the record says. Bytes come from
+whoever holds them by digest: the store, or an artifact.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from snapproxy.capture.given import absent
+from snapproxy.core.exchange import (
+    Body,
+    Conditions,
+    FileTarget,
+    Outcome,
+    PassTarget,
+    Served,
+    ServiceTarget,
+    TunnelTarget,
+)
+from snapproxy.core.model import TIMELESS, Family, Instant, Place, Refusal, Role
+from snapproxy.core.newer import refuse_newer
+from snapproxy.core.record import Entry, Record
+from snapproxy.core.when import canonical, spell
+
+Bring = Callable[[Entry], Awaitable[Body | Refusal]]
+"""Returns the bytes of an entry, whole and verified, or why they cannot be had."""
+
+MAX_ROOT = 64 << 20
+"""Bytes of a root that are read for its date."""
+
+
+class Replay:
+    """One record, answered again. `what` names it in refusals: "the capture build", "the lock app.lock.json"."""
+
+    def __init__(self, record: Record, families: Mapping[str, Family], bring: Bring, *, what: str) -> None:
+        self._entries = {entry.key: entry for entry in record.entries}
+        self._record = record
+        self._families = families
+        self._bring = bring
+        self._what = what
+        self._names = _ByHash(record, self._read)
+        self._dates: dict[str, Instant | None] = {}
+
+    async def answer(self, target: FileTarget | ServiceTarget, conditions: Conditions) -> Outcome:
+        """Answer a request as it was answered when the record was made."""
+        entry = await self._find(target)
+        if entry is None:
+            return self._missing(target)
+        if entry.is_absence:
+            return absent(entry)
+        body = await self._bring(entry)
+        if isinstance(body, Refusal):
+            return body
+        family = self._families[target.archive.family]
+        date = await self._date(family, entry)
+        newer = refuse_newer(family, entry.role, date, conditions.since, f"{entry.archive}/{entry.snapshot}")
+        if newer is not None:
+            body.close()
+            return newer
+        valid = self._record.valid.get((entry.archive, entry.requested))
+        headers = {"X-Snapproxy-Valid": "/".join(map(spell, valid))} if valid else {}
+        return Served(
+            body,
+            entry.archive,
+            entry.snapshot,
+            entry.requested,
+            entry.proof,
+            "HIT",
+            entry.role,
+            date,
+            entry.sha256,
+            valid=valid,
+            headers=headers,
+        )
+
+    def prefetch(self, target: FileTarget | ServiceTarget) -> None:
+        """Do nothing: whatever can be answered is here."""
+
+    async def passing(self, target: PassTarget | TunnelTarget) -> Refusal | None:
+        """Refuse: a record holds nothing of what passed unpinned."""
+        return Refusal(
+            424,
+            "Nothing passes unpinned while a record is replayed",
+            f"The request was for {target.host}, of which {self._what} keeps no bytes.",
+            "Fetch it while the record is made from an archive that snapproxy knows.",
+        )
+
+    # --- finding ----------------------------------------------------------------------------------------------------------
+
+    async def _find(self, target: FileTarget | ServiceTarget) -> Entry | None:
+        if isinstance(target, ServiceTarget):
+            return self._entries.get((target.archive.name, TIMELESS, target.path))
+        place = self._families[target.archive.family].classify(target.path)
+        for requested in self._requested(target):
+            entry = self._entries.get((target.archive.name, requested, target.path))
+            if entry is None and place.by_hash is not None:
+                entry = await self._names.find(target.archive.name, requested, target.path, place)
+            if entry is not None:
+                return entry
+        return None
+
+    def _requested(self, target: FileTarget) -> list[str]:
+        """Return the times under which the record may hold what is asked: this one, and those known to have the same answers."""
+        asked, instant, archive = canonical(target.when), target.when.instant, target.archive.name
+        spans = [
+            requested
+            for (name, requested), (first, last) in self._record.valid.items()
+            if name == archive and instant is not None and first <= instant <= last and requested != asked
+        ]
+        return [asked, *spans]
+
+    def _missing(self, target: FileTarget | ServiceTarget) -> Refusal:
+        time = canonical(target.when) if isinstance(target, FileTarget) else "every time"
+        return Refusal(
+            424,
+            "Not in what is replayed, and nothing else is answered",
+            f"{self._what} holds no {target.path} of {target.archive.name} at {time}.",
+            "Record the build again with this request in it.",
+        )
+
+    # --- dates ------------------------------------------------------------------------------------------------------------
+
+    async def _date(self, family: Family, entry: Entry) -> Instant | None:
+        """Return when a root says it was published: its client compares that."""
+        if entry.role is not Role.ROOT or not family.tells_root_dates or entry.size > MAX_ROOT:
+            return None
+        if entry.sha256 not in self._dates:
+            data = await self._read(entry)
+            self._dates[entry.sha256] = None if data is None else family.root_date(data)
+        return self._dates[entry.sha256]
+
+    async def _read(self, entry: Entry) -> bytes | None:
+        """Return the bytes of an entry, None when they cannot be had."""
+        body = await self._bring(entry)
+        if isinstance(body, Refusal):
+            return None
+        try:
+            return b"".join([piece async for piece in body.chunks(0, entry.size)])
+        finally:
+            body.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _ByHash:
+    """Finds what is asked for by its digest. A record holds each index under its own name, with its sha256; other digests are computed."""
+
+    record: Record
+    read: Callable[[Entry], Awaitable[bytes | None]]
+
+    async def find(self, archive: str, requested: str, path: str, place: Place) -> Entry | None:
+        """Return the entry whose bytes have the digest that `path` bears, of those in the folders above it."""
+        if place.by_hash is None:
+            return None
+        algorithm, digest = place.by_hash
+        beside = [
+            entry
+            for entry in self.record.entries
+            if entry.key[:2] == (archive, requested)
+            and not entry.is_absence
+            and path.startswith(entry.path.rpartition("/")[0] + "/")
+        ]
+        for entry in beside:
+            if await self._digest(entry, algorithm) == digest:
+                return entry
+        return None
+
+    async def _digest(self, entry: Entry, algorithm: str) -> str | None:
+        if algorithm == "sha256":
+            return entry.sha256
+        data = await self.read(entry)
+        return None if data is None else (await asyncio.to_thread(_hashed, algorithm, data))
+
+
+def _hashed(algorithm: str, data: bytes) -> str:
+    return hashlib.new(algorithm, data, usedforsecurity=False).hexdigest()

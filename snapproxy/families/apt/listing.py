@@ -1,0 +1,91 @@
+"""How apt's indexes list packages, and how Debian's versions compare (deb-version(7))."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+from univers import debian
+
+from snapproxy.core.listing import PackageVersion, Part, Root, Selection, best_packed, listed
+from snapproxy.errors import ConfigurationError
+from snapproxy.families.apt.paths import folder_of, index_kind
+from snapproxy.formats.deb822 import stanzas
+from snapproxy.formats.unpack import unpack
+
+_BINARY = re.compile(r"(?P<component>.+)/binary-(?P<architecture>[^/]+)/Packages(?:\.[a-z0-9]+)?")
+_FLAT = re.compile(r"(?:\./)?Packages(?:\.[a-z0-9]+)?")
+_UNREADABLE = ".lz4"
+# The field of a package that was built from a source of another name, or of another version: `linux-signed-amd64 (6.1.90+1)`.
+_SOURCE = re.compile(r"(?P<name>\S+)(?:\s+\((?P<version>[^()\s]+)\))?")
+_VERSION = re.compile(r"(?:(?P<epoch>[0-9]{1,9}):)?(?P<upstream>[A-Za-z0-9.+~-]+?)(?:-(?P<revision>[A-Za-z0-9.+~]+))?")
+# Debian's words for machines (dpkg-architecture), where they differ from the kernel's.
+_ARCHITECTURES: Mapping[str, str] = {
+    "x86_64": "amd64",
+    "aarch64": "arm64",
+    "armv7l": "armhf",
+    "i686": "i386",
+    "loongarch64": "loong64",
+    "ppc64le": "ppc64el",
+}
+
+
+class AptLister:
+    """Packages of a suite's components; fulfils `core.listing.Lister`. A suite that ends in a slash is a flat repository, as in sources.list."""
+
+    parser = "apt-list-1"
+    any_architecture = "all"
+
+    def architecture(self, machine: str) -> str:
+        return _ARCHITECTURES.get(machine, machine)
+
+    def roots(self, selection: Selection) -> tuple[Root, ...]:
+        suite = selection.suite
+        if not suite:
+            raise ConfigurationError("Which suite?", hint="Name it, for example: --suite bookworm")
+        flat = suite.removeprefix("./").lstrip("/")
+        folder = flat if suite.endswith("/") else f"dists/{suite}/"
+        return (Root((f"{folder}InRelease", f"{folder}Release")),)
+
+    def parts(self, root: Root, path: str, promised: Collection[str]) -> Iterator[Part]:
+        folder = folder_of(path)
+        found: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+        for name in promised:
+            inner = name.removeprefix(folder)
+            if name.endswith(_UNREADABLE) or inner == name != folder + inner:
+                continue
+            if binary := _BINARY.fullmatch(inner):
+                found[binary["component"], binary["architecture"]].append(name)
+            elif _FLAT.fullmatch(inner):
+                found["", ""].append(name)
+        for (component, architecture), names in sorted(found.items()):
+            # The installer's own packages, which no installed system uses.
+            is_usual = not component.endswith("/debian-installer")
+            yield Part(best_packed(names), component, architecture, is_usual)
+
+    def packages(self, path: str, data: Iterable[bytes]) -> Iterator[PackageVersion]:
+        if index_kind(path) != "Packages":
+            return
+        for record in stanzas(unpack(data), wanted=("package", "version", "architecture", "source")):
+            source = _SOURCE.fullmatch(record.get("source", ""))
+            name, version = (source["name"], source["version"] or "") if source else ("", "")
+            yield listed(
+                record.get("package", ""), record.get("architecture", ""), record.get("version", ""), name, version
+            )
+
+    def compare(self, one: str, other: str) -> int | None:
+        first, second = _read(one), _read(other)
+        if first is None or second is None:
+            return None
+        order: int = debian.compare_version_objects(first, second)
+        return order
+
+
+def _read(text: str) -> debian.Version | None:
+    """Split a version as deb-version(7) says. univers' own reader refuses what begins with a letter, which dpkg only warns of."""
+    found = _VERSION.fullmatch(text)
+    return found and debian.Version(int(found["epoch"] or 0), found["upstream"], found["revision"] or "0")
+
+
+APT_LISTER = AptLister()

@@ -1,0 +1,72 @@
+"""How pacman's databases list packages, and how its versions compare."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator
+
+from snapproxy.core.listing import PackageVersion, Part, Root, Selection, listed
+from snapproxy.errors import ArchiveDataError, ConfigurationError
+from snapproxy.families.pacman.paths import is_database
+from snapproxy.families.pacman.versions import compare
+from snapproxy.formats.pacman_db import Record, records
+
+_WANTED = frozenset({"NAME", "VERSION", "ARCH", "BASE"})
+# `core/os/x86_64`, as Arch Linux lays its repositories out: the repository's name stands before `os`.
+_ARCH_LAYOUT = re.compile(r"(?:.*/)?(?P<name>[^/]+)/os/[^/]+")
+
+
+class PacmanLister:
+    """Packages of repositories, each its own root; fulfils `core.listing.Lister`.
+
+    A repository is named as in pacman.conf (`core`), or by its folder where an archive is laid out in another way than Arch Linux
+    (`aarch64/core`): the database in it bears the repository's name.
+    """
+
+    parser = "pacman-list-1"
+    any_architecture = "any"
+
+    def architecture(self, machine: str) -> str:
+        return machine
+
+    def roots(self, selection: Selection) -> tuple[Root, ...]:
+        if selection.suite:
+            raise ConfigurationError("An archive of this kind has no suites", hint="Name repositories: --repo")
+        if not selection.components:
+            raise ConfigurationError("Which repositories?", hint="Name them, for example: --repo core --repo extra")
+        return tuple(root for name in selection.components for root in _roots(name, selection.architectures))
+
+    def parts(self, root: Root, path: str, promised: Collection[str]) -> Iterator[Part]:
+        yield Part(path, root.component, root.architecture)
+
+    def packages(self, path: str, data: Iterable[bytes]) -> Iterator[PackageVersion]:
+        if not is_database(path):
+            return
+        for record in records(data, wanted=_WANTED):
+            yield listed(*(_one(record, field) for field in ("NAME", "ARCH", "VERSION", "BASE")))
+
+    def compare(self, one: str, other: str) -> int | None:
+        return compare(one, other)
+
+
+def _roots(repository: str, architectures: tuple[str, ...]) -> Iterator[Root]:
+    folder = repository.strip("/")
+    if "/" in folder:
+        arch_layout = _ARCH_LAYOUT.fullmatch(folder)
+        name = arch_layout["name"] if arch_layout else folder.rpartition("/")[2]
+        yield Root((f"{folder}/{name}.db",), repository)
+        return
+    for architecture in architectures:
+        yield Root((f"{folder}/os/{architecture}/{folder}.db",), repository, architecture)
+
+
+def _one(record: Record, field: str) -> str:
+    values = record.get(field, ())
+    if len(values) > 1:
+        raise ArchiveDataError(
+            "The package database breaks its own rules", why=f"The field {field} has {len(values)} lines."
+        )
+    return values[0] if values else ""
+
+
+PACMAN_LISTER = PacmanLister()

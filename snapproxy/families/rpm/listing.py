@@ -1,0 +1,69 @@
+"""How rpm's primary.xml lists packages, and how rpm's versions compare (rpm-version(7))."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator
+
+from univers import rpm
+
+from snapproxy.core.listing import PackageVersion, Part, Root, Selection, best_packed, listed
+from snapproxy.errors import ConfigurationError
+from snapproxy.families.rpm.paths import METADATA, ROOT, index_kind
+from snapproxy.formats.repomd import versions
+from snapproxy.formats.unpack import unpack
+
+_EVR = re.compile(r"(?:(?P<epoch>[0-9]{1,10}):)?(?P<version>[!-,.-~]+)(?:-(?P<release>[!-,.-~]+))?")
+# `bash-5.2.26-3.fc40.src.rpm`; neither version nor release may hold a dash.
+_SOURCE = re.compile(r"(?P<name>.+)-(?P<version>[^-]+-[^-]+)\.(?:no)?src\.rpm")
+
+
+class RpmLister:
+    """Packages of repositories, each named by its folder; fulfils `core.listing.Lister`."""
+
+    parser = "rpm-list-1"
+    any_architecture = "noarch"
+
+    def architecture(self, machine: str) -> str:
+        return ""
+
+    def roots(self, selection: Selection) -> tuple[Root, ...]:
+        if selection.suite:
+            raise ConfigurationError("An archive of this kind has no suites", hint="Name repositories: --repo")
+        if not selection.components:
+            raise ConfigurationError(
+                "Which repositories?", hint="Name their folders, for example: --repo updates/40/Everything/x86_64"
+            )
+        return tuple(Root((f"{_folder(name)}{METADATA}/{ROOT}",), name) for name in selection.components)
+
+    def parts(self, root: Root, path: str, promised: Collection[str]) -> Iterator[Part]:
+        found = [name for name in promised if index_kind(name) == "primary"]
+        if found:
+            yield Part(best_packed(found), root.component)
+
+    def packages(self, path: str, data: Iterable[bytes]) -> Iterator[PackageVersion]:
+        if index_kind(path) != "primary":
+            return
+        for each in versions(unpack(data)):
+            source = _SOURCE.fullmatch(each.source)
+            epoch = "" if each.epoch in {"", "0"} else f"{each.epoch}:"
+            name, version = (source["name"], source["version"]) if source else ("", "")
+            yield listed(each.name, each.architecture, f"{epoch}{each.version}-{each.release}", name, version)
+
+    def compare(self, one: str, other: str) -> int | None:
+        first, second = _EVR.fullmatch(one), _EVR.fullmatch(other)
+        if first is None or second is None:
+            return None
+        epochs = int(first["epoch"] or 0), int(second["epoch"] or 0)
+        if epochs[0] != epochs[1]:
+            return -1 if epochs[0] < epochs[1] else 1
+        order: int = rpm.vercmp(first["version"], second["version"])
+        return order or rpm.vercmp(first["release"] or "", second["release"] or "")
+
+
+def _folder(name: str) -> str:
+    folder = name.strip("/")
+    return f"{folder}/" if folder else ""
+
+
+RPM_LISTER = RpmLister()

@@ -1,0 +1,61 @@
+"""Reads the small tar archives that apk puts signatures, package metadata and indexes into: names and contents, no more.
+
+The standard tarfile is for archives whose owner is trusted: it reads extended headers of any size and follows sparse maps. Here a header is
+512 bytes with a checksum, names are short, and a member is what its size says. A *cut* archive (apk's signature and control parts) has no
+end blocks; a whole one ends in two blocks of zeros. Unpacking, and bounding what is unpacked, is left to others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from snapproxy.errors import ArchiveDataError
+
+MAX_ENTRIES = 4096
+"""Members of one archive; apk's have fewer than a dozen."""
+
+_BLOCK = 512
+_NAME = slice(0, 100)
+_SIZE = slice(124, 136)
+_CHECKSUM = slice(148, 156)
+_TYPE = 156
+_REGULAR = b"0\0"  # POSIX.1 ustar: "0", and a NUL from before it
+
+
+def entries(data: bytes | bytearray) -> Iterator[tuple[str, bytes]]:
+    """Yield (name, content) of every regular file; other members, extended headers among them, are passed over.
+
+    Raises ArchiveDataError when a header is damaged, when a member is cut short, and when there are more than `MAX_ENTRIES`.
+    """
+    at = 0
+    for _ in range(MAX_ENTRIES):
+        header = bytes(data[at : at + _BLOCK])
+        if not header.strip(b"\0"):
+            return  # the end, cut or not
+        size = _size(header)
+        start, end = at + _BLOCK, at + _BLOCK + size
+        if end > len(data):
+            raise _damaged("A member is cut short.")
+        if header[_TYPE] in _REGULAR:
+            yield header[_NAME].partition(b"\0")[0].decode("utf-8", "replace"), bytes(data[start:end])
+        at = start + -(-size // _BLOCK) * _BLOCK
+    raise _damaged(f"It has more than {MAX_ENTRIES} members.")
+
+
+def _size(header: bytes) -> int:
+    """Read the size of a member, after the header's checksum: the sum of its bytes, those of the checksum itself taken as blanks."""
+    blank = header[: _CHECKSUM.start] + b" " * 8 + header[_CHECKSUM.stop :]
+    if len(header) < _BLOCK or _octal(header[_CHECKSUM]) != sum(blank):
+        raise _damaged("A header has a wrong checksum.")
+    return _octal(header[_SIZE])
+
+
+def _octal(field: bytes) -> int:
+    digits = field.strip(b" \0")
+    if not digits or digits.strip(b"01234567"):
+        raise _damaged("A number in a header is not octal.")
+    return int(digits, 8)
+
+
+def _damaged(why: str) -> ArchiveDataError:
+    return ArchiveDataError("A tar archive inside is damaged", why=why)

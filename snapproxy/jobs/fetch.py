@@ -1,0 +1,50 @@
+"""Brings a file that was served to a place of the caller's: whole and verified, or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiofiles
+
+from snapproxy.core.exchange import Served
+from snapproxy.core.model import Proof, Refusal
+from storage import DraftFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A file that was fetched: its bytes are at `target` now. `cache` is HIT, MISS or JOINED."""
+
+    size: int
+    digest: str
+    proof: Proof
+    cache: str
+    snapshot: str
+
+
+async def copy(served: Served, target: Path, progress: Callable[[int, int | None], None]) -> Fetched | Refusal:
+    """Copy a body into a draft beside `target`, and rename it once its verdict is good."""
+    body, draft = served.body, target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    digest, offset = hashlib.sha256(), 0
+    try:
+        async with aiofiles.open(draft, "xb") as out:
+            while body.size is None or offset < body.size:
+                ready = await body.wait(offset)
+                async for piece in body.chunks(offset, ready):
+                    await out.write(piece)
+                    digest.update(piece)
+                offset = ready
+                progress(offset, body.size)
+        draft.replace(target)
+    except DraftFailed as failed:
+        return Refusal(
+            502, "The download failed", failed.reason, "Ask again: what was good of it is not fetched twice."
+        )
+    finally:
+        body.close()
+        draft.unlink(missing_ok=True)
+    return Fetched(offset, digest.hexdigest(), served.proof, served.cache, served.snapshot)

@@ -1,0 +1,38 @@
+"""Says what a *when* came to and how what was served belongs together, for captures (`core.exchange.Settling`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from snapproxy.core.model import Archive, Family, Instant, Refusal, Resolved, When
+from snapproxy.core.when import parse
+from snapproxy.errors import ArchiveDataError
+from snapproxy.shell.executor import Executor
+from snapproxy.shell.observations import Observations
+from snapproxy.shell.promises import Promises
+
+
+class Settler:
+    """Asks those who know, and decides nothing."""
+
+    def __init__(
+        self, executor: Executor, observations: Observations, promises: Promises, families: Mapping[str, Family]
+    ) -> None:
+        self._executor = executor
+        self._observations = observations
+        self._promises = promises
+        self._families = families
+
+    async def resolve(self, row: Archive, when: When) -> Resolved | Refusal:
+        return await self._executor.resolve(row, when)
+
+    def first_seen(self, row: Archive, root: str, digest: str) -> Instant | None:
+        snapshot = self._observations.snapshot(row, root, digest)
+        return None if snapshot is None else parse(snapshot).instant
+
+    async def canonical(self, row: Archive, root: str, digest: str, path: str) -> str | None:
+        try:
+            promise = await self._promises.promise(self._families[row.family], digest, root, path)
+        except ArchiveDataError:  # a root nobody can read promises nothing
+            return None
+        return None if promise is None else promise.path

@@ -1,0 +1,70 @@
+"""Notes add up to the same whatever wrote them, and the first answer to a question stands."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snapproxy.capture.notes import CLOSED, Notes, note_entry, note_frozen, note_passed, note_valid
+from snapproxy.core.model import Proof, Role
+from snapproxy.core.record import Entry
+
+WORDS = st.text('abcdefgh/.~+ü"\\ ', min_size=1, max_size=20)
+ENTRIES = st.builds(
+    Entry,
+    st.sampled_from(["debian", "alpine"]),
+    st.sampled_from(["20240601T000000Z", "live"]),
+    st.just("20240531T203452Z"),
+    WORDS,
+    st.sampled_from(Role),
+    st.sampled_from(Proof),
+    st.integers(0, 2**50),
+    st.sampled_from(["", "a" * 64, "b" * 64]),
+)
+FAMILIES = {"debian": "apt", "alpine": "apk", "unused": "rpm"}
+
+
+def noted(*lines: bytes) -> Notes:
+    notes = Notes()
+    notes.take(lines)
+    return notes
+
+
+@given(st.lists(ENTRIES, max_size=20))
+def test_the_first_answer_to_a_question_stands(entries: list[Entry]) -> None:
+    record = noted(*map(note_entry, entries)).record(FAMILIES)
+    first: dict[tuple[str, str, str], Entry] = {}
+    for entry in entries:
+        first.setdefault(entry.key, entry)
+    assert list(record.entries) == [first[key] for key in sorted(first)]
+    assert set(record.families) == {entry.archive for entry in entries}
+
+
+@given(st.lists(ENTRIES, max_size=20), st.booleans())
+def test_what_was_noted_can_be_noted_again(entries: list[Entry], is_closed: bool) -> None:
+    lines = [
+        *map(note_entry, entries),
+        note_frozen("debian", 7),
+        note_valid("debian", "live", (1, 9)),
+        note_passed("h", 2),
+    ]
+    notes = noted(*lines, *([CLOSED] if is_closed else []))
+    assert noted(*notes.lines()) == notes
+
+
+def test_a_capture_is_valid_where_all_its_roots_are() -> None:
+    at = "debian", "20240601T000000Z"
+    assert noted(note_valid(*at, (1, 9)), note_valid(*at, (3, 12))).record(FAMILIES).valid == {at: (3, 9)}
+    assert noted(note_valid(*at, (1, 2)), note_valid(*at, (3, 4))).record(FAMILIES).valid == {}
+
+
+def test_nothing_counts_after_the_end() -> None:
+    notes = noted(note_passed("host"), CLOSED, note_passed("host"), note_frozen("debian", 1))
+    assert (notes.unpinned, notes.frozen, notes.is_closed) == ({"host": 1}, {}, True)
+
+
+@pytest.mark.parametrize("line", [b"", b"[", b"{}", b'["file"]', b'["frozen","debian","now"]', b'["other",1]', b"\xff"])
+def test_damage_is_told(line: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 # JSON's and Unicode's errors are both
+        noted(line)

@@ -1,0 +1,226 @@
+"""What a capture takes note of, and what it gives: everything that wiring builds, in front of a tiny archive."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from snapproxy.core.exchange import PassTarget, TunnelTarget
+from snapproxy.core.model import Proof, Role
+from snapproxy.core.record import Record
+from snapproxy.errors import ClientError
+from tests.fakes.faults import WrongBytes
+from tests.fakes.hamlet import FIRST, INRELEASE, PACKAGES, RELEASE, SECOND, SIGNATURE, Hamlet, content_of, later
+from tests.fakes.house import House
+from tests.fakes.present import Present, by_hash
+from tests.fakes.signing import SigningKey
+
+MakeHouse = Callable[..., Awaitable[House]]
+AT = later(FIRST, 3600)
+BUILD = "build"
+
+
+async def record(house: House, name: str = BUILD) -> Record:
+    return await house.app.captures.record(name)
+
+
+async def answers(house: House, name: str = BUILD) -> dict[str, str]:
+    return {entry.path: entry.sha256 for entry in (await record(house, name)).entries}
+
+
+async def test_a_capture_holds_roots_indexes_signatures_packages_and_absences(house: House, hamlet: Hamlet) -> None:
+    package = content_of(hamlet.edition.kept)
+    path = hamlet.edition.kept.path
+    for each in (INRELEASE, RELEASE, SIGNATURE, PACKAGES, path, "dists/stable/main/i18n/Translation-en.xz"):
+        await house.get(AT, each, capture=BUILD)
+    held = {entry.path: entry for entry in (await record(house)).entries}
+    for each in (INRELEASE, RELEASE, SIGNATURE, PACKAGES, path):
+        content = hamlet.content(each) if each != path else package
+        assert (held[each].sha256, held[each].size) == (content.sha256, len(content.data)), each
+        assert (held[each].archive, held[each].requested, held[each].snapshot) == ("debian", AT, FIRST)
+    assert [held[each].role for each in (INRELEASE, SIGNATURE, PACKAGES, path)] == [
+        Role.ROOT,
+        Role.SIGNATURE,
+        Role.INDEX,
+        Role.PACKAGE,
+    ]
+    assert held[path].proof is Proof.GPG
+    assert held["dists/stable/main/i18n/Translation-en.xz"].is_absence
+
+
+async def test_an_index_is_recorded_by_its_own_name(house: House, hamlet: Hamlet) -> None:
+    await house.get(AT, INRELEASE, capture=BUILD)
+    got = await house.get(AT, by_hash(hamlet.edition.trees[FIRST], PACKAGES), capture=BUILD)
+    assert got.data == hamlet.content(PACKAGES).data
+    assert set(await answers(house)) == {INRELEASE, PACKAGES}
+
+
+async def test_a_file_is_recorded_when_its_reader_has_its_end(house: House, hamlet: Hamlet) -> None:
+    await house.get(AT, INRELEASE, capture=BUILD)
+    await house.get(AT, PACKAGES, capture=BUILD)
+    outcome = await house.get(AT, hamlet.edition.kept.path, capture=BUILD)
+    assert outcome.served.cache == "MISS"
+    assert hamlet.edition.kept.path in await answers(house)
+
+
+async def test_a_client_that_leaves_early_leaves_the_whole_file_in_the_capture(house: House, hamlet: Hamlet) -> None:
+    path = hamlet.edition.kept.path
+    for each in (INRELEASE, PACKAGES):
+        await house.get(AT, each, capture=BUILD)
+    outcome = await house.ask(AT, path, capture=BUILD)
+    outcome.body.close()  # type: ignore[union-attr]
+    await house.app.answerer.close()
+    assert (await answers(house))[path] == content_of(hamlet.edition.kept).sha256
+
+
+async def test_what_failed_is_not_recorded(house: House, hamlet: Hamlet) -> None:
+    for each in (INRELEASE, PACKAGES):
+        await house.get(AT, each, capture=BUILD)
+    for server in (hamlet.past, hamlet.now):
+        server.fault("*kept_*", WrongBytes(at=300))
+    got = await house.get(AT, hamlet.edition.kept.path, capture=BUILD)
+    assert got.broke or got.status == 502
+    await house.app.answerer.close()
+    assert set(await answers(house)) == {INRELEASE, PACKAGES}
+
+
+async def test_the_first_absence_stays_one(house: House, hamlet: Hamlet) -> None:
+    got = await house.get(AT, "dists/stable/main/notes.txt", capture=BUILD)
+    assert got.status == 404
+    hamlet.place("dists/stable/main/notes.txt", hamlet.content(RELEASE))
+    house.clock.leap(3600.0)  # type: ignore[attr-defined] # the ten minutes for which an absence is believed
+    assert (await house.get(AT, "dists/stable/main/notes.txt")).status == 200
+    again = await house.get(AT, "dists/stable/main/notes.txt", capture=BUILD)
+    assert (again.status, again.refusal.reason) == (404, "Not in the archive at that time")
+    assert "when this was recorded" in again.refusal.why
+
+
+async def test_other_spellings_of_a_time_are_the_same_question(house: House) -> None:
+    for when in (AT, "2024-06-01T01:00:00Z", "1717203600"):
+        assert (await house.get(when, INRELEASE, capture=BUILD)).status == 200
+    assert [entry.requested for entry in (await record(house)).entries] == [AT]
+
+
+async def test_latest_is_held_still_by_a_capture(house: House, hamlet: Hamlet) -> None:
+    assert (await house.get("latest", INRELEASE)).status == 425
+    first = await house.get("latest", INRELEASE, capture=BUILD)
+    assert first.served.requested == "latest"
+    hamlet.publish(later(SECOND, 90 * 86400), hamlet.without(PACKAGES))
+    house.clock.leap(100 * 86400.0)  # type: ignore[attr-defined]
+    again = await house.get("latest", INRELEASE, capture=BUILD)
+    assert (again.data, again.served.snapshot) == (first.data, first.served.snapshot)
+    other = await house.get("latest", INRELEASE, capture="another")
+    assert other.served.snapshot != first.served.snapshot
+
+
+async def test_two_processes_record_into_one_capture_and_agree(make_house: MakeHouse, hamlet: Hamlet) -> None:
+    one, two = await make_house(), await make_house()
+    await asyncio.gather(*(each.get(AT, path, capture=BUILD) for each in (one, two) for path in (INRELEASE, RELEASE)))
+    await one.get(AT, PACKAGES, capture=BUILD)
+    await two.get(AT, SIGNATURE, capture=BUILD)
+    assert await record(one) == await record(two)
+    assert set(await answers(one)) == {INRELEASE, RELEASE, PACKAGES, SIGNATURE}
+
+
+async def test_a_closed_capture_answers_what_it_holds_and_takes_nothing_more(make_house: MakeHouse) -> None:
+    recording, other = await make_house(), await make_house()
+    first = await recording.get(AT, INRELEASE, capture=BUILD)
+    await other.app.captures.close(BUILD)
+    for house in (recording, other):
+        assert (await house.get(AT, INRELEASE, capture=BUILD)).data == first.data
+        got = await house.get(AT, PACKAGES, capture=BUILD)
+        assert (got.status, got.refusal.reason) == (403, "The capture is closed and does not hold this")
+    assert set(await answers(recording)) == {INRELEASE}
+    assert (await recording.app.captures.summary(BUILD)).is_closed
+    await recording.app.captures.close(BUILD)  # harmless
+
+
+async def test_a_removed_name_begins_anew_everywhere(make_house: MakeHouse) -> None:
+    recording, other = await make_house(), await make_house()
+    await recording.get(AT, INRELEASE, capture=BUILD)
+    await other.app.captures.remove(BUILD)
+    await recording.get(AT, RELEASE, capture=BUILD)
+    assert set(await answers(other)) == {RELEASE}
+
+
+async def test_a_renamed_capture_goes_on_under_its_new_name(make_house: MakeHouse) -> None:
+    recording, other = await make_house(), await make_house()
+    await recording.get(AT, INRELEASE, capture=BUILD)
+    await other.app.captures.rename(BUILD, "kept")
+    await recording.get(AT, RELEASE, capture="kept")
+    assert set(await answers(other, "kept")) == {INRELEASE, RELEASE}
+    await recording.get(AT, SIGNATURE, capture=BUILD)
+    assert other.app.captures.names() == [BUILD, "kept"]
+    with pytest.raises(ClientError, match="exists"):
+        await other.app.captures.rename(BUILD, "kept")
+
+
+@pytest.mark.parametrize("name", ["x", "", "A", "-a", "a/b", "a.snp-b", "a" * 64])
+async def test_bad_names_are_refused(house: House, name: str) -> None:
+    await house.get(AT, INRELEASE, capture=BUILD)
+    with pytest.raises(ClientError, match="not the name of a capture"):
+        await house.app.captures.rename(BUILD, name)
+
+
+async def test_nothing_is_served_that_could_not_be_recorded(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    await house.get(AT, INRELEASE, capture=BUILD)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "")
+
+    monkeypatch.setattr("storage.journals.os.write", full)
+    got = await house.get(AT, RELEASE, capture=BUILD)
+    assert (got.status, got.refusal.reason) == (424, "The answer could not be recorded in the capture")
+
+
+async def test_what_passes_unpinned_is_counted(house: House) -> None:
+    for target in (PassTarget("git.example", 80, "/x", BUILD), TunnelTarget("git.example", 443, BUILD)):
+        assert await house.app.answerer.passing(target) is None
+    assert (await record(house)).unpinned == {"git.example": 2}
+    await house.app.captures.close(BUILD)
+    refusal = await house.app.answerer.passing(PassTarget("git.example", 80, "/x", BUILD))
+    assert refusal is not None
+    assert refusal.status == 403
+
+
+class TestLive:
+    """A live capture stays with the roots that it was given."""
+
+    @pytest.fixture
+    def present(self, edition: object, tmp_path_factory: pytest.TempPathFactory) -> Present:
+        present = Present(SigningKey(tmp_path_factory.mktemp("key") / "gnupg"))
+        yield present  # type: ignore[misc]
+        present.close()
+
+    @pytest.fixture
+    async def house(self, present: Present, tmp_path: Path) -> AsyncIterator[House]:
+        async with House(tmp_path / "house", (present.row,)) as house:
+            yield house
+
+    async def test_a_publication_in_mid_build_changes_nothing(self, house: House, present: Present) -> None:
+        old, package = present.tree, present.package
+        root = await house.get("live", INRELEASE, capture=BUILD)
+        present.publish(keeping=("by-hash", "pool/"))
+        house.clock.leap(3600.0)  # type: ignore[attr-defined]
+        assert (await house.get("live", INRELEASE)).data == present.tree.files[INRELEASE].data
+        for path in (INRELEASE, PACKAGES, package):
+            got = await house.get("live", path, capture=BUILD)
+            assert (got.status, got.data) == (200, old.files[path].data), path
+            assert got.served.requested == "live"
+        assert root.data == old.files[INRELEASE].data
+        entries = (await record(house)).entries
+        assert {entry.requested for entry in entries} == {"live"}
+        assert len({entry.snapshot for entry in entries}) == 1
+
+    async def test_what_the_old_root_does_not_name_is_not_there(self, house: House, present: Present) -> None:
+        for path in (INRELEASE, PACKAGES):
+            await house.get("live", path, capture=BUILD)
+        present.publish(keeping=("by-hash", "pool/"))
+        house.clock.leap(3600.0)  # type: ignore[attr-defined]
+        for path in (INRELEASE, PACKAGES):
+            await house.get("live", path)
+        assert (await house.get("live", present.package)).status == 200
+        assert (await house.get("live", present.package, capture=BUILD)).status == 404

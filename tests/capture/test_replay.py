@@ -1,0 +1,89 @@
+"""What was recorded is answered again with nobody to ask, and nothing else is."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from snapproxy.core.exchange import PassTarget
+from tests.fakes.content import epoch
+from tests.fakes.hamlet import FIRST, INRELEASE, PACKAGES, RELEASE, SECOND, SIGNATURE, Hamlet, later
+from tests.fakes.house import House
+from tests.fakes.present import by_hash
+
+MakeHouse = Callable[..., Awaitable[House]]
+AT = later(FIRST, 3600)
+ABSENT = "dists/stable/main/i18n/Translation-en.xz"
+
+
+@pytest.fixture
+async def recorded(make_house: MakeHouse, hamlet: Hamlet) -> Hamlet:
+    house = await make_house()
+    for path in (
+        INRELEASE,
+        RELEASE,
+        SIGNATURE,
+        by_hash(hamlet.edition.trees[FIRST], PACKAGES),
+        hamlet.edition.kept.path,
+        ABSENT,
+    ):
+        await house.get(AT, path, capture="build")
+    await house.close()
+    hamlet.log.reset_counts()
+    return hamlet
+
+
+@pytest.fixture
+async def offline(make_house: MakeHouse, recorded: Hamlet) -> House:
+    return await make_house(offline=True)
+
+
+async def test_everything_recorded_is_answered_as_it_was(offline: House, hamlet: Hamlet) -> None:
+    for path in (INRELEASE, RELEASE, SIGNATURE, PACKAGES):
+        got = await offline.get(AT, path, capture="build")
+        assert (got.status, got.data) == (200, hamlet.content(path).data), path
+        assert (got.served.snapshot, got.served.requested) == (FIRST, AT)
+    assert (await offline.get(AT, hamlet.edition.kept.path, capture="build")).proof == "gpg"
+    assert (await offline.get(AT, ABSENT, capture="build")).status == 404
+    assert list(hamlet.log.entries) == []
+
+
+@pytest.mark.parametrize("algorithm", ["SHA256", "MD5Sum"])
+async def test_an_index_is_found_by_any_of_its_digests(offline: House, hamlet: Hamlet, algorithm: str) -> None:
+    content = hamlet.content(PACKAGES)
+    digest = content.digests["sha256" if algorithm == "SHA256" else "md5"]
+    path = f"{PACKAGES.rpartition('/')[0]}/by-hash/{algorithm}/{digest}"
+    assert (await offline.get(AT, path, capture="build")).data == content.data
+    other = await offline.get(AT, path[:-1] + ("0" if path[-1] != "0" else "1"), capture="build")
+    assert other.status == 424
+
+
+async def test_any_instant_with_the_same_answers_is_answered(offline: House, hamlet: Hamlet) -> None:
+    assert (await offline.get(later(FIRST, 7200), INRELEASE, capture="build")).data == hamlet.content(INRELEASE).data
+    assert (await offline.get(SECOND, INRELEASE, capture="build")).status == 424
+
+
+async def test_what_is_missing_is_named_with_the_capture(offline: House, hamlet: Hamlet) -> None:
+    got = await offline.get(AT, hamlet.edition.old.path, capture="build")
+    assert got.status == 424
+    assert "The capture build holds no" in got.refusal.why
+    unknown = await offline.get(AT, INRELEASE, capture="other")
+    assert (unknown.status, unknown.refusal.reason) == (424, "Offline: there is no capture of that name")
+
+
+async def test_bytes_that_are_gone_are_named(offline: House, hamlet: Hamlet) -> None:
+    offline.evict(hamlet.content(RELEASE).sha256)
+    got = await offline.get(AT, RELEASE, capture="build")
+    assert (got.status, got.refusal.reason) == (424, "The recorded bytes are not in the store")
+
+
+async def test_a_client_with_a_newer_root_is_refused(offline: House) -> None:
+    got = await offline.get(AT, INRELEASE, since=epoch(SECOND), capture="build")
+    assert got.status == 409
+
+
+async def test_nothing_passes_offline(offline: House) -> None:
+    refusal = await offline.app.answerer.passing(PassTarget("git.example", 80, "/"))
+    assert refusal is not None
+    assert refusal.status == 424

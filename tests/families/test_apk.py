@@ -1,0 +1,266 @@
+"""apk: the contract, then the format's own corners."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from typing import ClassVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snapproxy.core.model import Place, Promise, Role
+from snapproxy.core.schemes import RawRsa, Seal
+from snapproxy.errors import ArchiveDataError
+from snapproxy.families.apk import APK
+from tests.fakes.alpine import ApkFile, RsaKey, gz, index, package, tar
+from tests.families.contract import FamilyContract
+
+KEY = RsaKey("test@example.org-1.rsa.pub", bits=1024)
+OTHER_KEY = RsaKey("test@example.org-2.rsa.pub", bits=1024)
+HELLO = package("hello", "1.0_rc1-r0", KEY)
+PLUS = package("libstdc++", "13.2.1_git20240309-r0", KEY)
+FOLDER = "v3.20/main/x86_64"
+ROOT = f"{FOLDER}/APKINDEX.tar.gz"
+INDEX = index([HELLO, PLUS], KEY)
+
+
+def promised(*packages: ApkFile) -> dict[str, Promise]:
+    return dict(APK.promises(ROOT, [index(packages, KEY)]))
+
+
+def an_index(text: str, **further: bytes) -> bytes:
+    return gz(tar({"DESCRIPTION": b"", "APKINDEX": text.encode(), **further}))
+
+
+def verdict(promise: Promise, data: bytes, size: int = 7) -> str | None:
+    checker = APK.checker(promise)
+    for at in range(0, len(data), size):
+        checker.update(data[at : at + size])
+    return checker.finish()
+
+
+def promise_of(each: ApkFile) -> Promise:
+    return promised(each)[f"{FOLDER}/{each.file}"]
+
+
+def unsized(promise: Promise) -> Promise:
+    return replace(promise, size=None)
+
+
+class TestApk(FamilyContract):
+    family = APK
+    samples: ClassVar = {ROOT: INDEX, "edge/testing/aarch64/APKINDEX.tar.gz": index([HELLO])}
+    own_algorithms: ClassVar = {"apk-control-sha1": "sha1", "apk-control-sha256": "sha256"}
+
+
+# --- paths ---------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        (ROOT, Place(Role.ROOT, has_promises=True)),
+        ("APKINDEX.tar.gz", Place(Role.ROOT, has_promises=True)),
+        (f"{FOLDER}/libstdc++-13.2.1-r0.apk", Place(Role.PACKAGE, parents=(ROOT,))),
+        ("v3.23/main/x86_64/Packages.adb", Place(Role.ROOT)),
+        ("some/where/my-index.adb", Place(Role.ROOT)),
+        ("v3.20/releases/x86_64/alpine-minirootfs-3.20.0-x86_64.tar.gz", Place(Role.OTHER)),
+        ("v3.20/releases/x86_64/latest-releases.yaml", Place(Role.OTHER)),
+        ("MIRRORS.txt", Place(Role.OTHER)),
+        ("a/../APKINDEX.tar.gz", Place(Role.OTHER)),
+        ("a//b.apk", Place(Role.OTHER)),
+        (f"{FOLDER}/", Place(Role.OTHER)),
+    ],
+)
+def test_what_a_path_is(path: str, place: Place) -> None:
+    assert APK.classify(path) == place
+
+
+# --- the index -----------------------------------------------------------------------------------------------------------------
+
+
+def test_an_index_promises_the_packages_beside_it_by_size_and_control_digest() -> None:
+    control = hashlib.sha1(PLUS.control).hexdigest()
+    expected = Promise(f"{FOLDER}/{PLUS.file}", len(PLUS.whole), {"apk-control-sha1": control})
+    assert promised(HELLO, PLUS)[expected.path] == expected
+
+
+def test_a_control_digest_is_no_strong_one() -> None:
+    """A SHA-1 of a part lets no other source stand in: such a file comes from the archive of that time alone."""
+    assert not promise_of(HELLO).is_strong
+
+
+@pytest.mark.parametrize(
+    ("checksum", "algorithm"),
+    [
+        ("X1" + "ab" * 20, "apk-control-sha1"),
+        ("Q2" + "q" * 43 + "=", "apk-control-sha256"),
+        ("Q1" + "q" * 43 + "=", "apk-control-sha256"),  # apk 3 reads the length, not the number
+    ],
+)
+def test_other_spellings_of_a_digest(checksum: str, algorithm: str) -> None:
+    ((_, promise),) = APK.promises(ROOT, [an_index(f"C:{checksum}\nP:a\nV:1\n")])
+    assert list(promise.digests) == [algorithm]
+
+
+def test_the_same_package_twice_must_agree() -> None:
+    assert len(promised(HELLO, HELLO)) == 1
+    with pytest.raises(ArchiveDataError, match="contradicts itself"):
+        promised(HELLO, package("hello", "1.0_rc1-r0", KEY, b"rebuilt\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"C:{HELLO.identity}\nP:../../etc\nV:1\n", "outside its archive"),
+        (f"C:{HELLO.identity}\nP:a\nV:1\\2\n", "outside its archive"),
+        (f"C:{HELLO.identity}\nP:a\n", "no name"),
+        (f"C:{HELLO.identity}\nP:a\nV:1\nS:-1\n", "malformed size"),
+        (f"C:{HELLO.identity}\nP:a\nP:b\nV:1\n", "a field twice"),
+        ("P:a\nV:1\n", "malformed digest"),
+        ("C:Q1not base64\nP:a\nV:1\n", "malformed digest"),
+        ("C:Q1AAAA\nP:a\nV:1\n", "malformed digest"),
+        ("nonsense\n", "malformed line"),
+    ],
+)
+def test_an_entry_that_cannot_be_believed_makes_the_index_unreadable(text: str, message: str) -> None:
+    with pytest.raises(ArchiveDataError, match=message):
+        list(APK.promises(ROOT, [an_index(text)]))
+
+
+def smuggle(files: dict[str, bytes]) -> bytes:
+    """Put files into the signature part, which nobody signs."""
+    return gz(tar({".SIGN.RSA.k": b"x", **files}, is_cut=True)) + index([HELLO])
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (smuggle({"APKINDEX": HELLO.record.encode()}), "unsigned parts"),
+        (INDEX + index([PLUS]), "trailing bytes"),
+        (INDEX + b"x", "trailing bytes"),
+        (INDEX[:-20], "cut short"),
+        (b"", "cut short"),
+        (gz(tar({"DESCRIPTION": b""})), "no list of packages"),
+        (gz(b"x" * 512), "tar archive inside is damaged"),
+        (KEY.sign(b"x") * 18, "too many signatures"),
+        (b"<html>", "damaged"),
+    ],
+)
+def test_an_index_with_anything_around_its_signed_part_is_refused(data: bytes, message: str) -> None:
+    with pytest.raises(ArchiveDataError, match=message):
+        list(APK.promises(ROOT, [data]))
+
+
+def test_a_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("snapproxy.formats.apkindex.MAX_UNPACKED", 1 << 20)
+    with pytest.raises(ArchiveDataError, match="too large"):
+        list(APK.promises(ROOT, [gz(b"\0" * (2 << 20))]))
+
+
+def test_an_index_of_version_3_is_kept_and_promises_nothing() -> None:
+    path = "v3.23/main/x86_64/Packages.adb"
+    for start in (b"ADB.", b"ADBd", b"ADBc"):
+        assert list(APK.promises(path, [start + b"indx"])) == []
+    with pytest.raises(ArchiveDataError, match="no adb"):
+        list(APK.promises(path, [b"<html>"]))
+
+
+# --- signatures ----------------------------------------------------------------------------------------------------------------
+
+
+def seals(path: str, data: bytes) -> tuple[Seal, ...] | None:
+    assert isinstance(APK.scheme, RawRsa)
+    return APK.scheme.seals(path, data)
+
+
+def test_signatures_cover_every_byte_after_them() -> None:
+    signed = index([HELLO], KEY, algorithm="RSA256")
+    (seal,) = seals(ROOT, signed) or ()
+    assert (seal.key, seal.hash) == (KEY.name, "sha256")
+    assert signed[seal.start :] == index([HELLO])
+
+
+def test_several_signatures_may_stand_in_a_row() -> None:
+    found = seals(ROOT, index([HELLO], KEY, OTHER_KEY)) or ()
+    assert [seal.key for seal in found] == [KEY.name, OTHER_KEY.name]
+    assert len({seal.start for seal in found}) == 1
+
+
+def test_a_signature_of_an_unknown_kind_counts_for_nothing() -> None:
+    strange = gz(tar({".SIGN.DSA.k.dsa.pub": b"x", ".SIGN.ED25519.k": b"x"}, is_cut=True))
+    assert seals(ROOT, strange + index([HELLO])) == ()
+    assert seals(ROOT, index([HELLO])) == ()
+
+
+def test_the_signature_of_an_adb_is_not_read() -> None:
+    assert seals("v3.23/main/x86_64/Packages.adb", b"ADB.") is None
+
+
+# --- packages ------------------------------------------------------------------------------------------------------------------
+
+
+@given(size=st.integers(1, 2000))
+def test_a_package_is_judged_as_it_passes(size: int) -> None:
+    assert verdict(promise_of(HELLO), HELLO.whole, size) is None
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+REBUILT = package("hello", "1.0_rc1-r0", KEY, b"rebuilt\n")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda each: REBUILT.whole, "apk-control-sha1 differs"),
+        (lambda each: each.signature + REBUILT.control + each.data, "apk-control-sha1 differs"),
+        (lambda each: each.signature + each.control + REBUILT.data, "datahash differs"),
+        (lambda each: flipped(each.whole, len(each.whole) - 1), "datahash differs"),
+        (lambda each: each.whole[:-1], "datahash differs"),
+        (lambda each: each.whole + b"x", "datahash differs"),
+        (lambda each: each.signature + each.control, "datahash differs"),
+        (lambda each: (each.signature + each.control)[:-1], "the package is cut short"),
+        (lambda each: b"", "the package is cut short"),
+        (lambda each: each.signature * 17 + each.control + each.data, "The package has too many signatures"),
+        (lambda each: gz(tar({"usr/x": b""})) + each.whole, "The package has no control part"),
+        (lambda each: gz(b"\0" * (17 << 20)), "A gzip part is too large"),
+        (lambda each: b"ADB.pckg", "A gzip part is damaged"),
+    ],
+)
+def test_a_package_that_is_not_the_promised_one(change: Callable[[ApkFile], bytes], words: str) -> None:
+    assert verdict(unsized(promise_of(HELLO)), change(HELLO), 4096) == words
+    assert len(f"Upstream's bytes are not the promised ones: {words}") <= 80
+
+
+def test_a_package_of_another_size_is_told_by_that() -> None:
+    assert verdict(promise_of(HELLO), HELLO.whole + b"x") == "size differs"
+
+
+def test_another_signature_is_no_damage() -> None:
+    """The index vouches for the package: apk does not look at the signature inside, and a re-signed file is the same package."""
+    assert verdict(unsized(promise_of(HELLO)), OTHER_KEY.sign(HELLO.control) + HELLO.control + HELLO.data) is None
+    assert verdict(unsized(promise_of(HELLO)), HELLO.control + HELLO.data) is None
+
+
+def test_a_package_without_a_datahash_is_pinned_by_the_digest_of_control_and_data() -> None:
+    control = gz(tar({".PKGINFO": b"pkgname = old\n"}, is_cut=True))
+    data = gz(tar({"usr/x": b"x"}))
+    promise = Promise("x.apk", None, {"apk-control-sha1": hashlib.sha1(control + data).hexdigest()})
+    assert verdict(promise, control + data) is None
+    assert verdict(promise, control + flipped(data, 20)) == "apk-control-sha1 differs"
+
+
+# --- the client ----------------------------------------------------------------------------------------------------------------
+
+
+def test_what_the_client_insists_on() -> None:
+    """Eight seconds, no 409 for a newer index (it takes what it is sent), and no date on an index."""
+    assert (APK.patience, APK.keeps_newer_root, APK.tells_root_dates) == (8.0, False, False)
+    assert (APK.signature(ROOT), APK.root_date(INDEX)) == (None, None)
+    assert APK.lasting_path(promise_of(HELLO)) == f"{FOLDER}/{HELLO.file}"
