@@ -36,7 +36,7 @@ from snapproxy.jobs.marking import mark
 from snapproxy.jobs.sweep import Progress, Sweeper, Swept
 from snapproxy.jobs.timeline import Entry, entries
 from snapproxy.jobs.watch import repeat
-from snapproxy.setup import first_steps
+from snapproxy.setup import first_steps, pin
 from snapproxy.shell.arrival import Means
 from snapproxy.shell.clock import Clock, SystemClock
 from snapproxy.shell.confirming import Confirming
@@ -294,6 +294,7 @@ class App:
     def _pages(self, authority: str) -> Pages:
         return Pages(
             snippets=lambda host: [(snippet.path, snippet.text) for snippet in first_steps(f"http://{host}")],
+            script=lambda when, host, capture: pin.script(self._book.rows, when, f"http://{host}", capture),
             stats=self.stats,
             healthy=self._health,
             ready=self._health,

@@ -1,7 +1,10 @@
 """Journals: append-only files of lines, written by any process, in one order for all of them.
 
-For what is told once an answer: a line costs a few microseconds, where a transaction of the catalog would cost a hundred. What a
-journal says survives the death of its writers at once, and a power cut after `sync`. A line that was cut off with its writer is no line.
+For what is told once an answer: a line costs a few microseconds, where a transaction of the catalog would cost a hundred. Nobody takes
+a lock: the file's own order decides who came first, and whoever adds a line is shown what stands before it. What a journal says
+survives the death of its writers at once, and a power cut after `sync`.
+
+Every write begins and ends with a line break, so that a line which was cut off with its writer spoils no other.
 """
 
 from __future__ import annotations
@@ -9,17 +12,12 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from storage.failures import os_failure
 from storage.folder import Folder
 from storage.layout import journal_name
-from storage.locks import try_lock, unlock
 from storage.protocols import Journal, StorageFailure
-
-_RETRY_SECONDS = 0.001
-_PATIENCE_SECONDS = 10.0
-"""Turns take microseconds: who has to wait this long waits for a stopped process."""
 
 _MOST_BYTES = 1 << 30
 
@@ -50,23 +48,30 @@ class LocalJournals:
 
 
 class _LocalJournal:
-    """One opening of a journal file. `_read` is the end of the last whole line that this opening knows."""
+    """One opening of a journal file. `_read` is how far it has been read; what is cut off at the end is read again."""
 
     def __init__(self, fd: int, what: str) -> None:
         self._fd = fd
         self._what = what
         self._read = 0
 
-    async def turn(self, decide: Callable[[Sequence[bytes]], Sequence[bytes]]) -> None:
-        await self._lock()
+    def add(self, lines: Sequence[bytes]) -> Sequence[bytes]:
+        data = b"\n%b\n" % b"\n".join(lines)
+        if data.count(b"\n") > max(2, len(lines) + 1):
+            raise ValueError("a line holds no line break")
         try:
-            lines = decide(self._news())
-            if lines:
-                self._append(lines)
+            if not lines:
+                return self._news(os.fstat(self._fd).st_size)
+            written = os.write(self._fd, data)
+            if written < len(data):
+                raise OSError(errno.ENOSPC, "")  # noqa: TRY301 # half of it is a failure as well, and what it left is no line
+            size = os.fstat(self._fd).st_size
+            if size == self._read + written:  # nobody else has written: no need to read our own
+                self._read = size
+                return lines
+            return self._news(size)
         except OSError as error:
             raise os_failure(f"cannot use {self._what}", error) from error
-        finally:
-            unlock(self._fd)
 
     async def sync(self) -> None:
         try:
@@ -79,39 +84,14 @@ class _LocalJournal:
             os.close(self._fd)
             self._fd = -1
 
-    async def _lock(self) -> None:
-        """Wait for our turn, without keeping the loop from others."""
-        end = asyncio.get_running_loop().time() + _PATIENCE_SECONDS
-        while not try_lock(self._fd):
-            if asyncio.get_running_loop().time() > end:
-                raise StorageFailure(f"cannot use {self._what}: another process holds it; is one of them stopped?")
-            await asyncio.sleep(_RETRY_SECONDS)
-
-    def _news(self) -> list[bytes]:
-        """Return the lines that came since our last turn."""
-        size = os.fstat(self._fd).st_size
+    def _news(self, size: int) -> list[bytes]:
+        """Return the whole lines between what was read last and `size`."""
         if size > _MOST_BYTES:
             raise StorageFailure(f"cannot use {self._what}: it has grown beyond {_MOST_BYTES} bytes")
         data = bytearray()
         while self._read < size and (piece := os.pread(self._fd, size - self._read, self._read)):
             data += piece
             self._read += len(piece)
-        if not data:
-            return []
         *lines, rest = bytes(data).split(b"\n")
         self._read -= len(rest)
-        return lines
-
-    def _append(self, lines: Sequence[bytes]) -> None:
-        """Write lines behind the last whole one; what a writer who died left of another is cut away."""
-        if any(b"\n" in line for line in lines):
-            raise ValueError("a line holds no line break")
-        data = b"".join(line + b"\n" for line in lines)
-        try:
-            os.ftruncate(self._fd, self._read)
-            if os.write(self._fd, data) < len(data):
-                raise OSError(errno.ENOSPC, "")  # noqa: TRY301 # half of it is a failure as well, with the same end
-        except OSError:
-            os.ftruncate(self._fd, self._read)
-            raise
-        self._read += len(data)
+        return [line for line in lines if line]

@@ -259,11 +259,12 @@ class Catalog(Protocol):
 class Journal(Protocol):
     """One opening of an append-only file of lines. Its lines have one order, for every process that writes to it."""
 
-    async def turn(self, decide: Callable[[Sequence[bytes]], Sequence[bytes]]) -> None:
-        """Show `decide` the lines that came since the last turn (our own are not shown again), and append those it returns.
+    def add(self, lines: Sequence[bytes]) -> Sequence[bytes]:
+        """Append lines, and return every line that came since the last look, these included, in the journal's order.
 
-        `decide` runs while no other process can append, so what it decides holds. It must be quick. Raises StorageFailure,
-        and nothing is appended then; should the process die meanwhile, each line is there whole or not at all.
+        Inline and quick: nothing waits for the disk. It is `lines` itself that is returned when nobody else has written. Raises
+        StorageFailure; should that, or the process's death, cut a line off, its rest is shown as a line of its own: use lines
+        of which no beginning is one.
         """
 
     async def sync(self) -> None:

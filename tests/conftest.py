@@ -149,7 +149,7 @@ def watchdog() -> Iterator[BlockBuster]:
     for name in ("os.stat", "os.rename", "os.unlink", "os.read", "os.write"):
         # Beginning and following a draft: some quick calls on names, none of which waits for a disk.
         guard.functions[name].can_block_in("storage/drafts.py", ("begin", "follow"))
-    guard.functions["os.write"].can_block_in("storage/journals.py", ("_append",))  # a line, into the page cache
+    guard.functions["os.write"].can_block_in("storage/journals.py", ("add",))  # a line, into the page cache
     for name in [name for name in guard.functions if name.startswith("sqlite3.")]:
         guard.functions[name].can_block_in("storage/catalog.py", ("_read",))  # the catalog peek
     guard.functions["os.unlink"].can_block_in("storage/tables.py", ("_sound",))  # a damaged table, once

@@ -15,12 +15,12 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from snapproxy.capture.notes import CLOSED, Notes
+from snapproxy.capture.notes import CLOSED, Notes, note_entry
 from snapproxy.core.credentials import is_capture_name
 from snapproxy.core.model import Instant, Proof, Role
 from snapproxy.core.record import Entry, Record
 from snapproxy.errors import ClientError
-from storage import Journal, Name, StorageFailure, Store
+from storage import Journal, Name, Store
 
 _REGISTER = "captures"
 
@@ -45,22 +45,25 @@ class Ledger:
         self._journal = journal
         self.notes = Notes()
 
-    async def add(self, make: Callable[[Notes], Sequence[bytes]]) -> None:
-        """Add notes. `make` sees everything noted until now, by other processes too, and nothing comes in between."""
-        lines: list[bytes] = []
+    def note(self, *entries: Entry) -> None:
+        """Note answers; of each, what was noted first is in `notes` then, whoever noted it."""
+        lines = [note_entry(entry) for entry in entries]
+        if self._journal_add(lines):
+            for entry in entries:
+                self.notes.add(entry)
 
-        def decide(news: Sequence[bytes]) -> Sequence[bytes]:
-            self.notes.take(news)
-            lines.extend(make(self.notes))
-            return lines
+    def add(self, *lines: bytes) -> None:
+        """Add other notes, and learn those of others."""
+        if self._journal_add(lines):
+            self.notes.take(lines)
 
-        try:
-            await self._journal.turn(decide)
-        except ValueError as error:
-            raise StorageFailure(
-                f"a capture's journal is damaged: {error}; export what can be had, and remove it"
-            ) from error
-        self.notes.take(lines)
+    def _journal_add(self, lines: Sequence[bytes]) -> bool:
+        """Append notes and take those of others; True when there are none, so that only ours are still to be taken."""
+        news = self._journal.add(lines)
+        if news is lines:
+            return True
+        self.notes.take(news)
+        return False
 
     async def sync(self) -> None:
         """Make what was noted survive a power cut."""
@@ -133,7 +136,7 @@ class Captures:
         if self._is_folded(key):
             return
         with self._opened(key) as ledger:
-            await ledger.add(lambda notes: () if notes.is_closed else (CLOSED,))
+            ledger.add(CLOSED)
             await ledger.sync()
             await self._fold(key, ledger.notes)
 
@@ -149,7 +152,7 @@ class Captures:
         key, _ = await self._known(name)
         await self._store.catalog.drop_name(_REGISTER, name)
         with self._opened(key) as ledger:
-            await ledger.add(lambda _: (CLOSED,))  # whoever still has it open sees that it takes nothing more
+            ledger.add(CLOSED)  # whoever still has it open sees that it takes nothing more
         await self._store.catalog.drop_space(_space(key))
         await self._store.catalog.drop_fact(_space(key))
         await self._store.journals.remove(key)
@@ -193,7 +196,7 @@ class Captures:
         if self._is_folded(key):
             return key, self._notes(key)
         with self._opened(key) as ledger:
-            await ledger.add(lambda _: ())
+            ledger.add()
             return key, ledger.notes
 
     def _id(self, name: str) -> str | None:

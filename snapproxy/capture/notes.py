@@ -5,6 +5,7 @@ Of two notes on one question the first counts, whoever wrote it: a build that as
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter
 from collections.abc import Iterable
@@ -12,6 +13,9 @@ from dataclasses import dataclass, field
 
 from snapproxy.core.model import Instant, Proof, Role
 from snapproxy.core.record import Entry, Record
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+_PROOFS = {proof.word: proof for proof in Proof}
 
 CLOSED = b'["closed"]'
 """The note after which none counts."""
@@ -29,10 +33,16 @@ class Notes:
     is_closed: bool = False
 
     def take(self, lines: Iterable[bytes]) -> None:
-        """Add notes, in their order. A line that is none, which only damage can bring about, raises ValueError."""
+        """Add notes, in their order. A line that is none was cut off with the process that wrote it, before its answer was given."""
         for line in lines:
             if not self.is_closed:
-                self._take(json.loads(line))
+                with contextlib.suppress(ValueError):
+                    self._take(json.loads(line))
+
+    def add(self, entry: Entry) -> None:
+        """Add the note of one answer."""
+        if not self.is_closed:
+            self.entries.setdefault(entry.key, entry)
 
     def _take(self, note: list[object]) -> None:
         match note:
@@ -47,8 +57,7 @@ class Notes:
                 int(size),
                 str(sha256),
             ]:
-                entry = Entry(archive, requested, snapshot, path, Role(role), Proof[proof.upper()], size, sha256)
-                self.entries.setdefault(entry.key, entry)
+                self.add(Entry(archive, requested, snapshot, path, Role(role), _PROOFS[proof], size, sha256))
             case ["frozen", str(archive), int(instant)]:
                 self.frozen.setdefault(archive, instant)
             case ["valid", str(archive), str(requested), int(first), int(last)]:
@@ -58,8 +67,6 @@ class Notes:
                 self.unpinned[host] += count
             case ["closed"]:
                 self.is_closed = True
-            case _:
-                raise ValueError("not a note of a capture")
 
     def roots(self, archive: str, requested: str) -> list[Entry]:
         """Return the roots that were served of an archive at a *when*."""
@@ -121,4 +128,4 @@ def note_passed(host: str, count: int = 1) -> bytes:
 
 
 def _line(*values: str | int) -> bytes:
-    return json.dumps(values, ensure_ascii=True, separators=(",", ":")).encode()
+    return _encode(values).encode()

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import replace
 from typing import Any
 
 from snapproxy.capture.captures import Captures, Ledger
 from snapproxy.capture.given import absent, held
-from snapproxy.capture.notes import Notes, note_entry, note_passed, note_valid
+from snapproxy.capture.notes import note_passed, note_valid
 from snapproxy.capture.stillness import Stillness
 from snapproxy.core.exchange import (
     Answerer,
@@ -28,7 +28,7 @@ from snapproxy.core.exchange import (
     ServiceTarget,
     TunnelTarget,
 )
-from snapproxy.core.model import TIMELESS, Instant, Match, Proof, Refusal
+from snapproxy.core.model import TIMELESS, Instant, Match, Proof, Refusal, Role
 from snapproxy.core.record import Entry
 from snapproxy.core.when import canonical
 from snapproxy.errors import SnapproxyError
@@ -79,7 +79,7 @@ class Recorder:
         if target.capture:
             try:
                 ledger = await self._captures.ledger(target.capture)
-                await ledger.add(lambda notes: () if notes.is_closed else [note_passed(target.host)])
+                ledger.add(note_passed(target.host))
                 return _closed() if ledger.notes.is_closed else None
             except SnapproxyError as error:
                 return Refusal(error.status, error.reason, error.why, error.hint)
@@ -125,22 +125,23 @@ class _Question:
     ) -> None:
         self._recorder = recorder
         self._ledger = ledger
-        self._target = replace(target, capture="")
+        self._target = target
         self._conditions = conditions
         self.requested = canonical(target.when) if isinstance(target, FileTarget) else TIMELESS
-        self._path = target.path
+        self._moves = isinstance(target, FileTarget) and target.when.match in (Match.LIVE, Match.LATEST)
 
     async def answer(self) -> Outcome:
-        notes, recorder = self._ledger.notes, self._recorder
-        self._path = await recorder.stillness.canonical_path(notes, self._target, self.requested)
-        entry = notes.entries.get(self._key)
+        notes = self._ledger.notes
+        entry = notes.entries.get(self._key(self._target.path))
         if entry is None and notes.is_closed:
-            return _closed()
+            entry = notes.entries.get(self._key(await self._canonical_path()))
+            if entry is None:
+                return _closed()
         if entry is not None and entry.is_absence:
-            return await recorder.given(entry)
+            return await self._recorder.given(entry)
         outcome = await self._ask()
         if isinstance(outcome, Served) and not outcome.digest:
-            return replace(outcome, body=_Arriving(outcome.body, self), requested=self.requested)
+            return replace(outcome, body=_Arriving(outcome.body, self), requested=self._told(outcome))
         return await self._noted(outcome)
 
     async def finish(self) -> None:
@@ -168,14 +169,20 @@ class _Question:
         except Exception as error:  # noqa: BLE001 # bodies fail in their own ways, and nobody waits for this one
             log.info("not noted in a capture, nobody has it: %s", error)
 
-    @property
-    def _key(self) -> tuple[str, str, str]:
-        return self._target.archive.name, self.requested, self._path
+    def _key(self, path: str) -> tuple[str, str, str]:
+        return self._target.archive.name, self.requested, path
+
+    async def _canonical_path(self) -> str:
+        return await self._recorder.stillness.canonical_path(self._ledger.notes, self._target, self.requested)
+
+    def _told(self, served: Served) -> str:
+        """Return what was asked, as the client put it."""
+        return self.requested if self._moves else served.requested
 
     async def _ask(self) -> Outcome:
         """Ask, with what moves held still; of several roots' views of a package, the first that has it."""
         target = self._target
-        if not isinstance(target, FileTarget):
+        if not isinstance(target, FileTarget) or not self._moves:
             return await self._recorder.ask(target, self._conditions)
         targets = await self._recorder.stillness.held_still(self._ledger, target)
         if isinstance(targets, Refusal):
@@ -188,49 +195,47 @@ class _Question:
 
     async def _noted(self, outcome: Outcome) -> Outcome:
         """Take a note of an answer, or give what was noted before it."""
-        if isinstance(outcome, Served):
-            entry = Entry(
-                outcome.archive,
-                self.requested,
-                self._recorder.stillness.snapshot(self._target.archive, outcome, self._path),
-                self._path,
-                outcome.role,
-                outcome.proof,
-                outcome.body.size or 0,
-                outcome.digest,
-            )
-        elif isinstance(outcome, Refusal) and outcome.is_absence and not _is_folder(self._path):
-            snapshot = outcome.headers.get("X-Snapproxy-Snapshot", "").partition("/")[2]
-            entry = Entry(*self._key[:2], snapshot, self._path, self._recorder.stillness.role(self._target), Proof.NONE)
-        else:
+        entry = await self._entry(outcome)
+        if entry is None:
             return outcome
         try:
-            first = await self._claim(entry, outcome.valid if isinstance(outcome, Served) else None)
+            first = self._claim(entry, outcome.valid if isinstance(outcome, Served) else None)
         except BaseException:
             if isinstance(outcome, Served):
                 outcome.body.close()
             raise
         if first is not None and first.sha256 == entry.sha256:
-            return replace(outcome, requested=self.requested) if isinstance(outcome, Served) else outcome
+            return (
+                replace(outcome, requested=self.requested) if self._moves and isinstance(outcome, Served) else outcome
+            )
         if isinstance(outcome, Served):
             outcome.body.close()
         return _closed() if first is None else await self._recorder.given(first)
 
-    async def _claim(self, entry: Entry, valid: tuple[Instant, Instant] | None) -> Entry | None:
+    async def _entry(self, outcome: Outcome) -> Entry | None:
+        """Return what is noted of an answer; None for one that is none of the archive's."""
+        archive, requested, path = self._key(self._target.path)
+        stillness = self._recorder.stillness
+        if isinstance(outcome, Served):
+            if outcome.role is Role.INDEX:
+                path = await self._canonical_path()
+            snapshot = stillness.snapshot(self._target.archive, outcome, path)
+            size = outcome.body.size or 0
+            return Entry(archive, requested, snapshot, path, outcome.role, outcome.proof, size, outcome.digest)
+        if isinstance(outcome, Refusal) and outcome.is_absence and not _is_folder(path):
+            snapshot = outcome.headers.get("X-Snapproxy-Snapshot", "").partition("/")[2]
+            return Entry(archive, requested, snapshot, path, stillness.role(self._target), Proof.NONE)
+        return None
+
+    def _claim(self, entry: Entry, valid: tuple[Instant, Instant] | None) -> Entry | None:
         """Note an answer unless one stands; return the one that stands, None when the capture is closed."""
-        standing = self._ledger.notes.entries.get(entry.key)
-        if standing is not None:
-            return standing
-        key = entry.key[:2]
-
-        def make(notes: Notes) -> Sequence[bytes]:
-            if notes.is_closed or entry.key in notes.entries:
-                return ()
-            narrows = valid is not None and (key not in notes.valid or _narrows(valid, notes.valid[key]))
-            return [note_entry(entry), *([note_valid(*key, valid)] if valid is not None and narrows else [])]
-
-        await self._ledger.add(make)
-        return self._ledger.notes.entries.get(entry.key)
+        notes = self._ledger.notes
+        if entry.key not in notes.entries:
+            self._ledger.note(entry)
+            standing = notes.valid.get(entry.key[:2])
+            if valid is not None and (standing is None or _narrows(valid, standing)):
+                self._ledger.add(note_valid(*entry.key[:2], valid))
+        return notes.entries.get(entry.key)
 
 
 class _Arriving:

@@ -82,7 +82,7 @@ class Stillness:
                 if isinstance(resolved, Refusal):
                     return resolved
                 instant = resolved.instant
-            await ledger.add(lambda notes: () if row.name in notes.frozen else [note_frozen(row.name, instant)])
+            ledger.add(note_frozen(row.name, instant))
         instant = ledger.notes.frozen[row.name]
         match = Match.NEAREST if is_observed else Match.HELD
         return [replace(target, when=When(spell(instant), instant, match))]

@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 
 from snapproxy.cli.common import a_lasting_when, add_config, add_json, print_json
 from snapproxy.config import load
+from snapproxy.core.model import Archive
 from snapproxy.errors import ConfigurationError
-from snapproxy.setup import DEFAULT_BASE, Snippet, apk, apt, pacman, rpm
+from snapproxy.setup import DEFAULT_BASE, Snippet, apk, apt, pacman, pin, rpm
 from snapproxy.setup.apt import DISTROS, Distro
 
 HELP = "print client configuration for a time"
@@ -24,6 +25,8 @@ Forms for debian and ubuntu:
   snapshot     apt.conf that makes `apt --snapshot ID` ask snapproxy (apt 2.7 or later)
   dockerfile   lines for a Dockerfile, proxy form
   environment  shell lines: proxy variables, SNAPSHOT_ARCHIVE_BASE, SOURCE_DATE_EPOCH
+  bootstrap    shell lines for debootstrap and mmdebstrap
+  mkosi        lines of mkosi.conf
 
 Forms for archlinux:
   mirror       a mirrorlist whose address carries the time
@@ -32,21 +35,32 @@ Forms for archlinux:
   edit         a sed line for a mirrorlist that names the Arch Linux Archive
   dockerfile   lines for a Dockerfile, mirror form
   environment  shell lines: proxy variables, ARCH_ARCHIVE_CACHE, SOURCE_DATE_EPOCH
+  mkosi        lines of mkosi.conf
 
 Forms for alpine:
   mirror       /etc/apk/repositories with addresses that carry the time
   proxy        shell lines for the proxy form; repositories become http://
   dockerfile   lines for a Dockerfile, proxy form
 
-For an archive of rpm packages from the configuration (--repo says which of its repositories):
+For any other archive, built in or from the configuration:
+  apt          mirror, list, proxy (--suite says which suite)
+  pacman       mirror, cache (--repo says how its mirrors are laid out, default $repo/os/$arch)
+
+Forms for an archive of rpm packages (--repo says which of its repositories):
   mirror       a .repo file for dnf whose baseurl carries the time
   zypper       the same for zypper
   proxy        lines of dnf.conf for the proxy form
+  dockerfile   lines for a Dockerfile, with the script
   environment  shell lines: proxy variables, for zypper and dnf
+
+For all of them:
+  script       a script that rewrites all sources of a system, whatever they are, and puts them back;
+               a running server has it at /WHEN/pin.sh
 """
 
 _KNOWN = sorted((*DISTROS, pacman.DISTRO, apk.ALPINE))
-_ALL_FORMS = tuple(dict.fromkeys((*apt.FORMS, *pacman.FORMS, *apk.FORMS, *rpm.FORMS)))
+_SCRIPT = "script"
+_ALL_FORMS = tuple(dict.fromkeys((*apt.FORMS, *pacman.FORMS, *apk.FORMS, *rpm.FORMS, _SCRIPT)))
 
 T = TypeVar("T")
 Writer = Callable[[T], tuple[Snippet, ...]]
@@ -54,7 +68,7 @@ Writer = Callable[[T], tuple[Snippet, ...]]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's options."""
-    parser.add_argument("distro", metavar="DISTRO", help=f"{', '.join(_KNOWN)}, or an archive of rpm packages")
+    parser.add_argument("distro", metavar="DISTRO", help=f"{', '.join(_KNOWN)}, or an archive")
     parser.add_argument("--at", type=a_lasting_when, required=True, metavar="WHEN", dest="when", help="the time")
     parser.add_argument(
         "--form", choices=_ALL_FORMS, default="mirror", metavar="FORM", help="see below (default mirror)"
@@ -66,7 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--repo",
         default="",
         metavar="PATH",
-        help="rpm: the repository's folder in the archive; $releasever and $basearch may stand in it",
+        help="the repository's folder in the archive; $releasever and $basearch (pacman: $repo and $arch) may stand in it",
     )
     parser.add_argument(
         "--base",
@@ -90,15 +104,17 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _snippets(arguments: argparse.Namespace) -> tuple[Snippet, ...]:
+    if arguments.form == _SCRIPT:
+        rows = load(arguments.config).archives
+        return (Snippet("", pin.script(rows, arguments.when, arguments.base)),)
     if arguments.distro == pacman.DISTRO:
         return _form(arguments, pacman.FORMS)(pacman.Request(arguments.when, arguments.base))
     if arguments.distro == apk.ALPINE:
         return _alpine(arguments)
-    if arguments.distro not in DISTROS:
-        return _rpm(arguments)
-    distro = DISTROS[arguments.distro]
-    write = _form(arguments, apt.FORMS)
-    return write(apt.Request(distro, arguments.suite or own_suite(distro), arguments.when, arguments.base))
+    if arguments.distro in DISTROS:
+        distro = DISTROS[arguments.distro]
+        return _form(arguments, apt.FORMS)(_apt(arguments, distro, arguments.suite or own_suite(distro)))
+    return _of_row(arguments, _row(arguments))
 
 
 def _alpine(arguments: argparse.Namespace) -> tuple[Snippet, ...]:
@@ -106,17 +122,32 @@ def _alpine(arguments: argparse.Namespace) -> tuple[Snippet, ...]:
     return write(apk.Request(apk.branch_of(arguments.suite or own_branch()), arguments.when, arguments.base))
 
 
-def _rpm(arguments: argparse.Namespace) -> tuple[Snippet, ...]:
-    """Write for a row of the configuration, since no distribution of rpm packages is known by its name."""
-    known = [row.name for row in load(arguments.config).archives if row.family == "rpm"]
-    if arguments.distro not in known:
+def _apt(arguments: argparse.Namespace, distro: Distro, release: str) -> apt.Request:
+    return apt.Request(distro, release, arguments.when, arguments.base)
+
+
+def _row(arguments: argparse.Namespace) -> Archive:
+    rows = {row.name: row for row in load(arguments.config).archives if row.family in {"apt", "pacman", "rpm"}}
+    if arguments.distro not in rows:
         raise ConfigurationError(
             "There are no texts for that distribution",
-            why=f"{arguments.distro!r} is none of {', '.join(sorted([*_KNOWN, *known]))}.",
-            hint="An archive of rpm packages must stand in the configuration; --config names the file.",
+            why=f"{arguments.distro!r} is none of {', '.join(sorted({*_KNOWN, *rows}))}.",
+            hint="An archive of your own must stand in the configuration; --config names the file.",
         )
-    repository = rpm.Repository(arguments.distro, arguments.repo, arguments.when, arguments.base)
-    return _form(arguments, rpm.FORMS)(repository)
+    return rows[arguments.distro]
+
+
+def _of_row(arguments: argparse.Namespace, row: Archive) -> tuple[Snippet, ...]:
+    """Write for an archive that is no distribution with texts of its own."""
+    if row.family == "rpm":
+        repository = rpm.Repository(row.name, arguments.repo, arguments.when, arguments.base)
+        return _form(arguments, rpm.FORMS)(repository)
+    if row.family == "pacman":
+        request = pacman.Request(arguments.when, arguments.base, row.name, arguments.repo or pacman.FOLDERS)
+        return _form(arguments, pacman.OWN_FORMS)(request)
+    if not arguments.suite:
+        raise ConfigurationError(f"Which suite of {row.name}?", hint="Name it, for example: --suite stable")
+    return _form(arguments, apt.OWN_FORMS)(_apt(arguments, apt.own(row), arguments.suite))
 
 
 def _form(arguments: argparse.Namespace, forms: Mapping[str, Writer[T]]) -> Writer[T]:

@@ -25,6 +25,7 @@ from snapproxy.core.routes import (
     select,
     spell_authority,
 )
+from snapproxy.core.scripts import read_script
 from snapproxy.core.when import SPELLINGS, parse
 from snapproxy.errors import ClientError
 
@@ -166,6 +167,9 @@ def _origin(asked: _Asked) -> Target | Refusal:
     if asked.path in (*PAGES, STATS) and not asked.capture:
         _refuse_query(asked)
         return PageTarget(f"/{asked.path}")
+    is_taken = head in RESERVED or head in asked.book.names
+    if not is_taken and (script := read_script(asked.path, asked.query, asked.capture)) is not None:
+        return script
     if head in SERVICE_CALLS:
         row = next((row for row in asked.book.rows if row.history == SERVICE_HISTORY), None)
         return _service(asked, row, asked.path) if row else _unknown_name(asked.book)

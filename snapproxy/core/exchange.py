@@ -69,7 +69,18 @@ class PageTarget:
     path: str
 
 
-Target = FileTarget | ServiceTarget | PassTarget | TunnelTarget | PageTarget
+@dataclass(frozen=True, slots=True)
+class ScriptTarget:
+    """`/<when>[/~<capture>]/pin.sh`: the script that pins a whole root to a time.
+
+    What is wrong with the time or the capture's name is held here, since a shell will read the answer, whatever it is.
+    """
+
+    when: When | Refusal
+    capture: str = ""
+
+
+Target = FileTarget | ServiceTarget | PassTarget | TunnelTarget | PageTarget | ScriptTarget
 
 
 class Body(Protocol):

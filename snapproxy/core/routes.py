@@ -39,11 +39,13 @@ class Kind(Enum):
 class Route:
     """One place, and the row it selects. `rank` grows with how specific the place is: host first, then path.
 
+    `host` is what `authority` was compiled from.
     `shape`, where given, is what the end of a path must look like, in place of `prefix` at its beginning.
     """
 
     row: Archive
     kind: Kind
+    host: str
     authority: re.Pattern[str]
     prefix: str
     rank: tuple[bool, int, int]
@@ -133,7 +135,8 @@ def _route(row: Archive, kind: Kind, authority: str, prefix: str) -> Route:
     prefix = prefix.strip("/")
     literal = len(authority.replace("*", ""))
     shape = _shape(prefix.removeprefix("**/")) if prefix.startswith("**/") else None
-    return Route(row, kind, re.compile(matches), prefix, (literal == len(authority), literal, len(prefix)), shape)
+    rank = (literal == len(authority), literal, len(prefix))
+    return Route(row, kind, authority.lower(), re.compile(matches), prefix, rank, shape)
 
 
 def _shape(segments: str) -> re.Pattern[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from snapproxy.core.model import Instant, Match, When
 from snapproxy.errors import ClientError
@@ -46,6 +47,7 @@ def parse(text: str) -> When:
     return When(text=body.upper() + dot + suffix, instant=_instant(body), match=_SUFFIXES[dot + suffix])
 
 
+@lru_cache(maxsize=1024)
 def canonical(when: When) -> str:
     """Return the one spelling of a *when*: two that mean the same get the same."""
     if when.instant is None or when.verbatim:

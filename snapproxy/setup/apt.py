@@ -1,4 +1,4 @@
-"""apt's configuration texts: sources in both spellings, the proxy form, `apt --snapshot`, a Dockerfile, an environment.
+"""apt's configuration texts: sources in both spellings, the proxy form, `apt --snapshot`, a Dockerfile, roots to build.
 
 `docs` and the facts beside each line say what apt does without it. The live archives' host names are put together from labels
 here as in the archive table: snapproxy knows the hosts by pattern.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from snapproxy.core.model import Match, When
+from snapproxy.core.model import Archive, Match, When
 from snapproxy.setup.snippets import DEFAULT_BASE, Snippet, user_name
 
 #: Files that come after the distribution's own (apt reads the folder in alphanumeric order, later lines win).
@@ -50,7 +50,7 @@ _BARE = frozenset({"sid", "unstable", "experimental"})
 
 @dataclass(frozen=True, slots=True)
 class Distro:
-    """What a sources file says of a distribution. `suites` maps a release to (archive, suites) pairs."""
+    """What a sources file says of a distribution. `suites` maps a release to (archive, suites) pairs; `keyring` may be ''."""
 
     name: str
     components: str
@@ -85,6 +85,12 @@ DISTROS = {
 }
 
 
+def own(archive: Archive) -> Distro:
+    """Return what can be said of any other archive: its name and keyring; a release of it is a suite."""
+    keyring = archive.keyrings[0] if archive.keyrings else ""
+    return Distro(archive.name, "main", keyring, "stable", lambda release: ((archive.name, release),))
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What the texts are for. `base` is snapproxy's own address, `http://HOST:PORT` without a slash at its end."""
@@ -102,12 +108,13 @@ class Request:
 
 def deb822(request: Request) -> tuple[Snippet, ...]:
     """Return the mirror form as a deb822 sources file."""
+    signed_by = f"Signed-By: {request.distro.keyring}\n" if request.distro.keyring else ""
     stanzas = [
         "Types: deb\n"
         f"URIs: {request.base}/{archive}/{user_name(request.when)}\n"
         f"Suites: {suites}\n"
         f"Components: {request.distro.components}\n"
-        f"Signed-By: {request.distro.keyring}\n"
+        f"{signed_by}"
         "Check-Valid-Until: no\n"
         for archive, suites in request.distro.suites(request.release)
     ]
@@ -119,13 +126,17 @@ def deb822(request: Request) -> tuple[Snippet, ...]:
 
 def one_line(request: Request) -> tuple[Snippet, ...]:
     """Return the mirror form as a one-line sources file."""
-    options = f"[signed-by={request.distro.keyring} check-valid-until=no]"
-    lines = [
-        f"deb {options} {request.base}/{archive}/{user_name(request.when)} {suite} {request.distro.components}\n"
+    lines = "".join(f"{line}\n" for line in _lines(request))
+    return (Snippet("/etc/apt/sources.list", lines), Snippet(CONF, PATIENCE))
+
+
+def _lines(request: Request) -> list[str]:
+    signed_by = f"signed-by={request.distro.keyring} " if request.distro.keyring else ""
+    return [
+        f"deb [{signed_by}check-valid-until=no] {request.base}/{archive}/{user_name(request.when)} {suite} {request.distro.components}"
         for archive, suites in request.distro.suites(request.release)
         for suite in suites.split()
     ]
-    return (Snippet("/etc/apt/sources.list", "".join(lines)), Snippet(CONF, PATIENCE))
 
 
 def proxy_conf(proxy: str) -> str:
@@ -173,7 +184,7 @@ def dockerfile(request: Request) -> tuple[Snippet, ...]:
     the time is an argument of its own.
     """
     host = request.base.partition("://")[2]
-    settings = " ".join(f"'{line}'" for line in PATIENCE.splitlines() if not line.startswith("//"))
+    settings = " ".join(f"'{line}'" for line in _settings())
     text = f"""\
 # SNAPPROXY must be reachable from inside the build; on this machine: docker build --network=host
 ARG SNAPPROXY={host}
@@ -199,6 +210,33 @@ def environment(request: Request) -> tuple[Snippet, ...]:
     return (Snippet("", "\n".join(lines) + "\n"),)
 
 
+def bootstrap(request: Request) -> tuple[Snippet, ...]:
+    """Return shell lines that build a root: debootstrap knows the main archive only, mmdebstrap all that sources can name."""
+    archive, _ = request.distro.suites(request.release)[0]
+    keyring = f"--keyring={request.distro.keyring} " if request.distro.keyring else ""
+    epoch = f"SOURCE_DATE_EPOCH={request.when.instant} " if request.when.instant is not None else ""
+    options = "".join(f" --aptopt='{line.rstrip(';')}'" for line in _settings())
+    sources = "".join(f" \\\n  '{line}'" for line in _lines(request))
+    text = f"""\
+debootstrap {keyring}{request.release} root {request.base}/{archive}/{user_name(request.when)}
+# or
+{epoch}mmdebstrap{options} {request.release} root.tar{sources}
+"""
+    return (Snippet("", text),)
+
+
+def mkosi(request: Request) -> tuple[Snippet, ...]:
+    """Return lines of mkosi.conf. For Ubuntu the proxy form: mkosi has a fixed address for its security updates."""
+    pinned = f"Mirror={request.base}\nSnapshot={user_name(request.when)}\n"
+    where = f"[Build]\nProxyUrl={request.proxy}\n" if request.distro.name == "ubuntu" else ""
+    text = f"[Distribution]\nDistribution={request.distro.name}\nRelease={request.release}\n{where or pinned}"
+    return (Snippet("mkosi.conf", text),)
+
+
+def _settings() -> list[str]:
+    return [line for line in PATIENCE.splitlines() if not line.startswith("//")]
+
+
 #: Every form by the name `--form` takes. The first one is the default.
 FORMS: dict[str, Callable[[Request], tuple[Snippet, ...]]] = {
     "mirror": deb822,
@@ -207,7 +245,12 @@ FORMS: dict[str, Callable[[Request], tuple[Snippet, ...]]] = {
     "snapshot": snapshots,
     "dockerfile": dockerfile,
     "environment": environment,
+    "bootstrap": bootstrap,
+    "mkosi": mkosi,
 }
+
+#: What an archive that is no whole distribution has.
+OWN_FORMS = {name: FORMS[name] for name in ("mirror", "list", "proxy")}
 
 #: What the first steps show where a user puts a time of their own.
 _SAMPLE = When("20240601T000000Z", 1_717_200_000, Match.HELD)
@@ -217,4 +260,6 @@ def first_steps(base: str) -> tuple[Snippet, ...]:
     """Return what a newcomer to the proxy at `base` may paste, shortest first."""
     request = Request(DISTROS["debian"], DISTROS["debian"].example, _SAMPLE, base)
     shell = Snippet("In a shell: the sources stay untouched", f"http_proxy={request.proxy} apt-get update\n")
-    return (shell, deb822(request)[0], *proxy(request), *dockerfile(request))
+    script = f"curl -s {base}/{user_name(request.when)}/pin.sh | sh\n# and back: the same with | sh -s -- --undo\n"
+    whole = Snippet("As root, for every source of a system, whatever its package manager", script)
+    return (shell, whole, deb822(request)[0], *proxy(request), *dockerfile(request))

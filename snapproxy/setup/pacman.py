@@ -1,4 +1,4 @@
-"""pacman's configuration texts: a mirrorlist, lines for pacman.conf, the proxy form, a one-line edit, a Dockerfile, an environment.
+"""pacman's configuration texts: a mirrorlist, lines for pacman.conf, the proxy form, an edit, a Dockerfile, an environment, mkosi's.
 
 The facts beside each line say what pacman does without it.
 """
@@ -26,13 +26,20 @@ _ARCHIVE = "archive.archlinux.org"
 DISTRO = "archlinux"
 """The name of the distribution, and of the row."""
 
+FOLDERS = "$repo/os/$arch"
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the texts are for. `base` is snapproxy's own address, `http://HOST:PORT` without a slash at its end."""
+    """What the texts are for. `base` is snapproxy's own address, `http://HOST:PORT` without a slash at its end.
+
+    `folders` is how the archive's mirrors lay a repository out.
+    """
 
     when: When
     base: str = DEFAULT_BASE
+    archive: str = DISTRO
+    folders: str = FOLDERS
 
     @property
     def proxy(self) -> str:
@@ -42,7 +49,7 @@ class Request:
     @property
     def server(self) -> str:
         """The mirror form, as a `Server` names it."""
-        return f"{self.base}/{DISTRO}/{user_name(self.when)}/$repo/os/$arch"
+        return f"{self.base}/{self.archive}/{user_name(self.when)}/{self.folders}"
 
 
 def mirror(request: Request) -> tuple[Snippet, ...]:
@@ -100,6 +107,12 @@ def environment(request: Request) -> tuple[Snippet, ...]:
     return (Snippet("", "\n".join(lines) + "\n"),)
 
 
+def mkosi(request: Request) -> tuple[Snippet, ...]:
+    """Return lines of mkosi.conf. Its `Snapshot=` would be a folder of the archive, taken at its word; a mirror may be any time."""
+    mirror = f"{request.base}/{DISTRO}/{user_name(request.when)}"
+    return (Snippet("mkosi.conf", f"[Distribution]\nDistribution=arch\nMirror={mirror}\n"),)
+
+
 #: Every form by the name `--form` takes. The first one is the default.
 FORMS: dict[str, Callable[[Request], tuple[Snippet, ...]]] = {
     "mirror": mirror,
@@ -108,4 +121,8 @@ FORMS: dict[str, Callable[[Request], tuple[Snippet, ...]]] = {
     "edit": edit,
     "dockerfile": dockerfile,
     "environment": environment,
+    "mkosi": mkosi,
 }
+
+#: What an archive that is no whole distribution has, or is another one.
+OWN_FORMS = {name: FORMS[name] for name in ("mirror", "cache")}

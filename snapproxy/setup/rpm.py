@@ -96,10 +96,26 @@ def environment(repository: Repository) -> tuple[Snippet, ...]:
     return (Snippet("", f"export http_proxy={address} https_proxy={address} no_proxy=\n"),)
 
 
+def dockerfile(repository: Repository) -> tuple[Snippet, ...]:
+    """Return lines for a Dockerfile: the script that snapproxy serves pins every repository of an image that it knows, and puts them back."""
+    text = f"""\
+# snapproxy must be reachable from inside the build; on this machine: docker build --network=host
+FROM scratch AS pin
+ADD {repository.base}/{user_name(repository.when)}/pin.sh /
+FROM fedora
+RUN --mount=from=pin,target=/mnt sh /mnt/pin.sh \\
+ && dnf -y install ca-certificates \\
+ && dnf clean all \\
+ && sh /mnt/pin.sh --undo
+"""
+    return (Snippet("Dockerfile", text),)
+
+
 #: Every form by the name `--form` takes. The first one is the default.
 FORMS: dict[str, Callable[[Repository], tuple[Snippet, ...]]] = {
     "mirror": mirror,
     "zypper": zypper,
     "proxy": proxy,
+    "dockerfile": dockerfile,
     "environment": environment,
 }

@@ -22,6 +22,7 @@ from snapproxy.core.exchange import (
     Moved,
     PageTarget,
     PassTarget,
+    ScriptTarget,
     Served,
     ServiceTarget,
     Tally,
@@ -170,6 +171,8 @@ class Gateway:
             case PageTarget():
                 page = await self._pages.answer(target.path, request.headers.get("Host", ""))
                 await wire.say(page if isinstance(page, Reply) else refusal_reply(page))
+            case ScriptTarget():
+                await wire.say(self._pages.script(target, request.headers.get("Host", "")))
             case FileTarget() | ServiceTarget():
                 await self._answer_file(request, wire, target, entry)
             case _:

@@ -8,13 +8,16 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from html import escape
 from typing import Any
 
-from snapproxy.core.model import Refusal
+from snapproxy.core.exchange import ScriptTarget
+from snapproxy.core.model import Refusal, When
+from snapproxy.setup import pin
 from snapproxy.web.heads import Reply
 
 Probe = Callable[[], Awaitable[str]]
 """Returns '' when well, else our own words for what is wrong."""
 
-_AUTHORITY = re.compile(r"[A-Za-z0-9.-]{1,255}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
+_AUTHORITY = re.compile(r"[A-Za-z0-9._-]{1,255}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
+_SCRIPT_TYPE = "text/x-shellscript; charset=utf-8"
 _PAGE_FIELDS = (
     ("Content-Security-Policy", "default-src 'none'"),
     ("X-Content-Type-Options", "nosniff"),
@@ -25,7 +28,8 @@ _PAGE_FIELDS = (
 class Pages:
     """Writes the pages of one proxy.
 
-    `snippets(authority)` gives (title, text) pairs of client configuration for this proxy at `host:port`; `address` stands in
+    `snippets(authority)` gives (title, text) pairs of client configuration for this proxy at `host:port`, `script(when, authority,
+    capture)` the script that pins a root; `address` stands in
     for a Host header that is missing or strange. `stats` gives figures by name. `is_discoverable`: requests without a time are
     answered, so auto-apt-proxy may find us by the page's title; otherwise every machine that found us would only see a 407.
     """
@@ -34,6 +38,7 @@ class Pages:
         self,
         *,
         snippets: Callable[[str], Iterable[tuple[str, str]]],
+        script: Callable[[When, str, str], str],
         stats: Callable[[], Mapping[str, Any]],
         healthy: Probe,
         ready: Probe,
@@ -41,6 +46,7 @@ class Pages:
         is_discoverable: bool = False,
     ) -> None:
         self._snippets = snippets
+        self._script = script
         self._stats = stats
         self._healthy = healthy
         self._ready = ready
@@ -60,6 +66,22 @@ class Pages:
                 return _verdict(await self._ready())
             case _:
                 return Refusal(404, "There is no such page", hint="The page at / shows how to address a file.")
+
+    def script(self, target: ScriptTarget, host: str) -> Reply:
+        """Return the script of a target, for clients that reach this proxy at `host`, the request's Host header.
+
+        The header becomes part of a shell's text, so a strange one is refused; and refusals are scripts that fail.
+        """
+        when: When | Refusal = target.when
+        if not _AUTHORITY.fullmatch(host):
+            when = Refusal(
+                400,
+                "the Host header is not HOST:PORT",
+                hint="The script points at the address that it was fetched from.",
+            )
+        if isinstance(when, Refusal):
+            return _page(when.status, when.reason, _SCRIPT_TYPE, pin.refusal(when))
+        return _page(200, "OK", _SCRIPT_TYPE, self._script(when, host, target.capture))
 
     def _status_page(self, authority: str) -> Reply:
         snippets = "\n".join(

@@ -64,7 +64,14 @@ def test_nothing_counts_after_the_end() -> None:
     assert (notes.unpinned, notes.frozen, notes.is_closed) == ({"host": 1}, {}, True)
 
 
-@pytest.mark.parametrize("line", [b"", b"[", b"{}", b'["file"]', b'["frozen","debian","now"]', b'["other",1]', b"\xff"])
-def test_damage_is_told(line: bytes) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 # JSON's and Unicode's errors are both
-        noted(line)
+@pytest.mark.parametrize(
+    "line", [b"[", b"{}", b'["file"]', b'["frozen","debian","now"]', b'["other",1]', b"\xff", b"1"]
+)
+def test_what_was_cut_off_with_its_writer_is_no_note(line: bytes) -> None:
+    assert noted(line, note_passed("host")) == noted(note_passed("host"))
+
+
+@given(ENTRIES, st.integers(0, 400))
+def test_no_beginning_of_a_note_is_one(entry: Entry, length: int) -> None:
+    line = note_entry(entry)
+    assert noted(line[: min(length, len(line) - 1)]) == Notes()

@@ -223,6 +223,30 @@ def test_sources_print_texts_for_alpine(monkeypatch: pytest.MonkeyPatch, capsys:
     assert "--suite v3.20" in capsys.readouterr().err
 
 
+def test_sources_of_any_archive_and_the_script_for_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "config.toml"
+    rows = "".join(
+        f'[archives.{name}]\nfamily = "{family}"\nhistory = "captured"\nmirrors = ["http://127.0.0.1/"]\n'
+        for name, family in (("docker", "apt"), ("arm", "pacman"))
+    )
+    row = f'state_dir = "{tmp_path}"\ncache_dir = "{tmp_path}"\n{rows}hosts = ["mine.example.org/"]\n'
+    file.write_text(row)
+    fixed = ["--config", str(file), "--at", "2024-06-01"]
+    assert main(["sources", "docker", *fixed]) == 2
+    assert "--suite stable" in capsys.readouterr().err
+    assert main(["sources", "docker", *fixed, "--suite", "bookworm"]) == 0
+    assert "URIs: http://127.0.0.1:3142/docker/20240601T000000Z\n" in capsys.readouterr().out
+    assert main(["sources", "arm", *fixed, "--repo", "$arch/$repo"]) == 0
+    assert "/arm/20240601T000000Z/$arch/$repo\n" in capsys.readouterr().out
+    assert main(["sources", "debian-debug", *fixed, "--suite", "bookworm-debug", "--form", "mkosi"]) == 2
+    assert "There are: mirror, list, proxy." in capsys.readouterr().err
+    assert main(["sources", "docker", *fixed, "--form", "script", "--base", "http://builder:3142"]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("#!/bin/sh\n")
+    assert "http://builder:3142" in told
+    assert 'host ~ "^mine[.]example[.]org$"' in told
+
+
 def test_a_release_is_never_guessed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     machine = {"ID": "debian", "VERSION_CODENAME": "trixie"}
     monkeypatch.setattr(cli.sources.platform, "freedesktop_os_release", lambda: machine)

@@ -8,7 +8,7 @@ import pytest
 
 from snapproxy.archives import BUILTIN
 from snapproxy.core.address import RESERVED, AddressBook
-from snapproxy.core.exchange import PageTarget, ServiceTarget
+from snapproxy.core.exchange import PageTarget, ScriptTarget, ServiceTarget
 from snapproxy.core.model import Archive, Refusal
 from snapproxy.core.when import SPELLINGS, parse
 from tests.core.asking import BOOK, ROWS, SHA1, TS, ask, file, refused
@@ -242,6 +242,39 @@ class TestOwnAddresses:
     def test_our_own_pages(self, target: str, path: str) -> None:
         assert ask(target) == PageTarget(path)
         assert ask(f"http://proxy.example:3142{target}", pair=f"{TS}:x") == PageTarget(path)
+
+    @pytest.mark.parametrize("when", [TS, "2024-06-01", "live", "latest", "20240601.nearest"])
+    def test_the_script_that_pins_a_root(self, when: str) -> None:
+        assert ask(f"/{when}/pin.sh") == ScriptTarget(parse(when))
+        assert ask(f"/{when}/~build/pin.sh") == ScriptTarget(parse(when), "build")
+        assert ask(f"/~build/{when}/pin.sh") == ScriptTarget(parse(when), "build")
+        assert ask(f"http://proxy.example:3142/{when}/pin.sh") == ScriptTarget(parse(when))
+
+    @pytest.mark.parametrize(
+        "target",
+        [
+            f"/{TS}/~/pin.sh",
+            "/yesterday/pin.sh",
+            "/20240230/pin.sh",
+            f"/{TS}/~x/pin.sh",
+            f"/{TS}/~UP/pin.sh",
+            f"/{TS}/pin.sh?x",
+        ],
+    )
+    def test_what_is_wrong_with_a_scripts_address_is_told_in_a_script(self, target: str) -> None:
+        script = ask(target)
+        assert isinstance(script, ScriptTarget)
+        assert isinstance(script.when, Refusal)
+        assert script.when.status == 400
+
+    def test_a_script_takes_no_name_from_an_archive(self) -> None:
+        assert ask(f"/debian/{TS}/pin.sh") == file("debian", TS, "pin.sh", base="/debian/")
+        row = Archive(name="20240601", family="apt", history="snapshots")
+        book = replace(BOOK, rows=(*BUILTIN, row))
+        refused(ask("/20240601/pin.sh", book), 400)
+        assert ask("/20240601/live/pin.sh", book).archive is row
+        refused(ask("/archive/pin.sh"), 404)
+        refused(ask("/healthz/pin.sh"), 404)
 
     def test_an_absolute_address_of_our_own_is_read_as_a_path(self) -> None:
         base = "http://proxy.example:3142/debian/"

@@ -15,6 +15,7 @@ from snapproxy.core.exchange import (
     Outcome,
     PageTarget,
     PassTarget,
+    ScriptTarget,
     Served,
     ServiceTarget,
     Target,
@@ -25,6 +26,11 @@ from snapproxy.core.model import Archive, Instant, Match, Proof, Refusal, Role, 
 DEBIAN = Archive(name="debian", family="apt", history="snapshots")
 WHEN = "20240601T000000Z"
 DATE = 1717200000
+OWN: dict[str, Target] = {path: PageTarget(path) for path in ("/", "/healthz", "/readyz", "/nonsense")} | {
+    f"/{WHEN}/~build/pin.sh": ScriptTarget(When(WHEN, DATE, Match.HELD), "build"),
+    "/never/pin.sh": ScriptTarget(Refusal(400, "That's not a time", hint="$(reboot); `reboot`")),
+}
+"""Addresses that are neither an archive's nor another host's."""
 
 
 class Source:
@@ -194,8 +200,8 @@ class FakeAddresses:
             if found[1] in self.passes:
                 return PassTarget(found[1], self.passes[found[1]], found[2])
             return Refusal(403, "Unknown host", why="No archive is served under that name.")
-        if target in {"/", "/healthz", "/readyz", "/nonsense"}:
-            return PageTarget(target)
+        if target in OWN:
+            return OWN[target]
         if target.startswith("/mr/"):
             return ServiceTarget(DEBIAN, target)
         if found := re.fullmatch(rf"/debian/{WHEN}/([^?]*)", target):

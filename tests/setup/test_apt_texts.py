@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from snapproxy.core.model import Archive
 from snapproxy.core.when import parse
-from snapproxy.setup.apt import DISTROS, FORMS, Request, first_steps, proxy_conf
+from snapproxy.setup.apt import DISTROS, FORMS, OWN_FORMS, Request, first_steps, own, proxy_conf
 from snapproxy.setup.snippets import Snippet, user_name
 
 RELEASES = [("debian", "bookworm"), ("debian", "buster"), ("debian", "sid"), ("ubuntu", "noble")]
@@ -163,6 +164,52 @@ def test_one_value_serves_repro_sources_list_for_every_distribution() -> None:
     script = snippet.text + 'printf %s "${SNAPSHOT_ARCHIVE_BASE}debian $SOURCE_DATE_EPOCH $http_proxy"'
     told = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout
     assert told == "http://127.0.0.1:4000/debian 1717200000 http://20240601T000000Z:x@127.0.0.1:4000"
+
+
+def said_to(script: str, program: str) -> list[str]:
+    """Return what a shell script would say to a program."""
+    known = "debootstrap() { :; }\nmmdebstrap() { :; }\n" + program + "() { printf '%s\\n' \"$@\"; }\n"
+    done = subprocess.run(["sh", "-ec", known + script], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+def test_roots_are_built_from_the_mirror_form(tmp_path: Path) -> None:
+    (snippet,) = texts("bootstrap")
+    base = "http://127.0.0.1:4000/debian/20240601T000000Z"
+    keyring = "--keyring=/usr/share/keyrings/debian-archive-keyring.gpg"
+    assert said_to(snippet.text, "debootstrap") == [keyring, "bookworm", "root", base]
+    words = said_to(snippet.text, "mmdebstrap")
+    assert '--aptopt=Acquire::Check-Valid-Until "false"' in words
+    assert [word for word in words if not word.startswith("--")] == [
+        "bookworm",
+        "root.tar",
+        *texts("list")[0].text.splitlines(),
+    ]
+    assert "SOURCE_DATE_EPOCH=1717200000 mmdebstrap" in snippet.text
+    assert "SOURCE_DATE_EPOCH" not in texts("bootstrap", when="live")[0].text
+
+
+def test_mkosi_is_given_one_time_for_all_archives() -> None:
+    """For Ubuntu its mirror would leave the security updates out: their address is fixed, so they must pass the proxy."""
+    assert texts("mkosi")[0].text == (
+        "[Distribution]\nDistribution=debian\nRelease=bookworm\nMirror=http://127.0.0.1:4000\nSnapshot=20240601T000000Z\n"
+    )
+    assert texts("mkosi", "ubuntu", "noble")[0].text == (
+        "[Distribution]\nDistribution=ubuntu\nRelease=noble\n[Build]\nProxyUrl=http://20240601T000000Z:x@127.0.0.1:4000\n"
+    )
+
+
+@pytest.mark.parametrize("keyring", ["", "/etc/apt/keyrings/docker.gpg"])
+@pytest.mark.parametrize("form", ["mirror", "list"])
+def test_an_archive_of_the_users_own(form: str, keyring: str, tmp_path: Path) -> None:
+    row = Archive("docker", "apt", "captured", keyrings=(keyring,) if keyring else ())
+    sources, _ = OWN_FORMS[form](Request(own(row), "bookworm", parse("2024-06-01"), "http://127.0.0.1:4000"))
+    apt(tmp_path, "apt-config", "dump")
+    name = "x.sources" if form == "mirror" else "x.list"
+    (tmp_path / "etc" / "sources.list.d" / name).write_text(sources.text, encoding="utf-8")
+    asked = apt(tmp_path, "apt-get", "update", "--print-uris")
+    assert "'http://127.0.0.1:4000/docker/20240601T000000Z/dists/bookworm/InRelease'" in asked
+    assert sources.text.lower().count("signed-by") == bool(keyring)
 
 
 def test_live_has_no_epoch() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from snapproxy.core.when import parse
-from snapproxy.setup.pacman import FORMS, MIRRORLIST, PATIENCE, Request
+from snapproxy.setup.pacman import FORMS, MIRRORLIST, OWN_FORMS, PATIENCE, Request
 from snapproxy.setup.snippets import Snippet
 
 BASE = "http://127.0.0.1:4000"
@@ -80,3 +80,12 @@ def test_repro_is_given_the_packages_folder() -> None:
     assert f"export ARCH_ARCHIVE_CACHE={BASE}/packages\n" in texts("environment")[0].text
     assert "SOURCE_DATE_EPOCH=1717200000" in texts("environment")[0].text
     assert "SOURCE_DATE_EPOCH" not in texts("environment", "live")[0].text
+
+
+def test_mkosi_may_have_any_time_where_its_snapshot_would_be_a_folder() -> None:
+    assert texts("mkosi")[0].text == f"[Distribution]\nDistribution=arch\nMirror={BASE}/archlinux/20240601T000000Z\n"
+
+
+def test_other_archives_may_be_laid_out_otherwise() -> None:
+    request = Request(parse("2024-06-01"), BASE, "arm", "$arch/$repo")
+    assert OWN_FORMS["mirror"](request)[0].text == f"Server = {BASE}/arm/20240601T000000Z/$arch/$repo\n"

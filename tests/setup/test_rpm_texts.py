@@ -66,3 +66,9 @@ def test_the_environment_is_for_zypper_too() -> None:
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_is_text_to_paste(form: str) -> None:
     assert all(each.text.endswith("\n") for each in FORMS[form](wanted()))
+
+
+def test_the_dockerfile_pins_by_the_script_and_puts_everything_back() -> None:
+    text = FORMS["dockerfile"](wanted())[0].text
+    assert "ADD http://127.0.0.1:3142/20240601T000000Z/pin.sh /\n" in text
+    assert text.index("sh /mnt/pin.sh \\\n") < text.index("dnf -y install") < text.index("sh /mnt/pin.sh --undo\n")

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import pytest
 
-from storage import Body, Draft, Journal, Meta, Name, StorageFailure, Store, Value
+from storage import Body, Draft, Meta, Name, StorageFailure, Store, Value
 
 HELD = 16 * 1024
 
@@ -186,52 +184,36 @@ class CatalogContract:
 NAME = "0123456789abcdef" * 2
 
 
-async def read_journal(journal: Journal) -> list[bytes]:
-    seen: list[bytes] = []
-
-    def look(lines: Sequence[bytes]) -> Sequence[bytes]:
-        seen.extend(lines)
-        return ()
-
-    await journal.turn(look)
-    return seen
-
-
 class JournalsContract:
     async def test_every_opening_sees_the_lines_of_the_others_in_one_order(self, store: Store) -> None:
         one, two = store.journals.open(NAME), store.journals.open(NAME)
-        await one.turn(lambda _: [b"a"])
-        await two.turn(lambda news: [b"b after " + b"".join(news)])
-        assert await read_journal(one) == [b"b after a"]
-        assert await read_journal(two) == []
+        mine = [b"a", b"b"]
+        assert one.add(mine) is mine
+        assert two.add([b"c"]) == [b"a", b"b", b"c"]
+        assert one.add([b"d"]) == [b"c", b"d"]
+        assert two.add([]) == [b"d"]
+        assert two.add([]) == []
         await one.sync()
         one.close()
         two.close()
         again = store.journals.open(NAME)
-        assert await read_journal(again) == [b"a", b"b after a"]
+        assert again.add([]) == [b"a", b"b", b"c", b"d"]
         again.close()
 
-    async def test_of_many_who_would_be_first_one_is(self, store: Store) -> None:
+    def test_all_agree_who_came_first(self, store: Store) -> None:
         journals = [store.journals.open(NAME) for _ in range(20)]
-        seen: dict[int, list[bytes]] = {number: [] for number in range(20)}
-
-        def claim(number: int, news: Sequence[bytes]) -> Sequence[bytes]:
-            seen[number].extend(news)
-            return () if seen[number] else [str(number).encode()]
-
-        await asyncio.gather(*(each.turn(partial(claim, number)) for number, each in enumerate(journals)))
-        first = store.journals.open(NAME)
-        assert len(await read_journal(first)) == 1
-        for journal in [first, *journals]:
+        seen = [list(each.add([f"{number}".encode()])) for number, each in enumerate(journals)]
+        assert {lines[0] for lines in seen} == {b"0"}
+        for journal in journals:
             journal.close()
 
     async def test_what_is_removed_is_empty_again(self, store: Store) -> None:
         journal = store.journals.open(NAME)
-        await journal.turn(lambda _: [b"gone"])
+        journal.add([b"gone"])
         await store.journals.remove(NAME)
         await store.journals.remove(NAME)  # harmless
         again = store.journals.open(NAME)
-        assert await read_journal(again) == []
+        assert again.add([]) == []
         journal.close()
         again.close()
 
@@ -240,15 +222,12 @@ class JournalsContract:
         with pytest.raises(ValueError, match="not the name of a journal"):
             store.journals.open(name)
 
-    async def test_a_line_is_one_line(self, store: Store) -> None:
+    def test_a_line_is_one_line(self, store: Store) -> None:
         journal = store.journals.open(NAME)
         with pytest.raises(ValueError, match="line break"):
-            await journal.turn(lambda _: [b"two\nlines"])
-        await journal.turn(lambda _: [b"one"])
-        again = store.journals.open(NAME)
-        assert await read_journal(again) == [b"one"]
+            journal.add([b"one", b"two\nlines"])
+        assert journal.add([]) == []
         journal.close()
-        again.close()
 
 
 class EphemeraContract:

@@ -2,54 +2,45 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
 
-import pytest
+from storage import Store
+from tests.stores.contracts import NAME
 
-from storage import StorageFailure, Store
-from tests.stores.contracts import NAME, read_journal
+_WRITER = """
+import sys
+from pathlib import Path
+from storage import open_store
+store = open_store(Path(sys.argv[1]), Path(sys.argv[2]))
+journal = store.journals.open(sys.argv[3])
+for number in range(500):
+    journal.add([f"{sys.argv[4]} {number} {'x' * 300}".encode(), b"second"])
+"""
 
 
-def path(state_dir: Path) -> Path:
-    return state_dir / "journals" / NAME
-
-
-async def test_a_line_that_was_cut_off_with_its_writer_is_no_line(store: Store, state_dir: Path) -> None:
+def test_a_line_that_was_cut_off_with_its_writer_spoils_no_other(store: Store, state_dir: Path) -> None:
     journal = store.journals.open(NAME)
-    await journal.turn(lambda _: [b"whole"])
-    with path(state_dir).open("ab") as file:
-        file.write(b"cut o")
-    assert await read_journal(journal) == []
-    await journal.turn(lambda _: [b"next"])
-    again = store.journals.open(NAME)
-    assert await read_journal(again) == [b"whole", b"next"]
+    journal.add([b"whole"])
+    with (state_dir / "journals" / NAME).open("ab") as file:
+        file.write(b"\ncut o")
+    assert journal.add([]) == []
+    assert journal.add([b"next"]) == [b"cut o", b"next"]
     journal.close()
-    again.close()
 
 
-async def test_a_decision_that_fails_appends_nothing_and_frees_the_turn(store: Store) -> None:
-    journal, other = store.journals.open(NAME), store.journals.open(NAME)
-
-    def fail(_: Any) -> list[bytes]:
-        raise KeyError
-
-    with pytest.raises(KeyError):
-        await journal.turn(fail)
-    await other.turn(lambda _: [b"free"])
-    assert await read_journal(journal) == [b"free"]
+def test_lines_of_processes_that_write_at_once_are_whole(store: Store, state_dir: Path, cache_dir: Path) -> None:
+    writers = [
+        subprocess.Popen([sys.executable, "-c", _WRITER, str(state_dir), str(cache_dir), NAME, name])
+        for name in ("one", "two", "three")
+    ]
+    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+    journal = store.journals.open(NAME)
+    lines = list(journal.add([]))
     journal.close()
-    other.close()
-
-
-async def test_a_writer_that_is_stopped_holds_nobody_for_ever(
-    store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr("storage.journals._PATIENCE_SECONDS", 0.01)
-    journal, other = store.journals.open(NAME), store.journals.open(NAME)
-    monkeypatch.setattr("storage.journals.unlock", lambda _: None)  # it stops before it can give up its turn
-    await journal.turn(lambda _: [b"held"])
-    with pytest.raises(StorageFailure, match="another process holds it"):
-        await other.turn(lambda _: [b"waiting"])
-    journal.close()
-    other.close()
+    assert lines.count(b"second") == 1500
+    for name in (b"one", b"two", b"three"):
+        mine = [line.split() for line in lines if line.startswith(name)]
+        assert [int(number) for _, number, _ in mine] == list(range(500))
+        assert {len(rest) for _, _, rest in mine} == {300}

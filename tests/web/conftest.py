@@ -98,6 +98,7 @@ async def site(limits: Limits, caplog: pytest.LogCaptureFixture) -> AsyncIterato
     forwarder = StreamingForwarder(tally, instance=INSTANCE, connect_s=5, silence_s=5)
     pages = Pages(
         snippets=lambda authority: [("apt <Debian>", f"URIs: http://{authority}/debian/{WHEN}")],
+        script=lambda when, authority, capture: f"# {when.text} {authority} {capture}\n",
         stats=lambda: {"files": 3},
         healthy=healthy,
         ready=ready,

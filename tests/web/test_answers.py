@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from asyncio.subprocess import PIPE
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from snapproxy.web.protocol import Limits
 
 Site = Any
 
+WHEN = "20240601T000000Z"
 DATE = "Sat, 01 Jun 2024 00:00:00 GMT"
 
 
@@ -257,6 +259,31 @@ class TestPages:
         page = await client.answer()
         assert b"http://127.0.0.1:3142/" in page.body
         assert b"<b>" not in page.body
+
+    async def test_the_script_points_at_the_host_it_is_fetched_from(self, site: Site) -> None:
+        client = await site.connect()
+        page = await client.get(f"/{WHEN}/~build/pin.sh")
+        assert (page.status, page["Content-Type"]) == (200, "text/x-shellscript; charset=utf-8")
+        assert page.body == f"# {WHEN} test build\n".encode()
+
+    @pytest.mark.parametrize(
+        "host", ["$(reboot)", "a;b", "a b", "`x`", "a'b", 'a"b', "a\\b", "a/b", "a@b", "", "a:b", "a&b", "a\tb"]
+    )
+    async def test_a_strange_host_never_reaches_a_shell(self, site: Site, host: str) -> None:
+        client = await site.connect()
+        await client.send(f"GET /{WHEN}/~build/pin.sh HTTP/1.1\r\nHost: {host}\r\n\r\n")
+        page = await client.answer()
+        assert page.status == 400
+        assert not host or host.encode() not in page.body
+
+    async def test_a_refused_script_fails_in_the_shell_it_is_piped_into(self, site: Site) -> None:
+        client = await site.connect()
+        page = await client.get("/never/pin.sh")
+        assert page.status == 400
+        done = await asyncio.create_subprocess_exec("sh", stdin=PIPE, stdout=PIPE, stderr=PIPE)
+        out, err = await done.communicate(page.body)
+        assert (done.returncode, out) == (1, b"")
+        assert err == b"snapproxy: That's not a time\nsnapproxy: $(reboot); `reboot`\n"
 
     async def test_health(self, site: Site) -> None:
         client = await site.connect()

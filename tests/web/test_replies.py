@@ -94,7 +94,13 @@ async def _well() -> str:
 
 async def test_auto_apt_proxy_finds_us_only_where_a_request_without_a_time_is_answered() -> None:
     pages = Pages(
-        snippets=lambda _: [], stats=dict, healthy=_well, ready=_well, address="127.0.0.1:3142", is_discoverable=True
+        snippets=lambda _: [],
+        script=lambda when, authority, capture: "",
+        stats=dict,
+        healthy=_well,
+        ready=_well,
+        address="127.0.0.1:3142",
+        is_discoverable=True,
     )
     page = await pages.answer("/", "")
     assert isinstance(page, Reply)
