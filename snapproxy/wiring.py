@@ -25,13 +25,14 @@ from snapproxy.core import address
 from snapproxy.core.address import AddressBook
 from snapproxy.core.exchange import Conditions, FileTarget, Moved
 from snapproxy.core.listing import Selection
-from snapproxy.core.model import Archive, Instant, Refusal, Resolved
+from snapproxy.core.model import Archive, Instant, Refusal, Resolved, When
 from snapproxy.core.routes import spell_authority
 from snapproxy.core.when import parse
 from snapproxy.errors import ClientError
 from snapproxy.families import FAMILIES
 from snapproxy.jobs.diff import Comparison, Differ
 from snapproxy.jobs.fetch import Fetched, copy
+from snapproxy.jobs.marking import mark
 from snapproxy.jobs.sweep import Progress, Sweeper, Swept
 from snapproxy.jobs.timeline import Entry, entries
 from snapproxy.jobs.watch import repeat
@@ -46,6 +47,7 @@ from snapproxy.shell.forward import StreamingForwarder
 from snapproxy.shell.landings import Verdicts
 from snapproxy.shell.listings import Listings
 from snapproxy.shell.live import Live
+from snapproxy.shell.marks import Marks
 from snapproxy.shell.names import Names
 from snapproxy.shell.observations import Observations
 from snapproxy.shell.openpgp import Verifier
@@ -114,6 +116,7 @@ class App:
             catalog=store.catalog, slots=store.slots, upstream=upstream, clock=clock, tally=tally, offline=offline
         )
         self._stack.push_async_callback(timelines.close)
+        self._marks = Marks(store.catalog)
         self.executor = Executor(
             store=store,
             families=FAMILIES,
@@ -130,6 +133,7 @@ class App:
             flights=flights,
             roots=roots,
             names=names,
+            marks=self._marks,
             service=Service(store=store, flights=flights, names=names, clock=clock, offline=offline),
             clock=clock,
             tally=tally,
@@ -240,6 +244,13 @@ class App:
         """Return which instants of an archive exist between two. Raises ClientError as `resolve`."""
         asking = self.executor.asking(self._row(archive), Conditions())
         return await entries(asking, start, end, self._clock.now(), self._timelines, self._observations)
+
+    async def mark(self, archive: str, when: When, because: str | None) -> Instant | Refusal:
+        """Mark the snapshot that answers for a time as bad, and say why; with None, take the mark back. Return its instant."""
+        asking, now = self.executor.asking(self._row(archive), Conditions()), self._clock.now()
+        exists = await entries(asking, start := when.instant or now, start, now, self._timelines, self._observations)
+        settled = await self.executor.resolve(self._row(archive), when)
+        return await mark(asking, when, exists, settled, self._marks, because)
 
     async def diff(
         self, archive: str, before: str, after: str, selection: Selection, progress: Callable[[str], None]

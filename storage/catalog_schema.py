@@ -18,6 +18,7 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX journal_stream ON journal (stream, sequence)",
     ),
     ("DROP TABLE journal",),  # nothing was ever written to it: journals are files of their own
+    ("ALTER TABLE span ADD COLUMN alone INTEGER NOT NULL DEFAULT 0",),
 )
 """Statements that lead to version 1, 2, ... One that has been released never changes: add another."""
 

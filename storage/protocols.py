@@ -216,8 +216,9 @@ class Catalog(Protocol):
     async def observe(self, key: str, at: int, value: str) -> None:
         """`key` had `value` at `at`: widen the neighbouring span of the same value (no other value seen between), else add one.
 
-        Observations may come in any order; of two at the same second the later told stands. A value that turns up inside a
-        span of another splits it. Two spans of one value side by side: another value was, or may have been, seen between them.
+        Observations may come in any order. A value that turns up inside a span of another splits it. Of two at the same second
+        the later told stands, and no span goes across that second. Two spans of one value side by side: another value was, or
+        may have been, seen between them.
         """
 
     async def observe_all(self, at: int, values: Mapping[str, str]) -> None:
@@ -234,12 +235,12 @@ class Catalog(Protocol):
 
     async def put_fact(self, key: str, value: Any, *, expires: int | None = None) -> None: ...
 
-    async def update_fact(self, key: str, change: Callable[[Any | None], Any]) -> Any:
+    async def update_fact(self, key: str, change: Callable[[Any | None], Any], *, takes_back: bool = False) -> Any:
         """Replace a fact that never expires by what `change` makes of it, atomically across processes; return what now stands.
 
         `change` runs on the writer thread inside the transaction (None: there is no such fact): it must be quick and pure,
         and may be called again. What it raises is raised here, and nothing is written. Once begun it is done, even if the
-        caller is cancelled.
+        caller is cancelled. `takes_back`: the new fact forbids what the old one allowed, so the epoch is bumped.
         """
 
     async def drop_fact(self, key: str) -> None: ...

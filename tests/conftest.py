@@ -13,7 +13,8 @@ from blockbuster import BlockBuster, BlockBusterFunction
 
 from tests.fakes.apt_root import AptRoot
 from tests.fakes.hamlet import Edition, Hamlet
-from tests.fakes.house import House
+from tests.fakes.house import PATIENT, House
+from tests.fakes.present import Present
 from tests.fakes.proxy import Snapproxy, configuration
 from tests.fakes.rpm_world import RpmWorld
 from tests.fakes.signing import SigningKey
@@ -104,6 +105,21 @@ def edition(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edition]:
 def hamlet(edition: Edition) -> Iterator[Hamlet]:
     with Hamlet(edition) as hamlet:
         yield hamlet
+
+
+@pytest.fixture
+def present(edition: Edition) -> Iterator[Present]:
+    """An archive that is published anew on command."""
+    present = Present(edition.key)
+    yield present
+    present.close()
+
+
+@pytest.fixture
+async def vendor(present: Present, tmp_path: Path) -> AsyncIterator[House]:
+    """A snapproxy in front of an archive of which nobody else remembers anything."""
+    async with House(tmp_path / "house", rows=(present.vendor,), timeouts=PATIENT) as house:
+        yield house
 
 
 @pytest.fixture

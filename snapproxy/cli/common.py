@@ -49,6 +49,8 @@ class Swept(Protocol):
     @property
     def changed(self) -> Sequence[str]: ...
     @property
+    def older(self) -> Sequence[str]: ...
+    @property
     def packages(self) -> int: ...
     @property
     def missing(self) -> int: ...
@@ -69,6 +71,8 @@ class Entry(Protocol):
     def root(self) -> str: ...
     @property
     def is_bad(self) -> bool: ...
+    @property
+    def because(self) -> str: ...
 
 
 class Compared(Protocol):
@@ -116,6 +120,9 @@ class App(Protocol):
         """Remember roots of an archive as they are now: all of them, or none."""
 
     async def timeline(self, archive: str, start: Instant, end: Instant) -> Sequence[Entry] | Refusal: ...
+
+    async def mark(self, archive: str, when: When, because: str | None) -> Instant | Refusal:
+        """Mark the snapshot that answers for a time as bad; with None, take the mark back. Return its instant."""
 
     async def diff(
         self, archive: str, before: str, after: str, selection: Selection, progress: Callable[[str], None]

@@ -22,7 +22,6 @@ alone with its root. Roots of one call are taken in one sweep and belong togethe
 PACKAGES = {
     "used": "keep the packages that clients ask for (the default)",
     "all": "bring every package that the indexes name and the store lacks",
-    "none": "keep none on purpose",
 }
 
 
@@ -55,7 +54,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 async def _observe(config: Config, arguments: argparse.Namespace) -> Swept | Refusal:
-    async with build(config) as app, reporting(arguments.paths, what="observe") as report:
+    async with build(config) as app, reporting((), what="observe") as report:
         return await app.observe(
             arguments.archive, arguments.paths, with_packages=arguments.packages == "all", progress=report.advance
         )
@@ -68,6 +67,7 @@ def as_json(archive: str, swept: Swept) -> dict[str, Any]:
         "instant": spell(swept.at),
         "roots": list(swept.roots),
         "changed": list(swept.changed),
+        "older": list(swept.older),
         "packages": swept.packages,
         "missing": swept.missing,
     }
@@ -76,6 +76,7 @@ def as_json(archive: str, swept: Swept) -> dict[str, Any]:
 def _print(swept: Swept) -> None:
     print(spell(swept.at))
     for root in swept.roots:
-        print(f"  {root}  {'new' if root in swept.changed else 'unchanged'}")
+        told = "new" if root in swept.changed else "unchanged"
+        print(f"  {root}  {told}{', and older than what was seen last' if root in swept.older else ''}")
     if swept.packages or swept.missing:
         print(f"  {swept.packages} packages brought, {swept.missing} not to be had")

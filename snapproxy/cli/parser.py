@@ -6,7 +6,21 @@ import argparse
 from collections.abc import Sequence
 
 from snapproxy import __version__
-from snapproxy.cli import capture, config, diff, fetch, lock, observe, resolve, run, serve, sources, stats, timeline
+from snapproxy.cli import (
+    bad,
+    capture,
+    config,
+    diff,
+    fetch,
+    lock,
+    observe,
+    resolve,
+    run,
+    serve,
+    sources,
+    stats,
+    timeline,
+)
 
 VERBS = {
     "serve": serve,
@@ -14,6 +28,7 @@ VERBS = {
     "sources": sources,
     "resolve": resolve,
     "timeline": timeline,
+    "bad": bad,
     "diff": diff,
     "fetch": fetch,
     "observe": observe,

@@ -42,7 +42,7 @@ class Bars:
 
 
 class Lines:
-    """The sum of all files, when asked for."""
+    """The sum of all files, when asked for; `count` is 0 where nobody knows how many there will be."""
 
     def __init__(self, what: str, count: int) -> None:
         self._what = what
@@ -60,7 +60,8 @@ class Lines:
 
     def line(self) -> str:
         """Return where we are."""
-        return f"{self._what}: {self._finished} of {self._count} files, {decimal(sum(self._done.values()))}"
+        files = f"{self._finished} of {self._count} files, " if self._count else ""
+        return f"{self._what}: {files}{decimal(sum(self._done.values()))}"
 
 
 async def _tell(line: Callable[[], str], period: float) -> None:

@@ -74,7 +74,7 @@ def line(entry: Entry) -> str:
     if entry.root:
         words += [entry.snapshot, entry.root]
     if entry.is_bad:
-        words.append("(marked bad)")
+        words.append(f"(marked bad: {entry.because})" if entry.because else "(marked bad)")
     elif not entry.is_settled:
         words.append("(not settled)")
     return "  ".join(words)
@@ -89,7 +89,8 @@ def as_json(entry: Entry) -> dict[str, Any]:
         "settled": entry.is_settled,
         "bad": entry.is_bad,
     }
-    return told | ({"root": entry.root} if entry.root else {})
+    further = {"root": entry.root, "because": entry.because}
+    return told | {key: value for key, value in further.items() if value}
 
 
 def _stretch(entry: Entry) -> str:

@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, TomlConf
 
 from snapproxy.archives import BUILTIN
 from snapproxy.config.model import Config, Manners, Watch
-from snapproxy.config.rows import RowSettings, merge, missing_keys
+from snapproxy.config.rows import RowSettings, keeping, merge, missing_keys
 from snapproxy.config.settings import (
     FILE_VARIABLE,
     MannersSettings,
@@ -206,6 +206,7 @@ def _config(settings: Settings, file: Path | None, environ: Mapping[str, str], b
     manners: dict[str, Manners] = {}
     for host, said in settings.upstreams.items():
         manners[host] = Manners(**said.model_dump(include=said.model_fields_set))  # type: ignore[typeddict-item]  # the same three fields
+    watches = tuple(Watch(each.archive, tuple(each.paths), each.every, each.packages) for each in settings.watch)
     return Config(
         listen=tuple(settings.listen),
         state_dir=Path(settings.state_dir) if settings.state_dir else _folder("state", environ),
@@ -213,9 +214,9 @@ def _config(settings: Settings, file: Path | None, environ: Mapping[str, str], b
         default_when=settings.default_when,
         passes=tuple(pair for pairs in settings.passes for pair in pairs),
         connect=settings.connect,
-        archives=merge(built_in, settings.archives, settings.max_gap, settings.settle_after),
+        archives=keeping(merge(built_in, settings.archives, settings.max_gap, settings.settle_after), watches),
         upstreams=manners,
         patience=dict(settings.patience),
-        watch=tuple(Watch(each.archive, tuple(each.paths), each.every, each.packages) for each in settings.watch),
+        watch=watches,
         source=file,
     )

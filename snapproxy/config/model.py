@@ -24,7 +24,8 @@ class Manners(TypedDict, total=False):
 class Watch:
     """`[[watch]]`: roots or indexes of an archive that are observed every `every` seconds.
 
-    `packages`: "all" brings every package as well; "used" keeps what clients asked for; "none" keeps none on purpose.
+    `packages`: "all" brings every package as well; "used" keeps what clients asked for; "none" holds none for its instant: what
+    clients were served is found by its digest while the store has it, and nothing keeps it when space is made.
     """
 
     archive: str

@@ -23,6 +23,7 @@ from snapproxy.config.kinds import (
     HostPattern,
     ListOfDays,
 )
+from snapproxy.config.model import Watch
 from snapproxy.core.address import RESERVED
 from snapproxy.core.model import Archive
 from snapproxy.families import FAMILIES
@@ -82,6 +83,14 @@ class RowSettings(BaseModel):
         """Return what was said, in the types of an Archive."""
         given = {key: getattr(self, key) for key in self.model_fields_set}
         return {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+
+
+def keeping(rows: Sequence[Archive], watches: Sequence[Watch]) -> tuple[Archive, ...]:
+    """Lay over the rows which archives keep no packages: those of which every watch says so."""
+    said: dict[str, set[str]] = {}
+    for watch in watches:
+        said.setdefault(watch.archive, set()).add(watch.packages)
+    return tuple(replace(row, keeps_packages=said.get(row.name) != {"none"}) for row in rows)
 
 
 def missing_keys(tables: Any, built_in: Sequence[Archive]) -> list[str]:

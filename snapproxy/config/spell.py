@@ -40,7 +40,8 @@ def _row(row: Archive) -> dict[str, Any]:
         for key, value in asdict(row).items()
         if value is not None
     }
-    del table["name"]
+    for key in ("name", "because", "keeps_packages"):
+        del table[key]
     if row.history != FOLDER_HISTORY:
         del table["folder"], table["days"]
     table["max_gap"] = spell_duration(row.max_gap)

@@ -7,10 +7,11 @@ that was told "not modified" because its copy is *newer* would silently keep it 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from snapproxy.core.exchange import Conditions, Outcome, Served
 from snapproxy.core.http_date import read_http_date
-from snapproxy.core.model import Instant
+from snapproxy.core.model import Family, Instant, Role
 from snapproxy.core.ranges import Span, Unsatisfiable, select
 
 _ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
@@ -75,3 +76,11 @@ def _is_same(if_range: str, held: Validators) -> bool:
         return bool(held.etag) and text == held.etag
     date = read_http_date(text)
     return date is not None and date == held.date
+
+
+def without_older_date(outcome: Outcome, family: Family, conditions: Conditions) -> Outcome:
+    """Send what changes without its date where that is older than the client's copy, if the client would throw it away for that."""
+    if not isinstance(outcome, Served) or not family.drops_older_dates or outcome.role in (Role.PACKAGE, Role.OTHER):
+        return outcome
+    is_older = outcome.date is not None and conditions.since is not None and outcome.date < conditions.since
+    return replace(outcome, date=None) if is_older else outcome

@@ -195,6 +195,8 @@ class Archive:
     `folder`: where an archive that keeps a folder a day has it, below its base; YYYY, MM and DD stand for the day.
     `days`: where such an archive lists its days, below its base, each as `folder` spells it; '' where it lists them nowhere, and each must be asked for.
     `redirects`: hosts, beyond its own, that its upstreams may redirect to; a leading `*.` stands for every host below.
+    `bad`: instants that are not to be used; `because` is what is told of those that were marked by hand.
+    `keeps_packages`: whether a package that a client was served is named at its snapshot, and so held there for good.
     """
 
     name: str
@@ -213,6 +215,8 @@ class Archive:
     folder: str = "repos/YYYY/MM/DD"
     days: str = ""
     bad: tuple[Instant, ...] = ()
+    because: tuple[tuple[Instant, str], ...] = ()
+    keeps_packages: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -279,6 +279,8 @@ def _promised(
     promise, space, notes = vouched.promise, space_of(request.row, resolved), vouched.notes
     digest = _sha256(promise, known)
     also = (None if resolved.snapshot == LIVE else history.timeless(request.path)) or ""
+    # What no strong digest finds again is found by its name alone.
+    name_it = request.row.keeps_packages or place.role is not Role.PACKAGE or not promise.is_strong
     if digest:
         size = _fact(known, AskHeld(digest))
         if size is not None:
@@ -290,7 +292,7 @@ def _promised(
                 vouched.proof,
                 place.role,
                 resolved,
-                name_it=True,
+                name_it=name_it,
                 notes=notes,
                 also=also,
             )
@@ -298,7 +300,7 @@ def _promised(
     if history.is_observed and not sources:
         return _not_kept(space, request.path, place)
     key = flight_key(promise, space)
-    return Fetch(key, space, request.path, sources, place.role, vouched.proof, resolved, promise, notes, also)
+    return Fetch(key, space, request.path, sources, place.role, vouched.proof, resolved, promise, notes, also, name_it=name_it)
 
 
 def _not_kept(space: str, path: str, place: Place) -> Refusal:

@@ -16,7 +16,6 @@ from snapproxy.core.when import spell
 _GONE = 410
 _TOO_EARLY = 425
 _HOUR = 3600
-_MARKED = "The configuration marks it bad (the row's `bad`); locks that name it still replay."
 _NEAREST = "A time that ends in .nearest takes the newest settled one before it."
 
 
@@ -62,7 +61,7 @@ def resolve_any(row: Archive, when: When, now: Instant) -> Resolved | Refusal:
         why = f"The archive may still change what it held then; an instant is settled {span_words(row.settle_after)} later. {_NEAREST}"
         return refuse(_TOO_EARLY, "that time is not settled yet", why, _good(row, newest), None)
     if instant in row.bad:
-        return refuse(_GONE, "that instant is marked bad", _MARKED, _good(row, instant), None)
+        return refuse(_GONE, "that instant is marked bad", why_bad(row, instant), _good(row, instant), None)
     return Resolved(spell(instant), instant)
 
 
@@ -106,7 +105,7 @@ def _objection(
 ) -> tuple[str, str] | None:
     """Say what stands against an instant between two snapshots, and why; None for nothing."""
     if instant in row.bad:
-        return "that snapshot is marked bad", _MARKED
+        return "that snapshot is marked bad", why_bad(row, instant)
     if before == instant or after is None:
         return None
     if when.match is Match.EXACT:
@@ -202,6 +201,13 @@ def _note(row: Archive, chosen: Instant, instant: Instant, when: When) -> str:
     if when.match is Match.NEAREST and chosen != instant:
         notes.append(f"{spell(chosen)} is the newest settled snapshot at or before that time")
     return "; ".join(notes)
+
+
+def why_bad(row: Archive, instant: Instant) -> str:
+    """Say what is known of a bad instant: the words of whoever marked it, or that its row lists it."""
+    told = dict(row.because).get(instant)
+    by = f"Whoever marked it said: {told}" if told else "The configuration marks it bad (the row's `bad`)"
+    return f"{by}; locks that name it still replay."
 
 
 def _not_yet(now: Instant) -> str:

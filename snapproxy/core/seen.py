@@ -8,13 +8,12 @@ total; how the other histories settle a time stands in `resolve`.
 from __future__ import annotations
 
 from snapproxy.core.model import LIVE, Archive, Instant, Match, Refusal, Resolved, Sighting, Span, When
-from snapproxy.core.resolve import refuse, span_words
+from snapproxy.core.resolve import refuse, span_words, why_bad
 from snapproxy.core.when import spell
 
 _GONE = 410
 _TOO_EARLY = 425
 _NEAREST = "A time that ends in .nearest takes what was observed last before it."
-_MARKED = "The configuration marks it bad (the row's `bad`); locks that name it still replay."
 
 
 def resolve_bracketed(when: When, sighting: Sighting, now: Instant) -> Resolved | None:
@@ -38,7 +37,7 @@ def resolve_observed(row: Archive, when: When, sighting: Sighting, now: Instant)
     if when.match in {Match.NEAREST, Match.LATEST}:
         return _nearest(sighting, when, instant)
     if instant in row.bad:
-        return refuse(_GONE, "that observation is marked bad", _MARKED, _end(before), _start(after))
+        return refuse(_GONE, "that observation is marked bad", why_bad(row, instant), _end(before), _start(after))
     if when.match is Match.EXACT and not _bears(before, instant):
         return refuse(_GONE, "no observation bears that very instant", "", _end(before), _start(after))
     return _within(before, instant) or _between(row, sighting, instant)
@@ -73,8 +72,8 @@ def _between(row: Archive, sighting: Sighting, instant: Instant) -> Resolved | R
     if gap > row.max_gap:
         why = f"Nobody looked for {span_words(gap)}, and at most {span_words(row.max_gap)} is believed. {_NEAREST}"
         return refuse(_GONE, "that is in a gap of the observations", why, before.last, after.first)
-    changed = f"seen last at {spell(before.last)}, and next, another, at {spell(after.first)}"
-    return Resolved(before.snapshot, before.first, (before.first, before.last), _notes(_passed(sighting), changed))
+    unsure = f"sure up to {spell(before.last)}; from then until {spell(after.first)} it may have changed"
+    return Resolved(before.snapshot, before.first, (before.first, before.last), _notes(_passed(sighting), unsure))
 
 
 def _nearest(sighting: Sighting, when: When, instant: Instant) -> Resolved | Refusal:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from snapproxy.core.model import Instant, Promise, Refusal, Role
 from snapproxy.core.sources import fetch_promised_now
-from snapproxy.errors import ArchiveDataError, ClientError, SnapproxyError
+from snapproxy.errors import ArchiveDataError, SnapproxyError
+from snapproxy.jobs.wanted import roots_wanted
 from snapproxy.shell import refusals
 from snapproxy.shell.asking import Asking
 from snapproxy.shell.clock import Clock
@@ -47,20 +48,25 @@ Progress = Callable[[str, int, int | None], None]
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What an observation came to. `changed` are the roots that were new; `packages` were brought, `missing` could not be."""
+    """What an observation came to. `packages` were brought, `missing` could not be (an index that cannot be read counts as one).
+
+    `changed` are the roots that were new, `older` those of them that are dated before what was seen last: upstream went back in time.
+    """
 
     at: Instant
     roots: tuple[str, ...]
     changed: tuple[str, ...]
     packages: int = 0
     missing: int = 0
+    older: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class _Torn:
-    """A set that does not belong together, and why."""
+    """A set that does not belong together, and why. `is_broken`: its root contradicts itself, which another look will not mend."""
 
     cause: str
+    is_broken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +114,7 @@ class Sweeper:
 
         Raises ClientError for a path that is neither.
         """
-        wanted = _wanted(asking, paths)
+        wanted = roots_wanted(asking, paths)
         outcome: Swept | Refusal | _Torn = _Torn("it was never asked for")
         for turn in range(TRIES):
             if turn:
@@ -118,6 +124,8 @@ class Sweeper:
                 break
             if isinstance(outcome, Refusal) and outcome.is_absence:
                 return outcome
+            if isinstance(outcome, _Torn) and outcome.is_broken:
+                break
         if isinstance(outcome, _Torn):
             return _never_whole(asking, outcome)
         if isinstance(outcome, Refusal) or not with_packages:
@@ -150,12 +158,15 @@ class Sweeper:
             }:
                 return _Torn("a root changed while its indexes were being brought")
             roots = again
+        older = tuple(
+            path for path in changed if self._observations.is_older(asking.row, path, roots[path].file.digest)
+        )
         taken = [root.seen(path, asking.family) for path, root in roots.items()]
         if not await self._observations.record(asking.row, asking.family, taken, at):
             return _Torn("two roots that were seen in one second contradict each other")
         for promise in unserved:
             await self._catalog.put_fact(_unserved(asking, promise), value=True)
-        return Swept(at, tuple(roots), changed)
+        return Swept(at, tuple(roots), changed, older=older)
 
     async def _confirmed(self, asking: Asking, wanted: dict[tuple[str, ...], set[str]]) -> _Roots | Refusal | _Torn:
         """Confirm, of each group of names that a root may have, the first that exists."""
@@ -207,7 +218,7 @@ class Sweeper:
         try:
             rows = await self._promises.rows(asking.family, digest, path)
         except ArchiveDataError as error:
-            return _Torn(error.reason)
+            return _Torn(f"{path}: {error.reason}", is_broken=True)
         promises = [promise for name, promise in rows if name == promise.path]
         if only:
             found = [promise for promise in promises if promise.path in only]
@@ -249,7 +260,7 @@ class Sweeper:
             for digest, index in [(standing.file.digest, path), *tables.values()]:
                 came, failed = await self._packages_of(asking, digest, index, progress)
                 packages, missing = packages + came, missing + failed
-        return Swept(swept.at, swept.roots, swept.changed, packages, missing)
+        return replace(swept, packages=packages, missing=missing)
 
     async def _packages_of(self, asking: Asking, digest: str, index: str, progress: Progress) -> tuple[int, int]:
         if not asking.family.classify(index).has_promises or self._catalog.fact(_complete(asking, digest), 0):
@@ -258,7 +269,7 @@ class Sweeper:
             promises = await self._promises.all(asking.family, digest, index)
         except SnapproxyError as error:
             log.warning("the packages of %s are not brought: %s", index, error.reason)
-            return 0, 0
+            return 0, 1
         lacking = []
         for count, promise in enumerate(promises):
             if count % PEEKS == 0:
@@ -301,25 +312,10 @@ async def _a_few_at_once(
     return [task.result() for task in tasks]
 
 
-def _wanted(asking: Asking, paths: Sequence[str]) -> dict[tuple[str, ...], set[str]]:
-    """Return which roots to observe, each by the names it may have, and the indexes asked for alone (none: all it names)."""
-    wanted: dict[tuple[str, ...], set[str]] = {}
-    for path in paths:
-        place = asking.family.classify(path)
-        if place.role is Role.ROOT:
-            wanted[(path,)] = set()
-        elif place.role is Role.INDEX and place.roots:
-            wanted.setdefault(place.roots, set()).add(path)
-        else:
-            raise ClientError(
-                "That is neither a root nor an index",
-                why=f"{path} is no file of {asking.row.name} that vouches for others.",
-                hint="Name a root, such as dists/stable/InRelease, or an index of one.",
-            )
-    return wanted
-
-
 def _never_whole(asking: Asking, torn: _Torn) -> Refusal:
+    if torn.is_broken:
+        why = f"{torn.cause} Nothing was written down: what was observed before stays."
+        return Refusal(424, "A root of the archive contradicts itself, and was not observed", why)
     return Refusal(
         424,
         "The archive never held still long enough to be observed",

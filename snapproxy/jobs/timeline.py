@@ -16,7 +16,7 @@ from snapproxy.shell.timelines import Timelines
 class Entry:
     """One snapshot, or one stretch of instants. `root`: whose it is, '' where a snapshot holds the whole archive.
 
-    `first` to `last` are the instants known to be answered by it; equal where only one is known.
+    `first` to `last` are the instants known to be answered by it; equal where only one is known. `because`: why it is bad, if told.
     """
 
     snapshot: str
@@ -25,6 +25,7 @@ class Entry:
     is_settled: bool
     root: str = ""
     is_bad: bool = False
+    because: str = ""
 
 
 async def entries(
@@ -39,17 +40,24 @@ async def entries(
     need = NeedWindow(start, max(end, start) + 1, around=end)
     if not any(asking.history.timeline_urls(row, base, need) for base in row.snapshot):
         return _every_second(row, start, end, now)
-    window = await timelines.window(asking, need)
-    if isinstance(window, Refusal):
-        return window
-    told = [each for each in window.instants if start <= each <= end]
+    told: list[Instant] = []
+    while True:  # a history may tell of less than it was asked for: of one day
+        window = await timelines.window(asking, need)
+        if isinstance(window, Refusal):
+            return window
+        told += [each for each in window.instants if start <= each <= end]
+        if not need.start < window.end < need.end:
+            break
+        need = NeedWindow(window.end, need.end, around=end)
     later = [*told[1:], window.after]
     return [_listed(row, one, after, now) for one, after in zip(told, later, strict=bool(told))] if told else []
 
 
 def _observed(row: Archive, path: str, span: Span) -> Entry:
-    is_bad = span.first in row.bad or span.snapshot in {spell(each) for each in row.bad}
-    return Entry(span.snapshot, span.first, span.last, is_settled=True, root=path, is_bad=is_bad)
+    bad = next((each for each in row.bad if each == span.first or spell(each) == span.snapshot), None)
+    because = "" if bad is None else dict(row.because).get(bad, "")
+    is_bad = bad is not None
+    return Entry(span.snapshot, span.first, span.last, is_settled=True, root=path, is_bad=is_bad, because=because)
 
 
 def _every_second(row: Archive, start: Instant, end: Instant, now: Instant) -> list[Entry]:
@@ -64,4 +72,4 @@ def _every_second(row: Archive, start: Instant, end: Instant, now: Instant) -> l
 
 def _listed(row: Archive, one: Instant, after: Instant | None, now: Instant) -> Entry:
     is_settled = after is not None or now - one >= row.settle_after
-    return Entry(spell(one), one, one, is_settled, is_bad=one in row.bad)
+    return Entry(spell(one), one, one, is_settled, is_bad=one in row.bad, because=dict(row.because).get(one, ""))

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from snapproxy.core import plan as planning
+from snapproxy.core.conditions import without_older_date
 from snapproxy.core.exchange import (
     Conditions,
     FileTarget,
@@ -35,6 +36,7 @@ from snapproxy.shell.clock import Clock
 from snapproxy.shell.facts import Facts
 from snapproxy.shell.flights import Flight, Flights
 from snapproxy.shell.landings import Elsewhere, Landed, Unchanged
+from snapproxy.shell.marks import Marks
 from snapproxy.shell.names import Names, size_of
 from snapproxy.shell.roots import Roots
 from snapproxy.shell.service import Service
@@ -64,6 +66,7 @@ class Executor:
         flights: Flights,
         roots: Roots,
         names: Names,
+        marks: Marks,
         service: Service,
         clock: Clock,
         tally: Tally,
@@ -77,6 +80,7 @@ class Executor:
         self._flights = flights
         self._roots = roots
         self._names = names
+        self._marks = marks
         self._service = service
         self._clock = clock
         self._tally = tally
@@ -123,18 +127,19 @@ class Executor:
     # --- deciding ---------------------------------------------------------------------------------------------------------
 
     def asking(self, row: Archive, conditions: Conditions) -> Asking:
-        """Return the context of one request."""
+        """Return the context of one request: the row as it is marked at this moment."""
         family = self._families[row.family]
         patience = BACKGROUND_PATIENCE if conditions.background else self._patience.get(row.family, family.patience)
         deadline = self._clock.monotonic() + patience
-        return Asking(row, family, self._histories[row.history], deadline, conditions.background, conditions.via)
+        row, history = self._marks.on(row), self._histories[row.history]
+        return Asking(row, family, history, deadline, conditions.background, conditions.via)
 
     async def resolve(self, row: Archive, when: When) -> Resolved | Refusal:
         """Settle a *when*, and nothing else."""
         asking = self.asking(row, Conditions())
-        known, now = self._facts.at_hand(row), self._clock.now()
+        request, known, now = Request(asking.row, when, ""), self._facts.at_hand(row), self._clock.now()
         for _ in range(MAX_ROUNDS):
-            answer = planning.resolve(Request(row, when, ""), known, now, family=asking.family, history=asking.history)
+            answer = planning.resolve(request, known, now, family=asking.family, history=asking.history)
             if not isinstance(answer, Need):
                 return answer
             known = known.plus(await self._facts.learn(answer.asks, asking))
@@ -162,7 +167,7 @@ class Executor:
         if isinstance(target, ServiceTarget):
             return await self._service.answer(target, self.asking(target.archive, conditions))
         asking = self.asking(target.archive, conditions)
-        request = Request(target.archive, target.when, target.path, target.base)
+        request = Request(asking.row, target.when, target.path, target.base)
         cache = "HIT"
         for _ in range(3):  # again when the file has landed, when a blob was evicted, when another process brought it
             step = await self._decide(request, asking)
@@ -178,7 +183,7 @@ class Executor:
                 case _:
                     assert_never(step)
             if outcome is not None:
-                return _told(_without_older_date(outcome, asking.family, conditions), target, step)
+                return _told(without_older_date(outcome, asking.family, conditions), target, step)
         return refusals.vanished()
 
     # --- carrying out -----------------------------------------------------------------------------------------------------
@@ -235,7 +240,8 @@ class Executor:
         """Start or join the flight. What it brings is named even if everybody who asked has left by then."""
         judge = self._roots.judge(step, asking, self.obtain) if step.role is Role.ROOT else None
         flight, joined = self._flights.join(step, asking, judge)
-        self._flights.later(self._name_when_landed(flight, step))
+        if step.name_it:
+            self._flights.later(self._name_when_landed(flight, step))
         return flight, joined
 
     async def _name(self, step: Serve) -> None:
@@ -261,7 +267,7 @@ class Executor:
     async def _prefetch(self, target: FileTarget) -> None:
         asking = self.asking(target.archive, Conditions())
         try:
-            step = await self._decide(Request(target.archive, target.when, target.path), asking)
+            step = await self._decide(Request(asking.row, target.when, target.path), asking)
             if isinstance(step, Fetch) and step.sources:
                 flight, _ = self._join(step, asking)
                 await flight.land(float("inf"))
@@ -314,16 +320,8 @@ class Executor:
 def _landed(step: Fetch, landed: Landed) -> Serve:
     """Return what is left to do once a fetch has landed. How far a root can be believed, its judge has said."""
     proof = landed.proof if step.role is Role.ROOT else step.proof
-    serve = Serve(step.space, step.path, landed.digest, landed.size, proof, step.role, step.resolved, name_it=True)
-    return replace(serve, also=step.also)
-
-
-def _without_older_date(outcome: Outcome, family: Family, conditions: Conditions) -> Outcome:
-    """Send what changes without its date where that is older than the client's copy, if the client would throw it away for that."""
-    if not isinstance(outcome, Served) or not family.drops_older_dates or outcome.role in (Role.PACKAGE, Role.OTHER):
-        return outcome
-    is_older = outcome.date is not None and conditions.since is not None and outcome.date < conditions.since
-    return replace(outcome, date=None) if is_older else outcome
+    serve = Serve(step.space, step.path, landed.digest, landed.size, proof, step.role, step.resolved)
+    return replace(serve, name_it=step.name_it, also=step.also)
 
 
 def _told(outcome: Outcome, target: FileTarget, step: Serve | Fetch) -> Outcome:

@@ -90,13 +90,18 @@ class Names:
 
     def date(self, digest: str) -> Instant | None:
         """Return when the blob was first seen."""
-        date: Instant | None = self._catalog.fact(f"date/{digest}", 0)
-        return date
+        return date_of(self._catalog, digest)
 
     async def put_date(self, digest: str, date: Instant) -> None:
         """Date a blob; the first date stands."""
         if self.date(digest) is None:
             await self._catalog.put_fact(f"date/{digest}", date)
+
+
+def date_of(catalog: Catalog, digest: str) -> Instant | None:
+    """Return when a blob was first seen: as whoever brought it dated it."""
+    date: Instant | None = catalog.fact(f"date/{digest}", 0)
+    return date
 
 
 def size_of(blobs: Blobs, digest: str) -> int | None:

@@ -20,6 +20,7 @@ from snapproxy.core.model import Archive, Family, History, Instant, Promise, Sig
 from snapproxy.core.steps import Held
 from snapproxy.core.when import parse, spell
 from snapproxy.errors import SnapproxyError
+from snapproxy.shell.names import date_of
 from snapproxy.shell.promises import Promises
 from storage import Catalog, Name, StorageFailure, Value
 
@@ -56,7 +57,13 @@ class Observations:
 
     async def record(self, row: Archive, family: Family, taken: Sequence[Seen], at: Instant) -> bool:
         """Write down what was seen at `at`, all of it or nothing; False when another observation of that second contradicts it."""
+        if any(self._is_told_otherwise(row, seen.root, at) for seen in taken):
+            return False
         for seen in taken:
+            if self.is_older(row, seen.root.path, seen.root.digest):
+                log.warning(
+                    "%s of %s went back in time: it is older now than it was seen last", seen.root.path, row.name
+                )
             if not await self._keep(row, family, seen, at):
                 return False
         await self._catalog.observe_all(at, {_key(row, seen.root.path): seen.root.digest for seen in taken})
@@ -86,6 +93,11 @@ class Observations:
             files.append((space, seen.signature))
         for where, held in files:
             await self._catalog.put_name(where, held.path, Name(held.digest, held.size, int(held.proof)))
+
+    def _is_told_otherwise(self, row: Archive, root: Held, at: Instant) -> bool:
+        """Whether that very second is known to have begun or ended with another state of this root."""
+        value, _ = self._catalog.around(_key(row, root.path), at)
+        return value is not None and at in (value.first, value.last) and value.value != root.digest
 
     def _was_seen(self, row: Archive, root: Held, snapshot: str) -> bool:
         """Whether the moment was written down too when the root was named: a sweep may have been cut off in between."""
@@ -135,6 +147,14 @@ class Observations:
         value, _ = self._catalog.around(_key(row, path), _END)
         return None if value is None else value.value
 
+    def is_older(self, row: Archive, path: str, digest: str) -> bool:
+        """Whether a root is dated before the one that was observed last."""
+        newest = self.newest(row, path)
+        if newest is None or newest == digest:
+            return False
+        before, now = date_of(self._catalog, newest), date_of(self._catalog, digest)
+        return before is not None and now is not None and now < before
+
     def last(self, row: Archive, path: str) -> Instant | None:
         """Return when a root was observed last."""
         value, _ = self._catalog.around(_key(row, path), _END)
@@ -165,9 +185,13 @@ class Observations:
         return Sighting(path, span, following, passed)
 
     def _dumped(self, row: Archive, history: History, path: str, instant: Instant) -> Sighting:
-        """Return the span around an instant as the archive's own snapshots are called: by the instant at which it begins."""
+        """Return the span around an instant as the archive's own snapshots are called: by the instant at which it begins.
+
+        A bad one is none: what it answers for, its timeline says.
+        """
         before, _ = self._catalog.around(_key(row, path), instant)
-        span = None if before is None else Span(before.first, before.last, history.id_of(before.first))
+        is_bad = before is None or before.first in row.bad or instant in row.bad
+        span = None if before is None or is_bad else Span(before.first, before.last, history.id_of(before.first))
         return Sighting(path, span, None)
 
     def _span(self, row: Archive, path: str, value: Value) -> Span:

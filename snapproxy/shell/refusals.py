@@ -75,7 +75,9 @@ def absent(step: Fetch) -> Refusal:
             status=404,
             reason="Root observed, this index not kept" if step.whole else "Index observed, package not kept",
             why=f"{step.path} of {step.space} is listed, is not in the store, and no mirror has it any more.",
-            hint="Have it taken along from now on: `snapproxy observe`, or [[watch]] in the configuration.",
+            hint="Have it taken along from now on: `snapproxy observe`, or [[watch]] in the configuration."
+            if step.name_it
+            else 'This archive is watched with packages = "none"; "used" keeps what clients ask for, "all" every package.',
         )
     if step.promise is not None and step.proof is not Proof.DIGEST:
         return unavailable(

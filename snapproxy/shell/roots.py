@@ -37,8 +37,13 @@ def available_keyrings(row: Archive, family: Family) -> tuple[str, ...]:
 
 
 def _read_on(family: Family, path: str, data: bytes) -> None:
-    """Read a root as far as its first promise: by then its whole frame was looked at, so that nothing stands around the signed part."""
-    next(iter(family.promises(path, [data])), None)
+    """Read a root, so that one which contradicts itself is none; of one that promises packages the first promise will do.
+
+    By then its whole frame was looked at, so that nothing stands around the signed part.
+    """
+    for _ in family.promises(path, [data]):
+        if family.roots_promise_packages:
+            break
 
 
 class Roots:

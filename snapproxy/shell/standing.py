@@ -39,8 +39,11 @@ class Copy:
 
     @property
     def validators(self) -> Meta:
-        """What makes a request for these bytes conditional."""
-        return Meta(etag=self.etag, last_modified=self.last_modified)
+        """What makes a request for these bytes conditional: nothing where upstream gives no ETag.
+
+        If-Modified-Since alone is answered "not modified" by an archive that went back to an older state too (RFC 9110, 13.1.3).
+        """
+        return Meta(etag=self.etag, last_modified=self.last_modified) if self.etag else Meta()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import DEVNULL, Popen
 
 import pytest
 
 from snapproxy.cli import main
-from tests.fakes.faults import Status
+from tests.fakes.faults import Drip, Status
 from tests.fakes.hamlet import INRELEASE, PACKAGES
 from tests.fakes.present import Present
+from tests.fakes.proxy import command, environment
 from tests.fakes.signing import SigningKey
 
 
@@ -50,7 +55,8 @@ def test_what_was_observed_is_listed_and_can_be_fetched(
     observed = told(capsys, "observe", "vendor", INRELEASE, "--packages", "all")
     assert isinstance(observed, dict)
     instant = observed.pop("instant")
-    assert observed == {"archive": "vendor", "roots": [INRELEASE], "changed": [INRELEASE], "packages": 2, "missing": 0}
+    seen = {"roots": [INRELEASE], "changed": [INRELEASE], "older": []}
+    assert observed == {"archive": "vendor", **seen, "packages": 2, "missing": 0}
     assert told(capsys, "timeline", "vendor") == [
         {"snapshot": instant, "from": instant, "to": instant, "settled": True, "bad": False, "root": INRELEASE}
     ]
@@ -69,6 +75,38 @@ def test_observing_prints_the_instant_and_what_was_new(present: Present, capsys:
     assert (len(instant), root) == (16, f"  {INRELEASE}  new")
     assert main(["observe", "vendor", INRELEASE]) == 0
     assert capsys.readouterr().out.splitlines()[1] == f"  {INRELEASE}  unchanged"
+    old = present.tree
+    for tree, told in ((None, ""), (old, ", and older than what was seen last")):
+        present.publish() if tree is None else present.show(tree)
+        assert main(["observe", "vendor", INRELEASE]) == 0
+        assert capsys.readouterr().out.splitlines()[1] == f"  {INRELEASE}  new{told}"
+
+
+def test_packages_that_are_brought_by_hand_show_a_bar(present: Present, tmp_path: Path) -> None:
+    present.mirror.fault("*.deb", Drip(piece=200, every=0.1))
+    terminal, theirs = pty.openpty()
+    with Popen(
+        command("observe", "vendor", INRELEASE, "--packages", "all"),
+        env=environment({"SNAPPROXY_CONFIG": os.environ["SNAPPROXY_CONFIG"], "TERM": "xterm", "COLUMNS": "100"}),
+        stdin=DEVNULL,
+        stdout=DEVNULL,
+        stderr=theirs,
+    ) as observing:
+        os.close(theirs)
+        said = b""
+        while piece := read_terminal(terminal):
+            said += piece
+        assert observing.wait() == 0
+    os.close(terminal)
+    assert re.search(r"Packages\.xz.*━.*/.*kB", said.decode()), said
+
+
+def read_terminal(descriptor: int) -> bytes:
+    """Read on; the end of a terminal is an error."""
+    try:
+        return os.read(descriptor, 4096)
+    except OSError:
+        return b""
 
 
 def test_an_observation_that_failed_says_why(present: Present, capsys: pytest.CaptureFixture[str]) -> None:
@@ -98,3 +136,26 @@ def test_a_timeline_is_of_instants(present: Present, capsys: pytest.CaptureFixtu
     with pytest.raises(SystemExit):
         main(["timeline", "vendor", "--from", "live"])
     assert "an instant is wanted" in capsys.readouterr().err
+
+
+def test_a_snapshot_is_marked_bad_listed_so_and_taken_back(
+    present: Present, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second, *_ = present.timeline.ids
+    assert main(["bad", "debian", second, "--because", "caught  in the middle\nof a sync"]) == 0
+    assert capsys.readouterr().out == f"debian/{second}  marked bad\n"
+    assert main(["timeline", "debian", "--from", first, "--to", second]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [first, f"{second}  (marked bad: caught in the middle of a sync)"]
+    assert main(["resolve", "debian", second]) == 1
+    assert "Whoever marked it said: caught in the middle of a sync" in capsys.readouterr().err
+    assert told(capsys, "bad", "debian", second, "--undo") == {"archive": "debian", "snapshot": second, "bad": False}
+    assert main(["resolve", "debian", second]) == 0
+    assert main(["bad", "debian", second, "--undo"]) == 1
+    assert f"{second} was not marked bad by hand" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["live", "--undo"], ["2024-06-01"], ["2024-06-01", "--because", " "]])
+def test_a_mark_wants_an_instant_and_a_reason(present: Present, words: list[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["bad", "debian", *words])

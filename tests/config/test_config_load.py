@@ -133,6 +133,15 @@ def test_a_watch_is_hourly_and_keeps_what_is_used(load_text: Loader) -> None:
     assert config.watch == (Watch("debian", ("dists/stable/InRelease",), 3600, "used"),)
 
 
+def test_an_archive_keeps_no_packages_if_every_watch_of_it_says_so(load_text: Loader) -> None:
+    watches = "".join(
+        f'[[watch]]\narchive = "{name}"\npaths = ["dists/{suite}/InRelease"]\npackages = "{packages}"\n'
+        for name, suite, packages in (("debian", "a", "none"), ("debian", "b", "used"), ("ubuntu", "a", "none"))
+    )
+    rows = {row.name: row for row in load_text(watches).archives}
+    assert [name for name, row in rows.items() if not row.keeps_packages] == ["ubuntu"]
+
+
 def test_tunnels_are_off_unless_asked_for(load_text: Loader) -> None:
     assert not load_text().connect
     assert load_text("connect = true").connect

@@ -47,7 +47,9 @@ class TestObserved:
         answer = ask(spell(T0 + 10 * HOUR + 5), FIRST, SECOND)
         assert isinstance(answer, Resolved)
         assert (answer.snapshot, answer.valid) == (FIRST.snapshot, (T0, FIRST.last))
-        assert answer.note == f"seen last at {spell(FIRST.last)}, and next, another, at {spell(SECOND.first)}"
+        assert (
+            answer.note == f"sure up to {spell(FIRST.last)}; from then until {spell(SECOND.first)} it may have changed"
+        )
 
     def test_a_gap_is_refused_and_both_its_ends_are_named(self) -> None:
         reason = refused(ask(spell(T0 + 50 * HOUR), SECOND, LATE), 410)

@@ -78,6 +78,7 @@ class ArchiveServer:
         self.name = name
         self.log = log or Log()
         self.errors: list[BaseException] = []
+        self.has_etags = True
         self.busiest = 0
         """The greatest number of requests that were being answered at one time."""
         self._address = (address, 0)
@@ -233,7 +234,8 @@ class _Handler(BaseHTTPRequestHandler):
         status, start, stop, extra = answer.status, 0, size, {}
         if answer.has_validators and status == 200:
             etag = self.server.owner.etag(answer.content)
-            extra = {"Last-Modified": _date(answer), "ETag": etag, "Accept-Ranges": "bytes"}
+            extra = {"Last-Modified": _date(answer), "Accept-Ranges": "bytes"}
+            extra |= {"ETag": etag} if self.server.owner.has_etags else {}
             status, start, stop = self._conditions(answer)
         self.request_record.status = status
         self.send_response(status, "Bandwidth Limit Exceeded" if status == 509 else None)
@@ -249,10 +251,12 @@ class _Handler(BaseHTTPRequestHandler):
         return (start, stop) if self.command == "GET" else (0, 0)
 
     def _conditions(self, answer: Answer) -> tuple[int, int, int]:
-        """Return status and span after If-Modified-Since, Range and If-Range (RFC 9110, 13.1 and 14.2)."""
+        """Return status and span after If-None-Match, If-Modified-Since, Range and If-Range (RFC 9110, 13.2.2 and 14.2)."""
         size = answer.content.size
-        since = self.headers.get("If-Modified-Since")
-        if since and parsedate_to_datetime(since).timestamp() >= answer.content.modified:
+        since, matching = self.headers.get("If-Modified-Since"), self.headers.get("If-None-Match")
+        if matching and matching == self.server.owner.etag(answer.content):
+            return 304, 0, 0
+        if since and not matching and parsedate_to_datetime(since).timestamp() >= answer.content.modified:
             return 304, 0, 0
         wanted, guard = self.headers.get("Range", ""), self.headers.get("If-Range")
         first, dash, last = wanted.removeprefix("bytes=").partition("-")

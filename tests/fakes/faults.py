@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -167,6 +167,25 @@ class Drip:
         for at in range(start, stop, self.piece):
             exchange.send_span(exchange.answer, at, min(at + self.piece, stop))
             time.sleep(self.every)
+
+
+@dataclass
+class Meanwhile:
+    """Answers as the archive stood when it was asked, and lets something happen before the answer is sent: at this request, or at every.
+
+    `count` is how many requests came.
+    """
+
+    happens: Callable[[], object]
+    at: int | None = None
+    count: int = 0
+    needs_body: bool = False
+
+    def play(self, exchange: Exchange) -> None:
+        if self.at in (None, self.count):
+            self.happens()
+        self.count += 1
+        complete(exchange, exchange.answer)
 
 
 class Hold:

@@ -13,7 +13,7 @@ from unittest.mock import patch
 from urllib.parse import urlsplit
 
 from snapproxy import wiring
-from snapproxy.config import Config
+from snapproxy.config import Config, Watch
 from snapproxy.core.address import AddressBook
 from snapproxy.core.exchange import Conditions, FileTarget, Outcome, Served, ServiceTarget
 from snapproxy.core.model import Archive, Instant, Refusal
@@ -67,6 +67,11 @@ class Got:
         return self.served.headers.get("X-Snapproxy-Stale", "")
 
     @property
+    def headers(self) -> Mapping[str, str]:
+        """What travels with the answer besides the body."""
+        return self.outcome.headers if isinstance(self.outcome, Refusal) else self.served.headers
+
+    @property
     def refusal(self) -> Refusal:
         assert isinstance(self.outcome, Refusal), self.outcome
         return self.outcome
@@ -105,6 +110,7 @@ class House:
     patience: float = 20.0
     offline: bool = False
     timeouts: Timeouts = QUICK
+    watch: tuple[Watch, ...] = ()
 
     async def __aenter__(self) -> Self:
         config = _Settings(
@@ -117,6 +123,7 @@ class House:
             archives=self.rows,
             upstreams={},
             patience={"apt": self.patience},
+            watch=self.watch,
             manners=self.manners,
         )
         self._stack = AsyncExitStack()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
+from dataclasses import replace
 
 from snapproxy.core.model import Archive
 from tests.fakes.archive_server import ArchiveServer, Log
@@ -80,6 +81,11 @@ class Present:
             mirrors=(f"{self.mirror.url}/debian",),
             keyrings=(str(self.key.keyring),),
         )
+
+    @property
+    def vendor(self) -> Archive:
+        """The row of the same archive where nobody remembers its past."""
+        return replace(self.row, name="vendor", history="captured", snapshot=())
 
     def asked(self, path: str, *, service: str = "mirror") -> list[int]:
         """Return the status of every request for a path of the archive as it is now, in order."""

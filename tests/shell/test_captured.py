@@ -3,222 +3,231 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from snapproxy.core.when import spell
+from snapproxy.core.model import Instant, Proof
+from snapproxy.core.steps import Held
+from snapproxy.core.when import parse, spell
+from snapproxy.families import FAMILIES
+from snapproxy.jobs.sweep import Swept
+from snapproxy.shell.observations import Seen
 from tests.fakes.hamlet import INRELEASE, PACKAGES, RELEASE, SIGNATURE
-from tests.fakes.inside import Inside
+from tests.fakes.house import PATIENT, House
 from tests.fakes.present import Present, by_hash
-from tests.fakes.signing import SigningKey
 
 HOUR = 3600.0
 
 
-@pytest.fixture(scope="module")
-def key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SigningKey]:
-    key = SigningKey(tmp_path_factory.mktemp("key") / "gnupg")
-    yield key
-    key.close()
-
-
-@pytest.fixture
-def present(key: SigningKey) -> Iterator[Present]:
-    present = Present(key)
-    yield present
-    present.close()
-
-
-def settings(present: Present, further: str = "") -> str:
-    """A third-party archive in three lines, and its keyring."""
-    pace = "connections = 16\nrequests_per_second = 500\nburst = 500\n"
-    return (
-        f'{further}[archives.vendor]\nfamily = "apt"\nhistory = "captured"\nmirrors = ["{present.mirror.url}/debian"]\n'
-        f'keyrings = ["{present.key.keyring}"]\n[upstreams."127.0.0.3"]\n{pace}'
-    )
-
-
-@pytest.fixture
-async def house(present: Present, tmp_path: Path) -> AsyncIterator[Inside]:
-    async with Inside(tmp_path / "house", settings(present)) as house:
-        yield house
-
-
-async def look(house: Inside, *paths: str) -> str:
+async def look(vendor: House, *paths: str) -> str:
     """Ask for files live, as a client's update does; return the instant at which their root was seen."""
     for path in paths or (INRELEASE, PACKAGES):
-        got = await house.get("live", path, archive="vendor")
+        got = await vendor.get("live", path)
         assert got.status == 200, (path, got)
-    span, _ = house.store.catalog.around(f"root/vendor/{INRELEASE}", int(house.clock.now()))
+    span, _ = vendor.store.catalog.around(f"root/vendor/{INRELEASE}", int(vendor.clock.now()))
     assert span is not None
     return spell(span.last)
 
 
-async def test_what_was_seen_is_answered_after_upstream_has_gone_on(house: Inside, present: Present) -> None:
+async def test_what_was_seen_is_answered_after_upstream_has_gone_on(vendor: House, present: Present) -> None:
     old = present.tree
     package = present.package
-    await look(house, INRELEASE, PACKAGES, package)
-    house.clock.leap(HOUR)
-    then = await look(house, INRELEASE)
-    house.clock.leap(HOUR)
+    await look(vendor, INRELEASE, PACKAGES, package)
+    vendor.clock.leap(HOUR)
+    then = await look(vendor, INRELEASE)
+    vendor.clock.leap(HOUR)
     present.publish()
-    await look(house)
+    await look(vendor)
     for path in (INRELEASE, PACKAGES, by_hash(old, PACKAGES), package):
-        got = await house.get(then, path, archive="vendor")
+        got = await vendor.get(then, path)
         assert (got.status, got.data) == (200, old.files[path].data), path
         assert got.proof == "gpg"
-    headers = (await house.get(then, INRELEASE, archive="vendor")).headers
-    assert headers is not None
+    headers = (await vendor.get(then, INRELEASE)).headers
     start, end = headers["X-Snapproxy-Valid"].split("/")
     assert start <= then <= end
     assert "X-Snapproxy-Note" not in headers
 
 
-async def test_between_two_different_observations_the_answer_says_what_it_is(house: Inside, present: Present) -> None:
+async def test_between_two_different_observations_the_answer_says_what_it_is(vendor: House, present: Present) -> None:
     old = present.tree
-    seen = house.clock.now()
-    await look(house)
-    house.clock.leap(2 * HOUR)
+    seen = vendor.clock.now()
+    await look(vendor)
+    vendor.clock.leap(2 * HOUR)
     present.publish()
-    await look(house)
-    got = await house.get(spell(seen + int(HOUR)), INRELEASE, archive="vendor")
+    await look(vendor)
+    got = await vendor.get(spell(seen + int(HOUR)), INRELEASE)
     assert got.data == old.files[INRELEASE].data
-    assert got.headers is not None
-    assert got.headers["X-Snapproxy-Note"].startswith("seen last at ")
+    assert got.headers["X-Snapproxy-Note"].startswith("sure up to ")
 
 
-async def test_beyond_and_before_what_was_seen_is_refused(house: Inside) -> None:
-    before = spell(house.clock.now() - 10)
-    assert (await house.get(before, INRELEASE, archive="vendor")).status == 425, "never observed at all"
-    await look(house)
-    house.clock.leap(HOUR)
-    beyond = await house.get(spell(house.clock.now()), INRELEASE, archive="vendor")
+async def test_beyond_and_before_what_was_seen_is_refused(vendor: House) -> None:
+    before = spell(vendor.clock.now() - 10)
+    assert (await vendor.get(before, INRELEASE)).status == 425, "never observed at all"
+    await look(vendor)
+    vendor.clock.leap(HOUR)
+    beyond = await vendor.get(spell(vendor.clock.now()), INRELEASE)
     assert beyond.status == 425
-    assert "later than the last observation: use" in beyond.reason
-    usable = beyond.reason.rpartition(" ")[2]
-    assert (await house.get(usable, INRELEASE, archive="vendor")).status == 200
-    early = await house.get(before, INRELEASE, archive="vendor")
-    assert (early.status, early.reason.rpartition(" ")[2]) == (410, usable)
+    assert "later than the last observation: use" in beyond.refusal.reason
+    usable = beyond.refusal.reason.rpartition(" ")[2]
+    assert (await vendor.get(usable, INRELEASE)).status == 200
+    early = await vendor.get(before, INRELEASE)
+    assert (early.status, early.refusal.reason.rpartition(" ")[2]) == (410, usable)
 
 
 async def test_a_gap_longer_than_the_row_believes_is_refused(present: Present, tmp_path: Path) -> None:
-    async with Inside(tmp_path / "house", settings(present, 'max_gap = "1h"\n')) as house:
-        seen = house.clock.now()
-        await look(house)
-        house.clock.leap(3 * HOUR)
+    row = replace(present.vendor, max_gap=int(HOUR))
+    async with House(tmp_path / "house", rows=(row,), timeouts=PATIENT) as vendor:
+        seen = vendor.clock.now()
+        await look(vendor)
+        vendor.clock.leap(3 * HOUR)
         present.publish()
-        await look(house)
-        answer = await house.get(spell(seen + int(2 * HOUR)), INRELEASE, archive="vendor")
-        assert (answer.status, "gap" in answer.reason) == (410, True)
+        await look(vendor)
+        answer = await vendor.get(spell(seen + int(2 * HOUR)), INRELEASE)
+        assert (answer.status, "gap" in answer.refusal.reason) == (410, True)
 
 
 async def test_a_package_that_was_not_kept_is_brought_while_upstream_has_it_and_named_after(
-    house: Inside, present: Present
+    vendor: House, present: Present
 ) -> None:
     package, old = present.package, present.tree
-    then = await look(house)
-    got = await house.get(then, package, archive="vendor")
+    then = await look(vendor)
+    got = await vendor.get(then, package)
     assert (got.status, got.data) == (200, old.files[package].data)
-    house.clock.leap(HOUR)
+    vendor.clock.leap(HOUR)
     present.publish()
     gone = present.package
-    then = await look(house)
-    house.clock.leap(HOUR)
+    then = await look(vendor)
+    vendor.clock.leap(HOUR)
     present.publish()
-    await look(house)
-    got = await house.get(then, gone, archive="vendor")
-    assert (got.status, got.reason) == (404, "Index observed, package not kept")
+    await look(vendor)
+    got = await vendor.get(then, gone)
+    assert (got.status, got.refusal.reason) == (404, "Index observed, package not kept")
 
 
-async def test_a_package_is_found_through_whichever_root_was_seen_then(house: Inside, present: Present) -> None:
+async def test_a_package_is_found_through_whichever_root_was_seen_then(vendor: House, present: Present) -> None:
     old, package = present.tree, present.package
-    await look(house, INRELEASE, RELEASE, SIGNATURE, PACKAGES, package)
-    then = await look(house, INRELEASE)
-    house.clock.leap(HOUR)
-    await look(house, INRELEASE, RELEASE)
+    await look(vendor, INRELEASE, RELEASE, SIGNATURE, PACKAGES, package)
+    then = await look(vendor, INRELEASE)
+    vendor.clock.leap(HOUR)
+    await look(vendor, INRELEASE, RELEASE)
     for path in (package, RELEASE, SIGNATURE):
-        got = await house.get(then, path, archive="vendor")
+        got = await vendor.get(then, path)
         assert (got.status, got.data) == (200, old.files[path].data), path
 
 
-async def test_a_root_that_goes_back_in_time_is_answered_as_it_was_seen(house: Inside, present: Present) -> None:
-    trees, seen = [], []
-    for tree in (present.tree, present.publish(), None):
-        if tree is None:
+@pytest.mark.parametrize("has_etags", [True, False])
+async def test_a_root_that_goes_back_in_time_is_answered_as_it_was_seen(
+    vendor: House, present: Present, caplog: pytest.LogCaptureFixture, *, has_etags: bool
+) -> None:
+    present.mirror.has_etags = has_etags
+    trees, seen = [present.tree], []
+    for turn in range(3):
+        if turn == 1:
+            trees.append(present.publish())
+        if turn == 2:
+            trees.append(trees[0])
             present.show(trees[0])
-        trees.append(present.timeline.newest)
-        await look(house, INRELEASE)
-        house.clock.leap(HOUR)
-        seen.append(await look(house))
-        house.clock.leap(HOUR)
-    assert trees[0].get(INRELEASE) == trees[2].get(INRELEASE)
+        await look(vendor, INRELEASE)
+        vendor.clock.leap(HOUR)
+        seen.append(await look(vendor))
+        vendor.clock.leap(HOUR)
+    assert "went back in time" in caplog.text
     for tree, then in zip(trees, seen, strict=True):
         for path in (INRELEASE, PACKAGES):
-            content = tree.get(path)
-            assert content is not None
-            assert (await house.get(then, path, archive="vendor")).data == content.data
+            assert (await vendor.get(then, path)).data == tree.files[path].data
 
 
-async def test_a_clock_that_steps_back_breaks_no_answer(house: Inside, present: Present) -> None:
+async def test_a_clock_that_steps_back_breaks_no_answer(vendor: House, present: Present) -> None:
     old = present.tree
-    house.clock.leap(10 * HOUR)
-    late = await look(house)
-    house.clock.leap(-5 * HOUR)
+    vendor.clock.leap(10 * HOUR)
+    late = await look(vendor)
+    vendor.clock.leap(-5 * HOUR)
     present.publish()
-    early = await look(house)
-    house.clock.leap(7 * HOUR)
+    early = await look(vendor)
+    vendor.clock.leap(7 * HOUR)
     new = present.tree
-    await look(house)
+    await look(vendor)
     for then, tree in ((early, new), (late, old)):
-        got = {path: await house.get(then, path, archive="vendor") for path in (INRELEASE, PACKAGES)}
+        got = {path: await vendor.get(then, path) for path in (INRELEASE, PACKAGES)}
         assert {path: each.data for path, each in got.items()} == {path: tree.files[path].data for path in got}
+
+
+async def test_whatever_the_clock_does_no_span_goes_across_another_state(vendor: House, present: Present) -> None:
+    """Steps back and forth, as after a boot without a network clock; each look is answered, and each claim is true of every look."""
+    shown: dict[Instant, bytes] = {}
+    steps = [1, 1, -2.5, 1, 30, 1, -31, 0.5, 0.5, -1.75, 5, -3, 0.25, 40, -38]
+    for turn, hours in enumerate(steps):
+        vendor.clock.leap(hours * HOUR + turn)
+        if turn % 3 == 2:
+            present.publish()
+        swept = await vendor.app.observe("vendor", [INRELEASE], with_packages=False)
+        assert isinstance(swept, Swept), swept
+        shown[swept.at] = present.tree.files[INRELEASE].data
+    vendor.clock.leap(100 * HOUR)
+    assert len(shown) == len(steps)
+    for then, data in shown.items():
+        got = await vendor.get(spell(then), INRELEASE)
+        assert got.data == data, spell(then)
+        first, last = (parse(each).instant or 0 for each in got.headers["X-Snapproxy-Valid"].split("/"))
+        assert {other for at, other in shown.items() if first <= at <= last} == {data}
+
+
+async def test_two_states_seen_in_one_second_are_not_both_written_down(vendor: House, present: Present) -> None:
+    then = parse(await look(vendor, INRELEASE)).instant
+    assert then is not None
+    old, row, seen = present.tree.files[INRELEASE], present.vendor, vendor.app._observations
+    other = Held(INRELEASE, "0" * 64, 1, Proof.GPG)
+    assert not await seen.record(row, FAMILIES["apt"], [Seen(other)], then)
+    assert await seen.record(row, FAMILIES["apt"], [Seen(other)], then + 1)
+    assert (await vendor.get(spell(then), INRELEASE)).data == old.data
 
 
 async def test_a_marked_observation_is_passed_over(present: Present, tmp_path: Path) -> None:
     old = present.tree
-    async with Inside(tmp_path / "house", settings(present)) as house:
-        await look(house)
-        house.clock.leap(HOUR)
+    async with House(tmp_path / "house", rows=(present.vendor,), timeouts=PATIENT) as vendor:
+        await look(vendor)
+        vendor.clock.leap(HOUR)
         present.publish()
-        await look(house)
-        clock = house.clock
-        span, _ = house.store.catalog.around(f"root/vendor/{INRELEASE}", clock.now())
+        await look(vendor)
+        clock = vendor.clock
+        span, _ = vendor.store.catalog.around(f"root/vendor/{INRELEASE}", clock.now())
         assert span is not None
         clock.leap(HOUR)
         present.publish()
-        await look(house)
-    bad = settings(present).replace("[upstreams", f'bad = ["{spell(span.first)}"]\n[upstreams')
-    async with Inside(tmp_path / "house", bad, clock=clock) as house:
-        refused = await house.get(spell(span.first), INRELEASE, archive="vendor")
-        assert (refused.status, "marked bad" in refused.reason) == (410, True)
-        got = await house.get(spell(span.first + 60), INRELEASE, archive="vendor")
+        await look(vendor)
+    bad = replace(present.vendor, bad=(span.first,))
+    async with House(tmp_path / "house", rows=(bad,), timeouts=PATIENT, clock=clock) as vendor:
+        refused = await vendor.get(spell(span.first), INRELEASE)
+        assert (refused.status, "marked bad" in refused.refusal.reason) == (410, True)
+        got = await vendor.get(spell(span.first + 60), INRELEASE)
         assert got.data == old.files[INRELEASE].data
-        assert got.headers is not None
         assert "marked bad and was passed over" in got.headers["X-Snapproxy-Note"]
 
 
 async def test_an_instant_is_settled_by_three_look_ups(
-    house: Inside, present: Present, monkeypatch: pytest.MonkeyPatch
+    vendor: House, present: Present, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await look(house)
-    house.clock.leap(HOUR)
-    then = await look(house)
+    await look(vendor)
+    vendor.clock.leap(HOUR)
+    then = await look(vendor)
     asked: list[str] = []
-    catalog = house.store.catalog
+    catalog = vendor.store.catalog
     read = catalog._read  # type: ignore[attr-defined]  # where every SQL query of a reader passes
     monkeypatch.setattr(
         catalog, "_read", lambda statement, *values: asked.append(statement) or read(statement, *values)
     )
-    row = house.row("vendor")
-    facts = house.app.executor._facts
-    history = house.app.executor._histories["captured"]
-    assert facts._observations.sightings(row, history, (INRELEASE,), int(house.clock.now()))[0].before is not None
+    facts = vendor.app.executor._facts
+    history = vendor.app.executor._histories["captured"]
+    assert (
+        facts._observations.sightings(present.vendor, history, (INRELEASE,), int(vendor.clock.now()))[0].before
+        is not None
+    )
     assert 1 <= len(asked) <= 3
     assert then
 
 
-async def test_many_clients_at_once_leave_one_observation(house: Inside, present: Present) -> None:
-    await asyncio.gather(*(look(house) for _ in range(10)))
-    assert len(house.store.catalog.keys("root/vendor/")) == 1
+async def test_many_clients_at_once_leave_one_observation(vendor: House, present: Present) -> None:
+    await asyncio.gather(*(look(vendor) for _ in range(10)))
+    assert len(vendor.store.catalog.keys("root/vendor/")) == 1

@@ -28,13 +28,6 @@ pytestmark = pytest.mark.usefixtures("watchdog")
 
 
 @pytest.fixture
-def present(edition: Edition) -> Iterator[Present]:
-    present = Present(edition.key)
-    yield present
-    present.close()
-
-
-@pytest.fixture
 async def house(present: Present, tmp_path: Path) -> AsyncIterator[House]:
     async with House(tmp_path / "house", rows=(present.row,), timeouts=PATIENT) as house:
         yield house

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from snapproxy.core.conditions import without_older_date
 from snapproxy.core.exchange import Conditions, Served
 from snapproxy.core.model import Proof, Role
 from snapproxy.families import FAMILIES
-from snapproxy.shell.executor import _without_older_date
 from tests.fakes.answerer import Source, SourceBody
 
 OURS = 1_700_000_000
@@ -33,10 +33,10 @@ async def test_only_a_client_with_a_newer_copy_gets_no_date(
     body: SourceBody, role: Role, since: int | None, date: int | None
 ) -> None:
     served = Served(body, "a", "s", "", Proof.NONE, "HIT", role, OURS)
-    assert _without_older_date(served, FAMILIES["pacman"], Conditions(since)) == replace(served, date=date)
-    assert _without_older_date(served, FAMILIES["apt"], Conditions(since)) == served
+    assert without_older_date(served, FAMILIES["pacman"], Conditions(since)) == replace(served, date=date)
+    assert without_older_date(served, FAMILIES["apt"], Conditions(since)) == served
 
 
 async def test_a_package_keeps_its_date_for_a_resume(body: SourceBody) -> None:
     served = Served(body, "a", "s", "", Proof.NONE, "HIT", Role.PACKAGE, OURS)
-    assert _without_older_date(served, FAMILIES["pacman"], Conditions(OURS + 1)) == served
+    assert without_older_date(served, FAMILIES["pacman"], Conditions(OURS + 1)) == served

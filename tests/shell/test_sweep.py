@@ -3,62 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import itertools
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from snapproxy.config import Watch
 from snapproxy.core.model import Refusal
 from snapproxy.core.when import spell
 from snapproxy.errors import ClientError
 from snapproxy.jobs import sweep
 from snapproxy.jobs.sweep import Swept
-from snapproxy.jobs.watch import repeat
+from snapproxy.jobs.watch import FIRST_SECONDS, repeat
 from snapproxy.shell import download
+from snapproxy.shell.pacer import Pacer
 from tests.fakes.content import FixedTree, epoch, stamp
-from tests.fakes.faults import Exchange, Hold, Status, complete
-from tests.fakes.hamlet import INRELEASE, PACKAGES, RELEASE, made_up
-from tests.fakes.inside import Inside
+from tests.fakes.faults import Hold, Meanwhile, Status
+from tests.fakes.hamlet import INRELEASE, PACKAGES, RELEASE, Edition, made_up
+from tests.fakes.house import PATIENT, House
 from tests.fakes.leaping_clock import LeapingClock
 from tests.fakes.present import BORN, SOURCES, Present
 from tests.fakes.publisher import Publisher, SuitePlan
-from tests.fakes.signing import SigningKey
 
 HOUR = 3600.0
 OTHER = "dists/extra/InRelease"
 OTHER_PACKAGES = "dists/extra/main/binary-amd64/Packages.xz"
-
-
-@dataclass
-class Meanwhile:
-    """Answers as the archive stood when it was asked, and lets something happen before the answer is sent: at this request, or at every."""
-
-    happens: Callable[[], object]
-    at: int | None = None
-    count: int = 0
-    needs_body: bool = False
-
-    def play(self, exchange: Exchange) -> None:
-        if self.at in (None, self.count):
-            self.happens()
-        self.count += 1
-        complete(exchange, exchange.answer)
-
-
-@pytest.fixture(scope="module")
-def key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SigningKey]:
-    key = SigningKey(tmp_path_factory.mktemp("key") / "gnupg")
-    yield key
-    key.close()
-
-
-@pytest.fixture
-def present(key: SigningKey) -> Iterator[Present]:
-    present = Present(key)
-    yield present
-    present.close()
 
 
 @pytest.fixture(autouse=True)
@@ -67,28 +38,14 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "ASKED_AGAIN_AFTER", 0.01)
 
 
-def settings(present: Present) -> str:
-    pace = "connections = 16\nrequests_per_second = 500\nburst = 500\n"
-    return (
-        f'[archives.vendor]\nfamily = "apt"\nhistory = "captured"\nmirrors = ["{present.mirror.url}/debian"]\n'
-        f'keyrings = ["{present.key.keyring}"]\n[upstreams."127.0.0.3"]\n{pace}'
-    )
-
-
-@pytest.fixture
-async def house(present: Present, tmp_path: Path) -> AsyncIterator[Inside]:
-    async with Inside(tmp_path / "house", settings(present)) as house:
-        yield house
-
-
-async def observe(house: Inside, *paths: str, packages: bool = False) -> Swept:
-    swept = await house.app.observe("vendor", paths or (INRELEASE,), with_packages=packages)
+async def observe(vendor: House, *paths: str, packages: bool = False) -> Swept:
+    swept = await vendor.app.observe("vendor", paths or (INRELEASE,), with_packages=packages)
     assert isinstance(swept, Swept), swept
     return swept
 
 
-async def answered(house: Inside, when: str, *paths: str) -> dict[str, bytes]:
-    got = {path: await house.get(when, path, archive="vendor") for path in paths}
+async def answered(vendor: House, when: str, *paths: str) -> dict[str, bytes]:
+    got = {path: await vendor.get(when, path) for path in paths}
     assert {each.status for each in got.values()} == {200}, got
     return {path: each.data for path, each in got.items()}
 
@@ -97,86 +54,104 @@ def is_of(tree: FixedTree, got: dict[str, bytes]) -> bool:
     return all(tree.files[path].data == data for path, data in got.items())
 
 
-async def test_an_observation_can_be_asked_for_when_the_archive_is_gone(house: Inside, present: Present) -> None:
+async def test_an_observation_can_be_asked_for_when_the_archive_is_gone(vendor: House, present: Present) -> None:
     old = present.tree
-    swept = await observe(house)
+    swept = await observe(vendor)
     assert (swept.roots, swept.changed) == ((INRELEASE,), (INRELEASE,))
-    house.clock.leap(HOUR)
+    vendor.clock.leap(HOUR)
     present.publish()
-    await observe(house)
+    await observe(vendor)
     present.mirror.fault("*", Status(404))
-    got = await answered(house, spell(swept.at), INRELEASE, PACKAGES, SOURCES, PACKAGES.replace(".xz", ".gz"))
+    got = await answered(vendor, spell(swept.at), INRELEASE, PACKAGES, SOURCES, PACKAGES.replace(".xz", ".gz"))
     assert is_of(old, got)
 
 
-async def test_an_unchanged_archive_is_asked_once_a_root_and_conditionally(house: Inside, present: Present) -> None:
-    first = await observe(house)
-    house.clock.leap(HOUR)
+async def test_an_unchanged_archive_is_asked_once_a_root_and_conditionally(vendor: House, present: Present) -> None:
+    first = await observe(vendor)
+    vendor.clock.leap(HOUR)
     present.log.reset_counts()
-    second = await observe(house)
+    second = await observe(vendor)
     assert second.changed == ()
     assert [(each.path, each.status) for each in present.log.entries] == [(f"/debian/{INRELEASE}", 304)]
-    middle = await house.get(spell((first.at + second.at) // 2), INRELEASE, archive="vendor")
-    assert middle.headers is not None
+    middle = await vendor.get(spell((first.at + second.at) // 2), INRELEASE)
     assert middle.headers["X-Snapproxy-Valid"] == f"{spell(first.at)}/{spell(second.at)}"
 
 
-@pytest.mark.parametrize("at", range(8))
-async def test_republished_between_two_requests_every_answered_set_is_coherent(
-    house: Inside, present: Present, at: int
+@pytest.mark.parametrize("packages", [False, True], ids=["indexes", "with-packages"])
+async def test_republished_between_every_pair_of_requests_in_turn_every_answered_set_is_coherent(
+    vendor: House, present: Present, *, packages: bool
 ) -> None:
-    trees = [present.tree]
-    await observe(house)
-    house.clock.leap(HOUR)
-    trees.append(present.publish())
-    meanwhile = present.mirror.fault("*", Meanwhile(lambda: trees.append(present.publish()), at))
-    swept = await observe(house)
-    present.mirror.heal()
-    assert meanwhile.count > 1
-    got = await answered(house, spell(swept.at), INRELEASE, PACKAGES, SOURCES)
-    assert any(is_of(tree, got) for tree in trees[1:])
-    assert not is_of(trees[0], got)
+    """What is published at one instant deletes all that was there before; the last turn publishes after the last request."""
+    trees, seen = [present.tree], [(await observe(vendor)).at]
+    for at in itertools.count():
+        vendor.clock.leap(HOUR)
+        trees.append(present.publish())
+        meanwhile = present.mirror.fault("*", Meanwhile(lambda: trees.append(present.publish()), at))
+        seen.append((await observe(vendor, packages=packages)).at)
+        present.mirror.heal()
+        if meanwhile.count <= at:
+            break
+    assert at >= (10 if packages else 8)
+    answered_by = []
+    for then in map(spell, seen):
+        got = await answered(vendor, then, INRELEASE, PACKAGES, SOURCES)
+        (tree,) = [tree for tree in trees if is_of(tree, got)]
+        answered_by.append(tree)
+        for package in tree.packages:
+            for path, content in package.files.items():
+                kept = await vendor.get(then, path)
+                assert kept.data == content.data if kept.status == 200 else kept.status == 404, path
+    assert answered_by == sorted(answered_by, key=trees.index), "a later look saw no older state"
+    assert len(set(map(id, answered_by))) == len(seen)
 
 
-async def test_an_archive_that_never_holds_still_is_not_observed(house: Inside, present: Present) -> None:
-    before = await observe(house)
-    house.clock.leap(HOUR)
+async def test_an_archive_that_never_holds_still_is_not_observed(vendor: House, present: Present) -> None:
+    before = await observe(vendor)
+    vendor.clock.leap(HOUR)
     present.publish()
     present.mirror.fault("*", Meanwhile(present.publish))
-    refusal = await house.app.observe("vendor", [INRELEASE], with_packages=False)
+    refusal = await vendor.app.observe("vendor", [INRELEASE], with_packages=False)
     assert isinstance(refusal, Refusal)
     assert refusal.status == 424
     present.mirror.heal()
-    beyond = await house.get(spell(house.clock.now()), INRELEASE, archive="vendor")
-    assert (beyond.status, beyond.reason.rpartition(" ")[2]) == (425, spell(before.at))
+    beyond = await vendor.get(spell(vendor.clock.now()), INRELEASE)
+    assert (beyond.status, beyond.refusal.reason.rpartition(" ")[2]) == (425, spell(before.at))
 
 
-def two_suites(key: SigningKey, edition: int) -> FixedTree:
-    at = epoch(BORN) + edition * 86400
-    package = made_up("hello", f"{edition}.0", 2000, at=stamp(at))
-    return Publisher(key).tree(stamp(at), [SuitePlan("stable", (package,)), SuitePlan("extra", (package,))])
+def two_suites(edition: Edition, number: int) -> FixedTree:
+    at = epoch(BORN) + number * 86400
+    package = made_up("hello", f"{number}.0", 2000, at=stamp(at))
+    return Publisher(edition.key).tree(stamp(at), [SuitePlan("stable", (package,)), SuitePlan("extra", (package,))])
 
 
-@pytest.mark.parametrize("at", range(7))
-async def test_roots_of_one_sweep_belong_together(house: Inside, present: Present, key: SigningKey, at: int) -> None:
-    trees = [two_suites(key, edition) for edition in (11, 12)]
+async def test_roots_of_one_sweep_belong_together_whenever_both_are_published(
+    vendor: House, present: Present, edition: Edition
+) -> None:
+    trees = [two_suites(edition, 11)]
     present.show(trees[0])
-    first = await observe(house, INRELEASE, OTHER)
-    house.clock.leap(HOUR)
-    present.mirror.fault("*", Meanwhile(lambda: present.show(trees[1]), at))
-    await observe(house, INRELEASE, OTHER)
-    house.clock.leap(HOUR)
-    present.mirror.heal()
-    last = await observe(house, INRELEASE, OTHER)
-    for instant in range(first.at, last.at, 300):
-        got = await answered(house, spell(instant), INRELEASE, PACKAGES, OTHER, OTHER_PACKAGES)
+    first = await observe(vendor, INRELEASE, OTHER)
+    for at in itertools.count():
+        vendor.clock.leap(HOUR)
+        trees += [two_suites(edition, number) for number in (12 + 2 * at, 13 + 2 * at)]
+        present.show(trees[-2])
+        publish = functools.partial(present.show, trees[-1])
+        meanwhile = present.mirror.fault("*", Meanwhile(publish, at))
+        await observe(vendor, INRELEASE, OTHER)
+        present.mirror.heal()
+        if meanwhile.count <= at:
+            break
+    assert at >= 10
+    vendor.clock.leap(HOUR)
+    last = await observe(vendor, INRELEASE, OTHER)
+    for instant in range(first.at, last.at, 1200):
+        got = await answered(vendor, spell(instant), INRELEASE, PACKAGES, OTHER, OTHER_PACKAGES)
         assert any(is_of(tree, got) for tree in trees), spell(instant)
 
 
 async def test_a_sweep_that_is_cut_off_leaves_nothing_observed(present: Present, tmp_path: Path) -> None:
     held = present.mirror.fault("*/Packages*", Hold(after=None))
-    async with Inside(tmp_path / "house", settings(present)) as house:
-        sweeping = asyncio.create_task(house.app.observe("vendor", [INRELEASE], with_packages=False))
+    async with House(tmp_path / "house", rows=(present.vendor,), timeouts=PATIENT) as vendor:
+        sweeping = asyncio.create_task(vendor.app.observe("vendor", [INRELEASE], with_packages=False))
         while not present.log.requests(f"/debian/{INRELEASE}"):
             await asyncio.sleep(0.02)
         await asyncio.sleep(0.3)
@@ -184,77 +159,79 @@ async def test_a_sweep_that_is_cut_off_leaves_nothing_observed(present: Present,
         await asyncio.wait({sweeping})
         held.release()
     present.mirror.heal()
-    async with Inside(tmp_path / "house", settings(present)) as house:
-        assert (await house.get(spell(house.clock.now()), INRELEASE, archive="vendor")).status == 425
-        swept = await observe(house)
-        assert is_of(present.tree, await answered(house, spell(swept.at), INRELEASE, PACKAGES))
+    async with House(tmp_path / "house", rows=(present.vendor,), timeouts=PATIENT) as vendor:
+        assert (await vendor.get(spell(vendor.clock.now()), INRELEASE)).status == 425
+        swept = await observe(vendor)
+        assert is_of(present.tree, await answered(vendor, spell(swept.at), INRELEASE, PACKAGES))
 
 
-async def test_names_without_a_moment_are_not_believed(house: Inside, present: Present) -> None:
+async def test_names_without_a_moment_are_not_believed(vendor: House, present: Present) -> None:
     """A machine that died after the names of a set were written, and before the moment was."""
-    swept = await observe(house)
-    digest = house.store.catalog.around(f"root/vendor/{INRELEASE}", swept.at)[0]
+    swept = await observe(vendor)
+    digest = vendor.store.catalog.around(f"root/vendor/{INRELEASE}", swept.at)[0]
     assert digest is not None
-    await house.store.catalog.put_fact(f"set/vendor/{INRELEASE}/{digest.value}", spell(swept.at - 500))
-    house.clock.leap(HOUR)
-    again = await observe(house)
-    early = await house.get(spell(swept.at - 500), INRELEASE, archive="vendor")
+    await vendor.store.catalog.put_fact(f"set/vendor/{INRELEASE}/{digest.value}", spell(swept.at - 500))
+    vendor.clock.leap(HOUR)
+    again = await observe(vendor)
+    early = await vendor.get(spell(swept.at - 500), INRELEASE)
     assert early.status == 410
-    assert is_of(present.tree, await answered(house, spell(again.at), INRELEASE, PACKAGES))
+    assert is_of(present.tree, await answered(vendor, spell(again.at), INRELEASE, PACKAGES))
 
 
-async def test_packages_all_brings_what_is_new_and_nothing_twice(house: Inside, present: Present) -> None:
+async def test_packages_all_brings_what_is_new_and_nothing_twice(vendor: House, present: Present) -> None:
     old, package = present.tree, present.package
     told: list[tuple[str, int, int | None]] = []
-    first = await house.app.observe("vendor", [INRELEASE], with_packages=True, progress=lambda *each: told.append(each))
+    first = await vendor.app.observe(
+        "vendor", [INRELEASE], with_packages=True, progress=lambda *each: told.append(each)
+    )
     assert isinstance(first, Swept)
     assert (first.packages, first.missing) == (2, 0)
     assert (PACKAGES, old.files[package].size, old.files[package].size) in told
-    house.clock.leap(HOUR)
+    vendor.clock.leap(HOUR)
     present.log.reset_counts()
-    assert (await observe(house, packages=True)).packages == 0
+    assert (await observe(vendor, packages=True)).packages == 0
     assert len(present.log.entries) == 1
     present.publish()
-    house.clock.leap(HOUR)
-    await observe(house, packages=True)
+    vendor.clock.leap(HOUR)
+    await observe(vendor, packages=True)
     present.mirror.fault("*", Status(404))
-    assert is_of(old, await answered(house, spell(first.at), package))
+    assert is_of(old, await answered(vendor, spell(first.at), package))
 
 
-async def test_a_package_that_upstream_has_lost_is_counted(house: Inside, present: Present) -> None:
+async def test_a_package_that_upstream_has_lost_is_counted(vendor: House, present: Present) -> None:
     present.mirror.fault("*.deb", Status(404))
-    swept = await observe(house, packages=True)
+    swept = await observe(vendor, packages=True)
     assert (swept.packages, swept.missing) == (1, 1)
-    house.clock.leap(HOUR)
-    assert (await observe(house, packages=True)).missing == 1, "looked for again"
+    vendor.clock.leap(HOUR)
+    assert (await observe(vendor, packages=True)).missing == 1, "looked for again"
 
 
-async def test_an_index_alone_is_observed_with_its_root(house: Inside, present: Present) -> None:
-    swept = await observe(house, PACKAGES)
+async def test_an_index_alone_is_observed_with_its_root(vendor: House, present: Present) -> None:
+    swept = await observe(vendor, PACKAGES)
     assert swept.roots == (INRELEASE,)
     assert not present.asked(SOURCES)
     present.mirror.fault("*", Status(404))
-    await answered(house, spell(swept.at), INRELEASE, PACKAGES)
-    lacking = await house.get(spell(swept.at), SOURCES, archive="vendor")
-    assert (lacking.status, lacking.reason) == (424, "Root observed, this index not kept")
+    await answered(vendor, spell(swept.at), INRELEASE, PACKAGES)
+    lacking = await vendor.get(spell(swept.at), SOURCES)
+    assert (lacking.status, lacking.refusal.reason) == (424, "Root observed, this index not kept")
 
 
-async def test_a_root_with_its_signature_beside_it(key: SigningKey, tmp_path: Path) -> None:
-    present = Present(key, has_inrelease=False)
+async def test_a_root_with_its_signature_beside_it(edition: Edition, tmp_path: Path) -> None:
+    present = Present(edition.key, has_inrelease=False)
     try:
-        async with Inside(tmp_path / "house", settings(present)) as house:
-            swept = await observe(house, PACKAGES)
+        async with House(tmp_path / "house", rows=(present.vendor,), timeouts=PATIENT) as vendor:
+            swept = await observe(vendor, PACKAGES)
             assert swept.roots == (RELEASE,)
             present.mirror.fault("*", Status(404))
-            assert is_of(present.tree, await answered(house, spell(swept.at), RELEASE, f"{RELEASE}.gpg", PACKAGES))
+            assert is_of(present.tree, await answered(vendor, spell(swept.at), RELEASE, f"{RELEASE}.gpg", PACKAGES))
     finally:
         present.close()
 
 
-async def test_what_vouches_for_nothing_cannot_be_observed(house: Inside) -> None:
+async def test_what_vouches_for_nothing_cannot_be_observed(vendor: House) -> None:
     with pytest.raises(ClientError):
-        await house.app.observe("vendor", ["pool/main/h/hello/hello_1.0_amd64.deb"], with_packages=False)
-    missing = await house.app.observe("vendor", ["dists/none/InRelease"], with_packages=False)
+        await vendor.app.observe("vendor", ["pool/main/h/hello/hello_1.0_amd64.deb"], with_packages=False)
+    missing = await vendor.app.observe("vendor", ["dists/none/InRelease"], with_packages=False)
     assert isinstance(missing, Refusal)
     assert missing.status == 404
 
@@ -278,24 +255,65 @@ async def test_a_watch_goes_on_every_so_often_whatever_happens() -> None:
     await asyncio.wait({watching})
 
 
+async def test_watches_come_early_or_late_by_a_tenth_and_never_together() -> None:
+    class Skipping(LeapingClock):
+        """Notes how long it should have slept, and does not."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.slept: list[float] = []
+
+        async def sleep(self, seconds: float) -> None:
+            self.slept.append(seconds)
+            if len(self.slept) > 200:
+                raise asyncio.CancelledError
+
+    async def sweeping() -> Refusal:
+        return Refusal(424, "down")
+
+    clocks = Skipping(), Skipping()
+    for clock in clocks:
+        with pytest.raises(asyncio.CancelledError):
+            await repeat(sweeping, HOUR, None, clock, what="vendor")
+        first, *turns = clock.slept
+        assert 0 <= first <= FIRST_SECONDS, "at once after a start that nothing was observed before, but for clients"
+        assert all(0.9 * HOUR <= each <= 1.1 * HOUR for each in turns)
+        assert min(turns) < 0.95 * HOUR < 1.05 * HOUR < max(turns)
+    assert clocks[0].slept != clocks[1].slept
+
+
+async def test_a_sweep_lets_clients_go_first(vendor: House, present: Present, monkeypatch: pytest.MonkeyPatch) -> None:
+    classes: list[bool] = []
+    turn = Pacer.turn
+    monkeypatch.setattr(
+        Pacer,
+        "turn",
+        lambda self, upstream, **manner: classes.append(manner["background"]) or turn(self, upstream, **manner),
+    )
+    await observe(vendor, packages=True)
+    assert len(classes) > 5
+    assert set(classes) == {True}
+
+
 async def test_a_watch_observes_inside_serve(present: Present, tmp_path: Path) -> None:
-    watch = f'[[watch]]\narchive = "vendor"\npaths = ["{INRELEASE}"]\npackages = "all"\n'
-    async with Inside(tmp_path / "house", f"{watch}{settings(present)}") as house:
+    watch = (Watch("vendor", (INRELEASE,), 3600, "all"),)
+    async with House(tmp_path / "house", rows=(present.vendor,), timeouts=PATIENT, watch=watch) as vendor:
         listener = socket.create_server(("127.0.0.1", 0))
-        serving = asyncio.create_task(house.app.serve([listener]))
-        seen, row = house.app._observations, house.row("vendor")
+        serving = asyncio.create_task(vendor.app.serve([listener]))
+        seen, row = vendor.app._observations, present.vendor
         for turn in range(2):
             while len(present.asked(INRELEASE)) <= turn or seen.last(row, INRELEASE) is None:
                 await asyncio.sleep(0.05)
-                house.clock.leap(60)
-            house.clock.leap(HOUR)
+                vendor.clock.leap(60)
+            vendor.clock.leap(HOUR)
         while not present.asked(present.package):  # the packages come after what is observed
             await asyncio.sleep(0.05)
-            house.clock.leap(60)
+            vendor.clock.leap(60)
         await asyncio.sleep(0.5)
+        assert set(present.asked(INRELEASE)[1:]) == {304}, "an unchanged root is asked about, and not sent again"
         serving.cancel()
         await asyncio.wait({serving})
         present.mirror.fault("*", Status(404))
         then = seen.last(row, INRELEASE)
         assert then is not None
-        assert is_of(present.tree, await answered(house, spell(then), INRELEASE, PACKAGES, present.package))
+        assert is_of(present.tree, await answered(vendor, spell(then), INRELEASE, PACKAGES, present.package))

@@ -124,6 +124,13 @@ class CatalogContract:
         await store.catalog.put_name("s", "n", Name("b" * 64, 1, 1))
         assert store.catalog.epoch == epoch + 2
 
+    async def test_a_fact_that_forbids_raises_the_epoch(self, store: Store) -> None:
+        epoch = store.catalog.epoch
+        await store.catalog.update_fact("f", lambda _: 1)
+        assert store.catalog.epoch == epoch
+        await store.catalog.update_fact("f", lambda _: 2, takes_back=True)
+        assert store.catalog.epoch == epoch + 1
+
     async def test_around_brackets_an_instant(self, store: Store) -> None:
         for at, value in ((10, "a"), (20, "a"), (30, "b")):
             await store.catalog.observe("k", at, value)

@@ -57,24 +57,35 @@ def test_no_span_grows_across_what_was_forgotten(database: sqlite3.Connection) -
     assert spans(database) == [(0, 0, "b"), (3, 3, "a"), (7, 7, "a"), (10, 10, "b")]
 
 
-def test_equal_neighbours_join_when_what_stood_between_is_corrected(database: sqlite3.Connection) -> None:
-    for at, value in ((10, "a"), (15, "b"), (20, "a"), (15, "a")):
+def test_a_second_of_two_values_stands_alone(database: sqlite3.Connection) -> None:
+    """At 15 both were told: the later one answers for it, and no span goes across."""
+    for at, value in ((10, "a"), (15, "b"), (20, "a"), (15, "a"), (16, "a")):
         insert_observation(database, "k", at, value)
-    assert spans(database) == [(10, 20, "a")]
+    assert spans(database) == [(10, 10, "a"), (15, 15, "a"), (16, 20, "a")]
 
 
-@untimed
-@given(st.lists(st.tuples(st.integers(0, 30), st.sampled_from("abc")), max_size=25))
-def test_spans_never_contradict_what_was_seen(seen: list[tuple[int, str]]) -> None:
+def test_what_is_told_for_a_forgotten_second_stands_alone(database: sqlite3.Connection) -> None:
+    """At 1 it was a b, which the span [0, 2] has forgotten."""
+    for at, value in ((0, "b"), (1, "b"), (2, "b"), (0, "a"), (2, "a"), (1, "a")):
+        insert_observation(database, "k", at, value)
+    assert spans(database) == [(0, 0, "a"), (1, 1, "a"), (2, 2, "a")]
+
+
+@settings(untimed, max_examples=300)
+@given(st.lists(st.tuples(st.integers(0, 12), st.sampled_from("abc")), max_size=25))
+def test_no_span_goes_across_a_moment_of_another_value(seen: list[tuple[int, str]]) -> None:
+    """In whichever order, and however often one second is told of."""
     connection = memory()
+    told: dict[int, set[str]] = {}
     for at, value in seen:
         insert_observation(connection, "k", at, value)
-    found = spans(connection)
-    latest = dict(seen)
+        told.setdefault(at, set()).add(value)
+    found, latest = spans(connection), dict(seen)
     assert all(one[1] < two[0] for one, two in itertools.pairwise(found)), "spans never overlap"
     for first, last, value in found:
         assert latest[first] == latest[last] == value, "a span begins and ends at something seen"
-        assert all(latest[at] == value for at in latest if first <= at <= last), "nothing else was seen in between"
+        values = set().union(*(told[at] for at in told if first <= at <= last))
+        assert first == last or values == {value}, "nothing else was ever told in between, ends included"
     connection.close()
 
 
@@ -116,6 +127,20 @@ def test_a_migration_is_made_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("storage.catalog_schema._MIGRATIONS", (*steps[:-1], ("CREATE TABLE extra (x)",)))
     migrate(database, Path("memory"))
     assert database.execute("PRAGMA user_version").fetchone() == (len(steps),)
+
+
+def test_spans_of_an_older_catalog_are_kept_and_go_on() -> None:
+    database = sqlite3.connect(":memory:", isolation_level=None)
+    for statement in (
+        *catalog_schema._MIGRATIONS[0],
+        "INSERT INTO span VALUES ('k', 10, 20, 'a')",
+        "PRAGMA user_version = 1",
+    ):
+        database.execute(statement)
+    migrate(database, Path("memory"))
+    insert_observation(database, "k", 30, "a")
+    assert spans(database) == [(10, 30, "a")]
+    database.close()
 
 
 async def test_a_name_that_gives_way_is_logged(store: Store, caplog: pytest.LogCaptureFixture) -> None:

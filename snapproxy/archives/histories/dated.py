@@ -30,7 +30,7 @@ from snapproxy.core.model import (
     Window,
 )
 from snapproxy.core.paths import escape_path
-from snapproxy.core.resolve import resolve_listed
+from snapproxy.core.resolve import resolve_listed, why_bad
 from snapproxy.core.seen import resolve_bracketed
 from snapproxy.core.when import DAY_SECONDS, spell, spell_day
 
@@ -200,7 +200,6 @@ def _verbatim(row: Archive, when: When, now: Instant) -> Resolved | Refusal:
     if midnight > now - row.settle_after:
         why = "The folders of today and yesterday may still be filled."
         return Refusal(425, f"that day is not settled yet: use {usable}", why, f"Ask for {usable}/.")
-    if any(midnight <= bad <= when.instant for bad in row.bad):
-        why = "The configuration marks it bad (the row's `bad`); locks that name it still replay."
-        return Refusal(410, "that day is marked bad", why)
+    if bad := [each for each in row.bad if midnight <= each <= when.instant]:
+        return Refusal(410, "that day is marked bad", why_bad(row, bad[0]))
     return Resolved(spell_day(when.instant), when.instant)

@@ -1,0 +1,77 @@
+"""Mark a snapshot of ARCHIVE as bad, so that no time is answered with it any more; running servers obey at once."""
+
+from __future__ import annotations
+
+import argparse
+
+from snapproxy.cli import owner
+from snapproxy.cli.common import (
+    RefusedError,
+    a_when,
+    add_config,
+    add_json,
+    add_offline,
+    build,
+    config_of,
+    print_json,
+    run,
+)
+from snapproxy.config import Config
+from snapproxy.core.model import Instant, Match, Refusal, When
+from snapproxy.core.when import read_day, spell
+
+HELP = "mark a snapshot as bad, or take that back"
+
+EPILOG = """\
+WHEN is the id of a snapshot (X-Snapproxy-Snapshot tells it, and `snapproxy timeline`), or a time that it answers for. Its own id is
+refused from now on, and other times pass it over, which their answers say. Nothing is deleted, and locks that name it still replay.
+"""
+
+LONGEST_WHY = 200
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this verb's options."""
+    parser.add_argument("archive", metavar="ARCHIVE", help="the name of a row, built in or your own")
+    parser.add_argument("when", type=_a_snapshot, metavar="WHEN", help="a snapshot's id, or a time that it answers for")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--because", type=_a_reason, metavar="TEXT", help="why: told to whoever asks for it")
+    what.add_argument("--undo", action="store_true", help="take the mark back")
+    add_config(parser)
+    add_offline(parser)
+    add_json(parser)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Carry out the verb."""
+    config = config_of(arguments)
+    with owner.acting(config.state_dir):
+        marked = run(_mark(config, arguments))
+    if isinstance(marked, Refusal):
+        raise RefusedError(marked)
+    if arguments.json:
+        print_json({"archive": arguments.archive, "snapshot": spell(marked), "bad": not arguments.undo})
+    else:
+        print(f"{arguments.archive}/{spell(marked)}  {'no longer marked' if arguments.undo else 'marked'} bad")
+    return 0
+
+
+async def _mark(config: Config, arguments: argparse.Namespace) -> Instant | Refusal:
+    async with build(config, offline=arguments.offline) as app:
+        return await app.mark(arguments.archive, arguments.when, None if arguments.undo else arguments.because)
+
+
+def _a_snapshot(text: str) -> When:
+    """Read an id: an instant, or the folder of a day (2024/05/31), whose last second it stands for."""
+    day = read_day(text)
+    when = a_when(text) if day is None else When(text, day, Match.HELD)
+    if when.instant is None:
+        raise argparse.ArgumentTypeError("a snapshot's id is wanted, such as 20240601T000000Z")
+    return when
+
+
+def _a_reason(text: str) -> str:
+    words = " ".join(text.split())
+    if not words or len(words) > LONGEST_WHY or not words.isprintable():
+        raise argparse.ArgumentTypeError(f"some words are wanted, {LONGEST_WHY} characters at most")
+    return words
