@@ -175,7 +175,8 @@ def test_rpm_begins_at_each_repository_and_reads_primary_alone() -> None:
     promised = [f"r/repodata/{'ab' * 32}-{kind}" for kind in kinds]
     root = Root((), "r")
     assert list(RPM.parts(root, "r/repodata/repomd.xml", promised)) == [Part(promised[0], "r")]
-    assert list(RPM.parts(root, "r/repodata/repomd.xml", promised[1:])) == []
+    assert list(RPM.parts(root, "r/repodata/repomd.xml", promised[1:])) == [Part(promised[2], "r")]
+    assert list(RPM.parts(root, "r/repodata/repomd.xml", promised[1:2])) == []
 
 
 # --- apk -------------------------------------------------------------------------------------------------------------------------
