@@ -166,6 +166,7 @@ class App:
         self._sweeper = Sweeper(
             confirming=confirming,
             standings=standings,
+            names=names,
             observations=observations,
             promises=promises,
             flights=flights,

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from snapproxy.core.model import LIVE, TIMELESS, Archive, Family, History, Promise, Proof, Resolved, Role
 from snapproxy.core.paths import escape_path
+from snapproxy.core.promised import identity
 from snapproxy.core.steps import NOW, Fetch, Source
 
 
 def flight_key(promise: Promise, space: str) -> str:
-    """Name a flight by its digest when a strong one is promised, so that every snapshot shares it."""
-    return f"name:{space}/{promise.path}" if promise.strong is None else ":".join(promise.strong)
+    """Name a flight by its digest when a strong one is promised, so that every snapshot shares it.
+
+    A weak one stands beside the name: one name may be promised with two, before and after a rebuild.
+    """
+    if promise.strong is not None:
+        return ":".join(promise.strong)
+    name, weak = f"name:{space}/{promise.path}", identity(promise)
+    return name if weak is None else f"{name} {weak[0]}:{weak[1]}"
 
 
 def fetch_now(row: Archive, path: str, family: Family) -> Fetch:

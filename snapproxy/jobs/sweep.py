@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from snapproxy.core.model import Instant, Promise, Refusal, Role
+from snapproxy.core.promised import identity
 from snapproxy.core.sources import fetch_promised_now
 from snapproxy.errors import ArchiveDataError, ClientError, SnapproxyError
 from snapproxy.shell import refusals
@@ -21,7 +22,7 @@ from snapproxy.shell.clock import Clock
 from snapproxy.shell.confirming import Confirming
 from snapproxy.shell.flights import Flights
 from snapproxy.shell.landings import Landed
-from snapproxy.shell.names import size_of
+from snapproxy.shell.names import Names, size_of
 from snapproxy.shell.observations import Observations
 from snapproxy.shell.promises import Promises
 from snapproxy.shell.standing import Standing, Standings
@@ -84,6 +85,7 @@ class Sweeper:
         *,
         confirming: Confirming,
         standings: Standings,
+        names: Names,
         observations: Observations,
         promises: Promises,
         flights: Flights,
@@ -92,6 +94,7 @@ class Sweeper:
     ) -> None:
         self._confirming = confirming
         self._standings = standings
+        self._names = names
         self._observations = observations
         self._promises = promises
         self._flights = flights
@@ -185,12 +188,12 @@ class Sweeper:
         promises = await self._indexes(asking, path, root.file.digest, only)
         if isinstance(promises, _Torn):
             return promises
-        lacking = [each for each in promises if not self._holds(each) and not self._is_unserved(asking, each)]
+        lacking = [each for each in promises if not self._holds(asking, each) and not self._is_unserved(asking, each)]
         outcomes = await _a_few_at_once(lacking, lambda promise: self._bring(asking, promise))
         refused = [
             (promise, refusal) for promise, refusal in zip(lacking, outcomes, strict=True) if refusal is not None
         ]
-        here = {_stem(promise.path) for promise in promises if self._holds(promise)}
+        here = {_stem(promise.path) for promise in promises if self._holds(asking, promise)}
         for promise, refusal in refused:
             if not refusal.is_absence:
                 return refusal
@@ -214,8 +217,8 @@ class Sweeper:
         places = [(promise, asking.family.classify(promise.path)) for promise in promises]
         return [each for each, place in places if place.role is Role.INDEX and not place.may_be_unlisted]
 
-    def _holds(self, promise: Promise) -> bool:
-        digest = promise.digests.get("sha256")
+    def _holds(self, asking: Asking, promise: Promise) -> bool:
+        digest = self._names.sha256_of(asking.row.name, promise)
         return digest is not None and size_of(self._blobs, digest) is not None
 
     async def _bring(self, asking: Asking, promise: Promise) -> Refusal | None:
@@ -242,11 +245,12 @@ class Sweeper:
                 continue
             indexes = await self._indexes(asking, path, standing.file.digest, only[path])
             # All forms of one index promise the same packages: one of them is read.
-            tables = (
-                {} if isinstance(indexes, _Torn) else {_stem(each.path): each for each in indexes if self._holds(each)}
-            )
-            read = [(standing.file.digest, path), *((each.digests["sha256"], each.path) for each in tables.values())]
-            for digest, index in read:
+            tables = {
+                _stem(each.path): (digest, each.path)
+                for each in ([] if isinstance(indexes, _Torn) else indexes)
+                if self._holds(asking, each) and (digest := self._names.sha256_of(asking.row.name, each))
+            }
+            for digest, index in [(standing.file.digest, path), *tables.values()]:
                 came, failed = await self._packages_of(asking, digest, index, progress)
                 packages, missing = packages + came, missing + failed
         return Swept(swept.at, swept.roots, swept.changed, packages, missing)
@@ -264,7 +268,7 @@ class Sweeper:
             if count % PEEKS == 0:
                 await asyncio.sleep(0)
             is_package = asking.family.classify(promise.path).role is Role.PACKAGE
-            if is_package and "sha256" in promise.digests and not self._holds(promise):
+            if is_package and not self._holds(asking, promise):
                 lacking.append(promise)
         failed = await self._bring_all(asking, lacking, index, progress)
         if not failed:
@@ -335,7 +339,8 @@ def _stem(path: str) -> str:
 
 
 def _unserved(asking: Asking, promise: Promise) -> str:
-    return f"unserved/{asking.row.name}/{promise.path}/{promise.digests.get('sha256', '')}"
+    _, digest = identity(promise) or ("", "")
+    return f"unserved/{asking.row.name}/{promise.path}/{digest}"
 
 
 def _complete(asking: Asking, digest: str) -> str:
