@@ -37,12 +37,14 @@ def sources_of(
 ) -> tuple[Source, ...]:
     """List who may have promised bytes: anybody when the digest is strong, else only the archive of that time.
 
-    Of the past a mirror is asked by the lasting name alone: under the canonical one it has another version by now, if any.
+    Of the past a mirror is asked by the lasting name alone: under the canonical one it has another version by now, if any. The mirrors
+    of an archive that was observed are where it was seen, so they are asked as in the present: for what the promise can tell.
     """
     if resolved.snapshot == LIVE:
         return _present_promised(row, promise, family)
     of_old = past(row, resolved, promise.path, history)
-    return _present(row, family.lasting_path(promise)) + of_old if promise.is_strong else of_old
+    is_sure = promise.is_strong or history.is_observed
+    return _present(row, family.lasting_path(promise)) + of_old if is_sure else of_old
 
 
 def _present_promised(row: Archive, promise: Promise, family: Family) -> tuple[Source, ...]:

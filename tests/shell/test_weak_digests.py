@@ -133,13 +133,25 @@ async def test_a_sweep_brings_no_package_twice(house: House, alpine: Alpine) -> 
     assert (swept.packages, alpine.asked(GONE)) == (1, 1)
 
 
+async def test_a_package_that_is_still_there_is_brought_for_the_instant_that_promised_it(
+    house: House, alpine: Alpine
+) -> None:
+    """The mirror is where the archive was seen: it is asked as in the present, and the promise tells whether that is the same body."""
+    first = await observe(house)
+    alpine.publish(GONE, REBUILT)
+    await observe(house)
+    await expect(house, first, GONE)
+    got = await house.get(first, path(BUILT))
+    assert got.data != REBUILT.whole
+    assert (await house.get(first, path(BUILT))).status == 502, "and what went wrong is told"
+
+
 async def test_a_body_that_broke_its_promise_is_never_found_again(house: House, alpine: Alpine) -> None:
     first = await observe(house)
     alpine.server.fault(f"*/{BUILT.file}", Replace(Content(REBUILT.whole)))
     assert (await house.get("live", path(BUILT))).data != REBUILT.whole
     alpine.server.heal()
     house.clock.leap(HOUR)  # type: ignore[attr-defined]
-    await expect(house, "live", BUILT)
     await expect(house, first, BUILT)
 
 
