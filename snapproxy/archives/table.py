@@ -205,6 +205,19 @@ _ARCHLINUX = Archive(
     first=int(datetime(2013, 9, 1, tzinfo=UTC).timestamp()),
 )
 
+# Alpine: no archive of it exists, and a branch keeps the newest version of a package alone, so that a pin is gone within days. Releases say
+# dl-cdn.alpinelinux.org, older ones and people dl-2 to dl-5 or a country. Indexes are signed by keys that Alpine has in two folders; on
+# another system they are copied to either, or the row names where they are.
+# dl-cdn.alpinelinux.org: a content network, and the only name that the project gives to everybody.
+_ALPINE = Archive(
+    name="alpine",
+    family="apk",
+    history="captured",
+    mirrors=("https://dl-cdn.alpinelinux.org/alpine",),
+    hosts=("*.alpinelinux.org/alpine/",),
+    keyrings=("/etc/apk/keys", "/usr/share/apk/keys"),
+)
+
 BUILTIN: tuple[Archive, ...] = (
     _DEBIAN,
     _DEBIAN_SECURITY,
@@ -217,5 +230,6 @@ BUILTIN: tuple[Archive, ...] = (
     _UBUNTU,
     _PPA,
     _ARCHLINUX,
+    _ALPINE,
 )
 """Every built-in row. The first whose history is `snapshots` names the service that `/mr/` and `/file/` lead to."""

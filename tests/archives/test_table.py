@@ -20,7 +20,7 @@ every_row = pytest.mark.parametrize("row", BUILTIN, ids=[row.name for row in BUI
 def test_the_archives_of_the_first_release_are_there() -> None:
     assert set(ROWS) == {
         *["debian", "debian-security", "debian-debug", "debian-backports", "debian-ports", "debian-archive"],
-        *["debian-volatile", "ubuntu", "ubuntu-ports", "ppa", "archlinux"],
+        *["debian-volatile", "ubuntu", "ubuntu-ports", "ppa", "archlinux", "alpine"],
     }
     assert len(BUILTIN) == len(ROWS)
 
