@@ -8,15 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from snapproxy.core.model import Archive, Promise
+from snapproxy.core.model import Archive, Promise, Refusal
 from snapproxy.core.when import spell
+from snapproxy.jobs import sweep
 from snapproxy.jobs.sweep import Swept
 from snapproxy.shell.clock import SystemClock
 from snapproxy.shell.names import Names
 from storage import Catalog, open_store
 from tests.fakes.alpine import ApkFile, RsaKey, package, repository
+from tests.fakes.alpine import index as alpine_index
 from tests.fakes.archive_server import ArchiveServer
-from tests.fakes.content import Content, Timeline, epoch
+from tests.fakes.content import Content, FixedTree, Timeline, epoch
 from tests.fakes.faults import Replace
 from tests.fakes.house import PATIENT, House, until
 from tests.fakes.services import MirrorService
@@ -47,10 +49,12 @@ class Alpine:
         self.publish(GONE, BUILT)
         self.server.start()
 
-    def publish(self, *packages: ApkFile) -> None:
+    def publish(self, *packages: ApkFile, root: bytes = b"") -> None:
+        """Show these packages and no others; `root` in place of an index of them."""
         self._day += 1
         when = f"202406{self._day:02}T000000Z"
-        self._shown.publish(when, repository(packages, KEY, folder=FOLDER, modified=epoch(when)))
+        tree = repository(packages, KEY, folder=FOLDER, modified=epoch(when))
+        self._shown.publish(when, FixedTree({**tree.files, ROOT: Content(root, epoch(when))}) if root else tree)
 
     def row(self, name: str) -> Archive:
         return Archive(
@@ -75,7 +79,8 @@ def alpine(tmp_path: Path) -> Iterator[Alpine]:
 
 
 @pytest.fixture
-async def house(alpine: Alpine, tmp_path: Path) -> AsyncIterator[House]:
+async def house(alpine: Alpine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
+    monkeypatch.setattr(sweep, "PAUSE_SECONDS", 0.01)
     rows = (alpine.row("alpine"), alpine.row("other"))
     async with House(tmp_path / "house", rows=rows, timeouts=PATIENT) as house:
         yield house
@@ -128,6 +133,7 @@ async def test_a_sweep_with_packages_keeps_both_bodies_of_one_name(house: House,
 async def test_a_sweep_brings_no_package_twice(house: House, alpine: Alpine) -> None:
     await observe(house, with_packages=True)
     alpine.publish(GONE, REBUILT)
+    house.clock.leap(HOUR)  # type: ignore[attr-defined]
     swept = await house.app.observe("alpine", [ROOT], with_packages=True)
     assert isinstance(swept, Swept)
     assert (swept.packages, alpine.asked(GONE)) == (1, 1)
@@ -203,3 +209,27 @@ async def test_a_promise_of_no_digest_is_never_learnt(catalog: Catalog) -> None:
     names, promise = Names(catalog, SystemClock()), Promise("x", 7, {})
     await names.learn("one", promise, "e" * 64, 7)
     assert names.sha256_of("one", promise) is None
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        alpine_index([GONE], RsaKey("test@example.org-1.rsa.pub", bits=1024)),
+        alpine_index([GONE], RsaKey("stranger.rsa.pub", bits=1024)),
+        alpine_index([GONE]),
+        alpine_index([BUILT, REBUILT], KEY),
+        b"<html>",
+    ],
+    ids=["badly signed", "signed by a stranger", "unsigned", "one file promised with two digests", "no index at all"],
+)
+async def test_an_index_that_cannot_be_believed_is_never_observed(house: House, alpine: Alpine, index: bytes) -> None:
+    first = await observe(house, with_packages=True)
+    alpine.publish(GONE, BUILT, root=index)
+    house.clock.leap(HOUR)  # type: ignore[attr-defined]
+    refused = await house.app.observe("alpine", [ROOT], with_packages=False)
+    assert isinstance(refused, Refusal)
+    assert refused.status == 424
+    alpine.publish(REBUILT)
+    second = await observe(house)
+    for when, each in ((first, GONE), (second, REBUILT)):
+        await expect(house, when, each)
