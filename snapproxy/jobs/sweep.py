@@ -206,6 +206,9 @@ class Sweeper:
 
     async def _indexes(self, asking: Asking, path: str, digest: str, only: set[str]) -> list[Promise] | _Torn:
         try:
+            if asking.family.roots_promise_packages:
+                await self._promises.promise(asking.family, digest, path, "")  # it can be read; it names no index
+                return []
             rows = await self._promises.rows(asking.family, digest, path)
         except ArchiveDataError as error:
             return _Torn(error.reason)
