@@ -170,10 +170,10 @@ class App:
         self._sweeper = Sweeper(
             confirming=confirming,
             standings=standings,
+            names=names,
             observations=observations,
             promises=promises,
             flights=flights,
-            names=names,
             store=store,
             clock=clock,
         )

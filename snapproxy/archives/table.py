@@ -218,6 +218,19 @@ _ARCHLINUX = Archive(
     first=int(datetime(2013, 9, 1, tzinfo=UTC).timestamp()),
 )
 
+# Alpine: no archive of it exists, and a branch keeps the newest version of a package alone, so that a pin is gone within days. Releases say
+# dl-cdn.alpinelinux.org, older ones and people dl-2 to dl-5 or a country. Indexes are signed by keys that Alpine has in two folders; on
+# another system they are copied to either, or the row names where they are.
+# dl-cdn.alpinelinux.org: a content network, and the only name that the project gives to everybody.
+_ALPINE = Archive(
+    name="alpine",
+    family="apk",
+    history="captured",
+    mirrors=("https://dl-cdn.alpinelinux.org/alpine",),
+    hosts=("*.alpinelinux.org/alpine/",),
+    keyrings=("/etc/apk/keys", "/usr/share/apk/keys"),
+)
+
 # Arch Linux ARM: no archive of it exists, and mirrors keep what is current only. Its default mirrorlist names one address for the nearest of
 # all mirrors (they must answer to that name), and below it places and lands (fl.us). Mirrors put the architecture before the repository.
 # Databases are not signed, each package is.
@@ -346,5 +359,6 @@ BUILTIN: tuple[Archive, ...] = (
     _OPENSUSE_LEAP,
     _OPENSUSE_UPDATE,
     _OPENSUSE_TUMBLEWEED,
+    _ALPINE,
 )
 """Every built-in row. The first whose history is `snapshots` names the service that `/mr/` and `/file/` lead to."""

@@ -20,7 +20,7 @@ TIMELESS = "always"
 """The snapshot id of what an archive keeps outside every snapshot, each file for ever the same."""
 
 STRONG = ("sha512", "sha256")
-"""Digests that let another source stand in for the promised one, strongest first. md5 and sha1 detect damage, no more."""
+"""Digests that let another source stand in for the promised one, strongest first. Any other detects damage, and tells apart what one archive has."""
 
 
 class Match(Enum):
@@ -169,7 +169,7 @@ class Family(Protocol):
         """
 
     def checker(self, promise: Promise) -> Checker:
-        """Return a fresh checker for `promise`."""
+        """Return a fresh checker for `promise`, which judges its size and every digest it gives: what passes is found again by them."""
 
     def lasting_path(self, promise: Promise) -> str:
         """Return the name under which a mirror keeps the promised bytes longest (apt: an index's by-hash name, a package's own)."""

@@ -28,6 +28,7 @@ from snapproxy.core.model import (
     Window,
 )
 from snapproxy.core.paths import escape_path
+from snapproxy.core.promised import identity
 from snapproxy.core.resolve import refuse_future, refuse_moving
 from snapproxy.core.sources import fetch_now, flight_key, past, sources_of
 from snapproxy.core.steps import (
@@ -277,13 +278,13 @@ def _promised(
 ) -> Step:
     """Bring a promised file: from the blobs, else from whoever has it, the regular mirror first (rule 5)."""
     promise, space, notes = vouched.promise, space_of(request.row, resolved), vouched.notes
-    digest = _sha256(promise, known)
+    digest = _sha256(promise, request.row, known)
     also = (None if resolved.snapshot == LIVE else history.timeless(request.path)) or ""
     # What no strong digest finds again is found by its name alone.
     name_it = request.row.keeps_packages or place.role is not Role.PACKAGE or not promise.is_strong
     if digest:
         size = _fact(known, AskHeld(digest))
-        if size is not None:
+        if size is not None and promise.size in (None, size):
             return Serve(
                 space,
                 request.path,
@@ -300,7 +301,9 @@ def _promised(
     if history.is_observed and not sources:
         return _not_kept(space, request.path, place)
     key = flight_key(promise, space)
-    return Fetch(key, space, request.path, sources, place.role, vouched.proof, resolved, promise, notes, also, name_it=name_it)
+    return Fetch(
+        key, space, request.path, sources, place.role, vouched.proof, resolved, promise, notes, also, name_it=name_it
+    )
 
 
 def _not_kept(space: str, path: str, place: Place) -> Refusal:
@@ -315,12 +318,12 @@ def _not_kept(space: str, path: str, place: Place) -> Refusal:
     )
 
 
-def _sha256(promise: Promise, known: Known) -> str:
-    """Return the sha256 of the promised bytes: as promised, or as learnt when bytes of the other strong digest came; '' when unknown."""
-    match promise.strong:
+def _sha256(promise: Promise, row: Archive, known: Known) -> str:
+    """Return the sha256 of the promised bytes: as promised, or as learnt when bytes of its other digest came; '' when unknown."""
+    match identity(promise):
         case None:
             return ""
         case ("sha256", digest):
             return digest
         case (algorithm, digest):
-            return _fact(known, AskAlias(algorithm, digest)) or ""
+            return _fact(known, AskAlias(row.name, algorithm, digest)) or ""

@@ -1,4 +1,4 @@
-"""Holds an index to its word: a path is promised once, and what is said of it twice must agree. Shared by every family."""
+"""Holds an index to its word: a path is promised once, and what is said of it twice must agree; and says by what kept promises are found again."""
 
 from __future__ import annotations
 
@@ -21,6 +21,15 @@ def distinct(found: Iterable[Promise]) -> Iterator[Promise]:
             yield promise
         elif not _agree(first, said):
             raise contradiction(promise.path)
+
+
+def identity(promise: Promise) -> tuple[str, str] | None:
+    """Return the (algorithm, hex) by which bytes that have kept this promise are found again; None: it gives no digest.
+
+    That is the strong one, else the best of the others, a family's own among them; such a one tells of its own archive's bytes alone.
+    """
+    order = ("sha1", "md5", *sorted(promise.digests))
+    return promise.strong or next(((name, promise.digests[name]) for name in order if name in promise.digests), None)
 
 
 def contradiction(path: str) -> ArchiveDataError:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from snapproxy.core.model import LIVE, TIMELESS, Archive, Family, History, Promise, Proof, Resolved, Role
 from snapproxy.core.paths import escape_path
+from snapproxy.core.promised import identity
 from snapproxy.core.steps import NOW, Fetch, Source
 
 
 def flight_key(promise: Promise, space: str) -> str:
-    """Name a flight by its digest when a strong one is promised, so that every snapshot shares it."""
-    return f"name:{space}/{promise.path}" if promise.strong is None else ":".join(promise.strong)
+    """Name a flight by its digest when a strong one is promised, so that every snapshot shares it.
+
+    A weak one stands beside the name: one name may be promised with two, before and after a rebuild.
+    """
+    if promise.strong is not None:
+        return ":".join(promise.strong)
+    name, weak = f"name:{space}/{promise.path}", identity(promise)
+    return name if weak is None else f"{name} {weak[0]}:{weak[1]}"
 
 
 def fetch_now(row: Archive, path: str, family: Family) -> Fetch:
@@ -30,12 +37,14 @@ def sources_of(
 ) -> tuple[Source, ...]:
     """List who may have promised bytes: anybody when the digest is strong, else only the archive of that time.
 
-    Of the past a mirror is asked by the lasting name alone: under the canonical one it has another version by now, if any.
+    Of the past a mirror is asked by the lasting name alone: under the canonical one it has another version by now, if any. The mirrors
+    of an archive that was observed are where it was seen, so they are asked as in the present: for what the promise can tell.
     """
     if resolved.snapshot == LIVE:
         return _present_promised(row, promise, family)
     of_old = past(row, resolved, promise.path, history)
-    return _present(row, family.lasting_path(promise)) + of_old if promise.is_strong else of_old
+    is_sure = promise.is_strong or history.is_observed
+    return _present(row, family.lasting_path(promise)) + of_old if is_sure else of_old
 
 
 def _present_promised(row: Archive, promise: Promise, family: Family) -> tuple[Source, ...]:

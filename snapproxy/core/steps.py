@@ -99,8 +99,9 @@ class AskHeld:
 
 @dataclass(frozen=True, slots=True)
 class AskAlias:
-    """Which bytes, once verified, had this other digest? -> their sha256, or None."""
+    """Which bytes, once verified, had this other digest: anybody's if it is strong, else this archive's? -> their sha256, or None."""
 
+    archive: str
     algorithm: str
     digest: str
 

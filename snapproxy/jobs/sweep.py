@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from snapproxy.core.model import Instant, Promise, Refusal, Role
+from snapproxy.core.promised import identity
 from snapproxy.core.sources import fetch_promised_now
 from snapproxy.errors import ArchiveDataError, SnapproxyError
 from snapproxy.jobs.wanted import roots_wanted
@@ -90,19 +91,19 @@ class Sweeper:
         *,
         confirming: Confirming,
         standings: Standings,
+        names: Names,
         observations: Observations,
         promises: Promises,
         flights: Flights,
-        names: Names,
         store: Store,
         clock: Clock,
     ) -> None:
         self._confirming = confirming
         self._standings = standings
+        self._names = names
         self._observations = observations
         self._promises = promises
         self._flights = flights
-        self._names = names
         self._blobs = store.blobs
         self._catalog = store.catalog
         self._clock = clock
@@ -198,12 +199,12 @@ class Sweeper:
         promises = await self._indexes(asking, path, root.file.digest, only)
         if isinstance(promises, _Torn):
             return promises
-        lacking = [each for each in promises if not self._holds(each) and not self._is_unserved(asking, each)]
+        lacking = [each for each in promises if not self._holds(asking, each) and not self._is_unserved(asking, each)]
         outcomes = await _a_few_at_once(lacking, lambda promise: self._bring(asking, promise))
         refused = [
             (promise, refusal) for promise, refusal in zip(lacking, outcomes, strict=True) if refusal is not None
         ]
-        here = {_stem(promise.path) for promise in promises if self._holds(promise)}
+        here = {_stem(promise.path) for promise in promises if self._holds(asking, promise)}
         for promise, refusal in refused:
             if not refusal.is_absence:
                 return refusal
@@ -216,6 +217,9 @@ class Sweeper:
 
     async def _indexes(self, asking: Asking, path: str, digest: str, only: set[str]) -> list[Promise] | _Torn:
         try:
+            if asking.family.roots_promise_packages:
+                await self._promises.promise(asking.family, digest, path, "")  # it can be read; it names no index
+                return []
             rows = await self._promises.rows(asking.family, digest, path)
         except ArchiveDataError as error:
             return _Torn(f"{path}: {error.reason}", is_broken=True)
@@ -227,8 +231,8 @@ class Sweeper:
         places = [(promise, asking.family.classify(promise.path)) for promise in promises]
         return [each for each, place in places if place.role is Role.INDEX and not place.may_be_unlisted]
 
-    def _holds(self, promise: Promise) -> bool:
-        digest = self._names.sha256_of(promise)
+    def _holds(self, asking: Asking, promise: Promise) -> bool:
+        digest = self._names.sha256_of(asking.row.name, promise)
         return digest is not None and size_of(self._blobs, digest) is not None
 
     async def _bring(self, asking: Asking, promise: Promise) -> Refusal | None:
@@ -255,8 +259,11 @@ class Sweeper:
                 continue
             indexes = await self._indexes(asking, path, standing.file.digest, only[path])
             # All forms of one index promise the same packages: one of them is read.
-            held = [] if isinstance(indexes, _Torn) else [each for each in indexes if self._holds(each)]
-            tables = {_stem(each.path): (self._names.sha256_of(each) or "", each.path) for each in held}
+            tables = {
+                _stem(each.path): (digest, each.path)
+                for each in ([] if isinstance(indexes, _Torn) else indexes)
+                if self._holds(asking, each) and (digest := self._names.sha256_of(asking.row.name, each))
+            }
             for digest, index in [(standing.file.digest, path), *tables.values()]:
                 came, failed = await self._packages_of(asking, digest, index, progress)
                 packages, missing = packages + came, missing + failed
@@ -275,7 +282,7 @@ class Sweeper:
             if count % PEEKS == 0:
                 await asyncio.sleep(0)
             is_package = asking.family.classify(promise.path).role is Role.PACKAGE
-            if is_package and promise.is_strong and not self._holds(promise):
+            if is_package and not self._holds(asking, promise):
                 lacking.append(promise)
         failed = await self._bring_all(asking, lacking, index, progress)
         if not failed:
@@ -331,7 +338,8 @@ def _stem(path: str) -> str:
 
 
 def _unserved(asking: Asking, promise: Promise) -> str:
-    return f"unserved/{asking.row.name}/{promise.path}/{':'.join(promise.strong or ())}"
+    _, digest = identity(promise) or ("", "")
+    return f"unserved/{asking.row.name}/{promise.path}/{digest}"
 
 
 def _complete(asking: Asking, digest: str) -> str:

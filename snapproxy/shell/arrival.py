@@ -137,7 +137,7 @@ class Arrival:
             if sha1:
                 await names.put_alias("sha1", sha1, sealed.digest, sealed.size)
             if promise := self._flight.step.promise:
-                await names.learn(promise, sealed.digest, sealed.size)
+                await names.learn(self._flight.asking.row.name, promise, sealed.digest, sealed.size)
         except StorageFailure as failure:  # the bytes are there, and nobody shall go without them
             log.warning("a blob is stored and its date is not: %s", failure)
         return True

@@ -255,9 +255,9 @@ class Executor:
             log.warning("a file is stored and not named: %s", failure)
 
     async def _appears(self, step: Fetch) -> None:
-        """Wait until the process that brought a file has named it. One known by a strong digest needs no name to be found."""
+        """Wait until the process that brought a file has written that down. One known by a strong digest is found without."""
         if step.promise is None or not step.promise.is_strong:
-            await self._names.appears(step.space, step.path)
+            await self._names.appears(step.space, step.path, step.promise)
 
     async def _name_when_landed(self, flight: Flight, step: Fetch) -> None:
         landed = await flight.land(float("inf"))

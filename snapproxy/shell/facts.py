@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, assert_never
 
 from snapproxy.core.model import LIVE, Archive, NeedWindow, Promise, Proof, Refusal, Resolved
+from snapproxy.core.promised import identity
 from snapproxy.core.steps import (
     Arriving,
     Ask,
@@ -82,23 +83,23 @@ class Facts:
                 return {ask: await self._file(ask, asking)}
             case AskRow():
                 promise = await self._row(ask, asking)
-                return {ask: promise} | self._volunteer(promise)
+                return {ask: promise} | self._volunteer(promise, asking.row)
             case AskPromised():
                 vouched = await self._promised(ask, asking)
-                return {ask: vouched} | self._volunteer(None if vouched is None else vouched.promise)
+                return {ask: vouched} | self._volunteer(None if vouched is None else vouched.promise, asking.row)
             case AskHeld():
                 return {ask: self._size(ask.digest)}
             case AskAlias():
-                held = self._names.alias(ask.algorithm, ask.digest)
-                return {ask: None if held is None else held.digest}
+                return {ask: self._names.known_as(ask.archive, ask.algorithm, ask.digest)}
             case _:
                 assert_never(ask)
 
-    def _volunteer(self, promise: Promise | Refusal | None) -> dict[Ask, Any]:
-        if not isinstance(promise, Promise) or promise.strong is None:
+    def _volunteer(self, promise: Promise | Refusal | None, row: Archive) -> dict[Ask, Any]:
+        known_by = identity(promise) if isinstance(promise, Promise) else None
+        if not isinstance(promise, Promise) or known_by is None:
             return {}
-        digest = self._names.sha256_of(promise)
-        facts: dict[Ask, Any] = {AskAlias(*promise.strong): digest}
+        digest = self._names.sha256_of(row.name, promise)
+        facts: dict[Ask, Any] = {AskAlias(row.name, *known_by): digest}
         return facts | ({AskHeld(digest): self._size(digest)} if digest else {})
 
     def _size(self, digest: str) -> int | None:
@@ -138,7 +139,7 @@ class Facts:
         for root in self._live.roots(asking.row) if is_live else self._names.roots(ask.space):
             proof = Proof.GPG if root.proof is Proof.GPG else Proof.INDEX
             for index in await self._indexes(asking, root):
-                digest = self._index_held(ask.space, index)
+                digest = self._index_held(asking.row, ask.space, index)
                 if digest is None:
                     continue
                 try:
@@ -149,9 +150,9 @@ class Facts:
                     return Vouched(promise, proof)
         return None
 
-    def _index_held(self, space: str, index: Promise) -> str | None:
+    def _index_held(self, row: Archive, space: str, index: Promise) -> str | None:
         """Return the sha256 of an index if the store holds it: by its promise, or, where that is weak, as this snapshot served it."""
-        digest = self._names.sha256_of(index)
+        digest = self._names.sha256_of(row.name, index)
         if digest is None and (held := self._names.held(space, index.path)) and held.proof > Proof.NONE:
             digest = held.digest
         return None if digest is None or self._size(digest) is None else digest

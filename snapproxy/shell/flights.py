@@ -286,7 +286,7 @@ class Flights:
         while True:
             writer = self._means.begin(flight.step)
             if isinstance(writer, Draft):
-                if self._is_here(flight.step):  # another process has ended between our plan and our turn
+                if self._is_here(flight.step, flight.asking):  # another process has ended between our plan and our turn
                     await writer.abandon("it is in the store already")
                     return Elsewhere()
                 flight.draft = writer
@@ -307,9 +307,9 @@ class Flights:
             finally:
                 writer.close()
 
-    def _is_here(self, step: Fetch) -> bool:
+    def _is_here(self, step: Fetch, asking: Asking) -> bool:
         """Whether the store has the bytes by now: by their digest, or by the name that they were to bear."""
-        digest = step.promise.digests.get("sha256") if step.promise is not None else None
+        digest = None if step.promise is None else self._means.names.sha256_of(asking.row.name, step.promise)
         if digest is None and (held := self._means.names.held(step.space, step.path)):
             digest = held.digest
         return digest is not None and size_of(self._means.blobs, digest) is not None

@@ -6,12 +6,14 @@ Which catalog space holds what is written down here and nowhere else:
 - values `root/<archive>/<path>`: a root's digest over time, as the archive's snapshots show it; what is seen of them is `observations`'s
 - names `<algorithm>`: hex -> blob, for bytes that were also known by another digest (the snapshot service's `/file/<sha1>`,
   promises that give sha512 only)
+- names `weak:<archive>`: `<algorithm>:<hex>` -> blob, for bytes of this archive that kept a promise which gives no strong digest
 - facts `date/<digest>`: when the blob was first seen (Last-Modified, rule 8)
 """
 
 from __future__ import annotations
 
-from snapproxy.core.model import LIVE, Instant, Promise, Proof, Resolved, Role
+from snapproxy.core.model import LIVE, STRONG, Instant, Promise, Proof, Resolved, Role
+from snapproxy.core.promised import identity
 from snapproxy.core.steps import Held
 from snapproxy.shell.clock import Clock
 from storage import Blobs, Catalog, Name
@@ -43,10 +45,11 @@ class Names:
             await self._catalog.observe(f"root/{space.partition('/')[0]}/{path}", resolved.instant, held.digest)
         await self._catalog.put_name(space, path, name)
 
-    async def appears(self, space: str, path: str) -> None:
-        """Wait a moment for a name that another process is about to write; not for ever, it may have met a failure."""
+    async def appears(self, space: str, path: str, promise: Promise | None) -> None:
+        """Wait a moment for what another process is about to write: a name, or which bytes kept a promise. Not for ever, it may have failed."""
+        archive = space.partition("/")[0]
         for _ in range(NAME_POLLS):
-            if self._catalog.name(space, path) is not None:
+            if self._catalog.name(space, path) is not None or (promise and self.sha256_of(archive, promise)):
                 return
             await self._clock.sleep(NAME_POLL_SECONDS)
 
@@ -72,21 +75,34 @@ class Names:
         """Note another digest of a blob; the caller has computed both over the same bytes."""
         await self._catalog.put_name(algorithm, hexdigest, Name(digest, size, int(Proof.DIGEST)))
 
-    def sha256_of(self, promise: Promise) -> str | None:
-        """Return the sha256 of the promised bytes: as promised, or as learnt when bytes of its other strong digest came."""
-        match promise.strong:
+    def known_as(self, archive: str, algorithm: str, hexdigest: str) -> str | None:
+        """Return the sha256 of the bytes that kept a promise of this digest: a weak one tells of this archive's own bytes alone."""
+        name = self._catalog.name(*_alias(archive, algorithm, hexdigest))
+        return None if name is None else name.digest
+
+    def sha256_of(self, archive: str, promise: Promise) -> str | None:
+        """Return the sha256 of the promised bytes: as promised, or as learnt when bytes of its other digest came."""
+        match identity(promise):
             case None:
                 return None
             case ("sha256", digest):
                 return digest
             case (algorithm, digest):
-                held = self.alias(algorithm, digest)
-                return None if held is None else held.digest
+                return self.known_as(archive, algorithm, digest)
 
-    async def learn(self, promise: Promise, digest: str, size: int) -> None:
-        """Note which blob kept a promise that names it by another strong digest only."""
-        if promise.strong is not None and promise.strong[0] != "sha256":
-            await self.put_alias(*promise.strong, digest, size)
+    async def learn(self, archive: str, promise: Promise, digest: str, size: int) -> None:
+        """Note which blob kept a promise that gives no sha256; the caller has seen the family's checker pass it.
+
+        By a weak digest another blob may have done so before (a package that was signed anew): it is gone, or none had been fetched.
+        """
+        known_by = identity(promise)
+        if known_by is None or known_by[0] == "sha256":
+            return
+        space, name = _alias(archive, *known_by)
+        standing = self._catalog.name(space, name)
+        if standing is not None and standing.digest != digest:
+            await self._catalog.drop_name(space, name)
+        await self._catalog.put_name(space, name, Name(digest, size, int(Proof.DIGEST)))
 
     def date(self, digest: str) -> Instant | None:
         """Return when the blob was first seen."""
@@ -102,6 +118,11 @@ def date_of(catalog: Catalog, digest: str) -> Instant | None:
     """Return when a blob was first seen: as whoever brought it dated it."""
     date: Instant | None = catalog.fact(f"date/{digest}", 0)
     return date
+
+
+def _alias(archive: str, algorithm: str, hexdigest: str) -> tuple[str, str]:
+    """Return where the catalog keeps the blob of a digest that is no sha256."""
+    return (algorithm, hexdigest) if algorithm in STRONG else (f"weak:{archive}", f"{algorithm}:{hexdigest}")
 
 
 def size_of(blobs: Blobs, digest: str) -> int | None:

@@ -106,16 +106,18 @@ class Observations:
 
     async def _is_contradicted(self, family: Family, space: str, root: Held) -> bool:
         """Whether a root of the same second promises other bytes for a file that this one promises too (InRelease beside Release)."""
-        promised: Mapping[str, Promise] | None = None
+        promised: Mapping[str, Promise] | None = (
+            None  # of every file, once: a root may list tens of thousands of packages
+        )
         for path, name in self._catalog.names(f"roots:{space}"):
             if path == root.path:
                 if name.digest != root.digest:
                     return True
                 continue
             if promised is None:
-                promised = dict(await self._promises.rows(family, root.digest, root.path))
-            others = await self._promises.rows(family, name.digest, path)
-            if any(each in promised and promised[each].digests != promise.digests for each, promise in others):
+                promised = {each.path: each for each in await self._promises.all(family, root.digest, root.path)}
+            others = await self._promises.all(family, name.digest, path)
+            if any(each.path in promised and promised[each.path].digests != each.digests for each in others):
                 return True
         return False
 

@@ -39,7 +39,9 @@ class Successors:
             return True
         try:
             async with self._clock.timeout(ADOPTION_SECONDS):
-                held = {series for series, each in await self._listed(asking, root, old) if await self._holds(each)}
+                held = {
+                    series for series, each in await self._listed(asking, root, old) if await self._holds(asking, each)
+                }
                 wanted = [promise for series, promise in await self._listed(asking, root, new) if series in held]
                 return all(await asyncio.gather(*(self._one(asking, promise) for promise in wanted)))
         except (TimeoutError, SnapproxyError):
@@ -52,14 +54,14 @@ class Successors:
         return [(classify(name).series or name, promise) for name, promise in rows if name == promise.path]
 
     async def _one(self, asking: Asking, promise: Promise) -> bool:
-        if await self._holds(promise):
+        if await self._holds(asking, promise):
             return True
         flight, _ = self._flights.join(fetch_promised_now(asking.row, promise, asking.family), asking, None)
         landed = await flight.land(float("inf"))
         return not isinstance(landed, Refusal) and not (isinstance(landed, Landed) and landed.is_adrift)
 
-    async def _holds(self, promise: Promise) -> bool:
-        digest = self._names.sha256_of(promise)
+    async def _holds(self, asking: Asking, promise: Promise) -> bool:
+        digest = self._names.sha256_of(asking.row.name, promise)
         blob = await self._blobs.open(digest) if digest else None
         if blob is not None:
             blob.close()

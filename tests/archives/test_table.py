@@ -50,6 +50,7 @@ CLIENTS = (
         "opensuse-tumbleweed",
         "repo/oss/repodata/repomd.xml",
     ),
+    ("dl-cdn.alpinelinux.org/alpine/v3.22/main/x86_64/APKINDEX.tar.gz", "alpine", "v3.22/main/x86_64/APKINDEX.tar.gz"),
 )
 
 
@@ -124,6 +125,6 @@ def test_security_may_be_silent_for_longer_than_the_main_archive() -> None:
 
 @every_row
 def test_keyrings_are_those_of_packages_and_hold_the_removed_keys_as_well(row: Archive) -> None:
-    folders = ("/usr/share/keyrings/", "/usr/share/distribution-gpg-keys/")
+    folders = ("/usr/share/keyrings/", "/usr/share/distribution-gpg-keys/", "/etc/apk/", "/usr/share/apk/")
     assert all(path.startswith(folders) for path in row.keyrings)
     assert row.family != "apt" or row.name == "ppa" or any("removed" in path for path in row.keyrings)

@@ -359,15 +359,22 @@ class TestPinned:
         assert isinstance(unknown, Fetch)
         assert unknown.key == f"sha512:{'b' * 128}"
         assert any(not source.last_resort for source in unknown.sources)
-        known = at("pkg/x", {**facts, AskAlias("sha512", "b" * 128): "d", AskHeld("d"): 7})
+        known = at("pkg/x", {**facts, AskAlias("toy", "sha512", "b" * 128): "d", AskHeld("d"): 7})
         assert isinstance(known, Serve)
         assert (known.digest, known.size, known.proof) == ("d", 7, Proof.GPG)
 
-    def test_a_weak_digest_finds_nothing_in_the_store(self):
-        promise = Promise("pkg/x", 7, {"sha1": "b" * 40})
-        step = at("pkg/x", {AskPromised(SPACE, "pkg/x"): Vouched(promise, Proof.GPG), AskAlias("sha1", "b" * 40): "d"})
-        assert isinstance(step, Fetch)
-        assert step.key == f"name:{SPACE}/pkg/x"
+    @pytest.mark.parametrize("algorithm", ["sha1", "md5", "toy-part"])
+    def test_bytes_promised_by_a_weak_digest_are_found_among_those_the_same_archive_gave_for_it(self, algorithm):
+        promise = Promise("pkg/x", 7, {algorithm: "b" * 40})
+        facts = {AskPromised(SPACE, "pkg/x"): Vouched(promise, Proof.GPG)}
+        known = at("pkg/x", {**facts, AskAlias("toy", algorithm, "b" * 40): "d", AskHeld("d"): 7})
+        assert isinstance(known, Serve)
+        assert (known.digest, known.size, known.proof) == ("d", 7, Proof.GPG)
+        for further in ({AskAlias("toy", algorithm, "b" * 40): None}, {AskHeld("d"): None}, {AskHeld("d"): 8}):
+            step = at("pkg/x", {**facts, AskAlias("toy", algorithm, "b" * 40): "d", **further})
+            assert isinstance(step, Fetch)
+            assert step.key == f"name:{SPACE}/pkg/x {algorithm}:{'b' * 40}"
+            assert all(source.last_resort for source in step.sources), "and nobody else is asked"
 
     def test_a_list_of_mirrors_is_refused_in_the_past_and_in_the_present(self):
         for step in (at("mirrors"), now_of("mirrors")):

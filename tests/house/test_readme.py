@@ -13,7 +13,9 @@ import pytest
 from snapproxy.cli.parser import VERBS, build_parser, parse
 from snapproxy.config import describe, load
 from snapproxy.config.settings import keys, twin
+from snapproxy.core.model import Role
 from snapproxy.core.when import parse as parse_when
+from snapproxy.families import FAMILIES
 
 
 @pytest.fixture(scope="module")
@@ -76,12 +78,15 @@ def test_every_setting_has_its_twin_and_its_line(readme: str, capsys: pytest.Cap
 
 
 def test_the_sample_settings_are_accepted(readme: str, tmp_path: Path) -> None:
-    captured, sample = blocks(readme, "toml")
+    alpine, captured, sample = blocks(readme, "toml")
     file = tmp_path / "config.toml"
     file.write_text(sample, encoding="utf-8")
     config = load(file, {"HOME": str(tmp_path)})
     assert config.archives[-1].name == "example"
     assert tomllib.loads(sample)["pass"] == ["github.com:443"]
+    file.write_text(alpine, encoding="utf-8")
+    (watch,) = load(file, {"HOME": str(tmp_path)}).watch
+    assert all(FAMILIES["apk"].classify(path).role is Role.ROOT for path in watch.paths)
     file.write_text(captured, encoding="utf-8")
     config = load(file, {"HOME": str(tmp_path)})
     assert (config.archives[-1].history, config.watch[0].every) == ("captured", 3600)
