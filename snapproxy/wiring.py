@@ -173,6 +173,7 @@ class App:
             observations=observations,
             promises=promises,
             flights=flights,
+            names=names,
             store=store,
             clock=clock,
         )

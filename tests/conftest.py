@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from blockbuster import BlockBuster, BlockBusterFunction
 
-from tests.fakes.apt3_system import apt3_root
 from tests.fakes.apt_root import AptRoot
 from tests.fakes.hamlet import Edition, Hamlet
 from tests.fakes.house import PATIENT, House
@@ -19,6 +18,7 @@ from tests.fakes.present import Present
 from tests.fakes.proxy import Snapproxy, configuration
 from tests.fakes.rpm_world import RpmWorld
 from tests.fakes.signing import SigningKey
+from tests.fakes.trixie_system import apt3_root
 from tests.fakes.world import GenuineWorld, World
 
 MakeHouse = Callable[..., Awaitable[House]]

@@ -32,6 +32,19 @@ _UBUNTU_KEYRINGS = (
     "/usr/share/keyrings/ubuntu-archive-removed-keys.gpg",
 )
 
+# As Debian's distribution-gpg-keys installs them. Leap is built of openSUSE's own packages, of SUSE's, and of backports for those.
+_OPENSUSE_KEYRINGS = (
+    "/usr/share/distribution-gpg-keys/opensuse/RPM-GPG-KEY-openSUSE",
+    "/usr/share/distribution-gpg-keys/opensuse/RPM-GPG-KEY-openSUSE-2022",
+    "/usr/share/distribution-gpg-keys/opensuse/RPM-GPG-KEY-openSUSE-Backports",
+    "/usr/share/distribution-gpg-keys/opensuse/RPM-GPG-KEY-openSUSE-Backports-2023",
+    "/usr/share/distribution-gpg-keys/opensuse/RPM-GPG-KEY-openSUSE-16-Backports",
+    "/usr/share/distribution-gpg-keys/opensuse/RPM-GPG-KEY-openSUSE-Tumbleweed",
+    "/usr/share/distribution-gpg-keys/suse/RPM-GPG-KEY-SuSE-SLE-15",
+    "/usr/share/distribution-gpg-keys/suse/RPM-GPG-KEY-SuSE-SLE-Main-2023",
+    "/usr/share/distribution-gpg-keys/suse/RPM-GPG-KEY-SuSE-ALP-Main",
+)
+
 # snapshot.debian.org: every dump since March 2005, some 90 TB. Answers 429 or 509 for hours once an address asks too much (no
 # limit is published), cuts connections and now and then sends part of a file under a 200. Its newest dump may be incomplete
 # or unseen by one of its backends. Files are redirected to /file/<sha1> on the same host.
@@ -205,6 +218,114 @@ _ARCHLINUX = Archive(
     first=int(datetime(2013, 9, 1, tzinfo=UTC).timestamp()),
 )
 
+# Arch Linux ARM: no archive of it exists, and mirrors keep what is current only. Its default mirrorlist names one address for the nearest of
+# all mirrors (they must answer to that name), and below it places and lands (fl.us). Mirrors put the architecture before the repository.
+# Databases are not signed, each package is.
+# de.mirror.archlinuxarm.org: one of the official mirrors, which are pushed to.
+_ARCHLINUX_ARM = Archive(
+    name="archlinuxarm",
+    family="pacman",
+    history="captured",
+    mirrors=("http://de.mirror.archlinuxarm.org",),
+    hosts=("mirror.archlinuxarm.org/", "*.mirror.archlinuxarm.org/", "*.*.mirror.archlinuxarm.org/"),
+)
+
+# Fedora: releases/, updates/ and development/ stand in one tree, and all of it is one archive: a build takes a release and its updates from
+# the same instant. Updates are kept in their last state only. Clients' files lead to a metalink, which is refused; their baseurl, a comment
+# as shipped, names download.example, a host of nobody's: who makes it count needs to change nothing else. Clients check the signature of each
+# package, none of repomd.xml.
+# dl.fedoraproject.org: the project's own servers, behind no content network. What has ended moves on to archives.fedoraproject.org.
+_FEDORA = Archive(
+    name="fedora",
+    family="rpm",
+    history="captured",
+    mirrors=(
+        "https://dl.fedoraproject.org/pub/fedora/linux",
+        "https://archives.fedoraproject.org/pub/archive/fedora/linux",
+    ),
+    hosts=(
+        "download.example/pub/fedora/linux/",
+        "dl.fedoraproject.org/pub/fedora/linux/",
+        "download.fedoraproject.org/pub/fedora/linux/",
+        "archives.fedoraproject.org/pub/archive/fedora/linux/",
+    ),
+)
+
+# CentOS Stream from 9 on, with its special interest groups' repositories (SIGs/) in the same tree. Composes are kept for a while elsewhere, by
+# names of their own; the tree itself has what is current. Clients' files lead to a metalink, which is refused; the baseurl in them names
+# mirror.stream.centos.org, a content network. Clients check packages' signatures only.
+# mirrors.ocf.berkeley.edu: one complete mirror of a university.
+_CENTOS_STREAM = Archive(
+    name="centos-stream",
+    family="rpm",
+    history="captured",
+    mirrors=("https://mirrors.ocf.berkeley.edu/centos-stream",),
+    hosts=("mirror.stream.centos.org/",),
+)
+
+# Rocky Linux: the current minor releases; earlier ones move to a vault, in their last state. Clients' files lead to a list of mirrors, which is
+# refused; the baseurl in them names dl.rockylinux.org, a content network. Clients check packages' signatures only.
+# ftp.halifax.rwth-aachen.de: one complete, steady mirror.
+_ROCKY = Archive(
+    name="rocky",
+    family="rpm",
+    history="captured",
+    mirrors=("https://ftp.halifax.rwth-aachen.de/rocky",),
+    hosts=("dl.rockylinux.org/pub/rocky/", "download.rockylinux.org/pub/rocky/"),
+)
+
+# AlmaLinux: the current minor releases; earlier ones move to a vault, in their last state. Clients' files lead to a list of mirrors, which is
+# refused; the baseurl in them names repo.almalinux.org, the project's own. Clients check packages' signatures only.
+_ALMALINUX = Archive(
+    name="almalinux",
+    family="rpm",
+    history="captured",
+    mirrors=("https://repo.almalinux.org/almalinux",),
+    hosts=("repo.almalinux.org/almalinux/",),
+)
+
+# openSUSE: download.opensuse.org gives metadata itself and sends for packages to any mirror there is; cdn.opensuse.org is a content network;
+# zypper goes to mirrorcache-eu.opensuse.org and the like by itself, where it may use the nearest. repomd.xml is signed.
+# downloadcontent.opensuse.org: the same tree, as one server gives it, without redirects.
+
+# Leap's releases, each in its first state.
+_OPENSUSE_LEAP = Archive(
+    name="opensuse-leap",
+    family="rpm",
+    history="captured",
+    mirrors=("https://downloadcontent.opensuse.org/distribution/leap",),
+    hosts=("*.opensuse.org/distribution/leap/",),
+    keyrings=_OPENSUSE_KEYRINGS,
+)
+
+# What was published after a release: leap/15.6/oss, leap/15.6/sle, leap/15.6/backports; and tumbleweed, which is empty but for emergencies.
+_OPENSUSE_UPDATE = Archive(
+    name="opensuse-update",
+    family="rpm",
+    history="captured",
+    mirrors=("https://downloadcontent.opensuse.org/update",),
+    hosts=("*.opensuse.org/update/",),
+    keyrings=_OPENSUSE_KEYRINGS,
+)
+
+# Tumbleweed's snapshots, by the day whose sources they were built from: some dozens of them, for x86_64, with a list. A snapshot is published a day
+# or more after its day, once it has passed its tests, and none for a week now and then. The newest is what the mirrors have; the oldest is
+# given up when another comes.
+_OPENSUSE_TUMBLEWEED = Archive(
+    name="opensuse-tumbleweed",
+    family="rpm",
+    history="dated",
+    snapshot=("https://download.opensuse.org",),
+    mirrors=("https://downloadcontent.opensuse.org/tumbleweed",),
+    hosts=("*.opensuse.org/tumbleweed/",),
+    keyrings=_OPENSUSE_KEYRINGS,
+    redirects=("*.opensuse.org",),
+    max_gap=7 * _DAY,
+    settle_after=48 * _HOUR,
+    folder="history/YYYYMMDD/tumbleweed",
+    days="history/list",
+)
+
 BUILTIN: tuple[Archive, ...] = (
     _DEBIAN,
     _DEBIAN_SECURITY,
@@ -217,5 +338,13 @@ BUILTIN: tuple[Archive, ...] = (
     _UBUNTU,
     _PPA,
     _ARCHLINUX,
+    _ARCHLINUX_ARM,
+    _FEDORA,
+    _CENTOS_STREAM,
+    _ROCKY,
+    _ALMALINUX,
+    _OPENSUSE_LEAP,
+    _OPENSUSE_UPDATE,
+    _OPENSUSE_TUMBLEWEED,
 )
 """Every built-in row. The first whose history is `snapshots` names the service that `/mr/` and `/file/` lead to."""

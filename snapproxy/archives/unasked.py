@@ -21,7 +21,7 @@ class Unasked:
         """Return None: every file is asked for by a time."""
         return None
 
-    def timeline_urls(self, base: str, need: NeedWindow) -> tuple[str, ...]:
+    def timeline_urls(self, row: Archive, base: str, need: NeedWindow) -> tuple[str, ...]:
         """Return nothing: no address tells of a timeline."""
         return ()
 

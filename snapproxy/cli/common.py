@@ -218,6 +218,12 @@ def _make_writable(key: str, folder: Path) -> None:
 
 def a_when(text: str) -> When:
     """Read a WHEN argument (an argparse type)."""
+    if when.read_day(text) is not None:
+        # Which instant it would be differs by archive: its own synchronisation, somewhere in that day.
+        day = text.replace("/", "-")
+        raise argparse.ArgumentTypeError(
+            f"{text} is a folder's name; a time is {day} (its midnight), and `snapproxy resolve ARCHIVE WHEN` prints that of a folder"
+        )
     try:
         return when.parse(text)
     except SnapproxyError as error:

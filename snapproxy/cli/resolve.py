@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 
 from snapproxy.cli import owner
 from snapproxy.cli.common import (
@@ -20,10 +21,14 @@ from snapproxy.cli.common import (
 from snapproxy.config import Config
 from snapproxy.core import when
 from snapproxy.core.model import Refusal, Resolved
+from snapproxy.errors import ClientError
 
 HELP = "print the snapshot that answers for a time"
 
-EPILOG = "Prints the snapshot's id alone, so that it can be used in scripts; a note, if there is one, goes to stderr."
+EPILOG = """\
+Prints the snapshot's time alone, as --at and addresses take it, so that it can be used in scripts. What else there is to be said,
+and the folder's name where an archive keeps a folder a day, goes to stderr.
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,10 +50,26 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(as_json(arguments.archive, arguments.when.text, found))
     else:
-        print(found.snapshot)
-        if found.note:
-            print(f"snapproxy: {found.note}", file=sys.stderr)
+        print(time_of(found))
+        for line in _aside(found):
+            print(f"snapproxy: {line}", file=sys.stderr)
     return 0
+
+
+def time_of(found: Resolved) -> str:
+    """Return what to write for a time to get this snapshot again: its id, where that is one (a folder's name, 2024/05/31, is not)."""
+    try:
+        when.parse(found.snapshot)
+    except ClientError:
+        return when.spell(found.instant)
+    return found.snapshot
+
+
+def _aside(found: Resolved) -> Iterator[str]:
+    if time_of(found) != found.snapshot:
+        yield f"the archive's folder of that time is {found.snapshot}"
+    if found.note:
+        yield found.note
 
 
 async def _resolve(config: Config, arguments: argparse.Namespace) -> Resolved | Refusal:
@@ -57,10 +78,11 @@ async def _resolve(config: Config, arguments: argparse.Namespace) -> Resolved | 
 
 
 def as_json(archive: str, asked: str, found: Resolved) -> dict[str, object]:
-    """Return the answer for a machine; `valid` is the span of instants known to have the same answer."""
+    """Return the answer for a machine; `at` is what to write for that time, `valid` the span of instants known to have the same answer."""
     return {
         "archive": archive,
         "when": asked,
+        "at": time_of(found),
         "snapshot": found.snapshot,
         "instant": found.instant,
         "valid": None if found.valid is None else [when.spell(each) for each in found.valid],

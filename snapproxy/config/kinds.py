@@ -23,6 +23,8 @@ KEPT = ("used", "all", "none")
 
 _DURATION = re.compile(r"([0-9]{1,9})([smhdw])")
 _LABELS = re.compile(r"[a-z0-9_*]([a-z0-9_*.-]{0,252}[a-z0-9_*])?")
+#: A folder a day: each part of the date once, the largest first, nothing else in capitals.
+_DAY_FOLDER = re.compile(r"[a-z0-9._~/-]*YYYY[a-z0-9._~/-]*MM[a-z0-9._~/-]*DD[a-z0-9._~/-]*")
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~+*-]+)*/?")
 _PORTS = range(65536)
 
@@ -144,6 +146,26 @@ def _path(value: Any) -> str:
         raise ValueError('the path of a root or an index in the archive, such as "dists/stable/InRelease"') from None
 
 
+def _day_folder(value: Any) -> str:
+    accepted = (
+        'where a day lies below its base, YYYY, MM and DD standing for the date, such as "history/YYYYMMDD/tumbleweed"'
+    )
+    try:
+        folder = canonical_path(value.strip("/"))
+    except (SnapproxyError, AttributeError):
+        raise ValueError(accepted) from None
+    if not _DAY_FOLDER.fullmatch(folder):
+        raise ValueError(accepted)
+    return folder
+
+
+def _list_of_days(value: Any) -> str:
+    try:
+        return canonical_path(value.strip("/"))
+    except (SnapproxyError, AttributeError):
+        raise ValueError('the path of a list of days below the base, such as "history/list", or "" for none') from None
+
+
 def _kept(value: Any) -> str:
     if value not in KEPT:
         raise ValueError(", ".join(f'"{each}"' for each in KEPT))
@@ -164,5 +186,7 @@ HostPattern = Annotated[str, PlainValidator(_pattern)]
 AbsolutePath = Annotated[str, PlainValidator(_absolute)]
 Pinned = Annotated[When, PlainValidator(_when)]
 RootPath = Annotated[str, PlainValidator(_path)]
+DayFolder = Annotated[str, PlainValidator(_day_folder)]
+ListOfDays = Annotated[str, PlainValidator(_list_of_days)]
 Kept = Annotated[str, PlainValidator(_kept)]
 AnInstant = Annotated[Instant, PlainValidator(_instant)]

@@ -13,7 +13,16 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator
 
 from snapproxy.archives import HISTORIES
-from snapproxy.config.kinds import AbsolutePath, AnInstant, Base, Duration, HostOrBelow, HostPattern
+from snapproxy.config.kinds import (
+    AbsolutePath,
+    AnInstant,
+    Base,
+    DayFolder,
+    Duration,
+    HostOrBelow,
+    HostPattern,
+    ListOfDays,
+)
 from snapproxy.config.model import Watch
 from snapproxy.core.address import RESERVED
 from snapproxy.core.model import Archive
@@ -66,6 +75,8 @@ class RowSettings(BaseModel):
     frozen: bool | None = None
     first: AnInstant | None = None
     scope: int | None = Field(default=None, ge=0, le=8)
+    folder: DayFolder | None = None
+    days: ListOfDays | None = None
     bad: list[AnInstant] | None = None
 
     def said(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 from snapproxy.config.kinds import join_host, spell_duration
 from snapproxy.config.model import Config
 from snapproxy.core import when
+from snapproxy.core.folders import FOLDER_HISTORY
 from snapproxy.core.model import Archive
 
 
@@ -41,6 +42,8 @@ def _row(row: Archive) -> dict[str, Any]:
     }
     for key in ("name", "because", "keeps_packages"):
         del table[key]
+    if row.history != FOLDER_HISTORY:
+        del table["folder"], table["days"]
     table["max_gap"] = spell_duration(row.max_gap)
     table["settle_after"] = spell_duration(row.settle_after)
     if row.first is not None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from snapproxy.core.credentials import Credentials, is_capture_name, read_credentials
 from snapproxy.core.exchange import FileTarget, PageTarget, PassTarget, ServiceTarget, Target, TunnelTarget
-from snapproxy.core.folders import FOLDER_CALLS, FOLDER_HISTORY, Folder, read_dated, read_folder
+from snapproxy.core.folders import FOLDER_CALLS, FOLDER_HISTORY, Folder, heads, read_dated, read_folder
 from snapproxy.core.model import Archive, Match, Refusal, When
 from snapproxy.core.paths import canonical_path, escape_path
 from snapproxy.core.routes import (
@@ -150,7 +150,7 @@ def _absolute(scheme: str, rest: str, book: AddressBook, authorization: str) -> 
     if route.kind is Kind.MIRROR:
         return _at_credentials_time(asked, route.row, path)
     if route.row.history == FOLDER_HISTORY:
-        return _folder(asked, route.row, read_folder(path))
+        return _folder(asked, route.row, read_folder(route.row, path))
     # A redirect repeats what stood before the time; behind a scope that is the client's own, and no redirect is ever needed there.
     base = "" if route.row.scope else asked.place + (f"{route.prefix}/" if route.prefix else "")
     scope, rest_of_path = _split_scope(path, route.row.scope)
@@ -174,8 +174,9 @@ def _origin(asked: _Asked) -> Target | Refusal:
         row = next((row for row in asked.book.rows if row.history == SERVICE_HISTORY), None)
         return _service(asked, row, asked.path) if row else _unknown_name(asked.book)
     if head in FOLDER_CALLS:
-        row = next((row for row in asked.book.rows if row.history == FOLDER_HISTORY), None)
-        return _folder(asked, row, read_folder(asked.path)) if row else _unknown_name(asked.book)
+        dated = (row for row in asked.book.rows if row.history == FOLDER_HISTORY)
+        row = next((row for row in dated if head in heads(row)), None)
+        return _folder(asked, row, read_folder(row, asked.path)) if row else _unknown_name(asked.book)
     place = asked.place
     if head == "archive":
         place = f"{place}archive/"
@@ -206,7 +207,7 @@ def _folder(asked: _Asked, row: Archive, folder: Folder) -> Target:
         return _timed(asked, row, folder.when, folder.path)
     _refuse_query(asked)
     capture = _capture(asked, read_credentials(asked.authorization))
-    return ServiceTarget(row, f"/{escape_path(folder.path)}", capture=capture)
+    return ServiceTarget(row, f"/{escape_path(folder.path)}", capture=capture, is_listing=folder.is_listing)
 
 
 def _timed(asked: _Asked, row: Archive, when: When, path: str, base: str = "") -> FileTarget:

@@ -32,15 +32,17 @@ class FileTarget:
 
 @dataclass(frozen=True, slots=True)
 class ServiceTarget:
-    """A call of the snapshot service's own API, passed through, paced and cached: `/mr/...` or `/file/<sha1>[/name]`.
+    """A question to an archive's memory, passed through, paced and cached: `/mr/...`, `/file/<sha1>[/name]`, a list that changes.
 
-    `path` begins with a slash, is canonical and escaped, and carries its query string.
+    `path` begins with a slash, is canonical and escaped, and carries its query string. `is_listing`: the answer is the web page
+    of a folder.
     """
 
     archive: Archive
     path: str
     sha1: str = ""
     capture: str = ""
+    is_listing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,6 +186,8 @@ class Archive:
     `scope`: how many leading path segments stand before the snapshot id in an upstream address (Launchpad: owner/ppa/ubuntu).
     `frozen`: the archive has ended, so its last snapshot answers for every later instant.
     `first`: the earliest instant, where the history itself cannot tell.
+    `folder`: where an archive that keeps a folder a day has it, below its base; YYYY, MM and DD stand for the day.
+    `days`: where such an archive lists its days, below its base, each as `folder` spells it; '' where it lists them nowhere, and each must be asked for.
     `redirects`: hosts, beyond its own, that its upstreams may redirect to; a leading `*.` stands for every host below.
     `bad`: instants that are not to be used; `because` is what is told of those that were marked by hand.
     `keeps_packages`: whether a package that a client was served is named at its snapshot, and so held there for good.
@@ -204,6 +206,8 @@ class Archive:
     frozen: bool = False
     first: Instant | None = None
     scope: int = 0
+    folder: str = "repos/YYYY/MM/DD"
+    days: str = ""
     bad: tuple[Instant, ...] = ()
     because: tuple[tuple[Instant, str], ...] = ()
     keeps_packages: bool = True
@@ -315,7 +319,7 @@ class History(Protocol):
     def resolve_seen(self, row: Archive, when: When, sighting: Sighting, now: Instant) -> Resolved | Refusal | None:
         """Settle `when` by what was seen of one root, whatever the timeline says; None when that proves nothing. Total."""
 
-    def timeline_urls(self, base: str, need: NeedWindow) -> tuple[str, ...]:
+    def timeline_urls(self, row: Archive, base: str, need: NeedWindow) -> tuple[str, ...]:
         """Return the addresses that answer `need` at this upstream base, first choice first."""
 
     def read_window(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import urlsplit
 
+from snapproxy.core.folders import FOLDER_HISTORY, heads
 from snapproxy.core.model import Archive
 from snapproxy.errors import ClientError
 
@@ -40,7 +41,8 @@ class Route:
     """One place, and the row it selects. `rank` grows with how specific the place is: host first, then path.
 
     `host` is what `authority` was compiled from.
-    `shape`, where given, is what the end of a path must look like, in place of `prefix` at its beginning.
+    `shape`, where given, is what the end of a path must look like, in place of `prefix` at its beginning. `heads`, where given, is
+    what must follow: such a host has other things too, which are none of this row's.
     """
 
     row: Archive
@@ -50,6 +52,7 @@ class Route:
     prefix: str
     rank: tuple[bool, int, int]
     shape: re.Pattern[str] | None = None
+    heads: frozenset[str] = frozenset()
 
     def owns(self, authority: str) -> bool:
         """Whether a host is this place's own, whatever the path: not where any host would do."""
@@ -67,7 +70,7 @@ class Route:
         if not inside.startswith(start):
             return None
         rest = inside.removeprefix(start)
-        return None if self.kind is Kind.SERVICE and rest.partition("/")[0] not in SERVICE_CALLS else rest
+        return None if self.heads and rest.partition("/")[0] not in self.heads else rest
 
 
 def read_authority(text: str, scheme: str = "http") -> tuple[str, int]:
@@ -113,19 +116,19 @@ def _routes_of(row: Archive) -> Iterator[Route]:
         authority, _, prefix = pattern.partition("/")
         yield _route(row, Kind.MIRROR, authority, prefix)
     for base in row.snapshot:
-        yield _route_to_base(row, Kind.DATED, base)
+        yield _route_to_base(row, Kind.DATED, base, heads(row) if row.history == FOLDER_HISTORY else frozenset())
         root = service_root(base)
         if row.history == SERVICE_HISTORY and root is not None:
-            yield _route_to_base(row, Kind.SERVICE, root)
+            yield _route_to_base(row, Kind.SERVICE, root, frozenset(SERVICE_CALLS))
 
 
-def _route_to_base(row: Archive, kind: Kind, base: str) -> Route:
+def _route_to_base(row: Archive, kind: Kind, base: str, following: frozenset[str]) -> Route:
     parts = urlsplit(base)
     authority = spell_authority(*read_authority(parts.netloc, parts.scheme), parts.scheme)
-    return _route(row, kind, authority, parts.path)
+    return _route(row, kind, authority, parts.path, following)
 
 
-def _route(row: Archive, kind: Kind, authority: str, prefix: str) -> Route:
+def _route(row: Archive, kind: Kind, authority: str, prefix: str, following: frozenset[str] = frozenset()) -> Route:
     """Compile a place; `*` as the whole host is any host, elsewhere any run within a label.
 
     A path `**/a/*/b` is any folders, and then segments of which `*` is any one; only these belong to the path in the archive.
@@ -136,7 +139,7 @@ def _route(row: Archive, kind: Kind, authority: str, prefix: str) -> Route:
     literal = len(authority.replace("*", ""))
     shape = _shape(prefix.removeprefix("**/")) if prefix.startswith("**/") else None
     rank = (literal == len(authority), literal, len(prefix))
-    return Route(row, kind, authority.lower(), re.compile(matches), prefix, rank, shape)
+    return Route(row, kind, authority.lower(), re.compile(matches), prefix, rank, shape, following)
 
 
 def _shape(segments: str) -> re.Pattern[str]:

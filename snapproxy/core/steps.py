@@ -12,6 +12,9 @@ from snapproxy.core.model import LIVE, Archive, Instant, Promise, Proof, Refusal
 NOW = Resolved(LIVE, 0)
 """The present, resolved: it bears no instant."""
 
+MAX_FILE = 64 << 30
+"""Bytes of a file nothing promises."""
+
 WHOLE = frozenset({Role.ROOT, Role.SIGNATURE, Role.INDEX})
 """What is verified before anything is sent, because a client takes its cut for success (rule 2)."""
 
@@ -186,6 +189,7 @@ class Fetch:
     `whole`: verified before anything is sent. `key` names the flight.
     `also`: the path by which the file is named outside every snapshot as well, '' for none.
     `name_it`: whether the catalog is to know the file by this name; else it is found by its digest for as long as the store has it.
+    `most`: the bytes that a file nothing promises may have. `is_page`: a web page would be a proper answer.
     """
 
     key: str
@@ -199,6 +203,8 @@ class Fetch:
     notes: Mapping[str, str] = field(default_factory=dict)
     also: str = ""
     name_it: bool = True
+    most: int = MAX_FILE
+    is_page: bool = False
 
     @property
     def question(self) -> str:

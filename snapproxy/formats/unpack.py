@@ -1,4 +1,4 @@
-"""Unpacks an index whatever it is packed with, in bounded memory: gzip, bzip2, xz, lzma, zstd, or not at all.
+"""Unpacks an index whatever it is packed with, in bounded memory: gzip, bzip2, xz, lzma, zstd, zchunk, or not at all.
 
 The format is told from the first bytes, never from the name: by-hash has no suffix, and a server may serve what it likes.
 Several members in a row are one stream (gzip's own rule, and pzstd's and pixz's habit).
@@ -7,6 +7,7 @@ Several members in a row are one stream (gzip's own rule, and pzstd's and pixz's
 from __future__ import annotations
 
 import bz2
+import itertools
 import lzma
 import re
 import zlib
@@ -16,6 +17,8 @@ from typing import Protocol
 import zstandard
 
 from snapproxy.errors import ArchiveDataError
+from snapproxy.formats.zchunk import MAGIC as ZCHUNK
+from snapproxy.formats.zchunk import unpack_zchunk
 
 MAX_SIZE = 1 << 30
 """Bytes an index may unpack to; the largest Packages (Ubuntu's universe, sid) are about 70 MB."""
@@ -111,14 +114,17 @@ def unpack(
         head += chunk
         if len(head) >= _LONGEST_MAGIC:
             break
+    is_zchunk = head.startswith(ZCHUNK)
     opener = _opener(head)
     meter = _Meter(max_size, max_ratio)
-    if opener is None:
+    if is_zchunk:
+        pieces = unpack_zchunk(meter.passing(head, source))
+    elif opener is None:
         pieces = _plain(head, source)
     else:
         pieces = _members(head, source, meter, opener, 1 if opener is _lzma else max_members)
     for piece in pieces:
-        meter.count(len(piece), packed=opener is not None)
+        meter.count(len(piece), packed=is_zchunk or opener is not None)
         yield piece
 
 
@@ -130,6 +136,12 @@ class _Meter:
         self._given = 0
         self._max_size = max_size
         self._max_ratio = max_ratio
+
+    def passing(self, head: bytes, source: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield what comes in, counted."""
+        for piece in itertools.chain((head,), source):
+            self.taken += len(piece)
+            yield piece
 
     def count(self, size: int, *, packed: bool) -> None:
         self._given += size

@@ -22,7 +22,7 @@ from snapproxy.shell.clock import Clock
 from snapproxy.shell.confirming import Confirming
 from snapproxy.shell.flights import Flights
 from snapproxy.shell.landings import Landed
-from snapproxy.shell.names import size_of
+from snapproxy.shell.names import Names, size_of
 from snapproxy.shell.observations import Observations
 from snapproxy.shell.promises import Promises
 from snapproxy.shell.standing import Standing, Standings
@@ -93,6 +93,7 @@ class Sweeper:
         observations: Observations,
         promises: Promises,
         flights: Flights,
+        names: Names,
         store: Store,
         clock: Clock,
     ) -> None:
@@ -101,6 +102,7 @@ class Sweeper:
         self._observations = observations
         self._promises = promises
         self._flights = flights
+        self._names = names
         self._blobs = store.blobs
         self._catalog = store.catalog
         self._clock = clock
@@ -226,7 +228,7 @@ class Sweeper:
         return [each for each, place in places if place.role is Role.INDEX and not place.may_be_unlisted]
 
     def _holds(self, promise: Promise) -> bool:
-        digest = promise.digests.get("sha256")
+        digest = self._names.sha256_of(promise)
         return digest is not None and size_of(self._blobs, digest) is not None
 
     async def _bring(self, asking: Asking, promise: Promise) -> Refusal | None:
@@ -253,11 +255,9 @@ class Sweeper:
                 continue
             indexes = await self._indexes(asking, path, standing.file.digest, only[path])
             # All forms of one index promise the same packages: one of them is read.
-            tables = (
-                {} if isinstance(indexes, _Torn) else {_stem(each.path): each for each in indexes if self._holds(each)}
-            )
-            read = [(standing.file.digest, path), *((each.digests["sha256"], each.path) for each in tables.values())]
-            for digest, index in read:
+            held = [] if isinstance(indexes, _Torn) else [each for each in indexes if self._holds(each)]
+            tables = {_stem(each.path): (self._names.sha256_of(each) or "", each.path) for each in held}
+            for digest, index in [(standing.file.digest, path), *tables.values()]:
                 came, failed = await self._packages_of(asking, digest, index, progress)
                 packages, missing = packages + came, missing + failed
         return replace(swept, packages=packages, missing=missing)
@@ -275,7 +275,7 @@ class Sweeper:
             if count % PEEKS == 0:
                 await asyncio.sleep(0)
             is_package = asking.family.classify(promise.path).role is Role.PACKAGE
-            if is_package and "sha256" in promise.digests and not self._holds(promise):
+            if is_package and promise.is_strong and not self._holds(promise):
                 lacking.append(promise)
         failed = await self._bring_all(asking, lacking, index, progress)
         if not failed:
@@ -331,7 +331,7 @@ def _stem(path: str) -> str:
 
 
 def _unserved(asking: Asking, promise: Promise) -> str:
-    return f"unserved/{asking.row.name}/{promise.path}/{promise.digests.get('sha256', '')}"
+    return f"unserved/{asking.row.name}/{promise.path}/{':'.join(promise.strong or ())}"
 
 
 def _complete(asking: Asking, digest: str) -> str:

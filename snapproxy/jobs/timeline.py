@@ -38,7 +38,7 @@ async def entries(
         found = [(path, span) for path in roots for span in observations.spans(row, path, start, end)]
         return [_observed(row, path, span) for path, span in sorted(found, key=lambda each: (each[1].first, each[0]))]
     need = NeedWindow(start, max(end, start) + 1, around=end)
-    if not any(asking.history.timeline_urls(base, need) for base in row.snapshot):
+    if not any(asking.history.timeline_urls(row, base, need) for base in row.snapshot):
         return _every_second(row, start, end, now)
     told: list[Instant] = []
     while True:  # a history may tell of less than it was asked for: of one day

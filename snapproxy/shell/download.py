@@ -39,9 +39,6 @@ from storage import Draft, Meta
 if TYPE_CHECKING:
     from snapproxy.shell.flights import Flight
 
-MAX_FILE = 64 << 30
-"""Bytes of a file nothing promises."""
-
 TRIES = 4
 """How often one source is asked again after it broke, each time from where it broke."""
 
@@ -170,6 +167,7 @@ class Download:
             etag=validators.etag,
             since=validators.last_modified,
             size=None if promise is None else promise.size,
+            page=self._step.is_page,
         )
         asking, self._redirected_sha1 = self._flight.asking, ""
         async with self._means.upstream.fetch(
@@ -215,7 +213,7 @@ class Download:
         total = self._arrival.length_with(offer)
         if self._arrival.contradicts(total):
             return await self._give_up_bytes()
-        most = MAX_ROOT if self._judge is not None else MAX_FILE
+        most = MAX_ROOT if self._judge is not None else self._step.most
         limit = most if total is None else total
         if limit > most:
             return Broken(Fault.TOO_LONG)

@@ -1,7 +1,8 @@
-"""The snapshot service's own API, passed through, paced and cached: `/mr/...` answers and `/file/<sha1>`.
+"""Questions to an archive's memory, passed through, paced and cached: `/mr/...` answers, `/file/<sha1>`, an archive's lists and listings.
 
-debsnap, debbisect, debrebuild, debootsnap and debsbom call it beside the archive itself. A file by its SHA-1 is kept for ever, with proof
-`digest`; an answer about the archive is kept an hour, a timeline ten minutes, and both are served stale when upstream fails.
+debsnap, debbisect, debrebuild, debootsnap and debsbom call the snapshot service's API beside the archive itself; downgrade and agetpkg read
+what the Arch Linux Archive lists. A file by its SHA-1 is kept for ever, with proof `digest`; an answer about the archive is kept an hour, a
+timeline ten minutes, and both are served stale when upstream fails. Such an answer is of today, whatever time was asked for: its proof is `none`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from snapproxy.core.exchange import Outcome, Served, ServiceTarget
-from snapproxy.core.model import Promise, Proof, Refusal, Role
+from snapproxy.core.model import LIVE, TIMELESS, Promise, Proof, Refusal, Role
 from snapproxy.core.steps import NOW, Fetch, Held, Source
 from snapproxy.shell import refusals
 from snapproxy.shell.asking import Asking
@@ -24,6 +25,12 @@ ANSWER_SECONDS = 3600
 
 TIMELINE_SECONDS = 600
 """A timeline grows every six hours."""
+
+MAX_ANSWER = 256 << 20
+"""Bytes of an answer: an archive may list everything it ever held, but no more than a client could make something of."""
+
+TODAY = "the archive's answer of today, of no snapshot"
+"""Told in `X-Snapproxy-Note`, since such an answer is given in a pinned view too."""
 
 STALE_SECONDS = 30 * 86400
 """How long an answer may stand in while upstream is down."""
@@ -74,7 +81,7 @@ class Service:
         body = flight.follow()
         if body is None:  # it has ended in this very moment
             return await self._once_remembered(target, step) or flight.not_in_time()
-        return Served(body, step.space, target.sha1, "", step.proof, cache, Role.OTHER, flight.date)
+        return Served(body, target.archive.name, TIMELESS, "", step.proof, cache, Role.OTHER, flight.date)
 
     async def _once_remembered(self, target: ServiceTarget, step: Fetch) -> Outcome | None:
         """Serve what has just been fetched, once whoever fetched it has written down what that is; not for ever, it may have met a failure."""
@@ -116,10 +123,23 @@ class Service:
         blob = await self._store.blobs.open(held.digest)
         if blob is None:
             return None
-        headers = {"X-Snapproxy-Stale": "upstream does not answer"} if stale else {}
-        date = self._names.date(held.digest)
+        archive, _, snapshot = step.space.partition("/")
+        headers = {"X-Snapproxy-Note": TODAY} if snapshot == LIVE else {}
+        if stale:
+            headers["X-Snapproxy-Stale"] = "upstream does not answer"
+        date, kind = self._names.date(held.digest), "text/html; charset=utf-8" if step.is_page else ""
         return Served(
-            blob, step.space, held.digest[:12], "", step.proof, cache, Role.OTHER, date, held.digest, headers=headers
+            blob,
+            archive,
+            snapshot,
+            "",
+            step.proof,
+            cache,
+            Role.OTHER,
+            date,
+            held.digest,
+            media_type=kind,
+            headers=headers,
         )
 
 
@@ -133,5 +153,9 @@ def _fetch(target: ServiceTarget, asking: Asking) -> Fetch:
     sources = tuple(Source(url, base, last_resort=True) for url, base in addresses if url)
     if target.sha1:
         promise = Promise(target.path, None, {"sha1": target.sha1})
-        return Fetch(f"sha1:{target.sha1}", "file", target.path, sources, Role.OTHER, Proof.DIGEST, NOW, promise)
-    return Fetch(f"name:{_key(target)}", "mr", target.path, sources, Role.OTHER, Proof.NONE, NOW)
+        space = f"{target.archive.name}/{TIMELESS}"
+        return Fetch(f"sha1:{target.sha1}", space, target.path, sources, Role.OTHER, Proof.DIGEST, NOW, promise)
+    return Fetch(
+        f"name:{_key(target)}", f"{target.archive.name}/{LIVE}", target.path, sources, Role.OTHER, Proof.NONE, NOW,
+        most=MAX_ANSWER, is_page=target.is_listing,
+    )  # fmt: skip

@@ -142,7 +142,7 @@ class Timelines:
     async def _from_upstream(self, asking: Asking, need: NeedWindow) -> Window | Refusal:
         refusal = refusals.no_timeline(asking.row, "its row names no history to ask")
         for base in asking.row.snapshot:
-            for url in asking.history.timeline_urls(base, need):
+            for url in asking.history.timeline_urls(asking.row, base, need):
                 answer = await self._patiently(asking, url)
                 if isinstance(answer, Refusal):
                     refusal = answer

@@ -23,7 +23,7 @@ class TestAnyInstant(HistoryContract):
 
 
 def test_there_is_no_timeline_to_ask_for() -> None:
-    assert HISTORY.timeline_urls("https://snapshot.ubuntu.com/ubuntu", NeedWindow(0, NOW, around=1)) == ()
+    assert HISTORY.timeline_urls(ROWS["ubuntu"], ROWS["ubuntu"].snapshot[0], NeedWindow(0, NOW, around=1)) == ()
 
 
 def test_a_ppas_time_stands_behind_owner_name_and_distribution() -> None:

@@ -76,7 +76,7 @@ class TestByRedirect(HistoryContract):
 
 
 NEED = NeedWindow(at("20240601"), at("20240701"), around=at("20240610T120000Z"))
-LISTING, FOLDER, FOLDER_ITSELF = HISTORY.timeline_urls(BASE, NEED)
+LISTING, FOLDER, FOLDER_ITSELF = HISTORY.timeline_urls(ROW, BASE, NEED)
 
 
 def read(url: str, status: int, location: str = "", body: object = b"") -> Window | None:
@@ -93,9 +93,9 @@ def test_the_listing_is_asked_first_a_little_beyond_the_window() -> None:
 
 
 def test_a_base_of_another_shape_is_asked_by_folder_only() -> None:
-    urls = HISTORY.timeline_urls("https://m.example/debian", NEED)
+    urls = HISTORY.timeline_urls(ROW, "https://m.example/debian", NEED)
     assert urls == ("https://m.example/debian/20240610T120001Z/", "https://m.example/debian/20240610T120000Z/")
-    assert HISTORY.timeline_urls("https://m.example/debian", replace(NEED, around=None)) == ()
+    assert HISTORY.timeline_urls(ROW, "https://m.example/debian", replace(NEED, around=None)) == ()
 
 
 def test_a_listing_is_cut_to_the_window_and_tells_what_follows() -> None:

@@ -9,19 +9,62 @@ import pytest
 
 from snapproxy.archives import BUILTIN, HISTORIES
 from snapproxy.core.address import RESERVED
-from snapproxy.core.model import Archive
+from snapproxy.core.model import Archive, Role
+from snapproxy.core.routes import Kind, routes_of, select
 from snapproxy.core.when import spell
 from snapproxy.families import FAMILIES
 
 ROWS = {row.name: row for row in BUILTIN}
 every_row = pytest.mark.parametrize("row", BUILTIN, ids=[row.name for row in BUILTIN])
 
+#: Through the proxy, an address as its clients write it: the row that it selects, and the path in that archive. At least one a row.
+CLIENTS = (
+    ("ftp.de.debian.org/debian/dists/sid/InRelease", "debian", "dists/sid/InRelease"),
+    ("security.debian.org/dists/bullseye-security/InRelease", "debian-security", "dists/bullseye-security/InRelease"),
+    ("debug.mirrors.debian.org/debian-debug/dists/sid-debug/Release", "debian-debug", "dists/sid-debug/Release"),
+    ("ftp.ports.debian.org/debian-ports/dists/sid/InRelease", "debian-ports", "dists/sid/InRelease"),
+    ("archive.debian.org/debian/dists/lenny/Release", "debian-archive", "debian/dists/lenny/Release"),
+    ("ftp.de.debian.org/debian-backports/dists/x/Release", "debian-backports", "dists/x/Release"),
+    ("volatile.debian.org/debian-volatile/dists/x/Release", "debian-volatile", "dists/x/Release"),
+    ("ports.ubuntu.com/ubuntu-ports/dists/noble/InRelease", "ubuntu-ports", "dists/noble/InRelease"),
+    ("de.archive.ubuntu.com/ubuntu/dists/noble/InRelease", "ubuntu", "dists/noble/InRelease"),
+    ("ppa.launchpadcontent.net/o/p/ubuntu/dists/noble/InRelease", "ppa", "o/p/ubuntu/dists/noble/InRelease"),
+    ("geo.mirror.pkgbuild.com/core/os/x86_64/core.db", "archlinux", "core/os/x86_64/core.db"),
+    ("mirror.archlinuxarm.org/aarch64/core/core.db", "archlinuxarm", "aarch64/core/core.db"),
+    (
+        "download.example/pub/fedora/linux/updates/42/x/repodata/repomd.xml",
+        "fedora",
+        "updates/42/x/repodata/repomd.xml",
+    ),
+    ("mirror.stream.centos.org/9-stream/BaseOS/x86_64/os/a.rpm", "centos-stream", "9-stream/BaseOS/x86_64/os/a.rpm"),
+    ("dl.rockylinux.org/pub/rocky/9/BaseOS/x86_64/os/a.rpm", "rocky", "9/BaseOS/x86_64/os/a.rpm"),
+    ("repo.almalinux.org/almalinux/9/BaseOS/x86_64/os/a.rpm", "almalinux", "9/BaseOS/x86_64/os/a.rpm"),
+    ("cdn.opensuse.org/distribution/leap/15.6/repo/oss/x/a.rpm", "opensuse-leap", "15.6/repo/oss/x/a.rpm"),
+    (
+        "download.opensuse.org/update/leap/15.6/oss/repodata/repomd.xml",
+        "opensuse-update",
+        "leap/15.6/oss/repodata/repomd.xml",
+    ),
+    (
+        "download.opensuse.org/tumbleweed/repo/oss/repodata/repomd.xml",
+        "opensuse-tumbleweed",
+        "repo/oss/repodata/repomd.xml",
+    ),
+)
 
-def test_the_archives_of_the_first_release_are_there() -> None:
-    assert set(ROWS) == {
-        *["debian", "debian-security", "debian-debug", "debian-backports", "debian-ports", "debian-archive"],
-        *["debian-volatile", "ubuntu", "ubuntu-ports", "ppa", "archlinux"],
-    }
+
+@pytest.mark.parametrize(("address", "name", "path"), CLIENTS)
+def test_an_address_as_clients_write_it_selects_its_row_and_no_other(address: str, name: str, path: str) -> None:
+    host, _, rest = address.partition("/")
+    chosen = select(routes_of(BUILTIN), host, rest)
+    assert chosen is not None
+    route, inside = chosen
+    assert (route.row.name, route.kind, inside) == (name, Kind.MIRROR, path)
+    assert FAMILIES[ROWS[name].family].classify(inside).role is not Role.OTHER
+
+
+def test_every_row_has_clients() -> None:
+    assert {name for _, name, _ in CLIENTS} == set(ROWS)
     assert len(BUILTIN) == len(ROWS)
 
 
@@ -31,7 +74,7 @@ def test_a_row_can_be_used_as_it_stands(row: Archive) -> None:
     assert row.name not in RESERVED
     assert row.family in FAMILIES
     assert row.history in HISTORIES
-    assert row.snapshot
+    assert bool(row.snapshot) != HISTORIES[row.history].is_observed, "what nothing remembers has nobody to ask"
     assert row.mirrors
     assert row.hosts
     assert row.max_gap > 0
@@ -56,7 +99,7 @@ def test_no_regular_mirror_is_a_content_networks_name(row: Archive) -> None:
 @every_row
 def test_host_patterns_are_lower_case_and_end_in_a_slash(row: Archive) -> None:
     for pattern in row.hosts:
-        assert re.fullmatch(r"(\*|[a-z0-9-]+)(\.(\*|[a-z0-9-]+))+/([a-z0-9-]+/)?", pattern) or row.name == "archlinux"
+        assert re.fullmatch(r"(\*|[a-z0-9-]+)(\.(\*|[a-z0-9-]+))+/([a-z0-9-]+/)*", pattern) or row.name == "archlinux"
 
 
 def test_arch_is_recognised_by_what_follows_any_folder_on_any_host() -> None:
@@ -80,6 +123,7 @@ def test_security_may_be_silent_for_longer_than_the_main_archive() -> None:
 
 
 @every_row
-def test_keyrings_hold_the_removed_keys_as_well(row: Archive) -> None:
-    assert all(path.startswith("/usr/share/keyrings/") for path in row.keyrings)
-    assert row.name in {"ppa", "archlinux"} or any("removed" in path for path in row.keyrings)
+def test_keyrings_are_those_of_packages_and_hold_the_removed_keys_as_well(row: Archive) -> None:
+    folders = ("/usr/share/keyrings/", "/usr/share/distribution-gpg-keys/")
+    assert all(path.startswith(folders) for path in row.keyrings)
+    assert row.family != "apt" or row.name == "ppa" or any("removed" in path for path in row.keyrings)

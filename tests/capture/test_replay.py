@@ -49,6 +49,19 @@ async def test_everything_recorded_is_answered_as_it_was(offline: House, hamlet:
     assert list(hamlet.log.entries) == []
 
 
+async def test_answers_of_the_archive_s_own_interface_are_answered_too(make_house: MakeHouse, hamlet: Hamlet) -> None:
+    sha1 = hamlet.content(PACKAGES).sha1
+    calls = [("/mr/binary/kept/", "", "live"), (f"/file/{sha1}", sha1, "always")]
+    house = await make_house()
+    given = [await house.call(path, named, "calls") for path, named, _ in calls]
+    await house.close()
+    offline = await make_house(offline=True)
+    for (path, named, snapshot), first in zip(calls, given, strict=True):
+        got = await offline.call(path, named, "calls")
+        assert (got.status, got.data) == (200, first.data)
+        assert (got.served.archive, got.served.snapshot, got.proof) == ("debian", snapshot, first.proof)
+
+
 @pytest.mark.parametrize("algorithm", ["SHA256", "MD5Sum"])
 async def test_an_index_is_found_by_any_of_its_digests(offline: House, hamlet: Hamlet, algorithm: str) -> None:
     content = hamlet.content(PACKAGES)

@@ -42,6 +42,7 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "--at", "20240601", "--pass", "http://x", "--", "true"], "HOST:PORT"),
         (["sources", "debian", "--at", "latest"], "snapproxy resolve ARCHIVE latest"),
         (["sources", "debian", "--at", "20240601", "--base", "https://h/path"], "is not http://HOST:PORT"),
+        (["sources", "archlinux", "--at", "2024/05/31"], "2024/05/31 is a folder's name; a time is 2024-05-31"),
         (["resolve", "debian", "20241301"], "WHEN"),
         (["serve", "--conf", "x"], "unrecognized arguments"),
     ],

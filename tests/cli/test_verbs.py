@@ -16,6 +16,7 @@ import pytest
 
 from snapproxy import cli
 from snapproxy.cli import fetch, main, resolve, stats
+from snapproxy.cli.common import a_when
 from snapproxy.cli.progress import Lines, reporting
 
 APP = Any  # the small application of conftest
@@ -29,11 +30,21 @@ def built(small_app: APP, plain_environment: Path, monkeypatch: pytest.MonkeyPat
     return small_app
 
 
-def test_resolve_prints_the_id_alone(built: APP, capsys: pytest.CaptureFixture[str]) -> None:
+def test_resolve_prints_the_time_to_use_alone(built: APP, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["resolve", "debian", "2024-06-01"]) == 0
     told = capsys.readouterr()
     assert told.out == "20240531T203452Z\n"
     assert told.err == "snapproxy: asked for 2024-06-01\n"
+
+
+def test_resolve_prints_a_time_where_the_id_is_a_folder_s_name(built: APP, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["resolve", "archlinux", "2024-06-01"]) == 0
+    told = capsys.readouterr()
+    assert a_when(told.out.strip()).instant == 1_717_159_325
+    assert told.err == "snapproxy: the archive's folder of that time is 2024/05/31\n"
+    assert main(["resolve", "archlinux", "2024-06-01", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["at"], found["snapshot"]) == ("20240531T124205Z", "2024/05/31")
 
 
 def test_resolve_tells_a_machine_everything(built: APP, capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,6 +52,7 @@ def test_resolve_tells_a_machine_everything(built: APP, capsys: pytest.CaptureFi
     assert json.loads(capsys.readouterr().out) == {
         "archive": "debian",
         "when": "2024-06-01",
+        "at": "20240531T203452Z",
         "snapshot": "20240531T203452Z",
         "instant": 1_717_187_692,
         "valid": ["20240531T203452Z", "20240601T023000Z"],

@@ -81,6 +81,20 @@ burst = "x"
         ("archives = 1", "archives: 1 is not accepted; accepted: a table"),
         ("[archives]\ndebian = 1", "archives.debian: 1 is not accepted; accepted: a table"),
         ('[archives.debian]\nfrozen = "yes"', 'archives.debian.frozen: "yes" is not accepted; accepted: true or false'),
+        (
+            '[archives.archlinux]\nfolder = "repos/YYYYMM"',
+            (
+                'archives.archlinux.folder: "repos/YYYYMM" is not accepted; accepted: where a day lies below its base, YYYY, MM and DD '
+                'standing for the date, such as "history/YYYYMMDD/tumbleweed"'
+            ),
+        ),
+        (
+            '[archives.archlinux]\ndays = "../list"',
+            (
+                'archives.archlinux.days: "../list" is not accepted; accepted: the path of a list of days below the base, such as '
+                '"history/list", or "" for none'
+            ),
+        ),
         ("[archives.debian]\nscope = 9", "archives.debian.scope: 9 is not accepted; accepted: a number of at most 8"),
         ('[archives.debian]\nbad = ["live"]', 'archives.debian.bad[0]: "live" is not accepted; accepted: an instant'),
         (

@@ -37,6 +37,8 @@ settle_after = "1d"
 frozen = true
 first = "2024-06-01"
 scope = 2
+folder = "/days/YYYY-MM-DD/"
+days = "days/list"
 bad = ["20240601T000000Z"]
 """
     debian, ubuntu = load_text(text).archives
@@ -55,6 +57,8 @@ bad = ["20240601T000000Z"]
         frozen=True,
         first=1_717_200_000,
         scope=2,
+        folder="days/YYYY-MM-DD",
+        days="days/list",
         bad=(1_717_200_000,),
     )
 

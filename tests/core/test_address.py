@@ -45,7 +45,8 @@ class TestMirrorForm:
     def test_an_unknown_archive_is_a_404_that_lists_the_known_ones(self) -> None:
         answer = refused(ask(f"/debain/{TS}/dists/x/InRelease"), 404)
         assert answer.reason == "no archive or page of that name"
-        assert answer.why.startswith("The archives here are archlinux, debian, debian-archive, ")
+        assert answer.why.startswith("The archives here are ")
+        assert " debian, debian-archive, " in answer.why
 
 
 class TestNativeForms:

@@ -54,6 +54,12 @@ def test_lists_that_change_are_answers_about_the_archive(place: str, path: str) 
     assert ask(f"{place}{path}") == ServiceTarget(ARCH, f"/{path}")
 
 
+@PLACES
+def test_listings_of_packages_are_answers_about_the_archive_too(place: str) -> None:
+    for path in ("packages/g/gtk%2B/", "packages/.all/"):
+        assert ask(f"{place}{path}") == ServiceTarget(ARCH, f"/{path}", is_listing=True)
+
+
 def test_the_folder_of_a_snapshot_id_stands_where_a_time_does() -> None:
     assert ask(f"/archlinux/2024/05/31/{DB}") == FileTarget(ARCH, DAY, DB)
     assert ask(f"/archlinux/{TS}/{DB}") == file("archlinux", TS, DB, base="/archlinux/")
@@ -63,7 +69,16 @@ def test_the_folder_of_a_snapshot_id_stands_where_a_time_does() -> None:
     "path",
     [
         *["repos/2024/13/31/x", "repos/2024/02/30/x", "repos/2024/05/x", "repos/20240531/x", "repos/", "packages/"],
-        *["packages/g/gtk/", "packages/g", "iso/latest/x", "iso/2024.06.01/", "archlinux/2024/13/01/x"],
+        *[
+            "packages/g/gtk",
+            "packages/.all",
+            "packages/g/",
+            "packages/g",
+            "packages/g/gtk/x/",
+            "iso/latest/x",
+            "iso/2024.06.01/",
+            "archlinux/2024/13/01/x",
+        ],
     ],
 )
 def test_what_the_archive_cannot_have_is_refused(path: str) -> None:
@@ -104,3 +119,41 @@ def test_any_host_is_no_host_of_a_tunnel() -> None:
     book = replace(BOOK, connect=True)
     refused(ask("mirror.example:443", book, pair="live:x", method="CONNECT"), 403)
     assert isinstance(ask("ftp.debian.org:443", book, pair="live:x", method="CONNECT"), TunnelTarget)
+
+
+ROLLING = replace(
+    ARCH,
+    name="rolling",
+    snapshot=("https://download.rolling.example",),
+    hosts=("download.rolling.example/rolling/",),
+    folder="history/YYYYMMDD/rolling",
+    days="history/list",
+)
+BOTH = replace(BOOK, rows=(*(row for row in BOOK.rows if not row.days), ROLLING))
+
+
+@pytest.mark.parametrize("place", ["/", "http://download.rolling.example/", "http://proxy.example:3142/"])
+def test_a_row_says_how_its_days_are_spelt(place: str) -> None:
+    """And with it what else its service has: a list of the days, or packages and images."""
+    assert ask(f"{place}history/20240531/rolling/repo/x", BOTH) == FileTarget(ROLLING, DAY, "repo/x")
+    assert ask(f"{place}history/list", BOTH) == ServiceTarget(ROLLING, "/history/list")
+    assert ask(f"{place}history/latest", BOTH) == ServiceTarget(ROLLING, "/history/latest")
+    for path in ("history/20240531/other/x", "history/20240231/rolling/x", "history/2024/05/31/rolling/x", "history/"):
+        refused(ask(f"{place}{path}", BOTH), 400)
+
+
+def test_two_rows_of_the_kind_have_their_own_addresses() -> None:
+    assert ask(f"/repos/2024/05/31/{DB}", BOTH) == FileTarget(ARCH, DAY, DB)
+    assert ask("/rolling/2024/05/31/repo/x", BOTH) == FileTarget(ROLLING, DAY, "repo/x")
+    assert ask("/rolling/20240531/repo/x", BOTH) == FileTarget(ROLLING, parse("20240531"), "repo/x", base="/rolling/")
+
+
+def test_what_else_a_host_has_is_none_of_the_row() -> None:
+    assert ask("http://download.rolling.example/rolling/x", BOTH, pair="20240531:x").path == "x"
+    for url in ("http://download.rolling.example/repositories/x", "http://archive.archlinux.org/robots.txt"):
+        refused(ask(url, BOTH, pair="20240531:x"), 403)
+
+
+def test_without_such_a_row_its_addresses_are_unknown() -> None:
+    book = replace(BOOK, rows=(ARCH,))
+    refused(ask("/history/20240531/rolling/x", book), 404)

@@ -137,7 +137,7 @@ class ToyHistory:
     def resolve_seen(self, row: Archive, when: When, sighting: Sighting, now: Instant) -> Resolved | Refusal | None:
         return resolve_bracketed(when, sighting, now)
 
-    def timeline_urls(self, base: str, need: NeedWindow) -> tuple[str, ...]:
+    def timeline_urls(self, row: Archive, base: str, need: NeedWindow) -> tuple[str, ...]:
         return ()
 
     def read_window(

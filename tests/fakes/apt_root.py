@@ -1,17 +1,18 @@
 """A private root for the system's real apt: own sources, keyrings, lists, caches and dpkg status; nothing of /etc/apt is read.
 
-`AptRoot(chroot=...)` runs the apt of another system (apt 3 from `trixie_root`) in the same way.
+`AptRoot(chroot=...)` runs the apt of another system (apt 3 from `trixie_system`) in the same way.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.fakes.chroot import chrooted, seen_from
 
 _CONFIGURATION = """\
 Dir "{root}/";
@@ -53,7 +54,7 @@ class AptRoot:
 
     def inside(self, path: Path) -> str:
         """Return how apt itself names `path`."""
-        return str(path) if self._chroot is None else "/" + str(path.relative_to(self._chroot))
+        return seen_from(self._chroot, path)
 
     @property
     def lists(self) -> Path:
@@ -85,12 +86,7 @@ class AptRoot:
 
     def command(self, *arguments: str) -> list[str]:
         """Return the command line that runs one of apt's programs here (needs `environment`)."""
-        if self._chroot is None:
-            return list(arguments)
-        chroot = ["chroot", str(self._chroot), *arguments]
-        if os.geteuid() == 0:
-            return chroot
-        return ["unshare", "--map-root-user", "--mount", *chroot]
+        return list(arguments) if self._chroot is None else chrooted(self._chroot, arguments)
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """Return the whole environment apt runs in: no proxy of the machine's comes through."""

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import quote
 
 import zstandard
 
@@ -24,6 +25,7 @@ from tests.fakes.services import Answer, listing, page
 from tests.fakes.signing import SigningKey
 
 REPO = "core/os/x86_64"
+EMPTY = "extra/os/x86_64/extra.db"
 FIRST_DAYS = tuple(f"2024/06/{day:02}" for day in range(1, 6))
 MISSING_DAY = "2024/06/06"
 SECOND_DAYS = tuple(f"2024/06/{day:02}" for day in range(7, 12))
@@ -35,13 +37,14 @@ _PACKAGE = re.compile(r"(?P<name>[^/]+)-[^/-]+-[^/-]+-[^/-]+\.pkg\.tar\.zst(?:\.
 
 @dataclass(frozen=True)
 class ArchPackage:
-    """One package as its author publishes it. `payload` is the size of its one file, of bytes that do not compress."""
+    """One package as its author publishes it. `payload` is the size of its main file, of bytes that do not compress; `files` are further ones."""
 
     name: str
     version: str
     key: SigningKey
     when: str
     payload: int = 1000
+    files: tuple[tuple[str, bytes], ...] = ()
 
     @property
     def file(self) -> str:
@@ -56,7 +59,7 @@ class ArchPackage:
         )
         out = io.BytesIO()
         with tarfile.open(fileobj=out, mode="w") as tar:
-            for name, data in ((".PKGINFO", info.encode()), (f"usr/share/{self.name}", noise)):
+            for name, data in ((".PKGINFO", info.encode()), (f"usr/share/{self.name}", noise), *self.files):
                 member = tarfile.TarInfo(name)
                 member.size, member.mtime = len(data), epoch(self.when)
                 tar.addfile(member, io.BytesIO(data))
@@ -68,7 +71,7 @@ class ArchPackage:
 
 
 def publish(folder: Path, packages: tuple[ArchPackage, ...], when: str) -> FixedTree:
-    """Let the real repo-add write the databases of a repository; return its tree. Files are dated `when`."""
+    """Let the real repo-add write the databases of `core`, and of an empty `extra`; return their tree. Files are dated `when`."""
     folder.mkdir(parents=True)
     files = {}
     for package in packages:
@@ -82,7 +85,19 @@ def publish(folder: Path, packages: tuple[ArchPackage, ...], when: str) -> Fixed
     for kind in ("db", "files"):
         content = Content((folder / f"core.{kind}.tar.gz").read_bytes(), epoch(when))
         files |= {f"core.{kind}": content, f"core.{kind}.tar.gz": content}
-    return FixedTree({f"{REPO}/{name}": content for name, content in files.items()})
+    tree = {f"{REPO}/{name}": content for name, content in files.items()}
+    subprocess.run(["repo-add", str(folder / "extra.db.tar.gz")], check=True, capture_output=True, timeout=60)
+    return FixedTree({**tree, EMPTY: Content((folder / "extra.db.tar.gz").read_bytes(), epoch(when))})
+
+
+def _file(path: str) -> str:
+    """Return the name of the package or signature at `path`, '' for any other file."""
+    file = path.rpartition("/")[2]
+    return file if _PACKAGE.fullmatch(file) else ""
+
+
+def _name(file: str) -> str:
+    return file.rsplit("-", 3)[0]
 
 
 class DatedService:
@@ -99,6 +114,7 @@ class DatedService:
         file = path.rpartition("/")[2]
         if path.startswith("/historical/"):
             return self._found(file) if file in self.removed else page(404)
+        path = path.replace("/repos/last/", f"/repos/{max(self.days)}/", 1)
         found = re.fullmatch(r"/repos/([0-9]{4}/[0-9]{2}/[0-9]{2})/(.*)", path)
         answer = self._day(found[1], found[2]) if found else self._package(path, file)
         if answer.status == 404 and (name := _PACKAGE.fullmatch(file)):
@@ -119,7 +135,23 @@ class DatedService:
     def _package(self, path: str, file: str) -> Answer:
         name = _PACKAGE.fullmatch(file)
         homes = {f"/packages/.all/{file}", f"/packages/{name['name'][0]}/{name['name']}/{file}"} if name else set()
-        return self._found(file) if path in homes and file not in self.removed else page(404)
+        if path in homes and file not in self.removed:
+            return self._found(file)
+        return self._listing(path) or page(404)
+
+    def _listing(self, folder: str) -> Answer | None:
+        """Show a folder of packages as nginx's autoindex does: names escaped in the links, lines that end like HTTP's."""
+        files = {name for tree in self.days.values() for path in tree.paths() if (name := _file(path))} - self.removed
+        names = sorted(name for name in files if folder in {"/packages/.all/", f"/packages/{name[0]}/{_name(name)}/"})
+        if not names:
+            return None
+        rows = "".join(f'<a href="{quote(name, safe="")}">{name}</a>   20-May-2024 00:00   1\r\n' for name in names)
+        title = f"Index of {folder}"
+        text = (
+            f"<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<h1>{title}</h1><hr><pre>"
+            f'<a href="../">../</a>\r\n{rows}</pre><hr></body>\r\n</html>\r\n'
+        )
+        return Answer(200, Content(text.encode()), {"Content-Type": "text/html"})
 
     def _found(self, file: str) -> Answer:
         for tree in self.days.values():
@@ -140,14 +172,17 @@ class ArchMirror:
 
 
 class ArchWorld:
-    """Two states over ten days, with a day missing between them, the archive of them, and a mirror of the second."""
+    """Two states over ten days, with a day missing between them, the archive of them, and a mirror of the second.
 
-    def __init__(self, folder: Path) -> None:
+    `changing` is the package that has two versions, `files` what it holds beside its main file.
+    """
+
+    def __init__(self, folder: Path, *, changing: str = "dummy", files: tuple[tuple[str, bytes], ...] = ()) -> None:
         self.key = SigningKey(folder / "gnupg")
         before, between = "20240520T000000Z", "20240605T180000Z"
         self.kept = ArchPackage("libtest++", "2:2.4-1", self.key, before)
-        self.old = ArchPackage("dummy", "1.0-1", self.key, before, payload=300_000)
-        self.new = ArchPackage("dummy", "2.0-1", self.key, between, payload=300_000)
+        self.old = ArchPackage(changing, "1.0-1", self.key, before, payload=300_000, files=files)
+        self.new = ArchPackage(changing, "2.0-1", self.key, between, payload=300_000, files=files)
         first = publish(folder / "first", (self.kept, self.old), before)
         second = publish(folder / "second", (self.kept, self.new), between)
         self.service = DatedService({**dict.fromkeys(FIRST_DAYS, first), **dict.fromkeys(SECOND_DAYS, second)})

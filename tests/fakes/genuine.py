@@ -22,6 +22,8 @@ from pathlib import Path
 
 from tests.fakes.content import Content, Package, parse_stanza
 
+_LABEL = 100
+"""Characters of a label that a file's name may bear; what is longer is told apart by its digest."""
 _AGENT = {"User-Agent": "snapproxy-tests"}
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
@@ -117,8 +119,17 @@ def index(suite: Suite, kind: str = "binary-amd64/Packages") -> dict[str, list[s
     return stanzas
 
 
+def minimal(suite: Suite) -> list[str]:
+    """Return the names that debootstrap's `minbase` installs: what is required, and, up to bookworm, the word that /usr is merged."""
+    stanzas = index(suite).items()
+    required = [name for name, found in stanzas if any("\nPriority: required\n" in each for each in found)]
+    return [*required, *(name for name, _ in stanzas if name == "usr-is-merged")]
+
+
 def remembered(label: str, suites: Iterable[Suite]) -> Path:
     """Return where something derived from these suites' roots is kept; it changes name when a root does."""
+    if len(label) > _LABEL:
+        label = f"{label[:_LABEL]}-{hashlib.sha256(label.encode()).hexdigest()[:16]}"
     roots = hashlib.sha256("".join(root(suite) for suite in suites).encode()).hexdigest()[:16]
     folder = cache_root() / "derived"
     folder.mkdir(exist_ok=True)

@@ -155,9 +155,9 @@ class House:
         """Ask for a file and read the answer to its end."""
         return await read(await self.ask(when, path, since=since, row=row, capture=capture))
 
-    async def call(self, path: str, sha1: str = "", capture: str = "") -> Got:
+    async def call(self, path: str, sha1: str = "", capture: str = "", *, is_listing: bool = False) -> Got:
         """Ask the archive's own interface."""
-        target = ServiceTarget(self.rows[0], path, sha1, capture)
+        target = ServiceTarget(self.rows[0], path, sha1, capture, is_listing)
         return await read(await self.app.answerer.answer(target, Conditions()))
 
     def prefetch(self, when: str, path: str) -> None:

@@ -1,4 +1,7 @@
-"""A private root for the real pacman: its own databases, cache, keyring and configuration, nothing of the machine's."""
+"""A private root for the real pacman: its own databases, cache, keyring and configuration, nothing of the machine's.
+
+`PacmanRoot(chroot=...)` runs the pacman of another system (pacman 7 from `trixie_system`) in the same way.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.fakes.chroot import chrooted, seen_from
 from tests.fakes.signing import SigningKey
 
 
@@ -22,8 +26,9 @@ class Outcome:
 class PacmanRoot:
     """One client. Point it somewhere with `server`, then run it."""
 
-    def __init__(self, folder: Path, key: SigningKey) -> None:
+    def __init__(self, folder: Path, key: SigningKey, *, chroot: Path | None = None) -> None:
         self.folder = folder
+        self._chroot = chroot
         self._keyring = folder / "gnupg"
         for name in ("root", "db/sync", "cache", "hooks"):
             (folder / name).mkdir(parents=True)
@@ -36,25 +41,32 @@ class PacmanRoot:
         self._gpg("--import-ownertrust", said=f"{fingerprint}:6:\n")
         self.server("http://127.0.0.1:9/nowhere")
 
-    def server(self, server: str, *, level: str = "Required DatabaseOptional") -> None:
-        """Write the configuration: one repository, `core`, at `server` (with $repo and $arch)."""
-        folder = self.folder
-        (folder / "pacman.conf").write_text(
-            f"[options]\nRootDir = {folder}/root\nDBPath = {folder}/db\nCacheDir = {folder}/cache\nGPGDir = {self._keyring}\n"
+    def server(self, *servers: str, level: str = "Required DatabaseOptional", options: str = "") -> None:
+        """Write the configuration: one repository, `core`, at `servers` (with $repo and $arch), or as whole lines say; `options` are further lines."""
+        lines = "".join(f"{each}\n" if " = " in each else f"Server = {each}\n" for each in servers)
+        folder = seen_from(self._chroot, self.folder)
+        (self.folder / "pacman.conf").write_text(
+            f"[options]\nRootDir = {folder}/root\nDBPath = {folder}/db\nCacheDir = {folder}/cache\nGPGDir = {folder}/gnupg\n"
             f"LogFile = {folder}/log\nHookDir = {folder}/hooks\nArchitecture = x86_64\nParallelDownloads = 5\nNoProgressBar\n"
-            f"SigLevel = {level}\n[core]\nServer = {server}\n"
+            f"SigLevel = {level}\n{options}\n[core]\n{lines}"
         )
 
     def run(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Outcome:
-        """Run pacman to its end; as an ordinary user under fakeroot, since it insists on root."""
+        """Run pacman to its end."""
         kept = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
-        root = [] if os.geteuid() == 0 else ["fakeroot"]
-        fixed = ["pacman", "--config", str(self.folder / "pacman.conf"), "--noconfirm"]
+        configuration = seen_from(self._chroot, self.folder / "pacman.conf")
         done = subprocess.run(
-            [*root, *fixed, *arguments], env={**kept, "LC_ALL": "C", **(environment or {})}, check=False, timeout=60,
+            self._command("pacman", "--config", configuration, "--noconfirm", *arguments),
+            env={**kept, "LC_ALL": "C", **(environment or {})}, check=False, timeout=60,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         return Outcome(done.returncode, done.stdout)
+
+    def _command(self, *arguments: str) -> list[str]:
+        """Return the command line; as an ordinary user under fakeroot, since pacman insists on root."""
+        if self._chroot is not None:
+            return chrooted(self._chroot, arguments)
+        return list(arguments) if os.geteuid() == 0 else ["fakeroot", *arguments]
 
     def versions(self) -> dict[str, str]:
         """Return the version of every package in the synchronised database."""

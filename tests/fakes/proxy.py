@@ -32,7 +32,7 @@ def configuration(folder: Path, world: World | GenuineWorld, *, top: str = "", p
     else:
         key = world.key.keyring
         ubuntu, ppa = f"{world.ubuntu_server.url}/ubuntu", world.ppa_server.url
-        places = {name: (f"{snapshot}/archive/{name}", f"{mirror}/{name}") for name in ("debian", "debian-security")}
+        places = {name: (f"{snapshot}/archive/{name}", f"{mirror}/{name}") for name in world.archives}
         places |= {"ubuntu": (ubuntu, ubuntu), "ppa": (ppa, ppa)}
         rows = "".join(_row(name, snapshot=past, mirrors=now, keyrings=key) for name, (past, now) in places.items())
     paces = "".join(f'[upstreams."{urlsplit(server.url).hostname}"]\n{pace}' for server in world.servers)

@@ -18,6 +18,7 @@ class DnfRoot:
         self.folder = folder
         for name in ("root", "repos", "cache", "log", "persist", "got"):
             (folder / name).mkdir(parents=True)
+        self.root = folder / "root"
         (folder / "dnf.conf").write_text("[main]\n")
 
     def repository(self, text: str) -> None:
@@ -32,7 +33,7 @@ class DnfRoot:
         """Run dnf to its end."""
         places = {"reposdir": "repos", "cachedir": "cache", "logdir": "log", "persistdir": "persist"}
         options = [f"--setopt={key}={self.folder / name}" for key, name in places.items()]
-        fixed = ["dnf", "--config", str(self.folder / "dnf.conf"), f"--installroot={self.folder / 'root'}"]
+        fixed = ["dnf", "--config", str(self.folder / "dnf.conf"), f"--installroot={self.root}"]
         fixed += [f"--releasever={RELEASE}", "--forcearch=x86_64", "--setopt=pluginpath=/nowhere", "--assumeyes"]
         return _run([*fixed, *options, *arguments], self.folder, http_proxy)
 
@@ -73,6 +74,13 @@ class ZypperRoot:
     def fetched(self) -> dict[str, bytes]:
         """Return every package that zypper has, by file name."""
         return {path.name: path.read_bytes() for path in self.folder.rglob("*.rpm")}
+
+
+def installed(root: Path) -> dict[str, str]:
+    """Return the version of every package in a root's rpm database, by name; keys that were trusted are none."""
+    command = ["rpm", "--root", str(root), "-qa", "--qf", "%{NAME} %{VERSION}-%{RELEASE}\\n"]
+    lines = _run(command, root.parent, "").out.splitlines()
+    return {name: version for name, version in map(str.split, lines) if name != "gpg-pubkey"}
 
 
 def _run(command: list[str], home: Path, http_proxy: str) -> Outcome:

@@ -23,7 +23,7 @@ ARCHIVE = "linux"
 REPOSITORY = "updates/40/Everything/x86_64"
 HOST = "download.example"
 VERSIONS = {FIRST: {"hello": "1.0-1", "steady": "7-1"}, SECOND: {"hello": "1.1-1", "steady": "7-1"}}
-_TOOLS = {FIRST: (), SECOND: ("--general-compress-type=xz", "--checksum=sha512")}
+_TOOLS = {FIRST: ("--zck",), SECOND: ("--general-compress-type=xz", "--checksum=sha512")}
 _SPEC = """\
 Name: {name}
 Version: {version}
@@ -116,8 +116,9 @@ class RpmWorld:
         return path
 
     def path_of(self, when: str, part: str) -> str:
-        """Return the path of the file of an instant whose path has `part` in it."""
-        (path,) = [path for path in self.trees[when].paths() if part in path]
+        """Return the path of the file of an instant whose path has `part` in it: of a zchunk file only if `part` says so."""
+        paths = [path for path in self.trees[when].paths() if part in path]
+        (path,) = [path for path in paths if path.endswith(".zck") == part.endswith(".zck")]
         return path
 
     def package(self, when: str, name: str) -> Content:

@@ -82,7 +82,7 @@ class SnapshotService:
         ]
 
     def answer(self, path: str, query: str) -> Answer:
-        if path == "/mr/timestamp/":
+        if path in ("/mr/timestamp", "/mr/timestamp/"):
             return self._timestamps(parse_qs(query))
         for pattern, route in self._routes:
             if match := pattern.fullmatch(path):

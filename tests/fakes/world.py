@@ -67,10 +67,11 @@ class World:
         self._open()
 
     def _open(self) -> None:
-        archives = {"debian": self.debian, "debian-security": self.security}
         self.log = Log()
-        self.snapshot = ArchiveServer(SnapshotService(archives), name="snapshot", address="127.0.0.2", log=self.log)
-        self.mirror = ArchiveServer(MirrorService(archives), name="mirror", address="127.0.0.3", log=self.log)
+        self.snapshot = ArchiveServer(
+            SnapshotService(self.archives), name="snapshot", address="127.0.0.2", log=self.log
+        )
+        self.mirror = ArchiveServer(MirrorService(self.archives), name="mirror", address="127.0.0.3", log=self.log)
         self.ubuntu_server = ArchiveServer(UbuntuService(self.ubuntu), name="ubuntu", address="127.0.0.4", log=self.log)
         ppa = PpaService(self.ubuntu, owner=_OWNER, ppa=_PPA)
         self.ppa_server = ArchiveServer(ppa, name="ppa", address="127.0.0.5", log=self.log)
@@ -86,6 +87,11 @@ class World:
             yield other
         finally:
             other.stop()
+
+    @property
+    def archives(self) -> dict[str, Timeline]:
+        """What the snapshot service and the mirror hold, by name."""
+        return {"debian": self.debian, "debian-security": self.security}
 
     @property
     def servers(self) -> tuple[ArchiveServer, ...]:
@@ -173,6 +179,25 @@ def _compare(one: Package, other: Package) -> int:
 def is_newer(version: str, than: str) -> bool:
     """Compare two Debian versions as dpkg does."""
     return subprocess.run(["dpkg", "--compare-versions", version, "gt", than], check=False, timeout=30).returncode == 0
+
+
+class RootWorld(World):
+    """All that a minimal root is made of (88 packages, 32 MB), at two instants, beside the archives that mkosi asks for with it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, *genuine.minimal(genuine.main_suite()))
+
+    @functools.cached_property
+    def _debug(self) -> Timeline:
+        timeline = Timeline()
+        for state in (self.first, self.second):
+            plan = SuitePlan(f"{self.codename}-debug", (), label="Debian debug")
+            self._dump(timeline, state.when, self.publisher.tree(state.when, [plan]), first=420, every=6 * _HOUR)
+        return timeline
+
+    @property
+    def archives(self) -> dict[str, Timeline]:
+        return {**super().archives, "debian-debug": self._debug}
 
 
 class GenuineWorld:

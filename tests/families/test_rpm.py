@@ -12,6 +12,7 @@ from snapproxy.core.model import Promise, Role
 from snapproxy.errors import ArchiveDataError
 from snapproxy.families.rpm import RPM
 from tests.fakes.rpm_texts import BASE, delta, deltas, digest, entry, package, primary, repomd
+from tests.fakes.zchunk import zchunk
 from tests.families.contract import FamilyContract
 
 ROOT = f"{BASE}repodata/repomd.xml"
@@ -54,7 +55,7 @@ def test_a_repository_may_lie_at_any_depth(base: str) -> None:
         ("primary.xml", True, "primary.xml"),
         ("primary.xml.xz", True, "primary.xml"),
         (f"{'0f' * 20}-prestodelta.xml.gz", True, "prestodelta.xml"),
-        (f"{'0f' * 32}-primary.xml.zck", False, "primary.xml.zck"),
+        (f"{'0f' * 32}-primary.xml.zck", True, "primary.xml.zck"),
         (f"{'0f' * 32}-primary.sqlite.bz2", False, "primary.sqlite"),
         (f"{'0f' * 32}-comps-BaseOS.x86_64.xml", False, "comps-BaseOS.x86_64.xml"),
         ("notprimary.xml.gz", False, "notprimary.xml"),
@@ -217,7 +218,7 @@ def test_a_root_has_a_bound() -> None:
 # --- packages and deltas -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress, zstandard.compress])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress, zstandard.compress, zchunk])
 def test_packages_are_promised_from_the_repositorys_base(pack: type[bytes]) -> None:
     text = pack(primary(package("Packages/a.rpm", "a"), package("b.rpm", "b", 4, "sha512")).encode())
     assert promised(PRIMARY, text) == {
@@ -239,7 +240,7 @@ def test_deltas_are_promised_too() -> None:
     }
 
 
-@pytest.mark.parametrize("path", [f"{BASE}repodata/filelists.xml.gz", f"{BASE}repodata/primary.xml.zck", "a.rpm", ""])
+@pytest.mark.parametrize("path", [f"{BASE}repodata/filelists.xml.gz", f"{BASE}repodata/filelists.xml.zck", "a.rpm", ""])
 def test_other_files_promise_nothing(path: str) -> None:
     assert promised(path, primary(package("a.rpm", "a"))) == {}
 

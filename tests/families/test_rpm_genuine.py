@@ -31,3 +31,13 @@ def test_everything_published_is_promised_as_it_is(rpm_world: RpmWorld, when: st
 @pytest.mark.parametrize("when", [FIRST, SECOND])
 def test_its_revision_is_the_date(rpm_world: RpmWorld, when: str) -> None:
     assert RPM.root_date(rpm_world.trees[when].files[ROOT].data) == epoch(when)
+
+
+def test_zchunk_promises_what_its_sibling_does(rpm_world: RpmWorld) -> None:
+    files = rpm_world.trees[FIRST].files
+    told = [
+        dict(RPM.promises(path, [files[path].data]))
+        for path in (rpm_world.path_of(FIRST, "-primary.xml"), rpm_world.path_of(FIRST, "-primary.xml.zck"))
+    ]
+    assert told[0] == told[1]
+    assert len(told[0]) == 2

@@ -1,15 +1,16 @@
-"""A real pacman through snapproxy: two days of an archive, forth and back in time, and what that costs upstream."""
+"""A real pacman through snapproxy, the machine's own and 7 from trixie: two days of an archive, forth and back in time, and what that costs upstream."""
 
 from __future__ import annotations
 
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
+from snapproxy.core.when import parse
+from snapproxy.setup import pacman
 from tests.fakes.arch import FIRST, MISSING_DAY, REPO, SECOND, ArchWorld
 from tests.fakes.pacman_root import PacmanRoot
 from tests.fakes.proxy import Snapproxy
@@ -17,40 +18,6 @@ from tests.fakes.proxy import Snapproxy
 pytestmark = pytest.mark.journey
 MakeRoot = Callable[[str], PacmanRoot]
 UNMODIFIED = "http://mirror.example.invalid/pub/archlinux/$repo/os/$arch"
-
-
-@pytest.fixture(scope="module")
-def arch_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ArchWorld]:
-    world = ArchWorld(tmp_path_factory.mktemp("arch"))
-    yield world
-    world.close()
-
-
-@pytest.fixture
-def arch(arch_world: ArchWorld) -> ArchWorld:
-    arch_world.service.removed.clear()
-    arch_world.service.thinned.clear()
-    arch_world.log.reset_counts()
-    return arch_world
-
-
-@pytest.fixture
-def proxy(arch: ArchWorld, tmp_path: Path) -> Iterator[Snapproxy]:
-    with Snapproxy(arch.configuration(tmp_path / "snapproxy")) as process:
-        yield process
-
-
-@pytest.fixture
-def make_root(arch: ArchWorld, tmp_path: Path) -> Iterator[MakeRoot]:
-    roots: list[PacmanRoot] = []
-
-    def make(name: str) -> PacmanRoot:
-        roots.append(PacmanRoot(tmp_path / name, arch.key))
-        return roots[-1]
-
-    yield make
-    for root in roots:
-        root.close()
 
 
 def mirror_form(proxy: Snapproxy, when: str) -> str:
@@ -71,11 +38,11 @@ def get(url: str) -> tuple[bytes, str]:
 
 
 def test_two_days_signed_packages_and_back_in_time_on_one_client(
-    arch: ArchWorld, proxy: Snapproxy, make_root: MakeRoot
+    arch: ArchWorld, arch_proxy: Snapproxy, make_pacman: MakeRoot
 ) -> None:
-    root = make_root("root")
+    root = make_pacman("root")
     for when, package in ((SECOND, arch.new), (FIRST, arch.old), (SECOND, arch.new)):
-        root.server(mirror_form(proxy, when))
+        root.server(mirror_form(arch_proxy, when))
         done(root, "-Sy")
         assert root.versions() == {"dummy": package.version, "libtest++": arch.kept.version}, when
         done(root, "-Sw", "dummy", "libtest++")
@@ -89,71 +56,90 @@ def test_two_days_signed_packages_and_back_in_time_on_one_client(
 
 
 @pytest.mark.long
-def test_the_proxy_form_leaves_the_mirrorlist_as_it_is(arch: ArchWorld, proxy: Snapproxy, make_root: MakeRoot) -> None:
-    root = make_root("root")
+def test_the_proxy_form_leaves_the_mirrorlist_as_it_is(
+    arch: ArchWorld, arch_proxy: Snapproxy, make_pacman: MakeRoot
+) -> None:
+    root = make_pacman("root")
     root.server(UNMODIFIED)
-    assert root.run("-Sy", environment={"http_proxy": proxy.url}).code != 0, "without a time there is a 407"
-    done(root, "-Sy", http_proxy=proxy.proxy(FIRST))
-    done(root, "-Sw", "dummy", http_proxy=proxy.proxy(FIRST))
+    assert root.run("-Sy", environment={"http_proxy": arch_proxy.url}).code != 0, "without a time there is a 407"
+    done(root, "-Sy", http_proxy=arch_proxy.proxy(FIRST))
+    done(root, "-Sw", "dummy", http_proxy=arch_proxy.proxy(FIRST))
     assert arch.old.file in root.fetched()
     assert not [each for each in arch.log.requests() if "example.invalid" in each.path]
 
 
 @pytest.mark.long
-def test_a_part_that_was_left_is_resumed(arch: ArchWorld, proxy: Snapproxy, make_root: MakeRoot) -> None:
-    root = make_root("root")
-    root.server(mirror_form(proxy, FIRST))
+def test_a_part_that_was_left_is_resumed(arch: ArchWorld, arch_proxy: Snapproxy, make_pacman: MakeRoot) -> None:
+    root = make_pacman("root")
+    root.server(mirror_form(arch_proxy, FIRST))
     done(root, "-Sy")
     (root.folder / "cache" / f"{arch.old.file}.part").write_bytes(arch.old.data[:100_000])
     done(root, "-Sw", "dummy")
     assert (root.folder / "cache" / arch.old.file).read_bytes() == arch.old.data
-    assert " 206 " in proxy.log
+    assert " 206 " in arch_proxy.log
 
 
 @pytest.mark.long
-def test_the_same_time_again_is_not_sent_again(proxy: Snapproxy, make_root: MakeRoot) -> None:
-    root = make_root("root")
-    root.server(mirror_form(proxy, FIRST))
+def test_the_same_time_again_is_not_sent_again(arch_proxy: Snapproxy, make_pacman: MakeRoot) -> None:
+    root = make_pacman("root")
+    root.server(mirror_form(arch_proxy, FIRST))
     done(root, "-Sy")
-    assert " 304 " not in proxy.log
+    assert " 304 " not in arch_proxy.log
     done(root, "-Sy")
-    assert " 304 " in proxy.log
+    assert " 304 " in arch_proxy.log
 
 
 @pytest.mark.long
-def test_files_databases_are_served(proxy: Snapproxy, make_root: MakeRoot) -> None:
-    root = make_root("root")
-    root.server(mirror_form(proxy, FIRST))
+def test_files_databases_are_served(arch_proxy: Snapproxy, make_pacman: MakeRoot) -> None:
+    root = make_pacman("root")
+    root.server(mirror_form(arch_proxy, FIRST))
     done(root, "-Fy")
     assert "usr/share/dummy" in done(root, "-Fl", "dummy")
 
 
 @pytest.mark.long
-def test_packages_are_installed_and_downgraded(arch: ArchWorld, proxy: Snapproxy, make_root: MakeRoot) -> None:
-    root = make_root("root")
+def test_packages_are_installed_and_downgraded(arch: ArchWorld, arch_proxy: Snapproxy, make_pacman: MakeRoot) -> None:
+    root = make_pacman("root")
     for when, package in ((SECOND, arch.new), (FIRST, arch.old)):
-        root.server(mirror_form(proxy, when))
+        root.server(mirror_form(arch_proxy, when))
         done(root, "-Syuu", "dummy")
         assert done(root, "-Q", "dummy").split() == ["dummy", package.version]
 
 
 @pytest.mark.long
-def test_the_archive_s_own_addresses(arch: ArchWorld, proxy: Snapproxy, make_root: MakeRoot) -> None:
-    root = make_root("root")
-    root.server(f"{proxy.url}/repos/2024/06/03/$repo/os/$arch")
+def test_the_archive_s_own_addresses(arch: ArchWorld, arch_proxy: Snapproxy, make_pacman: MakeRoot) -> None:
+    root = make_pacman("root")
+    root.server(f"{arch_proxy.url}/repos/2024/06/03/$repo/os/$arch")
     done(root, "-Sy")
     done(root, "-Sw", "dummy")
     assert arch.old.file in root.fetched()
-    root.server(f"{proxy.url}/repos/{MISSING_DAY}/$repo/os/$arch")
+    root.server(f"{arch_proxy.url}/repos/{MISSING_DAY}/$repo/os/$arch")
     outcome = root.run("-Syy")
     assert outcome.code != 0, "a missing day is never walked back"
     assert "404" in outcome.text
 
 
+@pytest.mark.parametrize("make_pacman", ["pacman 7"], indirect=True)
 @pytest.mark.long
-def test_a_package_is_one_thing_under_every_path(arch: ArchWorld, proxy: Snapproxy) -> None:
-    get(f"{proxy.url}/archlinux/{FIRST}/{REPO}/core.db")
-    data, headers = get(f"{proxy.url}/archlinux/{FIRST}/{REPO}/{arch.old.file}")
+def test_a_cache_server_brings_packages_and_nothing_else(
+    arch: ArchWorld, arch_proxy: Snapproxy, make_pacman: MakeRoot
+) -> None:
+    """pacman has CacheServer from 6.1 on; what stands here is what `sources archlinux --form cache` prints."""
+    (conf,) = pacman.cache(pacman.Request(parse(SECOND), arch_proxy.url))
+    patience, line = (line for line in conf.text.splitlines() if line and not line.startswith("#"))
+    root = make_pacman("root")
+    root.server(line, f"{arch.mirror.url}/archlinux/$repo/os/$arch", options=patience)
+    assert "warning" not in done(root, "-Sy")
+    done(root, "-Sw", "dummy")
+    assert arch.new.file in root.fetched()
+    asked = [each.path.rpartition("/")[2] for each in arch.log.requests() if "pacman/" in each.headers["user-agent"]]
+    assert asked == ["core.db", "core.db.sig"]
+
+
+@pytest.mark.long
+def test_a_package_is_one_thing_under_every_path(arch: ArchWorld, arch_proxy: Snapproxy) -> None:
+    get(f"{arch_proxy.url}/archlinux/{FIRST}/{REPO}/core.db")
+    data, headers = get(f"{arch_proxy.url}/archlinux/{FIRST}/{REPO}/{arch.old.file}")
     assert data == arch.old.data
     assert "X-Snapproxy-Snapshot: archlinux/2024/06/03" in headers
     assert "X-Snapproxy-Verified: index" in headers
@@ -163,7 +149,7 @@ def test_a_package_is_one_thing_under_every_path(arch: ArchWorld, proxy: Snappro
         f"packages/.all/{arch.old.file}",
         f"repos/2024/06/02/{REPO}/{arch.old.file}",
     ):
-        data, headers = get(f"{proxy.url}/{path}")
+        data, headers = get(f"{arch_proxy.url}/{path}")
         assert data == arch.old.data
         assert "X-Cache: HIT" in headers, path
     asked = [each for each in arch.log.requests() if each.path.endswith(arch.old.file) and each.status == 200]
@@ -172,11 +158,11 @@ def test_a_package_is_one_thing_under_every_path(arch: ArchWorld, proxy: Snappro
 
 @pytest.mark.long
 def test_what_only_the_historical_archive_has_is_fetched_there(
-    arch: ArchWorld, proxy: Snapproxy, make_root: MakeRoot
+    arch: ArchWorld, arch_proxy: Snapproxy, make_pacman: MakeRoot
 ) -> None:
     arch.service.removed |= {arch.old.file, f"{arch.old.file}.sig"}
-    root = make_root("root")
-    root.server(mirror_form(proxy, FIRST))
+    root = make_pacman("root")
+    root.server(mirror_form(arch_proxy, FIRST))
     done(root, "-Sy")
     done(root, "-Sw", "dummy")
     assert (root.folder / "cache" / arch.old.file).read_bytes() == arch.old.data
@@ -184,10 +170,12 @@ def test_what_only_the_historical_archive_has_is_fetched_there(
 
 
 @pytest.mark.long
-def test_days_that_hold_databases_only_are_whole_again(arch: ArchWorld, proxy: Snapproxy, make_root: MakeRoot) -> None:
+def test_days_that_hold_databases_only_are_whole_again(
+    arch: ArchWorld, arch_proxy: Snapproxy, make_pacman: MakeRoot
+) -> None:
     arch.service.thinned |= set(arch.service.days)
-    root = make_root("root")
-    root.server(mirror_form(proxy, FIRST))
+    root = make_pacman("root")
+    root.server(mirror_form(arch_proxy, FIRST))
     done(root, "-Sy")
     done(root, "-Sw", "dummy")
     assert arch.old.file in root.fetched()
@@ -204,9 +192,9 @@ def test_days_that_hold_databases_only_are_whole_again(arch: ArchWorld, proxy: S
         (f"archlinux/{FIRST}/{REPO}/core.db.sig", 404, ""),
     ],
 )
-def test_what_is_answered_and_what_is_not(proxy: Snapproxy, path: str, status: int, named: str) -> None:
+def test_what_is_answered_and_what_is_not(arch_proxy: Snapproxy, path: str, status: int, named: str) -> None:
     try:
-        _, text = get(f"{proxy.url}/{path}")
+        _, text = get(f"{arch_proxy.url}/{path}")
         code = 200
     except urllib.error.HTTPError as error:
         code, text = error.code, error.reason

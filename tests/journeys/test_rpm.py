@@ -123,6 +123,19 @@ def test_packages_are_vouched_for_by_metadata_named_by_checksum(
     assert asked == [], "what was verified once is not asked for again"
 
 
+def test_packages_are_vouched_for_by_zchunk_alone(rpm_world: RpmWorld, proxy: Snapproxy) -> None:
+    """A client that reads zchunk asks for no other form; the signed repomd lists both, and both are served as they are."""
+    package = f"{REPOSITORY}/Packages/h/{file_name('hello', VERSIONS[FIRST]['hello'])}"
+    primary = rpm_world.path_of(FIRST, "-primary.xml.zck")
+    for path in (f"{REPOSITORY}/repodata/repomd.xml", primary, package):
+        with get(f"{proxy.url}/{ARCHIVE}/{FIRST}/{path}") as answer:
+            found = rpm_world.trees[FIRST].get(path)
+            assert found is not None
+            assert answer.read() == found.data
+            assert answer.headers["X-Snapproxy-Verified"] == "gpg"
+    assert not [each for each in rpm_world.log.requests() if "primary.xml.gz" in each.path]
+
+
 @pytest.mark.parametrize("path", ["repodata/filelists.xml.gz", "media.1/media"])
 def test_what_a_signed_repomd_does_not_list_is_absent(rpm_world: RpmWorld, proxy: Snapproxy, path: str) -> None:
     with pytest.raises(HTTPError) as refused:

@@ -6,6 +6,9 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 
+import pytest
+
+from snapproxy.shell import service
 from tests.fakes.faults import Hold, Status, WrongBytes
 from tests.fakes.hamlet import FIRST, PACKAGES, Hamlet, content_of
 from tests.fakes.house import House, until
@@ -20,6 +23,8 @@ class TestAnswers:
         first = await house.call(CALL)
         assert json.loads(first.data)["result"][0]["name"] == "kept"
         assert (first.served.cache, first.served.proof.word) == ("MISS", "none")
+        assert (first.served.archive, first.served.snapshot) == ("debian", "live")
+        assert first.served.headers == {"X-Snapproxy-Note": "the archive's answer of today, of no snapshot"}
         house.clock.leap(3595)
         assert (await house.call(CALL)).served.cache == "HIT"
         assert len(hamlet.asked(CALL)) == 1
@@ -52,7 +57,7 @@ class TestAnswers:
             hamlet.past.fault("/mr/*", fault)
             stale = await house.call(CALL)
             assert stale.data == fresh.data
-            assert stale.served.headers == {"X-Snapproxy-Stale": "upstream does not answer"}
+            assert stale.stale == "upstream does not answer"
         with hamlet.past.refusing():
             assert (await house.call(CALL)).data == fresh.data
 
@@ -67,6 +72,19 @@ class TestAnswers:
         house.clock.leap(601)
         await house.call("/mr/binary/unheard-of/")
         assert len(hamlet.asked("unheard-of")) == 2
+
+    async def test_that_are_web_pages_are_taken_for_listings_only(self, house: House, hamlet: Hamlet) -> None:
+        folder = f"/archive/debian/{hamlet.timeline.ids[0]}/dists/"
+        assert (await house.call(folder)).status == 502
+        got = await house.call(f"{folder}stable/", is_listing=True)
+        assert (got.status, got.served.media_type) == (200, "text/html; charset=utf-8")
+
+    async def test_longer_than_any_list_are_refused(
+        self, house: House, hamlet: Hamlet, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(service, "MAX_ANSWER", 10)
+        assert (await house.call(CALL)).refusal.reason == "Upstream sent more than it announced or the index promises"
+        assert house.drafts == []
 
     async def test_whose_blob_is_gone_are_asked_for_again(self, house: House, hamlet: Hamlet) -> None:
         first = await house.call(CALL)

@@ -1,8 +1,11 @@
-"""Archives that keep a folder a day, as the Arch Linux Archive does: `repos/YYYY/MM/DD/`, and every package once more under `packages/`.
+"""Archives that keep a folder a day: `repos/YYYY/MM/DD/`, and every package once more under `packages/`; or `history/YYYYMMDD/`.
 
 A day's folder is the state of its one synchronisation, about midday, and not of the day's end; `lastsync` in it holds the instant. Days
-may be missing. There is no list of them, so they are asked for one by one, and a walk back over missing ones ends with `max_gap`. Today's
+may be missing. Where no list of them exists they are asked for one by one, and a walk back over missing ones ends with `max_gap`. Today's
 and yesterday's folders may still be filled: only what is older than `settle_after` is answered.
+
+An archive that lists its days (the row's `days`) tells no instants: a day counts from its last second. What it lists is whole, so the
+next one settles it as with any other list.
 """
 
 from __future__ import annotations
@@ -10,8 +13,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from urllib.parse import urlsplit
 
+from snapproxy.core.folders import day_folder, read_listed_day
 from snapproxy.core.model import (
     LIVE,
     TIMELESS,
@@ -29,10 +32,9 @@ from snapproxy.core.model import (
 from snapproxy.core.paths import escape_path
 from snapproxy.core.resolve import resolve_listed, why_bad
 from snapproxy.core.seen import resolve_bracketed
-from snapproxy.core.when import DAY_SECONDS, read_day, spell, spell_day
+from snapproxy.core.when import DAY_SECONDS, spell, spell_day
 
 _LASTSYNC = re.compile(rb"\s*([1-9][0-9]{8,9})\s*")
-_DAY_URL = re.compile(r"/repos/([0-9]{4}/[0-9]{2}/[0-9]{2})/(lastsync)?\Z")
 # `name-version-release-arch.pkg.tar.zst`, perhaps with `.sig`: no version and no release holds a hyphen, an epoch (`2:1.0`) may be there.
 _PACKAGE = re.compile(r"(?P<name>[^/]+)-[^/-]+-[^/-]+-[^/-]+\.pkg\.tar(?:\.[A-Za-z0-9]+)?(?:\.sig)?")
 _OK = 200
@@ -52,6 +54,13 @@ class Dated:
             return _verbatim(row, when, now)
         if when.match is Match.LIVE:
             return Resolved(LIVE, now)
+        answer = resolve_listed(row, when, windows, now) if row.days else self._by_days(row, when, windows, now)
+        return replace(answer, snapshot=self.id_of(answer.instant)) if isinstance(answer, Resolved) else answer
+
+    def _by_days(
+        self, row: Archive, when: When, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
+    ) -> Resolved | Refusal | NeedWindow:
+        """Settle `when` by asking for one day after the other."""
         settled = now - row.settle_after
         instant = now if when.instant is None else when.instant
         if row.first is not None and instant < row.first:
@@ -63,9 +72,7 @@ class Dated:
         if not isinstance(answer, NeedWindow) and instant > settled and not _is_settled(answer, settled):
             usable = resolve_listed(row, newest, windows, now)
             answer = usable if isinstance(usable, NeedWindow) else _unsettled(answer, usable)
-        if isinstance(answer, NeedWindow):
-            return _one_day(row, answer, windows)
-        return replace(answer, snapshot=self.id_of(answer.instant)) if isinstance(answer, Resolved) else answer
+        return _one_day(row, answer, windows) if isinstance(answer, NeedWindow) else answer
 
     def resolve_seen(self, row: Archive, when: When, sighting: Sighting, now: Instant) -> Resolved | Refusal | None:
         """Settle `when` inside a span through which the root stayed the same."""
@@ -81,21 +88,22 @@ class Dated:
         found = _PACKAGE.fullmatch(file)
         return f"packages/{found['name'][0].lower()}/{found['name']}/{file}" if found else None
 
-    def timeline_urls(self, base: str, need: NeedWindow) -> tuple[str, ...]:
-        """Return the day's `lastsync`, then its folder: a few days have the one without the other."""
-        folder = f"{base.rstrip('/')}/repos/{spell_day(need.start)}/"
+    def timeline_urls(self, row: Archive, base: str, need: NeedWindow) -> tuple[str, ...]:
+        """Return the list of days; else the day's `lastsync`, then its folder: a few days have the one without the other."""
+        if row.days:
+            return (f"{base.rstrip('/')}/{row.days}",)
+        folder = f"{base.rstrip('/')}/{day_folder(row, spell_day(need.start))}/"
         return (f"{folder}lastsync", folder)
 
     def read_window(
         self, row: Archive, need: NeedWindow, url: str, answer: TimelineAnswer, now: Instant
     ) -> Window | None:
-        """Return the day with its synchronisation in it, or without one when the archive has no such folder."""
-        found = _DAY_URL.search(urlsplit(url).path)
-        end = read_day(found[1]) if found else None
-        if found is None or end is None:
-            return None
-        start = end + 1 - DAY_SECONDS
-        if not found[2]:
+        """Return what is listed; else the day with its synchronisation in it, or without one when the archive has no such folder."""
+        if row.days:
+            return _days(row, need, answer, now)
+        start = need.start - need.start % DAY_SECONDS
+        end = start + DAY_SECONDS - 1
+        if not url.endswith("/lastsync"):
             return _folder(start, end, answer, now)
         said = _LASTSYNC.fullmatch(answer.body) if answer.status == _OK else None
         if said is None:
@@ -107,8 +115,8 @@ class Dated:
         return Window(start, end + 1, instants, asked=now, filled=bool(instants))
 
     def url(self, row: Archive, base: str, snapshot: str, path: str) -> str:
-        """Return `base/repos/<day>/<path>`, and `base/<path>` for what stands outside every day."""
-        folder = "" if snapshot == TIMELESS else f"repos/{snapshot}/"
+        """Return the path in the day's folder, and `base/<path>` for what stands outside every day."""
+        folder = "" if snapshot == TIMELESS else f"{day_folder(row, snapshot)}/"
         return f"{base.rstrip('/')}/{folder}{escape_path(path)}"
 
     def service_url(self, base: str, path: str) -> str | None:
@@ -135,6 +143,17 @@ def _folder(start: Instant, end: Instant, answer: TimelineAnswer, now: Instant) 
         return None
     instants = (end,) if end <= now else ()
     return Window(start, end + 1, instants, asked=now, filled=bool(instants))
+
+
+def _days(row: Archive, need: NeedWindow, answer: TimelineAnswer, now: Instant) -> Window | None:
+    """Read a list of days, one a line; None for anything else. A day that is not over yet is not counted."""
+    lines = answer.body.decode("ascii", "replace").split() if answer.status == _OK else []
+    days = [read_listed_day(row, line) for line in lines]
+    ends = sorted({day for day in days if day is not None and day <= now})
+    if not days or None in days:
+        return None
+    told = tuple(each for each in ends if need.start <= each < need.end)
+    return Window(need.start, need.end, told, asked=now, after=next((each for each in ends if each >= need.end), None))
 
 
 def _one_day(row: Archive, need: NeedWindow, windows: Mapping[tuple[Instant, Instant], Window]) -> NeedWindow | Refusal:
@@ -171,7 +190,7 @@ def _unsettled(answer: Resolved | Refusal, usable: Resolved | Refusal) -> Refusa
 def _verbatim(row: Archive, when: When, now: Instant) -> Resolved | Refusal:
     """Take a folder at its word: whether it exists is its files' to say."""
     newest = now - row.settle_after - DAY_SECONDS  # the last instant of whose day this is sure
-    usable = f"/repos/{spell_day(newest)}"
+    usable = f"/{day_folder(row, spell_day(newest))}"
     if when.instant is None:
         if when.match is not Match.LATEST:
             return Resolved(TIMELESS, 0)

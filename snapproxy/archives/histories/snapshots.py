@@ -55,7 +55,7 @@ class Snapshots:
         """Settle `when` inside a span through which the root stayed the same."""
         return resolve_bracketed(when, sighting, now)
 
-    def timeline_urls(self, base: str, need: NeedWindow) -> tuple[str, ...]:
+    def timeline_urls(self, row: Archive, base: str, need: NeedWindow) -> tuple[str, ...]:
         """Return the listing first, then the folder whose redirect names one dump."""
         urls = []
         root = service_root(base)

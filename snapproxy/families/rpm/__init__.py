@@ -1,8 +1,8 @@
 """rpm: Fedora, CentOS Stream, openSUSE and every repository that createrepo_c wrote; dnf 4, dnf5 and zypper.
 
 A root (repodata/repomd.xml, signed beside it in repomd.xml.asc) promises the other metadata, and primary.xml among them the packages.
-What paths are is read in `paths`, what metadata promise in `promises`. A zchunk file (`.zck`) is promised and served like any other, byte
-for byte; what stands in one is not read, the repomd that lists it lists the same metadata in gzip, xz or zstd too.
+What paths are is read in `paths`, what metadata promise in `promises`. A zchunk file (`.zck`) is promised, served and read like any other
+packing: a repomd that is signed cannot be rid of those that it lists, and a client may ask for nothing else.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from snapproxy.families.rpm.promises import promises
 from snapproxy.formats.digests import DigestChecker
 from snapproxy.formats.repomd import published
 
-PARSER = "rpm-1"
+PARSER = "rpm-2"
 """The version of what `promises` yields: a promise table built by another version is built again."""
 
 

@@ -18,7 +18,8 @@ _PACKED = re.compile(_PACKING + r"\Z")
 # createrepo_c's --unique-md-filenames (the default since 2010) puts the file's checksum in front. It says so nowhere in the format, a
 # repomd may give another kind of checksum than the name shows, and nothing asks for a file by its digest: so it is no by-hash name.
 _CHECKSUM = re.compile(r"[0-9a-f]{32,128}-")
-_PROMISING = re.compile(r"(primary|prestodelta)\.xml" + _PACKING)
+# zchunk is a series of its own: a repository has it beside another packing, and a client takes one of the two.
+_PROMISING = re.compile(r"(primary|prestodelta)\.xml(?:" + _PACKING + r"|\.zck)")
 _PACKAGE = re.compile(r".+\.d?rpm")
 # download.opensuse.org and others (mirrorbrain, mirrorcache) have these for every file: today's servers, and today's digest.
 _LIST_OF_MIRRORS = re.compile(r".+\.(?:metalink|meta4|mirrorlist)|metalink|mirrorlist")

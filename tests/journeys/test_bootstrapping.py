@@ -1,0 +1,171 @@
+"""debootstrap, mmdebstrap and mkosi, unchanged, build a root as it was at an instant."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.arch import ArchWorld
+from tests.fakes.mkosi import mkosi
+from tests.fakes.proxy import Snapproxy, configuration
+from tests.fakes.world import FIRST, SECOND, RootWorld
+
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
+UNMODIFIED = "http://ftp.debian.org/debian"
+MERGED = "/usr/share/mmdebstrap/hooks/maybe-merged-usr"
+BOTH_FORMS = pytest.mark.parametrize(
+    ("when", "form"), [(FIRST, "mirror form"), pytest.param(SECOND, "proxy form", marks=pytest.mark.long)]
+)
+
+
+@pytest.fixture(scope="module")
+def shared_root_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RootWorld]:
+    world = RootWorld(tmp_path_factory.mktemp("root-world"))
+    yield world
+    world.close()
+    assert not world.errors()
+
+
+@pytest.fixture
+def root_world(shared_root_world: RootWorld) -> RootWorld:
+    shared_root_world.reset()
+    assert len(shared_root_world.changed()) > 3
+    return shared_root_world
+
+
+@pytest.fixture
+def root_proxy(root_world: RootWorld, tmp_path: Path) -> Iterator[Snapproxy]:
+    with Snapproxy(configuration(tmp_path / "snapproxy", root_world)) as process:
+        yield process
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> Iterator[Path]:
+    """Lend a folder for what is built; it is worth 200 MB, and nobody looks at it afterwards."""
+    folder = tmp_path / "built"
+    folder.mkdir()
+    yield folder
+    shutil.rmtree(folder)
+
+
+def run(*command: str, **environment: str) -> None:
+    """Run a tool to its end, with no setting of the machine's."""
+    fixed = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/nonexistent"}
+    done = subprocess.run(
+        command, env={**fixed, **environment}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, check=False, timeout=200,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
+def place(proxy: Snapproxy, when: str, form: str) -> tuple[str, dict[str, str]]:
+    """Return the mirror to name, and what the environment adds to it."""
+    if form == "mirror form":
+        return f"{proxy.url}/debian/{when}", {}
+    return UNMODIFIED, {"http_proxy": proxy.proxy(when)}
+
+
+def assert_is_of(world: RootWorld, when: str, root: Path, *, least: int) -> None:
+    """Assert that every package in `root` is installed in the version of that instant, and that there are `least` of them."""
+    asked = ["dpkg-query", f"--admindir={root}/var/lib/dpkg", "-W", "-f", "${Package} ${Version} ${db:Status-Abbrev}\n"]
+    lines = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
+    state = world.first if when == FIRST else world.second
+    installed = [line.split() for line in lines]
+    assert len(installed) >= least
+    assert {name: (version, "ii") for name, version, _ in installed} == {
+        name: (state.versions[name], status) for name, _, status in installed
+    }
+    changed = world.changed()
+    assert any(name in changed for name, _, _ in installed)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="debootstrap takes root")
+@BOTH_FORMS
+def test_debootstrap(root_world: RootWorld, root_proxy: Snapproxy, built: Path, when: str, form: str) -> None:
+    mirror, environment = place(root_proxy, when, form)
+    root = built / "root"
+    keyring = f"--keyring={root_world.key.keyring}"
+    run("debootstrap", "--variant=minbase", keyring, root_world.codename, str(root), mirror, **environment)
+    assert_is_of(root_world, when, root, least=80)
+
+
+def mmdebstrap(world: RootWorld, target: Path, mirror: str, **environment: str) -> None:
+    """Build the essential packages. The world has no `usrmerge`, so that a root begins merged, by mmdebstrap's own hook."""
+    options = ["--variant=essential", f"--keyring={world.key.keyring}", f"--hook-dir={MERGED}"]
+    # pytest's folders are closed to apt's own user.
+    options += ['--aptopt=APT::Sandbox::User "root"', '--aptopt=Acquire::Check-Valid-Until "false"']
+    run("mmdebstrap", *options, world.codename, str(target), mirror, **environment)
+
+
+@BOTH_FORMS
+def test_mmdebstrap(root_world: RootWorld, root_proxy: Snapproxy, built: Path, when: str, form: str) -> None:
+    mirror, environment = place(root_proxy, when, form)
+    root = built / "root"
+    mmdebstrap(root_world, root, mirror, **environment)
+    assert_is_of(root_world, when, root, least=50)
+
+
+@pytest.mark.long
+def test_the_same_instant_makes_the_same_tar_and_is_asked_for_once(
+    root_world: RootWorld, root_proxy: Snapproxy, built: Path
+) -> None:
+    mirror, _ = place(root_proxy, FIRST, "mirror form")
+    digests = set()
+    for name in ("one.tar", "two.tar"):
+        root_world.reset()
+        mmdebstrap(root_world, built / name, mirror, SOURCE_DATE_EPOCH="1717200000")
+        digests.add(hashlib.sha256((built / name).read_bytes()).hexdigest())
+    assert len(digests) == 1
+    assert root_world.log.requests() == []
+
+
+def write_conf(folder: Path, distribution: str, *lines: str) -> None:
+    """Write mkosi.conf for a plain folder, with nothing of it kept outside. The worlds are signed with a key of their own, and mkosi takes the distributions' only."""
+    head = ["[Distribution]", f"Distribution={distribution}", *lines, "RepositoryKeyCheck=no"]
+    rest = ["[Output]", "Format=directory", "[Content]", "Bootable=no", "CleanPackageMetadata=no"]
+    rest += [
+        "[Build]",
+        "BuildSources=",
+        f"PackageCacheDirectory={folder}/packages",
+        f"WorkspaceDirectory={folder}/work",
+    ]
+    for name in ("packages", "work"):
+        (folder / name).mkdir(exist_ok=True)
+    (folder / "mkosi.conf").write_text("\n".join([*head, *rest]) + "\n")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("when", [FIRST, SECOND])
+def test_mkosi_with_snapshot_and_mirror(root_world: RootWorld, root_proxy: Snapproxy, built: Path, when: str) -> None:
+    """One `Snapshot=` for three archives whose dumps bear different ids."""
+    write_conf(built, "debian", f"Release={root_world.codename}", f"Snapshot={when}", f"Mirror={root_proxy.url}")
+    outcome = mkosi(built, "latest-snapshot")
+    assert outcome.out.split() == [root_world.debian.ids[-1]], outcome.text
+    outcome = mkosi(built, "build")
+    assert outcome.code == 0, outcome.text
+    assert_is_of(root_world, when, built / "image", least=50)
+    assert " gpg done" in root_proxy.log
+    for archive in ("debian", "debian-debug", "debian-security"):
+        assert f"/archive/{archive}/{when}/dists/" in root_proxy.log
+
+
+@pytest.mark.long
+def test_mkosi_builds_arch_of_a_day(built: Path, tmp_path: Path) -> None:
+    """Arch's root begins with `filesystem`; what mkosi must find in it is an os-release."""
+    files = (("usr/lib/os-release", b"ID=arch\nNAME=Arch\n"),)
+    world = ArchWorld(tmp_path / "arch", changing="filesystem", files=files)
+    with contextlib.closing(world), Snapproxy(world.configuration(tmp_path / "snapproxy")) as proxy:
+        for day, package in (("2024/06/09", world.new), ("2024/06/03", world.old)):
+            write_conf(built, "arch", f"Snapshot={day}", f"Mirror={proxy.url}")
+            outcome = mkosi(built, "--force", "build")
+            assert outcome.code == 0, outcome.text
+            installed = built / f"image/var/lib/pacman/local/filesystem-{package.version}/desc"
+            assert package.version in installed.read_text()
+        assert mkosi(built, "latest-snapshot").out.split() == ["2024/06/11"]
