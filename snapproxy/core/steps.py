@@ -189,8 +189,8 @@ class Fetch:
 
     `whole`: verified before anything is sent. `key` names the flight.
     `also`: the path by which the file is named outside every snapshot as well, '' for none.
-    `most`: the bytes that a file nothing promises may have. `is_page`: a web page would be a proper answer.
     `name_it`: whether the catalog is to know the file by this name; else it is found by its digest for as long as the store has it.
+    `most`: the bytes that a file nothing promises may have. `is_page`: a web page would be a proper answer.
     """
 
     key: str
@@ -203,9 +203,9 @@ class Fetch:
     promise: Promise | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
     also: str = ""
+    name_it: bool = True
     most: int = MAX_FILE
     is_page: bool = False
-    name_it: bool = True
 
     @property
     def question(self) -> str:
