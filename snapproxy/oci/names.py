@@ -145,7 +145,7 @@ def read_reference(text: str) -> Reference:
         repository = repository if "/" in repository else f"library/{repository}"
     if not is_registry(registry):
         raise _unreadable("the registry is no host name with an optional port")
-    if not _REPOSITORY.fullmatch(repository) or len(registry) + 1 + len(repository) > _LONGEST_NAME:
+    if not is_repository(repository) or len(registry) + 1 + len(repository) > _LONGEST_NAME:
         raise _unreadable("a repository is lower-case letters and digits, joined by '.', '_', '-' and '/'")
     if colon and not _TAG.fullmatch(tag):
         raise _unreadable("a tag is at most 128 letters, digits, '.', '_' and '-'")
@@ -163,6 +163,11 @@ def is_registry(text: str) -> bool:
         return not found["host"].startswith("[") or bool(ipaddress.IPv6Address(found["host"][1:-1]))
     except ValueError:
         return False
+
+
+def is_repository(text: str) -> bool:
+    """Whether a repository may bear this name."""
+    return _REPOSITORY.fullmatch(text) is not None
 
 
 def is_loopback(registry: str) -> bool:
