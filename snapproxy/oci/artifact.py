@@ -82,13 +82,16 @@ class Artifact:
 
 
 class Source(Protocol):
-    """A place to read artifacts from: a layout, a repository. Every byte it gives was verified."""
+    """A place to read artifacts from: a layout, a repository. But for `open`, every byte it gives was verified."""
 
     async def resolve(self, version: str) -> Document:
         """Return the document under a tag or a digest ('': the only one). Raises SnapproxyError when there is none."""
 
     async def document(self, descriptor: Descriptor) -> Document:
         """Return a document by its descriptor. Raises ArchiveDataError when its bytes are others."""
+
+    async def open(self, descriptor: Descriptor) -> Opened:
+        """Open a blob to read parts of it, not verified. Raises ArchiveDataError when it is missing."""
 
     def blob(self, descriptor: Descriptor) -> AsyncIterator[bytes]:
         """Yield a blob; its last piece is not given before size and digest were found right (ArchiveDataError)."""

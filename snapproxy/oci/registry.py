@@ -7,13 +7,13 @@ that is sure. A download that breaks goes on where it stopped.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
 from snapproxy.core.clock import Clock
 from snapproxy.errors import ArchiveDataError, UpstreamError
-from snapproxy.oci.artifact import missing_blob, verified, wrong_blob
+from snapproxy.oci.artifact import Opened, missing_blob, verified, wrong_blob
 from snapproxy.oci.credentials import Keychain
 from snapproxy.oci.model import DOCUMENTS, LIMIT, Descriptor, Document
 from snapproxy.oci.names import DIGEST, Reference
@@ -112,9 +112,13 @@ class Repository:
             async for piece in pieces:
                 yield piece
 
-    async def _pieces(self, descriptor: Descriptor) -> AsyncGenerator[bytes, None]:
+    async def open(self, descriptor: Descriptor) -> Opened:
+        """Return a blob to read parts of, not verified; that it is missing shows when it is read (ArchiveDataError)."""
+        return _Remote(lambda start: self._pieces(descriptor, start))
+
+    async def _pieces(self, descriptor: Descriptor, start: int = 0) -> AsyncGenerator[bytes, None]:
         """Yield the blob's bytes as they come, over as many connections as it takes; each must bring some."""
-        done, attempt = 0, 1
+        done, attempt = start, 1
         while True:
             try:
                 async with aclosing(self._from(descriptor, done)) as pieces:
@@ -147,6 +151,27 @@ class Repository:
                 skip -= len(piece) - len(rest)
                 if rest:
                     yield rest
+
+
+class _Remote:
+    """A blob of a registry; `follow` yields it from a position on."""
+
+    def __init__(self, follow: Callable[[int], AsyncGenerator[bytes, None]]) -> None:
+        self._follow = follow
+
+    def fileno(self) -> int | None:
+        return None
+
+    async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
+        async with aclosing(self._follow(start)) as pieces:
+            async for piece in pieces:
+                yield piece[: stop - start]
+                start += len(piece)
+                if start >= stop:
+                    return
+
+    def close(self) -> None:
+        """Hold nothing: a connection lasts only while pieces are read."""
 
 
 @asynccontextmanager

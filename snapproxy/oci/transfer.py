@@ -1,13 +1,18 @@
-"""Pushes whole artifacts: blobs first, many at once, then documents, the root last; what is there already is not sent."""
+"""Moves whole artifacts: `collect` finds everything under a name, in any place; `push` puts it into a registry.
+
+Into a registry blobs go first, many at once, then documents, the root last; what is there already is not sent.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from typing import TypeVar
 
-from snapproxy.errors import SnapproxyError
-from snapproxy.oci.artifact import Artifact, Content
+from snapproxy.errors import ArchiveDataError, SnapproxyError
+from snapproxy.oci.artifact import Artifact, Content, Source
+from snapproxy.oci.model import Document, Index, Manifest
 from snapproxy.oci.progress import SILENT, Progress
 from snapproxy.oci.registry import Repository, Stored
 from snapproxy.oci.upload import upload
@@ -15,7 +20,37 @@ from snapproxy.oci.upload import upload
 WIDTH = 16
 """Blobs on their way at once."""
 
+DOCUMENTS_MOST = 1000
+"""Manifests under one index at most: a shard of 5,000 layers each, it is more than anybody has."""
+
 T = TypeVar("T")
+
+
+async def collect(source: Source, version: str = "") -> Artifact:
+    """Return everything under a tag or a digest ('': the only one); blobs are read from the source when they are needed.
+
+    Raises as `Source.resolve`, and ArchiveDataError for an index that lists too much, or indexes.
+    """
+    root = await source.resolve(version)
+    read = root.read()
+    children: list[Document] = []
+    if isinstance(read, Index):
+        if len(read.manifests) > DOCUMENTS_MOST:
+            raise ArchiveDataError(
+                "The index lists too many manifests",
+                why=f"It has {len(read.manifests)}; at most {DOCUMENTS_MOST} are read.",
+            )
+        children = [await source.document(each) for each in read.manifests]
+    contents: dict[str, Content] = {}
+    for document in (*children, root):
+        manifest = document.read()
+        if isinstance(manifest, Manifest):
+            contents |= {each.digest: Content(each, partial(source.open, each)) for each in manifest.blobs}
+        elif document is not root:
+            raise ArchiveDataError(
+                "The index lists another index", why=f"{document.digest} is one; only manifests are read there."
+            )
+    return Artifact((*children, root), contents)
 
 
 async def push(
