@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from bench.harness import MIB, Memory, ratio, room, table
+from snapproxy.cli.common import run
 from snapproxy.oci.artifact import Artifact, bytes_content, file_content
 from snapproxy.oci.credentials import Keychain
 from snapproxy.oci.layout import open_layout
@@ -139,6 +140,6 @@ def main() -> int:
 
 if __name__ == "__main__":
     if sys.argv[1:]:
-        asyncio.run(ours(Path(sys.argv[1]), sys.argv[2]))
+        run(ours(Path(sys.argv[1]), sys.argv[2]))
         sys.exit(0)
     sys.exit(main())

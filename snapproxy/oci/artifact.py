@@ -23,6 +23,10 @@ PIECE = 1 << 20
 """Bytes in a piece at most: what a thread reads or hashes at a time."""
 
 
+_SHORT = 128 << 10
+"""Bytes of a file that is read when it is opened."""
+
+
 class Opened(Protocol):
     """Bytes that can be read from any position, any number of times, until closed. `storage.Blob` is one."""
 
@@ -98,17 +102,21 @@ class Source(Protocol):
 
 
 class OpenFile:
-    """A part of a file, read by a thread."""
+    """A part of a file, read by a thread; a short one at once, since handing over to a thread takes longer than reading it."""
 
     def __init__(self, descriptor: int, start: int, size: int) -> None:
         self._descriptor = descriptor
         self._start = start
         self.size = size
+        self._whole = os.pread(descriptor, size, start) if 0 < size <= _SHORT else b""
 
     def fileno(self) -> int | None:
         return self._descriptor if self._start == 0 and os.fstat(self._descriptor).st_size == self.size else None
 
     async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
+        if self._whole and start < stop:
+            yield self._whole[start:stop]
+            return
         while start < stop:
             count = min(PIECE, stop - start)
             piece = await asyncio.to_thread(os.pread, self._descriptor, count, self._start + start)

@@ -10,7 +10,9 @@ import asyncio
 import base64
 import binascii
 import contextlib
+import os
 import re
+import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -141,7 +143,8 @@ async def _run(program: str, host: str, environ: Mapping[str, str]) -> tuple[int
         return await process.wait(), said
     finally:
         if process.returncode is None:
-            process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # what it started holds its pipes, and waiting would not end
             await process.wait()
 
 
@@ -173,7 +176,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _object(path: Path, value: dict[str, Any], name: str) -> dict[str, Any]:
-    found = value.get(name) or {}
+    found = value.get(name)
+    if found is None:
+        return {}
     if not isinstance(found, dict):
         raise ConfigurationError("A file with credentials cannot be read", why=f"{name} of {path} is no object.")
     return found
