@@ -136,7 +136,6 @@ class App:
             marks=self._marks,
             service=Service(store=store, flights=flights, names=names, clock=clock, offline=offline),
             clock=clock,
-            tally=tally,
             offline=offline,
         )
         self._stack.push_async_callback(self.executor.close)

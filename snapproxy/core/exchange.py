@@ -201,6 +201,9 @@ class Forwarder(Protocol):
 class Tally(Protocol):
     """Keeps count of what reached clients. Never raises, never waits."""
 
+    def outcome(self, outcome: Outcome) -> None:
+        """Count the answer to one request for a file, whoever gave it."""
+
     def sent(self, count: int) -> None:
         """Count bytes of files' bodies that went out to a client."""
 

@@ -41,7 +41,6 @@ from snapproxy.shell.marks import Marks
 from snapproxy.shell.names import Names, size_of
 from snapproxy.shell.roots import Roots
 from snapproxy.shell.service import Service
-from snapproxy.shell.tally import Tally
 from storage import StorageFailure, Store
 
 log = logging.getLogger(__name__)
@@ -70,7 +69,6 @@ class Executor:
         marks: Marks,
         service: Service,
         clock: Clock,
-        tally: Tally,
         offline: bool,
     ) -> None:
         self._store = store
@@ -84,7 +82,6 @@ class Executor:
         self._marks = marks
         self._service = service
         self._clock = clock
-        self._tally = tally
         self._offline = offline
         self._prefetches: dict[tuple[str, str, str], asyncio.Task[None]] = {}
         facts.obtain = self.obtain
@@ -94,16 +91,14 @@ class Executor:
     async def answer(self, target: FileTarget | ServiceTarget, conditions: Conditions) -> Outcome:
         """Answer a request; every failure is a Refusal."""
         try:
-            outcome = await self._answer(target, conditions)
+            return await self._answer(target, conditions)
         except SnapproxyError as error:
-            outcome = refusals.unavailable(
+            return refusals.unavailable(
                 whole=self._is_whole(target), status=error.status, reason=error.reason, why=error.why, hint=error.hint
             )
         except StorageFailure as failure:
             log.exception("the store failed")
-            outcome = refusals.broken_store(whole=self._is_whole(target), why=str(failure))
-        self._tally.outcome(outcome)
-        return outcome
+            return refusals.broken_store(whole=self._is_whole(target), why=str(failure))
 
     def prefetch(self, target: FileTarget | ServiceTarget) -> None:
         """Begin the flight of a request that waits in a pipeline."""
