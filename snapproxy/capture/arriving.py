@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from snapproxy.core.exchange import Body
+from snapproxy.core.exchange import Body, Outcome, Served
 
 
 class Arriving:
@@ -48,8 +48,19 @@ class Arriving:
             self._leave()
 
 
-async def read_whole(body: Body) -> None:
-    """Wait until a body has come whole."""
+async def landed(ask: Callable[[], Awaitable[Outcome]]) -> Outcome:
+    """Return an answer whose bytes are all here: what still arrives is waited for, and asked for again."""
+    outcome = await ask()
+    if isinstance(outcome, Served) and not outcome.digest:
+        try:
+            await _read_whole(outcome.body)
+        finally:
+            outcome.body.close()
+        outcome = await ask()
+    return outcome
+
+
+async def _read_whole(body: Body) -> None:
     offset = 0
     while body.size is None or offset < body.size:
         offset = await body.wait(offset)

@@ -13,7 +13,7 @@ from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any
 
-from snapproxy.capture.arriving import Arriving, read_whole
+from snapproxy.capture.arriving import Arriving, landed
 from snapproxy.capture.captures import Captures, Ledger
 from snapproxy.capture.given import absent, held
 from snapproxy.capture.notes import note_passed, note_valid
@@ -110,11 +110,18 @@ class Recorder:
         """Return what a capture holds, as it was given first."""
         if entry.is_absence:
             return absent(entry)
-        blob = await held(self._blobs, entry)
-        if isinstance(blob, Refusal):
-            return blob
+        brought = await held(self._blobs, entry)
+        if isinstance(brought, Refusal):
+            return brought
         return Served(
-            blob, entry.archive, entry.snapshot, entry.requested, entry.proof, "HIT", entry.role, digest=entry.sha256
+            brought.body,
+            entry.archive,
+            entry.snapshot,
+            entry.requested,
+            entry.proof,
+            "HIT",
+            entry.role,
+            digest=entry.sha256,
         )
 
 
@@ -147,12 +154,8 @@ class _Question:
 
     async def finish(self) -> None:
         """Note a file that has arrived. Raises StorageFailure when it cannot be."""
-        outcome = await self._ask()
+        outcome = await landed(self._ask)
         if isinstance(outcome, Served):
-            if not outcome.digest:
-                await read_whole(outcome.body)
-                outcome.body.close()
-                outcome = await self._ask()
             noted = await self._noted(outcome)
             if isinstance(noted, Served):
                 noted.body.close()

@@ -161,6 +161,9 @@ class Answerer(Protocol):
 class Settling(Protocol):
     """Says what a *when* came to, and how what was served belongs together. Capturing asks it; the shell answers."""
 
+    async def as_of(self, target: FileTarget | ServiceTarget, snapshot: str) -> Outcome:
+        """Answer from the snapshot of this id, whatever the target's time would come to now, and marked as bad or not."""
+
     async def resolve(self, row: Archive, when: When) -> Resolved | Refusal:
         """Settle a *when*, and nothing else."""
 

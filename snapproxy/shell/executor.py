@@ -88,10 +88,12 @@ class Executor:
 
     # --- the seam ---------------------------------------------------------------------------------------------------------
 
-    async def answer(self, target: FileTarget | ServiceTarget, conditions: Conditions) -> Outcome:
-        """Answer a request; every failure is a Refusal."""
+    async def answer(
+        self, target: FileTarget | ServiceTarget, conditions: Conditions, resolved: Resolved | None = None
+    ) -> Outcome:
+        """Answer a request; every failure is a Refusal. `resolved` is the snapshot to answer from where that is settled already."""
         try:
-            return await self._answer(target, conditions)
+            return await self._answer(target, conditions, resolved)
         except SnapproxyError as error:
             return refusals.unavailable(
                 whole=self._is_whole(target), status=error.status, reason=error.reason, why=error.why, hint=error.hint
@@ -159,14 +161,16 @@ class Executor:
             known = known.plus(await self._facts.learn(step.asks, asking))
         raise AssertionError("a plan that never ends: every round must learn something")
 
-    async def _answer(self, target: FileTarget | ServiceTarget, conditions: Conditions) -> Outcome:
+    async def _answer(
+        self, target: FileTarget | ServiceTarget, conditions: Conditions, resolved: Resolved | None
+    ) -> Outcome:
         if isinstance(target, ServiceTarget):
             return await self._service.answer(target, self.asking(target.archive, conditions))
         asking = self.asking(target.archive, conditions)
         request = Request(asking.row, target.when, target.path, target.base)
         cache = "HIT"
         for _ in range(3):  # again when the file has landed, when a blob was evicted, when another process brought it
-            step = await self._decide(request, asking)
+            step = await self._decide(request, asking, resolved)
             match step:
                 case Refusal() | Moved():
                     return step
