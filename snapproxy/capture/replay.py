@@ -23,10 +23,10 @@ from snapproxy.core.exchange import (
     ServiceTarget,
     TunnelTarget,
 )
-from snapproxy.core.model import TIMELESS, Family, Instant, Place, Refusal, Role
+from snapproxy.core.model import TIMELESS, Family, Instant, Place, Refusal, Role, When
 from snapproxy.core.newer import refuse_newer
 from snapproxy.core.record import Entry, Record
-from snapproxy.core.when import canonical, spell
+from snapproxy.core.when import canonical, looks_like_when, parse, spell
 from snapproxy.errors import SnapproxyError
 from storage import StorageFailure
 
@@ -46,6 +46,12 @@ class Replayed:
     record: Record
     what: str
     bring: Bring | None = None
+
+
+def the_time(record: Record) -> When | None:
+    """Return the time that all files of a record were asked for, None where they are several, or folders of an archive's own."""
+    times = {entry.requested for entry in record.entries if looks_like_when(entry.requested)}
+    return parse(times.pop()) if len(times) == 1 else None
 
 
 class Replay:

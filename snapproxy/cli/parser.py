@@ -84,7 +84,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         arguments.command += command
         if not arguments.command:
             parser.error(
-                "run: no command given; write it after --, as in: snapproxy run --at 2024-06-01 -- apt-get update"
+                f"{own[0]}: no command given; write it after --, as in: snapproxy run --at 2024-06-01 -- apt-get update"
             )
     elif command:
         parser.error(f"unrecognized arguments: -- {' '.join(command)}")
