@@ -37,7 +37,6 @@ from snapproxy.jobs.marking import mark
 from snapproxy.jobs.sweep import Progress, Sweeper, Swept
 from snapproxy.jobs.timeline import Entry, entries
 from snapproxy.jobs.watch import repeat
-from snapproxy.setup import first_steps, pin
 from snapproxy.shell.arrival import Means
 from snapproxy.shell.clock import Clock, SystemClock
 from snapproxy.shell.confirming import Confirming
@@ -63,7 +62,6 @@ from snapproxy.shell.tally import Tally
 from snapproxy.shell.timelines import Timelines
 from snapproxy.shell.upstream import Upstream
 from snapproxy.web.front import serving
-from snapproxy.web.pages import Pages
 from storage import StorageFailure, Store, open_store
 
 DRAFT_SECONDS = 86400.0
@@ -87,6 +85,7 @@ class App:
     ) -> None:
         self._config = config
         self._store = store
+        self.blobs = store.blobs
         self._book = book
         self._offline = offline
         self._clock = clock
@@ -202,9 +201,11 @@ class App:
             sockets,
             self.answerer,
             self._book,
-            pages=self._pages,
             forwarder=forwarder,
             tally=self.tally,
+            stats=self.stats,
+            health=self._health,
+            is_discoverable=self._config.default_when is not None,
             instance=self._instance,
             now=self._clock.now,
         )
@@ -303,17 +304,6 @@ class App:
                 "There is no archive of that name", why=f"Known are: {known}.", hint="Add a row to the configuration."
             )
         return row
-
-    def _pages(self, authority: str) -> Pages:
-        return Pages(
-            snippets=lambda host: [(snippet.path, snippet.text) for snippet in first_steps(f"http://{host}")],
-            script=lambda when, host, capture: pin.script(self._book.rows, when, f"http://{host}", capture),
-            stats=self.stats,
-            healthy=self._health,
-            ready=self._health,
-            address=authority,
-            is_discoverable=self._config.default_when is not None,
-        )
 
     async def _health(self) -> str:
         """Return what is wrong with the store, '' when nothing is: a name can be read, and the disk takes a byte."""

@@ -22,6 +22,7 @@ from snapproxy.core.listing import Selection
 from snapproxy.core.model import Instant, Match, Proof, Refusal, Resolved, When
 from snapproxy.core.record import Record
 from snapproxy.errors import ConfigurationError, SnapproxyError
+from storage import Blobs
 
 T = TypeVar("T")
 
@@ -94,6 +95,7 @@ class App(Protocol):
     """The application as the command line sees it; `wiring.App` is it."""
 
     captures: Captures
+    blobs: Blobs
 
     async def __aenter__(self) -> Self: ...
 

@@ -20,6 +20,7 @@ from snapproxy.cli import (
     sources,
     stats,
     timeline,
+    verify,
 )
 
 VERBS = {
@@ -34,6 +35,7 @@ VERBS = {
     "observe": observe,
     "capture": capture,
     "lock": lock,
+    "verify": verify,
     "stats": stats,
     "config": config,
 }
