@@ -14,6 +14,7 @@ from snapproxy.cli import (
     fetch,
     lock,
     observe,
+    reproduce,
     resolve,
     run,
     serve,
@@ -36,6 +37,7 @@ VERBS = {
     "capture": capture,
     "lock": lock,
     "verify": verify,
+    "reproduce": reproduce,
     "stats": stats,
     "config": config,
 }
@@ -55,7 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"snapproxy {__version__}")
+    parser.add_argument("-V", "--version", action="version", version=f"snapproxy {__version__}")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     for name, module in VERBS.items():
         verb = verbs.add_parser(

@@ -23,21 +23,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def settings(hamlet: Hamlet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    row = hamlet.row
-    file = tmp_path / "config.toml"
-    file.write_text(
-        f'state_dir = "{tmp_path}/state"\ncache_dir = "{tmp_path}/cache"\n[archives.debian]\n'
-        f'snapshot = ["{row.snapshot[0]}"]\nmirrors = ["{row.mirrors[0]}"]\nkeyrings = ["{row.keyrings[0]}"]\n'
-        '[upstreams."127.0.0.2"]\nrequests_per_second = 500\nburst = 500\n',
-        encoding="utf-8",
-    )
-    monkeypatch.setenv("SNAPPROXY_CONFIG", str(file))
-    return file
-
-
-@pytest.fixture
-def run(settings: Path, capfd: pytest.CaptureFixture[str]) -> Run:
+def run(hamlet_settings: Path, capfd: pytest.CaptureFixture[str]) -> Run:
     """Run a command line of the shell under `run`; return its code and what was printed."""
 
     def call(*options: str, script: str = "true") -> tuple[int, str, str]:
