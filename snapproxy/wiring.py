@@ -146,10 +146,9 @@ class App:
         self._stack.push_async_callback(self.executor.close)
         self.captures, self.answerer = self._capturing(Settler(self.executor, observations, promises, FAMILIES))
         self._stack.push_async_callback(self.answerer.close)
-        rows = self._book.names
-        adopter = Adopter(store, rows, self.executor, facts, roots, names, observations, clock)
         self.exporter = Exporter(store.blobs, clock)
-        self.importer = Importer(store, self.captures, adopter, rows, clock)
+        adopter = Adopter(store, self._book.names, self.executor, facts, roots, names, observations, clock)
+        self.importer = Importer(store, self.captures, adopter, self._book.names, clock)
         return self
 
     def _capturing(self, settler: Settler) -> tuple[Captures, Recorder | OfflineCaptures]:
