@@ -14,16 +14,10 @@ import time
 from pathlib import Path
 
 from bench.harness import MIB, Memory, ratio, room, table
-from snapproxy.cli.common import run
 from snapproxy.oci.artifact import Artifact, bytes_content, file_content
-from snapproxy.oci.credentials import Keychain
-from snapproxy.oci.layout import open_layout
 from snapproxy.oci.layout_write import write_layout
 from snapproxy.oci.model import Descriptor, Manifest, digest_of
-from snapproxy.oci.names import LayoutPlace, read_reference
-from snapproxy.oci.registry import open_repository
-from snapproxy.oci.transfer import collect, push
-from snapproxy.shell.clock import SystemClock
+from snapproxy.oci.names import LayoutPlace
 from tests.fakes.debian_registry import DebianRegistry
 
 SMALL_COUNT, SMALL_SIZE = 1000, 20_000
@@ -58,19 +52,8 @@ def long_capture(folder: Path, count: int, size: int) -> Artifact:
     return Artifact.of(Manifest(tuple(each.descriptor for each in contents), _KIND), tuple(contents))
 
 
-async def ours(layout: Path, destination: str) -> None:
-    """Push a layout as `snapproxy export` does."""
-    clock = SystemClock()
-    keychain = Keychain({"HOME": "/nonexistent"}, clock=clock)
-    async with (
-        open_layout(LayoutPlace(str(layout))) as source,
-        open_repository(read_reference(destination), keychain=keychain, clock=clock) as repository,
-    ):
-        await push(repository, await collect(source), "v1")
-
-
 def our_command(layout: Path, destination: str) -> list[str]:
-    return [sys.executable, "-m", "bench.bench_push", str(layout), destination]
+    return [sys.executable, "-m", "bench.pushing", str(layout), destination]
 
 
 def their_command(layout: Path, destination: str) -> list[str]:
@@ -139,7 +122,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:]:
-        run(ours(Path(sys.argv[1]), sys.argv[2]))
-        sys.exit(0)
     sys.exit(main())

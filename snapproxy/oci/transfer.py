@@ -20,6 +20,12 @@ from snapproxy.oci.upload import upload
 WIDTH = 16
 """Blobs on their way at once."""
 
+MISSES = 32
+"""After so many blobs in a row that were not there, short ones are sent without asking: to send them costs hardly more."""
+
+SHORT = 256 << 10
+"""Bytes of a blob that is short in this sense."""
+
 DOCUMENTS_MOST = 1000
 """Manifests under one index at most: a shard of 5,000 layers each, it is more than anybody has."""
 
@@ -65,9 +71,15 @@ async def push(
 
     What was sent before an error stays: a second attempt finds it there.
     """
+    misses = 0
 
     async def one(content: Content) -> None:
-        await upload(repository, content, mount_from=mount_from, progress=progress)
+        nonlocal misses
+        asks = misses < MISSES or content.descriptor.size > SHORT
+        if await upload(repository, content, mount_from=mount_from, progress=progress, asks=asks):
+            misses = 0
+        else:
+            misses += asks
 
     await repository.session.wire.base()  # found out once, not by all at once
     await at_once(artifact.contents.values(), one)

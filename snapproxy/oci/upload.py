@@ -46,14 +46,22 @@ class _ForgottenError(TransientError):
 
 
 async def upload(
-    repository: Repository, content: Content, *, mount_from: Sequence[str] = (), progress: Progress, chunk: int = CHUNK
-) -> None:
-    """See to it that the blob is in the repository. `mount_from` names repositories of the same registry that may have it.
+    repository: Repository,
+    content: Content,
+    *,
+    mount_from: Sequence[str] = (),
+    progress: Progress,
+    chunk: int = CHUNK,
+    asks: bool = True,
+) -> bool:
+    """See to it that the blob is in the repository; return whether it was found there (`asks` off: it is not looked for).
 
+    `mount_from` names repositories of the same registry that may have it.
     Raises what `Session.ask` raises, ArchiveDataError when the source gives other bytes than it should.
     """
     descriptor = content.descriptor
-    if not await repository.has(descriptor, writes=True):
+    is_there = asks and await repository.has(descriptor, writes=True)
+    if not is_there:
         sender = _Sender(repository, content, progress, chunk)
         place = None
         for source in filter(is_repository, mount_from):
@@ -64,6 +72,7 @@ async def upload(
             await sender.send(place)
     progress.advance(descriptor.digest, descriptor.size, descriptor.size)
     progress.finish(descriptor.digest)
+    return is_there
 
 
 class _Sender:

@@ -17,7 +17,7 @@ from snapproxy.oci.progress import SILENT
 from snapproxy.oci.referrers import attach, referrers, tag_of
 from snapproxy.oci.registry import Repository
 from snapproxy.oci.tokens import DeniedError, read_challenges
-from snapproxy.oci.transfer import push
+from snapproxy.oci.transfer import MISSES, WIDTH, push
 from snapproxy.oci.upload import upload
 from snapproxy.oci.wire import ATTEMPTS, BusyError, ConnectionBrokenError
 from tests.fakes.registry import SimulatedRegistry, busy, cut_after, moved, reset
@@ -247,6 +247,22 @@ async def test_what_is_there_is_not_sent(
     before = len(registry.asked("POST"))
     await push(repository, artifact, "v2")
     assert len(registry.asked("POST")) == before == 3
+
+
+async def test_short_blobs_are_not_asked_for_when_none_was_there(
+    repository: Repository, registry: SimulatedRegistry, make_artifact: MakeArtifact
+) -> None:
+    """A new repository: after some misses the rest is sent at once, but for long blobs; a second push sends nothing."""
+    long = [os.urandom(300_000) for _ in range(3)]
+    artifact = make_artifact(*[b"%d" % number for number in range(150)], *long)
+    await push(repository, artifact, "v1")
+    asked = {each.path.rpartition("/")[2] for each in registry.asked("HEAD", "blobs")}
+    assert MISSES <= len(asked) <= MISSES + WIDTH + len(long)
+    assert asked >= {digest_of(data) for data in long}
+    before = len(registry.asked("POST"))
+    assert before == len(artifact.contents)
+    await push(repository, artifact, "v2")
+    assert len(registry.asked("POST")) == before
 
 
 async def test_a_busy_registry_is_given_the_rest_it_asks_for(
