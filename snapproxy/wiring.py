@@ -31,8 +31,11 @@ from snapproxy.core.record import Record
 from snapproxy.core.when import parse
 from snapproxy.errors import ClientError
 from snapproxy.families import FAMILIES
+from snapproxy.jobs.adoption import Adopter
 from snapproxy.jobs.diff import Comparison, Differ
+from snapproxy.jobs.export import Exporter
 from snapproxy.jobs.fetch import Fetched, copy
+from snapproxy.jobs.importing import Importer
 from snapproxy.jobs.marking import mark
 from snapproxy.jobs.sweep import Progress, Sweeper, Swept
 from snapproxy.jobs.timeline import Entry, entries
@@ -124,19 +127,20 @@ class App:
         )
         self._stack.push_async_callback(timelines.close)
         self._marks = Marks(store.catalog)
+        facts = Facts(
+            store=store,
+            names=names,
+            timelines=timelines,
+            promises=promises,
+            live=live,
+            observations=observations,
+        )
         self.executor = Executor(
             store=store,
             families=FAMILIES,
             patience=config.patience,
             histories=HISTORIES,
-            facts=Facts(
-                store=store,
-                names=names,
-                timelines=timelines,
-                promises=promises,
-                live=live,
-                observations=observations,
-            ),
+            facts=facts,
             flights=flights,
             roots=roots,
             names=names,
@@ -148,6 +152,9 @@ class App:
         self._stack.push_async_callback(self.executor.close)
         self.captures, self.answerer = self._capturing(Settler(self.executor, observations, promises, FAMILIES))
         self._stack.push_async_callback(self.answerer.close)
+        self.exporter = Exporter(store.blobs, clock)
+        adopter = Adopter(store, self._book.names, self.executor, facts, roots, names, observations, clock)
+        self.importer = Importer(store, self.captures, adopter, self._book.names, clock)
         return self
 
     def _capturing(self, settler: Settler) -> tuple[Captures, Recorder | OfflineCaptures | Replay]:

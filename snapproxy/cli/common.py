@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from socket import socket
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from snapproxy.capture.captures import Captures
 from snapproxy.capture.replay import Replayed
@@ -23,6 +23,10 @@ from snapproxy.core.model import Instant, Match, Proof, Refusal, Resolved, When
 from snapproxy.core.record import Record
 from snapproxy.errors import ConfigurationError, SnapproxyError
 from storage import Blobs
+
+if TYPE_CHECKING:  # the registries' client is loaded by the verbs that use it
+    from snapproxy.jobs.export import Exporter
+    from snapproxy.jobs.importing import Importer
 
 T = TypeVar("T")
 
@@ -96,6 +100,8 @@ class App(Protocol):
 
     captures: Captures
     blobs: Blobs
+    exporter: Exporter
+    importer: Importer
 
     async def __aenter__(self) -> Self: ...
 
