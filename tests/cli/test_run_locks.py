@@ -47,6 +47,7 @@ def lock(run: Run, hamlet: Hamlet, tmp_path: Path) -> str:
     )
     assert (code, out.split()) == (0, ["200", "200", "200", "404"]), err
     assert f"snapproxy: {file} locks 3 files and 1 absences\n" in err
+    assert err.splitlines()[-1].startswith("snapproxy: 3 files"), "one that streams counts once as well"
     hamlet.log.reset_counts()
     return str(file)
 
