@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -11,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from snapproxy.capture.lock_reader import decode
 from tests.fakes import proxy as snapproxy_process
 from tests.fakes.apt_root import AptRoot
+from tests.fakes.arch import REPO, ArchWorld
 from tests.fakes.forms import DEBIAN, sources
 from tests.fakes.proxy import command, configuration, environment
 from tests.fakes.world import FIRST, World
@@ -90,3 +93,23 @@ def leaves(trace: str) -> list[str]:
     """Return the calls that lead anywhere but to this machine."""
     calls = re.findall(r"^.*(?:connect|sendto|sendmsg|sendmmsg)\(.*sin6?_(?:port|addr).*$", trace, re.MULTILINE)
     return [call for call in calls if '"127.0.0.1"' not in call]
+
+
+def test_days_and_lasting_names_of_arch_linux_are_brought_again(arch: ArchWorld, tmp_path: Path) -> None:
+    """By the archive's own addresses: a day is a folder, and packages have one of no time. The second store is empty."""
+    file = arch.old.file
+    paths = (f"repos/2024/06/02/{REPO}/core.db", f"repos/2024/06/02/{REPO}/{file}", f"packages/d/dummy/{file}")
+    script = "p=${http_proxy##*/}; p=${p##*@}; " + "; ".join(
+        f"curl -s --noproxy '*' http://$p/{path} | sha256sum" for path in paths
+    )
+    first, second = (str(arch.configuration(tmp_path / name)) for name in ("first", "second"))
+    lock = str(tmp_path / "a.json")
+    recorded = snapproxy_process.run("run", "--config", first, "--at", FIRST, "--lock", lock, "--", "sh", "-c", script)
+    assert recorded.returncode == 0, recorded.stderr
+    held = {
+        entry.requested: entry.sha256 for entry in decode(Path(lock).read_bytes()).entries if entry.path.endswith(file)
+    }
+    assert held == dict.fromkeys(("2024/06/02", "packages"), hashlib.sha256(arch.old.data).hexdigest())
+    replayed = snapproxy_process.run("run", "--config", second, "--locked", lock, "--", "sh", "-c", script)
+    assert replayed.stdout == recorded.stdout
+    assert "2 from upstream" in replayed.stderr
