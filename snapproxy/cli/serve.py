@@ -75,6 +75,7 @@ def main(arguments: argparse.Namespace) -> int:
     listeners = sockets.activated(os.environ) or sockets.bind(arguments.listen or config.listen)
     with sockets.closing(listeners):
         if arguments.artifact:
+            owner.become(Path(arguments.artifact.path))
             run(serve_artifact(config, arguments.artifact, listeners, arguments.ready_file))
         else:
             owner.become(config.state_dir)

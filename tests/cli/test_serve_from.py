@@ -8,6 +8,7 @@ from urllib.error import HTTPError
 
 import pytest
 
+from snapproxy.cli import main, serve
 from snapproxy.jobs.export import Wish
 from snapproxy.oci.names import TarPlace
 from tests.fakes.hamlet import FIRST, INRELEASE, PACKAGES, Hamlet, later
@@ -53,6 +54,17 @@ def test_an_artifact_is_served_and_nothing_is_written(
     assert f"{artifact} holds 2 files of debian at {AT}, which requests need not name" in process.log
     assert not (tmp_path / "none").exists()
     assert list(hamlet.log.entries) == []
+
+
+def test_root_is_given_up_for_the_owner_of_the_artifact(
+    settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    became: list[Path] = []
+    monkeypatch.setattr(serve.owner, "become", became.append)
+    monkeypatch.setattr(serve, "run", lambda serving: serving.close())
+    place = f"oci-archive:{tmp_path}/art.tar:v1"
+    assert main(["serve", "--config", str(settings), "--from", place, "--listen", "127.0.0.1:0"]) == 0
+    assert became == [tmp_path / "art.tar"]
 
 
 def test_an_artifact_that_is_not_there_is_told(settings: Path, tmp_path: Path) -> None:
