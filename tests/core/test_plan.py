@@ -232,6 +232,27 @@ class TestResolving:
         }
         assert self.ask(3, facts, "below/x") == Resolved("one", 1, (1, 9))
 
+    def test_where_the_past_is_what_was_seen_an_index_that_lies_elsewhere_speaks_for_a_package(self):
+        """Only if it promises it, and only if none beside it was ever seen: what was seen there says more."""
+
+        class Observed(ToyHistory):
+            is_observed = True
+
+        def asked(beside: Sighting, vouched: Vouched | None) -> object:
+            request = Request(ROW, When("w", 5, Match.HELD), "below/x")
+            facts = {
+                **WINDOW,
+                AskSightings("toy", ("root",), 5): (beside,),
+                AskSightings("toy", (), 5): (beside, seen("two", 2, 9)),
+                AskPromised("toy/two", "below/x"): vouched,
+            }
+            return drive(lambda known: resolve(request, known, NOW, family=ToyFamily(), history=Observed()), facts)
+
+        never, ended = Sighting("root", None, None), seen("one", 1, 2)
+        promised = Vouched(Promise("below/x", 1, STRONG), Proof.GPG)
+        assert asked(never, promised) == Resolved("two", 2, (2, 9))
+        assert asked(never, None) == asked(ended, promised) == Refusal(410, "gap")
+
     def test_an_exact_when_is_never_answered_by_a_bracket(self):
         request = Request(ROW, When("w", 5, Match.EXACT), "root")
         facts = {**WINDOW, AskSightings("toy", ("root",), 5): (seen("one", 1, 9),)}

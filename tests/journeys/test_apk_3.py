@@ -82,6 +82,13 @@ async def test_a_package_is_vouched_for_though_nobody_asked_for_its_index(proxy:
 PLAIN = unpacked(genuine("Packages.adb"))
 
 
+async def test_the_present_is_vouched_for_as_well(world: Apk3World, proxy: Snapproxy) -> None:
+    world.show(FIRST)
+    for path in (HELLO, INDEX, DATA):
+        answer = await get(proxy, path, "live", "seen")
+        assert (answer.status, answer["X-Snapproxy-Verified"]) == (200, "gpg"), path
+
+
 @pytest.mark.parametrize(
     ("index", "reason"),
     [

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from snapproxy.core.listing import PackageVersion, Part, Root, Selection, listed
 from snapproxy.errors import ConfigurationError
+from snapproxy.families.apk.architectures import NOARCH
 from snapproxy.families.apk.promises import ADB, INDEX, INDEX_3
 from snapproxy.families.apk.versions import compare
 from snapproxy.formats import adb_index, apkindex
@@ -15,7 +16,7 @@ class ApkLister:
     """Packages of repositories, each named by its folder without the architecture; fulfils `core.listing.Lister`."""
 
     parser = "apk-list-2"
-    any_architecture = "noarch"
+    any_architecture = NOARCH
 
     def architecture(self, machine: str) -> str:
         return _ARCHITECTURES.get(machine, machine)

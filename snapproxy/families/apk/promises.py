@@ -14,6 +14,7 @@ from snapproxy.core.model import Promise
 from snapproxy.core.promised import distinct
 from snapproxy.core.schemes import Seal
 from snapproxy.errors import ArchiveDataError
+from snapproxy.families.apk.architectures import ARCHITECTURES
 from snapproxy.families.apk.identity import BITS, IDENTITY
 from snapproxy.formats import adb_index, apkindex
 
@@ -28,13 +29,6 @@ _HASHES = {"RSA": "sha1", "RSA256": "sha256", "RSA512": "sha512"}
 # `<name>-<version>`, of which a path is made: nothing that could lead out of the folder.
 _NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f/\\]{1,200}")
 _UNCLEAN = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")
-# apk_arch.h of apk-tools 3.0: those it is built for.
-_ARCHITECTURES = frozenset(
-    {
-        "aarch64", "armhf", "armv7", "loongarch64", "mips", "mips64", "mips64el", "mipsel",
-        "ppc", "ppc64", "ppc64le", "riscv32", "riscv64", "s390x", "x86", "x86_64",
-    }
-)  # fmt: skip
 _VARIABLE = re.compile(r"\$\{(?P<name>[a-z]+)(?::(?P<most>[0-9]{1,4}))?\}")
 _BESIDE = "${name}-${version}.apk"
 
@@ -99,7 +93,7 @@ def _layout(path: str, index: adb_index.Index) -> tuple[str, str]:
 
 
 def _is_architecture(folder: str, index: adb_index.Index) -> bool:
-    return folder in _ARCHITECTURES or any(entry.architecture == folder for entry in index.entries())
+    return folder in ARCHITECTURES or any(entry.architecture == folder for entry in index.entries())
 
 
 def _expanded(spec: str, entry: adb_index.Entry) -> str:
