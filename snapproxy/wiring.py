@@ -47,6 +47,7 @@ from snapproxy.shell.executor import Executor
 from snapproxy.shell.facts import Facts
 from snapproxy.shell.flights import Flights
 from snapproxy.shell.forward import StreamingForwarder
+from snapproxy.shell.holding import StoreHolding
 from snapproxy.shell.landings import Verdicts
 from snapproxy.shell.listings import Listings
 from snapproxy.shell.live import Live
@@ -208,6 +209,7 @@ class App:
             sockets,
             self.answerer,
             self._book,
+            holding=StoreHolding(self._store.blobs, Names(self._store.catalog, self._clock)),
             forwarder=forwarder,
             tally=self.tally,
             stats=self.stats,
