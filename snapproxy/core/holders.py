@@ -22,13 +22,14 @@ _BLOB = re.compile(r"v2/(?:[^/]+/)+blobs/sha256:([0-9a-f]{64})")
 class Holder:
     """A repository of a registry, or another snapproxy. `origin` is `scheme://host[:port]`.
 
-    `wants_login`: a login that the user has for it may be sent when it asks for one. `text` is how the settings spell it.
+    `registry`: the name by which the user has a login for it, to be sent when it asks for one; '' for none. `text` is how the
+    settings spell it.
     """
 
     text: str
     origin: str
     repository: str = ANY_REPOSITORY
-    wants_login: bool = False
+    registry: str = ""
 
     @property
     def base(self) -> str:

@@ -28,7 +28,8 @@ from snapproxy.core.settle import (
 from snapproxy.shell.clock import SystemClock
 from snapproxy.shell.pacer import Pacer
 from snapproxy.shell.reach import Reach
-from snapproxy.shell.upstream import PIECE, BodyBrokenError, Timeouts, Upstream
+from snapproxy.shell.response import PIECE, BodyBrokenError
+from snapproxy.shell.upstream import Timeouts, Upstream
 from tests.fakes.pace_store import MemoryPaceStore, MemorySlots
 from tests.fakes.rude_server import RudeServer, head, reply, say, then_close, then_reset, then_stall
 
