@@ -318,6 +318,19 @@ class TestLogins:
         )
         assert "skopeo login" in line
 
+    async def test_who_logs_in_is_let_in_within_a_minute(
+        self, house: House, hamlet: Hamlet, registry: SimulatedRegistry, logged_in: None, tmp_path: Path
+    ) -> None:
+        login = (tmp_path / "auth.json").read_text()
+        (tmp_path / "auth.json").write_text("{}")
+        fill(registry, content_of(hamlet.edition.old).data)
+        await house.get(FIRST, hamlet.edition.kept.path)
+        (tmp_path / "auth.json").write_text(login)
+        house.clock.leap(61)
+        hamlet.log.reset_counts()
+        assert (await house.get(FIRST, hamlet.edition.old.path)).status == 200
+        assert list(hamlet.log.entries) == []
+
     async def test_a_login_that_is_not_taken_is_not_offered_for_every_file(
         self, house: House, hamlet: Hamlet, registry: SimulatedRegistry, logged_in: None
     ) -> None:
