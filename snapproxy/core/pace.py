@@ -54,6 +54,9 @@ class Policy:
 MIRROR = Policy()
 """An ordinary mirror: made to be asked; four connections, no rate."""
 
+HOLDER = Policy(connections=16, rest=5.0, rest_most=300.0)
+"""Who is named beside an archive: near and ours to load, and nobody is to wait for it while it is unwell."""
+
 SPARING = Policy(connections=2, requests_per_second=0.7, burst=30)
 """A snapshot service. 0.7 a second is the best sustained rate without blocks in the measurements of devscripts' debootsnap."""
 

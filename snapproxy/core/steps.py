@@ -189,11 +189,16 @@ class Serve:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One place the bytes may come from. `last_resort`: the archive's own history, asked when nobody else has it."""
+    """One place the bytes may come from. `last_resort`: the archive's own history, asked when nobody else has it.
+
+    `is_holder`: it is none of the archive's, and knows the bytes by their digest alone (`core.holders`). It is a help that must
+    never harm: nobody waits for it while another is left, and that it lacks a file says nothing of the archive.
+    """
 
     url: str
     base: str
     last_resort: bool
+    is_holder: bool = False
 
 
 @dataclass(frozen=True, slots=True)
