@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from snapproxy.cli import main
 from snapproxy.cli.importing import name_of
 from snapproxy.errors import ConfigurationError
 from snapproxy.oci.names import read_place
+from tests.fakes.debian_registry import PASSWORD, USER, DebianRegistry
 from tests.fakes.hamlet import FIRST, INRELEASE, PACKAGES, Hamlet, later
 from tests.fakes.house import House
 
@@ -102,3 +106,32 @@ def test_a_capture_is_called_after_its_place(place: str, name: str) -> None:
 def test_a_place_without_a_usable_name_asks_for_one() -> None:
     with pytest.raises(ConfigurationError, match="--as NAME"):
         name_of(read_place("oci:/"))
+
+
+def test_root_writes_as_itself_and_stores_as_the_owner(
+    run: Run, stores: Path, foreign_folder: Path, tmp_path: Path
+) -> None:
+    """Destinations and logins are root's, who may alone read them; what is stored is the owner's."""
+    (tmp_path / "hosts").mkdir()
+    owner = foreign_folder.stat().st_uid
+    for name in ("one", "two"):
+        home = foreign_folder / name
+        shutil.copytree(stores / name, home) if name == "one" else (home / "state").mkdir(parents=True)
+        (home / "cache").mkdir(exist_ok=True)
+        for each in (home, *home.rglob("*")):
+            os.chown(each, owner, owner)
+        text = f'state_dir = "{home}/state"\ncache_dir = "{home}/cache"\n'
+        (stores / f"{name}.toml").write_text(text)
+    assert run("one", "export", "build", "oci-archive:out.tar")[0] == 0
+    assert (stores / "out.tar").stat().st_uid == os.geteuid()
+    with DebianRegistry(tmp_path / "hosts", is_locked=True) as registry:
+        login = b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        logins = tmp_path / "auth.json"
+        logins.write_text(json.dumps({"auths": {registry.host: {"auth": login}}}))
+        logins.chmod(0o600)
+        place = f"docker://{registry.host}/team/build:v1"
+        assert run("one", "export", "build", place, "--authfile", str(logins))[0] == 0
+        code, out, err = run("two", "import", place, "--authfile", str(logins))
+        assert code == 0, err
+        assert out.splitlines()[-1] == "v1"
+    assert {each.stat().st_uid for each in foreign_folder.rglob("*")} == {owner}
