@@ -137,11 +137,24 @@ class Vouched:
     notes: Mapping[str, str] = field(default_factory=dict)
 
 
+class UnknownError(Exception):
+    """Unwinds a decision to the questions it lacks; never leaves the functions that plan."""
+
+    def __init__(self, *asks: Ask) -> None:
+        self.asks = asks
+
+
 @dataclass(frozen=True)
 class Known:
     """What has been learned so far, question by question."""
 
     facts: Mapping[Ask, Any] = field(default_factory=dict)
+
+    def fact(self, ask: Ask) -> Any:
+        """Return the answer to a question. Raises UnknownError while it is open."""
+        if ask not in self.facts:
+            raise UnknownError(ask)
+        return self.facts[ask]
 
     def plus(self, learned: Mapping[Ask, Any]) -> Known:
         """Return a Known that knows this as well."""

@@ -99,7 +99,7 @@ async def expect(house: House, when: str, each: ApkFile) -> None:
     got = await house.get(when, path(each))
     assert (got.status, got.data, got.proof) == (200, each.whole, "gpg"), got
     # The last byte is there before it is written down whose bytes they are.
-    name = f"apk-control-sha1:{hashlib.sha1(each.control).hexdigest()}"
+    name = f"apk-identity-160:{hashlib.sha1(each.control).hexdigest()}"
     whole = hashlib.sha256(each.whole).hexdigest()
     await until(lambda: (known := house.store.catalog.name("weak:alpine", name)) and known.digest == whole)
 
