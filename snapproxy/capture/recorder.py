@@ -36,6 +36,9 @@ from storage import Blobs, StorageFailure
 
 log = logging.getLogger(__name__)
 
+_LOOKS = 3
+"""How often a file that arrives is asked for until the store has it. Each time waits for its end; a full disk never has it."""
+
 
 class Recorder:
     """Answers targets as `answerer` does, and keeps the captures they name."""
@@ -146,17 +149,19 @@ class _Question:
 
     async def finish(self) -> None:
         """Note a file that has arrived. Raises StorageFailure when it cannot be."""
-        outcome = await self._ask()
-        if isinstance(outcome, Served):
-            if not outcome.digest:
-                await _read(outcome.body)
-                outcome.body.close()
-                outcome = await self._ask()
-            noted = await self._noted(outcome)
-            if isinstance(noted, Served):
-                noted.body.close()
-                if noted.digest:
-                    return
+        for _ in range(_LOOKS):
+            outcome = await self._ask()
+            if not isinstance(outcome, Served):
+                break
+            if outcome.digest:
+                noted = await self._noted(outcome)
+                if isinstance(noted, Served):
+                    noted.body.close()
+                    if noted.digest == outcome.digest:
+                        return
+                break
+            await _read(outcome.body)
+            outcome.body.close()
         raise StorageFailure("a file that was served could not be noted in its capture")
 
     def finish_later(self) -> None:
@@ -216,7 +221,7 @@ class _Question:
         """Return what is noted of an answer; None for one that is none of the archive's."""
         archive, requested, path = self._key(self._target.path)
         stillness = self._recorder.stillness
-        if isinstance(outcome, Served):
+        if isinstance(outcome, Served) and outcome.digest:
             if outcome.role is Role.INDEX:
                 path = await self._canonical_path()
             snapshot = stillness.snapshot(self._target.archive, outcome, path)
