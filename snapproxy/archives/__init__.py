@@ -10,7 +10,7 @@ from snapproxy.archives.histories.captured import Captured
 from snapproxy.archives.histories.dated import Dated
 from snapproxy.archives.histories.snapshots import Snapshots
 from snapproxy.archives.table import BUILTIN
-from snapproxy.core.model import History
+from snapproxy.core.history import History
 
 __all__ = ["BUILTIN", "HISTORIES"]
 

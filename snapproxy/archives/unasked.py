@@ -5,7 +5,8 @@ Their snapshots are called by their instant. How a time is settled is each one's
 
 from __future__ import annotations
 
-from snapproxy.core.model import Archive, Instant, NeedWindow, TimelineAnswer, Window
+from snapproxy.core.history import TimelineAnswer
+from snapproxy.core.model import Archive, Instant, NeedWindow, Window
 from snapproxy.core.paths import snapshot_url
 from snapproxy.core.when import spell
 

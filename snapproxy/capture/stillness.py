@@ -11,7 +11,8 @@ from dataclasses import replace
 from snapproxy.capture.captures import Ledger
 from snapproxy.capture.notes import Notes, note_frozen
 from snapproxy.core.exchange import FileTarget, Served, ServiceTarget, Settling
-from snapproxy.core.model import LIVE, Archive, Family, History, Instant, Match, Refusal, Role, When
+from snapproxy.core.history import History
+from snapproxy.core.model import LIVE, Archive, Family, Instant, Match, Refusal, Role, When
 from snapproxy.core.when import spell
 
 OBSERVED = "captured"

@@ -10,12 +10,12 @@ from dataclasses import replace
 from typing import Any
 
 from snapproxy.core.exchange import Moved
+from snapproxy.core.history import History
 from snapproxy.core.model import (
     LIVE,
     TIMELESS,
     Archive,
     Family,
-    History,
     Instant,
     Match,
     NeedWindow,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from snapproxy.core.model import LIVE, TIMELESS, Archive, Family, History, Promise, Proof, Resolved, Role
+from snapproxy.core.history import History
+from snapproxy.core.model import LIVE, TIMELESS, Archive, Family, Promise, Proof, Resolved, Role
 from snapproxy.core.paths import escape_path
 from snapproxy.core.promised import identity
 from snapproxy.core.steps import NOW, Fetch, Source

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from snapproxy.core.model import Archive, Family, History
+from snapproxy.core.history import History
+from snapproxy.core.model import Archive, Family
 
 
 @dataclass(frozen=True, slots=True)

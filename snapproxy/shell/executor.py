@@ -24,7 +24,8 @@ from snapproxy.core.exchange import (
     ServiceTarget,
     TunnelTarget,
 )
-from snapproxy.core.model import LIVE, TIMELESS, Archive, Family, History, Match, Refusal, Resolved, Role, When
+from snapproxy.core.history import History
+from snapproxy.core.model import LIVE, TIMELESS, Archive, Family, Match, Refusal, Resolved, Role, When
 from snapproxy.core.newer import refuse_newer
 from snapproxy.core.plan import MAX_ROUNDS
 from snapproxy.core.steps import WHOLE, Arriving, Fetch, Held, Known, Need, Request, Serve, Step

@@ -16,7 +16,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from snapproxy.core.model import Archive, Family, History, Instant, Promise, Sighting, Span
+from snapproxy.core.history import History
+from snapproxy.core.model import Archive, Family, Instant, Promise, Sighting, Span
 from snapproxy.core.steps import Held
 from snapproxy.core.when import parse, spell
 from snapproxy.errors import SnapproxyError

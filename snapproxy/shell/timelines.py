@@ -12,7 +12,8 @@ import logging
 from dataclasses import asdict
 from typing import Any
 
-from snapproxy.core.model import Archive, Instant, NeedWindow, Refusal, TimelineAnswer, Window
+from snapproxy.core.history import TimelineAnswer
+from snapproxy.core.model import Archive, Instant, NeedWindow, Refusal, Window
 from snapproxy.core.settle import Absent, Asked, Broken, Redirect, Take, Throttled
 from snapproxy.core.timeline import window_expires
 from snapproxy.shell import refusals

@@ -13,17 +13,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from snapproxy.core.model import (
-    LIVE,
-    Archive,
-    History,
-    Instant,
-    NeedWindow,
-    Refusal,
-    Resolved,
-    TimelineAnswer,
-    Window,
-)
+from snapproxy.core.history import History, TimelineAnswer
+from snapproxy.core.model import LIVE, Archive, Instant, NeedWindow, Refusal, Resolved, Window
 from snapproxy.core.when import parse, spell
 
 NOW: Instant = 1721476800

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from snapproxy.archives import BUILTIN, HISTORIES
-from snapproxy.core.model import NeedWindow, TimelineAnswer
+from snapproxy.core.history import TimelineAnswer
+from snapproxy.core.model import NeedWindow
 from tests.archives.contract import NOW, HistoryContract, ServicePlayer
 
 HISTORY = HISTORIES["any-instant"]

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snapproxy.archives import BUILTIN, HISTORIES
-from snapproxy.core.model import TIMELESS, Instant, Match, NeedWindow, Refusal, Resolved, TimelineAnswer, When, Window
+from snapproxy.core.history import TimelineAnswer
+from snapproxy.core.model import TIMELESS, Instant, Match, NeedWindow, Refusal, Resolved, When, Window
 from snapproxy.core.timeline import window_expires, window_is_settled
 from snapproxy.core.when import parse, read_day, spell, spell_day
 from tests.archives.contract import NOW, HistoryContract, ServicePlayer, settle

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from snapproxy.archives import HISTORIES
-from snapproxy.core.model import Archive, Match, NeedWindow, Refusal, Resolved, TimelineAnswer, When, Window
+from snapproxy.core.history import TimelineAnswer
+from snapproxy.core.model import Archive, Match, NeedWindow, Refusal, Resolved, When, Window
 from snapproxy.core.when import read_day, spell_day
 from tests.archives.contract import NOW, HistoryContract, ServicePlayer, settle
 

@@ -10,7 +10,8 @@ import pytest
 
 from snapproxy.archives import BUILTIN, HISTORIES
 from snapproxy.archives.histories.snapshots import LONGEST_ANSWER
-from snapproxy.core.model import Instant, NeedWindow, Refusal, Resolved, TimelineAnswer, Window
+from snapproxy.core.history import TimelineAnswer
+from snapproxy.core.model import Instant, NeedWindow, Refusal, Resolved, Window
 from snapproxy.core.timeline import window_is_settled
 from snapproxy.core.when import parse, spell
 from tests.archives.contract import NOW, HistoryContract, ServicePlayer, settle

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from snapproxy.core.exchange import Moved
+from snapproxy.core.history import TimelineAnswer
 from snapproxy.core.model import (
     LIVE,
     Archive,
@@ -23,7 +24,6 @@ from snapproxy.core.model import (
     Role,
     Sighting,
     Span,
-    TimelineAnswer,
     When,
     Window,
 )

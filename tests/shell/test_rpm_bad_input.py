@@ -82,7 +82,7 @@ async def test_what_is_right_is_vouched_for(vendor: Vendor, house: House) -> Non
     ("root", "reason"),
     [
         (repomd(promise(INDEX, pack(primary()))), "Upstream's file has not the promised size"),
-        (repomd(promise(INDEX, b"x"), promise(INDEX, b"y")), "An index of this snapshot cannot be read"),
+        (repomd(promise(INDEX, b"x"), promise(INDEX, b"y")), "The archive's root cannot be read"),
         (repomd(promise("../x", b"x")), "The archive's root cannot be read"),
         (repomd(promise("http://other.example/x", b"x")), "The archive's root cannot be read"),
         (DOCTYPE + repomd(promise(INDEX, b"x")), "The archive's root cannot be read"),

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from snapproxy.core.folders import day_folder, read_listed_day
+from snapproxy.core.history import TimelineAnswer
 from snapproxy.core.model import (
     LIVE,
     TIMELESS,
@@ -25,7 +26,6 @@ from snapproxy.core.model import (
     Refusal,
     Resolved,
     Sighting,
-    TimelineAnswer,
     When,
     Window,
 )

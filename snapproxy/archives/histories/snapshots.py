@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from snapproxy.core.model import Archive, Instant, NeedWindow, Refusal, Resolved, Sighting, TimelineAnswer, When, Window
+from snapproxy.core.history import TimelineAnswer
+from snapproxy.core.model import Archive, Instant, NeedWindow, Refusal, Resolved, Sighting, When, Window
 from snapproxy.core.paths import snapshot_url
 from snapproxy.core.resolve import resolve_listed
 from snapproxy.core.routes import service_root

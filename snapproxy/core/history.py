@@ -1,0 +1,59 @@
+"""How an archive remembers: the protocol of the histories, one a file in `archives/histories/`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from snapproxy.core.model import Archive, Instant, NeedWindow, Refusal, Resolved, Sighting, When, Window
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineAnswer:
+    """An upstream's answer to a timeline question: its status, its Location (absolute, '' when none), its body."""
+
+    status: int
+    location: str
+    body: bytes
+
+
+class History(Protocol):
+    """How an archive remembers. Pure: says what to ask, reads the answer, and decides."""
+
+    is_observed: bool
+    """Whether its whole memory is what was seen here: no upstream can be asked for the past, and each root has snapshots of its own."""
+
+    def resolve(
+        self, row: Archive, when: When, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
+    ) -> Resolved | Refusal | NeedWindow:
+        """Settle `when` from what is known, or say what is missing. Total: never raises."""
+
+    def id_of(self, instant: Instant) -> str:
+        """Return the id of the snapshot taken at `instant`."""
+
+    def timeless(self, path: str) -> str | None:
+        """Return the path under which the archive keeps this very file outside every snapshot, None where it keeps it nowhere else."""
+
+    def resolve_seen(self, row: Archive, when: When, sighting: Sighting, now: Instant) -> Resolved | Refusal | None:
+        """Settle `when` by what was seen of one root, whatever the timeline says; None when that proves nothing. Total."""
+
+    def timeline_urls(self, row: Archive, base: str, need: NeedWindow) -> tuple[str, ...]:
+        """Return the addresses that answer `need` at this upstream base, first choice first."""
+
+    def read_window(
+        self, row: Archive, need: NeedWindow, url: str, answer: TimelineAnswer, now: Instant
+    ) -> Window | None:
+        """Read what one of `timeline_urls` said; None when it cannot be made out."""
+
+    def url(self, row: Archive, base: str, snapshot: str, path: str) -> str:
+        """Return where `path` at `snapshot` is found under the upstream `base`. `path` is canonical and unescaped; the result is escaped."""
+
+    def service_url(self, base: str, path: str) -> str | None:
+        """Return where a call of the history's own API is made (`path` escaped, with its query); None when it has no API."""
+
+    def digest_in(self, url: str) -> str | None:
+        """Return the SHA-1 (hex) that an address of this history says its bytes have, None when it says none."""
+
+    def is_answer(self, url: str) -> bool:
+        """Whether a redirect to `url` is itself the answer to a timeline question, and not where the answer lies."""

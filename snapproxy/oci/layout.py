@@ -1,0 +1,167 @@
+"""Reads image layouts (image-spec, "Image Layout"), in a folder or in an uncompressed tar, without unpacking. Trusts digests only.
+
+Writing one is `layout_write`'s business. Extra files, blobs nobody names and blobs that are not there are all allowed: a missing
+one is an error when it is asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from typing import Protocol
+
+from snapproxy.errors import ArchiveDataError, ClientError, StorageError
+from snapproxy.oci.artifact import OpenFile, missing_blob, open_regular, verified, wrong_blob
+from snapproxy.oci.canonical import read_object
+from snapproxy.oci.model import INDEX, LIMIT, Descriptor, Document, Index
+from snapproxy.oci.names import LayoutPlace, TarPlace
+from snapproxy.oci.tarball import members
+
+MARK = "oci-layout"
+INDEX_FILE = "index.json"
+BLOBS = "blobs/sha256"
+VERSION = "1.0.0"
+MARK_BYTES = b'{"imageLayoutVersion":"1.0.0"}'
+
+_MARK_LIMIT = 4096
+_SHOWN_TAGS = 10
+
+
+class Files(Protocol):
+    """The files of a layout by their paths in it. Both block briefly."""
+
+    def open(self, name: str) -> OpenFile:
+        """Open a regular file; FileNotFoundError when there is none."""
+
+    def close(self) -> None:
+        """Give up what is held."""
+
+
+class Folder:
+    """A layout's files in a folder."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def open(self, name: str) -> OpenFile:
+        return open_regular(self._path / name)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+class Tar:
+    """A layout's files in a tar. Raises FileNotFoundError, StorageError, ArchiveDataError."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = open_regular(path)
+        self._descriptor = os.dup(self._file.fileno() or 0)
+        try:
+            self._members = members(self._descriptor)
+        except BaseException:
+            self.close()
+            raise
+
+    def open(self, name: str) -> OpenFile:
+        member = self._members.get(name)
+        if member is None:
+            raise FileNotFoundError(name)
+        return OpenFile(os.dup(self._descriptor), member.offset, member.size)
+
+    def close(self) -> None:
+        self._file.close()
+        os.close(self._descriptor)
+
+
+class Layout:
+    """An image layout, read; fulfils `artifact.Source`. `place` names it in messages."""
+
+    def __init__(self, files: Files, place: str) -> None:
+        self._files = files
+        self._place = place
+
+    async def index(self) -> Index:
+        """Return what is listed at its top. Raises ArchiveDataError when this is no layout, or one of a version we do not know."""
+        mark = read_object(await self._read(MARK, _MARK_LIMIT), "The layout's mark")
+        if mark.get("imageLayoutVersion") != VERSION:
+            raise ArchiveDataError(
+                "The image layout is of a version we do not know",
+                why=f"{self._place} says {str(mark.get('imageLayoutVersion'))[:40]!r}; we know {VERSION}.",
+            )
+        index = Document(INDEX, await self._read(INDEX_FILE, LIMIT)).read()
+        if not isinstance(index, Index):
+            raise ArchiveDataError("The image layout has no index", why=f"{INDEX_FILE} of {self._place} is none.")
+        return index
+
+    async def resolve(self, version: str) -> Document:
+        """Return the document under a tag or a digest ('': the only one). Raises ClientError when it is not there."""
+        index = await self.index()
+        found = [each for each in index.manifests if version in {"", each.tag, each.digest}]
+        if len({each.digest for each in found}) == 1:
+            return await self.document(found[0])
+        tags = sorted(each.tag or each.digest for each in index.manifests)
+        listed = ", ".join(tags[:_SHOWN_TAGS]) + (", ..." if len(tags) > _SHOWN_TAGS else "")
+        raise ClientError(
+            "The image layout has several manifests" if found else "The image layout has no such manifest",
+            why=f"In {self._place} there is: {listed or 'nothing'}.",
+            hint="Name one of them: oci:DIR:TAG or oci-archive:FILE:TAG.",
+        )
+
+    async def document(self, descriptor: Descriptor) -> Document:
+        """Return a document by its descriptor. Raises ArchiveDataError when it is missing, too long, or its bytes are others."""
+        if descriptor.size > LIMIT:
+            raise wrong_blob(descriptor, f"a manifest of {descriptor.size} bytes is more than we read ({LIMIT})")
+        return Document(descriptor.media_type, b"".join([piece async for piece in self.blob(descriptor)]))
+
+    async def blob(self, descriptor: Descriptor) -> AsyncIterator[bytes]:
+        """Yield a blob, verified; see `artifact.Source`."""
+        opened = await self.open(descriptor)
+        try:
+            async with aclosing(verified(opened.chunks(0, opened.size), descriptor)) as pieces:
+                async for piece in pieces:
+                    yield piece
+        finally:
+            opened.close()
+
+    async def open(self, descriptor: Descriptor) -> OpenFile:
+        """Open a blob for reading anywhere in it; of its bytes only the count is checked. Close it. Raises ArchiveDataError."""
+        try:
+            opened = await asyncio.to_thread(self._files.open, f"{BLOBS}/{descriptor.hex}")
+        except FileNotFoundError:
+            raise missing_blob(descriptor, self._place) from None
+        if opened.size != descriptor.size:
+            opened.close()
+            raise wrong_blob(descriptor, f"{opened.size} bytes are there instead of {descriptor.size}")
+        return opened
+
+    async def _read(self, name: str, limit: int) -> bytes:
+        try:
+            opened = await asyncio.to_thread(self._files.open, name)
+        except FileNotFoundError:
+            raise ArchiveDataError("This is no image layout", why=f"{self._place} has no {name}.") from None
+        try:
+            if opened.size > limit:
+                raise ArchiveDataError(
+                    "The image layout's index is too long",
+                    why=f"{name} has {opened.size} bytes, at most {limit} are read.",
+                )
+            return b"".join([piece async for piece in opened.chunks(0, opened.size)])
+        finally:
+            opened.close()
+
+
+@asynccontextmanager
+async def open_layout(place: LayoutPlace | TarPlace) -> AsyncIterator[Layout]:
+    """Open a layout for reading. Raises StorageError when nothing can be read there, ArchiveDataError for a tar we do not trust."""
+    path = Path(place.path)
+    try:
+        files: Files = Folder(path) if isinstance(place, LayoutPlace) else await asyncio.to_thread(Tar, path)
+    except FileNotFoundError:
+        raise StorageError("There is no such tar", why=f"{path} does not exist.") from None
+    try:
+        yield Layout(files, str(path))
+    finally:
+        files.close()

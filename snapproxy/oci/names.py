@@ -1,0 +1,186 @@
+"""Where an artifact lies, in skopeo's spelling: `oci:DIR[:tag]`, `oci-archive:FILE[:tag]`, `docker://registry/repo[:tag|@digest]`, `dir:PATH`.
+
+Pure: reads and writes names. Whether anything is there is left to the places. `dir:` has a meaning of our own, a plain tree of
+files; here it is only read.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+
+from snapproxy.errors import ClientError
+
+SPELLINGS = (
+    "Known are oci:DIR[:TAG], oci-archive:FILE.tar[:TAG], docker://REGISTRY/REPOSITORY[:TAG|@sha256:HEX] and dir:PATH."
+)
+
+HUB = "docker.io"
+"""Docker Hub, as its users write it. Its API and its credentials go by other names."""
+
+_HUB_ALIASES = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
+_HUB_API = "registry-1.docker.io"
+
+# distribution-spec, "Pulling manifests".
+_REPOSITORY = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_LONGEST_NAME = 255
+# image-spec, "Pre-Defined Annotation Keys", org.opencontainers.image.ref.name.
+_REF_NAME = re.compile(
+    r"[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*(?:/[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*)*"
+)
+_LONGEST_REF = 255
+
+_HIGHEST_PORT = 65535
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_HOST = re.compile(rf"(?P<host>{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{{1,5}}))?")
+
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+"""The one kind of digest that is written and believed here."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutPlace:
+    """An image layout in a folder. `tag` '' means: the only manifest there, or none to write."""
+
+    path: str
+    tag: str = ""
+
+    def __str__(self) -> str:
+        return f"oci:{self.path}" + (f":{self.tag}" if self.tag else "")
+
+
+@dataclass(frozen=True, slots=True)
+class TarPlace:
+    """An image layout in an uncompressed tar."""
+
+    path: str
+    tag: str = ""
+
+    def __str__(self) -> str:
+        return f"oci-archive:{self.path}" + (f":{self.tag}" if self.tag else "")
+
+
+@dataclass(frozen=True, slots=True)
+class TreePlace:
+    """A plain tree of files."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"dir:{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A repository of a registry, and at most one of a tag and a digest in it."""
+
+    registry: str
+    repository: str
+    tag: str = ""
+    digest: str = ""
+
+    def __str__(self) -> str:
+        return f"docker://{self.name}"
+
+    @property
+    def name(self) -> str:
+        """What to print for people: `registry/repository:tag` or `registry/repository@digest`."""
+        joint = f"@{self.digest}" if self.digest else f":{self.version}"
+        return f"{self.registry}/{self.repository}{joint}"
+
+    @property
+    def version(self) -> str:
+        """The digest or tag to ask the registry for; a name without either means `latest`, as everywhere."""
+        return self.digest or self.tag or "latest"
+
+    @property
+    def api_host(self) -> str:
+        """The `host[:port]` that answers for the registry."""
+        return _HUB_API if self.registry == HUB else self.registry
+
+
+Place = LayoutPlace | TarPlace | Reference | TreePlace
+
+
+def read_place(text: str) -> Place:
+    """Read where an artifact lies. Raises ClientError, with the spellings in its hint."""
+    kind, colon, rest = text.partition(":")
+    if "\0" in text or "\n" in text:
+        raise _unreadable("it holds control characters")
+    if colon and kind == "docker":
+        if not rest.startswith("//"):
+            raise _unreadable("behind docker: stands //, then the registry")
+        return read_reference(rest.removeprefix("//"))
+    if colon and kind in {"oci", "oci-archive"}:
+        path, tagged, tag = rest.partition(":")
+        if not path:
+            raise _unreadable(f"no path stands behind {kind}:")
+        if tagged and (len(tag) > _LONGEST_REF or not _REF_NAME.fullmatch(tag)):
+            raise _unreadable("the tag behind the path's colon is none (a path may hold no colon)")
+        return LayoutPlace(path, tag) if kind == "oci" else TarPlace(path, tag)
+    if colon and kind == "dir":
+        if not rest:
+            raise _unreadable("no path stands behind dir:")
+        return TreePlace(rest)
+    raise _unreadable("it begins with no kind of place")
+
+
+def read_reference(text: str) -> Reference:
+    """Read `registry/repository[:tag|@digest]`. Raises ClientError.
+
+    As docker has it, what stands before the first slash is a registry if it has a dot or a colon, or is `localhost`; else the
+    whole is a name on Docker Hub, where a name of one part lies below `library/`.
+    """
+    name, at, digest = text.partition("@")
+    if at and not DIGEST.fullmatch(digest):
+        raise _unreadable("behind @ stands a digest: sha256: and 64 lower-case hex digits")
+    first, slash, rest = name.partition("/")
+    has_registry = bool(slash) and ("." in first or ":" in first or first == "localhost")
+    registry, path = (first, rest) if has_registry else (HUB, name)
+    repository, colon, tag = path.partition(":")
+    if registry.lower() in _HUB_ALIASES:
+        registry = HUB
+        repository = repository if "/" in repository else f"library/{repository}"
+    if not is_registry(registry):
+        raise _unreadable("the registry is no host name with an optional port")
+    if not is_repository(repository) or len(registry) + 1 + len(repository) > _LONGEST_NAME:
+        raise _unreadable("a repository is lower-case letters and digits, joined by '.', '_', '-' and '/'")
+    if colon and not _TAG.fullmatch(tag):
+        raise _unreadable("a tag is at most 128 letters, digits, '.', '_' and '-'")
+    if colon and at:
+        raise _unreadable("it has both a tag and a digest: leave the tag out")
+    return Reference(registry, repository, tag, digest)
+
+
+def is_registry(text: str) -> bool:
+    """Whether it is `host` or `host:port`."""
+    found = _HOST.fullmatch(text)
+    if found is None or (found["port"] and not 0 < int(found["port"]) <= _HIGHEST_PORT):
+        return False
+    try:
+        return not found["host"].startswith("[") or bool(ipaddress.IPv6Address(found["host"][1:-1]))
+    except ValueError:
+        return False
+
+
+def is_repository(text: str) -> bool:
+    """Whether a repository may bear this name."""
+    return _REPOSITORY.fullmatch(text) is not None
+
+
+def is_loopback(registry: str) -> bool:
+    """Whether a registry is on this machine, where plain HTTP gives nothing away."""
+    found = _HOST.fullmatch(registry)
+    host = found["host"].lower() if found else ""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _unreadable(reason: str) -> ClientError:
+    return ClientError("This names no place for an artifact", why=f"Of the name given: {reason}.", hint=SPELLINGS)

@@ -1,0 +1,205 @@
+"""A repository of a registry (OCI distribution-spec 1.1): documents both ways, blobs out of it. Blobs go in by `upload`.
+
+Every byte that is given was verified: a document against its digest, a blob while it streams, its last piece held back until
+that is sure. A download that breaks goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+
+from snapproxy.core.clock import Clock
+from snapproxy.errors import ArchiveDataError, UpstreamError
+from snapproxy.oci.artifact import Opened, missing_blob, verified, wrong_blob
+from snapproxy.oci.credentials import Keychain
+from snapproxy.oci.model import DOCUMENTS, LIMIT, Descriptor, Document
+from snapproxy.oci.names import DIGEST, Reference
+from snapproxy.oci.session import NOT_FOUND, Session
+from snapproxy.oci.wire import ATTEMPTS, Body, Reply, TransientError, Wire
+
+ACCEPT = {"Accept": ", ".join(DOCUMENTS)}
+
+_OK, _CREATED, _PARTIAL = 200, 201, 206
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/(?:[0-9]{1,19}|\*)")
+
+
+class MissingError(UpstreamError):
+    """The registry has no such manifest, or no such repository."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a registry said of a document it took: `subject` is the digest its referrers API lists it under, '' when it has none."""
+
+    subject: str = ""
+
+
+class Repository:
+    """A repository, read and written; fulfils `artifact.Source`. Open it by `open_repository`."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.reference = session.reference
+
+    async def resolve(self, version: str) -> Document:
+        """Return the document under a tag or a digest ('': the reference's own). Raises MissingError, ArchiveDataError."""
+        found = await self.find(version or self.reference.version)
+        if found is None:
+            raise MissingError(
+                "The registry has no such manifest",
+                why=f"{self.reference.registry}/{self.reference.repository} has no {version or self.reference.version}.",
+                hint="Check the name, and whether a login is needed to see it.",
+            )
+        return found
+
+    async def find(self, version: str) -> Document | None:
+        """Return the document under a tag or a digest, None when there is none. Its bytes are those of the digest."""
+        url = await self.session.url(f"manifests/{version}")
+        async with self.session.ask("GET", url, headers=ACCEPT) as reply:
+            if reply.status == NOT_FOUND:
+                return None
+            if reply.status != _OK:
+                raise await self.session.refusal(reply, "to give a manifest")
+            media_type = reply.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+            said = reply.headers.get("Docker-Content-Digest", "")
+            document = Document(media_type if media_type in DOCUMENTS else "", await _read_document(reply))
+        expected = version if DIGEST.fullmatch(version) else said
+        if DIGEST.fullmatch(expected) and expected != document.digest:
+            raise ArchiveDataError(
+                "The registry gave another manifest than its digest says",
+                why=f"{expected} was asked for; what came is {document.digest}.",
+            )
+        return document if document.media_type else Document(document.read().media_type, document.data)
+
+    async def document(self, descriptor: Descriptor) -> Document:
+        """Return a document by its descriptor. Raises MissingError, ArchiveDataError."""
+        found = await self.resolve(descriptor.digest)
+        if len(found.data) != descriptor.size:
+            raise wrong_blob(descriptor, f"{len(found.data)} bytes came instead of {descriptor.size}")
+        return found
+
+    async def put(self, document: Document, version: str = "") -> Stored:
+        """Store a document under a tag or ('') its own digest; what it names must be there. Raises as `Session.ask` and RefusedError."""
+        url = await self.session.url(f"manifests/{version or document.digest}")
+        headers = {"Content-Type": document.media_type}
+        async with self.session.ask(
+            "PUT", url, writes=True, headers=headers, body=_bytes(document.data), length=len(document.data)
+        ) as reply:
+            if reply.status != _CREATED:
+                raise await self.session.refusal(reply, "to take a manifest")
+            said = reply.headers.get("Docker-Content-Digest", document.digest)
+            if DIGEST.fullmatch(said) and said != document.digest:
+                raise ArchiveDataError(
+                    "The registry stored another manifest than it was given",
+                    why=f"{document.digest} was sent; it says that it has {said}.",
+                )
+            return Stored(reply.headers.get("OCI-Subject", ""))
+
+    async def has(self, descriptor: Descriptor, *, writes: bool = False) -> bool:
+        """Whether the blob is there. `writes` asks with the authorization that an upload would need next."""
+        url = await self.session.url(f"blobs/{descriptor.digest}")
+        async with self.session.ask("HEAD", url, writes=writes) as reply:
+            if reply.status not in {_OK, NOT_FOUND}:
+                raise await self.session.refusal(reply, "to say whether it has a blob")
+            return reply.status == _OK
+
+    async def blob(self, descriptor: Descriptor) -> AsyncIterator[bytes]:
+        """Yield a blob, verified; see `artifact.Source`. Goes on where a connection broke."""
+        async with aclosing(verified(self._pieces(descriptor), descriptor)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def open(self, descriptor: Descriptor) -> Opened:
+        """Return a blob to read parts of, not verified; that it is missing shows when it is read (ArchiveDataError)."""
+        return _Remote(lambda start: self._pieces(descriptor, start))
+
+    async def _pieces(self, descriptor: Descriptor, start: int = 0) -> AsyncGenerator[bytes, None]:
+        """Yield the blob's bytes as they come, over as many connections as it takes; each must bring some."""
+        done, attempt = start, 1
+        while True:
+            try:
+                async with aclosing(self._from(descriptor, done)) as pieces:
+                    async for piece in pieces:
+                        done += len(piece)
+                        attempt = 1
+                        yield piece
+            except TransientError as error:
+                if attempt == ATTEMPTS:
+                    raise
+                self.session.wire.rest(attempt, error.retry_after)
+                attempt += 1
+            else:
+                return
+
+    async def _from(self, descriptor: Descriptor, start: int) -> AsyncGenerator[bytes, None]:
+        url = await self.session.url(f"blobs/{descriptor.digest}")
+        async with self.session.ask(
+            "GET", url, headers={"Range": f"bytes={start}-"} if start else {}, attempts=1
+        ) as reply:
+            if reply.status == NOT_FOUND:
+                raise missing_blob(descriptor, f"{self.reference.registry}/{self.reference.repository}")
+            if reply.status not in {_OK, _PARTIAL}:
+                raise await self.session.refusal(reply, "to give a blob")
+            skip = start - _first(reply)
+            if skip < 0:
+                raise wrong_blob(descriptor, "another part came than was asked for")
+            async for piece in reply.pieces():
+                rest = piece[skip:]
+                skip -= len(piece) - len(rest)
+                if rest:
+                    yield rest
+
+
+class _Remote:
+    """A blob of a registry; `follow` yields it from a position on."""
+
+    def __init__(self, follow: Callable[[int], AsyncGenerator[bytes, None]]) -> None:
+        self._follow = follow
+
+    def fileno(self) -> int | None:
+        return None
+
+    async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
+        async with aclosing(self._follow(start)) as pieces:
+            async for piece in pieces:
+                yield piece[: stop - start]
+                start += len(piece)
+                if start >= stop:
+                    return
+
+    def close(self) -> None:
+        """Hold nothing: a connection lasts only while pieces are read."""
+
+
+@asynccontextmanager
+async def open_repository(
+    reference: Reference, *, keychain: Keychain, clock: Clock, plain_http: bool = False, tls_verify: bool = True
+) -> AsyncIterator[Repository]:
+    """Connect to a repository. See `wire.Wire` for `plain_http` and `tls_verify`."""
+    async with Wire(reference.api_host, clock=clock, plain_http=plain_http, tls_verify=tls_verify) as wire:
+        yield Repository(Session(reference, wire, keychain, clock))
+
+
+async def _read_document(reply: Reply) -> bytes:
+    size = reply.headers.get("Content-Length", "0")
+    if len(size) > len(str(LIMIT)) or int(size) > LIMIT:
+        raise ArchiveDataError("The manifest is longer than 4 MiB", why=f"The registry says it has {size[:20]} bytes.")
+    return await reply.read(LIMIT)
+
+
+def _first(reply: Reply) -> int:
+    """Return where in the blob the answer begins."""
+    if reply.status != _PARTIAL:
+        return 0
+    found = _CONTENT_RANGE.fullmatch(reply.headers.get("Content-Range", "").strip())
+    return int(found[1]) if found else 1 << 63
+
+
+def _bytes(data: bytes) -> Body:
+    async def body() -> AsyncIterator[bytes]:
+        yield data
+
+    return body

@@ -1,0 +1,100 @@
+"""Requests to one repository of a registry: addresses, authorization, and what a refusal means.
+
+Who asks decides what each status means to him; `refusal` explains the others.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from yarl import URL
+
+from snapproxy.core.clock import Clock
+from snapproxy.errors import ArchiveDataError, UpstreamError
+from snapproxy.oci.credentials import Keychain
+from snapproxy.oci.names import Reference
+from snapproxy.oci.tokens import Tokens
+from snapproxy.oci.wire import ATTEMPTS, Ask, Body, Reply, Wire
+
+UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 401, 403, 404
+_TOO_LONG = 413
+
+
+class RefusedError(UpstreamError):
+    """The registry answered that it will not. `status` of its answer is `answered`."""
+
+    def __init__(self, reason: str, *, why: str = "", hint: str = "", answered: int = 0) -> None:
+        super().__init__(reason, why=why, hint=hint)
+        self.answered = answered
+
+
+class Session:
+    """What every request to a repository has in common."""
+
+    def __init__(self, reference: Reference, wire: Wire, keychain: Keychain, clock: Clock) -> None:
+        self.reference = reference
+        self.wire = wire
+        self.clock = clock
+        self._tokens = Tokens(wire, reference, keychain, clock)
+
+    async def url(self, path: str, query: Mapping[str, str] | None = None) -> URL:
+        """Return an address below the repository's own, such as `blobs/sha256:...`."""
+        base = await self.wire.base()
+        return URL(f"{base}{self.reference.repository}/{path}", encoded=True).with_query(query)
+
+    @asynccontextmanager
+    async def ask(
+        self,
+        method: str,
+        url: URL,
+        *,
+        writes: bool = False,
+        also: str = "",
+        headers: Mapping[str, str] | None = None,
+        body: Body | None = None,
+        length: int = 0,
+        attempts: int = ATTEMPTS,
+    ) -> AsyncIterator[Reply]:
+        """Make a request; `writes`, and `also` (another repository to read), say what it must be allowed.
+
+        Raises as `Wire.ask`, and DeniedError.
+        """
+        scopes = self._scopes(writes=writes, also=also)
+        plain = Ask(method, url, headers or {}, body=body, length=length)
+        authorization = await self._tokens.header(scopes)
+        async with self.wire.ask(replace(plain, authorization=authorization), attempts=attempts) as reply:
+            if reply.status != UNAUTHORIZED or not self.wire.is_own(reply.url):
+                yield reply
+                return
+            challenges = reply.headers.getall("WWW-Authenticate", ())
+        await self._tokens.answer(challenges, scopes, authorization)
+        authorization = await self._tokens.header(scopes)
+        async with self.wire.ask(replace(plain, authorization=authorization), attempts=attempts) as reply:
+            yield reply
+
+    async def refusal(self, reply: Reply, doing: str) -> UpstreamError:
+        """Return the error for an answer nobody expected; `doing` ends the sentence "The registry refused"."""
+        said = await _said(reply)
+        if reply.status in {UNAUTHORIZED, FORBIDDEN}:
+            return self._tokens.denied(f"it answered {reply.status}{said}")
+        hint = "Split what the manifest lists over several, under an index." if reply.status == _TOO_LONG else ""
+        why = f"{self.reference.registry}/{self.reference.repository} answered {reply.status}{said}."
+        return RefusedError(f"The registry refused {doing}", why=why, hint=hint, answered=reply.status)
+
+    def _scopes(self, *, writes: bool, also: str) -> tuple[str, ...]:
+        actions = "pull,push" if writes else "pull"
+        own = f"repository:{self.reference.repository}:{actions}"
+        return (own, f"repository:{also}:pull") if also else (own,)
+
+
+async def _said(reply: Reply) -> str:
+    """Return the registry's own words (distribution-spec, "Error Codes"), made harmless; '' when it gave none."""
+    try:
+        errors = json.loads(await reply.read())["errors"]
+        words = "; ".join(f"{each['code']}: {each.get('message', '')}" for each in errors)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, ArchiveDataError, UpstreamError):
+        return ""
+    return f" ({ascii(words[:200])[1:-1]})"

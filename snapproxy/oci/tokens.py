@@ -1,0 +1,181 @@
+"""Authorization for a repository: Basic, or a Bearer token from the registry's token service (distribution's "Token Authentication").
+
+Nothing is sent before the registry asks. Tokens are kept for as long as they last, by what they allow; many requests share one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import re
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from yarl import URL
+
+from snapproxy.core.clock import Clock
+from snapproxy.errors import UpstreamError
+from snapproxy.oci.canonical import read_object
+from snapproxy.oci.credentials import Keychain, Login
+from snapproxy.oci.names import Reference
+from snapproxy.oci.wire import Ask, Reply, Wire
+
+_LEAST_SECONDS = 60
+"""A token without `expires_in` lasts this long; none is said to last less."""
+
+_USED_FOR = 0.9
+"""The part of a token's time after which we get a new one."""
+
+_CLIENT_ID = "snapproxy"
+_SCHEME = re.compile(r"(?:^|,)\s*([A-Za-z][A-Za-z0-9-]*)\s+(?=[A-Za-z_]+\s*=)")
+_PARAMETER = re.compile(r'([A-Za-z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+_TOKEN = re.compile(r"[\x21-\x7e]{1,65536}")
+_NO_SUCH_METHOD = frozenset({404, 405})
+_OK = 200
+
+
+class DeniedError(UpstreamError):
+    """The registry wants a login, or another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """What a 401 asks for: `scheme` in lower case, and its parameters."""
+
+    scheme: str
+    parameters: Mapping[str, str]
+
+
+def read_challenges(headers: Iterable[str]) -> list[Challenge]:
+    """Read WWW-Authenticate headers; each may hold several challenges (RFC 9110, section 11.6.1)."""
+    found = []
+    for text in headers:
+        starts = [*_SCHEME.finditer(text)]
+        for number, start in enumerate(starts):
+            end = starts[number + 1].start() if number + 1 < len(starts) else len(text)
+            pairs = _PARAMETER.findall(text[start.end() : end])
+            values = {name.lower(): re.sub(r"\\(.)", r"\1", quoted) or bare for name, quoted, bare in pairs}
+            found.append(Challenge(start[1].lower(), values))
+    return found
+
+
+class Tokens:
+    """The authorizations for one repository's requests."""
+
+    def __init__(self, wire: Wire, reference: Reference, keychain: Keychain, clock: Clock) -> None:
+        self._wire = wire
+        self._reference = reference
+        self._keychain = keychain
+        self._clock = clock
+        self._challenge: Challenge | None = None
+        self._held: dict[tuple[str, ...], tuple[str, float]] = {}
+        self._turn = asyncio.Lock()
+
+    async def header(self, scopes: tuple[str, ...]) -> str:
+        """Return the Authorization to send along, '' while none was asked for."""
+        if self._challenge is None:
+            return ""
+        return self._current(scopes) or await self._renewed(scopes, "")
+
+    async def answer(self, headers: Sequence[str], scopes: tuple[str, ...], refused: str) -> None:
+        """Get what a 401 asks for. Raises DeniedError when there is no login to get it with, or what it names is unknown."""
+        known = [each for each in read_challenges(headers) if each.scheme in {"bearer", "basic"}]
+        if not known:
+            raise self.denied("it asks for a kind of login that we do not know")
+        # A registry that offers both prefers its tokens: they are short-lived and for one purpose.
+        self._challenge = min(known, key=lambda each: each.scheme != "bearer")
+        await self._renewed(scopes, refused)
+
+    def denied(self, why: str) -> DeniedError:
+        """Return the error for a registry that does not let us."""
+        return DeniedError(
+            "The registry wants a login, or another one",
+            why=f"Of {self._reference.registry}/{self._reference.repository}: {why}.",
+            hint=f"Log in with: skopeo login {self._reference.registry}",
+        )
+
+    def _current(self, scopes: tuple[str, ...]) -> str:
+        header, until = self._held.get(scopes, ("", 0.0))
+        return header if self._clock.monotonic() < until else ""
+
+    async def _renewed(self, scopes: tuple[str, ...], refused: str) -> str:
+        """Return an authorization other than the refused one; of many that come at once the first one fetches it."""
+        async with self._turn:
+            current = self._current(scopes)
+            if current and current != refused:
+                return current
+            login = await self._keychain.find(self._reference.registry, self._reference.repository)
+            challenge = self._challenge
+            if challenge is not None and challenge.scheme == "bearer":
+                token, seconds = await self._token(challenge, scopes, login)
+                held = f"Bearer {token}", self._clock.monotonic() + seconds * _USED_FOR
+            else:
+                held = self._basic(login, refused), float("inf")
+            self._held[scopes] = held
+            return held[0]
+
+    def _basic(self, login: Login | None, refused: str) -> str:
+        if login is None or not login.user:
+            raise self.denied("no login for it was found")
+        header = basic(login.user, login.password)
+        if header == refused:
+            raise self.denied(f"it does not take the login of {login.user!r}")
+        return header
+
+    async def _token(self, challenge: Challenge, scopes: tuple[str, ...], login: Login | None) -> tuple[str, int]:
+        """Return a token and how many seconds it lasts."""
+        realm = await self._realm(challenge)
+        service = challenge.parameters.get("service", "")
+        if login and login.identity_token:
+            form = {
+                "grant_type": "refresh_token",
+                "service": service,
+                "client_id": _CLIENT_ID,
+                "scope": " ".join(scopes),
+                "refresh_token": login.identity_token,
+            }
+            async with self._wire.ask(_form(realm, form)) as reply:
+                if reply.status not in _NO_SUCH_METHOD:
+                    return await self._read(reply)
+            authorization = basic("<token>", login.identity_token)
+        else:
+            authorization = basic(login.user, login.password) if login else ""
+        query = [*realm.query.items(), *([("service", service)] if service else []), *(("scope", s) for s in scopes)]
+        ask = Ask("GET", realm.with_query(query), authorization=authorization, audience=realm)
+        async with self._wire.ask(ask) as reply:
+            return await self._read(reply)
+
+    async def _realm(self, challenge: Challenge) -> URL:
+        """Return the token service's address; our login goes there, so not over http when the registry speaks https."""
+        try:
+            realm = URL(challenge.parameters.get("realm", ""))
+        except ValueError:
+            realm = URL()
+        base = await self._wire.base()
+        if not realm.host or realm.user or realm.scheme not in {base.scheme, "https"}:
+            raise self.denied("its token service has an address that we do not send a login to")
+        return realm
+
+    async def _read(self, reply: Reply) -> tuple[str, int]:
+        if reply.status != _OK:
+            raise self.denied(f"its token service {reply.url.host} answered {reply.status}")
+        value = read_object(await reply.read(), "The token service's answer")
+        token, seconds = value.get("token") or value.get("access_token"), value.get("expires_in")
+        if not isinstance(token, str) or not _TOKEN.fullmatch(token):
+            raise self.denied(f"its token service {reply.url.host} gave no token")
+        return token, max(_LEAST_SECONDS, seconds if isinstance(seconds, int) else 0)
+
+
+def basic(user: str, password: str) -> str:
+    """Return Basic credentials as a header has them (RFC 7617)."""
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def _form(url: URL, fields: Mapping[str, str]) -> Ask:
+    data = urlencode(fields).encode()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield data
+
+    return Ask("POST", url, {"Content-Type": "application/x-www-form-urlencoded"}, body=body, length=len(data))

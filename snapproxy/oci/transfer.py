@@ -1,0 +1,104 @@
+"""Moves whole artifacts: `collect` finds everything under a name, in any place; `push` puts it into a registry.
+
+Into a registry blobs go first, many at once, then documents, the root last; what is there already is not sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from typing import TypeVar
+
+from snapproxy.errors import ArchiveDataError, SnapproxyError
+from snapproxy.oci.artifact import Artifact, Content, Source
+from snapproxy.oci.model import Document, Index, Manifest
+from snapproxy.oci.progress import SILENT, Progress
+from snapproxy.oci.registry import Repository, Stored
+from snapproxy.oci.upload import upload
+
+WIDTH = 16
+"""Blobs on their way at once."""
+
+MISSES = 32
+"""After so many blobs in a row that were not there, short ones are sent without asking: to send them costs hardly more."""
+
+SHORT = 256 << 10
+"""Bytes of a blob that is short in this sense."""
+
+DOCUMENTS_MOST = 1000
+"""Manifests under one index at most: a shard of 5,000 layers each, it is more than anybody has."""
+
+T = TypeVar("T")
+
+
+async def collect(source: Source, version: str = "") -> Artifact:
+    """Return everything under a tag or a digest ('': the only one); blobs are read from the source when they are needed.
+
+    Raises as `Source.resolve`, and ArchiveDataError for an index that lists too much, or indexes.
+    """
+    root = await source.resolve(version)
+    read = root.read()
+    children: list[Document] = []
+    if isinstance(read, Index):
+        if len(read.manifests) > DOCUMENTS_MOST:
+            raise ArchiveDataError(
+                "The index lists too many manifests",
+                why=f"It has {len(read.manifests)}; at most {DOCUMENTS_MOST} are read.",
+            )
+        children = [await source.document(each) for each in read.manifests]
+    contents: dict[str, Content] = {}
+    for document in (*children, root):
+        manifest = document.read()
+        if isinstance(manifest, Manifest):
+            contents |= {each.digest: Content(each, partial(source.open, each)) for each in manifest.blobs}
+        elif document is not root:
+            raise ArchiveDataError(
+                "The index lists another index", why=f"{document.digest} is one; only manifests are read there."
+            )
+    return Artifact((*children, root), contents)
+
+
+async def push(
+    repository: Repository,
+    artifact: Artifact,
+    version: str = "",
+    *,
+    mount_from: Sequence[str] = (),
+    progress: Progress = SILENT,
+) -> Stored:
+    """Put an artifact into a repository, its root under a tag or ('') its digest. Raises as `upload` and `Repository.put`.
+
+    What was sent before an error stays: a second attempt finds it there.
+    """
+    misses = 0
+
+    async def one(content: Content) -> None:
+        nonlocal misses
+        asks = misses < MISSES or content.descriptor.size > SHORT
+        if await upload(repository, content, mount_from=mount_from, progress=progress, asks=asks):
+            misses = 0
+        else:
+            misses += asks
+
+    await repository.session.wire.base()  # found out once, not by all at once
+    await at_once(artifact.contents.values(), one)
+    await at_once(artifact.documents[:-1], repository.put)
+    return await repository.put(artifact.root, version)
+
+
+async def at_once(items: Iterable[T], work: Callable[[T], Awaitable[object]], width: int = WIDTH) -> None:
+    """Do the work on every item, `width` at a time; the first error ends it all, and is raised."""
+    left = iter(items)
+
+    async def worker() -> None:
+        for item in left:
+            await work(item)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(width):
+                group.create_task(worker())
+    except BaseExceptionGroup as several:
+        known = [each for each in several.exceptions if isinstance(each, SnapproxyError)]
+        raise (known or several.exceptions)[0] from None
