@@ -30,8 +30,11 @@ from snapproxy.core.routes import spell_authority
 from snapproxy.core.when import parse
 from snapproxy.errors import ClientError
 from snapproxy.families import FAMILIES
+from snapproxy.jobs.adoption import Adopter
 from snapproxy.jobs.diff import Comparison, Differ
+from snapproxy.jobs.export import Exporter
 from snapproxy.jobs.fetch import Fetched, copy
+from snapproxy.jobs.importing import Importer
 from snapproxy.jobs.marking import mark
 from snapproxy.jobs.sweep import Progress, Sweeper, Swept
 from snapproxy.jobs.timeline import Entry, entries
@@ -117,19 +120,20 @@ class App:
         )
         self._stack.push_async_callback(timelines.close)
         self._marks = Marks(store.catalog)
+        facts = Facts(
+            store=store,
+            names=names,
+            timelines=timelines,
+            promises=promises,
+            live=live,
+            observations=observations,
+        )
         self.executor = Executor(
             store=store,
             families=FAMILIES,
             patience=config.patience,
             histories=HISTORIES,
-            facts=Facts(
-                store=store,
-                names=names,
-                timelines=timelines,
-                promises=promises,
-                live=live,
-                observations=observations,
-            ),
+            facts=facts,
             flights=flights,
             roots=roots,
             names=names,
@@ -142,6 +146,10 @@ class App:
         self._stack.push_async_callback(self.executor.close)
         self.captures, self.answerer = self._capturing(Settler(self.executor, observations, promises, FAMILIES))
         self._stack.push_async_callback(self.answerer.close)
+        rows = self._book.names
+        adopter = Adopter(store, rows, self.executor, facts, roots, names, observations, clock)
+        self.exporter = Exporter(store.blobs, clock)
+        self.importer = Importer(store, self.captures, adopter, rows, clock)
         return self
 
     def _capturing(self, settler: Settler) -> tuple[Captures, Recorder | OfflineCaptures]:

@@ -17,12 +17,15 @@ from hashlib import sha256
 from snapproxy.capture.contents import Content, check_names, contents
 from snapproxy.capture.lock import FILE_NAME, MEDIA_TYPE, encode
 from snapproxy.capture.lock_reader import decode
-from snapproxy.core.model import Instant
+from snapproxy.core.model import Instant, Role
 from snapproxy.core.record import Record
 from snapproxy.core.when import spell_rfc3339
 from snapproxy.errors import RecordError
 
 ARTIFACT_TYPE = "application/vnd.snapproxy.capture.v1"
+
+BLOBS_TYPE = "application/vnd.snapproxy.blobs.v1"
+"""The type of what keeps packages in a registry, where they are asked for by digest, and says nothing of them."""
 
 FILE_TYPE = "application/octet-stream"
 """The media type of a file, whatever is in it: the one that apt-transport-oci takes, and no runtime would unpack."""
@@ -80,6 +83,19 @@ def describe(record: Record, *, bare: bool = False, created: Instant | None = No
     first = Layer(FILE_NAME, MEDIA_TYPE, len(lock), sha256(lock).hexdigest())
     annotations = {} if created is None else {CREATED: spell_rfc3339(created)}
     return Artifact(tuple(_manifests([first, *sorted(layers, key=_order)])), lock, annotations)
+
+
+def describe_blobs(record: Record) -> tuple[tuple[Layer, ...], ...]:
+    """Say which layers hold the packages of a record, each content once, by digest, without a title: for those who ask by digest.
+
+    Raises RecordError when there is no package.
+    """
+    sizes = {
+        entry.sha256: entry.size for entry in record.entries if entry.role is Role.PACKAGE and not entry.is_absence
+    }
+    if not sizes:
+        raise RecordError("The record holds no package", why="Nothing of it would be asked for by its digest.")
+    return tuple(_manifests(Layer("", FILE_TYPE, sizes[digest], digest) for digest in sorted(sizes)))
 
 
 def lock_layer(layers: Iterable[Layer]) -> Layer:

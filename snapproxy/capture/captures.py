@@ -157,6 +157,12 @@ class Captures:
         await self._store.catalog.drop_fact(_space(key))
         await self._store.journals.remove(key)
 
+    def check_new(self, name: str) -> None:
+        """Make sure that a capture can be given this name. Raises ClientError."""
+        self._check(name)
+        if self._id(name) is not None:
+            raise _taken(name)
+
     async def restore(self, name: str, notes: Notes) -> None:
         """Keep a capture that came from elsewhere, closed. Raises ClientError when there is one of that name."""
         self._check(name)
@@ -174,9 +180,7 @@ class Captures:
     async def _register(self, name: str, key: str, begun: Instant) -> None:
         standing = await self._store.catalog.put_name(_REGISTER, name, _registered(key, begun))
         if standing.extra["id"] != key:
-            raise ClientError(
-                "A capture of that name exists", why=name, hint="Remove it first, or choose another name."
-            )
+            raise _taken(name)
 
     @staticmethod
     def _check(name: str) -> None:
@@ -243,6 +247,10 @@ class Captures:
         }
         notes.take(line.encode() for line in self._store.catalog.fact(_space(key), 0) or ())
         return notes
+
+
+def _taken(name: str) -> ClientError:
+    return ClientError("A capture of that name exists", why=name, hint="Remove it first, or choose another name.")
 
 
 def _space(key: str) -> str:

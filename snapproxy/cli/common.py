@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from socket import socket
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from snapproxy.capture.captures import Captures
 from snapproxy.config import Config, load
@@ -20,6 +20,10 @@ from snapproxy.core.difference import Change
 from snapproxy.core.listing import Selection
 from snapproxy.core.model import Instant, Match, Proof, Refusal, Resolved, When
 from snapproxy.errors import ConfigurationError, SnapproxyError
+
+if TYPE_CHECKING:  # the registries' client is loaded by the verbs that use it
+    from snapproxy.jobs.export import Exporter
+    from snapproxy.jobs.importing import Importer
 
 T = TypeVar("T")
 
@@ -92,6 +96,8 @@ class App(Protocol):
     """The application as the command line sees it; `wiring.App` is it."""
 
     captures: Captures
+    exporter: Exporter
+    importer: Importer
 
     async def __aenter__(self) -> Self: ...
 

@@ -46,3 +46,19 @@ def acting(state_dir: Path) -> Iterator[None]:
     finally:
         os.seteuid(0)
         os.setegid(before)
+
+
+@contextmanager
+def aside() -> Iterator[None]:
+    """Act as the caller again for a while, within `acting`: what is written for them is theirs, and lies where they may write."""
+    mine = os.geteuid(), os.getegid()
+    if mine[0] == os.getuid():
+        yield
+        return
+    os.seteuid(os.getuid())
+    os.setegid(os.getgid())
+    try:
+        yield
+    finally:
+        os.setegid(mine[1])
+        os.seteuid(mine[0])

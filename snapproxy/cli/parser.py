@@ -7,11 +7,14 @@ from collections.abc import Sequence
 
 from snapproxy import __version__
 from snapproxy.cli import (
+    attach,
     bad,
     capture,
     config,
     diff,
+    export,
     fetch,
+    importing,
     lock,
     observe,
     resolve,
@@ -34,6 +37,9 @@ VERBS = {
     "observe": observe,
     "capture": capture,
     "lock": lock,
+    "export": export,
+    "attach": attach,
+    "import": importing,
     "stats": stats,
     "config": config,
 }

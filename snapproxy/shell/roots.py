@@ -55,6 +55,10 @@ class Roots:
         self._verifier = verifier
         self._keyrings = keyrings
 
+    def can_check(self, archive: str) -> bool:
+        """Whether there is anything here to check the archive's roots by."""
+        return bool(self._keyrings[archive])
+
     def judge(self, step: Fetch, asking: Asking, obtain: Obtain) -> Judge:
         """Return what decides, from the whole bytes of the root, whether it may be stored, and with which proof."""
 

@@ -1,0 +1,85 @@
+"""Write the capture NAME to DEST: as an OCI artifact, in a folder, a tar or a registry; or as a plain tree of files."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from snapproxy.cli import owner
+from snapproxy.cli.common import add_config, add_json, build, config_of, run
+from snapproxy.cli.lock import read, source_date_epoch
+from snapproxy.cli.progress import reporting
+from snapproxy.cli.registries import SPELLINGS, a_place, access_of, add_access, tell_exported
+from snapproxy.config import Config
+
+if TYPE_CHECKING:
+    from snapproxy.jobs.export import Exported, Wish
+
+HELP = "write a capture to a layout, a registry or a tree of files"
+
+EPILOG = f"""\
+{SPELLINGS}
+dir:PATH is a tree whose folders file: sources can name with no snapproxy: deb file:PATH/debian/20240601T000000Z bookworm main.
+
+The last line names what was written: repository@sha256:..., or the digest of the manifest. Equal captures have equal digests. The only
+time in it is $SOURCE_DATE_EPOCH.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this verb's options."""
+    parser.add_argument("name", metavar="NAME", help="a capture")
+    parser.add_argument("dest", type=a_place, metavar="DEST", help="a place, see below")
+    parser.add_argument(
+        "--bare",
+        action="store_true",
+        help="titles are paths in the one repository captured, as apt-transport-oci reads them",
+    )
+    parser.add_argument(
+        "--except",
+        type=Path,
+        dest="held",
+        metavar="LOCK",
+        help="leave out the files that this lock names: the other side has them",
+    )
+    parser.add_argument(
+        "--blobs-only",
+        action="store_true",
+        help="only the packages, to be asked for by digest, and a manifest that keeps them",
+    )
+    add_access(parser)
+    add_config(parser)
+    add_json(parser)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Carry out the verb."""
+    config = config_of(arguments)
+    wish = wish_of(arguments)
+    with owner.acting(config.state_dir):
+        exported = run(_export(config, arguments, wish))
+    tell_exported(exported, as_json=arguments.json)
+    return 0
+
+
+def wish_of(arguments: argparse.Namespace) -> Wish:
+    """Return what is wanted of the capture."""
+    from snapproxy.jobs.export import Wish  # noqa: PLC0415  # loads the registries' client, which --help does not need
+
+    return Wish(
+        bare=arguments.bare,
+        created=source_date_epoch(os.environ),
+        held=read(arguments.held) if arguments.held else None,
+        blobs_only=arguments.blobs_only,
+        access=access_of(arguments),
+    )
+
+
+async def _export(config: Config, arguments: argparse.Namespace, wish: Wish) -> Exported:
+    async with build(config, offline=True) as app:
+        record = await app.captures.record(arguments.name)
+        with owner.aside():
+            async with reporting((), what="export") as report:
+                return await app.exporter.export(record, arguments.dest, wish, report)

@@ -1,0 +1,148 @@
+"""Takes captures out of the store: into image layouts, registries, and plain trees of files. Whole under the final name, or not there.
+
+What an artifact consists of is decided in `capture.artifact`, a tree in `capture.tree`; the bytes are moved by `oci`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from snapproxy.capture.artifact import FILE_TYPE
+from snapproxy.capture.lock import FILE_NAME
+from snapproxy.capture.tree import Tree, lay_out
+from snapproxy.core.clock import Clock
+from snapproxy.core.model import Instant
+from snapproxy.core.record import Record
+from snapproxy.errors import ClientError
+from snapproxy.jobs.packing import check_stored, pack, pack_blobs, stored
+from snapproxy.oci.artifact import Artifact
+from snapproxy.oci.credentials import Keychain
+from snapproxy.oci.files import explained, hidden_folder, in_thread, put, put_bytes
+from snapproxy.oci.layout_write import write_layout, write_tar
+from snapproxy.oci.model import Descriptor, digest_of
+from snapproxy.oci.names import LayoutPlace, Place, Reference, TarPlace, TreePlace
+from snapproxy.oci.progress import SILENT, Progress
+from snapproxy.oci.referrers import attach
+from snapproxy.oci.registry import Repository, open_repository
+from snapproxy.oci.transfer import push
+from storage import Blobs
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How registries are reached: `environ` and `authfile` as in `Keychain`, the others as in `Wire`."""
+
+    environ: Mapping[str, str] = field(default_factory=dict)
+    authfile: Path | None = None
+    plain_http: bool = False
+    tls_verify: bool = True
+
+    def open(self, reference: Reference, clock: Clock) -> AbstractAsyncContextManager[Repository]:
+        """Connect to a repository."""
+        keychain = Keychain(self.environ, clock=clock, authfile=self.authfile)
+        return open_repository(
+            reference, keychain=keychain, clock=clock, plain_http=self.plain_http, tls_verify=self.tls_verify
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What of a capture is wanted, and how: `bare`, `created` and `held` as in `pack`; `blobs_only` as `pack_blobs` does it."""
+
+    bare: bool = False
+    created: Instant | None = None
+    held: Record | None = None
+    blobs_only: bool = False
+    access: Access = field(default_factory=Access)
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written: `name` is what to ask for it by, `digest` of its manifest (of a tree: of its lock), `size` in bytes."""
+
+    name: str
+    digest: str
+    files: int
+    size: int
+
+
+class Exporter:
+    """Writes what one store holds."""
+
+    def __init__(self, blobs: Blobs, clock: Clock) -> None:
+        self._blobs = blobs
+        self._clock = clock
+
+    async def export(self, record: Record, place: Place, wish: Wish, progress: Progress = SILENT) -> Exported:
+        """Write what a record names to a place.
+
+        Raises ClientError when something else is in the place, RecordError for what cannot be written
+        as wished, StorageError for bytes that are gone and for a full disk, and what `push` raises.
+        """
+        if isinstance(place, TreePlace):
+            return await self._write_tree(lay_out(record, wish.held), place, progress)
+        if wish.blobs_only:
+            artifact = pack_blobs(record, self._blobs, held=wish.held)
+        else:
+            artifact = pack(record, self._blobs, bare=wish.bare, created=wish.created, held=wish.held)
+        return await self.write(artifact, place, wish, progress)
+
+    async def write(self, artifact: Artifact, place: Place, wish: Wish, progress: Progress) -> Exported:
+        """Write an artifact to a place that holds artifacts. Raises as `export`."""
+        digest = artifact.root.digest
+        match place:
+            case LayoutPlace():
+                await write_layout(artifact, place, progress=progress)
+            case TarPlace():
+                await write_tar(artifact, place, mtime=wish.created or 0, progress=progress)
+            case Reference():
+                if place.digest:
+                    raise ClientError(
+                        "An export has the digest that its contents give it",
+                        why=f"{place.name} names another one beforehand.",
+                        hint="Name a tag, or none: docker://REGISTRY/REPOSITORY:TAG.",
+                    )
+                async with wish.access.open(place, self._clock) as repository:
+                    await push(repository, artifact, place.version, progress=progress)
+                return _exported(artifact, str(replace(place, tag="", digest=digest)).removeprefix("docker://"))
+            case TreePlace():
+                raise ClientError("An artifact is no tree of files", hint="Name oci:, oci-archive: or docker://.")
+        return _exported(artifact, digest)
+
+    async def attach(self, record: Record, subject: Reference, wish: Wish, progress: Progress = SILENT) -> Exported:
+        """Push what a record names into the repository of an image, so that it is found from there.
+
+        Raises as `export`, MissingError when there is no such image.
+        """
+        async with wish.access.open(subject, self._clock) as repository:
+            image: Descriptor = (await repository.resolve("")).descriptor
+            artifact = pack(record, self._blobs, bare=wish.bare, created=wish.created, held=wish.held, subject=image)
+            root = await attach(repository, artifact, progress=progress)
+        return _exported(artifact, replace(subject, tag="", digest=root.digest).name)
+
+    async def _write_tree(self, tree: Tree, place: TreePlace, progress: Progress) -> Exported:
+        path = Path(place.path)
+        check_stored(self._blobs, tree.leaves)
+        with explained(path):
+            if await in_thread(lambda: path.exists() and not (path.is_dir() and not any(path.iterdir()))):
+                raise ClientError(
+                    "Something is there already", why=f"{path} exists.", hint="Name a folder that does not exist yet."
+                )
+            async with hidden_folder(path) as folder:
+                for leaf in tree.leaves:
+                    target = folder / leaf.path
+                    await in_thread(target.parent.mkdir, parents=True, exist_ok=True)
+                    await put(stored(self._blobs, Descriptor(FILE_TYPE, f"sha256:{leaf.sha256}", leaf.size)), target)
+                    progress.advance(leaf.path, leaf.size, leaf.size)
+                    progress.finish(leaf.path)
+                for name, data in tree.documents.items():
+                    await put_bytes(data, folder / name)
+        lock = digest_of(tree.documents[FILE_NAME])
+        return Exported(lock, lock, len(tree.leaves), sum(leaf.size for leaf in tree.leaves))
+
+
+def _exported(artifact: Artifact, name: str) -> Exported:
+    return Exported(name, artifact.root.digest, len(artifact.contents), artifact.size)

@@ -1,0 +1,94 @@
+"""Brings blobs of an artifact into the store: verified before they have a name, resumed where an earlier attempt was cut off."""
+
+from __future__ import annotations
+
+from contextlib import aclosing, suppress
+
+from snapproxy.errors import ArchiveDataError, StorageError
+from snapproxy.jobs.packing import is_stored
+from snapproxy.oci.artifact import Source, wrong_blob
+from snapproxy.oci.model import Descriptor
+from snapproxy.oci.progress import Progress
+from storage import Body, Draft, DraftFailed, DraftOrphaned, Meta, Store
+
+_TAKES_OVER = 3
+"""How often a draft is begun whose writer, another process, gave it up."""
+
+
+async def land(store: Store, source: Source, descriptor: Descriptor, progress: Progress) -> bool:
+    """See to it that the store has a blob; False when it had it before.
+
+    Raises ArchiveDataError when the source has other bytes or none, StorageError when the disk is full.
+    """
+    for _ in range(_TAKES_OVER):
+        if is_stored(store.blobs, descriptor.hex, descriptor.size):
+            progress.finish(descriptor.digest)
+            return False
+        begun = store.drafts.begin(descriptor.digest)  # the key that a download of promised bytes has
+        if isinstance(begun, Draft):
+            await _write(begun, source, descriptor, progress)
+            return True
+        try:
+            with suppress(DraftFailed, DraftOrphaned):
+                await _followed(begun)
+        finally:
+            begun.close()
+    raise StorageError(
+        "Another process keeps failing to store a file", why=f"{descriptor.digest} is being written there."
+    )
+
+
+async def _write(draft: Draft, source: Source, descriptor: Descriptor, progress: Progress) -> None:
+    """Write a draft to its end. What is good of it is kept when the source or we break off."""
+    try:
+        await _begin(draft, descriptor)
+        opened = await source.open(descriptor)
+        try:
+            done = draft.size
+            async with aclosing(opened.chunks(done, descriptor.size)) as pieces:  # type: ignore[type-var]
+                async for piece in pieces:
+                    await draft.write(piece)
+                    if draft.full:
+                        raise _full(descriptor)
+                    done += len(piece)
+                    progress.advance(descriptor.digest, done, descriptor.size)
+        finally:
+            opened.close()
+        sealed = await draft.seal()
+    except ArchiveDataError as error:
+        await draft.abandon(error.reason)
+        raise
+    except BaseException:
+        await draft.abandon("the import was broken off", keep=True)
+        raise
+    if (sealed.size, sealed.digest) != (descriptor.size, descriptor.hex):
+        await draft.abandon("the artifact has other bytes than its digest says")
+        raise wrong_blob(descriptor, f"{sealed.size} bytes came, of sha256:{sealed.digest}")
+    blob = await draft.commit()
+    blob.close()
+    if draft.full:
+        raise _full(descriptor)
+    progress.finish(descriptor.digest)
+
+
+async def _begin(draft: Draft, descriptor: Descriptor) -> None:
+    """Take over what an earlier attempt left, if it can be of use."""
+    if draft.size >= descriptor.size or draft.meta.length not in {None, descriptor.size}:
+        await draft.restart()
+    await draft.rehash()
+    await draft.describe(Meta(length=descriptor.size))
+
+
+async def _followed(body: Body) -> None:
+    """Wait until another writer has ended."""
+    offset = 0
+    while body.size is None or offset < body.size:
+        offset = await body.wait(offset)
+
+
+def _full(descriptor: Descriptor) -> StorageError:
+    return StorageError(
+        "The disk is full",
+        why=f"{descriptor.digest} ({descriptor.size} bytes) does not fit; nothing of the capture was named.",
+        hint="Make room, then import again: what has arrived is not read again.",
+    )
