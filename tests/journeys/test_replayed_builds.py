@@ -207,7 +207,8 @@ def test_two_builds_at_once_through_two_processes_make_one_whole_capture(world: 
     recorded = json.loads(shown.stdout)["files"]
     assert len({(each["archive"], each["path"]) for each in recorded}) == len(recorded)
     assert set(first.values()) <= {each.get("sha256") for each in recorded}
-    with without_routes(), Snapproxy(carry(settings), options=["--offline"], name="offline") as at:
+    carry(settings)
+    with without_routes(), Snapproxy(settings, options=["--offline"], name="offline") as at:
         assert build(at, tmp_path / "offline") == first
 
 
