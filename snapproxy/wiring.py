@@ -9,16 +9,17 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from socket import socket
 from types import TracebackType
 from typing import Any, Never, Self
 
 from snapproxy.archives import HISTORIES
+from snapproxy.capture.bringing import Bringing
 from snapproxy.capture.captures import Captures
 from snapproxy.capture.offline import OfflineCaptures
 from snapproxy.capture.recorder import Recorder
+from snapproxy.capture.replay import Replay, Replayed
 from snapproxy.capture.stillness import Stillness
 from snapproxy.config import Config, Watch
 from snapproxy.core import address
@@ -26,7 +27,7 @@ from snapproxy.core.address import AddressBook
 from snapproxy.core.exchange import Conditions, FileTarget, Moved
 from snapproxy.core.listing import Selection
 from snapproxy.core.model import Archive, Instant, Refusal, Resolved, When
-from snapproxy.core.routes import spell_authority
+from snapproxy.core.record import Record
 from snapproxy.core.when import parse
 from snapproxy.errors import ClientError
 from snapproxy.families import FAMILIES
@@ -39,7 +40,6 @@ from snapproxy.jobs.marking import mark
 from snapproxy.jobs.sweep import Progress, Sweeper, Swept
 from snapproxy.jobs.timeline import Entry, entries
 from snapproxy.jobs.watch import repeat
-from snapproxy.setup import first_steps, pin
 from snapproxy.shell.arrival import Means
 from snapproxy.shell.clock import Clock, SystemClock
 from snapproxy.shell.confirming import Confirming
@@ -64,12 +64,8 @@ from snapproxy.shell.successors import Successors
 from snapproxy.shell.tally import Tally
 from snapproxy.shell.timelines import Timelines
 from snapproxy.shell.upstream import Upstream
-from snapproxy.web.pages import Pages
-from snapproxy.web.server import WebServer
+from snapproxy.web.front import serving
 from storage import StorageFailure, Store, open_store
-
-GRACE_SECONDS = 15.0
-"""How long answers under way may take to end when the proxy is stopped."""
 
 DRAFT_SECONDS = 86400.0
 """How long the draft of an interrupted download is kept for a resume."""
@@ -80,12 +76,23 @@ TIDY_SECONDS = 3600.0
 class App:
     """snapproxy, built. An async context manager: inside, the store is open and upstreams can be asked."""
 
-    def __init__(self, config: Config, store: Store, book: AddressBook, *, offline: bool, clock: Clock) -> None:
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        book: AddressBook,
+        *,
+        offline: bool,
+        clock: Clock,
+        replayed: Replayed | None = None,
+    ) -> None:
         self._config = config
         self._store = store
+        self.blobs = store.blobs
         self._book = book
         self._offline = offline
         self._clock = clock
+        self._replayed = replayed
         self._instance = f"snapproxy-{secrets.token_hex(8)}"
         self._stack = contextlib.AsyncExitStack()
         self.tally = Tally()
@@ -140,21 +147,23 @@ class App:
             marks=self._marks,
             service=Service(store=store, flights=flights, names=names, clock=clock, offline=offline),
             clock=clock,
-            tally=tally,
             offline=offline,
         )
         self._stack.push_async_callback(self.executor.close)
         self.captures, self.answerer = self._capturing(Settler(self.executor, observations, promises, FAMILIES))
         self._stack.push_async_callback(self.answerer.close)
-        rows = self._book.names
-        adopter = Adopter(store, rows, self.executor, facts, roots, names, observations, clock)
         self.exporter = Exporter(store.blobs, clock)
-        self.importer = Importer(store, self.captures, adopter, rows, clock)
+        adopter = Adopter(store, self._book.names, self.executor, facts, roots, names, observations, clock)
+        self.importer = Importer(store, self.captures, adopter, self._book.names, clock)
         return self
 
-    def _capturing(self, settler: Settler) -> tuple[Captures, Recorder | OfflineCaptures]:
-        store, now = self._store, self._clock.now
+    def _capturing(self, settler: Settler) -> tuple[Captures, Recorder | OfflineCaptures | Replay]:
+        store, now, replayed = self._store, self._clock.now, self._replayed
         captures = Captures(store, families={row.name: row.family for row in self._config.archives}, now=now)
+        if replayed is not None:
+            rows = {} if self._offline else self._book.names
+            bring = replayed.bring or Bringing(settler, store.blobs, rows)
+            return captures, Replay(replayed.record, FAMILIES, bring, what=replayed.what)
         if self._offline:
             return captures, OfflineCaptures(self.executor, captures, families=FAMILIES, blobs=store.blobs)
         stillness = Stillness(settler, families=FAMILIES, histories=HISTORIES, now=now)
@@ -194,29 +203,25 @@ class App:
 
     async def serve(self, sockets: Sequence[socket]) -> None:
         """Answer on `sockets`, which become ours to close, until cancelled."""
-        addresses = [spell_authority(*each.getsockname()[:2]) for each in sockets]
-        ports = {each.getsockname()[1] for each in sockets}
-        book = replace(self._book, own_hosts=frozenset(addresses) | {f"localhost:{port}" for port in ports})
         forwarder = StreamingForwarder(self.tally, instance=self._instance)
-        server = WebServer(
+        front = serving(
+            sockets,
             self.answerer,
-            lambda method, target, _host, authorization: address.read(
-                method, target, book, proxy_authorization=authorization
-            ),
-            pages=self._pages(addresses[0]),
+            self._book,
             forwarder=forwarder,
             tally=self.tally,
+            stats=self.stats,
+            health=self._health,
+            is_discoverable=self._config.default_when is not None,
             instance=self._instance,
             now=self._clock.now,
         )
-        await server.start(sockets)
         try:
-            async with asyncio.TaskGroup() as chores:
+            async with front, asyncio.TaskGroup() as chores:
                 chores.create_task(self._tidy())
-                for watch in () if self._offline else self._config.watch:
+                for watch in () if self._offline or self._replayed else self._config.watch:
                     chores.create_task(self._keep_watch(watch))
         finally:
-            await server.close(GRACE_SECONDS)
             await forwarder.close()
 
     async def _tidy(self) -> Never:
@@ -283,6 +288,13 @@ class App:
             return outcome
         return await copy(outcome, target, progress)
 
+    async def answered(self, capture: str = "") -> Record:
+        """Return what was answered so far: of the record that is replayed, else what a capture holds. Nothing may be under way."""
+        if isinstance(self.answerer, Replay):
+            return self.answerer.answered
+        await self.answerer.close()  # the notes of what nobody read to its end
+        return await self.captures.record(capture) if capture in self.captures.names() else Record((), {})
+
     def now(self) -> Instant:
         """Return the time by the clock this application runs by."""
         return self._clock.now()
@@ -300,17 +312,6 @@ class App:
             )
         return row
 
-    def _pages(self, authority: str) -> Pages:
-        return Pages(
-            snippets=lambda host: [(snippet.path, snippet.text) for snippet in first_steps(f"http://{host}")],
-            script=lambda when, host, capture: pin.script(self._book.rows, when, f"http://{host}", capture),
-            stats=self.stats,
-            healthy=self._health,
-            ready=self._health,
-            address=authority,
-            is_discoverable=self._config.default_when is not None,
-        )
-
     async def _health(self) -> str:
         """Return what is wrong with the store, '' when nothing is: a name can be read, and the disk takes a byte."""
         try:
@@ -327,8 +328,9 @@ def build(
     pinned: str = "",
     passes: tuple[tuple[str, int], ...] = (),
     capture: str = "",
+    replayed: Replayed | None = None,
 ) -> App:
-    """Build snapproxy.
+    """Build snapproxy. `replayed`: what is answered again, and nothing else is.
 
     `pinned` is the time of every request that names none, `capture` the capture of every one that names none, and `passes` are
     hosts let through besides the configured.
@@ -340,4 +342,5 @@ def build(
         passes=(*config.passes, *passes),
         connect=config.connect,
     )
-    return App(config, open_store(config.state_dir, config.cache_dir), book, offline=offline, clock=SystemClock())
+    store = open_store(config.state_dir, config.cache_dir)
+    return App(config, store, book, offline=offline, clock=SystemClock(), replayed=replayed)

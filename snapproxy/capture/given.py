@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from snapproxy.core.exchange import Body
 from snapproxy.core.model import Refusal
 from snapproxy.core.record import Entry
 from storage import Blob, Blobs
 
 
-async def held(blobs: Blobs, entry: Entry) -> Blob | Refusal:
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """The bytes of an entry, and whether they were here: HIT, MISS or JOINED, as `core.exchange.Served` has it."""
+
+    body: Body
+    cache: str = "HIT"
+
+
+async def held(blobs: Blobs, entry: Entry) -> Brought | Refusal:
     """Return the bytes of an entry that is no absence, if the store has them."""
-    return blobs.peek(entry.sha256) or await blobs.open(entry.sha256) or gone(entry)
+    blob = blobs.peek(entry.sha256) or await blobs.open(entry.sha256)
+    return gone(entry) if blob is None else sized(blob, entry)
+
+
+def sized(blob: Blob, entry: Entry) -> Brought | Refusal:
+    """Return the bytes that have the digest of an entry, unless the entry is wrong about their number."""
+    if blob.size != entry.size:
+        blob.close()
+        return _another_size(entry, blob.size)
+    return Brought(blob)
 
 
 def absent(entry: Entry) -> Refusal:
@@ -29,4 +49,13 @@ def gone(entry: Entry) -> Refusal:
         "The recorded bytes are not in the store",
         f"{entry.path} of {entry.archive}/{entry.snapshot} was served with sha256 {entry.sha256}.",
         "Import the artifact that holds them, or record the build again.",
+    )
+
+
+def _another_size(entry: Entry, size: int) -> Refusal:
+    return Refusal(
+        424,
+        "The record contradicts itself",
+        f"{entry.path} of {entry.archive}/{entry.snapshot} shall have {entry.size} bytes; what has its sha256 has {size}.",
+        "Take the lock or artifact from where it was written, unaltered.",
     )

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from snapproxy.capture.captures import Captures
-from snapproxy.capture.given import held
+from snapproxy.capture.given import Brought, held
 from snapproxy.capture.replay import Replay
 from snapproxy.core.exchange import (
     Answerer,
-    Body,
     Conditions,
     FileTarget,
     Outcome,
@@ -65,5 +64,5 @@ class OfflineCaptures:
             )
         return known[1]
 
-    async def _bring(self, entry: Entry) -> Body | Refusal:
+    async def _bring(self, entry: Entry) -> Brought | Refusal:
         return await held(self._blobs, entry)

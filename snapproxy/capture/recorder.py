@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any
 
+from snapproxy.capture.arriving import Arriving, landed
 from snapproxy.capture.captures import Captures, Ledger
 from snapproxy.capture.given import absent, held
 from snapproxy.capture.notes import note_passed, note_valid
@@ -35,9 +36,6 @@ from snapproxy.errors import SnapproxyError
 from storage import Blobs, StorageFailure
 
 log = logging.getLogger(__name__)
-
-_LOOKS = 3
-"""How often a file that arrives is asked for until the store has it. Each time waits for its end; a full disk never has it."""
 
 
 class Recorder:
@@ -112,11 +110,18 @@ class Recorder:
         """Return what a capture holds, as it was given first."""
         if entry.is_absence:
             return absent(entry)
-        blob = await held(self._blobs, entry)
-        if isinstance(blob, Refusal):
-            return blob
+        brought = await held(self._blobs, entry)
+        if isinstance(brought, Refusal):
+            return brought
         return Served(
-            blob, entry.archive, entry.snapshot, entry.requested, entry.proof, "HIT", entry.role, digest=entry.sha256
+            brought.body,
+            entry.archive,
+            entry.snapshot,
+            entry.requested,
+            entry.proof,
+            "HIT",
+            entry.role,
+            digest=entry.sha256,
         )
 
 
@@ -144,29 +149,23 @@ class _Question:
             return await self._recorder.given(entry)
         outcome = await self._ask()
         if isinstance(outcome, Served) and not outcome.digest:
-            return replace(outcome, body=_Arriving(outcome.body, self), requested=self._told(outcome))
+            return replace(outcome, body=self._arriving(outcome.body), requested=self._told(outcome))
         return await self._noted(outcome)
 
     async def finish(self) -> None:
         """Note a file that has arrived. Raises StorageFailure when it cannot be."""
-        for _ in range(_LOOKS):
-            outcome = await self._ask()
-            if not isinstance(outcome, Served):
-                break
-            if outcome.digest:
-                noted = await self._noted(outcome)
-                if isinstance(noted, Served):
-                    noted.body.close()
-                    if noted.digest == outcome.digest:
-                        return
-                break
-            await _read(outcome.body)
-            outcome.body.close()
+        outcome = await landed(self._ask)
+        if isinstance(outcome, Served):
+            noted = await self._noted(outcome)
+            if isinstance(noted, Served):
+                noted.body.close()
+                if noted.digest and noted.digest == outcome.digest:
+                    return
         raise StorageFailure("a file that was served could not be noted in its capture")
 
-    def finish_later(self) -> None:
-        """Note a file whose client has left before its end, once it is here."""
-        self._recorder.later(self._finish_or_log())
+    def _arriving(self, body: Body) -> Body:
+        """Show the end of a file once it is noted; one whose client has left before is noted once it is here."""
+        return Arriving(body, self.finish, lambda: self._recorder.later(self._finish_or_log()))
 
     async def _finish_or_log(self) -> None:
         try:
@@ -241,49 +240,6 @@ class _Question:
             if valid is not None and (standing is None or _narrows(valid, standing)):
                 self._ledger.add(note_valid(*entry.key[:2], valid))
         return notes.entries.get(entry.key)
-
-
-class _Arriving:
-    """A file on its way into a capture: its end is shown once it is noted (`core.exchange.Body`)."""
-
-    def __init__(self, body: Body, question: _Question) -> None:
-        self._body = body
-        self._question = question
-        self._is_noted = False
-
-    @property
-    def size(self) -> int | None:
-        return self._body.size
-
-    def fileno(self) -> int | None:
-        return self._body.fileno()
-
-    async def wait(self, offset: int) -> int:
-        ready = await self._body.wait(offset)
-        if ready == self._body.size and not self._is_noted:
-            await self._question.finish()
-            self._is_noted = True
-        return ready
-
-    async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
-        while start < stop:
-            end = min(stop, await self.wait(start))
-            async for piece in self._body.chunks(start, end):
-                start += len(piece)
-                yield piece
-
-    def close(self) -> None:
-        self._body.close()
-        if not self._is_noted:
-            self._is_noted = True
-            self._question.finish_later()
-
-
-async def _read(body: Body) -> None:
-    """Wait until a body has come whole."""
-    offset = 0
-    while body.size is None or offset < body.size:
-        offset = await body.wait(offset)
 
 
 def _narrows(span: tuple[Instant, Instant], standing: tuple[Instant, Instant]) -> bool:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from snapproxy.capture.given import absent
+from snapproxy.capture.arriving import Arriving
+from snapproxy.capture.given import Brought, absent
 from snapproxy.core.exchange import (
-    Body,
     Conditions,
     FileTarget,
     Outcome,
@@ -22,16 +23,35 @@ from snapproxy.core.exchange import (
     ServiceTarget,
     TunnelTarget,
 )
-from snapproxy.core.model import TIMELESS, Family, Instant, Place, Refusal, Role
+from snapproxy.core.model import TIMELESS, Family, Instant, Place, Refusal, Role, When
 from snapproxy.core.newer import refuse_newer
 from snapproxy.core.record import Entry, Record
-from snapproxy.core.when import canonical, spell
+from snapproxy.core.when import canonical, looks_like_when, parse, spell
+from snapproxy.errors import SnapproxyError
+from storage import StorageFailure
 
-Bring = Callable[[Entry], Awaitable[Body | Refusal]]
+log = logging.getLogger(__name__)
+
+Bring = Callable[[Entry], Awaitable[Brought | Refusal]]
 """Returns the bytes of an entry, whole and verified, or why they cannot be had."""
 
 MAX_ROOT = 64 << 20
 """Bytes of a root that are read for its date."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What is to be replayed: a record, what to call it, and who brings its bytes (None: the store, and upstream unless offline)."""
+
+    record: Record
+    what: str
+    bring: Bring | None = None
+
+
+def the_time(record: Record) -> When | None:
+    """Return the time that all files of a record were asked for, None where they are several, or folders of an archive's own."""
+    times = {entry.requested for entry in record.entries if looks_like_when(entry.requested)}
+    return parse(times.pop()) if len(times) == 1 else None
 
 
 class Replay:
@@ -43,37 +63,48 @@ class Replay:
         self._families = families
         self._bring = bring
         self._what = what
+        self._answered: set[tuple[str, str, str]] = set()
         self._names = _ByHash(record, self._read)
         self._dates: dict[str, Instant | None] = {}
 
     async def answer(self, target: FileTarget | ServiceTarget, conditions: Conditions) -> Outcome:
         """Answer a request as it was answered when the record was made."""
+        try:
+            return await self._answer(target, conditions)
+        except SnapproxyError as error:
+            return Refusal(424, error.reason, error.why, error.hint)
+        except StorageFailure as failure:
+            log.exception("the store failed")
+            return Refusal(424, "The store of snapproxy failed", str(failure), "Look at its log and its disk.")
+
+    async def _answer(self, target: FileTarget | ServiceTarget, conditions: Conditions) -> Outcome:
         entry = await self._find(target)
         if entry is None:
             return self._missing(target)
-        if entry.is_absence:
-            return absent(entry)
-        body = await self._bring(entry)
-        if isinstance(body, Refusal):
-            return body
+        brought = absent(entry) if entry.is_absence else await self._bring(entry)
+        if isinstance(brought, Refusal):
+            if entry.is_absence:
+                self._answered.add(entry.key)
+            return brought
         family = self._families[target.archive.family]
         date = await self._date(family, entry)
         newer = refuse_newer(family, entry.role, date, conditions.since, f"{entry.archive}/{entry.snapshot}")
         if newer is not None:
-            body.close()
+            brought.body.close()
             return newer
+        self._answered.add(entry.key)
         valid = self._record.valid.get((entry.archive, entry.requested))
         headers = {"X-Snapproxy-Valid": "/".join(map(spell, valid))} if valid else {}
         return Served(
-            body,
+            brought.body,
             entry.archive,
             entry.snapshot,
             entry.requested,
             entry.proof,
-            "HIT",
+            brought.cache,
             entry.role,
             date,
-            entry.sha256,
+            "" if isinstance(brought.body, Arriving) else entry.sha256,
             valid=valid,
             headers=headers,
         )
@@ -88,6 +119,20 @@ class Replay:
             "Nothing passes unpinned while a record is replayed",
             f"The request was for {target.host}, of which {self._what} keeps no bytes.",
             "Fetch it while the record is made from an archive that snapproxy knows.",
+        )
+
+    async def close(self) -> None:
+        """Nothing is held open."""
+
+    @property
+    def answered(self) -> Record:
+        """What of the record was given so far. Nothing passes, so it names no hosts."""
+        entries = tuple(entry for entry in self._record.entries if entry.key in self._answered)
+        times = {entry.key[:2] for entry in entries}
+        return Record(
+            entries,
+            {archive: self._record.families[archive] for archive, _ in sorted(times)},
+            {time: span for time, span in self._record.valid.items() if time in times},
         )
 
     # --- finding ----------------------------------------------------------------------------------------------------------
@@ -136,13 +181,13 @@ class Replay:
 
     async def _read(self, entry: Entry) -> bytes | None:
         """Return the bytes of an entry, None when they cannot be had."""
-        body = await self._bring(entry)
-        if isinstance(body, Refusal):
+        brought = await self._bring(entry)
+        if isinstance(brought, Refusal):
             return None
         try:
-            return b"".join([piece async for piece in body.chunks(0, entry.size)])
+            return b"".join([piece async for piece in brought.body.chunks(0, entry.size)])
         finally:
-            body.close()
+            brought.body.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,11 @@ OBSERVED = "captured"
 """The history by which a live capture goes on: what was seen here, whichever way else its archive remembers."""
 
 
+def observed(row: Archive) -> Archive:
+    """Return an archive as one of which only what was seen here is known."""
+    return replace(row, history=OBSERVED, snapshot=())
+
+
 class Stillness:
     """Turns what is asked within a capture into what does not move."""
 
@@ -97,9 +102,8 @@ class Stillness:
             for root in notes.roots(row.name, LIVE)
             if not roots or root.path in roots
         ]
-        observed = replace(row, history=OBSERVED, snapshot=())
         return [
-            replace(target, archive=observed, when=When(spell(instant), instant, Match.EXACT))
+            replace(target, archive=observed(row), when=When(spell(instant), instant, Match.EXACT))
             for instant in instants
             if instant is not None
         ] or [target]

@@ -14,12 +14,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from snapproxy.capture.captures import Captures
+from snapproxy.capture.replay import Replayed
 from snapproxy.config import Config, load
 from snapproxy.core import when
 from snapproxy.core.difference import Change
 from snapproxy.core.listing import Selection
 from snapproxy.core.model import Instant, Match, Proof, Refusal, Resolved, When
+from snapproxy.core.record import Record
 from snapproxy.errors import ConfigurationError, SnapproxyError
+from storage import Blobs
 
 if TYPE_CHECKING:  # the registries' client is loaded by the verbs that use it
     from snapproxy.jobs.export import Exporter
@@ -96,6 +99,7 @@ class App(Protocol):
     """The application as the command line sees it; `wiring.App` is it."""
 
     captures: Captures
+    blobs: Blobs
     exporter: Exporter
     importer: Importer
 
@@ -135,6 +139,9 @@ class App(Protocol):
     ) -> Compared | Refusal:
         """Return which packages differ between two times; `progress` is told each path that is asked for."""
 
+    async def answered(self, capture: str = "") -> Record:
+        """Return what was answered so far: of the record that is replayed, else what a capture holds."""
+
     def now(self) -> Instant: ...
 
     def stats(self) -> Mapping[str, Any]: ...
@@ -155,11 +162,12 @@ def build(
     pinned: str = "",
     passes: tuple[tuple[str, int], ...] = (),
     capture: str = "",
+    replayed: Replayed | None = None,
 ) -> App:
     """Build the application. Imported here and not above, so that `--help`, `sources` and `stats` answer without loading all of it."""
     from snapproxy import wiring  # noqa: PLC0415
 
-    app: App = wiring.build(config, offline=offline, pinned=pinned, passes=passes, capture=capture)
+    app: App = wiring.build(config, offline=offline, pinned=pinned, passes=passes, capture=capture, replayed=replayed)
     return app
 
 

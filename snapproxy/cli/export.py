@@ -13,6 +13,7 @@ from snapproxy.cli.lock import read, source_date_epoch
 from snapproxy.cli.progress import reporting
 from snapproxy.cli.registries import SPELLINGS, a_place, access_of, add_access, tell_exported
 from snapproxy.config import Config
+from snapproxy.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from snapproxy.jobs.export import Exported, Wish
@@ -49,6 +50,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="only the packages, to be asked for by digest, and a manifest that keeps them",
     )
+    parser.add_argument(
+        "--as-image",
+        action="store_true",
+        help="an image whose one layer is the client's own cache of packages (apt, pacman, apk), not an artifact",
+    )
+    parser.add_argument(
+        "--arch", default="", metavar="ARCH", help="--as-image: the machine, as images call it (default: the packages')"
+    )
     add_access(parser)
     add_config(parser)
     add_json(parser)
@@ -65,14 +74,22 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def wish_of(arguments: argparse.Namespace) -> Wish:
-    """Return what is wanted of the capture."""
+    """Return what is wanted of the capture. Raises ConfigurationError for wishes that exclude one another."""
     from snapproxy.jobs.export import Wish  # noqa: PLC0415  # loads the registries' client, which --help does not need
 
+    kinds = [name for name in ("bare", "blobs_only", "as_image") if getattr(arguments, name)]
+    if len(kinds) > 1 or (arguments.arch and not arguments.as_image) or (arguments.held and arguments.as_image):
+        raise ConfigurationError(
+            "export: these options exclude one another",
+            why="One of --bare, --blobs-only and --as-image says what is written; --arch belongs to --as-image, --except does not.",
+        )
     return Wish(
         bare=arguments.bare,
         created=source_date_epoch(os.environ),
         held=read(arguments.held) if arguments.held else None,
         blobs_only=arguments.blobs_only,
+        as_image=arguments.as_image,
+        architecture=arguments.arch,
         access=access_of(arguments),
     )
 

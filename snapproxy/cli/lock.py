@@ -141,6 +141,11 @@ def _write(record: Record, form: str, target: Path | None) -> None:
     if target is None:
         sys.stdout.buffer.write(data)
         return
+    write_whole(target, data)
+
+
+def write_whole(target: Path, data: bytes) -> None:
+    """Write a file, or leave what stands there as it is."""
     draft = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         draft.write_bytes(data)

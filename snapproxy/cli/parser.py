@@ -17,12 +17,14 @@ from snapproxy.cli import (
     importing,
     lock,
     observe,
+    reproduce,
     resolve,
     run,
     serve,
     sources,
     stats,
     timeline,
+    verify,
 )
 
 VERBS = {
@@ -40,6 +42,8 @@ VERBS = {
     "export": export,
     "attach": attach,
     "import": importing,
+    "verify": verify,
+    "reproduce": reproduce,
     "stats": stats,
     "config": config,
 }
@@ -59,7 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"snapproxy {__version__}")
+    parser.add_argument("-V", "--version", action="version", version=f"snapproxy {__version__}")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     for name, module in VERBS.items():
         verb = verbs.add_parser(
@@ -90,7 +94,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         arguments.command += command
         if not arguments.command:
             parser.error(
-                "run: no command given; write it after --, as in: snapproxy run --at 2024-06-01 -- apt-get update"
+                f"{own[0]}: no command given; write it after --, as in: snapproxy run --at 2024-06-01 -- apt-get update"
             )
     elif command:
         parser.error(f"unrecognized arguments: -- {' '.join(command)}")

@@ -8,14 +8,21 @@ import logging
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from socket import socket
 
 from snapproxy import __version__
+from snapproxy.capture.replay import the_time
 from snapproxy.cli import announce, owner, sockets
 from snapproxy.cli.common import App, add_config, add_offline, build, config_of, run
-from snapproxy.config import describe
+from snapproxy.cli.registries import a_place
+from snapproxy.config import Config, describe, load
+from snapproxy.core.record import Record
+from snapproxy.oci.names import LayoutPlace, TarPlace
+from snapproxy.setup import user_name
 
 HELP = "run the proxy (needs no configuration)"
 
@@ -37,6 +44,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     add_offline(parser)
     parser.add_argument(
+        "--from",
+        type=an_artifact,
+        metavar="ARTIFACT",
+        dest="artifact",
+        help="serve an exported capture from where it lies (oci:DIR[:TAG], oci-archive:FILE[:TAG]), and nothing else",
+    )
+    parser.add_argument(
         "--ready-file",
         type=Path,
         metavar="FILE",
@@ -44,15 +58,54 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def an_artifact(text: str) -> LayoutPlace | TarPlace:
+    """Read where an artifact lies that can be served from there (an argparse type)."""
+    place = a_place(text)
+    if not isinstance(place, LayoutPlace | TarPlace):
+        raise argparse.ArgumentTypeError(
+            "only oci: and oci-archive: are served in place; `snapproxy import` the others"
+        )
+    return place
+
+
 def main(arguments: argparse.Namespace) -> int:
     """Carry out the verb."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    config = config_of(arguments)
+    config = load(arguments.config) if arguments.artifact else config_of(arguments)
     listeners = sockets.activated(os.environ) or sockets.bind(arguments.listen or config.listen)
     with sockets.closing(listeners):
-        owner.become(config.state_dir)
-        run(serve(build(config, offline=arguments.offline), listeners, arguments.ready_file))
+        if arguments.artifact:
+            owner.become(Path(arguments.artifact.path))
+            run(serve_artifact(config, arguments.artifact, listeners, arguments.ready_file))
+        else:
+            owner.become(config.state_dir)
+            run(serve(build(config, offline=arguments.offline), listeners, arguments.ready_file))
     return 0
+
+
+async def serve_artifact(
+    config: Config, place: LayoutPlace | TarPlace, listeners: Sequence[socket], ready: Path | None
+) -> None:
+    """Serve an artifact and nothing else. The store and the cache are not touched: what a server needs of them goes when it stops."""
+    from snapproxy.jobs.in_place import replayed_from  # noqa: PLC0415  # loads the client of registries, which other calls do not need
+
+    with tempfile.TemporaryDirectory(prefix="snapproxy-") as folder:
+        config = replace(config, state_dir=Path(folder, "state"), cache_dir=Path(folder, "cache"))
+        async with replayed_from(place) as replayed:
+            time = the_time(replayed.record)
+            pinned = "" if time is None else user_name(time)
+            tell_artifact(config, place, replayed.record, pinned)
+            await serve(build(config, offline=True, pinned=pinned, replayed=replayed), listeners, ready)
+
+
+def tell_artifact(config: Config, place: LayoutPlace | TarPlace, record: Record, pinned: str) -> None:
+    """Say what is served, at which time it can be asked for, and what nobody will be able to address."""
+    files = sum(not entry.is_absence for entry in record.entries)
+    at = f" at {pinned}, which requests need not name" if pinned else ""
+    print(f"snapproxy: {place} holds {files} files of {', '.join(sorted(record.families))}{at}", file=sys.stderr)
+    unknown = sorted(set(record.families) - {row.name for row in config.archives})
+    if unknown:
+        print(f"snapproxy: no archive is called {', '.join(unknown)} in the settings: add a row", file=sys.stderr)
 
 
 async def serve(app: App, listeners: Sequence[socket], ready: Path | None) -> None:

@@ -161,6 +161,9 @@ class Answerer(Protocol):
 class Settling(Protocol):
     """Says what a *when* came to, and how what was served belongs together. Capturing asks it; the shell answers."""
 
+    async def as_of(self, target: FileTarget | ServiceTarget, snapshot: str) -> Outcome:
+        """Answer from the snapshot of this id, whatever the target's time would come to now, and marked as bad or not."""
+
     async def resolve(self, row: Archive, when: When) -> Resolved | Refusal:
         """Settle a *when*, and nothing else."""
 
@@ -200,6 +203,9 @@ class Forwarder(Protocol):
 
 class Tally(Protocol):
     """Keeps count of what reached clients. Never raises, never waits."""
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Count the answer to one request for a file, whoever gave it."""
 
     def sent(self, count: int) -> None:
         """Count bytes of files' bodies that went out to a client."""

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from snapproxy.core.caching import Cacher
 from snapproxy.core.listing import Lister
 from snapproxy.core.model import Family
 from snapproxy.families.apk import APK
+from snapproxy.families.apk.caching import APK_CACHER
 from snapproxy.families.apk.listing import APK_LISTER
 from snapproxy.families.apt import APT
+from snapproxy.families.apt.caching import APT_CACHER
 from snapproxy.families.apt.listing import APT_LISTER
 from snapproxy.families.pacman import PACMAN
+from snapproxy.families.pacman.caching import PACMAN_CACHER
 from snapproxy.families.pacman.listing import PACMAN_LISTER
 from snapproxy.families.rpm import RPM
 from snapproxy.families.rpm.listing import RPM_LISTER
@@ -20,3 +24,6 @@ FAMILIES: Mapping[str, Family] = {family.name: family for family in (APT, PACMAN
 
 LISTERS: Mapping[str, Lister] = {"apk": APK_LISTER, "apt": APT_LISTER, "pacman": PACMAN_LISTER, "rpm": RPM_LISTER}
 """How each family lists its packages, by the same names."""
+
+CACHERS: Mapping[str, Cacher] = {"apk": APK_CACHER, "apt": APT_CACHER, "pacman": PACMAN_CACHER}
+"""How the cache of each family's client is laid out, by the same names. dnf's is called after repository ids and addresses of the client."""

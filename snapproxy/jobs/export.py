@@ -17,6 +17,7 @@ from snapproxy.core.clock import Clock
 from snapproxy.core.model import Instant
 from snapproxy.core.record import Record
 from snapproxy.errors import ClientError
+from snapproxy.jobs.image import image_of
 from snapproxy.jobs.packing import check_stored, pack, pack_blobs, stored
 from snapproxy.oci.artifact import Artifact
 from snapproxy.oci.credentials import Keychain
@@ -50,12 +51,17 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What of a capture is wanted, and how: `bare`, `created` and `held` as in `pack`; `blobs_only` as `pack_blobs` does it."""
+    """What of a capture is wanted, and how: `bare`, `created` and `held` as in `pack`; `blobs_only` as `pack_blobs` does it.
+
+    `as_image`: an image of the packages as `image_of` makes it, for the machine `architecture`.
+    """
 
     bare: bool = False
     created: Instant | None = None
     held: Record | None = None
     blobs_only: bool = False
+    as_image: bool = False
+    architecture: str = ""
     access: Access = field(default_factory=Access)
 
 
@@ -82,16 +88,18 @@ class Exporter:
         Raises ClientError when something else is in the place, RecordError for what cannot be written
         as wished, StorageError for bytes that are gone and for a full disk, and what `push` raises.
         """
-        if isinstance(place, TreePlace):
+        if isinstance(place, TreePlace) and not (wish.as_image or wish.blobs_only):
             return await self._write_tree(lay_out(record, wish.held), place, progress)
-        if wish.blobs_only:
-            artifact = pack_blobs(record, self._blobs, held=wish.held)
-        else:
-            artifact = pack(record, self._blobs, bare=wish.bare, created=wish.created, held=wish.held)
-        return await self.write(artifact, place, wish, progress)
+        return await self._write(await self._artifact(record, wish), place, wish, progress)
 
-    async def write(self, artifact: Artifact, place: Place, wish: Wish, progress: Progress) -> Exported:
-        """Write an artifact to a place that holds artifacts. Raises as `export`."""
+    async def _artifact(self, record: Record, wish: Wish) -> Artifact:
+        if wish.as_image:
+            return await image_of(record, self._blobs, architecture=wish.architecture, created=wish.created)
+        if wish.blobs_only:
+            return pack_blobs(record, self._blobs, held=wish.held)
+        return pack(record, self._blobs, bare=wish.bare, created=wish.created, held=wish.held)
+
+    async def _write(self, artifact: Artifact, place: Place, wish: Wish, progress: Progress) -> Exported:
         digest = artifact.root.digest
         match place:
             case LayoutPlace():

@@ -26,8 +26,9 @@ async def land(store: Store, source: Source, descriptor: Descriptor, progress: P
             return False
         begun = store.drafts.begin(descriptor.digest)  # the key that a download of promised bytes has
         if isinstance(begun, Draft):
-            await _write(begun, source, descriptor, progress)
-            return True
+            if await _write(begun, source, descriptor, progress):
+                return True
+            continue  # what an earlier attempt had left was not this blob's: from the beginning
         try:
             with suppress(DraftFailed, DraftOrphaned):
                 await _followed(begun)
@@ -38,13 +39,15 @@ async def land(store: Store, source: Source, descriptor: Descriptor, progress: P
     )
 
 
-async def _write(draft: Draft, source: Source, descriptor: Descriptor, progress: Progress) -> None:
-    """Write a draft to its end. What is good of it is kept when the source or we break off."""
+async def _write(draft: Draft, source: Source, descriptor: Descriptor, progress: Progress) -> bool:
+    """Write a draft to its end. What there is of it is kept when the source or we break off.
+
+    False when it went wrong, and an earlier attempt's bytes may be to blame.
+    """
     try:
-        await _begin(draft, descriptor)
+        done = start = await _begin(draft, descriptor)
         opened = await source.open(descriptor)
         try:
-            done = draft.size
             async with aclosing(opened.chunks(done, descriptor.size)) as pieces:  # type: ignore[type-var]
                 async for piece in pieces:
                     await draft.write(piece)
@@ -63,20 +66,24 @@ async def _write(draft: Draft, source: Source, descriptor: Descriptor, progress:
         raise
     if (sealed.size, sealed.digest) != (descriptor.size, descriptor.hex):
         await draft.abandon("the artifact has other bytes than its digest says")
+        if start:
+            return False
         raise wrong_blob(descriptor, f"{sealed.size} bytes came, of sha256:{sealed.digest}")
     blob = await draft.commit()
     blob.close()
     if draft.full:
         raise _full(descriptor)
     progress.finish(descriptor.digest)
+    return True
 
 
-async def _begin(draft: Draft, descriptor: Descriptor) -> None:
-    """Take over what an earlier attempt left, if it can be of use."""
+async def _begin(draft: Draft, descriptor: Descriptor) -> int:
+    """Take over what an earlier attempt left, if it can be of use; return how much that is."""
     if draft.size >= descriptor.size or draft.meta.length not in {None, descriptor.size}:
         await draft.restart()
     await draft.rehash()
     await draft.describe(Meta(length=descriptor.size))
+    return draft.size
 
 
 async def _followed(body: Body) -> None:

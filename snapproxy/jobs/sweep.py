@@ -120,7 +120,7 @@ class Sweeper:
         for turn in range(TRIES):
             if turn:
                 await self._clock.sleep(turn * PAUSE_SECONDS)
-            outcome = await self._take(asking, wanted)
+            outcome = await self._take(asking, wanted, progress)
             if isinstance(outcome, Swept):
                 break
             if isinstance(outcome, Refusal) and outcome.is_absence:
@@ -135,7 +135,9 @@ class Sweeper:
 
     # --- one try ----------------------------------------------------------------------------------------------------------
 
-    async def _take(self, asking: Asking, wanted: dict[tuple[str, ...], set[str]]) -> Swept | Refusal | _Torn:
+    async def _take(
+        self, asking: Asking, wanted: dict[tuple[str, ...], set[str]], progress: Progress
+    ) -> Swept | Refusal | _Torn:
         at = self._clock.now()
         roots = await self._confirmed(asking, wanted)
         if not isinstance(roots, dict):
@@ -144,7 +146,7 @@ class Sweeper:
         brought, unserved = 0, list[Promise]()
         for candidates, indexes in wanted.items():
             path = next(path for path in candidates if path in roots)
-            came = await self._bring_indexes(asking, path, roots[path], indexes)
+            came = await self._bring_indexes(asking, path, roots[path], indexes, progress)
             if not isinstance(came, _Brought):
                 return came
             brought += came.count
@@ -190,7 +192,7 @@ class Sweeper:
         return self._observations.newest(asking.row, path) == root.file.digest
 
     async def _bring_indexes(
-        self, asking: Asking, path: str, root: Standing, only: set[str]
+        self, asking: Asking, path: str, root: Standing, only: set[str], progress: Progress
     ) -> _Brought | Refusal | _Torn:
         """Bring the indexes of a root that the store lacks.
 
@@ -200,7 +202,7 @@ class Sweeper:
         if isinstance(promises, _Torn):
             return promises
         lacking = [each for each in promises if not self._holds(asking, each) and not self._is_unserved(asking, each)]
-        outcomes = await _a_few_at_once(lacking, lambda promise: self._bring(asking, promise))
+        outcomes = await self._bring_all(asking, lacking, path, progress)
         refused = [
             (promise, refusal) for promise, refusal in zip(lacking, outcomes, strict=True) if refusal is not None
         ]
@@ -284,13 +286,15 @@ class Sweeper:
             is_package = asking.family.classify(promise.path).role is Role.PACKAGE
             if is_package and not self._holds(asking, promise):
                 lacking.append(promise)
-        failed = await self._bring_all(asking, lacking, index, progress)
+        failed = sum(refusal is not None for refusal in await self._bring_all(asking, lacking, index, progress))
         if not failed:
             await self._catalog.put_fact(_complete(asking, digest), value=True)
         return len(lacking) - failed, failed
 
-    async def _bring_all(self, asking: Asking, promises: Sequence[Promise], what: str, progress: Progress) -> int:
-        """Bring packages, a few at a time; return how many could not be had."""
+    async def _bring_all(
+        self, asking: Asking, promises: Sequence[Promise], what: str, progress: Progress
+    ) -> list[Refusal | None]:
+        """Bring what `what` promises, a few at a time; return of each why it could not be had, None where it could."""
         done, total = 0, sum(promise.size or 0 for promise in promises)
 
         async def one(promise: Promise) -> Refusal | None:
@@ -302,7 +306,7 @@ class Sweeper:
                 log.info("%s was not brought: %s", promise.path, refusal.reason)
             return refusal
 
-        return sum(refusal is not None for refusal in await _a_few_at_once(promises, one))
+        return await _a_few_at_once(promises, one)
 
 
 async def _a_few_at_once(

@@ -22,6 +22,7 @@ LARGEST = (1 << 33) - 1
 """Bytes of a member at most: eleven octal digits."""
 
 MEMBERS_MOST = 1_000_000
+_NAME_FIELD, _PREFIX_FIELD = 100, 155
 _EXTENDED_MOST = 64 << 10
 
 _HEADER = struct.Struct("100s8s8s8s12s12s8s1s100s8s32s32s8s8s155s12x")
@@ -46,16 +47,13 @@ class Member:
 def header(name: str, size: int, mtime: int, *, is_folder: bool = False) -> bytes:
     """Return the header of a member: nobody's (0:0, no names), 0644 or 0755, at `mtime` (seconds since the epoch).
 
-    Raises ClientError for what USTAR cannot say: a file of 8 GiB, a time after the year 2242.
+    Raises ClientError for what USTAR cannot say: a file of 8 GiB, a time after the year 2242, a long name.
     """
     if size > LARGEST or not 0 <= mtime <= LARGEST:
-        raise ClientError(
-            "This cannot be put into a tar",
-            why="A file has 8 GiB or more, or SOURCE_DATE_EPOCH is no time of this age.",
-            hint="Export to oci:DIR instead.",
-        )
+        raise _unsayable("A file has 8 GiB or more, or SOURCE_DATE_EPOCH is no time of this age.")
+    prefix, name_field = _split(name)
     fields = (
-        name.encode("ascii"),
+        name_field,
         b"0000755\0" if is_folder else b"0000644\0",
         b"0000000\0",
         b"0000000\0",
@@ -69,10 +67,27 @@ def header(name: str, size: int, mtime: int, *, is_folder: bool = False) -> byte
         b"",
         b"",
         b"",
-        b"",
+        prefix,
     )
     block = _HEADER.pack(*fields)
     return block[:148] + b"%06o\0 " % sum(block) + block[156:]
+
+
+def _split(name: str) -> tuple[bytes, bytes]:
+    """Split a path between two folders where it is longer than its field (POSIX pax, "ustar Interchange Format")."""
+    path = name.encode("ascii", "replace")
+    cut = -1
+    if len(path) > _NAME_FIELD:
+        cut = path.rfind(b"/", 0, min(_PREFIX_FIELD + 1, len(path) - 1))
+        if cut < 0 or len(path) - cut - 1 > _NAME_FIELD:
+            raise _unsayable(f"{name} is too long a name.")
+    if not name.isascii():
+        raise _unsayable(f"{name!a} has other letters than ASCII's.")
+    return path[: max(cut, 0)], path[cut + 1 :]
+
+
+def _unsayable(why: str) -> ClientError:
+    return ClientError("This cannot be put into a tar", why=why, hint="Export to oci:DIR instead.")
 
 
 def padding(size: int, unit: int = BLOCK) -> bytes:

@@ -41,7 +41,6 @@ from snapproxy.shell.marks import Marks
 from snapproxy.shell.names import Names, size_of
 from snapproxy.shell.roots import Roots
 from snapproxy.shell.service import Service
-from snapproxy.shell.tally import Tally
 from storage import StorageFailure, Store
 
 log = logging.getLogger(__name__)
@@ -70,7 +69,6 @@ class Executor:
         marks: Marks,
         service: Service,
         clock: Clock,
-        tally: Tally,
         offline: bool,
     ) -> None:
         self._store = store
@@ -84,26 +82,25 @@ class Executor:
         self._marks = marks
         self._service = service
         self._clock = clock
-        self._tally = tally
         self._offline = offline
         self._prefetches: dict[tuple[str, str, str], asyncio.Task[None]] = {}
         facts.obtain = self.obtain
 
     # --- the seam ---------------------------------------------------------------------------------------------------------
 
-    async def answer(self, target: FileTarget | ServiceTarget, conditions: Conditions) -> Outcome:
-        """Answer a request; every failure is a Refusal."""
+    async def answer(
+        self, target: FileTarget | ServiceTarget, conditions: Conditions, resolved: Resolved | None = None
+    ) -> Outcome:
+        """Answer a request; every failure is a Refusal. `resolved` is the snapshot to answer from where that is settled already."""
         try:
-            outcome = await self._answer(target, conditions)
+            return await self._answer(target, conditions, resolved)
         except SnapproxyError as error:
-            outcome = refusals.unavailable(
+            return refusals.unavailable(
                 whole=self._is_whole(target), status=error.status, reason=error.reason, why=error.why, hint=error.hint
             )
         except StorageFailure as failure:
             log.exception("the store failed")
-            outcome = refusals.broken_store(whole=self._is_whole(target), why=str(failure))
-        self._tally.outcome(outcome)
-        return outcome
+            return refusals.broken_store(whole=self._is_whole(target), why=str(failure))
 
     def prefetch(self, target: FileTarget | ServiceTarget) -> None:
         """Begin the flight of a request that waits in a pipeline."""
@@ -164,14 +161,16 @@ class Executor:
             known = known.plus(await self._facts.learn(step.asks, asking))
         raise AssertionError("a plan that never ends: every round must learn something")
 
-    async def _answer(self, target: FileTarget | ServiceTarget, conditions: Conditions) -> Outcome:
+    async def _answer(
+        self, target: FileTarget | ServiceTarget, conditions: Conditions, resolved: Resolved | None
+    ) -> Outcome:
         if isinstance(target, ServiceTarget):
             return await self._service.answer(target, self.asking(target.archive, conditions))
         asking = self.asking(target.archive, conditions)
         request = Request(asking.row, target.when, target.path, target.base)
         cache = "HIT"
         for _ in range(3):  # again when the file has landed, when a blob was evicted, when another process brought it
-            step = await self._decide(request, asking)
+            step = await self._decide(request, asking, resolved)
             match step:
                 case Refusal() | Moved():
                     return step

@@ -83,13 +83,18 @@ class Turn:
         await self._pacer.judge(
             self,
             lambda state: pace.throttled(state, policy, now, storm=self.storm, retry_after=retry_after, jitter=jitter),
+            "wants to be asked less",
         )
 
     async def broken(self) -> None:
         """Tell that it, or the way to it, failed: everybody waits a little."""
         self.is_judged = True
         now, policy, jitter = self._pacer.now(), self._pacer.policy(self.upstream), self._pacer.jitter()
-        await self._pacer.judge(self, lambda state: pace.broken(state, policy, now, storm=self.storm, jitter=jitter))
+        await self._pacer.judge(
+            self,
+            lambda state: pace.broken(state, policy, now, storm=self.storm, jitter=jitter),
+            "cannot be reached or fails",
+        )
 
 
 class _Line:
@@ -178,13 +183,13 @@ class Pacer:
                 turn.slot.release()
                 self._lines[upstream].nudge()
 
-    async def judge(self, turn: Turn, change: Callable[[PaceState], PaceState]) -> None:
-        """Write a turn's verdict down, if it changes anything, and wake who waits for it."""
+    async def judge(self, turn: Turn, change: Callable[[PaceState], PaceState], what: str = "") -> None:
+        """Write a turn's verdict down, if it changes anything, and wake who waits for it. `what` it did, in words for the log."""
         before = self._load(turn.upstream)
         if change(before) != before:
             after = await self._change(turn.upstream, change)
-            if after.storm != before.storm:
-                _log.info("%s gets a rest of %.0f seconds", turn.upstream, after.until - self.now())
+            if (rest := after.until - self.now()) > 0 and after.storm > before.storm:
+                _log.warning("upstream %s %s: nothing is asked of it for %.0f s", turn.upstream, what, rest)
             self._lines[turn.upstream].nudge()
 
     async def _wait_for_turn(self, upstream: str, *, background: bool, patience: float | None) -> Turn:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from snapproxy.core.model import Archive, Family, Instant, Refusal, Resolved, When
-from snapproxy.core.when import parse
+from snapproxy.core.exchange import Conditions, FileTarget, Outcome, ServiceTarget
+from snapproxy.core.model import LIVE, TIMELESS, Archive, Family, Instant, Match, Refusal, Resolved, When
+from snapproxy.core.when import parse, read_day
 from snapproxy.errors import ArchiveDataError
 from snapproxy.shell.executor import Executor
 from snapproxy.shell.observations import Observations
@@ -22,6 +23,24 @@ class Settler:
         self._observations = observations
         self._promises = promises
         self._families = families
+
+    async def as_of(self, target: FileTarget | ServiceTarget, snapshot: str) -> Outcome:
+        if isinstance(target, ServiceTarget):
+            return await self._executor.answer(target, Conditions())
+        resolved = await self._named(target.archive, snapshot)
+        if isinstance(resolved, Refusal):
+            return resolved
+        return await self._executor.answer(target, Conditions(), resolved)
+
+    async def _named(self, row: Archive, snapshot: str) -> Resolved | Refusal:
+        """Return the snapshot of an id. When a day's was taken, its archive has to be asked."""
+        if snapshot in (LIVE, TIMELESS):
+            return Resolved(snapshot, 0)
+        day = read_day(snapshot)
+        if day is not None:
+            return await self._executor.resolve(row, When(snapshot, day, Match.EXACT, verbatim=True))
+        instant = parse(snapshot).instant
+        return Refusal(424, "That is not the id of a snapshot") if instant is None else Resolved(snapshot, instant)
 
     async def resolve(self, row: Archive, when: When) -> Resolved | Refusal:
         return await self._executor.resolve(row, when)

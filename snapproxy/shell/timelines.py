@@ -16,6 +16,7 @@ from snapproxy.core.history import TimelineAnswer
 from snapproxy.core.model import Archive, Instant, NeedWindow, Refusal, Window
 from snapproxy.core.settle import Absent, Asked, Broken, Redirect, Take, Throttled
 from snapproxy.core.timeline import window_expires
+from snapproxy.core.when import spell
 from snapproxy.shell import refusals
 from snapproxy.shell.asking import Asking
 from snapproxy.shell.clock import Clock
@@ -71,7 +72,7 @@ class Timelines:
         if stored is not None and (self._offline or self._is_good(stored, asking.row, self._clock.now())):
             return self._remember(asking.row, stored)
         if self._offline:
-            return _unknown_offline(asking.row)
+            return _unknown_offline(asking.row, need)
         until, failure = self._failed.get(key, (0.0, None))
         if failure is not None and self._clock.monotonic() < until:
             return failure if stored is None else stored
@@ -203,10 +204,10 @@ def _key(row: Archive, need: NeedWindow, *, probe: bool = False) -> str:
     return f"timeline/{row.name}/{need.start}-{need.end}" + (f"@{need.around}" if probe else "")
 
 
-def _unknown_offline(row: Archive) -> Refusal:
+def _unknown_offline(row: Archive, need: NeedWindow) -> Refusal:
     return Refusal(
         424,
         "Offline: the timeline of that time was never asked for",
-        f"The store does not know which snapshots of {row.name} exist around it.",
+        f"It would need to know which snapshots of {row.name} exist from {spell(need.start)} to {spell(need.end)}.",
         "Use an instant of a build that ran online, or the id of its snapshot.",
     )

@@ -192,6 +192,7 @@ class Gateway:
         since = read_http_date(request.headers.get("If-Modified-Since", ""))
         via = ", ".join(request.headers.getall("Via", ()))
         outcome = await self._answerer.answer(target, Conditions(since=since, via=via))
+        self._tally.outcome(outcome)
         match outcome:
             case Refusal():
                 await wire.say(refusal_reply(outcome))

@@ -13,6 +13,7 @@ from typing import Any, Self
 import pytest
 
 from snapproxy.core.model import Proof, Refusal, Resolved
+from tests.fakes.hamlet import Hamlet
 
 FIGURES: dict[str, Any] = {
     "requests": 4,
@@ -107,6 +108,21 @@ def plain_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file.write_text(f'state_dir = "{tmp_path}/state"\ncache_dir = "{tmp_path}/cache"\n', encoding="utf-8")
     monkeypatch.setenv("SNAPPROXY_CONFIG", str(file))
     return tmp_path
+
+
+@pytest.fixture
+def hamlet_settings(hamlet: Hamlet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Settings that put the tiny archive behind the row of Debian, and have the verbs use them."""
+    row = hamlet.row
+    file = tmp_path / "config.toml"
+    file.write_text(
+        f'state_dir = "{tmp_path}/state"\ncache_dir = "{tmp_path}/cache"\n[archives.debian]\n'
+        f'snapshot = ["{row.snapshot[0]}"]\nmirrors = ["{row.mirrors[0]}"]\nkeyrings = ["{row.keyrings[0]}"]\n'
+        '[upstreams."127.0.0.2"]\nrequests_per_second = 500\nburst = 500\n',
+        encoding="utf-8",
+    )
+    monkeypatch.setenv("SNAPPROXY_CONFIG", str(file))
+    return file
 
 
 @pytest.fixture

@@ -111,6 +111,7 @@ def test_a_command_reaches_the_network_through_the_pin(built: APP, capfd: pytest
         "pinned": "20240601T000000Z",
         "passes": (("a.example", 443),),
         "capture": "",
+        "replayed": None,
     }
     told = capfd.readouterr()
     assert told.out == head

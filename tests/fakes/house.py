@@ -13,6 +13,7 @@ from unittest.mock import patch
 from urllib.parse import urlsplit
 
 from snapproxy import wiring
+from snapproxy.capture.replay import Replayed
 from snapproxy.config import Config, Watch
 from snapproxy.core.address import AddressBook
 from snapproxy.core.exchange import Conditions, FileTarget, Outcome, Served, ServiceTarget
@@ -111,6 +112,7 @@ class House:
     offline: bool = False
     timeouts: Timeouts = QUICK
     watch: tuple[Watch, ...] = ()
+    replayed: Replayed | None = None
 
     async def __aenter__(self) -> Self:
         config = _Settings(
@@ -128,7 +130,14 @@ class House:
         )
         self._stack = AsyncExitStack()
         self.store: Store = open_store(config.state_dir, config.cache_dir)
-        self.app = wiring.App(config, self.store, AddressBook(rows=self.rows), offline=self.offline, clock=self.clock)
+        self.app = wiring.App(
+            config,
+            self.store,
+            AddressBook(rows=self.rows),
+            offline=self.offline,
+            clock=self.clock,
+            replayed=self.replayed,
+        )
         # What no setting reaches: a silence is told in tenths of a second here, and pauses are exact.
         exact = {
             "Upstream": functools.partial(Upstream, timeouts=self.timeouts),

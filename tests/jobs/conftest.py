@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.debian_registry import DebianRegistry
 from tests.fakes.hamlet import FIRST, INRELEASE, PACKAGES, Hamlet, later
 from tests.fakes.house import House
+from tests.fakes.registry import SimulatedRegistry
 from tests.fakes.signing import SigningKey
 
 AT = later(FIRST, 3600)
@@ -44,3 +46,17 @@ def other_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     key = SigningKey(tmp_path_factory.mktemp("other") / "gnupg")
     yield key.keyring
     key.close()
+
+
+@pytest.fixture(scope="session")
+def debian_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DebianRegistry]:
+    """Debian's docker-registry, which has no referrers API."""
+    with DebianRegistry(tmp_path_factory.mktemp("registry")) as registry:
+        yield registry
+
+
+@pytest.fixture
+async def registry() -> AsyncIterator[SimulatedRegistry]:
+    """A registry with the referrers API."""
+    async with SimulatedRegistry() as registry:
+        yield registry

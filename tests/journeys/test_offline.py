@@ -25,13 +25,15 @@ pytestmark = [
 ]
 
 _ASK = """
-import http.client, json, sys
+import http.client, json, sys, time
 answers = []
 for path in sys.argv[2:]:
     client = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]), timeout=20)
+    began = time.monotonic()
     client.request("GET", path)
     answer = client.getresponse()
     body = answer.read()
+    assert time.monotonic() - began < 3, f"{path} was not answered at once"
     text = body.decode() if answer.status >= 400 else ""
     answers.append({"status": answer.status, "reason": answer.reason, "size": len(body), "text": text})
     client.close()
@@ -61,7 +63,17 @@ def test_offline_answers_what_is_stored_and_opens_no_socket(world: World, tmp_pa
     package = next(each for each in world.first.debian.packages if each.name == "xz-utils")
     stored = [f"/debian/{FIRST}/{path}" for path in (f"{folder}/InRelease", f"{folder}/main/binary-amd64/Packages.xz")]
     stored += [f"/debian/{FIRST}/{package.path}", f"/debian/live/{folder}/InRelease", "/mr/binary/xz-utils/"]
+    stored += [f"/~build{stored[0]}", f"/~build{stored[1]}"]
+    index = f"{folder}/main/binary-amd64"
+    absent = [
+        f"/debian/{FIRST}/{folder}/main/binary-s390x/Packages.xz",
+        f"/debian/{FIRST}/{index}/by-hash/SHA256/{'0' * 64}",
+    ]
+    recorded = f"/~build/debian/{FIRST}/{index}/Packages.lzma"  # an absence that the capture was given
     lacking = [
+        f"/~build/debian/{FIRST}/{package.path}",
+        f"/~other/debian/{FIRST}/{folder}/InRelease",
+        f"/debian/{FIRST}/pool/main/n/nothing/nothing_1_amd64.deb",
         f"/debian/{FIRST}/{folder}/main/source/Sources.xz",
         f"/debian/{SECOND}/{folder}/InRelease",
         f"/debian/20230101T000000Z/{folder}/InRelease",
@@ -71,6 +83,7 @@ def test_offline_answers_what_is_stored_and_opens_no_socket(world: World, tmp_pa
     ]
     with Snapproxy(settings) as online:
         before = get(online.port, *stored)
+        assert [each["status"] for each in get(online.port, recorded)] == [404]
     assert [each["status"] for each in before] == [200] * len(stored)
     world.reset()
 
@@ -89,16 +102,21 @@ def test_offline_answers_what_is_stored_and_opens_no_socket(world: World, tmp_pa
         said = _wait_for(ready, process, log)
         port = int(said["listen"][0].rstrip("/").rpartition(":")[2])
         assert ask(said["pid"], port, *stored) == before
+        absences = ask(said["pid"], port, *absent, recorded)
         refused = ask(said["pid"], port, *lacking)
         os.kill(said["pid"], signal.SIGTERM)
         assert process.wait(20) == 0
     finally:
         process.kill()
         process.wait()
+    assert [each["status"] for each in absences] == [404] * 3, "a verified root does not list them, or a capture knows"
     for path, each in zip(lacking, refused, strict=True):
         assert each["status"] == 424, (path, each)
-        assert each["reason"].startswith("Offline: "), each
-    assert "Sources.xz" in refused[0]["text"]
+    needed = "\n".join(each["text"] for each in refused)
+    assert f"The capture build holds no {package.path} of debian at {FIRST}." in needed
+    assert "'other'; there are: build." in needed
+    assert re.search(rf"It would need {folder}/main/source/Sources.xz of debian/[0-9]+T[0-9]+Z\.", needed)
+    assert re.search(r"which snapshots of debian exist from 202[23][0-9]{4}T", needed)
     assert world.log.requests() == []
     calls = trace.read_text()
     families = set(re.findall(r"socket\(([A-Z0-9_]+)", calls))

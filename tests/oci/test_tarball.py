@@ -72,6 +72,16 @@ def test_our_headers_are_tarfiles() -> None:
     assert (folder.isdir(), folder.mode, folder.uid, folder.uname) == (True, 0o755, 0, "")
 
 
+def test_a_long_path_is_split_as_tarfile_splits_it() -> None:
+    name = f"var/cache/apt/archives/{'n' * 95}.deb"
+    info = tarfile.TarInfo(name)
+    info.size, info.mtime = 7, 1
+    assert header(name, 7, 1) == info.tobuf(tarfile.USTAR_FORMAT)
+    for unsayable in ("n" * 101, f"{'f' * 156}/n", "pool/ä.deb"):
+        with pytest.raises(ClientError, match="cannot be put into a tar"):
+            header(unsayable, 7, 1)
+
+
 @pytest.mark.parametrize(("size", "mtime"), [(1 << 33, 0), (0, -1), (0, 1 << 33)])
 def test_what_a_header_cannot_say_is_refused(size: int, mtime: int) -> None:
     with pytest.raises(ClientError):

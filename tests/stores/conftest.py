@@ -83,30 +83,6 @@ async def peer(state_dir: Path, cache_dir: Path) -> AsyncIterator[Callable[[], A
 
 
 @pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """Mount a real file system of the given size (tmpfs syntax) and return where."""
-    mounted: list[Path] = []
-
-    def mount(size: str) -> Path:
-        place = tmp_path / f"disk{len(mounted)}"
-        place.mkdir()
-        made = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(place)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if made.returncode:
-            pytest.skip(f"cannot mount a tmpfs here, needs root: {made.stderr.strip()}")
-        mounted.append(place)
-        return place
-
-    yield mount
-    for place in mounted:
-        subprocess.run(["umount", "-l", str(place)], check=True)
-
-
-@pytest.fixture
 def watchdog() -> Iterator[BlockBuster]:
     """Fail a test whose event loop waits for the disk, but for what design.md lets run inline."""
     guard = BlockBuster("storage")

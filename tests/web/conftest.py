@@ -11,6 +11,7 @@ import pytest
 import uvloop
 from blockbuster import blockbuster_ctx
 
+from snapproxy.core.exchange import Outcome
 from snapproxy.shell.forward import StreamingForwarder
 from snapproxy.web.pages import Pages
 from snapproxy.web.protocol import Limits
@@ -38,7 +39,11 @@ def _never_blocks() -> Iterator[None]:
 class FakeTally:
     def __init__(self) -> None:
         self.counted: list[tuple[str, int, int]] = []
+        self.outcomes: list[Outcome] = []
         self.bytes_sent = 0
+
+    def outcome(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
 
     def sent(self, count: int) -> None:
         self.bytes_sent += count

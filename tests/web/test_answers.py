@@ -46,6 +46,14 @@ async def test_a_small_file_and_its_head(site: Site) -> None:
     assert site.archive.files["pool/a.deb"].readers == 0
 
 
+async def test_each_answer_is_counted_once_whoever_gave_it(site: Site) -> None:
+    site.archive.add("x", b"hello")
+    client = await site.connect()
+    for path in ("x", "absent"):
+        await client.get(site.url(path))
+    assert [isinstance(each, Refusal) for each in site.tally.outcomes] == [False, True]
+
+
 @pytest.mark.parametrize("size", [0, 1, 65536, 65537, 3_000_000])
 @pytest.mark.parametrize("has_file", [True, False])
 async def test_files_of_every_size_arrive_as_they_are(site: Site, size: int, has_file: bool) -> None:

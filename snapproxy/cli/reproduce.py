@@ -1,0 +1,142 @@
+"""Run COMMAND twice, online at the time of a lock and offline from the lock alone, and compare what came of it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from snapproxy.capture import lock
+from snapproxy.capture.diff import compare
+from snapproxy.capture.replay import the_time
+from snapproxy.cli import outputs, pins
+from snapproxy.cli.common import a_when, add_config, add_json, config_of, print_json, tell
+from snapproxy.cli.lock import read, table
+from snapproxy.cli.pins import Pin
+from snapproxy.cli.run import CommandError, Ran, pinned, write_lock
+from snapproxy.config import Config
+from snapproxy.core.record import Record
+from snapproxy.errors import SnapproxyError
+
+HELP = "run a command again from a lock alone, and compare"
+
+EPILOG = """\
+With --at the first run records, and writes the lock. Without, the lock is there, and the first run is pinned to its time.
+Outputs are compared by content: files by their bytes, folders by everything below them. The first run's are put aside while the
+command runs again, as PATH.snapproxy-online; they stay there if the second run's differ. Without --output the lists of files that
+the two runs were served are compared. Exit code 1 when anything differs, or either run fails.
+"""
+
+_SHORT = 12
+"""Digits of a digest that tell two of them apart for a reader."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this verb's options."""
+    parser.usage = "snapproxy reproduce --lock FILE [options] -- COMMAND..."
+    parser.add_argument("--lock", type=Path, required=True, metavar="FILE", help="the lock")
+    parser.add_argument("--at", type=a_when, metavar="WHEN", dest="when", help="record the lock anew, at this time")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="PATH",
+        dest="outputs",
+        help="a file or folder the command makes; may be repeated",
+    )
+    add_json(parser)
+    add_config(parser)
+    parser.add_argument("command", nargs="*", metavar="COMMAND", help="the command and its arguments, after --")
+
+
+@dataclass(frozen=True, slots=True)
+class Reproduction:
+    """What came of running a command twice: the lock, the digests of the first run's outputs, and in what the second differs.
+
+    `differences` are rows of a table, none where everything is the same: what then can be attested (`capture.intoto`).
+    """
+
+    record: Record
+    outputs: Mapping[str, str]
+    differences: Sequence[tuple[str, ...]]
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Carry out the verb."""
+    outputs.check(arguments.outputs)
+    if arguments.when is not None:
+        pins.check_can_be_written(arguments.lock)
+    config = config_of(arguments)
+    try:
+        found = reproduce(config, arguments)
+    except CommandError as error:
+        tell(error)
+        return error.code
+    if arguments.json:
+        print_json(_as_json(found))
+    else:
+        print(table(found.differences), end="")
+    told = "the second run differs" if found.differences else "reproduced offline"
+    print(f"snapproxy: {told} from the lock {lock.digest(found.record)}", file=sys.stderr)
+    return int(bool(found.differences))
+
+
+def reproduce(config: Config, arguments: argparse.Namespace) -> Reproduction:
+    """Run the command online, then offline. Raises CommandError, and SnapproxyError when a run fails or makes no output."""
+    made: Sequence[Path] = arguments.outputs
+    if arguments.when is None:
+        record = pins.read_lock(arguments.lock)
+        online = _run(config, pins.at_time(the_time(record), is_recorded=True), arguments.command, "online")
+    else:
+        online = _run(config, pins.at_time(arguments.when, is_recorded=True), arguments.command, "online")
+        write_lock(arguments.lock, online)
+        record = read(arguments.lock)
+    before = {path: outputs.digests(path) for path in made}
+    aside = {path: outputs.move_aside(path) for path in made}
+    pin = pins.to_lock(arguments.lock, record, is_recorded=True, offline=True)
+    offline = _run(config, pin, arguments.command, "offline from the lock")
+    after = {path: outputs.digests(path) for path in made}
+    for path in made:
+        if before[path] == after[path]:
+            outputs.remove(aside[path])
+    differences = (
+        [row for path in made for row in _differing(path, before[path], after[path])]
+        if made
+        else compare(online.record, offline.record).rows({**online.record.families, **offline.record.families})
+    )
+    return Reproduction(record, {str(path): outputs.digest(before[path]) for path in made}, differences)
+
+
+def _run(config: Config, pin: Pin, command: Sequence[str], where: str) -> Ran:
+    ran = pinned(config, pin, command)
+    print(f"{ran.summary.line()} ({where})", file=sys.stderr)
+    if ran.code:
+        raise SnapproxyError(
+            f"The command failed {where}"[:80],
+            why=f"Its exit code is {ran.code}; nothing was compared.",
+            hint="What it was refused is in its own messages; record the lock anew with --at if the build has changed.",
+        )
+    return ran
+
+
+def _differing(output: Path, before: Mapping[str, str], after: Mapping[str, str]) -> list[tuple[str, ...]]:
+    """Return a row for each file that is not the same, in the order of names."""
+    rows: list[tuple[str, ...]] = []
+    for path in sorted({*before, *after}):
+        one, other = before.get(path, ""), after.get(path, "")
+        if one != other:
+            kind = "changed" if one and other else "removed" if one else "added"
+            rows.append((kind, str(output / path), one[:_SHORT], other[:_SHORT]))
+    return rows
+
+
+def _as_json(found: Reproduction) -> dict[str, Any]:
+    return {
+        "lock": lock.digest(found.record),
+        "outputs": dict(found.outputs),
+        "differences": [list(row) for row in found.differences],
+    }

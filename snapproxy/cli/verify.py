@@ -1,0 +1,90 @@
+"""Read every file that a capture or a lock names, in the store, and say what is missing or damaged."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.filesize import decimal
+
+from snapproxy.cli import owner
+from snapproxy.cli.common import add_config, add_json, build, config_of, print_json, run
+from snapproxy.cli.lock import read, table
+from snapproxy.cli.progress import reporting
+from snapproxy.config import Config
+from snapproxy.core.record import Record
+from snapproxy.jobs.verify import Fault, Verified, verify
+
+HELP = "re-hash what a capture or a lock names"
+
+EPILOG = """\
+A file that has other bytes than its digest says is taken out of the store, so that it is never served again: where upstream can
+be asked it is fetched anew, and offline it is missing. Exit code 1 when anything is missing or damaged.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this verb's options."""
+    parser.add_argument(
+        "record", metavar="NAME|LOCK", help="a capture's name; or a file, if it ends in .json or has a slash in it"
+    )
+    add_json(parser)
+    add_config(parser)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Carry out the verb."""
+    config = config_of(arguments)
+    is_file = "/" in arguments.record or arguments.record.endswith(".json")
+    lock = read(Path(arguments.record)) if is_file else None
+    with owner.acting(config.state_dir):
+        found = run(_verify(config, arguments.record, lock))
+    if arguments.json:
+        print_json(_as_json(found))
+    else:
+        print(table([_row(fault) for fault in found.faults]), end="")
+    print(f"snapproxy: {_line(found)}", file=sys.stderr)
+    return int(bool(found.faults))
+
+
+async def _verify(config: Config, name: str, lock: Record | None) -> Verified:
+    async with build(config, offline=True) as app:
+        record = await app.captures.record(name) if lock is None else lock
+        paths = {entry.sha256: entry.path for entry in record.entries if not entry.is_absence}
+        async with reporting(paths, what="verify") as report:
+
+            def tell(path: str, done: int, total: int) -> None:
+                report.advance(path, done, total)
+                if done == total:
+                    report.finish(path)
+
+            return await verify(record, app.blobs, tell)
+
+
+def _row(fault: Fault) -> tuple[str, str, str]:
+    first, more = fault.entries[0], len(fault.entries) - 1
+    name = f"{first.archive}/{first.snapshot}/{first.path}"
+    return fault.what, fault.sha256[:12], f"{name} (and {more} other names)" if more else name
+
+
+def _line(found: Verified) -> str:
+    counted = f"{found.files} files, {decimal(found.size)}"
+    if not found.faults:
+        return f"{counted}: all there, all whole"
+    damaged = sum(fault.what == "damaged" for fault in found.faults)
+    told = "; what was damaged has been taken out of the store" if damaged else ""
+    return f"{counted}: {len(found.faults)} not as recorded{told}"
+
+
+def _as_json(found: Verified) -> dict[str, Any]:
+    faults = [
+        {
+            "fault": fault.what,
+            "sha256": fault.sha256,
+            "names": [f"{entry.archive}/{entry.snapshot}/{entry.path}" for entry in fault.entries],
+        }
+        for fault in found.faults
+    ]
+    return {"files": found.files, "bytes": found.size, "faults": faults}

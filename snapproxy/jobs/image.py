@@ -1,0 +1,200 @@
+"""Makes an image of a record's packages: one layer, a tar with the client's own cache folder, as repro-pkg-cache has it.
+
+The tar is never written down: its headers are a function of names and sizes, and what lies between them are blobs of the store. So its
+digest takes one reading of them, and writing it another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from snapproxy.capture.artifact import FILE_TYPE
+from snapproxy.core.model import Instant, Role
+from snapproxy.core.record import Entry, Record
+from snapproxy.core.when import spell_rfc3339
+from snapproxy.errors import ClientError, RecordError
+from snapproxy.families import CACHERS, FAMILIES
+from snapproxy.jobs.packing import check_stored, stored
+from snapproxy.oci.artifact import Artifact, Content, Opened, bytes_content, hash_piece
+from snapproxy.oci.canonical import canonical
+from snapproxy.oci.model import Descriptor, Manifest, digest_of
+from snapproxy.oci.tarball import header, padding, trailer
+from storage import Blobs
+
+LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
+CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
+
+# What images call machines (GOARCH, as image-spec asks), where package managers call them otherwise. 32-bit ARM has variants as well.
+_ARCHITECTURES: Mapping[str, str] = {
+    "x86_64": "amd64",
+    "aarch64": "arm64",
+    "x86": "386",
+    "i386": "386",
+    "i686": "386",
+    "armhf": "arm",
+    "armv7": "arm",
+    "armv7h": "arm",
+    "armel": "arm",
+    "ppc64el": "ppc64le",
+    "mips64el": "mips64le",
+}
+_NO_MACHINE = frozenset({"all", "any", "noarch", "source", "src"})
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file in a client's cache: its path in the image, without a slash before it; bytes by their `sha256`, in hex."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+async def image_of(record: Record, blobs: Blobs, *, architecture: str = "", created: Instant | None = None) -> Artifact:
+    """Return the image of the packages of a record. `architecture` in an image's words; '' takes it from the packages.
+
+    Raises RecordError when there are none, when they are of a family whose cache cannot be laid out, or of several machines; StorageError
+    when the store lacks bytes; ArchiveDataError when an index cannot be read.
+    """
+    machine = architecture or _machine(record)
+    check_stored(blobs, (entry for entry in record.entries if not entry.is_absence))
+    members = await _members(record, blobs)
+    tar = _Tar(members, blobs, created or 0)
+    digest = await tar.digest()
+    layer = Content(Descriptor(LAYER_TYPE, digest, tar.size), tar.open)
+    config = canonical(
+        {"architecture": machine, "config": {}, "os": "linux", "rootfs": {"type": "layers", "diff_ids": [digest]}}
+        | ({} if created is None else {"created": spell_rfc3339(created)})
+    )
+    described = Descriptor(CONFIG_TYPE, digest_of(config), len(config))
+    return Artifact.of(Manifest((layer.descriptor,), config=described), (layer, bytes_content(described, config)))
+
+
+async def _members(record: Record, blobs: Blobs) -> tuple[Member, ...]:
+    """Say under which name each package lies in its client's cache."""
+    called: dict[tuple[str, str], str] = {}
+    for entry in record.entries:
+        if _has_packages(record, entry):
+            called |= {(entry.archive, name): cached for name, cached in await _called(record, entry, blobs)}
+    found: dict[str, Member] = {}
+    for entry in _packages(record):
+        file = entry.path.rsplit("/", 1)[-1]
+        cached = called.get((entry.archive, entry.path)) or called.get((entry.archive, file)) or file
+        path = f"{CACHERS[record.families[entry.archive]].folder}/{cached}"
+        member = found.setdefault(path, Member(path, entry.size, entry.sha256))
+        if member.sha256 != entry.sha256:
+            raise RecordError(
+                "Two packages have one name in the client's cache",
+                why=f"{path} would be sha256 {member.sha256} and {entry.sha256}.",
+                hint="Record what is to go into one image in a capture of its own.",
+            )
+    return tuple(found[path] for path in sorted(found))
+
+
+def _packages(record: Record) -> Iterator[Entry]:
+    for entry in record.entries:
+        if entry.role is Role.PACKAGE and not entry.is_absence and not entry.is_service:
+            yield entry
+
+
+def _has_packages(record: Record, entry: Entry) -> bool:
+    return not entry.is_absence and FAMILIES[record.families[entry.archive]].classify(entry.path).has_promises
+
+
+async def _called(record: Record, entry: Entry, blobs: Blobs) -> list[tuple[str, str]]:
+    """Read an index, in a thread: it may list seventy thousand packages."""
+    opened = await stored(blobs, Descriptor(FILE_TYPE, f"sha256:{entry.sha256}", entry.size)).open()
+    try:
+        data = [piece async for piece in opened.chunks(0, entry.size)]
+    finally:
+        opened.close()
+    cacher = CACHERS[record.families[entry.archive]]
+    return await asyncio.to_thread(lambda: list(cacher.names(entry.path, data)))
+
+
+def _machine(record: Record) -> str:
+    """Return the one machine that the packages are for."""
+    families = sorted({record.families[entry.archive] for entry in _packages(record)})
+    if not families:
+        raise RecordError("The record holds no package", why="An image of a client's cache would be empty.")
+    for family in families:
+        if family not in CACHERS:
+            raise RecordError(
+                f"The cache of {family}'s client cannot be laid out",
+                why="Its folders are called after the client's repository ids and addresses, which no record has.",
+                hint="Export to dir:PATH, and let the client's repositories name file: addresses.",
+            )
+    named = {FAMILIES[record.families[entry.archive]].package_name(entry.path) for entry in _packages(record)}
+    found = sorted({_ARCHITECTURES.get(each.arch, each.arch) for each in named if each is not None} - _NO_MACHINE)
+    if len(found) != 1:
+        raise ClientError(
+            "For which machine is the image?",
+            why=f"Its packages are for: {', '.join(found) or 'every one'}.",
+            hint="Name it as images do, for example: --arch amd64",
+        )
+    return found[0]
+
+
+class _Tar:
+    """A tar of files of the store, in which it can be read anywhere."""
+
+    def __init__(self, members: Iterable[Member], blobs: Blobs, mtime: int) -> None:
+        self._pieces: list[tuple[int, bytes | Member]] = []
+        self._blobs = blobs
+        self.size = 0
+        self._mtime = mtime
+        folders: set[str] = set()
+        for member in members:
+            parts = member.path.split("/")[:-1]
+            for depth in range(1, len(parts) + 1):
+                folder = "/".join(parts[:depth]) + "/"
+                if folder not in folders:
+                    folders.add(folder)
+                    self._add(header(folder, 0, mtime, is_folder=True))
+            self._add(header(member.path, member.size, mtime))
+            self._add(member)
+            self._add(padding(member.size))
+        self._add(trailer(self.size))
+
+    async def open(self) -> Opened:
+        """Open it; nothing is held."""
+        return self
+
+    async def digest(self) -> str:
+        """Return the digest of the whole."""
+        running = hashlib.sha256()
+        async for piece in self.chunks(0, self.size):
+            await hash_piece(running.update, piece)
+        return f"sha256:{running.hexdigest()}"
+
+    def fileno(self) -> int | None:
+        return None
+
+    async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
+        for offset, piece in self._pieces:
+            size = len(piece) if isinstance(piece, bytes) else piece.size
+            first, last = max(start - offset, 0), min(stop - offset, size)
+            if first >= last:
+                continue
+            if isinstance(piece, bytes):
+                yield piece[first:last]
+                continue
+            opened = await stored(self._blobs, Descriptor(FILE_TYPE, f"sha256:{piece.sha256}", size)).open()
+            try:
+                async with aclosing(opened.chunks(first, last)) as parts:  # type: ignore[type-var]
+                    async for part in parts:
+                        yield part
+            finally:
+                opened.close()
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _add(self, piece: bytes | Member) -> None:
+        size = len(piece) if isinstance(piece, bytes) else piece.size
+        self._pieces.append((self.size, piece))
+        self.size += size

@@ -1,0 +1,79 @@
+"""Reads every byte that a record names, as the store has it, and says what is missing or damaged. What is damaged is never served again."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from snapproxy.core.record import Entry, Record
+from storage import Blob, Blobs
+
+Progress = Callable[[str, int, int], None]
+"""Is told of each file: its path, the bytes read so far, and how many there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that the store does not have as it was recorded. `entries` are all names of it.
+
+    `what` is `missing`, or `damaged`: it had other bytes than its name says, and was taken out; or `wrong`: the record gives it
+    another size than it has.
+    """
+
+    what: str
+    sha256: str
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was read: files and bytes, each once however many names it has, and the faults, in the order of their first names."""
+
+    files: int
+    size: int
+    faults: tuple[Fault, ...]
+
+
+async def verify(record: Record, blobs: Blobs, progress: Progress) -> Verified:
+    """Read everything a record names. Raises StorageFailure when the disk fails."""
+    named: defaultdict[tuple[str, int], list[Entry]] = defaultdict(list)
+    for entry in record.entries:
+        if not entry.is_absence:
+            named[entry.sha256, entry.size].append(entry)
+    faults = []
+    for (sha256, size), entries in named.items():
+        what = await _fault(blobs, sha256, size, partial(_tell, progress, entries[0]))
+        if what:
+            faults.append(Fault(what, sha256, tuple(entries)))
+    return Verified(len(named), sum(size for _, size in named), tuple(faults))
+
+
+async def _fault(blobs: Blobs, sha256: str, size: int, progress: Callable[[int], None]) -> str:
+    blob = blobs.peek(sha256) or await blobs.open(sha256)
+    if blob is None:
+        return "missing"
+    try:
+        is_whole = await _hash(blob, progress) == sha256
+    finally:
+        blob.close()
+    if not is_whole:
+        await blobs.remove(sha256)
+        return "damaged"
+    return "" if blob.size == size else "wrong"
+
+
+async def _hash(blob: Blob, progress: Callable[[int], None]) -> str:
+    running, done = hashlib.sha256(), 0
+    async for piece in blob.chunks(0, blob.size):
+        await asyncio.to_thread(running.update, piece)
+        done += len(piece)
+        progress(done)
+    return running.hexdigest()
+
+
+def _tell(progress: Progress, entry: Entry, done: int) -> None:
+    progress(entry.path, done, entry.size)
