@@ -65,11 +65,11 @@ class _LocalJournal:
             written = os.write(self._fd, data)
             if written < len(data):
                 raise OSError(errno.ENOSPC, "")  # noqa: TRY301 # half of it is a failure as well, and what it left is no line
-            size = os.fstat(self._fd).st_size
-            if size == self._read + written:  # nobody else has written: no need to read our own
-                self._read = size
+            end = os.lseek(self._fd, 0, os.SEEK_CUR)  # an append leaves it at the end of what was written
+            if end == self._read + written:  # nobody else has written: no need to read our own
+                self._read = end
                 return lines
-            return self._news(size)
+            return self._news(end)
         except OSError as error:
             raise os_failure(f"cannot use {self._what}", error) from error
 

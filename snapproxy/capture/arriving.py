@@ -6,6 +6,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from snapproxy.core.exchange import Body, Outcome, Served
 
+_LOOKS = 2
+"""How often a file is waited for: its last byte can be read a moment before the store has it, if another process brings it."""
+
 
 class Arriving:
     """A file on its way (`core.exchange.Body`).
@@ -49,9 +52,14 @@ class Arriving:
 
 
 async def landed(ask: Callable[[], Awaitable[Outcome]]) -> Outcome:
-    """Return an answer whose bytes are all here: what still arrives is waited for, and asked for again."""
+    """Return an answer whose bytes are all here: what still arrives is waited for, and asked for again.
+
+    One without a digest after all is of a file that the full disk did not take.
+    """
     outcome = await ask()
-    if isinstance(outcome, Served) and not outcome.digest:
+    for _ in range(_LOOKS):
+        if not isinstance(outcome, Served) or outcome.digest:
+            break
         try:
             await _read_whole(outcome.body)
         finally:

@@ -159,7 +159,7 @@ class _Question:
             noted = await self._noted(outcome)
             if isinstance(noted, Served):
                 noted.body.close()
-                if noted.digest:
+                if noted.digest and noted.digest == outcome.digest:
                     return
         raise StorageFailure("a file that was served could not be noted in its capture")
 
@@ -220,7 +220,7 @@ class _Question:
         """Return what is noted of an answer; None for one that is none of the archive's."""
         archive, requested, path = self._key(self._target.path)
         stillness = self._recorder.stillness
-        if isinstance(outcome, Served):
+        if isinstance(outcome, Served) and outcome.digest:
             if outcome.role is Role.INDEX:
                 path = await self._canonical_path()
             snapshot = stillness.snapshot(self._target.archive, outcome, path)

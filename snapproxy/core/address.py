@@ -8,7 +8,7 @@ executor's business, what goes on the wire is web's. Refusals hold our own words
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from snapproxy.core.credentials import Credentials, is_capture_name, read_credentials
 from snapproxy.core.exchange import BlobTarget, FileTarget, PageTarget, PassTarget, ServiceTarget, Target, TunnelTarget
@@ -164,7 +164,8 @@ def _origin(asked: _Asked) -> Target | Refusal:
     if head.startswith("~") and not asked.capture:
         if not is_capture_name(head[1:]):
             raise ClientError("that is not the name of a capture")
-        return _origin(replace(asked, path=rest, capture=head[1:], place=f"{asked.place}{head}/"))
+        place = f"{asked.place}{head}/"
+        return _origin(_Asked(asked.book, rest, asked.query, asked.authorization, place, head[1:]))
     if asked.path in (*PAGES, STATS) and not asked.capture:
         _refuse_query(asked)
         return PageTarget(f"/{asked.path}")

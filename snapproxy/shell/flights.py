@@ -89,7 +89,8 @@ class Flight:
         """Wait until bytes come or the flight has ended, until `deadline`; return what it has come to, if it has ended."""
         with contextlib.suppress(TimeoutError):
             async with self._clock.timeout(self._left(deadline)):
-                await self.arriving.wait()
+                while not self.arriving.is_set():  # it may be cleared again before we wake
+                    await self.arriving.wait()
         return self.landing.result() if self.landing.done() else None
 
     def follow(self) -> exchange.Body | None:
@@ -318,10 +319,13 @@ class Flights:
         return digest is not None and size_of(self._means.blobs, digest) is not None
 
     async def _watch(self, flight: Flight, body: Body) -> Landing:
+        """Follow what another writer brings, until it is in the store: its bytes can all be read some time before."""
         offset = 0
         while body.size is None or offset < body.size:
             offset = await body.wait(offset)
             flight.arriving.set()
+        flight.arriving.clear()
+        await body.wait(offset)
         return Elsewhere()
 
 

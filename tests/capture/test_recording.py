@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -123,6 +125,30 @@ async def test_two_processes_record_into_one_capture_and_agree(make_house: MakeH
     await two.get(AT, SIGNATURE, capture=BUILD)
     assert await record(one) == await record(two)
     assert set(await answers(one)) == {INRELEASE, RELEASE, PACKAGES, SIGNATURE}
+
+
+async def test_what_another_process_still_stores_is_recorded_once_it_is_stored(
+    make_house: MakeHouse, hamlet: Hamlet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the disk is slow both readers can have all bytes of a file that has no name yet: that is no absence."""
+    may_store, sync = threading.Event(), os.fsync
+
+    def sync_late(descriptor: int) -> None:
+        may_store.wait(10)
+        sync(descriptor)
+
+    one, two = await make_house(), await make_house()
+    package = hamlet.edition.kept.path
+    for path in (INRELEASE, PACKAGES):
+        await one.get(AT, path, capture=BUILD)
+    monkeypatch.setattr(os, "fsync", sync_late)
+    reading = asyncio.gather(*(house.get(AT, package, capture=BUILD) for house in (one, two)))
+    await asyncio.sleep(0.3)
+    assert package not in await answers(one)
+    may_store.set()
+    data = content_of(hamlet.edition.kept)
+    assert [(got.broke, got.data) for got in await reading] == [("", data.data)] * 2
+    assert (await answers(two))[package] == data.sha256
 
 
 async def test_a_closed_capture_answers_what_it_holds_and_takes_nothing_more(make_house: MakeHouse) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +13,7 @@ from tests.fakes.arch import ArchWorld
 from tests.fakes.pacman_root import PacmanRoot
 from tests.fakes.proxy import Snapproxy
 from tests.fakes.trixie_system import private_folder, trixie_system
+from tests.fakes.world import RootWorld
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +37,31 @@ def arch_proxy(arch: ArchWorld, tmp_path: Path) -> Iterator[Snapproxy]:
     """A running snapproxy in front of the small Arch Linux, with an empty store."""
     with Snapproxy(arch.configuration(tmp_path / "snapproxy")) as process:
         yield process
+
+
+@pytest.fixture(scope="session")
+def shared_root_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RootWorld]:
+    world = RootWorld(tmp_path_factory.mktemp("root-world"))
+    yield world
+    world.close()
+    assert not world.errors()
+
+
+@pytest.fixture
+def root_world(shared_root_world: RootWorld) -> RootWorld:
+    """All that a minimal root is made of, with no fault and no request counted yet."""
+    shared_root_world.reset()
+    assert len(shared_root_world.changed()) > 3
+    return shared_root_world
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> Iterator[Path]:
+    """Lend a folder for what is built; it is worth hundreds of megabytes, and nobody looks at it afterwards."""
+    folder = tmp_path / "built"
+    folder.mkdir()
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(params=["pacman 6", pytest.param("pacman 7", marks=pytest.mark.long)])

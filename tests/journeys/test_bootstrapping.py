@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,56 +12,22 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.arch import ArchWorld
+from tests.fakes.bootstrap import EPOCH, mmdebstrap, tool
 from tests.fakes.mkosi import mkosi
 from tests.fakes.proxy import Snapproxy, configuration
 from tests.fakes.world import FIRST, SECOND, RootWorld
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
 UNMODIFIED = "http://ftp.debian.org/debian"
-MERGED = "/usr/share/mmdebstrap/hooks/maybe-merged-usr"
 BOTH_FORMS = pytest.mark.parametrize(
     ("when", "form"), [(FIRST, "mirror form"), pytest.param(SECOND, "proxy form", marks=pytest.mark.long)]
 )
-
-
-@pytest.fixture(scope="module")
-def shared_root_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RootWorld]:
-    world = RootWorld(tmp_path_factory.mktemp("root-world"))
-    yield world
-    world.close()
-    assert not world.errors()
-
-
-@pytest.fixture
-def root_world(shared_root_world: RootWorld) -> RootWorld:
-    shared_root_world.reset()
-    assert len(shared_root_world.changed()) > 3
-    return shared_root_world
 
 
 @pytest.fixture
 def root_proxy(root_world: RootWorld, tmp_path: Path) -> Iterator[Snapproxy]:
     with Snapproxy(configuration(tmp_path / "snapproxy", root_world)) as process:
         yield process
-
-
-@pytest.fixture
-def built(tmp_path: Path) -> Iterator[Path]:
-    """Lend a folder for what is built; it is worth 200 MB, and nobody looks at it afterwards."""
-    folder = tmp_path / "built"
-    folder.mkdir()
-    yield folder
-    shutil.rmtree(folder)
-
-
-def run(*command: str, **environment: str) -> None:
-    """Run a tool to its end, with no setting of the machine's."""
-    fixed = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/nonexistent"}
-    done = subprocess.run(
-        command, env={**fixed, **environment}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, check=False, timeout=200,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-3000:]
 
 
 def place(proxy: Snapproxy, when: str, form: str) -> tuple[str, dict[str, str]]:
@@ -92,16 +57,8 @@ def test_debootstrap(root_world: RootWorld, root_proxy: Snapproxy, built: Path, 
     mirror, environment = place(root_proxy, when, form)
     root = built / "root"
     keyring = f"--keyring={root_world.key.keyring}"
-    run("debootstrap", "--variant=minbase", keyring, root_world.codename, str(root), mirror, **environment)
+    tool("debootstrap", "--variant=minbase", keyring, root_world.codename, str(root), mirror, **environment)
     assert_is_of(root_world, when, root, least=80)
-
-
-def mmdebstrap(world: RootWorld, target: Path, mirror: str, **environment: str) -> None:
-    """Build the essential packages. The world has no `usrmerge`, so that a root begins merged, by mmdebstrap's own hook."""
-    options = ["--variant=essential", f"--keyring={world.key.keyring}", f"--hook-dir={MERGED}"]
-    # pytest's folders are closed to apt's own user.
-    options += ['--aptopt=APT::Sandbox::User "root"', '--aptopt=Acquire::Check-Valid-Until "false"']
-    run("mmdebstrap", *options, world.codename, str(target), mirror, **environment)
 
 
 @BOTH_FORMS
@@ -120,7 +77,7 @@ def test_the_same_instant_makes_the_same_tar_and_is_asked_for_once(
     digests = set()
     for name in ("one.tar", "two.tar"):
         root_world.reset()
-        mmdebstrap(root_world, built / name, mirror, SOURCE_DATE_EPOCH="1717200000")
+        mmdebstrap(root_world, built / name, mirror, SOURCE_DATE_EPOCH=EPOCH)
         digests.add(hashlib.sha256((built / name).read_bytes()).hexdigest())
     assert len(digests) == 1
     assert root_world.log.requests() == []

@@ -1,0 +1,60 @@
+"""Runs the tools that build roots and images, on the machine but with no setting of the machine's."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+from tests.fakes.world import RootWorld
+
+EPOCH = "1717200000"
+"""What every built file is dated."""
+
+_MERGED = "/usr/share/mmdebstrap/hooks/maybe-merged-usr"
+
+
+def tool(*command: str, **environment: str) -> str:
+    """Run a tool to its end and return what it printed."""
+    fixed = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/nonexistent"}
+    done = subprocess.run(
+        command, env={**fixed, **environment}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:]
+    return done.stdout
+
+
+def mmdebstrap(
+    world: RootWorld, target: Path, mirror: str, *options: str, variant: str = "essential", **environment: str
+) -> None:
+    """Build a root. The world has no `usrmerge`, so that it begins merged, by mmdebstrap's own hook."""
+    fixed = [f"--variant={variant}", f"--keyring={world.key.keyring}", f"--hook-dir={_MERGED}"]
+    # pytest's folders are closed to apt's own user.
+    fixed += ['--aptopt=APT::Sandbox::User "root"', '--aptopt=Acquire::Check-Valid-Until "false"']
+    tool("mmdebstrap", *fixed, *options, world.codename, str(target), mirror, **environment)
+
+
+class Buildah:
+    """buildah with its images in a folder of its own, and no more isolation than chroot: it runs wherever root can."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir()
+
+    def base(self, root: Path, name: str) -> None:
+        """Make an image of a root in a tar file."""
+        container = self._run("from", "scratch").strip()
+        self._run("add", "--quiet", container, str(root), "/")
+        self._run("commit", "--quiet", f"--timestamp={EPOCH}", container, name)
+
+    def build(self, dockerfile: Path, proxy: str) -> list[str]:
+        """Build an image, and return the digests of its layers."""
+        options = ["--isolation=chroot", f"--build-arg=http_proxy={proxy}", f"--timestamp={EPOCH}"]
+        self._run("bud", *options, "--layers", "--pull-never", "--tag=built", f"--file={dockerfile}", str(self._folder))
+        layers: list[str] = json.loads(self._run("inspect", "--type=image", "built"))["OCIv1"]["rootfs"]["diff_ids"]
+        return layers
+
+    def _run(self, *arguments: str) -> str:
+        stores = [f"--root={self._folder}/root", f"--runroot={self._folder}/run", "--storage-driver=vfs"]
+        return tool("buildah", *stores, *arguments, TMPDIR=str(self._folder))
