@@ -142,10 +142,10 @@ async def _run(program: str, host: str, environ: Mapping[str, str]) -> tuple[int
             raise _broken(program, f"It said more than {_ANSWER_LIMIT} bytes")
         return await process.wait(), said
     finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # what it started holds its pipes, and waiting would not end
-            await process.wait()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # what it started holds its pipes, and waiting would not end
+        await process.wait()
+        await process.stdout.read()  # what is still in the pipe: it is closed behind that
 
 
 def _answer(program: str, said: bytes) -> Login:

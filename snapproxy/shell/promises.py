@@ -56,6 +56,7 @@ class Helper:
         self._process: Process | None = None
         self._turn = asyncio.Lock()
         self._idle: asyncio.TimerHandle | None = None
+        self._ending: set[asyncio.Task[None]] = set()
 
     async def build(self, family: str, path: str, table: str, blob: Blob, reading: str = "promises") -> None:
         """Build the table named `table` of the index `blob`; `reading` as in `tabulate.READINGS`. Raises ArchiveDataError, StorageError."""
@@ -105,19 +106,29 @@ class Helper:
         return self._process
 
     def _kill(self) -> None:
-        if self._process is not None and self._process.returncode is None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-        self._process = None
+                process.kill()
+        ending = asyncio.create_task(_ended(process))
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
 
     async def close(self) -> None:
         """End the process."""
         if self._idle is not None:
             self._idle.cancel()
-        process = self._process
         self._kill()
-        if process is not None:
-            await process.wait()
+        await asyncio.gather(*self._ending)
+
+
+async def _ended(process: Process) -> None:
+    """Wait until a killed process is gone and its pipes are closed: the loop must not end before that."""
+    await process.wait()
+    if process.stdout is not None:
+        await process.stdout.read()
 
 
 class Promises:
