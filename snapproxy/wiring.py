@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -40,6 +41,7 @@ from snapproxy.jobs.marking import mark
 from snapproxy.jobs.sweep import Progress, Sweeper, Swept
 from snapproxy.jobs.timeline import Entry, entries
 from snapproxy.jobs.watch import repeat
+from snapproxy.oci.logins import RegistryLogins
 from snapproxy.shell.arrival import Means
 from snapproxy.shell.clock import Clock, SystemClock
 from snapproxy.shell.confirming import Confirming
@@ -47,6 +49,7 @@ from snapproxy.shell.executor import Executor
 from snapproxy.shell.facts import Facts
 from snapproxy.shell.flights import Flights
 from snapproxy.shell.forward import StreamingForwarder
+from snapproxy.shell.holding import StoreHolding
 from snapproxy.shell.landings import Verdicts
 from snapproxy.shell.listings import Listings
 from snapproxy.shell.live import Live
@@ -101,7 +104,9 @@ class App:
         config, store, clock, tally, offline = self._config, self._store, self._clock, self.tally, self._offline
         self._stack.push_async_callback(store.close)
         pacer = Pacer(clock=clock, store=store.catalog, slots=store.slots, policies=config.policies)
-        upstream = await self._stack.enter_async_context(Upstream(pacer=pacer, clock=clock, instance=self._instance))
+        enter = self._stack.enter_async_context
+        logins = await enter(RegistryLogins(config.holders, environ=os.environ, clock=clock))
+        upstream = await enter(Upstream(pacer=pacer, clock=clock, instance=self._instance, logins=logins))
         names = Names(store.catalog, clock)
         helper = Helper(config.cache_dir, clock)
         self._promises = promises = Promises(store, helper)
@@ -128,12 +133,7 @@ class App:
         self._stack.push_async_callback(timelines.close)
         self._marks = Marks(store.catalog)
         facts = Facts(
-            store=store,
-            names=names,
-            timelines=timelines,
-            promises=promises,
-            live=live,
-            observations=observations,
+            store=store, names=names, timelines=timelines, promises=promises, live=live, observations=observations
         )
         self.executor = Executor(
             store=store,
@@ -208,6 +208,7 @@ class App:
             sockets,
             self.answerer,
             self._book,
+            holding=StoreHolding(self._store.blobs, Names(self._store.catalog, self._clock)),
             forwarder=forwarder,
             tally=self.tally,
             stats=self.stats,

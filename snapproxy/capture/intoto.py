@@ -6,6 +6,7 @@ that writes provenance may take the list over as it stands. Nothing here signs.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from snapproxy.capture.contents import Content, contents
@@ -17,6 +18,10 @@ STATEMENT = "https://in-toto.io/Statement/v1"
 
 PREDICATE = "urn:x-snapproxy:served:v1"
 """Not a registered name space, as its x- says; in-toto wants a URI that is unique, and no more."""
+
+
+REPRODUCED = "urn:x-snapproxy:reproduced:v1"
+"""As PREDICATE: the subject's build ran again offline, from a lock alone, and came to the same."""
 
 
 def write(record: Record) -> bytes:
@@ -34,6 +39,23 @@ def statement(record: Record, subject: tuple[str, str]) -> dict[str, Any]:
             "unpinned": sorted(record.unpinned),
         },
         "predicateType": PREDICATE,
+        "subject": [{"digest": {"sha256": named_digest}, "name": name}],
+    }
+
+
+def reproduced(subject: tuple[str, str], lock: str, outputs: Mapping[str, str]) -> dict[str, Any]:
+    """Say of a subject (its name, and its sha256 in hex) that it was reproduced offline.
+
+    `lock` is the sha256 of the lock, `outputs` those of what was compared, by path; none where the lists of files served were.
+    """
+    name, named_digest = subject
+    return {
+        "_type": STATEMENT,
+        "predicate": {
+            "lock": {"digest": {"sha256": lock}, "name": FILE_NAME},
+            "outputs": [{"digest": {"sha256": outputs[path]}, "name": path} for path in sorted(outputs)],
+        },
+        "predicateType": REPRODUCED,
         "subject": [{"digest": {"sha256": named_digest}, "name": name}],
     }
 

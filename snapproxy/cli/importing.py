@@ -16,8 +16,10 @@ from snapproxy.cli.registries import SPELLINGS, a_place, access_of, add_access
 from snapproxy.config import Config
 from snapproxy.errors import ConfigurationError
 from snapproxy.oci.names import Place, Reference, TreePlace
+from snapproxy.shell.clock import SystemClock
 
 if TYPE_CHECKING:
+    from snapproxy.jobs.export import Access
     from snapproxy.jobs.importing import Imported
 
 HELP = "bring an exported capture into the store"
@@ -47,8 +49,11 @@ def main(arguments: argparse.Namespace) -> int:
     """Carry out the verb."""
     name = arguments.name or name_of(arguments.source)
     config = config_of(arguments)
+    access = access_of(arguments)
+    if isinstance(arguments.source, Reference) and owner.is_another(config.state_dir):
+        access = run(access.settled(arguments.source, SystemClock()))  # the owner cannot read the caller's logins
     with owner.acting(config.state_dir):
-        imported = run(_import(config, arguments, name))
+        imported = run(_import(config, arguments.source, name, access))
     if arguments.json:
         print_json(asdict(imported))
     else:
@@ -70,9 +75,9 @@ def name_of(place: Place) -> str:
     return name
 
 
-async def _import(config: Config, arguments: argparse.Namespace, name: str) -> Imported:
+async def _import(config: Config, source: Place, name: str, access: Access) -> Imported:
     async with build(config, offline=True) as app, reporting((), what="import") as report:
-        return await app.importer.bring(arguments.source, name, access_of(arguments), report)
+        return await app.importer.bring(source, name, access, report)
 
 
 def _print(imported: Imported) -> None:

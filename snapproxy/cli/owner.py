@@ -17,6 +17,11 @@ def _owner(state_dir: Path) -> tuple[int, int] | None:
     return (status.st_uid, status.st_gid) if status.st_uid != 0 else None
 
 
+def is_another(state_dir: Path) -> bool:
+    """Whether a verb acts as somebody else than its caller."""
+    return _owner(state_dir) is not None
+
+
 def become(state_dir: Path) -> None:
     """Give up root for good (a server)."""
     owner = _owner(state_dir)

@@ -38,7 +38,12 @@ def access_of(arguments: argparse.Namespace) -> Access:
     """Return how registries are reached."""
     from snapproxy.jobs.export import Access  # noqa: PLC0415  # loads the client, which --help does not need
 
-    return Access(os.environ, arguments.authfile, arguments.plain_http, arguments.tls_verify == "true")
+    return Access(
+        environ=os.environ,
+        authfile=arguments.authfile,
+        plain_http=arguments.plain_http,
+        tls_verify=arguments.tls_verify == "true",
+    )
 
 
 def a_place(text: str) -> Place:

@@ -13,13 +13,15 @@ from snapproxy.capture import lock
 from snapproxy.capture.diff import compare
 from snapproxy.capture.replay import the_time
 from snapproxy.cli import outputs, pins
-from snapproxy.cli.common import a_when, add_config, add_json, config_of, print_json, tell
+from snapproxy.cli.common import a_when, add_config, add_json, config_of, print_json, run, tell
 from snapproxy.cli.lock import read, table
 from snapproxy.cli.pins import Pin
+from snapproxy.cli.registries import a_reference, access_of, add_access
 from snapproxy.cli.run import CommandError, Ran, pinned, write_lock
 from snapproxy.config import Config
 from snapproxy.core.record import Record
 from snapproxy.errors import SnapproxyError
+from snapproxy.shell.clock import SystemClock
 
 HELP = "run a command again from a lock alone, and compare"
 
@@ -27,7 +29,7 @@ EPILOG = """\
 With --at the first run records, and writes the lock. Without, the lock is there, and the first run is pinned to its time.
 Outputs are compared by content: files by their bytes, folders by everything below them. The first run's are put aside while the
 command runs again, as PATH.snapproxy-online; they stay there if the second run's differ. Without --output the lists of files that
-the two runs were served are compared. Exit code 1 when anything differs, or either run fails.
+the two runs were served are compared. Exit code 1 when anything differs, or either run fails; nothing is attested then.
 """
 
 _SHORT = 12
@@ -48,6 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="outputs",
         help="a file or folder the command makes; may be repeated",
     )
+    parser.add_argument(
+        "--attest",
+        type=a_reference,
+        metavar="IMAGE",
+        help="attach the statement of it to docker://REGISTRY/REPOSITORY@sha256:HEX",
+    )
+    add_access(parser)
     add_json(parser)
     add_config(parser)
     parser.add_argument("command", nargs="*", metavar="COMMAND", help="the command and its arguments, after --")
@@ -82,7 +91,16 @@ def main(arguments: argparse.Namespace) -> int:
         print(table(found.differences), end="")
     told = "the second run differs" if found.differences else "reproduced offline"
     print(f"snapproxy: {told} from the lock {lock.digest(found.record)}", file=sys.stderr)
+    if arguments.attest and not found.differences:
+        print(f"snapproxy: attested as {run(_attest(found, arguments))}", file=sys.stderr)
     return int(bool(found.differences))
+
+
+async def _attest(found: Reproduction, arguments: argparse.Namespace) -> str:
+    from snapproxy.jobs.attest import attest  # noqa: PLC0415  # loads the registries' client, which --help does not need
+
+    digest = lock.digest(found.record)
+    return await attest(arguments.attest, digest, found.outputs, access_of(arguments), SystemClock())
 
 
 def reproduce(config: Config, arguments: argparse.Namespace) -> Reproduction:

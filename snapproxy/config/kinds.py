@@ -12,9 +12,11 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, PlainValidator
 
 from snapproxy.core import when
+from snapproxy.core.holders import ANY_REPOSITORY, Holder
 from snapproxy.core.model import Instant, Match, When
 from snapproxy.core.paths import canonical_path
 from snapproxy.errors import SnapproxyError
+from snapproxy.oci.names import is_loopback, is_repository, read_reference
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
@@ -27,6 +29,7 @@ _LABELS = re.compile(r"[a-z0-9_*]([a-z0-9_*.-]{0,252}[a-z0-9_*])?")
 _DAY_FOLDER = re.compile(r"[a-z0-9._~/-]*YYYY[a-z0-9._~/-]*MM[a-z0-9._~/-]*DD[a-z0-9._~/-]*")
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~+*-]+)*/?")
 _PORTS = range(65536)
+_REGISTRY = "docker://"
 
 
 def _duration(value: Any) -> int:
@@ -85,6 +88,31 @@ def _base(value: Any) -> str:
     if not is_base or "@" in parts.netloc or any(mark in value for mark in "?# \t\r\n\\"):
         raise ValueError(accepted)
     return str(value).rstrip("/")
+
+
+def _holder(value: Any) -> Holder:
+    try:
+        if value.startswith(_REGISTRY):
+            return _registry(value)
+        base = urlsplit(_base(value))
+        repository = base.path.strip("/") or ANY_REPOSITORY
+        if is_repository(repository):
+            return Holder(base.geturl(), f"{base.scheme}://{base.netloc}", repository)
+    except (SnapproxyError, ValueError, AttributeError):
+        pass
+    raise ValueError(
+        '"docker://REGISTRY/REPOSITORY" without a tag, or the http:// or https:// address of another snapproxy '
+        '("http://builders:3142") or of a repository that needs no login ("http://registry:5000/packages")'
+    )
+
+
+def _registry(text: str) -> Holder:
+    """Read a repository of a registry: over https, but on this machine, where plain http gives nothing away."""
+    reference = read_reference(text.removeprefix(_REGISTRY))
+    if reference.tag or reference.digest:
+        raise ValueError(text)
+    scheme = "http" if is_loopback(reference.registry) else "https"
+    return Holder(text, f"{scheme}://{reference.api_host}", reference.repository, reference.registry)
 
 
 def _host(value: Any) -> str:
@@ -180,6 +208,7 @@ Duration = Annotated[int, PlainValidator(_duration)]
 Endpoints = Annotated[list[Annotated[tuple[str, int], PlainValidator(_endpoint)]], BeforeValidator(_listed)]
 Passed = Annotated[list[tuple[str, int]], PlainValidator(passed_hosts)]
 Base = Annotated[str, PlainValidator(_base)]
+HolderOfDigests = Annotated[Holder, PlainValidator(_holder)]
 Host = Annotated[str, PlainValidator(_host)]
 HostOrBelow = Annotated[str, PlainValidator(_host_or_below)]
 HostPattern = Annotated[str, PlainValidator(_pattern)]

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TypedDict
 from urllib.parse import urlsplit
 
+from snapproxy.core.holders import Holder
 from snapproxy.core.model import Archive, When
-from snapproxy.core.pace import MIRROR, SPARING, Policy
+from snapproxy.core.pace import HOLDER, MIRROR, SPARING, Policy
 
 
 class Manners(TypedDict, total=False):
@@ -56,12 +57,19 @@ class Config:
     source: Path | None = None
 
     @property
+    def holders(self) -> tuple[Holder, ...]:
+        """Who is asked by digest, for any archive."""
+        return tuple(dict.fromkeys(holder for row in self.archives for holder in row.sources))
+
+    @property
     def policies(self) -> Mapping[str, Policy]:
         """How politely each host is asked: what is said of it laid over the manners of its kind.
 
-        A host that some row reads the past from is asked sparingly; one that is not listed here is an ordinary mirror.
+        A host that some row reads the past from is asked sparingly; one that holds digests, freely; one that is not listed here is
+        an ordinary mirror.
         """
+        near = {urlsplit(holder.origin).hostname or "" for holder in self.holders}
         past = {urlsplit(base).hostname or "" for row in self.archives for base in row.snapshot}
-        usual = dict.fromkeys(past, SPARING)
+        usual = {**dict.fromkeys(near, HOLDER), **dict.fromkeys(past, SPARING)}
         said = {host: replace(usual.get(host, MIRROR), **manners) for host, manners in self.upstreams.items()}
         return {**usual, **said}

@@ -19,6 +19,7 @@ from snapproxy.config.kinds import (
     Base,
     DayFolder,
     Duration,
+    HolderOfDigests,
     HostOrBelow,
     HostPattern,
     ListOfDays,
@@ -67,6 +68,7 @@ class RowSettings(BaseModel):
     history: Annotated[str | None, _choice(HISTORIES)] = None
     snapshot: list[Base] | None = None
     mirrors: list[Base] | None = None
+    sources: list[HolderOfDigests] | None = None
     hosts: list[HostPattern] | None = None
     keyrings: list[AbsolutePath] | None = None
     redirects: list[HostOrBelow] | None = None

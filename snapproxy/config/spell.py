@@ -40,6 +40,7 @@ def _row(row: Archive) -> dict[str, Any]:
         for key, value in asdict(row).items()
         if value is not None
     }
+    table["sources"] = [each.text for each in row.sources]
     for key in ("name", "because", "keeps_packages"):
         del table[key]
     if row.history != FOLDER_HISTORY:

@@ -11,8 +11,9 @@ import re
 from dataclasses import dataclass, field
 
 from snapproxy.core.credentials import Credentials, is_capture_name, read_credentials
-from snapproxy.core.exchange import FileTarget, PageTarget, PassTarget, ServiceTarget, Target, TunnelTarget
+from snapproxy.core.exchange import BlobTarget, FileTarget, PageTarget, PassTarget, ServiceTarget, Target, TunnelTarget
 from snapproxy.core.folders import FOLDER_CALLS, FOLDER_HISTORY, Folder, heads, read_dated, read_folder
+from snapproxy.core.holders import CALL, blob_named
 from snapproxy.core.model import Archive, Match, Refusal, When
 from snapproxy.core.paths import canonical_path, escape_path
 from snapproxy.core.routes import (
@@ -34,7 +35,7 @@ __all__ = ["RESERVED", "AddressBook", "canonical_path", "escape_path", "read"]
 PAGES = ("", "healthz", "readyz", "metrics")
 STATS = "-/stats"
 
-RESERVED = frozenset({"archive", "mr", "file", "repos", "packages", "iso", "history", *PAGES[1:], "~", "-"})
+RESERVED = frozenset({"archive", "mr", "file", "repos", "packages", "iso", "history", CALL, *PAGES[1:], "~", "-"})
 """Names no archive may have: our own addresses begin with them, now or later."""
 
 _REALM = "snapproxy: the user name is a time, e.g. 20240601T000000Z"
@@ -168,6 +169,8 @@ def _origin(asked: _Asked) -> Target | Refusal:
     if asked.path in (*PAGES, STATS) and not asked.capture:
         _refuse_query(asked)
         return PageTarget(f"/{asked.path}")
+    if head == CALL and not asked.capture:
+        return _blob(asked)
     is_taken = head in RESERVED or head in asked.book.names
     if not is_taken and (script := read_script(asked.path, asked.query, asked.capture)) is not None:
         return script
@@ -184,6 +187,15 @@ def _origin(asked: _Asked) -> Target | Refusal:
         head, _, rest = rest.partition("/")
     row = asked.book.names.get(head)
     return _dated(asked, row, rest, f"{place}{head}/") if row else _unknown_name(asked.book)
+
+
+def _blob(asked: _Asked) -> BlobTarget | Refusal:
+    """Read the one call of a registry's that is answered here."""
+    _refuse_query(asked)
+    digest = blob_named(asked.path)
+    why = "Of a registry's calls this proxy answers one, and it only gives: no manifests, no tags, no uploads."
+    hint = "Ask for /v2/<anything>/blobs/sha256:<64 lower-case hex digits>."
+    return BlobTarget(digest) if digest else Refusal(404, "this is no registry: blobs alone are given", why, hint)
 
 
 def _split_scope(path: str, count: int) -> tuple[str, str]:

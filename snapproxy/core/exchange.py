@@ -82,7 +82,14 @@ class ScriptTarget:
     capture: str = ""
 
 
-Target = FileTarget | ServiceTarget | PassTarget | TunnelTarget | PageTarget | ScriptTarget
+@dataclass(frozen=True, slots=True)
+class BlobTarget:
+    """Bytes by their SHA-256 alone (hex): of no archive and no time, from the store or not at all."""
+
+    digest: str
+
+
+Target = FileTarget | ServiceTarget | PassTarget | TunnelTarget | PageTarget | ScriptTarget | BlobTarget
 
 
 class Body(Protocol):
@@ -105,7 +112,7 @@ class Served:
     """A file to send. The receiver owns `body` and closes it, whatever happens.
 
     `date` is the blob's first-seen date, for Last-Modified (seconds); `digest` its sha256, '' while it still arrives;
-    `cache` is HIT, MISS or JOINED. `valid` is the span of instants, ends included, known to have the same answer. `media_type` is '' for the default. `headers` holds further X-Snapproxy-* lines.
+    `archive` is '' for bytes that were asked for by their digest. `cache` is HIT, MISS or JOINED. `valid` is the span of instants, ends included, known to have the same answer. `media_type` is '' for the default. `headers` holds further X-Snapproxy-* lines.
     A body that still arrives raises from `wait` when its verdict is bad: the connection is then cut, never ended cleanly.
     """
 
@@ -156,6 +163,12 @@ class Answerer(Protocol):
 
     async def passing(self, target: PassTarget | TunnelTarget) -> Refusal | None:
         """Learn of a request that is about to reach a host unpinned; a Refusal keeps it from doing so."""
+
+
+class Holding(Protocol):
+    """Gives what is in the store by its digest. Asks nobody else, whatever is missing."""
+
+    async def answer(self, target: BlobTarget) -> Served | Refusal: ...
 
 
 class Settling(Protocol):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import Protocol
 
+from snapproxy.core.holders import Holder
 from snapproxy.core.packages import PackageName
 from snapproxy.core.schemes import Scheme
 
@@ -194,6 +195,7 @@ class Archive:
     `first`: the earliest instant, where the history itself cannot tell.
     `folder`: where an archive that keeps a folder a day has it, below its base; YYYY, MM and DD stand for the day.
     `days`: where such an archive lists its days, below its base, each as `folder` spells it; '' where it lists them nowhere, and each must be asked for.
+    `sources`: who is asked for promised bytes, by their digest, before any of its upstreams.
     `redirects`: hosts, beyond its own, that its upstreams may redirect to; a leading `*.` stands for every host below.
     `bad`: instants that are not to be used; `because` is what is told of those that were marked by hand.
     `keeps_packages`: whether a package that a client was served is named at its snapshot, and so held there for good.
@@ -204,6 +206,7 @@ class Archive:
     history: str
     snapshot: tuple[str, ...] = ()
     mirrors: tuple[str, ...] = ()
+    sources: tuple[Holder, ...] = ()
     hosts: tuple[str, ...] = ()
     keyrings: tuple[str, ...] = ()
     redirects: tuple[str, ...] = ()

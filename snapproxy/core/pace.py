@@ -15,6 +15,9 @@ from typing import Any
 LONGEST_PAUSE = 3600.0
 """Seconds: no Retry-After and no policy holds us longer without asking once more."""
 
+SHORTEST_ASKED = 1.0
+"""Seconds: a Retry-After is in whole ones (RFC 9110, section 10.2.3). Less is what is left of a date, and says no more than zero does."""
+
 SPREAD = 0.25
 """Jitter lengthens a pause by up to this part, never shortens it: machines throttled together must not come back together."""
 
@@ -50,6 +53,9 @@ class Policy:
 
 MIRROR = Policy()
 """An ordinary mirror: made to be asked; four connections, no rate."""
+
+HOLDER = Policy(connections=16, rest=5.0, rest_most=300.0)
+"""Who is named beside an archive: near and ours to load, and nobody is to wait for it while it is unwell."""
 
 SPARING = Policy(connections=2, requests_per_second=0.7, burst=30)
 """A snapshot service. 0.7 a second is the best sustained rate without blocks in the measurements of devscripts' debootsnap."""
@@ -117,10 +123,10 @@ def throttled(
     """Begin a cool-down: the upstream refused (429, 503, 509). `jitter` is a number in [0, 1).
 
     A usable `retry_after` is believed the first time; from the second refusal in a row on, our own back-off is the least.
-    Zero is no information (the snapshot service sends it with a block that lasts hours). Requests that were out together
-    are refused together: that is one storm, one strike (`storm` is the count their grant carried).
+    Zero is no information (the snapshot service sends it with a block that lasts hours), nor is less than a second. Requests
+    that were out together are refused together: that is one storm, one strike (`storm` is the count their grant carried).
     """
-    asked = min(retry_after or 0.0, LONGEST_PAUSE)
+    asked = 0.0 if retry_after is None or retry_after < SHORTEST_ASKED else min(retry_after, LONGEST_PAUSE)
     if storm != state.storm:
         return replace(state, until=max(state.until, now + asked)) if asked else state
     throttles = state.throttles + 1

@@ -7,7 +7,6 @@ lacks. The executor in `shell` asks them, adds the facts to the frozen `Known`, 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from snapproxy.core.exchange import Moved
 from snapproxy.core.history import History
@@ -30,18 +29,15 @@ from snapproxy.core.model import (
 from snapproxy.core.paths import escape_path
 from snapproxy.core.promised import identity
 from snapproxy.core.resolve import refuse_future, refuse_moving
+from snapproxy.core.sighted import resolve_by_roots
 from snapproxy.core.sources import fetch_now, flight_key, past, sources_of
 from snapproxy.core.steps import (
     NOW,
     Arriving,
-    Ask,
     AskAlias,
     AskFile,
     AskHeld,
     AskName,
-    AskPromised,
-    AskRow,
-    AskSightings,
     AskWindow,
     Fetch,
     Held,
@@ -50,13 +46,15 @@ from snapproxy.core.steps import (
     Request,
     Serve,
     Step,
+    UnknownError,
     Vouched,
 )
+from snapproxy.core.vouching import find_promise, space_of
 
-MAX_ROUNDS = 13
-"""How often a plan is made before the executor gives up. Every round learns something; the longest honest way is thirteen: brackets,
-eight windows of a sparse timeline (`resolve_listed` needs no more), the name, the root, the root's row (the executor volunteers
-whether its bytes are held), and the plan."""
+MAX_ROUNDS = 14
+"""How often a plan is made before the executor gives up. Every round learns something; the longest honest way is fourteen: brackets,
+eight windows of a sparse timeline (`resolve_listed` needs no more), the name, the root, the root's row, what other indexes promise (the
+executor volunteers whether the bytes are held), and the plan."""
 
 
 _UNTELLING = Refusal(
@@ -75,13 +73,6 @@ _LEADS_ELSEWHERE = Refusal(
 )
 
 
-class _UnknownError(Exception):
-    """Unwinds a decision to the question it lacks; never leaves this module."""
-
-    def __init__(self, *asks: Ask) -> None:
-        self.asks = asks
-
-
 def plan(request: Request, known: Known, now: Instant, *, family: Family, history: History) -> Step:
     """Decide what to do about `request`, from what is known. Pure and total."""
     try:
@@ -93,7 +84,7 @@ def plan(request: Request, known: Known, now: Instant, *, family: Family, histor
         if request.path == "" or request.path.endswith("/"):
             return _folder(request, resolved, history)
         return _at(request, resolved, known, family, history)
-    except _UnknownError as unknown:
+    except UnknownError as unknown:
         return Need(unknown.asks)
 
 
@@ -103,7 +94,7 @@ def resolve(
     """Settle the *when* of `request` and decide nothing more."""
     try:
         return _resolve(request, known, now, family, history)
-    except _UnknownError as unknown:
+    except UnknownError as unknown:
         return Need(unknown.asks)
 
 
@@ -111,14 +102,8 @@ def plan_at(request: Request, resolved: Resolved, known: Known, *, family: Famil
     """Decide about another file of a snapshot that is already settled: a root that vouches, a signature beside it."""
     try:
         return _at(request, resolved, known, family, history)
-    except _UnknownError as unknown:
+    except UnknownError as unknown:
         return Need(unknown.asks)
-
-
-def _fact(known: Known, ask: Ask) -> Any:
-    if ask not in known.facts:
-        raise _UnknownError(ask)
-    return known.facts[ask]
 
 
 def _resolve(request: Request, known: Known, now: Instant, family: Family, history: History) -> Resolved | Refusal:
@@ -130,54 +115,15 @@ def _resolve(request: Request, known: Known, now: Instant, family: Family, histo
     answer = history.resolve(row, when, windows, now)
     if isinstance(answer, Resolved):
         return answer
-    seen = _seen(request, known, now, family, history)
+    seen = resolve_by_roots(request, known, now, family, history)
     if seen is not None:
         return seen
     if isinstance(answer, NeedWindow):
-        told = _fact(known, AskWindow(row.name, answer.start, answer.end, answer.around))
+        told = known.fact(AskWindow(row.name, answer.start, answer.end, answer.around))
         if when.instant is not None and when.instant > now:
             return refuse_future(now)  # true whatever the timeline would have said
         return told if isinstance(told, Refusal) else _UNTELLING
     return answer
-
-
-def _seen(request: Request, known: Known, now: Instant, family: Family, history: History) -> Resolved | Refusal | None:
-    """Settle the *when* by what was seen of the roots that could vouch for the file; None when that proves nothing."""
-    row, when = request.row, request.when
-    instant = now if when.instant is None else min(when.instant, now)
-    if not history.is_observed and (when.match is not Match.HELD or when.instant != instant):
-        return None
-    place = family.classify(request.path)
-    roots = _roots_of(request.path, place, family)
-    sightings = _fact(known, AskSightings(row.name, roots, instant))
-    answers = [history.resolve_seen(row, when, sighting, now) for sighting in sightings]
-    resolved = tuple(dict.fromkeys(answer for answer in answers if isinstance(answer, Resolved)))
-    if resolved:
-        return _most_useful(resolved, request, known, place)
-    return next((answer for answer in answers if answer is not None), None)
-
-
-def _roots_of(path: str, place: Place, family: Family) -> tuple[str, ...]:
-    """Return the roots that speak for a path: itself, those that could vouch for it, or those that promise it by position; () for any."""
-    if place.role is Role.ROOT:
-        return (path,)
-    return place.roots or tuple(parent for parent in place.parents if family.classify(parent).role is Role.ROOT)
-
-
-def _most_useful(found: tuple[Resolved, ...], request: Request, known: Known, place: Place) -> Resolved:
-    """Of several roots' answers (a package may belong to any of them), prefer the one whose indexes promise the file."""
-    if len(found) == 1 or place.role is not Role.PACKAGE:
-        return found[0]
-    asks = [AskPromised(space_of(request.row, each), request.path) for each in found]
-    if unknown := [ask for ask in asks if ask not in known.facts]:
-        raise _UnknownError(*unknown)
-    promising = [each for each, ask in zip(found, asks, strict=True) if known.facts[ask] is not None]
-    return (promising or found)[0]
-
-
-def space_of(row: Archive, resolved: Resolved) -> str:
-    """Return the catalog's name space of an archive at a snapshot."""
-    return f"{row.name}/{resolved.snapshot}"
 
 
 def _folder(request: Request, resolved: Resolved, history: History) -> Moved | Refusal:
@@ -205,11 +151,11 @@ def _at(request: Request, resolved: Resolved, known: Known, family: Family, hist
     place = family.classify(path)
     if place.leads_elsewhere:
         return _LEADS_ELSEWHERE
-    name = None if is_live else _fact(known, AskName(space, path))
+    name = None if is_live else known.fact(AskName(space, path))
     if name is not None and (name.proof > Proof.NONE or place.role not in (Role.INDEX, Role.PACKAGE)):
         return Serve(space, path, name.digest, name.size, name.proof, place.role, resolved)
     if place.role in (Role.INDEX, Role.PACKAGE):
-        vouched = _vouched(space, path, place, resolved, known)
+        vouched = find_promise(space, path, place, resolved, known)
         if isinstance(vouched, Refusal):
             return vouched
         if vouched is not None:
@@ -217,7 +163,7 @@ def _at(request: Request, resolved: Resolved, known: Known, family: Family, hist
     if name is not None:  # nothing has come to vouch for it since
         return Serve(space, path, name.digest, name.size, name.proof, place.role, resolved)
     if is_live:
-        obtained = _fact(known, AskFile(space, (path,), resolved))
+        obtained = known.fact(AskFile(space, (path,), resolved))
         if isinstance(obtained, Arriving):
             return fetch_now(row, path, family)
         return _serve_obtained(obtained, space, path, place, resolved)
@@ -233,7 +179,7 @@ def _unvouched(request: Request, place: Place, resolved: Resolved, known: Known,
     lasting = history.timeless(path)
     if lasting is not None and resolved.snapshot != TIMELESS:
         space, path = f"{row.name}/{TIMELESS}", lasting
-        name = _fact(known, AskName(space, path))
+        name = known.fact(AskName(space, path))
         if name is not None:
             return Serve(space, path, name.digest, name.size, name.proof, place.role, resolved)
     return Fetch(f"name:{space}/{path}", space, path, sources, place.role, Proof.NONE, resolved)
@@ -247,32 +193,6 @@ def _serve_obtained(held: Held | Refusal | None, space: str, path: str, place: P
     return Serve(space, path, held.digest, held.size, held.proof, place.role, resolved, notes=held.notes)
 
 
-def _vouched(space: str, path: str, place: Place, resolved: Resolved, known: Known) -> Vouched | Refusal | None:
-    """Find the promise for an index or a package: in its root, in the index beside it, or in any index served at this snapshot."""
-    if place.role is Role.PACKAGE and not place.parents:
-        found: Vouched | None = _fact(known, AskPromised(space, path))
-        return found
-    candidates = place.parents if place.role is Role.PACKAGE else place.roots
-    voucher = _fact(known, AskFile(space, candidates, resolved, to_vouch=True)) if candidates else None
-    if isinstance(voucher, Arriving):
-        return None
-    if voucher is None or isinstance(voucher, Refusal):
-        return voucher
-    promise = _fact(known, AskRow(space, voucher.digest, voucher.path, path))
-    if isinstance(promise, Refusal):
-        return promise
-    if promise is not None:
-        return Vouched(promise, Proof.GPG if voucher.proof is Proof.GPG else Proof.INDEX, voucher.notes)
-    if place.by_hash is not None or (voucher.proof is Proof.GPG and not place.may_be_unlisted):
-        return Refusal(
-            404,
-            "Not in this snapshot: its index does not list it",
-            f"{voucher.path} of {space} names every file of this kind, and not this one.",
-            headers={"X-Snapproxy-Snapshot": space},
-        )
-    return None
-
-
 def _promised(
     request: Request, resolved: Resolved, place: Place, vouched: Vouched, known: Known, family: Family, history: History
 ) -> Step:
@@ -283,7 +203,7 @@ def _promised(
     # What no strong digest finds again is found by its name alone.
     name_it = request.row.keeps_packages or place.role is not Role.PACKAGE or not promise.is_strong
     if digest:
-        size = _fact(known, AskHeld(digest))
+        size = known.fact(AskHeld(digest))
         if size is not None and promise.size in (None, size):
             return Serve(
                 space,
@@ -326,4 +246,4 @@ def _sha256(promise: Promise, row: Archive, known: Known) -> str:
         case ("sha256", digest):
             return digest
         case (algorithm, digest):
-            return _fact(known, AskAlias(row.name, algorithm, digest)) or ""
+            return known.fact(AskAlias(row.name, algorithm, digest)) or ""

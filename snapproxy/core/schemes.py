@@ -8,12 +8,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Seal:
-    """A raw RSA signature (PKCS#1 v1.5) that a root carries inside: by the public key in the file named `key`, over `hash` of data[start:]."""
+    """A raw signature that a root carries inside: PKCS#1 v1.5 by an RSA key, over `hash` of the bytes `signed`.
+
+    `key` is the name of the file that the public key is in. With `by_id` it is the key's own: the first 16 bytes, in hex, of the sha512
+    of its public half as PKCS#1 has it; then the key may be one of an elliptic curve too (its point, and ECDSA).
+    """
 
     key: str
     hash: str
     signature: bytes
-    start: int
+    signed: bytes
+    by_id: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +27,15 @@ class OpenPgp:
 
 
 @dataclass(frozen=True, slots=True)
-class RawRsa:
-    """Roots carry raw RSA signatures. Keyrings are PEM files of public keys, or folders of them: a key is known by its file's name.
+class RawSignatures:
+    """Roots carry raw signatures. Keyrings are PEM files of public keys, or folders of them.
 
-    `seals(path, data)` reads them from a root; () when it is not signed, None when its signature is of a kind that cannot be read.
-    It raises ArchiveDataError when anything that is not a signature stands before the signed bytes.
+    `seals(path, data)` reads them from a root; () when it is not signed.
+    It raises ArchiveDataError when anything that is not a signature stands outside the signed bytes.
     """
 
-    seals: Callable[[str, bytes], tuple[Seal, ...] | None]
+    seals: Callable[[str, bytes], tuple[Seal, ...]]
 
 
-Scheme = OpenPgp | RawRsa
+Scheme = OpenPgp | RawSignatures
 """How the roots of a family are signed."""

@@ -38,6 +38,7 @@ def sources_of(
 ) -> tuple[Source, ...]:
     """List who may have promised bytes: anybody when the digest is strong, else only the archive of that time.
 
+    Who is named beside the archive comes first: near, and made to be asked.
     Of the past a mirror is asked by the lasting name alone: under the canonical one it has another version by now, if any. The mirrors
     of an archive that was observed are where it was seen, so they are asked as in the present: for what the promise can tell.
     """
@@ -45,12 +46,21 @@ def sources_of(
         return _present_promised(row, promise, family)
     of_old = past(row, resolved, promise.path, history)
     is_sure = promise.is_strong or history.is_observed
-    return _present(row, family.lasting_path(promise)) + of_old if is_sure else of_old
+    return _held(row, promise) + _present(row, family.lasting_path(promise)) + of_old if is_sure else of_old
 
 
 def _present_promised(row: Archive, promise: Promise, family: Family) -> tuple[Source, ...]:
-    """Ask mirrors by the name that lasts longest first, then by the canonical one."""
-    return tuple(dict.fromkeys(_present(row, family.lasting_path(promise)) + _present(row, promise.path)))
+    """Ask who is named beside the archive; then mirrors by the name that lasts longest first, then by the canonical one."""
+    names = dict.fromkeys((family.lasting_path(promise), promise.path))
+    return _held(row, promise) + tuple(source for name in names for source in _present(row, name))
+
+
+def _held(row: Archive, promise: Promise) -> tuple[Source, ...]:
+    """Ask by digest, for what is promised by the one digest that is asked by."""
+    sha256 = promise.digests.get("sha256")
+    if sha256 is None:
+        return ()
+    return tuple(Source(each.url(sha256), each.origin, last_resort=False, is_holder=True) for each in row.sources)
 
 
 def _present(row: Archive, path: str) -> tuple[Source, ...]:

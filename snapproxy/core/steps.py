@@ -137,11 +137,24 @@ class Vouched:
     notes: Mapping[str, str] = field(default_factory=dict)
 
 
+class UnknownError(Exception):
+    """Unwinds a decision to the questions it lacks; never leaves the functions that plan."""
+
+    def __init__(self, *asks: Ask) -> None:
+        self.asks = asks
+
+
 @dataclass(frozen=True)
 class Known:
     """What has been learned so far, question by question."""
 
     facts: Mapping[Ask, Any] = field(default_factory=dict)
+
+    def fact(self, ask: Ask) -> Any:
+        """Return the answer to a question. Raises UnknownError while it is open."""
+        if ask not in self.facts:
+            raise UnknownError(ask)
+        return self.facts[ask]
 
     def plus(self, learned: Mapping[Ask, Any]) -> Known:
         """Return a Known that knows this as well."""
@@ -176,11 +189,16 @@ class Serve:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One place the bytes may come from. `last_resort`: the archive's own history, asked when nobody else has it."""
+    """One place the bytes may come from. `last_resort`: the archive's own history, asked when nobody else has it.
+
+    `is_holder`: it is none of the archive's, and knows the bytes by their digest alone (`core.holders`). It is a help that must
+    never harm: nobody waits for it while another is left, and that it lacks a file says nothing of the archive.
+    """
 
     url: str
     base: str
     last_resort: bool
+    is_holder: bool = False
 
 
 @dataclass(frozen=True, slots=True)

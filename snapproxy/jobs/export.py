@@ -20,7 +20,7 @@ from snapproxy.errors import ClientError
 from snapproxy.jobs.image import image_of
 from snapproxy.jobs.packing import check_stored, pack, pack_blobs, stored
 from snapproxy.oci.artifact import Artifact
-from snapproxy.oci.credentials import Keychain
+from snapproxy.oci.credentials import Keychain, Login
 from snapproxy.oci.files import explained, hidden_folder, in_thread, put, put_bytes
 from snapproxy.oci.layout_write import write_layout, write_tar
 from snapproxy.oci.model import Descriptor, digest_of
@@ -34,19 +34,31 @@ from storage import Blobs
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How registries are reached: `environ` and `authfile` as in `Keychain`, the others as in `Wire`."""
+    """How registries are reached: `environ`, `authfile` and `login` as in `Keychain`, the others as in `Wire`."""
 
     environ: Mapping[str, str] = field(default_factory=dict)
     authfile: Path | None = None
+    login: Login | None = None
     plain_http: bool = False
     tls_verify: bool = True
 
     def open(self, reference: Reference, clock: Clock) -> AbstractAsyncContextManager[Repository]:
         """Connect to a repository."""
-        keychain = Keychain(self.environ, clock=clock, authfile=self.authfile)
         return open_repository(
-            reference, keychain=keychain, clock=clock, plain_http=self.plain_http, tls_verify=self.tls_verify
+            reference,
+            keychain=self._keychain(clock),
+            clock=clock,
+            plain_http=self.plain_http,
+            tls_verify=self.tls_verify,
         )
+
+    async def settled(self, reference: Reference, clock: Clock) -> Access:
+        """Return the same with the login looked up now: for who is somebody else later on. Raises as `Keychain.find`."""
+        login = await self._keychain(clock).find(reference.registry, reference.repository)
+        return replace(self, environ={}, authfile=None, login=login)
+
+    def _keychain(self, clock: Clock) -> Keychain:
+        return Keychain(self.environ, clock=clock, authfile=self.authfile, login=self.login)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,8 +31,8 @@ from snapproxy.shell.arrival import Arrival, Means, TakenError
 from snapproxy.shell.landings import Elsewhere, Failure, Landed, Landing, Unchanged
 from snapproxy.shell.names import size_of
 from snapproxy.shell.reach import Reach
+from snapproxy.shell.response import BodyBrokenError, UpstreamResponse
 from snapproxy.shell.roots import Judge
-from snapproxy.shell.upstream import BodyBrokenError, UpstreamResponse
 from snapproxy.shell.witness import MAX_ROOT
 from storage import Draft, Meta
 
@@ -50,6 +50,9 @@ ASKED_AGAIN_AFTER = 1.0
 
 SPARED_WAIT = 5.0
 """Seconds a source may keep us waiting while another is left to ask; one that rests for longer is passed over."""
+
+HOLDERS_WAIT = 1.0
+"""The same of one that is a mere help: it costs no build more than it gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,7 @@ class Download:
         self._source: Source | None = None
         self._offer: Offer | None = None
         self._redirected_sha1 = ""
+        self._is_hasty = False
 
     def expected_wait(self) -> float:
         """Return the seconds until the source that is being asked will probably answer."""
@@ -107,7 +111,9 @@ class Download:
             if not isinstance(outcome, Failure) or (isinstance(outcome, Refusal) and self._arrival.is_followed):
                 return outcome
             failures.append(outcome)
-        return await self._means.verdicts.refusal(self._step, failures)
+        # Of the archive itself a holder's failure says nothing.
+        holders = sum(source.is_holder for source in sources)
+        return await self._means.verdicts.refusal(self._step, failures[holders:] or failures)
 
     def _turns(self, sources: list[Source], failures: list[Failure]) -> Iterator[tuple[Source, bool, float]]:
         """Yield whom to ask next, whether nobody is left behind them, and after how many seconds; `failures` grow meanwhile.
@@ -120,7 +126,9 @@ class Download:
         if isinstance(failures[-1], Absent) and (self._step.promise is not None or self._judge is not None):
             yield sources[-1], True, ASKED_AGAIN_AFTER
         throttled = (
-            source for source, failure in zip(sources[:-1], failures, strict=False) if isinstance(failure, Throttled)
+            source
+            for source, failure in zip(sources[:-1], failures, strict=False)
+            if isinstance(failure, Throttled) and not source.is_holder
         )
         for source in throttled:
             yield source, True, 0.0
@@ -129,7 +137,9 @@ class Download:
     async def _try(self, source: Source, *, is_last: bool) -> Landed | Unchanged | Failure:
         """Ask one source until it has given everything, or is given up: soon, while others are left."""
         self._source, self._offer = source, None  # a validator is its own source's word: it means nothing to another
-        if not is_last and (wait := self._means.verdicts.expected_wait(source)) > SPARED_WAIT:
+        self._is_hasty = source.is_holder and not is_last
+        spared = HOLDERS_WAIT if self._is_hasty else SPARED_WAIT
+        if not is_last and (wait := self._means.verdicts.expected_wait(source)) >= spared:
             return Throttled(0, wait)
         breaks = throttles = 0
         while True:
@@ -145,9 +155,8 @@ class Download:
                         return outcome
                 case Broken():
                     breaks += 1
-                    has_begun = (
-                        self._offer is not None
-                    )  # to send the file: one that does not even answer is left at once
+                    # One that does not even answer is left at once, and so is a mere help.
+                    has_begun = self._offer is not None and not self._is_hasty
                     if breaks >= TRIES or not outcome.is_unwell or not (is_last or has_begun):
                         return outcome
                 case _:
@@ -171,7 +180,12 @@ class Download:
         )
         asking, self._redirected_sha1 = self._flight.asking, ""
         async with self._means.upstream.fetch(
-            asked, Reach.of(asking.row), background=asking.background, stop_at=self._at_redirect, via=asking.via
+            asked,
+            Reach.of_holder(source.base) if source.is_holder else Reach.of(asking.row),
+            background=asking.background,
+            stop_at=_never if source.is_holder else self._at_redirect,
+            via=asking.via,
+            hasty=self._is_hasty,
         ) as response:
             self._means.tally.asked(*response.hops, response.url)
             match response.settled:
@@ -294,3 +308,8 @@ class Download:
             blob.close()
         self._offer = Offer(0, blob.size, blob.size)
         return _Whole()
+
+
+def _never(_location: str) -> bool:
+    """Stop at no redirect: what a holder's address looks like says nothing of a digest."""
+    return False

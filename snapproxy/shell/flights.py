@@ -309,9 +309,12 @@ class Flights:
                 writer.close()
 
     def _is_here(self, step: Fetch, asking: Asking) -> bool:
-        """Whether the store has the bytes by now: by their digest, or by the name that they were to bear."""
+        """Whether the store has the bytes by now: by their digest, or by the name that they were to bear.
+
+        A name without proof, from before anything vouched for the file, is what is to be replaced.
+        """
         digest = None if step.promise is None else self._means.names.sha256_of(asking.row.name, step.promise)
-        if digest is None and (held := self._means.names.held(step.space, step.path)):
+        if digest is None and (held := self._means.names.held(step.space, step.path)) and held.proof >= step.proof:
             digest = held.digest
         return digest is not None and size_of(self._means.blobs, digest) is not None
 

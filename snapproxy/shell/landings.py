@@ -88,7 +88,8 @@ class Verdicts:
                 await self._note(f"absent/{step.question}")
                 return refusals.absent(step)
             case Throttled():
-                wait = max(worst.retry_after or 0.0, *map(self.expected_wait, step.sources))
+                waits = (self.expected_wait(source) for source in step.sources if not source.is_holder)
+                wait = max(worst.retry_after or 0.0, *waits)
                 return refusals.throttled(step, worst.status, wait)
             case Forbidden():
                 return refusals.forbidden(step, worst.status)

@@ -26,19 +26,29 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 class Reach:
     """The addresses one archive's requests may go to: the hosts of `bases`, and `redirects`.
 
-    Those are `host` or `host:port`; a leading `*.` stands for every host below that name.
+    Those are `host` or `host:port`; a leading `*.` stands for every host below that name. `leads_anywhere`: any host may be
+    redirected to, since the digest tells what comes (registries keep their blobs at a storage service).
     """
 
     bases: tuple[str, ...]
     redirects: tuple[str, ...] = ()
+    leads_anywhere: bool = False
 
     @classmethod
     def of(cls, row: Archive) -> Reach:
         """Return the reach of a row of the archive table."""
         return cls((*row.snapshot, *row.mirrors), row.redirects)
 
-    def objection(self, url: URL | None, previous: URL | None = None) -> Fault | None:
-        """Return why `url` may not be asked (`previous` redirected to it; None: it is where we begin), None if it may."""
+    @classmethod
+    def of_holder(cls, origin: str) -> Reach:
+        """Return the reach of who is asked by digest."""
+        return cls((origin,), leads_anywhere=True)
+
+    def objection(self, url: URL | None, previous: URL | None = None, *, is_private: bool = False) -> Fault | None:
+        """Return why `url` may not be asked (`previous` redirected to it; None: it is where we begin), None if it may.
+
+        `is_private`: the base that was asked is, so that what it leads to may be.
+        """
         if url is None or url.scheme not in {"http", "https"} or not url.host:
             return Fault.BAD_REDIRECT
         if previous is not None and (url.user or url.password):
@@ -47,9 +57,10 @@ class Reach:
             return Fault.DOWNGRADE
         if self.is_base(url):
             return None
-        if previous is None or not any(_is_allowed(url, allowed) for allowed in self.redirects):
+        is_listed = self.leads_anywhere or any(_is_allowed(url, allowed) for allowed in self.redirects)
+        if previous is None or not is_listed:
             return Fault.FOREIGN
-        return Fault.PRIVATE if _is_private_literal(url) else None
+        return Fault.PRIVATE if _is_forbidden_literal(url, is_private=self.leads_anywhere and is_private) else None
 
     def is_base(self, url: URL) -> bool:
         """Whether `url` is on the host, and the port, of one of our own bases: private or not, the administrator named it."""
@@ -96,6 +107,13 @@ class GuardedResolver(AbstractResolver):
         """Let `host` be private."""
         self._vouched.add(host.lower())
 
+    def is_private(self, host: str) -> bool:
+        """Whether a host that has been asked has private addresses only."""
+        try:
+            return not is_public(host)
+        except ValueError:
+            return host.lower() in self._vouched - self._public
+
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
@@ -134,9 +152,9 @@ def _is_allowed(url: URL, allowed: str) -> bool:
     return _agree(url, name)
 
 
-def _is_private_literal(url: URL) -> bool:
+def _is_forbidden_literal(url: URL, *, is_private: bool) -> bool:
     try:
-        return not is_public(_host(url))
+        return _is_link_local(_host(url)) if is_private else not is_public(_host(url))
     except ValueError:  # a name: GuardedResolver's business
         return False
 

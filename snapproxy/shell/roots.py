@@ -1,6 +1,6 @@
 """Judges a root: that it can be read, that its signature is good, and so how far it can be believed.
 
-The verdict itself is pure (`core.signatures`); the checks are made by `openpgp` and `rsa`, as the family says its roots are signed. This module
+The verdict itself is pure (`core.signatures`); the checks are made by `openpgp` and `seals`, as the family says its roots are signed. This module
 brings the detached signature, if the root has one, and turns a bad verdict into the refusal that a client prints.
 """
 
@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from snapproxy.core.model import Archive, Family, Proof, Refusal, Resolved
-from snapproxy.core.schemes import OpenPgp, RawRsa
+from snapproxy.core.schemes import OpenPgp, RawSignatures
 from snapproxy.core.signatures import Verdict, judge
 from snapproxy.core.steps import Arriving, Fetch, Held
 from snapproxy.errors import ArchiveDataError
-from snapproxy.shell import openpgp, refusals, rsa
+from snapproxy.shell import openpgp, refusals, seals
 from snapproxy.shell.asking import Asking
 from snapproxy.shell.openpgp import Verifier
 from storage import Blobs
@@ -32,8 +32,8 @@ def available_keyrings(row: Archive, family: Family) -> tuple[str, ...]:
     match family.scheme:
         case OpenPgp():
             return openpgp.available_keyrings(row)
-        case RawRsa():
-            return rsa.available_keys(row)
+        case RawSignatures():
+            return seals.available_keys(row)
 
 
 def _read_on(family: Family, path: str, data: bytes) -> None:
@@ -73,9 +73,8 @@ class Roots:
             match asking.family.scheme:
                 case OpenPgp():
                     verdict = await self._by_openpgp(step, asking, obtain, data, keyrings)
-                case RawRsa(seals):
-                    found = await asyncio.to_thread(seals, step.path, data)
-                    verdict = None if found is None else await rsa.verify(data, found, keyrings)
+                case RawSignatures(read):
+                    verdict = await seals.verify(await asyncio.to_thread(read, step.path, data), keyrings)
             if verdict is None:
                 return Proof.NONE
             if isinstance(verdict, Refusal):

@@ -21,8 +21,9 @@ from snapproxy.shell import refusals
 from snapproxy.shell.asking import Asking
 from snapproxy.shell.clock import Clock
 from snapproxy.shell.reach import Reach
+from snapproxy.shell.response import BodyBrokenError, UpstreamResponse
 from snapproxy.shell.tally import Tally
-from snapproxy.shell.upstream import BodyBrokenError, Upstream, UpstreamResponse
+from snapproxy.shell.upstream import Upstream
 from storage import Catalog, Slots, StorageFailure
 
 log = logging.getLogger(__name__)

@@ -27,30 +27,26 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from snapproxy import __version__
+from snapproxy.core.logins import Logins
 from snapproxy.core.settle import (
     Answer,
     Asked,
     Broken,
     Fault,
-    Offer,
+    Forbidden,
     Redirect,
     Settled,
-    StartOver,
-    Take,
     Throttled,
     settle,
 )
-from snapproxy.errors import UpstreamError
 from snapproxy.shell.clock import Clock
 from snapproxy.shell.faults import FOREIGN_ERRORS, fault_of
 from snapproxy.shell.pacer import CoolingDownError, Pacer, Turn
 from snapproxy.shell.reach import GuardedResolver, Reach, authority, read_url
+from snapproxy.shell.response import UNAUTHORIZED, UpstreamResponse
 
 HOPS = 5
 """Redirects followed for one request; the snapshot service needs one, a mirror's load balancer another."""
-
-PIECE = 256 << 10
-"""Bytes in a piece at most: storage hashes and writes in pieces of this size."""
 
 _BUFFER = 128 << 10
 """aiohttp holds up to twice this per answer before it stops reading from the socket; 64 answers at once stay small."""
@@ -63,6 +59,9 @@ _DNS_SECONDS = 60
 
 _DRAIN = 64 << 10
 """Bytes of an unwanted body (a redirect's, a 404's) we read in order to keep the connection; a longer one costs it."""
+
+_HASTY_TURN = 1.0
+"""Seconds that a hasty request waits for its turn."""
 
 _HEADERS = (
     "content-encoding",
@@ -90,6 +89,17 @@ class Timeouts:
     """For name look-up, connecting and the head together: bounds a dead resolver, and a head that drips."""
     drain: float = 2.0
     """For the rest of an unwanted body; a new connection costs no more."""
+    hasty: float = 3.0
+    """At most, for each of the first three, where somebody else can be asked instead."""
+
+    def hastened(self) -> Self:
+        """Return the same for a hasty request."""
+        connect, idle, head = (min(each, self.hasty) for each in (self.connect, self.idle, self.head))
+        return replace(self, connect=connect, idle=idle, head=head)
+
+    def of_sockets(self) -> aiohttp.ClientTimeout:
+        """Return what aiohttp is told."""
+        return aiohttp.ClientTimeout(total=None, sock_connect=self.connect, sock_read=self.idle)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,79 +110,15 @@ class _Manner:
     patience: float | None
     stop_at: Callable[[str], bool]
     via: str
-
-
-class BodyBrokenError(UpstreamError):
-    """The body ended otherwise than its head promised; the bytes that came are good as far as they go, TOO_LONG apart."""
-
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(fault.value)
-        self.fault = fault
-
-
-class UpstreamResponse:
-    """What came of one request. Valid within the `async with` that gave it.
-
-    `settled` is the verdict on the head, `url` the address that gave it, `hops` the addresses that redirected there.
-    """
-
-    def __init__(
-        self, settled: Settled, url: str, *, raw: aiohttp.ClientResponse | None = None, turn: Turn | None = None
-    ) -> None:
-        self.settled = settled
-        self.url = url
-        self.hops: tuple[str, ...] = ()
-        self._raw = raw
-        self._turn = turn
-
-    def __repr__(self) -> str:
-        return f"<UpstreamResponse {self.settled} from {self.url} after {len(self.hops)} hops>"
-
-    @property
-    def offer(self) -> Offer | None:
-        """What the body is; None when there is none to take."""
-        return self.settled.offer if isinstance(self.settled, Take | StartOver) else None
-
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """Yield the body in pieces of up to PIECE bytes, as they come. Raises BodyBrokenError; ends cleanly only when whole."""
-        offer, raw = self.offer, self._raw
-        if offer is None or raw is None or raw.method == "HEAD":
-            return
-        got = 0
-        while piece := await self._next_piece(raw):
-            got += len(piece)
-            if offer.length is not None and got > offer.length:
-                await self._fail(Fault.TOO_LONG)
-            yield piece
-        if offer.length is not None and got < offer.length:
-            await self._fail(Fault.TRUNCATED)
-
-    async def read(self, limit: int) -> bytes:
-        """Return the whole body, which must not exceed `limit` bytes (TOO_LONG). Raises BodyBrokenError."""
-        body = bytearray()
-        async for piece in self.pieces():
-            body += piece
-            if len(body) > limit:
-                raise BodyBrokenError(Fault.TOO_LONG)
-        return bytes(body)
-
-    async def _next_piece(self, raw: aiohttp.ClientResponse) -> bytes:
-        try:
-            return await raw.content.read(PIECE)
-        except FOREIGN_ERRORS as error:
-            return await self._fail(fault_of(error), error)
-
-    async def _fail(self, fault: Fault, error: Exception | None = None) -> bytes:
-        if self._turn and Broken(fault).is_unwell:
-            await self._turn.broken()
-        raise BodyBrokenError(fault) from error
+    hasty: bool
 
 
 class Upstream:
     """Asks upstreams. Use as an async context manager; one for the process.
 
     `instance` names this proxy in `Via`, by which it knows its own requests when they come back. `contact` (a URL or an
-    address the operator set) stands in the User-Agent, for an archive's administrators to find us by.
+    address the operator set) stands in the User-Agent, for an archive's administrators to find us by. `logins` knows whom we may
+    send one, and which.
     """
 
     def __init__(
@@ -184,6 +130,7 @@ class Upstream:
         contact: str = "",
         timeouts: Timeouts | None = None,
         resolver: AbstractResolver | None = None,
+        logins: Logins | None = None,
     ) -> None:
         self._pacer = pacer
         self._clock = clock
@@ -191,6 +138,7 @@ class Upstream:
         self._agent = f"snapproxy/{__version__}" + (f" (+{contact})" if contact else "")
         self._timeouts = timeouts or Timeouts()
         self._resolver = resolver
+        self._logins = logins
 
     async def __aenter__(self) -> Self:
         # The system's own resolver: it alone knows /etc/hosts, search domains and the administrator's nsswitch.conf.
@@ -198,9 +146,7 @@ class Upstream:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(resolver=self._guard, limit=_CONNECTIONS, ttl_dns_cache=_DNS_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=self._timeouts.connect, sock_read=self._timeouts.idle
-            ),
+            timeout=self._timeouts.of_sockets(),
             headers={"User-Agent": self._agent, "Accept-Encoding": "identity"},
             auto_decompress=False,
             trust_env=False,
@@ -224,30 +170,33 @@ class Upstream:
         patience: float | None = None,
         stop_at: Callable[[str], bool] = lambda _url: False,
         via: str = "",
+        hasty: bool = False,
     ) -> AsyncIterator[UpstreamResponse]:
         """Ask, follow redirects, and give the response; its connection and its turn are held for the block.
 
         `patience` bounds the wait for each turn (seconds; None: for ever); when it ends the answer is Throttled with status
         0. `stop_at` is shown every redirect's address; where it says True the answer is that Redirect, unasked. `via` is the
-        Via that the client's own request carried.
+        Via that the client's own request carried. `hasty`: somebody else can be asked instead, so that this one is given little time.
         """
+        patience = _HASTY_TURN if hasty else patience
         async with AsyncExitStack() as held:
-            yield await self._follow(held, asked, reach, _Manner(background, patience, stop_at, via))
+            yield await self._follow(held, asked, reach, _Manner(background, patience, stop_at, via, hasty))
 
     async def _follow(self, held: AsyncExitStack, asked: Asked, reach: Reach, manner: _Manner) -> UpstreamResponse:
         """Walk from hop to hop; only the last one's turn and connection go to `held`."""
         hops: list[str] = []
-        address, previous = asked.url, None
+        address, first, previous = asked.url, read_url(asked.url), None
         while True:
             url = read_url(address)
-            objection = _circling(address, hops) or reach.objection(url, previous)
+            is_private = previous is not None and first is not None and self._guard.is_private(first.host or "")
+            objection = _circling(address, hops) or reach.objection(url, previous, is_private=is_private)
             if url is None or objection:
                 response = UpstreamResponse(Broken(objection or Fault.BAD_REDIRECT), address)
                 break
-            if reach.is_base(url):
+            if reach.is_base(url) or (reach.leads_anywhere and is_private):
                 self._guard.vouch(url.host or "")
             async with AsyncExitStack() as hop:
-                response = await self._ask(hop, asked, url, manner)
+                response = await self._enter(hop, asked, url, manner)
                 settled = response.settled
                 if not isinstance(settled, Redirect) or manner.stop_at(settled.location):
                     held.push_async_exit(hop.pop_all())
@@ -257,7 +206,28 @@ class Upstream:
         response.hops = tuple(hops)
         return response
 
-    async def _ask(self, hop: AsyncExitStack, asked: Asked, url: URL, manner: _Manner) -> UpstreamResponse:
+    async def _enter(self, hop: AsyncExitStack, asked: Asked, url: URL, manner: _Manner) -> UpstreamResponse:
+        """Ask with the login that is wanted where we ask first; what is elsewhere is sent none."""
+        if self._logins is None or url.origin() != URL(asked.url, encoded=True).origin():
+            return await self._ask(hop, asked, url, manner)
+        login = await self._logins.header(asked.url)
+        if login is None:
+            return UpstreamResponse(Forbidden(UNAUTHORIZED), str(url))
+        async with AsyncExitStack() as attempt:
+            response = await self._ask(attempt, asked, url, manner, login)
+            if not response.challenges:
+                hop.push_async_exit(attempt.pop_all())
+                return response
+        login = await self._logins.answer(asked.url, response.challenges, login)
+        if login is not None:
+            response = await self._ask(hop, asked, url, manner, login)
+            if response.challenges:
+                self._logins.shut(asked.url)
+        return response
+
+    async def _ask(
+        self, hop: AsyncExitStack, asked: Asked, url: URL, manner: _Manner, login: str = ""
+    ) -> UpstreamResponse:
         """Take a turn, send one request, and tell the pacer how it went."""
         try:
             turn = await hop.enter_async_context(
@@ -265,7 +235,7 @@ class Upstream:
             )
         except CoolingDownError as cooling:
             return UpstreamResponse(Throttled(0, cooling.wait), str(url))
-        raw = await self._send(asked, url, manner.via)
+        raw = await self._send(asked, url, manner, login)
         if isinstance(raw, Broken):
             await _judge(turn, raw)
             return UpstreamResponse(raw, str(url))
@@ -278,14 +248,17 @@ class Upstream:
             await self._drain(raw)
         return response
 
-    async def _send(self, asked: Asked, url: URL, via: str) -> aiohttp.ClientResponse | Broken:
+    async def _send(self, asked: Asked, url: URL, manner: _Manner, login: str) -> aiohttp.ClientResponse | Broken:
+        own = {"Via": ", ".join(filter(None, (manner.via, self._via))), "Authorization": login}
+        timeouts = self._timeouts.hastened() if manner.hasty else self._timeouts
         try:
-            async with self._clock.timeout(self._timeouts.head):
+            async with self._clock.timeout(timeouts.head):
                 return await self._session.request(
                     "HEAD" if asked.head else "GET",
                     url,
-                    headers=_conditions(asked) | {"Via": ", ".join(filter(None, (via, self._via)))},
+                    headers=_conditions(asked) | {name: value for name, value in own.items() if value},
                     allow_redirects=False,
+                    timeout=timeouts.of_sockets(),
                 )
         except FOREIGN_ERRORS as error:
             return Broken(fault_of(error))

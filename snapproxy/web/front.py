@@ -10,7 +10,7 @@ from typing import Any
 
 from snapproxy.core import address
 from snapproxy.core.address import AddressBook
-from snapproxy.core.exchange import Answerer, Forwarder, Tally
+from snapproxy.core.exchange import Answerer, Forwarder, Holding, Tally
 from snapproxy.core.model import Instant
 from snapproxy.core.routes import spell_authority
 from snapproxy.setup import first_steps, pin
@@ -27,6 +27,7 @@ async def serving(
     answerer: Answerer,
     book: AddressBook,
     *,
+    holding: Holding,
     forwarder: Forwarder,
     tally: Tally,
     stats: Callable[[], dict[str, Any]],
@@ -54,6 +55,7 @@ async def serving(
             method, target, book, proxy_authorization=authorization
         ),
         pages=pages,
+        holding=holding,
         forwarder=forwarder,
         tally=tally,
         instance=instance,

@@ -16,9 +16,11 @@ from aiohttp.http_exceptions import LineTooLong
 from snapproxy.core.conditions import Asked, Whole, decide
 from snapproxy.core.exchange import (
     Answerer,
+    BlobTarget,
     Conditions,
     FileTarget,
     Forwarder,
+    Holding,
     Moved,
     PageTarget,
     PassTarget,
@@ -63,6 +65,7 @@ class Gateway:
         read_address: ReadAddress,
         *,
         pages: Pages,
+        holding: Holding,
         forwarder: Forwarder,
         tunnels: Tunnels,
         tally: Tally,
@@ -73,6 +76,7 @@ class Gateway:
         self._answerer = answerer
         self._read_address = read_address
         self._pages = pages
+        self._holding = holding
         self._forwarder = forwarder
         self._tunnels = tunnels
         self._tally = tally
@@ -175,6 +179,12 @@ class Gateway:
                 await wire.say(self._pages.script(target, request.headers.get("Host", "")))
             case FileTarget() | ServiceTarget():
                 await self._answer_file(request, wire, target, entry)
+            case BlobTarget():
+                held = await self._holding.answer(target)
+                if isinstance(held, Refusal):
+                    await wire.say(refusal_reply(held))
+                else:
+                    await self._send(request, wire, "", held, entry)
             case _:
                 assert_never(target)
 
@@ -199,15 +209,19 @@ class Gateway:
             case Moved():
                 await wire.say(moved_reply(outcome, target.archive.name))
             case Served():
-                entry.cache, entry.proof = outcome.cache, outcome.proof.word
-                entry.snapshot = f"{outcome.archive}/{outcome.snapshot}"
-                try:
-                    await self._serve(request, wire, target.path, outcome)
-                finally:
-                    outcome.body.close()
-                    self._tally.sent(wire.sent)
+                await self._send(request, wire, target.path, outcome, entry)
             case _:
                 assert_never(outcome)
+
+    async def _send(self, request: Request, wire: Wire, path: str, served: Served, entry: access.Entry) -> None:
+        entry.cache, entry.proof = served.cache, served.proof.word
+        if served.archive:
+            entry.snapshot = f"{served.archive}/{served.snapshot}"
+        try:
+            await self._serve(request, wire, path, served)
+        finally:
+            served.body.close()
+            self._tally.sent(wire.sent)
 
     async def _serve(self, request: Request, wire: Wire, path: str, served: Served) -> None:
         verdict = decide(_asked(request), validators(served), served.body.size)

@@ -66,9 +66,9 @@ def file_reply(served: Served, path: str, verdict: Verdict) -> Reply:
 
 def _provenance(served: Served) -> Fields:
     """Say which time was asked, which one answers, and why the bytes are believed."""
+    at = ("X-Snapproxy-Snapshot", f"{served.archive}/{served.snapshot}"), ("X-Snapproxy-Requested", served.requested)
     return (
-        ("X-Snapproxy-Snapshot", f"{served.archive}/{served.snapshot}"),
-        ("X-Snapproxy-Requested", served.requested),
+        *(at if served.archive else ()),
         ("X-Snapproxy-Verified", served.proof.word),
         ("X-Cache", served.cache),
         *served.headers.items(),

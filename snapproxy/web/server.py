@@ -7,7 +7,7 @@ import logging
 import socket
 from collections.abc import Callable, Iterable
 
-from snapproxy.core.exchange import Answerer, Forwarder, Tally
+from snapproxy.core.exchange import Answerer, Forwarder, Holding, Tally
 from snapproxy.core.model import Instant
 from snapproxy.web.gateway import Gateway, ReadAddress
 from snapproxy.web.pages import Pages
@@ -34,6 +34,7 @@ class WebServer:
         read_address: ReadAddress,
         *,
         pages: Pages,
+        holding: Holding,
         forwarder: Forwarder,
         tally: Tally,
         instance: str,
@@ -45,6 +46,7 @@ class WebServer:
             answerer,
             read_address,
             pages=pages,
+            holding=holding,
             forwarder=forwarder,
             tunnels=Tunnels(tally),
             tally=tally,

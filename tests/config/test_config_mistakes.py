@@ -113,6 +113,27 @@ burst = "x"
             '[archives.debian]\nredirects = ["A.example"]',
             'archives.debian.redirects[0]: "A.example" is not accepted; accepted: a host name',
         ),
+        *(
+            (
+                f'[archives.debian]\nsources = ["{text}"]',
+                f'archives.debian.sources[0]: "{text}" is not accepted; accepted: "docker://REGISTRY/REPOSITORY" without a tag, or',
+            )
+            for text in (
+                "docker://reg.example/a:tag",
+                f"docker://reg.example/a@sha256:{'a' * 64}",
+                "docker://reg.example/A",
+                "docker:reg.example/a",
+                "http://reg.example/A",
+                "http://user:x@reg.example/a",
+                "oci:/srv/layout",
+                "reg.example/a",
+            )
+        ),
+        ("[archives.debian]\nsources = [1]", "archives.debian.sources[0]: 1 is not accepted; accepted: "),
+        (
+            '[archives.debian]\nsource = ["docker://reg.example/a"]',
+            "archives.debian.source: no such setting; did you mean sources?",
+        ),
         (
             '[archives.debian]\nfamily = "deb"',
             'archives.debian.family: "deb" is not accepted; accepted: "apt", "pacman", "apk", "rpm"',

@@ -6,9 +6,12 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from snapproxy.archives import BUILTIN
 from snapproxy.config import Config, as_toml, load
 from snapproxy.config.rows import RowSettings
+from snapproxy.core.holders import Holder
 from snapproxy.core.model import Archive
 
 Loader = Callable[..., Config]
@@ -29,6 +32,7 @@ family = "apt"
 history = "any-instant"
 snapshot = ["https://a.example/x"]
 mirrors = []
+sources = ["docker://reg.example/team/packages", "http://builders:3142"]
 hosts = ["*/debian"]
 keyrings = ["/k.gpg"]
 redirects = ["b.example"]
@@ -49,6 +53,10 @@ bad = ["20240601T000000Z"]
         history="any-instant",
         snapshot=("https://a.example/x",),
         mirrors=(),
+        sources=(
+            Holder("docker://reg.example/team/packages", "https://reg.example", "team/packages", "reg.example"),
+            Holder("http://builders:3142", "http://builders:3142"),
+        ),
         hosts=("*/debian",),
         keyrings=("/k.gpg",),
         redirects=("b.example",),
@@ -66,6 +74,24 @@ bad = ["20240601T000000Z"]
 def test_every_field_of_a_row_is_a_setting() -> None:
     laid_over = {"because", "keeps_packages"}
     assert {"name", *RowSettings.model_fields, *laid_over} == set(Archive.__dataclass_fields__)
+
+
+@pytest.mark.parametrize(
+    ("text", "origin", "repository", "login"),
+    [
+        ("docker://reg.example:5000/a/b", "https://reg.example:5000", "a/b", "reg.example:5000"),
+        ("docker://127.0.0.1:5000/a", "http://127.0.0.1:5000", "a", "127.0.0.1:5000"),
+        ("docker://localhost:5000/a", "http://localhost:5000", "a", "localhost:5000"),
+        ("docker://team/packages", "https://registry-1.docker.io", "team/packages", "docker.io"),
+        ("http://reg.example:5000/a/b", "http://reg.example:5000", "a/b", ""),
+        ("https://builders.example/", "https://builders.example", "snapproxy", ""),
+        ("http://[fd00::1]:3142", "http://[fd00::1]:3142", "snapproxy", ""),
+    ],
+)
+def test_where_a_digest_is_asked_for(load_text: Loader, text: str, origin: str, repository: str, login: str) -> None:
+    """https, but on this machine and where http:// is written; a login for docker:// alone."""
+    (holder,) = load_text(f'[archives.debian]\nsources = ["{text}"]').archives[0].sources
+    assert (holder.origin, holder.repository, holder.registry) == (origin, repository, login)
 
 
 def test_a_new_row_stands_after_the_built_in_ones(load_text: Loader) -> None:
@@ -91,6 +117,7 @@ def test_the_built_in_table_is_written_as_users_may_write_theirs(tmp_path: Path)
 def test_the_effective_settings_read_back_to_themselves(load_text: Loader, tmp_path: Path) -> None:
     text = 'listen = ["127.0.0.1:1", "[::1]:2"]\ndefault_when = "live"\npass = ["a.b:443"]\n[patience]\napt = "9s"\n'
     text += '[[watch]]\narchive = "debian"\npaths = ["a/Release", "b/Release"]\nevery = "2h"\npackages = "all"\n'
+    text += '[archives.debian]\nsources = ["docker://reg.example/a", "http://b:3142", "https://r.example/a/b/"]\n'
     config = load_text(text + '[upstreams."a.b"]\nburst = 3\nrequests_per_second = 1.5\n' + DOCKER)
     written = tmp_path / "effective.toml"
     written.write_text(as_toml(config), encoding="utf-8")

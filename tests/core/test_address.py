@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from snapproxy.archives import BUILTIN
-from snapproxy.core.address import RESERVED, AddressBook
-from snapproxy.core.exchange import PageTarget, ScriptTarget, ServiceTarget
+from snapproxy.core.address import RESERVED, AddressBook, read
+from snapproxy.core.exchange import BlobTarget, PageTarget, ScriptTarget, ServiceTarget
 from snapproxy.core.model import Archive, Refusal
 from snapproxy.core.when import SPELLINGS, parse
 from tests.core.asking import BOOK, ROWS, SHA1, TS, ask, file, refused
@@ -288,6 +288,33 @@ class TestOwnAddresses:
         answer = ask(f"/{name}/x")
         assert isinstance(answer, Refusal)
         assert answer.status in {400, 404}
+
+    @pytest.mark.parametrize("name", ["snapproxy", "team/packages", "v2/blobs"])
+    def test_bytes_are_named_by_their_digest_as_a_registry_has_it(self, name: str) -> None:
+        digest = "0123456789abcdef" * 4
+        assert ask(f"/v2/{name}/blobs/sha256:{digest}") == BlobTarget(digest)
+        assert ask(f"http://proxy.example:3142/v2/{name}/blobs/sha256%3A{digest}") == BlobTarget(digest)
+
+    @pytest.mark.parametrize(
+        ("target", "status"),
+        [
+            ("/v2/", 404),
+            ("/v2/x/manifests/latest", 404),
+            (f"/v2/x/manifests/sha256:{'a' * 64}", 404),
+            ("/v2/x/blobs/uploads/", 404),
+            (f"/v2/blobs/sha256:{'a' * 64}", 404),
+            (f"/v2/x/blobs/sha256:{'A' * 64}", 404),
+            (f"/v2/x/blobs/sha256:{'a' * 63}", 404),
+            (f"/v2/x/blobs/sha512:{'a' * 128}", 404),
+            (f"/v2/x/blobs/sha256:{'a' * 64}?ns=docker.io", 400),
+            (f"/~build/v2/x/blobs/sha256:{'a' * 64}", 404),
+        ],
+    )
+    def test_nothing_else_of_a_registry_is_here(self, target: str, status: int) -> None:
+        refused(ask(target), status)
+
+    def test_nothing_is_taken_by_digest(self) -> None:
+        refused(read("PUT", f"/v2/x/blobs/sha256:{'a' * 64}", BOOK), 405)
 
     def test_no_built_in_archive_has_a_reserved_name(self) -> None:
         assert not RESERVED & set(ROWS)

@@ -90,8 +90,10 @@ def test_retry_after_is_believed_the_first_time_and_bounded_by_our_own_back_off_
     assert refused(FRESH, NOW, retry_after=200).until == NOW + 200
 
 
-def test_a_retry_after_of_zero_is_no_information() -> None:
-    assert refused(FRESH, NOW, retry_after=0).until == NOW + 30
+@pytest.mark.parametrize("retry_after", [0, 1.5e-81, 0.9])
+def test_a_retry_after_of_less_than_a_second_is_no_information(retry_after: float) -> None:
+    """The rest of a date can be so small that the pause it asks for has no length at all."""
+    assert refused(FRESH, NOW, retry_after=retry_after).until == NOW + 30
 
 
 def test_an_absurd_retry_after_is_bounded() -> None:

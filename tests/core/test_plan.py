@@ -232,6 +232,27 @@ class TestResolving:
         }
         assert self.ask(3, facts, "below/x") == Resolved("one", 1, (1, 9))
 
+    def test_where_the_past_is_what_was_seen_an_index_that_lies_elsewhere_speaks_for_a_package(self):
+        """Only if it promises it, and only if none beside it was ever seen: what was seen there says more."""
+
+        class Observed(ToyHistory):
+            is_observed = True
+
+        def asked(beside: Sighting, vouched: Vouched | None) -> object:
+            request = Request(ROW, When("w", 5, Match.HELD), "below/x")
+            facts = {
+                **WINDOW,
+                AskSightings("toy", ("root",), 5): (beside,),
+                AskSightings("toy", (), 5): (beside, seen("two", 2, 9)),
+                AskPromised("toy/two", "below/x"): vouched,
+            }
+            return drive(lambda known: resolve(request, known, NOW, family=ToyFamily(), history=Observed()), facts)
+
+        never, ended = Sighting("root", None, None), seen("one", 1, 2)
+        promised = Vouched(Promise("below/x", 1, STRONG), Proof.GPG)
+        assert asked(never, promised) == Resolved("two", 2, (2, 9))
+        assert asked(never, None) == asked(ended, promised) == Refusal(410, "gap")
+
     def test_an_exact_when_is_never_answered_by_a_bracket(self):
         request = Request(ROW, When("w", 5, Match.EXACT), "root")
         facts = {**WINDOW, AskSightings("toy", ("root",), 5): (seen("one", 1, 9),)}
@@ -391,6 +412,16 @@ class TestPinned:
         assert isinstance(step, Fetch)
         assert (step.role, step.proof) == (Role.PACKAGE, Proof.GPG)
 
+    def test_a_package_that_the_file_beside_it_does_not_list_may_be_listed_elsewhere(self):
+        elsewhere = AskPromised(SPACE, "beside/x")
+        for beside in (None, Held("index/sums", "s", 3, Proof.GPG), Refusal(424, "down")):
+            facts = {AskFile(SPACE, ("index/sums",), AT, to_vouch=True): beside}
+            step = at("beside/x", {**facts, elsewhere: Vouched(Promise("beside/x", 9, STRONG), Proof.INDEX)})
+            assert isinstance(step, Fetch)
+            assert step.proof is Proof.INDEX
+        step = at("beside/x", facts)
+        assert step == Refusal(424, "down"), "and where nothing lists it, the first word counts"
+
 
 ROOT = Held("root", "r", 3, Proof.GPG)
 
@@ -450,7 +481,7 @@ class TestFolders:
 
 
 def test_the_longest_way_ends_within_the_rounds():
-    """Brackets, eight windows, the name, the root, its row with the volunteered bytes, the plan: see MAX_ROUNDS."""
+    """Brackets, eight windows, the name, the root, its row, other indexes with the volunteered bytes, the plan: see MAX_ROUNDS."""
 
     class Sparse(ToyHistory):
         def resolve(
@@ -458,18 +489,17 @@ def test_the_longest_way_ends_within_the_rounds():
         ) -> Resolved | Refusal | NeedWindow:
             return NeedWindow(len(windows), NOW) if len(windows) < 8 else AT
 
-    request = Request(ROW, When("w", 3, Match.HELD), "index/p")
-    promise = Promise("index/p", 7, STRONG)
+    request = Request(ROW, When("w", 3, Match.HELD), "below/p")
     facts: dict[Ask, object] = {
         AskSightings("toy", ("root",), 3): (),
         AskFile(SPACE, ("root",), AT, to_vouch=True): ROOT,
-        AskRow(SPACE, "r", "root", "index/p"): promise,
+        AskPromised(SPACE, "below/p"): Vouched(Promise("below/p", 7, STRONG), Proof.GPG),
     }
     facts |= {AskWindow("toy", start, NOW): Window(start, NOW, (), NOW) for start in range(8)}
     known, rounds = Known(), 0
     while isinstance(step := plan(request, known, NOW, family=ToyFamily(), history=Sparse()), Need):
         known, rounds = known.plus({ask: facts.get(ask) for ask in step.asks}), rounds + 1
-        if any(isinstance(ask, AskRow) for ask in step.asks):
+        if any(isinstance(ask, AskPromised) for ask in step.asks):
             known = known.plus({AskHeld("a" * 64): None})  # volunteered
     assert isinstance(step, Fetch)
     assert rounds + 1 == MAX_ROUNDS

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import AsyncIterator, Mapping
 
 from snapproxy.core.exchange import (
+    BlobTarget,
     Conditions,
     FileTarget,
     Outcome,
@@ -177,6 +178,19 @@ class FakeArchive:
         return self.forbidden
 
 
+class FakeHolding:
+    """Gives the files of an archive by their digest."""
+
+    def __init__(self, archive: FakeArchive) -> None:
+        self._archive = archive
+
+    async def answer(self, target: BlobTarget) -> Served | Refusal:
+        for source in self._archive.files.values():
+            if digest_of(source) == target.digest:
+                return Served(source.open(), "", "", "", Proof.DIGEST, "HIT", Role.OTHER, DATE, target.digest)
+        return Refusal(404, "No such bytes in this store")
+
+
 def digest_of(source: Source) -> str:
     return hashlib.sha256(os.pread(source.file.fileno(), 1 << 30, 0)).hexdigest()
 
@@ -200,6 +214,8 @@ class FakeAddresses:
             if found[1] in self.passes:
                 return PassTarget(found[1], self.passes[found[1]], found[2])
             return Refusal(403, "Unknown host", why="No archive is served under that name.")
+        if found := re.fullmatch(r"/v2/any/blobs/sha256:([0-9a-f]{64})", target):
+            return BlobTarget(found[1])
         if target in OWN:
             return OWN[target]
         if target.startswith("/mr/"):

@@ -51,11 +51,13 @@ class Apk(Protocol):
 def apk_in(root: Path, keys: Path) -> Apk:
     """Make an empty root that trusts the keys in the folder `keys`."""
     if shutil.which("apk") and os.geteuid() == 0:
-        return _RealApk(root, keys)
+        return RealApk(root, keys)
     return _BytewiseApk(root, keys)
 
 
-class _RealApk:
+class RealApk:
+    """The program on PATH, as root, in a root of its own."""
+
     def __init__(self, root: Path, keys: Path) -> None:
         self._root = root
         for folder in ("etc/apk/cache", "lib/apk/db", "var/cache/apk"):

@@ -79,6 +79,7 @@ SHA256 = "ab" * 32
             f"by-hash/SHA512/{SHA256 * 2}",
             Place(Role.INDEX, roots=("InRelease", "Release"), by_hash=("sha512", SHA256 * 2)),
         ),
+        ("dists/by-hash/SHA256/0/0", Place(Role.OTHER, roots=roots("dists/by-hash", "dists/by-hash/SHA256/0"))),
         (f"dists/bookworm/by-hash/SHA256/{SHA256[1:]}", Place(Role.OTHER, roots=BOOKWORM)),
         (f"dists/bookworm/by-hash/SHA256/{SHA256.upper()}", Place(Role.OTHER, roots=BOOKWORM)),
         ("dists/bookworm/main/binary-amd64/Packages.diff/Index", PROMISING),

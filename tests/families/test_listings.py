@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from snapproxy.core.listing import Part, Root, Selection, settled
 from snapproxy.errors import ArchiveDataError, ConfigurationError
 from snapproxy.families import FAMILIES, LISTERS
+from tests.fakes.adb import genuine
 from tests.fakes.alpine import gz, tar
 from tests.fakes.rpm_texts import primary
 
@@ -195,7 +196,14 @@ def test_apk_lists_packages_with_their_origins() -> None:
         "a noarch 1-r0 src 1-r0",
         "b x86_64 2_git1-r1 b 2_git1-r1",
     ]
-    assert lines("apk", "v3.20/main/x86_64/Packages.adb", b"ADB.") == []
+
+
+def test_apk_lists_packages_of_an_index_of_version_3() -> None:
+    assert lines("apk", "main/x86_64/Packages.adb", genuine("Packages.adb")) == [
+        "data noarch 2-r0 hello-src 2-r0",
+        "hello x86_64 1.0-r0 hello-src 1.0-r0",
+        "old x86_64 1-r0 old 1-r0",
+    ]
 
 
 def test_apk_begins_at_each_repository_of_each_architecture() -> None:

@@ -32,6 +32,9 @@ SAID = [
     ("apk", "edge/community/armv7/py3-foo-2.0_rc1-r0.apk", ("py3-foo", "2.0_rc1-r0", "armv7")),
     ("apk", "x86/gtk+3.0-dev-3.24.38-r1.apk", ("gtk+3.0-dev", "3.24.38-r1", "x86")),
     ("apk", "busybox-1.36.1-r15.apk", None),
+    ("apk", "edge/main/noarch/data-2-r0.apk", ("data", "2-r0", "noarch")),
+    ("apk", "packages/x86_64/base/data-2-r0.apk", ("data", "2-r0", "x86_64")),
+    ("apk", "e2k_v6/data-2-r0.apk", ("data", "2-r0", "e2k_v6")),
     ("apk", "v3.19/main/x86_64/APKINDEX.tar.gz", None),
     ("rpm", "Packages/b/bash-5.2.26-3.fc40.x86_64.rpm", ("bash", "5.2.26-3.fc40", "x86_64")),
     (

@@ -12,10 +12,13 @@ import pytest
 from snapproxy.capture.artifact import ARTIFACT_TYPE
 from snapproxy.core.model import Role
 from snapproxy.errors import ClientError, RecordError
+from snapproxy.jobs.attest import attest
 from snapproxy.jobs.export import Access, Exported, Wish
 from snapproxy.oci.artifact import Artifact, bytes_content
 from snapproxy.oci.model import EMPTY_CONFIG, MANIFEST, Descriptor, Index, Manifest, digest_of
 from snapproxy.oci.names import Reference, read_place, read_reference
+from snapproxy.oci.referrers import referrers
+from snapproxy.oci.registry import Repository
 from snapproxy.oci.transfer import push
 from snapproxy.shell.clock import SystemClock
 from tests.fakes.debian_registry import DebianRegistry
@@ -149,3 +152,24 @@ async def test_what_the_registry_has_already_is_named_and_not_sent(
     thin = await export(recorded, place, Wish(held=record))
     assert thin.digest == whole.digest
     assert len([each for each in registry.seen if each.method == "PUT"]) == sent + 1
+
+
+async def test_a_reproduction_is_attested_beside_the_image(debian_registry: DebianRegistry) -> None:
+    subject = await image(debian_registry.host, "team/app")
+    name = await attest(subject, "a" * 64, {"out/app.tar": "b" * 64}, Access(), SystemClock())
+    async with Access().open(subject, SystemClock()) as repository:
+        (found,) = await referrers(repository, subject.digest, "application/vnd.in-toto+json")
+        assert name == f"{debian_registry.host}/team/app@{found.digest}"
+        statement = json.loads(
+            b"".join([piece async for piece in repository.blob((await layers(repository, found))[0])])
+        )
+    assert statement["predicateType"] == "urn:x-snapproxy:reproduced:v1"
+    assert statement["subject"] == [{"digest": {"sha256": subject.digest[7:]}, "name": subject.name}]
+    assert statement["predicate"]["lock"]["digest"] == {"sha256": "a" * 64}
+    assert statement["predicate"]["outputs"] == [{"digest": {"sha256": "b" * 64}, "name": "out/app.tar"}]
+
+
+async def layers(repository: Repository, root: Descriptor) -> tuple[Descriptor, ...]:
+    manifest = (await repository.document(root)).read()
+    assert isinstance(manifest, Manifest)
+    return manifest.layers

@@ -10,15 +10,19 @@ from snapproxy.oci.layout import open_layout
 from snapproxy.oci.layout_write import write_layout
 from snapproxy.oci.names import LayoutPlace
 from snapproxy.oci.transfer import push
-from storage import open_store
-from tests.stores.contracts import put
+from storage import Draft, open_store
 
 
 async def test_blobs_of_the_store_are_exported_and_pushed(make_artifact, connect, registry, tmp_path: Path) -> None:
     data = b"a package" * 10_000
     artifact = make_artifact(data)
     async with open_store(tmp_path / "state", tmp_path / "cache") as store:
-        stored = await put(store, data)
+        draft = store.drafts.begin("a package")
+        assert isinstance(draft, Draft)
+        await draft.write(data)
+        blob = await draft.commit()
+        stored = blob.digest
+        blob.close()
 
         async def opening() -> Opened:
             blob = await store.blobs.open(stored)

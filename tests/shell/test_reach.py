@@ -55,6 +55,34 @@ def test_a_private_address_is_refused_even_if_listed_for_redirects(host: str) ->
     assert reach.objection(URL(f"http://{host}/f"), HTTP) is Fault.PRIVATE
 
 
+HOLDER = Reach.of_holder("https://reg.example")
+ASKED = URL("https://reg.example/v2/a/blobs/sha256:0")
+
+
+@pytest.mark.parametrize(
+    ("url", "previous", "is_private", "fault"),
+    [
+        ("https://reg.example/v2/a/blobs/sha256:0", None, False, None),
+        ("https://bucket.example/blob?signature=x", ASKED, False, None),
+        ("https://bucket.example/blob", None, False, Fault.FOREIGN),
+        ("http://bucket.example/blob", ASKED, False, Fault.DOWNGRADE),
+        ("https://user:x@bucket.example/blob", ASKED, False, Fault.BAD_REDIRECT),
+        ("https://10.0.0.1/blob", ASKED, False, Fault.PRIVATE),
+        ("https://10.0.0.1/blob", ASKED, True, None),
+        ("https://169.254.169.254/latest/meta-data", ASKED, True, Fault.PRIVATE),
+    ],
+)
+def test_who_is_asked_by_digest_may_lead_anywhere_but_inwards(
+    url: str, previous: URL | None, is_private: bool, fault: Fault | None
+) -> None:
+    assert HOLDER.objection(URL(url), previous, is_private=is_private) is fault
+
+
+def test_that_a_base_is_private_lets_an_archives_own_lead_nowhere_more() -> None:
+    reach = Reach(("http://10.0.0.5/",), redirects=("10.0.0.1",))
+    assert reach.objection(URL("http://10.0.0.1/f"), URL("http://10.0.0.5/f"), is_private=True) is Fault.PRIVATE
+
+
 def test_a_rows_reach_is_its_own_bases_and_redirects() -> None:
     row = Archive("x", "apt", "snapshots", snapshot=("http://s/",), mirrors=("http://m/",), redirects=("r",))
     assert Reach.of(row) == Reach(("http://s/", "http://m/"), ("r",))
@@ -147,6 +175,16 @@ async def test_a_name_that_was_public_may_not_turn_private() -> None:
     answers.addresses = ("127.0.0.1",)
     with pytest.raises(PrivateAddressError):
         await resolved(guard)
+
+
+@pytest.mark.parametrize(("address", "is_private"), [("10.0.0.1", True), ("151.101.2.132", False)])
+async def test_a_host_is_private_that_was_asked_and_has_no_other_address(address: str, is_private: bool) -> None:
+    guard = GuardedResolver(Answers(address))
+    guard.vouch("reg.example")
+    await resolved(guard, "reg.example")
+    assert guard.is_private("Reg.example") is is_private
+    assert guard.is_private(address) is is_private
+    assert not guard.is_private("never.example")
 
 
 async def test_link_local_is_for_nobody() -> None:

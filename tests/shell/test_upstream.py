@@ -28,7 +28,8 @@ from snapproxy.core.settle import (
 from snapproxy.shell.clock import SystemClock
 from snapproxy.shell.pacer import Pacer
 from snapproxy.shell.reach import Reach
-from snapproxy.shell.upstream import PIECE, BodyBrokenError, Timeouts, Upstream
+from snapproxy.shell.response import PIECE, BodyBrokenError
+from snapproxy.shell.upstream import Timeouts, Upstream
 from tests.fakes.pace_store import MemoryPaceStore, MemorySlots
 from tests.fakes.rude_server import RudeServer, head, reply, say, then_close, then_reset, then_stall
 
@@ -64,13 +65,20 @@ class Names(AbstractResolver):
 class Bench:
     """A rude server, an Upstream, and what the two need."""
 
-    def __init__(self, server: RudeServer, *, policy: Policy = UNHURRIED, names: Names | None = None) -> None:
+    def __init__(
+        self,
+        server: RudeServer,
+        *,
+        policy: Policy = UNHURRIED,
+        names: Names | None = None,
+        timeouts: Timeouts = QUICK,
+    ) -> None:
         clock = SystemClock()
         self.server = server
         self.slots = MemorySlots()
         self.pacer = Pacer(clock=clock, store=MemoryPaceStore(), slots=self.slots, policies={}, default=policy)
         self.upstream = Upstream(
-            pacer=self.pacer, clock=clock, instance="test", contact="ops@example.org", timeouts=QUICK, resolver=names
+            pacer=self.pacer, clock=clock, instance="test", contact="ops@example.org", timeouts=timeouts, resolver=names
         )
         self.reach = Reach((server.url("/"),))
 
@@ -462,6 +470,29 @@ async def test_a_base_that_is_private_is_asked(server: RudeServer) -> None:
     server.on("/f", reply(200, BODY))
     url = server.url("/f", "mirror.lan")
     assert await Bench(server, names=names).settled(Asked(url), Reach((url,))) == Take(Offer(0, 1024, 1024))
+
+
+async def test_a_private_holder_of_digests_may_lead_to_a_private_name(server: RudeServer) -> None:
+    names = Names(reg_lan="127.0.0.1", store_lan="127.0.0.1")
+    server.on("/v2/a/blobs/x", reply(307, location=server.url("/x", "store.lan")))
+    server.on("/x", reply(200, BODY))
+    url = server.url("/v2/a/blobs/x", "reg.lan")
+    bench = Bench(server, names=names)
+    assert await bench.settled(Asked(url), Reach.of_holder(url)) == Take(Offer(0, 1024, 1024))
+    assert names.asked == ["reg.lan", "store.lan"]
+
+
+async def test_a_hasty_request_gives_up_soon_and_waits_for_no_rest(server: RudeServer) -> None:
+    url = server.on("/f", then_stall(say(b"")))
+    rests = Policy(connections=8, rest=60.0, rest_most=60.0)
+    bench = Bench(server, policy=rests, timeouts=Timeouts(hasty=0.2))
+    settled = []
+    async with asyncio.timeout(5), bench.upstream as upstream:
+        for _ in range(2):
+            async with upstream.fetch(Asked(url), bench.reach, hasty=True) as response:
+                settled.append(type(response.settled))
+    assert settled == [Broken, Throttled]
+    assert len(server.seen) == 1
 
 
 async def test_tls_spoken_to_a_server_without(server: RudeServer) -> None:

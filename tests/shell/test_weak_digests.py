@@ -20,6 +20,7 @@ from tests.fakes.alpine import index as alpine_index
 from tests.fakes.archive_server import ArchiveServer
 from tests.fakes.content import Content, FixedTree, Timeline, epoch
 from tests.fakes.faults import Replace
+from tests.fakes.hamlet import FIRST, INRELEASE, PACKAGES, Hamlet
 from tests.fakes.house import PATIENT, House, until
 from tests.fakes.services import MirrorService
 
@@ -98,7 +99,7 @@ async def expect(house: House, when: str, each: ApkFile) -> None:
     got = await house.get(when, path(each))
     assert (got.status, got.data, got.proof) == (200, each.whole, "gpg"), got
     # The last byte is there before it is written down whose bytes they are.
-    name = f"apk-control-sha1:{hashlib.sha1(each.control).hexdigest()}"
+    name = f"apk-identity-160:{hashlib.sha1(each.control).hexdigest()}"
     whole = hashlib.sha256(each.whole).hexdigest()
     await until(lambda: (known := house.store.catalog.name("weak:alpine", name)) and known.digest == whole)
 
@@ -233,3 +234,13 @@ async def test_an_index_that_cannot_be_believed_is_never_observed(house: House, 
     second = await observe(house)
     for when, each in ((first, GONE), (second, REBUILT)):
         await expect(house, when, each)
+
+
+async def test_a_package_asked_for_before_its_index_is_vouched_for_after(hamlet: Hamlet, tmp_path: Path) -> None:
+    path = hamlet.edition.weak.path
+    async with House(tmp_path / "hamlet", (hamlet.row,)) as house:
+        assert (await house.get(FIRST, path)).proof == "none"
+        for index in (INRELEASE, PACKAGES):
+            await house.get(FIRST, index)
+        got = await house.get(FIRST, path)
+        assert (got.status, got.data, got.proof) == (200, hamlet.content(path).data, "gpg")

@@ -16,7 +16,7 @@ from snapproxy.shell.forward import StreamingForwarder
 from snapproxy.web.pages import Pages
 from snapproxy.web.protocol import Limits
 from snapproxy.web.server import WebServer
-from tests.fakes.answerer import DATE, WHEN, FakeAddresses, FakeArchive
+from tests.fakes.answerer import DATE, WHEN, FakeAddresses, FakeArchive, FakeHolding
 from tests.fakes.rawclient import RawClient
 
 INSTANCE = "snapproxy-test"
@@ -113,6 +113,7 @@ async def site(limits: Limits, caplog: pytest.LogCaptureFixture) -> AsyncIterato
         archive,
         addresses,
         pages=pages,
+        holding=FakeHolding(archive),
         forwarder=forwarder,
         tally=tally,
         instance=INSTANCE,

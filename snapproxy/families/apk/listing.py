@@ -1,4 +1,4 @@
-"""How apk's indexes list packages. An index of version 3 (`.adb`) is not read here, as it is nowhere."""
+"""How apk's indexes list packages, those of version 3 as well."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from collections.abc import Collection, Iterable, Iterator
 
 from snapproxy.core.listing import PackageVersion, Part, Root, Selection, listed
 from snapproxy.errors import ConfigurationError
-from snapproxy.families.apk import INDEX
+from snapproxy.families.apk.architectures import NOARCH
+from snapproxy.families.apk.promises import ADB, INDEX, INDEX_3
 from snapproxy.families.apk.versions import compare
-from snapproxy.formats import apkindex
+from snapproxy.formats import adb_index, apkindex
 
 
 class ApkLister:
     """Packages of repositories, each named by its folder without the architecture; fulfils `core.listing.Lister`."""
 
-    parser = "apk-list-1"
-    any_architecture = "noarch"
+    parser = "apk-list-2"
+    any_architecture = NOARCH
 
     def architecture(self, machine: str) -> str:
         return _ARCHITECTURES.get(machine, machine)
@@ -26,7 +27,11 @@ class ApkLister:
         if not selection.components:
             raise ConfigurationError("Which repositories?", hint="Name their folders, for example: --repo v3.20/main")
         return tuple(
-            Root(("/".join((*filter(None, name.split("/")), architecture, INDEX)),), name, architecture)
+            Root(
+                tuple("/".join((*filter(None, name.split("/")), architecture, index)) for index in (INDEX, INDEX_3)),
+                name,
+                architecture,
+            )
             for name in selection.components
             for architecture in selection.architectures
         )
@@ -36,14 +41,18 @@ class ApkLister:
 
     def packages(self, path: str, data: Iterable[bytes]) -> Iterator[PackageVersion]:
         *folders, name = path.split("/")
-        if name != INDEX:
-            return
         architecture = folders[-1] if folders else self.any_architecture
-        for entry in apkindex.records(apkindex.take_apart(apkindex.gather(data)).text):
+        for entry in _entries(name, apkindex.gather(data)):
             yield listed(entry.name, entry.architecture or architecture, entry.version, entry.origin)
 
     def compare(self, one: str, other: str) -> int | None:
         return compare(one, other)
+
+
+def _entries(name: str, data: bytes) -> Iterator[apkindex.Entry] | Iterator[adb_index.Entry]:
+    if name == INDEX:
+        return apkindex.records(apkindex.take_apart(data).text)
+    return adb_index.open_index(data).entries() if name.endswith(ADB) else iter(())
 
 
 # Alpine's words for machines, where they differ from the kernel's.

@@ -1,55 +1,71 @@
-"""Judges a package of version 2 while it passes, as its index promises it: by its control part, and by what that says of the data.
+"""Judges a package while it passes, as its index promises it: by its identity, the digest of a part, and by what that part says of the rest.
 
-A package is gzip members in a row: signatures, control, data. The index promises the digest of the control part alone (packed); its
-`.PKGINFO` gives the sha256 of everything after it (`datahash`). So the two together pin the whole file but for the signatures, which apk
-does not look at once the index vouches for the package. Very old packages give no datahash: there the digest is that of control and data.
-The digest is a SHA-1 as a rule: it tells damage and mix-ups, and lets no other source stand in.
+A package of version 2 is gzip members in a row: signatures, control, data. Its identity is the digest of the control part (packed); the
+`.PKGINFO` in that gives the sha256 of everything after it (`datahash`). So the two together pin the whole file but for the signatures,
+which apk does not look at once the index vouches for the package. Very old packages give no datahash: there the digest is that of control
+and data. It is a SHA-1 as a rule: it tells damage and mix-ups, and lets no other source stand in.
+
+Packages of version 3 are judged in `package_3`; which version one is, its first bytes tell, to apk as well (`apk_extract`).
 """
 
 from __future__ import annotations
 
 import hashlib
 
-from snapproxy.core.model import Promise
+from snapproxy.core.model import Checker, Promise
 from snapproxy.errors import ArchiveDataError
+from snapproxy.families.apk.identity import BITS, IDENTITY
+from snapproxy.families.apk.package_3 import MetadataParts
 from snapproxy.formats.digests import DigestChecker
 from snapproxy.formats.members import GzipMember
 from snapproxy.formats.ustar import entries
-
-CONTROL = "apk-control-"
-"""What stands before the algorithm in a promise of a control part's digest."""
 
 MAX_CONTROL = 16 << 20
 """Bytes that a signature or control part may unpack to: `.PKGINFO` and install scripts."""
 
 _MAX_SIGNATURES = 16
+_ADB = b"ADB"
 
 
 class PackageChecker:
-    """Judges a file by its size, its own digests if there are any, and that of its control part; fulfils `core.model.Checker`."""
+    """Judges a file by its size, its own digests if there are any, and its identity; fulfils `core.model.Checker`."""
 
     def __init__(self, promise: Promise) -> None:
         self._whole = DigestChecker(promise.size, promise.digests)
-        self._parts = [
-            _Parts(name.removeprefix(CONTROL), value)
+        self._identities = {
+            int(name.removeprefix(IDENTITY)): value
             for name, value in promise.digests.items()
-            if name.startswith(CONTROL)
-        ]
+            if name.startswith(IDENTITY)
+        }
+        self._head = b""
+        self._parts: list[Checker] = []
 
     def update(self, data: bytes | memoryview) -> None:
         self._whole.update(data)
+        if not self._parts and self._identities:
+            self._head += data
+            if len(self._head) < len(_ADB):
+                return
+            self._choose()
+            data = self._head
         for parts in self._parts:
             parts.update(data)
 
+    def _choose(self) -> None:
+        of_version = MetadataParts if self._head.startswith(_ADB) else _Parts
+        self._parts = [of_version(bits, value) for bits, value in self._identities.items()]
+
     def finish(self) -> str | None:
+        if self._identities and not self._parts:
+            self._choose()
         return self._whole.finish() or next(filter(None, (parts.finish() for parts in self._parts)), None)
 
 
 class _Parts:
-    """Follows the members of one package. What breaks its format is remembered, and told at the end."""
+    """Follows the members of one package of version 2. What breaks its format is remembered, and told at the end."""
 
-    def __init__(self, algorithm: str, expected: str) -> None:
-        self._algorithm = algorithm
+    def __init__(self, bits: int, expected: str) -> None:
+        self._bits = bits
         self._expected = expected
         self._signatures = 0
         self._damage = ""
@@ -60,7 +76,7 @@ class _Parts:
 
     def _begin_member(self) -> None:
         self._member = GzipMember(MAX_CONTROL)
-        self._control = hashlib.new(self._algorithm, usedforsecurity=False)
+        self._control = hashlib.new(BITS[self._bits], usedforsecurity=False)
 
     def update(self, data: bytes | memoryview) -> None:
         view = memoryview(data)
@@ -95,7 +111,7 @@ class _Parts:
         if not self._is_data:
             return "the package is cut short"
         if self._control.hexdigest() != self._expected:
-            return f"{CONTROL}{self._algorithm} differs"
+            return f"{IDENTITY}{self._bits} differs"
         if self._data_expected is not None and self._data.hexdigest() != self._data_expected:
             return "datahash differs"
         return None

@@ -72,10 +72,9 @@ def base_of(path: str) -> str | None:
 
 
 def _by_hash(folders: list[str], name: str) -> Place | None:
-    *owner, by_hash, field = ("", "", *folders)
-    if by_hash != "by-hash" or field not in _ALGORITHMS:
+    if not _is_by_hash(folders):
         return None
-    owner, algorithm = folders[:-2], _ALGORITHMS[field]
+    owner, algorithm = folders[:-2], _ALGORITHMS[folders[-1]]
     if not is_digest(algorithm, name):
         return Place(Role.OTHER, roots=_roots(owner))
     parents = (_join(owner, "Index"),) if _is_diff(owner) else ()
@@ -154,7 +153,13 @@ def _roots(folders: Sequence[str]) -> tuple[str, ...]:
         suites = [folders[:end] for end in range(at + 2, last + 1)]
         if len(suites) > 1 and suites[1][-1] in {"updates", "non-US"}:
             suites[0], suites[1] = suites[1], suites[0]
-    return tuple(_join(suite, root) for suite in suites for root in ("InRelease", "Release"))
+    return tuple(_join(suite, root) for suite in suites if not _is_by_hash(suite) for root in ("InRelease", "Release"))
+
+
+def _is_by_hash(folders: Sequence[str]) -> bool:
+    """Whether files in the last of these folders are named by their digests, and no root can stand there."""
+    *_, by_hash, field = ("", "", *folders)
+    return by_hash == "by-hash" and field in _ALGORITHMS
 
 
 def _last_of_suite(folders: Sequence[str], dists: int) -> int:

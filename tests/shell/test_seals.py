@@ -1,20 +1,21 @@
-"""Raw RSA signatures, with real keys: what a root signed by them is worth."""
+"""Raw signatures, with real keys: what a root signed by them is worth."""
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
 from snapproxy.core.model import Archive
-from snapproxy.core.schemes import RawRsa
 from snapproxy.core.signatures import Verdict
 from snapproxy.families.apk import APK
-from snapproxy.shell import rsa
+from snapproxy.shell import seals
+from tests.fakes.adb import EC_ID, RSA_ID, blocks, changed, container, genuine
 from tests.fakes.alpine import RsaKey, index, package
 
 KEY = RsaKey("builder@example.org-1.rsa.pub")
@@ -30,11 +31,9 @@ def keys(tmp_path: Path) -> Path:
     return folder
 
 
-async def judged(data: bytes, *keyrings: Path) -> Verdict:
-    assert isinstance(APK.scheme, RawRsa)
-    seals = APK.scheme.seals("x86_64/APKINDEX.tar.gz", data)
-    assert seals is not None
-    return await rsa.verify(data, seals, [str(each) for each in keyrings])
+async def judged(data: bytes, *keyrings: Path, path: str = "x86_64/APKINDEX.tar.gz") -> Verdict:
+    found = APK.scheme.seals(path, data)
+    return await seals.verify(found, [str(each) for each in keyrings])
 
 
 @pytest.mark.parametrize("algorithm", ["RSA", "RSA256", "RSA512"])
@@ -107,4 +106,73 @@ def test_available_keys_are_files_and_folders_that_can_be_read(keys: Path, tmp_p
     os.mkfifo(tmp_path / "pipe")
     names = [keys, keys / KEY.name, tmp_path / "missing", tmp_path / "pipe"]
     row = Archive(name="a", family="apk", history="any-instant", keyrings=tuple(map(str, names)))
-    assert rsa.available_keys(row) == (str(keys), str(keys / KEY.name))
+    assert seals.available_keys(row) == (str(keys), str(keys / KEY.name))
+
+
+# --- keys that are known by their own digest: version 3 ---------------------------------------------------------------------------
+
+INDEX_3 = genuine("Packages.adb")
+
+
+async def judged_3(data: bytes, *keyrings: Path) -> Verdict:
+    return await judged(data, *keyrings, path="x86_64/Packages.adb")
+
+
+@pytest.fixture
+def keys_3(tmp_path: Path) -> Path:
+    """A folder with both keys that signed the genuine index, under names that say nothing, and with what else may lie there."""
+    folder = tmp_path / "keys-3"
+    OTHER.write(folder)
+    (folder / "one.pub").write_bytes(genuine("rsa.pub"))
+    (folder / "two.pub").write_bytes(genuine("ec.pub"))
+    (folder / "notes.txt").write_text("no key\n")
+    (folder / "folder").mkdir()
+    return folder
+
+
+async def test_keys_are_found_by_their_id_under_any_name(keys_3: Path) -> None:
+    assert await judged_3(INDEX_3, keys_3) == Verdict(signers=(RSA_ID, EC_ID))
+
+
+@pytest.mark.parametrize(("left", "signer"), [("one.pub", RSA_ID), ("two.pub", EC_ID)])
+async def test_one_of_its_keys_suffices(keys_3: Path, left: str, signer: str) -> None:
+    assert (await judged_3(INDEX_3, keys_3 / left)).signers == (signer,)
+
+
+async def test_a_point_may_be_written_in_the_short_way(tmp_path: Path) -> None:
+    """OpenSSL keeps the form that the key's file has, and apk digests that."""
+    key = load_pem_public_key(genuine("ec.pub"))
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    short = key.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+    head = hashlib.sha512(short).digest()[:16]
+    metadata, _, (kind, signature) = blocks(INDEX_3)
+    (tmp_path / "ec.pub").write_bytes(genuine("ec.pub"))
+    other = container(b"indx", metadata, (kind, signature[:2] + head + signature[18:]))
+    assert (await judged_3(other, tmp_path)).reason == "The root's signature is bad", (
+        "found, and another head is signed"
+    )
+
+
+async def test_an_index_of_version_3_that_is_not_what_was_signed(keys_3: Path) -> None:
+    def change(block: bytearray) -> None:
+        block[:] = block.replace(b"1.0-r0", b"1.1-r0")
+
+    verdict = await judged_3(changed(INDEX_3, change), keys_3)
+    assert (verdict.good, verdict.reason) == (False, "The root's signature is bad")
+    assert RSA_ID in verdict.why
+
+
+async def test_an_index_of_version_3_by_an_unknown_key(keys: Path, tmp_path: Path) -> None:
+    for keyring in (keys, keys / KEY.name, tmp_path / "missing"):
+        assert (await judged_3(INDEX_3, keyring)).reason == "The root is signed by a key that is in no keyring"
+
+
+async def test_an_index_of_version_3_without_a_signature(keys_3: Path) -> None:
+    bare = container(b"indx", blocks(INDEX_3)[0])
+    assert (await judged_3(bare, keys_3)).reason == "The root carries no signature"
+
+
+async def test_a_hidden_key_is_none(keys_3: Path) -> None:
+    for name in ("one.pub", "two.pub"):
+        (keys_3 / name).rename(keys_3 / f".{name}")
+    assert not (await judged_3(INDEX_3, keys_3)).good

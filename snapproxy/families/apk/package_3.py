@@ -1,0 +1,82 @@
+"""Judges a package of version 3 while it passes: by the digest of its metadata, and by what these say of each file that follows.
+
+The metadata are the ADB block, unpacked; so the identity is independent of how the container is packed. apk believes a package whose
+metadata have the digest that the index gives, and then checks each file by its own. An identity of 160 bits it takes for the package's
+own id instead (`__adb_handle_identity`), and turns to the package's signature. Here it must be that id, which is checked, or the sha256 of
+the metadata cut to as much (`apk mkndx --hash sha256-160`); signatures in packages are not looked at.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+from snapproxy.errors import ArchiveDataError
+from snapproxy.families.apk.identity import IDENTITY
+from snapproxy.formats.adb_blocks import PACKAGE, Container
+from snapproxy.formats.adb_package import DataFile, data_files, unique_id
+
+_CUT = 160  # bits
+
+
+class MetadataParts:
+    """Follows the blocks of one package; fulfils `core.model.Checker` and `adb_blocks.Receiver`. Damage is remembered, and told at the end."""
+
+    def __init__(self, bits: int, expected: str) -> None:
+        self._bits = bits
+        self._expected = expected
+        self._container = Container(self)
+        self._files: Iterator[DataFile] = iter(())
+        self._hash = hashlib.sha256()
+        self._damage = ""
+
+    def update(self, data: bytes | memoryview) -> None:
+        if not self._damage:
+            try:
+                self._container.take(data)
+            except ArchiveDataError as error:
+                self._damage = error.reason  # short enough to stand in a reason phrase
+
+    def finish(self) -> str | None:
+        if self._damage:
+            return self._damage
+        if not self._container.is_whole:
+            return "the package is cut short"
+        try:
+            return None if next(self._files, None) is None else "a file in it is missing"
+        except ArchiveDataError as error:
+            return error.reason
+
+    def schema(self, number: int) -> None:
+        if number != PACKAGE:
+            raise ArchiveDataError("the adb file is no package")
+
+    def metadata(self, block: bytes) -> None:
+        if self._expected not in _identities(self._bits, block):
+            raise ArchiveDataError(f"{IDENTITY}{self._bits} differs")
+        self._files = data_files(block)
+
+    def signature(self, block: bytes) -> None:
+        """Pass it over: the index vouches for the package."""
+
+    def begin_file(self, folder: int, file: int, size: int) -> None:
+        expected = next(self._files, None)
+        if expected is None or (expected.folder, expected.file, expected.size) != (folder, file, size):
+            raise ArchiveDataError("a file in it is out of place")
+        self._file = expected
+        self._hash = hashlib.new(expected.algorithm, usedforsecurity=False)
+
+    def data(self, piece: memoryview) -> None:
+        self._hash.update(piece)
+
+    def end_file(self) -> None:
+        if self._hash.hexdigest() != self._file.digest:
+            raise ArchiveDataError(f"{self._file.algorithm} of a file in it differs")
+
+
+def _identities(bits: int, block: bytes) -> set[str]:
+    """Return what may stand for these metadata in an index, in hex."""
+    if bits == _CUT:
+        own = unique_id(block)
+        return {hashlib.sha256(block).hexdigest()[: _CUT // 4], *([own.hex()] if own else [])}
+    return {hashlib.new(f"sha{bits}", block).hexdigest()}

@@ -1,0 +1,257 @@
+"""Takes apk's adb container apart as it arrives, in bounded memory: how it is packed, and the blocks that stand in it.
+
+A container of version 3 is a file header (`ADB.` and the schema) and blocks, each filled up to eight bytes: one ADB block with every
+value (`formats.adb` reads it), then signatures, then, in a package, a DATA block a file. All of it may be packed: `ADBd` and a raw
+deflate stream, or `ADBc`, two bytes that say how, and the stream (apk-v3(5); apk-tools 3.0, adb.c and adb_comp.c).
+
+apk reads no further than the stream's end and looks at no filler. Here both must hold nothing: what nobody signs has no business there.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import zstandard
+
+from snapproxy.errors import ArchiveDataError
+
+MAX_METADATA = 64 << 20
+"""Bytes of an ADB block. An index of Alpine's largest repository has about 10 MB."""
+MAX_SIGNATURE = 4096
+"""Bytes of a signature block; apk writes none of more than 2048."""
+MAX_SIGNATURES = 16
+
+INDEX = int.from_bytes(b"indx", "little")
+PACKAGE = int.from_bytes(b"pckg", "little")
+
+_MAGIC = b"ADB."
+_PIECE = 256 << 10
+# As in `formats.unpack`: zstd's decoder knows no output limit, and this much becomes 16 MiB at most.
+_ZSTD_SLICE = 512
+_ADB, _SIGNATURE, _DATA, _EXTENDED = range(4)
+_KIND_SHIFT = 30
+_SIZE_MASK = (1 << _KIND_SHIFT) - 1
+_ALIGNMENT = 8
+_LEAST_METADATA = 16
+
+
+class Receiver(Protocol):
+    """Is told what stands in a container, in its order. Whatever it raises ends the reading."""
+
+    def schema(self, number: int) -> None:
+        """Take what the container says it is."""
+
+    def metadata(self, block: bytes) -> None:
+        """Take the ADB block."""
+
+    def signature(self, block: bytes) -> None:
+        """Take a signature block."""
+
+    def begin_file(self, folder: int, file: int, size: int) -> None:
+        """Take the head of a DATA block: the file's places in the metadata, both counted from 1, and its bytes."""
+
+    def data(self, piece: memoryview) -> None:
+        """Take the next bytes of that file."""
+
+    def end_file(self) -> None:
+        """Be told that the file has all its bytes."""
+
+
+class Container:
+    """Tells a receiver what arrives. `take` raises ArchiveDataError at the first thing that breaks the format or a bound."""
+
+    def __init__(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+        self._stream = _Stream()
+        self._gathered = bytearray()
+        self._left = 0
+        """Bytes of the present DATA block that are still to come."""
+        self._filler = 0
+        self._signatures = 0
+        self._last = -1
+        """The kind of the block before."""
+        self._expect(8, self._file_header)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it ended where it may."""
+        return self._stream.is_whole and self._last >= 0 and self._next == self._block_header and not self._gathered
+
+    def take(self, data: bytes | memoryview) -> None:
+        """Take the next bytes of the file."""
+        for piece in self._stream.unpacked(data):
+            self._feed(memoryview(piece))
+
+    def _feed(self, view: memoryview) -> None:
+        while view:
+            if self._left:
+                taken = min(len(view), self._left)
+                self._receiver.data(view[:taken])
+                self._left -= taken
+                if not self._left:
+                    self._end_file()
+            else:
+                taken = min(len(view), self._wanted - len(self._gathered))
+                self._gathered += view[:taken]
+                if len(self._gathered) == self._wanted:
+                    whole = bytes(self._gathered)
+                    self._gathered.clear()
+                    self._next(whole)
+            view = view[taken:]
+
+    def _expect(self, size: int, then: Callable[[bytes], None]) -> None:
+        self._wanted = size
+        self._next = then
+
+    def _file_header(self, data: bytes) -> None:
+        if not data.startswith(_MAGIC):
+            raise ArchiveDataError("This is no adb file", why=f"It begins with {data[:4]!r}.")
+        self._receiver.schema(int.from_bytes(data[4:], "little"))
+        self._expect(4, self._block_header)
+
+    def _block_header(self, data: bytes) -> None:
+        word = int.from_bytes(data, "little")
+        kind, size = word >> _KIND_SHIFT, word & _SIZE_MASK
+        if kind == _EXTENDED:  # then the size is the kind, and a longer size follows
+            self._kind = size
+            self._expect(12, self._long_size)
+        else:
+            self._begin(kind, size, 4)
+
+    def _long_size(self, data: bytes) -> None:
+        self._begin(self._kind, int.from_bytes(data[4:], "little"), 16)
+
+    def _begin(self, kind: int, size: int, header: int) -> None:
+        """Begin a block; `size` counts its header, of `header` bytes, and not its filler."""
+        if kind > _DATA or (kind == _ADB) != (self._last < 0) or kind < self._last:
+            raise ArchiveDataError("An adb block is out of place", why=f"One of kind {kind} follows {self._last}.")
+        self._last = kind
+        self._filler = -size % _ALIGNMENT
+        length = size - header
+        match kind:
+            case 0:
+                self._expect(_within(length, _LEAST_METADATA, MAX_METADATA), self._metadata)
+            case 1:
+                self._signatures += 1
+                if self._signatures > MAX_SIGNATURES:
+                    raise ArchiveDataError("The adb file has too many signatures")
+                self._expect(_within(length, 1, MAX_SIGNATURE), self._signature)
+            case _:
+                self._size = _within(length, 8, 1 << 63) - 8
+                self._expect(8, self._data_header)
+
+    def _metadata(self, data: bytes) -> None:
+        self._receiver.metadata(data)
+        self._end_block()
+
+    def _signature(self, data: bytes) -> None:
+        self._receiver.signature(data)
+        self._end_block()
+
+    def _data_header(self, data: bytes) -> None:
+        folder, file = struct.unpack("<II", data)
+        self._receiver.begin_file(folder, file, self._size)
+        self._left = self._size
+        if not self._left:
+            self._end_file()
+
+    def _end_file(self) -> None:
+        self._receiver.end_file()
+        self._end_block()
+
+    def _end_block(self) -> None:
+        if self._filler:
+            self._expect(self._filler, self._filled)
+        else:
+            self._expect(4, self._block_header)
+
+    def _filled(self, data: bytes) -> None:
+        if data.strip(b"\0"):
+            raise ArchiveDataError("The adb file has unsigned parts", why="Something stands between its blocks.")
+        self._expect(4, self._block_header)
+
+
+def _within(length: int, least: int, most: int) -> int:
+    if not least <= length <= most:
+        raise ArchiveDataError("An adb block has an absurd size", why=f"It has {length} bytes.")
+    return length
+
+
+class _Stream:
+    """Unpacks a container, whichever way it is packed, piece by piece."""
+
+    def __init__(self) -> None:
+        self._head = b""
+        self._packing: _Deflate | _Zstd | None = None
+        self._is_open = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the packed stream has come to its end; one that is not packed has none."""
+        return self._is_open and (self._packing is None or self._packing.eof)
+
+    def unpacked(self, data: bytes | memoryview) -> Iterator[bytes | memoryview]:
+        if not self._is_open:
+            self._head += data
+            data = self._open()
+        if not data or self._packing is None:
+            yield data
+            return
+        try:
+            yield from self._packing.pieces(data)
+        except (zlib.error, zstandard.ZstdError) as error:
+            raise ArchiveDataError("The adb file is damaged", why=f"Unpacking says: {error}") from error
+        if self._packing.unused_data:
+            raise ArchiveDataError("The adb file has trailing bytes", why="Nobody has signed what follows it.")
+
+    def _open(self) -> bytes:
+        """Read how it is packed, once enough has come; return what is to be unpacked."""
+        head = self._head
+        if len(head) < 6:  # noqa: PLR2004 -- the longest of the heads below
+            return b""
+        self._is_open = True
+        packing = {b"ADB.": 0, b"ADBd": 1, b"ADBc": head[4]}.get(head[:4])
+        if packing is None or packing > 2:  # noqa: PLR2004 -- none, deflate, zstd
+            raise ArchiveDataError("This is no adb file", why=f"It begins with {head[:6]!r}.")
+        self._packing = (None, _Deflate(), _Zstd())[packing]
+        return head[{b"ADB.": 0, b"ADBd": 4, b"ADBc": 6}[head[:4]] :]
+
+
+class _Deflate:
+    def __init__(self) -> None:
+        self._inner = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
+
+    @property
+    def eof(self) -> bool:
+        return self._inner.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._inner.unused_data
+
+    def pieces(self, data: bytes | memoryview) -> Iterator[bytes]:
+        piece = self._inner.decompress(data, _PIECE)
+        yield piece
+        while self._inner.unconsumed_tail or len(piece) == _PIECE:
+            piece = self._inner.decompress(self._inner.unconsumed_tail, _PIECE)
+            yield piece
+
+
+class _Zstd:
+    def __init__(self) -> None:
+        self._inner = zstandard.ZstdDecompressor().decompressobj()
+        self.unused_data = b""
+
+    @property
+    def eof(self) -> bool:
+        return self._inner.eof
+
+    def pieces(self, data: bytes | memoryview) -> Iterator[bytes]:
+        waiting = memoryview(data)
+        while waiting and not self._inner.eof:
+            yield self._inner.decompress(waiting[:_ZSTD_SLICE])
+            waiting = waiting[_ZSTD_SLICE:]
+        self.unused_data = self._inner.unused_data + bytes(waiting)

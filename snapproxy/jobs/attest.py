@@ -1,0 +1,41 @@
+"""Attaches to an image the statement that it was reproduced offline from a lock. Nothing here signs: that is for the registry's own tools."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from snapproxy.capture.artifact import TITLE
+from snapproxy.capture.intoto import reproduced
+from snapproxy.capture.json_text import indented
+from snapproxy.core.clock import Clock
+from snapproxy.jobs.export import Access
+from snapproxy.oci.artifact import Artifact, bytes_content
+from snapproxy.oci.model import Descriptor, Manifest, digest_of
+from snapproxy.oci.names import Reference
+from snapproxy.oci.referrers import attach
+
+MEDIA_TYPE = "application/vnd.in-toto+json"
+"""What in-toto registers for a statement; as the artifact's own type, `oras discover` and cosign show it by."""
+
+PREDICATE_KEY = "in-toto.io/predicate-type"
+"""The annotation by which BuildKit and its readers tell statements apart."""
+
+_FILE_NAME = "reproduced.intoto.json"
+
+
+async def attest(image: Reference, lock_digest: str, outputs: Mapping[str, str], access: Access, clock: Clock) -> str:
+    """Push the statement into the repository of an image, as a referrer of it; return the name to ask for it by.
+
+    `lock_digest` is the sha256 of the lock (hex), `outputs` the digests of what was made, by path. Raises MissingError when there is
+    no such image, and as `attach`.
+    """
+    async with access.open(image, clock) as repository:
+        subject = (await repository.resolve("")).descriptor
+        said = reproduced((image.name, subject.hex), lock_digest, outputs)
+        data = indented(said)
+        annotations = {TITLE: _FILE_NAME, PREDICATE_KEY: str(said["predicateType"])}
+        layer = Descriptor(MEDIA_TYPE, digest_of(data), len(data), annotations=annotations)
+        manifest = Manifest((layer,), MEDIA_TYPE, subject=subject)
+        root = await attach(repository, Artifact.of(manifest, (bytes_content(layer, data),)))
+    return replace(image, tag="", digest=root.digest).name

@@ -1,0 +1,277 @@
+"""apk's indexes and packages of version 3: genuine ones, and every way in which they may be wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Callable
+
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snapproxy.core.model import Promise
+from snapproxy.errors import ArchiveDataError
+from snapproxy.families.apk import APK
+from snapproxy.formats.adb_package import unique_id
+from tests.fakes.adb import (
+    ADB,
+    DATA,
+    EC_ID,
+    RSA_ID,
+    SIGNATURE,
+    blocks,
+    changed,
+    container,
+    deflated,
+    genuine,
+    unpacked,
+)
+
+ROOT = "edge/main/x86_64/Packages.adb"
+INDEX = genuine("Packages.adb")
+HELLO = genuine("hello-1.0-r0.apk")
+DATA_PACKAGE = genuine("data-2-r0.apk")
+OLD = genuine("old-1-r0.apk")
+
+
+def promised(path: str = ROOT, data: bytes = INDEX) -> dict[str, Promise]:
+    return dict(APK.promises(path, [data]))
+
+
+def verdict(promise: Promise, data: bytes, size: int = 97) -> str | None:
+    checker = APK.checker(Promise(promise.path, None, promise.digests))
+    for at in range(0, len(data), size):
+        checker.update(data[at : at + size])
+    return checker.finish()
+
+
+# --- what an index promises ------------------------------------------------------------------------------------------------------
+
+
+def test_packages_are_in_the_folder_of_their_own_architecture() -> None:
+    """A `v3` line names what lies above the architectures, and apk looks for noarch beside x86_64."""
+    assert {path: each.size for path, each in promised().items()} == {
+        "edge/main/noarch/data-2-r0.apk": len(DATA_PACKAGE),
+        "edge/main/x86_64/hello-1.0-r0.apk": len(HELLO),
+        "edge/main/x86_64/old-1-r0.apk": len(OLD),
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "folder"),
+    [
+        ("base/packages.adb", "base/"),
+        ("x86_64/base/Packages.adb", "x86_64/base/"),
+        ("x86_64/other.adb", "x86_64/"),
+        ("Packages.adb", ""),
+    ],
+)
+def test_packages_are_beside_an_index_that_has_a_name_or_a_place_of_its_own(path: str, folder: str) -> None:
+    """An `ndx` line names the index; no `v3` line would find one there."""
+    assert list(promised(path)) == [f"{folder}{name}" for name in ("data-2-r0.apk", "hello-1.0-r0.apk", "old-1-r0.apk")]
+
+
+def test_an_architecture_that_apk_is_not_built_for_is_known_by_its_packages() -> None:
+    strange = changed(INDEX, replace(b"x86_64", b"e2k_v6"))
+    assert "edge/main/e2k_v6/hello-1.0-r0.apk" in promised("edge/main/e2k_v6/Packages.adb", strange)
+
+
+def test_an_index_may_say_where_its_packages_are() -> None:
+    hello = hashlib.sha256(blocks(HELLO)[0][1]).hexdigest()[:40]
+    promise = promised("repo/spec.adb", genuine("spec.adb"))[f"repo/pool/{hello[:4]}/hello-1.0-r0.apk"]
+    assert promise.digests == {"apk-identity-160": hello}
+
+
+def replace(old: bytes, new: bytes) -> Callable[[bytearray], None]:
+    """Return a change of a block; both have the same length, so that no offset moves."""
+    assert len(old) == len(new)
+
+    def change(block: bytearray) -> None:
+        assert old in block
+        block[:] = block.replace(old, new)
+
+    return change
+
+
+def test_packages_at_addresses_of_their_own_are_no_business_of_this_archive() -> None:
+    absolute = changed(genuine("spec.adb"), replace(b"pool/${hash:4}", b"http://e.test/"))
+    assert promised("repo/spec.adb", absolute) == {}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (b"pool/${hash:4}", b"../x/${hash:4}", "outside its archive"),
+        (b"pool/${hash:4}", b"p//l/${hash:4}", "outside its archive"),
+        (b"pool/${hash:4}", b"pool/${what:4}", "unknown way"),
+        (b"hello", b"he/lo", "outside its archive"),
+        (b"1.0-r0", b"1/0-r0", "outside its archive"),
+        (b"1.0-r0", b"1\n0-r0", "outside its archive"),
+    ],
+)
+def test_an_index_that_names_files_elsewhere_is_refused(old: bytes, new: bytes, message: str) -> None:
+    with pytest.raises(ArchiveDataError, match=message):
+        promised("repo/spec.adb", changed(genuine("spec.adb"), replace(old, new)))
+
+
+def test_a_package_without_a_digest_is_passed_over_as_apk_does() -> None:
+    """The index says its length in front of it: one that no algorithm has is none."""
+    identity = hashlib.sha256(blocks(HELLO)[0][1]).digest()
+    shortened = changed(INDEX, replace(b"\x20" + identity, b"\x10" + identity))
+    assert sorted(promised(data=shortened)) == ["edge/main/noarch/data-2-r0.apk", "edge/main/x86_64/old-1-r0.apk"]
+
+
+# --- signatures ------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_signature_names_its_key_by_the_key_itself() -> None:
+    found = APK.scheme.seals(ROOT, INDEX)
+    assert [(seal.key, seal.hash, seal.by_id) for seal in found] == [(RSA_ID, "sha512", True), (EC_ID, "sha512", True)]
+    metadata = blocks(INDEX)[0][1]
+    assert found[0].signed == b"indx\0\4" + bytes.fromhex(RSA_ID) + hashlib.sha512(metadata).digest()
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "count"), [(0, b"\1\4", 0), (0, b"\0\5", 0), (0, b"\0\2", 0), (0, b"\0\3", 1)]
+)
+def test_a_signature_of_an_unknown_kind_counts_for_nothing(number: int, kind: bytes, count: int) -> None:
+    metadata, signature, _ = blocks(INDEX)
+    other = container(b"indx", metadata, (SIGNATURE, kind + signature[1][2:]), (SIGNATURE, b"\0"))
+    found = APK.scheme.seals(ROOT, other)
+    assert len(found) == count
+    assert all(seal.signed.endswith(hashlib.sha256(metadata[1]).digest()) for seal in found)
+
+
+GENUINE_SEALS = APK.scheme.seals(ROOT, INDEX)
+
+
+@given(at=st.integers(0, 2000), new=st.binary(min_size=1, max_size=4), is_packed=st.booleans())
+def test_a_changed_index_promises_the_same_or_loses_its_signatures(at: int, new: bytes, is_packed: bool) -> None:
+    data = unpacked(INDEX)
+    at %= len(data)
+    data = data[:at] + new + data[at + len(new) :]
+    try:
+        found = APK.scheme.seals(ROOT, deflated(data) if is_packed else data)
+        table = promised(data=data)
+    except ArchiveDataError:
+        return
+    if any(seal in GENUINE_SEALS for seal in found):
+        assert table == promised()
+
+
+# --- packages --------------------------------------------------------------------------------------------------------------------
+
+HELLO_PROMISE = promised()["edge/main/x86_64/hello-1.0-r0.apk"]
+METADATA, SIGNED, *FILES = blocks(HELLO)
+WORDS_MOST = 80 - len("Upstream's bytes are not the promised ones: ")
+
+
+def test_the_promised_packages_pass() -> None:
+    """Two of version 3, and one of version 2 in the same index."""
+    for promise, data in zip(promised().values(), (DATA_PACKAGE, HELLO, OLD), strict=True):
+        assert verdict(promise, data) is None
+        assert promise.size == len(data)
+
+
+@given(size=st.integers(1, 1000))
+def test_in_any_pieces(size: int) -> None:
+    assert verdict(HELLO_PROMISE, HELLO, size) is None
+
+
+@pytest.mark.parametrize("pack", [unpacked, lambda data: b"ADBc\2\0" + zstandard.compress(unpacked(data))])
+def test_however_it_is_packed(pack: Callable[[bytes], bytes]) -> None:
+    """What is vouched for is what stands in it. Its size is promised too, so that this is no way to slip another file in."""
+    assert verdict(HELLO_PROMISE, pack(HELLO)) is None
+    checker = APK.checker(HELLO_PROMISE)
+    checker.update(pack(HELLO))
+    assert checker.finish() == "size differs"
+
+
+def test_another_signature_is_no_damage() -> None:
+    assert verdict(HELLO_PROMISE, container(b"pckg", METADATA, *FILES)) is None
+
+
+def file(folder: int, number: int, content: bytes) -> tuple[int, bytes]:
+    return DATA, struct.pack("<II", folder, number) + content
+
+
+HELLO_FILE, LONG_FILE = file(4, 2, b"hello 1.0-r0\n"), file(5, 1, b"x" * 3000)
+
+
+def package(*parts: tuple[int, bytes]) -> bytes:
+    return container(b"pckg", METADATA, *parts)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (genuine("hello-1.1-r0.apk"), "apk-identity-256 differs"),
+        (DATA_PACKAGE, "apk-identity-256 differs"),
+        (OLD, "apk-identity-256 differs"),
+        (container(b"pckg", (ADB, METADATA[1] + b"x"), *FILES), "apk-identity-256 differs"),
+        (container(b"indx", METADATA, *FILES), "the adb file is no package"),
+        (package(file(4, 2, b"hello 1.1-r0\n"), LONG_FILE), "sha256 of a file in it differs"),
+        (package(HELLO_FILE, file(5, 1, b"x" * 2999 + b"y")), "sha256 of a file in it differs"),
+        (package(HELLO_FILE, file(5, 1, b"x" * 2999)), "a file in it is out of place"),
+        (package(LONG_FILE, HELLO_FILE), "a file in it is out of place"),
+        (package(HELLO_FILE, HELLO_FILE, LONG_FILE), "a file in it is out of place"),
+        (package(HELLO_FILE, LONG_FILE, file(5, 1, b"")), "a file in it is out of place"),
+        (package(HELLO_FILE), "a file in it is missing"),
+        (package(), "a file in it is missing"),
+        (package(HELLO_FILE, LONG_FILE)[:-8], "the package is cut short"),
+        (HELLO[:-1], "the package is cut short"),
+        (HELLO + b"x", "The adb file has trailing bytes"),
+        (package(HELLO_FILE, LONG_FILE) + b"xx", "the package is cut short"),
+        (b"ADB", "the package is cut short"),
+        (b"A", "the package is cut short"),
+        (b"", "the package is cut short"),
+    ],
+)
+def test_a_package_that_is_not_the_promised_one(data: bytes, words: str) -> None:
+    assert (verdict(HELLO_PROMISE, data), verdict(HELLO_PROMISE, data, 1)) == (words, words)
+    assert len(words) <= WORDS_MOST
+
+
+@given(at=st.integers(0, 5000), bit=st.integers(0, 7))
+def test_a_flipped_bit_is_found_wherever_it_matters(at: int, bit: int) -> None:
+    """Everything but the signature, which nobody looks at; of its size, what only counts its filler to it may change."""
+    data = bytearray(package((SIGNATURE, SIGNED[1]), HELLO_FILE, LONG_FILE))
+    at %= len(data)
+    data[at] ^= 1 << bit
+    words = verdict(HELLO_PROMISE, bytes(data))
+    assert words is None or len(words) <= WORDS_MOST
+    content = len(package()) + 4
+    if content - 4 <= at < content:
+        return
+    assert (words is None) == (content <= at < content + len(SIGNED[1]))
+
+
+def test_an_identity_of_160_bits_is_a_cut_sha256_or_the_package_s_own_id() -> None:
+    """The one `apk mkndx --hash sha256-160` writes; the other is what the package calls itself (`apk mkpkg`)."""
+    promise = next(each for path, each in promised("x/spec.adb", genuine("spec.adb")).items() if "hello" in path)
+    own = unique_id(METADATA[1])
+    assert own is not None
+    for digest in (promise.digests["apk-identity-160"], own.hex()):
+        assert verdict(Promise("p", None, {"apk-identity-160": digest}), HELLO) is None
+    wrong = Promise("p", None, {"apk-identity-160": hashlib.sha1(METADATA[1]).hexdigest()})
+    assert verdict(wrong, HELLO) == "apk-identity-160 differs"
+
+
+def test_an_identity_of_512_bits() -> None:
+    digest = hashlib.sha512(METADATA[1]).hexdigest()
+    assert verdict(Promise("p", None, {"apk-identity-512": digest}), HELLO) is None
+
+
+def test_a_package_that_is_not_packed() -> None:
+    plain = genuine("unpacked.apk")
+    promise = Promise("p", None, {"apk-identity-256": hashlib.sha256(blocks(plain)[0][1]).hexdigest()})
+    assert verdict(promise, plain) is None
+    assert verdict(promise, plain.replace(b"data 2-r0\n", b"data 3-r0\n")) == "sha256 of a file in it differs"
+
+
+def test_a_size_is_no_way_to_fill_the_memory() -> None:
+    """What unpacks to gigabytes of metadata is refused before they come."""
+    bomb = deflated(b"ADB.pckg" + struct.pack("<IIQ", 3 << 30, 0, 1 << 40) + bytes(1 << 20))
+    assert verdict(HELLO_PROMISE, bomb) == "An adb block has an absurd size"

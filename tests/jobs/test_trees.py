@@ -1,0 +1,68 @@
+"""`dir:PATH`: a plain tree of files, whole or not there, and nothing of the store's own."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from snapproxy.capture.lock_reader import decode
+from snapproxy.errors import ClientError
+from snapproxy.jobs.export import Exported, Wish
+from snapproxy.oci.names import read_place
+from tests.fakes.hamlet import FIRST, INRELEASE, Hamlet, later
+from tests.fakes.house import House
+
+AT = later(FIRST, 3600)
+
+
+async def export(house: House, place: str, wish: Wish | None = None) -> Exported:
+    record = await house.app.captures.record("build")
+    return await house.app.exporter.export(record, read_place(place), wish or Wish())
+
+
+async def test_the_tree_holds_what_was_served_and_its_sums_are_right(
+    recorded: House, hamlet: Hamlet, asked: tuple[str, ...], tmp_path: Path
+) -> None:
+    await export(recorded, f"dir:{tmp_path}/tree")
+    tree = tmp_path / "tree"
+    subprocess.run(["sha256sum", "-c", "--strict", "--quiet", "SHA256SUMS"], cwd=tree, check=True)
+    for path in asked[:-1]:
+        assert (tree / "debian" / AT / path).read_bytes() == hamlet.content(path).data
+    assert not (tree / "debian" / AT / asked[-1]).exists(), "an absence is no file"
+    assert decode((tree / "snapproxy.lock.json").read_bytes()) == await recorded.app.captures.record("build")
+
+
+async def test_an_edit_outside_does_not_reach_the_store(recorded: House, hamlet: Hamlet, tmp_path: Path) -> None:
+    for place in ("dir:{}/tree", "oci:{}/art"):
+        await export(recorded, place.format(tmp_path))
+    for folder in (tmp_path / "tree", tmp_path / "art"):
+        for file in (each for each in folder.rglob("*") if each.is_file()):
+            assert file.stat().st_nlink == 1, file
+            file.write_bytes(b"edited")
+    assert (await recorded.get(AT, INRELEASE, capture="build")).data == hamlet.content(INRELEASE).data
+
+
+async def test_what_is_there_already_is_not_touched(recorded: House, tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree/mine").write_text("mine")
+    with pytest.raises(ClientError, match="there already"):
+        await export(recorded, f"dir:{tmp_path}/tree")
+    (tmp_path / "empty").mkdir()
+    await export(recorded, f"dir:{tmp_path}/empty")
+    assert [each.name for each in (tmp_path / "tree").iterdir()] == ["mine"]
+
+
+async def test_what_the_other_side_has_is_left_out_and_still_listed(recorded: House, tmp_path: Path) -> None:
+    record = await recorded.app.captures.record("build")
+    exported = await export(recorded, f"dir:{tmp_path}/thin", Wish(held=record))
+    assert exported.files == 0
+    assert sorted(each.name for each in (tmp_path / "thin").iterdir()) == ["SHA256SUMS", "snapproxy.lock.json"]
+    assert INRELEASE in (tmp_path / "thin/SHA256SUMS").read_text()
+
+
+async def test_an_image_is_no_tree(recorded: House, tmp_path: Path) -> None:
+    for wish in (Wish(as_image=True), Wish(blobs_only=True)):
+        with pytest.raises(ClientError, match="no tree"):
+            await export(recorded, f"dir:{tmp_path}/tree", wish)
