@@ -30,13 +30,19 @@ def online_and_offline(settings: Path, build: Build, folder: Path) -> tuple[Dige
 
 
 def carry(settings: Path) -> None:
-    """Leave nothing of what snapproxy knows but the capture: export it, wipe the store, and import it where nothing can be reached."""
+    """Leave nothing of what snapproxy knows but the capture: import its artifact, where nothing can be reached, into an empty store."""
+    artifact = only_an_artifact(settings)
+    with without_routes():
+        _done("import", artifact, "--as", NAME, "--config", str(settings))
+
+
+def only_an_artifact(settings: Path) -> str:
+    """Export the capture, wipe the store, and return the artifact's place."""
     artifact = f"oci-archive:{settings.parent}/{NAME}.tar"
     _done("export", NAME, artifact, "--config", str(settings))
     for store in ("state", "cache"):
         shutil.rmtree(settings.parent / store)
-    with without_routes():
-        _done("import", artifact, "--as", NAME, "--config", str(settings))
+    return artifact
 
 
 def digests(files: Mapping[str, bytes]) -> Digests:

@@ -23,7 +23,7 @@ from tests.fakes.no_route import without_routes
 from tests.fakes.pacman_root import PacmanRoot
 from tests.fakes.present import Present
 from tests.fakes.proxy import Snapproxy, configuration, run
-from tests.fakes.replaying import NAME, Build, Digests, carry, digests, online_and_offline
+from tests.fakes.replaying import NAME, Build, Digests, carry, digests, online_and_offline, only_an_artifact
 from tests.fakes.rpm_root import RELEASE, DnfRoot, ZypperRoot, installed
 from tests.fakes.rpm_world import ARCHIVE, HOST, RpmWorld
 from tests.fakes.signing import SigningKey
@@ -103,6 +103,15 @@ def test_apt(world: World, tmp_path: Path, form: Callable[..., AptRoot], when: s
     assert offline == online
     state = world.second if when in ("latest", "live") else world.first
     assert binaries(state).items() <= offline.items()
+
+
+def test_apt_from_an_artifact_where_it_lies(world: World, tmp_path: Path) -> None:
+    settings = configuration(tmp_path / "snapproxy", world)
+    with Snapproxy(settings, name="online") as at:
+        online = updated_and_downloaded(through_proxy(world, at, tmp_path / "online", FIRST))
+    artifact = only_an_artifact(settings)
+    with without_routes(), Snapproxy(settings, options=["--from", artifact], name="offline") as at:
+        assert updated_and_downloaded(through_proxy(world, at, tmp_path / "offline", FIRST)) == online
 
 
 def test_apt_with_roots_in_two_files_and_a_keyring_that_does_not_hold_their_key(world: World, tmp_path: Path) -> None:

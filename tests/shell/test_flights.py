@@ -98,7 +98,7 @@ class TestManyReaders:
         first = asyncio.create_task(house.get(FIRST, INRELEASE))
         await until(hold.reached.is_set)
         second = asyncio.create_task(other.get(FIRST, INRELEASE))
-        await asyncio.sleep(0.3)  # by now the second follows the first's draft, which nothing outside tells
+        await asyncio.sleep(0.1)  # by now the second follows the first's draft, which nothing outside tells
         hold.release()
         got = await asyncio.gather(first, second)
         assert [each.served.proof.word for each in got] == ["gpg", "gpg"]
