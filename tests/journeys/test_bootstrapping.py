@@ -51,6 +51,7 @@ def assert_is_of(world: RootWorld, when: str, root: Path, *, least: int) -> None
     assert any(name in changed for name, _, _ in installed)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.geteuid() != 0, reason="debootstrap takes root")
 @BOTH_FORMS
 def test_debootstrap(root_world: RootWorld, root_proxy: Snapproxy, built: Path, when: str, form: str) -> None:

@@ -21,6 +21,7 @@ A_FEW = [
 ]
 
 
+@pytest.mark.long
 def test_a_few_faults_never_end_in_success_with_something_missing(world: World) -> None:
     rows = fault_table.measure(world, fault_table.through_snapproxy, A_FEW)
     assert [row for row in rows if row.code is None or (row.code == 0 and not row.is_complete)] == []

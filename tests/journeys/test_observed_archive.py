@@ -86,6 +86,7 @@ def third_party(tmp_path: Path) -> Iterator[Present]:
     key.close()
 
 
+@pytest.mark.long
 async def test_an_archive_republished_between_any_two_requests_works_at_every_observed_instant(
     third_party: Present, tmp_path: Path, apt_root: Callable[[str], AptRoot], monkeypatch: pytest.MonkeyPatch
 ) -> None:

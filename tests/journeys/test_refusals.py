@@ -26,8 +26,8 @@ ROOT, PACKAGE = "/archive/debian/*/InRelease", "/archive/debian/*/xz-utils_*"
     ("fault", "pattern"),
     [
         pytest.param(OVERUSED, ROOT, id="509 on a root"),
-        pytest.param(OVERUSED, PACKAGE, id="509 on a package"),
-        pytest.param(THROTTLED, ROOT, id="429 on a root"),
+        pytest.param(OVERUSED, PACKAGE, id="509 on a package", marks=pytest.mark.long),
+        pytest.param(THROTTLED, ROOT, id="429 on a root", marks=pytest.mark.long),
         pytest.param(THROTTLED, PACKAGE, id="429 on a package"),
         pytest.param(Status(503), ROOT, id="503 on a root", marks=pytest.mark.long),
         pytest.param(Status(503), PACKAGE, id="503 on a package", marks=pytest.mark.long),
