@@ -22,7 +22,7 @@ PYTHON_PACKAGES := $(shell $(PYTHON) -c 'import ensurepip, venv' 2> /dev/null ||
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long check fix bench packages-run packages-test packages-bench
+.PHONY: help run test test-long faults check fix bench packages-run packages-test packages-bench
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ test: packages-test .venv/.dev ## every test but the long ones, journeys of real
 
 test-long: packages-test .venv/.dev ## the tests that take minutes
 	$(BIN)/python -m pytest -m long $(ARGS)
+
+faults: packages-test .venv/.dev ## measure anew what apt makes of each fault, into docs/apt-faults.md
+	$(BIN)/python -m tests.fakes.fault_table docs/apt-faults.md
 
 check: packages-run .venv/.dev ## lint, format, types, and who may import whom
 	$(BIN)/ruff check

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from snapproxy.cli import owner
 from snapproxy.cli.common import (
-    RefusedError,
     a_when,
     add_config,
     add_json,
     add_offline,
+    answered,
     build,
-    config_of,
     print_json,
-    run,
 )
 from snapproxy.config import Config
 from snapproxy.core.model import Instant, Match, Refusal, When
@@ -44,11 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Carry out the verb."""
-    config = config_of(arguments)
-    with owner.acting(config.state_dir):
-        marked = run(_mark(config, arguments))
-    if isinstance(marked, Refusal):
-        raise RefusedError(marked)
+    marked = answered(arguments, _mark)
     if arguments.json:
         print_json({"archive": arguments.archive, "snapshot": spell(marked), "bad": not arguments.undo})
     else:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from snapproxy.capture.captures import Captures
 from snapproxy.capture.replay import Replayed
+from snapproxy.cli import owner
 from snapproxy.config import Config, load
 from snapproxy.core import when
 from snapproxy.core.difference import Change
@@ -183,6 +184,18 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     except ImportError:
         return asyncio.new_event_loop
     return uvloop.new_event_loop
+
+
+def answered(
+    arguments: argparse.Namespace, work: Callable[[Config, argparse.Namespace], Coroutine[Any, Any, T | Refusal]]
+) -> T:
+    """Do a verb's work as the owner of the store, and return what came of it. Raises RefusedError when that is a refusal."""
+    config = config_of(arguments)
+    with owner.acting(config.state_dir):
+        outcome = run(work(config, arguments))
+    if isinstance(outcome, Refusal):
+        raise RefusedError(outcome)
+    return outcome
 
 
 def tell(error: SnapproxyError) -> None:

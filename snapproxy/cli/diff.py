@@ -12,18 +12,15 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from snapproxy.cli import owner
 from snapproxy.cli.common import (
     Compared,
-    RefusedError,
     a_when,
     add_config,
     add_json,
     add_offline,
+    answered,
     build,
-    config_of,
     print_json,
-    run,
 )
 from snapproxy.config import Config
 from snapproxy.core.difference import Change, counts
@@ -80,11 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Carry out the verb."""
-    config = config_of(arguments)
-    with owner.acting(config.state_dir):
-        found = run(_compare(config, arguments))
-    if isinstance(found, Refusal):
-        raise RefusedError(found)
+    found = answered(arguments, _compare)
     if arguments.json:
         print_json(as_json(arguments, found))
     else:

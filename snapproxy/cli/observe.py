@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from snapproxy.cli import owner
-from snapproxy.cli.common import RefusedError, Swept, add_config, add_json, build, config_of, print_json, run
+from snapproxy.cli.common import Swept, add_config, add_json, answered, build, print_json
 from snapproxy.cli.progress import reporting
 from snapproxy.config import Config
 from snapproxy.core.model import Refusal
@@ -41,11 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Carry out the verb. The exit code is 1 when nothing was observed, and when packages were asked for and some could not be had."""
-    config = config_of(arguments)
-    with owner.acting(config.state_dir):
-        swept = run(_observe(config, arguments))
-    if isinstance(swept, Refusal):
-        raise RefusedError(swept)
+    swept = answered(arguments, _observe)
     if arguments.json:
         print_json(as_json(arguments.archive, swept))
     else:

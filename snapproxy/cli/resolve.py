@@ -6,17 +6,14 @@ import argparse
 import sys
 from collections.abc import Iterator
 
-from snapproxy.cli import owner
 from snapproxy.cli.common import (
-    RefusedError,
     a_when,
     add_config,
     add_json,
     add_offline,
+    answered,
     build,
-    config_of,
     print_json,
-    run,
 )
 from snapproxy.config import Config
 from snapproxy.core import when
@@ -42,11 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Carry out the verb."""
-    config = config_of(arguments)
-    with owner.acting(config.state_dir):
-        found = run(_resolve(config, arguments))
-    if isinstance(found, Refusal):
-        raise RefusedError(found)
+    found = answered(arguments, _resolve)
     if arguments.json:
         print_json(as_json(arguments.archive, arguments.when.text, found))
     else:

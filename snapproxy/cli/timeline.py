@@ -6,18 +6,15 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from snapproxy.cli import owner
 from snapproxy.cli.common import (
     Entry,
-    RefusedError,
     add_config,
     add_json,
     add_offline,
     an_instant,
+    answered,
     build,
-    config_of,
     print_json,
-    run,
 )
 from snapproxy.config import Config
 from snapproxy.core.model import Refusal
@@ -48,11 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Carry out the verb."""
-    config = config_of(arguments)
-    with owner.acting(config.state_dir):
-        found = run(_list(config, arguments))
-    if isinstance(found, Refusal):
-        raise RefusedError(found)
+    found = answered(arguments, _list)
     if arguments.json:
         print_json([as_json(each) for each in found])
     else:
