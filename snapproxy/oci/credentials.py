@@ -27,6 +27,7 @@ HELPER_SECONDS = 60.0
 """How long a helper may take: it may ask its user to unlock a key ring."""
 
 _FILE_LIMIT = 1 << 20
+_DRAIN_SECONDS = 1.0
 _ANSWER_LIMIT = 64 << 10
 _HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _HUB_KEY = "https://index.docker.io/v1/"
@@ -145,7 +146,9 @@ async def _run(program: str, host: str, environ: Mapping[str, str]) -> tuple[int
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # what it started holds its pipes, and waiting would not end
         await process.wait()
-        await process.stdout.read()  # what is still in the pipe: it is closed behind that
+        with contextlib.suppress(TimeoutError):  # what is still in the pipe: it is closed behind that
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                await process.stdout.read()
 
 
 def _answer(program: str, said: bytes) -> Login:

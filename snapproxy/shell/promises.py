@@ -31,6 +31,9 @@ T = TypeVar("T")
 OPEN_TABLES = 64
 """How many tables stay mapped; the least recently used one is closed first."""
 
+DRAIN_SECONDS = 1.0
+"""How long the pipe of a process that is gone may take to say so."""
+
 IDLE_SECONDS = 20.0
 """How long the helper outlives its last job: an update brings its indexes within seconds of one another."""
 
@@ -127,8 +130,10 @@ class Helper:
 async def _ended(process: Process) -> None:
     """Wait until a killed process is gone and its pipes are closed: the loop must not end before that."""
     await process.wait()
-    if process.stdout is not None:
-        await process.stdout.read()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            if process.stdout is not None:
+                await process.stdout.read()
 
 
 class Promises:
