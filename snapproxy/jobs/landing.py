@@ -87,10 +87,10 @@ async def _begin(draft: Draft, descriptor: Descriptor) -> int:
 
 
 async def _followed(body: Body) -> None:
-    """Wait until another writer has ended."""
+    """Wait until another writer has ended: it shows its last byte before the file has its name."""
     offset = 0
-    while body.size is None or offset < body.size:
-        offset = await body.wait(offset)
+    while (shown := await body.wait(offset)) > offset:
+        offset = shown
 
 
 def _full(descriptor: Descriptor) -> StorageError:
