@@ -4,6 +4,7 @@ Which space of the catalog holds what is written down here and nowhere else:
 - names `captures`: a capture's name -> its id (in `extra`), under which everything else of it is kept, so that it can be renamed
 - the journal of that id: the notes of a capture that is open
 - names `capture/<id>`: the answers of one that is closed, and fact `capture/<id>`: its other notes
+- names `absent:<archive>/<snapshot>` (`core.record.absences_of`): what closed captures found missing. It outlives them, as files do
 
 Closing folds the journal into the catalog. Every step may be the last one a process lives to do: what is closed half-way is closed again.
 """
@@ -12,13 +13,13 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from snapproxy.capture.notes import CLOSED, Notes, note_entry
 from snapproxy.core.credentials import is_capture_name
-from snapproxy.core.model import Instant, Proof, Role
-from snapproxy.core.record import Entry, Record
+from snapproxy.core.model import LIVE, Instant, Proof, Role
+from snapproxy.core.record import Entry, Record, absences_of
 from snapproxy.errors import ClientError
 from storage import Journal, Name, Store
 
@@ -163,12 +164,15 @@ class Captures:
         if self._id(name) is not None:
             raise _taken(name)
 
-    async def restore(self, name: str, notes: Notes) -> None:
-        """Keep a capture that came from elsewhere, closed. Raises ClientError when there is one of that name."""
+    async def restore(self, name: str, notes: Notes, *, believed: Container[str]) -> None:
+        """Keep a capture that came from elsewhere, closed. Raises ClientError when there is one of that name.
+
+        `believed`: the spaces (`<archive>/<snapshot>`) in which its absences count for whoever asks, not in this capture alone.
+        """
         self._check(name)
         key = secrets.token_hex(16)
         await self._register(name, key, self._now())
-        await self._fold(key, replace(notes, is_closed=True))
+        await self._fold(key, replace(notes, is_closed=True), believed)
 
     # --- how it is kept ---------------------------------------------------------------------------------------------------
 
@@ -231,11 +235,14 @@ class Captures:
     def _is_folded(self, key: str) -> bool:
         return self._store.catalog.fact(_space(key), 0) is not None
 
-    async def _fold(self, key: str, notes: Notes) -> None:
-        """Move a closed capture's notes into the catalog."""
+    async def _fold(self, key: str, notes: Notes, believed: Container[str] | None = None) -> None:
+        """Move a closed capture's notes into the catalog. `believed` as in `restore`; None for all."""
         answers = {" ".join(entry.key): _answer(entry) for entry in notes.entries.values()}
         others = Notes(frozen=notes.frozen, valid=notes.valid, unpinned=notes.unpinned, is_closed=True)
         await self._store.catalog.put_names(_space(key), answers)
+        for space, absences in _absences(notes).items():
+            if believed is None or space in believed:
+                await self._store.catalog.put_names(absences_of(space), absences)
         await self._store.catalog.put_fact(_space(key), [line.decode() for line in others.lines()])
         await self._store.journals.remove(key)
 
@@ -259,6 +266,15 @@ def _space(key: str) -> str:
 
 def _answer(entry: Entry) -> Name:
     return Name(entry.sha256, entry.size, int(entry.proof), {"snapshot": entry.snapshot, "role": entry.role.value})
+
+
+def _absences(notes: Notes) -> dict[str, dict[str, Name]]:
+    """Return what was missing, by the snapshots that are known to have lacked it."""
+    found: dict[str, dict[str, Name]] = {}
+    for entry in notes.entries.values():
+        if entry.is_absence and entry.snapshot not in ("", LIVE):
+            found.setdefault(f"{entry.archive}/{entry.snapshot}", {})[entry.path] = Name("", 0, int(entry.proof), {})
+    return found
 
 
 def _entry(key: str, name: Name) -> Entry:

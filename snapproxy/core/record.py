@@ -46,6 +46,14 @@ class Entry:
         return self.archive, self.requested, self.path
 
 
+def absences_of(space: str) -> str:
+    """Return where the store keeps what captures found missing in a space, `<archive>/<snapshot>`: names, of no bytes.
+
+    Closed captures write it and offline views read it. Nobody else does: who can ask the archive asks.
+    """
+    return f"absent:{space}"
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """Everything one build was served, in an order of its own: sorted by key, each key once.

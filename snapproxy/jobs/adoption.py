@@ -30,12 +30,17 @@ from storage import Store
 
 @dataclass
 class Adopted:
-    """What came of it. `proofs` by entry's key, NONE where nothing vouches; `trusted` roots were checked, the `doubts` say what was not."""
+    """What came of it. `proofs` by entry's key, NONE where nothing vouches; `trusted` roots were checked, the `doubts` say what was not.
+
+    `taken` and `refused` are the spaces (`<archive>/<snapshot>`) of which a root was taken up, and of which one was not.
+    """
 
     proofs: dict[tuple[str, str, str], Proof] = field(default_factory=dict)
     roots: int = 0
     trusted: int = 0
     doubts: list[str] = field(default_factory=list)
+    taken: set[str] = field(default_factory=set)
+    refused: set[str] = field(default_factory=set)
 
 
 class Adopter:
@@ -67,7 +72,8 @@ class Adopter:
         for entry in record.entries:
             if self._is_root(entry):
                 adopted.roots += 1
-                await self._root(record, entry, adopted)
+                is_taken = await self._root(record, entry, adopted)
+                (adopted.taken if is_taken else adopted.refused).add(f"{entry.archive}/{entry.snapshot}")
         for entry in record.entries:
             if entry.key not in adopted.proofs:
                 adopted.proofs[entry.key] = await self._proof(entry)
@@ -79,8 +85,8 @@ class Adopter:
 
     # --- roots ------------------------------------------------------------------------------------------------------------
 
-    async def _root(self, record: Record, entry: Entry, adopted: Adopted) -> None:
-        """Judge a root, and name it at the times that the record gives for it."""
+    async def _root(self, record: Record, entry: Entry, adopted: Adopted) -> bool:
+        """Judge a root, and name it at the times that the record gives for it; False when it is not taken up."""
         asking, name = self._asking(entry), f"{entry.archive}/{entry.snapshot}/{entry.path}"
         signature = self._signature(record, entry, asking)
         resolved = Resolved(entry.snapshot, 0)
@@ -92,17 +98,19 @@ class Adopter:
         proof = await self._roots.verdict(step, asking, entry.sha256, obtain)
         if isinstance(proof, Refusal):
             adopted.doubts.append(f"{name}: {proof.reason}")
-            return
+            return False
         adopted.proofs[entry.key] = proof
         if proof is not Proof.GPG:
             adopted.doubts.append(f"{name}: its signature was not checked")
             if self._roots.can_check(entry.archive):
-                return  # a root that nobody signed must not answer for an archive whose roots are
+                return False  # a root that nobody signed must not answer for an archive whose roots are
         adopted.trusted += proof is Proof.GPG
         seen = Seen(Held(entry.path, entry.sha256, entry.size, proof), signature)
         instants = await self._instants(record, entry, asking)
-        if not instants or not await self._name(entry, asking, seen, instants):
+        is_taken = bool(instants) and await self._name(entry, asking, seen, instants)
+        if not is_taken:
             adopted.doubts.append(f"{name}: the times it is said to be of are not taken up")
+        return is_taken
 
     async def _name(self, entry: Entry, asking: Asking, seen: Seen, instants: Sequence[Instant]) -> bool:
         """Name a root, and note when it stood; False when something else is known to have stood then."""

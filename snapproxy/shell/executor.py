@@ -212,7 +212,7 @@ class Executor:
     async def _fetch(self, step: Fetch, asking: Asking, conditions: Conditions) -> tuple[Outcome | None, str]:
         """Start or join the flight. No outcome: another process has the bytes, or they are gone again, so plan again."""
         if self._offline:
-            return refusals.missing_offline(step), ""
+            return self._missing(step), ""
         if not step.sources:
             return refusals.no_upstream(step), ""
         flight, joined = self._join(step, asking)
@@ -235,6 +235,10 @@ class Executor:
         archive, _, snapshot = step.space.partition("/")
         proof = _landed(step, landed).proof if isinstance(landed, Landed) else step.proof
         return Served(body, archive, snapshot, "", proof, cache, step.role, flight.date, headers=step.notes), cache
+
+    def _missing(self, step: Fetch) -> Refusal:
+        """Say that the store lacks a file, and why nobody is asked."""
+        return refusals.missing_offline(step, was_absent=self._names.was_absent(step.space, step.path))
 
     def _join(self, step: Fetch, asking: Asking) -> tuple[Flight, bool]:
         """Start or join the flight. What it brings is named even if everybody who asked has left by then."""
@@ -290,7 +294,7 @@ class Executor:
                 case Refusal():
                     return None if step.is_absence else step
                 case Fetch() if self._offline:
-                    return refusals.missing_offline(step)
+                    return None if (missing := self._missing(step)).is_absence else missing
                 case Fetch():
                     landed = await self._land(step, asking)
                     if landed is not None:

@@ -7,6 +7,7 @@ Which catalog space holds what is written down here and nowhere else:
 - names `<algorithm>`: hex -> blob, for bytes that were also known by another digest (the snapshot service's `/file/<sha1>`,
   promises that give sha512 only)
 - names `weak:<archive>`: `<algorithm>:<hex>` -> blob, for bytes of this archive that kept a promise which gives no strong digest
+- names `absent:<archive>/<snapshot>`: paths that captures found missing (`core.record.absences_of`); written by captures
 - facts `date/<digest>`: when the blob was first seen (Last-Modified, rule 8)
 """
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 from snapproxy.core.model import LIVE, STRONG, Instant, Promise, Proof, Resolved, Role
 from snapproxy.core.promised import identity
+from snapproxy.core.record import absences_of
 from snapproxy.core.steps import Held
 from snapproxy.shell.clock import Clock
 from storage import Blobs, Catalog, Name
@@ -59,6 +61,10 @@ class Names:
         if name is not None and name.digest == digest:
             await self._catalog.drop_name(f"roots:{space}", path)
             await self._catalog.drop_name(space, path)
+
+    def was_absent(self, space: str, path: str) -> bool:
+        """Tell whether a capture, closed since, was told that there is no such file."""
+        return self._catalog.name(absences_of(space), path) is not None
 
     def roots(self, space: str) -> list[Held]:
         """Return the roots served at a snapshot."""

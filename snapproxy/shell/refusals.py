@@ -32,8 +32,15 @@ def vanished() -> Refusal:
     )
 
 
-def missing_offline(step: Fetch) -> Refusal:
-    """Say what an offline store lacks."""
+def missing_offline(step: Fetch, *, was_absent: bool = False) -> Refusal:
+    """Say what an offline store lacks. What captures found missing is missing, unless something of the snapshot promises it."""
+    if was_absent and step.promise is None:
+        return Refusal(
+            404,
+            "Not in the archive at that time",
+            f"So a capture recorded it: {step.space} had no {step.path}.",
+            headers={"X-Snapproxy-Snapshot": step.space},
+        )
     return Refusal(
         424,
         "Offline: the store does not hold this file",
