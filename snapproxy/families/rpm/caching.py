@@ -71,9 +71,9 @@ def _sections(name: str, text: str) -> Iterator[SectionProxy]:
             continue
         if not _ID.fullmatch(title):
             raise ConfigurationError(
-                f"No repository can be called {title[:80]!r}",
-                why=f"It stands in {name}.",
-                hint="dnf takes A-Z a-z 0-9 - _ . :",
+                "No repository can be called so",
+                why=f"[{title[:120]}] stands in {name}.",
+                hint="dnf takes letters, digits and - _ . : in an id",
             )
         yield parser[title]
 
