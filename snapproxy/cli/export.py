@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snapproxy.cli import owner
+from snapproxy.cli.clients import add_client, settings_of
 from snapproxy.cli.common import add_config, add_json, build, config_of, run
 from snapproxy.cli.lock import read, source_date_epoch
 from snapproxy.cli.progress import reporting
@@ -26,6 +27,10 @@ dir:PATH is a tree whose folders file: sources can name with no snapproxy: deb f
 
 The last line names what was written: repository@sha256:..., or the digest of the manifest. Equal captures have equal digests. The only
 time in it is $SOURCE_DATE_EPOCH.
+
+dnf's cache is called after the repositories of the image that will use it, so their files are needed:
+  snapproxy export NAME DEST --as-image --repo-file fedora.repo --var releasever=40 --var basearch=x86_64
+There, dnf --cacheonly (-C) installs with no network; so does dnf without it if the file says metadata_expire=never.
 """
 
 
@@ -53,11 +58,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--as-image",
         action="store_true",
-        help="an image whose one layer is the client's own cache of packages (apt, pacman, apk), not an artifact",
+        help="an image whose one layer is the client's own cache of packages (apt, pacman, apk, dnf), not an artifact",
     )
     parser.add_argument(
         "--arch", default="", metavar="ARCH", help="--as-image: the machine, as images call it (default: the packages')"
     )
+    add_client(parser)
     add_access(parser)
     add_config(parser)
     add_json(parser)
@@ -78,10 +84,12 @@ def wish_of(arguments: argparse.Namespace) -> Wish:
     from snapproxy.jobs.export import Wish  # noqa: PLC0415  # loads the registries' client, which --help does not need
 
     kinds = [name for name in ("bare", "blobs_only", "as_image") if getattr(arguments, name)]
-    if len(kinds) > 1 or (arguments.arch and not arguments.as_image) or (arguments.held and arguments.as_image):
+    imaging = arguments.arch or arguments.repo_file or arguments.var or arguments.repo_key
+    if len(kinds) > 1 or (imaging and not arguments.as_image) or (arguments.held and arguments.as_image):
         raise ConfigurationError(
             "export: these options exclude one another",
-            why="One of --bare, --blobs-only and --as-image says what is written; --arch belongs to --as-image, --except does not.",
+            why="One of --bare, --blobs-only and --as-image says what is written; "
+            "--arch, --repo-file, --var and --repo-key belong to --as-image, --except does not.",
         )
     return Wish(
         bare=arguments.bare,
@@ -90,6 +98,7 @@ def wish_of(arguments: argparse.Namespace) -> Wish:
         blobs_only=arguments.blobs_only,
         as_image=arguments.as_image,
         architecture=arguments.arch,
+        settings=settings_of(arguments),
         access=access_of(arguments),
     )
 

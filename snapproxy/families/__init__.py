@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from snapproxy.core.caching import Cacher
+from snapproxy.core.caching import Cacher, RepositoryCacher
 from snapproxy.core.listing import Lister
 from snapproxy.core.model import Family
 from snapproxy.families.apk import APK
@@ -17,6 +17,7 @@ from snapproxy.families.pacman import PACMAN
 from snapproxy.families.pacman.caching import PACMAN_CACHER
 from snapproxy.families.pacman.listing import PACMAN_LISTER
 from snapproxy.families.rpm import RPM
+from snapproxy.families.rpm.caching import DNF_CACHER
 from snapproxy.families.rpm.listing import RPM_LISTER
 
 FAMILIES: Mapping[str, Family] = {family.name: family for family in (APT, PACMAN, APK, RPM)}
@@ -26,4 +27,7 @@ LISTERS: Mapping[str, Lister] = {"apk": APK_LISTER, "apt": APT_LISTER, "pacman":
 """How each family lists its packages, by the same names."""
 
 CACHERS: Mapping[str, Cacher] = {"apk": APK_CACHER, "apt": APT_CACHER, "pacman": PACMAN_CACHER}
-"""How the cache of each family's client is laid out, by the same names. dnf's is called after repository ids and addresses of the client."""
+"""How the cache of each family's client is laid out, by the same names, where all packages have one folder."""
+
+REPOSITORY_CACHERS: Mapping[str, RepositoryCacher] = {"rpm": DNF_CACHER}
+"""And where each repository has one, called after the client's own settings."""

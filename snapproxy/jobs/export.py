@@ -13,6 +13,7 @@ from pathlib import Path
 from snapproxy.capture.artifact import FILE_TYPE
 from snapproxy.capture.lock import FILE_NAME
 from snapproxy.capture.tree import Tree, lay_out
+from snapproxy.core.caching import ClientSettings
 from snapproxy.core.clock import Clock
 from snapproxy.core.model import Instant
 from snapproxy.core.record import Record
@@ -65,7 +66,7 @@ class Access:
 class Wish:
     """What of a capture is wanted, and how: `bare`, `created` and `held` as in `pack`; `blobs_only` as `pack_blobs` does it.
 
-    `as_image`: an image of the packages as `image_of` makes it, for the machine `architecture`.
+    `as_image`: an image of the packages as `image_of` makes it, for the machine `architecture` and a client with `settings`.
     """
 
     bare: bool = False
@@ -74,6 +75,7 @@ class Wish:
     blobs_only: bool = False
     as_image: bool = False
     architecture: str = ""
+    settings: ClientSettings | None = None
     access: Access = field(default_factory=Access)
 
 
@@ -106,7 +108,13 @@ class Exporter:
 
     async def _artifact(self, record: Record, wish: Wish) -> Artifact:
         if wish.as_image:
-            return await image_of(record, self._blobs, architecture=wish.architecture, created=wish.created)
+            return await image_of(
+                record,
+                self._blobs,
+                architecture=wish.architecture,
+                created=wish.created,
+                settings=wish.settings,
+            )
         if wish.blobs_only:
             return pack_blobs(record, self._blobs, held=wish.held)
         return pack(record, self._blobs, bare=wish.bare, created=wish.created, held=wish.held)

@@ -6,18 +6,18 @@ digest takes one reading of them, and writing it another.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
 
 from snapproxy.capture.artifact import FILE_TYPE
-from snapproxy.core.model import Instant, Role
-from snapproxy.core.record import Entry, Record
+from snapproxy.core.caching import ClientSettings
+from snapproxy.core.model import Instant
+from snapproxy.core.record import Record
 from snapproxy.core.when import spell_rfc3339
-from snapproxy.errors import ClientError, RecordError
-from snapproxy.families import CACHERS, FAMILIES
+from snapproxy.errors import ClientError
+from snapproxy.families import FAMILIES
+from snapproxy.jobs.cached import Member, cached_members, check_settings, packages_of
 from snapproxy.jobs.packing import check_stored, stored
 from snapproxy.oci.artifact import Artifact, Content, Opened, bytes_content, hash_piece
 from snapproxy.oci.canonical import canonical
@@ -45,24 +45,23 @@ _ARCHITECTURES: Mapping[str, str] = {
 _NO_MACHINE = frozenset({"all", "any", "noarch", "source", "src"})
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A file in a client's cache: its path in the image, without a slash before it; bytes by their `sha256`, in hex."""
-
-    path: str
-    size: int
-    sha256: str
-
-
-async def image_of(record: Record, blobs: Blobs, *, architecture: str = "", created: Instant | None = None) -> Artifact:
+async def image_of(
+    record: Record,
+    blobs: Blobs,
+    *,
+    architecture: str = "",
+    created: Instant | None = None,
+    settings: ClientSettings | None = None,
+) -> Artifact:
     """Return the image of the packages of a record. `architecture` in an image's words; '' takes it from the packages.
 
-    Raises RecordError when there are none, when they are of a family whose cache cannot be laid out, or of several machines; StorageError
-    when the store lacks bytes; ArchiveDataError when an index cannot be read.
+    `settings` of a client whose cache is called after them. Raises RecordError when there are no packages, when they are of several
+    machines, and as `cached.members` does; StorageError when the store lacks bytes; ArchiveDataError when an index cannot be read.
     """
+    check_settings(record, settings)
     machine = architecture or _machine(record)
     check_stored(blobs, (entry for entry in record.entries if not entry.is_absence))
-    members = await _members(record, blobs)
+    members = await cached_members(record, blobs, settings)
     tar = _Tar(members, blobs, created or 0)
     digest = await tar.digest()
     layer = Content(Descriptor(LAYER_TYPE, digest, tar.size), tar.open)
@@ -74,61 +73,9 @@ async def image_of(record: Record, blobs: Blobs, *, architecture: str = "", crea
     return Artifact.of(Manifest((layer.descriptor,), config=described), (layer, bytes_content(described, config)))
 
 
-async def _members(record: Record, blobs: Blobs) -> tuple[Member, ...]:
-    """Say under which name each package lies in its client's cache."""
-    called: dict[tuple[str, str], str] = {}
-    for entry in record.entries:
-        if _has_packages(record, entry):
-            called |= {(entry.archive, name): cached for name, cached in await _called(record, entry, blobs)}
-    found: dict[str, Member] = {}
-    for entry in _packages(record):
-        file = entry.path.rsplit("/", 1)[-1]
-        cached = called.get((entry.archive, entry.path)) or called.get((entry.archive, file)) or file
-        path = f"{CACHERS[record.families[entry.archive]].folder}/{cached}"
-        member = found.setdefault(path, Member(path, entry.size, entry.sha256))
-        if member.sha256 != entry.sha256:
-            raise RecordError(
-                "Two packages have one name in the client's cache",
-                why=f"{path} would be sha256 {member.sha256} and {entry.sha256}.",
-                hint="Record what is to go into one image in a capture of its own.",
-            )
-    return tuple(found[path] for path in sorted(found))
-
-
-def _packages(record: Record) -> Iterator[Entry]:
-    for entry in record.entries:
-        if entry.role is Role.PACKAGE and not entry.is_absence and not entry.is_service:
-            yield entry
-
-
-def _has_packages(record: Record, entry: Entry) -> bool:
-    return not entry.is_absence and FAMILIES[record.families[entry.archive]].classify(entry.path).has_promises
-
-
-async def _called(record: Record, entry: Entry, blobs: Blobs) -> list[tuple[str, str]]:
-    """Read an index, in a thread: it may list seventy thousand packages."""
-    opened = await stored(blobs, Descriptor(FILE_TYPE, f"sha256:{entry.sha256}", entry.size)).open()
-    try:
-        data = [piece async for piece in opened.chunks(0, entry.size)]
-    finally:
-        opened.close()
-    cacher = CACHERS[record.families[entry.archive]]
-    return await asyncio.to_thread(lambda: list(cacher.names(entry.path, data)))
-
-
 def _machine(record: Record) -> str:
     """Return the one machine that the packages are for."""
-    families = sorted({record.families[entry.archive] for entry in _packages(record)})
-    if not families:
-        raise RecordError("The record holds no package", why="An image of a client's cache would be empty.")
-    for family in families:
-        if family not in CACHERS:
-            raise RecordError(
-                f"The cache of {family}'s client cannot be laid out",
-                why="Its folders are called after the client's repository ids and addresses, which no record has.",
-                hint="Export to dir:PATH, and let the client's repositories name file: addresses.",
-            )
-    named = {FAMILIES[record.families[entry.archive]].package_name(entry.path) for entry in _packages(record)}
+    named = {FAMILIES[record.families[entry.archive]].package_name(entry.path) for entry in packages_of(record)}
     found = sorted({_ARCHITECTURES.get(each.arch, each.arch) for each in named if each is not None} - _NO_MACHINE)
     if len(found) != 1:
         raise ClientError(
@@ -156,7 +103,7 @@ class _Tar:
                     folders.add(folder)
                     self._add(header(folder, 0, mtime, is_folder=True))
             self._add(header(member.path, member.size, mtime))
-            self._add(member)
+            self._add(member.data or member)
             self._add(padding(member.size))
         self._add(trailer(self.size))
 

@@ -75,12 +75,33 @@ def test_what_cannot_be_believed_is_said(run: Run, stores: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [("--bare", "--blobs-only"), ("--arch", "amd64"), ("--as-image", "--except", "build.lock")]
+    "options",
+    [("--bare", "--blobs-only"), ("--arch", "amd64"), ("--as-image", "--except", "build.lock"), ("--repo-file", "a")],
 )
 def test_wishes_that_exclude_one_another(run: Run, options: tuple[str, ...]) -> None:
     run("one", "lock", "build", "--output", "build.lock")
     code, _, err = run("one", "export", "build", "oci:art", *options)
     assert (code, "exclude one another" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--repo-file", "absent.repo"), "absent.repo: No such file"),
+        (("--repo-file", "large.repo"), "too large"),
+        (("--repo-file", "bytes.repo"), "not UTF-8"),
+        (("--repo-file", "t.repo", "--repo-key", "absent.asc"), "absent.asc: No such file"),
+        (("--var", "releasever=40"), "--repo-file FILE"),
+        (("--repo-file", "t.repo"), "No package here is of a client with repository files"),
+    ],
+)
+def test_repository_files_that_do_not_serve(run: Run, stores: Path, options: tuple[str, ...], said: str) -> None:
+    (stores / "large.repo").write_bytes(b"#" * (1 << 18) + b"\n")
+    (stores / "bytes.repo").write_bytes(b"[\xff]\n")
+    (stores / "t.repo").write_text("[t]\nbaseurl=http://h/a\n")
+    code, _, err = run("one", "export", "build", "oci:art", "--as-image", *options)
+    assert (code != 0, said in err, "Traceback" in err) == (True, True, False), err
+    assert not (stores / "art").exists()
 
 
 def test_a_place_that_is_none_is_refused_with_the_spellings(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

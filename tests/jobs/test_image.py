@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from snapproxy.core.caching import ClientSettings
 from snapproxy.core.model import Proof, Role
 from snapproxy.core.record import Entry, Record
 from snapproxy.errors import ClientError, RecordError
+from snapproxy.families import FAMILIES
+from snapproxy.jobs.cached import cached_members
 from snapproxy.jobs.export import Wish
 from snapproxy.jobs.image import image_of
 from snapproxy.oci.names import read_place
@@ -69,7 +72,70 @@ async def test_packages_of_two_machines_and_families_without_a_cache_say_so(reco
     blobs = recorded.store.blobs
     with pytest.raises(ClientError, match="amd64, arm64"):
         await image_of(packages("apt", "pool/a/a_1_amd64.deb", "pool/a/a_1_arm64.deb", "pool/a/b_1_all.deb"), blobs)
-    with pytest.raises(RecordError, match="rpm"):
+    with pytest.raises(RecordError, match=r"\(rpm\)[^:]*\nAdd: --repo-file NAME.repo"):
         await image_of(packages("rpm", "Packages/a-1-1.x86_64.rpm"), blobs)
+    with pytest.raises(ClientError, match="repository files"):
+        await image_of(packages("apt", "pool/a/a_1_amd64.deb"), blobs, settings=client(t="http://h/a"))
     with pytest.raises(RecordError, match="no package"):
         await image_of(packages("apt"), blobs)
+
+
+def repositories(*paths: str) -> Record:
+    """Return a record of rpm files by their paths, the archive's name before each."""
+    found = []
+    for archive, _, path in (each.partition("/") for each in sorted(paths)):
+        sha256 = hashlib.sha256(path.encode()).hexdigest()
+        role = FAMILIES["rpm"].classify(path).role
+        found.append(Entry(archive, "20240601T000000Z", "20240601T000000Z", path, role, Proof.GPG, 1, sha256))
+    return Record(tuple(found), dict.fromkeys((each.archive for each in found), "rpm"))
+
+
+def client(**bases: str) -> ClientSettings:
+    return ClientSettings({"t.repo": "".join(f"[{name}]\nbaseurl={base}\n" for name, base in bases.items())})
+
+
+def repository(folder: str) -> list[str]:
+    return [f"{folder}/repodata/repomd.xml", f"{folder}/repodata/primary.xml.gz", f"{folder}/Packages/n-1-1.noarch.rpm"]
+
+
+async def test_a_repository_is_known_by_the_end_of_its_address(recorded: House) -> None:
+    """Whether the address is the mirror's own or one of ours; the longest end counts, and of equal ones the archive that it names."""
+    record = repositories(*repository("one/40/os"), *repository("one/debug/40/os"), *repository("two/40/os"))
+    bases = {
+        "a": "http://proxy:3142/one/20240601T000000Z/40/os/",
+        "b": "http://mirror.example/pub/debug/40/os",
+        "c": "http://proxy:3142/~build/two/20240601T000000Z/40/os",
+    }
+    members = await cached_members(record, recorded.store.blobs, client(**bases))
+    assert len(members) == 9
+    found: dict[str, set[str]] = {}
+    for member in members:
+        _, _, _, folder, *rest = member.path.split("/")
+        found.setdefault(folder[0], set()).add("/".join(rest))
+    files = {"repodata/repomd.xml", "repodata/primary.xml.gz", "packages/n-1-1.noarch.rpm"}
+    assert found == {"a": files, "b": files, "c": files}
+    debug = hashlib.sha256(b"debug/40/os/repodata/repomd.xml").hexdigest()
+    assert [each.path[14] for each in members if each.sha256 == debug] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("paths", "bases", "said"),
+    [
+        (repository("one/40/os"), {"a": "http://h/41/os"}, "one/40/os"),
+        (
+            repository("one/40/os"),
+            {"a": "http://h/40/os", "b": "http://h/40/debug"},
+            "The repository b is not in the capture",
+        ),
+        ([*repository("one/40/os"), *repository("one/41/os")], {"a": "http://h/40/os"}, "Packages came from one/41/os"),
+        ([*repository("one/40/os"), *repository("two/40/os")], {"a": "http://h/40/os"}, "is not in the capture"),
+        (repository("one/40/os")[::2], {"a": "http://h/40/os"}, "the list of packages of one/40/os"),
+        (repository("one/40/os")[2:], {"a": "http://h/40/os"}, "the root of the repository with one/40/os/Packages"),
+        ([*repository("one/40/os"), "one/40/os/n-1-1.noarch.rpm"], {"a": "http://h/40/os"}, "one name"),
+    ],
+)
+async def test_repositories_that_are_not_those_of_the_capture_are_named(
+    recorded: House, paths: list[str], bases: dict[str, str], said: str
+) -> None:
+    with pytest.raises(RecordError, match=said):
+        await cached_members(repositories(*paths), recorded.store.blobs, client(**bases))
