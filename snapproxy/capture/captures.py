@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from snapproxy.capture.notes import CLOSED, Notes, note_entry
@@ -46,25 +46,18 @@ class Ledger:
         self._journal = journal
         self.notes = Notes()
 
-    def note(self, *entries: Entry) -> None:
-        """Note answers; of each, what was noted first is in `notes` then, whoever noted it."""
-        lines = [note_entry(entry) for entry in entries]
-        if self._journal_add(lines):
-            for entry in entries:
-                self.notes.add(entry)
+    def note(self, entry: Entry) -> None:
+        """Note an answer; what was noted first on its question is in `notes` then, whoever noted it."""
+        lines = (note_entry(entry),)
+        news = self._journal.add(lines)
+        if news is lines:  # nobody else has written: our own note need not be read
+            self.notes.add(entry)
+        else:
+            self.notes.take(news)
 
     def add(self, *lines: bytes) -> None:
         """Add other notes, and learn those of others."""
-        if self._journal_add(lines):
-            self.notes.take(lines)
-
-    def _journal_add(self, lines: Sequence[bytes]) -> bool:
-        """Append notes and take those of others; True when there are none, so that only ours are still to be taken."""
-        news = self._journal.add(lines)
-        if news is lines:
-            return True
-        self.notes.take(news)
-        return False
+        self.notes.take(self._journal.add(lines))
 
     async def sync(self) -> None:
         """Make what was noted survive a power cut."""
@@ -86,18 +79,24 @@ class Captures:
 
     # --- recording --------------------------------------------------------------------------------------------------------
 
-    async def ledger(self, name: str) -> Ledger:
-        """Return the capture to record into; it begins to exist with that."""
+    def at_hand(self, name: str) -> Ledger | None:
+        """Return the capture to record into if this process has it open."""
         if self._epoch != self._store.catalog.epoch:  # something was taken back: perhaps a capture's name
             self._epoch = self._store.catalog.epoch
             self._forget_stale()
-        if name not in self._ledgers:
-            key = self._id(name) or await self._begin(name)
+        opened = self._ledgers.get(name)
+        return None if opened is None else opened[1]
+
+    async def ledger(self, name: str) -> Ledger:
+        """Return the capture to record into; it begins to exist with that."""
+        key = self._id(name) or await self._begin(name)
+        ledger = self.at_hand(name)
+        if ledger is None:
             ledger = self._open(key)
             if self._is_folded(key):
                 ledger.notes = self._notes(key)
             self._ledgers[name] = key, ledger
-        return self._ledgers[name][1]
+        return ledger
 
     def close_ledgers(self) -> None:
         """Close what this process has open."""

@@ -9,12 +9,13 @@ import contextlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from json.encoder import encode_basestring_ascii as _quoted
 
 from snapproxy.core.model import Instant, Proof, Role
 from snapproxy.core.record import Entry, Record
 
-_quoted = json.JSONEncoder().encode  # of strings alone: it is quick with one, and slow with a list
 _PROOFS = {proof.word: proof for proof in Proof}
+_WORDS = tuple(_PROOFS)  # a proof is the place of its word
 
 CLOSED = b'["closed"]'
 """The note after which none counts."""
@@ -97,18 +98,9 @@ class Notes:
 
 
 def note_entry(entry: Entry) -> bytes:
-    """Return the note of one answer."""
-    return _line(
-        "file",
-        entry.archive,
-        entry.requested,
-        entry.snapshot,
-        entry.path,
-        entry.role.value,
-        entry.proof.word,
-        entry.size,
-        entry.sha256,
-    )
+    """Return the note of one answer. Written out, since it is told once an answer: by `_line` it takes twice as long."""
+    asked = f"{_quoted(entry.archive)},{_quoted(entry.requested)},{_quoted(entry.snapshot)},{_quoted(entry.path)}"
+    return f'["file",{asked},"{entry.role}","{_WORDS[entry.proof]}",{entry.size},"{entry.sha256}"]'.encode("ascii")
 
 
 def note_frozen(archive: str, instant: Instant) -> bytes:

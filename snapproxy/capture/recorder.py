@@ -60,8 +60,8 @@ class Recorder:
         if not target.capture:
             return await self._answerer.answer(target, conditions)
         try:
-            question = _Question(self, await self._captures.ledger(target.capture), target, conditions)
-            return await question.answer()
+            ledger = self._captures.at_hand(target.capture) or await self._captures.ledger(target.capture)
+            return await _Question(self, ledger, target, conditions).answer()
         except SnapproxyError as error:
             return Refusal(error.status, error.reason, error.why, error.hint)
         except StorageFailure as failure:
@@ -102,9 +102,9 @@ class Recorder:
 
     # --- what the questions use -------------------------------------------------------------------------------------------
 
-    async def ask(self, target: FileTarget | ServiceTarget, conditions: Conditions) -> Outcome:
+    def ask(self, target: FileTarget | ServiceTarget, conditions: Conditions) -> Coroutine[Any, Any, Outcome]:
         """Ask whoever answers, no capture named."""
-        return await self._answerer.answer(target, conditions)
+        return self._answerer.answer(target, conditions)
 
     async def given(self, entry: Entry) -> Outcome:
         """Return what a capture holds, as it was given first."""
@@ -183,11 +183,14 @@ class _Question:
         """Return what was asked, as the client put it."""
         return self.requested if self._moves else served.requested
 
-    async def _ask(self) -> Outcome:
-        """Ask, with what moves held still; of several roots' views of a package, the first that has it."""
-        target = self._target
-        if not isinstance(target, FileTarget) or not self._moves:
-            return await self._recorder.ask(target, self._conditions)
+    def _ask(self) -> Coroutine[Any, Any, Outcome]:
+        """Ask, with what moves held still."""
+        if isinstance(self._target, FileTarget) and self._moves:
+            return self._ask_held_still(self._target)
+        return self._recorder.ask(self._target, self._conditions)
+
+    async def _ask_held_still(self, target: FileTarget) -> Outcome:
+        """Ask for what moves as it was found first; of several roots' views of a package, the first that has it."""
         targets = await self._recorder.stillness.held_still(self._ledger, target)
         if isinstance(targets, Refusal):
             return targets
@@ -199,7 +202,8 @@ class _Question:
 
     async def _noted(self, outcome: Outcome) -> Outcome:
         """Take a note of an answer, or give what was noted before it."""
-        entry = await self._entry(outcome)
+        by_digest = isinstance(outcome, Served) and outcome.role is Role.INDEX
+        entry = self._entry(outcome, await self._canonical_path() if by_digest else self._target.path)
         if entry is None:
             return outcome
         try:
@@ -216,30 +220,31 @@ class _Question:
             outcome.body.close()
         return _closed() if first is None else await self._recorder.given(first)
 
-    async def _entry(self, outcome: Outcome) -> Entry | None:
-        """Return what is noted of an answer; None for one that is none of the archive's."""
-        archive, requested, path = self._key(self._target.path)
-        stillness = self._recorder.stillness
-        if isinstance(outcome, Served) and outcome.digest:
-            if outcome.role is Role.INDEX:
-                path = await self._canonical_path()
-            snapshot = stillness.snapshot(self._target.archive, outcome, path)
-            size = outcome.body.size or 0
-            return Entry(archive, requested, snapshot, path, outcome.role, outcome.proof, size, outcome.digest)
+    def _entry(self, outcome: Outcome, path: str) -> Entry | None:
+        """Return what is noted of an answer, `path` being its canonical name; None for one that is none of the archive's."""
+        archive, stillness = self._target.archive, self._recorder.stillness
+        if isinstance(outcome, Served):
+            if not outcome.digest:
+                return None
+            snapshot, size = stillness.snapshot(archive, outcome, path), outcome.body.size or 0
+            return Entry(
+                archive.name, self.requested, snapshot, path, outcome.role, outcome.proof, size, outcome.digest
+            )
         if isinstance(outcome, Refusal) and outcome.is_absence and not _is_folder(path):
             snapshot = outcome.headers.get("X-Snapproxy-Snapshot", "").partition("/")[2]
-            return Entry(archive, requested, snapshot, path, stillness.role(self._target), Proof.NONE)
+            return Entry(archive.name, self.requested, snapshot, path, stillness.role(self._target), Proof.NONE)
         return None
 
     def _claim(self, entry: Entry, valid: tuple[Instant, Instant] | None) -> Entry | None:
         """Note an answer unless one stands; return the one that stands, None when the capture is closed."""
-        notes = self._ledger.notes
-        if entry.key not in notes.entries:
+        notes, key = self._ledger.notes, entry.key
+        if key not in notes.entries:
             self._ledger.note(entry)
-            standing = notes.valid.get(entry.key[:2])
-            if valid is not None and (standing is None or _narrows(valid, standing)):
-                self._ledger.add(note_valid(*entry.key[:2], valid))
-        return notes.entries.get(entry.key)
+            if valid is not None:
+                standing = notes.valid.get(key[:2])
+                if standing is None or _narrows(valid, standing):
+                    self._ledger.add(note_valid(*key[:2], valid))
+        return notes.entries.get(key)
 
 
 def _narrows(span: tuple[Instant, Instant], standing: tuple[Instant, Instant]) -> bool:

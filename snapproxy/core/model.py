@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import Enum, IntEnum
+from enum import Enum, IntEnum, StrEnum
 from typing import Protocol
 
 from snapproxy.core.holders import Holder
@@ -53,7 +53,7 @@ class When:
     verbatim: bool = False
 
 
-class Role(Enum):
+class Role(StrEnum):
     """What a file is to its archive."""
 
     ROOT = "root"
