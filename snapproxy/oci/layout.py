@@ -97,9 +97,14 @@ class Layout:
         return index
 
     async def resolve(self, version: str) -> Document:
-        """Return the document under a tag or a digest ('': the only one). Raises ClientError when it is not there."""
+        """Return the document under a tag or a digest. Raises ClientError when it is not there.
+
+        '' is the only one; among several, the only one without a tag: so what was written without one is read without one.
+        """
         index = await self.index()
         found = [each for each in index.manifests if version in {"", each.tag, each.digest}]
+        if not version and (untagged := [each for each in found if not each.tag]):
+            found = untagged
         if len({each.digest for each in found}) == 1:
             return await self.document(found[0])
         tags = sorted(each.tag or each.digest for each in index.manifests)

@@ -88,3 +88,47 @@ async def test_an_interrupted_addition_leaves_the_layout_as_it_was(make_artifact
     after = tree(tmp_path)
     assert after.items() >= before.items()
     assert all(digest_of(data).endswith(Path(name).name) for name, data in after.items() - before.items())
+
+
+def entries(folder: Path) -> list[tuple[str, str]]:
+    """Return the tag and the digest of everything a layout lists."""
+    listed = json.loads((folder / "index.json").read_bytes())["manifests"]
+    return [
+        (each.get("annotations", {}).get("org.opencontainers.image.ref.name", ""), each["digest"]) for each in listed
+    ]
+
+
+async def test_what_is_written_without_a_tag_is_read_without_one(make_artifact: MakeArtifact, tmp_path: Path) -> None:
+    """The last one counts, as a tag's last one does, and stands beside what has a tag."""
+    place, one, two, tagged = LayoutPlace(str(tmp_path)), make_artifact(b"1"), make_artifact(b"2"), make_artifact(b"3")
+    for artifact in (one, one, two):
+        await write_layout(artifact, place)
+        assert entries(tmp_path) == [("", artifact.root.digest)]
+    await write_layout(tagged, replace(place, tag="v1"))
+    assert entries(tmp_path) == [("", two.root.digest), ("v1", tagged.root.digest)]
+    assert two.root.digest in await read_back(place)
+    await write_layout(one, place)
+    assert entries(tmp_path) == [("v1", tagged.root.digest), ("", one.root.digest)]
+
+
+@pytest.mark.parametrize("kinds", [("application/vnd.a", "application/vnd.b"), ("", ""), ("", "application/vnd.b")])
+async def test_two_kinds_without_a_tag_are_refused(
+    make_artifact: MakeArtifact, tmp_path: Path, kinds: tuple[str, str]
+) -> None:
+    """A manifest of another type, or of none that is told, may be somebody else's: it is not taken away."""
+    place, (first, second) = LayoutPlace(str(tmp_path)), kinds
+    await write_layout(make_artifact(b"1", kind=first), place)
+    before = tree(tmp_path)
+    with pytest.raises(ClientError, match="without a tag already") as refused:
+        await write_layout(make_artifact(b"2", kind=second), place)
+    assert f"oci:{tmp_path}:TAG" in refused.value.hint
+    assert tree(tmp_path) == before
+    await write_layout(make_artifact(b"1", kind=first), place)  # the very same is no other
+
+
+async def test_two_exports_that_make_one_layout_are_both_there(make_artifact: MakeArtifact, tmp_path: Path) -> None:
+    """Neither finds the folder when it begins; whose folder comes second adds to the first one's."""
+    places = [LayoutPlace(str(tmp_path / "out"), tag) for tag in ("a", "b", "c")]
+    await asyncio.gather(*(write_layout(make_artifact(place.tag.encode()), place) for place in places))
+    assert {tag for tag, _ in entries(tmp_path / "out")} == {"a", "b", "c"}
+    assert [each.name for each in tmp_path.iterdir()] == ["out"]
