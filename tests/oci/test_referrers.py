@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from aiohttp import web
 
-from snapproxy.errors import UpstreamError
+from snapproxy.errors import ArchiveDataError, UpstreamError
 from snapproxy.oci.artifact import Artifact
-from snapproxy.oci.model import Index
-from snapproxy.oci.referrers import attach, referrers, tag_of
+from snapproxy.oci.model import INDEX, Descriptor, Index
+from snapproxy.oci.referrers import MOST, attach, referrers, tag_of
 from snapproxy.oci.registry import Repository
 from snapproxy.oci.transfer import push
+from tests.fakes.one_blob import BLOB
 from tests.fakes.registry import SimulatedRegistry, busy
 
 MakeArtifact = Callable[..., Artifact]
@@ -115,3 +117,34 @@ async def test_one_who_wrote_over_another_is_noticed(
         other.root.digest,
         artifact.root.digest,
     }
+
+
+@pytest.mark.parametrize(("page", "entries", "words"), [(0, 0, "pages"), (1500, 1500, "entries")])
+async def test_a_list_without_end_is_given_up(
+    repository: Repository, registry: SimulatedRegistry, page: int, entries: int, words: str
+) -> None:
+    """Each page links to itself; with entries it would fill the memory long before the pages are counted."""
+    one = Descriptor("application/vnd.oci.image.manifest.v1+json", BLOB.descriptor.digest, 1)
+    answer = Index((one,) * entries).document().data
+
+    async def again(request: web.Request) -> web.Response:
+        link = f'<{request.path}?n={len(registry.seen)}>; rel="next"'
+        return web.Response(body=answer, headers={"Link": link})
+
+    registry.misbehave("GET", "referrers", *[again] * 2000)
+    with pytest.raises(ArchiveDataError, match="no end") as ended:
+        await referrers(repository, BLOB.descriptor.digest)
+    assert words in ended.value.why
+    assert len(registry.asked("GET", "referrers")) <= (1000 if not page else MOST // page + 1)
+
+
+async def test_a_tag_that_lists_too_much_is_not_asked_for_one_by_one(
+    repository: Repository, registry: SimulatedRegistry
+) -> None:
+    registry.has_referrers = False
+    one = Descriptor("application/vnd.oci.image.manifest.v1+json", BLOB.descriptor.digest, 1)
+    tag = tag_of(BLOB.descriptor.digest)
+    registry.manifests["team/art", tag] = (INDEX, Index((one,) * (MOST + 1)).document().data)
+    with pytest.raises(ArchiveDataError, match="no end"):
+        await referrers(repository, BLOB.descriptor.digest)
+    assert len(registry.seen) <= 3
