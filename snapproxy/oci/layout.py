@@ -58,9 +58,8 @@ class Tar:
 
     def __init__(self, path: Path) -> None:
         self._file = open_regular(path)
-        self._descriptor = os.dup(self._file.fileno() or 0)
         try:
-            self._members = members(self._descriptor)
+            self._members = members(self._file.descriptor)
         except BaseException:
             self.close()
             raise
@@ -69,11 +68,10 @@ class Tar:
         member = self._members.get(name)
         if member is None:
             raise FileNotFoundError(name)
-        return OpenFile(os.dup(self._descriptor), member.offset, member.size)
+        return OpenFile(os.dup(self._file.descriptor), member.offset, member.size)
 
     def close(self) -> None:
         self._file.close()
-        os.close(self._descriptor)
 
 
 class Layout:
