@@ -6,11 +6,14 @@ from collections.abc import Callable
 
 import pytest
 from aiohttp import web
+from yarl import URL
 
 from snapproxy.oci.artifact import Artifact
-from snapproxy.oci.credentials import Login
-from snapproxy.oci.tokens import DeniedError, read_challenges
+from snapproxy.oci.credentials import Keychain, Login
+from snapproxy.oci.names import read_reference
+from snapproxy.oci.tokens import DeniedError, Tokens, read_challenges
 from snapproxy.oci.transfer import push
+from snapproxy.shell.clock import SystemClock
 from tests.fakes.registry import SimulatedRegistry
 
 MakeArtifact = Callable[..., Artifact]
@@ -75,3 +78,18 @@ def test_challenges_are_told_apart() -> None:
         ("bearer", {"realm": "https://t.example/x?y=1,2", "service": "s", "scope": "repository:a:pull,push"}),
         ("negotiate", {"x": "1"}),
     ]
+
+
+async def test_a_login_for_https_goes_to_no_service_that_speaks_http() -> None:
+    """Whoever listens between would have the password; and the registry asked for it by an encrypted answer."""
+
+    class Encrypted:
+        async def base(self) -> URL:
+            return URL("https://r.example/v2/")
+
+    keychain = Keychain({}, clock=SystemClock(), login=Login("ann", "pw"))
+    tokens = Tokens(Encrypted(), read_reference("r.example/a"), keychain, SystemClock())  # type: ignore[arg-type]
+    with pytest.raises(DeniedError, match="login") as denied:
+        await tokens.answer(['Bearer realm="http://t.example/token"'], ("repository:a:pull",), "")
+    assert "do not send a login" in denied.value.why
+    assert "pw" not in str(denied.value)

@@ -64,6 +64,14 @@ async def endless(request: web.Request) -> web.StreamResponse:
         await answer.write(b" " * 65536)
 
 
+async def unannounced(request: web.Request) -> web.StreamResponse:
+    """Send a little more than 4 MiB without having said how much comes."""
+    answer = web.StreamResponse()
+    await answer.prepare(request)
+    await answer.write(b" " * (LIMIT + 1))
+    return answer
+
+
 NO_LIST = b'{"schemaVersion":2,"mediaType":"%s","manifests":[]}' % INDEX.encode()
 ELSEWHERE = "do not go"
 
@@ -120,6 +128,7 @@ TABLE = {
     ),
     "a part that says nothing": Row(pulling, "GET", "blobs", (body(DATA, status=206),), ArchiveDataError, "part"),
     "a manifest over 4 MiB": Row(resolving, "GET", "manifests", (body(b" " * (LIMIT + 1)),), ArchiveDataError, "4 MiB", 1),
+    "a manifest over 4 MiB, unannounced": Row(resolving, "GET", "manifests", (unannounced,), ArchiveDataError, "too long", 1),
     "a manifest without end": Row(resolving, "GET", "manifests", (endless,), ArchiveDataError, "too long", 1),
     "a manifest of nothing": Row(resolving, "GET", "manifests", (body(b""),), ArchiveDataError, "no JSON", 1),
     "a manifest of another digest": Row(
