@@ -84,7 +84,11 @@ def check_names(names: Iterable[str]) -> None:
 
 
 def _bad_name(name: str, says: str) -> RecordError:
-    return RecordError("The names of the files do not fit into one folder", why=f"{name[:100]!a} {says}.")
+    return RecordError(
+        "The names of the files do not fit into one folder",
+        why=f"{name[:100]!a} {says}.",
+        hint="No folder or artifact can hold them; a lock can: `snapproxy lock NAME`.",
+    )
 
 
 def _content(entry: Entry, family: str) -> Content:

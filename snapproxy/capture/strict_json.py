@@ -1,17 +1,17 @@
-"""Reads JSON that others wrote, in bounded memory, and names the place of every fault: `files[12].sha256`.
+"""Reads documents of JSON that others wrote, in bounded memory, and names the place of every fault: `files[12].sha256`.
 
 Which members a document has is its reader's business (`lock_reader`).
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from snapproxy.errors import RecordError
+from snapproxy.formats.strict_json import Members, parse
 
 LARGEST = 64 * 2**20
 """Bytes a document may have."""
@@ -35,12 +35,6 @@ class Document:
         return RecordError(f"The {self.name} cannot be read", why=why, hint=self.hint)
 
 
-class _Object(dict[str, Any]):
-    """An object of the document; `repeated` is a member that stands in it twice, None for most."""
-
-    repeated: str | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class Value:
     """A value of a document, and where it stands."""
@@ -51,7 +45,7 @@ class Value:
 
     def members(self, *names: str) -> tuple[Value, ...]:
         """Return the members of an object in the order asked for. It must have exactly these, each once."""
-        if not isinstance(self.raw, _Object):
+        if not isinstance(self.raw, Members):
             raise self.wrong("an object is wanted")
         if self.raw.repeated is not None:
             raise self._member(self.raw.repeated).wrong("stands there twice", shown=False)
@@ -103,21 +97,6 @@ def load(data: bytes, document: Document) -> Value:
     if openings > MOST or data.count(b",") > MOST * _SCALARS_EACH:
         raise document.error(f"It has more than {MOST} entries.")
     try:
-        parsed = json.loads(data.decode("utf-8"), object_pairs_hook=_object)
-    except UnicodeDecodeError as error:
-        raise document.error(f"It is not UTF-8 (byte {error.start}).") from None
-    except json.JSONDecodeError as error:
-        raise document.error(f"It is no JSON: line {error.lineno}, column {error.colno}.") from None
-    except ValueError:  # Python's own bound on the digits of a number
-        raise document.error("It holds a number of thousands of digits.") from None
-    except RecursionError:
-        raise document.error("Its arrays or objects are nested too deeply.") from None
-    return Value(parsed, "", document)
-
-
-def _object(pairs: list[tuple[str, Any]]) -> _Object:
-    found = _Object(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        found.repeated = next(name for name in names if names.count(name) > 1)
-    return found
+        return Value(parse(data), "", document)
+    except ValueError as error:
+        raise document.error(str(error)) from None

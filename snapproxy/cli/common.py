@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import json
 import os
 import sys
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from socket import socket
 from types import TracebackType
@@ -224,23 +226,31 @@ def add_json(parser: argparse.ArgumentParser, what: str = "print JSON") -> None:
 
 
 def config_of(arguments: argparse.Namespace) -> Config:
-    """Load the settings, and make sure that both folders can be written."""
+    """Load the settings, and make sure that both folders can be written by the owner of the first, who is acted as."""
     config = load(arguments.config)
+    with _writable("state_dir", config.state_dir):
+        config.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     for key in ("state_dir", "cache_dir"):
-        _make_writable(key, getattr(config, key))
+        folder: Path = getattr(config, key)
+        with _writable(key, folder):
+            owner.make(folder, config.state_dir)
+            with owner.acting(config.state_dir):
+                if not os.access(folder, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
+                    raise PermissionError(errno.EACCES, "permission denied, or a read-only file system")
     return config
 
 
-def _make_writable(key: str, folder: Path) -> None:
-    hint = f"Make it writable for this user, or set {key} (SNAPPROXY_{key.upper()}) to another folder."
+@contextmanager
+def _writable(key: str, folder: Path) -> Iterator[None]:
+    """Say of the system's refusal which setting it is about."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        yield
     except OSError as error:
-        raise ConfigurationError(f"The {key} cannot be made", why=f"{folder}: {error.strerror}", hint=hint) from error
-    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         raise ConfigurationError(
-            f"The {key} cannot be written", why=f"{folder}: permission denied, or a read-only file system", hint=hint
-        )
+            f"The {key} cannot be made or written",
+            why=f"{folder}: {error.strerror}",
+            hint=f"Make it writable for its user, or set {key} (SNAPPROXY_{key.upper()}) to another folder.",
+        ) from error
 
 
 def a_when(text: str) -> When:

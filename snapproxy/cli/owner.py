@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_PRIVATE, _SHARED = 0o700, 0o755
 
 
 def _owner(state_dir: Path) -> tuple[int, int] | None:
@@ -20,6 +23,31 @@ def _owner(state_dir: Path) -> tuple[int, int] | None:
 def is_another(state_dir: Path) -> bool:
     """Whether a verb acts as somebody else than its caller."""
     return _owner(state_dir) is not None
+
+
+def make(folder: Path, state_dir: Path) -> None:
+    """Make a private folder of the owner's, unless it is there, and what is missing above it. Raises OSError.
+
+    The owner makes it as far as they may. Root makes what only root may, one folder where the owner cannot write, and gives it away: so
+    nobody can put a link there in the meantime.
+    """
+    while not _is_made(folder, state_dir):
+        missing = [each for each in (*reversed(folder.parents), folder) if not os.path.lexists(each)]
+        owner = _owner(state_dir)
+        if owner is None or not missing:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+        missing[0].mkdir(mode=_PRIVATE if missing[0] == folder else _SHARED)
+        os.chown(missing[0], *owner, follow_symlinks=False)
+
+
+def _is_made(folder: Path, state_dir: Path) -> bool:
+    """Make a folder as the owner; False when the owner may not."""
+    with acting(state_dir):
+        try:
+            folder.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
+        except PermissionError:
+            return False
+    return True
 
 
 def become(state_dir: Path) -> None:

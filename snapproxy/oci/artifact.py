@@ -102,16 +102,20 @@ class Source(Protocol):
 
 
 class OpenFile:
-    """A part of a file, read by a thread; a short one at once, since handing over to a thread takes longer than reading it."""
+    """A part of a file, whose `descriptor` is its own until it is closed; read by a thread; a short one at once, since handing over to a thread takes longer than reading it."""
 
     def __init__(self, descriptor: int, start: int, size: int) -> None:
-        self._descriptor = descriptor
+        self.descriptor = descriptor
         self._start = start
         self.size = size
-        self._whole = os.pread(descriptor, size, start) if 0 < size <= _SHORT else b""
+        try:
+            self._whole = os.pread(descriptor, size, start) if 0 < size <= _SHORT else b""
+        except OSError:
+            self.close()
+            raise
 
     def fileno(self) -> int | None:
-        return self._descriptor if self._start == 0 and os.fstat(self._descriptor).st_size == self.size else None
+        return self.descriptor if self._start == 0 and os.fstat(self.descriptor).st_size == self.size else None
 
     async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
         if self._whole and start < stop:
@@ -119,16 +123,16 @@ class OpenFile:
             return
         while start < stop:
             count = min(PIECE, stop - start)
-            piece = await asyncio.to_thread(os.pread, self._descriptor, count, self._start + start)
+            piece = await asyncio.to_thread(os.pread, self.descriptor, count, self._start + start)
             if not piece:
                 return
             start += len(piece)
             yield piece
 
     def close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
 
 
 class _Held:

@@ -7,9 +7,10 @@ keeps exactly.
 from __future__ import annotations
 
 import json
-from typing import Any, NoReturn
+from typing import Any
 
 from snapproxy.errors import ArchiveDataError
+from snapproxy.formats.strict_json import Members, parse
 
 EXACT = 1 << 53
 """Integers below this survive readers that know floating point only (RFC 8785, section 3.2.2.3)."""
@@ -27,29 +28,29 @@ def canonical(value: Any) -> bytes:
 def read_object(data: bytes, what: str) -> dict[str, Any]:
     """Read an object; `what` names it in the ArchiveDataError for what is none, repeats a key, holds a fraction or is too deep."""
     try:
-        value = json.loads(
-            data.decode("utf-8"),
-            object_pairs_hook=_unrepeated,
-            parse_float=_refuse,
-            parse_constant=_refuse,
-            parse_int=_whole,
-        )
+        value = parse(data)
+        _check(value)
         json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except RecursionError:
-        raise _unreadable(what, "it is nested too deep") from None
-    except ValueError as error:
-        raise _unreadable(what, str(error)[:200]) from None
+        raise _unreadable(what, "It is nested too deep.") from None
+    except UnicodeEncodeError:
+        raise _unreadable(what, "It holds half a character.") from None
+    except (ValueError, TypeError) as error:
+        raise _unreadable(what, str(error)) from None
     if not isinstance(value, dict):
-        raise _unreadable(what, "it is no object")
+        raise _unreadable(what, "It is no object.")
     return value
 
 
 def _check(value: Any) -> None:
+    """Raise TypeError for what has no canonical spelling."""
     match value:
+        case Members(repeated=str(name)):
+            raise TypeError(f"The key {name[:40]!a} stands twice.")
         case dict():
             for key, each in value.items():
                 if not isinstance(key, str):
-                    raise TypeError(f"no key of canonical JSON: {key!r}")
+                    raise TypeError(f"{key!r} is no key of canonical JSON.")
                 _check(each)
         case list() | tuple():
             for each in value:
@@ -58,26 +59,13 @@ def _check(value: Any) -> None:
             pass
         case int() if abs(value) < EXACT:
             pass
+        case int():
+            raise TypeError("It holds a number of 2^53 or more, which readers round.")
         case _:
-            raise TypeError(f"not in canonical JSON: {value!r}")
-
-
-def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key stands twice")
-    return found
-
-
-def _refuse(text: str) -> NoReturn:
-    raise ValueError(f"{text[:40]} is no whole number")
-
-
-def _whole(text: str) -> int:
-    if len(text) > len(str(EXACT)) or abs(int(text)) >= EXACT:
-        raise ValueError(f"{text[:40]} is too great a number")
-    return int(text)
+            raise TypeError(
+                f"It holds a {type(value).__name__}: only objects, lists, texts and whole numbers are known."
+            )
 
 
 def _unreadable(what: str, why: str) -> ArchiveDataError:
-    return ArchiveDataError(f"{what} cannot be read", why=f"This is no JSON we accept: {why}.")
+    return ArchiveDataError(f"{what} cannot be read", why=why)

@@ -155,7 +155,7 @@ def _answer(program: str, said: bytes) -> Login:
     try:
         value = read_object(said, "What it said")
     except ArchiveDataError as error:
-        raise _broken(program, error.why) from None
+        raise _broken(program, error.why.rstrip(".")) from None
     user, secret = value.get("Username"), value.get("Secret")
     if not isinstance(user, str) or not isinstance(secret, str):
         raise _broken(program, "It gave no Username and Secret")

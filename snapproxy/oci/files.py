@@ -34,6 +34,9 @@ _UNSHARED = frozenset(
 """What a file system says that cannot share these blocks."""
 
 
+_SHOWN = 40
+
+
 async def put(content: Content, path: Path) -> None:
     """Put a blob at a path, unless it is there. Raises StorageError; ArchiveDataError when its source gives other bytes than it should."""
     if await _is_there(content.descriptor, path):
@@ -143,8 +146,8 @@ def sync(path: Path) -> None:
 
 
 def hidden_name(path: Path) -> Path:
-    """Return a name beside another that nobody else uses."""
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    """Return a name beside another that nobody else uses, and that is not too long where the other is not (255 bytes mostly)."""
+    return path.with_name(f".{path.name[:_SHOWN]}.{secrets.token_hex(8)}.part")
 
 
 @contextmanager

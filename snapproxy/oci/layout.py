@@ -58,9 +58,8 @@ class Tar:
 
     def __init__(self, path: Path) -> None:
         self._file = open_regular(path)
-        self._descriptor = os.dup(self._file.fileno() or 0)
         try:
-            self._members = members(self._descriptor)
+            self._members = members(self._file.descriptor)
         except BaseException:
             self.close()
             raise
@@ -69,11 +68,10 @@ class Tar:
         member = self._members.get(name)
         if member is None:
             raise FileNotFoundError(name)
-        return OpenFile(os.dup(self._descriptor), member.offset, member.size)
+        return OpenFile(os.dup(self._file.descriptor), member.offset, member.size)
 
     def close(self) -> None:
         self._file.close()
-        os.close(self._descriptor)
 
 
 class Layout:
@@ -97,9 +95,14 @@ class Layout:
         return index
 
     async def resolve(self, version: str) -> Document:
-        """Return the document under a tag or a digest ('': the only one). Raises ClientError when it is not there."""
+        """Return the document under a tag or a digest. Raises ClientError when it is not there.
+
+        '' is the only one; among several, the only one without a tag: so what was written without one is read without one.
+        """
         index = await self.index()
         found = [each for each in index.manifests if version in {"", each.tag, each.digest}]
+        if not version and (untagged := [each for each in found if not each.tag]):
+            found = untagged
         if len({each.digest for each in found}) == 1:
             return await self.document(found[0])
         tags = sorted(each.tag or each.digest for each in index.manifests)

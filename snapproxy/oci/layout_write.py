@@ -6,6 +6,7 @@ artifact, its tag and the given time.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
@@ -38,19 +39,28 @@ async def write_tar(artifact: Artifact, place: TarPlace, *, mtime: int = 0, prog
 async def write_layout(artifact: Artifact, place: LayoutPlace, *, progress: Progress = SILENT) -> None:
     """Write the artifact as an image layout into a folder that does not exist or is empty, or add it to the layout that is there.
 
-    Raises ClientError when the folder holds something else, StorageError and ArchiveDataError as `write_tar`.
+    There it takes the place of what has its tag; without one, of what has none and is of its type (`_joined`). Raises ClientError when
+    the folder holds something else, or an untagged manifest of another kind; StorageError and ArchiveDataError as `write_tar`.
     """
     path = Path(place.path)
     with explained(path):
-        exists = await in_thread(lambda: path.is_dir() and any(path.iterdir()))
-        if exists:
+        if await in_thread(_is_filled, path):
             await _add(artifact, path, place.tag, progress)
             return
-        async with hidden_folder(path) as folder:
-            await in_thread((folder / BLOBS).mkdir, parents=True)
-            await _fill(artifact, folder, progress)
-            await put_bytes(MARK_BYTES, folder / MARK)
-            await put_bytes(Index((_entry(artifact, place.tag),)).document().data, folder / INDEX_FILE)
+        try:
+            async with hidden_folder(path) as folder:
+                await in_thread((folder / BLOBS).mkdir, parents=True)
+                await _fill(artifact, folder, progress)
+                await put_bytes(MARK_BYTES, folder / MARK)
+                await put_bytes(Index((_entry(artifact, place.tag),)).document().data, folder / INDEX_FILE)
+        except OSError as error:
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                raise
+            await _add(artifact, path, place.tag, progress)  # another export was faster
+
+
+def _is_filled(path: Path) -> bool:
+    return path.is_dir() and any(path.iterdir())
 
 
 async def _add(artifact: Artifact, path: Path, tag: str, progress: Progress) -> None:
@@ -60,10 +70,11 @@ async def _add(artifact: Artifact, path: Path, tag: str, progress: Progress) -> 
             why=f"{path} is not empty, and has no file {MARK}.",
             hint="Name a folder that does not exist yet.",
         )
-    await Layout(Folder(path), str(path)).index()  # refused before anything is written
+    entry = _entry(artifact, tag)
+    _joined(await Layout(Folder(path), str(path)).index(), entry, path)  # refused before anything is written
     await in_thread((path / BLOBS).mkdir, parents=True, exist_ok=True)
     await _fill(artifact, path, progress)
-    await in_thread(_enter, path, _entry(artifact, tag))
+    await in_thread(_enter, path, entry)
 
 
 def _enter(path: Path, entry: Descriptor) -> None:
@@ -73,19 +84,37 @@ def _enter(path: Path, entry: Descriptor) -> None:
         index = Document(INDEX, (path / INDEX_FILE).read_bytes()).read()
         if not isinstance(index, Index):
             raise ArchiveDataError("The image layout has no index", why=f"{path / INDEX_FILE} is none.")
-        others = [each for each in index.manifests if not _is_replaced(each, entry)]
         hidden = hidden_name(path / INDEX_FILE)
         try:
-            hidden.write_bytes(replace(index, manifests=(*others, entry)).document().data)
+            hidden.write_bytes(_joined(index, entry, path).document().data)
             sync(hidden)
             hidden.rename(path / INDEX_FILE)
+            sync(path)
         finally:
             hidden.unlink(missing_ok=True)
 
 
+def _joined(index: Index, entry: Descriptor, path: Path) -> Index:
+    """Return the index with the entry in it, in the place of what it replaces. Raises ClientError when nobody could name it there.
+
+    What has no tag is asked for as the layout's only such manifest, so there is one: an earlier one of the same artifactType goes, as
+    what had the same tag does. One that says no type may be anybody's, and stays.
+    """
+    others = tuple(each for each in index.manifests if not _is_replaced(each, entry))
+    if not entry.tag and any(not each.tag for each in others):
+        raise ClientError(
+            "The image layout has a manifest without a tag already",
+            why=f"{path} holds one of another type; two of them could not be told apart.",
+            hint=f"Name a tag: oci:{path}:TAG.",
+        )
+    return replace(index, manifests=(*others, entry))
+
+
 def _is_replaced(old: Descriptor, new: Descriptor) -> bool:
-    """Whether the new entry takes the old one's place: it has its tag, or is the same without one."""
-    return old.tag == new.tag and (bool(new.tag) or old.digest == new.digest)
+    """Whether the new entry takes the old one's place."""
+    if old.tag or new.tag:
+        return old.tag == new.tag
+    return old.digest == new.digest or (bool(new.artifact_type) and old.artifact_type == new.artifact_type)
 
 
 def _entry(artifact: Artifact, tag: str) -> Descriptor:

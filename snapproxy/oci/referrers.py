@@ -26,6 +26,10 @@ SETTLE_SECONDS = 1.0
 
 _ROUNDS = 12
 _PAGES_MOST = 1000
+
+MOST = 10_000
+"""Referrers of one digest that are read: more than anybody attaches, and no burden to hold, or to ask for one by one."""
+
 _OK = 200
 _NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?')
 
@@ -51,6 +55,8 @@ async def referrers(repository: Repository, subject: str, artifact_type: str = "
     if found is None:
         index = await _tagged(repository, subject)
         wanted = [each for each in index.manifests if artifact_type in {"", each.artifact_type}]
+        if len(wanted) > MOST:
+            raise _endless(f"more than {MOST} entries")
         found = [each for each in wanted if await _refers(repository, each, subject)]
     return tuple(each for each in found if artifact_type in {"", each.artifact_type})
 
@@ -79,7 +85,9 @@ async def _listed(repository: Repository, subject: str, artifact_type: str) -> l
             url = repository.session.wire.joined(reply.url, link[1]) if link else None
         if isinstance(index, Index):
             found.extend(index.manifests)
-    raise ArchiveDataError("The registry's list of referrers has no end", why=f"It has more than {_PAGES_MOST} pages.")
+        if len(found) > MOST:
+            raise _endless(f"more than {MOST} entries")
+    raise _endless(f"more than {_PAGES_MOST} pages")
 
 
 async def _tagged(repository: Repository, subject: str) -> Index:
@@ -125,3 +133,7 @@ async def _announce(repository: Repository, root: Document, subject: Descriptor)
         why=f"{tag_of(subject.digest)} was written {_ROUNDS} times, and {root.digest} does not stand in it.",
         hint="Somebody else writes it all the time, or the registry answers that tag with something else.",
     )
+
+
+def _endless(has: str) -> ArchiveDataError:
+    return ArchiveDataError("The registry's list of referrers has no end", why=f"It has {has}.")

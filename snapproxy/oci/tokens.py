@@ -178,4 +178,5 @@ def _form(url: URL, fields: Mapping[str, str]) -> Ask:
     async def body() -> AsyncIterator[bytes]:
         yield data
 
-    return Ask("POST", url, {"Content-Type": "application/x-www-form-urlencoded"}, body=body, length=len(data))
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    return Ask("POST", url, headers, audience=url, body=body, length=len(data))  # the body is a login, too

@@ -21,6 +21,8 @@ from aiohttp import web
 INDEX = "application/vnd.oci.image.index.v1+json"
 _V2 = re.compile(r"/v2/(?P<name>.+)/(?P<kind>blobs/uploads|blobs|manifests|referrers)/(?P<rest>[^/]*)")
 
+THIS: web.AppKey[SimulatedRegistry] = web.AppKey("registry")
+
 Misdeed = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
 
 
@@ -70,6 +72,7 @@ class SimulatedRegistry:
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=1 << 30)
+        app[THIS] = self
         app.router.add_route("*", "/{tail:.*}", self._serve)
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -90,6 +93,10 @@ class SimulatedRegistry:
 
     def asked(self, method: str, path: str = "") -> list[Seen]:
         return [each for each in self.seen if each.method == method and re.search(path, each.path)]
+
+    @property
+    def was_given_a_login(self) -> bool:
+        return any("authorization" in each.headers for each in self.seen)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         headers = {name.lower(): value for name, value in request.headers.items()}
@@ -302,6 +309,11 @@ def moved(location: str, status: int = 307) -> Misdeed:
         return web.Response(status=status, headers={"Location": location})
 
     return deed
+
+
+async def forget(request: web.Request) -> None:
+    """Know no upload any more; then answer as ever."""
+    request.config_dict[THIS].uploads.clear()
 
 
 async def reset(request: web.Request) -> web.StreamResponse | None:

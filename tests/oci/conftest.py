@@ -101,3 +101,9 @@ async def connect() -> AsyncIterator[Connect]:
             )
 
         yield connect
+
+
+@pytest.fixture
+async def repository(connect: Connect, registry: SimulatedRegistry) -> Repository:
+    """A repository of the simulated registry."""
+    return await connect(registry.host)

@@ -1,0 +1,66 @@
+"""Image layouts as tests handle them: written anywhere, read back whole, and blobs whose source breaks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+from snapproxy.oci.artifact import Artifact, Content, Opened
+from snapproxy.oci.layout import open_layout
+from snapproxy.oci.layout_write import write_layout, write_tar
+from snapproxy.oci.model import Manifest, digest_of
+from snapproxy.oci.names import LayoutPlace, TarPlace
+
+
+async def read_back(place: LayoutPlace | TarPlace, version: str = "") -> dict[str, bytes]:
+    """Return the root's bytes, and every blob's."""
+    async with open_layout(place) as layout:
+        root = await layout.resolve(version)
+        manifest = root.read()
+        assert isinstance(manifest, Manifest)
+        found = {root.digest: root.data}
+        for each in manifest.blobs:
+            found[each.digest] = b"".join([piece async for piece in layout.blob(each)])
+        return found
+
+
+async def write(artifact: Artifact, place: LayoutPlace | TarPlace) -> None:
+    await (write_tar(artifact, place) if isinstance(place, TarPlace) else write_layout(artifact, place))
+
+
+def place_in(folder: Path, *, is_tar: bool) -> LayoutPlace | TarPlace:
+    return (TarPlace if is_tar else LayoutPlace)(str(folder / "out"))
+
+
+async def pour(pieces: AsyncIterator[bytes], into: bytearray) -> None:
+    async for piece in pieces:
+        into += piece
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(each.relative_to(folder)): each.read_bytes() for each in folder.rglob("*") if each.is_file()}
+
+
+def failing(content: Content, error: BaseException) -> Content:
+    """The same blob, whose source breaks after its first bytes."""
+
+    class Breaking:
+        def fileno(self) -> int | None:
+            return None
+
+        async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
+            yield b"f"
+            raise error
+
+        def close(self) -> None:
+            pass
+
+    async def opening() -> Opened:
+        return Breaking()
+
+    return replace(content, open=opening)
+
+
+def blob_path(layout: Path, data: bytes) -> Path:
+    return layout / "blobs" / "sha256" / digest_of(data).removeprefix("sha256:")

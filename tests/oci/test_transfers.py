@@ -1,0 +1,165 @@
+"""Blobs on their way over connections that break, to registries that forget, refuse chunks, or have them already."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import pytest
+
+from snapproxy.oci.artifact import Artifact
+from snapproxy.oci.model import digest_of
+from snapproxy.oci.progress import SILENT
+from snapproxy.oci.registry import Repository
+from snapproxy.oci.transfer import MISSES, WIDTH, push
+from snapproxy.oci.upload import upload
+from tests.fakes.one_blob import BLOB, CHUNK, DATA, pull
+from tests.fakes.registry import SimulatedRegistry, busy, cut_after, reset
+
+MakeArtifact = Callable[..., Artifact]
+
+
+async def test_a_download_goes_on_where_it_broke(repository: Repository, registry: SimulatedRegistry) -> None:
+    registry.blobs[BLOB.descriptor.digest] = DATA
+    registry.misbehave("GET", "blobs", cut_after(DATA[:1000], len(DATA)), reset)
+    assert await pull(repository) == DATA
+    assert [each.headers.get("range", "") for each in registry.asked("GET", "blobs")] == [
+        "",
+        "bytes=1000-",
+        "bytes=1000-",
+    ]
+
+
+async def test_a_registry_without_ranges_sends_it_again_from_the_start(
+    repository: Repository, registry: SimulatedRegistry
+) -> None:
+    registry.blobs[BLOB.descriptor.digest] = DATA
+    registry.misbehave(
+        "GET",
+        "blobs",
+        cut_after(DATA[:1000], len(DATA)),
+        cut_after(DATA[:900], len(DATA)),
+        cut_after(DATA[:5000], len(DATA)),
+    )
+    assert await pull(repository) == DATA
+
+
+async def test_chunks_go_on_where_they_broke(repository: Repository, registry: SimulatedRegistry) -> None:
+    """The registry kept a part of the second chunk, and says so when asked."""
+    kept = 0
+
+    async def break_off(request):
+        nonlocal kept
+        some = await request.content.readany()
+        kept = len(some)
+        (open_upload,) = registry.uploads.values()
+        open_upload.data += some
+        return await reset(request)
+
+    async def pass_on(request):
+        return None
+
+    registry.misbehave("PATCH", "uploads", pass_on, break_off, busy(429, "7"))
+    await upload(repository, BLOB, progress=SILENT, chunk=CHUNK)
+    assert registry.blobs[BLOB.descriptor.digest] == DATA
+    assert 0 < kept <= CHUNK
+    sent = [each.headers["content-range"] for each in registry.asked("PATCH")]
+    assert sent[:2] == ["0-99999", "100000-199999"]
+    assert sent[2] == sent[3]
+    assert sent[2].startswith(f"{100_000 + kept}-")
+    assert 6 < max(repository.session.clock.slept) <= 7
+
+
+async def test_a_range_that_is_refused_is_asked_for(repository: Repository, registry: SimulatedRegistry) -> None:
+    """416: another attempt of ours had got further than we knew."""
+
+    async def lose_some(request):
+        (open_upload,) = registry.uploads.values()
+        del open_upload.data[60_000:]
+
+    async def pass_on(request):
+        return None
+
+    registry.misbehave("PATCH", "uploads", pass_on, lose_some)
+    await upload(repository, BLOB, progress=SILENT, chunk=CHUNK)
+    assert registry.blobs[BLOB.descriptor.digest] == DATA
+    assert [each.headers["content-range"].partition("-")[0] for each in registry.asked("PATCH")] == [
+        "0",
+        "100000",
+        "60000",
+        "160000",
+        "260000",
+    ]
+
+
+@pytest.mark.parametrize("chunk", [CHUNK, 1 << 20])
+async def test_a_forgotten_upload_begins_again(repository: Repository, registry: SimulatedRegistry, chunk: int) -> None:
+    async def forget(request):
+        registry.uploads.clear()
+
+    async def pass_on(request):
+        return None
+
+    registry.misbehave("PATCH", "uploads", pass_on, forget)
+    registry.misbehave("PUT", "uploads", forget)
+    await upload(repository, BLOB, progress=SILENT, chunk=chunk)
+    assert registry.blobs[BLOB.descriptor.digest] == DATA
+
+
+async def test_the_least_chunk_is_obeyed(repository: Repository, registry: SimulatedRegistry) -> None:
+    registry.chunk_least = 120_000
+    await upload(repository, BLOB, progress=SILENT, chunk=CHUNK)
+    assert [each.headers["content-length"] for each in registry.asked("PATCH")] == ["120000", "120000", "60000"]
+
+
+async def test_a_registry_that_takes_no_chunks_gets_it_whole(
+    repository: Repository, registry: SimulatedRegistry
+) -> None:
+    registry.takes_chunks = False
+    await upload(repository, BLOB, progress=SILENT, chunk=CHUNK)
+    assert registry.blobs[BLOB.descriptor.digest] == DATA
+
+
+async def test_a_declined_mount_is_an_upload(repository: Repository, registry: SimulatedRegistry) -> None:
+    registry.mounts = False
+    await upload(repository, BLOB, mount_from=("team/base", "bad NAME"), progress=SILENT)
+    assert registry.blobs[BLOB.descriptor.digest] == DATA
+    assert len(registry.asked("POST")) == 1
+    assert registry.asked("POST")[0].query == {"mount": BLOB.descriptor.digest, "from": "team/base"}
+
+
+async def test_what_is_there_is_not_sent(
+    repository: Repository, registry: SimulatedRegistry, make_artifact: MakeArtifact
+) -> None:
+    artifact = make_artifact(b"a", b"b")
+    await push(repository, artifact, "v1")
+    before = len(registry.asked("POST"))
+    await push(repository, artifact, "v2")
+    assert len(registry.asked("POST")) == before == 3
+
+
+async def test_short_blobs_are_not_asked_for_when_none_was_there(
+    repository: Repository, registry: SimulatedRegistry, make_artifact: MakeArtifact
+) -> None:
+    """A new repository: after some misses the rest is sent at once, but for long blobs; a second push sends nothing."""
+    long = [os.urandom(300_000) for _ in range(3)]
+    artifact = make_artifact(*[b"%d" % number for number in range(150)], *long)
+    await push(repository, artifact, "v1")
+    asked = {each.path.rpartition("/")[2] for each in registry.asked("HEAD", "blobs")}
+    assert MISSES <= len(asked) <= MISSES + WIDTH + len(long)
+    assert asked >= {digest_of(data) for data in long}
+    before = len(registry.asked("POST"))
+    assert before == len(artifact.contents)
+    await push(repository, artifact, "v2")
+    assert len(registry.asked("POST")) == before
+
+
+async def test_a_busy_registry_is_given_the_rest_it_asks_for(
+    repository: Repository, registry: SimulatedRegistry, make_artifact: MakeArtifact
+) -> None:
+    registry.misbehave("HEAD", "blobs", busy(429, "30"), busy(503), busy(500), busy(429))
+    registry.misbehave("PUT", "manifests", busy(429, "11"))
+    await push(repository, make_artifact(*[b"%d" % number for number in range(40)]), "v1")
+    slept = repository.session.clock.slept
+    assert any(29 < each <= 30 for each in slept)
+    assert any(10 < each <= 11 for each in slept)
