@@ -29,6 +29,9 @@ SHORT = 256 << 10
 DOCUMENTS_MOST = 1000
 """Manifests under one index at most: a shard of 5,000 layers each, it is more than anybody has."""
 
+DOCUMENTS_BYTES_MOST = 64 << 20
+"""Bytes that they have together at most: some two hundred thousand layers."""
+
 T = TypeVar("T")
 
 
@@ -41,12 +44,14 @@ async def collect(source: Source, version: str = "") -> Artifact:
     read = root.read()
     children: list[Document] = []
     if isinstance(read, Index):
-        if len(read.manifests) > DOCUMENTS_MOST:
+        listed = {each.digest: each for each in read.manifests}
+        size = sum(each.size for each in listed.values())
+        if len(listed) > DOCUMENTS_MOST or size > DOCUMENTS_BYTES_MOST:
             raise ArchiveDataError(
                 "The index lists too many manifests",
-                why=f"It has {len(read.manifests)}; at most {DOCUMENTS_MOST} are read.",
+                why=f"It has {len(listed)} of {size} bytes; at most {DOCUMENTS_MOST} of {DOCUMENTS_BYTES_MOST} are read.",
             )
-        children = [await source.document(each) for each in read.manifests]
+        children = [await source.document(each) for each in listed.values()]
     contents: dict[str, Content] = {}
     for document in (*children, root):
         manifest = document.read()

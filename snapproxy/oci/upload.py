@@ -142,11 +142,13 @@ class _Sender:
             raise error
 
     async def _chunks(self, place: _Place) -> None:
-        failures = 0
+        failures, furthest = 0, place.done
         while place.done < self._descriptor.size:
             before = place.done
             try:
                 place = await self._one(place)
+                if place.done <= before:
+                    raise _stuck(before)
             except _ForgottenError:
                 raise
             except TransientError as error:
@@ -161,8 +163,8 @@ class _Sender:
                 self._in_chunks = False
                 await self._whole(await self._begin())
                 return
-            if place.done > before:
-                failures = 0
+            if place.done > furthest:
+                failures, furthest = 0, place.done
         await self._close(place)
 
     async def _one(self, place: _Place) -> _Place:
@@ -236,4 +238,16 @@ def _end(reply: Reply, default: int) -> int:
 
 
 def _forgotten() -> _ForgottenError:
-    return _ForgottenError("The registry forgot an upload, again and again", hint="Try again later.")
+    return _ForgottenError(
+        "The registry forgot an upload, again and again",
+        why="What had been sent of a blob was gone before its end was.",
+        hint="Try again later. Several registries behind one name must share their uploads.",
+    )
+
+
+def _stuck(done: int) -> TransientError:
+    return TransientError(
+        "The registry takes no more of an upload",
+        why=f"It said yes to each next part of a blob, and that it has {done} bytes of it still.",
+        hint="Try again later, or another registry.",
+    )

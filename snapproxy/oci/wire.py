@@ -65,7 +65,7 @@ class BusyError(TransientError):
 class Ask:
     """One request. `body` of `length` bytes; `headers` go along every redirect, `authorization` to one host only.
 
-    That is the registry, or the `audience` (an address there) when it is another.
+    That is the registry, or the `audience` (an address there) when it is another; a body for an audience stays there as well.
     """
 
     method: str
@@ -225,6 +225,8 @@ class Wire:
                     raise _misled(f"It answers {ask.method} with {raw.status}, which would make it another request")
                 seen.append(url)
                 url = self.joined(url, location)
+                if ask.audience and ask.body and url.origin() != ask.audience.origin():
+                    raise _misled("It sends a login on to another host")
                 if url in seen or len(seen) > HOPS:
                     raise _misled("It redirects in circles")
             finally:
@@ -234,6 +236,7 @@ class Wire:
         """Return where a Location leads. Raises UpstreamError when we do not go there."""
         try:
             target = url.join(URL(location, encoded=True))
+            (target.host or "").encode("idna"), target.port  # refused here: labels too long, ports too high
         except ValueError:
             raise _misled("It redirects to what is no address") from None
         if target.scheme not in {"http", "https"} or not target.host or target.user or target.password:

@@ -16,10 +16,10 @@ from snapproxy.errors import ArchiveDataError
 from snapproxy.oci.artifact import Artifact
 from snapproxy.oci.layout import open_layout
 from snapproxy.oci.layout_write import write_layout, write_tar
-from snapproxy.oci.model import Descriptor, Index, Manifest, digest_of
+from snapproxy.oci.model import INDEX, LIMIT, MANIFEST, Descriptor, Index, Manifest, digest_of
 from snapproxy.oci.names import LayoutPlace, TarPlace
 from snapproxy.oci.referrers import attach, referrers
-from snapproxy.oci.transfer import DOCUMENTS_MOST, collect, push
+from snapproxy.oci.transfer import DOCUMENTS_BYTES_MOST, DOCUMENTS_MOST, collect, push
 from tests.fakes.debian_registry import DebianRegistry
 from tests.fakes.registry import SimulatedRegistry
 
@@ -48,19 +48,40 @@ async def test_an_artifact_travels_unchanged(
     assert (tmp_path / "out.tar").read_bytes() == (tmp_path / "direct.tar").read_bytes()
 
 
-@pytest.mark.parametrize("lists_itself", [False, True])
-async def test_an_index_without_bounds_is_not_collected(
-    connect: Connect, registry: SimulatedRegistry, make_artifact: MakeArtifact, lists_itself: bool
+async def test_an_index_of_indexes_is_not_collected(
+    connect: Connect, registry: SimulatedRegistry, make_artifact: MakeArtifact
 ) -> None:
     repository = await connect(registry.host)
     artifact = make_artifact(b"a")
     await push(repository, artifact, "v1")
     inner = Index((artifact.root.descriptor,)).document()
     await repository.put(inner)
-    listed = (inner.descriptor,) if lists_itself else (artifact.root.descriptor,) * (DOCUMENTS_MOST + 1)
-    await repository.put(Index(listed).document(), "all")
-    with pytest.raises(ArchiveDataError, match="another index" if lists_itself else "too many"):
+    await repository.put(Index((inner.descriptor,)).document(), "all")
+    with pytest.raises(ArchiveDataError, match="another index"):
         await collect(repository, "all")
+
+
+@pytest.mark.parametrize(("count", "size"), [(DOCUMENTS_MOST + 1, 100), (DOCUMENTS_BYTES_MOST // LIMIT + 1, LIMIT)])
+async def test_an_index_without_bounds_is_not_collected_and_nothing_it_lists_is_read(
+    connect: Connect, registry: SimulatedRegistry, count: int, size: int
+) -> None:
+    repository = await connect(registry.host)
+    listed = (Descriptor(MANIFEST, digest_of(b"%d" % number), size) for number in range(count))
+    registry.manifests["team/art", "all"] = (INDEX, Index(tuple(listed)).document().data)
+    with pytest.raises(ArchiveDataError, match="too many"):
+        await collect(repository, "all")
+    assert len(registry.asked("GET", "manifests")) == 1
+
+
+async def test_a_manifest_that_an_index_lists_often_is_read_once(
+    connect: Connect, registry: SimulatedRegistry, make_artifact: MakeArtifact
+) -> None:
+    repository = await connect(registry.host)
+    artifact = make_artifact(b"a")
+    await push(repository, artifact, "v1")
+    await repository.put(Index((artifact.root.descriptor,) * 900).document(), "all")
+    assert len((await collect(repository, "all")).documents) == 2
+    assert len(registry.asked("GET", "manifests")) == 2
 
 
 async def test_the_first_error_ends_a_push(

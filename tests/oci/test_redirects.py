@@ -11,7 +11,7 @@ from snapproxy.oci.progress import SILENT
 from snapproxy.oci.registry import Repository
 from snapproxy.oci.upload import upload
 from tests.fakes.one_blob import BLOB, DATA, pull
-from tests.fakes.registry import SimulatedRegistry, busy, moved
+from tests.fakes.registry import SimulatedRegistry, busy, moved, reset
 
 
 @pytest.mark.parametrize("bearer", [False, True])
@@ -43,3 +43,33 @@ async def test_an_upload_that_is_sent_elsewhere_takes_no_credentials_along(
 async def test_https_never_becomes_http(repository: Repository) -> None:
     with pytest.raises(UpstreamError, match="do not go"):
         repository.session.wire.joined(URL("https://r.example/v2/"), "http://r.example/v2/")
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["http://127.0.0.1:99999/", "http://a\u00ffb..c/", f"http://{'a' * 70}.example/", "http://.../", "http://%00/"],
+)
+async def test_a_redirect_to_what_can_be_no_host_is_refused_in_our_own_words(
+    repository: Repository, registry: SimulatedRegistry, location: str
+) -> None:
+    async def lead_astray(request):
+        answer = f"HTTP/1.1 307 x\r\nLocation: {location}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        request.transport.write(answer.encode())
+        return await reset(request)
+
+    registry.misbehave("GET", "manifests", *[lead_astray] * 10)
+    with pytest.raises(UpstreamError):
+        await repository.resolve("v1")
+
+
+async def test_an_identity_token_does_not_follow_a_redirect_of_the_token_service(
+    connect, registry: SimulatedRegistry, other_host: SimulatedRegistry
+) -> None:
+    """307 and 308 repeat the form, and the form is the login."""
+    registry.identity_token, registry.bearer = "secret-of-ours", True
+    registry.misbehave("POST", "/token", moved(f"http://{other_host.host}/steal"))
+    repository = await connect(registry.host, login=Login(identity_token="secret-of-ours"))
+    with pytest.raises(UpstreamError, match="do not go") as caught:
+        await repository.resolve("v1")
+    assert not other_host.seen
+    assert "secret-of-ours" not in str(caught.value)

@@ -6,13 +6,16 @@ import os
 from collections.abc import Callable
 
 import pytest
+from aiohttp import web
 
+from snapproxy.errors import UpstreamError
 from snapproxy.oci.artifact import Artifact
 from snapproxy.oci.model import digest_of
 from snapproxy.oci.progress import SILENT
 from snapproxy.oci.registry import Repository
 from snapproxy.oci.transfer import MISSES, WIDTH, push
 from snapproxy.oci.upload import upload
+from snapproxy.oci.wire import ATTEMPTS
 from tests.fakes.one_blob import BLOB, CHUNK, DATA, pull
 from tests.fakes.registry import SimulatedRegistry, busy, cut_after, reset
 
@@ -163,3 +166,16 @@ async def test_a_busy_registry_is_given_the_rest_it_asks_for(
     slept = repository.session.clock.slept
     assert any(29 < each <= 30 for each in slept)
     assert any(10 < each <= 11 for each in slept)
+
+
+async def test_a_registry_that_takes_no_more_of_an_upload_is_given_up(
+    repository: Repository, registry: SimulatedRegistry
+) -> None:
+    async def say_yes(request):
+        await request.read()
+        return web.Response(status=202, headers={"Location": request.path_qs, "Range": "0-9"})
+
+    registry.misbehave("PATCH", "uploads", *[say_yes] * 1000)
+    with pytest.raises(UpstreamError, match="takes no more of an upload"):
+        await upload(repository, BLOB, progress=SILENT, chunk=CHUNK)
+    assert len(registry.asked("PATCH")) <= 2 * ATTEMPTS**2
