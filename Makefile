@@ -9,8 +9,8 @@ RUN_WELCOME := debian-ports-archive-keyring ubuntu-keyring
 
 # What the tests drive: real clients, a signing key, an archive to publish, fault injection, unit verification.
 TEST_PACKAGES := $(RUN_PACKAGES) apt-utils btrfs-progs buildah busybox createrepo-c curl debootstrap dnf docker-registry dpkg-dev \
-    fakeroot gawk gnupg iproute2 makepkg mawk mmdebstrap openssl pacman-package-manager rpm shellcheck skopeo strace systemd \
-    xz-utils zypper
+    fakeroot gawk gnupg iproute2 libarchive-tools makepkg mawk mmdebstrap openssl pacman-package-manager rpm shellcheck skopeo \
+    strace systemd xz-utils zypper
 TEST_WELCOME := $(RUN_WELCOME)
 
 # What the benches compare with, and what loads both.
