@@ -3,6 +3,9 @@
 PYTHON ?= python3
 ARGS ?=
 
+# How many processes share the tests; 0 runs them one after the other, as `--pdb` needs it.
+WORKERS ?= 2
+
 # What the proxy itself needs. The keyrings are those that signatures are checked against.
 RUN_PACKAGES := ca-certificates gpgv debian-archive-keyring
 RUN_WELCOME := debian-ports-archive-keyring ubuntu-keyring
@@ -21,6 +24,9 @@ PYTHON_PACKAGES := $(shell $(PYTHON) -c 'import ensurepip, venv' 2> /dev/null ||
 
 BIN := .venv/bin
 
+# Each process gets a run of neighbours, who share their module's fixtures; who is done first takes the other's last half.
+SHARED := --numprocesses=$(WORKERS) --dist=worksteal
+
 .DEFAULT_GOAL := help
 .PHONY: help run test test-long faults check fix bench packages-run packages-test packages-bench
 
@@ -31,7 +37,7 @@ run: packages-run .venv/.run ## start the proxy on 127.0.0.1:3142, no configurat
 	@exec $(BIN)/snapproxy serve $(ARGS)
 
 test: packages-test .venv/.dev ## every test but the long ones, journeys of real clients included
-	$(BIN)/python -m pytest -m "not long" $(ARGS)
+	$(BIN)/python -m pytest -m "not long" $(SHARED) $(ARGS)
 
 test-long: packages-test .venv/.dev ## the tests that take minutes
 	$(BIN)/python -m pytest -m long $(ARGS)
