@@ -3,14 +3,21 @@
 PYTHON ?= python3
 ARGS ?=
 
+# How many processes share the tests; 0 runs them one after the other, as `--pdb` needs it.
+WORKERS ?= 2
+
+# How long a soak lasts, and what its random choices begin with; an empty seed is a new one.
+SECONDS ?= 180
+SEED ?=
+
 # What the proxy itself needs. The keyrings are those that signatures are checked against.
 RUN_PACKAGES := ca-certificates gpgv debian-archive-keyring
 RUN_WELCOME := debian-ports-archive-keyring ubuntu-keyring
 
 # What the tests drive: real clients, a signing key, an archive to publish, fault injection, unit verification.
 TEST_PACKAGES := $(RUN_PACKAGES) apt-utils btrfs-progs buildah busybox createrepo-c curl debootstrap dnf docker-registry dpkg-dev \
-    fakeroot gawk gnupg iproute2 makepkg mawk mmdebstrap openssl pacman-package-manager rpm shellcheck skopeo strace systemd \
-    xz-utils zypper
+    fakeroot gawk gnupg iproute2 libarchive-tools makepkg mawk mmdebstrap openssl pacman-package-manager rpm shellcheck skopeo \
+    strace systemd xz-utils zypper
 TEST_WELCOME := $(RUN_WELCOME)
 
 # What the benches compare with, and what loads both.
@@ -21,8 +28,11 @@ PYTHON_PACKAGES := $(shell $(PYTHON) -c 'import ensurepip, venv' 2> /dev/null ||
 
 BIN := .venv/bin
 
+# Each process gets a run of neighbours, who share their module's fixtures; who is done first takes the other's last half.
+SHARED := --numprocesses=$(WORKERS) --dist=worksteal
+
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long faults check fix bench packages-run packages-test packages-bench
+.PHONY: help run test test-long soak faults check fix bench packages-run packages-test packages-bench
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,10 +41,13 @@ run: packages-run .venv/.run ## start the proxy on 127.0.0.1:3142, no configurat
 	@exec $(BIN)/snapproxy serve $(ARGS)
 
 test: packages-test .venv/.dev ## every test but the long ones, journeys of real clients included
-	$(BIN)/python -m pytest -m "not long" $(ARGS)
+	$(BIN)/python -m pytest -m "not long and not soak" $(SHARED) $(ARGS)
 
 test-long: packages-test .venv/.dev ## the tests that take minutes
 	$(BIN)/python -m pytest -m long $(ARGS)
+
+soak: packages-test .venv/.dev ## minutes of bad weather, many clients and kills at once, for SECONDS
+	SOAK_SECONDS=$(SECONDS) SOAK_SEED=$(SEED) $(BIN)/python -m pytest -m soak --capture=no $(ARGS)
 
 faults: packages-test .venv/.dev ## measure anew what apt makes of each fault, into docs/apt-faults.md
 	$(BIN)/python -m tests.fakes.fault_table docs/apt-faults.md

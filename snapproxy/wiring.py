@@ -118,6 +118,7 @@ class App:
             names=names,
             drafts=store.drafts,
             blobs=store.blobs,
+            slots=store.slots,
             clock=clock,
             tally=tally,
         )

@@ -145,10 +145,12 @@ async def _run(program: str, host: str, environ: Mapping[str, str]) -> tuple[int
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # what it started holds its pipes, and waiting would not end
-        await process.wait()
-        with contextlib.suppress(TimeoutError):  # what is still in the pipe: it is closed behind that
+        # Read first: a pipe that is full, and so not looked at, is never seen to end, and Python 3.11's `wait` waits for that.
+        with contextlib.suppress(TimeoutError):  # somebody out of reach holds it
             async with asyncio.timeout(_DRAIN_SECONDS):
-                await process.stdout.read()
+                while await process.stdout.read(_ANSWER_LIMIT):
+                    pass
+                await process.wait()
 
 
 def _answer(program: str, said: bytes) -> Login:

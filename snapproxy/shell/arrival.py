@@ -16,11 +16,11 @@ from snapproxy.core.settle import Offer
 from snapproxy.core.steps import Fetch, Source
 from snapproxy.shell.clock import Clock
 from snapproxy.shell.landings import Verdicts
-from snapproxy.shell.names import Names
+from snapproxy.shell.names import Names, size_of
 from snapproxy.shell.tally import Tally
 from snapproxy.shell.upstream import Upstream
 from snapproxy.shell.witness import Witness
-from storage import Blobs, Body, Draft, Drafts, Meta, Sealed, StorageFailure
+from storage import Blobs, Body, Draft, Drafts, Meta, Sealed, Slot, Slots, StorageFailure
 
 if TYPE_CHECKING:
     from snapproxy.shell.flights import Flight
@@ -32,6 +32,10 @@ WINDOW_WHOLE = 64 << 20
 
 WINDOW_STREAM = 8 << 20
 """The same of a file that streams: readers that fall further behind are cut."""
+
+NAMING_SECONDS = 0.05
+NAMING_LOOKS = 200
+"""How often, and how many times, is looked whether what has come has been named by now: ten seconds in all."""
 
 A_PROCESS_THAT_DIED = Source("", "", last_resort=True)
 """Who gave the bytes of a draft that was left behind."""
@@ -50,12 +54,38 @@ class Means:
     names: Names
     drafts: Drafts
     blobs: Blobs
+    slots: Slots
     clock: Clock
     tally: Tally
 
     def begin(self, step: Fetch) -> Draft | Body:
         """Return the draft of a flight to its one writer, and a body that follows it to everybody else."""
         return self.drafts.begin(step.key, window=WINDOW_WHOLE if step.whole else WINDOW_STREAM)
+
+    def naming(self, step: Fetch) -> Slot | None:
+        """Say to everybody on the machine that a file has come and is about to be named; None: somebody else is saying so."""
+        return self.slots.take(f"naming/{step.key}", 1)
+
+    async def has_come(self, step: Fetch, archive: str) -> bool:
+        """Whether the store has the bytes by now: by their digest, or by the name that they were to bear.
+
+        A draft goes when its bytes are stored, a name comes several durable writes later: who is about to write it is waited for.
+        """
+        for _ in range(NAMING_LOOKS):
+            if self._is_here(step, archive):
+                return True
+            if (slot := self.naming(step)) is not None:
+                slot.release()
+                break
+            await self.clock.sleep(NAMING_SECONDS)
+        return self._is_here(step, archive)  # it may have been named between the two looks
+
+    def _is_here(self, step: Fetch, archive: str) -> bool:
+        # A name without proof, from before anything vouched for the file, is what is to be replaced.
+        digest = None if step.promise is None else self.names.sha256_of(archive, step.promise)
+        if digest is None and (held := self.names.held(step.space, step.path)) and held.proof >= step.proof:
+            digest = held.digest
+        return digest is not None and size_of(self.blobs, digest) is not None
 
 
 class Arrival:
@@ -127,6 +157,7 @@ class Arrival:
         self._is_ended = True
         # The draft's file goes with its last reader. Who comes from here on waits a moment for the verdict, and is served from the store.
         self._flight.arriving.clear()
+        self._flight.announce()
         blob = await self._draft.commit()
         blob.close()
         if self._draft.full:

@@ -245,6 +245,7 @@ class Executor:
         judge = self._roots.judge(step, asking, self.obtain) if step.role is Role.ROOT else None
         flight, joined = self._flights.join(step, asking, judge)
         if step.name_it:
+            flight.will_be_named = True
             self._flights.later(self._name_when_landed(flight, step))
         return flight, joined
 
@@ -265,8 +266,11 @@ class Executor:
 
     async def _name_when_landed(self, flight: Flight, step: Fetch) -> None:
         landed = await flight.land(float("inf"))
-        if isinstance(landed, Landed) and not landed.is_adrift:
-            await self._name(_landed(step, landed))
+        try:
+            if isinstance(landed, Landed) and not landed.is_adrift:
+                await self._name(_landed(step, landed))
+        finally:
+            flight.named()
 
     async def _prefetch(self, target: FileTarget) -> None:
         asking = self.asking(target.archive, Conditions())

@@ -23,9 +23,8 @@ from snapproxy.shell.asking import Asking
 from snapproxy.shell.clock import Clock
 from snapproxy.shell.download import Download
 from snapproxy.shell.landings import Elsewhere, Landed, Landing
-from snapproxy.shell.names import size_of
 from snapproxy.shell.roots import Judge
-from storage import Blobs, Body, Draft, DraftFailed, DraftOrphaned, Drafts, Meta, StorageFailure
+from storage import Body, Draft, DraftFailed, DraftOrphaned, Meta, Slot, StorageFailure
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +49,7 @@ MOST_ADRIFT = 16
 class Flight:
     """One download under way. `landing` is told once; `is_arriving` once bytes come."""
 
-    def __init__(self, step: Fetch, asking: Asking, drafts: Drafts, blobs: Blobs, clock: Clock) -> None:
+    def __init__(self, step: Fetch, asking: Asking, means: Means, clock: Clock) -> None:
         self.step = step
         self.asking = asking
         self.arriving = asyncio.Event()
@@ -58,10 +57,12 @@ class Flight:
         self.date: Instant | None = None
         self.is_followed = False
         """Whether somebody in this process was given the bytes to read as they arrive."""
+        self.will_be_named = False
+        """Whether somebody waits for the landing in order to name it, and calls `named`."""
         self.draft: Draft | None = None
         self.download: Download | None = None
-        self._drafts = drafts
-        self._blobs = blobs
+        self._means = means
+        self._naming: Slot | None = None
         self._clock = clock
 
     def __repr__(self) -> str:
@@ -77,6 +78,17 @@ class Flight:
         """Tell the verdict, also to those who wait for bytes that will not come."""
         self.landing.set_result(landing)
         self.arriving.set()
+
+    def announce(self) -> None:
+        """Tell the machine that these bytes are about to be named, where it is by name alone that they can be found."""
+        if self.will_be_named and (self.step.promise is None or not self.step.promise.is_strong):
+            self._naming = self._means.naming(self.step)
+
+    def named(self) -> None:
+        """Follow the naming, or what was to be named and has failed."""
+        if self._naming is not None:
+            self._naming.release()
+            self._naming = None
 
     async def land(self, deadline: float) -> Landing | None:
         """Wait for the verdict, until `deadline` (monotonic seconds); None: not in time."""
@@ -105,12 +117,12 @@ class Flight:
 
     def reader(self) -> Body | None:
         """Return a reader of the draft as it is written now."""
-        return self.draft.follow() if self.draft is not None else self._drafts.follow(self.step.key)
+        return self.draft.follow() if self.draft is not None else self._means.drafts.follow(self.step.key)
 
     def whole(self) -> Body | None:
         """Return the promised bytes, if the store has them by now."""
         digest = self.step.promise.digests.get("sha256") if self.step.promise is not None else None
-        return self._blobs.peek(digest) if digest else None
+        return self._means.blobs.peek(digest) if digest else None
 
     def not_in_time(self) -> Refusal:
         """Say that the client's patience ends before the answer came, and when to ask again."""
@@ -203,7 +215,7 @@ class Flights:
         flight = self._flights.get(step.question) or self._still_adrift(step.question)
         if flight is not None:
             return flight, True
-        flight = self._flights[step.question] = Flight(step, asking, self._means.drafts, self._means.blobs, self._clock)
+        flight = self._flights[step.question] = Flight(step, asking, self._means, self._clock)
         task = asyncio.create_task(self._run(flight, judge, validators or Meta()))
         self._tasks.add(task)
         task.add_done_callback(functools.partial(self._ended, flight))
@@ -287,8 +299,7 @@ class Flights:
         while True:
             writer = self._means.begin(flight.step)
             if isinstance(writer, Draft):
-                if self._is_here(flight.step, flight.asking):  # another process has ended between our plan and our turn
-                    await writer.abandon("it is in the store already")
+                if await self._has_come(flight, writer):  # another process has ended between our plan and our turn
                     return Elsewhere()
                 flight.draft = writer
                 flight.download = Download(self._means, flight, writer, judge, validators)
@@ -308,15 +319,15 @@ class Flights:
             finally:
                 writer.close()
 
-    def _is_here(self, step: Fetch, asking: Asking) -> bool:
-        """Whether the store has the bytes by now: by their digest, or by the name that they were to bear.
-
-        A name without proof, from before anything vouched for the file, is what is to be replaced.
-        """
-        digest = None if step.promise is None else self._means.names.sha256_of(asking.row.name, step.promise)
-        if digest is None and (held := self._means.names.held(step.space, step.path)) and held.proof >= step.proof:
-            digest = held.digest
-        return digest is not None and size_of(self._means.blobs, digest) is not None
+    async def _has_come(self, flight: Flight, draft: Draft) -> bool:
+        """Whether there is nothing left to bring. Then the draft is given up; when we are stopped before that is known, it is kept."""
+        has_come = None
+        try:
+            has_come = await self._means.has_come(flight.step, flight.asking.row.name)
+        finally:
+            if has_come is not False:
+                await asyncio.shield(draft.abandon("it is in the store already", keep=has_come is None))
+        return has_come
 
     async def _watch(self, flight: Flight, body: Body) -> Landing:
         """Follow what another writer brings, until it is in the store: its bytes can all be read some time before."""

@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 
-from snapproxy.core.exchange import Moved
-from snapproxy.core.history import TimelineAnswer
 from snapproxy.core.model import (
-    LIVE,
     Archive,
-    Checker,
     Instant,
     Match,
     NeedWindow,
-    Place,
     Promise,
     Proof,
     Refusal,
     Resolved,
     Role,
     Sighting,
-    Span,
     When,
     Window,
 )
-from snapproxy.core.plan import MAX_ROUNDS, plan, plan_at, resolve
-from snapproxy.core.schemes import OpenPgp
-from snapproxy.core.seen import resolve_bracketed
+from snapproxy.core.plan import MAX_ROUNDS, plan, resolve
 from snapproxy.core.steps import (
     Arriving,
     Ask,
@@ -47,136 +39,9 @@ from snapproxy.core.steps import (
     Need,
     Request,
     Serve,
-    Step,
     Vouched,
 )
-
-NOW = 2_000_000
-ROW = Archive("toy", "toy", "toy", snapshot=("http://past/toy",), mirrors=("http://now/toy",))
-AT = Resolved("one", 1_000_000)
-SPACE = "toy/one"
-STRONG = {"sha256": "a" * 64}
-
-
-class ToyFamily:
-    """`root` vouches for `index/*`, indexes for `pkg/*`; `index/by-hash/HEX` is a by-hash name; `beside/*` is promised by `index/sums`.
-
-    `below/*` is promised by `root` itself.
-    """
-
-    name = "toy"
-    patience = 1.0
-    parser = "toy-1"
-    keeps_newer_root = True
-    drops_older_dates = False
-    roots_promise_packages = False
-    tells_root_dates = True
-    scheme = OpenPgp()
-
-    def classify(self, path: str) -> Place:
-        if path == "root":
-            return Place(Role.ROOT)
-        if path.startswith("index/by-hash/"):
-            return Place(Role.INDEX, roots=("root",), by_hash=("sha256", path.rpartition("/")[2]))
-        if path == "index/extra":
-            return Place(Role.INDEX, roots=("root",), may_be_unlisted=True)
-        if path.startswith("index/"):
-            return Place(Role.INDEX, roots=("root",), has_promises=True)
-        if path.startswith("pkg/"):
-            return Place(Role.PACKAGE)
-        if path.startswith("beside/"):
-            return Place(Role.PACKAGE, parents=("index/sums",))
-        if path == "mirrors":
-            return Place(Role.OTHER, leads_elsewhere=True)
-        if path.startswith("below/"):
-            return Place(Role.PACKAGE, parents=("root",))
-        return Place(Role.OTHER)
-
-    def promises(self, path: str, data: Iterable[bytes]) -> Iterator[tuple[str, Promise]]:
-        return iter(())
-
-    def checker(self, promise: Promise) -> Checker:
-        raise NotImplementedError
-
-    def lasting_path(self, promise: Promise) -> str:
-        return (
-            f"index/by-hash/{promise.digests['sha256']}"
-            if promise.path.startswith("index/") and promise.is_strong
-            else promise.path
-        )
-
-    def root_date(self, data: bytes) -> Instant | None:
-        return None
-
-    def signature(self, path: str) -> str | None:
-        return None
-
-
-def seen(snapshot: str, first: Instant, last: Instant) -> Sighting:
-    return Sighting("root", Span(first, last, snapshot), None)
-
-
-class ToyHistory:
-    """One snapshot, `one`, once the only window is known; instant 5 lies in a gap."""
-
-    is_observed = False
-
-    def resolve(
-        self, row: Archive, when: When, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
-    ) -> Resolved | Refusal | NeedWindow:
-        if (0, NOW) not in windows:
-            return NeedWindow(0, NOW)
-        return Refusal(410, "gap") if when.instant == 5 else AT
-
-    def id_of(self, instant: Instant) -> str:
-        return "one"
-
-    def timeless(self, path: str) -> str | None:
-        return None
-
-    def resolve_seen(self, row: Archive, when: When, sighting: Sighting, now: Instant) -> Resolved | Refusal | None:
-        return resolve_bracketed(when, sighting, now)
-
-    def timeline_urls(self, row: Archive, base: str, need: NeedWindow) -> tuple[str, ...]:
-        return ()
-
-    def read_window(
-        self, row: Archive, need: NeedWindow, url: str, answer: TimelineAnswer, now: Instant
-    ) -> Window | None:
-        return None
-
-    def url(self, row: Archive, base: str, snapshot: str, path: str) -> str:
-        return f"{base}/{snapshot}/{path}"
-
-    def service_url(self, base: str, path: str) -> str | None:
-        return None
-
-    def digest_in(self, url: str) -> str | None:
-        return None
-
-
-WINDOW = {AskWindow("toy", 0, NOW): Window(0, NOW, (1_000_000,), NOW)}
-
-
-def at(path: str, facts: Mapping[Ask, object] | None = None) -> Step:
-    """Plan for a file of the settled snapshot; what is not given is known to be nothing."""
-    request = Request(ROW, When("one", 1_000_000, Match.EXACT), path)
-    return drive(lambda known: plan_at(request, AT, known, family=ToyFamily(), history=ToyHistory()), facts or {})
-
-
-def now_of(path: str, facts: Mapping[Ask, object] | None = None) -> Step:
-    request = Request(ROW, When(LIVE, None, Match.LIVE), path)
-    return drive(lambda known: plan(request, known, NOW, family=ToyFamily(), history=ToyHistory()), facts or {})
-
-
-def drive(step_of, facts):
-    known = Known()
-    for _ in range(MAX_ROUNDS):
-        step = step_of(known)
-        if not isinstance(step, Need):
-            return step
-        known = known.plus({ask: facts.get(ask) for ask in step.asks})
-    raise AssertionError("the plan never ended")
+from tests.core.toy import AT, NOW, ROOT, ROW, SPACE, STRONG, WINDOW, ToyFamily, ToyHistory, at, drive, now_of, seen
 
 
 class TestResolving:
@@ -423,63 +288,6 @@ class TestPinned:
         assert step == Refusal(424, "down"), "and where nothing lists it, the first word counts"
 
 
-ROOT = Held("root", "r", 3, Proof.GPG)
-
-
-class TestLive:
-    def test_a_live_root_is_obtained_and_carries_its_staleness(self):
-        stale = Held("root", "r", 3, Proof.GPG, {"X-Snapproxy-Stale": "as of then"})
-        step = now_of("root", {AskFile("toy/live", ("root",), Resolved(LIVE, 0)): stale})
-        assert isinstance(step, Serve)
-        assert step.notes == stale.notes
-
-    def test_an_index_of_a_stale_set_says_so_too(self):
-        stale = Held("root", "r", 3, Proof.GPG, {"X-Snapproxy-Stale": "as of then"})
-        facts = {
-            AskFile("toy/live", ("root",), Resolved(LIVE, 0), to_vouch=True): stale,
-            AskRow("toy/live", "r", "root", "index/p"): Promise("index/p", 7, STRONG),
-        }
-        for held in (None, 7):
-            step = now_of("index/p", facts | {AskHeld(STRONG["sha256"]): held})
-            assert isinstance(step, Serve if held else Fetch)
-            assert step.notes == stale.notes
-
-    def test_a_file_that_is_still_arriving_is_served_by_its_own_fetch(self):
-        step = now_of("other", {AskFile("toy/live", ("other",), Resolved(LIVE, 0)): Arriving()})
-        assert isinstance(step, Fetch)
-        assert (step.key, step.proof) == ("name:toy/live/other", Proof.NONE)
-
-    def test_live_never_asks_the_past(self):
-        facts = {AskPromised("toy/live", "pkg/x"): Vouched(Promise("pkg/x", 7, STRONG), Proof.GPG)}
-        step = now_of("pkg/x", facts)
-        assert isinstance(step, Fetch)
-        assert not any(source.last_resort for source in step.sources)
-
-    def test_live_absence_is_a_404(self):
-        step = now_of("other")
-        assert isinstance(step, Refusal)
-        assert step.status == 404
-
-
-class TestFolders:
-    def test_a_folder_between_two_snapshots_is_sent_to_the_snapshot_s_own(self):
-        request = Request(ROW, When("w", 3, Match.HELD), "", base="/archive/toy/")
-        step = drive(
-            lambda known: plan(request, known, NOW, family=ToyFamily(), history=ToyHistory()),
-            {**WINDOW, AskSightings("toy", (), 3): ()},
-        )
-        assert step == Moved("/archive/toy/one/", "one")
-
-    def test_a_snapshot_s_own_folder_is_not_listed(self):
-        request = Request(ROW, When("one", 3, Match.HELD), "sub/")
-        listed = drive(
-            lambda known: plan(request, known, NOW, family=ToyFamily(), history=ToyHistory()),
-            {**WINDOW, AskSightings("toy", (), 3): ()},
-        )
-        assert isinstance(listed, Refusal)
-        assert listed.status == 404
-
-
 def test_the_longest_way_ends_within_the_rounds():
     """Brackets, eight windows, the name, the root, its row, other indexes with the volunteered bytes, the plan: see MAX_ROUNDS."""
 
@@ -503,56 +311,3 @@ def test_the_longest_way_ends_within_the_rounds():
             known = known.plus({AskHeld("a" * 64): None})  # volunteered
     assert isinstance(step, Fetch)
     assert rounds + 1 == MAX_ROUNDS
-
-
-class TimelessHistory(ToyHistory):
-    """Keeps `pkg/X` at `kept/X` outside every snapshot too."""
-
-    def timeless(self, path: str) -> str | None:
-        return f"kept/{path.rpartition('/')[2]}" if path.startswith(("pkg/", "kept/")) else None
-
-
-class TestTimeless:
-    SPACE = "toy/always"
-
-    def at(self, path: str, facts: Mapping[Ask, object], resolved: Resolved = AT) -> Step:
-        request = Request(ROW, When("one", 1_000_000, Match.EXACT), path)
-        return drive(
-            lambda known: plan_at(request, resolved, known, family=ToyFamily(), history=TimelessHistory()), facts
-        )
-
-    def test_a_promised_package_is_named_outside_every_snapshot_as_well(self):
-        facts = {AskPromised(SPACE, "pkg/x"): Vouched(Promise("pkg/x", 7, STRONG), Proof.INDEX)}
-        step = self.at("pkg/x", facts)
-        assert isinstance(step, Fetch)
-        assert (step.space, step.path, step.also) == (SPACE, "pkg/x", "kept/x")
-        assert [source.url for source in step.sources] == [
-            "http://now/toy/pkg/x",
-            "http://past/toy/always/kept/x",
-            "http://past/toy/one/pkg/x",
-        ]
-        held = self.at("pkg/x", {**facts, AskHeld("a" * 64): 7})
-        assert isinstance(held, Serve)
-        assert (held.name_it, held.also) == (True, "kept/x")
-
-    def test_a_package_that_nothing_vouches_for_is_the_one_of_that_name(self):
-        step = self.at("pkg/x", {})
-        assert isinstance(step, Fetch)
-        assert (step.key, step.space, step.path) == ("name:toy/always/kept/x", self.SPACE, "kept/x")
-        held = self.at("pkg/x", {AskName(self.SPACE, "kept/x"): Held("kept/x", "d", 4, Proof.INDEX)})
-        assert held == Serve(self.SPACE, "kept/x", "d", 4, Proof.INDEX, Role.PACKAGE, AT)
-
-    def test_asked_for_without_a_snapshot_it_has_one_name_whatever_the_spelling(self):
-        always = Resolved("always", 0)
-        step = self.at("pkg/x", {AskName(self.SPACE, "kept/x"): Held("kept/x", "d", 4, Proof.INDEX)}, always)
-        assert isinstance(step, Serve)
-        assert step.path == "kept/x"
-
-    def test_a_promise_goes_before_the_name_that_is_common_to_all_snapshots(self):
-        facts = {
-            AskPromised(SPACE, "pkg/x"): Vouched(Promise("pkg/x", 7, STRONG), Proof.INDEX),
-            AskName(self.SPACE, "kept/x"): Held("kept/x", "other", 4, Proof.INDEX),
-        }
-        step = self.at("pkg/x", facts)
-        assert isinstance(step, Fetch)
-        assert step.key == f"sha256:{'a' * 64}"

@@ -141,6 +141,7 @@ def test_make_prints_its_targets(root: Path) -> None:
         "run",
         "test",
         "test-long",
+        "soak",
         "faults",
         "check",
         "fix",

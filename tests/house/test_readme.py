@@ -49,8 +49,8 @@ def test_every_command_parses(readme: str) -> None:
 def test_every_make_target_exists(root: Path, readme: str) -> None:
     makefile = (root / "Makefile").read_text(encoding="utf-8")
     shown = readme + (root / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    used = set(re.findall(r"\bmake ((?:run|test|check|fix|bench|help)[a-z-]*)", shown))
-    assert used >= {"run", "test", "check", "fix", "bench", "test-long"}
+    used = set(re.findall(r"\bmake ((?:run|test|soak|faults|check|fix|bench|help)[a-z-]*)", shown))
+    assert used >= {"run", "test", "check", "fix", "bench", "test-long", "soak", "faults"}
     for target in used:
         assert re.search(rf"^{target}:.*## ", makefile, re.MULTILINE), target
 

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -306,3 +307,26 @@ async def test_nothing_is_left_of_a_failed_download(updated: House, hamlet: Haml
         server.fault("*", WrongBytes())
     await updated.get(FIRST, kept.path)
     await until(lambda: not updated.drafts)
+
+
+async def test_a_root_that_has_come_and_is_not_yet_named_is_not_asked_for_again(
+    make_house: MakeHouse, hamlet: Hamlet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its draft goes when its bytes are stored; a process that asks before its name is written has neither to go by."""
+    one, other = await make_house(), await make_house()
+    names, may_name, is_naming = one.store.catalog, asyncio.Event(), asyncio.Event()
+    put_name = names.put_name
+
+    async def late(*name: Any) -> None:
+        is_naming.set()
+        await may_name.wait()
+        await put_name(*name)
+
+    monkeypatch.setattr(names, "put_name", late)
+    first = asyncio.create_task(one.get(FIRST, INRELEASE))
+    await is_naming.wait()
+    second = asyncio.create_task(other.get(FIRST, INRELEASE))
+    await asyncio.sleep(0.3)
+    may_name.set()
+    assert [(await each).status for each in (first, second)] == [200, 200]
+    assert len(hamlet.requests_for(INRELEASE)) == 2, "the redirect and its target, once"

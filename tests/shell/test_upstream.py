@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
 
 import pytest
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 from snapproxy.core.pace import Policy
 from snapproxy.core.settle import (
@@ -19,99 +17,16 @@ from snapproxy.core.settle import (
     NoSuchRange,
     NotModified,
     Offer,
-    Redirect,
     Settled,
     StartOver,
     Take,
     Throttled,
 )
-from snapproxy.shell.clock import SystemClock
-from snapproxy.shell.pacer import Pacer
 from snapproxy.shell.reach import Reach
 from snapproxy.shell.response import PIECE, BodyBrokenError
-from snapproxy.shell.upstream import Timeouts, Upstream
-from tests.fakes.pace_store import MemoryPaceStore, MemorySlots
+from snapproxy.shell.upstream import Timeouts
 from tests.fakes.rude_server import RudeServer, head, reply, say, then_close, then_reset, then_stall
-
-BODY = bytes(range(256)) * 4
-QUICK = Timeouts(connect=1.0, idle=0.2, head=1.0, drain=0.2)
-UNHURRIED = Policy(connections=8, rest=0.001, rest_most=0.001, cool_down=0.001, cool_down_most=0.001)
-
-
-class Names(AbstractResolver):
-    """Resolves the names a test made up."""
-
-    def __init__(self, **hosts: str) -> None:
-        self.hosts = {name.replace("_", "."): address for name, address in hosts.items()}
-        self.asked: list[str] = []
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        self.asked.append(host)
-        if host not in self.hosts:
-            raise OSError(None, "no such name")
-        address = self.hosts[host]
-        return [
-            ResolveResult(
-                hostname=host, host=address, port=port, family=socket.AF_INET, proto=0, flags=socket.AI_NUMERICHOST
-            )
-        ]
-
-    async def close(self) -> None:
-        pass
-
-
-class Bench:
-    """A rude server, an Upstream, and what the two need."""
-
-    def __init__(
-        self,
-        server: RudeServer,
-        *,
-        policy: Policy = UNHURRIED,
-        names: Names | None = None,
-        timeouts: Timeouts = QUICK,
-    ) -> None:
-        clock = SystemClock()
-        self.server = server
-        self.slots = MemorySlots()
-        self.pacer = Pacer(clock=clock, store=MemoryPaceStore(), slots=self.slots, policies={}, default=policy)
-        self.upstream = Upstream(
-            pacer=self.pacer, clock=clock, instance="test", contact="ops@example.org", timeouts=timeouts, resolver=names
-        )
-        self.reach = Reach((server.url("/"),))
-
-    async def settled(self, asked: Asked, reach: Reach | None = None) -> Settled:
-        """Ask, and look at the head alone."""
-        async with self.upstream as upstream, upstream.fetch(asked, reach or self.reach) as response:
-            return response.settled
-
-    async def body(self, asked: Asked) -> bytes:
-        async with self.upstream as upstream, upstream.fetch(asked, self.reach) as response:
-            return await response.read(1 << 20)
-
-    async def broken_body(self, asked: Asked) -> tuple[bytes, Fault]:
-        """Return what came before the body broke, and how it broke."""
-        got = b""
-        async with self.upstream as upstream, upstream.fetch(asked, self.reach) as response:
-            try:
-                async for piece in response.pieces():
-                    got += piece
-            except BodyBrokenError as broken:
-                return got, broken.fault
-        pytest.fail("the body ended as if it were whole")
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[RudeServer]:
-    async with RudeServer() as server:
-        yield server
-
-
-@pytest.fixture
-def bench(server: RudeServer) -> Bench:
-    return Bench(server)
+from tests.fakes.upstream_bench import BODY, Bench
 
 
 async def test_a_file_arrives_whole_with_its_offer(bench: Bench) -> None:
@@ -365,121 +280,6 @@ async def test_a_reader_that_leaves_gives_turn_and_connection_back(bench: Bench)
         await asyncio.wait({reader})
         assert set(bench.slots.held.values()) == {0}
         assert bench.pacer.estimate(f"127.0.0.1:{bench.server.port}") == 0, "that was not the upstream's fault"
-
-
-async def test_a_redirect_is_followed_inside_over_one_connection(bench: Bench) -> None:
-    end = bench.server.on("/file/da39", reply(200, BODY))
-    url = bench.server.on("/f", reply(302, b"moved", location="/file/da39"))
-    async with bench.upstream as upstream, upstream.fetch(Asked(url, size=1024), bench.reach) as response:
-        assert await response.read(1024) == BODY
-        assert (response.url, response.hops) == (end, (url,))
-    assert bench.server.connections == 1
-
-
-async def test_a_redirect_can_be_stopped_and_answered_from_elsewhere(bench: Bench) -> None:
-    url = bench.server.on("/f", reply(302, location="/file/da39"))
-    shown: list[str] = []
-
-    def held(location: str) -> bool:
-        shown.append(location)
-        return True
-
-    async with bench.upstream as upstream, upstream.fetch(Asked(url), bench.reach, stop_at=held) as response:
-        assert response.settled == Redirect(bench.server.url("/file/da39"))
-        assert response.url == url
-    assert shown == [bench.server.url("/file/da39")]
-    assert [seen.target for seen in bench.server.seen] == ["/f"]
-
-
-async def test_conditions_travel_along_a_redirect(bench: Bench) -> None:
-    bench.server.on("/g", say(head(206, content_length=1, content_range="bytes 1023-1023/1024") + BODY[-1:]))
-    url = bench.server.on("/f", reply(302, location="/g"))
-    assert await bench.body(Asked(url, start=1023)) == BODY[-1:]
-    assert bench.server.seen[1].headers["range"] == "bytes=1023-"
-
-
-async def test_every_hop_takes_a_turn_at_its_own_host(server: RudeServer) -> None:
-    async with RudeServer() as other:
-        bench = Bench(server)
-        other.on("/g", reply(200, BODY))
-        url = server.on("/f", reply(302, location=other.url("/g")))
-        reach = Reach((server.url("/"),), redirects=(f"127.0.0.1:{other.port}",))
-        assert await bench.settled(Asked(url), reach) == Broken(Fault.PRIVATE)
-        reach = Reach((server.url("/"), other.url("/")))
-        assert await bench.settled(Asked(url), reach) == Take(Offer(0, 1024, 1024))
-        assert set(bench.slots.held) == {f"upstream 127.0.0.1:{server.port}", f"upstream 127.0.0.1:{other.port}"}
-        assert set(bench.slots.held.values()) == {0}
-
-
-async def test_redirect_loop(bench: Bench) -> None:
-    bench.server.on("/g", reply(302, location="/f"))
-    url = bench.server.on("/f", reply(302, location="/g"))
-    assert await bench.settled(Asked(url)) == Broken(Fault.LOOP)
-    assert len(bench.server.seen) == 2
-
-
-async def test_a_redirect_to_itself_is_a_loop(bench: Bench) -> None:
-    url = bench.server.on("/f", reply(302, location="/f"))
-    assert await bench.settled(Asked(url)) == Broken(Fault.LOOP)
-
-
-async def test_too_many_redirects(bench: Bench) -> None:
-    for number in range(9):
-        bench.server.on(f"/{number}", reply(302, location=f"/{number + 1}"))
-    assert await bench.settled(Asked(bench.server.url("/0"))) == Broken(Fault.TOO_MANY_HOPS)
-    assert len(bench.server.seen) == 6, "the first and five more"
-
-
-@pytest.mark.parametrize(
-    ("location", "fault"),
-    [
-        ("http://foreign.example/f", Fault.FOREIGN),
-        ("http://127.0.0.1:1/f", Fault.FOREIGN),
-        ("http://169.254.169.254/latest", Fault.FOREIGN),
-        ("ftp://127.0.0.1/f", Fault.BAD_REDIRECT),
-        ("http://user:secret@127.0.0.1/f", Fault.BAD_REDIRECT),
-    ],
-)
-async def test_redirect_to_where_the_archive_may_not_go(bench: Bench, location: str, fault: Fault) -> None:
-    url = bench.server.on("/f", reply(302, location=location))
-    settled = await bench.settled(Asked(url))
-    assert isinstance(settled, Broken)
-    assert settled.fault is fault
-
-
-async def test_an_address_outside_the_archives_bases_is_never_asked(bench: Bench) -> None:
-    assert await bench.settled(Asked("http://127.0.0.1:1/f")) == Broken(Fault.FOREIGN)
-
-
-async def test_a_name_that_cannot_be_resolved(server: RudeServer) -> None:
-    url = "http://mirror.invalid/f"
-    assert await Bench(server).settled(Asked(url), Reach((url,))) == Broken(Fault.NAME)
-
-
-async def test_a_redirect_to_a_public_name_with_a_private_address(server: RudeServer) -> None:
-    names = Names(public_example="127.0.0.1")
-    url = server.on("/f", reply(302, location=server.url("/f", "public.example")))
-    reach = Reach((server.url("/"),), redirects=(f"public.example:{server.port}",))
-    assert await Bench(server, names=names).settled(Asked(url), reach) == Broken(Fault.PRIVATE)
-    assert names.asked == ["public.example"]
-    assert len(server.seen) == 1
-
-
-async def test_a_base_that_is_private_is_asked(server: RudeServer) -> None:
-    names = Names(mirror_lan="127.0.0.1")
-    server.on("/f", reply(200, BODY))
-    url = server.url("/f", "mirror.lan")
-    assert await Bench(server, names=names).settled(Asked(url), Reach((url,))) == Take(Offer(0, 1024, 1024))
-
-
-async def test_a_private_holder_of_digests_may_lead_to_a_private_name(server: RudeServer) -> None:
-    names = Names(reg_lan="127.0.0.1", store_lan="127.0.0.1")
-    server.on("/v2/a/blobs/x", reply(307, location=server.url("/x", "store.lan")))
-    server.on("/x", reply(200, BODY))
-    url = server.url("/v2/a/blobs/x", "reg.lan")
-    bench = Bench(server, names=names)
-    assert await bench.settled(Asked(url), Reach.of_holder(url)) == Take(Offer(0, 1024, 1024))
-    assert names.asked == ["reg.lan", "store.lan"]
 
 
 async def test_a_hasty_request_gives_up_soon_and_waits_for_no_rest(server: RudeServer) -> None:

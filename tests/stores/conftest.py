@@ -35,6 +35,15 @@ async def store(state_dir: Path, cache_dir: Path) -> AsyncIterator[Store]:
         yield opened
 
 
+@pytest.fixture
+def open_to_all(tmp_path: Path) -> Path:
+    """A temporary folder that other users may enter, however deep below a private one pytest and its workers keep it."""
+    for folder in (tmp_path, *tmp_path.parents):
+        if not folder.stat().st_mode & 0o001:
+            folder.chmod(0o755)
+    return tmp_path
+
+
 class Peer:
     """Another process that uses the same store; `do` sends one line, `hear` returns the next line it says."""
 

@@ -107,11 +107,9 @@ async def test_readers_of_an_orphan_that_is_thrown_away_fail(
             open_body.close()
 
 
-async def test_a_write_protected_orphan_is_taken_over_by_its_plain_user(tmp_path: Path) -> None:
+async def test_a_write_protected_orphan_is_taken_over_by_its_plain_user(open_to_all: Path) -> None:
     """A writer died after making the file read-only for its new life as a blob; root would not notice."""
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
-    state = tmp_path / "own"
+    state = open_to_all / "own"
     state.mkdir()
     state.chmod(0o777)
     script = f"""

@@ -98,12 +98,9 @@ def test_a_file_in_place_of_the_state_directory_is_refused(tmp_path: Path) -> No
         open_store(tmp_path / "state", tmp_path / "cache")
 
 
-def test_an_unwritable_state_directory_says_what_why_and_what_to_do(tmp_path: Path) -> None:
+def test_an_unwritable_state_directory_says_what_why_and_what_to_do(open_to_all: Path) -> None:
     """As another user than root, who may write anywhere."""
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents[:2]:
-        parent.chmod(0o755)
-    (tmp_path / "state").mkdir(mode=0o555)
+    (open_to_all / "state").mkdir(mode=0o555)
     script = (
         "import os, sys; from pathlib import Path; from storage import open_store, StorageFailure\n"
         "os.getuid() or os.setuid(65534)\n"
@@ -111,14 +108,14 @@ def test_an_unwritable_state_directory_says_what_why_and_what_to_do(tmp_path: Pa
         "except StorageFailure as error: print(error)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path / "state")],
+        [sys.executable, "-c", script, str(open_to_all / "state")],
         capture_output=True,
         text=True,
         check=True,
         cwd=Path.cwd(),
     )
     expected = "Permission denied; make it readable and writable for the user this runs as, or name another folder"
-    assert done.stdout == f"cannot write to the folder {tmp_path / 'state'}: {expected}\n"
+    assert done.stdout == f"cannot write to the folder {open_to_all / 'state'}: {expected}\n"
 
 
 def test_a_read_only_file_system_is_named_as_such(tiny_disk: Callable[[str], Path], tmp_path: Path) -> None:

@@ -1,0 +1,165 @@
+"""A toy distribution to plan for: the core knows none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from snapproxy.core.history import TimelineAnswer
+from snapproxy.core.model import (
+    LIVE,
+    Archive,
+    Checker,
+    Instant,
+    Match,
+    NeedWindow,
+    Place,
+    Promise,
+    Proof,
+    Refusal,
+    Resolved,
+    Role,
+    Sighting,
+    Span,
+    When,
+    Window,
+)
+from snapproxy.core.plan import MAX_ROUNDS, plan, plan_at
+from snapproxy.core.schemes import OpenPgp
+from snapproxy.core.seen import resolve_bracketed
+from snapproxy.core.steps import (
+    Ask,
+    AskWindow,
+    Held,
+    Known,
+    Need,
+    Request,
+    Step,
+)
+
+NOW = 2_000_000
+ROW = Archive("toy", "toy", "toy", snapshot=("http://past/toy",), mirrors=("http://now/toy",))
+AT = Resolved("one", 1_000_000)
+SPACE = "toy/one"
+STRONG = {"sha256": "a" * 64}
+ROOT = Held("root", "r", 3, Proof.GPG)
+
+
+class ToyFamily:
+    """`root` vouches for `index/*`, indexes for `pkg/*`; `index/by-hash/HEX` is a by-hash name; `beside/*` is promised by `index/sums`.
+
+    `below/*` is promised by `root` itself.
+    """
+
+    name = "toy"
+    patience = 1.0
+    parser = "toy-1"
+    keeps_newer_root = True
+    drops_older_dates = False
+    roots_promise_packages = False
+    tells_root_dates = True
+    scheme = OpenPgp()
+
+    def classify(self, path: str) -> Place:
+        if path == "root":
+            return Place(Role.ROOT)
+        if path.startswith("index/by-hash/"):
+            return Place(Role.INDEX, roots=("root",), by_hash=("sha256", path.rpartition("/")[2]))
+        if path == "index/extra":
+            return Place(Role.INDEX, roots=("root",), may_be_unlisted=True)
+        if path.startswith("index/"):
+            return Place(Role.INDEX, roots=("root",), has_promises=True)
+        if path.startswith("pkg/"):
+            return Place(Role.PACKAGE)
+        if path.startswith("beside/"):
+            return Place(Role.PACKAGE, parents=("index/sums",))
+        if path == "mirrors":
+            return Place(Role.OTHER, leads_elsewhere=True)
+        if path.startswith("below/"):
+            return Place(Role.PACKAGE, parents=("root",))
+        return Place(Role.OTHER)
+
+    def promises(self, path: str, data: Iterable[bytes]) -> Iterator[tuple[str, Promise]]:
+        return iter(())
+
+    def checker(self, promise: Promise) -> Checker:
+        raise NotImplementedError
+
+    def lasting_path(self, promise: Promise) -> str:
+        return (
+            f"index/by-hash/{promise.digests['sha256']}"
+            if promise.path.startswith("index/") and promise.is_strong
+            else promise.path
+        )
+
+    def root_date(self, data: bytes) -> Instant | None:
+        return None
+
+    def signature(self, path: str) -> str | None:
+        return None
+
+
+def seen(snapshot: str, first: Instant, last: Instant) -> Sighting:
+    return Sighting("root", Span(first, last, snapshot), None)
+
+
+class ToyHistory:
+    """One snapshot, `one`, once the only window is known; instant 5 lies in a gap."""
+
+    is_observed = False
+
+    def resolve(
+        self, row: Archive, when: When, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
+    ) -> Resolved | Refusal | NeedWindow:
+        if (0, NOW) not in windows:
+            return NeedWindow(0, NOW)
+        return Refusal(410, "gap") if when.instant == 5 else AT
+
+    def id_of(self, instant: Instant) -> str:
+        return "one"
+
+    def timeless(self, path: str) -> str | None:
+        return None
+
+    def resolve_seen(self, row: Archive, when: When, sighting: Sighting, now: Instant) -> Resolved | Refusal | None:
+        return resolve_bracketed(when, sighting, now)
+
+    def timeline_urls(self, row: Archive, base: str, need: NeedWindow) -> tuple[str, ...]:
+        return ()
+
+    def read_window(
+        self, row: Archive, need: NeedWindow, url: str, answer: TimelineAnswer, now: Instant
+    ) -> Window | None:
+        return None
+
+    def url(self, row: Archive, base: str, snapshot: str, path: str) -> str:
+        return f"{base}/{snapshot}/{path}"
+
+    def service_url(self, base: str, path: str) -> str | None:
+        return None
+
+    def digest_in(self, url: str) -> str | None:
+        return None
+
+
+WINDOW = {AskWindow("toy", 0, NOW): Window(0, NOW, (1_000_000,), NOW)}
+
+
+def at(path: str, facts: Mapping[Ask, object] | None = None) -> Step:
+    """Plan for a file of the settled snapshot; what is not given is known to be nothing."""
+    request = Request(ROW, When("one", 1_000_000, Match.EXACT), path)
+    return drive(lambda known: plan_at(request, AT, known, family=ToyFamily(), history=ToyHistory()), facts or {})
+
+
+def now_of(path: str, facts: Mapping[Ask, object] | None = None) -> Step:
+    request = Request(ROW, When(LIVE, None, Match.LIVE), path)
+    return drive(lambda known: plan(request, known, NOW, family=ToyFamily(), history=ToyHistory()), facts or {})
+
+
+def drive(step_of, facts):
+    known = Known()
+    for _ in range(MAX_ROUNDS):
+        step = step_of(known)
+        if not isinstance(step, Need):
+            return step
+        known = known.plus({ask: facts.get(ask) for ask in step.asks})
+    raise AssertionError("the plan never ended")
