@@ -25,6 +25,7 @@ DAY_SECONDS = 86400
 
 _FOLDER = re.compile(r"[0-9]{4}/[0-9]{2}/[0-9]{2}")
 _LONGEST = 32
+_BASIC_LENGTH = len("20240601T000000Z")
 _WORDS = {"live": Match.LIVE, "latest": Match.LATEST}
 _SUFFIXES = {"": Match.HELD, ".exact": Match.EXACT, ".nearest": Match.NEAREST}
 # RFC 3339, section 5.6: "T" and "Z" may be written in lower case. Its offsets and fractions are refused: one instant, one spelling of it.
@@ -47,9 +48,14 @@ def parse(text: str) -> When:
     return When(text=body.upper() + dot + suffix, instant=_instant(body), match=_SUFFIXES[dot + suffix])
 
 
-@lru_cache(maxsize=1024)
 def canonical(when: When) -> str:
     """Return the one spelling of a *when*: two that mean the same get the same."""
+    # The basic form is that spelling, and nothing else that is held to its snapshot has as many characters: most need no look-up.
+    return when.text if when.match is Match.HELD and len(when.text) == _BASIC_LENGTH else _spelt(when)
+
+
+@lru_cache(maxsize=1024)
+def _spelt(when: When) -> str:
     if when.instant is None or when.verbatim:
         return when.text
     return spell(when.instant) + next(suffix for suffix, match in _SUFFIXES.items() if match is when.match)

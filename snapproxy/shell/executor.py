@@ -222,7 +222,7 @@ class Executor:
             case Refusal():
                 return landed, cache
             case Landed(is_adrift=False):
-                return await self._serve(_landed(step, landed), asking, conditions, cache), cache
+                return await self._serve(landed.serving(step), asking, conditions, cache), cache
             case Elsewhere() | Unchanged():
                 await self._appears(step)
                 return None, cache
@@ -233,7 +233,7 @@ class Executor:
             await flight.land(asking.deadline)
             return None, cache
         archive, _, snapshot = step.space.partition("/")
-        proof = _landed(step, landed).proof if isinstance(landed, Landed) else step.proof
+        proof = landed.serving(step).proof if isinstance(landed, Landed) else step.proof
         return Served(body, archive, snapshot, "", proof, cache, step.role, flight.date, headers=step.notes), cache
 
     def _missing(self, step: Fetch) -> Refusal:
@@ -268,7 +268,7 @@ class Executor:
         landed = await flight.land(float("inf"))
         try:
             if isinstance(landed, Landed) and not landed.is_adrift:
-                await self._name(_landed(step, landed))
+                await self._name(landed.serving(step))
         finally:
             flight.named()
 
@@ -312,7 +312,7 @@ class Executor:
         flight, _ = self._join(step, asking)
         match landed := await flight.land(asking.deadline):
             case Landed(is_adrift=False):
-                serve = _landed(step, landed)
+                serve = landed.serving(step)
                 await self._name(serve)
                 return Held(serve.path, serve.digest, serve.size, serve.proof)
             case Landed():
@@ -323,13 +323,6 @@ class Executor:
                 return flight.not_in_time()
         await self._appears(step)
         return None
-
-
-def _landed(step: Fetch, landed: Landed) -> Serve:
-    """Return what is left to do once a fetch has landed. How far a root can be believed, its judge has said."""
-    proof = landed.proof if step.role is Role.ROOT else step.proof
-    serve = Serve(step.space, step.path, landed.digest, landed.size, proof, step.role, step.resolved)
-    return replace(serve, name_it=step.name_it, also=step.also)
 
 
 def _told(outcome: Outcome, target: FileTarget, step: Serve | Fetch) -> Outcome:

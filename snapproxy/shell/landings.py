@@ -7,9 +7,9 @@ from typing import assert_never
 
 from yarl import URL
 
-from snapproxy.core.model import Proof, Refusal
+from snapproxy.core.model import Proof, Refusal, Role
 from snapproxy.core.settle import Absent, Broken, Forbidden, Throttled
-from snapproxy.core.steps import Fetch, Source
+from snapproxy.core.steps import Fetch, Serve, Source
 from snapproxy.shell import refusals
 from snapproxy.shell.clock import Clock
 from snapproxy.shell.pacer import Pacer
@@ -30,6 +30,21 @@ class Landed:
     etag: str = ""
     last_modified: str = ""
     is_adrift: bool = False
+
+    def serving(self, step: Fetch) -> Serve:
+        """Return what is left to do of the step. How far a root can be believed, its judge has said."""
+        proof = self.proof if step.role is Role.ROOT else step.proof
+        return Serve(
+            step.space,
+            step.path,
+            self.digest,
+            self.size,
+            proof,
+            step.role,
+            step.resolved,
+            name_it=step.name_it,
+            also=step.also,
+        )
 
 
 @dataclass(frozen=True, slots=True)
