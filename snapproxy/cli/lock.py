@@ -73,9 +73,16 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def read(file: Path) -> Record:
-    """Read a lock from a file. Raises RecordError, with the file's name; OSError when it cannot be opened."""
-    with file.open("rb") as opened:
-        data = opened.read(strict_json.LARGEST + 1)
+    """Read a lock from a file. Raises RecordError, with the file's name."""
+    try:
+        with file.open("rb") as opened:
+            data = opened.read(strict_json.LARGEST + 1)
+    except OSError as error:
+        raise RecordError(
+            "The lock cannot be read",
+            why=f"{file}: {error.strerror}.",
+            hint="`snapproxy run --lock FILE -- COMMAND` writes one, and so does `snapproxy lock NAME --output FILE`.",
+        ) from None
     try:
         return decode(data)
     except RecordError as error:

@@ -117,8 +117,17 @@ def test_a_bad_lock_is_told_with_its_file_and_place(tmp_path: Path, capsys: pyte
         "snapproxy: The lock cannot be read",
         f"  {file}: files[4].size: a whole number from 0 to 9007199254740991 is wanted, not -1.",
     ]
-    assert main(["lock", "show", str(tmp_path / "none.json")]) == 1
-    assert capsys.readouterr().err == f"snapproxy: {tmp_path}/none.json: No such file or directory\n"
+
+
+@pytest.mark.parametrize(("name", "says"), [("none.json", "No such file or directory"), ("", "Is a directory")])
+def test_what_is_no_file_is_told_with_how_a_lock_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, says: str
+) -> None:
+    file = tmp_path / name
+    assert main(["lock", "show", str(file)]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert said[:2] == ["snapproxy: The lock cannot be read", f"  {file}: {says}."]
+    assert "run --lock FILE" in said[2]
 
 
 @pytest.mark.parametrize("words", [["diff", "a"], ["show", "a", "b"], ["mend", "a"]])
