@@ -13,8 +13,8 @@ from snapproxy.capture.replay import Replayed
 from snapproxy.core.model import Proof, Refusal
 from snapproxy.core.record import Entry
 from snapproxy.jobs.finding import Found, read
-from snapproxy.oci.artifact import Opened
-from snapproxy.oci.layout import open_layout
+from snapproxy.oci.artifact import Opened, verified
+from snapproxy.oci.layout import Layout, open_layout
 from snapproxy.oci.names import LayoutPlace, TarPlace
 
 
@@ -28,27 +28,37 @@ async def replayed_from(place: LayoutPlace | TarPlace) -> AsyncIterator[Replayed
     async with open_layout(place) as layout:
         found = await read(layout, await layout.resolve(place.tag))
         entries = tuple(replace(each, proof=min(each.proof, Proof.DIGEST)) for each in found.record.entries)
-        yield Replayed(replace(found.record, entries=entries), f"The artifact {place}", _InPlace(found))
+        yield Replayed(replace(found.record, entries=entries), f"The artifact {place}", _InPlace(layout, found))
 
 
 class _InPlace:
-    """Brings the bytes of an artifact's entries (`capture.replay.Bring`), each read whole before it is given for the first time."""
+    """Brings the bytes of an artifact's entries (`capture.replay.Bring`), each read whole before it is given.
 
-    def __init__(self, found: Found) -> None:
-        self._source = found.source
+    Once is enough, as long as the file is the very one that was read and nobody has written to it since.
+    """
+
+    def __init__(self, layout: Layout, found: Found) -> None:
+        self._layout = layout
         self._layers = {layer.hex: layer for layer in found.layers}
-        self._whole: set[str] = set()
+        self._whole: dict[str, tuple[int, ...]] = {}
+        """By the digest of what was found whole: the state of its file then."""
         self._reading: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def __call__(self, entry: Entry) -> Brought | Refusal:
         """Return the bytes of an entry. Raises ArchiveDataError when they are missing or damaged."""
         layer = self._layers[entry.sha256]  # `capture.artifact.restore` has seen to it that there is one
-        async with self._reading[entry.sha256]:
-            if entry.sha256 not in self._whole:
-                async for _ in self._source.blob(layer):
-                    pass
-                self._whole.add(entry.sha256)
-        return Brought(_Whole(await self._source.open(layer), entry.size))
+        opened = await self._layout.open(layer)
+        try:
+            async with self._reading[entry.sha256]:
+                state = opened.state()
+                if self._whole.get(entry.sha256) != state:
+                    async for _ in verified(opened.chunks(0, opened.size), layer):
+                        pass
+                    self._whole[entry.sha256] = state
+        except BaseException:
+            opened.close()
+            raise
+        return Brought(_Whole(opened, entry.size))
 
 
 class _Whole:

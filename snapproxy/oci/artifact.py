@@ -102,7 +102,10 @@ class Source(Protocol):
 
 
 class OpenFile:
-    """A part of a file, whose `descriptor` is its own until it is closed; read by a thread; a short one at once, since handing over to a thread takes longer than reading it."""
+    """A part of a file, whose `descriptor` is its own until it is closed.
+
+    It is read by a thread; a short one at once, since handing over to a thread takes longer than reading it.
+    """
 
     def __init__(self, descriptor: int, start: int, size: int) -> None:
         self.descriptor = descriptor
@@ -116,6 +119,11 @@ class OpenFile:
 
     def fileno(self) -> int | None:
         return self.descriptor if self._start == 0 and os.fstat(self.descriptor).st_size == self.size else None
+
+    def state(self) -> tuple[int, ...]:
+        """Return what would differ if this were another file, or had been written to: its inode, size, and times of change."""
+        found = os.fstat(self.descriptor)
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
     async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
         if self._whole and start < stop:

@@ -79,6 +79,26 @@ async def test_what_is_not_whole_is_not_served(recorded: House, hamlet: Hamlet, 
         assert got.refusal.reason == f"A blob of the artifact is {harm}"
 
 
+@pytest.mark.parametrize("by", ["writing", "replacing"])
+async def test_what_was_whole_once_is_read_again_when_it_was_touched(
+    recorded: House, hamlet: Hamlet, tmp_path: Path, by: str
+) -> None:
+    place = await export(recorded, LayoutPlace(f"{tmp_path}/art"))
+    content = hamlet.content(INRELEASE)
+    blob, other = tmp_path / "art/blobs/sha256" / content.sha256, content.data[:-1] + b"!"
+    async with (
+        replayed_from(place) as replayed,
+        House(tmp_path / "none", (hamlet.row,), offline=True, replayed=replayed) as house,
+    ):
+        assert (await house.get(AT, INRELEASE)).status == 200
+        if by == "replacing":
+            blob.unlink()
+        blob.write_bytes(other)
+        assert (await house.get(AT, INRELEASE)).status == 424
+        blob.write_bytes(content.data)
+        assert (await house.get(AT, INRELEASE)).data == content.data
+
+
 async def test_an_artifact_without_its_index_is_told(recorded: House, tmp_path: Path) -> None:
     place = await export(recorded, LayoutPlace(f"{tmp_path}/art"))
     (tmp_path / "art/index.json").unlink()
