@@ -23,7 +23,7 @@ from tests.fakes.debian_registry import DebianRegistry
 SMALL_COUNT, SMALL_SIZE = 1000, 20_000
 LARGE_COUNT, LARGE_SIZE = 16, 128 * MIB
 LIMIT = 100 * MIB
-_ROUNDS = 3
+_ROUNDS = 5
 _KIND = "application/vnd.snapproxy.bench.v1"
 _OCTETS = "application/octet-stream"
 

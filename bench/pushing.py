@@ -1,11 +1,16 @@
-"""Pushes an image layout as `snapproxy` does, in a process of its own: `python -m bench.pushing LAYOUT REGISTRY/REPOSITORY:TAG`."""
+"""Pushes an image layout as `snapproxy` does, in a process of its own: `python -m bench.pushing LAYOUT REGISTRY/REPOSITORY:TAG`.
+
+It loads what pushes and no more: settings, store and the other verbs, which `snapproxy` loads as well, push nothing.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 
-from snapproxy.cli.common import run
+import uvloop
+
 from snapproxy.oci.credentials import Keychain
 from snapproxy.oci.layout import open_layout
 from snapproxy.oci.names import LayoutPlace, read_reference
@@ -26,4 +31,5 @@ async def ours(layout: Path, destination: str) -> None:
 
 
 if __name__ == "__main__":
-    run(ours(Path(sys.argv[1]), sys.argv[2]))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(ours(Path(sys.argv[1]), sys.argv[2]))
