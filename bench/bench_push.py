@@ -16,8 +16,8 @@ from pathlib import Path
 from bench.harness import MIB, Memory, ratio, room, table
 from snapproxy.oci.artifact import Artifact, bytes_content, file_content
 from snapproxy.oci.layout_write import write_layout
-from snapproxy.oci.model import Descriptor, Manifest, digest_of
-from snapproxy.oci.names import LayoutPlace
+from snapproxy.oci.manifests import Descriptor, Manifest, digest_of
+from snapproxy.oci.places import LayoutPlace
 from tests.fakes.debian_registry import DebianRegistry
 
 SMALL_COUNT, SMALL_SIZE = 1000, 20_000

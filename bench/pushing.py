@@ -11,12 +11,12 @@ from pathlib import Path
 
 import uvloop
 
+from snapproxy.base.clock import SystemClock
 from snapproxy.oci.credentials import Keychain
 from snapproxy.oci.layout import open_layout
-from snapproxy.oci.names import LayoutPlace, read_reference
+from snapproxy.oci.places import LayoutPlace, read_reference
 from snapproxy.oci.registry import open_repository
 from snapproxy.oci.transfer import collect, push
-from snapproxy.shell.clock import SystemClock
 
 
 async def ours(layout: Path, destination: str) -> None:

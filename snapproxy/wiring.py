@@ -15,60 +15,60 @@ from socket import socket
 from types import TracebackType
 from typing import Any, Never, Self
 
+from snapproxy.answer.bad_snapshots import BadSnapshots
+from snapproxy.answer.by_digest import StoreByDigest
+from snapproxy.answer.executor import Executor
+from snapproxy.answer.facts import Facts
+from snapproxy.answer.snapshot_api import SnapshotApi
+from snapproxy.answer.snapshot_lookup import CatalogSnapshotLookup
+from snapproxy.answer.timelines import Timelines
 from snapproxy.archives import HISTORIES
-from snapproxy.capture.bringing import Bringing
+from snapproxy.base.clock import Clock, SystemClock
+from snapproxy.base.names import Names
+from snapproxy.base.stats import Stats
 from snapproxy.capture.captures import Captures
+from snapproxy.capture.freeze import Freeze
 from snapproxy.capture.offline import OfflineCaptures
 from snapproxy.capture.recorder import Recorder
+from snapproxy.capture.refetch import Refetch
 from snapproxy.capture.replay import Replay, Replayed
-from snapproxy.capture.stillness import Stillness
 from snapproxy.config import Config, Watch
 from snapproxy.core import address
 from snapproxy.core.address import AddressBook
 from snapproxy.core.exchange import Conditions, FileTarget, Moved
 from snapproxy.core.listing import Selection
-from snapproxy.core.model import Archive, Instant, Refusal, Resolved, When
+from snapproxy.core.model import Archive, Instant, Refusal, Resolved, TimeSpec
 from snapproxy.core.record import Record
-from snapproxy.core.when import parse
+from snapproxy.core.time_spec import parse_time
+from snapproxy.download.downloads import Downloads
+from snapproxy.download.incoming import DownloadServices
+from snapproxy.download.outcome import RecentOutcomes
 from snapproxy.errors import ClientError
 from snapproxy.families import FAMILIES
-from snapproxy.jobs.adoption import Adopter
-from snapproxy.jobs.diff import Comparison, Differ
+from snapproxy.indexes.index_tables import HelperProcess, IndexTables
+from snapproxy.indexes.listings import Listings
+from snapproxy.jobs.archive_diff import ArchiveDiff, Differ
 from snapproxy.jobs.export import Exporter
 from snapproxy.jobs.fetch import Fetched, copy
-from snapproxy.jobs.importing import Importer
-from snapproxy.jobs.marking import mark
+from snapproxy.jobs.import_artifact import Importer
+from snapproxy.jobs.mark_bad import mark
 from snapproxy.jobs.sweep import Progress, Sweeper, Swept
-from snapproxy.jobs.timeline import Entry, entries
+from snapproxy.jobs.timeline import TimelineEntry, entries
+from snapproxy.jobs.trust_record import RecordTrust
 from snapproxy.jobs.watch import repeat
+from snapproxy.live.adopt import SetAdopter
+from snapproxy.live.live_files import LiveFiles
+from snapproxy.live.observations import Observations
+from snapproxy.live.revalidate import Revalidator
+from snapproxy.live.state import LiveStates
 from snapproxy.oci.logins import RegistryLogins
-from snapproxy.shell.arrival import Means
-from snapproxy.shell.clock import Clock, SystemClock
-from snapproxy.shell.confirming import Confirming
-from snapproxy.shell.executor import Executor
-from snapproxy.shell.facts import Facts
-from snapproxy.shell.flights import Flights
-from snapproxy.shell.forward import StreamingForwarder
-from snapproxy.shell.holding import StoreHolding
-from snapproxy.shell.landings import Verdicts
-from snapproxy.shell.listings import Listings
-from snapproxy.shell.live import Live
-from snapproxy.shell.marks import Marks
-from snapproxy.shell.names import Names
-from snapproxy.shell.observations import Observations
-from snapproxy.shell.openpgp import Verifier
-from snapproxy.shell.pacer import Pacer
-from snapproxy.shell.promises import Helper, Promises
-from snapproxy.shell.roots import Roots, available_keyrings
-from snapproxy.shell.service import Service
-from snapproxy.shell.settling import Settler
-from snapproxy.shell.standing import Standings
-from snapproxy.shell.successors import Successors
-from snapproxy.shell.tally import Tally
-from snapproxy.shell.timelines import Timelines
-from snapproxy.shell.upstream import Upstream
-from snapproxy.web.front import serving
-from storage import StorageFailure, Store, open_store
+from snapproxy.trust.openpgp import OpenPgpVerifier
+from snapproxy.trust.roots import RootVerifier, available_keyrings
+from snapproxy.upstream.client import UpstreamClient
+from snapproxy.upstream.pass_through import PassThrough
+from snapproxy.upstream.rate_limit import RateLimiter
+from snapproxy.web.front_end import serving
+from snapproxy_storage import StorageFailure, Store, open_store
 
 DRAFT_SECONDS = 86400.0
 """How long the draft of an interrupted download is kept for a resume."""
@@ -98,23 +98,23 @@ class App:
         self._replayed = replayed
         self._instance = f"snapproxy-{secrets.token_hex(8)}"
         self._stack = contextlib.AsyncExitStack()
-        self.tally = Tally()
+        self.tally = Stats()
 
     async def __aenter__(self) -> Self:
         config, store, clock, tally, offline = self._config, self._store, self._clock, self.tally, self._offline
         self._stack.push_async_callback(store.close)
-        pacer = Pacer(clock=clock, store=store.catalog, slots=store.slots, policies=config.policies)
+        limiter = RateLimiter(clock=clock, store=store.catalog, slots=store.slots, policies=config.policies)
         enter = self._stack.enter_async_context
-        logins = await enter(RegistryLogins(config.holders, environ=os.environ, clock=clock))
-        upstream = await enter(Upstream(pacer=pacer, clock=clock, instance=self._instance, logins=logins))
+        logins = await enter(RegistryLogins(config.blob_sources, environ=os.environ, clock=clock))
+        upstream = await enter(UpstreamClient(limiter=limiter, clock=clock, instance=self._instance, logins=logins))
         names = Names(store.catalog, clock)
-        helper = Helper(config.cache_dir, clock)
-        self._promises = promises = Promises(store, helper)
+        helper = HelperProcess(config.cache_dir, clock)
+        self._tables = tables = IndexTables(store, helper)
         self._listings = Listings(store, helper)
-        self._stack.push_async_callback(promises.close)
-        means = Means(
+        self._stack.push_async_callback(tables.close)
+        means = DownloadServices(
             upstream=upstream,
-            verdicts=Verdicts(ephemera=store.ephemera, pacer=pacer, clock=clock),
+            verdicts=RecentOutcomes(expiring=store.expiring, limiter=limiter, clock=clock),
             names=names,
             drafts=store.drafts,
             blobs=store.blobs,
@@ -122,19 +122,19 @@ class App:
             clock=clock,
             tally=tally,
         )
-        flights = Flights(means=means, clock=clock)
-        keyrings = {row.name: available_keyrings(row, FAMILIES[row.family]) for row in config.archives}
-        roots = Roots(store.blobs, Verifier(clock=clock), keyrings)
-        self._observations = observations = Observations(store.catalog, promises)
-        live = self._live(names, flights, promises, roots, observations)
+        flights = Downloads(means=means, clock=clock)
+        keyrings = {archive.name: available_keyrings(archive, FAMILIES[archive.family]) for archive in config.archives}
+        roots = RootVerifier(store.blobs, OpenPgpVerifier(clock=clock), keyrings)
+        self._observations = observations = Observations(store.catalog, tables)
+        live = self._live(names, flights, tables, roots, observations)
         self._stack.push_async_callback(live.close)
         self._timelines = timelines = Timelines(
             catalog=store.catalog, slots=store.slots, upstream=upstream, clock=clock, tally=tally, offline=offline
         )
         self._stack.push_async_callback(timelines.close)
-        self._marks = Marks(store.catalog)
+        self._marks = BadSnapshots(store.catalog)
         facts = Facts(
-            store=store, names=names, timelines=timelines, promises=promises, live=live, observations=observations
+            store=store, names=names, timelines=timelines, tables=tables, live=live, observations=observations
         )
         self.executor = Executor(
             store=store,
@@ -146,37 +146,41 @@ class App:
             roots=roots,
             names=names,
             marks=self._marks,
-            service=Service(store=store, flights=flights, names=names, clock=clock, offline=offline),
+            service=SnapshotApi(store=store, flights=flights, names=names, clock=clock, offline=offline),
             clock=clock,
             offline=offline,
         )
         self._stack.push_async_callback(self.executor.close)
-        self.captures, self.answerer = self._capturing(Settler(self.executor, observations, promises, FAMILIES))
+        self.captures, self.answerer = self._capturing(
+            CatalogSnapshotLookup(self.executor, observations, tables, FAMILIES)
+        )
         self._stack.push_async_callback(self.answerer.close)
         self.exporter = Exporter(store.blobs, clock)
-        adopter = Adopter(store, self._book.names, self.executor, facts, roots, names, observations, clock)
+        adopter = RecordTrust(store, self._book.names, self.executor, facts, roots, names, observations, clock)
         self.importer = Importer(store, self.captures, adopter, self._book.names, clock)
         return self
 
-    def _capturing(self, settler: Settler) -> tuple[Captures, Recorder | OfflineCaptures | Replay]:
+    def _capturing(self, settler: CatalogSnapshotLookup) -> tuple[Captures, Recorder | OfflineCaptures | Replay]:
         store, now, replayed = self._store, self._clock.now, self._replayed
-        captures = Captures(store, families={row.name: row.family for row in self._config.archives}, now=now)
+        captures = Captures(
+            store, families={archive.name: archive.family for archive in self._config.archives}, now=now
+        )
         if replayed is not None:
-            rows = {} if self._offline else self._book.names
-            bring = replayed.bring or Bringing(settler, store.blobs, rows)
+            archives = {} if self._offline else self._book.names
+            bring = replayed.bring or Refetch(settler, store.blobs, archives)
             return captures, Replay(replayed.record, FAMILIES, bring, what=replayed.what)
         if self._offline:
             return captures, OfflineCaptures(self.executor, captures, families=FAMILIES, blobs=store.blobs)
-        stillness = Stillness(settler, families=FAMILIES, histories=HISTORIES, now=now)
+        stillness = Freeze(settler, families=FAMILIES, histories=HISTORIES, now=now)
         return captures, Recorder(self.executor, captures, stillness=stillness, blobs=store.blobs)
 
     def _live(
-        self, names: Names, flights: Flights, promises: Promises, roots: Roots, observations: Observations
-    ) -> Live:
+        self, names: Names, flights: Downloads, tables: IndexTables, roots: RootVerifier, observations: Observations
+    ) -> LiveFiles:
         store, clock = self._store, self._clock
-        standings = Standings(store.catalog, store.blobs)
-        successors = Successors(blobs=store.blobs, names=names, flights=flights, promises=promises, clock=clock)
-        confirming = Confirming(
+        standings = LiveStates(store.catalog, store.blobs)
+        successors = SetAdopter(blobs=store.blobs, names=names, flights=flights, tables=tables, clock=clock)
+        confirming = Revalidator(
             standings=standings,
             successors=successors,
             slots=store.slots,
@@ -190,12 +194,14 @@ class App:
             standings=standings,
             names=names,
             observations=observations,
-            promises=promises,
+            tables=tables,
             flights=flights,
             store=store,
             clock=clock,
         )
-        return Live(standings=standings, confirming=confirming, flights=flights, clock=clock, offline=self._offline)
+        return LiveFiles(
+            standings=standings, confirming=confirming, flights=flights, clock=clock, offline=self._offline
+        )
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -204,12 +210,12 @@ class App:
 
     async def serve(self, sockets: Sequence[socket]) -> None:
         """Answer on `sockets`, which become ours to close, until cancelled."""
-        forwarder = StreamingForwarder(self.tally, instance=self._instance)
+        forwarder = PassThrough(self.tally, instance=self._instance)
         front = serving(
             sockets,
             self.answerer,
             self._book,
-            holding=StoreHolding(self._store.blobs, Names(self._store.catalog, self._clock)),
+            holding=StoreByDigest(self._store.blobs, Names(self._store.catalog, self._clock)),
             forwarder=forwarder,
             tally=self.tally,
             stats=self.stats,
@@ -235,8 +241,8 @@ class App:
 
     async def _keep_watch(self, watch: Watch) -> Never:
         """Observe on schedule, politely: in the background, and not again at once after a restart."""
-        row = self._row(watch.archive)
-        last = max((seen for path in watch.paths if (seen := self._observations.last(row, path))), default=None)
+        archive = self._archive(watch.archive)
+        last = max((seen for path in watch.paths if (seen := self._observations.last(archive, path))), default=None)
         await repeat(
             lambda: self.observe(watch.archive, watch.paths, with_packages=watch.packages == "all"),
             watch.every,
@@ -251,38 +257,38 @@ class App:
         """Take an observation of an archive now. Raises ClientError for an unknown archive, and for paths that vouch for nothing."""
         if self._offline:
             return Refusal(424, "Offline: nothing can be observed")
-        asking = self.executor.asking(self._row(archive), Conditions(background=True))
+        context = self.executor.context(self._archive(archive), Conditions(background=True))
         canonical = [address.canonical_path(path) for path in paths]
-        return await self._sweeper.sweep(asking, canonical, with_packages=with_packages, progress=progress)
+        return await self._sweeper.sweep(context, canonical, with_packages=with_packages, progress=progress)
 
-    async def timeline(self, archive: str, start: Instant, end: Instant) -> list[Entry] | Refusal:
+    async def timeline(self, archive: str, start: Instant, end: Instant) -> list[TimelineEntry] | Refusal:
         """Return which instants of an archive exist between two. Raises ClientError as `resolve`."""
-        asking = self.executor.asking(self._row(archive), Conditions())
-        return await entries(asking, start, end, self._clock.now(), self._timelines, self._observations)
+        context = self.executor.context(self._archive(archive), Conditions())
+        return await entries(context, start, end, self._clock.now(), self._timelines, self._observations)
 
-    async def mark(self, archive: str, when: When, because: str | None) -> Instant | Refusal:
+    async def mark(self, archive: str, when: TimeSpec, because: str | None) -> Instant | Refusal:
         """Mark the snapshot that answers for a time as bad, and say why; with None, take the mark back. Return its instant."""
-        asking, now = self.executor.asking(self._row(archive), Conditions()), self._clock.now()
-        exists = await entries(asking, start := when.instant or now, start, now, self._timelines, self._observations)
-        settled = await self.executor.resolve(self._row(archive), when)
-        return await mark(asking, when, exists, settled, self._marks, because)
+        context, now = self.executor.context(self._archive(archive), Conditions()), self._clock.now()
+        exists = await entries(context, start := when.instant or now, start, now, self._timelines, self._observations)
+        settled = await self.executor.resolve(self._archive(archive), when)
+        return await mark(context, when, exists, settled, self._marks, because)
 
     async def diff(
         self, archive: str, before: str, after: str, selection: Selection, progress: Callable[[str], None]
-    ) -> Comparison | Refusal:
+    ) -> ArchiveDiff | Refusal:
         """Say which packages differ between two times. Raises ClientError as `resolve`, ConfigurationError for a selection that names too little."""
-        differ = Differ(self._row(archive), self.executor, self._promises, self._listings, progress)
-        return await differ.compare(parse(before), parse(after), selection)
+        differ = Differ(self._archive(archive), self.executor, self._tables, self._listings, progress)
+        return await differ.compare(parse_time(before), parse_time(after), selection)
 
     async def resolve(self, archive: str, when: str) -> Resolved | Refusal:
         """Settle a *when* of an archive. Raises ClientError for words that are no archive or no time."""
-        return await self.executor.resolve(self._row(archive), parse(when))
+        return await self.executor.resolve(self._archive(archive), parse_time(when))
 
     async def fetch(
         self, archive: str, when: str, path: str, target: Path, progress: Callable[[int, int | None], None]
     ) -> Fetched | Refusal:
         """Bring a file to `target`: whole and verified, or not at all. Raises ClientError as `resolve`."""
-        asked = FileTarget(self._row(archive), parse(when), address.canonical_path(path))
+        asked = FileTarget(self._archive(archive), parse_time(when), address.canonical_path(path))
         outcome = await self.executor.answer(asked, Conditions())
         if isinstance(outcome, Moved):
             return Refusal(404, "That is a folder, not a file")
@@ -305,14 +311,14 @@ class App:
         """Return what was done so far, ready for JSON."""
         return self.tally.as_json()
 
-    def _row(self, name: str) -> Archive:
-        row = self._book.names.get(name)
-        if row is None:
+    def _archive(self, name: str) -> Archive:
+        archive = self._book.names.get(name)
+        if archive is None:
             known = ", ".join(sorted(self._book.names))
             raise ClientError(
                 "There is no archive of that name", why=f"Known are: {known}.", hint="Add a row to the configuration."
             )
-        return row
+        return archive
 
     async def _health(self) -> str:
         """Return what is wrong with the store, '' when nothing is: a name can be read, and the disk takes a byte."""
@@ -338,8 +344,8 @@ def build(
     hosts let through besides the configured.
     """
     book = AddressBook(
-        rows=config.archives,
-        default_when=parse(pinned) if pinned else config.default_when,
+        archives=config.archives,
+        default_when=parse_time(pinned) if pinned else config.default_when,
         default_capture=capture,
         passes=(*config.passes, *passes),
         connect=config.connect,

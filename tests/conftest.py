@@ -167,20 +167,20 @@ async def house(make_house: MakeHouse) -> House:
 @pytest.fixture
 def watchdog() -> Iterator[BlockBuster]:
     """Fail a test whose event loop waits for the disk, but for what the design lets run inline."""
-    rooms = ["snapproxy", "storage"]
+    rooms = ["snapproxy", "snapproxy_storage"]
     guard = BlockBuster(rooms)
     for name in ("os.fsync", "os.fdatasync"):
         guard.functions[name] = BlockBusterFunction(None, name, scanned_modules=rooms)
     for name in ("os.stat", "os.rename", "os.unlink", "os.read", "os.write"):
         # Beginning and following a draft: some quick calls on names, none of which waits for a disk.
-        guard.functions[name].can_block_in("storage/drafts.py", ("begin", "follow"))
-    guard.functions["os.write"].can_block_in("storage/journals.py", ("add",))  # a line, into the page cache
+        guard.functions[name].can_block_in("snapproxy_storage/drafts.py", ("begin", "follow"))
+    guard.functions["os.write"].can_block_in("snapproxy_storage/journals.py", ("add",))  # a line, into the page cache
     for name in [name for name in guard.functions if name.startswith("sqlite3.")]:
-        guard.functions[name].can_block_in("storage/catalog.py", ("_read",))  # the catalog peek
-    guard.functions["os.unlink"].can_block_in("storage/tables.py", ("_sound",))  # a damaged table, once
+        guard.functions[name].can_block_in("snapproxy_storage/catalog.py", ("_read",))  # the catalog peek
+    guard.functions["os.unlink"].can_block_in("snapproxy_storage/tables.py", ("_sound",))  # a damaged table, once
     for function in guard.functions.values():  # before the first request is taken
-        function.can_block_in("storage/__init__.py", ("open_store",))
-        function.can_block_in("snapproxy/shell/openpgp.py", ("available_keyrings",))
+        function.can_block_in("snapproxy_storage/__init__.py", ("open_store",))
+        function.can_block_in("snapproxy/trust/openpgp.py", ("available_keyrings",))
     guard.activate()
     yield guard
     guard.deactivate()

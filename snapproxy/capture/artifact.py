@@ -14,12 +14,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from snapproxy.capture.contents import Content, check_names, contents
+from snapproxy.capture.contents import RecordedFile, check_names, recorded_files
 from snapproxy.capture.lock import FILE_NAME, MEDIA_TYPE, encode
 from snapproxy.capture.lock_reader import decode
 from snapproxy.core.model import Instant, Role
 from snapproxy.core.record import Record
-from snapproxy.core.when import spell_rfc3339
+from snapproxy.core.time_spec import format_rfc3339
 from snapproxy.errors import RecordError
 
 ARTIFACT_TYPE = "application/vnd.snapproxy.capture.v1"
@@ -56,7 +56,7 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
-class Artifact:
+class ArtifactPlan:
     """What is to be written: the layers of each manifest (an index is needed for more than one), and what all of them are annotated with.
 
     `lock` is the bytes of the first layer of the first manifest; all other layers are files of the record, known by their digests.
@@ -67,22 +67,22 @@ class Artifact:
     annotations: Mapping[str, str] = field(default_factory=dict)
 
 
-def describe(record: Record, *, bare: bool = False, created: Instant | None = None) -> Artifact:
+def describe(record: Record, *, bare: bool = False, created: Instant | None = None) -> ArtifactPlan:
     """Say what the artifact of a record consists of. A function of its arguments: no clock, no order of requests, no capture's name.
 
     `created`: from SOURCE_DATE_EPOCH, else nothing tells a time. `bare`: titles are paths in the one repository of the record, and
-    apt-transport-oci can read it as that. Raises RecordError when there are several, and as `contents` does.
+    apt-transport-oci can read it as that. Raises RecordError when there are several, and as `recorded_files` does.
     """
     lock = encode(record)
-    files = contents(record)
+    files = recorded_files(record)
     titles = _bare_titles(files) if bare else [content.title for content in files]
     layers = [
         Layer(title, FILE_TYPE, content.size, content.sha256) for title, content in zip(titles, files, strict=True)
     ]
     check_names([FILE_NAME, *titles])
     first = Layer(FILE_NAME, MEDIA_TYPE, len(lock), sha256(lock).hexdigest())
-    annotations = {} if created is None else {CREATED: spell_rfc3339(created)}
-    return Artifact(tuple(_manifests([first, *sorted(layers, key=_order)])), lock, annotations)
+    annotations = {} if created is None else {CREATED: format_rfc3339(created)}
+    return ArtifactPlan(tuple(_manifests([first, *sorted(layers, key=_order)])), lock, annotations)
 
 
 def describe_blobs(record: Record) -> tuple[tuple[Layer, ...], ...]:
@@ -131,7 +131,7 @@ def restore(layers: Iterable[Layer], lock: bytes) -> Record:
     return record
 
 
-def _bare_titles(files: tuple[Content, ...]) -> list[str]:
+def _bare_titles(files: tuple[RecordedFile, ...]) -> list[str]:
     archives = sorted({content.archive for content in files})
     if len(archives) > 1:
         raise RecordError(

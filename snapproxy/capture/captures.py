@@ -19,15 +19,15 @@ from dataclasses import dataclass, replace
 from snapproxy.capture.notes import CLOSED, Notes, note_entry
 from snapproxy.core.credentials import is_capture_name
 from snapproxy.core.model import LIVE, Instant, Proof, Role
-from snapproxy.core.record import Entry, Record, absences_of
+from snapproxy.core.record import Record, RecordEntry, absences_of
 from snapproxy.errors import ClientError
-from storage import Journal, Name, Store
+from snapproxy_storage import Journal, Name, Store
 
 _REGISTER = "captures"
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class CaptureSummary:
     """A capture at a glance. `files` and `absences` count answers, `size` is in bytes; `begun` is when it was first recorded into."""
 
     name: str
@@ -39,14 +39,14 @@ class Summary:
     size: int
 
 
-class Ledger:
+class CaptureWriter:
     """A capture that this process records into: what was noted so far, by whomever, and the way to add to it."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self.notes = Notes()
 
-    def note(self, entry: Entry) -> None:
+    def note(self, entry: RecordEntry) -> None:
         """Note an answer; what was noted first on its question is in `notes` then, whoever noted it."""
         lines = (note_entry(entry),)
         news = self._journal.add(lines)
@@ -74,12 +74,12 @@ class Captures:
         self._store = store
         self._families = dict(families)
         self._now = now
-        self._ledgers: dict[str, tuple[str, Ledger]] = {}
+        self._ledgers: dict[str, tuple[str, CaptureWriter]] = {}
         self._epoch = store.catalog.epoch
 
     # --- recording --------------------------------------------------------------------------------------------------------
 
-    def at_hand(self, name: str) -> Ledger | None:
+    def at_hand(self, name: str) -> CaptureWriter | None:
         """Return the capture to record into if this process has it open."""
         if self._epoch != self._store.catalog.epoch:  # something was taken back: perhaps a capture's name
             self._epoch = self._store.catalog.epoch
@@ -87,7 +87,7 @@ class Captures:
         opened = self._ledgers.get(name)
         return None if opened is None else opened[1]
 
-    async def ledger(self, name: str) -> Ledger:
+    async def ledger(self, name: str) -> CaptureWriter:
         """Return the capture to record into; it begins to exist with that."""
         key = self._id(name) or await self._begin(name)
         ledger = self.at_hand(name)
@@ -110,12 +110,12 @@ class Captures:
         """Return the names of all captures, sorted."""
         return [name for name, _ in self._store.catalog.names(_REGISTER)]
 
-    async def summary(self, name: str) -> Summary:
+    async def summary(self, name: str) -> CaptureSummary:
         """Return a capture at a glance. Raises ClientError when there is none of that name."""
         key, notes = await self._known(name)
         held = [entry for entry in notes.entries.values() if not entry.is_absence]
         sizes = {entry.sha256: entry.size for entry in held}
-        return Summary(
+        return CaptureSummary(
             name,
             self._begun(name),
             self._is_folded(key) or notes.is_closed,
@@ -214,11 +214,11 @@ class Captures:
         entry = self._store.catalog.name(_REGISTER, name)
         return 0 if entry is None else int(entry.extra["begun"])
 
-    def _open(self, key: str) -> Ledger:
-        return Ledger(self._store.journals.open(key))
+    def _open(self, key: str) -> CaptureWriter:
+        return CaptureWriter(self._store.journals.open(key))
 
     @contextlib.contextmanager
-    def _opened(self, key: str) -> Iterator[Ledger]:
+    def _opened(self, key: str) -> Iterator[CaptureWriter]:
         ledger = self._open(key)
         try:
             yield ledger
@@ -263,7 +263,7 @@ def _space(key: str) -> str:
     return f"capture/{key}"
 
 
-def _answer(entry: Entry) -> Name:
+def _answer(entry: RecordEntry) -> Name:
     return Name(entry.sha256, entry.size, int(entry.proof), {"snapshot": entry.snapshot, "role": entry.role.value})
 
 
@@ -276,10 +276,10 @@ def _absences(notes: Notes) -> dict[str, dict[str, Name]]:
     return found
 
 
-def _entry(key: str, name: Name) -> Entry:
+def _entry(key: str, name: Name) -> RecordEntry:
     archive, requested, path = key.split(" ", 2)
     role, proof = Role(name.extra["role"]), Proof(name.proof)
-    return Entry(archive, requested, str(name.extra["snapshot"]), path, role, proof, name.size, name.digest)
+    return RecordEntry(archive, requested, str(name.extra["snapshot"]), path, role, proof, name.size, name.digest)
 
 
 def _registered(key: str, begun: Instant) -> Name:

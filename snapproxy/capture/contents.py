@@ -12,15 +12,15 @@ from packageurl import PackageURL
 
 from snapproxy.archives.vendors import vendor_of
 from snapproxy.core.model import Proof, Role
-from snapproxy.core.packages import PackageName
+from snapproxy.core.package_name import PackageName
 from snapproxy.core.paths import names_a_file
-from snapproxy.core.record import Entry, Record
+from snapproxy.core.record import Record, RecordEntry
 from snapproxy.errors import RecordError
 from snapproxy.families import FAMILIES
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class RecordedFile:
     """A file that a build was served, however often and at however many times it asked. `package` is what it holds, None for the rest."""
 
     archive: str
@@ -42,12 +42,12 @@ class Content:
         return f"{self.archive}/{self.snapshot}/{self.path}"
 
 
-def contents(record: Record) -> tuple[Content, ...]:
+def recorded_files(record: Record) -> tuple[RecordedFile, ...]:
     """Return the files of a record, sorted by title. Where several times were answered by one snapshot, the weakest proof counts.
 
     Raises RecordError when one snapshot gave two contents to one path, which it can only where nothing vouched for them.
     """
-    found: dict[str, Content] = {}
+    found: dict[str, RecordedFile] = {}
     for entry in record.entries:
         if entry.is_absence:
             continue
@@ -91,11 +91,11 @@ def _bad_name(name: str, says: str) -> RecordError:
     )
 
 
-def _content(entry: Entry, family: str) -> Content:
+def _content(entry: RecordEntry, family: str) -> RecordedFile:
     driver = FAMILIES[family]
     package = driver.package_name(entry.path)
     purl = "" if package is None else _purl(driver.purl_type, vendor_of(entry.archive), package)
-    return Content(
+    return RecordedFile(
         entry.archive,
         entry.snapshot,
         entry.path,

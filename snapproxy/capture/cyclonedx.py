@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from snapproxy.capture.contents import Content, contents
-from snapproxy.capture.json_text import indented
+from snapproxy.capture.contents import RecordedFile, recorded_files
 from snapproxy.capture.lock import digest
 from snapproxy.core.model import Instant
 from snapproxy.core.record import Record
-from snapproxy.core.when import spell_rfc3339
+from snapproxy.core.time_spec import format_rfc3339
+from snapproxy.formats.canonical_json import indented
 
 
 def write(record: Record, created: Instant | None = None) -> bytes:
-    """Write the document; `created`, from SOURCE_DATE_EPOCH, is the only time that may stand in it. Raises RecordError (`contents`)."""
+    """Write the document; `created`, from SOURCE_DATE_EPOCH, is the only time that may stand in it. Raises RecordError (`recorded_files`)."""
     metadata: dict[str, Any] = {
         "properties": [
             _property("lock", f"sha256:{digest(record)}"),
@@ -26,12 +26,12 @@ def write(record: Record, created: Instant | None = None) -> bytes:
         "tools": {"components": [{"name": "snapproxy", "type": "application"}]},
     }
     if created is not None:
-        metadata["timestamp"] = spell_rfc3339(created)
+        metadata["timestamp"] = format_rfc3339(created)
     return indented(
         {
             "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
             "bomFormat": "CycloneDX",
-            "components": [_component(content) for content in contents(record)],
+            "components": [_component(content) for content in recorded_files(record)],
             "metadata": metadata,
             "specVersion": "1.6",
             "version": 1,
@@ -39,7 +39,7 @@ def write(record: Record, created: Instant | None = None) -> bytes:
     )
 
 
-def _component(content: Content) -> dict[str, Any]:
+def _component(content: RecordedFile) -> dict[str, Any]:
     facts = {
         "archive": content.archive,
         "path": content.path,

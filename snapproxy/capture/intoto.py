@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from snapproxy.capture.contents import Content, contents
-from snapproxy.capture.json_text import indented
+from snapproxy.capture.contents import RecordedFile, recorded_files
 from snapproxy.capture.lock import FILE_NAME, digest
 from snapproxy.core.record import Record
+from snapproxy.formats.canonical_json import indented
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 
@@ -25,7 +25,7 @@ REPRODUCED = "urn:x-snapproxy:reproduced:v1"
 
 
 def write(record: Record) -> bytes:
-    """Write the statement; its subject is the lock of the record. Raises RecordError (`contents`)."""
+    """Write the statement; its subject is the lock of the record. Raises RecordError (`recorded_files`)."""
     return indented(statement(record, (FILE_NAME, digest(record))))
 
 
@@ -35,7 +35,7 @@ def statement(record: Record, subject: tuple[str, str]) -> dict[str, Any]:
     return {
         "_type": STATEMENT,
         "predicate": {
-            "resolvedDependencies": [_descriptor(content) for content in contents(record)],
+            "resolvedDependencies": [_descriptor(content) for content in recorded_files(record)],
             "unpinned": sorted(record.unpinned),
         },
         "predicateType": PREDICATE,
@@ -60,7 +60,7 @@ def reproduced(subject: tuple[str, str], lock: str, outputs: Mapping[str, str]) 
     }
 
 
-def _descriptor(content: Content) -> dict[str, Any]:
+def _descriptor(content: RecordedFile) -> dict[str, Any]:
     """Describe a file as in-toto's ResourceDescriptor, which SLSA's build definition uses."""
     descriptor: dict[str, Any] = {
         "annotations": {"proof": content.proof.word, "role": content.role.value, "size": content.size},

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Any
 
-from snapproxy.capture.json_text import canonical
-from snapproxy.core.record import Entry, Record
-from snapproxy.core.when import spell
+from snapproxy.core.record import Record, RecordEntry
+from snapproxy.core.time_spec import format_instant
+from snapproxy.formats.canonical_json import canonical
 
 SCHEMA = 1
 """The version of the form: raised when an older reader would misunderstand a newer lock, and never for anything else."""
@@ -61,13 +61,15 @@ def _archives(record: Record) -> list[dict[str, Any]]:
             "family": record.families[archive],
             "requested": requested,
             "snapshots": sorted(found[archive, requested]),
-            "valid": [spell(each) for each in valid] if (valid := record.valid.get((archive, requested))) else None,
+            "valid": [format_instant(each) for each in valid]
+            if (valid := record.valid.get((archive, requested)))
+            else None,
         }
         for archive, requested in sorted(found)
     ]
 
 
-def snapshots_by_time(entries: Iterable[Entry]) -> Mapping[tuple[str, str], set[str]]:
+def snapshots_by_time(entries: Iterable[RecordEntry]) -> Mapping[tuple[str, str], set[str]]:
     """Return which snapshots answered for each (archive, requested); none where only a service did, or nothing was there."""
     found: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
     for entry in entries:
@@ -76,7 +78,7 @@ def snapshots_by_time(entries: Iterable[Entry]) -> Mapping[tuple[str, str], set[
     return found
 
 
-def _entry(entry: Entry) -> dict[str, Any]:
+def _entry(entry: RecordEntry) -> dict[str, Any]:
     return {
         "archive": entry.archive,
         "path": entry.path,
@@ -87,5 +89,5 @@ def _entry(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _content(entry: Entry) -> dict[str, Any]:
+def _content(entry: RecordEntry) -> dict[str, Any]:
     return {"sha256": entry.sha256, "size": entry.size}

@@ -8,26 +8,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from snapproxy.capture.lock import (
-    ABSENCE_MEMBERS,
-    ARCHIVE_MEMBERS,
-    FILE_MEMBERS,
-    SCHEMA,
-    SECTIONS,
-    snapshots_by_time,
-)
-from snapproxy.capture.strict_json import Document, Value, load
+from snapproxy.capture.lock import ABSENCE_MEMBERS, ARCHIVE_MEMBERS, FILE_MEMBERS, SCHEMA, SECTIONS, snapshots_by_time
+from snapproxy.capture.strict_json import JsonDocument, JsonValue, load
 from snapproxy.core.model import Instant, Proof, Role
 from snapproxy.core.paths import names_a_file
-from snapproxy.core.record import Entry, Record
-from snapproxy.core.when import parse, spell
+from snapproxy.core.record import Record, RecordEntry
+from snapproxy.core.time_spec import format_instant, parse_time
 from snapproxy.errors import ClientError
 from snapproxy.families import FAMILIES
 
 LARGEST_FILE = 2**53 - 1
 """Bytes a file may have: the largest whole number that every JSON reader takes exactly (RFC 8785, section 3.2.2.3)."""
 
-_LOCK = Document(
+_LOCK = JsonDocument(
     "lock", "Take it from where it was written, unaltered: `snapproxy lock NAME` or the artifact it came with."
 )
 _ARCHIVE = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -47,7 +40,7 @@ def decode(data: bytes) -> Record:
     top = load(data, _LOCK)
     _check_schema(top)
     absences, archives, files, _, unpinned = top.members(*SECTIONS)
-    entries: dict[tuple[str, str, str], Entry] = {}
+    entries: dict[tuple[str, str, str], RecordEntry] = {}
     sizes: dict[str, int] = {}
     for value, entry in _entries(files, absences):
         if entries.setdefault(entry.key, entry) is not entry:
@@ -58,17 +51,19 @@ def decode(data: bytes) -> Record:
     return Record(tuple(entries[key] for key in sorted(entries)), families, valid, _hosts(unpinned))
 
 
-def _check_schema(top: Value) -> None:
+def _check_schema(top: JsonValue) -> None:
     """Look at the version before anything else: what a later one holds is not for us to judge."""
     schema = top.raw.get("schema") if isinstance(top.raw, dict) else None
     if type(schema) is int and schema > SCHEMA:
         hint = "Use a newer snapproxy, or have the lock written again by one of this version."
-        raise Document("lock", hint).error(f"Its schema is {str(schema)[:20]}; this snapproxy reads schema {SCHEMA}.")
+        raise JsonDocument("lock", hint).error(
+            f"Its schema is {str(schema)[:20]}; this snapproxy reads schema {SCHEMA}."
+        )
     if isinstance(top.raw, dict) and "schema" in top.raw:
-        Value(schema, "schema", top.document).integer(SCHEMA, SCHEMA)
+        JsonValue(schema, "schema", top.document).integer(SCHEMA, SCHEMA)
 
 
-def _entries(files: Value, absences: Value) -> Iterator[tuple[Value, Entry]]:
+def _entries(files: JsonValue, absences: JsonValue) -> Iterator[tuple[JsonValue, RecordEntry]]:
     for value in files.items():
         *members, digest, size = value.members(*FILE_MEMBERS)
         found = digest.text(_DIGEST, "64 lower-case hex digits")
@@ -78,11 +73,11 @@ def _entries(files: Value, absences: Value) -> Iterator[tuple[Value, Entry]]:
         yield value, _entry(members, "" if members[-1].raw == "" else _time(members[-1]), 0, "")
 
 
-def _entry(members: list[Value], snapshot: str, size: int, digest: str) -> Entry:
+def _entry(members: list[JsonValue], snapshot: str, size: int, digest: str) -> RecordEntry:
     archive, path, proof, requested, role, _ = members
     if not isinstance(path.raw, str) or not (names_a_file(path.raw) or _CALL.fullmatch(path.raw)):
         raise path.wrong("the canonical path of a file within the archive, or a call of its service, is wanted")
-    return Entry(
+    return RecordEntry(
         archive=_name(archive),
         requested=_time(requested),
         snapshot=snapshot,
@@ -95,7 +90,7 @@ def _entry(members: list[Value], snapshot: str, size: int, digest: str) -> Entry
 
 
 def _archives(
-    archives: Value, entries: tuple[Entry, ...]
+    archives: JsonValue, entries: tuple[RecordEntry, ...]
 ) -> tuple[dict[str, str], dict[tuple[str, str], tuple[Instant, Instant]]]:
     """Read what answered for which time, and hold it to the entries it sums up."""
     served = dict(snapshots_by_time(entries))
@@ -116,25 +111,25 @@ def _archives(
     return families, valid
 
 
-def _span(value: Value) -> tuple[Instant, Instant]:
+def _span(value: JsonValue) -> tuple[Instant, Instant]:
     ends = [_instant(each) for each in value.items()]
     if len(ends) != 2 or ends[0] > ends[1]:  # noqa: PLR2004 (a span has two ends)
         raise value.wrong("the first and the last instant of a span are wanted")
     return ends[0], ends[1]
 
 
-def _instant(value: Value) -> Instant:
+def _instant(value: JsonValue) -> Instant:
     wanted = "an instant such as 20240601T000000Z"
     try:
-        instant = parse(value.text(_INSTANT, wanted)).instant
+        instant = parse_time(value.text(_INSTANT, wanted)).instant
     except ClientError:
         instant = None
-    if instant is None or spell(instant) != value.raw:
+    if instant is None or format_instant(instant) != value.raw:
         raise value.wrong(f"{wanted} is wanted")
     return instant
 
 
-def _hosts(unpinned: Value) -> frozenset[str]:
+def _hosts(unpinned: JsonValue) -> frozenset[str]:
     hosts: set[str] = set()
     for value in unpinned.items():
         host = value.text(_HOST, "a host")
@@ -144,15 +139,15 @@ def _hosts(unpinned: Value) -> frozenset[str]:
     return frozenset(hosts)
 
 
-def _name(value: Value) -> str:
+def _name(value: JsonValue) -> str:
     return value.text(_ARCHIVE, "the name of an archive")
 
 
-def _time(value: Value) -> str:
+def _time(value: JsonValue) -> str:
     return value.text(_TIME, "a time, or the id of a snapshot,")
 
 
-def _one_of(value: Value, words: Iterable[str]) -> str:
+def _one_of(value: JsonValue, words: Iterable[str]) -> str:
     known = sorted(words)
     word = value.text(_WORD, f"one of {' '.join(known)}")
     if word not in known:

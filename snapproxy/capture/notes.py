@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from json.encoder import encode_basestring_ascii as _quoted
 
 from snapproxy.core.model import Instant, Proof, Role
-from snapproxy.core.record import Entry, Record
+from snapproxy.core.record import Record, RecordEntry
 
 _PROOFS = {proof.word: proof for proof in Proof}
 _WORDS = tuple(_PROOFS)  # a proof is the place of its word
@@ -25,7 +25,7 @@ CLOSED = b'["closed"]'
 class Notes:
     """Everything noted so far. `valid` narrows: a capture's answers hold where those of all its roots do."""
 
-    entries: dict[tuple[str, str, str], Entry] = field(default_factory=dict)
+    entries: dict[tuple[str, str, str], RecordEntry] = field(default_factory=dict)
     frozen: dict[str, Instant] = field(default_factory=dict)
     """The instant that `latest` came to, by archive."""
     valid: dict[tuple[str, str], tuple[Instant, Instant]] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class Notes:
                 with contextlib.suppress(ValueError):
                     self._take(json.loads(line))
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: RecordEntry) -> None:
         """Add the note of one answer."""
         if not self.is_closed:
             self.entries.setdefault(entry.key, entry)
@@ -57,7 +57,7 @@ class Notes:
                 int(size),
                 str(sha256),
             ]:
-                self.add(Entry(archive, requested, snapshot, path, Role(role), _PROOFS[proof], size, sha256))
+                self.add(RecordEntry(archive, requested, snapshot, path, Role(role), _PROOFS[proof], size, sha256))
             case ["frozen", str(archive), int(instant)]:
                 self.frozen.setdefault(archive, instant)
             case ["valid", str(archive), str(requested), int(first), int(last)]:
@@ -68,7 +68,7 @@ class Notes:
             case ["closed"]:
                 self.is_closed = True
 
-    def roots(self, archive: str, requested: str) -> list[Entry]:
+    def roots(self, archive: str, requested: str) -> list[RecordEntry]:
         """Return the roots that were served of an archive at a *when*."""
         return [
             entry
@@ -97,7 +97,7 @@ class Notes:
         )
 
 
-def note_entry(entry: Entry) -> bytes:
+def note_entry(entry: RecordEntry) -> bytes:
     """Return the note of one answer. Written out, since it is told once an answer: by `_line` it takes twice as long."""
     asked = f"{_quoted(entry.archive)},{_quoted(entry.requested)},{_quoted(entry.snapshot)},{_quoted(entry.path)}"
     return f'["file",{asked},"{entry.role}","{_WORDS[entry.proof]}",{entry.size},"{entry.sha256}"]'.encode("ascii")

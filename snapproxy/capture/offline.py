@@ -5,21 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from snapproxy.capture.captures import Captures
-from snapproxy.capture.given import Brought, held
 from snapproxy.capture.replay import Replay
-from snapproxy.core.exchange import (
-    Answerer,
-    Conditions,
-    FileTarget,
-    Outcome,
-    PassTarget,
-    ServiceTarget,
-    TunnelTarget,
-)
+from snapproxy.capture.stored_entry import StoredBytes, stored_bytes
+from snapproxy.core.exchange import Answerer, Conditions, FileTarget, Outcome, PassTarget, ServiceTarget, TunnelTarget
 from snapproxy.core.model import Family, Refusal
-from snapproxy.core.record import Entry, Record
+from snapproxy.core.record import Record, RecordEntry
 from snapproxy.errors import SnapproxyError
-from storage import Blobs
+from snapproxy_storage import Blobs
 
 
 class OfflineCaptures:
@@ -64,5 +56,5 @@ class OfflineCaptures:
             )
         return known[1]
 
-    async def _bring(self, entry: Entry) -> Brought | Refusal:
-        return await held(self._blobs, entry)
+    async def _bring(self, entry: RecordEntry) -> StoredBytes | Refusal:
+        return await stored_bytes(self._blobs, entry)

@@ -13,27 +13,27 @@ from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any
 
-from snapproxy.capture.arriving import Arriving, landed
-from snapproxy.capture.captures import Captures, Ledger
-from snapproxy.capture.given import absent, held
+from snapproxy.capture.captures import Captures, CaptureWriter
+from snapproxy.capture.deferred_body import DeferredBody, wait_until_stored
+from snapproxy.capture.freeze import Freeze
 from snapproxy.capture.notes import note_passed, note_valid
-from snapproxy.capture.stillness import Stillness
+from snapproxy.capture.stored_entry import absent, stored_bytes
 from snapproxy.core.exchange import (
     Answerer,
-    Body,
     Conditions,
     FileTarget,
     Outcome,
     PassTarget,
+    ResponseBody,
     Served,
     ServiceTarget,
     TunnelTarget,
 )
 from snapproxy.core.model import TIMELESS, Instant, Match, Proof, Refusal, Role
-from snapproxy.core.record import Entry
-from snapproxy.core.when import canonical
+from snapproxy.core.record import RecordEntry
+from snapproxy.core.time_spec import canonical_time
 from snapproxy.errors import SnapproxyError
-from storage import Blobs, StorageFailure
+from snapproxy_storage import Blobs, StorageFailure
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Recorder:
         answerer: Answerer,
         captures: Captures,
         *,
-        stillness: Stillness,
+        stillness: Freeze,
         blobs: Blobs,
     ) -> None:
         self._answerer = answerer
@@ -106,11 +106,11 @@ class Recorder:
         """Ask whoever answers, no capture named."""
         return self._answerer.answer(target, conditions)
 
-    async def given(self, entry: Entry) -> Outcome:
+    async def given(self, entry: RecordEntry) -> Outcome:
         """Return what a capture holds, as it was given first."""
         if entry.is_absence:
             return absent(entry)
-        brought = await held(self._blobs, entry)
+        brought = await stored_bytes(self._blobs, entry)
         if isinstance(brought, Refusal):
             return brought
         return Served(
@@ -129,13 +129,13 @@ class _Question:
     """One request that names a capture."""
 
     def __init__(
-        self, recorder: Recorder, ledger: Ledger, target: FileTarget | ServiceTarget, conditions: Conditions
+        self, recorder: Recorder, ledger: CaptureWriter, target: FileTarget | ServiceTarget, conditions: Conditions
     ) -> None:
         self._recorder = recorder
         self._ledger = ledger
         self._target = target
         self._conditions = conditions
-        self.requested = canonical(target.when) if isinstance(target, FileTarget) else TIMELESS
+        self.requested = canonical_time(target.when) if isinstance(target, FileTarget) else TIMELESS
         self._moves = isinstance(target, FileTarget) and target.when.match in (Match.LIVE, Match.LATEST)
 
     async def answer(self) -> Outcome:
@@ -154,7 +154,7 @@ class _Question:
 
     async def finish(self) -> None:
         """Note a file that has arrived. Raises StorageFailure when it cannot be."""
-        outcome = await landed(self._ask)
+        outcome = await wait_until_stored(self._ask)
         if isinstance(outcome, Served):
             noted = await self._noted(outcome)
             if isinstance(noted, Served):
@@ -163,9 +163,9 @@ class _Question:
                     return
         raise StorageFailure("a file that was served could not be noted in its capture")
 
-    def _arriving(self, body: Body) -> Body:
+    def _arriving(self, body: ResponseBody) -> ResponseBody:
         """Show the end of a file once it is noted; one whose client has left before is noted once it is here."""
-        return Arriving(body, self.finish, lambda: self._recorder.later(self._finish_or_log()))
+        return DeferredBody(body, self.finish, lambda: self._recorder.later(self._finish_or_log()))
 
     async def _finish_or_log(self) -> None:
         try:
@@ -220,22 +220,22 @@ class _Question:
             outcome.body.close()
         return _closed() if first is None else await self._recorder.given(first)
 
-    def _entry(self, outcome: Outcome, path: str) -> Entry | None:
+    def _entry(self, outcome: Outcome, path: str) -> RecordEntry | None:
         """Return what is noted of an answer, `path` being its canonical name; None for one that is none of the archive's."""
         archive, stillness = self._target.archive, self._recorder.stillness
         if isinstance(outcome, Served):
             if not outcome.digest:
                 return None
             snapshot, size = stillness.snapshot(archive, outcome, path), outcome.body.size or 0
-            return Entry(
+            return RecordEntry(
                 archive.name, self.requested, snapshot, path, outcome.role, outcome.proof, size, outcome.digest
             )
         if isinstance(outcome, Refusal) and outcome.is_absence and not _is_folder(path):
             snapshot = outcome.headers.get("X-Snapproxy-Snapshot", "").partition("/")[2]
-            return Entry(archive.name, self.requested, snapshot, path, stillness.role(self._target), Proof.NONE)
+            return RecordEntry(archive.name, self.requested, snapshot, path, stillness.role(self._target), Proof.NONE)
         return None
 
-    def _claim(self, entry: Entry, valid: tuple[Instant, Instant] | None) -> Entry | None:
+    def _claim(self, entry: RecordEntry, valid: tuple[Instant, Instant] | None) -> RecordEntry | None:
         """Note an answer unless one stands; return the one that stands, None when the capture is closed."""
         notes, key = self._ledger.notes, entry.key
         if key not in notes.entries:

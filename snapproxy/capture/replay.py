@@ -12,27 +12,19 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from snapproxy.capture.arriving import Arriving
-from snapproxy.capture.given import Brought, absent
-from snapproxy.core.exchange import (
-    Conditions,
-    FileTarget,
-    Outcome,
-    PassTarget,
-    Served,
-    ServiceTarget,
-    TunnelTarget,
-)
-from snapproxy.core.model import TIMELESS, Family, Instant, Place, Refusal, Role, When
+from snapproxy.capture.deferred_body import DeferredBody
+from snapproxy.capture.stored_entry import StoredBytes, absent
+from snapproxy.core.exchange import Conditions, FileTarget, Outcome, PassTarget, Served, ServiceTarget, TunnelTarget
+from snapproxy.core.model import TIMELESS, Family, Instant, Place, Refusal, Role, TimeSpec
 from snapproxy.core.newer import refuse_newer
-from snapproxy.core.record import Entry, Record
-from snapproxy.core.when import canonical, looks_like_when, parse, spell
+from snapproxy.core.record import Record, RecordEntry
+from snapproxy.core.time_spec import canonical_time, format_instant, looks_like_time, parse_time
 from snapproxy.errors import SnapproxyError
-from storage import StorageFailure
+from snapproxy_storage import StorageFailure
 
 log = logging.getLogger(__name__)
 
-Bring = Callable[[Entry], Awaitable[Brought | Refusal]]
+Bring = Callable[[RecordEntry], Awaitable[StoredBytes | Refusal]]
 """Returns the bytes of an entry, whole and verified, or why they cannot be had."""
 
 MAX_ROOT = 64 << 20
@@ -48,10 +40,10 @@ class Replayed:
     bring: Bring | None = None
 
 
-def the_time(record: Record) -> When | None:
+def the_time(record: Record) -> TimeSpec | None:
     """Return the time that all files of a record were asked for, None where they are several, or folders of an archive's own."""
-    times = {entry.requested for entry in record.entries if looks_like_when(entry.requested)}
-    return parse(times.pop()) if len(times) == 1 else None
+    times = {entry.requested for entry in record.entries if looks_like_time(entry.requested)}
+    return parse_time(times.pop()) if len(times) == 1 else None
 
 
 class Replay:
@@ -94,7 +86,7 @@ class Replay:
             return newer
         self._answered.add(entry.key)
         valid = self._record.valid.get((entry.archive, entry.requested))
-        headers = {"X-Snapproxy-Valid": "/".join(map(spell, valid))} if valid else {}
+        headers = {"X-Snapproxy-Valid": "/".join(map(format_instant, valid))} if valid else {}
         return Served(
             brought.body,
             entry.archive,
@@ -104,7 +96,7 @@ class Replay:
             brought.cache,
             entry.role,
             date,
-            "" if isinstance(brought.body, Arriving) else entry.sha256,
+            "" if isinstance(brought.body, DeferredBody) else entry.sha256,
             valid=valid,
             headers=headers,
         )
@@ -137,7 +129,7 @@ class Replay:
 
     # --- finding ----------------------------------------------------------------------------------------------------------
 
-    async def _find(self, target: FileTarget | ServiceTarget) -> Entry | None:
+    async def _find(self, target: FileTarget | ServiceTarget) -> RecordEntry | None:
         if isinstance(target, ServiceTarget):
             return self._entries.get((target.archive.name, TIMELESS, target.path))
         place = self._families[target.archive.family].classify(target.path)
@@ -151,7 +143,7 @@ class Replay:
 
     def _requested(self, target: FileTarget) -> list[str]:
         """Return the times under which the record may hold what is asked: this one, and those known to have the same answers."""
-        asked, instant, archive = canonical(target.when), target.when.instant, target.archive.name
+        asked, instant, archive = canonical_time(target.when), target.when.instant, target.archive.name
         spans = [
             requested
             for (name, requested), (first, last) in self._record.valid.items()
@@ -160,7 +152,7 @@ class Replay:
         return [asked, *spans]
 
     def _missing(self, target: FileTarget | ServiceTarget) -> Refusal:
-        time = canonical(target.when) if isinstance(target, FileTarget) else "every time"
+        time = canonical_time(target.when) if isinstance(target, FileTarget) else "every time"
         return Refusal(
             424,
             "Not in what is replayed, and nothing else is answered",
@@ -170,7 +162,7 @@ class Replay:
 
     # --- dates ------------------------------------------------------------------------------------------------------------
 
-    async def _date(self, family: Family, entry: Entry) -> Instant | None:
+    async def _date(self, family: Family, entry: RecordEntry) -> Instant | None:
         """Return when a root says it was published: its client compares that."""
         if entry.role is not Role.ROOT or not family.tells_root_dates or entry.size > MAX_ROOT:
             return None
@@ -179,7 +171,7 @@ class Replay:
             self._dates[entry.sha256] = None if data is None else family.root_date(data)
         return self._dates[entry.sha256]
 
-    async def _read(self, entry: Entry) -> bytes | None:
+    async def _read(self, entry: RecordEntry) -> bytes | None:
         """Return the bytes of an entry, None when they cannot be had."""
         brought = await self._bring(entry)
         if isinstance(brought, Refusal):
@@ -195,9 +187,9 @@ class _ByHash:
     """Finds what is asked for by its digest. A record holds each index under its own name, with its sha256; other digests are computed."""
 
     record: Record
-    read: Callable[[Entry], Awaitable[bytes | None]]
+    read: Callable[[RecordEntry], Awaitable[bytes | None]]
 
-    async def find(self, archive: str, requested: str, path: str, place: Place) -> Entry | None:
+    async def find(self, archive: str, requested: str, path: str, place: Place) -> RecordEntry | None:
         """Return the entry whose bytes have the digest that `path` bears, of those in the folders above it."""
         if place.by_hash is None:
             return None
@@ -214,7 +206,7 @@ class _ByHash:
                 return entry
         return None
 
-    async def _digest(self, entry: Entry, algorithm: str) -> str | None:
+    async def _digest(self, entry: RecordEntry, algorithm: str) -> str | None:
         if algorithm == "sha256":
             return entry.sha256
         data = await self.read(entry)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from snapproxy.capture.contents import contents
+from snapproxy.capture.contents import recorded_files
 from snapproxy.core.model import Role
 from snapproxy.core.record import Record
 from snapproxy.errors import RecordError
@@ -16,7 +16,7 @@ def of_packages(record: Record) -> bytes:
     Raises RecordError when two archives have different packages of one path, which this form cannot tell apart.
     """
     found: dict[str, str] = {}
-    for content in contents(record):
+    for content in recorded_files(record):
         if content.role is Role.PACKAGE and found.setdefault(content.path, content.sha256) != content.sha256:
             raise RecordError(
                 "Two packages of this record have one path",
@@ -28,7 +28,7 @@ def of_packages(record: Record) -> bytes:
 
 def of_titles(record: Record) -> bytes:
     """List every file by its title, as `oras pull` and others lay them down: indexes, roots and signatures, too."""
-    return listed((content.title, content.sha256) for content in contents(record))
+    return listed((content.title, content.sha256) for content in recorded_files(record))
 
 
 def listed(files: Iterable[tuple[str, str]]) -> bytes:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Any
 
-from snapproxy.capture.contents import Content, contents
-from snapproxy.capture.json_text import indented
+from snapproxy.capture.contents import RecordedFile, recorded_files
 from snapproxy.capture.lock import FILE_NAME, digest
 from snapproxy.core.model import Instant
 from snapproxy.core.record import Record
-from snapproxy.core.when import spell_rfc3339
+from snapproxy.core.time_spec import format_rfc3339
+from snapproxy.formats.canonical_json import indented
 
 _DOCUMENT = "SPDXRef-DOCUMENT"
 _UNSAID = "NOASSERTION"
@@ -23,12 +23,12 @@ _UNSAID = "NOASSERTION"
 def write(record: Record, created: Instant | None = None) -> bytes:
     """Write the document; `created` comes from SOURCE_DATE_EPOCH, and is 1970-01-01 without it, since SPDX will not go without.
 
-    Raises RecordError (`contents`).
+    Raises RecordError (`recorded_files`).
     """
-    when, lock = spell_rfc3339(created or 0), digest(record)
+    when, lock = format_rfc3339(created or 0), digest(record)
     # Clause 6.5: unique to the document, and need not lead anywhere. Two documents of one record and time are one document.
     unique = sha256(f"{lock} {when}".encode()).hexdigest()
-    packages = [_package(content) for content in contents(record)]
+    packages = [_package(content) for content in recorded_files(record)]
     return indented(
         {
             "SPDXID": _DOCUMENT,
@@ -49,7 +49,7 @@ def _unpinned(record: Record) -> str:
     return f" Hosts that were reached unpinned, of which nothing is recorded: {hosts}." if hosts else ""
 
 
-def _package(content: Content) -> dict[str, Any]:
+def _package(content: RecordedFile) -> dict[str, Any]:
     package: dict[str, Any] = {
         "SPDXID": f"SPDXRef-{sha256(content.title.encode()).hexdigest()[:32]}",
         "checksums": [{"algorithm": "SHA256", "checksumValue": content.sha256}],

@@ -24,7 +24,7 @@ _SHOWN = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class JsonDocument:
     """What kind of document is read, for messages: its name in a sentence, and what to do about a bad one."""
 
     name: str
@@ -36,14 +36,14 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
+class JsonValue:
     """A value of a document, and where it stands."""
 
     raw: Any
     place: str
-    document: Document
+    document: JsonDocument
 
-    def members(self, *names: str) -> tuple[Value, ...]:
+    def members(self, *names: str) -> tuple[JsonValue, ...]:
         """Return the members of an object in the order asked for. It must have exactly these, each once."""
         if not isinstance(self.raw, Members):
             raise self.wrong("an object is wanted")
@@ -57,12 +57,12 @@ class Value:
                 raise self._member(name).wrong("is not known here", shown=False)
         return tuple(self._member(name, self.raw[name]) for name in names)
 
-    def items(self) -> Iterator[Value]:
+    def items(self) -> Iterator[JsonValue]:
         """Yield the items of an array."""
         if not isinstance(self.raw, list):
             raise self.wrong("an array is wanted")
         for at, raw in enumerate(self.raw):
-            yield Value(raw, f"{self.place}[{at}]", self.document)
+            yield JsonValue(raw, f"{self.place}[{at}]", self.document)
 
     def text(self, form: re.Pattern[str], wanted: str) -> str:
         """Return a string that `form` matches whole; `wanted` says in words what that is."""
@@ -84,12 +84,12 @@ class Value:
             found = f", not {text if len(text) <= _SHOWN else text[:_SHOWN] + '...'}"
         return self.document.error(f"{self.place or 'the document'}: {says}{found}.")
 
-    def _member(self, name: str, raw: Any = None) -> Value:
+    def _member(self, name: str, raw: Any = None) -> JsonValue:
         told = name if name.isascii() and name.isidentifier() and len(name) <= _SHOWN else ascii(name)[:_SHOWN]
-        return Value(raw, f"{self.place}.{told}".removeprefix("."), self.document)
+        return JsonValue(raw, f"{self.place}.{told}".removeprefix("."), self.document)
 
 
-def load(data: bytes, document: Document) -> Value:
+def load(data: bytes, document: JsonDocument) -> JsonValue:
     """Parse a whole document. Raises RecordError for what is no JSON, is no UTF-8, or is larger than any honest document."""
     if len(data) > LARGEST:
         raise document.error(f"It has {len(data)} bytes; {LARGEST} are the most that are read.")
@@ -97,6 +97,6 @@ def load(data: bytes, document: Document) -> Value:
     if openings > MOST or data.count(b",") > MOST * _SCALARS_EACH:
         raise document.error(f"It has more than {MOST} entries.")
     try:
-        return Value(parse(data), "", document)
+        return JsonValue(parse(data), "", document)
     except ValueError as error:
         raise document.error(str(error)) from None

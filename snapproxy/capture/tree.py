@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from snapproxy.capture.contents import check_names
 from snapproxy.capture.lock import FILE_NAME, encode
 from snapproxy.capture.sha256sums import listed
-from snapproxy.core.model import Promise
+from snapproxy.core.model import ExpectedFile
 from snapproxy.core.record import Record
 from snapproxy.families import FAMILIES
 
@@ -56,7 +56,7 @@ def _leaves(record: Record) -> list[Leaf]:
     for entry in record.entries:
         if entry.is_absence or entry.is_service:  # nobody asks a folder for what a service says
             continue
-        promised = Promise(entry.path, entry.size, {"sha256": entry.sha256})
+        promised = ExpectedFile(entry.path, entry.size, {"sha256": entry.sha256})
         lasting = FAMILIES[record.families[entry.archive]].lasting_path(promised)
         paths = dict.fromkeys((entry.path, lasting))
         found += [Leaf(f"{entry.archive}/{entry.requested}/{path}", entry.size, entry.sha256) for path in paths]

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from snapproxy.cli.common import tell
 from snapproxy.cli.parser import parse
 from snapproxy.errors import ConfigurationError, SnapproxyError, StorageError
-from storage import StorageFailure
+from snapproxy_storage import StorageFailure
 
 
 def main(argv: Sequence[str] | None = None) -> int:

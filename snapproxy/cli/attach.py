@@ -6,11 +6,11 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
-from snapproxy.cli import owner
+from snapproxy.cli import run_as_owner
 from snapproxy.cli.common import add_config, add_json, build, config_of, run
 from snapproxy.cli.lock import source_date_epoch
 from snapproxy.cli.progress import reporting
-from snapproxy.cli.registries import a_reference, access_of, add_access, tell_exported
+from snapproxy.cli.registry_options import a_reference, access_of, add_access, tell_exported
 from snapproxy.config import Config
 
 if TYPE_CHECKING:
@@ -36,18 +36,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Carry out the verb."""
     config = config_of(arguments)
-    with owner.acting(config.state_dir):
+    with run_as_owner.acting(config.state_dir):
         exported = run(_attach(config, arguments))
     tell_exported(exported, as_json=arguments.json)
     return 0
 
 
 async def _attach(config: Config, arguments: argparse.Namespace) -> Exported:
-    from snapproxy.jobs.export import Wish  # noqa: PLC0415  # loads the registries' client, which --help does not need
+    from snapproxy.jobs.export import ExportOptions  # noqa: PLC0415  # loads the registries' client, which --help does not need
 
-    wish = Wish(created=source_date_epoch(os.environ), access=access_of(arguments))
+    wish = ExportOptions(created=source_date_epoch(os.environ), access=access_of(arguments))
     async with build(config, offline=True) as app:
         record = await app.captures.record(arguments.name)
-        with owner.aside():
+        with run_as_owner.aside():
             async with reporting((), what="attach") as report:
                 return await app.exporter.attach(record, arguments.dest, wish, report)

@@ -4,18 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from snapproxy.cli.common import (
-    a_when,
-    add_config,
-    add_json,
-    add_offline,
-    answered,
-    build,
-    print_json,
-)
+from snapproxy.cli.common import a_time, add_config, add_json, add_offline, answered, build, print_json
 from snapproxy.config import Config
-from snapproxy.core.model import Instant, Match, Refusal, When
-from snapproxy.core.when import read_day, spell
+from snapproxy.core.model import Instant, Match, Refusal, TimeSpec
+from snapproxy.core.time_spec import format_instant, read_day
 
 HELP = "mark a snapshot as bad, or take that back"
 
@@ -43,9 +35,9 @@ def main(arguments: argparse.Namespace) -> int:
     """Carry out the verb."""
     marked = answered(arguments, _mark)
     if arguments.json:
-        print_json({"archive": arguments.archive, "snapshot": spell(marked), "bad": not arguments.undo})
+        print_json({"archive": arguments.archive, "snapshot": format_instant(marked), "bad": not arguments.undo})
     else:
-        print(f"{arguments.archive}/{spell(marked)}  {'no longer marked' if arguments.undo else 'marked'} bad")
+        print(f"{arguments.archive}/{format_instant(marked)}  {'no longer marked' if arguments.undo else 'marked'} bad")
     return 0
 
 
@@ -54,10 +46,10 @@ async def _mark(config: Config, arguments: argparse.Namespace) -> Instant | Refu
         return await app.mark(arguments.archive, arguments.when, None if arguments.undo else arguments.because)
 
 
-def _a_snapshot(text: str) -> When:
+def _a_snapshot(text: str) -> TimeSpec:
     """Read an id: an instant, or the folder of a day (2024/05/31), whose last second it stands for."""
     day = read_day(text)
-    when = a_when(text) if day is None else When(text, day, Match.HELD)
+    when = a_time(text) if day is None else TimeSpec(text, day, Match.HELD)
     if when.instant is None:
         raise argparse.ArgumentTypeError("a snapshot's id is wanted, such as 20240601T000000Z")
     return when

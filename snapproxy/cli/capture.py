@@ -8,12 +8,12 @@ from typing import Any
 
 from rich.filesize import decimal
 
-from snapproxy.capture.captures import Captures, Summary
-from snapproxy.cli import owner
+from snapproxy.capture.captures import Captures, CaptureSummary
+from snapproxy.cli import run_as_owner
 from snapproxy.cli.common import add_config, add_json, build, config_of, print_json, run
 from snapproxy.cli.lock import tell_difference
-from snapproxy.core.record import Entry, Record
-from snapproxy.core.when import spell
+from snapproxy.core.record import Record, RecordEntry
+from snapproxy.core.time_spec import format_instant
 
 HELP = "list, show, compare, close, rename and remove captures"
 
@@ -51,7 +51,7 @@ def main(arguments: argparse.Namespace) -> int:
         async with build(config, offline=True) as app:
             await arguments.action(app.captures, arguments)
 
-    with owner.acting(config.state_dir):
+    with run_as_owner.acting(config.state_dir):
         run(work())
     return 0
 
@@ -97,19 +97,19 @@ async def _remove(captures: Captures, arguments: argparse.Namespace) -> None:
     await captures.remove(arguments.name)
 
 
-def _line(summary: Summary) -> str:
+def _line(summary: CaptureSummary) -> str:
     state = "closed" if summary.is_closed else "open"
     archives = " ".join(summary.archives) or "nothing yet"
     return (
-        f"{summary.name}  {state}, begun {spell(summary.begun)}: {archives}; "
+        f"{summary.name}  {state}, begun {format_instant(summary.begun)}: {archives}; "
         f"{summary.files} files, {decimal(summary.size)}; {summary.absences} absences"
     )
 
 
-def _as_json(summary: Summary) -> dict[str, Any]:
+def _as_json(summary: CaptureSummary) -> dict[str, Any]:
     return {
         "name": summary.name,
-        "begun": spell(summary.begun),
+        "begun": format_instant(summary.begun),
         "closed": summary.is_closed,
         "archives": list(summary.archives),
         "files": summary.files,
@@ -123,7 +123,7 @@ def _print(record: Record) -> None:
         what = "absent" if entry.is_absence else f"{entry.size} {entry.sha256} {entry.proof.word}"
         print(f"{entry.archive}/{entry.snapshot}/{entry.path}  {what}")
     for (archive, requested), (first, last) in record.valid.items():
-        print(f"{archive} at {requested}: identical for any instant in {spell(first)}/{spell(last)}")
+        print(f"{archive} at {requested}: identical for any instant in {format_instant(first)}/{format_instant(last)}")
     for host in sorted(record.unpinned):
         print(f"unpinned: {host}")
 
@@ -132,14 +132,14 @@ def _record_as_json(record: Record) -> dict[str, Any]:
     return {
         "files": [_entry_as_json(entry) for entry in record.entries],
         "valid": [
-            {"archive": archive, "requested": requested, "first": spell(first), "last": spell(last)}
+            {"archive": archive, "requested": requested, "first": format_instant(first), "last": format_instant(last)}
             for (archive, requested), (first, last) in record.valid.items()
         ],
         "unpinned": sorted(record.unpinned),
     }
 
 
-def _entry_as_json(entry: Entry) -> dict[str, Any]:
+def _entry_as_json(entry: RecordEntry) -> dict[str, Any]:
     said: dict[str, Any] = {
         "archive": entry.archive,
         "requested": entry.requested,

@@ -17,19 +17,19 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from snapproxy.capture.captures import Captures
 from snapproxy.capture.replay import Replayed
-from snapproxy.cli import owner
+from snapproxy.cli import run_as_owner
 from snapproxy.config import Config, load
-from snapproxy.core import when
-from snapproxy.core.difference import Change
+from snapproxy.core import time_spec
 from snapproxy.core.listing import Selection
-from snapproxy.core.model import Instant, Match, Proof, Refusal, Resolved, When
+from snapproxy.core.model import Instant, Match, Proof, Refusal, Resolved, TimeSpec
+from snapproxy.core.package_diff import PackageChange
 from snapproxy.core.record import Record
 from snapproxy.errors import ConfigurationError, SnapproxyError
-from storage import Blobs
+from snapproxy_storage import Blobs
 
 if TYPE_CHECKING:  # the registries' client is loaded by the verbs that use it
     from snapproxy.jobs.export import Exporter
-    from snapproxy.jobs.importing import Importer
+    from snapproxy.jobs.import_artifact import Importer
 
 T = TypeVar("T")
 
@@ -93,7 +93,7 @@ class Compared(Protocol):
     @property
     def after(self) -> Sequence[str]: ...
     @property
-    def changes(self) -> Sequence[Change]: ...
+    def changes(self) -> Sequence[PackageChange]: ...
     @property
     def parts(self) -> Sequence[str]: ...
 
@@ -115,10 +115,10 @@ class App(Protocol):
     async def serve(self, sockets: Sequence[socket]) -> None:
         """Answer on `sockets` until cancelled."""
 
-    async def resolve(self, archive: str, when: str) -> Resolved | Refusal: ...
+    async def resolve(self, archive: str, time_spec: str) -> Resolved | Refusal: ...
 
     async def fetch(
-        self, archive: str, when: str, path: str, target: Path, progress: Callable[[int, int | None], None]
+        self, archive: str, time_spec: str, path: str, target: Path, progress: Callable[[int, int | None], None]
     ) -> Fetched | Refusal:
         """Bring a file to `target`: whole and verified, or not at all."""
 
@@ -134,7 +134,7 @@ class App(Protocol):
 
     async def timeline(self, archive: str, start: Instant, end: Instant) -> Sequence[Entry] | Refusal: ...
 
-    async def mark(self, archive: str, when: When, because: str | None) -> Instant | Refusal:
+    async def mark(self, archive: str, time_spec: TimeSpec, because: str | None) -> Instant | Refusal:
         """Mark the snapshot that answers for a time as bad; with None, take the mark back. Return its instant."""
 
     async def diff(
@@ -193,7 +193,7 @@ def answered(
 ) -> T:
     """Do a verb's work as the owner of the store, and return what came of it. Raises RefusedError when that is a refusal."""
     config = config_of(arguments)
-    with owner.acting(config.state_dir):
+    with run_as_owner.acting(config.state_dir):
         outcome = run(work(config, arguments))
     if isinstance(outcome, Refusal):
         raise RefusedError(outcome)
@@ -233,8 +233,8 @@ def config_of(arguments: argparse.Namespace) -> Config:
     for key in ("state_dir", "cache_dir"):
         folder: Path = getattr(config, key)
         with _writable(key, folder):
-            owner.make(folder, config.state_dir)
-            with owner.acting(config.state_dir):
+            run_as_owner.make(folder, config.state_dir)
+            with run_as_owner.acting(config.state_dir):
                 if not os.access(folder, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
                     raise PermissionError(errno.EACCES, "permission denied, or a read-only file system")
     return config
@@ -253,23 +253,23 @@ def _writable(key: str, folder: Path) -> Iterator[None]:
         ) from error
 
 
-def a_when(text: str) -> When:
+def a_time(text: str) -> TimeSpec:
     """Read a WHEN argument (an argparse type)."""
-    if when.read_day(text) is not None:
+    if time_spec.read_day(text) is not None:
         # Which instant it would be differs by archive: its own synchronisation, somewhere in that day.
         day = text.replace("/", "-")
         raise argparse.ArgumentTypeError(
             f"{text} is a folder's name; a time is {day} (its midnight), and `snapproxy resolve ARCHIVE WHEN` prints that of a folder"
         )
     try:
-        return when.parse(text)
+        return time_spec.parse_time(text)
     except SnapproxyError as error:
         raise argparse.ArgumentTypeError(str(error).replace("\n", " ")) from None
 
 
-def a_lasting_when(text: str) -> When:
+def a_lasting_time(text: str) -> TimeSpec:
     """Read a WHEN that stays put for longer than one request: `latest` would move between an update and its install."""
-    read = a_when(text)
+    read = a_time(text)
     if read.match is Match.LATEST:
         raise argparse.ArgumentTypeError(
             "latest would move between update and install; `snapproxy resolve ARCHIVE latest` prints the id to use"
@@ -279,7 +279,7 @@ def a_lasting_when(text: str) -> When:
 
 def an_instant(text: str) -> Instant:
     """Read a WHEN that is one instant (an argparse type)."""
-    instant = a_when(text).instant
+    instant = a_time(text).instant
     if instant is None:
         raise argparse.ArgumentTypeError("an instant is wanted, such as 2024-06-01 or 20240601T000000Z")
     return instant

@@ -41,9 +41,9 @@ def main(arguments: argparse.Namespace) -> int:
 def missing_keyrings(config: Config) -> list[str]:
     """Name each keyring that is not there, and whom it leaves unverified. No mistake: a machine need not know every archive."""
     users: dict[str, list[str]] = {}
-    for row in config.archives:
-        for keyring in row.keyrings:
-            users.setdefault(keyring, []).append(row.name)
+    for archive in config.archives:
+        for keyring in archive.keyrings:
+            users.setdefault(keyring, []).append(archive.name)
     return [
         f"{keyring} is missing; signatures by its keys are unknown to {', '.join(names)}"
         for keyring, names in users.items()

@@ -12,20 +12,11 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from snapproxy.cli.common import (
-    Compared,
-    a_when,
-    add_config,
-    add_json,
-    add_offline,
-    answered,
-    build,
-    print_json,
-)
+from snapproxy.cli.common import Compared, a_time, add_config, add_json, add_offline, answered, build, print_json
 from snapproxy.config import Config
-from snapproxy.core.difference import Change, counts
 from snapproxy.core.listing import Selection
 from snapproxy.core.model import Refusal
+from snapproxy.core.package_diff import PackageChange, counts
 
 HELP = "list the packages that differ between two times"
 
@@ -47,8 +38,8 @@ _MOST = 3  # versions in a cell: a repository that never forgets has dozens, and
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's options."""
     parser.add_argument("archive", metavar="ARCHIVE", help="debian, debian-security, archlinux, ...")
-    parser.add_argument("before", type=a_when, metavar="WHEN1", help="a time")
-    parser.add_argument("after", type=a_when, metavar="WHEN2", help="another time; live is now")
+    parser.add_argument("before", type=a_time, metavar="WHEN1", help="a time")
+    parser.add_argument("after", type=a_time, metavar="WHEN2", help="another time; live is now")
     parser.add_argument("--suite", default="", metavar="SUITE", help="apt: the suite, such as bookworm")
     parser.add_argument(
         "--component",
@@ -143,7 +134,7 @@ def as_json(arguments: argparse.Namespace, found: Compared) -> dict[str, Any]:
     }
 
 
-def _cells(change: Change, *, has_components: bool) -> Sequence[str]:
+def _cells(change: PackageChange, *, has_components: bool) -> Sequence[str]:
     cells = (
         change.name,
         change.architecture or _NONE,

@@ -7,17 +7,17 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from snapproxy.cli import owner
-from snapproxy.cli.clients import add_client, settings_of
+from snapproxy.cli import run_as_owner
 from snapproxy.cli.common import add_config, add_json, build, config_of, run
 from snapproxy.cli.lock import read, source_date_epoch
 from snapproxy.cli.progress import reporting
-from snapproxy.cli.registries import SPELLINGS, a_place, access_of, add_access, tell_exported
+from snapproxy.cli.registry_options import SPELLINGS, a_place, access_of, add_access, tell_exported
+from snapproxy.cli.repo_options import add_client, settings_of
 from snapproxy.config import Config
 from snapproxy.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from snapproxy.jobs.export import Exported, Wish
+    from snapproxy.jobs.export import Exported, ExportOptions
 
 HELP = "write a capture to a layout, a registry or a tree of files"
 
@@ -73,15 +73,15 @@ def main(arguments: argparse.Namespace) -> int:
     """Carry out the verb."""
     config = config_of(arguments)
     wish = wish_of(arguments)
-    with owner.acting(config.state_dir):
+    with run_as_owner.acting(config.state_dir):
         exported = run(_export(config, arguments, wish))
     tell_exported(exported, as_json=arguments.json)
     return 0
 
 
-def wish_of(arguments: argparse.Namespace) -> Wish:
+def wish_of(arguments: argparse.Namespace) -> ExportOptions:
     """Return what is wanted of the capture. Raises ConfigurationError for wishes that exclude one another."""
-    from snapproxy.jobs.export import Wish  # noqa: PLC0415  # loads the registries' client, which --help does not need
+    from snapproxy.jobs.export import ExportOptions  # noqa: PLC0415  # loads the registries' client, which --help does not need
 
     kinds = [name for name in ("bare", "blobs_only", "as_image") if getattr(arguments, name)]
     imaging = arguments.arch or arguments.repo_file or arguments.var or arguments.repo_key
@@ -91,7 +91,7 @@ def wish_of(arguments: argparse.Namespace) -> Wish:
             why="One of --bare, --blobs-only and --as-image says what is written; "
             "--arch, --repo-file, --var and --repo-key belong to --as-image, --except does not.",
         )
-    return Wish(
+    return ExportOptions(
         bare=arguments.bare,
         created=source_date_epoch(os.environ),
         held=read(arguments.held) if arguments.held else None,
@@ -103,9 +103,9 @@ def wish_of(arguments: argparse.Namespace) -> Wish:
     )
 
 
-async def _export(config: Config, arguments: argparse.Namespace, wish: Wish) -> Exported:
+async def _export(config: Config, arguments: argparse.Namespace, wish: ExportOptions) -> Exported:
     async with build(config, offline=True) as app:
         record = await app.captures.record(arguments.name)
-        with owner.aside():
+        with run_as_owner.aside():
             async with reporting((), what="export") as report:
                 return await app.exporter.export(record, arguments.dest, wish, report)

@@ -14,11 +14,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from snapproxy.cli import owner
+from snapproxy.cli import run_as_owner
 from snapproxy.cli.common import (
     App,
     Fetched,
-    a_when,
+    a_time,
     add_config,
     add_json,
     add_offline,
@@ -45,7 +45,7 @@ Outcome = Fetched | Refusal
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's options."""
     parser.add_argument("archive", metavar="ARCHIVE", help="debian, debian-security, ubuntu, ...")
-    parser.add_argument("when", type=a_when, metavar="WHEN", help="a time")
+    parser.add_argument("when", type=a_time, metavar="WHEN", help="a time")
     parser.add_argument(
         "paths", nargs="+", metavar="PATH", help="a path in the archive, such as dists/bookworm/InRelease"
     )
@@ -63,11 +63,11 @@ def main(arguments: argparse.Namespace) -> int:
     targets = file_names(paths, arguments.output)
     config = config_of(arguments)
     # Landed where the store's owner may write, then placed as the caller: they differ when root calls.
-    with owner.acting(config.state_dir):
+    with run_as_owner.acting(config.state_dir):
         folder = tempfile.TemporaryDirectory(prefix="fetch-", dir=config.cache_dir)
     with folder as name:
         landing = {path: Path(name, target.name) for path, target in targets.items()}
-        with owner.acting(config.state_dir):
+        with run_as_owner.acting(config.state_dir):
             outcomes = run(_fetch(config, arguments, landing))
         arguments.output.mkdir(parents=True, exist_ok=True)
         for path, outcome in zip(paths, outcomes, strict=True):

@@ -10,15 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from snapproxy.capture import cyclonedx, intoto, sha256sums, spdx, strict_json
-from snapproxy.capture.diff import compare
 from snapproxy.capture.lock import encode, snapshots_by_time
 from snapproxy.capture.lock_reader import decode
-from snapproxy.cli import owner
+from snapproxy.capture.record_diff import compare
+from snapproxy.cli import run_as_owner
 from snapproxy.cli.common import add_config, add_json, build, config_of, print_json, run
 from snapproxy.config import Config
 from snapproxy.core.model import Instant, Role
 from snapproxy.core.record import Record
-from snapproxy.core.when import spell
+from snapproxy.core.time_spec import format_instant
 from snapproxy.errors import ConfigurationError, RecordError
 
 HELP = "write a capture's lock, show or compare locks"
@@ -119,7 +119,7 @@ def summary(record: Record) -> str:
             f"  weakest proof: {proofs[0].word}",
         ]
         if valid := record.valid.get((archive, requested)):
-            lines.append(f"  identical for any instant in {spell(valid[0])}/{spell(valid[1])}")
+            lines.append(f"  identical for any instant in {format_instant(valid[0])}/{format_instant(valid[1])}")
     lines += [f"unpinned: {host}" for host in sorted(record.unpinned)]
     return "".join(f"{line}\n" for line in lines or ["nothing was served"])
 
@@ -139,7 +139,7 @@ def _captured(name: str, config: Config) -> Record:
         async with build(config, offline=True) as app:
             return await app.captures.record(name)
 
-    with owner.acting(config.state_dir):
+    with run_as_owner.acting(config.state_dir):
         return run(work())
 
 

@@ -9,7 +9,7 @@ from snapproxy.cli.common import Swept, add_config, add_json, answered, build, p
 from snapproxy.cli.progress import reporting
 from snapproxy.config import Config
 from snapproxy.core.model import Refusal
-from snapproxy.core.when import spell
+from snapproxy.core.time_spec import format_instant
 
 HELP = "remember an archive as it is now"
 
@@ -59,7 +59,7 @@ def as_json(archive: str, swept: Swept) -> dict[str, Any]:
     """Return what was observed, for a machine."""
     return {
         "archive": archive,
-        "instant": spell(swept.at),
+        "instant": format_instant(swept.at),
         "roots": list(swept.roots),
         "changed": list(swept.changed),
         "older": list(swept.older),
@@ -69,7 +69,7 @@ def as_json(archive: str, swept: Swept) -> dict[str, Any]:
 
 
 def _print(swept: Swept) -> None:
-    print(spell(swept.at))
+    print(format_instant(swept.at))
     for root in swept.roots:
         told = "new" if root in swept.changed else "unchanged"
         print(f"  {root}  {told}{', and older than what was seen last' if root in swept.older else ''}")

@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from snapproxy.base.clock import SystemClock
 from snapproxy.capture import lock
-from snapproxy.capture.diff import compare
+from snapproxy.capture.record_diff import compare
 from snapproxy.capture.replay import the_time
-from snapproxy.cli import outputs, pins
-from snapproxy.cli.common import a_when, add_config, add_json, config_of, print_json, run, tell
+from snapproxy.cli import outputs, run_mode
+from snapproxy.cli.common import a_time, add_config, add_json, config_of, print_json, run, tell
 from snapproxy.cli.lock import read, table
-from snapproxy.cli.pins import Pin
-from snapproxy.cli.registries import a_reference, access_of, add_access
+from snapproxy.cli.registry_options import a_reference, access_of, add_access
 from snapproxy.cli.run import CommandError, Ran, pinned, write_lock
+from snapproxy.cli.run_mode import RunMode
 from snapproxy.config import Config
 from snapproxy.core.record import Record
 from snapproxy.errors import SnapproxyError
-from snapproxy.shell.clock import SystemClock
 
 HELP = "run a command again from a lock alone, and compare"
 
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's options."""
     parser.usage = "snapproxy reproduce --lock FILE [options] -- COMMAND..."
     parser.add_argument("--lock", type=Path, required=True, metavar="FILE", help="the lock")
-    parser.add_argument("--at", type=a_when, metavar="WHEN", dest="when", help="record the lock anew, at this time")
+    parser.add_argument("--at", type=a_time, metavar="WHEN", dest="when", help="record the lock anew, at this time")
     parser.add_argument(
         "--output",
         type=Path,
@@ -78,7 +78,7 @@ def main(arguments: argparse.Namespace) -> int:
     """Carry out the verb."""
     outputs.check(arguments.outputs)
     if arguments.when is not None:
-        pins.check_can_be_written(arguments.lock)
+        run_mode.check_can_be_written(arguments.lock)
     config = config_of(arguments)
     try:
         found = reproduce(config, arguments)
@@ -107,15 +107,15 @@ def reproduce(config: Config, arguments: argparse.Namespace) -> Reproduction:
     """Run the command online, then offline. Raises CommandError, and SnapproxyError when a run fails or makes no output."""
     made: Sequence[Path] = arguments.outputs
     if arguments.when is None:
-        record = pins.read_lock(arguments.lock)
-        online = _run(config, pins.at_time(the_time(record), is_recorded=True), arguments.command, "online")
+        record = run_mode.read_lock(arguments.lock)
+        online = _run(config, run_mode.at_time(the_time(record), is_recorded=True), arguments.command, "online")
     else:
-        online = _run(config, pins.at_time(arguments.when, is_recorded=True), arguments.command, "online")
+        online = _run(config, run_mode.at_time(arguments.when, is_recorded=True), arguments.command, "online")
         write_lock(arguments.lock, online)
         record = read(arguments.lock)
     before = {path: outputs.digests(path) for path in made}
     aside = {path: outputs.move_aside(path) for path in made}
-    pin = pins.to_lock(arguments.lock, record, is_recorded=True, offline=True)
+    pin = run_mode.to_lock(arguments.lock, record, is_recorded=True, offline=True)
     offline = _run(config, pin, arguments.command, "offline from the lock")
     after = {path: outputs.digests(path) for path in made}
     for path in made:
@@ -129,7 +129,7 @@ def reproduce(config: Config, arguments: argparse.Namespace) -> Reproduction:
     return Reproduction(record, {str(path): outputs.digest(before[path]) for path in made}, differences)
 
 
-def _run(config: Config, pin: Pin, command: Sequence[str], where: str) -> Ran:
+def _run(config: Config, pin: RunMode, command: Sequence[str], where: str) -> Ran:
     ran = pinned(config, pin, command)
     print(f"{ran.summary.line()} ({where})", file=sys.stderr)
     if ran.code:

@@ -6,17 +6,9 @@ import argparse
 import sys
 from collections.abc import Iterator
 
-from snapproxy.cli.common import (
-    a_when,
-    add_config,
-    add_json,
-    add_offline,
-    answered,
-    build,
-    print_json,
-)
+from snapproxy.cli.common import a_time, add_config, add_json, add_offline, answered, build, print_json
 from snapproxy.config import Config
-from snapproxy.core import when
+from snapproxy.core import time_spec
 from snapproxy.core.model import Refusal, Resolved
 from snapproxy.errors import ClientError
 
@@ -31,7 +23,7 @@ and the folder's name where an archive keeps a folder a day, goes to stderr.
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's options."""
     parser.add_argument("archive", metavar="ARCHIVE", help="debian, debian-security, ubuntu, ...")
-    parser.add_argument("when", type=a_when, metavar="WHEN", help="a time; latest is the newest settled snapshot")
+    parser.add_argument("when", type=a_time, metavar="WHEN", help="a time; latest is the newest settled snapshot")
     add_config(parser)
     add_offline(parser)
     add_json(parser)
@@ -52,9 +44,9 @@ def main(arguments: argparse.Namespace) -> int:
 def time_of(found: Resolved) -> str:
     """Return what to write for a time to get this snapshot again: its id, where that is one (a folder's name, 2024/05/31, is not)."""
     try:
-        when.parse(found.snapshot)
+        time_spec.parse_time(found.snapshot)
     except ClientError:
-        return when.spell(found.instant)
+        return time_spec.format_instant(found.instant)
     return found.snapshot
 
 
@@ -78,6 +70,6 @@ def as_json(archive: str, asked: str, found: Resolved) -> dict[str, object]:
         "at": time_of(found),
         "snapshot": found.snapshot,
         "instant": found.instant,
-        "valid": None if found.valid is None else [when.spell(each) for each in found.valid],
+        "valid": None if found.valid is None else [time_spec.format_instant(each) for each in found.valid],
         "note": found.note,
     }

@@ -17,15 +17,15 @@ from pathlib import Path
 from socket import socket
 
 from snapproxy.capture import lock
-from snapproxy.cli import owner, pins, sockets
-from snapproxy.cli.common import App, a_when, add_config, add_offline, build, config_of, tell
+from snapproxy.cli import run_as_owner, run_mode, sockets
+from snapproxy.cli.child_env import environment, write_apt_config
+from snapproxy.cli.common import App, a_time, add_config, add_offline, build, config_of, tell
 from snapproxy.cli.common import run as run_loop
 from snapproxy.cli.lock import write_whole
-from snapproxy.cli.pins import Pin
-from snapproxy.cli.summary import Summary, summarize
-from snapproxy.cli.surroundings import environment, write_apt_config
+from snapproxy.cli.run_mode import RunMode
+from snapproxy.cli.summary import RunSummary, summarize
 from snapproxy.config import Config
-from snapproxy.config.kinds import passed_hosts
+from snapproxy.config.value_types import passed_hosts
 from snapproxy.core.credentials import is_capture_name
 from snapproxy.core.model import Match
 from snapproxy.core.record import Record
@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's options."""
     parser.usage = "snapproxy run (--at WHEN | --locked FILE) [options] -- COMMAND..."
     pinned = parser.add_mutually_exclusive_group()
-    pinned.add_argument("--at", type=a_when, metavar="WHEN", dest="when", help="the time")
+    pinned.add_argument("--at", type=a_time, metavar="WHEN", dest="when", help="the time")
     pinned.add_argument(
         "--locked", type=Path, metavar="FILE", help="replay this lock: what it does not hold is refused"
     )
@@ -119,7 +119,7 @@ def main(arguments: argparse.Namespace) -> int:
     return ran.code
 
 
-def chosen(arguments: argparse.Namespace, config: Config) -> Pin:
+def chosen(arguments: argparse.Namespace, config: Config) -> RunMode:
     """Return what the options pin the command to. Raises ConfigurationError for options that contradict one another."""
     if arguments.locked:
         if arguments.lock or arguments.capture or arguments.passes:
@@ -128,14 +128,14 @@ def chosen(arguments: argparse.Namespace, config: Config) -> Pin:
                 why="A replay gives what its lock holds, and nothing passes beside it.",
                 hint="Leave them out, or record the build anew with --at.",
             )
-        return pins.to_lock(arguments.locked, pins.read_lock(arguments.locked), offline=arguments.offline)
+        return run_mode.to_lock(arguments.locked, run_mode.read_lock(arguments.locked), offline=arguments.offline)
     if arguments.lock:
         if arguments.offline:
             raise ConfigurationError("--lock records, and --offline records nothing", hint="Leave one of them out.")
-        pins.check_can_be_written(arguments.lock)
+        run_mode.check_can_be_written(arguments.lock)
     if arguments.when is None:
         if arguments.offline and arguments.capture:
-            return pins.to_capture(config, arguments.capture)
+            return run_mode.to_capture(config, arguments.capture)
         raise ConfigurationError(
             "run: no time is given",
             hint="Say --at WHEN, --locked FILE, or --offline --capture NAME: the time is the lock's, or the capture's.",
@@ -146,7 +146,7 @@ def chosen(arguments: argparse.Namespace, config: Config) -> Pin:
             hint="Hold it still with --capture NAME, or use the id that `snapproxy resolve ARCHIVE latest` prints.",
         )
     recorded = arguments.lock is not None
-    return pins.at_time(arguments.when, arguments.capture or "", is_recorded=recorded, offline=arguments.offline)
+    return run_mode.at_time(arguments.when, arguments.capture or "", is_recorded=recorded, offline=arguments.offline)
 
 
 def write_lock(file: Path, ran: Ran) -> str:
@@ -166,13 +166,13 @@ class Ran:
     """How a command ended, what it fetched, and what of it was recorded (nothing, unless that was asked for)."""
 
     code: int
-    summary: Summary
+    summary: RunSummary
     record: Record
 
 
 def pinned(
     config: Config,
-    pin: Pin,
+    pin: RunMode,
     command: Sequence[str],
     *,
     listen: tuple[str, int] = ("127.0.0.1", 0),
@@ -184,7 +184,7 @@ def pinned(
     proxy = sockets.url(listeners[0]).replace("://", f"://{user}", 1)
     with (
         sockets.closing(listeners),
-        owner.acting(config.state_dir),
+        run_as_owner.acting(config.state_dir),
         tempfile.TemporaryDirectory(prefix="snapproxy-") as folder,
     ):
         surroundings = environment(os.environ, proxy, write_apt_config(Path(folder), proxy, os.environ))
@@ -200,7 +200,7 @@ def pinned(
 
 
 async def _inside(
-    app: App, pin: Pin, listeners: Sequence[socket], command: Sequence[str], surroundings: Mapping[str, str]
+    app: App, pin: RunMode, listeners: Sequence[socket], command: Sequence[str], surroundings: Mapping[str, str]
 ) -> Ran:
     async with app:
         try:
@@ -214,7 +214,7 @@ async def _inside(
 
 async def around(
     app: App, listeners: Sequence[socket], command: Sequence[str], surroundings: Mapping[str, str]
-) -> tuple[int, Summary]:
+) -> tuple[int, RunSummary]:
     """Run the command with the application, entered, serving; return its exit code and what it fetched.
 
     Should serving end first, the command is ended too: it would go on without its pin.

@@ -17,13 +17,13 @@ from socket import socket
 
 from snapproxy import __version__
 from snapproxy.capture.replay import the_time
-from snapproxy.cli import announce, owner, sockets
+from snapproxy.cli import readiness, run_as_owner, sockets
 from snapproxy.cli.common import App, add_config, add_offline, build, config_of, run
-from snapproxy.cli.registries import a_place
+from snapproxy.cli.registry_options import a_place
+from snapproxy.client_config import user_name
 from snapproxy.config import Config, describe, load
 from snapproxy.core.record import Record
-from snapproxy.oci.names import LayoutPlace, TarPlace
-from snapproxy.setup import user_name
+from snapproxy.oci.places import LayoutPlace, TarPlace
 
 HELP = "run the proxy (needs no configuration)"
 
@@ -79,10 +79,10 @@ def main(arguments: argparse.Namespace) -> int:
     listeners = sockets.activated(os.environ) or sockets.bind(arguments.listen or config.listen)
     with sockets.closing(listeners):
         if arguments.artifact:
-            owner.become(Path(arguments.artifact.path))
+            run_as_owner.become(Path(arguments.artifact.path))
             run(serve_artifact(config, arguments.artifact, listeners, arguments.ready_file))
         else:
-            owner.become(config.state_dir)
+            run_as_owner.become(config.state_dir)
             run(serve(build(config, offline=arguments.offline), listeners, arguments.ready_file))
     return 0
 
@@ -91,7 +91,7 @@ async def serve_artifact(
     config: Config, place: LayoutPlace | TarPlace, listeners: Sequence[socket], ready: Path | None
 ) -> None:
     """Serve an artifact and nothing else. The store and the cache are not touched: what a server needs of them goes when it stops."""
-    from snapproxy.jobs.in_place import replayed_from  # noqa: PLC0415  # loads the client of registries, which other calls do not need
+    from snapproxy.jobs.serve_artifact import replayed_from  # noqa: PLC0415  # loads the client of registries, which other calls do not need
 
     with tempfile.TemporaryDirectory(prefix="snapproxy-") as folder:
         config = replace(config, state_dir=Path(folder, "state"), cache_dir=Path(folder, "cache"))
@@ -107,7 +107,7 @@ def tell_artifact(config: Config, place: LayoutPlace | TarPlace, record: Record,
     files = sum(not entry.is_absence for entry in record.entries)
     at = f" at {pinned}, which requests need not name" if pinned else ""
     print(f"snapproxy: {place} holds {files} files of {', '.join(sorted(record.families))}{at}", file=sys.stderr)
-    unknown = sorted(set(record.families) - {row.name for row in config.archives})
+    unknown = sorted(set(record.families) - {archive.name for archive in config.archives})
     if unknown:
         print(f"snapproxy: no archive is called {', '.join(unknown)} in the settings: add a row", file=sys.stderr)
 
@@ -133,13 +133,13 @@ async def serve(app: App, listeners: Sequence[socket], ready: Path | None) -> No
         serving = asyncio.create_task(app.serve(listeners))
         stopping = asyncio.create_task(stop.wait())
         collect_less()
-        with announce.ready_file(ready, addresses):
-            announce.notify("READY=1", os.environ)
+        with readiness.ready_file(ready, addresses):
+            readiness.notify("READY=1", os.environ)
             print(f"snapproxy {__version__} listens on {' '.join(addresses)}", file=sys.stderr)
             await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
-        announce.notify("STOPPING=1", os.environ)
+        readiness.notify("STOPPING=1", os.environ)
         stopping.cancel()
         serving.cancel()
         await asyncio.wait({serving})

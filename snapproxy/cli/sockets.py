@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from snapproxy.config.kinds import join_host, split_host
+from snapproxy.config.value_types import join_host, split_host
 from snapproxy.errors import ConfigurationError
 
 #: sd_listen_fds(3): the first descriptor that is passed.

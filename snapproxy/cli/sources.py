@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from snapproxy.cli.common import a_lasting_when, add_config, add_json, print_json
+from snapproxy.cli.common import a_lasting_time, add_config, add_json, print_json
+from snapproxy.client_config import DEFAULT_BASE, Snippet, apk, apt, pacman, pin_script, rpm
+from snapproxy.client_config.apt import DISTROS, Distro
 from snapproxy.config import load
 from snapproxy.core.model import Archive
 from snapproxy.errors import ConfigurationError
-from snapproxy.setup import DEFAULT_BASE, Snippet, apk, apt, pacman, pin, rpm
-from snapproxy.setup.apt import DISTROS, Distro
 
 HELP = "print client configuration for a time"
 
@@ -69,7 +69,7 @@ Writer = Callable[[T], tuple[Snippet, ...]]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's options."""
     parser.add_argument("distro", metavar="DISTRO", help=f"{', '.join(_KNOWN)}, or an archive")
-    parser.add_argument("--at", type=a_lasting_when, required=True, metavar="WHEN", dest="when", help="the time")
+    parser.add_argument("--at", type=a_lasting_time, required=True, metavar="WHEN", dest="when", help="the time")
     parser.add_argument(
         "--form", choices=_ALL_FORMS, default="mirror", metavar="FORM", help="see below (default mirror)"
     )
@@ -105,49 +105,53 @@ def main(arguments: argparse.Namespace) -> int:
 
 def _snippets(arguments: argparse.Namespace) -> tuple[Snippet, ...]:
     if arguments.form == _SCRIPT:
-        rows = load(arguments.config).archives
-        return (Snippet("", pin.script(rows, arguments.when, arguments.base)),)
+        archives = load(arguments.config).archives
+        return (Snippet("", pin_script.script(archives, arguments.when, arguments.base)),)
     if arguments.distro == pacman.DISTRO:
-        return _form(arguments, pacman.FORMS)(pacman.Request(arguments.when, arguments.base))
+        return _form(arguments, pacman.FORMS)(pacman.PacmanOptions(arguments.when, arguments.base))
     if arguments.distro == apk.ALPINE:
         return _alpine(arguments)
     if arguments.distro in DISTROS:
         distro = DISTROS[arguments.distro]
         return _form(arguments, apt.FORMS)(_apt(arguments, distro, arguments.suite or own_suite(distro)))
-    return _of_row(arguments, _row(arguments))
+    return _of_row(arguments, _archive(arguments))
 
 
 def _alpine(arguments: argparse.Namespace) -> tuple[Snippet, ...]:
     write = _form(arguments, apk.FORMS)
-    return write(apk.Request(apk.branch_of(arguments.suite or own_branch()), arguments.when, arguments.base))
+    return write(apk.ApkOptions(apk.branch_of(arguments.suite or own_branch()), arguments.when, arguments.base))
 
 
-def _apt(arguments: argparse.Namespace, distro: Distro, release: str) -> apt.Request:
-    return apt.Request(distro, release, arguments.when, arguments.base)
+def _apt(arguments: argparse.Namespace, distro: Distro, release: str) -> apt.AptOptions:
+    return apt.AptOptions(distro, release, arguments.when, arguments.base)
 
 
-def _row(arguments: argparse.Namespace) -> Archive:
-    rows = {row.name: row for row in load(arguments.config).archives if row.family in {"apt", "pacman", "rpm"}}
-    if arguments.distro not in rows:
+def _archive(arguments: argparse.Namespace) -> Archive:
+    archives = {
+        archive.name: archive
+        for archive in load(arguments.config).archives
+        if archive.family in {"apt", "pacman", "rpm"}
+    }
+    if arguments.distro not in archives:
         raise ConfigurationError(
             "There are no texts for that distribution",
-            why=f"{arguments.distro!r} is none of {', '.join(sorted({*_KNOWN, *rows}))}.",
+            why=f"{arguments.distro!r} is none of {', '.join(sorted({*_KNOWN, *archives}))}.",
             hint="An archive of your own must stand in the configuration; --config names the file.",
         )
-    return rows[arguments.distro]
+    return archives[arguments.distro]
 
 
-def _of_row(arguments: argparse.Namespace, row: Archive) -> tuple[Snippet, ...]:
+def _of_row(arguments: argparse.Namespace, archive: Archive) -> tuple[Snippet, ...]:
     """Write for an archive that is no distribution with texts of its own."""
-    if row.family == "rpm":
-        repository = rpm.Repository(row.name, arguments.repo, arguments.when, arguments.base)
+    if archive.family == "rpm":
+        repository = rpm.RpmOptions(archive.name, arguments.repo, arguments.when, arguments.base)
         return _form(arguments, rpm.FORMS)(repository)
-    if row.family == "pacman":
-        request = pacman.Request(arguments.when, arguments.base, row.name, arguments.repo or pacman.FOLDERS)
+    if archive.family == "pacman":
+        request = pacman.PacmanOptions(arguments.when, arguments.base, archive.name, arguments.repo or pacman.FOLDERS)
         return _form(arguments, pacman.OWN_FORMS)(request)
     if not arguments.suite:
-        raise ConfigurationError(f"Which suite of {row.name}?", hint="Name it, for example: --suite stable")
-    return _form(arguments, apt.OWN_FORMS)(_apt(arguments, apt.own(row), arguments.suite))
+        raise ConfigurationError(f"Which suite of {archive.name}?", hint="Name it, for example: --suite stable")
+    return _form(arguments, apt.OWN_FORMS)(_apt(arguments, apt.own(archive), arguments.suite))
 
 
 def _form(arguments: argparse.Namespace, forms: Mapping[str, Writer[T]]) -> Writer[T]:

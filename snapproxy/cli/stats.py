@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from snapproxy.cli.common import print_json
+from snapproxy.client_config import DEFAULT_BASE
 from snapproxy.errors import ConfigurationError, UpstreamError
-from snapproxy.setup import DEFAULT_BASE
 
 HELP = "print the figures of a running server"
 

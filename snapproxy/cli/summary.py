@@ -10,7 +10,7 @@ from rich.filesize import decimal
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class RunSummary:
     """Counts of one run.
 
     Files and bytes are those sent to clients; `unverified` were served without any proof, `unpinned` came from hosts that the
@@ -43,10 +43,10 @@ class Summary:
         return asdict(self)
 
 
-def summarize(stats: Mapping[str, Any]) -> Summary:
+def summarize(stats: Mapping[str, Any]) -> RunSummary:
     """Read the application's figures. One that is joined to a running download counts as from upstream: so it was not there."""
     upstreams = stats["upstreams"].values()
-    return Summary(
+    return RunSummary(
         files=stats["hits"] + stats["misses"] + stats["joined"],
         bytes=stats["bytes"],
         from_cache=stats["hits"],

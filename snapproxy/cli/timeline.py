@@ -6,19 +6,10 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from snapproxy.cli.common import (
-    Entry,
-    add_config,
-    add_json,
-    add_offline,
-    an_instant,
-    answered,
-    build,
-    print_json,
-)
+from snapproxy.cli.common import Entry, add_config, add_json, add_offline, an_instant, answered, build, print_json
 from snapproxy.config import Config
 from snapproxy.core.model import Refusal
-from snapproxy.core.when import spell
+from snapproxy.core.time_spec import format_instant
 
 HELP = "list the instants that can be asked for"
 
@@ -77,8 +68,8 @@ def as_json(entry: Entry) -> dict[str, Any]:
     """Return an entry for a machine."""
     told: dict[str, Any] = {
         "snapshot": entry.snapshot,
-        "from": spell(entry.first),
-        "to": spell(entry.last),
+        "from": format_instant(entry.first),
+        "to": format_instant(entry.last),
         "settled": entry.is_settled,
         "bad": entry.is_bad,
     }
@@ -87,4 +78,4 @@ def as_json(entry: Entry) -> dict[str, Any]:
 
 
 def _stretch(entry: Entry) -> str:
-    return f"{spell(entry.first)}/{spell(entry.last)}"
+    return f"{format_instant(entry.first)}/{format_instant(entry.last)}"

@@ -9,13 +9,13 @@ from typing import Any
 
 from rich.filesize import decimal
 
-from snapproxy.cli import owner
+from snapproxy.cli import run_as_owner
 from snapproxy.cli.common import add_config, add_json, build, config_of, print_json, run
 from snapproxy.cli.lock import read, table
 from snapproxy.cli.progress import reporting
 from snapproxy.config import Config
 from snapproxy.core.record import Record
-from snapproxy.jobs.verify import Fault, Verified, verify
+from snapproxy.jobs.verify import StoredFault, Verified, verify
 
 HELP = "re-hash what a capture or a lock names"
 
@@ -39,7 +39,7 @@ def main(arguments: argparse.Namespace) -> int:
     config = config_of(arguments)
     is_file = "/" in arguments.record or arguments.record.endswith(".json")
     lock = read(Path(arguments.record)) if is_file else None
-    with owner.acting(config.state_dir):
+    with run_as_owner.acting(config.state_dir):
         found = run(_verify(config, arguments.record, lock))
     if arguments.json:
         print_json(_as_json(found))
@@ -63,7 +63,7 @@ async def _verify(config: Config, name: str, lock: Record | None) -> Verified:
             return await verify(record, app.blobs, tell)
 
 
-def _row(fault: Fault) -> tuple[str, str, str]:
+def _row(fault: StoredFault) -> tuple[str, str, str]:
     first, more = fault.entries[0], len(fault.entries) - 1
     name = f"{first.archive}/{first.snapshot}/{first.path}"
     return fault.what, fault.sha256[:12], f"{name} (and {more} other names)" if more else name

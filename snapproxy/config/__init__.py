@@ -6,9 +6,9 @@ every mistake. Only `wiring` and `cli` import this room; nothing below them know
 
 from __future__ import annotations
 
+from snapproxy.config.effective import as_table, as_toml
 from snapproxy.config.load import load
 from snapproxy.config.model import Config, Watch
 from snapproxy.config.settings import PREFIX, describe
-from snapproxy.config.spell import as_table, as_toml
 
 __all__ = ["PREFIX", "Config", "Watch", "as_table", "as_toml", "describe", "load"]

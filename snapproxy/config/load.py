@@ -15,13 +15,13 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, TomlConfigSettingsSource
 
 from snapproxy.archives import BUILTIN
-from snapproxy.config.model import Config, Manners, Watch
-from snapproxy.config.rows import RowSettings, keeping, merge, missing_keys
+from snapproxy.config.archives import ArchiveSettings, keeping, merge, missing_keys
+from snapproxy.config.model import Config, UpstreamLimits, Watch
 from snapproxy.config.settings import (
     FILE_VARIABLE,
-    MannersSettings,
     Settings,
     Twins,
+    UpstreamSettings,
     WatchSettings,
     keys,
     twin,
@@ -161,7 +161,7 @@ def _spell_path(path: Sequence[str | int]) -> str:
 
 def _unknown_watched(watches: Any, tables: Any, built_in: Sequence[Archive]) -> list[str]:
     """Name the archives that are watched and are none."""
-    known = {row.name for row in built_in} | set(tables if isinstance(tables, Mapping) else ())
+    known = {archive.name for archive in built_in} | set(tables if isinstance(tables, Mapping) else ())
     named = [each.get("archive") if isinstance(each, Mapping) else None for each in watches or ()]
     return [
         f"watch[{at}].archive: there is no archive {json.dumps(name)}{_near(name, sorted(known))}"
@@ -173,8 +173,8 @@ def _unknown_watched(watches: Any, tables: Any, built_in: Sequence[Archive]) -> 
 def _siblings(path: Sequence[str | int]) -> list[str]:
     if len(path) == 1:
         return list(keys())
-    tables: dict[str, type[BaseModel]] = {"archives": RowSettings, "watch": WatchSettings}
-    return list(tables.get(str(path[0]), MannersSettings).model_fields)
+    tables: dict[str, type[BaseModel]] = {"archives": ArchiveSettings, "watch": WatchSettings}
+    return list(tables.get(str(path[0]), UpstreamSettings).model_fields)
 
 
 def _near(name: str, known: Any) -> str:
@@ -203,9 +203,9 @@ def _folder(kind: str, environ: Mapping[str, str]) -> Path:
 
 
 def _config(settings: Settings, file: Path | None, environ: Mapping[str, str], built_in: Sequence[Archive]) -> Config:
-    manners: dict[str, Manners] = {}
+    manners: dict[str, UpstreamLimits] = {}
     for host, said in settings.upstreams.items():
-        manners[host] = Manners(**said.model_dump(include=said.model_fields_set))  # type: ignore[typeddict-item]  # the same three fields
+        manners[host] = UpstreamLimits(**said.model_dump(include=said.model_fields_set))  # type: ignore[typeddict-item]  # the same three fields
     watches = tuple(Watch(each.archive, tuple(each.paths), each.every, each.packages) for each in settings.watch)
     return Config(
         listen=tuple(settings.listen),

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TypedDict
 from urllib.parse import urlsplit
 
-from snapproxy.core.holders import Holder
-from snapproxy.core.model import Archive, When
-from snapproxy.core.pace import HOLDER, MIRROR, SPARING, Policy
+from snapproxy.core.blob_sources import BlobSource
+from snapproxy.core.model import Archive, TimeSpec
+from snapproxy.core.rate_limit import BLOB_SOURCE, MIRROR, SPARING, RatePolicy
 
 
-class Manners(TypedDict, total=False):
+class UpstreamLimits(TypedDict, total=False):
     """What `[upstreams."host"]` sets, of the fields of a Policy."""
 
     connections: int
@@ -47,29 +47,29 @@ class Config:
     listen: tuple[tuple[str, int], ...]
     state_dir: Path
     cache_dir: Path
-    default_when: When | None
+    default_when: TimeSpec | None
     passes: tuple[tuple[str, int], ...]
     connect: bool
     archives: tuple[Archive, ...]
-    upstreams: Mapping[str, Manners]
+    upstreams: Mapping[str, UpstreamLimits]
     patience: Mapping[str, float]
     watch: tuple[Watch, ...] = ()
     source: Path | None = None
 
     @property
-    def holders(self) -> tuple[Holder, ...]:
+    def blob_sources(self) -> tuple[BlobSource, ...]:
         """Who is asked by digest, for any archive."""
-        return tuple(dict.fromkeys(holder for row in self.archives for holder in row.sources))
+        return tuple(dict.fromkeys(blob_source for archive in self.archives for blob_source in archive.sources))
 
     @property
-    def policies(self) -> Mapping[str, Policy]:
+    def policies(self) -> Mapping[str, RatePolicy]:
         """How politely each host is asked: what is said of it laid over the manners of its kind.
 
         A host that some row reads the past from is asked sparingly; one that holds digests, freely; one that is not listed here is
         an ordinary mirror.
         """
-        near = {urlsplit(holder.origin).hostname or "" for holder in self.holders}
-        past = {urlsplit(base).hostname or "" for row in self.archives for base in row.snapshot}
-        usual = {**dict.fromkeys(near, HOLDER), **dict.fromkeys(past, SPARING)}
+        near = {urlsplit(blob_source.origin).hostname or "" for blob_source in self.blob_sources}
+        past = {urlsplit(base).hostname or "" for archive in self.archives for base in archive.snapshot}
+        usual = {**dict.fromkeys(near, BLOB_SOURCE), **dict.fromkeys(past, SPARING)}
         said = {host: replace(usual.get(host, MIRROR), **manners) for host, manners in self.upstreams.items()}
         return {**usual, **said}

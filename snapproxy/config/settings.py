@@ -13,8 +13,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from snapproxy.config.kinds import AbsolutePath, Duration, Endpoints, Host, Kept, Passed, Pinned, RootPath
-from snapproxy.config.rows import ArchiveName, RowSettings
+from snapproxy.config.archives import ArchiveName, ArchiveSettings
+from snapproxy.config.value_types import AbsolutePath, Duration, Endpoints, Host, Kept, Passed, Pinned, RootPath
 from snapproxy.families import FAMILIES
 
 PREFIX = "SNAPPROXY_"
@@ -29,7 +29,7 @@ def _family(name: str) -> str:
     return name
 
 
-class MannersSettings(BaseModel):
+class UpstreamSettings(BaseModel):
     """`[upstreams."host"]`; what is not said stays as it is for a host of its kind."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -83,10 +83,10 @@ class Settings(BaseSettings):
     patience: dict[Annotated[str, AfterValidator(_family)], Duration] = Field(
         default={}, description='how long a client is held, per family: apt = "25s"'
     )
-    archives: dict[ArchiveName, RowSettings] = Field(
+    archives: dict[ArchiveName, ArchiveSettings] = Field(
         default={}, description="built-in archives overridden, and your own: [archives.NAME]"
     )
-    upstreams: dict[Host, MannersSettings] = Field(
+    upstreams: dict[Host, UpstreamSettings] = Field(
         default={}, description='politeness per host: [upstreams."HOST"] connections, requests_per_second, burst'
     )
     watch: list[WatchSettings] = Field(

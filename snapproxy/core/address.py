@@ -10,24 +10,31 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from snapproxy.core.blob_sources import CALL, blob_named
 from snapproxy.core.credentials import Credentials, is_capture_name, read_credentials
+from snapproxy.core.dated_addresses import (
+    FOLDER_CALLS,
+    FOLDER_HISTORY,
+    DatedAddress,
+    heads,
+    read_dated,
+    read_dated_address,
+)
 from snapproxy.core.exchange import BlobTarget, FileTarget, PageTarget, PassTarget, ServiceTarget, Target, TunnelTarget
-from snapproxy.core.folders import FOLDER_CALLS, FOLDER_HISTORY, Folder, heads, read_dated, read_folder
-from snapproxy.core.holders import CALL, blob_named
-from snapproxy.core.model import Archive, Match, Refusal, When
+from snapproxy.core.model import Archive, Match, Refusal, TimeSpec
 from snapproxy.core.paths import canonical_path, escape_path
+from snapproxy.core.pin_script import read_script
 from snapproxy.core.routes import (
     SERVICE_CALLS,
     SERVICE_HISTORY,
-    Kind,
     Route,
+    RouteKind,
+    format_authority,
     read_authority,
     routes_of,
     select,
-    spell_authority,
 )
-from snapproxy.core.scripts import read_script
-from snapproxy.core.when import SPELLINGS, parse
+from snapproxy.core.time_spec import SPELLINGS, parse_time
 from snapproxy.errors import ClientError
 
 __all__ = ["RESERVED", "AddressBook", "canonical_path", "escape_path", "read"]
@@ -61,8 +68,8 @@ class AddressBook:
     a live client may tunnel to a row's hosts. `own_hosts`: how clients call this proxy, `host:port` (or `host` for port 80).
     """
 
-    rows: tuple[Archive, ...]
-    default_when: When | None = None
+    archives: tuple[Archive, ...]
+    default_when: TimeSpec | None = None
     default_capture: str = ""
     passes: tuple[tuple[str, int], ...] = ()
     connect: bool = False
@@ -71,8 +78,8 @@ class AddressBook:
     routes: tuple[Route, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "names", {row.name: row for row in self.rows})
-        object.__setattr__(self, "routes", routes_of(self.rows))
+        object.__setattr__(self, "names", {archive.name: archive for archive in self.archives})
+        object.__setattr__(self, "routes", routes_of(self.archives))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +138,7 @@ def _absolute(scheme: str, rest: str, book: AddressBook, authorization: str) -> 
     if "@" in text:
         raise ClientError("a user name in the address is not accepted", why="The time belongs to the proxy's address.")
     host, port = read_authority(text, scheme)
-    authority = spell_authority(host, port, scheme)
+    authority = format_authority(host, port, scheme)
     https = _HTTPS.match(slash + raw)
     if (
         https and scheme == "http" and authority in book.own_hosts
@@ -146,16 +153,16 @@ def _absolute(scheme: str, rest: str, book: AddressBook, authorization: str) -> 
         is_passed = scheme == "http" and (host, port) in book.passes
         return _passed(asked, host, port, slash + raw) if is_passed else _unknown_host(book)
     route, path = chosen
-    if route.kind is Kind.SERVICE:
-        return _service(asked, route.row, path)
-    if route.kind is Kind.MIRROR:
-        return _at_credentials_time(asked, route.row, path)
-    if route.row.history == FOLDER_HISTORY:
-        return _folder(asked, route.row, read_folder(route.row, path))
+    if route.kind is RouteKind.SERVICE:
+        return _service(asked, route.archive, path)
+    if route.kind is RouteKind.MIRROR:
+        return _at_credentials_time(asked, route.archive, path)
+    if route.archive.history == FOLDER_HISTORY:
+        return _folder(asked, route.archive, read_dated_address(route.archive, path))
     # A redirect repeats what stood before the time; behind a scope that is the client's own, and no redirect is ever needed there.
-    base = "" if route.row.scope else asked.place + (f"{route.prefix}/" if route.prefix else "")
-    scope, rest_of_path = _split_scope(path, route.row.scope)
-    return _dated(asked, route.row, rest_of_path, base, scope)
+    base = "" if route.archive.scope else asked.place + (f"{route.prefix}/" if route.prefix else "")
+    scope, rest_of_path = _split_scope(path, route.archive.scope)
+    return _dated(asked, route.archive, rest_of_path, base, scope)
 
 
 def _origin(asked: _Asked) -> Target | Refusal:
@@ -175,18 +182,20 @@ def _origin(asked: _Asked) -> Target | Refusal:
     if not is_taken and (script := read_script(asked.path, asked.query, asked.capture)) is not None:
         return script
     if head in SERVICE_CALLS:
-        row = next((row for row in asked.book.rows if row.history == SERVICE_HISTORY), None)
-        return _service(asked, row, asked.path) if row else _unknown_name(asked.book)
+        archive = next((archive for archive in asked.book.archives if archive.history == SERVICE_HISTORY), None)
+        return _service(asked, archive, asked.path) if archive else _unknown_name(asked.book)
     if head in FOLDER_CALLS:
-        dated = (row for row in asked.book.rows if row.history == FOLDER_HISTORY)
-        row = next((row for row in dated if head in heads(row)), None)
-        return _folder(asked, row, read_folder(row, asked.path)) if row else _unknown_name(asked.book)
+        dated = (archive for archive in asked.book.archives if archive.history == FOLDER_HISTORY)
+        archive = next((archive for archive in dated if head in heads(archive)), None)
+        return (
+            _folder(asked, archive, read_dated_address(archive, asked.path)) if archive else _unknown_name(asked.book)
+        )
     place = asked.place
     if head == "archive":
         place = f"{place}archive/"
         head, _, rest = rest.partition("/")
-    row = asked.book.names.get(head)
-    return _dated(asked, row, rest, f"{place}{head}/") if row else _unknown_name(asked.book)
+    archive = asked.book.names.get(head)
+    return _dated(asked, archive, rest, f"{place}{head}/") if archive else _unknown_name(asked.book)
 
 
 def _blob(asked: _Asked) -> BlobTarget | Refusal:
@@ -204,26 +213,26 @@ def _split_scope(path: str, count: int) -> tuple[str, str]:
     return "".join(f"{name}/" for name in names[:count]), "/".join(names[count:])
 
 
-def _dated(asked: _Asked, row: Archive, path: str, base: str, scope: str = "") -> Target:
+def _dated(asked: _Asked, archive: Archive, path: str, base: str, scope: str = "") -> Target:
     """Read `<when>/<path>`; where a day has a folder, also that folder's name in the place of a time."""
-    if row.history == FOLDER_HISTORY and (folder := read_dated(path)):
-        return _folder(asked, row, folder)
+    if archive.history == FOLDER_HISTORY and (folder := read_dated(path)):
+        return _folder(asked, archive, folder)
     text, _, rest = path.partition("/")
     if not text:
         raise ClientError("the address names an archive but no time", hint=f"{_FORMS} {SPELLINGS}")
-    return _timed(asked, row, parse(text), scope + rest, base)
+    return _timed(asked, archive, parse_time(text), scope + rest, base)
 
 
-def _folder(asked: _Asked, row: Archive, folder: Folder) -> Target:
+def _folder(asked: _Asked, archive: Archive, folder: DatedAddress) -> Target:
     """Name what a native address of a folder a day does; its changing lists are answers about the archive."""
     if folder.when is not None:
-        return _timed(asked, row, folder.when, folder.path)
+        return _timed(asked, archive, folder.when, folder.path)
     _refuse_query(asked)
     capture = _capture(asked, read_credentials(asked.authorization))
-    return ServiceTarget(row, f"/{escape_path(folder.path)}", capture=capture, is_listing=folder.is_listing)
+    return ServiceTarget(archive, f"/{escape_path(folder.path)}", capture=capture, is_listing=folder.is_listing)
 
 
-def _timed(asked: _Asked, row: Archive, when: When, path: str, base: str = "") -> FileTarget:
+def _timed(asked: _Asked, archive: Archive, when: TimeSpec, path: str, base: str = "") -> FileTarget:
     """Name a file whose URL says the time: that beats the credentials'."""
     _refuse_query(asked)
     credentials = read_credentials(asked.authorization)
@@ -232,20 +241,20 @@ def _timed(asked: _Asked, row: Archive, when: When, path: str, base: str = "") -
         when.match,
     )
     overridden = credentials.when.text if credentials and differs else ""
-    return FileTarget(row, when, path, capture=_capture(asked, credentials), base=base, overridden=overridden)
+    return FileTarget(archive, when, path, capture=_capture(asked, credentials), base=base, overridden=overridden)
 
 
-def _at_credentials_time(asked: _Asked, row: Archive, path: str) -> FileTarget | Refusal:
+def _at_credentials_time(asked: _Asked, archive: Archive, path: str) -> FileTarget | Refusal:
     """Name a file as mirrors serve it: the time is the credentials', else the configured default."""
     _refuse_query(asked)
     credentials = read_credentials(asked.authorization)
     when = credentials.when if credentials else asked.book.default_when
     if when is None:
         return _time_required()
-    return FileTarget(row, when, path, capture=_capture(asked, credentials))
+    return FileTarget(archive, when, path, capture=_capture(asked, credentials))
 
 
-def _service(asked: _Asked, row: Archive, path: str) -> ServiceTarget:
+def _service(asked: _Asked, archive: Archive, path: str) -> ServiceTarget:
     """Name a call of the snapshot service: escaped anew, its few known parameters sorted, so that one call has one key."""
     name, _, rest = path.partition("/")
     if not rest:
@@ -257,13 +266,13 @@ def _service(asked: _Asked, row: Archive, path: str) -> ServiceTarget:
         if not _SHA1.fullmatch(sha1) or "/" in file_name or bool(slash) != bool(file_name):
             raise ClientError("a file is named by its SHA-1, 40 hex digits")
         path = f"file/{sha1.lower()}{slash}{escape_path(file_name)}"
-        return ServiceTarget(row, f"/{path}", sha1=sha1.lower(), capture=capture)
+        return ServiceTarget(archive, f"/{path}", sha1=sha1.lower(), capture=capture)
     parameters = sorted(asked.query.split("&")) if asked.query else []
     names = [found[1] if (found := _PARAMETER.fullmatch(each)) else "" for each in parameters]
     if not all(names) or len(set(names)) != len(names):
         raise ClientError("the snapshot service is asked with fileinfo, archive, after, before, once each")
     query = "?" + "&".join(parameters) if parameters else ""
-    return ServiceTarget(row, f"/{escape_path(path)}{query}", capture=capture)
+    return ServiceTarget(archive, f"/{escape_path(path)}{query}", capture=capture)
 
 
 def _passed(asked: _Asked, host: str, port: int, raw: str) -> PassTarget:
@@ -287,7 +296,7 @@ def _tunnel(raw: str, book: AddressBook, authorization: str) -> TunnelTarget | R
             "What runs inside a tunnel cannot be pinned or kept; this proxy itself speaks https upstream.",
             "To let a build reach that host unpinned, name it in `pass` as HOST:PORT.",
         )
-    authority = spell_authority(host, port, "https")
+    authority = format_authority(host, port, "https")
     if port != _HTTPS_PORT or not any(route.owns(authority) for route in book.routes):
         return _unknown_host(book)
     credentials = read_credentials(authorization)

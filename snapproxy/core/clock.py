@@ -1,4 +1,4 @@
-"""What a clock is, for rooms that may not import the shell. The one clock there is stands in `shell.clock`."""
+"""What a clock is, for rooms that may not import the shell. The one clock there is stands in `base.clock`."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from snapproxy.core.exchange import Conditions, Outcome, Served
 from snapproxy.core.http_date import read_http_date
 from snapproxy.core.model import Family, Instant, Role
-from snapproxy.core.ranges import Span, Unsatisfiable, select
+from snapproxy.core.ranges import ByteRange, Unsatisfiable, select
 
 _ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 
@@ -26,7 +26,7 @@ class Validators:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ConditionalHeaders:
     """The conditional headers of a request as they came, '' where absent."""
 
     method: str = "GET"
@@ -37,30 +37,30 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class NotModified:
+class UnchangedForClient:
     """The client holds these very bytes: 304."""
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class WholeFile:
     """The whole file: 200."""
 
 
-Verdict = NotModified | Whole | Span | Unsatisfiable
+Verdict = UnchangedForClient | WholeFile | ByteRange | Unsatisfiable
 
 
-def decide(asked: Asked, held: Validators, size: int | None) -> Verdict:
+def decide(asked: ConditionalHeaders, held: Validators, size: int | None) -> Verdict:
     """Weigh a request's conditions against a file of `size` bytes (None: not known yet), in the order of RFC 9110 section 13.2.2."""
     if _is_unchanged(asked, held):
-        return NotModified()
+        return UnchangedForClient()
     if asked.method != "GET" or not asked.range:
-        return Whole()  # a Range on anything but a GET must be ignored (RFC 9110 section 14.2)
+        return WholeFile()  # a Range on anything but a GET must be ignored (RFC 9110 section 14.2)
     if asked.if_range and not _is_same(asked.if_range, held):
-        return Whole()
-    return select(asked.range, size) or Whole()
+        return WholeFile()
+    return select(asked.range, size) or WholeFile()
 
 
-def _is_unchanged(asked: Asked, held: Validators) -> bool:
+def _is_unchanged(asked: ConditionalHeaders, held: Validators) -> bool:
     if asked.if_none_match:  # then If-Modified-Since must not be looked at
         if asked.if_none_match.strip() == "*":
             return True

@@ -10,8 +10,8 @@ import re
 from base64 import b64decode
 from dataclasses import dataclass
 
-from snapproxy.core.model import When
-from snapproxy.core.when import SPELLINGS, looks_like_when, parse
+from snapproxy.core.model import TimeSpec
+from snapproxy.core.time_spec import SPELLINGS, looks_like_time, parse_time
 from snapproxy.errors import ClientError
 
 _LONGEST = 1024
@@ -26,7 +26,7 @@ _COLON = re.compile("%3a", re.IGNORECASE)
 class Credentials:
     """What a client's proxy address says: the time, and the capture it records into ('' for none). Never the token."""
 
-    when: When
+    when: TimeSpec
     capture: str = ""
 
 
@@ -49,8 +49,8 @@ def read_credentials(header: str) -> Credentials | None:
     # so the longest beginning that is a time, up to a colon or the end, is the time.
     ends = [len(joined), *(found.start() for found in re.finditer(":", joined))]
     for end in sorted(ends, reverse=True):
-        if looks_like_when(joined[:end]):
-            return Credentials(when=parse(joined[:end]), capture=_capture(joined[end + 1 :]))
+        if looks_like_time(joined[:end]):
+            return Credentials(when=parse_time(joined[:end]), capture=_capture(joined[end + 1 :]))
     raise _malformed("the proxy user name is not a time")
 
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from snapproxy.core.model import Archive, Instant, Proof, Refusal, Resolved, Role, When
+from snapproxy.core.model import Archive, Instant, Proof, Refusal, Resolved, Role, TimeSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class FileTarget:
     """
 
     archive: Archive
-    when: When
+    when: TimeSpec
     path: str
     capture: str = ""
     base: str = ""
@@ -78,7 +78,7 @@ class ScriptTarget:
     What is wrong with the time or the capture's name is held here, since a shell will read the answer, whatever it is.
     """
 
-    when: When | Refusal
+    when: TimeSpec | Refusal
     capture: str = ""
 
 
@@ -92,8 +92,8 @@ class BlobTarget:
 Target = FileTarget | ServiceTarget | PassTarget | TunnelTarget | PageTarget | ScriptTarget | BlobTarget
 
 
-class Body(Protocol):
-    """Bytes that can be sent; `storage.Body` is one. Close it exactly once."""
+class ResponseBody(Protocol):
+    """Bytes that can be sent; `snapproxy_storage.Body` is one. Close it exactly once."""
 
     @property
     def size(self) -> int | None: ...
@@ -116,7 +116,7 @@ class Served:
     A body that still arrives raises from `wait` when its verdict is bad: the connection is then cut, never ended cleanly.
     """
 
-    body: Body
+    body: ResponseBody
     archive: str
     snapshot: str
     requested: str
@@ -165,25 +165,25 @@ class Answerer(Protocol):
         """Learn of a request that is about to reach a host unpinned; a Refusal keeps it from doing so."""
 
 
-class Holding(Protocol):
+class BlobAnswerer(Protocol):
     """Gives what is in the store by its digest. Asks nobody else, whatever is missing."""
 
     async def answer(self, target: BlobTarget) -> Served | Refusal: ...
 
 
-class Settling(Protocol):
+class SnapshotLookup(Protocol):
     """Says what a *when* came to, and how what was served belongs together. Capturing asks it; the shell answers."""
 
     async def as_of(self, target: FileTarget | ServiceTarget, snapshot: str) -> Outcome:
         """Answer from the snapshot of this id, whatever the target's time would come to now, and marked as bad or not."""
 
-    async def resolve(self, row: Archive, when: When) -> Resolved | Refusal:
+    async def resolve(self, archive: Archive, when: TimeSpec) -> Resolved | Refusal:
         """Settle a *when*, and nothing else."""
 
-    def first_seen(self, row: Archive, root: str, digest: str) -> Instant | None:
+    def first_seen(self, archive: Archive, root: str, digest: str) -> Instant | None:
         """Return the instant under which an observed root is kept, None for one that was not observed."""
 
-    async def canonical(self, row: Archive, root: str, digest: str, path: str) -> str | None:
+    async def canonical(self, archive: Archive, root: str, digest: str, path: str) -> str | None:
         """Return the canonical name of the file that a root promises under `path` (a by-hash name), None when it promises none."""
 
 
@@ -214,7 +214,7 @@ class Forwarder(Protocol):
         """Send the request on and return once the answer's head is here. `headers` are the client's own, hop headers included."""
 
 
-class Tally(Protocol):
+class TrafficCounter(Protocol):
     """Keeps count of what reached clients. Never raises, never waits."""
 
     def outcome(self, outcome: Outcome) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from snapproxy.core.model import Archive, Instant, NeedWindow, Refusal, Resolved, Sighting, When, Window
+from snapproxy.core.model import Archive, Instant, NeedWindow, ObservedRoot, Refusal, Resolved, TimeSpec, Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class History(Protocol):
     """Whether its whole memory is what was seen here: no upstream can be asked for the past, and each root has snapshots of its own."""
 
     def resolve(
-        self, row: Archive, when: When, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
+        self, archive: Archive, when: TimeSpec, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
     ) -> Resolved | Refusal | NeedWindow:
         """Settle `when` from what is known, or say what is missing. Total: never raises."""
 
@@ -35,18 +35,20 @@ class History(Protocol):
     def timeless(self, path: str) -> str | None:
         """Return the path under which the archive keeps this very file outside every snapshot, None where it keeps it nowhere else."""
 
-    def resolve_seen(self, row: Archive, when: When, sighting: Sighting, now: Instant) -> Resolved | Refusal | None:
+    def resolve_seen(
+        self, archive: Archive, when: TimeSpec, sighting: ObservedRoot, now: Instant
+    ) -> Resolved | Refusal | None:
         """Settle `when` by what was seen of one root, whatever the timeline says; None when that proves nothing. Total."""
 
-    def timeline_urls(self, row: Archive, base: str, need: NeedWindow) -> tuple[str, ...]:
+    def timeline_urls(self, archive: Archive, base: str, need: NeedWindow) -> tuple[str, ...]:
         """Return the addresses that answer `need` at this upstream base, first choice first."""
 
     def read_window(
-        self, row: Archive, need: NeedWindow, url: str, answer: TimelineAnswer, now: Instant
+        self, archive: Archive, need: NeedWindow, url: str, answer: TimelineAnswer, now: Instant
     ) -> Window | None:
         """Read what one of `timeline_urls` said; None when it cannot be made out."""
 
-    def url(self, row: Archive, base: str, snapshot: str, path: str) -> str:
+    def url(self, archive: Archive, base: str, snapshot: str, path: str) -> str:
         """Return where `path` at `snapshot` is found under the upstream `base`. `path` is canonical and unescaped; the result is escaped."""
 
     def service_url(self, base: str, path: str) -> str | None:

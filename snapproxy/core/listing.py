@@ -1,7 +1,7 @@
 """What indexes say is in a repository: packages with their versions, and how a family lists and orders them.
 
 Beside `core.model.Family`, which says what indexes promise of files. Frozen values and one protocol; what two listings differ in is
-decided in `core.difference`.
+decided in `core.package_diff`.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Lister(Protocol):
         """Yield what lists packages among the paths that the root at `path` promises, or the root itself."""
 
     def packages(self, path: str, data: Iterable[bytes]) -> Iterator[PackageVersion]:
-        """Read the index at `path` from its raw bytes. Raises ArchiveDataError as `core.model.Family.promises` does."""
+        """Read the index at `path` from its raw bytes. Raises ArchiveDataError as `core.model.Family.read_index` does."""
 
     def compare(self, one: str, other: str) -> int | None:
         """Return less than, equal to or greater than 0 as `one` is older, as old or newer; None where the family's rules cannot tell."""

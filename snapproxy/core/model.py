@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from enum import Enum, IntEnum, StrEnum
 from typing import Protocol
 
-from snapproxy.core.holders import Holder
-from snapproxy.core.packages import PackageName
-from snapproxy.core.schemes import Scheme
+from snapproxy.core.blob_sources import BlobSource
+from snapproxy.core.package_name import PackageName
+from snapproxy.core.signature_schemes import Scheme
 
 #: Seconds since 1970-01-01T00:00:00Z. Every time inside snapproxy is one of these.
 Instant = int
@@ -40,7 +40,7 @@ class Match(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class When:
+class TimeSpec:
     """A time as a client asked for it. `instant` is None for live and latest.
 
     `verbatim`: the address names a folder of the archive itself (`text`, whose last second is `instant`), or one that belongs to
@@ -83,7 +83,7 @@ class Proof(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Promise:
+class ExpectedFile:
     """What an index vouches for. `size` is in bytes, None where the index does not say; `digests` maps algorithm to lower-case hex."""
 
     path: str
@@ -119,7 +119,7 @@ class Place:
     roots: tuple[str, ...] = ()
     parents: tuple[str, ...] = ()
     by_hash: tuple[str, str] | None = None
-    has_promises: bool = False
+    lists_files: bool = False
     may_be_unlisted: bool = False
     series: str = ""
     leads_elsewhere: bool = False
@@ -142,12 +142,12 @@ class Family(Protocol):
     patience: float
     """Seconds a client keeps waiting for a head before it gives up."""
     parser: str
-    """Version of `promises`: tables built by another version are built again."""
+    """Version of `indexes`: tables built by another version are built again."""
     keeps_newer_root: bool
     """Whether the client silently stays with a newer root it already holds, so that the pin must refuse it (409)."""
     drops_older_dates: bool
     """Whether the client throws away a root or an index, in silence, whose Last-Modified is older than its own copy's."""
-    roots_promise_packages: bool
+    roots_list_packages: bool
     """Whether roots promise packages themselves, with no index between."""
     purl_type: str
     """What package URLs call its packages (the types of github.com/package-url/purl-spec)."""
@@ -161,7 +161,7 @@ class Family(Protocol):
     def classify(self, path: str) -> Place:
         """Say what `path` (relative to the archive, already normalised) is. Total: an unknown shape is OTHER."""
 
-    def promises(self, path: str, data: Iterable[bytes]) -> Iterator[tuple[str, Promise]]:
+    def read_index(self, path: str, data: Iterable[bytes]) -> Iterator[tuple[str, ExpectedFile]]:
         """Read the index or root at `path` from its raw bytes, and yield (name, promise).
 
         `name` is the path it may be asked by, relative to the archive: the canonical one, and every by-hash one.
@@ -169,10 +169,10 @@ class Family(Protocol):
         or a bound (unpacked size, ratio, counts, line length).
         """
 
-    def checker(self, promise: Promise) -> Checker:
+    def checker(self, expected: ExpectedFile) -> Checker:
         """Return a fresh checker for `promise`, which judges its size and every digest it gives: what passes is found again by them."""
 
-    def lasting_path(self, promise: Promise) -> str:
+    def lasting_path(self, expected: ExpectedFile) -> str:
         """Return the name under which a mirror keeps the promised bytes longest (apt: an index's by-hash name, a package's own)."""
 
     def root_date(self, data: bytes) -> Instant | None:
@@ -206,7 +206,7 @@ class Archive:
     history: str
     snapshot: tuple[str, ...] = ()
     mirrors: tuple[str, ...] = ()
-    sources: tuple[Holder, ...] = ()
+    sources: tuple[BlobSource, ...] = ()
     hosts: tuple[str, ...] = ()
     keyrings: tuple[str, ...] = ()
     redirects: tuple[str, ...] = ()
@@ -265,7 +265,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class ObservedRoot:
     """What was seen of one root around an instant.
 
     `before` is the newest good span that begins at or before it, `after` the first good one that begins later; `passed` is when

@@ -9,17 +9,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from snapproxy.core.exchange import Moved
+from snapproxy.core.expected_files import identity
 from snapproxy.core.history import History
 from snapproxy.core.model import (
     LIVE,
     TIMELESS,
     Archive,
+    ExpectedFile,
     Family,
     Instant,
     Match,
     NeedWindow,
     Place,
-    Promise,
     Proof,
     Refusal,
     Resolved,
@@ -27,29 +28,28 @@ from snapproxy.core.model import (
     Window,
 )
 from snapproxy.core.paths import escape_path
-from snapproxy.core.promised import identity
-from snapproxy.core.resolve import refuse_future, refuse_moving
-from snapproxy.core.sighted import resolve_by_roots
-from snapproxy.core.sources import fetch_now, flight_key, past, sources_of
-from snapproxy.core.steps import (
+from snapproxy.core.plan_model import (
     NOW,
-    Arriving,
     AskAlias,
     AskFile,
-    AskHeld,
     AskName,
+    AskSize,
     AskWindow,
     Fetch,
-    Held,
     Known,
+    ListedFile,
     Need,
-    Request,
+    NotStored,
+    PlanRequest,
     Serve,
     Step,
+    StoredFile,
     UnknownError,
-    Vouched,
 )
-from snapproxy.core.vouching import find_promise, space_of
+from snapproxy.core.resolve import refuse_future, refuse_moving
+from snapproxy.core.sighted import resolve_by_observed_roots
+from snapproxy.core.sources import fetch_now, flight_key, past, sources_of
+from snapproxy.core.vouching import find_expected, space_of
 
 MAX_ROUNDS = 14
 """How often a plan is made before the executor gives up. Every round learns something; the longest honest way is fourteen: brackets,
@@ -73,7 +73,7 @@ _LEADS_ELSEWHERE = Refusal(
 )
 
 
-def plan(request: Request, known: Known, now: Instant, *, family: Family, history: History) -> Step:
+def plan(request: PlanRequest, known: Known, now: Instant, *, family: Family, history: History) -> Step:
     """Decide what to do about `request`, from what is known. Pure and total."""
     try:
         resolved = _resolve(request, known, now, family, history)
@@ -89,7 +89,7 @@ def plan(request: Request, known: Known, now: Instant, *, family: Family, histor
 
 
 def resolve(
-    request: Request, known: Known, now: Instant, *, family: Family, history: History
+    request: PlanRequest, known: Known, now: Instant, *, family: Family, history: History
 ) -> Resolved | Refusal | Need:
     """Settle the *when* of `request` and decide nothing more."""
     try:
@@ -98,7 +98,7 @@ def resolve(
         return Need(unknown.asks)
 
 
-def plan_at(request: Request, resolved: Resolved, known: Known, *, family: Family, history: History) -> Step:
+def plan_at(request: PlanRequest, resolved: Resolved, known: Known, *, family: Family, history: History) -> Step:
     """Decide about another file of a snapshot that is already settled: a root that vouches, a signature beside it."""
     try:
         return _at(request, resolved, known, family, history)
@@ -106,27 +106,27 @@ def plan_at(request: Request, resolved: Resolved, known: Known, *, family: Famil
         return Need(unknown.asks)
 
 
-def _resolve(request: Request, known: Known, now: Instant, family: Family, history: History) -> Resolved | Refusal:
+def _resolve(request: PlanRequest, known: Known, now: Instant, family: Family, history: History) -> Resolved | Refusal:
     """Settle the *when*: from the timeline as far as it is known, else by equal roots on both sides, else by asking for more of it."""
-    row, when = request.row, request.when
+    archive, when = request.archive, request.when
     if when.match is Match.LIVE:
         return NOW
     windows = {(fact.start, fact.end): fact for fact in known.facts.values() if isinstance(fact, Window)}
-    answer = history.resolve(row, when, windows, now)
+    answer = history.resolve(archive, when, windows, now)
     if isinstance(answer, Resolved):
         return answer
-    seen = resolve_by_roots(request, known, now, family, history)
+    seen = resolve_by_observed_roots(request, known, now, family, history)
     if seen is not None:
         return seen
     if isinstance(answer, NeedWindow):
-        told = known.fact(AskWindow(row.name, answer.start, answer.end, answer.around))
+        told = known.fact(AskWindow(archive.name, answer.start, answer.end, answer.around))
         if when.instant is not None and when.instant > now:
             return refuse_future(now)  # true whatever the timeline would have said
         return told if isinstance(told, Refusal) else _UNTELLING
     return answer
 
 
-def _folder(request: Request, resolved: Resolved, history: History) -> Moved | Refusal:
+def _folder(request: PlanRequest, resolved: Resolved, history: History) -> Moved | Refusal:
     """Send a folder between two snapshots to the snapshot's own (debbisect reads the id out of Location); list nothing.
 
     Where each root has snapshots of its own, there is none that would do for everything below the folder.
@@ -142,12 +142,12 @@ def _folder(request: Request, resolved: Resolved, history: History) -> Moved | R
     )
 
 
-def _at(request: Request, resolved: Resolved, known: Known, family: Family, history: History) -> Step:
+def _at(request: PlanRequest, resolved: Resolved, known: Known, family: Family, history: History) -> Step:
     """Decide about a file, the snapshot being settled. A name without proof gives way to a promise that came later."""
     is_live = resolved.snapshot == LIVE
     if resolved.snapshot == TIMELESS:
         request = replace(request, path=history.timeless(request.path) or request.path)
-    row, path, space = request.row, request.path, space_of(request.row, resolved)
+    archive, path, space = request.archive, request.path, space_of(request.archive, resolved)
     place = family.classify(path)
     if place.leads_elsewhere:
         return _LEADS_ELSEWHERE
@@ -155,7 +155,7 @@ def _at(request: Request, resolved: Resolved, known: Known, family: Family, hist
     if name is not None and (name.proof > Proof.NONE or place.role not in (Role.INDEX, Role.PACKAGE)):
         return Serve(space, path, name.digest, name.size, name.proof, place.role, resolved)
     if place.role in (Role.INDEX, Role.PACKAGE):
-        vouched = find_promise(space, path, place, resolved, known)
+        vouched = find_expected(space, path, place, resolved, known)
         if isinstance(vouched, Refusal):
             return vouched
         if vouched is not None:
@@ -164,28 +164,28 @@ def _at(request: Request, resolved: Resolved, known: Known, family: Family, hist
         return Serve(space, path, name.digest, name.size, name.proof, place.role, resolved)
     if is_live:
         obtained = known.fact(AskFile(space, (path,), resolved))
-        if isinstance(obtained, Arriving):
-            return fetch_now(row, path, family)
+        if isinstance(obtained, NotStored):
+            return fetch_now(archive, path, family)
         return _serve_obtained(obtained, space, path, place, resolved)
     return _unvouched(request, place, resolved, known, history)
 
 
-def _unvouched(request: Request, place: Place, resolved: Resolved, known: Known, history: History) -> Step:
+def _unvouched(request: PlanRequest, place: Place, resolved: Resolved, known: Known, history: History) -> Step:
     """Bring a file that nothing of its snapshot vouches for: where there is one, that which bears its name at every time."""
-    row, path, space = request.row, request.path, space_of(request.row, resolved)
-    sources = past(row, resolved, path, history)
+    archive, path, space = request.archive, request.path, space_of(request.archive, resolved)
+    sources = past(archive, resolved, path, history)
     if history.is_observed and not sources:
         return _not_kept(space, path, place)
     lasting = history.timeless(path)
     if lasting is not None and resolved.snapshot != TIMELESS:
-        space, path = f"{row.name}/{TIMELESS}", lasting
+        space, path = f"{archive.name}/{TIMELESS}", lasting
         name = known.fact(AskName(space, path))
         if name is not None:
             return Serve(space, path, name.digest, name.size, name.proof, place.role, resolved)
     return Fetch(f"name:{space}/{path}", space, path, sources, place.role, Proof.NONE, resolved)
 
 
-def _serve_obtained(held: Held | Refusal | None, space: str, path: str, place: Place, resolved: Resolved) -> Step:
+def _serve_obtained(held: StoredFile | Refusal | None, space: str, path: str, place: Place, resolved: Resolved) -> Step:
     if held is None:
         return Refusal(404, "Not in the archive now", "Every mirror of this archive says that it has no such file.")
     if isinstance(held, Refusal):
@@ -194,17 +194,23 @@ def _serve_obtained(held: Held | Refusal | None, space: str, path: str, place: P
 
 
 def _promised(
-    request: Request, resolved: Resolved, place: Place, vouched: Vouched, known: Known, family: Family, history: History
+    request: PlanRequest,
+    resolved: Resolved,
+    place: Place,
+    vouched: ListedFile,
+    known: Known,
+    family: Family,
+    history: History,
 ) -> Step:
     """Bring a promised file: from the blobs, else from whoever has it, the regular mirror first (rule 5)."""
-    promise, space, notes = vouched.promise, space_of(request.row, resolved), vouched.notes
-    digest = _sha256(promise, request.row, known)
+    expected, space, notes = vouched.expected, space_of(request.archive, resolved), vouched.notes
+    digest = _sha256(expected, request.archive, known)
     also = (None if resolved.snapshot == LIVE else history.timeless(request.path)) or ""
     # What no strong digest finds again is found by its name alone.
-    name_it = request.row.keeps_packages or place.role is not Role.PACKAGE or not promise.is_strong
+    name_it = request.archive.keeps_packages or place.role is not Role.PACKAGE or not expected.is_strong
     if digest:
-        size = known.fact(AskHeld(digest))
-        if size is not None and promise.size in (None, size):
+        size = known.fact(AskSize(digest))
+        if size is not None and expected.size in (None, size):
             return Serve(
                 space,
                 request.path,
@@ -217,12 +223,12 @@ def _promised(
                 notes=notes,
                 also=also,
             )
-    sources = sources_of(request.row, resolved, promise, family, history)
+    sources = sources_of(request.archive, resolved, expected, family, history)
     if history.is_observed and not sources:
         return _not_kept(space, request.path, place)
-    key = flight_key(promise, space)
+    key = flight_key(expected, space)
     return Fetch(
-        key, space, request.path, sources, place.role, vouched.proof, resolved, promise, notes, also, name_it=name_it
+        key, space, request.path, sources, place.role, vouched.proof, resolved, expected, notes, also, name_it=name_it
     )
 
 
@@ -238,12 +244,12 @@ def _not_kept(space: str, path: str, place: Place) -> Refusal:
     )
 
 
-def _sha256(promise: Promise, row: Archive, known: Known) -> str:
+def _sha256(expected: ExpectedFile, archive: Archive, known: Known) -> str:
     """Return the sha256 of the promised bytes: as promised, or as learnt when bytes of its other digest came; '' when unknown."""
-    match identity(promise):
+    match identity(expected):
         case None:
             return ""
         case ("sha256", digest):
             return digest
         case (algorithm, digest):
-            return known.fact(AskAlias(row.name, algorithm, digest)) or ""
+            return known.fact(AskAlias(archive.name, algorithm, digest)) or ""

@@ -13,7 +13,7 @@ _ONE_RANGE = re.compile(r"bytes[ \t]*=[ \t]*([0-9]{0,40})-([0-9]{0,40})[ \t]*", 
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class ByteRange:
     """The bytes from `start` up to, not including, `stop`."""
 
     start: int
@@ -32,7 +32,7 @@ class Unsatisfiable:
     size: int
 
 
-def select(header: str, size: int | None) -> Span | Unsatisfiable | None:
+def select(header: str, size: int | None) -> ByteRange | Unsatisfiable | None:
     """Return the span that a Range header names in a file of `size` bytes, None where the whole file is the answer.
 
     None for: no header, another unit, several ranges, bad syntax, a last byte before the first, and a size that is not
@@ -51,10 +51,10 @@ def select(header: str, size: int | None) -> Span | Unsatisfiable | None:
         return None
     if start >= size:
         return Unsatisfiable(size)
-    return Span(start, min(int(last) + 1, size) if last else size)
+    return ByteRange(start, min(int(last) + 1, size) if last else size)
 
 
-def _suffix(last: str, size: int) -> Span | Unsatisfiable | None:
+def _suffix(last: str, size: int) -> ByteRange | Unsatisfiable | None:
     """Read `bytes=-N`: the last N bytes, or the whole file where it is shorter (RFC 9110 section 14.1.2)."""
     if not last:
         return None
@@ -63,4 +63,4 @@ def _suffix(last: str, size: int) -> Span | Unsatisfiable | None:
         return Unsatisfiable(size)
     if size == 0:
         return None  # satisfiable, but no Content-Range can name an empty span
-    return Span(max(size - count, 0), size)
+    return ByteRange(max(size - count, 0), size)

@@ -12,7 +12,7 @@ from snapproxy.core.model import Instant, Proof, Role
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class RecordEntry:
     """One answer: the file at `path` of `archive`, asked for at `requested`, as `snapshot` had it; or that there was none.
 
     `requested` is the *when* in its canonical spelling, `snapshot` the id it resolved to, `path` the canonical name of a file: never a
@@ -64,7 +64,7 @@ class Record:
     make two records of one build differ.
     """
 
-    entries: tuple[Entry, ...]
+    entries: tuple[RecordEntry, ...]
     families: Mapping[str, str]
     valid: Mapping[tuple[str, str], tuple[Instant, Instant]] = field(default_factory=dict)
     unpinned: frozenset[str] = frozenset()

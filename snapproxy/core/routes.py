@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import urlsplit
 
-from snapproxy.core.folders import FOLDER_HISTORY, heads
+from snapproxy.core.dated_addresses import FOLDER_HISTORY, heads
 from snapproxy.core.model import Archive
 from snapproxy.errors import ClientError
 
@@ -25,7 +25,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9_-]+(?:\.[a-z0-9_-]+)*)\.?(?::([0-9]{1,5}))?")
 
 
-class Kind(Enum):
+class RouteKind(Enum):
     """What stands at a place."""
 
     MIRROR = "mirror"
@@ -45,8 +45,8 @@ class Route:
     what must follow: such a host has other things too, which are none of this row's.
     """
 
-    row: Archive
-    kind: Kind
+    archive: Archive
+    kind: RouteKind
     host: str
     authority: re.Pattern[str]
     prefix: str
@@ -85,7 +85,7 @@ def read_authority(text: str, scheme: str = "http") -> tuple[str, int]:
     return found[1], port
 
 
-def spell_authority(host: str, port: int, scheme: str = "http") -> str:
+def format_authority(host: str, port: int, scheme: str = "http") -> str:
     """Write a host and port as routes and `own_hosts` hold them: the scheme's own port is left out."""
     return host if port == _DEFAULT_PORTS[scheme] else f"{host}:{port}"
 
@@ -96,9 +96,9 @@ def service_root(base: str) -> str | None:
     return root.removesuffix("/archive") if root.endswith("/archive") else None
 
 
-def routes_of(rows: Iterable[Archive]) -> tuple[Route, ...]:
+def routes_of(archives: Iterable[Archive]) -> tuple[Route, ...]:
     """Return every place of the table, in its order."""
-    return tuple(route for row in rows for route in _routes_of(row))
+    return tuple(route for archive in archives for route in _routes_of(archive))
 
 
 def select(routes: Iterable[Route], authority: str, path: str) -> tuple[Route, str] | None:
@@ -111,24 +111,28 @@ def select(routes: Iterable[Route], authority: str, path: str) -> tuple[Route, s
     return best
 
 
-def _routes_of(row: Archive) -> Iterator[Route]:
-    for pattern in row.hosts:
+def _routes_of(archive: Archive) -> Iterator[Route]:
+    for pattern in archive.hosts:
         authority, _, prefix = pattern.partition("/")
-        yield _route(row, Kind.MIRROR, authority, prefix)
-    for base in row.snapshot:
-        yield _route_to_base(row, Kind.DATED, base, heads(row) if row.history == FOLDER_HISTORY else frozenset())
+        yield _route(archive, RouteKind.MIRROR, authority, prefix)
+    for base in archive.snapshot:
+        yield _route_to_base(
+            archive, RouteKind.DATED, base, heads(archive) if archive.history == FOLDER_HISTORY else frozenset()
+        )
         root = service_root(base)
-        if row.history == SERVICE_HISTORY and root is not None:
-            yield _route_to_base(row, Kind.SERVICE, root, frozenset(SERVICE_CALLS))
+        if archive.history == SERVICE_HISTORY and root is not None:
+            yield _route_to_base(archive, RouteKind.SERVICE, root, frozenset(SERVICE_CALLS))
 
 
-def _route_to_base(row: Archive, kind: Kind, base: str, following: frozenset[str]) -> Route:
+def _route_to_base(archive: Archive, kind: RouteKind, base: str, following: frozenset[str]) -> Route:
     parts = urlsplit(base)
-    authority = spell_authority(*read_authority(parts.netloc, parts.scheme), parts.scheme)
-    return _route(row, kind, authority, parts.path, following)
+    authority = format_authority(*read_authority(parts.netloc, parts.scheme), parts.scheme)
+    return _route(archive, kind, authority, parts.path, following)
 
 
-def _route(row: Archive, kind: Kind, authority: str, prefix: str, following: frozenset[str] = frozenset()) -> Route:
+def _route(
+    archive: Archive, kind: RouteKind, authority: str, prefix: str, following: frozenset[str] = frozenset()
+) -> Route:
     """Compile a place; `*` as the whole host is any host, elsewhere any run within a label.
 
     A path `**/a/*/b` is any folders, and then segments of which `*` is any one; only these belong to the path in the archive.
@@ -139,7 +143,7 @@ def _route(row: Archive, kind: Kind, authority: str, prefix: str, following: fro
     literal = len(authority.replace("*", ""))
     shape = _shape(prefix.removeprefix("**/")) if prefix.startswith("**/") else None
     rank = (literal == len(authority), literal, len(prefix))
-    return Route(row, kind, authority.lower(), re.compile(matches), prefix, rank, shape, following)
+    return Route(archive, kind, authority.lower(), re.compile(matches), prefix, rank, shape, following)
 
 
 def _shape(segments: str) -> re.Pattern[str]:

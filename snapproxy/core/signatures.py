@@ -116,7 +116,7 @@ def judge(status_lines: Iterable[str]) -> Verdict:
     return Verdict(reason=reason, why=f"The key: {keys}.", hint=hint)
 
 
-def judge_seals(findings: Sequence[tuple[str, bool | None]]) -> Verdict:
+def judge_raw_signatures(findings: Sequence[tuple[str, bool | None]]) -> Verdict:
     """Judge a root by its raw signatures: (name of the key, whether it is good, None when no such key is held). The rules are the same."""
     if not findings:
         return Verdict(reason="The root carries no signature", why="None of a kind that can be checked stands in it.")

@@ -23,20 +23,20 @@ UNSETTLED_SECONDS = 600
 _DECEMBER = 12
 
 
-def window_is_settled(window: Window, row: Archive, now: Instant) -> bool:
+def window_is_settled(window: Window, archive: Archive, now: Instant) -> bool:
     """Whether a window can be kept for ever: it had been over for `settle_after` when asked, and a later snapshot is known.
 
     Without the later one nothing tells an archive that stood still from a service that lagged and will catch up. A frozen
     archive has no later one to show, and a stretch that is filled needs none.
     """
-    if row.frozen:
+    if archive.frozen:
         return window.end <= min(window.asked, now)
-    return (window.filled or window.after is not None) and window.end + row.settle_after <= min(window.asked, now)
+    return (window.filled or window.after is not None) and window.end + archive.settle_after <= min(window.asked, now)
 
 
-def window_expires(window: Window, row: Archive, now: Instant) -> Instant | None:
+def window_expires(window: Window, archive: Archive, now: Instant) -> Instant | None:
     """Return when a window must be asked for again, None for never."""
-    return None if window_is_settled(window, row, now) else window.asked + UNSETTLED_SECONDS
+    return None if window_is_settled(window, archive, now) else window.asked + UNSETTLED_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Timeline:
     now: Instant
 
     @classmethod
-    def of(cls, row: Archive, windows: Iterable[Window], now: Instant) -> Timeline:
+    def of(cls, archive: Archive, windows: Iterable[Window], now: Instant) -> Timeline:
         """Join what windows tell; one that names a snapshot beyond its end is known up to that."""
         spans, seen, told = [], [], []
         for window in windows:
@@ -65,8 +65,8 @@ class Timeline:
             spans.append((window.start, end))
             seen.append((window.start, min(end, window.asked + 1)))
             told.append((*window.instants, *beyond))
-        floor = DAWN if row.first is None else row.first
-        return cls(tuple(spans), tuple(seen), tuple(told), frozenset(row.bad), floor, now)
+        floor = DAWN if archive.first is None else archive.first
+        return cls(tuple(spans), tuple(seen), tuple(told), frozenset(archive.bad), floor, now)
 
     def at_or_before(self, instant: Instant) -> Instant | NeedWindow | None:
         """Return the newest snapshot at or before `instant`, None if there is none, or what must be asked to know."""

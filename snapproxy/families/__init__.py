@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from snapproxy.core.caching import Cacher, RepositoryCacher
+from snapproxy.core.client_cache import ClientCache, RepositoryCache
 from snapproxy.core.listing import Lister
 from snapproxy.core.model import Family
 from snapproxy.families.apk import APK
-from snapproxy.families.apk.caching import APK_CACHER
+from snapproxy.families.apk.client_cache import APK_CACHER
 from snapproxy.families.apk.listing import APK_LISTER
 from snapproxy.families.apt import APT
-from snapproxy.families.apt.caching import APT_CACHER
+from snapproxy.families.apt.client_cache import APT_CACHER
 from snapproxy.families.apt.listing import APT_LISTER
 from snapproxy.families.pacman import PACMAN
-from snapproxy.families.pacman.caching import PACMAN_CACHER
+from snapproxy.families.pacman.client_cache import PACMAN_CACHER
 from snapproxy.families.pacman.listing import PACMAN_LISTER
 from snapproxy.families.rpm import RPM
-from snapproxy.families.rpm.caching import DNF_CACHER
+from snapproxy.families.rpm.client_cache import DNF_CACHER
 from snapproxy.families.rpm.listing import RPM_LISTER
 
 FAMILIES: Mapping[str, Family] = {family.name: family for family in (APT, PACMAN, APK, RPM)}
@@ -26,8 +26,8 @@ FAMILIES: Mapping[str, Family] = {family.name: family for family in (APT, PACMAN
 LISTERS: Mapping[str, Lister] = {"apk": APK_LISTER, "apt": APT_LISTER, "pacman": PACMAN_LISTER, "rpm": RPM_LISTER}
 """How each family lists its packages, by the same names."""
 
-CACHERS: Mapping[str, Cacher] = {"apk": APK_CACHER, "apt": APT_CACHER, "pacman": PACMAN_CACHER}
+CACHERS: Mapping[str, ClientCache] = {"apk": APK_CACHER, "apt": APT_CACHER, "pacman": PACMAN_CACHER}
 """How the cache of each family's client is laid out, by the same names, where all packages have one folder."""
 
-REPOSITORY_CACHERS: Mapping[str, RepositoryCacher] = {"rpm": DNF_CACHER}
+REPOSITORY_CACHERS: Mapping[str, RepositoryCache] = {"rpm": DNF_CACHER}
 """And where each repository has one, called after the client's own settings."""

@@ -65,7 +65,7 @@ class Container:
 
     def __init__(self, receiver: Receiver) -> None:
         self._receiver = receiver
-        self._stream = _Stream()
+        self._stream = _BlockStream()
         self._gathered = bytearray()
         self._left = 0
         """Bytes of the present DATA block that are still to come."""
@@ -180,12 +180,12 @@ def _within(length: int, least: int, most: int) -> int:
     return length
 
 
-class _Stream:
+class _BlockStream:
     """Unpacks a container, whichever way it is packed, piece by piece."""
 
     def __init__(self) -> None:
         self._head = b""
-        self._packing: _Deflate | _Zstd | None = None
+        self._packing: _Deflate | _ZstdStream | None = None
         self._is_open = False
 
     @property
@@ -216,7 +216,7 @@ class _Stream:
         packing = {b"ADB.": 0, b"ADBd": 1, b"ADBc": head[4]}.get(head[:4])
         if packing is None or packing > 2:  # noqa: PLR2004 -- none, deflate, zstd
             raise ArchiveDataError("This is no adb file", why=f"It begins with {head[:6]!r}.")
-        self._packing = (None, _Deflate(), _Zstd())[packing]
+        self._packing = (None, _Deflate(), _ZstdStream())[packing]
         return head[{b"ADB.": 0, b"ADBd": 4, b"ADBc": 6}[head[:4]] :]
 
 
@@ -240,7 +240,7 @@ class _Deflate:
             yield piece
 
 
-class _Zstd:
+class _ZstdStream:
     def __init__(self) -> None:
         self._inner = zstandard.ZstdDecompressor().decompressobj()
         self.unused_data = b""

@@ -28,7 +28,7 @@ _NAME, _VERSION, _HASHES, _ARCH, _ORIGIN, _SIZE = 1, 2, 3, 5, 7, 13
 
 
 @dataclass(frozen=True, slots=True)
-class Signature:
+class AdbSignature:
     """One signature: `key` is the first 16 bytes of the sha512 of the public key, in hex, and `signed` what it covers."""
 
     key: str
@@ -37,7 +37,7 @@ class Signature:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AdbEntry:
     """One package. `identity` is a digest of a part of it (`families.apk`), b'' where none is given; `size` that of the file in bytes, 0 if unknown."""
 
     name: str
@@ -49,33 +49,33 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Index:
+class AdbIndex:
     """An index taken apart. `spec` says where packages are (`${name}-${version}.apk`), '' where the usual place is meant."""
 
     spec: str
-    signatures: tuple[Signature, ...]
+    signatures: tuple[AdbSignature, ...]
     _values: Values
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[AdbEntry]:
         """Yield every package. Raises ArchiveDataError for one without name or version."""
         listed = field(self._values.fields(self._values.root, _MAX_FIELDS), _PACKAGES)
         for value in self._values.fields(listed, MAX_PACKAGES):
             yield _entry(self._values, self._values.fields(value, _MAX_FIELDS))
 
 
-def open_index(data: bytes) -> Index:
+def open_index(data: bytes) -> AdbIndex:
     """Return the parts of an index. Raises ArchiveDataError when it is damaged, cut short, too large, or something else."""
-    parts = _Parts()
+    parts = _IndexParts()
     container = Container(parts)
     container.take(data)
     if not container.is_whole:
         raise ArchiveDataError("The index is cut short", why="The adb file has no end.")
     values = Values(parts.block)
     spec = _text(values, field(values.fields(values.root, _MAX_FIELDS), _SPEC))
-    return Index(spec, tuple(parts.signatures()), values)
+    return AdbIndex(spec, tuple(parts.signatures()), values)
 
 
-class _Parts:
+class _IndexParts:
     """Gathers what an index has; fulfils `adb_blocks.Receiver`."""
 
     def __init__(self) -> None:
@@ -103,23 +103,23 @@ class _Parts:
     def end_file(self) -> None:
         raise AssertionError("no file was begun")
 
-    def signatures(self) -> Iterator[Signature]:
+    def signatures(self) -> Iterator[AdbSignature]:
         """Yield the signatures of a kind that is known; others count for nothing, there as here."""
         for block in self._signatures:
             head, value = block[:_SIGNATURE_HEAD], block[_SIGNATURE_HEAD:]
             if not value or head[0] != 0 or head[1] not in _DIGESTS:
                 continue
             digest = hashlib.new(_DIGESTS[head[1]], self.block).digest()
-            yield Signature(head[2:].hex(), INDEX.to_bytes(4, "little") + head + digest, value)
+            yield AdbSignature(head[2:].hex(), INDEX.to_bytes(4, "little") + head + digest, value)
 
 
-def _entry(values: Values, fields: tuple[int, ...]) -> Entry:
+def _entry(values: Values, fields: tuple[int, ...]) -> AdbEntry:
     name, version = (_text(values, field(fields, number)) for number in (_NAME, _VERSION))
     if not name or not version:
         raise ArchiveDataError(
             "An entry of the index has no name", why=f"Its name is {name[:140]!r}, its version {version[:140]!r}."
         )
-    return Entry(
+    return AdbEntry(
         name,
         version,
         _text(values, field(fields, _ARCH)),

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from snapproxy.errors import ArchiveDataError
-from snapproxy.formats.members import GzipMember
+from snapproxy.formats.gzip_members import GzipMember
 from snapproxy.formats.ustar import entries
 
 MAX_PACKED = 64 << 20
@@ -34,7 +34,7 @@ _SIZE = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
-class Signature:
+class ApkSignature:
     """One signature: `algorithm` and `key` as its name says them (`RSA`, `builder-1.rsa.pub`), and its bytes."""
 
     algorithm: str
@@ -43,16 +43,16 @@ class Signature:
 
 
 @dataclass(frozen=True, slots=True)
-class Index:
+class ApkIndex:
     """An index taken apart: its signatures, where the bytes begin that they cover, and the text of APKINDEX."""
 
-    signatures: tuple[Signature, ...]
+    signatures: tuple[ApkSignature, ...]
     start: int
     text: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ApkEntry:
     """One package. `digest` is that of its control part (packed), in hex, by `algorithm`; `size` that of the whole file in bytes.
 
     `architecture` and `origin` (what it was built from) are '' where they are not said.
@@ -77,11 +77,11 @@ def gather(chunks: Iterable[bytes]) -> bytes:
     return bytes(whole)
 
 
-def take_apart(data: bytes) -> Index:
+def take_apart(data: bytes) -> ApkIndex:
     """Return the parts of an APKINDEX.tar.gz. Raises ArchiveDataError when it is damaged, too large, or not of this shape."""
     if len(data) > MAX_PACKED:
         raise ArchiveDataError("The index is too large", why=f"It has more than {MAX_PACKED} bytes.")
-    signatures: list[Signature] = []
+    signatures: list[ApkSignature] = []
     start = 0
     for _ in range(MAX_SIGNATURES + 1):
         member = GzipMember(MAX_UNPACKED)
@@ -92,13 +92,13 @@ def take_apart(data: bytes) -> Index:
         if not any(name.startswith(_SIGNATURE) for name, _ in files):
             if end != len(data):
                 raise ArchiveDataError("The index has trailing bytes", why="Nobody has signed what follows it.")
-            return Index(tuple(signatures), start, _text(files))
+            return ApkIndex(tuple(signatures), start, _text(files))
         signatures += [_signature(name, value) for name, value in files]
         start = end
     raise ArchiveDataError("The index has too many signatures", why=f"There are more than {MAX_SIGNATURES}.")
 
 
-def records(text: bytes) -> Iterator[Entry]:
+def records(text: bytes) -> Iterator[ApkEntry]:
     """Yield each package of an APKINDEX's text. Raises ArchiveDataError for one without name, version or a digest we can read."""
     fields: dict[bytes, str] = {}
     for line in (*text.split(b"\n"), b""):
@@ -116,13 +116,13 @@ def records(text: bytes) -> Iterator[Entry]:
             fields[letter] = value.decode("utf-8", "replace")
 
 
-def _signature(name: str, value: bytes) -> Signature:
+def _signature(name: str, value: bytes) -> ApkSignature:
     """Read `.SIGN.<ALG>.<key>`; the key's name has dots of its own."""
     mark, _, rest = name[1:].partition(".")
     algorithm, dot, key = rest.partition(".")
     if mark != "SIGN" or not dot or not key:
         raise ArchiveDataError("The index has unsigned parts", why=f"{name[:140]!r} stands among its signatures.")
-    return Signature(algorithm, key, value)
+    return ApkSignature(algorithm, key, value)
 
 
 def _text(files: list[tuple[str, bytes]]) -> bytes:
@@ -132,7 +132,7 @@ def _text(files: list[tuple[str, bytes]]) -> bytes:
     return found[0]
 
 
-def _entry(fields: dict[bytes, str]) -> Entry:
+def _entry(fields: dict[bytes, str]) -> ApkEntry:
     name, version, size = fields.get(b"P", ""), fields.get(b"V", ""), fields.get(b"S")
     if not name or not version:
         raise ArchiveDataError(
@@ -141,7 +141,7 @@ def _entry(fields: dict[bytes, str]) -> Entry:
     if size is not None and not _SIZE.fullmatch(size):
         raise ArchiveDataError("An entry of the index has a malformed size", why=f"It reads {size[:140]!r}.")
     algorithm, digest = _checksum(fields.get(b"C", ""))
-    return Entry(
+    return ApkEntry(
         name,
         version,
         None if size is None else int(size),

@@ -23,7 +23,7 @@ _SECONDS = re.compile(r"([0-9]{9,11})(?:\.[0-9]*)?")
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class RpmPackage:
     """A file as metadata list it. `href` is a URL reference, relative to the repository; `size` in bytes, None where it is not said."""
 
     href: str
@@ -44,7 +44,7 @@ class Version:
     source: str
 
 
-def repomd(data: bytes) -> Iterator[Listed]:
+def repomd(data: bytes) -> Iterator[RpmPackage]:
     """Yield the metadata files that a repomd.xml lists, of every type. The checksum of what they unpack to is not read.
 
     Raises ArchiveDataError when it is no repomd, or an entry lacks its location or its checksum.
@@ -64,7 +64,7 @@ def published(data: bytes) -> int | None:
     return max((int(time[1]) for time in times if time), default=None)
 
 
-def primary(chunks: Iterable[bytes]) -> Iterator[Listed]:
+def primary(chunks: Iterable[bytes]) -> Iterator[RpmPackage]:
     """Yield the packages that a primary.xml (unpacked) lists. Raises ArchiveDataError as `repomd` does."""
     for package in elements(chunks, "metadata/package", ("location", "checksum", "size")):
         size = package.children.get("size")
@@ -91,7 +91,7 @@ def versions(chunks: Iterable[bytes]) -> Iterator[Version]:
         )
 
 
-def deltas(chunks: Iterable[bytes]) -> Iterator[Listed]:
+def deltas(chunks: Iterable[bytes]) -> Iterator[RpmPackage]:
     """Yield the delta packages that a prestodelta.xml (unpacked) lists. Raises ArchiveDataError as `repomd` does."""
     for delta in elements(chunks, "prestodelta/newpackage/delta", ("filename", "checksum", "size")):
         if (name := delta.children.pop("filename", None)) is not None:
@@ -100,7 +100,7 @@ def deltas(chunks: Iterable[bytes]) -> Iterator[Listed]:
         yield from _listed(delta, None if size is None else size.text)
 
 
-def _listed(entry: Element, size: str | None) -> Iterator[Listed]:
+def _listed(entry: Element, size: str | None) -> Iterator[RpmPackage]:
     """Yield what an entry lists: nothing, when that lies in another repository."""
     location, checksum = entry.children.get("location"), entry.children.get("checksum")
     if location is None or checksum is None or "href" not in location.attributes:
@@ -112,7 +112,7 @@ def _listed(entry: Element, size: str | None) -> Iterator[Listed]:
         raise ArchiveDataError(
             "The metadata use an unknown checksum", why=f"Its type is {checksum.attributes.get('type', '')[:140]!r}."
         )
-    yield Listed(location.attributes["href"], _size(size), algorithm, digest(algorithm, checksum.text.strip()))
+    yield RpmPackage(location.attributes["href"], _size(size), algorithm, digest(algorithm, checksum.text.strip()))
 
 
 def _size(text: str | None) -> int | None:

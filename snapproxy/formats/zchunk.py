@@ -34,7 +34,7 @@ class _Chunk:
     open_size: int
 
 
-class _Stream:
+class _ChunkStream:
     """Bytes by the count."""
 
     def __init__(self, source: Iterator[bytes]) -> None:
@@ -71,14 +71,14 @@ def unpack_zchunk(source: Iterator[bytes]) -> Iterator[bytes]:
     `source` has no empty pieces. Raises ArchiveDataError when the data is damaged, cut short, followed by anything, of a kind that is not
     read here (data streams, optional elements), or beyond a bound.
     """
-    stream = _Stream(source)
+    stream = _ChunkStream(source)
     stream.take(len(MAGIC))
     checksum = _checksum_size(stream)
     size = stream.integer()
     if size > MAX_HEADER:
         raise ArchiveDataError("The packed index is too large", why=f"Its header has more than {MAX_HEADER} bytes.")
     stream.take(checksum)
-    compression, (dictionary, *chunks) = _header(_Stream(iter([stream.take(size)])), checksum)
+    compression, (dictionary, *chunks) = _header(_ChunkStream(iter([stream.take(size)])), checksum)
     packed = stream.take(dictionary.size)
     words = zstandard.ZstdCompressionDict(_unpack(packed, dictionary, compression, None)) if packed else None
     for chunk in chunks:
@@ -88,7 +88,7 @@ def unpack_zchunk(source: Iterator[bytes]) -> Iterator[bytes]:
         raise ArchiveDataError("The packed index has trailing bytes", why="More follows after its last chunk.")
 
 
-def _header(header: _Stream, checksum: int) -> tuple[int, list[_Chunk]]:
+def _header(header: _ChunkStream, checksum: int) -> tuple[int, list[_Chunk]]:
     """Return the kind of compression, and the dictionary and the chunks as the index lists them."""
     header.take(checksum)
     if flags := header.integer():
@@ -96,7 +96,7 @@ def _header(header: _Stream, checksum: int) -> tuple[int, list[_Chunk]]:
     compression = header.integer()
     if compression not in (_PLAIN, _ZSTD):
         raise ArchiveDataError("The packed index is of an unknown kind", why=f"Its compression is {compression}.")
-    index = _Stream(iter([header.take(header.integer())]))
+    index = _ChunkStream(iter([header.take(header.integer())]))
     each = _checksum_size(index)
     count = index.integer()
     chunks = []
@@ -127,7 +127,7 @@ def _unpack(data: bytes, chunk: _Chunk, compression: int, words: zstandard.ZstdC
     return data
 
 
-def _checksum_size(stream: _Stream) -> int:
+def _checksum_size(stream: _ChunkStream) -> int:
     kind = stream.integer()
     if kind not in _CHECKSUM_SIZES:
         raise ArchiveDataError("The packed index is of an unknown kind", why=f"Its checksum type is {kind}.")

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from snapproxy.capture.artifact import TITLE
 from snapproxy.capture.intoto import reproduced
-from snapproxy.capture.json_text import indented
 from snapproxy.core.clock import Clock
-from snapproxy.jobs.export import Access
+from snapproxy.formats.canonical_json import indented
+from snapproxy.jobs.export import RegistryAccess
 from snapproxy.oci.artifact import Artifact, bytes_content
-from snapproxy.oci.model import Descriptor, Manifest, digest_of
-from snapproxy.oci.names import Reference
+from snapproxy.oci.manifests import Descriptor, Manifest, digest_of
+from snapproxy.oci.places import Reference
 from snapproxy.oci.referrers import attach
 
 MEDIA_TYPE = "application/vnd.in-toto+json"
@@ -24,7 +24,9 @@ PREDICATE_KEY = "in-toto.io/predicate-type"
 _FILE_NAME = "reproduced.intoto.json"
 
 
-async def attest(image: Reference, lock_digest: str, outputs: Mapping[str, str], access: Access, clock: Clock) -> str:
+async def attest(
+    image: Reference, lock_digest: str, outputs: Mapping[str, str], access: RegistryAccess, clock: Clock
+) -> str:
     """Push the statement into the repository of an image, as a referrer of it; return the name to ask for it by.
 
     `lock_digest` is the sha256 of the lock (hex), `outputs` the digests of what was made, by path. Raises MissingError when there is

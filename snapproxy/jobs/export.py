@@ -13,28 +13,28 @@ from pathlib import Path
 from snapproxy.capture.artifact import FILE_TYPE
 from snapproxy.capture.lock import FILE_NAME
 from snapproxy.capture.tree import Tree, lay_out
-from snapproxy.core.caching import ClientSettings
+from snapproxy.core.client_cache import ClientSettings
 from snapproxy.core.clock import Clock
 from snapproxy.core.model import Instant
 from snapproxy.core.record import Record
 from snapproxy.errors import ClientError
 from snapproxy.jobs.image import image_of
-from snapproxy.jobs.packing import check_stored, pack, pack_blobs, stored
+from snapproxy.jobs.pack import check_stored, pack, pack_blobs, stored
 from snapproxy.oci.artifact import Artifact
 from snapproxy.oci.credentials import Keychain, Login
 from snapproxy.oci.files import explained, hidden_folder, in_thread, put, put_bytes
 from snapproxy.oci.layout_write import write_layout, write_tar
-from snapproxy.oci.model import Descriptor, digest_of
-from snapproxy.oci.names import LayoutPlace, Place, Reference, TarPlace, TreePlace
+from snapproxy.oci.manifests import Descriptor, digest_of
+from snapproxy.oci.places import LayoutPlace, Place, Reference, TarPlace, TreePlace
 from snapproxy.oci.progress import SILENT, Progress
 from snapproxy.oci.referrers import attach
 from snapproxy.oci.registry import Repository, open_repository
 from snapproxy.oci.transfer import push
-from storage import Blobs
+from snapproxy_storage import Blobs
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class RegistryAccess:
     """How registries are reached: `environ`, `authfile` and `login` as in `Keychain`, the others as in `Wire`."""
 
     environ: Mapping[str, str] = field(default_factory=dict)
@@ -53,7 +53,7 @@ class Access:
             tls_verify=self.tls_verify,
         )
 
-    async def settled(self, reference: Reference, clock: Clock) -> Access:
+    async def settled(self, reference: Reference, clock: Clock) -> RegistryAccess:
         """Return the same with the login looked up now: for who is somebody else later on. Raises as `Keychain.find`."""
         login = await self._keychain(clock).find(reference.registry, reference.repository)
         return replace(self, environ={}, authfile=None, login=login)
@@ -63,7 +63,7 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ExportOptions:
     """What of a capture is wanted, and how: `bare`, `created` and `held` as in `pack`; `blobs_only` as `pack_blobs` does it.
 
     `as_image`: an image of the packages as `image_of` makes it, for the machine `architecture` and a client with `settings`.
@@ -76,7 +76,7 @@ class Wish:
     as_image: bool = False
     architecture: str = ""
     settings: ClientSettings | None = None
-    access: Access = field(default_factory=Access)
+    access: RegistryAccess = field(default_factory=RegistryAccess)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class Exporter:
         self._blobs = blobs
         self._clock = clock
 
-    async def export(self, record: Record, place: Place, wish: Wish, progress: Progress = SILENT) -> Exported:
+    async def export(self, record: Record, place: Place, wish: ExportOptions, progress: Progress = SILENT) -> Exported:
         """Write what a record names to a place.
 
         Raises ClientError when something else is in the place, RecordError for what cannot be written
@@ -106,7 +106,7 @@ class Exporter:
             return await self._write_tree(lay_out(record, wish.held), place, progress)
         return await self._write(await self._artifact(record, wish), place, wish, progress)
 
-    async def _artifact(self, record: Record, wish: Wish) -> Artifact:
+    async def _artifact(self, record: Record, wish: ExportOptions) -> Artifact:
         if wish.as_image:
             return await image_of(
                 record,
@@ -119,7 +119,7 @@ class Exporter:
             return pack_blobs(record, self._blobs, held=wish.held)
         return pack(record, self._blobs, bare=wish.bare, created=wish.created, held=wish.held)
 
-    async def _write(self, artifact: Artifact, place: Place, wish: Wish, progress: Progress) -> Exported:
+    async def _write(self, artifact: Artifact, place: Place, wish: ExportOptions, progress: Progress) -> Exported:
         digest = artifact.root.digest
         match place:
             case LayoutPlace():
@@ -140,7 +140,9 @@ class Exporter:
                 raise ClientError("An artifact is no tree of files", hint="Name oci:, oci-archive: or docker://.")
         return _exported(artifact, digest)
 
-    async def attach(self, record: Record, subject: Reference, wish: Wish, progress: Progress = SILENT) -> Exported:
+    async def attach(
+        self, record: Record, subject: Reference, wish: ExportOptions, progress: Progress = SILENT
+    ) -> Exported:
         """Push what a record names into the repository of an image, so that it is found from there.
 
         Raises as `export`, MissingError when there is no such image.

@@ -12,7 +12,7 @@ import aiofiles
 
 from snapproxy.core.exchange import Served
 from snapproxy.core.model import Proof, Refusal
-from storage import DraftFailed
+from snapproxy_storage import DraftFailed
 
 
 @dataclass(frozen=True, slots=True)

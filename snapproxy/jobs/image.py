@@ -11,19 +11,19 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import aclosing
 
 from snapproxy.capture.artifact import FILE_TYPE
-from snapproxy.core.caching import ClientSettings
+from snapproxy.core.client_cache import ClientSettings
 from snapproxy.core.model import Instant
 from snapproxy.core.record import Record
-from snapproxy.core.when import spell_rfc3339
+from snapproxy.core.time_spec import format_rfc3339
 from snapproxy.errors import ClientError
 from snapproxy.families import FAMILIES
-from snapproxy.jobs.cached import Member, cached_members, check_settings, packages_of
-from snapproxy.jobs.packing import check_stored, stored
-from snapproxy.oci.artifact import Artifact, Content, Opened, bytes_content, hash_piece
+from snapproxy.jobs.client_cache_layout import CacheFile, cache_files, check_settings, packages_of
+from snapproxy.jobs.pack import check_stored, stored
+from snapproxy.oci.artifact import Artifact, BlobContent, Opened, bytes_content, hash_piece
 from snapproxy.oci.canonical import canonical
-from snapproxy.oci.model import Descriptor, Manifest, digest_of
+from snapproxy.oci.manifests import Descriptor, Manifest, digest_of
 from snapproxy.oci.tarball import header, padding, trailer
-from storage import Blobs
+from snapproxy_storage import Blobs
 
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
@@ -61,13 +61,13 @@ async def image_of(
     check_settings(record, settings)
     machine = architecture or _machine(record)
     check_stored(blobs, (entry for entry in record.entries if not entry.is_absence))
-    members = await cached_members(record, blobs, settings)
+    members = await cache_files(record, blobs, settings)
     tar = _Tar(members, blobs, created or 0)
     digest = await tar.digest()
-    layer = Content(Descriptor(LAYER_TYPE, digest, tar.size), tar.open)
+    layer = BlobContent(Descriptor(LAYER_TYPE, digest, tar.size), tar.open)
     config = canonical(
         {"architecture": machine, "config": {}, "os": "linux", "rootfs": {"type": "layers", "diff_ids": [digest]}}
-        | ({} if created is None else {"created": spell_rfc3339(created)})
+        | ({} if created is None else {"created": format_rfc3339(created)})
     )
     described = Descriptor(CONFIG_TYPE, digest_of(config), len(config))
     return Artifact.of(Manifest((layer.descriptor,), config=described), (layer, bytes_content(described, config)))
@@ -89,8 +89,8 @@ def _machine(record: Record) -> str:
 class _Tar:
     """A tar of files of the store, in which it can be read anywhere."""
 
-    def __init__(self, members: Iterable[Member], blobs: Blobs, mtime: int) -> None:
-        self._pieces: list[tuple[int, bytes | Member]] = []
+    def __init__(self, members: Iterable[CacheFile], blobs: Blobs, mtime: int) -> None:
+        self._pieces: list[tuple[int, bytes | CacheFile]] = []
         self._blobs = blobs
         self.size = 0
         self._mtime = mtime
@@ -141,7 +141,7 @@ class _Tar:
     def close(self) -> None:
         """Nothing is held open."""
 
-    def _add(self, piece: bytes | Member) -> None:
+    def _add(self, piece: bytes | CacheFile) -> None:
         size = len(piece) if isinstance(piece, bytes) else piece.size
         self._pieces.append((self.size, piece))
         self.size += size

@@ -12,22 +12,22 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from snapproxy.core.model import Instant, Promise, Refusal, Role
-from snapproxy.core.promised import identity
+from snapproxy.base import refusals
+from snapproxy.base.clock import Clock
+from snapproxy.base.context import RequestContext
+from snapproxy.base.names import Names, size_of
+from snapproxy.core.expected_files import identity
+from snapproxy.core.model import ExpectedFile, Instant, Refusal, Role
 from snapproxy.core.sources import fetch_promised_now
+from snapproxy.download.downloads import Downloads
+from snapproxy.download.outcome import Stored
 from snapproxy.errors import ArchiveDataError, SnapproxyError
+from snapproxy.indexes.index_tables import IndexTables
 from snapproxy.jobs.wanted import roots_wanted
-from snapproxy.shell import refusals
-from snapproxy.shell.asking import Asking
-from snapproxy.shell.clock import Clock
-from snapproxy.shell.confirming import Confirming
-from snapproxy.shell.flights import Flights
-from snapproxy.shell.landings import Landed
-from snapproxy.shell.names import Names, size_of
-from snapproxy.shell.observations import Observations
-from snapproxy.shell.promises import Promises
-from snapproxy.shell.standing import Standing, Standings
-from storage import Store
+from snapproxy.live.observations import Observations
+from snapproxy.live.revalidate import Revalidator
+from snapproxy.live.state import LiveState, LiveStates
+from snapproxy_storage import Store
 
 log = logging.getLogger(__name__)
 
@@ -71,16 +71,16 @@ class _Torn:
 
 
 @dataclass(frozen=True, slots=True)
-class _Brought:
+class _IndexCount:
     """How many indexes came, and which forms of them nobody serves."""
 
     count: int
-    unserved: tuple[Promise, ...]
+    unserved: tuple[ExpectedFile, ...]
 
 
 _ABSENT = Refusal(404, "It is listed, and not there")
 
-_Roots = dict[str, Standing]
+_Roots = dict[str, LiveState]
 
 
 class Sweeper:
@@ -89,12 +89,12 @@ class Sweeper:
     def __init__(
         self,
         *,
-        confirming: Confirming,
-        standings: Standings,
+        confirming: Revalidator,
+        standings: LiveStates,
         names: Names,
         observations: Observations,
-        promises: Promises,
-        flights: Flights,
+        tables: IndexTables,
+        flights: Downloads,
         store: Store,
         clock: Clock,
     ) -> None:
@@ -102,25 +102,25 @@ class Sweeper:
         self._standings = standings
         self._names = names
         self._observations = observations
-        self._promises = promises
+        self._tables = tables
         self._flights = flights
         self._blobs = store.blobs
         self._catalog = store.catalog
         self._clock = clock
 
     async def sweep(
-        self, asking: Asking, paths: Sequence[str], *, with_packages: bool, progress: Progress
+        self, context: RequestContext, paths: Sequence[str], *, with_packages: bool, progress: Progress
     ) -> Swept | Refusal:
         """Observe the roots among `paths` with every index they name, and of a root that an index stands for, that index alone.
 
         Raises ClientError for a path that is neither.
         """
-        wanted = roots_wanted(asking, paths)
+        wanted = roots_wanted(context, paths)
         outcome: Swept | Refusal | _Torn = _Torn("it was never asked for")
         for turn in range(TRIES):
             if turn:
                 await self._clock.sleep(turn * PAUSE_SECONDS)
-            outcome = await self._take(asking, wanted, progress)
+            outcome = await self._take(context, wanted, progress)
             if isinstance(outcome, Swept):
                 break
             if isinstance(outcome, Refusal) and outcome.is_absence:
@@ -128,32 +128,32 @@ class Sweeper:
             if isinstance(outcome, _Torn) and outcome.is_broken:
                 break
         if isinstance(outcome, _Torn):
-            return _never_whole(asking, outcome)
+            return _never_whole(context, outcome)
         if isinstance(outcome, Refusal) or not with_packages:
             return outcome
-        return await self._with_packages(asking, outcome, wanted, progress)
+        return await self._with_packages(context, outcome, wanted, progress)
 
     # --- one try ----------------------------------------------------------------------------------------------------------
 
     async def _take(
-        self, asking: Asking, wanted: dict[tuple[str, ...], set[str]], progress: Progress
+        self, context: RequestContext, wanted: dict[tuple[str, ...], set[str]], progress: Progress
     ) -> Swept | Refusal | _Torn:
         at = self._clock.now()
-        roots = await self._confirmed(asking, wanted)
+        roots = await self._confirmed(context, wanted)
         if not isinstance(roots, dict):
             return roots
-        changed = tuple(path for path, root in roots.items() if not self._is_known(asking, path, root))
-        brought, unserved = 0, list[Promise]()
+        changed = tuple(path for path, root in roots.items() if not self._is_known(context, path, root))
+        brought, unserved = 0, list[ExpectedFile]()
         for candidates, indexes in wanted.items():
             path = next(path for path in candidates if path in roots)
-            came = await self._bring_indexes(asking, path, roots[path], indexes, progress)
-            if not isinstance(came, _Brought):
+            came = await self._bring_indexes(context, path, roots[path], indexes, progress)
+            if not isinstance(came, _IndexCount):
                 return came
             brought += came.count
             unserved += came.unserved
         if changed or brought:
             at = self._clock.now()
-            again = await self._confirmed(asking, wanted)
+            again = await self._confirmed(context, wanted)
             if not isinstance(again, dict):
                 return again
             if {path: root.file.digest for path, root in again.items()} != {
@@ -162,175 +162,181 @@ class Sweeper:
                 return _Torn("a root changed while its indexes were being brought")
             roots = again
         older = tuple(
-            path for path in changed if self._observations.is_older(asking.row, path, roots[path].file.digest)
+            path for path in changed if self._observations.is_older(context.archive, path, roots[path].file.digest)
         )
-        taken = [root.seen(path, asking.family) for path, root in roots.items()]
-        if not await self._observations.record(asking.row, asking.family, taken, at):
+        taken = [root.seen(path, context.family) for path, root in roots.items()]
+        if not await self._observations.record(context.archive, context.family, taken, at):
             return _Torn("two roots that were seen in one second contradict each other")
-        for promise in unserved:
-            await self._catalog.put_fact(_unserved(asking, promise), value=True)
+        for expected in unserved:
+            await self._catalog.put_fact(_unserved(context, expected), value=True)
         return Swept(at, tuple(roots), changed, older=older)
 
-    async def _confirmed(self, asking: Asking, wanted: dict[tuple[str, ...], set[str]]) -> _Roots | Refusal | _Torn:
+    async def _confirmed(
+        self, context: RequestContext, wanted: dict[tuple[str, ...], set[str]]
+    ) -> _Roots | Refusal | _Torn:
         """Confirm, of each group of names that a root may have, the first that exists."""
         roots: _Roots = {}
         for candidates in wanted:
-            outcome: Standing | Refusal | _Torn = _Torn("no root")
+            outcome: LiveState | Refusal | _Torn = _Torn("no root")
             for path in candidates:
-                found = await self._confirming.confirm(asking, path, self._standings.of(asking.row, path))
-                outcome = found if isinstance(found, Standing | Refusal) else _Torn("the disk is full")
-                if isinstance(outcome, Standing):
+                found = await self._confirming.confirm(context, path, self._standings.of(context.archive, path))
+                outcome = found if isinstance(found, LiveState | Refusal) else _Torn("the disk is full")
+                if isinstance(outcome, LiveState):
                     roots[path] = outcome
                 if not (isinstance(outcome, Refusal) and outcome.is_absence):
                     break
-            if not isinstance(outcome, Standing):
+            if not isinstance(outcome, LiveState):
                 return outcome
         return roots
 
-    def _is_known(self, asking: Asking, path: str, root: Standing) -> bool:
+    def _is_known(self, context: RequestContext, path: str, root: LiveState) -> bool:
         """Whether this is what was observed last."""
-        return self._observations.newest(asking.row, path) == root.file.digest
+        return self._observations.newest(context.archive, path) == root.file.digest
 
     async def _bring_indexes(
-        self, asking: Asking, path: str, root: Standing, only: set[str], progress: Progress
-    ) -> _Brought | Refusal | _Torn:
+        self, context: RequestContext, path: str, root: LiveState, only: set[str], progress: Progress
+    ) -> _IndexCount | Refusal | _Torn:
         """Bring the indexes of a root that the store lacks.
 
         Some roots list a form of an index that nobody serves (Debian's unpacked ones): it is excused if another form came.
         """
-        promises = await self._indexes(asking, path, root.file.digest, only)
+        promises = await self._indexes(context, path, root.file.digest, only)
         if isinstance(promises, _Torn):
             return promises
-        lacking = [each for each in promises if not self._holds(asking, each) and not self._is_unserved(asking, each)]
-        outcomes = await self._bring_all(asking, lacking, path, progress)
+        lacking = [each for each in promises if not self._holds(context, each) and not self._is_unserved(context, each)]
+        outcomes = await self._bring_all(context, lacking, path, progress)
         refused = [
-            (promise, refusal) for promise, refusal in zip(lacking, outcomes, strict=True) if refusal is not None
+            (expected, refusal) for expected, refusal in zip(lacking, outcomes, strict=True) if refusal is not None
         ]
-        here = {_stem(promise.path) for promise in promises if self._holds(asking, promise)}
-        for promise, refusal in refused:
+        here = {_stem(expected.path) for expected in promises if self._holds(context, expected)}
+        for expected, refusal in refused:
             if not refusal.is_absence:
                 return refusal
-            if promise.path in only or _stem(promise.path) not in here:
-                return _Torn(f"{promise.path} was not there")
-        return _Brought(len(lacking) - len(refused), tuple(promise for promise, _ in refused))
+            if expected.path in only or _stem(expected.path) not in here:
+                return _Torn(f"{expected.path} was not there")
+        return _IndexCount(len(lacking) - len(refused), tuple(expected for expected, _ in refused))
 
-    def _is_unserved(self, asking: Asking, promise: Promise) -> bool:
-        return self._catalog.fact(_unserved(asking, promise), 0) is not None
+    def _is_unserved(self, context: RequestContext, expected: ExpectedFile) -> bool:
+        return self._catalog.fact(_unserved(context, expected), 0) is not None
 
-    async def _indexes(self, asking: Asking, path: str, digest: str, only: set[str]) -> list[Promise] | _Torn:
+    async def _indexes(
+        self, context: RequestContext, path: str, digest: str, only: set[str]
+    ) -> list[ExpectedFile] | _Torn:
         try:
-            if asking.family.roots_promise_packages:
-                await self._promises.promise(asking.family, digest, path, "")  # it can be read; it names no index
+            if context.family.roots_list_packages:
+                await self._tables.expected(context.family, digest, path, "")  # it can be read; it names no index
                 return []
-            rows = await self._promises.rows(asking.family, digest, path)
+            entries = await self._tables.entries(context.family, digest, path)
         except ArchiveDataError as error:
             return _Torn(f"{path}: {error.reason}", is_broken=True)
-        promises = [promise for name, promise in rows if name == promise.path]
+        promises = [expected for name, expected in entries if name == expected.path]
         if only:
-            found = [promise for promise in promises if promise.path in only]
-            missing = only - {promise.path for promise in found}
+            found = [expected for expected in promises if expected.path in only]
+            missing = only - {expected.path for expected in found}
             return _Torn(f"{path} does not list {min(missing)}") if missing else found
-        places = [(promise, asking.family.classify(promise.path)) for promise in promises]
+        places = [(expected, context.family.classify(expected.path)) for expected in promises]
         return [each for each, place in places if place.role is Role.INDEX and not place.may_be_unlisted]
 
-    def _holds(self, asking: Asking, promise: Promise) -> bool:
-        digest = self._names.sha256_of(asking.row.name, promise)
+    def _holds(self, context: RequestContext, expected: ExpectedFile) -> bool:
+        digest = self._names.sha256_of(context.archive.name, expected)
         return digest is not None and size_of(self._blobs, digest) is not None
 
-    async def _bring(self, asking: Asking, promise: Promise) -> Refusal | None:
-        step = fetch_promised_now(asking.row, promise, asking.family)
-        flight, _ = self._flights.join(step, asking, None)
+    async def _bring(self, context: RequestContext, expected: ExpectedFile) -> Refusal | None:
+        step = fetch_promised_now(context.archive, expected, context.family)
+        flight, _ = self._flights.join(step, context, None)
         landed = await flight.land(float("inf"))
         if isinstance(landed, Refusal):
             return _ABSENT if landed == refusals.absent(step) else landed
-        if isinstance(landed, Landed) and landed.is_adrift:
+        if isinstance(landed, Stored) and landed.is_in_memory:
             return Refusal(424, "The disk is full", "What upstream sent could not be kept.")
         return None
 
     # --- packages ---------------------------------------------------------------------------------------------------------
 
     async def _with_packages(
-        self, asking: Asking, swept: Swept, wanted: dict[tuple[str, ...], set[str]], progress: Progress
+        self, context: RequestContext, swept: Swept, wanted: dict[tuple[str, ...], set[str]], progress: Progress
     ) -> Swept:
         """Bring every package that the observed indexes promise and the store lacks; a table that is complete is not looked at again."""
         only = {path: names for candidates, names in wanted.items() for path in candidates}
         packages = missing = 0
         for path in swept.roots:
-            standing = self._standings.of(asking.row, path)
+            standing = self._standings.of(context.archive, path)
             if standing is None:
                 continue
-            indexes = await self._indexes(asking, path, standing.file.digest, only[path])
+            indexes = await self._indexes(context, path, standing.file.digest, only[path])
             # All forms of one index promise the same packages: one of them is read.
             tables = {
                 _stem(each.path): (digest, each.path)
                 for each in ([] if isinstance(indexes, _Torn) else indexes)
-                if self._holds(asking, each) and (digest := self._names.sha256_of(asking.row.name, each))
+                if self._holds(context, each) and (digest := self._names.sha256_of(context.archive.name, each))
             }
             for digest, index in [(standing.file.digest, path), *tables.values()]:
-                came, failed = await self._packages_of(asking, digest, index, progress)
+                came, failed = await self._packages_of(context, digest, index, progress)
                 packages, missing = packages + came, missing + failed
         return replace(swept, packages=packages, missing=missing)
 
-    async def _packages_of(self, asking: Asking, digest: str, index: str, progress: Progress) -> tuple[int, int]:
-        if not asking.family.classify(index).has_promises or self._catalog.fact(_complete(asking, digest), 0):
+    async def _packages_of(
+        self, context: RequestContext, digest: str, index: str, progress: Progress
+    ) -> tuple[int, int]:
+        if not context.family.classify(index).lists_files or self._catalog.fact(_complete(context, digest), 0):
             return 0, 0
         try:
-            promises = await self._promises.all(asking.family, digest, index)
+            promises = await self._tables.all(context.family, digest, index)
         except SnapproxyError as error:
             log.warning("the packages of %s are not brought: %s", index, error.reason)
             return 0, 1
         lacking = []
-        for count, promise in enumerate(promises):
+        for count, expected in enumerate(promises):
             if count % PEEKS == 0:
                 await asyncio.sleep(0)
-            is_package = asking.family.classify(promise.path).role is Role.PACKAGE
-            if is_package and not self._holds(asking, promise):
-                lacking.append(promise)
-        failed = sum(refusal is not None for refusal in await self._bring_all(asking, lacking, index, progress))
+            is_package = context.family.classify(expected.path).role is Role.PACKAGE
+            if is_package and not self._holds(context, expected):
+                lacking.append(expected)
+        failed = sum(refusal is not None for refusal in await self._bring_all(context, lacking, index, progress))
         if not failed:
-            await self._catalog.put_fact(_complete(asking, digest), value=True)
+            await self._catalog.put_fact(_complete(context, digest), value=True)
         return len(lacking) - failed, failed
 
     async def _bring_all(
-        self, asking: Asking, promises: Sequence[Promise], what: str, progress: Progress
+        self, context: RequestContext, promises: Sequence[ExpectedFile], what: str, progress: Progress
     ) -> list[Refusal | None]:
         """Bring what `what` promises, a few at a time; return of each why it could not be had, None where it could."""
-        done, total = 0, sum(promise.size or 0 for promise in promises)
+        done, total = 0, sum(expected.size or 0 for expected in promises)
 
-        async def one(promise: Promise) -> Refusal | None:
+        async def one(expected: ExpectedFile) -> Refusal | None:
             nonlocal done
-            refusal = await self._bring(asking, promise)
-            done += promise.size or 0
+            refusal = await self._bring(context, expected)
+            done += expected.size or 0
             progress(what, done, total)
             if refusal is not None:
-                log.info("%s was not brought: %s", promise.path, refusal.reason)
+                log.info("%s was not brought: %s", expected.path, refusal.reason)
             return refusal
 
         return await _a_few_at_once(promises, one)
 
 
 async def _a_few_at_once(
-    promises: Sequence[Promise], bring: Callable[[Promise], Awaitable[Refusal | None]]
+    promises: Sequence[ExpectedFile], bring: Callable[[ExpectedFile], Awaitable[Refusal | None]]
 ) -> list[Refusal | None]:
     room = asyncio.Semaphore(AT_ONCE)
 
-    async def one(promise: Promise) -> Refusal | None:
+    async def one(expected: ExpectedFile) -> Refusal | None:
         async with room:
-            return await bring(promise)
+            return await bring(expected)
 
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(promise)) for promise in promises]
+        tasks = [group.create_task(one(expected)) for expected in promises]
     return [task.result() for task in tasks]
 
 
-def _never_whole(asking: Asking, torn: _Torn) -> Refusal:
+def _never_whole(context: RequestContext, torn: _Torn) -> Refusal:
     if torn.is_broken:
         why = f"{torn.cause} Nothing was written down: what was observed before stays."
         return Refusal(424, "A root of the archive contradicts itself, and was not observed", why)
     return Refusal(
         424,
         "The archive never held still long enough to be observed",
-        f"{asking.row.name} was taken {TRIES} times; the last time, {torn.cause}.",
+        f"{context.archive.name} was taken {TRIES} times; the last time, {torn.cause}.",
         "Nothing was written down. Try again later, or name fewer paths.",
     )
 
@@ -341,10 +347,10 @@ def _stem(path: str) -> str:
     return f"{folder}/{name.partition('.')[0]}"
 
 
-def _unserved(asking: Asking, promise: Promise) -> str:
-    _, digest = identity(promise) or ("", "")
-    return f"unserved/{asking.row.name}/{promise.path}/{digest}"
+def _unserved(context: RequestContext, expected: ExpectedFile) -> str:
+    _, digest = identity(expected) or ("", "")
+    return f"unserved/{context.archive.name}/{expected.path}/{digest}"
 
 
-def _complete(asking: Asking, digest: str) -> str:
-    return f"complete/{asking.row.name}/{digest}"
+def _complete(context: RequestContext, digest: str) -> str:
+    return f"complete/{context.archive.name}/{digest}"

@@ -9,15 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from snapproxy.core.record import Entry, Record
-from storage import Blob, Blobs
+from snapproxy.core.record import Record, RecordEntry
+from snapproxy_storage import Blob, Blobs
 
 Progress = Callable[[str, int, int], None]
 """Is told of each file: its path, the bytes read so far, and how many there are."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class StoredFault:
     """Something that the store does not have as it was recorded. `entries` are all names of it.
 
     `what` is `missing`, or `damaged`: it had other bytes than its name says, and was taken out; or `wrong`: the record gives it
@@ -26,7 +26,7 @@ class Fault:
 
     what: str
     sha256: str
-    entries: tuple[Entry, ...]
+    entries: tuple[RecordEntry, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +35,12 @@ class Verified:
 
     files: int
     size: int
-    faults: tuple[Fault, ...]
+    faults: tuple[StoredFault, ...]
 
 
 async def verify(record: Record, blobs: Blobs, progress: Progress) -> Verified:
     """Read everything a record names. Raises StorageFailure when the disk fails."""
-    named: defaultdict[tuple[str, int], list[Entry]] = defaultdict(list)
+    named: defaultdict[tuple[str, int], list[RecordEntry]] = defaultdict(list)
     for entry in record.entries:
         if not entry.is_absence:
             named[entry.sha256, entry.size].append(entry)
@@ -48,7 +48,7 @@ async def verify(record: Record, blobs: Blobs, progress: Progress) -> Verified:
     for (sha256, size), entries in named.items():
         what = await _fault(blobs, sha256, size, partial(_tell, progress, entries[0]))
         if what:
-            faults.append(Fault(what, sha256, tuple(entries)))
+            faults.append(StoredFault(what, sha256, tuple(entries)))
     return Verified(len(named), sum(size for _, size in named), tuple(faults))
 
 
@@ -75,5 +75,5 @@ async def _hash(blob: Blob, progress: Callable[[int], None]) -> str:
     return running.hexdigest()
 
 
-def _tell(progress: Progress, entry: Entry, done: int) -> None:
+def _tell(progress: Progress, entry: RecordEntry, done: int) -> None:
     progress(entry.path, done, entry.size)

@@ -7,12 +7,12 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Never
 
+from snapproxy.base.clock import Clock
 from snapproxy.core.model import Instant, Refusal
-from snapproxy.core.when import spell
+from snapproxy.core.time_spec import format_instant
 from snapproxy.errors import SnapproxyError
 from snapproxy.jobs.sweep import Swept
-from snapproxy.shell.clock import Clock
-from storage import StorageFailure
+from snapproxy_storage import StorageFailure
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ async def repeat(
 
 def _words(swept: Swept) -> str:
     """Say what an observation came to, in a line."""
-    told = f"{len(swept.roots)} roots observed at {spell(swept.at)}, {len(swept.changed)} of them new"
+    told = f"{len(swept.roots)} roots observed at {format_instant(swept.at)}, {len(swept.changed)} of them new"
     if swept.packages or swept.missing:
         told += f"; {swept.packages} packages brought, {swept.missing} not to be had"
     return told

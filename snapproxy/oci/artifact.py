@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from snapproxy.errors import ArchiveDataError, StorageError
-from snapproxy.oci.model import EMPTY_BYTES, EMPTY_CONFIG, Descriptor, Document, Index, Manifest
+from snapproxy.oci.manifests import EMPTY_BYTES, EMPTY_CONFIG, Descriptor, ImageIndex, Manifest, ManifestDocument
 
 PIECE = 1 << 20
 """Bytes in a piece at most: what a thread reads or hashes at a time."""
@@ -28,7 +28,7 @@ _SHORT = 128 << 10
 
 
 class Opened(Protocol):
-    """Bytes that can be read from any position, any number of times, until closed. `storage.Blob` is one."""
+    """Bytes that can be read from any position, any number of times, until closed. `snapproxy_storage.Blob` is one."""
 
     def fileno(self) -> int | None:
         """Return a descriptor of a regular file that holds exactly these bytes, None where there is none."""
@@ -45,7 +45,7 @@ Opener = Callable[[], Awaitable[Opened]]
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class BlobContent:
     """A blob and where its bytes come from."""
 
     descriptor: Descriptor
@@ -56,12 +56,12 @@ class Content:
 class Artifact:
     """Everything under one root. `documents` have children before those that name them, the root last."""
 
-    documents: tuple[Document, ...]
-    contents: Mapping[str, Content] = field(default_factory=dict)
+    documents: tuple[ManifestDocument, ...]
+    contents: Mapping[str, BlobContent] = field(default_factory=dict)
     """By digest; what several manifests share stands once."""
 
     @classmethod
-    def of(cls, manifest: Manifest, contents: Iterator[Content] | tuple[Content, ...]) -> Artifact:
+    def of(cls, manifest: Manifest, contents: Iterator[BlobContent] | tuple[BlobContent, ...]) -> Artifact:
         """Return the artifact of one manifest. The empty configuration needs no content given."""
         found = {each.descriptor.digest: each for each in contents}
         if manifest.config.digest == EMPTY_CONFIG.digest:
@@ -69,13 +69,13 @@ class Artifact:
         return cls((manifest.document(),), found)
 
     @classmethod
-    def under(cls, index: Index, parts: tuple[Artifact, ...]) -> Artifact:
+    def under(cls, index: ImageIndex, parts: tuple[Artifact, ...]) -> Artifact:
         """Return several artifacts under one index, which must name their roots."""
         contents = {digest: each for part in parts for digest, each in part.contents.items()}
         return cls((*(each for part in parts for each in part.documents), index.document()), contents)
 
     @property
-    def root(self) -> Document:
+    def root(self) -> ManifestDocument:
         """What the artifact is known by."""
         return self.documents[-1]
 
@@ -85,13 +85,13 @@ class Artifact:
         return sum(each.descriptor.size for each in self.contents.values()) + sum(len(d.data) for d in self.documents)
 
 
-class Source(Protocol):
+class ArtifactSource(Protocol):
     """A place to read artifacts from: a layout, a repository. But for `open`, every byte it gives was verified."""
 
-    async def resolve(self, version: str) -> Document:
+    async def resolve(self, version: str) -> ManifestDocument:
         """Return the document under a tag or a digest ('': the only one). Raises SnapproxyError when there is none."""
 
-    async def document(self, descriptor: Descriptor) -> Document:
+    async def document(self, descriptor: Descriptor) -> ManifestDocument:
         """Return a document by its descriptor. Raises ArchiveDataError when its bytes are others."""
 
     async def open(self, descriptor: Descriptor) -> Opened:
@@ -143,7 +143,7 @@ class OpenFile:
             self.descriptor = -1
 
 
-class _Held:
+class _MemoryBytes:
     """Bytes in memory."""
 
     def __init__(self, data: bytes) -> None:
@@ -160,22 +160,22 @@ class _Held:
         """Nothing is held open."""
 
 
-def bytes_content(descriptor: Descriptor, data: bytes) -> Content:
+def bytes_content(descriptor: Descriptor, data: bytes) -> BlobContent:
     """Return a small blob whose bytes are at hand."""
 
     async def open_bytes() -> Opened:
-        return _Held(data)
+        return _MemoryBytes(data)
 
-    return Content(descriptor, open_bytes)
+    return BlobContent(descriptor, open_bytes)
 
 
-def file_content(descriptor: Descriptor, path: Path) -> Content:
+def file_content(descriptor: Descriptor, path: Path) -> BlobContent:
     """Return a blob whose bytes are a file's."""
 
     async def open_path() -> Opened:
         return await asyncio.to_thread(open_regular, path)
 
-    return Content(descriptor, open_path)
+    return BlobContent(descriptor, open_path)
 
 
 def open_regular(path: Path) -> OpenFile:

@@ -21,7 +21,7 @@ from typing import Any
 from snapproxy.core.clock import Clock
 from snapproxy.errors import ArchiveDataError, ConfigurationError
 from snapproxy.oci.canonical import read_object
-from snapproxy.oci.names import HUB
+from snapproxy.oci.places import HUB
 
 HELPER_SECONDS = 60.0
 """How long a helper may take: it may ask its user to unlock a key ring."""

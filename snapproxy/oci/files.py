@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import IO, ParamSpec, TypeVar
 
 from snapproxy.errors import ArchiveDataError, StorageError
-from snapproxy.oci.artifact import Content, Opened, open_regular, verified
-from snapproxy.oci.model import Descriptor
+from snapproxy.oci.artifact import BlobContent, Opened, open_regular, verified
+from snapproxy.oci.manifests import Descriptor
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -37,7 +37,7 @@ _UNSHARED = frozenset(
 _SHOWN = 40
 
 
-async def put(content: Content, path: Path) -> None:
+async def put(content: BlobContent, path: Path) -> None:
     """Put a blob at a path, unless it is there. Raises StorageError; ArchiveDataError when its source gives other bytes than it should."""
     if await _is_there(content.descriptor, path):
         return

@@ -16,8 +16,8 @@ from typing import Protocol
 from snapproxy.errors import ArchiveDataError, ClientError, StorageError
 from snapproxy.oci.artifact import OpenFile, missing_blob, open_regular, verified, wrong_blob
 from snapproxy.oci.canonical import read_object
-from snapproxy.oci.model import INDEX, LIMIT, Descriptor, Document, Index
-from snapproxy.oci.names import LayoutPlace, TarPlace
+from snapproxy.oci.manifests import INDEX, LIMIT, Descriptor, ImageIndex, ManifestDocument
+from snapproxy.oci.places import LayoutPlace, TarPlace
 from snapproxy.oci.tarball import members
 
 MARK = "oci-layout"
@@ -40,7 +40,7 @@ class Files(Protocol):
         """Give up what is held."""
 
 
-class Folder:
+class FolderFiles:
     """A layout's files in a folder."""
 
     def __init__(self, path: Path) -> None:
@@ -53,7 +53,7 @@ class Folder:
         """Nothing is held open."""
 
 
-class Tar:
+class TarFiles:
     """A layout's files in a tar. Raises FileNotFoundError, StorageError, ArchiveDataError."""
 
     def __init__(self, path: Path) -> None:
@@ -74,14 +74,14 @@ class Tar:
         self._file.close()
 
 
-class Layout:
+class ImageLayout:
     """An image layout, read; fulfils `artifact.Source`. `place` names it in messages."""
 
     def __init__(self, files: Files, place: str) -> None:
         self._files = files
         self._place = place
 
-    async def index(self) -> Index:
+    async def index(self) -> ImageIndex:
         """Return what is listed at its top. Raises ArchiveDataError when this is no layout, or one of a version we do not know."""
         mark = read_object(await self._read(MARK, _MARK_LIMIT), "The layout's mark")
         if mark.get("imageLayoutVersion") != VERSION:
@@ -89,12 +89,12 @@ class Layout:
                 "The image layout is of a version we do not know",
                 why=f"{self._place} says {str(mark.get('imageLayoutVersion'))[:40]!r}; we know {VERSION}.",
             )
-        index = Document(INDEX, await self._read(INDEX_FILE, LIMIT)).read()
-        if not isinstance(index, Index):
+        index = ManifestDocument(INDEX, await self._read(INDEX_FILE, LIMIT)).read()
+        if not isinstance(index, ImageIndex):
             raise ArchiveDataError("The image layout has no index", why=f"{INDEX_FILE} of {self._place} is none.")
         return index
 
-    async def resolve(self, version: str) -> Document:
+    async def resolve(self, version: str) -> ManifestDocument:
         """Return the document under a tag or a digest. Raises ClientError when it is not there.
 
         '' is the only one; among several, the only one without a tag: so what was written without one is read without one.
@@ -113,11 +113,11 @@ class Layout:
             hint="Name one of them: oci:DIR:TAG or oci-archive:FILE:TAG.",
         )
 
-    async def document(self, descriptor: Descriptor) -> Document:
+    async def document(self, descriptor: Descriptor) -> ManifestDocument:
         """Return a document by its descriptor. Raises ArchiveDataError when it is missing, too long, or its bytes are others."""
         if descriptor.size > LIMIT:
             raise wrong_blob(descriptor, f"a manifest of {descriptor.size} bytes is more than we read ({LIMIT})")
-        return Document(descriptor.media_type, b"".join([piece async for piece in self.blob(descriptor)]))
+        return ManifestDocument(descriptor.media_type, b"".join([piece async for piece in self.blob(descriptor)]))
 
     async def blob(self, descriptor: Descriptor) -> AsyncIterator[bytes]:
         """Yield a blob, verified; see `artifact.Source`."""
@@ -157,14 +157,14 @@ class Layout:
 
 
 @asynccontextmanager
-async def open_layout(place: LayoutPlace | TarPlace) -> AsyncIterator[Layout]:
+async def open_layout(place: LayoutPlace | TarPlace) -> AsyncIterator[ImageLayout]:
     """Open a layout for reading. Raises StorageError when nothing can be read there, ArchiveDataError for a tar we do not trust."""
     path = Path(place.path)
     try:
-        files: Files = Folder(path) if isinstance(place, LayoutPlace) else await asyncio.to_thread(Tar, path)
+        files: Files = FolderFiles(path) if isinstance(place, LayoutPlace) else await asyncio.to_thread(TarFiles, path)
     except FileNotFoundError:
         raise StorageError("There is no such tar", why=f"{path} does not exist.") from None
     try:
-        yield Layout(files, str(path))
+        yield ImageLayout(files, str(path))
     finally:
         files.close()

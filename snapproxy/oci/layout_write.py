@@ -14,11 +14,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from snapproxy.errors import ArchiveDataError, ClientError
-from snapproxy.oci.artifact import Artifact, Content, bytes_content, verified
+from snapproxy.oci.artifact import Artifact, BlobContent, bytes_content, verified
 from snapproxy.oci.files import explained, hidden_file, hidden_folder, hidden_name, in_thread, put, put_bytes, sync
-from snapproxy.oci.layout import BLOBS, INDEX_FILE, MARK, MARK_BYTES, Folder, Layout
-from snapproxy.oci.model import INDEX, REFERENCE_NAME, Descriptor, Document, Index
-from snapproxy.oci.names import LayoutPlace, TarPlace
+from snapproxy.oci.layout import BLOBS, INDEX_FILE, MARK, MARK_BYTES, FolderFiles, ImageLayout
+from snapproxy.oci.manifests import INDEX, REFERENCE_NAME, Descriptor, ImageIndex, ManifestDocument
+from snapproxy.oci.places import LayoutPlace, TarPlace
 from snapproxy.oci.progress import SILENT, Progress
 from snapproxy.oci.tarball import header, padding, trailer
 
@@ -52,7 +52,7 @@ async def write_layout(artifact: Artifact, place: LayoutPlace, *, progress: Prog
                 await in_thread((folder / BLOBS).mkdir, parents=True)
                 await _fill(artifact, folder, progress)
                 await put_bytes(MARK_BYTES, folder / MARK)
-                await put_bytes(Index((_entry(artifact, place.tag),)).document().data, folder / INDEX_FILE)
+                await put_bytes(ImageIndex((_entry(artifact, place.tag),)).document().data, folder / INDEX_FILE)
         except OSError as error:
             if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
                 raise
@@ -71,7 +71,7 @@ async def _add(artifact: Artifact, path: Path, tag: str, progress: Progress) -> 
             hint="Name a folder that does not exist yet.",
         )
     entry = _entry(artifact, tag)
-    _joined(await Layout(Folder(path), str(path)).index(), entry, path)  # refused before anything is written
+    _joined(await ImageLayout(FolderFiles(path), str(path)).index(), entry, path)  # refused before anything is written
     await in_thread((path / BLOBS).mkdir, parents=True, exist_ok=True)
     await _fill(artifact, path, progress)
     await in_thread(_enter, path, entry)
@@ -81,8 +81,8 @@ def _enter(path: Path, entry: Descriptor) -> None:
     """Put an entry into the layout's index, while no other export does. All in one thread, since it holds a lock."""
     with (path / MARK).open("rb") as mark:
         fcntl.flock(mark, fcntl.LOCK_EX)
-        index = Document(INDEX, (path / INDEX_FILE).read_bytes()).read()
-        if not isinstance(index, Index):
+        index = ManifestDocument(INDEX, (path / INDEX_FILE).read_bytes()).read()
+        if not isinstance(index, ImageIndex):
             raise ArchiveDataError("The image layout has no index", why=f"{path / INDEX_FILE} is none.")
         hidden = hidden_name(path / INDEX_FILE)
         try:
@@ -94,7 +94,7 @@ def _enter(path: Path, entry: Descriptor) -> None:
             hidden.unlink(missing_ok=True)
 
 
-def _joined(index: Index, entry: Descriptor, path: Path) -> Index:
+def _joined(index: ImageIndex, entry: Descriptor, path: Path) -> ImageIndex:
     """Return the index with the entry in it, in the place of what it replaces. Raises ClientError when nobody could name it there.
 
     What has no tag is asked for as the layout's only such manifest, so there is one: an earlier one of the same artifactType goes, as
@@ -132,7 +132,7 @@ async def _fill(artifact: Artifact, folder: Path, progress: Progress) -> None:
 
 async def _tar_pieces(artifact: Artifact, tag: str, mtime: int, progress: Progress) -> AsyncIterator[bytes]:
     """Yield the tar: the mark, the index, the folders, then documents and blobs, each by digest."""
-    index = Index((_entry(artifact, tag),)).document().data
+    index = ImageIndex((_entry(artifact, tag),)).document().data
     for name, data in ((MARK, MARK_BYTES), (INDEX_FILE, index)):
         yield header(name, len(data), mtime) + data + padding(len(data))
     for name in ("blobs/", f"{BLOBS}/"):
@@ -154,7 +154,7 @@ async def _tar_pieces(artifact: Artifact, tag: str, mtime: int, progress: Progre
         yield padding(descriptor.size)
 
 
-def _in_order(artifact: Artifact) -> Iterator[Content]:
+def _in_order(artifact: Artifact) -> Iterator[BlobContent]:
     """Yield everything once: documents before blobs, so that a reader of a stream has them first, each by digest."""
     documents = {each.digest: bytes_content(each.descriptor, each.data) for each in artifact.documents}
     for digest in sorted(documents):

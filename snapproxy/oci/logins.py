@@ -12,13 +12,13 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
+from snapproxy.core.blob_sources import BlobSource
 from snapproxy.core.clock import Clock
-from snapproxy.core.holders import Holder
 from snapproxy.errors import SnapproxyError
 from snapproxy.oci.credentials import Keychain
-from snapproxy.oci.names import Reference
+from snapproxy.oci.places import Reference
+from snapproxy.oci.registry_http import RegistryConnections
 from snapproxy.oci.tokens import Tokens
-from snapproxy.oci.wire import Wire
 
 LOGIN_SECONDS = 3.0
 """How long a token service, or a helper with credentials, may take before the file is asked of somebody else."""
@@ -29,11 +29,11 @@ SHUT_SECONDS = 60.0
 _log = logging.getLogger(__name__)
 
 
-class _Door:
+class _RepositoryLogin:
     """One repository, and whether it lets us in."""
 
-    def __init__(self, holder: Holder, tokens: Tokens, scope: str) -> None:
-        self.holder = holder
+    def __init__(self, blob_source: BlobSource, tokens: Tokens, scope: str) -> None:
+        self.blob_source = blob_source
         self.tokens = tokens
         self.scopes = (scope,)
         self.shut_until = 0.0
@@ -42,19 +42,23 @@ class _Door:
 class RegistryLogins:
     """Fulfils `core.logins.Logins` for the registries among `holders`, whose logins are where `environ` leads. Use as an async context manager."""
 
-    def __init__(self, holders: Iterable[Holder], *, environ: Mapping[str, str], clock: Clock) -> None:
-        self._holders = [holder for holder in holders if holder.registry]
+    def __init__(self, blob_sources: Iterable[BlobSource], *, environ: Mapping[str, str], clock: Clock) -> None:
+        self._holders = [blob_source for blob_source in blob_sources if blob_source.registry]
         self._keychain = Keychain(environ, clock=clock)
         self._clock = clock
-        self._doors: dict[str, _Door] = {}
+        self._doors: dict[str, _RepositoryLogin] = {}
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        for holder in self._holders:
-            scheme, _, host = holder.origin.partition("://")
-            wire = await self._stack.enter_async_context(Wire(host, clock=self._clock, plain_http=scheme == "http"))
-            tokens = Tokens(wire, Reference(holder.registry, holder.repository), self._keychain, self._clock)
-            self._doors[holder.base] = _Door(holder, tokens, f"repository:{holder.repository}:pull")
+        for blob_source in self._holders:
+            scheme, _, host = blob_source.origin.partition("://")
+            wire = await self._stack.enter_async_context(
+                RegistryConnections(host, clock=self._clock, plain_http=scheme == "http")
+            )
+            tokens = Tokens(wire, Reference(blob_source.registry, blob_source.repository), self._keychain, self._clock)
+            self._doors[blob_source.base] = _RepositoryLogin(
+                blob_source, tokens, f"repository:{blob_source.repository}:pull"
+            )
         return self
 
     async def __aexit__(
@@ -79,7 +83,7 @@ class RegistryLogins:
         if door := self._door(url):
             self._shut(door, door.tokens.denied("what it asked for is not enough for it"))
 
-    async def _current(self, door: _Door, refusal: tuple[Sequence[str], str] | None = None) -> str | None:
+    async def _current(self, door: _RepositoryLogin, refusal: tuple[Sequence[str], str] | None = None) -> str | None:
         """Return an Authorization, another one after a `refusal` (its challenges, and what was refused)."""
         try:
             async with self._clock.timeout(LOGIN_SECONDS):
@@ -93,13 +97,13 @@ class RegistryLogins:
             self._shut(door, door.tokens.denied(f"its token service said nothing within {LOGIN_SECONDS:.0f} s"))
         return None
 
-    def _door(self, url: str) -> _Door | None:
+    def _door(self, url: str) -> _RepositoryLogin | None:
         base, _, _ = url.rpartition("sha256:")
         return self._doors.get(base)
 
-    def _shut(self, door: _Door, error: SnapproxyError) -> None:
+    def _shut(self, door: _RepositoryLogin, error: SnapproxyError) -> None:
         """Leave a registry alone, and say so once: many requests may have met the same."""
         if self._clock.monotonic() >= door.shut_until:
             told = " ".join(str(error).splitlines())
-            _log.warning("%s is not asked for %.0f s: %s", door.holder.text, SHUT_SECONDS, told)
+            _log.warning("%s is not asked for %.0f s: %s", door.blob_source.text, SHUT_SECONDS, told)
         door.shut_until = self._clock.monotonic() + SHUT_SECONDS

@@ -15,7 +15,7 @@ from yarl import URL
 
 from snapproxy.errors import ArchiveDataError, UpstreamError
 from snapproxy.oci.artifact import Artifact
-from snapproxy.oci.model import INDEX, LIMIT, Descriptor, Document, Index
+from snapproxy.oci.manifests import INDEX, LIMIT, Descriptor, ImageIndex, ManifestDocument
 from snapproxy.oci.progress import SILENT, Progress
 from snapproxy.oci.registry import Repository
 from snapproxy.oci.session import NOT_FOUND
@@ -34,7 +34,7 @@ _OK = 200
 _NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?')
 
 
-async def attach(repository: Repository, artifact: Artifact, *, progress: Progress = SILENT) -> Document:
+async def attach(repository: Repository, artifact: Artifact, *, progress: Progress = SILENT) -> ManifestDocument:
     """Push an artifact that has a `subject`, by its digest, and see to it that it is found from there. Returns its root.
 
     Raises as `push`, and UpstreamError when the registry does not keep the fall-back tag.
@@ -80,26 +80,26 @@ async def _listed(repository: Repository, subject: str, artifact_type: str) -> l
                 return None
             if reply.status != _OK:
                 raise await repository.session.refusal(reply, "to list referrers")
-            index = Document(INDEX, await reply.read(LIMIT)).read()
+            index = ManifestDocument(INDEX, await reply.read(LIMIT)).read()
             link = _NEXT.search(reply.headers.get("Link", ""))
             url = repository.session.wire.joined(reply.url, link[1]) if link else None
-        if isinstance(index, Index):
+        if isinstance(index, ImageIndex):
             found.extend(index.manifests)
         if len(found) > MOST:
             raise _endless(f"more than {MOST} entries")
     raise _endless(f"more than {_PAGES_MOST} pages")
 
 
-async def _tagged(repository: Repository, subject: str) -> Index:
+async def _tagged(repository: Repository, subject: str) -> ImageIndex:
     """Return the index under the fall-back tag, an empty one when there is none.
 
     GitLab answers the tag with the subject itself, which may be an index: it is none of ours then.
     """
     document = await repository.find(tag_of(subject))
     if document is None or document.digest == subject:
-        return Index(())
+        return ImageIndex(())
     read = document.read()
-    if not isinstance(read, Index):
+    if not isinstance(read, ImageIndex):
         raise UpstreamError(
             "The tag for referrers holds something else",
             why=f"{tag_of(subject)} of {repository.reference.repository} is no index, and is not overwritten.",
@@ -117,7 +117,7 @@ async def _refers(repository: Repository, descriptor: Descriptor, subject: str) 
     return named is not None and named.digest == subject
 
 
-async def _announce(repository: Repository, root: Document, subject: Descriptor) -> None:
+async def _announce(repository: Repository, root: ManifestDocument, subject: Descriptor) -> None:
     """Enter a referrer into the fall-back tag's index, until it stands there."""
     clock, entry = repository.session.clock, root.referrer
     for _ in range(_ROUNDS):

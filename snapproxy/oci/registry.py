@@ -15,10 +15,10 @@ from snapproxy.core.clock import Clock
 from snapproxy.errors import ArchiveDataError, UpstreamError
 from snapproxy.oci.artifact import Opened, missing_blob, verified, wrong_blob
 from snapproxy.oci.credentials import Keychain
-from snapproxy.oci.model import DOCUMENTS, LIMIT, Descriptor, Document
-from snapproxy.oci.names import DIGEST, Reference
+from snapproxy.oci.manifests import DOCUMENTS, LIMIT, Descriptor, ManifestDocument
+from snapproxy.oci.places import DIGEST, Reference
+from snapproxy.oci.registry_http import ATTEMPTS, Body, RegistryConnections, RegistryReply, TransientError
 from snapproxy.oci.session import NOT_FOUND, Session
-from snapproxy.oci.wire import ATTEMPTS, Body, Reply, TransientError, Wire
 
 ACCEPT = {"Accept": ", ".join(DOCUMENTS)}
 
@@ -31,7 +31,7 @@ class MissingError(UpstreamError):
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class PutResult:
     """What a registry said of a document it took: `subject` is the digest its referrers API lists it under, '' when it has none."""
 
     subject: str = ""
@@ -44,7 +44,7 @@ class Repository:
         self.session = session
         self.reference = session.reference
 
-    async def resolve(self, version: str) -> Document:
+    async def resolve(self, version: str) -> ManifestDocument:
         """Return the document under a tag or a digest ('': the reference's own). Raises MissingError, ArchiveDataError."""
         found = await self.find(version or self.reference.version)
         if found is None:
@@ -55,7 +55,7 @@ class Repository:
             )
         return found
 
-    async def find(self, version: str) -> Document | None:
+    async def find(self, version: str) -> ManifestDocument | None:
         """Return the document under a tag or a digest, None when there is none. Its bytes are those of the digest."""
         url = await self.session.url(f"manifests/{version}")
         async with self.session.ask("GET", url, headers=ACCEPT) as reply:
@@ -65,23 +65,23 @@ class Repository:
                 raise await self.session.refusal(reply, "to give a manifest")
             media_type = reply.headers.get("Content-Type", "").partition(";")[0].strip().lower()
             said = reply.headers.get("Docker-Content-Digest", "")
-            document = Document(media_type if media_type in DOCUMENTS else "", await _read_document(reply))
+            document = ManifestDocument(media_type if media_type in DOCUMENTS else "", await _read_document(reply))
         expected = version if DIGEST.fullmatch(version) else said
         if DIGEST.fullmatch(expected) and expected != document.digest:
             raise ArchiveDataError(
                 "The registry gave another manifest than its digest says",
                 why=f"{expected} was asked for; what came is {document.digest}.",
             )
-        return document if document.media_type else Document(document.read().media_type, document.data)
+        return document if document.media_type else ManifestDocument(document.read().media_type, document.data)
 
-    async def document(self, descriptor: Descriptor) -> Document:
+    async def document(self, descriptor: Descriptor) -> ManifestDocument:
         """Return a document by its descriptor. Raises MissingError, ArchiveDataError."""
         found = await self.resolve(descriptor.digest)
         if len(found.data) != descriptor.size:
             raise wrong_blob(descriptor, f"{len(found.data)} bytes came instead of {descriptor.size}")
         return found
 
-    async def put(self, document: Document, version: str = "") -> Stored:
+    async def put(self, document: ManifestDocument, version: str = "") -> PutResult:
         """Store a document under a tag or ('') its own digest; what it names must be there. Raises as `Session.ask` and RefusedError."""
         url = await self.session.url(f"manifests/{version or document.digest}")
         headers = {"Content-Type": document.media_type}
@@ -96,7 +96,7 @@ class Repository:
                     "The registry stored another manifest than it was given",
                     why=f"{document.digest} was sent; it says that it has {said}.",
                 )
-            return Stored(reply.headers.get("OCI-Subject", ""))
+            return PutResult(reply.headers.get("OCI-Subject", ""))
 
     async def has(self, descriptor: Descriptor, *, writes: bool = False) -> bool:
         """Whether the blob is there. `writes` asks with the authorization that an upload would need next."""
@@ -179,18 +179,20 @@ async def open_repository(
     reference: Reference, *, keychain: Keychain, clock: Clock, plain_http: bool = False, tls_verify: bool = True
 ) -> AsyncIterator[Repository]:
     """Connect to a repository. See `wire.Wire` for `plain_http` and `tls_verify`."""
-    async with Wire(reference.api_host, clock=clock, plain_http=plain_http, tls_verify=tls_verify) as wire:
+    async with RegistryConnections(
+        reference.api_host, clock=clock, plain_http=plain_http, tls_verify=tls_verify
+    ) as wire:
         yield Repository(Session(reference, wire, keychain, clock))
 
 
-async def _read_document(reply: Reply) -> bytes:
+async def _read_document(reply: RegistryReply) -> bytes:
     size = reply.headers.get("Content-Length", "0")
     if len(size) > len(str(LIMIT)) or int(size) > LIMIT:
         raise ArchiveDataError("The manifest is longer than 4 MiB", why=f"The registry says it has {size[:20]} bytes.")
     return await reply.read(LIMIT)
 
 
-def _first(reply: Reply) -> int:
+def _first(reply: RegistryReply) -> int:
     """Return where in the blob the answer begins."""
     if reply.status != _PARTIAL:
         return 0

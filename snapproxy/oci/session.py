@@ -15,15 +15,15 @@ from yarl import URL
 from snapproxy.core.clock import Clock
 from snapproxy.errors import ArchiveDataError, UpstreamError
 from snapproxy.oci.credentials import Keychain
-from snapproxy.oci.names import Reference
+from snapproxy.oci.places import Reference
+from snapproxy.oci.registry_http import ATTEMPTS, Body, RegistryConnections, RegistryReply, RegistryRequest
 from snapproxy.oci.tokens import Tokens
-from snapproxy.oci.wire import ATTEMPTS, Ask, Body, Reply, Wire
 
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 401, 403, 404
 _TOO_LONG = 413
 
 
-class RefusedError(UpstreamError):
+class RegistryRefusedError(UpstreamError):
     """The registry answered that it will not. `status` of its answer is `answered`."""
 
     def __init__(self, reason: str, *, why: str = "", hint: str = "", answered: int = 0) -> None:
@@ -34,7 +34,7 @@ class RefusedError(UpstreamError):
 class Session:
     """What every request to a repository has in common."""
 
-    def __init__(self, reference: Reference, wire: Wire, keychain: Keychain, clock: Clock) -> None:
+    def __init__(self, reference: Reference, wire: RegistryConnections, keychain: Keychain, clock: Clock) -> None:
         self.reference = reference
         self.wire = wire
         self.clock = clock
@@ -57,13 +57,13 @@ class Session:
         body: Body | None = None,
         length: int = 0,
         attempts: int = ATTEMPTS,
-    ) -> AsyncIterator[Reply]:
+    ) -> AsyncIterator[RegistryReply]:
         """Make a request; `writes`, and `also` (another repository to read), say what it must be allowed.
 
         Raises as `Wire.ask`, and DeniedError.
         """
         scopes = self._scopes(writes=writes, also=also)
-        plain = Ask(method, url, headers or {}, body=body, length=length)
+        plain = RegistryRequest(method, url, headers or {}, body=body, length=length)
         authorization = await self._tokens.header(scopes)
         async with self.wire.ask(replace(plain, authorization=authorization), attempts=attempts) as reply:
             if reply.status != UNAUTHORIZED or not self.wire.is_own(reply.url):
@@ -75,14 +75,14 @@ class Session:
         async with self.wire.ask(replace(plain, authorization=authorization), attempts=attempts) as reply:
             yield reply
 
-    async def refusal(self, reply: Reply, doing: str) -> UpstreamError:
+    async def refusal(self, reply: RegistryReply, doing: str) -> UpstreamError:
         """Return the error for an answer nobody expected; `doing` ends the sentence "The registry refused"."""
         said = await _said(reply)
         if reply.status in {UNAUTHORIZED, FORBIDDEN}:
             return self._tokens.denied(f"it answered {reply.status}{said}")
         hint = "Split what the manifest lists over several, under an index." if reply.status == _TOO_LONG else ""
         why = f"{self.reference.registry}/{self.reference.repository} answered {reply.status}{said}."
-        return RefusedError(f"The registry refused {doing}", why=why, hint=hint, answered=reply.status)
+        return RegistryRefusedError(f"The registry refused {doing}", why=why, hint=hint, answered=reply.status)
 
     def _scopes(self, *, writes: bool, also: str) -> tuple[str, ...]:
         actions = "pull,push" if writes else "pull"
@@ -90,7 +90,7 @@ class Session:
         return (own, f"repository:{also}:pull") if also else (own,)
 
 
-async def _said(reply: Reply) -> str:
+async def _said(reply: RegistryReply) -> str:
     """Return the registry's own words (distribution-spec, "Error Codes"), made harmless; '' when it gave none."""
     try:
         errors = json.loads(await reply.read())["errors"]

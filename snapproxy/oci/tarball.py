@@ -37,7 +37,7 @@ _PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\0": "xz"
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class TarMember:
     """Where a regular file's bytes lie in a tar."""
 
     offset: int
@@ -100,9 +100,9 @@ def trailer(size: int) -> bytes:
     return bytes(2 * BLOCK) + padding(size + 2 * BLOCK, RECORD)
 
 
-def members(descriptor: int) -> Mapping[str, Member]:
+def members(descriptor: int) -> Mapping[str, TarMember]:
     """Find every regular file of a tar, by reading its headers alone. Raises ArchiveDataError for what must not be trusted."""
-    found: dict[str, Member] = {}
+    found: dict[str, TarMember] = {}
     seen: set[str] = set()
     for name, member, is_folder in _walk(descriptor, os.fstat(descriptor).st_size):
         if name in seen and not is_folder:
@@ -115,7 +115,7 @@ def members(descriptor: int) -> Mapping[str, Member]:
     return found
 
 
-def _walk(descriptor: int, end: int) -> Iterator[tuple[str, Member, bool]]:
+def _walk(descriptor: int, end: int) -> Iterator[tuple[str, TarMember, bool]]:
     offset, extended = 0, dict[bytes, bytes]()
     while True:
         block = os.pread(descriptor, BLOCK, offset)
@@ -136,7 +136,7 @@ def _walk(descriptor: int, end: int) -> Iterator[tuple[str, Member, bool]]:
                 raise _refused("it has a header that is too long")
             extended = _read_extended(os.pread(descriptor, size, offset)) if kind == b"x" else {}
         else:
-            yield _name(block, extended), Member(offset, size), _is_folder(kind, block)
+            yield _name(block, extended), TarMember(offset, size), _is_folder(kind, block)
             extended = {}
         offset += size + len(padding(size))
 

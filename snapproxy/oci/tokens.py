@@ -18,8 +18,8 @@ from snapproxy.core.clock import Clock
 from snapproxy.errors import UpstreamError
 from snapproxy.oci.canonical import read_object
 from snapproxy.oci.credentials import Keychain, Login
-from snapproxy.oci.names import Reference
-from snapproxy.oci.wire import Ask, Reply, Wire
+from snapproxy.oci.places import Reference
+from snapproxy.oci.registry_http import RegistryConnections, RegistryReply, RegistryRequest
 
 _LEAST_SECONDS = 60
 """A token without `expires_in` lasts this long; none is said to last less."""
@@ -63,7 +63,7 @@ def read_challenges(headers: Iterable[str]) -> list[Challenge]:
 class Tokens:
     """The authorizations for one repository's requests."""
 
-    def __init__(self, wire: Wire, reference: Reference, keychain: Keychain, clock: Clock) -> None:
+    def __init__(self, wire: RegistryConnections, reference: Reference, keychain: Keychain, clock: Clock) -> None:
         self._wire = wire
         self._reference = reference
         self._keychain = keychain
@@ -142,7 +142,7 @@ class Tokens:
         else:
             authorization = basic(login.user, login.password) if login else ""
         query = [*realm.query.items(), *([("service", service)] if service else []), *(("scope", s) for s in scopes)]
-        ask = Ask("GET", realm.with_query(query), authorization=authorization, audience=realm)
+        ask = RegistryRequest("GET", realm.with_query(query), authorization=authorization, audience=realm)
         async with self._wire.ask(ask) as reply:
             return await self._read(reply)
 
@@ -157,7 +157,7 @@ class Tokens:
             raise self.denied("its token service has an address that we do not send a login to")
         return realm
 
-    async def _read(self, reply: Reply) -> tuple[str, int]:
+    async def _read(self, reply: RegistryReply) -> tuple[str, int]:
         if reply.status != _OK:
             raise self.denied(f"its token service {reply.url.host} answered {reply.status}")
         value = read_object(await reply.read(), "The token service's answer")
@@ -172,11 +172,11 @@ def basic(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
-def _form(url: URL, fields: Mapping[str, str]) -> Ask:
+def _form(url: URL, fields: Mapping[str, str]) -> RegistryRequest:
     data = urlencode(fields).encode()
 
     async def body() -> AsyncIterator[bytes]:
         yield data
 
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    return Ask("POST", url, headers, audience=url, body=body, length=len(data))  # the body is a login, too
+    return RegistryRequest("POST", url, headers, audience=url, body=body, length=len(data))  # the body is a login, too

@@ -11,10 +11,10 @@ from functools import partial
 from typing import TypeVar
 
 from snapproxy.errors import ArchiveDataError, SnapproxyError
-from snapproxy.oci.artifact import Artifact, Content, Source
-from snapproxy.oci.model import Document, Index, Manifest
+from snapproxy.oci.artifact import Artifact, ArtifactSource, BlobContent
+from snapproxy.oci.manifests import ImageIndex, Manifest, ManifestDocument
 from snapproxy.oci.progress import SILENT, Progress
-from snapproxy.oci.registry import Repository, Stored
+from snapproxy.oci.registry import PutResult, Repository
 from snapproxy.oci.upload import upload
 
 WIDTH = 16
@@ -35,15 +35,15 @@ DOCUMENTS_BYTES_MOST = 64 << 20
 T = TypeVar("T")
 
 
-async def collect(source: Source, version: str = "") -> Artifact:
+async def collect(source: ArtifactSource, version: str = "") -> Artifact:
     """Return everything under a tag or a digest ('': the only one); blobs are read from the source when they are needed.
 
     Raises as `Source.resolve`, and ArchiveDataError for an index that lists too much, or indexes.
     """
     root = await source.resolve(version)
     read = root.read()
-    children: list[Document] = []
-    if isinstance(read, Index):
+    children: list[ManifestDocument] = []
+    if isinstance(read, ImageIndex):
         listed = {each.digest: each for each in read.manifests}
         size = sum(each.size for each in listed.values())
         if len(listed) > DOCUMENTS_MOST or size > DOCUMENTS_BYTES_MOST:
@@ -52,11 +52,11 @@ async def collect(source: Source, version: str = "") -> Artifact:
                 why=f"It has {len(listed)} of {size} bytes; at most {DOCUMENTS_MOST} of {DOCUMENTS_BYTES_MOST} are read.",
             )
         children = [await source.document(each) for each in listed.values()]
-    contents: dict[str, Content] = {}
+    contents: dict[str, BlobContent] = {}
     for document in (*children, root):
         manifest = document.read()
         if isinstance(manifest, Manifest):
-            contents |= {each.digest: Content(each, partial(source.open, each)) for each in manifest.blobs}
+            contents |= {each.digest: BlobContent(each, partial(source.open, each)) for each in manifest.blobs}
         elif document is not root:
             raise ArchiveDataError(
                 "The index lists another index", why=f"{document.digest} is one; only manifests are read there."
@@ -71,14 +71,14 @@ async def push(
     *,
     mount_from: Sequence[str] = (),
     progress: Progress = SILENT,
-) -> Stored:
+) -> PutResult:
     """Put an artifact into a repository, its root under a tag or ('') its digest. Raises as `upload` and `Repository.put`.
 
     What was sent before an error stays: a second attempt finds it there.
     """
     misses = 0
 
-    async def one(content: Content) -> None:
+    async def one(content: BlobContent) -> None:
         nonlocal misses
         asks = misses < MISSES or content.descriptor.size > SHORT
         if await upload(repository, content, mount_from=mount_from, progress=progress, asks=asks):
@@ -87,12 +87,12 @@ async def push(
             misses += asks
 
     await repository.session.wire.base()  # found out once, not by all at once
-    await at_once(artifact.contents.values(), one)
-    await at_once(artifact.documents[:-1], repository.put)
+    await in_parallel(artifact.contents.values(), one)
+    await in_parallel(artifact.documents[:-1], repository.put)
     return await repository.put(artifact.root, version)
 
 
-async def at_once(items: Iterable[T], work: Callable[[T], Awaitable[object]], width: int = WIDTH) -> None:
+async def in_parallel(items: Iterable[T], work: Callable[[T], Awaitable[object]], width: int = WIDTH) -> None:
     """Do the work on every item, `width` at a time; the first error ends it all, and is raised."""
     left = iter(items)
 

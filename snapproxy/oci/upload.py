@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from yarl import URL
 
 from snapproxy.errors import UpstreamError
-from snapproxy.oci.artifact import Content, wrong_blob
-from snapproxy.oci.names import is_repository
+from snapproxy.oci.artifact import BlobContent, wrong_blob
+from snapproxy.oci.places import is_repository
 from snapproxy.oci.progress import Progress
 from snapproxy.oci.registry import Repository
-from snapproxy.oci.session import NOT_FOUND, RefusedError
-from snapproxy.oci.wire import ATTEMPTS, Body, Reply, TransientError
+from snapproxy.oci.registry_http import ATTEMPTS, Body, RegistryReply, TransientError
+from snapproxy.oci.session import NOT_FOUND, RegistryRefusedError
 
 CHUNK = 32 << 20
 """Bytes sent again at most when a connection breaks; longer blobs go in chunks of this size."""
@@ -47,7 +47,7 @@ class _ForgottenError(TransientError):
 
 async def upload(
     repository: Repository,
-    content: Content,
+    content: BlobContent,
     *,
     mount_from: Sequence[str] = (),
     progress: Progress,
@@ -78,7 +78,7 @@ async def upload(
 class _Sender:
     """Sends one blob."""
 
-    def __init__(self, repository: Repository, content: Content, progress: Progress, chunk: int) -> None:
+    def __init__(self, repository: Repository, content: BlobContent, progress: Progress, chunk: int) -> None:
         self._session = repository.session
         self._content = content
         self._descriptor = content.descriptor
@@ -114,7 +114,7 @@ class _Sender:
         async with self._session.ask("POST", await self._session.url("blobs/uploads/"), writes=True) as reply:
             return await self._begun(reply)
 
-    async def _begun(self, reply: Reply) -> _Place:
+    async def _begun(self, reply: RegistryReply) -> _Place:
         if reply.status != _ACCEPTED:
             raise await self._session.refusal(reply, "to begin an upload")
         least = reply.headers.get("OCI-Chunk-Min-Length", "0")
@@ -157,7 +157,7 @@ class _Sender:
                     raise
                 self._session.wire.rest(failures, error.retry_after)
                 place = await self._asked(place)
-            except RefusedError as error:
+            except RegistryRefusedError as error:
                 if error.answered not in _NO_CHUNKS or before:
                     raise
                 self._in_chunks = False
@@ -202,7 +202,7 @@ class _Sender:
                 raise _forgotten()
             return _Place(self._next(reply, place), _end(reply, 0), place.least)
 
-    def _next(self, reply: Reply, place: _Place | None) -> URL:
+    def _next(self, reply: RegistryReply, place: _Place | None) -> URL:
         """Return where the upload goes on; the address is a new one each time, and may be relative."""
         location = reply.headers.get("Location", "")
         if location:
@@ -229,7 +229,7 @@ class _Sender:
         return body
 
 
-def _end(reply: Reply, default: int) -> int:
+def _end(reply: RegistryReply, default: int) -> int:
     """Return how many bytes are there. `0-0` is what registries say of none as well, and no chunk of ours has one byte."""
     found = _RANGE.fullmatch(reply.headers.get("Range", "").strip())
     if found is None:

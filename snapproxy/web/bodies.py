@@ -11,10 +11,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from snapproxy.core.exchange import Body
-from snapproxy.core.ranges import Span
-from snapproxy.web.heads import Reply
-from snapproxy.web.wire import STALL_S, Wire
+from snapproxy.core.exchange import ResponseBody
+from snapproxy.core.ranges import ByteRange
+from snapproxy.web.heads import ReplyHead
+from snapproxy.web.response_writer import STALL_S, ResponseWriter
 
 SMALL = 64 << 10
 """Bytes up to which a file is read at once and leaves with its head: cheaper than sendfile, and far cheaper than a thread."""
@@ -27,7 +27,7 @@ class BodyEndedShortError(RuntimeError):
     """A body ended before the length it had named."""
 
 
-async def send(wire: Wire, reply: Reply, body: Body, span: Span | None) -> None:
+async def send(wire: ResponseWriter, reply: ReplyHead, body: ResponseBody, span: ByteRange | None) -> None:
     """Send `reply` and the bytes of `span` (None: all, up to an end that nobody knows yet), following a body that still arrives.
 
     Raises ConnectionError or TimeoutError when the client left or takes nothing, and whatever the body raises.
@@ -44,7 +44,7 @@ async def send(wire: Wire, reply: Reply, body: Body, span: Span | None) -> None:
     await wire.finish()
 
 
-async def _follow(wire: Wire, body: Body, span: Span | None, outlet: int | None) -> None:
+async def _follow(wire: ResponseWriter, body: ResponseBody, span: ByteRange | None, outlet: int | None) -> None:
     """Send what may be sent, wait for more, until the span or the body ends."""
     at, stop = (span.start, span.stop) if span is not None else (0, None)
     while stop is None or at < stop:
@@ -57,11 +57,11 @@ async def _follow(wire: Wire, body: Body, span: Span | None, outlet: int | None)
         if outlet is None:
             await wire.copy(body.chunks(at, end))
         else:
-            await _sendfile(wire, outlet, body, Span(at, end))
+            await _sendfile(wire, outlet, body, ByteRange(at, end))
         at = end
 
 
-async def _sendfile(wire: Wire, outlet: int, body: Body, span: Span) -> None:
+async def _sendfile(wire: ResponseWriter, outlet: int, body: ResponseBody, span: ByteRange) -> None:
     """Let the kernel move `span` from the body's file to the socket `outlet`."""
     descriptor = body.fileno()
     if descriptor is None:
@@ -81,7 +81,7 @@ async def _sendfile(wire: Wire, outlet: int, body: Body, span: Span) -> None:
             await asyncio.sleep(0)  # one fast client must not keep the others waiting
 
 
-def read_blob(descriptor: int, span: Span) -> bytes:
+def read_blob(descriptor: int, span: ByteRange) -> bytes:
     """Read a small span inline: in the page cache this takes microseconds, a thread would cost five times as much.
 
     What the file holds may be sent: the last piece of an arriving draft is not written before its verdict.
@@ -115,7 +115,7 @@ def _settle(ready: asyncio.Future[None]) -> None:
 
 
 @contextmanager
-def _outlet(wire: Wire, body: Body) -> Iterator[int | None]:
+def _outlet(wire: ResponseWriter, body: ResponseBody) -> Iterator[int | None]:
     """Lend a descriptor of the client's socket for sendfile, None where bytes must be copied (TLS, chunked, no file).
 
     It is a duplicate: the event loop's transport owns the original, and neither asyncio nor uvloop lets a descriptor that

@@ -13,36 +13,36 @@ from typing import assert_never
 
 from aiohttp.http_exceptions import LineTooLong
 
-from snapproxy.core.conditions import Asked, Whole, decide
+from snapproxy.core.conditions import ConditionalHeaders, WholeFile, decide
 from snapproxy.core.exchange import (
     Answerer,
+    BlobAnswerer,
     BlobTarget,
     Conditions,
     FileTarget,
     Forwarder,
-    Holding,
     Moved,
     PageTarget,
     PassTarget,
     ScriptTarget,
     Served,
     ServiceTarget,
-    Tally,
     Target,
+    TrafficCounter,
     TunnelTarget,
 )
 from snapproxy.core.http_date import read_http_date, write_http_date
 from snapproxy.core.model import Instant, Refusal
-from snapproxy.core.ranges import Span
+from snapproxy.core.ranges import ByteRange
 from snapproxy.errors import SnapproxyError
-from snapproxy.web import access, bodies
-from snapproxy.web.heads import Reply, plain, render
-from snapproxy.web.manners import refuse_head
+from snapproxy.web import access_log, bodies
+from snapproxy.web.heads import ReplyHead, plain, render
 from snapproxy.web.pages import Pages
-from snapproxy.web.protocol import Ending, Limits, Request
+from snapproxy.web.protocol import ClientRequest, Ending, Limits
 from snapproxy.web.replies import failure, file_reply, moved_reply, passed_reply, refusal_reply, validators
+from snapproxy.web.request_checks import refuse_head
+from snapproxy.web.response_writer import ResponseWriter
 from snapproxy.web.tunnel import Tunnels
-from snapproxy.web.wire import Wire
 
 ReadAddress = Callable[[str, str, str, str], Target | Refusal]
 """(method, raw target, Host, Proxy-Authorization) -> what is asked for. `core.address.read` with its book filled in."""
@@ -65,10 +65,10 @@ class Gateway:
         read_address: ReadAddress,
         *,
         pages: Pages,
-        holding: Holding,
+        holding: BlobAnswerer,
         forwarder: Forwarder,
         tunnels: Tunnels,
-        tally: Tally,
+        tally: TrafficCounter,
         instance: str,
         now: Callable[[], Instant],
         limits: Limits,
@@ -85,10 +85,10 @@ class Gateway:
         self._limits = limits
         self.is_closing = False
 
-    async def handle(self, request: Request) -> Ending:
+    async def handle(self, request: ClientRequest) -> Ending:
         """Answer `request`, whatever happens, and log one line. Raises only CancelledError: the client has left."""
-        wire = Wire(request, common=self._common(), closing=self.is_closing)
-        entry = access.Entry(request.connection.peer, request.method, request.target)
+        wire = ResponseWriter(request, common=self._common(), closing=self.is_closing)
+        entry = access_log.AccessEntry(request.connection.peer, request.method, request.target)
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
@@ -101,11 +101,11 @@ class Gateway:
         finally:
             entry.status, entry.sent, entry.outcome = wire.status, wire.sent, wire.outcome
             entry.seconds = loop.time() - began
-            access.write(entry)
+            access_log.write(entry)
         return Ending(request.connection, keep_alive=wire.keeps_alive)
 
     @staticmethod
-    async def _fail(wire: Wire, error: Exception) -> None:
+    async def _fail(wire: ResponseWriter, error: Exception) -> None:
         """Tell the client of a failure: by a status while nothing has been sent, by a cut afterwards."""
         if wire.status == 0:
             if not isinstance(error, SnapproxyError):
@@ -122,7 +122,7 @@ class Gateway:
             wire.cut("cut")
             _log.warning("An answer was cut: %s: %s", type(error).__name__, plain(str(error)))
 
-    def foresee(self, request: Request, *, runs_next: bool) -> bool:
+    def foresee(self, request: ClientRequest, *, runs_next: bool) -> bool:
         """Begin what a request that waits in a pipeline will need, unless it will be refused for its head."""
         if refuse_head(request, self._instance) is not None:
             return False
@@ -143,20 +143,20 @@ class Gateway:
         else:
             refusal = Refusal(431, "A header field is too long", why=f"At most {self._limits.field} bytes are read.")
         reply = refusal_reply(refusal, closes=True)
-        access.write(access.Entry(peer, "-", "-", reply.status, len(reply.text)))
+        access_log.write(access_log.AccessEntry(peer, "-", "-", reply.status, len(reply.text)))
         framing = (("Content-Length", str(reply.length)), ("Connection", "close"))
         return render(reply.status, reply.reason, (*reply.fields, *self._common(), *framing)) + reply.text
 
     def _common(self) -> tuple[tuple[str, str], ...]:
         return (("Date", write_http_date(self._now())), ("Server", "snapproxy"), ("Via", f"1.1 {self._instance}"))
 
-    def _read(self, request: Request) -> Target | Refusal:
+    def _read(self, request: ClientRequest) -> Target | Refusal:
         headers = request.headers
         return self._read_address(
             request.method, request.target, headers.get("Host", ""), headers.get("Proxy-Authorization", "")
         )
 
-    async def _answer(self, request: Request, wire: Wire, entry: access.Entry) -> None:
+    async def _answer(self, request: ClientRequest, wire: ResponseWriter, entry: access_log.AccessEntry) -> None:
         refused = refuse_head(request, self._instance)
         if refused is not None:
             await wire.say(refusal_reply(refused, closes=True))
@@ -174,7 +174,7 @@ class Gateway:
                 )
             case PageTarget():
                 page = await self._pages.answer(target.path, request.headers.get("Host", ""))
-                await wire.say(page if isinstance(page, Reply) else refusal_reply(page))
+                await wire.say(page if isinstance(page, ReplyHead) else refusal_reply(page))
             case ScriptTarget():
                 await wire.say(self._pages.script(target, request.headers.get("Host", "")))
             case FileTarget() | ServiceTarget():
@@ -189,7 +189,7 @@ class Gateway:
                 assert_never(target)
 
     @staticmethod
-    def _refuse(request: Request, refusal: Refusal) -> Reply:
+    def _refuse(request: ClientRequest, refusal: Refusal) -> ReplyHead:
         """Refuse; a connection whose client may have sent more than a head already is not used again.
 
         What follows a refused CONNECT might be meant for the tunnel, and what follows a body's head is the body.
@@ -197,7 +197,11 @@ class Gateway:
         return refusal_reply(refusal, closes=request.method == "CONNECT" or request.has_body)
 
     async def _answer_file(
-        self, request: Request, wire: Wire, target: FileTarget | ServiceTarget, entry: access.Entry
+        self,
+        request: ClientRequest,
+        wire: ResponseWriter,
+        target: FileTarget | ServiceTarget,
+        entry: access_log.AccessEntry,
     ) -> None:
         since = read_http_date(request.headers.get("If-Modified-Since", ""))
         via = ", ".join(request.headers.getall("Via", ()))
@@ -213,7 +217,9 @@ class Gateway:
             case _:
                 assert_never(outcome)
 
-    async def _send(self, request: Request, wire: Wire, path: str, served: Served, entry: access.Entry) -> None:
+    async def _send(
+        self, request: ClientRequest, wire: ResponseWriter, path: str, served: Served, entry: access_log.AccessEntry
+    ) -> None:
         entry.cache, entry.proof = served.cache, served.proof.word
         if served.archive:
             entry.snapshot = f"{served.archive}/{served.snapshot}"
@@ -223,23 +229,23 @@ class Gateway:
             served.body.close()
             self._tally.sent(wire.sent)
 
-    async def _serve(self, request: Request, wire: Wire, path: str, served: Served) -> None:
+    async def _serve(self, request: ClientRequest, wire: ResponseWriter, path: str, served: Served) -> None:
         verdict = decide(_asked(request), validators(served), served.body.size)
         reply = file_reply(served, path, verdict)
-        if isinstance(verdict, Whole) and request.method == "GET":
+        if isinstance(verdict, WholeFile) and request.method == "GET":
             if not served.digest and (broken := await _broken_from_the_start(served)) is not None:
                 await wire.say(refusal_reply(broken))
                 return
             size = served.body.size
             await bodies.send(
-                wire, file_reply(served, path, verdict), served.body, Span(0, size) if size is not None else None
+                wire, file_reply(served, path, verdict), served.body, ByteRange(0, size) if size is not None else None
             )
-        elif isinstance(verdict, Span):
+        elif isinstance(verdict, ByteRange):
             await bodies.send(wire, reply, served.body, verdict)
         else:
             await wire.say(reply)
 
-    async def _let_pass(self, request: Request, wire: Wire, target: PassTarget | TunnelTarget) -> None:
+    async def _let_pass(self, request: ClientRequest, wire: ResponseWriter, target: PassTarget | TunnelTarget) -> None:
         """Let a request reach its host unpinned, unless a capture could not take note of it."""
         refusal = await self._answerer.passing(target)
         if refusal is None and isinstance(target, PassTarget):
@@ -250,7 +256,7 @@ class Gateway:
         if refusal is not None:
             await wire.say(self._refuse(request, refusal))
 
-    async def _pass(self, request: Request, wire: Wire, target: PassTarget) -> None:
+    async def _pass(self, request: ClientRequest, wire: ResponseWriter, target: PassTarget) -> None:
         """Hand a request on and its answer back. Both bodies stream; nothing is kept."""
         if request.has_body and request.headers.get("Expect", "").lower() == "100-continue":
             wire.put(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -268,9 +274,9 @@ class Gateway:
             passed.close()
 
 
-def _asked(request: Request) -> Asked:
+def _asked(request: ClientRequest) -> ConditionalHeaders:
     headers = request.headers
-    return Asked(
+    return ConditionalHeaders(
         method=request.method,
         if_none_match=", ".join(headers.getall("If-None-Match", ())),
         if_modified_since=headers.get("If-Modified-Since", ""),

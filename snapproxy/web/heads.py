@@ -14,7 +14,7 @@ _REASON_LENGTH = 80
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ReplyHead:
     """An answer's head, and its body where that is a text of ours.
 
     `length` counts the body's bytes, None while nobody knows. `fields` says nothing of framing, connection, date or Via:

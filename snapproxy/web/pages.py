@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from html import escape
 from typing import Any
 
+from snapproxy.client_config import pin_script
 from snapproxy.core.exchange import ScriptTarget
-from snapproxy.core.model import Refusal, When
-from snapproxy.setup import pin
-from snapproxy.web.heads import Reply
+from snapproxy.core.model import Refusal, TimeSpec
+from snapproxy.web.heads import ReplyHead
 
 Probe = Callable[[], Awaitable[str]]
 """Returns '' when well, else our own words for what is wrong."""
@@ -38,7 +38,7 @@ class Pages:
         self,
         *,
         snippets: Callable[[str], Iterable[tuple[str, str]]],
-        script: Callable[[When, str, str], str],
+        script: Callable[[TimeSpec, str, str], str],
         stats: Callable[[], Mapping[str, Any]],
         healthy: Probe,
         ready: Probe,
@@ -53,7 +53,7 @@ class Pages:
         self._address = address
         self._title = "Apt-cacher snapproxy" if is_discoverable else "snapproxy"
 
-    async def answer(self, path: str, host: str) -> Reply | Refusal:
+    async def answer(self, path: str, host: str) -> ReplyHead | Refusal:
         """Return the page at `path`, or a refusal where there is none. `host` is the request's Host header."""
         match path:
             case "/":
@@ -67,12 +67,12 @@ class Pages:
             case _:
                 return Refusal(404, "There is no such page", hint="The page at / shows how to address a file.")
 
-    def script(self, target: ScriptTarget, host: str) -> Reply:
+    def script(self, target: ScriptTarget, host: str) -> ReplyHead:
         """Return the script of a target, for clients that reach this proxy at `host`, the request's Host header.
 
         The header becomes part of a shell's text, so a strange one is refused; and refusals are scripts that fail.
         """
-        when: When | Refusal = target.when
+        when: TimeSpec | Refusal = target.when
         if not _AUTHORITY.fullmatch(host):
             when = Refusal(
                 400,
@@ -80,10 +80,10 @@ class Pages:
                 hint="The script points at the address that it was fetched from.",
             )
         if isinstance(when, Refusal):
-            return _page(when.status, when.reason, _SCRIPT_TYPE, pin.refusal(when))
+            return _page(when.status, when.reason, _SCRIPT_TYPE, pin_script.refusal(when))
         return _page(200, "OK", _SCRIPT_TYPE, self._script(when, host, target.capture))
 
-    def _status_page(self, authority: str) -> Reply:
+    def _status_page(self, authority: str) -> ReplyHead:
         snippets = "\n".join(
             f"<h2>{escape(title)}</h2>\n\n<pre>\n{escape(text.strip())}\n</pre>\n"
             for title, text in self._snippets(authority)
@@ -118,11 +118,11 @@ whose user name is the time.</p>
         )
 
 
-def _verdict(complaint: str) -> Reply:
+def _verdict(complaint: str) -> ReplyHead:
     status, reason = (503, "Service Unavailable") if complaint else (200, "OK")
     return _page(status, reason, "text/plain; charset=utf-8", f"{complaint or 'ok'}\n")
 
 
-def _page(status: int, reason: str, kind: str, text: str) -> Reply:
+def _page(status: int, reason: str, kind: str, text: str) -> ReplyHead:
     body = text.encode("utf-8", "replace")
-    return Reply(status, reason, (("Content-Type", kind), *_PAGE_FIELDS), len(body), body)
+    return ReplyHead(status, reason, (("Content-Type", kind), *_PAGE_FIELDS), len(body), body)

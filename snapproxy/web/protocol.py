@@ -50,7 +50,7 @@ class Limits:
     """How long the body of a refused request is read and thrown away, so that its client gets to see the refusal."""
 
 
-class Request:
+class ClientRequest:
     """A request as it came. `target` is the raw request target: nothing has decoded or normalised it."""
 
     __slots__ = ("_task", "connection", "content", "headers", "keep_alive", "method", "target", "version")
@@ -101,7 +101,7 @@ class Ending:
     keep_alive: bool
     farewell: bytes = b""
 
-    async def prepare(self, _request: Request) -> None:
+    async def prepare(self, _request: ClientRequest) -> None:
         """Write what is left."""
         if self.farewell and self.connection.transport is not None:
             self.connection.transport.write(self.farewell)
@@ -113,10 +113,10 @@ class Ending:
 class Handler(Protocol):
     """Answers requests and says what may begin before its turn."""
 
-    async def handle(self, request: Request) -> Ending:
+    async def handle(self, request: ClientRequest) -> Ending:
         """Answer. Raises nothing but CancelledError, which means that the client has left."""
 
-    def foresee(self, request: Request, *, runs_next: bool) -> bool:
+    def foresee(self, request: ClientRequest, *, runs_next: bool) -> bool:
         """Take note of a request in a pipeline; `runs_next`: it need not wait, so there is nothing to begin early for it.
 
         Return whether its connection stays open after it, so that those behind it will be answered. Never waits.
@@ -150,7 +150,7 @@ class Connection(RequestHandler):
         self._answered = 0
         self.is_last_answer = False
 
-    async def answer(self, request: Request) -> Ending:
+    async def answer(self, request: ClientRequest) -> Ending:
         """Let the handler answer, and count: a client may ask again before aiohttp has seen that the answer is out."""
         try:
             return await self._handler.handle(request)
@@ -182,7 +182,7 @@ class Connection(RequestHandler):
         for message, content in itertools.islice(self._messages, len(self._messages) - arrived, None):
             if self.is_last_answer or not isinstance(message, RawRequestMessage):
                 return
-            self.is_last_answer = not self._handler.foresee(Request(message, content, self), runs_next=runs_next)
+            self.is_last_answer = not self._handler.foresee(ClientRequest(message, content, self), runs_next=runs_next)
             runs_next = False
 
     def eof_received(self) -> bool:  # type: ignore[override] # asyncio reads the answer; aiohttp's None means the same as False
@@ -304,7 +304,7 @@ class Listener(web.Server):
         for connection in self.connections:
             cast("Connection", connection).cut()
 
-    async def _answer(self, request: Request) -> Ending:
+    async def _answer(self, request: ClientRequest) -> Ending:
         return await request.connection.answer(request)
 
     @staticmethod
@@ -314,5 +314,5 @@ class Listener(web.Server):
         connection: Connection,
         _writer: AbstractStreamWriter,
         _task: asyncio.Task[None],
-    ) -> Request:
-        return Request(message, content, connection)
+    ) -> ClientRequest:
+        return ClientRequest(message, content, connection)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from snapproxy.core.conditions import NotModified, Validators, Verdict, Whole
+from snapproxy.core.conditions import UnchangedForClient, Validators, Verdict, WholeFile
 from snapproxy.core.exchange import Moved, Passed, Served
 from snapproxy.core.http_date import write_http_date
 from snapproxy.core.model import Refusal, Role
-from snapproxy.core.ranges import Span, Unsatisfiable
+from snapproxy.core.ranges import ByteRange, Unsatisfiable
 from snapproxy.errors import SnapproxyError
-from snapproxy.web.heads import Fields, Reply, without_controls
+from snapproxy.web.heads import Fields, ReplyHead, without_controls
 
 CHALLENGE = ("Proxy-Authenticate", 'Basic realm="snapproxy: the user name is the time"')
 """dnf and zypper send credentials only after this, and a 407 must carry one (RFC 9110 section 15.5.8)."""
@@ -46,22 +46,22 @@ def validators(served: Served) -> Validators:
     return Validators(f'"{served.digest}"' if served.digest else "", served.date)
 
 
-def file_reply(served: Served, path: str, verdict: Verdict) -> Reply:
+def file_reply(served: Served, path: str, verdict: Verdict) -> ReplyHead:
     """Return the head that sends `served` as `verdict` says: 200, 206, 304 or 416."""
     size = served.body.size
     fields = _provenance(served)
     match verdict:
-        case NotModified():
-            return Reply(304, "Not Modified", fields + _validation(served), length=None)
+        case UnchangedForClient():
+            return ReplyHead(304, "Not Modified", fields + _validation(served), length=None)
         case Unsatisfiable():
             refused = refusal_reply(range_refusal(verdict))
-            return Reply(refused.status, refused.reason, fields + refused.fields, refused.length, refused.text)
-        case Span():
+            return ReplyHead(refused.status, refused.reason, fields + refused.fields, refused.length, refused.text)
+        case ByteRange():
             described = _description(served, path)
             content_range = ("Content-Range", f"bytes {verdict.start}-{verdict.stop - 1}/{size}")
-            return Reply(206, "Partial Content", (*fields, *described, content_range), verdict.length)
-        case Whole():
-            return Reply(200, "OK", fields + _description(served, path), size)
+            return ReplyHead(206, "Partial Content", (*fields, *described, content_range), verdict.length)
+        case WholeFile():
+            return ReplyHead(200, "OK", fields + _description(served, path), size)
 
 
 def _provenance(served: Served) -> Fields:
@@ -86,17 +86,17 @@ def _description(served: Served, path: str) -> Fields:
     return (("Content-Type", kind), *_validation(served), ("Accept-Ranges", "bytes"))
 
 
-def refusal_reply(refusal: Refusal, *, closes: bool = False) -> Reply:
+def refusal_reply(refusal: Refusal, *, closes: bool = False) -> ReplyHead:
     """Return the answer that tells a refusal: its reason in the status line, and what, why and what to do as lines of text."""
     lines = [without_controls(line) for line in (refusal.reason, refusal.why, refusal.hint) if line]
     text = "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
     fields = (("Content-Type", "text/plain; charset=utf-8"), *refusal.headers.items())
     if refusal.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and CHALLENGE[0] not in refusal.headers:
         fields = (*fields, CHALLENGE)
-    return Reply(refusal.status, refusal.reason, fields, len(text), text, closes=closes)
+    return ReplyHead(refusal.status, refusal.reason, fields, len(text), text, closes=closes)
 
 
-def moved_reply(moved: Moved, archive: str) -> Reply:
+def moved_reply(moved: Moved, archive: str) -> ReplyHead:
     """Return the 302 to a snapshot's own folder: not a 307, which apk cannot follow."""
     text = f"{without_controls(moved.location)}\n".encode("utf-8", "replace")
     fields = (
@@ -104,10 +104,10 @@ def moved_reply(moved: Moved, archive: str) -> Reply:
         ("X-Snapproxy-Snapshot", f"{archive}/{moved.snapshot}"),
         ("Content-Type", "text/plain; charset=utf-8"),
     )
-    return Reply(302, "Found", fields, len(text), text)
+    return ReplyHead(302, "Found", fields, len(text), text)
 
 
-def passed_reply(passed: Passed) -> Reply:
+def passed_reply(passed: Passed) -> ReplyHead:
     """Return the head of an answer from a `pass` host, marked as what nobody here vouches for."""
     fields, length = [("X-Snapproxy-Verified", "none")], None
     for name, value in passed.headers:
@@ -119,7 +119,7 @@ def passed_reply(passed: Passed) -> Reply:
         reason = HTTPStatus(passed.status).phrase
     except ValueError:
         reason = ""
-    return Reply(passed.status, reason, tuple(fields), length)
+    return ReplyHead(passed.status, reason, tuple(fields), length)
 
 
 def range_refusal(beyond: Unsatisfiable) -> Refusal:

@@ -7,7 +7,7 @@ import logging
 import socket
 from collections.abc import Callable, Iterable
 
-from snapproxy.core.exchange import Answerer, Forwarder, Holding, Tally
+from snapproxy.core.exchange import Answerer, BlobAnswerer, Forwarder, TrafficCounter
 from snapproxy.core.model import Instant
 from snapproxy.web.gateway import Gateway, ReadAddress
 from snapproxy.web.pages import Pages
@@ -34,9 +34,9 @@ class WebServer:
         read_address: ReadAddress,
         *,
         pages: Pages,
-        holding: Holding,
+        holding: BlobAnswerer,
         forwarder: Forwarder,
-        tally: Tally,
+        tally: TrafficCounter,
         instance: str,
         now: Callable[[], Instant],
         limits: Limits | None = None,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from snapproxy.core.exchange import Tally, TunnelTarget
+from snapproxy.core.exchange import TrafficCounter, TunnelTarget
 from snapproxy.core.model import Refusal
-from snapproxy.web.wire import Wire
+from snapproxy.web.response_writer import ResponseWriter
 
 _PIECE = 64 << 10
 _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
@@ -17,14 +17,16 @@ _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 class Tunnels:
     """At most `most` tunnels at a time, each ended after `idle_s` seconds without a byte in either direction."""
 
-    def __init__(self, tally: Tally, *, most: int = 64, connect_s: float = 15.0, idle_s: float = 300.0) -> None:
+    def __init__(
+        self, tally: TrafficCounter, *, most: int = 64, connect_s: float = 15.0, idle_s: float = 300.0
+    ) -> None:
         self._tally = tally
         self._most = most
         self._connect_s = connect_s
         self._idle_s = idle_s
         self._open = 0
 
-    async def carry(self, target: TunnelTarget, wire: Wire) -> Refusal | None:
+    async def carry(self, target: TunnelTarget, wire: ResponseWriter) -> Refusal | None:
         """Connect and copy until both sides have ended; a Refusal where nothing was sent to the client yet.
 
         Raises ConnectionError when a side breaks off, TimeoutError when both fall silent.
@@ -37,7 +39,7 @@ class Tunnels:
         finally:
             self._open -= 1
 
-    async def _carry(self, target: TunnelTarget, wire: Wire) -> Refusal | None:
+    async def _carry(self, target: TunnelTarget, wire: ResponseWriter) -> Refusal | None:
         try:
             async with asyncio.timeout(self._connect_s):
                 reader, writer = await asyncio.open_connection(target.host, target.port)
@@ -55,7 +57,7 @@ class Tunnels:
         return None
 
     async def _copy(
-        self, wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, counts: _Counts
+        self, wire: ResponseWriter, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, counts: _Counts
     ) -> None:
         connection = wire.connection
         client = connection.take_over()

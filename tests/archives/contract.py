@@ -15,7 +15,7 @@ import pytest
 
 from snapproxy.core.history import History, TimelineAnswer
 from snapproxy.core.model import LIVE, Archive, Instant, NeedWindow, Refusal, Resolved, Window
-from snapproxy.core.when import parse, spell
+from snapproxy.core.time_spec import format_instant, parse_time
 
 NOW: Instant = 1721476800
 """2024-07-20T12:00:00Z."""
@@ -34,7 +34,7 @@ def settle(history: History, row: Archive, when: str, play: ServicePlayer, now: 
     """Do what the executor does: ask what is needed, first choice first, until there is a decision."""
     windows: dict[tuple[Instant, Instant], Window] = {}
     for _ in range(ROUNDS + 1):
-        decision = history.resolve(row, parse(when), windows, now)
+        decision = history.resolve(row, parse_time(when), windows, now)
         if not isinstance(decision, NeedWindow):
             return decision
         window = _ask(history, row, decision, play, now)
@@ -69,10 +69,10 @@ class HistoryContract:
         return settle(self.history, self.row, when, self.player())
 
     def test_live_is_answered_without_asking(self) -> None:
-        assert self.history.resolve(self.row, parse("live"), {}, NOW) == Resolved(LIVE, NOW)
+        assert self.history.resolve(self.row, parse_time("live"), {}, NOW) == Resolved(LIVE, NOW)
 
     def test_a_snapshot_answers_to_its_own_id(self) -> None:
-        name = spell(self.snapshots[10])
+        name = format_instant(self.snapshots[10])
         for when in (name, f"{name}.exact", f"{name}.nearest"):
             answer = self.settle(when)
             assert isinstance(answer, Resolved)
@@ -80,12 +80,12 @@ class HistoryContract:
 
     def test_the_answer_is_never_later_than_the_time(self) -> None:
         for offset in (0, 1, 3600, 5 * 3600):
-            answer = self.settle(spell(self.snapshots[20] + offset))
+            answer = self.settle(format_instant(self.snapshots[20] + offset))
             assert isinstance(answer, Resolved)
             assert self.snapshots[20] <= answer.instant <= self.snapshots[20] + offset
 
     def test_the_future_is_refused_with_a_usable_id(self) -> None:
-        answer = self.settle(spell(NOW + 1))
+        answer = self.settle(format_instant(NOW + 1))
         assert isinstance(answer, Refusal)
         assert answer.status == 425
         usable = answer.reason.rpartition(" ")[2]
@@ -94,16 +94,16 @@ class HistoryContract:
     def test_latest_names_a_snapshot_that_answers_to_its_id(self) -> None:
         latest = self.settle("latest")
         assert isinstance(latest, Resolved)
-        again = self.settle(spell(latest.instant))
+        again = self.settle(format_instant(latest.instant))
         assert isinstance(again, Resolved)
         assert again.snapshot == latest.snapshot
 
     def test_a_bad_instant_is_refused_by_its_id_and_passed_over_with_a_note(self) -> None:
         bad = replace(self.row, bad=(self.snapshots[10],))
-        answer = settle(self.history, bad, spell(self.snapshots[10]), self.player())
+        answer = settle(self.history, bad, format_instant(self.snapshots[10]), self.player())
         assert isinstance(answer, Refusal)
         assert answer.status == 410
-        passed = settle(self.history, bad, spell(self.snapshots[10]) + ".nearest", self.player())
+        passed = settle(self.history, bad, format_instant(self.snapshots[10]) + ".nearest", self.player())
         assert isinstance(passed, Resolved)
         assert passed.instant < self.snapshots[10]
         assert "marked bad" in passed.note

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from snapproxy.archives import BUILTIN, HISTORIES
 from snapproxy.core.history import TimelineAnswer
-from snapproxy.core.model import TIMELESS, Instant, Match, NeedWindow, Refusal, Resolved, When, Window
+from snapproxy.core.model import TIMELESS, Instant, Match, NeedWindow, Refusal, Resolved, TimeSpec, Window
+from snapproxy.core.time_spec import format_day, format_instant, parse_time, read_day
 from snapproxy.core.timeline import window_expires, window_is_settled
-from snapproxy.core.when import parse, read_day, spell, spell_day
 from tests.archives.contract import NOW, HistoryContract, ServicePlayer, settle
 
 HISTORY = HISTORIES["dated"]
@@ -27,7 +27,7 @@ LISTING = b'<html><a href="../">../</a><a href="core/">core/</a></html>'
 
 
 def at(text: str) -> Instant:
-    instant = parse(text).instant
+    instant = parse_time(text).instant
     assert instant is not None
     return instant
 
@@ -51,7 +51,7 @@ def tree(days: Mapping[str, int | None]) -> ServicePlayer:
 
 def daily(*, skip: tuple[str, ...] = (), days: int = 100) -> dict[str, int | None]:
     starts = [NOW - NOW % DAY - number * DAY for number in range(days)]
-    return {spell_day(each): each + SYNC for each in starts if each + SYNC <= NOW and spell_day(each) not in skip}
+    return {format_day(each): each + SYNC for each in starts if each + SYNC <= NOW and format_day(each) not in skip}
 
 
 def ask(when: str, days: Mapping[str, int | None], now: Instant = NOW) -> Resolved | Refusal:
@@ -92,7 +92,7 @@ def test_one_missing_day_is_walked_over() -> None:
     assert isinstance(answer, Resolved)
     assert answer.snapshot == "2024/06/01"
     assert answer.valid is not None
-    assert spell(answer.valid[1]) == "20240603T124204Z"
+    assert format_instant(answer.valid[1]) == "20240603T124204Z"
 
 
 @pytest.mark.parametrize("length", [2, 3, 20])
@@ -163,7 +163,7 @@ def test_an_old_day_is_kept_for_ever_and_a_young_or_missing_one_is_asked_for_aga
     def window(day: str, answer: TimelineAnswer) -> Window:
         start = at(day)
         path = "lastsync" if answer.status == 200 else ""
-        url = f"{BASE}/repos/{spell_day(start)}/{path}"
+        url = f"{BASE}/repos/{format_day(start)}/{path}"
         read = HISTORY.read_window(ROW, NeedWindow(start, start + DAY, start), url, answer, NOW)
         assert read is not None
         return read
@@ -192,16 +192,16 @@ def test_nothing_takes_more_questions_than_a_plan_has_rounds_for(
 ) -> None:
     """`settle` fails beyond eight."""
     starts = [NOW - NOW % DAY - number * DAY for number in range(40)]
-    days = {spell_day(each): each + SYNC for number, each in enumerate(starts) if number not in skip}
+    days = {format_day(each): each + SYNC for number, each in enumerate(starts) if number not in skip}
     now = NOW + hour
-    answer = ask(form.format(spell(now - age)), {day: sync for day, sync in days.items() if sync <= now}, now)
+    answer = ask(form.format(format_instant(now - age)), {day: sync for day, sync in days.items() if sync <= now}, now)
     if isinstance(answer, Resolved):
         assert answer.instant <= min(now - age if form != "latest" else now, now - ROW.settle_after)
 
 
 class TestVerbatim:
     def folder(self, text: str, match: Match = Match.EXACT, now: Instant = NOW) -> Resolved | Refusal | NeedWindow:
-        return HISTORY.resolve(ROW, When(text, read_day(text), match, verbatim=True), {}, now)
+        return HISTORY.resolve(ROW, TimeSpec(text, read_day(text), match, verbatim=True), {}, now)
 
     def test_a_folder_is_taken_at_its_word_without_a_question(self) -> None:
         assert self.folder("2024/05/31") == Resolved("2024/05/31", at("20240531T235959Z"))
@@ -222,7 +222,7 @@ class TestVerbatim:
         assert answer.reason == "that folder is not a fixed time: use /repos/2024/07/17"
 
     def test_a_bad_day_is_refused(self) -> None:
-        when = When("2024/05/31", read_day("2024/05/31"), Match.EXACT, verbatim=True)
+        when = TimeSpec("2024/05/31", read_day("2024/05/31"), Match.EXACT, verbatim=True)
         answer = HISTORY.resolve(replace(ROW, bad=(at("20240531T124205Z"),)), when, {}, NOW)
         assert isinstance(answer, Refusal)
         assert answer.status == 410

@@ -8,8 +8,8 @@ import pytest
 
 from snapproxy.archives import HISTORIES
 from snapproxy.core.history import TimelineAnswer
-from snapproxy.core.model import Archive, Match, NeedWindow, Refusal, Resolved, When, Window
-from snapproxy.core.when import read_day, spell_day
+from snapproxy.core.model import Archive, Match, NeedWindow, Refusal, Resolved, TimeSpec, Window
+from snapproxy.core.time_spec import format_day, read_day
 from tests.archives.contract import NOW, HistoryContract, ServicePlayer, settle
 
 HISTORY = HISTORIES["dated"]
@@ -33,7 +33,7 @@ def a_list(ends: tuple[int, ...]) -> ServicePlayer:
 
     def play(url: str) -> TimelineAnswer:
         assert url == f"{BASE}/history/list"
-        lines = [f"{spell_day(each).replace('/', '')}\n" for each in reversed(ends)]
+        lines = [f"{format_day(each).replace('/', '')}\n" for each in reversed(ends)]
         return TimelineAnswer(200, "", "".join(lines).encode())
 
     return play
@@ -119,7 +119,7 @@ def test_a_stretch_of_the_list_is_proved_by_the_day_behind_it() -> None:
 
 
 def test_a_folder_is_taken_at_its_word_and_spelt_as_the_archive_spells_it() -> None:
-    when = When("2024/05/31", read_day("2024/05/31"), Match.EXACT, verbatim=True)
+    when = TimeSpec("2024/05/31", read_day("2024/05/31"), Match.EXACT, verbatim=True)
     assert HISTORY.resolve(ROW, when, {}, NOW) == Resolved("2024/05/31", when.instant or 0)
     young = HISTORY.resolve(ROW, replace(when, instant=read_day("2024/07/20")), {}, NOW)
     assert isinstance(young, Refusal)

@@ -12,8 +12,8 @@ from snapproxy.archives import BUILTIN, HISTORIES
 from snapproxy.archives.histories.snapshots import LONGEST_ANSWER
 from snapproxy.core.history import TimelineAnswer
 from snapproxy.core.model import Instant, NeedWindow, Refusal, Resolved, Window
+from snapproxy.core.time_spec import format_instant, parse_time
 from snapproxy.core.timeline import window_is_settled
-from snapproxy.core.when import parse, spell
 from tests.archives.contract import NOW, HistoryContract, ServicePlayer, settle
 
 HISTORY = HISTORIES["snapshots"]
@@ -23,7 +23,7 @@ NOT_FOUND = TimelineAnswer(404, "", b"No mirrorrun found at this date.")
 
 
 def at(text: str) -> Instant:
-    instant = parse(text).instant
+    instant = parse_time(text).instant
     assert instant is not None
     return instant
 
@@ -36,7 +36,7 @@ def listing(snapshots: list[Instant], name: str = "debian") -> ServicePlayer:
         if parts.path != "/mr/timestamp/":
             return NOT_FOUND
         query = {key: values[0] for key, values in parse_qs(parts.query).items()}
-        told = [spell(each) for each in snapshots if query["after"] <= spell(each) <= query["before"]]
+        told = [format_instant(each) for each in snapshots if query["after"] <= format_instant(each) <= query["before"]]
         result = {name: told} if told and query["archive"] == name else {}
         return TimelineAnswer(200, "", json.dumps({"_comment": "", "result": result}).encode())
 
@@ -50,12 +50,12 @@ def redirecting(snapshots: list[Instant]) -> ServicePlayer:
         folder, name = urlsplit(url).path.rstrip("/").rsplit("/", 1)
         if folder != "/archive/debian":
             return TimelineAnswer(503, "", b"")
-        newest = max((each for each in snapshots if spell(each) <= name), default=None)
+        newest = max((each for each in snapshots if format_instant(each) <= name), default=None)
         if newest is None:
             return NOT_FOUND
-        if spell(newest) == name:
+        if format_instant(newest) == name:
             return TimelineAnswer(200, "", b"<html>a folder</html>")
-        return TimelineAnswer(302, f"https://snapshot.debian.org/archive/debian/{spell(newest)}/", b"")
+        return TimelineAnswer(302, f"https://snapshot.debian.org/archive/debian/{format_instant(newest)}/", b"")
 
     return play
 

@@ -10,8 +10,8 @@ import pytest
 from snapproxy.archives import BUILTIN, HISTORIES
 from snapproxy.core.address import RESERVED
 from snapproxy.core.model import Archive, Role
-from snapproxy.core.routes import Kind, routes_of, select
-from snapproxy.core.when import spell
+from snapproxy.core.routes import RouteKind, routes_of, select
+from snapproxy.core.time_spec import format_instant
 from snapproxy.families import FAMILIES
 
 ROWS = {row.name: row for row in BUILTIN}
@@ -60,7 +60,7 @@ def test_an_address_as_clients_write_it_selects_its_row_and_no_other(address: st
     chosen = select(routes_of(BUILTIN), host, rest)
     assert chosen is not None
     route, inside = chosen
-    assert (route.row.name, route.kind, inside) == (name, Kind.MIRROR, path)
+    assert (route.archive.name, route.kind, inside) == (name, RouteKind.MIRROR, path)
     assert FAMILIES[ROWS[name].family].classify(inside).role is not Role.OTHER
 
 
@@ -114,7 +114,7 @@ def test_ended_archives_are_frozen_and_no_living_one_is() -> None:
 
 def test_ubuntus_record_begins_on_the_first_of_march_2023_and_settles_in_an_hour() -> None:
     for name in ("ubuntu", "ubuntu-ports"):
-        assert spell(ROWS[name].first or 0) == "20230301T000000Z"
+        assert format_instant(ROWS[name].first or 0) == "20230301T000000Z"
         assert ROWS[name].settle_after == 3600
 
 

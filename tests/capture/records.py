@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from snapproxy.core.model import Proof, Role
 from snapproxy.core.paths import names_a_file
-from snapproxy.core.record import Entry, Record
+from snapproxy.core.record import Record, RecordEntry
 
 unhurried = settings(deadline=None)
 """For properties: a busy machine may take its time."""
@@ -27,7 +27,7 @@ def content(text: str) -> str:
 
 def entry(
     path: str, role: Role = Role.PACKAGE, *, archive: str = "debian", size: int = 5, text: str = "", **more: object
-) -> Entry:
+) -> RecordEntry:
     said = {
         "requested": AT,
         "snapshot": DUMP,
@@ -36,10 +36,10 @@ def entry(
         "sha256": content(text or path),
         **more,
     }
-    return Entry(archive=archive, path=path, role=role, **said)  # type: ignore[arg-type]
+    return RecordEntry(archive=archive, path=path, role=role, **said)  # type: ignore[arg-type]
 
 
-def absence(path: str, role: Role = Role.INDEX, **more: object) -> Entry:
+def absence(path: str, role: Role = Role.INDEX, **more: object) -> RecordEntry:
     return entry(path, role, **{"size": 0, "sha256": "", **more})  # type: ignore[arg-type]
 
 
@@ -73,7 +73,7 @@ _PATHS = st.one_of(
 _TIMES = st.sampled_from([AT, "20240701T000000Z", "live", "2024/05/31", "2024-06-01T00:00:00Z.nearest", "1717200000"])
 _SNAPSHOTS = st.sampled_from([DUMP, "2024/05/31", "live", "always"])
 _ENTRIES = st.builds(
-    Entry,
+    RecordEntry,
     archive=st.sampled_from(sorted(FAMILIES)),
     requested=_TIMES,
     snapshot=_SNAPSHOTS,
@@ -82,7 +82,7 @@ _ENTRIES = st.builds(
     proof=st.sampled_from(Proof),
 ).flatmap(
     lambda bare: st.sampled_from(["", *(content(str(size)) for size in (0, 1, 77))]).map(
-        lambda digest: Entry(
+        lambda digest: RecordEntry(
             **{name: getattr(bare, name) for name in ("archive", "requested", "snapshot", "path", "role", "proof")},
             size={content(str(size)): size for size in (0, 1, 77)}.get(digest, 0),
             sha256=digest,

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snapproxy.capture import artifact
-from snapproxy.capture.artifact import ARTIFACT_TYPE, FILE_TYPE, Artifact, Layer, describe, lock_layer, restore
+from snapproxy.capture.artifact import ARTIFACT_TYPE, FILE_TYPE, ArtifactPlan, Layer, describe, lock_layer, restore
 from snapproxy.capture.lock import MEDIA_TYPE, digest, encode
 from snapproxy.core.model import Role
 from snapproxy.core.record import Record
@@ -20,7 +20,7 @@ from snapproxy.errors import RecordError
 from tests.capture.records import CURL, DUMP, content, entry, example, records, unhurried
 
 
-def layers_of(described: Artifact) -> list[Layer]:
+def layers_of(described: ArtifactPlan) -> list[Layer]:
     return [layer for layers in described.manifests for layer in layers]
 
 

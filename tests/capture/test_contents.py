@@ -9,7 +9,7 @@ from packageurl import PackageURL
 
 from snapproxy.archives.table import BUILTIN
 from snapproxy.archives.vendors import _VENDORS, vendor_of
-from snapproxy.capture.contents import check_names, contents
+from snapproxy.capture.contents import check_names, recorded_files
 from snapproxy.core.model import Proof, Role
 from snapproxy.core.paths import names_a_file
 from snapproxy.core.record import Record
@@ -20,7 +20,7 @@ from tests.capture.records import content as digest_of
 
 
 def test_files_are_sorted_by_title_and_absences_left_out() -> None:
-    assert [content.title for content in contents(example())] == [
+    assert [content.title for content in recorded_files(example())] == [
         "archlinux/2024/05/31/core/os/x86_64/core.db",
         "archlinux/2024/05/31/core/os/x86_64/gtk-doc-1:1.33-1-any.pkg.tar.zst",
         f"debian/{DUMP}/dists/bookworm/InRelease",
@@ -51,7 +51,7 @@ PURLS = [
 
 @pytest.mark.parametrize(("family", "archive", "path", "purl"), PURLS)
 def test_a_package_has_a_url(family: str, archive: str, path: str, purl: str) -> None:
-    (content,) = contents(Record((entry(path, archive=archive),), {archive: family}))
+    (content,) = recorded_files(Record((entry(path, archive=archive),), {archive: family}))
     assert content.purl == purl
 
 
@@ -72,7 +72,7 @@ def test_whatever_a_name_says_makes_a_url(family: str, words: list[str]) -> None
     path = shapes[family].format(name, version, release, arch)
     if not names_a_file(path):
         return
-    (content,) = contents(Record((entry(path, archive="own"),), {"own": family}))
+    (content,) = recorded_files(Record((entry(path, archive="own"),), {"own": family}))
     if content.package is not None:
         read = PackageURL.from_string(content.purl)
         assert (read.name.lower(), read.version) == (content.package.name.lower(), content.package.version)
@@ -85,21 +85,21 @@ def test_vendors_are_those_of_built_in_archives() -> None:
 
 def test_one_snapshot_for_two_times_is_one_file_and_its_proof_the_weakest() -> None:
     entries = (entry("a", proof=Proof.GPG), entry("a", requested="live", proof=Proof.INDEX))
-    (content,) = contents(Record(entries, {"debian": "apt"}))
+    (content,) = recorded_files(Record(entries, {"debian": "apt"}))
     assert content.proof is Proof.INDEX
 
 
 def test_what_a_service_said_is_named_by_its_digest() -> None:
     call = entry("/mr/binary/curl/?fileinfo=1", Role.OTHER, requested="always", snapshot="ab12", text="said")
-    (content,) = contents(Record((call, absence("/mr/x/", snapshot="")), {"debian": "apt"}))
+    (content,) = recorded_files(Record((call, absence("/mr/x/", snapshot="")), {"debian": "apt"}))
     assert content.title == f"debian/service/{digest_of('said')}"
 
 
 def test_two_contents_under_one_name_are_refused() -> None:
     entries = (entry("a", Role.OTHER), entry("a", Role.OTHER, requested="live", text="another"))
     with pytest.raises(RecordError, match="One name has two contents"):
-        contents(Record(entries, {"debian": "apt"}))
-    contents(Record((entries[0], absence("a", requested="live")), {"debian": "apt"}))
+        recorded_files(Record(entries, {"debian": "apt"}))
+    recorded_files(Record((entries[0], absence("a", requested="live")), {"debian": "apt"}))
 
 
 @pytest.mark.parametrize(

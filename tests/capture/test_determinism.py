@@ -17,7 +17,7 @@ _WRITE = """
 import hashlib, json, os, random, sys
 from dataclasses import replace
 os.umask(int(sys.argv[1], 8))
-from snapproxy.capture import artifact, cyclonedx, diff, intoto, lock, sha256sums, spdx, tree
+from snapproxy.capture import artifact, cyclonedx, intoto, lock, record_diff, sha256sums, spdx, tree
 from snapproxy.core.record import Record
 from tests.capture.records import example
 entries = list(example().entries)
@@ -32,7 +32,7 @@ written = {
     "in-toto": intoto.write(record),
     "artifact": repr(artifact.describe(record, created=1717200000)).encode(),
     "tree": repr(tree.lay_out(record)).encode(),
-    "diff": repr(diff.compare(Record((), {}), record)).encode(),
+    "diff": repr(record_diff.compare(Record((), {}), record)).encode(),
 }
 print(json.dumps({name: hashlib.sha256(data).hexdigest() for name, data in written.items()}))
 """

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from snapproxy.capture.diff import compare
 from snapproxy.capture.lock import encode
 from snapproxy.capture.lock_reader import decode
+from snapproxy.capture.record_diff import compare
 from snapproxy.capture.replay import Replayed
 from snapproxy.core.model import Resolved
 from snapproxy.core.record import Record
-from snapproxy.core.when import parse
+from snapproxy.core.time_spec import parse_time
 from snapproxy.errors import ArchiveDataError
 from tests.fakes.content import epoch
 from tests.fakes.hamlet import FIRST, INRELEASE, PACKAGES, SECOND, Hamlet, content_of, later
@@ -135,7 +135,7 @@ async def test_offline_nothing_is_brought(make_house: MakeHouse, lock: bytes, ha
 
 
 async def test_a_snapshot_that_was_marked_bad_since_is_brought_all_the_same(elsewhere: House, hamlet: Hamlet) -> None:
-    assert await elsewhere.app.mark("debian", parse(FIRST), "caught mid-sync") == epoch(FIRST)
+    assert await elsewhere.app.mark("debian", parse_time(FIRST), "caught mid-sync") == epoch(FIRST)
     assert (await elsewhere.app.resolve("debian", AT)) != Resolved(FIRST, epoch(FIRST))
     assert (await elsewhere.get(AT, INRELEASE)).data == hamlet.content(INRELEASE).data
 

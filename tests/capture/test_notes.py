@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from snapproxy.capture.notes import CLOSED, Notes, note_entry, note_frozen, note_passed, note_valid
 from snapproxy.core.model import Proof, Role
-from snapproxy.core.record import Entry
+from snapproxy.core.record import RecordEntry
 
 WORDS = st.text('abcdefgh/.~+ü"\\ ', min_size=1, max_size=20)
 ENTRIES = st.builds(
-    Entry,
+    RecordEntry,
     st.sampled_from(["debian", "alpine"]),
     st.sampled_from(["20240601T000000Z", "live"]),
     st.just("20240531T203452Z"),
@@ -32,9 +32,9 @@ def noted(*lines: bytes) -> Notes:
 
 
 @given(st.lists(ENTRIES, max_size=20))
-def test_the_first_answer_to_a_question_stands(entries: list[Entry]) -> None:
+def test_the_first_answer_to_a_question_stands(entries: list[RecordEntry]) -> None:
     record = noted(*map(note_entry, entries)).record(FAMILIES)
-    first: dict[tuple[str, str, str], Entry] = {}
+    first: dict[tuple[str, str, str], RecordEntry] = {}
     for entry in entries:
         first.setdefault(entry.key, entry)
     assert list(record.entries) == [first[key] for key in sorted(first)]
@@ -42,7 +42,7 @@ def test_the_first_answer_to_a_question_stands(entries: list[Entry]) -> None:
 
 
 @given(st.lists(ENTRIES, max_size=20), st.booleans())
-def test_what_was_noted_can_be_noted_again(entries: list[Entry], is_closed: bool) -> None:
+def test_what_was_noted_can_be_noted_again(entries: list[RecordEntry], is_closed: bool) -> None:
     lines = [
         *map(note_entry, entries),
         note_frozen("debian", 7),
@@ -72,6 +72,6 @@ def test_what_was_cut_off_with_its_writer_is_no_note(line: bytes) -> None:
 
 
 @given(ENTRIES, st.integers(0, 400))
-def test_no_beginning_of_a_note_is_one(entry: Entry, length: int) -> None:
+def test_no_beginning_of_a_note_is_one(entry: RecordEntry, length: int) -> None:
     line = note_entry(entry)
     assert noted(line[: min(length, len(line) - 1)]) == Notes()

@@ -197,7 +197,7 @@ async def test_nothing_is_served_that_could_not_be_recorded(house: House, monkey
     def full(*_: object) -> None:
         raise OSError(28, "")
 
-    monkeypatch.setattr("storage.journals.os.write", full)
+    monkeypatch.setattr("snapproxy_storage.journals.os.write", full)
     got = await house.get(AT, RELEASE, capture=BUILD)
     assert (got.status, got.refusal.reason) == (424, "The answer could not be recorded in the capture")
 

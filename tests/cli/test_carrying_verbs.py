@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from snapproxy.cli import main
-from snapproxy.cli.importing import name_of
+from snapproxy.cli.import_verb import name_of
 from snapproxy.errors import ConfigurationError
-from snapproxy.oci.names import read_place
+from snapproxy.oci.places import read_place
 from tests.fakes.debian_registry import PASSWORD, USER, DebianRegistry
 from tests.fakes.hamlet import FIRST, INRELEASE, PACKAGES, Hamlet, later
 from tests.fakes.house import House

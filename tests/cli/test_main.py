@@ -11,7 +11,7 @@ import pytest
 from snapproxy import __version__
 from snapproxy.cli import main
 from snapproxy.cli.parser import VERBS, parse
-from storage import StorageFailure
+from snapproxy_storage import StorageFailure
 
 
 @pytest.mark.parametrize("verb", [None, *VERBS])

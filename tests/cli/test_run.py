@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from snapproxy.cli import main, run, sockets
-from snapproxy.cli.summary import Summary, summarize
-from snapproxy.cli.surroundings import environment, write_apt_config
+from snapproxy.cli.child_env import environment, write_apt_config
+from snapproxy.cli.summary import RunSummary, summarize
 from snapproxy.errors import SnapproxyError
 
 APP = Any
@@ -167,7 +167,7 @@ def test_the_summary_is_there_for_machines(built: APP, tmp_path: Path, capsys: p
 
 
 def test_the_line_tells_what_passed_unpinned() -> None:
-    line = Summary(1, 10, 1, 0, 0, 0, 1, 0, 2).line()
+    line = RunSummary(1, 10, 1, 0, 0, 0, 1, 0, 2).line()
     assert (
         line
         == "snapproxy: 1 files, 10 bytes; 1 from cache; 0 from upstream (0 requests, 0 bytes); 1 unverified; 2 unpinned"

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from snapproxy.cli import announce, main, owner, sockets
+from snapproxy.cli import main, readiness, run_as_owner, sockets
 from snapproxy.cli.serve import serve
 from snapproxy.errors import ConfigurationError
 
@@ -88,7 +88,7 @@ async def test_a_server_that_breaks_is_not_a_clean_end(small_app: APP, monkeypat
 def test_a_ready_file_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:
     with (
         pytest.raises(ConfigurationError, match="ready file"),
-        announce.ready_file(tmp_path / "absent" / "ready.json", []),
+        readiness.ready_file(tmp_path / "absent" / "ready.json", []),
     ):
         pass
 
@@ -96,7 +96,7 @@ def test_a_ready_file_that_cannot_be_written_is_a_clear_error(tmp_path: Path) ->
 def test_abstract_sockets_are_told_too() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(f"\0snapproxy-test-{os.getpid()}")
-        announce.notify("READY=1", {"NOTIFY_SOCKET": f"@snapproxy-test-{os.getpid()}"})
+        readiness.notify("READY=1", {"NOTIFY_SOCKET": f"@snapproxy-test-{os.getpid()}"})
         assert systemd.recv(100) == b"READY=1"
 
 
@@ -121,7 +121,7 @@ def test_passed_sockets_are_used() -> None:
 
 def test_root_acts_as_the_owner_of_the_store(foreign_folder: Path) -> None:
     before = (os.geteuid(), os.getegid())
-    with owner.acting(foreign_folder):
+    with run_as_owner.acting(foreign_folder):
         (foreign_folder / "made").touch()
         told = subprocess.run(
             ["id", "-u"], user=os.getuid(), group=os.getgid(), capture_output=True, text=True, check=True
@@ -135,9 +135,9 @@ def test_root_acts_as_the_owner_of_the_store(foreign_folder: Path) -> None:
 def test_a_server_gives_up_root_for_good(foreign_folder: Path) -> None:
     script = f"""
         import os, pathlib
-        from snapproxy.cli import owner
+        from snapproxy.cli import run_as_owner
         folder = pathlib.Path({str(foreign_folder)!r})
-        owner.become(folder)
+        run_as_owner.become(folder)
         assert os.getresuid() == (folder.stat().st_uid,) * 3, os.getresuid()
         assert os.getresgid() == (folder.stat().st_gid,) * 3, os.getresgid()
         assert os.geteuid() != 0 or folder.stat().st_uid == 0

@@ -9,8 +9,8 @@ from urllib.error import HTTPError
 import pytest
 
 from snapproxy.cli import main, serve
-from snapproxy.jobs.export import Wish
-from snapproxy.oci.names import TarPlace
+from snapproxy.jobs.export import ExportOptions
+from snapproxy.oci.places import TarPlace
 from tests.fakes.hamlet import FIRST, INRELEASE, PACKAGES, Hamlet, later
 from tests.fakes.house import House
 from tests.fakes.proxy import Snapproxy, run
@@ -24,7 +24,7 @@ async def artifact(hamlet: Hamlet, tmp_path: Path) -> str:
         for path in (INRELEASE, PACKAGES):
             await house.get(AT, path, capture="build")
         place = TarPlace(f"{tmp_path}/art.tar")
-        await house.app.exporter.export(await house.app.captures.record("build"), place, Wish())
+        await house.app.exporter.export(await house.app.captures.record("build"), place, ExportOptions())
         return str(place)
 
 
@@ -60,7 +60,7 @@ def test_root_is_given_up_for_the_owner_of_the_artifact(
     settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     became: list[Path] = []
-    monkeypatch.setattr(serve.owner, "become", became.append)
+    monkeypatch.setattr(serve.run_as_owner, "become", became.append)
     monkeypatch.setattr(serve, "run", lambda serving: serving.close())
     place = f"oci-archive:{tmp_path}/art.tar:v1"
     assert main(["serve", "--config", str(settings), "--from", place, "--listen", "127.0.0.1:0"]) == 0

@@ -16,7 +16,7 @@ import pytest
 
 from snapproxy import cli
 from snapproxy.cli import fetch, main, resolve, stats
-from snapproxy.cli.common import a_when
+from snapproxy.cli.common import a_time
 from snapproxy.cli.progress import Lines, reporting
 
 APP = Any  # the small application of conftest
@@ -40,7 +40,7 @@ def test_resolve_prints_the_time_to_use_alone(built: APP, capsys: pytest.Capture
 def test_resolve_prints_a_time_where_the_id_is_a_folder_s_name(built: APP, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["resolve", "archlinux", "2024-06-01"]) == 0
     told = capsys.readouterr()
-    assert a_when(told.out.strip()).instant == 1_717_159_325
+    assert a_time(told.out.strip()).instant == 1_717_159_325
     assert told.err == "snapproxy: the archive's folder of that time is 2024/05/31\n"
     assert main(["resolve", "archlinux", "2024-06-01", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

@@ -13,7 +13,7 @@ import pytest
 from snapproxy.config import Config, Watch, load
 from snapproxy.config.load import SYSTEM_FILE, find_file
 from snapproxy.core.model import Archive, Match
-from snapproxy.core.pace import HOLDER, MIRROR, SPARING
+from snapproxy.core.rate_limit import BLOB_SOURCE, MIRROR, SPARING
 from snapproxy.errors import ConfigurationError
 
 Loader = Callable[..., Config]
@@ -127,7 +127,7 @@ def test_manners_are_the_hosts_kind_with_what_is_said_changed(load_text: Loader)
 def test_who_holds_digests_is_asked_freely_unless_the_past_is_there_too(load_text: Loader) -> None:
     sources = '["docker://reg.example:5000/a", "https://snapshot.debian.org/a"]'
     policies = load_text(f"[archives.debian]\nsources = {sources}").policies
-    assert (policies["reg.example"], policies["snapshot.debian.org"]) == (HOLDER, SPARING)
+    assert (policies["reg.example"], policies["snapshot.debian.org"]) == (BLOB_SOURCE, SPARING)
 
 
 def test_patience_is_set_per_family(load_text: Loader) -> None:

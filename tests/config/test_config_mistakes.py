@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snapproxy.config import Config
-from snapproxy.config.kinds import UNITS, spell_duration
+from snapproxy.config.value_types import UNITS, format_duration
 from snapproxy.core.address import RESERVED
 from snapproxy.errors import ConfigurationError
 
@@ -170,5 +170,5 @@ def test_a_broken_variable_is_named(load_text: Loader) -> None:
 
 @given(st.integers(0, 10**7))
 def test_a_spelled_duration_reads_back(seconds: int) -> None:
-    text = spell_duration(seconds)
+    text = format_duration(seconds)
     assert int(text[:-1]) * UNITS[text[-1]] == seconds

@@ -10,8 +10,8 @@ from snapproxy.archives import BUILTIN
 from snapproxy.core.address import RESERVED, AddressBook, read
 from snapproxy.core.exchange import BlobTarget, PageTarget, ScriptTarget, ServiceTarget
 from snapproxy.core.model import Archive, Refusal
-from snapproxy.core.when import SPELLINGS, parse
-from tests.core.asking import BOOK, ROWS, SHA1, TS, ask, file, refused
+from snapproxy.core.time_spec import SPELLINGS, parse_time
+from tests.core.addresses import BOOK, ROWS, SHA1, TS, ask, file, refused
 
 
 class TestMirrorForm:
@@ -26,7 +26,7 @@ class TestMirrorForm:
         assert ask(f"/ubuntu/{when}/pool/a%2bb%7e1.deb") == file("ubuntu", when, "pool/a+b~1.deb", base="/ubuntu/")
 
     def test_escaped_colons_are_colons(self) -> None:
-        assert ask("/debian/2024-06-01T00%3A00%3A00Z/x").when == parse("2024-06-01T00:00:00Z")
+        assert ask("/debian/2024-06-01T00%3A00%3A00Z/x").when == parse_time("2024-06-01T00:00:00Z")
 
     @pytest.mark.parametrize(("tail", "path"), [("", ""), ("/", ""), ("/dists/", "dists/"), ("/dists", "dists")])
     def test_folders_keep_their_slash(self, tail: str, path: str) -> None:
@@ -89,7 +89,7 @@ class TestNativeForms:
         assert refused(ask(f"/file/{tail}"), 400).reason == "a file is named by its SHA-1, 40 hex digits"
 
     def test_without_a_snapshot_service_there_are_no_calls(self) -> None:
-        refused(ask("/mr/timestamp/", AddressBook(rows=(ROWS["ubuntu"],))), 404)
+        refused(ask("/mr/timestamp/", AddressBook(archives=(ROWS["ubuntu"],))), 404)
 
     @pytest.mark.parametrize("scheme", ["http", "https"])
     def test_the_services_own_addresses_come_through_a_proxy_with_no_credentials(self, scheme: str) -> None:
@@ -110,7 +110,7 @@ class TestNativeForms:
 
     def test_a_base_the_user_set_is_recognised_with_its_calls(self) -> None:
         row = replace(ROWS["debian"], snapshot=("http://127.0.0.1:8000/snap/archive/debian",))
-        book = AddressBook(rows=(row,))
+        book = AddressBook(archives=(row,))
         assert ask(f"http://127.0.0.1:8000/snap/archive/debian/{TS}/x", book).path == "x"
         assert ask("http://127.0.0.1:8000/snap/mr/package/x/", book).path == "/mr/package/x/"
         refused(ask(f"http://127.0.0.1/snap/archive/debian/{TS}/x", book), 403)
@@ -177,12 +177,12 @@ class TestProxyForm:
         assert "live:x" in answer.hint
 
     def test_the_default_time_answers_where_none_was_given(self) -> None:
-        book = replace(BOOK, default_when=parse("live"))
+        book = replace(BOOK, default_when=parse_time("live"))
         assert ask("http://ftp.debian.org/debian/x", book) == file("debian", "live", "x")
         assert ask("http://ftp.debian.org/debian/x", book, pair=f"{TS}:x") == file("debian", TS, "x")
 
     def test_malformed_credentials_are_refused_even_with_a_default_time(self) -> None:
-        book = replace(BOOK, default_when=parse("live"))
+        book = replace(BOOK, default_when=parse_time("live"))
         answer = refused(ask("http://ftp.debian.org/debian/x", book, pair="bob:hunter2"), 400)
         assert "hunter2" not in repr(answer)
         assert SPELLINGS in answer.hint
@@ -190,7 +190,7 @@ class TestProxyForm:
     def test_the_instant_in_the_url_beats_the_credentials_which_are_told(self) -> None:
         url = f"http://snapshot.debian.org/archive/debian/{TS}/x"
         target = ask(url, pair="20230101:cap")
-        assert (target.when, target.overridden, target.capture) == (parse(TS), "20230101", "cap")
+        assert (target.when, target.overridden, target.capture) == (parse_time(TS), "20230101", "cap")
         assert ask(url, pair="2024-06-01:x").overridden == "", "the same instant in another spelling"
         assert ask(url, pair="20240601.exact:x").overridden == "20240601.exact"
 
@@ -226,12 +226,13 @@ class TestProxyForm:
     def test_the_users_row_wins_over_a_built_in_one_with_the_same_pattern(self) -> None:
         mine = Archive(name="mine", family="apt", history="snapshots", hosts=("*.debian.org/debian",))
         assert (
-            ask("http://ftp.debian.org/debian/x", replace(BOOK, rows=(*BUILTIN, mine)), pair="live:x").archive is mine
+            ask("http://ftp.debian.org/debian/x", replace(BOOK, archives=(*BUILTIN, mine)), pair="live:x").archive
+            is mine
         )
 
     def test_a_star_alone_is_any_host_and_the_last_resort(self) -> None:
         proxy_all = Archive(name="any", family="apt", history="snapshots", hosts=("*/debian/",))
-        book = replace(BOOK, rows=(*BUILTIN, proxy_all))
+        book = replace(BOOK, archives=(*BUILTIN, proxy_all))
         assert ask("http://mirror.example:8080/debian/x", book, pair="live:x").archive is proxy_all
         assert ask("http://ftp.debian.org/debian/x", book, pair="live:x").archive.name == "debian"
 
@@ -246,10 +247,10 @@ class TestOwnAddresses:
 
     @pytest.mark.parametrize("when", [TS, "2024-06-01", "live", "latest", "20240601.nearest"])
     def test_the_script_that_pins_a_root(self, when: str) -> None:
-        assert ask(f"/{when}/pin.sh") == ScriptTarget(parse(when))
-        assert ask(f"/{when}/~build/pin.sh") == ScriptTarget(parse(when), "build")
-        assert ask(f"/~build/{when}/pin.sh") == ScriptTarget(parse(when), "build")
-        assert ask(f"http://proxy.example:3142/{when}/pin.sh") == ScriptTarget(parse(when))
+        assert ask(f"/{when}/pin.sh") == ScriptTarget(parse_time(when))
+        assert ask(f"/{when}/~build/pin.sh") == ScriptTarget(parse_time(when), "build")
+        assert ask(f"/~build/{when}/pin.sh") == ScriptTarget(parse_time(when), "build")
+        assert ask(f"http://proxy.example:3142/{when}/pin.sh") == ScriptTarget(parse_time(when))
 
     @pytest.mark.parametrize(
         "target",
@@ -271,7 +272,7 @@ class TestOwnAddresses:
     def test_a_script_takes_no_name_from_an_archive(self) -> None:
         assert ask(f"/debian/{TS}/pin.sh") == file("debian", TS, "pin.sh", base="/debian/")
         row = Archive(name="20240601", family="apt", history="snapshots")
-        book = replace(BOOK, rows=(*BUILTIN, row))
+        book = replace(BOOK, archives=(*BUILTIN, row))
         refused(ask("/20240601/pin.sh", book), 400)
         assert ask("/20240601/live/pin.sh", book).archive is row
         refused(ask("/archive/pin.sh"), 404)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from snapproxy.core.address import read
 from snapproxy.core.exchange import FileTarget, PassTarget, TunnelTarget
 from snapproxy.core.model import Refusal
-from snapproxy.core.when import parse
-from tests.core.asking import BOOK, SHA1, TS, ask, refused
+from snapproxy.core.time_spec import parse_time
+from tests.core.addresses import BOOK, SHA1, TS, ask, refused
 
 
 class TestPassAndTunnel:
@@ -46,7 +46,7 @@ class TestPassAndTunnel:
     def test_enabled_it_is_for_live_a_rows_hosts_and_port_443_only(self) -> None:
         book = replace(BOOK, connect=True)
         assert ask("ftp.debian.org:443", book, method="CONNECT", pair="live:x") == TunnelTarget("ftp.debian.org", 443)
-        assert ask("ftp.debian.org:443", replace(book, default_when=parse("live")), method="CONNECT")
+        assert ask("ftp.debian.org:443", replace(book, default_when=parse_time("live")), method="CONNECT")
         refused(ask("ftp.debian.org:443", book, method="CONNECT"), 407)
         refused(ask("ftp.debian.org:22", book, method="CONNECT", pair="live:x"), 403)
         refused(ask("evil.example:443", book, method="CONNECT", pair="live:x"), 403)

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snapproxy.core.conditions import Asked, NotModified, Validators, Verdict, Whole, decide
+from snapproxy.core.conditions import ConditionalHeaders, UnchangedForClient, Validators, Verdict, WholeFile, decide
 from snapproxy.core.http_date import read_http_date, write_http_date
-from snapproxy.core.ranges import Span, Unsatisfiable
+from snapproxy.core.ranges import ByteRange, Unsatisfiable
 
 DATE = 1717200000
 TEXT = "Sat, 01 Jun 2024 00:00:00 GMT"
@@ -20,60 +20,62 @@ HELD = Validators('"abc"', DATE)
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
-        (Asked(), Whole()),
-        (Asked(if_modified_since=TEXT), NotModified()),
-        (Asked(if_modified_since=EARLIER), Whole()),
-        (Asked(if_modified_since=LATER), Whole()),
-        (Asked(if_modified_since="yesterday"), Whole()),
-        (Asked(method="HEAD", if_modified_since=TEXT), NotModified()),
-        (Asked(if_none_match='"abc"'), NotModified()),
-        (Asked(if_none_match='W/"abc"'), NotModified()),
-        (Asked(if_none_match='"x", "abc"'), NotModified()),
-        (Asked(if_none_match="*"), NotModified()),
-        (Asked(if_none_match='"x"'), Whole()),
-        (Asked(if_none_match="abc"), Whole()),
-        (Asked(if_none_match='"x"', if_modified_since=TEXT), Whole()),
+        (ConditionalHeaders(), WholeFile()),
+        (ConditionalHeaders(if_modified_since=TEXT), UnchangedForClient()),
+        (ConditionalHeaders(if_modified_since=EARLIER), WholeFile()),
+        (ConditionalHeaders(if_modified_since=LATER), WholeFile()),
+        (ConditionalHeaders(if_modified_since="yesterday"), WholeFile()),
+        (ConditionalHeaders(method="HEAD", if_modified_since=TEXT), UnchangedForClient()),
+        (ConditionalHeaders(if_none_match='"abc"'), UnchangedForClient()),
+        (ConditionalHeaders(if_none_match='W/"abc"'), UnchangedForClient()),
+        (ConditionalHeaders(if_none_match='"x", "abc"'), UnchangedForClient()),
+        (ConditionalHeaders(if_none_match="*"), UnchangedForClient()),
+        (ConditionalHeaders(if_none_match='"x"'), WholeFile()),
+        (ConditionalHeaders(if_none_match="abc"), WholeFile()),
+        (ConditionalHeaders(if_none_match='"x"', if_modified_since=TEXT), WholeFile()),
     ],
 )
-def test_not_modified_only_for_these_very_bytes(asked: Asked, expected: Verdict) -> None:
+def test_not_modified_only_for_these_very_bytes(asked: ConditionalHeaders, expected: Verdict) -> None:
     assert decide(asked, HELD, 10) == expected
 
 
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
-        (Asked(range="bytes=4-"), Span(4, 10)),
-        (Asked(range="bytes=10-"), Unsatisfiable(10)),
-        (Asked(range="bytes=0-1,3-4"), Whole()),
-        (Asked(range="nonsense"), Whole()),
-        (Asked(method="HEAD", range="bytes=4-"), Whole()),
-        (Asked(range="bytes=4-", if_range=TEXT), Span(4, 10)),
-        (Asked(range="bytes=4-", if_range=EARLIER), Whole()),
-        (Asked(range="bytes=4-", if_range=LATER), Whole()),
-        (Asked(range="bytes=10-", if_range=LATER), Whole()),
-        (Asked(range="bytes=4-", if_range='"abc"'), Span(4, 10)),
-        (Asked(range="bytes=4-", if_range='W/"abc"'), Whole()),
-        (Asked(range="bytes=4-", if_range='"x"'), Whole()),
-        (Asked(range="bytes=4-", if_range="garbage"), Whole()),
-        (Asked(if_range=TEXT), Whole()),
-        (Asked(range="bytes=4-", if_modified_since=TEXT), NotModified()),
+        (ConditionalHeaders(range="bytes=4-"), ByteRange(4, 10)),
+        (ConditionalHeaders(range="bytes=10-"), Unsatisfiable(10)),
+        (ConditionalHeaders(range="bytes=0-1,3-4"), WholeFile()),
+        (ConditionalHeaders(range="nonsense"), WholeFile()),
+        (ConditionalHeaders(method="HEAD", range="bytes=4-"), WholeFile()),
+        (ConditionalHeaders(range="bytes=4-", if_range=TEXT), ByteRange(4, 10)),
+        (ConditionalHeaders(range="bytes=4-", if_range=EARLIER), WholeFile()),
+        (ConditionalHeaders(range="bytes=4-", if_range=LATER), WholeFile()),
+        (ConditionalHeaders(range="bytes=10-", if_range=LATER), WholeFile()),
+        (ConditionalHeaders(range="bytes=4-", if_range='"abc"'), ByteRange(4, 10)),
+        (ConditionalHeaders(range="bytes=4-", if_range='W/"abc"'), WholeFile()),
+        (ConditionalHeaders(range="bytes=4-", if_range='"x"'), WholeFile()),
+        (ConditionalHeaders(range="bytes=4-", if_range="garbage"), WholeFile()),
+        (ConditionalHeaders(if_range=TEXT), WholeFile()),
+        (ConditionalHeaders(range="bytes=4-", if_modified_since=TEXT), UnchangedForClient()),
     ],
 )
-def test_a_part_is_sent_only_of_the_bytes_the_client_began_with(asked: Asked, expected: Verdict) -> None:
+def test_a_part_is_sent_only_of_the_bytes_the_client_began_with(asked: ConditionalHeaders, expected: Verdict) -> None:
     assert decide(asked, HELD, 10) == expected
 
 
-@pytest.mark.parametrize("asked", [Asked(if_none_match='""'), Asked(range="bytes=4-", if_range='""')])
-def test_a_file_without_an_etag_matches_no_tag(asked: Asked) -> None:
-    assert decide(asked, Validators(), 10) == Whole()
+@pytest.mark.parametrize(
+    "asked", [ConditionalHeaders(if_none_match='""'), ConditionalHeaders(range="bytes=4-", if_range='""')]
+)
+def test_a_file_without_an_etag_matches_no_tag(asked: ConditionalHeaders) -> None:
+    assert decide(asked, Validators(), 10) == WholeFile()
 
 
 def test_a_file_without_a_date_is_never_unmodified() -> None:
-    assert decide(Asked(if_modified_since=TEXT), Validators(), 10) == Whole()
+    assert decide(ConditionalHeaders(if_modified_since=TEXT), Validators(), 10) == WholeFile()
 
 
 def test_while_the_size_is_unknown_a_range_is_ignored() -> None:
-    assert decide(Asked(range="bytes=4-"), HELD, None) == Whole()
+    assert decide(ConditionalHeaders(range="bytes=4-"), HELD, None) == WholeFile()
 
 
 @pytest.mark.parametrize(

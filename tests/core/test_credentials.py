@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snapproxy.core.credentials import Credentials, is_capture_name, read_credentials
-from snapproxy.core.when import SPELLINGS, parse
+from snapproxy.core.time_spec import SPELLINGS, parse_time
 from snapproxy.errors import ClientError
 
 
@@ -38,11 +38,11 @@ def basic(pair: str) -> str:
     ],
 )
 def test_the_time_is_matched_first_and_the_rest_is_a_capture(pair: str | None, when: str, capture: str) -> None:
-    assert read_credentials(basic(pair)) == Credentials(when=parse(when), capture=capture)
+    assert read_credentials(basic(pair)) == Credentials(when=parse_time(when), capture=capture)
 
 
 def test_the_scheme_is_read_in_any_case() -> None:
-    assert read_credentials(basic("20240601:x").replace("Basic", "bASIC ")) == Credentials(when=parse("20240601"))
+    assert read_credentials(basic("20240601:x").replace("Basic", "bASIC ")) == Credentials(when=parse_time("20240601"))
 
 
 @pytest.mark.parametrize("header", ["", "Basic", basic(""), basic(":")])

@@ -9,55 +9,55 @@ import pytest
 
 from snapproxy.core.model import (
     Archive,
+    ExpectedFile,
     Instant,
     Match,
     NeedWindow,
-    Promise,
+    ObservedRoot,
     Proof,
     Refusal,
     Resolved,
     Role,
-    Sighting,
-    When,
+    TimeSpec,
     Window,
 )
 from snapproxy.core.plan import MAX_ROUNDS, plan, resolve
-from snapproxy.core.steps import (
-    Arriving,
+from snapproxy.core.plan_model import (
     Ask,
     AskAlias,
     AskFile,
-    AskHeld,
+    AskListed,
+    AskListedAnywhere,
     AskName,
-    AskPromised,
-    AskRow,
-    AskSightings,
+    AskObserved,
+    AskSize,
     AskWindow,
     Fetch,
-    Held,
     Known,
+    ListedFile,
     Need,
-    Request,
+    NotStored,
+    PlanRequest,
     Serve,
-    Vouched,
+    StoredFile,
 )
 from tests.core.toy import AT, NOW, ROOT, ROW, SPACE, STRONG, WINDOW, ToyFamily, ToyHistory, at, drive, now_of, seen
 
 
 class TestResolving:
     def ask(self, instant: int, facts: Mapping[Ask, object], path: str = "root") -> object:
-        request = Request(ROW, When("w", instant, Match.HELD), path)
+        request = PlanRequest(ROW, TimeSpec("w", instant, Match.HELD), path)
         return drive(
             lambda known: resolve(request, known, NOW, family=ToyFamily(), history=ToyHistory()),
-            {AskSightings("toy", ("root",), instant): (), **facts},
+            {AskObserved("toy", ("root",), instant): (), **facts},
         )
 
     def test_a_bracketed_root_is_answered_without_asking_for_the_timeline(self):
-        facts = {AskSightings("toy", ("root",), 3): (seen("one", 1, 9),)}
+        facts = {AskObserved("toy", ("root",), 3): (seen("one", 1, 9),)}
         assert self.ask(3, facts) == Resolved("one", 1, (1, 9))
 
     def test_a_bracket_answers_inside_a_gap(self):
-        facts = {**WINDOW, AskSightings("toy", ("root",), 5): (seen("one", 1, 9),)}
+        facts = {**WINDOW, AskObserved("toy", ("root",), 5): (seen("one", 1, 9),)}
         assert self.ask(5, facts) == Resolved("one", 1, (1, 9))
 
     def test_a_gap_without_a_bracket_is_refused(self):
@@ -76,24 +76,24 @@ class TestResolving:
 
     def test_a_package_takes_the_bracket_whose_indexes_promise_it(self):
         facts = {
-            AskSightings("toy", (), 3): (seen("one", 1, 9), seen("two", 2, 9)),
-            AskPromised("toy/one", "pkg/x"): None,
-            AskPromised("toy/two", "pkg/x"): Vouched(Promise("pkg/x", 1, STRONG), Proof.GPG),
+            AskObserved("toy", (), 3): (seen("one", 1, 9), seen("two", 2, 9)),
+            AskListedAnywhere("toy/one", "pkg/x"): None,
+            AskListedAnywhere("toy/two", "pkg/x"): ListedFile(ExpectedFile("pkg/x", 1, STRONG), Proof.GPG),
         }
         assert self.ask(3, facts, "pkg/x") == Resolved("two", 2, (2, 9))
 
     def test_a_package_under_many_brackets_asks_about_all_of_them_at_once(self):
         sightings = tuple(seen(f"s{n}", n, 99) for n in range(1, 30))
-        request = Request(ROW, When("w", 50, Match.HELD), "pkg/x")
-        known = Known({AskSightings("toy", (), 50): sightings})
+        request = PlanRequest(ROW, TimeSpec("w", 50, Match.HELD), "pkg/x")
+        known = Known({AskObserved("toy", (), 50): sightings})
         need = resolve(request, known, NOW, family=ToyFamily(), history=ToyHistory())
         assert isinstance(need, Need)
-        assert need.asks == tuple(AskPromised(f"toy/s{n}", "pkg/x") for n in range(1, 30))
+        assert need.asks == tuple(AskListedAnywhere(f"toy/s{n}", "pkg/x") for n in range(1, 30))
 
     def test_a_package_that_a_root_promises_by_position_is_bracketed_by_that_root_alone(self):
         facts = {
-            AskSightings("toy", (), 3): (seen("other", 2, 9),),
-            AskSightings("toy", ("root",), 3): (seen("one", 1, 9),),
+            AskObserved("toy", (), 3): (seen("other", 2, 9),),
+            AskObserved("toy", ("root",), 3): (seen("one", 1, 9),),
         }
         assert self.ask(3, facts, "below/x") == Resolved("one", 1, (1, 9))
 
@@ -103,43 +103,47 @@ class TestResolving:
         class Observed(ToyHistory):
             is_observed = True
 
-        def asked(beside: Sighting, vouched: Vouched | None) -> object:
-            request = Request(ROW, When("w", 5, Match.HELD), "below/x")
+        def asked(beside: ObservedRoot, vouched: ListedFile | None) -> object:
+            request = PlanRequest(ROW, TimeSpec("w", 5, Match.HELD), "below/x")
             facts = {
                 **WINDOW,
-                AskSightings("toy", ("root",), 5): (beside,),
-                AskSightings("toy", (), 5): (beside, seen("two", 2, 9)),
-                AskPromised("toy/two", "below/x"): vouched,
+                AskObserved("toy", ("root",), 5): (beside,),
+                AskObserved("toy", (), 5): (beside, seen("two", 2, 9)),
+                AskListedAnywhere("toy/two", "below/x"): vouched,
             }
             return drive(lambda known: resolve(request, known, NOW, family=ToyFamily(), history=Observed()), facts)
 
-        never, ended = Sighting("root", None, None), seen("one", 1, 2)
-        promised = Vouched(Promise("below/x", 1, STRONG), Proof.GPG)
+        never, ended = ObservedRoot("root", None, None), seen("one", 1, 2)
+        promised = ListedFile(ExpectedFile("below/x", 1, STRONG), Proof.GPG)
         assert asked(never, promised) == Resolved("two", 2, (2, 9))
         assert asked(never, None) == asked(ended, promised) == Refusal(410, "gap")
 
     def test_an_exact_when_is_never_answered_by_a_bracket(self):
-        request = Request(ROW, When("w", 5, Match.EXACT), "root")
-        facts = {**WINDOW, AskSightings("toy", ("root",), 5): (seen("one", 1, 9),)}
+        request = PlanRequest(ROW, TimeSpec("w", 5, Match.EXACT), "root")
+        facts = {**WINDOW, AskObserved("toy", ("root",), 5): (seen("one", 1, 9),)}
         answer = drive(lambda known: resolve(request, known, NOW, family=ToyFamily(), history=ToyHistory()), facts)
         assert isinstance(answer, Refusal)
 
 
 class TestNames:
     def test_a_named_file_is_served_without_another_question(self):
-        step = at("root", {AskName(SPACE, "root"): Held("root", "d", 4, Proof.GPG)})
+        step = at("root", {AskName(SPACE, "root"): StoredFile("root", "d", 4, Proof.GPG)})
         assert step == Serve(SPACE, "root", "d", 4, Proof.GPG, Role.ROOT, AT)
 
     def test_a_name_without_proof_gives_way_to_a_promise_that_came_later(self):
-        vouched = Vouched(Promise("pkg/x", 1, STRONG), Proof.GPG)
+        vouched = ListedFile(ExpectedFile("pkg/x", 1, STRONG), Proof.GPG)
         step = at(
-            "pkg/x", {AskName(SPACE, "pkg/x"): Held("pkg/x", "d", 4, Proof.NONE), AskPromised(SPACE, "pkg/x"): vouched}
+            "pkg/x",
+            {
+                AskName(SPACE, "pkg/x"): StoredFile("pkg/x", "d", 4, Proof.NONE),
+                AskListedAnywhere(SPACE, "pkg/x"): vouched,
+            },
         )
         assert isinstance(step, Fetch)
-        assert step.promise == vouched.promise
+        assert step.expected == vouched.expected
 
     def test_a_name_without_proof_is_served_as_such_while_nothing_vouches_for_it(self):
-        step = at("pkg/x", {AskName(SPACE, "pkg/x"): Held("pkg/x", "d", 4, Proof.NONE)})
+        step = at("pkg/x", {AskName(SPACE, "pkg/x"): StoredFile("pkg/x", "d", 4, Proof.NONE)})
         assert isinstance(step, Serve)
         assert step.proof is Proof.NONE
 
@@ -154,12 +158,15 @@ class TestPinned:
     def test_a_promised_file_that_is_held_is_served_and_gets_its_name(self):
         step = at(
             "pkg/x",
-            {AskPromised(SPACE, "pkg/x"): Vouched(Promise("pkg/x", 7, STRONG), Proof.GPG), AskHeld("a" * 64): 7},
+            {
+                AskListedAnywhere(SPACE, "pkg/x"): ListedFile(ExpectedFile("pkg/x", 7, STRONG), Proof.GPG),
+                AskSize("a" * 64): 7,
+            },
         )
         assert step == Serve(SPACE, "pkg/x", "a" * 64, 7, Proof.GPG, Role.PACKAGE, AT, name_it=True)
 
     def test_a_promised_package_is_asked_of_the_mirror_first_and_of_the_past_last(self):
-        step = at("pkg/x", {AskPromised(SPACE, "pkg/x"): Vouched(Promise("pkg/x", 7, STRONG), Proof.GPG)})
+        step = at("pkg/x", {AskListedAnywhere(SPACE, "pkg/x"): ListedFile(ExpectedFile("pkg/x", 7, STRONG), Proof.GPG)})
         assert isinstance(step, Fetch)
         assert [(source.url, source.last_resort) for source in step.sources] == [
             ("http://now/toy/pkg/x", False),
@@ -169,20 +176,24 @@ class TestPinned:
 
     @pytest.mark.parametrize("weak", [{"md5": "b" * 32}, {"sha1": "c" * 40}, {}])
     def test_a_weak_digest_lets_no_other_source_stand_in(self, weak):
-        step = at("pkg/x", {AskPromised(SPACE, "pkg/x"): Vouched(Promise("pkg/x", 7, weak), Proof.GPG)})
+        step = at("pkg/x", {AskListedAnywhere(SPACE, "pkg/x"): ListedFile(ExpectedFile("pkg/x", 7, weak), Proof.GPG)})
         assert isinstance(step, Fetch)
         assert [source.last_resort for source in step.sources] == [True]
 
     def test_an_unpromised_package_comes_from_the_past_and_is_said_to_be_unverified(self):
         step = at("pkg/x")
         assert isinstance(step, Fetch)
-        assert (step.promise, step.proof, [source.last_resort for source in step.sources]) == (None, Proof.NONE, [True])
+        assert (step.expected, step.proof, [source.last_resort for source in step.sources]) == (
+            None,
+            Proof.NONE,
+            [True],
+        )
 
     def test_an_index_is_asked_of_the_mirror_by_its_lasting_name(self):
-        promise = Promise("index/p", 7, STRONG)
+        expected = ExpectedFile("index/p", 7, STRONG)
         step = at(
             "index/p",
-            {AskFile(SPACE, ("root",), AT, to_vouch=True): ROOT, AskRow(SPACE, "r", "root", "index/p"): promise},
+            {AskFile(SPACE, ("root",), AT, to_vouch=True): ROOT, AskListed(SPACE, "r", "root", "index/p"): expected},
         )
         assert isinstance(step, Fetch)
         assert [source.url for source in step.sources] == [
@@ -195,8 +206,8 @@ class TestPinned:
         name = f"index/by-hash/{'a' * 64}"
         facts = {
             AskFile(SPACE, ("root",), AT, to_vouch=True): ROOT,
-            AskRow(SPACE, "r", "root", name): Promise("index/p", 7, STRONG),
-            AskHeld("a" * 64): 7,
+            AskListed(SPACE, "r", "root", name): ExpectedFile("index/p", 7, STRONG),
+            AskSize("a" * 64): 7,
         }
         assert isinstance(at(name, facts), Serve)
 
@@ -223,7 +234,7 @@ class TestPinned:
     def test_an_unverified_root_gives_proof_index_at_most(self):
         facts = {
             AskFile(SPACE, ("root",), AT, to_vouch=True): replace(ROOT, proof=Proof.NONE),
-            AskRow(SPACE, "r", "root", "index/p"): Promise("index/p", 7, STRONG),
+            AskListed(SPACE, "r", "root", "index/p"): ExpectedFile("index/p", 7, STRONG),
         }
         step = at("index/p", facts)
         assert isinstance(step, Fetch)
@@ -234,29 +245,29 @@ class TestPinned:
         assert at("index/p", {AskFile(SPACE, ("root",), AT, to_vouch=True): refusal}) == refusal
 
     def test_a_root_that_the_full_disk_cannot_keep_vouches_for_nothing(self):
-        step = at("index/p", {AskFile(SPACE, ("root",), AT, to_vouch=True): Arriving()})
+        step = at("index/p", {AskFile(SPACE, ("root",), AT, to_vouch=True): NotStored()})
         assert isinstance(step, Fetch)
-        assert (step.promise, step.proof) == (None, Proof.NONE)
+        assert (step.expected, step.proof) == (None, Proof.NONE)
 
     def test_bytes_promised_by_sha512_alone_are_found_by_the_digest_they_were_learnt_to_have(self):
-        promise = Promise("pkg/x", 7, {"sha512": "b" * 128})
-        facts = {AskPromised(SPACE, "pkg/x"): Vouched(promise, Proof.GPG)}
+        expected = ExpectedFile("pkg/x", 7, {"sha512": "b" * 128})
+        facts = {AskListedAnywhere(SPACE, "pkg/x"): ListedFile(expected, Proof.GPG)}
         unknown = at("pkg/x", facts)
         assert isinstance(unknown, Fetch)
         assert unknown.key == f"sha512:{'b' * 128}"
         assert any(not source.last_resort for source in unknown.sources)
-        known = at("pkg/x", {**facts, AskAlias("toy", "sha512", "b" * 128): "d", AskHeld("d"): 7})
+        known = at("pkg/x", {**facts, AskAlias("toy", "sha512", "b" * 128): "d", AskSize("d"): 7})
         assert isinstance(known, Serve)
         assert (known.digest, known.size, known.proof) == ("d", 7, Proof.GPG)
 
     @pytest.mark.parametrize("algorithm", ["sha1", "md5", "toy-part"])
     def test_bytes_promised_by_a_weak_digest_are_found_among_those_the_same_archive_gave_for_it(self, algorithm):
-        promise = Promise("pkg/x", 7, {algorithm: "b" * 40})
-        facts = {AskPromised(SPACE, "pkg/x"): Vouched(promise, Proof.GPG)}
-        known = at("pkg/x", {**facts, AskAlias("toy", algorithm, "b" * 40): "d", AskHeld("d"): 7})
+        expected = ExpectedFile("pkg/x", 7, {algorithm: "b" * 40})
+        facts = {AskListedAnywhere(SPACE, "pkg/x"): ListedFile(expected, Proof.GPG)}
+        known = at("pkg/x", {**facts, AskAlias("toy", algorithm, "b" * 40): "d", AskSize("d"): 7})
         assert isinstance(known, Serve)
         assert (known.digest, known.size, known.proof) == ("d", 7, Proof.GPG)
-        for further in ({AskAlias("toy", algorithm, "b" * 40): None}, {AskHeld("d"): None}, {AskHeld("d"): 8}):
+        for further in ({AskAlias("toy", algorithm, "b" * 40): None}, {AskSize("d"): None}, {AskSize("d"): 8}):
             step = at("pkg/x", {**facts, AskAlias("toy", algorithm, "b" * 40): "d", **further})
             assert isinstance(step, Fetch)
             assert step.key == f"name:{SPACE}/pkg/x {algorithm}:{'b' * 40}"
@@ -268,20 +279,20 @@ class TestPinned:
             assert step.status == 403
 
     def test_a_file_beside_its_checksums_is_promised_by_them(self):
-        sums = Held("index/sums", "s", 3, Proof.GPG)
+        sums = StoredFile("index/sums", "s", 3, Proof.GPG)
         facts = {
             AskFile(SPACE, ("index/sums",), AT, to_vouch=True): sums,
-            AskRow(SPACE, "s", "index/sums", "beside/x"): Promise("beside/x", 9, STRONG),
+            AskListed(SPACE, "s", "index/sums", "beside/x"): ExpectedFile("beside/x", 9, STRONG),
         }
         step = at("beside/x", facts)
         assert isinstance(step, Fetch)
         assert (step.role, step.proof) == (Role.PACKAGE, Proof.GPG)
 
     def test_a_package_that_the_file_beside_it_does_not_list_may_be_listed_elsewhere(self):
-        elsewhere = AskPromised(SPACE, "beside/x")
-        for beside in (None, Held("index/sums", "s", 3, Proof.GPG), Refusal(424, "down")):
+        elsewhere = AskListedAnywhere(SPACE, "beside/x")
+        for beside in (None, StoredFile("index/sums", "s", 3, Proof.GPG), Refusal(424, "down")):
             facts = {AskFile(SPACE, ("index/sums",), AT, to_vouch=True): beside}
-            step = at("beside/x", {**facts, elsewhere: Vouched(Promise("beside/x", 9, STRONG), Proof.INDEX)})
+            step = at("beside/x", {**facts, elsewhere: ListedFile(ExpectedFile("beside/x", 9, STRONG), Proof.INDEX)})
             assert isinstance(step, Fetch)
             assert step.proof is Proof.INDEX
         step = at("beside/x", facts)
@@ -293,21 +304,21 @@ def test_the_longest_way_ends_within_the_rounds():
 
     class Sparse(ToyHistory):
         def resolve(
-            self, row: Archive, when: When, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
+            self, row: Archive, when: TimeSpec, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
         ) -> Resolved | Refusal | NeedWindow:
             return NeedWindow(len(windows), NOW) if len(windows) < 8 else AT
 
-    request = Request(ROW, When("w", 3, Match.HELD), "below/p")
+    request = PlanRequest(ROW, TimeSpec("w", 3, Match.HELD), "below/p")
     facts: dict[Ask, object] = {
-        AskSightings("toy", ("root",), 3): (),
+        AskObserved("toy", ("root",), 3): (),
         AskFile(SPACE, ("root",), AT, to_vouch=True): ROOT,
-        AskPromised(SPACE, "below/p"): Vouched(Promise("below/p", 7, STRONG), Proof.GPG),
+        AskListedAnywhere(SPACE, "below/p"): ListedFile(ExpectedFile("below/p", 7, STRONG), Proof.GPG),
     }
     facts |= {AskWindow("toy", start, NOW): Window(start, NOW, (), NOW) for start in range(8)}
     known, rounds = Known(), 0
     while isinstance(step := plan(request, known, NOW, family=ToyFamily(), history=Sparse()), Need):
         known, rounds = known.plus({ask: facts.get(ask) for ask in step.asks}), rounds + 1
-        if any(isinstance(ask, AskPromised) for ask in step.asks):
-            known = known.plus({AskHeld("a" * 64): None})  # volunteered
+        if any(isinstance(ask, AskListedAnywhere) for ask in step.asks):
+            known = known.plus({AskSize("a" * 64): None})  # volunteered
     assert isinstance(step, Fetch)
     assert rounds + 1 == MAX_ROUNDS

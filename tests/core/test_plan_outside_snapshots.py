@@ -5,61 +5,52 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from snapproxy.core.exchange import Moved
-from snapproxy.core.model import (
-    LIVE,
-    Match,
-    Promise,
-    Proof,
-    Refusal,
-    Resolved,
-    Role,
-    When,
-)
+from snapproxy.core.model import LIVE, ExpectedFile, Match, Proof, Refusal, Resolved, Role, TimeSpec
 from snapproxy.core.plan import plan, plan_at
-from snapproxy.core.steps import (
-    Arriving,
+from snapproxy.core.plan_model import (
     Ask,
     AskFile,
-    AskHeld,
+    AskListed,
+    AskListedAnywhere,
     AskName,
-    AskPromised,
-    AskRow,
-    AskSightings,
+    AskObserved,
+    AskSize,
     Fetch,
-    Held,
-    Request,
+    ListedFile,
+    NotStored,
+    PlanRequest,
     Serve,
     Step,
-    Vouched,
+    StoredFile,
 )
 from tests.core.toy import AT, NOW, ROW, SPACE, STRONG, WINDOW, ToyFamily, ToyHistory, drive, now_of
 
 
 class TestLive:
     def test_a_live_root_is_obtained_and_carries_its_staleness(self):
-        stale = Held("root", "r", 3, Proof.GPG, {"X-Snapproxy-Stale": "as of then"})
+        stale = StoredFile("root", "r", 3, Proof.GPG, {"X-Snapproxy-Stale": "as of then"})
         step = now_of("root", {AskFile("toy/live", ("root",), Resolved(LIVE, 0)): stale})
         assert isinstance(step, Serve)
         assert step.notes == stale.notes
 
     def test_an_index_of_a_stale_set_says_so_too(self):
-        stale = Held("root", "r", 3, Proof.GPG, {"X-Snapproxy-Stale": "as of then"})
+        stale = StoredFile("root", "r", 3, Proof.GPG, {"X-Snapproxy-Stale": "as of then"})
         facts = {
             AskFile("toy/live", ("root",), Resolved(LIVE, 0), to_vouch=True): stale,
-            AskRow("toy/live", "r", "root", "index/p"): Promise("index/p", 7, STRONG),
+            AskListed("toy/live", "r", "root", "index/p"): ExpectedFile("index/p", 7, STRONG),
         }
         for held in (None, 7):
-            step = now_of("index/p", facts | {AskHeld(STRONG["sha256"]): held})
+            step = now_of("index/p", facts | {AskSize(STRONG["sha256"]): held})
             assert isinstance(step, Serve if held else Fetch)
             assert step.notes == stale.notes
 
     def test_a_file_that_is_still_arriving_is_served_by_its_own_fetch(self):
-        step = now_of("other", {AskFile("toy/live", ("other",), Resolved(LIVE, 0)): Arriving()})
+        step = now_of("other", {AskFile("toy/live", ("other",), Resolved(LIVE, 0)): NotStored()})
         assert isinstance(step, Fetch)
         assert (step.key, step.proof) == ("name:toy/live/other", Proof.NONE)
 
     def test_live_never_asks_the_past(self):
-        facts = {AskPromised("toy/live", "pkg/x"): Vouched(Promise("pkg/x", 7, STRONG), Proof.GPG)}
+        facts = {AskListedAnywhere("toy/live", "pkg/x"): ListedFile(ExpectedFile("pkg/x", 7, STRONG), Proof.GPG)}
         step = now_of("pkg/x", facts)
         assert isinstance(step, Fetch)
         assert not any(source.last_resort for source in step.sources)
@@ -72,18 +63,18 @@ class TestLive:
 
 class TestFolders:
     def test_a_folder_between_two_snapshots_is_sent_to_the_snapshot_s_own(self):
-        request = Request(ROW, When("w", 3, Match.HELD), "", base="/archive/toy/")
+        request = PlanRequest(ROW, TimeSpec("w", 3, Match.HELD), "", base="/archive/toy/")
         step = drive(
             lambda known: plan(request, known, NOW, family=ToyFamily(), history=ToyHistory()),
-            {**WINDOW, AskSightings("toy", (), 3): ()},
+            {**WINDOW, AskObserved("toy", (), 3): ()},
         )
         assert step == Moved("/archive/toy/one/", "one")
 
     def test_a_snapshot_s_own_folder_is_not_listed(self):
-        request = Request(ROW, When("one", 3, Match.HELD), "sub/")
+        request = PlanRequest(ROW, TimeSpec("one", 3, Match.HELD), "sub/")
         listed = drive(
             lambda known: plan(request, known, NOW, family=ToyFamily(), history=ToyHistory()),
-            {**WINDOW, AskSightings("toy", (), 3): ()},
+            {**WINDOW, AskObserved("toy", (), 3): ()},
         )
         assert isinstance(listed, Refusal)
         assert listed.status == 404
@@ -100,13 +91,13 @@ class TestTimeless:
     SPACE = "toy/always"
 
     def at(self, path: str, facts: Mapping[Ask, object], resolved: Resolved = AT) -> Step:
-        request = Request(ROW, When("one", 1_000_000, Match.EXACT), path)
+        request = PlanRequest(ROW, TimeSpec("one", 1_000_000, Match.EXACT), path)
         return drive(
             lambda known: plan_at(request, resolved, known, family=ToyFamily(), history=TimelessHistory()), facts
         )
 
     def test_a_promised_package_is_named_outside_every_snapshot_as_well(self):
-        facts = {AskPromised(SPACE, "pkg/x"): Vouched(Promise("pkg/x", 7, STRONG), Proof.INDEX)}
+        facts = {AskListedAnywhere(SPACE, "pkg/x"): ListedFile(ExpectedFile("pkg/x", 7, STRONG), Proof.INDEX)}
         step = self.at("pkg/x", facts)
         assert isinstance(step, Fetch)
         assert (step.space, step.path, step.also) == (SPACE, "pkg/x", "kept/x")
@@ -115,7 +106,7 @@ class TestTimeless:
             "http://past/toy/always/kept/x",
             "http://past/toy/one/pkg/x",
         ]
-        held = self.at("pkg/x", {**facts, AskHeld("a" * 64): 7})
+        held = self.at("pkg/x", {**facts, AskSize("a" * 64): 7})
         assert isinstance(held, Serve)
         assert (held.name_it, held.also) == (True, "kept/x")
 
@@ -123,19 +114,19 @@ class TestTimeless:
         step = self.at("pkg/x", {})
         assert isinstance(step, Fetch)
         assert (step.key, step.space, step.path) == ("name:toy/always/kept/x", self.SPACE, "kept/x")
-        held = self.at("pkg/x", {AskName(self.SPACE, "kept/x"): Held("kept/x", "d", 4, Proof.INDEX)})
+        held = self.at("pkg/x", {AskName(self.SPACE, "kept/x"): StoredFile("kept/x", "d", 4, Proof.INDEX)})
         assert held == Serve(self.SPACE, "kept/x", "d", 4, Proof.INDEX, Role.PACKAGE, AT)
 
     def test_asked_for_without_a_snapshot_it_has_one_name_whatever_the_spelling(self):
         always = Resolved("always", 0)
-        step = self.at("pkg/x", {AskName(self.SPACE, "kept/x"): Held("kept/x", "d", 4, Proof.INDEX)}, always)
+        step = self.at("pkg/x", {AskName(self.SPACE, "kept/x"): StoredFile("kept/x", "d", 4, Proof.INDEX)}, always)
         assert isinstance(step, Serve)
         assert step.path == "kept/x"
 
     def test_a_promise_goes_before_the_name_that_is_common_to_all_snapshots(self):
         facts = {
-            AskPromised(SPACE, "pkg/x"): Vouched(Promise("pkg/x", 7, STRONG), Proof.INDEX),
-            AskName(self.SPACE, "kept/x"): Held("kept/x", "other", 4, Proof.INDEX),
+            AskListedAnywhere(SPACE, "pkg/x"): ListedFile(ExpectedFile("pkg/x", 7, STRONG), Proof.INDEX),
+            AskName(self.SPACE, "kept/x"): StoredFile("kept/x", "other", 4, Proof.INDEX),
         }
         step = self.at("pkg/x", facts)
         assert isinstance(step, Fetch)

@@ -4,22 +4,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snapproxy.core.ranges import Span, Unsatisfiable, select
+from snapproxy.core.ranges import ByteRange, Unsatisfiable, select
 
 
 @pytest.mark.parametrize(
     ("header", "expected"),
     [
-        ("bytes=0-", Span(0, 10)),
-        ("bytes=4-", Span(4, 10)),
-        ("bytes=9-", Span(9, 10)),
-        ("bytes=0-0", Span(0, 1)),
-        ("bytes=2-5", Span(2, 6)),
-        ("bytes=2-500", Span(2, 10)),
-        ("bytes=-3", Span(7, 10)),
-        ("bytes=-500", Span(0, 10)),
-        ("BYTES = 2-5", Span(2, 6)),
-        ("bytes=0004-0005", Span(4, 6)),
+        ("bytes=0-", ByteRange(0, 10)),
+        ("bytes=4-", ByteRange(4, 10)),
+        ("bytes=9-", ByteRange(9, 10)),
+        ("bytes=0-0", ByteRange(0, 1)),
+        ("bytes=2-5", ByteRange(2, 6)),
+        ("bytes=2-500", ByteRange(2, 10)),
+        ("bytes=-3", ByteRange(7, 10)),
+        ("bytes=-500", ByteRange(0, 10)),
+        ("BYTES = 2-5", ByteRange(2, 6)),
+        ("bytes=0004-0005", ByteRange(4, 6)),
         ("bytes=10-", Unsatisfiable(10)),
         ("bytes=10-20", Unsatisfiable(10)),
         ("bytes=99999999999999999999-", Unsatisfiable(10)),
@@ -54,7 +54,7 @@ def test_an_empty_file_has_no_span(header: str, expected: object) -> None:
 @given(st.text(max_size=60), st.integers(0, 1 << 40))
 def test_any_header_gives_a_span_inside_the_file(header: str, size: int) -> None:
     found = select("bytes=" + header, size)
-    if isinstance(found, Span):
+    if isinstance(found, ByteRange):
         assert 0 <= found.start < found.stop <= size
 
 
@@ -63,7 +63,7 @@ def test_a_span_is_what_slicing_gives(first: int, last: int, size: int) -> None:
     data = range(size)
     found = select(f"bytes={first}-{last}", size)
     expected = data[first : last + 1]
-    if isinstance(found, Span):
+    if isinstance(found, ByteRange):
         assert data[found.start : found.stop] == expected
         assert found.length == len(expected)
     else:
@@ -73,5 +73,5 @@ def test_a_span_is_what_slicing_gives(first: int, last: int, size: int) -> None:
 @given(st.integers(1, 1000), st.integers(1, 1000))
 def test_a_suffix_is_what_negative_slicing_gives(count: int, size: int) -> None:
     found = select(f"bytes=-{count}", size)
-    assert isinstance(found, Span)
+    assert isinstance(found, ByteRange)
     assert range(size)[found.start : found.stop] == range(size)[-count:]

@@ -8,7 +8,7 @@ import pytest
 
 from snapproxy.core.model import LIVE, Refusal, Resolved
 from snapproxy.core.resolve import refuse_moving
-from snapproxy.core.when import parse, spell
+from snapproxy.core.time_spec import format_instant, parse_time
 from tests.core.world import DAY, HOUR, MAY, NOW, ROW, World, at, steady
 
 
@@ -27,7 +27,7 @@ class TestHeld:
         world = World([*MAY, at("20240601T020000Z")], NOW)
         answer = world.resolve("20240601")
         assert (answer.snapshot, answer.valid) == ("20240531T180000Z", (MAY[-1], at("20240601T015959Z")))
-        assert [(spell(need.start), spell(need.end)) for need in world.asked] == [
+        assert [(format_instant(need.start), format_instant(need.end)) for need in world.asked] == [
             ("20240601T000000Z", "20240701T000000Z"),
             ("20240501T000000Z", "20240601T000000Z"),
         ]
@@ -57,17 +57,17 @@ class TestHeld:
 
     def test_a_snapshot_without_a_later_one_settles_with_age(self) -> None:
         young = World(MAY, MAY[-1] + ROW.settle_after - 1)
-        answer = young.resolve(spell(MAY[-1]))
+        answer = young.resolve(format_instant(MAY[-1]))
         assert answer.status == 425
         assert answer.reason == "that snapshot is not settled yet: use 20240531T120000Z"
         assert answer.why == "A snapshot is settled once a later one exists, or 24 hours after it was taken."
         old = World(MAY, MAY[-1] + ROW.settle_after)
-        assert old.resolve(spell(MAY[-1])) == Resolved("20240531T180000Z", MAY[-1])
+        assert old.resolve(format_instant(MAY[-1])) == Resolved("20240531T180000Z", MAY[-1])
 
     def test_a_snapshot_with_a_later_one_is_settled_however_young(self) -> None:
         world = World(MAY, MAY[-1] + 1)
-        assert world.resolve(spell(MAY[-2])).snapshot == spell(MAY[-2])
-        assert world.resolve(spell(MAY[-2] + 5)).snapshot == spell(MAY[-2])
+        assert world.resolve(format_instant(MAY[-2])).snapshot == format_instant(MAY[-2])
+        assert world.resolve(format_instant(MAY[-2] + 5)).snapshot == format_instant(MAY[-2])
 
     def test_before_the_first_snapshot_is_gone(self) -> None:
         answer = steady().resolve("20050101")
@@ -141,21 +141,21 @@ class TestSuffixes:
     def test_nearest_never_takes_an_unsettled_one(self) -> None:
         """SOURCE_DATE_EPOCH of a commit made an hour ago."""
         world = World(MAY, MAY[-1] + HOUR)
-        assert world.resolve(f"{MAY[-1] + 1}.nearest").snapshot == spell(MAY[-2])
+        assert world.resolve(f"{MAY[-1] + 1}.nearest").snapshot == format_instant(MAY[-2])
 
     def test_nearest_to_the_future_or_before_the_first_is_refused_as_any_time_is(self) -> None:
         assert steady().resolve("20240721.nearest").status == 425
         assert steady().resolve("20050101.nearest").status == 410
 
     def test_latest_is_the_newest_settled_one(self) -> None:
-        assert World(MAY, MAY[-1] + HOUR).resolve("latest") == Resolved(spell(MAY[-2]), MAY[-2])
-        assert World(MAY, NOW).resolve("latest") == Resolved(spell(MAY[-1]), MAY[-1])
+        assert World(MAY, MAY[-1] + HOUR).resolve("latest") == Resolved(format_instant(MAY[-2]), MAY[-2])
+        assert World(MAY, NOW).resolve("latest") == Resolved(format_instant(MAY[-1]), MAY[-1])
 
     def test_latest_is_refused_where_no_capture_holds_it_and_names_its_id(self) -> None:
-        refusal = refuse_moving(parse("latest"), Resolved(spell(MAY[-1]), MAY[-1]))
+        refusal = refuse_moving(parse_time("latest"), Resolved(format_instant(MAY[-1]), MAY[-1]))
         assert refusal is not None
         assert (refusal.status, refusal.reason) == (425, "latest is not a fixed time: use 20240531T180000Z")
-        assert refuse_moving(parse("20240531.nearest"), Resolved(spell(MAY[-1]), MAY[-1])) is None
+        assert refuse_moving(parse_time("20240531.nearest"), Resolved(format_instant(MAY[-1]), MAY[-1])) is None
 
     def test_live_asks_nothing(self) -> None:
         world = steady()
@@ -178,9 +178,9 @@ class TestBad:
 
     def test_only_settled_neighbours_of_a_bad_one_are_named(self) -> None:
         row = replace(ROW, bad=(MAY[-1],))
-        answer = World(MAY, MAY[-1], row).resolve(spell(MAY[-1]))
+        answer = World(MAY, MAY[-1], row).resolve(format_instant(MAY[-1]))
         assert isinstance(answer, Refusal)
-        assert answer.reason == f"that snapshot is marked bad: use {spell(MAY[-3])}"
+        assert answer.reason == f"that snapshot is marked bad: use {format_instant(MAY[-3])}"
 
     @pytest.mark.parametrize("suffix", ["", ".nearest"])
     def test_a_time_that_falls_back_past_a_bad_one_is_told(self, suffix: str) -> None:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snapproxy.core.model import LIVE, Archive, Match, Refusal, Resolved, When
+from snapproxy.core.model import LIVE, Archive, Match, Refusal, Resolved, TimeSpec
 from snapproxy.core.resolve import resolve_any
-from snapproxy.core.when import parse
+from snapproxy.core.time_spec import parse_time
 from tests.core.world import HOUR, NOW, ROW, at
 
 Seen = tuple[int, str] | None
@@ -20,7 +20,7 @@ class TestAnyInstant:
     ROW = replace(ROW, history="any-instant", settle_after=HOUR, first=at("20230301"))
 
     def resolve(self, when: str, row: Archive | None = None) -> Resolved | Refusal:
-        return resolve_any(row or self.ROW, parse(when), NOW)
+        return resolve_any(row or self.ROW, parse_time(when), NOW)
 
     @pytest.mark.parametrize(
         "when", ["20240601T123456Z", "20240601T123456Z.exact", "20240601T123456Z.nearest", "1717245296"]
@@ -50,8 +50,8 @@ class TestAnyInstant:
 
     def test_latest_and_unsettled_nearest_keep_to_the_hour(self) -> None:
         now = NOW + 1234
-        assert resolve_any(self.ROW, parse("latest"), now) == Resolved("20240720T110000Z", at("20240720T110000Z"))
-        answer = resolve_any(self.ROW, parse(f"{now}.nearest"), now)
+        assert resolve_any(self.ROW, parse_time("latest"), now) == Resolved("20240720T110000Z", at("20240720T110000Z"))
+        answer = resolve_any(self.ROW, parse_time(f"{now}.nearest"), now)
         assert answer.snapshot == "20240720T110000Z"
         assert "newest settled" in answer.note
 
@@ -66,7 +66,7 @@ class TestAnyInstant:
 
     @given(st.sampled_from(Match), st.integers(0, NOW * 2), st.integers(at("20230101"), NOW), st.booleans())
     def test_it_is_total(self, match: Match, instant: int, now: int, has_first: bool) -> None:
-        when = When("t", None if match in {Match.LIVE, Match.LATEST} else instant, match)
+        when = TimeSpec("t", None if match in {Match.LIVE, Match.LATEST} else instant, match)
         answer = resolve_any(self.ROW if has_first else replace(self.ROW, first=None), when, now)
         if isinstance(answer, Resolved):
             assert answer.instant <= (now if match is Match.LIVE else now - HOUR)

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from snapproxy.core.model import Instant, Match, NeedWindow, Refusal, Resolved, When, Window
+from snapproxy.core.model import Instant, Match, NeedWindow, Refusal, Resolved, TimeSpec, Window
 from snapproxy.core.resolve import resolve_listed
+from snapproxy.core.time_spec import format_instant, parse_time
 from snapproxy.core.timeline import DAWN, window_expires, window_is_settled
-from snapproxy.core.when import parse, spell
 from tests.core.world import DAY, HOUR, NOW, ROW, World, at
 
 
@@ -50,7 +50,7 @@ class TestStaleWindows:
 
     def resolve(self, when: str) -> Resolved | Refusal:
         windows = {(each.start, each.end): each for each in (self.MAY, self.JUNE)}
-        answer = resolve_listed(ROW, parse(when), windows, NOW)
+        answer = resolve_listed(ROW, parse_time(when), windows, NOW)
         assert not isinstance(answer, NeedWindow)
         return answer
 
@@ -76,7 +76,7 @@ class TestStaleWindows:
         assert answer.valid == (at("20240531T060000Z"), self.MAY.asked)
 
 
-Question = tuple[World, When]
+Question = tuple[World, TimeSpec]
 STEPS = st.sampled_from([1, HOUR, 6 * HOUR, DAY, 2 * DAY, 3 * DAY, 20 * DAY, 45 * DAY, 400 * DAY, 3000 * DAY])
 
 
@@ -105,10 +105,10 @@ def questions(draw: st.DrawFn) -> Question:
     match = draw(st.sampled_from([Match.HELD, Match.HELD, Match.EXACT, Match.NEAREST, Match.LATEST]))
     near = draw(st.sampled_from([*world.snapshots, world.now, DAWN]))
     instant = near + draw(st.sampled_from([0, 0, 1, -1, HOUR, DAY, -DAY, 10 * DAY, -50 * DAY, 500 * DAY]))
-    return world, When("t", None if match is Match.LATEST else instant, match)
+    return world, TimeSpec("t", None if match is Match.LATEST else instant, match)
 
 
-def naive(world: World, when: When) -> tuple[int, Instant | None]:
+def naive(world: World, when: TimeSpec) -> tuple[int, Instant | None]:
     """Decide with the whole truth in hand: status 200 and the snapshot, or the status of the refusal."""
     row, now = world.row, world.now
     good = [each for each in world.snapshots if each not in row.bad and each <= now]
@@ -150,7 +150,7 @@ def test_what_is_learnt_by_asking_decides_as_the_whole_truth_does(question: Ques
         assert len(answer.reason) <= 80
         assert answer.reason.isascii()
     else:
-        assert (200, answer.instant, answer.snapshot) == (status, snapshot, spell(answer.instant))
+        assert (200, answer.instant, answer.snapshot) == (status, snapshot, format_instant(answer.instant))
 
 
 @given(questions(), st.integers(0, 10**7))
@@ -162,7 +162,7 @@ def test_every_instant_of_a_valid_span_has_the_same_answer(question: Question, o
     start, end = answer.valid
     assert start <= (when.instant or world.now) <= end
     inside = start + offset % (end - start + 1)
-    assert world.resolve(When("t", inside, Match.HELD)).snapshot == answer.snapshot
+    assert world.resolve(TimeSpec("t", inside, Match.HELD)).snapshot == answer.snapshot
 
 
 @given(questions())
@@ -172,7 +172,7 @@ def test_every_id_a_refusal_names_is_usable(question: Question) -> None:
     if isinstance(answer, Resolved) or not answer.hint:
         return
     for word in answer.hint.removeprefix("Ask for ").removesuffix(".").split(" or "):
-        assert world.resolve(parse(word)).snapshot == word
+        assert world.resolve(parse_time(word)).snapshot == word
 
 
 @given(
@@ -193,5 +193,5 @@ def test_windows_follow_the_calendar_so_that_everybody_shares_them() -> None:
     world.resolve("20240615")
     world.resolve("20080101")
     for need in world.asked:
-        assert spell(need.start)[6:] == "01T000000Z"
-        assert spell(need.end)[6:] == "01T000000Z"
+        assert format_instant(need.start)[6:] == "01T000000Z"
+        assert format_instant(need.end)[6:] == "01T000000Z"

@@ -9,39 +9,31 @@ from snapproxy.core.model import (
     LIVE,
     Archive,
     Checker,
+    ExpectedFile,
     Instant,
     Match,
     NeedWindow,
+    ObservedRoot,
     Place,
-    Promise,
     Proof,
     Refusal,
     Resolved,
     Role,
-    Sighting,
     Span,
-    When,
+    TimeSpec,
     Window,
 )
 from snapproxy.core.plan import MAX_ROUNDS, plan, plan_at
-from snapproxy.core.schemes import OpenPgp
-from snapproxy.core.seen import resolve_bracketed
-from snapproxy.core.steps import (
-    Ask,
-    AskWindow,
-    Held,
-    Known,
-    Need,
-    Request,
-    Step,
-)
+from snapproxy.core.plan_model import Ask, AskWindow, Known, Need, PlanRequest, Step, StoredFile
+from snapproxy.core.resolve_observed import resolve_bracketed
+from snapproxy.core.signature_schemes import OpenPgp
 
 NOW = 2_000_000
 ROW = Archive("toy", "toy", "toy", snapshot=("http://past/toy",), mirrors=("http://now/toy",))
 AT = Resolved("one", 1_000_000)
 SPACE = "toy/one"
 STRONG = {"sha256": "a" * 64}
-ROOT = Held("root", "r", 3, Proof.GPG)
+ROOT = StoredFile("root", "r", 3, Proof.GPG)
 
 
 class ToyFamily:
@@ -55,7 +47,7 @@ class ToyFamily:
     parser = "toy-1"
     keeps_newer_root = True
     drops_older_dates = False
-    roots_promise_packages = False
+    roots_list_packages = False
     tells_root_dates = True
     scheme = OpenPgp()
 
@@ -67,7 +59,7 @@ class ToyFamily:
         if path == "index/extra":
             return Place(Role.INDEX, roots=("root",), may_be_unlisted=True)
         if path.startswith("index/"):
-            return Place(Role.INDEX, roots=("root",), has_promises=True)
+            return Place(Role.INDEX, roots=("root",), lists_files=True)
         if path.startswith("pkg/"):
             return Place(Role.PACKAGE)
         if path.startswith("beside/"):
@@ -78,17 +70,17 @@ class ToyFamily:
             return Place(Role.PACKAGE, parents=("root",))
         return Place(Role.OTHER)
 
-    def promises(self, path: str, data: Iterable[bytes]) -> Iterator[tuple[str, Promise]]:
+    def read_index(self, path: str, data: Iterable[bytes]) -> Iterator[tuple[str, ExpectedFile]]:
         return iter(())
 
-    def checker(self, promise: Promise) -> Checker:
+    def checker(self, expected: ExpectedFile) -> Checker:
         raise NotImplementedError
 
-    def lasting_path(self, promise: Promise) -> str:
+    def lasting_path(self, expected: ExpectedFile) -> str:
         return (
-            f"index/by-hash/{promise.digests['sha256']}"
-            if promise.path.startswith("index/") and promise.is_strong
-            else promise.path
+            f"index/by-hash/{expected.digests['sha256']}"
+            if expected.path.startswith("index/") and expected.is_strong
+            else expected.path
         )
 
     def root_date(self, data: bytes) -> Instant | None:
@@ -98,8 +90,8 @@ class ToyFamily:
         return None
 
 
-def seen(snapshot: str, first: Instant, last: Instant) -> Sighting:
-    return Sighting("root", Span(first, last, snapshot), None)
+def seen(snapshot: str, first: Instant, last: Instant) -> ObservedRoot:
+    return ObservedRoot("root", Span(first, last, snapshot), None)
 
 
 class ToyHistory:
@@ -108,7 +100,7 @@ class ToyHistory:
     is_observed = False
 
     def resolve(
-        self, row: Archive, when: When, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
+        self, row: Archive, when: TimeSpec, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
     ) -> Resolved | Refusal | NeedWindow:
         if (0, NOW) not in windows:
             return NeedWindow(0, NOW)
@@ -120,7 +112,9 @@ class ToyHistory:
     def timeless(self, path: str) -> str | None:
         return None
 
-    def resolve_seen(self, row: Archive, when: When, sighting: Sighting, now: Instant) -> Resolved | Refusal | None:
+    def resolve_seen(
+        self, row: Archive, when: TimeSpec, sighting: ObservedRoot, now: Instant
+    ) -> Resolved | Refusal | None:
         return resolve_bracketed(when, sighting, now)
 
     def timeline_urls(self, row: Archive, base: str, need: NeedWindow) -> tuple[str, ...]:
@@ -146,12 +140,12 @@ WINDOW = {AskWindow("toy", 0, NOW): Window(0, NOW, (1_000_000,), NOW)}
 
 def at(path: str, facts: Mapping[Ask, object] | None = None) -> Step:
     """Plan for a file of the settled snapshot; what is not given is known to be nothing."""
-    request = Request(ROW, When("one", 1_000_000, Match.EXACT), path)
+    request = PlanRequest(ROW, TimeSpec("one", 1_000_000, Match.EXACT), path)
     return drive(lambda known: plan_at(request, AT, known, family=ToyFamily(), history=ToyHistory()), facts or {})
 
 
 def now_of(path: str, facts: Mapping[Ask, object] | None = None) -> Step:
-    request = Request(ROW, When(LIVE, None, Match.LIVE), path)
+    request = PlanRequest(ROW, TimeSpec(LIVE, None, Match.LIVE), path)
     return drive(lambda known: plan(request, known, NOW, family=ToyFamily(), history=ToyHistory()), facts or {})
 
 

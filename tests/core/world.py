@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from snapproxy.core.model import Archive, Instant, NeedWindow, Refusal, Resolved, When, Window
+from snapproxy.core.model import Archive, Instant, NeedWindow, Refusal, Resolved, TimeSpec, Window
 from snapproxy.core.resolve import resolve_listed
+from snapproxy.core.time_spec import parse_time
 from snapproxy.core.timeline import DAWN
-from snapproxy.core.when import parse
 
 HOUR, DAY = 3600, 86400
 ROW = Archive(name="a", family="apt", history="snapshots")
@@ -16,7 +16,7 @@ ROUNDS = 8
 
 
 def at(text: str) -> Instant:
-    instant = parse(text).instant
+    instant = parse_time(text).instant
     assert instant is not None
     return instant
 
@@ -47,8 +47,8 @@ class World:
             else Window(newest, need.around + 1, (newest,), self.now)
         )
 
-    def resolve(self, when: When | str) -> Resolved | Refusal:
-        when = parse(when) if isinstance(when, str) else when
+    def resolve(self, when: TimeSpec | str) -> Resolved | Refusal:
+        when = parse_time(when) if isinstance(when, str) else when
         windows: dict[tuple[Instant, Instant], Window] = {}
         for _ in range(ROUNDS + 1):
             answer = resolve_listed(self.row, when, windows, self.now)

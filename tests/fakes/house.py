@@ -13,20 +13,20 @@ from unittest.mock import patch
 from urllib.parse import urlsplit
 
 from snapproxy import wiring
+from snapproxy.base.clock import Clock
 from snapproxy.capture.replay import Replayed
 from snapproxy.config import Config, Watch
 from snapproxy.core.address import AddressBook
 from snapproxy.core.exchange import Conditions, FileTarget, Outcome, Served, ServiceTarget
 from snapproxy.core.model import Archive, Instant, Refusal
-from snapproxy.core.pace import PaceState, Policy
-from snapproxy.core.when import parse
-from snapproxy.shell.clock import Clock
-from snapproxy.shell.pacer import Pacer
-from snapproxy.shell.upstream import Timeouts, Upstream
-from storage import DraftFailed, DraftOrphaned, Store, open_store
+from snapproxy.core.rate_limit import RatePolicy, RateState
+from snapproxy.core.time_spec import parse_time
+from snapproxy.upstream.client import Timeouts, UpstreamClient
+from snapproxy.upstream.rate_limit import RateLimiter
+from snapproxy_storage import DraftFailed, DraftOrphaned, Store, open_store
 from tests.fakes.leaping_clock import LeapingClock
 
-UNHURRIED = Policy(connections=16, rest=0.01, rest_most=0.01, cool_down=10.0, cool_down_most=10.0)
+UNHURRIED = RatePolicy(connections=16, rest=0.01, rest_most=0.01, cool_down=10.0, cool_down_most=10.0)
 """No pace to speak of; a refusal still costs a cool-down of ten seconds, every time."""
 
 QUICK = Timeouts(connect=1.0, idle=0.3, head=2.0, drain=0.2)
@@ -39,10 +39,10 @@ PATIENT = Timeouts()
 class _Settings(Config):
     """A configuration whose manners are the test's own, down to the fields that no setting reaches."""
 
-    manners: Policy = UNHURRIED
+    manners: RatePolicy = UNHURRIED
 
     @property
-    def policies(self) -> Mapping[str, Policy]:
+    def policies(self) -> Mapping[str, RatePolicy]:
         return dict.fromkeys(("127.0.0.1", "127.0.0.2", "127.0.0.3"), self.manners)
 
 
@@ -107,7 +107,7 @@ class House:
     folder: Path
     rows: tuple[Archive, ...]
     clock: Clock = field(default_factory=LeapingClock)
-    manners: Policy = UNHURRIED
+    manners: RatePolicy = UNHURRIED
     patience: float = 20.0
     offline: bool = False
     timeouts: Timeouts = QUICK
@@ -133,15 +133,15 @@ class House:
         self.app = wiring.App(
             config,
             self.store,
-            AddressBook(rows=self.rows),
+            AddressBook(archives=self.rows),
             offline=self.offline,
             clock=self.clock,
             replayed=self.replayed,
         )
         # What no setting reaches: a silence is told in tenths of a second here, and pauses are exact.
         exact = {
-            "Upstream": functools.partial(Upstream, timeouts=self.timeouts),
-            "Pacer": functools.partial(Pacer, jitter=lambda: 0.0),
+            "UpstreamClient": functools.partial(UpstreamClient, timeouts=self.timeouts),
+            "RateLimiter": functools.partial(RateLimiter, jitter=lambda: 0.0),
         }
         with patch.multiple(wiring, **exact):
             await self._stack.enter_async_context(self.app)
@@ -157,7 +157,7 @@ class House:
         self, when: str, path: str, *, since: Instant | None = None, row: int = 0, capture: str = ""
     ) -> Outcome:
         """Ask for a file. What is served is the caller's to read and close."""
-        target = FileTarget(self.rows[row], parse(when), path, capture)
+        target = FileTarget(self.rows[row], parse_time(when), path, capture)
         return await self.app.answerer.answer(target, Conditions(since=since))
 
     async def get(self, when: str, path: str, *, since: Instant | None = None, row: int = 0, capture: str = "") -> Got:
@@ -170,7 +170,7 @@ class House:
         return await read(await self.app.answerer.answer(target, Conditions()))
 
     def prefetch(self, when: str, path: str) -> None:
-        self.app.executor.prefetch(FileTarget(self.rows[0], parse(when), path))
+        self.app.executor.prefetch(FileTarget(self.rows[0], parse_time(when), path))
 
     def evict(self, digest: str) -> None:
         """Delete a blob behind snapproxy's back."""
@@ -187,7 +187,7 @@ class House:
 
     def cool_downs(self, url: str) -> int:
         """How often a server has been given a rest."""
-        return PaceState.from_json(self.store.catalog.fact(f"pace/{urlsplit(url).netloc}", 0)).storm
+        return RateState.from_json(self.store.catalog.fact(f"pace/{urlsplit(url).netloc}", 0)).storm
 
 
 async def until(condition: Any, seconds: float = 5.0) -> None:

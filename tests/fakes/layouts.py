@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
-from snapproxy.oci.artifact import Artifact, Content, Opened
+from snapproxy.oci.artifact import Artifact, BlobContent, Opened
 from snapproxy.oci.layout import open_layout
 from snapproxy.oci.layout_write import write_layout, write_tar
-from snapproxy.oci.model import Manifest, digest_of
-from snapproxy.oci.names import LayoutPlace, TarPlace
+from snapproxy.oci.manifests import Manifest, digest_of
+from snapproxy.oci.places import LayoutPlace, TarPlace
 
 
 async def read_back(place: LayoutPlace | TarPlace, version: str = "") -> dict[str, bytes]:
@@ -42,7 +42,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {str(each.relative_to(folder)): each.read_bytes() for each in folder.rglob("*") if each.is_file()}
 
 
-def failing(content: Content, error: BaseException) -> Content:
+def failing(content: BlobContent, error: BaseException) -> BlobContent:
     """The same blob, whose source breaks after its first bytes."""
 
     class Breaking:

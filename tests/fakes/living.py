@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from snapproxy.shell.live import FRESH_SECONDS
+from snapproxy.live.live_files import FRESH_SECONDS
 from tests.fakes.house import House
 
 STALE_ENOUGH = FRESH_SECONDS + 1.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from snapproxy.oci.artifact import bytes_content
-from snapproxy.oci.model import Descriptor, digest_of
+from snapproxy.oci.manifests import Descriptor, digest_of
 from snapproxy.oci.registry import Repository
 
 DATA = os.urandom(300_000)

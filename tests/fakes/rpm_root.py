@@ -22,7 +22,7 @@ class DnfRoot:
         (folder / "dnf.conf").write_text("[main]\n")
 
     def repository(self, text: str) -> None:
-        """Write the one repository file, as `setup.rpm` prints it or as a user has it."""
+        """Write the one repository file, as `client_config.rpm` prints it or as a user has it."""
         (self.folder / "repos" / "test.repo").write_text(text)
 
     def main(self, text: str) -> None:

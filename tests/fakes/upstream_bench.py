@@ -7,23 +7,19 @@ import socket
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from snapproxy.core.pace import Policy
-from snapproxy.core.settle import (
-    Asked,
-    Fault,
-    Settled,
-)
-from snapproxy.shell.clock import SystemClock
-from snapproxy.shell.pacer import Pacer
-from snapproxy.shell.reach import Reach
-from snapproxy.shell.response import BodyBrokenError
-from snapproxy.shell.upstream import Timeouts, Upstream
+from snapproxy.base.clock import SystemClock
+from snapproxy.core.rate_limit import RatePolicy
+from snapproxy.core.upstream_answer import Fault, Settled, UpstreamRequest
+from snapproxy.upstream.client import Timeouts, UpstreamClient
+from snapproxy.upstream.egress import EgressPolicy
+from snapproxy.upstream.rate_limit import RateLimiter
+from snapproxy.upstream.response import BodyBrokenError
 from tests.fakes.pace_store import MemoryPaceStore, MemorySlots
 from tests.fakes.rude_server import RudeServer
 
 BODY = bytes(range(256)) * 4
 QUICK = Timeouts(connect=1.0, idle=0.2, head=1.0, drain=0.2)
-UNHURRIED = Policy(connections=8, rest=0.001, rest_most=0.001, cool_down=0.001, cool_down_most=0.001)
+UNHURRIED = RatePolicy(connections=8, rest=0.001, rest_most=0.001, cool_down=0.001, cool_down_most=0.001)
 
 
 class Names(AbstractResolver):
@@ -57,29 +53,34 @@ class Bench:
         self,
         server: RudeServer,
         *,
-        policy: Policy = UNHURRIED,
+        policy: RatePolicy = UNHURRIED,
         names: Names | None = None,
         timeouts: Timeouts = QUICK,
     ) -> None:
         clock = SystemClock()
         self.server = server
         self.slots = MemorySlots()
-        self.pacer = Pacer(clock=clock, store=MemoryPaceStore(), slots=self.slots, policies={}, default=policy)
-        self.upstream = Upstream(
-            pacer=self.pacer, clock=clock, instance="test", contact="ops@example.org", timeouts=timeouts, resolver=names
+        self.limiter = RateLimiter(clock=clock, store=MemoryPaceStore(), slots=self.slots, policies={}, default=policy)
+        self.upstream = UpstreamClient(
+            limiter=self.limiter,
+            clock=clock,
+            instance="test",
+            contact="ops@example.org",
+            timeouts=timeouts,
+            resolver=names,
         )
-        self.reach = Reach((server.url("/"),))
+        self.reach = EgressPolicy((server.url("/"),))
 
-    async def settled(self, asked: Asked, reach: Reach | None = None) -> Settled:
+    async def settled(self, asked: UpstreamRequest, reach: EgressPolicy | None = None) -> Settled:
         """Ask, and look at the head alone."""
         async with self.upstream as upstream, upstream.fetch(asked, reach or self.reach) as response:
             return response.settled
 
-    async def body(self, asked: Asked) -> bytes:
+    async def body(self, asked: UpstreamRequest) -> bytes:
         async with self.upstream as upstream, upstream.fetch(asked, self.reach) as response:
             return await response.read(1 << 20)
 
-    async def broken_body(self, asked: Asked) -> tuple[bytes, Fault]:
+    async def broken_body(self, asked: UpstreamRequest) -> tuple[bytes, Fault]:
         """Return what came before the body broke, and how it broke."""
         got = b""
         async with self.upstream as upstream, upstream.fetch(asked, self.reach) as response:

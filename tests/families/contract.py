@@ -13,8 +13,8 @@ from typing import ClassVar
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from snapproxy.core.model import Family, Place, Promise, Role
-from snapproxy.core.schemes import RawSignatures
+from snapproxy.core.model import ExpectedFile, Family, Place, Role
+from snapproxy.core.signature_schemes import RawSignatures
 from snapproxy.errors import ArchiveDataError
 from snapproxy.families import FAMILIES
 from snapproxy.formats.digests import HEX_LENGTH, is_digest
@@ -40,8 +40,8 @@ class FamilyContract:
     own_algorithms: ClassVar[Mapping[str, str]] = {}
     """Algorithms of the family's own: what each is named in promises, and the one whose length it has."""
 
-    def read(self, path: str, data: Iterable[bytes]) -> list[tuple[str, Promise]]:
-        return list(self.family.promises(path, data))
+    def read(self, path: str, data: Iterable[bytes]) -> list[tuple[str, ExpectedFile]]:
+        return list(self.family.read_index(path, data))
 
     def test_it_is_listed_under_its_name(self) -> None:
         assert FAMILIES[self.family.name] is self.family
@@ -53,10 +53,10 @@ class FamilyContract:
         assert isinstance(place, Place)
         assert not (place.role is Role.PACKAGE and place.roots), "any root may vouch for a package"
         for parent in place.parents:
-            assert self.family.classify(parent).has_promises
+            assert self.family.classify(parent).lists_files
         for root in place.roots:
             assert self.family.classify(root).role is Role.ROOT
-            assert self.family.classify(root).has_promises
+            assert self.family.classify(root).lists_files
         for other in (*place.parents, *place.roots):
             assert {"", ".", ".."}.isdisjoint(other.split("/")), "a path is led nowhere it did not stand"
         if place.by_hash is not None:
@@ -95,20 +95,20 @@ class FamilyContract:
         for path, data in self.samples.items():
             rows = self.read(path, [data])
             assert rows, path
-            for name, promise in rows:
+            for name, expected in rows:
                 assert is_inside(name)
-                assert is_inside(promise.path)
-                assert promise.digests
-                assert promise.size is None or promise.size >= 0
-                for algorithm, value in promise.digests.items():
+                assert is_inside(expected.path)
+                assert expected.digests
+                assert expected.size is None or expected.size >= 0
+                for algorithm, value in expected.digests.items():
                     assert is_digest(self.own_algorithms.get(algorithm, algorithm), value)
 
     def test_a_checker_passes_no_digest_over(self) -> None:
         """What a checker passes is found again by any digest of its promise, so each must have been judged."""
         for path, data in self.samples.items():
-            for _, promise in self.read(path, [data]):
-                for algorithm, value in promise.digests.items():
-                    checker = self.family.checker(Promise(promise.path, None, {algorithm: value}))
+            for _, expected in self.read(path, [data]):
+                for algorithm, value in expected.digests.items():
+                    checker = self.family.checker(ExpectedFile(expected.path, None, {algorithm: value}))
                     checker.update(b"something else")
                     assert checker.finish() is not None, algorithm
 
@@ -117,13 +117,13 @@ class FamilyContract:
             rows = self.read(path, [data])
             table = dict(rows)
             assert len(table) == len(rows), path
-            assert all(table[promise.path] == promise for promise in table.values())
+            assert all(table[expected.path] == expected for expected in table.values())
 
     def test_a_name_by_its_digest_leads_to_a_promise_of_that_digest(self) -> None:
         for path, data in self.samples.items():
-            for name, promise in self.read(path, [data]):
+            for name, expected in self.read(path, [data]):
                 by_hash = self.family.classify(name).by_hash
-                assert by_hash is None or promise.digests[by_hash[0]] == by_hash[1]
+                assert by_hash is None or expected.digests[by_hash[0]] == by_hash[1]
 
     def test_what_a_root_promises_can_be_traced_back_to_it(self) -> None:
         for path, data in self.samples.items():
@@ -166,17 +166,20 @@ class FamilyContract:
     def test_its_checker_passes_the_promised_bytes_and_no_others(self, pieces: list[bytes], flip: int) -> None:
         whole = b"".join(pieces)
         digests = {name: hashlib.new(name, whole).hexdigest() for name in HEX_LENGTH}
-        promise = Promise("x", len(whole), digests)
-        assert self._verdict(promise, pieces) is None
-        assert self._verdict(promise, [*pieces, b"x"]) == "size differs"
+        expected = ExpectedFile("x", len(whole), digests)
+        assert self._verdict(expected, pieces) is None
+        assert self._verdict(expected, [*pieces, b"x"]) == "size differs"
         if whole:
             at = flip % len(whole)
             changed = whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]
-            assert self._verdict(promise, [whole[1:]]) == "size differs"
-            assert self._verdict(Promise("x", len(whole), {"sha256": digests["sha256"]}), [changed]) == "sha256 differs"
+            assert self._verdict(expected, [whole[1:]]) == "size differs"
+            assert (
+                self._verdict(ExpectedFile("x", len(whole), {"sha256": digests["sha256"]}), [changed])
+                == "sha256 differs"
+            )
 
-    def _verdict(self, promise: Promise, pieces: list[bytes]) -> str | None:
-        checker = self.family.checker(promise)
+    def _verdict(self, expected: ExpectedFile, pieces: list[bytes]) -> str | None:
+        checker = self.family.checker(expected)
         for piece in pieces:
             checker.update(piece)
         return checker.finish()

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snapproxy.core.model import Place, Promise, Role
-from snapproxy.core.schemes import Seal
+from snapproxy.core.model import ExpectedFile, Place, Role
+from snapproxy.core.signature_schemes import RawSignature
 from snapproxy.errors import ArchiveDataError
 from snapproxy.families.apk import APK
 from tests.fakes.adb import genuine
@@ -28,27 +28,27 @@ ROOT = f"{FOLDER}/APKINDEX.tar.gz"
 INDEX = index([HELLO, PLUS], KEY)
 
 
-def promised(*packages: ApkFile) -> dict[str, Promise]:
-    return dict(APK.promises(ROOT, [index(packages, KEY)]))
+def promised(*packages: ApkFile) -> dict[str, ExpectedFile]:
+    return dict(APK.read_index(ROOT, [index(packages, KEY)]))
 
 
 def an_index(text: str, **further: bytes) -> bytes:
     return gz(tar({"DESCRIPTION": b"", "APKINDEX": text.encode(), **further}))
 
 
-def verdict(promise: Promise, data: bytes, size: int = 7) -> str | None:
-    checker = APK.checker(promise)
+def verdict(expected: ExpectedFile, data: bytes, size: int = 7) -> str | None:
+    checker = APK.checker(expected)
     for at in range(0, len(data), size):
         checker.update(data[at : at + size])
     return checker.finish()
 
 
-def promise_of(each: ApkFile) -> Promise:
+def promise_of(each: ApkFile) -> ExpectedFile:
     return promised(each)[f"{FOLDER}/{each.file}"]
 
 
-def unsized(promise: Promise) -> Promise:
-    return replace(promise, size=None)
+def unsized(expected: ExpectedFile) -> ExpectedFile:
+    return replace(expected, size=None)
 
 
 class TestApk(FamilyContract):
@@ -72,11 +72,11 @@ class TestApk(FamilyContract):
 @pytest.mark.parametrize(
     ("path", "place"),
     [
-        (ROOT, Place(Role.ROOT, has_promises=True)),
-        ("APKINDEX.tar.gz", Place(Role.ROOT, has_promises=True)),
+        (ROOT, Place(Role.ROOT, lists_files=True)),
+        ("APKINDEX.tar.gz", Place(Role.ROOT, lists_files=True)),
         (f"{FOLDER}/libstdc++-13.2.1-r0.apk", Place(Role.PACKAGE, parents=(ROOT, f"{FOLDER}/Packages.adb"))),
-        ("v3.23/main/x86_64/Packages.adb", Place(Role.ROOT, has_promises=True)),
-        ("some/where/my-index.adb", Place(Role.ROOT, has_promises=True)),
+        ("v3.23/main/x86_64/Packages.adb", Place(Role.ROOT, lists_files=True)),
+        ("some/where/my-index.adb", Place(Role.ROOT, lists_files=True)),
         ("v3.20/releases/x86_64/alpine-minirootfs-3.20.0-x86_64.tar.gz", Place(Role.OTHER)),
         ("v3.20/releases/x86_64/latest-releases.yaml", Place(Role.OTHER)),
         ("MIRRORS.txt", Place(Role.OTHER)),
@@ -94,7 +94,7 @@ def test_what_a_path_is(path: str, place: Place) -> None:
 
 def test_an_index_promises_the_packages_beside_it_by_size_and_control_digest() -> None:
     control = hashlib.sha1(PLUS.control).hexdigest()
-    expected = Promise(f"{FOLDER}/{PLUS.file}", len(PLUS.whole), {"apk-identity-160": control})
+    expected = ExpectedFile(f"{FOLDER}/{PLUS.file}", len(PLUS.whole), {"apk-identity-160": control})
     assert promised(HELLO, PLUS)[expected.path] == expected
 
 
@@ -112,8 +112,8 @@ def test_a_control_digest_is_no_strong_one() -> None:
     ],
 )
 def test_other_spellings_of_a_digest(checksum: str, algorithm: str) -> None:
-    ((_, promise),) = APK.promises(ROOT, [an_index(f"C:{checksum}\nP:a\nV:1\n")])
-    assert list(promise.digests) == [algorithm]
+    ((_, expected),) = APK.read_index(ROOT, [an_index(f"C:{checksum}\nP:a\nV:1\n")])
+    assert list(expected.digests) == [algorithm]
 
 
 def test_the_same_package_twice_must_agree() -> None:
@@ -138,7 +138,7 @@ def test_the_same_package_twice_must_agree() -> None:
 )
 def test_an_entry_that_cannot_be_believed_makes_the_index_unreadable(text: str, message: str) -> None:
     with pytest.raises(ArchiveDataError, match=message):
-        list(APK.promises(ROOT, [an_index(text)]))
+        list(APK.read_index(ROOT, [an_index(text)]))
 
 
 def smuggle(files: dict[str, bytes]) -> bytes:
@@ -162,19 +162,19 @@ def smuggle(files: dict[str, bytes]) -> bytes:
 )
 def test_an_index_with_anything_around_its_signed_part_is_refused(data: bytes, message: str) -> None:
     with pytest.raises(ArchiveDataError, match=message):
-        list(APK.promises(ROOT, [data]))
+        list(APK.read_index(ROOT, [data]))
 
 
 def test_a_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("snapproxy.formats.apkindex.MAX_UNPACKED", 1 << 20)
     with pytest.raises(ArchiveDataError, match="too large"):
-        list(APK.promises(ROOT, [gz(b"\0" * (2 << 20))]))
+        list(APK.read_index(ROOT, [gz(b"\0" * (2 << 20))]))
 
 
 # --- signatures ----------------------------------------------------------------------------------------------------------------
 
 
-def seals(path: str, data: bytes) -> tuple[Seal, ...]:
+def seals(path: str, data: bytes) -> tuple[RawSignature, ...]:
     return APK.scheme.seals(path, data)
 
 
@@ -249,9 +249,9 @@ def test_another_signature_is_no_damage() -> None:
 def test_a_package_without_a_datahash_is_pinned_by_the_digest_of_control_and_data() -> None:
     control = gz(tar({".PKGINFO": b"pkgname = old\n"}, is_cut=True))
     data = gz(tar({"usr/x": b"x"}))
-    promise = Promise("x.apk", None, {"apk-identity-160": hashlib.sha1(control + data).hexdigest()})
-    assert verdict(promise, control + data) is None
-    assert verdict(promise, control + flipped(data, 20)) == "apk-identity-160 differs"
+    expected = ExpectedFile("x.apk", None, {"apk-identity-160": hashlib.sha1(control + data).hexdigest()})
+    assert verdict(expected, control + data) is None
+    assert verdict(expected, control + flipped(data, 20)) == "apk-identity-160 differs"
 
 
 # --- the client ----------------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snapproxy.core.model import Promise
+from snapproxy.core.model import ExpectedFile
 from snapproxy.errors import ArchiveDataError
 from snapproxy.families.apk import APK
 from snapproxy.formats.adb_package import unique_id
@@ -36,12 +36,12 @@ DATA_PACKAGE = genuine("data-2-r0.apk")
 OLD = genuine("old-1-r0.apk")
 
 
-def promised(path: str = ROOT, data: bytes = INDEX) -> dict[str, Promise]:
-    return dict(APK.promises(path, [data]))
+def promised(path: str = ROOT, data: bytes = INDEX) -> dict[str, ExpectedFile]:
+    return dict(APK.read_index(path, [data]))
 
 
-def verdict(promise: Promise, data: bytes, size: int = 97) -> str | None:
-    checker = APK.checker(Promise(promise.path, None, promise.digests))
+def verdict(expected: ExpectedFile, data: bytes, size: int = 97) -> str | None:
+    checker = APK.checker(ExpectedFile(expected.path, None, expected.digests))
     for at in range(0, len(data), size):
         checker.update(data[at : at + size])
     return checker.finish()
@@ -80,8 +80,8 @@ def test_an_architecture_that_apk_is_not_built_for_is_known_by_its_packages() ->
 
 def test_an_index_may_say_where_its_packages_are() -> None:
     hello = hashlib.sha256(blocks(HELLO)[0][1]).hexdigest()[:40]
-    promise = promised("repo/spec.adb", genuine("spec.adb"))[f"repo/pool/{hello[:4]}/hello-1.0-r0.apk"]
-    assert promise.digests == {"apk-identity-160": hello}
+    expected = promised("repo/spec.adb", genuine("spec.adb"))[f"repo/pool/{hello[:4]}/hello-1.0-r0.apk"]
+    assert expected.digests == {"apk-identity-160": hello}
 
 
 def replace(old: bytes, new: bytes) -> Callable[[bytearray], None]:
@@ -170,9 +170,9 @@ WORDS_MOST = 80 - len("Upstream's bytes are not the promised ones: ")
 
 def test_the_promised_packages_pass() -> None:
     """Two of version 3, and one of version 2 in the same index."""
-    for promise, data in zip(promised().values(), (DATA_PACKAGE, HELLO, OLD), strict=True):
-        assert verdict(promise, data) is None
-        assert promise.size == len(data)
+    for expected, data in zip(promised().values(), (DATA_PACKAGE, HELLO, OLD), strict=True):
+        assert verdict(expected, data) is None
+        assert expected.size == len(data)
 
 
 @given(size=st.integers(1, 1000))
@@ -250,25 +250,25 @@ def test_a_flipped_bit_is_found_wherever_it_matters(at: int, bit: int) -> None:
 
 def test_an_identity_of_160_bits_is_a_cut_sha256_or_the_package_s_own_id() -> None:
     """The one `apk mkndx --hash sha256-160` writes; the other is what the package calls itself (`apk mkpkg`)."""
-    promise = next(each for path, each in promised("x/spec.adb", genuine("spec.adb")).items() if "hello" in path)
+    expected = next(each for path, each in promised("x/spec.adb", genuine("spec.adb")).items() if "hello" in path)
     own = unique_id(METADATA[1])
     assert own is not None
-    for digest in (promise.digests["apk-identity-160"], own.hex()):
-        assert verdict(Promise("p", None, {"apk-identity-160": digest}), HELLO) is None
-    wrong = Promise("p", None, {"apk-identity-160": hashlib.sha1(METADATA[1]).hexdigest()})
+    for digest in (expected.digests["apk-identity-160"], own.hex()):
+        assert verdict(ExpectedFile("p", None, {"apk-identity-160": digest}), HELLO) is None
+    wrong = ExpectedFile("p", None, {"apk-identity-160": hashlib.sha1(METADATA[1]).hexdigest()})
     assert verdict(wrong, HELLO) == "apk-identity-160 differs"
 
 
 def test_an_identity_of_512_bits() -> None:
     digest = hashlib.sha512(METADATA[1]).hexdigest()
-    assert verdict(Promise("p", None, {"apk-identity-512": digest}), HELLO) is None
+    assert verdict(ExpectedFile("p", None, {"apk-identity-512": digest}), HELLO) is None
 
 
 def test_a_package_that_is_not_packed() -> None:
     plain = genuine("unpacked.apk")
-    promise = Promise("p", None, {"apk-identity-256": hashlib.sha256(blocks(plain)[0][1]).hexdigest()})
-    assert verdict(promise, plain) is None
-    assert verdict(promise, plain.replace(b"data 2-r0\n", b"data 3-r0\n")) == "sha256 of a file in it differs"
+    expected = ExpectedFile("p", None, {"apk-identity-256": hashlib.sha256(blocks(plain)[0][1]).hexdigest()})
+    assert verdict(expected, plain) is None
+    assert verdict(expected, plain.replace(b"data 2-r0\n", b"data 3-r0\n")) == "sha256 of a file in it differs"
 
 
 def test_a_size_is_no_way_to_fill_the_memory() -> None:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import pytest
 
-from snapproxy.core.model import Promise
+from snapproxy.core.model import ExpectedFile
 from snapproxy.errors import ArchiveDataError
 from snapproxy.families.apt import APT
 from tests.families.contract import FamilyContract
@@ -28,8 +28,8 @@ def section(field: str, *rows: tuple[str, int, str]) -> str:
     return f"{field}:\n" + "".join(f" {digest(name, seed)} {size:16} {path}\n" for seed, size, path in rows)
 
 
-def promised(path: str, text: str | bytes) -> dict[str, Promise]:
-    return dict(APT.promises(path, [text if isinstance(text, bytes) else text.encode()]))
+def promised(path: str, text: str | bytes) -> dict[str, ExpectedFile]:
+    return dict(APT.read_index(path, [text if isinstance(text, bytes) else text.encode()]))
 
 
 PDIFF = (
@@ -59,7 +59,7 @@ class TestApt(FamilyContract):
 
 def test_a_release_merges_its_sections_and_names_files_from_the_suites_folder() -> None:
     text = "Suite: t\n" + section("MD5Sum", ("a", 7, "main/Contents")) + section("SHA256", ("a", 7, "./main//Contents"))
-    expected = Promise("x/dists/t/main/Contents", 7, {"md5": digest("md5", "a"), "sha256": digest("sha256", "a")})
+    expected = ExpectedFile("x/dists/t/main/Contents", 7, {"md5": digest("md5", "a"), "sha256": digest("sha256", "a")})
     assert promised("x/dists/t/Release", text) == {
         expected.path: expected,
         f"x/dists/t/main/by-hash/MD5Sum/{digest('md5', 'a')}": expected,
@@ -78,7 +78,7 @@ def test_files_of_equal_bytes_share_a_by_hash_name_which_leads_to_the_first_of_t
 
 def test_a_root_does_not_vouch_for_itself() -> None:
     text = section("MD5Sum", ("a", 0, "Release"), ("a", 0, "InRelease"), ("b", 1, "main/binary-all/Release"))
-    assert {promise.path for promise in promised("dists/t/Release", text).values()} == {
+    assert {expected.path for expected in promised("dists/t/Release", text).values()} == {
         "dists/t/main/binary-all/Release"
     }
 
@@ -142,7 +142,7 @@ def test_an_inrelease_that_is_not_signed_is_refused() -> None:
 
 def test_a_root_has_a_bound() -> None:
     with pytest.raises(ArchiveDataError, match="too large"):
-        list(APT.promises("dists/t/Release", [b"A" * (1 << 20)] * 17))
+        list(APT.read_index("dists/t/Release", [b"A" * (1 << 20)] * 17))
 
 
 # --- Packages and Sources ------------------------------------------------------------------------------------------------------
@@ -164,10 +164,10 @@ def test_packages_promise_files_from_the_repositorys_base(pack: type[bytes], bas
     text = pack((entry("./pool//a.deb") + "\n" + entry("pool/b.deb", "b", 4, SHA1=digest("sha1", "b"))).encode())
     digests = {"md5": digest("md5", "b"), "sha256": digest("sha256", "b"), "sha1": digest("sha1", "b")}
     assert promised(f"{base}dists/t/main/binary-amd64/Packages.xz", text) == {
-        f"{base}pool/a.deb": Promise(
+        f"{base}pool/a.deb": ExpectedFile(
             f"{base}pool/a.deb", 3, {"md5": digest("md5", "a"), "sha256": digest("sha256", "a")}
         ),
-        f"{base}pool/b.deb": Promise(f"{base}pool/b.deb", 4, digests),
+        f"{base}pool/b.deb": ExpectedFile(f"{base}pool/b.deb", 4, digests),
     }
 
 
@@ -207,7 +207,7 @@ def test_a_flat_repository_is_read_from_every_base_its_index_may_have() -> None:
     """Jenkins lists `binary/x.deb` in debian/binary/Packages, Sublime Text `files/x.deb` in apt/stable/Packages."""
     rows = promised("apt/stable/Packages", entry("files/a.deb"))
     assert list(rows) == ["apt/stable/files/a.deb", "apt/files/a.deb", "files/a.deb"]
-    assert all(name == promise.path for name, promise in rows.items())
+    assert all(name == expected.path for name, expected in rows.items())
 
 
 def test_in_a_flat_repository_the_nearest_base_wins() -> None:
@@ -225,11 +225,11 @@ def test_sources_promise_every_file_of_a_source_package() -> None:
         + section("Checksums-Sha1", ("c", 3, "q_1.dsc"))
     )
     assert promised("x/dists/t/main/source/Sources", text) == {
-        promise.path: promise
-        for promise in (
-            Promise("x/pool/main/p/p/p_1.dsc", 1, {"md5": digest("md5", "a"), "sha256": digest("sha256", "a")}),
-            Promise("x/pool/main/p/p/p_1.tar.xz", 2, {"md5": digest("md5", "b"), "sha256": digest("sha256", "b")}),
-            Promise("x/q_1.dsc", 3, {"sha1": digest("sha1", "c")}),
+        expected.path: expected
+        for expected in (
+            ExpectedFile("x/pool/main/p/p/p_1.dsc", 1, {"md5": digest("md5", "a"), "sha256": digest("sha256", "a")}),
+            ExpectedFile("x/pool/main/p/p/p_1.tar.xz", 2, {"md5": digest("md5", "b"), "sha256": digest("sha256", "b")}),
+            ExpectedFile("x/q_1.dsc", 3, {"sha1": digest("sha1", "c")}),
         )
     }
 
@@ -245,8 +245,8 @@ def test_sources_may_not_lead_outside(directory: str) -> None:
 
 def test_a_pdiff_index_promises_its_patches_not_its_history() -> None:
     folder = "dists/sid/main/binary-amd64/Packages.diff/"
-    packed = Promise(f"{folder}2026-10-16-0808.02.gz", 3, {"sha256": digest("sha256", "d")})
-    plain = Promise(f"{folder}2026-10-16-0808.02", 5, {"sha256": digest("sha256", "p")})
+    packed = ExpectedFile(f"{folder}2026-10-16-0808.02.gz", 3, {"sha256": digest("sha256", "d")})
+    plain = ExpectedFile(f"{folder}2026-10-16-0808.02", 5, {"sha256": digest("sha256", "p")})
     assert promised(f"{folder}Index", PDIFF) == {
         packed.path: packed,
         plain.path: plain,
@@ -260,7 +260,7 @@ def test_a_checksum_list_promises_images_of_unknown_size(name: str, algorithm: s
     value = digest(algorithm, "i")
     path = f"{IMAGES}netboot/mini.iso"
     assert promised(f"{IMAGES}{name}", f"{value}  ./netboot/mini.iso\n") == {
-        path: Promise(path, None, {algorithm: value})
+        path: ExpectedFile(path, None, {algorithm: value})
     }
 
 
@@ -318,7 +318,10 @@ def test_a_release_has_its_signature_beside_it(path: str, signature: str | None)
 
 def test_mirrors_keep_an_index_longest_by_its_hash_and_a_package_by_its_name() -> None:
     digests = {"md5": digest("md5", "a"), "sha256": digest("sha256", "a"), "sha512": digest("sha512", "a")}
-    index, package = Promise("dists/t/main/binary-all/Packages.xz", 1, digests), Promise("pool/a.deb", 1, digests)
+    index, package = (
+        ExpectedFile("dists/t/main/binary-all/Packages.xz", 1, digests),
+        ExpectedFile("pool/a.deb", 1, digests),
+    )
     assert APT.lasting_path(index) == f"dists/t/main/binary-all/by-hash/SHA256/{digests['sha256']}"
     assert APT.lasting_path(package) == "pool/a.deb"
 

@@ -44,10 +44,10 @@ def plain_entries(text: bytes) -> Iterator[dict[str, str]]:
 @pytest.mark.parametrize(("path", "file"), genuine("InRelease"), ids=lambda value: str(value).rpartition("/dists/")[2])
 def test_every_file_a_root_lists_is_an_index_that_leads_back_to_it(path: str, file: Path) -> None:
     data = file.read_bytes()
-    rows = dict(APT.promises(path, [data]))
+    rows = dict(APT.read_index(path, [data]))
     listed = {line.split()[2] for line in data.decode().split("\n") if line.startswith(" ") and len(line.split()) == 3}
     suite = path.removesuffix("InRelease")
-    assert {promise.path for promise in rows.values()} == {suite + name for name in listed}
+    assert {expected.path for expected in rows.values()} == {suite + name for name in listed}
     for name in rows:
         place = APT.classify(name)
         assert (place.role, place.roots[0]) == (Role.INDEX, path), name
@@ -58,13 +58,13 @@ def test_every_file_a_root_lists_is_an_index_that_leads_back_to_it(path: str, fi
 def test_packages_promise_exactly_what_a_slow_and_obvious_reader_finds(path: str, file: Path) -> None:
     text = read_by_apt(file)
     raw = text if file.suffix == ".lz4" else file.read_bytes()
-    found = {name: (promise.size, promise.digests["sha256"]) for name, promise in APT.promises(path, [raw])}
+    found = {name: (expected.size, expected.digests["sha256"]) for name, expected in APT.read_index(path, [raw])}
     assert found == {entry["Filename"]: (int(entry["Size"]), entry["SHA256"]) for entry in plain_entries(text)}
 
 
 def test_the_committed_indexes_are_the_ones_their_root_promises() -> None:
     root = SAMPLES / "dists/bookworm-security/InRelease"
-    rows = dict(APT.promises("dists/bookworm-security/InRelease", [root.read_bytes()]))
+    rows = dict(APT.read_index("dists/bookworm-security/InRelease", [root.read_bytes()]))
     for file in (*SAMPLES.rglob("Packages.xz"), *SAMPLES.rglob("Sources.xz")):
         checker = APT.checker(rows[str(file.relative_to(SAMPLES))])
         checker.update(file.read_bytes())
@@ -73,8 +73,8 @@ def test_the_committed_indexes_are_the_ones_their_root_promises() -> None:
 
 def test_the_committed_sources_name_their_dsc_and_tarballs() -> None:
     file = SAMPLES / "dists/bookworm-security/contrib/source/Sources.xz"
-    promises = [promise for _, promise in APT.promises(str(file.relative_to(SAMPLES)), [file.read_bytes()])]
-    assert promises
-    assert {APT.classify(promise.path).role for promise in promises} == {Role.PACKAGE}
-    assert {promise.path.rpartition(".")[2] for promise in promises} >= {"dsc", "xz"}
-    assert all("sha256" in promise.digests for promise in promises)
+    read_index = [expected for _, expected in APT.read_index(str(file.relative_to(SAMPLES)), [file.read_bytes()])]
+    assert read_index
+    assert {APT.classify(expected.path).role for expected in read_index} == {Role.PACKAGE}
+    assert {expected.path.rpartition(".")[2] for expected in read_index} >= {"dsc", "xz"}
+    assert all("sha256" in expected.digests for expected in read_index)

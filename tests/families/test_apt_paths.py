@@ -15,8 +15,8 @@ def roots(*suites: str) -> tuple[str, ...]:
 BOOKWORM = roots("dists/bookworm")
 LISTED = Place(Role.INDEX, roots=BOOKWORM)
 OFTEN_LISTED = Place(Role.INDEX, roots=BOOKWORM, may_be_unlisted=True)
-PROMISING = Place(Role.INDEX, roots=BOOKWORM, has_promises=True)
-ROOT = Place(Role.ROOT, has_promises=True)
+PROMISING = Place(Role.INDEX, roots=BOOKWORM, lists_files=True)
+ROOT = Place(Role.ROOT, lists_files=True)
 PACKAGE = Place(Role.PACKAGE)
 OTHER = Place(Role.OTHER)
 SHA256 = "ab" * 32
@@ -55,14 +55,14 @@ SHA256 = "ab" * 32
         ("dists/bookworm/main/cnf/Commands-amd64.xz", OFTEN_LISTED),
         (
             "dists/buster/updates/main/binary-amd64/Packages.xz",
-            Place(Role.INDEX, roots=roots("dists/buster/updates", "dists/buster"), has_promises=True),
+            Place(Role.INDEX, roots=roots("dists/buster/updates", "dists/buster"), lists_files=True),
         ),
         (
             "owner/ppa/ubuntu/dists/jammy/main/binary-amd64/Packages.gz",
-            Place(Role.INDEX, roots=roots("owner/ppa/ubuntu/dists/jammy"), has_promises=True),
+            Place(Role.INDEX, roots=roots("owner/ppa/ubuntu/dists/jammy"), lists_files=True),
         ),
-        ("flat/Packages.gz", Place(Role.INDEX, roots=roots("flat"), has_promises=True)),
-        ("Packages", Place(Role.INDEX, roots=("InRelease", "Release"), has_promises=True)),
+        ("flat/Packages.gz", Place(Role.INDEX, roots=roots("flat"), lists_files=True)),
+        ("Packages", Place(Role.INDEX, roots=("InRelease", "Release"), lists_files=True)),
         (
             f"dists/bookworm/main/binary-amd64/by-hash/SHA256/{SHA256}",
             Place(Role.INDEX, roots=BOOKWORM, by_hash=("sha256", SHA256)),
@@ -98,8 +98,8 @@ SHA256 = "ab" * 32
                 by_hash=("sha256", SHA256),
             ),
         ),
-        (f"{IMAGES}SHA256SUMS", Place(Role.INDEX, roots=BOOKWORM, has_promises=True, may_be_unlisted=True)),
-        (f"{IMAGES}MD5SUMS", Place(Role.INDEX, roots=BOOKWORM, has_promises=True, may_be_unlisted=True)),
+        (f"{IMAGES}SHA256SUMS", Place(Role.INDEX, roots=BOOKWORM, lists_files=True, may_be_unlisted=True)),
+        (f"{IMAGES}MD5SUMS", Place(Role.INDEX, roots=BOOKWORM, lists_files=True, may_be_unlisted=True)),
         (f"{IMAGES}SHA256SUMS.gpg", Place(Role.OTHER, roots=BOOKWORM)),
         (f"{IMAGES}netboot/mini.iso", Place(Role.PACKAGE, parents=(f"{IMAGES}SHA256SUMS", f"{IMAGES}MD5SUMS"))),
         (

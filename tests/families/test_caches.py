@@ -6,7 +6,7 @@ from base64 import b64decode
 
 import pytest
 
-from snapproxy.core.caching import ClientRepository, ClientSettings
+from snapproxy.core.client_cache import ClientRepository, ClientSettings
 from snapproxy.errors import ConfigurationError
 from snapproxy.families import CACHERS, FAMILIES, REPOSITORY_CACHERS
 from tests.fakes.alpine import RsaKey, index, package

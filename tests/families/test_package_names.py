@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from snapproxy.core.packages import PackageName
+from snapproxy.core.package_name import PackageName
 from snapproxy.families import FAMILIES
 
 SAID = [

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import pytest
 
-from snapproxy.core.model import Place, Promise, Role
+from snapproxy.core.model import ExpectedFile, Place, Role
 from snapproxy.errors import ArchiveDataError
 from snapproxy.families.pacman import PACMAN
 from tests.families.contract import FamilyContract
@@ -35,8 +35,8 @@ def entry(name: str, seed: str = "", **further: str) -> dict[str, str]:
     return {"FILENAME": name, "CSIZE": "7", "SHA256SUM": sha256, **further}
 
 
-def promised(data: bytes, path: str = f"{OS}/testrepo.db") -> dict[str, Promise]:
-    return dict(PACMAN.promises(path, [data]))
+def promised(data: bytes, path: str = f"{OS}/testrepo.db") -> dict[str, ExpectedFile]:
+    return dict(PACMAN.read_index(path, [data]))
 
 
 class TestPacman(FamilyContract):
@@ -51,12 +51,12 @@ class TestPacman(FamilyContract):
 @pytest.mark.parametrize(
     ("path", "place"),
     [
-        ("core/os/x86_64/core.db", Place(Role.ROOT, has_promises=True)),
-        ("a/b/core/os/x86_64/core.db.tar.gz", Place(Role.ROOT, has_promises=True)),
-        ("core.db.tar.zst", Place(Role.ROOT, has_promises=True)),
+        ("core/os/x86_64/core.db", Place(Role.ROOT, lists_files=True)),
+        ("a/b/core/os/x86_64/core.db.tar.gz", Place(Role.ROOT, lists_files=True)),
+        ("core.db.tar.zst", Place(Role.ROOT, lists_files=True)),
         ("core/os/x86_64/core.db.sig", Place(Role.SIGNATURE, roots=("core/os/x86_64/core.db",))),
         ("core/os/x86_64/core.db.tar.gz.sig", Place(Role.SIGNATURE, roots=("core/os/x86_64/core.db.tar.gz",))),
-        ("core/os/x86_64/core.files", Place(Role.INDEX, has_promises=True)),
+        ("core/os/x86_64/core.files", Place(Role.INDEX, lists_files=True)),
         ("core/os/x86_64/core.files.sig", Place(Role.SIGNATURE)),
         ("core/os/x86_64/gtk+-1:2-1-x86_64.pkg.tar.zst", Place(Role.PACKAGE)),
         ("packages/g/gtk+/gtk+-1:2-1-x86_64.pkg.tar.xz.sig", Place(Role.PACKAGE)),
@@ -80,16 +80,16 @@ def test_a_database_promises_the_packages_beside_it_with_plus_and_colon_in_their
         f"{OS}/libsig++-2:2.4-1-any.pkg.tar.zst",
         f"{OS}/libsig++-2:2.4-1-any.pkg.tar.zst.sig",
     ]
-    promise = rows[f"{OS}/libsig++-2:2.4-1-any.pkg.tar.zst"]
-    assert promise.is_strong
-    assert promise.size is not None
+    expected = rows[f"{OS}/libsig++-2:2.4-1-any.pkg.tar.zst"]
+    assert expected.is_strong
+    assert expected.size is not None
 
 
 def test_the_signature_in_an_entry_is_the_very_file_beside_the_package() -> None:
     [name] = [path.name for path in DATA.glob("*.sig")]
     whole = (DATA / name).read_bytes()
-    promise = promised((DATA / "testrepo.db.tar.xz").read_bytes())[f"{OS}/{name}"]
-    assert promise == Promise(f"{OS}/{name}", len(whole), {"sha256": hashlib.sha256(whole).hexdigest()})
+    expected = promised((DATA / "testrepo.db.tar.xz").read_bytes())[f"{OS}/{name}"]
+    assert expected == ExpectedFile(f"{OS}/{name}", len(whole), {"sha256": hashlib.sha256(whole).hexdigest()})
 
 
 def test_the_files_database_promises_what_the_other_does() -> None:
@@ -140,4 +140,4 @@ def test_what_the_client_forces() -> None:
     assert (PACMAN.name, PACMAN.patience) == ("pacman", 8.0)
     assert not PACMAN.keeps_newer_root, "pacman takes an older database as soon as its bytes arrive"
     assert PACMAN.drops_older_dates, "libcurl drops a 200 whose Last-Modified is not newer"
-    assert PACMAN.roots_promise_packages
+    assert PACMAN.roots_list_packages

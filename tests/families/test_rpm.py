@@ -8,7 +8,7 @@ from typing import ClassVar
 import pytest
 import zstandard
 
-from snapproxy.core.model import Promise, Role
+from snapproxy.core.model import ExpectedFile, Role
 from snapproxy.errors import ArchiveDataError
 from snapproxy.families.rpm import RPM
 from tests.fakes.rpm_texts import BASE, delta, deltas, digest, entry, package, primary, repomd
@@ -20,8 +20,8 @@ PRIMARY = f"{BASE}repodata/{'ab' * 32}-primary.xml.gz"
 DELTAS = f"{BASE}repodata/{'ab' * 64}-prestodelta.xml"
 
 
-def promised(path: str, text: str | bytes) -> dict[str, Promise]:
-    return dict(RPM.promises(path, [text if isinstance(text, bytes) else text.encode()]))
+def promised(path: str, text: str | bytes) -> dict[str, ExpectedFile]:
+    return dict(RPM.read_index(path, [text if isinstance(text, bytes) else text.encode()]))
 
 
 class TestRpm(FamilyContract):
@@ -40,15 +40,15 @@ class TestRpm(FamilyContract):
 def test_a_repository_may_lie_at_any_depth(base: str) -> None:
     root = f"{base}repodata/repomd.xml"
     place = RPM.classify(root)
-    assert (place.role, place.has_promises, RPM.signature(root)) == (Role.ROOT, True, f"{root}.asc")
+    assert (place.role, place.lists_files, RPM.signature(root)) == (Role.ROOT, True, f"{root}.asc")
     for name, role in {"repomd.xml.asc": Role.SIGNATURE, "repomd.xml.key": Role.OTHER, "x.yaml": Role.INDEX}.items():
         place = RPM.classify(f"{base}repodata/{name}")
-        assert (place.role, place.roots, place.has_promises) == (role, (root,), False)
+        assert (place.role, place.roots, place.lists_files) == (role, (root,), False)
     assert RPM.classify(f"{base}media.1/media").roots == (root,)
 
 
 @pytest.mark.parametrize(
-    ("name", "has_promises", "series"),
+    ("name", "lists_files", "series"),
     [
         (f"{'0f' * 32}-primary.xml.gz", True, "primary.xml"),
         (f"{'0f' * 64}-primary.xml.zst", True, "primary.xml"),
@@ -61,9 +61,9 @@ def test_a_repository_may_lie_at_any_depth(base: str) -> None:
         ("notprimary.xml.gz", False, "notprimary.xml"),
     ],
 )
-def test_metadata_are_one_series_whatever_their_checksums(name: str, has_promises: bool, series: str) -> None:
+def test_metadata_are_one_series_whatever_their_checksums(name: str, lists_files: bool, series: str) -> None:
     place = RPM.classify(f"r/repodata/{name}")
-    assert (place.role, place.has_promises, place.series) == (Role.INDEX, has_promises, f"r/repodata/{series}")
+    assert (place.role, place.lists_files, place.series) == (Role.INDEX, lists_files, f"r/repodata/{series}")
     assert place.by_hash is None, "the name may show another kind of checksum than repomd gives"
 
 
@@ -116,7 +116,7 @@ def test_a_list_of_mirrors_leads_out_of_every_pin(path: str) -> None:
 def test_repomd_promises_metadata_by_every_checksum_type(spelled: str, algorithm: str) -> None:
     path = f"{BASE}repodata/primary.xml.gz"
     assert promised(ROOT, repomd(entry("repodata/primary.xml.gz", "p", 7, spelled))) == {
-        path: Promise(path, 7, {algorithm: digest(algorithm, "p")})
+        path: ExpectedFile(path, 7, {algorithm: digest(algorithm, "p")})
     }
 
 
@@ -124,8 +124,8 @@ def test_repomd_speaks_of_files_as_they_are_served_not_as_they_unpack() -> None:
     text = entry("repodata/a.gz", "p", 7).replace(
         "<location", f"<open-checksum type='sha256'>{'00' * 32}</open-checksum><open-size>9</open-size><location"
     )
-    (promise,) = promised(ROOT, repomd(text)).values()
-    assert (promise.size, promise.digests) == (7, {"sha256": digest("sha256", "p")})
+    (expected,) = promised(ROOT, repomd(text)).values()
+    assert (expected.size, expected.digests) == (7, {"sha256": digest("sha256", "p")})
 
 
 def test_what_lies_in_another_repository_is_not_promised_in_this_one() -> None:
@@ -205,14 +205,14 @@ def test_a_repomd_that_breaks_the_format_is_refused(text: str) -> None:
 
 
 def test_a_repomd_cut_short_promises_nothing_of_what_stood_before() -> None:
-    rows = RPM.promises(ROOT, [repomd(entry("x", "a"), entry("y", "b"))[:-12].encode()])
+    rows = RPM.read_index(ROOT, [repomd(entry("x", "a"), entry("y", "b"))[:-12].encode()])
     with pytest.raises(ArchiveDataError):
         next(rows)
 
 
 def test_a_root_has_a_bound() -> None:
     with pytest.raises(ArchiveDataError, match="too large"):
-        list(RPM.promises(ROOT, [b" " * (1 << 20)] * 2))
+        list(RPM.read_index(ROOT, [b" " * (1 << 20)] * 2))
 
 
 # --- packages and deltas -------------------------------------------------------------------------------------------------------
@@ -222,8 +222,8 @@ def test_a_root_has_a_bound() -> None:
 def test_packages_are_promised_from_the_repositorys_base(pack: type[bytes]) -> None:
     text = pack(primary(package("Packages/a.rpm", "a"), package("b.rpm", "b", 4, "sha512")).encode())
     assert promised(PRIMARY, text) == {
-        f"{BASE}Packages/a.rpm": Promise(f"{BASE}Packages/a.rpm", 3, {"sha256": digest("sha256", "a")}),
-        f"{BASE}b.rpm": Promise(f"{BASE}b.rpm", 4, {"sha512": digest("sha512", "b")}),
+        f"{BASE}Packages/a.rpm": ExpectedFile(f"{BASE}Packages/a.rpm", 3, {"sha256": digest("sha256", "a")}),
+        f"{BASE}b.rpm": ExpectedFile(f"{BASE}b.rpm", 4, {"sha512": digest("sha512", "b")}),
     }
 
 
@@ -236,7 +236,7 @@ def test_a_package_listed_twice_is_promised_once_if_the_two_agree() -> None:
 def test_deltas_are_promised_too() -> None:
     path = f"{BASE}drpms/a-1_2.drpm"
     assert promised(DELTAS, deltas(delta("drpms/a-1_2.drpm", "d"))) == {
-        path: Promise(path, 3, {"sha256": digest("sha256", "d")})
+        path: ExpectedFile(path, 3, {"sha256": digest("sha256", "d")})
     }
 
 
@@ -268,7 +268,7 @@ def test_only_a_root_has_a_signature_beside_it() -> None:
 
 
 def test_mirrors_keep_every_file_under_its_own_name() -> None:
-    assert RPM.lasting_path(Promise(PRIMARY, 1, {"sha256": hashlib.sha256().hexdigest()})) == PRIMARY
+    assert RPM.lasting_path(ExpectedFile(PRIMARY, 1, {"sha256": hashlib.sha256().hexdigest()})) == PRIMARY
 
 
 def test_it_says_what_the_client_insists_on() -> None:

@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from snapproxy.core.model import Promise, Role
+from snapproxy.core.model import ExpectedFile, Role
 from snapproxy.families.rpm import RPM
 from tests.fakes.content import epoch
 from tests.fakes.rpm_world import REPOSITORY, RpmWorld
@@ -18,12 +18,12 @@ ROOT = f"{REPOSITORY}/repodata/repomd.xml"
 @pytest.mark.parametrize(("when", "algorithm"), [(FIRST, "sha256"), (SECOND, "sha512")])
 def test_everything_published_is_promised_as_it_is(rpm_world: RpmWorld, when: str, algorithm: str) -> None:
     files = rpm_world.trees[when].files
-    found: dict[str, Promise] = {}
+    found: dict[str, ExpectedFile] = {}
     for path in (ROOT, rpm_world.path_of(when, "-primary.xml")):
-        found |= dict(RPM.promises(path, [files[path].data]))
+        found |= dict(RPM.read_index(path, [files[path].data]))
     promised = {path for path in files if RPM.classify(path).role in (Role.INDEX, Role.PACKAGE)}
     assert found == {
-        path: Promise(path, files[path].size, {algorithm: hashlib.new(algorithm, files[path].data).hexdigest()})
+        path: ExpectedFile(path, files[path].size, {algorithm: hashlib.new(algorithm, files[path].data).hexdigest()})
         for path in promised
     }
 
@@ -36,7 +36,7 @@ def test_its_revision_is_the_date(rpm_world: RpmWorld, when: str) -> None:
 def test_zchunk_promises_what_its_sibling_does(rpm_world: RpmWorld) -> None:
     files = rpm_world.trees[FIRST].files
     told = [
-        dict(RPM.promises(path, [files[path].data]))
+        dict(RPM.read_index(path, [files[path].data]))
         for path in (rpm_world.path_of(FIRST, "-primary.xml"), rpm_world.path_of(FIRST, "-primary.xml.zck"))
     ]
     assert told[0] == told[1]

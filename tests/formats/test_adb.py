@@ -13,7 +13,7 @@ from snapproxy.errors import ArchiveDataError
 from snapproxy.formats import adb_package
 from snapproxy.formats.adb import Values
 from snapproxy.formats.adb_blocks import Container
-from snapproxy.formats.adb_index import Entry, open_index
+from snapproxy.formats.adb_index import AdbEntry, open_index
 from snapproxy.formats.adb_package import DataFile, data_files, unique_id
 from tests.fakes.adb import ADB, DATA, EC_ID, RSA_ID, SIGNATURE, block, blocks, container, deflated, genuine, unpacked
 
@@ -235,7 +235,7 @@ def test_a_package_whose_folders_share_their_files_is_no_way_to_keep_us_busy(mon
 # --- arbitrary bytes -------------------------------------------------------------------------------------------------------------
 
 
-def read(data: bytes) -> list[Entry]:
+def read(data: bytes) -> list[AdbEntry]:
     try:
         return list(open_index(data).entries())
     except ArchiveDataError:

@@ -14,7 +14,7 @@ from snapproxy.cli.parser import VERBS, build_parser, parse
 from snapproxy.config import describe, load
 from snapproxy.config.settings import keys, twin
 from snapproxy.core.model import Role
-from snapproxy.core.when import parse as parse_when
+from snapproxy.core.time_spec import parse_time as parse_when
 from snapproxy.families import FAMILIES
 
 

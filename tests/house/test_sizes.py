@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-MODULE_LINES = 350
+MODULE_LINES = 500
 FUNCTION_LINES = 60
 
 #: Commented data, a row an archive.

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from snapproxy.jobs.export import Access, Wish
-from snapproxy.oci.names import read_place
+from snapproxy.jobs.export import ExportOptions, RegistryAccess
+from snapproxy.oci.places import read_place
 from tests.fakes.hamlet import FIRST, INRELEASE, PACKAGES, Hamlet, later
 from tests.fakes.house import House
 
@@ -65,8 +65,8 @@ async def test_what_the_index_promises_is_not_missing_because_an_artifact_says_s
     package = replace(absence, path=hamlet.edition.kept.path)
     lie = replace(record, entries=tuple(sorted((*record.entries, package), key=lambda entry: entry.key)))
     place = read_place(f"oci:{tmp_path}/art")
-    await recorded.app.exporter.export(lie, place, Wish())
-    await elsewhere.app.importer.bring(place, "copy", Access())
+    await recorded.app.exporter.export(lie, place, ExportOptions())
+    await elsewhere.app.importer.bring(place, "copy", RegistryAccess())
     assert (await elsewhere.get(AT, package.path, capture="copy")).status == 404
     assert (await elsewhere.get(AT, package.path)).status == 424
 
@@ -75,10 +75,10 @@ async def test_an_artifact_whose_root_nobody_vouches_for_says_nothing_of_the_arc
     recorded: House, hamlet: Hamlet, other_key: Path, tmp_path: Path
 ) -> None:
     place = read_place(f"oci:{tmp_path}/art")
-    await recorded.app.exporter.export(await recorded.app.captures.record("build"), place, Wish())
+    await recorded.app.exporter.export(await recorded.app.captures.record("build"), place, ExportOptions())
     row = replace(hamlet.row, keyrings=(str(other_key),))
     async with House(tmp_path / "strict", (row,), offline=True) as strict:
-        await strict.app.importer.bring(place, "copy", Access())
+        await strict.app.importer.bring(place, "copy", RegistryAccess())
         assert (await strict.get(AT, ABSENT, capture="copy")).status == 404
         assert (await strict.get(AT, ABSENT)).status == 424
         space = f"absent:debian/{FIRST}"

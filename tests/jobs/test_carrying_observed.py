@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from snapproxy.core.model import Archive
-from snapproxy.core.when import spell
-from snapproxy.jobs.export import Access, Wish
-from snapproxy.jobs.importing import Imported
-from snapproxy.oci.names import read_place
+from snapproxy.core.time_spec import format_instant
+from snapproxy.jobs.export import ExportOptions, RegistryAccess
+from snapproxy.jobs.import_artifact import Imported
+from snapproxy.oci.places import read_place
 from tests.fakes.alpine import RsaKey, package, repository
 from tests.fakes.archive_server import ArchiveServer
 from tests.fakes.content import Timeline, epoch
@@ -30,8 +30,8 @@ HELLO = package("hello", "1-r0", KEY)
 async def carry(house: House, other: House, folder: Path) -> Imported:
     """Export the capture `build`, and import it elsewhere."""
     place = read_place(f"oci:{folder}/art")
-    await house.app.exporter.export(await house.app.captures.record("build"), place, Wish())
-    return await other.app.importer.bring(place, "build", Access())
+    await house.app.exporter.export(await house.app.captures.record("build"), place, ExportOptions())
+    return await other.app.importer.bring(place, "build", RegistryAccess())
 
 
 async def test_a_vendors_archive_at_a_time_that_was_observed(vendor: House, present: Present, tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ async def test_a_vendors_archive_at_a_time_that_was_observed(vendor: House, pres
     await vendor.get("live", INRELEASE)
     span, _ = vendor.store.catalog.around(f"root/vendor/{INRELEASE}", int(vendor.clock.now()))
     assert span is not None
-    when = spell(span.last)
+    when = format_instant(span.last)
     for path in paths:
         assert (await vendor.get(when, path, capture="build")).status == 200
     async with House(tmp_path / "other", vendor.rows, clock=vendor.clock, offline=True) as other:
@@ -51,7 +51,7 @@ async def test_a_vendors_archive_at_a_time_that_was_observed(vendor: House, pres
         for path in paths:
             got = await other.get(when, path)
             assert (got.status, got.data, got.proof) == (200, old.files[path].data, "gpg"), path
-        assert (await other.get(spell(span.last + 1), INRELEASE)).status == 425
+        assert (await other.get(format_instant(span.last + 1), INRELEASE)).status == 425
 
 
 async def test_a_live_capture_replays_and_its_root_is_known_by_when_it_was_seen(

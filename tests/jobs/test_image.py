@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from snapproxy.core.caching import ClientSettings
+from snapproxy.core.client_cache import ClientSettings
 from snapproxy.core.model import Proof, Role
-from snapproxy.core.record import Entry, Record
+from snapproxy.core.record import Record, RecordEntry
 from snapproxy.errors import ClientError, RecordError
 from snapproxy.families import FAMILIES
-from snapproxy.jobs.cached import cached_members
-from snapproxy.jobs.export import Wish
+from snapproxy.jobs.client_cache_layout import cache_files
+from snapproxy.jobs.export import ExportOptions
 from snapproxy.jobs.image import image_of
-from snapproxy.oci.names import read_place
+from snapproxy.oci.places import read_place
 from tests.fakes.hamlet import Hamlet
 from tests.fakes.house import House
 
@@ -28,7 +28,7 @@ async def test_the_layer_is_apts_cache_and_skopeo_takes_the_image(
 ) -> None:
     record = await recorded.app.captures.record("build")
     place = read_place(f"oci:{tmp_path}/image:cache")
-    exported = await recorded.app.exporter.export(record, place, Wish(as_image=True, created=1_717_200_000))
+    exported = await recorded.app.exporter.export(record, place, ExportOptions(as_image=True, created=1_717_200_000))
     subprocess.run(["skopeo", "copy", "--quiet", str(place), f"dir:{tmp_path}/dir"], check=True)
     manifest = json.loads((tmp_path / "dir/manifest.json").read_bytes())
     (layer,) = manifest["layers"]
@@ -62,7 +62,7 @@ async def test_the_layer_is_apts_cache_and_skopeo_takes_the_image(
 
 def packages(family: str, *paths: str) -> Record:
     entries = tuple(
-        Entry("some", "20240601T000000Z", "20240601T000000Z", path, Role.PACKAGE, Proof.NONE, 1, "0" * 64)
+        RecordEntry("some", "20240601T000000Z", "20240601T000000Z", path, Role.PACKAGE, Proof.NONE, 1, "0" * 64)
         for path in paths
     )
     return Record(entries, {"some": family})
@@ -86,7 +86,7 @@ def repositories(*paths: str) -> Record:
     for archive, _, path in (each.partition("/") for each in sorted(paths)):
         sha256 = hashlib.sha256(path.encode()).hexdigest()
         role = FAMILIES["rpm"].classify(path).role
-        found.append(Entry(archive, "20240601T000000Z", "20240601T000000Z", path, role, Proof.GPG, 1, sha256))
+        found.append(RecordEntry(archive, "20240601T000000Z", "20240601T000000Z", path, role, Proof.GPG, 1, sha256))
     return Record(tuple(found), dict.fromkeys((each.archive for each in found), "rpm"))
 
 
@@ -106,7 +106,7 @@ async def test_a_repository_is_known_by_the_end_of_its_address(recorded: House) 
         "b": "http://mirror.example/pub/debug/40/os",
         "c": "http://proxy:3142/~build/two/20240601T000000Z/40/os",
     }
-    members = await cached_members(record, recorded.store.blobs, client(**bases))
+    members = await cache_files(record, recorded.store.blobs, client(**bases))
     assert len(members) == 9
     found: dict[str, set[str]] = {}
     for member in members:
@@ -138,4 +138,4 @@ async def test_repositories_that_are_not_those_of_the_capture_are_named(
     recorded: House, paths: list[str], bases: dict[str, str], said: str
 ) -> None:
     with pytest.raises(RecordError, match=said):
-        await cached_members(repositories(*paths), recorded.store.blobs, client(**bases))
+        await cache_files(repositories(*paths), recorded.store.blobs, client(**bases))

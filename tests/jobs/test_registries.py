@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from snapproxy.base.clock import SystemClock
 from snapproxy.capture.artifact import ARTIFACT_TYPE
 from snapproxy.core.model import Role
 from snapproxy.errors import ClientError, RecordError
 from snapproxy.jobs.attest import attest
-from snapproxy.jobs.export import Access, Exported, Wish
+from snapproxy.jobs.export import Exported, ExportOptions, RegistryAccess
 from snapproxy.oci.artifact import Artifact, bytes_content
-from snapproxy.oci.model import EMPTY_CONFIG, MANIFEST, Descriptor, Index, Manifest, digest_of
-from snapproxy.oci.names import Reference, read_place, read_reference
+from snapproxy.oci.manifests import EMPTY_CONFIG, MANIFEST, Descriptor, ImageIndex, Manifest, digest_of
+from snapproxy.oci.places import Reference, read_place, read_reference
 from snapproxy.oci.referrers import referrers
 from snapproxy.oci.registry import Repository
 from snapproxy.oci.transfer import push
-from snapproxy.shell.clock import SystemClock
 from tests.fakes.debian_registry import DebianRegistry
 from tests.fakes.hamlet import FIRST, INRELEASE, Hamlet, later
 from tests.fakes.house import House
@@ -33,13 +33,13 @@ def reference(host: str, name: str) -> Reference:
     return read_reference(f"{host}/{name}")
 
 
-async def export(house: House, place: str, wish: Wish | None = None) -> Exported:
+async def export(house: House, place: str, wish: ExportOptions | None = None) -> Exported:
     record = await house.app.captures.record("build")
-    return await house.app.exporter.export(record, read_place(place), wish or Wish())
+    return await house.app.exporter.export(record, read_place(place), wish or ExportOptions())
 
 
 async def attach(house: House, image: Reference, capture: str = "build") -> Exported:
-    return await house.app.exporter.attach(await house.app.captures.record(capture), image, Wish())
+    return await house.app.exporter.attach(await house.app.captures.record(capture), image, ExportOptions())
 
 
 async def image(host: str, name: str, *, is_index: bool = False) -> Reference:
@@ -50,10 +50,12 @@ async def image(host: str, name: str, *, is_index: bool = False) -> Reference:
         for turn in (1, 2)
     ]
     artifact = (
-        Artifact.under(Index(tuple(each.root.descriptor for each in parts)), tuple(parts)) if is_index else parts[0]
+        Artifact.under(ImageIndex(tuple(each.root.descriptor for each in parts)), tuple(parts))
+        if is_index
+        else parts[0]
     )
     target = reference(host, name)
-    async with Access().open(target, SystemClock()) as repository:
+    async with RegistryAccess().open(target, SystemClock()) as repository:
         await push(repository, artifact, "latest")
     return reference(host, f"{name}@{(artifact.documents[0] if is_index else artifact.root).digest}")
 
@@ -76,7 +78,7 @@ async def test_debians_registry_and_skopeo_carry_it_byte_for_byte(
     url = f"http://{host}/v2/team/capture/blobs/sha256:{hamlet.content(package.path).sha256}"
     with urllib.request.urlopen(url) as answer:
         assert answer.read() == hamlet.content(package.path).data
-    imported = await elsewhere.app.importer.bring(read_place(f"docker://{exported.name}"), "copy", Access())
+    imported = await elsewhere.app.importer.bring(read_place(f"docker://{exported.name}"), "copy", RegistryAccess())
     assert (imported.new, imported.checked) == (5, 1)
     assert (await elsewhere.get(AT, package.path, capture="copy")).data == hamlet.content(package.path).data
 
@@ -103,7 +105,7 @@ async def test_what_is_attached_to_an_image_is_found_by_the_images_name(
     )
     assert (("team/app", subject.digest.replace(":", "-")) in registry.manifests) is not has_referrers
     place = read_place(f"docker://{registry.host}/team/app:latest")
-    imported = await elsewhere.app.importer.bring(place, "app", Access())
+    imported = await elsewhere.app.importer.bring(place, "app", RegistryAccess())
     assert (imported.digest, imported.files) == (exported.digest, 5)
     assert (await elsewhere.get(AT, INRELEASE)).status == 200
 
@@ -114,15 +116,15 @@ async def test_an_image_without_a_capture_and_one_with_two_say_so(
     subject = await image(registry.host, "team/app")
     place = read_place(f"docker://{subject.name}")
     with pytest.raises(RecordError, match="No capture is attached"):
-        await elsewhere.app.importer.bring(place, "app", Access())
+        await elsewhere.app.importer.bring(place, "app", RegistryAccess())
     first = await attach(recorded, subject)
     await recorded.get(AT, INRELEASE, capture="other")
     second = await attach(recorded, subject, "other")
     with pytest.raises(ClientError, match="Several captures") as told:
-        await elsewhere.app.importer.bring(place, "app", Access())
+        await elsewhere.app.importer.bring(place, "app", RegistryAccess())
     assert first.digest in told.value.why
     assert second.digest in told.value.why
-    one = await elsewhere.app.importer.bring(read_place(f"docker://{second.name}"), "app", Access())
+    one = await elsewhere.app.importer.bring(read_place(f"docker://{second.name}"), "app", RegistryAccess())
     assert one.files == 1
 
 
@@ -130,7 +132,7 @@ async def test_packages_alone_fill_a_repository_that_is_asked_by_digest(
     recorded: House, elsewhere: House, debian_registry: DebianRegistry
 ) -> None:
     host = debian_registry.host
-    exported = await export(recorded, f"docker://{host}/team/blobs", Wish(blobs_only=True))
+    exported = await export(recorded, f"docker://{host}/team/blobs", ExportOptions(blobs_only=True))
     record = await recorded.app.captures.record("build")
     packages = {entry.sha256 for entry in record.entries if entry.role is Role.PACKAGE}
     asked = urllib.request.Request(f"http://{host}/v2/team/blobs/manifests/latest", headers={"Accept": MANIFEST})
@@ -139,7 +141,7 @@ async def test_packages_alone_fill_a_repository_that_is_asked_by_digest(
     assert {each["digest"].removeprefix("sha256:") for each in manifest["layers"]} == packages
     assert all("annotations" not in each for each in manifest["layers"])
     with pytest.raises(RecordError, match="No capture is attached"):
-        await elsewhere.app.importer.bring(read_place(f"docker://{exported.name}"), "x1", Access())
+        await elsewhere.app.importer.bring(read_place(f"docker://{exported.name}"), "x1", RegistryAccess())
 
 
 async def test_what_the_registry_has_already_is_named_and_not_sent(
@@ -149,15 +151,15 @@ async def test_what_the_registry_has_already_is_named_and_not_sent(
     record = await recorded.app.captures.record("build")
     whole = await export(recorded, place)
     sent = len([each for each in registry.seen if each.method == "PUT"])
-    thin = await export(recorded, place, Wish(held=record))
+    thin = await export(recorded, place, ExportOptions(held=record))
     assert thin.digest == whole.digest
     assert len([each for each in registry.seen if each.method == "PUT"]) == sent + 1
 
 
 async def test_a_reproduction_is_attested_beside_the_image(debian_registry: DebianRegistry) -> None:
     subject = await image(debian_registry.host, "team/app")
-    name = await attest(subject, "a" * 64, {"out/app.tar": "b" * 64}, Access(), SystemClock())
-    async with Access().open(subject, SystemClock()) as repository:
+    name = await attest(subject, "a" * 64, {"out/app.tar": "b" * 64}, RegistryAccess(), SystemClock())
+    async with RegistryAccess().open(subject, SystemClock()) as repository:
         (found,) = await referrers(repository, subject.digest, "application/vnd.in-toto+json")
         assert name == f"{debian_registry.host}/team/app@{found.digest}"
         statement = json.loads(

@@ -9,17 +9,17 @@ import pytest
 
 from snapproxy.capture.lock_reader import decode
 from snapproxy.errors import ClientError
-from snapproxy.jobs.export import Exported, Wish
-from snapproxy.oci.names import read_place
+from snapproxy.jobs.export import Exported, ExportOptions
+from snapproxy.oci.places import read_place
 from tests.fakes.hamlet import FIRST, INRELEASE, Hamlet, later
 from tests.fakes.house import House
 
 AT = later(FIRST, 3600)
 
 
-async def export(house: House, place: str, wish: Wish | None = None) -> Exported:
+async def export(house: House, place: str, wish: ExportOptions | None = None) -> Exported:
     record = await house.app.captures.record("build")
-    return await house.app.exporter.export(record, read_place(place), wish or Wish())
+    return await house.app.exporter.export(record, read_place(place), wish or ExportOptions())
 
 
 async def test_the_tree_holds_what_was_served_and_its_sums_are_right(
@@ -56,13 +56,13 @@ async def test_what_is_there_already_is_not_touched(recorded: House, tmp_path: P
 
 async def test_what_the_other_side_has_is_left_out_and_still_listed(recorded: House, tmp_path: Path) -> None:
     record = await recorded.app.captures.record("build")
-    exported = await export(recorded, f"dir:{tmp_path}/thin", Wish(held=record))
+    exported = await export(recorded, f"dir:{tmp_path}/thin", ExportOptions(held=record))
     assert exported.files == 0
     assert sorted(each.name for each in (tmp_path / "thin").iterdir()) == ["SHA256SUMS", "snapproxy.lock.json"]
     assert INRELEASE in (tmp_path / "thin/SHA256SUMS").read_text()
 
 
 async def test_an_image_is_no_tree(recorded: House, tmp_path: Path) -> None:
-    for wish in (Wish(as_image=True), Wish(blobs_only=True)):
+    for wish in (ExportOptions(as_image=True), ExportOptions(blobs_only=True)):
         with pytest.raises(ClientError, match="no tree"):
             await export(recorded, f"dir:{tmp_path}/tree", wish)

@@ -10,7 +10,7 @@ import pytest
 
 from snapproxy.capture.tree import Tree, lay_out
 from snapproxy.core.model import Proof
-from snapproxy.core.record import Entry, Record
+from snapproxy.core.record import Record, RecordEntry
 from snapproxy.families import FAMILIES
 from tests.fakes.apt_root import AptRoot
 from tests.fakes.content import Content
@@ -46,7 +46,7 @@ def test_apt_updates_and_downloads_from_a_tree(
     contents = dict(served(world))
     classify = FAMILIES["apt"].classify
     entries = tuple(
-        Entry("debian", ASKED, FIRST, path, classify(path).role, Proof.GPG, content.size, content.sha256)
+        RecordEntry("debian", ASKED, FIRST, path, classify(path).role, Proof.GPG, content.size, content.sha256)
         for path, content in contents.items()
     )
     files = {content.sha256: content for content in contents.values()}

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from snapproxy.oci.artifact import Content, bytes_content
+from snapproxy.base.clock import SystemClock
+from snapproxy.oci.artifact import BlobContent, bytes_content
 from snapproxy.oci.credentials import Keychain, Login
-from snapproxy.oci.model import Descriptor, digest_of
-from snapproxy.oci.names import read_reference
+from snapproxy.oci.manifests import Descriptor, digest_of
+from snapproxy.oci.places import read_reference
 from snapproxy.oci.progress import SILENT
 from snapproxy.oci.registry import open_repository
 from snapproxy.oci.upload import upload
-from snapproxy.shell.clock import SystemClock
 from tests.fakes.apt_root import AptRoot
 from tests.fakes.debian_registry import PASSWORD, USER, DebianRegistry
 from tests.fakes.forms import mirror_form
@@ -107,7 +107,7 @@ async def fill(repository: str, contents: Iterable[bytes]) -> None:
             await upload(opened, as_content(data), progress=SILENT)
 
 
-def as_content(data: bytes) -> Content:
+def as_content(data: bytes) -> BlobContent:
     return bytes_content(Descriptor("application/octet-stream", digest_of(data), len(data)), data)
 
 

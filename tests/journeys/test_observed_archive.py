@@ -12,7 +12,7 @@ from subprocess import DEVNULL, Popen
 
 import pytest
 
-from snapproxy.core.when import spell
+from snapproxy.core.time_spec import format_instant
 from snapproxy.jobs import sweep
 from snapproxy.jobs.sweep import Swept
 from tests.fakes.apt_root import AptRoot
@@ -107,7 +107,7 @@ async def test_an_archive_republished_between_any_two_requests_works_at_every_ob
             meanwhile = third_party.mirror.fault("*", Meanwhile(publish, at))
             swept = await house.app.observe("vendor", [INRELEASE], with_packages=True)
             assert isinstance(swept, Swept), swept
-            seen.append(spell(swept.at))
+            seen.append(format_instant(swept.at))
             third_party.mirror.heal()
             if meanwhile.count <= at:
                 break

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import pytest
 
-from snapproxy.core.when import parse
-from snapproxy.setup import pacman
+from snapproxy.client_config import pacman
+from snapproxy.core.time_spec import parse_time
 from tests.fakes.arch import FIRST, MISSING_DAY, REPO, SECOND, ArchWorld
 from tests.fakes.pacman_root import PacmanRoot
 from tests.fakes.proxy import Snapproxy
@@ -125,7 +125,7 @@ def test_a_cache_server_brings_packages_and_nothing_else(
     arch: ArchWorld, arch_proxy: Snapproxy, make_pacman: MakeRoot
 ) -> None:
     """pacman has CacheServer from 6.1 on; what stands here is what `sources archlinux --form cache` prints."""
-    (conf,) = pacman.cache(pacman.Request(parse(SECOND), arch_proxy.url))
+    (conf,) = pacman.cache(pacman.PacmanOptions(parse_time(SECOND), arch_proxy.url))
     patience, line = (line for line in conf.text.splitlines() if line and not line.startswith("#"))
     root = make_pacman("root")
     root.server(line, f"{arch.mirror.url}/archlinux/$repo/os/$arch", options=patience)

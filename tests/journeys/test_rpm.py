@@ -11,8 +11,8 @@ from urllib.request import ProxyHandler, build_opener
 
 import pytest
 
-from snapproxy.core.when import parse
-from snapproxy.setup import Snippet, rpm
+from snapproxy.client_config import Snippet, rpm
+from snapproxy.core.time_spec import parse_time
 from tests.fakes.content import Content
 from tests.fakes.faults import Replace
 from tests.fakes.proxy import Snapproxy
@@ -21,7 +21,7 @@ from tests.fakes.rpm_world import ARCHIVE, HOST, REPOSITORY, VERSIONS, RpmWorld,
 from tests.fakes.world import FIRST, SECOND
 
 pytestmark = pytest.mark.journey
-Form = Callable[[rpm.Repository], tuple[Snippet, ...]]
+Form = Callable[[rpm.RpmOptions], tuple[Snippet, ...]]
 THERE_AND_BACK = (FIRST, SECOND, FIRST)
 FOLDER = f"updates/{RELEASE}/Everything/x86_64"
 
@@ -35,7 +35,7 @@ def proxy(rpm_world: RpmWorld, tmp_path: Path) -> Iterator[Snapproxy]:
 def pinned(form: Form, world: RpmWorld, proxy: Snapproxy, when: str) -> str:
     """Return the text that `sources` prints, but for packages that nobody signed in metadata that somebody did."""
     folder = "updates/$releasever/Everything/$basearch" if form is rpm.mirror else FOLDER
-    text = form(rpm.Repository(ARCHIVE, folder, parse(when), proxy.url))[0].text
+    text = form(rpm.RpmOptions(ARCHIVE, folder, parse_time(when), proxy.url))[0].text
     return text.replace("gpgcheck=1", f"gpgcheck=0\nrepo_gpgcheck=1\ngpgkey=file://{world.public_key}")
 
 
@@ -62,7 +62,7 @@ def test_dnf_goes_forward_and_back_in_both_forms(rpm_world: RpmWorld, proxy: Sna
     two.repository(untouched(rpm_world))
     for when in THERE_AND_BACK:
         time.sleep(1.1)  # dnf counts the age of what it has in whole seconds
-        (lines,) = rpm.proxy(rpm.Repository(ARCHIVE, "", parse(when), proxy.url))
+        (lines,) = rpm.proxy(rpm.RpmOptions(ARCHIVE, "", parse_time(when), proxy.url))
         one.repository(pinned(rpm.mirror, rpm_world, proxy, when))
         two.main(lines.text.replace("[main]\n", ""))
         for root in (one, two):

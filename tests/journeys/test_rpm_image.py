@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from snapproxy.core.caching import ClientSettings
+from snapproxy.core.client_cache import ClientSettings
 from snapproxy.families import REPOSITORY_CACHERS
 from tests.fakes.no_route import without_routes
 from tests.fakes.proxy import Snapproxy, run

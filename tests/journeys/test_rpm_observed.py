@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from snapproxy.core.when import parse
-from snapproxy.setup import rpm
+from snapproxy.client_config import rpm
+from snapproxy.core.time_spec import parse_time
 from tests.fakes.proxy import Snapproxy, run
 from tests.fakes.rpm_root import RELEASE, DnfRoot, ZypperRoot, installed
 from tests.fakes.rpm_world import ARCHIVE, HOST, REPOSITORY, VERSIONS, RpmWorld
@@ -69,7 +69,7 @@ def untouched(world: RpmWorld) -> str:
 
 
 def mirror(world: RpmWorld, observed: Observed, when: str, form: str) -> str:
-    text = rpm.FORMS[form](rpm.Repository(ARCHIVE, FOLDER, parse(when), observed.proxy.url))[0].text
+    text = rpm.FORMS[form](rpm.RpmOptions(ARCHIVE, FOLDER, parse_time(when), observed.proxy.url))[0].text
     return text.replace("gpgcheck=1", f"gpgcheck=0\nrepo_gpgcheck=1\ngpgkey=file://{world.public_key}")
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from snapproxy.core.when import parse
-from snapproxy.setup import rpm
+from snapproxy.client_config import rpm
+from snapproxy.core.time_spec import parse_time
 from tests.fakes.proxy import Snapproxy, run
 from tests.fakes.rpm_root import DnfRoot, ZypperRoot
 from tests.fakes.rpm_world import VERSIONS, RpmWorld, file_name
@@ -86,7 +86,7 @@ def test_dnf_goes_forward_and_back_with_its_repository_untouched(
     root.repository(repository(rpm_world, UNTOUCHED))
     for when in THERE_AND_BACK:
         time.sleep(1.1)  # dnf counts the age of what it has in whole seconds
-        (lines,) = rpm.proxy(rpm.Repository(ROW, OSS, parse(when), proxy.url))
+        (lines,) = rpm.proxy(rpm.RpmOptions(ROW, OSS, parse_time(when), proxy.url))
         root.main(lines.text.replace("[main]\n", ""))
         outcome = root.download("hello")
         assert outcome.code == 0, outcome.text

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from snapproxy.oci.artifact import Artifact, Content, bytes_content
+from snapproxy.base.clock import SystemClock
+from snapproxy.oci.artifact import Artifact, BlobContent, bytes_content
 from snapproxy.oci.credentials import Keychain
-from snapproxy.oci.model import Descriptor, Manifest, digest_of
-from snapproxy.oci.names import read_reference
+from snapproxy.oci.manifests import Descriptor, Manifest, digest_of
+from snapproxy.oci.places import read_reference
 from snapproxy.oci.registry import Repository, open_repository
-from snapproxy.shell.clock import SystemClock
 from tests.fakes.debian_registry import DebianRegistry
 from tests.fakes.registry import SimulatedRegistry
 
@@ -38,13 +38,13 @@ class QuickClock(SystemClock):
         self._ahead += seconds
 
 
-def blob(data: bytes, title: str = "") -> Content:
+def blob(data: bytes, title: str = "") -> BlobContent:
     notes = {"org.opencontainers.image.title": title} if title else {}
     return bytes_content(Descriptor(OCTETS, digest_of(data), len(data), annotations=notes), data)
 
 
 @pytest.fixture
-def make_blob() -> Callable[..., Content]:
+def make_blob() -> Callable[..., BlobContent]:
     return blob
 
 

@@ -16,8 +16,8 @@ from snapproxy.errors import ArchiveDataError
 from snapproxy.oci.artifact import Artifact
 from snapproxy.oci.layout import open_layout
 from snapproxy.oci.layout_write import write_layout, write_tar
-from snapproxy.oci.model import INDEX, LIMIT, MANIFEST, Descriptor, Index, Manifest, digest_of
-from snapproxy.oci.names import LayoutPlace, TarPlace
+from snapproxy.oci.manifests import INDEX, LIMIT, MANIFEST, Descriptor, ImageIndex, Manifest, digest_of
+from snapproxy.oci.places import LayoutPlace, TarPlace
 from snapproxy.oci.referrers import attach, referrers
 from snapproxy.oci.transfer import DOCUMENTS_BYTES_MOST, DOCUMENTS_MOST, collect, push
 from tests.fakes.debian_registry import DebianRegistry
@@ -32,7 +32,7 @@ async def test_an_artifact_travels_unchanged(
 ) -> None:
     """Folder, registry, tar, and registry again: an index with two manifests that share a layer."""
     parts = (make_artifact(b"shared" * 100_000, b"one"), make_artifact(b"shared" * 100_000, b"two"))
-    index = Index(tuple(each.root.descriptor for each in parts), "application/vnd.example.capture.v1")
+    index = ImageIndex(tuple(each.root.descriptor for each in parts), "application/vnd.example.capture.v1")
     artifact = Artifact.under(index, parts)
     folder, tar = LayoutPlace(str(tmp_path / "out"), "v1"), TarPlace(str(tmp_path / "out.tar"), "v1")
     await write_layout(artifact, folder)
@@ -54,9 +54,9 @@ async def test_an_index_of_indexes_is_not_collected(
     repository = await connect(registry.host)
     artifact = make_artifact(b"a")
     await push(repository, artifact, "v1")
-    inner = Index((artifact.root.descriptor,)).document()
+    inner = ImageIndex((artifact.root.descriptor,)).document()
     await repository.put(inner)
-    await repository.put(Index((inner.descriptor,)).document(), "all")
+    await repository.put(ImageIndex((inner.descriptor,)).document(), "all")
     with pytest.raises(ArchiveDataError, match="another index"):
         await collect(repository, "all")
 
@@ -67,7 +67,7 @@ async def test_an_index_without_bounds_is_not_collected_and_nothing_it_lists_is_
 ) -> None:
     repository = await connect(registry.host)
     listed = (Descriptor(MANIFEST, digest_of(b"%d" % number), size) for number in range(count))
-    registry.manifests["team/art", "all"] = (INDEX, Index(tuple(listed)).document().data)
+    registry.manifests["team/art", "all"] = (INDEX, ImageIndex(tuple(listed)).document().data)
     with pytest.raises(ArchiveDataError, match="too many"):
         await collect(repository, "all")
     assert len(registry.asked("GET", "manifests")) == 1
@@ -79,7 +79,7 @@ async def test_a_manifest_that_an_index_lists_often_is_read_once(
     repository = await connect(registry.host)
     artifact = make_artifact(b"a")
     await push(repository, artifact, "v1")
-    await repository.put(Index((artifact.root.descriptor,) * 900).document(), "all")
+    await repository.put(ImageIndex((artifact.root.descriptor,) * 900).document(), "all")
     assert len((await collect(repository, "all")).documents) == 2
     assert len(registry.asked("GET", "manifests")) == 2
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from snapproxy.base.clock import SystemClock
 from snapproxy.errors import ConfigurationError
 from snapproxy.oci.artifact import Artifact
 from snapproxy.oci.credentials import Keychain, Login, files
 from snapproxy.oci.transfer import push
-from snapproxy.shell.clock import SystemClock
 from tests.fakes.debian_registry import PASSWORD, USER, DebianRegistry
 from tests.fakes.virtual_clock import VirtualClock
 

@@ -17,8 +17,8 @@ from snapproxy.errors import ClientError
 from snapproxy.oci.artifact import Artifact
 from snapproxy.oci.layout import open_layout
 from snapproxy.oci.layout_write import write_tar
-from snapproxy.oci.model import Descriptor, digest_of
-from snapproxy.oci.names import LayoutPlace, TarPlace
+from snapproxy.oci.manifests import Descriptor, digest_of
+from snapproxy.oci.places import LayoutPlace, TarPlace
 from tests.fakes.layouts import read_back, write
 
 MakeArtifact = Callable[..., Artifact]
@@ -71,9 +71,9 @@ async def test_the_hash_seed_changes_nothing(tmp_path: Path) -> None:
     script = (
         "import asyncio, sys, hashlib, pathlib\n"
         "from snapproxy.oci.artifact import Artifact, bytes_content\n"
-        "from snapproxy.oci.model import Descriptor, Manifest, digest_of\n"
+        "from snapproxy.oci.manifests import Descriptor, Manifest, digest_of\n"
         "from snapproxy.oci.layout_write import write_tar\n"
-        "from snapproxy.oci.names import TarPlace\n"
+        "from snapproxy.oci.places import TarPlace\n"
         "blobs = [bytes_content(Descriptor('a/b', digest_of(b), 1), b) for b in (b'a', b'b', b'c')]\n"
         "artifact = Artifact.of(Manifest(tuple(b.descriptor for b in blobs), 'a/c'), tuple(blobs))\n"
         "asyncio.run(write_tar(artifact, TarPlace(sys.argv[1])))\n"

@@ -12,8 +12,8 @@ import pytest
 
 from snapproxy.oci.artifact import Artifact, file_content
 from snapproxy.oci.layout_write import write_layout
-from snapproxy.oci.model import digest_of
-from snapproxy.oci.names import LayoutPlace
+from snapproxy.oci.manifests import digest_of
+from snapproxy.oci.places import LayoutPlace
 
 MakeArtifact = Callable[..., Artifact]
 

@@ -13,7 +13,7 @@ import pytest
 
 from snapproxy.errors import ArchiveDataError, StorageError
 from snapproxy.oci.artifact import Artifact, bytes_content
-from snapproxy.oci.model import digest_of
+from snapproxy.oci.manifests import digest_of
 from tests.fakes.layouts import failing, place_in, write
 
 MakeArtifact = Callable[..., Artifact]

@@ -14,8 +14,8 @@ from snapproxy.errors import ClientError, SnapproxyError, StorageError
 from snapproxy.oci.artifact import Artifact
 from snapproxy.oci.layout import open_layout
 from snapproxy.oci.layout_write import write_layout
-from snapproxy.oci.model import digest_of
-from snapproxy.oci.names import LayoutPlace
+from snapproxy.oci.manifests import digest_of
+from snapproxy.oci.places import LayoutPlace
 from tests.fakes.layouts import failing, read_back, tree
 
 MakeArtifact = Callable[..., Artifact]

@@ -13,8 +13,8 @@ from snapproxy.errors import ArchiveDataError, StorageError
 from snapproxy.oci.artifact import Artifact
 from snapproxy.oci.layout import open_layout
 from snapproxy.oci.layout_write import write_layout
-from snapproxy.oci.model import EMPTY_CONFIG, Descriptor, Index, digest_of
-from snapproxy.oci.names import LayoutPlace, TarPlace
+from snapproxy.oci.manifests import EMPTY_CONFIG, Descriptor, ImageIndex, digest_of
+from snapproxy.oci.places import LayoutPlace, TarPlace
 from tests.fakes.layouts import blob_path, pour, read_back
 
 MakeArtifact = Callable[..., Artifact]
@@ -90,7 +90,7 @@ async def test_a_manifest_over_4_mib_is_not_read(layout: Path) -> None:
     data = b" " * (5 << 20)
     blob_path(layout, data).write_bytes(data)
     (layout / "index.json").write_bytes(
-        Index((Descriptor(EMPTY_CONFIG.media_type, digest_of(data), len(data)),)).document().data
+        ImageIndex((Descriptor(EMPTY_CONFIG.media_type, digest_of(data), len(data)),)).document().data
     )
     with pytest.raises(ArchiveDataError, match="damaged"):
         await read_back(LayoutPlace(str(layout)))

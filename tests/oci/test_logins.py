@@ -8,12 +8,12 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
+from snapproxy.base.clock import SystemClock
 from snapproxy.oci.artifact import Artifact
 from snapproxy.oci.credentials import Keychain, Login
-from snapproxy.oci.names import read_reference
+from snapproxy.oci.places import read_reference
 from snapproxy.oci.tokens import DeniedError, Tokens, read_challenges
 from snapproxy.oci.transfer import push
-from snapproxy.shell.clock import SystemClock
 from tests.fakes.registry import SimulatedRegistry
 
 MakeArtifact = Callable[..., Artifact]

@@ -10,14 +10,14 @@ from aiohttp import web
 
 from snapproxy.errors import ArchiveDataError, SnapproxyError, UpstreamError
 from snapproxy.oci.artifact import Artifact
-from snapproxy.oci.model import INDEX, LIMIT
+from snapproxy.oci.manifests import INDEX, LIMIT
 from snapproxy.oci.progress import SILENT
 from snapproxy.oci.referrers import referrers
 from snapproxy.oci.registry import MissingError, Repository
-from snapproxy.oci.session import RefusedError
+from snapproxy.oci.registry_http import ATTEMPTS, BusyError, ConnectionBrokenError
+from snapproxy.oci.session import RegistryRefusedError
 from snapproxy.oci.transfer import push
 from snapproxy.oci.upload import upload
-from snapproxy.oci.wire import ATTEMPTS, BusyError, ConnectionBrokenError
 from tests.fakes.one_blob import BLOB, CHUNK, DATA, pull
 from tests.fakes.registry import Misdeed, SimulatedRegistry, busy, cut_after, forget, moved, reset
 
@@ -135,8 +135,8 @@ TABLE = {
         resolving, "GET", "manifests", (body(NO_LIST, Docker_Content_Digest="sha256:" + "0" * 64),), ArchiveDataError, "another"
     ),
     "a page for people": Row(resolving, "GET", "manifests", (body(b"<html>"),), ArchiveDataError, "no JSON", 1),
-    "a refusal for people": Row(resolving, "GET", "manifests", (body(b"<html>", status=418),), RefusedError, "answered 418", 1),
-    "a refusal without end": Row(resolving, "GET", "manifests", (body(b" " * (1 << 20), status=418),), RefusedError, "418", 1),
+    "a refusal for people": Row(resolving, "GET", "manifests", (body(b"<html>", status=418),), RegistryRefusedError, "answered 418", 1),
+    "a refusal without end": Row(resolving, "GET", "manifests", (body(b" " * (1 << 20), status=418),), RegistryRefusedError, "418", 1),
     "a list of something else": Row(listing, "GET", "referrers", (body(b'{"a":1}'),), ArchiveDataError, "schema", 1),
     "a list that links to ftp": Row(
         listing, "GET", "referrers", (body(NO_LIST, Link='<ftp://127.0.0.1/>; rel="next"'),), UpstreamError, ELSEWHERE, 1

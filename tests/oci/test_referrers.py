@@ -9,7 +9,7 @@ from aiohttp import web
 
 from snapproxy.errors import ArchiveDataError, UpstreamError
 from snapproxy.oci.artifact import Artifact
-from snapproxy.oci.model import INDEX, Descriptor, Index
+from snapproxy.oci.manifests import INDEX, Descriptor, ImageIndex
 from snapproxy.oci.referrers import MOST, attach, referrers, tag_of
 from snapproxy.oci.registry import Repository
 from snapproxy.oci.transfer import push
@@ -41,13 +41,13 @@ async def test_a_tag_that_answers_with_the_subject_itself(
     registry.has_referrers, registry.is_gitlab = False, True
     subject = make_artifact(b"image")
     if is_index:
-        subject = Artifact.under(Index((subject.root.descriptor,)), (subject,))
+        subject = Artifact.under(ImageIndex((subject.root.descriptor,)), (subject,))
     await push(repository, subject, "image")
     assert await referrers(repository, subject.root.digest) == ()
     artifact = make_artifact(b"a", subject=subject.root.descriptor)
     await attach(repository, artifact)
     assert await referrers(repository, subject.root.digest) == (artifact.root.referrer,)
-    assert (await repository.resolve(tag_of(subject.root.digest))).read() == Index((artifact.root.referrer,))
+    assert (await repository.resolve(tag_of(subject.root.digest))).read() == ImageIndex((artifact.root.referrer,))
 
 
 async def test_a_list_that_holds_strangers_is_not_believed(
@@ -58,12 +58,12 @@ async def test_a_list_that_holds_strangers_is_not_believed(
     await push(repository, subject, "image")
     await push(repository, stranger, "stranger")
     tag = tag_of(subject.root.digest)
-    await repository.put(Index((stranger.root.referrer,), annotations={"kept": "yes"}).document(), tag)
+    await repository.put(ImageIndex((stranger.root.referrer,), annotations={"kept": "yes"}).document(), tag)
     artifact = make_artifact(b"a", subject=subject.root.descriptor)
     await attach(repository, artifact)
     assert await referrers(repository, subject.root.digest) == (artifact.root.referrer,)
     kept = (await repository.resolve(tag)).read()
-    assert kept == Index((stranger.root.referrer, artifact.root.referrer), annotations={"kept": "yes"})
+    assert kept == ImageIndex((stranger.root.referrer, artifact.root.referrer), annotations={"kept": "yes"})
 
 
 async def test_a_tag_that_is_somebody_elses_is_not_overwritten(
@@ -107,7 +107,7 @@ async def test_one_who_wrote_over_another_is_noticed(
     class OtherWritesLater(type(repository.session.clock)):  # type: ignore[misc]
         async def sleep(self, seconds: float) -> None:
             if len(self.slept) == 0:
-                await repository.put(Index((other.root.referrer,)).document(), tag)
+                await repository.put(ImageIndex((other.root.referrer,)).document(), tag)
             await super().sleep(seconds)
 
     repository.session.clock = OtherWritesLater()
@@ -125,7 +125,7 @@ async def test_a_list_without_end_is_given_up(
 ) -> None:
     """Each page links to itself; with entries it would fill the memory long before the pages are counted."""
     one = Descriptor("application/vnd.oci.image.manifest.v1+json", BLOB.descriptor.digest, 1)
-    answer = Index((one,) * entries).document().data
+    answer = ImageIndex((one,) * entries).document().data
 
     async def again(request: web.Request) -> web.Response:
         link = f'<{request.path}?n={len(registry.seen)}>; rel="next"'
@@ -144,7 +144,7 @@ async def test_a_tag_that_lists_too_much_is_not_asked_for_one_by_one(
     registry.has_referrers = False
     one = Descriptor("application/vnd.oci.image.manifest.v1+json", BLOB.descriptor.digest, 1)
     tag = tag_of(BLOB.descriptor.digest)
-    registry.manifests["team/art", tag] = (INDEX, Index((one,) * (MOST + 1)).document().data)
+    registry.manifests["team/art", tag] = (INDEX, ImageIndex((one,) * (MOST + 1)).document().data)
     with pytest.raises(ArchiveDataError, match="no end"):
         await referrers(repository, BLOB.descriptor.digest)
     assert len(registry.seen) <= 3

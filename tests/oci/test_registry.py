@@ -12,18 +12,18 @@ from pathlib import Path
 
 import pytest
 
+from snapproxy.base.clock import SystemClock
 from snapproxy.errors import ArchiveDataError
 from snapproxy.oci.artifact import Artifact, bytes_content
 from snapproxy.oci.credentials import Login
-from snapproxy.oci.model import Descriptor, Index, digest_of
+from snapproxy.oci.manifests import Descriptor, ImageIndex, digest_of
 from snapproxy.oci.progress import SILENT
 from snapproxy.oci.referrers import attach, referrers, tag_of
 from snapproxy.oci.registry import MissingError, Repository
-from snapproxy.oci.session import RefusedError
+from snapproxy.oci.session import RegistryRefusedError
 from snapproxy.oci.tokens import DeniedError
 from snapproxy.oci.transfer import push
 from snapproxy.oci.upload import upload
-from snapproxy.shell.clock import SystemClock
 from tests.fakes.debian_registry import PASSWORD, USER, DebianRegistry
 from tests.fakes.registry import SimulatedRegistry
 
@@ -101,7 +101,7 @@ async def test_skopeo_takes_it_byte_for_byte(
 
 async def test_several_manifests_under_an_index(repository: Repository, make_artifact: MakeArtifact) -> None:
     parts = (make_artifact(b"shared", b"one"), make_artifact(b"shared", b"two"))
-    index = Index(tuple(each.root.descriptor for each in parts), "application/vnd.example.capture.v1")
+    index = ImageIndex(tuple(each.root.descriptor for each in parts), "application/vnd.example.capture.v1")
     artifact = Artifact.under(index, parts)
     await push(repository, artifact, "all")
     assert (await repository.resolve("all")).read() == index
@@ -141,7 +141,7 @@ async def test_bytes_that_are_not_the_blob_are_refused(repository: Repository, m
 async def test_a_manifest_whose_blobs_are_not_there_is_refused(
     repository: Repository, make_artifact: MakeArtifact
 ) -> None:
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(RegistryRefusedError) as refused:
         await repository.put(make_artifact(os.urandom(10)).root, "v1")
     assert "MANIFEST_BLOB_UNKNOWN" in refused.value.why
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from snapproxy.oci.artifact import Content, Opened
+from snapproxy.oci.artifact import BlobContent, Opened
 from snapproxy.oci.layout import open_layout
 from snapproxy.oci.layout_write import write_layout
-from snapproxy.oci.names import LayoutPlace
+from snapproxy.oci.places import LayoutPlace
 from snapproxy.oci.transfer import push
-from storage import Draft, open_store
+from snapproxy_storage import Draft, open_store
 
 
 async def test_blobs_of_the_store_are_exported_and_pushed(make_artifact, connect, registry, tmp_path: Path) -> None:
@@ -30,7 +30,7 @@ async def test_blobs_of_the_store_are_exported_and_pushed(make_artifact, connect
             return blob
 
         digest = f"sha256:{stored}"
-        content = Content(artifact.contents[digest].descriptor, opening)
+        content = BlobContent(artifact.contents[digest].descriptor, opening)
         stocked = replace(artifact, contents=artifact.contents | {digest: content})
         place = LayoutPlace(str(tmp_path / "out"))
         await write_layout(stocked, place)

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snapproxy.errors import ArchiveDataError, ClientError
-from snapproxy.oci.tarball import Member, header, members, trailer
+from snapproxy.oci.tarball import TarMember, header, members, trailer
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def opened(data: bytes) -> Iterator[int]:
         os.close(descriptor)
 
 
-def found(data: bytes) -> dict[str, Member]:
+def found(data: bytes) -> dict[str, TarMember]:
     with opened(data) as descriptor:
         return dict(members(descriptor))
 

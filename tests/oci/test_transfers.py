@@ -10,12 +10,12 @@ from aiohttp import web
 
 from snapproxy.errors import UpstreamError
 from snapproxy.oci.artifact import Artifact
-from snapproxy.oci.model import digest_of
+from snapproxy.oci.manifests import digest_of
 from snapproxy.oci.progress import SILENT
 from snapproxy.oci.registry import Repository
+from snapproxy.oci.registry_http import ATTEMPTS
 from snapproxy.oci.transfer import MISSES, WIDTH, push
 from snapproxy.oci.upload import upload
-from snapproxy.oci.wire import ATTEMPTS
 from tests.fakes.one_blob import BLOB, CHUNK, DATA, pull
 from tests.fakes.registry import SimulatedRegistry, busy, cut_after, reset
 

@@ -14,7 +14,7 @@ from blockbuster import BlockBuster
 
 pytest.register_assert_rewrite("tests.stores.contracts", "tests.stores.drafts_contract")
 
-from storage import Store, open_store  # noqa: E402 - the contracts' asserts are rewritten before anything imports them
+from snapproxy_storage import Store, open_store  # noqa: E402 - the contracts' asserts are rewritten before anything imports them
 
 PEER = Path(__file__).with_name("peer.py")
 
@@ -94,14 +94,14 @@ async def peer(state_dir: Path, cache_dir: Path) -> AsyncIterator[Callable[[], A
 @pytest.fixture
 def watchdog() -> Iterator[BlockBuster]:
     """Fail a test whose event loop waits for the disk, but for what design.md lets run inline."""
-    guard = BlockBuster("storage")
+    guard = BlockBuster("snapproxy_storage")
     guard.activate()
     for name in ("os.stat", "os.rename", "os.unlink", "os.read", "os.write"):
         if name in guard.functions:
             # Beginning and following a draft: some quick calls on names, none of which waits for a disk.
-            guard.functions[name].can_block_in("storage/drafts.py", ("begin", "follow"))
+            guard.functions[name].can_block_in("snapproxy_storage/drafts.py", ("begin", "follow"))
     for name in [name for name in guard.functions if name.startswith("sqlite3.")]:
-        guard.functions[name].can_block_in("storage/catalog.py", ("_read",))
+        guard.functions[name].can_block_in("snapproxy_storage/catalog.py", ("_read",))
     yield guard
     guard.deactivate()
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from storage import Body, Draft, Meta, Name, StorageFailure, Store, Value
+from snapproxy_storage import Body, Draft, Meta, Name, StorageFailure, Store, Value
 
 HELD = 16 * 1024
 
@@ -232,15 +232,15 @@ class JournalsContract:
 
 class EphemeraContract:
     async def test_what_was_put_is_there_until_it_expires(self, store: Store, watchdog: object) -> None:
-        assert await store.ephemera.get("k") is None
-        await store.ephemera.put("k", {"a": [1, "x"]}, seconds=60)
-        assert await store.ephemera.get("k") == {"a": [1, "x"]}
-        await store.ephemera.put("k", 1, seconds=-1)
-        assert await store.ephemera.get("k") is None
+        assert await store.expiring.get("k") is None
+        await store.expiring.put("k", {"a": [1, "x"]}, seconds=60)
+        assert await store.expiring.get("k") == {"a": [1, "x"]}
+        await store.expiring.put("k", 1, seconds=-1)
+        assert await store.expiring.get("k") is None
 
     async def test_only_json_is_kept(self, store: Store) -> None:
         with pytest.raises(TypeError):
-            await store.ephemera.put("k", object(), seconds=60)
+            await store.expiring.put("k", object(), seconds=60)
 
 
 class TablesContract:

@@ -12,7 +12,7 @@ import random
 import sys
 from pathlib import Path
 
-from storage import Body, Draft, DraftFailed, DraftOrphaned, Meta, Store, open_store
+from snapproxy_storage import Body, Draft, DraftFailed, DraftOrphaned, Meta, Store, open_store
 
 DATA = {key: hashlib.shake_128(key.encode()).digest(random.Random(key).randrange(1, 900_000)) for key in "abcd"}
 

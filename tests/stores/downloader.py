@@ -13,9 +13,9 @@ from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
-import storage.draft
-import storage.threads
-from storage import Draft, Meta, Name, StorageFailure, Store, open_store
+import snapproxy_storage.draft
+import snapproxy_storage.threads
+from snapproxy_storage import Draft, Meta, Name, StorageFailure, Store, open_store
 
 SIZE = 400_000
 DATA = bytes(i % 251 for i in range(SIZE))
@@ -84,9 +84,9 @@ async def main() -> None:
 
 if __name__ == "__main__":
     if "threads" not in sys.argv:
-        storage.threads.ThreadPoolExecutor = lambda *_: OneThread()  # type: ignore[misc,assignment,attr-defined]
+        snapproxy_storage.threads.ThreadPoolExecutor = lambda *_: OneThread()  # type: ignore[misc,assignment,attr-defined]
         asyncio.to_thread = at_once  # type: ignore[assignment]
-        storage.draft._GATHER_SECONDS = 0
+        snapproxy_storage.draft._GATHER_SECONDS = 0
     try:
         asyncio.run(main())
     except StorageFailure as failure:

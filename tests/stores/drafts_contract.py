@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from storage import Body, Draft, DraftFailed, Meta, StorageFailure, Store
+from snapproxy_storage import Body, Draft, DraftFailed, Meta, StorageFailure, Store
 from tests.stores.contracts import HELD, begin, digest_of, put, read_all, settled
 
 

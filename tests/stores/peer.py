@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from storage import Draft, DraftFailed, DraftOrphaned, Meta, Name, Store, open_store
+from snapproxy_storage import Draft, DraftFailed, DraftOrphaned, Meta, Name, Store, open_store
 
 
 def pattern(start: int, count: int) -> bytes:

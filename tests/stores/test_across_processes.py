@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from storage import Draft, DraftFailed, DraftOrphaned, Meta, Name, Store
+from snapproxy_storage import Draft, DraftFailed, DraftOrphaned, Meta, Name, Store
 from tests.stores.contracts import HELD, begin, digest_of, read_all, settled
 from tests.stores.peer import pattern
 

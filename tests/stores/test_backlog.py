@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from storage import Draft, Store
+from snapproxy_storage import Draft, Store
 from tests.stores.contracts import begin
 
 PIECE = bytes(64 << 10)

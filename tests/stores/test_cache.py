@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage import StorageFailure, Store
-from storage.folder import Folder
-from storage.tables import LocalTables
-from storage.threads import Threads
+from snapproxy_storage import StorageFailure, Store
+from snapproxy_storage.open_folder import OpenFolder
+from snapproxy_storage.tables import LocalTables
+from snapproxy_storage.threads import Threads
 
 DIGEST = "a" * 64
 
@@ -35,45 +35,45 @@ class Trap:
 async def test_a_planted_pickle_is_never_loaded(
     store: Store, cache_dir: Path, tmp_path: Path, mode: int, raw: int
 ) -> None:
-    await store.ephemera.put("k", 1, seconds=60)
+    await store.expiring.put("k", 1, seconds=60)
     trap = pickle.dumps(Trap(tmp_path / "trace"))
     key: Any = "k" if raw else pickle.dumps(Trap(tmp_path / "trace"))
     connection = sqlite3.connect(cache_dir / "ephemera/cache.db")
     connection.execute("UPDATE Cache SET key = ?, raw = ?, mode = ?, value = ?", (key, raw, mode, trap))
     connection.commit()
     connection.close()
-    assert await store.ephemera.get("k") is None
+    assert await store.expiring.get("k") is None
     assert not (tmp_path / "trace").exists()
 
 
 async def test_a_row_that_points_to_a_file_is_not_followed(store: Store, cache_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text('"secret"')
-    await store.ephemera.put("k", 1, seconds=60)
+    await store.expiring.put("k", 1, seconds=60)
     connection = sqlite3.connect(cache_dir / "ephemera/cache.db")
     for mode in (1, 2, 3, 4):
         connection.execute("UPDATE Cache SET mode = ?, filename = ?, value = NULL", (mode, str(tmp_path / "secret")))
         connection.commit()
-        assert await store.ephemera.get("k") is None
+        assert await store.expiring.get("k") is None
     connection.close()
 
 
 async def test_a_damaged_ephemera_is_absent_and_no_error(store: Store, cache_dir: Path) -> None:
     (cache_dir / "ephemera/cache.db").write_bytes(b"no database" * 1000)
-    await store.ephemera.put("k", 1, seconds=60)
-    assert await store.ephemera.get("k") is None
+    await store.expiring.put("k", 1, seconds=60)
+    assert await store.expiring.get("k") is None
 
 
 async def test_ephemera_stay_within_their_bound(cache_dir: Path) -> None:
-    from storage.ephemera import LocalEphemera  # noqa: PLC0415 - only this test needs another bound than the store's
+    from snapproxy_storage.expiring import LocalExpiring  # noqa: PLC0415 - only this test needs another bound than the store's
 
-    folder, threads = Folder.root(cache_dir), Threads()
-    ephemera = LocalEphemera(folder, threads, most_bytes=1 << 20)
+    folder, threads = OpenFolder.root(cache_dir), Threads()
+    expiring = LocalExpiring(folder, threads, most_bytes=1 << 20)
     for n in range(400):
-        await ephemera.put(f"k{n}", "x" * 20_000, seconds=60)
+        await expiring.put(f"k{n}", "x" * 20_000, seconds=60)
     assert sum(path.stat().st_size for path in cache_dir.iterdir() if path.suffix == ".db") < 3 << 20
-    assert await ephemera.get("k399") == "x" * 20_000
-    assert await ephemera.get("k0") is None
-    ephemera.close()
+    assert await expiring.get("k399") == "x" * 20_000
+    assert await expiring.get("k0") is None
+    expiring.close()
     threads.close()
     folder.close()
 
@@ -153,7 +153,7 @@ def test_a_table_is_a_sorted_mapping(
     tmp_path_factory: pytest.TempPathFactory, rows: dict[str, bytes], repeats: bool, sort_bytes: int, other: str
 ) -> None:
     """However little memory the sort may use."""
-    folder = Folder.root(tmp_path_factory.getbasetemp() / "mapping")
+    folder = OpenFolder.root(tmp_path_factory.getbasetemp() / "mapping")
     tables = LocalTables(folder, sort_bytes=sort_bytes)
     tables.build(DIGEST, "v", list(reversed(rows.items())) * (2 if repeats else 1))
     table = tables.open(DIGEST, "v")

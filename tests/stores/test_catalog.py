@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage import Name, StorageFailure, Store, catalog_schema, open_store
-from storage.catalog_schema import VERSION, migrate
-from storage.spans import insert_observation
+from snapproxy_storage import Name, StorageFailure, Store, catalog_schema, open_store
+from snapproxy_storage.catalog_schema import VERSION, migrate
+from snapproxy_storage.spans import insert_observation
 
 untimed = settings(deadline=None)  # a busy machine is no fault
 
@@ -119,12 +119,12 @@ async def test_a_newer_catalog_is_refused_untouched(store: Store, state_dir: Pat
 
 def test_a_migration_is_made_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch, database: sqlite3.Connection) -> None:
     steps = (*catalog_schema._MIGRATIONS, ("CREATE TABLE extra (x)", "CREATE TABLE name (x)"))
-    monkeypatch.setattr("storage.catalog_schema._MIGRATIONS", steps)
+    monkeypatch.setattr("snapproxy_storage.catalog_schema._MIGRATIONS", steps)
     with pytest.raises(sqlite3.OperationalError, match="already exists"):
         migrate(database, Path("memory"))
     assert database.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'extra'").fetchone() == (0,)
     assert database.execute("PRAGMA user_version").fetchone() == (len(steps) - 1,)
-    monkeypatch.setattr("storage.catalog_schema._MIGRATIONS", (*steps[:-1], ("CREATE TABLE extra (x)",)))
+    monkeypatch.setattr("snapproxy_storage.catalog_schema._MIGRATIONS", (*steps[:-1], ("CREATE TABLE extra (x)",)))
     migrate(database, Path("memory"))
     assert database.execute("PRAGMA user_version").fetchone() == (len(steps),)
 
@@ -145,7 +145,7 @@ def test_spans_of_an_older_catalog_are_kept_and_go_on() -> None:
 
 async def test_a_name_that_gives_way_is_logged(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     await store.catalog.put_name("s", "n", Name("a" * 64, 1, 0))
-    with caplog.at_level(logging.WARNING, "storage.catalog"):
+    with caplog.at_level(logging.WARNING, "snapproxy_storage.catalog"):
         await store.catalog.put_name("s", "n", Name("b" * 64, 1, 0))
         assert caplog.records == []
         await store.catalog.put_name("s", "n", Name("b" * 64, 1, 3))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from storage import DraftFailed, Meta, Name, StorageFailure, Store, open_store
+from snapproxy_storage import DraftFailed, Meta, Name, StorageFailure, Store, open_store
 from tests.stores.contracts import NAME, begin, digest_of, put, read_all, settled
 from tests.stores.peer import pattern
 
@@ -94,7 +94,7 @@ async def test_bytes_that_fit_in_the_window_can_be_read_after_the_commit(store: 
 
 
 async def test_a_stalled_reader_holds_the_others_up_only_so_long(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("storage.draft._STALLED_SECONDS", 0.1)
+    monkeypatch.setattr("snapproxy_storage.draft._STALLED_SECONDS", 0.1)
     data = pattern(0, 5_000_000)
     draft = begin(store, "big", window=1 << 20)
     await draft.describe(Meta(length=len(data)))

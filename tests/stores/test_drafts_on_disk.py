@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from blockbuster import BlockBuster
 
-from storage import Draft, DraftFailed, DraftOrphaned, Meta, StorageFailure, Store, open_store
-from storage.draft_files import DraftFiles
-from storage.draft_record import State, decode, encode
-from storage.folder import Folder
-from storage.intake import Intake
-from storage.layout import draft_name
+from snapproxy_storage import Draft, DraftFailed, DraftOrphaned, Meta, StorageFailure, Store, open_store
+from snapproxy_storage.draft_files import DraftFiles
+from snapproxy_storage.draft_record import State, decode, encode
+from snapproxy_storage.draft_sink import DraftSink
+from snapproxy_storage.layout import draft_name
+from snapproxy_storage.open_folder import OpenFolder
 from tests.stores.contracts import HELD, begin, digest_of, put, read_all, settled
 
 META = Meta(length=300_000, etag='"1"')
@@ -26,7 +26,7 @@ META = Meta(length=300_000, etag='"1"')
 
 def orphan(state_dir: Path, size: int, *, boot: str, meta: Meta = META) -> Path:
     """Leave what a killed writer leaves: bytes and a record, no lock."""
-    folder = Folder(state_dir / "drafts", os.open(state_dir / "drafts", os.O_RDONLY))
+    folder = OpenFolder(state_dir / "drafts", os.open(state_dir / "drafts", os.O_RDONLY))
     files = DraftFiles.take(folder, draft_name("k"), boot)
     assert files is not None
     files.describe(meta)
@@ -115,7 +115,7 @@ async def test_a_write_protected_orphan_is_taken_over_by_its_plain_user(open_to_
     script = f"""
 import asyncio, os, sys
 from pathlib import Path
-from storage import Draft, open_store
+from snapproxy_storage import Draft, open_store
 os.getuid() or os.setuid(65534)
 async def main():
     root = Path({str(state)!r})
@@ -156,7 +156,7 @@ async def test_a_reader_survives_the_writers_death_after_the_last_piece(
         await draft.seal()
         body = store.drafts.follow("k")
         assert body is not None
-        intake: Intake = draft._intake  # type: ignore[attr-defined]
+        intake: DraftSink = draft._intake  # type: ignore[attr-defined]
         intake.take_rest()
         intake._close()  # dies here: the lock is free
         assert await read_all(body) == b"x" * 300_000
@@ -172,7 +172,7 @@ async def test_small_pieces_that_keep_coming_are_written_together(
     monkeypatch.setattr(
         os, "pwritev", lambda fd, pieces, at: written.append(sum(map(len, pieces))) or real(fd, pieces, at)
     )
-    monkeypatch.setattr("storage.draft._GATHER_SECONDS", 0.2)
+    monkeypatch.setattr("snapproxy_storage.draft._GATHER_SECONDS", 0.2)
     draft = begin(store, "k")
     await draft.describe(Meta(length=4 << 20))
     for _ in range(512):
@@ -305,7 +305,7 @@ async def test_readers_elsewhere_share_one_poll(
 
 async def test_a_writer_that_is_just_leaving_is_waited_for(store: Store, state_dir: Path, boot: str) -> None:
     """Between its last word and the end of its lock a slow machine may pause: who begins then neither fails with it nor gives up."""
-    folder = Folder(state_dir / "drafts", os.open(state_dir / "drafts", os.O_RDONLY))
+    folder = OpenFolder(state_dir / "drafts", os.open(state_dir / "drafts", os.O_RDONLY))
     leaving = DraftFiles.take(folder, draft_name("k"), boot)
     assert leaving is not None
     leaving._say(replace(leaving._record, state=State.FAILED, reason="the one before"))

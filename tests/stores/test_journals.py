@@ -6,13 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from storage import Store
+from snapproxy_storage import Store
 from tests.stores.contracts import NAME
 
 _WRITER = """
 import sys
 from pathlib import Path
-from storage import open_store
+from snapproxy_storage import open_store
 store = open_store(Path(sys.argv[1]), Path(sys.argv[2]))
 journal = store.journals.open(sys.argv[3])
 for number in range(500):

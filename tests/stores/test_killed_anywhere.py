@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from storage import open_store
+from snapproxy_storage import open_store
 from tests.stores.downloader import DATA
 
 SCRIPT = Path(__file__).with_name("downloader.py")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from storage import StorageFailure, Store, open_store
-from storage.layout import blob_name, draft_of, version_name
+from snapproxy_storage import StorageFailure, Store, open_store
+from snapproxy_storage.layout import blob_name, draft_of, version_name
 from tests.stores.contracts import begin, put
 
 
@@ -25,7 +25,7 @@ async def test_the_map_is_as_drawn(store: Store, state_dir: Path, cache_dir: Pat
     draft = begin(store, "k")
     await draft.write(b"x")
     store.tables.build("a" * 64, "apt-1", [("n", b"v")])
-    await store.ephemera.put("k", 1, seconds=9)
+    await store.expiring.put("k", 1, seconds=9)
     store.journals.open("0" * 32).close()
     assert {str(path.relative_to(state_dir)) for path in state_dir.rglob("*")} == {
         "blobs",
@@ -102,7 +102,7 @@ def test_an_unwritable_state_directory_says_what_why_and_what_to_do(open_to_all:
     """As another user than root, who may write anywhere."""
     (open_to_all / "state").mkdir(mode=0o555)
     script = (
-        "import os, sys; from pathlib import Path; from storage import open_store, StorageFailure\n"
+        "import os, sys; from pathlib import Path; from snapproxy_storage import open_store, StorageFailure\n"
         "os.getuid() or os.setuid(65534)\n"
         "try: open_store(Path(sys.argv[1]), Path(sys.argv[1], 'cache'))\n"
         "except StorageFailure as error: print(error)\n"
@@ -151,7 +151,7 @@ async def test_nothing_stays_open_after_a_close(state_dir: Path, cache_dir: Path
             if left.size:
                 await left.restart()
             await left.write(b"y" * 100_000)
-            await store.ephemera.put("k", 1, seconds=9)
+            await store.expiring.put("k", 1, seconds=9)
             store.tables.build("a" * 64, "v", [("n", b"v")])
 
     await use()

@@ -12,7 +12,7 @@ import uvloop
 from blockbuster import blockbuster_ctx
 
 from snapproxy.core.exchange import Outcome
-from snapproxy.shell.forward import StreamingForwarder
+from snapproxy.upstream.pass_through import PassThrough
 from snapproxy.web.pages import Pages
 from snapproxy.web.protocol import Limits
 from snapproxy.web.server import WebServer
@@ -100,7 +100,7 @@ async def site(limits: Limits, caplog: pytest.LogCaptureFixture) -> AsyncIterato
     async def ready() -> str:
         return health["readyz"]
 
-    forwarder = StreamingForwarder(tally, instance=INSTANCE, connect_s=5, silence_s=5)
+    forwarder = PassThrough(tally, instance=INSTANCE, connect_s=5, silence_s=5)
     pages = Pages(
         snippets=lambda authority: [("apt <Debian>", f"URIs: http://{authority}/debian/{WHEN}")],
         script=lambda when, authority, capture: f"# {when.text} {authority} {capture}\n",

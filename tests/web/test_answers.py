@@ -301,7 +301,7 @@ class TestLimits:
         site.archive.add("x", b"hello")
         site.archive.held["x"] = asyncio.Event()
         client = await site.connect()
-        asking = asyncio.ensure_future(client.get(site.url("x")))
+        context = asyncio.ensure_future(client.get(site.url("x")))
         await asyncio.sleep(0.7)
         site.archive.held["x"].set()
-        assert (await asking).body == b"hello"
+        assert (await context).body == b"hello"

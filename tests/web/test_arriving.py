@@ -25,13 +25,13 @@ def arriving(site: Site, path: str, data: bytes = b"", *, length: int | None = N
 async def test_bytes_are_passed_on_as_they_arrive(site: Site, has_file: bool, is_known: bool) -> None:
     source = arriving(site, "x", PIECE, length=300_000 if is_known else None, has_file=has_file)
     client = await site.connect()
-    asking = asyncio.ensure_future(client.get(site.url("x")))
+    context = asyncio.ensure_future(client.get(site.url("x")))
     for _ in range(2):
         await asyncio.sleep(0.05)
-        assert not asking.done()
+        assert not context.done()
         source.feed(PIECE)
     source.end()
-    answer = await asking
+    answer = await context
     assert answer.is_whole
     assert answer.body == PIECE * 3
     assert answer["X-Cache"] == "JOINED"
@@ -57,13 +57,13 @@ async def test_the_first_bytes_leave_before_the_last_have_come(site: Site) -> No
 async def test_the_length_may_become_known_while_bytes_arrive(site: Site) -> None:
     source = arriving(site, "x", PIECE)
     client = await site.connect()
-    asking = asyncio.ensure_future(client.get(site.url("x")))
+    context = asyncio.ensure_future(client.get(site.url("x")))
     await asyncio.sleep(0.05)
     source.length = 100_005
     await asyncio.sleep(0.05)
     source.feed(b"12345")
     source.end()
-    assert (await asking).body == PIECE + b"12345"
+    assert (await context).body == PIECE + b"12345"
 
 
 @pytest.mark.parametrize("has_file", [True, False])
@@ -74,10 +74,10 @@ async def test_a_file_that_breaks_is_cut_and_never_ended_cleanly(
 ) -> None:
     source = arriving(site, "x", PIECE, length=300_000 if is_known else None, has_file=has_file)
     client = await site.connect()
-    asking = asyncio.ensure_future(client.get(site.url("x"), version=version))
+    context = asyncio.ensure_future(client.get(site.url("x"), version=version))
     await asyncio.sleep(0.05)
     source.fail(RuntimeError("the digest differs"))
-    answer = await asking
+    answer = await context
     assert answer.status == 200
     assert not answer.is_whole
     assert len(answer.body) < 300_000
@@ -89,11 +89,11 @@ async def test_a_file_that_breaks_is_cut_and_never_ended_cleanly(
 async def test_a_file_shorter_than_its_length_is_cut(site: Site) -> None:
     source = arriving(site, "x", PIECE, length=300_000)
     client = await site.connect()
-    asking = asyncio.ensure_future(client.get(site.url("x")))
+    context = asyncio.ensure_future(client.get(site.url("x")))
     await asyncio.sleep(0.05)
     source._ended = True
     source._tell()
-    assert not (await asking).is_whole
+    assert not (await context).is_whole
 
 
 async def test_a_whole_file_that_lost_its_end_on_disk_is_cut(site: Site) -> None:
@@ -107,10 +107,10 @@ async def test_a_whole_file_that_lost_its_end_on_disk_is_cut(site: Site) -> None
 async def test_http_1_0_without_a_length_ends_with_the_connection(site: Site) -> None:
     source = arriving(site, "x", PIECE)
     client = await site.connect()
-    asking = asyncio.ensure_future(client.get(site.url("x"), "Connection: keep-alive", version="1.0"))
+    context = asyncio.ensure_future(client.get(site.url("x"), "Connection: keep-alive", version="1.0"))
     await asyncio.sleep(0.05)
     source.end()
-    answer = await asking
+    answer = await context
     assert (answer["Connection"], answer.is_whole, answer.body) == ("close", True, PIECE)
     assert not answer.get("Transfer-Encoding")
 
@@ -130,10 +130,10 @@ async def test_a_range_of_an_arriving_file_is_answered_as_soon_as_its_length_is_
 async def test_a_range_is_ignored_while_the_length_is_unknown(site: Site) -> None:
     source = arriving(site, "x", b"0123456789")
     client = await site.connect()
-    asking = asyncio.ensure_future(client.get(site.url("x"), "Range: bytes=5-"))
+    context = asyncio.ensure_future(client.get(site.url("x"), "Range: bytes=5-"))
     await asyncio.sleep(0.05)
     source.end()
-    answer = await asking
+    answer = await context
     assert (answer.status, answer.body) == (200, b"0123456789")
 
 

@@ -97,13 +97,13 @@ class TestStopping:
         site.archive.add("x", b"hello" * 100_000)
         slow = site.archive.held["x"] = asyncio.Event()
         client = await site.connect()
-        asking = asyncio.ensure_future(client.get(site.url("x")))
+        context = asyncio.ensure_future(client.get(site.url("x")))
         await asyncio.sleep(0.05)
         closing = asyncio.ensure_future(site.server.close(5))
         await asyncio.sleep(0.05)
         assert not closing.done()
         slow.set()
-        assert (await asking).body == b"hello" * 100_000
+        assert (await context).body == b"hello" * 100_000
         await asyncio.wait_for(closing, 1)
         assert await client.is_closed()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from snapproxy.web.protocol import Ending, Limits, Listener, Request
+from snapproxy.web.protocol import ClientRequest, Ending, Limits, Listener
 from tests.fakes.rawclient import RawClient, request
 
 Site = Any
@@ -54,14 +54,14 @@ async def test_a_client_that_asks_again_at_once_has_nothing_begun_twice() -> Non
             self.foreseen: list[str] = []
             self.left = [b"GET /b HTTP/1.1\r\nHost: t\r\n\r\n", b"GET /c HTTP/1.1\r\nHost: t\r\n\r\n"]
 
-        async def handle(self, request: Request) -> Ending:
+        async def handle(self, request: ClientRequest) -> Ending:
             assert request.connection.transport is not None
             request.connection.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
             if self.left:
                 asyncio.get_running_loop().call_soon(request.connection.data_received, self.left.pop(0))
             return Ending(request.connection, keep_alive=True)
 
-        def foresee(self, request: Request, *, runs_next: bool) -> bool:
+        def foresee(self, request: ClientRequest, *, runs_next: bool) -> bool:
             self.foreseen.append(request.target)
             return not runs_next
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from snapproxy.core.model import Refusal, Role
 from snapproxy.errors import ArchiveDataError, ClientError, StorageError, UpstreamError
-from snapproxy.web.access import shown
-from snapproxy.web.heads import Reply, render
+from snapproxy.web.access_log import shown
+from snapproxy.web.heads import ReplyHead, render
 from snapproxy.web.pages import Pages
 from snapproxy.web.replies import failure, media_type, refusal_reply
 
@@ -103,5 +103,5 @@ async def test_auto_apt_proxy_finds_us_only_where_a_request_without_a_time_is_an
         is_discoverable=True,
     )
     page = await pages.answer("/", "")
-    assert isinstance(page, Reply)
+    assert isinstance(page, ReplyHead)
     assert b"<title>Apt-cacher" in page.text

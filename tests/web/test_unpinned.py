@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from snapproxy.shell.forward import end_to_end
+from snapproxy.upstream.pass_through import end_to_end
 
 Site = Any
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

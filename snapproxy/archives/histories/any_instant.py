@@ -8,23 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from snapproxy.archives.unasked import Unasked
-from snapproxy.core.model import Archive, Instant, NeedWindow, Refusal, Resolved, Sighting, When, Window
+from snapproxy.archives.no_timeline import NoTimeline
+from snapproxy.core.model import Archive, Instant, NeedWindow, ObservedRoot, Refusal, Resolved, TimeSpec, Window
 from snapproxy.core.resolve import resolve_any
-from snapproxy.core.seen import resolve_bracketed
+from snapproxy.core.resolve_observed import resolve_bracketed
 
 
-class AnyInstant(Unasked):
+class AnyInstant(NoTimeline):
     """The history named `any-instant`."""
 
     is_observed = False
 
     def resolve(
-        self, row: Archive, when: When, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
+        self, archive: Archive, when: TimeSpec, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
     ) -> Resolved | Refusal | NeedWindow:
         """Settle `when` from the clock alone."""
-        return resolve_any(row, when, now)
+        return resolve_any(archive, when, now)
 
-    def resolve_seen(self, row: Archive, when: When, sighting: Sighting, now: Instant) -> Resolved | Refusal | None:
+    def resolve_seen(
+        self, archive: Archive, when: TimeSpec, sighting: ObservedRoot, now: Instant
+    ) -> Resolved | Refusal | None:
         """Settle `when` inside a span through which the root stayed the same."""
         return resolve_bracketed(when, sighting, now)

@@ -8,25 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from snapproxy.archives.unasked import Unasked
-from snapproxy.core.model import Archive, Instant, NeedWindow, Refusal, Resolved, Sighting, When, Window
+from snapproxy.archives.no_timeline import NoTimeline
+from snapproxy.core.model import Archive, Instant, NeedWindow, ObservedRoot, Refusal, Resolved, TimeSpec, Window
 from snapproxy.core.resolve import refuse_future
-from snapproxy.core.seen import never_observed, resolve_observed
+from snapproxy.core.resolve_observed import never_observed, resolve_observed
 
 
-class Captured(Unasked):
+class Captured(NoTimeline):
     """The history named `captured`."""
 
     is_observed = True
 
     def resolve(
-        self, row: Archive, when: When, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
+        self, archive: Archive, when: TimeSpec, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
     ) -> Resolved | Refusal | NeedWindow:
         """Refuse: without an observation nothing is known."""
         if when.instant is not None and when.instant > now:
             return refuse_future(now)
-        return never_observed(row)
+        return never_observed(archive)
 
-    def resolve_seen(self, row: Archive, when: When, sighting: Sighting, now: Instant) -> Resolved | Refusal | None:
+    def resolve_seen(
+        self, archive: Archive, when: TimeSpec, sighting: ObservedRoot, now: Instant
+    ) -> Resolved | Refusal | None:
         """Settle `when` by the observations of one root."""
-        return resolve_observed(row, when, sighting, now)
+        return resolve_observed(archive, when, sighting, now)

@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from snapproxy.core.folders import day_folder, read_listed_day
+from snapproxy.core.dated_addresses import day_folder, read_listed_day
 from snapproxy.core.history import TimelineAnswer
 from snapproxy.core.model import (
     LIVE,
@@ -23,16 +23,16 @@ from snapproxy.core.model import (
     Instant,
     Match,
     NeedWindow,
+    ObservedRoot,
     Refusal,
     Resolved,
-    Sighting,
-    When,
+    TimeSpec,
     Window,
 )
 from snapproxy.core.paths import escape_path
 from snapproxy.core.resolve import resolve_listed, why_bad
-from snapproxy.core.seen import resolve_bracketed
-from snapproxy.core.when import DAY_SECONDS, spell, spell_day
+from snapproxy.core.resolve_observed import resolve_bracketed
+from snapproxy.core.time_spec import DAY_SECONDS, format_day, format_instant
 
 _LASTSYNC = re.compile(rb"\s*([1-9][0-9]{8,9})\s*")
 # `name-version-release-arch.pkg.tar.zst`, perhaps with `.sig`: no version and no release holds a hyphen, an epoch (`2:1.0`) may be there.
@@ -47,40 +47,44 @@ class Dated:
     is_observed = False
 
     def resolve(
-        self, row: Archive, when: When, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
+        self, archive: Archive, when: TimeSpec, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
     ) -> Resolved | Refusal | NeedWindow:
         """Settle `when` by the days' synchronisations; a folder that is asked for verbatim needs only be old enough."""
         if when.verbatim:
-            return _verbatim(row, when, now)
+            return _verbatim(archive, when, now)
         if when.match is Match.LIVE:
             return Resolved(LIVE, now)
-        answer = resolve_listed(row, when, windows, now) if row.days else self._by_days(row, when, windows, now)
+        answer = (
+            resolve_listed(archive, when, windows, now) if archive.days else self._by_days(archive, when, windows, now)
+        )
         return replace(answer, snapshot=self.id_of(answer.instant)) if isinstance(answer, Resolved) else answer
 
     def _by_days(
-        self, row: Archive, when: When, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
+        self, archive: Archive, when: TimeSpec, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
     ) -> Resolved | Refusal | NeedWindow:
         """Settle `when` by asking for one day after the other."""
-        settled = now - row.settle_after
+        settled = now - archive.settle_after
         instant = now if when.instant is None else when.instant
-        if row.first is not None and instant < row.first:
-            first = spell(row.first + DAY_SECONDS)
+        if archive.first is not None and instant < archive.first:
+            first = format_instant(archive.first + DAY_SECONDS)
             return Refusal(410, f"that is before the archive's record begins: use {first}", "", f"Ask for {first}.")
         newest = replace(when, instant=settled, match=Match.NEAREST)
         is_open = when.match in {Match.NEAREST, Match.LATEST}
-        answer = resolve_listed(row, newest if is_open and settled < instant <= now else when, windows, now)
+        answer = resolve_listed(archive, newest if is_open and settled < instant <= now else when, windows, now)
         if not isinstance(answer, NeedWindow) and instant > settled and not _is_settled(answer, settled):
-            usable = resolve_listed(row, newest, windows, now)
+            usable = resolve_listed(archive, newest, windows, now)
             answer = usable if isinstance(usable, NeedWindow) else _unsettled(answer, usable)
-        return _one_day(row, answer, windows) if isinstance(answer, NeedWindow) else answer
+        return _one_day(archive, answer, windows) if isinstance(answer, NeedWindow) else answer
 
-    def resolve_seen(self, row: Archive, when: When, sighting: Sighting, now: Instant) -> Resolved | Refusal | None:
+    def resolve_seen(
+        self, archive: Archive, when: TimeSpec, sighting: ObservedRoot, now: Instant
+    ) -> Resolved | Refusal | None:
         """Settle `when` inside a span through which the root stayed the same."""
         return resolve_bracketed(when, sighting, now)
 
     def id_of(self, instant: Instant) -> str:
         """Return the folder of the day in which the synchronisation fell."""
-        return spell_day(instant)
+        return format_day(instant)
 
     def timeless(self, path: str) -> str | None:
         """Return `packages/<first letter>/<name>/<file>`, where every package and its signature stays when days are thinned out."""
@@ -88,19 +92,19 @@ class Dated:
         found = _PACKAGE.fullmatch(file)
         return f"packages/{found['name'][0].lower()}/{found['name']}/{file}" if found else None
 
-    def timeline_urls(self, row: Archive, base: str, need: NeedWindow) -> tuple[str, ...]:
+    def timeline_urls(self, archive: Archive, base: str, need: NeedWindow) -> tuple[str, ...]:
         """Return the list of days; else the day's `lastsync`, then its folder: a few days have the one without the other."""
-        if row.days:
-            return (f"{base.rstrip('/')}/{row.days}",)
-        folder = f"{base.rstrip('/')}/{day_folder(row, spell_day(need.start))}/"
+        if archive.days:
+            return (f"{base.rstrip('/')}/{archive.days}",)
+        folder = f"{base.rstrip('/')}/{day_folder(archive, format_day(need.start))}/"
         return (f"{folder}lastsync", folder)
 
     def read_window(
-        self, row: Archive, need: NeedWindow, url: str, answer: TimelineAnswer, now: Instant
+        self, archive: Archive, need: NeedWindow, url: str, answer: TimelineAnswer, now: Instant
     ) -> Window | None:
         """Return what is listed; else the day with its synchronisation in it, or without one when the archive has no such folder."""
-        if row.days:
-            return _days(row, need, answer, now)
+        if archive.days:
+            return _days(archive, need, answer, now)
         start = need.start - need.start % DAY_SECONDS
         end = start + DAY_SECONDS - 1
         if not url.endswith("/lastsync"):
@@ -114,9 +118,9 @@ class Dated:
         instants = (sync,) if sync <= min(end, now) else ()
         return Window(start, end + 1, instants, asked=now, filled=bool(instants))
 
-    def url(self, row: Archive, base: str, snapshot: str, path: str) -> str:
+    def url(self, archive: Archive, base: str, snapshot: str, path: str) -> str:
         """Return the path in the day's folder, and `base/<path>` for what stands outside every day."""
-        folder = "" if snapshot == TIMELESS else f"{day_folder(row, snapshot)}/"
+        folder = "" if snapshot == TIMELESS else f"{day_folder(archive, snapshot)}/"
         return f"{base.rstrip('/')}/{folder}{escape_path(path)}"
 
     def service_url(self, base: str, path: str) -> str | None:
@@ -145,10 +149,10 @@ def _folder(start: Instant, end: Instant, answer: TimelineAnswer, now: Instant) 
     return Window(start, end + 1, instants, asked=now, filled=bool(instants))
 
 
-def _days(row: Archive, need: NeedWindow, answer: TimelineAnswer, now: Instant) -> Window | None:
+def _days(archive: Archive, need: NeedWindow, answer: TimelineAnswer, now: Instant) -> Window | None:
     """Read a list of days, one a line; None for anything else. A day that is not over yet is not counted."""
     lines = answer.body.decode("ascii", "replace").split() if answer.status == _OK else []
-    days = [read_listed_day(row, line) for line in lines]
+    days = [read_listed_day(archive, line) for line in lines]
     ends = sorted({day for day in days if day is not None and day <= now})
     if not days or None in days:
         return None
@@ -156,18 +160,20 @@ def _days(row: Archive, need: NeedWindow, answer: TimelineAnswer, now: Instant) 
     return Window(need.start, need.end, told, asked=now, after=next((each for each in ends if each >= need.end), None))
 
 
-def _one_day(row: Archive, need: NeedWindow, windows: Mapping[tuple[Instant, Instant], Window]) -> NeedWindow | Refusal:
+def _one_day(
+    archive: Archive, need: NeedWindow, windows: Mapping[tuple[Instant, Instant], Window]
+) -> NeedWindow | Refusal:
     """Narrow a need to the day it turns on; refuse to go on behind more missing days than the row believes."""
     around = need.end - 1 if need.around is None else need.around
     start = around - around % DAY_SECONDS
     missing, next_day = 0, start + DAY_SECONDS
     while (known := windows.get((next_day, next_day + DAY_SECONDS))) is not None and not known.instants:
         missing, next_day = missing + 1, next_day + DAY_SECONDS
-    if missing > row.max_gap // DAY_SECONDS + 1:
+    if missing > archive.max_gap // DAY_SECONDS + 1:
         return Refusal(
             410,
             "that time is in a gap of the archive",
-            f"{missing} days in a row are missing there, up to {spell_day(next_day - 1)}.",
+            f"{missing} days in a row are missing there, up to {format_day(next_day - 1)}.",
             "Ask for a time outside the gap.",
         )
     return NeedWindow(start, start + DAY_SECONDS, around)
@@ -179,7 +185,7 @@ def _is_settled(answer: Resolved | Refusal, settled: Instant) -> bool:
 
 def _unsettled(answer: Resolved | Refusal, usable: Resolved | Refusal) -> Refusal:
     """Refuse what may still change, and name only what may not."""
-    named = spell(usable.instant) if isinstance(usable, Resolved) else ""
+    named = format_instant(usable.instant) if isinstance(usable, Resolved) else ""
     tail, hint = (f": use {named}", f"Ask for {named}.") if named else ("", "")
     if isinstance(answer, Refusal):
         return replace(answer, reason=f"{answer.reason.partition(':')[0]}{tail}", hint=hint)
@@ -187,19 +193,19 @@ def _unsettled(answer: Resolved | Refusal, usable: Resolved | Refusal) -> Refusa
     return Refusal(425, f"that day is not settled yet{tail}", why, hint)
 
 
-def _verbatim(row: Archive, when: When, now: Instant) -> Resolved | Refusal:
+def _verbatim(archive: Archive, when: TimeSpec, now: Instant) -> Resolved | Refusal:
     """Take a folder at its word: whether it exists is its files' to say."""
-    newest = now - row.settle_after - DAY_SECONDS  # the last instant of whose day this is sure
-    usable = f"/{day_folder(row, spell_day(newest))}"
+    newest = now - archive.settle_after - DAY_SECONDS  # the last instant of whose day this is sure
+    usable = f"/{day_folder(archive, format_day(newest))}"
     if when.instant is None:
         if when.match is not Match.LATEST:
             return Resolved(TIMELESS, 0)
         why = f"repos/{when.text} moves on with the archive, between two requests of one build too."
         return Refusal(425, f"that folder is not a fixed time: use {usable}", why, f"Ask for {usable}/.")
     midnight = when.instant + 1 - DAY_SECONDS
-    if midnight > now - row.settle_after:
+    if midnight > now - archive.settle_after:
         why = "The folders of today and yesterday may still be filled."
         return Refusal(425, f"that day is not settled yet: use {usable}", why, f"Ask for {usable}/.")
-    if bad := [each for each in row.bad if midnight <= each <= when.instant]:
-        return Refusal(410, "that day is marked bad", why_bad(row, bad[0]))
-    return Resolved(spell_day(when.instant), when.instant)
+    if bad := [each for each in archive.bad if midnight <= each <= when.instant]:
+        return Refusal(410, "that day is marked bad", why_bad(archive, bad[0]))
+    return Resolved(format_day(when.instant), when.instant)

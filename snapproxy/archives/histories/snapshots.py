@@ -13,12 +13,12 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from snapproxy.core.history import TimelineAnswer
-from snapproxy.core.model import Archive, Instant, NeedWindow, Refusal, Resolved, Sighting, When, Window
+from snapproxy.core.model import Archive, Instant, NeedWindow, ObservedRoot, Refusal, Resolved, TimeSpec, Window
 from snapproxy.core.paths import snapshot_url
 from snapproxy.core.resolve import resolve_listed
+from snapproxy.core.resolve_observed import resolve_bracketed
 from snapproxy.core.routes import service_root
-from snapproxy.core.seen import resolve_bracketed
-from snapproxy.core.when import parse, spell
+from snapproxy.core.time_spec import format_instant, parse_time
 from snapproxy.errors import ClientError
 
 #: Bytes of a timeline that are read. Twenty years at four dumps a day are 600 kB.
@@ -39,39 +39,41 @@ class Snapshots:
     is_observed = False
 
     def resolve(
-        self, row: Archive, when: When, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
+        self, archive: Archive, when: TimeSpec, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
     ) -> Resolved | Refusal | NeedWindow:
         """Settle `when` by the listed snapshots."""
-        return resolve_listed(row, when, windows, now)
+        return resolve_listed(archive, when, windows, now)
 
     def id_of(self, instant: Instant) -> str:
         """Return the instant, spelt."""
-        return spell(instant)
+        return format_instant(instant)
 
     def timeless(self, path: str) -> str | None:
         """Return None: every file is asked for by a time."""
         return None
 
-    def resolve_seen(self, row: Archive, when: When, sighting: Sighting, now: Instant) -> Resolved | Refusal | None:
+    def resolve_seen(
+        self, archive: Archive, when: TimeSpec, sighting: ObservedRoot, now: Instant
+    ) -> Resolved | Refusal | None:
         """Settle `when` inside a span through which the root stayed the same."""
         return resolve_bracketed(when, sighting, now)
 
-    def timeline_urls(self, row: Archive, base: str, need: NeedWindow) -> tuple[str, ...]:
+    def timeline_urls(self, archive: Archive, base: str, need: NeedWindow) -> tuple[str, ...]:
         """Return the listing first, then the folder whose redirect names one dump."""
         urls = []
         root = service_root(base)
         if root is not None:
             # Whether `after` and `before` include their own instant is documented nowhere: a second more is asked, and dropped.
-            bounds = {"after": spell(need.start - 1), "before": spell(need.end + _BEYOND)}
+            bounds = {"after": format_instant(need.start - 1), "before": format_instant(need.end + _BEYOND)}
             urls.append(f"{root}{_CALL}?{urlencode({'archive': _name(base), **bounds})}")
         if need.around is not None:
             # A second after the instant in question, so that a dump of that very instant is told by a redirect too (a 200
             # proves nothing: every error page of a proxy in between is one). Should that second be a dump, the instant itself.
-            urls += [f"{base.rstrip('/')}/{spell(need.around + second)}/" for second in (1, 0)]
+            urls += [f"{base.rstrip('/')}/{format_instant(need.around + second)}/" for second in (1, 0)]
         return tuple(urls)
 
     def read_window(
-        self, row: Archive, need: NeedWindow, url: str, answer: TimelineAnswer, now: Instant
+        self, archive: Archive, need: NeedWindow, url: str, answer: TimelineAnswer, now: Instant
     ) -> Window | None:
         """Return the window, narrower than needed when it was the redirect that answered."""
         parts = urlsplit(url)
@@ -79,9 +81,9 @@ class Snapshots:
             return _listed(need, parse_qs(parts.query)["archive"][0], answer, now)
         return _redirected(need, parts.path, answer, now)
 
-    def url(self, row: Archive, base: str, snapshot: str, path: str) -> str:
+    def url(self, archive: Archive, base: str, snapshot: str, path: str) -> str:
         """Return `base/<snapshot>/<path>`."""
-        return snapshot_url(base, snapshot, path, row.scope)
+        return snapshot_url(base, snapshot, path, archive.scope)
 
     def service_url(self, base: str, path: str) -> str | None:
         """Return the call at the root of the service: `/mr/...` and `/file/...` stand beside `/archive/`."""
@@ -151,7 +153,7 @@ def _instants(ids: Iterable[Any]) -> tuple[Instant, ...] | None:
 def _instant(text: Any) -> Instant:
     if not isinstance(text, str) or not _ID.fullmatch(text):
         raise ClientError("that is not a snapshot id")
-    instant = parse(text).instant
+    instant = parse_time(text).instant
     if instant is None:
         raise ClientError("that is not a snapshot id")
     return instant

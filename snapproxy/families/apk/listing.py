@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from snapproxy.core.listing import PackageVersion, Part, Root, Selection, listed
 from snapproxy.errors import ConfigurationError
 from snapproxy.families.apk.architectures import NOARCH
-from snapproxy.families.apk.promises import ADB, INDEX, INDEX_3
+from snapproxy.families.apk.indexes import ADB, INDEX, INDEX_3
 from snapproxy.families.apk.versions import compare
 from snapproxy.formats import adb_index, apkindex
 
@@ -49,7 +49,7 @@ class ApkLister:
         return compare(one, other)
 
 
-def _entries(name: str, data: bytes) -> Iterator[apkindex.Entry] | Iterator[adb_index.Entry]:
+def _entries(name: str, data: bytes) -> Iterator[apkindex.ApkEntry] | Iterator[adb_index.AdbEntry]:
     if name == INDEX:
         return apkindex.records(apkindex.take_apart(data).text)
     return adb_index.open_index(data).entries() if name.endswith(ADB) else iter(())

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import hashlib
 
-from snapproxy.core.model import Checker, Promise
+from snapproxy.core.model import Checker, ExpectedFile
 from snapproxy.errors import ArchiveDataError
 from snapproxy.families.apk.identity import BITS, IDENTITY
-from snapproxy.families.apk.package_3 import MetadataParts
+from snapproxy.families.apk.package_v3 import MetadataParts
 from snapproxy.formats.digests import DigestChecker
-from snapproxy.formats.members import GzipMember
+from snapproxy.formats.gzip_members import GzipMember
 from snapproxy.formats.ustar import entries
 
 MAX_CONTROL = 16 << 20
@@ -30,11 +30,11 @@ _ADB = b"ADB"
 class PackageChecker:
     """Judges a file by its size, its own digests if there are any, and its identity; fulfils `core.model.Checker`."""
 
-    def __init__(self, promise: Promise) -> None:
-        self._whole = DigestChecker(promise.size, promise.digests)
+    def __init__(self, expected: ExpectedFile) -> None:
+        self._whole = DigestChecker(expected.size, expected.digests)
         self._identities = {
             int(name.removeprefix(IDENTITY)): value
-            for name, value in promise.digests.items()
+            for name, value in expected.digests.items()
             if name.startswith(IDENTITY)
         }
         self._head = b""

@@ -1,7 +1,7 @@
 """apt: Debian, Ubuntu and every archive of their shape.
 
 A root (InRelease, or Release and Release.gpg) promises the indexes of a suite; Packages and Sources promise the pool.
-What paths are is read in `paths`, what indexes promise in `promises`; signatures are judged in `core.signatures`.
+What paths are is read in `paths`, what indexes promise in `indexes`; signatures are judged in `core.signatures`.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
-from snapproxy.core.model import Checker, Instant, Place, Promise, Role
-from snapproxy.core.packages import PackageName
-from snapproxy.core.schemes import OpenPgp
+from snapproxy.core.model import Checker, ExpectedFile, Instant, Place, Role
+from snapproxy.core.package_name import PackageName
+from snapproxy.core.signature_schemes import OpenPgp
 from snapproxy.errors import ArchiveDataError
-from snapproxy.families.apt.names import package_name
+from snapproxy.families.apt.indexes import read_index, release_text
+from snapproxy.families.apt.package_names import package_name
 from snapproxy.families.apt.paths import HASH_FIELDS, by_hash_path, classify, folder_of
-from snapproxy.families.apt.promises import promises, release_text
 from snapproxy.formats.deb822 import stanzas
 from snapproxy.formats.digests import DigestChecker
 
 PARSER = "apt-1"
-"""The version of what `promises` yields: a promise table built by another version is built again."""
+"""The version of what `indexes` yields: a promise table built by another version is built again."""
 
 # `Sat, 11 Jul 2026 10:16:37 UTC`; other zones than UTC apt refuses (its RFC1123StrToTime). strptime would ask the locale.
 _DATE = re.compile(
@@ -43,7 +43,7 @@ class Apt:
     keeps_newer_root = True
     # apt judges by the Date within the Release, not by the header.
     drops_older_dates = False
-    roots_promise_packages = False
+    roots_list_packages = False
     purl_type = "deb"
     # Its If-Modified-Since is the date we gave, and a root that bears none it could not compare.
     tells_root_dates = True
@@ -52,18 +52,18 @@ class Apt:
     def classify(self, path: str) -> Place:
         return classify(path)
 
-    def promises(self, path: str, data: Iterable[bytes]) -> Iterator[tuple[str, Promise]]:
-        return promises(path, data)
+    def read_index(self, path: str, data: Iterable[bytes]) -> Iterator[tuple[str, ExpectedFile]]:
+        return read_index(path, data)
 
-    def checker(self, promise: Promise) -> Checker:
-        return DigestChecker(promise.size, promise.digests)
+    def checker(self, expected: ExpectedFile) -> Checker:
+        return DigestChecker(expected.size, expected.digests)
 
-    def lasting_path(self, promise: Promise) -> str:
-        if classify(promise.path).role is not Role.INDEX:
-            return promise.path
+    def lasting_path(self, expected: ExpectedFile) -> str:
+        if classify(expected.path).role is not Role.INDEX:
+            return expected.path
         # Debian and Ubuntu have by-hash/SHA256; SHA512, where a Release lists it, need not have a folder.
-        algorithm = next((name for name in ("sha256", *HASH_FIELDS) if name in promise.digests), None)
-        return promise.path if algorithm is None else by_hash_path(promise, algorithm)
+        algorithm = next((name for name in ("sha256", *HASH_FIELDS) if name in expected.digests), None)
+        return expected.path if algorithm is None else by_hash_path(expected, algorithm)
 
     def root_date(self, data: bytes) -> Instant | None:
         """Read the Date field. Total; None for a root that cannot be read, or whose date apt would not take."""

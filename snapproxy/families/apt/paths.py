@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from snapproxy.core.model import Place, Promise, Role
+from snapproxy.core.model import ExpectedFile, Place, Role
 from snapproxy.formats.digests import is_digest
 
 #: by-hash folders, and hash sections in Release, by the algorithm's plain name.
@@ -46,7 +46,7 @@ def classify(path: str) -> Place:
 
 def index_kind(path: str) -> str:
     """Return what kind of promises the file at `path` holds: Release, Packages, Sources, Index, SHA256SUMS, MD5SUMS; '' for none."""
-    if not classify(path).has_promises:
+    if not classify(path).lists_files:
         return ""
     name = path.rpartition("/")[2]
     if match := _PACKAGES_OR_SOURCES.fullmatch(name):
@@ -59,9 +59,9 @@ def folder_of(path: str) -> str:
     return path[: path.rfind("/") + 1]
 
 
-def by_hash_path(promise: Promise, algorithm: str) -> str:
+def by_hash_path(expected: ExpectedFile, algorithm: str) -> str:
     """Return the name that the promised file has by its digest, in the by-hash folder beside it."""
-    return f"{folder_of(promise.path)}by-hash/{HASH_FIELDS[algorithm]}/{promise.digests[algorithm]}"
+    return f"{folder_of(expected.path)}by-hash/{HASH_FIELDS[algorithm]}/{expected.digests[algorithm]}"
 
 
 def base_of(path: str) -> str | None:
@@ -85,13 +85,13 @@ def _root(folders: list[str], name: str) -> Place | None:
     if name == "Release.gpg":
         return Place(Role.SIGNATURE, roots=(_join(folders, "Release"),))
     if name == "InRelease":
-        return Place(Role.ROOT, has_promises=True)
+        return Place(Role.ROOT, lists_files=True)
     if name != "Release":
         return None
     at = _dists(folders)
     if at is not None and _last_of_suite(folders, at) < len(folders):
         return Place(Role.INDEX, roots=_roots(folders))  # the one beside Packages: five lines about the component
-    return Place(Role.ROOT, has_promises=True)
+    return Place(Role.ROOT, lists_files=True)
 
 
 def _diff(folders: list[str], name: str) -> Place | None:
@@ -99,14 +99,14 @@ def _diff(folders: list[str], name: str) -> Place | None:
     if not _is_diff(folders):
         return None
     if name == "Index":
-        return Place(Role.INDEX, roots=_roots(folders), has_promises=True)
+        return Place(Role.INDEX, roots=_roots(folders), lists_files=True)
     # Until 2016 it gave the digests of the unpacked patches only, and none of what is served.
     return Place(Role.PACKAGE, parents=(_join(folders, "Index"),), may_be_unlisted=True)
 
 
 def _named(folders: list[str], name: str) -> Place:
     if _PACKAGES_OR_SOURCES.fullmatch(name):
-        return Place(Role.INDEX, roots=_roots(folders), has_promises=True)
+        return Place(Role.INDEX, roots=_roots(folders), lists_files=True)
     at = _dists(folders)
     if _UNNAMED.fullmatch(name):
         return _OTHER if at is None else Place(Role.OTHER, roots=_roots(folders))
@@ -128,7 +128,7 @@ def _image(folders: list[str], name: str, images: int) -> Place:
     """Classify what stands in an installer's folder of images, the first `images` of `folders`."""
     if len(folders) == images and name in _LISTS_OF_CHECKSUMS:
         # Debian's Release names them; Ubuntu's does not, they have a signature of their own.
-        return Place(Role.INDEX, roots=_roots(folders), has_promises=True, may_be_unlisted=True)
+        return Place(Role.INDEX, roots=_roots(folders), lists_files=True, may_be_unlisted=True)
     return Place(Role.PACKAGE, parents=tuple(_join(folders[:images], lists) for lists in CHECKSUM_LISTS.values()))
 
 

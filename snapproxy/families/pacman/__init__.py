@@ -1,23 +1,23 @@
 """pacman: Arch Linux, its ports, and every repository that repo-add makes.
 
 The root is the database itself, `<repo>.db`: it promises packages directly, with no index between. What paths are is read in `paths`, what
-databases promise in `promises`. Facts about the client were measured with pacman 6.0.2, 7.0.0 and 7.1.0 (docs/clients.md).
+databases promise in `indexes`. Facts about the client were measured with pacman 6.0.2, 7.0.0 and 7.1.0 (docs/clients.md).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from snapproxy.core.model import Checker, Instant, Place, Promise, Role
-from snapproxy.core.packages import PackageName
-from snapproxy.core.schemes import OpenPgp
-from snapproxy.families.pacman.names import package_name
+from snapproxy.core.model import Checker, ExpectedFile, Instant, Place, Role
+from snapproxy.core.package_name import PackageName
+from snapproxy.core.signature_schemes import OpenPgp
+from snapproxy.families.pacman.indexes import read_index
+from snapproxy.families.pacman.package_names import package_name
 from snapproxy.families.pacman.paths import classify
-from snapproxy.families.pacman.promises import promises
 from snapproxy.formats.digests import DigestChecker
 
 PARSER = "pacman-1"
-"""The version of what `promises` yields: a promise table built by another version is built again."""
+"""The version of what `indexes` yields: a promise table built by another version is built again."""
 
 
 class Pacman:
@@ -31,7 +31,7 @@ class Pacman:
     keeps_newer_root = False
     # ... but libcurl throws them away, in silence, when the Last-Modified of a 200 is not newer than the copy it asked about.
     drops_older_dates = True
-    roots_promise_packages = True
+    roots_list_packages = True
     purl_type = "alpm"
     tells_root_dates = True
     scheme = OpenPgp()
@@ -39,14 +39,14 @@ class Pacman:
     def classify(self, path: str) -> Place:
         return classify(path)
 
-    def promises(self, path: str, data: Iterable[bytes]) -> Iterator[tuple[str, Promise]]:
-        return promises(path, data)
+    def read_index(self, path: str, data: Iterable[bytes]) -> Iterator[tuple[str, ExpectedFile]]:
+        return read_index(path, data)
 
-    def checker(self, promise: Promise) -> Checker:
-        return DigestChecker(promise.size, promise.digests)
+    def checker(self, expected: ExpectedFile) -> Checker:
+        return DigestChecker(expected.size, expected.digests)
 
-    def lasting_path(self, promise: Promise) -> str:
-        return promise.path
+    def lasting_path(self, expected: ExpectedFile) -> str:
+        return expected.path
 
     def root_date(self, data: bytes) -> Instant | None:
         return None

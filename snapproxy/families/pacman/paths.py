@@ -32,12 +32,12 @@ def classify(path: str) -> Place:
     if found := _DATABASE.fullmatch(name):
         if found["signature"]:
             return Place(Role.SIGNATURE, roots=(path.removesuffix(".sig"),))
-        return Place(Role.ROOT, has_promises=True)
+        return Place(Role.ROOT, lists_files=True)
     if found := _FILES.fullmatch(name):
-        return Place(Role.SIGNATURE) if found["signature"] else Place(Role.INDEX, has_promises=True)
+        return Place(Role.SIGNATURE) if found["signature"] else Place(Role.INDEX, lists_files=True)
     return _OTHER
 
 
 def is_database(path: str) -> bool:
     """Whether the file at `path` holds promises."""
-    return classify(path).has_promises
+    return classify(path).lists_files

@@ -1,7 +1,7 @@
 """rpm: Fedora, CentOS Stream, openSUSE and every repository that createrepo_c wrote; dnf 4, dnf5 and zypper.
 
 A root (repodata/repomd.xml, signed beside it in repomd.xml.asc) promises the other metadata, and primary.xml among them the packages.
-What paths are is read in `paths`, what metadata promise in `promises`. A zchunk file (`.zck`) is promised, served and read like any other
+What paths are is read in `paths`, what metadata promise in `indexes`. A zchunk file (`.zck`) is promised, served and read like any other
 packing: a repomd that is signed cannot be rid of those that it lists, and a client may ask for nothing else.
 """
 
@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from snapproxy.core.model import Checker, Instant, Place, Promise
-from snapproxy.core.packages import PackageName
-from snapproxy.core.schemes import OpenPgp
+from snapproxy.core.model import Checker, ExpectedFile, Instant, Place
+from snapproxy.core.package_name import PackageName
+from snapproxy.core.signature_schemes import OpenPgp
 from snapproxy.errors import ArchiveDataError
-from snapproxy.families.rpm.names import package_name
+from snapproxy.families.rpm.indexes import read_index
+from snapproxy.families.rpm.package_names import package_name
 from snapproxy.families.rpm.paths import METADATA, ROOT, classify
-from snapproxy.families.rpm.promises import promises
 from snapproxy.formats.digests import DigestChecker
 from snapproxy.formats.repomd import published
 
 PARSER = "rpm-2"
-"""The version of what `promises` yields: a promise table built by another version is built again."""
+"""The version of what `indexes` yields: a promise table built by another version is built again."""
 
 
 class Rpm:
@@ -35,7 +35,7 @@ class Rpm:
     # Nor does either drop an answer for its date.
     drops_older_dates = False
     # primary.xml stands between repomd.xml and the packages.
-    roots_promise_packages = False
+    roots_list_packages = False
     purl_type = "rpm"
     tells_root_dates = True
     scheme = OpenPgp()
@@ -43,14 +43,14 @@ class Rpm:
     def classify(self, path: str) -> Place:
         return classify(path)
 
-    def promises(self, path: str, data: Iterable[bytes]) -> Iterator[tuple[str, Promise]]:
-        return promises(path, data)
+    def read_index(self, path: str, data: Iterable[bytes]) -> Iterator[tuple[str, ExpectedFile]]:
+        return read_index(path, data)
 
-    def checker(self, promise: Promise) -> Checker:
-        return DigestChecker(promise.size, promise.digests)
+    def checker(self, expected: ExpectedFile) -> Checker:
+        return DigestChecker(expected.size, expected.digests)
 
-    def lasting_path(self, promise: Promise) -> str:
-        return promise.path  # metadata have their checksum in the name already, packages their version
+    def lasting_path(self, expected: ExpectedFile) -> str:
+        return expected.path  # metadata have their checksum in the name already, packages their version
 
     def root_date(self, data: bytes) -> Instant | None:
         """Read the revision, else the newest timestamp. Total; None for a root that cannot be read or does not tell."""

@@ -42,7 +42,7 @@ def classify(path: str) -> Place:
 
 def index_kind(path: str) -> str:
     """Return what kind of promises the file at `path` holds: repomd, primary, prestodelta; '' for none."""
-    if not classify(path).has_promises:
+    if not classify(path).lists_files:
         return ""
     name = path.rpartition("/")[2]
     found = _PROMISING.fullmatch(_plain(name))
@@ -58,16 +58,16 @@ def _metadata(folders: list[str], name: str) -> Place:
     folder = "/".join(folders)
     roots = (f"{folder}/{ROOT}",)
     if name == ROOT:
-        return Place(Role.ROOT, has_promises=True)
+        return Place(Role.ROOT, lists_files=True)
     if name == f"{ROOT}.asc":
         return Place(Role.SIGNATURE, roots=roots)
     if name.startswith(f"{ROOT}."):  # the key, which SUSE puts beside the signature: nothing vouches for it
         return Place(Role.OTHER, roots=roots)
     plain = _plain(name)
-    has_promises = _PROMISING.fullmatch(plain) is not None
+    lists_files = _PROMISING.fullmatch(plain) is not None
     # Nor does the packing make a series: openSUSE went from gzip to zstd between two days.
     series = f"{folder}/{_PACKED.sub('', plain, count=1)}"
-    return Place(Role.INDEX, roots=roots, has_promises=has_promises, series=series)
+    return Place(Role.INDEX, roots=roots, lists_files=lists_files, series=series)
 
 
 def _plain(name: str) -> str:

@@ -1,0 +1,57 @@
+"""Says what a *when* came to and how what was served belongs together, for captures (`core.exchange.Settling`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from snapproxy.answer.executor import Executor
+from snapproxy.core.exchange import Conditions, FileTarget, Outcome, ServiceTarget
+from snapproxy.core.model import LIVE, TIMELESS, Archive, Family, Instant, Match, Refusal, Resolved, TimeSpec
+from snapproxy.core.time_spec import parse_time, read_day
+from snapproxy.errors import ArchiveDataError
+from snapproxy.indexes.index_tables import IndexTables
+from snapproxy.live.observations import Observations
+
+
+class CatalogSnapshotLookup:
+    """Asks those who know, and decides nothing."""
+
+    def __init__(
+        self, executor: Executor, observations: Observations, tables: IndexTables, families: Mapping[str, Family]
+    ) -> None:
+        self._executor = executor
+        self._observations = observations
+        self._tables = tables
+        self._families = families
+
+    async def as_of(self, target: FileTarget | ServiceTarget, snapshot: str) -> Outcome:
+        if isinstance(target, ServiceTarget):
+            return await self._executor.answer(target, Conditions())
+        resolved = await self._named(target.archive, snapshot)
+        if isinstance(resolved, Refusal):
+            return resolved
+        return await self._executor.answer(target, Conditions(), resolved)
+
+    async def _named(self, archive: Archive, snapshot: str) -> Resolved | Refusal:
+        """Return the snapshot of an id. When a day's was taken, its archive has to be asked."""
+        if snapshot in (LIVE, TIMELESS):
+            return Resolved(snapshot, 0)
+        day = read_day(snapshot)
+        if day is not None:
+            return await self._executor.resolve(archive, TimeSpec(snapshot, day, Match.EXACT, verbatim=True))
+        instant = parse_time(snapshot).instant
+        return Refusal(424, "That is not the id of a snapshot") if instant is None else Resolved(snapshot, instant)
+
+    async def resolve(self, archive: Archive, when: TimeSpec) -> Resolved | Refusal:
+        return await self._executor.resolve(archive, when)
+
+    def first_seen(self, archive: Archive, root: str, digest: str) -> Instant | None:
+        snapshot = self._observations.snapshot(archive, root, digest)
+        return None if snapshot is None else parse_time(snapshot).instant
+
+    async def canonical(self, archive: Archive, root: str, digest: str, path: str) -> str | None:
+        try:
+            expected = await self._tables.expected(self._families[archive.family], digest, root, path)
+        except ArchiveDataError:  # a root nobody can read promises nothing
+            return None
+        return None if expected is None else expected.path

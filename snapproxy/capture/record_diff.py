@@ -1,0 +1,163 @@
+"""Says in what two records differ: which snapshots answered, which packages changed their version, which files their content.
+
+Times are not compared: the point of two locks is most often that they were asked for at different ones.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from snapproxy.capture.lock import snapshots_by_time
+from snapproxy.core.model import Proof
+from snapproxy.core.record import Record, RecordEntry
+from snapproxy.families import FAMILIES
+
+_ABSENT = "absent"
+_SHORT = 12
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class RecordedState:
+    """What a record has under a name: a content (sha256 in hex, size in bytes), or an absence ('' and 0), and how it was vouched for."""
+
+    sha256: str
+    size: int
+    proof: Proof
+
+    def __str__(self) -> str:
+        return f"{self.sha256[:_SHORT] or _ABSENT} {self.proof.word}"
+
+    def value(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return {"proof": self.proof.word, "sha256": self.sha256 or None, "size": self.size}
+
+
+@dataclass(frozen=True, slots=True)
+class RecordChange:
+    """Something that is not the same on both sides; `before` and `after` are sorted, and empty where a side lacks it.
+
+    `what`: `snapshots` (of the archive), `package` (`name` is `curl amd64`, what changed are its versions), `file` (`name` is its
+    path), `unpinned` (`name` is a host).
+    """
+
+    what: str
+    archive: str
+    name: str
+    before: tuple[Any, ...]
+    after: tuple[Any, ...]
+
+    @property
+    def kind(self) -> str:
+        """Added, removed or changed."""
+        if not self.before:
+            return "added"
+        return "changed" if self.after else "removed"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordDiff:
+    """In what two records differ. A package that was exchanged is one change of packages and two of files."""
+
+    archives: tuple[RecordChange, ...]
+    packages: tuple[RecordChange, ...]
+    files: tuple[RecordChange, ...]
+    unpinned: tuple[RecordChange, ...]
+
+    def __bool__(self) -> bool:
+        return any((self.archives, self.packages, self.files, self.unpinned))
+
+    def value(self) -> dict[str, Any]:
+        """Return it for JSON: every change, files in full."""
+        return {
+            "archives": [_value(change, "archive") for change in self.archives],
+            "files": [_value(change, "archive", "path") for change in self.files],
+            "packages": [_value(change, "archive", "package") for change in self.packages],
+            "unpinned": [{"host": change.name, "kind": change.kind} for change in self.unpinned],
+        }
+
+    def rows(self, families: Mapping[str, str]) -> list[tuple[str, str, str, str, str]]:
+        """Return it as a table: kind, archive, name, before, after. Files that only follow their package's version are left out."""
+        told = {(change.archive, change.name) for change in self.packages}
+        files = [change for change in self.files if (change.archive, _package(change, families)) not in told]
+        return [
+            (change.kind, change.archive, change.name or change.what, _words(change.before), _words(change.after))
+            for change in (*self.archives, *self.packages, *files, *self.unpinned)
+        ]
+
+
+def compare(one: Record, other: Record) -> RecordDiff:
+    """Say what differs in `other`, seen from `one`. Pure and total; a record does not differ from itself."""
+    families = {**one.families, **other.families}
+    return RecordDiff(
+        archives=_changes("snapshots", _snapshots(one), _snapshots(other)),
+        packages=_changes("package", _packages(one, families), _packages(other, families)),
+        files=_changes("file", _files(one), _files(other)),
+        unpinned=_changes("unpinned", _hosts(one), _hosts(other)),
+    )
+
+
+def _changes(
+    what: str, before: Mapping[tuple[str, str], Iterable[Any]], after: Mapping[tuple[str, str], Iterable[Any]]
+) -> tuple[RecordChange, ...]:
+    found = (
+        RecordChange(what, *key, _sorted(before.get(key, ())), _sorted(after.get(key, ())))
+        for key in sorted({*before, *after})
+    )
+    return tuple(change for change in found if change.before != change.after)
+
+
+def _sorted(values: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple(sorted(set(values)))
+
+
+def _snapshots(record: Record) -> Mapping[tuple[str, str], set[str]]:
+    found: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    for (archive, _), snapshots in snapshots_by_time(record.entries).items():
+        found[archive, ""] |= snapshots
+    return found
+
+
+def _packages(record: Record, families: Mapping[str, str]) -> Mapping[tuple[str, str], set[str]]:
+    found: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    for entry in record.entries:
+        named = None if entry.is_absence else FAMILIES[families[entry.archive]].package_name(entry.path)
+        if named is not None:
+            found[entry.archive, f"{named.name} {named.arch}"].add(named.version)
+    return found
+
+
+def _files(record: Record) -> Mapping[tuple[str, str], set[RecordedState]]:
+    found: defaultdict[tuple[str, str], set[RecordedState]] = defaultdict(set)
+    for entry in record.entries:
+        found[entry.archive, entry.path].add(_held(entry))
+    return found
+
+
+def _held(entry: RecordEntry) -> RecordedState:
+    return RecordedState(entry.sha256, entry.size, entry.proof)
+
+
+def _hosts(record: Record) -> Mapping[tuple[str, str], tuple[str, ...]]:
+    return {("", host): (host,) for host in record.unpinned}
+
+
+def _package(change: RecordChange, families: Mapping[str, str]) -> str:
+    """Return the package that a change of files is about, '' where the change is not of its version but of the file itself."""
+    named = FAMILIES[families[change.archive]].package_name(change.name)
+    return "" if named is None or change.kind == "changed" else f"{named.name} {named.arch}"
+
+
+def _value(change: RecordChange, *names: str) -> dict[str, Any]:
+    where = dict(zip(names, (change.archive, change.name), strict=False))
+    sides = {
+        name: [each.value() if isinstance(each, RecordedState) else each for each in side]
+        for name, side in (("before", change.before), ("after", change.after))
+    }
+    return {**where, "kind": change.kind, **sides}
+
+
+def _words(side: tuple[Any, ...]) -> str:
+    return ", ".join(str(each) for each in side)

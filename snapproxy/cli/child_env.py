@@ -1,0 +1,54 @@
+"""The surroundings of a command that runs behind an ephemeral proxy: its environment, and an apt configuration that no machine setting overrides."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from snapproxy.client_config.apt import proxy_conf
+
+#: Both cases: apt and curl read the lower one alone (for http), apk prefers the upper one.
+PROXY_VARIABLES = tuple(name for word in ("http_proxy", "https_proxy", "all_proxy") for name in (word, word.upper()))
+
+
+def environment(caller: Mapping[str, str], proxy: str, apt_config: Path) -> dict[str, str]:
+    """Return the caller's environment with everything sent to `proxy`, and nothing excepted from it."""
+    ours = dict.fromkeys(PROXY_VARIABLES, proxy) | {"no_proxy": "", "NO_PROXY": "", "APT_CONFIG": str(apt_config)}
+    return {**caller, **ours}
+
+
+def write_apt_config(folder: Path, proxy: str, caller: Mapping[str, str]) -> Path:
+    """Write the file for $APT_CONFIG into `folder` and return its path.
+
+    apt reads $APT_CONFIG first, then apt.conf.d, then Dir::Etc::main; later lines win, and an Acquire::http::Proxy among them
+    would beat the environment and lead the build past the pin to today. So our settings go into a file that takes the place
+    of Dir::Etc::main and includes what stood there. They stand in the first file too, for an apt that reads no main file.
+    """
+    last, first = folder / "last.conf", folder / "apt.conf"
+    settings = proxy_conf(proxy)
+    last.write_text(_include(_main_file(caller)) + settings, encoding="utf-8")
+    own = Path(caller["APT_CONFIG"]).absolute() if caller.get("APT_CONFIG") else None
+    first.write_text(f'{_include(own)}{settings}Dir::Etc::main "{last}";\n', encoding="utf-8")
+    folder.chmod(0o755)  # a command may drop its privileges before it runs apt
+    return first
+
+
+def _include(file: Path | None) -> str:
+    return f'#include "{file}";\n' if file is not None and file.is_file() else ""
+
+
+def _main_file(caller: Mapping[str, str]) -> Path | None:
+    """Ask apt where its main file is, as the caller's own configuration has it; None where there is no apt."""
+    program = shutil.which("apt-config", path=caller.get("PATH"))
+    if program is None:
+        return None
+    asked = [program, "shell", "MAIN", "Dir::Etc::main/f"]
+    answer = subprocess.run(asked, env=dict(caller), capture_output=True, text=True, check=False)  # noqa: S603  # apt's own, from PATH
+    for word in shlex.split(answer.stdout):
+        name, _, value = word.partition("=")
+        if name == "MAIN" and value:
+            return Path(value)
+    return None

@@ -1,0 +1,90 @@
+"""Bring the capture at SRC into the store, every byte verified, so that it can be replayed with no network."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from dataclasses import asdict
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+from snapproxy.base.clock import SystemClock
+from snapproxy.cli import run_as_owner
+from snapproxy.cli.common import add_config, add_json, build, config_of, print_json, run
+from snapproxy.cli.progress import reporting
+from snapproxy.cli.registry_options import SPELLINGS, a_place, access_of, add_access
+from snapproxy.config import Config
+from snapproxy.errors import ConfigurationError
+from snapproxy.oci.places import Place, Reference, TreePlace
+
+if TYPE_CHECKING:
+    from snapproxy.jobs.export import RegistryAccess
+    from snapproxy.jobs.import_artifact import Imported
+
+HELP = "bring an exported capture into the store"
+
+EPILOG = f"""\
+{SPELLINGS}
+Where SRC is an image, the capture that is attached to it is brought. The signatures of its roots are checked by the keyrings of this
+machine, whatever the artifact says of them. Afterwards the times it was recorded at can be asked for offline, with the capture's name or
+without. An import that was broken off is taken up again; until all is there, nothing has a name.
+"""
+
+_SHOWN_DOUBTS = 10
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this verb's options."""
+    parser.add_argument("source", type=a_place, metavar="SRC", help="a place, see below")
+    parser.add_argument(
+        "--as", dest="name", default="", metavar="NAME", help="the capture's name (default: the tag, else the file's)"
+    )
+    add_access(parser)
+    add_config(parser)
+    add_json(parser)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Carry out the verb."""
+    name = arguments.name or name_of(arguments.source)
+    config = config_of(arguments)
+    access = access_of(arguments)
+    if isinstance(arguments.source, Reference) and run_as_owner.is_another(config.state_dir):
+        access = run(access.settled(arguments.source, SystemClock()))  # the owner cannot read the caller's logins
+    with run_as_owner.acting(config.state_dir):
+        imported = run(_import(config, arguments.source, name, access))
+    if arguments.json:
+        print_json(asdict(imported))
+    else:
+        _print(imported)
+    return 0
+
+
+def name_of(place: Place) -> str:
+    """Return the name a capture is given that was given none: what people call the place. Raises ConfigurationError when it cannot be one."""
+    if isinstance(place, Reference):
+        text = place.tag or place.repository.rsplit("/", 1)[-1]
+    elif isinstance(place, TreePlace):
+        text = PurePath(place.path).name
+    else:
+        text = place.tag or PurePath(place.path).name.removesuffix(".tar")
+    name = re.sub(r"[^a-z0-9._-]", "-", text.lower())[:63].lstrip("._-")
+    if not name:
+        raise ConfigurationError("The capture has no name", why=f"{place} gives none.", hint="Give it one: --as NAME.")
+    return name
+
+
+async def _import(config: Config, source: Place, name: str, access: RegistryAccess) -> Imported:
+    async with build(config, offline=True) as app, reporting((), what="import") as report:
+        return await app.importer.bring(source, name, access, report)
+
+
+def _print(imported: Imported) -> None:
+    for doubt in imported.doubts[:_SHOWN_DOUBTS]:
+        print(f"snapproxy: {doubt}", file=sys.stderr)
+    if len(imported.doubts) > _SHOWN_DOUBTS:
+        print(f"snapproxy: and {len(imported.doubts) - _SHOWN_DOUBTS} more (--json shows all)", file=sys.stderr)
+    print(f"{imported.files} files, {imported.size} bytes, {imported.new} of them new here")
+    print(f"{imported.checked} of {imported.roots} roots have a signature that is good by this machine's keyrings")
+    print(imported.name)

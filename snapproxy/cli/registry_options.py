@@ -1,0 +1,71 @@
+"""What the verbs that reach registries share: options, places as argparse types, and how a result is told."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from snapproxy.cli.common import print_json
+from snapproxy.errors import SnapproxyError
+from snapproxy.oci.places import Place, Reference, read_place
+
+if TYPE_CHECKING:
+    from snapproxy.jobs.export import Exported, RegistryAccess
+
+SPELLINGS = """\
+A place is oci:DIR[:TAG] (an image layout), oci-archive:FILE.tar[:TAG] (one in a tar), or docker://REGISTRY/REPOSITORY[:TAG|@sha256:HEX].
+Logins are found where docker, podman and skopeo keep them. A registry on this machine may speak plain HTTP.
+"""
+
+
+def add_access(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how registries are reached."""
+    parser.add_argument("--authfile", type=Path, metavar="FILE", help="the only file with logins that is looked at")
+    parser.add_argument("--plain-http", action="store_true", help="speak HTTP, not HTTPS, to the registry")
+    parser.add_argument(
+        "--tls-verify",
+        choices=("true", "false"),
+        default="true",
+        metavar="true|false",
+        help="whether the registry's certificate is checked (default: true)",
+    )
+
+
+def access_of(arguments: argparse.Namespace) -> RegistryAccess:
+    """Return how registries are reached."""
+    from snapproxy.jobs.export import RegistryAccess  # noqa: PLC0415  # loads the client, which --help does not need
+
+    return RegistryAccess(
+        environ=os.environ,
+        authfile=arguments.authfile,
+        plain_http=arguments.plain_http,
+        tls_verify=arguments.tls_verify == "true",
+    )
+
+
+def a_place(text: str) -> Place:
+    """Read a place (an argparse type)."""
+    try:
+        return read_place(text)
+    except SnapproxyError as error:
+        raise argparse.ArgumentTypeError(str(error).replace("\n", " ")) from None
+
+
+def a_reference(text: str) -> Reference:
+    """Read a place in a registry (an argparse type)."""
+    place = a_place(text)
+    if not isinstance(place, Reference):
+        raise argparse.ArgumentTypeError("docker://REGISTRY/REPOSITORY@sha256:HEX is wanted: the image to attach to")
+    return place
+
+
+def tell_exported(exported: Exported, *, as_json: bool) -> None:
+    """Print what was written; the last line is what to ask for it by."""
+    if as_json:
+        print_json(asdict(exported))
+        return
+    print(f"{exported.files} blobs, {exported.size} bytes")
+    print(exported.name)

@@ -1,0 +1,81 @@
+"""The options that tell how the client of an image's cache is configured: its repository files, their variables, its keys."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+from snapproxy.core.client_cache import ClientSettings
+from snapproxy.errors import ConfigurationError
+
+LARGEST = 1 << 18
+"""Bytes of a file; a distribution's repository file has a few thousand, its keys at most some ten thousand."""
+
+_VARIABLE = re.compile(r"(?P<name>\w+)=(?P<value>\S+)", re.ASCII)
+
+
+def add_client(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument(
+        "--repo-file",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="--as-image of dnf's cache: a .repo file as it stands where the image is used; may be repeated",
+    )
+    parser.add_argument(
+        "--var",
+        type=_a_variable,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="what a variable in these files comes to there (releasever, basearch); may be repeated",
+    )
+    parser.add_argument(
+        "--repo-key",
+        type=Path,
+        metavar="FILE",
+        help="the public keys of repositories with repo_gpgcheck=1 in these files",
+    )
+
+
+def settings_of(arguments: argparse.Namespace) -> ClientSettings | None:
+    """Read the files; None without any. Raises ConfigurationError for what cannot be read."""
+    if not arguments.repo_file:
+        if arguments.var or arguments.repo_key:
+            raise ConfigurationError(
+                "--var and --repo-key say more of a repository file", hint="Name it: --repo-file FILE"
+            )
+        return None
+    files = {}
+    for path in arguments.repo_file:
+        try:
+            files[str(path)] = _read(path).decode()
+        except UnicodeDecodeError:
+            raise ConfigurationError("A repository file is not UTF-8", why=f"{path} holds other bytes.") from None
+    keys = _read(arguments.repo_key) if arguments.repo_key else b""
+    return ClientSettings(files, dict(arguments.var), keys)
+
+
+def _a_variable(text: str) -> tuple[str, str]:
+    found = _VARIABLE.fullmatch(text)
+    if found is None:
+        raise argparse.ArgumentTypeError("NAME=VALUE is wanted, such as releasever=40")
+    return found["name"], found["value"]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as opened:
+            data = opened.read(LARGEST + 1)
+    except OSError as error:
+        raise ConfigurationError(
+            "A file of the client's settings cannot be read", why=f"{path}: {error.strerror}."
+        ) from None
+    if len(data) > LARGEST:
+        raise ConfigurationError(
+            "A file of the client's settings is too large", why=f"{path} has more than {LARGEST} bytes."
+        )
+    return data

@@ -1,0 +1,79 @@
+"""The effective settings written down again, as JSON-able tables and as TOML that `load` reads back to the same Config."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from snapproxy.config.model import Config
+from snapproxy.config.value_types import format_duration, join_host
+from snapproxy.core import time_spec
+from snapproxy.core.dated_addresses import FOLDER_HISTORY
+from snapproxy.core.model import Archive
+
+
+def as_table(config: Config) -> dict[str, Any]:
+    """Return the settings in the file's own keys and spellings."""
+    table: dict[str, Any] = {
+        "listen": [join_host(*pair) for pair in config.listen],
+        "state_dir": str(config.state_dir),
+        "cache_dir": str(config.cache_dir),
+    }
+    if config.default_when is not None:
+        table["default_when"] = config.default_when.text
+    table["pass"] = [join_host(*pair) for pair in config.passes]
+    table["connect"] = config.connect
+    table["patience"] = {family: format_duration(seconds) for family, seconds in config.patience.items()}
+    table["watch"] = [
+        {**asdict(watch), "paths": list(watch.paths), "every": format_duration(watch.every)} for watch in config.watch
+    ]
+    table["archives"] = {archive.name: _archive(archive) for archive in config.archives}
+    table["upstreams"] = {host: dict(manners) for host, manners in config.upstreams.items()}
+    return table
+
+
+def _archive(archive: Archive) -> dict[str, Any]:
+    table = {
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in asdict(archive).items()
+        if value is not None
+    }
+    table["sources"] = [each.text for each in archive.sources]
+    for key in ("name", "because", "keeps_packages"):
+        del table[key]
+    if archive.history != FOLDER_HISTORY:
+        del table["folder"], table["days"]
+    table["max_gap"] = format_duration(archive.max_gap)
+    table["settle_after"] = format_duration(archive.settle_after)
+    if archive.first is not None:
+        table["first"] = time_spec.format_instant(archive.first)
+    table["bad"] = [time_spec.format_instant(instant) for instant in archive.bad]
+    return table
+
+
+def as_toml(config: Config) -> str:
+    """Return the settings as a configuration file."""
+    return "\n".join(_lines(as_table(config), ())) + "\n"
+
+
+def _lines(table: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
+    arrays = {key: value for key, value in table.items() if _is_array(value)}
+    plain = {key: value for key, value in table.items() if not isinstance(value, dict) and key not in arrays}
+    if path and plain:
+        yield f"\n[{'.'.join(path)}]"
+    for key, value in plain.items():
+        yield f"{key} = {json.dumps(value, ensure_ascii=False)}"  # JSON's texts, numbers, lists and truth values are TOML's too
+    for key, value in arrays.items():
+        for each in value:
+            yield f"\n[[{'.'.join((*path, key))}]]"
+            yield from _lines(each, ())
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _lines(value, (*path, key if "." not in key else json.dumps(key)))
+
+
+def _is_array(value: Any) -> bool:
+    """Whether a value is written as an array of tables."""
+    return isinstance(value, list) and bool(value) and all(isinstance(each, dict) for each in value)

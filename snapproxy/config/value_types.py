@@ -1,0 +1,221 @@
+"""The kinds of value a setting may have: each reads what the file or the environment says, or raises with what is accepted.
+
+The text of each ValueError completes "accepted: ...". Nothing here knows which setting it reads.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, PlainValidator
+
+from snapproxy.core import time_spec
+from snapproxy.core.blob_sources import ANY_REPOSITORY, BlobSource
+from snapproxy.core.model import Instant, Match, TimeSpec
+from snapproxy.core.paths import canonical_path
+from snapproxy.errors import SnapproxyError
+from snapproxy.oci.places import is_loopback, is_repository, read_reference
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+#: Which packages an observation takes along.
+KEPT = ("used", "all", "none")
+
+_DURATION = re.compile(r"([0-9]{1,9})([smhdw])")
+_LABELS = re.compile(r"[a-z0-9_*]([a-z0-9_*.-]{0,252}[a-z0-9_*])?")
+#: A folder a day: each part of the date once, the largest first, nothing else in capitals.
+_DAY_FOLDER = re.compile(r"[a-z0-9._~/-]*YYYY[a-z0-9._~/-]*MM[a-z0-9._~/-]*DD[a-z0-9._~/-]*")
+_PREFIX = re.compile(r"(/[A-Za-z0-9._~+*-]+)*/?")
+_PORTS = range(65536)
+_REGISTRY = "docker://"
+
+
+def _duration(value: Any) -> int:
+    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError('a duration with its unit, such as "90s", "30m", "48h" or "7d"')
+    return int(found[1]) * UNITS[found[2]]
+
+
+def format_duration(seconds: float) -> str:
+    """Write a duration in the largest unit that divides it, so that `Duration` reads it back."""
+    whole = int(seconds)
+    unit = next((unit for unit in ("d", "h", "m") if whole and whole % UNITS[unit] == 0), "s")
+    return f"{whole // UNITS[unit]}{unit}"
+
+
+def split_host(text: str, ports: tuple[int, ...] = ()) -> list[tuple[str, int]]:
+    """Read `HOST:PORT` or `[IPv6]:PORT`; without a port, one pair for each of `ports`. ValueError for anything else."""
+    parts = urlsplit(f"//{text}")  # raises ValueError itself for a port out of range or a bracket left open
+    host, port = parts.hostname or "", parts.port
+    is_host = ":" in host or (_LABELS.fullmatch(host) is not None and "*" not in host)
+    if not is_host or parts.netloc != text or "@" in text or (port is None and not ports):
+        raise ValueError(text)
+    return [(host, port)] if port is not None else [(host, each) for each in ports]
+
+
+def join_host(host: str, port: int) -> str:
+    """Write a pair the way `split_host` reads it."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _endpoint(value: Any) -> tuple[str, int]:
+    try:
+        return split_host(value)[0]
+    except (ValueError, TypeError, AttributeError):
+        raise ValueError('"ADDRESS:PORT", such as "127.0.0.1:3142" or "[::]:3142"') from None
+
+
+def passed_hosts(value: Any) -> list[tuple[str, int]]:
+    """Read one host that may be reached unpinned: `HOST:PORT`, or `HOST` for both http and https."""
+    try:
+        return [pair for pair in split_host(value.lower(), (80, 443)) if pair[1] in _PORTS[1:]] or [split_host("")[0]]
+    except (ValueError, TypeError, AttributeError):
+        raise ValueError('"HOST:PORT", or "HOST" for ports 80 and 443') from None
+
+
+def _base(value: Any) -> str:
+    accepted = 'an http:// or https:// address without user, query or fragment, such as "https://snapshot.debian.org/archive/debian"'
+    try:
+        parts = urlsplit(value)
+        is_base = (
+            parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port in _PORTS)
+        )
+    except (ValueError, TypeError, AttributeError):
+        raise ValueError(accepted) from None
+    if not is_base or "@" in parts.netloc or any(mark in value for mark in "?# \t\r\n\\"):
+        raise ValueError(accepted)
+    return str(value).rstrip("/")
+
+
+def _holder(value: Any) -> BlobSource:
+    try:
+        if value.startswith(_REGISTRY):
+            return _registry(value)
+        base = urlsplit(_base(value))
+        repository = base.path.strip("/") or ANY_REPOSITORY
+        if is_repository(repository):
+            return BlobSource(base.geturl(), f"{base.scheme}://{base.netloc}", repository)
+    except (SnapproxyError, ValueError, AttributeError):
+        pass
+    raise ValueError(
+        '"docker://REGISTRY/REPOSITORY" without a tag, or the http:// or https:// address of another snapproxy '
+        '("http://builders:3142") or of a repository that needs no login ("http://registry:5000/packages")'
+    )
+
+
+def _registry(text: str) -> BlobSource:
+    """Read a repository of a registry: over https, but on this machine, where plain http gives nothing away."""
+    reference = read_reference(text.removeprefix(_REGISTRY))
+    if reference.tag or reference.digest:
+        raise ValueError(text)
+    scheme = "http" if is_loopback(reference.registry) else "https"
+    return BlobSource(text, f"{scheme}://{reference.api_host}", reference.repository, reference.registry)
+
+
+def _host(value: Any) -> str:
+    if not isinstance(value, str) or "*" in value or not _LABELS.fullmatch(value):
+        raise ValueError('a host name in lower case, such as "snapshot.debian.org"')
+    return value
+
+
+def _host_or_below(value: Any) -> str:
+    try:
+        _host(value.removeprefix("*."))
+    except (ValueError, AttributeError):
+        raise ValueError(
+            'a host name in lower case, such as "snapshot.debian.org", or "*.example.org" for those below it'
+        ) from None
+    return str(value)
+
+
+def _pattern(value: Any) -> str:
+    host, slash, prefix = value.partition("/") if isinstance(value, str) else ("", "", "")
+    name, _, port = host.partition(":")
+    if not _LABELS.fullmatch(name) or (port and not port.isdecimal()) or not _PREFIX.fullmatch(slash + prefix):
+        raise ValueError(
+            '"host/prefix" without a scheme, * standing for any run within a label or for the whole host, such as "*.debian.org/debian"'
+        )
+    return str(value)
+
+
+def _absolute(value: Any) -> str:
+    if not isinstance(value, str) or not value.startswith("/") or "\0" in value:
+        raise ValueError("a path that begins with /")
+    return value
+
+
+def _when(value: Any) -> TimeSpec:
+    try:
+        read = time_spec.parse_time(value) if isinstance(value, str) else None
+    except SnapproxyError:
+        read = None
+    if read is None or read.match is Match.LATEST:
+        raise ValueError('"live", or an instant such as "20240601T000000Z", "2024-06-01" or "1717200000"')
+    return read
+
+
+def _instant(value: Any) -> Instant:
+    try:
+        read = time_spec.parse_time(value) if isinstance(value, str) else None
+    except SnapproxyError:
+        read = None
+    if read is None or read.instant is None or read.match is not Match.HELD:
+        raise ValueError('an instant such as "20240601T000000Z", "2024-06-01" or "1717200000"')
+    return read.instant
+
+
+def _path(value: Any) -> str:
+    try:
+        return canonical_path(value.strip("/")) if value.strip("/") else _path(None)
+    except (SnapproxyError, AttributeError):
+        raise ValueError('the path of a root or an index in the archive, such as "dists/stable/InRelease"') from None
+
+
+def _day_folder(value: Any) -> str:
+    accepted = (
+        'where a day lies below its base, YYYY, MM and DD standing for the date, such as "history/YYYYMMDD/tumbleweed"'
+    )
+    try:
+        folder = canonical_path(value.strip("/"))
+    except (SnapproxyError, AttributeError):
+        raise ValueError(accepted) from None
+    if not _DAY_FOLDER.fullmatch(folder):
+        raise ValueError(accepted)
+    return folder
+
+
+def _list_of_days(value: Any) -> str:
+    try:
+        return canonical_path(value.strip("/"))
+    except (SnapproxyError, AttributeError):
+        raise ValueError('the path of a list of days below the base, such as "history/list", or "" for none') from None
+
+
+def _kept(value: Any) -> str:
+    if value not in KEPT:
+        raise ValueError(", ".join(f'"{each}"' for each in KEPT))
+    return str(value)
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Duration = Annotated[int, PlainValidator(_duration)]
+Endpoints = Annotated[list[Annotated[tuple[str, int], PlainValidator(_endpoint)]], BeforeValidator(_listed)]
+Passed = Annotated[list[tuple[str, int]], PlainValidator(passed_hosts)]
+Base = Annotated[str, PlainValidator(_base)]
+HolderOfDigests = Annotated[BlobSource, PlainValidator(_holder)]
+Host = Annotated[str, PlainValidator(_host)]
+HostOrBelow = Annotated[str, PlainValidator(_host_or_below)]
+HostPattern = Annotated[str, PlainValidator(_pattern)]
+AbsolutePath = Annotated[str, PlainValidator(_absolute)]
+Pinned = Annotated[TimeSpec, PlainValidator(_when)]
+RootPath = Annotated[str, PlainValidator(_path)]
+DayFolder = Annotated[str, PlainValidator(_day_folder)]
+ListOfDays = Annotated[str, PlainValidator(_list_of_days)]
+Kept = Annotated[str, PlainValidator(_kept)]
+AnInstant = Annotated[Instant, PlainValidator(_instant)]

@@ -1,0 +1,345 @@
+"""What one answer of an upstream means for the flight that asked. Pure, and total: every answer settles to one variant.
+
+`classify` looks at the head of an answer, or at the fault that came instead of one; what goes wrong later in the body is a
+`Fault` too. It says what an answer is worth, not what to do next: flights choose the next source, `core.rate_limit` the pause.
+Digests are not its business. Rules are those of RFC 9110 (HTTP semantics) unless another source is named.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from urllib.parse import urldefrag, urljoin, urlsplit
+
+from snapproxy.core.http_date import read_http_date, read_retry_after
+from snapproxy.core.model import Instant
+
+LOCATION_MOST = 8192
+"""Characters of a Location we are willing to follow."""
+
+
+class Fault(Enum):
+    """How an answer can fail us. The value is the reason we give: our own words, ASCII, at most 80 characters."""
+
+    NAME = "upstream's name cannot be resolved"
+    REFUSED = "upstream refused the connection"
+    UNREACHABLE = "upstream cannot be reached"
+    TLS = "upstream's TLS certificate or handshake failed"
+    RESET = "upstream reset the connection"
+    STALLED = "upstream fell silent"
+    TRUNCATED = "upstream sent less than it announced"
+    TOO_LONG = "upstream sent more than it announced or the index promises"
+    NOT_HTTP = "upstream's answer is not valid HTTP"
+    STATUS = "upstream answered with an unexpected status"
+    WRONG_SIZE = "upstream's file has not the promised size"
+    WRONG_RANGE = "upstream sent another range than was asked"
+    CHANGED = "upstream's file changed since the download began"
+    HTML = "upstream sent a web page instead of the file"
+    ENCODED = "upstream sent an encoding that was not asked for"
+    BAD_REDIRECT = "upstream redirected to an address that cannot be used"
+    FOREIGN = "that host is not among the archive's upstreams"
+    DOWNGRADE = "upstream redirected from https to http"
+    PRIVATE = "upstream's address is private"
+    LOOP = "upstream redirected in a circle"
+    TOO_MANY_HOPS = "upstream redirected too many times"
+
+
+_UNWELL = frozenset(
+    {
+        Fault.NAME,
+        Fault.REFUSED,
+        Fault.UNREACHABLE,
+        Fault.TLS,
+        Fault.RESET,
+        Fault.STALLED,
+        Fault.TRUNCATED,
+        Fault.NOT_HTTP,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamRequest:
+    """One request to an upstream, as far as its answer is judged by it.
+
+    `start` asks for the bytes from there on, under `if_range` (a strong ETag or a date, as `Offer.validator` gave it).
+    `etag` and `since` ask whether the file changed (If-None-Match, If-Modified-Since; verbatim what the upstream once
+    sent). `size` is the promised size of the whole file. `page` says that HTML would be a proper answer.
+    """
+
+    url: str
+    start: int | None = None
+    if_range: str = ""
+    etag: str = ""
+    since: str = ""
+    size: int | None = None
+    page: bool = False
+    head: bool = False
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether a 304 would answer it."""
+        return bool(self.etag or self.since)
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamHead:
+    """The head of an upstream's answer; the keys of `headers` are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What the body that follows is: bytes from `start`, `length` of them, of a file of `total` (None: not said)."""
+
+    start: int
+    length: int | None
+    total: int | None
+    etag: str = ""
+    last_modified: str = ""
+    date: str = ""
+    media_type: str = ""
+
+    @property
+    def validator(self) -> str:
+        """What If-Range may carry to go on from here: a strong ETag, else a date that is strong, else ''.
+
+        Section 13.1.5: never a weak ETag; section 8.8.2.2: a date counts once it is at least a second older than `Date`.
+        """
+        if self.etag:
+            return "" if self.etag.startswith("W/") else self.etag
+        changed, sent = read_http_date(self.last_modified), read_http_date(self.date)
+        return self.last_modified if changed is not None and sent is not None and changed < sent else ""
+
+
+@dataclass(frozen=True, slots=True)
+class BodyFollows:
+    """The bytes that were asked for."""
+
+    offer: Offer
+
+
+@dataclass(frozen=True, slots=True)
+class StartOver:
+    """A range was asked, and the whole file comes, from its first byte: it changed, or the upstream does no ranges."""
+
+    offer: Offer
+
+
+@dataclass(frozen=True, slots=True)
+class NotModified:
+    """What we hold is still the file."""
+
+    etag: str = ""
+    last_modified: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NoSuchRange:
+    """Nothing stands at the offset asked for (416): what we hold is whole if it is `total` bytes, else it is of another file."""
+
+    total: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The upstream says it does not have the file (404, 410)."""
+
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forbidden:
+    """The upstream has its reasons (401, 403; 451 and, at the snapshot service, 403 for files removed by law)."""
+
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Throttled:
+    """The upstream wants to be asked less; `retry_after` in seconds if it said. Status 0: we are pausing and did not ask."""
+
+    status: int
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """The file is elsewhere; `location` is absolute, http or https, not yet judged against what the archive allows."""
+
+    location: str
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """No use can be made of the answer: try elsewhere, or later if the upstream `is_unwell`."""
+
+    fault: Fault
+    status: int = 0
+
+    @property
+    def is_worth_retrying(self) -> bool:
+        """Whether the upstream, or the way to it, needs a rest, and may then answer the same question."""
+        return self.fault in _UNWELL or self.status == 408 or self.status >= 500  # noqa: PLR2004 (HTTP's own numbers)
+
+    @property
+    def reason(self) -> str:
+        """Our words for it, fit for a reason phrase."""
+        return f"{self.fault.value} ({self.status})" if self.fault is Fault.STATUS else self.fault.value
+
+
+Settled = BodyFollows | StartOver | NotModified | NoSuchRange | Absent | Forbidden | Throttled | Redirect | Broken
+
+
+def classify(answer: UpstreamHead | Fault, asked: UpstreamRequest, now: Instant) -> Settled:
+    """Say what `answer` to `asked` means; `now` reads a Retry-After that is a date."""
+    if isinstance(answer, Fault):
+        return Broken(answer)
+    judge = _BY_STATUS.get(answer.status)
+    return judge(answer, asked, now) if judge else Broken(Fault.STATUS, answer.status)
+
+
+def _whole(answer: UpstreamHead, asked: UpstreamRequest, _now: Instant) -> Settled:
+    """200: the whole file, from its first byte."""
+    length = _content_length(answer)
+    fault = _unwanted(answer, asked)
+    if fault:
+        return Broken(fault, answer.status)
+    if asked.size is not None and length is not None and length != asked.size:
+        return Broken(Fault.WRONG_SIZE, answer.status)
+    total = length if length is not None else asked.size
+    offer = _offer(answer, start=0, length=total, total=total)
+    return StartOver(offer) if asked.start else BodyFollows(offer)
+
+
+def _part(answer: UpstreamHead, asked: UpstreamRequest, _now: Instant) -> Settled:
+    """206: one range, which must begin where we asked, belong to the file we began, and be of the promised size."""
+    found = re.fullmatch(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", answer.headers.get("content-range", ""))
+    fault = _unwanted(answer, asked)
+    if asked.start is None or not found:
+        return Broken(Fault.WRONG_RANGE, answer.status)
+    if fault:
+        return Broken(fault, answer.status)
+    first, last = int(found[1]), int(found[2])
+    total = asked.size if found[3] == "*" else int(found[3])
+    length = last - first + 1
+    if first != asked.start or length < 1 or _content_length(answer) not in {None, length}:
+        return Broken(Fault.WRONG_RANGE, answer.status)
+    if asked.size is not None and total != asked.size:
+        return Broken(Fault.WRONG_SIZE, answer.status)
+    if total is not None and last >= total:
+        return Broken(Fault.WRONG_RANGE, answer.status)
+    if not _same_file(answer, asked.if_range):
+        return Broken(Fault.CHANGED, answer.status)
+    return BodyFollows(_offer(answer, start=first, length=length, total=total))
+
+
+def _unchanged(answer: UpstreamHead, asked: UpstreamRequest, _now: Instant) -> Settled:
+    """304: only an answer when we asked for one."""
+    if not asked.is_conditional:
+        return Broken(Fault.STATUS, answer.status)
+    return NotModified(answer.headers.get("etag", ""), answer.headers.get("last-modified", ""))
+
+
+def _beyond(answer: UpstreamHead, asked: UpstreamRequest, _now: Instant) -> Settled:
+    """416: the upstream has nothing at our offset, and may say how long its file is."""
+    if asked.start is None:
+        return Broken(Fault.STATUS, answer.status)
+    found = re.fullmatch(r"bytes \*/([0-9]{1,18})", answer.headers.get("content-range", ""))
+    return NoSuchRange(int(found[1]) if found else None)
+
+
+def _absent(answer: UpstreamHead, _asked: UpstreamRequest, _now: Instant) -> Settled:
+    return Absent(answer.status)
+
+
+def _forbidden(answer: UpstreamHead, _asked: UpstreamRequest, _now: Instant) -> Settled:
+    return Forbidden(answer.status)
+
+
+def _throttled(answer: UpstreamHead, _asked: UpstreamRequest, now: Instant) -> Settled:
+    return Throttled(answer.status, read_retry_after(answer.headers.get("retry-after", ""), now))
+
+
+def _elsewhere(answer: UpstreamHead, asked: UpstreamRequest, _now: Instant) -> Settled:
+    """Follow section 10.2.2: Location is a URI reference, relative to what was asked."""
+    location = answer.headers.get("location", "")
+    if not location or len(location) > LOCATION_MOST or not re.fullmatch(r"[!-~]+", location) or "\\" in location:
+        return Broken(Fault.BAD_REDIRECT, answer.status)
+    try:
+        url = urldefrag(urljoin(asked.url, location)).url
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    return Redirect(url) if usable else Broken(Fault.BAD_REDIRECT, answer.status)
+
+
+#: The one table. 509 is what the snapshot service's front end says when it blocks an address; a 503 there is the same.
+_BY_STATUS: Mapping[int, Callable[[UpstreamHead, UpstreamRequest, Instant], Settled]] = {
+    200: _whole,
+    206: _part,
+    301: _elsewhere,
+    302: _elsewhere,
+    303: _elsewhere,
+    304: _unchanged,
+    307: _elsewhere,
+    308: _elsewhere,
+    401: _forbidden,
+    403: _forbidden,
+    404: _absent,
+    410: _absent,
+    416: _beyond,
+    429: _throttled,
+    451: _forbidden,
+    503: _throttled,
+    509: _throttled,
+}
+
+#: Some servers name a compressed file's own format as its encoding (an old default of Apache's). Nothing was encoded on the way.
+_OWN_ENCODING = {".gz": {"gzip", "x-gzip"}, ".bz2": {"bzip2", "x-bzip2"}, ".xz": {"xz", "x-xz"}}
+
+
+def _unwanted(answer: UpstreamHead, asked: UpstreamRequest) -> Fault | None:
+    """Whether these bytes cannot be the file, whatever they are: a web page, or an encoding of it."""
+    encoding = answer.headers.get("content-encoding", "").strip().lower()
+    path = urlsplit(asked.url).path
+    own = next((names for suffix, names in _OWN_ENCODING.items() if path.endswith(suffix)), set[str]())
+    if encoding not in {"", "identity"} | own:
+        return Fault.ENCODED
+    if not asked.page and _media_type(answer) in {"text/html", "application/xhtml+xml"}:
+        return Fault.HTML
+    return None
+
+
+def _same_file(answer: UpstreamHead, validator: str) -> bool:
+    """Whether a 206 carries the validator we sent (section 15.3.7 lets it leave out those it need not repeat)."""
+    given = answer.headers.get("etag" if validator.startswith('"') else "last-modified", "")
+    return not validator or not given or given == validator
+
+
+def _offer(answer: UpstreamHead, *, start: int, length: int | None, total: int | None) -> Offer:
+    get = answer.headers.get
+    return Offer(
+        start=start,
+        length=length,
+        total=total,
+        etag=get("etag", ""),
+        last_modified=get("last-modified", ""),
+        date=get("date", ""),
+        media_type=_media_type(answer),
+    )
+
+
+def _media_type(answer: UpstreamHead) -> str:
+    return answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _content_length(answer: UpstreamHead) -> int | None:
+    """Return the announced length; None when it is not said, or is no number (the HTTP parser in front refuses those)."""
+    text = answer.headers.get("content-length", "")
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None

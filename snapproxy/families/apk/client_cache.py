@@ -1,0 +1,26 @@
+"""Where apk keeps packages: /etc/apk/cache, `name-version.XXXXXXXX.apk`, the first eight digits being those of its identity (apk-cache(5))."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from snapproxy.core.expected_files import identity
+from snapproxy.families.apk import APK
+
+_DIGITS = 8
+
+
+class ApkCacher:
+    """apk's cache; fulfils `core.client_cache.Cacher`."""
+
+    folder = "etc/apk/cache"
+
+    def names(self, path: str, data: Iterable[bytes]) -> Iterator[tuple[str, str]]:
+        for name, expected in APK.read_index(path, data):
+            known_by = identity(expected)
+            if known_by is not None:
+                file = name.rsplit("/", 1)[-1].removesuffix(".apk")
+                yield name, f"{file}.{known_by[1][:_DIGITS]}.apk"
+
+
+APK_CACHER = ApkCacher()

@@ -1,0 +1,81 @@
+"""What rpm's metadata promise: repomd.xml names the other metadata, primary.xml the packages, prestodelta.xml the deltas.
+
+Names are read as the request for them will be (`core.paths`); one that would leave the repository is an error, not a promise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from snapproxy.core.expected_files import distinct
+from snapproxy.core.model import ExpectedFile
+from snapproxy.core.paths import canonical_path
+from snapproxy.errors import ArchiveDataError, ClientError
+from snapproxy.families.rpm.paths import base_of, index_kind
+from snapproxy.formats import repomd
+from snapproxy.formats.unpack import unpack
+
+MAX_ROOT = 1 << 20
+"""Bytes in a repomd.xml; openSUSE's and Fedora's are under 20 KB."""
+
+Rows = Iterator[tuple[str, ExpectedFile]]
+
+
+def read_index(path: str, data: Iterable[bytes]) -> Rows:
+    """Yield (name, promise) for everything that the metadata at `path` vouch for; nothing when they vouch for nothing.
+
+    Raises ArchiveDataError as `core.model.Family.read_index` says.
+    """
+    reader = _READERS.get(index_kind(path))
+    if reader is None:
+        return
+    base = base_of(path)
+    for expected in distinct(_promise(base, listed) for listed in reader(data)):
+        yield expected.path, expected
+
+
+def _root(data: Iterable[bytes]) -> Iterator[repomd.RpmPackage]:
+    """Read a root to its end before anything of it counts: one that was cut short promises nothing."""
+    whole = bytearray()
+    for chunk in data:
+        whole += chunk
+        if len(whole) > MAX_ROOT:
+            raise ArchiveDataError("The root is too large", why=f"It has more than {MAX_ROOT} bytes.")
+    listed = list(repomd.repomd(bytes(whole)))
+    if not listed:
+        raise ArchiveDataError("The root lists nothing", why="It names no metadata of this repository.")
+    return iter(listed)
+
+
+def _primary(data: Iterable[bytes]) -> Iterator[repomd.RpmPackage]:
+    return repomd.primary(unpack(data))
+
+
+def _deltas(data: Iterable[bytes]) -> Iterator[repomd.RpmPackage]:
+    return repomd.deltas(unpack(data))
+
+
+def _promise(base: str, listed: repomd.RpmPackage) -> ExpectedFile:
+    return ExpectedFile(_inside(base, listed.href), listed.size, {listed.algorithm: listed.digest})
+
+
+def _inside(base: str, href: str) -> str:
+    """Return the path that a client asks for when it meets `href` in the repository at `base`."""
+    try:
+        path = canonical_path(href)
+    except ClientError as error:
+        raise _outside(href) from error
+    if href.startswith("/") or not path or path.endswith("/"):
+        raise _outside(href)
+    return base + path
+
+
+def _outside(href: str) -> ArchiveDataError:
+    return ArchiveDataError("An index names a path outside its archive", why=f"The path: {href[:140]!r}.")
+
+
+_READERS: Mapping[str, Callable[[Iterable[bytes]], Iterator[repomd.RpmPackage]]] = {
+    "repomd": _root,
+    "primary": _primary,
+    "prestodelta": _deltas,
+}

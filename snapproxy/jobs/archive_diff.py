@@ -1,0 +1,200 @@
+"""Compares what an archive held at two times: brings both times' roots, then the indexes that differ, and says which packages do.
+
+Files are asked for as any client asks (`core.exchange.Answerer`), so they are verified, stored and shared. What differs is decided in
+`core.package_diff`; how packages are listed and versions compared, by the family's lister.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from snapproxy.core.exchange import Answerer, Conditions, FileTarget, Moved
+from snapproxy.core.listing import PackageVersion, Part, Root, Selection, chosen, settled, unmet
+from snapproxy.core.model import Archive, Refusal, TimeSpec
+from snapproxy.core.package_diff import PackageChange, PackageRecord, compare_listings
+from snapproxy.errors import ArchiveDataError
+from snapproxy.families import FAMILIES, LISTERS
+from snapproxy.indexes.index_tables import IndexTables
+from snapproxy.indexes.listings import Listings
+
+Progress = Callable[[str], None]
+"""Is told the path that is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveDiff:
+    """What was compared, and what came of it. `before` and `after` are the snapshots that answered, one a root."""
+
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    changes: Sequence[PackageChange]
+    parts: tuple[str, ...]
+    """Names of the components or repositories that were compared, those included that are the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Indexes:
+    path: str
+    digest: str
+    snapshot: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """A part at one time. `identity` is equal when the bytes are."""
+
+    part: Part
+    identity: tuple[str, str]
+
+
+class _Refused(Exception):  # noqa: N818 -- no error: it carries a refusal out of a group of tasks
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.reason)
+        self.refusal = refusal
+
+
+class Differ:
+    """Compares an archive of one family at two times."""
+
+    def __init__(
+        self, archive: Archive, answerer: Answerer, tables: IndexTables, listings: Listings, progress: Progress
+    ) -> None:
+        self._archive = archive
+        self._family = FAMILIES[archive.family]
+        self._lister = LISTERS[archive.family]
+        self._answerer = answerer
+        self._tables = tables
+        self._listings = listings
+        self._progress = progress
+
+    async def compare(self, before: TimeSpec, after: TimeSpec, selection: Selection) -> ArchiveDiff | Refusal:
+        """Return what differs. The first file that is refused at either time is the whole answer.
+
+        Raises ConfigurationError when the selection names too little, ArchiveDataError for an index that cannot be read.
+        """
+        try:
+            return await self._compare(before, after, settled(selection, self._lister))
+        except _Refused as refused:
+            return refused.refusal
+
+    async def _compare(self, before: TimeSpec, after: TimeSpec, selection: Selection) -> ArchiveDiff:
+        roots = self._lister.roots(selection)
+        old_roots, new_roots = await self._roots(roots, before), await self._roots(roots, after)
+        olds, news = await self._indexes(roots, old_roots), await self._indexes(roots, new_roots)
+        if refusal := unmet([each.part for each in (*olds, *news)], selection):
+            raise _Refused(refusal)
+        old, new = _by_component(olds, selection), _by_component(news, selection)
+        differing = {name for name in old.keys() | new.keys() if _identities(old, name) != _identities(new, name)}
+        changes = await asyncio.to_thread(
+            compare_listings,
+            await self._listed(old, differing, before, selection),
+            await self._listed(new, differing, after, selection),
+            self._lister.compare,
+        )
+        return ArchiveDiff(
+            _snapshots(old_roots), _snapshots(new_roots), changes, tuple(sorted(old.keys() | new.keys()))
+        )
+
+    async def _roots(self, roots: Sequence[Root], when: TimeSpec) -> list[_Indexes]:
+        return [await self._bring(root.names, when) for root in roots]
+
+    async def _indexes(self, roots: Sequence[Root], brought: Sequence[_Indexes]) -> list[_Index]:
+        """Return every index of packages that the roots lead to, without asking for one."""
+        found = []
+        for root, file in zip(roots, brought, strict=True):
+            if self._family.roots_list_packages:
+                promised = {file.path: ("sha256", file.digest)}
+            else:
+                entries = await self._tables.entries(self._family, file.digest, file.path)
+                promised = {
+                    name: expected.strong or ("", f"{file.digest} {name}")
+                    for name, expected in entries
+                    if name == expected.path
+                }
+            parts = self._lister.parts(root, file.path, promised)
+            found += [_Index(part, promised[part.path]) for part in parts]
+        return found
+
+    async def _listed(
+        self,
+        indexes: Mapping[str, Sequence[_Index]],
+        names: Collection[str],
+        when: TimeSpec,
+        selection: Selection,
+    ) -> list[PackageRecord]:
+        parts = [index.part for name in sorted(names) for index in indexes.get(name, ())]
+        found = []
+        for part in parts:
+            file = await self._bring((part.path,), when)
+            try:
+                packages = await self._listings.packages(self._family.name, file.digest, file.path)
+            except ArchiveDataError as error:
+                raise _unreadable(error, when, part.path) from error
+            wanted = [each for each in packages if self._is_wanted(each, part, selection)]
+            found += [_of_source(part, each) if selection.by_source else _of_binary(part, each) for each in wanted]
+        return found
+
+    def _is_wanted(self, package: PackageVersion, part: Part, selection: Selection) -> bool:
+        if part.architecture or not selection.architectures:
+            return True
+        return package.architecture in {*selection.architectures, self._lister.any_architecture}
+
+    async def _bring(self, names: Sequence[str], when: TimeSpec) -> _Indexes:
+        """Bring the first of `names` that exists, whole."""
+        refusal = Refusal(404, "The selection leads to no file")
+        for name in names:
+            self._progress(name)
+            outcome = await self._whole(FileTarget(self._archive, when, name))
+            if isinstance(outcome, _Indexes):
+                return outcome
+            refusal = outcome
+            if not refusal.is_absence:
+                break
+        raise _Refused(refusal)
+
+    async def _whole(self, target: FileTarget) -> _Indexes | Refusal:
+        """Ask for a root or an index. One that a full disk does not take is sent on as it arrives, and leaves nothing to be read."""
+        outcome = await self._answerer.answer(target, Conditions(background=True))
+        if isinstance(outcome, Refusal):
+            return outcome
+        if isinstance(outcome, Moved):
+            return Refusal(404, "That is a folder, not a file")
+        outcome.body.close()
+        if not outcome.digest:
+            return Refusal(
+                424, "The store took no index", "The disk is full.", "Make room in state_dir, and ask again."
+            )
+        return _Indexes(target.path, outcome.digest, outcome.snapshot)
+
+
+def _snapshots(roots: Iterable[_Indexes]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(each.snapshot for each in roots))
+
+
+def _by_component(indexes: Sequence[_Index], selection: Selection) -> Mapping[str, Sequence[_Index]]:
+    wanted = set(chosen([each.part for each in indexes], selection))
+    found: defaultdict[str, list[_Index]] = defaultdict(list)
+    for index in indexes:
+        if index.part in wanted:
+            found[index.part.component].append(index)
+    return found
+
+
+def _identities(indexes: Mapping[str, Sequence[_Index]], component: str) -> set[tuple[str, tuple[str, str]]]:
+    """Return what makes a component what it is. All of it is read or none: its architectures share packages."""
+    return {(index.part.architecture, index.identity) for index in indexes.get(component, ())}
+
+
+def _of_binary(part: Part, package: PackageVersion) -> PackageRecord:
+    return PackageRecord(part.component, package.name, package.architecture, package.version)
+
+
+def _of_source(part: Part, package: PackageVersion) -> PackageRecord:
+    return PackageRecord(part.component, package.source, "", package.source_version)
+
+
+def _unreadable(error: ArchiveDataError, when: TimeSpec, path: str) -> ArchiveDataError:
+    return ArchiveDataError(error.reason, why=f"{path} at {when.text}: {error.why}", hint=error.hint)

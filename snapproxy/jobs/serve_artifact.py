@@ -1,0 +1,81 @@
+"""Gives the files of a capture from the artifact where it lies: nothing is brought into the store, which need not exist."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from snapproxy.capture.replay import Replayed
+from snapproxy.capture.stored_entry import StoredBytes
+from snapproxy.core.model import Proof, Refusal
+from snapproxy.core.record import RecordEntry
+from snapproxy.jobs.open_artifact import FoundArtifact, read
+from snapproxy.oci.artifact import Opened, verified
+from snapproxy.oci.layout import ImageLayout, open_layout
+from snapproxy.oci.places import LayoutPlace, TarPlace
+
+
+@asynccontextmanager
+async def replayed_from(place: LayoutPlace | TarPlace) -> AsyncIterator[Replayed]:
+    """Open the artifact at a place, to be replayed while the block runs. Raises as `finding.read` and `open_layout`.
+
+    Its bytes are held to their digests. No signature is checked, and the artifact's word for it is not taken: the proof is `digest`,
+    and the clients check what they always do.
+    """
+    async with open_layout(place) as layout:
+        found = await read(layout, await layout.resolve(place.tag))
+        entries = tuple(replace(each, proof=min(each.proof, Proof.DIGEST)) for each in found.record.entries)
+        yield Replayed(replace(found.record, entries=entries), f"The artifact {place}", _ArtifactBytes(layout, found))
+
+
+class _ArtifactBytes:
+    """Brings the bytes of an artifact's entries (`capture.replay.Bring`), each read whole before it is given.
+
+    Once is enough, as long as the file is the very one that was read and nobody has written to it since.
+    """
+
+    def __init__(self, layout: ImageLayout, found: FoundArtifact) -> None:
+        self._layout = layout
+        self._layers = {layer.hex: layer for layer in found.layers}
+        self._whole: dict[str, tuple[int, ...]] = {}
+        """By the digest of what was found whole: the state of its file then."""
+        self._reading: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def __call__(self, entry: RecordEntry) -> StoredBytes | Refusal:
+        """Return the bytes of an entry. Raises ArchiveDataError when they are missing or damaged."""
+        layer = self._layers[entry.sha256]  # `capture.artifact.restore` has seen to it that there is one
+        opened = await self._layout.open(layer)
+        try:
+            async with self._reading[entry.sha256]:
+                state = opened.state()
+                if self._whole.get(entry.sha256) != state:
+                    async for _ in verified(opened.chunks(0, opened.size), layer):
+                        pass
+                    self._whole[entry.sha256] = state
+        except BaseException:
+            opened.close()
+            raise
+        return StoredBytes(_WholeBody(opened, entry.size))
+
+
+class _WholeBody:
+    """An opened blob as what can be sent (`core.exchange.Body`)."""
+
+    def __init__(self, opened: Opened, size: int) -> None:
+        self._opened = opened
+        self.size: int | None = size
+
+    def fileno(self) -> int | None:
+        return self._opened.fileno()
+
+    async def wait(self, offset: int) -> int:  # noqa: ARG002 # whole already, whatever the offset
+        return self.size or 0
+
+    def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
+        return self._opened.chunks(start, stop)
+
+    def close(self) -> None:
+        self._opened.close()

@@ -1,0 +1,224 @@
+"""What was seen of live roots, and when: the memory of archives that have no other, and brackets for those that have.
+
+An *observation* is a root that was adopted with all that belongs to it. Where it is written down (besides `names`):
+- values `root/<archive>/<path>`: the root's digest over time; seeing the same again costs no further row
+- facts `set/<archive>/<path>/<digest>`: under which snapshot id the root is kept, the instant at which it was seen first
+- names `<archive>/<snapshot id>`: the root and its detached signature. What the root promises is found by its digest, so that each
+  version is kept once however often it was seen
+- names `observed:<archive>`: the paths of its roots
+
+The names are written before the moment is: what was cut off half-way was not observed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from snapproxy.base.names import date_of
+from snapproxy.core.history import History
+from snapproxy.core.model import Archive, ExpectedFile, Family, Instant, ObservedRoot, Span
+from snapproxy.core.plan_model import StoredFile
+from snapproxy.core.time_spec import format_instant, parse_time
+from snapproxy.errors import SnapproxyError
+from snapproxy.indexes.index_tables import IndexTables
+from snapproxy_storage import Catalog, Name, StorageFailure, Value
+
+_END: Instant = 1 << 60
+"""Later than any observation."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RootPair:
+    """A root as upstream had it, with the detached signature that belongs to it."""
+
+    root: StoredFile
+    signature: StoredFile | None = None
+
+
+class Observations:
+    """Reads are inline and few: three look-ups settle an instant for a root."""
+
+    def __init__(self, catalog: Catalog, tables: IndexTables) -> None:
+        self._catalog = catalog
+        self._tables = tables
+
+    # --- writing ----------------------------------------------------------------------------------------------------------
+
+    async def note(self, archive: Archive, family: Family, seen: RootPair, at: Instant) -> None:
+        """Write down what a client's request brought to light. What cannot be written is missing, and never in a client's way."""
+        try:
+            if not await self.record(archive, family, [seen], at):
+                log.info("%s of %s was seen twice in one second; the next look tells", seen.root.path, archive.name)
+        except (SnapproxyError, StorageFailure) as failure:
+            log.warning("an observation of %s was not kept: %s", archive.name, failure)
+
+    async def record(self, archive: Archive, family: Family, taken: Sequence[RootPair], at: Instant) -> bool:
+        """Write down what was seen at `at`, all of it or nothing; False when another observation of that second contradicts it."""
+        if any(self._is_told_otherwise(archive, seen.root, at) for seen in taken):
+            return False
+        for seen in taken:
+            if self.is_older(archive, seen.root.path, seen.root.digest):
+                log.warning(
+                    "%s of %s went back in time: it is older now than it was seen last", seen.root.path, archive.name
+                )
+            if not await self._keep(archive, family, seen, at):
+                return False
+        await self._catalog.observe_all(at, {_key(archive, seen.root.path): seen.root.digest for seen in taken})
+        return True
+
+    async def _keep(self, archive: Archive, family: Family, seen: RootPair, at: Instant) -> bool:
+        """Name a root and its signature, unless that was done when it was seen first."""
+        root = seen.root
+        snapshot = self.snapshot(archive, root.path, root.digest)
+        if snapshot is not None and self._was_seen(archive, root, snapshot):
+            name = self._catalog.name(f"{archive.name}/{snapshot}", root.path)
+            if name is None or name.proof < root.proof:
+                await self._name(f"{archive.name}/{snapshot}", seen)
+            return True
+        space = f"{archive.name}/{format_instant(at)}"
+        if await self._is_contradicted(family, space, root):
+            return False
+        await self._name(space, seen)
+        await self._catalog.put_fact(_set(archive, root.path, root.digest), format_instant(at))
+        if self._catalog.name(_register(archive), root.path) is None:
+            await self._catalog.put_name(_register(archive), root.path, Name("", 0, 0))
+        return True
+
+    async def _name(self, space: str, seen: RootPair) -> None:
+        files = [(space, seen.root), (f"roots:{space}", seen.root)]
+        if seen.signature is not None:
+            files.append((space, seen.signature))
+        for where, held in files:
+            await self._catalog.put_name(where, held.path, Name(held.digest, held.size, int(held.proof)))
+
+    def _is_told_otherwise(self, archive: Archive, root: StoredFile, at: Instant) -> bool:
+        """Whether that very second is known to have begun or ended with another state of this root."""
+        value, _ = self._catalog.around(_key(archive, root.path), at)
+        return value is not None and at in (value.first, value.last) and value.value != root.digest
+
+    def _was_seen(self, archive: Archive, root: StoredFile, snapshot: str) -> bool:
+        """Whether the moment was written down too when the root was named: a sweep may have been cut off in between."""
+        before, _ = self._catalog.around(_key(archive, root.path), _instant(snapshot))
+        return before is not None and before.value == root.digest and before.last >= _instant(snapshot)
+
+    async def _is_contradicted(self, family: Family, space: str, root: StoredFile) -> bool:
+        """Whether a root of the same second promises other bytes for a file that this one promises too (InRelease beside Release)."""
+        promised: Mapping[str, ExpectedFile] | None = (
+            None  # of every file, once: a root may list tens of thousands of packages
+        )
+        for path, name in self._catalog.names(f"roots:{space}"):
+            if path == root.path:
+                if name.digest != root.digest:
+                    return True
+                continue
+            if promised is None:
+                promised = {each.path: each for each in await self._tables.all(family, root.digest, root.path)}
+            others = await self._tables.all(family, name.digest, path)
+            if any(each.path in promised and promised[each.path].digests != each.digests for each in others):
+                return True
+        return False
+
+    # --- reading ----------------------------------------------------------------------------------------------------------
+
+    def sightings(
+        self, archive: Archive, history: History, roots: tuple[str, ...], instant: Instant
+    ) -> tuple[ObservedRoot, ...]:
+        """Return what was seen of these roots (or of every root) around an instant, the one seen latest first."""
+        if history.is_observed:
+            paths = roots or tuple(path for path, _ in self._catalog.names(_register(archive)))
+            found = [self._sighting(archive, path, instant) for path in paths]
+            return tuple(sorted(found, key=lambda each: 0 if each.before is None else -each.before.last))
+        prefix = f"root/{archive.name}/"
+        paths = roots or tuple(key.removeprefix(prefix) for key in self._catalog.keys(prefix))
+        return tuple(self._dumped(archive, history, path, instant) for path in paths)
+
+    def spans(self, archive: Archive, path: str, start: Instant, end: Instant) -> list[Span]:
+        """Return every span of a root that has a part in [start, end], oldest first."""
+        before, after = self._catalog.around(_key(archive, path), start)
+        found = [before] if before is not None and before.last >= start else []
+        while after is not None and after.first <= end:
+            found.append(after)
+            _, after = self._catalog.around(_key(archive, path), after.first)
+        return [self._span(archive, path, each) for each in found]
+
+    def newest(self, archive: Archive, path: str) -> str | None:
+        """Return the digest of a root as it was observed last."""
+        value, _ = self._catalog.around(_key(archive, path), _END)
+        return None if value is None else value.value
+
+    def is_older(self, archive: Archive, path: str, digest: str) -> bool:
+        """Whether a root is dated before the one that was observed last."""
+        newest = self.newest(archive, path)
+        if newest is None or newest == digest:
+            return False
+        before, now = date_of(self._catalog, newest), date_of(self._catalog, digest)
+        return before is not None and now is not None and now < before
+
+    def last(self, archive: Archive, path: str) -> Instant | None:
+        """Return when a root was observed last."""
+        value, _ = self._catalog.around(_key(archive, path), _END)
+        return None if value is None else value.last
+
+    def snapshot(self, archive: Archive, path: str, digest: str) -> str | None:
+        """Return the id under which a root is kept: when it was seen first. None for one that never was."""
+        snapshot: str | None = self._catalog.fact(_set(archive, path, digest), 0)
+        return snapshot
+
+    def roots(self, archive: Archive) -> list[str]:
+        """Return the paths of every root that was ever observed."""
+        return [path for path, _ in self._catalog.names(_register(archive))]
+
+    def _sighting(self, archive: Archive, path: str, instant: Instant) -> ObservedRoot:
+        """Walk back over observations that are marked bad, and on over those that follow."""
+        key, bad = _key(archive, path), {format_instant(each) for each in archive.bad}
+        before, after = self._catalog.around(key, instant)
+        passed: Instant | None = None
+        span = None if before is None else self._span(archive, path, before)
+        while span is not None and _is_bad(span, bad):
+            passed = span.first if passed is None else passed
+            before, _ = self._catalog.around(key, span.first - 1)
+            span = None if before is None else self._span(archive, path, before)
+        while bad and after is not None and _is_bad(self._span(archive, path, after), bad):
+            _, after = self._catalog.around(key, after.first)
+        following = None if after is None else Span(after.first, after.last, format_instant(after.first))
+        return ObservedRoot(path, span, following, passed)
+
+    def _dumped(self, archive: Archive, history: History, path: str, instant: Instant) -> ObservedRoot:
+        """Return the span around an instant as the archive's own snapshots are called: by the instant at which it begins.
+
+        A bad one is none: what it answers for, its timeline says.
+        """
+        before, _ = self._catalog.around(_key(archive, path), instant)
+        is_bad = before is None or before.first in archive.bad or instant in archive.bad
+        span = None if before is None or is_bad else Span(before.first, before.last, history.id_of(before.first))
+        return ObservedRoot(path, span, None)
+
+    def _span(self, archive: Archive, path: str, value: Value) -> Span:
+        return Span(value.first, value.last, self.snapshot(archive, path, value.value) or format_instant(value.first))
+
+
+def _is_bad(span: Span, bad: set[str]) -> bool:
+    return span.snapshot in bad or format_instant(span.first) in bad
+
+
+def _instant(snapshot: str) -> Instant:
+    instant = parse_time(snapshot).instant
+    if instant is None:
+        raise AssertionError("a snapshot of an observation is called by its instant")
+    return instant
+
+
+def _key(archive: Archive, path: str) -> str:
+    return f"root/{archive.name}/{path}"
+
+
+def _set(archive: Archive, path: str, digest: str) -> str:
+    return f"set/{archive.name}/{path}/{digest}"
+
+
+def _register(archive: Archive) -> str:
+    return f"observed:{archive.name}"

@@ -1,0 +1,314 @@
+"""The narrow waist to registries: the only module of this room that speaks HTTP. Foreign errors end here.
+
+What a user names may be asked, private addresses included; what a registry *redirects* to may be any host, but is never sent
+credentials, and never asked over http when we came by https. The environment's proxy is ignored, no encoding is asked for.
+A registry that is busy (429, 5xx) or whose connection breaks is asked again, all requests together resting meanwhile.
+"""
+
+from __future__ import annotations
+
+import random
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+from yarl import URL
+
+from snapproxy import __version__
+from snapproxy.core.clock import Clock
+from snapproxy.core.http_date import read_retry_after
+from snapproxy.errors import ArchiveDataError, SnapproxyError, UpstreamError
+from snapproxy.oci.places import is_loopback
+
+ATTEMPTS = 6
+"""How often a request is made in all before we give up."""
+
+HOPS = 5
+
+_REST_FIRST, _REST_MOST = 0.5, 30.0
+"""Seconds of the first rest, which doubles, and of the longest we choose ourselves."""
+
+_PATIENCE = 300
+"""Seconds: a registry that asks for a longer rest is told to the user instead of waited for."""
+
+_CONNECT_SECONDS, _IDLE_SECONDS = 15.0, 60.0
+_PIECE = 256 << 10
+_ANSWER_LIMIT = 64 << 10
+_BUSY = frozenset({408, 429, 500, 502, 503, 504})
+_MOVED = frozenset({301, 302, 303, 307, 308})
+_SAME_METHOD = frozenset({307, 308})
+_FOREIGN = (aiohttp.ClientError, TimeoutError, OSError)
+
+Body = Callable[[], AsyncIterator[bytes]]
+"""Gives the body anew for each attempt; a stream that was consumed is never sent again."""
+
+
+class TransientError(UpstreamError):
+    """Another attempt may succeed. `retry_after`: seconds that the registry asks for, None when it does not say."""
+
+    retry_after: int | None = None
+
+
+class ConnectionBrokenError(TransientError):
+    """The registry did not answer, or stopped in the middle."""
+
+
+class BusyError(TransientError):
+    """The registry answered that it cannot now."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryRequest:
+    """One request. `body` of `length` bytes; `headers` go along every redirect, `authorization` to one host only.
+
+    That is the registry, or the `audience` (an address there) when it is another; a body for an audience stays there as well.
+    """
+
+    method: str
+    url: URL
+    headers: Mapping[str, str] = field(default_factory=dict)
+    authorization: str = field(default="", repr=False)
+    audience: URL | None = None
+    body: Body | None = None
+    length: int = 0
+
+
+class RegistryReply:
+    """An answer, valid within the block that gave it. `url` is the address that gave it."""
+
+    def __init__(self, raw: aiohttp.ClientResponse, url: URL, host: str) -> None:
+        self._raw = raw
+        self._host = host
+        self.status = raw.status
+        self.headers = raw.headers
+        self.url = url
+
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        """Yield the body. Raises ConnectionBrokenError when it ends otherwise than its head promised."""
+        while True:
+            try:
+                piece = await self._raw.content.read(_PIECE)
+            except _FOREIGN as error:
+                raise unreachable(self._host, error) from error
+            if not piece:
+                return
+            yield piece
+
+    async def read(self, limit: int = _ANSWER_LIMIT) -> bytes:
+        """Return the body. Raises ArchiveDataError when it is longer than `limit` bytes."""
+        body = bytearray()
+        async for piece in self.pieces():
+            body += piece
+            if len(body) > limit:
+                raise ArchiveDataError(
+                    "The registry's answer is too long",
+                    why=f"{self._host} sent more than the {limit} bytes that are read.",
+                )
+        return bytes(body)
+
+
+class RegistryConnections:
+    """The connections to one registry. Use as an async context manager.
+
+    `host` is `name[:port]`. `plain_http` is never https; without it https is tried alone, unless the registry is on this machine or
+    `tls_verify` is off: then http is tried where https is not spoken. `tls_verify` off believes any certificate.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        *,
+        clock: Clock,
+        plain_http: bool = False,
+        tls_verify: bool = True,
+        width: int = 16,
+        ca: ssl.SSLContext | None = None,
+    ) -> None:
+        self.host = host
+        self._clock = clock
+        self._ssl: ssl.SSLContext | bool = ca or True if tls_verify else False
+        self._schemes: tuple[str, ...] = ("http",) if plain_http else ("https",)
+        if not plain_http and (is_loopback(host) or not tls_verify):
+            self._schemes = ("https", "http")
+        self._width = width
+        self._rest_until = 0.0
+        self._base: URL | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(resolver=aiohttp.ThreadedResolver(), limit=self._width + 4, ssl=self._ssl),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=_IDLE_SECONDS),
+            headers={"User-Agent": f"snapproxy/{__version__}", "Accept-Encoding": "identity"},
+            auto_decompress=False,
+            trust_env=False,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def base(self) -> URL:
+        """Return `scheme://host/v2/`, having found out which scheme is spoken."""
+        for scheme in self._schemes:
+            if self._base is not None:
+                break
+            base = URL(f"{scheme}://{self.host}/v2/")
+            if scheme == self._schemes[-1] or await self._speaks_tls(base):
+                self._base = base
+        return self._base or URL(f"{self._schemes[-1]}://{self.host}/v2/")
+
+    async def _speaks_tls(self, base: URL) -> bool:
+        """Whether https is spoken there. A certificate we do not believe is an answer too: never a reason for http."""
+        try:
+            async with self._session.get(base, allow_redirects=False):
+                return True
+        except aiohttp.ClientConnectorCertificateError:
+            return True
+        except _FOREIGN:
+            return False
+
+    def is_own(self, url: URL) -> bool:
+        """Whether an address is the registry's own: the only one that credentials are for."""
+        return self._base is not None and url.origin() == self._base.origin()
+
+    @asynccontextmanager
+    async def ask(self, ask: RegistryRequest, *, attempts: int = ATTEMPTS) -> AsyncIterator[RegistryReply]:
+        """Make a request, again while the registry is busy or its connection breaks; `attempts` 1 for what must not be repeated.
+
+        Raises ConnectionBrokenError, BusyError, and whatever the body's factory raises.
+        """
+        for attempt in range(1, attempts + 1):
+            await self._rested()
+            try:
+                async with self._follow(ask) as reply:
+                    if reply.status not in _BUSY:
+                        yield reply
+                        return
+                    retry_after = read_retry_after(reply.headers.get("Retry-After", ""), self._clock.now())
+                    problem: UpstreamError = _busy(self.host, reply.status, retry_after)
+            except _AttemptError as error:
+                retry_after, problem = None, error.problem
+            if attempt == attempts or (retry_after or 0) > _PATIENCE:
+                raise problem
+            self.rest(attempt, retry_after)
+
+    def rest(self, attempt: int, retry_after: int | None = None) -> None:
+        """Let every request wait: as long as the registry said, else longer with each attempt, never all at one moment."""
+        chosen = min(_REST_MOST, _REST_FIRST * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)  # noqa: S311 # no secret
+        self._rest_until = max(
+            self._rest_until, self._clock.monotonic() + (chosen if retry_after is None else retry_after)
+        )
+
+    async def _rested(self) -> None:
+        while (left := self._rest_until - self._clock.monotonic()) > 0:
+            await self._clock.sleep(left)
+
+    @asynccontextmanager
+    async def _follow(self, ask: RegistryRequest) -> AsyncIterator[RegistryReply]:
+        """Send it and follow redirects, each judged anew. Raises _AttemptError for what another attempt may mend."""
+        url, seen = ask.url, list[URL]()
+        while True:
+            raw = await self._send(ask, url)
+            try:
+                location = raw.headers.get("Location", "")
+                if raw.status not in _MOVED or not location:
+                    yield RegistryReply(raw, url, self.host)
+                    return
+                if raw.status not in _SAME_METHOD and ask.method not in {"GET", "HEAD"}:
+                    raise _misled(f"It answers {ask.method} with {raw.status}, which would make it another request")
+                seen.append(url)
+                url = self.joined(url, location)
+                if ask.audience and ask.body and url.origin() != ask.audience.origin():
+                    raise _misled("It sends a login on to another host")
+                if url in seen or len(seen) > HOPS:
+                    raise _misled("It redirects in circles")
+            finally:
+                raw.release()
+
+    def joined(self, url: URL, location: str) -> URL:
+        """Return where a Location leads. Raises UpstreamError when we do not go there."""
+        try:
+            target = url.join(URL(location, encoded=True))
+            (target.host or "").encode("idna"), target.port  # refused here: labels too long, ports too high
+        except ValueError:
+            raise _misled("It redirects to what is no address") from None
+        if target.scheme not in {"http", "https"} or not target.host or target.user or target.password:
+            raise _misled("It redirects to an address that we do not use")
+        if url.scheme == "https" and target.scheme == "http":
+            raise _misled("It redirects from https to http")
+        return target
+
+    async def _send(self, ask: RegistryRequest, url: URL) -> aiohttp.ClientResponse:
+        headers = dict(ask.headers)
+        if ask.authorization and (url.origin() == ask.audience.origin() if ask.audience else self.is_own(url)):
+            headers["Authorization"] = ask.authorization
+        if ask.body is not None or ask.method in {"POST", "PUT", "PATCH"}:
+            headers["Content-Length"] = str(ask.length)
+        outgoing = _Outgoing(ask.body) if ask.body is not None and ask.length else None
+        try:
+            return await self._session.request(ask.method, url, headers=headers, data=outgoing, allow_redirects=False)
+        except _FOREIGN as error:
+            if outgoing and outgoing.problem:
+                raise outgoing.problem from None
+            raise _AttemptError(unreachable(self.host, error)) from error
+
+
+class _Outgoing:
+    """A body on its way: each iteration is the whole of it, since aiohttp itself repeats a PUT on a connection it finds closed.
+
+    What the source raises would come back as a broken connection; it is kept here, to be told as it is.
+    """
+
+    def __init__(self, body: Body) -> None:
+        self._body = body
+        self.problem: SnapproxyError | None = None
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for piece in self._body():
+                yield piece
+        except SnapproxyError as error:
+            self.problem = error
+            raise
+
+
+class _AttemptError(Exception):
+    """A request that broke before its answer came."""
+
+    def __init__(self, problem: UpstreamError) -> None:
+        super().__init__(problem.reason)
+        self.problem = problem
+
+
+def unreachable(host: str, error: BaseException) -> ConnectionBrokenError:
+    """Return our error for one of aiohttp's or the system's."""
+    certificate = isinstance(error, aiohttp.ClientConnectorCertificateError)
+    return ConnectionBrokenError(
+        "The registry's certificate is not believed" if certificate else "The registry cannot be reached, or broke off",
+        why=f"{host}: {str(error)[:200] or type(error).__name__}.",
+        hint="Trust its authority in the system's store, or turn verification off with --tls-verify=false."
+        if certificate
+        else "Check the name and the network; what was sent already is not sent again.",
+    )
+
+
+def _busy(host: str, status: int, retry_after: int | None) -> BusyError:
+    rest = f", and asks for {retry_after} s of rest" if retry_after else ""
+    error = BusyError(
+        "The registry is too busy",
+        why=f"{host} answered {status} again and again{rest}.",
+        hint="Try again later.",
+    )
+    error.retry_after = retry_after
+    return error
+
+
+def _misled(why: str) -> UpstreamError:
+    return UpstreamError("The registry redirects where we do not go", why=f"{why}.")

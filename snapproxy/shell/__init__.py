@@ -1,1 +1,0 @@
-"""ACTS. Everything asynchronous: clock, upstream, pace, flights, signatures, and the executor that carries out plans."""

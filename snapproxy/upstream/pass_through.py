@@ -1,0 +1,159 @@
+"""Carries plain-http requests to the hosts that `pass` names: streamed both ways, stored nowhere, counted as unpinned.
+
+Which hosts those are was decided with the address. Redirects are handed back: where they lead is judged when the client asks there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+
+import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
+
+from snapproxy.core.exchange import Passed, PassTarget, TrafficCounter
+from snapproxy.core.model import Refusal
+
+HOP_HEADERS = frozenset(
+    {
+        "connection",
+        "expect",
+        "host",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authentication-info",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+"""Headers that concern one hop (RFC 9110 section 7.6.1), credentials for a proxy above all; Host is written anew."""
+
+_PIECE = 64 << 10
+_PLAIN_PORT = 80
+
+
+class PassThrough:
+    """At most `most` requests at a time. `instance` names this proxy in Via. Times in seconds; `silence_s` is between two bytes."""
+
+    def __init__(
+        self, tally: TrafficCounter, *, instance: str, most: int = 64, connect_s: float = 15.0, silence_s: float = 60.0
+    ) -> None:
+        self._tally = tally
+        self._instance = instance
+        self._most = most
+        self._timeout = aiohttp.ClientTimeout(total=None, connect=connect_s, sock_read=silence_s)
+        self._open = 0
+        self._session: aiohttp.ClientSession | None = None
+
+    async def forward(
+        self, target: PassTarget, method: str, headers: Iterable[tuple[str, str]], body: AsyncIterator[bytes] | None
+    ) -> Passed | Refusal:
+        if self._open >= self._most:
+            return Refusal(
+                503, "Too many requests pass at once", hint="Ask again in a while.", headers={"Retry-After": "5"}
+            )
+        counted = _Counted(body) if body is not None else None
+        self._open += 1
+        answer: _Answer | None = None
+        try:
+            response = await self._send(target, method, headers, counted)
+            answer = _Answer(self, target.host, response, counted)
+        except TimeoutError:
+            return Refusal(
+                504, "The host did not answer", why="It is one that passes unpinned; nothing of it is stored."
+            )
+        except aiohttp.ClientError as error:
+            return Refusal(502, "The host cannot be reached", why=f"It passes unpinned. {type(error).__name__}.")
+        finally:
+            if answer is None:
+                self.ended(target.host, counted.count if counted is not None else 0, 0)
+        return answer
+
+    async def _send(
+        self, target: PassTarget, method: str, headers: Iterable[tuple[str, str]], body: _Counted | None
+    ) -> aiohttp.ClientResponse:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                timeout=self._timeout,
+                auto_decompress=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=False,
+                connector=aiohttp.TCPConnector(limit=self._most, force_close=True),
+                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+            )
+        host = f"[{target.host}]" if ":" in target.host else target.host
+        authority = host if target.port == _PLAIN_PORT else f"{host}:{target.port}"
+        sent = CIMultiDict(end_to_end(headers))
+        sent.add("Host", authority)
+        sent.add("Via", f"1.1 {self._instance}")
+        url = URL(f"http://{authority}{target.path}", encoded=True)
+        return await self._session.request(method, url, headers=sent, data=body, allow_redirects=False)
+
+    def ended(self, host: str, sent: int, received: int) -> None:
+        """Count a request that is over and give its place to the next."""
+        self._open -= 1
+        self._tally.unpinned(host, sent, received)
+
+    async def close(self) -> None:
+        """Give up every connection."""
+        if self._session is not None:
+            await self._session.close()
+            await asyncio.sleep(0)  # aiohttp closes transports a turn later
+
+
+def end_to_end(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the headers that go on to the next hop: none that belong to this one, nor those Connection names."""
+    pairs = list(headers)
+    named = {word.strip().lower() for name, value in pairs if name.lower() == "connection" for word in value.split(",")}
+    return [(name, value) for name, value in pairs if name.lower() not in HOP_HEADERS and name.lower() not in named]
+
+
+class _Counted:
+    """A request's body, counted as it goes out."""
+
+    def __init__(self, body: AsyncIterator[bytes]) -> None:
+        self._body = body
+        self.count = 0
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for data in self._body:
+            self.count += len(data)
+            yield data
+
+
+class _Answer:
+    """An answer whose body is still to come."""
+
+    def __init__(
+        self, forwarder: PassThrough, host: str, response: aiohttp.ClientResponse, sent: _Counted | None
+    ) -> None:
+        self._forwarder = forwarder
+        self._host = host
+        self._response = response
+        self._sent = sent
+        self._received = 0
+        self._is_closed = False
+
+    @property
+    def status(self) -> int:
+        return self._response.status
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        return tuple(end_to_end(self._response.headers.items()))
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        async for data in self._response.content.iter_chunked(_PIECE):
+            self._received += len(data)
+            yield data
+
+    def close(self) -> None:
+        if not self._is_closed:
+            self._is_closed = True
+            self._response.close()
+            self._forwarder.ended(self._host, self._sent.count if self._sent is not None else 0, self._received)

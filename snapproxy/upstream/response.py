@@ -1,0 +1,86 @@
+"""What came of one request to an upstream: the verdict on its head, and its body, read piece by piece (`upstream.client` makes it)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import aiohttp
+
+from snapproxy.core.upstream_answer import BodyFollows, Broken, Fault, Offer, Settled, StartOver
+from snapproxy.errors import UpstreamError
+from snapproxy.upstream.faults import FOREIGN_ERRORS, fault_of
+from snapproxy.upstream.rate_limit import Permit
+
+UNAUTHORIZED = 401
+
+PIECE = 256 << 10
+"""Bytes in a piece at most: storage hashes and writes in pieces of this size."""
+
+
+class BodyBrokenError(UpstreamError):
+    """The body ended otherwise than its head promised; the bytes that came are good as far as they go, TOO_LONG apart."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.value)
+        self.fault = fault
+
+
+class UpstreamResponse:
+    """What came of one request. Valid within the `async with` that gave it.
+
+    `settled` is the verdict on the head, `url` the address that gave it, `hops` the addresses that redirected there, `challenges`
+    how a 401 asks for a login.
+    """
+
+    def __init__(
+        self, settled: Settled, url: str, *, raw: aiohttp.ClientResponse | None = None, turn: Permit | None = None
+    ) -> None:
+        self.settled = settled
+        self.url = url
+        self.hops: tuple[str, ...] = ()
+        is_challenge = raw is not None and raw.status == UNAUTHORIZED
+        self.challenges = tuple(raw.headers.getall("WWW-Authenticate", ())) if raw and is_challenge else ()
+        self._raw = raw
+        self._turn = turn
+
+    def __repr__(self) -> str:
+        return f"<UpstreamResponse {self.settled} from {self.url} after {len(self.hops)} hops>"
+
+    @property
+    def offer(self) -> Offer | None:
+        """What the body is; None when there is none to take."""
+        return self.settled.offer if isinstance(self.settled, BodyFollows | StartOver) else None
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Yield the body in pieces of up to PIECE bytes, as they come. Raises BodyBrokenError; ends cleanly only when whole."""
+        offer, raw = self.offer, self._raw
+        if offer is None or raw is None or raw.method == "HEAD":
+            return
+        got = 0
+        while piece := await self._next_piece(raw):
+            got += len(piece)
+            if offer.length is not None and got > offer.length:
+                await self._fail(Fault.TOO_LONG)
+            yield piece
+        if offer.length is not None and got < offer.length:
+            await self._fail(Fault.TRUNCATED)
+
+    async def read(self, limit: int) -> bytes:
+        """Return the whole body, which must not exceed `limit` bytes (TOO_LONG). Raises BodyBrokenError."""
+        body = bytearray()
+        async for piece in self.pieces():
+            body += piece
+            if len(body) > limit:
+                raise BodyBrokenError(Fault.TOO_LONG)
+        return bytes(body)
+
+    async def _next_piece(self, raw: aiohttp.ClientResponse) -> bytes:
+        try:
+            return await raw.content.read(PIECE)
+        except FOREIGN_ERRORS as error:
+            return await self._fail(fault_of(error), error)
+
+    async def _fail(self, fault: Fault, error: Exception | None = None) -> bytes:
+        if self._turn and Broken(fault).is_worth_retrying:
+            await self._turn.broken()
+        raise BodyBrokenError(fault) from error

@@ -1,0 +1,55 @@
+"""The access log: one line an answer, of our own fields, through the standard library's logging. No header is ever written down."""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass
+
+from snapproxy.web.heads import plain
+
+_log = logging.getLogger("snapproxy.access")
+
+_USERINFO = re.compile(r"(?<=//)[^/?#]*@")
+_TOKEN = re.compile(r"\.snp-[^/?#@:]*")
+_TARGET_LENGTH = 400
+
+
+@dataclass(slots=True)
+class AccessEntry:
+    """What one line says. `sent` is bytes of body, `seconds` from head to end; `outcome` is done, left, stalled or cut."""
+
+    peer: str
+    method: str
+    target: str
+    status: int = 0
+    sent: int = 0
+    seconds: float = 0.0
+    cache: str = "-"
+    snapshot: str = "-"
+    proof: str = "-"
+    outcome: str = "done"
+
+
+def write(entry: AccessEntry) -> None:
+    """Log one answer."""
+    _log.info(
+        '%s "%s %s" %d %d %.3f %s %s %s %s',
+        plain(entry.peer),
+        plain(entry.method),
+        shown(entry.target),
+        entry.status,
+        entry.sent,
+        entry.seconds,
+        entry.cache,
+        plain(entry.snapshot),
+        entry.proof,
+        entry.outcome,
+    )
+
+
+def shown(target: str) -> str:
+    """Return a request target fit for a log: no credentials, no tokens, no control characters or quotes, not too long."""
+    bare = _TOKEN.sub(".snp-", _USERINFO.sub("", target))
+    text = plain(bare).replace('"', "%22").replace(" ", "%20")
+    return text if len(text) <= _TARGET_LENGTH else text[:_TARGET_LENGTH] + "..."

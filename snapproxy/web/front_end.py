@@ -1,0 +1,68 @@
+"""The proxy as its clients meet it: a server on sockets that knows by which names it is addressed itself."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from socket import socket
+from typing import Any
+
+from snapproxy.client_config import first_steps, pin_script
+from snapproxy.core import address
+from snapproxy.core.address import AddressBook
+from snapproxy.core.exchange import Answerer, BlobAnswerer, Forwarder, TrafficCounter
+from snapproxy.core.model import Instant
+from snapproxy.core.routes import format_authority
+from snapproxy.web.pages import Pages
+from snapproxy.web.server import WebServer
+
+GRACE_SECONDS = 15.0
+"""How long answers under way may take to end when the proxy is stopped."""
+
+
+@asynccontextmanager
+async def serving(
+    sockets: Sequence[socket],
+    answerer: Answerer,
+    book: AddressBook,
+    *,
+    holding: BlobAnswerer,
+    forwarder: Forwarder,
+    tally: TrafficCounter,
+    stats: Callable[[], dict[str, Any]],
+    health: Callable[[], Awaitable[str]],
+    is_discoverable: bool,
+    instance: str,
+    now: Callable[[], Instant],
+) -> AsyncIterator[None]:
+    """Answer on `sockets`, which become ours to close, while the block runs. `stats`, `health` and `is_discoverable` are for our own pages (`Pages`)."""
+    addresses = [format_authority(*each.getsockname()[:2]) for each in sockets]
+    ports = {each.getsockname()[1] for each in sockets}
+    book = replace(book, own_hosts=frozenset(addresses) | {f"localhost:{port}" for port in ports})
+    pages = Pages(
+        snippets=lambda host: [(snippet.path, snippet.text) for snippet in first_steps(f"http://{host}")],
+        script=lambda when, host, capture: pin_script.script(book.archives, when, f"http://{host}", capture),
+        stats=stats,
+        healthy=health,
+        ready=health,
+        address=addresses[0],
+        is_discoverable=is_discoverable,
+    )
+    server = WebServer(
+        answerer,
+        lambda method, target, _host, authorization: address.read(
+            method, target, book, proxy_authorization=authorization
+        ),
+        pages=pages,
+        holding=holding,
+        forwarder=forwarder,
+        tally=tally,
+        instance=instance,
+        now=now,
+    )
+    await server.start(sockets)
+    try:
+        yield
+    finally:
+        await server.close(GRACE_SECONDS)

@@ -1,0 +1,257 @@
+"""The names, in SQLite: generic tables only. What a name, a key or an entry means is the caller's.
+
+Reads run inline on one read-only connection and are fetched to the end, so none holds a snapshot open. Writes run on one
+thread, those that wait together in one transaction, and are on the disk when they return. WAL lets readers and one writer of
+several processes work side by side.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from snapproxy_storage.catalog_schema import migrate
+from snapproxy_storage.epoch import Epoch
+from snapproxy_storage.failures import sqlite_failure
+from snapproxy_storage.protocols import Name, StorageFailure, Value
+from snapproxy_storage.spans import insert_observation
+from snapproxy_storage.threads import Threads
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+_BUSY_SECONDS = 20.0
+"""How long a write waits for another process's transaction."""
+_LAST = "\U0010ffff"
+"""No character sorts after this one, in Python and in SQLite's UTF-8."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """A write that waits: what to do in the transaction, what once it is durable, and whom to tell."""
+
+    operation: Callable[[sqlite3.Connection], Any]
+    then: Callable[[Any], None]
+    done: Future[Any]
+
+
+class LocalCatalog:
+    """The catalog of one store. Its writer's lock (the epoch's) guards making and migrating it."""
+
+    def __init__(self, path: Path, epoch: Epoch, threads: Threads) -> None:
+        """Open it, making or migrating it first. Raises StorageFailure, also when a newer version wrote it."""
+        self._path = path
+        self._epoch = epoch
+        self._threads = threads
+        self._waiting: deque[_Write] = deque()
+        try:
+            with epoch.exclusively():
+                self._writer = sqlite3.connect(
+                    path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+                )
+                self._writer.execute("PRAGMA journal_mode = WAL").fetchall()
+                self._writer.execute("PRAGMA synchronous = FULL")
+                migrate(self._writer, path)
+            self._reader = sqlite3.connect(
+                f"file:{quote(str(path))}?mode=ro",
+                uri=True,
+                timeout=_BUSY_SECONDS,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+        except (sqlite3.Error, StorageFailure) as error:
+            if hasattr(self, "_writer"):
+                self._writer.close()
+            if isinstance(error, sqlite3.Error):
+                raise sqlite_failure(f"cannot open the catalog {path}", error) from error
+            raise
+
+    @property
+    def epoch(self) -> int:
+        return self._epoch.value
+
+    def name(self, space: str, name: str) -> Name | None:
+        rows = self._read("SELECT digest, size, proof, extra FROM name WHERE space = ? AND name = ?", space, name)
+        return _name(*rows[0]) if rows else None
+
+    def names(self, space: str, *, prefix: str = "") -> list[tuple[str, Name]]:
+        rows = self._read(
+            "SELECT name, digest, size, proof, extra FROM name WHERE space = ? AND name BETWEEN ? AND ? ORDER BY name",
+            space,
+            prefix,
+            prefix + _LAST,
+        )
+        return [(name, _name(*rest)) for name, *rest in rows]
+
+    async def put_name(self, space: str, name: str, value: Name) -> Name:
+        ((now, _),) = await self._put(space, {name: value})
+        return now
+
+    async def put_names(self, space: str, values: Mapping[str, Name]) -> None:
+        await self._put(space, dict(values))
+
+    async def _put(self, space: str, values: Mapping[str, Name]) -> list[tuple[Name, Name | None]]:
+        """Put names; return what stands of each now, and what stood before."""
+
+        def replaced(outcome: list[tuple[Name, Name | None]]) -> None:
+            for name, (now, before) in zip(values, outcome, strict=True):
+                self._tell_replaced(f"{space}/{name}", now, before)
+
+        return await self._write(
+            lambda writer: [_insert_name(writer, space, name, value) for name, value in values.items()], replaced
+        )
+
+    def _tell_replaced(self, what: str, now: Name, before: Name | None) -> None:
+        if before is None or now is before:
+            return
+        _log.warning(
+            "%s: %s (proof %d) gives way to %s (proof %d)", what, before.digest, before.proof, now.digest, now.proof
+        )
+        if before.digest != now.digest:
+            self._epoch.bump()
+
+    async def drop_name(self, space: str, name: str) -> None:
+        await self._write(
+            lambda writer: writer.execute("DELETE FROM name WHERE space = ? AND name = ?", (space, name)),
+            lambda _: self._epoch.bump(),
+        )
+
+    async def drop_space(self, space: str) -> None:
+        await self._write(
+            lambda writer: writer.execute("DELETE FROM name WHERE space = ?", (space,)), lambda _: self._epoch.bump()
+        )
+
+    async def observe(self, key: str, at: int, value: str) -> None:
+        await self._write(lambda writer: insert_observation(writer, key, at, value))
+
+    async def observe_all(self, at: int, values: Mapping[str, str]) -> None:
+        def observe(writer: sqlite3.Connection) -> None:
+            for key, value in values.items():
+                insert_observation(writer, key, at, value)
+
+        await self._write(observe)
+
+    def around(self, key: str, at: int) -> tuple[Value | None, Value | None]:
+        columns = "SELECT first, last, value FROM span WHERE key = ? AND value IS NOT NULL"
+        before = self._read(f"{columns} AND first <= ? ORDER BY first DESC LIMIT 1", key, at)
+        after = self._read(f"{columns} AND first > ? ORDER BY first LIMIT 1", key, at)
+        return (Value(*before[0]) if before else None), (Value(*after[0]) if after else None)
+
+    def keys(self, prefix: str) -> list[str]:
+        rows = self._read(
+            "SELECT DISTINCT key FROM span WHERE key BETWEEN ? AND ? ORDER BY key", prefix, prefix + _LAST
+        )
+        return [key for (key,) in rows]
+
+    def fact(self, key: str, now: int) -> Any | None:
+        rows = self._read("SELECT value FROM fact WHERE key = ? AND (expires IS NULL OR expires > ?)", key, now)
+        return json.loads(rows[0][0]) if rows else None
+
+    async def put_fact(self, key: str, value: Any, *, expires: int | None = None) -> None:
+        text = json.dumps(value)
+        await self._write(lambda writer: writer.execute("REPLACE INTO fact VALUES (?, ?, ?)", (key, text, expires)))
+
+    async def update_fact(self, key: str, change: Callable[[Any | None], Any], *, takes_back: bool = False) -> Any:
+        def update(writer: sqlite3.Connection) -> Any:
+            rows = writer.execute("SELECT value FROM fact WHERE key = ? AND expires IS NULL", (key,)).fetchall()
+            value = change(json.loads(rows[0][0]) if rows else None)
+            writer.execute("REPLACE INTO fact VALUES (?, ?, NULL)", (key, json.dumps(value)))
+            return value
+
+        return await self._write(update, lambda _: self._epoch.bump() if takes_back else None)
+
+    async def drop_fact(self, key: str) -> None:
+        await self._write(lambda writer: writer.execute("DELETE FROM fact WHERE key = ?", (key,)))
+
+    def close(self) -> None:
+        """Close both connections, the writer after what waits for it."""
+        self._threads.catalog.submit(self._writer.close).result()
+        self._reader.close()
+
+    def _read(self, statement: str, *values: Any) -> list[Any]:
+        try:
+            return self._reader.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise sqlite_failure(f"cannot read the catalog {self._path}", error) from error
+
+    async def _write(
+        self, operation: Callable[[sqlite3.Connection], _T], then: Callable[[_T], None] = lambda _: None
+    ) -> _T:
+        """Have the operation done in a transaction, and `then` after it. Both are done even if the caller stops waiting."""
+        done: Future[_T] = Future()
+        self._waiting.append(_Write(operation, then, done))
+        self._threads.catalog.submit(self._write_waiting)
+        return await asyncio.shield(asyncio.wrap_future(done))
+
+    def _write_waiting(self) -> None:
+        batch = []
+        while self._waiting:
+            batch.append(self._waiting.popleft())
+        if not batch or self._do(batch):
+            return  # an earlier call took it along, or all is done
+        for write in batch:  # one bad write must not take the others with it
+            self._do([write])
+
+    def _do(self, batch: list[_Write]) -> bool:
+        """Do the batch in one transaction, and tell those who wait; False when it failed and each should be tried alone."""
+        try:
+            results = self._transact([write.operation for write in batch])
+        except Exception as error:  # noqa: BLE001 - whatever went wrong belongs to whoever waits for it
+            if len(batch) > 1:
+                return False
+            batch[0].done.set_exception(self._explained(error))
+            return True
+        for write, result in zip(batch, results, strict=True):
+            try:
+                write.then(result)
+            except StorageFailure as error:
+                write.done.set_exception(error)
+            else:
+                write.done.set_result(result)
+        return True
+
+    def _transact(self, operations: list[Callable[[sqlite3.Connection], Any]]) -> list[Any]:
+        self._writer.execute("BEGIN IMMEDIATE")
+        try:
+            results = [operation(self._writer) for operation in operations]
+            self._writer.execute("COMMIT")
+        except BaseException:
+            if self._writer.in_transaction:  # a full disk has rolled it back already
+                self._writer.execute("ROLLBACK")
+            raise
+        return results
+
+    def _explained(self, error: Exception) -> Exception:
+        return (
+            sqlite_failure(f"cannot write to the catalog {self._path}", error)
+            if isinstance(error, sqlite3.Error)
+            else error
+        )
+
+
+def _name(digest: str, size: int, proof: int, extra: str) -> Name:
+    return Name(digest, size, proof, json.loads(extra))
+
+
+def _insert_name(writer: sqlite3.Connection, space: str, name: str, value: Name) -> tuple[Name, Name | None]:
+    """Name it unless a proof as strong stands; return what stands now, and what stood before."""
+    rows = writer.execute(
+        "SELECT digest, size, proof, extra FROM name WHERE space = ? AND name = ?", (space, name)
+    ).fetchall()
+    standing = _name(*rows[0]) if rows else None
+    if standing is not None and standing.proof >= value.proof:
+        return standing, standing
+    extra = json.dumps(dict(value.extra), sort_keys=True)
+    writer.execute(
+        "REPLACE INTO name VALUES (?, ?, ?, ?, ?, ?)", (space, name, value.digest, value.size, value.proof, extra)
+    )
+    return value, standing

@@ -1,0 +1,49 @@
+"""The catalog's tables, and the way from each older shape of them to the newest."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from snapproxy_storage.protocols import StorageFailure
+
+_MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """CREATE TABLE name (space TEXT NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL, size INTEGER NOT NULL,
+           proof INTEGER NOT NULL, extra TEXT NOT NULL, PRIMARY KEY (space, name)) WITHOUT ROWID""",
+        """CREATE TABLE span (key TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, value TEXT,
+           PRIMARY KEY (key, first)) WITHOUT ROWID""",
+        "CREATE TABLE fact (key TEXT PRIMARY KEY, value TEXT NOT NULL, expires INTEGER) WITHOUT ROWID",
+        "CREATE TABLE journal (sequence INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT NULL, entry TEXT NOT NULL)",
+        "CREATE INDEX journal_stream ON journal (stream, sequence)",
+    ),
+    ("DROP TABLE journal",),  # nothing was ever written to it: journals are files of their own
+    ("ALTER TABLE span ADD COLUMN alone INTEGER NOT NULL DEFAULT 0",),
+)
+"""Statements that lead to version 1, 2, ... One that has been released never changes: add another."""
+
+VERSION = len(_MIGRATIONS)
+
+
+def migrate(writer: sqlite3.Connection, path: Path) -> None:
+    """Bring the catalog to `VERSION`, each step in its own transaction. The caller keeps other processes out.
+
+    Raises StorageFailure for a catalog that a newer program wrote: what it means by its tables cannot be known.
+    """
+    (version,) = writer.execute("PRAGMA user_version").fetchone()
+    if version > VERSION:
+        raise StorageFailure(
+            f"the catalog {path} was written by a newer program: it has version {version}, this one knows up to {VERSION}; "
+            "upgrade, or use another state directory"
+        )
+    for number, statements in enumerate(_MIGRATIONS[version:], start=version + 1):
+        writer.execute("BEGIN IMMEDIATE")
+        try:
+            for statement in statements:
+                writer.execute(statement)
+            writer.execute(f"PRAGMA user_version = {number}")
+            writer.execute("COMMIT")
+        except sqlite3.Error:
+            if writer.in_transaction:
+                writer.execute("ROLLBACK")
+            raise

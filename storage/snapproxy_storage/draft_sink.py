@@ -1,0 +1,180 @@
+"""The writer thread's half of a draft: hashes what arrives and puts on disk what may be seen. Everything here blocks.
+
+One call at a time: `draft` sees to that. A full disk is an outcome, not an error: from then on bytes are handed back for memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from snapproxy_storage.draft_files import DraftFiles
+from snapproxy_storage.failures import DISK_FULL, is_full
+from snapproxy_storage.held_back import HeldBack, releasable
+from snapproxy_storage.open_folder import OpenFolder
+from snapproxy_storage.protocols import Meta, StorageFailure
+
+_log = logging.getLogger(__name__)
+
+_READ_BACK = 1 << 20
+"""Bytes a rehash reads at a time, so that other drafts' writes come in between."""
+
+
+@dataclass(frozen=True, slots=True)
+class SinkStep:
+    """What a call led to: how many bytes may be seen, how many of them are on disk, and on a full disk those that now belong in memory."""
+
+    available: int
+    on_disk: int
+    is_full: bool
+    spilled: list[memoryview] = field(default_factory=list)
+
+
+class DraftSink:
+    """The bytes of one draft on their way to disk. `files` None: the disk was full before the first of them."""
+
+    def __init__(self, files: DraftFiles | None) -> None:
+        self._files = files
+        self._hash = hashlib.sha256()
+        self._taps: list[Callable[[bytes], None]] = []
+        self._held = HeldBack()
+        self._hashed = 0
+        self._on_disk = files.written if files else 0
+
+    @property
+    def on_disk(self) -> int:
+        return self._on_disk
+
+    def tap(self, update: Callable[[bytes], None]) -> None:
+        self._taps.append(update)
+
+    def digest(self) -> str:
+        return self._hash.hexdigest()
+
+    def take(self, pieces: list[bytes], length: int | None) -> SinkStep:
+        """Hash the pieces, and write what they let go of."""
+        for piece in pieces:
+            self._digest_piece(piece)
+        self._held.add(pieces)
+        return self._place(releasable(self._hashed, length))
+
+    def take_rest(self) -> SinkStep:
+        """Write the last piece: the verdict is good. First say how much there is, should we die before the rename."""
+        if self._files is not None and self._files.meta.length is None:
+            self._describe(replace(self._files.meta, length=self._hashed))
+        return self._place(self._hashed)
+
+    def rehash(self, reader: int, start: int, stop: int) -> int:
+        """Hash some of what an earlier writer left, from `start`; return how many bytes. Works on a full disk, too."""
+        data = os.pread(reader, min(_READ_BACK, stop - start), start)
+        if not data:
+            raise StorageFailure(f"the draft ends at byte {start} instead of {stop}: begin again")
+        self._digest_piece(data)
+        return len(data)
+
+    def describe(self, meta: Meta) -> SinkStep:
+        """Tell readers everywhere, and write what a newly known length lets go of."""
+        self._describe(meta)
+        return self._place(releasable(self._hashed, meta.length))
+
+    def restart(self) -> int | None:
+        """Begin at zero; return a descriptor for readers, None when the disk has no room even for that."""
+        self._on_disk = 0
+        if self._files is None:
+            return None
+        try:
+            self._files.restart()
+            return self._files.open_reader()
+        except OSError as error:
+            self._give_up_disk(error)
+            return None
+
+    def publish(self, blobs: OpenFolder, digest: str) -> SinkStep:
+        """Name the whole file, and give up the lock."""
+        if self._files is not None:
+            try:
+                self._files.publish(blobs, digest)
+            except OSError as error:
+                self._give_up_disk(error)
+            else:
+                self._close()
+                return SinkStep(self._hashed, self._hashed, is_full=False)
+        return SinkStep(self._hashed, self._on_disk, is_full=True)
+
+    def keep(self, reason: str) -> None:
+        """Leave the bytes for a later resume, or, when the disk refuses, nothing."""
+        if self._files is None:
+            return
+        try:
+            self._files.keep(reason)
+        except OSError:
+            self._files.discard(reason)
+            raise
+        finally:
+            self._close()
+
+    def discard(self, reason: str) -> None:
+        """Leave nothing."""
+        if self._files is None:
+            return
+        try:
+            self._files.discard(reason)
+        finally:
+            self._close()
+
+    def _digest_piece(self, piece: bytes) -> None:
+        self._hash.update(piece)
+        for update in self._taps:
+            update(piece)
+        self._hashed += len(piece)
+
+    def _describe(self, meta: Meta) -> None:
+        if self._files is None:
+            return
+        told = self._files.meta.length
+        try:
+            if told not in (None, meta.length):
+                self._files.restart()  # nothing is written yet, but an earlier writer's readers were told another length
+            self._files.describe(meta)
+        except OSError as error:
+            self._give_up_disk(error)
+
+    def _place(self, visible: int) -> SinkStep:
+        """Put the bytes before offset `visible` on disk, or hand everything back when it is full."""
+        if self._files is not None and visible > self._on_disk:
+            try:
+                self._files.append(self._held.front(visible - self._on_disk))
+            except OSError as error:
+                files = self._files
+                self._give_up_disk(error)
+                self._advance(files.written)
+            else:
+                self._advance(self._files.written)
+        if self._files is not None:
+            return SinkStep(self._on_disk, self._on_disk, is_full=False)
+        spilled = self._held.front(self._held.size)
+        self._held.drop(self._held.size)
+        return SinkStep(max(visible, self._on_disk), self._on_disk, is_full=True, spilled=spilled)
+
+    def _advance(self, written: int) -> None:
+        self._held.drop(written - self._on_disk)
+        self._on_disk = written
+
+    def _give_up_disk(self, error: OSError) -> None:
+        """Go on without the disk when it is full: tell the readers in other processes, leave nothing. Any other error is raised again."""
+        if not is_full(error):
+            raise error
+        if self._files is not None:
+            try:
+                self._files.discard(DISK_FULL)
+            except OSError as further:
+                _log.warning("cannot tidy up a draft on the full disk: %s", further)
+        self._close()
+
+    def _close(self) -> None:
+        if self._files is not None:
+            self._files.close()
+            self._files = None

@@ -1,0 +1,86 @@
+"""A folder held open, so that nothing above a name in it can be swapped, and no symbolic link is followed.
+
+Knows paths and permissions only; which folders there are stands in `layout`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from pathlib import Path
+
+from snapproxy_storage.failures import os_failure
+
+
+class OpenFolder:
+    """An open folder. Every method takes a single name in it and raises OSError as the system does."""
+
+    def __init__(self, path: Path, fd: int) -> None:
+        self.path = path
+        self.fd = fd
+
+    def __repr__(self) -> str:
+        return f"Folder({str(self.path)!r})"
+
+    @classmethod
+    def root(cls, path: Path) -> OpenFolder:
+        """Open the folder at `path`, made 0700 if missing. The only place where links are followed, once. Raises StorageFailure."""
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            real = path.resolve(strict=True)
+            fd = os.open(real, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise os_failure(f"cannot use the folder {path}", error) from error
+        if not os.access(real, os.W_OK | os.X_OK, effective_ids=True):
+            read_only = os.fstatvfs(fd).f_flag & os.ST_RDONLY
+            os.close(fd)
+            raise os_failure(
+                f"cannot write to the folder {path}", OSError(errno.EROFS if read_only else errno.EACCES, "")
+            )
+        return cls(real, fd)
+
+    def sub(self, name: str) -> OpenFolder:
+        """Open the folder `name` in this one, made 0700 if missing. Raises StorageFailure, also for a link to a folder."""
+        path = self.path / name
+        try:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(name, 0o700, dir_fd=self.fd)
+            fd = self.open(name, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError as error:
+            raise os_failure(f"cannot use the folder {path}", error) from error
+        return OpenFolder(path, fd)
+
+    def open(self, name: str, flags: int, mode: int = 0o600) -> int:
+        """Return a descriptor of `name`, never through a symbolic link (ELOOP) nor inherited by a child."""
+        return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=self.fd)
+
+    def stat(self, name: str) -> os.stat_result:
+        return os.stat(name, dir_fd=self.fd, follow_symlinks=False)
+
+    def is_still(self, name: str, fd: int) -> bool:
+        """Whether `name` is still the file that `fd` has open."""
+        try:
+            named, opened = self.stat(name), os.fstat(fd)
+        except FileNotFoundError:
+            return False
+        return (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino)
+
+    def remove(self, name: str) -> None:
+        """Unlink `name`; no error if it is gone already."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self.fd)
+
+    def rename(self, name: str, to: OpenFolder, new_name: str) -> None:
+        """Move `name`, replacing what stands at the new place."""
+        os.rename(name, new_name, src_dir_fd=self.fd, dst_dir_fd=to.fd)
+
+    def names(self) -> list[str]:
+        return os.listdir(self.fd)  # noqa: PTH208 - by descriptor, which pathlib cannot
+
+    def sync(self) -> None:
+        """Make what was renamed or removed here survive a power cut."""
+        os.fsync(self.fd)
+
+    def close(self) -> None:
+        os.close(self.fd)

@@ -1,0 +1,144 @@
+"""Tables in the cache folder: built and published whole, opened by mapping them, dropped when damaged."""
+
+from __future__ import annotations
+
+import bisect
+import contextlib
+import logging
+import mmap
+import os
+from collections.abc import Iterable, Iterator
+
+from snapproxy_storage.failures import os_failure
+from snapproxy_storage.layout import table_name, version_name
+from snapproxy_storage.locks import lock
+from snapproxy_storage.open_folder import OpenFolder
+from snapproxy_storage.protocols import StorageFailure
+from snapproxy_storage.table_format import BlockEntry, block_rows, find, is_sound, read_index, write_table
+from snapproxy_storage.table_sort import sorted_rows
+
+_log = logging.getLogger(__name__)
+
+_SORT_BYTES = 8 << 20
+"""Rows held in memory while they are sorted. Debian's longest indexes make a few runs of that, which takes no longer than one would."""
+
+
+class LocalTable:
+    """An open table. Damage found later raises StorageFailure, since None would deny a promise; the file is gone then, so build it again."""
+
+    def __init__(
+        self, folder: OpenFolder, name: str, mapping: mmap.mmap, names: list[bytes], entries: list[BlockEntry]
+    ) -> None:
+        self._folder = folder
+        self._name = name
+        self._mapping = mapping
+        self._data = memoryview(mapping)
+        self._names = names
+        self._entries = entries
+        self._checked = bytearray(len(entries))
+
+    def get(self, name: str) -> bytes | None:
+        key = name.encode("utf-8", "surrogatepass")
+        number = bisect.bisect_right(self._names, key) - 1
+        return find(self._data, self._sound(number), key) if number >= 0 else None
+
+    def items(self) -> Iterator[tuple[str, bytes]]:
+        for number in range(len(self._entries)):
+            for name, value in block_rows(self._data, self._sound(number)):
+                yield name.decode(), value
+
+    def close(self) -> None:
+        self._data.release()
+        self._mapping.close()
+
+    def _sound(self, number: int) -> BlockEntry:
+        entry = self._entries[number]
+        if not self._checked[number]:
+            if not is_sound(self._data, entry):
+                self._folder.remove(self._name)
+                raise StorageFailure(
+                    f"the table {self._folder.path / self._name} was damaged and has been removed; build it again"
+                )
+            self._checked[number] = 1
+        return entry
+
+
+class LocalTables:
+    """The folders of tables, one a parser version."""
+
+    def __init__(self, folder: OpenFolder, *, sort_bytes: int = _SORT_BYTES) -> None:
+        self._folder = folder
+        self._sort_bytes = sort_bytes
+        self._versions: dict[str, OpenFolder] = {}
+
+    def open(self, digest: str, version: str) -> LocalTable | None:
+        folder, name = self._version(version), table_name(digest)
+        try:
+            with contextlib.ExitStack() as opened:
+                fd = folder.open(name, os.O_RDONLY)
+                opened.callback(os.close, fd)
+                mapping = mmap.mmap(fd, 0, prot=mmap.PROT_READ)
+        except (FileNotFoundError, ValueError):  # an empty file cannot be mapped: cut, so absent
+            return None
+        except OSError as error:
+            raise os_failure(f"cannot open the table {folder.path / name}", error) from error
+        with memoryview(mapping) as data:
+            index = read_index(data)
+        if index is None:
+            mapping.close()
+            _log.warning("the table %s is cut or damaged: taken for absent", folder.path / name)
+            return None
+        return LocalTable(folder, name, mapping, *index)
+
+    def build(self, digest: str, version: str, rows: Iterable[tuple[str, bytes]]) -> None:
+        folder, name = self._version(version), table_name(digest)
+        try:
+            with sorted_rows(rows, folder.path, self._sort_bytes) as ready, _replacing(folder, name) as fd:
+                for piece in write_table(ready):
+                    _write(fd, piece)
+        except OSError as error:
+            raise os_failure(f"cannot write the table {folder.path / name}", error) from error
+
+    def close(self) -> None:
+        for folder in self._versions.values():
+            folder.close()
+        self._versions.clear()
+
+    def _version(self, version: str) -> OpenFolder:
+        if version not in self._versions:
+            self._versions[version] = self._folder.sub(version_name(version))
+        return self._versions[version]
+
+
+@contextlib.contextmanager
+def _replacing(folder: OpenFolder, name: str) -> Iterator[int]:
+    """Give an empty file that takes the name when the block ends well. Of several builders one works at a time."""
+    new = f"{name}.new"  # one fixed name: what a crash leaves, the next builder overwrites
+    while True:
+        fd = folder.open(new, os.O_RDWR | os.O_CREAT)
+        try:
+            lock(fd)
+            if folder.is_still(new, fd):
+                with _removed_on_failure(folder, new):
+                    os.ftruncate(fd, 0)
+                    yield fd
+                    os.fsync(fd)
+                    folder.rename(new, folder, name)
+                return
+        finally:
+            os.close(fd)
+
+
+@contextlib.contextmanager
+def _removed_on_failure(folder: OpenFolder, name: str) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        folder.remove(name)
+        raise
+
+
+def _write(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]

@@ -1,0 +1,156 @@
+"""A full disk under the whole store, catalog included: clients are served, nothing is named, and all is stored once there is room."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from snapproxy.download.downloads import ADRIFT_SECONDS
+from tests.fakes.content import FixedTree
+from tests.fakes.hamlet import FIRST, INRELEASE, PACKAGES, RELEASE, SECOND, SIGNATURE, Hamlet, content_of
+from tests.fakes.house import House
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system takes root")
+MakeHouse = Callable[..., Awaitable[House]]
+
+
+class Disk:
+    """A small file system that can be filled to the last byte, and emptied of what filled it."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, mode=0o700)
+        self.folder = folder
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=0700", "tmpfs", str(folder)], check=True)
+
+    def fill(self) -> None:
+        with (self.folder / "ballast").open("ab", buffering=0) as ballast:
+            for size in (1 << 16, 1 << 12, 1):
+                try:
+                    while True:
+                        ballast.write(bytes(size))
+                except OSError:
+                    continue
+
+    def free(self) -> None:
+        (self.folder / "ballast").unlink()
+
+    def unmount(self) -> None:
+        subprocess.run(["umount", "--lazy", str(self.folder)], check=True)
+
+
+@pytest.fixture
+def cache_disk(tmp_path: Path) -> Iterator[Disk]:
+    """What the promise tables of a house lie on."""
+    disk = Disk(tmp_path / "house" / "cache")
+    yield disk
+    disk.unmount()
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    """What the store of a house lies on."""
+    disk = Disk(tmp_path / "house" / "state")
+    yield disk
+    disk.unmount()
+
+
+def stored(house: House) -> list[str]:
+    """Return the files of bytes that the store holds, whole or not, and the names it gives."""
+    names = [row[0] for row in house.store.catalog._read("SELECT name FROM name")]  # type: ignore[attr-defined]
+    folders = [house.folder / "state" / name for name in ("blobs", "drafts")]
+    return names + [path.name for folder in folders for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("when", [FIRST, "live"])
+async def test_a_client_is_served_everything_and_nothing_is_stored(
+    make_house: MakeHouse, hamlet: Hamlet, disk: Disk, when: str
+) -> None:
+    house = await make_house()
+    disk.fill()
+    package = hamlet.edition.kept
+    state = FIRST if when == FIRST else SECOND
+    wanted = {path: hamlet.content(path, state).data for path in (INRELEASE, PACKAGES)}
+    wanted[package.path] = content_of(package).data
+    for path, data in wanted.items():
+        got = await house.get(when, path)
+        assert (got.status, got.broke, got.data == data) == (200, "", True), (path, got.outcome)
+    assert await asyncio.to_thread(stored, house) == []
+    assert len(hamlet.asked(INRELEASE)) <= 2, "a root that cannot be kept is not fetched for each of its indexes"
+    disk.free()
+    house.clock.leap(ADRIFT_SECONDS)
+    for _ in range(2):
+        for path, data in wanted.items():
+            got = await house.get(when, path)
+            assert (got.status, got.data == data) == (200, True), path
+        await asyncio.sleep(0.2)  # a body is read to its end a moment before its flight has landed
+    assert got.served.proof.word == "gpg"
+    assert got.served.cache == "HIT"
+    assert not house.drafts
+    if when == FIRST:
+        assert {path for path, _ in house.store.catalog.names(f"debian/{FIRST}")} >= set(wanted)
+
+
+async def test_a_disk_that_fills_after_the_index_still_verifies_the_package(
+    make_house: MakeHouse, hamlet: Hamlet, disk: Disk
+) -> None:
+    house = await make_house()
+    for path in (INRELEASE, PACKAGES):
+        assert (await house.get(FIRST, path)).status == 200
+    disk.fill()
+    package = content_of(hamlet.edition.kept)
+    got = await house.get(FIRST, hamlet.edition.kept.path)
+    assert (got.data == package.data, got.broke, got.served.proof.word) == (True, "", "gpg")
+    assert not house.drafts
+    assert package.sha256 not in await asyncio.to_thread(stored, house)
+
+
+async def test_what_is_stored_is_served_though_its_new_name_cannot_be_written(
+    make_house: MakeHouse, hamlet: Hamlet, disk: Disk
+) -> None:
+    house = await make_house()
+    for path in (INRELEASE, PACKAGES, hamlet.edition.kept.path):
+        assert (await house.get(FIRST, path)).status == 200
+    assert (await house.get(SECOND, INRELEASE)).status == 200
+    assert (await house.get(SECOND, PACKAGES)).status == 200
+    disk.fill()
+    got = await house.get(SECOND, hamlet.edition.kept.path)
+    assert (got.status, got.served.cache) == (200, "HIT")
+    assert hamlet.edition.kept.path not in dict(house.store.catalog.names(f"debian/{SECOND}"))
+    disk.free()
+    assert (await house.get(SECOND, hamlet.edition.kept.path)).status == 200
+    assert hamlet.edition.kept.path in dict(house.store.catalog.names(f"debian/{SECOND}"))
+
+
+async def test_with_detached_signatures_too(make_house: MakeHouse, hamlet: Hamlet, disk: Disk) -> None:
+    """The signature cannot be kept beside its root, so the root is refused rather than passed on unjudged."""
+    tree = hamlet.edition.trees[FIRST]
+    hamlet.publish(FIRST, FixedTree({path: each for path, each in tree.files.items() if path != INRELEASE}))
+    house = await make_house()
+    disk.fill()
+    got = await house.get(FIRST, RELEASE)
+    assert got.status == 424
+    assert "disk" in got.refusal.reason
+    disk.free()
+    house.clock.leap(60)
+    assert (await house.get(FIRST, RELEASE)).served.proof.word == "gpg"
+    assert (await house.get(FIRST, SIGNATURE)).status == 200
+
+
+@pytest.mark.parametrize("when", [FIRST, "live"])
+async def test_a_full_disk_under_the_cache_alone(
+    make_house: MakeHouse, hamlet: Hamlet, cache_disk: Disk, when: str
+) -> None:
+    """The promise tables cannot be written."""
+    house = await make_house()
+    cache_disk.fill()
+    state = FIRST if when == FIRST else SECOND
+    wanted = {path: hamlet.content(path, state).data for path in (INRELEASE, PACKAGES)}
+    wanted[hamlet.edition.kept.path] = content_of(hamlet.edition.kept).data
+    for path, data in wanted.items():
+        got = await house.get(when, path)
+        assert (got.status, got.data == data) == (200, True), (path, got.outcome)

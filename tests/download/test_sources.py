@@ -1,0 +1,346 @@
+"""Who is asked for what, in which order, how often, and what is not asked at all (rules 3, 5 and 6 of the design)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import pytest
+
+from snapproxy.core.rate_limit import RatePolicy
+from tests.fakes.content import Content
+from tests.fakes.faults import Exchange, Hold, Html, Reset, Status, complete
+from tests.fakes.hamlet import DUMPS, FIRST, INRELEASE, PACKAGES, SECOND, Hamlet, content_of, later
+from tests.fakes.house import UNHURRIED, House, read, until
+
+MakeHouse = Callable[..., Awaitable[House]]
+BY_HASH = "dists/stable/main/binary-amd64/by-hash/SHA256"
+CHANGELOG = "pool/main/k/kept/kept_1.changelog"
+SIX_HOURS = 6 * 3600
+
+
+@pytest.fixture
+async def updated(house: House, hamlet: Hamlet) -> House:
+    """A house whose client has the root and the index of FIRST, with nothing counted yet."""
+    await house.get(FIRST, INRELEASE)
+    await house.get(FIRST, PACKAGES)
+    hamlet.log.reset_counts()
+    return house
+
+
+def services(hamlet: Hamlet) -> list[str]:
+    """Whom the requests so far went to, in order."""
+    return [each.service for each in hamlet.asked()]
+
+
+class Shorter:
+    """A file cut short, and announced so."""
+
+    needs_body = True
+
+    def play(self, exchange: Exchange) -> None:
+        whole = exchange.answer.content
+        complete(exchange, replace(exchange.answer, content=Content(whole.data[:-1000], whole.modified)))
+
+
+class TestOrder:
+    async def test_a_package_the_mirror_still_has_never_asks_the_snapshot_service(
+        self, updated: House, hamlet: Hamlet
+    ) -> None:
+        assert (await updated.get(FIRST, hamlet.edition.kept.path)).served.proof.word == "gpg"
+        assert services(hamlet) == ["now"]
+
+    async def test_one_that_it_no_longer_has_comes_from_the_service(self, updated: House, hamlet: Hamlet) -> None:
+        hamlet.publish(later(SECOND, DUMPS * SIX_HOURS), hamlet.without(hamlet.edition.kept.path))
+        got = await updated.get(FIRST, hamlet.edition.kept.path)
+        assert got.data == content_of(hamlet.edition.kept).data
+        assert services(hamlet) == ["now", "past", "past"]
+
+    async def test_an_index_is_asked_of_the_mirror_by_hash_and_never_by_its_own_name(
+        self, house: House, hamlet: Hamlet
+    ) -> None:
+        await house.get(FIRST, INRELEASE)
+        hamlet.log.reset_counts()
+        await house.get(FIRST, PACKAGES)
+        asked = [each.path for each in hamlet.asked(server="now")]
+        assert asked == [f"/debian/{BY_HASH}/{hamlet.content(PACKAGES).sha256}"]
+
+    async def test_an_index_that_is_unchanged_comes_from_the_mirror(self, house: House, hamlet: Hamlet) -> None:
+        hamlet.publish_now(FIRST)
+        await house.get(FIRST, INRELEASE)
+        hamlet.log.reset_counts()
+        await house.get(FIRST, PACKAGES)
+        assert services(hamlet) == ["now"]
+
+    async def test_by_hash_and_canonical_name_are_one_download(self, house: House, hamlet: Hamlet) -> None:
+        index = hamlet.content(PACKAGES)
+        one = await house.get(FIRST, f"{BY_HASH}/{index.sha256}")
+        hamlet.log.reset_counts()
+        two = await house.get(FIRST, PACKAGES)
+        assert (one.data, two.data, two.served.cache) == (index.data, index.data, "HIT")
+        assert services(hamlet) == []
+
+    async def test_another_instant_that_promises_the_same_bytes_asks_nobody_for_them(
+        self, updated: House, hamlet: Hamlet
+    ) -> None:
+        await updated.get(FIRST, hamlet.edition.kept.path)
+        await updated.get(SECOND, INRELEASE)
+        await updated.get(SECOND, PACKAGES)
+        hamlet.log.reset_counts()
+        got = await updated.get(SECOND, hamlet.edition.kept.path)
+        assert (got.served.cache, got.served.proof.word, services(hamlet)) == ("HIT", "gpg", [])
+
+    async def test_a_weak_digest_is_never_trusted_to_a_mirror(self, updated: House, hamlet: Hamlet) -> None:
+        weak = hamlet.edition.weak
+        got = await updated.get(FIRST, weak.path)
+        assert (got.data, got.served.proof.word) == (content_of(weak).data, "gpg")
+        assert services(hamlet) == ["past", "past"]
+
+    async def test_a_mirror_that_is_down_is_asked_once_and_left(self, updated: House, hamlet: Hamlet) -> None:
+        with hamlet.now.refusing():
+            got = await updated.get(FIRST, hamlet.edition.kept.path)
+        assert got.data == content_of(hamlet.edition.kept).data
+        assert updated.app.tally.upstream_requests[hamlet.now.url.removeprefix("http://")] == 2  # the index, and this
+
+    @pytest.mark.parametrize("fault", [Status(403), Status(500), Html(), Reset()], ids=repr)
+    async def test_a_mirror_that_fails_hands_over_to_the_service(
+        self, updated: House, hamlet: Hamlet, fault: Status
+    ) -> None:
+        hamlet.now.fault("*", fault)
+        got = await updated.get(FIRST, hamlet.edition.kept.path)
+        assert got.data == content_of(hamlet.edition.kept).data
+        assert services(hamlet)[-2:] == ["past", "past"]
+        # aiohttp itself asks once more when a connection that was kept open turns out to be closed.
+        assert set(services(hamlet)[:-2]) == {"now"}
+
+    async def test_an_archive_without_mirrors_has_the_service_alone(
+        self, make_house: MakeHouse, hamlet: Hamlet
+    ) -> None:
+        house = await make_house(rows=(replace(hamlet.row, mirrors=()),))
+        await house.get(FIRST, INRELEASE)
+        await house.get(FIRST, PACKAGES)
+        await house.get(FIRST, hamlet.edition.kept.path)
+        assert set(services(hamlet)) == {"past"}
+
+
+class TestAbsence:
+    async def test_what_a_signed_root_does_not_list_is_absent_and_nobody_is_asked(
+        self, updated: House, hamlet: Hamlet
+    ) -> None:
+        for path in (f"{BY_HASH}/{'a' * 64}", "dists/stable/main/binary-arm64/Packages.xz"):
+            assert (await updated.get(FIRST, path)).status == 404
+        assert services(hamlet) == []
+
+    async def test_a_404_that_nothing_confirms_is_believed_for_ten_minutes(self, house: House, hamlet: Hamlet) -> None:
+        assert (await house.get(FIRST, CHANGELOG)).status == 404
+        assert len(hamlet.asked()) == 1
+        hamlet.place(CHANGELOG, Content(b"1: first upload\n", 1_717_200_000))
+        house.clock.leap(599)
+        assert (await house.get(FIRST, CHANGELOG)).status == 404
+        assert len(hamlet.asked()) == 1
+        house.clock.leap(2)
+        assert (await house.get(FIRST, CHANGELOG)).data == b"1: first upload\n"
+
+    async def test_a_promised_file_that_the_service_denies_is_asked_for_once_more(
+        self, updated: House, hamlet: Hamlet
+    ) -> None:
+        old = hamlet.edition.old
+        hamlet.past.fault(f"*{old.path}", Status(404), times=1)
+        assert (await updated.get(FIRST, old.path)).data == content_of(old).data
+        assert services(hamlet) == ["now", "past", "past", "past"]
+
+    async def test_a_promised_package_that_nobody_has_is_a_fault_and_not_an_absence(
+        self, updated: House, hamlet: Hamlet
+    ) -> None:
+        old = hamlet.edition.old
+        hamlet.past.fault(f"*{old.path}", Status(404))
+        got = await updated.get(FIRST, old.path)
+        assert (got.status, got.refusal.reason) == (502, "The index lists this file, but no source has it")
+        assert services(hamlet) == ["now", "past", "past"]
+        updated.clock.leap(300)
+        assert (await updated.get(FIRST, old.path)).status == 502
+        assert services(hamlet) == ["now", "past", "past"]
+
+    async def test_a_denial_at_one_snapshot_says_nothing_of_another(self, house: House, hamlet: Hamlet) -> None:
+        """The same promised bytes may be found at another snapshot, under its own address."""
+        hamlet.publish(later(SECOND, DUMPS * SIX_HOURS), hamlet.without(hamlet.edition.kept.path))
+        for when in (FIRST, SECOND):
+            await house.get(when, INRELEASE)
+            await house.get(when, PACKAGES)
+        hamlet.past.fault(f"/archive/debian/{FIRST}/pool/*", Status(404))
+        assert (await house.get(FIRST, hamlet.edition.kept.path)).status == 502
+        assert (await house.get(SECOND, hamlet.edition.kept.path)).status == 200
+
+
+class TestRedirects:
+    async def test_ten_instants_of_one_root_are_one_download_and_a_cheap_question_each(
+        self, house: House, hamlet: Hamlet
+    ) -> None:
+        """Asked by exact ids, which no bracket answers; each redirects to bytes that are here."""
+        ids = [later(FIRST, turn * SIX_HOURS) for turn in range(DUMPS)]
+        proofs = [(await house.get(f"{when}.exact", INRELEASE)).served.proof.word for when in ids]
+        assert proofs == ["gpg"] * DUMPS
+        assert [each.path for each in hamlet.asked() if each.path.startswith("/file/")] == [
+            f"/file/{hamlet.content(INRELEASE).sha1}"
+        ]
+        assert len(hamlet.asked()) == DUMPS + 1
+
+    async def test_a_held_digest_is_judged_again_where_it_is_a_root(self, house: House, hamlet: Hamlet) -> None:
+        """A stranger's InRelease, held under another name, must not become a root by way of a redirect."""
+        stray = Content(b"-----BEGIN PGP SIGNED MESSAGE-----\nnot a root\n", 1_717_200_000)
+        hamlet.place(CHANGELOG, stray)
+        assert (await house.get(FIRST, CHANGELOG)).data == stray.data
+        hamlet.place(INRELEASE, stray)
+        got = await house.get(FIRST, INRELEASE)
+        assert got.status == 424
+        assert house.store.catalog.names(f"roots:debian/{FIRST}") == []
+
+    async def test_a_streaming_file_whose_bytes_are_held_is_served_whole(self, house: House, hamlet: Hamlet) -> None:
+        hamlet.place(CHANGELOG, Content(b"c" * 200_000, 1_717_200_000))
+        await house.get(FIRST, CHANGELOG)
+        await until(lambda: house.named(FIRST, CHANGELOG))
+        hamlet.log.reset_counts()
+        got = await house.get(f"{later(FIRST, SIX_HOURS)}.exact", CHANGELOG)
+        assert (got.broke, got.data) == ("", b"c" * 200_000)
+        assert [each.status for each in hamlet.asked()] == [302]
+
+    async def test_bytes_that_are_not_those_the_redirect_named_are_refused(self, house: House, hamlet: Hamlet) -> None:
+        """The service cuts files short under a 200 now and then; where nothing else is promised, the address is."""
+        content = Content(b"c" * 200_000, 1_717_200_000)
+        hamlet.place(CHANGELOG, content)
+        hamlet.past.fault(f"*{CHANGELOG}", Shorter())
+        got = await house.get(FIRST, CHANGELOG)
+        assert got.broke or got.status == 502
+        assert not house.named(FIRST, CHANGELOG)
+
+
+class TestBrackets:
+    async def test_an_instant_between_two_equal_roots_asks_nobody_and_says_how_far_that_holds(
+        self, house: House, make_house: MakeHouse, hamlet: Hamlet
+    ) -> None:
+        first, last = FIRST, later(FIRST, 9 * SIX_HOURS)
+        for when in (first, last):
+            await house.get(f"{when}.exact", INRELEASE)
+        await house.get(FIRST, PACKAGES)
+        await house.close()
+        hamlet.log.reset_counts()
+        heir = await make_house()
+        between = later(FIRST, 4 * SIX_HOURS + 1234)
+        for path in (INRELEASE, PACKAGES):
+            got = await heir.get(between, path)
+            assert got.served.headers["X-Snapproxy-Valid"] == f"{first}/{last}"
+            assert (got.served.snapshot, got.served.requested) == (FIRST, between)
+        assert list(hamlet.log.entries) == []
+
+
+class TestThrottling:
+    """Cool-downs are twenty seconds here and double; the clock leaps over them."""
+
+    MANNERS = replace(UNHURRIED, cool_down=20.0, cool_down_most=80.0)
+
+    @pytest.fixture
+    async def paced(self, make_house: MakeHouse) -> House:
+        return await make_house(manners=self.MANNERS, patience=5.0)
+
+    @pytest.mark.parametrize("status", [429, 503, 509])
+    async def test_a_cool_down_costs_one_request_each_time_it_ends(
+        self, paced: House, hamlet: Hamlet, status: int
+    ) -> None:
+        await paced.app.resolve("debian", FIRST)  # the timeline is known
+        hamlet.past.fault("/archive/*", Status(status), times=3)
+        asked = [asyncio.create_task(paced.get(FIRST, INRELEASE)) for _ in range(5)]
+        for turn, pause in enumerate((20, 40, 80), 1):
+            await until(lambda turn=turn: paced.cool_downs(hamlet.past.url) == turn)
+            await self.quiet(paced, hamlet, pause - 1, expect=turn)
+            paced.clock.leap(1)
+        await until(lambda: paced.named(FIRST, INRELEASE))
+        assert len(hamlet.asked()) == 3 + 2  # three refusals, then the redirect and the file
+        for got in await asyncio.gather(*asked):  # each was held for its five seconds, and told when to come back
+            assert (got.status, got.refusal.reason) == (424, "Upstream is cooling down, ask again later")
+            assert 10 <= int(got.refusal.headers["Retry-After"]) <= 15
+        assert (await paced.get(FIRST, INRELEASE)).served.cache == "HIT"
+
+    @staticmethod
+    async def quiet(house: House, hamlet: Hamlet, seconds: float, *, expect: int) -> None:
+        """Let time pass in which nobody may be asked."""
+        steps = 5
+        for _ in range(steps):
+            house.clock.leap(seconds / steps)
+            await asyncio.sleep(0.02)
+            assert len(hamlet.asked()) == expect
+
+    async def test_retry_after_is_obeyed_and_told(self, paced: House, hamlet: Hamlet) -> None:
+        await paced.get(FIRST, INRELEASE)
+        await paced.get(FIRST, PACKAGES)
+        hamlet.log.reset_counts()
+        old = hamlet.edition.old
+        hamlet.past.fault("/archive/*", Status(429, {"Retry-After": "90"}), times=1)
+        asked = asyncio.create_task(paced.get(FIRST, old.path))
+        await until(lambda: paced.cool_downs(hamlet.past.url) == 1)
+        paced.clock.leap(6)
+        got = await asked
+        assert (got.status, got.refusal.reason) == (503, "Upstream is cooling down, ask again later")
+        assert int(got.refusal.headers["Retry-After"]) == pytest.approx(84, abs=2)
+        paced.clock.leap(82)
+        await asyncio.sleep(0.05)
+        assert len(hamlet.asked(server="past")) == 1
+        paced.clock.leap(3)  # the flight has gone on without its client
+        await until(lambda: paced.named(FIRST, old.path))
+        assert (await paced.get(FIRST, old.path)).served.cache == "HIT"
+
+    async def test_a_client_is_held_while_it_is_patient(self, paced: House, hamlet: Hamlet) -> None:
+        await paced.app.resolve("debian", FIRST)
+        hamlet.past.fault("/archive/*", Status(429, {"Retry-After": "4"}), times=1)
+        asked = asyncio.create_task(paced.get(FIRST, INRELEASE))
+        await until(lambda: paced.cool_downs(hamlet.past.url) == 1)
+        assert not asked.done()
+        paced.clock.leap(4.1)
+        assert (await asked).served.proof.word == "gpg"
+
+    async def test_a_mirror_that_rests_for_long_is_passed_over_and_not_asked(
+        self, paced: House, hamlet: Hamlet
+    ) -> None:
+        await paced.get(FIRST, INRELEASE)
+        await paced.get(FIRST, PACKAGES)
+        hamlet.log.reset_counts()
+        hamlet.now.fault("*", Status(429, {"Retry-After": "600"}), times=1)
+        for package in (hamlet.edition.kept, hamlet.edition.old):
+            assert (await paced.get(FIRST, package.path)).status == 200
+        assert len(hamlet.asked(server="now")) == 1
+
+    async def test_a_mirror_that_rests_is_waited_for_when_nobody_else_has_the_file(
+        self, paced: House, hamlet: Hamlet
+    ) -> None:
+        await paced.get(FIRST, INRELEASE)
+        await paced.get(FIRST, PACKAGES)
+        hamlet.now.fault("*", Status(429, {"Retry-After": "8"}), times=1)
+        hamlet.past.fault("/archive/*", Status(404))
+        paced.prefetch(FIRST, hamlet.edition.kept.path)
+        await until(lambda: len(hamlet.asked(server="past")) >= 1)
+        for _ in range(20):
+            paced.clock.leap(0.5)
+            await asyncio.sleep(0.01)
+        await until(lambda: paced.named(FIRST, hamlet.edition.kept.path))
+
+    async def test_the_timeline_waits_out_a_cool_down_too(self, paced: House, hamlet: Hamlet) -> None:
+        hamlet.past.fault("/mr/timestamp/*", Status(509, {"Retry-After": "0"}), times=1)
+        asked = asyncio.create_task(paced.get(FIRST, INRELEASE))
+        await until(lambda: paced.cool_downs(hamlet.past.url) == 1)
+        paced.clock.leap(5.1)
+        got = await asked
+        assert (got.status, got.refusal.reason) == (424, "Upstream is slow, ask again soon")
+        paced.clock.leap(15.0)
+        assert (await paced.get(FIRST, INRELEASE)).served.proof.word == "gpg"
+
+
+async def test_connections_to_one_upstream_are_bounded(make_house: MakeHouse, hamlet: Hamlet) -> None:
+    house = await make_house(manners=RatePolicy(connections=2, rest=0.01, rest_most=0.01))
+    await house.get(FIRST, INRELEASE)
+    await house.get(FIRST, PACKAGES)
+    hamlet.now.fault("/debian/pool/*", Hold(after=1000, patience=0.3))
+    hamlet.publish_now(FIRST)
+    paths = [package.path for package in (hamlet.edition.kept, hamlet.edition.old)]
+    outcomes = await asyncio.gather(*(house.ask(FIRST, path) for path in paths))
+    await asyncio.gather(*(read(outcome) for outcome in outcomes))
+    assert hamlet.now.busiest <= 2

@@ -1,0 +1,325 @@
+"""Observations taken on purpose: whole sets, or none, whatever the archive does meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import itertools
+import socket
+from pathlib import Path
+
+import pytest
+
+from snapproxy.config import Watch
+from snapproxy.core.model import Refusal
+from snapproxy.core.time_spec import format_instant
+from snapproxy.download import attempt
+from snapproxy.errors import ClientError
+from snapproxy.jobs import sweep
+from snapproxy.jobs.sweep import Swept
+from snapproxy.jobs.watch import FIRST_SECONDS, repeat
+from snapproxy.upstream.rate_limit import RateLimiter
+from tests.fakes.content import FixedTree, epoch, stamp
+from tests.fakes.faults import Hold, Meanwhile, Status
+from tests.fakes.hamlet import INRELEASE, PACKAGES, RELEASE, Edition, made_up
+from tests.fakes.house import PATIENT, House
+from tests.fakes.leaping_clock import LeapingClock
+from tests.fakes.present import BORN, SOURCES, Present
+from tests.fakes.publisher import Publisher, SuitePlan
+
+HOUR = 3600.0
+OTHER = "dists/extra/InRelease"
+OTHER_PACKAGES = "dists/extra/main/binary-amd64/Packages.xz"
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(attempt, "ASKED_AGAIN_AFTER", 0.01)
+
+
+async def observe(vendor: House, *paths: str, packages: bool = False) -> Swept:
+    swept = await vendor.app.observe("vendor", paths or (INRELEASE,), with_packages=packages)
+    assert isinstance(swept, Swept), swept
+    return swept
+
+
+async def answered(vendor: House, when: str, *paths: str) -> dict[str, bytes]:
+    got = {path: await vendor.get(when, path) for path in paths}
+    assert {each.status for each in got.values()} == {200}, got
+    return {path: each.data for path, each in got.items()}
+
+
+def is_of(tree: FixedTree, got: dict[str, bytes]) -> bool:
+    return all(tree.files[path].data == data for path, data in got.items())
+
+
+async def test_an_observation_can_be_asked_for_when_the_archive_is_gone(vendor: House, present: Present) -> None:
+    old = present.tree
+    swept = await observe(vendor)
+    assert (swept.roots, swept.changed) == ((INRELEASE,), (INRELEASE,))
+    vendor.clock.leap(HOUR)
+    present.publish()
+    await observe(vendor)
+    present.mirror.fault("*", Status(404))
+    got = await answered(vendor, format_instant(swept.at), INRELEASE, PACKAGES, SOURCES, PACKAGES.replace(".xz", ".gz"))
+    assert is_of(old, got)
+
+
+async def test_an_unchanged_archive_is_asked_once_a_root_and_conditionally(vendor: House, present: Present) -> None:
+    first = await observe(vendor)
+    vendor.clock.leap(HOUR)
+    present.log.reset_counts()
+    second = await observe(vendor)
+    assert second.changed == ()
+    assert [(each.path, each.status) for each in present.log.entries] == [(f"/debian/{INRELEASE}", 304)]
+    middle = await vendor.get(format_instant((first.at + second.at) // 2), INRELEASE)
+    assert middle.headers["X-Snapproxy-Valid"] == f"{format_instant(first.at)}/{format_instant(second.at)}"
+
+
+@pytest.mark.parametrize("packages", [False, True], ids=["indexes", "with-packages"])
+async def test_republished_between_every_pair_of_requests_in_turn_every_answered_set_is_coherent(
+    vendor: House, present: Present, *, packages: bool
+) -> None:
+    """What is published at one instant deletes all that was there before; the last turn publishes after the last request."""
+    trees, seen = [present.tree], [(await observe(vendor)).at]
+    for at in itertools.count():
+        vendor.clock.leap(HOUR)
+        trees.append(present.publish())
+        meanwhile = present.mirror.fault("*", Meanwhile(lambda: trees.append(present.publish()), at))
+        seen.append((await observe(vendor, packages=packages)).at)
+        present.mirror.heal()
+        if meanwhile.count <= at:
+            break
+    assert at >= (10 if packages else 8)
+    answered_by = []
+    for then in map(format_instant, seen):
+        got = await answered(vendor, then, INRELEASE, PACKAGES, SOURCES)
+        (tree,) = [tree for tree in trees if is_of(tree, got)]
+        answered_by.append(tree)
+        for package in tree.packages:
+            for path, content in package.files.items():
+                kept = await vendor.get(then, path)
+                assert kept.data == content.data if kept.status == 200 else kept.status == 404, path
+    assert answered_by == sorted(answered_by, key=trees.index), "a later look saw no older state"
+    assert len(set(map(id, answered_by))) == len(seen)
+
+
+async def test_an_archive_that_never_holds_still_is_not_observed(vendor: House, present: Present) -> None:
+    before = await observe(vendor)
+    vendor.clock.leap(HOUR)
+    present.publish()
+    present.mirror.fault("*", Meanwhile(present.publish))
+    refusal = await vendor.app.observe("vendor", [INRELEASE], with_packages=False)
+    assert isinstance(refusal, Refusal)
+    assert refusal.status == 424
+    present.mirror.heal()
+    beyond = await vendor.get(format_instant(vendor.clock.now()), INRELEASE)
+    assert (beyond.status, beyond.refusal.reason.rpartition(" ")[2]) == (425, format_instant(before.at))
+
+
+def two_suites(edition: Edition, number: int) -> FixedTree:
+    at = epoch(BORN) + number * 86400
+    package = made_up("hello", f"{number}.0", 2000, at=stamp(at))
+    return Publisher(edition.key).tree(stamp(at), [SuitePlan("stable", (package,)), SuitePlan("extra", (package,))])
+
+
+async def test_roots_of_one_sweep_belong_together_whenever_both_are_published(
+    vendor: House, present: Present, edition: Edition
+) -> None:
+    trees = [two_suites(edition, 11)]
+    present.show(trees[0])
+    first = await observe(vendor, INRELEASE, OTHER)
+    for at in itertools.count():
+        vendor.clock.leap(HOUR)
+        trees += [two_suites(edition, number) for number in (12 + 2 * at, 13 + 2 * at)]
+        present.show(trees[-2])
+        publish = functools.partial(present.show, trees[-1])
+        meanwhile = present.mirror.fault("*", Meanwhile(publish, at))
+        await observe(vendor, INRELEASE, OTHER)
+        present.mirror.heal()
+        if meanwhile.count <= at:
+            break
+    assert at >= 10
+    vendor.clock.leap(HOUR)
+    last = await observe(vendor, INRELEASE, OTHER)
+    for instant in range(first.at, last.at, 1200):
+        got = await answered(vendor, format_instant(instant), INRELEASE, PACKAGES, OTHER, OTHER_PACKAGES)
+        assert any(is_of(tree, got) for tree in trees), format_instant(instant)
+
+
+async def test_a_sweep_that_is_cut_off_leaves_nothing_observed(present: Present, tmp_path: Path) -> None:
+    held = present.mirror.fault("*/Packages*", Hold(after=None))
+    async with House(tmp_path / "house", rows=(present.vendor,), timeouts=PATIENT) as vendor:
+        sweeping = asyncio.create_task(vendor.app.observe("vendor", [INRELEASE], with_packages=False))
+        while not present.log.requests(f"/debian/{INRELEASE}"):
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(0.3)
+        sweeping.cancel()
+        await asyncio.wait({sweeping})
+        held.release()
+    present.mirror.heal()
+    async with House(tmp_path / "house", rows=(present.vendor,), timeouts=PATIENT) as vendor:
+        assert (await vendor.get(format_instant(vendor.clock.now()), INRELEASE)).status == 425
+        swept = await observe(vendor)
+        assert is_of(present.tree, await answered(vendor, format_instant(swept.at), INRELEASE, PACKAGES))
+
+
+async def test_names_without_a_moment_are_not_believed(vendor: House, present: Present) -> None:
+    """A machine that died after the names of a set were written, and before the moment was."""
+    swept = await observe(vendor)
+    digest = vendor.store.catalog.around(f"root/vendor/{INRELEASE}", swept.at)[0]
+    assert digest is not None
+    await vendor.store.catalog.put_fact(f"set/vendor/{INRELEASE}/{digest.value}", format_instant(swept.at - 500))
+    vendor.clock.leap(HOUR)
+    again = await observe(vendor)
+    early = await vendor.get(format_instant(swept.at - 500), INRELEASE)
+    assert early.status == 410
+    assert is_of(present.tree, await answered(vendor, format_instant(again.at), INRELEASE, PACKAGES))
+
+
+async def test_packages_all_brings_what_is_new_and_nothing_twice(vendor: House, present: Present) -> None:
+    old, package = present.tree, present.package
+    told: list[tuple[str, int, int | None]] = []
+    first = await vendor.app.observe(
+        "vendor", [INRELEASE], with_packages=True, progress=lambda *each: told.append(each)
+    )
+    assert isinstance(first, Swept)
+    assert (first.packages, first.missing) == (2, 0)
+    assert (PACKAGES, old.files[package].size, old.files[package].size) in told
+    vendor.clock.leap(HOUR)
+    present.log.reset_counts()
+    assert (await observe(vendor, packages=True)).packages == 0
+    assert len(present.log.entries) == 1
+    present.publish()
+    vendor.clock.leap(HOUR)
+    await observe(vendor, packages=True)
+    present.mirror.fault("*", Status(404))
+    assert is_of(old, await answered(vendor, format_instant(first.at), package))
+
+
+async def test_a_package_that_upstream_has_lost_is_counted(vendor: House, present: Present) -> None:
+    present.mirror.fault("*.deb", Status(404))
+    swept = await observe(vendor, packages=True)
+    assert (swept.packages, swept.missing) == (1, 1)
+    vendor.clock.leap(HOUR)
+    assert (await observe(vendor, packages=True)).missing == 1, "looked for again"
+
+
+async def test_an_index_alone_is_observed_with_its_root(vendor: House, present: Present) -> None:
+    swept = await observe(vendor, PACKAGES)
+    assert swept.roots == (INRELEASE,)
+    assert not present.asked(SOURCES)
+    present.mirror.fault("*", Status(404))
+    await answered(vendor, format_instant(swept.at), INRELEASE, PACKAGES)
+    lacking = await vendor.get(format_instant(swept.at), SOURCES)
+    assert (lacking.status, lacking.refusal.reason) == (424, "Root observed, this index not kept")
+
+
+async def test_a_root_with_its_signature_beside_it(edition: Edition, tmp_path: Path) -> None:
+    present = Present(edition.key, has_inrelease=False)
+    try:
+        async with House(tmp_path / "house", rows=(present.vendor,), timeouts=PATIENT) as vendor:
+            swept = await observe(vendor, PACKAGES)
+            assert swept.roots == (RELEASE,)
+            present.mirror.fault("*", Status(404))
+            assert is_of(
+                present.tree, await answered(vendor, format_instant(swept.at), RELEASE, f"{RELEASE}.gpg", PACKAGES)
+            )
+    finally:
+        present.close()
+
+
+async def test_what_vouches_for_nothing_cannot_be_observed(vendor: House) -> None:
+    with pytest.raises(ClientError):
+        await vendor.app.observe("vendor", ["pool/main/h/hello/hello_1.0_amd64.deb"], with_packages=False)
+    missing = await vendor.app.observe("vendor", ["dists/none/InRelease"], with_packages=False)
+    assert isinstance(missing, Refusal)
+    assert missing.status == 404
+
+
+async def test_a_watch_goes_on_every_so_often_whatever_happens() -> None:
+    clock, turns = LeapingClock(), asyncio.Queue[int]()
+
+    async def sweeping() -> Refusal:
+        turns.put_nowait(clock.now())
+        return Refusal(424, "down")
+
+    watching = asyncio.create_task(repeat(sweeping, 100 * HOUR, clock.now() - 50, clock, what="vendor"))
+    await asyncio.sleep(0.05)
+    assert turns.empty(), "observed just before the restart"
+    started = clock.now()
+    for turn in range(1, 4):
+        clock.leap(111 * HOUR)
+        assert await asyncio.wait_for(turns.get(), 5) >= started + turn * 90 * HOUR
+        await asyncio.sleep(0.05)
+    watching.cancel()
+    await asyncio.wait({watching})
+
+
+async def test_watches_come_early_or_late_by_a_tenth_and_never_together() -> None:
+    class Skipping(LeapingClock):
+        """Notes how long it should have slept, and does not."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.slept: list[float] = []
+
+        async def sleep(self, seconds: float) -> None:
+            self.slept.append(seconds)
+            if len(self.slept) > 200:
+                raise asyncio.CancelledError
+
+    async def sweeping() -> Refusal:
+        return Refusal(424, "down")
+
+    clocks = Skipping(), Skipping()
+    for clock in clocks:
+        with pytest.raises(asyncio.CancelledError):
+            await repeat(sweeping, HOUR, None, clock, what="vendor")
+        first, *turns = clock.slept
+        assert 0 <= first <= FIRST_SECONDS, "at once after a start that nothing was observed before, but for clients"
+        assert all(0.9 * HOUR <= each <= 1.1 * HOUR for each in turns)
+        assert min(turns) < 0.95 * HOUR < 1.05 * HOUR < max(turns)
+    assert clocks[0].slept != clocks[1].slept
+
+
+async def test_a_sweep_lets_clients_go_first(vendor: House, present: Present, monkeypatch: pytest.MonkeyPatch) -> None:
+    classes: list[bool] = []
+    turn = RateLimiter.turn
+    monkeypatch.setattr(
+        RateLimiter,
+        "turn",
+        lambda self, upstream, **manner: classes.append(manner["background"]) or turn(self, upstream, **manner),
+    )
+    await observe(vendor, packages=True)
+    assert len(classes) > 5
+    assert set(classes) == {True}
+
+
+async def test_a_watch_observes_inside_serve(present: Present, tmp_path: Path) -> None:
+    watch = (Watch("vendor", (INRELEASE,), 3600, "all"),)
+    async with House(tmp_path / "house", rows=(present.vendor,), timeouts=PATIENT, watch=watch) as vendor:
+        listener = socket.create_server(("127.0.0.1", 0))
+        serving = asyncio.create_task(vendor.app.serve([listener]))
+        seen, row = vendor.app._observations, present.vendor
+        for turn in range(2):
+            while len(present.asked(INRELEASE)) <= turn or seen.last(row, INRELEASE) is None:
+                await asyncio.sleep(0.05)
+                vendor.clock.leap(
+                    2
+                )  # slowly: a reading of the index has ten minutes, and a busy machine needs a second for it
+            vendor.clock.leap(HOUR)
+        while not present.asked(present.package):  # the packages come after what is observed
+            await asyncio.sleep(0.05)
+            vendor.clock.leap(
+                2
+            )  # slowly: a reading of the index has ten minutes, and a busy machine needs a second for it
+        await asyncio.sleep(0.5)
+        assert set(present.asked(INRELEASE)[1:]) == {304}, "an unchanged root is asked about, and not sent again"
+        serving.cancel()
+        await asyncio.wait({serving})
+        present.mirror.fault("*", Status(404))
+        then = seen.last(row, INRELEASE)
+        assert then is not None
+        assert is_of(present.tree, await answered(vendor, format_instant(then), INRELEASE, PACKAGES, present.package))

@@ -1,0 +1,148 @@
+"""What an archive may show an observer that is no state of it: refused aloud, and what was observed before stays."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import tarfile
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from snapproxy.core.model import Archive, Instant, Refusal
+from snapproxy.core.time_spec import format_instant
+from snapproxy.jobs import sweep
+from snapproxy.jobs.sweep import Swept
+from tests.fakes.archive_server import ArchiveServer
+from tests.fakes.content import Content, FixedTree, Timeline
+from tests.fakes.hamlet import INRELEASE, PACKAGES, Edition
+from tests.fakes.house import PATIENT, House
+from tests.fakes.present import Present
+from tests.fakes.services import MirrorService
+
+HOUR = 3600
+DB = "vendor/os/x86_64/vendor.db"
+SOME, OTHER = (hashlib.sha256(seed).hexdigest() for seed in (b"some", b"other"))
+
+
+def database(*entries: tuple[str, str]) -> bytes:
+    """Write a pacman database of (file name, sha256)."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as tar:
+        for number, (file, digest) in enumerate(entries):
+            fields = {"FILENAME": file, "NAME": "p", "VERSION": "1-1", "CSIZE": "3", "SHA256SUM": digest}
+            desc = "".join(f"%{field}%\n{value}\n\n" for field, value in fields.items()).encode()
+            member = tarfile.TarInfo(f"p{number}-1-1/desc")
+            member.size = len(desc)
+            tar.addfile(member, io.BytesIO(desc))
+    return out.getvalue()
+
+
+PACKAGE = "p-1-1-any.pkg.tar.zst"
+GOOD = database((PACKAGE, SOME))
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "PAUSE_SECONDS", 0.01)
+
+
+@pytest.fixture
+def shown() -> Timeline:
+    shown = Timeline()
+    show(shown, GOOD)
+    return shown
+
+
+def show(shown: Timeline, data: bytes) -> None:
+    shown.publish("20240601T000000Z", FixedTree({DB: Content(data, 1_717_200_000)}, ()))
+
+
+@pytest.fixture
+def mirror(shown: Timeline) -> Iterator[ArchiveServer]:
+    with ArchiveServer(MirrorService({"arch": shown}), name="mirror", address="127.0.0.3") as mirror:
+        yield mirror
+    assert not mirror.errors
+
+
+@pytest.fixture
+async def arch(mirror: ArchiveServer, tmp_path: Path) -> AsyncIterator[House]:
+    row = Archive("arch", "pacman", "captured", mirrors=(f"{mirror.url}/arch",))
+    async with House(tmp_path / "house", rows=(row,), timeouts=PATIENT) as house:
+        yield house
+
+
+async def observed(house: House, path: str) -> Instant:
+    swept = await house.app.observe(house.rows[0].name, [path], with_packages=False)
+    assert isinstance(swept, Swept), swept
+    return swept.at
+
+
+async def assert_only(house: House, path: str, data: bytes, at: Instant) -> None:
+    """Nothing but the observation of `at` is there, and its root is answered."""
+    name = house.rows[0].name
+    listed = await house.app.timeline(name, 0, 1 << 40)
+    assert not isinstance(listed, Refusal)
+    assert [(each.first, each.last) for each in listed] == [(at, at)]
+    assert (await house.get(format_instant(at), path)).data == data
+    beyond = (await house.get(format_instant(at + 60), path)).refusal
+    assert (beyond.status, beyond.reason.rpartition(" ")[2]) == (425, format_instant(at))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b"<html>It works!</html>",
+        gzip.compress(b"no tar at all" * 100),
+        GOOD[: len(GOOD) // 2],
+        database((PACKAGE, SOME), (PACKAGE, OTHER)),
+    ],
+    ids=["a page", "no tar", "half of one", "a file twice, differently"],
+)
+async def test_a_database_that_is_none_is_not_observed(arch: House, shown: Timeline, bad: bytes) -> None:
+    at = await observed(arch, DB)
+    arch.clock.leap(HOUR)  # type: ignore[attr-defined]  # a LeapingClock
+    show(shown, bad)
+    refusal = await arch.app.observe("arch", [DB], with_packages=False)
+    assert isinstance(refusal, Refusal)
+    assert refusal.status == 424
+    assert DB in refusal.why
+    await assert_only(arch, DB, GOOD, at)
+
+
+async def test_a_root_that_lists_an_index_twice_is_not_observed(
+    vendor: House, present: Present, edition: Edition
+) -> None:
+    at, old = await observed(vendor, INRELEASE), present.tree.files[INRELEASE].data
+    vendor.clock.leap(HOUR)  # type: ignore[attr-defined]  # a LeapingClock
+    index = PACKAGES.removeprefix("dists/stable/")
+    twice = f"Suite: stable\nSHA256:\n {SOME} 3 {index}\n {OTHER} 3 {index}\n".encode()
+    root = Content(edition.key.clear(twice, at="20240701T000000Z"), 1_719_800_000)
+    present.show(replace(present.tree, files={**present.tree.files, INRELEASE: root}))
+    refusal = await vendor.app.observe("vendor", [INRELEASE], with_packages=False)
+    assert isinstance(refusal, Refusal)
+    assert refusal.status == 424
+    assert INRELEASE in refusal.why
+    await assert_only(vendor, INRELEASE, old, at)
+
+
+async def test_an_index_that_promises_a_package_twice_is_told_and_vouches_for_none(
+    vendor: House, present: Present, edition: Edition, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its root and its own bytes are what upstream shows: they are observed, and apt sees for itself."""
+    path = "pool/main/p/p_1_amd64.deb"
+    stanza = "Package: p\nVersion: 1\nArchitecture: amd64\nFilename: {}\nSize: 3\nSHA256: {}\n\n"
+    data = gzip.compress("".join(stanza.format(path, digest) for digest in (SOME, OTHER)).encode(), mtime=0)
+    index = PACKAGES.replace(".xz", ".gz")
+    listed = f" {hashlib.sha256(data).hexdigest()} {len(data)} {index.removeprefix('dists/stable/')}\n"
+    root = edition.key.clear(f"Suite: stable\nSHA256:\n{listed}".encode(), at="20240701T000000Z")
+    present.show(FixedTree({INRELEASE: Content(root, 1_719_800_000), index: Content(data), path: Content(b"abc")}, ()))
+    swept = await vendor.app.observe("vendor", [INRELEASE], with_packages=True)
+    assert isinstance(swept, Swept)
+    assert (swept.packages, swept.missing) == (0, 1)
+    assert "are not brought" in caplog.text
+    assert (await vendor.get(format_instant(swept.at), index)).data == data
+    assert (await vendor.get(format_instant(swept.at), path)).status == 404

@@ -1,0 +1,332 @@
+"""Turns at an upstream, counted exactly on a virtual clock: an hour's cool-down takes no time here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from snapproxy.core.rate_limit import PROBE_LEASE, SPARING, RatePolicy
+from snapproxy.upstream.rate_limit import CoolingDownError, Permit, RateLimiter
+from snapproxy_storage import StorageFailure
+from tests.fakes.pace_store import MemoryPaceStore, MemorySlots
+from tests.fakes.virtual_clock import VirtualClock
+
+SERVICE = "snapshot.example"
+MIRROR = "mirror.example"
+
+
+class Machine:
+    """One machine: a clock, a store, slots; every `pacer` is another process on it, or the same one after a restart."""
+
+    def __init__(self) -> None:
+        self.clock = VirtualClock()
+        self.store = MemoryPaceStore()
+        self.slots = MemorySlots()
+        self.sent: list[float] = []
+
+    def limiter(self, **policies: RatePolicy) -> RateLimiter:
+        return RateLimiter(
+            clock=self.clock,
+            store=self.store,
+            slots=self.slots,
+            policies={SERVICE: replace(SPARING, cool_down=30.0)} | policies,
+            jitter=lambda: 0.0,
+        )
+
+    async def ask(self, limiter: RateLimiter, answer: Callable[[float], int], *, upstream: str = SERVICE) -> int:
+        """Send one request, which an upstream that says `answer(seconds)` settles at once."""
+        async with limiter.turn(upstream) as turn:
+            self.sent.append(self.clock.monotonic())
+            status = answer(self.clock.monotonic())
+            await (turn.throttled() if status in {429, 503, 509} else turn.succeeded())
+            return status
+
+    async def insist(self, limiter: RateLimiter, answer: Callable[[float], int], *, upstream: str = SERVICE) -> None:
+        """Ask until it is answered, as a flight does."""
+        while await self.ask(limiter, answer, upstream=upstream) != 200:
+            pass
+
+
+@pytest.fixture
+def machine() -> Machine:
+    return Machine()
+
+
+def always(_seconds: float) -> int:
+    return 200
+
+
+async def test_a_burst_then_the_rate(machine: Machine) -> None:
+    limiter = machine.limiter()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(100):
+            group.create_task(machine.ask(limiter, always))
+        await machine.clock.advance(0)
+        assert len(machine.sent) == 30
+        await machine.clock.advance(60)
+        assert len(machine.sent) == 30 + 42
+        await machine.clock.advance(40)
+    assert len(machine.sent) == 100
+
+
+async def test_a_block_of_ten_minutes_sees_exactly_one_probe_a_cool_down(machine: Machine) -> None:
+    limiter = machine.limiter()
+
+    def blocked_for_ten_minutes(seconds: float) -> int:
+        return 509 if seconds < 600 else 200
+
+    async def fifty_flights() -> None:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(50):
+                group.create_task(machine.insist(limiter, blocked_for_ten_minutes))
+
+    await machine.clock.run(fifty_flights())
+    during = [at for at in machine.sent if at < 930]
+    assert during == [0.0, 30.0, 90.0, 210.0, 450.0], "the first request and one probe after 30, 60, 120 and 240 s"
+    assert machine.sent[5] == 930.0
+    assert len(machine.sent) == 55, "afterwards each flight asks once, the five refusals apart"
+    assert machine.sent[6] > 931, "and no burst follows a cool-down"
+
+
+async def test_a_cool_down_outlives_a_restart(machine: Machine) -> None:
+    await machine.ask(machine.limiter(), lambda _: 429)
+    reborn = machine.limiter()
+    await machine.clock.advance(10)
+    assert reborn.estimate(SERVICE) == pytest.approx(20)
+    await machine.clock.run(machine.insist(reborn, always))
+    assert machine.sent == [0.0, 30.0]
+
+
+async def test_two_processes_share_one_rate(machine: Machine) -> None:
+    pacers = machine.limiter(), machine.limiter()
+
+    async def forty_requests() -> None:
+        async with asyncio.TaskGroup() as group:
+            for number in range(40):
+                group.create_task(machine.ask(pacers[number % 2], always))
+
+    await machine.clock.run(forty_requests())
+    assert machine.sent.count(0.0) == 30
+    assert machine.sent[-1] == pytest.approx(10 / 0.7)
+
+
+async def test_two_processes_share_one_cool_down_and_one_probe(machine: Machine) -> None:
+    pacers = machine.limiter(), machine.limiter()
+    await machine.ask(pacers[0], lambda _: 509)
+
+    async def ten_flights() -> None:
+        async with asyncio.TaskGroup() as group:
+            for number in range(10):
+                group.create_task(machine.insist(pacers[number % 2], lambda at: 200 if at > 60 else 509))
+
+    await machine.clock.run(ten_flights())
+    probes = [at for at in machine.sent if at < 91]
+    assert [int(at) for at in probes] == [0, 30, 90]
+    assert len(machine.sent) == 12
+
+
+async def test_requests_refused_together_are_one_strike(machine: Machine) -> None:
+    limiter = machine.limiter()
+    async with limiter.turn(SERVICE) as one, limiter.turn(SERVICE) as two:
+        await one.throttled()
+        await two.throttled()
+    assert limiter.estimate(SERVICE) == 30
+
+
+async def test_no_more_connections_than_the_policy_over_all_processes(machine: Machine) -> None:
+    first, second = machine.limiter(), machine.limiter()
+    open_now = most = 0
+
+    async def hold(limiter: RateLimiter) -> None:
+        nonlocal open_now, most
+        async with limiter.turn(SERVICE):
+            open_now += 1
+            most = max(most, open_now)
+            await machine.clock.sleep(5)
+            open_now -= 1
+
+    async def all_of_them() -> None:
+        async with asyncio.TaskGroup() as group:
+            for number in range(8):
+                group.create_task(hold((first, second)[number % 2]))
+
+    await machine.clock.run(all_of_them())
+    assert most == 2
+    assert machine.clock.monotonic() == pytest.approx(20, abs=1)
+    assert machine.slots.held == {f"upstream {SERVICE}": 0}
+
+
+async def test_clients_go_before_background_work_and_in_order(machine: Machine) -> None:
+    limiter = machine.limiter(**{MIRROR: RatePolicy(connections=1)})
+    served: list[str] = []
+
+    async def want(name: str, *, background: bool) -> None:
+        async with limiter.turn(MIRROR, background=background):
+            served.append(name)
+            await machine.clock.sleep(1)
+
+    async with asyncio.TaskGroup() as group:
+        for name in ("first", "b1", "b2", "c1", "c2"):
+            group.create_task(want(name, background=name.startswith("b")))
+            await machine.clock.advance(0)
+        await machine.clock.advance(10)
+    assert served == ["first", "c1", "c2", "b1", "b2"]
+
+
+async def test_a_mirror_costs_no_write_while_all_is_well(machine: Machine) -> None:
+    limiter = machine.limiter()
+    for _ in range(10):
+        await machine.ask(limiter, always, upstream=MIRROR)
+    assert machine.store.writes == 0
+    assert machine.clock.monotonic() == 0
+
+
+async def test_one_upstream_cooling_down_holds_no_other(machine: Machine) -> None:
+    limiter = machine.limiter()
+    await machine.ask(limiter, lambda _: 509)
+    await machine.ask(limiter, always, upstream=MIRROR)
+    assert machine.sent == [0.0, 0.0]
+
+
+async def test_patience_ends_at_once_when_the_cool_down_is_known_to_be_longer(machine: Machine) -> None:
+    limiter = machine.limiter()
+    await machine.ask(limiter, lambda _: 509)
+    with pytest.raises(CoolingDownError) as caught:
+        async with limiter.turn(SERVICE, patience=25):
+            pytest.fail("it must not be asked")
+    assert caught.value.wait == 30
+    assert machine.clock.monotonic() == 0
+
+
+async def test_patience_that_outlasts_the_cool_down_gets_its_turn(machine: Machine) -> None:
+    limiter = machine.limiter()
+    await machine.ask(limiter, lambda _: 509)
+
+    async def patient() -> float:
+        async with limiter.turn(SERVICE, patience=31) as turn:
+            await turn.succeeded()
+            return machine.clock.monotonic()
+
+    assert await machine.clock.run(patient()) == 30
+
+
+async def test_patience_runs_out_while_waiting_for_a_connection(machine: Machine) -> None:
+    limiter = machine.limiter(**{MIRROR: RatePolicy(connections=1)})
+    async with limiter.turn(MIRROR):
+        with pytest.raises(CoolingDownError):
+            await machine.clock.run(_enter(limiter, patience=8))
+    assert machine.clock.monotonic() == 8
+
+
+async def _enter(limiter: RateLimiter, *, patience: float | None = None) -> Permit:
+    async with limiter.turn(MIRROR, patience=patience) as turn:
+        return turn
+
+
+async def test_a_waiter_that_is_cancelled_leaves_the_line_to_the_next(machine: Machine) -> None:
+    limiter = machine.limiter(**{MIRROR: RatePolicy(connections=1)})
+    async with limiter.turn(MIRROR):
+        leaving, staying = (asyncio.create_task(_enter(limiter)) for _ in range(2))
+        await machine.clock.advance(1)
+        leaving.cancel()
+        await machine.clock.advance(1)
+        assert leaving.cancelled()
+    await machine.clock.advance(0)
+    assert staying.done()
+    assert machine.slots.held == {f"upstream {MIRROR}": 0}
+
+
+async def test_a_probe_cancelled_at_any_step_leaves_slot_and_probe_to_the_next(machine: Machine) -> None:
+    limiter = machine.limiter()
+    for steps in range(12):
+        await machine.clock.run(machine.insist(limiter, always))
+        await machine.clock.run(machine.ask(limiter, lambda _: 509))
+        await machine.clock.advance(30)
+        probe = asyncio.create_task(_hold(limiter))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        probe.cancel()
+        await asyncio.wait({probe})
+        assert machine.slots.held == {f"upstream {SERVICE}": 0}
+        before = machine.clock.monotonic()
+        await machine.clock.run(machine.insist(limiter, always))
+        assert machine.clock.monotonic() == before, f"cancelled after {steps} steps"
+
+
+async def _hold(limiter: RateLimiter) -> None:
+    async with limiter.turn(SERVICE):
+        await asyncio.Event().wait()
+
+
+async def test_a_probe_whose_process_died_is_sent_again_after_its_lease(machine: Machine) -> None:
+    dead, alive = machine.limiter(), machine.limiter()
+    await machine.ask(dead, lambda _: 509)
+    await machine.clock.advance(30)
+    lost = dead.turn(SERVICE)
+    turn = await lost.__aenter__()
+    turn.slot.release()  # the kernel does this; nobody says a verdict
+    await machine.clock.run(machine.insist(alive, always))
+    assert machine.clock.monotonic() == pytest.approx(30 + PROBE_LEASE, abs=1.01)
+    turn.slot = MemorySlots().take("nobody's", 1) or turn.slot
+    await lost.__aexit__(None, None, None)
+
+
+async def test_a_block_without_a_verdict_changes_nothing(machine: Machine) -> None:
+    limiter = machine.limiter()
+    with pytest.raises(RuntimeError):
+        async with limiter.turn(MIRROR):
+            raise RuntimeError
+    assert limiter.estimate(MIRROR) == 0
+    assert machine.slots.held == {f"upstream {MIRROR}": 0}
+
+
+async def test_breaks_rest_the_upstream_shortly(machine: Machine) -> None:
+    limiter = machine.limiter()
+    async with limiter.turn(MIRROR) as turn:
+        await turn.succeeded()
+        await turn.broken()
+    assert limiter.estimate(MIRROR) == 1
+
+
+async def test_the_estimate_counts_who_waits_before(machine: Machine) -> None:
+    limiter = machine.limiter(**{SERVICE: RatePolicy(connections=1, requests_per_second=0.5, burst=1)})
+    await machine.ask(limiter, always)
+    waiting = [asyncio.create_task(machine.ask(limiter, always)) for _ in range(3)]
+    await machine.clock.advance(0)
+    assert limiter.estimate(SERVICE) == 2 + 3 * 2
+    await machine.clock.advance(10)
+    assert all(task.done() for task in waiting)
+
+
+async def test_a_policy_is_found_by_authority_then_by_host(machine: Machine) -> None:
+    own, other = RatePolicy(connections=7), RatePolicy(connections=8)
+    limiter = machine.limiter(**{"a.example": own, "a.example:8080": other, "[::1]": own})
+    assert limiter.policy("a.example:8080") is other
+    assert limiter.policy("a.example:81") is own
+    assert limiter.policy("[::1]:80") is own
+    assert limiter.policy("b.example").connections == 4
+
+
+async def test_a_full_disk_stops_neither_clients_nor_the_pace(
+    machine: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    limiter = machine.limiter()
+    well = machine.store.update_fact
+
+    async def full(key: str, change: Callable[[Any | None], Any]) -> Any:
+        raise StorageFailure("no space left on device")
+
+    machine.store.update_fact = full  # type: ignore[method-assign]
+    await machine.ask(limiter, lambda _: 509)
+    assert limiter.estimate(SERVICE) == 30
+    assert "in memory only" in caplog.text
+    machine.store.update_fact = well  # type: ignore[method-assign]
+    await machine.clock.run(machine.insist(limiter, always))
+    assert machine.sent == [0.0, 30.0]
+    assert machine.limiter().estimate(SERVICE) == pytest.approx(1 / 0.7), (
+        "what was remembered is written once it can be"
+    )
