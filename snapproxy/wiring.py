@@ -19,6 +19,7 @@ from snapproxy.answer.bad_snapshots import BadSnapshots
 from snapproxy.answer.by_digest import StoreByDigest
 from snapproxy.answer.executor import Executor
 from snapproxy.answer.facts import Facts
+from snapproxy.answer.planner import Planner
 from snapproxy.answer.snapshot_api import SnapshotApi
 from snapproxy.answer.snapshot_lookup import CatalogSnapshotLookup
 from snapproxy.answer.timelines import Timelines
@@ -141,7 +142,7 @@ class App:
             families=FAMILIES,
             patience=config.patience,
             histories=HISTORIES,
-            facts=facts,
+            planner=Planner(facts, clock),
             flights=flights,
             roots=roots,
             names=names,

@@ -13,13 +13,12 @@ from dataclasses import replace
 from typing import assert_never
 
 from snapproxy.answer.bad_snapshots import BadSnapshots
-from snapproxy.answer.facts import Facts
+from snapproxy.answer.planner import Planner
 from snapproxy.answer.snapshot_api import SnapshotApi
 from snapproxy.base import refusals
 from snapproxy.base.clock import Clock
 from snapproxy.base.context import RequestContext
 from snapproxy.base.names import Names, size_of
-from snapproxy.core import plan as planning
 from snapproxy.core.conditions import without_older_date
 from snapproxy.core.exchange import (
     Conditions,
@@ -34,8 +33,8 @@ from snapproxy.core.exchange import (
 from snapproxy.core.history import History
 from snapproxy.core.model import LIVE, TIMELESS, Archive, Family, Match, Refusal, Resolved, Role, TimeSpec
 from snapproxy.core.newer import refuse_newer
-from snapproxy.core.plan import MAX_ROUNDS
-from snapproxy.core.plan_model import WHOLE, Fetch, Known, Need, NotStored, PlanRequest, Serve, Step, StoredFile
+from snapproxy.core.plan_model import WHOLE, Fetch, NotStored, PlanRequest, Serve, StoredFile
+from snapproxy.core.resolve import refuse_moving
 from snapproxy.core.time_spec import format_instant
 from snapproxy.download.downloads import Downloads, Flight
 from snapproxy.download.outcome import Stored, StoredElsewhere, Unchanged
@@ -62,12 +61,12 @@ class Executor:
         families: Mapping[str, Family],
         patience: Mapping[str, float],
         histories: Mapping[str, History],
-        facts: Facts,
         flights: Downloads,
         roots: RootVerifier,
         names: Names,
         marks: BadSnapshots,
         service: SnapshotApi,
+        planner: Planner,
         clock: Clock,
         offline: bool,
     ) -> None:
@@ -75,7 +74,7 @@ class Executor:
         self._families = families
         self._patience = patience
         self._histories = histories
-        self._facts = facts
+        self._planner = planner
         self._flights = flights
         self._roots = roots
         self._names = names
@@ -84,7 +83,6 @@ class Executor:
         self._clock = clock
         self._offline = offline
         self._prefetches: dict[tuple[str, str, str], asyncio.Task[None]] = {}
-        facts.obtain = self.obtain
 
     # --- the seam ---------------------------------------------------------------------------------------------------------
 
@@ -133,33 +131,14 @@ class Executor:
         return RequestContext(archive, family, history, deadline, conditions.background, conditions.via)
 
     async def resolve(self, archive: Archive, when: TimeSpec) -> Resolved | Refusal:
-        """Settle a *when*, and nothing else."""
+        """Return the snapshot that answers for a time."""
         context = self.context(archive, Conditions())
-        request, known, now = PlanRequest(context.archive, when, ""), self._facts.at_hand(archive), self._clock.now()
-        for _ in range(MAX_ROUNDS):
-            answer = planning.resolve(request, known, now, family=context.family, history=context.history)
-            if not isinstance(answer, Need):
-                return answer
-            known = known.plus(await self._facts.learn(answer.asks, context))
-        raise AssertionError("a *when* that never settles")
+        return await self._planner.resolve(PlanRequest(context.archive, when, ""), context, self.obtain)
 
     def _is_whole(self, target: FileTarget | ServiceTarget) -> bool:
         if isinstance(target, ServiceTarget):
             return False
         return self._families[target.archive.family].classify(target.path).role in WHOLE
-
-    async def _decide(self, request: PlanRequest, context: RequestContext, resolved: Resolved | None = None) -> Step:
-        """Plan, learn, and plan again until the plan needs nothing more."""
-        known, now = self._facts.at_hand(request.archive) if resolved is None else Known(), self._clock.now()
-        for _ in range(MAX_ROUNDS):
-            if resolved is None:
-                step = planning.plan(request, known, now, family=context.family, history=context.history)
-            else:
-                step = planning.plan_at(request, resolved, known, family=context.family, history=context.history)
-            if not isinstance(step, Need):
-                return step
-            known = known.plus(await self._facts.learn(step.asks, context))
-        raise AssertionError("a plan that never ends: every round must learn something")
 
     async def _answer(
         self, target: FileTarget | ServiceTarget, conditions: Conditions, resolved: Resolved | None
@@ -168,9 +147,12 @@ class Executor:
             return await self._service.answer(target, self.context(target.archive, conditions))
         context = self.context(target.archive, conditions)
         request = PlanRequest(context.archive, target.when, target.path, target.base)
+        snapshot = resolved or await self._snapshot(request, context)
+        if isinstance(snapshot, Refusal):
+            return snapshot
         cache = "HIT"
-        for _ in range(3):  # again when the file has landed, when a blob was evicted, when another process brought it
-            step = await self._decide(request, context, resolved)
+        for _ in range(3):  # again when a blob was evicted, and when another process has stored the file
+            step = await self._planner.plan(request, snapshot, context, self.obtain)
             match step:
                 case Refusal() | Moved():
                     return step
@@ -178,13 +160,18 @@ class Executor:
                     outcome = await self._serve(step, context, conditions, cache)
                 case Fetch():
                     outcome, cache = await self._fetch(step, context, conditions)
-                case Need():
-                    raise AssertionError("_decide returns finished plans")
                 case _:
                     assert_never(step)
             if outcome is not None:
-                return _told(without_older_date(outcome, context.family, conditions), target, step)
+                return _reported(without_older_date(outcome, context.family, conditions), target, step)
         return refusals.vanished()
+
+    async def _snapshot(self, request: PlanRequest, context: RequestContext) -> Resolved | Refusal:
+        """Return the snapshot for a client's request. `latest` is refused: it would move between update and install."""
+        resolved = await self._planner.resolve(request, context, self.obtain)
+        if isinstance(resolved, Refusal):
+            return resolved
+        return refuse_moving(request.when, resolved) or resolved
 
     # --- carrying out -----------------------------------------------------------------------------------------------------
 
@@ -275,7 +262,11 @@ class Executor:
     async def _prefetch(self, target: FileTarget) -> None:
         context = self.context(target.archive, Conditions())
         try:
-            step = await self._decide(PlanRequest(context.archive, target.when, target.path), context)
+            request = PlanRequest(context.archive, target.when, target.path)
+            resolved = await self._snapshot(request, context)
+            if isinstance(resolved, Refusal):
+                return  # its own request will get the refusal
+            step = await self._planner.plan(request, resolved, context, self.obtain)
             if isinstance(step, Fetch) and step.sources:
                 flight, _ = self._join(step, context)
                 await flight.land(float("inf"))
@@ -291,7 +282,7 @@ class Executor:
         """
         request = PlanRequest(context.archive, _exactly(resolved), path)
         for _ in range(3):
-            step = await self._decide(request, context, resolved)
+            step = await self._planner.plan(request, resolved, context, self.obtain)
             match step:
                 case Serve():
                     if size_of(self._store.blobs, step.digest) is not None:
@@ -327,7 +318,7 @@ class Executor:
         return None
 
 
-def _told(outcome: Outcome, target: FileTarget, step: Serve | Fetch) -> Outcome:
+def _reported(outcome: Outcome, target: FileTarget, step: Serve | Fetch) -> Outcome:
     """Add what was asked and what that came to (rule: each answer says which time was asked and which was used)."""
     if not isinstance(outcome, Served):
         return outcome

@@ -19,7 +19,7 @@ from snapproxy.base.context import RequestContext
 from snapproxy.base.names import Names
 from snapproxy.core.exchange import Conditions
 from snapproxy.core.model import LIVE, Archive, ExpectedFile, Instant, Match, Proof, Refusal, Resolved, Role
-from snapproxy.core.plan_model import AskListed, AskListedAnywhere, Fetch, ListedFile, StoredFile
+from snapproxy.core.plan_model import AskListed, AskListedAnywhere, Fetch, StoredFile
 from snapproxy.core.record import Record, RecordEntry
 from snapproxy.core.time_spec import looks_like_time, parse_time
 from snapproxy.errors import StorageError
@@ -197,12 +197,12 @@ class RecordTrust:
         space, place = f"{entry.archive}/{entry.snapshot}", context.family.classify(entry.path)
         if place.role is Role.PACKAGE and not place.parents:
             ask = AskListedAnywhere(space, entry.path)
-            vouched: ListedFile | None = (await self._facts.learn([ask], context))[ask]
+            vouched = await self._facts.answer(ask, context, self._executor.obtain)
             return None if vouched is None else vouched.expected
         for path in place.parents if place.role is Role.PACKAGE else place.roots:
             if voucher := self._names.held(space, path):
                 listed = AskListed(space, voucher.digest, path, entry.path)
-                found: ExpectedFile | Refusal | None = (await self._facts.learn([listed], context))[listed]
+                found = await self._facts.answer(listed, context, self._executor.obtain)
                 if isinstance(found, ExpectedFile):
                     return found
         return None

@@ -33,7 +33,7 @@ def tables(house: House) -> list[Path]:
 
 
 def tables_of(house: House) -> IndexTables:
-    return house.app.executor._facts._tables
+    return house.app.executor._planner._facts._tables
 
 
 async def promised(house: House, hamlet: Hamlet) -> bool:

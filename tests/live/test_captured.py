@@ -218,7 +218,7 @@ async def test_an_instant_is_settled_by_three_look_ups(
     monkeypatch.setattr(
         catalog, "_read", lambda statement, *values: asked.append(statement) or read(statement, *values)
     )
-    facts = vendor.app.executor._facts
+    facts = vendor.app.executor._planner._facts
     history = vendor.app.executor._histories["captured"]
     assert (
         facts._observations.sightings(present.vendor, history, (INRELEASE,), int(vendor.clock.now()))[0].before
