@@ -24,7 +24,7 @@ from snapproxy.download.incoming import DownloadServices
 from snapproxy.download.outcome import DownloadOutcome, Stored, StoredElsewhere
 from snapproxy.errors import SnapproxyError
 from snapproxy.trust.roots import Judge
-from snapproxy_storage import Body, Draft, DraftFailed, DraftOrphaned, Meta, Slot, StorageFailure
+from snapproxy_storage import Body, Draft, DraftFailed, DraftOrphaned, Meta, Slot, StorageFailure, Writing
 
 log = logging.getLogger(__name__)
 
@@ -297,15 +297,15 @@ class Downloads:
         """Write the draft if nobody else on the machine does; else follow it, and take it over if its writer dies."""
         failures = 0
         while True:
-            writer = self._means.begin(flight.step)
-            if isinstance(writer, Draft):
-                if await self._has_come(flight, writer):  # another process has ended between our plan and our turn
+            begun = self._means.begin(flight.step)
+            if isinstance(begun, Writing):
+                if await self._has_come(flight, begun.draft):  # another process has ended between our plan and our turn
                     return StoredElsewhere()
-                flight.draft = writer
-                flight.download = Attempt(self._means, flight, writer, judge, validators)
+                flight.draft = begun.draft
+                flight.download = Attempt(self._means, flight, begun.draft, judge, validators)
                 return await flight.download.run()
             try:
-                return await self._watch(flight, writer)
+                return await self._watch(flight, begun.body)
             except DraftOrphaned:
                 log.info("taking over the download of a process that died: %s", flight.step.key)
             except DraftFailed as failed:
@@ -317,7 +317,7 @@ class Downloads:
                     whole=flight.step.whole, status=502, reason="Another process could not fetch it", why=failed.reason
                 )
             finally:
-                writer.close()
+                begun.body.close()
 
     async def _has_come(self, flight: Flight, draft: Draft) -> bool:
         """Whether there is nothing left to bring. Then the draft is given up; when we are stopped before that is known, it is kept."""

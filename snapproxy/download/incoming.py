@@ -20,7 +20,7 @@ from snapproxy.core.upstream_answer import Offer
 from snapproxy.download.byte_checks import ByteChecks
 from snapproxy.download.outcome import RecentOutcomes
 from snapproxy.upstream.client import UpstreamClient
-from snapproxy_storage import Blobs, Body, Draft, Drafts, Meta, Sealed, Slot, Slots, StorageFailure
+from snapproxy_storage import Blobs, Draft, Drafts, Following, Meta, Sealed, Slot, Slots, StorageFailure, Writing
 
 if TYPE_CHECKING:
     from snapproxy.download.downloads import Flight
@@ -58,7 +58,7 @@ class DownloadServices:
     clock: Clock
     tally: Stats
 
-    def begin(self, step: Fetch) -> Draft | Body:
+    def begin(self, step: Fetch) -> Writing | Following:
         """Return the draft of a flight to its one writer, and a body that follows it to everybody else."""
         return self.drafts.begin(step.key, window=WINDOW_WHOLE if step.whole else WINDOW_STREAM)
 
@@ -180,12 +180,12 @@ class Incoming:
         """
         self._flight.arriving.clear()
         await self.abandon(reason)
-        writer = self._means.begin(self._flight.step)
-        if not isinstance(writer, Draft):
-            writer.close()
+        begun = self._means.begin(self._flight.step)
+        if isinstance(begun, Following):
+            begun.body.close()
             raise TakenError
         self._is_ended = False
-        self._take_up(writer)
+        self._take_up(begun.draft)
 
     async def abandon(self, reason: str, *, keep: bool = False) -> None:
         """Fail every reader, unless it has ended already; `keep` leaves the bytes for a later resume."""

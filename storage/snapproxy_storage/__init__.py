@@ -27,6 +27,7 @@ from snapproxy_storage.protocols import (
     DraftOrphaned,
     Drafts,
     Expiring,
+    Following,
     Journal,
     Journals,
     Meta,
@@ -38,6 +39,7 @@ from snapproxy_storage.protocols import (
     Table,
     Tables,
     Value,
+    Writing,
 )
 from snapproxy_storage.slots import LocalSlots
 from snapproxy_storage.tables import LocalTables
@@ -53,6 +55,7 @@ __all__ = [
     "DraftOrphaned",
     "Drafts",
     "Expiring",
+    "Following",
     "Journal",
     "Journals",
     "Meta",
@@ -65,6 +68,7 @@ __all__ = [
     "Table",
     "Tables",
     "Value",
+    "Writing",
     "open_store",
     "open_tables",
 ]

@@ -16,7 +16,7 @@ from snapproxy_storage.failures import is_full, os_failure
 from snapproxy_storage.layout import draft_name, draft_of, meta_name, next_name
 from snapproxy_storage.locks import try_lock
 from snapproxy_storage.open_folder import OpenFolder
-from snapproxy_storage.protocols import Body, Draft, StorageFailure
+from snapproxy_storage.protocols import Body, Following, StorageFailure, Writing
 from snapproxy_storage.threads import Threads
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -48,11 +48,11 @@ class LocalDrafts:
         self._watches: dict[str, DraftFollower] = {}
         self._is_closed = False
 
-    def begin(self, key: str, *, window: int = 8 << 20) -> Draft | Body:
+    def begin(self, key: str, *, window: int = 8 << 20) -> Writing | Following:
         if self._is_closed:
             raise StorageFailure("the store is closed")
         if key in self._own:
-            return self._own[key].follow()
+            return Following(self._own[key].follow())
         name = draft_name(key)
         try:
             for _ in range(_MOST_RACES):
@@ -61,12 +61,12 @@ class LocalDrafts:
                 except OSError as error:
                     if not is_full(error):
                         raise
-                    return self._hold(key, None, window)
+                    return Writing(self._hold(key, None, window))
                 if files is not None:
-                    return self._hold(key, files, window)
+                    return Writing(self._hold(key, files, window))
                 body = self._watch(name)
                 if body is not None:
-                    return body
+                    return Following(body)
         except OSError as error:
             raise os_failure(f"cannot begin the draft {self._folder.path / name}", error) from error
         raise StorageFailure(f"cannot begin the draft {self._folder.path / name}: it keeps changing hands; ask again")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from blockbuster import BlockBuster
 
-from snapproxy_storage import Draft, DraftFailed, DraftOrphaned, Meta, StorageFailure, Store, open_store
+from snapproxy_storage import DraftFailed, DraftOrphaned, Following, Meta, StorageFailure, Store, open_store
 from snapproxy_storage.draft_files import DraftFiles
 from snapproxy_storage.draft_record import State, decode, encode
 from snapproxy_storage.draft_sink import DraftSink
@@ -98,8 +98,9 @@ async def test_readers_of_an_orphan_that_is_thrown_away_fail(
             await body.wait(100_000)
         again = begin(other, "k")
         await again.restart()
-        fresh = store.drafts.begin("k")
-        assert not isinstance(fresh, Draft)
+        begun = store.drafts.begin("k")
+        assert isinstance(begun, Following)
+        fresh = begun.body
         await again.write(b"y" * 100_000)
         blob = await again.commit()
         assert await read_all(fresh) == b"y" * 100_000
@@ -115,7 +116,7 @@ async def test_a_write_protected_orphan_is_taken_over_by_its_plain_user(open_to_
     script = f"""
 import asyncio, os, sys
 from pathlib import Path
-from snapproxy_storage import Draft, open_store
+from snapproxy_storage import Writing, open_store
 os.getuid() or os.setuid(65534)
 async def main():
     root = Path({str(state)!r})
@@ -123,8 +124,9 @@ async def main():
         path = root / "state/drafts" / {draft_name("k")!r}
         path.write_bytes(b"x" * 1000)
         path.chmod(0o444)
-        draft = store.drafts.begin("k")
-        assert isinstance(draft, Draft) and draft.size == 0
+        begun = store.drafts.begin("k")
+        assert isinstance(begun, Writing) and begun.draft.size == 0
+        draft = begun.draft
         await draft.write(b"fine")
         blob = await draft.commit()
         print(blob.size)
@@ -309,8 +311,9 @@ async def test_a_writer_that_is_just_leaving_is_waited_for(store: Store, state_d
     leaving = DraftFiles.take(folder, draft_name("k"), boot)
     assert leaving is not None
     leaving._say(replace(leaving._record, state=State.FAILED, reason="the one before"))
-    body = store.drafts.begin("k")
-    assert not isinstance(body, Draft)
+    begun = store.drafts.begin("k")
+    assert isinstance(begun, Following)
+    body = begun.body
     waiting = asyncio.create_task(body.wait(0))
     await asyncio.sleep(0.05)
     assert not waiting.done()
