@@ -217,7 +217,7 @@ class Executor:
             return refusals.no_upstream(step), ""
         flight, joined = self._join(step, context)
         cache = "JOINED" if joined else "MISS"
-        landed = await (flight.land if step.whole else flight.head)(context.deadline)
+        landed = await (flight.wait_outcome if step.whole else flight.wait_started)(context.deadline)
         match landed:
             case Refusal():
                 return landed, cache
@@ -226,11 +226,11 @@ class Executor:
             case StoredElsewhere() | Unchanged():
                 await self._appears(step)
                 return None, cache
-            case None if not flight.is_arriving or step.role in (Role.ROOT, Role.SIGNATURE):
-                return flight.not_in_time(), cache
+            case None if not flight.is_receiving or step.role in (Role.ROOT, Role.SIGNATURE):
+                return flight.timeout_refusal(), cache
         body = flight.follow()
         if body is None:  # another process has ended it in this very moment
-            await flight.land(context.deadline)
+            await flight.wait_outcome(context.deadline)
             return None, cache
         archive, _, snapshot = step.space.partition("/")
         proof = landed.serving(step).proof if isinstance(landed, Stored) else step.proof
@@ -245,8 +245,8 @@ class Executor:
         judge = self._roots.judge(step, context, self.obtain) if step.role is Role.ROOT else None
         flight, joined = self._flights.join(step, context, judge)
         if step.name_it:
-            flight.will_be_named = True
-            self._flights.later(self._name_when_landed(flight, step))
+            flight.expects_name = True
+            self._flights.run_detached(self._name_when_landed(flight, step))
         return flight, joined
 
     async def _name(self, step: Serve) -> None:
@@ -265,12 +265,12 @@ class Executor:
             await self._names.appears(step.space, step.path, step.expected)
 
     async def _name_when_landed(self, flight: Flight, step: Fetch) -> None:
-        landed = await flight.land(float("inf"))
+        landed = await flight.wait_outcome(float("inf"))
         try:
             if isinstance(landed, Stored) and not landed.is_in_memory:
                 await self._name(landed.serving(step))
         finally:
-            flight.named()
+            flight.clear_name_pending()
 
     async def _prefetch(self, target: FileTarget) -> None:
         context = self.context(target.archive, Conditions())
@@ -278,7 +278,7 @@ class Executor:
             step = await self._decide(PlanRequest(context.archive, target.when, target.path), context)
             if isinstance(step, Fetch) and step.sources:
                 flight, _ = self._join(step, context)
-                await flight.land(float("inf"))
+                await flight.wait_outcome(float("inf"))
         except (SnapproxyError, StorageFailure) as error:
             log.info("prefetch given up: %s", type(error).__name__)  # its own request will say why
 
@@ -312,7 +312,7 @@ class Executor:
     async def _land(self, step: Fetch, context: RequestContext) -> StoredFile | NotStored | Refusal | None:
         """Fetch a file whole; None when another process has it."""
         flight, _ = self._join(step, context)
-        match landed := await flight.land(context.deadline):
+        match landed := await flight.wait_outcome(context.deadline):
             case Stored(is_in_memory=False):
                 serve = landed.serving(step)
                 await self._name(serve)
@@ -322,7 +322,7 @@ class Executor:
             case Refusal():
                 return landed
             case None:
-                return flight.not_in_time()
+                return flight.timeout_refusal()
         await self._appears(step)
         return None
 

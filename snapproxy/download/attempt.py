@@ -69,14 +69,14 @@ class Attempt:
     """One flight's way over its sources. Owns its draft: ends it by commit or abandon, whatever happens."""
 
     def __init__(
-        self, means: DownloadServices, flight: Flight, draft: Draft, judge: Judge | None, validators: Meta
+        self, services: DownloadServices, flight: Flight, draft: Draft, judge: Judge | None, validators: Meta
     ) -> None:
-        self._means = means
+        self._services = services
         self._flight = flight
         self._step: Fetch = flight.step
         self._judge = judge
         self._validators = validators
-        self._arrival = Incoming(means, flight, draft, is_root=judge is not None)
+        self._incoming = Incoming(services, flight, draft, is_root=judge is not None)
         self._source: Source | None = None
         self._offer: Offer | None = None
         self._redirected_sha1 = ""
@@ -84,38 +84,38 @@ class Attempt:
 
     def expected_wait(self) -> float:
         """Return the seconds until the source that is being asked will probably answer."""
-        wait = 0.0 if self._source is None else self._means.verdicts.expected_wait(self._source)
+        wait = 0.0 if self._source is None else self._services.recent.expected_wait(self._source)
         return max(wait, float(refusals.RETRY_SOON))
 
     async def run(self) -> DownloadOutcome:
         """Bring the bytes. Never leaves the draft open."""
-        landing: DownloadOutcome | None = None
+        outcome: DownloadOutcome | None = None
         try:
-            await self._arrival.take_over()
-            landing = await self._over_sources()
+            await self._incoming.take_over()
+            outcome = await self._over_sources()
         except TakenError:
-            landing = StoredElsewhere()
+            outcome = StoredElsewhere()
         finally:
-            self._flight.arriving.clear()  # who comes now waits for the landing: this draft is about to fail
-            reason = landing.reason if isinstance(landing, Refusal) else "the download was stopped"
-            await self._arrival.abandon(reason, keep=landing is None)
-        return landing
+            self._flight.receiving.clear()  # who comes now waits for the outcome: this draft is about to fail
+            reason = outcome.reason if isinstance(outcome, Refusal) else "the download was stopped"
+            await self._incoming.abandon(reason, keep=outcome is None)
+        return outcome
 
     # --- sources ----------------------------------------------------------------------------------------------------------
 
     async def _over_sources(self) -> DownloadOutcome:
         """Ask one source after the other, until one has the file."""
         failures: list[Failure] = []
-        sources = await self._means.verdicts.worth_asking(self._step)
+        sources = await self._services.recent.worth_asking(self._step)
         for source, is_last, pause in self._turns(sources, failures):
-            await self._means.clock.sleep(pause)
+            await self._services.clock.sleep(pause)
             outcome = await self._try(source, is_last=is_last)
-            if not isinstance(outcome, Failure) or (isinstance(outcome, Refusal) and self._arrival.is_followed):
+            if not isinstance(outcome, Failure) or (isinstance(outcome, Refusal) and self._incoming.is_followed):
                 return outcome
             failures.append(outcome)
         # Of the archive itself a holder's failure says nothing.
         blob_sources = sum(source.is_blob_source for source in sources)
-        return await self._means.verdicts.refusal(self._step, failures[blob_sources:] or failures)
+        return await self._services.recent.refusal(self._step, failures[blob_sources:] or failures)
 
     def _turns(self, sources: list[Source], failures: list[Failure]) -> Iterator[tuple[Source, bool, float]]:
         """Yield whom to ask next, whether nobody is left behind them, and after how many seconds; `failures` grow meanwhile.
@@ -141,7 +141,7 @@ class Attempt:
         self._source, self._offer = source, None  # a validator is its own source's word: it means nothing to another
         self._is_hasty = source.is_blob_source and not is_last
         spared = HOLDERS_WAIT if self._is_hasty else SPARED_WAIT
-        if not is_last and (wait := self._means.verdicts.expected_wait(source)) >= spared:
+        if not is_last and (wait := self._services.recent.expected_wait(source)) >= spared:
             return Throttled(0, wait)
         breaks = throttles = 0
         while True:
@@ -166,22 +166,22 @@ class Attempt:
 
     async def _pull(self, source: Source) -> _AllBytes | _Afresh | Stored | Unchanged | Failure:
         """Make one request, and take what it gives into the draft."""
-        if self._arrival.size and not self._may_resume():
-            if self._arrival.is_followed:
+        if self._incoming.size and not self._may_resume():
+            if self._incoming.is_followed:
                 return Broken(Fault.CHANGED)
-            await self._arrival.start_over("it cannot be resumed from this source")
+            await self._incoming.start_over("it cannot be resumed from this source")
         expected, validators = self._step.expected, self._validators
         asked = UpstreamRequest(
             source.url,
-            start=self._arrival.size or None,
-            if_range=self._offer.validator if self._offer is not None and self._arrival.size else "",
+            start=self._incoming.size or None,
+            if_range=self._offer.validator if self._offer is not None and self._incoming.size else "",
             etag=validators.etag,
             since=validators.last_modified,
             size=None if expected is None else expected.size,
             page=self._step.is_page,
         )
         context, self._redirected_sha1 = self._flight.context, ""
-        async with self._means.upstream.fetch(
+        async with self._services.upstream.fetch(
             asked,
             EgressPolicy.of_blob_source(source.base) if source.is_blob_source else EgressPolicy.of(context.archive),
             background=context.background,
@@ -189,8 +189,8 @@ class Attempt:
             via=context.via,
             hasty=self._is_hasty,
         ) as response:
-            self._means.tally.asked(*response.hops, response.url)
-            match response.settled:
+            self._services.stats.asked(*response.hops, response.url)
+            match response.answer:
                 case BodyFollows(offer):
                     return await self._take(response, offer, source)
                 case StartOver(offer):
@@ -198,54 +198,54 @@ class Attempt:
                 case NotModified():
                     return Unchanged()
                 case NoSuchRange(total):
-                    return _AllBytes() if total == self._arrival.size else await self._give_up_bytes()
+                    return _AllBytes() if total == self._incoming.size else await self._give_up_bytes()
                 case Redirect():
                     return await self._take_held(source)
                 case _:
-                    return response.settled
+                    return response.answer
 
     def _may_resume(self) -> bool:
         """Whether bytes from here on are sure to belong to those we hold: by their promise, or by the source's validator."""
-        return self._arrival.is_promised or (self._offer is not None and bool(self._offer.validator))
+        return self._incoming.is_promised or (self._offer is not None and bool(self._offer.validator))
 
     async def _give_up_bytes(self) -> _Afresh | Broken:
         """Begin again if nobody has seen the bytes so far, which are of another file than this source's."""
-        if self._arrival.is_followed:
+        if self._incoming.is_followed:
             return Broken(Fault.CHANGED)
-        await self._arrival.start_over("upstream's file is another one now")
+        await self._incoming.start_over("upstream's file is another one now")
         return _Afresh()
 
     async def _take_from_the_start(
         self, response: UpstreamResponse, offer: Offer, source: Source
     ) -> _AllBytes | _Afresh | Broken:
         """Take a file that comes from its first byte, although a part of it was asked for."""
-        if self._arrival.is_followed and not self._arrival.is_promised:
+        if self._incoming.is_followed and not self._incoming.is_promised:
             return Broken(Fault.CHANGED)
-        if not self._arrival.is_followed:
-            await self._arrival.start_over("upstream began again from the first byte")
+        if not self._incoming.is_followed:
+            await self._incoming.start_over("upstream began again from the first byte")
         return await self._take(response, offer, source)
 
     async def _take(self, response: UpstreamResponse, offer: Offer, source: Source) -> _AllBytes | _Afresh | Broken:
-        total = self._arrival.length_with(offer)
-        if self._arrival.contradicts(total):
+        total = self._incoming.length_with(offer)
+        if self._incoming.contradicts(total):
             return await self._give_up_bytes()
         most = MAX_ROOT if self._judge is not None else self._step.most
         limit = most if total is None else total
         if limit > most:
             return Broken(Fault.TOO_LONG)
-        if not self._arrival.size:
-            self._arrival.witness.named_sha1 = self._redirected_sha1
+        if not self._incoming.size:
+            self._incoming.checks.named_sha1 = self._redirected_sha1
         self._offer = offer
-        await self._arrival.begin(source, offer, total)
-        seen = self._arrival.size - offer.start
+        await self._incoming.begin(source, offer, total)
+        seen = self._incoming.size - offer.start
         try:
             async for piece in response.pieces():
                 fresh, seen = piece[seen:], max(0, seen - len(piece))
-                if self._arrival.size + len(fresh) > limit:
+                if self._incoming.size + len(fresh) > limit:
                     return Broken(Fault.TOO_LONG)
                 if fresh:
-                    await self._arrival.take(fresh, source)
-                self._means.tally.received(response.url, len(piece))
+                    await self._incoming.take(fresh, source)
+                self._services.stats.received(response.url, len(piece))
         except BodyBrokenError as broken:
             return Broken(broken.fault)
         return _AllBytes()
@@ -254,35 +254,35 @@ class Attempt:
 
     async def _conclude(self, source: Source) -> Stored | Refusal | _Afresh:
         """Judge what has arrived; the last piece is released only by a good verdict."""
-        sealed, witness = await self._arrival.seal(), self._arrival.witness
+        sealed, checks = await self._incoming.seal(), self._incoming.checks
         verdict: Proof | Refusal = self._step.proof
-        if words := witness.objection(sealed):
+        if words := checks.objection(sealed):
             verdict = refusals.wrong_bytes(self._step, words)
         elif self._judge is not None:
-            verdict = await self._judge(witness.kept)
+            verdict = await self._judge(checks.kept)
         if isinstance(verdict, Refusal):
             return await self._condemn(source, verdict)
         offer = self._offer or Offer(0, sealed.size, sealed.size)
-        is_stored = await self._arrival.commit(sealed, self._date(offer))
+        is_stored = await self._incoming.commit(sealed, self._date(offer))
         return Stored(sealed.digest, sealed.size, verdict, offer.etag, offer.last_modified, is_in_memory=not is_stored)
 
     def _date(self, offer: Offer) -> Instant | None:
         """Date the blob (rule 8): as upstream does, else as the root itself does."""
         date = read_http_date(offer.last_modified)
         if date is None and self._judge is not None:
-            date = self._flight.context.family.root_date(self._arrival.witness.kept)
+            date = self._flight.context.family.root_date(self._incoming.checks.kept)
         return date
 
     async def _condemn(self, source: Source, verdict: Refusal) -> Refusal | _Afresh:
         """Remember whose bytes were wrong; where several gave some, nobody can tell, and `source` may show what it has."""
-        givers = self._arrival.givers or [source]
-        if len(givers) > 1 and not self._arrival.is_followed:
-            await self._arrival.start_over(verdict.reason)
+        byte_sources = self._incoming.byte_sources or [source]
+        if len(byte_sources) > 1 and not self._incoming.is_followed:
+            await self._incoming.start_over(verdict.reason)
             return _Afresh()
-        for giver in givers:
-            await self._means.verdicts.remember_wrong(self._step, giver)
-        if not self._arrival.is_followed:
-            await self._arrival.start_over(verdict.reason)
+        for each in byte_sources:
+            await self._services.recent.remember_wrong(self._step, each)
+        if not self._incoming.is_followed:
+            await self._incoming.start_over(verdict.reason)
         return verdict
 
     # --- redirects to a digest we hold ------------------------------------------------------------------------------------
@@ -293,19 +293,19 @@ class Attempt:
         if named is None:
             return False
         self._redirected_sha1 = named
-        held = self._means.names.alias("sha1", named)
-        return held is not None and not self._arrival.size and size_of(self._means.blobs, held.digest) is not None
+        held = self._services.names.alias("sha1", named)
+        return held is not None and not self._incoming.size and size_of(self._services.blobs, held.digest) is not None
 
     async def _take_held(self, source: Source) -> _AllBytes | Broken:
         """Take the bytes from the store, where the redirect says that they are; judged like any that arrive."""
-        held = self._means.names.alias("sha1", self._redirected_sha1)
-        blob = None if held is None else await self._means.blobs.open(held.digest)
+        held = self._services.names.alias("sha1", self._redirected_sha1)
+        blob = None if held is None else await self._services.blobs.open(held.digest)
         if blob is None:
             return Broken(Fault.BAD_REDIRECT)
-        self._arrival.witness.named_sha1 = self._redirected_sha1
+        self._incoming.checks.named_sha1 = self._redirected_sha1
         try:
             async for piece in blob.chunks(0, blob.size):
-                await self._arrival.take(piece, source)
+                await self._incoming.take(piece, source)
         finally:
             blob.close()
         self._offer = Offer(0, blob.size, blob.size)

@@ -15,7 +15,7 @@ MAX_ROOT = 64 << 20
 
 
 class ByteChecks:
-    """One draft's witness. `keeps_all`: the bytes are a root's, and a judge will want to read them."""
+    """One draft's checks. `keeps_all`: the bytes are a root's, and a judge will want to read them."""
 
     def __init__(self, expected: ExpectedFile | None, family: Family, *, keeps_all: bool) -> None:
         self._promise = expected

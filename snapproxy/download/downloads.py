@@ -40,74 +40,74 @@ TAKE_OVER_SECONDS = 0.05
 TAKE_OVER_LOOKS = 200
 """How often a reader looks: ten seconds in all, for a machine so busy that our own flight is late to notice."""
 
-ADRIFT_SECONDS = 10.0
-MAX_ADRIFT = 1 << 20
-MOST_ADRIFT = 16
+KEPT_IN_MEMORY_SECONDS = 10.0
+MAX_KEPT_IN_MEMORY_BYTES = 1 << 20
+MAX_KEPT_IN_MEMORY = 16
 """How long, up to which size in bytes, and how many at once what the full disk did not take is kept in memory for who asks next."""
 
 
 class Flight:
-    """One download under way. `landing` is told once; `is_arriving` once bytes come."""
+    """One download under way. `outcome` is told once; `is_receiving` once bytes come."""
 
-    def __init__(self, step: Fetch, context: RequestContext, means: DownloadServices, clock: Clock) -> None:
+    def __init__(self, step: Fetch, context: RequestContext, services: DownloadServices, clock: Clock) -> None:
         self.step = step
         self.context = context
-        self.arriving = asyncio.Event()
-        self.landing: asyncio.Future[DownloadOutcome] = asyncio.get_running_loop().create_future()
+        self.receiving = asyncio.Event()
+        self.outcome: asyncio.Future[DownloadOutcome] = asyncio.get_running_loop().create_future()
         self.date: Instant | None = None
         self.is_followed = False
         """Whether somebody in this process was given the bytes to read as they arrive."""
-        self.will_be_named = False
-        """Whether somebody waits for the landing in order to name it, and calls `named`."""
+        self.expects_name = False
+        """Whether somebody waits for the outcome in order to name it, and calls `clear_name_pending`."""
         self.draft: Draft | None = None
         self.download: Attempt | None = None
-        self._means = means
-        self._naming: Slot | None = None
+        self._services = services
+        self._name_pending: Slot | None = None
         self._clock = clock
 
     def __repr__(self) -> str:
-        state = "landed" if self.landing.done() else "arriving" if self.is_arriving else "asking"
+        state = "landed" if self.outcome.done() else "receiving" if self.is_receiving else "asking"
         return f"<Flight {self.step.key} {state}>"
 
     @property
-    def is_arriving(self) -> bool:
+    def is_receiving(self) -> bool:
         """Whether bytes have begun to come, so that there is something to follow."""
-        return self.arriving.is_set() and not self.landing.done()
+        return self.receiving.is_set() and not self.outcome.done()
 
-    def landed(self, landing: DownloadOutcome) -> None:
+    def finish(self, outcome: DownloadOutcome) -> None:
         """Tell the verdict, also to those who wait for bytes that will not come."""
-        self.landing.set_result(landing)
-        self.arriving.set()
+        self.outcome.set_result(outcome)
+        self.receiving.set()
 
-    def announce(self) -> None:
+    def mark_name_pending(self) -> None:
         """Tell the machine that these bytes are about to be named, where it is by name alone that they can be found."""
-        if self.will_be_named and (self.step.expected is None or not self.step.expected.is_strong):
-            self._naming = self._means.naming(self.step)
+        if self.expects_name and (self.step.expected is None or not self.step.expected.is_strong):
+            self._name_pending = self._services.mark_name_pending(self.step)
 
-    def named(self) -> None:
+    def clear_name_pending(self) -> None:
         """Follow the naming, or what was to be named and has failed."""
-        if self._naming is not None:
-            self._naming.release()
-            self._naming = None
+        if self._name_pending is not None:
+            self._name_pending.release()
+            self._name_pending = None
 
-    async def land(self, deadline: float) -> DownloadOutcome | None:
+    async def wait_outcome(self, deadline: float) -> DownloadOutcome | None:
         """Wait for the verdict, until `deadline` (monotonic seconds); None: not in time."""
         with contextlib.suppress(TimeoutError):
             async with self._clock.timeout(self._left(deadline)):
-                await asyncio.wait({self.landing})
-        return self.landing.result() if self.landing.done() else None
+                await asyncio.wait({self.outcome})
+        return self.outcome.result() if self.outcome.done() else None
 
-    async def head(self, deadline: float) -> DownloadOutcome | None:
+    async def wait_started(self, deadline: float) -> DownloadOutcome | None:
         """Wait until bytes come or the flight has ended, until `deadline`; return what it has come to, if it has ended."""
         with contextlib.suppress(TimeoutError):
             async with self._clock.timeout(self._left(deadline)):
-                while not self.arriving.is_set():  # it may be cleared again before we wake
-                    await self.arriving.wait()
-        return self.landing.result() if self.landing.done() else None
+                while not self.receiving.is_set():  # it may be cleared again before we wake
+                    await self.receiving.wait()
+        return self.outcome.result() if self.outcome.done() else None
 
     def follow(self) -> exchange.ResponseBody | None:
         """Return a reader of the bytes as they arrive, in whichever process; None when the flight has landed in the store: plan again."""
-        if self.landing.done() and not self._is_adrift(self.landing.result()):
+        if self.outcome.done() and not self.is_in_memory(self.outcome.result()):
             return None
         body = self.reader()
         if body is None:
@@ -117,14 +117,14 @@ class Flight:
 
     def reader(self) -> Body | None:
         """Return a reader of the draft as it is written now."""
-        return self.draft.follow() if self.draft is not None else self._means.drafts.follow(self.step.key)
+        return self.draft.follow() if self.draft is not None else self._services.drafts.follow(self.step.key)
 
     def whole(self) -> Body | None:
         """Return the promised bytes, if the store has them by now."""
         digest = self.step.expected.digests.get("sha256") if self.step.expected is not None else None
-        return self._means.blobs.peek(digest) if digest else None
+        return self._services.blobs.peek(digest) if digest else None
 
-    def not_in_time(self) -> Refusal:
+    def timeout_refusal(self) -> Refusal:
         """Say that the client's patience ends before the answer came, and when to ask again."""
         wait = self.download.expected_wait() if self.download is not None else refusals.RETRY_SOON
         return refusals.unavailable(
@@ -139,8 +139,8 @@ class Flight:
         )
 
     @staticmethod
-    def _is_adrift(landing: DownloadOutcome) -> bool:
-        return isinstance(landing, Stored) and landing.is_in_memory
+    def is_in_memory(outcome: DownloadOutcome) -> bool:
+        return isinstance(outcome, Stored) and outcome.is_in_memory
 
     def _left(self, deadline: float) -> float | None:
         return None if deadline == float("inf") else max(0.0, deadline - self._clock.monotonic())
@@ -185,7 +185,7 @@ class FlightReader:
         """Find the draft's new writer, or the whole file if it has landed meanwhile; raises DraftOrphaned when nobody could go on."""
         for _ in range(TAKE_OVER_LOOKS):
             await self._clock.sleep(TAKE_OVER_SECONDS)
-            is_over = self._flight.landing.done()
+            is_over = self._flight.outcome.done()
             body = self._flight.reader() or self._flight.whole()
             if body is not None:
                 self._body.close()
@@ -199,23 +199,23 @@ class FlightReader:
 class Downloads:
     """The flights of this process, by what they are to answer. Two that want the same bytes share one draft, whoever writes it."""
 
-    def __init__(self, *, means: DownloadServices, clock: Clock) -> None:
-        self._means = means
+    def __init__(self, *, services: DownloadServices, clock: Clock) -> None:
+        self._services = services
         self._clock = clock
         self._flights: dict[str, Flight] = {}
         self._tasks: set[asyncio.Task[DownloadOutcome]] = set()
         self._afterwards: set[asyncio.Task[None]] = set()
         self._verdicts: dict[str, tuple[float, Refusal]] = {}
-        self._adrift: dict[str, tuple[float, Flight]] = {}
+        self._in_memory: dict[str, tuple[float, Flight]] = {}
 
     def join(
         self, step: Fetch, context: RequestContext, judge: Judge | None, *, validators: Meta | None = None
     ) -> tuple[Flight, bool]:
         """Return the flight for `step`, and whether it was under way already. `judge` decides about a root; `validators` make the request conditional."""
-        flight = self._flights.get(step.question) or self._still_adrift(step.question)
+        flight = self._flights.get(step.question) or self._kept_in_memory(step.question)
         if flight is not None:
             return flight, True
-        flight = self._flights[step.question] = Flight(step, context, self._means, self._clock)
+        flight = self._flights[step.question] = Flight(step, context, self._services, self._clock)
         task = asyncio.create_task(self._run(flight, judge, validators or Meta()))
         self._tasks.add(task)
         task.add_done_callback(functools.partial(self._ended, flight))
@@ -223,10 +223,10 @@ class Downloads:
 
     def expected_wait(self, step: Fetch) -> float:
         """Return the seconds until the first of the sources will probably be asked; 0 when there is none."""
-        return min(map(self._means.verdicts.expected_wait, step.sources), default=0.0)
+        return min(map(self._services.recent.expected_wait, step.sources), default=0.0)
 
-    def later(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do what follows a landing even if the client who asked for it has left."""
+    def run_detached(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do what follows an outcome even if the client who asked for it has left."""
         task = asyncio.create_task(_or_log(work))
         self._afterwards.add(task)
         task.add_done_callback(self._afterwards.discard)
@@ -240,13 +240,13 @@ class Downloads:
         await asyncio.gather(*self._afterwards, return_exceptions=True)
 
     async def _run(self, flight: Flight, judge: Judge | None, validators: Meta) -> DownloadOutcome:
-        """Fly, unless it is known already what will come of it. Whatever goes wrong is a landing too."""
+        """Fly, unless it is known already what will come of it. Whatever goes wrong is an outcome too."""
         step = flight.step
         try:
-            refusal = self._verdict(step) or await self._means.verdicts.known_absence(step)
+            refusal = self._verdict(step) or await self._services.recent.known_absence(step)
             if refusal is not None:
                 return refusal
-            landing = await self._fly(flight, judge, validators)
+            outcome = await self._fly(flight, judge, validators)
         except StorageFailure as failure:
             log.exception("a download failed in our own store")
             return refusals.broken_store(whole=step.whole, why=str(failure))
@@ -255,28 +255,28 @@ class Downloads:
         except Exception:
             log.exception("a download failed through a fault of ours")
             return refusals.own_fault(step)
-        self._remember(step, landing)
-        return landing
+        self._remember(step, outcome)
+        return outcome
 
     def _ended(self, flight: Flight, task: asyncio.Task[DownloadOutcome]) -> None:
-        """Tell the landing, also of a flight that was stopped before it had begun."""
+        """Tell the outcome, also of a flight that was stopped before it had begun."""
         self._tasks.discard(task)
         self._flights.pop(flight.step.question)
-        flight.landed(refusals.stopped(flight.step) if task.cancelled() else task.result())
-        self._keep_adrift(flight)
+        flight.finish(refusals.stopped(flight.step) if task.cancelled() else task.result())
+        self._keep_in_memory(flight)
 
-    def _keep_adrift(self, flight: Flight) -> None:
+    def _keep_in_memory(self, flight: Flight) -> None:
         """Let who asks next share what the full disk did not take: a root is asked for once for itself, and again for each of its indexes."""
-        landing, question = flight.landing.result(), flight.step.question
-        if isinstance(landing, Stored) and landing.is_in_memory and landing.size <= MAX_ADRIFT:
-            while len(self._adrift) >= MOST_ADRIFT:
-                self._adrift.pop(next(iter(self._adrift)))
-            self._adrift[question] = (self._clock.monotonic() + ADRIFT_SECONDS, flight)
+        outcome, question = flight.outcome.result(), flight.step.question
+        if isinstance(outcome, Stored) and outcome.is_in_memory and outcome.size <= MAX_KEPT_IN_MEMORY_BYTES:
+            while len(self._in_memory) >= MAX_KEPT_IN_MEMORY:
+                self._in_memory.pop(next(iter(self._in_memory)))
+            self._in_memory[question] = (self._clock.monotonic() + KEPT_IN_MEMORY_SECONDS, flight)
 
-    def _still_adrift(self, question: str) -> Flight | None:
-        until, flight = self._adrift.get(question, (0.0, None))
+    def _kept_in_memory(self, question: str) -> Flight | None:
+        until, flight = self._in_memory.get(question, (0.0, None))
         if flight is not None and until < self._clock.monotonic():
-            del self._adrift[question]
+            del self._in_memory[question]
             return None
         return flight
 
@@ -284,25 +284,25 @@ class Downloads:
         until, refusal = self._verdicts.get(step.question, (0.0, None))
         return refusal if self._clock.monotonic() < until else None
 
-    def _remember(self, step: Fetch, landing: DownloadOutcome) -> None:
+    def _remember(self, step: Fetch, outcome: DownloadOutcome) -> None:
         """Remember a bad verdict, but no longer than its client was told to stay away."""
         now = self._clock.monotonic()
         self._verdicts = {key: verdict for key, verdict in self._verdicts.items() if now < verdict[0]}
-        is_absence = landing == refusals.absent(step)  # of this snapshot alone, and remembered as such
-        if isinstance(landing, Refusal) and landing.status in (424, 502) and not is_absence:
-            told = float(landing.headers.get("Retry-After", VERDICT_SECONDS))
-            self._verdicts[step.question] = (now + min(told, VERDICT_SECONDS), landing)
+        is_absence = outcome == refusals.absent(step)  # of this snapshot alone, and remembered as such
+        if isinstance(outcome, Refusal) and outcome.status in (424, 502) and not is_absence:
+            told = float(outcome.headers.get("Retry-After", VERDICT_SECONDS))
+            self._verdicts[step.question] = (now + min(told, VERDICT_SECONDS), outcome)
 
     async def _fly(self, flight: Flight, judge: Judge | None, validators: Meta) -> DownloadOutcome:
         """Write the draft if nobody else on the machine does; else follow it, and take it over if its writer dies."""
         failures = 0
         while True:
-            writer = self._means.begin(flight.step)
+            writer = self._services.begin(flight.step)
             if isinstance(writer, Draft):
                 if await self._has_come(flight, writer):  # another process has ended between our plan and our turn
                     return StoredElsewhere()
                 flight.draft = writer
-                flight.download = Attempt(self._means, flight, writer, judge, validators)
+                flight.download = Attempt(self._services, flight, writer, judge, validators)
                 return await flight.download.run()
             try:
                 return await self._watch(flight, writer)
@@ -310,7 +310,7 @@ class Downloads:
                 log.info("taking over the download of a process that died: %s", flight.step.key)
             except DraftFailed as failed:
                 failures += 1
-                if failures < MAX_FAILURES and (flight.step.whole or not flight.is_arriving):
+                if failures < MAX_FAILURES and (flight.step.whole or not flight.is_receiving):
                     await self._clock.sleep(TAKE_OVER_SECONDS)
                     continue  # its writer may be trying another source: join that, or try our own
                 return refusals.unavailable(
@@ -321,21 +321,21 @@ class Downloads:
 
     async def _has_come(self, flight: Flight, draft: Draft) -> bool:
         """Whether there is nothing left to bring. Then the draft is given up; when we are stopped before that is known, it is kept."""
-        has_come = None
+        is_stored = None
         try:
-            has_come = await self._means.has_come(flight.step, flight.context.archive.name)
+            is_stored = await self._services.is_stored(flight.step, flight.context.archive.name)
         finally:
-            if has_come is not False:
-                await asyncio.shield(draft.abandon("it is in the store already", keep=has_come is None))
-        return has_come
+            if is_stored is not False:
+                await asyncio.shield(draft.abandon("it is in the store already", keep=is_stored is None))
+        return is_stored
 
     async def _watch(self, flight: Flight, body: Body) -> DownloadOutcome:
         """Follow what another writer brings, until it is in the store: its bytes can all be read some time before."""
         offset = 0
         while body.size is None or offset < body.size:
             offset = await body.wait(offset)
-            flight.arriving.set()
-        flight.arriving.clear()
+            flight.receiving.set()
+        flight.receiving.clear()
         await body.wait(offset)
         return StoredElsewhere()
 

@@ -50,37 +50,37 @@ class DownloadServices:
     """What every download needs."""
 
     upstream: UpstreamClient
-    verdicts: RecentOutcomes
+    recent: RecentOutcomes
     names: Names
     drafts: Drafts
     blobs: Blobs
     slots: Slots
     clock: Clock
-    tally: Stats
+    stats: Stats
 
     def begin(self, step: Fetch) -> Draft | Body:
         """Return the draft of a flight to its one writer, and a body that follows it to everybody else."""
         return self.drafts.begin(step.key, window=WINDOW_WHOLE if step.whole else WINDOW_STREAM)
 
-    def naming(self, step: Fetch) -> Slot | None:
+    def mark_name_pending(self, step: Fetch) -> Slot | None:
         """Say to everybody on the machine that a file has come and is about to be named; None: somebody else is saying so."""
         return self.slots.take(f"naming/{step.key}", 1)
 
-    async def has_come(self, step: Fetch, archive: str) -> bool:
+    async def is_stored(self, step: Fetch, archive: str) -> bool:
         """Whether the store has the bytes by now: by their digest, or by the name that they were to bear.
 
         A draft goes when its bytes are stored, a name comes several durable writes later: who is about to write it is waited for.
         """
         for _ in range(NAMING_LOOKS):
-            if self._is_here(step, archive):
+            if self._has_blob(step, archive):
                 return True
-            if (slot := self.naming(step)) is not None:
+            if (slot := self.mark_name_pending(step)) is not None:
                 slot.release()
                 break
             await self.clock.sleep(NAMING_SECONDS)
-        return self._is_here(step, archive)  # it may have been named between the two looks
+        return self._has_blob(step, archive)  # it may have been named between the two looks
 
-    def _is_here(self, step: Fetch, archive: str) -> bool:
+    def _has_blob(self, step: Fetch, archive: str) -> bool:
         # A name without proof, from before anything vouched for the file, is what is to be replaced.
         digest = None if step.expected is None else self.names.sha256_of(archive, step.expected)
         if digest is None and (held := self.names.held(step.space, step.path)) and held.proof >= step.proof:
@@ -91,8 +91,8 @@ class DownloadServices:
 class Incoming:
     """What has come so far. `is_root`: its bytes are kept for a judge."""
 
-    def __init__(self, means: DownloadServices, flight: Flight, draft: Draft, *, is_root: bool) -> None:
-        self._means = means
+    def __init__(self, services: DownloadServices, flight: Flight, draft: Draft, *, is_root: bool) -> None:
+        self._services = services
         self._flight = flight
         self._is_root = is_root
         self._is_ended = False
@@ -100,9 +100,9 @@ class Incoming:
 
     def _take_up(self, draft: Draft) -> None:
         self._draft = self._flight.draft = draft
-        self.witness = ByteChecks(self._flight.step.expected, self._flight.context.family, keeps_all=self._is_root)
-        self.givers: list[Source] = []
-        draft.tap(self.witness.see)
+        self.checks = ByteChecks(self._flight.step.expected, self._flight.context.family, keeps_all=self._is_root)
+        self.byte_sources: list[Source] = []
+        draft.tap(self.checks.see)
 
     @property
     def size(self) -> int:
@@ -123,7 +123,7 @@ class Incoming:
     async def take_over(self) -> None:
         """Go on with what a process that is gone has left, where that can be told from another file's bytes; else throw it away."""
         if self.size and self.is_promised:
-            self.givers.append(A_PROCESS_THAT_DIED)
+            self.byte_sources.append(A_PROCESS_THAT_DIED)
             await self._draft.rehash()
         elif self.size:
             await self._draft.restart()
@@ -140,12 +140,12 @@ class Incoming:
         """Let readers know what comes."""
         await self._draft.describe(Meta(source.url, length, offer.etag, offer.last_modified))
         self._flight.date = read_http_date(offer.last_modified)
-        self._flight.arriving.set()
+        self._flight.receiving.set()
 
-    async def take(self, data: bytes, giver: Source) -> None:
+    async def take(self, data: bytes, source: Source) -> None:
         """Take the next bytes."""
-        if giver not in self.givers:
-            self.givers.append(giver)
+        if source not in self.byte_sources:
+            self.byte_sources.append(source)
         await self._draft.write(data)
 
     async def seal(self) -> Sealed:
@@ -156,15 +156,15 @@ class Incoming:
         """Follow a good verdict: store the bytes, and write down their date and their other digests. False: the disk is full, nothing is stored."""
         self._is_ended = True
         # The draft's file goes with its last reader. Who comes from here on waits a moment for the verdict, and is served from the store.
-        self._flight.arriving.clear()
-        self._flight.announce()
+        self._flight.receiving.clear()
+        self._flight.mark_name_pending()
         blob = await self._draft.commit()
         blob.close()
         if self._draft.full:
             return False
-        names, sha1 = self._means.names, self.witness.named_sha1
+        names, sha1 = self._services.names, self.checks.named_sha1
         try:
-            await names.put_date(sealed.digest, self._means.clock.now() if date is None else date)
+            await names.put_date(sealed.digest, self._services.clock.now() if date is None else date)
             if sha1:
                 await names.put_alias("sha1", sha1, sealed.digest, sealed.size)
             if expected := self._flight.step.expected:
@@ -178,9 +178,9 @@ class Incoming:
 
         Raises TakenError.
         """
-        self._flight.arriving.clear()
+        self._flight.receiving.clear()
         await self.abandon(reason)
-        writer = self._means.begin(self._flight.step)
+        writer = self._services.begin(self._flight.step)
         if not isinstance(writer, Draft):
             writer.close()
             raise TakenError

@@ -22,7 +22,7 @@ ABSENT_SECONDS = 600
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The bytes are in the store, verified. `is_adrift`: the disk is full, so that they live only as long as their flight is followed."""
+    """The bytes are in the store, verified. `is_in_memory`: the disk is full, so that they live only as long as their flight is followed."""
 
     digest: str
     size: int

@@ -106,7 +106,7 @@ class Revalidator:
         judge = self._roots.judge(step, context, pair.obtain)
         validators = Meta() if standing is None else standing.file.validators
         flight, _ = self._flights.join(step, context, judge, validators=validators)
-        landed = await flight.land(float("inf"))
+        landed = await flight.wait_outcome(float("inf"))
         match landed:
             case Stored(is_in_memory=True):
                 return NotStored()
@@ -187,7 +187,7 @@ class _Pair:
         step = fetch_now(self._asking.archive, path, self._asking.family)
         validators = Meta() if self._known is None else self._known.validators
         flight, _ = self._flights.join(step, self._asking, None, validators=validators)
-        landed = await flight.land(float("inf"))
+        landed = await flight.wait_outcome(float("inf"))
         match landed:
             case Unchanged():
                 return self._known
