@@ -41,8 +41,8 @@ from snapproxy.core.model import Archive, Instant, Refusal, Resolved, TimeSpec
 from snapproxy.core.record import Record
 from snapproxy.core.time_spec import parse_time
 from snapproxy.download.downloads import Downloads
-from snapproxy.download.incoming import DownloadServices
 from snapproxy.download.outcome import RecentOutcomes
+from snapproxy.download.services import DownloadServices
 from snapproxy.errors import ClientError
 from snapproxy.families import FAMILIES
 from snapproxy.indexes.index_tables import HelperProcess, IndexTables

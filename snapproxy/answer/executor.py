@@ -37,7 +37,8 @@ from snapproxy.core.newer import refuse_newer
 from snapproxy.core.plan import MAX_ROUNDS
 from snapproxy.core.plan_model import WHOLE, Fetch, Known, Need, NotStored, PlanRequest, Serve, Step, StoredFile
 from snapproxy.core.time_spec import format_instant
-from snapproxy.download.downloads import Downloads, Flight
+from snapproxy.download.downloads import Downloads
+from snapproxy.download.flight import Flight
 from snapproxy.download.outcome import Stored, StoredElsewhere, Unchanged
 from snapproxy.errors import SnapproxyError
 from snapproxy.trust.roots import RootVerifier
@@ -242,8 +243,8 @@ class Executor:
 
     def _join(self, step: Fetch, context: RequestContext) -> tuple[Flight, bool]:
         """Start or join the flight. What it brings is named even if everybody who asked has left by then."""
-        judge = self._roots.judge(step, context, self.obtain) if step.role is Role.ROOT else None
-        flight, joined = self._flights.join(step, context, judge)
+        check = self._roots.check_for(step, context, self.obtain) if step.role is Role.ROOT else None
+        flight, joined = self._flights.join(step, context, check)
         if step.name_it:
             flight.expects_name = True
             self._flights.run_detached(self._name_when_landed(flight, step))

@@ -16,7 +16,8 @@ from snapproxy.base.names import NAME_POLL_SECONDS, NAME_POLLS, Names, size_of
 from snapproxy.core.exchange import Outcome, Served, ServiceTarget
 from snapproxy.core.model import LIVE, TIMELESS, ExpectedFile, Proof, Refusal, Role
 from snapproxy.core.plan_model import NOW, Fetch, Source, StoredFile
-from snapproxy.download.downloads import Downloads, Flight
+from snapproxy.download.downloads import Downloads
+from snapproxy.download.flight import Flight
 from snapproxy.download.outcome import Stored, StoredElsewhere, Unchanged
 from snapproxy_storage import Store
 

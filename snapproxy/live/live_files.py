@@ -20,7 +20,8 @@ from snapproxy.core.model import Archive, Proof, Refusal, Role
 from snapproxy.core.plan_model import Fetch, NotStored, StoredFile
 from snapproxy.core.sources import fetch_now
 from snapproxy.core.time_spec import format_instant
-from snapproxy.download.downloads import Downloads, Flight
+from snapproxy.download.downloads import Downloads
+from snapproxy.download.flight import Flight
 from snapproxy.download.outcome import Stored, Unchanged
 from snapproxy.live.revalidate import Revalidator
 from snapproxy.live.state import LiveCopy, LiveState, LiveStates
