@@ -1,6 +1,6 @@
 """An attempt to download a file: ask one source after the other, resume where a connection broke, verify, commit.
 
-`core.upstream_answer` decides what an answer means, and the rate limiter how long to wait. This module decides the
+`core.upstream_answer` classifies each answer, and the rate limiter decides how long to wait. This module decides the
 order: try a source, resume it, turn to the next, and commit or abandon the draft. Rules 1, 2, 5 and 6 of the design
 apply here.
 """
@@ -89,7 +89,8 @@ class Attempt:
         except DraftTakenError:
             outcome = StoredElsewhere()
         finally:
-            self._flight.receiving.clear()  # this draft may be about to fail: a client that joins now waits for the outcome
+            # This draft may be about to fail: a client that joins now waits for the outcome.
+            self._flight.receiving.clear()
             reason = outcome.reason if isinstance(outcome, Refusal) else "the download was stopped"
             await self._incoming.abandon(reason, keep=outcome is None)
         return outcome
@@ -111,10 +112,10 @@ class Attempt:
         return await self._services.recent.refusal(self._step, failures[blob_sources:] or failures)
 
     def _order(self, sources: list[Source], failures: list[Failure]) -> Iterator[tuple[Source, bool, float]]:
-        """Yield the next source, whether it is the last one, and the seconds to wait before; `failures` grows meanwhile.
+        """Yield the next source, whether it is the last one, and the seconds to wait before it is asked.
 
-        Once all have failed, the last one is asked again if it denied a file that should exist (one backend may be
-        wrong), and then the first one that throttled us.
+        The caller appends to `failures` meanwhile. Once all have failed, the last one is asked again if it denied a
+        file that should exist (one backend may be wrong), and then the first one that throttled us.
         """
         for source in sources:
             yield source, source is sources[-1], 0.0
@@ -204,7 +205,10 @@ class Attempt:
         return self._incoming.has_strong_digest or (self._offer is not None and bool(self._offer.validator))
 
     async def _discard_bytes(self) -> _Restart | Broken:
-        """Start over, since the bytes so far belong to another file than this source's; fail if a client has read them."""
+        """Start over: the bytes so far belong to another file than this source's.
+
+        Fail if a client may have read them.
+        """
         if self._incoming.is_followed:
             return Broken(Fault.CHANGED)
         await self._incoming.start_over("upstream's file has changed")
@@ -286,7 +290,7 @@ class Attempt:
     # --- redirects to a digest that is stored -------------------------------------------------------------------------
 
     def _stops_at(self, location: str) -> bool:
-        """Note the SHA-1 that a redirect names; return whether the store has that blob, so that nothing is downloaded."""
+        """Note the SHA-1 that a redirect names; return whether the store has that blob: nothing is downloaded then."""
         named = self._flight.context.history.digest_in(location)
         if named is None:
             return False

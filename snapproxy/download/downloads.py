@@ -29,7 +29,7 @@ from snapproxy_storage import Body, Draft, DraftFailed, DraftOrphaned, Meta, Sto
 log = logging.getLogger(__name__)
 
 FAILURE_SECONDS = 15.0
-"""How long a failed verification is remembered, so that a client whose connection was cut reads the cause on its retry."""
+"""How long a failed verification is remembered: a client whose connection was cut reads the cause on its retry."""
 
 MAX_FAILURES = 3
 """How often a draft that another process abandoned is begun again, as long as none of its bytes were sent."""
@@ -79,7 +79,10 @@ class Downloads:
         task.add_done_callback(self._detached.discard)
 
     async def close(self) -> None:
-        """Stop every flight. Received bytes are kept for a later resume; work that follows finished downloads is completed."""
+        """Stop every flight, and complete the work that follows finished downloads.
+
+        Received bytes are kept for a later resume.
+        """
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -170,7 +173,10 @@ class Downloads:
                 writer.close()
 
     async def _is_stored(self, flight: Flight, draft: Draft) -> bool:
-        """Return whether the file is stored already, and then abandon the draft; if cancelled before, keep its bytes."""
+        """Return whether the file is stored already; the draft is then abandoned.
+
+        If this is cancelled before the answer is known, the draft is abandoned and its bytes are kept.
+        """
         is_stored = None
         try:
             is_stored = await self._services.is_stored(flight.step, flight.context.archive.name)

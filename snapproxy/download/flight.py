@@ -21,10 +21,10 @@ from snapproxy.download.services import DownloadServices
 from snapproxy_storage import Body, Draft, DraftOrphaned, Slot
 
 TAKE_OVER_SECONDS = 0.05
-"""Interval between two looks for the new writer of a draft whose process died, and the time a failed draft has to go."""
+"""Poll interval for the new writer of a draft whose process died, and the time that a failed draft has to disappear."""
 
 TAKE_OVER_POLLS = 200
-"""How often a reader looks for a new writer: ten seconds in all, because on a busy machine our own flight reacts late."""
+"""Number of polls for a new writer: ten seconds in all, because on a busy machine our own flight reacts late."""
 
 
 class Flight:
@@ -105,7 +105,7 @@ class Flight:
         return FlightReader(self, body, self._clock)
 
     def open_draft(self) -> Body | None:
-        """Return a reader of the draft as it is written now, by this process or another; None if no process writes it."""
+        """Return a reader of the draft that this process or another one writes; None if no process does."""
         return self.draft.follow() if self.draft is not None else self._services.drafts.follow(self.step.key)
 
     def open_stored(self) -> Body | None:
@@ -114,7 +114,7 @@ class Flight:
         return self._services.blobs.peek(digest) if digest else None
 
     def timeout_refusal(self) -> Refusal:
-        """Return the refusal for a client whose timeout ends before the bytes arrive; Retry-After is the expected wait."""
+        """Return the refusal for a client whose timeout ends before the bytes arrive, with the expected wait."""
         wait = 0.0 if self.source is None else self._services.recent.expected_wait(self.source)
         return refusals.client_timeout(self.step, wait)
 

@@ -100,7 +100,7 @@ class Incoming:
 
     @property
     def is_followed(self) -> bool:
-        """Whether a reader may have sent bytes to its client already: a later failure can then only cut the connection."""
+        """Whether a reader may have sent bytes to its client: a later failure can then only cut the connection."""
         return not self._flight.step.whole and self._flight.is_followed
 
     @property

@@ -1,4 +1,4 @@
-"""The outcomes of a download, and what is remembered of recent ones: absences, sources with wrong bytes, refusals."""
+"""The outcomes of a download, and a record of recent failures: absences and sources with wrong bytes."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class RecentOutcomes:
         return self._limiter.estimate(authority(URL(source.url, encoded=True)))
 
     async def known_absence(self, step: Fetch) -> Refusal | None:
-        """Return the 404 of a recent download of the same file, None if there was none."""
+        """Return the 404 of a recent download of the same file, if one is recorded."""
         return refusals.absent(step) if await self._is_recorded(f"absent/{step.question}") else None
 
     async def record_wrong_bytes(self, step: Fetch, source: Source) -> None:
@@ -92,7 +92,7 @@ class RecentOutcomes:
             await self._record(_wrong_bytes_key(step, source))
 
     async def usable_sources(self, step: Fetch) -> list[Source]:
-        """Return the sources of `step` without those that recently sent wrong bytes; all of them if every source did."""
+        """Return the sources of `step` that have not recently sent wrong bytes; all of them if every one has."""
         good = [source for source in step.sources if not await self._is_recorded(_wrong_bytes_key(step, source))]
         return good or list(step.sources)
 

@@ -1,4 +1,4 @@
-"""The services that every download uses, and two questions about the store that a flight asks of them."""
+"""The services that every download uses: upstream, the store, the clock and the statistics."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NAME_POLLS = 200
 
 @dataclass(frozen=True, slots=True)
 class DownloadServices:
-    """Everything that a download needs from the rest of the process."""
+    """The parts of the process that every download uses."""
 
     upstream: UpstreamClient
     recent: RecentOutcomes
