@@ -42,8 +42,8 @@ from snapproxy.core.model import Archive, Instant, Refusal, Resolved, TimeSpec
 from snapproxy.core.record import Record
 from snapproxy.core.time_spec import parse_time
 from snapproxy.download.downloads import Downloads
-from snapproxy.download.incoming import DownloadServices
 from snapproxy.download.outcome import RecentOutcomes
+from snapproxy.download.services import DownloadServices
 from snapproxy.errors import ClientError
 from snapproxy.families import FAMILIES
 from snapproxy.indexes.index_tables import HelperProcess, IndexTables
@@ -113,17 +113,17 @@ class App:
         self._tables = tables = IndexTables(store, helper)
         self._listings = Listings(store, helper)
         self._stack.push_async_callback(tables.close)
-        means = DownloadServices(
+        services = DownloadServices(
             upstream=upstream,
-            verdicts=RecentOutcomes(expiring=store.expiring, limiter=limiter, clock=clock),
+            recent=RecentOutcomes(expiring=store.expiring, limiter=limiter, clock=clock),
             names=names,
             drafts=store.drafts,
             blobs=store.blobs,
             slots=store.slots,
             clock=clock,
-            tally=tally,
+            stats=tally,
         )
-        flights = Downloads(means=means, clock=clock)
+        flights = Downloads(services=services, clock=clock)
         keyrings = {archive.name: available_keyrings(archive, FAMILIES[archive.family]) for archive in config.archives}
         roots = RootVerifier(store.blobs, OpenPgpVerifier(clock=clock), keyrings)
         self._observations = observations = Observations(store.catalog, tables)

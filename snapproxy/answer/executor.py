@@ -36,7 +36,8 @@ from snapproxy.core.newer import refuse_newer
 from snapproxy.core.plan_model import WHOLE, Fetch, NotStored, PlanRequest, Serve, StoredFile
 from snapproxy.core.resolve import refuse_moving
 from snapproxy.core.time_spec import format_instant
-from snapproxy.download.downloads import Downloads, Flight
+from snapproxy.download.downloads import Downloads
+from snapproxy.download.flight import Flight
 from snapproxy.download.outcome import Stored, StoredElsewhere, Unchanged
 from snapproxy.errors import SnapproxyError
 from snapproxy.trust.roots import RootVerifier
@@ -204,7 +205,7 @@ class Executor:
             return refusals.no_upstream(step), ""
         flight, joined = self._join(step, context)
         cache = "JOINED" if joined else "MISS"
-        landed = await (flight.land if step.whole else flight.head)(context.deadline)
+        landed = await (flight.wait_outcome if step.whole else flight.wait_started)(context.deadline)
         match landed:
             case Refusal():
                 return landed, cache
@@ -213,11 +214,11 @@ class Executor:
             case StoredElsewhere() | Unchanged():
                 await self._appears(step)
                 return None, cache
-            case None if not flight.is_arriving or step.role in (Role.ROOT, Role.SIGNATURE):
-                return flight.not_in_time(), cache
+            case None if not flight.is_receiving or step.role in (Role.ROOT, Role.SIGNATURE):
+                return flight.timeout_refusal(), cache
         body = flight.follow()
         if body is None:  # another process has ended it in this very moment
-            await flight.land(context.deadline)
+            await flight.wait_outcome(context.deadline)
             return None, cache
         archive, _, snapshot = step.space.partition("/")
         proof = landed.serving(step).proof if isinstance(landed, Stored) else step.proof
@@ -229,11 +230,11 @@ class Executor:
 
     def _join(self, step: Fetch, context: RequestContext) -> tuple[Flight, bool]:
         """Start or join the flight. What it brings is named even if everybody who asked has left by then."""
-        judge = self._roots.judge(step, context, self.obtain) if step.role is Role.ROOT else None
-        flight, joined = self._flights.join(step, context, judge)
+        check = self._roots.check_for(step, context, self.obtain) if step.role is Role.ROOT else None
+        flight, joined = self._flights.join(step, context, check)
         if step.name_it:
-            flight.will_be_named = True
-            self._flights.later(self._name_when_landed(flight, step))
+            flight.expects_name = True
+            self._flights.run_detached(self._name_when_landed(flight, step))
         return flight, joined
 
     async def _name(self, step: Serve) -> None:
@@ -252,12 +253,12 @@ class Executor:
             await self._names.appears(step.space, step.path, step.expected)
 
     async def _name_when_landed(self, flight: Flight, step: Fetch) -> None:
-        landed = await flight.land(float("inf"))
+        landed = await flight.wait_outcome(float("inf"))
         try:
             if isinstance(landed, Stored) and not landed.is_in_memory:
                 await self._name(landed.serving(step))
         finally:
-            flight.named()
+            flight.clear_name_pending()
 
     async def _prefetch(self, target: FileTarget) -> None:
         context = self.context(target.archive, Conditions())
@@ -269,7 +270,7 @@ class Executor:
             step = await self._planner.plan(request, resolved, context, self.obtain)
             if isinstance(step, Fetch) and step.sources:
                 flight, _ = self._join(step, context)
-                await flight.land(float("inf"))
+                await flight.wait_outcome(float("inf"))
         except (SnapproxyError, StorageFailure) as error:
             log.info("prefetch given up: %s", type(error).__name__)  # its own request will say why
 
@@ -303,7 +304,7 @@ class Executor:
     async def _land(self, step: Fetch, context: RequestContext) -> StoredFile | NotStored | Refusal | None:
         """Fetch a file whole; None when another process has it."""
         flight, _ = self._join(step, context)
-        match landed := await flight.land(context.deadline):
+        match landed := await flight.wait_outcome(context.deadline):
             case Stored(is_in_memory=False):
                 serve = landed.serving(step)
                 await self._name(serve)
@@ -313,7 +314,7 @@ class Executor:
             case Refusal():
                 return landed
             case None:
-                return flight.not_in_time()
+                return flight.timeout_refusal()
         await self._appears(step)
         return None
 

@@ -16,7 +16,8 @@ from snapproxy.base.names import NAME_POLL_SECONDS, NAME_POLLS, Names, size_of
 from snapproxy.core.exchange import Outcome, Served, ServiceTarget
 from snapproxy.core.model import LIVE, TIMELESS, ExpectedFile, Proof, Refusal, Role
 from snapproxy.core.plan_model import NOW, Fetch, Source, StoredFile
-from snapproxy.download.downloads import Downloads, Flight
+from snapproxy.download.downloads import Downloads
+from snapproxy.download.flight import Flight
 from snapproxy.download.outcome import Stored, StoredElsewhere, Unchanged
 from snapproxy_storage import Store
 
@@ -65,7 +66,7 @@ class SnapshotApi:
         """Start or join the flight. A file streams as it arrives, an answer is short and comes whole."""
         flight, joined = self._flights.join(step, context, None)
         cache = "JOINED" if joined else "MISS"
-        landed = await (flight.head if target.sha1 else flight.land)(context.deadline)
+        landed = await (flight.wait_started if target.sha1 else flight.wait_outcome)(context.deadline)
         match landed:
             case Refusal():
                 return landed
@@ -74,13 +75,13 @@ class SnapshotApi:
                 await self._remember(target, held)
                 return await self._served(step, held, cache, stale=False) or refusals.vanished()
             case StoredElsewhere() | Unchanged():
-                return await self._once_remembered(target, step) or flight.not_in_time()
-            case None if not (target.sha1 and flight.is_arriving):
-                return flight.not_in_time()
-        self._flights.later(self._remember_when_landed(flight, target))
+                return await self._once_remembered(target, step) or flight.timeout_refusal()
+            case None if not (target.sha1 and flight.is_receiving):
+                return flight.timeout_refusal()
+        self._flights.run_detached(self._remember_when_landed(flight, target))
         body = flight.follow()
         if body is None:  # it has ended in this very moment
-            return await self._once_remembered(target, step) or flight.not_in_time()
+            return await self._once_remembered(target, step) or flight.timeout_refusal()
         return Served(body, target.archive.name, TIMELESS, "", step.proof, cache, Role.OTHER, flight.date)
 
     async def _once_remembered(self, target: ServiceTarget, step: Fetch) -> Outcome | None:
@@ -115,7 +116,7 @@ class SnapshotApi:
         await self._store.expiring.put(_key(target), answer, seconds=STALE_SECONDS)
 
     async def _remember_when_landed(self, flight: Flight, target: ServiceTarget) -> None:
-        landed = await flight.land(float("inf"))
+        landed = await flight.wait_outcome(float("inf"))
         if isinstance(landed, Stored) and not landed.is_in_memory:
             await self._remember(target, StoredFile(target.path, landed.digest, landed.size, Proof.DIGEST))
 

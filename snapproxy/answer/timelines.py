@@ -175,7 +175,7 @@ class Timelines:
             asked, EgressPolicy.of(archive), background=context.background, stop_at=is_answer, via=context.via
         ) as response:
             self._tally.asked(*response.hops, response.url)
-            match response.settled:
+            match response.answer:
                 case BodyFollows():
                     return await self._body(archive, response)
                 case Redirect(location):
@@ -183,9 +183,9 @@ class Timelines:
                 case Absent(status):
                     return TimelineAnswer(status, "", b"")
                 case Throttled():
-                    return response.settled
+                    return response.answer
                 case Broken():
-                    return refusals.no_timeline(archive, response.settled.reason)
+                    return refusals.no_timeline(archive, response.answer.reason)
                 case _:
                     return refusals.no_timeline(archive, "upstream forbids it")
 

@@ -193,7 +193,7 @@ def failed(step: Fetch, error: SnapproxyError) -> Refusal:
     return unavailable(whole=step.whole, status=error.status, reason=error.reason, why=error.why, hint=error.hint)
 
 
-def own_fault(step: Fetch) -> Refusal:
+def internal_error(step: Fetch) -> Refusal:
     """Say that the mistake is snapproxy's."""
     return unavailable(
         whole=step.whole,
@@ -213,6 +213,24 @@ def still_fetching() -> Refusal:
         "Ask again.",
         {"Retry-After": str(RETRY_SOON)},
     )
+
+
+def client_timeout(step: Fetch, wait: float) -> Refusal:
+    """Say that the client's patience ends before the file came, and when to ask again (`wait` in seconds, if it is known)."""
+    wait = max(wait, float(RETRY_SOON))
+    return unavailable(
+        whole=step.whole,
+        status=503,
+        reason="Upstream is cooling down, ask again later" if wait > RETRY_SOON else "Upstream is slow, ask again soon",
+        why=f"{step.path} of {step.space} is still being fetched; the download goes on.",
+        hint="Ask again: what has arrived by then is not fetched twice.",
+        retry_after=wait,
+    )
+
+
+def failed_elsewhere(step: Fetch, why: str) -> Refusal:
+    """Say that the process which wrote the draft could not fetch the file."""
+    return unavailable(whole=step.whole, status=502, reason="Another process could not fetch it", why=why)
 
 
 def no_timeline(archive: Archive, cause: str) -> Refusal:

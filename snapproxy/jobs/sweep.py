@@ -244,7 +244,7 @@ class Sweeper:
     async def _bring(self, context: RequestContext, expected: ExpectedFile) -> Refusal | None:
         step = fetch_promised_now(context.archive, expected, context.family)
         flight, _ = self._flights.join(step, context, None)
-        landed = await flight.land(float("inf"))
+        landed = await flight.wait_outcome(float("inf"))
         if isinstance(landed, Refusal):
             return _ABSENT if landed == refusals.absent(step) else landed
         if isinstance(landed, Stored) and landed.is_in_memory:

@@ -95,7 +95,7 @@ class RecordTrust:
         async def obtain(_asking: RequestContext, _resolved: Resolved, _path: str) -> StoredFile | None:
             return signature
 
-        proof = await self._roots.verdict(step, context, entry.sha256, obtain)
+        proof = await self._roots.verify_stored(step, context, entry.sha256, obtain)
         if isinstance(proof, Refusal):
             adopted.doubts.append(f"{name}: {proof.reason}")
             return False

@@ -59,7 +59,7 @@ class SetAdopter:
         if await self._holds(context, expected):
             return True
         flight, _ = self._flights.join(fetch_promised_now(context.archive, expected, context.family), context, None)
-        landed = await flight.land(float("inf"))
+        landed = await flight.wait_outcome(float("inf"))
         return not isinstance(landed, Refusal) and not (isinstance(landed, Stored) and landed.is_in_memory)
 
     async def _holds(self, context: RequestContext, expected: ExpectedFile) -> bool:

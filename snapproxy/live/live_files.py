@@ -20,7 +20,8 @@ from snapproxy.core.model import Archive, Proof, Refusal, Role
 from snapproxy.core.plan_model import Fetch, NotStored, StoredFile
 from snapproxy.core.sources import fetch_now
 from snapproxy.core.time_spec import format_instant
-from snapproxy.download.downloads import Downloads, Flight
+from snapproxy.download.downloads import Downloads
+from snapproxy.download.flight import Flight
 from snapproxy.download.outcome import Stored, Unchanged
 from snapproxy.live.revalidate import Revalidator
 from snapproxy.live.state import LiveCopy, LiveState, LiveStates
@@ -205,7 +206,7 @@ class LiveFiles:
     ) -> LiveState | Refusal | NotStored | None:
         """Write down what an unpromised file has become."""
         path = flight.step.path
-        match landed := await flight.land(float("inf")):
+        match landed := await flight.wait_outcome(float("inf")):
             case Stored(is_in_memory=True):
                 return NotStored()
             case Stored():
@@ -240,13 +241,17 @@ class _Renewal:
     async def outcome(self, deadline: float, clock: Clock) -> LiveState | Refusal | NotStored | None:
         """Return what has come by `deadline`; of a file that streams, not much later than its first bytes."""
         flight = self.flight
-        if not flight.step.whole and await flight.head(deadline) is None:
+        if not flight.step.whole and await flight.wait_started(deadline) is None:
             deadline = min(deadline, clock.monotonic() + SETTLING_SECONDS)
         await _wait(self.task, deadline, clock)
         if self.task.done():
             return self.task.result()
-        is_slow_index = flight.step.role is Role.INDEX and flight.is_arriving
-        return NotStored() if is_slow_index or (flight.is_arriving and not flight.step.whole) else flight.not_in_time()
+        is_slow_index = flight.step.role is Role.INDEX and flight.is_receiving
+        return (
+            NotStored()
+            if is_slow_index or (flight.is_receiving and not flight.step.whole)
+            else flight.timeout_refusal()
+        )
 
 
 async def _wait(task: asyncio.Task[Any], deadline: float, clock: Clock) -> None:

@@ -103,10 +103,10 @@ class Revalidator:
     async def _ask(self, context: RequestContext, step: Fetch) -> LiveState | NotStored | Refusal:
         standing = self._standings.of(context.archive, step.path)
         pair = _Pair(self._flights, context, None if standing is None else standing.signature)
-        judge = self._roots.judge(step, context, pair.obtain)
+        check = self._roots.check_for(step, context, pair.obtain)
         validators = Meta() if standing is None else standing.file.validators
-        flight, _ = self._flights.join(step, context, judge, validators=validators)
-        landed = await flight.land(float("inf"))
+        flight, _ = self._flights.join(step, context, check, validators=validators)
+        landed = await flight.wait_outcome(float("inf"))
         match landed:
             case Stored(is_in_memory=True):
                 return NotStored()
@@ -148,7 +148,7 @@ class Revalidator:
         """Let a root stand that has not changed, with the signature that was made anew for it if there is one."""
         signature = await self._signature(context, step, pair)
         if isinstance(signature, LiveCopy) and signature != standing.signature:
-            proof = await self._roots.verdict(step, context, standing.file.digest, pair.obtain)
+            proof = await self._roots.verify_stored(step, context, standing.file.digest, pair.obtain)
             if isinstance(proof, Proof):
                 standing = replace(standing, signature=signature, proof=int(proof))
         await self._standings.put(context.archive, step.path, standing, is_root=True)
@@ -169,7 +169,7 @@ class _Pair:
         self._brought: list[LiveCopy | Refusal | None] = []
 
     async def obtain(self, _asking: RequestContext, _resolved: Resolved, path: str) -> StoredFile | Refusal | None:
-        """Return the signature as the judge of its root wants it (`roots.Obtain`)."""
+        """Return the signature as the check of its root wants it (`roots.Obtain`)."""
         signature = await self.signature(path)
         return (
             StoredFile(path, signature.digest, signature.size, Proof.NONE)
@@ -187,7 +187,7 @@ class _Pair:
         step = fetch_now(self._asking.archive, path, self._asking.family)
         validators = Meta() if self._known is None else self._known.validators
         flight, _ = self._flights.join(step, self._asking, None, validators=validators)
-        landed = await flight.land(float("inf"))
+        landed = await flight.wait_outcome(float("inf"))
         match landed:
             case Unchanged():
                 return self._known

@@ -24,7 +24,7 @@ from snapproxy_storage import Blobs
 MAX_SIGNATURE = 1 << 20
 """Bytes of a detached signature; Debian's are below 4 KiB."""
 
-Judge = Callable[[bytes], Awaitable[Proof | Refusal]]
+RootCheck = Callable[[bytes], Awaitable[Proof | Refusal]]
 Obtain = Callable[[RequestContext, Resolved, str], Awaitable[StoredFile | NotStored | Refusal | None]]
 
 
@@ -60,7 +60,7 @@ class RootVerifier:
         """Whether there is anything here to check the archive's roots by."""
         return bool(self._keyrings[archive])
 
-    def judge(self, step: Fetch, context: RequestContext, obtain: Obtain) -> Judge:
+    def check_for(self, step: Fetch, context: RequestContext, obtain: Obtain) -> RootCheck:
         """Return what decides, from the whole bytes of the root, whether it may be stored, and with which proof."""
 
         async def decide(data: bytes) -> Proof | Refusal:
@@ -99,7 +99,7 @@ class RootVerifier:
             signature = found
         return judge((await self._verifier.verify(data, signature, keyrings)).lines)
 
-    async def verdict(self, step: Fetch, context: RequestContext, digest: str, obtain: Obtain) -> Proof | Refusal:
+    async def verify_stored(self, step: Fetch, context: RequestContext, digest: str, obtain: Obtain) -> Proof | Refusal:
         """Judge a root that is in the store, by a signature that has come since."""
         blob = await self._blobs.open(digest)
         if blob is None:
@@ -108,7 +108,7 @@ class RootVerifier:
             data = b"".join([piece async for piece in blob.chunks(0, blob.size)])
         finally:
             blob.close()
-        return await self.judge(step, context, obtain)(data)
+        return await self.check_for(step, context, obtain)(data)
 
     async def _signature(self, held: StoredFile | NotStored | Refusal | None) -> bytes | Refusal | None:
         if isinstance(held, NotStored):

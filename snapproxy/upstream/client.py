@@ -3,7 +3,7 @@
 One style throughout: **what an upstream does is a value, until its body has begun; a body that breaks raises.**
 
     async with upstream.fetch(asked, reach) as response:
-        match response.settled:
+        match response.answer:
             case Take(offer) | StartOver(offer):
                 async for piece in response.pieces():    # BodyBrokenError: resume by Range from offer.validator, or go elsewhere
                     ...
@@ -199,7 +199,7 @@ class UpstreamClient:
                 self._guard.vouch(url.host or "")
             async with AsyncExitStack() as hop:
                 response = await self._enter(hop, asked, url, manner)
-                settled = response.settled
+                settled = response.answer
                 if not isinstance(settled, Redirect) or manner.stop_at(settled.location):
                     held.push_async_exit(hop.pop_all())
                     break

@@ -28,14 +28,14 @@ class BodyBrokenError(UpstreamError):
 class UpstreamResponse:
     """What came of one request. Valid within the `async with` that gave it.
 
-    `settled` is the verdict on the head, `url` the address that gave it, `hops` the addresses that redirected there, `challenges`
+    `answer` is the verdict on the head, `url` the address that gave it, `hops` the addresses that redirected there, `challenges`
     how a 401 asks for a login.
     """
 
     def __init__(
-        self, settled: Settled, url: str, *, raw: aiohttp.ClientResponse | None = None, turn: Permit | None = None
+        self, answer: Settled, url: str, *, raw: aiohttp.ClientResponse | None = None, turn: Permit | None = None
     ) -> None:
-        self.settled = settled
+        self.answer = answer
         self.url = url
         self.hops: tuple[str, ...] = ()
         is_challenge = raw is not None and raw.status == UNAUTHORIZED
@@ -44,12 +44,12 @@ class UpstreamResponse:
         self._turn = turn
 
     def __repr__(self) -> str:
-        return f"<UpstreamResponse {self.settled} from {self.url} after {len(self.hops)} hops>"
+        return f"<UpstreamResponse {self.answer} from {self.url} after {len(self.hops)} hops>"
 
     @property
     def offer(self) -> Offer | None:
         """What the body is; None when there is none to take."""
-        return self.settled.offer if isinstance(self.settled, BodyFollows | StartOver) else None
+        return self.answer.offer if isinstance(self.answer, BodyFollows | StartOver) else None
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """Yield the body in pieces of up to PIECE bytes, as they come. Raises BodyBrokenError; ends cleanly only when whole."""

@@ -35,7 +35,7 @@ OTHER_PACKAGES = "dists/extra/main/binary-amd64/Packages.xz"
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep, "PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(attempt, "ASKED_AGAIN_AFTER", 0.01)
+    monkeypatch.setattr(attempt, "ABSENCE_RETRY_SECONDS", 0.01)
 
 
 async def observe(vendor: House, *paths: str, packages: bool = False) -> Swept:

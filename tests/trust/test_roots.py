@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from snapproxy.download import byte_checks
+from snapproxy.download import attempt, incoming
 from tests.fakes.content import Content, FixedTree, epoch
 from tests.fakes.faults import Hold, Html, Replace
 from tests.fakes.hamlet import FIRST, INRELEASE, PACKAGES, RELEASE, SECOND, SIGNATURE, SUITE, Hamlet
@@ -124,8 +124,8 @@ async def test_what_cannot_be_read_is_no_root_even_where_nobody_checks_signature
 async def test_a_root_that_is_too_long_is_refused(
     house: House, hamlet: Hamlet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("snapproxy.download.attempt.MAX_ROOT", 100)
-    monkeypatch.setattr(byte_checks, "MAX_ROOT", 100)
+    monkeypatch.setattr(attempt, "MAX_ROOT", 100)
+    monkeypatch.setattr(incoming, "MAX_ROOT", 100)
     got = await house.get(FIRST, INRELEASE)
     assert (got.status, nothing_is_named(house)) == (424, True)
 
