@@ -20,7 +20,7 @@ from snapproxy.base.clock import Clock
 from snapproxy.base.context import RequestContext
 from snapproxy.base.names import Names, size_of
 from snapproxy.core import plan as planning
-from snapproxy.core.conditions import without_older_date
+from snapproxy.core.conditions import refuse_newer, without_older_date
 from snapproxy.core.exchange import (
     Conditions,
     FileTarget,
@@ -33,7 +33,6 @@ from snapproxy.core.exchange import (
 )
 from snapproxy.core.history import History
 from snapproxy.core.model import LIVE, TIMELESS, Archive, Family, Match, Refusal, Resolved, Role, TimeSpec
-from snapproxy.core.newer import refuse_newer
 from snapproxy.core.plan import MAX_ROUNDS
 from snapproxy.core.plan_model import WHOLE, Fetch, Known, Need, NotStored, PlanRequest, Serve, Step, StoredFile
 from snapproxy.core.time_spec import format_instant

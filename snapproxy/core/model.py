@@ -145,6 +145,10 @@ class Family(Protocol):
     """Version of `indexes`: tables built by another version are built again."""
     keeps_newer_root: bool
     """Whether the client silently stays with a newer root it already holds, so that the pin must refuse it (409)."""
+    how_to_clear_lists: str
+    """How a user removes the roots and indexes that the client keeps, as a sentence; '' if the client never needs it."""
+    mirror_list_hint: str
+    """What a user configures in place of a list of mirrors, as a sentence; '' if the client has no such lists."""
     drops_older_dates: bool
     """Whether the client throws away a root or an index, in silence, whose Last-Modified is older than its own copy's."""
     roots_list_packages: bool
