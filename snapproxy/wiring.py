@@ -346,6 +346,7 @@ def build(
     """
     book = AddressBook(
         archives=config.archives,
+        histories=HISTORIES,
         default_when=parse_time(pinned) if pinned else config.default_when,
         default_capture=capture,
         passes=(*config.passes, *passes),

@@ -19,7 +19,7 @@ from snapproxy.base import refusals
 from snapproxy.base.clock import Clock
 from snapproxy.base.context import RequestContext
 from snapproxy.base.names import Names, size_of
-from snapproxy.core.conditions import without_older_date
+from snapproxy.core.conditions import refuse_newer, without_older_date
 from snapproxy.core.exchange import (
     Conditions,
     FileTarget,
@@ -32,7 +32,6 @@ from snapproxy.core.exchange import (
 )
 from snapproxy.core.history import History
 from snapproxy.core.model import LIVE, TIMELESS, Archive, Family, Match, Refusal, Resolved, Role, TimeSpec
-from snapproxy.core.newer import refuse_newer
 from snapproxy.core.plan_model import WHOLE, Fetch, NotStored, PlanRequest, Serve, StoredFile
 from snapproxy.core.resolve import refuse_moving
 from snapproxy.core.time_spec import format_instant

@@ -5,14 +5,18 @@ Their snapshots are called by their instant. How a time is settled is each one's
 
 from __future__ import annotations
 
-from snapproxy.core.history import TimelineAnswer
-from snapproxy.core.model import Archive, Instant, NeedWindow, Window
+from snapproxy.core.history import NativeCall, NativeFile, TimelineAnswer
+from snapproxy.core.model import Archive, HistorySettings, Instant, NeedWindow, Window
 from snapproxy.core.paths import snapshot_url
 from snapproxy.core.time_spec import format_instant
+from snapproxy.errors import ClientError
 
 
 class NoTimeline:
     """The part of a `History` that asks and reads: there is nothing to ask."""
+
+    default_settings: HistorySettings | None = None
+    native_names: frozenset[str] = frozenset()
 
     def id_of(self, instant: Instant) -> str:
         """Return the instant, spelt."""
@@ -42,6 +46,22 @@ class NoTimeline:
 
     def digest_in(self, url: str) -> str | None:
         """Return None: no address names a digest."""
+        return None
+
+    def native_root(self, base: str) -> str | None:
+        """Return None: every address has the form `<time>/<path>`."""
+        return None
+
+    def native_names_of(self, archive: Archive) -> frozenset[str]:
+        """Return nothing: there are no native addresses."""
+        return frozenset()
+
+    def read_native(self, archive: Archive, path: str, query: str | None) -> NativeFile | NativeCall:
+        """Raise ClientError: there are no native addresses."""
+        raise ClientError("the archive has no such address")
+
+    def read_snapshot_id(self, path: str) -> NativeFile | None:
+        """Return None: ids are spelt as times."""
         return None
 
     def is_answer(self, url: str) -> bool:

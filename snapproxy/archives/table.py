@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from snapproxy.archives.dated_addresses import DatedSettings
 from snapproxy.core.model import Archive
 
 _HOUR = 3600
@@ -216,6 +217,7 @@ _ARCHLINUX = Archive(
     max_gap=54 * _HOUR,  # a run a day, about 12:42: one may be missing, the next may be some hours late
     settle_after=48 * _HOUR,
     first=int(datetime(2013, 9, 1, tzinfo=UTC).timestamp()),
+    history_settings=DatedSettings(folder="repos/YYYY/MM/DD"),
 )
 
 # Alpine: no archive of it exists, and a branch keeps the newest version of a package alone, so that a pin is gone within days. Releases say
@@ -335,8 +337,7 @@ _OPENSUSE_TUMBLEWEED = Archive(
     redirects=("*.opensuse.org",),
     max_gap=7 * _DAY,
     settle_after=48 * _HOUR,
-    folder="history/YYYYMMDD/tumbleweed",
-    days="history/list",
+    history_settings=DatedSettings(folder="history/YYYYMMDD/tumbleweed", days="history/list"),
 )
 
 BUILTIN: tuple[Archive, ...] = (

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from snapproxy.capture.deferred_body import DeferredBody
 from snapproxy.capture.stored_entry import StoredBytes, absent
+from snapproxy.core.conditions import refuse_newer
 from snapproxy.core.exchange import Conditions, FileTarget, Outcome, PassTarget, Served, ServiceTarget, TunnelTarget
 from snapproxy.core.model import TIMELESS, Family, Instant, Place, Refusal, Role, TimeSpec
-from snapproxy.core.newer import refuse_newer
 from snapproxy.core.record import Record, RecordEntry
 from snapproxy.core.time_spec import canonical_time, format_instant, looks_like_time, parse_time
 from snapproxy.errors import SnapproxyError

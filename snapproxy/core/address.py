@@ -8,50 +8,31 @@ executor's business, what goes on the wire is web's. Refusals hold our own words
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from snapproxy.core.blob_sources import CALL, blob_named
 from snapproxy.core.credentials import Credentials, is_capture_name, read_credentials
-from snapproxy.core.dated_addresses import (
-    FOLDER_CALLS,
-    FOLDER_HISTORY,
-    DatedAddress,
-    heads,
-    read_dated,
-    read_dated_address,
-)
 from snapproxy.core.exchange import BlobTarget, FileTarget, PageTarget, PassTarget, ServiceTarget, Target, TunnelTarget
+from snapproxy.core.history import History, NativeCall, NativeFile
 from snapproxy.core.model import Archive, Match, Refusal, TimeSpec
-from snapproxy.core.paths import canonical_path, escape_path
+from snapproxy.core.paths import canonical_path, escape_path, refuse_query
 from snapproxy.core.pin_script import read_script
-from snapproxy.core.routes import (
-    SERVICE_CALLS,
-    SERVICE_HISTORY,
-    Route,
-    RouteKind,
-    format_authority,
-    read_authority,
-    routes_of,
-    select,
-)
+from snapproxy.core.routes import Route, RouteKind, format_authority, read_authority, routes_of, select
 from snapproxy.core.time_spec import SPELLINGS, parse_time
 from snapproxy.errors import ClientError
 
-__all__ = ["RESERVED", "AddressBook", "canonical_path", "escape_path", "read"]
+__all__ = ["AddressBook", "canonical_path", "escape_path", "read", "reserved_names"]
 
 PAGES = ("", "healthz", "readyz", "metrics")
 STATS = "-/stats"
 
-RESERVED = frozenset({"archive", "mr", "file", "repos", "packages", "iso", "history", CALL, *PAGES[1:], "~", "-"})
-"""Names no archive may have: our own addresses begin with them, now or later."""
+_OWN_NAMES = frozenset({"archive", CALL, *PAGES[1:], "~", "-"})
 
 _REALM = "snapproxy: the user name is a time, e.g. 20240601T000000Z"
 _FORMS = "Ask for /<archive>/<when>/<path>, or use http_proxy=http://<when>:x@HOST:3142 with the sources as they are."
 # How apt-cacher-ng spells an https source; as a path of its own, or as a host when the proxy is configured as one.
 _HTTPS = re.compile(r"(?:/|http://)https///", re.IGNORECASE)
-_SHA1 = re.compile(r"[0-9a-fA-F]{40}")
-# What devscripts, debbisect and debsbom ask the JSON interface with; no value of theirs needs an escape.
-_PARAMETER = re.compile(r"(fileinfo|after|before|archive)=([0-9A-Za-z._-]{0,64})")
 # For hosts that are passed through a path is theirs to read: visible ASCII, no fragment.
 _PASSED_PATH = re.compile(r"[!-\"$-\[\]-~]{0,8192}")
 _HTTPS_PORT = 443
@@ -59,27 +40,49 @@ _METHODS = ("GET", "HEAD", "CONNECT")
 _PASSED_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
+def reserved_names(histories: Mapping[str, History]) -> frozenset[str]:
+    """Return the names that no archive may have: addresses of this proxy itself begin with them, now or later."""
+    return _OWN_NAMES | _native_names(histories)
+
+
+def _native_names(histories: Mapping[str, History]) -> frozenset[str]:
+    return frozenset[str]().union(*(history.native_names for history in histories.values()))
+
+
 @dataclass(frozen=True, slots=True)
 class AddressBook:
     """What is known of names and hosts when a request is read.
 
-    `rows`: the archive table, the user's own rows last. `default_capture`: what requests record into that name no capture, '' for
+    `archives`: the archive table, the user's own rows last. `histories`: the histories by name. `default_capture`: what requests record into that name no capture, '' for
     nothing. `passes`: (host, port) that may be reached unpinned. `connect`: whether
     a live client may tunnel to a row's hosts. `own_hosts`: how clients call this proxy, `host:port` (or `host` for port 80).
     """
 
     archives: tuple[Archive, ...]
+    histories: Mapping[str, History]
     default_when: TimeSpec | None = None
     default_capture: str = ""
     passes: tuple[tuple[str, int], ...] = ()
     connect: bool = False
     own_hosts: frozenset[str] = frozenset()
     names: dict[str, Archive] = field(init=False, repr=False, compare=False)
+    natives: dict[str, Archive] = field(init=False, repr=False, compare=False)
     routes: tuple[Route, ...] = field(init=False, repr=False, compare=False)
+    native_names: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        natives: dict[str, Archive] = {}
+        for archive in self.archives:
+            for name in self.history_of(archive).native_names_of(archive):
+                natives.setdefault(name, archive)
         object.__setattr__(self, "names", {archive.name: archive for archive in self.archives})
-        object.__setattr__(self, "routes", routes_of(self.archives))
+        object.__setattr__(self, "natives", natives)
+        object.__setattr__(self, "routes", routes_of(self.archives, self.histories))
+        object.__setattr__(self, "native_names", _native_names(self.histories))
+
+    def history_of(self, archive: Archive) -> History:
+        """Return the history that an archive names."""
+        return self.histories[archive.history]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +156,10 @@ def _absolute(scheme: str, rest: str, book: AddressBook, authorization: str) -> 
         is_passed = scheme == "http" and (host, port) in book.passes
         return _passed(asked, host, port, slash + raw) if is_passed else _unknown_host(book)
     route, path = chosen
-    if route.kind is RouteKind.SERVICE:
-        return _service(asked, route.archive, path)
+    if route.kind is RouteKind.NATIVE:
+        return _native(asked, route.archive, path)
     if route.kind is RouteKind.MIRROR:
         return _at_credentials_time(asked, route.archive, path)
-    if route.archive.history == FOLDER_HISTORY:
-        return _folder(asked, route.archive, read_dated_address(route.archive, path))
     # A redirect repeats what stood before the time; behind a scope that is the client's own, and no redirect is ever needed there.
     base = "" if route.archive.scope else asked.place + (f"{route.prefix}/" if route.prefix else "")
     scope, rest_of_path = _split_scope(path, route.archive.scope)
@@ -174,22 +175,16 @@ def _origin(asked: _Asked) -> Target | Refusal:
         place = f"{asked.place}{head}/"
         return _origin(_Asked(asked.book, rest, asked.query, asked.authorization, place, head[1:]))
     if asked.path in (*PAGES, STATS) and not asked.capture:
-        _refuse_query(asked)
+        refuse_query(asked.query)
         return PageTarget(f"/{asked.path}")
     if head == CALL and not asked.capture:
         return _blob(asked)
-    is_taken = head in RESERVED or head in asked.book.names
+    is_taken = head in _OWN_NAMES or head in asked.book.native_names or head in asked.book.names
     if not is_taken and (script := read_script(asked.path, asked.query, asked.capture)) is not None:
         return script
-    if head in SERVICE_CALLS:
-        archive = next((archive for archive in asked.book.archives if archive.history == SERVICE_HISTORY), None)
-        return _service(asked, archive, asked.path) if archive else _unknown_name(asked.book)
-    if head in FOLDER_CALLS:
-        dated = (archive for archive in asked.book.archives if archive.history == FOLDER_HISTORY)
-        archive = next((archive for archive in dated if head in heads(archive)), None)
-        return (
-            _folder(asked, archive, read_dated_address(archive, asked.path)) if archive else _unknown_name(asked.book)
-        )
+    if head in asked.book.native_names:
+        archive = asked.book.natives.get(head)
+        return _native(asked, archive, asked.path) if archive else _unknown_name(asked.book)
     place = asked.place
     if head == "archive":
         place = f"{place}archive/"
@@ -200,7 +195,7 @@ def _origin(asked: _Asked) -> Target | Refusal:
 
 def _blob(asked: _Asked) -> BlobTarget | Refusal:
     """Read the one call of a registry's that is answered here."""
-    _refuse_query(asked)
+    refuse_query(asked.query)
     digest = blob_named(asked.path)
     why = "Of a registry's calls this proxy answers one, and it only gives: no manifests, no tags, no uploads."
     hint = "Ask for /v2/<anything>/blobs/sha256:<64 lower-case hex digits>."
@@ -214,27 +209,28 @@ def _split_scope(path: str, count: int) -> tuple[str, str]:
 
 
 def _dated(asked: _Asked, archive: Archive, path: str, base: str, scope: str = "") -> Target:
-    """Read `<when>/<path>`; where a day has a folder, also that folder's name in the place of a time."""
-    if archive.history == FOLDER_HISTORY and (folder := read_dated(path)):
-        return _folder(asked, archive, folder)
+    """Read `<when>/<path>`; where a snapshot's id is not spelt as a time, also that id in the place of the time."""
+    if named := asked.book.history_of(archive).read_snapshot_id(path):
+        return _timed(asked, archive, named.when, named.path)
     text, _, rest = path.partition("/")
     if not text:
         raise ClientError("the address names an archive but no time", hint=f"{_FORMS} {SPELLINGS}")
     return _timed(asked, archive, parse_time(text), scope + rest, base)
 
 
-def _folder(asked: _Asked, archive: Archive, folder: DatedAddress) -> Target:
-    """Name what a native address of a folder a day does; its changing lists are answers about the archive."""
-    if folder.when is not None:
-        return _timed(asked, archive, folder.when, folder.path)
-    _refuse_query(asked)
-    capture = _capture(asked, read_credentials(asked.authorization))
-    return ServiceTarget(archive, f"/{escape_path(folder.path)}", capture=capture, is_listing=folder.is_listing)
+def _native(asked: _Asked, archive: Archive, path: str) -> Target:
+    """Read an address of the archive's own service: a file at a time, or a question to the service."""
+    match asked.book.history_of(archive).read_native(archive, path, asked.query):
+        case NativeFile(when=when, path=file):
+            return _timed(asked, archive, when, file)
+        case NativeCall() as call:
+            capture = _capture(asked, read_credentials(asked.authorization))
+            return ServiceTarget(archive, call.path, call.sha1, capture, call.is_listing)
 
 
 def _timed(asked: _Asked, archive: Archive, when: TimeSpec, path: str, base: str = "") -> FileTarget:
     """Name a file whose URL says the time: that beats the credentials'."""
-    _refuse_query(asked)
+    refuse_query(asked.query)
     credentials = read_credentials(asked.authorization)
     differs = credentials is not None and (credentials.when.instant, credentials.when.match) != (
         when.instant,
@@ -246,33 +242,12 @@ def _timed(asked: _Asked, archive: Archive, when: TimeSpec, path: str, base: str
 
 def _at_credentials_time(asked: _Asked, archive: Archive, path: str) -> FileTarget | Refusal:
     """Name a file as mirrors serve it: the time is the credentials', else the configured default."""
-    _refuse_query(asked)
+    refuse_query(asked.query)
     credentials = read_credentials(asked.authorization)
     when = credentials.when if credentials else asked.book.default_when
     if when is None:
         return _time_required()
     return FileTarget(archive, when, path, capture=_capture(asked, credentials))
-
-
-def _service(asked: _Asked, archive: Archive, path: str) -> ServiceTarget:
-    """Name a call of the snapshot service: escaped anew, its few known parameters sorted, so that one call has one key."""
-    name, _, rest = path.partition("/")
-    if not rest:
-        raise ClientError("the snapshot service has no call of that name")
-    capture = _capture(asked, read_credentials(asked.authorization))
-    if name == "file":
-        _refuse_query(asked)
-        sha1, slash, file_name = rest.partition("/")
-        if not _SHA1.fullmatch(sha1) or "/" in file_name or bool(slash) != bool(file_name):
-            raise ClientError("a file is named by its SHA-1, 40 hex digits")
-        path = f"file/{sha1.lower()}{slash}{escape_path(file_name)}"
-        return ServiceTarget(archive, f"/{path}", sha1=sha1.lower(), capture=capture)
-    parameters = sorted(asked.query.split("&")) if asked.query else []
-    names = [found[1] if (found := _PARAMETER.fullmatch(each)) else "" for each in parameters]
-    if not all(names) or len(set(names)) != len(names):
-        raise ClientError("the snapshot service is asked with fileinfo, archive, after, before, once each")
-    query = "?" + "&".join(parameters) if parameters else ""
-    return ServiceTarget(archive, f"/{escape_path(path)}{query}", capture=capture)
 
 
 def _passed(asked: _Asked, host: str, port: int, raw: str) -> PassTarget:
@@ -320,11 +295,6 @@ def _capture(asked: _Asked, credentials: Credentials | None) -> str:
 
 def _named(book: AddressBook, credentials: Credentials | None) -> str:
     return (credentials.capture if credentials else "") or book.default_capture
-
-
-def _refuse_query(asked: _Asked) -> None:
-    if asked.query is not None:
-        raise ClientError("a query string has no meaning here")
 
 
 def _time_required() -> Refusal:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from snapproxy.core.exchange import Conditions, Outcome, Served
 from snapproxy.core.http_date import read_http_date
-from snapproxy.core.model import Family, Instant, Role
+from snapproxy.core.model import Family, Instant, Refusal, Role
 from snapproxy.core.ranges import ByteRange, Unsatisfiable, select
 
 _ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
@@ -84,3 +84,20 @@ def without_older_date(outcome: Outcome, family: Family, conditions: Conditions)
         return outcome
     is_older = outcome.date is not None and conditions.since is not None and outcome.date < conditions.since
     return replace(outcome, date=None) if is_older else outcome
+
+
+def refuse_newer(family: Family, role: Role, date: Instant | None, since: Instant | None, space: str) -> Refusal | None:
+    """Refuse a root dated `date` of a snapshot (`<archive>/<id>`) if the client's copy, of `since`, is newer and the client would keep it.
+
+    apt would keep the newer copy without a word and install from another time (exit 0).
+    """
+    is_older = date is not None and since is not None and since > date
+    if role is not Role.ROOT or not family.keeps_newer_root or not is_older:
+        return None
+    return Refusal(
+        409,
+        "Your lists are newer than the pinned time: remove them first",
+        f"The client holds a newer release file than {space} and would silently stay with it.",
+        family.how_to_clear_lists,
+        {"X-Snapproxy-Snapshot": space},
+    )

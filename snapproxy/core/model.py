@@ -145,6 +145,10 @@ class Family(Protocol):
     """Version of `indexes`: tables built by another version are built again."""
     keeps_newer_root: bool
     """Whether the client silently stays with a newer root it already holds, so that the pin must refuse it (409)."""
+    how_to_clear_lists: str
+    """How a user removes the roots and indexes that the client keeps, as a sentence; '' if the client never needs it."""
+    mirror_list_hint: str
+    """What a user configures in place of a list of mirrors, as a sentence; '' if the client has no such lists."""
     drops_older_dates: bool
     """Whether the client throws away a root or an index, in silence, whose Last-Modified is older than its own copy's."""
     roots_list_packages: bool
@@ -186,15 +190,19 @@ class Family(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class HistorySettings:
+    """Base class of the settings that one history alone has, each defined beside its history."""
+
+
+@dataclass(frozen=True, slots=True)
 class Archive:
     """One row of the archive table. Times are in seconds.
 
     `hosts`: what the proxy form recognises, `host/prefix` patterns; `*` matches within a label or as the whole host.
-    `scope`: how many leading path segments stand before the snapshot id in an upstream address (Launchpad: owner/ppa/ubuntu).
+    `scope`: how many leading path segments stand before the snapshot id in an upstream address.
     `frozen`: the archive has ended, so its last snapshot answers for every later instant.
     `first`: the earliest instant, where the history itself cannot tell.
-    `folder`: where an archive that keeps a folder a day has it, below its base; YYYY, MM and DD stand for the day.
-    `days`: where such an archive lists its days, below its base, each as `folder` spells it; '' where it lists them nowhere, and each must be asked for.
+    `history_settings`: settings that the archive's history alone has; None for that history's defaults.
     `sources`: who is asked for promised bytes, by their digest, before any of its upstreams.
     `redirects`: hosts, beyond its own, that its upstreams may redirect to; a leading `*.` stands for every host below.
     `bad`: instants that are not to be used; `because` is what is told of those that were marked by hand.
@@ -215,8 +223,7 @@ class Archive:
     frozen: bool = False
     first: Instant | None = None
     scope: int = 0
-    folder: str = "repos/YYYY/MM/DD"
-    days: str = ""
+    history_settings: HistorySettings | None = None
     bad: tuple[Instant, ...] = ()
     because: tuple[tuple[Instant, str], ...] = ()
     keeps_packages: bool = True

@@ -51,6 +51,12 @@ def canonical_path(raw: str) -> str:
     return _without_dots(text.removeprefix("/"))
 
 
+def refuse_query(query: str | None) -> None:
+    """Raise ClientError if an address that takes no query string has one (None: there was no '?')."""
+    if query is not None:
+        raise ClientError("a query string has no meaning here")
+
+
 def names_a_file(path: str) -> bool:
     """Whether `path` is one that `canonical_path` returns for a file: what others wrote down is held to the same rules as what they ask."""
     raw = path.replace("%", "%25").replace("?", "%3F").replace("#", "%23")

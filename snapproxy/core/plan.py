@@ -72,14 +72,6 @@ _UNDECIDED = Refusal(
 )
 
 
-_MIRROR_LIST = Refusal(
-    403,
-    "Lists of mirrors are not served",
-    "Such a list names other servers and their files of today. A client that follows one leaves its pinned time.",
-    "Give the client a base address (dnf: baseurl) in place of a metalink or mirrorlist.",
-)
-
-
 class UnknownError(Exception):
     """Interrupt a decision that lacks the answers to `asks`. Raised and caught in this module only."""
 
@@ -212,7 +204,7 @@ def _folder(request: PlanRequest, resolved: Resolved, history: History) -> Moved
         404,
         "Folders are not listed here",
         f"This is the folder of snapshot {resolved.snapshot}.",
-        "Ask for a file in it, such as dists/stable/InRelease.",
+        "Ask for a file in it by its full path.",
     )
 
 
@@ -224,12 +216,12 @@ def _file(request: PlanRequest, resolved: Resolved, known: Known, family: Family
     archive, path, space = request.archive, request.path, space_of(request.archive, resolved)
     place = family.classify(path)
     if place.leads_elsewhere:
-        return _MIRROR_LIST
+        return _mirror_list(family)
     name = None if is_live else known.fact(AskName(space, path))
     if name is not None and (name.proof > Proof.NONE or place.role not in (Role.INDEX, Role.PACKAGE)):
         return Serve(space, path, name.digest, name.size, name.proof, place.role, resolved)
     if place.role in (Role.INDEX, Role.PACKAGE):
-        listed = find_listed(space, path, place, resolved, known)
+        listed = _find_listed(space, path, place, resolved, known)
         if isinstance(listed, Refusal):
             return listed
         if listed is not None:
@@ -244,7 +236,16 @@ def _file(request: PlanRequest, resolved: Resolved, known: Known, family: Family
     return _unlisted(request, place, resolved, known, history)
 
 
-def find_listed(space: str, path: str, place: Place, resolved: Resolved, known: Known) -> ListedFile | Refusal | None:
+def _mirror_list(family: Family) -> Refusal:
+    return Refusal(
+        403,
+        "Lists of mirrors are not served",
+        "Such a list names other servers and their files of today. A client that follows one leaves its pinned time.",
+        family.mirror_list_hint,
+    )
+
+
+def _find_listed(space: str, path: str, place: Place, resolved: Resolved, known: Known) -> ListedFile | Refusal | None:
     """Find what lists an index or a package: its root, the index beside it, or any index served at this snapshot.
 
     Raises UnknownError for what must be asked first.

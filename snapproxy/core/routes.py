@@ -7,19 +7,14 @@ an archive with a time in its URL (a row's `snapshot` bases), and the snapshot s
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import urlsplit
 
-from snapproxy.core.dated_addresses import FOLDER_HISTORY, heads
+from snapproxy.core.history import History
 from snapproxy.core.model import Archive
 from snapproxy.errors import ClientError
-
-SERVICE_HISTORY = "snapshots"
-"""Rows of this history stand behind a service that answers `/mr/` and `/file/`."""
-
-SERVICE_CALLS = ("mr", "file")
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9_-]+(?:\.[a-z0-9_-]+)*)\.?(?::([0-9]{1,5}))?")
@@ -32,8 +27,8 @@ class RouteKind(Enum):
     """The archive as it is now; the time comes with the credentials."""
     DATED = "dated"
     """A *when*, then the archive as it was."""
-    SERVICE = "service"
-    """A call of the snapshot service."""
+    NATIVE = "native"
+    """An address that the archive's history reads (`History.read_native`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +36,8 @@ class Route:
     """One place, and the row it selects. `rank` grows with how specific the place is: host first, then path.
 
     `host` is what `authority` was compiled from.
-    `shape`, where given, is what the end of a path must look like, in place of `prefix` at its beginning. `heads`, where given, is
-    what must follow: such a host has other things too, which are none of this row's.
+    `shape`, where given, is what the end of a path must look like, in place of `prefix` at its beginning. `names`, where given, are
+    the segments that may follow: such a host has other things too, which are none of this row's.
     """
 
     archive: Archive
@@ -52,7 +47,7 @@ class Route:
     prefix: str
     rank: tuple[bool, int, int]
     shape: re.Pattern[str] | None = None
-    heads: frozenset[str] = frozenset()
+    names: frozenset[str] = frozenset()
 
     def owns(self, authority: str) -> bool:
         """Whether a host is this place's own, whatever the path: not where any host would do."""
@@ -70,7 +65,7 @@ class Route:
         if not inside.startswith(start):
             return None
         rest = inside.removeprefix(start)
-        return None if self.heads and rest.partition("/")[0] not in self.heads else rest
+        return None if self.names and rest.partition("/")[0] not in self.names else rest
 
 
 def read_authority(text: str, scheme: str = "http") -> tuple[str, int]:
@@ -90,15 +85,9 @@ def format_authority(host: str, port: int, scheme: str = "http") -> str:
     return host if port == _DEFAULT_PORTS[scheme] else f"{host}:{port}"
 
 
-def service_root(base: str) -> str | None:
-    """Return where the snapshot service of a base `ROOT/archive/<name>` answers its calls, None for a base of another shape."""
-    root, _, _name = base.rstrip("/").rpartition("/")
-    return root.removesuffix("/archive") if root.endswith("/archive") else None
-
-
-def routes_of(archives: Iterable[Archive]) -> tuple[Route, ...]:
+def routes_of(archives: Iterable[Archive], histories: Mapping[str, History]) -> tuple[Route, ...]:
     """Return every place of the table, in its order."""
-    return tuple(route for archive in archives for route in _routes_of(archive))
+    return tuple(route for archive in archives for route in _routes_of(archive, histories[archive.history]))
 
 
 def select(routes: Iterable[Route], authority: str, path: str) -> tuple[Route, str] | None:
@@ -111,27 +100,26 @@ def select(routes: Iterable[Route], authority: str, path: str) -> tuple[Route, s
     return best
 
 
-def _routes_of(archive: Archive) -> Iterator[Route]:
+def _routes_of(archive: Archive, history: History) -> Iterator[Route]:
     for pattern in archive.hosts:
         authority, _, prefix = pattern.partition("/")
         yield _route(archive, RouteKind.MIRROR, authority, prefix)
     for base in archive.snapshot:
-        yield _route_to_base(
-            archive, RouteKind.DATED, base, heads(archive) if archive.history == FOLDER_HISTORY else frozenset()
-        )
-        root = service_root(base)
-        if archive.history == SERVICE_HISTORY and root is not None:
-            yield _route_to_base(archive, RouteKind.SERVICE, root, frozenset(SERVICE_CALLS))
+        root = history.native_root(base)
+        if root != base:
+            yield _route_to_base(archive, RouteKind.DATED, base)
+        if root is not None:
+            yield _route_to_base(archive, RouteKind.NATIVE, root, history.native_names_of(archive))
 
 
-def _route_to_base(archive: Archive, kind: RouteKind, base: str, following: frozenset[str]) -> Route:
+def _route_to_base(archive: Archive, kind: RouteKind, base: str, names: frozenset[str] = frozenset()) -> Route:
     parts = urlsplit(base)
     authority = format_authority(*read_authority(parts.netloc, parts.scheme), parts.scheme)
-    return _route(archive, kind, authority, parts.path, following)
+    return _route(archive, kind, authority, parts.path, names)
 
 
 def _route(
-    archive: Archive, kind: RouteKind, authority: str, prefix: str, following: frozenset[str] = frozenset()
+    archive: Archive, kind: RouteKind, authority: str, prefix: str, names: frozenset[str] = frozenset()
 ) -> Route:
     """Compile a place; `*` as the whole host is any host, elsewhere any run within a label.
 
@@ -143,7 +131,7 @@ def _route(
     literal = len(authority.replace("*", ""))
     shape = _shape(prefix.removeprefix("**/")) if prefix.startswith("**/") else None
     rank = (literal == len(authority), literal, len(prefix))
-    return Route(archive, kind, authority.lower(), re.compile(matches), prefix, rank, shape, following)
+    return Route(archive, kind, authority.lower(), re.compile(matches), prefix, rank, shape, names)
 
 
 def _shape(segments: str) -> re.Pattern[str]:

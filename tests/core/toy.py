@@ -46,6 +46,8 @@ class ToyFamily:
     patience = 1.0
     parser = "toy-1"
     keeps_newer_root = True
+    how_to_clear_lists = "Remove toy's lists."
+    mirror_list_hint = "Give toy a base address."
     drops_older_dates = False
     roots_list_packages = False
     tells_root_dates = True

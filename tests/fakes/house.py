@@ -13,6 +13,7 @@ from unittest.mock import patch
 from urllib.parse import urlsplit
 
 from snapproxy import wiring
+from snapproxy.archives import HISTORIES
 from snapproxy.base.clock import Clock
 from snapproxy.capture.replay import Replayed
 from snapproxy.config import Config, Watch
@@ -133,7 +134,7 @@ class House:
         self.app = wiring.App(
             config,
             self.store,
-            AddressBook(archives=self.rows),
+            AddressBook(archives=self.rows, histories=HISTORIES),
             offline=self.offline,
             clock=self.clock,
             replayed=self.replayed,

@@ -14,12 +14,22 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from snapproxy.core.dated_addresses import day_folder, read_listed_day
-from snapproxy.core.history import TimelineAnswer
+from snapproxy.archives.dated_addresses import (
+    NATIVE_NAMES,
+    DatedSettings,
+    day_folder,
+    native_names,
+    read_dated,
+    read_dated_address,
+    read_listed_day,
+    settings_of,
+)
+from snapproxy.core.history import NativeCall, NativeFile, TimelineAnswer
 from snapproxy.core.model import (
     LIVE,
     TIMELESS,
     Archive,
+    HistorySettings,
     Instant,
     Match,
     NeedWindow,
@@ -29,7 +39,7 @@ from snapproxy.core.model import (
     TimeSpec,
     Window,
 )
-from snapproxy.core.paths import escape_path
+from snapproxy.core.paths import escape_path, refuse_query
 from snapproxy.core.resolve import resolve_listed, why_bad
 from snapproxy.core.resolve_observed import resolve_bracketed
 from snapproxy.core.time_spec import DAY_SECONDS, format_day, format_instant
@@ -44,6 +54,8 @@ _ABSENT = 404
 class Dated:
     """The history named `dated`."""
 
+    default_settings: HistorySettings | None = DatedSettings()
+    native_names = NATIVE_NAMES
     is_observed = False
 
     def resolve(
@@ -54,8 +66,9 @@ class Dated:
             return _verbatim(archive, when, now)
         if when.match is Match.LIVE:
             return Resolved(LIVE, now)
+        is_listed = bool(settings_of(archive).days)
         answer = (
-            resolve_listed(archive, when, windows, now) if archive.days else self._by_days(archive, when, windows, now)
+            resolve_listed(archive, when, windows, now) if is_listed else self._by_days(archive, when, windows, now)
         )
         return replace(answer, snapshot=self.id_of(answer.instant)) if isinstance(answer, Resolved) else answer
 
@@ -94,8 +107,8 @@ class Dated:
 
     def timeline_urls(self, archive: Archive, base: str, need: NeedWindow) -> tuple[str, ...]:
         """Return the list of days; else the day's `lastsync`, then its folder: a few days have the one without the other."""
-        if archive.days:
-            return (f"{base.rstrip('/')}/{archive.days}",)
+        if days := settings_of(archive).days:
+            return (f"{base.rstrip('/')}/{days}",)
         folder = f"{base.rstrip('/')}/{day_folder(archive, format_day(need.start))}/"
         return (f"{folder}lastsync", folder)
 
@@ -103,7 +116,7 @@ class Dated:
         self, archive: Archive, need: NeedWindow, url: str, answer: TimelineAnswer, now: Instant
     ) -> Window | None:
         """Return what is listed; else the day with its synchronisation in it, or without one when the archive has no such folder."""
-        if archive.days:
+        if settings_of(archive).days:
             return _days(archive, need, answer, now)
         start = need.start - need.start % DAY_SECONDS
         end = start + DAY_SECONDS - 1
@@ -130,6 +143,23 @@ class Dated:
     def digest_in(self, url: str) -> str | None:
         """Return None: no address names a digest."""
         return None
+
+    def native_root(self, base: str) -> str | None:
+        """Return the base: all its addresses are native."""
+        return base
+
+    def native_names_of(self, archive: Archive) -> frozenset[str]:
+        return native_names(archive)
+
+    def read_native(self, archive: Archive, path: str, query: str | None) -> NativeFile | NativeCall:
+        """Read the folder of a day and a path in it, or a file or list beside the days."""
+        native = read_dated_address(archive, path)
+        refuse_query(query)
+        return native
+
+    def read_snapshot_id(self, path: str) -> NativeFile | None:
+        """Read `YYYY/MM/DD`, whatever the archive's own folders are called."""
+        return read_dated(path)
 
     def is_answer(self, url: str) -> bool:
         """Return False: only packages are redirected (to the historical archive), and those are followed."""

@@ -12,19 +12,32 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from snapproxy.core.history import TimelineAnswer
-from snapproxy.core.model import Archive, Instant, NeedWindow, ObservedRoot, Refusal, Resolved, TimeSpec, Window
-from snapproxy.core.paths import snapshot_url
+from snapproxy.core.history import NativeCall, NativeFile, TimelineAnswer
+from snapproxy.core.model import (
+    Archive,
+    HistorySettings,
+    Instant,
+    NeedWindow,
+    ObservedRoot,
+    Refusal,
+    Resolved,
+    TimeSpec,
+    Window,
+)
+from snapproxy.core.paths import escape_path, refuse_query, snapshot_url
 from snapproxy.core.resolve import resolve_listed
 from snapproxy.core.resolve_observed import resolve_bracketed
-from snapproxy.core.routes import service_root
 from snapproxy.core.time_spec import format_instant, parse_time
 from snapproxy.errors import ClientError
 
 #: Bytes of a timeline that are read. Twenty years at four dumps a day are 600 kB.
 LONGEST_ANSWER = 4 << 20
 
-_CALL = "/mr/timestamp/"
+_TIMESTAMPS = "/mr/timestamp/"
+_FILE_CALL = "file"
+_SHA1 = re.compile(r"[0-9a-fA-F]{40}")
+# What devscripts, debbisect and debsbom ask the JSON interface with; no value of theirs needs an escape.
+_PARAMETER = re.compile(r"(fileinfo|after|before|archive)=([0-9A-Za-z._-]{0,64})")
 _FILE = re.compile(r"/file/([0-9a-f]{40})(?:/[^/]*)?\Z")
 _ID = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _OK = 200
@@ -36,6 +49,8 @@ _BEYOND = 32 * 86400
 class Snapshots:
     """The history named `snapshots`."""
 
+    default_settings: HistorySettings | None = None
+    native_names = frozenset({"mr", _FILE_CALL})
     is_observed = False
 
     def resolve(
@@ -61,11 +76,11 @@ class Snapshots:
     def timeline_urls(self, archive: Archive, base: str, need: NeedWindow) -> tuple[str, ...]:
         """Return the listing first, then the folder whose redirect names one dump."""
         urls = []
-        root = service_root(base)
+        root = self.native_root(base)
         if root is not None:
             # Whether `after` and `before` include their own instant is documented nowhere: a second more is asked, and dropped.
             bounds = {"after": format_instant(need.start - 1), "before": format_instant(need.end + _BEYOND)}
-            urls.append(f"{root}{_CALL}?{urlencode({'archive': _name(base), **bounds})}")
+            urls.append(f"{root}{_TIMESTAMPS}?{urlencode({'archive': _name(base), **bounds})}")
         if need.around is not None:
             # A second after the instant in question, so that a dump of that very instant is told by a redirect too (a 200
             # proves nothing: every error page of a proxy in between is one). Should that second be a dump, the instant itself.
@@ -77,7 +92,7 @@ class Snapshots:
     ) -> Window | None:
         """Return the window, narrower than needed when it was the redirect that answered."""
         parts = urlsplit(url)
-        if parts.path.endswith(_CALL):
+        if parts.path.endswith(_TIMESTAMPS):
             return _listed(need, parse_qs(parts.query)["archive"][0], answer, now)
         return _redirected(need, parts.path, answer, now)
 
@@ -87,13 +102,43 @@ class Snapshots:
 
     def service_url(self, base: str, path: str) -> str | None:
         """Return the call at the root of the service: `/mr/...` and `/file/...` stand beside `/archive/`."""
-        root = service_root(base)
+        root = self.native_root(base)
         return None if root is None else f"{root}{path}"
 
     def digest_in(self, url: str) -> str | None:
         """Read the SHA-1 of `.../file/<sha1>`, where the service redirects every file to."""
         found = _FILE.search(urlsplit(url).path)
         return None if found is None else found[1]
+
+    def native_root(self, base: str) -> str | None:
+        """Return the root of the service of a base `ROOT/archive/<name>`, None for a base of another shape."""
+        root, _, _name = base.rstrip("/").rpartition("/")
+        return root.removesuffix("/archive") if root.endswith("/archive") else None
+
+    def native_names_of(self, archive: Archive) -> frozenset[str]:
+        """Return the calls of the service: all archives have the same."""
+        return self.native_names
+
+    def read_native(self, archive: Archive, path: str, query: str | None) -> NativeFile | NativeCall:
+        """Read a call, escaped anew and with its few known parameters sorted, so that one call has one key."""
+        name, _, rest = path.partition("/")
+        if not rest:
+            raise ClientError("the snapshot service has no call of that name")
+        if name == _FILE_CALL:
+            refuse_query(query)
+            sha1, slash, file_name = rest.partition("/")
+            if not _SHA1.fullmatch(sha1) or "/" in file_name or bool(slash) != bool(file_name):
+                raise ClientError("a file is named by its SHA-1, 40 hex digits")
+            return NativeCall(f"/{_FILE_CALL}/{sha1.lower()}{slash}{escape_path(file_name)}", sha1=sha1.lower())
+        parameters = sorted(query.split("&")) if query else []
+        names = [found[1] if (found := _PARAMETER.fullmatch(each)) else "" for each in parameters]
+        if not all(names) or len(set(names)) != len(names):
+            raise ClientError("the snapshot service is asked with fileinfo, archive, after, before, once each")
+        return NativeCall(f"/{escape_path(path)}" + ("?" + "&".join(parameters) if parameters else ""))
+
+    def read_snapshot_id(self, path: str) -> NativeFile | None:
+        """Return None: ids are spelt as times."""
+        return None
 
     def is_answer(self, url: str) -> bool:
         """Whether a redirect to `url` tells what was asked: the exact folder of a dump, not the file that holds a listing."""

@@ -30,6 +30,8 @@ class Apk:
     parser = PARSER
     # It compares no dates of roots: what is answered with a 200 it takes.
     keeps_newer_root = False
+    how_to_clear_lists = ""
+    mirror_list_hint = ""
     drops_older_dates = False
     roots_list_packages = True
     purl_type = "apk"

@@ -41,6 +41,8 @@ class Apt:
     parser = PARSER
     # A Release older than the stored one counts as unmodified, with exit code 0.
     keeps_newer_root = True
+    how_to_clear_lists = "Empty its lists (rm -rf /var/lib/apt/lists/*) and update again."
+    mirror_list_hint = ""
     # apt judges by the Date within the Release, not by the header.
     drops_older_dates = False
     roots_list_packages = False

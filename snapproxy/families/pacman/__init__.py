@@ -29,6 +29,8 @@ class Pacman:
     parser = PARSER
     # An older database replaces a newer one as soon as its bytes arrive: nothing has to be refused.
     keeps_newer_root = False
+    how_to_clear_lists = ""
+    mirror_list_hint = ""
     # ... but libcurl throws them away, in silence, when the Last-Modified of a 200 is not newer than the copy it asked about.
     drops_older_dates = True
     roots_list_packages = True

@@ -32,6 +32,8 @@ class Rpm:
     parser = PARSER
     # Nothing compares dates: another checksum in repomd makes dnf and zypper load what it names, older or newer.
     keeps_newer_root = False
+    how_to_clear_lists = ""
+    mirror_list_hint = "Give the client a base address (dnf: baseurl) in place of a metalink or mirrorlist."
     # Nor does either drop an answer for its date.
     drops_older_dates = False
     # primary.xml stands between repomd.xml and the packages.
