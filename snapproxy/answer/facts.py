@@ -25,9 +25,7 @@ from snapproxy.core.plan_model import (
     AskWindow,
     ListedFile,
     NotStored,
-    PlanRequest,
     StoredFile,
-    space_of,
 )
 from snapproxy.errors import ArchiveDataError, StorageError
 from snapproxy.indexes.index_tables import IndexTables
@@ -66,17 +64,10 @@ class Facts:
         self._indexes_of: dict[tuple[str, str], list[ExpectedFile]] = {}
 
     def at_hand(self, archive: Archive) -> Known:
-        """Return what is in memory of an archive's timeline, so that a time is resolved without a question."""
+        """Return the part of an archive's timeline that is in memory, so that most times resolve without a question."""
         return Known(
             {AskWindow(archive.name, window.start, window.end): window for window in self._timelines.at_hand(archive)}
         )
-
-    def of_name(self, request: PlanRequest, resolved: Resolved) -> Known:
-        """Return what the catalog has under the requested name, the first thing that a plan asks."""
-        if resolved.snapshot == LIVE:
-            return Known()
-        ask = AskName(space_of(request.archive, resolved), request.path)
-        return Known({ask: self._names.held(ask.space, ask.path)})
 
     async def answer(self, ask: Ask[T], context: RequestContext, obtain: Obtain) -> T:
         """Answer one question."""

@@ -11,10 +11,11 @@ from typing import TypeVar
 from snapproxy.answer.facts import Facts, Obtain
 from snapproxy.base.clock import Clock
 from snapproxy.base.context import RequestContext
+from snapproxy.base.names import Names
 from snapproxy.core import plan as planning
-from snapproxy.core.model import Archive, Match, Refusal, Resolved, TimeSpec
-from snapproxy.core.plan import MAX_ROUNDS, Known
-from snapproxy.core.plan_model import Need, PlanRequest, Step
+from snapproxy.core.model import LIVE, Archive, Match, Refusal, Resolved, TimeSpec
+from snapproxy.core.plan import MAX_ROUNDS, Known, space_of
+from snapproxy.core.plan_model import AskName, Need, PlanRequest, Step
 
 T = TypeVar("T")
 
@@ -26,10 +27,14 @@ _FIXED = frozenset({Match.HELD, Match.EXACT})
 
 
 class Planner:
-    """Resolve times and plan files. `obtain`: how another file of the same snapshot is obtained, since a fact may be one."""
+    """Resolve times and plan files.
 
-    def __init__(self, facts: Facts, clock: Clock) -> None:
+    `obtain`, an argument of each method: how another file of the same snapshot is obtained, where a fact is about one.
+    """
+
+    def __init__(self, facts: Facts, names: Names, clock: Clock) -> None:
         self._facts = facts
+        self._names = names
         self._clock = clock
         self._resolved: dict[tuple[str, TimeSpec], tuple[Archive, Resolved]] = {}
 
@@ -40,9 +45,9 @@ class Planner:
         archive value. Where each root was observed on its own, the answer depends on the path and is looked up each time.
         """
         archive, key = context.archive, (context.archive.name, request.when)
-        marked, resolved = self._resolved.get(key, (None, None))
-        if resolved is not None and marked is archive:
-            return resolved
+        remembered = self._resolved.get(key)
+        if remembered is not None and remembered[0] is archive:
+            return remembered[1]
         now, family, history = self._clock.now(), context.family, context.history
 
         def decide(known: Known) -> Resolved | Refusal | Need:
@@ -62,12 +67,19 @@ class Planner:
         def decide(known: Known) -> Step | Need:
             return planning.plan(request, resolved, known, family=family, history=history)
 
-        return await self._decided(decide, self._facts.of_name(request, resolved), context, obtain)
+        return await self._decided(decide, self._name(request, resolved), context, obtain)
+
+    def _name(self, request: PlanRequest, resolved: Resolved) -> Known:
+        """Return the stored file of the requested name: the first question of every plan, so that a hit has no other."""
+        if resolved.snapshot == LIVE:
+            return Known()
+        ask = AskName(space_of(request.archive, resolved), request.path)
+        return Known({ask: self._names.held(ask.space, ask.path)})
 
     async def _decided(
         self, decide: Callable[[Known], T | Need], known: Known, context: RequestContext, obtain: Obtain
     ) -> T:
-        """Decide, answer what the decision asks, and decide again until it asks nothing more."""
+        """Decide, answer the questions of the decision, and decide again until it has no further question."""
         for _ in range(MAX_ROUNDS):
             decision = decide(known)
             if not isinstance(decision, Need):

@@ -51,7 +51,6 @@ from snapproxy.core.plan_model import (
     Serve,
     Step,
     StoredFile,
-    space_of,
 )
 from snapproxy.core.resolve import refuse_future
 from snapproxy.core.sources import fetch_now, flight_key, past, sources_of
@@ -70,6 +69,11 @@ _UNDECIDED = Refusal(
     "The archive was asked which snapshots lie around this time, and its answer leaves that open.",
     "Ask again later, or use the exact id of a snapshot.",
 )
+
+
+def space_of(archive: Archive, resolved: Resolved) -> str:
+    """Return the catalog's name space of an archive at a snapshot."""
+    return f"{archive.name}/{resolved.snapshot}"
 
 
 class UnknownError(Exception):

@@ -43,11 +43,6 @@ class PlanRequest:
     base: str = ""
 
 
-def space_of(archive: Archive, resolved: Resolved) -> str:
-    """Return the catalog's name space of an archive at a snapshot."""
-    return f"{archive.name}/{resolved.snapshot}"
-
-
 # --- facts ---------------------------------------------------------------------------------------------------------------------
 
 

@@ -65,10 +65,8 @@ def resolve_any(archive: Archive, when: TimeSpec, now: Instant) -> Resolved | Re
     return Resolved(format_instant(instant), instant)
 
 
-def refuse_moving(when: TimeSpec, resolved: Resolved) -> Refusal | None:
-    """Refuse `latest` where no capture freezes it: it would move between a client's update and its install."""
-    if when.match is not Match.LATEST:
-        return None
+def refuse_moving(resolved: Resolved) -> Refusal:
+    """Refuse `latest`, which resolved to this snapshot, where no capture freezes it: it would move between update and install."""
     why = "latest moves on with the archive, between two requests of one build too; only a capture holds it still."
     return refuse(_TOO_EARLY, "latest is not a fixed time", why, resolved.instant, None)
 

@@ -24,7 +24,9 @@ class TestAnswers:
         assert json.loads(first.data)["result"][0]["name"] == "kept"
         assert (first.served.cache, first.served.proof.word) == ("MISS", "none")
         assert (first.served.archive, first.served.snapshot) == ("debian", "live")
-        assert first.served.headers == {"X-Snapproxy-Note": "the archive's answer of today, of no snapshot"}
+        assert first.served.headers == {
+            "X-Snapproxy-Note": "current answer of the archive's service; not pinned to a snapshot"
+        }
         house.clock.leap(3595)
         assert (await house.call(CALL)).served.cache == "HIT"
         assert len(hamlet.asked(CALL)) == 1
