@@ -44,7 +44,8 @@ from snapproxy_storage import StorageFailure, Store
 log = logging.getLogger(__name__)
 
 MAX_PREFETCHES = 64
-"""Most downloads started ahead for requests that are queued in a pipeline (apt queues ten requests on each connection)."""
+"""Most downloads started ahead for requests that are queued in a pipeline (apt queues ten requests on each connection).
+"""
 
 BACKGROUND_SECONDS = 3600.0
 """Longest time that one file may take in work without a waiting client, in seconds."""
@@ -56,7 +57,8 @@ PLANS = 3
 class Executor:
     """Answer requests (implements `core.exchange.Answerer`).
 
-    `patience` maps a family to the seconds that its clients are kept waiting; a family that it lacks has its own default.
+    `patience` maps a family to the seconds that its clients are kept waiting; a family that it lacks has its own
+    default.
     """
 
     def __init__(
@@ -89,12 +91,16 @@ class Executor:
         self._offline = offline
         self._prefetches: dict[tuple[str, str, str], asyncio.Task[None]] = {}
 
-    # --- for callers ---------------------------------------------------------------------------------------------------------
+    # --- for callers
+    # ---------------------------------------------------------------------------------------------------------
 
     async def answer(
         self, target: FileTarget | ServiceTarget, conditions: Conditions, resolved: Resolved | None = None
     ) -> Outcome:
-        """Answer a request; every failure is a Refusal. `resolved`: the snapshot to answer from, if it is known already."""
+        """Answer a request; every failure is a Refusal.
+
+        `resolved`: the snapshot to answer from, if it is known already.
+        """
         try:
             return await self._answer(target, conditions, resolved)
         except SnapproxyError as error:
@@ -115,7 +121,10 @@ class Executor:
             task.add_done_callback(lambda _: self._prefetches.pop(key, None))
 
     async def passing(self, target: PassTarget | TunnelTarget) -> Refusal | None:
-        """Refuse a request to a `pass` host while offline. Whether the configuration allows the host is checked with its address."""
+        """Refuse a request to a `pass` host while offline.
+
+        Whether the configuration allows the host is checked with its address.
+        """
         return refusals.nothing_passes(target.host) if self._offline else None
 
     async def close(self) -> None:
@@ -125,7 +134,8 @@ class Executor:
         await self._flights.close()
         await asyncio.gather(*self._prefetches.values(), return_exceptions=True)
 
-    # --- planning ---------------------------------------------------------------------------------------------------------
+    # --- planning
+    # ---------------------------------------------------------------------------------------------------------
 
     def context(self, archive: Archive, conditions: Conditions) -> RequestContext:
         """Return the context of one request, with the snapshots that are marked bad at this moment."""
@@ -178,7 +188,8 @@ class Executor:
             return resolved
         return refuse_moving(resolved)
 
-    # --- carrying out -----------------------------------------------------------------------------------------------------
+    # --- carrying out
+    # -----------------------------------------------------------------------------------------------------
 
     async def _serve(self, step: Serve, context: RequestContext, conditions: Conditions, cache: str) -> Outcome | None:
         blob = self._store.blobs.peek(step.digest) or await self._store.blobs.open(step.digest)
@@ -202,7 +213,10 @@ class Executor:
         return Served(blob, archive, snapshot, "", step.proof, cache, step.role, date, step.digest, headers=step.notes)
 
     async def _fetch(self, step: Fetch, context: RequestContext, conditions: Conditions) -> tuple[Outcome | None, str]:
-        """Start or join the flight. No outcome: plan again, because another process has stored the file or it was evicted."""
+        """Start or join the flight.
+
+        No outcome: plan again, because another process has stored the file or it was evicted.
+        """
         if self._offline:
             return self._missing(step), ""
         if not step.sources:
@@ -252,7 +266,10 @@ class Executor:
             log.warning("A file was stored but could not be named in the catalog: %s", failure)
 
     async def _appears(self, step: Fetch) -> None:
-        """Wait until the process that stored a file has named it. A file with a strong digest is found without its name."""
+        """Wait until the process that stored a file has named it.
+
+        A file with a strong digest is found without its name.
+        """
         if step.expected is None or not step.expected.is_strong:
             await self._names.appears(step.space, step.path, step.expected)
 

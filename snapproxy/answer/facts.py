@@ -138,7 +138,10 @@ class Facts:
         return None
 
     async def _listed(self, ask: AskListed, context: RequestContext) -> ExpectedFile | Refusal | None:
-        """Look a name up in an index; of a live root also in its predecessor (by-hash names of both are served, rule 7)."""
+        """Look a name up in an index.
+
+        Of a live root also in its predecessor (by-hash names of both are served, rule 7).
+        """
         digests = [ask.digest]
         if ask.space == f"{context.archive.name}/{LIVE}":
             digests += self._live.before(context.archive, ask.index)
@@ -179,7 +182,10 @@ class Facts:
         return None if digest is None or self._size(digest) is None else digest
 
     async def _indexes(self, context: RequestContext, root: StoredFile) -> list[ExpectedFile]:
-        """Return the files that list packages: the root itself, or every index that it lists. Each root is read once."""
+        """Return the files that list packages: the root itself, or every index that it lists.
+
+        Each root is read once.
+        """
         if context.family.roots_list_packages:
             return [ExpectedFile(root.path, root.size, {"sha256": root.digest})]
         key = (root.digest, root.path)

@@ -1,6 +1,7 @@
-"""Make a plan: find the snapshot once, then decide about the file at that snapshot, with the facts that each decision needs.
+"""Make a plan: find the snapshot once, then decide about the file at that snapshot.
 
-The decisions are `core.plan`'s, the facts come from `answer.facts`. The planner repeats a decision until it needs no further fact.
+The decisions are `core.plan`'s, the facts come from `answer.facts`. The planner repeats a decision until it needs no
+further fact.
 """
 
 from __future__ import annotations
@@ -41,8 +42,9 @@ class Planner:
     async def resolve(self, request: PlanRequest, context: RequestContext, obtain: Obtain) -> Resolved | Refusal:
         """Return the snapshot that answers for the time of `request`.
 
-        The answer to a fixed time is remembered: it cannot change, unless a snapshot is marked bad, and then `context` has another
-        archive value. Where each root was observed on its own, the answer depends on the path and is looked up each time.
+        The answer to a fixed time is remembered: it cannot change, unless a snapshot is marked bad, and then `context`
+        has another archive value. Where each root was observed on its own, the answer depends on the path and is looked
+        up each time.
         """
         archive, key = context.archive, (context.archive.name, request.when)
         remembered = self._resolved.get(key)
@@ -70,7 +72,10 @@ class Planner:
         return await self._decided(decide, self._name(request, resolved), context, obtain)
 
     def _name(self, request: PlanRequest, resolved: Resolved) -> Known:
-        """Return the stored file of the requested name: the first question of every plan, so that a hit has no other."""
+        """Return the stored file of the requested name.
+
+        The first question of every plan, so that a hit has no other.
+        """
         if resolved.snapshot == LIVE:
             return Known()
         ask = AskName(space_of(request.archive, resolved), request.path)

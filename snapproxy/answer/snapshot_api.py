@@ -1,9 +1,11 @@
-"""Forward calls to an archive's own service, rate limited and cached: `/mr/...`, `/file/<sha1>`, lists of packages and folders.
+"""Forward calls to an archive's own service, rate limited and cached.
 
-debsnap, debbisect, debrebuild, debootsnap and debsbom call the snapshot service's API beside the archive itself; downgrade and
-agetpkg read the lists of the Arch Linux Archive. A file by its SHA-1 is kept without expiry, with proof `digest`. An answer about
-the archive is kept for an hour, a timeline for ten minutes; both are served stale while upstream fails. Such an answer describes
-the archive of today, whatever time was requested, so its proof is `none`.
+`/mr/...`, `/file/<sha1>`, lists of packages and folders.
+
+debsnap, debbisect, debrebuild, debootsnap and debsbom call the snapshot service's API beside the archive itself;
+downgrade and agetpkg read the lists of the Arch Linux Archive. A file by its SHA-1 is kept without expiry, with proof
+`digest`. An answer about the archive is kept for an hour, a timeline for ten minutes; both are served stale while
+upstream fails. Such an answer describes the archive of today, whatever time was requested, so its proof is `none`.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ from snapproxy.download.outcome import Stored, StoredElsewhere, Unchanged
 from snapproxy_storage import Store
 
 ANSWER_SECONDS = 3600
-"""How long an answer is fresh. `/mr/package` and similar answers change when a package is uploaded; users accept an hour."""
+"""How long an answer is fresh. `/mr/package` and similar answers change when a package is uploaded; users accept an
+hour."""
 
 TIMELINE_SECONDS = 600
 """How long a timeline is fresh; a new snapshot appears every six hours."""
@@ -86,7 +89,10 @@ class SnapshotApi:
         return Served(body, target.archive.name, TIMELESS, "", step.proof, cache, Role.OTHER, flight.date)
 
     async def _once_remembered(self, target: ServiceTarget, step: Fetch) -> Outcome | None:
-        """Serve an answer that another request or process has just fetched; wait a bounded time until it is recorded."""
+        """Serve an answer that another request or process has just fetched.
+
+        Wait a bounded time until it is recorded.
+        """
         for _ in range(NAME_POLLS):
             stored, is_fresh = await self._stored(target)
             if stored is not None and is_fresh:

@@ -1,8 +1,8 @@
 """The timelines of archives: which snapshots exist, window by window, as the archive's snapshot service lists them.
 
-A settled window is kept without expiry. The newest window expires; while upstream is down its old copy is used, because a
-timeline with too few snapshots can only make the resolver refuse, never answer with another day. One process of the machine
-asks for a window at a time.
+A settled window is kept without expiry. The newest window expires; while upstream is down its old copy is used, because
+a timeline with too few snapshots can only make the resolver refuse, never answer with another day. One process of the
+machine asks for a window at a time.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Timelines:
         return self._offline or expires is None or expires > now
 
     def _remember(self, archive: Archive, window: Window) -> Window:
-        """Keep a window in memory and drop those that have expired, so that windows of single instants do not accumulate."""
+        """Keep a window in memory and drop those that have expired, because windows of single instants accumulate."""
         now = self._clock.now()
         good = {
             key: each for key, each in self._windows.get(archive.name, {}).items() if self._is_good(each, archive, now)
@@ -214,6 +214,6 @@ def _unknown_offline(archive: Archive, need: NeedWindow) -> Refusal:
     return Refusal(
         424,
         "Offline: the timeline of that time is not in the store",
-        f"The snapshots of {archive.name} from {format_instant(need.start)} to {format_instant(need.end)} are unknown here.",
+        f"No snapshots of {archive.name} are known between {format_instant(need.start)} and {format_instant(need.end)}.",
         "Use an instant of a build that ran online, or the id of its snapshot.",
     )

@@ -1,8 +1,8 @@
 """Decide what to do about a request for a file.
 
-Two plain functions, called one after the other: `resolve` finds the snapshot that answers for the requested time, `plan` decides
-about the file at that snapshot. Each returns its decision, or `Need`: the questions whose answers it lacks. The caller answers
-them, adds the facts to `Known`, and calls again. Nothing here waits, reads or downloads.
+Two plain functions, called one after the other: `resolve` finds the snapshot that answers for the requested time,
+`plan` decides about the file at that snapshot. Each returns its decision, or `Need`: the questions whose answers it
+lacks. The caller answers them, adds the facts to `Known`, and calls again. Nothing here waits, reads or downloads.
 """
 
 from __future__ import annotations
@@ -58,9 +58,10 @@ from snapproxy.core.sources import fetch_now, flight_key, past, sources_of
 T = TypeVar("T")
 
 MAX_ROUNDS = 14
-"""How often a decision is made before the caller gives up. Every round learns something. The longest possible way has fourteen
-rounds: what was observed, eight windows of a sparse timeline (`resolve_listed` needs no more), the name, the root, the entry in the
-root, what other indexes list (the facts include whether those bytes are stored), and the plan."""
+"""How often a decision is made before the caller gives up. Every round learns something. The longest possible way has
+fourteen rounds: what was observed, eight windows of a sparse timeline (`resolve_listed` needs no more), the name, the
+root, the entry in the root, what other indexes list (the facts include whether those bytes are stored), and the plan.
+"""
 
 
 _UNDECIDED = Refusal(
@@ -101,7 +102,8 @@ class Known:
         return Known({**self.facts, **learned})
 
 
-# --- which snapshot ------------------------------------------------------------------------------------------------------------
+# --- which snapshot
+# ------------------------------------------------------------------------------------------------------------
 
 
 def resolve(
@@ -109,8 +111,8 @@ def resolve(
 ) -> Resolved | Refusal | Need:
     """Find the snapshot that answers for the time of `request`.
 
-    From the timeline as far as it is known; else by a root that was the same before and after the time; else by asking for more of
-    the timeline.
+    From the timeline as far as it is known; else by a root that was the same before and after the time; else by asking
+    for more of the timeline.
     """
     try:
         return _resolve(request, known, now, family, history)
@@ -171,7 +173,7 @@ def _resolved(answers: list[Resolved | Refusal | None]) -> tuple[Resolved, ...]:
 
 
 def _most_useful(found: tuple[Resolved, ...], request: PlanRequest, known: Known) -> Resolved:
-    """Return the snapshot whose indexes list the file (a package may belong to any of several roots), else the first."""
+    """Return the first snapshot whose indexes list the file, else the first one."""
     return found[0] if len(found) == 1 else (_listing(found, request, known) or found)[0]
 
 
@@ -182,7 +184,8 @@ def _listing(found: tuple[Resolved, ...], request: PlanRequest, known: Known) ->
     return tuple(each for each, ask in zip(found, asks, strict=True) if known.facts[ask] is not None)
 
 
-# --- which file ----------------------------------------------------------------------------------------------------------------
+# --- which file
+# ----------------------------------------------------------------------------------------------------------------
 
 
 def plan(request: PlanRequest, resolved: Resolved, known: Known, *, family: Family, history: History) -> Step | Need:
@@ -198,8 +201,8 @@ def plan(request: PlanRequest, resolved: Resolved, known: Known, *, family: Fami
 def _folder(request: PlanRequest, resolved: Resolved, history: History) -> Moved | Refusal:
     """Redirect a folder at a time between two snapshots to the folder of its snapshot; folders are not listed.
 
-    debbisect reads the snapshot's id out of Location. Where each root has snapshots of its own, no single snapshot answers for
-    everything below the folder.
+    debbisect reads the snapshot's id out of Location. Where each root has snapshots of its own, no single snapshot
+    answers for everything below the folder.
     """
     asked = request.when.text.removesuffix(".nearest")
     if not history.is_observed and resolved.snapshot not in (LIVE, asked):
@@ -259,7 +262,8 @@ def _find_listed(space: str, path: str, place: Place, resolved: Resolved, known:
     beside = _listed_by(place.parents, space, path, place, resolved, known)
     if isinstance(beside, ListedFile):
         return beside
-    # The index may lie elsewhere (apk's indexes name the folders of their packages), or a second index beside the package may list it.
+    # The index may lie elsewhere (apk's indexes name the folders of their packages), or a second index beside the
+    # package may list it.
     elsewhere = known.fact(AskListedAnywhere(space, path))
     return beside if elsewhere is None else elsewhere
 
@@ -289,7 +293,10 @@ def _listed_by(
 
 
 def _unlisted(request: PlanRequest, place: Place, resolved: Resolved, known: Known, history: History) -> Step:
-    """Fetch a file that no index of its snapshot lists: by its name outside every snapshot, where the archive has one."""
+    """Fetch a file that no index of its snapshot lists.
+
+    By its name outside every snapshot, where the archive has one.
+    """
     archive, path, space = request.archive, request.path, space_of(request.archive, resolved)
     sources = past(archive, resolved, path, history)
     if history.is_observed and not sources:
@@ -322,7 +329,10 @@ def _expected(
     family: Family,
     history: History,
 ) -> Step:
-    """Serve or fetch a listed file: from the store, else from any source that has its bytes, the mirrors first (rule 5)."""
+    """Serve or fetch a listed file.
+
+    From the store, else from any source that has its bytes, the mirrors first (rule 5).
+    """
     expected, space, notes = listed.expected, space_of(request.archive, resolved), listed.notes
     digest = _sha256(expected, request.archive, known)
     also = (None if resolved.snapshot == LIVE else history.timeless(request.path)) or ""
@@ -368,7 +378,10 @@ def _not_kept(space: str, path: str, place: Place) -> Refusal:
 
 
 def _sha256(expected: ExpectedFile, archive: Archive, known: Known) -> str:
-    """Return the SHA-256 of an expected file: as listed, or as recorded when its bytes were stored; '' while unknown."""
+    """Return the SHA-256 of an expected file.
+
+    As listed, or as recorded when its bytes were stored; '' while unknown.
+    """
     match identity(expected):
         case None:
             return ""

@@ -1,4 +1,7 @@
-"""The values of a plan: the request, the questions it may ask, the facts that answer them, and the work it results in."""
+"""The values of a plan.
+
+The request, the questions it may ask, the facts that answer them, and the work it results in.
+"""
 
 from __future__ import annotations
 
@@ -43,12 +46,16 @@ class PlanRequest:
     base: str = ""
 
 
-# --- facts ---------------------------------------------------------------------------------------------------------------------
+# --- facts
+# ---------------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file whose bytes are in the store. `notes` are headers that are sent with it, such as the mark of a stale live file."""
+    """A file whose bytes are in the store.
+
+    `notes` are headers that are sent with it, such as the mark of a stale live file.
+    """
 
     path: str
     digest: str
@@ -74,7 +81,8 @@ class ListedFile:
     notes: Mapping[str, str] = field(default_factory=dict)
 
 
-# --- questions: each is hashable, and is the key under which its answer is known -------------------------------------------------
+# --- questions: each is hashable, and is the key under which its answer is known
+# -------------------------------------------------
 
 
 class Ask(Generic[T]):
@@ -163,7 +171,8 @@ class AskAlias(Ask[str | None]):
 AnyAsk = AskWindow | AskObserved | AskName | AskFile | AskListed | AskListedAnywhere | AskSize | AskAlias
 
 
-# --- plans ---------------------------------------------------------------------------------------------------------------------
+# --- plans
+# ---------------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +205,8 @@ class Serve:
 class Source:
     """One address that may have the bytes. `last_resort`: the archive's own history, asked after every other source.
 
-    `is_blob_source`: it is not the archive's and knows the bytes by their digest only (`core.blob_sources`). Optional: tried
-    first, abandoned at the first delay while another source is left; its 404 says nothing about the archive.
+    `is_blob_source`: it is not the archive's and knows the bytes by their digest only (`core.blob_sources`). Optional:
+    tried first, abandoned at the first delay while another source is left; its 404 says nothing about the archive.
     """
 
     url: str
@@ -210,9 +219,10 @@ class Source:
 class Fetch:
     """Download a file from the first source that has it, and check it against `expected` if an index lists it.
 
-    `key` names the flight. `name_it`: the catalog shall know the file by this name; otherwise it is found by its digest only, for
-    as long as the store has it. `also`: the path of the file outside every snapshot, where it is named as well; '' for none.
-    `most`: the largest size in bytes of a file that no index lists. `is_page`: a web page is a proper answer.
+    `key` names the flight. `name_it`: the catalog shall know the file by this name; otherwise it is found by its digest
+    only, for as long as the store has it. `also`: the path of the file outside every snapshot, where it is named as
+    well; '' for none. `most`: the largest size in bytes of a file that no index lists. `is_page`: a web page is a
+    proper answer.
     """
 
     key: str
@@ -231,7 +241,10 @@ class Fetch:
 
     @property
     def question(self) -> str:
-        """The key of this fetch's outcome: these bytes at this snapshot. Another snapshot has other sources for the same bytes."""
+        """The key of this fetch's outcome: these bytes at this snapshot.
+
+        Another snapshot has other sources for the same bytes.
+        """
         return f"{self.space}/{self.path if self.expected is None else self.expected.path} {self.key}"
 
     @property

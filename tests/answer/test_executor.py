@@ -255,6 +255,11 @@ async def test_an_instant_in_a_sparse_timeline_is_answered_within_the_rounds(
     assert isinstance(await house.app.resolve("debian", "20130101T000000Z"), Refusal)
 
 
+async def test_nearest_is_answered_and_latest_refused(house: House) -> None:
+    assert (await house.get(f"{FIRST}.nearest", INRELEASE)).served.snapshot == FIRST
+    assert (await house.get("latest", INRELEASE)).refusal.reason.startswith("latest is not a fixed time")
+
+
 async def test_two_archives_share_bytes_and_flights(make_house: MakeHouse, hamlet: Hamlet) -> None:
     other: Archive = replace(hamlet.row, name="mine", hosts=())
     house = await make_house(rows=(hamlet.row, other))
