@@ -20,7 +20,7 @@ from snapproxy.core.newer import refuse_newer
 from snapproxy.core.record import Record, RecordEntry
 from snapproxy.core.time_spec import canonical_time, format_instant, looks_like_time, parse_time
 from snapproxy.errors import SnapproxyError
-from snapproxy_storage import StorageFailure
+from snapproxy_storage import BodyTooLarge, StorageFailure, read_whole
 
 log = logging.getLogger(__name__)
 
@@ -177,9 +177,9 @@ class Replay:
         if isinstance(brought, Refusal):
             return None
         try:
-            return b"".join([piece async for piece in brought.body.chunks(0, entry.size)])
-        finally:
-            brought.body.close()
+            return await read_whole(brought.body, entry.size)
+        except BodyTooLarge:  # these are not the recorded bytes
+            return None
 
 
 @dataclass(frozen=True, slots=True)
