@@ -24,14 +24,11 @@ from snapproxy_storage.memory_window import MemoryWindow
 from snapproxy_storage.notifier import Notifier
 from snapproxy_storage.protocols import Blob, Body, DraftFailed, Meta, Sealed, StorageFailure
 from snapproxy_storage.threads import Threads
+from snapproxy_storage.write_queue import WriteQueue
 
 _log = logging.getLogger(__name__)
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
-_PIECE = 256 * 1024
-"""A write of this size costs half as much a byte as one of 16 KiB."""
-_GATHER_SECONDS = 0.005
-"""How long less than that may wait for more, once something was written just now. What comes after a pause goes at once."""
 _STALLED_SECONDS = 30.0
 """How long, on a full disk, one reader may keep the window from moving before it is left behind."""
 
@@ -67,13 +64,8 @@ class LocalDraft:
         self._is_read = self._inherited == 0
         """Whether the hash has seen what an earlier writer left. Until then this process's readers see nothing of it."""
         self._is_begun = False
-        self._pending: list[bytes] = []
-        self._pending_size = 0
-        self._backlog = 0
+        self._queue = WriteQueue(self._start_write, self._written)
         self._jobs: set[asyncio.Future[Any]] = set()
-        self._taking: asyncio.Future[SinkStep] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._last_take = float("-inf")
         self._worked = Notifier()
         self._failure: Exception | None = None
         self._sealed: Sealed | None = None
@@ -161,12 +153,9 @@ class LocalDraft:
         if length is not None and self._size + len(data) > length:
             raise StorageFailure(f"the source sends more than the {length} bytes it announced")
         self._is_begun = True
-        self._pending.append(bytes(data))
-        self._pending_size += len(data)
-        self._backlog += len(data)
         self._size += len(data)
-        self._take_soon()
-        while self._backlog > self._backlog_limit() and self._failure is None and self._ending is None:
+        self._queue.add(bytes(data))
+        while self._queue.backlog > self._backlog_limit() and self._failure is None and self._ending is None:
             await self._worked.wait()
         await self._window_room()
         self._raise_failure()
@@ -227,7 +216,7 @@ class LocalDraft:
         try:
             if keep:
                 await self._drain()
-            self._pending.clear()
+            self._queue.clear()
             self._worked.notify()
             while self._jobs:
                 await self._worked.wait()
@@ -245,8 +234,7 @@ class LocalDraft:
             _log.warning("a draft could not be removed, a later sweep will: %s", error)
 
     def _release(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._queue.cancel_timer()
         self._on_end(self)
         self._stream.retire()
 
@@ -269,46 +257,23 @@ class LocalDraft:
         self._jobs.discard(job)
         self._worked.notify()
 
-    def _take_soon(self) -> None:
-        """Give what has come to the writer thread: at once after a pause, else when it is worth a write or has waited long enough."""
-        if self._taking is not None or not self._pending:
-            return
-        wait = self._last_take + _GATHER_SECONDS - self._loop.time()
-        if self._pending_size >= _PIECE or wait <= 0:
-            self._take()
-        elif self._timer is None:
-            self._timer = self._loop.call_later(wait, self._take)
+    def _start_write(self, pieces: list[bytes]) -> asyncio.Future[SinkStep]:
+        job = self._loop.run_in_executor(self._threads.writer, self._sink.take, pieces, self._stream.meta.length)
+        self._jobs.add(job)
+        return job
 
-    def _take(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._taking is not None or not self._pending:
-            return
-        pieces, count = self._pending, self._pending_size
-        self._pending, self._pending_size = [], 0
-        self._last_take = self._loop.time()
-        self._taking = self._loop.run_in_executor(
-            self._threads.writer, self._sink.take, pieces, self._stream.meta.length
-        )
-        self._jobs.add(self._taking)
-        self._taking.add_done_callback(functools.partial(self._taken, count))
-
-    def _taken(self, count: int, job: asyncio.Future[SinkStep]) -> None:
-        self._taking = None
-        self._backlog -= count
+    def _written(self, job: asyncio.Future[SinkStep]) -> None:
         error = job.exception()
         if error is None:
             self._apply(job.result())
-            self._take_soon()
         elif isinstance(error, Exception):
             self._fail(error)
         self._job_done(job)
 
     async def _drain(self) -> None:
         """Wait until the writer thread has had everything."""
-        while (self._pending or self._taking is not None) and self._failure is None:
-            self._take()
+        while not self._queue.is_empty and self._failure is None:
+            self._queue.flush()
             await self._worked.wait()
 
     def _apply(self, step: SinkStep) -> None:

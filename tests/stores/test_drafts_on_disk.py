@@ -174,7 +174,7 @@ async def test_small_pieces_that_keep_coming_are_written_together(
     monkeypatch.setattr(
         os, "pwritev", lambda fd, pieces, at: written.append(sum(map(len, pieces))) or real(fd, pieces, at)
     )
-    monkeypatch.setattr("snapproxy_storage.draft._GATHER_SECONDS", 0.2)
+    monkeypatch.setattr("snapproxy_storage.write_queue._GATHER_SECONDS", 0.2)
     draft = begin(store, "k")
     await draft.describe(Meta(length=4 << 20))
     for _ in range(512):
