@@ -32,6 +32,9 @@ NOW = Resolved(LIVE, 0)
 MAX_FILE = 64 << 30
 """Largest size in bytes of a file that no index lists."""
 
+MAX_ROOT = 64 << 20
+"""Largest size in bytes of a root; Debian's largest is below 1 MiB."""
+
 WHOLE = frozenset({Role.ROOT, Role.SIGNATURE, Role.INDEX})
 """Roles whose files are verified before the first byte is sent: a client takes a truncated one for success (rule 2)."""
 

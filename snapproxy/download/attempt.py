@@ -14,7 +14,7 @@ from snapproxy.base import refusals
 from snapproxy.base.names import size_of
 from snapproxy.core.http_date import read_http_date
 from snapproxy.core.model import Instant, Proof, Refusal
-from snapproxy.core.plan_model import Fetch, Source
+from snapproxy.core.plan_model import MAX_ROOT, Fetch, Source
 from snapproxy.core.upstream_answer import (
     Absent,
     BodyFollows,
@@ -29,7 +29,7 @@ from snapproxy.core.upstream_answer import (
     UpstreamRequest,
 )
 from snapproxy.download.flight import Flight
-from snapproxy.download.incoming import MAX_ROOT, DraftTakenError, Incoming
+from snapproxy.download.incoming import DraftTakenError, Incoming
 from snapproxy.download.outcome import DownloadOutcome, Failure, Stored, StoredElsewhere, Unchanged
 from snapproxy.download.services import DownloadServices
 from snapproxy.trust.roots import RootCheck

@@ -12,16 +12,13 @@ import logging
 
 from snapproxy.core.http_date import read_http_date
 from snapproxy.core.model import Checker, ExpectedFile, Family, Instant
-from snapproxy.core.plan_model import Source
+from snapproxy.core.plan_model import MAX_ROOT, Source
 from snapproxy.core.upstream_answer import Offer
 from snapproxy.download.flight import Flight
 from snapproxy.download.services import DownloadServices
 from snapproxy_storage import Draft, Following, Meta, Sealed, StorageFailure
 
 log = logging.getLogger(__name__)
-
-MAX_ROOT = 64 << 20
-"""Bytes of a root; Debian's largest is below 1 MiB."""
 
 DEAD_PROCESS = Source("", "", last_resort=True)
 """The recorded source of bytes that a process which died has left in the draft."""

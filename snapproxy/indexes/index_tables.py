@@ -23,7 +23,7 @@ from snapproxy.base.clock import Clock
 from snapproxy.core.model import ExpectedFile, Family
 from snapproxy.errors import ArchiveDataError, StorageError
 from snapproxy.indexes.helper_main import decode
-from snapproxy_storage import Blob, StorageFailure, Store, Table
+from snapproxy_storage import Blob, BodyTooLarge, StorageFailure, Store, Table, read_blob
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -179,15 +179,12 @@ class IndexTables:
         self, family: Family, digest: str, index: str, error: StorageError
     ) -> list[tuple[str, ExpectedFile]]:
         """Read a short index, such as a root, itself where the full disk takes no table. Raises `error` for a long one."""
-        blob = await self._store.blobs.open(digest)
-        if blob is None:
-            raise error
         try:
-            if blob.size > MAX_READ:
-                raise error
-            data = b"".join([piece async for piece in blob.chunks(0, blob.size)])
-        finally:
-            blob.close()
+            data = await read_blob(self._store.blobs, digest, MAX_READ)
+        except BodyTooLarge:
+            data = None
+        if data is None:
+            raise error
         return await asyncio.to_thread(lambda: list(family.read_index(index, [data])))
 
     async def _read(self, family: Family, digest: str, index: str, look_up: Callable[[Table], T]) -> T:

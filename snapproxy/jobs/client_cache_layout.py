@@ -7,14 +7,12 @@ import hashlib
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 
-from snapproxy.capture.artifact import FILE_TYPE
 from snapproxy.core.client_cache import ClientRepository, ClientSettings, RepositoryCache
 from snapproxy.core.model import Role
 from snapproxy.core.record import Record, RecordEntry
 from snapproxy.errors import ClientError, RecordError
 from snapproxy.families import CACHERS, FAMILIES, REPOSITORY_CACHERS
-from snapproxy.jobs.pack import stored
-from snapproxy.oci.manifests import Descriptor
+from snapproxy.jobs.pack import read_stored
 from snapproxy_storage import Blobs
 
 Base = tuple[str, str]
@@ -96,13 +94,9 @@ def _has_packages(record: Record, entry: RecordEntry) -> bool:
 
 async def _called(record: Record, entry: RecordEntry, blobs: Blobs) -> list[tuple[str, str]]:
     """Read an index, in a thread: it may list seventy thousand packages."""
-    opened = await stored(blobs, Descriptor(FILE_TYPE, f"sha256:{entry.sha256}", entry.size)).open()
-    try:
-        data = [piece async for piece in opened.chunks(0, entry.size)]
-    finally:
-        opened.close()
+    data = await read_stored(blobs, entry.sha256, entry.size)
     cacher = CACHERS[record.families[entry.archive]]
-    return await asyncio.to_thread(lambda: list(cacher.names(entry.path, data)))
+    return await asyncio.to_thread(lambda: list(cacher.names(entry.path, [data])))
 
 
 def _by_repository(record: Record, family: str, settings: ClientSettings) -> Iterator[CacheFile]:

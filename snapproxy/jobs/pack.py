@@ -13,7 +13,7 @@ from snapproxy.core.record import Record
 from snapproxy.errors import StorageError
 from snapproxy.oci.artifact import Artifact, BlobContent, Opened, bytes_content
 from snapproxy.oci.manifests import Descriptor, ImageIndex, Manifest
-from snapproxy_storage import Blobs
+from snapproxy_storage import Blobs, read_blob
 
 _SHOWN = 3
 
@@ -57,6 +57,14 @@ def stored(blobs: Blobs, descriptor: Descriptor) -> BlobContent:
         return blob
 
     return BlobContent(descriptor, open_blob)
+
+
+async def read_stored(blobs: Blobs, sha256: str, most: int) -> bytes:
+    """Return the bytes of a file that the store has, at most `most`. Raises StorageError when the store lacks it."""
+    data = await read_blob(blobs, sha256, most)
+    if data is None:
+        raise _lacking([sha256])
+    return data
 
 
 class Bytes(Protocol):

@@ -13,13 +13,13 @@ from dataclasses import replace
 from snapproxy.base import refusals
 from snapproxy.base.context import RequestContext
 from snapproxy.core.model import Archive, Family, Proof, Refusal, Resolved
-from snapproxy.core.plan_model import Fetch, NotStored, StoredFile
+from snapproxy.core.plan_model import MAX_ROOT, Fetch, NotStored, StoredFile
 from snapproxy.core.signature_schemes import OpenPgp, RawSignatures
 from snapproxy.core.signatures import Verdict, judge
 from snapproxy.errors import ArchiveDataError
 from snapproxy.trust import openpgp, raw_signatures
 from snapproxy.trust.openpgp import OpenPgpVerifier
-from snapproxy_storage import Blobs
+from snapproxy_storage import Blobs, BodyTooLarge, read_blob
 
 MAX_SIGNATURE = 1 << 20
 """Bytes of a detached signature; Debian's are below 4 KiB."""
@@ -101,13 +101,12 @@ class RootVerifier:
 
     async def verify_stored(self, step: Fetch, context: RequestContext, digest: str, obtain: Obtain) -> Proof | Refusal:
         """Judge a root that is in the store, by a signature that has come since."""
-        blob = await self._blobs.open(digest)
-        if blob is None:
-            return refusals.vanished()
         try:
-            data = b"".join([piece async for piece in blob.chunks(0, blob.size)])
-        finally:
-            blob.close()
+            data = await read_blob(self._blobs, digest, MAX_ROOT)
+        except BodyTooLarge as error:
+            return refusals.unreadable(step, ArchiveDataError("The root is too large", why=f"{error}."))
+        if data is None:
+            return refusals.vanished()
         return await self.check_for(step, context, obtain)(data)
 
     async def _signature(self, held: StoredFile | NotStored | Refusal | None) -> bytes | Refusal | None:
@@ -115,10 +114,10 @@ class RootVerifier:
             return refusals.disk_full()
         if held is None or isinstance(held, Refusal):
             return held
-        blob = await self._blobs.open(held.digest)
-        if blob is None or blob.size > MAX_SIGNATURE:
-            return Refusal(424, "The detached signature cannot be read", f"{held.path} has {held.size} bytes.")
         try:
-            return b"".join([piece async for piece in blob.chunks(0, blob.size)])
-        finally:
-            blob.close()
+            data = await read_blob(self._blobs, held.digest, MAX_SIGNATURE)
+        except BodyTooLarge:
+            data = None
+        if data is None:
+            return Refusal(424, "The detached signature cannot be read", f"{held.path} has {held.size} bytes.")
+        return data

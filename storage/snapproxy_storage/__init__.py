@@ -41,6 +41,7 @@ from snapproxy_storage.protocols import (
     Value,
     Writing,
 )
+from snapproxy_storage.read_whole import BodyTooLarge, read_blob, read_whole
 from snapproxy_storage.slots import LocalSlots
 from snapproxy_storage.tables import LocalTables
 from snapproxy_storage.threads import Threads
@@ -49,6 +50,7 @@ __all__ = [
     "Blob",
     "Blobs",
     "Body",
+    "BodyTooLarge",
     "Catalog",
     "Draft",
     "DraftFailed",
@@ -71,6 +73,8 @@ __all__ = [
     "Writing",
     "open_store",
     "open_tables",
+    "read_blob",
+    "read_whole",
 ]
 
 

@@ -13,8 +13,8 @@ from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
-import snapproxy_storage.draft
 import snapproxy_storage.threads
+import snapproxy_storage.write_queue
 from snapproxy_storage import Draft, Meta, Name, StorageFailure, Store, Writing, open_store
 
 SIZE = 400_000
@@ -89,7 +89,7 @@ if __name__ == "__main__":
     if "threads" not in sys.argv:
         snapproxy_storage.threads.ThreadPoolExecutor = lambda *_: OneThread()  # type: ignore[misc,assignment,attr-defined]
         asyncio.to_thread = at_once  # type: ignore[assignment]
-        snapproxy_storage.draft._GATHER_SECONDS = 0
+        snapproxy_storage.write_queue._GATHER_SECONDS = 0
     try:
         asyncio.run(main())
     except StorageFailure as failure:

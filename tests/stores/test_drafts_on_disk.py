@@ -158,9 +158,9 @@ async def test_a_reader_survives_the_writers_death_after_the_last_piece(
         await draft.seal()
         body = store.drafts.follow("k")
         assert body is not None
-        intake: DraftSink = draft._intake  # type: ignore[attr-defined]
-        intake.take_rest()
-        intake._close()  # dies here: the lock is free
+        sink: DraftSink = draft._sink  # type: ignore[attr-defined]
+        sink.take_rest()
+        sink._close()  # dies here: the lock is free
         assert await read_all(body) == b"x" * 300_000
         body.close()
         assert store.drafts.follow("k") is None, "nobody who did not see them arrive believes them"
@@ -174,7 +174,7 @@ async def test_small_pieces_that_keep_coming_are_written_together(
     monkeypatch.setattr(
         os, "pwritev", lambda fd, pieces, at: written.append(sum(map(len, pieces))) or real(fd, pieces, at)
     )
-    monkeypatch.setattr("snapproxy_storage.draft._GATHER_SECONDS", 0.2)
+    monkeypatch.setattr("snapproxy_storage.write_queue._GATHER_SECONDS", 0.2)
     draft = begin(store, "k")
     await draft.describe(Meta(length=4 << 20))
     for _ in range(512):
@@ -281,26 +281,26 @@ async def test_readers_elsewhere_share_one_poll(
         draft = begin(other, "k")
         await draft.describe(META)
         bodies = [store.drafts.follow("k") for _ in range(30)]
-        watches = store.drafts._watches  # type: ignore[attr-defined]
-        (watch,) = watches.values()
-        looks = 0
-        real = type(watch).look
+        pollers = store.drafts._pollers  # type: ignore[attr-defined]
+        (poller,) = pollers.values()
+        polls = 0
+        real = type(poller).poll
 
         def counted(self: object) -> None:
-            nonlocal looks
-            looks += 1
+            nonlocal polls
+            polls += 1
             real(self)
 
-        monkeypatch.setattr(type(watch), "look", counted)
+        monkeypatch.setattr(type(poller), "poll", counted)
         waits = [asyncio.create_task(body.wait(0)) for body in bodies if body is not None]
         await asyncio.sleep(0.3)
-        assert 5 <= looks <= 16
+        assert 5 <= polls <= 16
         await draft.write(b"!")
         assert await asyncio.gather(*waits) == [1] * 30
         for body in bodies:
             assert body is not None
             body.close()
-        assert watches == {}
+        assert pollers == {}
         await draft.abandon("done")
         await settled(lambda: store.drafts.follow("k") is None)
 
@@ -310,7 +310,7 @@ async def test_a_writer_that_is_just_leaving_is_waited_for(store: Store, state_d
     folder = OpenFolder(state_dir / "drafts", os.open(state_dir / "drafts", os.O_RDONLY))
     leaving = DraftFiles.take(folder, draft_name("k"), boot)
     assert leaving is not None
-    leaving._say(replace(leaving._record, state=State.FAILED, reason="the one before"))
+    leaving._update_record(replace(leaving._record, state=State.FAILED, reason="the one before"))
     begun = store.drafts.begin("k")
     assert isinstance(begun, Following)
     body = begun.body
