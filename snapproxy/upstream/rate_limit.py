@@ -64,17 +64,17 @@ class Permit:
     Tell the verdict as soon as it is known: others may be waiting for it. A later one (the body broke) may follow.
     """
 
-    def __init__(self, limiter: RateLimiter, upstream: str, slot: Slot, storm: int) -> None:
+    def __init__(self, limiter: RateLimiter, upstream: str, slot: Slot, cool_down_epoch: int) -> None:
         self.upstream = upstream
         self.slot = slot
-        self.storm = storm
+        self.cool_down_epoch = cool_down_epoch
         self.is_judged = False
         self._limiter = limiter
 
     async def succeeded(self) -> None:
         """Tell that the upstream answered in good order, whatever it said."""
         self.is_judged = True
-        await self._limiter.judge(self, lambda state: rate_limit.succeeded(state, storm=self.storm))
+        await self._limiter.judge(self, lambda state: rate_limit.succeeded(state, cool_down_epoch=self.cool_down_epoch))
 
     async def throttled(self, retry_after: float | None = None) -> None:
         """Tell that it wants to be asked less: everybody waits (429, 503, 509)."""
@@ -83,7 +83,7 @@ class Permit:
         await self._limiter.judge(
             self,
             lambda state: rate_limit.throttled(
-                state, policy, now, storm=self.storm, retry_after=retry_after, jitter=jitter
+                state, policy, now, cool_down_epoch=self.cool_down_epoch, retry_after=retry_after, jitter=jitter
             ),
             "wants to be asked less",
         )
@@ -94,7 +94,7 @@ class Permit:
         now, policy, jitter = self._limiter.now(), self._limiter.policy(self.upstream), self._limiter.jitter()
         await self._limiter.judge(
             self,
-            lambda state: rate_limit.broken(state, policy, now, storm=self.storm, jitter=jitter),
+            lambda state: rate_limit.broken(state, policy, now, cool_down_epoch=self.cool_down_epoch, jitter=jitter),
             "cannot be reached or fails",
         )
 
@@ -180,7 +180,7 @@ class RateLimiter:
         finally:
             try:
                 if not turn.is_judged:
-                    await self._forgo(upstream, turn.storm)
+                    await self._forgo(upstream, turn.cool_down_epoch)
             finally:
                 turn.slot.release()
                 self._lines[upstream].nudge()
@@ -190,7 +190,7 @@ class RateLimiter:
         before = self._load(turn.upstream)
         if change(before) != before:
             after = await self._change(turn.upstream, change)
-            if (rest := after.until - self.now()) > 0 and after.storm > before.storm:
+            if (rest := after.until - self.now()) > 0 and after.cool_down_epoch > before.cool_down_epoch:
                 _log.warning("upstream %s %s: nothing is asked of it for %.0f s", turn.upstream, what, rest)
             self._lines[turn.upstream].nudge()
 
@@ -244,7 +244,7 @@ class RateLimiter:
         if wait:  # another process was quicker
             slot.release()
             return wait
-        return Permit(self, upstream, slot, state.storm)
+        return Permit(self, upstream, slot, state.cool_down_epoch)
 
     async def _grant(self, upstream: str, policy: RatePolicy) -> tuple[RateState, float]:
         """Spend a token, or take the probe, atomically across processes. A calm upstream without a rate costs no write."""
@@ -265,12 +265,12 @@ class RateLimiter:
             # hold everybody until its lease ends.
             await asyncio.wait({writing})
             if not waits[0] and writing.exception() is None:
-                await self._forgo(upstream, writing.result().storm)
+                await self._forgo(upstream, writing.result().cool_down_epoch)
             raise
 
-    async def _forgo(self, upstream: str, storm: int) -> None:
+    async def _forgo(self, upstream: str, cool_down_epoch: int) -> None:
         if self._load(upstream).probe:
-            await self._change(upstream, lambda state: rate_limit.forgone(state, storm=storm))
+            await self._change(upstream, lambda state: rate_limit.forgone(state, cool_down_epoch=cool_down_epoch))
             self._lines[upstream].nudge()
 
     def _load(self, upstream: str) -> RateState:
