@@ -114,7 +114,7 @@ class Executor:
 
     async def passing(self, target: PassTarget | TunnelTarget) -> Refusal | None:
         """Let it pass, unless no packet may leave; that the configuration allows it was seen when its address was read."""
-        return refusals.nothing_passes(target.host) if self._offline else None
+        return refusals.pass_through_offline(target.host) if self._offline else None
 
     async def close(self) -> None:
         """Let the names of what has landed be written; stop everything else."""

@@ -35,6 +35,9 @@ async def test_a_package_that_was_asked_for_is_named_at_its_instant_unless_none_
         assert vendor.named(then, INRELEASE)
         vendor.evict(again.served.digest)
         gone = await vendor.get(then, package)
-        assert (gone.status, gone.refusal.reason) == (404, "Index observed, package not kept")
+        assert (gone.status, gone.refusal.reason) == (
+            404,
+            "This package was listed but not stored, and no mirror has it now",
+        )
         assert ('packages = "none"' in gone.refusal.hint) != is_kept
         assert (await vendor.get(then, PACKAGES)).data == old.files[PACKAGES].data
