@@ -99,18 +99,10 @@ class OpenPgpVerifier:
 
     async def _run(self, workspace: _Workspace) -> bytes:
         self._program = self._program or await asyncio.to_thread(_find, self._programs)
-        process = await asyncio.create_subprocess_exec(
-            self._program,
-            *workspace.arguments,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            cwd=workspace.folder,
-            env={"LC_ALL": "C", "TZ": "UTC", "HOME": str(workspace.folder), "PATH": os.defpath},
-        )
+        process, output_fd = await _start(self._program, workspace)
         try:
             async with self._clock.timeout(self._seconds):
-                output = await _read_output(process)
+                output = await _read_output(output_fd)
                 status = await process.wait()
         except TimeoutError:
             raise VerifierFailedError(
@@ -201,14 +193,45 @@ def _find(programs: Sequence[str]) -> str:
     raise VerifierMissingError(programs)
 
 
-async def _read_output(process: asyncio.subprocess.Process) -> bytes:
-    """Return the output. Raise VerifierFailedError as soon as it exceeds the limit."""
+async def _start(program: str, workspace: _Workspace) -> tuple[asyncio.subprocess.Process, int]:
+    """Start the program; return it and the descriptor to read its output from.
+
+    The pipe is our own. With one of asyncio's, `Process.wait` (Python 3.11) also waits for the end of the output, which
+    never comes once reading has paused because the buffer is full, or while a grandchild has the pipe open.
+    """
+    read_end, write_end = os.pipe()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            program,
+            *workspace.arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=write_end,
+            stderr=asyncio.subprocess.DEVNULL,
+            cwd=workspace.folder,
+            env={"LC_ALL": "C", "TZ": "UTC", "HOME": str(workspace.folder), "PATH": os.defpath},
+        )
+    except BaseException:
+        os.close(read_end)
+        raise
+    finally:
+        os.close(write_end)
+    return process, read_end
+
+
+async def _read_output(fd: int) -> bytes:
+    """Read the pipe to its end and close it. Raise VerifierFailedError as soon as the output exceeds the limit."""
+    reader = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(fd, "rb", buffering=0)
+    )
     output = bytearray()
-    if process.stdout:
-        while piece := await process.stdout.read(65536):
+    try:
+        while piece := await reader.read(65536):
             output += piece
             if len(output) > _MAX_OUTPUT:
                 raise VerifierFailedError(
                     "The signature check printed too much", why=f"The limit is {_MAX_OUTPUT >> 20} MiB of status lines."
                 )
+    finally:
+        transport.close()
     return bytes(output)
