@@ -46,7 +46,8 @@ from snapproxy.download.outcome import RecentOutcomes
 from snapproxy.download.services import DownloadServices
 from snapproxy.errors import ClientError
 from snapproxy.families import FAMILIES
-from snapproxy.indexes.index_tables import HelperProcess, IndexTables
+from snapproxy.indexes.helper_process import HelperProcess
+from snapproxy.indexes.index_tables import IndexTables
 from snapproxy.indexes.listings import Listings
 from snapproxy.jobs.archive_diff import ArchiveDiff, Differ
 from snapproxy.jobs.export import Exporter

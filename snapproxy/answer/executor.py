@@ -125,7 +125,7 @@ class Executor:
 
         Whether the configuration allows the host is checked with its address.
         """
-        return refusals.nothing_passes(target.host) if self._offline else None
+        return refusals.pass_through_offline(target.host) if self._offline else None
 
     async def close(self) -> None:
         """Wait until stored files are named; stop everything else."""

@@ -27,7 +27,10 @@ PROBE_LEASE = 120.0
 PROBE_POLL = 1.0
 """Seconds between looks at a probe that is out: its verdict may be written by another process, which wakes nobody here."""
 
-_COUNTS = frozenset({"storm", "throttles", "breaks"})
+_COUNTS = frozenset({"cool_down_epoch", "throttles", "breaks"})
+
+_JSON_KEYS = {"cool_down_epoch": "storm"}
+"""Fields that have another name in the rows on disk."""
 
 _FULL = 1e-6
 """A token is whole when it lacks less than this: wall-clock floats carry no finer time."""
@@ -65,15 +68,15 @@ SPARING = RatePolicy(connections=2, requests_per_second=0.7, burst=30)
 class RateState:
     """What is remembered of one upstream; all zero for one never asked.
 
-    `spent` tokens are missing from the bucket as of `updated`. `until` ends the present cool-down. `storm` counts the
-    cool-downs so far: a verdict on a request granted before the present one began is old news. `throttles` and `breaks`
+    `spent` tokens are missing from the bucket as of `updated`. `until` ends the present cool-down. `cool_down_epoch`
+    counts the cool-downs so far: a verdict on a request granted before the present one began is old news. `throttles` and `breaks`
     count failures in a row; while either is not zero the upstream is suspect, and only one probe may be out, until `probe`.
     """
 
     spent: float = 0.0
     updated: float = 0.0
     until: float = 0.0
-    storm: int = 0
+    cool_down_epoch: int = 0
     throttles: int = 0
     breaks: int = 0
     probe: float = 0.0
@@ -85,15 +88,18 @@ class RateState:
 
     def to_json(self) -> dict[str, float]:
         """Return the row that `from_json` reads."""
-        return asdict(self)
+        return {_JSON_KEYS.get(name, name): value for name, value in asdict(self).items()}
 
     @classmethod
     def from_json(cls, archive: Mapping[str, object] | None) -> RateState:
         """Read a row; what is missing or no sane number starts afresh, since a lost pace harms less than a refusal to start."""
+        row = archive or {}
         sane: dict[str, Any] = {
             field.name: int(value) if field.name in _COUNTS else value
             for field in fields(cls)
-            if isinstance(value := (archive or {}).get(field.name), int | float) and math.isfinite(value) and value >= 0
+            if isinstance(value := row.get(_JSON_KEYS.get(field.name, field.name)), int | float)
+            and math.isfinite(value)
+            and value >= 0
         }
         return cls(**sane)
 
@@ -118,43 +124,52 @@ def grant(state: RateState, policy: RatePolicy, now: float) -> tuple[RateState, 
 
 
 def throttled(
-    state: RateState, policy: RatePolicy, now: float, *, storm: int, retry_after: float | None, jitter: float
+    state: RateState, policy: RatePolicy, now: float, *, cool_down_epoch: int, retry_after: float | None, jitter: float
 ) -> RateState:
     """Begin a cool-down: the upstream refused (429, 503, 509). `jitter` is a number in [0, 1).
 
     A usable `retry_after` is believed the first time; from the second refusal in a row on, our own back-off is the least.
     Zero is no information (the snapshot service sends it with a block that lasts hours), nor is less than a second. Requests
-    that were out together are refused together: that is one storm, one strike (`storm` is the count their grant carried).
+    that were out together are refused together: that is one cool-down, one strike (`cool_down_epoch` is the count that
+    their grant carried).
     """
     asked = 0.0 if retry_after is None or retry_after < SHORTEST_ASKED else min(retry_after, LONGEST_PAUSE)
-    if storm != state.storm:
+    if cool_down_epoch != state.cool_down_epoch:
         return replace(state, until=max(state.until, now + asked)) if asked else state
     throttles = state.throttles + 1
     own = _doubled(policy.cool_down, policy.cool_down_most, throttles if not asked else throttles - 1)
     until = max(state.until, now + max(asked, own) * (1 + SPREAD * jitter))
     # An empty bucket that fills only after the cool-down: no burst the moment it ends.
     return replace(
-        state, spent=float(policy.burst), updated=until, until=until, storm=storm + 1, throttles=throttles, probe=0.0
+        state,
+        spent=float(policy.burst),
+        updated=until,
+        until=until,
+        cool_down_epoch=cool_down_epoch + 1,
+        throttles=throttles,
+        probe=0.0,
     )
 
 
-def broken(state: RateState, policy: RatePolicy, now: float, *, storm: int, jitter: float) -> RateState:
-    """Begin a short rest: the connection failed or the answer broke. `storm` and `jitter` as in `throttled`."""
-    if storm != state.storm:
+def broken(state: RateState, policy: RatePolicy, now: float, *, cool_down_epoch: int, jitter: float) -> RateState:
+    """Begin a short rest: the connection failed or the answer broke. `cool_down_epoch` and `jitter` as in `throttled`."""
+    if cool_down_epoch != state.cool_down_epoch:
         return state
     breaks = state.breaks + 1
     pause = _doubled(policy.rest, policy.rest_most, breaks) * (1 + SPREAD * jitter)
-    return replace(state, until=max(state.until, now + pause), storm=storm + 1, breaks=breaks, probe=0.0)
+    return replace(
+        state, until=max(state.until, now + pause), cool_down_epoch=cool_down_epoch + 1, breaks=breaks, probe=0.0
+    )
 
 
-def succeeded(state: RateState, *, storm: int) -> RateState:
+def succeeded(state: RateState, *, cool_down_epoch: int) -> RateState:
     """Clear the upstream, which answered in good order, of suspicion, unless a cool-down began since the request was granted."""
-    return replace(state, throttles=0, breaks=0, probe=0.0) if storm == state.storm else state
+    return replace(state, throttles=0, breaks=0, probe=0.0) if cool_down_epoch == state.cool_down_epoch else state
 
 
-def forgone(state: RateState, *, storm: int) -> RateState:
+def forgone(state: RateState, *, cool_down_epoch: int) -> RateState:
     """Take back a grant that ended without a verdict (its caller left): if it was the probe, another may go."""
-    return replace(state, probe=0.0) if storm == state.storm else state
+    return replace(state, probe=0.0) if cool_down_epoch == state.cool_down_epoch else state
 
 
 def _doubled(first: float, most: float, strikes: int) -> float:

@@ -141,7 +141,7 @@ class TestFiles:
         got = await house.call(f"/file/{content.sha1}", content.sha1)
         assert got.broke
         told = await house.call(f"/file/{content.sha1}", content.sha1)
-        assert (told.status, told.refusal.reason) == (502, "Upstream's bytes are not the promised ones: sha1 differs")
+        assert (told.status, told.refusal.reason) == (502, "Upstream sent wrong bytes: sha1 differs")
         assert house.store.catalog.name("sha1", content.sha1) is None
 
     async def test_that_were_evicted_are_fetched_again(self, house: House, hamlet: Hamlet) -> None:

@@ -188,7 +188,7 @@ class House:
 
     def cool_downs(self, url: str) -> int:
         """How often a server has been given a rest."""
-        return RateState.from_json(self.store.catalog.fact(f"pace/{urlsplit(url).netloc}", 0)).storm
+        return RateState.from_json(self.store.catalog.fact(f"pace/{urlsplit(url).netloc}", 0)).cool_down_epoch
 
 
 async def until(condition: Any, seconds: float = 5.0) -> None:

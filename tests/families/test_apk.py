@@ -233,7 +233,7 @@ REBUILT = package("hello", "1.0_rc1-r0", KEY, b"rebuilt\n")
 )
 def test_a_package_that_is_not_the_promised_one(change: Callable[[ApkFile], bytes], words: str) -> None:
     assert verdict(unsized(promise_of(HELLO)), change(HELLO), 4096) == words
-    assert len(f"Upstream's bytes are not the promised ones: {words}") <= 80
+    assert len(f"Upstream sent wrong bytes: {words}") <= 80
 
 
 def test_a_package_of_another_size_is_told_by_that() -> None:

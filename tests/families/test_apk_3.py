@@ -165,7 +165,7 @@ def test_a_changed_index_promises_the_same_or_loses_its_signatures(at: int, new:
 
 HELLO_PROMISE = promised()["edge/main/x86_64/hello-1.0-r0.apk"]
 METADATA, SIGNED, *FILES = blocks(HELLO)
-WORDS_MOST = 80 - len("Upstream's bytes are not the promised ones: ")
+WORDS_MOST = 80 - len("Upstream sent wrong bytes: ")
 
 
 def test_the_promised_packages_pass() -> None:

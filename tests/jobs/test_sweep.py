@@ -213,7 +213,10 @@ async def test_an_index_alone_is_observed_with_its_root(vendor: House, present: 
     present.mirror.fault("*", Status(404))
     await answered(vendor, format_instant(swept.at), INRELEASE, PACKAGES)
     lacking = await vendor.get(format_instant(swept.at), SOURCES)
-    assert (lacking.status, lacking.refusal.reason) == (424, "Root observed, this index not kept")
+    assert (lacking.status, lacking.refusal.reason) == (
+        424,
+        "This index was observed but not stored, and no mirror has it now",
+    )
 
 
 async def test_a_root_with_its_signature_beside_it(edition: Edition, tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ async def test_throttled_holds_everybody(server: RudeServer, status: int) -> Non
     async with bench.upstream as upstream:
         async with upstream.fetch(UpstreamRequest(url), bench.reach) as response:
             assert response.answer == Throttled(status, 7)
-        async with upstream.fetch(UpstreamRequest(url), bench.reach, patience=1) as response:
+        async with upstream.fetch(UpstreamRequest(url), bench.reach, max_wait=1) as response:
             assert isinstance(response.answer, Throttled)
             assert response.answer.status == 0
             assert response.answer.retry_after == pytest.approx(8, abs=1.5)
