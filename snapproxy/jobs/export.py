@@ -16,6 +16,7 @@ from snapproxy.capture.tree import Tree, lay_out
 from snapproxy.core.client_cache import ClientSettings
 from snapproxy.core.clock import Clock
 from snapproxy.core.model import Instant
+from snapproxy.core.progress import SILENT, Progress
 from snapproxy.core.record import Record
 from snapproxy.errors import ClientError
 from snapproxy.jobs.image import image_of
@@ -26,7 +27,6 @@ from snapproxy.oci.files import explained, hidden_folder, in_thread, put, put_by
 from snapproxy.oci.layout_write import write_layout, write_tar
 from snapproxy.oci.manifests import Descriptor, digest_of
 from snapproxy.oci.places import LayoutPlace, Place, Reference, TarPlace, TreePlace
-from snapproxy.oci.progress import SILENT, Progress
 from snapproxy.oci.referrers import attach
 from snapproxy.oci.registry import Repository, open_repository
 from snapproxy.oci.transfer import push

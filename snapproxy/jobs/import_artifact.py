@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 
 from snapproxy.capture.captures import Captures
 from snapproxy.capture.notes import Notes
+from snapproxy.base.concurrency import gather_bounded
 from snapproxy.core.clock import Clock
 from snapproxy.core.model import Archive
+from snapproxy.core.progress import SILENT, Progress
 from snapproxy.core.record import Record
 from snapproxy.errors import ClientError
 from snapproxy.jobs.export import RegistryAccess
@@ -20,8 +22,6 @@ from snapproxy.jobs.store_blobs import store_blobs
 from snapproxy.jobs.trust_record import RecordTrust
 from snapproxy.oci.manifests import Descriptor
 from snapproxy.oci.places import Place
-from snapproxy.oci.progress import SILENT, Progress
-from snapproxy.oci.transfer import in_parallel
 from snapproxy_storage import Store
 
 WIDTH = 8
@@ -93,7 +93,7 @@ class Importer:
             is_new = await store_blobs(self._store, found.source, descriptor, progress)
             new += is_new
 
-        await in_parallel(wanted.values(), bring, WIDTH)
+        await gather_bounded(wanted.values(), bring, WIDTH)
         return new
 
     def _check_archives(self, record: Record) -> None:
