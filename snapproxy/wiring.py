@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from socket import socket
 from types import TracebackType
@@ -39,6 +39,7 @@ from snapproxy.core.address import AddressBook
 from snapproxy.core.exchange import Conditions, FileTarget, Moved
 from snapproxy.core.listing import Selection
 from snapproxy.core.model import Archive, Instant, Refusal, Resolved, TimeSpec
+from snapproxy.core.progress import SILENT, Progress
 from snapproxy.core.record import Record
 from snapproxy.core.time_spec import parse_time
 from snapproxy.download.downloads import Downloads
@@ -54,7 +55,7 @@ from snapproxy.jobs.export import Exporter
 from snapproxy.jobs.fetch import Fetched, copy
 from snapproxy.jobs.import_artifact import Importer
 from snapproxy.jobs.mark_bad import mark
-from snapproxy.jobs.sweep import Progress, Sweeper, Swept
+from snapproxy.jobs.sweep import Sweeper, Swept
 from snapproxy.jobs.timeline import TimelineEntry, entries
 from snapproxy.jobs.trust_record import RecordTrust
 from snapproxy.jobs.watch import repeat
@@ -254,7 +255,7 @@ class App:
         )
 
     async def observe(
-        self, archive: str, paths: Sequence[str], *, with_packages: bool, progress: Progress = lambda *_: None
+        self, archive: str, paths: Sequence[str], *, with_packages: bool, progress: Progress = SILENT
     ) -> Swept | Refusal:
         """Take an observation of an archive now. Raises ClientError for an unknown archive, and for paths that vouch for nothing."""
         if self._offline:
@@ -276,7 +277,7 @@ class App:
         return await mark(context, when, exists, settled, self._marks, because)
 
     async def diff(
-        self, archive: str, before: str, after: str, selection: Selection, progress: Callable[[str], None]
+        self, archive: str, before: str, after: str, selection: Selection, progress: Progress
     ) -> ArchiveDiff | Refusal:
         """Say which packages differ between two times. Raises ClientError as `resolve`, ConfigurationError for a selection that names too little."""
         differ = Differ(self._archive(archive), self.executor, self._tables, self._listings, progress)
@@ -286,9 +287,7 @@ class App:
         """Settle a *when* of an archive. Raises ClientError for words that are no archive or no time."""
         return await self.executor.resolve(self._archive(archive), parse_time(when))
 
-    async def fetch(
-        self, archive: str, when: str, path: str, target: Path, progress: Callable[[int, int | None], None]
-    ) -> Fetched | Refusal:
+    async def fetch(self, archive: str, when: str, path: str, target: Path, progress: Progress) -> Fetched | Refusal:
         """Bring a file to `target`: whole and verified, or not at all. Raises ClientError as `resolve`."""
         asked = FileTarget(self._archive(archive), parse_time(when), address.canonical_path(path))
         outcome = await self.executor.answer(asked, Conditions())
@@ -296,7 +295,7 @@ class App:
             return Refusal(404, "That is a folder, not a file")
         if isinstance(outcome, Refusal):
             return outcome
-        return await copy(outcome, target, progress)
+        return await copy(outcome, target, progress, path)
 
     async def answered(self, capture: str = "") -> Record:
         """Return what was answered so far: of the record that is replayed, else what a capture holds. Nothing may be under way."""

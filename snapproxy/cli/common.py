@@ -23,6 +23,7 @@ from snapproxy.core import time_spec
 from snapproxy.core.listing import Selection
 from snapproxy.core.model import Instant, Match, Proof, Refusal, Resolved, TimeSpec
 from snapproxy.core.package_diff import PackageChange
+from snapproxy.core.progress import Progress
 from snapproxy.core.record import Record
 from snapproxy.errors import ConfigurationError, SnapproxyError
 from snapproxy_storage import Blobs
@@ -118,7 +119,7 @@ class App(Protocol):
     async def resolve(self, archive: str, time_spec: str) -> Resolved | Refusal: ...
 
     async def fetch(
-        self, archive: str, time_spec: str, path: str, target: Path, progress: Callable[[int, int | None], None]
+        self, archive: str, time_spec: str, path: str, target: Path, progress: Progress
     ) -> Fetched | Refusal:
         """Bring a file to `target`: whole and verified, or not at all."""
 
@@ -128,7 +129,7 @@ class App(Protocol):
         paths: Sequence[str],
         *,
         with_packages: bool,
-        progress: Callable[[str, int, int | None], None],
+        progress: Progress,
     ) -> Swept | Refusal:
         """Remember roots of an archive as they are now: all of them, or none."""
 
@@ -138,9 +139,9 @@ class App(Protocol):
         """Mark the snapshot that answers for a time as bad; with None, take the mark back. Return its instant."""
 
     async def diff(
-        self, archive: str, before: str, after: str, selection: Selection, progress: Callable[[str], None]
+        self, archive: str, before: str, after: str, selection: Selection, progress: Progress
     ) -> Compared | Refusal:
-        """Return which packages differ between two times; `progress` is told each path that is asked for."""
+        """Return which packages differ between two times; `progress` receives each path that is requested."""
 
     async def answered(self, capture: str = "") -> Record:
         """Return what was answered so far: of the record that is replayed, else what a capture holds."""

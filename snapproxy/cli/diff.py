@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import platform
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.status import Status
 from rich.text import Text
 
 from snapproxy.cli.common import Compared, a_time, add_config, add_json, add_offline, answered, build, print_json
@@ -17,6 +18,7 @@ from snapproxy.config import Config
 from snapproxy.core.listing import Selection
 from snapproxy.core.model import Refusal
 from snapproxy.core.package_diff import PackageChange, counts
+from snapproxy.core.progress import SILENT, Progress
 
 HELP = "list the packages that differ between two times"
 
@@ -85,18 +87,32 @@ async def _compare(config: Config, arguments: argparse.Namespace) -> Compared | 
         by_source=arguments.source,
     )
     async with build(config, offline=arguments.offline) as app:
-        with _telling() as tell:
-            return await app.diff(arguments.archive, arguments.before.text, arguments.after.text, selection, tell)
+        with _reporting() as progress:
+            return await app.diff(arguments.archive, arguments.before.text, arguments.after.text, selection, progress)
+
+
+class _CurrentFile:
+    """Shows on a terminal the file that is being fetched: at first use, a root and an index for each of the two times."""
+
+    def __init__(self, status: Status) -> None:
+        self._status = status
+
+    def advance(self, path: str, done: int, total: int | None) -> None:
+        del done, total
+        self._status.update(Text(path))  # plain text: an archive's paths may look like rich's markup
+
+    def finish(self, path: str) -> None:
+        """Keep the path on display until the next one."""
 
 
 @contextmanager
-def _telling() -> Iterator[Callable[[str], None]]:
-    """Show on a terminal which file is waited for; the first time, a root and an index for each time are."""
+def _reporting() -> Iterator[Progress]:
+    """Show the current file on a terminal; print nothing elsewhere."""
     if not sys.stderr.isatty():
-        yield lambda _path: None
+        yield SILENT
         return
     with Console(stderr=True).status("") as status:
-        yield lambda path: status.update(Text(path))  # plain: an archive's paths may look like rich's markup
+        yield _CurrentFile(status)
 
 
 def lines(found: Compared) -> Iterator[str]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
-import functools
 import os
 import shutil
 import sys
@@ -14,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from snapproxy.base.concurrency import gather_bounded
 from snapproxy.cli import run_as_owner
 from snapproxy.cli.common import (
     App,
@@ -27,9 +26,10 @@ from snapproxy.cli.common import (
     print_json,
     run,
 )
-from snapproxy.cli.progress import Report, reporting
+from snapproxy.cli.progress import reporting
 from snapproxy.config import Config
 from snapproxy.core.model import Refusal
+from snapproxy.core.progress import Progress
 from snapproxy.errors import ConfigurationError
 
 HELP = "fetch files as they were at a time"
@@ -106,17 +106,18 @@ async def _fetch(config: Config, arguments: argparse.Namespace, landing: Mapping
         return await fetch_all(app, report, arguments.archive, arguments.when.text, landing)
 
 
-async def fetch_all(app: App, report: Report, archive: str, when: str, landing: Mapping[str, Path]) -> list[Outcome]:
+async def fetch_all(
+    app: App, progress: Progress, archive: str, when: str, landing: Mapping[str, Path]
+) -> list[Outcome]:
     """Fetch every path, a few at a time; a refusal of one does not stop the others."""
-    room = asyncio.Semaphore(AT_ONCE)
 
-    async def one(path: str, target: Path) -> Outcome:
-        async with room:
-            outcome = await app.fetch(archive, when, path, target, functools.partial(report.advance, path))
-            report.finish(path)
-            return outcome
+    async def one(file: tuple[str, Path]) -> Outcome:
+        path, target = file
+        outcome = await app.fetch(archive, when, path, target, progress)
+        progress.finish(path)
+        return outcome
 
-    return list(await asyncio.gather(*(one(path, target) for path, target in landing.items())))
+    return await gather_bounded(landing.items(), one, AT_ONCE)
 
 
 def place(source: Path, target: Path) -> None:

@@ -51,7 +51,7 @@ def main(arguments: argparse.Namespace) -> int:
 async def _observe(config: Config, arguments: argparse.Namespace) -> Swept | Refusal:
     async with build(config) as app, reporting((), what="observe") as report:
         return await app.observe(
-            arguments.archive, arguments.paths, with_packages=arguments.packages == "all", progress=report.advance
+            arguments.archive, arguments.paths, with_packages=arguments.packages == "all", progress=report
         )
 
 

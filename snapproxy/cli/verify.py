@@ -53,14 +53,8 @@ async def _verify(config: Config, name: str, lock: Record | None) -> Verified:
     async with build(config, offline=True) as app:
         record = await app.captures.record(name) if lock is None else lock
         paths = {entry.sha256: entry.path for entry in record.entries if not entry.is_absence}
-        async with reporting(paths, what="verify") as report:
-
-            def tell(path: str, done: int, total: int) -> None:
-                report.advance(path, done, total)
-                if done == total:
-                    report.finish(path)
-
-            return await verify(record, app.blobs, tell)
+        async with reporting(paths, what="verify") as progress:
+            return await verify(record, app.blobs, progress)
 
 
 def _row(fault: StoredFault) -> tuple[str, str, str]:

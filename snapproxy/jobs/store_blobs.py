@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from contextlib import aclosing, suppress
 
+from snapproxy.core.progress import Progress
 from snapproxy.errors import ArchiveDataError, StorageError
 from snapproxy.jobs.pack import is_stored
 from snapproxy.oci.artifact import ArtifactSource, wrong_blob
 from snapproxy.oci.manifests import Descriptor
-from snapproxy.oci.progress import Progress
 from snapproxy_storage import Body, Draft, DraftFailed, DraftOrphaned, Meta, Store, Writing
 
 _TAKES_OVER = 3

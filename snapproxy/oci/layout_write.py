@@ -13,13 +13,13 @@ from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
+from snapproxy.core.progress import SILENT, Progress
 from snapproxy.errors import ArchiveDataError, ClientError
 from snapproxy.oci.artifact import Artifact, BlobContent, bytes_content, verified
 from snapproxy.oci.files import explained, hidden_file, hidden_folder, hidden_name, in_thread, put, put_bytes, sync
 from snapproxy.oci.layout import BLOBS, INDEX_FILE, MARK, MARK_BYTES, FolderFiles, ImageLayout
 from snapproxy.oci.manifests import INDEX, REFERENCE_NAME, Descriptor, ImageIndex, ManifestDocument
 from snapproxy.oci.places import LayoutPlace, TarPlace
-from snapproxy.oci.progress import SILENT, Progress
 from snapproxy.oci.tarball import header, padding, trailer
 
 

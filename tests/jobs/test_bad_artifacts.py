@@ -128,12 +128,12 @@ async def test_a_lock_that_names_what_no_layer_holds(layout: Layout, elsewhere: 
 async def test_two_locks_or_none(layout: Layout, elsewhere: House) -> None:
     lock = layout.manifest["layers"].pop(0)
     layout.write()
-    await refused(elsewhere, layout, RecordError, "no single lock")
+    await refused(elsewhere, layout, RecordError, "does not contain exactly one lock")
     digest, size = layout.put(b"{}")
     second = lock | {"digest": digest, "size": size, "annotations": {}}
     layout.manifest["layers"] += [lock, second]
     layout.write()
-    await refused(elsewhere, layout, RecordError, "no single lock")
+    await refused(elsewhere, layout, RecordError, "does not contain exactly one lock")
 
 
 async def test_something_else_than_a_capture(layout: Layout, elsewhere: House) -> None:

@@ -32,6 +32,19 @@ OTHER = "dists/extra/InRelease"
 OTHER_PACKAGES = "dists/extra/main/binary-amd64/Packages.xz"
 
 
+class RecordedProgress:
+    """Keeps every report."""
+
+    def __init__(self) -> None:
+        self.reports: list[tuple[str, int, int | None]] = []
+
+    def advance(self, path: str, done: int, total: int | None) -> None:
+        self.reports.append((path, done, total))
+
+    def finish(self, path: str) -> None:
+        """Ignore the report."""
+
+
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep, "PAUSE_SECONDS", 0.01)
@@ -180,13 +193,11 @@ async def test_names_without_a_moment_are_not_believed(vendor: House, present: P
 
 async def test_packages_all_brings_what_is_new_and_nothing_twice(vendor: House, present: Present) -> None:
     old, package = present.tree, present.package
-    told: list[tuple[str, int, int | None]] = []
-    first = await vendor.app.observe(
-        "vendor", [INRELEASE], with_packages=True, progress=lambda *each: told.append(each)
-    )
+    progress = RecordedProgress()
+    first = await vendor.app.observe("vendor", [INRELEASE], with_packages=True, progress=progress)
     assert isinstance(first, Swept)
     assert (first.packages, first.missing) == (2, 0)
-    assert (PACKAGES, old.files[package].size, old.files[package].size) in told
+    assert (PACKAGES, old.files[package].size, old.files[package].size) in progress.reports
     vendor.clock.leap(HOUR)
     present.log.reset_counts()
     assert (await observe(vendor, packages=True)).packages == 0
