@@ -1,6 +1,7 @@
-"""Parses JSON that strangers wrote: manifests, credentials, locks. What has two meanings is marked; ValueError is the only way out.
+"""Read JSON written by others (manifests, credentials, locks) strictly and in bounded memory. Pure.
 
-What a document may hold, how long it may be, and in whose words it is refused is its reader's business.
+- `parse` parses a document of any shape and marks repeated keys.
+- `read_object` parses an object whose members the caller reads; it refuses values that JSON readers interpret differently.
 """
 
 from __future__ import annotations
@@ -9,15 +10,20 @@ import json
 from collections import Counter
 from typing import Any
 
+from snapproxy.errors import ArchiveDataError
+
+EXACT = 1 << 53
+"""Integers below this limit survive readers that only have floating-point numbers (RFC 8785, section 3.2.2.3)."""
+
 
 class Members(dict[str, Any]):
-    """An object; `repeated` is a member that stands in it twice (readers differ on which one counts), None for most."""
+    """A parsed object. `repeated` is a key that occurs twice (readers differ on which one counts), usually None."""
 
     repeated: str | None = None
 
 
 def parse(data: bytes) -> Any:
-    """Parse a whole document, objects as `Members`. Raises ValueError, whose text is a sentence that says why it is none."""
+    """Parse a whole document, objects as `Members`. Raises ValueError; its text is a sentence that names the fault."""
     try:
         return json.loads(data.decode("utf-8"), object_pairs_hook=_members)
     except UnicodeDecodeError as error:
@@ -36,3 +42,55 @@ def _members(pairs: list[tuple[str, Any]]) -> Members:
         counts = Counter(name for name, _ in pairs)
         found.repeated = next(name for name in counts if counts[name] > 1)
     return found
+
+
+def check_exact(value: Any) -> None:
+    """Raise TypeError for a value that JSON readers may interpret differently: it has no canonical form.
+
+    Allowed are objects without repeated keys, arrays, strings, integers below `EXACT`, booleans and null.
+    """
+    match value:
+        case Members(repeated=str(name)):
+            raise TypeError(f"The key {name[:40]!a} stands twice.")
+        case dict():
+            for key, each in value.items():
+                if not isinstance(key, str):
+                    raise TypeError(f"{key!r} is no key of canonical JSON.")
+                check_exact(each)
+        case list() | tuple():
+            for each in value:
+                check_exact(each)
+        case bool() | str() | None:
+            pass
+        case int() if abs(value) < EXACT:
+            pass
+        case int():
+            raise TypeError("It holds a number of 2^53 or more, which readers round.")
+        case _:
+            kind = type(value).__name__
+            raise TypeError(f"It holds a {kind}: only objects, lists, texts and whole numbers are known.")
+
+
+def read_object(data: bytes, what: str) -> dict[str, Any]:
+    """Parse an object. `what` names the document in the message of an ArchiveDataError.
+
+    Raises ArchiveDataError if the document is not a JSON object, repeats a key, contains a fraction, an integer of 2**53 or
+    more, or half a surrogate pair, or is nested too deeply.
+    """
+    try:
+        value = parse(data)
+        check_exact(value)
+        json.dumps(value, ensure_ascii=False).encode()  # raises for half a surrogate pair
+    except RecursionError:
+        raise _unreadable(what, "It is nested too deep.") from None
+    except UnicodeEncodeError:
+        raise _unreadable(what, "It holds half a character.") from None
+    except (ValueError, TypeError) as error:
+        raise _unreadable(what, str(error)) from None
+    if not isinstance(value, dict):
+        raise _unreadable(what, "It is no object.")
+    return value
+
+
+def _unreadable(what: str, why: str) -> ArchiveDataError:
+    return ArchiveDataError(f"{what} cannot be read", why=why)

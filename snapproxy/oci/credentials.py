@@ -20,7 +20,7 @@ from typing import Any
 
 from snapproxy.core.clock import Clock
 from snapproxy.errors import ArchiveDataError, ConfigurationError
-from snapproxy.oci.canonical import read_object
+from snapproxy.formats.strict_json import read_object
 from snapproxy.oci.places import HUB
 
 HELPER_SECONDS = 60.0

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from snapproxy.errors import ArchiveDataError
-from snapproxy.oci.canonical import canonical, read_object
+from snapproxy.formats.canonical_json import canonical
+from snapproxy.formats.strict_json import read_object
 from snapproxy.oci.places import DIGEST
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"

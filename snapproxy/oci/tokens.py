@@ -16,7 +16,7 @@ from yarl import URL
 
 from snapproxy.core.clock import Clock
 from snapproxy.errors import UpstreamError
-from snapproxy.oci.canonical import read_object
+from snapproxy.formats.strict_json import read_object
 from snapproxy.oci.credentials import Keychain, Login
 from snapproxy.oci.places import Reference
 from snapproxy.oci.registry_http import RegistryConnections, RegistryReply, RegistryRequest
