@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from snapproxy.capture import cyclonedx, intoto, sha256sums, spdx, strict_json
+from snapproxy.capture import cyclonedx, intoto, sha256sums, spdx
 from snapproxy.capture.lock import encode, snapshots_by_time
 from snapproxy.capture.lock_reader import decode
 from snapproxy.capture.record_diff import compare
@@ -20,6 +20,7 @@ from snapproxy.core.model import Instant, Role
 from snapproxy.core.record import Record
 from snapproxy.core.time_spec import format_instant
 from snapproxy.errors import ConfigurationError, RecordError
+from snapproxy.formats import strict_json
 
 HELP = "write a capture's lock, show or compare locks"
 

@@ -2,18 +2,34 @@
 
 - `parse` parses a document of any shape and marks repeated keys.
 - `read_object` parses an object whose members the caller reads; it refuses values that JSON readers interpret differently.
+- `load` parses a document whose shape is fixed and names the place of every fault: `files[12].sha256`.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from snapproxy.errors import ArchiveDataError
+from snapproxy.errors import ArchiveDataError, RecordError
 
 EXACT = 1 << 53
 """Integers below this limit survive readers that only have floating-point numbers (RFC 8785, section 3.2.2.3)."""
+
+LARGEST = 64 * 2**20
+"""Largest document that `load` reads, in bytes."""
+
+MOST = 200_000
+"""Largest number of arrays and objects that `load` reads, counted by their opening brackets.
+
+Parsed, they need many times the memory of their text.
+"""
+
+_SCALARS_EACH = 16
+_SHOWN = 60
 
 
 class Members(dict[str, Any]):
@@ -94,3 +110,82 @@ def read_object(data: bytes, what: str) -> dict[str, Any]:
 
 def _unreadable(what: str, why: str) -> ArchiveDataError:
     return ArchiveDataError(f"{what} cannot be read", why=why)
+
+
+@dataclass(frozen=True, slots=True)
+class JsonDocument:
+    """The kind of document that `load` reads, for messages: its name within a sentence, and a hint for an invalid one."""
+
+    name: str
+    hint: str
+
+    def error(self, why: str) -> RecordError:
+        """Return the error that says why the document cannot be read."""
+        return RecordError(f"The {self.name} cannot be read", why=why, hint=self.hint)
+
+
+@dataclass(frozen=True, slots=True)
+class JsonValue:
+    """A value of a document, and its place in the document."""
+
+    raw: Any
+    place: str
+    document: JsonDocument
+
+    def members(self, *names: str) -> tuple[JsonValue, ...]:
+        """Return the members of an object in the order of `names`. The object must have exactly these, each once."""
+        if not isinstance(self.raw, Members):
+            raise self.wrong("an object is wanted")
+        if self.raw.repeated is not None:
+            raise self._member(self.raw.repeated).wrong("stands there twice", shown=False)
+        for name in names:
+            if name not in self.raw:
+                raise self._member(name).wrong("is missing", shown=False)
+        for name in self.raw:
+            if name not in names:
+                raise self._member(name).wrong("is not known here", shown=False)
+        return tuple(self._member(name, self.raw[name]) for name in names)
+
+    def items(self) -> Iterator[JsonValue]:
+        """Yield the items of an array."""
+        if not isinstance(self.raw, list):
+            raise self.wrong("an array is wanted")
+        for at, raw in enumerate(self.raw):
+            yield JsonValue(raw, f"{self.place}[{at}]", self.document)
+
+    def text(self, form: re.Pattern[str], wanted: str) -> str:
+        """Return a string that matches `form` as a whole; `wanted` describes the form in words."""
+        if not isinstance(self.raw, str) or not form.fullmatch(self.raw):
+            raise self.wrong(f"{wanted} is wanted")
+        return self.raw
+
+    def integer(self, first: int, last: int) -> int:
+        """Return an integer from `first` to `last`. 1.0 and true are refused."""
+        if type(self.raw) is not int or not first <= self.raw <= last:
+            raise self.wrong(f"a whole number from {first} to {last} is wanted")
+        return self.raw
+
+    def wrong(self, says: str, *, shown: bool = True) -> RecordError:
+        """Return the error for an invalid value; `shown`: with the value itself, in ASCII and shortened."""
+        found = ""
+        if shown and isinstance(self.raw, str | int | float | None):
+            text = ascii(self.raw)
+            found = f", not {text if len(text) <= _SHOWN else text[:_SHOWN] + '...'}"
+        return self.document.error(f"{self.place or 'the document'}: {says}{found}.")
+
+    def _member(self, name: str, raw: Any = None) -> JsonValue:
+        shown = name if name.isascii() and name.isidentifier() and len(name) <= _SHOWN else ascii(name)[:_SHOWN]
+        return JsonValue(raw, f"{self.place}.{shown}".removeprefix("."), self.document)
+
+
+def load(data: bytes, document: JsonDocument) -> JsonValue:
+    """Parse a whole document. Raises RecordError if it is not JSON in UTF-8, or exceeds `LARGEST` or `MOST`."""
+    if len(data) > LARGEST:
+        raise document.error(f"It has {len(data)} bytes; {LARGEST} are the most that are read.")
+    openings = data.count(b"{") + data.count(b"[")
+    if openings > MOST or data.count(b",") > MOST * _SCALARS_EACH:
+        raise document.error(f"It has more than {MOST} entries.")
+    try:
+        return JsonValue(parse(data), "", document)
+    except ValueError as error:
+        raise document.error(str(error)) from None
