@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from snapproxy.base.atomic_files import write_file
 from snapproxy.capture import cyclonedx, intoto, sha256sums, spdx
 from snapproxy.capture.lock import encode, snapshots_by_time
 from snapproxy.capture.lock_reader import decode
@@ -149,17 +150,7 @@ def _write(record: Record, form: str, target: Path | None) -> None:
     if target is None:
         sys.stdout.buffer.write(data)
         return
-    write_whole(target, data)
-
-
-def write_whole(target: Path, data: bytes) -> None:
-    """Write a file, or leave what stands there as it is."""
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        draft.write_bytes(data)
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_file(target, data)
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

@@ -13,9 +13,10 @@ from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
+from snapproxy.base.atomic_files import hidden_file, hidden_folder, in_thread, write_file
 from snapproxy.errors import ArchiveDataError, ClientError
 from snapproxy.oci.artifact import Artifact, BlobContent, bytes_content, verified
-from snapproxy.oci.files import explained, hidden_file, hidden_folder, hidden_name, in_thread, put, put_bytes, sync
+from snapproxy.oci.files import explained, put, put_bytes
 from snapproxy.oci.layout import BLOBS, INDEX_FILE, MARK, MARK_BYTES, FolderFiles, ImageLayout
 from snapproxy.oci.manifests import INDEX, REFERENCE_NAME, Descriptor, ImageIndex, ManifestDocument
 from snapproxy.oci.places import LayoutPlace, TarPlace
@@ -28,12 +29,14 @@ async def write_tar(artifact: Artifact, place: TarPlace, *, mtime: int = 0, prog
 
     Raises StorageError (then nothing has that name that had not before), ArchiveDataError for a blob that is not what it should be.
     """
-    async with hidden_file(Path(place.path)) as file:
-        length = 0
-        async for piece in _tar_pieces(artifact, place.tag, mtime, progress):
-            length += len(piece)
-            await in_thread(file.write, piece)
-        await in_thread(file.write, trailer(length))
+    path = Path(place.path)
+    with explained(path):
+        async with hidden_file(path) as file:
+            length = 0
+            async for piece in _tar_pieces(artifact, place.tag, mtime, progress):
+                length += len(piece)
+                await in_thread(file.write, piece)
+            await in_thread(file.write, trailer(length))
 
 
 async def write_layout(artifact: Artifact, place: LayoutPlace, *, progress: Progress = SILENT) -> None:
@@ -84,14 +87,7 @@ def _enter(path: Path, entry: Descriptor) -> None:
         index = ManifestDocument(INDEX, (path / INDEX_FILE).read_bytes()).read()
         if not isinstance(index, ImageIndex):
             raise ArchiveDataError("The image layout has no index", why=f"{path / INDEX_FILE} is none.")
-        hidden = hidden_name(path / INDEX_FILE)
-        try:
-            hidden.write_bytes(_joined(index, entry, path).document().data)
-            sync(hidden)
-            hidden.rename(path / INDEX_FILE)
-            sync(path)
-        finally:
-            hidden.unlink(missing_ok=True)
+        write_file(path / INDEX_FILE, _joined(index, entry, path).document().data)
 
 
 def _joined(index: ImageIndex, entry: Descriptor, path: Path) -> ImageIndex:
