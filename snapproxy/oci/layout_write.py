@@ -42,13 +42,13 @@ async def write_tar(artifact: Artifact, place: TarPlace, *, mtime: int = 0, prog
 async def write_layout(artifact: Artifact, place: LayoutPlace, *, progress: Progress = SILENT) -> None:
     """Write the artifact as an image layout into a folder that does not exist or is empty, or add it to the layout that is there.
 
-    There it takes the place of what has its tag; without one, of what has none and is of its type (`_joined`). Raises ClientError when
+    There it takes the place of what has its tag; without one, of what has none and is of its type (`_with_entry`). Raises ClientError when
     the folder holds something else, or an untagged manifest of another kind; StorageError and ArchiveDataError as `write_tar`.
     """
     path = Path(place.path)
     with explained(path):
         if await in_thread(_is_filled, path):
-            await _add(artifact, path, place.tag, progress)
+            await _add_to_layout(artifact, path, place.tag, progress)
             return
         try:
             async with hidden_folder(path) as folder:
@@ -59,14 +59,14 @@ async def write_layout(artifact: Artifact, place: LayoutPlace, *, progress: Prog
         except OSError as error:
             if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
                 raise
-            await _add(artifact, path, place.tag, progress)  # another export was faster
+            await _add_to_layout(artifact, path, place.tag, progress)  # another export was faster
 
 
 def _is_filled(path: Path) -> bool:
     return path.is_dir() and any(path.iterdir())
 
 
-async def _add(artifact: Artifact, path: Path, tag: str, progress: Progress) -> None:
+async def _add_to_layout(artifact: Artifact, path: Path, tag: str, progress: Progress) -> None:
     if not await in_thread((path / MARK).is_file):
         raise ClientError(
             "The folder holds something else than an image layout",
@@ -74,23 +74,25 @@ async def _add(artifact: Artifact, path: Path, tag: str, progress: Progress) -> 
             hint="Name a folder that does not exist yet.",
         )
     entry = _entry(artifact, tag)
-    _joined(await ImageLayout(FolderFiles(path), str(path)).index(), entry, path)  # refused before anything is written
+    _with_entry(
+        await ImageLayout(FolderFiles(path), str(path)).index(), entry, path
+    )  # refused before anything is written
     await in_thread((path / BLOBS).mkdir, parents=True, exist_ok=True)
     await _fill(artifact, path, progress)
-    await in_thread(_enter, path, entry)
+    await in_thread(_add_entry, path, entry)
 
 
-def _enter(path: Path, entry: Descriptor) -> None:
+def _add_entry(path: Path, entry: Descriptor) -> None:
     """Put an entry into the layout's index, while no other export does. All in one thread, since it holds a lock."""
     with (path / MARK).open("rb") as mark:
         fcntl.flock(mark, fcntl.LOCK_EX)
         index = ManifestDocument(INDEX, (path / INDEX_FILE).read_bytes()).read()
         if not isinstance(index, ImageIndex):
             raise ArchiveDataError("The image layout has no index", why=f"{path / INDEX_FILE} is none.")
-        write_file(path / INDEX_FILE, _joined(index, entry, path).document().data)
+        write_file(path / INDEX_FILE, _with_entry(index, entry, path).document().data)
 
 
-def _joined(index: ImageIndex, entry: Descriptor, path: Path) -> ImageIndex:
+def _with_entry(index: ImageIndex, entry: Descriptor, path: Path) -> ImageIndex:
     """Return the index with the entry in it, in the place of what it replaces. Raises ClientError when nobody could name it there.
 
     What has no tag is asked for as the layout's only such manifest, so there is one: an earlier one of the same artifactType goes, as

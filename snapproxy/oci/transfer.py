@@ -86,7 +86,7 @@ async def push(
         else:
             misses += asks
 
-    await repository.session.wire.base()  # found out once, not by all at once
+    await repository.session.connections.base()  # found out once, not by all at once
     await in_parallel(artifact.contents.values(), one)
     await in_parallel(artifact.documents[:-1], repository.put)
     return await repository.put(artifact.root, version)
