@@ -9,7 +9,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from snapproxy.capture import cyclonedx, intoto, sha256sums, spdx, strict_json
+from snapproxy.base.atomic_files import write_file
+from snapproxy.capture import cyclonedx, intoto, sha256sums, spdx
 from snapproxy.capture.lock import encode, snapshots_by_time
 from snapproxy.capture.lock_reader import decode
 from snapproxy.capture.record_diff import compare
@@ -20,6 +21,7 @@ from snapproxy.core.model import Instant, Role
 from snapproxy.core.record import Record
 from snapproxy.core.time_spec import format_instant
 from snapproxy.errors import ConfigurationError, RecordError
+from snapproxy.formats import strict_json
 
 HELP = "write a capture's lock, show or compare locks"
 
@@ -148,17 +150,7 @@ def _write(record: Record, form: str, target: Path | None) -> None:
     if target is None:
         sys.stdout.buffer.write(data)
         return
-    write_whole(target, data)
-
-
-def write_whole(target: Path, data: bytes) -> None:
-    """Write a file, or leave what stands there as it is."""
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        draft.write_bytes(data)
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_file(target, data)
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from socket import socket
 
+from snapproxy.base.atomic_files import write_file
 from snapproxy.capture import lock
 from snapproxy.cli import run_as_owner, run_mode, sockets
 from snapproxy.cli.child_env import environment, write_apt_config
 from snapproxy.cli.common import App, a_time, add_config, add_offline, build, config_of, tell
 from snapproxy.cli.common import run as run_loop
-from snapproxy.cli.lock import write_whole
 from snapproxy.cli.run_mode import RunMode
 from snapproxy.cli.summary import RunSummary, summarize
 from snapproxy.config import Config
@@ -152,7 +152,7 @@ def chosen(arguments: argparse.Namespace, config: Config) -> RunMode:
 def write_lock(file: Path, ran: Ran) -> str:
     """Write down what a command was served, whether or not it went well; return the lock's sha256 (hex)."""
     data = lock.encode(ran.record)
-    write_whole(file, data)
+    write_file(file, data)
     files = sum(not entry.is_absence for entry in ran.record.entries)
     doubt = f"; the command failed ({ran.code}), so it may hold less than the build needs" if ran.code else ""
     print(

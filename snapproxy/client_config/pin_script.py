@@ -37,10 +37,10 @@ def script(archives: Iterable[Archive], when: TimeSpec, base: str, capture: str 
         "WHEN": user_name(when),
         "PREFIX": f"~{capture}/" if capture else "",
         "ROWS": "\n".join(rules(archives)),
-        "APT": shlex.quote(apt.PATIENCE.rstrip("\n")),
-        "PACMAN": _string(_settings(pacman.PATIENCE)),
-        "DNF": _string(_settings(rpm.PATIENCE)),
-        "ZYPP": _string(_settings(rpm.ZYPPER_PATIENCE)),
+        "APT": shlex.quote(apt.SETTINGS.rstrip("\n")),
+        "PACMAN": _string(_settings(pacman.SETTINGS)),
+        "DNF": _string(_settings(rpm.SETTINGS)),
+        "ZYPP": _string(_settings(rpm.ZYPPER_SETTINGS)),
     }
     return _PLACEHOLDER.sub(lambda found: values[found[1]], _TEMPLATE)
 
