@@ -7,7 +7,8 @@ import os
 from typing import TYPE_CHECKING
 
 from snapproxy.cli import run_as_owner
-from snapproxy.cli.common import add_config, add_json, build, config_of, run
+from snapproxy.cli.application import build
+from snapproxy.cli.common import add_config, add_json, config_of, run
 from snapproxy.cli.lock import source_date_epoch
 from snapproxy.cli.progress import reporting
 from snapproxy.cli.registry_options import a_reference, access_of, add_access, tell_exported

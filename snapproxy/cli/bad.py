@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from snapproxy.cli.common import a_time, add_config, add_json, add_offline, answered, build, print_json
+from snapproxy.cli import application
+from snapproxy.cli.application import build
+from snapproxy.cli.common import a_time, add_config, add_json, add_offline, answered, print_json
 from snapproxy.config import Config
 from snapproxy.core.model import Instant, Match, Refusal, TimeSpec
 from snapproxy.core.time_spec import format_instant, read_day
@@ -43,7 +45,9 @@ def main(arguments: argparse.Namespace) -> int:
 
 async def _mark(config: Config, arguments: argparse.Namespace) -> Instant | Refusal:
     async with build(config, offline=arguments.offline) as app:
-        return await app.mark(arguments.archive, arguments.when, None if arguments.undo else arguments.because)
+        return await application.mark_bad(
+            app, arguments.archive, arguments.when, None if arguments.undo else arguments.because
+        )
 
 
 def _a_snapshot(text: str) -> TimeSpec:

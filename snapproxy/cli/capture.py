@@ -10,7 +10,8 @@ from rich.filesize import decimal
 
 from snapproxy.capture.captures import Captures, CaptureSummary
 from snapproxy.cli import run_as_owner
-from snapproxy.cli.common import add_config, add_json, build, config_of, print_json, run
+from snapproxy.cli.application import build
+from snapproxy.cli.common import add_config, add_json, config_of, print_json, run
 from snapproxy.cli.lock import tell_difference
 from snapproxy.core.record import Record, RecordEntry
 from snapproxy.core.time_spec import format_instant

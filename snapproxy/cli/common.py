@@ -8,146 +8,18 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from socket import socket
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+from typing import Any, TypeVar
 
-from snapproxy.capture.captures import Captures
-from snapproxy.capture.replay import Replayed
 from snapproxy.cli import run_as_owner
 from snapproxy.config import Config, load
 from snapproxy.core import time_spec
-from snapproxy.core.listing import Selection
-from snapproxy.core.model import Instant, Match, Proof, Refusal, Resolved, TimeSpec
-from snapproxy.core.package_diff import PackageChange
-from snapproxy.core.record import Record
+from snapproxy.core.model import Instant, Match, Refusal, TimeSpec
 from snapproxy.errors import ConfigurationError, SnapproxyError
-from snapproxy_storage import Blobs
-
-if TYPE_CHECKING:  # the registries' client is loaded by the verbs that use it
-    from snapproxy.jobs.export import Exporter
-    from snapproxy.jobs.import_artifact import Importer
 
 T = TypeVar("T")
-
-
-class Fetched(Protocol):
-    """What became of a file that was fetched; `digest` is its sha256, `cache` is HIT, MISS or JOINED."""
-
-    @property
-    def size(self) -> int: ...
-    @property
-    def digest(self) -> str: ...
-    @property
-    def proof(self) -> Proof: ...
-    @property
-    def cache(self) -> str: ...
-    @property
-    def snapshot(self) -> str: ...
-
-
-class Swept(Protocol):
-    """What an observation came to: of its roots, which were new; packages that were brought, and that could not be had."""
-
-    @property
-    def at(self) -> Instant: ...
-    @property
-    def roots(self) -> Sequence[str]: ...
-    @property
-    def changed(self) -> Sequence[str]: ...
-    @property
-    def older(self) -> Sequence[str]: ...
-    @property
-    def packages(self) -> int: ...
-    @property
-    def missing(self) -> int: ...
-
-
-class Entry(Protocol):
-    """A snapshot that answers from `first` to `last`; `root` is whose it is, '' where it holds the whole archive."""
-
-    @property
-    def snapshot(self) -> str: ...
-    @property
-    def first(self) -> Instant: ...
-    @property
-    def last(self) -> Instant: ...
-    @property
-    def is_settled(self) -> bool: ...
-    @property
-    def root(self) -> str: ...
-    @property
-    def is_bad(self) -> bool: ...
-    @property
-    def because(self) -> str: ...
-
-
-class Compared(Protocol):
-    """What differs between two times: the snapshots that answered for each, the changes, and the components that were compared."""
-
-    @property
-    def before(self) -> Sequence[str]: ...
-    @property
-    def after(self) -> Sequence[str]: ...
-    @property
-    def changes(self) -> Sequence[PackageChange]: ...
-    @property
-    def parts(self) -> Sequence[str]: ...
-
-
-class App(Protocol):
-    """The application as the command line sees it; `wiring.App` is it."""
-
-    captures: Captures
-    blobs: Blobs
-    exporter: Exporter
-    importer: Importer
-
-    async def __aenter__(self) -> Self: ...
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> bool | None: ...
-
-    async def serve(self, sockets: Sequence[socket]) -> None:
-        """Answer on `sockets` until cancelled."""
-
-    async def resolve(self, archive: str, time_spec: str) -> Resolved | Refusal: ...
-
-    async def fetch(
-        self, archive: str, time_spec: str, path: str, target: Path, progress: Callable[[int, int | None], None]
-    ) -> Fetched | Refusal:
-        """Bring a file to `target`: whole and verified, or not at all."""
-
-    async def observe(
-        self,
-        archive: str,
-        paths: Sequence[str],
-        *,
-        with_packages: bool,
-        progress: Callable[[str, int, int | None], None],
-    ) -> Swept | Refusal:
-        """Remember roots of an archive as they are now: all of them, or none."""
-
-    async def timeline(self, archive: str, start: Instant, end: Instant) -> Sequence[Entry] | Refusal: ...
-
-    async def mark(self, archive: str, time_spec: TimeSpec, because: str | None) -> Instant | Refusal:
-        """Mark the snapshot that answers for a time as bad; with None, take the mark back. Return its instant."""
-
-    async def diff(
-        self, archive: str, before: str, after: str, selection: Selection, progress: Callable[[str], None]
-    ) -> Compared | Refusal:
-        """Return which packages differ between two times; `progress` is told each path that is asked for."""
-
-    async def answered(self, capture: str = "") -> Record:
-        """Return what was answered so far: of the record that is replayed, else what a capture holds."""
-
-    def now(self) -> Instant: ...
-
-    def stats(self) -> Mapping[str, Any]: ...
 
 
 class RefusedError(SnapproxyError):
@@ -156,22 +28,6 @@ class RefusedError(SnapproxyError):
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.reason, why=refusal.why, hint=refusal.hint)
         self.status = refusal.status
-
-
-def build(
-    config: Config,
-    *,
-    offline: bool = False,
-    pinned: str = "",
-    passes: tuple[tuple[str, int], ...] = (),
-    capture: str = "",
-    replayed: Replayed | None = None,
-) -> App:
-    """Build the application. Imported here and not above, so that `--help`, `sources` and `stats` answer without loading all of it."""
-    from snapproxy import wiring  # noqa: PLC0415
-
-    app: App = wiring.build(config, offline=offline, pinned=pinned, passes=passes, capture=capture, replayed=replayed)
-    return app
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:

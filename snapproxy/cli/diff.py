@@ -12,7 +12,9 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from snapproxy.cli.common import Compared, a_time, add_config, add_json, add_offline, answered, build, print_json
+from snapproxy.cli import application
+from snapproxy.cli.application import ArchiveDiff, build
+from snapproxy.cli.common import a_time, add_config, add_json, add_offline, answered, print_json
 from snapproxy.config import Config
 from snapproxy.core.listing import Selection
 from snapproxy.core.model import Refusal
@@ -76,7 +78,7 @@ def main(arguments: argparse.Namespace) -> int:
     return 0
 
 
-async def _compare(config: Config, arguments: argparse.Namespace) -> Compared | Refusal:
+async def _compare(config: Config, arguments: argparse.Namespace) -> ArchiveDiff | Refusal:
     selection = Selection(
         suite=arguments.suite,
         components=tuple(dict.fromkeys((*arguments.component, *arguments.repo))),
@@ -86,7 +88,9 @@ async def _compare(config: Config, arguments: argparse.Namespace) -> Compared | 
     )
     async with build(config, offline=arguments.offline) as app:
         with _telling() as tell:
-            return await app.diff(arguments.archive, arguments.before.text, arguments.after.text, selection, tell)
+            return await application.diff(
+                app, arguments.archive, arguments.before.text, arguments.after.text, selection, tell
+            )
 
 
 @contextmanager
@@ -99,7 +103,7 @@ def _telling() -> Iterator[Callable[[str], None]]:
         yield lambda path: status.update(Text(path))  # plain: an archive's paths may look like rich's markup
 
 
-def lines(found: Compared) -> Iterator[str]:
+def lines(found: ArchiveDiff) -> Iterator[str]:
     """Return a table of what differs, and the line that counts. The component is told where several were compared."""
     has_components = len(found.parts) > 1
     if found.changes:
@@ -112,7 +116,7 @@ def lines(found: Compared) -> Iterator[str]:
     yield f"{', '.join(found.before)} to {', '.join(found.after)}: {told or 'no difference'}"
 
 
-def as_json(arguments: argparse.Namespace, found: Compared) -> dict[str, Any]:
+def as_json(arguments: argparse.Namespace, found: ArchiveDiff) -> dict[str, Any]:
     """Return the comparison for a machine."""
     return {
         "archive": arguments.archive,

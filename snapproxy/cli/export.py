@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snapproxy.cli import run_as_owner
-from snapproxy.cli.common import add_config, add_json, build, config_of, run
+from snapproxy.cli.application import build
+from snapproxy.cli.common import add_config, add_json, config_of, run
 from snapproxy.cli.lock import read, source_date_epoch
 from snapproxy.cli.progress import reporting
 from snapproxy.cli.registry_options import SPELLINGS, a_place, access_of, add_access, tell_exported

@@ -14,19 +14,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from snapproxy.cli import run_as_owner
-from snapproxy.cli.common import (
-    App,
-    Fetched,
-    a_time,
-    add_config,
-    add_json,
-    add_offline,
-    build,
-    config_of,
-    print_json,
-    run,
-)
+from snapproxy.cli import application, run_as_owner
+from snapproxy.cli.application import App, Fetched, build
+from snapproxy.cli.common import a_time, add_config, add_json, add_offline, config_of, print_json, run
 from snapproxy.cli.progress import Report, reporting
 from snapproxy.config import Config
 from snapproxy.core.model import Refusal
@@ -112,7 +102,7 @@ async def fetch_all(app: App, report: Report, archive: str, when: str, landing: 
 
     async def one(path: str, target: Path) -> Outcome:
         async with room:
-            outcome = await app.fetch(archive, when, path, target, functools.partial(report.advance, path))
+            outcome = await application.fetch(app, archive, when, path, target, functools.partial(report.advance, path))
             report.finish(path)
             return outcome
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from snapproxy.base.clock import SystemClock
 from snapproxy.cli import run_as_owner
-from snapproxy.cli.common import add_config, add_json, build, config_of, print_json, run
+from snapproxy.cli.application import build
+from snapproxy.cli.common import add_config, add_json, config_of, print_json, run
 from snapproxy.cli.progress import reporting
 from snapproxy.cli.registry_options import SPELLINGS, a_place, access_of, add_access
 from snapproxy.config import Config

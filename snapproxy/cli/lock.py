@@ -14,7 +14,8 @@ from snapproxy.capture.lock import encode, snapshots_by_time
 from snapproxy.capture.lock_reader import decode
 from snapproxy.capture.record_diff import compare
 from snapproxy.cli import run_as_owner
-from snapproxy.cli.common import add_config, add_json, build, config_of, print_json, run
+from snapproxy.cli.application import build
+from snapproxy.cli.common import add_config, add_json, config_of, print_json, run
 from snapproxy.config import Config
 from snapproxy.core.model import Instant, Role
 from snapproxy.core.record import Record

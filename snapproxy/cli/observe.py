@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from snapproxy.cli.common import Swept, add_config, add_json, answered, build, print_json
+from snapproxy.cli import application
+from snapproxy.cli.application import Swept, build
+from snapproxy.cli.common import add_config, add_json, answered, print_json
 from snapproxy.cli.progress import reporting
 from snapproxy.config import Config
 from snapproxy.core.model import Refusal
@@ -50,8 +52,8 @@ def main(arguments: argparse.Namespace) -> int:
 
 async def _observe(config: Config, arguments: argparse.Namespace) -> Swept | Refusal:
     async with build(config) as app, reporting((), what="observe") as report:
-        return await app.observe(
-            arguments.archive, arguments.paths, with_packages=arguments.packages == "all", progress=report.advance
+        return await application.observe(
+            app, arguments.archive, arguments.paths, with_packages=arguments.packages == "all", progress=report.advance
         )
 
 

@@ -6,7 +6,9 @@ import argparse
 import sys
 from collections.abc import Iterator
 
-from snapproxy.cli.common import a_time, add_config, add_json, add_offline, answered, build, print_json
+from snapproxy.cli import application
+from snapproxy.cli.application import build
+from snapproxy.cli.common import a_time, add_config, add_json, add_offline, answered, print_json
 from snapproxy.config import Config
 from snapproxy.core import time_spec
 from snapproxy.core.model import Refusal, Resolved
@@ -59,7 +61,7 @@ def _aside(found: Resolved) -> Iterator[str]:
 
 async def _resolve(config: Config, arguments: argparse.Namespace) -> Resolved | Refusal:
     async with build(config, offline=arguments.offline) as app:
-        return await app.resolve(arguments.archive, arguments.when.text)
+        return await application.resolve(app, arguments.archive, arguments.when.text)
 
 
 def as_json(archive: str, asked: str, found: Resolved) -> dict[str, object]:

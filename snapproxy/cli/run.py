@@ -18,8 +18,9 @@ from socket import socket
 
 from snapproxy.capture import lock
 from snapproxy.cli import run_as_owner, run_mode, sockets
+from snapproxy.cli.application import App, build
 from snapproxy.cli.child_env import environment, write_apt_config
-from snapproxy.cli.common import App, a_time, add_config, add_offline, build, config_of, tell
+from snapproxy.cli.common import a_time, add_config, add_offline, config_of, tell
 from snapproxy.cli.common import run as run_loop
 from snapproxy.cli.lock import write_whole
 from snapproxy.cli.run_mode import RunMode

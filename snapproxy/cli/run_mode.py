@@ -9,7 +9,8 @@ from pathlib import Path
 
 from snapproxy.capture.replay import Replayed, the_time
 from snapproxy.cli import run_as_owner
-from snapproxy.cli.common import build, run
+from snapproxy.cli.application import build
+from snapproxy.cli.common import run
 from snapproxy.cli.lock import read
 from snapproxy.client_config import user_name
 from snapproxy.config import Config

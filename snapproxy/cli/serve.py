@@ -18,7 +18,8 @@ from socket import socket
 from snapproxy import __version__
 from snapproxy.capture.replay import the_time
 from snapproxy.cli import readiness, run_as_owner, sockets
-from snapproxy.cli.common import App, add_config, add_offline, build, config_of, run
+from snapproxy.cli.application import App, build
+from snapproxy.cli.common import add_config, add_offline, config_of, run
 from snapproxy.cli.registry_options import a_place
 from snapproxy.client_config import user_name
 from snapproxy.config import Config, describe, load

@@ -6,7 +6,9 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from snapproxy.cli.common import Entry, add_config, add_json, add_offline, an_instant, answered, build, print_json
+from snapproxy.cli import application
+from snapproxy.cli.application import TimelineEntry, build
+from snapproxy.cli.common import add_config, add_json, add_offline, an_instant, answered, print_json
 from snapproxy.config import Config
 from snapproxy.core.model import Refusal
 from snapproxy.core.time_spec import format_instant
@@ -45,14 +47,14 @@ def main(arguments: argparse.Namespace) -> int:
     return 0
 
 
-async def _list(config: Config, arguments: argparse.Namespace) -> Sequence[Entry] | Refusal:
+async def _list(config: Config, arguments: argparse.Namespace) -> Sequence[TimelineEntry] | Refusal:
     async with build(config, offline=arguments.offline) as app:
         end = app.now() if arguments.end is None else arguments.end
         start = end - USUAL_SECONDS if arguments.start is None else arguments.start
-        return await app.timeline(arguments.archive, start, end)
+        return await application.timeline(app, arguments.archive, start, end)
 
 
-def line(entry: Entry) -> str:
+def line(entry: TimelineEntry) -> str:
     """Return an entry as one line."""
     words = [entry.snapshot] if entry.first == entry.last and not entry.root else [_stretch(entry)]
     if entry.root:
@@ -64,7 +66,7 @@ def line(entry: Entry) -> str:
     return "  ".join(words)
 
 
-def as_json(entry: Entry) -> dict[str, Any]:
+def as_json(entry: TimelineEntry) -> dict[str, Any]:
     """Return an entry for a machine."""
     told: dict[str, Any] = {
         "snapshot": entry.snapshot,
@@ -77,5 +79,5 @@ def as_json(entry: Entry) -> dict[str, Any]:
     return told | {key: value for key, value in further.items() if value}
 
 
-def _stretch(entry: Entry) -> str:
+def _stretch(entry: TimelineEntry) -> str:
     return f"{format_instant(entry.first)}/{format_instant(entry.last)}"

@@ -10,7 +10,8 @@ from typing import Any
 from rich.filesize import decimal
 
 from snapproxy.cli import run_as_owner
-from snapproxy.cli.common import add_config, add_json, build, config_of, print_json, run
+from snapproxy.cli.application import build
+from snapproxy.cli.common import add_config, add_json, config_of, print_json, run
 from snapproxy.cli.lock import read, table
 from snapproxy.cli.progress import reporting
 from snapproxy.config import Config
