@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from snapproxy.cli.common import tell
+from snapproxy.cli.messages import print_error
 from snapproxy.cli.parser import parse
 from snapproxy.errors import ConfigurationError, SnapproxyError, StorageError
 from snapproxy_storage import StorageFailure
@@ -23,10 +23,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         code: int = arguments.verb(arguments)
         sys.stdout.flush()
     except SnapproxyError as error:
-        tell(error)
+        print_error(error)
         return 2 if isinstance(error, ConfigurationError) else 1
     except StorageFailure as failure:
-        tell(StorageError("The store failed", why=str(failure)))
+        print_error(StorageError("The store failed", why=str(failure)))
         return 1
     except BrokenPipeError:
         # The reader of a pipe left (`| head`): no error, but nothing more may be written at interpreter exit.

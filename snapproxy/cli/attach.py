@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 
 from snapproxy.cli import run_as_owner
 from snapproxy.cli.application import build
-from snapproxy.cli.common import add_config, add_json, config_of, run
-from snapproxy.cli.lock import source_date_epoch
+from snapproxy.cli.execution import run_async
+from snapproxy.cli.load_config import config_of
+from snapproxy.cli.options import add_config, add_json
 from snapproxy.cli.progress import reporting
-from snapproxy.cli.registry_options import a_reference, access_of, add_access, tell_exported
+from snapproxy.cli.registry_access import access_of, print_exported
+from snapproxy.cli.registry_options import a_reference, add_access
+from snapproxy.cli.source_date_epoch import source_date_epoch
 from snapproxy.config import Config
 
 if TYPE_CHECKING:
@@ -38,8 +41,8 @@ def main(arguments: argparse.Namespace) -> int:
     """Carry out the verb."""
     config = config_of(arguments)
     with run_as_owner.acting(config.state_dir):
-        exported = run(_attach(config, arguments))
-    tell_exported(exported, as_json=arguments.json)
+        exported = run_async(_attach(config, arguments))
+    print_exported(exported, as_json=arguments.json)
     return 0
 
 

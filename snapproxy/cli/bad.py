@@ -6,7 +6,9 @@ import argparse
 
 from snapproxy.cli import application
 from snapproxy.cli.application import build
-from snapproxy.cli.common import a_time, add_config, add_json, add_offline, answered, print_json
+from snapproxy.cli.execution import result_of
+from snapproxy.cli.messages import print_json
+from snapproxy.cli.options import a_time, add_config, add_json, add_offline
 from snapproxy.config import Config
 from snapproxy.core.model import Instant, Match, Refusal, TimeSpec
 from snapproxy.core.time_spec import format_instant, read_day
@@ -35,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Carry out the verb."""
-    marked = answered(arguments, _mark)
+    marked = result_of(arguments, _mark)
     if arguments.json:
         print_json({"archive": arguments.archive, "snapshot": format_instant(marked), "bad": not arguments.undo})
     else:

@@ -11,8 +11,11 @@ from rich.filesize import decimal
 from snapproxy.capture.captures import Captures, CaptureSummary
 from snapproxy.cli import run_as_owner
 from snapproxy.cli.application import build
-from snapproxy.cli.common import add_config, add_json, config_of, print_json, run
-from snapproxy.cli.lock import tell_difference
+from snapproxy.cli.differences import print_difference
+from snapproxy.cli.execution import run_async
+from snapproxy.cli.load_config import config_of
+from snapproxy.cli.messages import print_json
+from snapproxy.cli.options import add_config, add_json
 from snapproxy.core.record import Record, RecordEntry
 from snapproxy.core.time_spec import format_instant
 
@@ -53,7 +56,7 @@ def main(arguments: argparse.Namespace) -> int:
             await arguments.action(app.captures, arguments)
 
     with run_as_owner.acting(config.state_dir):
-        run(work())
+        run_async(work())
     return 0
 
 
@@ -83,7 +86,7 @@ async def _show(captures: Captures, arguments: argparse.Namespace) -> None:
 
 async def _diff(captures: Captures, arguments: argparse.Namespace) -> None:
     one, other = [await captures.record(name) for name in (arguments.one, arguments.other)]
-    tell_difference(one, other, as_json=arguments.json)
+    print_difference(one, other, as_json=arguments.json)
 
 
 async def _close(captures: Captures, arguments: argparse.Namespace) -> None:

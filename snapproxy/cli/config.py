@@ -6,7 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from snapproxy.cli.common import add_config, add_json, print_json
+from snapproxy.cli.messages import print_json
+from snapproxy.cli.options import add_config, add_json
 from snapproxy.config import Config, as_table, as_toml, describe, load
 
 HELP = "check the settings and print what they come to"

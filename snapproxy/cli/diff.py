@@ -14,7 +14,9 @@ from rich.text import Text
 
 from snapproxy.cli import application
 from snapproxy.cli.application import ArchiveDiff, build
-from snapproxy.cli.common import a_time, add_config, add_json, add_offline, answered, print_json
+from snapproxy.cli.execution import result_of
+from snapproxy.cli.messages import print_json
+from snapproxy.cli.options import a_time, add_config, add_json, add_offline
 from snapproxy.config import Config
 from snapproxy.core.listing import Selection
 from snapproxy.core.model import Refusal
@@ -70,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Carry out the verb."""
-    found = answered(arguments, _compare)
+    found = result_of(arguments, _compare)
     if arguments.json:
         print_json(as_json(arguments, found))
     else:

@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING
 
 from snapproxy.cli import run_as_owner
 from snapproxy.cli.application import build
-from snapproxy.cli.common import add_config, add_json, config_of, run
-from snapproxy.cli.lock import read, source_date_epoch
+from snapproxy.cli.execution import run_async
+from snapproxy.cli.load_config import config_of
+from snapproxy.cli.lock_files import read_lock
+from snapproxy.cli.options import add_config, add_json
 from snapproxy.cli.progress import reporting
-from snapproxy.cli.registry_options import SPELLINGS, a_place, access_of, add_access, tell_exported
+from snapproxy.cli.registry_access import access_of, print_exported
+from snapproxy.cli.registry_options import SPELLINGS, a_place, add_access
 from snapproxy.cli.repo_options import add_client, settings_of
+from snapproxy.cli.source_date_epoch import source_date_epoch
 from snapproxy.config import Config
 from snapproxy.errors import ConfigurationError
 
@@ -75,8 +79,8 @@ def main(arguments: argparse.Namespace) -> int:
     config = config_of(arguments)
     wish = wish_of(arguments)
     with run_as_owner.acting(config.state_dir):
-        exported = run(_export(config, arguments, wish))
-    tell_exported(exported, as_json=arguments.json)
+        exported = run_async(_export(config, arguments, wish))
+    print_exported(exported, as_json=arguments.json)
     return 0
 
 
@@ -95,7 +99,7 @@ def wish_of(arguments: argparse.Namespace) -> ExportOptions:
     return ExportOptions(
         bare=arguments.bare,
         created=source_date_epoch(os.environ),
-        held=read(arguments.held) if arguments.held else None,
+        held=read_lock(arguments.held) if arguments.held else None,
         blobs_only=arguments.blobs_only,
         as_image=arguments.as_image,
         architecture=arguments.arch,

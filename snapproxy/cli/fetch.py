@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import functools
-import os
-import shutil
 import sys
 import tempfile
 from collections import Counter
@@ -16,7 +14,11 @@ from typing import Any
 
 from snapproxy.cli import application, run_as_owner
 from snapproxy.cli.application import App, Fetched, build
-from snapproxy.cli.common import a_time, add_config, add_json, add_offline, config_of, print_json, run
+from snapproxy.cli.atomic_files import copy_atomically
+from snapproxy.cli.execution import run_async
+from snapproxy.cli.load_config import config_of
+from snapproxy.cli.messages import print_json
+from snapproxy.cli.options import a_time, add_config, add_json, add_offline
 from snapproxy.cli.progress import Report, reporting
 from snapproxy.config import Config
 from snapproxy.core.model import Refusal
@@ -58,11 +60,11 @@ def main(arguments: argparse.Namespace) -> int:
     with folder as name:
         landing = {path: Path(name, target.name) for path, target in targets.items()}
         with run_as_owner.acting(config.state_dir):
-            outcomes = run(_fetch(config, arguments, landing))
+            outcomes = run_async(_fetch(config, arguments, landing))
         arguments.output.mkdir(parents=True, exist_ok=True)
         for path, outcome in zip(paths, outcomes, strict=True):
             if not isinstance(outcome, Refusal):
-                place(landing[path], targets[path])
+                copy_atomically(landing[path], targets[path])
     rows = [row(path, outcome, targets[path]) for path, outcome in zip(paths, outcomes, strict=True)]
     if arguments.json:
         print_json(rows)
@@ -107,16 +109,6 @@ async def fetch_all(app: App, report: Report, archive: str, when: str, landing: 
             return outcome
 
     return list(await asyncio.gather(*(one(path, target) for path, target in landing.items())))
-
-
-def place(source: Path, target: Path) -> None:
-    """Copy a file to where the user wants it: whole or not at all, with the user's own owner and mode."""
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        shutil.copyfile(source, draft)
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def row(path: str, outcome: Outcome, target: Path) -> dict[str, Any]:

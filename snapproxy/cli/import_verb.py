@@ -12,9 +12,13 @@ from typing import TYPE_CHECKING
 from snapproxy.base.clock import SystemClock
 from snapproxy.cli import run_as_owner
 from snapproxy.cli.application import build
-from snapproxy.cli.common import add_config, add_json, config_of, print_json, run
+from snapproxy.cli.execution import run_async
+from snapproxy.cli.load_config import config_of
+from snapproxy.cli.messages import print_json
+from snapproxy.cli.options import add_config, add_json
 from snapproxy.cli.progress import reporting
-from snapproxy.cli.registry_options import SPELLINGS, a_place, access_of, add_access
+from snapproxy.cli.registry_access import access_of
+from snapproxy.cli.registry_options import SPELLINGS, a_place, add_access
 from snapproxy.config import Config
 from snapproxy.errors import ConfigurationError
 from snapproxy.oci.places import Place, Reference, TreePlace
@@ -52,9 +56,9 @@ def main(arguments: argparse.Namespace) -> int:
     config = config_of(arguments)
     access = access_of(arguments)
     if isinstance(arguments.source, Reference) and run_as_owner.is_another(config.state_dir):
-        access = run(access.settled(arguments.source, SystemClock()))  # the owner cannot read the caller's logins
+        access = run_async(access.settled(arguments.source, SystemClock()))  # the owner cannot read the caller's logins
     with run_as_owner.acting(config.state_dir):
-        imported = run(_import(config, arguments.source, name, access))
+        imported = run_async(_import(config, arguments.source, name, access))
     if arguments.json:
         print_json(asdict(imported))
     else:

@@ -7,7 +7,9 @@ from typing import Any
 
 from snapproxy.cli import application
 from snapproxy.cli.application import Swept, build
-from snapproxy.cli.common import add_config, add_json, answered, print_json
+from snapproxy.cli.execution import result_of
+from snapproxy.cli.messages import print_json
+from snapproxy.cli.options import add_config, add_json
 from snapproxy.cli.progress import reporting
 from snapproxy.config import Config
 from snapproxy.core.model import Refusal
@@ -42,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Carry out the verb. The exit code is 1 when nothing was observed, and when packages were asked for and some could not be had."""
-    swept = answered(arguments, _observe)
+    swept = result_of(arguments, _observe)
     if arguments.json:
         print_json(as_json(arguments.archive, swept))
     else:

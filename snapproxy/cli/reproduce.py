@@ -14,11 +14,16 @@ from snapproxy.capture import lock
 from snapproxy.capture.record_diff import compare
 from snapproxy.capture.replay import the_time
 from snapproxy.cli import outputs, run_mode
-from snapproxy.cli.common import a_time, add_config, add_json, config_of, print_json, run, tell
-from snapproxy.cli.lock import read, table
-from snapproxy.cli.registry_options import a_reference, access_of, add_access
-from snapproxy.cli.run import CommandError, Ran, pinned, write_lock
+from snapproxy.cli.execution import run_async
+from snapproxy.cli.load_config import config_of
+from snapproxy.cli.lock_files import check_can_be_written, read_lock, read_nonempty_lock, write_lock
+from snapproxy.cli.messages import print_error, print_json
+from snapproxy.cli.options import a_time, add_config, add_json
+from snapproxy.cli.registry_access import access_of
+from snapproxy.cli.registry_options import a_reference, add_access
+from snapproxy.cli.run_command import CommandError, FinishedRun, run_pinned
 from snapproxy.cli.run_mode import RunMode
+from snapproxy.cli.tables import format_table
 from snapproxy.config import Config
 from snapproxy.core.record import Record
 from snapproxy.errors import SnapproxyError
@@ -78,21 +83,21 @@ def main(arguments: argparse.Namespace) -> int:
     """Carry out the verb."""
     outputs.check(arguments.outputs)
     if arguments.when is not None:
-        run_mode.check_can_be_written(arguments.lock)
+        check_can_be_written(arguments.lock)
     config = config_of(arguments)
     try:
         found = reproduce(config, arguments)
     except CommandError as error:
-        tell(error)
+        print_error(error)
         return error.code
     if arguments.json:
         print_json(_as_json(found))
     else:
-        print(table(found.differences), end="")
+        print(format_table(found.differences), end="")
     told = "the second run differs" if found.differences else "reproduced offline"
     print(f"snapproxy: {told} from the lock {lock.digest(found.record)}", file=sys.stderr)
     if arguments.attest and not found.differences:
-        print(f"snapproxy: attested as {run(_attest(found, arguments))}", file=sys.stderr)
+        print(f"snapproxy: attested as {run_async(_attest(found, arguments))}", file=sys.stderr)
     return int(bool(found.differences))
 
 
@@ -107,12 +112,12 @@ def reproduce(config: Config, arguments: argparse.Namespace) -> Reproduction:
     """Run the command online, then offline. Raises CommandError, and SnapproxyError when a run fails or makes no output."""
     made: Sequence[Path] = arguments.outputs
     if arguments.when is None:
-        record = run_mode.read_lock(arguments.lock)
+        record = read_nonempty_lock(arguments.lock)
         online = _run(config, run_mode.at_time(the_time(record), is_recorded=True), arguments.command, "online")
     else:
         online = _run(config, run_mode.at_time(arguments.when, is_recorded=True), arguments.command, "online")
-        write_lock(arguments.lock, online)
-        record = read(arguments.lock)
+        write_lock(arguments.lock, online.record, online.code)
+        record = read_lock(arguments.lock)
     before = {path: outputs.digests(path) for path in made}
     aside = {path: outputs.move_aside(path) for path in made}
     pin = run_mode.to_lock(arguments.lock, record, is_recorded=True, offline=True)
@@ -129,8 +134,8 @@ def reproduce(config: Config, arguments: argparse.Namespace) -> Reproduction:
     return Reproduction(record, {str(path): outputs.digest(before[path]) for path in made}, differences)
 
 
-def _run(config: Config, pin: RunMode, command: Sequence[str], where: str) -> Ran:
-    ran = pinned(config, pin, command)
+def _run(config: Config, pin: RunMode, command: Sequence[str], where: str) -> FinishedRun:
+    ran = run_pinned(config, pin, command)
     print(f"{ran.summary.line()} ({where})", file=sys.stderr)
     if ran.code:
         raise SnapproxyError(

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 
 from snapproxy.cli import application
 from snapproxy.cli.application import build
-from snapproxy.cli.common import a_time, add_config, add_json, add_offline, answered, print_json
+from snapproxy.cli.execution import result_of
+from snapproxy.cli.messages import print_json
+from snapproxy.cli.options import a_time, add_config, add_json, add_offline
 from snapproxy.config import Config
 from snapproxy.core import time_spec
 from snapproxy.core.model import Refusal, Resolved
@@ -33,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Carry out the verb."""
-    found = answered(arguments, _resolve)
+    found = result_of(arguments, _resolve)
     if arguments.json:
         print_json(as_json(arguments.archive, arguments.when.text, found))
     else:

@@ -19,7 +19,9 @@ from snapproxy import __version__
 from snapproxy.capture.replay import the_time
 from snapproxy.cli import readiness, run_as_owner, sockets
 from snapproxy.cli.application import App, build
-from snapproxy.cli.common import add_config, add_offline, config_of, run
+from snapproxy.cli.execution import run_async
+from snapproxy.cli.load_config import config_of
+from snapproxy.cli.options import add_config, add_offline
 from snapproxy.cli.registry_options import a_place
 from snapproxy.client_config import user_name
 from snapproxy.config import Config, describe, load
@@ -81,10 +83,10 @@ def main(arguments: argparse.Namespace) -> int:
     with sockets.closing(listeners):
         if arguments.artifact:
             run_as_owner.become(Path(arguments.artifact.path))
-            run(serve_artifact(config, arguments.artifact, listeners, arguments.ready_file))
+            run_async(serve_artifact(config, arguments.artifact, listeners, arguments.ready_file))
         else:
             run_as_owner.become(config.state_dir)
-            run(serve(build(config, offline=arguments.offline), listeners, arguments.ready_file))
+            run_async(serve(build(config, offline=arguments.offline), listeners, arguments.ready_file))
     return 0
 
 

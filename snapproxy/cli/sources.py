@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from snapproxy.cli.common import a_lasting_time, add_config, add_json, print_json
+from snapproxy.cli.messages import print_json
+from snapproxy.cli.options import a_lasting_time, add_config, add_json
 from snapproxy.client_config import DEFAULT_BASE, Snippet, apk, apt, pacman, pin_script, rpm
 from snapproxy.client_config.apt import DISTROS, Distro
 from snapproxy.config import load

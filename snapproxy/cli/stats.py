@@ -9,7 +9,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from snapproxy.cli.common import print_json
+from snapproxy.cli.messages import print_json
 from snapproxy.client_config import DEFAULT_BASE
 from snapproxy.errors import ConfigurationError, UpstreamError
 

@@ -8,7 +8,9 @@ from typing import Any
 
 from snapproxy.cli import application
 from snapproxy.cli.application import TimelineEntry, build
-from snapproxy.cli.common import add_config, add_json, add_offline, an_instant, answered, print_json
+from snapproxy.cli.execution import result_of
+from snapproxy.cli.messages import print_json
+from snapproxy.cli.options import add_config, add_json, add_offline, an_instant
 from snapproxy.config import Config
 from snapproxy.core.model import Refusal
 from snapproxy.core.time_spec import format_instant
@@ -38,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Carry out the verb."""
-    found = answered(arguments, _list)
+    found = result_of(arguments, _list)
     if arguments.json:
         print_json([as_json(each) for each in found])
     else:

@@ -11,9 +11,13 @@ from rich.filesize import decimal
 
 from snapproxy.cli import run_as_owner
 from snapproxy.cli.application import build
-from snapproxy.cli.common import add_config, add_json, config_of, print_json, run
-from snapproxy.cli.lock import read, table
+from snapproxy.cli.execution import run_async
+from snapproxy.cli.load_config import config_of
+from snapproxy.cli.lock_files import read_lock
+from snapproxy.cli.messages import print_json
+from snapproxy.cli.options import add_config, add_json
 from snapproxy.cli.progress import reporting
+from snapproxy.cli.tables import format_table
 from snapproxy.config import Config
 from snapproxy.core.record import Record
 from snapproxy.jobs.verify import StoredFault, Verified, verify
@@ -39,13 +43,13 @@ def main(arguments: argparse.Namespace) -> int:
     """Carry out the verb."""
     config = config_of(arguments)
     is_file = "/" in arguments.record or arguments.record.endswith(".json")
-    lock = read(Path(arguments.record)) if is_file else None
+    lock = read_lock(Path(arguments.record)) if is_file else None
     with run_as_owner.acting(config.state_dir):
-        found = run(_verify(config, arguments.record, lock))
+        found = run_async(_verify(config, arguments.record, lock))
     if arguments.json:
         print_json(_as_json(found))
     else:
-        print(table([_row(fault) for fault in found.faults]), end="")
+        print(format_table([_row(fault) for fault in found.faults]), end="")
     print(f"snapproxy: {_line(found)}", file=sys.stderr)
     return int(bool(found.faults))
 
