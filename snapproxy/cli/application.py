@@ -8,13 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from snapproxy import wiring
+from snapproxy.capture.replay import Replayed
+from snapproxy.cli.execution import storage_errors
+from snapproxy.config import Config
 from snapproxy.core.listing import Selection
 from snapproxy.core.model import Instant, Refusal, Resolved, TimeSpec
 from snapproxy.jobs.archive_diff import ArchiveDiff
 from snapproxy.jobs.fetch import Fetched
 from snapproxy.jobs.sweep import Progress, Swept
 from snapproxy.jobs.timeline import TimelineEntry
-from snapproxy.wiring import App, build
+from snapproxy.wiring import App
 
 __all__ = [
     "App",
@@ -30,6 +34,20 @@ __all__ = [
     "resolve",
     "timeline",
 ]
+
+
+def build(
+    config: Config,
+    *,
+    offline: bool = False,
+    pinned: str = "",
+    passes: tuple[tuple[str, int], ...] = (),
+    capture: str = "",
+    replayed: Replayed | None = None,
+) -> App:
+    """Build the application; the parameters are those of `wiring.build`. Raises StorageError if the store cannot be opened."""
+    with storage_errors():
+        return wiring.build(config, offline=offline, pinned=pinned, passes=passes, capture=capture, replayed=replayed)
 
 
 async def resolve(app: App, archive: str, time: str) -> Resolved | Refusal:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from snapproxy.cli import run_as_owner
 from snapproxy.cli.load_config import config_of
 from snapproxy.config import Config
 from snapproxy.core.model import Refusal
-from snapproxy.errors import SnapproxyError
+from snapproxy.errors import SnapproxyError, StorageError
+from snapproxy_storage import StorageFailure
 
 T = TypeVar("T")
 
@@ -24,9 +26,18 @@ class RefusedError(SnapproxyError):
         self.status = refusal.status
 
 
+@contextmanager
+def storage_errors() -> Iterator[None]:
+    """Raise StorageError, which `main` reports, in place of a failure of the store."""
+    try:
+        yield
+    except StorageFailure as failure:
+        raise StorageError("The store failed", why=str(failure)) from failure
+
+
 def run_async(main: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end, on uvloop where it exists."""
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    """Run a coroutine to its end, on uvloop where it exists. Raises StorageError as `storage_errors`."""
+    with storage_errors(), asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(main)
 
 

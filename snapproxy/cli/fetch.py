@@ -1,4 +1,4 @@
-"""Fetch files of ARCHIVE as they were at WHEN, verified, through the store."""
+"""Fetch files of an archive at a time into a folder."""
 
 from __future__ import annotations
 
@@ -18,35 +18,15 @@ from snapproxy.cli.atomic_files import copy_atomically
 from snapproxy.cli.execution import run_async
 from snapproxy.cli.load_config import config_of
 from snapproxy.cli.messages import print_json
-from snapproxy.cli.options import a_time, add_config, add_json, add_offline
 from snapproxy.cli.progress import Report, reporting
 from snapproxy.config import Config
 from snapproxy.core.model import Refusal
 from snapproxy.errors import ConfigurationError
 
-HELP = "fetch files as they were at a time"
-
-EPILOG = "Files land in DIR under their own names. The exit code is 0 only if every one of them did."
-
 #: Files asked for at once; how many of them go upstream together is the pacer's affair.
 AT_ONCE = 8
 
 Outcome = Fetched | Refusal
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add this verb's options."""
-    parser.add_argument("archive", metavar="ARCHIVE", help="debian, debian-security, ubuntu, ...")
-    parser.add_argument("when", type=a_time, metavar="WHEN", help="a time")
-    parser.add_argument(
-        "paths", nargs="+", metavar="PATH", help="a path in the archive, such as dists/bookworm/InRelease"
-    )
-    parser.add_argument(
-        "-o", "--output", type=Path, default=Path(), metavar="DIR", help="where to put them (default: here)"
-    )
-    add_config(parser)
-    add_offline(parser)
-    add_json(parser)
 
 
 def main(arguments: argparse.Namespace) -> int:

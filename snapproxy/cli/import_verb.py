@@ -1,4 +1,4 @@
-"""Bring the capture at SRC into the store, every byte verified, so that it can be replayed with no network."""
+"""Import an exported capture into the store."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import re
 import sys
 from dataclasses import asdict
 from pathlib import PurePath
-from typing import TYPE_CHECKING
 
 from snapproxy.base.clock import SystemClock
 from snapproxy.cli import run_as_owner
@@ -15,39 +14,15 @@ from snapproxy.cli.application import build
 from snapproxy.cli.execution import run_async
 from snapproxy.cli.load_config import config_of
 from snapproxy.cli.messages import print_json
-from snapproxy.cli.options import add_config, add_json
 from snapproxy.cli.progress import reporting
 from snapproxy.cli.registry_access import access_of
-from snapproxy.cli.registry_options import SPELLINGS, a_place, add_access
 from snapproxy.config import Config
 from snapproxy.errors import ConfigurationError
+from snapproxy.jobs.export import RegistryAccess
+from snapproxy.jobs.import_artifact import Imported
 from snapproxy.oci.places import Place, Reference, TreePlace
 
-if TYPE_CHECKING:
-    from snapproxy.jobs.export import RegistryAccess
-    from snapproxy.jobs.import_artifact import Imported
-
-HELP = "bring an exported capture into the store"
-
-EPILOG = f"""\
-{SPELLINGS}
-Where SRC is an image, the capture that is attached to it is brought. The signatures of its roots are checked by the keyrings of this
-machine, whatever the artifact says of them. Afterwards the times it was recorded at can be asked for offline, with the capture's name or
-without. An import that was broken off is taken up again; until all is there, nothing has a name.
-"""
-
 _SHOWN_DOUBTS = 10
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add this verb's options."""
-    parser.add_argument("source", type=a_place, metavar="SRC", help="a place, see below")
-    parser.add_argument(
-        "--as", dest="name", default="", metavar="NAME", help="the capture's name (default: the tag, else the file's)"
-    )
-    add_access(parser)
-    add_config(parser)
-    add_json(parser)
 
 
 def main(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Write the lock of a capture, show a lock in another form, or say in what two of them differ."""
+"""Write the lock of a capture, show a lock in another form, compare two locks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from snapproxy.cli.differences import print_difference
 from snapproxy.cli.execution import run_async
 from snapproxy.cli.load_config import config_of
 from snapproxy.cli.lock_files import read_lock
-from snapproxy.cli.options import add_config, add_json
 from snapproxy.cli.source_date_epoch import source_date_epoch
 from snapproxy.config import Config
 from snapproxy.core.model import Instant, Role
@@ -25,18 +24,7 @@ from snapproxy.core.record import Record
 from snapproxy.core.time_spec import format_instant
 from snapproxy.errors import ConfigurationError
 
-HELP = "write a capture's lock, show or compare locks"
-
-EPILOG = """\
-  snapproxy lock NAME [--format FORM] [--output FILE]        what the capture NAME holds; as a lock, if nothing else is said
-  snapproxy lock show FILE [--format FORM] [--output FILE]   what the lock FILE says; summed up, if nothing else is said
-  snapproxy lock diff A B                                    what differs in the lock B, seen from the lock A
-
-FORM is summary; lock (its canonical bytes); sha256sums (packages, as repro-get has them); sha256sums-titled (every file, as an
-artifact's reader lays them down); cyclonedx (1.6), spdx (2.3) or in-toto. The only time in any of them is $SOURCE_DATE_EPOCH.
-"""
-
-FORMS: Mapping[str, Callable[[Record, Instant | None], bytes]] = {
+WRITERS: Mapping[str, Callable[[Record, Instant | None], bytes]] = {
     "summary": lambda record, _: summary(record).encode(),
     "lock": lambda record, _: encode(record),
     "sha256sums": lambda record, _: sha256sums.of_packages(record),
@@ -45,16 +33,6 @@ FORMS: Mapping[str, Callable[[Record, Instant | None], bytes]] = {
     "spdx": spdx.write,
     "in-toto": lambda record, _: intoto.write(record),
 }
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add this verb's options."""
-    parser.add_argument("words", nargs="+", metavar="WORD", help="NAME of a capture, or show FILE, or diff A B")
-    parser.add_argument("--format", choices=FORMS, metavar="FORM", help="another form, see below")
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write there, whole or not at all")
-    parser.add_argument("--exit-code", action="store_true", help="diff: exit with 1 when the two differ")
-    add_json(parser, "diff: print JSON")
-    add_config(parser)
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -105,7 +83,7 @@ def _captured(name: str, config: Config) -> Record:
 
 
 def _write(record: Record, form: str, target: Path | None) -> None:
-    data = FORMS[form](record, source_date_epoch(os.environ))
+    data = WRITERS[form](record, source_date_epoch(os.environ))
     if target is None:
         sys.stdout.buffer.write(data)
         return

@@ -1,4 +1,4 @@
-"""Run COMMAND twice, online at the time of a lock and offline from the lock alone, and compare what came of it."""
+"""Run a command online and offline from a lock, and compare the results."""
 
 from __future__ import annotations
 
@@ -18,53 +18,17 @@ from snapproxy.cli.execution import run_async
 from snapproxy.cli.load_config import config_of
 from snapproxy.cli.lock_files import check_can_be_written, read_lock, read_nonempty_lock, write_lock
 from snapproxy.cli.messages import print_error, print_json
-from snapproxy.cli.options import a_time, add_config, add_json
 from snapproxy.cli.registry_access import access_of
-from snapproxy.cli.registry_options import a_reference, add_access
 from snapproxy.cli.run_command import CommandError, FinishedRun, run_pinned
 from snapproxy.cli.run_mode import RunMode
 from snapproxy.cli.tables import format_table
 from snapproxy.config import Config
 from snapproxy.core.record import Record
 from snapproxy.errors import SnapproxyError
-
-HELP = "run a command again from a lock alone, and compare"
-
-EPILOG = """\
-With --at the first run records, and writes the lock. Without, the lock is there, and the first run is pinned to its time.
-Outputs are compared by content: files by their bytes, folders by everything below them. The first run's are put aside while the
-command runs again, as PATH.snapproxy-online; they stay there if the second run's differ. Without --output the lists of files that
-the two runs were served are compared. Exit code 1 when anything differs, or either run fails; nothing is attested then.
-"""
+from snapproxy.jobs.attest import attest
 
 _SHORT = 12
 """Digits of a digest that tell two of them apart for a reader."""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add this verb's options."""
-    parser.usage = "snapproxy reproduce --lock FILE [options] -- COMMAND..."
-    parser.add_argument("--lock", type=Path, required=True, metavar="FILE", help="the lock")
-    parser.add_argument("--at", type=a_time, metavar="WHEN", dest="when", help="record the lock anew, at this time")
-    parser.add_argument(
-        "--output",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="PATH",
-        dest="outputs",
-        help="a file or folder the command makes; may be repeated",
-    )
-    parser.add_argument(
-        "--attest",
-        type=a_reference,
-        metavar="IMAGE",
-        help="attach the statement of it to docker://REGISTRY/REPOSITORY@sha256:HEX",
-    )
-    add_access(parser)
-    add_json(parser)
-    add_config(parser)
-    parser.add_argument("command", nargs="*", metavar="COMMAND", help="the command and its arguments, after --")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +66,6 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 async def _attest(found: Reproduction, arguments: argparse.Namespace) -> str:
-    from snapproxy.jobs.attest import attest  # noqa: PLC0415  # loads the registries' client, which --help does not need
-
     digest = lock.digest(found.record)
     return await attest(arguments.attest, digest, found.outputs, access_of(arguments), SystemClock())
 

@@ -1,4 +1,4 @@
-"""Say which snapshot of ARCHIVE answers for WHEN."""
+"""Print the snapshot that answers for a time."""
 
 from __future__ import annotations
 
@@ -10,27 +10,10 @@ from snapproxy.cli import application
 from snapproxy.cli.application import build
 from snapproxy.cli.execution import result_of
 from snapproxy.cli.messages import print_json
-from snapproxy.cli.options import a_time, add_config, add_json, add_offline
 from snapproxy.config import Config
 from snapproxy.core import time_spec
 from snapproxy.core.model import Refusal, Resolved
 from snapproxy.errors import ClientError
-
-HELP = "print the snapshot that answers for a time"
-
-EPILOG = """\
-Prints the snapshot's time alone, as --at and addresses take it, so that it can be used in scripts. What else there is to be said,
-and the folder's name where an archive keeps a folder a day, goes to stderr.
-"""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add this verb's options."""
-    parser.add_argument("archive", metavar="ARCHIVE", help="debian, debian-security, ubuntu, ...")
-    parser.add_argument("when", type=a_time, metavar="WHEN", help="a time; latest is the newest settled snapshot")
-    add_config(parser)
-    add_offline(parser)
-    add_json(parser)
 
 
 def main(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""List the instants of ARCHIVE that can be asked for."""
+"""Print the snapshots of an archive between two instants."""
 
 from __future__ import annotations
 
@@ -10,32 +10,12 @@ from snapproxy.cli import application
 from snapproxy.cli.application import TimelineEntry, build
 from snapproxy.cli.execution import result_of
 from snapproxy.cli.messages import print_json
-from snapproxy.cli.options import add_config, add_json, add_offline, an_instant
 from snapproxy.config import Config
 from snapproxy.core.model import Refusal
 from snapproxy.core.time_spec import format_instant
 
-HELP = "list the instants that can be asked for"
-
-EPILOG = """\
-A line is a snapshot's id; or first/last where every second between them is answered the same way: all of an archive whose server
-answers for every second, or an observation of one root, whose id and path follow.
-"""
-
 #: The time that is listed when --from is not given: the 30 days before --to.
 USUAL_SECONDS = 30 * 86400
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add this verb's options."""
-    parser.add_argument("archive", metavar="ARCHIVE", help="debian, debian-security, ubuntu, ...")
-    parser.add_argument(
-        "--from", dest="start", type=an_instant, metavar="WHEN", help="the first instant (default: 30 days before --to)"
-    )
-    parser.add_argument("--to", dest="end", type=an_instant, metavar="WHEN", help="the last instant (default: now)")
-    add_config(parser)
-    add_offline(parser)
-    add_json(parser)
 
 
 def main(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Read every file that a capture or a lock names, in the store, and say what is missing or damaged."""
+"""Hash the stored files that a capture or a lock names, and report faults."""
 
 from __future__ import annotations
 
@@ -15,28 +15,11 @@ from snapproxy.cli.execution import run_async
 from snapproxy.cli.load_config import config_of
 from snapproxy.cli.lock_files import read_lock
 from snapproxy.cli.messages import print_json
-from snapproxy.cli.options import add_config, add_json
 from snapproxy.cli.progress import reporting
 from snapproxy.cli.tables import format_table
 from snapproxy.config import Config
 from snapproxy.core.record import Record
 from snapproxy.jobs.verify import StoredFault, Verified, verify
-
-HELP = "re-hash what a capture or a lock names"
-
-EPILOG = """\
-A file that has other bytes than its digest says is taken out of the store, so that it is never served again: where upstream can
-be asked it is fetched anew, and offline it is missing. Exit code 1 when anything is missing or damaged.
-"""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add this verb's options."""
-    parser.add_argument(
-        "record", metavar="NAME|LOCK", help="a capture's name; or a file, if it ends in .json or has a slash in it"
-    )
-    add_json(parser)
-    add_config(parser)
 
 
 def main(arguments: argparse.Namespace) -> int:
