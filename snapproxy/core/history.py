@@ -80,7 +80,7 @@ class History(Protocol):
         """
 
     def resolve_seen(
-        self, archive: Archive, when: TimeSpec, sighting: ObservedRoot, now: Instant
+        self, archive: Archive, when: TimeSpec, observed: ObservedRoot, now: Instant
     ) -> Resolved | Refusal | None:
         """Resolve `when` from the observations of one root, independent of the timeline. Total.
 
