@@ -1,7 +1,7 @@
-"""Addresses of archives that keep one folder a day: `repos/YYYY/MM/DD/...`, `history/YYYYMMDD/...`, and the folders beside the days.
+"""Addresses of archives with one folder a day: `repos/YYYY/MM/DD/...`, `history/YYYYMMDD/...`, and folders beside.
 
-These are the archives' own addresses, so that only the host changes in an existing URL. The history `dated` reads them; the
-settings of an archive say how it spells the folder of a day.
+These are the archives' own addresses, so that only the host changes in an existing URL. The history `dated` reads them;
+an archive's settings define the name of a day's folder.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ NATIVE_NAMES = frozenset({"repos", "packages", "iso", "history"})
 _ID = "YYYY/MM/DD"
 _MOVING = re.compile(r"repos/(last|week|month)(?:/.*)?")
 _TIMELESS = re.compile(r"packages/(?:\.all|[^/]+/[^/]+)/[^/]+|iso/[0-9]{4}\.[0-9]{2}\.[0-9]{2}/.+[^/]")
-#: The files that change in an archive without a list of days: the list of all packages, and the time when the newest day was made.
+#: The files that change in an archive without a list of days: the list of all packages, and the time of the newest day.
 _CHANGING_FILES = frozenset({"packages/.all/index.0.xz", "repos/last/lastsync"})
-#: The folders that list every version of a package (read by `downgrade`). The slash is required: the links in them are relative.
+#: The folders with every version of a package (read by `downgrade`). The slash is required: their links are relative.
 _LISTINGS = re.compile(r"packages/(?:\.all|[^/]+/[^/]+)/")
 
 
@@ -32,9 +32,9 @@ _LISTINGS = re.compile(r"packages/(?:\.all|[^/]+/[^/]+)/")
 class DatedSettings(HistorySettings):
     """The settings of an archive that keeps one folder a day.
 
-    `folder`: the path of a day's folder below the archive's base; YYYY, MM and DD stand for the date. The default is the Arch
-    Linux Archive's. `days`: the path of the archive's list of days below its base, each day written as in `folder`; '' if the
-    archive has no such list and must be asked for each day.
+    `folder`: the path of a day's folder below the archive's base; YYYY, MM and DD are replaced by the date. The default
+    is the Arch Linux Archive's. `days`: the path of the archive's list of days below its base, each day written as in
+    `folder`; '' if the archive has no such list and must be asked for each day.
     """
 
     folder: str = "repos/YYYY/MM/DD"
@@ -48,7 +48,10 @@ def settings_of(archive: Archive) -> DatedSettings:
 
 
 def native_names(archive: Archive) -> frozenset[str]:
-    """Return the first segments of an archive's native addresses. An archive that lists its days has no folders beside them."""
+    """Return the first segments of an archive's native addresses.
+
+    An archive that lists its days has no folders beside them.
+    """
     settings = settings_of(archive)
     beside = () if settings.days else ("packages", "iso")
     return frozenset({settings.folder.partition("/")[0], *beside})
@@ -87,7 +90,10 @@ def read_dated(text: str, folder: str = _ID) -> NativeFile | None:
 
 
 def read_dated_address(archive: Archive, path: str) -> NativeFile | NativeCall:
-    """Read a native address, canonical and without its leading slash. Raises ClientError if the archive has no such address."""
+    """Read a native address, canonical and without its leading slash.
+
+    Raises ClientError if the archive has no such address.
+    """
     settings = settings_of(archive)
     if path in _changing_files(settings):
         return NativeCall(f"/{escape_path(path)}")
@@ -107,7 +113,7 @@ def read_dated_address(archive: Archive, path: str) -> NativeFile | NativeCall:
 
 
 def _changing_files(settings: DatedSettings) -> frozenset[str]:
-    """Return the files about the archive that change. Beside a list of days, `latest` holds the name of the newest one."""
+    """Return the files about the archive that change. Beside a list of days, `latest` names the newest one."""
     if not settings.days:
         return _CHANGING_FILES
     return frozenset({settings.days, "/".join((*settings.days.split("/")[:-1], "latest"))})
@@ -119,7 +125,7 @@ def _id(found: re.Match[str]) -> str:
 
 @cache
 def _pattern(folder: str) -> re.Pattern[str]:
-    """Compile the pattern of a day's folder. The cache is bounded by the number of archives: each has one pattern."""
+    """Compile the pattern of a day's folder. The cache is bounded by the number of archives: each has one."""
     days = (("YYYY", r"(?P<year>[0-9]{4})"), ("MM", r"(?P<month>[0-9]{2})"), ("DD", r"(?P<day>[0-9]{2})"))
     text = re.escape(folder)
     for letters, group in days:

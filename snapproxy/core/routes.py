@@ -1,7 +1,8 @@
-"""Which row of the archive table a host and a path select.
+"""Select the archive that a host and a path belong to.
 
-Built once from the table; `address` asks it. Three kinds of place are known: an archive as its mirrors serve it (a row's `hosts`),
-an archive with a time in its URL (a row's `snapshot` bases), and the snapshot service's own calls beside such a base.
+Built once from the archive table; used by `address`. Three kinds of place: an archive as its mirrors serve it (its
+`hosts`), an archive with a time in its URL (its `snapshot` bases), and the native addresses of the service at such a
+base.
 """
 
 from __future__ import annotations
@@ -21,23 +22,23 @@ _AUTHORITY = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9_-]+(?:\.[a-z0-9_-]+)*)\.
 
 
 class RouteKind(Enum):
-    """What stands at a place."""
+    """The kind of a place."""
 
     MIRROR = "mirror"
-    """The archive as it is now; the time comes with the credentials."""
+    """The archive as it is now; the credentials carry the time."""
     DATED = "dated"
-    """A *when*, then the archive as it was."""
+    """A time, then the archive at that time."""
     NATIVE = "native"
     """An address that the archive's history reads (`History.read_native`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One place, and the row it selects. `rank` grows with how specific the place is: host first, then path.
+    """One place, and the archive it selects. `rank` grows with how specific the place is: host first, then path.
 
-    `host` is what `authority` was compiled from.
-    `shape`, where given, is what the end of a path must look like, in place of `prefix` at its beginning. `names`, where given, are
-    the segments that may follow: such a host has other things too, which are none of this row's.
+    `host`: the pattern that `authority` was compiled from. `shape`, if set: the pattern of the end of a path, in place
+    of `prefix` at its beginning. `names`, if set: the segments that may follow; such a host has other addresses too,
+    which do not belong to the archive.
     """
 
     archive: Archive
@@ -50,11 +51,11 @@ class Route:
     names: frozenset[str] = frozenset()
 
     def owns(self, authority: str) -> bool:
-        """Whether a host is this place's own, whatever the path: not where any host would do."""
+        """Whether a host belongs to this place, independent of the path. False for a place on any host."""
         return self.rank[1] > 0 and self.authority.fullmatch(authority) is not None
 
     def rest(self, authority: str, path: str) -> str | None:
-        """Return what follows this place in a canonical path, None when it lies elsewhere."""
+        """Return the part of a canonical path after this place, None for a path outside it."""
         if not self.authority.fullmatch(authority):
             return None
         if self.shape is not None:
@@ -69,9 +70,9 @@ class Route:
 
 
 def read_authority(text: str, scheme: str = "http") -> tuple[str, int]:
-    """Read `host[:port]` of a URL: the host in lower case without the root's dot, the port said or the scheme's own.
+    """Read `host[:port]` of a URL: the host in lower case without a trailing dot, and the port or the scheme's default.
 
-    Raises ClientError; a user name in front of the host does not pass either.
+    Raises ClientError for other text, a user name included.
     """
     found = _AUTHORITY.fullmatch(text.lower()) if len(text) <= 255 + 6 else None  # RFC 1035: 255 octets, and ":65535"
     port = int(found[2] or _DEFAULT_PORTS[scheme]) if found else 0
@@ -81,7 +82,7 @@ def read_authority(text: str, scheme: str = "http") -> tuple[str, int]:
 
 
 def format_authority(host: str, port: int, scheme: str = "http") -> str:
-    """Write a host and port as routes and `own_hosts` hold them: the scheme's own port is left out."""
+    """Write a host and port in the form of routes and `own_hosts`: the scheme's default port is omitted."""
     return host if port == _DEFAULT_PORTS[scheme] else f"{host}:{port}"
 
 
@@ -91,7 +92,7 @@ def routes_of(archives: Iterable[Archive], histories: Mapping[str, History]) -> 
 
 
 def select(routes: Iterable[Route], authority: str, path: str) -> tuple[Route, str] | None:
-    """Return the most specific route to a place and what follows it; among equals the later row, which is the user's own."""
+    """Return the most specific route of a path, and the path below it. Of equal ones the later wins: the user's own."""
     best: tuple[Route, str] | None = None
     for route in routes:
         rest = route.rest(authority, path)
@@ -121,9 +122,10 @@ def _route_to_base(archive: Archive, kind: RouteKind, base: str, names: frozense
 def _route(
     archive: Archive, kind: RouteKind, authority: str, prefix: str, names: frozenset[str] = frozenset()
 ) -> Route:
-    """Compile a place; `*` as the whole host is any host, elsewhere any run within a label.
+    """Compile a place; `*` as the whole host is any host, elsewhere any characters within a label.
 
-    A path `**/a/*/b` is any folders, and then segments of which `*` is any one; only these belong to the path in the archive.
+    A path `**/a/*/b` is any folders, then segments of which `*` is any one; only these belong to the path in the
+    archive.
     """
     pieces = [re.escape(piece) for piece in authority.lower().split("*")]
     matches = ".*" if authority == "*" else "[^.:]*".join(pieces)

@@ -71,15 +71,15 @@ ROOT = {
     "too long": (424, "Upstream sent wrong bytes: sha1 differs"),
     "one byte changed": (424, "Upstream sent wrong bytes: sha1 differs"),
     "other content": (424, "Upstream sent wrong bytes: sha1 differs"),
-    "silence": (424, "Upstream fell silent"),
+    "silence": (424, "Upstream timed out"),
 }
 
 INDEX = ROOT | {
     "404": (424, "The index lists this file, but no source has it"),
     "410": (424, "The index lists this file, but no source has it"),
-    "too long": (424, "Upstream's file has not the promised size"),
+    "too long": (424, "Upstream's file does not have the size that the index lists"),
     "one byte changed": (424, "Upstream sent wrong bytes: sha256 differs"),
-    "other content": (424, "Upstream's file has not the promised size"),
+    "other content": (424, "Upstream's file does not have the size that the index lists"),
 }
 
 PACKAGE = INDEX | {
@@ -97,10 +97,10 @@ PACKAGE = INDEX | {
     "reset": (504, "Upstream reset the connection"),
     "reset in the body": (502, "Upstream sent less than it announced"),
     "cut": (502, "Upstream sent less than it announced"),
-    "too long": (502, "Upstream's file has not the promised size"),
+    "too long": (502, "Upstream's file does not have the size that the index lists"),
     "one byte changed": (502, "Upstream sent wrong bytes: sha256 differs"),
-    "other content": (502, "Upstream's file has not the promised size"),
-    "silence": (504, "Upstream fell silent"),
+    "other content": (502, "Upstream's file does not have the size that the index lists"),
+    "silence": (504, "Upstream timed out"),
 }
 
 TABLE = [(role, fault) for role in ("root", "index", "package") for fault in FAULTS]

@@ -85,7 +85,7 @@ class TestAnswers:
         self, house: House, hamlet: Hamlet, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(snapshot_api, "MAX_ANSWER", 10)
-        assert (await house.call(CALL)).refusal.reason == "Upstream sent more than it announced or the index promises"
+        assert (await house.call(CALL)).refusal.reason == "Upstream sent more than it announced or than the index lists"
         assert house.drafts == []
 
     async def test_whose_blob_is_gone_are_asked_for_again(self, house: House, hamlet: Hamlet) -> None:

@@ -76,7 +76,7 @@ class TestNativeForms:
         "query", ["callback=x", "fileinfo", "fileinfo=1&fileinfo=1", "archive=a%20b", "archive=" + "a" * 65, "&", "a=1"]
     )
     def test_other_parameters_are_refused(self, query: str) -> None:
-        assert refused(ask(f"/mr/package/hello/?{query}"), 400).reason.startswith("the snapshot service is asked with")
+        assert refused(ask(f"/mr/package/hello/?{query}"), 400).reason.startswith("the snapshot service takes")
 
     def test_a_file_is_named_by_its_sha1(self) -> None:
         assert ask(f"/file/{SHA1}") == ServiceTarget(ROWS["debian"], f"/file/{SHA1}", sha1=SHA1)

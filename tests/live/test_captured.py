@@ -203,7 +203,7 @@ async def test_a_marked_observation_is_passed_over(present: Present, tmp_path: P
         assert (refused.status, "marked bad" in refused.refusal.reason) == (410, True)
         got = await vendor.get(format_instant(span.first + 60), INRELEASE)
         assert got.data == old.files[INRELEASE].data
-        assert "marked bad and was passed over" in got.headers["X-Snapproxy-Note"]
+        assert "marked bad and was skipped" in got.headers["X-Snapproxy-Note"]
 
 
 async def test_an_instant_is_settled_by_three_look_ups(
