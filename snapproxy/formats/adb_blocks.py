@@ -69,7 +69,7 @@ class Container:
         self._gathered = bytearray()
         self._left = 0
         """Bytes of the present DATA block that are still to come."""
-        self._filler = 0
+        self._padding = 0
         self._signatures = 0
         self._last = -1
         """The kind of the block before."""
@@ -129,18 +129,18 @@ class Container:
         if kind > _DATA or (kind == _ADB) != (self._last < 0) or kind < self._last:
             raise ArchiveDataError("An adb block is out of place", why=f"One of kind {kind} follows {self._last}.")
         self._last = kind
-        self._filler = -size % _ALIGNMENT
+        self._padding = -size % _ALIGNMENT
         length = size - header
         match kind:
             case 0:
-                self._expect(_within(length, _LEAST_METADATA, MAX_METADATA), self._metadata)
+                self._expect(_checked_length(length, _LEAST_METADATA, MAX_METADATA), self._metadata)
             case 1:
                 self._signatures += 1
                 if self._signatures > MAX_SIGNATURES:
                     raise ArchiveDataError("The adb file has too many signatures")
-                self._expect(_within(length, 1, MAX_SIGNATURE), self._signature)
+                self._expect(_checked_length(length, 1, MAX_SIGNATURE), self._signature)
             case _:
-                self._size = _within(length, 8, 1 << 63) - 8
+                self._size = _checked_length(length, 8, 1 << 63) - 8
                 self._expect(8, self._data_header)
 
     def _metadata(self, data: bytes) -> None:
@@ -163,18 +163,18 @@ class Container:
         self._end_block()
 
     def _end_block(self) -> None:
-        if self._filler:
-            self._expect(self._filler, self._filled)
+        if self._padding:
+            self._expect(self._padding, self._check_padding)
         else:
             self._expect(4, self._block_header)
 
-    def _filled(self, data: bytes) -> None:
+    def _check_padding(self, data: bytes) -> None:
         if data.strip(b"\0"):
             raise ArchiveDataError("The adb file has unsigned parts", why="Something stands between its blocks.")
         self._expect(4, self._block_header)
 
 
-def _within(length: int, least: int, most: int) -> int:
+def _checked_length(length: int, least: int, most: int) -> int:
     if not least <= length <= most:
         raise ArchiveDataError("An adb block has an absurd size", why=f"It has {length} bytes.")
     return length
@@ -185,26 +185,26 @@ class _BlockStream:
 
     def __init__(self) -> None:
         self._head = b""
-        self._packing: _Deflate | _ZstdStream | None = None
+        self._decompressor: _Deflate | _ZstdStream | None = None
         self._is_open = False
 
     @property
     def is_whole(self) -> bool:
         """Whether the packed stream has come to its end; one that is not packed has none."""
-        return self._is_open and (self._packing is None or self._packing.eof)
+        return self._is_open and (self._decompressor is None or self._decompressor.eof)
 
     def unpacked(self, data: bytes | memoryview) -> Iterator[bytes | memoryview]:
         if not self._is_open:
             self._head += data
             data = self._open()
-        if not data or self._packing is None:
+        if not data or self._decompressor is None:
             yield data
             return
         try:
-            yield from self._packing.pieces(data)
+            yield from self._decompressor.pieces(data)
         except (zlib.error, zstandard.ZstdError) as error:
             raise ArchiveDataError("The adb file is damaged", why=f"Unpacking says: {error}") from error
-        if self._packing.unused_data:
+        if self._decompressor.unused_data:
             raise ArchiveDataError("The adb file has trailing bytes", why="Nobody has signed what follows it.")
 
     def _open(self) -> bytes:
@@ -216,7 +216,7 @@ class _BlockStream:
         packing = {b"ADB.": 0, b"ADBd": 1, b"ADBc": head[4]}.get(head[:4])
         if packing is None or packing > 2:  # noqa: PLR2004 -- none, deflate, zstd
             raise ArchiveDataError("This is no adb file", why=f"It begins with {head[:6]!r}.")
-        self._packing = (None, _Deflate(), _ZstdStream())[packing]
+        self._decompressor = (None, _Deflate(), _ZstdStream())[packing]
         return head[{b"ADB.": 0, b"ADBd": 4, b"ADBc": 6}[head[:4]] :]
 
 

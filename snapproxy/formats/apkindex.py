@@ -67,7 +67,7 @@ class ApkEntry:
     origin: str = ""
 
 
-def gather(chunks: Iterable[bytes]) -> bytes:
+def read_whole(chunks: Iterable[bytes]) -> bytes:
     """Return the bytes of an index in one piece. Raises ArchiveDataError when they are too many."""
     whole = bytearray()
     for chunk in chunks:
@@ -77,7 +77,7 @@ def gather(chunks: Iterable[bytes]) -> bytes:
     return bytes(whole)
 
 
-def take_apart(data: bytes) -> ApkIndex:
+def open_index(data: bytes) -> ApkIndex:
     """Return the parts of an APKINDEX.tar.gz. Raises ArchiveDataError when it is damaged, too large, or not of this shape."""
     if len(data) > MAX_PACKED:
         raise ArchiveDataError("The index is too large", why=f"It has more than {MAX_PACKED} bytes.")

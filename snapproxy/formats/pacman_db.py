@@ -18,7 +18,7 @@ Record = Mapping[str, tuple[str, ...]]
 MAX_MEMBERS = 1_000_000
 """Members of one database; the largest of Arch has 15,000 packages, a member or two and a folder each."""
 MAX_NAME = 4096
-"""Bytes of a member's name, and of the headers that carry a longer one than fits into 256."""
+"""Bytes of a member's name, and of the headers that carry a long_name one than fits into 256."""
 MAX_DESC = 1 << 20
 """Bytes of one `desc`; the largest known, with hundreds of dependencies, has 20 KB."""
 MAX_DATABASE = 2 << 30
@@ -30,7 +30,7 @@ _CHECKSUM = slice(148, 156)
 _REGULAR = frozenset({b"0", b"\0"})
 _LONG_NAME = b"L"
 _EXTENDED = b"x"
-_HEADERS_MOST = 64 << 10
+_MAX_HEADER_DATA = 64 << 10
 # A pax record: "<length> path=<value>\n" (POSIX pax, "Extended header").
 _PAX_RECORD = re.compile(rb"([0-9]{1,9}) ([^=]+)=")
 
@@ -40,7 +40,7 @@ def records(chunks: Iterable[bytes], *, wanted: Collection[str]) -> Iterator[Rec
 
     A field maps to its lines. Raises ArchiveDataError for what is no tar, is damaged or cut short, or passes a bound.
     """
-    for name, data in _descriptions(_Bytes(unpack(chunks, max_size=MAX_DATABASE))):
+    for name, data in _descriptions(_ByteReader(unpack(chunks, max_size=MAX_DATABASE))):
         yield _fields(name, data, wanted)
 
 
@@ -57,32 +57,32 @@ def _fields(name: str, data: bytes, wanted: Collection[str]) -> Record:
         elif head := _FIELD.fullmatch(line):
             field = head[1]
             if field in found:
-                raise _damaged(f"{_shown(name)} has the field {field} twice.")
+                raise _damaged(f"{_quoted(name)} has the field {field} twice.")
             if field in wanted:
                 found[field] = ()
         else:
-            raise _damaged(f"{_shown(name)} has a line that belongs to no field.")
+            raise _damaged(f"{_quoted(name)} has a line that belongs to no field.")
     return found
 
 
-class _Bytes:
+class _ByteReader:
     """Takes exact amounts out of a stream of pieces."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
-        self._held = b""
+        self._buffer = b""
 
     def take(self, size: int) -> bytes:
         """Return the next `size` bytes; fewer only at the end."""
         parts, missing = [], size
         while missing > 0:
-            if not self._held:
-                self._held = next(self._pieces, b"")
-                if not self._held:
+            if not self._buffer:
+                self._buffer = next(self._pieces, b"")
+                if not self._buffer:
                     break
-            parts.append(self._held[:missing])
+            parts.append(self._buffer[:missing])
             missing -= len(parts[-1])
-            self._held = self._held[len(parts[-1]) :]
+            self._buffer = self._buffer[len(parts[-1]) :]
         return b"".join(parts)
 
     def skip(self, size: int) -> None:
@@ -99,9 +99,9 @@ class _Bytes:
             pass
 
 
-def _descriptions(source: _Bytes) -> Iterator[tuple[str, bytes]]:
+def _descriptions(source: _ByteReader) -> Iterator[tuple[str, bytes]]:
     """Yield (name, bytes) of every member that is a `desc`."""
-    longer = ""
+    long_name = ""
     for _ in range(MAX_MEMBERS):
         header = source.take(_BLOCK)
         if not header.strip(b"\0") and len(header) in {0, _BLOCK}:
@@ -112,23 +112,23 @@ def _descriptions(source: _Bytes) -> Iterator[tuple[str, bytes]]:
         name, kind, size = _read_header(header)
         padding = -size % _BLOCK
         if kind in {_LONG_NAME, _EXTENDED}:
-            data = _whole(source, size, _HEADERS_MOST, "a header")
-            longer = _long_name(data) if kind == _LONG_NAME else _pax_path(data) or longer
+            data = _read_member(source, size, _MAX_HEADER_DATA, "a header")
+            long_name = _text(data) if kind == _LONG_NAME else _pax_path(data) or long_name
         else:
-            name, longer = longer or name, ""
+            name, long_name = long_name or name, ""
             if len(name) > MAX_NAME:
-                raise _damaged(f"A member's name is longer than {MAX_NAME} characters.")
+                raise _damaged(f"A member's name is long_name than {MAX_NAME} characters.")
             if kind in _REGULAR and name.endswith("/desc"):
-                yield name, _whole(source, size, MAX_DESC, name)
+                yield name, _read_member(source, size, MAX_DESC, name)
             else:
                 source.skip(size)
         source.skip(padding)
     raise _damaged(f"It has more than {MAX_MEMBERS} members.")
 
 
-def _whole(source: _Bytes, size: int, most: int, what: str) -> bytes:
+def _read_member(source: _ByteReader, size: int, most: int, name: str) -> bytes:
     if size > most:
-        raise _damaged(f"{_shown(what)} has {size} bytes, and at most {most} are read.")
+        raise _damaged(f"{_quoted(name)} has {size} bytes, and at most {most} are read.")
     data = source.take(size)
     if len(data) != size:
         raise _damaged("It ends in the middle of a member.")
@@ -159,10 +159,6 @@ def _text(field: bytes) -> str:
     return field.partition(b"\0")[0].decode("utf-8", "surrogateescape")
 
 
-def _long_name(data: bytes) -> str:
-    return _text(data)
-
-
 def _pax_path(data: bytes) -> str:
     """Return the path that an extended header gives, '' when it gives none."""
     path = ""
@@ -177,7 +173,7 @@ def _pax_path(data: bytes) -> str:
     return path
 
 
-def _shown(name: str) -> str:
+def _quoted(name: str) -> str:
     return ascii(name[:140])
 
 

@@ -79,14 +79,14 @@ def versions(chunks: Iterable[bytes]) -> Iterator[Version]:
             raise ArchiveDataError(
                 "An entry of the metadata is incomplete", why="It has no name, no architecture or no version."
             )
-        told = version.attributes
+        numbers = version.attributes
         source = package.children.get("format/sourcerpm", Element({}))
         yield Version(
             name.text.strip(),
             architecture.text.strip(),
-            told.get("epoch", ""),
-            told.get("ver", ""),
-            told.get("rel", ""),
+            numbers.get("epoch", ""),
+            numbers.get("ver", ""),
+            numbers.get("rel", ""),
             source.text.strip(),
         )
 

@@ -94,12 +94,12 @@ class _Reader:
         if self._depth == len(self._path):
             self._element = Element(attributes)
             if not self._wanted:
-                self._listen(self._element)
+                self._collect_text(self._element)
         elif self._element is not None and (field := self._field(name)) in self._wanted:
             if field in self._element.children:
                 raise ArchiveDataError("An entry of the metadata gives a field twice", why=f"The field: {field}.")
             leaf = self._element.children[field] = Element(attributes)
-            self._listen(leaf)
+            self._collect_text(leaf)
 
     def _field(self, name: str) -> str:
         """Return by what name an element below the one that is read may be wanted, '' for one too deep."""
@@ -119,7 +119,7 @@ class _Reader:
         self._depth -= 1
         self._matched = min(self._matched, self._depth)
 
-    def _listen(self, leaf: Element) -> None:
+    def _collect_text(self, leaf: Element) -> None:
         """Gather text from here on. Elsewhere there is no handler: most of an index is prose and lists of files."""
         self._leaf = leaf
         self._parser.CharacterDataHandler = self._text

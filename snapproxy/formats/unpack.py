@@ -118,7 +118,7 @@ def unpack(
     opener = _opener(head)
     meter = _Meter(max_size, max_ratio)
     if is_zchunk:
-        pieces = unpack_zchunk(meter.passing(head, source))
+        pieces = unpack_zchunk(meter.counted(head, source))
     elif opener is None:
         pieces = _plain(head, source)
     else:
@@ -132,22 +132,22 @@ class _Meter:
     """Bytes in and out, against their bounds."""
 
     def __init__(self, max_size: int, max_ratio: int) -> None:
-        self.taken = 0
-        self._given = 0
+        self.read = 0
+        self._written = 0
         self._max_size = max_size
         self._max_ratio = max_ratio
 
-    def passing(self, head: bytes, source: Iterator[bytes]) -> Iterator[bytes]:
+    def counted(self, head: bytes, source: Iterator[bytes]) -> Iterator[bytes]:
         """Yield what comes in, counted."""
         for piece in itertools.chain((head,), source):
-            self.taken += len(piece)
+            self.read += len(piece)
             yield piece
 
     def count(self, size: int, *, packed: bool) -> None:
-        self._given += size
-        if self._given > self._max_size:
+        self._written += size
+        if self._written > self._max_size:
             raise ArchiveDataError("The index is too large", why=f"It unpacks to more than {self._max_size} bytes.")
-        if packed and self._given > max(_RATIO_FREE, self.taken * self._max_ratio):
+        if packed and self._written > max(_RATIO_FREE, self.read * self._max_ratio):
             raise ArchiveDataError(
                 "The packed index is a bomb", why=f"It unpacks to more than {self._max_ratio} times its size."
             )
@@ -176,13 +176,13 @@ def _plain(head: bytes, source: Iterator[bytes]) -> Iterator[bytes]:
 def _members(
     data: bytes, source: Iterator[bytes], meter: _Meter, opener: Callable[[], _Decoder], max_members: int
 ) -> Iterator[bytes]:
-    meter.taken += len(data)
+    meter.read += len(data)
     for _ in range(max_members):
         decoder = opener()
         while not decoder.eof:
             if decoder.needs_input and not data:
                 data = next(source, b"")
-                meter.taken += len(data)
+                meter.read += len(data)
                 if not data:
                     raise ArchiveDataError("The packed index is cut short", why="Its last member has no end.")
             take, data = (data, b"") if decoder.needs_input else (b"", data)
@@ -195,7 +195,7 @@ def _members(
         data = _skip_padding(decoder.unused_data, source, meter) if opener is _xz else decoder.unused_data
         if not data:
             data = next(source, b"")
-            meter.taken += len(data)
+            meter.read += len(data)
             if not data:
                 return
     raise ArchiveDataError(
@@ -212,7 +212,7 @@ def _skip_padding(data: bytes, source: Iterator[bytes], meter: _Meter) -> bytes:
         zeros += len(data) - len(rest)
         if rest or not (data := next(source, b"")):
             break
-        meter.taken += len(data)
+        meter.read += len(data)
     if zeros % 4:
         raise ArchiveDataError("The packed index is damaged", why="Its padding is not a multiple of four bytes.")
     return rest

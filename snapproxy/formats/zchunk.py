@@ -78,12 +78,12 @@ def unpack_zchunk(source: Iterator[bytes]) -> Iterator[bytes]:
     if size > MAX_HEADER:
         raise ArchiveDataError("The packed index is too large", why=f"Its header has more than {MAX_HEADER} bytes.")
     stream.take(checksum)
-    compression, (dictionary, *chunks) = _header(_ChunkStream(iter([stream.take(size)])), checksum)
-    packed = stream.take(dictionary.size)
-    words = zstandard.ZstdCompressionDict(_unpack(packed, dictionary, compression, None)) if packed else None
+    compression, (first, *chunks) = _header(_ChunkStream(iter([stream.take(size)])), checksum)
+    packed = stream.take(first.size)
+    dictionary = zstandard.ZstdCompressionDict(_unpack(packed, first, compression, None)) if packed else None
     for chunk in chunks:
         if chunk.size:
-            yield _unpack(stream.take(chunk.size), chunk, compression, words)
+            yield _unpack(stream.take(chunk.size), chunk, compression, dictionary)
     if not stream.is_over():
         raise ArchiveDataError("The packed index has trailing bytes", why="More follows after its last chunk.")
 
@@ -97,11 +97,11 @@ def _header(header: _ChunkStream, checksum: int) -> tuple[int, list[_Chunk]]:
     if compression not in (_PLAIN, _ZSTD):
         raise ArchiveDataError("The packed index is of an unknown kind", why=f"Its compression is {compression}.")
     index = _ChunkStream(iter([header.take(header.integer())]))
-    each = _checksum_size(index)
+    chunk_checksum = _checksum_size(index)
     count = index.integer()
     chunks = []
     while not index.is_over():
-        index.take(each)
+        index.take(chunk_checksum)
         chunks.append(_Chunk(index.integer(), index.integer()))
         if max(chunks[-1].size, chunks[-1].open_size) > MAX_CHUNK:
             raise ArchiveDataError("The packed index is too large", why=f"A chunk has more than {MAX_CHUNK} bytes.")
@@ -110,14 +110,14 @@ def _header(header: _ChunkStream, checksum: int) -> tuple[int, list[_Chunk]]:
     return compression, chunks
 
 
-def _unpack(data: bytes, chunk: _Chunk, compression: int, words: zstandard.ZstdCompressionDict | None) -> bytes:
+def _unpack(data: bytes, chunk: _Chunk, compression: int, dictionary: zstandard.ZstdCompressionDict | None) -> bytes:
     if compression == _ZSTD:
         try:
             # The decoder would make room for whatever a frame says of itself.
-            said = zstandard.frame_content_size(data)
-            if said not in (-1, chunk.open_size):
+            declared = zstandard.frame_content_size(data)
+            if declared not in (-1, chunk.open_size):
                 raise _damaged("A chunk has another size than its header says.")
-            data = zstandard.ZstdDecompressor(dict_data=words).decompress(
+            data = zstandard.ZstdDecompressor(dict_data=dictionary).decompress(
                 data, max_output_size=chunk.open_size, allow_extra_data=False
             )
         except zstandard.ZstdError as error:

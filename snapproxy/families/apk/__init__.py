@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from snapproxy.core.model import Checker, ExpectedFile, Instant, Place, Role
 from snapproxy.core.package_name import PackageName
 from snapproxy.core.signature_schemes import RawSignatures
-from snapproxy.families.apk.indexes import ADB, INDEX, INDEX_3, read_index, seals
+from snapproxy.families.apk.indexes import ADB, INDEX, INDEX_3, raw_signatures, read_index
 from snapproxy.families.apk.package import PackageChecker
 from snapproxy.families.apk.package_names import package_name
 
@@ -37,7 +37,7 @@ class Apk:
     # index it never had; and going back in time behind one URL would end there. Without a date it is always sent the bytes.
     tells_root_dates = False
 
-    scheme = RawSignatures(seals)
+    scheme = RawSignatures(raw_signatures)
 
     def classify(self, path: str) -> Place:
         *folders, name = path.split("/")

@@ -17,10 +17,10 @@ class ApkCacher:
 
     def names(self, path: str, data: Iterable[bytes]) -> Iterator[tuple[str, str]]:
         for name, expected in APK.read_index(path, data):
-            known_by = identity(expected)
-            if known_by is not None:
+            package_identity = identity(expected)
+            if package_identity is not None:
                 file = name.rsplit("/", 1)[-1].removesuffix(".apk")
-                yield name, f"{file}.{known_by[1][:_DIGITS]}.apk"
+                yield name, f"{file}.{package_identity[1][:_DIGITS]}.apk"
 
 
 APK_CACHER = ApkCacher()

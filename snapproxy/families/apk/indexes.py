@@ -38,17 +38,17 @@ def read_index(path: str, data: Iterable[bytes]) -> Iterator[ExpectedFile]:
 
     Raises ArchiveDataError when it cannot be read, contradicts itself, or names a file outside its archive.
     """
-    whole = apkindex.gather(data)
+    whole = apkindex.read_whole(data)
     return distinct(_packages_3(path, whole) if path.endswith(ADB) else _packages_2(path, whole))
 
 
-def seals(path: str, data: bytes) -> tuple[RawSignature, ...]:
+def raw_signatures(path: str, data: bytes) -> tuple[RawSignature, ...]:
     """Return the signatures of the index at `path`. Raises ArchiveDataError when it cannot be read."""
     if path.endswith(ADB):
         # Which digest of the index is signed, a signature says; it is itself always made with SHA-512 (adb_trust_verify_signature).
         found = adb_index.open_index(data).signatures
         return tuple(RawSignature(each.key, "sha512", each.value, each.signed, by_id=True) for each in found)
-    index = apkindex.take_apart(data)
+    index = apkindex.open_index(data)
     signed = data[index.start :]
     return tuple(
         RawSignature(each.key, _HASHES[each.algorithm], each.value, signed)
@@ -60,8 +60,8 @@ def seals(path: str, data: bytes) -> tuple[RawSignature, ...]:
 def _packages_2(path: str, data: bytes) -> Iterator[ExpectedFile]:
     """Yield a promise a package, in the folder of the index: `abuild` rewrites every arch to that of the index, noarch too."""
     folder = path[: path.rfind("/") + 1]
-    for entry in apkindex.records(apkindex.take_apart(data).text):
-        file = f"{_clean(entry.name, entry.version)}.apk"
+    for entry in apkindex.records(apkindex.open_index(data).text):
+        file = f"{_checked_name(entry.name, entry.version)}.apk"
         yield ExpectedFile(folder + file, entry.size, {f"{IDENTITY}{len(entry.digest) * 4}": entry.digest})
 
 
@@ -97,24 +97,24 @@ def _is_architecture(folder: str, index: adb_index.AdbIndex) -> bool:
 
 
 def _expanded(spec: str, entry: adb_index.AdbEntry) -> str:
-    """Put a package's words in place of the variables, each cut to as many bytes as its variable says (apk_blob_subst)."""
-    _clean(entry.name, entry.version)
-    words = {"name": entry.name, "version": entry.version, "arch": entry.architecture, "hash": entry.identity.hex()}
+    """Put a package's values in place of the variables, each cut to as many bytes as its variable says (apk_blob_subst)."""
+    _checked_name(entry.name, entry.version)
+    values = {"name": entry.name, "version": entry.version, "arch": entry.architecture, "hash": entry.identity.hex()}
 
-    def word(variable: re.Match[str]) -> str:
-        if variable["name"] not in words:
+    def value(variable: re.Match[str]) -> str:
+        if variable["name"] not in values:
             raise ArchiveDataError("The index names files in an unknown way", why=f"It says {spec[:140]!r}.")
         most = None if variable["most"] is None else int(variable["most"])
-        return words[variable["name"]].encode()[:most].decode("utf-8", "replace")
+        return values[variable["name"]].encode()[:most].decode("utf-8", "replace")
 
-    return _VARIABLE.sub(word, spec)
+    return _VARIABLE.sub(value, spec)
 
 
-def _clean(name: str, version: str) -> str:
-    together = f"{name}-{version}"
-    if not _NAME.fullmatch(together):
-        raise _outside(together)
-    return together
+def _checked_name(name: str, version: str) -> str:
+    file = f"{name}-{version}"
+    if not _NAME.fullmatch(file):
+        raise _outside(file)
+    return file
 
 
 def _outside(name: str) -> ArchiveDataError:

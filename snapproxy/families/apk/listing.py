@@ -42,7 +42,7 @@ class ApkLister:
     def packages(self, path: str, data: Iterable[bytes]) -> Iterator[PackageVersion]:
         *folders, name = path.split("/")
         architecture = folders[-1] if folders else self.any_architecture
-        for entry in _entries(name, apkindex.gather(data)):
+        for entry in _entries(name, apkindex.read_whole(data)):
             yield listed(entry.name, entry.architecture or architecture, entry.version, entry.origin)
 
     def compare(self, one: str, other: str) -> int | None:
@@ -51,7 +51,7 @@ class ApkLister:
 
 def _entries(name: str, data: bytes) -> Iterator[apkindex.ApkEntry] | Iterator[adb_index.AdbEntry]:
     if name == INDEX:
-        return apkindex.records(apkindex.take_apart(data).text)
+        return apkindex.records(apkindex.open_index(data).text)
     return adb_index.open_index(data).entries() if name.endswith(ADB) else iter(())
 
 

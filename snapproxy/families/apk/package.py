@@ -46,22 +46,22 @@ class PackageChecker:
             self._head += data
             if len(self._head) < len(_ADB):
                 return
-            self._choose()
+            self._start_parts()
             data = self._head
         for parts in self._parts:
             parts.update(data)
 
-    def _choose(self) -> None:
-        of_version = MetadataParts if self._head.startswith(_ADB) else _Parts
-        self._parts = [of_version(bits, value) for bits, value in self._identities.items()]
+    def _start_parts(self) -> None:
+        parts_checker = MetadataParts if self._head.startswith(_ADB) else _MemberParts
+        self._parts = [parts_checker(bits, value) for bits, value in self._identities.items()]
 
     def finish(self) -> str | None:
         if self._identities and not self._parts:
-            self._choose()
+            self._start_parts()
         return self._whole.finish() or next(filter(None, (parts.finish() for parts in self._parts)), None)
 
 
-class _Parts:
+class _MemberParts:
     """Follows the members of one package of version 2. What breaks its format is remembered, and told at the end."""
 
     def __init__(self, bits: int, expected: str) -> None:

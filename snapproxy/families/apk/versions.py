@@ -43,7 +43,10 @@ def compare(one: str, other: str) -> int | None:
     if first is None or second is None:
         return None
     for token, against in zip_longest(_tokens(first), _tokens(second), fillvalue=_END):
-        order = _of_kinds(token, against) if token[0] is not against[0] else _of_values(token[0], token[1], against[1])
+        if token[0] is not against[0]:
+            order = _compare_kinds(token, against)
+        else:
+            order = _compare_values(token[0], token[1], against[1])
         if order:
             return order
     return 0
@@ -64,7 +67,7 @@ def _tokens(version: re.Match[str]) -> Iterator[_Token]:
         yield _Kind.REVISION, version["revision"]
 
 
-def _of_kinds(token: _Token, against: _Token) -> int:
+def _compare_kinds(token: _Token, against: _Token) -> int:
     """Judge where one goes on as the other does not: `1.0_rc1` is older than `1.0`, `1.0_p1` newer."""
     if _is_before_release(token):
         return -1
@@ -77,7 +80,7 @@ def _is_before_release(token: _Token) -> bool:
     return token[0] is _Kind.SUFFIX and _SUFFIXES.index(token[1]) < _RELEASE
 
 
-def _of_values(kind: _Kind, one: str, other: str) -> int:
+def _compare_values(kind: _Kind, one: str, other: str) -> int:
     if kind is _Kind.SUFFIX:
         return _SUFFIXES.index(one) - _SUFFIXES.index(other)
     # A number after a point that begins with a zero counts as a fraction does: 1.01 is older than 1.1.

@@ -71,12 +71,12 @@ def _release(path: str, data: Iterable[bytes]) -> Rows:
 def _with_by_hash(listed: list[ExpectedFile]) -> Rows:
     """Yield each promise by its name, then by its by-hash names. Files with equal bytes share one: the first by name has it."""
     yield from ((expected.path, expected) for expected in listed)
-    given = {expected.path for expected in listed}
+    yielded = {expected.path for expected in listed}
     for expected in listed:
         for algorithm in expected.digests:
             alias = by_hash_path(expected, algorithm)
-            if alias not in given:
-                given.add(alias)
+            if alias not in yielded:
+                yielded.add(alias)
                 yield alias, expected
 
 
@@ -157,14 +157,14 @@ def _flat(folder: str, found: Iterable[ExpectedFile]) -> Rows:
     promised from every folder upwards, the index's own first; a name has but one promise.
     """
     listed = list(found)
-    given: set[str] = set()
+    yielded: set[str] = set()
     steps = folder.split("/")[:-1]
     for depth in range(len(steps), -1, -1):
         base = "".join(f"{step}/" for step in steps[:depth])
         for expected in listed:
             name = base + expected.path
-            if name not in given:
-                given.add(name)
+            if name not in yielded:
+                yielded.add(name)
                 yield name, ExpectedFile(name, expected.size, expected.digests)
 
 

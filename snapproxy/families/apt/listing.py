@@ -75,14 +75,14 @@ class AptLister:
             )
 
     def compare(self, one: str, other: str) -> int | None:
-        first, second = _read(one), _read(other)
+        first, second = _parse(one), _parse(other)
         if first is None or second is None:
             return None
         order: int = debian.compare_version_objects(first, second)
         return order
 
 
-def _read(text: str) -> debian.Version | None:
+def _parse(text: str) -> debian.Version | None:
     """Split a version as deb-version(7) says. univers' own reader refuses what begins with a letter, which dpkg only warns of."""
     found = _VERSION.fullmatch(text)
     return found and debian.Version(int(found["epoch"] or 0), found["upstream"], found["revision"] or "0")

@@ -43,7 +43,7 @@ class PacmanLister:
         if not is_database(path):
             return
         for record in records(data, wanted=_WANTED):
-            yield listed(*(_one(record, field) for field in ("NAME", "ARCH", "VERSION", "BASE")))
+            yield listed(*(_single(record, field) for field in ("NAME", "ARCH", "VERSION", "BASE")))
 
     def compare(self, one: str, other: str) -> int | None:
         return compare(one, other)
@@ -60,7 +60,7 @@ def _roots(repository: str, architectures: tuple[str, ...]) -> Iterator[Root]:
         yield Root((f"{folder}/os/{architecture}/{folder}.db",), repository, architecture)
 
 
-def _one(record: Record, field: str) -> str:
+def _single(record: Record, field: str) -> str:
     values = record.get(field, ())
     if len(values) > 1:
         raise ArchiveDataError(

@@ -15,10 +15,10 @@ _SEGMENT = re.compile(r"(?P<gap>[^0-9A-Za-z]*)(?P<run>[0-9]+|[A-Za-z]+|)")
 def compare(one: str, other: str) -> int:
     """Return -1, 0 or 1 as `one` is older than `other`, as new, or newer. A release that only one of them has does not count."""
     (epoch, version, release), (other_epoch, other_version, other_release) = _split(one), _split(other)
-    order = _by_segments(epoch, other_epoch) or _by_segments(version, other_version)
+    order = _compare_segments(epoch, other_epoch) or _compare_segments(version, other_version)
     if order or release is None or other_release is None:
         return order
-    return _by_segments(release, other_release)
+    return _compare_segments(release, other_release)
 
 
 def _split(text: str) -> tuple[str, str, str | None]:
@@ -28,7 +28,7 @@ def _split(text: str) -> tuple[str, str, str | None]:
     return epoch or "0", version if dash else release, release if dash else None
 
 
-def _by_segments(one: str, other: str) -> int:
+def _compare_segments(one: str, other: str) -> int:
     if one == other:
         return 0
     at = other_at = 0
@@ -37,11 +37,11 @@ def _by_segments(one: str, other: str) -> int:
         if first.end("gap") == len(one) or second.end("gap") == len(other):
             at, other_at = first.end("gap"), second.end("gap")
             break
-        order = _of_segments(first, second)
+        order = _compare_segment(first, second)
         if order:
             return order
         at, other_at = first.end(), second.end()
-    return _of_rests(one[at:], other[other_at:])
+    return _compare_remainders(one[at:], other[other_at:])
 
 
 def _segment(text: str, at: int) -> re.Match[str]:
@@ -51,7 +51,7 @@ def _segment(text: str, at: int) -> re.Match[str]:
     return found
 
 
-def _of_segments(first: re.Match[str], second: re.Match[str]) -> int:
+def _compare_segment(first: re.Match[str], second: re.Match[str]) -> int:
     if len(first["gap"]) != len(second["gap"]):
         return -1 if len(first["gap"]) < len(second["gap"]) else 1
     run, other_run = first["run"], second["run"]
@@ -64,7 +64,7 @@ def _of_segments(first: re.Match[str], second: re.Match[str]) -> int:
     return (run > other_run) - (run < other_run)
 
 
-def _of_rests(rest: str, other: str) -> int:
+def _compare_remainders(rest: str, other: str) -> int:
     """Judge what one has beyond the other: `1.0` is newer than `1.0rc`, and older than `1.0.1`."""
     if not rest and not other:
         return 0

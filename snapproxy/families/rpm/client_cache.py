@@ -87,9 +87,11 @@ def _repository(section: SectionProxy, settings: ClientSettings) -> ClientReposi
             why="By it the repository is found in the capture. dnf's folder stays called after metalink= or mirrorlist=, if there is one.",
             hint="Add the address that it was recorded by, on the line itself: baseurl=http://HOST/PATH",
         )
-    base = _put_in(name, bases[0], settings.variables)
-    hashed = _put_in(name, section.get("metalink", "") or section.get("mirrorlist", ""), settings.variables) or base
-    digits = hashlib.sha256(hashed.encode()).hexdigest()[:_DIGITS]
+    base = _substitute(name, bases[0], settings.variables)
+    hashed_address = (
+        _substitute(name, section.get("metalink", "") or section.get("mirrorlist", ""), settings.variables) or base
+    )
+    digits = hashlib.sha256(hashed_address.encode()).hexdigest()[:_DIGITS]
     checks = section.get("repo_gpgcheck", "0").strip().lower() in _ON
     made = {"pubring/pubring.gpg": _keys(name, settings.keys)} if checks else {}
     return ClientRepository(name, f"{_FOLDER}/{name}-{digits}", _path(name, base), made)
@@ -112,7 +114,7 @@ def _keys(name: str, keys: bytes) -> bytes:
     return inner
 
 
-def _put_in(name: str, text: str, variables: Mapping[str, str]) -> str:
+def _substitute(name: str, text: str, variables: Mapping[str, str]) -> str:
     def value(match: re.Match[str]) -> str:
         variable = match["braced"] or match["bare"]
         if variable not in variables:

@@ -30,7 +30,7 @@ def read_index(path: str, data: Iterable[bytes]) -> Rows:
     if reader is None:
         return
     base = base_of(path)
-    for expected in distinct(_promise(base, listed) for listed in reader(data)):
+    for expected in distinct(_expected_file(base, listed) for listed in reader(data)):
         yield expected.path, expected
 
 
@@ -55,7 +55,7 @@ def _deltas(data: Iterable[bytes]) -> Iterator[repomd.RpmPackage]:
     return repomd.deltas(unpack(data))
 
 
-def _promise(base: str, listed: repomd.RpmPackage) -> ExpectedFile:
+def _expected_file(base: str, listed: repomd.RpmPackage) -> ExpectedFile:
     return ExpectedFile(_inside(base, listed.href), listed.size, {listed.algorithm: listed.digest})
 
 

@@ -19,7 +19,7 @@ _PACKED = re.compile(_PACKING + r"\Z")
 # repomd may give another kind of checksum than the name shows, and nothing asks for a file by its digest: so it is no by-hash name.
 _CHECKSUM = re.compile(r"[0-9a-f]{32,128}-")
 # zchunk is a series of its own: a repository has it beside another packing, and a client takes one of the two.
-_PROMISING = re.compile(r"(primary|prestodelta)\.xml(?:" + _PACKING + r"|\.zck)")
+_LISTING = re.compile(r"(primary|prestodelta)\.xml(?:" + _PACKING + r"|\.zck)")
 _PACKAGE = re.compile(r".+\.d?rpm")
 # download.opensuse.org and others (mirrorbrain, mirrorcache) have these for every file: today's servers, and today's digest.
 _LIST_OF_MIRRORS = re.compile(r".+\.(?:metalink|meta4|mirrorlist)|metalink|mirrorlist")
@@ -45,7 +45,7 @@ def index_kind(path: str) -> str:
     if not classify(path).lists_files:
         return ""
     name = path.rpartition("/")[2]
-    found = _PROMISING.fullmatch(_plain(name))
+    found = _LISTING.fullmatch(_plain(name))
     return found[1] if found else "repomd"
 
 
@@ -64,7 +64,7 @@ def _metadata(folders: list[str], name: str) -> Place:
     if name.startswith(f"{ROOT}."):  # the key, which SUSE puts beside the signature: nothing vouches for it
         return Place(Role.OTHER, roots=roots)
     plain = _plain(name)
-    lists_files = _PROMISING.fullmatch(plain) is not None
+    lists_files = _LISTING.fullmatch(plain) is not None
     # Nor does the packing make a series: openSUSE went from gzip to zstd between two days.
     series = f"{folder}/{_PACKED.sub('', plain, count=1)}"
     return Place(Role.INDEX, roots=roots, lists_files=lists_files, series=series)
