@@ -1,8 +1,8 @@
-"""What every family promises to the rest of the house. A family's test file is a subclass with its samples.
+"""The contract of every family. A family's test file subclasses it and provides samples.
 
 class TestApt(FamilyContract):
     family = APT
-    samples = {path: bytes, ...}   # roots and indexes, genuine or as the format's own tools write them
+    samples = {path: bytes, ...}   # roots and indexes, genuine or written by the format's own tools
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from snapproxy.errors import ArchiveDataError
 from snapproxy.families import FAMILIES
 from snapproxy.formats.digests import HEX_LENGTH, is_digest
 
-# One test function runs for several families, each a subclass of its own.
+# Each test function runs for several families, in a subclass for each.
 inherited = settings(deadline=None, suppress_health_check=[HealthCheck.differing_executors])
 
 SEGMENTS = st.sampled_from(["", ".", "..", "dists", "pool", "main", "by-hash", "SHA256", "binary-amd64", "x.diff"])
@@ -38,7 +38,7 @@ class FamilyContract:
     family: ClassVar[Family]
     samples: ClassVar[Mapping[str, bytes]]
     own_algorithms: ClassVar[Mapping[str, str]] = {}
-    """Algorithms of the family's own: what each is named in promises, and the one whose length it has."""
+    """The family's own digest algorithms: the name in an `ExpectedFile`, and an algorithm of the same length."""
 
     def read(self, path: str, data: Iterable[bytes]) -> list[tuple[str, ExpectedFile]]:
         return list(self.family.read_index(path, data))
@@ -104,7 +104,7 @@ class FamilyContract:
                     assert is_digest(self.own_algorithms.get(algorithm, algorithm), value)
 
     def test_a_checker_passes_no_digest_over(self) -> None:
-        """What a checker passes is found again by any digest of its promise, so each must have been judged."""
+        """Stored bytes are found by any digest of their expected file, so the checker must check every digest."""
         for path, data in self.samples.items():
             for _, expected in self.read(path, [data]):
                 for algorithm, value in expected.digests.items():

@@ -1,4 +1,4 @@
-"""apk: the contract, then the corners of version 2; those of version 3 are in test_apk_3."""
+"""apk: the contract, and the details of version 2. `test_apk_3` tests version 3."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class TestApk(FamilyContract):
     }
 
 
-# --- paths ---------------------------------------------------------------------------------------------------------------------
+# --- paths
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_what_a_path_is(path: str, place: Place) -> None:
     assert APK.classify(path) == place
 
 
-# --- the index -----------------------------------------------------------------------------------------------------------------
+# --- the index
 
 
 def test_an_index_promises_the_packages_beside_it_by_size_and_control_digest() -> None:
@@ -99,7 +99,7 @@ def test_an_index_promises_the_packages_beside_it_by_size_and_control_digest() -
 
 
 def test_a_control_digest_is_no_strong_one() -> None:
-    """A SHA-1 of a part lets no other source stand in: such a file comes from the archive of that time alone."""
+    """The SHA-1 of a part is too weak for other sources: the file comes only from the archive of the requested time."""
     assert not promise_of(HELLO).is_strong
 
 
@@ -129,7 +129,7 @@ def test_the_same_package_twice_must_agree() -> None:
         (f"C:{HELLO.identity}\nP:a\nV:1\\2\n", "outside its archive"),
         (f"C:{HELLO.identity}\nP:a\n", "no name"),
         (f"C:{HELLO.identity}\nP:a\nV:1\nS:-1\n", "malformed size"),
-        (f"C:{HELLO.identity}\nP:a\nP:b\nV:1\n", "a field twice"),
+        (f"C:{HELLO.identity}\nP:a\nP:b\nV:1\n", "a duplicate field"),
         ("P:a\nV:1\n", "malformed digest"),
         ("C:Q1not base64\nP:a\nV:1\n", "malformed digest"),
         ("C:Q1AAAA\nP:a\nV:1\n", "malformed digest"),
@@ -142,7 +142,7 @@ def test_an_entry_that_cannot_be_believed_makes_the_index_unreadable(text: str, 
 
 
 def smuggle(files: dict[str, bytes]) -> bytes:
-    """Put files into the signature part, which nobody signs."""
+    """Put files into the signature part, which no signature covers."""
     return gz(tar({".SIGN.RSA.k": b"x", **files}, is_cut=True)) + index([HELLO])
 
 
@@ -152,10 +152,10 @@ def smuggle(files: dict[str, bytes]) -> bytes:
         (smuggle({"APKINDEX": HELLO.record.encode()}), "unsigned parts"),
         (INDEX + index([PLUS]), "trailing bytes"),
         (INDEX + b"x", "trailing bytes"),
-        (INDEX[:-20], "cut short"),
-        (b"", "cut short"),
+        (INDEX[:-20], "truncated"),
+        (b"", "truncated"),
         (gz(tar({"DESCRIPTION": b""})), "no list of packages"),
-        (gz(b"x" * 512), "tar archive inside is damaged"),
+        (gz(b"x" * 512), "tar archive in the file is damaged"),
         (KEY.sign(b"x") * 18, "too many signatures"),
         (b"<html>", "damaged"),
     ],
@@ -171,7 +171,7 @@ def test_a_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         list(APK.read_index(ROOT, [gz(b"\0" * (2 << 20))]))
 
 
-# --- signatures ----------------------------------------------------------------------------------------------------------------
+# --- signatures
 
 
 def seals(path: str, data: bytes) -> tuple[RawSignature, ...]:
@@ -197,7 +197,7 @@ def test_a_signature_of_an_unknown_kind_counts_for_nothing() -> None:
     assert seals(ROOT, index([HELLO])) == ()
 
 
-# --- packages ------------------------------------------------------------------------------------------------------------------
+# --- packages
 
 
 @given(size=st.integers(1, 2000))
@@ -222,13 +222,13 @@ REBUILT = package("hello", "1.0_rc1-r0", KEY, b"rebuilt\n")
         (lambda each: each.whole[:-1], "datahash differs"),
         (lambda each: each.whole + b"x", "datahash differs"),
         (lambda each: each.signature + each.control, "datahash differs"),
-        (lambda each: (each.signature + each.control)[:-1], "the package is cut short"),
-        (lambda each: b"", "the package is cut short"),
+        (lambda each: (each.signature + each.control)[:-1], "the package is truncated"),
+        (lambda each: b"", "the package is truncated"),
         (lambda each: each.signature * 17 + each.control + each.data, "The package has too many signatures"),
         (lambda each: gz(tar({"usr/x": b""})) + each.whole, "The package has no control part"),
-        (lambda each: gz(b"\0" * (17 << 20)), "A gzip part is too large"),
-        (lambda each: b"BZh9", "A gzip part is damaged"),
-        (lambda each: b"ADB.pckg", "the package is cut short"),
+        (lambda each: gz(b"\0" * (17 << 20)), "A gzip member is too large"),
+        (lambda each: b"BZh9", "A gzip member is damaged"),
+        (lambda each: b"ADB.pckg", "the package is truncated"),
     ],
 )
 def test_a_package_that_is_not_the_promised_one(change: Callable[[ApkFile], bytes], words: str) -> None:
@@ -241,7 +241,7 @@ def test_a_package_of_another_size_is_told_by_that() -> None:
 
 
 def test_another_signature_is_no_damage() -> None:
-    """The index vouches for the package: apk does not look at the signature inside, and a re-signed file is the same package."""
+    """apk ignores the signature in a package that an index lists: a re-signed file is the same package."""
     assert verdict(unsized(promise_of(HELLO)), OTHER_KEY.sign(HELLO.control) + HELLO.control + HELLO.data) is None
     assert verdict(unsized(promise_of(HELLO)), HELLO.control + HELLO.data) is None
 
@@ -254,11 +254,11 @@ def test_a_package_without_a_datahash_is_pinned_by_the_digest_of_control_and_dat
     assert verdict(expected, control + flipped(data, 20)) == "apk-identity-160 differs"
 
 
-# --- the client ----------------------------------------------------------------------------------------------------------------
+# --- the client
 
 
 def test_what_the_client_insists_on() -> None:
-    """Eight seconds, no 409 for a newer index (it takes what it is sent), and no date on an index."""
+    """Eight seconds; no 409 for a newer index (apk takes any index that it receives); no date on an index."""
     assert (APK.patience, APK.keeps_newer_root, APK.tells_root_dates) == (8.0, False, False)
     assert (APK.signature(ROOT), APK.root_date(INDEX)) == (None, None)
     assert APK.lasting_path(promise_of(HELLO)) == f"{FOLDER}/{HELLO.file}"

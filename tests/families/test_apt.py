@@ -1,4 +1,4 @@
-"""apt: the contract, then the format's own corners."""
+"""apt: the contract, and the details of the format."""
 
 import gzip
 import hashlib
@@ -54,7 +54,7 @@ class TestApt(FamilyContract):
     }
 
 
-# --- Release -------------------------------------------------------------------------------------------------------------------
+# --- Release
 
 
 def test_a_release_merges_its_sections_and_names_files_from_the_suites_folder() -> None:
@@ -145,7 +145,7 @@ def test_a_root_has_a_bound() -> None:
         list(APT.read_index("dists/t/Release", [b"A" * (1 << 20)] * 17))
 
 
-# --- Packages and Sources ------------------------------------------------------------------------------------------------------
+# --- Packages and Sources
 
 
 def entry(name: str, seed: str = "a", size: int = 3, **more: str) -> str:
@@ -204,7 +204,7 @@ def test_an_empty_index_promises_nothing() -> None:
 
 
 def test_a_flat_repository_is_read_from_every_base_its_index_may_have() -> None:
-    """Jenkins lists `binary/x.deb` in debian/binary/Packages, Sublime Text `files/x.deb` in apt/stable/Packages."""
+    """Jenkins lists `binary/x.deb` in debian/binary/Packages; Sublime Text lists `files/x.deb` in apt/stable/Packages."""
     rows = promised("apt/stable/Packages", entry("files/a.deb"))
     assert list(rows) == ["apt/stable/files/a.deb", "apt/files/a.deb", "files/a.deb"]
     assert all(name == expected.path for name, expected in rows.items())
@@ -240,7 +240,7 @@ def test_sources_may_not_lead_outside(directory: str) -> None:
         promised("dists/t/main/source/Sources", f"Directory: {directory}\n" + section("Files", ("a", 1, "p_1.dsc")))
 
 
-# --- patches, images, and what promises nothing --------------------------------------------------------------------------------
+# --- patches, images, and files that list nothing
 
 
 def test_a_pdiff_index_promises_its_patches_not_its_history() -> None:
@@ -275,7 +275,7 @@ def test_other_files_promise_nothing(path: str) -> None:
     assert promised(path, section("SHA256", ("a", 1, "x"))) == {}
 
 
-# --- the rest of the protocol --------------------------------------------------------------------------------------------------
+# --- other methods of the family
 
 
 @pytest.mark.parametrize(

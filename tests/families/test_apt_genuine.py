@@ -1,4 +1,4 @@
-"""apt against bytes that archives really published: the committed samples, and this machine's own lists where it has any."""
+"""apt with published indexes: the committed samples, and the package lists of this machine if it has any."""
 
 import subprocess
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ LISTS = Path("/var/lib/apt/lists")
 
 
 def path_in_archive(file: Path) -> str:
-    """apt names its lists by URL, `/` written as `_`: what stands from `dists` on is the path."""
+    """apt names its lists after the URL, with `_` for `/`: the part from `dists` on is the path."""
     return "dists/" + file.name.partition("_dists_")[2].replace("_", "/").removesuffix(".lz4")
 
 
@@ -24,12 +24,12 @@ def genuine(pattern: str) -> list[tuple[str, Path]]:
 
 
 def read_by_apt(file: Path) -> bytes:
-    """Unpack with apt's own helper, which knows lz4 too."""
+    """Decompress with apt's own helper, which supports lz4 too."""
     return subprocess.run(["/usr/lib/apt/apt-helper", "cat-file", str(file)], check=True, capture_output=True).stdout
 
 
 def plain_entries(text: bytes) -> Iterator[dict[str, str]]:
-    """Read deb822 the slow and obvious way."""
+    """Parse deb822 with a slow and simple reference implementation."""
     entry: dict[str, str] = {}
     for line in text.decode().split("\n"):
         if not line:

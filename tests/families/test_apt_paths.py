@@ -1,4 +1,4 @@
-"""apt: what every shape of path is, from InRelease to a trace file."""
+"""apt: the classification of every kind of path, from InRelease to a trace file."""
 
 import pytest
 

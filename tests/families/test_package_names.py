@@ -1,4 +1,4 @@
-"""What file names say of packages, a row a shape that archives really use."""
+"""Package names parsed from file names, one case for each form that archives use."""
 
 from __future__ import annotations
 

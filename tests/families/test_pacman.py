@@ -1,4 +1,4 @@
-"""pacman: the contract over databases that repo-add wrote, then the format's own corners and the client's rules."""
+"""pacman: the contract with databases written by repo-add, the details of the format, and the client's rules."""
 
 import base64
 import hashlib
@@ -100,7 +100,7 @@ def test_the_files_database_promises_what_the_other_does() -> None:
 def test_a_promise_that_is_made_twice_must_be_the_same() -> None:
     twice = entry("a-1-1-any.pkg.tar.zst")
     assert len(promised(database(twice, twice))) == 1
-    with pytest.raises(ArchiveDataError, match="promised twice"):
+    with pytest.raises(ArchiveDataError, match="listed twice"):
         promised(database(twice, entry("a-1-1-any.pkg.tar.zst", "other")))
 
 

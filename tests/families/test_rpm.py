@@ -1,4 +1,4 @@
-"""rpm: the contract, then the format's own corners."""
+"""rpm: the contract, and the details of the format."""
 
 import gzip
 import hashlib
@@ -33,7 +33,7 @@ class TestRpm(FamilyContract):
     }
 
 
-# --- what paths are ------------------------------------------------------------------------------------------------------------
+# --- paths
 
 
 @pytest.mark.parametrize("base", ["", "fedora/linux/updates/40/Everything/x86_64/", "a/repodata/b/"])
@@ -102,11 +102,11 @@ def test_everything_else_is_vouched_for_by_nothing(path: str) -> None:
     ["metalink", "x/mirrorlist", "repodata/repomd.xml.metalink", "a.rpm.meta4", "repodata/repomd.xml.mirrorlist"],
 )
 def test_a_list_of_mirrors_leads_out_of_every_pin(path: str) -> None:
-    """zypper takes a metalink for a package and dnf for a repository: both would go on to today's servers."""
+    """zypper uses a metalink for a package, dnf for a repository: both would continue at today's mirrors."""
     assert RPM.classify(path).leads_elsewhere
 
 
-# --- repomd --------------------------------------------------------------------------------------------------------------------
+# --- repomd
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_repomd_speaks_of_files_as_they_are_served_not_as_they_unpack() -> None:
 
 
 def test_what_lies_in_another_repository_is_not_promised_in_this_one() -> None:
-    """Clients turn to `xml:base` by themselves; a pinned view refuses or pins that host as any other."""
+    """Clients ask the host of `xml:base` directly; a pinned view refuses or pins it like any other host."""
     there = 'xml:base="http://other.example/repo/" href'
     text = repomd(entry("repodata/a", "a"), entry("repodata/b", "b").replace("href", there))
     assert list(promised(ROOT, text)) == [f"{BASE}repodata/a"]
@@ -215,7 +215,7 @@ def test_a_root_has_a_bound() -> None:
         list(RPM.read_index(ROOT, [b" " * (1 << 20)] * 2))
 
 
-# --- packages and deltas -------------------------------------------------------------------------------------------------------
+# --- packages and deltas
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress, zstandard.compress, zchunk])
@@ -245,7 +245,7 @@ def test_other_files_promise_nothing(path: str) -> None:
     assert promised(path, primary(package("a.rpm", "a"))) == {}
 
 
-# --- the rest of the protocol --------------------------------------------------------------------------------------------------
+# --- other methods of the family
 
 
 @pytest.mark.parametrize(

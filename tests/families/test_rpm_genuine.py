@@ -1,4 +1,4 @@
-"""What createrepo_c itself writes, read whole: every file that it published is promised, as it is."""
+"""Repositories written by createrepo_c: every published file is listed with its size and digest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ASCII armor: what is inside, and nothing else."""
+"""ASCII armor: dearmoring returns exactly the key material."""
 
 from __future__ import annotations
 

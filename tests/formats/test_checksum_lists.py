@@ -1,4 +1,4 @@
-"""Checksum lists are read as coreutils writes them, and nothing else is."""
+"""Checksum lists: the format of coreutils is read, every other line is refused."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""Only what was signed is read out of a signed message."""
+"""Cleartext signed messages: only the signed text is extracted."""
 
 import subprocess
 from pathlib import Path

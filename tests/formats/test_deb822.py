@@ -1,4 +1,4 @@
-"""Stanzas are read whole, once, under any chunking, and never without bounds."""
+"""Stanzas of deb822: each is read completely and once, under any chunking, and every bound is enforced."""
 
 import re
 
@@ -73,7 +73,7 @@ def test_bytes_that_are_not_utf_8_are_marked() -> None:
 
 
 def test_a_field_given_twice_is_refused() -> None:
-    with pytest.raises(ArchiveDataError, match="a field twice"):
+    with pytest.raises(ArchiveDataError, match="a duplicate field"):
         list(stanzas([b"Filename: a\nfilename: b\n"], wanted=("filename",)))
 
 

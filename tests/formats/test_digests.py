@@ -1,4 +1,4 @@
-"""Bytes are held to every digest that was promised, and the words say which one they broke."""
+"""Digests: bytes are checked against every expected digest, and the error names the one that differs."""
 
 import hashlib
 

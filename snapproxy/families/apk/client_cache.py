@@ -1,4 +1,7 @@
-"""Where apk keeps packages: /etc/apk/cache, `name-version.XXXXXXXX.apk`, the first eight digits being those of its identity (apk-cache(5))."""
+"""The layout of apk's package cache: /etc/apk/cache, `name-version.XXXXXXXX.apk` (apk-cache(5)).
+
+XXXXXXXX are the first eight hex digits of the package's identity.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ _DIGITS = 8
 
 
 class ApkCacher:
-    """apk's cache; fulfils `core.client_cache.Cacher`."""
+    """apk's cache; implements `core.client_cache.ClientCache`."""
 
     folder = "etc/apk/cache"
 
