@@ -28,7 +28,7 @@ ROOT = f"{FOLDER}/APKINDEX.tar.gz"
 INDEX = index([HELLO, PLUS], KEY)
 
 
-def promised(*packages: ApkFile) -> dict[str, ExpectedFile]:
+def expected_files(*packages: ApkFile) -> dict[str, ExpectedFile]:
     return dict(APK.read_index(ROOT, [index(packages, KEY)]))
 
 
@@ -43,8 +43,8 @@ def verdict(expected: ExpectedFile, data: bytes, size: int = 7) -> str | None:
     return checker.finish()
 
 
-def promise_of(each: ApkFile) -> ExpectedFile:
-    return promised(each)[f"{FOLDER}/{each.file}"]
+def expected_file(each: ApkFile) -> ExpectedFile:
+    return expected_files(each)[f"{FOLDER}/{each.file}"]
 
 
 def unsized(expected: ExpectedFile) -> ExpectedFile:
@@ -85,22 +85,22 @@ class TestApk(FamilyContract):
         (f"{FOLDER}/", Place(Role.OTHER)),
     ],
 )
-def test_what_a_path_is(path: str, place: Place) -> None:
+def test_paths_are_classified(path: str, place: Place) -> None:
     assert APK.classify(path) == place
 
 
 # --- the index
 
 
-def test_an_index_promises_the_packages_beside_it_by_size_and_control_digest() -> None:
+def test_an_index_lists_the_packages_beside_it_with_size_and_control_digest() -> None:
     control = hashlib.sha1(PLUS.control).hexdigest()
     expected = ExpectedFile(f"{FOLDER}/{PLUS.file}", len(PLUS.whole), {"apk-identity-160": control})
-    assert promised(HELLO, PLUS)[expected.path] == expected
+    assert expected_files(HELLO, PLUS)[expected.path] == expected
 
 
-def test_a_control_digest_is_no_strong_one() -> None:
+def test_a_control_digest_is_not_strong() -> None:
     """The SHA-1 of a part is too weak for other sources: the file comes only from the archive of the requested time."""
-    assert not promise_of(HELLO).is_strong
+    assert not expected_file(HELLO).is_strong
 
 
 @pytest.mark.parametrize(
@@ -117,9 +117,9 @@ def test_other_spellings_of_a_digest(checksum: str, algorithm: str) -> None:
 
 
 def test_the_same_package_twice_must_agree() -> None:
-    assert len(promised(HELLO, HELLO)) == 1
+    assert len(expected_files(HELLO, HELLO)) == 1
     with pytest.raises(ArchiveDataError, match="contradicts itself"):
-        promised(HELLO, package("hello", "1.0_rc1-r0", KEY, b"rebuilt\n"))
+        expected_files(HELLO, package("hello", "1.0_rc1-r0", KEY, b"rebuilt\n"))
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_the_same_package_twice_must_agree() -> None:
         ("nonsense\n", "malformed line"),
     ],
 )
-def test_an_entry_that_cannot_be_believed_makes_the_index_unreadable(text: str, message: str) -> None:
+def test_an_index_with_an_invalid_entry_is_refused(text: str, message: str) -> None:
     with pytest.raises(ArchiveDataError, match=message):
         list(APK.read_index(ROOT, [an_index(text)]))
 
@@ -185,7 +185,7 @@ def test_signatures_cover_every_byte_after_them() -> None:
     assert seal.signed == index([HELLO])
 
 
-def test_several_signatures_may_stand_in_a_row() -> None:
+def test_an_index_may_have_several_signatures() -> None:
     found = seals(ROOT, index([HELLO], KEY, OTHER_KEY))
     assert [seal.key for seal in found] == [KEY.name, OTHER_KEY.name]
     assert len({seal.signed for seal in found}) == 1
@@ -202,7 +202,7 @@ def test_a_signature_of_an_unknown_kind_counts_for_nothing() -> None:
 
 @given(size=st.integers(1, 2000))
 def test_a_package_is_judged_as_it_passes(size: int) -> None:
-    assert verdict(promise_of(HELLO), HELLO.whole, size) is None
+    assert verdict(expected_file(HELLO), HELLO.whole, size) is None
 
 
 def flipped(data: bytes, at: int) -> bytes:
@@ -231,19 +231,21 @@ REBUILT = package("hello", "1.0_rc1-r0", KEY, b"rebuilt\n")
         (lambda each: b"ADB.pckg", "the package is truncated"),
     ],
 )
-def test_a_package_that_is_not_the_promised_one(change: Callable[[ApkFile], bytes], words: str) -> None:
-    assert verdict(unsized(promise_of(HELLO)), change(HELLO), 4096) == words
+def test_a_package_that_differs_from_the_expected_one_is_refused(
+    change: Callable[[ApkFile], bytes], words: str
+) -> None:
+    assert verdict(unsized(expected_file(HELLO)), change(HELLO), 4096) == words
     assert len(f"Upstream's bytes are not the promised ones: {words}") <= 80
 
 
-def test_a_package_of_another_size_is_told_by_that() -> None:
-    assert verdict(promise_of(HELLO), HELLO.whole + b"x") == "size differs"
+def test_a_package_of_another_size_is_reported_as_such() -> None:
+    assert verdict(expected_file(HELLO), HELLO.whole + b"x") == "size differs"
 
 
-def test_another_signature_is_no_damage() -> None:
+def test_another_signature_is_accepted() -> None:
     """apk ignores the signature in a package that an index lists: a re-signed file is the same package."""
-    assert verdict(unsized(promise_of(HELLO)), OTHER_KEY.sign(HELLO.control) + HELLO.control + HELLO.data) is None
-    assert verdict(unsized(promise_of(HELLO)), HELLO.control + HELLO.data) is None
+    assert verdict(unsized(expected_file(HELLO)), OTHER_KEY.sign(HELLO.control) + HELLO.control + HELLO.data) is None
+    assert verdict(unsized(expected_file(HELLO)), HELLO.control + HELLO.data) is None
 
 
 def test_a_package_without_a_datahash_is_pinned_by_the_digest_of_control_and_data() -> None:
@@ -257,8 +259,8 @@ def test_a_package_without_a_datahash_is_pinned_by_the_digest_of_control_and_dat
 # --- the client
 
 
-def test_what_the_client_insists_on() -> None:
+def test_the_rules_of_the_client() -> None:
     """Eight seconds; no 409 for a newer index (apk takes any index that it receives); no date on an index."""
     assert (APK.patience, APK.keeps_newer_root, APK.tells_root_dates) == (8.0, False, False)
     assert (APK.signature(ROOT), APK.root_date(INDEX)) == (None, None)
-    assert APK.lasting_path(promise_of(HELLO)) == f"{FOLDER}/{HELLO.file}"
+    assert APK.lasting_path(expected_file(HELLO)) == f"{FOLDER}/{HELLO.file}"

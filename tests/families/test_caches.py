@@ -18,7 +18,7 @@ def test_every_cache_is_a_familys() -> None:
     assert all(not each.folder.startswith("/") and not each.folder.endswith("/") for each in CACHERS.values())
 
 
-def test_an_epoch_stands_in_apts_cache_and_not_in_the_pool() -> None:
+def test_an_epoch_is_in_apts_cache_names_but_not_in_pool_names() -> None:
     listed = (
         b"Package: vim\nVersion: 2:9.0-1\nArchitecture: amd64\n\nPackage: sed\nVersion: 4.9-1\nArchitecture: amd64\n\n"
     )
@@ -61,7 +61,7 @@ def dnf(*texts: str, keys: bytes = b"") -> tuple[ClientRepository, ...]:
         ),
     ],
 )
-def test_dnf_calls_a_folder_after_the_first_address_with_variables_put_in(lines: str, folder: str, base: str) -> None:
+def test_dnf_names_a_folder_after_the_first_address_with_variables_replaced(lines: str, folder: str, base: str) -> None:
     """The expected names were created by dnf 4.14 (libdnf 0.69)."""
     assert dnf(f"[t]\n{lines}\n") == (ClientRepository("t", f"var/cache/dnf/{folder}", base),)
 
@@ -88,7 +88,7 @@ def test_a_signed_root_needs_its_key_in_dnfs_cache() -> None:
 
 
 @pytest.mark.parametrize(
-    ("texts", "said"),
+    ("texts", "message"),
     [
         (("[a]\nbaseurl=http://h/a\n", "[a]\nbaseurl=http://h/b\n"), "The repository a is defined twice"),
         (("[a]\nbaseurl=http://h/a\n[a]\nbaseurl=http://h/b\n",), "cannot be read"),
@@ -106,8 +106,8 @@ def test_a_signed_root_needs_its_key_in_dnfs_cache() -> None:
         (("[a]\nbaseurl=http://[h/a\n",), "invalid baseurl"),
     ],
 )
-def test_settings_that_dnf_would_not_take_or_that_name_no_folder(texts: tuple[str, ...], said: str) -> None:
-    with pytest.raises(ConfigurationError, match=said):
+def test_settings_without_a_folder_or_invalid_for_dnf_are_refused(texts: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         dnf(*texts)
 
 

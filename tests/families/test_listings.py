@@ -65,7 +65,7 @@ def test_apt_begins_at_the_suite_or_in_the_folder_of_a_flat_repository() -> None
 
 def test_apt_finds_every_component_and_reads_each_index_once() -> None:
     base = "dists/buster/updates"
-    promised = [
+    paths = [
         f"{base}/main/binary-amd64/Packages",
         f"{base}/main/binary-amd64/Packages.xz",
         f"{base}/main/binary-amd64/Release",
@@ -76,7 +76,7 @@ def test_apt_finds_every_component_and_reads_each_index_once() -> None:
         f"{base}/main/binary-amd64/by-hash/SHA256/{'ab' * 32}",
         f"{base}/main/Contents-amd64.gz",
     ]
-    found = APT.parts(Root(()), f"{base}/InRelease", promised)
+    found = APT.parts(Root(()), f"{base}/InRelease", paths)
     assert list(found) == [
         Part(f"{base}/main/binary-amd64/Packages.xz", "main", "amd64"),
         Part(f"{base}/main/binary-arm64/Packages.gz", "main", "arm64"),
@@ -87,7 +87,7 @@ def test_apt_finds_every_component_and_reads_each_index_once() -> None:
     assert list(APT.parts(Root(()), "InRelease", ["Packages", "Packages.gz"])) == [Part("Packages.gz")]
 
 
-def test_the_machine_is_meant_when_no_architecture_is_named() -> None:
+def test_the_default_architecture_is_that_of_the_machine() -> None:
     def words(family: str, *names: str) -> tuple[str, ...]:
         return settled(Selection(architectures=names, machine="x86_64"), LISTERS[family]).architectures
 
@@ -131,7 +131,7 @@ def test_pacman_refuses_an_entry_with_two_names() -> None:
         ("/archlinux/core/os/x86_64/", ["archlinux/core/os/x86_64/core.db"]),
     ],
 )
-def test_pacman_repositories_are_named_or_given_by_their_folder(repository: str, names: list[str]) -> None:
+def test_pacman_repositories_are_selected_by_name_or_folder(repository: str, names: list[str]) -> None:
     roots = PACMAN.roots(Selection(components=(repository,), architectures=("x86_64", "aarch64")))
     assert [root.names[0] for root in roots] == names
     assert {root.component for root in roots} == {repository}
@@ -145,7 +145,8 @@ def test_pacman_repositories_are_named_or_given_by_their_folder(repository: str,
 def package(name: str, version: str, source: str = "") -> str:
     return (
         f'<package type="rpm"><name>{name}</name><arch>x86_64</arch><version {version}/>'
-        f"<format><rpm:sourcerpm>{source}</rpm:sourcerpm><rpm:provides><rpm:entry name='x'/></rpm:provides></format></package>\n"
+        f"<format><rpm:sourcerpm>{source}</rpm:sourcerpm>"
+        "<rpm:provides><rpm:entry name='x'/></rpm:provides></format></package>\n"
     )
 
 
@@ -173,11 +174,11 @@ def test_rpm_begins_at_each_repository_and_reads_primary_alone() -> None:
     roots = RPM.roots(Selection(components=("updates/40/", "")))
     assert [root.names[0] for root in roots] == ["updates/40/repodata/repomd.xml", "repodata/repomd.xml"]
     kinds = ("primary.xml.gz", "filelists.xml.gz", "primary.xml.zck")
-    promised = [f"r/repodata/{'ab' * 32}-{kind}" for kind in kinds]
+    paths = [f"r/repodata/{'ab' * 32}-{kind}" for kind in kinds]
     root = Root((), "r")
-    assert list(RPM.parts(root, "r/repodata/repomd.xml", promised)) == [Part(promised[0], "r")]
-    assert list(RPM.parts(root, "r/repodata/repomd.xml", promised[1:])) == [Part(promised[2], "r")]
-    assert list(RPM.parts(root, "r/repodata/repomd.xml", promised[1:2])) == []
+    assert list(RPM.parts(root, "r/repodata/repomd.xml", paths)) == [Part(paths[0], "r")]
+    assert list(RPM.parts(root, "r/repodata/repomd.xml", paths[1:])) == [Part(paths[2], "r")]
+    assert list(RPM.parts(root, "r/repodata/repomd.xml", paths[1:2])) == []
 
 
 # --- apk

@@ -45,8 +45,8 @@ def rpm(one: str, other: str) -> int:
 
 
 def apk(one: str, other: str) -> int:
-    told = subprocess.run(["apk", "version", "-t", one, other], check=True, capture_output=True, text=True).stdout
-    return {"<": -1, "=": 0, ">": 1}[told.strip()]
+    output = subprocess.run(["apk", "version", "-t", one, other], check=True, capture_output=True, text=True).stdout
+    return {"<": -1, "=": 0, ">": 1}[output.strip()]
 
 
 HAS_APK = shutil.which("apk") is not None
@@ -193,11 +193,11 @@ def test_any_words_can_be_compared(lister: Lister, one: str, other: str) -> None
     assert order is None or isinstance(order, int)
 
 
-def test_what_debian_forbids_is_not_ordered_and_a_letter_in_front_is() -> None:
+def test_versions_that_debian_forbids_are_not_ordered_but_a_leading_letter_is() -> None:
     assert APT.compare("1.0_1", "1.0_2") is None
     assert sign(APT.compare("v1.2", "v1.10")) == -1
 
 
-def test_what_alpine_forbids_is_not_ordered() -> None:
+def test_versions_that_alpine_forbids_are_not_ordered() -> None:
     assert APK.compare("1.0_x", "1.0") is None
     assert APK.compare("1.0-r1-r2", "1.0") is None

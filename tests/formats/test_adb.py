@@ -23,39 +23,39 @@ METADATA = blocks(INDEX)[0][1]
 PACKAGE = genuine("hello-1.0-r0.apk")
 
 
-class Heard:
+class RecordingReceiver:
     """Record the calls of a container's parser; implements `adb_blocks.Receiver`."""
 
     def __init__(self) -> None:
-        self.said: list[object] = []
+        self.calls: list[object] = []
 
     def schema(self, number: int) -> None:
-        self.said.append(number)
+        self.calls.append(number)
 
     def metadata(self, block: bytes) -> None:
-        self.said.append(block)
+        self.calls.append(block)
 
     def signature(self, block: bytes) -> None:
-        self.said.append(block)
+        self.calls.append(block)
 
     def begin_file(self, folder: int, file: int, size: int) -> None:
-        self.said.append((folder, file, size))
+        self.calls.append((folder, file, size))
         self._content = b""
 
     def data(self, piece: memoryview) -> None:
         self._content += piece
 
     def end_file(self) -> None:
-        self.said.append(self._content)
+        self.calls.append(self._content)
 
 
-def heard(data: bytes, size: int = 1 << 20) -> tuple[list[object], bool]:
+def parsed(data: bytes, size: int = 1 << 20) -> tuple[list[object], bool]:
     """Parse a container in pieces of `size` bytes. Return the recorded calls and whether the container is complete."""
-    receiver = Heard()
-    taker = Container(receiver)
+    receiver = RecordingReceiver()
+    parser = Container(receiver)
     for at in range(0, len(data), size):
-        taker.take(data[at : at + size])
-    return receiver.said, taker.is_whole
+        parser.take(data[at : at + size])
+    return receiver.calls, parser.is_whole
 
 
 # --- genuine files
@@ -78,10 +78,10 @@ def test_an_index_says_where_packages_are() -> None:
 
 @given(size=st.integers(1, 900))
 def test_a_genuine_package_arrives_in_any_pieces(size: int) -> None:
-    said, is_whole = heard(PACKAGE, size)
-    assert (said, is_whole) == heard(PACKAGE)
+    calls, is_whole = parsed(PACKAGE, size)
+    assert (calls, is_whole) == parsed(PACKAGE)
     assert is_whole
-    assert said[-4:] == [(4, 2, 13), b"hello 1.0-r0\n", (5, 1, 3000), b"x" * 3000]
+    assert calls[-4:] == [(4, 2, 13), b"hello 1.0-r0\n", (5, 1, 3000), b"x" * 3000]
 
 
 def test_a_genuine_package_names_its_files_and_itself() -> None:
@@ -106,16 +106,16 @@ def test_a_genuine_package_names_its_files_and_itself() -> None:
     ],
     ids=["plain", "none", "deflate", "deflate with a level", "zstd"],
 )
-def test_however_it_is_packed(packed: bytes) -> None:
+def test_the_identity_is_independent_of_the_compression(packed: bytes) -> None:
     """The apk built for the tests has no zstd: the stream is made by zstd, after the head that adb_comp.c writes."""
-    assert heard(packed, 7) == heard(INDEX)
+    assert parsed(packed, 7) == parsed(INDEX)
     assert list(open_index(packed).entries()) == list(open_index(INDEX).entries())
 
 
 def test_a_block_may_say_its_size_in_the_long_way() -> None:
     """A block larger than a gigabyte needs one."""
     long = PLAIN[:8] + b"".join(block(kind, content, is_extended=True) for kind, content in blocks(INDEX))
-    assert heard(long) == heard(INDEX)
+    assert parsed(long) == parsed(INDEX)
 
 
 # --- invalid files
@@ -149,7 +149,7 @@ SIGNED = blocks(INDEX)[1]
         (PLAIN[:8] + block(ADB, METADATA, b"x"), "unsigned parts"),
     ],
 )
-def test_what_is_no_index(data: bytes, message: str) -> None:
+def test_an_invalid_index_is_refused(data: bytes, message: str) -> None:
     with pytest.raises(ArchiveDataError, match=message):
         open_index(data)
 
@@ -201,7 +201,7 @@ def test_numbers_strings_and_lists() -> None:
         (values(NUMBER | 8, 1), "wrong type"),
     ],
 )
-def test_a_list_that_is_none(block: Values, message: str) -> None:
+def test_an_invalid_list_is_refused(block: Values, message: str) -> None:
     with pytest.raises(ArchiveDataError, match=message):
         block.fields(block.root, 4)
 
@@ -218,7 +218,7 @@ def test_a_value_of_another_type_or_outside_the_block() -> None:
         block.number(LONG | 8)
 
 
-def test_a_package_whose_folders_share_their_files_is_no_way_to_keep_us_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_whose_folders_share_their_files_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """A few bytes of lists that all point to one list would list a million times a million files."""
     monkeypatch.setattr(adb_package, "MAX_FILES", 1000)
     files, folders, folder, root = (
@@ -244,7 +244,7 @@ def read(data: bytes) -> list[AdbEntry]:
 
 def read_package(data: bytes) -> list[DataFile]:
     try:
-        parts = [part for part in heard(data)[0] if isinstance(part, bytes)]
+        parts = [part for part in parsed(data)[0] if isinstance(part, bytes)]
         return [each for part in parts if unique_id(part) for each in data_files(part)]
     except ArchiveDataError:
         return []

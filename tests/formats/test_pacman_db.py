@@ -99,13 +99,13 @@ def huge_header(size: int) -> bytes:
         GENUINE[:-30],
     ],
 )
-def test_what_is_no_whole_database_is_refused(data: bytes) -> None:
+def test_an_incomplete_database_is_refused(data: bytes) -> None:
     with pytest.raises(ArchiveDataError) as caught:
         read(data)
     assert caught.value.reason.isascii()
 
 
-def test_a_flipped_bit_in_a_header_is_noticed() -> None:
+def test_a_flipped_bit_in_a_header_is_detected() -> None:
     data = bytearray(tar(("p/desc", desc("p"))))
     data[3] ^= 1
     with pytest.raises(ArchiveDataError, match="checksum"):

@@ -34,12 +34,12 @@ def cut(data: bytes, size: int) -> list[bytes]:
 
 
 @given(st.binary(max_size=3000), st.integers(1, 500), st.sampled_from(sorted(PACKERS)))
-def test_every_format_comes_out_whole_under_any_chunking(data: bytes, size: int, name: str) -> None:
+def test_every_format_is_decompressed_under_any_chunking(data: bytes, size: int, name: str) -> None:
     assert b"".join(unpack(cut(PACKERS[name](data), size))) == data
 
 
 @given(st.binary(max_size=3000).map(lambda data: b"Package: " + data), st.integers(1, 500))
-def test_what_is_not_packed_passes_as_it_is(data: bytes, size: int) -> None:
+def test_uncompressed_data_is_returned_unchanged(data: bytes, size: int) -> None:
     assert b"".join(unpack(cut(data, size))) == data
 
 
@@ -67,7 +67,7 @@ def test_xz_padding_is_zeros_by_four(size: int) -> None:
 
 
 @given(st.binary(min_size=1, max_size=500), st.sampled_from(sorted(PACKERS)), st.data())
-def test_every_cut_is_noticed(data: bytes, name: str, draw: st.DataObject) -> None:
+def test_every_truncation_is_detected(data: bytes, name: str, draw: st.DataObject) -> None:
     packed = PACKERS[name](data)
     kept = draw.draw(st.integers(7, len(packed) - 1))
     with pytest.raises(ArchiveDataError, match="truncated"):
