@@ -186,8 +186,8 @@ def test_an_index_that_upstream_does_not_have_is_refused(hamlet: Hamlet, capsys:
 
 def test_a_suite_must_be_named_and_an_archive_known(hamlet: Hamlet, capsys: Capture) -> None:
     assert refused(capsys, "debian", FIRST, SECOND, code=2) == [
-        "snapproxy: Which suite?",
-        "  Name it, for example: --suite bookworm",
+        "snapproxy: No suite was given",
+        "  Name a suite, for example: --suite bookworm",
     ]
     assert refused(capsys, "nowhere", FIRST, SECOND)[0] == "snapproxy: There is no archive of that name"
     with pytest.raises(SystemExit) as left:
@@ -272,10 +272,8 @@ def test_pacman_databases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
         assert refused(capsys, *asked, "--repo", "community", "--arch", "x86_64")[1:] == [
             "  No source of archlinux/2024/06/03 has community/os/x86_64/community.db."
         ]
-        assert refused(capsys, *asked, code=2)[0] == "snapproxy: Which repositories?"
-        assert (
-            refused(capsys, *asked, "--suite", "core", code=2)[0] == "snapproxy: An archive of this kind has no suites"
-        )
+        assert refused(capsys, *asked, code=2)[0] == "snapproxy: No repository was given"
+        assert refused(capsys, *asked, "--suite", "core", code=2)[0] == "snapproxy: A pacman archive has no suites"
     finally:
         world.close()
 
@@ -312,6 +310,6 @@ def test_apk_indexes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Ca
             "gone   x86_64  1_rc1-r0  -       went",
             "hello  x86_64  1.0-r0    1.1-r0  up",
         ]
-        assert refused(capsys, *asked, code=2)[1] == "  Name their folders, for example: --repo v3.20/main"
+        assert refused(capsys, *asked, code=2)[1] == "  Name repositories by folder, for example: --repo v3.20/main"
     finally:
         world.close()
