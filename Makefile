@@ -49,8 +49,8 @@ test-long: packages-test .venv/.dev ## the tests that take minutes
 soak: packages-test .venv/.dev ## minutes of bad weather, many clients and kills at once, for SECONDS
 	SOAK_SECONDS=$(SECONDS) SOAK_SEED=$(SEED) $(BIN)/python -m pytest -m soak --capture=no $(ARGS)
 
-faults: packages-test .venv/.dev ## measure anew what apt makes of each fault, into docs/apt-faults.md
-	$(BIN)/python -m tests.fakes.fault_table docs/apt-faults.md
+faults: packages-test .venv/.dev ## measure anew what apt makes of each fault, into docs/explain/apt-faults.md
+	$(BIN)/python -m tests.fakes.fault_table docs/explain/apt-faults.md
 
 check: packages-run .venv/.dev ## lint, format, types, and who may import whom
 	$(BIN)/ruff check
