@@ -1,20 +1,26 @@
-"""Generate reference/commands.md and reference/settings.md from the parser and the settings model.
+"""Generate the pages of commands and settings, and the example Dockerfiles, from the code.
 
-`make docs` runs this and then builds the site. `tests/house/test_reference.py` compares the committed pages with the
-code, so a changed help text or setting needs `make docs` in the same commit.
+`make docs` runs this and then builds the site. `tests/house/test_reference.py` compares the committed files with the
+code, so a changed help text, setting or client configuration needs `make docs` in the same commit.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import functools
+import io
+import shlex
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
 from snapproxy.archives import HISTORIES
+from snapproxy.cli import main as snapproxy
 from snapproxy.cli.parser import build_parser
 from snapproxy.config.archives import SETTLE_AFTER, ArchiveSettings
 from snapproxy.config.settings import FILE_VARIABLE, UpstreamSettings, WatchSettings, keys, twin
@@ -228,18 +234,70 @@ def settings() -> str:
     )
 
 
-PAGES = {"commands.md": commands, "settings.md": settings}
-"""Each generated page below docs/reference, and the function that returns its text."""
+@dataclass(frozen=True)
+class Example:
+    """A Dockerfile: the base image, the arguments of `snapproxy sources`, and replacements in its output.
+
+    The form for rpm archives prints a complete Dockerfile for dnf; `base` is empty then, and zypper needs its own words.
+    """
+
+    name: str
+    base: str
+    arguments: str
+    replacements: tuple[tuple[str, str], ...] = ()
+
+
+EXAMPLES = (
+    Example("debian", "debian:bookworm-slim", "debian --suite bookworm --at 2024-06-01"),
+    Example("ubuntu", "ubuntu:24.04", "ubuntu --suite noble --at 2024-06-01"),
+    Example("arch", "archlinux:latest", "archlinux --at 2024-06-01"),
+    Example("alpine", "alpine:3.22", "alpine --suite v3.22 --at 20261120T120000Z"),
+    Example("fedora", "", "fedora --at 20261120T120000Z", (("FROM fedora\n", "FROM fedora:42\n"),)),
+    Example(
+        "opensuse",
+        "",
+        "opensuse-tumbleweed --at 20261120T120000Z",
+        (
+            ("FROM fedora\n", "FROM opensuse/tumbleweed\n"),
+            ("dnf -y install", "zypper --non-interactive install"),
+            ("dnf clean all", "zypper clean --all"),
+        ),
+    ),
+)
+"""One Dockerfile for each distribution."""
+
+
+def dockerfile(example: Example) -> str:
+    """Return an example Dockerfile: a comment, FROM, and the output of `snapproxy sources`."""
+    arguments = f"sources {example.arguments} --form dockerfile"
+    with contextlib.redirect_stdout(io.StringIO()) as output:
+        if snapproxy(shlex.split(arguments)):
+            raise SystemExit(f"snapproxy {arguments} failed")
+    text = output.getvalue().removeprefix("# Dockerfile\n")
+    for old, new in example.replacements:
+        if old not in text:
+            raise SystemExit(f"snapproxy {arguments} does not print {old!r}: adapt docs/generate_reference.py")
+        text = text.replace(old, new)
+    comment = f"# Written by `{COMMAND}` from: snapproxy {arguments}\n"
+    return comment + (f"FROM {example.base}\n" if example.base else "") + text
+
+
+FILES: Mapping[str, Callable[[], str]] = {
+    "docs/reference/commands.md": commands,
+    "docs/reference/settings.md": settings,
+    **{f"examples/Dockerfile.{example.name}": functools.partial(dockerfile, example) for example in EXAMPLES},
+}
+"""Each generated file by its path in the repository, and the function that returns its text."""
 
 
 def main() -> int:
-    """Write the pages; print the names of those that changed."""
-    folder = Path(__file__).parent / "reference"
-    for name, generate in PAGES.items():
-        target, text = folder / name, generate()
+    """Write the files; print the names of those that changed."""
+    root = Path(__file__).parents[1]
+    for name, generate in FILES.items():
+        target, text = root / name, generate()
         if not target.exists() or target.read_text(encoding="utf-8") != text:
             target.write_text(text, encoding="utf-8")
-            print(f"docs/reference/{name}: updated")
+            print(f"{name}: updated")
     return 0
 
 
