@@ -56,7 +56,7 @@ faults: packages-test .venv/.dev ## measure the behaviour of apt for each fault 
 
 docs: packages-run .venv/.dev ## generate the reference pages and build the site into build/site, with checked links
 	$(BIN)/python -B docs/generate_reference.py
-	$(BIN)/mkdocs build --quiet
+	$(BIN)/zensical build --clean --strict
 
 check: packages-run .venv/.dev ## check lint, format, types and import rules
 	$(BIN)/ruff check
