@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, TomlConfigSettingsSource
 
 from snapproxy.archives import BUILTIN
-from snapproxy.config.archives import ArchiveSettings, set_keeps_packages, merge, missing_keys
+from snapproxy.config.archives import ArchiveSettings, merge, missing_keys, set_keeps_packages
 from snapproxy.config.model import Config, UpstreamLimits, Watch
 from snapproxy.config.settings import (
     FILE_VARIABLE,
@@ -43,21 +43,21 @@ _ACCEPTED = {
 }
 
 
-def find_file(given: Path | None, environ: Mapping[str, str]) -> Path | None:
-    """Return the file to read: `given`, else $SNAPPROXY_CONFIG, else the system's file if it exists."""
-    if given is not None:
-        return given
+def find_file(named: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """Return the file to read: `named`, else $SNAPPROXY_CONFIG, else the system's file if it exists."""
+    if named is not None:
+        return named
     if environ.get(FILE_VARIABLE):
         return Path(environ[FILE_VARIABLE])
     return SYSTEM_FILE if SYSTEM_FILE.exists() else None
 
 
 def load(
-    given: Path | None = None, environ: Mapping[str, str] | None = None, built_in: Sequence[Archive] = BUILTIN
+    named: Path | None = None, environ: Mapping[str, str] | None = None, built_in: Sequence[Archive] = BUILTIN
 ) -> Config:
     """Read the settings. The ConfigurationError lists every mistake, one a line."""
     environ = os.environ if environ is None else environ
-    file = find_file(given, environ)
+    file = find_file(named, environ)
     sources = (Twins(environ), _read(file))
     mistakes = [f"{name}: no such setting{_near(name, map(twin, keys()))}" for name in unknown_variables(environ)]
     tables = _merged(sources).get("archives", {})
@@ -143,8 +143,8 @@ def _line(error: ErrorDetails, environ: Mapping[str, str]) -> str:
         accepted = str(error["ctx"]["error"])
     else:
         accepted = _ACCEPTED.get(error["type"], error["msg"])
-    given = path[-1] if error["loc"][-1] == "[key]" else error["input"]
-    return f"{where}: {json.dumps(given, default=str)} is not accepted; accepted: {accepted}"
+    value = path[-1] if error["loc"][-1] == "[key]" else error["input"]
+    return f"{where}: {json.dumps(value, default=str)} is not accepted; accepted: {accepted}"
 
 
 def _key_path(path: Sequence[str | int]) -> str:
@@ -216,7 +216,9 @@ def _config(settings: Settings, file: Path | None, environ: Mapping[str, str], b
         default_when=settings.default_when,
         passes=tuple(pair for pairs in settings.passes for pair in pairs),
         connect=settings.connect,
-        archives=set_keeps_packages(merge(built_in, settings.archives, settings.max_gap, settings.settle_after), watches),
+        archives=set_keeps_packages(
+            merge(built_in, settings.archives, settings.max_gap, settings.settle_after), watches
+        ),
         upstreams=limits,
         patience=dict(settings.patience),
         watch=watches,

@@ -113,7 +113,7 @@ def _blob_source(value: Any) -> BlobSource:
 
 
 def _registry(text: str) -> BlobSource:
-    """Read a repository of a registry: over https, or over http on this machine, where a login cannot be intercepted."""
+    """Read a repository of a registry: over https, or over http on this machine, where it cannot be intercepted."""
     reference = read_reference(text.removeprefix(_REGISTRY))
     if reference.tag or reference.digest:
         raise ValueError(text)

@@ -1,4 +1,4 @@
-"""Where settings come from, who wins, and what their defaults are."""
+"""Sources of settings, their precedence, and the defaults."""
 
 from __future__ import annotations
 

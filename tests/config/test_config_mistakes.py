@@ -1,4 +1,4 @@
-"""All mistakes at once, by key path, with what is accepted."""
+"""All mistakes in one error, by key path, with the accepted values."""
 
 from __future__ import annotations
 
@@ -84,15 +84,15 @@ burst = "x"
         (
             '[archives.archlinux]\nfolder = "repos/YYYYMM"',
             (
-                'archives.archlinux.folder: "repos/YYYYMM" is not accepted; accepted: the path of a day below the base, '
-                'with YYYY, MM and DD for the date, such as "history/YYYYMMDD/tumbleweed"'
+                'archives.archlinux.folder: "repos/YYYYMM" is not accepted; accepted: the path of a day below '
+                'the base, with YYYY, MM and DD for the date, such as "history/YYYYMMDD/tumbleweed"'
             ),
         ),
         (
             '[archives.archlinux]\ndays = "../list"',
             (
-                'archives.archlinux.days: "../list" is not accepted; accepted: the path of a list of days below the base, '
-                'such as "history/list", or "" for none'
+                'archives.archlinux.days: "../list" is not accepted; accepted: the path of a list of days below '
+                'the base, such as "history/list", or "" for none'
             ),
         ),
         ("[archives.debian]\nscope = 9", "archives.debian.scope: 9 is not accepted; accepted: a number of at most 8"),
@@ -116,7 +116,10 @@ burst = "x"
         *(
             (
                 f'[archives.debian]\nsources = ["{text}"]',
-                f'archives.debian.sources[0]: "{text}" is not accepted; accepted: "docker://REGISTRY/REPOSITORY" without a tag, or',
+                (
+                    f'archives.debian.sources[0]: "{text}" is not accepted; accepted: '
+                    '"docker://REGISTRY/REPOSITORY" without a tag, or'
+                ),
             )
             for text in (
                 "docker://reg.example/a:tag",
