@@ -46,7 +46,10 @@ async def read_whole(body: Readable, most: int) -> bytes:
 
 
 async def read_blob(blobs: Blobs, digest: str, most: int) -> bytes | None:
-    """Return all bytes of a blob, None if the store does not have it. Raises BodyTooLarge if it has more than `most` bytes."""
+    """Return all bytes of a blob, None if the store does not have it.
+
+    Raises BodyTooLarge if it has more than `most` bytes.
+    """
     blob = await blobs.open(digest)
     return None if blob is None else await read_whole(blob, most)
 

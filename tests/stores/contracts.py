@@ -224,7 +224,7 @@ class JournalsContract:
 
     def test_a_line_is_one_line(self, store: Store) -> None:
         journal = store.journals.open(NAME)
-        with pytest.raises(ValueError, match="line break"):
+        with pytest.raises(ValueError, match="a line must not contain a line break"):
             journal.add([b"one", b"two\nlines"])
         assert journal.add([]) == []
         journal.close()

@@ -141,7 +141,7 @@ async def test_readers_fail_when_the_next_writer_begins_again(store: Store, peer
     for line in ("begin k", "restart", "describe 200000", "write 150000"):
         await second.do(line)
         await second.hear()
-    with pytest.raises(DraftFailed, match="began again"):
+    with pytest.raises(DraftFailed, match="the download restarted from the beginning"):
         await body.wait(100_000)
     body.close()
     fresh = store.drafts.follow("k")

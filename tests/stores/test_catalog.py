@@ -112,7 +112,9 @@ async def test_a_newer_catalog_is_refused_untouched(store: Store, state_dir: Pat
     connection.execute(f"PRAGMA user_version = {VERSION + 1}")
     connection.close()
     before = path.read_bytes()
-    with pytest.raises(StorageFailure, match=f"has version {VERSION + 1}, this one knows up to {VERSION}; upgrade"):
+    with pytest.raises(
+        StorageFailure, match=f"version is {VERSION + 1}, this program supports up to {VERSION}; upgrade"
+    ):
         open_store(state_dir, cache_dir)
     assert path.read_bytes() == before
 
@@ -150,7 +152,7 @@ async def test_a_name_that_gives_way_is_logged(store: Store, caplog: pytest.LogC
         assert caplog.records == []
         await store.catalog.put_name("s", "n", Name("b" * 64, 1, 3))
     (record,) = caplog.records
-    assert record.getMessage() == f"s/n: {'a' * 64} (proof 0) gives way to {'b' * 64} (proof 3)"
+    assert record.getMessage() == f"s/n: {'a' * 64} (proof 0) is replaced by {'b' * 64} (proof 3)"
 
 
 async def test_what_waits_together_is_one_transaction(store: Store, state_dir: Path) -> None:

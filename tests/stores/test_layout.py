@@ -114,7 +114,9 @@ def test_an_unwritable_state_directory_says_what_why_and_what_to_do(open_to_all:
         check=True,
         cwd=Path.cwd(),
     )
-    expected = "Permission denied; make it readable and writable for the user this runs as, or name another folder"
+    expected = (
+        "Permission denied; make it readable and writable for the user that runs snapproxy, or configure another folder"
+    )
     assert done.stdout == f"cannot write to the folder {open_to_all / 'state'}: {expected}\n"
 
 
