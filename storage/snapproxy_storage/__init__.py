@@ -1,7 +1,7 @@
 """The store: blobs, drafts, catalog, tables, journals and slots on a local disk.
 
-It knows neither distributions nor HTTP. `protocols` is its contract. snapproxy imports only the names listed here, never
-a submodule or a path on disk.
+It knows neither distributions nor HTTP. `protocols` is its contract. snapproxy imports only
+the names listed here, never a submodule or a path on disk.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from concurrent.futures import Executor
 from typing import Any, ParamSpec, TypeVar
 
 from snapproxy_storage.blobs import LocalBlobs
-from snapproxy_storage.draft_files import RESTARTED, DraftFiles
+from snapproxy_storage.draft_files import DraftFiles
 from snapproxy_storage.draft_sink import DraftSink, SinkStep
 from snapproxy_storage.draft_stream import DraftStream, UnstoredBlob
 from snapproxy_storage.failures import os_failure
@@ -50,7 +50,7 @@ class LocalDraft:
         backlog: Callable[[], int],
         on_end: Callable[[LocalDraft], None],
     ) -> None:
-        self._key = key
+        self.key = key
         self._blobs = blobs
         self._threads = threads
         self._capacity = max(window, 4 * HELD_BACK)
@@ -75,11 +75,7 @@ class LocalDraft:
             self._enter_full(0)
 
     def __repr__(self) -> str:
-        return f"LocalDraft({self._key!r}, size={self._size}, full={self.full})"
-
-    @property
-    def key(self) -> str:
-        return self._key
+        return f"LocalDraft({self.key!r}, size={self._size}, full={self.full})"
 
     @property
     def size(self) -> int:
@@ -118,28 +114,13 @@ class LocalDraft:
             raise StorageFailure("cannot restart: bytes of this draft were already read or written")
         reader = await self._run(self._threads.writer, self._sink.restart)
         self._meta, self._size, self._inherited, self._is_read = Meta(), 0, 0, True
-        if self._stream.meta != Meta():  # a reader may have used a length that is now wrong
-            self._stream.fail(DraftFailed(RESTARTED))
-            self._stream.retire()
-            self._stream = DraftStream(reader)
-        else:
-            self._stream.replace_reader(reader)
+        self._stream = self._stream.restarted(reader)
         if reader is None:
             self._enter_full(0)
 
     async def describe(self, meta: Meta) -> None:
         known = self._meta.length if self._inherited else self._stream.meta.length
-        if known not in (None, meta.length):
-            raise StorageFailure(
-                f"the length changed from {known} to {meta.length} bytes: this is another file; restart the draft"
-            )
-        if meta.length is not None and (
-            self._size > meta.length or self._inherited > releasable(self._inherited, meta.length)
-        ):
-            raise StorageFailure(
-                f"{self._size} of {meta.length} bytes are already stored, so no last piece can be held back; "
-                "restart the draft"
-            )
+        _check_length(meta.length, known, self._size, self._inherited)
         self._meta = meta
         self._stream.describe(meta)
         self._apply(await self._run(self._threads.writer, self._sink.describe, meta))
@@ -158,7 +139,7 @@ class LocalDraft:
         self._queue.add(bytes(data))
         while self._queue.backlog > self._backlog_limit() and self._failure is None and self._ending is None:
             await self._worked.wait()
-        await self._window_room()
+        await self._stream.make_room(_STALLED_SECONDS, lambda: self._ending is not None)
         self._raise_failure()
 
     async def seal(self) -> Sealed:
@@ -240,7 +221,7 @@ class LocalDraft:
         self._stream.retire()
 
     def _run_to_end(self, ending: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        task = self._loop.create_task(ending, name=f"end draft {self._key}")
+        task = self._loop.create_task(ending, name=f"end draft {self.key}")
         # Retrieve the exception, because the caller may have been cancelled.
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
         return task
@@ -288,26 +269,27 @@ class LocalDraft:
 
     def _enter_full(self, on_disk: int) -> None:
         if not self.full:
-            _log.warning("the disk is full: %s continues in memory and will not be stored", self._key)
+            _log.warning("the disk is full: %s continues in memory and will not be stored", self.key)
             self._stream.spill(on_disk, MemoryWindow(on_disk, self._capacity))
-
-    async def _window_room(self) -> None:
-        """If the disk is full, wait until the slowest reader has moved on, for at most `_STALLED_SECONDS`."""
-        window = self._stream.window
-        deadline = self._loop.time() + _STALLED_SECONDS
-        while window is not None and window.is_overfull and self._ending is None:
-            needed = self._stream.needed_from()
-            remaining = deadline - self._loop.time()
-            window.drop_to(window.end if needed is None or remaining <= 0 else needed)
-            if window.is_overfull:
-                await self._stream.consumed.wait(remaining)
 
     def _fail(self, error: Exception) -> Exception:
         """Record the failure, after which the draft can only be abandoned, and fail its readers."""
-        self._failure = os_failure(f"cannot store {self._key}", error) if isinstance(error, OSError) else error
+        self._failure = os_failure(f"cannot store {self.key}", error) if isinstance(error, OSError) else error
         self._stream.fail(DraftFailed(str(self._failure)))
         return self._failure
 
     def _raise_failure(self) -> None:
         if self._failure:
             raise self._failure
+
+
+def _check_length(length: int | None, known: int | None, size: int, inherited: int) -> None:
+    """Raise StorageFailure for a length that contradicts the `known` one or the bytes that the draft already has."""
+    if known not in (None, length):
+        raise StorageFailure(
+            f"the length changed from {known} to {length} bytes: this is another file; restart the draft"
+        )
+    if length is not None and (size > length or inherited > releasable(inherited, length)):
+        raise StorageFailure(
+            f"{size} of {length} bytes are already stored, so no last piece can be held back; restart the draft"
+        )

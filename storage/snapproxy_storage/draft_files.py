@@ -13,6 +13,7 @@ import stat
 from dataclasses import replace
 
 from snapproxy_storage.draft_record import MOST_BYTES, DraftRecord, State, decode, encode
+from snapproxy_storage.failures import RESTARTED
 from snapproxy_storage.held_back import releasable
 from snapproxy_storage.layout import meta_name, next_name
 from snapproxy_storage.locks import try_lock, unlock
@@ -21,7 +22,6 @@ from snapproxy_storage.protocols import Meta, StorageFailure
 
 _MOST_VECTORS = 1024  # IOV_MAX
 _MOST_RACES = 50
-RESTARTED = "the download restarted from the beginning"
 
 
 def read_record(fd: int) -> DraftRecord | None:

@@ -6,10 +6,11 @@ bytes from the file or the memory window, and never the state of the files.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 
-from snapproxy_storage.failures import DISK_FULL
+from snapproxy_storage.failures import DISK_FULL, RESTARTED
 from snapproxy_storage.file_reading import read_pieces
 from snapproxy_storage.memory_window import MemoryWindow
 from snapproxy_storage.notifier import Notifier
@@ -67,11 +68,19 @@ class DraftStream:
         self._is_fed = False
         self._close_unused()
 
-    def replace_reader(self, reader: int | None) -> None:
-        """Continue with another file, from which no reader has received anything yet."""
+    def restarted(self, reader: int | None) -> DraftStream:
+        """Return the stream for a new file that starts at zero; `reader` is its descriptor.
+
+        The readers continue on it, unless the draft was described: they may have used a length that is now wrong.
+        """
+        if self.meta != Meta():
+            self.fail(DraftFailed(RESTARTED))
+            self.retire()
+            return DraftStream(reader)
         if self.reader is not None:
             os.close(self.reader)
         self.reader = reader
+        return self
 
     def _close_unused(self) -> None:
         if not self._is_fed and not self.followers and self.reader is not None:
@@ -113,6 +122,21 @@ class DraftStream:
             if reader.position >= start or start == self.on_disk
         ]
         return min(needed, default=None)
+
+    async def make_room(self, seconds: float, is_ended: Callable[[], bool]) -> None:
+        """Wait until the window is within its capacity, that is, until the slowest reader has moved on.
+
+        After `seconds` the window drops the bytes that readers still need, which fails those readers.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        window = self.window
+        while window is not None and window.is_overfull and not is_ended():
+            needed = self.needed_from()
+            remaining = deadline - loop.time()
+            window.drop_to(window.end if needed is None or remaining <= 0 else needed)
+            if window.is_overfull:
+                await self.consumed.wait(remaining)
 
     async def wait(self, offset: int) -> int:
         """Return the number of readable bytes, once it exceeds `offset` or is final.

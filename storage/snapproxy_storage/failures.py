@@ -11,6 +11,9 @@ from snapproxy_storage.protocols import StorageFailure
 DISK_FULL = "disk full; try again"
 """The reason that readers in other processes receive when the disk fills up while a draft arrives."""
 
+RESTARTED = "the download restarted from the beginning"
+"""The reason that readers receive when a writer discards the bytes of an earlier one."""
+
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 _HINTS = {

@@ -1,6 +1,4 @@
-"""The contract of a store: protocols, value types and errors.
-
-Every implementation must give the guarantees stated here.
+"""The contract of a store: protocols, value types and errors. Every implementation must give these guarantees.
 
 This package implements the protocols on a local disk. An object store (blobs, drafts) and a PostgreSQL database
 (catalog) can implement them as well. `tests/stores` holds a contract suite that runs against any implementation.
@@ -13,7 +11,7 @@ Conventions:
 - Sizes and offsets are in bytes.
 - Every method may raise StorageFailure; a docstring mentions it only where a caller can act on it.
 - Methods that are not coroutines return quickly and may be called in the event loop, unless their docstring says
-otherwise.
+  otherwise.
 - Several processes on one machine use a store at the same time.
 """
 
@@ -190,10 +188,11 @@ class Draft(Protocol):
         """
 
     async def commit(self) -> Blob:
-        """Make the draft a blob: write the last piece, fsync, rename to the digest, release the last piece to readers.
+        """Publish the draft as a blob named by its digest, and release the last piece to all readers.
 
-        Call it after verifying the bytes. The blob survives a power cut when this returns. If the store already has a
-        blob with this digest, the result is the same. If the disk is full (`full`), the last piece is released to the
+        Call it after verifying the bytes. The blob is published atomically: it is complete or absent, also after a
+        crash. It survives a power cut when this returns. If the store already has a blob with this digest, the result
+        is the same. If the disk is full (`full`), the last piece is released to the
         readers in this process only, and the returned blob exists only while it is open: no name may refer to it.
         """
 
