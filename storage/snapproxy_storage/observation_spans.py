@@ -41,7 +41,7 @@ def insert_observation(writer: sqlite3.Connection, key: str, at: int, value: str
 
 
 def _split(writer: sqlite3.Connection, key: str, at: int, span: _Span) -> None:
-    """Remove the time `at` from a span. Its two ends remain; the rest becomes unknown."""
+    """Remove the time `at` from a span. Its two ends remain, the other seconds become unknown."""
     first, last, value, _ = span
     writer.execute("DELETE FROM span WHERE key = ? AND first = ?", (key, first))
     if value is not None:

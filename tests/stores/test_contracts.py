@@ -1,4 +1,4 @@
-"""The local store keeps every promise of the protocols."""
+"""The local store passes the contract tests."""
 
 from tests.stores.contracts import (
     BlobsContract,
