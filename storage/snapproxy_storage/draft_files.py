@@ -12,7 +12,7 @@ import os
 import stat
 from dataclasses import replace
 
-from snapproxy_storage.draft_record import MOST_BYTES, DraftRecord, State, decode, encode
+from snapproxy_storage.draft_record import MAX_BYTES, DraftRecord, State, decode, encode
 from snapproxy_storage.failures import RESTARTED
 from snapproxy_storage.held_back import releasable
 from snapproxy_storage.layout import meta_name, next_name
@@ -20,13 +20,13 @@ from snapproxy_storage.locks import try_lock, unlock
 from snapproxy_storage.open_folder import OpenFolder
 from snapproxy_storage.protocols import Meta, StorageFailure
 
-_MOST_VECTORS = 1024  # IOV_MAX
-_MOST_RACES = 50
+_MAX_VECTORS = 1024  # IOV_MAX
+_MAX_RACES = 50
 
 
 def read_record(fd: int) -> DraftRecord | None:
     """Return the current record, None if it is torn (read it again) or damaged."""
-    return decode(os.pread(fd, MOST_BYTES, 0))
+    return decode(os.pread(fd, MAX_BYTES, 0))
 
 
 class DraftFiles:
@@ -60,7 +60,7 @@ class DraftFiles:
 
         None if there is one. Raises OSError, StorageFailure after too many lost races.
         """
-        for _ in range(_MOST_RACES):
+        for _ in range(_MAX_RACES):
             fd = open_bytes(folder, name)
             try:
                 is_ours = try_lock(fd)
@@ -87,7 +87,7 @@ class DraftFiles:
     def append(self, pieces: list[memoryview]) -> None:
         """Append the pieces. If it raises, `written` counts the bytes that were written."""
         while pieces:
-            count = os.pwritev(self._fd, pieces[:_MOST_VECTORS], self.written)
+            count = os.pwritev(self._fd, pieces[:_MAX_VECTORS], self.written)
             self.written += count
             while pieces and count >= len(pieces[0]):
                 count -= len(pieces.pop(0))

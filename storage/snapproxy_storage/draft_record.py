@@ -15,8 +15,8 @@ from snapproxy_storage.protocols import Meta
 
 _BLOCK = 4096
 _HEADER = 18  # two numbers of eight hex digits, a space and a newline
-_LONGEST = 4096
-MOST_BYTES = 64 * 1024
+_MAX_TEXT = 4096
+MAX_BYTES = 64 * 1024
 """The maximum length of a record: a reader reads this many bytes."""
 
 
@@ -55,8 +55,8 @@ def encode(record: DraftRecord) -> bytes:
     """Return the record, padded to whole blocks."""
     values = asdict(record)
     # A truncated validator would be wrong. Without one a resume restarts from zero, which is always correct.
-    values["meta"] = {name: value if len(str(value)) <= _LONGEST else "" for name, value in values["meta"].items()}
-    values["reason"] = record.reason[:_LONGEST]
+    values["meta"] = {name: value if len(str(value)) <= _MAX_TEXT else "" for name, value in values["meta"].items()}
+    values["reason"] = record.reason[:_MAX_TEXT]
     body = json.dumps(values, sort_keys=True).encode()
     data = b"%08x %08x\n%b" % (zlib.crc32(body), len(body), body)
     return data.ljust(-(-len(data) // _BLOCK) * _BLOCK)

@@ -20,13 +20,13 @@ from snapproxy_storage.protocols import Body, Following, StorageFailure, Writing
 from snapproxy_storage.threads import Threads
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_MOST_RACES = 50
+_MAX_RACES = 50
 
-_MOST_BACKLOG = 1 << 20
+_MAX_BACKLOG = 1 << 20
 """Bytes of one draft that may wait for the writer thread."""
-_ALL_BACKLOGS = 16 << 20
+_TOTAL_BACKLOG = 16 << 20
 """Bytes of all drafts that may wait for the writer thread, shared equally."""
-_LEAST_BACKLOG = 256 << 10
+_MIN_BACKLOG = 256 << 10
 """Bytes that one draft may queue in any case, however many drafts there are."""
 
 
@@ -57,7 +57,7 @@ class LocalDrafts:
             return Following(self._writing[key].follow())
         name = draft_name(key)
         try:
-            for _ in range(_MOST_RACES):
+            for _ in range(_MAX_RACES):
                 try:
                     files = DraftFiles.take(self._folder, name, self._boot)
                 except OSError as error:
@@ -118,7 +118,7 @@ class LocalDrafts:
 
     def _backlog(self) -> int:
         """Return the bytes that one draft may queue for the writer thread, which all drafts share."""
-        return max(_LEAST_BACKLOG, min(_MOST_BACKLOG, _ALL_BACKLOGS // max(1, len(self._writing))))
+        return max(_MIN_BACKLOG, min(_MAX_BACKLOG, _TOTAL_BACKLOG // max(1, len(self._writing))))
 
     def _ended(self, draft: LocalDraft) -> None:
         if self._writing.get(draft.key) is draft:

@@ -53,10 +53,10 @@ class LocalExpiring:
     Runs on one thread, because opening takes milliseconds and a write waits for an fsync.
     """
 
-    def __init__(self, folder: OpenFolder, threads: Threads, *, most_bytes: int = 256 << 20) -> None:
+    def __init__(self, folder: OpenFolder, threads: Threads, *, max_bytes: int = 256 << 20) -> None:
         self._folder = folder
         self._thread = threads.expiring
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
         self._cache: Any = None
 
     async def get(self, key: str) -> Any | None:
@@ -92,6 +92,6 @@ class LocalExpiring:
             for name in (_DATABASE, f"{_DATABASE}-wal", f"{_DATABASE}-shm"):
                 refuse_link(self._folder, name)
             self._cache = diskcache.Cache(
-                str(self._folder.path), timeout=_BUSY_SECONDS, disk=JsonDisk, size_limit=self._most_bytes, cull_limit=16
+                str(self._folder.path), timeout=_BUSY_SECONDS, disk=JsonDisk, size_limit=self._max_bytes, cull_limit=16
             )
         return self._cache

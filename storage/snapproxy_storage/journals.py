@@ -20,7 +20,7 @@ from snapproxy_storage.layout import journal_name
 from snapproxy_storage.open_folder import OpenFolder
 from snapproxy_storage.protocols import Journal, StorageFailure
 
-_MOST_BYTES = 1 << 30
+_MAX_BYTES = 1 << 30
 
 
 class LocalJournals:
@@ -87,8 +87,8 @@ class _LocalJournal:
 
     def _new_lines(self, size: int) -> list[bytes]:
         """Return the complete lines from the last read offset to `size`."""
-        if size > _MOST_BYTES:
-            raise StorageFailure(f"cannot use {self._what}: it has grown beyond {_MOST_BYTES} bytes")
+        if size > _MAX_BYTES:
+            raise StorageFailure(f"cannot use {self._what}: it has grown beyond {_MAX_BYTES} bytes")
         data = bytearray()
         while self._read < size and (piece := os.pread(self._fd, size - self._read, self._read)):
             data += piece

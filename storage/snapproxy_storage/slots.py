@@ -15,7 +15,7 @@ from snapproxy_storage.layout import SLOTS
 from snapproxy_storage.locks import try_lock, unlock
 from snapproxy_storage.open_folder import OpenFolder
 
-_MOST = 1 << 12
+_MAX_COUNT = 1 << 12
 """The maximum number of slots of a name: the distance between the byte ranges of two names."""
 
 
@@ -44,10 +44,10 @@ class LocalSlots:
             raise os_failure(f"cannot open {folder.path / SLOTS}", error) from error
 
     def take(self, name: str, count: int) -> LocalSlot | None:
-        if not 0 < count <= _MOST:
-            raise ValueError(f"the number of slots must be 1 to {_MOST}, not {count}")
+        if not 0 < count <= _MAX_COUNT:
+            raise ValueError(f"the number of slots must be 1 to {_MAX_COUNT}, not {count}")
         # 48 bits of the hash of the name: with a thousand names, two share a range in one of 10^8 stores.
-        first = int.from_bytes(hashlib.sha256(name.encode()).digest()[:6]) * _MOST
+        first = int.from_bytes(hashlib.sha256(name.encode()).digest()[:6]) * _MAX_COUNT
         try:
             with contextlib.ExitStack() as undo:
                 fd = self._folder.open(SLOTS, os.O_RDWR)

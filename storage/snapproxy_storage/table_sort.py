@@ -19,8 +19,8 @@ _ROW_OVERHEAD = 150
 
 
 @contextlib.contextmanager
-def sorted_rows(rows: Iterable[tuple[str, bytes]], folder: Path, most_bytes: int) -> Iterator[Iterator[Row]]:
-    """Provide the rows sorted by name, without repeated rows. Uses about `most_bytes` of memory and files in `folder`.
+def sorted_rows(rows: Iterable[tuple[str, bytes]], folder: Path, max_bytes: int) -> Iterator[Iterator[Row]]:
+    """Provide the rows sorted by name, without repeated rows. Uses about `max_bytes` of memory and files in `folder`.
 
     Iterating raises StorageFailure for a name with two different values.
     """
@@ -31,7 +31,7 @@ def sorted_rows(rows: Iterable[tuple[str, bytes]], folder: Path, most_bytes: int
         for name, value in rows:
             rest.append((name.encode(), value))
             size += len(name) + len(value) + _ROW_OVERHEAD
-            if size > most_bytes:
+            if size > max_bytes:
                 runs.append(files.enter_context(_run(rest, folder)))
                 rest, size = [], 0
         rest.sort()

@@ -230,7 +230,7 @@ class JournalsContract:
         journal.close()
 
 
-class EphemeraContract:
+class ExpiringContract:
     async def test_what_was_put_is_there_until_it_expires(self, store: Store, watchdog: object) -> None:
         assert await store.expiring.get("k") is None
         await store.expiring.put("k", {"a": [1, "x"]}, seconds=60)

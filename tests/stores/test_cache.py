@@ -67,7 +67,7 @@ async def test_ephemera_stay_within_their_bound(cache_dir: Path) -> None:
     from snapproxy_storage.expiring import LocalExpiring  # noqa: PLC0415 - only this test needs another bound than the store's
 
     folder, threads = OpenFolder.root(cache_dir), Threads()
-    expiring = LocalExpiring(folder, threads, most_bytes=1 << 20)
+    expiring = LocalExpiring(folder, threads, max_bytes=1 << 20)
     for n in range(400):
         await expiring.put(f"k{n}", "x" * 20_000, seconds=60)
     assert sum(path.stat().st_size for path in cache_dir.iterdir() if path.suffix == ".db") < 3 << 20

@@ -3,7 +3,7 @@
 from tests.stores.contracts import (
     BlobsContract,
     CatalogContract,
-    EphemeraContract,
+    ExpiringContract,
     JournalsContract,
     SlotsContract,
     TablesContract,
@@ -20,7 +20,7 @@ class TestLocalDrafts(DraftsContract): ...
 class TestLocalCatalog(CatalogContract): ...
 
 
-class TestLocalEphemera(EphemeraContract): ...
+class TestLocalEphemera(ExpiringContract): ...
 
 
 class TestLocalTables(TablesContract): ...

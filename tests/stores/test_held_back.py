@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snapproxy_storage import Meta, open_store
-from snapproxy_storage.draft_record import MOST_BYTES, DraftRecord, State, decode, encode
+from snapproxy_storage.draft_record import MAX_BYTES, DraftRecord, State, decode, encode
 from snapproxy_storage.held_back import HELD_BACK, HeldBack, releasable
 from snapproxy_storage.memory_window import MemoryWindow
 from tests.stores.contracts import begin, read_all
@@ -139,7 +139,7 @@ def test_any_other_bytes_are_no_record(data: bytes) -> None:
 def test_a_record_is_bounded_and_a_validator_is_never_cut_short() -> None:
     meta = Meta(source="s" * 10**6, length=5, etag="e" * 10**6, last_modified="yesterday")
     data = encode(DraftRecord(State.FAILED, 1, "", meta, reason="r" * 10**6))
-    assert len(data) <= MOST_BYTES
+    assert len(data) <= MAX_BYTES
     found = decode(data)
     assert found is not None
     assert found.meta == Meta(length=5, last_modified="yesterday")
