@@ -109,7 +109,7 @@ def test_available_keys_are_files_and_folders_that_can_be_read(keys: Path, tmp_p
     assert raw_signatures.available_keys(row) == (str(keys), str(keys / KEY.name))
 
 
-# --- keys that are known by their own digest: version 3 -----------------------------------------------------------------
+# --- keys that are named by their digest: version 3 -------------------------------------------------------------------
 
 INDEX_3 = genuine("Packages.adb")
 
