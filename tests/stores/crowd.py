@@ -1,6 +1,7 @@
-"""One of a crowd of processes that begin, follow, break off, resume and sweep the same few drafts at random, for some seconds.
+"""One of many processes that begin, follow, interrupt, resume and sweep the same few drafts at random for some seconds.
 
-Every byte read is compared with what it must be. Prints "fine", or dies of the first wrong byte or clean end of a partial file.
+Every byte that it reads is compared with the expected one. It prints "fine", or fails at the first wrong byte and at
+the first partial file that ends like a complete one.
 """
 
 from __future__ import annotations

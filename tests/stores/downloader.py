@@ -1,7 +1,7 @@
-"""A small download, every way of writing to the store once: begin, keep, resume, commit, name, take back. Prints "done".
+"""Write to the store in every possible way: begin, keep, resume, commit, name and remove. Print "done" at the end.
 
-With everything on one thread and no timer, so that two runs make the same system calls in the same order. A store that fails
-is told on standard error and by the exit code 3.
+Everything runs on one thread and without timers, so that two runs make the same system calls in the same order. A
+failing store is reported on standard error and with exit code 3.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ DATA = bytes(i % 251 for i in range(SIZE))
 
 
 class OneThread(Executor):
-    """Does everything at once, on the caller's thread."""
+    """An executor that runs everything immediately on the caller's thread."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         done: Future[Any] = Future()
@@ -63,7 +63,7 @@ async def download(store: Store) -> None:
 
 
 async def tidy(store: Store) -> None:
-    """Take a blob and its name back, and build a table."""
+    """Remove a blob and its name, and build a table."""
     draft = store.drafts.begin("short-lived")
     assert isinstance(draft, Draft)
     await draft.write(b"short-lived")

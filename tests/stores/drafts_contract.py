@@ -1,4 +1,4 @@
-"""What drafts must do, whatever stands behind them. See `contracts`."""
+"""The contract of every kind of draft. See `contracts`."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ class DraftsContract:
         blob.close()
 
     async def test_a_reader_that_comes_as_the_draft_has_ended_reads_all_of_it(self, store: Store) -> None:
-        """Between the commit and what its writer does next nobody must be given an empty body."""
+        """No reader may get an empty body between the commit and the writer's next step."""
         draft = begin(store, "key")
         await draft.write(b"whole")
         (await draft.commit()).close()
@@ -287,7 +287,7 @@ class DraftsContract:
 
 
 def _now(body: Body) -> int:
-    """Return how many bytes may be read without waiting."""
+    """Return the number of bytes that can be read without waiting."""
     waiting = body.wait(-1)
     try:
         waiting.send(None)  # type: ignore[attr-defined]

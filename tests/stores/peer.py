@@ -1,4 +1,4 @@
-"""Another process on a store, driven by lines on its standard input. Each command answers with one line.
+"""Another process on a store, controlled by lines on its standard input. Each command prints one line.
 
 begin KEY            "draft SIZE" or "body"
 describe N           "ok"
@@ -25,7 +25,7 @@ from snapproxy_storage import Draft, DraftFailed, DraftOrphaned, Meta, Name, Sto
 
 
 def pattern(start: int, count: int) -> bytes:
-    """Return bytes that differ everywhere, the same at the same offset."""
+    """Return bytes of a pattern without repetitions, which depend on the offset only."""
     return b"".join(i.to_bytes(8, "big") for i in range(start // 8, (start + count) // 8 + 1))[start % 8 :][:count]
 
 
@@ -73,7 +73,7 @@ class Commands:
 
     async def write(self, count: str) -> str:
         await self.draft.write(pattern(self.draft.size, int(count)))
-        await asyncio.sleep(0.05)  # what is written now is on disk, as far as it may be
+        await asyncio.sleep(0.05)  # so that all bytes that may be on disk are written
         return "ok"
 
     async def rehash(self) -> str:

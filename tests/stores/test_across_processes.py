@@ -1,4 +1,4 @@
-"""Drafts, names and slots between real processes: the sign of life is a lock that the kernel frees."""
+"""Drafts, names and slots shared by real processes. A lock that the kernel releases shows whether a process lives."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ async def test_readers_go_on_when_another_process_takes_the_orphan_over(store: S
     body = store.drafts.follow("k")
     assert body is not None
     assert await body.wait(0) == 100_000
-    await first.kill()  # nobody waits just now, so nobody notices before the next has begun
+    await first.kill()  # no reader is waiting, so the death is noticed only after the next writer has begun
     for line in ("begin k", "describe 300000", "rehash", "write 200000"):
         await second.do(line)
         await second.hear()
@@ -189,7 +189,7 @@ async def test_a_sweep_leaves_what_another_process_writes(store: Store, peer: An
 
 @pytest.mark.long
 def test_a_crowd_with_sudden_deaths_never_reads_a_wrong_byte(state_dir: Path, cache_dir: Path) -> None:
-    """Twenty processes, three at a time, a third of them killed at a random moment."""
+    """Twenty processes, three of them concurrently; a third of them is killed at a random time."""
     whim = random.Random(7)
     environment = os.environ | {"PYTHONPATH": str(CROWD.parents[2])}
     for seed in range(7):

@@ -1,4 +1,4 @@
-"""What waits for the writer thread stays small, however many drafts wait: memory must not grow with the number of downloads."""
+"""The backlog of the writer thread is bounded for all drafts together: memory must not grow with the downloads."""
 
 from __future__ import annotations
 

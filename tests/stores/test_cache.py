@@ -1,4 +1,4 @@
-"""What lies under the cache folder: it may be damaged, planted or deleted, and then it is absent; it never lies."""
+"""Files in the cache folder: damaged, planted or deleted files count as absent and never give wrong results."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DIGEST = "a" * 64
 
 
 class Trap:
-    """Unpickling this leaves a trace."""
+    """An object that leaves a trace when it is unpickled."""
 
     def __init__(self, trace: Path) -> None:
         self.trace = trace
@@ -101,7 +101,7 @@ def test_a_damaged_index_makes_the_table_absent(store: Store, cache_dir: Path) -
 
 
 def test_a_damaged_block_raises_and_is_absent_from_then_on(store: Store, cache_dir: Path) -> None:
-    """Never None: that would deny a promise the index made."""
+    """The result is never None, which would mean that the index does not list the file."""
     path = built(store, cache_dir)
     data = bytearray(path.read_bytes())
     data[20_000] ^= 1
@@ -152,7 +152,7 @@ rows = st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), st.bin
 def test_a_table_is_a_sorted_mapping(
     tmp_path_factory: pytest.TempPathFactory, rows: dict[str, bytes], repeats: bool, sort_bytes: int, other: str
 ) -> None:
-    """However little memory the sort may use."""
+    """The result does not depend on the memory limit of the sort."""
     folder = OpenFolder.root(tmp_path_factory.getbasetemp() / "mapping")
     tables = LocalTables(folder, sort_bytes=sort_bytes)
     tables.build(DIGEST, "v", list(reversed(rows.items())) * (2 if repeats else 1))
@@ -176,7 +176,7 @@ def test_a_row_larger_than_a_block_is_kept_whole(store: Store) -> None:
 
 
 def test_a_long_table_is_built_in_little_memory(store: Store) -> None:
-    """A row a package of Debian's main component, as long as they are."""
+    """One row for each package of Debian's main component, of realistic length."""
     rows = ((f"pool/main/p/package-{number:05}_1.0_amd64.deb", b"%0250d" % number) for number in range(63_000))
     tracemalloc.start()
     try:

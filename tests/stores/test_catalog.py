@@ -1,4 +1,4 @@
-"""The catalog's own file: versions, several processes, and spans for every order of observations."""
+"""The catalog's file: schema versions, several processes, and spans for every order of observations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from snapproxy_storage import Name, StorageFailure, Store, catalog_schema, open_
 from snapproxy_storage.catalog_schema import VERSION, migrate
 from snapproxy_storage.spans import insert_observation
 
-untimed = settings(deadline=None)  # a busy machine is no fault
+untimed = settings(deadline=None)  # a test must not fail on a busy machine
 
 
 @pytest.fixture
@@ -46,26 +46,26 @@ def test_another_value_inside_a_span_leaves_only_what_was_surely_seen(database: 
     assert spans(database) == [(10, 10, "a"), (15, 15, "b"), (30, 30, "a")]
     insert_observation(database, "k", 15, "a")
     assert spans(database) == [(10, 10, "a"), (15, 15, "a"), (30, 30, "a")], (
-        "the later word stands, and joins nothing forgotten"
+        "the later observation counts, and is not joined across seconds that are no longer stored"
     )
 
 
 def test_no_span_grows_across_what_was_forgotten(database: sqlite3.Connection) -> None:
-    """At 5 it was a b, which the span [0, 10] has forgotten."""
+    """The value at 5 was b; the span [0, 10] does not store that."""
     for at, value in ((0, "b"), (5, "b"), (10, "b"), (7, "a"), (3, "a")):
         insert_observation(database, "k", at, value)
     assert spans(database) == [(0, 0, "b"), (3, 3, "a"), (7, 7, "a"), (10, 10, "b")]
 
 
 def test_a_second_of_two_values_stands_alone(database: sqlite3.Connection) -> None:
-    """At 15 both were told: the later one answers for it, and no span goes across."""
+    """Both values were observed at 15: the later observation counts, and no span includes both sides of 15."""
     for at, value in ((10, "a"), (15, "b"), (20, "a"), (15, "a"), (16, "a")):
         insert_observation(database, "k", at, value)
     assert spans(database) == [(10, 10, "a"), (15, 15, "a"), (16, 20, "a")]
 
 
 def test_what_is_told_for_a_forgotten_second_stands_alone(database: sqlite3.Connection) -> None:
-    """At 1 it was a b, which the span [0, 2] has forgotten."""
+    """The value at 1 was b; the span [0, 2] does not store that."""
     for at, value in ((0, "b"), (1, "b"), (2, "b"), (0, "a"), (2, "a"), (1, "a")):
         insert_observation(database, "k", at, value)
     assert spans(database) == [(0, 0, "a"), (1, 1, "a"), (2, 2, "a")]
@@ -74,7 +74,7 @@ def test_what_is_told_for_a_forgotten_second_stands_alone(database: sqlite3.Conn
 @settings(untimed, max_examples=300)
 @given(st.lists(st.tuples(st.integers(0, 12), st.sampled_from("abc")), max_size=25))
 def test_no_span_goes_across_a_moment_of_another_value(seen: list[tuple[int, str]]) -> None:
-    """In whichever order, and however often one second is told of."""
+    """For any order of observations, and any number of observations of one second."""
     connection = memory()
     told: dict[int, set[str]] = {}
     for at, value in seen:

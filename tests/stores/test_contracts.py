@@ -1,4 +1,4 @@
-"""The local store keeps every promise of the protocols."""
+"""The local store fulfils the contracts of the protocols."""
 
 from tests.stores.contracts import (
     BlobsContract,

@@ -1,4 +1,4 @@
-"""A full disk: the readers of this process are served on, nothing is named, everybody else is told to ask again."""
+"""A full disk: readers in this process are served from memory, nothing is named, readers elsewhere must ask again."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def store(state_dir: Path, cache_dir: Path) -> AsyncIterator[Store]:
 
 
 def fill(state_dir: Path) -> None:
-    """Leave not a byte."""
+    """Fill the disk to the last byte."""
     with (state_dir.parent / "filler").open("wb", buffering=0) as file:
         for size in (1 << 20, 4096, 1):
             try:

@@ -1,4 +1,4 @@
-"""What may be seen of arriving bytes, for every way they may be cut."""
+"""The visible part of an incomplete download, for any sizes of the arriving pieces."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from snapproxy_storage.held_back import HELD_BACK, HeldBack, releasable
 from snapproxy_storage.memory_window import MemoryWindow
 from tests.stores.contracts import begin, read_all
 
-untimed = settings(deadline=None)  # a busy machine is no fault
+untimed = settings(deadline=None)  # a test must not fail on a busy machine
 
 sizes = st.integers(0, 10 * HELD_BACK)
 
@@ -78,7 +78,7 @@ def test_a_window_keeps_the_newest_bytes_and_drops_no_more_than_it_must(
     cut=st.none() | st.integers(0, 11),
 )
 def test_any_way_of_cutting_gives_the_same_bytes(pieces: list[int], is_known: bool, cut: int | None) -> None:
-    """Whole, and with a break and a resume after piece `cut`."""
+    """Without an interruption (`cut` is None), or with an interruption and a resume after piece `cut`."""
     data = hashlib.shake_128(b"seed").digest(sum(pieces))
     length = len(data) if is_known else None
 
@@ -125,7 +125,7 @@ def test_a_record_reads_back(record: DraftRecord) -> None:
 @untimed
 @given(records, records, st.integers(0, 4096))
 def test_a_torn_record_is_noticed(old: DraftRecord, new: DraftRecord, torn: int) -> None:
-    """The first bytes of a new record over those of an old one: one of the two, or none."""
+    """The first bytes of a new record overwrite those of an old one: the result is one of the two records, or None."""
     first, second = encode(old), encode(new)
     assert decode(second[:torn] + first[torn:]) in (old, new, None)
 
