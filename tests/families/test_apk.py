@@ -235,7 +235,7 @@ def test_a_package_that_differs_from_the_expected_one_is_refused(
     change: Callable[[ApkFile], bytes], words: str
 ) -> None:
     assert verdict(unsized(expected_file(HELLO)), change(HELLO), 4096) == words
-    assert len(f"Upstream's bytes are not the promised ones: {words}") <= 80
+    assert len(f"Upstream sent wrong bytes: {words}") <= 80
 
 
 def test_a_package_of_another_size_is_reported_as_such() -> None:

@@ -167,7 +167,7 @@ def test_a_changed_index_lists_the_same_or_loses_its_signatures(at: int, new: by
 
 HELLO_EXPECTED = expected_files()["edge/main/x86_64/hello-1.0-r0.apk"]
 METADATA, SIGNED, *FILES = blocks(HELLO)
-MAX_ERROR_LENGTH = 80 - len("Upstream's bytes are not the promised ones: ")
+MAX_ERROR_LENGTH = 80 - len("Upstream sent wrong bytes: ")
 
 
 def test_the_expected_packages_are_accepted() -> None:

@@ -47,7 +47,7 @@ def test_apt_lists_packages_with_their_sources() -> None:
 
 
 def test_apt_refuses_a_package_without_a_version() -> None:
-    with pytest.raises(ArchiveDataError, match="without proper names"):
+    with pytest.raises(ArchiveDataError, match="an invalid name or version"):
         lines("apt", PACKAGES, b"Package: a\nArchitecture: all\n")
 
 

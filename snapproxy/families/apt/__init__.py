@@ -41,6 +41,8 @@ class Apt:
     parser = PARSER
     # apt treats a Release older than its own copy as unmodified, and exits 0.
     keeps_newer_root = True
+    how_to_clear_lists = "Empty its lists (rm -rf /var/lib/apt/lists/*) and update again."
+    mirror_list_hint = ""
     # apt compares the Date in the Release, not the Last-Modified header.
     drops_older_dates = False
     roots_list_packages = False

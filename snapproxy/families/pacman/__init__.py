@@ -30,6 +30,8 @@ class Pacman:
     parser = PARSER
     # pacman replaces a newer database with an older one that it downloads, so no request has to be refused.
     keeps_newer_root = False
+    how_to_clear_lists = ""
+    mirror_list_hint = ""
     # But libcurl silently discards a 200 whose Last-Modified is not newer than the copy that the client has.
     drops_older_dates = True
     roots_list_packages = True

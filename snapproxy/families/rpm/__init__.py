@@ -33,6 +33,8 @@ class Rpm:
     parser = PARSER
     # dnf and zypper compare checksums, not dates: they load metadata with another checksum in repomd, older or newer.
     keeps_newer_root = False
+    how_to_clear_lists = ""
+    mirror_list_hint = "Give the client a base address (dnf: baseurl) in place of a metalink or mirrorlist."
     # Neither of them discards an answer because of its date.
     drops_older_dates = False
     # repomd.xml lists primary.xml, which lists the packages.
