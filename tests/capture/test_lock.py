@@ -46,7 +46,7 @@ def test_the_form_is_one_line_an_entry() -> None:
 @unhurried
 @given(record=records())
 def test_without_its_line_feeds_it_is_rfc_8785(record: Record) -> None:
-    """docs/lock.md defines the form so. ASCII member names and whole numbers leave Python's own sorting and numbers nothing to differ in."""
+    """docs/reference/lock-format.md defines the form so. ASCII member names and whole numbers leave Python's own sorting and numbers nothing to differ in."""
     text = encode(record).decode()
     one_line = json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     assert text.replace("\n", "") == one_line

@@ -1,4 +1,4 @@
-"""Fixtures: stores in a temporary folder, other processes that share them, and a watchdog for the event loop."""
+"""Stores in a temporary folder, other processes that share them, full disks, and the watchdog over the event loop."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from blockbuster import BlockBuster
 
 pytest.register_assert_rewrite("tests.stores.contracts", "tests.stores.drafts_contract")
 
-from snapproxy_storage import Store, open_store  # noqa: E402 - register_assert_rewrite must run before any import
+from snapproxy_storage import Store, open_store  # noqa: E402 - the contracts' asserts are rewritten before anything imports them
 
 PEER = Path(__file__).with_name("peer.py")
 
@@ -37,7 +37,7 @@ async def store(state_dir: Path, cache_dir: Path) -> AsyncIterator[Store]:
 
 @pytest.fixture
 def open_to_all(tmp_path: Path) -> Path:
-    """Return the temporary folder, after making it and its parents accessible to other users."""
+    """Return a temporary folder that other users can enter: makes its parent folders accessible."""
     for folder in (tmp_path, *tmp_path.parents):
         if not folder.stat().st_mode & 0o001:
             folder.chmod(0o755)
@@ -45,7 +45,7 @@ def open_to_all(tmp_path: Path) -> Path:
 
 
 class Peer:
-    """Another process that uses the same store. `do` sends one line, `hear` returns the next line of its output."""
+    """Another process that uses the same store. `do` sends a line; `hear` returns the next line of its output."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
@@ -67,7 +67,7 @@ class Peer:
 
 @pytest.fixture
 async def peer(state_dir: Path, cache_dir: Path) -> AsyncIterator[Callable[[], Awaitable[Peer]]]:
-    """Return a function that starts another process on the same store (see peer.py for its commands)."""
+    """Start another process on the same store. See peer.py for its commands."""
     started: list[Peer] = []
 
     async def start() -> Peer:
@@ -93,12 +93,12 @@ async def peer(state_dir: Path, cache_dir: Path) -> AsyncIterator[Callable[[], A
 
 @pytest.fixture
 def watchdog() -> Iterator[BlockBuster]:
-    """Fail a test that blocks the event loop with disk access, except the calls that design.md allows inline."""
+    """Fail a test whose event loop waits for the disk, except in calls that design.md allows inline."""
     guard = BlockBuster("snapproxy_storage")
     guard.activate()
     for name in ("os.stat", "os.rename", "os.unlink", "os.read", "os.write"):
         if name in guard.functions:
-            # To begin or follow a draft takes a few fast calls on names, which do not wait for the disk.
+            # Beginning and following a draft make a few quick calls on names, none of which waits for the disk.
             guard.functions[name].can_block_in("snapproxy_storage/drafts.py", ("begin", "follow"))
     for name in [name for name in guard.functions if name.startswith("sqlite3.")]:
         guard.functions[name].can_block_in("snapproxy_storage/catalog.py", ("_read",))
@@ -108,7 +108,7 @@ def watchdog() -> Iterator[BlockBuster]:
 
 @pytest.fixture
 def no_inline_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fail an fsync on the event loop."""
+    """Fail a test that calls fsync in the event loop."""
     for name in ("fsync", "fdatasync"):
         real = getattr(os, name)
 

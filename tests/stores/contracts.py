@@ -1,4 +1,4 @@
-"""The contracts of every kind of store. A test file subclasses them and provides a `store` fixture."""
+"""The contract tests of a store. A test file subclasses these classes and provides a `store` fixture."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class BlobsContract:
         assert reader is not None
         epoch = store.catalog.epoch
         await store.blobs.remove(digest)
-        await store.blobs.remove(digest)  # already removed: no error
+        await store.blobs.remove(digest)  # already absent: no error
         assert store.blobs.peek(digest) is None
         assert await read_all(reader) == b"evicted" * 1000
         assert store.catalog.epoch > epoch
@@ -120,7 +120,7 @@ class CatalogContract:
         assert store.catalog.name("s", "n") is None
         assert store.catalog.epoch == epoch + 1
         await store.catalog.put_name("s", "n", Name("a" * 64, 1, 0))
-        # The name has other bytes now: caches of the old ones must be invalidated.
+        # Other bytes: a caller that caches the old ones must ask again.
         await store.catalog.put_name("s", "n", Name("b" * 64, 1, 1))
         assert store.catalog.epoch == epoch + 2
 
@@ -224,13 +224,13 @@ class JournalsContract:
 
     def test_a_line_is_one_line(self, store: Store) -> None:
         journal = store.journals.open(NAME)
-        with pytest.raises(ValueError, match="line break"):
+        with pytest.raises(ValueError, match="a line must not contain a line break"):
             journal.add([b"one", b"two\nlines"])
         assert journal.add([]) == []
         journal.close()
 
 
-class EphemeraContract:
+class ExpiringContract:
     async def test_what_was_put_is_there_until_it_expires(self, store: Store, watchdog: object) -> None:
         assert await store.expiring.get("k") is None
         await store.expiring.put("k", {"a": [1, "x"]}, seconds=60)

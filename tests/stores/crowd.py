@@ -1,7 +1,7 @@
-"""One of many processes that begin, follow, interrupt, resume and sweep the same few drafts at random for some seconds.
+"""One of many processes that begin, follow, abandon, resume and sweep the same few drafts at random, for some seconds.
 
-Every byte that it reads is compared with the expected one. It prints "fine", or fails at the first wrong byte and at
-the first partial file that ends like a complete one.
+Compares every byte that is read with the expected one. Prints "fine". Raises at the first wrong byte, and at a clean
+end of a partial file.
 """
 
 from __future__ import annotations

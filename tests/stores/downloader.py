@@ -1,7 +1,7 @@
-"""Write to the store in every possible way: begin, keep, resume, commit, name and remove. Print "done" at the end.
+"""A small download that uses every write operation once: begin, keep, resume, commit, name, remove. Prints "done".
 
-Everything runs on one thread and without timers, so that two runs make the same system calls in the same order. A
-failing store is reported on standard error and with exit code 3.
+Runs on one thread and without timers, so that two runs make the same system calls in the same order. If the store
+fails, the process prints the failure on standard error and exits with code 3.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ DATA = bytes(i % 251 for i in range(SIZE))
 
 
 class OneThread(Executor):
-    """An executor that runs everything immediately on the caller's thread."""
+    """Run submitted work immediately, on the caller's thread."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         done: Future[Any] = Future()
@@ -61,7 +61,7 @@ async def download(store: Store) -> None:
     blob = await draft.commit()
     blob.close()
     if draft.full:
-        raise StorageFailure("full: the readers were served, nothing was named")
+        raise StorageFailure("the disk is full: the readers were served, nothing was named")
     await store.catalog.put_name("debian", "pool/k", Name(blob.digest, blob.size, 2))
     await store.catalog.observe("root", 5, blob.digest)
 

@@ -1,4 +1,4 @@
-"""The backlog of the writer thread is bounded for all drafts together: memory must not grow with the downloads."""
+"""The bytes that wait for the writer thread are limited: memory must not grow with the number of downloads."""
 
 from __future__ import annotations
 

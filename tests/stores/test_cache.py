@@ -1,4 +1,4 @@
-"""Files in the cache folder: damaged, planted or deleted files count as absent and never give wrong results."""
+"""The cache folder. Damaged, planted or deleted files count as absent and never give a wrong answer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DIGEST = "a" * 64
 
 
 class Trap:
-    """An object that leaves a trace when it is unpickled."""
+    """An object whose unpickling creates a file."""
 
     def __init__(self, trace: Path) -> None:
         self.trace = trace
@@ -67,7 +67,7 @@ async def test_ephemera_stay_within_their_bound(cache_dir: Path) -> None:
     from snapproxy_storage.expiring import LocalExpiring  # noqa: PLC0415 - only this test needs another bound than the store's
 
     folder, threads = OpenFolder.root(cache_dir), Threads()
-    expiring = LocalExpiring(folder, threads, most_bytes=1 << 20)
+    expiring = LocalExpiring(folder, threads, max_bytes=1 << 20)
     for n in range(400):
         await expiring.put(f"k{n}", "x" * 20_000, seconds=60)
     assert sum(path.stat().st_size for path in cache_dir.iterdir() if path.suffix == ".db") < 3 << 20
@@ -101,7 +101,7 @@ def test_a_damaged_index_makes_the_table_absent(store: Store, cache_dir: Path) -
 
 
 def test_a_damaged_block_raises_and_is_absent_from_then_on(store: Store, cache_dir: Path) -> None:
-    """The result is never None, which would mean that the index does not list the file."""
+    """Not None: that would mean that the index does not list the file."""
     path = built(store, cache_dir)
     data = bytearray(path.read_bytes())
     data[20_000] ^= 1
@@ -152,7 +152,7 @@ rows = st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), st.bin
 def test_a_table_is_a_sorted_mapping(
     tmp_path_factory: pytest.TempPathFactory, rows: dict[str, bytes], repeats: bool, sort_bytes: int, other: str
 ) -> None:
-    """The result does not depend on the memory limit of the sort."""
+    """With any limit on the memory of the sort."""
     folder = OpenFolder.root(tmp_path_factory.getbasetemp() / "mapping")
     tables = LocalTables(folder, sort_bytes=sort_bytes)
     tables.build(DIGEST, "v", list(reversed(rows.items())) * (2 if repeats else 1))
@@ -176,7 +176,7 @@ def test_a_row_larger_than_a_block_is_kept_whole(store: Store) -> None:
 
 
 def test_a_long_table_is_built_in_little_memory(store: Store) -> None:
-    """One row for each package of Debian's main component, of realistic length."""
+    """One row for each package of Debian's main component, of the same length."""
     rows = ((f"pool/main/p/package-{number:05}_1.0_amd64.deb", b"%0250d" % number) for number in range(63_000))
     tracemalloc.start()
     try:

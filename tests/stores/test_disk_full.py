@@ -1,4 +1,4 @@
-"""A full disk: readers in this process are served from memory, nothing is named, readers elsewhere must ask again."""
+"""A full disk: the readers in this process are still served, nothing is named, other processes must try again."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ async def test_a_stalled_reader_holds_the_others_up_only_so_long(store: Store, m
         await draft.write(data[at : at + 200_000])
     blob = await draft.commit()
     assert await reading == data
-    with pytest.raises(DraftFailed, match="disk full; ask again"):
+    with pytest.raises(DraftFailed, match="disk full; try again"):
         await read_all(stalled)
     for body in (stalled, quick, blob):
         body.close()
@@ -142,7 +142,7 @@ async def test_readers_elsewhere_are_told_to_ask_again(store: Store, peer: Any) 
     await asyncio.sleep(0.1)
     for _ in range(30):
         await draft.write(b"x" * 100_000)
-    assert await other.hear() == "failed disk full; ask again"
+    assert await other.hear() == "failed disk full; try again"
     await other.do("first big")
     assert await other.hear() == "none"
     await draft.abandon("done")

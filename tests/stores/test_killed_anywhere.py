@@ -1,7 +1,7 @@
-"""Crash tests: kill the process, or report a full disk, at every single system call that changes the store.
+"""A kill or a full disk at every call that changes the store: all names stay complete, and the next run succeeds.
 
-Afterwards the store opens again, no name is incomplete, and the next run finishes. strace counts the calls, and then
-kills the process or injects the error at each of them in turn (strace(1), tampering), each time with a new store.
+strace counts the calls and then injects the fault into one call after the other (strace(1), tampering), each in a new
+store.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ CHANGES = [
 
 @dataclass(frozen=True)
 class Call:
-    """A system call: the `number`th of its kind, counted from one."""
+    """The call number `number` of its kind, counted from one."""
 
     kind: str
     number: int
@@ -75,7 +75,7 @@ def strace() -> str:
 
 @pytest.fixture(scope="module")
 def calls(strace: str, tmp_path_factory: pytest.TempPathFactory) -> list[Call]:
-    """Return every call that changes the store in an undisturbed run."""
+    """Return every call of an undisturbed run that changes the store."""
     folder = tmp_path_factory.mktemp("counted")
     log = folder / "log"
     done = run(folder, [strace, "-f", "-o", str(log), "-e", f"trace={','.join(CHANGES)}"])
@@ -118,7 +118,7 @@ def strike(strace: str, folder: Path, call: Call, blow: str) -> subprocess.Compl
 
 
 def check_nothing_half_named(folder: Path) -> set[str]:
-    """Check that every blob has the digest in its name, and that every name leads to a blob. Return the names."""
+    """Check that every blob has the digest in its name, and every name refers to a blob. Return the names."""
 
     async def names() -> set[str]:
         async with open_store(folder / "state", folder / "cache") as store:
@@ -128,7 +128,7 @@ def check_nothing_half_named(folder: Path) -> set[str]:
                 assert hashlib.sha256((folder / "state/blobs/sha256" / digest).read_bytes()).hexdigest() == digest
             found = store.catalog.names("debian")
             for name, value in found:
-                if name != "short-lived":  # being removed: the blob is deleted after its name, so both may still exist
+                if name != "short-lived":  # being removed: its name is deleted before its blob, so both may still exist
                     assert value.digest in held
             return {name for name, _ in found}
 
