@@ -174,6 +174,10 @@ digit. The first segments of snapproxy's own addresses are
 [reserved](addresses-and-times.md#reserved-names).
 
 ## All settings
+
+Names and meanings of settings are stable: scripts may rely on them. `examples/config.toml` in the
+repository is a complete file with comments, and `snapproxy serve --help` prints the same list. In
+the environment a table is one variable: `SNAPPROXY_ARCHIVES={"debian": {"max_gap": "72h"}}`.
 """
 
 
@@ -228,7 +232,12 @@ def settings() -> str:
             + "\n",
             _table('[upstreams."HOST"]', UpstreamSettings.model_fields, UPSTREAM_FIELDS, {}),
             "## `[[watch]]`\n",
-            "An observation that `snapproxy serve` repeats. The table may occur several times.\n",
+            _wrapped(
+                "An observation that `snapproxy serve` repeats. The table may occur several times, also for one archive. "
+                "The roots in `paths` of one table are observed together, as one consistent state. "
+                "[Alpine](../guides/alpine.md) and [vendor repositories](../guides/vendor-repositories.md) have examples."
+            )
+            + "\n",
             _table("[[watch]]", WatchSettings.model_fields, WATCH_FIELDS, watch_defaults),
         ]
     )
