@@ -162,8 +162,8 @@ _VALUES = """\
 | listen address | `ADDRESS:PORT`, for IPv6 `[ADDRESS]:PORT`; port 0 means any free port |
 | host in `pass` | `HOST:PORT`, or `HOST` for ports 80 and 443 |
 | base address | `http://` or `https://`, without user, query or fragment |
-| source by digest | `docker://REGISTRY/REPOSITORY` without a tag, or the address of another snapproxy or of a registry \
-that needs no login |
+| source by digest | `docker://REGISTRY/REPOSITORY` without a tag, or the address of another snapproxy or of a \
+registry that needs no login |
 | host pattern | `host/prefix` without a scheme, such as `*.debian.org/debian`; `/**/` in the prefix matches any \
 folders |
 | time | `20240601T000000Z`, `2024-06-01` or `1717200000`; `default_when` accepts `live` as well |
@@ -233,9 +233,9 @@ def settings() -> str:
             _table('[upstreams."HOST"]', UpstreamSettings.model_fields, UPSTREAM_FIELDS, {}),
             "## `[[watch]]`\n",
             _wrapped(
-                "An observation that `snapproxy serve` repeats. The table may occur several times, also for one archive. "
+                "An observation that `snapproxy serve` repeats. The table may occur several times, also for an archive. "
                 "The roots in `paths` of one table are observed together, as one consistent state. "
-                "[Alpine](../guides/alpine.md) and [vendor repositories](../guides/vendor-repositories.md) have examples."
+                "Examples: [Alpine](../guides/alpine.md), [vendor repositories](../guides/vendor-repositories.md)."
             )
             + "\n",
             _table("[[watch]]", WatchSettings.model_fields, WATCH_FIELDS, watch_defaults),
@@ -247,7 +247,7 @@ def settings() -> str:
 class Example:
     """A Dockerfile: the base image, the arguments of `snapproxy sources`, and replacements in its output.
 
-    The form for rpm archives prints a complete Dockerfile for dnf; `base` is empty then, and zypper needs its own words.
+    The form for rpm archives prints a complete Dockerfile for dnf; `base` is empty then, and zypper needs replacements.
     """
 
     name: str

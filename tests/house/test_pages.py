@@ -130,11 +130,11 @@ def test_lines_are_wrapped(page: Path) -> None:
     assert long == []
 
 
-# --- names of files and modules -------------------------------------------------------------------------------------------
+# --- names of files and modules ---------------------------------------------------------------------------------------
 
 
 def exists(name: str) -> bool:
-    """Whether a path or a dotted module name, as pages write them, is there."""
+    """Whether a path or a dotted module name, as pages write them, exists."""
     bases = [ROOT, ROOT / "snapproxy", ROOT / "storage/snapproxy_storage", ROOT / "storage"]
     path = name if "/" in name or name.endswith(".py") else name.replace(".", "/")
     return any((base / path).exists() or (base / f"{path}.py").exists() for base in bases)

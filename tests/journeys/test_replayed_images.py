@@ -1,4 +1,4 @@
-"""A root and a container image that were built online are built again from the capture where nothing can be reached: the same, byte for byte."""
+"""A root and an image that were built online are built again from the capture without network: equal, byte for byte."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_buildah(root_world: RootWorld, tmp_path: Path, built: Path) -> None:
 
 
 def test_the_example_dockerfile_of_debian(root_world: RootWorld, tmp_path: Path, built: Path) -> None:
-    """The example as it is, but for the base image, the package and the time, which are those of the simulated archive."""
+    """The base image, the package and the time are those of the simulated archive; the rest is the example's."""
     settings = configuration(tmp_path / "snapproxy", root_world)
     dockerfile = built / "Dockerfile"
     text = EXAMPLE.read_text()
