@@ -113,6 +113,13 @@ def test_the_service_starts_a_verb_and_its_user_is_made(root: Path) -> None:
     assert re.search(r"^d /var/lib/snapproxy +0700 snapproxy snapproxy", folders, re.MULTILINE)
 
 
+def test_the_guide_installs_every_unit(root: Path) -> None:
+    guide = (root / "docs" / "install.md").read_text(encoding="utf-8").partition("## As a systemd service")[2]
+    assert {file.name for file in (root / "systemd").iterdir()} == set(
+        re.findall(r"systemd/(snapproxy\.[a-z.]+)", guide)
+    )
+
+
 def _instructions(root: Path) -> list[tuple[str, str]]:
     text = (root / "Containerfile").read_text(encoding="utf-8").replace("\\\n", " ")
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
