@@ -20,6 +20,7 @@ from pathlib import Path
 from pydantic.fields import FieldInfo
 
 from snapproxy.archives import HISTORIES
+from snapproxy.archives.dated_addresses import DatedSettings
 from snapproxy.cli import main as snapproxy
 from snapproxy.cli.parser import build_parser
 from snapproxy.config.archives import SETTLE_AFTER, ArchiveSettings
@@ -66,7 +67,7 @@ _ARCHIVE_DEFAULTS = {
     f"({', '.join(f'{name} `{format_duration(age)}`' for name, age in SETTLE_AFTER.items())})",
     "frozen": "`false`",
     "scope": f"`{_PLAIN.scope}`",
-    "folder": f"`{_PLAIN.folder}`",
+    "folder": f"`{DatedSettings().folder}`",
 }
 
 UPSTREAM_FIELDS = {

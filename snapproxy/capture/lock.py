@@ -37,8 +37,8 @@ def encode(record: Record) -> bytes:
         "schema": SCHEMA,
         "unpinned": sorted(record.unpinned),
     }
-    lines = ",\n".join(f'"{name}":{_section(sections[name])}' for name in SECTIONS)
-    return f"{{\n{lines}\n}}\n".encode()
+    lines = b",\n".join(b'"%s":%s' % (name.encode(), _section(sections[name])) for name in SECTIONS)
+    return b"{\n%s\n}\n" % lines
 
 
 def digest(record: Record) -> str:
@@ -46,11 +46,11 @@ def digest(record: Record) -> str:
     return sha256(encode(record)).hexdigest()
 
 
-def _section(value: Any) -> str:
+def _section(value: Any) -> bytes:
     """Write a section, each item of an array on a line of its own: so a lock in version control shows what changed."""
     if not isinstance(value, list) or not value:
         return canonical(value)
-    return "[\n" + ",\n".join(canonical(item) for item in value) + "\n]"
+    return b"[\n" + b",\n".join(canonical(item) for item in value) + b"\n]"
 
 
 def _archives(record: Record) -> list[dict[str, Any]]:

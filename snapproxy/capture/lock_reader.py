@@ -9,13 +9,13 @@ import re
 from collections.abc import Iterable, Iterator
 
 from snapproxy.capture.lock import ABSENCE_MEMBERS, ARCHIVE_MEMBERS, FILE_MEMBERS, SCHEMA, SECTIONS, snapshots_by_time
-from snapproxy.capture.strict_json import JsonDocument, JsonValue, load
 from snapproxy.core.model import Instant, Proof, Role
 from snapproxy.core.paths import names_a_file
 from snapproxy.core.record import Record, RecordEntry
 from snapproxy.core.time_spec import format_instant, parse_time
 from snapproxy.errors import ClientError
 from snapproxy.families import FAMILIES
+from snapproxy.formats.strict_json import JsonDocument, JsonValue, load
 
 LARGEST_FILE = 2**53 - 1
 """Bytes a file may have: the largest whole number that every JSON reader takes exactly (RFC 8785, section 3.2.2.3)."""

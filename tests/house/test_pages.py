@@ -12,7 +12,8 @@ import yaml
 
 from snapproxy.archives import BUILTIN
 from snapproxy.cli import main
-from snapproxy.cli.parser import VERBS, parse
+from snapproxy.cli.parser import parse
+from snapproxy.cli.verbs import VERBS
 from snapproxy.config import load
 from snapproxy.core.model import Role
 from snapproxy.core.time_spec import parse_time
@@ -41,7 +42,7 @@ def our_commands(page: Path) -> list[list[str]]:
 @each_page
 def test_every_command_parses(page: Path) -> None:
     for line in our_commands(page):
-        assert parse(line).verb is VERBS[line[0]].main
+        assert parse(line).verb == line[0]
 
 
 def test_the_guides_show_every_command() -> None:
@@ -175,7 +176,7 @@ def test_the_design_shows_every_package() -> None:
 
 def test_the_design_shows_the_layers_that_are_checked() -> None:
     contracts = tomllib.loads(text_of(ROOT / "pyproject.toml"))["tool"]["importlinter"]["contracts"]
-    (layers,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
+    (layers,) = (each["layers"] for each in contracts if each["type"] == "layers" and "containers" not in each)
     checked = [sorted(re.findall(r"snapproxy\.(\w+)", layer)) for layer in layers]
     table = text_of(DESIGN).partition("| layer | packages |")[2].partition("\n\n")[0]
     rows = re.findall(r"^\| \d+ \| (.+) \|$", table, re.MULTILINE)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from yarl import URL
 
+from snapproxy.core.progress import SILENT
 from snapproxy.errors import UpstreamError
 from snapproxy.oci.credentials import Login
-from snapproxy.oci.progress import SILENT
 from snapproxy.oci.registry import Repository
 from snapproxy.oci.upload import upload
 from tests.fakes.one_blob import BLOB, DATA, pull
@@ -42,7 +42,7 @@ async def test_an_upload_that_is_sent_elsewhere_takes_no_credentials_along(
 
 async def test_https_never_becomes_http(repository: Repository) -> None:
     with pytest.raises(UpstreamError, match="do not go"):
-        repository.session.wire.joined(URL("https://r.example/v2/"), "http://r.example/v2/")
+        repository.session.connections.location_url(URL("https://r.example/v2/"), "http://r.example/v2/")
 
 
 @pytest.mark.parametrize(
