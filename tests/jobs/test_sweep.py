@@ -300,11 +300,11 @@ async def test_watches_come_early_or_late_by_a_tenth_and_never_together() -> Non
 
 async def test_a_sweep_lets_clients_go_first(vendor: House, present: Present, monkeypatch: pytest.MonkeyPatch) -> None:
     classes: list[bool] = []
-    turn = RateLimiter.turn
+    permit = RateLimiter.permit
     monkeypatch.setattr(
         RateLimiter,
-        "turn",
-        lambda self, upstream, **manner: classes.append(manner["background"]) or turn(self, upstream, **manner),
+        "permit",
+        lambda self, upstream, **options: classes.append(options["background"]) or permit(self, upstream, **options),
     )
     await observe(vendor, packages=True)
     assert len(classes) > 5
