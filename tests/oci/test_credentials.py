@@ -136,10 +136,10 @@ async def test_a_helper_that_knows_nothing_is_no_error(environ: dict[str, str], 
 @pytest.mark.parametrize(
     ("name", "script", "words"),
     [
-        ("broken", "echo locked; exit 3", "ended with 3: 'locked'"),
-        ("long", "yes", "more than"),
+        ("broken", "echo locked; exit 3", "exited with status 3: 'locked'"),
+        ("long", "yes", "exceeds 65536 bytes"),
         ("vague", "echo '{}'", "no Username"),
-        ("odd", "echo hello", "no JSON"),
+        ("odd", "echo hello", "not valid JSON"),
         ("missing", None, "cannot be run"),
         ("../sh", None, "names '../sh'"),
         ("a b", None, "names 'a b'"),

@@ -97,7 +97,7 @@ async def test_a_manifest_over_4_mib_is_not_read(layout: Path) -> None:
 
 
 async def test_a_place_where_nothing_is(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="no such tar"):
+    with pytest.raises(StorageError, match="The tar file does not exist"):
         await read_back(TarPlace(str(tmp_path / "no.tar")))
-    with pytest.raises(ArchiveDataError, match="no image layout"):
+    with pytest.raises(ArchiveDataError, match="not an image layout"):
         await read_back(LayoutPlace(str(tmp_path / "no")))

@@ -91,5 +91,5 @@ async def test_a_login_for_https_goes_to_no_service_that_speaks_http() -> None:
     tokens = Tokens(Encrypted(), read_reference("r.example/a"), keychain, SystemClock())  # type: ignore[arg-type]
     with pytest.raises(DeniedError, match="login") as denied:
         await tokens.answer(['Bearer realm="http://t.example/token"'], ("repository:a:pull",), "")
-    assert "do not send a login" in denied.value.why
+    assert "a login is not sent to the address of its token service" in denied.value.why
     assert "pw" not in str(denied.value)

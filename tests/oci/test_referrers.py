@@ -73,7 +73,7 @@ async def test_a_tag_that_is_somebody_elses_is_not_overwritten(
     subject = make_artifact(b"image")
     await push(repository, subject, "image")
     await push(repository, make_artifact(b"other"), tag_of(subject.root.digest))
-    with pytest.raises(UpstreamError, match="something else"):
+    with pytest.raises(UpstreamError, match="fallback tag for referrers is in use"):
         await attach(repository, make_artifact(b"a", subject=subject.root.descriptor))
 
 
@@ -132,7 +132,7 @@ async def test_a_list_without_end_is_given_up(
         return web.Response(body=answer, headers={"Link": link})
 
     registry.misbehave("GET", "referrers", *[again] * 2000)
-    with pytest.raises(ArchiveDataError, match="no end") as ended:
+    with pytest.raises(ArchiveDataError, match="too long") as ended:
         await referrers(repository, BLOB.descriptor.digest)
     assert words in ended.value.why
     assert len(registry.asked("GET", "referrers")) <= (1000 if not page else MOST // page + 1)
@@ -145,6 +145,6 @@ async def test_a_tag_that_lists_too_much_is_not_asked_for_one_by_one(
     one = Descriptor("application/vnd.oci.image.manifest.v1+json", BLOB.descriptor.digest, 1)
     tag = tag_of(BLOB.descriptor.digest)
     registry.manifests["team/art", tag] = (INDEX, ImageIndex((one,) * (MOST + 1)).document().data)
-    with pytest.raises(ArchiveDataError, match="no end"):
+    with pytest.raises(ArchiveDataError, match="too long"):
         await referrers(repository, BLOB.descriptor.digest)
     assert len(registry.seen) <= 3

@@ -78,7 +78,7 @@ def test_a_long_path_is_split_as_tarfile_splits_it() -> None:
     info.size, info.mtime = 7, 1
     assert header(name, 7, 1) == info.tobuf(tarfile.USTAR_FORMAT)
     for unsayable in ("n" * 101, f"{'f' * 156}/n", "pool/ä.deb"):
-        with pytest.raises(ClientError, match="cannot be put into a tar"):
+        with pytest.raises(ClientError, match="cannot be written as a tar"):
             header(unsayable, 7, 1)
 
 

@@ -176,6 +176,6 @@ async def test_a_registry_that_takes_no_more_of_an_upload_is_given_up(
         return web.Response(status=202, headers={"Location": request.path_qs, "Range": "0-9"})
 
     registry.misbehave("PATCH", "uploads", *[say_yes] * 1000)
-    with pytest.raises(UpstreamError, match="takes no more of an upload"):
+    with pytest.raises(UpstreamError, match="makes no progress with an upload"):
         await upload(repository, BLOB, progress=SILENT, chunk=CHUNK)
     assert len(registry.asked("PATCH")) <= 2 * ATTEMPTS**2
