@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from socket import socket
 from types import TracebackType
@@ -19,6 +19,7 @@ from snapproxy.answer.bad_snapshots import BadSnapshots
 from snapproxy.answer.by_digest import StoreByDigest
 from snapproxy.answer.executor import Executor
 from snapproxy.answer.facts import Facts
+from snapproxy.answer.planner import Planner
 from snapproxy.answer.snapshot_api import SnapshotApi
 from snapproxy.answer.snapshot_lookup import CatalogSnapshotLookup
 from snapproxy.answer.timelines import Timelines
@@ -38,21 +39,23 @@ from snapproxy.core.address import AddressBook
 from snapproxy.core.exchange import Conditions, FileTarget, Moved
 from snapproxy.core.listing import Selection
 from snapproxy.core.model import Archive, Instant, Refusal, Resolved, TimeSpec
+from snapproxy.core.progress import SILENT, Progress
 from snapproxy.core.record import Record
 from snapproxy.core.time_spec import parse_time
 from snapproxy.download.downloads import Downloads
-from snapproxy.download.incoming import DownloadServices
 from snapproxy.download.outcome import RecentOutcomes
+from snapproxy.download.services import DownloadServices
 from snapproxy.errors import ClientError
 from snapproxy.families import FAMILIES
-from snapproxy.indexes.index_tables import HelperProcess, IndexTables
+from snapproxy.indexes.helper_process import HelperProcess
+from snapproxy.indexes.index_tables import IndexTables
 from snapproxy.indexes.listings import Listings
 from snapproxy.jobs.archive_diff import ArchiveDiff, Differ
 from snapproxy.jobs.export import Exporter
 from snapproxy.jobs.fetch import Fetched, copy
 from snapproxy.jobs.import_artifact import Importer
 from snapproxy.jobs.mark_bad import mark
-from snapproxy.jobs.sweep import Progress, Sweeper, Swept
+from snapproxy.jobs.sweep import Sweeper, Swept
 from snapproxy.jobs.timeline import TimelineEntry, entries
 from snapproxy.jobs.trust_record import RecordTrust
 from snapproxy.jobs.watch import repeat
@@ -112,17 +115,17 @@ class App:
         self._tables = tables = IndexTables(store, helper)
         self._listings = Listings(store, helper)
         self._stack.push_async_callback(tables.close)
-        means = DownloadServices(
+        services = DownloadServices(
             upstream=upstream,
-            verdicts=RecentOutcomes(expiring=store.expiring, limiter=limiter, clock=clock),
+            recent=RecentOutcomes(expiring=store.expiring, limiter=limiter, clock=clock),
             names=names,
             drafts=store.drafts,
             blobs=store.blobs,
             slots=store.slots,
             clock=clock,
-            tally=tally,
+            stats=tally,
         )
-        flights = Downloads(means=means, clock=clock)
+        flights = Downloads(services=services, clock=clock)
         keyrings = {archive.name: available_keyrings(archive, FAMILIES[archive.family]) for archive in config.archives}
         roots = RootVerifier(store.blobs, OpenPgpVerifier(clock=clock), keyrings)
         self._observations = observations = Observations(store.catalog, tables)
@@ -141,11 +144,11 @@ class App:
             families=FAMILIES,
             patience=config.patience,
             histories=HISTORIES,
-            facts=facts,
+            planner=Planner(facts, names, clock),
             flights=flights,
             roots=roots,
             names=names,
-            marks=self._marks,
+            bad=self._marks,
             service=SnapshotApi(store=store, flights=flights, names=names, clock=clock, offline=offline),
             clock=clock,
             offline=offline,
@@ -252,7 +255,7 @@ class App:
         )
 
     async def observe(
-        self, archive: str, paths: Sequence[str], *, with_packages: bool, progress: Progress = lambda *_: None
+        self, archive: str, paths: Sequence[str], *, with_packages: bool, progress: Progress = SILENT
     ) -> Swept | Refusal:
         """Take an observation of an archive now. Raises ClientError for an unknown archive, and for paths that vouch for nothing."""
         if self._offline:
@@ -274,7 +277,7 @@ class App:
         return await mark(context, when, exists, settled, self._marks, because)
 
     async def diff(
-        self, archive: str, before: str, after: str, selection: Selection, progress: Callable[[str], None]
+        self, archive: str, before: str, after: str, selection: Selection, progress: Progress
     ) -> ArchiveDiff | Refusal:
         """Say which packages differ between two times. Raises ClientError as `resolve`, ConfigurationError for a selection that names too little."""
         differ = Differ(self._archive(archive), self.executor, self._tables, self._listings, progress)
@@ -284,9 +287,7 @@ class App:
         """Settle a *when* of an archive. Raises ClientError for words that are no archive or no time."""
         return await self.executor.resolve(self._archive(archive), parse_time(when))
 
-    async def fetch(
-        self, archive: str, when: str, path: str, target: Path, progress: Callable[[int, int | None], None]
-    ) -> Fetched | Refusal:
+    async def fetch(self, archive: str, when: str, path: str, target: Path, progress: Progress) -> Fetched | Refusal:
         """Bring a file to `target`: whole and verified, or not at all. Raises ClientError as `resolve`."""
         asked = FileTarget(self._archive(archive), parse_time(when), address.canonical_path(path))
         outcome = await self.executor.answer(asked, Conditions())
@@ -294,7 +295,7 @@ class App:
             return Refusal(404, "That is a folder, not a file")
         if isinstance(outcome, Refusal):
             return outcome
-        return await copy(outcome, target, progress)
+        return await copy(outcome, target, progress, path)
 
     async def answered(self, capture: str = "") -> Record:
         """Return what was answered so far: of the record that is replayed, else what a capture holds. Nothing may be under way."""
@@ -345,6 +346,7 @@ def build(
     """
     book = AddressBook(
         archives=config.archives,
+        histories=HISTORIES,
         default_when=parse_time(pinned) if pinned else config.default_when,
         default_capture=capture,
         passes=(*config.passes, *passes),

@@ -39,6 +39,19 @@ def write_file(path: Path, data: bytes) -> None:
         raise
 
 
+def copy_file(source: Path, path: Path) -> None:
+    """Create or replace a file with the bytes of another. Raises OSError; then the old file is unchanged."""
+    hidden = _hidden_name(path)
+    file = hidden.open("xb")
+    try:
+        with source.open("rb") as opened:
+            shutil.copyfileobj(opened, file)
+        _finish(file, hidden, path)
+    except BaseException:
+        _discard(file, hidden)
+        raise
+
+
 @asynccontextmanager
 async def hidden_file(path: Path) -> AsyncIterator[IO[bytes]]:
     """Open a hidden file beside `path`. It gets that name when the block succeeds and is removed when it raises."""

@@ -1,20 +1,21 @@
-"""What an OCI artifact of a record consists of, and back: layers with titles, in manifests. Their JSON and their transport are `oci`'s.
+"""The content of a record's OCI artifact: titled layers, divided over manifests. Writing the JSON and transporting it is left to `oci`.
 
     manifest 1:   snapproxy.lock.json   file   file   file ...
-    manifest 2:   file   file ...                                    (only of very large records; an index then names both)
+    manifest 2:   file   file ...                                    (only for very large records; an index then lists both)
 
-A layer is the raw file, so its address in a registry is the package's own digest. Every *name* has a layer: where several files have one
-content, several layers point to one blob, so that plain readers (`oras pull`, apt-transport-oci) find each of them. The lock tells what
-titles cannot: which time was asked for, what was absent, which proof there was. Reading back believes the lock and digests alone.
+A layer is the raw file, so its address in a registry is the package's own digest. Every *name* has a layer: where several files have the
+same content, several layers point to one blob, so that plain readers (`oras pull`, apt-transport-oci) find each of them. The lock has
+what titles cannot express: the requested times, the absences and the proofs. Reading an artifact relies on the lock and the digests alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from typing import Protocol, TypeVar
 
-from snapproxy.capture.contents import RecordedFile, check_names, recorded_files
+from snapproxy.capture.contents import RecordedFile, check_names, recorded_file, recorded_files
 from snapproxy.capture.lock import FILE_NAME, MEDIA_TYPE, encode
 from snapproxy.capture.lock_reader import decode
 from snapproxy.core.model import Instant, Role
@@ -25,105 +26,113 @@ from snapproxy.errors import RecordError
 ARTIFACT_TYPE = "application/vnd.snapproxy.capture.v1"
 
 BLOBS_TYPE = "application/vnd.snapproxy.blobs.v1"
-"""The type of what keeps packages in a registry, where they are asked for by digest, and says nothing of them."""
+"""The type of an artifact that only keeps packages in a registry, where clients request them by digest."""
 
 FILE_TYPE = "application/octet-stream"
-"""The media type of a file, whatever is in it: the one that apt-transport-oci takes, and no runtime would unpack."""
+"""The media type of every file, whatever its content: apt-transport-oci accepts it, and no container runtime unpacks it."""
 
 TITLE = "org.opencontainers.image.title"
-"""The annotation that bears a layer's title."""
+"""The annotation with a layer's title."""
 
 CREATED = "org.opencontainers.image.created"
 
 MOST_LAYERS = 5000
-"""Layers a manifest may have before the next one begins."""
+"""Maximum number of layers in a manifest; further layers go into the next one."""
 
 MOST_BYTES = 3 * 2**20
-"""Bytes of JSON that the layers of a manifest may come to: readers take 4 MiB, docker-registry 2.8 has refused 5 MB."""
+"""Maximum size of the layers' JSON in a manifest, in bytes: readers accept 4 MiB, and docker-registry 2.8 has refused 5 MB."""
 
 _BYTES_EACH = 230
-"""Bytes of a layer's JSON without its title."""
+"""Size of a layer's JSON without its title, in bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """A blob of an artifact: `size` in bytes, `sha256` in hex, `title` '' where it has none."""
+class ArtifactLayer(Protocol):
+    """A layer as an OCI manifest describes it; `oci.manifests.Descriptor` is one. `digest` is `sha256:` and hex, `size` in bytes."""
 
-    title: str
-    media_type: str
-    size: int
-    sha256: str
+    @property
+    def media_type(self) -> str: ...
+    @property
+    def digest(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def annotations(self) -> Mapping[str, str]: ...
+
+
+L = TypeVar("L", bound=ArtifactLayer)
 
 
 @dataclass(frozen=True, slots=True)
 class ArtifactPlan:
-    """What is to be written: the layers of each manifest (an index is needed for more than one), and what all of them are annotated with.
+    """The content of an artifact: the files of each manifest (more than one manifest needs an index), and the annotations of each.
 
-    `lock` is the bytes of the first layer of the first manifest; all other layers are files of the record, known by their digests.
+    `lock` holds the bytes of the lock, which is the first layer of the first manifest, before the files. All other layers are files of
+    the record, identified by their digests.
     """
 
-    manifests: tuple[tuple[Layer, ...], ...]
+    manifests: tuple[tuple[RecordedFile, ...], ...]
     lock: bytes
     annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 def describe(record: Record, *, bare: bool = False, created: Instant | None = None) -> ArtifactPlan:
-    """Say what the artifact of a record consists of. A function of its arguments: no clock, no order of requests, no capture's name.
+    """Return the plan of a record's artifact. It depends on the arguments only: on no clock, no request order and no capture name.
 
-    `created`: from SOURCE_DATE_EPOCH, else nothing tells a time. `bare`: titles are paths in the one repository of the record, and
-    apt-transport-oci can read it as that. Raises RecordError when there are several, and as `recorded_files` does.
+    `created` comes from SOURCE_DATE_EPOCH; without it the artifact contains no time. With `bare`, titles are paths in the record's only
+    repository, so that apt-transport-oci can read the artifact as that repository. Raises RecordError if the record has several
+    archives, and as `recorded_files`.
     """
     lock = encode(record)
     files = recorded_files(record)
-    titles = _bare_titles(files) if bare else [content.title for content in files]
-    layers = [
-        Layer(title, FILE_TYPE, content.size, content.sha256) for title, content in zip(titles, files, strict=True)
-    ]
-    check_names([FILE_NAME, *titles])
-    first = Layer(FILE_NAME, MEDIA_TYPE, len(lock), sha256(lock).hexdigest())
+    if bare:
+        files = _with_bare_titles(files)
+    check_names([FILE_NAME, *(file.title for file in files)])
     annotations = {} if created is None else {CREATED: format_rfc3339(created)}
-    return ArtifactPlan(tuple(_manifests([first, *sorted(layers, key=_order)])), lock, annotations)
+    manifests = _divide(sorted(files, key=_title), first_title=FILE_NAME)
+    return ArtifactPlan(tuple(manifests), lock, annotations)
 
 
-def describe_blobs(record: Record) -> tuple[tuple[Layer, ...], ...]:
-    """Say which layers hold the packages of a record, each content once, by digest, without a title: for those who ask by digest.
+def describe_blobs(record: Record) -> tuple[tuple[RecordedFile, ...], ...]:
+    """Return the packages of a record for each manifest: each content once, by digest, without a title.
 
-    Raises RecordError when there is no package.
+    For clients that request blobs by digest. Raises RecordError when there is no package.
     """
-    sizes = {
-        entry.sha256: entry.size for entry in record.entries if entry.role is Role.PACKAGE and not entry.is_absence
+    files = {
+        entry.sha256: replace(recorded_file(entry, record.families[entry.archive]), title="")
+        for entry in record.entries
+        if entry.role is Role.PACKAGE and not entry.is_absence
     }
-    if not sizes:
-        raise RecordError("The record holds no package", why="Nothing of it would be asked for by its digest.")
-    return tuple(_manifests(Layer("", FILE_TYPE, sizes[digest], digest) for digest in sorted(sizes)))
+    if not files:
+        raise RecordError("The record contains no package", why="It has nothing that a client requests by digest.")
+    return tuple(_divide(files[digest] for digest in sorted(files)))
 
 
-def lock_layer(layers: Iterable[Layer]) -> Layer:
-    """Find the lock among the layers of all manifests of an artifact. Raises RecordError when there is none, or more than one."""
-    found = {layer for layer in layers if layer.media_type == MEDIA_TYPE}
+def lock_layer(layers: Iterable[L]) -> L:
+    """Return the lock among the layers of all manifests of an artifact. Raises RecordError when there is none, or more than one."""
+    found = {(title_of(layer), layer.size, layer.digest): layer for layer in layers if layer.media_type == MEDIA_TYPE}
     if len(found) == 1:
-        return found.pop()
+        return next(iter(found.values()))
     raise RecordError(
-        "The artifact holds no single lock",
-        why=f"{len(found)} of its layers are of the type {MEDIA_TYPE}, which one must be.",
-        hint="Only artifacts that `snapproxy export` wrote can be read; make sure that it is the right reference.",
+        "The artifact does not contain exactly one lock",
+        why=f"{len(found)} of its layers have the type {MEDIA_TYPE}; exactly one must.",
+        hint="Only artifacts written by `snapproxy export` can be read; check the reference.",
     )
 
 
-def restore(layers: Iterable[Layer], lock: bytes) -> Record:
-    """Return the record of an artifact, given the layers of all its manifests and the bytes of its lock.
+def restore(layers: Iterable[ArtifactLayer], lock: bytes) -> Record:
+    """Return the record of an artifact from the layers of all its manifests and the bytes of its lock.
 
-    What the lock does not speak of is ignored, whatever its type or title; titles are no more than checked. The bytes of the files
+    Layers that the lock does not mention are ignored, whatever their type or title; titles are only checked. The bytes of the files
     remain to be verified, each against its digest. Raises RecordError when the lock is not the one the layers name, cannot be read,
-    or names a file that no layer holds; and when titles escape from a folder or repeat.
+    or names a file that no layer contains; and when titles are repeated or lead outside a folder.
     """
     found = tuple(layers)
     named = lock_layer(found)
-    if (named.size, named.sha256) != (len(lock), sha256(lock).hexdigest()):
-        raise _broken(f"The layer of the lock is of sha256 {named.sha256}; its bytes are not.")
-    check_names(layer.title for layer in found if layer.title)
+    if (named.size, named.digest) != (len(lock), f"sha256:{sha256(lock).hexdigest()}"):
+        raise _broken(f"The layer of the lock has sha256 {_hex(named)}; its bytes do not.")
+    check_names(title for layer in found if (title := title_of(layer)))
     record = decode(lock)
-    sizes = {layer.sha256: layer.size for layer in found}
+    sizes = {_hex(layer): layer.size for layer in found}
     for entry in record.entries:
         if not entry.is_absence and sizes.get(entry.sha256) != entry.size:
             name = f"{entry.archive}/{entry.snapshot}/{entry.path}"
@@ -131,38 +140,52 @@ def restore(layers: Iterable[Layer], lock: bytes) -> Record:
     return record
 
 
-def _bare_titles(files: tuple[RecordedFile, ...]) -> list[str]:
-    archives = sorted({content.archive for content in files})
+def title_of(layer: ArtifactLayer) -> str:
+    """Return the title of a layer, '' if it has none."""
+    return layer.annotations.get(TITLE, "")
+
+
+def _with_bare_titles(files: tuple[RecordedFile, ...]) -> tuple[RecordedFile, ...]:
+    archives = sorted({file.archive for file in files})
     if len(archives) > 1:
         raise RecordError(
             "Only the record of one archive can have bare titles",
             why=f"This one has files of {', '.join(archives)}.",
-            hint="Leave --bare out, or record the archives in captures of their own.",
+            hint="Omit --bare, or record each archive in a capture of its own.",
         )
-    return [
-        content.title.removeprefix(f"{content.archive}/") if content.path.startswith("/") else content.path
-        for content in files
-    ]
+    return tuple(
+        replace(file, title=file.title.removeprefix(f"{file.archive}/") if file.path.startswith("/") else file.path)
+        for file in files
+    )
 
 
-def _manifests(layers: Iterable[Layer]) -> Iterator[tuple[Layer, ...]]:
-    """Deal layers out to manifests, in their order, as many to each as readers take."""
-    dealt: list[Layer] = []
-    size = 0
-    for layer in layers:
-        own = _BYTES_EACH + 2 * len(layer.title.encode())  # JSON escapes quotes, and nothing else that a path can hold
-        if dealt and (len(dealt) == MOST_LAYERS or size + own > MOST_BYTES):
-            yield tuple(dealt)
-            dealt, size = [], 0
-        dealt.append(layer)
+def _divide(files: Iterable[RecordedFile], *, first_title: str | None = None) -> Iterator[tuple[RecordedFile, ...]]:
+    """Divide files over manifests, in their order, up to the limits. `first_title`: of a layer that precedes the files."""
+    shard: list[RecordedFile] = []
+    count, size = (0, 0) if first_title is None else (1, _json_size(first_title))
+    for file in files:
+        own = _json_size(file.title)
+        if count and (count == MOST_LAYERS or size + own > MOST_BYTES):
+            yield tuple(shard)
+            shard, count, size = [], 0, 0
+        shard.append(file)
+        count += 1
         size += own
-    yield tuple(dealt)
+    yield tuple(shard)
 
 
-def _order(layer: Layer) -> tuple[str, str]:
-    return layer.title, layer.sha256
+def _json_size(title: str) -> int:
+    return _BYTES_EACH + 2 * len(title.encode())  # JSON escapes quotes, and nothing else that a path can contain
+
+
+def _title(file: RecordedFile) -> str:
+    return file.title
+
+
+def _hex(layer: ArtifactLayer) -> str:
+    return layer.digest.removeprefix("sha256:")
 
 
 def _broken(why: str) -> RecordError:
-    hint = "It was damaged or altered on its way: copy it again from where it was exported to."
-    return RecordError("The artifact does not hold what its lock names", why=why, hint=hint)
+    hint = "It was damaged or altered in transit: copy it again from where it was exported to."
+    return RecordError("The artifact does not contain what its lock names", why=why, hint=hint)

@@ -23,6 +23,8 @@ from snapproxy.families import FAMILIES
 class RecordedFile:
     """A file that a build was served, however often and at however many times it asked. `package` is what it holds, None for the rest."""
 
+    title: str
+    """The file's unique name within the record or the artifact; '' in an artifact whose blobs have no names."""
     archive: str
     snapshot: str
     path: str
@@ -34,12 +36,18 @@ class RecordedFile:
     purl: str = ""
     """The package URL of `package`, '' without one."""
 
-    @property
-    def title(self) -> str:
-        """Its name within the record. What a service answered has its digest for a name: a call, with its query, cannot be one."""
-        if self.path.startswith("/"):
-            return f"{self.archive}/service/{self.sha256}"
-        return f"{self.archive}/{self.snapshot}/{self.path}"
+
+@dataclass(frozen=True, slots=True)
+class PlacedFile:
+    """A file at its `path` in an export: relative, with slashes. `size` in bytes, `sha256` in hex.
+
+    The bytes are in the store, unless the export generates the file: then `data` holds them.
+    """
+
+    path: str
+    size: int
+    sha256: str
+    data: bytes = b""
 
 
 def recorded_files(record: Record) -> tuple[RecordedFile, ...]:
@@ -51,7 +59,7 @@ def recorded_files(record: Record) -> tuple[RecordedFile, ...]:
     for entry in record.entries:
         if entry.is_absence:
             continue
-        new = _content(entry, record.families[entry.archive])
+        new = recorded_file(entry, record.families[entry.archive])
         old = found.get(new.title, new)
         if old.sha256 != new.sha256:
             raise RecordError(
@@ -62,6 +70,11 @@ def recorded_files(record: Record) -> tuple[RecordedFile, ...]:
         found[new.title] = min(old, new, key=lambda each: each.proof)
     check_names(found)
     return tuple(found[title] for title in sorted(found))
+
+
+def sizes_by_digest(record: Record | None) -> dict[str, int]:
+    """Return the size of every file of a record by its sha256 (hex); nothing without a record."""
+    return {entry.sha256: entry.size for entry in record.entries if not entry.is_absence} if record else {}
 
 
 def check_names(names: Iterable[str]) -> None:
@@ -91,11 +104,17 @@ def _bad_name(name: str, says: str) -> RecordError:
     )
 
 
-def _content(entry: RecordEntry, family: str) -> RecordedFile:
+def recorded_file(entry: RecordEntry, family: str) -> RecordedFile:
+    """Return the file of an entry that is no absence.
+
+    The answer of a service gets its digest as its name, because a call with its query cannot be a file name.
+    """
     driver = FAMILIES[family]
     package = driver.package_name(entry.path)
     purl = "" if package is None else _purl(driver.purl_type, vendor_of(entry.archive), package)
+    name = f"service/{entry.sha256}" if entry.is_service else f"{entry.snapshot}/{entry.path}"
     return RecordedFile(
+        f"{entry.archive}/{name}",
         entry.archive,
         entry.snapshot,
         entry.path,

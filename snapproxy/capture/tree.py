@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from snapproxy.capture.contents import check_names
+from snapproxy.capture.contents import PlacedFile, check_names, sizes_by_digest
 from snapproxy.capture.lock import FILE_NAME, encode
 from snapproxy.capture.sha256sums import listed
 from snapproxy.core.model import ExpectedFile
@@ -21,19 +21,10 @@ SUMS_NAME = "SHA256SUMS"
 
 
 @dataclass(frozen=True, slots=True)
-class Leaf:
-    """A file of the tree: where it lies, relative and with slashes; `size` in bytes, `sha256` in hex."""
-
-    path: str
-    size: int
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
 class Tree:
     """`leaves` come from the store, sorted by path; `documents` are written as they stand, by name. No name needs a check any more."""
 
-    leaves: tuple[Leaf, ...]
+    leaves: tuple[PlacedFile, ...]
     documents: Mapping[str, bytes]
 
 
@@ -46,12 +37,12 @@ def lay_out(record: Record, held: Record | None = None) -> Tree:
     """
     leaves = {leaf.path: leaf for leaf in _leaves(record)}
     check_names([FILE_NAME, SUMS_NAME, *leaves])
-    left_out = frozenset(entry.sha256 for entry in held.entries) if held else frozenset()
+    left_out = sizes_by_digest(held)
     documents = {FILE_NAME: encode(record), SUMS_NAME: listed((leaf.path, leaf.sha256) for leaf in leaves.values())}
     return Tree(tuple(leaves[path] for path in sorted(leaves) if leaves[path].sha256 not in left_out), documents)
 
 
-def _leaves(record: Record) -> list[Leaf]:
+def _leaves(record: Record) -> list[PlacedFile]:
     found = []
     for entry in record.entries:
         if entry.is_absence or entry.is_service:  # nobody asks a folder for what a service says
@@ -59,5 +50,5 @@ def _leaves(record: Record) -> list[Leaf]:
         promised = ExpectedFile(entry.path, entry.size, {"sha256": entry.sha256})
         lasting = FAMILIES[record.families[entry.archive]].lasting_path(promised)
         paths = dict.fromkeys((entry.path, lasting))
-        found += [Leaf(f"{entry.archive}/{entry.requested}/{path}", entry.size, entry.sha256) for path in paths]
+        found += [PlacedFile(f"{entry.archive}/{entry.requested}/{path}", entry.size, entry.sha256) for path in paths]
     return found

@@ -6,39 +6,33 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
-from typing import Protocol
 
 from rich.console import Console
 from rich.filesize import decimal
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+from rich.progress import BarColumn, DownloadColumn, TaskID, TextColumn, TransferSpeedColumn
+from rich.progress import Progress as BarDisplay
+
+from snapproxy.core.progress import Progress
 
 #: Seconds between two lines in a log.
 PERIOD = 5.0
 
 
-class Report(Protocol):
-    """Is told how far each path is; bytes, total None while unknown."""
-
-    def advance(self, path: str, done: int, total: int | None) -> None: ...
-
-    def finish(self, path: str) -> None: ...
-
-
 class Bars:
     """A bar a file."""
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
+    def __init__(self, display: BarDisplay) -> None:
+        self._display = display
         self._tasks: dict[str, TaskID] = {}
 
     def advance(self, path: str, done: int, total: int | None) -> None:
         if path not in self._tasks:
-            self._tasks[path] = self._progress.add_task(path.rsplit("/", 1)[-1], total=total)
-        self._progress.update(self._tasks[path], completed=done, total=total)
+            self._tasks[path] = self._display.add_task(path.rsplit("/", 1)[-1], total=total)
+        self._display.update(self._tasks[path], completed=done, total=total)
 
     def finish(self, path: str) -> None:
         if path in self._tasks:
-            self._progress.remove_task(self._tasks.pop(path))
+            self._display.remove_task(self._tasks.pop(path))
 
 
 class Lines:
@@ -71,12 +65,12 @@ async def _tell(line: Callable[[], str], period: float) -> None:
 
 
 @asynccontextmanager
-async def reporting(paths: Collection[str], *, what: str = "fetch", period: float = PERIOD) -> AsyncIterator[Report]:
+async def reporting(paths: Collection[str], *, what: str = "fetch", period: float = PERIOD) -> AsyncIterator[Progress]:
     """Report on stderr while the block runs."""
     if sys.stderr.isatty():
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-            yield Bars(progress)
+        with BarDisplay(*columns, console=Console(stderr=True), transient=True) as display:
+            yield Bars(display)
         return
     lines = Lines(what, len(paths))
     teller = asyncio.create_task(_tell(lines.line, period))

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator
 
-from snapproxy.archives import HISTORIES
+from snapproxy.archives import HISTORIES, RESERVED_NAMES
 from snapproxy.config.model import Watch
 from snapproxy.config.value_types import (
     AbsolutePath,
@@ -25,7 +25,6 @@ from snapproxy.config.value_types import (
     HostPattern,
     ListOfDays,
 )
-from snapproxy.core.address import RESERVED
 from snapproxy.core.model import Archive
 from snapproxy.families import FAMILIES
 
@@ -34,6 +33,11 @@ SETTLE_AFTER = {"any-instant": 3600, "dated": 48 * 3600}
 
 #: Histories that look the past up somewhere else, and so need `snapshot`.
 REMEMBERED_ELSEWHERE = ("snapshots", "any-instant", "dated")
+
+_HISTORY_KEYS = frozenset(
+    each.name for history in HISTORIES.values() if history.default_settings for each in fields(history.default_settings)
+)
+"""Keys of `[archives.X]` that one history alone has (`Archive.history_settings`); for another history they have no effect."""
 
 _UNSAID = Archive(name="", family="", history="")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -49,8 +53,10 @@ def _choice(built: Collection[str]) -> PlainValidator:
 
 
 def _archive_name(name: str) -> str:
-    if name in RESERVED:
-        raise ValueError(f"any name but the ones snapproxy's own addresses begin with: {' '.join(sorted(RESERVED))}")
+    if name in RESERVED_NAMES:
+        raise ValueError(
+            f"any name but the ones snapproxy's own addresses begin with: {' '.join(sorted(RESERVED_NAMES))}"
+        )
     if not _NAME.fullmatch(name):
         raise ValueError("lower-case letters, digits and hyphens, beginning with a letter or digit, at most 63 of them")
     return name
@@ -132,12 +138,26 @@ def merge(
     archives = []
     for archive in built_in:
         said = tables[archive.name].said() if archive.name in tables else {}
-        archives.append(replace(with_defaults(archive, max_gap, settle_after), **said))
+        archives.append(_overlaid(with_defaults(archive, max_gap, settle_after), said))
     known = {archive.name for archive in built_in}
     for name, table in tables.items():
         if name not in known:
             said = table.said()
             gap = _UNSAID.max_gap if max_gap is None else max_gap
             settle = SETTLE_AFTER.get(said["history"], _UNSAID.settle_after) if settle_after is None else settle_after
-            archives.append(Archive(**{"name": name, "max_gap": gap, "settle_after": settle, **said}))
+            new = Archive(name, said["family"], said["history"], max_gap=gap, settle_after=settle)
+            archives.append(_overlaid(new, said))
     return tuple(archives)
+
+
+def _overlaid(archive: Archive, said: Mapping[str, Any]) -> Archive:
+    """Return the archive with the user's values laid over it, those of its history's own settings included."""
+    values = {key: value for key, value in said.items() if key not in _HISTORY_KEYS}
+    default = HISTORIES[values.get("history", archive.history)].default_settings
+    if default is None:
+        return replace(archive, **values, history_settings=None)
+    own = {key: value for key, value in said.items() if key in _HISTORY_KEYS}
+    present = archive.history_settings
+    return replace(
+        archive, **values, history_settings=replace(present if type(present) is type(default) else default, **own)
+    )

@@ -10,7 +10,6 @@ from typing import Any
 from snapproxy.config.model import Config
 from snapproxy.config.value_types import format_duration, join_host
 from snapproxy.core import time_spec
-from snapproxy.core.dated_addresses import FOLDER_HISTORY
 from snapproxy.core.model import Archive
 
 
@@ -35,16 +34,15 @@ def as_table(config: Config) -> dict[str, Any]:
 
 
 def _archive(archive: Archive) -> dict[str, Any]:
-    table = {
-        key: list(value) if isinstance(value, tuple) else value
-        for key, value in asdict(archive).items()
-        if value is not None
-    }
+    table: dict[str, Any] = {}
+    for key, value in asdict(archive).items():
+        if key == "history_settings":
+            table.update(value or {})
+        elif value is not None:
+            table[key] = list(value) if isinstance(value, tuple) else value
     table["sources"] = [each.text for each in archive.sources]
     for key in ("name", "because", "keeps_packages"):
         del table[key]
-    if archive.history != FOLDER_HISTORY:
-        del table["folder"], table["days"]
     table["max_gap"] = format_duration(archive.max_gap)
     table["settle_after"] = format_duration(archive.settle_after)
     if archive.first is not None:

@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from snapproxy.core.exchange import Answerer, Conditions, FileTarget, Moved
 from snapproxy.core.listing import PackageVersion, Part, Root, Selection, chosen, settled, unmet
 from snapproxy.core.model import Archive, Refusal, TimeSpec
 from snapproxy.core.package_diff import PackageChange, PackageRecord, compare_listings
+from snapproxy.core.progress import Progress
 from snapproxy.errors import ArchiveDataError
 from snapproxy.families import FAMILIES, LISTERS
 from snapproxy.indexes.index_tables import IndexTables
 from snapproxy.indexes.listings import Listings
-
-Progress = Callable[[str], None]
-"""Is told the path that is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +144,9 @@ class Differ:
         """Bring the first of `names` that exists, whole."""
         refusal = Refusal(404, "The selection leads to no file")
         for name in names:
-            self._progress(name)
+            self._progress.advance(name, 0, None)
             outcome = await self._whole(FileTarget(self._archive, when, name))
+            self._progress.finish(name)
             if isinstance(outcome, _Indexes):
                 return outcome
             refusal = outcome

@@ -5,30 +5,18 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterable, Iterator
-from dataclasses import dataclass
 
-from snapproxy.capture.artifact import FILE_TYPE
+from snapproxy.capture.contents import PlacedFile
 from snapproxy.core.client_cache import ClientRepository, ClientSettings, RepositoryCache
 from snapproxy.core.model import Role
 from snapproxy.core.record import Record, RecordEntry
 from snapproxy.errors import ClientError, RecordError
 from snapproxy.families import CACHERS, FAMILIES, REPOSITORY_CACHERS
-from snapproxy.jobs.pack import stored
-from snapproxy.oci.manifests import Descriptor
+from snapproxy.jobs.pack import read_stored
 from snapproxy_storage import Blobs
 
 Base = tuple[str, str]
 """A repository of a record: its archive, and its folder there."""
-
-
-@dataclass(frozen=True, slots=True)
-class CacheFile:
-    """A file in a client's cache: its path in the image, without a slash before it; bytes by their `sha256`, in hex, unless they are `data`."""
-
-    path: str
-    size: int
-    sha256: str
-    data: bytes = b""
 
 
 def check_settings(record: Record, settings: ClientSettings | None) -> None:
@@ -49,13 +37,13 @@ def check_settings(record: Record, settings: ClientSettings | None) -> None:
         )
 
 
-async def cache_files(record: Record, blobs: Blobs, settings: ClientSettings | None) -> tuple[CacheFile, ...]:
+async def cache_files(record: Record, blobs: Blobs, settings: ClientSettings | None) -> tuple[PlacedFile, ...]:
     """Return what lies in the caches, sorted by path.
 
     Raises RecordError where two files would have one name, and where the clients' repositories are not those of the record;
     ConfigurationError for settings that cannot be used; StorageError and ArchiveDataError of an index.
     """
-    found: dict[str, CacheFile] = {}
+    found: dict[str, PlacedFile] = {}
     members = [member async for member in _by_name(record, blobs)]
     for family in sorted(REPOSITORY_CACHERS.keys() & set(record.families.values())):
         if settings is not None:
@@ -77,7 +65,7 @@ def packages_of(record: Record) -> Iterator[RecordEntry]:
             yield entry
 
 
-async def _by_name(record: Record, blobs: Blobs) -> AsyncIterator[CacheFile]:
+async def _by_name(record: Record, blobs: Blobs) -> AsyncIterator[PlacedFile]:
     """Yield the packages of clients that have one folder, by the names that an index says they have there."""
     called: dict[tuple[str, str], str] = {}
     for entry in record.entries:
@@ -87,7 +75,7 @@ async def _by_name(record: Record, blobs: Blobs) -> AsyncIterator[CacheFile]:
         family, file = record.families[entry.archive], entry.path.rsplit("/", 1)[-1]
         if family in CACHERS:
             cached = called.get((entry.archive, entry.path)) or called.get((entry.archive, file)) or file
-            yield CacheFile(f"{CACHERS[family].folder}/{cached}", entry.size, entry.sha256)
+            yield PlacedFile(f"{CACHERS[family].folder}/{cached}", entry.size, entry.sha256)
 
 
 def _has_packages(record: Record, entry: RecordEntry) -> bool:
@@ -96,16 +84,12 @@ def _has_packages(record: Record, entry: RecordEntry) -> bool:
 
 async def _called(record: Record, entry: RecordEntry, blobs: Blobs) -> list[tuple[str, str]]:
     """Read an index, in a thread: it may list seventy thousand packages."""
-    opened = await stored(blobs, Descriptor(FILE_TYPE, f"sha256:{entry.sha256}", entry.size)).open()
-    try:
-        data = [piece async for piece in opened.chunks(0, entry.size)]
-    finally:
-        opened.close()
+    data = await read_stored(blobs, entry.sha256, entry.size)
     cacher = CACHERS[record.families[entry.archive]]
-    return await asyncio.to_thread(lambda: list(cacher.names(entry.path, data)))
+    return await asyncio.to_thread(lambda: list(cacher.names(entry.path, [data])))
 
 
-def _by_repository(record: Record, family: str, settings: ClientSettings) -> Iterator[CacheFile]:
+def _by_repository(record: Record, family: str, settings: ClientSettings) -> Iterator[PlacedFile]:
     """Yield what a client with a folder for each repository keeps there: metadata and packages."""
     cacher = REPOSITORY_CACHERS[family]
     entries = [e for e in record.entries if record.families[e.archive] == family and not (e.is_absence or e.is_service)]
@@ -117,7 +101,7 @@ def _by_repository(record: Record, family: str, settings: ClientSettings) -> Ite
             raise _incomplete(f"the list of packages of {_spelt(base)}")
         chosen.setdefault(base, []).append(repository)
         for path, data in repository.made.items():
-            yield CacheFile(f"{repository.folder}/{path}", len(data), hashlib.sha256(data).hexdigest(), data)
+            yield PlacedFile(f"{repository.folder}/{path}", len(data), hashlib.sha256(data).hexdigest(), data)
     for base, files in held.items():
         if base not in chosen and any(entry.role is Role.PACKAGE for entry in files):
             raise RecordError(
@@ -128,7 +112,7 @@ def _by_repository(record: Record, family: str, settings: ClientSettings) -> Ite
         for entry in files:
             place = cacher.place(entry.path[len(base[1]) :].lstrip("/"))
             for repository in chosen.get(base, []) if place else []:
-                yield CacheFile(f"{repository.folder}/{place}", entry.size, entry.sha256)
+                yield PlacedFile(f"{repository.folder}/{place}", entry.size, entry.sha256)
 
 
 def _held(cacher: RepositoryCache, entries: Iterable[RecordEntry]) -> dict[Base, list[RecordEntry]]:

@@ -11,23 +11,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from snapproxy.base.atomic_files import hidden_folder, in_thread
-from snapproxy.capture.artifact import FILE_TYPE
 from snapproxy.capture.lock import FILE_NAME
 from snapproxy.capture.tree import Tree, lay_out
 from snapproxy.core.client_cache import ClientSettings
 from snapproxy.core.clock import Clock
 from snapproxy.core.model import Instant
+from snapproxy.core.progress import SILENT, Progress
 from snapproxy.core.record import Record
 from snapproxy.errors import ClientError
 from snapproxy.jobs.image import image_of
-from snapproxy.jobs.pack import check_stored, pack, pack_blobs, stored
+from snapproxy.jobs.pack import check_stored, file_descriptor, pack, pack_blobs, stored
 from snapproxy.oci.artifact import Artifact
 from snapproxy.oci.credentials import Keychain, Login
 from snapproxy.oci.files import explained, put, put_bytes
 from snapproxy.oci.layout_write import write_layout, write_tar
 from snapproxy.oci.manifests import Descriptor, digest_of
 from snapproxy.oci.places import LayoutPlace, Place, Reference, TarPlace, TreePlace
-from snapproxy.oci.progress import SILENT, Progress
 from snapproxy.oci.referrers import attach
 from snapproxy.oci.registry import Repository, open_repository
 from snapproxy.oci.transfer import push
@@ -156,7 +155,7 @@ class Exporter:
 
     async def _write_tree(self, tree: Tree, place: TreePlace, progress: Progress) -> Exported:
         path = Path(place.path)
-        check_stored(self._blobs, tree.leaves)
+        check_stored(self._blobs, {leaf.sha256: leaf.size for leaf in tree.leaves})
         with explained(path):
             if await in_thread(lambda: path.exists() and not (path.is_dir() and not any(path.iterdir()))):
                 raise ClientError(
@@ -166,7 +165,7 @@ class Exporter:
                 for leaf in tree.leaves:
                     target = folder / leaf.path
                     await in_thread(target.parent.mkdir, parents=True, exist_ok=True)
-                    await put(stored(self._blobs, Descriptor(FILE_TYPE, f"sha256:{leaf.sha256}", leaf.size)), target)
+                    await put(stored(self._blobs, file_descriptor(leaf.sha256, leaf.size)), target)
                     progress.advance(leaf.path, leaf.size, leaf.size)
                     progress.finish(leaf.path)
                 for name, data in tree.documents.items():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import aiofiles
 
 from snapproxy.core.exchange import Served
 from snapproxy.core.model import Proof, Refusal
+from snapproxy.core.progress import Progress
 from snapproxy_storage import DraftFailed
 
 
@@ -26,8 +26,8 @@ class Fetched:
     snapshot: str
 
 
-async def copy(served: Served, target: Path, progress: Callable[[int, int | None], None]) -> Fetched | Refusal:
-    """Copy a body into a draft beside `target`, and rename it once its verdict is good."""
+async def copy(served: Served, target: Path, progress: Progress, path: str) -> Fetched | Refusal:
+    """Copy a body into a draft beside `target`, and rename it once its verdict is good. `path` names it to `progress`."""
     body, draft = served.body, target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     digest, offset = hashlib.sha256(), 0
     try:
@@ -38,7 +38,7 @@ async def copy(served: Served, target: Path, progress: Callable[[int, int | None
                     await out.write(piece)
                     digest.update(piece)
                 offset = ready
-                progress(offset, body.size)
+                progress.advance(path, offset, body.size)
         draft.replace(target)
     except DraftFailed as failed:
         return Refusal(

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import aclosing
 
-from snapproxy.capture.artifact import FILE_TYPE
+from snapproxy.capture.contents import PlacedFile, sizes_by_digest
 from snapproxy.core.client_cache import ClientSettings
 from snapproxy.core.model import Instant
 from snapproxy.core.record import Record
@@ -18,8 +18,8 @@ from snapproxy.core.time_spec import format_rfc3339
 from snapproxy.errors import ClientError
 from snapproxy.families import FAMILIES
 from snapproxy.formats.canonical_json import canonical
-from snapproxy.jobs.client_cache_layout import CacheFile, cache_files, check_settings, packages_of
-from snapproxy.jobs.pack import check_stored, stored
+from snapproxy.jobs.client_cache_layout import cache_files, check_settings, packages_of
+from snapproxy.jobs.pack import check_stored, file_descriptor, stored
 from snapproxy.oci.artifact import Artifact, BlobContent, Opened, bytes_content, hash_piece
 from snapproxy.oci.manifests import Descriptor, Manifest, digest_of
 from snapproxy.oci.tarball import header, padding, trailer
@@ -60,7 +60,7 @@ async def image_of(
     """
     check_settings(record, settings)
     machine = architecture or _machine(record)
-    check_stored(blobs, (entry for entry in record.entries if not entry.is_absence))
+    check_stored(blobs, sizes_by_digest(record))
     members = await cache_files(record, blobs, settings)
     tar = _Tar(members, blobs, created or 0)
     digest = await tar.digest()
@@ -89,8 +89,8 @@ def _machine(record: Record) -> str:
 class _Tar:
     """A tar of files of the store, in which it can be read anywhere."""
 
-    def __init__(self, members: Iterable[CacheFile], blobs: Blobs, mtime: int) -> None:
-        self._pieces: list[tuple[int, bytes | CacheFile]] = []
+    def __init__(self, members: Iterable[PlacedFile], blobs: Blobs, mtime: int) -> None:
+        self._pieces: list[tuple[int, bytes | PlacedFile]] = []
         self._blobs = blobs
         self.size = 0
         self._mtime = mtime
@@ -130,7 +130,7 @@ class _Tar:
             if isinstance(piece, bytes):
                 yield piece[first:last]
                 continue
-            opened = await stored(self._blobs, Descriptor(FILE_TYPE, f"sha256:{piece.sha256}", size)).open()
+            opened = await stored(self._blobs, file_descriptor(piece.sha256, size)).open()
             try:
                 async with aclosing(opened.chunks(first, last)) as parts:  # type: ignore[type-var]
                     async for part in parts:
@@ -141,7 +141,7 @@ class _Tar:
     def close(self) -> None:
         """Nothing is held open."""
 
-    def _add(self, piece: bytes | CacheFile) -> None:
+    def _add(self, piece: bytes | PlacedFile) -> None:
         size = len(piece) if isinstance(piece, bytes) else piece.size
         self._pieces.append((self.size, piece))
         self.size += size

@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from snapproxy.base.concurrency import gather_bounded
 from snapproxy.capture.captures import Captures
+from snapproxy.capture.contents import sizes_by_digest
 from snapproxy.capture.notes import Notes
 from snapproxy.core.clock import Clock
 from snapproxy.core.model import Archive
+from snapproxy.core.progress import SILENT, Progress
 from snapproxy.core.record import Record
 from snapproxy.errors import ClientError
 from snapproxy.jobs.export import RegistryAccess
@@ -20,8 +23,6 @@ from snapproxy.jobs.store_blobs import store_blobs
 from snapproxy.jobs.trust_record import RecordTrust
 from snapproxy.oci.manifests import Descriptor
 from snapproxy.oci.places import Place
-from snapproxy.oci.progress import SILENT, Progress
-from snapproxy.oci.transfer import in_parallel
 from snapproxy_storage import Store
 
 WIDTH = 8
@@ -71,7 +72,7 @@ class Importer:
             entries = {entry.key: replace(entry, proof=adopted.proofs[entry.key]) for entry in found.record.entries}
             notes = Notes(entries=entries, valid=dict(found.record.valid), unpinned=set(found.record.unpinned))
             await self._captures.restore(name, notes, believed=adopted.taken - adopted.refused)
-        sizes = _sizes(found.record)
+        sizes = sizes_by_digest(found.record)
         return Imported(
             name,
             found.digest,
@@ -85,7 +86,7 @@ class Importer:
 
     async def _bring_blobs(self, found: FoundArtifact, progress: Progress) -> int:
         """Bring what the record names; of layers that it does not name, nothing."""
-        sizes, new = _sizes(found.record), 0
+        sizes, new = sizes_by_digest(found.record), 0
         wanted = {layer.hex: layer for layer in found.layers if layer.hex in sizes}
 
         async def bring(descriptor: Descriptor) -> None:
@@ -93,7 +94,7 @@ class Importer:
             is_new = await store_blobs(self._store, found.source, descriptor, progress)
             new += is_new
 
-        await in_parallel(wanted.values(), bring, WIDTH)
+        await gather_bounded(wanted.values(), bring, WIDTH)
         return new
 
     def _check_archives(self, record: Record) -> None:
@@ -109,7 +110,3 @@ class Importer:
                 why=", ".join([*unknown, *(f"{name} (it is of another family here)" for name in other)]) + ".",
                 hint="Add a row of that name and family to the configuration: [archives.NAME].",
             )
-
-
-def _sizes(record: Record) -> dict[str, int]:
-    return {entry.sha256: entry.size for entry in record.entries if not entry.is_absence}

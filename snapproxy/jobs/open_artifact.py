@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from snapproxy.capture.artifact import ARTIFACT_TYPE, TITLE, Layer, lock_layer, restore
+from snapproxy.capture.artifact import ARTIFACT_TYPE, lock_layer, restore
 from snapproxy.core.clock import Clock
 from snapproxy.core.record import Record
 from snapproxy.errors import ClientError, RecordError
@@ -64,15 +64,14 @@ async def read(source: ArtifactSource, root: ManifestDocument) -> FoundArtifact:
             why=f"{root.digest} is of the type {root.read().artifact_type[:100] or root.media_type!r}, not {ARTIFACT_TYPE}.",
             hint="Only what `snapproxy export` or `snapproxy attach` wrote can be read; make sure that it is the right reference.",
         )
-    described = layers_of(await collect(source, root.digest))
-    layers = [Layer(each.annotations.get(TITLE, ""), each.media_type, each.size, each.hex) for each in described]
+    layers = layers_of(await collect(source, root.digest))
     lock = lock_layer(layers)
     if lock.size > LARGEST:
         raise RecordError(
             "The lock of the artifact is too long", why=f"It has {lock.size} bytes; at most {LARGEST} are read."
         )
-    data = b"".join([piece async for piece in source.blob(described[layers.index(lock)])])
-    return FoundArtifact(source, root.digest, restore(layers, data), described)
+    data = b"".join([piece async for piece in source.blob(lock)])
+    return FoundArtifact(source, root.digest, restore(layers, data), layers)
 
 
 def layers_of(artifact: Artifact) -> tuple[Descriptor, ...]:

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
 
-from snapproxy.capture.artifact import ARTIFACT_TYPE, BLOBS_TYPE, TITLE, Layer, describe, describe_blobs
-from snapproxy.capture.lock import MEDIA_TYPE
+from snapproxy.capture.artifact import (
+    ARTIFACT_TYPE,
+    BLOBS_TYPE,
+    FILE_TYPE,
+    TITLE,
+    ArtifactPlan,
+    describe,
+    describe_blobs,
+)
+from snapproxy.capture.contents import RecordedFile, sizes_by_digest
+from snapproxy.capture.lock import FILE_NAME, MEDIA_TYPE
 from snapproxy.core.model import Instant
 from snapproxy.core.record import Record
 from snapproxy.errors import StorageError
 from snapproxy.oci.artifact import Artifact, BlobContent, Opened, bytes_content
-from snapproxy.oci.manifests import Descriptor, ImageIndex, Manifest
-from snapproxy_storage import Blobs
+from snapproxy.oci.manifests import Descriptor, ImageIndex, Manifest, digest_of
+from snapproxy_storage import Blobs, read_blob
 
 _SHOWN = 3
 
@@ -32,19 +40,31 @@ def pack(
     `held`: what the other side has already. The manifest names it all the same, so that the artifact is the same; its bytes are left
     out. `subject`: the image that it is attached to. Raises RecordError as `describe`, StorageError when the store lacks bytes.
     """
-    described = describe(record, bare=bare, created=created)
-    left_out = digests_of(held)
-    layers = [layer for each in described.manifests for layer in each if layer.media_type != MEDIA_TYPE]
-    check_stored(blobs, layers, left_out)
-    lock = {f"sha256:{described.manifests[0][0].sha256}": described.lock}
-    return _under_one(described.manifests, ARTIFACT_TYPE, described.annotations, subject, blobs, left_out, lock)
+    plan = describe(record, bare=bare, created=created)
+    left_out = sizes_by_digest(held)
+    check_stored(blobs, {file.sha256: file.size for files in plan.manifests for file in files}, left_out)
+    manifests = layers_of_plan(plan)
+    lock = {manifests[0][0].digest: plan.lock}
+    return _under_one(manifests, ARTIFACT_TYPE, plan.annotations, subject, blobs, left_out, lock)
 
 
 def pack_blobs(record: Record, blobs: Blobs, *, held: Record | None = None) -> Artifact:
     """Return the packages of a record as blobs, with no more of a manifest than keeps a registry from collecting them."""
-    manifests = describe_blobs(record)
-    check_stored(blobs, (layer for each in manifests for layer in each), digests_of(held))
-    return _under_one(manifests, BLOBS_TYPE, {}, None, blobs, digests_of(held), {})
+    manifests = _layers(describe_blobs(record))
+    left_out = sizes_by_digest(held)
+    check_stored(blobs, {layer.hex: layer.size for layers in manifests for layer in layers}, left_out)
+    return _under_one(manifests, BLOBS_TYPE, {}, None, blobs, left_out, {})
+
+
+def layers_of_plan(plan: ArtifactPlan) -> list[tuple[Descriptor, ...]]:
+    """Return the layers of each manifest of a plan. The lock is the first layer of the first one."""
+    lock = Descriptor(MEDIA_TYPE, digest_of(plan.lock), len(plan.lock), annotations={TITLE: FILE_NAME})
+    first, *others = _layers(plan.manifests)
+    return [(lock, *first), *others]
+
+
+def _layers(manifests: Iterable[Iterable[RecordedFile]]) -> list[tuple[Descriptor, ...]]:
+    return [tuple(file_descriptor(file.sha256, file.size, file.title) for file in files) for files in manifests]
 
 
 def stored(blobs: Blobs, descriptor: Descriptor) -> BlobContent:
@@ -59,26 +79,26 @@ def stored(blobs: Blobs, descriptor: Descriptor) -> BlobContent:
     return BlobContent(descriptor, open_blob)
 
 
-class Bytes(Protocol):
-    """Bytes that are wanted: `size` of them, and their `sha256` in hex."""
+async def read_stored(blobs: Blobs, sha256: str, most: int) -> bytes:
+    """Return the bytes of a file that the store has, at most `most`. Raises StorageError when the store lacks it."""
+    data = await read_blob(blobs, sha256, most)
+    if data is None:
+        raise _lacking([sha256])
+    return data
 
-    @property
-    def size(self) -> int: ...
-    @property
-    def sha256(self) -> str: ...
+
+def file_descriptor(sha256: str, size: int, title: str = "") -> Descriptor:
+    """Return the descriptor of a file by its sha256 (hex)."""
+    return Descriptor(FILE_TYPE, f"sha256:{sha256}", size, annotations={TITLE: title} if title else {})
 
 
-def check_stored(blobs: Blobs, wanted: Iterable[Bytes], left_out: Collection[str] = ()) -> None:
-    """Make sure that the store has what is to be written, before anything is. Raises StorageError."""
-    sizes = {each.sha256: each.size for each in wanted if each.sha256 not in left_out}
-    missing = [digest for digest, size in sizes.items() if not is_stored(blobs, digest, size)]
+def check_stored(blobs: Blobs, sizes: Mapping[str, int], left_out: Collection[str] = ()) -> None:
+    """Check that the store has every file of `sizes`, by sha256 (hex), before anything is written. Raises StorageError."""
+    missing = [
+        digest for digest, size in sizes.items() if digest not in left_out and not is_stored(blobs, digest, size)
+    ]
     if missing:
         raise _lacking(missing)
-
-
-def digests_of(held: Record | None) -> frozenset[str]:
-    """Return the sha256 (hex) of everything in a record."""
-    return frozenset(entry.sha256 for entry in held.entries if not entry.is_absence) if held else frozenset()
 
 
 def is_stored(blobs: Blobs, digest: str, size: int) -> bool:
@@ -93,7 +113,7 @@ def is_stored(blobs: Blobs, digest: str, size: int) -> bool:
 
 
 def _under_one(
-    manifests: Iterable[Sequence[Layer]],
+    manifests: Sequence[tuple[Descriptor, ...]],
     kind: str,
     annotations: Mapping[str, str],
     subject: Descriptor | None,
@@ -102,10 +122,9 @@ def _under_one(
     lock: Mapping[str, bytes],
 ) -> Artifact:
     """Put several manifests under an index; one stands for itself."""
-    dealt = [tuple(map(_descriptor, layers)) for layers in manifests]
-    is_single = len(dealt) == 1
+    is_single = len(manifests) == 1
     parts = []
-    for layers in dealt:
+    for layers in manifests:
         manifest = Manifest(layers, kind, subject=subject if is_single else None, annotations=annotations)
         contents = [
             bytes_content(each, lock[each.digest]) if each.digest in lock else stored(blobs, each)
@@ -117,11 +136,6 @@ def _under_one(
         return parts[0]
     listed = tuple(replace(part.root.descriptor, artifact_type=kind) for part in parts)
     return Artifact.under(ImageIndex(listed, kind, subject, annotations), tuple(parts))
-
-
-def _descriptor(layer: Layer) -> Descriptor:
-    notes = {TITLE: layer.title} if layer.title else {}
-    return Descriptor(layer.media_type, f"sha256:{layer.sha256}", layer.size, annotations=notes)
 
 
 def _lacking(digests: Sequence[str]) -> StorageError:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from contextlib import aclosing, suppress
 
+from snapproxy.core.progress import Progress
 from snapproxy.errors import ArchiveDataError, StorageError
 from snapproxy.jobs.pack import is_stored
 from snapproxy.oci.artifact import ArtifactSource, wrong_blob
 from snapproxy.oci.manifests import Descriptor
-from snapproxy.oci.progress import Progress
-from snapproxy_storage import Body, Draft, DraftFailed, DraftOrphaned, Meta, Store
+from snapproxy_storage import Body, Draft, DraftFailed, DraftOrphaned, Meta, Store, Writing
 
 _TAKES_OVER = 3
 """How often a draft is begun whose writer, another process, gave it up."""
@@ -25,15 +25,15 @@ async def store_blobs(store: Store, source: ArtifactSource, descriptor: Descript
             progress.finish(descriptor.digest)
             return False
         begun = store.drafts.begin(descriptor.digest)  # the key that a download of promised bytes has
-        if isinstance(begun, Draft):
-            if await _write(begun, source, descriptor, progress):
+        if isinstance(begun, Writing):
+            if await _write(begun.draft, source, descriptor, progress):
                 return True
             continue  # what an earlier attempt had left was not this blob's: from the beginning
         try:
             with suppress(DraftFailed, DraftOrphaned):
-                await _followed(begun)
+                await _followed(begun.body)
         finally:
-            begun.close()
+            begun.body.close()
     raise StorageError(
         "Another process keeps failing to store a file", why=f"{descriptor.digest} is being written there."
     )

@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from snapproxy.base import refusals
 from snapproxy.base.clock import Clock
+from snapproxy.base.concurrency import gather_bounded
 from snapproxy.base.context import RequestContext
 from snapproxy.base.names import Names, size_of
 from snapproxy.core.expected_files import identity
 from snapproxy.core.model import ExpectedFile, Instant, Refusal, Role
+from snapproxy.core.progress import Progress
 from snapproxy.core.sources import fetch_promised_now
 from snapproxy.download.downloads import Downloads
 from snapproxy.download.outcome import Stored
-from snapproxy.errors import ArchiveDataError, SnapproxyError
+from snapproxy.errors import ArchiveDataError, ClientError, SnapproxyError
 from snapproxy.indexes.index_tables import IndexTables
-from snapproxy.jobs.wanted import roots_wanted
 from snapproxy.live.observations import Observations
 from snapproxy.live.revalidate import Revalidator
 from snapproxy.live.state import LiveState, LiveStates
@@ -42,9 +43,6 @@ AT_ONCE = 4
 
 PEEKS = 100
 """Blobs looked for before others have their turn."""
-
-Progress = Callable[[str, int, int | None], None]
-"""Is told (what, bytes done, bytes in all)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +113,7 @@ class Sweeper:
 
         Raises ClientError for a path that is neither.
         """
-        wanted = roots_wanted(context, paths)
+        wanted = _roots_wanted(context, paths)
         outcome: Swept | Refusal | _Torn = _Torn("it was never asked for")
         for turn in range(TRIES):
             if turn:
@@ -244,7 +242,7 @@ class Sweeper:
     async def _bring(self, context: RequestContext, expected: ExpectedFile) -> Refusal | None:
         step = fetch_promised_now(context.archive, expected, context.family)
         flight, _ = self._flights.join(step, context, None)
-        landed = await flight.land(float("inf"))
+        landed = await flight.wait_outcome(float("inf"))
         if isinstance(landed, Refusal):
             return _ABSENT if landed == refusals.absent(step) else landed
         if isinstance(landed, Stored) and landed.is_in_memory:
@@ -307,26 +305,35 @@ class Sweeper:
             nonlocal done
             refusal = await self._bring(context, expected)
             done += expected.size or 0
-            progress(what, done, total)
+            progress.advance(what, done, total)
             if refusal is not None:
                 log.info("%s was not brought: %s", expected.path, refusal.reason)
             return refusal
 
-        return await _a_few_at_once(promises, one)
+        outcomes = await gather_bounded(promises, one, AT_ONCE)
+        progress.finish(what)
+        return outcomes
 
 
-async def _a_few_at_once(
-    promises: Sequence[ExpectedFile], bring: Callable[[ExpectedFile], Awaitable[Refusal | None]]
-) -> list[Refusal | None]:
-    room = asyncio.Semaphore(AT_ONCE)
+def _roots_wanted(context: RequestContext, paths: Sequence[str]) -> dict[tuple[str, ...], set[str]]:
+    """Return which roots to observe, each by the names it may have, and the indexes asked for alone (none: all it names).
 
-    async def one(expected: ExpectedFile) -> Refusal | None:
-        async with room:
-            return await bring(expected)
-
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(expected)) for expected in promises]
-    return [task.result() for task in tasks]
+    Raises ClientError for a path that is neither.
+    """
+    wanted: dict[tuple[str, ...], set[str]] = {}
+    for path in paths:
+        place = context.family.classify(path)
+        if place.role is Role.ROOT:
+            wanted[(path,)] = set()
+        elif place.role is Role.INDEX and place.roots:
+            wanted.setdefault(place.roots, set()).add(path)
+        else:
+            raise ClientError(
+                "That is neither a root nor an index",
+                why=f"{path} is no file of {context.archive.name} that vouches for others.",
+                hint="Name a root, such as dists/stable/InRelease, or an index of one.",
+            )
+    return wanted
 
 
 def _never_whole(context: RequestContext, torn: _Torn) -> Refusal:

@@ -5,15 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
+from snapproxy.core.progress import Progress
 from snapproxy.core.record import Record, RecordEntry
 from snapproxy_storage import Blob, Blobs
-
-Progress = Callable[[str, int, int], None]
-"""Is told of each file: its path, the bytes read so far, and how many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,35 +41,33 @@ async def verify(record: Record, blobs: Blobs, progress: Progress) -> Verified:
         if not entry.is_absence:
             named[entry.sha256, entry.size].append(entry)
     faults = []
-    for (sha256, size), entries in named.items():
-        what = await _fault(blobs, sha256, size, partial(_tell, progress, entries[0]))
+    for (sha256, _), entries in named.items():
+        what = await _fault(blobs, entries[0], progress)
         if what:
             faults.append(StoredFault(what, sha256, tuple(entries)))
     return Verified(len(named), sum(size for _, size in named), tuple(faults))
 
 
-async def _fault(blobs: Blobs, sha256: str, size: int, progress: Callable[[int], None]) -> str:
-    blob = blobs.peek(sha256) or await blobs.open(sha256)
+async def _fault(blobs: Blobs, entry: RecordEntry, progress: Progress) -> str:
+    blob = blobs.peek(entry.sha256) or await blobs.open(entry.sha256)
     if blob is None:
         return "missing"
     try:
-        is_whole = await _hash(blob, progress) == sha256
+        is_whole = await _hash(blob, entry, progress) == entry.sha256
     finally:
         blob.close()
     if not is_whole:
-        await blobs.remove(sha256)
+        await blobs.remove(entry.sha256)
         return "damaged"
-    return "" if blob.size == size else "wrong"
+    return "" if blob.size == entry.size else "wrong"
 
 
-async def _hash(blob: Blob, progress: Callable[[int], None]) -> str:
+async def _hash(blob: Blob, entry: RecordEntry, progress: Progress) -> str:
     running, done = hashlib.sha256(), 0
     async for piece in blob.chunks(0, blob.size):
         await asyncio.to_thread(running.update, piece)
         done += len(piece)
-        progress(done)
+        progress.advance(entry.path, done, entry.size)
+        if done == entry.size:
+            progress.finish(entry.path)
     return running.hexdigest()
-
-
-def _tell(progress: Progress, entry: RecordEntry, done: int) -> None:
-    progress(entry.path, done, entry.size)

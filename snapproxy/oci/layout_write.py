@@ -14,13 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from snapproxy.base.atomic_files import hidden_file, hidden_folder, in_thread, write_file
+from snapproxy.core.progress import SILENT, Progress
 from snapproxy.errors import ArchiveDataError, ClientError
 from snapproxy.oci.artifact import Artifact, BlobContent, bytes_content, verified
 from snapproxy.oci.files import explained, put, put_bytes
 from snapproxy.oci.layout import BLOBS, INDEX_FILE, MARK, MARK_BYTES, FolderFiles, ImageLayout
 from snapproxy.oci.manifests import INDEX, REFERENCE_NAME, Descriptor, ImageIndex, ManifestDocument
 from snapproxy.oci.places import LayoutPlace, TarPlace
-from snapproxy.oci.progress import SILENT, Progress
 from snapproxy.oci.tarball import header, padding, trailer
 
 

@@ -14,10 +14,10 @@ from dataclasses import replace
 
 from yarl import URL
 
+from snapproxy.core.progress import SILENT, Progress
 from snapproxy.errors import ArchiveDataError, UpstreamError
 from snapproxy.oci.artifact import Artifact
 from snapproxy.oci.manifests import INDEX, LIMIT, Descriptor, ImageIndex, ManifestDocument
-from snapproxy.oci.progress import SILENT, Progress
 from snapproxy.oci.registry import Repository
 from snapproxy.oci.session import NOT_FOUND
 from snapproxy.oci.transfer import push

@@ -6,15 +6,14 @@ not sent.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import TypeVar
 
-from snapproxy.errors import ArchiveDataError, SnapproxyError
+from snapproxy.base.concurrency import gather_bounded
+from snapproxy.core.progress import SILENT, Progress
+from snapproxy.errors import ArchiveDataError
 from snapproxy.oci.artifact import Artifact, ArtifactSource, BlobContent
 from snapproxy.oci.manifests import ImageIndex, Manifest, ManifestDocument
-from snapproxy.oci.progress import SILENT, Progress
 from snapproxy.oci.registry import PutResult, Repository
 from snapproxy.oci.upload import upload
 
@@ -32,8 +31,6 @@ DOCUMENTS_MOST = 1000
 
 DOCUMENTS_BYTES_MOST = 64 << 20
 """Largest total size of these manifests in bytes: about two hundred thousand layers."""
-
-T = TypeVar("T")
 
 
 async def collect(source: ArtifactSource, version: str = "") -> Artifact:
@@ -94,23 +91,6 @@ async def push(
             misses += asks
 
     await repository.session.connections.base()  # determine the scheme before the parallel uploads need it
-    await in_parallel(artifact.contents.values(), one)
-    await in_parallel(artifact.documents[:-1], repository.put)
+    await gather_bounded(artifact.contents.values(), one, WIDTH)
+    await gather_bounded(artifact.documents[:-1], repository.put, WIDTH)
     return await repository.put(artifact.root, version)
-
-
-async def in_parallel(items: Iterable[T], work: Callable[[T], Awaitable[object]], width: int = WIDTH) -> None:
-    """Process all items, `width` at a time. The first error cancels the others and is raised."""
-    left = iter(items)
-
-    async def worker() -> None:
-        for item in left:
-            await work(item)
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(width):
-                group.create_task(worker())
-    except BaseExceptionGroup as several:
-        known = [each for each in several.exceptions if isinstance(each, SnapproxyError)]
-        raise (known or several.exceptions)[0] from None

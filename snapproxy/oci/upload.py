@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from yarl import URL
 
+from snapproxy.core.progress import Progress
 from snapproxy.errors import UpstreamError
 from snapproxy.oci.artifact import BlobContent, wrong_blob
 from snapproxy.oci.places import is_repository
-from snapproxy.oci.progress import Progress
 from snapproxy.oci.registry import Repository
 from snapproxy.oci.registry_http import ATTEMPTS, Body, RegistryReply, TransientError
 from snapproxy.oci.session import NOT_FOUND, RegistryRefusedError

@@ -27,6 +27,7 @@ from snapproxy_storage.protocols import (
     DraftOrphaned,
     Drafts,
     Expiring,
+    Following,
     Journal,
     Journals,
     Meta,
@@ -38,7 +39,9 @@ from snapproxy_storage.protocols import (
     Table,
     Tables,
     Value,
+    Writing,
 )
+from snapproxy_storage.read_whole import BodyTooLarge, read_blob, read_whole
 from snapproxy_storage.slots import LocalSlots
 from snapproxy_storage.tables import LocalTables
 from snapproxy_storage.threads import Threads
@@ -47,12 +50,14 @@ __all__ = [
     "Blob",
     "Blobs",
     "Body",
+    "BodyTooLarge",
     "Catalog",
     "Draft",
     "DraftFailed",
     "DraftOrphaned",
     "Drafts",
     "Expiring",
+    "Following",
     "Journal",
     "Journals",
     "Meta",
@@ -65,8 +70,11 @@ __all__ = [
     "Table",
     "Tables",
     "Value",
+    "Writing",
     "open_store",
     "open_tables",
+    "read_blob",
+    "read_whole",
 ]
 
 

@@ -22,8 +22,8 @@ from urllib.parse import quote
 from snapproxy_storage.catalog_schema import migrate
 from snapproxy_storage.epoch import Epoch
 from snapproxy_storage.failures import sqlite_failure
+from snapproxy_storage.observation_spans import insert_observation
 from snapproxy_storage.protocols import Name, StorageFailure, Value
-from snapproxy_storage.spans import insert_observation
 from snapproxy_storage.threads import Threads
 
 _log = logging.getLogger(__name__)
@@ -104,13 +104,13 @@ class LocalCatalog:
 
         def replaced(outcome: list[tuple[Name, Name | None]]) -> None:
             for name, (now, before) in zip(values, outcome, strict=True):
-                self._tell_replaced(f"{space}/{name}", now, before)
+                self._log_replaced(f"{space}/{name}", now, before)
 
         return await self._write(
             lambda writer: [_insert_name(writer, space, name, value) for name, value in values.items()], replaced
         )
 
-    def _tell_replaced(self, what: str, now: Name, before: Name | None) -> None:
+    def _log_replaced(self, what: str, now: Name, before: Name | None) -> None:
         if before is None or now is before:
             return
         _log.warning(

@@ -16,22 +16,19 @@ from typing import Any, ParamSpec, TypeVar
 
 from snapproxy_storage.blobs import LocalBlobs
 from snapproxy_storage.draft_files import DraftFiles
-from snapproxy_storage.draft_readers import Stream, Unnamed
 from snapproxy_storage.draft_sink import DraftSink, SinkStep
+from snapproxy_storage.draft_stream import DraftStream, UnstoredBlob
 from snapproxy_storage.failures import os_failure
 from snapproxy_storage.held_back import HELD_BACK, releasable
 from snapproxy_storage.memory_window import MemoryWindow
 from snapproxy_storage.notifier import Notifier
 from snapproxy_storage.protocols import Blob, Body, DraftFailed, Meta, Sealed, StorageFailure
 from snapproxy_storage.threads import Threads
+from snapproxy_storage.write_queue import WriteQueue
 
 _log = logging.getLogger(__name__)
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
-_PIECE = 256 * 1024
-"""A write of this size costs half as much a byte as one of 16 KiB."""
-_GATHER_SECONDS = 0.005
-"""How long less than that may wait for more, once something was written just now. What comes after a pause goes at once."""
 _STALLED_SECONDS = 30.0
 """How long, on a full disk, one reader may keep the window from moving before it is left behind."""
 
@@ -60,25 +57,20 @@ class LocalDraft:
         self._backlog_limit = backlog
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
-        self._stream = Stream(files.open_reader() if files else None)
-        self._intake = DraftSink(files)
+        self._stream = DraftStream(files.open_reader() if files else None)
+        self._sink = DraftSink(files)
         self._meta = files.meta if files else Meta()
         self._size = self._inherited = files.written if files else 0
         self._is_read = self._inherited == 0
         """Whether the hash has seen what an earlier writer left. Until then this process's readers see nothing of it."""
         self._is_begun = False
-        self._pending: list[bytes] = []
-        self._pending_size = 0
-        self._backlog = 0
+        self._queue = WriteQueue(self._start_write, self._written)
         self._jobs: set[asyncio.Future[Any]] = set()
-        self._taking: asyncio.Future[SinkStep] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._last_take = float("-inf")
         self._worked = Notifier()
         self._failure: Exception | None = None
         self._sealed: Sealed | None = None
         self._ending: asyncio.Task[None] | None = None
-        self._unnamed: Unnamed | None = None
+        self._unstored: UnstoredBlob | None = None
         if files is None:
             self._enter_full(0)
 
@@ -109,7 +101,7 @@ class LocalDraft:
     def tap(self, update: Callable[[bytes], None]) -> None:
         if self._is_begun:
             raise StorageFailure("a tap must see every byte: it comes too late")
-        self._intake.tap(update)
+        self._sink.tap(update)
 
     async def rehash(self) -> None:
         if self._is_begun:
@@ -117,19 +109,19 @@ class LocalDraft:
         self._is_begun = True
         at, reader = 0, self._stream.reader
         while at < self._inherited and reader is not None:
-            at += await self._run(self._threads.writer, self._intake.rehash, reader, at, self._inherited)
+            at += await self._run(self._threads.writer, self._sink.rehash, reader, at, self._inherited)
         self._is_read = True
         self._stream.advance(self._inherited)
 
     async def restart(self) -> None:
         if self._is_begun:
             raise StorageFailure("too late to begin again: bytes were read or written")
-        reader = await self._run(self._threads.writer, self._intake.restart)
+        reader = await self._run(self._threads.writer, self._sink.restart)
         self._meta, self._size, self._inherited, self._is_read = Meta(), 0, 0, True
         if self._stream.meta != Meta():  # a reader may have passed on a length that holds no more
             self._stream.fail(DraftFailed("the download began again from the start"))
             self._stream.retire()
-            self._stream = Stream(reader)
+            self._stream = DraftStream(reader)
         else:
             self._stream.replace_reader(reader)
         if reader is None:
@@ -149,7 +141,7 @@ class LocalDraft:
             )
         self._meta = meta
         self._stream.describe(meta)
-        self._apply(await self._run(self._threads.writer, self._intake.describe, meta))
+        self._apply(await self._run(self._threads.writer, self._sink.describe, meta))
 
     async def write(self, data: bytes) -> None:
         self._raise_failure()
@@ -161,13 +153,10 @@ class LocalDraft:
         if length is not None and self._size + len(data) > length:
             raise StorageFailure(f"the source sends more than the {length} bytes it announced")
         self._is_begun = True
-        self._pending.append(bytes(data))
-        self._pending_size += len(data)
-        self._backlog += len(data)
         self._size += len(data)
-        self._take_soon()
-        while self._backlog > self._backlog_limit() and self._failure is None and self._ending is None:
-            await self._worked.heard()
+        self._queue.add(bytes(data))
+        while self._queue.backlog > self._backlog_limit() and self._failure is None and self._ending is None:
+            await self._worked.wait()
         await self._window_room()
         self._raise_failure()
 
@@ -180,17 +169,17 @@ class LocalDraft:
         if not self._is_read:
             raise StorageFailure("what an earlier writer left was never read: rehash first")
         if self._sealed is None:
-            self._sealed = Sealed(self._intake.digest(), self._size)
+            self._sealed = Sealed(self._sink.digest(), self._size)
         return self._sealed
 
     async def commit(self) -> Blob:
         sealed = await self.seal()
         if self._ending is None:
-            self._ending = self._see_through(self._commit(sealed))
+            self._ending = self._run_to_end(self._commit(sealed))
         await asyncio.shield(self._ending)
-        if self._unnamed is not None:
-            unnamed, self._unnamed = self._unnamed, None
-            return unnamed
+        if self._unstored is not None:
+            unstored, self._unstored = self._unstored, None
+            return unstored
         blob = None if self._stream.failure else self._blobs.peek(sealed.digest)
         if blob is None:
             raise StorageFailure("the draft was abandoned, or its blob removed as soon as it was there")
@@ -199,26 +188,24 @@ class LocalDraft:
     async def abandon(self, reason: str, *, keep: bool = False) -> None:
         if self._ending is None:
             self._stream.fail(DraftFailed(reason))
-            self._stream.consumed.ring()
-            self._ending = self._see_through(self._abandon(reason, keep=keep))
+            self._stream.consumed.notify()
+            self._ending = self._run_to_end(self._abandon(reason, keep=keep))
         with contextlib.suppress(StorageFailure):  # a commit's failure was told to who asked for the commit
             await asyncio.shield(self._ending)
-        if self._unnamed is not None:
-            self._unnamed.close()
-            self._unnamed = None
+        if self._unstored is not None:
+            self._unstored.close()
+            self._unstored = None
 
     async def _commit(self, sealed: Sealed) -> None:
         try:
             if not self.full:
-                self._apply(await self._run(self._threads.writer, self._intake.take_rest))
+                self._apply(await self._run(self._threads.writer, self._sink.take_rest))
             self._stream.advance(sealed.size)
             if not self.full:
-                self._apply(
-                    await self._run(self._threads.disk, self._intake.publish, self._blobs.folder, sealed.digest)
-                )
+                self._apply(await self._run(self._threads.disk, self._sink.publish, self._blobs.folder, sealed.digest))
             self._stream.finish(sealed.size)
             if self.full:
-                self._unnamed = Unnamed(self._stream, sealed.digest, sealed.size)
+                self._unstored = UnstoredBlob(self._stream, sealed.digest, sealed.size)
         except StorageFailure:
             await self._discard("the store failed")
             raise
@@ -229,12 +216,12 @@ class LocalDraft:
         try:
             if keep:
                 await self._drain()
-            self._pending.clear()
-            self._worked.ring()
+            self._queue.clear()
+            self._worked.notify()
             while self._jobs:
-                await self._worked.heard()
-            if keep and self._intake.on_disk and self._failure is None:
-                await self._run(self._threads.disk, self._intake.keep, reason)
+                await self._worked.wait()
+            if keep and self._sink.on_disk and self._failure is None:
+                await self._run(self._threads.disk, self._sink.keep, reason)
             else:
                 await self._discard(reason)
         finally:
@@ -242,17 +229,16 @@ class LocalDraft:
 
     async def _discard(self, reason: str) -> None:
         try:
-            await self._run(self._threads.disk, self._intake.discard, reason)
+            await self._run(self._threads.disk, self._sink.discard, reason)
         except StorageFailure as error:
             _log.warning("a draft could not be removed, a later sweep will: %s", error)
 
     def _release(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._queue.cancel_timer()
         self._on_end(self)
         self._stream.retire()
 
-    def _see_through(self, ending: Coroutine[None, None, None]) -> asyncio.Task[None]:
+    def _run_to_end(self, ending: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(ending, name=f"end draft {self._key}")
         task.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may be left to ask for it
         return task
@@ -269,49 +255,26 @@ class LocalDraft:
 
     def _job_done(self, job: asyncio.Future[Any]) -> None:
         self._jobs.discard(job)
-        self._worked.ring()
+        self._worked.notify()
 
-    def _take_soon(self) -> None:
-        """Give what has come to the writer thread: at once after a pause, else when it is worth a write or has waited long enough."""
-        if self._taking is not None or not self._pending:
-            return
-        wait = self._last_take + _GATHER_SECONDS - self._loop.time()
-        if self._pending_size >= _PIECE or wait <= 0:
-            self._take()
-        elif self._timer is None:
-            self._timer = self._loop.call_later(wait, self._take)
+    def _start_write(self, pieces: list[bytes]) -> asyncio.Future[SinkStep]:
+        job = self._loop.run_in_executor(self._threads.writer, self._sink.take, pieces, self._stream.meta.length)
+        self._jobs.add(job)
+        return job
 
-    def _take(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._taking is not None or not self._pending:
-            return
-        pieces, count = self._pending, self._pending_size
-        self._pending, self._pending_size = [], 0
-        self._last_take = self._loop.time()
-        self._taking = self._loop.run_in_executor(
-            self._threads.writer, self._intake.take, pieces, self._stream.meta.length
-        )
-        self._jobs.add(self._taking)
-        self._taking.add_done_callback(functools.partial(self._taken, count))
-
-    def _taken(self, count: int, job: asyncio.Future[SinkStep]) -> None:
-        self._taking = None
-        self._backlog -= count
+    def _written(self, job: asyncio.Future[SinkStep]) -> None:
         error = job.exception()
         if error is None:
             self._apply(job.result())
-            self._take_soon()
         elif isinstance(error, Exception):
             self._fail(error)
         self._job_done(job)
 
     async def _drain(self) -> None:
         """Wait until the writer thread has had everything."""
-        while (self._pending or self._taking is not None) and self._failure is None:
-            self._take()
-            await self._worked.heard()
+        while not self._queue.is_empty and self._failure is None:
+            self._queue.flush()
+            await self._worked.wait()
 
     def _apply(self, step: SinkStep) -> None:
         if step.is_full:
@@ -335,7 +298,7 @@ class LocalDraft:
             patience = deadline - self._loop.time()
             window.drop_to(window.end if needed is None or patience <= 0 else needed)
             if window.is_overfull:
-                await self._stream.consumed.heard(patience)
+                await self._stream.consumed.wait(patience)
 
     def _fail(self, error: Exception) -> Exception:
         """Remember why this draft can only be abandoned, and fail its readers."""

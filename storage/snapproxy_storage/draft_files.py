@@ -89,7 +89,7 @@ class DraftFiles:
 
     def describe(self, meta: Meta) -> None:
         """Tell readers in every process."""
-        self._say(replace(self._record, meta=meta))
+        self._update_record(replace(self._record, meta=meta))
 
     def restart(self) -> None:
         """Begin at zero in a new file. Readers of the old one fail."""
@@ -102,7 +102,7 @@ class DraftFiles:
         self._folder.rename(self._name, blobs, digest)
         blobs.sync()
         self._folder.sync()
-        self._say(replace(self._record, state=State.WHOLE, digest=digest))
+        self._update_record(replace(self._record, state=State.WHOLE, digest=digest))
         self._folder.remove(meta_name(self._name))
 
     def keep(self, reason: str) -> None:
@@ -111,8 +111,8 @@ class DraftFiles:
         kept = replace(self._record, state=State.KEPT)
         fd = self._write_next(kept)  # a new file: who reads the old one goes on seeing the failure
         os.fsync(fd)
-        self._say(replace(self._record, state=State.FAILED, reason=reason))
-        self._adopt_next(fd, kept)
+        self._update_record(replace(self._record, state=State.FAILED, reason=reason))
+        self._install_record(fd, kept)
 
     def discard(self, reason: str) -> None:
         """Fail the readers, and leave nothing. Does as much of it as the disk lets it, then raises the first error."""
@@ -120,7 +120,7 @@ class DraftFiles:
             steps.callback(self._folder.remove, next_name(self._name))
             steps.callback(self._folder.remove, meta_name(self._name))
             steps.callback(self._remove_bytes)
-            steps.callback(self._say, replace(self._record, state=State.FAILED, reason=reason))
+            steps.callback(self._update_record, replace(self._record, state=State.FAILED, reason=reason))
 
     def close(self) -> None:
         """Give up the lock."""
@@ -145,7 +145,7 @@ class DraftFiles:
         if length is not None and self.written > releasable(self.written, length):
             return False  # its writer died between the last piece and the rename: nothing would be held back until the verdict
         self._folder.remove(next_name(self._name))
-        self._say(replace(found, state=State.ARRIVING, boot=self._boot))
+        self._update_record(replace(found, state=State.ARRIVING, boot=self._boot))
         return True
 
     def _begin_at_zero(self) -> None:
@@ -172,7 +172,7 @@ class DraftFiles:
         self._fd, self.written = fd, 0
 
     def _new_record(self, record: DraftRecord) -> None:
-        self._adopt_next(self._write_next(record), record)
+        self._install_record(self._write_next(record), record)
 
     def _write_next(self, record: DraftRecord) -> int:
         self._folder.remove(next_name(self._name))
@@ -184,13 +184,13 @@ class DraftFiles:
             raise
         return fd
 
-    def _adopt_next(self, fd: int, record: DraftRecord) -> None:
+    def _install_record(self, fd: int, record: DraftRecord) -> None:
         if self._record_fd >= 0:
             os.close(self._record_fd)
         self._record_fd, self._record = fd, record
         self._folder.rename(next_name(self._name), self._folder, meta_name(self._name))
 
-    def _say(self, record: DraftRecord) -> None:
+    def _update_record(self, record: DraftRecord) -> None:
         self._record = record
         if self._record_fd >= 0:
             os.pwrite(self._record_fd, encode(record), 0)

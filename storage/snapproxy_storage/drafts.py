@@ -11,12 +11,12 @@ from pathlib import Path
 from snapproxy_storage.blobs import LocalBlobs
 from snapproxy_storage.draft import LocalDraft
 from snapproxy_storage.draft_files import DraftFiles, open_bytes
-from snapproxy_storage.draft_follower import DraftFollower
+from snapproxy_storage.draft_poller import DraftPoller
 from snapproxy_storage.failures import is_full, os_failure
 from snapproxy_storage.layout import draft_name, draft_of, meta_name, next_name
 from snapproxy_storage.locks import try_lock
 from snapproxy_storage.open_folder import OpenFolder
-from snapproxy_storage.protocols import Body, Draft, StorageFailure
+from snapproxy_storage.protocols import Body, Following, StorageFailure, Writing
 from snapproxy_storage.threads import Threads
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -44,15 +44,15 @@ class LocalDrafts:
         self._blobs = blobs
         self._threads = threads
         self._boot = _boot_id()
-        self._own: dict[str, LocalDraft] = {}
-        self._watches: dict[str, DraftFollower] = {}
+        self._writing: dict[str, LocalDraft] = {}
+        self._pollers: dict[str, DraftPoller] = {}
         self._is_closed = False
 
-    def begin(self, key: str, *, window: int = 8 << 20) -> Draft | Body:
+    def begin(self, key: str, *, window: int = 8 << 20) -> Writing | Following:
         if self._is_closed:
             raise StorageFailure("the store is closed")
-        if key in self._own:
-            return self._own[key].follow()
+        if key in self._writing:
+            return Following(self._writing[key].follow())
         name = draft_name(key)
         try:
             for _ in range(_MOST_RACES):
@@ -61,22 +61,22 @@ class LocalDrafts:
                 except OSError as error:
                     if not is_full(error):
                         raise
-                    return self._hold(key, None, window)
+                    return Writing(self._start(key, None, window))
                 if files is not None:
-                    return self._hold(key, files, window)
-                body = self._watch(name)
+                    return Writing(self._start(key, files, window))
+                body = self._follow_other_writer(name)
                 if body is not None:
-                    return body
+                    return Following(body)
         except OSError as error:
             raise os_failure(f"cannot begin the draft {self._folder.path / name}", error) from error
         raise StorageFailure(f"cannot begin the draft {self._folder.path / name}: it keeps changing hands; ask again")
 
     def follow(self, key: str) -> Body | None:
-        if key in self._own:
-            return self._own[key].follow()
+        if key in self._writing:
+            return self._writing[key].follow()
         name = draft_name(key)
         try:
-            return self._watch(name)
+            return self._follow_other_writer(name)
         except OSError as error:
             raise os_failure(f"cannot follow the draft {self._folder.path / name}", error) from error
 
@@ -89,12 +89,12 @@ class LocalDrafts:
     async def close(self) -> None:
         """End every draft of this process, keeping the bytes, and every watch."""
         self._is_closed = True
-        for draft in list(self._own.values()):
+        for draft in list(self._writing.values()):
             await draft.abandon("the store was closed", keep=True)
-        for watch in list(self._watches.values()):
-            watch.close()
+        for poller in list(self._pollers.values()):
+            poller.close()
 
-    def _hold(self, key: str, files: DraftFiles | None, window: int) -> LocalDraft:
+    def _start(self, key: str, files: DraftFiles | None, window: int) -> LocalDraft:
         try:
             draft = LocalDraft(
                 key,
@@ -109,29 +109,29 @@ class LocalDrafts:
             if files is not None:
                 files.close()
             raise
-        self._own[key] = draft
+        self._writing[key] = draft
         return draft
 
     def _backlog(self) -> int:
         """Return what one draft may hold back for the writer thread: many share one thread, and need no more than one does."""
-        return max(_LEAST_BACKLOG, min(_MOST_BACKLOG, _ALL_BACKLOGS // max(1, len(self._own))))
+        return max(_LEAST_BACKLOG, min(_MOST_BACKLOG, _ALL_BACKLOGS // max(1, len(self._writing))))
 
     def _ended(self, draft: LocalDraft) -> None:
-        if self._own.get(draft.key) is draft:
-            del self._own[draft.key]
+        if self._writing.get(draft.key) is draft:
+            del self._writing[draft.key]
 
-    def _watch(self, name: str) -> Body | None:
-        watch = self._watches.get(name)
-        if watch is None or not watch.is_current:
-            watch = DraftFollower.open(self._folder, name, self._unwatched)
-            if watch is None:
+    def _follow_other_writer(self, name: str) -> Body | None:
+        poller = self._pollers.get(name)
+        if poller is None or not poller.is_current:
+            poller = DraftPoller.open(self._folder, name, self._forget_poller)
+            if poller is None:
                 return None
-            self._watches[name] = watch
-        return watch.stream.follow()
+            self._pollers[name] = poller
+        return poller.stream.follow()
 
-    def _unwatched(self, watch: DraftFollower) -> None:
-        if self._watches.get(watch.name) is watch:
-            del self._watches[watch.name]
+    def _forget_poller(self, poller: DraftPoller) -> None:
+        if self._pollers.get(poller.name) is poller:
+            del self._pollers[poller.name]
 
     def _sweep(self, older_than: float) -> int:
         os.utime(self._folder.fd)  # lets the file system say what time it is

@@ -12,15 +12,15 @@ class Notifier:
         self._waiting: set[asyncio.Future[None]] = set()
 
     @property
-    def has_listeners(self) -> bool:
+    def has_waiters(self) -> bool:
         return bool(self._waiting)
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         for future in self._waiting:
             if not future.done():
                 future.set_result(None)
 
-    async def heard(self, seconds: float | None = None) -> None:
+    async def wait(self, seconds: float | None = None) -> None:
         """Wait for the next ring; with `seconds`, for no longer than that."""
         future = asyncio.get_running_loop().create_future()
         self._waiting.add(future)

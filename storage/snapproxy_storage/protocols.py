@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 
 class StorageFailure(Exception):  # noqa: N818 - named for what happened, like those it is the root of
@@ -102,12 +102,8 @@ class Sealed:
     size: int
 
 
-@runtime_checkable
 class Draft(Protocol):
-    """Bytes being written by their one writer on this machine. Exactly one of `commit` and `abandon` ends it.
-
-    `isinstance(begun, Draft)` tells the writer's draft from a reader's body.
-    """
+    """Bytes being written by their one writer on this machine. Exactly one of `commit` and `abandon` ends it."""
 
     @property
     def key(self) -> str: ...
@@ -164,11 +160,25 @@ class Draft(Protocol):
         """Return a reader of this draft; once it has ended well, of its blob."""
 
 
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """The caller of `Drafts.begin` is the draft's one writer, and must end it."""
+
+    draft: Draft
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """Another caller, in this process or another, already writes the draft. `body` reads it; close the body."""
+
+    body: Body
+
+
 class Drafts(Protocol):
     """Everything that is arriving, by key."""
 
-    def begin(self, key: str, *, window: int = 8 << 20) -> Draft | Body:
-        """Return the Draft to exactly one caller on the machine, and a following Body to everybody else until it ends.
+    def begin(self, key: str, *, window: int = 8 << 20) -> Writing | Following:
+        """Return `Writing` to exactly one caller on the machine, and `Following` to every other caller until the draft ends.
 
         `window` bounds what is kept in memory once the disk is full.
         """

@@ -1,4 +1,4 @@
-"""Sorts a table's rows in bounded memory: sorted runs in unnamed files, merged. Of equal names, differing values are refused."""
+"""Sorts a table's rows in bounded memory: sorted runs in unstored files, merged. Of equal names, differing values are refused."""
 
 from __future__ import annotations
 

@@ -12,16 +12,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snapproxy.capture import artifact
-from snapproxy.capture.artifact import ARTIFACT_TYPE, FILE_TYPE, ArtifactPlan, Layer, describe, lock_layer, restore
+from snapproxy.capture.artifact import ARTIFACT_TYPE, FILE_TYPE, ArtifactPlan, describe, lock_layer, restore, title_of
 from snapproxy.capture.lock import MEDIA_TYPE, digest, encode
 from snapproxy.core.model import Role
 from snapproxy.core.record import Record
 from snapproxy.errors import RecordError
+from snapproxy.jobs.pack import layers_of_plan
+from snapproxy.oci.manifests import Descriptor
 from tests.capture.records import CURL, DUMP, content, entry, example, records, unhurried
 
 
-def layers_of(described: ArtifactPlan) -> list[Layer]:
-    return [layer for layers in described.manifests for layer in layers]
+def layers_of(described: ArtifactPlan) -> list[Descriptor]:
+    return [layer for layers in layers_of_plan(described) for layer in layers]
+
+
+def layer(title: str, media_type: str, size: int, sha256: str) -> Descriptor:
+    return Descriptor(media_type, f"sha256:{sha256}", size, annotations={artifact.TITLE: title} if title else {})
 
 
 def only_debian() -> Record:
@@ -31,17 +37,17 @@ def only_debian() -> Record:
 
 def test_the_lock_comes_first_then_a_layer_a_file_by_title() -> None:
     described = describe(example())
-    (layers,) = described.manifests
-    assert layers[0] == Layer("snapproxy.lock.json", MEDIA_TYPE, len(described.lock), digest(example()))
+    (layers,) = layers_of_plan(described)
+    assert layers[0] == layer("snapproxy.lock.json", MEDIA_TYPE, len(described.lock), digest(example()))
     assert described.lock == encode(example())
-    assert layers[-1] == Layer(f"debian/{DUMP}/{CURL}", FILE_TYPE, 315_000, content(CURL))
-    assert [layer.title for layer in layers[1:]] == sorted(layer.title for layer in layers[1:])
+    assert layers[-1] == layer(f"debian/{DUMP}/{CURL}", FILE_TYPE, 315_000, content(CURL))
+    assert [title_of(each) for each in layers[1:]] == sorted(title_of(each) for each in layers[1:])
     assert len(layers) == 1 + 5
     assert described.annotations == {}
 
 
 def test_types_are_none_that_a_runtime_would_unpack() -> None:
-    types = {ARTIFACT_TYPE, *(layer.media_type for layer in layers_of(describe(example())))}
+    types = {ARTIFACT_TYPE, *(each.media_type for each in layers_of(describe(example())))}
     assert not any(kind.startswith(("application/vnd.oci.", "application/vnd.android")) for kind in types)
 
 
@@ -51,7 +57,7 @@ def test_a_time_comes_from_source_date_epoch_alone() -> None:
 
 
 def test_bare_titles_are_paths_of_the_repository() -> None:
-    titles = [layer.title for layer in layers_of(describe(only_debian(), bare=True))]
+    titles = [title_of(each) for each in layers_of(describe(only_debian(), bare=True))]
     assert titles[1:] == ["dists/bookworm/InRelease", "dists/bookworm/main/binary-amd64/Packages.xz", CURL]
     with pytest.raises(RecordError, match=r"one archive(.|\n)*archlinux, debian"):
         describe(example(), bare=True)
@@ -61,7 +67,7 @@ def test_a_services_answer_is_carried_under_its_digest() -> None:
     call = entry("/mr/binary/curl/", Role.OTHER, requested="always", snapshot="ab12", text="said")
     record = Record((call,), {"debian": "apt"})
     (plain,), (bare,) = (layers_of(describe(record, bare=each))[1:] for each in (False, True))
-    assert (plain.title, bare.title) == (f"debian/service/{content('said')}", f"service/{content('said')}")
+    assert (title_of(plain), title_of(bare)) == (f"debian/service/{content('said')}", f"service/{content('said')}")
 
 
 def test_bare_titles_hold_one_time_only() -> None:
@@ -82,8 +88,8 @@ def test_every_name_of_one_content_has_its_layer() -> None:
     """So that plain readers find them all; in a registry they are one blob."""
     twins = [entry(f"dists/{suite}/InRelease", Role.ROOT, text="same") for suite in ("bookworm", "stable")]
     layers = layers_of(describe(Record(tuple(twins), {"debian": "apt"})))
-    assert [layer.title.split("/")[3] for layer in layers[1:]] == ["bookworm", "stable"]
-    assert len({layer.sha256 for layer in layers[1:]}) == 1
+    assert [title_of(each).split("/")[3] for each in layers[1:]] == ["bookworm", "stable"]
+    assert len({each.digest for each in layers[1:]}) == 1
 
 
 @unhurried
@@ -103,8 +109,8 @@ def test_any_record_comes_back_whatever_its_order(record: Record, shuffler: Rand
 def test_large_records_are_dealt_out_to_several_manifests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(artifact, "MOST_LAYERS", 3)
     described = describe(example())
-    assert [len(layers) for layers in described.manifests] == [3, 3]
-    assert described.manifests[0][0].media_type == MEDIA_TYPE
+    assert [len(layers) for layers in layers_of_plan(described)] == [3, 3]
+    assert layers_of(described)[0].media_type == MEDIA_TYPE
     assert restore(layers_of(described), described.lock) == example()
 
 
@@ -113,17 +119,16 @@ def test_long_names_fill_a_manifest_sooner() -> None:
     names = [f"{number:04}/{'é' * 1000}/{'x' * 90}" for number in range(2500)]
     described = describe(Record(tuple(entry(name, Role.OTHER) for name in names), {"debian": "apt"}))
     assert len(described.manifests) > 1
-    for layers in described.manifests:
-        written = [{"annotations": {artifact.TITLE: layer.title}, "digest": f"sha256:{layer.sha256}",
-                    "mediaType": layer.media_type, "size": layer.size} for layer in layers]  # fmt: skip
+    for layers in layers_of_plan(described):
+        written = [each.value() for each in layers]
         assert len(json.dumps(written, ensure_ascii=False).encode()) < 4_000_000
 
 
 def test_what_is_not_known_is_ignored() -> None:
     described = describe(example())
     strange = [
-        Layer("", "application/vnd.example", 3, "ab" * 32),
-        Layer("notes/readme.txt", "text/plain", 1, "cd" * 32),
+        layer("", "application/vnd.example", 3, "ab" * 32),
+        layer("notes/readme.txt", "text/plain", 1, "cd" * 32),
     ]
     assert restore([*strange, *reversed(layers_of(described))], described.lock) == example()
 
@@ -135,7 +140,7 @@ BAD_TITLES = ["../x", "/etc/passwd", "a/../b", "a//b", "a/", "a\\b", "a\nb", "sn
 def test_titles_that_escape_or_repeat_are_refused(title: str) -> None:
     described = describe(example())
     with pytest.raises(RecordError, match="do not fit into one folder"):
-        restore([*layers_of(described), Layer(title, "text/plain", 1, "cd" * 32)], described.lock)
+        restore([*layers_of(described), layer(title, "text/plain", 1, "cd" * 32)], described.lock)
 
 
 def test_each_file_of_the_lock_needs_its_layer() -> None:
@@ -144,7 +149,7 @@ def test_each_file_of_the_lock_needs_its_layer() -> None:
     for spoilt in (
         layers[:-1],
         [*layers[:-1], replace(layers[-1], size=1)],
-        [*layers[:-1], replace(layers[-1], sha256="0" * 64)],
+        [*layers[:-1], replace(layers[-1], digest=f"sha256:{'0' * 64}")],
     ):
         with pytest.raises(RecordError) as caught:
             restore(spoilt, described.lock)
@@ -157,7 +162,7 @@ def test_each_file_of_the_lock_needs_its_layer() -> None:
 def test_another_lock_than_the_layers_name_is_refused() -> None:
     described = describe(example())
     other = encode(only_debian())
-    with pytest.raises(RecordError, match=rf"sha256 {sha256(described.lock).hexdigest()}; its bytes are not"):
+    with pytest.raises(RecordError, match=rf"sha256 {sha256(described.lock).hexdigest()}; its bytes do not"):
         restore(layers_of(described), other)
 
 
@@ -166,4 +171,4 @@ def test_an_artifact_has_one_lock() -> None:
     with pytest.raises(RecordError, match="0 of its layers"):
         lock_layer(layers[1:])
     with pytest.raises(RecordError, match="2 of its layers"):
-        lock_layer([*layers, replace(layers[0], sha256="0" * 64)])
+        lock_layer([*layers, replace(layers[0], digest=f"sha256:{'0' * 64}")])

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from snapproxy.capture.contents import PlacedFile
 from snapproxy.capture.lock import encode
-from snapproxy.capture.tree import Leaf, lay_out
+from snapproxy.capture.tree import lay_out
 from snapproxy.core.model import Role
 from snapproxy.core.record import Record
 from snapproxy.errors import RecordError
@@ -27,7 +28,7 @@ def test_files_lie_where_the_mirror_form_has_them_and_indexes_by_hash_too() -> N
         f"debian/{AT}/{by_hash}",
         f"debian/{AT}/{CURL}",
     ]
-    assert Leaf(f"debian/{AT}/{by_hash}", 8_786_000, content(INDEX)) in lay_out(example()).leaves
+    assert PlacedFile(f"debian/{AT}/{by_hash}", 8_786_000, content(INDEX)) in lay_out(example()).leaves
 
 
 def test_the_lock_and_a_list_of_everything_lie_at_the_top() -> None:

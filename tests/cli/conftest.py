@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from socket import socket
@@ -13,6 +13,7 @@ from typing import Any, Self
 import pytest
 
 from snapproxy.core.model import Proof, Refusal, Resolved
+from snapproxy.core.progress import Progress
 from tests.fakes.hamlet import Hamlet
 
 FIGURES: dict[str, Any] = {
@@ -78,14 +79,12 @@ class SmallApp:
             return Refusal(404, "no archive of that name", "The archives here are debian.", "Ask for one of them.")
         return Resolved("20240531T203452Z", 1_717_187_692, (1_717_187_692, 1_717_209_000), note=f"asked for {when}")
 
-    async def fetch(
-        self, archive: str, when: str, path: str, target: Path, progress: Callable[[int, int | None], None]
-    ) -> StoredFile | Refusal:
+    async def fetch(self, archive: str, when: str, path: str, target: Path, progress: Progress) -> StoredFile | Refusal:
         file = self.folder / path
         if not file.is_file():
             return Refusal(404, "no such file at that snapshot")
         size = file.stat().st_size
-        progress(size, size)
+        progress.advance(path, size, size)
         target.write_bytes(file.read_bytes())
         target.chmod(0o400)
         return StoredFile(size, "ab" * 32, Proof.GPG, "MISS", "20240531T203452Z")

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from snapproxy.archives import RESERVED_NAMES
 from snapproxy.config import Config
 from snapproxy.config.value_types import UNITS, format_duration
-from snapproxy.core.address import RESERVED
 from snapproxy.errors import ConfigurationError
 
 Loader = Callable[..., Config]
@@ -156,7 +156,7 @@ def test_a_mistake_says_where_what_and_what_is_accepted(load_text: Loader, text:
     assert any(each.startswith(line) for each in found), found
 
 
-@pytest.mark.parametrize("name", sorted(RESERVED))
+@pytest.mark.parametrize("name", sorted(RESERVED_NAMES))
 def test_no_archive_takes_a_name_of_our_own_addresses(load_text: Loader, name: str) -> None:
     text = f'[archives."{name}"]\nfamily = "apt"\nhistory = "any-instant"\nsnapshot = ["https://a.example/x"]'
     (line,) = mistakes(load_text, text)

@@ -101,7 +101,7 @@ class TestObserved:
         answer = ask(format_instant(SECOND.first + 5), FIRST, follower, bad, SECOND.first)
         assert isinstance(answer, Resolved)
         assert answer.snapshot == FIRST.snapshot
-        assert f"{format_instant(SECOND.first)} is marked bad and was passed over" in answer.note
+        assert f"{format_instant(SECOND.first)} is marked bad and was skipped" in answer.note
 
     @given(st.sampled_from(Match), st.integers(0, NOW * 2), st.booleans(), st.booleans())
     def test_it_is_total_and_never_answers_with_a_later_state(

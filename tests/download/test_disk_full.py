@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from snapproxy.download.downloads import ADRIFT_SECONDS
+from snapproxy.download.downloads import KEPT_IN_MEMORY_SECONDS
 from tests.fakes.content import FixedTree
 from tests.fakes.hamlet import FIRST, INRELEASE, PACKAGES, RELEASE, SECOND, SIGNATURE, Hamlet, content_of
 from tests.fakes.house import House
@@ -82,7 +82,7 @@ async def test_a_client_is_served_everything_and_nothing_is_stored(
     assert await asyncio.to_thread(stored, house) == []
     assert len(hamlet.asked(INRELEASE)) <= 2, "a root that cannot be kept is not fetched for each of its indexes"
     disk.free()
-    house.clock.leap(ADRIFT_SECONDS)
+    house.clock.leap(KEPT_IN_MEMORY_SECONDS)
     for _ in range(2):
         for path, data in wanted.items():
             got = await house.get(when, path)

@@ -153,7 +153,7 @@ class TestWrongBytes:
         assert len(cut.data) < content_of(old).size
         assert not hamlet.past.requests()
         told = await updated.get(FIRST, old.path)
-        assert (told.status, told.refusal.reason) == (502, "Upstream's bytes are not the promised ones: sha256 differs")
+        assert (told.status, told.refusal.reason) == (502, "Upstream sent wrong bytes: sha256 differs")
         updated.clock.leap(14.0)
         assert (await updated.get(FIRST, old.path)).status == 502
         assert len(hamlet.asked()) == 1
@@ -187,7 +187,7 @@ class TestWrongBytes:
             server.fault("*Packages*", WrongBytes(at=10))
             server.fault("*by-hash*", WrongBytes(at=10))
         got = await house.get(FIRST, PACKAGES)
-        assert (got.status, got.refusal.reason) == (424, "Upstream's bytes are not the promised ones: sha256 differs")
+        assert (got.status, got.refusal.reason) == (424, "Upstream sent wrong bytes: sha256 differs")
         assert not house.named(FIRST, PACKAGES)
 
     async def test_a_wrong_size_is_seen_at_the_head_and_no_byte_is_taken(self, updated: House, hamlet: Hamlet) -> None:

@@ -72,7 +72,7 @@ class TestLeavingAndStopping:
         async with asyncio.timeout(5):
             await house.close()
             got = await asked
-        assert (got.status, got.refusal.reason) == (424, "snapproxy is stopping")
+        assert (got.status, got.refusal.reason) == (424, "snapproxy is shutting down")
 
     async def test_a_prefetch_is_the_flight_its_request_joins(self, house: House, hamlet: Hamlet) -> None:
         await house.get(FIRST, INRELEASE)

@@ -257,7 +257,7 @@ class TestThrottling:
         await until(lambda: paced.named(FIRST, INRELEASE))
         assert len(hamlet.asked()) == 3 + 2  # three refusals, then the redirect and the file
         for got in await asyncio.gather(*asked):  # each was held for its five seconds, and told when to come back
-            assert (got.status, got.refusal.reason) == (424, "Upstream is cooling down, ask again later")
+            assert (got.status, got.refusal.reason) == (424, "Upstream is cooling down, try again later")
             assert 10 <= int(got.refusal.headers["Retry-After"]) <= 15
         assert (await paced.get(FIRST, INRELEASE)).served.cache == "HIT"
 
@@ -280,7 +280,7 @@ class TestThrottling:
         await until(lambda: paced.cool_downs(hamlet.past.url) == 1)
         paced.clock.leap(6)
         got = await asked
-        assert (got.status, got.refusal.reason) == (503, "Upstream is cooling down, ask again later")
+        assert (got.status, got.refusal.reason) == (503, "Upstream is cooling down, try again later")
         assert int(got.refusal.headers["Retry-After"]) == pytest.approx(84, abs=2)
         paced.clock.leap(82)
         await asyncio.sleep(0.05)
@@ -329,7 +329,7 @@ class TestThrottling:
         await until(lambda: paced.cool_downs(hamlet.past.url) == 1)
         paced.clock.leap(5.1)
         got = await asked
-        assert (got.status, got.refusal.reason) == (424, "Upstream is slow, ask again soon")
+        assert (got.status, got.refusal.reason) == (424, "Upstream is slow, download in progress: try again soon")
         paced.clock.leap(15.0)
         assert (await paced.get(FIRST, INRELEASE)).served.proof.word == "gpg"
 

@@ -32,10 +32,23 @@ OTHER = "dists/extra/InRelease"
 OTHER_PACKAGES = "dists/extra/main/binary-amd64/Packages.xz"
 
 
+class RecordedProgress:
+    """Keeps every report."""
+
+    def __init__(self) -> None:
+        self.reports: list[tuple[str, int, int | None]] = []
+
+    def advance(self, path: str, done: int, total: int | None) -> None:
+        self.reports.append((path, done, total))
+
+    def finish(self, path: str) -> None:
+        """Ignore the report."""
+
+
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep, "PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(attempt, "ASKED_AGAIN_AFTER", 0.01)
+    monkeypatch.setattr(attempt, "ABSENCE_RETRY_SECONDS", 0.01)
 
 
 async def observe(vendor: House, *paths: str, packages: bool = False) -> Swept:
@@ -180,13 +193,11 @@ async def test_names_without_a_moment_are_not_believed(vendor: House, present: P
 
 async def test_packages_all_brings_what_is_new_and_nothing_twice(vendor: House, present: Present) -> None:
     old, package = present.tree, present.package
-    told: list[tuple[str, int, int | None]] = []
-    first = await vendor.app.observe(
-        "vendor", [INRELEASE], with_packages=True, progress=lambda *each: told.append(each)
-    )
+    progress = RecordedProgress()
+    first = await vendor.app.observe("vendor", [INRELEASE], with_packages=True, progress=progress)
     assert isinstance(first, Swept)
     assert (first.packages, first.missing) == (2, 0)
-    assert (PACKAGES, old.files[package].size, old.files[package].size) in told
+    assert (PACKAGES, old.files[package].size, old.files[package].size) in progress.reports
     vendor.clock.leap(HOUR)
     present.log.reset_counts()
     assert (await observe(vendor, packages=True)).packages == 0
@@ -213,7 +224,10 @@ async def test_an_index_alone_is_observed_with_its_root(vendor: House, present: 
     present.mirror.fault("*", Status(404))
     await answered(vendor, format_instant(swept.at), INRELEASE, PACKAGES)
     lacking = await vendor.get(format_instant(swept.at), SOURCES)
-    assert (lacking.status, lacking.refusal.reason) == (424, "Root observed, this index not kept")
+    assert (lacking.status, lacking.refusal.reason) == (
+        424,
+        "This index was observed but not stored, and no mirror has it now",
+    )
 
 
 async def test_a_root_with_its_signature_beside_it(edition: Edition, tmp_path: Path) -> None:

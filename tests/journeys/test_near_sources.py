@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from snapproxy.base.clock import SystemClock
+from snapproxy.core.progress import SILENT
 from snapproxy.oci.artifact import BlobContent, bytes_content
 from snapproxy.oci.credentials import Keychain, Login
 from snapproxy.oci.manifests import Descriptor, digest_of
 from snapproxy.oci.places import read_reference
-from snapproxy.oci.progress import SILENT
 from snapproxy.oci.registry import open_repository
 from snapproxy.oci.upload import upload
 from tests.fakes.apt_root import AptRoot

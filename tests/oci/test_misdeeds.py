@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import pytest
 from aiohttp import web
 
+from snapproxy.core.progress import SILENT
 from snapproxy.errors import ArchiveDataError, SnapproxyError, UpstreamError
 from snapproxy.oci.artifact import Artifact
 from snapproxy.oci.manifests import INDEX, LIMIT
-from snapproxy.oci.progress import SILENT
 from snapproxy.oci.referrers import referrers
 from snapproxy.oci.registry import MissingError, Repository
 from snapproxy.oci.registry_http import ATTEMPTS, BusyError, ConnectionBrokenError

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from yarl import URL
 
+from snapproxy.core.progress import SILENT
 from snapproxy.errors import UpstreamError
 from snapproxy.oci.credentials import Login
-from snapproxy.oci.progress import SILENT
 from snapproxy.oci.registry import Repository
 from snapproxy.oci.upload import upload
 from tests.fakes.one_blob import BLOB, DATA, pull

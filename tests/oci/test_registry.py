@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from snapproxy.base.clock import SystemClock
+from snapproxy.core.progress import SILENT
 from snapproxy.errors import ArchiveDataError
 from snapproxy.oci.artifact import Artifact, bytes_content
 from snapproxy.oci.credentials import Login
 from snapproxy.oci.manifests import Descriptor, ImageIndex, digest_of
-from snapproxy.oci.progress import SILENT
 from snapproxy.oci.referrers import attach, referrers, tag_of
 from snapproxy.oci.registry import MissingError, Repository
 from snapproxy.oci.session import RegistryRefusedError

@@ -8,10 +8,10 @@ from collections.abc import Callable
 import pytest
 from aiohttp import web
 
+from snapproxy.core.progress import SILENT
 from snapproxy.errors import UpstreamError
 from snapproxy.oci.artifact import Artifact
 from snapproxy.oci.manifests import digest_of
-from snapproxy.oci.progress import SILENT
 from snapproxy.oci.registry import Repository
 from snapproxy.oci.registry_http import ATTEMPTS
 from snapproxy.oci.transfer import MISSES, WIDTH, push

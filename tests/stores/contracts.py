@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from snapproxy_storage import Body, Draft, Meta, Name, StorageFailure, Store, Value
+from snapproxy_storage import Body, Draft, Meta, Name, StorageFailure, Store, Value, Writing
 
 HELD = 16 * 1024
 
@@ -31,8 +31,8 @@ async def read_all(body: Body) -> bytes:
 
 def begin(store: Store, key: str, **options: Any) -> Draft:
     begun = store.drafts.begin(key, **options)
-    assert isinstance(begun, Draft)
-    return begun
+    assert isinstance(begun, Writing)
+    return begun.draft
 
 
 async def put(store: Store, data: bytes) -> str:

@@ -12,7 +12,7 @@ import random
 import sys
 from pathlib import Path
 
-from snapproxy_storage import Body, Draft, DraftFailed, DraftOrphaned, Meta, Store, open_store
+from snapproxy_storage import Body, Draft, DraftFailed, DraftOrphaned, Meta, Store, Writing, open_store
 
 DATA = {key: hashlib.shake_128(key.encode()).digest(random.Random(key).randrange(1, 900_000)) for key in "abcd"}
 
@@ -61,7 +61,7 @@ async def act(store: Store, whim: random.Random, until: float) -> None:
     while loop.time() < until:
         key = whim.choice("abcd")
         begun = store.drafts.begin(key)
-        await (write(begun, whim) if isinstance(begun, Draft) else read(begun, DATA[key]))
+        await (write(begun.draft, whim) if isinstance(begun, Writing) else read(begun.body, DATA[key]))
         if whim.random() < 0.02:
             await store.drafts.sweep(older_than=0)
         await asyncio.sleep(whim.random() * 0.01)

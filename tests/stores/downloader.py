@@ -13,9 +13,9 @@ from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
-import snapproxy_storage.draft
 import snapproxy_storage.threads
-from snapproxy_storage import Draft, Meta, Name, StorageFailure, Store, open_store
+import snapproxy_storage.write_queue
+from snapproxy_storage import Draft, Meta, Name, StorageFailure, Store, Writing, open_store
 
 SIZE = 400_000
 DATA = bytes(i % 251 for i in range(SIZE))
@@ -37,16 +37,20 @@ async def at_once(work: Callable[..., Any], *args: Any) -> Any:
     return work(*args)
 
 
+def begin(store: Store, key: str) -> Draft:
+    begun = store.drafts.begin(key)
+    assert isinstance(begun, Writing)
+    return begun.draft
+
+
 async def download(store: Store) -> None:
-    draft = store.drafts.begin("k")
-    assert isinstance(draft, Draft)
+    draft = begin(store, "k")
     if draft.size == 0:
         await draft.describe(Meta(source="s", length=SIZE, etag='"1"'))
         for at in range(0, SIZE // 2, 50_000):
             await draft.write(DATA[at : at + 50_000])
         await draft.abandon("upstream broke", keep=True)
-        draft = store.drafts.begin("k")
-        assert isinstance(draft, Draft)
+        draft = begin(store, "k")
     if draft.meta.length not in (None, SIZE):
         await draft.restart()
     await draft.describe(Meta(source="s", length=SIZE, etag='"1"'))
@@ -64,8 +68,7 @@ async def download(store: Store) -> None:
 
 async def tidy(store: Store) -> None:
     """Take a blob and its name back, and build a table."""
-    draft = store.drafts.begin("short-lived")
-    assert isinstance(draft, Draft)
+    draft = begin(store, "short-lived")
     await draft.write(b"short-lived")
     blob = await draft.commit()
     blob.close()
@@ -86,7 +89,7 @@ if __name__ == "__main__":
     if "threads" not in sys.argv:
         snapproxy_storage.threads.ThreadPoolExecutor = lambda *_: OneThread()  # type: ignore[misc,assignment,attr-defined]
         asyncio.to_thread = at_once  # type: ignore[assignment]
-        snapproxy_storage.draft._GATHER_SECONDS = 0
+        snapproxy_storage.write_queue._GATHER_SECONDS = 0
     try:
         asyncio.run(main())
     except StorageFailure as failure:

@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from snapproxy_storage import Draft, DraftFailed, DraftOrphaned, Meta, Name, Store, open_store
+from snapproxy_storage import DraftFailed, DraftOrphaned, Following, Meta, Name, Store, open_store
 
 
 def pattern(start: int, count: int) -> bytes:
@@ -61,11 +61,11 @@ class Commands:
 
     async def begin(self, key: str) -> str:
         begun = self.store.drafts.begin(key)
-        if not isinstance(begun, Draft):
-            begun.close()
+        if isinstance(begun, Following):
+            begun.body.close()
             return "body"
-        self.draft = begun
-        return f"draft {begun.size}"
+        self.draft = begun.draft
+        return f"draft {self.draft.size}"
 
     async def describe(self, length: str) -> str:
         await self.draft.describe(Meta(source="peer", length=int(length), etag='"1"'))

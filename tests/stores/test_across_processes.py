@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from snapproxy_storage import Draft, DraftFailed, DraftOrphaned, Meta, Name, Store
+from snapproxy_storage import DraftFailed, DraftOrphaned, Following, Meta, Name, Store
 from tests.stores.contracts import HELD, begin, digest_of, read_all, settled
 from tests.stores.peer import pattern
 
@@ -26,8 +26,9 @@ async def test_a_reader_in_another_process_streams_along(store: Store, peer: Any
     assert await other.hear() == "draft 0"
     await other.do("describe 500000")
     assert await other.hear() == "ok"
-    body = store.drafts.begin("k")
-    assert not isinstance(body, Draft)
+    begun = store.drafts.begin("k")
+    assert isinstance(begun, Following)
+    body = begun.body
     waiting = asyncio.create_task(body.wait(0))
     await other.do("write 1")
     assert await asyncio.wait_for(waiting, 5) == 1

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from snapproxy_storage import Name, StorageFailure, Store, catalog_schema, open_store
 from snapproxy_storage.catalog_schema import VERSION, migrate
-from snapproxy_storage.spans import insert_observation
+from snapproxy_storage.observation_spans import insert_observation
 
 untimed = settings(deadline=None)  # a busy machine is no fault
 

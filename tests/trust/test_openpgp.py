@@ -162,9 +162,11 @@ async def test_a_program_that_hangs_is_ended(tmp_path: Path) -> None:
         await misbehaving(tmp_path, "exec sleep 60", seconds=0.2).verify(RELEASE, None, [])
 
 
-async def test_a_program_that_never_stops_talking_is_ended(tmp_path: Path) -> None:
+@pytest.mark.parametrize("script", ["exec cat /dev/zero", "cat /dev/zero; :"], ids=["itself", "its child"])
+async def test_a_program_that_never_stops_printing_is_ended(tmp_path: Path, script: str) -> None:
+    """The limit on its output ends it, long before the one on its time, even if a child of it goes on printing."""
     with pytest.raises(VerifierFailedError, match="too much"):
-        await misbehaving(tmp_path, "exec cat /dev/zero").verify(RELEASE, None, [])
+        await asyncio.wait_for(misbehaving(tmp_path, script, seconds=600.0).verify(RELEASE, None, []), 60)
 
 
 async def test_a_program_that_crashes_gives_no_verdict(tmp_path: Path) -> None:

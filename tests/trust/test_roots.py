@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from snapproxy.download import byte_checks
+from snapproxy.download import attempt, incoming
+from snapproxy.trust.roots import MAX_SIGNATURE
+from snapproxy_storage import read_blob
 from tests.fakes.content import Content, FixedTree, epoch
 from tests.fakes.faults import Hold, Html, Replace
 from tests.fakes.hamlet import FIRST, INRELEASE, PACKAGES, RELEASE, SECOND, SIGNATURE, SUITE, Hamlet
@@ -33,6 +35,12 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> SigningKey:
 def forged(stranger: SigningKey) -> FixedTree:
     """The suite as a stranger would publish it."""
     return Publisher(stranger).tree(FIRST, [SuitePlan(SUITE, ())])
+
+
+def open_files(name: str) -> int:
+    """Return how many descriptors of this process refer to a file of this name."""
+    paths = [descriptor.readlink().name for descriptor in Path("/proc/self/fd").iterdir() if descriptor.is_symlink()]
+    return paths.count(name)
 
 
 def nothing_is_named(house: House) -> bool:
@@ -124,8 +132,8 @@ async def test_what_cannot_be_read_is_no_root_even_where_nobody_checks_signature
 async def test_a_root_that_is_too_long_is_refused(
     house: House, hamlet: Hamlet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("snapproxy.download.attempt.MAX_ROOT", 100)
-    monkeypatch.setattr(byte_checks, "MAX_ROOT", 100)
+    monkeypatch.setattr(attempt, "MAX_ROOT", 100)
+    monkeypatch.setattr(incoming, "MAX_ROOT", 100)
     got = await house.get(FIRST, INRELEASE)
     assert (got.status, nothing_is_named(house)) == (424, True)
 
@@ -137,6 +145,17 @@ async def test_without_a_program_to_check_signatures_the_refusal_says_so(
     got = await house.get(FIRST, INRELEASE)
     assert got.status == 424
     assert "gpgv" in f"{got.refusal.reason} {got.refusal.why} {got.refusal.hint}"
+
+
+async def test_a_detached_signature_above_the_limit_is_refused_and_its_blob_closed(
+    house: House, hamlet: Hamlet
+) -> None:
+    signature = Content(b"s" * (MAX_SIGNATURE + 1), epoch(FIRST))
+    hamlet.place(SIGNATURE, signature)
+    got = await house.get(FIRST, RELEASE)
+    assert (got.status, got.refusal.reason) == (424, "The detached signature cannot be read")
+    assert open_files(signature.digests["sha256"]) == 0
+    assert await read_blob(house.store.blobs, signature.digests["sha256"], signature.size) == signature.data
 
 
 async def test_a_detached_signature_is_waited_for_longer_than_its_client_waits(

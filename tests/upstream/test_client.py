@@ -35,7 +35,7 @@ async def test_a_file_arrives_whole_with_its_offer(bench: Bench) -> None:
         bench.upstream as upstream,
         upstream.fetch(UpstreamRequest(url, size=len(BODY)), bench.reach) as response,
     ):
-        assert response.settled == BodyFollows(Offer(0, 1024, 1024, etag='"v1"', media_type="application/x-deb"))
+        assert response.answer == BodyFollows(Offer(0, 1024, 1024, etag='"v1"', media_type="application/x-deb"))
         assert response.url == url
         assert await response.read(1024) == BODY
     assert bench.slots.held == {f"upstream 127.0.0.1:{bench.server.port}": 0}
@@ -69,7 +69,7 @@ async def test_the_environments_proxy_and_cookies_are_not_used(bench: Bench, mon
     async with bench.upstream as upstream:
         for _ in range(2):
             async with upstream.fetch(UpstreamRequest(url), bench.reach) as response:
-                assert isinstance(response.settled, BodyFollows)
+                assert isinstance(response.answer, BodyFollows)
     assert all("cookie" not in seen.headers for seen in bench.server.seen)
 
 
@@ -132,7 +132,7 @@ async def test_a_refusal_keeps_the_connection(bench: Bench, status: int, settled
     async with bench.upstream as upstream:
         for _ in range(2):
             async with upstream.fetch(UpstreamRequest(url), bench.reach) as response:
-                assert response.settled == settled
+                assert response.answer == settled
     assert bench.server.connections == 1
 
 
@@ -142,11 +142,11 @@ async def test_throttled_holds_everybody(server: RudeServer, status: int) -> Non
     url = server.on("/f", reply(status, retry_after=7))
     async with bench.upstream as upstream:
         async with upstream.fetch(UpstreamRequest(url), bench.reach) as response:
-            assert response.settled == Throttled(status, 7)
-        async with upstream.fetch(UpstreamRequest(url), bench.reach, patience=1) as response:
-            assert isinstance(response.settled, Throttled)
-            assert response.settled.status == 0
-            assert response.settled.retry_after == pytest.approx(8, abs=1.5)
+            assert response.answer == Throttled(status, 7)
+        async with upstream.fetch(UpstreamRequest(url), bench.reach, max_wait=1) as response:
+            assert isinstance(response.answer, Throttled)
+            assert response.answer.status == 0
+            assert response.answer.retry_after == pytest.approx(8, abs=1.5)
     assert len(server.seen) == 1, "the second was not sent"
 
 
@@ -293,7 +293,7 @@ async def test_a_hasty_request_gives_up_soon_and_waits_for_no_rest(server: RudeS
     async with asyncio.timeout(5), bench.upstream as upstream:
         for _ in range(2):
             async with upstream.fetch(UpstreamRequest(url), bench.reach, hasty=True) as response:
-                settled.append(type(response.settled))
+                settled.append(type(response.answer))
     assert settled == [Broken, Throttled]
     assert len(server.seen) == 1
 

@@ -163,14 +163,14 @@ async def test_a_private_address_alone_is_refused() -> None:
 
 async def test_a_name_the_configuration_vouches_for_may_be_private() -> None:
     guard = GuardedResolver(Answers("10.0.0.1"))
-    guard.vouch("Mirror.example")
+    guard.allow_private("Mirror.example")
     assert await resolved(guard) == ["10.0.0.1"]
 
 
 async def test_a_name_that_was_public_may_not_turn_private() -> None:
     answers = Answers("151.101.2.132")
     guard = GuardedResolver(answers)
-    guard.vouch("mirror.example")
+    guard.allow_private("mirror.example")
     await resolved(guard)
     answers.addresses = ("127.0.0.1",)
     with pytest.raises(PrivateAddressError):
@@ -180,7 +180,7 @@ async def test_a_name_that_was_public_may_not_turn_private() -> None:
 @pytest.mark.parametrize(("address", "is_private"), [("10.0.0.1", True), ("151.101.2.132", False)])
 async def test_a_host_is_private_that_was_asked_and_has_no_other_address(address: str, is_private: bool) -> None:
     guard = GuardedResolver(Answers(address))
-    guard.vouch("reg.example")
+    guard.allow_private("reg.example")
     await resolved(guard, "reg.example")
     assert guard.is_private("Reg.example") is is_private
     assert guard.is_private(address) is is_private
@@ -189,7 +189,7 @@ async def test_a_host_is_private_that_was_asked_and_has_no_other_address(address
 
 async def test_link_local_is_for_nobody() -> None:
     guard = GuardedResolver(Answers("169.254.169.254"))
-    guard.vouch("mirror.example")
+    guard.allow_private("mirror.example")
     with pytest.raises(PrivateAddressError):
         await resolved(guard)
 

@@ -39,10 +39,10 @@ class Machine:
 
     async def ask(self, limiter: RateLimiter, answer: Callable[[float], int], *, upstream: str = SERVICE) -> int:
         """Send one request, which an upstream that says `answer(seconds)` settles at once."""
-        async with limiter.turn(upstream) as turn:
+        async with limiter.permit(upstream) as permit:
             self.sent.append(self.clock.monotonic())
             status = answer(self.clock.monotonic())
-            await (turn.throttled() if status in {429, 503, 509} else turn.succeeded())
+            await (permit.throttled() if status in {429, 503, 509} else permit.succeeded())
             return status
 
     async def insist(self, limiter: RateLimiter, answer: Callable[[float], int], *, upstream: str = SERVICE) -> None:
@@ -131,7 +131,7 @@ async def test_two_processes_share_one_cool_down_and_one_probe(machine: Machine)
 
 async def test_requests_refused_together_are_one_strike(machine: Machine) -> None:
     limiter = machine.limiter()
-    async with limiter.turn(SERVICE) as one, limiter.turn(SERVICE) as two:
+    async with limiter.permit(SERVICE) as one, limiter.permit(SERVICE) as two:
         await one.throttled()
         await two.throttled()
     assert limiter.estimate(SERVICE) == 30
@@ -143,7 +143,7 @@ async def test_no_more_connections_than_the_policy_over_all_processes(machine: M
 
     async def hold(limiter: RateLimiter) -> None:
         nonlocal open_now, most
-        async with limiter.turn(SERVICE):
+        async with limiter.permit(SERVICE):
             open_now += 1
             most = max(most, open_now)
             await machine.clock.sleep(5)
@@ -165,7 +165,7 @@ async def test_clients_go_before_background_work_and_in_order(machine: Machine) 
     served: list[str] = []
 
     async def want(name: str, *, background: bool) -> None:
-        async with limiter.turn(MIRROR, background=background):
+        async with limiter.permit(MIRROR, background=background):
             served.append(name)
             await machine.clock.sleep(1)
 
@@ -196,7 +196,7 @@ async def test_patience_ends_at_once_when_the_cool_down_is_known_to_be_longer(ma
     limiter = machine.limiter()
     await machine.ask(limiter, lambda _: 509)
     with pytest.raises(CoolingDownError) as caught:
-        async with limiter.turn(SERVICE, patience=25):
+        async with limiter.permit(SERVICE, max_wait=25):
             pytest.fail("it must not be asked")
     assert caught.value.wait == 30
     assert machine.clock.monotonic() == 0
@@ -207,8 +207,8 @@ async def test_patience_that_outlasts_the_cool_down_gets_its_turn(machine: Machi
     await machine.ask(limiter, lambda _: 509)
 
     async def patient() -> float:
-        async with limiter.turn(SERVICE, patience=31) as turn:
-            await turn.succeeded()
+        async with limiter.permit(SERVICE, max_wait=31) as permit:
+            await permit.succeeded()
             return machine.clock.monotonic()
 
     assert await machine.clock.run(patient()) == 30
@@ -216,20 +216,20 @@ async def test_patience_that_outlasts_the_cool_down_gets_its_turn(machine: Machi
 
 async def test_patience_runs_out_while_waiting_for_a_connection(machine: Machine) -> None:
     limiter = machine.limiter(**{MIRROR: RatePolicy(connections=1)})
-    async with limiter.turn(MIRROR):
+    async with limiter.permit(MIRROR):
         with pytest.raises(CoolingDownError):
-            await machine.clock.run(_enter(limiter, patience=8))
+            await machine.clock.run(_enter(limiter, max_wait=8))
     assert machine.clock.monotonic() == 8
 
 
-async def _enter(limiter: RateLimiter, *, patience: float | None = None) -> Permit:
-    async with limiter.turn(MIRROR, patience=patience) as turn:
-        return turn
+async def _enter(limiter: RateLimiter, *, max_wait: float | None = None) -> Permit:
+    async with limiter.permit(MIRROR, max_wait=max_wait) as permit:
+        return permit
 
 
 async def test_a_waiter_that_is_cancelled_leaves_the_line_to_the_next(machine: Machine) -> None:
     limiter = machine.limiter(**{MIRROR: RatePolicy(connections=1)})
-    async with limiter.turn(MIRROR):
+    async with limiter.permit(MIRROR):
         leaving, staying = (asyncio.create_task(_enter(limiter)) for _ in range(2))
         await machine.clock.advance(1)
         leaving.cancel()
@@ -258,7 +258,7 @@ async def test_a_probe_cancelled_at_any_step_leaves_slot_and_probe_to_the_next(m
 
 
 async def _hold(limiter: RateLimiter) -> None:
-    async with limiter.turn(SERVICE):
+    async with limiter.permit(SERVICE):
         await asyncio.Event().wait()
 
 
@@ -266,19 +266,19 @@ async def test_a_probe_whose_process_died_is_sent_again_after_its_lease(machine:
     dead, alive = machine.limiter(), machine.limiter()
     await machine.ask(dead, lambda _: 509)
     await machine.clock.advance(30)
-    lost = dead.turn(SERVICE)
-    turn = await lost.__aenter__()
-    turn.slot.release()  # the kernel does this; nobody says a verdict
+    lost = dead.permit(SERVICE)
+    permit = await lost.__aenter__()
+    permit.slot.release()  # the kernel does this; nobody says a verdict
     await machine.clock.run(machine.insist(alive, always))
     assert machine.clock.monotonic() == pytest.approx(30 + PROBE_LEASE, abs=1.01)
-    turn.slot = MemorySlots().take("nobody's", 1) or turn.slot
+    permit.slot = MemorySlots().take("nobody's", 1) or permit.slot
     await lost.__aexit__(None, None, None)
 
 
 async def test_a_block_without_a_verdict_changes_nothing(machine: Machine) -> None:
     limiter = machine.limiter()
     with pytest.raises(RuntimeError):
-        async with limiter.turn(MIRROR):
+        async with limiter.permit(MIRROR):
             raise RuntimeError
     assert limiter.estimate(MIRROR) == 0
     assert machine.slots.held == {f"upstream {MIRROR}": 0}
@@ -286,9 +286,9 @@ async def test_a_block_without_a_verdict_changes_nothing(machine: Machine) -> No
 
 async def test_breaks_rest_the_upstream_shortly(machine: Machine) -> None:
     limiter = machine.limiter()
-    async with limiter.turn(MIRROR) as turn:
-        await turn.succeeded()
-        await turn.broken()
+    async with limiter.permit(MIRROR) as permit:
+        await permit.succeeded()
+        await permit.broken()
     assert limiter.estimate(MIRROR) == 1
 
 

@@ -28,7 +28,7 @@ async def test_a_redirect_can_be_stopped_and_answered_from_elsewhere(bench: Benc
         return True
 
     async with bench.upstream as upstream, upstream.fetch(UpstreamRequest(url), bench.reach, stop_at=held) as response:
-        assert response.settled == Redirect(bench.server.url("/file/da39"))
+        assert response.answer == Redirect(bench.server.url("/file/da39"))
         assert response.url == url
     assert shown == [bench.server.url("/file/da39")]
     assert [seen.target for seen in bench.server.seen] == ["/f"]

@@ -18,7 +18,7 @@ from snapproxy_storage.protocols import DraftFailed, Meta, StorageFailure
 _MEMORY_PIECE = 256 * 1024
 
 
-class Stream:
+class DraftStream:
     """The state of an arriving draft. `reader` is a descriptor of its file, which the stream owns; None where there is no file."""
 
     def __init__(self, reader: int | None) -> None:
@@ -31,7 +31,7 @@ class Stream:
         self.on_disk = 0
         """Once there is a window: the bytes before this offset are in the file."""
         self.window: MemoryWindow | None = None
-        self.followers: set[Follower] = set()
+        self.followers: set[DraftReader] = set()
         self.moved = Notifier()
         """Rings when more may be read, or nothing more will come."""
         self.consumed = Notifier()
@@ -47,14 +47,14 @@ class Stream:
         """Whether its bytes can be read here no more: nobody feeds it, and its file has been closed with the last reader."""
         return not self._is_fed and self.reader is None and self.window is None
 
-    def follow(self) -> Follower:
-        follower = Follower(self)
+    def follow(self) -> DraftReader:
+        follower = DraftReader(self)
         self.followers.add(follower)
         return follower
 
-    def leave(self, follower: Follower) -> None:
+    def leave(self, follower: DraftReader) -> None:
         self.followers.discard(follower)
-        self.consumed.ring()
+        self.consumed.notify()
         if not self.followers:
             self.on_idle()
             self._close_unused()
@@ -77,22 +77,22 @@ class Stream:
 
     def describe(self, meta: Meta) -> None:
         self.meta = meta
-        self.moved.ring()
+        self.moved.notify()
 
     def advance(self, available: int) -> None:
         if available > self.available:
             self.available = available
-            self.moved.ring()
+            self.moved.notify()
 
     def finish(self, size: int) -> None:
         self.size = self.available = size
-        self.moved.ring()
+        self.moved.notify()
 
     def fail(self, error: StorageFailure) -> None:
         """Fail every reader, now and later. Something whole stays whole."""
         if self.size is None and self.failure is None:
             self.failure = error
-            self.moved.ring()
+            self.moved.notify()
 
     def spill(self, on_disk: int, window: MemoryWindow) -> None:
         """Go on from the window: the disk is full, and the file ends at `on_disk`."""
@@ -120,13 +120,13 @@ class Stream:
             if self.available > offset or self.size is not None:
                 return self.available
             self.on_wait()
-            await self.moved.heard()
+            await self.moved.wait()
 
 
-class Follower:
+class DraftReader:
     """One reader of a stream."""
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: DraftStream) -> None:
         self._stream = stream
         self._is_closed = False
         self.position = 0
@@ -184,16 +184,16 @@ class Follower:
     def _move(self, offset: int) -> None:
         self.position = offset
         if self._stream.window is not None:
-            self._stream.consumed.ring()
+            self._stream.consumed.notify()
 
 
-class Unnamed(Follower):
+class UnstoredBlob(DraftReader):
     """All bytes of a draft that the full disk could not name: like a blob, for as long as it is open.
 
     Bytes that have left the window raise DraftFailed.
     """
 
-    def __init__(self, stream: Stream, digest: str, size: int) -> None:
+    def __init__(self, stream: DraftStream, digest: str, size: int) -> None:
         super().__init__(stream)
         self.digest = digest
         self._size = size

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from snapproxy.archives.dated_addresses import DatedSettings
 from snapproxy.core.exchange import FileTarget, ServiceTarget, TunnelTarget
 from snapproxy.core.model import Match, TimeSpec
 from snapproxy.core.time_spec import parse_time, read_day
@@ -126,10 +127,9 @@ ROLLING = replace(
     name="rolling",
     snapshot=("https://download.rolling.example",),
     hosts=("download.rolling.example/rolling/",),
-    folder="history/YYYYMMDD/rolling",
-    days="history/list",
+    history_settings=DatedSettings(folder="history/YYYYMMDD/rolling", days="history/list"),
 )
-BOTH = replace(BOOK, archives=(*(row for row in BOOK.archives if not row.days), ROLLING))
+BOTH = replace(BOOK, archives=(*(row for row in BOOK.archives if row.name != "opensuse-tumbleweed"), ROLLING))
 
 
 @pytest.mark.parametrize("place", ["/", "http://download.rolling.example/", "http://proxy.example:3142/"])

@@ -7,8 +7,8 @@ import os
 from collections.abc import Callable
 
 from snapproxy_storage.draft_files import read_record
-from snapproxy_storage.draft_readers import Stream
 from snapproxy_storage.draft_record import DraftRecord, State
+from snapproxy_storage.draft_stream import DraftStream
 from snapproxy_storage.failures import os_failure
 from snapproxy_storage.layout import meta_name
 from snapproxy_storage.locks import is_locked
@@ -18,13 +18,13 @@ from snapproxy_storage.protocols import DraftFailed, DraftOrphaned
 _POLL_SECONDS = 0.02
 
 
-class DraftFollower:
+class DraftPoller:
     """One for every followed draft and process; it feeds the `stream` that all readers here share."""
 
-    def __init__(self, folder: OpenFolder, name: str, fd: int, on_end: Callable[[DraftFollower], None]) -> None:
+    def __init__(self, folder: OpenFolder, name: str, fd: int, on_end: Callable[[DraftPoller], None]) -> None:
         self.name = name
-        self.stream = Stream(fd)
-        self.stream.on_wait = self._look_later
+        self.stream = DraftStream(fd)
+        self.stream.on_wait = self._schedule_poll
         self.stream.on_idle = self.close
         self._folder = folder
         self._fd = fd
@@ -33,32 +33,32 @@ class DraftFollower:
         self._timer: asyncio.TimerHandle | None = None
 
     @classmethod
-    def open(cls, folder: OpenFolder, name: str, on_end: Callable[[DraftFollower], None]) -> DraftFollower | None:
+    def open(cls, folder: OpenFolder, name: str, on_end: Callable[[DraftPoller], None]) -> DraftPoller | None:
         """Watch the live draft `name`, None when nobody writes one. Raises OSError."""
         try:
             fd = folder.open(name, os.O_RDONLY)
         except FileNotFoundError:
             return None
-        watch = cls(folder, name, fd, on_end)
+        poller = cls(folder, name, fd, on_end)
         try:
             # Bytes that nobody saw arrive are not believed, even if there are as many as announced.
             is_alive = is_locked(fd)
         except OSError:
-            watch.close()
+            poller.close()
             raise
-        watch.look()
-        if not is_alive or watch.stream.failure is not None:
-            watch.close()
+        poller.poll()
+        if not is_alive or poller.stream.failure is not None:
+            poller.close()
             return None
-        return watch
+        return poller
 
     @property
     def is_current(self) -> bool:
         """Whether the draft still arrives, under this name. Looks anew."""
-        self.look()
+        self.poll()
         return not self._is_over and self._folder.is_still(self.name, self._fd)
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Bring the stream up to date."""
         if self._is_over:
             return
@@ -126,12 +126,12 @@ class DraftFollower:
         self._record_fd = fd
         return record
 
-    def _look_later(self) -> None:
+    def _schedule_poll(self) -> None:
         if self._timer is None and not self._is_over:
-            self._timer = asyncio.get_running_loop().call_later(_POLL_SECONDS, self._look_now)
+            self._timer = asyncio.get_running_loop().call_later(_POLL_SECONDS, self._poll_and_reschedule)
 
-    def _look_now(self) -> None:
+    def _poll_and_reschedule(self) -> None:
         self._timer = None
-        self.look()
-        if self.stream.moved.has_listeners:
-            self._look_later()
+        self.poll()
+        if self.stream.moved.has_waiters:
+            self._schedule_poll()
