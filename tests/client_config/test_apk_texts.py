@@ -56,5 +56,5 @@ def test_a_release_is_read_as_its_branch(release: str, branch: str) -> None:
 
 @pytest.mark.parametrize("release", ["latest-stable", "bookworm", "3", "v3.20/../x", ""])
 def test_what_is_no_release_is_refused(release: str) -> None:
-    with pytest.raises(ConfigurationError, match="no release of Alpine"):
+    with pytest.raises(ConfigurationError, match="is not a release of Alpine"):
         branch_of(release)

@@ -196,7 +196,7 @@ class TestPin:
         assert 'Check-Valid-Until "false"' in found.pop("etc/apt/apt.conf.d/99snapproxy")
         assert found.pop("etc/apt/apt.conf.d/01other") == ""
         assert found == EXPECTED
-        off = "snapproxy: left as it is, since it is off:"
+        off = "snapproxy: not changed, because it is disabled:"
         assert done.stderr.splitlines() == [
             f"{off} /etc/apt/sources.list.d/debian.sources: https://unknown.example/x",
             f"{off} /etc/yum.repos.d/fedora.repo: https://example.org/metalink",
@@ -286,13 +286,17 @@ class TestUnknown:
         before = look(root)
         done = shell.run(pin_script(), "--root", str(root))
         assert done.returncode == 1
-        told = [line for line in done.stderr.splitlines() if not line.startswith("snapproxy: left")]
+        told = [
+            line
+            for line in done.stderr.splitlines()
+            if not line.startswith("snapproxy: not changed, because it is disabled")
+        ]
         addresses = [word.partition("mirror=")[2] or word for word in UNKNOWN[name].split() if ":/" in word]
         assert [
             any(line.startswith(f"/{name}: ") and word.partition("=")[2] in line for line in told) for word in addresses
         ]
         assert len(told) == len(addresses) + 1
-        assert told[-1].startswith("snapproxy: no archive is known for the sources above, so nothing was changed.")
+        assert told[-1].startswith("snapproxy: no archive is configured for the sources above, so nothing was changed.")
         assert look(root) == before
 
     def test_unknown_sources_may_be_kept_by_name(self, shell: Shell, root: Path) -> None:
@@ -318,7 +322,7 @@ class TestUnknown:
         (tmp_path / "etc").mkdir()
         done = shell.run(pin_script(), "--root", str(tmp_path))
         assert done.returncode == 1
-        assert "there are no sources of apt, pacman, apk, dnf or zypper in" in done.stderr
+        assert "found no package sources of apt, pacman, apk, dnf or zypper in" in done.stderr
 
     @pytest.mark.parametrize("options", [("--undone",), ("--root",), ("x",)])
     def test_an_unknown_option_does_nothing(self, shell: Shell, options: tuple[str, ...]) -> None:
@@ -382,7 +386,7 @@ class TestRules:
     def told(family: str, places: list[tuple[str, str]], awk: str = "mawk") -> list[tuple[str, str]]:
         """Return (archive, rest) by place as the script has it."""
         text = pin_script()
-        program = text[text.index("# The archive that `host`") : text.index("# An address as")]
+        program = text[text.index("# Return the archive at `host`") : text.index("# Return the path of an address in")]
         body = f'{{ family = "{family}"; host = $1; path = $2; rest = ""; print known() "\\t" rest }}'
         lines = "".join(f"{host}\t{path}\n" for host, path in places)
         done = subprocess.run(
