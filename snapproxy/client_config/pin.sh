@@ -46,7 +46,8 @@ pin() {
     esac
     snapproxy=http://$host
     found=$(files)
-    [ -n "$found" ] || fail "found no package sources of apt, pacman, apk, dnf or zypper${root:+ in $root}"
+    [ -n "$found" ] || fail "found no package sources of apt, pacman, apk, dnf or zypper in ${root:-/}," \
+        "so nothing was changed. Name the root of another system with --root DIR"
     unknown=$(echo "$found" | while read -r kind file; do rewrite "$kind" "$file" report; done)
     if [ -n "$unknown" ]; then
         printf '%s\n' "$unknown" >&2
