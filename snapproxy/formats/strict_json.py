@@ -1,8 +1,8 @@
-"""Read JSON written by others (manifests, credentials, locks) strictly and in bounded memory. Pure.
+"""Read JSON written by others (manifests, credentials, locks) strictly. Pure.
 
 - `parse` parses a document of any shape and marks repeated keys.
 - `read_object` parses an object whose members the caller reads. It refuses values on which JSON readers differ.
-- `load` parses a document whose shape is fixed and names the place of every fault: `files[12].sha256`.
+- `load` parses a document with a fixed shape in bounded memory, and names the place of every fault: `files[12].sha256`.
 """
 
 from __future__ import annotations

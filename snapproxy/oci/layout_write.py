@@ -77,9 +77,8 @@ async def _add_to_layout(artifact: Artifact, path: Path, tag: str, progress: Pro
             hint="Name a folder that does not exist yet.",
         )
     entry = _entry(artifact, tag)
-    _with_entry(
-        await ImageLayout(FolderFiles(path), str(path)).index(), entry, path
-    )  # refused before anything is written
+    # Refuse an impossible entry before anything is written.
+    _with_entry(await ImageLayout(FolderFiles(path), str(path)).index(), entry, path)
     await in_thread((path / BLOBS).mkdir, parents=True, exist_ok=True)
     await _fill(artifact, path, progress)
     await in_thread(_add_entry, path, entry)

@@ -248,10 +248,8 @@ class RegistryConnections:
         """Return the address of a Location header. Raises UpstreamError for an address that must not be used."""
         try:
             target = url.join(URL(location, encoded=True))
-            (
-                (target.host or "").encode("idna"),
-                target.port,
-            )  # raises ValueError for labels that are too long and ports that are too high
+            # Both raise ValueError: the first for labels that are too long, the second for ports that are too high.
+            (target.host or "").encode("idna"), target.port
         except ValueError:
             raise _redirect_refused("It redirects to an invalid address") from None
         if target.scheme not in {"http", "https"} or not target.host or target.user or target.password:

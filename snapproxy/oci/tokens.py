@@ -189,6 +189,5 @@ def _form(url: URL, fields: Mapping[str, str]) -> RegistryRequest:
         yield data
 
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    return RegistryRequest(
-        "POST", url, headers, audience=url, body=body, length=len(data)
-    )  # the body contains the login
+    # With an audience, because the body contains the login.
+    return RegistryRequest("POST", url, headers, audience=url, body=body, length=len(data))

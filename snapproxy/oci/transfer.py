@@ -50,7 +50,8 @@ async def collect(source: ArtifactSource, version: str = "") -> Artifact:
         if len(listed) > DOCUMENTS_MOST or size > DOCUMENTS_BYTES_MOST:
             raise ArchiveDataError(
                 "The index lists too many manifests",
-                why=f"It lists {len(listed)} of {size} bytes; the limit is {DOCUMENTS_MOST} of {DOCUMENTS_BYTES_MOST}.",
+                why=f"It lists {len(listed)} manifests with {size} bytes together; "
+                f"the limits are {DOCUMENTS_MOST} manifests and {DOCUMENTS_BYTES_MOST} bytes.",
             )
         children = [await source.document(each) for each in listed.values()]
     contents: dict[str, BlobContent] = {}

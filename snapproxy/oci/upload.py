@@ -57,10 +57,9 @@ async def upload(
     chunk: int = CHUNK,
     asks: bool = True,
 ) -> bool:
-    """Make sure that the repository has the blob.
+    """Make sure that the repository has the blob. Return whether the repository had it before.
 
-    Return whether it had it before (`asks` off: send it without checking).
-
+    `asks` off: send the blob without checking first.
     `mount_from` names repositories of the same registry that may have the blob.
     Raises as `Session.ask`, and ArchiveDataError if the source is damaged.
     """
@@ -240,7 +239,7 @@ class _Sender:
 def _end(reply: RegistryReply, default: int) -> int:
     """Return the number of bytes that the registry has.
 
-    `0-0` means none, because no chunk is a single byte and registries use it so.
+    `0-0` is read as none: registries send it for an empty upload as well, and no chunk is a single byte.
     """
     found = _RANGE.fullmatch(reply.headers.get("Range", "").strip())
     if found is None:
