@@ -10,11 +10,11 @@ from rich.filesize import decimal
 
 from snapproxy.capture.captures import Captures, CaptureSummary
 from snapproxy.cli import run_as_owner
-from snapproxy.cli.application import build
 from snapproxy.cli.differences import print_difference
 from snapproxy.cli.execution import run_async
 from snapproxy.cli.load_config import config_of
 from snapproxy.cli.messages import print_json
+from snapproxy.cli.stored_captures import open_captures
 from snapproxy.core.record import Record, RecordEntry
 from snapproxy.core.time_spec import format_instant
 
@@ -26,8 +26,8 @@ def main(arguments: argparse.Namespace) -> int:
     config = config_of(arguments)
 
     async def work() -> None:
-        async with build(config, offline=True) as app:
-            await _ACTIONS[arguments.action](app.captures, arguments)
+        async with open_captures(config) as captures:
+            await _ACTIONS[arguments.action](captures, arguments)
 
     with run_as_owner.acting(config.state_dir):
         run_async(work())

@@ -10,15 +10,12 @@ from pathlib import Path
 
 from snapproxy.capture import cyclonedx, intoto, sha256sums, spdx
 from snapproxy.capture.lock import encode, snapshots_by_time
-from snapproxy.cli import run_as_owner
-from snapproxy.cli.application import build
 from snapproxy.cli.atomic_files import write_atomically
 from snapproxy.cli.differences import print_difference
-from snapproxy.cli.execution import run_async
 from snapproxy.cli.load_config import config_of
 from snapproxy.cli.lock_files import read_lock
 from snapproxy.cli.source_date_epoch import source_date_epoch
-from snapproxy.config import Config
+from snapproxy.cli.stored_captures import read_capture
 from snapproxy.core.model import Instant, Role
 from snapproxy.core.record import Record
 from snapproxy.core.time_spec import format_instant
@@ -44,7 +41,7 @@ def main(arguments: argparse.Namespace) -> int:
         case ["show", file]:
             _write(read_lock(Path(file)), arguments.format or "summary", arguments.output)
         case [name]:
-            _write(_captured(name, config_of(arguments)), arguments.format or "lock", arguments.output)
+            _write(read_capture(config_of(arguments), name), arguments.format or "lock", arguments.output)
         case _:
             raise ConfigurationError(
                 "lock: that is none of its calls", hint="lock NAME, lock show FILE, or lock diff A B"
@@ -71,15 +68,6 @@ def summary(record: Record) -> str:
             lines.append(f"  identical for any instant in {format_instant(valid[0])}/{format_instant(valid[1])}")
     lines += [f"unpinned: {host}" for host in sorted(record.unpinned)]
     return "".join(f"{line}\n" for line in lines or ["nothing was served"])
-
-
-def _captured(name: str, config: Config) -> Record:
-    async def work() -> Record:
-        async with build(config, offline=True) as app:
-            return await app.captures.record(name)
-
-    with run_as_owner.acting(config.state_dir):
-        return run_async(work())
 
 
 def _write(record: Record, form: str, target: Path | None) -> None:

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from snapproxy.capture.replay import Replayed, the_time
-from snapproxy.cli import run_as_owner
-from snapproxy.cli.application import build
-from snapproxy.cli.execution import run_async
+from snapproxy.cli.stored_captures import read_capture
 from snapproxy.client_config import user_name
 from snapproxy.config import Config
 from snapproxy.core.model import TimeSpec
@@ -47,13 +45,7 @@ def to_lock(file: Path, record: Record, *, is_recorded: bool = False, offline: b
 
 def to_capture(config: Config, name: str) -> RunMode:
     """Pin to a capture, offline, at the time it was recorded at. Raises ClientError when there is none of that name."""
-
-    async def work() -> Record:
-        async with build(config, offline=True) as app:
-            return await app.captures.record(name)
-
-    with run_as_owner.acting(config.state_dir):
-        record = run_async(work())
+    record = read_capture(config, name)
     return RunMode(_spelt(the_time(record)), name, offline=True)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,6 @@ from snapproxy.cli.verbs import VERBS, main_of, usage_of
 #: Packages that take tens of milliseconds to import, and the root of everything that a verb's work needs.
 WORK = {
     "aiohttp",
-    "asyncio",
     "cryptography",
     "diskcache",
     "rich",
@@ -56,3 +56,7 @@ def test_the_help_of_a_verb_imports_its_arguments_alone(verb: str) -> None:
 
 def test_every_form_of_a_lock_has_a_writer() -> None:
     assert tuple(WRITERS) == FORMS
+
+
+def test_captures_are_listed_without_a_client_or_a_server(plain_environment: Path) -> None:
+    assert imported("capture", "list") & {"aiohttp", "cryptography", "snapproxy.wiring"} == set()
