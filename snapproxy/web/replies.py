@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
+from snapproxy.base.refusals import unavailable
 from snapproxy.core.conditions import UnchangedForClient, Validators, Verdict, WholeFile
 from snapproxy.core.exchange import Moved, Passed, Served
 from snapproxy.core.http_date import write_http_date
 from snapproxy.core.model import Refusal, Role
+from snapproxy.core.plan_model import WHOLE
 from snapproxy.core.ranges import ByteRange, Unsatisfiable
 from snapproxy.errors import SnapproxyError
 from snapproxy.web.heads import Fields, ReplyHead, without_controls
-
-CHALLENGE = ("Proxy-Authenticate", 'Basic realm="snapproxy: the user name is the time"')
-"""dnf and zypper send credentials only after this, and a 407 must carry one (RFC 9110 section 15.5.8)."""
-
-_NEVER_5XX = frozenset({Role.ROOT, Role.SIGNATURE, Role.INDEX})
-"""Roles whose failure apt must see as a 4xx: after 429 or a 5xx it exits 0 without the suite."""
 
 _MEDIA_TYPES = {
     "deb": "application/vnd.debian.binary-package",
@@ -91,8 +87,6 @@ def refusal_reply(refusal: Refusal, *, closes: bool = False) -> ReplyHead:
     lines = [without_controls(line) for line in (refusal.reason, refusal.why, refusal.hint) if line]
     text = "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
     fields = (("Content-Type", "text/plain; charset=utf-8"), *refusal.headers.items())
-    if refusal.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and CHALLENGE[0] not in refusal.headers:
-        fields = (*fields, CHALLENGE)
     return ReplyHead(refusal.status, refusal.reason, fields, len(text), text, closes=closes)
 
 
@@ -145,6 +139,7 @@ def failure(error: Exception, role: Role | None) -> Refusal:
     else:
         refusal = Refusal(502, "The file broke off before its first byte", why=str(error), hint="Ask again in a while.")
     is_retried = refusal.status == HTTPStatus.TOO_MANY_REQUESTS or refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    if is_retried and (role is None or role in _NEVER_5XX):
-        return Refusal(424, refusal.reason, refusal.why, refusal.hint)
-    return refusal
+    if not is_retried:
+        return refusal
+    whole = role is None or role in WHOLE
+    return unavailable(whole=whole, status=refusal.status, reason=refusal.reason, why=refusal.why, hint=refusal.hint)
