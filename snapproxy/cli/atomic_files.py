@@ -1,4 +1,4 @@
-"""Write files atomically: whole, or not at all."""
+"""Write files atomically: the whole file, or nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def write_atomically(target: Path, data: bytes) -> None:
-    """Write a file, or leave what stands there as it is."""
+    """Write a file. If that fails, an existing file stays unchanged. Raises OSError."""
     draft = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         draft.write_bytes(data)
@@ -18,7 +18,7 @@ def write_atomically(target: Path, data: bytes) -> None:
 
 
 def copy_atomically(source: Path, target: Path) -> None:
-    """Copy a file to where the user wants it: whole or not at all, with the user's own owner and mode."""
+    """Copy a file, with the owner and mode of the calling user. Raises OSError."""
     draft = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         shutil.copyfile(source, draft)

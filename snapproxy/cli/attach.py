@@ -17,7 +17,7 @@ from snapproxy.jobs.export import Exported, ExportOptions
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Carry out the verb."""
+    """Run the verb and return the exit code."""
     config = config_of(arguments)
     with run_as_owner.acting(config.state_dir):
         exported = run_async(_attach(config, arguments))
@@ -26,9 +26,9 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 async def _attach(config: Config, arguments: argparse.Namespace) -> Exported:
-    wish = ExportOptions(created=source_date_epoch(os.environ), access=access_of(arguments))
+    options = ExportOptions(created=source_date_epoch(os.environ), access=access_of(arguments))
     async with build(config, offline=True) as app:
         record = await app.captures.record(arguments.name)
         with run_as_owner.aside():
             async with reporting((), what="attach") as report:
-                return await app.exporter.attach(record, arguments.dest, wish, report)
+                return await app.exporter.attach(record, arguments.dest, options, report)

@@ -1,4 +1,4 @@
-"""Manage the captures of the store."""
+"""List, show, compare and manage the captures of the store."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Action = Callable[[Captures, argparse.Namespace], Coroutine[Any, Any, None]]
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Carry out the verb."""
+    """Run the verb and return the exit code."""
     config = config_of(arguments)
 
     async def work() -> None:
@@ -80,7 +80,7 @@ _ACTIONS: Mapping[str, Action] = {
 
 def _line(summary: CaptureSummary) -> str:
     state = "closed" if summary.is_closed else "open"
-    archives = " ".join(summary.archives) or "nothing yet"
+    archives = " ".join(summary.archives) or "no archive yet"
     return (
         f"{summary.name}  {state}, begun {format_instant(summary.begun)}: {archives}; "
         f"{summary.files} files, {decimal(summary.size)}; {summary.absences} absences"
@@ -121,7 +121,7 @@ def _record_as_json(record: Record) -> dict[str, Any]:
 
 
 def _entry_as_json(entry: RecordEntry) -> dict[str, Any]:
-    said: dict[str, Any] = {
+    value: dict[str, Any] = {
         "archive": entry.archive,
         "requested": entry.requested,
         "snapshot": entry.snapshot,
@@ -129,4 +129,4 @@ def _entry_as_json(entry: RecordEntry) -> dict[str, Any]:
         "role": entry.role.value,
         "proof": entry.proof.word,
     }
-    return said | ({"absent": True} if entry.is_absence else {"size": entry.size, "sha256": entry.sha256})
+    return value | ({"absent": True} if entry.is_absence else {"size": entry.size, "sha256": entry.sha256})

@@ -30,10 +30,11 @@ WRITERS: Mapping[str, Callable[[Record, Instant | None], bytes]] = {
     "spdx": spdx.write,
     "in-toto": lambda record, _: intoto.write(record),
 }
+"""Writers of each form (`usage.lock.FORMS`), of a record and $SOURCE_DATE_EPOCH."""
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Carry out the verb."""
+    """Run the verb and return the exit code."""
     match arguments.words:
         case ["diff", one, other]:
             differ = print_difference(read_lock(Path(one)), read_lock(Path(other)), as_json=arguments.json)
@@ -44,13 +45,13 @@ def main(arguments: argparse.Namespace) -> int:
             _write(read_capture(config_of(arguments), name), arguments.format or "lock", arguments.output)
         case _:
             raise ConfigurationError(
-                "lock: that is none of its calls", hint="lock NAME, lock show FILE, or lock diff A B"
+                "lock: unrecognized arguments", hint="Call: lock NAME, lock show FILE, or lock diff A B"
             )
     return 0
 
 
 def summary(record: Record) -> str:
-    """Say what a record holds: a paragraph for each archive and time."""
+    """Return a summary of a record: a paragraph for each archive and time."""
     lines = []
     for (archive, requested), snapshots in sorted(snapshots_by_time(record.entries).items()):
         entries = [each for each in record.entries if (each.archive, each.requested) == (archive, requested)]

@@ -1,4 +1,4 @@
-"""How far a fetch or an observation is: bars on a terminal, a line every five seconds in a log."""
+"""Report progress on stderr: bars on a terminal, a line every five seconds in a log."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
-#: Seconds between two lines in a log.
 PERIOD = 5.0
+"""Seconds between two lines in a log."""
 
 
 class Report(Protocol):
-    """Is told how far each path is; bytes, total None while unknown."""
+    """Receives the progress of each path, in bytes; `total` is None while unknown."""
 
     def advance(self, path: str, done: int, total: int | None) -> None: ...
 
@@ -25,7 +25,7 @@ class Report(Protocol):
 
 
 class Bars:
-    """A bar a file."""
+    """One bar for each file."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -42,7 +42,7 @@ class Bars:
 
 
 class Lines:
-    """The sum of all files, when asked for; `count` is 0 where nobody knows how many there will be."""
+    """One line for all files; `count` is 0 if their number is unknown."""
 
     def __init__(self, what: str, count: int) -> None:
         self._what = what
@@ -59,12 +59,12 @@ class Lines:
         self._finished += 1
 
     def line(self) -> str:
-        """Return where we are."""
+        """Return the current progress as a line."""
         files = f"{self._finished} of {self._count} files, " if self._count else ""
         return f"{self._what}: {files}{decimal(sum(self._done.values()))}"
 
 
-async def _tell(line: Callable[[], str], period: float) -> None:
+async def _print_lines(line: Callable[[], str], period: float) -> None:
     while True:
         await asyncio.sleep(period)
         print(line(), file=sys.stderr)
@@ -72,17 +72,17 @@ async def _tell(line: Callable[[], str], period: float) -> None:
 
 @asynccontextmanager
 async def reporting(paths: Collection[str], *, what: str = "fetch", period: float = PERIOD) -> AsyncIterator[Report]:
-    """Report on stderr while the block runs."""
+    """Report on stderr while the block runs; `what` begins each line in a log."""
     if sys.stderr.isatty():
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
         with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
             yield Bars(progress)
         return
     lines = Lines(what, len(paths))
-    teller = asyncio.create_task(_tell(lines.line, period))
+    printing = asyncio.create_task(_print_lines(lines.line, period))
     try:
         yield lines
     finally:
-        teller.cancel()
+        printing.cancel()
         with suppress(asyncio.CancelledError):
-            await teller
+            await printing

@@ -1,4 +1,4 @@
-"""The captures of the store, opened without the rest of the application: to read or manage a record takes no upstream."""
+"""Open the captures of the store without building the application, for verbs that contact no upstream."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from snapproxy_storage import open_store
 
 @asynccontextmanager
 async def open_captures(config: Config) -> AsyncIterator[Captures]:
-    """Open the store of `config` while the block runs. Raises StorageFailure if it cannot be opened."""
+    """Open the captures of the store while the block runs. Raises StorageFailure if the store cannot be opened."""
     families = {archive.name: archive.family for archive in config.archives}
     async with open_store(config.state_dir, config.cache_dir) as store:
         yield Captures(store, families=families, now=SystemClock().now)
 
 
 def read_capture(config: Config, name: str) -> Record:
-    """Return the record of a capture. Raises ClientError if there is no capture of that name."""
+    """Return the record of a capture. Raises ClientError for an unknown name."""
 
     async def read() -> Record:
         async with open_captures(config) as captures:

@@ -252,8 +252,8 @@ def test_on_a_terminal_the_file_that_is_waited_for_is_shown(
     assert main(["diff", "debian", FIRST, SECOND, "--suite", SUITE]) == 0
     captured = capsys.readouterr()
     assert captured.out.endswith(": 1 up\n")
-    with diff._telling() as tell:
-        tell("dists/[/x]/InRelease")  # no markup
+    with diff._shown_downloads() as progress:
+        progress("dists/[/x]/InRelease")  # no markup
 
 
 # --- pacman ----------------------------------------------------------------------------------------------------------------------

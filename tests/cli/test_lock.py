@@ -83,7 +83,7 @@ def test_an_epoch_that_is_none_is_refused(
 ) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
     assert main(["lock", "show", lock, "--format", "spdx"]) == 2
-    assert "SOURCE_DATE_EPOCH is no time\n  It is 'yesterday'." in capsys.readouterr().err
+    assert "SOURCE_DATE_EPOCH is not a number of seconds\n  It is 'yesterday'." in capsys.readouterr().err
 
 
 def test_differences_are_a_table(lock: str, newer: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -76,7 +76,7 @@ def test_observing_prints_the_instant_and_what_was_new(present: Present, capsys:
     assert main(["observe", "vendor", INRELEASE]) == 0
     assert capsys.readouterr().out.splitlines()[1] == f"  {INRELEASE}  unchanged"
     old = present.tree
-    for tree, told in ((None, ""), (old, ", and older than what was seen last")):
+    for tree, told in ((None, ""), (old, ", and older than the last observed one")):
         present.publish() if tree is None else present.show(tree)
         assert main(["observe", "vendor", INRELEASE]) == 0
         assert capsys.readouterr().out.splitlines()[1] == f"  {INRELEASE}  new{told}"
@@ -135,7 +135,7 @@ def test_an_archive_of_every_second_is_one_stretch(present: Present, capsys: pyt
 def test_a_timeline_is_of_instants(present: Present, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["timeline", "vendor", "--from", "live"])
-    assert "an instant is wanted" in capsys.readouterr().err
+    assert "expected a date or an instant" in capsys.readouterr().err
 
 
 def test_a_snapshot_is_marked_bad_listed_so_and_taken_back(

@@ -138,12 +138,12 @@ def test_a_capture_is_replayed_offline_at_its_own_time(run: Run, hamlet: Hamlet)
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ((), "no time is given"),
-        (("--capture", "mine"), "no time is given"),
-        (("--locked", "x.json", "--capture", "mine"), "--locked does not go with"),
-        (("--locked", "x.json", "--pass", "a.example"), "--locked does not go with"),
-        (("--at", AT, "--offline", "--lock", "x.json"), "--offline records nothing"),
-        (("--at", AT, "--lock", "/nowhere/x.json"), "The lock could not be written"),
+        ((), "no time given"),
+        (("--capture", "mine"), "no time given"),
+        (("--locked", "x.json", "--capture", "mine"), "--locked excludes"),
+        (("--locked", "x.json", "--pass", "a.example"), "--locked excludes"),
+        (("--at", AT, "--offline", "--lock", "x.json"), "--lock excludes --offline"),
+        (("--at", AT, "--lock", "/nowhere/x.json"), "The lock cannot be written"),
     ],
 )
 def test_options_that_contradict_one_another_are_told(run: Run, options: tuple[str, ...], says: str) -> None:

@@ -51,7 +51,7 @@ def test_an_artifact_is_served_and_nothing_is_written(
             urllib.request.urlopen(f"{process.url}/debian/{AT}/dists/other/InRelease")
         assert refused.value.code == 424
         assert b"The artifact oci-archive:" in refused.value.read()
-    assert f"{artifact} holds 2 files of debian at {AT}, which requests need not name" in process.log
+    assert f"{artifact} has 2 files of debian at {AT}, the default time of requests" in process.log
     assert not (tmp_path / "none").exists()
     assert list(hamlet.log.entries) == []
 

@@ -40,7 +40,7 @@ def test_resolve_prints_a_time_where_the_id_is_a_folder_s_name(built: APP, capsy
     assert main(["resolve", "archlinux", "2024-06-01"]) == 0
     told = capsys.readouterr()
     assert a_time(told.out.strip()).instant == 1_717_159_325
-    assert told.err == "snapproxy: the archive's folder of that time is 2024/05/31\n"
+    assert told.err == "snapproxy: the archive's folder for that time is 2024/05/31\n"
     assert main(["resolve", "archlinux", "2024-06-01", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["at"], found["snapshot"]) == ("20240531T124205Z", "2024/05/31")
@@ -178,7 +178,7 @@ def test_figures_from_another_kind_of_server_are_an_error(
 ) -> None:
     monkeypatch.setattr(_Figures, "body", body)
     assert main(["stats", "--url", server]) == 1
-    assert "That server is no snapproxy" in capsys.readouterr().err
+    assert "That server is not snapproxy" in capsys.readouterr().err
 
 
 def test_no_server_is_an_error_with_a_hint(capsys: pytest.CaptureFixture[str]) -> None:
@@ -194,7 +194,7 @@ def test_config_check_prints_a_file_and_names_missing_keyrings(
     assert main(["config", "check"]) == 0
     told = capsys.readouterr()
     assert tomllib.loads(told.out)["state_dir"] == f"{plain_environment}/state"
-    assert "snapproxy: /nowhere/k.gpg is missing; signatures by its keys are unknown to debian\n" in told.err
+    assert "snapproxy: /nowhere/k.gpg is missing, so signatures by its keys cannot be verified for debian\n" in told.err
     assert main(["config", "check", "--json"]) == 0
     checked = json.loads(capsys.readouterr().out)
     assert checked["settings"]["listen"] == ["127.0.0.1:3142"]
@@ -228,7 +228,7 @@ def test_sources_print_texts_for_alpine(monkeypatch: pytest.MonkeyPatch, capsys:
     assert main(["sources", "alpine", "--at", "20240601"]) == 0
     assert "http://127.0.0.1:3142/alpine/20240601T000000Z/v3.20/community\n" in capsys.readouterr().out
     assert main(["sources", "alpine", "--at", "20240601", "--form", "list"]) == 2
-    assert "There are: mirror, proxy, dockerfile." in capsys.readouterr().err
+    assert "Its forms are: mirror, proxy, dockerfile." in capsys.readouterr().err
     machine["ID"] = "debian"
     assert main(["sources", "alpine", "--at", "20240601"]) == 2
     assert "--suite v3.20" in capsys.readouterr().err
@@ -250,7 +250,7 @@ def test_sources_of_any_archive_and_the_script_for_all(tmp_path: Path, capsys: p
     assert main(["sources", "arm", *fixed, "--repo", "$arch/$repo"]) == 0
     assert "/arm/20240601T000000Z/$arch/$repo\n" in capsys.readouterr().out
     assert main(["sources", "debian-debug", *fixed, "--suite", "bookworm-debug", "--form", "mkosi"]) == 2
-    assert "There are: mirror, list, proxy." in capsys.readouterr().err
+    assert "Its forms are: mirror, list, proxy." in capsys.readouterr().err
     assert main(["sources", "docker", *fixed, "--form", "script", "--base", "http://builder:3142"]) == 0
     told = capsys.readouterr().out
     assert told.startswith("#!/bin/sh\n")
@@ -281,7 +281,7 @@ def test_sources_of_an_archive_of_rpm_packages(tmp_path: Path, capsys: pytest.Ca
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["nowhere"], "There are no texts for that distribution"),
+        (["nowhere"], "There is no client configuration for that distribution"),
         (["debian", "--suite", "sid", "--form", "zypper"], "There is no form zypper for debian"),
     ],
 )

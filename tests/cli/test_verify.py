@@ -64,7 +64,7 @@ def test_what_is_whole_is_said_to_be(verify: Verify, tmp_path: Path, kind: str) 
     code, out, err = verify("build" if kind == "capture" else f"{tmp_path}/a.json")
     assert (code, out) == (0, "")
     assert err.startswith("snapproxy: 4 files, ")
-    assert err.endswith(": all there, all whole\n")
+    assert err.endswith(": all present and intact\n")
 
 
 def test_what_is_missing_or_damaged_is_named(verify: Verify, hamlet: Hamlet, tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_what_is_missing_or_damaged_is_named(verify: Verify, hamlet: Hamlet, tmp
         f"missing  {release[:12]}  debian/{FIRST}/{RELEASE}",
         f"damaged  {packages[:12]}  debian/{FIRST}/{PACKAGES}",
     ]
-    assert err.endswith(": 2 not as recorded; what was damaged has been taken out of the store\n")
+    assert err.endswith(": 2 missing or damaged; the damaged files were removed from the store\n")
     assert not blob(tmp_path, packages).exists()
     faults = json.loads(verify(f"{tmp_path}/a.json", "--json")[1])["faults"]
     assert [fault["fault"] for fault in faults] == ["missing", "missing"]
