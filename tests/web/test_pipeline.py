@@ -51,7 +51,7 @@ async def test_a_client_that_asks_again_at_once_has_nothing_begun_twice() -> Non
 
     class Answering:
         def __init__(self) -> None:
-            self.foreseen: list[str] = []
+            self.prepared: list[str] = []
             self.left = [b"GET /b HTTP/1.1\r\nHost: t\r\n\r\n", b"GET /c HTTP/1.1\r\nHost: t\r\n\r\n"]
 
         async def handle(self, request: ClientRequest) -> Ending:
@@ -61,8 +61,8 @@ async def test_a_client_that_asks_again_at_once_has_nothing_begun_twice() -> Non
                 asyncio.get_running_loop().call_soon(request.connection.data_received, self.left.pop(0))
             return Ending(request.connection, keep_alive=True)
 
-        def foresee(self, request: ClientRequest, *, runs_next: bool) -> bool:
-            self.foreseen.append(request.target)
+        def prepare(self, request: ClientRequest, *, runs_next: bool) -> bool:
+            self.prepared.append(request.target)
             return not runs_next
 
         def malformed(self, peer: str, error: Exception) -> bytes:
@@ -80,7 +80,7 @@ async def test_a_client_that_asks_again_at_once_has_nothing_begun_twice() -> Non
         client.close()
         await listener.emptied()
         server.close()
-    assert handler.foreseen == []
+    assert handler.prepared == []
 
 
 async def test_a_hundred_in_one_segment_are_all_answered_from_a_bounded_queue(site: Site) -> None:
