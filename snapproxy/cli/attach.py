@@ -7,8 +7,7 @@ import os
 
 from snapproxy.cli import run_as_owner
 from snapproxy.cli.application import build
-from snapproxy.cli.execution import run_async
-from snapproxy.cli.load_config import config_of
+from snapproxy.cli.execution import result_of
 from snapproxy.cli.progress import reporting
 from snapproxy.cli.registry_access import access_of, print_exported
 from snapproxy.cli.source_date_epoch import source_date_epoch
@@ -18,10 +17,7 @@ from snapproxy.jobs.export import Exported, ExportOptions
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the verb and return the exit code."""
-    config = config_of(arguments)
-    with run_as_owner.acting(config.state_dir):
-        exported = run_async(_attach(config, arguments))
-    print_exported(exported, as_json=arguments.json)
+    print_exported(result_of(arguments, _attach), as_json=arguments.json)
     return 0
 
 

@@ -9,12 +9,11 @@ from typing import Any
 from rich.filesize import decimal
 
 from snapproxy.capture.captures import Captures, CaptureSummary
-from snapproxy.cli import run_as_owner
 from snapproxy.cli.differences import print_difference
-from snapproxy.cli.execution import run_async
-from snapproxy.cli.load_config import config_of
+from snapproxy.cli.execution import result_of
 from snapproxy.cli.messages import print_json
 from snapproxy.cli.stored_captures import open_captures
+from snapproxy.config import Config
 from snapproxy.core.record import Record, RecordEntry
 from snapproxy.core.time_spec import format_instant
 
@@ -23,15 +22,13 @@ Action = Callable[[Captures, argparse.Namespace], Coroutine[Any, Any, None]]
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the verb and return the exit code."""
-    config = config_of(arguments)
-
-    async def work() -> None:
-        async with open_captures(config) as captures:
-            await _ACTIONS[arguments.action](captures, arguments)
-
-    with run_as_owner.acting(config.state_dir):
-        run_async(work())
+    result_of(arguments, _act)
     return 0
+
+
+async def _act(config: Config, arguments: argparse.Namespace) -> None:
+    async with open_captures(config) as captures:
+        await _ACTIONS[arguments.action](captures, arguments)
 
 
 async def _list(captures: Captures, arguments: argparse.Namespace) -> None:

@@ -29,7 +29,10 @@ from snapproxy.errors import ConfigurationError
 _log = logging.getLogger(__name__)
 
 _TAKEN_OVER_WINDOW = 256 << 10
-"""Twice the unread bytes allowed on a taken-over connection; aiohttp may have buffered 64 KiB and one read before."""
+"""Half of the bytes that a taken-over connection may buffer, since asyncio stops reading at twice this limit.
+
+It is above what aiohttp can have buffered before the take-over: 64 KiB and one read.
+"""
 
 _BODY_SILENCE_S = 60.0
 """Seconds without a byte of a request's body after which reading it fails."""

@@ -1,4 +1,4 @@
-"""`serve --from` answers from an artifact, needs no folder of its own, and says what it serves."""
+"""`serve --from` answers from an artifact, needs no folder of its own, and prints its contents."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def artifact(hamlet: Hamlet, tmp_path: Path) -> str:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Path:
-    """Settings whose folders are not there."""
+    """Settings whose folders do not exist."""
     file = tmp_path / "config.toml"
     file.write_text(f'state_dir = "{tmp_path}/none/state"\ncache_dir = "{tmp_path}/none/cache"\n', encoding="utf-8")
     return file

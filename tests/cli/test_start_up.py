@@ -1,4 +1,4 @@
-"""What a call of the command line imports: `--help` and `--version` load no work of any verb, and no verb loads another's."""
+"""The imports of a call: `--help` and `--version` import no module that does the work of a verb."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from snapproxy.cli.lock import WRITERS
 from snapproxy.cli.usage.lock import FORMS
 from snapproxy.cli.verbs import VERBS, main_of, usage_of
 
-#: Packages that take tens of milliseconds to import, and the root of everything that a verb's work needs.
+#: Packages that take tens of milliseconds to import, and the module that imports all others.
 WORK = {
     "aiohttp",
     "cryptography",
@@ -25,7 +25,7 @@ WORK = {
 }
 SETTINGS = {"asyncio", "pydantic", "pydantic_settings", "snapproxy.config", "univers"}
 
-#: Their help or their arguments need the settings' texts and types.
+#: Verbs whose help or arguments need the texts or types of the settings.
 WITH_SETTINGS = {"config", "run", "serve"}
 
 

@@ -1,4 +1,4 @@
-"""`verify` reads every byte, names what is missing or damaged, and sees to it that damage is never served."""
+"""`verify` hashes every file, names missing and damaged ones, and removes damaged ones from the store."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def verify(record: Record, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
     def run(name: str, *options: str) -> tuple[int, str, str]:
         code = main(["verify", "--config", str(file), name, *options])
-        told = capsys.readouterr()
-        return code, told.out, told.err
+        output = capsys.readouterr()
+        return code, output.out, output.err
 
     return run
 
@@ -84,7 +84,7 @@ def test_what_is_missing_or_damaged_is_named(verify: Verify, hamlet: Hamlet, tmp
 
 
 async def test_damage_is_not_served_again(verify: Verify, hamlet: Hamlet, tmp_path: Path) -> None:
-    """Online it is fetched anew; a store that still had the damaged bytes would serve them."""
+    """Online it is downloaded again; a store with the damaged bytes would serve them."""
     damage(blob(tmp_path, hamlet.content(PACKAGES).sha256))
     assert (await asyncio.to_thread(verify, "build"))[0] == 1
     async with House(tmp_path, (hamlet.row,)) as house:

@@ -1,4 +1,4 @@
-"""Ten requests in one segment: what waits is begun at once, answers keep their order."""
+"""Ten requests in one segment: downloads for queued requests start early, answers keep their order."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def test_a_request_that_need_not_wait_is_not_begun_twice(site: Site) -> No
 
 
 async def test_a_client_that_asks_again_at_once_has_nothing_begun_twice() -> None:
-    """Its next request may come before aiohttp has put away the one that was answered."""
+    """Its next request may arrive before aiohttp has removed the answered one."""
 
     class Answering:
         def __init__(self) -> None:
