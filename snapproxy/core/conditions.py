@@ -71,6 +71,8 @@ def _is_unchanged(headers: ConditionalHeaders, stored: Validators) -> bool:
         return bool(stored.etag) and stored.etag in (
             tag.removeprefix("W/") for tag in _ETAG.findall(headers.if_none_match)
         )
+    if not headers.if_modified_since:
+        return False
     since = read_http_date(headers.if_modified_since)
     return since is not None and since == stored.date
 

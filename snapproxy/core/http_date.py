@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC
 from email.utils import formatdate, parsedate_to_datetime
+from functools import lru_cache
 
 from snapproxy.core.model import Instant
 
@@ -25,6 +26,7 @@ def read_http_date(text: str) -> Instant | None:
     return seconds if seconds >= 0 else None
 
 
+@lru_cache(maxsize=1024)
 def write_http_date(instant: Instant) -> str:
     """Write a time as an IMF-fixdate, whatever the locale."""
     return formatdate(instant, usegmt=True)

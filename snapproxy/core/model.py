@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum, StrEnum
+from functools import cached_property
 from typing import Protocol
 
 from snapproxy.core.blob_sources import BlobSource
@@ -80,7 +81,7 @@ class Proof(IntEnum):
     INDEX = 2
     GPG = 3
 
-    @property
+    @cached_property
     def word(self) -> str:
         """The value of `X-Snapproxy-Verified`."""
         return self.name.lower()

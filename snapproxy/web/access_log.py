@@ -6,7 +6,7 @@ import logging
 import re
 from dataclasses import dataclass
 
-from snapproxy.web.heads import plain
+from snapproxy.web.replies import plain
 
 _log = logging.getLogger("snapproxy.access")
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from snapproxy.core.exchange import ResponseBody
 from snapproxy.core.ranges import ByteRange
-from snapproxy.web.heads import ReplyHead
+from snapproxy.web.replies import ReplyHead
 from snapproxy.web.response_writer import STALL_S, ResponseWriter
 
 SMALL = 64 << 10
@@ -33,9 +33,10 @@ async def send(wire: ResponseWriter, reply: ReplyHead, body: ResponseBody, span:
     Raises ConnectionError if the client closes the connection, TimeoutError if it takes no bytes, and the errors of the
     body.
     """
-    if span is not None and span.length <= SMALL and (descriptor := body.fileno()) is not None:
+    length = None if span is None else span.stop - span.start
+    if span is not None and length is not None and length <= SMALL and (descriptor := body.fileno()) is not None:
         data = read_blob(descriptor, span)
-        if len(data) == span.length:
+        if len(data) == length:
             wire.begin(reply, data)
             await wire.finish()
             return
@@ -87,7 +88,7 @@ def read_blob(descriptor: int, span: ByteRange) -> bytes:
 
     All bytes of the file may be sent: the last piece of a draft is not written before its verdict.
     """
-    return os.pread(descriptor, span.length, span.start)
+    return os.pread(descriptor, span.stop - span.start, span.start)
 
 
 def move_file(outlet: int, descriptor: int, at: int, count: int) -> int:

@@ -7,6 +7,7 @@ Pragma are ignored: a pinned file cannot be fresher.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import Callable
 from typing import assert_never
@@ -36,16 +37,31 @@ from snapproxy.core.model import Instant, Refusal
 from snapproxy.core.ranges import ByteRange
 from snapproxy.errors import SnapproxyError
 from snapproxy.web import access_log, bodies
-from snapproxy.web.heads import ReplyHead, plain, render
 from snapproxy.web.pages import Pages
 from snapproxy.web.protocol import ClientRequest, Ending, Limits
-from snapproxy.web.replies import failure, file_reply, moved_reply, passed_reply, refusal_reply, validators
+from snapproxy.web.replies import (
+    ReplyHead,
+    failure,
+    file_reply,
+    moved_reply,
+    passed_reply,
+    plain,
+    refusal_reply,
+    render,
+    validators,
+)
 from snapproxy.web.request_checks import refuse_head
 from snapproxy.web.response_writer import ResponseWriter
 from snapproxy.web.tunnel import Tunnels
 
 ReadAddress = Callable[[str, str, str, str], Target | Refusal]
 """(method, raw target, Host, Proxy-Authorization) -> target. It is `core.address.read` with its address book."""
+
+MAX_ADDRESSES = 1024
+"""How many addresses are remembered as read."""
+
+MAX_REMEMBERED = 1024
+"""Most characters of a remembered address, so that hostile ones fill no memory."""
 
 _log = logging.getLogger(__name__)
 
@@ -75,6 +91,7 @@ class Gateway:
     ) -> None:
         self._answerer = answerer
         self._read_address = read_address
+        self._remembered_address = functools.lru_cache(maxsize=MAX_ADDRESSES)(read_address)
         self._pages = pages
         self._holding = holding
         self._forwarder = forwarder
@@ -153,10 +170,11 @@ class Gateway:
         return (("Date", write_http_date(self._now())), ("Server", "snapproxy"), ("Via", f"1.1 {self._instance}"))
 
     def _read(self, request: ClientRequest) -> Target | Refusal:
-        headers = request.headers
-        return self._read_address(
-            request.method, request.target, headers.get("Host", ""), headers.get("Proxy-Authorization", "")
-        )
+        """Read the address. Short ones are remembered: reading is a function of these texts and the configuration alone."""
+        host, credentials = request.headers.get("Host", ""), request.headers.get("Proxy-Authorization", "")
+        is_short = len(request.target) + len(host) + len(credentials) <= MAX_REMEMBERED
+        read = self._remembered_address if is_short else self._read_address
+        return read(request.method, request.target, host, credentials)
 
     async def _answer(self, request: ClientRequest, wire: ResponseWriter, entry: access_log.AccessEntry) -> None:
         refused = refuse_head(request, self._instance)
@@ -204,7 +222,8 @@ class Gateway:
         target: FileTarget | ServiceTarget,
         entry: access_log.AccessEntry,
     ) -> None:
-        since = read_http_date(request.headers.get("If-Modified-Since", ""))
+        date = request.headers.get("If-Modified-Since")
+        since = read_http_date(date) if date else None
         via = ", ".join(request.headers.getall("Via", ()))
         outcome = await self._answerer.answer(target, Conditions(since=since, via=via))
         self._tally.outcome(outcome)
@@ -232,19 +251,17 @@ class Gateway:
 
     async def _serve(self, request: ClientRequest, wire: ResponseWriter, path: str, served: Served) -> None:
         verdict = decide(_conditions(request), validators(served), served.body.size)
-        reply = file_reply(served, path, verdict)
         if isinstance(verdict, WholeFile) and request.method == "GET":
             if not served.digest and (broken := await _early_failure(served)) is not None:
                 await wire.send(refusal_reply(broken))
                 return
-            size = served.body.size
-            await bodies.send(
-                wire, file_reply(served, path, verdict), served.body, ByteRange(0, size) if size is not None else None
-            )
+            reply = file_reply(served, path, verdict)  # built now: a download may have learnt its size meanwhile
+            span = None if reply.length is None else ByteRange(0, reply.length)
+            await bodies.send(wire, reply, served.body, span)
         elif isinstance(verdict, ByteRange):
-            await bodies.send(wire, reply, served.body, verdict)
+            await bodies.send(wire, file_reply(served, path, verdict), served.body, verdict)
         else:
-            await wire.send(reply)
+            await wire.send(file_reply(served, path, verdict))
 
     async def _pass_through(
         self, request: ClientRequest, wire: ResponseWriter, target: PassTarget | TunnelTarget

@@ -14,7 +14,7 @@ from typing import Any
 from snapproxy.client_config import pin_script
 from snapproxy.core.exchange import ScriptTarget
 from snapproxy.core.model import Refusal, TimeSpec
-from snapproxy.web.heads import ReplyHead
+from snapproxy.web.replies import ReplyHead
 
 Probe = Callable[[], Awaitable[str]]
 """Returns '' if healthy, else a description of the fault, without text from clients or upstreams."""

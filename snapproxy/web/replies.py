@@ -1,7 +1,10 @@
-"""Turn outcomes into heads and short texts. Pure; the gateway sends them."""
+"""Turn outcomes into the heads of answers, as values and as bytes. Pure; the gateway sends them."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from snapproxy.base.refusals import unavailable
@@ -12,7 +15,56 @@ from snapproxy.core.model import Refusal, Role
 from snapproxy.core.plan_model import WHOLE
 from snapproxy.core.ranges import ByteRange, Unsatisfiable
 from snapproxy.errors import SnapproxyError
-from snapproxy.web.heads import Fields, ReplyHead, without_controls
+
+Fields = tuple[tuple[str, str], ...]
+
+_NOT_PRINTABLE = re.compile(r"[^\x20-\x7e]")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
+_REASON_LENGTH = 80
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyHead:
+    """The head of an answer, and its body if that is a text of snapproxy.
+
+    `length` is the size of the body in bytes, None if unknown. `fields` has no framing, Connection, Date or Via; those
+    are added by `ResponseWriter`. `closes`: the connection must not be used again.
+    """
+
+    status: int
+    reason: str
+    fields: Fields = ()
+    length: int | None = 0
+    text: bytes = b""
+    closes: bool = False
+
+    @property
+    def is_bodiless(self) -> bool:
+        """Whether this status has no body for any method (RFC 9110 section 6.4.1)."""
+        return self.status in {204, 304}
+
+
+def plain(text: str) -> str:
+    """Return `text` for a header field, a log line or a terminal: all but printable ASCII is replaced by `?`."""
+    return _NOT_PRINTABLE.sub("?", text)
+
+
+def without_controls(text: str) -> str:
+    """Return `text` on one line: control characters are replaced by `?`, letters of any script stay."""
+    return _CONTROLS.sub("?", text)
+
+
+def render(status: int, reason: str, fields: Iterable[tuple[str, str]]) -> bytes:
+    """Return a head as bytes.
+
+    No value can end its line: control characters are replaced. The reason is at most 80 ASCII characters.
+    """
+    written = [f"{name}: {value}" for name, value in fields]
+    if _CONTROLS.search("".join(written)) is not None:  # one search for all fields: nearly every head is clean
+        written = [without_controls(each) for each in written]
+    head = "\r\n".join((f"HTTP/1.1 {status} {plain(reason)[:_REASON_LENGTH]}", *written))
+    return f"{head}\r\n\r\n".encode("utf-8", "surrogateescape")
+
 
 _MEDIA_TYPES = {
     "deb": "application/vnd.debian.binary-package",

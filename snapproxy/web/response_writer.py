@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from enum import Enum
 
-from snapproxy.web.heads import Fields, ReplyHead, render
 from snapproxy.web.protocol import ClientRequest
+from snapproxy.web.replies import Fields, ReplyHead, render
 
 STALL_S = 300.0
 """Seconds after which a client that takes no bytes is disconnected; apt's timeout for a silent server is shorter."""

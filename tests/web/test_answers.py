@@ -202,7 +202,7 @@ async def test_a_file_that_fails_before_its_first_byte_is_a_status(site: Site, r
 
 
 async def test_an_address_reader_that_fails_is_told_like_any_error(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(site.server._gateway, "_read_address", None)
+    monkeypatch.setattr(site.server._gateway, "_remembered_address", None)
     client = await site.connect()
     assert (await client.get(site.url("x"))).status == 424
     assert await client.is_closed()

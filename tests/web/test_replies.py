@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from snapproxy.core.model import Refusal, Role
 from snapproxy.errors import ArchiveDataError, ClientError, StorageError, UpstreamError
 from snapproxy.web.access_log import shown
-from snapproxy.web.heads import ReplyHead, render
 from snapproxy.web.pages import Pages
-from snapproxy.web.replies import failure, media_type, refusal_reply
+from snapproxy.web.replies import ReplyHead, failure, media_type, refusal_reply, render
 
 
 @given(st.text(), st.text())
