@@ -1,6 +1,7 @@
-"""Reads a lock back into a record: strictly, in bounded memory, every fault with its place. Total: RecordError is the only way out.
+"""Parses a lock: strictly, in bounded memory, with the place of every fault. RecordError is the only exception.
 
-Any spelling of the JSON is taken (a formatter or a merge may have touched it); what it says must be whole and agree with itself.
+Any formatting of the JSON is accepted, because a formatter or a merge may have changed it; the content must be complete
+and consistent.
 """
 
 from __future__ import annotations
@@ -18,14 +19,17 @@ from snapproxy.errors import ClientError
 from snapproxy.families import FAMILIES
 
 LARGEST_FILE = 2**53 - 1
-"""Bytes a file may have: the largest whole number that every JSON reader takes exactly (RFC 8785, section 3.2.2.3)."""
+"""Maximum size of a file in bytes: the largest integer that every JSON parser represents exactly (RFC 8785, section
+3.2.2.3)."""
 
 _LOCK = JsonDocument(
-    "lock", "Take it from where it was written, unaltered: `snapproxy lock NAME` or the artifact it came with."
+    "lock",
+    "Get an unaltered copy: write it again with `snapproxy lock NAME`, or take it from the artifact it came with.",
 )
 _ARCHIVE = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _TIME = re.compile(r"[A-Za-z0-9][A-Za-z0-9:.+_-]{0,63}(?:/[A-Za-z0-9][A-Za-z0-9:.+_-]{0,63}){0,3}")
-# What `exchange.ServiceTarget` may hold: escaped as it was asked, its query included. Never the name of a file, so dots lead nowhere.
+# The path of an `exchange.ServiceTarget`: escaped as requested, with its query. It is never used as a file name, so
+# dots are harmless.
 _CALL = re.compile(r"/(?:mr|file)/[!-\[\]-~]{0,4090}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _HOST = re.compile(r"[A-Za-z0-9.:_-]{1,255}")
@@ -36,7 +40,7 @@ _PROOFS = {proof.word: proof for proof in Proof}
 
 
 def decode(data: bytes) -> Record:
-    """Read a lock. Raises RecordError, which says where it breaks which rule."""
+    """Return the record of a lock. Raises RecordError, which names the violated rule and its place."""
     top = load(data, _LOCK)
     _check_schema(top)
     absences, archives, files, _, unpinned = top.members(*SECTIONS)
@@ -44,18 +48,18 @@ def decode(data: bytes) -> Record:
     sizes: dict[str, int] = {}
     for value, entry in _entries(files, absences):
         if entries.setdefault(entry.key, entry) is not entry:
-            raise value.wrong("its archive, requested and path stand in another entry, too")
+            raise value.wrong("another entry has the same archive, requested and path")
         if sizes.setdefault(entry.sha256, entry.size) != entry.size:
-            raise value.wrong("another entry gives its sha256 another size")
+            raise value.wrong("another entry has the same sha256 and another size")
     families, valid = _archives(archives, tuple(entries.values()))
     return Record(tuple(entries[key] for key in sorted(entries)), families, valid, _hosts(unpinned))
 
 
 def _check_schema(top: JsonValue) -> None:
-    """Look at the version before anything else: what a later one holds is not for us to judge."""
+    """Check the version first, because a later version may have other members."""
     schema = top.raw.get("schema") if isinstance(top.raw, dict) else None
     if type(schema) is int and schema > SCHEMA:
-        hint = "Use a newer snapproxy, or have the lock written again by one of this version."
+        hint = "Use a newer snapproxy, or write the lock again with this version."
         raise JsonDocument("lock", hint).error(
             f"Its schema is {str(schema)[:20]}; this snapproxy reads schema {SCHEMA}."
         )
@@ -76,7 +80,7 @@ def _entries(files: JsonValue, absences: JsonValue) -> Iterator[tuple[JsonValue,
 def _entry(members: list[JsonValue], snapshot: str, size: int, digest: str) -> RecordEntry:
     archive, path, proof, requested, role, _ = members
     if not isinstance(path.raw, str) or not (names_a_file(path.raw) or _CALL.fullmatch(path.raw)):
-        raise path.wrong("the canonical path of a file within the archive, or a call of its service, is wanted")
+        raise path.wrong("expected the canonical path of a file within the archive, or a request to its service")
     return RecordEntry(
         archive=_name(archive),
         requested=_time(requested),
@@ -92,40 +96,40 @@ def _entry(members: list[JsonValue], snapshot: str, size: int, digest: str) -> R
 def _archives(
     archives: JsonValue, entries: tuple[RecordEntry, ...]
 ) -> tuple[dict[str, str], dict[tuple[str, str], tuple[Instant, Instant]]]:
-    """Read what answered for which time, and hold it to the entries it sums up."""
+    """Return the families and the valid spans, and check that the section agrees with the entries it summarises."""
     served = dict(snapshots_by_time(entries))
     families: dict[str, str] = {}
     valid: dict[tuple[str, str], tuple[Instant, Instant]] = {}
     for value in archives.items():
         archive, family, requested, snapshots, span = value.members(*ARCHIVE_MEMBERS)
         name, time = _name(archive), _time(requested)
-        told = [_time(each) for each in snapshots.items()]
-        if (name, time) not in served or sorted(told) != sorted(served.pop((name, time))):
-            raise value.wrong("its snapshots are not those of the entries with its archive and requested")
+        listed = [_time(each) for each in snapshots.items()]
+        if (name, time) not in served or sorted(listed) != sorted(served.pop((name, time))):
+            raise value.wrong("its snapshots differ from those of the entries with its archive and requested")
         if families.setdefault(name, _one_of(family, FAMILIES)) != family.raw:
-            raise family.wrong(f"the family that {name} has above is wanted")
+            raise family.wrong(f"expected the same family as in the first item of {name}")
         if span.raw is not None:
             valid[name, time] = _span(span)
     for name, time in served:
-        raise archives.wrong(f"entries speak of {name} at {time}, which is not there")
+        raise archives.wrong(f"there are entries of {name} at {time}, but no item")
     return families, valid
 
 
 def _span(value: JsonValue) -> tuple[Instant, Instant]:
     ends = [_instant(each) for each in value.items()]
     if len(ends) != 2 or ends[0] > ends[1]:  # noqa: PLR2004 (a span has two ends)
-        raise value.wrong("the first and the last instant of a span are wanted")
+        raise value.wrong("expected the first and the last instant of a span")
     return ends[0], ends[1]
 
 
 def _instant(value: JsonValue) -> Instant:
-    wanted = "an instant such as 20240601T000000Z"
+    expected = "an instant such as 20240601T000000Z"
     try:
-        instant = parse_time(value.text(_INSTANT, wanted)).instant
+        instant = parse_time(value.text(_INSTANT, expected)).instant
     except ClientError:
         instant = None
     if instant is None or format_instant(instant) != value.raw:
-        raise value.wrong(f"{wanted} is wanted")
+        raise value.wrong(f"expected {expected}")
     return instant
 
 
@@ -134,7 +138,7 @@ def _hosts(unpinned: JsonValue) -> frozenset[str]:
     for value in unpinned.items():
         host = value.text(_HOST, "a host")
         if host in hosts:
-            raise value.wrong("stands there twice")
+            raise value.wrong(f"the host {host} is repeated", shown=False)
         hosts.add(host)
     return frozenset(hosts)
 
@@ -144,12 +148,12 @@ def _name(value: JsonValue) -> str:
 
 
 def _time(value: JsonValue) -> str:
-    return value.text(_TIME, "a time, or the id of a snapshot,")
+    return value.text(_TIME, "a time or the id of a snapshot")
 
 
 def _one_of(value: JsonValue, words: Iterable[str]) -> str:
     known = sorted(words)
-    word = value.text(_WORD, f"one of {' '.join(known)}")
+    word = value.text(_WORD, f"one of {', '.join(known)}")
     if word not in known:
-        raise value.wrong(f"one of {' '.join(known)} is wanted")
+        raise value.wrong(f"expected one of {', '.join(known)}")
     return word

@@ -71,7 +71,7 @@ class Importer:
             adopted = await self._adopter.adopt(found.record)
             entries = {entry.key: replace(entry, proof=adopted.proofs[entry.key]) for entry in found.record.entries}
             notes = Notes(entries=entries, valid=dict(found.record.valid), unpinned=set(found.record.unpinned))
-            await self._captures.restore(name, notes, believed=adopted.taken - adopted.refused)
+            await self._captures.restore(name, notes, trusted=adopted.taken - adopted.refused)
         sizes = sizes_by_digest(found.record)
         return Imported(
             name,

@@ -74,13 +74,13 @@ def test_bare_titles_hold_one_time_only() -> None:
     later = {"requested": "20240701T000000Z", "snapshot": "20240630T210000Z", "text": "later"}
     record = Record((entry("a/InRelease", Role.ROOT), entry("a/InRelease", Role.ROOT, **later)), {"debian": "apt"})
     assert len(layers_of(describe(record))) == 3
-    with pytest.raises(RecordError, match="stands there twice"):
+    with pytest.raises(RecordError, match="is repeated"):
         describe(record, bare=True)
 
 
 def test_a_file_that_is_called_like_the_lock_cannot_be_bare() -> None:
     record = Record((entry("snapproxy.lock.json", Role.OTHER),), {"debian": "apt"})
-    with pytest.raises(RecordError, match="stands there twice"):
+    with pytest.raises(RecordError, match="is repeated"):
         describe(record, bare=True)
 
 

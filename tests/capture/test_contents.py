@@ -105,14 +105,14 @@ def test_two_contents_under_one_name_are_refused() -> None:
 @pytest.mark.parametrize(
     ("names", "told"),
     [
-        (["a", "b", "a"], "'a' stands there twice."),
+        (["a", "b", "a"], "'a' is repeated."),
         (["a/b", "a"], "'a' is a file, and the folder of 'a/b'."),
         (["a", "a/b/c/d"], "'a' is a file, and the folder of 'a/b/c/d'."),
-        (["../a"], "'../a' escapes"),
-        (["/etc/passwd"], "'/etc/passwd' escapes"),
-        (["a/"], "'a/' escapes"),
-        (["a\n"], "'a\\n' escapes"),
-        ([""], "'' escapes"),
+        (["../a"], "'../a' leads outside its folder"),
+        (["/etc/passwd"], "'/etc/passwd' leads outside its folder"),
+        (["a/"], "'a/' leads outside its folder"),
+        (["a\n"], "'a\\n' leads outside its folder"),
+        ([""], "'' leads outside its folder"),
     ],
 )
 def test_names_that_do_not_fit_into_one_folder(names: list[str], told: str) -> None:

@@ -87,7 +87,7 @@ async def test_what_the_lock_lacks_is_refused_though_it_could_be_had(
     for when, path in ((AT, hamlet.edition.old.path), (SECOND, INRELEASE), ("live", INRELEASE)):
         got = await house.get(when, path)
         assert got.status == 424
-        assert got.refusal.why.startswith(f"The lock build.json holds no {path} of debian at ")
+        assert got.refusal.why.startswith(f"The lock build.json has no {path} of debian at ")
     assert list(hamlet.log.entries) == []
 
 
@@ -98,7 +98,7 @@ async def test_other_bytes_than_the_locks_are_never_served(
     replayed = changed(lock, path, sha256="ab" * 32)
     house = await make_house(folder=tmp_path / "elsewhere", replayed=replayed)
     got = await house.get(AT, path)
-    assert (got.status, got.refusal.reason) == (424, "Upstream's bytes are not the recorded ones")
+    assert (got.status, got.refusal.reason) == (424, "Upstream's bytes differ from the recorded ones")
 
 
 async def test_the_end_of_other_bytes_is_not_shown(
@@ -108,7 +108,7 @@ async def test_the_end_of_other_bytes_is_not_shown(
     kept = hamlet.edition.kept
     house = await make_house(folder=tmp_path / "elsewhere", replayed=changed(lock, kept.path, sha256="ab" * 32))
     await house.get(AT, PACKAGES)
-    with pytest.raises(ArchiveDataError, match="not the recorded ones"):
+    with pytest.raises(ArchiveDataError, match="differ from the recorded ones"):
         await house.get(AT, kept.path)
 
 
@@ -123,7 +123,7 @@ async def test_what_upstream_has_lost_is_no_absence(elsewhere: House, hamlet: Ha
     tree = hamlet.without(INRELEASE, FIRST)
     hamlet.publish(FIRST, tree)
     got = await elsewhere.get(AT, INRELEASE)
-    assert (got.status, got.refusal.reason) == (424, "Upstream has no longer what was recorded")
+    assert (got.status, got.refusal.reason) == (424, "Upstream no longer has the recorded file")
 
 
 async def test_offline_nothing_is_brought(make_house: MakeHouse, lock: bytes, hamlet: Hamlet, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ FAMILIES = {"debian": "apt", "alpine": "apk", "unused": "rpm"}
 
 def noted(*lines: bytes) -> Notes:
     notes = Notes()
-    notes.take(lines)
+    notes.add_lines(lines)
     return notes
 
 

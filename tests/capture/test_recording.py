@@ -158,7 +158,7 @@ async def test_a_closed_capture_answers_what_it_holds_and_takes_nothing_more(mak
     for house in (recording, other):
         assert (await house.get(AT, INRELEASE, capture=BUILD)).data == first.data
         got = await house.get(AT, PACKAGES, capture=BUILD)
-        assert (got.status, got.refusal.reason) == (403, "The capture is closed and does not hold this")
+        assert (got.status, got.refusal.reason) == (403, "The capture is closed and does not contain this")
     assert set(await answers(recording)) == {INRELEASE}
     assert (await recording.app.captures.summary(BUILD)).is_closed
     await recording.app.captures.close(BUILD)  # harmless
@@ -187,7 +187,7 @@ async def test_a_renamed_capture_goes_on_under_its_new_name(make_house: MakeHous
 @pytest.mark.parametrize("name", ["x", "", "A", "-a", "a/b", "a.snp-b", "a" * 64])
 async def test_bad_names_are_refused(house: House, name: str) -> None:
     await house.get(AT, INRELEASE, capture=BUILD)
-    with pytest.raises(ClientError, match="not the name of a capture"):
+    with pytest.raises(ClientError, match="Invalid capture name"):
         await house.app.captures.rename(BUILD, name)
 
 

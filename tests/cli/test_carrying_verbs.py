@@ -60,7 +60,7 @@ def test_out_and_in_again(run: Run) -> None:
     again = json.loads(run("two", "export", "build", "oci:again", "--json")[1])
     assert (again["digest"], again["name"], again["files"]) == (digest, digest, 5)
     code, _, err = run("two", "import", "oci-archive:build.tar")
-    assert (code, "A capture of that name exists" in err) == (1, True)
+    assert (code, "A capture of that name exists already" in err) == (1, True)
     told = json.loads(run("two", "import", "oci-archive:build.tar", "--as", "other", "--json")[1])
     assert (told["name"], told["files"], told["new"], told["doubts"]) == ("other", 3, 0, [])
 

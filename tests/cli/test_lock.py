@@ -115,7 +115,7 @@ def test_a_bad_lock_is_told_with_its_file_and_place(tmp_path: Path, capsys: pyte
     assert main(["lock", "show", str(file)]) == 1
     assert capsys.readouterr().err.splitlines()[:2] == [
         "snapproxy: The lock cannot be read",
-        f"  {file}: files[4].size: a whole number from 0 to 9007199254740991 is wanted, not -1.",
+        f"  {file}: files[4].size: expected an integer from 0 to 9007199254740991, not -1.",
     ]
 
 
@@ -199,4 +199,4 @@ class TestOfACapture:
 
     def test_a_capture_that_is_not_there(self, settings: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["lock", "none", "--config", str(settings)]) == 1
-        assert "There is no capture of that name" in capsys.readouterr().err
+        assert "No capture has that name" in capsys.readouterr().err

@@ -129,9 +129,9 @@ async def test_a_name_that_is_taken_or_none_is_refused_before_anything_is_read(
     elsewhere: House, recorded: House
 ) -> None:
     nowhere = read_place("oci:/nonexistent")
-    with pytest.raises(ClientError, match="A capture of that name exists"):
+    with pytest.raises(ClientError, match="A capture of that name exists already"):
         await recorded.app.importer.bring(nowhere, "build", RegistryAccess())
-    with pytest.raises(ClientError, match="not the name of a capture"):
+    with pytest.raises(ClientError, match="Invalid capture name"):
         await elsewhere.app.importer.bring(nowhere, "Not/A/Name", RegistryAccess())
 
 

@@ -48,7 +48,7 @@ async def test_every_answer_is_what_it_was(
                 assert (got.status, got.data) == (before.status, before.data), path
         missing = await house.get(SECOND, INRELEASE)
         assert missing.status == 424
-        assert missing.refusal.why.startswith(f"The artifact {place} holds no {INRELEASE}")
+        assert missing.refusal.why.startswith(f"The artifact {place} has no {INRELEASE}")
     assert list(hamlet.log.entries) == []
 
 
