@@ -105,7 +105,7 @@ def describe(record: Record, *, bare: bool = False, created: Instant | None = No
 def describe_blobs(record: Record) -> tuple[tuple[RecordedFile, ...], ...]:
     """Return the packages of a record for each manifest: each content once, by digest, without a title.
 
-    For clients that request blobs by digest. Raises RecordError when there is no package.
+    For clients that request blobs by digest. Raises RecordError for a record without packages.
     """
     files = {
         entry.sha256: replace(recorded_file(entry, record.families[entry.archive]), title="")
@@ -120,7 +120,7 @@ def describe_blobs(record: Record) -> tuple[tuple[RecordedFile, ...], ...]:
 def lock_layer(layers: Iterable[L]) -> L:
     """Return the lock among the layers of all manifests of an artifact.
 
-    Raises RecordError when there is none, or more than one.
+    Raises RecordError unless there is exactly one.
     """
     found = {(title_of(layer), layer.size, layer.digest): layer for layer in layers if layer.media_type == MEDIA_TYPE}
     if len(found) == 1:

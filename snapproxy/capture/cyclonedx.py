@@ -1,6 +1,6 @@
 """Writes a record as a bill of materials: CycloneDX 1.6, JSON (ECMA-424; cyclonedx.org/docs/1.6/json).
 
-Packages are libraries with a package URL, all other files are files. There is no serial number: it would have to be
+Packages are libraries with a package URL, all other files are files. The serial number is omitted: it would have to be
 random, and the document would not be reproducible.
 """
 

@@ -94,7 +94,7 @@ async def test_a_blob_of_another_length(layout: Layout, elsewhere: House) -> Non
 
 @pytest.mark.parametrize(
     ("title", "words"),
-    [("../../etc/passwd", "do not fit"), ("/etc/passwd", "do not fit"), ("snapproxy.lock.json", "twice")],
+    [("../../etc/passwd", "do not fit"), ("/etc/passwd", "do not fit"), ("snapproxy.lock.json", "is repeated")],
 )
 async def test_a_title_that_escapes_or_repeats(layout: Layout, elsewhere: House, title: str, words: str) -> None:
     layout.manifest["layers"][1]["annotations"]["org.opencontainers.image.title"] = title
@@ -138,7 +138,7 @@ async def test_two_locks_or_none(layout: Layout, elsewhere: House) -> None:
 async def test_something_else_than_a_capture(layout: Layout, elsewhere: House) -> None:
     layout.manifest["artifactType"] = "application/vnd.example.other"
     layout.write()
-    await refused(elsewhere, layout, RecordError, "no artifact of a capture")
+    await refused(elsewhere, layout, RecordError, "Not an artifact of a capture")
 
 
 async def test_what_is_not_known_is_ignored(layout: Layout, elsewhere: House) -> None:

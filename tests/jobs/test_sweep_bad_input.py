@@ -143,6 +143,6 @@ async def test_an_index_that_promises_a_package_twice_is_told_and_vouches_for_no
     swept = await vendor.app.observe("vendor", [INRELEASE], with_packages=True)
     assert isinstance(swept, Swept)
     assert (swept.packages, swept.missing) == (0, 1)
-    assert "are not brought" in caplog.text
+    assert "are not fetched" in caplog.text
     assert (await vendor.get(format_instant(swept.at), index)).data == data
     assert (await vendor.get(format_instant(swept.at), path)).status == 404
