@@ -112,7 +112,7 @@ class Sweeper:
     async def sweep(
         self, context: RequestContext, paths: Sequence[str], *, with_packages: bool, progress: Progress
     ) -> Swept | Refusal:
-        """Observe the roots in `paths` with all their indexes, and the indexes in `paths` alone with their roots.
+        """Observe the roots in `paths` with all their indexes; of an index in `paths`, only this index and its root.
 
         Raises ClientError for a path that is neither.
         """

@@ -1,4 +1,4 @@
-"""Notes add up to the same whatever wrote them, and the first answer to a question stands."""
+"""Notes give the same result whichever process wrote them, and the first answer to a request applies."""
 
 from __future__ import annotations
 

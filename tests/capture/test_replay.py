@@ -1,4 +1,4 @@
-"""What was recorded is answered again with nobody to ask, and nothing else is."""
+"""Recorded answers are replayed without upstream, and everything else is refused."""
 
 from __future__ import annotations
 

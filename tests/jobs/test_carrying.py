@@ -1,4 +1,4 @@
-"""A capture is carried from one store to another, and replays there with no network."""
+"""A capture is exported from one store, imported into another, and replayed there without network."""
 
 from __future__ import annotations
 

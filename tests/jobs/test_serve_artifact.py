@@ -1,4 +1,4 @@
-"""An artifact is served from where it lies: the same answers, no store, and nothing that is damaged."""
+"""An artifact is served in place: with the same answers, without a store, and without damaged files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`dir:PATH`: a plain tree of files, whole or not there, and nothing of the store's own."""
+"""`dir:PATH`: a plain folder of files, complete or not written, and independent of the store."""
 
 from __future__ import annotations
 
