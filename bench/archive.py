@@ -1,7 +1,7 @@
-"""The simulated archive that the benches load, in a process of its own so that its cost is not the proxy's.
+"""The simulated archive of the benchmarks. It runs in a separate process, so that its cost is not added to the proxy's.
 
-Its large files are made up as they are read: zeros, and a tail that tells one from another. They take neither disk nor memory, and
-their digests cost one pass over the zeros for all of them.
+Its large files are generated while they are read: zeros, and a tail that differs in each file. They need neither disk
+nor memory, and their digests need one pass over the zeros for all of them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tests.fakes.signing import SigningKey
 WHEN = "20240601T023000Z"
 SUITE = "bench"
 LONG_SUITE = "long"
-"""A suite whose index is as long as that of Debian's main component."""
+"""A suite with an index as long as that of Debian's main component."""
 
 _LATER = "20240603T023000Z"
 _TAIL = 64
@@ -38,7 +38,7 @@ _STANZAS = 63_000
 
 @dataclass(frozen=True)
 class Generated(Content):
-    """`length` bytes: zeros up to `source`, which is the tail."""
+    """Content of `length` bytes: zeros, then `source` as the tail."""
 
     length: int = 0
 
@@ -79,27 +79,27 @@ def _zeros(algorithm: str, count: int) -> Any:
 
 
 def file(number: int, size: int) -> Content:
-    """Return the file of this number and size, alike in every run."""
+    """Return the file with this number and size, the same in every run."""
     if size < 2 * _TAIL:
-        raise ValueError("too small to tell apart")
+        raise ValueError("too small for a tail")
     return Generated(f"{number:x}".encode().rjust(_TAIL, b"-"), length=size)
 
 
 @dataclass(frozen=True)
 class Kind:
-    """Some files of one size: `count` of them, listed in the index or in none."""
+    """A number of files of one size. `listed`: whether the index lists them."""
 
     name: str
     count: int
     size: int
-    promised: bool = True
+    listed: bool = True
 
     def path(self, number: int) -> str:
         return f"pool/main/b/bench/{self.name}-{number:03}_1.0_amd64.deb"
 
 
 class Archive:
-    """Starts the archive's process. `snapshot` and `mirror` are its two addresses, `keyring` what its roots are signed with."""
+    """The archive's process. `snapshot` and `mirror` are its two addresses, `keyring` verifies its roots."""
 
     def __init__(self, folder: Path, kinds: Sequence[Kind], *, long_index: bool = False) -> None:
         context = multiprocessing.get_context("spawn")
@@ -121,11 +121,11 @@ class Archive:
             self._process.kill()
 
     def requests(self, name: str) -> int:
-        """Return how many requests for the bytes of a file of this base name have come."""
+        """Return the number of requests for the content of a file with this base name."""
         return int(self._ask("requests", name))
 
     def slow_down(self, name: str, *, piece: int, every: float) -> None:
-        """Send the file of this base name in pieces of so many bytes, one every so many seconds."""
+        """Send the file with this base name in pieces of `piece` bytes, one every `every` seconds."""
         self._ask("slow_down", name, piece, every)
 
     def _ask(self, *order: object) -> Any:
@@ -134,9 +134,9 @@ class Archive:
 
 
 class _Servers:
-    """What runs in the archive's process."""
+    """The servers in the archive's process."""
 
-    def __init__(self, tree: FixedTree, held: ExitStack) -> None:
+    def __init__(self, tree: FixedTree, stack: ExitStack) -> None:
         timeline = Timeline()
         timeline.publish(WHEN, tree)
         timeline.publish(_LATER, tree)
@@ -145,7 +145,7 @@ class _Servers:
         self.snapshot = ArchiveServer(SnapshotService(archives), name="snapshot", address="127.0.0.2")
         self.mirror = ArchiveServer(MirrorService(archives), name="mirror", address="127.0.0.3")
         for server in (self.snapshot, self.mirror):
-            held.enter_context(server)
+            stack.enter_context(server)
 
     def requests(self, name: str) -> int:
         sha1 = next(content.sha1 for path, content in self._tree.files.items() if path.endswith(f"/{name}"))
@@ -157,11 +157,12 @@ class _Servers:
             server.fault(f"*/{name}", Drip(piece, every))
 
 
-def _serve(folder: Path, kinds: Sequence[Kind], long_index: bool, wire: Connection) -> None:  # noqa: FBT001 # multiprocessing passes by position
+# multiprocessing passes arguments by position
+def _serve(folder: Path, kinds: Sequence[Kind], long_index: bool, wire: Connection) -> None:  # noqa: FBT001
     key = SigningKey(folder / "gnupg")
-    with ExitStack() as held:
-        held.callback(key.close)
-        servers = _Servers(_tree(Publisher(key), kinds, long_index=long_index), held)
+    with ExitStack() as stack:
+        stack.callback(key.close)
+        servers = _Servers(_tree(Publisher(key), kinds, long_index=long_index), stack)
         wire.send((servers.snapshot.url, servers.mirror.url, key.keyring))
         while (order := wire.recv()) is not None:
             name, *arguments = order
@@ -170,14 +171,14 @@ def _serve(folder: Path, kinds: Sequence[Kind], long_index: bool, wire: Connecti
 
 def _tree(publisher: Publisher, kinds: Sequence[Kind], *, long_index: bool) -> FixedTree:
     files: dict[str, Content] = {}
-    promised: list[Package] = []
+    listed: list[Package] = []
     for kind in kinds:
         for number in range(kind.count):
             path, content = kind.path(number), file(len(files), kind.size)
             files[path] = content
-            if kind.promised:
-                promised.append(_package(path, content))
-    suites = [SuitePlan(SUITE, tuple(promised))]
+            if kind.listed:
+                listed.append(_package(path, content))
+    suites = [SuitePlan(SUITE, tuple(listed))]
     if long_index:
         suites.append(SuitePlan(LONG_SUITE, tuple(_filler(number) for number in range(_STANZAS))))
     tree = publisher.tree(WHEN, suites)
@@ -198,7 +199,7 @@ def _package(path: str, content: Content) -> Package:
 
 
 def _filler(number: int) -> Package:
-    """Return a package that stands in the index alone, with a stanza as long as Debian's are on average."""
+    """Return a package that exists in the index only, with a stanza of the average length in Debian."""
     name = f"filler-{number:05}"
     lines = (
         f"Package: {name}",

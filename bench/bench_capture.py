@@ -1,7 +1,8 @@
-"""What recording costs: files from the store, each asked for once, into a new capture and into none.
+"""Benchmark of recording: request each file of the store once with a new capture and once without a capture.
 
-Every answer into a capture is its first there, so that each costs its note; the second time is cheaper. All are asked for in the proxy
-form, where the password alone says whether anything is recorded. Fails above the limit.
+Each file is requested for the first time in its capture, so that each answer writes a note; later answers are cheaper.
+All requests use the proxy form, in which only the password decides about recording. The benchmark fails above the
+limit.
 """
 
 from __future__ import annotations
@@ -17,19 +18,19 @@ from tests.fakes.proxy import Snapproxy
 
 SMALL = Kind("small", 3_000, 20_000)
 LIMIT = 1.05
-"""Processor time of an answer that is recorded, over that of one that is not."""
+"""The largest allowed ratio of processor time, recorded / not recorded."""
 
 NOTHING = "x"
-"""The password that records nothing."""
+"""The password that disables recording."""
 
 _ROUNDS = 12
 _TURN = 100
-"""Files asked for one way before they are asked for the other way: whatever slows the machine down slows both."""
+"""Files requested one way before the same files are requested the other way: a slow machine then slows down both."""
 _MIB = 1 << 20
 
 
 def ask(proxy: Snapproxy, client: http.client.HTTPConnection, password: str, numbers: range) -> float:
-    """Ask for small files, and return the processor seconds that the proxy spends. Raises SystemExit for anything but success."""
+    """Request small files and return the processor seconds of the proxy. Raises SystemExit unless they are all 200."""
     before = cpu_seconds_of_threads(proxy.pid)
     credentials = {"Proxy-Authorization": f"Basic {b64encode(f'{WHEN}:{password}'.encode()).decode()}"}
     for number in numbers:
@@ -42,12 +43,12 @@ def ask(proxy: Snapproxy, client: http.client.HTTPConnection, password: str, num
 
 
 def cost(proxy: Snapproxy, client: http.client.HTTPConnection, capture: str) -> float:
-    """Return what the files cost when they are recorded, over what they cost when they are not."""
-    fetch(proxy.url, f"/~{capture}{url_path(f'dists/{SUITE}/InRelease')}")  # a capture begins with its first answer
+    """Return the ratio of the processor time for all files, recorded / not recorded."""
+    fetch(proxy.url, f"/~{capture}{url_path(f'dists/{SUITE}/InRelease')}")  # the first answer creates the capture
     seconds = {capture: 0.0, NOTHING: 0.0}
     for first in range(0, SMALL.count, _TURN):
         numbers = range(first, min(first + _TURN, SMALL.count))
-        # Each way comes first in turn, and finds the processor's caches without these files.
+        # Each way is first in every second turn, when the processor's caches do not contain the files.
         for password in seconds if first // _TURN % 2 else reversed(seconds):
             seconds[password] += ask(proxy, client, password, numbers)
     return seconds[capture] / seconds[NOTHING]

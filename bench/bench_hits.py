@@ -1,7 +1,7 @@
-"""What is served from the store, against the same files served by nginx from a folder: requests a second, and processor time.
+"""Benchmark of cache hits, compared with nginx serving the same files from a folder: requests a second, processor time.
 
-Small files (20 KB) are asked for by wrk, big ones (200 MB) by clients that throw bodies away. Each server has one core, the clients
-another; runs take turns, and every figure is the median of the ratios of neighbouring runs.
+wrk requests the small files (20 KB); clients that discard the bodies request the large ones (200 MB). Each server has
+one core, the clients another. Runs alternate, and every figure is the median of the ratios of neighbouring runs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SERVER_CORE, _CLIENT_CORE = 0, 1
 
 @dataclass(frozen=True)
 class Server:
-    """A server under load: where it listens, its process, and how a file is named there."""
+    """A server under load: its port, its process, and the path of a file on it."""
 
     port: int
     pid: int
@@ -40,28 +40,28 @@ class Server:
 
 @dataclass(frozen=True)
 class Figures:
-    """One run: units (requests or bytes) a second, and processor seconds a unit."""
+    """One run: units (requests or bytes) for each second, and processor seconds for each unit."""
 
     speed: float
     cost: float
 
 
 def small(server: Server, connections: int) -> Figures:
-    """Ask for the small file over and over. Raises SystemExit when anything but success came back."""
+    """Request the small file repeatedly. Raises SystemExit when an answer is not a success."""
     core = sorted(os.sched_getaffinity(0))[_CLIENT_CORE % len(os.sched_getaffinity(0))]
     url = f"http://127.0.0.1:{server.port}{server.place(SMALL.path(0))}"
     before = cpu_seconds(server.pid)
     command = ["taskset", "-c", str(core), "wrk", "-t1", f"-c{connections}", f"-d{_WRK_SECONDS}s", url]
-    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     spent = cpu_seconds(server.pid) - before
-    done, speed = re.search(r"(\d+) requests in", said), re.search(r"Requests/sec: +([\d.]+)", said)
-    if done is None or speed is None or "Non-2xx" in said or "Socket errors" in said:
-        raise SystemExit(f"{url}:\n{said}")
+    done, speed = re.search(r"(\d+) requests in", output), re.search(r"Requests/sec: +([\d.]+)", output)
+    if done is None or speed is None or "Non-2xx" in output or "Socket errors" in output:
+        raise SystemExit(f"{url}:\n{output}")
     return Figures(float(speed[1]), spent / int(done[1]))
 
 
 def large(server: Server, connections: int) -> Figures:
-    """Stream the large file to so many clients at once."""
+    """Stream the large file to this number of simultaneous clients."""
     jobs = [Job(server.port, server.place(LARGE.path(0)), times=_LARGE_TIMES[connections])] * connections
     with Clients(jobs) as clients:
         pin(clients.pid, _CLIENT_CORE)
@@ -76,7 +76,7 @@ def large(server: Server, connections: int) -> Figures:
 
 
 def compare(measure: Callable[[Server, int], Figures], ours: Server, theirs: Server) -> list[tuple[str, str, str]]:
-    """Return a row for each number of connections: speed and processor time, ours over theirs."""
+    """Return a table row for each number of connections: ratios of speed and processor time, ours / theirs."""
     rows = []
     for connections in _CONNECTIONS:
         pairs = [(measure(ours, connections), measure(theirs, connections)) for _ in range(_ROUNDS)]

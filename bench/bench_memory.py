@@ -1,7 +1,8 @@
-"""Anonymous resident memory of all of snapproxy's processes while 64 clients stream 200 MB files: must stay under 150 MiB.
+"""Benchmark of the anonymous memory of all snapproxy processes while 64 clients stream 200 MB files. Limit: 150 MiB.
 
-Half of the clients are served from the store, again and again; the others wait for 24 files that arrive meanwhile: half of these
-promised by an index, half by none. While they stream, an index as long as Debian's is read. Ends with 1 when it was more.
+Half of the clients are served repeatedly from the store. The others request 24 files that are downloaded meanwhile: an
+index lists half of them. During the streaming, an index as long as Debian's is read. The exit code is 1 above the
+limit.
 """
 
 from __future__ import annotations
@@ -17,25 +18,25 @@ from tests.fakes.proxy import Snapproxy
 LIMIT = 150 * MIB
 CLIENTS = 64
 
-HELD = Kind("held", 4, BIG)
-PROMISED = Kind("promised", 12, BIG)
-UNPROMISED = Kind("unpromised", 12, BIG, promised=False)
-PROBE = Kind("probe", 1, 20_000, promised=False)
-"""What is asked for to have every index read that was served: a package that none of them promises."""
-_KINDS = (HELD, PROMISED, UNPROMISED, PROBE)
+STORED = Kind("stored", 4, BIG)
+LISTED = Kind("listed", 12, BIG)
+UNLISTED = Kind("unlisted", 12, BIG, listed=False)
+PROBE = Kind("probe", 1, 20_000, listed=False)
+"""A package that no index lists. A request for it makes snapproxy read every index that it has served."""
+_KINDS = (STORED, LISTED, UNLISTED, PROBE)
 
 _RATE = 15_000_000
-"""Bytes a second of a client that is served from the store: a fast line each, and the misses keep the processor."""
+"""Bytes a second of a client served from the store: a fast connection that leaves processor time for the misses."""
 
 _SECONDS = 110
 
 
 def jobs(port: int) -> list[Job]:
-    """Return what the clients ask for: first the misses, a few of them by two clients, the rest hits."""
-    arriving = [url_path(kind.path(number)) for kind in (PROMISED, UNPROMISED) for number in range(kind.count)]
+    """Return the clients' jobs: the misses first, some of them for two clients, then the hits."""
+    arriving = [url_path(kind.path(number)) for kind in (LISTED, UNLISTED) for number in range(kind.count)]
     misses = [Job(port, path) for path in (*arriving, *arriving[::3])]
-    held = [url_path(HELD.path(number)) for number in range(HELD.count)]
-    hits = [Job(port, held[number % len(held)], rate=_RATE, times=0) for number in range(CLIENTS - len(misses))]
+    stored = [url_path(STORED.path(number)) for number in range(STORED.count)]
+    hits = [Job(port, stored[number % len(stored)], rate=_RATE, times=0) for number in range(CLIENTS - len(misses))]
     return misses + hits
 
 
@@ -47,8 +48,8 @@ def main() -> int:
         Snapproxy(configure(folder, archive)) as proxy,
     ):
         read_indexes(proxy)
-        for number in range(HELD.count):
-            fetch(proxy.url, url_path(HELD.path(number)))
+        for number in range(STORED.count):
+            fetch(proxy.url, url_path(STORED.path(number)))
         memory = Memory(proxy.pid)
         with Clients(jobs(proxy.port)) as clients:
             began = time.monotonic()

@@ -1,7 +1,7 @@
-"""What is not in the store yet: fetched, hashed, stored and sent on, against nginx's proxy_cache and against no proxy at all.
+"""Benchmark of cache misses: fetch, hash, store and send a file, compared with nginx's proxy_cache and with no proxy.
 
-Three questions: how fast does a file of 200 MiB pass, how soon does its first byte, and what do fifty clients see that ask for
-one file at once. Runs take turns, and every figure is the median of the ratios of neighbouring runs.
+It measures the transfer speed of a file of 200 MiB, the time to its first byte, and the requests of fifty simultaneous
+clients for one file. Runs alternate, and every figure is the median of the ratios of neighbouring runs.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _KINDS = (LARGE, SHORT, SHARED)
 
 
 @dataclass(frozen=True)
-class Way:
-    """A way to the archive's bytes: where to ask, under which name, and the process that does the work (0: none of ours)."""
+class Route:
+    """A route to the archive's files: the server's address, a file's path there, the server's process (0: no proxy)."""
 
     name: str
     address: tuple[str, int]
@@ -40,43 +40,44 @@ class Way:
 
 @dataclass(frozen=True)
 class Figures:
-    """One run: seconds to the end and to the first byte, processor seconds of whoever stands between."""
+    """One run: seconds to the end and to the first byte, processor seconds of the proxy."""
 
     whole: float
     first_byte: float
     cpu: float
 
 
-def ask(way: Way, path: str, clients: int = 1) -> list[Result]:
-    """Let so many clients ask for one file at once. Raises SystemExit when one of them fails."""
-    os.sync()  # nobody pays for what another has written
-    job = Job(way.address[1], way.place(path), host=way.address[0])
+def ask(route: Route, path: str, clients: int = 1) -> list[Result]:
+    """Request one file with this number of simultaneous clients. Raises SystemExit when one of them fails."""
+    os.sync()  # so that a run does not pay for the writes of the previous one
+    job = Job(route.address[1], route.place(path), host=route.address[0])
     with Clients([job] * clients) as crowd:
         crowd.go()
         results = crowd.results(120)
     if problems := [result.problem for result in results if result.problem]:
-        raise SystemExit(f"{way.name}: {problems[0]}")
+        raise SystemExit(f"{route.name}: {problems[0]}")
     return results
 
 
-def measure(way: Way, path: str) -> Figures:
-    before = cpu_seconds(way.pid) if way.pid else 0.0
-    (result,) = ask(way, path)
-    return Figures(result.ended, result.first_byte, cpu_seconds(way.pid) - before if way.pid else 0.0)
+def measure(route: Route, path: str) -> Figures:
+    before = cpu_seconds(route.pid) if route.pid else 0.0
+    (result,) = ask(route, path)
+    return Figures(result.ended, result.first_byte, cpu_seconds(route.pid) - before if route.pid else 0.0)
 
 
-def side_by_side(kind: Kind, ways: Sequence[Way]) -> list[list[Figures]]:
-    """Take every file of a kind through every way, in turn; return one list a way."""
-    rounds = [[measure(way, kind.path(number)) for way in ways] for number in range(kind.count)]
+def side_by_side(kind: Kind, routes: Sequence[Route]) -> list[list[Figures]]:
+    """Fetch every file of a kind by every route, in turn. Return one list for each route."""
+    rounds = [[measure(route, kind.path(number)) for route in routes] for number in range(kind.count)]
     return [list(column) for column in zip(*rounds, strict=True)]
 
 
-def passing(ways: Sequence[Way]) -> None:
-    """How fast files pass, and how soon their first byte comes."""
-    ours, nginx, direct = side_by_side(LARGE, ways)
-    short = side_by_side(SHORT, ways)
+def compare_transfers(routes: Sequence[Route]) -> None:
+    """Print the transfer speed of files and the time to their first byte."""
+    ours, nginx, direct = side_by_side(LARGE, routes)
+    short = side_by_side(SHORT, routes)
     print(
-        f"A miss of 200 MiB, snapproxy / the other: median (least-greatest) of {_ROUNDS}; first bytes of {_SHORT_ROUNDS} of 20 KB"
+        f"A miss of 200 MiB, snapproxy / the other: median (least-greatest) of {_ROUNDS}; "
+        f"first bytes of {_SHORT_ROUNDS} of 20 KB"
     )
     rows = [("against", "speed", "processor time", "first byte, 200 MiB", "first byte, 20 KB")]
     for name, theirs, their_short in (("nginx proxy_cache", nginx, short[1]), ("no proxy", direct, short[2])):
@@ -92,19 +93,19 @@ def passing(ways: Sequence[Way]) -> None:
     table(*rows)
 
 
-def crowds(archive: Archive, ways: Sequence[Way]) -> bool:
-    """What fifty clients of one file see while its upstream is slow. Return whether ours cost one upstream request."""
+def compare_crowds(archive: Archive, routes: Sequence[Route]) -> bool:
+    """Request one file with fifty clients from a slow upstream. Return whether snapproxy made one upstream request."""
     path = SHARED.path(0)
     name = Path(path).name
     archive.slow_down(name, piece=MIB, every=0.02)
     print(f"{CROWD} clients, one file that arrives slowly")
     rows, asked = [("through", "upstream requests", "last client's first byte, of the whole time")], []
-    for way in ways:
+    for route in routes:
         before = archive.requests(name)
-        results = ask(way, path, CROWD)
+        results = ask(route, path, CROWD)
         asked.append(archive.requests(name) - before)
         share = max(result.first_byte for result in results) / max(result.ended for result in results)
-        rows.append((way.name, str(asked[-1]), f"{share:.3f}"))
+        rows.append((route.name, str(asked[-1]), f"{share:.3f}"))
     table(*rows)
     return asked[0] == 1
 
@@ -115,12 +116,12 @@ def main() -> int:
         with Snapproxy(configure(folder, archive)) as proxy, nginx:
             read_indexes(proxy)
             mirror = urlsplit(archive.mirror)
-            ours = Way("snapproxy", ("127.0.0.1", proxy.port), url_path, proxy.pid)
-            theirs = Way("nginx proxy_cache", ("127.0.0.1", nginx.port), lambda path: f"/proxied/{path}", nginx.pid)
-            locked = Way("nginx proxy_cache_lock", theirs.address, lambda path: f"/locked/{path}", nginx.pid)
-            direct = Way("no proxy", (mirror.hostname or "", mirror.port or 0), lambda path: f"/debian/{path}")
-            passing((ours, theirs, direct))
-            is_shared = crowds(archive, (ours, locked))
+            ours = Route("snapproxy", ("127.0.0.1", proxy.port), url_path, proxy.pid)
+            theirs = Route("nginx proxy_cache", ("127.0.0.1", nginx.port), lambda path: f"/proxied/{path}", nginx.pid)
+            locked = Route("nginx proxy_cache_lock", theirs.address, lambda path: f"/locked/{path}", nginx.pid)
+            direct = Route("no proxy", (mirror.hostname or "", mirror.port or 0), lambda path: f"/debian/{path}")
+            compare_transfers((ours, theirs, direct))
+            is_shared = compare_crowds(archive, (ours, locked))
     if not is_shared:
         print("FAIL: more than one upstream request")
     return int(not is_shared)

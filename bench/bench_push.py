@@ -1,5 +1,7 @@
-"""A capture of 1,000 small packages pushed to Debian's docker-registry on loopback, beside oras (or skopeo, where there is no oras),
-and the memory that pushing 2 GiB takes: must stay under 100 MiB. Every push goes to a repository of its own, from an image layout.
+"""Benchmark of pushing to Debian's docker-registry on loopback, from an image layout to a new repository each time.
+
+It compares the time for a capture of 1,000 small packages with oras (or skopeo if oras is not installed), and measures
+the memory for pushing 2 GiB. Limit: 100 MiB.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ _OCTETS = "application/octet-stream"
 
 
 def capture(count: int, size: int) -> Artifact:
-    """Make an artifact of random files."""
+    """Return an artifact of random files."""
     contents = []
     for number in range(count):
         data = os.urandom(size)
@@ -39,7 +41,7 @@ def capture(count: int, size: int) -> Artifact:
 
 
 def long_capture(folder: Path, count: int, size: int) -> Artifact:
-    """Make an artifact of long random files, which are kept in a folder and not in memory."""
+    """Return an artifact of large random files, stored in a folder instead of memory."""
     contents = []
     for number in range(count):
         path, running = folder / str(number), hashlib.sha256()
@@ -81,7 +83,7 @@ def seconds(command: list[str]) -> float:
 
 
 def small(folder: Path, host: str) -> None:
-    """Compare the time for many small layers."""
+    """Compare the time for pushing many small layers."""
     layout = folder / "small"
     asyncio.run(write_layout(capture(SMALL_COUNT, SMALL_SIZE), LayoutPlace(str(layout), "v1")))
     theirs = "oras" if shutil.which("oras") else "skopeo"
@@ -93,13 +95,14 @@ def small(folder: Path, host: str) -> None:
         for number in range(_ROUNDS)
     ]
     print(
-        f"{SMALL_COUNT} layers of {SMALL_SIZE // 1000} KB, time of snapproxy / {theirs}: median (least-greatest) of {_ROUNDS}"
+        f"{SMALL_COUNT} layers of {SMALL_SIZE // 1000} KB, time of snapproxy / {theirs}: "
+        f"median (least-greatest) of {_ROUNDS}"
     )
     table(("push", "time"), ("new repository", ratio(pairs)))
 
 
 def large(folder: Path, host: str) -> int:
-    """Measure the memory for 2 GiB; return 1 when it is too much."""
+    """Measure the memory for pushing 2 GiB. Return 1 if it exceeds the limit, else 0."""
     layout = folder / "large"
     files = folder / "files"
     files.mkdir()

@@ -1,4 +1,4 @@
-"""What the benches share: servers side by side, their processor time and memory, and tables of ratios."""
+"""Common code of the benchmarks: servers to compare, their processor time and memory, and tables of ratios."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ MIB = 1 << 20
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
-# --- where it happens -------------------------------------------------------------------------------------------------------
+# --- temporary folder and servers
 
 
 @contextmanager
 def room(needed: int) -> Iterator[Path]:
-    """Lend a temporary folder with so many bytes to spare, and leave nothing of it. TMPDIR says where."""
+    """Create a temporary folder (in TMPDIR) with `needed` bytes of free space, and delete it at the end."""
     with tempfile.TemporaryDirectory(prefix="snapproxy-bench-") as name:
         free = shutil.disk_usage(name).free
         if free < needed:
@@ -44,14 +44,14 @@ def room(needed: int) -> Iterator[Path]:
 
 
 def configure(folder: Path, archive: Archive) -> Path:
-    """Write the proxy's settings: the simulated archive behind the built-in row, politeness out of the way."""
-    pace = "connections = 64\nrequests_per_second = 1000\nburst = 10000\n"
+    """Write the proxy's configuration: the built-in archive `debian` with simulated upstreams, without rate limits."""
+    limits = "connections = 64\nrequests_per_second = 1000\nburst = 10000\n"
     hosts = [urlsplit(url).hostname for url in (archive.snapshot, archive.mirror)]
     path = folder / "config.toml"
     path.write_text(
         f'state_dir = "{folder / "state"}"\ncache_dir = "{folder / "cache"}"\n[archives.debian]\n'
         f'snapshot = ["{archive.snapshot}/archive/debian"]\nmirrors = ["{archive.mirror}/debian"]\n'
-        f'keyrings = ["{archive.keyring}"]\n' + "".join(f'[upstreams."{host}"]\n{pace}' for host in hosts)
+        f'keyrings = ["{archive.keyring}"]\n' + "".join(f'[upstreams."{host}"]\n{limits}' for host in hosts)
     )
     return path
 
@@ -62,20 +62,20 @@ def url_path(path: str) -> str:
 
 
 def fetch(base: str, path: str) -> None:
-    """Ask for a file and throw it away. Raises when it is refused or cut."""
+    """Download a file and discard it. Raises an error when it is refused or truncated."""
     with urllib.request.urlopen(f"{base}{path}", timeout=120) as answer:
         while answer.read(MIB):
             pass
 
 
 def read_indexes(proxy: Snapproxy, suite: str = SUITE) -> None:
-    """Let the proxy read a suite's root and index, as an update does, so that it knows what they promise."""
+    """Request a suite's root and index through the proxy, as an update does, so that it knows the listed files."""
     for name in ("InRelease", "main/binary-amd64/Packages.xz"):
         fetch(proxy.url, url_path(f"dists/{suite}/{name}"))
 
 
 class Nginx:
-    """One nginx, one worker, that serves `files` and, under /proxied/, passes on to `upstream` through its own cache."""
+    """An nginx with one worker. It serves `files`, and proxies `upstream` under /proxied/ through its own cache."""
 
     def __init__(self, folder: Path, *, upstream: str = "") -> None:
         self.files = folder / "files"
@@ -101,7 +101,7 @@ class Nginx:
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
             except ConnectionRefusedError:
                 if self._process.poll() is not None or time.monotonic() > deadline:
-                    raise SystemExit("nginx does not start; what it says stands above") from None
+                    raise SystemExit("nginx does not start; see its messages above") from None
                 time.sleep(0.02)
             else:
                 return self
@@ -118,7 +118,7 @@ class Nginx:
         return self._process.pid if self._process is not None else 0
 
 
-# Both servers write a line a request to a file. With tcp_nopush a proxied answer stalls 42 ms a request on loopback.
+# Both servers write one log line for each request. With tcp_nopush a proxied answer stalls for 42 ms on loopback.
 _NGINX = """\
 daemon off;
 {user}worker_processes 1;
@@ -151,18 +151,19 @@ def _user() -> str:
 def _proxied(upstream: str) -> str:
     if not upstream:
         return ""
-    common = f"proxy_pass {upstream}/; proxy_cache all; proxy_cache_valid 200 1h; proxy_http_version 1.1; proxy_set_header Connection '';"
-    return (
-        f"location /proxied/ {{ {common} }}\n"
-        f"        location /locked/ {{ {common} proxy_cache_lock on; proxy_cache_lock_timeout 120s; proxy_cache_lock_age 120s; }}"
+    common = (
+        f"proxy_pass {upstream}/; proxy_cache all; proxy_cache_valid 200 1h; "
+        "proxy_http_version 1.1; proxy_set_header Connection '';"
     )
+    lock = "proxy_cache_lock on; proxy_cache_lock_timeout 120s; proxy_cache_lock_age 120s;"
+    return f"location /proxied/ {{ {common} }}\n        location /locked/ {{ {common} {lock} }}"
 
 
-# --- what it costs ----------------------------------------------------------------------------------------------------------
+# --- processor time and memory
 
 
 def family(pid: int) -> list[int]:
-    """Return a process and all that came of it, those alive now."""
+    """Return a process and all its living descendants."""
     found = [pid]
     for parent in found:
         try:
@@ -174,7 +175,7 @@ def family(pid: int) -> list[int]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return the processor time (user and system) of a process and its children, those that ended and were waited for included."""
+    """Return the processor time (user and system) of a process and its children, including those that have ended."""
     total = 0
     for each in family(pid):
         try:
@@ -187,13 +188,13 @@ def cpu_seconds(pid: int) -> float:
 
 
 def cpu_seconds_of_threads(pid: int) -> float:
-    """Return the processor time of a process's living threads alone, to the nanosecond: `cpu_seconds` counts in hundredths."""
+    """Return the processor time of a process's living threads in nanosecond resolution; `cpu_seconds` has 10 ms."""
     schedules = Path(f"/proc/{pid}/task").glob("*/schedstat")
     return sum(int(each.read_text().split()[0]) for each in schedules) / 1e9
 
 
 def pin(pid: int, core: int) -> None:
-    """Keep a process, all its threads and children on one core, where there are several."""
+    """Bind a process, its threads and its children to one core."""
     cores = sorted(os.sched_getaffinity(0))
     for each in family(pid):
         for thread in Path(f"/proc/{each}/task").iterdir():
@@ -201,7 +202,7 @@ def pin(pid: int, core: int) -> None:
 
 
 def anonymous(pid: int) -> int:
-    """Return the bytes of resident anonymous memory of one process, 0 when it is gone."""
+    """Return the resident anonymous memory of a process in bytes, 0 if it has ended."""
     try:
         text = Path(f"/proc/{pid}/smaps_rollup").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -211,11 +212,11 @@ def anonymous(pid: int) -> int:
 
 @dataclass
 class Memory(threading.Thread):
-    """Looks at the anonymous memory of a process and all its children every 100 ms, from `start` until `stop`."""
+    """Sample the anonymous memory of a process and all its children every 100 ms, from `start` until `stop`."""
 
     pid: int
     peak: int = 0
-    """The most that all of them held at one moment, in bytes."""
+    """The largest sum of all processes in one sample, in bytes."""
     peaks: dict[int, int] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
     samples: int = 0
@@ -249,11 +250,11 @@ def _name(pid: int) -> str:
     return next((words[at + 1] for at, word in enumerate(words[:-1]) if word == "-m"), Path(words[0]).name)
 
 
-# --- what comes of it -------------------------------------------------------------------------------------------------------
+# --- results
 
 
 def ratio(pairs: Sequence[tuple[float, float]]) -> str:
-    """Return the median of ours / theirs over interleaved runs, with the least and the greatest."""
+    """Return the median of ours / theirs over alternating runs, with the smallest and the largest ratio."""
     ratios = sorted(ours / theirs for ours, theirs in pairs if theirs)
     if not ratios:
         return "-"
@@ -261,7 +262,7 @@ def ratio(pairs: Sequence[tuple[float, float]]) -> str:
 
 
 def table(*rows: Sequence[str]) -> None:
-    """Print rows in columns, the first one as the heading."""
+    """Print rows in aligned columns. The first row is the heading."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -1,4 +1,4 @@
-"""Clients that cost little: many connections in one process, bodies thrown away by the kernel (MSG_TRUNC) and never copied."""
+"""Cheap clients: many connections in one process; the kernel discards the bodies without a copy (MSG_TRUNC)."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Self
 
-_SCOOP = 1 << 20
+_BUFFER = 1 << 20
 _HEAD = 64 << 10
 _TICK = 0.02
 
 
 @dataclass(frozen=True)
 class Job:
-    """One client's wish: the file at `path`, so many `times` over (0: until all the others are done).
+    """The requests of one client: the file at `path`, `times` times (0: until all other clients have finished).
 
-    `rate` is in bytes a second (None: as fast as it comes).
+    `rate` is in bytes a second (None: unlimited).
     """
 
     port: int
@@ -33,7 +33,7 @@ class Job:
 
 @dataclass
 class Result:
-    """What became of a job; seconds since all clients were told to go. `received` counts bytes of bodies."""
+    """The result of a job. Times are in seconds since the common start; `received` counts the bytes of bodies."""
 
     status: int = 0
     received: int = 0
@@ -44,12 +44,12 @@ class Result:
 
 
 class Clients:
-    """A process with one connection a job. They connect at once and ask when told to `go`."""
+    """A process with one connection for each job. They connect immediately, and `go` starts their requests."""
 
     def __init__(self, jobs: Sequence[Job]) -> None:
         context = multiprocessing.get_context("spawn")
         self._wire, theirs = context.Pipe()
-        self._process = context.Process(target=_drink, args=(tuple(jobs), theirs), daemon=True)
+        self._process = context.Process(target=_run_clients, args=(tuple(jobs), theirs), daemon=True)
         self._process.start()
         theirs.close()
         self._wire.recv()  # all are connected
@@ -68,11 +68,11 @@ class Clients:
         return self._process.pid or 0
 
     def go(self) -> None:
-        """Let every client send its request."""
+        """Make every client send its request."""
         self._wire.send("go")
 
     def results(self, timeout: float) -> list[Result]:
-        """Wait until every job that has an end has ended. Raises TimeoutError."""
+        """Wait for the end of every job with a fixed number of requests. Raises TimeoutError."""
         if not self._wire.poll(timeout):
             raise TimeoutError(f"the clients were not done within {timeout:.0f} s")
         found: list[Result] = self._wire.recv()
@@ -80,7 +80,7 @@ class Clients:
 
 
 class _Client:
-    """One connection: asks, skips the head, throws the body away, and counts."""
+    """One connection: it sends requests, skips the heads, discards the bodies, and counts their bytes."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -99,14 +99,14 @@ class _Client:
 
     @property
     def is_due(self) -> bool:
-        """Whether it may read: one that keeps to a rate has not had its share yet."""
+        """Whether the client may read now without exceeding its rate."""
         rate = self.job.rate
         return rate is None or self.result.received <= rate * (time.monotonic() - self.began)
 
-    def read(self, scoop: bytearray) -> bool:
-        """Take what is there; return whether the job has ended."""
+    def read(self, buffer: bytearray) -> bool:
+        """Read the available bytes. Return whether the job has ended."""
         try:
-            ended = self._read_body(scoop) if self._left else self._read_head()
+            ended = self._read_body(buffer) if self._left else self._read_head()
         except BlockingIOError:
             return False
         except (OSError, ValueError) as error:
@@ -117,7 +117,7 @@ class _Client:
         return ended
 
     def _read_head(self) -> bool:
-        """Take the head off the socket, and not one byte of the body, so that the rest can be thrown away unseen."""
+        """Read the head from the socket without any byte of the body, which the kernel can then discard."""
         seen = self.socket.recv(_HEAD, socket.MSG_PEEK)
         if not seen:
             raise ConnectionResetError("the server closed the connection")
@@ -132,8 +132,8 @@ class _Client:
         self._left = int(fields["content-length"])
         return False
 
-    def _read_body(self, scoop: bytearray) -> bool:
-        count = self.socket.recv_into(scoop, min(len(scoop), self._left), socket.MSG_TRUNC)
+    def _read_body(self, buffer: bytearray) -> bool:
+        count = self.socket.recv_into(buffer, min(len(buffer), self._left), socket.MSG_TRUNC)
         if not count:
             raise ConnectionResetError(f"the answer was cut {self._left} bytes before its end")
         self.result.first_byte = self.result.first_byte or time.monotonic() - self.began
@@ -148,7 +148,7 @@ class _Client:
         return False
 
 
-def _drink(jobs: Sequence[Job], wire: Connection) -> None:
+def _run_clients(jobs: Sequence[Job], wire: Connection) -> None:
     clients = [_Client(job) for job in jobs]
     wire.send("ready")
     wire.recv()
@@ -161,22 +161,22 @@ def _drink(jobs: Sequence[Job], wire: Connection) -> None:
 
 
 def _read_all(clients: Sequence[_Client]) -> None:
-    """Read until every job that has an end has ended; a failed endless one has ended too."""
-    scoop = bytearray(_SCOOP)
+    """Read until every job with a fixed number of requests has ended. A failed job counts as ended."""
+    buffer = bytearray(_BUFFER)
     watched = selectors.DefaultSelector()
-    resting: list[_Client] = []
+    paused: list[_Client] = []
     for client in clients:
         watched.register(client.socket, selectors.EVENT_READ, client)
     left = sum(client.job.times > 0 for client in clients)
     while left:
-        for client in [each for each in resting if each.is_due]:
-            resting.remove(client)
+        for client in [each for each in paused if each.is_due]:
+            paused.remove(client)
             watched.register(client.socket, selectors.EVENT_READ, client)
-        for key, _ in watched.select(_TICK if resting else None):
+        for key, _ in watched.select(_TICK if paused else None):
             client = key.data
             if not client.is_due:
                 watched.unregister(client.socket)
-                resting.append(client)
-            elif client.read(scoop):
+                paused.append(client)
+            elif client.read(buffer):
                 watched.unregister(client.socket)
                 left -= client.job.times > 0

@@ -1,6 +1,7 @@
-"""Pushes an image layout as `snapproxy` does, in a process of its own: `python -m bench.pushing LAYOUT REGISTRY/REPOSITORY:TAG`.
+"""Push an image layout with snapproxy's code: `python -m bench.pushing LAYOUT REGISTRY/REPOSITORY:TAG`.
 
-It loads what pushes and no more: settings, store and the other verbs, which `snapproxy` loads as well, push nothing.
+It runs as a separate process and imports the code for pushing only, not the settings, the store and the other commands
+that `snapproxy` imports too.
 """
 
 from __future__ import annotations

@@ -1,17 +1,17 @@
-"""Every failure snapproxy can name, on one root, branched by whose fault it is.
+"""The errors of snapproxy: one root, with a branch for each party at fault.
 
-An error knows the HTTP status a client should see and a hint that says what to do. The web layer
-turns it into an answer, the command line into one line; nobody shows a traceback for these.
+Each class has the HTTP status of the answer to a client, and a hint that says what to do. The web layer turns an error
+into an answer, the command line into one line; neither prints a traceback.
 """
 
 from __future__ import annotations
 
 
 class SnapproxyError(Exception):
-    """Something that went wrong and that we can explain.
+    """A failure with a known cause.
 
-    `reason` is our own words, at most 80 ASCII characters, never text from a client or an upstream:
-    apt and pacman print it. `why` and `hint` may be longer: what we saw, and what to do about it.
+    `reason` is a fixed text, at most 80 ASCII characters, never text from a client or an upstream: apt and pacman print
+    it. `why` and `hint` may be longer: the cause, and what to do about it.
     """
 
     status = 500
@@ -27,36 +27,36 @@ class SnapproxyError(Exception):
 
 
 class ClientError(SnapproxyError):
-    """The request cannot be understood or may not be made."""
+    """The request is malformed or not allowed."""
 
     status = 400
 
 
 class UpstreamError(SnapproxyError):
-    """An archive did not answer, or did not answer with what was asked."""
+    """An archive did not answer, or answered without the requested file."""
 
     status = 504
 
 
 class ArchiveDataError(SnapproxyError):
-    """An archive answered, and what it said breaks its own promise or the format's rules."""
+    """An archive sent data that contradicts its own index or breaks its format."""
 
     status = 502
 
 
 class RecordError(SnapproxyError):
-    """A record of what a build was served (a lock, an artifact, a capture) breaks its own rules, or cannot be written as asked."""
+    """A record of a build's files (a lock, an artifact, a capture) is invalid, or cannot be written as requested."""
 
     status = 500
 
 
 class StorageError(SnapproxyError):
-    """Our own disk failed us."""
+    """The local disk failed."""
 
     status = 500
 
 
 class ConfigurationError(SnapproxyError):
-    """The settings cannot be used as they stand."""
+    """The settings are invalid."""
 
     status = 500

@@ -19,6 +19,7 @@ from snapproxy.answer.bad_snapshots import BadSnapshots
 from snapproxy.answer.by_digest import StoreByDigest
 from snapproxy.answer.executor import Executor
 from snapproxy.answer.facts import Facts
+from snapproxy.answer.planner import Planner
 from snapproxy.answer.snapshot_api import SnapshotApi
 from snapproxy.answer.snapshot_lookup import CatalogSnapshotLookup
 from snapproxy.answer.timelines import Timelines
@@ -42,11 +43,12 @@ from snapproxy.core.progress import SILENT, Progress
 from snapproxy.core.record import Record
 from snapproxy.core.time_spec import parse_time
 from snapproxy.download.downloads import Downloads
-from snapproxy.download.incoming import DownloadServices
 from snapproxy.download.outcome import RecentOutcomes
+from snapproxy.download.services import DownloadServices
 from snapproxy.errors import ClientError
 from snapproxy.families import FAMILIES
-from snapproxy.indexes.index_tables import HelperProcess, IndexTables
+from snapproxy.indexes.helper_process import HelperProcess
+from snapproxy.indexes.index_tables import IndexTables
 from snapproxy.indexes.listings import Listings
 from snapproxy.jobs.archive_diff import ArchiveDiff, Differ
 from snapproxy.jobs.export import Exporter
@@ -113,17 +115,17 @@ class App:
         self._tables = tables = IndexTables(store, helper)
         self._listings = Listings(store, helper)
         self._stack.push_async_callback(tables.close)
-        means = DownloadServices(
+        services = DownloadServices(
             upstream=upstream,
-            verdicts=RecentOutcomes(expiring=store.expiring, limiter=limiter, clock=clock),
+            recent=RecentOutcomes(expiring=store.expiring, limiter=limiter, clock=clock),
             names=names,
             drafts=store.drafts,
             blobs=store.blobs,
             slots=store.slots,
             clock=clock,
-            tally=tally,
+            stats=tally,
         )
-        flights = Downloads(means=means, clock=clock)
+        flights = Downloads(services=services, clock=clock)
         keyrings = {archive.name: available_keyrings(archive, FAMILIES[archive.family]) for archive in config.archives}
         roots = RootVerifier(store.blobs, OpenPgpVerifier(clock=clock), keyrings)
         self._observations = observations = Observations(store.catalog, tables)
@@ -142,11 +144,11 @@ class App:
             families=FAMILIES,
             patience=config.patience,
             histories=HISTORIES,
-            facts=facts,
+            planner=Planner(facts, names, clock),
             flights=flights,
             roots=roots,
             names=names,
-            marks=self._marks,
+            bad=self._marks,
             service=SnapshotApi(store=store, flights=flights, names=names, clock=clock, offline=offline),
             clock=clock,
             offline=offline,
@@ -344,6 +346,7 @@ def build(
     """
     book = AddressBook(
         archives=config.archives,
+        histories=HISTORIES,
         default_when=parse_time(pinned) if pinned else config.default_when,
         default_capture=capture,
         passes=(*config.passes, *passes),

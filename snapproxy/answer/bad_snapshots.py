@@ -1,7 +1,7 @@
-"""Instants that were marked bad by hand: an archive caught in the middle of a sync, a snapshot that is broken.
+"""Snapshots that a user marked bad: taken in the middle of a synchronisation, or otherwise broken.
 
-Facts `bad/<archive>`: snapshot id -> why. They stand beside the row's `bad`, and a mark made by one process is obeyed by the next
-request of every other: the epoch tells.
+Stored as facts `bad/<archive>` (snapshot id -> reason), beside the `bad` of the configuration. The store's epoch
+changes with each mark, so that every process obeys a mark from its next request on.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from snapproxy_storage import Catalog
 
 
 class BadSnapshots:
-    """Lays the marks over the rows. Reading one costs a look at the epoch."""
+    """Adds the marks to the archives of the configuration. A request reads only the epoch."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._marked: dict[str, tuple[int, Archive, Archive]] = {}
 
-    def on(self, archive: Archive) -> Archive:
-        """Return the row as it is marked now."""
-        epoch = self._catalog.epoch  # before the fact: a mark that is made in between raises it once more
+    def applied(self, archive: Archive) -> Archive:
+        """Return the archive with its marks as they are now."""
+        epoch = self._catalog.epoch  # read before the marks: a mark made in between changes it again
         known = self._marked.get(archive.name)
         if known is None or known[:2] != (epoch, archive):
             marks = self._marks(archive)
@@ -31,13 +31,13 @@ class BadSnapshots:
         return known[2]
 
     async def put(self, archive: Archive, instant: Instant, because: str) -> None:
-        """Mark an instant bad; a second mark says why anew."""
+        """Mark an instant bad; a second mark replaces the reason."""
         await self._catalog.update_fact(
             _key(archive), lambda marks: (marks or {}) | {format_instant(instant): because}, takes_back=True
         )
 
     async def drop(self, archive: Archive, instant: Instant) -> bool:
-        """Take a mark back; False when there is none."""
+        """Remove a mark; return False if the snapshot has none."""
         if instant not in self._marks(archive):
             return False
         await self._catalog.update_fact(
@@ -48,8 +48,8 @@ class BadSnapshots:
         return True
 
     def _marks(self, archive: Archive) -> dict[Instant, str]:
-        told: dict[str, str] = self._catalog.fact(_key(archive), 0) or {}
-        return {instant: why for each, why in told.items() if (instant := parse_time(each).instant) is not None}
+        stored: dict[str, str] = self._catalog.fact(_key(archive), 0) or {}
+        return {instant: why for each, why in stored.items() if (instant := parse_time(each).instant) is not None}
 
 
 def _key(archive: Archive) -> str:

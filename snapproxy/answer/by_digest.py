@@ -1,7 +1,8 @@
-"""Gives what is in the store to whoever knows its digest: another snapproxy above all (`core.blob_sources`).
+"""Answer requests for a blob by its digest, mainly from another snapproxy (`core.blob_sources`).
 
-From the store alone. Whoever asks by digest asks several holders one after the other, so "no" must come at once, and two that
-name each other must not go round. Nothing is recorded in a capture: such an answer is of no archive and no time.
+From the store only. A client asks several sources by digest one after the other, so an absence must be answered without
+delay, and two proxies that name each other must not ask in a circle. Captures do not record these answers: they belong
+to no archive and no time.
 """
 
 from __future__ import annotations
@@ -13,22 +14,22 @@ from snapproxy_storage import Blobs
 
 
 class StoreByDigest:
-    """Answers by digest (`core.exchange.Holding`)."""
+    """Answer from the store by digest (implements `core.exchange.BlobAnswerer`)."""
 
     def __init__(self, blobs: Blobs, names: Names) -> None:
         self._blobs = blobs
         self._names = names
 
     async def answer(self, target: BlobTarget) -> Served | Refusal:
-        """Return the bytes, or a 404."""
+        """Return the blob, or a 404."""
         blob = await self._blobs.open(target.digest)
         if blob is None:
             return Refusal(
                 404,
-                "No such bytes in this store",
-                "Asked by digest, snapproxy gives what it holds and fetches nothing.",
-                "Ask for the file by its name and time; that brings it here.",
+                "The store has no blob with this digest",
+                "Requests by digest are answered from the store; nothing is downloaded for them.",
+                "Request the file by its name and time first: then it is downloaded and stored.",
             )
-        told = {"Docker-Content-Digest": f"sha256:{target.digest}"}
+        headers = {"Docker-Content-Digest": f"sha256:{target.digest}"}
         date = self._names.date(target.digest)
-        return Served(blob, "", "", "", Proof.DIGEST, "HIT", Role.OTHER, date, target.digest, headers=told)
+        return Served(blob, "", "", "", Proof.DIGEST, "HIT", Role.OTHER, date, target.digest, headers=headers)

@@ -1,7 +1,6 @@
-"""Carries out plans: asks what they need, adds what was learned, and turns the finished one into an answer.
+"""Carry out plans: turn each request into an answer, whatever upstreams, clients or the disk do.
 
-The one `match` over plans stands here. What to do is decided in `core.plan`; bytes are brought by `flights`; what the present looks like
-is kept by `live`. Nothing the outside world does makes `answer` raise.
+What to do is planned by `answer.planner`. Files are downloaded by `download`, files of the present are kept by `live`.
 """
 
 from __future__ import annotations
@@ -13,14 +12,13 @@ from dataclasses import replace
 from typing import assert_never
 
 from snapproxy.answer.bad_snapshots import BadSnapshots
-from snapproxy.answer.facts import Facts
+from snapproxy.answer.planner import Planner
 from snapproxy.answer.snapshot_api import SnapshotApi
 from snapproxy.base import refusals
 from snapproxy.base.clock import Clock
 from snapproxy.base.context import RequestContext
 from snapproxy.base.names import Names, size_of
-from snapproxy.core import plan as planning
-from snapproxy.core.conditions import without_older_date
+from snapproxy.core.conditions import refuse_newer, without_older_date
 from snapproxy.core.exchange import (
     Conditions,
     FileTarget,
@@ -33,11 +31,11 @@ from snapproxy.core.exchange import (
 )
 from snapproxy.core.history import History
 from snapproxy.core.model import LIVE, TIMELESS, Archive, Family, Match, Refusal, Resolved, Role, TimeSpec
-from snapproxy.core.newer import refuse_newer
-from snapproxy.core.plan import MAX_ROUNDS
-from snapproxy.core.plan_model import WHOLE, Fetch, Known, Need, NotStored, PlanRequest, Serve, Step, StoredFile
+from snapproxy.core.plan_model import WHOLE, Fetch, NotStored, PlanRequest, Serve, StoredFile
+from snapproxy.core.resolve import refuse_moving
 from snapproxy.core.time_spec import format_instant
-from snapproxy.download.downloads import Downloads, Flight
+from snapproxy.download.downloads import Downloads
+from snapproxy.download.flight import Flight
 from snapproxy.download.outcome import Stored, StoredElsewhere, Unchanged
 from snapproxy.errors import SnapproxyError
 from snapproxy.trust.roots import RootVerifier
@@ -46,14 +44,22 @@ from snapproxy_storage import StorageFailure, Store
 log = logging.getLogger(__name__)
 
 MAX_PREFETCHES = 64
-"""Flights begun for requests that still wait in a pipeline (apt queues ten a connection); further ones wait their turn."""
+"""Most downloads started ahead for requests that are queued in a pipeline (apt queues ten requests on each connection).
+"""
 
-BACKGROUND_PATIENCE = 3600.0
-"""Seconds that work without a waiting client may take for one file."""
+BACKGROUND_SECONDS = 3600.0
+"""Longest time that one file may take in work without a waiting client, in seconds."""
+
+PLANS = 3
+"""How often a file is planned anew: after its blob was evicted, and after another process stored it."""
 
 
 class Executor:
-    """Answers targets (`core.exchange.Answerer`)."""
+    """Answer requests (implements `core.exchange.Answerer`).
+
+    `patience` maps a family to the seconds that its clients are kept waiting; a family that it lacks has its own
+    default.
+    """
 
     def __init__(
         self,
@@ -62,12 +68,12 @@ class Executor:
         families: Mapping[str, Family],
         patience: Mapping[str, float],
         histories: Mapping[str, History],
-        facts: Facts,
         flights: Downloads,
         roots: RootVerifier,
         names: Names,
-        marks: BadSnapshots,
+        bad: BadSnapshots,
         service: SnapshotApi,
+        planner: Planner,
         clock: Clock,
         offline: bool,
     ) -> None:
@@ -75,23 +81,26 @@ class Executor:
         self._families = families
         self._patience = patience
         self._histories = histories
-        self._facts = facts
+        self._planner = planner
         self._flights = flights
         self._roots = roots
         self._names = names
-        self._marks = marks
+        self._bad = bad
         self._service = service
         self._clock = clock
         self._offline = offline
         self._prefetches: dict[tuple[str, str, str], asyncio.Task[None]] = {}
-        facts.obtain = self.obtain
 
-    # --- the seam ---------------------------------------------------------------------------------------------------------
+    # --- for callers
+    # ---------------------------------------------------------------------------------------------------------
 
     async def answer(
         self, target: FileTarget | ServiceTarget, conditions: Conditions, resolved: Resolved | None = None
     ) -> Outcome:
-        """Answer a request; every failure is a Refusal. `resolved` is the snapshot to answer from where that is settled already."""
+        """Answer a request; every failure is a Refusal.
+
+        `resolved`: the snapshot to answer from, if it is known already.
+        """
         try:
             return await self._answer(target, conditions, resolved)
         except SnapproxyError as error:
@@ -99,11 +108,11 @@ class Executor:
                 whole=self._is_whole(target), status=error.status, reason=error.reason, why=error.why, hint=error.hint
             )
         except StorageFailure as failure:
-            log.exception("the store failed")
+            log.exception("The store failed")
             return refusals.broken_store(whole=self._is_whole(target), why=str(failure))
 
     def prefetch(self, target: FileTarget | ServiceTarget) -> None:
-        """Begin the flight of a request that waits in a pipeline."""
+        """Start the download for a request that is queued in a pipeline."""
         if not isinstance(target, FileTarget) or self._offline or len(self._prefetches) >= MAX_PREFETCHES:
             return
         key = (target.archive.name, target.when.text, target.path)
@@ -112,54 +121,39 @@ class Executor:
             task.add_done_callback(lambda _: self._prefetches.pop(key, None))
 
     async def passing(self, target: PassTarget | TunnelTarget) -> Refusal | None:
-        """Let it pass, unless no packet may leave; that the configuration allows it was seen when its address was read."""
-        return refusals.nothing_passes(target.host) if self._offline else None
+        """Refuse a request to a `pass` host while offline.
+
+        Whether the configuration allows the host is checked with its address.
+        """
+        return refusals.pass_through_offline(target.host) if self._offline else None
 
     async def close(self) -> None:
-        """Let the names of what has landed be written; stop everything else."""
+        """Wait until stored files are named; stop everything else."""
         for prefetch in list(self._prefetches.values()):
             prefetch.cancel()
         await self._flights.close()
         await asyncio.gather(*self._prefetches.values(), return_exceptions=True)
 
-    # --- deciding ---------------------------------------------------------------------------------------------------------
+    # --- planning
+    # ---------------------------------------------------------------------------------------------------------
 
     def context(self, archive: Archive, conditions: Conditions) -> RequestContext:
-        """Return the context of one request: the row as it is marked at this moment."""
+        """Return the context of one request, with the snapshots that are marked bad at this moment."""
         family = self._families[archive.family]
-        patience = BACKGROUND_PATIENCE if conditions.background else self._patience.get(archive.family, family.patience)
-        deadline = self._clock.monotonic() + patience
-        archive, history = self._marks.on(archive), self._histories[archive.history]
+        wait = BACKGROUND_SECONDS if conditions.background else self._patience.get(archive.family, family.patience)
+        deadline = self._clock.monotonic() + wait
+        archive, history = self._bad.applied(archive), self._histories[archive.history]
         return RequestContext(archive, family, history, deadline, conditions.background, conditions.via)
 
     async def resolve(self, archive: Archive, when: TimeSpec) -> Resolved | Refusal:
-        """Settle a *when*, and nothing else."""
+        """Return the snapshot that answers for a time."""
         context = self.context(archive, Conditions())
-        request, known, now = PlanRequest(context.archive, when, ""), self._facts.at_hand(archive), self._clock.now()
-        for _ in range(MAX_ROUNDS):
-            answer = planning.resolve(request, known, now, family=context.family, history=context.history)
-            if not isinstance(answer, Need):
-                return answer
-            known = known.plus(await self._facts.learn(answer.asks, context))
-        raise AssertionError("a *when* that never settles")
+        return await self._planner.resolve(PlanRequest(context.archive, when, ""), context, self.obtain)
 
     def _is_whole(self, target: FileTarget | ServiceTarget) -> bool:
         if isinstance(target, ServiceTarget):
             return False
         return self._families[target.archive.family].classify(target.path).role in WHOLE
-
-    async def _decide(self, request: PlanRequest, context: RequestContext, resolved: Resolved | None = None) -> Step:
-        """Plan, learn, and plan again until the plan needs nothing more."""
-        known, now = self._facts.at_hand(request.archive) if resolved is None else Known(), self._clock.now()
-        for _ in range(MAX_ROUNDS):
-            if resolved is None:
-                step = planning.plan(request, known, now, family=context.family, history=context.history)
-            else:
-                step = planning.plan_at(request, resolved, known, family=context.family, history=context.history)
-            if not isinstance(step, Need):
-                return step
-            known = known.plus(await self._facts.learn(step.asks, context))
-        raise AssertionError("a plan that never ends: every round must learn something")
 
     async def _answer(
         self, target: FileTarget | ServiceTarget, conditions: Conditions, resolved: Resolved | None
@@ -168,9 +162,12 @@ class Executor:
             return await self._service.answer(target, self.context(target.archive, conditions))
         context = self.context(target.archive, conditions)
         request = PlanRequest(context.archive, target.when, target.path, target.base)
+        snapshot = resolved or await self._snapshot(request, context)
+        if isinstance(snapshot, Refusal):
+            return snapshot
         cache = "HIT"
-        for _ in range(3):  # again when the file has landed, when a blob was evicted, when another process brought it
-            step = await self._decide(request, context, resolved)
+        for _ in range(PLANS):
+            step = await self._planner.plan(request, snapshot, context, self.obtain)
             match step:
                 case Refusal() | Moved():
                     return step
@@ -178,19 +175,25 @@ class Executor:
                     outcome = await self._serve(step, context, conditions, cache)
                 case Fetch():
                     outcome, cache = await self._fetch(step, context, conditions)
-                case Need():
-                    raise AssertionError("_decide returns finished plans")
                 case _:
                     assert_never(step)
             if outcome is not None:
-                return _told(without_older_date(outcome, context.family, conditions), target, step)
+                return _reported(without_older_date(outcome, context.family, conditions), target, step)
         return refusals.vanished()
 
-    # --- carrying out -----------------------------------------------------------------------------------------------------
+    async def _snapshot(self, request: PlanRequest, context: RequestContext) -> Resolved | Refusal:
+        """Return the snapshot for a client's request. `latest` is refused: it would move between update and install."""
+        resolved = await self._planner.resolve(request, context, self.obtain)
+        if isinstance(resolved, Refusal) or request.when.match is not Match.LATEST:
+            return resolved
+        return refuse_moving(resolved)
+
+    # --- carrying out
+    # -----------------------------------------------------------------------------------------------------
 
     async def _serve(self, step: Serve, context: RequestContext, conditions: Conditions, cache: str) -> Outcome | None:
         blob = self._store.blobs.peek(step.digest) or await self._store.blobs.open(step.digest)
-        if blob is None:  # ENOENT is the eviction notice: forget, plan again
+        if blob is None:  # evicted: forget its name and plan again
             await self._names.forget(step.space, step.path, step.digest)
             return None
         try:
@@ -210,88 +213,98 @@ class Executor:
         return Served(blob, archive, snapshot, "", step.proof, cache, step.role, date, step.digest, headers=step.notes)
 
     async def _fetch(self, step: Fetch, context: RequestContext, conditions: Conditions) -> tuple[Outcome | None, str]:
-        """Start or join the flight. No outcome: another process has the bytes, or they are gone again, so plan again."""
+        """Start or join the flight.
+
+        No outcome: plan again, because another process has stored the file or it was evicted.
+        """
         if self._offline:
             return self._missing(step), ""
         if not step.sources:
             return refusals.no_upstream(step), ""
         flight, joined = self._join(step, context)
         cache = "JOINED" if joined else "MISS"
-        landed = await (flight.land if step.whole else flight.head)(context.deadline)
-        match landed:
+        outcome = await (flight.wait_outcome if step.whole else flight.wait_started)(context.deadline)
+        match outcome:
             case Refusal():
-                return landed, cache
+                return outcome, cache
             case Stored(is_in_memory=False):
-                return await self._serve(landed.serving(step), context, conditions, cache), cache
+                return await self._serve(outcome.serving(step), context, conditions, cache), cache
             case StoredElsewhere() | Unchanged():
                 await self._appears(step)
                 return None, cache
-            case None if not flight.is_arriving or step.role in (Role.ROOT, Role.SIGNATURE):
-                return flight.not_in_time(), cache
+            case None if not flight.is_receiving or step.role in (Role.ROOT, Role.SIGNATURE):
+                return flight.timeout_refusal(), cache
         body = flight.follow()
-        if body is None:  # another process has ended it in this very moment
-            await flight.land(context.deadline)
+        if body is None:  # another process has just finished the download
+            await flight.wait_outcome(context.deadline)
             return None, cache
         archive, _, snapshot = step.space.partition("/")
-        proof = landed.serving(step).proof if isinstance(landed, Stored) else step.proof
+        proof = outcome.serving(step).proof if isinstance(outcome, Stored) else step.proof
         return Served(body, archive, snapshot, "", proof, cache, step.role, flight.date, headers=step.notes), cache
 
     def _missing(self, step: Fetch) -> Refusal:
-        """Say that the store lacks a file, and why nobody is asked."""
+        """Refuse a file that the store lacks while offline."""
         return refusals.missing_offline(step, was_absent=self._names.was_absent(step.space, step.path))
 
     def _join(self, step: Fetch, context: RequestContext) -> tuple[Flight, bool]:
-        """Start or join the flight. What it brings is named even if everybody who asked has left by then."""
-        judge = self._roots.judge(step, context, self.obtain) if step.role is Role.ROOT else None
-        flight, joined = self._flights.join(step, context, judge)
+        """Start or join the flight. Its file is named even if every client has disconnected by then."""
+        check = self._roots.check_for(step, context, self.obtain) if step.role is Role.ROOT else None
+        flight, joined = self._flights.join(step, context, check)
         if step.name_it:
-            flight.will_be_named = True
-            self._flights.later(self._name_when_landed(flight, step))
+            flight.expects_name = True
+            self._flights.run_detached(self._name_when_stored(flight, step))
         return flight, joined
 
     async def _name(self, step: Serve) -> None:
-        held = StoredFile(step.path, step.digest, step.size, step.proof)
+        file = StoredFile(step.path, step.digest, step.size, step.proof)
         try:
-            await self._names.name(step.space, step.path, held, step.role, step.resolved)
+            await self._names.name(step.space, step.path, file, step.role, step.resolved)
             if step.also:
                 timeless = f"{step.space.partition('/')[0]}/{TIMELESS}"
-                await self._names.name(timeless, step.also, held, step.role, Resolved(TIMELESS, 0))
-        except StorageFailure as failure:  # a full disk: whoever asked is served, nothing is named
-            log.warning("a file is stored and not named: %s", failure)
+                await self._names.name(timeless, step.also, file, step.role, Resolved(TIMELESS, 0))
+        except StorageFailure as failure:  # the disk is full: the client is served, the file is not named
+            log.warning("A file was stored but could not be named in the catalog: %s", failure)
 
     async def _appears(self, step: Fetch) -> None:
-        """Wait until the process that brought a file has written that down. One known by a strong digest is found without."""
+        """Wait until the process that stored a file has named it.
+
+        A file with a strong digest is found without its name.
+        """
         if step.expected is None or not step.expected.is_strong:
             await self._names.appears(step.space, step.path, step.expected)
 
-    async def _name_when_landed(self, flight: Flight, step: Fetch) -> None:
-        landed = await flight.land(float("inf"))
+    async def _name_when_stored(self, flight: Flight, step: Fetch) -> None:
+        outcome = await flight.wait_outcome(float("inf"))
         try:
-            if isinstance(landed, Stored) and not landed.is_in_memory:
-                await self._name(landed.serving(step))
+            if isinstance(outcome, Stored) and not outcome.is_in_memory:
+                await self._name(outcome.serving(step))
         finally:
-            flight.named()
+            flight.clear_name_pending()
 
     async def _prefetch(self, target: FileTarget) -> None:
         context = self.context(target.archive, Conditions())
         try:
-            step = await self._decide(PlanRequest(context.archive, target.when, target.path), context)
+            request = PlanRequest(context.archive, target.when, target.path)
+            resolved = await self._snapshot(request, context)
+            if isinstance(resolved, Refusal):
+                return  # its own request will get the refusal
+            step = await self._planner.plan(request, resolved, context, self.obtain)
             if isinstance(step, Fetch) and step.sources:
                 flight, _ = self._join(step, context)
-                await flight.land(float("inf"))
+                await flight.wait_outcome(float("inf"))
         except (SnapproxyError, StorageFailure) as error:
-            log.info("prefetch given up: %s", type(error).__name__)  # its own request will say why
+            log.info("A download started ahead has failed: %s", type(error).__name__)  # its own request gets the reason
 
     async def obtain(
         self, context: RequestContext, resolved: Resolved, path: str
     ) -> StoredFile | NotStored | Refusal | None:
-        """Bring another file of a settled snapshot, whole and verified; None when it does not exist there.
+        """Obtain another file of a resolved snapshot, whole and verified; None if the snapshot has no such file.
 
-        Arriving: it exists, and the full disk cannot keep it.
+        NotStored: the file exists, but the disk is too full to store it.
         """
         request = PlanRequest(context.archive, _exactly(resolved), path)
-        for _ in range(3):
-            step = await self._decide(request, context, resolved)
+        for _ in range(PLANS):
+            step = await self._planner.plan(request, resolved, context, self.obtain)
             match step:
                 case Serve():
                     if size_of(self._store.blobs, step.digest) is not None:
@@ -302,33 +315,33 @@ class Executor:
                 case Fetch() if self._offline:
                     return None if (missing := self._missing(step)).is_absence else missing
                 case Fetch():
-                    landed = await self._land(step, context)
-                    if landed is not None:
-                        return None if isinstance(landed, Refusal) and landed.is_absence else landed
+                    stored = await self._download(step, context)
+                    if stored is not None:
+                        return None if isinstance(stored, Refusal) and stored.is_absence else stored
                 case _:
-                    raise AssertionError("a file is never a folder")
+                    raise AssertionError("the plan for a file redirected to a folder")
         return refusals.vanished()
 
-    async def _land(self, step: Fetch, context: RequestContext) -> StoredFile | NotStored | Refusal | None:
-        """Fetch a file whole; None when another process has it."""
+    async def _download(self, step: Fetch, context: RequestContext) -> StoredFile | NotStored | Refusal | None:
+        """Download a file and wait until it is stored; None if another process has stored it."""
         flight, _ = self._join(step, context)
-        match landed := await flight.land(context.deadline):
+        match outcome := await flight.wait_outcome(context.deadline):
             case Stored(is_in_memory=False):
-                serve = landed.serving(step)
+                serve = outcome.serving(step)
                 await self._name(serve)
                 return StoredFile(serve.path, serve.digest, serve.size, serve.proof)
             case Stored():
                 return NotStored()
             case Refusal():
-                return landed
+                return outcome
             case None:
-                return flight.not_in_time()
+                return flight.timeout_refusal()
         await self._appears(step)
         return None
 
 
-def _told(outcome: Outcome, target: FileTarget, step: Serve | Fetch) -> Outcome:
-    """Add what was asked and what that came to (rule: each answer says which time was asked and which was used)."""
+def _reported(outcome: Outcome, target: FileTarget, step: Serve | Fetch) -> Outcome:
+    """Add the requested time, the span of its snapshot and its notes to an answer (docs/design.md, section 2)."""
     if not isinstance(outcome, Served):
         return outcome
     headers = dict(outcome.headers)
@@ -340,7 +353,7 @@ def _told(outcome: Outcome, target: FileTarget, step: Serve | Fetch) -> Outcome:
 
 
 def _exactly(resolved: Resolved) -> TimeSpec:
-    """Return the *when* that names a settled snapshot."""
+    """Return the time that names a resolved snapshot."""
     if resolved.snapshot == LIVE:
         return TimeSpec(LIVE, None, Match.LIVE)
     return TimeSpec(resolved.snapshot, resolved.instant, Match.EXACT)

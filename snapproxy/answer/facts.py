@@ -1,17 +1,19 @@
-"""Answers a plan's questions: from the catalog and the tables where they know, from upstream where they do not."""
+"""Answer the questions of a plan: from the catalog and the tables where they have the answer, else from upstream."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, assert_never
+from typing import Any, TypeVar, assert_never, cast
 
 from snapproxy.answer.timelines import Timelines
 from snapproxy.base.context import RequestContext
 from snapproxy.base.names import Names, size_of
 from snapproxy.core.expected_files import identity
 from snapproxy.core.model import LIVE, Archive, ExpectedFile, NeedWindow, Proof, Refusal, Resolved
+from snapproxy.core.plan import Known
 from snapproxy.core.plan_model import (
+    AnyAsk,
     Ask,
     AskAlias,
     AskFile,
@@ -21,7 +23,6 @@ from snapproxy.core.plan_model import (
     AskObserved,
     AskSize,
     AskWindow,
-    Known,
     ListedFile,
     NotStored,
     StoredFile,
@@ -32,14 +33,17 @@ from snapproxy.live.live_files import LiveFiles
 from snapproxy.live.observations import Observations
 from snapproxy_storage import Store
 
+T = TypeVar("T")
+
 Obtain = Callable[[RequestContext, Resolved, str], Awaitable[StoredFile | NotStored | Refusal | None]]
+"""Obtain another file of a resolved snapshot, whole and verified; None if the snapshot has no such file."""
 
 ROOTS_REMEMBERED = 64
 """For how many roots the list of their indexes is kept: decoding it takes longer than looking a package up."""
 
 
 class Facts:
-    """`learn` answers questions side by side. `obtain` is the executor's own: a question may be another file of the same snapshot."""
+    """Answers for the planner. `learn` answers several questions concurrently, `answer` a single one."""
 
     def __init__(
         self,
@@ -57,23 +61,32 @@ class Facts:
         self._tables = tables
         self._live = live
         self._observations = observations
-        self.obtain: Obtain | None = None
         self._indexes_of: dict[tuple[str, str], list[ExpectedFile]] = {}
 
     def at_hand(self, archive: Archive) -> Known:
-        """Return what can be told without asking anybody, so that a hit is planned in two rounds."""
+        """Return the part of an archive's timeline that is in memory, so that most times resolve without a question."""
         return Known(
             {AskWindow(archive.name, window.start, window.end): window for window in self._timelines.at_hand(archive)}
         )
 
-    async def learn(self, asks: Sequence[Ask], context: RequestContext) -> dict[Ask, Any]:
-        """Answer every question; the answer may volunteer the facts that are sure to be asked next."""
-        learned: dict[Ask, Any] = {}
-        for facts in await asyncio.gather(*(self._learn(ask, context) for ask in asks)):
+    async def answer(self, ask: Ask[T], context: RequestContext, obtain: Obtain) -> T:
+        """Answer one question."""
+        known = cast("AnyAsk", ask)
+        return cast("T", (await self.learn([known], context, obtain))[known])
+
+    async def learn(self, asks: Sequence[AnyAsk], context: RequestContext, obtain: Obtain) -> dict[AnyAsk, Any]:
+        """Answer every question. The answer may include facts that are certain to be asked next.
+
+        `obtain`: how another file of the same snapshot is obtained, where a question is about one.
+        """
+        if len(asks) == 1:
+            return await self._learn(asks[0], context, obtain)
+        learned: dict[AnyAsk, Any] = {}
+        for facts in await asyncio.gather(*(self._learn(ask, context, obtain) for ask in asks)):
             learned |= facts
         return learned
 
-    async def _learn(self, ask: Ask, context: RequestContext) -> dict[Ask, Any]:
+    async def _learn(self, ask: AnyAsk, context: RequestContext, obtain: Obtain) -> dict[AnyAsk, Any]:
         match ask:
             case AskWindow():
                 return {ask: await self._timelines.window(context, NeedWindow(ask.start, ask.end, ask.around))}
@@ -82,13 +95,13 @@ class Facts:
             case AskName():
                 return {ask: self._names.held(ask.space, ask.path)}
             case AskFile():
-                return {ask: await self._file(ask, context)}
+                return {ask: await self._file(ask, context, obtain)}
             case AskListed():
-                expected = await self._archive(ask, context)
-                return {ask: expected} | self._volunteer(expected, context.archive)
+                expected = await self._listed(ask, context)
+                return {ask: expected} | self._stored_as(expected, context.archive)
             case AskListedAnywhere():
-                vouched = await self._promised(ask, context)
-                return {ask: vouched} | self._volunteer(None if vouched is None else vouched.expected, context.archive)
+                listed = await self._listed_anywhere(ask, context)
+                return {ask: listed} | self._stored_as(None if listed is None else listed.expected, context.archive)
             case AskSize():
                 return {ask: self._size(ask.digest)}
             case AskAlias():
@@ -96,35 +109,39 @@ class Facts:
             case _:
                 assert_never(ask)
 
-    def _volunteer(self, expected: ExpectedFile | Refusal | None, archive: Archive) -> dict[Ask, Any]:
+    def _stored_as(self, expected: ExpectedFile | Refusal | None, archive: Archive) -> dict[AnyAsk, Any]:
+        """Return the facts about an expected file in the store: its SHA-256 and its size there."""
         known_by = identity(expected) if isinstance(expected, ExpectedFile) else None
         if not isinstance(expected, ExpectedFile) or known_by is None:
             return {}
         digest = self._names.sha256_of(archive.name, expected)
-        facts: dict[Ask, Any] = {AskAlias(archive.name, *known_by): digest}
+        facts: dict[AnyAsk, Any] = {AskAlias(archive.name, *known_by): digest}
         return facts | ({AskSize(digest): self._size(digest)} if digest else {})
 
     def _size(self, digest: str) -> int | None:
         return size_of(self._store.blobs, digest)
 
-    async def _file(self, ask: AskFile, context: RequestContext) -> StoredFile | NotStored | Refusal | None:
-        """Bring the first of the candidates that exists; one that this snapshot is known to have served goes before a guess."""
-        if self.obtain is None:
-            raise AssertionError("wiring joins facts and executor")
-        known = [path for path in ask.candidates if self._names.held(ask.space, path)]
-        for path in known[:1] or ask.candidates:
+    async def _file(
+        self, ask: AskFile, context: RequestContext, obtain: Obtain
+    ) -> StoredFile | NotStored | Refusal | None:
+        """Obtain the first of the candidates that exists; a candidate that this snapshot has served is tried alone."""
+        served = [path for path in ask.candidates if self._names.held(ask.space, path)]
+        for path in served[:1] or ask.candidates:
             if ask.resolved.snapshot == LIVE:
-                held: StoredFile | NotStored | Refusal | None = await self._live.obtain(
+                found: StoredFile | NotStored | Refusal | None = await self._live.obtain(
                     context, path, to_vouch=ask.to_vouch
                 )
             else:
-                held = await self.obtain(context, ask.resolved, path)
-            if held is not None:
-                return held
+                found = await obtain(context, ask.resolved, path)
+            if found is not None:
+                return found
         return None
 
-    async def _archive(self, ask: AskListed, context: RequestContext) -> ExpectedFile | Refusal | None:
-        """Look a name up in an index; in the present, also in the set before (by-hash serves both, rule 7)."""
+    async def _listed(self, ask: AskListed, context: RequestContext) -> ExpectedFile | Refusal | None:
+        """Look a name up in an index.
+
+        Of a live root also in its predecessor (by-hash names of both are served, rule 7).
+        """
         digests = [ask.digest]
         if ask.space == f"{context.archive.name}/{LIVE}":
             digests += self._live.before(context.archive, ask.index)
@@ -137,32 +154,38 @@ class Facts:
             return Refusal(424, "An index of this snapshot cannot be read", f"{ask.index}: {error.reason}", error.why)
         return None
 
-    async def _promised(self, ask: AskListedAnywhere, context: RequestContext) -> ListedFile | None:
-        """Look for a package in every root of this snapshot, or in every index that they name and the store holds."""
+    async def _listed_anywhere(self, ask: AskListedAnywhere, context: RequestContext) -> ListedFile | None:
+        """Look for a package in every root of this snapshot, or in every stored index that those roots list."""
         is_live = ask.space == f"{context.archive.name}/{LIVE}"
         for root in self._live.roots(context.archive) if is_live else self._names.roots(ask.space):
             proof = Proof.GPG if root.proof is Proof.GPG else Proof.INDEX
             for index in await self._indexes(context, root):
-                digest = self._index_held(context.archive, ask.space, index)
+                digest = self._stored_index(context.archive, ask.space, index)
                 if digest is None:
                     continue
                 try:
                     expected = await self._tables.expected(context.family, digest, index.path, ask.path)
                 except (ArchiveDataError, StorageError):
-                    continue  # an index nobody can read vouches for nothing; asking for it says why
+                    continue  # an unreadable index proves nothing; a request for the index itself gets the reason
                 if expected is not None:
                     return ListedFile(expected, proof)
         return None
 
-    def _index_held(self, archive: Archive, space: str, index: ExpectedFile) -> str | None:
-        """Return the sha256 of an index if the store holds it: by its promise, or, where that is weak, as this snapshot served it."""
+    def _stored_index(self, archive: Archive, space: str, index: ExpectedFile) -> str | None:
+        """Return the SHA-256 of a stored index, None if it is not stored.
+
+        By its listed digest; where that is weak, by the name under which this snapshot served it.
+        """
         digest = self._names.sha256_of(archive.name, index)
-        if digest is None and (held := self._names.held(space, index.path)) and held.proof > Proof.NONE:
-            digest = held.digest
+        if digest is None and (named := self._names.held(space, index.path)) and named.proof > Proof.NONE:
+            digest = named.digest
         return None if digest is None or self._size(digest) is None else digest
 
     async def _indexes(self, context: RequestContext, root: StoredFile) -> list[ExpectedFile]:
-        """Return whatever promises packages: the root itself, or every index that it names; it is read once."""
+        """Return the files that list packages: the root itself, or every index that it lists.
+
+        Each root is read once.
+        """
         if context.family.roots_list_packages:
             return [ExpectedFile(root.path, root.size, {"sha256": root.digest})]
         key = (root.digest, root.path)

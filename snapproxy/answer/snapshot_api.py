@@ -1,8 +1,11 @@
-"""Questions to an archive's memory, passed through, paced and cached: `/mr/...` answers, `/file/<sha1>`, an archive's lists and listings.
+"""Forward calls to an archive's own service, rate limited and cached.
 
-debsnap, debbisect, debrebuild, debootsnap and debsbom call the snapshot service's API beside the archive itself; downgrade and agetpkg read
-what the Arch Linux Archive lists. A file by its SHA-1 is kept for ever, with proof `digest`; an answer about the archive is kept an hour, a
-timeline ten minutes, and both are served stale when upstream fails. Such an answer is of today, whatever time was asked for: its proof is `none`.
+`/mr/...`, `/file/<sha1>`, lists of packages and folders.
+
+debsnap, debbisect, debrebuild, debootsnap and debsbom call the snapshot service's API beside the archive itself;
+downgrade and agetpkg read the lists of the Arch Linux Archive. A file by its SHA-1 is kept without expiry, with proof
+`digest`. An answer about the archive is kept for an hour, a timeline for ten minutes; both are served stale while
+upstream fails. Such an answer describes the archive of today, whatever time was requested, so its proof is `none`.
 """
 
 from __future__ import annotations
@@ -16,28 +19,30 @@ from snapproxy.base.names import NAME_POLL_SECONDS, NAME_POLLS, Names, size_of
 from snapproxy.core.exchange import Outcome, Served, ServiceTarget
 from snapproxy.core.model import LIVE, TIMELESS, ExpectedFile, Proof, Refusal, Role
 from snapproxy.core.plan_model import NOW, Fetch, Source, StoredFile
-from snapproxy.download.downloads import Downloads, Flight
+from snapproxy.download.downloads import Downloads
+from snapproxy.download.flight import Flight
 from snapproxy.download.outcome import Stored, StoredElsewhere, Unchanged
 from snapproxy_storage import Store
 
 ANSWER_SECONDS = 3600
-"""What `/mr/package` and its kin say changes when a package is uploaded; an hour is what their users tolerate."""
+"""How long an answer is fresh. `/mr/package` and similar answers change when a package is uploaded; users accept an
+hour."""
 
 TIMELINE_SECONDS = 600
-"""A timeline grows every six hours."""
+"""How long a timeline is fresh; a new snapshot appears every six hours."""
 
 MAX_ANSWER = 256 << 20
-"""Bytes of an answer: an archive may list everything it ever held, but no more than a client could make something of."""
+"""Largest answer in bytes: an archive may list everything that it ever contained."""
 
-TODAY = "the archive's answer of today, of no snapshot"
-"""Told in `X-Snapproxy-Note`, since such an answer is given in a pinned view too."""
+TODAY = "current answer of the archive's service; not pinned to a snapshot"
+"""Sent in `X-Snapproxy-Note`, because a pinned client gets such an answer too."""
 
 STALE_SECONDS = 30 * 86400
-"""How long an answer may stand in while upstream is down."""
+"""How long an answer may be served stale while upstream is down."""
 
 
 class SnapshotApi:
-    """Answers what is not a file of an archive at a time, but a question to the archive's memory."""
+    """Answer calls to an archive's own service (`core.exchange.ServiceTarget`)."""
 
     def __init__(self, *, store: Store, flights: Downloads, names: Names, clock: Clock, offline: bool) -> None:
         self._store = store
@@ -47,87 +52,90 @@ class SnapshotApi:
         self._offline = offline
 
     async def answer(self, target: ServiceTarget, context: RequestContext) -> Outcome:
-        """Answer a call, from the store where it may be believed still."""
+        """Answer a call, from the store while that answer is fresh."""
         step = _fetch(target, context)
-        held, is_fresh = await self._stored(target)
-        if held is not None and (is_fresh or self._offline):
-            return await self._served(step, held, "HIT", stale=not is_fresh) or refusals.vanished()
+        stored, is_fresh = await self._stored(target)
+        if stored is not None and (is_fresh or self._offline):
+            return await self._served(step, stored, "HIT", stale=not is_fresh) or refusals.vanished()
         if self._offline:
             return refusals.missing_offline(step)
         if not step.sources:
             return refusals.no_upstream(step)
         outcome = await self._from_upstream(target, step, context)
-        if isinstance(outcome, Refusal) and not outcome.is_absence and held is not None:
-            return await self._served(step, held, "HIT", stale=True) or outcome
+        if isinstance(outcome, Refusal) and not outcome.is_absence and stored is not None:
+            return await self._served(step, stored, "HIT", stale=True) or outcome
         return outcome
 
     async def _from_upstream(self, target: ServiceTarget, step: Fetch, context: RequestContext) -> Outcome:
-        """Start or join the flight. A file streams as it arrives, an answer is short and comes whole."""
+        """Start or join the flight. A file is streamed while it downloads; an answer is short and sent whole."""
         flight, joined = self._flights.join(step, context, None)
         cache = "JOINED" if joined else "MISS"
-        landed = await (flight.head if target.sha1 else flight.land)(context.deadline)
-        match landed:
+        outcome = await (flight.wait_started if target.sha1 else flight.wait_outcome)(context.deadline)
+        match outcome:
             case Refusal():
-                return landed
+                return outcome
             case Stored(is_in_memory=False):
-                held = StoredFile(target.path, landed.digest, landed.size, step.proof)
-                await self._remember(target, held)
-                return await self._served(step, held, cache, stale=False) or refusals.vanished()
+                stored = StoredFile(target.path, outcome.digest, outcome.size, step.proof)
+                await self._remember(target, stored)
+                return await self._served(step, stored, cache, stale=False) or refusals.vanished()
             case StoredElsewhere() | Unchanged():
-                return await self._once_remembered(target, step) or flight.not_in_time()
-            case None if not (target.sha1 and flight.is_arriving):
-                return flight.not_in_time()
-        self._flights.later(self._remember_when_landed(flight, target))
+                return await self._once_remembered(target, step) or flight.timeout_refusal()
+            case None if not (target.sha1 and flight.is_receiving):
+                return flight.timeout_refusal()
+        self._flights.run_detached(self._remember_when_stored(flight, target))
         body = flight.follow()
-        if body is None:  # it has ended in this very moment
-            return await self._once_remembered(target, step) or flight.not_in_time()
+        if body is None:  # the download has just finished
+            return await self._once_remembered(target, step) or flight.timeout_refusal()
         return Served(body, target.archive.name, TIMELESS, "", step.proof, cache, Role.OTHER, flight.date)
 
     async def _once_remembered(self, target: ServiceTarget, step: Fetch) -> Outcome | None:
-        """Serve what has just been fetched, once whoever fetched it has written down what that is; not for ever, it may have met a failure."""
+        """Serve an answer that another request or process has just fetched.
+
+        Wait a bounded time until it is recorded.
+        """
         for _ in range(NAME_POLLS):
-            held, is_fresh = await self._stored(target)
-            if held is not None and is_fresh:
-                return await self._served(step, held, "JOINED", stale=False)
+            stored, is_fresh = await self._stored(target)
+            if stored is not None and is_fresh:
+                return await self._served(step, stored, "JOINED", stale=False)
             await self._clock.sleep(NAME_POLL_SECONDS)
         return None
 
     async def _stored(self, target: ServiceTarget) -> tuple[StoredFile | None, bool]:
-        """Return what the store has, and whether it may be believed still. A blob that was evicted is not had."""
+        """Return the stored answer, and whether it is fresh; None if it is missing or its blob was evicted."""
         if target.sha1:
-            held, is_fresh = self._names.alias("sha1", target.sha1), True
+            stored, is_fresh = self._names.alias("sha1", target.sha1), True
         else:
             answer: dict[str, Any] | None = await self._store.expiring.get(_key(target))
             if answer is None:
                 return None, False
-            held = StoredFile(target.path, answer["digest"], answer["size"], Proof.NONE)
+            stored = StoredFile(target.path, answer["digest"], answer["size"], Proof.NONE)
             is_fresh = answer["until"] > self._clock.now()
-        if held is None or size_of(self._store.blobs, held.digest) is None:
+        if stored is None or size_of(self._store.blobs, stored.digest) is None:
             return None, False
-        return held, is_fresh
+        return stored, is_fresh
 
-    async def _remember(self, target: ServiceTarget, held: StoredFile) -> None:
+    async def _remember(self, target: ServiceTarget, stored: StoredFile) -> None:
         if target.sha1:
-            await self._names.put_alias("sha1", target.sha1, held.digest, held.size)
+            await self._names.put_alias("sha1", target.sha1, stored.digest, stored.size)
             return
         seconds = TIMELINE_SECONDS if target.path.startswith("/mr/timestamp") else ANSWER_SECONDS
-        answer = {"digest": held.digest, "size": held.size, "until": self._clock.now() + seconds}
+        answer = {"digest": stored.digest, "size": stored.size, "until": self._clock.now() + seconds}
         await self._store.expiring.put(_key(target), answer, seconds=STALE_SECONDS)
 
-    async def _remember_when_landed(self, flight: Flight, target: ServiceTarget) -> None:
-        landed = await flight.land(float("inf"))
-        if isinstance(landed, Stored) and not landed.is_in_memory:
-            await self._remember(target, StoredFile(target.path, landed.digest, landed.size, Proof.DIGEST))
+    async def _remember_when_stored(self, flight: Flight, target: ServiceTarget) -> None:
+        outcome = await flight.wait_outcome(float("inf"))
+        if isinstance(outcome, Stored) and not outcome.is_in_memory:
+            await self._remember(target, StoredFile(target.path, outcome.digest, outcome.size, Proof.DIGEST))
 
-    async def _served(self, step: Fetch, held: StoredFile, cache: str, *, stale: bool) -> Served | None:
-        blob = await self._store.blobs.open(held.digest)
+    async def _served(self, step: Fetch, stored: StoredFile, cache: str, *, stale: bool) -> Served | None:
+        blob = await self._store.blobs.open(stored.digest)
         if blob is None:
             return None
         archive, _, snapshot = step.space.partition("/")
         headers = {"X-Snapproxy-Note": TODAY} if snapshot == LIVE else {}
         if stale:
             headers["X-Snapproxy-Stale"] = "upstream does not answer"
-        date, kind = self._names.date(held.digest), "text/html; charset=utf-8" if step.is_page else ""
+        date, kind = self._names.date(stored.digest), "text/html; charset=utf-8" if step.is_page else ""
         return Served(
             blob,
             archive,
@@ -137,7 +145,7 @@ class SnapshotApi:
             cache,
             Role.OTHER,
             date,
-            held.digest,
+            stored.digest,
             media_type=kind,
             headers=headers,
         )
@@ -148,7 +156,7 @@ def _key(target: ServiceTarget) -> str:
 
 
 def _fetch(target: ServiceTarget, context: RequestContext) -> Fetch:
-    """Return the fetch of a call: its bytes are promised where the path names their SHA-1, else not."""
+    """Return the fetch of a call. Its bytes are known by their SHA-1 if the path names one."""
     addresses = ((context.history.service_url(base, target.path), base) for base in target.archive.snapshot)
     sources = tuple(Source(url, base, last_resort=True) for url, base in addresses if url)
     if target.sha1:

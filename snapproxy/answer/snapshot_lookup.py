@@ -1,4 +1,4 @@
-"""Says what a *when* came to and how what was served belongs together, for captures (`core.exchange.Settling`)."""
+"""Look up snapshots for captures: which one answered for a time, and what belongs to an observed root."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from snapproxy.live.observations import Observations
 
 
 class CatalogSnapshotLookup:
-    """Asks those who know, and decides nothing."""
+    """Answer from the executor, the observations and the index tables (implements `core.exchange.SnapshotLookup`)."""
 
     def __init__(
         self, executor: Executor, observations: Observations, tables: IndexTables, families: Mapping[str, Family]
@@ -33,14 +33,14 @@ class CatalogSnapshotLookup:
         return await self._executor.answer(target, Conditions(), resolved)
 
     async def _named(self, archive: Archive, snapshot: str) -> Resolved | Refusal:
-        """Return the snapshot of an id. When a day's was taken, its archive has to be asked."""
+        """Return the snapshot of an id. The instant of a day's snapshot is known to its archive only."""
         if snapshot in (LIVE, TIMELESS):
             return Resolved(snapshot, 0)
         day = read_day(snapshot)
         if day is not None:
             return await self._executor.resolve(archive, TimeSpec(snapshot, day, Match.EXACT, verbatim=True))
         instant = parse_time(snapshot).instant
-        return Refusal(424, "That is not the id of a snapshot") if instant is None else Resolved(snapshot, instant)
+        return Refusal(424, "This is not the id of a snapshot") if instant is None else Resolved(snapshot, instant)
 
     async def resolve(self, archive: Archive, when: TimeSpec) -> Resolved | Refusal:
         return await self._executor.resolve(archive, when)
@@ -52,6 +52,6 @@ class CatalogSnapshotLookup:
     async def canonical(self, archive: Archive, root: str, digest: str, path: str) -> str | None:
         try:
             expected = await self._tables.expected(self._families[archive.family], digest, root, path)
-        except ArchiveDataError:  # a root nobody can read promises nothing
+        except ArchiveDataError:  # an unreadable root lists nothing
             return None
         return None if expected is None else expected.path

@@ -1,7 +1,8 @@
-"""The timelines of archives: which snapshots exist, window by window, asked from the archive's own history.
+"""The timelines of archives: which snapshots exist, window by window, as the archive's snapshot service lists them.
 
-A settled window is kept for ever; the newest one expires, and when upstream is down the old one stands in: knowing too few snapshots can
-only make the resolver refuse, never answer with another day. One question is under way at a time on the machine.
+A settled window is kept without expiry. The newest window expires; while upstream is down its old copy is used, because
+a timeline with too few snapshots can only make the resolver refuse, never answer with another day. One process of the
+machine asks for a window at a time.
 """
 
 from __future__ import annotations
@@ -32,21 +33,21 @@ MAX_TIMELINE = 4 << 20
 """Bytes of one answer: twenty years of dumps four times a day are half a megabyte."""
 
 THROTTLES = 4
-"""How often a timeline is asked for while upstream throttles, before the next address is tried."""
+"""How often a throttled request for a timeline is repeated before the next address is tried."""
 
 POLL_SECONDS = 0.1
-"""How often a window that another process asks for is looked for."""
+"""Poll interval in seconds while another process asks for the same window."""
 
-FRESH_FAILURE = 5.0
-"""Seconds a failure is remembered, so that the hundred requests of one update do not each wait for it."""
+FAILURE_SECONDS = 5.0
+"""How long a failure is remembered, so that the hundred requests of one update do not each wait for it."""
 
 
 PROBE_SECONDS = 30 * 86400
-"""How long what a folder told is kept, which is about one instant: there is no end of instants to ask about."""
+"""How long an answer about a single instant is kept: clients can ask about any number of instants."""
 
 
 class Timelines:
-    """Windows by archive. Those in memory are what the resolver is given before it has to ask."""
+    """Windows by archive. The resolver starts with the windows in memory and asks for others when it needs them."""
 
     def __init__(
         self, *, catalog: Catalog, slots: Slots, upstream: UpstreamClient, clock: Clock, tally: Stats, offline: bool
@@ -69,7 +70,7 @@ class Timelines:
         ]
 
     async def window(self, context: RequestContext, need: NeedWindow) -> Window | Refusal:
-        """Return what is known of a stretch, asking upstream if that is nothing, or has expired."""
+        """Return the window that covers a stretch, from upstream if it is unknown or has expired."""
         key = _key(context.archive, need)
         stored = self._stored(context.archive, need)
         if stored is not None and (self._offline or self._is_good(stored, context.archive, self._clock.now())):
@@ -90,11 +91,11 @@ class Timelines:
             answer = task.result() if task.done() else refusals.still_fetching()
             if isinstance(answer, Refusal):
                 return answer if stored is None else stored
-            if is_first or _tells(answer, need):
+            if is_first or _answers(answer, need):
                 return self._remember(context.archive, answer)
 
     async def close(self) -> None:
-        """Stop asking."""
+        """Cancel the requests in progress."""
         questions = list(self._asking.values())
         for question in questions:
             question.cancel()
@@ -105,7 +106,7 @@ class Timelines:
         return self._offline or expires is None or expires > now
 
     def _remember(self, archive: Archive, window: Window) -> Window:
-        """Keep a window at hand, and let go of those that have expired: what folders told would pile up."""
+        """Keep a window in memory and drop those that have expired, because windows of single instants accumulate."""
         now = self._clock.now()
         good = {
             key: each for key, each in self._windows.get(archive.name, {}).items() if self._is_good(each, archive, now)
@@ -114,7 +115,7 @@ class Timelines:
         return window
 
     def _stored(self, archive: Archive, need: NeedWindow) -> Window | None:
-        """Return the window that was listed, else what a redirect once told around the same instant."""
+        """Return the stored window, else the stored answer of a redirect about the same instant."""
         for key in (_key(archive, need), _key(archive, need, probe=True)):
             fact: dict[str, Any] | None = self._catalog.fact(key, self._clock.now())
             if fact is not None:
@@ -122,15 +123,15 @@ class Timelines:
         return None
 
     async def _keep(self, archive: Archive, need: NeedWindow, window: Window) -> None:
-        is_listed = _lists(window, need)
-        expires = None if is_listed else self._clock.now() + PROBE_SECONDS
+        is_complete = _covers(window, need)
+        expires = None if is_complete else self._clock.now() + PROBE_SECONDS
         try:
-            await self._catalog.put_fact(_key(archive, need, probe=not is_listed), asdict(window), expires=expires)
-        except StorageFailure as failure:  # the disk is full: who asks next asks again
-            log.warning("a timeline of %s could not be kept: %s", archive.name, failure)
+            await self._catalog.put_fact(_key(archive, need, probe=not is_complete), asdict(window), expires=expires)
+        except StorageFailure as failure:  # the disk is full: the next request asks upstream again
+            log.warning("A timeline of %s could not be stored: %s", archive.name, failure)
 
     async def _ask(self, context: RequestContext, need: NeedWindow, key: str) -> Window | Refusal:
-        while (slot := self._slots.take(key, 1)) is None:  # another process asks: its answer will do
+        while (slot := self._slots.take(key, 1)) is None:  # another process is asking; its answer is used
             await self._clock.sleep(POLL_SECONDS)
         try:
             stored = self._stored(context.archive, need)
@@ -141,16 +142,16 @@ class Timelines:
                 await self._keep(context.archive, need, answer)
                 self._failed.pop(key, None)
             else:
-                self._failed[key] = (self._clock.monotonic() + FRESH_FAILURE, answer)
+                self._failed[key] = (self._clock.monotonic() + FAILURE_SECONDS, answer)
             return answer
         finally:
             slot.release()
 
     async def _from_upstream(self, context: RequestContext, need: NeedWindow) -> Window | Refusal:
-        refusal = refusals.no_timeline(context.archive, "its row names no history to ask")
+        refusal = refusals.no_timeline(context.archive, "its configuration has no `snapshot` address")
         for base in context.archive.snapshot:
             for url in context.history.timeline_urls(context.archive, base, need):
-                answer = await self._patiently(context, url)
+                answer = await self._unless_throttled(context, url)
                 if isinstance(answer, Refusal):
                     refusal = answer
                     continue
@@ -159,8 +160,8 @@ class Timelines:
                     return window
         return refusal
 
-    async def _patiently(self, context: RequestContext, url: str) -> TimelineAnswer | Refusal:
-        """Ask again while upstream wants to be asked less; each turn waits longer, as the pacer has it."""
+    async def _unless_throttled(self, context: RequestContext, url: str) -> TimelineAnswer | Refusal:
+        """Ask, and ask again after each throttled answer; the rate limit makes every further attempt wait longer."""
         for _ in range(THROTTLES):
             answer = await self._read(context, url)
             if not isinstance(answer, Throttled):
@@ -168,14 +169,14 @@ class Timelines:
         return refusals.no_timeline(context.archive, f"upstream is cooling down ({answer.status})")
 
     async def _read(self, context: RequestContext, url: str) -> TimelineAnswer | Throttled | Refusal:
-        """Ask one address. A redirect that says the answer is handed over, one to where the answer lies is followed."""
+        """Ask one address. A redirect whose Location is the answer is returned, any other redirect is followed."""
         archive, is_answer = context.archive, context.history.is_answer
         asked = UpstreamRequest(url, page=True)
         async with self._upstream.fetch(
             asked, EgressPolicy.of(archive), background=context.background, stop_at=is_answer, via=context.via
         ) as response:
             self._tally.asked(*response.hops, response.url)
-            match response.settled:
+            match response.answer:
                 case BodyFollows():
                     return await self._body(archive, response)
                 case Redirect(location):
@@ -183,11 +184,11 @@ class Timelines:
                 case Absent(status):
                     return TimelineAnswer(status, "", b"")
                 case Throttled():
-                    return response.settled
+                    return response.answer
                 case Broken():
-                    return refusals.no_timeline(archive, response.settled.reason)
+                    return refusals.no_timeline(archive, response.answer.reason)
                 case _:
-                    return refusals.no_timeline(archive, "upstream forbids it")
+                    return refusals.no_timeline(archive, "upstream refused access to it")
 
     async def _body(self, archive: Archive, response: UpstreamResponse) -> TimelineAnswer | Refusal:
         try:
@@ -196,13 +197,13 @@ class Timelines:
             return refusals.no_timeline(archive, broken.fault.value)
 
 
-def _lists(window: Window, need: NeedWindow) -> bool:
+def _covers(window: Window, need: NeedWindow) -> bool:
     return window.start <= need.start and need.end <= window.end
 
 
-def _tells(window: Window, need: NeedWindow) -> bool:
-    """Whether an answer given to somebody else is one to this question too: a folder tells of one instant only."""
-    return _lists(window, need) or (need.around is not None and window.start <= need.around < window.end)
+def _answers(window: Window, need: NeedWindow) -> bool:
+    """Whether the answer to another question answers this one too: a folder's answer is about one instant only."""
+    return _covers(window, need) or (need.around is not None and window.start <= need.around < window.end)
 
 
 def _key(archive: Archive, need: NeedWindow, *, probe: bool = False) -> str:
@@ -212,7 +213,7 @@ def _key(archive: Archive, need: NeedWindow, *, probe: bool = False) -> str:
 def _unknown_offline(archive: Archive, need: NeedWindow) -> Refusal:
     return Refusal(
         424,
-        "Offline: the timeline of that time was never asked for",
-        f"It would need to know which snapshots of {archive.name} exist from {format_instant(need.start)} to {format_instant(need.end)}.",
+        "Offline: the timeline of that time is not in the store",
+        f"No snapshots of {archive.name} are known between {format_instant(need.start)} and {format_instant(need.end)}.",
         "Use an instant of a build that ran online, or the id of its snapshot.",
     )

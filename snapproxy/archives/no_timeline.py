@@ -1,49 +1,69 @@
-"""What histories have in common whose timeline nobody can be asked for: an archive that answers for every second, and one that only we remember.
+"""The common part of histories without a timeline to request: `any-instant` and `captured`.
 
-Their snapshots are called by their instant. How a time is settled is each one's own.
+Their snapshot ids are instants. Each resolves times in its own way.
 """
 
 from __future__ import annotations
 
-from snapproxy.core.history import TimelineAnswer
-from snapproxy.core.model import Archive, Instant, NeedWindow, Window
+from snapproxy.core.history import NativeCall, NativeFile, TimelineAnswer
+from snapproxy.core.model import Archive, HistorySettings, Instant, NeedWindow, Window
 from snapproxy.core.paths import snapshot_url
 from snapproxy.core.time_spec import format_instant
+from snapproxy.errors import ClientError
 
 
 class NoTimeline:
-    """The part of a `History` that asks and reads: there is nothing to ask."""
+    """The part of a `History` that builds questions and reads answers. It asks nothing."""
+
+    default_settings: HistorySettings | None = None
+    native_names: frozenset[str] = frozenset()
 
     def id_of(self, instant: Instant) -> str:
-        """Return the instant, spelt."""
+        """Return the formatted instant."""
         return format_instant(instant)
 
     def timeless(self, path: str) -> str | None:
-        """Return None: every file is asked for by a time."""
+        """Return None: every file belongs to a time."""
         return None
 
     def timeline_urls(self, archive: Archive, base: str, need: NeedWindow) -> tuple[str, ...]:
-        """Return nothing: no address tells of a timeline."""
+        """Return nothing: the upstream has no timeline."""
         return ()
 
     def read_window(
         self, archive: Archive, need: NeedWindow, url: str, answer: TimelineAnswer, now: Instant
     ) -> Window | None:
-        """Return None: nothing was asked."""
+        """Return None: nothing was requested."""
         return None
 
     def url(self, archive: Archive, base: str, snapshot: str, path: str) -> str:
-        """Return `base/<scope>/<snapshot>/<path>`; the scope is what a row says stands before the id."""
+        """Return `base/<scope>/<snapshot>/<path>`; the archive's `scope` is the number of segments before the id."""
         return snapshot_url(base, snapshot, path, archive.scope)
 
     def service_url(self, base: str, path: str) -> str | None:
-        """Return None: there is no interface but the files."""
+        """Return None: the upstream has files only."""
         return None
 
     def digest_in(self, url: str) -> str | None:
-        """Return None: no address names a digest."""
+        """Return None: no address contains a digest."""
+        return None
+
+    def native_root(self, base: str) -> str | None:
+        """Return None: every address has the form `<time>/<path>`."""
+        return None
+
+    def native_names_of(self, archive: Archive) -> frozenset[str]:
+        """Return an empty set: the history has no native addresses."""
+        return frozenset()
+
+    def read_native(self, archive: Archive, path: str, query: str | None) -> NativeFile | NativeCall:
+        """Raise ClientError: the history has no native addresses."""
+        raise ClientError("the archive has no such address")
+
+    def read_snapshot_id(self, path: str) -> NativeFile | None:
+        """Return None: ids are written as times."""
         return None
 
     def is_answer(self, url: str) -> bool:
-        """Return False: nothing is asked that a redirect would answer."""
+        """Return False: no question is answered by a redirect."""
         return False

@@ -1,24 +1,25 @@
-"""The built-in archives, as data. A new archive of a family that is built is one more row here.
+"""The built-in archives, as data. A new archive of an existing family is one more entry here.
 
-Regular mirrors are the projects' own, by a name that is not a content network's: a name behind which many caches stand may
-answer two requests from two states of the archive. They are asked for live answers, and for files whose digest is already
-promised, so that the snapshot services, which are slow and short of bandwidth, only give what is nowhere else. What the table
-does not know of a user's own mirror, `[archives.<name>]` overrides field by field.
+Regular mirrors are the projects' own, under names that are not those of content networks: a name with many caches
+behind it may answer two requests from two states of the archive. Mirrors are asked for live files, and for files whose
+digest is already known from an index, so that the snapshot services, which are slow and short of bandwidth, serve only
+files that no mirror has. `[archives.<name>]` overrides single fields, for example for a user's own mirror.
 
-Hosts are patterns: `*` is any run within one label. The most specific one wins, among equals the later row.
+Hosts are patterns: `*` is any run within one label. The most specific one wins, among equals the later archive.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from snapproxy.archives.dated_addresses import DatedSettings
 from snapproxy.core.model import Archive
 
 _HOUR = 3600
 _DAY = 24 * _HOUR
 _YEAR = 366 * _DAY
 
-# The keys of releases whose time is over were moved to the second file; old roots are signed with them.
+# The keys of ended releases were moved to the second file; old roots are signed with them.
 _DEBIAN_KEYRINGS = (
     "/usr/share/keyrings/debian-archive-keyring.gpg",
     "/usr/share/keyrings/debian-archive-removed-keys.gpg",
@@ -32,7 +33,7 @@ _UBUNTU_KEYRINGS = (
     "/usr/share/keyrings/ubuntu-archive-removed-keys.gpg",
 )
 
-# As Debian's distribution-gpg-keys installs them. Leap is built of openSUSE's own packages, of SUSE's, and of backports for those.
+# As installed by Debian's distribution-gpg-keys. Leap contains openSUSE's own packages, SUSE's, and backports for both.
 _OPENSUSE_KEYRINGS = (
     "/usr/share/distribution-gpg-keys/opensuse/RPM-GPG-KEY-openSUSE",
     "/usr/share/distribution-gpg-keys/opensuse/RPM-GPG-KEY-openSUSE-2022",
@@ -45,10 +46,10 @@ _OPENSUSE_KEYRINGS = (
     "/usr/share/distribution-gpg-keys/suse/RPM-GPG-KEY-SuSE-ALP-Main",
 )
 
-# snapshot.debian.org: every dump since March 2005, some 90 TB. Answers 429 or 509 for hours once an address asks too much (no
-# limit is published), cuts connections and now and then sends part of a file under a 200. Its newest dump may be incomplete
-# or unseen by one of its backends. Files are redirected to /file/<sha1> on the same host.
-# ftp.debian.org: the project's own front for one complete mirror; steady, and holds what is current only.
+# snapshot.debian.org: every dump since March 2005, about 90 TB. It answers 429 or 509 for hours when an address asks
+# too much (no limit is published), cuts connections and sometimes sends part of a file with a 200. Its newest dump may
+# be incomplete, or missing on one of its backends. Files are redirected to /file/<sha1> on the same host.
+# ftp.debian.org: the project's own name for one complete mirror; reliable, current files only.
 
 _DEBIAN = Archive(
     name="debian",
@@ -56,10 +57,10 @@ _DEBIAN = Archive(
     history="snapshots",
     snapshot=("https://snapshot.debian.org/archive/debian",),
     mirrors=("http://ftp.debian.org/debian",),
-    # The content network, the country mirrors (ftp.de.debian.org) and the clouds' own names, two labels deep.
+    # The content network, the country mirrors (ftp.de.debian.org), and the names of cloud providers, two labels deep.
     hosts=("*.debian.org/debian/", "*.*.debian.org/debian/"),
     keyrings=_DEBIAN_KEYRINGS,
-    max_gap=48 * _HOUR,  # a dump about every six hours; two days cover its ordinary outages
+    max_gap=48 * _HOUR,  # a dump about every six hours; two days cover usual outages
 )
 
 _DEBIAN_SECURITY = Archive(
@@ -87,10 +88,10 @@ _DEBIAN_DEBUG = Archive(
     mirrors=("http://debug.mirrors.debian.org/debian-debug",),
     hosts=("*.debian.org/debian-debug/", "*.*.debian.org/debian-debug/"),
     keyrings=_DEBIAN_KEYRINGS,
-    max_gap=48 * _HOUR,  # three weeks of September 2017 are missing, and refused
+    max_gap=48 * _HOUR,  # three weeks of September 2017 are missing and refused
 )
 
-# Unofficial architectures. Its newest packages come and go within hours, so the mirror rarely helps with the past.
+# Unofficial architectures. The newest packages are replaced within hours, so the mirror rarely has files of the past.
 _DEBIAN_PORTS = Archive(
     name="debian-ports",
     family="apt",
@@ -99,11 +100,12 @@ _DEBIAN_PORTS = Archive(
     mirrors=("http://ftp.ports.debian.org/debian-ports",),
     hosts=("*.debian.org/debian-ports/", "*.*.debian.org/debian-ports/"),
     keyrings=_PORTS_KEYRINGS,
-    max_gap=48 * _HOUR,  # November 2010 and September 2017 have holes
+    max_gap=48 * _HOUR,  # November 2010 and September 2017 have gaps
 )
 
-# archive.debian.org: releases whose support has ended, in one tree with debian, debian-security, debian-backports, ... as folders,
-# hence the bare host. Changes only when another release is moved there; what its dumps hold has not changed since.
+# archive.debian.org: releases whose support has ended, in one tree with the folders debian, debian-security,
+# debian-backports, ...; hence the host without a path. It changes only when another release is moved there; its dumped
+# files have not changed since.
 _DEBIAN_ARCHIVE = Archive(
     name="debian-archive",
     family="apt",
@@ -133,7 +135,7 @@ _DEBIAN_BACKPORTS = Archive(
     frozen=True,
 )
 
-# Updates for software that ages quickly, before squeeze-updates took over.
+# Updates for software that ages quickly, replaced by squeeze-updates.
 _DEBIAN_VOLATILE = Archive(
     name="debian-volatile",
     family="apt",
@@ -146,13 +148,14 @@ _DEBIAN_VOLATILE = Archive(
     frozen=True,
 )
 
-# snapshot.ubuntu.com: any second since 1 March 2023, kept "at least two years"; weeks of 503 have been seen (July 2026). One tree
-# holds every pocket and every architecture, so archive, security and ports hosts all lead to it.
+# snapshot.ubuntu.com: any second since 1 March 2023, kept "at least two years"; weeks of 503 were observed (July 2026).
+# One tree contains every pocket and every architecture, so it belongs to the hosts archive, security and ports alike.
 _UBUNTU_SNAPSHOT = ("https://snapshot.ubuntu.com/ubuntu",)
 _UBUNTU_FIRST = int(datetime(2023, 3, 1, tzinfo=UTC).timestamp())
 
-# Two rows for one history, because its mirrors are two: ports.ubuntu.com alone has the binaries of the architectures beyond
-# amd64 and i386. Ahead of `ubuntu`, so that snapshot.ubuntu.com itself, where both begin, is called `ubuntu`.
+# Two archives with one history, because they have two mirrors: only ports.ubuntu.com has the binaries of the
+# architectures other than amd64 and i386. It precedes `ubuntu`, so that snapshot.ubuntu.com itself, which belongs to
+# both, selects `ubuntu`.
 _UBUNTU_PORTS = Archive(
     name="ubuntu-ports",
     family="apt",
@@ -165,14 +168,14 @@ _UBUNTU_PORTS = Archive(
     first=_UBUNTU_FIRST,
 )
 
-# archive.ubuntu.com: several hosts behind one name, now and then of two minds during a publication; promised digests tell.
+# archive.ubuntu.com: several hosts with one name, which sometimes differ during a publication; digests detect that.
 _UBUNTU = Archive(
     name="ubuntu",
     family="apt",
     history="any-instant",
     snapshot=_UBUNTU_SNAPSHOT,
     mirrors=("http://archive.ubuntu.com/ubuntu", "http://security.ubuntu.com/ubuntu"),
-    # Country mirrors (de.archive...), clouds (azure.archive..., us-east-1.ec2.archive...).
+    # Country mirrors (de.archive...), cloud providers (azure.archive..., us-east-1.ec2.archive...).
     hosts=(
         "archive.ubuntu.com/ubuntu/",
         "*.archive.ubuntu.com/ubuntu/",
@@ -184,9 +187,9 @@ _UBUNTU = Archive(
     first=_UBUNTU_FIRST,
 )
 
-# Launchpad's public PPAs, kept for about two weeks only: what is older answers 404. Paths begin with owner, PPA and distribution,
-# and the time stands behind those. Each PPA has its own key, so nothing here can check a signature: add a row with a keyring for
-# one that matters.
+# Launchpad's public PPAs, kept for about two weeks only: older snapshots answer 404. Paths begin with owner, PPA and
+# distribution, followed by the time. Each PPA has its own key, so no signature can be checked here: add an archive with
+# a keyring for a PPA that matters.
 _PPA = Archive(
     name="ppa",
     family="apt",
@@ -198,30 +201,33 @@ _PPA = Archive(
     scope=3,
 )
 
-# archive.archlinux.org: a folder a day since the end of August 2013, and every package of it for some years. Answers port 80 with a
-# redirect and 20 requests a second at most, https without a known limit, though addresses that misbehave are banned. What has been
-# removed is redirected to the historical archive, and there once more to one of its nodes; both are slow. `community` became part of
-# `extra` in May 2023. The databases are not signed, each package is, by keys of many people: clients check those.
-# ftp.halifax.rwth-aachen.de: one complete, steady mirror of the first tier. The project's own name for its mirrors leads elsewhere from
-# everywhere.
+# archive.archlinux.org: a folder a day since the end of August 2013, and all packages of some years. Port 80 answers
+# with a redirect and limits an address to 20 requests a second; https has no known limit, but addresses that misbehave
+# are banned. Removed files are redirected to the historical archive, and from there to one of its nodes; both are slow.
+# `community` was merged into `extra` in May 2023. The databases are not signed; each package is, by keys of many
+# people, and clients check those.
+# ftp.halifax.rwth-aachen.de: one complete, reliable mirror of the first tier. The project's own name for its mirrors
+# redirects to different mirrors from different places.
 _ARCHLINUX = Archive(
     name="archlinux",
     family="pacman",
     history="dated",
     snapshot=("https://archive.archlinux.org",),
     mirrors=("https://ftp.halifax.rwth-aachen.de/archlinux",),
-    # Mirrors put the repositories below any folder: what follows is what tells them.
+    # Mirrors have the repositories below any folder: the end of the path identifies them.
     hosts=("*/**/*/os/*/*",),
     redirects=("archive.org", "*.archive.org", "*.mirror.pkgbuild.com"),
-    max_gap=54 * _HOUR,  # a run a day, about 12:42: one may be missing, the next may be some hours late
+    max_gap=54 * _HOUR,  # one run a day, about 12:42: one may be missing and the next some hours late
     settle_after=48 * _HOUR,
     first=int(datetime(2013, 9, 1, tzinfo=UTC).timestamp()),
+    history_settings=DatedSettings(folder="repos/YYYY/MM/DD"),
 )
 
-# Alpine: no archive of it exists, and a branch keeps the newest version of a package alone, so that a pin is gone within days. Releases say
-# dl-cdn.alpinelinux.org, older ones and people dl-2 to dl-5 or a country. Indexes are signed by keys that Alpine has in two folders; on
-# another system they are copied to either, or the row names where they are.
-# dl-cdn.alpinelinux.org: a content network, and the only name that the project gives to everybody.
+# Alpine: it has no snapshot service, and a branch keeps only the newest version of a package, so that a pinned version
+# is gone within days. Releases use dl-cdn.alpinelinux.org, older ones and users dl-2 to dl-5 or a country. Indexes are
+# signed by keys that Alpine has in two folders; on another system they must be copied to either, or the archive's
+# keyrings name their folder.
+# dl-cdn.alpinelinux.org: a content network, and the only name that the project publishes for everyone.
 _ALPINE = Archive(
     name="alpine",
     family="apk",
@@ -231,10 +237,10 @@ _ALPINE = Archive(
     keyrings=("/etc/apk/keys", "/usr/share/apk/keys"),
 )
 
-# Arch Linux ARM: no archive of it exists, and mirrors keep what is current only. Its default mirrorlist names one address for the nearest of
-# all mirrors (they must answer to that name), and below it places and lands (fl.us). Mirrors put the architecture before the repository.
-# Databases are not signed, each package is.
-# de.mirror.archlinuxarm.org: one of the official mirrors, which are pushed to.
+# Arch Linux ARM: it has no snapshot service, and mirrors keep current files only. Its default mirrorlist has one
+# address for the nearest of all mirrors (they must answer to that name), and names of places and countries below it
+# (fl.us). Mirrors place the architecture before the repository. Databases are not signed, each package is.
+# de.mirror.archlinuxarm.org: one of the official mirrors, which are updated by push.
 _ARCHLINUX_ARM = Archive(
     name="archlinuxarm",
     family="pacman",
@@ -243,11 +249,12 @@ _ARCHLINUX_ARM = Archive(
     hosts=("mirror.archlinuxarm.org/", "*.mirror.archlinuxarm.org/", "*.*.mirror.archlinuxarm.org/"),
 )
 
-# Fedora: releases/, updates/ and development/ stand in one tree, and all of it is one archive: a build takes a release and its updates from
-# the same instant. Updates are kept in their last state only. Clients' files lead to a metalink, which is refused; their baseurl, a comment
-# as shipped, names download.example, a host of nobody's: who makes it count needs to change nothing else. Clients check the signature of each
-# package, none of repomd.xml.
-# dl.fedoraproject.org: the project's own servers, behind no content network. What has ended moves on to archives.fedoraproject.org.
+# Fedora: releases/, updates/ and development/ are in one tree, which is one archive: a build uses a release and its
+# updates from the same instant. Updates are kept in their last state only. Clients' files refer to a metalink, which is
+# refused; their baseurl, a comment as shipped, names download.example, a host that does not exist: users who enable it
+# need no other change. Clients check the signature of each package, but none of repomd.xml.
+# dl.fedoraproject.org: the project's own servers, without a content network. Ended releases move to
+# archives.fedoraproject.org.
 _FEDORA = Archive(
     name="fedora",
     family="rpm",
@@ -264,9 +271,10 @@ _FEDORA = Archive(
     ),
 )
 
-# CentOS Stream from 9 on, with its special interest groups' repositories (SIGs/) in the same tree. Composes are kept for a while elsewhere, by
-# names of their own; the tree itself has what is current. Clients' files lead to a metalink, which is refused; the baseurl in them names
-# mirror.stream.centos.org, a content network. Clients check packages' signatures only.
+# CentOS Stream from 9 on, with its special interest groups' repositories (SIGs/) in the same tree. Composes are kept
+# for a while elsewhere, under their own names; the tree itself has current files. Clients' files refer to a metalink,
+# which is refused; the baseurl in them names mirror.stream.centos.org, a content network. Clients check packages'
+# signatures only.
 # mirrors.ocf.berkeley.edu: one complete mirror of a university.
 _CENTOS_STREAM = Archive(
     name="centos-stream",
@@ -276,9 +284,10 @@ _CENTOS_STREAM = Archive(
     hosts=("mirror.stream.centos.org/",),
 )
 
-# Rocky Linux: the current minor releases; earlier ones move to a vault, in their last state. Clients' files lead to a list of mirrors, which is
-# refused; the baseurl in them names dl.rockylinux.org, a content network. Clients check packages' signatures only.
-# ftp.halifax.rwth-aachen.de: one complete, steady mirror.
+# Rocky Linux: the current minor releases; earlier ones move to a vault, in their last state. Clients' files refer to a
+# list of mirrors, which is refused; the baseurl in them names dl.rockylinux.org, a content network. Clients check
+# packages' signatures only.
+# ftp.halifax.rwth-aachen.de: one complete, reliable mirror.
 _ROCKY = Archive(
     name="rocky",
     family="rpm",
@@ -287,8 +296,9 @@ _ROCKY = Archive(
     hosts=("dl.rockylinux.org/pub/rocky/", "download.rockylinux.org/pub/rocky/"),
 )
 
-# AlmaLinux: the current minor releases; earlier ones move to a vault, in their last state. Clients' files lead to a list of mirrors, which is
-# refused; the baseurl in them names repo.almalinux.org, the project's own. Clients check packages' signatures only.
+# AlmaLinux: the current minor releases; earlier ones move to a vault, in their last state. Clients' files refer to a
+# list of mirrors, which is refused; the baseurl in them names repo.almalinux.org, the project's own. Clients check
+# packages' signatures only.
 _ALMALINUX = Archive(
     name="almalinux",
     family="rpm",
@@ -297,9 +307,10 @@ _ALMALINUX = Archive(
     hosts=("repo.almalinux.org/almalinux/",),
 )
 
-# openSUSE: download.opensuse.org gives metadata itself and sends for packages to any mirror there is; cdn.opensuse.org is a content network;
-# zypper goes to mirrorcache-eu.opensuse.org and the like by itself, where it may use the nearest. repomd.xml is signed.
-# downloadcontent.opensuse.org: the same tree, as one server gives it, without redirects.
+# openSUSE: download.opensuse.org serves metadata itself and redirects package requests to any mirror; cdn.opensuse.org
+# is a content network; zypper uses mirrorcache-eu.opensuse.org and the like by itself if it may use the nearest.
+# repomd.xml is signed.
+# downloadcontent.opensuse.org: the same tree from one server, without redirects.
 
 # Leap's releases, each in its first state.
 _OPENSUSE_LEAP = Archive(
@@ -311,7 +322,8 @@ _OPENSUSE_LEAP = Archive(
     keyrings=_OPENSUSE_KEYRINGS,
 )
 
-# What was published after a release: leap/15.6/oss, leap/15.6/sle, leap/15.6/backports; and tumbleweed, which is empty but for emergencies.
+# Updates published after a release: leap/15.6/oss, leap/15.6/sle, leap/15.6/backports; and tumbleweed, which is empty
+# except for emergencies.
 _OPENSUSE_UPDATE = Archive(
     name="opensuse-update",
     family="rpm",
@@ -321,9 +333,9 @@ _OPENSUSE_UPDATE = Archive(
     keyrings=_OPENSUSE_KEYRINGS,
 )
 
-# Tumbleweed's snapshots, by the day whose sources they were built from: some dozens of them, for x86_64, with a list. A snapshot is published a day
-# or more after its day, once it has passed its tests, and none for a week now and then. The newest is what the mirrors have; the oldest is
-# given up when another comes.
+# Tumbleweed's snapshots, named by the day of the sources they were built from: some dozens of them, for x86_64, with a
+# list. A snapshot is published a day or more after its day, after its tests; sometimes there is no new one for a week.
+# The mirrors have the newest one; the oldest is removed when another is published.
 _OPENSUSE_TUMBLEWEED = Archive(
     name="opensuse-tumbleweed",
     family="rpm",
@@ -335,8 +347,7 @@ _OPENSUSE_TUMBLEWEED = Archive(
     redirects=("*.opensuse.org",),
     max_gap=7 * _DAY,
     settle_after=48 * _HOUR,
-    folder="history/YYYYMMDD/tumbleweed",
-    days="history/list",
+    history_settings=DatedSettings(folder="history/YYYYMMDD/tumbleweed", days="history/list"),
 )
 
 BUILTIN: tuple[Archive, ...] = (
@@ -361,4 +372,4 @@ BUILTIN: tuple[Archive, ...] = (
     _OPENSUSE_TUMBLEWEED,
     _ALPINE,
 )
-"""Every built-in row. The first whose history is `snapshots` names the service that `/mr/` and `/file/` lead to."""
+"""Every built-in archive. The first one with the history `snapshots` defines the service for `/mr/` and `/file/`."""

@@ -1,7 +1,7 @@
-"""Who publishes an archive, as package URLs name them (the namespace: `debian` in `pkg:deb/debian/curl`).
+"""The vendor of an archive in package URLs (the namespace: `debian` in `pkg:deb/debian/curl`).
 
-Debian splits its archive by purpose, package URLs do not. Where an archive's own name is the vendor's, or nobody's but its
-owner's, nothing stands here.
+Debian splits its archive by purpose, package URLs do not. An archive that is not listed has the vendor's name as its
+own, or belongs to a user.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 _VENDORS: Mapping[str, str] = {
-    "archlinux": "arch",  # the purl type alpm's own word for it
+    "archlinux": "arch",  # the name in the definition of the purl type alpm
     "debian-archive": "debian",
     "debian-backports": "debian",
     "debian-debug": "debian",

@@ -1,7 +1,8 @@
-"""The refusals that come from acting rather than deciding: the words and the status for what the executor met.
+"""The refusals for failures of downloads, lookups and the store: status, reason, cause and what to do.
 
-Roots and indexes are never refused with a 429 or any 5xx: apt would exit 0 with a warning, or hang (measured with 2.6 and 3.0), whereas
-a 424 gives exit 100 and prints the reason at once.
+apt and pacman print the reason, so it names the failure in at most 80 ASCII characters. Roots and indexes are never
+refused with a 429 or any 5xx: apt would exit 0 with a warning, or hang (measured with 2.6 and 3.0), whereas on a 424 it
+exits 100 and prints the reason immediately.
 """
 
 from __future__ import annotations
@@ -12,87 +13,64 @@ from snapproxy.core.upstream_answer import Broken, Fault
 from snapproxy.errors import ArchiveDataError, SnapproxyError
 
 RETRY_SOON = 5
+"""Seconds in Retry-After when no longer wait is known."""
+
+_COOLING_DOWN = "Upstream is cooling down, try again later"
+_IN_PROGRESS = "Upstream is slow, download in progress: try again soon"
+
+_UNREACHABLE = frozenset({Fault.NAME, Fault.REFUSED, Fault.UNREACHABLE, Fault.STALLED, Fault.RESET, Fault.TLS})
 
 
 def unavailable(
     *, whole: bool, status: int, reason: str, why: str = "", hint: str = "", retry_after: float | None = None
 ) -> Refusal:
-    """Refuse with `status` for a package, with 424 for a root or an index."""
+    """Return a refusal with `status` for a package, with 424 for a root or an index (`whole`)."""
     headers = {} if retry_after is None else {"Retry-After": str(max(1, round(retry_after)))}
     return Refusal(424 if whole else status, reason, why, hint, headers)
 
 
-def vanished() -> Refusal:
-    """Say that blobs disappear faster than they can be served."""
-    return Refusal(
-        424,
-        "The file keeps vanishing from the store",
-        "Something removes blobs while they are being served.",
-        "Look for another program that cleans the state folder.",
-    )
-
-
-def missing_offline(step: Fetch, *, was_absent: bool = False) -> Refusal:
-    """Say what an offline store lacks. What captures found missing is missing, unless something of the snapshot promises it."""
-    if was_absent and step.expected is None:
-        return Refusal(
-            404,
-            "Not in the archive at that time",
-            f"So a capture recorded it: {step.space} had no {step.path}.",
-            headers={"X-Snapproxy-Snapshot": step.space},
-        )
-    return Refusal(
-        424,
-        "Offline: the store does not hold this file",
-        f"It would need {step.path} of {step.space}.",
-        "Run the build once online at the same instant, or start snapproxy without --offline.",
-    )
-
-
-def nothing_passes(host: str) -> Refusal:
-    """Say that no packet leaves."""
-    return Refusal(
-        424,
-        "Offline: nothing is passed on to other hosts",
-        f"{host} may be reached unpinned, but not from here now.",
-        "Start snapproxy without --offline, or do without that host.",
-    )
+# --- upstream ---------------------------------------------------------------------------------------------------------
 
 
 def no_upstream(step: Fetch) -> Refusal:
-    """Say that a row names nobody to ask."""
+    """Return the refusal for an archive that has no address to ask at that time."""
+    archive = step.space.partition("/")[0]
     return unavailable(
         whole=step.whole,
         status=502,
-        reason="This archive has no upstream for that time",
-        why=f"The row of {step.space.partition('/')[0]} names no address to fetch it from.",
-        hint="Add `snapshot` or `mirrors` to the row in the configuration.",
+        reason="No upstream is configured for this archive and time",
+        why=f"The archive {archive} has no address to download {step.path} from.",
+        hint=f"Add `snapshot` or `mirrors` to [archives.{archive}] in the configuration.",
     )
 
 
 def absent(step: Fetch) -> Refusal:
-    """Say that nobody has the file: of one that an index promises, no true absence, but a fault of the archive's.
+    """Return the refusal for a file that no source has.
 
-    Where only the present can be asked for what was there at that time, it is neither: it was not kept.
+    Three cases: a file that an index lists, of an archive whose past only snapproxy records (it was not stored while it
+    was current); any other file that an index lists (a fault of the archive); and a file that nothing lists: a 404.
     """
     is_past = step.resolved.snapshot != LIVE
     if is_past and step.expected is not None and not any(source.last_resort for source in step.sources):
         return unavailable(
             whole=step.whole,
             status=404,
-            reason="Root observed, this index not kept" if step.whole else "Index observed, package not kept",
-            why=f"{step.path} of {step.space} is listed, is not in the store, and no mirror has it any more.",
-            hint="Have it taken along from now on: `snapproxy observe`, or [[watch]] in the configuration."
+            reason="This index was observed but not stored, and no mirror has it now"
+            if step.whole
+            else "This package was listed but not stored, and no mirror has it now",
+            why=f"{step.path} of {step.space} is listed, but is not in the store, and no mirror has it any more.",
+            hint="Store such files from now on: run `snapproxy observe`, or add a [[watch]] to the configuration."
             if step.name_it
-            else 'This archive is watched with packages = "none"; "used" keeps what clients ask for, "all" every package.',
+            else 'This archive is watched with packages = "none". "used" stores the packages that clients request, '
+            '"all" stores every package.',
         )
     if step.expected is not None and step.proof is not Proof.DIGEST:
         return unavailable(
             whole=step.whole,
             status=502,
             reason="The index lists this file, but no source has it",
-            why=f"Every source of {step.space} says that it has no {step.path}.",
-            hint="Ask again in ten minutes; another mirror can be named in the row of the archive.",
+            why=f"Every source of {step.space} answers that {step.path} does not exist.",
+            hint="Try again in ten minutes, or add another mirror to the archive in the configuration.",
         )
     return Refusal(
         404,
@@ -103,123 +81,193 @@ def absent(step: Fetch) -> Refusal:
 
 
 def throttled(step: Fetch, status: int, wait: float) -> Refusal:
-    """Say that upstream wants to be asked less, and when to come back."""
-    said = f"It answered {status}; " if status else ""
+    """Return the refusal for an upstream that cools down for `wait` seconds; `status` is its answer, 0 without one."""
+    answer = f"It answered {status}; " if status else ""
     return unavailable(
         whole=step.whole,
         status=503,
-        reason="Upstream is cooling down, ask again later",
-        why=f"{said}snapproxy asks nothing of it for about {round(wait)} s.",
-        hint="Ask again then. A row may name further sources in the configuration.",
+        reason=_COOLING_DOWN,
+        why=f"{answer}snapproxy sends it no request for about {round(wait)} s.",
+        hint="Try again then, or add further mirrors to the archive in the configuration.",
         retry_after=wait,
     )
 
 
 def forbidden(step: Fetch, status: int) -> Refusal:
-    """Say that upstream will not give the file (the snapshot service: removed for legal reasons)."""
+    """Return the refusal for a file that upstream refuses access to (401, 403, 451)."""
     return unavailable(
         whole=step.whole,
         status=502,
-        reason=f"Upstream forbids this file ({status})",
-        why=f"{step.path} of {step.space} exists and is not given out.",
+        reason=f"Upstream refuses access to this file ({status})",
+        why=f"{step.path} of {step.space} exists, but upstream does not deliver it.",
+        hint="A snapshot service answers 403 for files removed for legal reasons; else check the login for it.",
     )
 
 
-_SILENT = frozenset({Fault.NAME, Fault.REFUSED, Fault.UNREACHABLE, Fault.STALLED, Fault.RESET, Fault.TLS})
-
-
 def broken(step: Fetch, failure: Broken) -> Refusal:
-    """Say how upstream failed: 504 when it is silent, 502 when what it says is wrong."""
+    """Return the refusal for a failed upstream: 504 if it cannot be reached, 502 if its answer is unusable."""
     return unavailable(
         whole=step.whole,
-        status=504 if failure.fault in _SILENT else 502,
+        status=504 if failure.fault in _UNREACHABLE else 502,
         reason=failure.reason[:1].upper() + failure.reason[1:],
-        why=f"{step.path} of {step.space} could not be fetched; nothing was stored under its name.",
-        hint="Ask again later; `snapproxy stats` tells how each upstream fares.",
+        why=f"{step.path} of {step.space} could not be downloaded; nothing was stored under its name.",
+        hint="Try again later; `snapproxy stats` shows the requests and bytes of each upstream.",
         retry_after=RETRY_SOON,
     )
 
 
-def wrong_bytes(step: Fetch, words: str) -> Refusal:
-    """Say that what upstream sent is not what the index promises."""
+def wrong_bytes(step: Fetch, difference: str) -> Refusal:
+    """Return the refusal for bytes that do not match the expected file."""
     return unavailable(
         whole=step.whole,
         status=502,
-        reason=f"Upstream's bytes are not the promised ones: {words}",
-        why=f"{step.path} of {step.space} was fetched and did not match the index that names it.",
-        hint="Ask again in 15 s: another source is tried then.",
+        reason=f"Upstream sent wrong bytes: {difference}",
+        why=f"{step.path} of {step.space} was downloaded and does not match its expected size or digest.",
+        hint="Try again in 15 seconds: another source is asked then.",
     )
 
 
 def unreadable(step: Fetch, error: ArchiveDataError) -> Refusal:
-    """Say that a root breaks its format's rules."""
+    """Return the refusal for a root that violates its format."""
     return unavailable(
         whole=True,
         status=502,
         reason="The archive's root cannot be read",
         why=f"{step.path} of {step.space}: {error.reason}. {error.why}".strip(),
-        hint="Ask again later; an archive that was caught in the middle of a change mends itself.",
+        hint="Try again later: the archive may be in the middle of an update.",
+    )
+
+
+def no_timeline(archive: Archive, cause: str) -> Refusal:
+    """Return the refusal for an archive whose list of snapshots could not be fetched."""
+    return Refusal(
+        424,
+        "The snapshot timeline of the archive is unavailable",
+        f"The list of snapshots of {archive.name} could not be fetched: {cause}.",
+        "Try again later, or use the exact id of a snapshot that was used before.",
+    )
+
+
+# --- the client timeout -----------------------------------------------------------------------------------------------
+
+
+def client_timeout(step: Fetch, wait: float) -> Refusal:
+    """Return the refusal for a client whose timeout ends before the file arrives; `wait` is expected, in seconds."""
+    wait = max(wait, float(RETRY_SOON))
+    return unavailable(
+        whole=step.whole,
+        status=503,
+        reason=_COOLING_DOWN if wait > RETRY_SOON else _IN_PROGRESS,
+        why=f"{step.path} of {step.space} has not arrived within the client timeout; the download continues.",
+        hint="Try again: bytes that have arrived by then are not downloaded twice.",
+        retry_after=wait,
+    )
+
+
+def still_fetching() -> Refusal:
+    """Return the refusal for a live file, or an answer of a service, that has not arrived within the client timeout."""
+    return Refusal(
+        424,
+        _IN_PROGRESS,
+        "The answer has not arrived within the client timeout; the download continues, and its result is stored.",
+        f"Try again in {RETRY_SOON} seconds.",
+        {"Retry-After": str(RETRY_SOON)},
+    )
+
+
+# --- offline ----------------------------------------------------------------------------------------------------------
+
+
+def missing_offline(step: Fetch, *, was_absent: bool = False) -> Refusal:
+    """Return the refusal for a file that an offline store lacks.
+
+    `was_absent`: a capture recorded its absence. That is a 404, unless an index of the snapshot lists the file.
+    """
+    if was_absent and step.expected is None:
+        return Refusal(
+            404,
+            "Not in the archive at that time",
+            f"A capture recorded that {step.space} has no {step.path}.",
+            headers={"X-Snapproxy-Snapshot": step.space},
+        )
+    return Refusal(
+        424,
+        "Offline: this file is not in the store",
+        f"The missing file is {step.path} of {step.space}.",
+        "Run the build online once with the same requested time, or start snapproxy without --offline.",
+    )
+
+
+def pass_through_offline(host: str) -> Refusal:
+    """Return the refusal for a request to a host of the `pass` setting while snapproxy is offline."""
+    return Refusal(
+        424,
+        "Offline: requests to pass-through hosts are not forwarded",
+        f"{host} is in the `pass` setting, but snapproxy runs with --offline.",
+        "Start snapproxy without --offline, or build without that host.",
+    )
+
+
+# --- snapproxy itself -------------------------------------------------------------------------------------------------
+
+
+def vanished() -> Refusal:
+    """Return the refusal for a blob that disappears whenever it has been stored."""
+    return Refusal(
+        424,
+        "The file was repeatedly deleted from the store",
+        "Another program deletes blobs from the state folder while snapproxy serves them.",
+        "Exclude the state folder of snapproxy from cleaning.",
     )
 
 
 def stopped(step: Fetch) -> Refusal:
-    """Say that snapproxy is stopping."""
-    return unavailable(whole=step.whole, status=503, reason="snapproxy is stopping", retry_after=RETRY_SOON)
+    """Return the refusal for a download that is stopped because snapproxy shuts down."""
+    return unavailable(whole=step.whole, status=503, reason="snapproxy is shutting down", retry_after=RETRY_SOON)
+
+
+def failed_elsewhere(step: Fetch, why: str) -> Refusal:
+    """Return the refusal for a download that failed in the process that writes its draft."""
+    return unavailable(
+        whole=step.whole,
+        status=502,
+        reason="The download failed in another process of snapproxy",
+        why=why,
+    )
 
 
 def broken_store(*, whole: bool, why: str) -> Refusal:
-    """Say that our own disk failed."""
+    """Return the refusal for a failure of the local store."""
     return unavailable(
         whole=whole,
         status=500,
         reason="The store of snapproxy failed",
         why=why,
-        hint="Look at its log, its disk and the rights of its state folder, and run `snapproxy config check`.",
+        hint="Check the log, the disk and the permissions of the state folder, and run `snapproxy config check`.",
     )
 
 
 def disk_full() -> Refusal:
-    """Say that a file which others are checked against cannot be kept."""
+    """Return the refusal for a file whose index or signature cannot be stored because the disk is full."""
     return Refusal(
         424,
         "The disk of snapproxy is full",
-        "The file that vouches for this one has been fetched and could not be stored.",
-        "Make room on the file system of its state folder, and ask again.",
+        "A file that is needed to verify this one was downloaded and could not be stored.",
+        "Free space on the file system of the state folder, and try again.",
     )
 
 
 def failed(step: Fetch, error: SnapproxyError) -> Refusal:
-    """Say in an error's own words why a file could not be had."""
+    """Return the refusal for a file whose download raised `error`."""
     return unavailable(whole=step.whole, status=error.status, reason=error.reason, why=error.why, hint=error.hint)
 
 
-def own_fault(step: Fetch) -> Refusal:
-    """Say that the mistake is snapproxy's."""
+def internal_error(step: Fetch) -> Refusal:
+    """Return the refusal for an unexpected exception: a bug."""
     return unavailable(
         whole=step.whole,
         status=500,
-        reason="snapproxy met a fault of its own",
-        why=f"{step.path} of {step.space} could not be fetched.",
-        hint="Its log says where; please report it.",
-    )
-
-
-def still_fetching() -> Refusal:
-    """Say that an answer is on its way and the client's patience is not long enough for it."""
-    return Refusal(
-        424,
-        "Upstream is slow, ask again soon",
-        "The answer is still being fetched, and will be kept.",
-        "Ask again.",
-        {"Retry-After": str(RETRY_SOON)},
-    )
-
-
-def no_timeline(archive: Archive, cause: str) -> Refusal:
-    """Say that the archive's history could not be asked."""
-    return Refusal(
-        424,
-        "The timeline of the archive cannot be had",
-        f"Which snapshots {archive.name} has could not be learned: {cause}.",
-        "Ask again later, or name the exact id of a snapshot that was used before.",
+        reason="Internal error in snapproxy",
+        why=f"{step.path} of {step.space} could not be downloaded.",
+        hint="The log of snapproxy has a traceback; please report it.",
     )

@@ -1,7 +1,7 @@
 """Writes a record as a lock, `snapproxy.lock.json`.
 
-The form is canonical, byte for byte, whatever the order of the record's entries. docs/lock.md defines the format;
-`lock_reader` reads it.
+The form is canonical, byte for byte, whatever the order of the record's entries. docs/reference/lock-format.md defines
+the format; `lock_reader` reads it.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def encode(record: Record) -> bytes:
         "schema": SCHEMA,
         "unpinned": sorted(record.unpinned),
     }
-    lines = ",\n".join(f'"{name}":{_section(sections[name])}' for name in SECTIONS)
-    return f"{{\n{lines}\n}}\n".encode()
+    lines = b",\n".join(b'"%s":%s' % (name.encode(), _section(sections[name])) for name in SECTIONS)
+    return b"{\n%s\n}\n" % lines
 
 
 def digest(record: Record) -> str:
@@ -47,11 +47,11 @@ def digest(record: Record) -> str:
     return sha256(encode(record)).hexdigest()
 
 
-def _section(value: Any) -> str:
+def _section(value: Any) -> bytes:
     """Return the JSON of a section; arrays have a line for each item, so that version control shows changes by item."""
     if not isinstance(value, list) or not value:
         return canonical(value)
-    return "[\n" + ",\n".join(canonical(item) for item in value) + "\n]"
+    return b"[\n" + b",\n".join(canonical(item) for item in value) + b"\n]"
 
 
 def _archives(record: Record) -> list[dict[str, Any]]:

@@ -10,13 +10,13 @@ import re
 from collections.abc import Iterable, Iterator
 
 from snapproxy.capture.lock import ABSENCE_MEMBERS, ARCHIVE_MEMBERS, FILE_MEMBERS, SCHEMA, SECTIONS, snapshots_by_time
-from snapproxy.capture.strict_json import JsonDocument, JsonValue, load
 from snapproxy.core.model import Instant, Proof, Role
 from snapproxy.core.paths import names_a_file
 from snapproxy.core.record import Record, RecordEntry
 from snapproxy.core.time_spec import format_instant, parse_time
 from snapproxy.errors import ClientError
 from snapproxy.families import FAMILIES
+from snapproxy.formats.strict_json import JsonDocument, JsonValue, load
 
 LARGEST_FILE = 2**53 - 1
 """Maximum size of a file in bytes: the largest integer that every JSON parser represents exactly (RFC 8785, section

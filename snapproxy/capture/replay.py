@@ -15,21 +15,19 @@ from dataclasses import dataclass
 
 from snapproxy.capture.deferred_body import DeferredBody
 from snapproxy.capture.stored_entry import StoredBytes, absent
+from snapproxy.core.conditions import refuse_newer
 from snapproxy.core.exchange import Conditions, FileTarget, Outcome, PassTarget, Served, ServiceTarget, TunnelTarget
 from snapproxy.core.model import TIMELESS, Family, Instant, Place, Refusal, Role, TimeSpec
-from snapproxy.core.newer import refuse_newer
+from snapproxy.core.plan_model import MAX_ROOT
 from snapproxy.core.record import Record, RecordEntry
 from snapproxy.core.time_spec import canonical_time, format_instant, looks_like_time, parse_time
 from snapproxy.errors import SnapproxyError
-from snapproxy_storage import StorageFailure
+from snapproxy_storage import BodyTooLarge, StorageFailure, read_whole
 
 log = logging.getLogger(__name__)
 
 Bring = Callable[[RecordEntry], Awaitable[StoredBytes | Refusal]]
 """Returns the bytes of an entry, complete and verified, or the refusal with the reason."""
-
-MAX_ROOT = 64 << 20
-"""Maximum size of a root that is read for its date, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +177,9 @@ class Replay:
         if isinstance(found, Refusal):
             return None
         try:
-            return b"".join([piece async for piece in found.body.chunks(0, entry.size)])
-        finally:
-            found.body.close()
+            return await read_whole(found.body, entry.size)
+        except BodyTooLarge:  # these are not the recorded bytes
+            return None
 
 
 @dataclass(frozen=True, slots=True)

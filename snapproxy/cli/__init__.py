@@ -10,24 +10,21 @@ import os
 import sys
 from collections.abc import Sequence
 
-from snapproxy.cli.common import tell
+from snapproxy.cli.messages import print_error
 from snapproxy.cli.parser import parse
-from snapproxy.errors import ConfigurationError, SnapproxyError, StorageError
-from snapproxy_storage import StorageFailure
+from snapproxy.cli.verbs import main_of
+from snapproxy.errors import ConfigurationError, SnapproxyError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code."""
     arguments = parse(sys.argv[1:] if argv is None else argv)
     try:
-        code: int = arguments.verb(arguments)
+        code = main_of(arguments.verb)(arguments)
         sys.stdout.flush()
     except SnapproxyError as error:
-        tell(error)
+        print_error(error)
         return 2 if isinstance(error, ConfigurationError) else 1
-    except StorageFailure as failure:
-        tell(StorageError("The store failed", why=str(failure)))
-        return 1
     except BrokenPipeError:
         # The reader of a pipe left (`| head`): no error, but nothing more may be written at interpreter exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

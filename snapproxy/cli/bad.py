@@ -1,39 +1,21 @@
-"""Mark a snapshot of ARCHIVE as bad, so that no time is answered with it any more; running servers obey at once."""
+"""Mark a snapshot as bad, or remove the mark."""
 
 from __future__ import annotations
 
 import argparse
 
-from snapproxy.cli.common import a_time, add_config, add_json, add_offline, answered, build, print_json
+from snapproxy.cli import application
+from snapproxy.cli.application import build
+from snapproxy.cli.execution import result_of
+from snapproxy.cli.messages import print_json
 from snapproxy.config import Config
-from snapproxy.core.model import Instant, Match, Refusal, TimeSpec
-from snapproxy.core.time_spec import format_instant, read_day
-
-HELP = "mark a snapshot as bad, or take that back"
-
-EPILOG = """\
-WHEN is the id of a snapshot (X-Snapproxy-Snapshot tells it, and `snapproxy timeline`), or a time that it answers for. Its own id is
-refused from now on, and other times pass it over, which their answers say. Nothing is deleted, and locks that name it still replay.
-"""
-
-LONGEST_WHY = 200
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add this verb's options."""
-    parser.add_argument("archive", metavar="ARCHIVE", help="the name of a row, built in or your own")
-    parser.add_argument("when", type=_a_snapshot, metavar="WHEN", help="a snapshot's id, or a time that it answers for")
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--because", type=_a_reason, metavar="TEXT", help="why: told to whoever asks for it")
-    what.add_argument("--undo", action="store_true", help="take the mark back")
-    add_config(parser)
-    add_offline(parser)
-    add_json(parser)
+from snapproxy.core.model import Instant, Refusal
+from snapproxy.core.time_spec import format_instant
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Carry out the verb."""
-    marked = answered(arguments, _mark)
+    marked = result_of(arguments, _mark)
     if arguments.json:
         print_json({"archive": arguments.archive, "snapshot": format_instant(marked), "bad": not arguments.undo})
     else:
@@ -43,20 +25,6 @@ def main(arguments: argparse.Namespace) -> int:
 
 async def _mark(config: Config, arguments: argparse.Namespace) -> Instant | Refusal:
     async with build(config, offline=arguments.offline) as app:
-        return await app.mark(arguments.archive, arguments.when, None if arguments.undo else arguments.because)
-
-
-def _a_snapshot(text: str) -> TimeSpec:
-    """Read an id: an instant, or the folder of a day (2024/05/31), whose last second it stands for."""
-    day = read_day(text)
-    when = a_time(text) if day is None else TimeSpec(text, day, Match.HELD)
-    if when.instant is None:
-        raise argparse.ArgumentTypeError("a snapshot's id is wanted, such as 20240601T000000Z")
-    return when
-
-
-def _a_reason(text: str) -> str:
-    words = " ".join(text.split())
-    if not words or len(words) > LONGEST_WHY or not words.isprintable():
-        raise argparse.ArgumentTypeError(f"some words are wanted, {LONGEST_WHY} characters at most")
-    return words
+        return await application.mark_bad(
+            app, arguments.archive, arguments.when, None if arguments.undo else arguments.because
+        )

@@ -1,46 +1,24 @@
-"""List, show, compare and manage captures: the records of everything that builds were served."""
+"""Manage the captures of the store."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from rich.filesize import decimal
 
 from snapproxy.capture.captures import Captures, CaptureSummary
 from snapproxy.cli import run_as_owner
-from snapproxy.cli.common import add_config, add_json, build, config_of, print_json, run
-from snapproxy.cli.lock import tell_difference
+from snapproxy.cli.application import build
+from snapproxy.cli.differences import print_difference
+from snapproxy.cli.execution import run_async
+from snapproxy.cli.load_config import config_of
+from snapproxy.cli.messages import print_json
 from snapproxy.core.record import Record, RecordEntry
 from snapproxy.core.time_spec import format_instant
 
-HELP = "list, show, compare, close, rename and remove captures"
-
-EPILOG = """\
-A build records into a capture that is named by the proxy's password (http_proxy=http://WHEN:NAME@HOST:3142), by /~NAME/ before
-an address, or by `snapproxy run --capture NAME`. A closed capture takes nothing more. Removing one leaves its files in the store.
-"""
-
 Action = Callable[[Captures, argparse.Namespace], Coroutine[Any, Any, None]]
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add this verb's options."""
-    actions = parser.add_subparsers(metavar="ACTION", required=True)
-    add_json(_add(actions, "list", "list captures", _list))
-    show = _add(actions, "show", "list what a capture holds", _show)
-    show.add_argument("name", metavar="NAME")
-    add_json(show)
-    diff = _add(actions, "diff", "say in what a capture differs from another", _diff)
-    diff.add_argument("one", metavar="A")
-    diff.add_argument("other", metavar="B")
-    add_json(diff)
-    _add(actions, "close", "let a capture take nothing more", _close).add_argument("name", metavar="NAME")
-    rename = _add(actions, "rename", "give a capture another name", _rename)
-    rename.add_argument("name", metavar="NAME")
-    rename.add_argument("to", metavar="NEW")
-    _add(actions, "remove", "forget a capture", _remove).add_argument("name", metavar="NAME")
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -49,18 +27,11 @@ def main(arguments: argparse.Namespace) -> int:
 
     async def work() -> None:
         async with build(config, offline=True) as app:
-            await arguments.action(app.captures, arguments)
+            await _ACTIONS[arguments.action](app.captures, arguments)
 
     with run_as_owner.acting(config.state_dir):
-        run(work())
+        run_async(work())
     return 0
-
-
-def _add(actions: Any, name: str, what: str, action: Action) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = actions.add_parser(name, help=what, description=what, allow_abbrev=False)
-    parser.set_defaults(action=action)
-    add_config(parser)
-    return parser
 
 
 async def _list(captures: Captures, arguments: argparse.Namespace) -> None:
@@ -82,7 +53,7 @@ async def _show(captures: Captures, arguments: argparse.Namespace) -> None:
 
 async def _diff(captures: Captures, arguments: argparse.Namespace) -> None:
     one, other = [await captures.record(name) for name in (arguments.one, arguments.other)]
-    tell_difference(one, other, as_json=arguments.json)
+    print_difference(one, other, as_json=arguments.json)
 
 
 async def _close(captures: Captures, arguments: argparse.Namespace) -> None:
@@ -95,6 +66,16 @@ async def _rename(captures: Captures, arguments: argparse.Namespace) -> None:
 
 async def _remove(captures: Captures, arguments: argparse.Namespace) -> None:
     await captures.remove(arguments.name)
+
+
+_ACTIONS: Mapping[str, Action] = {
+    "list": _list,
+    "show": _show,
+    "diff": _diff,
+    "close": _close,
+    "rename": _rename,
+    "remove": _remove,
+}
 
 
 def _line(summary: CaptureSummary) -> str:

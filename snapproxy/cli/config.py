@@ -1,4 +1,4 @@
-"""Check the settings: every mistake at once, or what they come to."""
+"""Check the settings and print the effective configuration."""
 
 from __future__ import annotations
 
@@ -6,22 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from snapproxy.cli.common import add_config, add_json, print_json
-from snapproxy.config import Config, as_table, as_toml, describe, load
-
-HELP = "check the settings and print what they come to"
-
-EPILOG = f"""\
-Prints a file that means the same with every default filled in. Settings and their environment variables:
-{describe()}
-"""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add this verb's options."""
-    parser.add_argument("action", choices=["check"], help="look for mistakes; exit 2 if there is any")
-    add_config(parser)
-    add_json(parser)
+from snapproxy.cli.messages import print_json
+from snapproxy.config import Config, as_table, as_toml, load
 
 
 def main(arguments: argparse.Namespace) -> int:

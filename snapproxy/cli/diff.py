@@ -1,4 +1,4 @@
-"""Say which packages of ARCHIVE differ between WHEN1 and WHEN2: what came, what went, what changed its version."""
+"""Print the packages that differ between two times."""
 
 from __future__ import annotations
 
@@ -13,23 +13,15 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
-from snapproxy.cli.common import Compared, a_time, add_config, add_json, add_offline, answered, build, print_json
+from snapproxy.cli import application
+from snapproxy.cli.application import ArchiveDiff, build
+from snapproxy.cli.execution import result_of
+from snapproxy.cli.messages import print_json
 from snapproxy.config import Config
 from snapproxy.core.listing import Selection
 from snapproxy.core.model import Refusal
 from snapproxy.core.package_diff import PackageChange, counts
 from snapproxy.core.progress import SILENT, Progress
-
-HELP = "list the packages that differ between two times"
-
-EPILOG = """\
-apt archives are chosen by --suite; a suite that ends in a slash is a flat repository. The others are chosen by --repo: pacman's by name,
-or by folder where they are laid out in another way than Arch Linux; rpm's and apk's by folder, apk's without the architecture.
-
-A line is a package: name, architecture, versions before, versions after, and came, went, up, down or changed (its newest version is the
-same, others came or went). Versions are compared as the distribution compares them, and of several the newest stands first. The last
-line counts. --json gives all of it for a machine; equal or not, the exit code is 0.
-"""
 
 _HEAD = ("name", "arch", "before", "after", "kind")
 _NONE = "-"
@@ -37,40 +29,9 @@ _GAP = "  "
 _MOST = 3  # versions in a cell: a repository that never forgets has dozens, and --json has them all
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add this verb's options."""
-    parser.add_argument("archive", metavar="ARCHIVE", help="debian, debian-security, archlinux, ...")
-    parser.add_argument("before", type=a_time, metavar="WHEN1", help="a time")
-    parser.add_argument("after", type=a_time, metavar="WHEN2", help="another time; live is now")
-    parser.add_argument("--suite", default="", metavar="SUITE", help="apt: the suite, such as bookworm")
-    parser.add_argument(
-        "--component",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="apt: a component, such as main; may be repeated (default: all of the suite)",
-    )
-    parser.add_argument(
-        "--repo", action="append", default=[], metavar="REPO", help="others: a repository; may be repeated"
-    )
-    parser.add_argument(
-        "--arch",
-        action="append",
-        default=[],
-        metavar="ARCH",
-        help="an architecture, in the distribution's words; may be repeated (default: this machine's; rpm: all in the repository)",
-    )
-    parser.add_argument(
-        "--source", action="store_true", help="compare the sources that packages are built from, a line for each"
-    )
-    add_config(parser)
-    add_offline(parser)
-    add_json(parser)
-
-
 def main(arguments: argparse.Namespace) -> int:
     """Carry out the verb."""
-    found = answered(arguments, _compare)
+    found = result_of(arguments, _compare)
     if arguments.json:
         print_json(as_json(arguments, found))
     else:
@@ -78,7 +39,7 @@ def main(arguments: argparse.Namespace) -> int:
     return 0
 
 
-async def _compare(config: Config, arguments: argparse.Namespace) -> Compared | Refusal:
+async def _compare(config: Config, arguments: argparse.Namespace) -> ArchiveDiff | Refusal:
     selection = Selection(
         suite=arguments.suite,
         components=tuple(dict.fromkeys((*arguments.component, *arguments.repo))),
@@ -88,7 +49,9 @@ async def _compare(config: Config, arguments: argparse.Namespace) -> Compared | 
     )
     async with build(config, offline=arguments.offline) as app:
         with _reporting() as progress:
-            return await app.diff(arguments.archive, arguments.before.text, arguments.after.text, selection, progress)
+            return await application.diff(
+                app, arguments.archive, arguments.before.text, arguments.after.text, selection, progress
+            )
 
 
 class _CurrentFile:
@@ -115,7 +78,7 @@ def _reporting() -> Iterator[Progress]:
         yield _CurrentFile(status)
 
 
-def lines(found: Compared) -> Iterator[str]:
+def lines(found: ArchiveDiff) -> Iterator[str]:
     """Return a table of what differs, and the line that counts. The component is told where several were compared."""
     has_components = len(found.parts) > 1
     if found.changes:
@@ -128,7 +91,7 @@ def lines(found: Compared) -> Iterator[str]:
     yield f"{', '.join(found.before)} to {', '.join(found.after)}: {told or 'no difference'}"
 
 
-def as_json(arguments: argparse.Namespace, found: Compared) -> dict[str, Any]:
+def as_json(arguments: argparse.Namespace, found: ArchiveDiff) -> dict[str, Any]:
     """Return the comparison for a machine."""
     return {
         "archive": arguments.archive,

@@ -1,10 +1,8 @@
-"""Fetch files of ARCHIVE as they were at WHEN, verified, through the store."""
+"""Fetch files of an archive at a time into a folder."""
 
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
 import sys
 import tempfile
 from collections import Counter
@@ -12,49 +10,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from snapproxy.base.atomic_files import copy_file
 from snapproxy.base.concurrency import gather_bounded
-from snapproxy.cli import run_as_owner
-from snapproxy.cli.common import (
-    App,
-    Fetched,
-    a_time,
-    add_config,
-    add_json,
-    add_offline,
-    build,
-    config_of,
-    print_json,
-    run,
-)
+from snapproxy.cli import application, run_as_owner
+from snapproxy.cli.application import App, Fetched, build
+from snapproxy.cli.execution import run_async
+from snapproxy.cli.load_config import config_of
+from snapproxy.cli.messages import print_json
 from snapproxy.cli.progress import reporting
 from snapproxy.config import Config
 from snapproxy.core.model import Refusal
 from snapproxy.core.progress import Progress
 from snapproxy.errors import ConfigurationError
 
-HELP = "fetch files as they were at a time"
-
-EPILOG = "Files land in DIR under their own names. The exit code is 0 only if every one of them did."
-
 #: Files asked for at once; how many of them go upstream together is the pacer's affair.
 AT_ONCE = 8
 
 Outcome = Fetched | Refusal
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add this verb's options."""
-    parser.add_argument("archive", metavar="ARCHIVE", help="debian, debian-security, ubuntu, ...")
-    parser.add_argument("when", type=a_time, metavar="WHEN", help="a time")
-    parser.add_argument(
-        "paths", nargs="+", metavar="PATH", help="a path in the archive, such as dists/bookworm/InRelease"
-    )
-    parser.add_argument(
-        "-o", "--output", type=Path, default=Path(), metavar="DIR", help="where to put them (default: here)"
-    )
-    add_config(parser)
-    add_offline(parser)
-    add_json(parser)
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -68,11 +40,11 @@ def main(arguments: argparse.Namespace) -> int:
     with folder as name:
         landing = {path: Path(name, target.name) for path, target in targets.items()}
         with run_as_owner.acting(config.state_dir):
-            outcomes = run(_fetch(config, arguments, landing))
+            outcomes = run_async(_fetch(config, arguments, landing))
         arguments.output.mkdir(parents=True, exist_ok=True)
         for path, outcome in zip(paths, outcomes, strict=True):
             if not isinstance(outcome, Refusal):
-                place(landing[path], targets[path])
+                copy_file(landing[path], targets[path])
     rows = [row(path, outcome, targets[path]) for path, outcome in zip(paths, outcomes, strict=True)]
     if arguments.json:
         print_json(rows)
@@ -113,21 +85,11 @@ async def fetch_all(
 
     async def one(file: tuple[str, Path]) -> Outcome:
         path, target = file
-        outcome = await app.fetch(archive, when, path, target, progress)
+        outcome = await application.fetch(app, archive, when, path, target, progress)
         progress.finish(path)
         return outcome
 
     return await gather_bounded(landing.items(), one, AT_ONCE)
-
-
-def place(source: Path, target: Path) -> None:
-    """Copy a file to where the user wants it: whole or not at all, with the user's own owner and mode."""
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        shutil.copyfile(source, draft)
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def row(path: str, outcome: Outcome, target: Path) -> dict[str, Any]:

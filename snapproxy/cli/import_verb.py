@@ -1,4 +1,4 @@
-"""Bring the capture at SRC into the store, every byte verified, so that it can be replayed with no network."""
+"""Import an exported capture into the store."""
 
 from __future__ import annotations
 
@@ -7,42 +7,22 @@ import re
 import sys
 from dataclasses import asdict
 from pathlib import PurePath
-from typing import TYPE_CHECKING
 
 from snapproxy.base.clock import SystemClock
 from snapproxy.cli import run_as_owner
-from snapproxy.cli.common import add_config, add_json, build, config_of, print_json, run
+from snapproxy.cli.application import build
+from snapproxy.cli.execution import run_async
+from snapproxy.cli.load_config import config_of
+from snapproxy.cli.messages import print_json
 from snapproxy.cli.progress import reporting
-from snapproxy.cli.registry_options import SPELLINGS, a_place, access_of, add_access
+from snapproxy.cli.registry_access import access_of
 from snapproxy.config import Config
 from snapproxy.errors import ConfigurationError
+from snapproxy.jobs.export import RegistryAccess
+from snapproxy.jobs.import_artifact import Imported
 from snapproxy.oci.places import Place, Reference, TreePlace
 
-if TYPE_CHECKING:
-    from snapproxy.jobs.export import RegistryAccess
-    from snapproxy.jobs.import_artifact import Imported
-
-HELP = "bring an exported capture into the store"
-
-EPILOG = f"""\
-{SPELLINGS}
-Where SRC is an image, the capture that is attached to it is brought. The signatures of its roots are checked by the keyrings of this
-machine, whatever the artifact says of them. Afterwards the times it was recorded at can be asked for offline, with the capture's name or
-without. An import that was broken off is taken up again; until all is there, nothing has a name.
-"""
-
 _SHOWN_DOUBTS = 10
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add this verb's options."""
-    parser.add_argument("source", type=a_place, metavar="SRC", help="a place, see below")
-    parser.add_argument(
-        "--as", dest="name", default="", metavar="NAME", help="the capture's name (default: the tag, else the file's)"
-    )
-    add_access(parser)
-    add_config(parser)
-    add_json(parser)
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -51,9 +31,9 @@ def main(arguments: argparse.Namespace) -> int:
     config = config_of(arguments)
     access = access_of(arguments)
     if isinstance(arguments.source, Reference) and run_as_owner.is_another(config.state_dir):
-        access = run(access.settled(arguments.source, SystemClock()))  # the owner cannot read the caller's logins
+        access = run_async(access.settled(arguments.source, SystemClock()))  # the owner cannot read the caller's logins
     with run_as_owner.acting(config.state_dir):
-        imported = run(_import(config, arguments.source, name, access))
+        imported = run_async(_import(config, arguments.source, name, access))
     if arguments.json:
         print_json(asdict(imported))
     else:

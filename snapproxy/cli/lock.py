@@ -1,38 +1,30 @@
-"""Write the lock of a capture, show a lock in another form, or say in what two of them differ."""
+"""Write the lock of a capture, show a lock in another form, compare two locks."""
 
 from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from snapproxy.capture import cyclonedx, intoto, sha256sums, spdx, strict_json
+from snapproxy.base.atomic_files import write_file
+from snapproxy.capture import cyclonedx, intoto, sha256sums, spdx
 from snapproxy.capture.lock import encode, snapshots_by_time
-from snapproxy.capture.lock_reader import decode
-from snapproxy.capture.record_diff import compare
 from snapproxy.cli import run_as_owner
-from snapproxy.cli.common import add_config, add_json, build, config_of, print_json, run
+from snapproxy.cli.application import build
+from snapproxy.cli.differences import print_difference
+from snapproxy.cli.execution import run_async
+from snapproxy.cli.load_config import config_of
+from snapproxy.cli.lock_files import read_lock
+from snapproxy.cli.source_date_epoch import source_date_epoch
 from snapproxy.config import Config
 from snapproxy.core.model import Instant, Role
 from snapproxy.core.record import Record
 from snapproxy.core.time_spec import format_instant
-from snapproxy.errors import ConfigurationError, RecordError
+from snapproxy.errors import ConfigurationError
 
-HELP = "write a capture's lock, show or compare locks"
-
-EPILOG = """\
-  snapproxy lock NAME [--format FORM] [--output FILE]        what the capture NAME holds; as a lock, if nothing else is said
-  snapproxy lock show FILE [--format FORM] [--output FILE]   what the lock FILE says; summed up, if nothing else is said
-  snapproxy lock diff A B                                    what differs in the lock B, seen from the lock A
-
-FORM is summary; lock (its canonical bytes); sha256sums (packages, as repro-get has them); sha256sums-titled (every file, as an
-artifact's reader lays them down); cyclonedx (1.6), spdx (2.3) or in-toto. The only time in any of them is $SOURCE_DATE_EPOCH.
-"""
-
-FORMS: Mapping[str, Callable[[Record, Instant | None], bytes]] = {
+WRITERS: Mapping[str, Callable[[Record, Instant | None], bytes]] = {
     "summary": lambda record, _: summary(record).encode(),
     "lock": lambda record, _: encode(record),
     "sha256sums": lambda record, _: sha256sums.of_packages(record),
@@ -42,27 +34,15 @@ FORMS: Mapping[str, Callable[[Record, Instant | None], bytes]] = {
     "in-toto": lambda record, _: intoto.write(record),
 }
 
-_EPOCH = re.compile(r"[0-9]{1,11}")
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add this verb's options."""
-    parser.add_argument("words", nargs="+", metavar="WORD", help="NAME of a capture, or show FILE, or diff A B")
-    parser.add_argument("--format", choices=FORMS, metavar="FORM", help="another form, see below")
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write there, whole or not at all")
-    parser.add_argument("--exit-code", action="store_true", help="diff: exit with 1 when the two differ")
-    add_json(parser, "diff: print JSON")
-    add_config(parser)
-
 
 def main(arguments: argparse.Namespace) -> int:
     """Carry out the verb."""
     match arguments.words:
         case ["diff", one, other]:
-            differ = tell_difference(read(Path(one)), read(Path(other)), as_json=arguments.json)
+            differ = print_difference(read_lock(Path(one)), read_lock(Path(other)), as_json=arguments.json)
             return int(differ and arguments.exit_code)
         case ["show", file]:
-            _write(read(Path(file)), arguments.format or "summary", arguments.output)
+            _write(read_lock(Path(file)), arguments.format or "summary", arguments.output)
         case [name]:
             _write(_captured(name, config_of(arguments)), arguments.format or "lock", arguments.output)
         case _:
@@ -70,37 +50,6 @@ def main(arguments: argparse.Namespace) -> int:
                 "lock: that is none of its calls", hint="lock NAME, lock show FILE, or lock diff A B"
             )
     return 0
-
-
-def read(file: Path) -> Record:
-    """Read a lock from a file. Raises RecordError, with the file's name."""
-    try:
-        with file.open("rb") as opened:
-            data = opened.read(strict_json.LARGEST + 1)
-    except OSError as error:
-        raise RecordError(
-            "The lock cannot be read",
-            why=f"{file}: {error.strerror}.",
-            hint="`snapproxy run --lock FILE -- COMMAND` writes one, and so does `snapproxy lock NAME --output FILE`.",
-        ) from None
-    try:
-        return decode(data)
-    except RecordError as error:
-        raise RecordError(error.reason, why=f"{file}: {error.why}", hint=error.hint) from None
-
-
-def source_date_epoch(environ: Mapping[str, str]) -> Instant | None:
-    """Return the time that documents may bear, None without one (reproducible-builds.org/specs/source-date-epoch)."""
-    text = environ.get("SOURCE_DATE_EPOCH", "")
-    if not text:
-        return None
-    if not _EPOCH.fullmatch(text):
-        raise ConfigurationError(
-            "SOURCE_DATE_EPOCH is no time",
-            why=f"It is {text[:40]!r}.",
-            hint="Set it to seconds since 1970, or unset it.",
-        )
-    return int(text)
 
 
 def summary(record: Record) -> str:
@@ -124,45 +73,18 @@ def summary(record: Record) -> str:
     return "".join(f"{line}\n" for line in lines or ["nothing was served"])
 
 
-def tell_difference(one: Record, other: Record, *, as_json: bool) -> bool:
-    """Print in what two records differ, and return whether they do."""
-    found = compare(one, other)
-    if as_json:
-        print_json(found.value())
-    else:
-        print(table(found.rows({**one.families, **other.families})), end="")
-    return bool(found)
-
-
 def _captured(name: str, config: Config) -> Record:
     async def work() -> Record:
         async with build(config, offline=True) as app:
             return await app.captures.record(name)
 
     with run_as_owner.acting(config.state_dir):
-        return run(work())
+        return run_async(work())
 
 
 def _write(record: Record, form: str, target: Path | None) -> None:
-    data = FORMS[form](record, source_date_epoch(os.environ))
+    data = WRITERS[form](record, source_date_epoch(os.environ))
     if target is None:
         sys.stdout.buffer.write(data)
         return
-    write_whole(target, data)
-
-
-def write_whole(target: Path, data: bytes) -> None:
-    """Write a file, or leave what stands there as it is."""
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        draft.write_bytes(data)
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Lay rows out in columns, without trailing blanks; an empty cell is a dash."""
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    lines = ("  ".join((cell or "-").ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
-    return "".join(f"{line.rstrip()}\n" for line in lines)
+    write_file(target, data)

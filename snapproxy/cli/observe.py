@@ -1,46 +1,23 @@
-"""Observe ARCHIVE now: remember its roots and all that they vouch for, so that this instant can be asked for later."""
+"""Observe an archive and print what was recorded."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
 
-from snapproxy.cli.common import Swept, add_config, add_json, answered, build, print_json
+from snapproxy.cli import application
+from snapproxy.cli.application import Swept, build
+from snapproxy.cli.execution import result_of
+from snapproxy.cli.messages import print_json
 from snapproxy.cli.progress import reporting
 from snapproxy.config import Config
 from snapproxy.core.model import Refusal
 from snapproxy.core.time_spec import format_instant
 
-HELP = "remember an archive as it is now"
-
-EPILOG = """\
-A PATH is a root, such as dists/bookworm/InRelease, observed with every index of packages it names; or one index, observed
-alone with its root. Roots of one call are taken in one sweep and belong together. Nothing is written down until all of it is here.
-"""
-
-PACKAGES = {
-    "used": "keep the packages that clients ask for (the default)",
-    "all": "bring every package that the indexes name and the store lacks",
-}
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add this verb's options."""
-    parser.add_argument("archive", metavar="ARCHIVE", help="the name of a row, built in or your own")
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="a root or an index in the archive")
-    parser.add_argument(
-        "--packages",
-        choices=PACKAGES,
-        default="used",
-        help="; ".join(f"{name}: {meaning}" for name, meaning in PACKAGES.items()),
-    )
-    add_config(parser)
-    add_json(parser)
-
 
 def main(arguments: argparse.Namespace) -> int:
     """Carry out the verb. The exit code is 1 when nothing was observed, and when packages were asked for and some could not be had."""
-    swept = answered(arguments, _observe)
+    swept = result_of(arguments, _observe)
     if arguments.json:
         print_json(as_json(arguments.archive, swept))
     else:
@@ -50,8 +27,8 @@ def main(arguments: argparse.Namespace) -> int:
 
 async def _observe(config: Config, arguments: argparse.Namespace) -> Swept | Refusal:
     async with build(config) as app, reporting((), what="observe") as report:
-        return await app.observe(
-            arguments.archive, arguments.paths, with_packages=arguments.packages == "all", progress=report
+        return await application.observe(
+            app, arguments.archive, arguments.paths, with_packages=arguments.packages == "all", progress=report
         )
 
 

@@ -1,52 +1,12 @@
-"""The verbs in their order, and the parser they make up."""
+"""The parser of the command line."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from snapproxy import __version__
-from snapproxy.cli import (
-    attach,
-    bad,
-    capture,
-    config,
-    diff,
-    export,
-    fetch,
-    import_verb,
-    lock,
-    observe,
-    reproduce,
-    resolve,
-    run,
-    serve,
-    sources,
-    stats,
-    timeline,
-    verify,
-)
-
-VERBS = {
-    "serve": serve,
-    "run": run,
-    "sources": sources,
-    "resolve": resolve,
-    "timeline": timeline,
-    "bad": bad,
-    "diff": diff,
-    "fetch": fetch,
-    "observe": observe,
-    "capture": capture,
-    "lock": lock,
-    "export": export,
-    "attach": attach,
-    "import": import_verb,
-    "verify": verify,
-    "reproduce": reproduce,
-    "stats": stats,
-    "config": config,
-}
+from snapproxy.cli.verbs import VERBS, usage_of
 
 EPILOG = """\
 WHEN is 20240601T000000Z, 20240601, 2024-06-01, 2024-06-01T00:00:00Z, 1717200000 (SOURCE_DATE_EPOCH) or live;
@@ -54,8 +14,8 @@ WHEN is 20240601T000000Z, 20240601, 2024-06-01, 2024-06-01T00:00:00Z, 1717200000
 """
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser. Every verb's module gives its `HELP`, its arguments and the function to call."""
+def build_parser(loaded: Collection[str] = VERBS.keys()) -> argparse.ArgumentParser:
+    """Return the parser. It lists every verb, and knows the arguments of those in `loaded`: each costs the import of a module."""
     parser = argparse.ArgumentParser(
         prog="snapproxy",
         description="Makes a package manager see its distribution as it was at one instant.",
@@ -65,17 +25,15 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("-V", "--version", action="version", version=f"snapproxy {__version__}")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
-    for name, module in VERBS.items():
+    for name, summary in VERBS.items():
         verb = verbs.add_parser(
-            name,
-            help=module.HELP,
-            description=module.__doc__,
-            epilog=module.EPILOG,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
+            name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
         )
-        module.add_arguments(verb)
-        verb.set_defaults(verb=module.main)
+        verb.set_defaults(verb=name)
+        if name in loaded:
+            usage = usage_of(name)
+            verb.description, verb.epilog = usage.__doc__, usage.EPILOG
+            usage.add_arguments(verb)
     return parser
 
 
@@ -88,7 +46,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     if "--" in own:
         cut = own.index("--")
         own, command = own[:cut], own[cut + 1 :]
-    parser = build_parser()
+    # No option before the verb takes a value, so the first word is the verb.
+    called = next((word for word in own if not word.startswith("-")), "")
+    parser = build_parser({called})
     arguments = parser.parse_args(own)
     if hasattr(arguments, "command"):
         arguments.command += command

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from snapproxy.base.atomic_files import write_file
 from snapproxy.errors import ConfigurationError
 
 
@@ -18,12 +19,10 @@ def ready_file(path: Path | None, listen: Sequence[str]) -> Iterator[None]:
     if path is None:
         yield
         return
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    content = json.dumps({"listen": list(listen), "pid": os.getpid()}) + "\n"
     try:
-        draft.write_text(json.dumps({"listen": list(listen), "pid": os.getpid()}) + "\n", encoding="utf-8")
-        draft.replace(path)
+        write_file(path, content.encode())
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise ConfigurationError(
             "The ready file cannot be written",
             why=f"{path}: {error.strerror}",

@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from snapproxy.cli.common import print_json
 from snapproxy.errors import SnapproxyError
 from snapproxy.oci.places import Place, Reference, read_place
-
-if TYPE_CHECKING:
-    from snapproxy.jobs.export import Exported, RegistryAccess
 
 SPELLINGS = """\
 A place is oci:DIR[:TAG] (an image layout), oci-archive:FILE.tar[:TAG] (one in a tar), or docker://REGISTRY/REPOSITORY[:TAG|@sha256:HEX].
@@ -34,18 +27,6 @@ def add_access(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def access_of(arguments: argparse.Namespace) -> RegistryAccess:
-    """Return how registries are reached."""
-    from snapproxy.jobs.export import RegistryAccess  # noqa: PLC0415  # loads the client, which --help does not need
-
-    return RegistryAccess(
-        environ=os.environ,
-        authfile=arguments.authfile,
-        plain_http=arguments.plain_http,
-        tls_verify=arguments.tls_verify == "true",
-    )
-
-
 def a_place(text: str) -> Place:
     """Read a place (an argparse type)."""
     try:
@@ -60,12 +41,3 @@ def a_reference(text: str) -> Reference:
     if not isinstance(place, Reference):
         raise argparse.ArgumentTypeError("docker://REGISTRY/REPOSITORY@sha256:HEX is wanted: the image to attach to")
     return place
-
-
-def tell_exported(exported: Exported, *, as_json: bool) -> None:
-    """Print what was written; the last line is what to ask for it by."""
-    if as_json:
-        print_json(asdict(exported))
-        return
-    print(f"{exported.files} blobs, {exported.size} bytes")
-    print(exported.name)

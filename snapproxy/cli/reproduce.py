@@ -1,4 +1,4 @@
-"""Run COMMAND twice, online at the time of a lock and offline from the lock alone, and compare what came of it."""
+"""Run a command online and offline from a lock, and compare the results."""
 
 from __future__ import annotations
 
@@ -14,52 +14,21 @@ from snapproxy.capture import lock
 from snapproxy.capture.record_diff import compare
 from snapproxy.capture.replay import the_time
 from snapproxy.cli import outputs, run_mode
-from snapproxy.cli.common import a_time, add_config, add_json, config_of, print_json, run, tell
-from snapproxy.cli.lock import read, table
-from snapproxy.cli.registry_options import a_reference, access_of, add_access
-from snapproxy.cli.run import CommandError, Ran, pinned, write_lock
+from snapproxy.cli.execution import run_async
+from snapproxy.cli.load_config import config_of
+from snapproxy.cli.lock_files import check_can_be_written, read_lock, read_nonempty_lock, write_lock
+from snapproxy.cli.messages import print_error, print_json
+from snapproxy.cli.registry_access import access_of
+from snapproxy.cli.run_command import CommandError, FinishedRun, run_pinned
 from snapproxy.cli.run_mode import RunMode
+from snapproxy.cli.tables import format_table
 from snapproxy.config import Config
 from snapproxy.core.record import Record
 from snapproxy.errors import SnapproxyError
-
-HELP = "run a command again from a lock alone, and compare"
-
-EPILOG = """\
-With --at the first run records, and writes the lock. Without, the lock is there, and the first run is pinned to its time.
-Outputs are compared by content: files by their bytes, folders by everything below them. The first run's are put aside while the
-command runs again, as PATH.snapproxy-online; they stay there if the second run's differ. Without --output the lists of files that
-the two runs were served are compared. Exit code 1 when anything differs, or either run fails; nothing is attested then.
-"""
+from snapproxy.jobs.attest import attest
 
 _SHORT = 12
 """Digits of a digest that tell two of them apart for a reader."""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add this verb's options."""
-    parser.usage = "snapproxy reproduce --lock FILE [options] -- COMMAND..."
-    parser.add_argument("--lock", type=Path, required=True, metavar="FILE", help="the lock")
-    parser.add_argument("--at", type=a_time, metavar="WHEN", dest="when", help="record the lock anew, at this time")
-    parser.add_argument(
-        "--output",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="PATH",
-        dest="outputs",
-        help="a file or folder the command makes; may be repeated",
-    )
-    parser.add_argument(
-        "--attest",
-        type=a_reference,
-        metavar="IMAGE",
-        help="attach the statement of it to docker://REGISTRY/REPOSITORY@sha256:HEX",
-    )
-    add_access(parser)
-    add_json(parser)
-    add_config(parser)
-    parser.add_argument("command", nargs="*", metavar="COMMAND", help="the command and its arguments, after --")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,27 +47,25 @@ def main(arguments: argparse.Namespace) -> int:
     """Carry out the verb."""
     outputs.check(arguments.outputs)
     if arguments.when is not None:
-        run_mode.check_can_be_written(arguments.lock)
+        check_can_be_written(arguments.lock)
     config = config_of(arguments)
     try:
         found = reproduce(config, arguments)
     except CommandError as error:
-        tell(error)
+        print_error(error)
         return error.code
     if arguments.json:
         print_json(_as_json(found))
     else:
-        print(table(found.differences), end="")
+        print(format_table(found.differences), end="")
     told = "the second run differs" if found.differences else "reproduced offline"
     print(f"snapproxy: {told} from the lock {lock.digest(found.record)}", file=sys.stderr)
     if arguments.attest and not found.differences:
-        print(f"snapproxy: attested as {run(_attest(found, arguments))}", file=sys.stderr)
+        print(f"snapproxy: attested as {run_async(_attest(found, arguments))}", file=sys.stderr)
     return int(bool(found.differences))
 
 
 async def _attest(found: Reproduction, arguments: argparse.Namespace) -> str:
-    from snapproxy.jobs.attest import attest  # noqa: PLC0415  # loads the registries' client, which --help does not need
-
     digest = lock.digest(found.record)
     return await attest(arguments.attest, digest, found.outputs, access_of(arguments), SystemClock())
 
@@ -107,12 +74,12 @@ def reproduce(config: Config, arguments: argparse.Namespace) -> Reproduction:
     """Run the command online, then offline. Raises CommandError, and SnapproxyError when a run fails or makes no output."""
     made: Sequence[Path] = arguments.outputs
     if arguments.when is None:
-        record = run_mode.read_lock(arguments.lock)
+        record = read_nonempty_lock(arguments.lock)
         online = _run(config, run_mode.at_time(the_time(record), is_recorded=True), arguments.command, "online")
     else:
         online = _run(config, run_mode.at_time(arguments.when, is_recorded=True), arguments.command, "online")
-        write_lock(arguments.lock, online)
-        record = read(arguments.lock)
+        write_lock(arguments.lock, online.record, online.code)
+        record = read_lock(arguments.lock)
     before = {path: outputs.digests(path) for path in made}
     aside = {path: outputs.move_aside(path) for path in made}
     pin = run_mode.to_lock(arguments.lock, record, is_recorded=True, offline=True)
@@ -129,8 +96,8 @@ def reproduce(config: Config, arguments: argparse.Namespace) -> Reproduction:
     return Reproduction(record, {str(path): outputs.digest(before[path]) for path in made}, differences)
 
 
-def _run(config: Config, pin: RunMode, command: Sequence[str], where: str) -> Ran:
-    ran = pinned(config, pin, command)
+def _run(config: Config, pin: RunMode, command: Sequence[str], where: str) -> FinishedRun:
+    ran = run_pinned(config, pin, command)
     print(f"{ran.summary.line()} ({where})", file=sys.stderr)
     if ran.code:
         raise SnapproxyError(

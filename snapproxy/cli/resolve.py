@@ -1,4 +1,4 @@
-"""Say which snapshot of ARCHIVE answers for WHEN."""
+"""Print the snapshot that answers for a time."""
 
 from __future__ import annotations
 
@@ -6,32 +6,19 @@ import argparse
 import sys
 from collections.abc import Iterator
 
-from snapproxy.cli.common import a_time, add_config, add_json, add_offline, answered, build, print_json
+from snapproxy.cli import application
+from snapproxy.cli.application import build
+from snapproxy.cli.execution import result_of
+from snapproxy.cli.messages import print_json
 from snapproxy.config import Config
 from snapproxy.core import time_spec
 from snapproxy.core.model import Refusal, Resolved
 from snapproxy.errors import ClientError
 
-HELP = "print the snapshot that answers for a time"
-
-EPILOG = """\
-Prints the snapshot's time alone, as --at and addresses take it, so that it can be used in scripts. What else there is to be said,
-and the folder's name where an archive keeps a folder a day, goes to stderr.
-"""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add this verb's options."""
-    parser.add_argument("archive", metavar="ARCHIVE", help="debian, debian-security, ubuntu, ...")
-    parser.add_argument("when", type=a_time, metavar="WHEN", help="a time; latest is the newest settled snapshot")
-    add_config(parser)
-    add_offline(parser)
-    add_json(parser)
-
 
 def main(arguments: argparse.Namespace) -> int:
     """Carry out the verb."""
-    found = answered(arguments, _resolve)
+    found = result_of(arguments, _resolve)
     if arguments.json:
         print_json(as_json(arguments.archive, arguments.when.text, found))
     else:
@@ -59,7 +46,7 @@ def _aside(found: Resolved) -> Iterator[str]:
 
 async def _resolve(config: Config, arguments: argparse.Namespace) -> Resolved | Refusal:
     async with build(config, offline=arguments.offline) as app:
-        return await app.resolve(arguments.archive, arguments.when.text)
+        return await application.resolve(app, arguments.archive, arguments.when.text)
 
 
 def as_json(archive: str, asked: str, found: Resolved) -> dict[str, object]:

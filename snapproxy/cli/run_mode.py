@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
 from snapproxy.capture.replay import Replayed, the_time
 from snapproxy.cli import run_as_owner
-from snapproxy.cli.common import build, run
-from snapproxy.cli.lock import read
+from snapproxy.cli.application import build
+from snapproxy.cli.execution import run_async
 from snapproxy.client_config import user_name
 from snapproxy.config import Config
 from snapproxy.core.model import TimeSpec
 from snapproxy.core.record import Record
-from snapproxy.errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,31 +53,8 @@ def to_capture(config: Config, name: str) -> RunMode:
             return await app.captures.record(name)
 
     with run_as_owner.acting(config.state_dir):
-        record = run(work())
+        record = run_async(work())
     return RunMode(_spelt(the_time(record)), name, offline=True)
-
-
-def read_lock(file: Path) -> Record:
-    """Read a lock that is to be replayed. Raises RecordError, or ConfigurationError for one that names nothing to replay."""
-    record = read(file)
-    if not record.entries:
-        raise ConfigurationError(
-            "The lock is empty, so that everything would be refused",
-            why=f"{file} says that nothing was served.",
-            hint="Record the build again: snapproxy run --at WHEN --lock FILE -- COMMAND...",
-        )
-    return record
-
-
-def check_can_be_written(file: Path) -> None:
-    """Make sure, before a long build, that a lock can be written after it. Raises ConfigurationError."""
-    folder = file.parent
-    if file.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        raise ConfigurationError(
-            "The lock could not be written",
-            why=f"{file} is a folder." if file.is_dir() else f"{folder} is no folder that can be written to.",
-            hint="Name a file in a folder of yours.",
-        )
 
 
 def _spelt(when: TimeSpec | None) -> str:

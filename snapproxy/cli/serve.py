@@ -1,4 +1,4 @@
-"""Serve until stopped (SIGTERM or Ctrl-C)."""
+"""Serve requests until a signal ends the server."""
 
 from __future__ import annotations
 
@@ -18,58 +18,17 @@ from socket import socket
 from snapproxy import __version__
 from snapproxy.capture.replay import the_time
 from snapproxy.cli import readiness, run_as_owner, sockets
-from snapproxy.cli.common import App, add_config, add_offline, build, config_of, run
-from snapproxy.cli.registry_options import a_place
+from snapproxy.cli.application import App, build
+from snapproxy.cli.execution import run_async
+from snapproxy.cli.load_config import config_of
 from snapproxy.client_config import user_name
-from snapproxy.config import Config, describe, load
+from snapproxy.config import Config, load
 from snapproxy.core.record import Record
+from snapproxy.jobs.serve_artifact import replayed_from
 from snapproxy.oci.places import LayoutPlace, TarPlace
-
-HELP = "run the proxy (needs no configuration)"
 
 _COLLECT_AFTER = 20_000
 """Objects made and not freed; a few megabytes of cycles at most."""
-
-EPILOG = f"""\
-Settings, each in the file or in its environment variable (tables and lists as JSON):
-{describe()}
-"""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add this verb's options."""
-    parser.add_argument(
-        "--listen",
-        type=sockets.an_endpoint,
-        action="append",
-        metavar="ADDRESS:PORT",
-        help="where to listen, instead of the settings; may be repeated",
-    )
-    add_config(parser)
-    add_offline(parser)
-    parser.add_argument(
-        "--from",
-        type=an_artifact,
-        metavar="ARTIFACT",
-        dest="artifact",
-        help="serve an exported capture from where it lies (oci:DIR[:TAG], oci-archive:FILE[:TAG]), and nothing else",
-    )
-    parser.add_argument(
-        "--ready-file",
-        type=Path,
-        metavar="FILE",
-        help="while serving, holds JSON with the addresses and the process id",
-    )
-
-
-def an_artifact(text: str) -> LayoutPlace | TarPlace:
-    """Read where an artifact lies that can be served from there (an argparse type)."""
-    place = a_place(text)
-    if not isinstance(place, LayoutPlace | TarPlace):
-        raise argparse.ArgumentTypeError(
-            "only oci: and oci-archive: are served in place; `snapproxy import` the others"
-        )
-    return place
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -80,10 +39,10 @@ def main(arguments: argparse.Namespace) -> int:
     with sockets.closing(listeners):
         if arguments.artifact:
             run_as_owner.become(Path(arguments.artifact.path))
-            run(serve_artifact(config, arguments.artifact, listeners, arguments.ready_file))
+            run_async(serve_artifact(config, arguments.artifact, listeners, arguments.ready_file))
         else:
             run_as_owner.become(config.state_dir)
-            run(serve(build(config, offline=arguments.offline), listeners, arguments.ready_file))
+            run_async(serve(build(config, offline=arguments.offline), listeners, arguments.ready_file))
     return 0
 
 
@@ -91,8 +50,6 @@ async def serve_artifact(
     config: Config, place: LayoutPlace | TarPlace, listeners: Sequence[socket], ready: Path | None
 ) -> None:
     """Serve an artifact and nothing else. The store and the cache are not touched: what a server needs of them goes when it stops."""
-    from snapproxy.jobs.serve_artifact import replayed_from  # noqa: PLC0415  # loads the client of registries, which other calls do not need
-
     with tempfile.TemporaryDirectory(prefix="snapproxy-") as folder:
         config = replace(config, state_dir=Path(folder, "state"), cache_dir=Path(folder, "cache"))
         async with replayed_from(place) as replayed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import errno
 import os
 import socket
@@ -10,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from snapproxy.config.value_types import join_host, split_host
+from snapproxy.config.value_types import join_host
 from snapproxy.errors import ConfigurationError
 
 #: sd_listen_fds(3): the first descriptor that is passed.
@@ -24,16 +23,6 @@ _HINTS = {
     errno.EACCES: "Ports below 1024 need root or CAP_NET_BIND_SERVICE: choose a higher one, or let systemd pass the socket.",
     errno.EADDRNOTAVAIL: "This machine has no such address: use 127.0.0.1, or 0.0.0.0 for all of them.",
 }
-
-
-def an_endpoint(text: str) -> tuple[str, int]:
-    """Read ADDRESS:PORT (an argparse type)."""
-    try:
-        return split_host(text)[0]
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not ADDRESS:PORT, such as 127.0.0.1:3142 or [::1]:3142"
-        ) from None
 
 
 def bind(endpoints: Iterable[tuple[str, int]]) -> list[socket.socket]:

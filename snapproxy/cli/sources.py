@@ -1,4 +1,4 @@
-"""Print ready-to-paste client configuration that pins DISTRO to WHEN."""
+"""Print client configuration for a distribution or an archive at a time."""
 
 from __future__ import annotations
 
@@ -6,91 +6,17 @@ import argparse
 import platform
 from collections.abc import Callable, Mapping
 from typing import TypeVar
-from urllib.parse import urlsplit
 
-from snapproxy.cli.common import a_lasting_time, add_config, add_json, print_json
-from snapproxy.client_config import DEFAULT_BASE, Snippet, apk, apt, pacman, pin_script, rpm
+from snapproxy.cli.messages import print_json
+from snapproxy.cli.usage.sources import KNOWN, SCRIPT
+from snapproxy.client_config import Snippet, apk, apt, pacman, pin_script, rpm
 from snapproxy.client_config.apt import DISTROS, Distro
 from snapproxy.config import load
 from snapproxy.core.model import Archive
 from snapproxy.errors import ConfigurationError
 
-HELP = "print client configuration for a time"
-
-EPILOG = """\
-Forms for debian and ubuntu:
-  mirror       sources (deb822) whose address carries the time; works the same everywhere
-  list         the same as one-line sources
-  proxy        apt.conf for the proxy form; the sources stay untouched
-  snapshot     apt.conf that makes `apt --snapshot ID` ask snapproxy (apt 2.7 or later)
-  dockerfile   lines for a Dockerfile, proxy form
-  environment  shell lines: proxy variables, SNAPSHOT_ARCHIVE_BASE, SOURCE_DATE_EPOCH
-  bootstrap    shell lines for debootstrap and mmdebstrap
-  mkosi        lines of mkosi.conf
-
-Forms for archlinux:
-  mirror       a mirrorlist whose address carries the time
-  cache        CacheServer lines: packages only (pacman 6.1 or later)
-  proxy        shell lines for the proxy form; the mirrorlist keeps its servers
-  edit         a sed line for a mirrorlist that names the Arch Linux Archive
-  dockerfile   lines for a Dockerfile, mirror form
-  environment  shell lines: proxy variables, ARCH_ARCHIVE_CACHE, SOURCE_DATE_EPOCH
-  mkosi        lines of mkosi.conf
-
-Forms for alpine:
-  mirror       /etc/apk/repositories with addresses that carry the time
-  proxy        shell lines for the proxy form; repositories become http://
-  dockerfile   lines for a Dockerfile, proxy form
-
-For any other archive, built in or from the configuration:
-  apt          mirror, list, proxy (--suite says which suite)
-  pacman       mirror, cache (--repo says how its mirrors are laid out, default $repo/os/$arch)
-
-Forms for an archive of rpm packages (--repo says which of its repositories):
-  mirror       a .repo file for dnf whose baseurl carries the time
-  zypper       the same for zypper
-  proxy        lines of dnf.conf for the proxy form
-  dockerfile   lines for a Dockerfile, with the script
-  environment  shell lines: proxy variables, for zypper and dnf
-
-For all of them:
-  script       a script that rewrites all sources of a system, whatever they are, and puts them back;
-               a running server has it at /WHEN/pin.sh
-"""
-
-_KNOWN = sorted((*DISTROS, pacman.DISTRO, apk.ALPINE))
-_SCRIPT = "script"
-_ALL_FORMS = tuple(dict.fromkeys((*apt.FORMS, *pacman.FORMS, *apk.FORMS, *rpm.FORMS, _SCRIPT)))
-
 T = TypeVar("T")
 Writer = Callable[[T], tuple[Snippet, ...]]
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add this verb's options."""
-    parser.add_argument("distro", metavar="DISTRO", help=f"{', '.join(_KNOWN)}, or an archive")
-    parser.add_argument("--at", type=a_lasting_time, required=True, metavar="WHEN", dest="when", help="the time")
-    parser.add_argument(
-        "--form", choices=_ALL_FORMS, default="mirror", metavar="FORM", help="see below (default mirror)"
-    )
-    parser.add_argument(
-        "--suite", metavar="SUITE", help="the release, such as bookworm (default: this machine's, if it runs DISTRO)"
-    )
-    parser.add_argument(
-        "--repo",
-        default="",
-        metavar="PATH",
-        help="the repository's folder in the archive; $releasever and $basearch (pacman: $repo and $arch) may stand in it",
-    )
-    parser.add_argument(
-        "--base",
-        type=a_base,
-        default=DEFAULT_BASE,
-        metavar="URL",
-        help=f"snapproxy as the client reaches it (default {DEFAULT_BASE})",
-    )
-    add_config(parser)
-    add_json(parser)
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -104,7 +30,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _snippets(arguments: argparse.Namespace) -> tuple[Snippet, ...]:
-    if arguments.form == _SCRIPT:
+    if arguments.form == SCRIPT:
         archives = load(arguments.config).archives
         return (Snippet("", pin_script.script(archives, arguments.when, arguments.base)),)
     if arguments.distro == pacman.DISTRO:
@@ -135,7 +61,7 @@ def _archive(arguments: argparse.Namespace) -> Archive:
     if arguments.distro not in archives:
         raise ConfigurationError(
             "There are no texts for that distribution",
-            why=f"{arguments.distro!r} is none of {', '.join(sorted({*_KNOWN, *archives}))}.",
+            why=f"{arguments.distro!r} is none of {', '.join(sorted({*KNOWN, *archives}))}.",
             hint="An archive of your own must stand in the configuration; --config names the file.",
         )
     return archives[arguments.distro]
@@ -161,20 +87,6 @@ def _form(arguments: argparse.Namespace, forms: Mapping[str, Writer[T]]) -> Writ
             f"There is no form {arguments.form} for {arguments.distro}", hint=f"There are: {', '.join(forms)}."
         )
     return forms[arguments.form]
-
-
-def a_base(text: str) -> str:
-    """Read a URL of a server without path or credentials (an argparse type)."""
-    parts = urlsplit(text)
-    if (
-        parts.scheme != "http"
-        or not parts.hostname
-        or "@" in parts.netloc
-        or parts.path not in {"", "/"}
-        or parts.query
-    ):
-        raise argparse.ArgumentTypeError(f"{text!r} is not http://HOST:PORT")
-    return text.rstrip("/")
 
 
 def own_suite(distro: Distro) -> str:

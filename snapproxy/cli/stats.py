@@ -1,4 +1,4 @@
-"""Print the figures of a running server."""
+"""Print the counters of a running server."""
 
 from __future__ import annotations
 
@@ -9,24 +9,14 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from snapproxy.cli.common import print_json
+from snapproxy.cli.messages import print_json
 from snapproxy.client_config import DEFAULT_BASE
 from snapproxy.errors import ConfigurationError, UpstreamError
-
-HELP = "print the figures of a running server"
-
-EPILOG = "Read from the server's /-/stats."
 
 #: Where a server tells its figures as JSON.
 PAGE = "/-/stats"
 
 _PATIENCE = 10.0
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add this verb's options."""
-    parser.add_argument("--url", default=DEFAULT_BASE, metavar="URL", help=f"the server (default {DEFAULT_BASE})")
-    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def main(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""List the instants of ARCHIVE that can be asked for."""
+"""Print the snapshots of an archive between two instants."""
 
 from __future__ import annotations
 
@@ -6,37 +6,21 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from snapproxy.cli.common import Entry, add_config, add_json, add_offline, an_instant, answered, build, print_json
+from snapproxy.cli import application
+from snapproxy.cli.application import TimelineEntry, build
+from snapproxy.cli.execution import result_of
+from snapproxy.cli.messages import print_json
 from snapproxy.config import Config
 from snapproxy.core.model import Refusal
 from snapproxy.core.time_spec import format_instant
-
-HELP = "list the instants that can be asked for"
-
-EPILOG = """\
-A line is a snapshot's id; or first/last where every second between them is answered the same way: all of an archive whose server
-answers for every second, or an observation of one root, whose id and path follow.
-"""
 
 #: The time that is listed when --from is not given: the 30 days before --to.
 USUAL_SECONDS = 30 * 86400
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add this verb's options."""
-    parser.add_argument("archive", metavar="ARCHIVE", help="debian, debian-security, ubuntu, ...")
-    parser.add_argument(
-        "--from", dest="start", type=an_instant, metavar="WHEN", help="the first instant (default: 30 days before --to)"
-    )
-    parser.add_argument("--to", dest="end", type=an_instant, metavar="WHEN", help="the last instant (default: now)")
-    add_config(parser)
-    add_offline(parser)
-    add_json(parser)
-
-
 def main(arguments: argparse.Namespace) -> int:
     """Carry out the verb."""
-    found = answered(arguments, _list)
+    found = result_of(arguments, _list)
     if arguments.json:
         print_json([as_json(each) for each in found])
     else:
@@ -45,14 +29,14 @@ def main(arguments: argparse.Namespace) -> int:
     return 0
 
 
-async def _list(config: Config, arguments: argparse.Namespace) -> Sequence[Entry] | Refusal:
+async def _list(config: Config, arguments: argparse.Namespace) -> Sequence[TimelineEntry] | Refusal:
     async with build(config, offline=arguments.offline) as app:
         end = app.now() if arguments.end is None else arguments.end
         start = end - USUAL_SECONDS if arguments.start is None else arguments.start
-        return await app.timeline(arguments.archive, start, end)
+        return await application.timeline(app, arguments.archive, start, end)
 
 
-def line(entry: Entry) -> str:
+def line(entry: TimelineEntry) -> str:
     """Return an entry as one line."""
     words = [entry.snapshot] if entry.first == entry.last and not entry.root else [_stretch(entry)]
     if entry.root:
@@ -64,7 +48,7 @@ def line(entry: Entry) -> str:
     return "  ".join(words)
 
 
-def as_json(entry: Entry) -> dict[str, Any]:
+def as_json(entry: TimelineEntry) -> dict[str, Any]:
     """Return an entry for a machine."""
     told: dict[str, Any] = {
         "snapshot": entry.snapshot,
@@ -77,5 +61,5 @@ def as_json(entry: Entry) -> dict[str, Any]:
     return told | {key: value for key, value in further.items() if value}
 
 
-def _stretch(entry: Entry) -> str:
+def _stretch(entry: TimelineEntry) -> str:
     return f"{format_instant(entry.first)}/{format_instant(entry.last)}"

@@ -1,4 +1,4 @@
-"""Read every file that a capture or a lock names, in the store, and say what is missing or damaged."""
+"""Hash the stored files that a capture or a lock names, and report faults."""
 
 from __future__ import annotations
 
@@ -10,41 +10,29 @@ from typing import Any
 from rich.filesize import decimal
 
 from snapproxy.cli import run_as_owner
-from snapproxy.cli.common import add_config, add_json, build, config_of, print_json, run
-from snapproxy.cli.lock import read, table
+from snapproxy.cli.application import build
+from snapproxy.cli.execution import run_async
+from snapproxy.cli.load_config import config_of
+from snapproxy.cli.lock_files import read_lock
+from snapproxy.cli.messages import print_json
 from snapproxy.cli.progress import reporting
+from snapproxy.cli.tables import format_table
 from snapproxy.config import Config
 from snapproxy.core.record import Record
 from snapproxy.jobs.verify import StoredFault, Verified, verify
-
-HELP = "re-hash what a capture or a lock names"
-
-EPILOG = """\
-A file that has other bytes than its digest says is taken out of the store, so that it is never served again: where upstream can
-be asked it is fetched anew, and offline it is missing. Exit code 1 when anything is missing or damaged.
-"""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add this verb's options."""
-    parser.add_argument(
-        "record", metavar="NAME|LOCK", help="a capture's name; or a file, if it ends in .json or has a slash in it"
-    )
-    add_json(parser)
-    add_config(parser)
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Carry out the verb."""
     config = config_of(arguments)
     is_file = "/" in arguments.record or arguments.record.endswith(".json")
-    lock = read(Path(arguments.record)) if is_file else None
+    lock = read_lock(Path(arguments.record)) if is_file else None
     with run_as_owner.acting(config.state_dir):
-        found = run(_verify(config, arguments.record, lock))
+        found = run_async(_verify(config, arguments.record, lock))
     if arguments.json:
         print_json(_as_json(found))
     else:
-        print(table([_row(fault) for fault in found.faults]), end="")
+        print(format_table([_row(fault) for fault in found.faults]), end="")
     print(f"snapproxy: {_line(found)}", file=sys.stderr)
     return int(bool(found.faults))
 

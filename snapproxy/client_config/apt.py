@@ -16,7 +16,7 @@ from snapproxy.core.model import Archive, Match, TimeSpec
 CONF = "/etc/apt/apt.conf.d/99snapproxy"
 
 #: What a client needs in every form.
-PATIENCE = """\
+SETTINGS = """\
 // An old Release is meant to be old; its signature is checked as ever.
 Acquire::Check-Valid-Until "false";
 // Without this apt-get update exits 0 when a root is refused or the proxy is down.
@@ -120,14 +120,14 @@ def deb822(request: AptOptions) -> tuple[Snippet, ...]:
     ]
     return (
         Snippet(f"/etc/apt/sources.list.d/{request.distro.name}.sources", "\n".join(stanzas)),
-        Snippet(CONF, PATIENCE),
+        Snippet(CONF, SETTINGS),
     )
 
 
 def one_line(request: AptOptions) -> tuple[Snippet, ...]:
     """Return the mirror form as a one-line sources file."""
     lines = "".join(f"{line}\n" for line in _lines(request))
-    return (Snippet("/etc/apt/sources.list", lines), Snippet(CONF, PATIENCE))
+    return (Snippet("/etc/apt/sources.list", lines), Snippet(CONF, SETTINGS))
 
 
 def _lines(request: AptOptions) -> list[str]:
@@ -142,7 +142,7 @@ def _lines(request: AptOptions) -> list[str]:
 def proxy_conf(proxy: str) -> str:
     """Return an apt.conf that sends everything through `proxy`, whatever was configured before, and waits for it."""
     lines = f'Acquire::http::Proxy "{proxy}";\nAcquire::https::Proxy "{proxy}";\n'
-    return f"{NO_OTHER_PROXY}{lines}{PATIENCE}"
+    return f"{NO_OTHER_PROXY}{lines}{SETTINGS}"
 
 
 def proxy(request: AptOptions) -> tuple[Snippet, ...]:
@@ -174,7 +174,7 @@ def snapshots(request: AptOptions) -> tuple[Snippet, ...]:
     }
     lines = "".join(f'Acquire::Snapshots::URI::{key} "{target}";\n' for key, target in targets.items())
     usage = f"// then: apt-get update --snapshot {user_name(request.when)} (apt 2.7 or later)\n"
-    return (Snippet(CONF, usage + lines + PATIENCE),)
+    return (Snippet(CONF, usage + lines + SETTINGS),)
 
 
 def dockerfile(request: AptOptions) -> tuple[Snippet, ...]:
@@ -234,7 +234,7 @@ def mkosi(request: AptOptions) -> tuple[Snippet, ...]:
 
 
 def _settings() -> list[str]:
-    return [line for line in PATIENCE.splitlines() if not line.startswith("//")]
+    return [line for line in SETTINGS.splitlines() if not line.startswith("//")]
 
 
 #: Every form by the name `--form` takes. The first one is the default.

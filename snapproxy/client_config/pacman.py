@@ -15,7 +15,7 @@ MIRRORLIST = "/etc/pacman.d/mirrorlist"
 CONF = "/etc/pacman.conf"
 
 #: What a client needs in every form. Goes under [options].
-PATIENCE = """\
+SETTINGS = """\
 # Under [options]. Without it pacman gives up after ten seconds without a byte, while the archive that remembers answers slowly.
 DisableDownloadTimeout
 """
@@ -54,7 +54,7 @@ class PacmanOptions:
 
 def mirror(request: PacmanOptions) -> tuple[Snippet, ...]:
     """Return a mirrorlist of one line: any further server would be asked when this one refuses, and would answer with today."""
-    return (Snippet(MIRRORLIST, f"Server = {request.server}\n"), Snippet(CONF, PATIENCE))
+    return (Snippet(MIRRORLIST, f"Server = {request.server}\n"), Snippet(CONF, SETTINGS))
 
 
 def cache(request: PacmanOptions) -> tuple[Snippet, ...]:
@@ -63,13 +63,13 @@ def cache(request: PacmanOptions) -> tuple[Snippet, ...]:
 # In each repository's section, before its Include (pacman 6.1 or later). Packages come from here where it has them.
 CacheServer = {request.server}
 """
-    return (Snippet(CONF, f"{PATIENCE}\n{text}"),)
+    return (Snippet(CONF, f"{SETTINGS}\n{text}"),)
 
 
 def proxy(request: PacmanOptions) -> tuple[Snippet, ...]:
     """Return the proxy form; libcurl reads `http_proxy` in lower case only, and only for servers that the mirrorlist names by http."""
     lines = f"export http_proxy={request.proxy} no_proxy=\nsed -i 's,https://,http://,' {MIRRORLIST}\npacman -Syuu\n"
-    return (Snippet("", lines), Snippet(CONF, PATIENCE))
+    return (Snippet("", lines), Snippet(CONF, SETTINGS))
 
 
 def edit(request: PacmanOptions) -> tuple[Snippet, ...]:

@@ -11,9 +11,9 @@ import shlex
 from collections.abc import Iterable
 from importlib.resources import files
 
+from snapproxy.archives import HISTORIES
 from snapproxy.client_config import apt, pacman, rpm
 from snapproxy.client_config.snippets import user_name
-from snapproxy.core.dated_addresses import FOLDER_HISTORY
 from snapproxy.core.model import Archive, Refusal, TimeSpec
 from snapproxy.core.routes import Route, RouteKind, routes_of
 
@@ -37,10 +37,10 @@ def script(archives: Iterable[Archive], when: TimeSpec, base: str, capture: str 
         "WHEN": user_name(when),
         "PREFIX": f"~{capture}/" if capture else "",
         "ROWS": "\n".join(rules(archives)),
-        "APT": shlex.quote(apt.PATIENCE.rstrip("\n")),
-        "PACMAN": _string(_settings(pacman.PATIENCE)),
-        "DNF": _string(_settings(rpm.PATIENCE)),
-        "ZYPP": _string(_settings(rpm.ZYPPER_PATIENCE)),
+        "APT": shlex.quote(apt.SETTINGS.rstrip("\n")),
+        "PACMAN": _string(_settings(pacman.SETTINGS)),
+        "DNF": _string(_settings(rpm.SETTINGS)),
+        "ZYPP": _string(_settings(rpm.ZYPPER_SETTINGS)),
     }
     return _PLACEHOLDER.sub(lambda found: values[found[1]], _TEMPLATE)
 
@@ -58,7 +58,7 @@ def rules(archives: Iterable[Archive]) -> list[str]:
     file. Addresses of the snapshot services hold a time already, and lose it; where that is not simply the next folder they are
     left out, and the script calls them unknown.
     """
-    ranked = sorted(enumerate(routes_of(archives)), key=lambda each: (each[1].rank, each[0]), reverse=True)
+    ranked = sorted(enumerate(routes_of(archives, HISTORIES)), key=lambda each: (each[1].rank, each[0]), reverse=True)
     families: dict[str, list[str]] = {}
     for _, route in ranked:
         families.setdefault(route.archive.family, []).extend(_rule(route))
@@ -85,9 +85,7 @@ def _place(route: Route) -> str:
     prefix = _string(f"/{route.prefix}" if route.prefix else "")
     if route.kind is RouteKind.MIRROR:
         return f"inside({prefix})"
-    has_time_next = (
-        route.kind is RouteKind.DATED and not route.archive.scope and route.archive.history != FOLDER_HISTORY
-    )
+    has_time_next = route.kind is RouteKind.DATED and not route.archive.scope
     return f"dated({prefix})" if has_time_next else ""
 
 

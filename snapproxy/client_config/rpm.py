@@ -13,7 +13,7 @@ from snapproxy.client_config.snippets import DEFAULT_BASE, Snippet, user_name
 from snapproxy.core.model import Match, TimeSpec
 
 #: dnf gives up after 30 s of silence, or of less than 1000 bytes a second; archives that remember answer slowly and in turns.
-PATIENCE = """\
+SETTINGS = """\
 timeout=300
 minrate=1
 # Without this a repository that cannot be had is left out, with exit code 0.
@@ -21,7 +21,7 @@ skip_if_unavailable=False
 """
 
 #: zypper ends a transfer that takes longer than 180 s; an hour is the longest it can be told.
-ZYPPER_PATIENCE = """\
+ZYPPER_SETTINGS = """\
 [main]
 download.transfer_timeout = 3600
 """
@@ -60,7 +60,7 @@ def mirror(repository: RpmOptions) -> tuple[Snippet, ...]:
     )
     text = (
         f"[{repository.archive}]\nname={repository.title}\nbaseurl={repository.url}\nenabled=1\ngpgcheck=1\n"
-        f"{lasting}{PATIENCE}"
+        f"{lasting}{SETTINGS}"
     )
     return (Snippet(f"/etc/yum.repos.d/{repository.archive}.repo", text),)
 
@@ -73,7 +73,7 @@ def zypper(repository: RpmOptions) -> tuple[Snippet, ...]:
     )
     return (
         Snippet(f"/etc/zypp/repos.d/{repository.archive}.repo", text),
-        Snippet("/etc/zypp/zypp.conf", ZYPPER_PATIENCE),
+        Snippet("/etc/zypp/zypp.conf", ZYPPER_SETTINGS),
     )
 
 
@@ -85,7 +85,7 @@ def proxy(repository: RpmOptions) -> tuple[Snippet, ...]:
     text = (
         f"[main]\nproxy={repository.base}\nproxy_username={user_name(repository.when)}\nproxy_password=x\n"
         "# Otherwise dnf sends the time only when asked, once for each connection.\nproxy_auth_method=basic\n"
-        f"metadata_expire=0\n{PATIENCE}"
+        f"metadata_expire=0\n{SETTINGS}"
     )
     return (Snippet("/etc/dnf/dnf.conf", text),)
 

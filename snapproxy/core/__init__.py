@@ -1,1 +1,5 @@
-"""DECIDES. Pure functions and frozen values: no I/O, no clock, no distribution's name."""
+"""Pure decisions and frozen values: no I/O, no clock, no distribution's addresses or commands.
+
+Families (`snapproxy.families`) and histories (`snapproxy.archives.histories`) supply what differs between
+distributions. Comments name a client where its behaviour is the reason for a rule.
+"""

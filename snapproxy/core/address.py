@@ -1,92 +1,103 @@
-"""From a raw request to the target it names, or the refusal it gets. The only reader of URLs that clients send.
+"""Read the target that a raw request names, or refuse it. No other module reads URLs sent by clients.
 
-Four forms (docs/design.md, section 2): `/<archive>/<when>/<path>`; the snapshot services' own addresses; a proxy request, whose host
-and path select a row and whose credentials carry the time; and `/~<capture>/` before the first two. What the target answers is the
-executor's business, what goes on the wire is web's. Refusals hold our own words only, never a byte of the request.
+Four forms (docs/design.md, section 2): `/<archive>/<time>/<path>`; the native addresses of the archives' own services;
+a proxy request, whose host and path select an archive and whose credentials carry the time; and `/~<capture>/` before
+the first two. The executor answers the target, `web` writes the answer. Refusals contain fixed texts only, never a byte
+of the request.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from snapproxy.core.blob_sources import CALL, blob_named
 from snapproxy.core.credentials import Credentials, is_capture_name, read_credentials
-from snapproxy.core.dated_addresses import (
-    FOLDER_CALLS,
-    FOLDER_HISTORY,
-    DatedAddress,
-    heads,
-    read_dated,
-    read_dated_address,
-)
 from snapproxy.core.exchange import BlobTarget, FileTarget, PageTarget, PassTarget, ServiceTarget, Target, TunnelTarget
+from snapproxy.core.history import History, NativeCall, NativeFile
 from snapproxy.core.model import Archive, Match, Refusal, TimeSpec
-from snapproxy.core.paths import canonical_path, escape_path
+from snapproxy.core.paths import canonical_path, escape_path, refuse_query
 from snapproxy.core.pin_script import read_script
-from snapproxy.core.routes import (
-    SERVICE_CALLS,
-    SERVICE_HISTORY,
-    Route,
-    RouteKind,
-    format_authority,
-    read_authority,
-    routes_of,
-    select,
-)
+from snapproxy.core.routes import Route, RouteKind, format_authority, read_authority, routes_of, select
 from snapproxy.core.time_spec import SPELLINGS, parse_time
 from snapproxy.errors import ClientError
 
-__all__ = ["RESERVED", "AddressBook", "canonical_path", "escape_path", "read"]
+__all__ = ["AddressBook", "canonical_path", "escape_path", "read", "reserved_names"]
 
 PAGES = ("", "healthz", "readyz", "metrics")
 STATS = "-/stats"
 
-RESERVED = frozenset({"archive", "mr", "file", "repos", "packages", "iso", "history", CALL, *PAGES[1:], "~", "-"})
-"""Names no archive may have: our own addresses begin with them, now or later."""
+_OWN_NAMES = frozenset({"archive", CALL, *PAGES[1:], "~", "-"})
 
 _REALM = "snapproxy: the user name is a time, e.g. 20240601T000000Z"
-_FORMS = "Ask for /<archive>/<when>/<path>, or use http_proxy=http://<when>:x@HOST:3142 with the sources as they are."
-# How apt-cacher-ng spells an https source; as a path of its own, or as a host when the proxy is configured as one.
+_FORMS = (
+    "Ask for /<archive>/<time>/<path>, or set http_proxy=http://<time>:x@HOST:3142 and leave the sources unchanged."
+)
+# The apt-cacher-ng form of an https source: a path of its own, or a host if the proxy is configured as one.
 _HTTPS = re.compile(r"(?:/|http://)https///", re.IGNORECASE)
-_SHA1 = re.compile(r"[0-9a-fA-F]{40}")
-# What devscripts, debbisect and debsbom ask the JSON interface with; no value of theirs needs an escape.
-_PARAMETER = re.compile(r"(fileinfo|after|before|archive)=([0-9A-Za-z._-]{0,64})")
-# For hosts that are passed through a path is theirs to read: visible ASCII, no fragment.
+# The path of a passed-through request is not interpreted: visible ASCII without a fragment.
 _PASSED_PATH = re.compile(r"[!-\"$-\[\]-~]{0,8192}")
 _HTTPS_PORT = 443
 _METHODS = ("GET", "HEAD", "CONNECT")
 _PASSED_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
+def reserved_names(histories: Mapping[str, History]) -> frozenset[str]:
+    """Return the names that no archive may have: addresses of this proxy itself begin with them, now or later."""
+    return _OWN_NAMES | _native_names(histories)
+
+
+def _native_names(histories: Mapping[str, History]) -> frozenset[str]:
+    return frozenset[str]().union(*(history.native_names for history in histories.values()))
+
+
 @dataclass(frozen=True, slots=True)
 class AddressBook:
-    """What is known of names and hosts when a request is read.
+    """The configured names and hosts that requests are read against.
 
-    `rows`: the archive table, the user's own rows last. `default_capture`: what requests record into that name no capture, '' for
-    nothing. `passes`: (host, port) that may be reached unpinned. `connect`: whether
-    a live client may tunnel to a row's hosts. `own_hosts`: how clients call this proxy, `host:port` (or `host` for port 80).
+    `archives`: the archive table, the user's own archives last. `histories`: the histories by name. `default_when`: the
+    time of a request that names none. `default_capture`: the capture that records a request that names none, '' for
+    none. `passes`: (host, port) pairs that may be reached unpinned. `connect`: whether a live client may tunnel to an
+    archive's hosts. `own_hosts`: the addresses of this proxy, `host:port` (or `host` for port 80).
+
+    Computed: `names`: archives by name. `native_archives`: the first archive that has native addresses, by their first
+    segment. `native_names`: every first segment reserved for native addresses. `routes`: the places that select an
+    archive.
     """
 
     archives: tuple[Archive, ...]
+    histories: Mapping[str, History]
     default_when: TimeSpec | None = None
     default_capture: str = ""
     passes: tuple[tuple[str, int], ...] = ()
     connect: bool = False
     own_hosts: frozenset[str] = frozenset()
     names: dict[str, Archive] = field(init=False, repr=False, compare=False)
+    native_archives: dict[str, Archive] = field(init=False, repr=False, compare=False)
     routes: tuple[Route, ...] = field(init=False, repr=False, compare=False)
+    native_names: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        native_archives: dict[str, Archive] = {}
+        for archive in self.archives:
+            for name in self.history_of(archive).native_names_of(archive):
+                native_archives.setdefault(name, archive)
         object.__setattr__(self, "names", {archive.name: archive for archive in self.archives})
-        object.__setattr__(self, "routes", routes_of(self.archives))
+        object.__setattr__(self, "native_archives", native_archives)
+        object.__setattr__(self, "routes", routes_of(self.archives, self.histories))
+        object.__setattr__(self, "native_names", _native_names(self.histories))
+
+    def history_of(self, archive: Archive) -> History:
+        """Return the history of an archive."""
+        return self.histories[archive.history]
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """A request taken apart: its canonical path, its query (None without '?'), and what may say who asks.
+class _ParsedRequest:
+    """A request split into its canonical path, its query (None without '?') and the parts with a capture or a time.
 
-    `place` is what stood before the path, for a redirect to repeat: '/', 'http://host/', '/~capture/'.
+    `place` is the part of the address before the path, for use in a redirect: '/', 'http://host/', '/~capture/'.
     """
 
     book: AddressBook
@@ -98,10 +109,11 @@ class _Asked:
 
 
 def read(method: str, raw_target: str, book: AddressBook, *, proxy_authorization: str = "") -> Target | Refusal:
-    """Return what a request names, or why it is refused. Total: no request raises.
+    """Return the target that a request names, or a refusal. Total: no request raises.
 
-    `raw_target` is the request target as it came (bytes that are not UTF-8 as surrogate escapes). The Host header has no say:
-    RFC 9112, section 3.2.2, puts an absolute URI above it, and the origin form means this proxy whatever it is called.
+    `raw_target` is the request target as received (bytes that are not UTF-8 as surrogate escapes). The Host header is
+    ignored: RFC 9112, section 3.2.2, gives an absolute URI precedence over it, and the origin form always addresses
+    this proxy.
     """
     try:
         target = (_tunnel if method == "CONNECT" else _read)(raw_target, book, proxy_authorization)
@@ -115,185 +127,162 @@ def read(method: str, raw_target: str, book: AddressBook, *, proxy_authorization
 
 def _read(raw: str, book: AddressBook, authorization: str) -> Target | Refusal:
     if "#" in raw:
-        raise ClientError("an address on the wire has no fragment")
+        raise ClientError("the request target contains a fragment (#)")
     https = _HTTPS.match(raw)
     if https:
         return _absolute("https", raw[https.end() :], book, authorization)
     if raw.startswith("/"):
-        return _origin(_asked(raw, book, authorization))
+        return _origin(_parse(raw, book, authorization))
     scheme, separator, rest = raw.partition("://")
     if not separator or scheme.lower() not in {"http", "https"}:
         raise ClientError("the request target is neither a path nor an http address")
     return _absolute(scheme.lower(), rest, book, authorization)
 
 
-def _asked(raw: str, book: AddressBook, authorization: str, place: str = "/") -> _Asked:
+def _parse(raw: str, book: AddressBook, authorization: str, place: str = "/") -> _ParsedRequest:
     path, mark, query = raw.partition("?")
-    return _Asked(book, canonical_path(path), query if mark else None, authorization, place)
+    return _ParsedRequest(book, canonical_path(path), query if mark else None, authorization, place)
 
 
 def _absolute(scheme: str, rest: str, book: AddressBook, authorization: str) -> Target | Refusal:
-    """Read `host[:port]/path`: an address of our own, a place that selects a row, or a host that may be passed."""
+    """Read `host[:port]/path`: this proxy's own address, a place of an archive, or a host that is passed through."""
     text, slash, raw = rest.partition("/")
     if "@" in text:
-        raise ClientError("a user name in the address is not accepted", why="The time belongs to the proxy's address.")
+        raise ClientError(
+            "a user name in the address is not accepted",
+            why="The time belongs in the address of the proxy, not of the file.",
+        )
     host, port = read_authority(text, scheme)
     authority = format_authority(host, port, scheme)
     https = _HTTPS.match(slash + raw)
-    if (
-        https and scheme == "http" and authority in book.own_hosts
-    ):  # our own address, reached through ourselves as a proxy
+    # This proxy's own address, requested through this proxy.
+    if https and scheme == "http" and authority in book.own_hosts:
         return _absolute("https", raw[https.end() - len(slash) :], book, authorization)
-    asked = _asked(slash + raw, book, authorization, f"{scheme}://{authority}/")
+    request = _parse(slash + raw, book, authorization, f"{scheme}://{authority}/")
     if authority in book.own_hosts:
-        return _origin(asked)
-    # Rows go before `pass`, so that what can be pinned is.
-    chosen = select(book.routes, authority, asked.path)
+        return _origin(request)
+    # Archives take precedence over `pass`, so that every request that can be pinned is pinned.
+    chosen = select(book.routes, authority, request.path)
     if chosen is None:
         is_passed = scheme == "http" and (host, port) in book.passes
-        return _passed(asked, host, port, slash + raw) if is_passed else _unknown_host(book)
+        return _pass_through(request, host, port, slash + raw) if is_passed else _unknown_host(book)
     route, path = chosen
-    if route.kind is RouteKind.SERVICE:
-        return _service(asked, route.archive, path)
+    if route.kind is RouteKind.NATIVE:
+        return _native(request, route.archive, path)
     if route.kind is RouteKind.MIRROR:
-        return _at_credentials_time(asked, route.archive, path)
-    if route.archive.history == FOLDER_HISTORY:
-        return _folder(asked, route.archive, read_dated_address(route.archive, path))
-    # A redirect repeats what stood before the time; behind a scope that is the client's own, and no redirect is ever needed there.
-    base = "" if route.archive.scope else asked.place + (f"{route.prefix}/" if route.prefix else "")
+        return _at_credentials_time(request, route.archive, path)
+    # A redirect repeats the address before the time. With a scope that part is the client's own: no redirect is needed.
+    base = "" if route.archive.scope else request.place + (f"{route.prefix}/" if route.prefix else "")
     scope, rest_of_path = _split_scope(path, route.archive.scope)
-    return _dated(asked, route.archive, rest_of_path, base, scope)
+    return _dated(request, route.archive, rest_of_path, base, scope)
 
 
-def _origin(asked: _Asked) -> Target | Refusal:
+def _origin(request: _ParsedRequest) -> Target | Refusal:
     """Read a path on this proxy itself."""
-    head, _, rest = asked.path.partition("/")
-    if head.startswith("~") and not asked.capture:
+    head, _, rest = request.path.partition("/")
+    if head.startswith("~") and not request.capture:
         if not is_capture_name(head[1:]):
             raise ClientError("that is not the name of a capture")
-        place = f"{asked.place}{head}/"
-        return _origin(_Asked(asked.book, rest, asked.query, asked.authorization, place, head[1:]))
-    if asked.path in (*PAGES, STATS) and not asked.capture:
-        _refuse_query(asked)
-        return PageTarget(f"/{asked.path}")
-    if head == CALL and not asked.capture:
-        return _blob(asked)
-    is_taken = head in RESERVED or head in asked.book.names
-    if not is_taken and (script := read_script(asked.path, asked.query, asked.capture)) is not None:
+        place = f"{request.place}{head}/"
+        return _origin(_ParsedRequest(request.book, rest, request.query, request.authorization, place, head[1:]))
+    if request.path in (*PAGES, STATS) and not request.capture:
+        refuse_query(request.query)
+        return PageTarget(f"/{request.path}")
+    if head == CALL and not request.capture:
+        return _blob(request)
+    is_taken = head in _OWN_NAMES or head in request.book.native_names or head in request.book.names
+    if not is_taken and (script := read_script(request.path, request.query, request.capture)) is not None:
         return script
-    if head in SERVICE_CALLS:
-        archive = next((archive for archive in asked.book.archives if archive.history == SERVICE_HISTORY), None)
-        return _service(asked, archive, asked.path) if archive else _unknown_name(asked.book)
-    if head in FOLDER_CALLS:
-        dated = (archive for archive in asked.book.archives if archive.history == FOLDER_HISTORY)
-        archive = next((archive for archive in dated if head in heads(archive)), None)
-        return (
-            _folder(asked, archive, read_dated_address(archive, asked.path)) if archive else _unknown_name(asked.book)
-        )
-    place = asked.place
+    if head in request.book.native_names:
+        archive = request.book.native_archives.get(head)
+        return _native(request, archive, request.path) if archive else _unknown_name(request.book)
+    place = request.place
     if head == "archive":
         place = f"{place}archive/"
         head, _, rest = rest.partition("/")
-    archive = asked.book.names.get(head)
-    return _dated(asked, archive, rest, f"{place}{head}/") if archive else _unknown_name(asked.book)
+    archive = request.book.names.get(head)
+    return _dated(request, archive, rest, f"{place}{head}/") if archive else _unknown_name(request.book)
 
 
-def _blob(asked: _Asked) -> BlobTarget | Refusal:
-    """Read the one call of a registry's that is answered here."""
-    _refuse_query(asked)
-    digest = blob_named(asked.path)
-    why = "Of a registry's calls this proxy answers one, and it only gives: no manifests, no tags, no uploads."
+def _blob(request: _ParsedRequest) -> BlobTarget | Refusal:
+    """Read the blob address, the only part of the registry API that this proxy has."""
+    refuse_query(request.query)
+    digest = blob_named(request.path)
+    why = "This proxy serves blobs by digest only: no manifests, no tags, no uploads."
     hint = "Ask for /v2/<anything>/blobs/sha256:<64 lower-case hex digits>."
-    return BlobTarget(digest) if digest else Refusal(404, "this is no registry: blobs alone are given", why, hint)
+    return BlobTarget(digest) if digest else Refusal(404, "not a registry: only blobs are served", why, hint)
 
 
 def _split_scope(path: str, count: int) -> tuple[str, str]:
-    """Part what stands before the snapshot id in an upstream's own address from the rest."""
+    """Split a native path into the segments before the snapshot id and the rest."""
     names = path.split("/")
     return "".join(f"{name}/" for name in names[:count]), "/".join(names[count:])
 
 
-def _dated(asked: _Asked, archive: Archive, path: str, base: str, scope: str = "") -> Target:
-    """Read `<when>/<path>`; where a day has a folder, also that folder's name in the place of a time."""
-    if archive.history == FOLDER_HISTORY and (folder := read_dated(path)):
-        return _folder(asked, archive, folder)
+def _dated(request: _ParsedRequest, archive: Archive, path: str, base: str, scope: str = "") -> Target:
+    """Read `<time>/<path>`, or a snapshot id that is not written as a time (such as `2024/05/31`) and a path."""
+    if named := request.book.history_of(archive).read_snapshot_id(path):
+        return _timed(request, archive, named.when, named.path)
     text, _, rest = path.partition("/")
     if not text:
         raise ClientError("the address names an archive but no time", hint=f"{_FORMS} {SPELLINGS}")
-    return _timed(asked, archive, parse_time(text), scope + rest, base)
+    return _timed(request, archive, parse_time(text), scope + rest, base)
 
 
-def _folder(asked: _Asked, archive: Archive, folder: DatedAddress) -> Target:
-    """Name what a native address of a folder a day does; its changing lists are answers about the archive."""
-    if folder.when is not None:
-        return _timed(asked, archive, folder.when, folder.path)
-    _refuse_query(asked)
-    capture = _capture(asked, read_credentials(asked.authorization))
-    return ServiceTarget(archive, f"/{escape_path(folder.path)}", capture=capture, is_listing=folder.is_listing)
+def _native(request: _ParsedRequest, archive: Archive, path: str) -> Target:
+    """Read an address of the archive's own service: a file at a time, or a question to the service."""
+    match request.book.history_of(archive).read_native(archive, path, request.query):
+        case NativeFile(when=when, path=file):
+            return _timed(request, archive, when, file)
+        case NativeCall() as call:
+            capture = _capture(request, read_credentials(request.authorization))
+            return ServiceTarget(archive, call.path, call.sha1, capture, call.is_listing)
 
 
-def _timed(asked: _Asked, archive: Archive, when: TimeSpec, path: str, base: str = "") -> FileTarget:
-    """Name a file whose URL says the time: that beats the credentials'."""
-    _refuse_query(asked)
-    credentials = read_credentials(asked.authorization)
+def _timed(request: _ParsedRequest, archive: Archive, when: TimeSpec, path: str, base: str = "") -> FileTarget:
+    """Return the target for a file whose URL contains the time. The URL takes precedence over the credentials."""
+    refuse_query(request.query)
+    credentials = read_credentials(request.authorization)
     differs = credentials is not None and (credentials.when.instant, credentials.when.match) != (
         when.instant,
         when.match,
     )
     overridden = credentials.when.text if credentials and differs else ""
-    return FileTarget(archive, when, path, capture=_capture(asked, credentials), base=base, overridden=overridden)
+    return FileTarget(archive, when, path, capture=_capture(request, credentials), base=base, overridden=overridden)
 
 
-def _at_credentials_time(asked: _Asked, archive: Archive, path: str) -> FileTarget | Refusal:
-    """Name a file as mirrors serve it: the time is the credentials', else the configured default."""
-    _refuse_query(asked)
-    credentials = read_credentials(asked.authorization)
-    when = credentials.when if credentials else asked.book.default_when
+def _at_credentials_time(request: _ParsedRequest, archive: Archive, path: str) -> FileTarget | Refusal:
+    """Return the target for a mirror address: the time comes from the credentials, else from `default_when`."""
+    refuse_query(request.query)
+    credentials = read_credentials(request.authorization)
+    when = credentials.when if credentials else request.book.default_when
     if when is None:
         return _time_required()
-    return FileTarget(archive, when, path, capture=_capture(asked, credentials))
+    return FileTarget(archive, when, path, capture=_capture(request, credentials))
 
 
-def _service(asked: _Asked, archive: Archive, path: str) -> ServiceTarget:
-    """Name a call of the snapshot service: escaped anew, its few known parameters sorted, so that one call has one key."""
-    name, _, rest = path.partition("/")
-    if not rest:
-        raise ClientError("the snapshot service has no call of that name")
-    capture = _capture(asked, read_credentials(asked.authorization))
-    if name == "file":
-        _refuse_query(asked)
-        sha1, slash, file_name = rest.partition("/")
-        if not _SHA1.fullmatch(sha1) or "/" in file_name or bool(slash) != bool(file_name):
-            raise ClientError("a file is named by its SHA-1, 40 hex digits")
-        path = f"file/{sha1.lower()}{slash}{escape_path(file_name)}"
-        return ServiceTarget(archive, f"/{path}", sha1=sha1.lower(), capture=capture)
-    parameters = sorted(asked.query.split("&")) if asked.query else []
-    names = [found[1] if (found := _PARAMETER.fullmatch(each)) else "" for each in parameters]
-    if not all(names) or len(set(names)) != len(names):
-        raise ClientError("the snapshot service is asked with fileinfo, archive, after, before, once each")
-    query = "?" + "&".join(parameters) if parameters else ""
-    return ServiceTarget(archive, f"/{escape_path(path)}{query}", capture=capture)
-
-
-def _passed(asked: _Asked, host: str, port: int, raw: str) -> PassTarget:
-    """Let a request go on as it came: what its path and query mean is the other host's business."""
+def _pass_through(request: _ParsedRequest, host: str, port: int, raw: str) -> PassTarget:
+    """Return the target for a request to be passed through unchanged: its path and query are not interpreted."""
     path = raw if raw.startswith("/") else f"/{raw}"
     if not _PASSED_PATH.fullmatch(path):
-        raise ClientError("the address holds characters that no address may have")
-    return PassTarget(host, port, path, capture=_capture(asked, read_credentials(asked.authorization)))
+        raise ClientError("the address contains invalid characters")
+    return PassTarget(host, port, path, capture=_capture(request, read_credentials(request.authorization)))
 
 
 def _tunnel(raw: str, book: AddressBook, authorization: str) -> TunnelTarget | Refusal:
-    """Judge a CONNECT (RFC 9110, section 9.3.6): hosts in `pass`; where enabled, a row's own for a client that asked for live."""
+    """Read a CONNECT request (RFC 9110, section 9.3.6).
+
+    Allowed are hosts in `pass` and, if `connect` is on, an archive's own hosts for a client that asks for live.
+    """
     host, port = read_authority(raw, "https")
     if (host, port) in book.passes:
         credentials = read_credentials(authorization)
-        return TunnelTarget(host, port, capture=_named(book, credentials))
+        return TunnelTarget(host, port, capture=_capture_of(book, credentials))
     if not book.connect:
         return Refusal(
             403,
             "CONNECT is off: write http:// for https:// in the sources",
-            "What runs inside a tunnel cannot be pinned or kept; this proxy itself speaks https upstream.",
+            "Requests inside a tunnel cannot be pinned or stored; this proxy itself uses https upstream.",
             "To let a build reach that host unpinned, name it in `pass` as HOST:PORT.",
         )
     authority = format_authority(host, port, "https")
@@ -307,33 +296,31 @@ def _tunnel(raw: str, book: AddressBook, authorization: str) -> TunnelTarget | R
         return Refusal(
             403,
             "a tunnel cannot be pinned: write http:// for https://",
-            "CONNECT is for the live view only: nobody can tell what time an encrypted answer is from.",
-            "Write http:// in the sources, or use http_proxy=http://live:x@HOST:3142 to see the present.",
+            "CONNECT is for live only: the proxy cannot see which time an encrypted answer belongs to.",
+            "Write http:// in the sources, or set http_proxy=http://live:x@HOST:3142 to get the present.",
         )
-    return TunnelTarget(host, port, capture=_named(book, credentials))
+    return TunnelTarget(host, port, capture=_capture_of(book, credentials))
 
 
-def _capture(asked: _Asked, credentials: Credentials | None) -> str:
-    """Return the capture a request records into: the URL's, else the credentials', else the default, else ''."""
-    return asked.capture or _named(asked.book, credentials)
+def _capture(request: _ParsedRequest, credentials: Credentials | None) -> str:
+    """Return the capture that a request records into: from the URL, else the credentials, else the default, else ''."""
+    return request.capture or _capture_of(request.book, credentials)
 
 
-def _named(book: AddressBook, credentials: Credentials | None) -> str:
+def _capture_of(book: AddressBook, credentials: Credentials | None) -> str:
     return (credentials.capture if credentials else "") or book.default_capture
 
 
-def _refuse_query(asked: _Asked) -> None:
-    if asked.query is not None:
-        raise ClientError("a query string has no meaning here")
-
-
 def _time_required() -> Refusal:
-    """Challenge: dnf and zypper send credentials only once challenged, and wget without a password would silently get today."""
+    """Return a 407 challenge.
+
+    dnf and zypper send credentials only after a challenge, and wget without a password would silently get the present.
+    """
     return Refusal(
         407,
         "a time is required: http_proxy=http://20240601T000000Z:x@HOST:3142",
-        "The request names no time, and silently answering with today would pin nothing.",
-        f"{SPELLINGS} To see the present, ask for it: http://live:x@HOST:3142",
+        "The request names no time, and an answer from the present would pin nothing.",
+        f"{SPELLINGS} For the present, use http://live:x@HOST:3142",
         headers={"Proxy-Authenticate": f'Basic realm="{_REALM}"'},
     )
 
@@ -342,7 +329,7 @@ def _unknown_host(book: AddressBook) -> Refusal:
     return Refusal(
         403,
         "no archive of this proxy matches that host and path",
-        f"Nothing live may leak into a pinned view, so only archives in the table are answered, live too: {_list(book)}.",
+        f"To keep live data out of pinned builds, only configured archives are served, live too: {_list(book)}.",
         "Add the host under [archives] in the configuration, or name it in `pass` as HOST:PORT to reach it unpinned.",
     )
 

@@ -1,7 +1,8 @@
-"""Who has bytes by their digest alone, and the one address they are asked at: a registry's own, which snapproxy answers too.
+"""Sources of bytes by digest, and the address form in which they are asked; snapproxy answers the same form.
 
-`/v2/<repository>/blobs/sha256:<hex>` is how the OCI distribution-spec ("Pulling blobs") spells it. One spelling for both makes them
-interchangeable, and lets any tool that pulls blobs read either. Pure; who is named in the settings is read by `config`.
+`/v2/<repository>/blobs/sha256:<hex>` is the form of the OCI distribution-spec ("Pulling blobs"). One form for both
+makes registries and snapproxies interchangeable, and any tool that pulls blobs can read from either. Pure; `config`
+reads which sources are configured.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ import re
 from dataclasses import dataclass
 
 CALL = "v2"
-"""What such an address begins with."""
+"""The first segment of such an address."""
 
 ANY_REPOSITORY = "snapproxy"
-"""What a snapproxy is asked for, since it has but one store, whatever stands there."""
+"""The repository requested from a snapproxy, which ignores it: it has one store."""
 
 _BLOB = re.compile(r"v2/(?:[^/]+/)+blobs/sha256:([0-9a-f]{64})")
 
@@ -22,8 +23,8 @@ _BLOB = re.compile(r"v2/(?:[^/]+/)+blobs/sha256:([0-9a-f]{64})")
 class BlobSource:
     """A repository of a registry, or another snapproxy. `origin` is `scheme://host[:port]`.
 
-    `registry`: the name by which the user has a login for it, to be sent when it asks for one; '' for none. `text` is how the
-    settings spell it.
+    `registry`: the name under which the user has a login for it, to be sent when it asks for one; '' for none. `text`:
+    the source as written in the settings.
     """
 
     text: str
@@ -33,15 +34,15 @@ class BlobSource:
 
     @property
     def base(self) -> str:
-        """What the addresses of its blobs begin with."""
+        """The beginning of the addresses of its blobs."""
         return f"{self.origin}/{CALL}/{self.repository}/blobs/"
 
     def url(self, sha256: str) -> str:
-        """Return where it gives the bytes of this digest (hex)."""
+        """Return the address of the bytes with this digest (hex)."""
         return f"{self.base}sha256:{sha256}"
 
 
 def blob_named(path: str) -> str | None:
-    """Return the SHA-256 that a canonical path asks for, None for every other call of a registry's."""
+    """Return the SHA-256 in a canonical path, None for every other address of a registry."""
     found = _BLOB.fullmatch(path)
     return found[1] if found else None

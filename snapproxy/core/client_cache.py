@@ -1,6 +1,7 @@
-"""How a package manager's own cache of packages is laid out: a folder, and the name that each package has in it.
+"""Layout of a package manager's own package cache: the folder, and the name of each package in it.
 
-Some clients have one folder for all packages (`ClientCache`), some one for each repository that they are configured for (`RepositoryCache`).
+Some clients have one folder for all packages (`ClientCache`), some have one for each configured repository
+(`RepositoryCache`).
 """
 
 from __future__ import annotations
@@ -11,22 +12,29 @@ from typing import Protocol
 
 
 class ClientCache(Protocol):
-    """A client's cache. Pure; one a family whose cache can be laid out by what an archive says, beside its promises."""
+    """The cache of a client with one folder. Pure.
+
+    One for each family whose cache can be laid out from an archive's indexes alone.
+    """
 
     folder: str
-    """Where packages lie, without a slash before and behind."""
+    """The folder of the packages, without a leading or trailing slash."""
 
     def names(self, path: str, data: Iterable[bytes]) -> Iterator[tuple[str, str]]:
-        """Read the index at `path`, and yield where a package is called otherwise in the cache than in the archive: how, and how there.
+        """Read the index at `path`, and yield (name in the archive, name in the cache) of packages whose names differ.
 
-        The first is a path within the archive, or a file's name where the index tells no more. Nothing for what is no index of packages.
-        Raises ArchiveDataError as `core.model.Family.read_index` does.
+        The first is a path within the archive, or a file name if the index has no path. Yields nothing for a file that
+        is not an index of packages. Raises ArchiveDataError as `core.model.Family.read_index` does.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class ClientSettings:
-    """How a client is configured: `files`, texts by their names; the values of `variables` in them; the public `keys` it trusts."""
+    """The configuration of a client.
+
+    `files`: texts by file name. `variables`: values of the variables in them. `keys`: the public keys that the client
+    trusts.
+    """
 
     files: Mapping[str, str]
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -35,10 +43,11 @@ class ClientSettings:
 
 @dataclass(frozen=True, slots=True)
 class ClientRepository:
-    """A repository as a client is configured for it.
+    """A repository in a client's configuration.
 
-    `id` is the client's name for it, `folder` its cache in the image, without a slash before and behind, `base` the path of its address,
-    likewise. `made`: what the client itself would have put into the folder, and cannot go without; contents by path.
+    `id`: the client's name for it. `folder`: its cache in the image; `base`: the path of its address; both without a
+    leading or trailing slash. `made`: files that the client itself would have put into the folder and requires there;
+    contents by path.
     """
 
     id: str
@@ -48,19 +57,26 @@ class ClientRepository:
 
 
 class RepositoryCache(Protocol):
-    """The cache of a client that has a folder for each repository, called after the client's own settings. Pure."""
+    """The cache of a client with one folder for each repository, named after the client's own settings. Pure."""
 
     hint: str
-    """What to add to the command when the settings are missing."""
+    """The option to add to the command when the settings are missing."""
 
     def repositories(self, settings: ClientSettings) -> tuple[ClientRepository, ...]:
-        """Return what is enabled in a client's settings.
+        """Return the repositories that are enabled in a client's settings.
 
-        Raises ConfigurationError for what cannot be read or laid out, a variable without a value, an id that comes twice.
+        Raises ConfigurationError for settings that cannot be read or laid out, a variable without a value, and a
+        repeated id.
         """
 
     def base(self, root: str) -> str | None:
-        """Return the folder of the repository whose root is at the path `root`, without a slash behind; None if it is no such root."""
+        """Return the folder of the repository with its root at the path `root`, without a trailing slash.
+
+        None if `root` is not the root of a repository.
+        """
 
     def place(self, path: str) -> str | None:
-        """Return where the file at `path`, within its repository, lies in the repository's cache. None for what is not kept there."""
+        """Return the path in the repository's cache of the file at `path` within its repository.
+
+        None for a file that the cache does not keep.
+        """

@@ -1,7 +1,8 @@
-"""What a client's conditions make of a file: unchanged, whole, a part, or a range beyond the end.
+"""Evaluate a client's conditional headers against a file: unchanged, whole, a part, or a range beyond the end.
 
-RFC 9110 section 13. Dates are compared for equality only, never for order: behind one URL time may go backwards here, and a client
-that was told "not modified" because its copy is *newer* would silently keep it (apt, pacman and apk alike).
+RFC 9110 section 13. Dates are compared for equality only, never for order: times behind one URL may go backwards here,
+and a client that gets "not modified" because its copy is *newer* would silently keep that copy (apt, pacman and apk
+alike).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from snapproxy.core.exchange import Conditions, Outcome, Served
 from snapproxy.core.http_date import read_http_date
-from snapproxy.core.model import Family, Instant, Role
+from snapproxy.core.model import Family, Instant, Refusal, Role
 from snapproxy.core.ranges import ByteRange, Unsatisfiable, select
 
 _ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
@@ -19,7 +20,7 @@ _ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 
 @dataclass(frozen=True, slots=True)
 class Validators:
-    """What a file is recognised by: its strong `etag` (quoted, '' while unknown) and its `date` (None: it has none)."""
+    """The validators of a file: its strong `etag` (quoted, '' while unknown) and its `date` (None if it has none)."""
 
     etag: str = ""
     date: Instant | None = None
@@ -27,7 +28,7 @@ class Validators:
 
 @dataclass(frozen=True, slots=True)
 class ConditionalHeaders:
-    """The conditional headers of a request as they came, '' where absent."""
+    """The conditional headers of a request, unparsed; '' if absent."""
 
     method: str = "GET"
     if_none_match: str = ""
@@ -38,7 +39,7 @@ class ConditionalHeaders:
 
 @dataclass(frozen=True, slots=True)
 class UnchangedForClient:
-    """The client holds these very bytes: 304."""
+    """The client's copy is identical: 304."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,38 +50,67 @@ class WholeFile:
 Verdict = UnchangedForClient | WholeFile | ByteRange | Unsatisfiable
 
 
-def decide(asked: ConditionalHeaders, held: Validators, size: int | None) -> Verdict:
-    """Weigh a request's conditions against a file of `size` bytes (None: not known yet), in the order of RFC 9110 section 13.2.2."""
-    if _is_unchanged(asked, held):
+def decide(headers: ConditionalHeaders, stored: Validators, size: int | None) -> Verdict:
+    """Evaluate a request's conditions against a file of `size` bytes (None: not known yet).
+
+    In the order of RFC 9110 section 13.2.2.
+    """
+    if _is_unchanged(headers, stored):
         return UnchangedForClient()
-    if asked.method != "GET" or not asked.range:
+    if headers.method != "GET" or not headers.range:
         return WholeFile()  # a Range on anything but a GET must be ignored (RFC 9110 section 14.2)
-    if asked.if_range and not _is_same(asked.if_range, held):
+    if headers.if_range and not _is_same(headers.if_range, stored):
         return WholeFile()
-    return select(asked.range, size) or WholeFile()
+    return select(headers.range, size) or WholeFile()
 
 
-def _is_unchanged(asked: ConditionalHeaders, held: Validators) -> bool:
-    if asked.if_none_match:  # then If-Modified-Since must not be looked at
-        if asked.if_none_match.strip() == "*":
+def _is_unchanged(headers: ConditionalHeaders, stored: Validators) -> bool:
+    if headers.if_none_match:  # then If-Modified-Since must be ignored
+        if headers.if_none_match.strip() == "*":
             return True
-        return bool(held.etag) and held.etag in (tag.removeprefix("W/") for tag in _ETAG.findall(asked.if_none_match))
-    since = read_http_date(asked.if_modified_since)
-    return since is not None and since == held.date
+        return bool(stored.etag) and stored.etag in (
+            tag.removeprefix("W/") for tag in _ETAG.findall(headers.if_none_match)
+        )
+    since = read_http_date(headers.if_modified_since)
+    return since is not None and since == stored.date
 
 
-def _is_same(if_range: str, held: Validators) -> bool:
-    """Whether an If-Range names these bytes; the comparison is strong, so a weak tag never does (RFC 9110 section 13.1.5)."""
+def _is_same(if_range: str, stored: Validators) -> bool:
+    """Return whether an If-Range names these bytes.
+
+    The comparison is strong, so a weak tag never matches (RFC 9110 section 13.1.5).
+    """
     text = if_range.strip()
     if text.startswith(('"', "W/")):
-        return bool(held.etag) and text == held.etag
+        return bool(stored.etag) and text == stored.etag
     date = read_http_date(text)
-    return date is not None and date == held.date
+    return date is not None and date == stored.date
 
 
 def without_older_date(outcome: Outcome, family: Family, conditions: Conditions) -> Outcome:
-    """Send what changes without its date where that is older than the client's copy, if the client would throw it away for that."""
+    """Remove the date of a file that is not a package if it is older than the client's copy.
+
+    Only for families whose clients would drop the answer because of that date.
+    """
     if not isinstance(outcome, Served) or not family.drops_older_dates or outcome.role in (Role.PACKAGE, Role.OTHER):
         return outcome
     is_older = outcome.date is not None and conditions.since is not None and outcome.date < conditions.since
     return replace(outcome, date=None) if is_older else outcome
+
+
+def refuse_newer(family: Family, role: Role, date: Instant | None, since: Instant | None, space: str) -> Refusal | None:
+    """Refuse a root with the date `date` if the client has a newer copy, of `since`, and would keep it.
+
+    apt would keep the newer copy without a message and install from another time (exit 0). `space` is the snapshot,
+    `<archive>/<id>`.
+    """
+    is_older = date is not None and since is not None and since > date
+    if role is not Role.ROOT or not family.keeps_newer_root or not is_older:
+        return None
+    return Refusal(
+        409,
+        "Your lists are newer than the pinned time: remove them first",
+        f"The client has a newer release file than {space} and would silently keep it.",
+        family.how_to_clear_lists,
+        {"X-Snapproxy-Snapshot": space},
+    )

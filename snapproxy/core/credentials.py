@@ -1,6 +1,6 @@
-"""The time as proxy credentials carry it: `http_proxy=http://<when>:<rest>@HOST:3142`.
+"""Read the time from proxy credentials: `http_proxy=http://<time>:<rest>@HOST:3142`.
 
-Reads one header. Which request needs a time, and what refuses when none came, is `address`'s business.
+Reads one header. `address` decides which requests need a time and refuses those without one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from snapproxy.errors import ClientError
 
 _LONGEST = 1024
 _CAPTURE = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
-_TOKEN_MARK = ".snp-"  # noqa: S105 # what a token begins with, not one
+_TOKEN_MARK = ".snp-"  # noqa: S105 # the prefix of a token, not a token
 _TOKEN = re.compile(r"[A-Za-z0-9._~-]{1,256}")
 _NO_CAPTURE = "x"
 _COLON = re.compile("%3a", re.IGNORECASE)
@@ -24,29 +24,29 @@ _COLON = re.compile("%3a", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a client's proxy address says: the time, and the capture it records into ('' for none). Never the token."""
+    """The contents of proxy credentials: the time, and the capture to record into ('' for none). Never the token."""
 
     when: TimeSpec
     capture: str = ""
 
 
 def is_capture_name(text: str) -> bool:
-    """Whether a capture may bear this name; `x` stands for no capture, and `.snp-` begins a token."""
+    """Return whether a capture may have this name; `x` means no capture, and `.snp-` begins a token."""
     return _CAPTURE.fullmatch(text) is not None and text != _NO_CAPTURE and _TOKEN_MARK not in text
 
 
 def read_credentials(header: str) -> Credentials | None:
-    """Read a Proxy-Authorization header; None when it is absent or holds the empty pair that wget2 sends.
+    """Read a Proxy-Authorization header; None if it is absent or contains the empty pair that wget2 sends.
 
-    Raises ClientError, with the accepted spellings in its hint, for anything that is not a time and its rest.
+    Raises ClientError, with the accepted forms of a time in its hint, if it is not a time and its rest.
     """
     if not header:
         return None
     joined = _COLON.sub(":", _decode(header))
     if joined in {"", ":"}:
         return None
-    # User and password arrive joined by ':', which RFC 3339 uses as well, and busybox sends no password at all:
-    # so the longest beginning that is a time, up to a colon or the end, is the time.
+    # User and password are joined by ':', which RFC 3339 times contain as well, and busybox sends no password at all.
+    # Therefore the time is the longest beginning, up to a colon or the end, that is a time.
     ends = [len(joined), *(found.start() for found in re.finditer(":", joined))]
     for end in sorted(ends, reverse=True):
         if looks_like_time(joined[:end]):
@@ -58,15 +58,15 @@ def _decode(header: str) -> str:
     """Return `user:password` (RFC 7617, section 2)."""
     scheme, _, pair = header.strip().partition(" ")
     if scheme.lower() != "basic" or len(pair) > _LONGEST:
-        raise _malformed("the proxy credentials are not Basic ones")
+        raise _malformed("the proxy credentials are not Basic authentication")
     try:
         return b64decode(pair.strip(), validate=True).decode("utf-8")
     except (binascii.Error, ValueError):
-        raise _malformed("the proxy credentials are not Basic ones") from None
+        raise _malformed("the proxy credentials are not Basic authentication") from None
 
 
 def _capture(rest: str) -> str:
-    """Return the capture that stands behind the time; the token behind that is looked at and dropped."""
+    """Return the capture after the time. A token after it is checked for its form and dropped."""
     name, mark, token = rest.partition(_TOKEN_MARK)
     is_known = name == _NO_CAPTURE or is_capture_name(name) or not rest
     if not is_known or (mark and not _TOKEN.fullmatch(token)):
@@ -78,5 +78,5 @@ def _malformed(reason: str) -> ClientError:
     return ClientError(
         reason,
         why="The proxy address carries the time: http_proxy=http://20240601T000000Z:x@HOST:3142",
-        hint=f"{SPELLINGS} The password is x, or a capture's name: lower-case letters, digits, '.', '_', '-'.",
+        hint=f"{SPELLINGS} The password is x, or the name of a capture: lower-case letters, digits, '.', '_', '-'.",
     )

@@ -1,7 +1,7 @@
-"""What passes between the rooms while a request is answered: from address to executor, from executor to the wire.
+"""Values and protocols exchanged between rooms while a request is answered: from address to executor to response.
 
-`core.address.read` makes one of the *targets* from a raw request; an `Answerer` (shell) turns a target into an *outcome*;
-web puts an outcome on the wire. Frozen values and protocols only.
+`core.address.read` makes one of the *targets* from a raw request; an `Answerer` turns a target into an *outcome*; `web`
+writes the outcome to the connection. Frozen values and protocols only.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ class FileTarget:
     """A file of an archive at a time.
 
     `path` is canonical: decoded once, relative to the archive, no leading slash; '' or a trailing slash means a folder.
-    `base` is the part of the client's URL before the *when* for a folder redirect ('' in the proxy form of a live host).
-    `overridden` is the credentials' *when*, where the URL's own instant beat it.
+    `base` is the part of the client's URL before the time, for a folder redirect ('' in the proxy form of a live host).
+    `overridden` is the time in the credentials if the URL names another one and so takes precedence.
     """
 
     archive: Archive
@@ -32,10 +32,10 @@ class FileTarget:
 
 @dataclass(frozen=True, slots=True)
 class ServiceTarget:
-    """A question to an archive's memory, passed through, paced and cached: `/mr/...`, `/file/<sha1>[/name]`, a list that changes.
+    """A question to an archive's own service (`core.history.NativeCall`), forwarded, rate-limited and cached.
 
-    `path` begins with a slash, is canonical and escaped, and carries its query string. `is_listing`: the answer is the web page
-    of a folder.
+    `path` begins with a slash, is canonical and escaped, and carries its query string. `sha1` is the digest (hex) that
+    the address names, '' for none. `is_listing`: the answer is the web page of a folder.
     """
 
     archive: Archive
@@ -47,7 +47,10 @@ class ServiceTarget:
 
 @dataclass(frozen=True, slots=True)
 class PassTarget:
-    """A plain-http request to a host that the configuration lets a pinned build reach, unpinned. `path` as ServiceTarget's."""
+    """A plain-http request to a host in `pass`, which a pinned build may reach unpinned.
+
+    `path` as in ServiceTarget.
+    """
 
     host: str
     port: int
@@ -57,7 +60,7 @@ class PassTarget:
 
 @dataclass(frozen=True, slots=True)
 class TunnelTarget:
-    """A CONNECT that policy allows."""
+    """A CONNECT request that the configuration allows."""
 
     host: str
     port: int
@@ -66,16 +69,17 @@ class TunnelTarget:
 
 @dataclass(frozen=True, slots=True)
 class PageTarget:
-    """A page of our own: `/`, `/healthz`, `/readyz`, `/metrics`, ..."""
+    """A page of snapproxy itself: `/`, `/healthz`, `/readyz`, `/metrics`, ..."""
 
     path: str
 
 
 @dataclass(frozen=True, slots=True)
 class ScriptTarget:
-    """`/<when>[/~<capture>]/pin.sh`: the script that pins a whole root to a time.
+    """`/<time>[/~<capture>]/pin.sh`: the script that pins all sources of a root file system to a time.
 
-    What is wrong with the time or the capture's name is held here, since a shell will read the answer, whatever it is.
+    `when` is a Refusal if the time or the capture's name is invalid: a shell reads the answer, so the refusal must be a
+    script too.
     """
 
     when: TimeSpec | Refusal
@@ -84,7 +88,7 @@ class ScriptTarget:
 
 @dataclass(frozen=True, slots=True)
 class BlobTarget:
-    """Bytes by their SHA-256 alone (hex): of no archive and no time, from the store or not at all."""
+    """Bytes by their SHA-256 alone (hex): independent of archive and time, from the store only."""
 
     digest: str
 
@@ -93,7 +97,7 @@ Target = FileTarget | ServiceTarget | PassTarget | TunnelTarget | PageTarget | S
 
 
 class ResponseBody(Protocol):
-    """Bytes that can be sent; `snapproxy_storage.Body` is one. Close it exactly once."""
+    """Bytes that can be sent, such as `snapproxy_storage.Body`. Close it exactly once."""
 
     @property
     def size(self) -> int | None: ...
@@ -109,11 +113,14 @@ class ResponseBody(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A file to send. The receiver owns `body` and closes it, whatever happens.
+    """A file to send. The receiver owns `body` and must close it in every case.
 
-    `date` is the blob's first-seen date, for Last-Modified (seconds); `digest` its sha256, '' while it still arrives;
-    `archive` is '' for bytes that were asked for by their digest. `cache` is HIT, MISS or JOINED. `valid` is the span of instants, ends included, known to have the same answer. `media_type` is '' for the default. `headers` holds further X-Snapproxy-* lines.
-    A body that still arrives raises from `wait` when its verdict is bad: the connection is then cut, never ended cleanly.
+    `archive`: '' for bytes that were requested by digest. `cache`: HIT, MISS or JOINED. `date`: when the blob was first
+    seen (seconds), for Last-Modified. `digest`: its sha256, '' during the download. `media_type`: '' for the default.
+    `valid`: the span of instants, ends included, known to have the same answer. `headers`: further X-Snapproxy-* lines.
+
+    A body that is still being downloaded raises from `wait` if verification fails; the connection is then cut, never
+    closed cleanly.
     """
 
     body: ResponseBody
@@ -132,7 +139,10 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A folder asked for at an instant between snapshots: sent to the snapshot's own folder (302; never 307, apk cannot follow it)."""
+    """A redirect from a folder at an instant between two snapshots to the folder of the snapshot.
+
+    The status is 302, never 307: apk cannot follow a 307.
+    """
 
     location: str
     snapshot: str
@@ -143,9 +153,10 @@ Outcome = Served | Moved | Refusal
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What the client holds and says; `since` is If-Modified-Since in seconds. `background` work yields to clients.
+    """The state of the client as its request states it.
 
-    `via` is the request's own Via: it goes on upstream, so that a loop over several proxies is seen (RFC 9110, section 7.6.3).
+    `since` is If-Modified-Since in seconds. `background`: the work gives way to clients' requests. `via` is the
+    request's own Via, sent on upstream so that a loop over several proxies is detected (RFC 9110, section 7.6.3).
     """
 
     since: Instant | None = None
@@ -154,43 +165,52 @@ class Conditions:
 
 
 class Answerer(Protocol):
-    """Answers targets. Never raises for anything the outside world did: that is a Refusal."""
+    """Answers targets. Never raises for an external fault: that is a Refusal."""
 
     async def answer(self, target: FileTarget | ServiceTarget, conditions: Conditions) -> Outcome: ...
 
     def prefetch(self, target: FileTarget | ServiceTarget) -> None:
-        """Begin the flight of a request that waits in a pipeline, so that it need not wait its turn. Never raises, never waits."""
+        """Start the flight of a pipelined request before its turn.
+
+        Never raises, never waits.
+        """
 
     async def passing(self, target: PassTarget | TunnelTarget) -> Refusal | None:
-        """Learn of a request that is about to reach a host unpinned; a Refusal keeps it from doing so."""
+        """Record a request that is about to reach a host unpinned; a Refusal prevents it."""
 
 
 class BlobAnswerer(Protocol):
-    """Gives what is in the store by its digest. Asks nobody else, whatever is missing."""
+    """Returns stored bytes by digest. Never asks an upstream."""
 
     async def answer(self, target: BlobTarget) -> Served | Refusal: ...
 
 
 class SnapshotLookup(Protocol):
-    """Says what a *when* came to, and how what was served belongs together. Capturing asks it; the shell answers."""
+    """Resolves times, and relates served files to one another. Used by captures."""
 
     async def as_of(self, target: FileTarget | ServiceTarget, snapshot: str) -> Outcome:
-        """Answer from the snapshot of this id, whatever the target's time would come to now, and marked as bad or not."""
+        """Answer from the snapshot with this id.
+
+        Whatever the target's time resolves to now, and even if the snapshot is marked bad.
+        """
 
     async def resolve(self, archive: Archive, when: TimeSpec) -> Resolved | Refusal:
-        """Settle a *when*, and nothing else."""
+        """Resolve a time, without a file."""
 
     def first_seen(self, archive: Archive, root: str, digest: str) -> Instant | None:
-        """Return the instant under which an observed root is kept, None for one that was not observed."""
+        """Return the instant under which an observed root is stored, None if it was not observed."""
 
     async def canonical(self, archive: Archive, root: str, digest: str, path: str) -> str | None:
-        """Return the canonical name of the file that a root promises under `path` (a by-hash name), None when it promises none."""
+        """Return the canonical name of the file that a root lists under `path` (a by-hash name).
+
+        None if the root does not list it.
+        """
 
 
 class Passed(Protocol):
-    """The head of an answer from a `pass` host, and its bytes still to come. Close it exactly once.
+    """The answer of a `pass` host: its head, and the body that follows. Close it exactly once.
 
-    `headers` are as the host sent them, without those that concern one hop only.
+    `headers` are as the host sent them, without hop-by-hop headers.
     """
 
     @property
@@ -200,28 +220,31 @@ class Passed(Protocol):
     def headers(self) -> tuple[tuple[str, str], ...]: ...
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the body as it arrives; raises when it breaks off: the client's connection is then cut."""
+        """Yield the body as it arrives. Raises if the body breaks off; the client's connection is then cut."""
 
     def close(self) -> None: ...
 
 
 class Forwarder(Protocol):
-    """Carries requests to hosts that the configuration lets a pinned build reach. Nothing is stored, nothing is pinned."""
+    """Forwards requests to hosts that a pinned build may reach. Nothing is stored, nothing is pinned."""
 
     async def forward(
         self, target: PassTarget, method: str, headers: Iterable[tuple[str, str]], body: AsyncIterator[bytes] | None
     ) -> Passed | Refusal:
-        """Send the request on and return once the answer's head is here. `headers` are the client's own, hop headers included."""
+        """Send the request on and return when the head of the answer has arrived.
+
+        `headers` are the client's own, hop-by-hop headers included.
+        """
 
 
 class TrafficCounter(Protocol):
-    """Keeps count of what reached clients. Never raises, never waits."""
+    """Counts the traffic to clients. Never raises, never waits."""
 
     def outcome(self, outcome: Outcome) -> None:
-        """Count the answer to one request for a file, whoever gave it."""
+        """Count the answer to one request for a file, from any source."""
 
     def sent(self, count: int) -> None:
-        """Count bytes of files' bodies that went out to a client."""
+        """Count bytes of file bodies sent to a client."""
 
     def unpinned(self, host: str, sent: int, received: int) -> None:
-        """Count one request or tunnel to `host` that has ended: bytes of body sent there, bytes received from there."""
+        """Count one finished request or tunnel to `host`: bytes of body sent to it, bytes received from it."""

@@ -1,4 +1,4 @@
-"""Times as HTTP writes them (RFC 9110, sections 5.6.7 and 10.2.3). Reading is total: what is no time is None."""
+"""Read and write HTTP dates (RFC 9110, sections 5.6.7 and 10.2.3). Reading is total: other text is None."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from email.utils import formatdate, parsedate_to_datetime
 from snapproxy.core.model import Instant
 
 RETRY_AFTER_MOST = 3600
-"""Seconds: a longer Retry-After is cut to this; asking once an hour is polite, and a typing error must not silence us for days."""
+"""Upper bound in seconds: a longer Retry-After is cut to this.
+
+One request an hour loads no server, and a typing error must not stop requests for days.
+"""
 
 
 def read_http_date(text: str) -> Instant | None:
-    """Read an HTTP date in any of its three forms (section 5.6.7); None when it is none."""
+    """Read an HTTP date in any of its three forms (section 5.6.7); None for other text."""
     try:
         moment = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):
@@ -28,7 +31,7 @@ def write_http_date(instant: Instant) -> str:
 
 
 def read_retry_after(text: str, now: Instant) -> int | None:
-    """Read a Retry-After, seconds or a date, as seconds between 0 and RETRY_AFTER_MOST; None when it says nothing."""
+    """Read a Retry-After, seconds or a date, as seconds between 0 and RETRY_AFTER_MOST; None for other text."""
     text = text.strip()
     if re.fullmatch(r"[0-9]+", text):
         return RETRY_AFTER_MOST if len(text) > len(str(RETRY_AFTER_MOST)) else min(int(text), RETRY_AFTER_MOST)

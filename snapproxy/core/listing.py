@@ -1,7 +1,7 @@
-"""What indexes say is in a repository: packages with their versions, and how a family lists and orders them.
+"""Listings of the packages in a repository, with versions, and the protocol by which a family lists and orders them.
 
-Beside `core.model.Family`, which says what indexes promise of files. Frozen values and one protocol; what two listings differ in is
-decided in `core.package_diff`.
+`core.model.Family` reads the files that indexes list; `core.package_diff` compares two listings. Frozen values and one
+protocol.
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ from typing import Protocol
 from snapproxy.core.model import Refusal
 from snapproxy.errors import ArchiveDataError
 
-# What is listed is printed on terminals. rpm allows letters of any language in a name; no format allows blanks.
+# Listings are printed on terminals. rpm allows letters of any language in a name; no format allows blanks.
 _WORD = re.compile(r"[^\s\x00-\x20\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]{1,255}")
 
 
 @dataclass(frozen=True, slots=True)
 class PackageVersion:
-    """A version of a package, as an index lists it. `source` is what it was built from, and `source_version` the version of that."""
+    """A version of a package, as listed by an index.
+
+    `source` is the source package it was built from, `source_version` the version of that.
+    """
 
     name: str
     architecture: str
@@ -31,10 +34,11 @@ class PackageVersion:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What of an archive is meant. `components` are repositories where a family has those; empty: the usual ones.
+    """The selected part of an archive.
 
-    `architectures` are in the family's own words; empty: that of `machine`, which is in the kernel's. `by_source`: not the packages
-    are meant, but what they were built from.
+    `components` are repositories for families that have those; empty: the usual ones. `architectures` are in the
+    family's own terms; empty: the one of `machine`, which is in the kernel's terms. `by_source`: select source packages
+    in place of packages.
     """
 
     suite: str = ""
@@ -46,7 +50,11 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """A root to begin from: the `names` it may have, first choice first, and the repository it is the root of, if that is what is chosen by."""
+    """A root to start from.
+
+    `names` are its possible paths, first choice first. `component`: the repository of this root, if the selection is by
+    repository.
+    """
 
     names: tuple[str, ...]
     component: str = ""
@@ -55,7 +63,10 @@ class Root:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """An index that lists packages. `architecture` is '' where its records alone tell; an unusual part is read only when it is named."""
+    """An index that lists packages.
+
+    `architecture` is '' if only its records state it. A part that is not usual is read only if the selection names it.
+    """
 
     path: str
     component: str = ""
@@ -64,43 +75,59 @@ class Part:
 
 
 class Lister(Protocol):
-    """How a family's indexes list packages, and how its versions compare. Pure; one a family, beside its promises."""
+    """Lists the packages of a family's indexes and compares its versions. Pure; one per family."""
 
     parser: str
-    """Version of `packages`: a listing made by another version is made again."""
+    """The version of `packages`: a listing made by another version is built again."""
     any_architecture: str
-    """The word for a package that runs on every architecture."""
+    """The family's name for a package that runs on every architecture."""
 
     def architecture(self, machine: str) -> str:
-        """Return the family's word for a machine as the kernel names it (`x86_64`); '' where a repository is for one anyway."""
+        """Return the family's name for a machine as named by the kernel (`x86_64`).
+
+        '' if a repository has one architecture only.
+        """
 
     def roots(self, selection: Selection) -> tuple[Root, ...]:
-        """Return where the selection begins. Raises ConfigurationError when it names too little to begin from, or what this family does not have."""
+        """Return the roots to start from for the selection.
+
+        Raises ConfigurationError if the selection is too vague to start from, or names parts that this family does not
+        have.
+        """
 
     def parts(self, root: Root, path: str, promised: Collection[str]) -> Iterator[Part]:
-        """Yield what lists packages among the paths that the root at `path` promises, or the root itself."""
+        """Yield the package indexes among the paths that the root at `path` lists, or the root itself."""
 
     def packages(self, path: str, data: Iterable[bytes]) -> Iterator[PackageVersion]:
-        """Read the index at `path` from its raw bytes. Raises ArchiveDataError as `core.model.Family.read_index` does."""
+        """Read the index at `path` from its raw bytes.
+
+        Raises ArchiveDataError as `core.model.Family.read_index` does.
+        """
 
     def compare(self, one: str, other: str) -> int | None:
-        """Return less than, equal to or greater than 0 as `one` is older, as old or newer; None where the family's rules cannot tell."""
+        """Return less than, equal to or greater than 0 as `one` is older than, equal to or newer than `other`.
+
+        None if the family's rules do not define an order.
+        """
 
 
 def listed(name: str, architecture: str, version: str, source: str = "", source_version: str = "") -> PackageVersion:
-    """Return a package as it was listed; without a source, it is its own. Raises ArchiveDataError for what is no name or no version."""
+    """Return a package as listed; without a source, it is its own source.
+
+    Raises ArchiveDataError for an invalid name, architecture or version.
+    """
     package = PackageVersion(name, architecture, version, source or name, source_version or version)
     for word in (package.name, package.architecture, package.version, package.source, package.source_version):
         if not _WORD.fullmatch(word):
             raise ArchiveDataError(
-                "An index lists a package without proper names",
-                why=f"Of {name[:140]!a}, name, architecture, version or source reads {word[:140]!a}.",
+                "An index lists a package with an invalid name or version",
+                why=f"The name, architecture, version or source of {name[:140]!a} is {word[:140]!a}.",
             )
     return package
 
 
 def best_packed(paths: Iterable[str]) -> str:
-    """Return the path to read of those under which one index is promised: the one that is smallest as a rule."""
+    """Return the path to read among those under which one index is listed: usually the smallest file."""
     return min(paths, key=lambda path: (_PACKINGS.get(path.rpartition(".")[2], len(_PACKINGS)), path))
 
 
@@ -108,13 +135,13 @@ _PACKINGS = {suffix: rank for rank, suffix in enumerate(("xz", "zst", "lzma", "b
 
 
 def settled(selection: Selection, lister: Lister) -> Selection:
-    """Return the selection with the machine's architecture in it, when it names none."""
+    """Return the selection, with the machine's architecture if it names none."""
     usual = lister.architecture(selection.machine)
     return selection if selection.architectures or not usual else replace(selection, architectures=(usual,))
 
 
 def chosen(parts: Iterable[Part], selection: Selection) -> list[Part]:
-    """Return the parts that a selection means."""
+    """Return the parts that match a selection."""
     return [
         part
         for part in parts
@@ -124,7 +151,10 @@ def chosen(parts: Iterable[Part], selection: Selection) -> list[Part]:
 
 
 def unmet(parts: Collection[Part], selection: Selection) -> Refusal | None:
-    """Refuse when something that the selection names is in none of `parts`: nothing would be compared, and nothing would say so."""
+    """Return a refusal if something that the selection names is in none of `parts`.
+
+    Otherwise the comparison would be empty without an error.
+    """
     wanted = (
         ("component", selection.components, {part.component for part in parts}),
         ("architecture", selection.architectures, {part.architecture for part in parts}),
@@ -135,6 +165,6 @@ def unmet(parts: Collection[Part], selection: Selection) -> Refusal | None:
             return Refusal(
                 404,
                 f"There is no such {word} at either time",
-                f"{', '.join(missing)} is none of {', '.join(sorted(known)) or '(nothing)'}.",
+                f"{', '.join(missing)} is not one of: {', '.join(sorted(known)) or '(nothing)'}.",
             )
     return None

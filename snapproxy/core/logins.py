@@ -1,4 +1,4 @@
-"""How whoever asks upstreams gets the login that one of them wants: a seam between `shell`, which asks, and `oci`, which knows logins."""
+"""The protocol by which upstream requests get a login: used by `upstream`, implemented in `oci`."""
 
 from __future__ import annotations
 
@@ -7,16 +7,22 @@ from typing import Protocol
 
 
 class Logins(Protocol):
-    """The logins for places that may want one. `url` is what was first asked for; what it redirects to gets none of this.
+    """The logins for places that may require one. `url` is the address of the first request; redirects get no login.
 
-    Never raises for anything that a place or the user's files did: who cannot be let in has no login.
+    Never raises for a fault of a place or in the user's files: an unusable login counts as absent.
     """
 
     async def header(self, url: str) -> str | None:
-        """Return the Authorization to send along: '' while none was asked for, None while we are known not to be let in."""
+        """Return the Authorization header to send.
+
+        '' if the place has not asked for one, None while a login is known to be refused.
+        """
 
     async def answer(self, url: str, challenges: Sequence[str], refused: str) -> str | None:
-        """Return the Authorization that a 401 asks for by its WWW-Authenticate headers, another than `refused`; None for none."""
+        """Return the Authorization that a 401 asks for in its WWW-Authenticate headers, different from `refused`.
+
+        None if no other one is available.
+        """
 
     def shut(self, url: str) -> None:
-        """Learn that the login which was asked for is not taken: the place need not be asked for a while."""
+        """Record that the login for this place was refused: the place is not asked for a while."""

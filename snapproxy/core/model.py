@@ -1,4 +1,4 @@
-"""The nouns every room shares. Frozen values only; what is decided with them stands in the modules beside this one."""
+"""The values and protocols that all rooms share. Frozen values only; the modules beside this one decide with them."""
 
 from __future__ import annotations
 
@@ -18,33 +18,37 @@ LIVE = "live"
 """The snapshot id of the archive as it is now."""
 
 TIMELESS = "always"
-"""The snapshot id of what an archive keeps outside every snapshot, each file for ever the same."""
+"""The snapshot id of files that an archive keeps outside every snapshot; such a file never changes."""
 
 STRONG = ("sha512", "sha256")
-"""Digests that let another source stand in for the promised one, strongest first. Any other detects damage, and tells apart what one archive has."""
+"""Digests that allow another source to supply the bytes, strongest first.
+
+Any other digest detects damage, and distinguishes between versions within one archive.
+"""
 
 
 class Match(Enum):
-    """How a *when* may be satisfied."""
+    """The way in which a snapshot may satisfy a requested time."""
 
     HELD = "held"
-    """What the archive held at that instant: the newest snapshot at or before it, provided the instant is settled."""
+    """The newest snapshot at or before that instant, provided the instant is settled."""
     EXACT = "exact"
-    """Only by a snapshot that bears this very instant."""
+    """Only a snapshot of this very instant."""
     NEAREST = "nearest"
-    """By the newest settled snapshot at or before it, however old."""
+    """The newest settled snapshot at or before that instant, however old."""
     LATEST = "latest"
-    """By the newest settled snapshot there is."""
+    """The newest settled snapshot."""
     LIVE = "live"
-    """By the present: no time travel."""
+    """The present: no time travel."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimeSpec:
-    """A time as a client asked for it. `instant` is None for live and latest.
+    """A time as requested by a client. `instant` is None for live and latest.
 
-    `verbatim`: the address names a folder of the archive itself (`text`, whose last second is `instant`), or one that belongs to
-    no time (no `instant`): there is nothing to be resolved, and nothing is ever walked back.
+    `verbatim`: the address names a folder of the archive itself (`text`; its last second is `instant`), or a folder
+    that is independent of time (no `instant`). Such an address is not resolved and never replaced by an earlier
+    snapshot.
     """
 
     text: str
@@ -54,22 +58,22 @@ class TimeSpec:
 
 
 class Role(StrEnum):
-    """What a file is to its archive."""
+    """The role of a file in its archive."""
 
     ROOT = "root"
-    """The file that changes and vouches for the rest (InRelease)."""
+    """The file that changes and lists the other files, directly or through indexes."""
     SIGNATURE = "signature"
     """A detached signature of a root."""
     INDEX = "index"
-    """A file a root names."""
+    """A file that a root lists."""
     PACKAGE = "package"
-    """A file an index names."""
+    """A file that an index lists."""
     OTHER = "other"
-    """A file nothing names."""
+    """A file that no root or index lists."""
 
 
 class Proof(IntEnum):
-    """Why we believe bytes; a greater one is stronger."""
+    """The strength of the evidence for bytes; a greater value is stronger."""
 
     NONE = 0
     DIGEST = 1
@@ -78,13 +82,16 @@ class Proof(IntEnum):
 
     @property
     def word(self) -> str:
-        """The word that `X-Snapproxy-Verified` carries."""
+        """The value of `X-Snapproxy-Verified`."""
         return self.name.lower()
 
 
 @dataclass(frozen=True, slots=True)
 class ExpectedFile:
-    """What an index vouches for. `size` is in bytes, None where the index does not say; `digests` maps algorithm to lower-case hex."""
+    """A file as an index lists it.
+
+    `size` is in bytes, None if the index has none; `digests` maps algorithm to lower-case hex.
+    """
 
     path: str
     size: int | None
@@ -92,27 +99,34 @@ class ExpectedFile:
 
     @property
     def is_strong(self) -> bool:
-        """Whether bytes from anywhere may stand in once they match."""
+        """Whether any source may supply the bytes, because a strong digest verifies them."""
         return self.strong is not None
 
     @property
     def strong(self) -> tuple[str, str] | None:
-        """The (algorithm, hex) that names the bytes best: sha256, by which the store itself names them, else another strong one."""
+        """The (algorithm, hex) of the best strong digest: sha256, the store's own, else another. None without one."""
         return next(((name, self.digests[name]) for name in ("sha256", *STRONG) if name in self.digests), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a path stands in a repository, as its family reads it from the path alone.
+    """The position of a path in a repository, as its family derives it from the path alone.
 
-    `roots`: the roots that could vouch for it, most likely first (empty for packages: any root may).
-    `parents`: indexes that promise it by position (an installer's SHA256SUMS), most likely first.
-    `by_hash`: (algorithm, hex) when the path names its own digest.
-    `has_promises`: whether this file is itself an index of further promises.
-    `may_be_unlisted`: some archives have such files and list them nowhere, so that not being listed proves no absence
-    (old Debian's Contents and translations, Ubuntu's lists of installer images).
-    `series`: what successive versions of an index have in common, when their paths differ (rpm's bear their checksums); '' means the path.
-    `leads_elsewhere`: a list of today's servers, or of today's digests: never served, a client would follow it out of its pin.
+    `roots`: the roots that may list it, most likely first (empty for packages: any root may).
+
+    `parents`: indexes that list it by position (an installer's SHA256SUMS), most likely first.
+
+    `by_hash`: (algorithm, hex) if the path names its own digest.
+
+    `lists_files`: whether this file is itself an index.
+
+    `may_be_unlisted`: some archives have such files and list them in no index, so that a missing entry proves no
+    absence.
+
+    `series`: the common name of successive versions of an index whose paths differ (such as by a checksum); '' means
+    the path.
+
+    `leads_elsewhere`: a list of present servers or digests. Never served: a client would follow it out of its pin.
     """
 
     role: Role
@@ -126,79 +140,118 @@ class Place:
 
 
 class Checker(Protocol):
-    """Judges bytes against a promise while they pass. Pure and incremental."""
+    """Verifies a stream of bytes against an expected file. Pure and incremental."""
 
     def update(self, data: bytes | memoryview) -> None:
-        """Take the next bytes."""
+        """Process the next bytes."""
 
     def finish(self) -> str | None:
-        """Return None when the promise is kept, else our own short words for what differs."""
+        """Return None if size and digests match, else a short fixed text that names the difference."""
 
 
 class Family(Protocol):
-    """A package manager's format and its client's habits. Pure; one implementation a file in `families/`."""
+    """A package manager's format and its client's behaviour. Pure; one implementation per folder in `families/`."""
 
     name: str
     patience: float
-    """Seconds a client keeps waiting for a head before it gives up."""
+    """Seconds that a client waits for the head of an answer before it gives up."""
     parser: str
-    """Version of `indexes`: tables built by another version are built again."""
+    """The version of `read_index`: index tables built by another version are built again."""
     keeps_newer_root: bool
-    """Whether the client silently stays with a newer root it already holds, so that the pin must refuse it (409)."""
+    """Whether the client silently keeps a newer root that it already has.
+
+    Then an older one must be refused (409).
+    """
+    how_to_clear_lists: str
+    """How a user removes the client's stored roots and indexes, as a sentence; '' if it is never needed."""
+    mirror_list_hint: str
+    """The setting to use in place of a list of mirrors, as a sentence; '' if the client has no such lists."""
     drops_older_dates: bool
-    """Whether the client throws away a root or an index, in silence, whose Last-Modified is older than its own copy's."""
+    """Whether the client silently drops a root or an index with a Last-Modified older than its own copy's."""
     roots_list_packages: bool
-    """Whether roots promise packages themselves, with no index between."""
+    """Whether roots list packages themselves, without an index between."""
     purl_type: str
-    """What package URLs call its packages (the types of github.com/package-url/purl-spec)."""
+    """The type of its packages in package URLs (the types of github.com/package-url/purl-spec)."""
     tells_root_dates: bool
-    """Whether the client may be told a root's date (Last-Modified). Not where it would take it for something else, and keep an old root."""
+    """Whether a root may be sent with a date (Last-Modified).
+
+    Not for a client that would misinterpret it and keep an old root.
+    """
 
     @property
     def scheme(self) -> Scheme:
-        """Return how the roots are signed."""
+        """Return the signature scheme of the roots."""
 
     def classify(self, path: str) -> Place:
-        """Say what `path` (relative to the archive, already normalised) is. Total: an unknown shape is OTHER."""
+        """Return the place of `path` (relative to the archive, already normalised).
+
+        Total: an unknown shape is OTHER.
+        """
 
     def read_index(self, path: str, data: Iterable[bytes]) -> Iterator[tuple[str, ExpectedFile]]:
-        """Read the index or root at `path` from its raw bytes, and yield (name, promise).
+        """Read the index or root at `path` from its raw bytes, and yield (name, expected file).
 
-        `name` is the path it may be asked by, relative to the archive: the canonical one, and every by-hash one.
-        A promise's own `path` is always the canonical one. Raises ArchiveDataError when the bytes break the format
-        or a bound (unpacked size, ratio, counts, line length).
+        `name` is a path by which a client may request it, relative to the archive: the canonical one, and every by-hash
+        one. The expected file's own `path` is always the canonical one. Raises ArchiveDataError if the bytes break the
+        format or a bound (unpacked size, ratio, counts, line length).
         """
 
     def checker(self, expected: ExpectedFile) -> Checker:
-        """Return a fresh checker for `promise`, which judges its size and every digest it gives: what passes is found again by them."""
+        """Return a new checker for `expected`, which verifies its size and every digest.
+
+        Bytes that were verified are looked up by these digests later.
+        """
 
     def lasting_path(self, expected: ExpectedFile) -> str:
-        """Return the name under which a mirror keeps the promised bytes longest (apt: an index's by-hash name, a package's own)."""
+        """Return the name under which a mirror keeps these bytes longest.
+
+        Such as an index's by-hash name, a package's own name.
+        """
 
     def root_date(self, data: bytes) -> Instant | None:
-        """Return when the root says it was published, None if it does not."""
+        """Return the publication date in the root, None if it has none."""
 
     def signature(self, path: str) -> str | None:
-        """Return the path of the detached signature of the root at `path`, None when the root carries its own."""
+        """Return the path of the detached signature of the root at `path`, None if the root contains its own."""
 
     def package_name(self, path: str) -> PackageName | None:
-        """Return what the file name of the package at `path` says of it; None for every other file. Total."""
+        """Parse the file name of the package at `path`; None for every other file. Total."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistorySettings:
+    """Base class of the settings that belong to one history, each defined with its history."""
 
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """One row of the archive table. Times are in seconds.
+    """One archive of the table. Times are in seconds.
 
-    `hosts`: what the proxy form recognises, `host/prefix` patterns; `*` matches within a label or as the whole host.
-    `scope`: how many leading path segments stand before the snapshot id in an upstream address (Launchpad: owner/ppa/ubuntu).
+    `snapshot`: upstream bases of the past, best first. `mirrors`: upstream bases of the present.
+
+    `sources`: sources asked for expected bytes, by digest, before any upstream.
+
+    `hosts`: the addresses recognised in the proxy form, `host/prefix` patterns; `*` matches within a label or as the
+    whole host.
+
+    `keyrings`: files or folders of public keys that sign the roots.
+
+    `redirects`: hosts, beyond its own, that its upstreams may redirect to; a leading `*.` matches every host below.
+
+    `max_gap`: the longest time between two snapshots that is answered across. `settle_after`: the age at which the
+    newest snapshot is settled.
+
     `frozen`: the archive has ended, so its last snapshot answers for every later instant.
-    `first`: the earliest instant, where the history itself cannot tell.
-    `folder`: where an archive that keeps a folder a day has it, below its base; YYYY, MM and DD stand for the day.
-    `days`: where such an archive lists its days, below its base, each as `folder` spells it; '' where it lists them nowhere, and each must be asked for.
-    `sources`: who is asked for promised bytes, by their digest, before any of its upstreams.
-    `redirects`: hosts, beyond its own, that its upstreams may redirect to; a leading `*.` stands for every host below.
-    `bad`: instants that are not to be used; `because` is what is told of those that were marked by hand.
-    `keeps_packages`: whether a package that a client was served is named at its snapshot, and so held there for good.
+
+    `first`: the earliest instant, if the history itself cannot determine it.
+
+    `scope`: the number of leading path segments before the snapshot id in an upstream address.
+
+    `history_settings`: settings that belong to the archive's history alone; None for that history's defaults.
+
+    `bad`: instants that must not be used; `because` has the reasons of those that were marked by hand.
+
+    `keeps_packages`: whether a package that was served is named at its snapshot, and so kept there permanently.
     """
 
     name: str
@@ -215,8 +268,7 @@ class Archive:
     frozen: bool = False
     first: Instant | None = None
     scope: int = 0
-    folder: str = "repos/YYYY/MM/DD"
-    days: str = ""
+    history_settings: HistorySettings | None = None
     bad: tuple[Instant, ...] = ()
     because: tuple[tuple[Instant, str], ...] = ()
     keeps_packages: bool = True
@@ -224,7 +276,10 @@ class Archive:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A decision not to answer. `reason` is ours, ASCII, at most 80 characters; the body is `reason`, `why`, `hint`, a line each."""
+    """A decision not to answer.
+
+    `reason` is a fixed text, ASCII, at most 80 characters; the body is `reason`, `why`, `hint`, one line each.
+    """
 
     status: int
     reason: str
@@ -234,13 +289,13 @@ class Refusal:
 
     @property
     def is_absence(self) -> bool:
-        """Whether it says that there is no such file."""
+        """Whether the refusal states that there is no such file."""
         return self.status == 404  # noqa: PLR2004 (HTTP's own number)
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A *when*, settled: the snapshot that answers it, and the span of instants known to have the same answer.
+    """A resolved time: the snapshot that answers it, and the span of instants known to have the same answer.
 
     `valid` includes both of its ends; None: nothing is known beyond the snapshot itself.
     """
@@ -249,14 +304,14 @@ class Resolved:
     instant: Instant
     valid: tuple[Instant, Instant] | None = None
     note: str = ""
-    """Told to the client in `X-Snapproxy-Note`: a bad snapshot passed over, a nearest one chosen."""
+    """The text of `X-Snapproxy-Note`: a bad snapshot was skipped, a nearest one chosen."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of time at both of whose ends one root was seen to be the same, and never another in between.
+    """A period at both ends of which a root was observed to be the same, without another root observed in between.
 
-    `snapshot` is the id under which what was seen is kept.
+    `snapshot` is the id under which the observation is stored.
     """
 
     first: Instant
@@ -266,10 +321,10 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class ObservedRoot:
-    """What was seen of one root around an instant.
+    """The observations of one root around an instant.
 
-    `before` is the newest good span that begins at or before it, `after` the first good one that begins later; `passed` is when
-    the newest span began that is marked bad and lies between `before` and the instant.
+    `before` is the newest good span that begins at or before it, `after` the first good one that begins later; `passed`
+    is the beginning of the newest span that is marked bad and lies between `before` and the instant.
     """
 
     root: str
@@ -280,11 +335,12 @@ class ObservedRoot:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A stretch of a timeline that was asked for: every snapshot with start <= instant < end, ascending, as told at `asked`.
+    """A requested part of a timeline: every snapshot with start <= instant < end, ascending, as known at `asked`.
 
-    `after` is the first snapshot at or after `end`, where the answer told of it too: proof that the record had passed `end`.
-    A history that cannot list may answer with a narrower stretch than was needed. `filled`: the archive adds nothing to such a
-    stretch once something stands in it (a folder a day), so that no later snapshot is needed as a proof.
+    `after` is the first snapshot at or after `end`, if the answer included it: proof that the archive was still
+    recorded at `end`. A history that cannot list snapshots may return a narrower window than was needed. `filled`: the
+    archive adds nothing to this window once it contains a snapshot (a folder of a day), so that no later snapshot is
+    needed as a proof.
     """
 
     start: Instant
@@ -297,10 +353,10 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class NeedWindow:
-    """The resolver cannot answer without this stretch of the archive's timeline.
+    """The part of the archive's timeline that the resolver needs.
 
-    `around` is the instant the question turns on, never later than now: the newest snapshot at or before it is what a history
-    that cannot list should find out. Needs of one stretch may differ in it; a full answer serves them all.
+    `around` is the instant in question, never later than now: a history that cannot list snapshots should find the
+    newest one at or before it. Needs for the same window may differ in `around`; a complete answer serves them all.
     """
 
     start: Instant

@@ -1,4 +1,4 @@
-"""Decides what two listings of packages differ in: what came, what went, what moved up or down. Pure."""
+"""Compares two listings of packages: added, removed, upgraded and downgraded packages. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Compare = Callable[[str, str], int | None]
 
 
 class ChangeKind(Enum):
-    """What became of a package between two times."""
+    """The kind of change of a package between two times."""
 
     CAME = "came"
     WENT = "went"
@@ -22,11 +22,11 @@ class ChangeKind(Enum):
     DOWN = "down"
     """Its newest version is older."""
     CHANGED = "changed"
-    """Its newest version is as new as before and others came or went, or the family's rules do not order the two."""
+    """Its newest version is equal and others were added or removed, or the family's rules do not order the two."""
 
 
 class PackageRecord(NamedTuple):
-    """One version of one package; `architecture` is '' where that does not matter."""
+    """One version of one package; `architecture` is '' if the comparison ignores it."""
 
     component: str
     name: str
@@ -36,7 +36,7 @@ class PackageRecord(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PackageChange:
-    """A package that differs. All versions it had and has are given, newest first."""
+    """A package that differs. `before` and `after` are all its versions at each time, newest first."""
 
     name: str
     architecture: str
@@ -49,7 +49,10 @@ class PackageChange:
 def compare_listings(
     before: Iterable[PackageRecord], after: Iterable[PackageRecord], compare: Compare
 ) -> list[PackageChange]:
-    """Return what differs, sorted by name. A package is its name, architecture and component, and may have several versions at once."""
+    """Return the differences, sorted by name.
+
+    A package is identified by name, architecture and component, and may have several versions at one time.
+    """
     old, new = _versions(before), _versions(after)
     found = [
         _change(key, old.get(key, set()), new.get(key, set()), compare)
@@ -60,7 +63,7 @@ def compare_listings(
 
 
 def counts(changes: Iterable[PackageChange]) -> dict[str, int]:
-    """Return how many changes there are of each kind, in the order of the kinds."""
+    """Return the number of changes of each kind, in the order of the kinds."""
     found = Counter(each.kind for each in changes)
     return {kind.value: found[kind] for kind in ChangeKind}
 
@@ -79,7 +82,7 @@ def _change(key: tuple[str, str, str], old: set[str], new: set[str], compare: Co
 
 
 def _newest_first(versions: set[str], compare: Compare) -> list[str]:
-    """Sort by the family's rules, and by their spelling where those hold two to be as new."""
+    """Sort by the family's rules, and by text where those treat two versions as equal."""
 
     def order(one: str, other: str) -> int:
         return compare(one, other) or (one > other) - (one < other)
@@ -93,6 +96,6 @@ def _kind(before: Sequence[str], after: Sequence[str], compare: Compare) -> Chan
     if not after:
         return ChangeKind.WENT
     order = compare(before[0], after[0])
-    if not order:  # as new (0), or not to be ordered (None)
+    if not order:  # equal (0), or without an order (None)
         return ChangeKind.CHANGED
     return ChangeKind.UP if order < 0 else ChangeKind.DOWN

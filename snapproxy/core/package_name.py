@@ -1,4 +1,4 @@
-"""What a package's file name says of it. How a name is read is each family's own (`Family.package_name`)."""
+"""The parts of a package's file name. Each family parses its own names (`Family.package_name`)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class PackageName:
-    """A package as its file name tells it: name, version and architecture in the family's own words.
+    """A package as named by its file: name, version and architecture in the family's own terms.
 
-    `version` lacks an epoch where file names have none (apt's pool, rpm); `arch` is `source` or `src` for source packages.
+    `version` has no epoch if the family's file names have none; `arch` is `source` or `src` for source packages.
     """
 
     name: str

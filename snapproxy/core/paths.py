@@ -1,6 +1,6 @@
-"""One spelling for every path: the key in the store and the path sent upstream come from the same reading.
+"""Canonical paths: the key in the store and the path sent upstream come from the same parser.
 
-Knows nothing of archives; `address` says what a path means.
+Independent of archives; `address` interprets the paths.
 """
 
 from __future__ import annotations
@@ -12,22 +12,23 @@ from snapproxy.core.model import LIVE
 from snapproxy.errors import ClientError
 
 LONGEST = 4096
-"""Bytes a raw path may have."""
+"""The longest raw path, in bytes."""
 
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-# An encoded slash, backslash, dot or NUL may mean a separator to one reader and a letter to the next: nobody gets to choose.
+# An encoded slash, backslash, dot or NUL is a separator to one reader and a letter to another; such paths are refused.
 _SEPARATOR = re.compile(rb"%(?:2f|5c)", re.IGNORECASE)
 _ENCODED_TWICE = re.compile(rb"%(?:2f|5c|2e|00)", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def canonical_path(raw: str) -> str:
-    """Decode a raw path once, and return it without its leading slash; a trailing slash stays and means a folder.
+    """Decode a raw path once, and return it without its leading slash; a trailing slash is kept and means a folder.
 
-    `raw` is as it came off the wire (bytes that are not UTF-8 as surrogate escapes), without query or fragment.
-    A segment `.` is dropped, as RFC 3986, section 5.2.4 says: apt asks for `/repo/./InRelease` in a flat repository.
-    Raises ClientError for everything that two readers could take for different files: `..`, empty segments, encoded separators,
-    backslashes, broken escapes, control characters, bytes that are not UTF-8, more than `LONGEST` bytes.
+    `raw` is the path as received (bytes that are not UTF-8 as surrogate escapes), without query or fragment. A segment
+    `.` is dropped, as in RFC 3986, section 5.2.4: apt asks for `/repo/./InRelease` in a flat repository.
+
+    Raises ClientError for everything that two readers could take for different files: `..`, empty segments, encoded
+    separators, backslashes, broken escapes, control characters, bytes that are not UTF-8, more than `LONGEST` bytes.
     """
     try:
         data = raw.encode("utf-8", "surrogateescape")
@@ -36,23 +37,32 @@ def canonical_path(raw: str) -> str:
     if len(data) > LONGEST:
         raise ClientError(f"the path is longer than {LONGEST} bytes")
     if _BAD_ESCAPE.search(data):
-        raise ClientError("the path holds a broken percent escape")
+        raise ClientError("the path contains a broken percent escape")
     if b"?" in data or b"#" in data:
-        raise ClientError("the path holds a query or a fragment")
+        raise ClientError("the path contains a query or a fragment")
     decoded = unquote_to_bytes(data)
     if b"\\" in decoded or _SEPARATOR.search(data) or _ENCODED_TWICE.search(decoded):
-        raise ClientError("the path holds a backslash or an encoded separator")
+        raise ClientError("the path contains a backslash or an encoded separator")
     try:
         text = decoded.decode("utf-8")
     except UnicodeDecodeError:
         raise ClientError("the path is not UTF-8") from None
     if _CONTROL.search(text):
-        raise ClientError("the path holds control characters")
+        raise ClientError("the path contains control characters")
     return _without_dots(text.removeprefix("/"))
 
 
+def refuse_query(query: str | None) -> None:
+    """Raise ClientError if an address that takes no query string has one (None: without '?')."""
+    if query is not None:
+        raise ClientError("a query string has no meaning here")
+
+
 def names_a_file(path: str) -> bool:
-    """Whether `path` is one that `canonical_path` returns for a file: what others wrote down is held to the same rules as what they ask."""
+    """Return whether `path` is one that `canonical_path` returns for a file.
+
+    Paths read from indexes and records must follow the same rules as the paths that clients request.
+    """
     raw = path.replace("%", "%25").replace("?", "%3F").replace("#", "%23")
     try:
         return canonical_path(raw) == path and not f"/{path}".endswith("/")
@@ -63,14 +73,14 @@ def names_a_file(path: str) -> bool:
 def _without_dots(text: str) -> str:
     *folders, last = text.split("/")
     if "" in folders:
-        raise ClientError("the path holds an empty segment (two slashes in a row)")
+        raise ClientError("the path contains an empty segment (two slashes in a row)")
     if ".." in folders or last == "..":
-        raise ClientError("the path climbs with '..'")
+        raise ClientError("the path contains a '..' segment")
     return "/".join([*(name for name in folders if name != "."), "" if last == "." else last])
 
 
 def escape_path(path: str) -> str:
-    """Write a canonical path for a URL: everything but RFC 3986's unreserved characters and slashes is escaped.
+    """Write a canonical path for a URL: everything except RFC 3986's unreserved characters and slashes is escaped.
 
     `+` too: object stores behind mirrors read a literal one as a space (apt escapes it for the same reason).
     """
@@ -78,7 +88,10 @@ def escape_path(path: str) -> str:
 
 
 def snapshot_url(base: str, snapshot: str, path: str, scope: int = 0) -> str:
-    """Return where canonical `path` lies under an upstream `base` at `snapshot`; the id stands behind the first `scope` segments."""
+    """Return the address of canonical `path` under an upstream `base` at `snapshot`.
+
+    The snapshot id follows the first `scope` segments of the path.
+    """
     names = path.split("/")
     before = [name for name in names[:scope] if name]
     dated = [] if snapshot == LIVE else [snapshot]

@@ -1,4 +1,7 @@
-"""The address of the script that pins a whole root: `/<when>[/~<capture>]/pin.sh`. Reads a path only; its text is `client_config.pin_script`'s."""
+"""Read the address of the script that pins a whole root file system: `/<time>[/~<capture>]/pin.sh`.
+
+Reads a path only; `client_config.pin_script` writes the script.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,10 @@ _PATH = re.compile(r"(?P<when>[^/]+)/(?:~(?P<capture>[^/]*)/)?pin\.sh")
 
 
 def read_script(path: str, query: str | None, capture: str) -> ScriptTarget | None:
-    """Read a canonical path behind which no archive stands, None when it is no script's. `capture` is what stood before it.
+    """Read a canonical path that begins with no archive's name; None if it is not a script's.
 
-    Raises nothing: what is wrong with the address is told in the script's own language.
+    `capture` is the capture named before the path. Raises nothing: the errors of the address are in the target, because
+    the answer must be a shell script as well.
     """
     found = _PATH.fullmatch(path)
     if not found:

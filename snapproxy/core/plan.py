@@ -1,12 +1,15 @@
-"""What to do about a request for a file: the one decision everything else serves.
+"""Decide what to do about a request for a file.
 
-`plan` is a plain function. It returns the work (`Serve`, `Fetch`), a `Refusal`, a `Moved`, or `Need`: the questions whose answers it
-lacks. The executor in `shell` asks them, adds the facts to the frozen `Known`, and calls again. Nothing here waits, reads or fetches.
+Two plain functions, called one after the other: `resolve` finds the snapshot that answers for the requested time,
+`plan` decides about the file at that snapshot. Each returns its decision, or `Need`: the questions whose answers it
+lacks. The caller answers them, adds the facts to `Known`, and calls again. Nothing here waits, reads or downloads.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar, cast
 
 from snapproxy.core.exchange import Moved
 from snapproxy.core.expected_files import identity
@@ -30,13 +33,17 @@ from snapproxy.core.model import (
 from snapproxy.core.paths import escape_path
 from snapproxy.core.plan_model import (
     NOW,
+    AnyAsk,
+    Ask,
     AskAlias,
     AskFile,
+    AskListed,
+    AskListedAnywhere,
     AskName,
+    AskObserved,
     AskSize,
     AskWindow,
     Fetch,
-    Known,
     ListedFile,
     Need,
     NotStored,
@@ -44,70 +51,76 @@ from snapproxy.core.plan_model import (
     Serve,
     Step,
     StoredFile,
-    UnknownError,
 )
-from snapproxy.core.resolve import refuse_future, refuse_moving
-from snapproxy.core.sighted import resolve_by_observed_roots
+from snapproxy.core.resolve import refuse_future
 from snapproxy.core.sources import fetch_now, flight_key, past, sources_of
-from snapproxy.core.vouching import find_expected, space_of
+
+T = TypeVar("T")
 
 MAX_ROUNDS = 14
-"""How often a plan is made before the executor gives up. Every round learns something; the longest honest way is fourteen: brackets,
-eight windows of a sparse timeline (`resolve_listed` needs no more), the name, the root, the root's row, what other indexes promise (the
-executor volunteers whether the bytes are held), and the plan."""
+"""How often a decision is made before the caller gives up. Every round learns something. The longest possible way has
+fourteen rounds: what was observed, eight windows of a sparse timeline (`resolve_listed` needs no more), the name, the
+root, the entry in the root, what other indexes list (the facts include whether those bytes are stored), and the plan.
+"""
 
 
-_UNTELLING = Refusal(
+_UNDECIDED = Refusal(
     424,
     "The timeline of the archive does not answer the question",
-    "Its history was asked which snapshots lie around this time, and what it said leaves that open.",
-    "Ask again later, or name the exact id of a snapshot.",
+    "The archive was asked which snapshots lie around this time, and its answer leaves that open.",
+    "Ask again later, or use the exact id of a snapshot.",
 )
 
 
-_LEADS_ELSEWHERE = Refusal(
-    403,
-    "Lists of mirrors are not served here",
-    "They name other servers and what those hold today, so a client that follows one leaves its pin.",
-    "Give the client a base address (dnf: baseurl) in place of a metalink or mirrorlist.",
-)
+def space_of(archive: Archive, resolved: Resolved) -> str:
+    """Return the catalog's name space of an archive at a snapshot."""
+    return f"{archive.name}/{resolved.snapshot}"
 
 
-def plan(request: PlanRequest, known: Known, now: Instant, *, family: Family, history: History) -> Step:
-    """Decide what to do about `request`, from what is known. Pure and total."""
-    try:
-        resolved = _resolve(request, known, now, family, history)
-        if isinstance(resolved, Refusal):
-            return resolved
-        if moving := refuse_moving(request.when, resolved):
-            return moving
-        if request.path == "" or request.path.endswith("/"):
-            return _folder(request, resolved, history)
-        return _at(request, resolved, known, family, history)
-    except UnknownError as unknown:
-        return Need(unknown.asks)
+class UnknownError(Exception):
+    """Interrupt a decision that lacks the answers to `asks`. Raised and caught in this module only."""
+
+    def __init__(self, *asks: AnyAsk) -> None:
+        self.asks = asks
+
+
+@dataclass(frozen=True)
+class Known:
+    """The facts learned so far, by question."""
+
+    facts: Mapping[AnyAsk, Any] = field(default_factory=dict)
+
+    def fact(self, ask: Ask[T]) -> T:
+        """Return the answer to a question. Raises UnknownError while it is open."""
+        known = cast("AnyAsk", ask)
+        if known not in self.facts:
+            raise UnknownError(known)
+        return cast("T", self.facts[known])
+
+    def plus(self, learned: Mapping[AnyAsk, Any]) -> Known:
+        """Return these facts together with `learned`."""
+        return Known({**self.facts, **learned})
+
+
+# --- which snapshot
+# ------------------------------------------------------------------------------------------------------------
 
 
 def resolve(
     request: PlanRequest, known: Known, now: Instant, *, family: Family, history: History
 ) -> Resolved | Refusal | Need:
-    """Settle the *when* of `request` and decide nothing more."""
+    """Find the snapshot that answers for the time of `request`.
+
+    From the timeline as far as it is known; else by a root that was the same before and after the time; else by asking
+    for more of the timeline.
+    """
     try:
         return _resolve(request, known, now, family, history)
     except UnknownError as unknown:
         return Need(unknown.asks)
 
 
-def plan_at(request: PlanRequest, resolved: Resolved, known: Known, *, family: Family, history: History) -> Step:
-    """Decide about another file of a snapshot that is already settled: a root that vouches, a signature beside it."""
-    try:
-        return _at(request, resolved, known, family, history)
-    except UnknownError as unknown:
-        return Need(unknown.asks)
-
-
 def _resolve(request: PlanRequest, known: Known, now: Instant, family: Family, history: History) -> Resolved | Refusal:
-    """Settle the *when*: from the timeline as far as it is known, else by equal roots on both sides, else by asking for more of it."""
     archive, when = request.archive, request.when
     if when.match is Match.LIVE:
         return NOW
@@ -115,21 +128,81 @@ def _resolve(request: PlanRequest, known: Known, now: Instant, family: Family, h
     answer = history.resolve(archive, when, windows, now)
     if isinstance(answer, Resolved):
         return answer
-    seen = resolve_by_observed_roots(request, known, now, family, history)
-    if seen is not None:
-        return seen
+    by_roots = _resolve_by_roots(request, known, now, family, history)
+    if by_roots is not None:
+        return by_roots
     if isinstance(answer, NeedWindow):
-        told = known.fact(AskWindow(archive.name, answer.start, answer.end, answer.around))
+        window = known.fact(AskWindow(archive.name, answer.start, answer.end, answer.around))
         if when.instant is not None and when.instant > now:
-            return refuse_future(now)  # true whatever the timeline would have said
-        return told if isinstance(told, Refusal) else _UNTELLING
+            return refuse_future(now)  # true whatever the timeline contains
+        return window if isinstance(window, Refusal) else _UNDECIDED
     return answer
 
 
-def _folder(request: PlanRequest, resolved: Resolved, history: History) -> Moved | Refusal:
-    """Send a folder between two snapshots to the snapshot's own (debbisect reads the id out of Location); list nothing.
+def _resolve_by_roots(
+    request: PlanRequest, known: Known, now: Instant, family: Family, history: History
+) -> Resolved | Refusal | None:
+    """Find the snapshot by what was observed of the roots that could list the file; None if that proves nothing."""
+    archive, when = request.archive, request.when
+    instant = now if when.instant is None else min(when.instant, now)
+    if not history.is_observed and (when.match is not Match.HELD or when.instant != instant):
+        return None
+    place = family.classify(request.path)
+    observed = known.fact(AskObserved(archive.name, _roots_of(request.path, place, family), instant))
+    answers = [history.resolve_seen(archive, when, root, now) for root in observed]
+    if found := _resolved(answers):
+        return found[0] if place.role is not Role.PACKAGE else _most_useful(found, request, known)
+    if history.is_observed and place.role is Role.PACKAGE and not any(root.before or root.after for root in observed):
+        # No index beside the package was ever observed; an index that was observed elsewhere may list it.
+        others = known.fact(AskObserved(archive.name, (), instant))
+        elsewhere = _resolved([history.resolve_seen(archive, when, root, now) for root in others])
+        if listing := _listing(elsewhere, request, known):
+            return listing[0]
+    return next((answer for answer in answers if answer is not None), None)
 
-    Where each root has snapshots of its own, there is none that would do for everything below the folder.
+
+def _roots_of(path: str, place: Place, family: Family) -> tuple[str, ...]:
+    """Return the roots that could list a path: itself, its own roots, or the roots beside it; () for any root."""
+    if place.role is Role.ROOT:
+        return (path,)
+    return place.roots or tuple(parent for parent in place.parents if family.classify(parent).role is Role.ROOT)
+
+
+def _resolved(answers: list[Resolved | Refusal | None]) -> tuple[Resolved, ...]:
+    return tuple(dict.fromkeys(answer for answer in answers if isinstance(answer, Resolved)))
+
+
+def _most_useful(found: tuple[Resolved, ...], request: PlanRequest, known: Known) -> Resolved:
+    """Return the first snapshot whose indexes list the file, else the first one."""
+    return found[0] if len(found) == 1 else (_listing(found, request, known) or found)[0]
+
+
+def _listing(found: tuple[Resolved, ...], request: PlanRequest, known: Known) -> tuple[Resolved, ...]:
+    asks = [AskListedAnywhere(space_of(request.archive, each), request.path) for each in found]
+    if unknown := [ask for ask in asks if ask not in known.facts]:
+        raise UnknownError(*unknown)
+    return tuple(each for each, ask in zip(found, asks, strict=True) if known.facts[ask] is not None)
+
+
+# --- which file
+# ----------------------------------------------------------------------------------------------------------------
+
+
+def plan(request: PlanRequest, resolved: Resolved, known: Known, *, family: Family, history: History) -> Step | Need:
+    """Decide what to do about the file of `request` at the snapshot `resolved`."""
+    try:
+        if request.path == "" or request.path.endswith("/"):
+            return _folder(request, resolved, history)
+        return _file(request, resolved, known, family, history)
+    except UnknownError as unknown:
+        return Need(unknown.asks)
+
+
+def _folder(request: PlanRequest, resolved: Resolved, history: History) -> Moved | Refusal:
+    """Redirect a folder at a time between two snapshots to the folder of its snapshot; folders are not listed.
+
+    debbisect reads the snapshot's id out of Location. Where each root has snapshots of its own, no single snapshot
+    answers for everything below the folder.
     """
     asked = request.when.text.removesuffix(".nearest")
     if not history.is_observed and resolved.snapshot not in (LIVE, asked):
@@ -138,40 +211,92 @@ def _folder(request: PlanRequest, resolved: Resolved, history: History) -> Moved
         404,
         "Folders are not listed here",
         f"This is the folder of snapshot {resolved.snapshot}.",
-        "Ask for a file in it, such as dists/stable/InRelease.",
+        "Ask for a file in it by its full path.",
     )
 
 
-def _at(request: PlanRequest, resolved: Resolved, known: Known, family: Family, history: History) -> Step:
-    """Decide about a file, the snapshot being settled. A name without proof gives way to a promise that came later."""
+def _file(request: PlanRequest, resolved: Resolved, known: Known, family: Family, history: History) -> Step:
+    """Decide about a file. A stored name without proof gives way to an index that has listed the file since."""
     is_live = resolved.snapshot == LIVE
     if resolved.snapshot == TIMELESS:
         request = replace(request, path=history.timeless(request.path) or request.path)
     archive, path, space = request.archive, request.path, space_of(request.archive, resolved)
     place = family.classify(path)
     if place.leads_elsewhere:
-        return _LEADS_ELSEWHERE
+        return _mirror_list(family)
     name = None if is_live else known.fact(AskName(space, path))
     if name is not None and (name.proof > Proof.NONE or place.role not in (Role.INDEX, Role.PACKAGE)):
         return Serve(space, path, name.digest, name.size, name.proof, place.role, resolved)
     if place.role in (Role.INDEX, Role.PACKAGE):
-        vouched = find_expected(space, path, place, resolved, known)
-        if isinstance(vouched, Refusal):
-            return vouched
-        if vouched is not None:
-            return _promised(request, resolved, place, vouched, known, family, history)
-    if name is not None:  # nothing has come to vouch for it since
+        listed = _find_listed(space, path, place, resolved, known)
+        if isinstance(listed, Refusal):
+            return listed
+        if listed is not None:
+            return _expected(request, resolved, place, listed, known, family, history)
+    if name is not None:  # still not listed by any index
         return Serve(space, path, name.digest, name.size, name.proof, place.role, resolved)
     if is_live:
         obtained = known.fact(AskFile(space, (path,), resolved))
         if isinstance(obtained, NotStored):
             return fetch_now(archive, path, family)
         return _serve_obtained(obtained, space, path, place, resolved)
-    return _unvouched(request, place, resolved, known, history)
+    return _unlisted(request, place, resolved, known, history)
 
 
-def _unvouched(request: PlanRequest, place: Place, resolved: Resolved, known: Known, history: History) -> Step:
-    """Bring a file that nothing of its snapshot vouches for: where there is one, that which bears its name at every time."""
+def _mirror_list(family: Family) -> Refusal:
+    return Refusal(
+        403,
+        "Lists of mirrors are not served",
+        "Such a list names other servers and their files of today. A client that follows one leaves its pinned time.",
+        family.mirror_list_hint,
+    )
+
+
+def _find_listed(space: str, path: str, place: Place, resolved: Resolved, known: Known) -> ListedFile | Refusal | None:
+    """Find what lists an index or a package: its root, the index beside it, or any index served at this snapshot.
+
+    Raises UnknownError for what must be asked first.
+    """
+    if place.role is not Role.PACKAGE:
+        return _listed_by(place.roots, space, path, place, resolved, known)
+    beside = _listed_by(place.parents, space, path, place, resolved, known)
+    if isinstance(beside, ListedFile):
+        return beside
+    # The index may lie elsewhere (apk's indexes name the folders of their packages), or a second index beside the
+    # package may list it.
+    elsewhere = known.fact(AskListedAnywhere(space, path))
+    return beside if elsewhere is None else elsewhere
+
+
+def _listed_by(
+    candidates: tuple[str, ...], space: str, path: str, place: Place, resolved: Resolved, known: Known
+) -> ListedFile | Refusal | None:
+    """Look a file up in the first of the candidates that exists."""
+    index = known.fact(AskFile(space, candidates, resolved, to_vouch=True)) if candidates else None
+    if isinstance(index, NotStored):
+        return None
+    if index is None or isinstance(index, Refusal):
+        return index
+    expected = known.fact(AskListed(space, index.digest, index.path, path))
+    if isinstance(expected, Refusal):
+        return expected
+    if expected is not None:
+        return ListedFile(expected, Proof.GPG if index.proof is Proof.GPG else Proof.INDEX, index.notes)
+    if place.by_hash is not None or (index.proof is Proof.GPG and not place.may_be_unlisted):
+        return Refusal(
+            404,
+            "Not in this snapshot: its index does not list it",
+            f"{index.path} of {space} lists every file of this kind, and not this one.",
+            headers={"X-Snapproxy-Snapshot": space},
+        )
+    return None
+
+
+def _unlisted(request: PlanRequest, place: Place, resolved: Resolved, known: Known, history: History) -> Step:
+    """Fetch a file that no index of its snapshot lists.
+
+    By its name outside every snapshot, where the archive has one.
+    """
     archive, path, space = request.archive, request.path, space_of(request.archive, resolved)
     sources = past(archive, resolved, path, history)
     if history.is_observed and not sources:
@@ -185,28 +310,33 @@ def _unvouched(request: PlanRequest, place: Place, resolved: Resolved, known: Kn
     return Fetch(f"name:{space}/{path}", space, path, sources, place.role, Proof.NONE, resolved)
 
 
-def _serve_obtained(held: StoredFile | Refusal | None, space: str, path: str, place: Place, resolved: Resolved) -> Step:
-    if held is None:
-        return Refusal(404, "Not in the archive now", "Every mirror of this archive says that it has no such file.")
-    if isinstance(held, Refusal):
-        return held
-    return Serve(space, path, held.digest, held.size, held.proof, place.role, resolved, notes=held.notes)
+def _serve_obtained(
+    stored: StoredFile | Refusal | None, space: str, path: str, place: Place, resolved: Resolved
+) -> Step:
+    if stored is None:
+        return Refusal(404, "Not in the archive now", "Every mirror of this archive answered that it has no such file.")
+    if isinstance(stored, Refusal):
+        return stored
+    return Serve(space, path, stored.digest, stored.size, stored.proof, place.role, resolved, notes=stored.notes)
 
 
-def _promised(
+def _expected(
     request: PlanRequest,
     resolved: Resolved,
     place: Place,
-    vouched: ListedFile,
+    listed: ListedFile,
     known: Known,
     family: Family,
     history: History,
 ) -> Step:
-    """Bring a promised file: from the blobs, else from whoever has it, the regular mirror first (rule 5)."""
-    expected, space, notes = vouched.expected, space_of(request.archive, resolved), vouched.notes
+    """Serve or fetch a listed file.
+
+    From the store, else from any source that has its bytes, the mirrors first (rule 5).
+    """
+    expected, space, notes = listed.expected, space_of(request.archive, resolved), listed.notes
     digest = _sha256(expected, request.archive, known)
     also = (None if resolved.snapshot == LIVE else history.timeless(request.path)) or ""
-    # What no strong digest finds again is found by its name alone.
+    # A file without a strong digest is found again by its name only.
     name_it = request.archive.keeps_packages or place.role is not Role.PACKAGE or not expected.is_strong
     if digest:
         size = known.fact(AskSize(digest))
@@ -216,7 +346,7 @@ def _promised(
                 request.path,
                 digest,
                 size,
-                vouched.proof,
+                listed.proof,
                 place.role,
                 resolved,
                 name_it=name_it,
@@ -228,24 +358,30 @@ def _promised(
         return _not_kept(space, request.path, place)
     key = flight_key(expected, space)
     return Fetch(
-        key, space, request.path, sources, place.role, vouched.proof, resolved, expected, notes, also, name_it=name_it
+        key, space, request.path, sources, place.role, listed.proof, resolved, expected, notes, also, name_it=name_it
     )
 
 
 def _not_kept(space: str, path: str, place: Place) -> Refusal:
-    """Refuse what was not kept when its archive was seen. Of an index that is no absence: its client would go on without it."""
+    """Refuse a file that was not stored when its archive was observed.
+
+    For an index this is a 424, not a 404: after a 404 its client would continue without it.
+    """
     is_index = place.role in (Role.INDEX, Role.SIGNATURE)
     return Refusal(
         424 if is_index else 404,
         "Not kept: the archive was observed then, without this file",
         f"{path} of {space} is not in the store, and no source is sure to have the same bytes.",
-        "Have it taken along from now on: `snapproxy observe`, or [[watch]] in the configuration.",
+        "To store it from now on, run `snapproxy observe` or configure [[watch]].",
         {"X-Snapproxy-Snapshot": space},
     )
 
 
 def _sha256(expected: ExpectedFile, archive: Archive, known: Known) -> str:
-    """Return the sha256 of the promised bytes: as promised, or as learnt when bytes of its other digest came; '' when unknown."""
+    """Return the SHA-256 of an expected file.
+
+    As listed, or as recorded when its bytes were stored; '' while unknown.
+    """
     match identity(expected):
         case None:
             return ""

@@ -1,22 +1,42 @@
-"""What a plan is made of: the request, the questions it may ask, the facts that answer them, and the work it ends in. Frozen values only."""
+"""The values of a plan.
+
+The request, the questions it may ask, the facts that answer them, and the work it results in.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Generic, TypeVar
 
 from snapproxy.core.exchange import Moved
-from snapproxy.core.model import LIVE, Archive, ExpectedFile, Instant, Proof, Refusal, Resolved, Role, TimeSpec
+from snapproxy.core.model import (
+    LIVE,
+    Archive,
+    ExpectedFile,
+    Instant,
+    ObservedRoot,
+    Proof,
+    Refusal,
+    Resolved,
+    Role,
+    TimeSpec,
+    Window,
+)
+
+T = TypeVar("T")
 
 NOW = Resolved(LIVE, 0)
-"""The present, resolved: it bears no instant."""
+"""The snapshot id of the present, which has no instant."""
 
 MAX_FILE = 64 << 30
-"""Bytes of a file nothing promises."""
+"""Largest size in bytes of a file that no index lists."""
+
+MAX_ROOT = 64 << 20
+"""Largest size in bytes of a root; Debian's largest is below 1 MiB."""
 
 WHOLE = frozenset({Role.ROOT, Role.SIGNATURE, Role.INDEX})
-"""What is verified before anything is sent, because a client takes its cut for success (rule 2)."""
+"""Roles whose files are verified before the first byte is sent: a client takes a truncated one for success (rule 2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,92 +49,16 @@ class PlanRequest:
     base: str = ""
 
 
-# --- questions: each is hashable, and is itself the key its answer is known by ------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class AskWindow:
-    """Which snapshots lie in this stretch? -> Window | Refusal."""
-
-    archive: str
-    start: Instant
-    end: Instant
-    around: Instant | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class AskObserved:
-    """What was seen of these roots around the instant, and of which others? `roots` empty: of any. -> tuple[Sighting, ...], seen latest first."""
-
-    archive: str
-    roots: tuple[str, ...]
-    instant: Instant
-
-
-@dataclass(frozen=True, slots=True)
-class AskName:
-    """What does the catalog call this? -> Held | None."""
-
-    space: str
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
-class AskFile:
-    """Obtain the first of these files of the same snapshot that exists, whole and verified. -> Held | Arriving | Refusal | None (none exists).
-
-    `to_vouch`: it is wanted for what it says of another file.
-    """
-
-    space: str
-    candidates: tuple[str, ...]
-    resolved: Resolved
-    to_vouch: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class AskListed:
-    """What does this index promise under this name? -> Promise | None, or a Refusal when the index cannot be read."""
-
-    space: str
-    digest: str
-    index: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class AskListedAnywhere:
-    """What do the indexes already served at this snapshot promise for a package? -> Vouched | None."""
-
-    space: str
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
-class AskSize:
-    """Does the store hold these bytes? -> their size, or None."""
-
-    digest: str
-
-
-@dataclass(frozen=True, slots=True)
-class AskAlias:
-    """Which bytes, once verified, had this other digest: anybody's if it is strong, else this archive's? -> their sha256, or None."""
-
-    archive: str
-    algorithm: str
-    digest: str
-
-
-Ask = AskWindow | AskObserved | AskName | AskFile | AskListed | AskListedAnywhere | AskSize | AskAlias
-
-
-# --- facts ---------------------------------------------------------------------------------------------------------------------
+# --- facts
+# ---------------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file whose bytes are in the store. `notes` are headers that travel with it (a live set that is stale says so)."""
+    """A file whose bytes are in the store.
+
+    `notes` are headers that are sent with it, such as the mark of a stale live file.
+    """
 
     path: str
     digest: str
@@ -125,55 +69,128 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class NotStored:
-    """A file that exists and is not in the store: it streams, or the disk is full. It can be served by its own fetch, and vouches for nothing."""
+    """A file that exists but is not in the store: it still streams, or the disk is full.
+
+    It can be served by its own fetch, and proves nothing about other files.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class ListedFile:
-    """A promise and how far it can be believed. `notes` are those of the file it stands in."""
+    """A file as an index lists it, and the proof that the index gives. `notes` are the headers sent with that index."""
 
     expected: ExpectedFile
     proof: Proof
     notes: Mapping[str, str] = field(default_factory=dict)
 
 
-class UnknownError(Exception):
-    """Unwinds a decision to the questions it lacks; never leaves the functions that plan."""
-
-    def __init__(self, *asks: Ask) -> None:
-        self.asks = asks
+# --- questions: each is hashable, and is the key under which its answer is known
+# -------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Known:
-    """What has been learned so far, question by question."""
+class Ask(Generic[T]):
+    """A question whose answer is a `T`."""
 
-    facts: Mapping[Ask, Any] = field(default_factory=dict)
-
-    def fact(self, ask: Ask) -> Any:
-        """Return the answer to a question. Raises UnknownError while it is open."""
-        if ask not in self.facts:
-            raise UnknownError(ask)
-        return self.facts[ask]
-
-    def plus(self, learned: Mapping[Ask, Any]) -> Known:
-        """Return a Known that knows this as well."""
-        return Known({**self.facts, **learned})
+    __slots__ = ()
 
 
-# --- plans ---------------------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class AskWindow(Ask[Window | Refusal]):
+    """Ask for the snapshots in a stretch of the timeline."""
+
+    archive: str
+    start: Instant
+    end: Instant
+    around: Instant | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AskObserved(Ask[tuple[ObservedRoot, ...]]):
+    """Ask what was observed of these roots around an instant, the latest first. No `roots`: of every root."""
+
+    archive: str
+    roots: tuple[str, ...]
+    instant: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class AskName(Ask[StoredFile | None]):
+    """Ask for the stored file that has this name in the catalog."""
+
+    space: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskFile(Ask[StoredFile | NotStored | Refusal | None]):
+    """Ask for the first of these files of one snapshot that exists, whole and verified; None if all are absent.
+
+    `to_vouch`: the file is needed for what it lists, not for itself.
+    """
+
+    space: str
+    candidates: tuple[str, ...]
+    resolved: Resolved
+    to_vouch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AskListed(Ask[ExpectedFile | Refusal | None]):
+    """Ask what an index lists under a name. A Refusal if the index cannot be read."""
+
+    space: str
+    digest: str
+    index: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskListedAnywhere(Ask[ListedFile | None]):
+    """Ask for the entry of a package in the indexes that were served at this snapshot."""
+
+    space: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskSize(Ask[int | None]):
+    """Ask for the size of stored bytes, None if they are not stored."""
+
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskAlias(Ask[str | None]):
+    """Ask for the SHA-256 of the verified bytes that have another digest.
+
+    For a strong digest the bytes of any archive count, for a weak one only those of this archive.
+    """
+
+    archive: str
+    algorithm: str
+    digest: str
+
+
+AnyAsk = AskWindow | AskObserved | AskName | AskFile | AskListed | AskListedAnywhere | AskSize | AskAlias
+
+
+# --- plans
+# ---------------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """The plan cannot be made before these are answered; they do not depend on one another."""
+    """The decision needs the answers to these questions first. They do not depend on one another."""
 
-    asks: tuple[Ask, ...]
+    asks: tuple[AnyAsk, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Serve:
-    """Answer from the store. `name_it`: the catalog does not yet know the file by this name. `also` as in Fetch."""
+    """Answer from the store.
+
+    `name_it`: the catalog does not yet know the file by this name. `also` as in Fetch.
+    """
 
     space: str
     path: str
@@ -189,10 +206,10 @@ class Serve:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One place the bytes may come from. `last_resort`: the archive's own history, asked when nobody else has it.
+    """One address that may have the bytes. `last_resort`: the archive's own history, asked after every other source.
 
-    `is_holder`: it is none of the archive's, and knows the bytes by their digest alone (`core.blob_sources`). It is a help that must
-    never harm: nobody waits for it while another is left, and that it lacks a file says nothing of the archive.
+    `is_blob_source`: it is not the archive's and knows the bytes by their digest only (`core.blob_sources`). Optional:
+    tried first, abandoned at the first delay while another source is left; its 404 says nothing about the archive.
     """
 
     url: str
@@ -203,12 +220,12 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """Bring the bytes, from the first source that has them, and check them against `promise` if there is one.
+    """Download a file from the first source that has it, and check it against `expected` if an index lists it.
 
-    `whole`: verified before anything is sent. `key` names the flight.
-    `also`: the path by which the file is named outside every snapshot as well, '' for none.
-    `name_it`: whether the catalog is to know the file by this name; else it is found by its digest for as long as the store has it.
-    `most`: the bytes that a file nothing promises may have. `is_page`: a web page would be a proper answer.
+    `key` names the flight. `name_it`: the catalog shall know the file by this name; otherwise it is found by its digest
+    only, for as long as the store has it. `also`: the path of the file outside every snapshot, where it is named as
+    well; '' for none. `most`: the largest size in bytes of a file that no index lists. `is_page`: a web page is a
+    proper answer.
     """
 
     key: str
@@ -227,13 +244,17 @@ class Fetch:
 
     @property
     def question(self) -> str:
-        """What a verdict belongs to: these bytes, for this snapshot. Another one that promises the same has other sources to ask."""
+        """The key of this fetch's outcome: these bytes at this snapshot.
+
+        Another snapshot has other sources for the same bytes.
+        """
         return f"{self.space}/{self.path if self.expected is None else self.expected.path} {self.key}"
 
     @property
     def whole(self) -> bool:
-        """Only packages, and what nothing names, may stream while they arrive."""
+        """Whether the file is verified before its first byte is sent. Only packages and unlisted files may stream."""
         return self.role in WHOLE
 
 
-Step = Need | Serve | Fetch | Refusal | Moved
+Step = Serve | Fetch | Refusal | Moved
+"""A finished plan."""

@@ -1,6 +1,7 @@
-"""Which bytes a Range header asks for. Whether it may be honoured at all (If-Range) is decided in `conditions`.
+"""Parse a Range header. `conditions` decides whether it applies at all (If-Range).
 
-RFC 9110 section 14. A server may ignore any Range: several ranges and everything malformed are answered with the whole file.
+RFC 9110 section 14. A server may ignore any Range: several ranges and all malformed headers are answered with the whole
+file.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-#: One byte range and no more than forty digits a number, which is beyond any file and within what int() takes gladly.
+#: One byte range with at most forty digits a number: more than any file has, and few enough for int().
 _ONE_RANGE = re.compile(r"bytes[ \t]*=[ \t]*([0-9]{0,40})-([0-9]{0,40})[ \t]*", re.ASCII | re.IGNORECASE)
 
 
@@ -21,22 +22,22 @@ class ByteRange:
 
     @property
     def length(self) -> int:
-        """How many bytes the span holds."""
+        """The number of bytes."""
         return self.stop - self.start
 
 
 @dataclass(frozen=True, slots=True)
 class Unsatisfiable:
-    """The range lies beyond the end of a file of `size` bytes: 416."""
+    """The range is beyond the end of a file of `size` bytes: 416."""
 
     size: int
 
 
 def select(header: str, size: int | None) -> ByteRange | Unsatisfiable | None:
-    """Return the span that a Range header names in a file of `size` bytes, None where the whole file is the answer.
+    """Return the bytes that a Range header selects in a file of `size` bytes, None if the answer is the whole file.
 
-    None for: no header, another unit, several ranges, bad syntax, a last byte before the first, and a size that is not
-    known yet (a Content-Range could not be written honestly).
+    None for: no header, another unit, several ranges, bad syntax, a last byte before the first, and an unknown size (a
+    Content-Range needs the size).
     """
     if not header or size is None:
         return None
@@ -55,12 +56,12 @@ def select(header: str, size: int | None) -> ByteRange | Unsatisfiable | None:
 
 
 def _suffix(last: str, size: int) -> ByteRange | Unsatisfiable | None:
-    """Read `bytes=-N`: the last N bytes, or the whole file where it is shorter (RFC 9110 section 14.1.2)."""
+    """Read `bytes=-N`: the last N bytes, or the whole file if it is shorter (RFC 9110 section 14.1.2)."""
     if not last:
         return None
     count = int(last)
     if count == 0:
         return Unsatisfiable(size)
     if size == 0:
-        return None  # satisfiable, but no Content-Range can name an empty span
+        return None  # satisfiable, but no Content-Range can describe an empty range
     return ByteRange(max(size - count, 0), size)

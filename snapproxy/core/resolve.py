@@ -1,8 +1,9 @@
-"""Settles a *when*: which snapshot answers it, or why none may. The rules of honest time (docs/design.md, section 2) stand here.
+"""Resolve a time: find the snapshot that answers it, or the reason for a refusal.
 
-A time is answered only when what the archive held at that instant is known and can no longer change: never by another day in
-silence. Pure and total: facts come in as windows of the timeline, what is missing goes out as a NeedWindow. How an archive is
-asked for its timeline is its history's business; what is served then, the executor's.
+Implements the rules of honest time (docs/design.md, section 2). A time is answered only if the state of the archive at
+that instant is known and can no longer change; it is never silently answered with another day. Pure and total: windows
+of the timeline are the input, a missing window is returned as a NeedWindow. The archive's history reads its timeline;
+the executor serves the files.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ _NEAREST = "A time that ends in .nearest takes the newest settled one before it.
 def resolve_listed(
     archive: Archive, when: TimeSpec, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
 ) -> Resolved | Refusal | NeedWindow:
-    """Settle `when` for an archive that keeps snapshots at listed instants.
+    """Resolve `when` for an archive that keeps snapshots at listed instants.
 
-    `windows` are those that have not expired (`timeline.window_expires`); a need is answered by adding the window it led to.
-    At most eight needs follow one another.
+    `windows` are those that have not expired (`timeline.window_expires`); the caller answers a need by adding the
+    window it asks for. At most eight needs follow one another.
     """
     if when.match is Match.LIVE:
         return Resolved(LIVE, now)
@@ -39,9 +40,10 @@ def resolve_listed(
 
 
 def resolve_any(archive: Archive, when: TimeSpec, now: Instant) -> Resolved | Refusal:
-    """Settle `when` for an archive whose server answers for every second; the id is the instant itself.
+    """Resolve `when` for an archive whose server answers for every second; the id is the instant itself.
 
-    `latest` and an unsettled `.nearest` are taken to the full hour, so that builds started minutes apart ask for the same files.
+    `latest` and an unsettled `.nearest` are rounded down to the full hour, so that builds started minutes apart ask for
+    the same files.
     """
     if when.match is Match.LIVE:
         return Resolved(LIVE, now)
@@ -58,23 +60,22 @@ def resolve_any(archive: Archive, when: TimeSpec, now: Instant) -> Resolved | Re
             return refuse(_TOO_EARLY, "the archive has no settled instant yet", "", None, None)
         return Resolved(format_instant(usable), usable, note=_note(archive, usable, instant, when))
     if instant > settled:
-        why = f"The archive may still change what it held then; an instant is settled {span_words(archive.settle_after)} later. {_NEAREST}"
+        settle_after = span_words(archive.settle_after)
+        why = f"The archive may still change for that instant; it is settled {settle_after} later. {_NEAREST}"
         return refuse(_TOO_EARLY, "that time is not settled yet", why, _good(archive, newest), None)
     if instant in archive.bad:
         return refuse(_GONE, "that instant is marked bad", why_bad(archive, instant), _good(archive, instant), None)
     return Resolved(format_instant(instant), instant)
 
 
-def refuse_moving(when: TimeSpec, resolved: Resolved) -> Refusal | None:
-    """Refuse `latest` where no capture freezes it: it would move between a client's update and its install."""
-    if when.match is not Match.LATEST:
-        return None
-    why = "latest moves on with the archive, between two requests of one build too; only a capture holds it still."
+def refuse_moving(resolved: Resolved) -> Refusal:
+    """Refuse `latest` unless a capture freezes it: it would change between a client's update and its install."""
+    why = "latest changes with the archive, even between two requests of one build; only a capture freezes it."
     return refuse(_TOO_EARLY, "latest is not a fixed time", why, resolved.instant, None)
 
 
 def _held(archive: Archive, line: Timeline, when: TimeSpec, instant: Instant) -> Resolved | Refusal | NeedWindow:
-    """Answer with what the archive held at `instant`: the newest snapshot at or before it, if a later one ends its reign."""
+    """Answer with the newest snapshot at or before `instant`, if a later one proves that it was still the newest."""
     before = line.at_or_before(instant)
     if isinstance(before, NeedWindow):
         return before
@@ -103,23 +104,23 @@ def _held(archive: Archive, line: Timeline, when: TimeSpec, instant: Instant) ->
 def _objection(
     archive: Archive, when: TimeSpec, instant: Instant, before: Instant, after: Instant | None
 ) -> tuple[str, str] | None:
-    """Say what stands against an instant between two snapshots, and why; None for nothing."""
+    """Return the (reason, why) against an instant between two snapshots; None without an objection."""
     if instant in archive.bad:
         return "that snapshot is marked bad", why_bad(archive, instant)
     if before == instant or after is None:
         return None
     if when.match is Match.EXACT:
-        return "no snapshot bears that very instant", ""
+        return "no snapshot has exactly that instant", ""
     if after - before > archive.max_gap:
-        gap = f"{span_words(after - before)}, and at most {span_words(archive.max_gap)} is believed"
-        return "that time is in a gap of the archive", f"Nothing tells what it held in between: {gap}. {_NEAREST}"
+        gap = f"{span_words(after - before)} lie between two snapshots, and max_gap is {span_words(archive.max_gap)}"
+        return "that time is in a gap of the archive", f"Its state at that time is unknown: {gap}. {_NEAREST}"
     return None
 
 
 def _follower(archive: Archive, line: Timeline, before: Instant, instant: Instant) -> Instant | NeedWindow | None:
-    """Return a snapshot that ends the reign of `before`, None where nothing proves that it still reigned at `instant`."""
+    """Return a snapshot that follows `before`; None if nothing proves `before` the newest at `instant`."""
     after = line.after(instant, enough=before + archive.max_gap)
-    # Where a window was asked for before that time had passed, one that is not known may stand between the two.
+    # If a window was requested before that time had passed, an unknown snapshot may lie between the two.
     is_seen = archive.frozen or line.seen_to(before) > instant
     return after if is_seen or isinstance(after, NeedWindow) else None
 
@@ -127,7 +128,7 @@ def _follower(archive: Archive, line: Timeline, before: Instant, instant: Instan
 def _at_the_end(
     archive: Archive, line: Timeline, when: TimeSpec, instant: Instant, before: Instant
 ) -> Resolved | Refusal | NeedWindow:
-    """Answer for an instant that no snapshot follows; `before` is the newest there is."""
+    """Answer for an instant that no snapshot follows; `before` is the newest snapshot."""
     if archive.frozen and when.match is Match.HELD and _is_old(archive, line, before):
         return Resolved(format_instant(before), before, (before, line.now), _note(archive, before, instant, when))
     usable = _settled(archive, line, instant)
@@ -142,7 +143,8 @@ def _at_the_end(
 
 
 def _later_than_known(newest: Instant, usable: Instant | None) -> Refusal:
-    why = f"The newest snapshot known is {format_instant(newest)}; nothing proves yet what the archive held after it. {_NEAREST}"
+    known = f"The newest known snapshot is {format_instant(newest)}"
+    why = f"{known}; nothing proves the state of the archive after it yet. {_NEAREST}"
     return refuse(_TOO_EARLY, "that time is later than the newest snapshot", why, usable, None)
 
 
@@ -163,7 +165,7 @@ def _nearest(archive: Archive, line: Timeline, when: TimeSpec, instant: Instant)
 
 
 def refuse_future(now: Instant) -> Refusal:
-    """Refuse a time that has not come, where the timeline cannot be had to name a usable one."""
+    """Refuse a time in the future without naming a usable one, because the timeline is not available."""
     return refuse(_TOO_EARLY, "that time is in the future", _not_yet(now), None, None)
 
 
@@ -197,19 +199,19 @@ def _good(archive: Archive, instant: Instant) -> Instant:
 
 
 def _note(archive: Archive, chosen: Instant, instant: Instant, when: TimeSpec) -> str:
-    """Say what a client should know of a choice that is not simply the snapshot of that time."""
-    passed = sorted(bad for bad in archive.bad if chosen < bad <= instant)
-    notes = [f"{format_instant(passed[-1])} is marked bad and was passed over"] if passed else []
+    """Return the note for the client if the answer is not simply the snapshot of that time."""
+    skipped = sorted(bad for bad in archive.bad if chosen < bad <= instant)
+    notes = [f"{format_instant(skipped[-1])} is marked bad and was skipped"] if skipped else []
     if when.match is Match.NEAREST and chosen != instant:
         notes.append(f"{format_instant(chosen)} is the newest settled snapshot at or before that time")
     return "; ".join(notes)
 
 
 def why_bad(archive: Archive, instant: Instant) -> str:
-    """Say what is known of a bad instant: the words of whoever marked it, or that its row lists it."""
-    told = dict(archive.because).get(instant)
-    by = f"Whoever marked it said: {told}" if told else "The configuration marks it bad (the row's `bad`)"
-    return f"{by}; locks that name it still replay."
+    """Return the reason why an instant is marked bad: the text given when it was marked, or the configuration."""
+    given = dict(archive.because).get(instant)
+    reason = f"It was marked bad by hand: {given}" if given else "The configuration marks it bad (the archive's `bad`)"
+    return f"{reason}; locks that name it still replay."
 
 
 def _not_yet(now: Instant) -> str:
@@ -226,7 +228,7 @@ def _before_first(archive: Archive, line: Timeline, instant: Instant) -> Refusal
 
 
 def span_words(seconds: int) -> str:
-    """Write a length of time in its largest fitting unit."""
+    """Write a duration in its largest fitting unit."""
     for size, unit in ((86400, "days"), (3600, "hours"), (60, "minutes")):
         if seconds >= 2 * size:
             return f"{seconds // size} {unit}"
@@ -234,7 +236,10 @@ def span_words(seconds: int) -> str:
 
 
 def refuse(status: int, what: str, why: str, before: Instant | None, after: Instant | None) -> Refusal:
-    """Refuse, and name the nearest usable instants in the reason as well: apt prints nothing else."""
+    """Return a refusal that names the nearest usable instants.
+
+    They are in the reason phrase too, because apt prints nothing else.
+    """
     ids = [format_instant(each) for each in (before, after) if each is not None]
     named = " or ".join(ids)
     if not ids:

@@ -1,8 +1,8 @@
-"""Settles a *when* by what was seen of a root, here, at known moments: spans of one digest, and what lies between them.
+"""Resolve a time from local observations of a root: spans with one digest, and the gaps between them.
 
-Within a span the answer is exact, whichever way the archive remembers (bracketing). An archive that has no other memory is also
-answered between two spans, with what was seen last before, as long as the observer was not away for longer than `max_gap`. Pure and
-total; how the other histories settle a time stands in `resolve`.
+Within a span the answer is exact for every history (bracketing). An archive whose past is known from observations only
+is also answered between two spans, with the last observation before that time, if the gap is at most `max_gap`. Pure
+and total; `resolve` has the rules of the other histories.
 """
 
 from __future__ import annotations
@@ -13,40 +13,43 @@ from snapproxy.core.time_spec import format_instant
 
 _GONE = 410
 _TOO_EARLY = 425
-_NEAREST = "A time that ends in .nearest takes what was observed last before it."
+_NEAREST = "A time that ends in .nearest takes the last observation before it."
 
 
-def resolve_bracketed(when: TimeSpec, sighting: ObservedRoot, now: Instant) -> Resolved | None:
-    """Settle an instant inside a span: across gaps of the timeline, its seconds, and our own observations. None elsewhere."""
+def resolve_bracketed(when: TimeSpec, observed: ObservedRoot, now: Instant) -> Resolved | None:
+    """Resolve an instant inside a span; None outside.
+
+    This covers gaps of the timeline, seconds between snapshots, and local observations.
+    """
     if when.match is not Match.HELD or when.instant is None or when.instant > now:
         return None
-    return _within(sighting.before, when.instant)
+    return _within(observed.before, when.instant)
 
 
-def resolve_observed(archive: Archive, when: TimeSpec, sighting: ObservedRoot, now: Instant) -> Resolved | Refusal:
-    """Settle `when` for a root of which nothing is known but what was seen here."""
+def resolve_observed(archive: Archive, when: TimeSpec, observed: ObservedRoot, now: Instant) -> Resolved | Refusal:
+    """Resolve `when` for a root that is known from local observations only."""
     if when.match is Match.LIVE:
         return Resolved(LIVE, now)
     instant = now if when.instant is None else when.instant
-    before, after = sighting.before, sighting.after
+    before, after = observed.before, observed.after
     if instant > now:
         why = f"By this machine's clock it is {format_instant(now)}."
         return refuse(_TOO_EARLY, "that time is in the future", why, _end(before), None)
-    if before is None and after is None and sighting.passed is None:
+    if before is None and after is None and observed.passed is None:
         return never_observed(archive)
     if when.match in {Match.NEAREST, Match.LATEST}:
-        return _nearest(sighting, when, instant)
+        return _nearest(observed, when, instant)
     if instant in archive.bad:
         return refuse(_GONE, "that observation is marked bad", why_bad(archive, instant), _end(before), _start(after))
-    if when.match is Match.EXACT and not _bears(before, instant):
-        return refuse(_GONE, "no observation bears that very instant", "", _end(before), _start(after))
-    return _within(before, instant) or _between(archive, sighting, instant)
+    if when.match is Match.EXACT and not _is_named(before, instant):
+        return refuse(_GONE, "no observation has exactly that instant", "", _end(before), _start(after))
+    return _within(before, instant) or _between(archive, observed, instant)
 
 
 def never_observed(archive: Archive) -> Refusal:
-    """Refuse a time of an archive of which nothing was ever seen here."""
-    why = f"Nothing but what snapproxy saw itself is known of the past of {archive.name}, and it has not seen this yet."
-    hint = f"Watch it from now on: `snapproxy observe {archive.name} PATH`, or [[watch]] in the configuration."
+    """Refuse a time of an archive that was never observed."""
+    why = f"The past of {archive.name} is known from snapproxy's own observations only, and this was not observed yet."
+    hint = f"Observe it from now on: `snapproxy observe {archive.name} PATH`, or [[watch]] in the configuration."
     return Refusal(_TOO_EARLY, "this was never observed", why, hint)
 
 
@@ -56,44 +59,46 @@ def _within(span: Span | None, instant: Instant) -> Resolved | None:
     return Resolved(span.snapshot, span.first, (span.first, span.last))
 
 
-def _between(archive: Archive, sighting: ObservedRoot, instant: Instant) -> Resolved | Refusal:
-    """Answer for an instant at which nothing was seen: with what was seen last before, if the observer was not away for long."""
-    before, after = sighting.before, sighting.after
+def _between(archive: Archive, observed: ObservedRoot, instant: Instant) -> Resolved | Refusal:
+    """Answer for an instant between two observations with the earlier one, if the gap is at most `max_gap`."""
+    before, after = observed.before, observed.after
     if before is None:
         return refuse(_GONE, "that is before the first observation", "", None, _start(after))
     if after is None:
         if archive.frozen:
-            return Resolved(before.snapshot, before.first, (before.first, instant), _passed(sighting))
-        why = f"It was seen last at {format_instant(before.last)}; nothing proves yet what the archive held after that. {_NEAREST}"
+            return Resolved(before.snapshot, before.first, (before.first, instant), _skipped(observed))
+        last = f"The last observation is of {format_instant(before.last)}"
+        why = f"{last}; nothing proves the state of the archive after it yet. {_NEAREST}"
         return refuse(_TOO_EARLY, "that time is later than the last observation", why, before.last, None)
     gap = after.first - before.last
     if gap > archive.max_gap:
-        why = f"Nobody looked for {span_words(gap)}, and at most {span_words(archive.max_gap)} is believed. {_NEAREST}"
+        limit = span_words(archive.max_gap)
+        why = f"There was no observation for {span_words(gap)}, and max_gap is {limit}. {_NEAREST}"
         return refuse(_GONE, "that is in a gap of the observations", why, before.last, after.first)
     unsure = (
         f"sure up to {format_instant(before.last)}; from then until {format_instant(after.first)} it may have changed"
     )
-    return Resolved(before.snapshot, before.first, (before.first, before.last), _notes(_passed(sighting), unsure))
+    return Resolved(before.snapshot, before.first, (before.first, before.last), _notes(_skipped(observed), unsure))
 
 
-def _nearest(sighting: ObservedRoot, when: TimeSpec, instant: Instant) -> Resolved | Refusal:
-    before = sighting.before
+def _nearest(observed: ObservedRoot, when: TimeSpec, instant: Instant) -> Resolved | Refusal:
+    before = observed.before
     if before is None:
-        return refuse(_GONE, "that is before the first observation", "", None, _start(sighting.after))
+        return refuse(_GONE, "that is before the first observation", "", None, _start(observed.after))
     if (exact := _within(before, instant)) is not None:
         return exact
     is_asked = when.instant is not None
     chosen = f"{format_instant(before.last)} is the last observation at or before that time" if is_asked else ""
-    return Resolved(before.snapshot, before.first, (before.first, before.last), _notes(_passed(sighting), chosen))
+    return Resolved(before.snapshot, before.first, (before.first, before.last), _notes(_skipped(observed), chosen))
 
 
-def _bears(span: Span | None, instant: Instant) -> bool:
-    """Whether an observation is called by this instant: its span begins then, or it was first seen then."""
+def _is_named(span: Span | None, instant: Instant) -> bool:
+    """Whether an observation has this instant as its name: its span begins then, or its id is that instant."""
     return span is not None and (instant == span.first or format_instant(instant) == span.snapshot)
 
 
-def _passed(sighting: ObservedRoot) -> str:
-    return "" if sighting.passed is None else f"{format_instant(sighting.passed)} is marked bad and was passed over"
+def _skipped(observed: ObservedRoot) -> str:
+    return "" if observed.passed is None else f"{format_instant(observed.passed)} is marked bad and was skipped"
 
 
 def _notes(*notes: str) -> str:

@@ -1,48 +1,44 @@
-"""Which row of the archive table a host and a path select.
+"""Select the archive that a host and a path belong to.
 
-Built once from the table; `address` asks it. Three kinds of place are known: an archive as its mirrors serve it (a row's `hosts`),
-an archive with a time in its URL (a row's `snapshot` bases), and the snapshot service's own calls beside such a base.
+Built once from the archive table; used by `address`. Three kinds of place: an archive as its mirrors serve it (its
+`hosts`), an archive with a time in its URL (its `snapshot` bases), and the native addresses of the service at such a
+base.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import urlsplit
 
-from snapproxy.core.dated_addresses import FOLDER_HISTORY, heads
+from snapproxy.core.history import History
 from snapproxy.core.model import Archive
 from snapproxy.errors import ClientError
-
-SERVICE_HISTORY = "snapshots"
-"""Rows of this history stand behind a service that answers `/mr/` and `/file/`."""
-
-SERVICE_CALLS = ("mr", "file")
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9_-]+(?:\.[a-z0-9_-]+)*)\.?(?::([0-9]{1,5}))?")
 
 
 class RouteKind(Enum):
-    """What stands at a place."""
+    """The kind of a place."""
 
     MIRROR = "mirror"
-    """The archive as it is now; the time comes with the credentials."""
+    """The archive as it is now; the credentials carry the time."""
     DATED = "dated"
-    """A *when*, then the archive as it was."""
-    SERVICE = "service"
-    """A call of the snapshot service."""
+    """A time, then the archive at that time."""
+    NATIVE = "native"
+    """An address that the archive's history reads (`History.read_native`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One place, and the row it selects. `rank` grows with how specific the place is: host first, then path.
+    """One place, and the archive it selects. `rank` grows with how specific the place is: host first, then path.
 
-    `host` is what `authority` was compiled from.
-    `shape`, where given, is what the end of a path must look like, in place of `prefix` at its beginning. `heads`, where given, is
-    what must follow: such a host has other things too, which are none of this row's.
+    `host`: the pattern that `authority` was compiled from. `shape`, if set: the pattern of the end of a path, in place
+    of `prefix` at its beginning. `names`, if set: the segments that may follow; such a host has other addresses too,
+    which do not belong to the archive.
     """
 
     archive: Archive
@@ -52,14 +48,14 @@ class Route:
     prefix: str
     rank: tuple[bool, int, int]
     shape: re.Pattern[str] | None = None
-    heads: frozenset[str] = frozenset()
+    names: frozenset[str] = frozenset()
 
     def owns(self, authority: str) -> bool:
-        """Whether a host is this place's own, whatever the path: not where any host would do."""
+        """Whether a host belongs to this place, independent of the path. False for a place on any host."""
         return self.rank[1] > 0 and self.authority.fullmatch(authority) is not None
 
     def rest(self, authority: str, path: str) -> str | None:
-        """Return what follows this place in a canonical path, None when it lies elsewhere."""
+        """Return the part of a canonical path after this place, None for a path outside it."""
         if not self.authority.fullmatch(authority):
             return None
         if self.shape is not None:
@@ -70,13 +66,13 @@ class Route:
         if not inside.startswith(start):
             return None
         rest = inside.removeprefix(start)
-        return None if self.heads and rest.partition("/")[0] not in self.heads else rest
+        return None if self.names and rest.partition("/")[0] not in self.names else rest
 
 
 def read_authority(text: str, scheme: str = "http") -> tuple[str, int]:
-    """Read `host[:port]` of a URL: the host in lower case without the root's dot, the port said or the scheme's own.
+    """Read `host[:port]` of a URL: the host in lower case without a trailing dot, and the port or the scheme's default.
 
-    Raises ClientError; a user name in front of the host does not pass either.
+    Raises ClientError for other text, a user name included.
     """
     found = _AUTHORITY.fullmatch(text.lower()) if len(text) <= 255 + 6 else None  # RFC 1035: 255 octets, and ":65535"
     port = int(found[2] or _DEFAULT_PORTS[scheme]) if found else 0
@@ -86,23 +82,17 @@ def read_authority(text: str, scheme: str = "http") -> tuple[str, int]:
 
 
 def format_authority(host: str, port: int, scheme: str = "http") -> str:
-    """Write a host and port as routes and `own_hosts` hold them: the scheme's own port is left out."""
+    """Write a host and port in the form of routes and `own_hosts`: the scheme's default port is omitted."""
     return host if port == _DEFAULT_PORTS[scheme] else f"{host}:{port}"
 
 
-def service_root(base: str) -> str | None:
-    """Return where the snapshot service of a base `ROOT/archive/<name>` answers its calls, None for a base of another shape."""
-    root, _, _name = base.rstrip("/").rpartition("/")
-    return root.removesuffix("/archive") if root.endswith("/archive") else None
-
-
-def routes_of(archives: Iterable[Archive]) -> tuple[Route, ...]:
+def routes_of(archives: Iterable[Archive], histories: Mapping[str, History]) -> tuple[Route, ...]:
     """Return every place of the table, in its order."""
-    return tuple(route for archive in archives for route in _routes_of(archive))
+    return tuple(route for archive in archives for route in _routes_of(archive, histories[archive.history]))
 
 
 def select(routes: Iterable[Route], authority: str, path: str) -> tuple[Route, str] | None:
-    """Return the most specific route to a place and what follows it; among equals the later row, which is the user's own."""
+    """Return the most specific route of a path, and the path below it. Of equal ones the later wins: the user's own."""
     best: tuple[Route, str] | None = None
     for route in routes:
         rest = route.rest(authority, path)
@@ -111,31 +101,31 @@ def select(routes: Iterable[Route], authority: str, path: str) -> tuple[Route, s
     return best
 
 
-def _routes_of(archive: Archive) -> Iterator[Route]:
+def _routes_of(archive: Archive, history: History) -> Iterator[Route]:
     for pattern in archive.hosts:
         authority, _, prefix = pattern.partition("/")
         yield _route(archive, RouteKind.MIRROR, authority, prefix)
     for base in archive.snapshot:
-        yield _route_to_base(
-            archive, RouteKind.DATED, base, heads(archive) if archive.history == FOLDER_HISTORY else frozenset()
-        )
-        root = service_root(base)
-        if archive.history == SERVICE_HISTORY and root is not None:
-            yield _route_to_base(archive, RouteKind.SERVICE, root, frozenset(SERVICE_CALLS))
+        root = history.native_root(base)
+        if root != base:
+            yield _route_to_base(archive, RouteKind.DATED, base)
+        if root is not None:
+            yield _route_to_base(archive, RouteKind.NATIVE, root, history.native_names_of(archive))
 
 
-def _route_to_base(archive: Archive, kind: RouteKind, base: str, following: frozenset[str]) -> Route:
+def _route_to_base(archive: Archive, kind: RouteKind, base: str, names: frozenset[str] = frozenset()) -> Route:
     parts = urlsplit(base)
     authority = format_authority(*read_authority(parts.netloc, parts.scheme), parts.scheme)
-    return _route(archive, kind, authority, parts.path, following)
+    return _route(archive, kind, authority, parts.path, names)
 
 
 def _route(
-    archive: Archive, kind: RouteKind, authority: str, prefix: str, following: frozenset[str] = frozenset()
+    archive: Archive, kind: RouteKind, authority: str, prefix: str, names: frozenset[str] = frozenset()
 ) -> Route:
-    """Compile a place; `*` as the whole host is any host, elsewhere any run within a label.
+    """Compile a place; `*` as the whole host is any host, elsewhere any characters within a label.
 
-    A path `**/a/*/b` is any folders, and then segments of which `*` is any one; only these belong to the path in the archive.
+    A path `**/a/*/b` is any folders, then segments of which `*` is any one; only these belong to the path in the
+    archive.
     """
     pieces = [re.escape(piece) for piece in authority.lower().split("*")]
     matches = ".*" if authority == "*" else "[^.:]*".join(pieces)
@@ -143,7 +133,7 @@ def _route(
     literal = len(authority.replace("*", ""))
     shape = _shape(prefix.removeprefix("**/")) if prefix.startswith("**/") else None
     rank = (literal == len(authority), literal, len(prefix))
-    return Route(archive, kind, authority.lower(), re.compile(matches), prefix, rank, shape, following)
+    return Route(archive, kind, authority.lower(), re.compile(matches), prefix, rank, shape, names)
 
 
 def _shape(segments: str) -> re.Pattern[str]:

@@ -1,9 +1,12 @@
-"""Judges what gpgv reports of a signed root, and what was found of raw signatures. Pure: running gpgv, and finding keys, is the shell's work.
+"""Judge a signed root from gpgv's report, or from the results for its raw signatures.
 
-The status lines are those of `gpgv --status-fd` (GnuPG's doc/DETAILS; Sequoia's gpgv-sq speaks them too, sqv has none). gpgv's exit
-code is not enough: it is 0 for a revoked key and for SHA-1, and 2 for a good signature beside one by a key we do not hold.
-The rules, from docs/design.md section 6: one good signature is enough, and those by keys we do not hold count for nothing; a bad one
-is fatal; MD5, SHA-1 and RIPEMD-160 count for nothing; an expired key counts for what it signed before it expired; a revoked one never.
+Pure: `trust` runs gpgv and finds the keys. The status lines are those of `gpgv --status-fd` (GnuPG's doc/DETAILS;
+Sequoia's gpgv-sq writes them too, sqv has none). gpgv's exit code is not sufficient: it is 0 for a revoked key and for
+SHA-1, and 2 for a good signature beside one by an unknown key.
+
+The rules, from docs/design.md section 6: one good signature is enough, and those by unknown keys are ignored; a bad one
+is fatal; MD5, SHA-1 and RIPEMD-160 do not count; an expired key counts for signatures made before it expired; a revoked
+one never does.
 """
 
 from __future__ import annotations
@@ -16,20 +19,20 @@ from snapproxy.core.model import Instant
 
 _PREFIX = "[GNUPG:] "
 _OUTCOMES = frozenset({"GOODSIG", "EXPSIG", "EXPKEYSIG", "REVKEYSIG", "BADSIG", "ERRSIG"})
-# RFC 9580, section 9.5: SHA-256, 384, 512, 224, SHA3-256, SHA3-512. What is not among them is weak or unknown.
+# RFC 9580, section 9.5: SHA-256, 384, 512, 224, SHA3-256, SHA3-512. All others are weak or unknown.
 _STRONG_HASHES = frozenset({"8", "9", "10", "11", "12", "14"})
 # A signature over a binary document (Release.gpg) or over text (InRelease): RFC 9580, section 5.2.1.
 _OVER_DOCUMENTS = frozenset({"00", "01"})
 _LONGEST_INSTANT = 12  # digits
-_LONGEST_NAME = 140  # of a key, in words to a client
+_LONGEST_NAME = 140  # of a key, in a message to a client
 _NO_PUBLIC_KEY = "9"  # ERRSIG's code, libgpg-error's GPG_ERR_NO_PUBKEY
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a root may be believed. `signers` are the primary fingerprints of the keys whose signatures count; none: refused.
+    """Whether a root is accepted. `signers` are the primary fingerprints of the keys that count; empty: refused.
 
-    `reason` is ours, ASCII, at most 80 characters; `why` may name keys, in hex.
+    `reason` is a fixed text, ASCII, at most 80 characters; `why` may name keys, in hex.
     """
 
     signers: tuple[str, ...] = ()
@@ -44,7 +47,7 @@ class Verdict:
 
 
 class _Fault(IntEnum):
-    """Why a signature does not count; the greatest among a root's signatures is the one to tell."""
+    """The reasons why a signature does not count; the greatest among a root's signatures is reported."""
 
     UNREADABLE = 1
     UNKNOWN_KEY = 2
@@ -62,13 +65,13 @@ _REASONS = {
     ),
     _Fault.UNKNOWN_KEY: (
         "The root is signed by a key that is in no keyring",
-        "Add the archive's keyring to its row: keyrings = [...].",
+        "Add the archive's keyring in the configuration: [archives.NAME] keyrings = [...].",
     ),
-    _Fault.WEAK_HASH: ("The root's signature uses a weak hash", "MD5, SHA-1 and RIPEMD-160 prove nothing any more."),
+    _Fault.WEAK_HASH: ("The root's signature uses a weak hash", "MD5, SHA-1 and RIPEMD-160 are no longer secure."),
     _Fault.EXPIRED: ("The root's signature has itself expired", "Ask for the archive at another time."),
     _Fault.LATE: (
         "The root was signed after its key had expired",
-        "A newer keyring may hold a longer life for the key.",
+        "A newer keyring may have a later expiry date for the key.",
     ),
     _Fault.REVOKED: (
         "The root is signed by a revoked key",
@@ -80,7 +83,7 @@ _REASONS = {
 
 @dataclass(slots=True)
 class _Signature:
-    """What gpgv said of one signature: the outcome, VALIDSIG's words, and when its key, or a part of it, expired."""
+    """gpgv's report of one signature: the outcomes, the words of VALIDSIG, and when its key or a part of it expired."""
 
     outcomes: list[list[str]] = field(default_factory=list)
     valid: list[str] = field(default_factory=list)
@@ -88,7 +91,7 @@ class _Signature:
 
     @property
     def key(self) -> str:
-        """The longest name of the key that was said: the signing key's fingerprint, else its id."""
+        """The longest reported name of the key: the signing key's fingerprint, else its id."""
         names = [name for words in (*self.outcomes, self.valid) for name in (*words[1:2], *words[7:8]) if _is_hex(name)]
         return max(names, key=len, default="?")
 
@@ -99,27 +102,30 @@ class _Signature:
 
 
 def judge(status_lines: Iterable[str]) -> Verdict:
-    """Judge a root by gpgv's status lines. Total: lines that are none, or unknown, are passed over."""
+    """Judge a root by gpgv's status lines. Total: other lines and unknown ones are ignored."""
     lines = [line.rstrip("\r\n").removeprefix(_PREFIX).split(" ") for line in status_lines if line.startswith(_PREFIX)]
     if not lines:
-        return Verdict(reason="gpgv gave no verdict", hint="Is gpgv installed, and does it run?")
+        return Verdict(reason="gpgv gave no verdict", hint="Check that gpgv is installed and runs.")
     signatures = _gather(lines)
     if not signatures:
         return Verdict(reason="The root carries no signature", why="gpgv found none in it.")
     faults = [(_fault(signature), signature) for signature in signatures]
-    told = max((fault for fault, _ in faults if fault is not None), default=None)
+    reported = max((fault for fault, _ in faults if fault is not None), default=None)
     signers = tuple(signature.signer for fault, signature in faults if fault is None)
-    if told is None or (signers and told is not _Fault.BAD):
+    if reported is None or (signers and reported is not _Fault.BAD):
         return Verdict(signers=signers)
-    keys = ", ".join(signature.key for fault, signature in faults if fault is told)
-    reason, hint = _REASONS[told]
+    keys = ", ".join(signature.key for fault, signature in faults if fault is reported)
+    reason, hint = _REASONS[reported]
     return Verdict(reason=reason, why=f"The key: {keys}.", hint=hint)
 
 
 def judge_raw_signatures(findings: Sequence[tuple[str, bool | None]]) -> Verdict:
-    """Judge a root by its raw signatures: (name of the key, whether it is good, None when no such key is held). The rules are the same."""
+    """Judge a root by its raw signatures, with the same rules.
+
+    A finding is (name of the key, whether the signature is good; None if the key is unknown).
+    """
     if not findings:
-        return Verdict(reason="The root carries no signature", why="None of a kind that can be checked stands in it.")
+        return Verdict(reason="The root carries no signature", why="It contains no signature of a supported kind.")
     good, bad = ([key for key, is_good in findings if is_good is wanted] for wanted in (True, False))
     if good and not bad:
         return Verdict(signers=tuple(good))
@@ -129,7 +135,7 @@ def judge_raw_signatures(findings: Sequence[tuple[str, bool | None]]) -> Verdict
 
 
 def _gather(lines: Iterable[list[str]]) -> list[_Signature]:
-    """Sort the lines by signature: each begins with NEWSIG."""
+    """Group the lines by signature: each begins with NEWSIG."""
     signatures: list[_Signature] = []
     for words in lines:
         if words[0] == "NEWSIG":
@@ -146,27 +152,27 @@ def _gather(lines: Iterable[list[str]]) -> list[_Signature]:
 
 
 def _fault(signature: _Signature) -> _Fault | None:
-    """Return why the signature does not count, None when it does."""
-    said = {words[0] for words in signature.outcomes}
-    if "BADSIG" in said:
+    """Return why the signature does not count, None if it does."""
+    outcomes = {words[0] for words in signature.outcomes}
+    if "BADSIG" in outcomes:
         return _Fault.BAD
-    if "REVKEYSIG" in said:
+    if "REVKEYSIG" in outcomes:
         return _Fault.REVOKED
-    if "ERRSIG" in said:
+    if "ERRSIG" in outcomes:
         return _error(next(words for words in signature.outcomes if words[0] == "ERRSIG"))
     valid = signature.valid
     if _word(valid, 9) not in _OVER_DOCUMENTS or not _is_hex(signature.signer):
         return _Fault.UNREADABLE
     if _word(valid, 8) not in _STRONG_HASHES:
         return _Fault.WEAK_HASH
-    if "EXPSIG" in said:
+    if "EXPSIG" in outcomes:
         return _Fault.EXPIRED
-    if "EXPKEYSIG" in said:
-        # gpgv names the expiry of every expired part of the key, and 0 for a subkey that ends only with its primary key.
-        # Which part is which it does not say, so the signature must be older than all of them.
+    if "EXPKEYSIG" in outcomes:
+        # gpgv reports the expiry of every expired part of the key, and 0 for a subkey that expires with its primary
+        # key. It does not report which part is which, so the signature must be older than all of them.
         made = _instant(valid, 3)
         return None if made and signature.expiries and made < min(signature.expiries) else _Fault.LATE
-    return None if said == {"GOODSIG"} else _Fault.UNREADABLE
+    return None if outcomes == {"GOODSIG"} else _Fault.UNREADABLE
 
 
 def _error(words: list[str]) -> _Fault:
@@ -179,16 +185,16 @@ def _error(words: list[str]) -> _Fault:
 
 
 def _instant(words: list[str], at: int) -> Instant:
-    """Return the seconds in the word at `at`, 0 when it holds none."""
+    """Return the seconds in the word at `at`, 0 if it is not a time."""
     word = _word(words, at)
     return int(word) if len(word) <= _LONGEST_INSTANT and word.isascii() and word.isdigit() else 0
 
 
 def _word(words: list[str], at: int) -> str:
-    """Return the word at `at`, '' where the line is shorter. Their order is that of GnuPG's doc/DETAILS."""
+    """Return the word at `at`, '' if the line is shorter. The order is that of GnuPG's doc/DETAILS."""
     return words[at] if len(words) > at else ""
 
 
 def _is_hex(word: str) -> bool:
-    """Whether the word names a key: an id of 16 hex digits, or a fingerprint of 40 or 64."""
+    """Whether the word identifies a key: an id of 16 hex digits, or a fingerprint of 40 or 64."""
     return len(word) in {16, 40, 64} and all(digit in "0123456789ABCDEF" for digit in word)

@@ -1,4 +1,7 @@
-"""Who may have the bytes of a file, in which order they are asked, and by which key one flight serves everybody who wants them (rule 5)."""
+"""List the sources of a file in the order in which they are asked, and compute the key of its flight (rule 5).
+
+One flight serves all requests with the same key.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,9 @@ from snapproxy.core.plan_model import NOW, Fetch, Source
 
 
 def flight_key(expected: ExpectedFile, space: str) -> str:
-    """Name a flight by its digest when a strong one is promised, so that every snapshot shares it.
+    """Return the key of a flight: the strong digest if the index has one, so that all snapshots share the flight.
 
-    A weak one stands beside the name: one name may be promised with two, before and after a rebuild.
+    A weak digest is added to the name: an index may list one name with two digests, before and after a rebuild.
     """
     if expected.strong is not None:
         return ":".join(expected.strong)
@@ -21,7 +24,7 @@ def flight_key(expected: ExpectedFile, space: str) -> str:
 
 
 def fetch_now(archive: Archive, path: str, family: Family) -> Fetch:
-    """Return the fetch of a file of the present that nothing promises: a root, above all."""
+    """Return the fetch of a present file that no index lists, usually a root."""
     space = f"{archive.name}/{LIVE}"
     return Fetch(
         f"name:{space}/{path}", space, path, _present(archive, path), family.classify(path).role, Proof.NONE, NOW
@@ -29,36 +32,39 @@ def fetch_now(archive: Archive, path: str, family: Family) -> Fetch:
 
 
 def fetch_promised_now(archive: Archive, expected: ExpectedFile, family: Family) -> Fetch:
-    """Return the fetch of an index that a root not yet adopted promises."""
+    """Return the fetch of an index that is listed by a root not adopted yet."""
     space = f"{archive.name}/{LIVE}"
-    sources = _present_promised(archive, expected, family)
+    sources = _present_expected(archive, expected, family)
     return Fetch(flight_key(expected, space), space, expected.path, sources, Role.INDEX, Proof.NONE, NOW, expected)
 
 
 def sources_of(
     archive: Archive, resolved: Resolved, expected: ExpectedFile, family: Family, history: History
 ) -> tuple[Source, ...]:
-    """List who may have promised bytes: anybody when the digest is strong, else only the archive of that time.
+    """List the sources of an expected file: all if the digest is strong, else only the archive of that time.
 
-    Who is named beside the archive comes first: near, and made to be asked.
-    Of the past a mirror is asked by the lasting name alone: under the canonical one it has another version by now, if any. The mirrors
-    of an archive that was observed are where it was seen, so they are asked as in the present: for what the promise can tell.
+    The archive's `sources` come first: they are nearby and under the user's control. For the past a mirror is asked by
+    the lasting name only: under the canonical name it has another version by now, if any. The mirrors of an observed
+    archive are where it was observed, so they are asked for every file that the expected digest can verify, as in the
+    present.
     """
     if resolved.snapshot == LIVE:
-        return _present_promised(archive, expected, family)
+        return _present_expected(archive, expected, family)
     of_old = past(archive, resolved, expected.path, history)
     is_sure = expected.is_strong or history.is_observed
-    return _held(archive, expected) + _present(archive, family.lasting_path(expected)) + of_old if is_sure else of_old
+    return (
+        _by_digest(archive, expected) + _present(archive, family.lasting_path(expected)) + of_old if is_sure else of_old
+    )
 
 
-def _present_promised(archive: Archive, expected: ExpectedFile, family: Family) -> tuple[Source, ...]:
-    """Ask who is named beside the archive; then mirrors by the name that lasts longest first, then by the canonical one."""
+def _present_expected(archive: Archive, expected: ExpectedFile, family: Family) -> tuple[Source, ...]:
+    """List the archive's `sources`; then mirrors with the name that lasts longest, then with the canonical one."""
     names = dict.fromkeys((family.lasting_path(expected), expected.path))
-    return _held(archive, expected) + tuple(source for name in names for source in _present(archive, name))
+    return _by_digest(archive, expected) + tuple(source for name in names for source in _present(archive, name))
 
 
-def _held(archive: Archive, expected: ExpectedFile) -> tuple[Source, ...]:
-    """Ask by digest, for what is promised by the one digest that is asked by."""
+def _by_digest(archive: Archive, expected: ExpectedFile) -> tuple[Source, ...]:
+    """List the archive's `sources` if the index has a sha256, the only digest by which they are asked."""
     sha256 = expected.digests.get("sha256")
     if sha256 is None:
         return ()
@@ -72,7 +78,7 @@ def _present(archive: Archive, path: str) -> tuple[Source, ...]:
 
 
 def past(archive: Archive, resolved: Resolved, path: str, history: History) -> tuple[Source, ...]:
-    """Ask each base first for the name outside every snapshot, where there is one: the file stays there longest."""
+    """List the upstreams of the past, first with the name outside every snapshot, if any: it is kept longest."""
     names = [(resolved.snapshot, path)]
     if lasting := history.timeless(path):
         names.insert(0, (TIMELESS, lasting))

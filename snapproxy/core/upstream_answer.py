@@ -1,8 +1,8 @@
-"""What one answer of an upstream means for the flight that asked. Pure, and total: every answer settles to one variant.
+"""Classify the answer of an upstream for the flight that asked. Pure, and total: every answer has one class.
 
-`classify` looks at the head of an answer, or at the fault that came instead of one; what goes wrong later in the body is a
-`Fault` too. It says what an answer is worth, not what to do next: flights choose the next source, `core.rate_limit` the pause.
-Digests are not its business. Rules are those of RFC 9110 (HTTP semantics) unless another source is named.
+`classify` reads the head of an answer, or the fault that replaced it; a fault in the body is a `Fault` too. It does not
+decide what to do next: flights choose the next source, `core.rate_limit` the pause. Digests are checked elsewhere. The
+rules are those of RFC 9110 (HTTP semantics) unless another source is named.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from snapproxy.core.http_date import read_http_date, read_retry_after
 from snapproxy.core.model import Instant
 
 LOCATION_MOST = 8192
-"""Characters of a Location we are willing to follow."""
+"""The longest Location that is followed, in characters."""
 
 
 class Fault(Enum):
-    """How an answer can fail us. The value is the reason we give: our own words, ASCII, at most 80 characters."""
+    """The kinds of unusable answers. The value is the reason phrase: a fixed text, ASCII, at most 80 characters."""
 
     NAME = "upstream's name cannot be resolved"
     REFUSED = "upstream refused the connection"
     UNREACHABLE = "upstream cannot be reached"
     TLS = "upstream's TLS certificate or handshake failed"
     RESET = "upstream reset the connection"
-    STALLED = "upstream fell silent"
+    STALLED = "upstream timed out"
     TRUNCATED = "upstream sent less than it announced"
-    TOO_LONG = "upstream sent more than it announced or the index promises"
+    TOO_LONG = "upstream sent more than it announced or than the index lists"
     NOT_HTTP = "upstream's answer is not valid HTTP"
     STATUS = "upstream answered with an unexpected status"
-    WRONG_SIZE = "upstream's file has not the promised size"
-    WRONG_RANGE = "upstream sent another range than was asked"
+    WRONG_SIZE = "upstream's file does not have the size that the index lists"
+    WRONG_RANGE = "upstream sent another range than requested"
     CHANGED = "upstream's file changed since the download began"
     HTML = "upstream sent a web page instead of the file"
-    ENCODED = "upstream sent an encoding that was not asked for"
+    ENCODED = "upstream sent an encoding that was not requested"
     BAD_REDIRECT = "upstream redirected to an address that cannot be used"
     FOREIGN = "that host is not among the archive's upstreams"
     DOWNGRADE = "upstream redirected from https to http"
@@ -46,7 +46,7 @@ class Fault(Enum):
     TOO_MANY_HOPS = "upstream redirected too many times"
 
 
-_UNWELL = frozenset(
+_RETRYABLE = frozenset(
     {
         Fault.NAME,
         Fault.REFUSED,
@@ -62,11 +62,11 @@ _UNWELL = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class UpstreamRequest:
-    """One request to an upstream, as far as its answer is judged by it.
+    """One request to an upstream, with the parts needed to classify its answer.
 
-    `start` asks for the bytes from there on, under `if_range` (a strong ETag or a date, as `Offer.validator` gave it).
-    `etag` and `since` ask whether the file changed (If-None-Match, If-Modified-Since; verbatim what the upstream once
-    sent). `size` is the promised size of the whole file. `page` says that HTML would be a proper answer.
+    `start` requests the bytes from that offset on, under `if_range` (a strong ETag or a date, from `Offer.validator`).
+    `etag` and `since` make the request conditional (If-None-Match, If-Modified-Since; exactly as the upstream sent
+    them). `size` is the expected size of the whole file. `page`: HTML is a valid answer.
     """
 
     url: str
@@ -80,7 +80,7 @@ class UpstreamRequest:
 
     @property
     def is_conditional(self) -> bool:
-        """Whether a 304 would answer it."""
+        """Whether a 304 would be a valid answer."""
         return bool(self.etag or self.since)
 
 
@@ -94,7 +94,7 @@ class UpstreamHead:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What the body that follows is: bytes from `start`, `length` of them, of a file of `total` (None: not said)."""
+    """The body that follows: bytes from `start`, `length` of them, of a file of `total` (None: not stated)."""
 
     start: int
     length: int | None
@@ -106,9 +106,10 @@ class Offer:
 
     @property
     def validator(self) -> str:
-        """What If-Range may carry to go on from here: a strong ETag, else a date that is strong, else ''.
+        """The If-Range value for a later continuation: a strong ETag, else a strong date, else ''.
 
-        Section 13.1.5: never a weak ETag; section 8.8.2.2: a date counts once it is at least a second older than `Date`.
+        Section 13.1.5: never a weak ETag; section 8.8.2.2: a date is strong if it is at least a second older than
+        `Date`.
         """
         if self.etag:
             return "" if self.etag.startswith("W/") else self.etag
@@ -118,21 +119,21 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class BodyFollows:
-    """The bytes that were asked for."""
+    """The requested bytes."""
 
     offer: Offer
 
 
 @dataclass(frozen=True, slots=True)
 class StartOver:
-    """A range was asked, and the whole file comes, from its first byte: it changed, or the upstream does no ranges."""
+    """The whole file from its first byte in answer to a range: it changed, or the upstream does not support ranges."""
 
     offer: Offer
 
 
 @dataclass(frozen=True, slots=True)
 class NotModified:
-    """What we hold is still the file."""
+    """The stored file is unchanged."""
 
     etag: str = ""
     last_modified: str = ""
@@ -140,28 +141,37 @@ class NotModified:
 
 @dataclass(frozen=True, slots=True)
 class NoSuchRange:
-    """Nothing stands at the offset asked for (416): what we hold is whole if it is `total` bytes, else it is of another file."""
+    """The file ends before the requested offset (416).
+
+    The stored bytes are complete if there are `total` of them, else they belong to another file.
+    """
 
     total: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """The upstream says it does not have the file (404, 410)."""
+    """The upstream does not have the file (404, 410)."""
 
     status: int
 
 
 @dataclass(frozen=True, slots=True)
 class Forbidden:
-    """The upstream has its reasons (401, 403; 451 and, at the snapshot service, 403 for files removed by law)."""
+    """Access refused (401, 403, 451).
+
+    The snapshot service answers 403 for files removed by law.
+    """
 
     status: int
 
 
 @dataclass(frozen=True, slots=True)
 class Throttled:
-    """The upstream wants to be asked less; `retry_after` in seconds if it said. Status 0: we are pausing and did not ask."""
+    """The upstream refuses more requests; `retry_after` in seconds, if stated.
+
+    Status 0: the upstream is cooling down and was not asked.
+    """
 
     status: int
     retry_after: float | None = None
@@ -169,26 +179,26 @@ class Throttled:
 
 @dataclass(frozen=True, slots=True)
 class Redirect:
-    """The file is elsewhere; `location` is absolute, http or https, not yet judged against what the archive allows."""
+    """The file is elsewhere; `location` is absolute, http or https, not yet checked against the archive's hosts."""
 
     location: str
 
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """No use can be made of the answer: try elsewhere, or later if the upstream `is_unwell`."""
+    """The answer is unusable: try another source, or the same one later if it `is_worth_retrying`."""
 
     fault: Fault
     status: int = 0
 
     @property
     def is_worth_retrying(self) -> bool:
-        """Whether the upstream, or the way to it, needs a rest, and may then answer the same question."""
-        return self.fault in _UNWELL or self.status == 408 or self.status >= 500  # noqa: PLR2004 (HTTP's own numbers)
+        """Whether the same request may succeed after a cool-down."""
+        return self.fault in _RETRYABLE or self.status == 408 or self.status >= 500  # noqa: PLR2004 (HTTP's own numbers)
 
     @property
     def reason(self) -> str:
-        """Our words for it, fit for a reason phrase."""
+        """The reason phrase."""
         return f"{self.fault.value} ({self.status})" if self.fault is Fault.STATUS else self.fault.value
 
 
@@ -196,7 +206,7 @@ Settled = BodyFollows | StartOver | NotModified | NoSuchRange | Absent | Forbidd
 
 
 def classify(answer: UpstreamHead | Fault, asked: UpstreamRequest, now: Instant) -> Settled:
-    """Say what `answer` to `asked` means; `now` reads a Retry-After that is a date."""
+    """Return the class of `answer` to `asked`; `now` is needed for a Retry-After that is a date."""
     if isinstance(answer, Fault):
         return Broken(answer)
     judge = _BY_STATUS.get(answer.status)
@@ -217,7 +227,7 @@ def _whole(answer: UpstreamHead, asked: UpstreamRequest, _now: Instant) -> Settl
 
 
 def _part(answer: UpstreamHead, asked: UpstreamRequest, _now: Instant) -> Settled:
-    """206: one range, which must begin where we asked, belong to the file we began, and be of the promised size."""
+    """206: one range, which must begin at the requested offset, belong to the same file and match the expected size."""
     found = re.fullmatch(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", answer.headers.get("content-range", ""))
     fault = _unwanted(answer, asked)
     if asked.start is None or not found:
@@ -239,14 +249,14 @@ def _part(answer: UpstreamHead, asked: UpstreamRequest, _now: Instant) -> Settle
 
 
 def _unchanged(answer: UpstreamHead, asked: UpstreamRequest, _now: Instant) -> Settled:
-    """304: only an answer when we asked for one."""
+    """304: valid only for a conditional request."""
     if not asked.is_conditional:
         return Broken(Fault.STATUS, answer.status)
     return NotModified(answer.headers.get("etag", ""), answer.headers.get("last-modified", ""))
 
 
 def _beyond(answer: UpstreamHead, asked: UpstreamRequest, _now: Instant) -> Settled:
-    """416: the upstream has nothing at our offset, and may say how long its file is."""
+    """416: the file ends before the offset; the answer may state its size."""
     if asked.start is None:
         return Broken(Fault.STATUS, answer.status)
     found = re.fullmatch(r"bytes \*/([0-9]{1,18})", answer.headers.get("content-range", ""))
@@ -266,7 +276,7 @@ def _throttled(answer: UpstreamHead, _asked: UpstreamRequest, now: Instant) -> S
 
 
 def _elsewhere(answer: UpstreamHead, asked: UpstreamRequest, _now: Instant) -> Settled:
-    """Follow section 10.2.2: Location is a URI reference, relative to what was asked."""
+    """Follow section 10.2.2: Location is a URI reference, relative to the requested URL."""
     location = answer.headers.get("location", "")
     if not location or len(location) > LOCATION_MOST or not re.fullmatch(r"[!-~]+", location) or "\\" in location:
         return Broken(Fault.BAD_REDIRECT, answer.status)
@@ -279,7 +289,7 @@ def _elsewhere(answer: UpstreamHead, asked: UpstreamRequest, _now: Instant) -> S
     return Redirect(url) if usable else Broken(Fault.BAD_REDIRECT, answer.status)
 
 
-#: The one table. 509 is what the snapshot service's front end says when it blocks an address; a 503 there is the same.
+#: Classes by status. The snapshot service's front end answers 509 when it blocks an address; its 503 means the same.
 _BY_STATUS: Mapping[int, Callable[[UpstreamHead, UpstreamRequest, Instant], Settled]] = {
     200: _whole,
     206: _part,
@@ -300,12 +310,12 @@ _BY_STATUS: Mapping[int, Callable[[UpstreamHead, UpstreamRequest, Instant], Sett
     509: _throttled,
 }
 
-#: Some servers name a compressed file's own format as its encoding (an old default of Apache's). Nothing was encoded on the way.
+#: Some servers state a compressed file's own format as its encoding (an old default of Apache); nothing was encoded.
 _OWN_ENCODING = {".gz": {"gzip", "x-gzip"}, ".bz2": {"bzip2", "x-bzip2"}, ".xz": {"xz", "x-xz"}}
 
 
 def _unwanted(answer: UpstreamHead, asked: UpstreamRequest) -> Fault | None:
-    """Whether these bytes cannot be the file, whatever they are: a web page, or an encoding of it."""
+    """Return the fault of an answer that cannot be the file itself: a web page, or an encoded form of it."""
     encoding = answer.headers.get("content-encoding", "").strip().lower()
     path = urlsplit(asked.url).path
     own = next((names for suffix, names in _OWN_ENCODING.items() if path.endswith(suffix)), set[str]())
@@ -317,9 +327,9 @@ def _unwanted(answer: UpstreamHead, asked: UpstreamRequest) -> Fault | None:
 
 
 def _same_file(answer: UpstreamHead, validator: str) -> bool:
-    """Whether a 206 carries the validator we sent (section 15.3.7 lets it leave out those it need not repeat)."""
-    given = answer.headers.get("etag" if validator.startswith('"') else "last-modified", "")
-    return not validator or not given or given == validator
+    """Return whether a 206 has the validator of the request (section 15.3.7 allows it to omit some headers)."""
+    received = answer.headers.get("etag" if validator.startswith('"') else "last-modified", "")
+    return not validator or not received or received == validator
 
 
 def _offer(answer: UpstreamHead, *, start: int, length: int | None, total: int | None) -> Offer:
@@ -340,6 +350,6 @@ def _media_type(answer: UpstreamHead) -> str:
 
 
 def _content_length(answer: UpstreamHead) -> int | None:
-    """Return the announced length; None when it is not said, or is no number (the HTTP parser in front refuses those)."""
+    """Return the announced length; None if it is absent or not a number (the HTTP parser refuses the latter)."""
     text = answer.headers.get("content-length", "")
     return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None

@@ -1,4 +1,4 @@
-"""What flights can come to, and what is remembered of it: absences, wrong sources, and the refusal that tells why nobody had a file."""
+"""The outcomes of a download, and a record of recent failures: absences and sources with wrong bytes."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ from snapproxy.upstream.rate_limit import RateLimiter
 from snapproxy_storage import Expiring
 
 ABSENT_SECONDS = 600
-"""How long a 404 that no verified root confirms is believed: backends of the snapshot service disagree."""
+"""How long a 404 that no verified root confirms is remembered: backends of the snapshot service disagree."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The bytes are in the store, verified. `is_adrift`: the disk is full, so that they live only as long as their flight is followed."""
+    """The bytes are verified and stored.
+
+    `is_in_memory`: the disk is full, so the bytes exist only in memory, as long as their flight is followed.
+    """
 
     digest: str
     size: int
@@ -32,7 +35,7 @@ class Stored:
     is_in_memory: bool = False
 
     def serving(self, step: Fetch) -> Serve:
-        """Return what is left to do of the step. How far a root can be believed, its judge has said."""
+        """Return the plan that serves the bytes. The proof of a root is the one that its check returned."""
         proof = self.proof if step.role is Role.ROOT else step.proof
         return Serve(
             step.space,
@@ -49,12 +52,12 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Unchanged:
-    """Upstream says that what we hold is still the file."""
+    """Upstream reports that the stored file is still current (304)."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredElsewhere:
-    """Another process brought the bytes: plan again."""
+    """Another process has downloaded and stored the bytes: plan again."""
 
 
 DownloadOutcome = Stored | Unchanged | StoredElsewhere | Refusal
@@ -63,12 +66,12 @@ DownloadOutcome = Stored | Unchanged | StoredElsewhere | Refusal
 Failure = Absent | Forbidden | Throttled | Broken | Refusal
 
 
-_TELLING = (Refusal, Throttled, Broken, Forbidden, Absent)
-"""The kinds of failure, by how much each tells a client."""
+_MOST_INFORMATIVE_FIRST = (Refusal, Throttled, Broken, Forbidden, Absent)
+"""The kinds of failure in the order in which they are reported to a client."""
 
 
 class RecentOutcomes:
-    """What recent flights came to. All of it expires; none of it is believed about a settled answer for long."""
+    """Recent failures, kept in the store for all processes. Each entry expires after ABSENT_SECONDS."""
 
     def __init__(self, *, expiring: Expiring, limiter: RateLimiter, clock: Clock) -> None:
         self._expiring = expiring
@@ -76,51 +79,51 @@ class RecentOutcomes:
         self._clock = clock
 
     def expected_wait(self, source: Source) -> float:
-        """Return the seconds until `source` will probably be asked."""
+        """Return the seconds until a request to `source` will probably be sent."""
         return self._limiter.estimate(authority(URL(source.url, encoded=True)))
 
     async def known_absence(self, step: Fetch) -> Refusal | None:
-        """Return the 404 of a moment ago."""
-        return refusals.absent(step) if await self._is_noted(f"absent/{step.question}") else None
+        """Return the 404 of a recent download of the same file, if one is recorded."""
+        return refusals.absent(step) if await self._is_recorded(f"absent/{step.question}") else None
 
-    async def remember_wrong(self, step: Fetch, source: Source) -> None:
-        """Remember that a source has other bytes than were promised, so that the next flight goes past it."""
+    async def record_wrong_bytes(self, step: Fetch, source: Source) -> None:
+        """Record that a source sent other bytes than expected, so that the next flight skips it."""
         if not source.last_resort:
-            await self._note(_wrong(step, source))
+            await self._record(_wrong_bytes_key(step, source))
 
-    async def worth_asking(self, step: Fetch) -> list[Source]:
-        """Return the sources of `step` that had no other bytes a moment ago; all of them when every one had."""
-        good = [source for source in step.sources if not await self._is_noted(_wrong(step, source))]
+    async def usable_sources(self, step: Fetch) -> list[Source]:
+        """Return the sources of `step` that have not recently sent wrong bytes; all of them if every one has."""
+        good = [source for source in step.sources if not await self._is_recorded(_wrong_bytes_key(step, source))]
         return good or list(step.sources)
 
     async def refusal(self, step: Fetch, failures: list[Failure]) -> Refusal:
-        """Say why no source had the file: in the words of the failure that tells most."""
-        worst = min(failures, key=lambda failure: _TELLING.index(type(failure)), default=Absent(404))
-        match worst:
+        """Return the refusal for a file that no source delivered: that of the most informative failure."""
+        failure = min(failures, key=lambda each: _MOST_INFORMATIVE_FIRST.index(type(each)), default=Absent(404))
+        match failure:
             case Refusal():
-                return worst
+                return failure
             case Absent():
-                await self._note(f"absent/{step.question}")
+                await self._record(f"absent/{step.question}")
                 return refusals.absent(step)
             case Throttled():
                 waits = (self.expected_wait(source) for source in step.sources if not source.is_blob_source)
-                wait = max(worst.retry_after or 0.0, *waits)
-                return refusals.throttled(step, worst.status, wait)
+                wait = max(failure.retry_after or 0.0, *waits)
+                return refusals.throttled(step, failure.status, wait)
             case Forbidden():
-                return refusals.forbidden(step, worst.status)
+                return refusals.forbidden(step, failure.status)
             case Broken():
-                return refusals.broken(step, worst)
+                return refusals.broken(step, failure)
             case _:
-                assert_never(worst)
+                assert_never(failure)
 
-    async def _note(self, key: str) -> None:
-        """Keep a note for as long as a backend may be mistaken. When that ends is the clock's to say, not the store's."""
+    async def _record(self, key: str) -> None:
+        """Write an entry. It ends by our own clock; the store's expiry only removes it."""
         await self._expiring.put(key, self._clock.now() + ABSENT_SECONDS, seconds=ABSENT_SECONDS)
 
-    async def _is_noted(self, key: str) -> bool:
+    async def _is_recorded(self, key: str) -> bool:
         until = await self._expiring.get(key)
         return isinstance(until, int) and self._clock.now() < until
 
 
-def _wrong(step: Fetch, source: Source) -> str:
+def _wrong_bytes_key(step: Fetch, source: Source) -> str:
     return f"wrong/{step.key}/{source.url}"

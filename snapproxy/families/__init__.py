@@ -1,4 +1,4 @@
-"""One file per package manager: how it names, promises and checks files, and what its client insists on."""
+"""The package managers, one room each: paths, indexes, package checks and client behaviour of a family."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from snapproxy.families.rpm.client_cache import DNF_CACHER
 from snapproxy.families.rpm.listing import RPM_LISTER
 
 FAMILIES: Mapping[str, Family] = {family.name: family for family in (APT, PACMAN, APK, RPM)}
-"""Every family, by the name that archive rows use. A new one is added here, by hand."""
+"""Every family, by the name that the archive table uses. Add a new family here."""
 
 LISTERS: Mapping[str, Lister] = {"apk": APK_LISTER, "apt": APT_LISTER, "pacman": PACMAN_LISTER, "rpm": RPM_LISTER}
-"""How each family lists its packages, by the same names."""
+"""The readers of package lists, by family name."""
 
 CACHERS: Mapping[str, ClientCache] = {"apk": APK_CACHER, "apt": APT_CACHER, "pacman": PACMAN_CACHER}
-"""How the cache of each family's client is laid out, by the same names, where all packages have one folder."""
+"""Layouts of the client caches that keep all packages in one folder, by family name."""
 
 REPOSITORY_CACHERS: Mapping[str, RepositoryCache] = {"rpm": DNF_CACHER}
-"""And where each repository has one, called after the client's own settings."""
+"""Layouts of the client caches that have a folder for each repository, named after the client's settings."""

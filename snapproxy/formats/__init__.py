@@ -1,1 +1,1 @@
-"""PARSES. Pure: bytes in, records out, in bounded memory. Knows no HTTP and no disk."""
+"""Parsers of file formats: bytes in, records out, in bounded memory. Pure, without HTTP and without files."""

@@ -1,8 +1,9 @@
-"""Reads the values in an ADB block, apk's own binary form (apk-v3(5), adb.h of apk-tools 3.0): numbers, byte strings, and lists of values.
+"""Read the values of an ADB block, apk's binary format: numbers, byte strings and lists of values.
 
-A value is a word of 32 bits, little-endian: four bits of type, and 28 that are a number or an offset into the block. Lists (arrays and
-objects alike) are a count, which counts itself, and the values. apk reads what points outside its block as absent; here it is an error.
-What the lists mean is read in `adb_index` and `adb_package`.
+The format is described in apk-v3(5) and in adb.h of apk-tools 3.0. A value is a little-endian word of 32 bits: 4 bits
+of type, and 28 bits that are a number or an offset into the block. A list (an array or an object) is a count, which
+includes the count itself, followed by the values. apk treats a value whose offset lies outside the block as absent;
+here it is an error. `adb_index` and `adb_package` interpret the lists.
 """
 
 from __future__ import annotations
@@ -22,16 +23,19 @@ _LISTS = (0xD, 0xE)
 
 
 class Values:
-    """The values of one ADB block. Everything raises ArchiveDataError for a value of another type, out of the block, or above a bound."""
+    """The values of one ADB block.
+
+    Every method raises ArchiveDataError for a value that has another type, lies outside the block, or exceeds a bound.
+    """
 
     def __init__(self, block: bytes) -> None:
         self._block = block
-        if block[:1] != b"\0":  # then a byte that tells of compatible changes, and two that are reserved
+        if block[:1] != b"\0":  # the next byte counts compatible changes, and the two after it are reserved
             raise ArchiveDataError("The adb file has an unknown version", why=f"Its block begins with {block[:8]!r}.")
         self.root = self._number_at(4, 4)
 
     def fields(self, value: int, most: int) -> tuple[int, ...]:
-        """Return the values of an object or array, () for an absent one; `most` is how many it may have."""
+        """Return the values of an object or array, () if it is absent. `most` is the largest number allowed."""
         if value == NULL:
             return ()
         kind, at = _split(value)
@@ -39,11 +43,14 @@ class Values:
             raise _unexpected(value)
         count = self._number_at(at, 4) - 1
         if not 0 <= count <= most or at + 4 * (count + 1) > len(self._block):
-            raise ArchiveDataError("An adb list has an absurd length", why=f"It is said to have {count} values.")
+            raise ArchiveDataError("An adb list has an invalid length", why=f"Its count is {count}, the limit {most}.")
         return struct.unpack_from(f"<{count}I", self._block, at + 4)
 
     def span(self, value: int, most: int) -> tuple[int, int] | None:
-        """Return where in the block the bytes of a string begin and end, None for an absent one; `most` is how many they may be."""
+        """Return the start and end offsets of a string's bytes in the block, None if it is absent.
+
+        `most` is the largest length allowed, in bytes.
+        """
         if value == NULL:
             return None
         kind, at = _split(value)
@@ -52,16 +59,18 @@ class Values:
         start = at + _LENGTH_SIZES[kind]
         length = self._number_at(at, _LENGTH_SIZES[kind])
         if length > most or start + length > len(self._block):
-            raise ArchiveDataError("An adb string has an absurd length", why=f"It is said to have {length} bytes.")
+            raise ArchiveDataError(
+                "An adb string has an invalid length", why=f"It has {length} bytes, the limit is {most}."
+            )
         return start, start + length
 
     def string(self, value: int, most: int) -> bytes:
-        """Return a string, b'' for an absent one."""
+        """Return a string, b'' if it is absent."""
         span = self.span(value, most)
         return b"" if span is None else self._block[slice(*span)]
 
     def number(self, value: int) -> int:
-        """Return a number, 0 for an absent one."""
+        """Return a number, 0 if it is absent."""
         if value == NULL:
             return 0
         kind, payload = _split(value)
@@ -73,12 +82,12 @@ class Values:
 
     def _number_at(self, at: int, size: int) -> int:
         if at + size > len(self._block):
-            raise ArchiveDataError("An adb value lies outside its block", why=f"It is said to begin at {at}.")
+            raise ArchiveDataError("An adb value lies outside its block", why=f"Its offset is {at}.")
         return int.from_bytes(self._block[at : at + size], "little")
 
 
 def field(fields: tuple[int, ...], number: int) -> int:
-    """Return the field of an object by its number, which counts from 1; NULL where the object ends before it."""
+    """Return a field of an object by its number, counted from 1. NULL if the object has fewer fields."""
     return fields[number - 1] if number <= len(fields) else NULL
 
 

@@ -1,10 +1,12 @@
-"""Takes apk's adb container apart as it arrives, in bounded memory: how it is packed, and the blocks that stand in it.
+"""Split apk's adb container into its blocks while it is downloaded, in bounded memory, and decompress it.
 
-A container of version 3 is a file header (`ADB.` and the schema) and blocks, each filled up to eight bytes: one ADB block with every
-value (`formats.adb` reads it), then signatures, then, in a package, a DATA block a file. All of it may be packed: `ADBd` and a raw
-deflate stream, or `ADBc`, two bytes that say how, and the stream (apk-v3(5); apk-tools 3.0, adb.c and adb_comp.c).
+A container of version 3 is a file header (`ADB.` and the schema) followed by blocks, each padded to a multiple of eight
+bytes: one ADB block with all values (`formats.adb` reads it), then the signatures, then, in a package, one DATA block
+for each file. The whole container may be compressed: `ADBd` and a raw deflate stream, or `ADBc`, two bytes that give
+algorithm and level, and the stream (apk-v3(5); apk-tools 3.0, adb.c and adb_comp.c).
 
-apk reads no further than the stream's end and looks at no filler. Here both must hold nothing: what nobody signs has no business there.
+apk ignores bytes after the end of the stream and the content of the padding. Here trailing bytes and non-zero padding
+are errors, because no signature covers them.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ PACKAGE = int.from_bytes(b"pckg", "little")
 
 _MAGIC = b"ADB."
 _PIECE = 256 << 10
-# As in `formats.unpack`: zstd's decoder knows no output limit, and this much becomes 16 MiB at most.
+# As in `formats.unpack`: zstd's decoder has no output limit. 512 bytes of input decompress to at most 16 MiB.
 _ZSTD_SLICE = 512
 _ADB, _SIGNATURE, _DATA, _EXTENDED = range(4)
 _KIND_SHIFT = 30
@@ -39,49 +41,52 @@ _LEAST_METADATA = 16
 
 
 class Receiver(Protocol):
-    """Is told what stands in a container, in its order. Whatever it raises ends the reading."""
+    """Callbacks for the parts of a container, called in file order. An exception from a callback ends the parsing."""
 
     def schema(self, number: int) -> None:
-        """Take what the container says it is."""
+        """Handle the schema number, which gives the kind of container."""
 
     def metadata(self, block: bytes) -> None:
-        """Take the ADB block."""
+        """Handle the ADB block."""
 
     def signature(self, block: bytes) -> None:
-        """Take a signature block."""
+        """Handle a signature block."""
 
     def begin_file(self, folder: int, file: int, size: int) -> None:
-        """Take the head of a DATA block: the file's places in the metadata, both counted from 1, and its bytes."""
+        """Handle the head of a DATA block: folder and file as indexes into the metadata, from 1; the size in bytes."""
 
     def data(self, piece: memoryview) -> None:
-        """Take the next bytes of that file."""
+        """Handle the next bytes of the current file."""
 
     def end_file(self) -> None:
-        """Be told that the file has all its bytes."""
+        """Handle the end of the current file: all its bytes were given to `data`."""
 
 
 class Container:
-    """Tells a receiver what arrives. `take` raises ArchiveDataError at the first thing that breaks the format or a bound."""
+    """Parse a container incrementally and call the receiver for each part.
+
+    `take` raises ArchiveDataError at the first violation of the format or of a bound.
+    """
 
     def __init__(self, receiver: Receiver) -> None:
         self._receiver = receiver
         self._stream = _BlockStream()
         self._gathered = bytearray()
         self._left = 0
-        """Bytes of the present DATA block that are still to come."""
-        self._filler = 0
+        """Bytes of the current DATA block that have not arrived yet."""
+        self._padding = 0
         self._signatures = 0
         self._last = -1
-        """The kind of the block before."""
+        """The kind of the previous block, -1 before the first one."""
         self._expect(8, self._file_header)
 
     @property
     def is_whole(self) -> bool:
-        """Whether it ended where it may."""
+        """Whether the container is complete: the input so far ends after a block, and so does the compressed stream."""
         return self._stream.is_whole and self._last >= 0 and self._next == self._block_header and not self._gathered
 
     def take(self, data: bytes | memoryview) -> None:
-        """Take the next bytes of the file."""
+        """Parse the next bytes of the file."""
         for piece in self._stream.unpacked(data):
             self._feed(memoryview(piece))
 
@@ -108,14 +113,14 @@ class Container:
 
     def _file_header(self, data: bytes) -> None:
         if not data.startswith(_MAGIC):
-            raise ArchiveDataError("This is no adb file", why=f"It begins with {data[:4]!r}.")
+            raise ArchiveDataError("The file is not an adb file", why=f"It begins with {data[:4]!r}.")
         self._receiver.schema(int.from_bytes(data[4:], "little"))
         self._expect(4, self._block_header)
 
     def _block_header(self, data: bytes) -> None:
         word = int.from_bytes(data, "little")
         kind, size = word >> _KIND_SHIFT, word & _SIZE_MASK
-        if kind == _EXTENDED:  # then the size is the kind, and a longer size follows
+        if kind == _EXTENDED:  # the size field holds the kind, and a 64-bit size follows
             self._kind = size
             self._expect(12, self._long_size)
         else:
@@ -125,22 +130,24 @@ class Container:
         self._begin(self._kind, int.from_bytes(data[4:], "little"), 16)
 
     def _begin(self, kind: int, size: int, header: int) -> None:
-        """Begin a block; `size` counts its header, of `header` bytes, and not its filler."""
+        """Begin a block. `size` includes its header of `header` bytes and excludes its padding."""
         if kind > _DATA or (kind == _ADB) != (self._last < 0) or kind < self._last:
-            raise ArchiveDataError("An adb block is out of place", why=f"One of kind {kind} follows {self._last}.")
+            raise ArchiveDataError("An adb block is out of order", why=f"Kind {kind} follows kind {self._last}.")
         self._last = kind
-        self._filler = -size % _ALIGNMENT
+        self._padding = -size % _ALIGNMENT
         length = size - header
         match kind:
             case 0:
-                self._expect(_within(length, _LEAST_METADATA, MAX_METADATA), self._metadata)
+                self._expect(_checked_length(length, _LEAST_METADATA, MAX_METADATA), self._metadata)
             case 1:
                 self._signatures += 1
                 if self._signatures > MAX_SIGNATURES:
-                    raise ArchiveDataError("The adb file has too many signatures")
-                self._expect(_within(length, 1, MAX_SIGNATURE), self._signature)
+                    raise ArchiveDataError(
+                        "The adb file has too many signatures", why=f"It has more than {MAX_SIGNATURES}."
+                    )
+                self._expect(_checked_length(length, 1, MAX_SIGNATURE), self._signature)
             case _:
-                self._size = _within(length, 8, 1 << 63) - 8
+                self._size = _checked_length(length, 8, 1 << 63) - 8
                 self._expect(8, self._data_header)
 
     def _metadata(self, data: bytes) -> None:
@@ -163,60 +170,60 @@ class Container:
         self._end_block()
 
     def _end_block(self) -> None:
-        if self._filler:
-            self._expect(self._filler, self._filled)
+        if self._padding:
+            self._expect(self._padding, self._check_padding)
         else:
             self._expect(4, self._block_header)
 
-    def _filled(self, data: bytes) -> None:
+    def _check_padding(self, data: bytes) -> None:
         if data.strip(b"\0"):
-            raise ArchiveDataError("The adb file has unsigned parts", why="Something stands between its blocks.")
+            raise ArchiveDataError("The adb file has unsigned parts", why="The padding after a block is not zero.")
         self._expect(4, self._block_header)
 
 
-def _within(length: int, least: int, most: int) -> int:
+def _checked_length(length: int, least: int, most: int) -> int:
     if not least <= length <= most:
-        raise ArchiveDataError("An adb block has an absurd size", why=f"It has {length} bytes.")
+        raise ArchiveDataError("An adb block has an invalid size", why=f"It has {length} bytes, not {least} to {most}.")
     return length
 
 
 class _BlockStream:
-    """Unpacks a container, whichever way it is packed, piece by piece."""
+    """Decompress a container piece by piece. The format (plain, deflate or zstd) is read from its first bytes."""
 
     def __init__(self) -> None:
         self._head = b""
-        self._packing: _Deflate | _ZstdStream | None = None
+        self._decompressor: _Deflate | _ZstdStream | None = None
         self._is_open = False
 
     @property
     def is_whole(self) -> bool:
-        """Whether the packed stream has come to its end; one that is not packed has none."""
-        return self._is_open and (self._packing is None or self._packing.eof)
+        """Whether the compressed stream has ended. True for an uncompressed container, which has no end mark."""
+        return self._is_open and (self._decompressor is None or self._decompressor.eof)
 
     def unpacked(self, data: bytes | memoryview) -> Iterator[bytes | memoryview]:
         if not self._is_open:
             self._head += data
             data = self._open()
-        if not data or self._packing is None:
+        if not data or self._decompressor is None:
             yield data
             return
         try:
-            yield from self._packing.pieces(data)
+            yield from self._decompressor.pieces(data)
         except (zlib.error, zstandard.ZstdError) as error:
-            raise ArchiveDataError("The adb file is damaged", why=f"Unpacking says: {error}") from error
-        if self._packing.unused_data:
-            raise ArchiveDataError("The adb file has trailing bytes", why="Nobody has signed what follows it.")
+            raise ArchiveDataError("The adb file is damaged", why=f"Decompression failed: {error}") from error
+        if self._decompressor.unused_data:
+            raise ArchiveDataError("The adb file has trailing bytes", why="No signature covers bytes after its end.")
 
     def _open(self) -> bytes:
-        """Read how it is packed, once enough has come; return what is to be unpacked."""
+        """Choose the decompressor once the file's head is complete. Return the bytes after the head, b'' until then."""
         head = self._head
         if len(head) < 6:  # noqa: PLR2004 -- the longest of the heads below
             return b""
         self._is_open = True
         packing = {b"ADB.": 0, b"ADBd": 1, b"ADBc": head[4]}.get(head[:4])
         if packing is None or packing > 2:  # noqa: PLR2004 -- none, deflate, zstd
-            raise ArchiveDataError("This is no adb file", why=f"It begins with {head[:6]!r}.")
-        self._packing = (None, _Deflate(), _ZstdStream())[packing]
+            raise ArchiveDataError("The file is not an adb file", why=f"It begins with {head[:6]!r}.")
+        self._decompressor = (None, _Deflate(), _ZstdStream())[packing]
         return head[{b"ADB.": 0, b"ADBd": 4, b"ADBc": 6}[head[:4]] :]
 
 

@@ -1,7 +1,8 @@
-"""Reads apk's index of version 3 (`Packages.adb`): what it lists, and the signatures that it carries. Checking them is left to others.
+"""Read apk's index of version 3 (`Packages.adb`): the listed packages and the signatures.
 
-A signature covers the schema, its own head and the digest of the ADB block (adb.c, `adb_digest_v0_signature`): so the order of bytes that
-is signed stands nowhere in the file, and is put together here. It names its key by the key's own digest, and not by a file.
+Callers verify the signatures. A signature covers the schema, the signature's own head and the digest of the ADB block
+(adb.c, `adb_digest_v0_signature`). The signed bytes are therefore not a range of the file; this module assembles them.
+A signature names its key by the digest of the public key, not by a file name.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ MAX_PACKAGES = 500_000
 _MAX_FIELDS = 256
 _MAX_TEXT = 4096
 _LONGEST_IDENTITY = 64
-# apk's numbers for digests. It knows a sha256 cut to 160 bits as well, by which nothing signs.
+# apk's numbers of digest algorithms. It also has a sha256 truncated to 160 bits, which no signature uses.
 _DIGESTS = {3: "sha256", 4: "sha512"}
 _SIGNATURE_HEAD = 18
 _PACKAGES, _SPEC = 2, 3
@@ -29,7 +30,7 @@ _NAME, _VERSION, _HASHES, _ARCH, _ORIGIN, _SIZE = 1, 2, 3, 5, 7, 13
 
 @dataclass(frozen=True, slots=True)
 class AdbSignature:
-    """One signature: `key` is the first 16 bytes of the sha512 of the public key, in hex, and `signed` what it covers."""
+    """One signature: `key` is the first 16 bytes of the public key's sha512, in hex; `signed` are the signed bytes."""
 
     key: str
     signed: bytes
@@ -38,7 +39,11 @@ class AdbSignature:
 
 @dataclass(frozen=True, slots=True)
 class AdbEntry:
-    """One package. `identity` is a digest of a part of it (`families.apk`), b'' where none is given; `size` that of the file in bytes, 0 if unknown."""
+    """One package.
+
+    `identity` is the digest of a part of the package (see `families.apk`), b'' if the index gives none.
+    `size` is the file's size in bytes, 0 if unknown.
+    """
 
     name: str
     version: str
@@ -50,33 +55,33 @@ class AdbEntry:
 
 @dataclass(frozen=True, slots=True)
 class AdbIndex:
-    """An index taken apart. `spec` says where packages are (`${name}-${version}.apk`), '' where the usual place is meant."""
+    """A parsed index. `spec` is the pattern of package paths (`${name}-${version}.apk`), '' for the default pattern."""
 
     spec: str
     signatures: tuple[AdbSignature, ...]
     _values: Values
 
     def entries(self) -> Iterator[AdbEntry]:
-        """Yield every package. Raises ArchiveDataError for one without name or version."""
+        """Yield every package. Raises ArchiveDataError for an entry without name or version."""
         listed = field(self._values.fields(self._values.root, _MAX_FIELDS), _PACKAGES)
         for value in self._values.fields(listed, MAX_PACKAGES):
             yield _entry(self._values, self._values.fields(value, _MAX_FIELDS))
 
 
 def open_index(data: bytes) -> AdbIndex:
-    """Return the parts of an index. Raises ArchiveDataError when it is damaged, cut short, too large, or something else."""
+    """Parse an index. Raises ArchiveDataError when it is damaged, truncated, too large, or not an index."""
     parts = _IndexParts()
     container = Container(parts)
     container.take(data)
     if not container.is_whole:
-        raise ArchiveDataError("The index is cut short", why="The adb file has no end.")
+        raise ArchiveDataError("The index is truncated", why="The adb file is incomplete.")
     values = Values(parts.block)
     spec = _text(values, field(values.fields(values.root, _MAX_FIELDS), _SPEC))
     return AdbIndex(spec, tuple(parts.signatures()), values)
 
 
 class _IndexParts:
-    """Gathers what an index has; fulfils `adb_blocks.Receiver`."""
+    """Collect the blocks of an index; implements `adb_blocks.Receiver`."""
 
     def __init__(self) -> None:
         self.block = b""
@@ -84,7 +89,7 @@ class _IndexParts:
 
     def schema(self, number: int) -> None:
         if number != INDEX:
-            raise ArchiveDataError("The adb file is no index", why=f"Its schema is {number:#010x}.")
+            raise ArchiveDataError("The adb file is not an index", why=f"Its schema is {number:#010x}.")
 
     def metadata(self, block: bytes) -> None:
         self.block = block
@@ -98,13 +103,13 @@ class _IndexParts:
         )
 
     def data(self, piece: memoryview) -> None:
-        raise AssertionError(f"no file was begun that {len(piece)} bytes could be of")
+        raise AssertionError(f"{len(piece)} bytes of a file that begin_file refused")
 
     def end_file(self) -> None:
-        raise AssertionError("no file was begun")
+        raise AssertionError("the end of a file that begin_file refused")
 
     def signatures(self) -> Iterator[AdbSignature]:
-        """Yield the signatures of a kind that is known; others count for nothing, there as here."""
+        """Yield the signatures of known kinds. apk ignores the others as well."""
         for block in self._signatures:
             head, value = block[:_SIGNATURE_HEAD], block[_SIGNATURE_HEAD:]
             if not value or head[0] != 0 or head[1] not in _DIGESTS:

@@ -1,4 +1,7 @@
-"""Reads the metadata of a package of version 3: which files follow it, in which order and with which digests (extract_v3.c of apk-tools 3.0)."""
+"""Read the metadata of an apk package of version 3: the files that follow, their order and their digests.
+
+The order is that of extract_v3.c of apk-tools 3.0.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from snapproxy.errors import ArchiveDataError
 from snapproxy.formats.adb import Values, field
 
 MAX_FILES = 1 << 20
-"""Folders and files of one package; the largest have some ten thousand."""
+"""Folders and files of one package; the largest packages have about ten thousand."""
 
 _MAX_FIELDS = 256
 _INFO, _FOLDERS = 1, 2
@@ -24,7 +27,10 @@ _UNIQUE_ID = 20
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
-    """A file whose content follows the metadata: its places in them, counted from 1, its bytes, and its digest in hex."""
+    """A file whose content follows the metadata.
+
+    `folder` and `file` are its indexes in the metadata, counted from 1; `size` is in bytes, `digest` in hex.
+    """
 
     folder: int
     file: int
@@ -34,9 +40,10 @@ class DataFile:
 
 
 def data_files(block: bytes) -> Iterator[DataFile]:
-    """Yield the files that have a DATA block, in the order of these: all but the empty ones, and what has a target (links, devices).
+    """Yield the files that have a DATA block, in the order of the blocks.
 
-    Raises ArchiveDataError when the metadata cannot be read, or name a file without a digest.
+    Empty files and entries with a target (links, devices) have no DATA block. Raises ArchiveDataError when the metadata
+    cannot be parsed or list a file without a digest.
     """
     values = Values(block)
     root = values.fields(values.root, _MAX_FIELDS)
@@ -58,7 +65,10 @@ def data_files(block: bytes) -> Iterator[DataFile]:
 
 
 def unique_id(block: bytes) -> bytes | None:
-    """Return the id that a package gives itself if it is the right one, else None: the sha256 of its metadata without it, cut to 20 bytes."""
+    """Return the package's own id if the metadata contain a correct one, else None.
+
+    The id is the sha256, truncated to 20 bytes, of the metadata with the id field zeroed.
+    """
     values = Values(block)
     info = values.fields(field(values.fields(values.root, _MAX_FIELDS), _INFO), _MAX_FIELDS)
     span = values.span(field(info, _HASHES), max(_ALGORITHMS))

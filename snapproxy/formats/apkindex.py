@@ -1,10 +1,12 @@
-"""Reads APKINDEX.tar.gz, apk's index of version 2: which signatures it carries, over which of its bytes, and what it lists.
+"""Read APKINDEX.tar.gz, apk's index of version 2: the signatures, the bytes that they cover, and the listed packages.
 
-The file is gzip members in a row: one a signature (a cut tar with `.SIGN.<ALG>.<key>`), then one with the index (a tar of DESCRIPTION and
-APKINDEX). A signature covers the *packed* bytes after it. So nothing but signatures may stand before the index, and nothing after it:
-what a reader takes from there nobody has signed. Checking signatures is left to others.
+The file is a sequence of gzip members: one for each signature (a tar without end blocks, with `.SIGN.<ALG>.<key>`),
+then one with the index (a tar of DESCRIPTION and APKINDEX). A signature covers the *compressed* bytes after it. Content
+other than signatures before the index, and any content after it, is therefore an error: no signature would cover it.
+Callers verify the signatures.
 
-The records are those of apk's `apk_pkg_add_info`: lines of a letter, a colon and a value, an empty line after each package.
+The records are those of apk's `apk_pkg_add_info`: lines of a letter, a colon and a value, an empty line after each
+package.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from snapproxy.formats.ustar import entries
 MAX_PACKED = 64 << 20
 """Bytes of an index; Alpine's largest (community) has about 2.5 MB."""
 MAX_UNPACKED = 256 << 20
-"""Bytes it may unpack to; community has about 10 MB."""
+"""Bytes an index may decompress to; community has about 10 MB."""
 MAX_SIGNATURES = 16
 """Members before the index; `abuild-sign` writes one."""
 
@@ -35,7 +37,7 @@ _SIZE = re.compile(r"[0-9]{1,18}")
 
 @dataclass(frozen=True, slots=True)
 class ApkSignature:
-    """One signature: `algorithm` and `key` as its name says them (`RSA`, `builder-1.rsa.pub`), and its bytes."""
+    """One signature: `algorithm` and `key` from its file name (`RSA`, `builder-1.rsa.pub`), and its bytes."""
 
     algorithm: str
     key: str
@@ -44,7 +46,7 @@ class ApkSignature:
 
 @dataclass(frozen=True, slots=True)
 class ApkIndex:
-    """An index taken apart: its signatures, where the bytes begin that they cover, and the text of APKINDEX."""
+    """A parsed index: its signatures, the offset at which the signed bytes begin, and the text of APKINDEX."""
 
     signatures: tuple[ApkSignature, ...]
     start: int
@@ -53,9 +55,10 @@ class ApkIndex:
 
 @dataclass(frozen=True, slots=True)
 class ApkEntry:
-    """One package. `digest` is that of its control part (packed), in hex, by `algorithm`; `size` that of the whole file in bytes.
+    """One package.
 
-    `architecture` and `origin` (what it was built from) are '' where they are not said.
+    `digest` is the `algorithm` digest of its compressed control part, in hex; `size` is that of the whole file in
+    bytes. `architecture` and `origin` (the name of its source) are '' if the index does not give them.
     """
 
     name: str
@@ -67,8 +70,8 @@ class ApkEntry:
     origin: str = ""
 
 
-def gather(chunks: Iterable[bytes]) -> bytes:
-    """Return the bytes of an index in one piece. Raises ArchiveDataError when they are too many."""
+def read_whole(chunks: Iterable[bytes]) -> bytes:
+    """Return the bytes of an index in one piece. Raises ArchiveDataError above `MAX_PACKED` bytes."""
     whole = bytearray()
     for chunk in chunks:
         whole += chunk
@@ -77,8 +80,8 @@ def gather(chunks: Iterable[bytes]) -> bytes:
     return bytes(whole)
 
 
-def take_apart(data: bytes) -> ApkIndex:
-    """Return the parts of an APKINDEX.tar.gz. Raises ArchiveDataError when it is damaged, too large, or not of this shape."""
+def open_index(data: bytes) -> ApkIndex:
+    """Parse an APKINDEX.tar.gz. Raises ArchiveDataError when it is damaged, too large, or not an index."""
     if len(data) > MAX_PACKED:
         raise ArchiveDataError("The index is too large", why=f"It has more than {MAX_PACKED} bytes.")
     signatures: list[ApkSignature] = []
@@ -87,11 +90,11 @@ def take_apart(data: bytes) -> ApkIndex:
         member = GzipMember(MAX_UNPACKED)
         end = start + member.take(memoryview(data)[start:])
         if not member.is_whole:
-            raise ArchiveDataError("The index is cut short", why="A gzip member has no end.")
+            raise ArchiveDataError("The index is truncated", why="A gzip member is incomplete.")
         files = list(entries(member.unpacked))
         if not any(name.startswith(_SIGNATURE) for name, _ in files):
             if end != len(data):
-                raise ArchiveDataError("The index has trailing bytes", why="Nobody has signed what follows it.")
+                raise ArchiveDataError("The index has trailing bytes", why="No signature covers bytes after its end.")
             return ApkIndex(tuple(signatures), start, _text(files))
         signatures += [_signature(name, value) for name, value in files]
         start = end
@@ -99,7 +102,10 @@ def take_apart(data: bytes) -> ApkIndex:
 
 
 def records(text: bytes) -> Iterator[ApkEntry]:
-    """Yield each package of an APKINDEX's text. Raises ArchiveDataError for one without name, version or a digest we can read."""
+    """Yield each package of an APKINDEX's text.
+
+    Raises ArchiveDataError for an entry without name, version or a valid digest.
+    """
     fields: dict[bytes, str] = {}
     for line in (*text.split(b"\n"), b""):
         if not line:
@@ -109,26 +115,26 @@ def records(text: bytes) -> Iterator[ApkEntry]:
             continue
         letter, colon, value = line[:1], line[1:2], line[2:]
         if colon != b":":
-            raise ArchiveDataError("The index has a malformed line", why=f"It reads {line[:140]!r}.")
+            raise ArchiveDataError("The index has a malformed line", why=f"The line: {line[:140]!r}.")
         if letter in b"PVSCAo":
             if letter in fields:
-                raise ArchiveDataError("An entry of the index gives a field twice", why=f"The field is {letter!r}.")
+                raise ArchiveDataError("An entry of the index has a duplicate field", why=f"The field is {letter!r}.")
             fields[letter] = value.decode("utf-8", "replace")
 
 
 def _signature(name: str, value: bytes) -> ApkSignature:
-    """Read `.SIGN.<ALG>.<key>`; the key's name has dots of its own."""
+    """Parse `.SIGN.<ALG>.<key>`. The key's name contains dots too."""
     mark, _, rest = name[1:].partition(".")
     algorithm, dot, key = rest.partition(".")
     if mark != "SIGN" or not dot or not key:
-        raise ArchiveDataError("The index has unsigned parts", why=f"{name[:140]!r} stands among its signatures.")
+        raise ArchiveDataError("The index has unsigned parts", why=f"{name[:140]!r} is not a signature file.")
     return ApkSignature(algorithm, key, value)
 
 
 def _text(files: list[tuple[str, bytes]]) -> bytes:
     found = [content for name, content in files if name == _INDEX]
     if len(found) != 1:
-        raise ArchiveDataError("The index has no list of packages", why=f"{len(found)} files in it are named {_INDEX}.")
+        raise ArchiveDataError("The index has no list of packages", why=f"It has {len(found)} files named {_INDEX}.")
     return found[0]
 
 
@@ -139,7 +145,7 @@ def _entry(fields: dict[bytes, str]) -> ApkEntry:
             "An entry of the index has no name", why=f"Its name is {name!r}, its version {version!r}."
         )
     if size is not None and not _SIZE.fullmatch(size):
-        raise ArchiveDataError("An entry of the index has a malformed size", why=f"It reads {size[:140]!r}.")
+        raise ArchiveDataError("An entry of the index has a malformed size", why=f"The size: {size[:140]!r}.")
     algorithm, digest = _checksum(fields.get(b"C", ""))
     return ApkEntry(
         name,
@@ -153,14 +159,14 @@ def _entry(fields: dict[bytes, str]) -> ApkEntry:
 
 
 def _checksum(text: str) -> tuple[str, str]:
-    """Read `Q1` and base64, or `X1` and hex; its length tells the algorithm, as `apk_blob_pull_digest` has it."""
+    """Parse `Q1` and base64, or `X1` and hex. The length gives the algorithm, as in apk's `apk_blob_pull_digest`."""
     match = _CHECKSUM.fullmatch(text)
     try:
         value = b"" if match is None else _DECODE[match["encoding"]](match["digest"])
     except (binascii.Error, ValueError):
         value = b""
     if len(value) not in _ALGORITHM:
-        raise ArchiveDataError("An index gives a malformed digest", why=f"This is none of apk's: {text[:140]!r}")
+        raise ArchiveDataError("An index has a malformed digest", why=f"Not an apk digest: {text[:140]!r}")
     return _ALGORITHM[len(value)], value.hex()
 
 

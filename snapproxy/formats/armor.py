@@ -1,4 +1,7 @@
-"""ASCII armor (RFC 9580, section 6.2) around OpenPGP keys: keyrings named `*.asc` come in it, and gpgv reads only what is inside."""
+"""Remove the ASCII armor (RFC 9580, section 6.2) of OpenPGP keys.
+
+Keyrings named `*.asc` are armored, and gpgv reads binary keyrings only.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,14 @@ END = b"-----END PGP PUBLIC KEY BLOCK-----"
 
 
 def is_armored(data: bytes) -> bool:
-    """Whether `data` is text that holds a public key block; a binary keyring never begins with an ASCII character."""
+    """Whether `data` is text with a public key block. A binary keyring never begins with an ASCII character."""
     return data[:1].isascii() and BEGIN in data
 
 
 def dearmor(data: bytes) -> bytes:
-    """Return the key material of every public key block in `data`, one after the other. Raises ValueError when a block is damaged.
+    """Return the key material of every public key block in `data`, concatenated. Raises ValueError for a damaged block.
 
-    The checksum line is passed over, as section 6.1 of the RFC asks.
+    The checksum line is ignored, as section 6.1 of the RFC requires.
     """
     return b"".join(_blocks(data))
 

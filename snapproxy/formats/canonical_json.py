@@ -1,16 +1,26 @@
-"""Writes JSON, each value in exactly one way."""
+"""Write JSON with exactly one spelling for each value, so that equal values have equal digests. Pure.
+
+`canonical` follows RFC 8785 for the values that we allow: sorted keys, no spaces, UTF-8 without needless escapes, no fractions,
+integers below 2**53.
+"""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
+from snapproxy.formats.strict_json import check_exact
 
-def canonical(value: Any) -> str:
-    """Write a value as RFC 8785 does: keys sorted, no spaces, nothing escaped that need not be. No floats, whole numbers below 2**53."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+def canonical(value: Any) -> bytes:
+    """Write a value made of dicts, lists, strings, integers, booleans and None. Raises TypeError for any other value.
+
+    Keys are sorted by code point, which for ASCII keys (all of ours) is the order of RFC 8785.
+    """
+    check_exact(value)
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def indented(value: Any) -> bytes:
-    """Write a document for people to read: keys sorted, two spaces a level, a line feed at the end."""
+    """Write a document for people to read: sorted keys, two spaces per level, a line feed at the end."""
     return (json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()

@@ -1,4 +1,4 @@
-"""Reads checksum lists as sha256sum and its siblings write them: SHA256SUMS, MD5SUMS beside an installer's images."""
+"""Read checksum lists as sha256sum and md5sum write them: SHA256SUMS and MD5SUMS beside an installer's images."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from snapproxy.formats.digests import digest
 MAX_LINE = 8192
 """Bytes in a line: a digest and a path."""
 
-# coreutils: the digest, a blank, a second blank or the `*` of binary mode, the name.
+# coreutils: the digest, a space, a second space or the `*` of binary mode, the name.
 _LINE = re.compile(r"([0-9A-Fa-f]+) [ *](\S.*)")
 
 
 def checksums(chunks: Iterable[bytes], algorithm: str, *, max_line: int = MAX_LINE) -> Iterator[tuple[str, str]]:
     """Yield (name as written, digest in lower case) for each line that is not empty.
 
-    Raises ArchiveDataError for a line of another shape, coreutils' escaped names (with backslash or newline) included.
+    Raises ArchiveDataError for a malformed line, including coreutils' escaped names (with backslash or newline).
     """
     for raw in _lines(chunks, max_line):
         line = raw.decode("utf-8", "replace").rstrip()
@@ -26,7 +26,7 @@ def checksums(chunks: Iterable[bytes], algorithm: str, *, max_line: int = MAX_LI
             continue
         match = _LINE.fullmatch(line)
         if match is None:
-            raise ArchiveDataError("A checksum list has a malformed line", why=f"It reads {line[:140]!r}.")
+            raise ArchiveDataError("A checksum list has a malformed line", why=f"The line: {line[:140]!r}.")
         yield match[2], digest(algorithm, match[1])
 
 

@@ -1,7 +1,7 @@
-"""Reads OpenPGP's cleartext signature framework (RFC 9580, section 7): the signed text inside an InRelease.
+"""Read OpenPGP's cleartext signature framework (RFC 9580, section 7): extract the signed text from an InRelease.
 
-It only takes the wrapping off, and strictly, so that what we read is what gpgv judged. Whether the signature is good is
-decided elsewhere, from gpgv's own words.
+The parser is strict, so that the extracted text is exactly the text that gpgv verifies. Callers verify the signature
+itself, by running gpgv.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from snapproxy.errors import ArchiveDataError
 _BEGIN = b"-----BEGIN PGP SIGNED MESSAGE-----"
 _SIGNATURE = b"-----BEGIN PGP SIGNATURE-----"
 _END = b"-----END PGP SIGNATURE-----"
-# gpg does not sign the blanks at the end of a line.
+# gpg does not sign white space at the end of a line.
 _BLANKS = b" \t\r"
 
 
@@ -21,10 +21,11 @@ def is_clearsigned(data: bytes) -> bool:
 
 
 def body(data: bytes) -> bytes:
-    """Return the text that is signed, its dash-escapes undone, each line ended by a newline.
+    """Return the signed text with dash escapes removed, each line ended by a newline.
 
-    Raises ArchiveDataError unless `data` is exactly one signed message: text before, after or between, which a lenient reader
-    might take for signed, is refused (CVE-2013-1051 and CVE-2018-0501 in apt), as are a second message and unknown headers.
+    Raises ArchiveDataError unless `data` is exactly one signed message. Text before, after or between its parts is
+    refused, because a lenient parser might treat it as signed (CVE-2013-1051 and CVE-2018-0501 in apt); so are a second
+    message and unknown headers.
     """
     lines = data.split(b"\n")
     if lines[0].rstrip(_BLANKS) != _BEGIN:
@@ -32,10 +33,10 @@ def body(data: bytes) -> bytes:
     text = _end_of_headers(lines)
     signature = next((i for i in range(text, len(lines)) if lines[i].rstrip(_BLANKS) == _SIGNATURE), None)
     if signature is None:
-        raise _refused("Its signature is missing; it may have been cut short.")
+        raise _refused("Its signature is missing; the file may be truncated.")
     end = next((i for i in range(signature, len(lines)) if lines[i].rstrip(_BLANKS) == _END), None)
     if end is None:
-        raise _refused("Its signature has no end; it may have been cut short.")
+        raise _refused("Its signature has no end; the file may be truncated.")
     if any(line.startswith(b"-") for line in lines[signature + 1 : end]):
         raise _refused("It has more than one signature block.")
     if any(line.strip(_BLANKS) for line in lines[end + 1 :]):
@@ -44,7 +45,7 @@ def body(data: bytes) -> bytes:
 
 
 def _end_of_headers(lines: list[bytes]) -> int:
-    """Return the index of the first line of the text. Only `Hash` may stand before it."""
+    """Return the index of the first line of the text. `Hash` is the only header allowed before it."""
     for number, line in enumerate(lines[1:], start=1):
         if line in {b"", b"\r"}:
             return number + 1

@@ -1,7 +1,7 @@
-"""Reads deb822: stanzas of `Field: value` lines, as in Release, Packages, Sources and pdiff Index (deb822(5)).
+"""Read deb822: stanzas of `Field: value` lines, as in Release, Packages, Sources and pdiff Index (deb822(5)).
 
-Built for a Packages file of 65 MB in a helper process: it holds one stanza at a time, splits bytes rather than lines, and
-looks only at the fields that are wanted. Unpacking, and what the fields mean, are left to others.
+Designed for a Packages file of 65 MB in a helper process: it keeps one stanza in memory, splits bytes rather than
+lines, and parses only the wanted fields. Callers decompress the file and interpret the fields.
 """
 
 from __future__ import annotations
@@ -32,15 +32,17 @@ def stanzas(
 ) -> Iterator[dict[str, str]]:
     """Yield each stanza that is not empty as {field name in lower case: value}.
 
-    Names are lower-cased because they compare without case. A value has no blanks around it; its continuation lines follow
-    after newlines, as they stand. Bytes that are not UTF-8 become U+FFFD: old descriptions are Latin-1, names of files never are.
-    With `wanted` (names in lower case) other fields are skipped unseen, so a mistake inside them is not noticed;
-    a stanza with none of the wanted fields is an empty dict.
+    Names are lower-cased because they are case-insensitive. White space around a value is removed; its continuation
+    lines follow unchanged after newlines. Bytes that are not UTF-8 become U+FFFD: old descriptions are Latin-1, but
+    file names never are. With `wanted` (names in lower case) other fields are skipped without parsing, so errors inside
+    them are not detected; a stanza without any wanted field is an empty dict.
 
-    Raises ArchiveDataError when a bound is passed or a field stands twice in a stanza (parsers differ on which one counts).
+    Raises ArchiveDataError when a bound is exceeded, or a stanza has a field twice (parsers differ in which one they
+    use).
     """
     name = _ANY_NAME if wanted is None else b"|".join(re.escape(field.encode()) for field in sorted(wanted))
-    # A field begins after a newline; its value runs on over lines that begin with a blank. Possessive: nothing to try again.
+    # A field begins after a newline; its value continues on lines that begin with white space. Possessive quantifiers
+    # prevent backtracking.
     fields = re.compile(rb"\n(" + name + rb"):([^\n]*+(?:\n[ \t][^\n]*+)*+)", re.IGNORECASE)
     for stanza in _split(chunks, max_stanza):
         if len(stanza) > max_line and any(len(line) > max_line for line in stanza.split(b"\n")):
@@ -50,12 +52,12 @@ def stanzas(
             raise ArchiveDataError("An entry of the index has too many fields", why=f"It has more than {max_fields}.")
         record = {key.lower().decode("ascii"): value.strip().decode("utf-8", "replace") for key, value in found}
         if len(record) < len(found):
-            raise ArchiveDataError("An entry of the index gives a field twice", why=f"Its fields are {sorted(record)}.")
+            raise ArchiveDataError("An entry of the index has a duplicate field", why=f"Its fields: {sorted(record)}.")
         yield record
 
 
 def _split(chunks: Iterable[bytes], max_stanza: int) -> Iterator[bytes]:
-    """Cut the stream at its empty lines."""
+    """Split the stream at its empty lines."""
     rest = b""
     for chunk in chunks:
         complete, blank, rest = (rest + chunk).rpartition(b"\n\n")

@@ -1,4 +1,4 @@
-"""Digests as indexes write them: which there are, how long they are, and checking bytes against them as they pass."""
+"""Digests as indexes write them: the supported algorithms, their lengths, and a checker for streamed bytes."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from collections.abc import Mapping
 from snapproxy.errors import ArchiveDataError
 
 HEX_LENGTH: Mapping[str, int] = {"sha512": 128, "sha256": 64, "sha1": 40, "md5": 32}
-"""Every algorithm we compute and its length in hex digits, strongest first."""
+"""The supported algorithms, strongest first, and the length of their digests in hex digits."""
 
 _HEX = re.compile(r"[0-9a-f]+")
 
 
 def is_digest(algorithm: str, text: str) -> bool:
-    """Whether `text` could be a digest by `algorithm`, in lower case."""
+    """Whether `text` has the form of a lower-case hex digest of `algorithm`."""
     return len(text) == HEX_LENGTH.get(algorithm) and _HEX.fullmatch(text) is not None
 
 
 def digest(algorithm: str, text: str) -> str:
-    """Return the digest in lower case; raise ArchiveDataError when it is none."""
+    """Return the digest in lower case. Raises ArchiveDataError when `text` is not a digest of `algorithm`."""
     lower = text.lower()
     if not is_digest(algorithm, lower):
-        raise ArchiveDataError("An index gives a malformed digest", why=f"This is no {algorithm}: {text[:140]!r}")
+        raise ArchiveDataError("An index has a malformed digest", why=f"Not a hex {algorithm}: {text[:140]!r}")
     return lower
 
 
 class DigestChecker:
-    """Judges bytes by their size (None: not known) and by every digest given; fulfils `core.model.Checker`.
+    """Check streamed bytes against a size (None: unknown) and digests; implements `core.model.Checker`.
 
-    All must agree, as apt has it; the words name the strongest digest that does not.
+    Every digest must match, as in apt. The error text names the strongest digest that differs.
     """
 
     def __init__(self, size: int | None, digests: Mapping[str, str]) -> None:

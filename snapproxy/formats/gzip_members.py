@@ -1,6 +1,7 @@
-"""Takes gzip members apart: apk's files are several in a row, and what counts is where one ends (apk-package(5), apk-v2(5)).
+"""Decompress gzip members one by one. apk's files are sequences of members (apk-package(5), apk-v2(5)).
 
-`formats.unpack` joins members, as gzip has it; here each is a part with a meaning of its own.
+`formats.unpack` concatenates the members, as gzip does. In apk's files each member is a separate part, and the offset
+at which it ends matters.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from snapproxy.errors import ArchiveDataError
 
 
 class GzipMember:
-    """One member that arrives piece by piece. `unpacked` holds what has come out of it so far, `most` bytes at the most."""
+    """One member, decompressed piece by piece. `unpacked` is the output so far, limited to `most` bytes."""
 
     def __init__(self, most: int) -> None:
         self._inner = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
@@ -20,18 +21,18 @@ class GzipMember:
 
     @property
     def is_whole(self) -> bool:
-        """Whether its end has arrived."""
+        """Whether the end of the member was reached."""
         return self._inner.eof
 
     def take(self, data: bytes | memoryview) -> int:
-        """Take what belongs to this member, and return how many bytes of `data` that was.
+        """Decompress the bytes of `data` that belong to this member, and return their number.
 
-        Raises ArchiveDataError when it is damaged or unpacks to more than it may.
+        Raises ArchiveDataError when the member is damaged or decompresses to more than `most` bytes.
         """
         try:
             self.unpacked += self._inner.decompress(data, self._most + 1 - len(self.unpacked))
         except zlib.error as error:
-            raise ArchiveDataError("A gzip part is damaged", why=f"Unpacking says: {error}") from error
+            raise ArchiveDataError("A gzip member is damaged", why=f"Decompression failed: {error}") from error
         if len(self.unpacked) > self._most:
-            raise ArchiveDataError("A gzip part is too large", why=f"It unpacks to more than {self._most} bytes.")
+            raise ArchiveDataError("A gzip member is too large", why=f"It decompresses to over {self._most} bytes.")
         return len(data) - len(self._inner.unused_data)

@@ -1,8 +1,9 @@
-"""Reads pacman's databases: a tar, packed in any way or not at all, that holds one `<name>-<version>/desc` a package.
+"""Read pacman's databases: a tar, compressed or not, with one `<name>-<version>/desc` for each package.
 
-Both kinds: `<repo>.db`, and `<repo>.files`, which holds a long `files` beside each `desc`. Read as a stream, in memory bounded by one
-`desc`. What the fields mean is the pacman family's business. A tar reader of our own, because `tarfile` keeps what long-name headers
-hold in memory whole, and stops in silence at a damaged header.
+It reads both kinds: `<repo>.db`, and `<repo>.files`, which has a long `files` member beside each `desc`. The database
+is read as a stream; memory is bounded by one `desc`. `families.pacman` interprets the fields. The module has its own
+tar reader because `tarfile` loads the content of long-name headers into memory whatever its size, and silently stops at
+a damaged header.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from snapproxy.formats.unpack import unpack
 Record = Mapping[str, tuple[str, ...]]
 
 MAX_MEMBERS = 1_000_000
-"""Members of one database; the largest of Arch has 15,000 packages, a member or two and a folder each."""
+"""Members of one database; Arch's largest has 15,000 packages, each with a folder and one or two members."""
 MAX_NAME = 4096
-"""Bytes of a member's name, and of the headers that carry a longer one than fits into 256."""
+"""Characters of a member's name, including names above 256 bytes, which are stored in extra headers."""
 MAX_DESC = 1 << 20
-"""Bytes of one `desc`; the largest known, with hundreds of dependencies, has 20 KB."""
+"""Bytes of one `desc`; the largest known one, with hundreds of dependencies, has 20 KB."""
 MAX_DATABASE = 2 << 30
-"""Bytes a database may unpack to; Arch's `extra.files` has some 600 MB."""
+"""Bytes a database may decompress to; Arch's `extra.files` has about 600 MB."""
 
 _BLOCK = 512
 _FIELD = re.compile(r"%([A-Z0-9]+)%")
@@ -30,7 +31,7 @@ _CHECKSUM = slice(148, 156)
 _REGULAR = frozenset({b"0", b"\0"})
 _LONG_NAME = b"L"
 _EXTENDED = b"x"
-_HEADERS_MOST = 64 << 10
+_MAX_HEADER_DATA = 64 << 10
 # A pax record: "<length> path=<value>\n" (POSIX pax, "Extended header").
 _PAX_RECORD = re.compile(rb"([0-9]{1,9}) ([^=]+)=")
 
@@ -38,14 +39,15 @@ _PAX_RECORD = re.compile(rb"([0-9]{1,9}) ([^=]+)=")
 def records(chunks: Iterable[bytes], *, wanted: Collection[str]) -> Iterator[Record]:
     """Yield the `wanted` fields (without their percent signs) of every package's `desc`, in the order of the database.
 
-    A field maps to its lines. Raises ArchiveDataError for what is no tar, is damaged or cut short, or passes a bound.
+    A field maps to its lines. Raises ArchiveDataError when the data is not a tar, is damaged or truncated, or exceeds a
+    bound.
     """
-    for name, data in _descriptions(_Bytes(unpack(chunks, max_size=MAX_DATABASE))):
+    for name, data in _descriptions(_ByteReader(unpack(chunks, max_size=MAX_DATABASE))):
         yield _fields(name, data, wanted)
 
 
 def _fields(name: str, data: bytes, wanted: Collection[str]) -> Record:
-    """Read `%FIELD%`, its values a line each, and the blank line that ends it."""
+    """Parse fields: a line `%FIELD%`, one line for each value, and an empty line."""
     found: dict[str, tuple[str, ...]] = {}
     field = ""
     for line in data.decode("utf-8", "surrogateescape").split("\n"):
@@ -57,36 +59,36 @@ def _fields(name: str, data: bytes, wanted: Collection[str]) -> Record:
         elif head := _FIELD.fullmatch(line):
             field = head[1]
             if field in found:
-                raise _damaged(f"{_shown(name)} has the field {field} twice.")
+                raise _damaged(f"{_quoted(name)} has the field {field} twice.")
             if field in wanted:
                 found[field] = ()
         else:
-            raise _damaged(f"{_shown(name)} has a line that belongs to no field.")
+            raise _damaged(f"{_quoted(name)} has a line outside any field.")
     return found
 
 
-class _Bytes:
-    """Takes exact amounts out of a stream of pieces."""
+class _ByteReader:
+    """Read exact numbers of bytes from a stream of pieces."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
-        self._held = b""
+        self._buffer = b""
 
     def take(self, size: int) -> bytes:
-        """Return the next `size` bytes; fewer only at the end."""
+        """Return the next `size` bytes, fewer only at the end of the stream."""
         parts, missing = [], size
         while missing > 0:
-            if not self._held:
-                self._held = next(self._pieces, b"")
-                if not self._held:
+            if not self._buffer:
+                self._buffer = next(self._pieces, b"")
+                if not self._buffer:
                     break
-            parts.append(self._held[:missing])
+            parts.append(self._buffer[:missing])
             missing -= len(parts[-1])
-            self._held = self._held[len(parts[-1]) :]
+            self._buffer = self._buffer[len(parts[-1]) :]
         return b"".join(parts)
 
     def skip(self, size: int) -> None:
-        """Drop the next `size` bytes. ArchiveDataError when there are fewer."""
+        """Skip the next `size` bytes. Raises ArchiveDataError when the stream ends before."""
         while size > 0:
             piece = self.take(min(size, 1 << 20))
             if not piece:
@@ -94,41 +96,41 @@ class _Bytes:
             size -= len(piece)
 
     def drain(self) -> None:
-        """Read on to the end, so that what is packed is seen to be whole."""
+        """Read to the end of the stream, so that the decompressor checks it completely."""
         for _ in self._pieces:
             pass
 
 
-def _descriptions(source: _Bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield (name, bytes) of every member that is a `desc`."""
-    longer = ""
+def _descriptions(source: _ByteReader) -> Iterator[tuple[str, bytes]]:
+    """Yield (name, bytes) of every `desc` member."""
+    long_name = ""
     for _ in range(MAX_MEMBERS):
         header = source.take(_BLOCK)
         if not header.strip(b"\0") and len(header) in {0, _BLOCK}:
             if not header:
-                raise _damaged("It has no end mark.")
+                raise _damaged("Its end-of-archive mark is missing.")
             source.drain()
             return
         name, kind, size = _read_header(header)
         padding = -size % _BLOCK
         if kind in {_LONG_NAME, _EXTENDED}:
-            data = _whole(source, size, _HEADERS_MOST, "a header")
-            longer = _long_name(data) if kind == _LONG_NAME else _pax_path(data) or longer
+            data = _read_member(source, size, _MAX_HEADER_DATA, "a header")
+            long_name = _text(data) if kind == _LONG_NAME else _pax_path(data) or long_name
         else:
-            name, longer = longer or name, ""
+            name, long_name = long_name or name, ""
             if len(name) > MAX_NAME:
                 raise _damaged(f"A member's name is longer than {MAX_NAME} characters.")
             if kind in _REGULAR and name.endswith("/desc"):
-                yield name, _whole(source, size, MAX_DESC, name)
+                yield name, _read_member(source, size, MAX_DESC, name)
             else:
                 source.skip(size)
         source.skip(padding)
     raise _damaged(f"It has more than {MAX_MEMBERS} members.")
 
 
-def _whole(source: _Bytes, size: int, most: int, what: str) -> bytes:
+def _read_member(source: _ByteReader, size: int, most: int, name: str) -> bytes:
     if size > most:
-        raise _damaged(f"{_shown(what)} has {size} bytes, and at most {most} are read.")
+        raise _damaged(f"{_quoted(name)} has {size} bytes; the limit is {most}.")
     data = source.take(size)
     if len(data) != size:
         raise _damaged("It ends in the middle of a member.")
@@ -136,14 +138,14 @@ def _whole(source: _Bytes, size: int, most: int, what: str) -> bytes:
 
 
 def _read_header(header: bytes) -> tuple[str, bytes, int]:
-    """Return name, type and size of the member that a header announces (POSIX ustar)."""
+    """Return the name, type and size of a member from its header (POSIX ustar)."""
     if len(header) != _BLOCK:
         raise _damaged("It ends in the middle of a header.")
     blank = header[: _CHECKSUM.start] + b" " * 8 + header[_CHECKSUM.stop :]
     if _octal(header[_CHECKSUM]) != sum(blank):
-        raise _damaged("A header's checksum is wrong.")
+        raise _damaged("A header has a wrong checksum.")
     name, prefix = _text(header[:100]), ""
-    if header[257:263] == b"ustar\0":  # GNU's own format has other things where the prefix stands
+    if header[257:263] == b"ustar\0":  # GNU's format uses the bytes of the prefix for other fields
         prefix = _text(header[345:500])
     return f"{prefix}/{name}" if prefix else name, header[156:157], _octal(header[124:136])
 
@@ -159,12 +161,8 @@ def _text(field: bytes) -> str:
     return field.partition(b"\0")[0].decode("utf-8", "surrogateescape")
 
 
-def _long_name(data: bytes) -> str:
-    return _text(data)
-
-
 def _pax_path(data: bytes) -> str:
-    """Return the path that an extended header gives, '' when it gives none."""
+    """Return the path in an extended header, '' if it has none."""
     path = ""
     while data:
         record = _PAX_RECORD.match(data)
@@ -177,9 +175,9 @@ def _pax_path(data: bytes) -> str:
     return path
 
 
-def _shown(name: str) -> str:
+def _quoted(name: str) -> str:
     return ascii(name[:140])
 
 
 def _damaged(why: str) -> ArchiveDataError:
-    return ArchiveDataError("The package database cannot be read", why=why)
+    return ArchiveDataError("The package database is damaged", why=why)

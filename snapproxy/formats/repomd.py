@@ -1,7 +1,8 @@
-"""Reads rpm-md, the metadata of rpm repositories: repomd.xml, primary.xml and prestodelta.xml, as createrepo_c writes them.
+"""Read rpm-md, the metadata of rpm repositories as createrepo_c writes them: repomd.xml, primary.xml, prestodelta.xml.
 
-Each reader yields what a file lists: where it lies, how large it is, one checksum. Unpacking, and where the repository itself lies, are left
-to others. An entry with `xml:base` lies in another repository, to which clients turn by themselves: it is left out.
+Each reader yields the listed files: location, size and one checksum. Callers decompress the file and add the location
+of the repository. Entries with `xml:base` are skipped: they are files of another repository, which clients ask
+directly.
 """
 
 from __future__ import annotations
@@ -14,17 +15,17 @@ from snapproxy.errors import ArchiveDataError
 from snapproxy.formats.digests import digest
 from snapproxy.formats.strict_xml import XML_BASE, Element, elements
 
-#: Checksum types as they are spelled, and what they mean. createrepo of old wrote `sha` for SHA-1.
+#: Algorithms by checksum type. Old versions of createrepo wrote `sha` for SHA-1.
 ALGORITHMS = {"sha512": "sha512", "sha256": "sha256", "sha1": "sha1", "sha": "sha1", "md5": "md5"}
 
 _NUMBER = re.compile(r"[0-9]{1,18}")
-# Seconds since 1970, from 1995 on; before 2009 timestamps had fractions. A revision may be any text.
+# Seconds since 1970, 9 to 11 digits; timestamps had fractions before 2009. A revision may be any text.
 _SECONDS = re.compile(r"([0-9]{9,11})(?:\.[0-9]*)?")
 
 
 @dataclass(frozen=True, slots=True)
 class RpmPackage:
-    """A file as metadata list it. `href` is a URL reference, relative to the repository; `size` in bytes, None where it is not said."""
+    """A listed file. `href` is a URL reference relative to the repository; `size` is in bytes, None if not given."""
 
     href: str
     size: int | None
@@ -34,7 +35,7 @@ class RpmPackage:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A package's version as primary.xml lists it. `source` is the file name of the source package; '' for what is one itself."""
+    """A package's version in primary.xml. `source` is the file name of the source package, '' for a source package."""
 
     name: str
     architecture: str
@@ -45,9 +46,9 @@ class Version:
 
 
 def repomd(data: bytes) -> Iterator[RpmPackage]:
-    """Yield the metadata files that a repomd.xml lists, of every type. The checksum of what they unpack to is not read.
+    """Yield the metadata files that a repomd.xml lists, of every type. The `open-checksum` (uncompressed) is not read.
 
-    Raises ArchiveDataError when it is no repomd, or an entry lacks its location or its checksum.
+    Raises ArchiveDataError when the document is not a repomd, or an entry has no location or no checksum.
     """
     for entry in elements([data], "repomd/data", ("location", "checksum", "size")):
         size = entry.children.get("size")
@@ -55,7 +56,7 @@ def repomd(data: bytes) -> Iterator[RpmPackage]:
 
 
 def published(data: bytes) -> int | None:
-    """Return when a repomd.xml says it was made, in seconds since 1970: its revision, else its newest timestamp; None if neither tells."""
+    """Return the time of a repomd.xml in seconds since 1970: its revision, else its newest timestamp, else None."""
     for revision in elements([data], "repomd/revision"):
         if found := _SECONDS.fullmatch(revision.text.strip()):
             return int(found[1])
@@ -65,34 +66,34 @@ def published(data: bytes) -> int | None:
 
 
 def primary(chunks: Iterable[bytes]) -> Iterator[RpmPackage]:
-    """Yield the packages that a primary.xml (unpacked) lists. Raises ArchiveDataError as `repomd` does."""
+    """Yield the packages that a decompressed primary.xml lists. Raises ArchiveDataError as `repomd` does."""
     for package in elements(chunks, "metadata/package", ("location", "checksum", "size")):
         size = package.children.get("size")
         yield from _listed(package, None if size is None else size.attributes.get("package"))
 
 
 def versions(chunks: Iterable[bytes]) -> Iterator[Version]:
-    """Yield the version of every package that a primary.xml (unpacked) lists. Raises ArchiveDataError as `repomd` does."""
+    """Yield the version of every package in a decompressed primary.xml. Raises ArchiveDataError as `repomd` does."""
     for package in elements(chunks, "metadata/package", ("name", "arch", "version", "format/sourcerpm")):
         name, architecture, version = (package.children.get(each) for each in ("name", "arch", "version"))
         if name is None or architecture is None or version is None:
             raise ArchiveDataError(
                 "An entry of the metadata is incomplete", why="It has no name, no architecture or no version."
             )
-        told = version.attributes
+        numbers = version.attributes
         source = package.children.get("format/sourcerpm", Element({}))
         yield Version(
             name.text.strip(),
             architecture.text.strip(),
-            told.get("epoch", ""),
-            told.get("ver", ""),
-            told.get("rel", ""),
+            numbers.get("epoch", ""),
+            numbers.get("ver", ""),
+            numbers.get("rel", ""),
             source.text.strip(),
         )
 
 
 def deltas(chunks: Iterable[bytes]) -> Iterator[RpmPackage]:
-    """Yield the delta packages that a prestodelta.xml (unpacked) lists. Raises ArchiveDataError as `repomd` does."""
+    """Yield the delta packages that a decompressed prestodelta.xml lists. Raises ArchiveDataError as `repomd` does."""
     for delta in elements(chunks, "prestodelta/newpackage/delta", ("filename", "checksum", "size")):
         if (name := delta.children.pop("filename", None)) is not None:
             delta.children["location"] = Element({**name.attributes, "href": name.text.strip()})
@@ -101,7 +102,7 @@ def deltas(chunks: Iterable[bytes]) -> Iterator[RpmPackage]:
 
 
 def _listed(entry: Element, size: str | None) -> Iterator[RpmPackage]:
-    """Yield what an entry lists: nothing, when that lies in another repository."""
+    """Yield the file that an entry lists; nothing if it is in another repository (`xml:base`)."""
     location, checksum = entry.children.get("location"), entry.children.get("checksum")
     if location is None or checksum is None or "href" not in location.attributes:
         raise ArchiveDataError("An entry of the metadata is incomplete", why="It has no location or no checksum.")
@@ -110,7 +111,7 @@ def _listed(entry: Element, size: str | None) -> Iterator[RpmPackage]:
     algorithm = ALGORITHMS.get(checksum.attributes.get("type", ""))
     if algorithm is None:
         raise ArchiveDataError(
-            "The metadata use an unknown checksum", why=f"Its type is {checksum.attributes.get('type', '')[:140]!r}."
+            "The metadata have an unknown checksum", why=f"Its type is {checksum.attributes.get('type', '')[:140]!r}."
         )
     yield RpmPackage(location.attributes["href"], _size(size), algorithm, digest(algorithm, checksum.text.strip()))
 
@@ -119,5 +120,5 @@ def _size(text: str | None) -> int | None:
     if text is None:
         return None
     if not _NUMBER.fullmatch(text.strip()):
-        raise ArchiveDataError("An index gives a malformed size", why=f"It reads {text[:140]!r}.")
+        raise ArchiveDataError("An index has a malformed size", why=f"The size: {text[:140]!r}.")
     return int(text)

@@ -1,8 +1,9 @@
-"""Reads XML of strangers as a stream: the elements at one place of a document, in bounded memory.
+"""Parse untrusted XML as a stream: yield the elements at one path of a document, in bounded memory.
 
-Expat itself, told to refuse: no document type, hence no entity but the five of XML itself and nothing external; one encoding; bounds on
-depth, on a single token and on text. defusedxml refuses the same, around readers that build trees or bound neither tokens nor text, and
-the indexes read here unpack to hundreds of megabytes. What the elements mean is left to others.
+It configures expat to refuse a document type, hence every entity except the five of XML itself and everything external.
+It fixes the encoding and bounds the depth, a single token and the text. defusedxml refuses the same constructs, but
+wraps parsers that build trees or bound neither tokens nor text, and the indexes read here decompress to hundreds of
+megabytes. Callers interpret the elements.
 """
 
 from __future__ import annotations
@@ -14,21 +15,21 @@ from xml.parsers.expat import ExpatError, ParserCreate
 from snapproxy.errors import ArchiveDataError
 
 MAX_DEPTH = 32
-"""Elements within one another; package metadata has five."""
+"""Levels of nested elements; package metadata have five."""
 MAX_TEXT = 4096
-"""Characters of text in an element that is wanted: a digest, a number or a name."""
+"""Characters of text in a wanted element: a digest, a number or a name."""
 MAX_TOKEN = 1 << 20
-"""Bytes of a single tag, comment or the like. Expat keeps a whole one, and reads it anew with each piece that arrives."""
+"""Bytes of a single token (a tag, a comment). Expat buffers an incomplete token and rescans it with each new piece."""
 
 XML_BASE = "http://www.w3.org/XML/1998/namespace base"
-"""The key of the attribute `xml:base`. Attributes without a namespace have their plain names."""
+"""The key of the attribute `xml:base`. The key of an attribute without a namespace is its plain name."""
 
 _PIECE = 64 << 10
 
 
 @dataclass(slots=True)
 class Element:
-    """An element: its attributes, its text, and those of its children that were wanted, by their names without namespace."""
+    """An element: its attributes, its text, and its wanted children by their names without namespace."""
 
     attributes: Mapping[str, str]
     text: str = ""
@@ -38,9 +39,12 @@ class Element:
 def elements(chunks: Iterable[bytes], path: str, wanted: Collection[str] = ()) -> Iterator[Element]:
     """Yield each element at `path` (`document/.../element`, names without namespace) with its `wanted` children.
 
-    Direct children count, and theirs where one is wanted as `child/grandchild`; only they have text. With none wanted, the element has its own. An encoding that the document declares
-    is not believed: it is UTF-8, or UTF-16 where a byte order mark says so. Raises ArchiveDataError when the document is another one, is malformed, has a document type, gives a
-    wanted child twice, has elements inside such text, or passes a bound.
+    A wanted name is that of a direct child, or `child/grandchild`. Only wanted elements have text; if `wanted` is
+    empty, the element at `path` has its own text. A declared encoding is ignored: the document is UTF-8, or UTF-16 with
+    a byte order mark.
+
+    Raises ArchiveDataError when the document has another root element, is malformed, has a document type, has a wanted
+    child twice, has elements inside wanted text, or exceeds a bound.
     """
     reader = _Reader(path.split("/"), wanted)
     for chunk in chunks:
@@ -50,7 +54,7 @@ def elements(chunks: Iterable[bytes], path: str, wanted: Collection[str] = ()) -
 
 
 class _Reader:
-    """Follows the document downwards. `_matched` counts the levels, from the top, at which the way so far is the way to the elements."""
+    """Track the position in the document. `_matched` is the number of levels, from the top, that match the path."""
 
     def __init__(self, path: list[str], wanted: Collection[str]) -> None:
         self._path = path
@@ -67,42 +71,44 @@ class _Reader:
         self._parser.StartDoctypeDeclHandler = _refuse_doctype
 
     def feed(self, data: bytes, *, final: bool = False) -> list[Element]:
-        """Take the next bytes, and return the elements that ended in them."""
+        """Parse the next bytes, and return the elements that ended in them."""
         self._found = []
         try:
             self._parser.Parse(data, final)
         except ExpatError as error:
-            raise _malformed(f"The parser says: {error}.") from error
+            raise _malformed(f"Parser error: {error}.") from error
         self._fed += len(data)
         if self._fed - self._parser.CurrentByteIndex > MAX_TOKEN:
-            raise _malformed(f"A single tag of it has more than {MAX_TOKEN} bytes.")
+            raise _malformed(f"A single token has more than {MAX_TOKEN} bytes.")
         return self._found
 
     def _start(self, qualified: str, attributes: dict[str, str]) -> None:
         name = qualified.rpartition(" ")[2]
         if self._depth == 0 and name != self._path[0]:
-            raise ArchiveDataError("The metadata is another document", why=f"It is no {self._path[0]}: {name[:140]!r}.")
+            raise ArchiveDataError(
+                "The metadata is another document", why=f"Its root element is {name[:140]!r}, not {self._path[0]}."
+            )
         if self._depth == self._matched < len(self._path) and name == self._path[self._depth]:
             self._matched += 1
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            raise _malformed(f"Its elements stand more than {MAX_DEPTH} deep.")
+            raise _malformed(f"Its elements are nested more than {MAX_DEPTH} levels deep.")
         if self._leaf is not None:
-            raise _malformed(f"An element stands where text is expected: {name[:140]!r}.")
+            raise _malformed(f"It has an element where text is expected: {name[:140]!r}.")
         if self._matched < len(self._path):
             return
         if self._depth == len(self._path):
             self._element = Element(attributes)
             if not self._wanted:
-                self._listen(self._element)
+                self._collect_text(self._element)
         elif self._element is not None and (field := self._field(name)) in self._wanted:
             if field in self._element.children:
-                raise ArchiveDataError("An entry of the metadata gives a field twice", why=f"The field: {field}.")
+                raise ArchiveDataError("An entry of the metadata has a duplicate field", why=f"The field: {field}.")
             leaf = self._element.children[field] = Element(attributes)
-            self._listen(leaf)
+            self._collect_text(leaf)
 
     def _field(self, name: str) -> str:
-        """Return by what name an element below the one that is read may be wanted, '' for one too deep."""
+        """Return the name by which a child or grandchild of the current element is wanted, '' for a deeper element."""
         below = self._depth - len(self._path)
         if below == 1:
             self._child = name
@@ -119,8 +125,8 @@ class _Reader:
         self._depth -= 1
         self._matched = min(self._matched, self._depth)
 
-    def _listen(self, leaf: Element) -> None:
-        """Gather text from here on. Elsewhere there is no handler: most of an index is prose and lists of files."""
+    def _collect_text(self, leaf: Element) -> None:
+        """Start collecting text. No handler is installed elsewhere: most of an index is descriptions and file lists."""
         self._leaf = leaf
         self._parser.CharacterDataHandler = self._text
 
@@ -133,7 +139,8 @@ class _Reader:
 
 def _refuse_doctype(*_: object) -> None:
     raise ArchiveDataError(
-        "The metadata has a document type", why="Package metadata has none; entities declared in one can be bombs."
+        "The metadata has a document type",
+        why="Package metadata has no DOCTYPE; entities declared in one can expand without limit.",
     )
 
 

@@ -1,7 +1,7 @@
-"""Unpacks an index whatever it is packed with, in bounded memory: gzip, bzip2, xz, lzma, zstd, zchunk, or not at all.
+"""Decompress an index in bounded memory: gzip, bzip2, xz, lzma, zstd, zchunk, or uncompressed.
 
-The format is told from the first bytes, never from the name: by-hash has no suffix, and a server may serve what it likes.
-Several members in a row are one stream (gzip's own rule, and pzstd's and pixz's habit).
+The format is detected from the first bytes, never from the name: by-hash names have no suffix, and a server may serve
+any content. Consecutive members form one stream (a rule of gzip; pzstd and pixz write such files too).
 """
 
 from __future__ import annotations
@@ -21,25 +21,26 @@ from snapproxy.formats.zchunk import MAGIC as ZCHUNK
 from snapproxy.formats.zchunk import unpack_zchunk
 
 MAX_SIZE = 1 << 30
-"""Bytes an index may unpack to; the largest Packages (Ubuntu's universe, sid) are about 70 MB."""
+"""Bytes an index may decompress to; the largest Packages (Ubuntu's universe, sid) have about 70 MB."""
 MAX_RATIO = 200
-"""Unpacked bytes a packed byte may become; real Packages files stay under 10."""
+"""Decompressed bytes for each compressed byte; real Packages files stay below 10."""
 MAX_MEMBERS = 4096
-"""Members in a row."""
+"""Consecutive members of one file."""
 
 _PIECE = 256 << 10
-_RATIO_FREE = 4 << 20  # a small file of repeated text may shrink beyond any ratio and harm nobody
-_DECODER_MEMORY = 256 << 20  # `xz -9` needs 65 MiB; zstd has a limit of its own, a window of 128 MiB
+_RATIO_FREE = 4 << 20  # a small file of repeated text may compress beyond any ratio and is harmless
+_DECODER_MEMORY = 256 << 20  # `xz -9` needs 65 MiB; zstd's decoder has its own limit, a window of 128 MiB
 _LONGEST_MAGIC = 6
-# A zstd block becomes 128 KiB from as little as 4 bytes and its decoder knows no output limit: 512 bytes in, 16 MiB out at most.
+# 4 bytes of zstd may decompress to a block of 128 KiB, and its decoder has no output limit. 512 bytes of input give at
+# most 16 MiB.
 _ZSTD_SLICE = 512
-# With one of these pzstd's files begin (RFC 8878, section 3.1.2).
+# Files of pzstd begin with such a frame (RFC 8878, section 3.1.2).
 _SKIPPABLE_FRAME = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
-_DAMAGE = (zlib.error, lzma.LZMAError, zstandard.ZstdError, OSError)  # the last is bz2's
+_DAMAGE = (zlib.error, lzma.LZMAError, zstandard.ZstdError, OSError)  # bz2 raises OSError
 
 
 class _Decoder(Protocol):
-    """What bz2's and lzma's decompressors have; the two below are fitted to it."""
+    """The interface of bz2's and lzma's decompressors. `_Gzip` and `_Zstd` adapt zlib and zstandard to it."""
 
     @property
     def eof(self) -> bool: ...
@@ -103,10 +104,10 @@ def _lzma() -> _Decoder:
 def unpack(
     chunks: Iterable[bytes], *, max_size: int = MAX_SIZE, max_ratio: int = MAX_RATIO, max_members: int = MAX_MEMBERS
 ) -> Iterator[bytes]:
-    """Yield the unpacked bytes, piece by piece.
+    """Yield the decompressed bytes, piece by piece.
 
-    `max_ratio` counts once 4 MiB have come out. Raises ArchiveDataError when a bound is passed, and when the data is damaged,
-    cut short, or followed by anything that is not another member of the same format.
+    `max_ratio` applies from 4 MiB of output on. Raises ArchiveDataError when a bound is exceeded, and when the data is
+    damaged, truncated, or followed by anything except another member of the same format.
     """
     source = filter(None, chunks)
     head = b""
@@ -118,7 +119,7 @@ def unpack(
     opener = _opener(head)
     meter = _Meter(max_size, max_ratio)
     if is_zchunk:
-        pieces = unpack_zchunk(meter.passing(head, source))
+        pieces = unpack_zchunk(meter.counted(head, source))
     elif opener is None:
         pieces = _plain(head, source)
     else:
@@ -129,27 +130,27 @@ def unpack(
 
 
 class _Meter:
-    """Bytes in and out, against their bounds."""
+    """Count the bytes of input and output, and enforce the bounds on them."""
 
     def __init__(self, max_size: int, max_ratio: int) -> None:
-        self.taken = 0
-        self._given = 0
+        self.read = 0
+        self._written = 0
         self._max_size = max_size
         self._max_ratio = max_ratio
 
-    def passing(self, head: bytes, source: Iterator[bytes]) -> Iterator[bytes]:
-        """Yield what comes in, counted."""
+    def counted(self, head: bytes, source: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield the pieces of the input and count their bytes."""
         for piece in itertools.chain((head,), source):
-            self.taken += len(piece)
+            self.read += len(piece)
             yield piece
 
     def count(self, size: int, *, packed: bool) -> None:
-        self._given += size
-        if self._given > self._max_size:
-            raise ArchiveDataError("The index is too large", why=f"It unpacks to more than {self._max_size} bytes.")
-        if packed and self._given > max(_RATIO_FREE, self.taken * self._max_ratio):
+        self._written += size
+        if self._written > self._max_size:
+            raise ArchiveDataError("The index is too large", why=f"It decompresses to over {self._max_size} bytes.")
+        if packed and self._written > max(_RATIO_FREE, self.read * self._max_ratio):
             raise ArchiveDataError(
-                "The packed index is a bomb", why=f"It unpacks to more than {self._max_ratio} times its size."
+                "The index is a decompression bomb", why=f"It expands to more than {self._max_ratio} times its size."
             )
 
 
@@ -163,7 +164,7 @@ def _opener(head: bytes) -> Callable[[], _Decoder] | None:
     if head.startswith(b"\x28\xb5\x2f\xfd") or _SKIPPABLE_FRAME.match(head):
         return _Zstd
     if head.startswith(b"]\x00\x00"):
-        return _lzma  # a properties byte and a dictionary size that every encoder writes; it has no true magic
+        return _lzma  # it has no magic number; every encoder writes this properties byte and dictionary size
     return None
 
 
@@ -176,43 +177,44 @@ def _plain(head: bytes, source: Iterator[bytes]) -> Iterator[bytes]:
 def _members(
     data: bytes, source: Iterator[bytes], meter: _Meter, opener: Callable[[], _Decoder], max_members: int
 ) -> Iterator[bytes]:
-    meter.taken += len(data)
+    meter.read += len(data)
     for _ in range(max_members):
         decoder = opener()
         while not decoder.eof:
             if decoder.needs_input and not data:
                 data = next(source, b"")
-                meter.taken += len(data)
+                meter.read += len(data)
                 if not data:
-                    raise ArchiveDataError("The packed index is cut short", why="Its last member has no end.")
+                    raise ArchiveDataError("The compressed index is truncated", why="Its last member is incomplete.")
             take, data = (data, b"") if decoder.needs_input else (b"", data)
             try:
                 piece = decoder.decompress(take, _PIECE)
             except _DAMAGE as error:
-                raise ArchiveDataError("The packed index is damaged", why=f"Unpacking says: {error}") from error
+                why = f"Decompression failed: {error}"
+                raise ArchiveDataError("The compressed index is damaged", why=why) from error
             if piece:
                 yield piece
         data = _skip_padding(decoder.unused_data, source, meter) if opener is _xz else decoder.unused_data
         if not data:
             data = next(source, b"")
-            meter.taken += len(data)
+            meter.read += len(data)
             if not data:
                 return
     raise ArchiveDataError(
-        "The packed index has trailing bytes",
-        why=f"More follows after {max_members} members, which is all that is read.",
+        "The compressed index has trailing bytes",
+        why=f"Data follows its member number {max_members}, the last one allowed.",
     )
 
 
 def _skip_padding(data: bytes, source: Iterator[bytes], meter: _Meter) -> bytes:
-    """Return what follows the stream padding, which is zeros in multiples of four (xz file format, section 2.2)."""
+    """Return the bytes after the stream padding: zero bytes in multiples of four (xz file format, section 2.2)."""
     zeros = 0
     while True:
         rest = data.lstrip(b"\x00")
         zeros += len(data) - len(rest)
         if rest or not (data := next(source, b"")):
             break
-        meter.taken += len(data)
+        meter.read += len(data)
     if zeros % 4:
-        raise ArchiveDataError("The packed index is damaged", why="Its padding is not a multiple of four bytes.")
+        raise ArchiveDataError("The compressed index is damaged", why="Its padding is not a multiple of four bytes.")
     return rest

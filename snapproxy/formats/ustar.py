@@ -1,8 +1,9 @@
-"""Reads the small tar archives that apk puts signatures, package metadata and indexes into: names and contents, no more.
+"""Read the small tar archives in which apk stores signatures, package metadata and indexes: names and contents only.
 
-The standard tarfile is for archives whose owner is trusted: it reads extended headers of any size and follows sparse maps. Here a header is
-512 bytes with a checksum, names are short, and a member is what its size says. A *cut* archive (apk's signature and control parts) has no
-end blocks; a whole one ends in two blocks of zeros. Unpacking, and bounding what is unpacked, is left to others.
+The standard `tarfile` is made for trusted archives: it reads extended headers of any size and follows sparse maps. Here
+a header is 512 bytes with a checksum, names are short, and a member has exactly the size in its header. A *cut* archive
+(apk's signature and control parts) has no end blocks; a complete one ends with two blocks of zeros. Callers decompress
+the archive and bound its size.
 """
 
 from __future__ import annotations
@@ -19,23 +20,23 @@ _NAME = slice(0, 100)
 _SIZE = slice(124, 136)
 _CHECKSUM = slice(148, 156)
 _TYPE = 156
-_REGULAR = b"0\0"  # POSIX.1 ustar: "0", and a NUL from before it
+_REGULAR = b"0\0"  # POSIX.1 ustar: "0"; older formats: NUL
 
 
 def entries(data: bytes | bytearray) -> Iterator[tuple[str, bytes]]:
-    """Yield (name, content) of every regular file; other members, extended headers among them, are passed over.
+    """Yield (name, content) of every regular file. Other members, including extended headers, are skipped.
 
-    Raises ArchiveDataError when a header is damaged, when a member is cut short, and when there are more than `MAX_ENTRIES`.
+    Raises ArchiveDataError for a damaged header, a truncated member, and more than `MAX_ENTRIES` members.
     """
     at = 0
     for _ in range(MAX_ENTRIES):
         header = bytes(data[at : at + _BLOCK])
         if not header.strip(b"\0"):
-            return  # the end, cut or not
+            return  # the end blocks, or the end of a cut archive
         size = _size(header)
         start, end = at + _BLOCK, at + _BLOCK + size
         if end > len(data):
-            raise _damaged("A member is cut short.")
+            raise _damaged("A member is truncated.")
         if header[_TYPE] in _REGULAR:
             yield header[_NAME].partition(b"\0")[0].decode("utf-8", "replace"), bytes(data[start:end])
         at = start + -(-size // _BLOCK) * _BLOCK
@@ -43,7 +44,10 @@ def entries(data: bytes | bytearray) -> Iterator[tuple[str, bytes]]:
 
 
 def _size(header: bytes) -> int:
-    """Read the size of a member, after the header's checksum: the sum of its bytes, those of the checksum itself taken as blanks."""
+    """Return the size of a member. The header's checksum, which is checked first, is the sum of its bytes.
+
+    The bytes of the checksum itself count as spaces.
+    """
     blank = header[: _CHECKSUM.start] + b" " * 8 + header[_CHECKSUM.stop :]
     if len(header) < _BLOCK or _octal(header[_CHECKSUM]) != sum(blank):
         raise _damaged("A header has a wrong checksum.")
@@ -58,4 +62,4 @@ def _octal(field: bytes) -> int:
 
 
 def _damaged(why: str) -> ArchiveDataError:
-    return ArchiveDataError("A tar archive inside is damaged", why=why)
+    return ArchiveDataError("A tar archive in the file is damaged", why=why)

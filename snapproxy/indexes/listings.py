@@ -1,6 +1,7 @@
-"""The packages that an index lists, out of the store: read once an index, by the helper process that builds promise tables.
+"""Listings: the packages that an index lists, parsed once for each index by the helper process.
 
-A listing is a table of names without values, one a (index digest, path, parser version), derived data in `cache_dir` like promise tables.
+A listing is a table of names without values, one for each (index digest, path, parser version). Like an index table it
+is derived data in `cache_dir`.
 """
 
 from __future__ import annotations
@@ -10,23 +11,26 @@ import asyncio
 from snapproxy.core.listing import PackageVersion
 from snapproxy.errors import StorageError
 from snapproxy.families import LISTERS
-from snapproxy.indexes.helper_main import unspell
-from snapproxy.indexes.index_tables import HelperProcess, table_name
+from snapproxy.indexes.helper_process import HelperProcess
+from snapproxy.indexes.table_format import decode_package, table_name
 from snapproxy_storage import StorageFailure, Store, Table
 
 
 class Listings:
-    """Readings of indexes that the store holds."""
+    """The listings of indexes that the store holds."""
 
     def __init__(self, store: Store, helper: HelperProcess) -> None:
         self._store = store
         self._helper = helper
 
     async def packages(self, family: str, digest: str, path: str) -> list[PackageVersion]:
-        """Return what the index at `path` with `digest` (sha256) lists. Raises ArchiveDataError, StorageError."""
+        """Return the packages that the index at `path` with `digest` (sha256) lists.
+
+        Raise ArchiveDataError if the index cannot be parsed, StorageError if its listing cannot be built.
+        """
         try:
             return await self._read(family, digest, path)
-        except StorageFailure:  # the table is damaged, and is gone by now
+        except StorageFailure:  # the table was damaged, and has been removed
             return await self._read(family, digest, path)
 
     async def _read(self, family: str, digest: str, path: str) -> list[PackageVersion]:
@@ -37,10 +41,12 @@ class Listings:
             table = await asyncio.to_thread(self._store.tables.open, *key)
         if table is None:
             raise StorageError(
-                "The listing of an index vanished", why="Something empties the cache folder while it is in use."
+                "The listing of an index vanished",
+                why="Another program deletes files in the cache folder.",
+                hint="Exclude the cache folder of snapproxy from cleaning while snapproxy runs.",
             )
         try:
-            return await asyncio.to_thread(_all, table)
+            return await asyncio.to_thread(_packages, table)
         finally:
             table.close()
 
@@ -48,7 +54,7 @@ class Listings:
         blob = await self._store.blobs.open(digest)
         if blob is None:
             raise StorageError(
-                "An index is gone from the store", why="It was evicted between two look-ups.", hint="Ask again."
+                "An index is gone from the store", why="It was evicted between two lookups.", hint="Try again."
             )
         try:
             await self._helper.build(family, path, table, blob, "packages")
@@ -56,5 +62,5 @@ class Listings:
             blob.close()
 
 
-def _all(table: Table) -> list[PackageVersion]:
-    return [unspell(name) for name, _ in table.items()]
+def _packages(table: Table) -> list[PackageVersion]:
+    return [decode_package(name) for name, _ in table.items()]

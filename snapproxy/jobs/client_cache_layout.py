@@ -12,7 +12,7 @@ from snapproxy.core.model import Role
 from snapproxy.core.record import Record, RecordEntry
 from snapproxy.errors import ClientError, RecordError
 from snapproxy.families import CACHERS, FAMILIES, REPOSITORY_CACHERS
-from snapproxy.jobs.pack import file_descriptor, stored
+from snapproxy.jobs.pack import read_stored
 from snapproxy_storage import Blobs
 
 Base = tuple[str, str]
@@ -89,13 +89,9 @@ def _has_packages(record: Record, entry: RecordEntry) -> bool:
 
 async def _cached_names(record: Record, entry: RecordEntry, blobs: Blobs) -> list[tuple[str, str]]:
     """Return (name, name in the cache) of an index's packages. Uses a thread, because it may list 70,000 packages."""
-    opened = await stored(blobs, file_descriptor(entry.sha256, entry.size)).open()
-    try:
-        data = [piece async for piece in opened.chunks(0, entry.size)]
-    finally:
-        opened.close()
+    data = await read_stored(blobs, entry.sha256, entry.size)
     cacher = CACHERS[record.families[entry.archive]]
-    return await asyncio.to_thread(lambda: list(cacher.names(entry.path, data)))
+    return await asyncio.to_thread(lambda: list(cacher.names(entry.path, [data])))
 
 
 def _by_repository(record: Record, family: str, settings: ClientSettings) -> Iterator[PlacedFile]:

@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from snapproxy.base.atomic_files import hidden_folder, in_thread
 from snapproxy.capture.lock import FILE_NAME
 from snapproxy.capture.tree import Tree, lay_out
 from snapproxy.core.client_cache import ClientSettings
@@ -24,7 +25,7 @@ from snapproxy.jobs.image import image_of
 from snapproxy.jobs.pack import check_stored, file_descriptor, pack, pack_blobs, stored
 from snapproxy.oci.artifact import Artifact
 from snapproxy.oci.credentials import Keychain, Login
-from snapproxy.oci.files import explained, hidden_folder, in_thread, put, put_bytes
+from snapproxy.oci.files import explained, put, put_bytes
 from snapproxy.oci.layout_write import write_layout, write_tar
 from snapproxy.oci.manifests import Descriptor, digest_of
 from snapproxy.oci.places import LayoutPlace, Place, Reference, TarPlace, TreePlace

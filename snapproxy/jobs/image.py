@@ -19,10 +19,10 @@ from snapproxy.core.record import Record
 from snapproxy.core.time_spec import format_rfc3339
 from snapproxy.errors import ClientError
 from snapproxy.families import FAMILIES
+from snapproxy.formats.canonical_json import canonical
 from snapproxy.jobs.client_cache_layout import cache_files, check_settings, packages_of
 from snapproxy.jobs.pack import check_stored, file_descriptor, stored
 from snapproxy.oci.artifact import Artifact, BlobContent, Opened, bytes_content, hash_piece
-from snapproxy.oci.canonical import canonical
 from snapproxy.oci.manifests import Descriptor, Manifest, digest_of
 from snapproxy.oci.tarball import header, padding, trailer
 from snapproxy_storage import Blobs

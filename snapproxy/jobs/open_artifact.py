@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from snapproxy.capture.artifact import ARTIFACT_TYPE, lock_layer, restore
-from snapproxy.capture.strict_json import LARGEST
 from snapproxy.core.clock import Clock
 from snapproxy.core.record import Record
 from snapproxy.errors import ClientError, RecordError
+from snapproxy.formats.strict_json import LARGEST
 from snapproxy.jobs.export import RegistryAccess
 from snapproxy.oci.artifact import Artifact, ArtifactSource
 from snapproxy.oci.layout import open_layout

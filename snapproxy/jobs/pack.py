@@ -24,7 +24,7 @@ from snapproxy.core.record import Record
 from snapproxy.errors import StorageError
 from snapproxy.oci.artifact import Artifact, BlobContent, Opened, bytes_content
 from snapproxy.oci.manifests import Descriptor, ImageIndex, Manifest, digest_of
-from snapproxy_storage import Blobs
+from snapproxy_storage import Blobs, read_blob
 
 _SHOWN = 3
 
@@ -81,6 +81,14 @@ def stored(blobs: Blobs, descriptor: Descriptor) -> BlobContent:
         return blob
 
     return BlobContent(descriptor, open_blob)
+
+
+async def read_stored(blobs: Blobs, sha256: str, most: int) -> bytes:
+    """Return the bytes of a stored file of at most `most` bytes. Raises StorageError when it is not stored."""
+    data = await read_blob(blobs, sha256, most)
+    if data is None:
+        raise _missing([sha256])
+    return data
 
 
 def file_descriptor(sha256: str, size: int, title: str = "") -> Descriptor:

@@ -9,7 +9,7 @@ from snapproxy.errors import ArchiveDataError, StorageError
 from snapproxy.jobs.pack import is_stored
 from snapproxy.oci.artifact import ArtifactSource, wrong_blob
 from snapproxy.oci.manifests import Descriptor
-from snapproxy_storage import Body, Draft, DraftFailed, DraftOrphaned, Meta, Store
+from snapproxy_storage import Body, Draft, DraftFailed, DraftOrphaned, Meta, Store, Writing
 
 _TAKEOVERS = 3
 """Maximum number of attempts for a draft that other processes abandon."""
@@ -25,15 +25,15 @@ async def store_blobs(store: Store, source: ArtifactSource, descriptor: Descript
             progress.finish(descriptor.digest)
             return False
         begun = store.drafts.begin(descriptor.digest)  # the same key as for a download with an expected sha256
-        if isinstance(begun, Draft):
-            if await _write(begun, source, descriptor, progress):
+        if isinstance(begun, Writing):
+            if await _write(begun.draft, source, descriptor, progress):
                 return True
             continue  # the remains of an earlier attempt were not of this blob: start again
         try:
             with suppress(DraftFailed, DraftOrphaned):
-                await _wait_for_writer(begun)
+                await _wait_for_writer(begun.body)
         finally:
-            begun.close()
+            begun.body.close()
     raise StorageError(
         "Another process repeatedly failed to store a file", why=f"That process was writing {descriptor.digest}."
     )

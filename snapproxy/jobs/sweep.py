@@ -251,7 +251,7 @@ class Sweeper:
     async def _fetch(self, context: RequestContext, expected: ExpectedFile) -> Refusal | None:
         step = fetch_promised_now(context.archive, expected, context.family)
         flight, _ = self._downloads.join(step, context, None)
-        outcome = await flight.land(float("inf"))
+        outcome = await flight.wait_outcome(float("inf"))
         if isinstance(outcome, Refusal):
             return _ABSENT if outcome == refusals.absent(step) else outcome
         if isinstance(outcome, Stored) and outcome.is_in_memory:

@@ -21,13 +21,13 @@ from snapproxy.base.context import RequestContext
 from snapproxy.base.names import Names
 from snapproxy.core.exchange import Conditions
 from snapproxy.core.model import LIVE, Archive, ExpectedFile, Instant, Match, Proof, Refusal, Resolved, Role
-from snapproxy.core.plan_model import AskListed, AskListedAnywhere, Fetch, ListedFile, StoredFile
+from snapproxy.core.plan_model import MAX_ROOT, AskListed, AskListedAnywhere, Fetch, StoredFile
 from snapproxy.core.record import Record, RecordEntry
 from snapproxy.core.time_spec import looks_like_time, parse_time
 from snapproxy.errors import StorageError
 from snapproxy.live.observations import Observations, RootPair
 from snapproxy.trust.roots import RootVerifier
-from snapproxy_storage import Store
+from snapproxy_storage import Store, read_blob
 
 
 @dataclass
@@ -98,7 +98,7 @@ class RecordTrust:
         async def obtain(_context: RequestContext, _resolved: Resolved, _path: str) -> StoredFile | None:
             return signature
 
-        proof = await self._roots.verdict(step, context, entry.sha256, obtain)
+        proof = await self._roots.verify_stored(step, context, entry.sha256, obtain)
         if isinstance(proof, Refusal):
             trusted.doubts.append(f"{name}: {proof.reason}")
             return False
@@ -139,7 +139,7 @@ class RecordTrust:
         requested = _instant(entry.requested)
         if requested is not None and (not is_observed or (valid is not None and valid[0] <= requested <= valid[1])):
             claimed.add(requested)
-        date = context.family.root_date(await self._read(entry))
+        date = context.family.root_date(await self._read_root(entry))
         found = sorted(each for each in claimed if each is not None and (date or 0) <= each <= self._clock.now())
         while found and not is_observed and context.history.id_of(found[0]) != entry.snapshot:
             found.pop(0)
@@ -200,12 +200,12 @@ class RecordTrust:
         space, place = f"{entry.archive}/{entry.snapshot}", context.family.classify(entry.path)
         if place.role is Role.PACKAGE and not place.parents:
             ask = AskListedAnywhere(space, entry.path)
-            anywhere: ListedFile | None = (await self._facts.learn([ask], context))[ask]
+            anywhere = await self._facts.answer(ask, context, self._executor.obtain)
             return None if anywhere is None else anywhere.expected
         for path in place.parents if place.role is Role.PACKAGE else place.roots:
             if index := self._names.held(space, path):
                 listed = AskListed(space, index.digest, path, entry.path)
-                found: ExpectedFile | Refusal | None = (await self._facts.learn([listed], context))[listed]
+                found = await self._facts.answer(listed, context, self._executor.obtain)
                 if isinstance(found, ExpectedFile):
                     return found
         return None
@@ -215,21 +215,25 @@ class RecordTrust:
     def _context(self, entry: RecordEntry) -> RequestContext:
         return self._executor.context(self._archives[entry.archive], Conditions(background=True))
 
-    async def _read(self, entry: RecordEntry) -> bytes:
-        async with self._opened(entry) as pieces:
-            return b"".join([piece async for piece in pieces])
+    async def _read_root(self, entry: RecordEntry) -> bytes:
+        data = await read_blob(self._store.blobs, entry.sha256, MAX_ROOT)
+        if data is None:
+            raise _removed(entry)
+        return data
 
     @asynccontextmanager
     async def _opened(self, entry: RecordEntry) -> AsyncIterator[AsyncIterator[bytes]]:
         blob = await self._store.blobs.open(entry.sha256)
         if blob is None:
-            raise StorageError(
-                "A file was removed from the store during the import", why=f"{entry.path}: {entry.sha256}."
-            )
+            raise _removed(entry)
         try:
             yield blob.chunks(0, blob.size)
         finally:
             blob.close()
+
+
+def _removed(entry: RecordEntry) -> StorageError:
+    return StorageError("A file was removed from the store during the import", why=f"{entry.path}: {entry.sha256}.")
 
 
 def _instant(text: str) -> Instant | None:

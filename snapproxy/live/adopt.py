@@ -1,4 +1,4 @@
-"""What must be here before a new root is adopted: the successor of every index that the store holds of the old set (rule 7)."""
+"""Download what a new root needs before it is adopted: the successor of every stored index of the old root (rule 7)."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from snapproxy.indexes.index_tables import IndexTables
 from snapproxy_storage import Blobs
 
 ADOPTION_SECONDS = 60.0
-"""How long the successors of a set's indexes may take before the old set is served on for another round."""
+"""How long the download of the successors may take; after that the old root and its indexes are served until the next
+check."""
 
 
 class SetAdopter:
-    """Brings the indexes of a set that is about to be adopted."""
+    """Downloads the indexes of a root that is about to be adopted."""
 
     def __init__(self, *, blobs: Blobs, names: Names, flights: Downloads, tables: IndexTables, clock: Clock) -> None:
         self._blobs = blobs
@@ -30,10 +31,12 @@ class SetAdopter:
         self._clock = clock
 
     async def bring(self, context: RequestContext, root: str, old: str, new: str) -> bool:
-        """Bring what follows on the indexes held of the set `old` (the digest of the root at path `root`); say whether all of it came.
+        """Download the successors of the stored indexes of `old` (a digest of the root at path `root`).
 
-        An index that the new root no longer lists has no successor. A new root that cannot be read is not adopted either.
-        A root that promises packages itself is the whole set.
+        Return whether all are stored.
+
+        An index that the new root no longer lists has no successor. A new root that cannot be read is not adopted
+        either. A root that lists packages itself has no indexes.
         """
         if context.family.roots_list_packages:
             return True
@@ -41,28 +44,30 @@ class SetAdopter:
             async with self._clock.timeout(ADOPTION_SECONDS):
                 held = {
                     series
-                    for series, each in await self._listed(context, root, old)
-                    if await self._holds(context, each)
+                    for series, each in await self._listed_files(context, root, old)
+                    if await self._is_stored(context, each)
                 }
-                wanted = [expected for series, expected in await self._listed(context, root, new) if series in held]
-                return all(await asyncio.gather(*(self._one(context, expected) for expected in wanted)))
+                wanted = [
+                    expected for series, expected in await self._listed_files(context, root, new) if series in held
+                ]
+                return all(await asyncio.gather(*(self._download(context, expected) for expected in wanted)))
         except (TimeoutError, SnapproxyError):
             return False
 
-    async def _listed(self, context: RequestContext, root: str, digest: str) -> list[tuple[str, ExpectedFile]]:
-        """Return everything that a root names, by its series."""
+    async def _listed_files(self, context: RequestContext, root: str, digest: str) -> list[tuple[str, ExpectedFile]]:
+        """Return every file that a root lists, by its series."""
         entries = await self._tables.entries(context.family, digest, root)
         classify = context.family.classify
         return [(classify(name).series or name, expected) for name, expected in entries if name == expected.path]
 
-    async def _one(self, context: RequestContext, expected: ExpectedFile) -> bool:
-        if await self._holds(context, expected):
+    async def _download(self, context: RequestContext, expected: ExpectedFile) -> bool:
+        if await self._is_stored(context, expected):
             return True
         flight, _ = self._flights.join(fetch_promised_now(context.archive, expected, context.family), context, None)
-        landed = await flight.land(float("inf"))
-        return not isinstance(landed, Refusal) and not (isinstance(landed, Stored) and landed.is_in_memory)
+        outcome = await flight.wait_outcome(float("inf"))
+        return not isinstance(outcome, Refusal) and not (isinstance(outcome, Stored) and outcome.is_in_memory)
 
-    async def _holds(self, context: RequestContext, expected: ExpectedFile) -> bool:
+    async def _is_stored(self, context: RequestContext, expected: ExpectedFile) -> bool:
         digest = self._names.sha256_of(context.archive.name, expected)
         blob = await self._blobs.open(digest) if digest else None
         if blob is not None:

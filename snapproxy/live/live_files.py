@@ -1,8 +1,11 @@
-"""The present: what each archive looks like now, revalidated, adopted set by set, and served stale when nobody answers.
+"""Files of the present.
 
-A root is *adopted* only when the successor of every index that the store holds of the old set is here and verified (rule 7): until then
-the old set is served whole, and said so. A root is confirmed when a client asks for it, not when something it vouches for is asked for:
-the index and the signature a client asks for next are those of the root it was given.
+Revalidated, adopted together with everything that belongs to them, served stale while upstream is down.
+
+A new root is *adopted* only when the successor of every stored index of the old root is stored and verified (rule 7).
+Until then the old root and its indexes are served, marked as stale. A root is revalidated when a client asks for it,
+not when a client asks for a file that it lists: the index and the signature that follow must belong to the root that
+the client received.
 """
 
 from __future__ import annotations
@@ -20,49 +23,50 @@ from snapproxy.core.model import Archive, Proof, Refusal, Role
 from snapproxy.core.plan_model import Fetch, NotStored, StoredFile
 from snapproxy.core.sources import fetch_now
 from snapproxy.core.time_spec import format_instant
-from snapproxy.download.downloads import Downloads, Flight
+from snapproxy.download.downloads import Downloads
+from snapproxy.download.flight import Flight
 from snapproxy.download.outcome import Stored, Unchanged
 from snapproxy.live.revalidate import Revalidator
 from snapproxy.live.state import LiveCopy, LiveState, LiveStates
 from snapproxy_storage import Meta
 
 FRESH_SECONDS = 10
-"""A root this young is not asked for again: one client's update asks for the same root several times."""
+"""A root checked within this time is not revalidated: one update of a client asks for the same root several times."""
 
 SEEN_SECONDS = 600
-"""How long the client who was given a root may take to ask for what it vouches for, before the root is confirmed once more."""
+"""How long after its check a root is used for the files that it lists, before it is revalidated."""
 
-SETTLING_SECONDS = 0.05
-"""How long a file that streams may take to land and be answered from the store."""
+FINISH_SECONDS = 0.05
+"""How long a file that has begun to stream may take to be stored, so that it is answered from the store."""
 
-LOOK_SECONDS = 0.5
-"""How often who waits for a root looks whether upstream rests, so that a stale one is given at once."""
+POLL_ROOT_SECONDS = 0.5
+"""Poll interval while waiting for a root: a stale copy is served as soon as upstream is cooling down."""
 
 APPEAR_SECONDS = 1.0
-"""How long another process may take to write down what it has brought."""
+"""How long to wait for the state of a file that another process has downloaded."""
 
 POLL_SECONDS = 0.05
-"""How often that is looked for."""
+"""Poll interval of that wait."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Given:
-    """What stands, as it is given to a client."""
+class _Current:
+    """A live file as it is served: its state, and whether it is stale."""
 
-    standing: LiveState
+    state: LiveState
     is_stale: bool
 
     @property
     def notes(self) -> Mapping[str, str]:
-        return {"X-Snapproxy-Stale": f"as of {format_instant(self.standing.checked)}"} if self.is_stale else {}
+        return {"X-Snapproxy-Stale": f"as of {format_instant(self.state.checked)}"} if self.is_stale else {}
 
     def held(self, path: str) -> StoredFile:
-        file = self.standing.file
-        return StoredFile(path, file.digest, file.size, Proof(self.standing.proof), self.notes)
+        file = self.state.file
+        return StoredFile(path, file.digest, file.size, Proof(self.state.proof), self.notes)
 
 
 class LiveFiles:
-    """Files of the present. Each root is confirmed once at a time on the machine, however many ask."""
+    """Files of the present. However many clients ask, a root is revalidated once at a time on the machine."""
 
     def __init__(
         self,
@@ -73,158 +77,165 @@ class LiveFiles:
         clock: Clock,
         offline: bool,
     ) -> None:
-        self._standings = standings
+        self._states = standings
         self._confirming = confirming
         self._flights = flights
         self._clock = clock
         self._offline = offline
-        self._confirmations: dict[tuple[str, str], asyncio.Task[LiveState | NotStored | Refusal]] = {}
+        self._revalidations: dict[tuple[str, str], asyncio.Task[LiveState | NotStored | Refusal]] = {}
         self._renewals: dict[str, _Renewal] = {}
-        self._behind: dict[tuple[str, str], float] = {}
-        """Roots that could not be confirmed or adopted, and when (monotonic) to try again."""
+        self._retry_at: dict[tuple[str, str], float] = {}
+        """When to retry (monotonic seconds) a root whose revalidation or adoption failed."""
 
     async def obtain(
         self, context: RequestContext, path: str, *, to_vouch: bool = False
     ) -> StoredFile | Refusal | NotStored | None:
-        """Return the live file at `path`, fresh, or stale and marked so; None when the archive has no such file.
+        """Return the live file at `path`, fresh, or stale and marked as such; None if the archive has no such file.
 
-        `to_vouch`: it is wanted for what it says of another file, which must be what its client was told.
+        `to_vouch`: the file is needed for what it lists. It must then be the copy that the client received.
         """
         place = context.family.classify(path)
         match place.role:
             case Role.ROOT:
-                given = await self._root(context, path, seen=to_vouch)
-                return given.held(path) if isinstance(given, _Given) else given
+                current = await self._root(context, path, seen=to_vouch)
+                return current.held(path) if isinstance(current, _Current) else current
             case Role.SIGNATURE if place.roots:
                 return await self._signature(context, path, place.roots[0])
             case _:
-                return await self._unpromised(context, path)
+                return await self._unlisted(context, path)
 
     def before(self, archive: Archive, root: str) -> list[str]:
-        """Return the digests of roots whose by-hash names are still answered beside the current one's."""
-        standing = self._standings.of(archive, root)
-        return [standing.previous] if standing is not None and standing.previous else []
+        """Return the digests of older roots whose by-hash names are still served."""
+        state = self._states.of(archive, root)
+        return [state.previous] if state is not None and state.previous else []
 
     def roots(self, archive: Archive) -> list[StoredFile]:
-        """Return every root of the archive that stands, and after them those before each."""
-        roots = self._standings.roots(archive)
-        current = [_Given(root, is_stale=False).held(path) for path, root in roots]
+        """Return the current roots of the archive, followed by their predecessors."""
+        roots = self._states.roots(archive)
+        current = [_Current(root, is_stale=False).held(path) for path, root in roots]
         return current + [
             replace(held, digest=root.previous) for held, (_, root) in zip(current, roots, strict=True) if root.previous
         ]
 
     async def close(self) -> None:
-        """Stop confirming."""
-        tasks = [*self._confirmations.values(), *(renewal.task for renewal in self._renewals.values())]
+        """Stop all revalidations."""
+        tasks = [*self._revalidations.values(), *(renewal.task for renewal in self._renewals.values())]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    # --- giving -----------------------------------------------------------------------------------------------------------
+    # --- serving
+    # -----------------------------------------------------------------------------------------------------------
 
-    async def _root(self, context: RequestContext, path: str, *, seen: bool) -> _Given | Refusal | NotStored | None:
+    async def _root(self, context: RequestContext, path: str, *, seen: bool) -> _Current | Refusal | NotStored | None:
         key = (context.archive.name, path)
-        standing = self._standings.of(context.archive, path)
-        if standing is not None and self._is_good_enough(key, standing, seen=seen):
-            is_behind = key in self._behind or key in self._confirming.adopting
-            return _Given(standing, is_stale=self._offline or is_behind)
+        state = self._states.of(context.archive, path)
+        if state is not None and self._is_current_enough(key, state, seen=seen):
+            is_outdated = key in self._retry_at or key in self._confirming.adopting
+            return _Current(state, is_stale=self._offline or is_outdated)
         if self._offline:
             return refusals.missing_offline(fetch_now(context.archive, path, context.family))
-        confirmation = self._confirmations.get(key)
-        if confirmation is None:
-            confirmation = self._confirmations[key] = asyncio.create_task(self._confirm(context, path, key))
-            confirmation.add_done_callback(lambda _: self._confirmations.pop(key, None))
-        while not confirmation.done() and (left := context.deadline - self._clock.monotonic()) > 0:
-            if standing is not None and self._confirming.is_held_up(context, path):
+        revalidation = self._revalidations.get(key)
+        if revalidation is None:
+            revalidation = self._revalidations[key] = asyncio.create_task(self._revalidate(context, path, key))
+            revalidation.add_done_callback(lambda _: self._revalidations.pop(key, None))
+        while not revalidation.done() and (left := context.deadline - self._clock.monotonic()) > 0:
+            if state is not None and self._confirming.is_held_up(context, path):
                 break
-            await _wait(confirmation, self._clock.monotonic() + min(left, LOOK_SECONDS), self._clock)
-        outcome = confirmation.result() if confirmation.done() else refusals.still_fetching()
+            await _wait(revalidation, self._clock.monotonic() + min(left, POLL_ROOT_SECONDS), self._clock)
+        outcome = revalidation.result() if revalidation.done() else refusals.still_fetching()
         if isinstance(outcome, LiveState):
-            return _Given(outcome, is_stale=False)
+            return _Current(outcome, is_stale=False)
         if isinstance(outcome, Refusal) and outcome.is_absence:
             return None
-        return outcome if standing is None else _Given(standing, is_stale=True)
+        return outcome if state is None else _Current(state, is_stale=True)
 
-    async def _confirm(
+    async def _revalidate(
         self, context: RequestContext, path: str, key: tuple[str, str]
     ) -> LiveState | NotStored | Refusal:
         outcome = await self._confirming.observe(context, path)
         if isinstance(outcome, Refusal) and not outcome.is_absence:
-            self._behind[key] = self._clock.monotonic() + FRESH_SECONDS
+            self._retry_at[key] = self._clock.monotonic() + FRESH_SECONDS
         else:
-            self._behind.pop(key, None)
+            self._retry_at.pop(key, None)
         return outcome
 
-    def _is_good_enough(self, key: tuple[str, str], standing: LiveState, *, seen: bool) -> bool:
-        """Whether a root may be given as it stands: confirmed a moment ago, or not to be had any newer for a moment."""
-        age = self._clock.now() - standing.checked
+    def _is_current_enough(self, key: tuple[str, str], state: LiveState, *, seen: bool) -> bool:
+        """Whether a root is served without revalidation.
+
+        Checked recently, or a failed revalidation is not repeated yet.
+        """
+        age = self._clock.now() - state.checked
         is_fresh = 0 <= age < (SEEN_SECONDS if seen else FRESH_SECONDS)
-        return self._offline or is_fresh or self._clock.monotonic() < self._behind.get(key, 0.0)
+        return self._offline or is_fresh or self._clock.monotonic() < self._retry_at.get(key, 0.0)
 
     async def _signature(
         self, context: RequestContext, path: str, root: str
     ) -> StoredFile | Refusal | NotStored | None:
-        """Return the signature that belongs to the root its client was given."""
-        given = await self._root(context, root, seen=True)
-        if isinstance(given, NotStored):
-            return await self._unpromised(context, path)
-        if not isinstance(given, _Given):
-            return given
-        signature = given.standing.signature
+        """Return the signature of the root that the client received."""
+        current = await self._root(context, root, seen=True)
+        if isinstance(current, NotStored):
+            return await self._unlisted(context, path)
+        if not isinstance(current, _Current):
+            return current
+        signature = current.state.signature
         return (
-            None if signature is None else StoredFile(path, signature.digest, signature.size, Proof.NONE, given.notes)
+            None if signature is None else StoredFile(path, signature.digest, signature.size, Proof.NONE, current.notes)
         )
 
-    async def _unpromised(self, context: RequestContext, path: str) -> StoredFile | Refusal | NotStored | None:
-        """Ask upstream whether a file that nothing vouches for is still what it was; one that streams is given as it arrives."""
-        step, standing = fetch_now(context.archive, path, context.family), self._standings.of(context.archive, path)
+    async def _unlisted(self, context: RequestContext, path: str) -> StoredFile | Refusal | NotStored | None:
+        """Revalidate a file that no index lists; a new one may be streamed while it downloads."""
+        step, state = fetch_now(context.archive, path, context.family), self._states.of(context.archive, path)
         if self._offline:
             missing = refusals.missing_offline(step)
-            return missing if standing is None else _Given(standing, is_stale=True).held(path)
+            return missing if state is None else _Current(state, is_stale=True).held(path)
         if not step.sources:
             return refusals.no_upstream(step)
         renewal = self._renewals.get(step.key)
         if renewal is None:
-            renewal = self._renewals[step.key] = self._renew(context, step, standing)
+            renewal = self._renewals[step.key] = self._renew(context, step, state)
         outcome = await renewal.outcome(context.deadline, self._clock)
         if isinstance(outcome, LiveState):
-            return _Given(outcome, is_stale=False).held(path)
+            return _Current(outcome, is_stale=False).held(path)
         if outcome is None or isinstance(outcome, NotStored):
             return outcome
-        return outcome if standing is None else _Given(standing, is_stale=True).held(path)
+        return outcome if state is None else _Current(state, is_stale=True).held(path)
 
-    def _renew(self, context: RequestContext, step: Fetch, standing: LiveState | None) -> _Renewal:
-        validators = Meta() if standing is None else standing.file.validators
+    def _renew(self, context: RequestContext, step: Fetch, state: LiveState | None) -> _Renewal:
+        validators = Meta() if state is None else state.file.validators
         flight, _ = self._flights.join(step, context, None, validators=validators)
-        task = asyncio.create_task(self._note(flight, context.archive, standing))
+        task = asyncio.create_task(self._note(flight, context.archive, state))
         task.add_done_callback(lambda _: self._renewals.pop(step.key))
         return _Renewal(flight, task)
 
     async def _note(
-        self, flight: Flight, archive: Archive, standing: LiveState | None
+        self, flight: Flight, archive: Archive, state: LiveState | None
     ) -> LiveState | Refusal | NotStored | None:
-        """Write down what an unpromised file has become."""
+        """Store the state of an unlisted file after its download."""
         path = flight.step.path
-        match landed := await flight.land(float("inf")):
+        match outcome := await flight.wait_outcome(float("inf")):
             case Stored(is_in_memory=True):
                 return NotStored()
             case Stored():
-                standing = LiveState(LiveCopy.of(landed), int(landed.proof), self._clock.now())
-            case Unchanged() if standing is not None:
-                standing = replace(standing, checked=self._clock.now())
+                state = LiveState(LiveCopy.of(outcome), int(outcome.proof), self._clock.now())
+            case Unchanged() if state is not None:
+                state = replace(state, checked=self._clock.now())
             case Refusal():
-                return None if landed.is_absence else landed
+                return None if outcome.is_absence else outcome
             case _:
-                return await self._appears(archive, path, standing) or refusals.still_fetching()
-        await self._standings.put(archive, path, standing, is_root=False)
-        return standing
+                return await self._appears(archive, path, state) or refusals.still_fetching()
+        await self._states.put(archive, path, state, is_root=False)
+        return state
 
-    async def _appears(self, archive: Archive, path: str, standing: LiveState | None) -> LiveState | None:
-        """Wait for what another process has brought to be written down; not for ever, it may have met a failure."""
+    async def _appears(self, archive: Archive, path: str, state: LiveState | None) -> LiveState | None:
+        """Wait a bounded time for the state of a file that another process has downloaded.
+
+        None if it does not appear.
+        """
         end = self._clock.monotonic() + APPEAR_SECONDS
         while self._clock.monotonic() < end:
-            after = self._standings.of(archive, path)
-            if after is not None and after != standing:
+            after = self._states.of(archive, path)
+            if after is not None and after != state:
                 return after
             await self._clock.sleep(POLL_SECONDS)
         return None
@@ -232,25 +243,29 @@ class LiveFiles:
 
 @dataclass(frozen=True, slots=True)
 class _Renewal:
-    """An unpromised file on its way, and what becomes of it."""
+    """The revalidation of an unlisted file: its flight, and the task that stores its state."""
 
     flight: Flight
     task: asyncio.Task[LiveState | Refusal | NotStored | None]
 
     async def outcome(self, deadline: float, clock: Clock) -> LiveState | Refusal | NotStored | None:
-        """Return what has come by `deadline`; of a file that streams, not much later than its first bytes."""
+        """Return the result by `deadline`; for a file that streams, soon after its first bytes."""
         flight = self.flight
-        if not flight.step.whole and await flight.head(deadline) is None:
-            deadline = min(deadline, clock.monotonic() + SETTLING_SECONDS)
+        if not flight.step.whole and await flight.wait_started(deadline) is None:
+            deadline = min(deadline, clock.monotonic() + FINISH_SECONDS)
         await _wait(self.task, deadline, clock)
         if self.task.done():
             return self.task.result()
-        is_slow_index = flight.step.role is Role.INDEX and flight.is_arriving
-        return NotStored() if is_slow_index or (flight.is_arriving and not flight.step.whole) else flight.not_in_time()
+        is_slow_index = flight.step.role is Role.INDEX and flight.is_receiving
+        return (
+            NotStored()
+            if is_slow_index or (flight.is_receiving and not flight.step.whole)
+            else flight.timeout_refusal()
+        )
 
 
 async def _wait(task: asyncio.Task[Any], deadline: float, clock: Clock) -> None:
-    """Wait for a task, which goes on, until `deadline` (monotonic seconds)."""
+    """Wait for a task until `deadline` (monotonic seconds), without cancelling it."""
     with contextlib.suppress(TimeoutError):
         async with clock.timeout(max(0.0, deadline - clock.monotonic())):
             await asyncio.wait({task})

@@ -1,13 +1,16 @@
-"""What was seen of live roots, and when: the memory of archives that have no other, and brackets for those that have.
+"""Observations: which live roots were adopted, and when.
 
-An *observation* is a root that was adopted with all that belongs to it. Where it is written down (besides `names`):
-- values `root/<archive>/<path>`: the root's digest over time; seeing the same again costs no further row
-- facts `set/<archive>/<path>/<digest>`: under which snapshot id the root is kept, the instant at which it was seen first
-- names `<archive>/<snapshot id>`: the root and its detached signature. What the root promises is found by its digest, so that each
-  version is kept once however often it was seen
+Archives without a snapshot service are served from them at an instant; for the others they show that a root did not
+change between two snapshots.
+
+An *observation* is a root that was adopted together with everything it lists. It is stored (besides `base.names`) as:
+- values `root/<archive>/<path>`: the root's digest over time; observing the same digest again adds no entry
+- facts `set/<archive>/<path>/<digest>`: the snapshot id of the root, which is the instant of its first observation
+- names `<archive>/<snapshot id>`: the root and its detached signature. The files it lists are found by their digests,
+  so that each version is stored once however often it is observed
 - names `observed:<archive>`: the paths of its roots
 
-The names are written before the moment is: what was cut off half-way was not observed.
+Crash-safe: the names are written before the value, so that an interrupted observation does not count.
 """
 
 from __future__ import annotations
@@ -26,52 +29,56 @@ from snapproxy.indexes.index_tables import IndexTables
 from snapproxy_storage import Catalog, Name, StorageFailure, Value
 
 _END: Instant = 1 << 60
-"""Later than any observation."""
+"""An instant later than any observation."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class RootPair:
-    """A root as upstream had it, with the detached signature that belongs to it."""
+    """A root as upstream had it, with its detached signature if it has one."""
 
     root: StoredFile
     signature: StoredFile | None = None
 
 
 class Observations:
-    """Reads are inline and few: three look-ups settle an instant for a root."""
+    """Stored observations. Reads are inline and few: three look-ups find the snapshot of a root at an instant."""
 
     def __init__(self, catalog: Catalog, tables: IndexTables) -> None:
         self._catalog = catalog
         self._tables = tables
 
-    # --- writing ----------------------------------------------------------------------------------------------------------
+    # --- writing
+    # ----------------------------------------------------------------------------------------------------------
 
     async def note(self, archive: Archive, family: Family, seen: RootPair, at: Instant) -> None:
-        """Write down what a client's request brought to light. What cannot be written is missing, and never in a client's way."""
+        """Record an observation made by a client's request. A failure is logged and does not affect the client."""
         try:
             if not await self.record(archive, family, [seen], at):
-                log.info("%s of %s was seen twice in one second; the next look tells", seen.root.path, archive.name)
-        except (SnapproxyError, StorageFailure) as failure:
-            log.warning("an observation of %s was not kept: %s", archive.name, failure)
-
-    async def record(self, archive: Archive, family: Family, taken: Sequence[RootPair], at: Instant) -> bool:
-        """Write down what was seen at `at`, all of it or nothing; False when another observation of that second contradicts it."""
-        if any(self._is_told_otherwise(archive, seen.root, at) for seen in taken):
-            return False
-        for seen in taken:
-            if self.is_older(archive, seen.root.path, seen.root.digest):
-                log.warning(
-                    "%s of %s went back in time: it is older now than it was seen last", seen.root.path, archive.name
+                log.info(
+                    "%s of %s was observed twice in one second; the second is dropped", seen.root.path, archive.name
                 )
+        except (SnapproxyError, StorageFailure) as failure:
+            log.warning("An observation of %s could not be stored: %s", archive.name, failure)
+
+    async def record(self, archive: Archive, family: Family, pairs: Sequence[RootPair], at: Instant) -> bool:
+        """Record the roots observed at `at`, all or none.
+
+        Return False if another observation of that second contradicts them.
+        """
+        if any(self._is_contradicted_at(archive, seen.root, at) for seen in pairs):
+            return False
+        for seen in pairs:
+            if self.is_older(archive, seen.root.path, seen.root.digest):
+                log.warning("%s of %s is older than the root that was observed before", seen.root.path, archive.name)
             if not await self._keep(archive, family, seen, at):
                 return False
-        await self._catalog.observe_all(at, {_key(archive, seen.root.path): seen.root.digest for seen in taken})
+        await self._catalog.observe_all(at, {_key(archive, seen.root.path): seen.root.digest for seen in pairs})
         return True
 
     async def _keep(self, archive: Archive, family: Family, seen: RootPair, at: Instant) -> bool:
-        """Name a root and its signature, unless that was done when it was seen first."""
+        """Name a root and its signature, unless an earlier observation did."""
         root = seen.root
         snapshot = self.snapshot(archive, root.path, root.digest)
         if snapshot is not None and self._was_seen(archive, root, snapshot):
@@ -95,49 +102,51 @@ class Observations:
         for where, held in files:
             await self._catalog.put_name(where, held.path, Name(held.digest, held.size, int(held.proof)))
 
-    def _is_told_otherwise(self, archive: Archive, root: StoredFile, at: Instant) -> bool:
-        """Whether that very second is known to have begun or ended with another state of this root."""
+    def _is_contradicted_at(self, archive: Archive, root: StoredFile, at: Instant) -> bool:
+        """Whether another state of this root was observed in the same second."""
         value, _ = self._catalog.around(_key(archive, root.path), at)
         return value is not None and at in (value.first, value.last) and value.value != root.digest
 
     def _was_seen(self, archive: Archive, root: StoredFile, snapshot: str) -> bool:
-        """Whether the moment was written down too when the root was named: a sweep may have been cut off in between."""
+        """Whether the value was written too when the root was named.
+
+        An observation may have been interrupted in between.
+        """
         before, _ = self._catalog.around(_key(archive, root.path), _instant(snapshot))
         return before is not None and before.value == root.digest and before.last >= _instant(snapshot)
 
     async def _is_contradicted(self, family: Family, space: str, root: StoredFile) -> bool:
-        """Whether a root of the same second promises other bytes for a file that this one promises too (InRelease beside Release)."""
-        promised: Mapping[str, ExpectedFile] | None = (
-            None  # of every file, once: a root may list tens of thousands of packages
-        )
+        """Whether a root of the same second lists other bytes for the same file (InRelease beside Release)."""
+        listed: Mapping[str, ExpectedFile] | None = None  # read once: a root may list tens of thousands of packages
         for path, name in self._catalog.names(f"roots:{space}"):
             if path == root.path:
                 if name.digest != root.digest:
                     return True
                 continue
-            if promised is None:
-                promised = {each.path: each for each in await self._tables.all(family, root.digest, root.path)}
+            if listed is None:
+                listed = {each.path: each for each in await self._tables.all(family, root.digest, root.path)}
             others = await self._tables.all(family, name.digest, path)
-            if any(each.path in promised and promised[each.path].digests != each.digests for each in others):
+            if any(each.path in listed and listed[each.path].digests != each.digests for each in others):
                 return True
         return False
 
-    # --- reading ----------------------------------------------------------------------------------------------------------
+    # --- reading
+    # ----------------------------------------------------------------------------------------------------------
 
     def sightings(
         self, archive: Archive, history: History, roots: tuple[str, ...], instant: Instant
     ) -> tuple[ObservedRoot, ...]:
-        """Return what was seen of these roots (or of every root) around an instant, the one seen latest first."""
+        """Return the observations of these roots (or of every root) around an instant, the latest first."""
         if history.is_observed:
             paths = roots or tuple(path for path, _ in self._catalog.names(_register(archive)))
-            found = [self._sighting(archive, path, instant) for path in paths]
+            found = [self._observed(archive, path, instant) for path in paths]
             return tuple(sorted(found, key=lambda each: 0 if each.before is None else -each.before.last))
         prefix = f"root/{archive.name}/"
         paths = roots or tuple(key.removeprefix(prefix) for key in self._catalog.keys(prefix))
-        return tuple(self._dumped(archive, history, path, instant) for path in paths)
+        return tuple(self._in_snapshots(archive, history, path, instant) for path in paths)
 
     def spans(self, archive: Archive, path: str, start: Instant, end: Instant) -> list[Span]:
-        """Return every span of a root that has a part in [start, end], oldest first."""
+        """Return every span of a root that overlaps [start, end], oldest first."""
         before, after = self._catalog.around(_key(archive, path), start)
         found = [before] if before is not None and before.last >= start else []
         while after is not None and after.first <= end:
@@ -146,12 +155,12 @@ class Observations:
         return [self._span(archive, path, each) for each in found]
 
     def newest(self, archive: Archive, path: str) -> str | None:
-        """Return the digest of a root as it was observed last."""
+        """Return the digest of a root in its latest observation."""
         value, _ = self._catalog.around(_key(archive, path), _END)
         return None if value is None else value.value
 
     def is_older(self, archive: Archive, path: str, digest: str) -> bool:
-        """Whether a root is dated before the one that was observed last."""
+        """Whether a root is dated before the root of the latest observation."""
         newest = self.newest(archive, path)
         if newest is None or newest == digest:
             return False
@@ -159,12 +168,12 @@ class Observations:
         return before is not None and now is not None and now < before
 
     def last(self, archive: Archive, path: str) -> Instant | None:
-        """Return when a root was observed last."""
+        """Return the instant of the latest observation of a root."""
         value, _ = self._catalog.around(_key(archive, path), _END)
         return None if value is None else value.last
 
     def snapshot(self, archive: Archive, path: str, digest: str) -> str | None:
-        """Return the id under which a root is kept: when it was seen first. None for one that never was."""
+        """Return the snapshot id of a root: the instant of its first observation. None if it was never observed."""
         snapshot: str | None = self._catalog.fact(_set(archive, path, digest), 0)
         return snapshot
 
@@ -172,8 +181,8 @@ class Observations:
         """Return the paths of every root that was ever observed."""
         return [path for path, _ in self._catalog.names(_register(archive))]
 
-    def _sighting(self, archive: Archive, path: str, instant: Instant) -> ObservedRoot:
-        """Walk back over observations that are marked bad, and on over those that follow."""
+    def _observed(self, archive: Archive, path: str, instant: Instant) -> ObservedRoot:
+        """Return the nearest good observations before and after an instant, skipping those that are marked bad."""
         key, bad = _key(archive, path), {format_instant(each) for each in archive.bad}
         before, after = self._catalog.around(key, instant)
         passed: Instant | None = None
@@ -187,10 +196,10 @@ class Observations:
         following = None if after is None else Span(after.first, after.last, format_instant(after.first))
         return ObservedRoot(path, span, following, passed)
 
-    def _dumped(self, archive: Archive, history: History, path: str, instant: Instant) -> ObservedRoot:
-        """Return the span around an instant as the archive's own snapshots are called: by the instant at which it begins.
+    def _in_snapshots(self, archive: Archive, history: History, path: str, instant: Instant) -> ObservedRoot:
+        """Return the span around an instant, with the id of the archive's own snapshot at which it begins.
 
-        A bad one is none: what it answers for, its timeline says.
+        A span that is marked bad is left out: the archive's timeline decides about it.
         """
         before, _ = self._catalog.around(_key(archive, path), instant)
         is_bad = before is None or before.first in archive.bad or instant in archive.bad
@@ -208,7 +217,7 @@ def _is_bad(span: Span, bad: set[str]) -> bool:
 def _instant(snapshot: str) -> Instant:
     instant = parse_time(snapshot).instant
     if instant is None:
-        raise AssertionError("a snapshot of an observation is called by its instant")
+        raise AssertionError("the id of an observed snapshot is an instant")
     return instant
 
 

@@ -1,7 +1,9 @@
-"""Asks upstream whether a live root is still what it was, and adopts the new one with all that belongs to it.
+"""Revalidate a live root (RFC 9111).
 
-A root without a signature of its own is one pair with the detached signature beside it: both are taken together or not at all, so that
-a mirror caught in the middle of its own update is not believed. One process of the machine asks at a time.
+Ask upstream whether it has changed, and adopt its successor with everything it lists.
+
+A root with a detached signature is one pair with it: both are adopted together or not at all, so that a mirror in the
+middle of its own update is not used. One process of the machine revalidates a root at a time.
 """
 
 from __future__ import annotations
@@ -25,15 +27,18 @@ from snapproxy_storage import Meta, Slot, Slots, StorageFailure
 
 log = logging.getLogger(__name__)
 
-HELD_UP_SECONDS = 1.5
-"""An upstream that rests for longer has failed more than once."""
+COOLING_DOWN_SECONDS = 1.5
+"""Cool-downs longer than this follow more than one failure; then a stale root is served without waiting."""
 
 POLL_SECONDS = 0.1
-"""How often a root that another process confirms is looked at."""
+"""Poll interval in seconds while another process revalidates the same root."""
 
 
 class Revalidator:
-    """Confirms roots. `adopting` holds (archive, path) of those whose successor has come and cannot be served yet."""
+    """Revalidates roots. `adopting`.
+
+    (archive, path) of each root whose successor is being adopted and cannot be served yet.
+    """
 
     def __init__(
         self,
@@ -47,7 +52,7 @@ class Revalidator:
         clock: Clock,
     ) -> None:
         self._observations = observations
-        self._standings = standings
+        self._states = standings
         self._successors = successors
         self._slots = slots
         self._flights = flights
@@ -56,8 +61,8 @@ class Revalidator:
         self.adopting: set[tuple[str, str]] = set()
 
     async def observe(self, context: RequestContext, path: str) -> LiveState | NotStored | Refusal:
-        """Confirm the root at `path` for a client, and note that it was seen so."""
-        found = await self.confirm(context, path, self._standings.of(context.archive, path))
+        """Revalidate the root at `path` for a client, and record it as an observation."""
+        found = await self.confirm(context, path, self._states.of(context.archive, path))
         if isinstance(found, LiveState):
             await self._observations.note(
                 context.archive, context.family, found.seen(path, context.family), found.checked
@@ -67,7 +72,10 @@ class Revalidator:
     async def confirm(
         self, context: RequestContext, path: str, seen: LiveState | None
     ) -> LiveState | NotStored | Refusal:
-        """Return the root at `path` as it stands now, where `seen` stood; Arriving when the full disk cannot keep it."""
+        """Return the current state of the root at `path`, whose known state is `seen`.
+
+        NotStored if the disk is full.
+        """
         step = fetch_now(context.archive, path, context.family)
         if not step.sources:
             return refusals.no_upstream(step)
@@ -80,53 +88,53 @@ class Revalidator:
             finally:
                 turn.release()
         except StorageFailure as failure:
-            log.exception("a root could not be confirmed")
+            log.exception("A root could not be revalidated")
             return refusals.broken_store(whole=True, why=str(failure))
 
     def is_held_up(self, context: RequestContext, path: str) -> bool:
-        """Whether every upstream of a root rests for longer than who waits for it would want to."""
-        return self._flights.expected_wait(fetch_now(context.archive, path, context.family)) > HELD_UP_SECONDS
+        """Whether every upstream of a root is cooling down for so long that a client should get the stale root."""
+        return self._flights.expected_wait(fetch_now(context.archive, path, context.family)) > COOLING_DOWN_SECONDS
 
     async def _turn(self, context: RequestContext, path: str, seen: LiveState | None) -> Slot | LiveState:
-        """Wait until no other process asks; return what one has found meanwhile, else leave to ask."""
+        """Wait until no other process revalidates the root; return its result if there is a new one, else the slot."""
         while True:
             slot = self._slots.take(f"live {context.archive.name}/{path}", 1)
-            standing = self._standings.of(context.archive, path)
-            if standing is not None and standing != seen:
+            state = self._states.of(context.archive, path)
+            if state is not None and state != seen:
                 if slot is not None:
                     slot.release()
-                return standing
+                return state
             if slot is not None:
                 return slot
             await self._clock.sleep(POLL_SECONDS)
 
     async def _ask(self, context: RequestContext, step: Fetch) -> LiveState | NotStored | Refusal:
-        standing = self._standings.of(context.archive, step.path)
-        pair = _Pair(self._flights, context, None if standing is None else standing.signature)
-        judge = self._roots.judge(step, context, pair.obtain)
-        validators = Meta() if standing is None else standing.file.validators
-        flight, _ = self._flights.join(step, context, judge, validators=validators)
-        landed = await flight.land(float("inf"))
-        match landed:
+        state = self._states.of(context.archive, step.path)
+        pair = _Pair(self._flights, context, None if state is None else state.signature)
+        check = self._roots.check_for(step, context, pair.obtain)
+        validators = Meta() if state is None else state.file.validators
+        flight, _ = self._flights.join(step, context, check, validators=validators)
+        outcome = await flight.wait_outcome(float("inf"))
+        match outcome:
             case Stored(is_in_memory=True):
                 return NotStored()
-            case Stored() if standing is None or landed.digest != standing.file.digest:
-                return await self._adopt(context, step, standing, landed, pair)
-            case Stored() | Unchanged() if standing is not None:
-                file = LiveCopy.of(landed) if isinstance(landed, Stored) else standing.file
-                return await self._keep(context, step, replace(standing, file=file, checked=self._clock.now()), pair)
+            case Stored() if state is None or outcome.digest != state.file.digest:
+                return await self._adopt(context, step, state, outcome, pair)
+            case Stored() | Unchanged() if state is not None:
+                file = LiveCopy.of(outcome) if isinstance(outcome, Stored) else state.file
+                return await self._keep(context, step, replace(state, file=file, checked=self._clock.now()), pair)
             case Refusal():
-                if landed.is_absence:
-                    await self._standings.drop(context.archive, step.path)
-                return landed
+                if outcome.is_absence:
+                    await self._states.drop(context.archive, step.path)
+                return outcome
             case _:
                 return refusals.still_fetching()
 
     async def _adopt(
-        self, context: RequestContext, step: Fetch, old: LiveState | None, landed: Stored, pair: _Pair
+        self, context: RequestContext, step: Fetch, old: LiveState | None, outcome: Stored, pair: _Pair
     ) -> LiveState | Refusal:
-        """Let the new root stand, once it is here with its signature and the successors of the old one's indexes."""
-        checked = self._clock.now()  # later, while its successors come, upstream may have gone on
+        """Adopt a new root once its signature and the successors of the old root's indexes are stored."""
+        checked = self._clock.now()  # now, because upstream may publish again while the successors download
         signature = await self._signature(context, step, pair)
         if isinstance(signature, Refusal):
             return signature
@@ -134,25 +142,26 @@ class Revalidator:
         if old is not None:
             self.adopting.add(key)
             try:
-                if not await self._successors.bring(context, step.path, old.file.digest, landed.digest):
+                if not await self._successors.bring(context, step.path, old.file.digest, outcome.digest):
                     return refusals.still_fetching()
             finally:
                 self.adopting.discard(key)
-        # What one root proves must not be said of the other: a set of another proof is not answered beside this one.
-        previous = old.file.digest if old is not None and old.proof == landed.proof else ""
-        new = LiveState(LiveCopy.of(landed), int(landed.proof), checked, previous, signature)
-        await self._standings.put(context.archive, step.path, new, is_root=True)
+        # By-hash names of a root with another proof are not served beside the new root: its proof must not be claimed
+        # for them.
+        previous = old.file.digest if old is not None and old.proof == outcome.proof else ""
+        new = LiveState(LiveCopy.of(outcome), int(outcome.proof), checked, previous, signature)
+        await self._states.put(context.archive, step.path, new, is_root=True)
         return new
 
-    async def _keep(self, context: RequestContext, step: Fetch, standing: LiveState, pair: _Pair) -> LiveState:
-        """Let a root stand that has not changed, with the signature that was made anew for it if there is one."""
+    async def _keep(self, context: RequestContext, step: Fetch, state: LiveState, pair: _Pair) -> LiveState:
+        """Keep a root that has not changed, with its new signature if it was signed again."""
         signature = await self._signature(context, step, pair)
-        if isinstance(signature, LiveCopy) and signature != standing.signature:
-            proof = await self._roots.verdict(step, context, standing.file.digest, pair.obtain)
+        if isinstance(signature, LiveCopy) and signature != state.signature:
+            proof = await self._roots.verify_stored(step, context, state.file.digest, pair.obtain)
             if isinstance(proof, Proof):
-                standing = replace(standing, signature=signature, proof=int(proof))
-        await self._standings.put(context.archive, step.path, standing, is_root=True)
-        return standing
+                state = replace(state, signature=signature, proof=int(proof))
+        await self._states.put(context.archive, step.path, state, is_root=True)
+        return state
 
     async def _signature(self, context: RequestContext, step: Fetch, pair: _Pair) -> LiveCopy | Refusal | None:
         path = context.family.signature(step.path)
@@ -160,16 +169,16 @@ class Revalidator:
 
 
 class _Pair:
-    """The detached signature beside one root, asked for once however often it is wanted."""
+    """A root's detached signature, requested once however often it is needed."""
 
     def __init__(self, flights: Downloads, context: RequestContext, known: LiveCopy | None) -> None:
         self._flights = flights
         self._asking = context
         self._known = known
-        self._brought: list[LiveCopy | Refusal | None] = []
+        self._downloaded: list[LiveCopy | Refusal | None] = []
 
     async def obtain(self, _asking: RequestContext, _resolved: Resolved, path: str) -> StoredFile | Refusal | None:
-        """Return the signature as the judge of its root wants it (`roots.Obtain`)."""
+        """Return the signature as the check of its root wants it (`roots.Obtain`)."""
         signature = await self.signature(path)
         return (
             StoredFile(path, signature.digest, signature.size, Proof.NONE)
@@ -178,22 +187,22 @@ class _Pair:
         )
 
     async def signature(self, path: str) -> LiveCopy | Refusal | None:
-        """Return the signature that upstream has now, None when it has none."""
-        if not self._brought:
-            self._brought.append(await self._bring(path))
-        return self._brought[0]
+        """Return the current signature of upstream, None if it has no signature."""
+        if not self._downloaded:
+            self._downloaded.append(await self._download(path))
+        return self._downloaded[0]
 
-    async def _bring(self, path: str) -> LiveCopy | Refusal | None:
+    async def _download(self, path: str) -> LiveCopy | Refusal | None:
         step = fetch_now(self._asking.archive, path, self._asking.family)
         validators = Meta() if self._known is None else self._known.validators
         flight, _ = self._flights.join(step, self._asking, None, validators=validators)
-        landed = await flight.land(float("inf"))
-        match landed:
+        outcome = await flight.wait_outcome(float("inf"))
+        match outcome:
             case Unchanged():
                 return self._known
             case Stored(is_in_memory=False):
-                return LiveCopy.of(landed)
+                return LiveCopy.of(outcome)
             case Refusal():
-                return None if landed.is_absence else landed
+                return None if outcome.is_absence else outcome
             case _:
                 return refusals.disk_full()

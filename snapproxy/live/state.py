@@ -1,7 +1,4 @@
-"""What stands now: the state of each live file, one row of facts a file, and the register of the roots served live.
-
-How it comes to stand is `live`'s to say; here it is only written down and read back.
-"""
+"""The state of each live file, stored as one fact a file, and the register of the roots that were served live."""
 
 from __future__ import annotations
 
@@ -20,12 +17,12 @@ from snapproxy_storage import Blobs, Catalog, Meta, Name, StorageFailure
 log = logging.getLogger(__name__)
 
 MAX_UNWRITTEN = 256
-"""Files whose state is kept in memory while the catalog cannot be written; the oldest is forgotten first."""
+"""Most states that are kept in memory while the catalog cannot be written; the oldest is dropped first."""
 
 
 @dataclass(frozen=True, slots=True)
 class LiveCopy:
-    """Bytes that the store holds, and what upstream gave to ask by whether they changed."""
+    """A stored file, with the validators that upstream sent for it (ETag, Last-Modified)."""
 
     digest: str
     size: int
@@ -33,15 +30,16 @@ class LiveCopy:
     last_modified: str = ""
 
     @classmethod
-    def of(cls, landed: Stored) -> LiveCopy:
-        """Return the copy that has landed."""
-        return cls(landed.digest, landed.size, landed.etag, landed.last_modified)
+    def of(cls, outcome: Stored) -> LiveCopy:
+        """Return the copy that a download has stored."""
+        return cls(outcome.digest, outcome.size, outcome.etag, outcome.last_modified)
 
     @property
     def validators(self) -> Meta:
-        """What makes a request for these bytes conditional: nothing where upstream gives no ETag.
+        """The validators for a conditional request; empty without an ETag.
 
-        If-Modified-Since alone is answered "not modified" by an archive that went back to an older state too (RFC 9110, 13.1.3).
+        If-Modified-Since alone is not enough: an archive that returned to an older state answers it with "not modified"
+        too (RFC 9110, section 13.1.3).
         """
         return Meta(etag=self.etag, last_modified=self.last_modified) if self.etag else Meta()
 
@@ -50,8 +48,8 @@ class LiveCopy:
 class LiveState:
     """One live file as last adopted.
 
-    `checked`: when upstream last confirmed it. `previous`: the digest of the root before it, whose by-hash names are still answered.
-    `signature`: the detached one that belongs to exactly these bytes.
+    `checked`: when upstream was last found to have it. `previous`: the digest of the root before it, whose by-hash
+    names are still served. `signature`: the detached signature of exactly these bytes.
     """
 
     file: LiveCopy
@@ -61,7 +59,7 @@ class LiveState:
     signature: LiveCopy | None = None
 
     def seen(self, path: str, family: Family) -> RootPair:
-        """Return the root at `path` as an observation of it."""
+        """Return the root at `path` with its signature, as observations record it."""
         root = StoredFile(path, self.file.digest, self.file.size, Proof(self.proof))
         beside = family.signature(path)
         if beside is None or self.signature is None:
@@ -70,7 +68,7 @@ class LiveState:
 
 
 class LiveStates:
-    """Reads are inline. A state that the full disk does not take is remembered by this process alone, until it can be written."""
+    """Stored states. Reads are inline. A state that cannot be written (full disk) is kept in memory until it can."""
 
     def __init__(self, catalog: Catalog, blobs: Blobs) -> None:
         self._catalog = catalog
@@ -78,12 +76,15 @@ class LiveStates:
         self._unwritten: dict[str, LiveState] = {}
 
     def of(self, archive: Archive, path: str) -> LiveState | None:
-        """Return what stands at `path`. Without its bytes nothing does: upstream would only say that they have not changed."""
-        standing = self._unwritten.get(_key(archive, path)) or self._written(_key(archive, path))
-        return standing if standing is not None and self._is_held(standing) else None
+        """Return the state of the file at `path`, None if it or its bytes are missing.
 
-    def _is_held(self, standing: LiveState) -> bool:
-        copies = [standing.file] if standing.signature is None else [standing.file, standing.signature]
+        Without the bytes a conditional request is useless: upstream would answer that they have not changed.
+        """
+        state = self._unwritten.get(_key(archive, path)) or self._written(_key(archive, path))
+        return state if state is not None and self._is_stored(state) else None
+
+    def _is_stored(self, state: LiveState) -> bool:
+        copies = [state.file] if state.signature is None else [state.file, state.signature]
         return all(size_of(self._blobs, copy.digest) is not None for copy in copies)
 
     def _written(self, key: str) -> LiveState | None:
@@ -99,35 +100,35 @@ class LiveStates:
             None if signature is None else LiveCopy(**signature),
         )
 
-    async def put(self, archive: Archive, path: str, standing: LiveState, *, is_root: bool) -> None:
-        """Write down what stands at `path` now."""
+    async def put(self, archive: Archive, path: str, state: LiveState, *, is_root: bool) -> None:
+        """Store the state of the file at `path`."""
         key = _key(archive, path)
         try:
             if is_root and not self._is_registered(archive, path):
                 await self._catalog.put_name(_register(archive), path, Name("", 0, 0))
-            await self._catalog.put_fact(key, asdict(standing))
+            await self._catalog.put_fact(key, asdict(state))
         except StorageFailure as failure:
-            log.warning("what %s looks like now is kept in memory only: %s", key, failure)
+            log.warning("The state of %s could not be stored and is kept in memory only: %s", key, failure)
             while len(self._unwritten) >= MAX_UNWRITTEN:
                 self._unwritten.pop(next(iter(self._unwritten)))
-            self._unwritten[key] = standing
+            self._unwritten[key] = state
         else:
             self._unwritten.pop(key, None)
 
     async def drop(self, archive: Archive, path: str) -> None:
-        """Forget a file that is no more."""
+        """Remove the state of a file that the archive no longer has."""
         key = _key(archive, path)
         self._unwritten.pop(key, None)
         try:
             await self._catalog.drop_fact(key)
         except StorageFailure as failure:
-            log.warning("%s is still said to be there: %s", key, failure)
+            log.warning("The state of %s could not be removed: %s", key, failure)
 
     def roots(self, archive: Archive) -> list[tuple[str, LiveState]]:
-        """Return every root that stands, by path, the one confirmed last first."""
+        """Return the state of every root that was served live, the most recently checked first."""
         paths = {path for path, _ in self._catalog.names(_register(archive))}
-        standing = [(path, each) for path in sorted(paths) if (each := self.of(archive, path)) is not None]
-        return sorted(standing, key=lambda root: -root[1].checked)
+        states = [(path, each) for path in sorted(paths) if (each := self.of(archive, path)) is not None]
+        return sorted(states, key=lambda root: -root[1].checked)
 
     def _is_registered(self, archive: Archive, path: str) -> bool:
         return self._catalog.name(_register(archive), path) is not None

@@ -20,7 +20,7 @@ from typing import Any
 
 from snapproxy.core.clock import Clock
 from snapproxy.errors import ArchiveDataError, ConfigurationError
-from snapproxy.oci.canonical import read_object
+from snapproxy.formats.strict_json import read_object
 from snapproxy.oci.places import HUB
 
 HELPER_SECONDS = 60.0
@@ -92,17 +92,17 @@ class Keychain:
         host = _HUB_KEY if registry == HUB else registry
         try:
             async with self._clock.timeout(HELPER_SECONDS):
-                status, said = await _run(program, host, self._environ)
+                status, output = await _run(program, host, self._environ)
         except TimeoutError:
-            raise _broken(program, f"It said nothing within {HELPER_SECONDS:.0f} s") from None
+            raise _helper_failed(program, f"It output nothing within {HELPER_SECONDS:.0f} s") from None
         except OSError as error:
-            raise _broken(program, f"{path} names it, and it cannot be run: {error.strerror}") from error
+            raise _helper_failed(program, f"{path} names it, and it cannot be run: {error.strerror}") from error
         if status:
-            text = said.decode(errors="replace").strip()
+            text = output.decode(errors="replace").strip()
             if _NOT_FOUND in text:
                 return None
-            raise _broken(program, f"It ended with {status}: {text[:200]!r}")
-        return _answer(program, said)
+            raise _helper_failed(program, f"It ended with {status}: {text[:200]!r}")
+        return _read_output(program, output)
 
 
 def files(environ: Mapping[str, str]) -> Iterator[Path]:
@@ -119,7 +119,7 @@ def files(environ: Mapping[str, str]) -> Iterator[Path]:
 
 
 async def _run(program: str, host: str, environ: Mapping[str, str]) -> tuple[int, bytes]:
-    """Return its exit status and what it said, at most _ANSWER_LIMIT bytes. It ends with the block, however that ends."""
+    """Return its exit status and what it output, at most _ANSWER_LIMIT bytes. It ends with the block, however that ends."""
     process = await asyncio.create_subprocess_exec(
         program,
         "get",
@@ -136,12 +136,12 @@ async def _run(program: str, host: str, environ: Mapping[str, str]) -> tuple[int
             process.stdin.write(host.encode())
             await process.stdin.drain()
         process.stdin.close()
-        said = b""
-        while len(said) <= _ANSWER_LIMIT and (piece := await process.stdout.read(_ANSWER_LIMIT + 1)):
-            said += piece
-        if len(said) > _ANSWER_LIMIT:
-            raise _broken(program, f"It said more than {_ANSWER_LIMIT} bytes")
-        return await process.wait(), said
+        output = b""
+        while len(output) <= _ANSWER_LIMIT and (piece := await process.stdout.read(_ANSWER_LIMIT + 1)):
+            output += piece
+        if len(output) > _ANSWER_LIMIT:
+            raise _helper_failed(program, f"It output more than {_ANSWER_LIMIT} bytes")
+        return await process.wait(), output
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # what it started holds its pipes, and waiting would not end
@@ -153,14 +153,14 @@ async def _run(program: str, host: str, environ: Mapping[str, str]) -> tuple[int
                 await process.wait()
 
 
-def _answer(program: str, said: bytes) -> Login:
+def _read_output(program: str, output: bytes) -> Login:
     try:
-        value = read_object(said, "What it said")
+        value = read_object(output, "What it output")
     except ArchiveDataError as error:
-        raise _broken(program, error.why.rstrip(".")) from None
+        raise _helper_failed(program, error.why.rstrip(".")) from None
     user, secret = value.get("Username"), value.get("Secret")
     if not isinstance(user, str) or not isinstance(secret, str):
-        raise _broken(program, "It gave no Username and Secret")
+        raise _helper_failed(program, "It gave no Username and Secret")
     return Login(identity_token=secret) if user == _TOKEN_USER else Login(user, secret)
 
 
@@ -230,7 +230,7 @@ def _path(text: str) -> Path | None:
     return Path(text) if text else None
 
 
-def _broken(program: str, why: str) -> ConfigurationError:
+def _helper_failed(program: str, why: str) -> ConfigurationError:
     return ConfigurationError(
         "A credential helper failed",
         why=f"{program}: {why}.",

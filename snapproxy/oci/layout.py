@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Protocol
 
 from snapproxy.errors import ArchiveDataError, ClientError, StorageError
+from snapproxy.formats.strict_json import read_object
 from snapproxy.oci.artifact import OpenFile, missing_blob, open_regular, verified, wrong_blob
-from snapproxy.oci.canonical import read_object
 from snapproxy.oci.manifests import INDEX, LIMIT, Descriptor, ImageIndex, ManifestDocument
 from snapproxy.oci.places import LayoutPlace, TarPlace
 from snapproxy.oci.tarball import members

@@ -13,10 +13,11 @@ from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
+from snapproxy.base.atomic_files import hidden_file, hidden_folder, in_thread, write_file
 from snapproxy.core.progress import SILENT, Progress
 from snapproxy.errors import ArchiveDataError, ClientError
 from snapproxy.oci.artifact import Artifact, BlobContent, bytes_content, verified
-from snapproxy.oci.files import explained, hidden_file, hidden_folder, hidden_name, in_thread, put, put_bytes, sync
+from snapproxy.oci.files import explained, put, put_bytes
 from snapproxy.oci.layout import BLOBS, INDEX_FILE, MARK, MARK_BYTES, FolderFiles, ImageLayout
 from snapproxy.oci.manifests import INDEX, REFERENCE_NAME, Descriptor, ImageIndex, ManifestDocument
 from snapproxy.oci.places import LayoutPlace, TarPlace
@@ -28,24 +29,26 @@ async def write_tar(artifact: Artifact, place: TarPlace, *, mtime: int = 0, prog
 
     Raises StorageError (then nothing has that name that had not before), ArchiveDataError for a blob that is not what it should be.
     """
-    async with hidden_file(Path(place.path)) as file:
-        length = 0
-        async for piece in _tar_pieces(artifact, place.tag, mtime, progress):
-            length += len(piece)
-            await in_thread(file.write, piece)
-        await in_thread(file.write, trailer(length))
+    path = Path(place.path)
+    with explained(path):
+        async with hidden_file(path) as file:
+            length = 0
+            async for piece in _tar_pieces(artifact, place.tag, mtime, progress):
+                length += len(piece)
+                await in_thread(file.write, piece)
+            await in_thread(file.write, trailer(length))
 
 
 async def write_layout(artifact: Artifact, place: LayoutPlace, *, progress: Progress = SILENT) -> None:
     """Write the artifact as an image layout into a folder that does not exist or is empty, or add it to the layout that is there.
 
-    There it takes the place of what has its tag; without one, of what has none and is of its type (`_joined`). Raises ClientError when
+    There it takes the place of what has its tag; without one, of what has none and is of its type (`_with_entry`). Raises ClientError when
     the folder holds something else, or an untagged manifest of another kind; StorageError and ArchiveDataError as `write_tar`.
     """
     path = Path(place.path)
     with explained(path):
         if await in_thread(_is_filled, path):
-            await _add(artifact, path, place.tag, progress)
+            await _add_to_layout(artifact, path, place.tag, progress)
             return
         try:
             async with hidden_folder(path) as folder:
@@ -56,14 +59,14 @@ async def write_layout(artifact: Artifact, place: LayoutPlace, *, progress: Prog
         except OSError as error:
             if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
                 raise
-            await _add(artifact, path, place.tag, progress)  # another export was faster
+            await _add_to_layout(artifact, path, place.tag, progress)  # another export was faster
 
 
 def _is_filled(path: Path) -> bool:
     return path.is_dir() and any(path.iterdir())
 
 
-async def _add(artifact: Artifact, path: Path, tag: str, progress: Progress) -> None:
+async def _add_to_layout(artifact: Artifact, path: Path, tag: str, progress: Progress) -> None:
     if not await in_thread((path / MARK).is_file):
         raise ClientError(
             "The folder holds something else than an image layout",
@@ -71,30 +74,25 @@ async def _add(artifact: Artifact, path: Path, tag: str, progress: Progress) -> 
             hint="Name a folder that does not exist yet.",
         )
     entry = _entry(artifact, tag)
-    _joined(await ImageLayout(FolderFiles(path), str(path)).index(), entry, path)  # refused before anything is written
+    _with_entry(
+        await ImageLayout(FolderFiles(path), str(path)).index(), entry, path
+    )  # refused before anything is written
     await in_thread((path / BLOBS).mkdir, parents=True, exist_ok=True)
     await _fill(artifact, path, progress)
-    await in_thread(_enter, path, entry)
+    await in_thread(_add_entry, path, entry)
 
 
-def _enter(path: Path, entry: Descriptor) -> None:
+def _add_entry(path: Path, entry: Descriptor) -> None:
     """Put an entry into the layout's index, while no other export does. All in one thread, since it holds a lock."""
     with (path / MARK).open("rb") as mark:
         fcntl.flock(mark, fcntl.LOCK_EX)
         index = ManifestDocument(INDEX, (path / INDEX_FILE).read_bytes()).read()
         if not isinstance(index, ImageIndex):
             raise ArchiveDataError("The image layout has no index", why=f"{path / INDEX_FILE} is none.")
-        hidden = hidden_name(path / INDEX_FILE)
-        try:
-            hidden.write_bytes(_joined(index, entry, path).document().data)
-            sync(hidden)
-            hidden.rename(path / INDEX_FILE)
-            sync(path)
-        finally:
-            hidden.unlink(missing_ok=True)
+        write_file(path / INDEX_FILE, _with_entry(index, entry, path).document().data)
 
 
-def _joined(index: ImageIndex, entry: Descriptor, path: Path) -> ImageIndex:
+def _with_entry(index: ImageIndex, entry: Descriptor, path: Path) -> ImageIndex:
     """Return the index with the entry in it, in the place of what it replaces. Raises ClientError when nobody could name it there.
 
     What has no tag is asked for as the layout's only such manifest, so there is one: an earlier one of the same artifactType goes, as

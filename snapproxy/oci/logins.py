@@ -36,27 +36,29 @@ class _RepositoryLogin:
         self.blob_source = blob_source
         self.tokens = tokens
         self.scopes = (scope,)
-        self.shut_until = 0.0
+        self.disabled_until = 0.0
 
 
 class RegistryLogins:
     """Fulfils `core.logins.Logins` for the registries among `holders`, whose logins are where `environ` leads. Use as an async context manager."""
 
     def __init__(self, blob_sources: Iterable[BlobSource], *, environ: Mapping[str, str], clock: Clock) -> None:
-        self._holders = [blob_source for blob_source in blob_sources if blob_source.registry]
+        self._registries = [blob_source for blob_source in blob_sources if blob_source.registry]
         self._keychain = Keychain(environ, clock=clock)
         self._clock = clock
-        self._doors: dict[str, _RepositoryLogin] = {}
+        self._logins: dict[str, _RepositoryLogin] = {}
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        for blob_source in self._holders:
+        for blob_source in self._registries:
             scheme, _, host = blob_source.origin.partition("://")
-            wire = await self._stack.enter_async_context(
+            connections = await self._stack.enter_async_context(
                 RegistryConnections(host, clock=self._clock, plain_http=scheme == "http")
             )
-            tokens = Tokens(wire, Reference(blob_source.registry, blob_source.repository), self._keychain, self._clock)
-            self._doors[blob_source.base] = _RepositoryLogin(
+            tokens = Tokens(
+                connections, Reference(blob_source.registry, blob_source.repository), self._keychain, self._clock
+            )
+            self._logins[blob_source.base] = _RepositoryLogin(
                 blob_source, tokens, f"repository:{blob_source.repository}:pull"
             )
         return self
@@ -68,42 +70,42 @@ class RegistryLogins:
 
     async def header(self, url: str) -> str | None:
         """Return the Authorization to send along; see `core.logins`."""
-        door = self._door(url)
-        if door is None:
+        login = self._find(url)
+        if login is None:
             return ""
-        return None if self._clock.monotonic() < door.shut_until else await self._current(door)
+        return None if self._clock.monotonic() < login.disabled_until else await self._current(login)
 
     async def answer(self, url: str, challenges: Sequence[str], refused: str) -> str | None:
         """Return what a 401 asks for; see `core.logins`."""
-        door = self._door(url)
-        return None if door is None else await self._current(door, (challenges, refused))
+        login = self._find(url)
+        return None if login is None else await self._current(login, (challenges, refused))
 
     def shut(self, url: str) -> None:
         """Learn that a login is not taken."""
-        if door := self._door(url):
-            self._shut(door, door.tokens.denied("what it asked for is not enough for it"))
+        if login := self._find(url):
+            self._disable(login, login.tokens.denied("what it asked for is not enough for it"))
 
-    async def _current(self, door: _RepositoryLogin, refusal: tuple[Sequence[str], str] | None = None) -> str | None:
+    async def _current(self, login: _RepositoryLogin, refusal: tuple[Sequence[str], str] | None = None) -> str | None:
         """Return an Authorization, another one after a `refusal` (its challenges, and what was refused)."""
         try:
             async with self._clock.timeout(LOGIN_SECONDS):
                 if refusal is not None:
                     challenges, refused = refusal
-                    await door.tokens.answer(challenges, door.scopes, refused)
-                return await door.tokens.header(door.scopes)
+                    await login.tokens.answer(challenges, login.scopes, refused)
+                return await login.tokens.header(login.scopes)
         except SnapproxyError as error:
-            self._shut(door, error)
+            self._disable(login, error)
         except TimeoutError:
-            self._shut(door, door.tokens.denied(f"its token service said nothing within {LOGIN_SECONDS:.0f} s"))
+            self._disable(login, login.tokens.denied(f"its token service said nothing within {LOGIN_SECONDS:.0f} s"))
         return None
 
-    def _door(self, url: str) -> _RepositoryLogin | None:
+    def _find(self, url: str) -> _RepositoryLogin | None:
         base, _, _ = url.rpartition("sha256:")
-        return self._doors.get(base)
+        return self._logins.get(base)
 
-    def _shut(self, door: _RepositoryLogin, error: SnapproxyError) -> None:
+    def _disable(self, login: _RepositoryLogin, error: SnapproxyError) -> None:
         """Leave a registry alone, and say so once: many requests may have met the same."""
-        if self._clock.monotonic() >= door.shut_until:
-            told = " ".join(str(error).splitlines())
-            _log.warning("%s is not asked for %.0f s: %s", door.blob_source.text, SHUT_SECONDS, told)
-        door.shut_until = self._clock.monotonic() + SHUT_SECONDS
+        if self._clock.monotonic() >= login.disabled_until:
+            text = " ".join(str(error).splitlines())
+            _log.warning("%s is not asked for %.0f s: %s", login.blob_source.text, SHUT_SECONDS, text)
+        login.disabled_until = self._clock.monotonic() + SHUT_SECONDS

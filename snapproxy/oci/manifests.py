@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from snapproxy.errors import ArchiveDataError
-from snapproxy.oci.canonical import canonical, read_object
+from snapproxy.formats.canonical_json import canonical
+from snapproxy.formats.strict_json import read_object
 from snapproxy.oci.places import DIGEST
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -82,8 +83,8 @@ class Descriptor:
             "urls": list(self.urls),
             "data": self.data,
         }
-        given = {name: each for name, each in optional.items() if each}
-        return {"mediaType": self.media_type, "digest": self.digest, "size": self.size} | given
+        present = {name: each for name, each in optional.items() if each}
+        return {"mediaType": self.media_type, "digest": self.digest, "size": self.size} | present
 
 
 EMPTY_CONFIG = Descriptor(EMPTY, digest_of(b"{}"), 2)
@@ -94,7 +95,7 @@ EMPTY_BYTES = b"{}"
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """One image or artifact: a configuration and layers, in the order that was given."""
+    """One image or artifact: a configuration and layers, in the order that was present."""
 
     layers: tuple[Descriptor, ...]
     artifact_type: str = ""
@@ -114,12 +115,12 @@ class Manifest:
 
     def document(self) -> ManifestDocument:
         """Return its bytes. Raises ArchiveDataError when they are more than LIMIT."""
-        return _written(self.media_type, self.value())
+        return _encode(self.media_type, self.value())
 
 
 @dataclass(frozen=True, slots=True)
 class ImageIndex:
-    """Several manifests under one name, in the order that was given."""
+    """Several manifests under one name, in the order that was present."""
 
     manifests: tuple[Descriptor, ...]
     artifact_type: str = ""
@@ -133,7 +134,7 @@ class ImageIndex:
 
     def document(self) -> ManifestDocument:
         """Return its bytes. Raises ArchiveDataError when they are more than LIMIT."""
-        return _written(self.media_type, self.value())
+        return _encode(self.media_type, self.value())
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +172,7 @@ def read_document(document: ManifestDocument) -> Manifest | ImageIndex:
         raise _too_long(len(document.data))
     value = read_object(document.data, "The manifest")
     if value.get("schemaVersion") != _SCHEMA or isinstance(value["schemaVersion"], bool):
-        raise _broken("The manifest is of a schema we do not know", f"schemaVersion is {value.get('schemaVersion')!r}")
+        raise _invalid("The manifest is of a schema we do not know", f"schemaVersion is {value.get('schemaVersion')!r}")
     media_type = _media_type_of(value, document.media_type)
     subject = _descriptor(value["subject"]) if value.get("subject") is not None else None
     kind = _text(value, "artifactType")
@@ -183,33 +184,35 @@ def read_document(document: ManifestDocument) -> Manifest | ImageIndex:
 
 
 def _media_type_of(value: dict[str, Any], outside: str) -> str:
-    """Return its type; what it says itself, what was said of it, and what it holds must agree (CVE-2021-41190)."""
-    said = _text(value, "mediaType") or outside
-    if said not in DOCUMENTS:
-        raise _broken("The manifest is of a type we do not know", f"Its media type is {said[:100]!r}")
-    if outside and said != outside:
-        raise _broken("The manifest contradicts itself", f"It says it is {said}, and was said to be {outside[:100]!r}")
+    """Return its type; what it says itself, what was stated of it, and what it holds must agree (CVE-2021-41190)."""
+    stated = _text(value, "mediaType") or outside
+    if stated not in DOCUMENTS:
+        raise _invalid("The manifest is of a type we do not know", f"Its media type is {stated[:100]!r}")
+    if outside and stated != outside:
+        raise _invalid(
+            "The manifest contradicts itself", f"It says it is {stated}, and was stated to be {outside[:100]!r}"
+        )
     if ("manifests" in value) == ("layers" in value or "config" in value) or ("manifests" in value) != (
-        said in INDEXES
+        stated in INDEXES
     ):
-        raise _broken("The manifest contradicts itself", f"It says it is {said}, and holds something else")
-    return said
+        raise _invalid("The manifest contradicts itself", f"It says it is {stated}, and holds something else")
+    return stated
 
 
 def _descriptor(value: Any) -> Descriptor:
     if not isinstance(value, dict):
-        raise _broken("The manifest cannot be read", "A descriptor is missing or is no object")
+        raise _invalid("The manifest cannot be read", "A descriptor is missing or is no object")
     media_type, digest, size = _text(value, "mediaType"), _text(value, "digest"), value.get("size")
     if not _MEDIA_TYPE.fullmatch(media_type):
-        raise _broken("The manifest cannot be read", f"{media_type[:100]!r} is no media type")
+        raise _invalid("The manifest cannot be read", f"{media_type[:100]!r} is no media type")
     if not DIGEST.fullmatch(digest):
         known = "sha256 is the only algorithm we trust" if ":" in digest else "it names no algorithm"
-        raise _broken("The manifest names a blob by a digest we do not trust", f"{digest[:100]!r}: {known}")
+        raise _invalid("The manifest names a blob by a digest we do not trust", f"{digest[:100]!r}: {known}")
     if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= SIZE_LIMIT:
-        raise _broken("The manifest cannot be read", f"{digest} is said to have {size!r} bytes"[:200])
+        raise _invalid("The manifest cannot be read", f"{digest} is stated to have {size!r} bytes"[:200])
     data = _text(value, "data")
     if not _DATA.fullmatch(data):
-        raise _broken("The manifest cannot be read", f"The data within the descriptor of {digest} is no base64")
+        raise _invalid("The manifest cannot be read", f"The data within the descriptor of {digest} is no base64")
     urls = tuple(_listed_text(value, "urls"))
     return Descriptor(
         media_type, digest, size, _text(value, "artifactType"), _annotations(value), _platform(value), urls, data
@@ -217,9 +220,9 @@ def _descriptor(value: Any) -> Descriptor:
 
 
 def _platform(value: dict[str, Any]) -> Platform:
-    platform = _given(value, "platform", {})
+    platform = _optional(value, "platform", {})
     if not isinstance(platform, dict):
-        raise _broken("The manifest cannot be read", "A platform is no object")
+        raise _invalid("The manifest cannot be read", "A platform is no object")
     return {
         name: tuple(_listed_text(platform, name)) if isinstance(each, list) else _text(platform, name)
         for name, each in platform.items()
@@ -227,36 +230,36 @@ def _platform(value: dict[str, Any]) -> Platform:
 
 
 def _annotations(value: dict[str, Any]) -> Annotations:
-    notes = _given(value, "annotations", {})
+    notes = _optional(value, "annotations", {})
     if not isinstance(notes, dict):
-        raise _broken("The manifest cannot be read", "Its annotations are no object")
+        raise _invalid("The manifest cannot be read", "Its annotations are no object")
     return {name: _text(notes, name) for name in notes}
 
 
-def _given(value: dict[str, Any], name: str, default: Any) -> Any:
+def _optional(value: dict[str, Any], name: str, default: Any) -> Any:
     """Return a property; an explicit null is read as its absence, as Go programs do."""
     found = value.get(name)
     return default if found is None else found
 
 
 def _text(value: dict[str, Any], name: str) -> str:
-    text = _given(value, name, "")
+    text = _optional(value, name, "")
     if not isinstance(text, str):
-        raise _broken("The manifest cannot be read", f"{name[:100]!r} is no text")
+        raise _invalid("The manifest cannot be read", f"{name[:100]!r} is no text")
     return text
 
 
 def _list(value: dict[str, Any], name: str) -> list[Any]:
-    found = _given(value, name, [])
+    found = _optional(value, name, [])
     if not isinstance(found, list):
-        raise _broken("The manifest cannot be read", f"{name} is no list")
+        raise _invalid("The manifest cannot be read", f"{name} is no list")
     return found
 
 
 def _listed_text(value: dict[str, Any], name: str) -> list[str]:
     found = _list(value, name)
     if not all(isinstance(each, str) for each in found):
-        raise _broken("The manifest cannot be read", f"{name[:100]!r} is no list of texts")
+        raise _invalid("The manifest cannot be read", f"{name[:100]!r} is no list of texts")
     return found
 
 
@@ -271,7 +274,7 @@ def _common(self: Manifest | ImageIndex) -> dict[str, Any]:
     return value
 
 
-def _written(media_type: str, value: dict[str, Any]) -> ManifestDocument:
+def _encode(media_type: str, value: dict[str, Any]) -> ManifestDocument:
     document = ManifestDocument(media_type, canonical(value))
     if len(document.data) > LIMIT:
         raise _too_long(len(document.data))
@@ -286,5 +289,5 @@ def _too_long(size: int) -> ArchiveDataError:
     )
 
 
-def _broken(reason: str, why: str) -> ArchiveDataError:
+def _invalid(reason: str, why: str) -> ArchiveDataError:
     return ArchiveDataError(reason, why=f"{why}.")

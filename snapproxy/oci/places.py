@@ -108,23 +108,23 @@ def read_place(text: str) -> Place:
     """Read where an artifact lies. Raises ClientError, with the spellings in its hint."""
     kind, colon, rest = text.partition(":")
     if "\0" in text or "\n" in text:
-        raise _unreadable("it holds control characters")
+        raise _invalid("it holds control characters")
     if colon and kind == "docker":
         if not rest.startswith("//"):
-            raise _unreadable("behind docker: stands //, then the registry")
+            raise _invalid("behind docker: stands //, then the registry")
         return read_reference(rest.removeprefix("//"))
     if colon and kind in {"oci", "oci-archive"}:
         path, tagged, tag = rest.partition(":")
         if not path:
-            raise _unreadable(f"no path stands behind {kind}:")
+            raise _invalid(f"no path stands behind {kind}:")
         if tagged and (len(tag) > _LONGEST_REF or not _REF_NAME.fullmatch(tag)):
-            raise _unreadable("the tag behind the path's colon is none (a path may hold no colon)")
+            raise _invalid("the tag behind the path's colon is none (a path may hold no colon)")
         return LayoutPlace(path, tag) if kind == "oci" else TarPlace(path, tag)
     if colon and kind == "dir":
         if not rest:
-            raise _unreadable("no path stands behind dir:")
+            raise _invalid("no path stands behind dir:")
         return TreePlace(rest)
-    raise _unreadable("it begins with no kind of place")
+    raise _invalid("it begins with no kind of place")
 
 
 def read_reference(text: str) -> Reference:
@@ -135,7 +135,7 @@ def read_reference(text: str) -> Reference:
     """
     name, at, digest = text.partition("@")
     if at and not DIGEST.fullmatch(digest):
-        raise _unreadable("behind @ stands a digest: sha256: and 64 lower-case hex digits")
+        raise _invalid("behind @ stands a digest: sha256: and 64 lower-case hex digits")
     first, slash, rest = name.partition("/")
     has_registry = bool(slash) and ("." in first or ":" in first or first == "localhost")
     registry, path = (first, rest) if has_registry else (HUB, name)
@@ -144,13 +144,13 @@ def read_reference(text: str) -> Reference:
         registry = HUB
         repository = repository if "/" in repository else f"library/{repository}"
     if not is_registry(registry):
-        raise _unreadable("the registry is no host name with an optional port")
+        raise _invalid("the registry is no host name with an optional port")
     if not is_repository(repository) or len(registry) + 1 + len(repository) > _LONGEST_NAME:
-        raise _unreadable("a repository is lower-case letters and digits, joined by '.', '_', '-' and '/'")
+        raise _invalid("a repository is lower-case letters and digits, joined by '.', '_', '-' and '/'")
     if colon and not _TAG.fullmatch(tag):
-        raise _unreadable("a tag is at most 128 letters, digits, '.', '_' and '-'")
+        raise _invalid("a tag is at most 128 letters, digits, '.', '_' and '-'")
     if colon and at:
-        raise _unreadable("it has both a tag and a digest: leave the tag out")
+        raise _invalid("it has both a tag and a digest: leave the tag out")
     return Reference(registry, repository, tag, digest)
 
 
@@ -182,5 +182,5 @@ def is_loopback(registry: str) -> bool:
         return False
 
 
-def _unreadable(reason: str) -> ClientError:
+def _invalid(reason: str) -> ClientError:
     return ClientError("This names no place for an artifact", why=f"Of the name given: {reason}.", hint=SPELLINGS)

@@ -21,7 +21,7 @@ from snapproxy.oci.registry import Repository
 from snapproxy.oci.session import NOT_FOUND
 from snapproxy.oci.transfer import push
 
-SETTLE_SECONDS = 1.0
+RECHECK_SECONDS = 1.0
 """How long after writing the tag we look again: longer than anybody takes between reading and writing it."""
 
 _ROUNDS = 12
@@ -45,7 +45,7 @@ async def attach(repository: Repository, artifact: Artifact, *, progress: Progre
         raise ValueError("an artifact without a subject is attached to nothing")
     stored = await push(repository, artifact, progress=progress)
     if stored.subject != subject.digest:
-        await _announce(repository, root, subject)
+        await _add_to_fallback_tag(repository, root, subject)
     return root
 
 
@@ -56,7 +56,7 @@ async def referrers(repository: Repository, subject: str, artifact_type: str = "
         index = await _tagged(repository, subject)
         wanted = [each for each in index.manifests if artifact_type in {"", each.artifact_type}]
         if len(wanted) > MOST:
-            raise _endless(f"more than {MOST} entries")
+            raise _too_many(f"more than {MOST} entries")
         found = [each for each in wanted if await _refers(repository, each, subject)]
     return tuple(each for each in found if artifact_type in {"", each.artifact_type})
 
@@ -82,12 +82,12 @@ async def _listed(repository: Repository, subject: str, artifact_type: str) -> l
                 raise await repository.session.refusal(reply, "to list referrers")
             index = ManifestDocument(INDEX, await reply.read(LIMIT)).read()
             link = _NEXT.search(reply.headers.get("Link", ""))
-            url = repository.session.wire.joined(reply.url, link[1]) if link else None
+            url = repository.session.connections.location_url(reply.url, link[1]) if link else None
         if isinstance(index, ImageIndex):
             found.extend(index.manifests)
         if len(found) > MOST:
-            raise _endless(f"more than {MOST} entries")
-    raise _endless(f"more than {_PAGES_MOST} pages")
+            raise _too_many(f"more than {MOST} entries")
+    raise _too_many(f"more than {_PAGES_MOST} pages")
 
 
 async def _tagged(repository: Repository, subject: str) -> ImageIndex:
@@ -117,7 +117,7 @@ async def _refers(repository: Repository, descriptor: Descriptor, subject: str) 
     return named is not None and named.digest == subject
 
 
-async def _announce(repository: Repository, root: ManifestDocument, subject: Descriptor) -> None:
+async def _add_to_fallback_tag(repository: Repository, root: ManifestDocument, subject: Descriptor) -> None:
     """Enter a referrer into the fall-back tag's index, until it stands there."""
     clock, entry = repository.session.clock, root.referrer
     for _ in range(_ROUNDS):
@@ -125,7 +125,7 @@ async def _announce(repository: Repository, root: ManifestDocument, subject: Des
         others = tuple(each for each in index.manifests if each.digest != entry.digest)
         if entry not in index.manifests or len(index.manifests) != len(others) + 1:
             await repository.put(replace(index, manifests=(*others, entry)).document(), tag_of(subject.digest))
-            await clock.sleep(SETTLE_SECONDS * random.uniform(1.0, 2.0))  # noqa: S311 # no secret: two must not go in step
+            await clock.sleep(RECHECK_SECONDS * random.uniform(1.0, 2.0))  # noqa: S311 # no secret: two must not go in step
             continue
         return
     raise UpstreamError(
@@ -135,5 +135,5 @@ async def _announce(repository: Repository, root: ManifestDocument, subject: Des
     )
 
 
-def _endless(has: str) -> ArchiveDataError:
+def _too_many(has: str) -> ArchiveDataError:
     return ArchiveDataError("The registry's list of referrers has no end", why=f"It has {has}.")

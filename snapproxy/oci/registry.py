@@ -32,7 +32,7 @@ class MissingError(UpstreamError):
 
 @dataclass(frozen=True, slots=True)
 class PutResult:
-    """What a registry said of a document it took: `subject` is the digest its referrers API lists it under, '' when it has none."""
+    """What a registry reported of a document it took: `subject` is the digest its referrers API lists it under, '' when it has none."""
 
     subject: str = ""
 
@@ -64,9 +64,9 @@ class Repository:
             if reply.status != _OK:
                 raise await self.session.refusal(reply, "to give a manifest")
             media_type = reply.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-            said = reply.headers.get("Docker-Content-Digest", "")
+            reported = reply.headers.get("Docker-Content-Digest", "")
             document = ManifestDocument(media_type if media_type in DOCUMENTS else "", await _read_document(reply))
-        expected = version if DIGEST.fullmatch(version) else said
+        expected = version if DIGEST.fullmatch(version) else reported
         if DIGEST.fullmatch(expected) and expected != document.digest:
             raise ArchiveDataError(
                 "The registry gave another manifest than its digest says",
@@ -90,11 +90,11 @@ class Repository:
         ) as reply:
             if reply.status != _CREATED:
                 raise await self.session.refusal(reply, "to take a manifest")
-            said = reply.headers.get("Docker-Content-Digest", document.digest)
-            if DIGEST.fullmatch(said) and said != document.digest:
+            reported = reply.headers.get("Docker-Content-Digest", document.digest)
+            if DIGEST.fullmatch(reported) and reported != document.digest:
                 raise ArchiveDataError(
                     "The registry stored another manifest than it was given",
-                    why=f"{document.digest} was sent; it says that it has {said}.",
+                    why=f"{document.digest} was sent; it says that it has {reported}.",
                 )
             return PutResult(reply.headers.get("OCI-Subject", ""))
 
@@ -129,7 +129,7 @@ class Repository:
             except TransientError as error:
                 if attempt == ATTEMPTS:
                     raise
-                self.session.wire.rest(attempt, error.retry_after)
+                self.session.connections.back_off(attempt, error.retry_after)
                 attempt += 1
             else:
                 return
@@ -181,8 +181,8 @@ async def open_repository(
     """Connect to a repository. See `wire.Wire` for `plain_http` and `tls_verify`."""
     async with RegistryConnections(
         reference.api_host, clock=clock, plain_http=plain_http, tls_verify=tls_verify
-    ) as wire:
-        yield Repository(Session(reference, wire, keychain, clock))
+    ) as connections:
+        yield Repository(Session(reference, connections, keychain, clock))
 
 
 async def _read_document(reply: RegistryReply) -> bytes:

@@ -29,10 +29,10 @@ ATTEMPTS = 6
 
 HOPS = 5
 
-_REST_FIRST, _REST_MOST = 0.5, 30.0
+_BACK_OFF_FIRST, _BACK_OFF_MOST = 0.5, 30.0
 """Seconds of the first rest, which doubles, and of the longest we choose ourselves."""
 
-_PATIENCE = 300
+_LONGEST_WAIT = 300
 """Seconds: a registry that asks for a longer rest is told to the user instead of waited for."""
 
 _CONNECT_SECONDS, _IDLE_SECONDS = 15.0, 60.0
@@ -135,7 +135,7 @@ class RegistryConnections:
         if not plain_http and (is_loopback(host) or not tls_verify):
             self._schemes = ("https", "http")
         self._width = width
-        self._rest_until = 0.0
+        self._wait_until = 0.0
         self._base: URL | None = None
 
     async def __aenter__(self) -> Self:
@@ -185,7 +185,7 @@ class RegistryConnections:
         Raises ConnectionBrokenError, BusyError, and whatever the body's factory raises.
         """
         for attempt in range(1, attempts + 1):
-            await self._rested()
+            await self._wait_back_off()
             try:
                 async with self._follow(ask) as reply:
                     if reply.status not in _BUSY:
@@ -195,19 +195,19 @@ class RegistryConnections:
                     problem: UpstreamError = _busy(self.host, reply.status, retry_after)
             except _AttemptError as error:
                 retry_after, problem = None, error.problem
-            if attempt == attempts or (retry_after or 0) > _PATIENCE:
+            if attempt == attempts or (retry_after or 0) > _LONGEST_WAIT:
                 raise problem
-            self.rest(attempt, retry_after)
+            self.back_off(attempt, retry_after)
 
-    def rest(self, attempt: int, retry_after: int | None = None) -> None:
+    def back_off(self, attempt: int, retry_after: int | None = None) -> None:
         """Let every request wait: as long as the registry said, else longer with each attempt, never all at one moment."""
-        chosen = min(_REST_MOST, _REST_FIRST * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)  # noqa: S311 # no secret
-        self._rest_until = max(
-            self._rest_until, self._clock.monotonic() + (chosen if retry_after is None else retry_after)
+        chosen = min(_BACK_OFF_MOST, _BACK_OFF_FIRST * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)  # noqa: S311 # no secret
+        self._wait_until = max(
+            self._wait_until, self._clock.monotonic() + (chosen if retry_after is None else retry_after)
         )
 
-    async def _rested(self) -> None:
-        while (left := self._rest_until - self._clock.monotonic()) > 0:
+    async def _wait_back_off(self) -> None:
+        while (left := self._wait_until - self._clock.monotonic()) > 0:
             await self._clock.sleep(left)
 
     @asynccontextmanager
@@ -222,27 +222,29 @@ class RegistryConnections:
                     yield RegistryReply(raw, url, self.host)
                     return
                 if raw.status not in _SAME_METHOD and ask.method not in {"GET", "HEAD"}:
-                    raise _misled(f"It answers {ask.method} with {raw.status}, which would make it another request")
+                    raise _redirect_refused(
+                        f"It answers {ask.method} with {raw.status}, which would make it another request"
+                    )
                 seen.append(url)
-                url = self.joined(url, location)
+                url = self.location_url(url, location)
                 if ask.audience and ask.body and url.origin() != ask.audience.origin():
-                    raise _misled("It sends a login on to another host")
+                    raise _redirect_refused("It sends a login on to another host")
                 if url in seen or len(seen) > HOPS:
-                    raise _misled("It redirects in circles")
+                    raise _redirect_refused("It redirects in circles")
             finally:
                 raw.release()
 
-    def joined(self, url: URL, location: str) -> URL:
+    def location_url(self, url: URL, location: str) -> URL:
         """Return where a Location leads. Raises UpstreamError when we do not go there."""
         try:
             target = url.join(URL(location, encoded=True))
             (target.host or "").encode("idna"), target.port  # refused here: labels too long, ports too high
         except ValueError:
-            raise _misled("It redirects to what is no address") from None
+            raise _redirect_refused("It redirects to what is no address") from None
         if target.scheme not in {"http", "https"} or not target.host or target.user or target.password:
-            raise _misled("It redirects to an address that we do not use")
+            raise _redirect_refused("It redirects to an address that we do not use")
         if url.scheme == "https" and target.scheme == "http":
-            raise _misled("It redirects from https to http")
+            raise _redirect_refused("It redirects from https to http")
         return target
 
     async def _send(self, ask: RegistryRequest, url: URL) -> aiohttp.ClientResponse:
@@ -310,5 +312,5 @@ def _busy(host: str, status: int, retry_after: int | None) -> BusyError:
     return error
 
 
-def _misled(why: str) -> UpstreamError:
+def _redirect_refused(why: str) -> UpstreamError:
     return UpstreamError("The registry redirects where we do not go", why=f"{why}.")

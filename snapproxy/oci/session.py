@@ -34,15 +34,17 @@ class RegistryRefusedError(UpstreamError):
 class Session:
     """What every request to a repository has in common."""
 
-    def __init__(self, reference: Reference, wire: RegistryConnections, keychain: Keychain, clock: Clock) -> None:
+    def __init__(
+        self, reference: Reference, connections: RegistryConnections, keychain: Keychain, clock: Clock
+    ) -> None:
         self.reference = reference
-        self.wire = wire
+        self.connections = connections
         self.clock = clock
-        self._tokens = Tokens(wire, reference, keychain, clock)
+        self._tokens = Tokens(connections, reference, keychain, clock)
 
     async def url(self, path: str, query: Mapping[str, str] | None = None) -> URL:
         """Return an address below the repository's own, such as `blobs/sha256:...`."""
-        base = await self.wire.base()
+        base = await self.connections.base()
         return URL(f"{base}{self.reference.repository}/{path}", encoded=True).with_query(query)
 
     @asynccontextmanager
@@ -65,24 +67,24 @@ class Session:
         scopes = self._scopes(writes=writes, also=also)
         plain = RegistryRequest(method, url, headers or {}, body=body, length=length)
         authorization = await self._tokens.header(scopes)
-        async with self.wire.ask(replace(plain, authorization=authorization), attempts=attempts) as reply:
-            if reply.status != UNAUTHORIZED or not self.wire.is_own(reply.url):
+        async with self.connections.ask(replace(plain, authorization=authorization), attempts=attempts) as reply:
+            if reply.status != UNAUTHORIZED or not self.connections.is_own(reply.url):
                 yield reply
                 return
             challenges = reply.headers.getall("WWW-Authenticate", ())
         await self._tokens.answer(challenges, scopes, authorization)
         authorization = await self._tokens.header(scopes)
-        async with self.wire.ask(replace(plain, authorization=authorization), attempts=attempts) as reply:
+        async with self.connections.ask(replace(plain, authorization=authorization), attempts=attempts) as reply:
             yield reply
 
-    async def refusal(self, reply: RegistryReply, doing: str) -> UpstreamError:
-        """Return the error for an answer nobody expected; `doing` ends the sentence "The registry refused"."""
-        said = await _said(reply)
+    async def refusal(self, reply: RegistryReply, action: str) -> UpstreamError:
+        """Return the error for an answer nobody expected; `action` ends the sentence "The registry refused"."""
+        text = await _error_text(reply)
         if reply.status in {UNAUTHORIZED, FORBIDDEN}:
-            return self._tokens.denied(f"it answered {reply.status}{said}")
+            return self._tokens.denied(f"it answered {reply.status}{text}")
         hint = "Split what the manifest lists over several, under an index." if reply.status == _TOO_LONG else ""
-        why = f"{self.reference.registry}/{self.reference.repository} answered {reply.status}{said}."
-        return RegistryRefusedError(f"The registry refused {doing}", why=why, hint=hint, answered=reply.status)
+        why = f"{self.reference.registry}/{self.reference.repository} answered {reply.status}{text}."
+        return RegistryRefusedError(f"The registry refused {action}", why=why, hint=hint, answered=reply.status)
 
     def _scopes(self, *, writes: bool, also: str) -> tuple[str, ...]:
         actions = "pull,push" if writes else "pull"
@@ -90,7 +92,7 @@ class Session:
         return (own, f"repository:{also}:pull") if also else (own,)
 
 
-async def _said(reply: RegistryReply) -> str:
+async def _error_text(reply: RegistryReply) -> str:
     """Return the registry's own words (distribution-spec, "Error Codes"), made harmless; '' when it gave none."""
     try:
         errors = json.loads(await reply.read())["errors"]

@@ -29,7 +29,7 @@ _HEADER = struct.Struct("100s8s8s8s12s12s8s1s100s8s32s32s8s8s155s12x")
 _CHECKSUM = slice(148, 156)
 _BINARY = 0x80
 """First byte of a number that GNU tar writes in base 256."""
-_GIBBERISH = re.compile(rb"[^ -~]")
+_NOT_PRINTABLE = re.compile(rb"[^ -~]")
 _EXTENDED = re.compile(rb"([0-9]{1,5}) ([^=\n]+)=")
 
 #: What begins a file that some program packed.
@@ -50,7 +50,7 @@ def header(name: str, size: int, mtime: int, *, is_folder: bool = False) -> byte
     Raises ClientError for what USTAR cannot say: a file of 8 GiB, a time after the year 2242, a long name.
     """
     if size > LARGEST or not 0 <= mtime <= LARGEST:
-        raise _unsayable("A file has 8 GiB or more, or SOURCE_DATE_EPOCH is no time of this age.")
+        raise _not_representable("A file has 8 GiB or more, or SOURCE_DATE_EPOCH is no time of this age.")
     prefix, name_field = _split(name)
     fields = (
         name_field,
@@ -80,13 +80,13 @@ def _split(name: str) -> tuple[bytes, bytes]:
     if len(path) > _NAME_FIELD:
         cut = path.rfind(b"/", 0, min(_PREFIX_FIELD + 1, len(path) - 1))
         if cut < 0 or len(path) - cut - 1 > _NAME_FIELD:
-            raise _unsayable(f"{name} is too long a name.")
+            raise _not_representable(f"{name} is too long a name.")
     if not name.isascii():
-        raise _unsayable(f"{name!a} has other letters than ASCII's.")
+        raise _not_representable(f"{name!a} has other letters than ASCII's.")
     return path[: max(cut, 0)], path[cut + 1 :]
 
 
-def _unsayable(why: str) -> ClientError:
+def _not_representable(why: str) -> ClientError:
     return ClientError("This cannot be put into a tar", why=why, hint="Export to oci:DIR instead.")
 
 
@@ -120,7 +120,7 @@ def _walk(descriptor: int, end: int) -> Iterator[tuple[str, TarMember, bool]]:
     while True:
         block = os.pread(descriptor, BLOCK, offset)
         if offset == 0:
-            _check_packed(block)
+            _refuse_compressed(block)
         if len(block) < BLOCK:
             raise _refused("it ends too early")
         if block == bytes(BLOCK):
@@ -141,7 +141,7 @@ def _walk(descriptor: int, end: int) -> Iterator[tuple[str, TarMember, bool]]:
         offset += size + len(padding(size))
 
 
-def _check_packed(block: bytes) -> None:
+def _refuse_compressed(block: bytes) -> None:
     for magic, program in _PACKED.items():
         if block.startswith(magic):
             raise ArchiveDataError(
@@ -190,7 +190,7 @@ def _name(block: bytes, extended: Mapping[bytes, bytes]) -> str:
         prefix = block[345:500].partition(b"\0")[0]
         if prefix and block[257:263] == b"ustar\0":
             raw = prefix + b"/" + raw
-    if not raw or _GIBBERISH.search(raw) or raw.startswith(b"/"):
+    if not raw or _NOT_PRINTABLE.search(raw) or raw.startswith(b"/"):
         raise _refused(f"{_shown(raw.decode('latin-1'))} is no path within it")
     parts = [part for part in raw.decode("ascii").split("/") if part not in {"", "."}]
     if ".." in parts:

@@ -16,7 +16,7 @@ from yarl import URL
 
 from snapproxy.core.clock import Clock
 from snapproxy.errors import UpstreamError
-from snapproxy.oci.canonical import read_object
+from snapproxy.formats.strict_json import read_object
 from snapproxy.oci.credentials import Keychain, Login
 from snapproxy.oci.places import Reference
 from snapproxy.oci.registry_http import RegistryConnections, RegistryReply, RegistryRequest
@@ -63,20 +63,22 @@ def read_challenges(headers: Iterable[str]) -> list[Challenge]:
 class Tokens:
     """The authorizations for one repository's requests."""
 
-    def __init__(self, wire: RegistryConnections, reference: Reference, keychain: Keychain, clock: Clock) -> None:
-        self._wire = wire
+    def __init__(
+        self, connections: RegistryConnections, reference: Reference, keychain: Keychain, clock: Clock
+    ) -> None:
+        self._connections = connections
         self._reference = reference
         self._keychain = keychain
         self._clock = clock
         self._challenge: Challenge | None = None
-        self._held: dict[tuple[str, ...], tuple[str, float]] = {}
-        self._turn = asyncio.Lock()
+        self._authorizations: dict[tuple[str, ...], tuple[str, float]] = {}
+        self._lock = asyncio.Lock()
 
     async def header(self, scopes: tuple[str, ...]) -> str:
         """Return the Authorization to send along, '' while none was asked for."""
         if self._challenge is None:
             return ""
-        return self._current(scopes) or await self._renewed(scopes, "")
+        return self._current(scopes) or await self._renew(scopes, "")
 
     async def answer(self, headers: Sequence[str], scopes: tuple[str, ...], refused: str) -> None:
         """Get what a 401 asks for. Raises DeniedError when there is no login to get it with, or what it names is unknown."""
@@ -85,7 +87,7 @@ class Tokens:
             raise self.denied("it asks for a kind of login that we do not know")
         # A registry that offers both prefers its tokens: they are short-lived and for one purpose.
         self._challenge = min(known, key=lambda each: each.scheme != "bearer")
-        await self._renewed(scopes, refused)
+        await self._renew(scopes, refused)
 
     def denied(self, why: str) -> DeniedError:
         """Return the error for a registry that does not let us."""
@@ -96,12 +98,12 @@ class Tokens:
         )
 
     def _current(self, scopes: tuple[str, ...]) -> str:
-        header, until = self._held.get(scopes, ("", 0.0))
+        header, until = self._authorizations.get(scopes, ("", 0.0))
         return header if self._clock.monotonic() < until else ""
 
-    async def _renewed(self, scopes: tuple[str, ...], refused: str) -> str:
+    async def _renew(self, scopes: tuple[str, ...], refused: str) -> str:
         """Return an authorization other than the refused one; of many that come at once the first one fetches it."""
-        async with self._turn:
+        async with self._lock:
             current = self._current(scopes)
             if current and current != refused:
                 return current
@@ -109,11 +111,11 @@ class Tokens:
             challenge = self._challenge
             if challenge is not None and challenge.scheme == "bearer":
                 token, seconds = await self._token(challenge, scopes, login)
-                held = f"Bearer {token}", self._clock.monotonic() + seconds * _USED_FOR
+                authorization = f"Bearer {token}", self._clock.monotonic() + seconds * _USED_FOR
             else:
-                held = self._basic(login, refused), float("inf")
-            self._held[scopes] = held
-            return held[0]
+                authorization = self._basic(login, refused), float("inf")
+            self._authorizations[scopes] = authorization
+            return authorization[0]
 
     def _basic(self, login: Login | None, refused: str) -> str:
         if login is None or not login.user:
@@ -135,7 +137,7 @@ class Tokens:
                 "scope": " ".join(scopes),
                 "refresh_token": login.identity_token,
             }
-            async with self._wire.ask(_form(realm, form)) as reply:
+            async with self._connections.ask(_form(realm, form)) as reply:
                 if reply.status not in _NO_SUCH_METHOD:
                     return await self._read(reply)
             authorization = basic("<token>", login.identity_token)
@@ -143,7 +145,7 @@ class Tokens:
             authorization = basic(login.user, login.password) if login else ""
         query = [*realm.query.items(), *([("service", service)] if service else []), *(("scope", s) for s in scopes)]
         ask = RegistryRequest("GET", realm.with_query(query), authorization=authorization, audience=realm)
-        async with self._wire.ask(ask) as reply:
+        async with self._connections.ask(ask) as reply:
             return await self._read(reply)
 
     async def _realm(self, challenge: Challenge) -> URL:
@@ -152,7 +154,7 @@ class Tokens:
             realm = URL(challenge.parameters.get("realm", ""))
         except ValueError:
             realm = URL()
-        base = await self._wire.base()
+        base = await self._connections.base()
         if not realm.host or realm.user or realm.scheme not in {base.scheme, "https"}:
             raise self.denied("its token service has an address that we do not send a login to")
         return realm

@@ -83,7 +83,7 @@ async def push(
         else:
             misses += asks
 
-    await repository.session.wire.base()  # found out once, not by all at once
+    await repository.session.connections.base()  # found out once, not by all at once
     await gather_bounded(artifact.contents.values(), one, WIDTH)
     await gather_bounded(artifact.documents[:-1], repository.put, WIDTH)
     return await repository.put(artifact.root, version)

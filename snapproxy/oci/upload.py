@@ -33,15 +33,15 @@ _NO_CHUNKS = frozenset({400, 405, 411, 413, 415, 501})
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """Where an upload goes on: the address for the next request, the bytes that are there, and the least chunk it takes."""
+class _UploadState:
+    """Where an upload goes on: the address for the next request, the bytes that are there, and the minimum chunk it takes."""
 
     url: URL
     done: int = 0
-    least: int = 0
+    minimum: int = 0
 
 
-class _ForgottenError(TransientError):
+class _UploadLostError(TransientError):
     """The registry no longer knows the upload: begin again."""
 
 
@@ -63,13 +63,13 @@ async def upload(
     is_there = asks and await repository.has(descriptor, writes=True)
     if not is_there:
         sender = _Sender(repository, content, progress, chunk)
-        place = None
+        state = None
         for source in filter(is_repository, mount_from):
-            place = await sender.mount(source)
-            if place is None:
+            state = await sender.mount(source)
+            if state is None:
                 break
         else:
-            await sender.send(place)
+            await sender.send(state)
     progress.advance(descriptor.digest, descriptor.size, descriptor.size)
     progress.finish(descriptor.digest)
     return is_there
@@ -86,7 +86,7 @@ class _Sender:
         self._chunk = chunk
         self._in_chunks = content.descriptor.size > chunk
 
-    async def mount(self, source: str) -> _Place | None:
+    async def mount(self, source: str) -> _UploadState | None:
         """Let the registry take the blob from another repository; None when it did, else the upload that it began instead."""
         query = {"mount": self._descriptor.digest, "from": source}
         async with self._session.ask(
@@ -94,46 +94,46 @@ class _Sender:
         ) as reply:
             if reply.status == _CREATED:
                 return None
-            return await self._begun(reply)
+            return await self._started(reply)
 
-    async def send(self, place: _Place | None) -> None:
+    async def send(self, state: _UploadState | None) -> None:
         """Send the blob, from the beginning as often as the registry loses what it had."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                place = place or await self._begin()
-                await (self._chunks(place) if self._in_chunks else self._whole(place))
+                state = state or await self._start()
+                await (self._send_chunks(state) if self._in_chunks else self._send_whole(state))
             except TransientError as error:
                 if attempt == ATTEMPTS:
                     raise
-                place = None
-                self._session.wire.rest(attempt, error.retry_after)
+                state = None
+                self._session.connections.back_off(attempt, error.retry_after)
             else:
                 return
 
-    async def _begin(self) -> _Place:
+    async def _start(self) -> _UploadState:
         async with self._session.ask("POST", await self._session.url("blobs/uploads/"), writes=True) as reply:
-            return await self._begun(reply)
+            return await self._started(reply)
 
-    async def _begun(self, reply: RegistryReply) -> _Place:
+    async def _started(self, reply: RegistryReply) -> _UploadState:
         if reply.status != _ACCEPTED:
             raise await self._session.refusal(reply, "to begin an upload")
-        least = reply.headers.get("OCI-Chunk-Min-Length", "0")
-        return _Place(self._next(reply, None), 0, int(least) if re.fullmatch(r"[0-9]{1,10}", least) else 0)
+        minimum = reply.headers.get("OCI-Chunk-Min-Length", "0")
+        return _UploadState(self._next(reply, None), 0, int(minimum) if re.fullmatch(r"[0-9]{1,10}", minimum) else 0)
 
-    async def _whole(self, place: _Place) -> None:
-        await self._close(place, self._body(0, self._descriptor.size), self._descriptor.size)
+    async def _send_whole(self, state: _UploadState) -> None:
+        await self._complete(state, self._body(0, self._descriptor.size), self._descriptor.size)
 
-    async def _close(self, place: _Place, body: Body | None = None, length: int = 0) -> None:
+    async def _complete(self, state: _UploadState, body: Body | None = None, length: int = 0) -> None:
         """End the upload, with the blob's bytes or behind its last chunk."""
-        joint = "&" if place.url.raw_query_string else "?"
+        joint = "&" if state.url.raw_query_string else "?"
         digest = self._descriptor.digest.replace(":", "%3A")
-        url = URL(f"{place.url}{joint}digest={digest}", encoded=True)
+        url = URL(f"{state.url}{joint}digest={digest}", encoded=True)
         headers = {"Content-Type": "application/octet-stream"}
         async with self._session.ask(
             "PUT", url, writes=True, headers=headers, body=body, length=length, attempts=1
         ) as reply:
             if reply.status == NOT_FOUND:
-                raise _forgotten()
+                raise _upload_lost()
             if reply.status == _CREATED:
                 return
             error = await self._session.refusal(reply, "a blob")
@@ -141,75 +141,75 @@ class _Sender:
                 raise wrong_blob(self._descriptor, "the registry counted another digest of what was sent")
             raise error
 
-    async def _chunks(self, place: _Place) -> None:
-        failures, furthest = 0, place.done
-        while place.done < self._descriptor.size:
-            before = place.done
+    async def _send_chunks(self, state: _UploadState) -> None:
+        failures, furthest = 0, state.done
+        while state.done < self._descriptor.size:
+            before = state.done
             try:
-                place = await self._one(place)
-                if place.done <= before:
-                    raise _stuck(before)
-            except _ForgottenError:
+                state = await self._send_chunk(state)
+                if state.done <= before:
+                    raise _no_progress(before)
+            except _UploadLostError:
                 raise
             except TransientError as error:
                 failures += 1
                 if failures == ATTEMPTS:
                     raise
-                self._session.wire.rest(failures, error.retry_after)
-                place = await self._asked(place)
+                self._session.connections.back_off(failures, error.retry_after)
+                state = await self._ask_progress(state)
             except RegistryRefusedError as error:
                 if error.answered not in _NO_CHUNKS or before:
                     raise
                 self._in_chunks = False
-                await self._whole(await self._begin())
+                await self._send_whole(await self._start())
                 return
-            if place.done > furthest:
-                failures, furthest = 0, place.done
-        await self._close(place)
+            if state.done > furthest:
+                failures, furthest = 0, state.done
+        await self._complete(state)
 
-    async def _one(self, place: _Place) -> _Place:
+    async def _send_chunk(self, state: _UploadState) -> _UploadState:
         """Send a chunk, and return where the next one goes."""
-        size = min(max(self._chunk, place.least), _CHUNK_MOST, self._descriptor.size - place.done)
-        stop = place.done + size
+        size = min(max(self._chunk, state.minimum), _CHUNK_MOST, self._descriptor.size - state.done)
+        stop = state.done + size
         headers = {
             "Content-Type": "application/octet-stream",
-            "Content-Range": f"{place.done}-{stop - 1}",
+            "Content-Range": f"{state.done}-{stop - 1}",
         }
         async with self._session.ask(
             "PATCH",
-            place.url,
+            state.url,
             writes=True,
             headers=headers,
-            body=self._body(place.done, stop),
+            body=self._body(state.done, stop),
             length=size,
             attempts=1,
         ) as reply:
             if reply.status == _ACCEPTED:
-                return _Place(self._next(reply, place), _end(reply, stop), place.least)
+                return _UploadState(self._next(reply, state), _end(reply, stop), state.minimum)
             if reply.status == NOT_FOUND:
-                raise _forgotten()
+                raise _upload_lost()
             if reply.status != _BAD_RANGE:
                 raise await self._session.refusal(reply, "a part of a blob")
-        found = await self._asked(place)
-        if found.done == place.done:
-            raise _forgotten()  # it refuses the very part that it says comes next
+        found = await self._ask_progress(state)
+        if found.done == state.done:
+            raise _upload_lost()  # it refuses the very part that it says comes next
         return found
 
-    async def _asked(self, place: _Place) -> _Place:
+    async def _ask_progress(self, state: _UploadState) -> _UploadState:
         """Ask the registry how far the upload is."""
-        async with self._session.ask("GET", place.url, writes=True) as reply:
+        async with self._session.ask("GET", state.url, writes=True) as reply:
             if reply.status not in {_OK, _NO_CONTENT}:
-                raise _forgotten()
-            return _Place(self._next(reply, place), _end(reply, 0), place.least)
+                raise _upload_lost()
+            return _UploadState(self._next(reply, state), _end(reply, 0), state.minimum)
 
-    def _next(self, reply: RegistryReply, place: _Place | None) -> URL:
+    def _next(self, reply: RegistryReply, state: _UploadState | None) -> URL:
         """Return where the upload goes on; the address is a new one each time, and may be relative."""
         location = reply.headers.get("Location", "")
         if location:
-            return self._session.wire.joined(reply.url, location)
-        if place is None:
+            return self._session.connections.location_url(reply.url, location)
+        if state is None:
             raise UpstreamError("The registry did not say where to upload to", why="Its answer has no Location.")
-        return place.url
+        return state.url
 
     def _body(self, start: int, stop: int) -> Body:
         async def body() -> AsyncIterator[bytes]:
@@ -237,15 +237,15 @@ def _end(reply: RegistryReply, default: int) -> int:
     return int(found[1]) + 1 if int(found[1]) else 0
 
 
-def _forgotten() -> _ForgottenError:
-    return _ForgottenError(
+def _upload_lost() -> _UploadLostError:
+    return _UploadLostError(
         "The registry forgot an upload, again and again",
         why="What had been sent of a blob was gone before its end was.",
         hint="Try again later. Several registries behind one name must share their uploads.",
     )
 
 
-def _stuck(done: int) -> TransientError:
+def _no_progress(done: int) -> TransientError:
     return TransientError(
         "The registry takes no more of an upload",
         why=f"It said yes to each next part of a blob, and that it has {done} bytes of it still.",

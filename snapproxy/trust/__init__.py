@@ -1,4 +1,4 @@
 """Check the signatures of roots: OpenPGP through gpgv, raw signatures through the cryptography library.
 
-It leaves the verdict on what was found to `core.signatures`, which is pure.
+The verdict on the results is a pure function of `core.signatures`.
 """

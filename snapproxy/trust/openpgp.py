@@ -1,8 +1,8 @@
-"""Runs gpgv over a root and hands back what it said. What that is worth is judged by `core.signatures`, purely.
+"""Run gpgv over a root and return its status lines. `core.signatures` derives the verdict from them.
 
-gpgv, or Sequoia's gpgv-sq, which speaks the same status lines. Plain sqv has none: it says yes or no by its own policy, and
-ours (an expired key passes for what it signed in its time) needs the particulars. Keyrings are only read, never fetched, and
-the user's own `~/.gnupg` is not looked at.
+The program is gpgv, or Sequoia's gpgv-sq, which prints the same status lines. Plain sqv prints none: it answers yes or
+no by its own policy, while our policy (an expired key is accepted for signatures made before it expired) needs the
+details. Keyrings are only read, never fetched, and the user's `~/.gnupg` is not used.
 """
 
 from __future__ import annotations
@@ -24,105 +24,102 @@ from snapproxy.errors import ConfigurationError, SnapproxyError
 from snapproxy.formats.armor import dearmor, is_armored
 
 PROGRAMS = ("gpgv", "gpgv-sq")
-"""What is looked for in PATH, best first."""
+"""The programs to look for in PATH, best first."""
 
 SECONDS = 20.0
-"""A check takes milliseconds; one that takes this long is being fed something made to be slow."""
+"""Timeout of one check. A check takes milliseconds; longer ones are caused by input that was made to be slow."""
 
-KEYRING_MOST = 16 << 20
-"""Bytes; all of Debian's keys since 2005, removed ones too, are below one."""
+MAX_KEYRING = 16 << 20
+"""Bytes of a keyring; all of Debian's keys since 2005, removed ones included, are below 1 MiB."""
 
-_OUTPUT_MOST = 1 << 20
-"""Bytes of status lines: about a kilobyte a signature, and no root has a thousand."""
+_MAX_OUTPUT = 1 << 20
+"""Bytes of status lines: about 1 KiB for each signature, and no root has a thousand signatures."""
 
-_AT_ONCE = 2
-"""Checks at the same time: more would take the cores from those who are being served."""
+_MAX_CHECKS = 2
+"""Checks at the same time: more would take the cores from serving requests."""
 
 _log = logging.getLogger(__name__)
 
 
 class VerifierMissingError(ConfigurationError):
-    """There is no program that checks signatures."""
+    """No program that checks signatures is installed."""
 
     def __init__(self, programs: Sequence[str]) -> None:
         super().__init__(
-            "no program to check OpenPGP signatures is installed",
+            "No program to check OpenPGP signatures is installed",
             why=f"None of {', '.join(programs)} is in PATH.",
             hint="Install the package gpgv.",
         )
 
 
 class VerifierFailedError(SnapproxyError):
-    """The program did not come to an end we can use, whatever the signature is worth."""
+    """The program crashed, timed out or printed too much: nothing is known about the signature."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the program said (`lines`, status lines for `core.signatures.judge`), and by which of the keyrings asked for."""
+    """The status lines of the program, for `core.signatures.judge`, and the keyrings that were usable."""
 
     lines: tuple[str, ...]
     keyrings: tuple[str, ...]
 
 
-def available_keyrings(row: Archive) -> tuple[str, ...]:
-    """Return the row's keyrings that can be read here, in its order. Looks at the disk: for start-up, not for the event loop."""
-    return tuple(name for name in row.keyrings if _is_usable(Path(name)))
+def available_keyrings(archive: Archive) -> tuple[str, ...]:
+    """Return the readable keyrings of an archive, in its order.
+
+    It reads the disk: call it at start-up only.
+    """
+    return tuple(name for name in archive.keyrings if _is_usable(Path(name)))
 
 
 class OpenPgpVerifier:
-    """Checks signatures in a process of their own. `programs` are looked up in PATH once, at the first check."""
+    """Checks each signature in a child process. `programs` are looked up in PATH once, at the first check."""
 
     def __init__(self, *, clock: Clock, programs: Sequence[str] = PROGRAMS, seconds: float = SECONDS) -> None:
         self._clock = clock
         self._programs = programs
         self._seconds = seconds
         self._program = ""
-        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._checks = asyncio.Semaphore(_MAX_CHECKS)
 
     async def verify(self, data: bytes, signature: bytes | None, keyrings: Sequence[str]) -> Evidence:
-        """Check `data` against its detached `signature` (None: it carries its own, as InRelease does).
+        """Check `data` against its detached `signature` (None: it contains its own, as InRelease does).
 
-        Keyrings that are not there are passed over; with none left every key is unknown, and the lines say so. The lines vouch
-        for the signed part of a clear-signed text alone: who reads it must cut away what stands around.
-        Raises VerifierMissingError, and VerifierFailedError when it takes too long, says too much, or cannot be run.
+        Missing keyrings are skipped; without any, the lines report every key as unknown. The lines cover only the
+        signed part of a clear-signed text: its parser must drop the rest.
+        Raise VerifierMissingError, or VerifierFailedError if the check takes too long, prints too much, or cannot run.
         """
-        async with self._turns:
+        async with self._checks:
             try:
-                async with _laid_out(data, signature, keyrings) as desk:
-                    output = await self._run(desk)
+                async with _workspace(data, signature, keyrings) as workspace:
+                    output = await self._run(workspace)
             except OSError as error:
-                raise VerifierFailedError("the signature check could not be run", why=str(error)) from error
-        return Evidence(tuple(output.decode("utf-8", "replace").splitlines()), desk.keyrings)
+                raise VerifierFailedError("The signature check could not be run", why=str(error)) from error
+        return Evidence(tuple(output.decode("utf-8", "replace").splitlines()), workspace.keyrings)
 
-    async def _run(self, desk: _Workspace) -> bytes:
+    async def _run(self, workspace: _Workspace) -> bytes:
         self._program = self._program or await asyncio.to_thread(_find, self._programs)
-        process = await asyncio.create_subprocess_exec(
-            self._program,
-            *desk.arguments,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            cwd=desk.folder,
-            env={"LC_ALL": "C", "TZ": "UTC", "HOME": str(desk.folder), "PATH": os.defpath},
-        )
+        process, output_fd = await _start(self._program, workspace)
         try:
             async with self._clock.timeout(self._seconds):
-                output = await _read_to_the_end(process)
+                output = await _read_output(output_fd)
                 status = await process.wait()
         except TimeoutError:
-            raise VerifierFailedError("the signature check took too long") from None
+            raise VerifierFailedError(
+                "The signature check took too long", why=f"{self._program} did not end within {self._seconds:g} s."
+            ) from None
         finally:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
         if status < 0:
-            raise VerifierFailedError("the signature check crashed", why=f"{self._program} got signal {-status}.")
+            raise VerifierFailedError("The signature check crashed", why=f"{self._program} got signal {-status}.")
         return output
 
 
 @dataclass(frozen=True, slots=True)
 class _Workspace:
-    """A private folder with everything one check needs."""
+    """A private folder with the files and arguments of one check."""
 
     folder: Path
     keyrings: tuple[str, ...]
@@ -130,26 +127,26 @@ class _Workspace:
 
 
 @asynccontextmanager
-async def _laid_out(data: bytes, signature: bytes | None, keyrings: Sequence[str]) -> AsyncIterator[_Workspace]:
-    """Lay a desk out, and clear it away even if the caller is cancelled while that happens."""
-    laying = asyncio.ensure_future(asyncio.to_thread(_lay_out, data, signature, keyrings))
+async def _workspace(data: bytes, signature: bytes | None, keyrings: Sequence[str]) -> AsyncIterator[_Workspace]:
+    """Create a workspace, and remove it even if the caller is cancelled while it is created."""
+    creating = asyncio.ensure_future(asyncio.to_thread(_create_workspace, data, signature, keyrings))
     try:
-        yield await asyncio.shield(laying)
+        yield await asyncio.shield(creating)
     finally:
-        await asyncio.to_thread(shutil.rmtree, (await laying).folder)
+        await asyncio.to_thread(shutil.rmtree, (await creating).folder)
 
 
-def _lay_out(data: bytes, signature: bytes | None, keyrings: Sequence[str]) -> _Workspace:
+def _create_workspace(data: bytes, signature: bytes | None, keyrings: Sequence[str]) -> _Workspace:
     folder = Path(tempfile.mkdtemp(prefix="snapproxy-gpgv-"))
     try:
         arguments = ["--homedir", str(folder), "--status-fd", "1"]
         used = []
         for number, name in enumerate(keyrings):
-            path = _as_gpgv_reads_it(Path(name), folder / f"keyring-{number}.gpg")
+            path = _readable_by_gpgv(Path(name), folder / f"keyring-{number}.gpg")
             if path:
                 used.append(name)
                 arguments += ["--keyring", str(path)]
-        if not used:  # gpgv would take ~/.gnupg/trustedkeys.kbx; an empty keyring says what is meant
+        if not used:  # without --keyring gpgv uses ~/.gnupg/trustedkeys.kbx
             (folder / "none.gpg").touch()
             arguments += ["--keyring", str(folder / "none.gpg")]
         (folder / "data").write_bytes(data)
@@ -162,17 +159,17 @@ def _lay_out(data: bytes, signature: bytes | None, keyrings: Sequence[str]) -> _
     return _Workspace(folder, tuple(used), (*arguments, "data"))
 
 
-def _as_gpgv_reads_it(keyring: Path, copy: Path) -> Path | None:
-    """Return where gpgv finds the keys of `keyring`: the file itself, or `copy` when they come in armor; None if it is unusable."""
+def _readable_by_gpgv(keyring: Path, copy: Path) -> Path | None:
+    """Return the file that gpgv reads for `keyring`: itself, or `copy` for an armored one; None if it is unusable."""
     if not _is_usable(keyring):
         return None
     with keyring.open("rb") as file:
-        data = file.read(KEYRING_MOST + 1)
-    if len(data) > KEYRING_MOST:
-        _log.warning("the keyring %s is larger than %d MiB and is not used", keyring, KEYRING_MOST >> 20)
+        data = file.read(MAX_KEYRING + 1)
+    if len(data) > MAX_KEYRING:
+        _log.warning("the keyring %s is larger than %d MiB and is not used", keyring, MAX_KEYRING >> 20)
         return None
     if not is_armored(data):
-        return keyring.absolute()  # gpgv takes a bare name for one in its own home
+        return keyring.absolute()  # gpgv looks for a name without slashes in its home folder
     try:
         copy.write_bytes(dearmor(data))
     except ValueError as error:
@@ -182,7 +179,7 @@ def _as_gpgv_reads_it(keyring: Path, copy: Path) -> Path | None:
 
 
 def _is_usable(keyring: Path) -> bool:
-    """Whether it is a plain file, not a pipe or device that would hold the reader, and may be read."""
+    """Return whether it is a readable regular file: a pipe or a device would block the reader."""
     try:
         return stat.S_ISREG(keyring.stat().st_mode) and os.access(keyring, os.R_OK)
     except OSError:
@@ -196,12 +193,45 @@ def _find(programs: Sequence[str]) -> str:
     raise VerifierMissingError(programs)
 
 
-async def _read_to_the_end(process: asyncio.subprocess.Process) -> bytes:
-    """Read the output, bounded: what exceeds it is no verdict on a root."""
+async def _start(program: str, workspace: _Workspace) -> tuple[asyncio.subprocess.Process, int]:
+    """Start the program; return it and the descriptor to read its output from.
+
+    The pipe is our own. With one of asyncio's, `Process.wait` (Python 3.11) also waits for the end of the output, which
+    never comes once reading has paused because the buffer is full, or while a grandchild has the pipe open.
+    """
+    read_end, write_end = os.pipe()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            program,
+            *workspace.arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=write_end,
+            stderr=asyncio.subprocess.DEVNULL,
+            cwd=workspace.folder,
+            env={"LC_ALL": "C", "TZ": "UTC", "HOME": str(workspace.folder), "PATH": os.defpath},
+        )
+    except BaseException:
+        os.close(read_end)
+        raise
+    finally:
+        os.close(write_end)
+    return process, read_end
+
+
+async def _read_output(fd: int) -> bytes:
+    """Read the pipe to its end and close it. Raise VerifierFailedError as soon as the output exceeds the limit."""
+    reader = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(fd, "rb", buffering=0)
+    )
     output = bytearray()
-    if process.stdout:
-        while piece := await process.stdout.read(65536):
+    try:
+        while piece := await reader.read(65536):
             output += piece
-            if len(output) > _OUTPUT_MOST:
-                raise VerifierFailedError("the signature check said too much")
+            if len(output) > _MAX_OUTPUT:
+                raise VerifierFailedError(
+                    "The signature check printed too much", why=f"The limit is {_MAX_OUTPUT >> 20} MiB of status lines."
+                )
+    finally:
+        transport.close()
     return bytes(output)

@@ -1,7 +1,7 @@
-"""Checks the raw signatures that a root carries (apk's), with the keys in a folder such as /etc/apk/keys.
+"""Check the raw signatures that a root contains (apk's), with the keys in a folder such as /etc/apk/keys.
 
-Which signatures there are the family reads; what the findings are worth `core.signatures` judges. Here stand the key files and the
-arithmetic, which is the `cryptography` library's. A key is known by its file's name, or by its own digest, as the signature has it.
+The family parses the signatures, `core.signatures` derives the verdict. This module reads the key files, and calls the
+`cryptography` library. A signature names its key by the name of the key's file, or by the digest of the key.
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ from snapproxy.core.model import Archive
 from snapproxy.core.signature_schemes import RawSignature
 from snapproxy.core.signatures import Verdict, judge_raw_signatures
 
-KEY_MOST = 64 << 10
-"""Bytes; a PEM of 4096 bits has 800."""
-KEYS_MOST = 256
-"""Files in a folder of keys that are looked through for an id; Alpine's has some ten."""
+MAX_KEY = 64 << 10
+"""Bytes of a key file; a PEM of 4096 bits has 800."""
+
+MAX_KEYS = 256
+"""Files of a folder that are searched for a key id; Alpine's folder has about ten."""
 
 _Key = RSAPublicKey | EllipticCurvePublicKey
 
 _HASHES: dict[str, hashes.HashAlgorithm] = {
-    "sha1": hashes.SHA1(),  # noqa: S303 -- all that Alpine's own indexes are signed with; docs/design.md, section 6
+    "sha1": hashes.SHA1(),  # noqa: S303 -- the only hash of the signatures on Alpine's indexes; docs/design.md, section 6
     "sha256": hashes.SHA256(),
     "sha512": hashes.SHA512(),
 }
@@ -42,25 +43,31 @@ _log = logging.getLogger(__name__)
 
 
 def available_keys(archive: Archive) -> tuple[str, ...]:
-    """Return the row's key files and folders of keys that can be read here. Looks at the disk: for start-up, not for the event loop."""
+    """Return the readable key files and folders of an archive.
+
+    It reads the disk: call it at start-up only.
+    """
     return tuple(name for name in archive.keyrings if os.access(name, os.R_OK) and _is_file_or_folder(Path(name)))
 
 
-async def verify(seals: Sequence[RawSignature], keyrings: Sequence[str]) -> Verdict:
-    """Judge the signatures of a root by the keys in `keyrings`. Runs in a thread: keys are files, and a root may have megabytes."""
-    return await asyncio.to_thread(_verify, seals, keyrings)
+async def verify(signatures: Sequence[RawSignature], keyrings: Sequence[str]) -> Verdict:
+    """Check the signatures of a root with the keys in `keyrings`.
+
+    This runs in a thread: keys are files, and a root may have megabytes.
+    """
+    return await asyncio.to_thread(_verify, signatures, keyrings)
 
 
-def _verify(seals: Sequence[RawSignature], keyrings: Sequence[str]) -> Verdict:
-    return judge_raw_signatures([(seal.key, _is_good(seal, keyrings)) for seal in seals])
+def _verify(signatures: Sequence[RawSignature], keyrings: Sequence[str]) -> Verdict:
+    return judge_raw_signatures([(each.key, _is_good(each, keyrings)) for each in signatures])
 
 
-def _is_good(seal: RawSignature, keyrings: Sequence[str]) -> bool | None:
-    """Whether the signature is good; None when none of the keys that it names can tell."""
+def _is_good(signature: RawSignature, keyrings: Sequence[str]) -> bool | None:
+    """Return whether the signature is good; None if no key that it names is available."""
     found = None
-    for key in (key for name in keyrings for key in _keys(Path(name), seal)):
+    for key in (key for name in keyrings for key in _keys(Path(name), signature)):
         try:
-            _check(key, seal)
+            _check(key, signature)
         except InvalidSignature:
             found = False
         else:
@@ -68,30 +75,33 @@ def _is_good(seal: RawSignature, keyrings: Sequence[str]) -> bool | None:
     return found
 
 
-def _check(key: _Key, seal: RawSignature) -> None:
+def _check(key: _Key, signature: RawSignature) -> None:
     """Raise InvalidSignature unless the key made the signature."""
     if isinstance(key, RSAPublicKey):
-        key.verify(seal.signature, seal.signed, PKCS1v15(), _HASHES[seal.hash])
+        key.verify(signature.signature, signature.signed, PKCS1v15(), _HASHES[signature.hash])
     else:
-        key.verify(seal.signature, seal.signed, ECDSA(_HASHES[seal.hash]))
+        key.verify(signature.signature, signature.signed, ECDSA(_HASHES[signature.hash]))
 
 
-def _keys(keyring: Path, seal: RawSignature) -> Iterator[_Key]:
-    """Yield the keys that the signature may mean: of all in the keyring those by its id, or the one in the file of its name."""
-    if seal.by_id:
-        yield from (key for file in _files(keyring) if (key := _load(file)) and seal.key in _ids(key))
+def _keys(keyring: Path, signature: RawSignature) -> Iterator[_Key]:
+    """Yield the keys that the signature may name: those with its key id, or the one in the file of that name."""
+    if signature.by_id:
+        yield from (key for file in _files(keyring) if (key := _load(file)) and signature.key in _ids(key))
         return
-    if "/" in seal.key or seal.key.startswith("."):
-        return  # a signature may not choose files elsewhere
-    key = _load(keyring / seal.key) if keyring.is_dir() else _load(keyring) if keyring.name == seal.key else None
+    if "/" in signature.key or signature.key.startswith("."):
+        return  # a signature must not select files elsewhere
+    if keyring.is_dir():
+        key = _load(keyring / signature.key)
+    else:
+        key = _load(keyring) if keyring.name == signature.key else None
     if isinstance(key, RSAPublicKey):
         yield key
 
 
 def _files(keyring: Path) -> list[Path]:
-    """Return the files of a keyring that may be keys: all that a folder has, save hidden ones."""
+    """Return the files of a keyring that may be keys: those of a folder without hidden ones, or the file itself."""
     try:
-        return sorted(each for each in keyring.iterdir() if not each.name.startswith("."))[:KEYS_MOST]
+        return sorted(each for each in keyring.iterdir() if not each.name.startswith("."))[:MAX_KEYS]
     except NotADirectoryError:
         return [keyring]
     except OSError as error:
@@ -100,25 +110,26 @@ def _files(keyring: Path) -> list[Path]:
 
 
 def _ids(key: _Key) -> set[str]:
-    """Return what apk may call a key (apk_pkey_init of apk-tools 3.0, which digests what OpenSSL's i2d_PublicKey writes).
+    """Return the possible key ids of a key (apk_pkey_init of apk-tools 3.0: a digest of OpenSSL's i2d_PublicKey).
 
-    A point can be written in two ways; which, the key's file decides, and that is gone once it is loaded.
+    A point of an elliptic curve has two encodings. The key's file determines which one is used, and the loaded key no
+    longer shows it.
     """
     if isinstance(key, RSAPublicKey):
-        written = [key.public_bytes(Encoding.DER, PublicFormat.PKCS1)]
+        encoded = [key.public_bytes(Encoding.DER, PublicFormat.PKCS1)]
     else:
         forms = (PublicFormat.UncompressedPoint, PublicFormat.CompressedPoint)
-        written = [key.public_bytes(Encoding.X962, form) for form in forms]
-    return {hashlib.sha512(each).digest()[:16].hex() for each in written}
+        encoded = [key.public_bytes(Encoding.X962, form) for form in forms]
+    return {hashlib.sha512(each).digest()[:16].hex() for each in encoded}
 
 
 def _load(path: Path) -> _Key | None:
-    """Return the key in a file; None when there is none that can be used."""
+    """Return the key in a file; None if the file contains no usable key."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             return None
         with path.open("rb") as file:
-            key = load_pem_public_key(file.read(KEY_MOST))
+            key = load_pem_public_key(file.read(MAX_KEY))
     except OSError:
         return None
     except (ValueError, UnsupportedAlgorithm) as error:

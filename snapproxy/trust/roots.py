@@ -1,7 +1,8 @@
-"""Judges a root: that it can be read, that its signature is good, and so how far it can be believed.
+"""Check a root: that it can be parsed, and that its signature is good. The result is its proof, or a refusal.
 
-The verdict itself is pure (`core.signatures`); the checks are made by `openpgp` and `raw_signatures`, as the family says its roots are signed. This module
-brings the detached signature, if the root has one, and turns a bad verdict into the refusal that a client prints.
+`openpgp` and `raw_signatures` check signatures, depending on the family's scheme; the verdict is a pure function of
+`core.signatures`. This module obtains the detached signature, if the root has one, and turns a bad verdict into the
+refusal that a client prints.
 """
 
 from __future__ import annotations
@@ -13,23 +14,29 @@ from dataclasses import replace
 from snapproxy.base import refusals
 from snapproxy.base.context import RequestContext
 from snapproxy.core.model import Archive, Family, Proof, Refusal, Resolved
-from snapproxy.core.plan_model import Fetch, NotStored, StoredFile
+from snapproxy.core.plan_model import MAX_ROOT, Fetch, NotStored, StoredFile
 from snapproxy.core.signature_schemes import OpenPgp, RawSignatures
 from snapproxy.core.signatures import Verdict, judge
 from snapproxy.errors import ArchiveDataError
 from snapproxy.trust import openpgp, raw_signatures
 from snapproxy.trust.openpgp import OpenPgpVerifier
-from snapproxy_storage import Blobs
+from snapproxy_storage import Blobs, BodyTooLarge, read_blob
 
 MAX_SIGNATURE = 1 << 20
 """Bytes of a detached signature; Debian's are below 4 KiB."""
 
-Judge = Callable[[bytes], Awaitable[Proof | Refusal]]
+RootCheck = Callable[[bytes], Awaitable[Proof | Refusal]]
+"""Decides, from the whole bytes of a root, whether it may be stored, and with which proof."""
+
 Obtain = Callable[[RequestContext, Resolved, str], Awaitable[StoredFile | NotStored | Refusal | None]]
+"""Returns another file of the same snapshot, None if it does not exist."""
 
 
 def available_keyrings(archive: Archive, family: Family) -> tuple[str, ...]:
-    """Return the row's keyrings that can be read here, in its order. Looks at the disk: for start-up, not for the event loop."""
+    """Return the readable keyrings of an archive, in its order.
+
+    It reads the disk: call it at start-up only.
+    """
     match family.scheme:
         case OpenPgp():
             return openpgp.available_keyrings(archive)
@@ -37,10 +44,10 @@ def available_keyrings(archive: Archive, family: Family) -> tuple[str, ...]:
             return raw_signatures.available_keys(archive)
 
 
-def _read_on(family: Family, path: str, data: bytes) -> None:
-    """Read a root, so that one which contradicts itself is none; of one that promises packages the first promise will do.
+def _parse(family: Family, path: str, data: bytes) -> None:
+    """Parse a root, so that a contradictory one is refused; of a root that lists packages, only up to the first one.
 
-    By then its whole frame was looked at, so that nothing stands around the signed part.
+    At that point its whole frame has been checked, so no bytes surround the signed part.
     """
     for _ in family.read_index(path, [data]):
         if family.roots_list_packages:
@@ -48,24 +55,24 @@ def _read_on(family: Family, path: str, data: bytes) -> None:
 
 
 class RootVerifier:
-    """Makes the judge of a root that is about to arrive."""
+    """Creates the checks of roots."""
 
     def __init__(self, blobs: Blobs, verifier: OpenPgpVerifier, keyrings: Mapping[str, Sequence[str]]) -> None:
-        """`keyrings` are those of each archive that can be read here; without any, its roots have no proof."""
+        """`keyrings` are the readable ones of each archive; without any, its roots have no proof."""
         self._blobs = blobs
         self._verifier = verifier
         self._keyrings = keyrings
 
     def can_check(self, archive: str) -> bool:
-        """Whether there is anything here to check the archive's roots by."""
+        """Return whether the archive has a readable keyring, so that its roots are checked."""
         return bool(self._keyrings[archive])
 
-    def judge(self, step: Fetch, context: RequestContext, obtain: Obtain) -> Judge:
-        """Return what decides, from the whole bytes of the root, whether it may be stored, and with which proof."""
+    def check_for(self, step: Fetch, context: RequestContext, obtain: Obtain) -> RootCheck:
+        """Return the check of a root that is about to be downloaded; `obtain` returns its detached signature."""
 
-        async def decide(data: bytes) -> Proof | Refusal:
+        async def check(data: bytes) -> Proof | Refusal:
             try:
-                await asyncio.to_thread(_read_on, context.family, step.path, data)
+                await asyncio.to_thread(_parse, context.family, step.path, data)
             except ArchiveDataError as error:
                 return refusals.unreadable(step, error)
             keyrings = self._keyrings[context.archive.name]
@@ -84,41 +91,42 @@ class RootVerifier:
                 return Proof.GPG
             return Refusal(424, verdict.reason, f"{step.path} of {step.space}: {verdict.why}", verdict.hint)
 
-        return decide
+        return check
 
     async def _by_openpgp(
         self, step: Fetch, context: RequestContext, obtain: Obtain, data: bytes, keyrings: Sequence[str]
     ) -> Verdict | Refusal | None:
-        """Check the signature inside the root, or the one beside it; None when it is not signed at all, and never said to be."""
+        """Check the signature in the root, or the detached one; None if the archive has no detached signature."""
         signature: bytes | None = None
         if path := context.family.signature(step.path):
-            unhurried = replace(context, deadline=float("inf"))  # the flight outlives the patience of who began it
-            found = await self._signature(await obtain(unhurried, step.resolved, path))
+            no_deadline = replace(
+                context, deadline=float("inf")
+            )  # a flight goes on after the timeout of its first client
+            found = await self._signature(await obtain(no_deadline, step.resolved, path))
             if found is None or isinstance(found, Refusal):
                 return found
             signature = found
         return judge((await self._verifier.verify(data, signature, keyrings)).lines)
 
-    async def verdict(self, step: Fetch, context: RequestContext, digest: str, obtain: Obtain) -> Proof | Refusal:
-        """Judge a root that is in the store, by a signature that has come since."""
-        blob = await self._blobs.open(digest)
-        if blob is None:
+    async def verify_stored(self, step: Fetch, context: RequestContext, digest: str, obtain: Obtain) -> Proof | Refusal:
+        """Check a root that is stored already, by a newer signature."""
+        try:
+            data = await read_blob(self._blobs, digest, MAX_ROOT)
+        except BodyTooLarge as error:
+            return refusals.unreadable(step, ArchiveDataError("The root is too large", why=f"{error}."))
+        if data is None:
             return refusals.vanished()
-        try:
-            data = b"".join([piece async for piece in blob.chunks(0, blob.size)])
-        finally:
-            blob.close()
-        return await self.judge(step, context, obtain)(data)
+        return await self.check_for(step, context, obtain)(data)
 
-    async def _signature(self, held: StoredFile | NotStored | Refusal | None) -> bytes | Refusal | None:
-        if isinstance(held, NotStored):
+    async def _signature(self, file: StoredFile | NotStored | Refusal | None) -> bytes | Refusal | None:
+        if isinstance(file, NotStored):
             return refusals.disk_full()
-        if held is None or isinstance(held, Refusal):
-            return held
-        blob = await self._blobs.open(held.digest)
-        if blob is None or blob.size > MAX_SIGNATURE:
-            return Refusal(424, "The detached signature cannot be read", f"{held.path} has {held.size} bytes.")
+        if file is None or isinstance(file, Refusal):
+            return file
         try:
-            return b"".join([piece async for piece in blob.chunks(0, blob.size)])
-        finally:
-            blob.close()
+            data = await read_blob(self._blobs, file.digest, MAX_SIGNATURE)
+        except BodyTooLarge:
+            data = None
+        if data is None:
+            return Refusal(424, "The detached signature cannot be read", f"{file.path} has {file.size} bytes.")
+        return data

@@ -1,16 +1,17 @@
-"""The narrow waist to the archives' servers: the only module that speaks HTTP outwards. Foreign errors end here (`upstream.faults`).
+"""The HTTP client for archives and blob sources: the only module that sends HTTP requests for archive files.
 
-One style throughout: **what an upstream does is a value, until its body has begun; a body that breaks raises.**
+Errors of aiohttp and the operating system are translated here (`upstream.faults`). One rule: **the head of an answer
+is returned as a value, whatever it is; a body that breaks raises.**
 
-    async with upstream.fetch(asked, reach) as response:
-        match response.settled:
-            case Take(offer) | StartOver(offer):
-                async for piece in response.pieces():    # BodyBrokenError: resume by Range from offer.validator, or go elsewhere
-                    ...
+    async with upstream.fetch(request, policy) as response:
+        match response.answer:
+            case BodyFollows(offer) | StartOver(offer):
+                async for piece in response.pieces():
+                    ...  # on BodyBrokenError resume by Range with offer.validator, or ask another source
             case Throttled(status, retry_after): ...
 
-Redirects are followed inside, each hop judged anew (`upstream.egress`), each hop a turn at its own host (`upstream.rate_limit`), and
-every verdict is told to the pacer here, so that a flight need know nothing of either. What to do next is the flight's affair.
+Redirects are followed here. Each hop is checked against the egress policy (`upstream.egress`), needs a permit for its
+own host (`upstream.rate_limit`), and its result is reported to that permit. The caller decides what to do next.
 """
 
 from __future__ import annotations
@@ -46,22 +47,22 @@ from snapproxy.upstream.rate_limit import CoolingDownError, Permit, RateLimiter
 from snapproxy.upstream.response import UNAUTHORIZED, UpstreamResponse
 
 HOPS = 5
-"""Redirects followed for one request; the snapshot service needs one, a mirror's load balancer another."""
+"""Redirects followed for one request; the snapshot service uses one, the load balancer of a mirror another."""
 
 _BUFFER = 128 << 10
-"""aiohttp holds up to twice this per answer before it stops reading from the socket; 64 answers at once stay small."""
+"""Bytes. aiohttp buffers up to twice this per answer before it stops reading from the socket: 16 MiB for 64 answers."""
 
 _CONNECTIONS = 100
-"""Open connections over all hosts; the pacer's slots bound each host far below it."""
+"""Open connections over all hosts; the slots of the rate limiter bound each host far below it."""
 
 _DNS_SECONDS = 60
-"""How long an address that passed the guard is used again; shorter than a rebinding is worth, longer than an index takes."""
+"""How long a checked address is reused: too short for a useful DNS rebinding, longer than an index takes."""
 
 _DRAIN = 64 << 10
-"""Bytes of an unwanted body (a redirect's, a 404's) we read in order to keep the connection; a longer one costs it."""
+"""Bytes of an unused body (a redirect's, a 404's) that are read to keep the connection open; else it is closed."""
 
-_HASTY_TURN = 1.0
-"""Seconds that a hasty request waits for its turn."""
+_HASTY_MAX_WAIT = 1.0
+"""Seconds that a hasty request waits for its permit."""
 
 _HEADERS = (
     "content-encoding",
@@ -74,51 +75,51 @@ _HEADERS = (
     "location",
     "retry-after",
 )
-"""All that is ever looked at of an answer's head."""
+"""The only headers of an answer that are read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long an upstream may keep us, in seconds."""
+    """Timeouts for one request, in seconds."""
 
     connect: float = 10.0
-    """To accept a connection: three SYNs are lost by then."""
+    """For establishing a connection: three SYNs are lost by then."""
     idle: float = 30.0
-    """Between two bytes: as long as apt waits for us."""
+    """Between two bytes: as long as apt waits for snapproxy."""
     head: float = 60.0
-    """For name look-up, connecting and the head together: bounds a dead resolver, and a head that drips."""
+    """For name lookup, connecting and the head together: bounds a dead resolver, and a head that comes byte by byte."""
     drain: float = 2.0
-    """For the rest of an unwanted body; a new connection costs no more."""
+    """For the rest of an unused body; a new connection costs no more."""
     hasty: float = 3.0
-    """At most, for each of the first three, where somebody else can be asked instead."""
+    """Upper bound of the first three for a hasty request: another source can be asked instead."""
 
     def hastened(self) -> Self:
-        """Return the same for a hasty request."""
+        """Return the timeouts of a hasty request."""
         connect, idle, head = (min(each, self.hasty) for each in (self.connect, self.idle, self.head))
         return replace(self, connect=connect, idle=idle, head=head)
 
     def of_sockets(self) -> aiohttp.ClientTimeout:
-        """Return what aiohttp is told."""
+        """Return the timeouts that aiohttp applies to its sockets."""
         return aiohttp.ClientTimeout(total=None, sock_connect=self.connect, sock_read=self.idle)
 
 
 @dataclass(frozen=True, slots=True)
 class _RequestOptions:
-    """How to ask, the same at every hop; see `Upstream.fetch`."""
+    """The options of one request, the same at every hop; see `UpstreamClient.fetch`."""
 
     background: bool
-    patience: float | None
+    max_wait: float | None
     stop_at: Callable[[str], bool]
     via: str
     hasty: bool
 
 
 class UpstreamClient:
-    """Asks upstreams. Use as an async context manager; one for the process.
+    """Sends requests to upstreams. Use it as an async context manager, one for the process.
 
-    `instance` names this proxy in `Via`, by which it knows its own requests when they come back. `contact` (a URL or an
-    address the operator set) stands in the User-Agent, for an archive's administrators to find us by. `logins` knows whom we may
-    send one, and which.
+    `instance` names this proxy in `Via`, so that it recognises its own requests in a loop. `contact` (a URL or an
+    address set by the operator) is part of the User-Agent, for the administrators of an archive. `logins` returns the
+    credentials for upstreams that require some.
     """
 
     def __init__(
@@ -141,7 +142,7 @@ class UpstreamClient:
         self._logins = logins
 
     async def __aenter__(self) -> Self:
-        # The system's own resolver: it alone knows /etc/hosts, search domains and the administrator's nsswitch.conf.
+        # The system's resolver: only it reads /etc/hosts, the search domains and nsswitch.conf.
         self._guard = GuardedResolver(self._resolver or aiohttp.ThreadedResolver())
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(resolver=self._guard, limit=_CONNECTIONS, ttl_dns_cache=_DNS_SECONDS),
@@ -163,106 +164,107 @@ class UpstreamClient:
     @asynccontextmanager
     async def fetch(
         self,
-        asked: UpstreamRequest,
-        reach: EgressPolicy,
+        request: UpstreamRequest,
+        policy: EgressPolicy,
         *,
         background: bool = False,
-        patience: float | None = None,
+        max_wait: float | None = None,
         stop_at: Callable[[str], bool] = lambda _url: False,
         via: str = "",
         hasty: bool = False,
     ) -> AsyncIterator[UpstreamResponse]:
-        """Ask, follow redirects, and give the response; its connection and its turn are held for the block.
+        """Send a request, follow redirects, and return the response; its connection and permit last for the block.
 
-        `patience` bounds the wait for each turn (seconds; None: for ever); when it ends the answer is Throttled with status
-        0. `stop_at` is shown every redirect's address; where it says True the answer is that Redirect, unasked. `via` is the
-        Via that the client's own request carried. `hasty`: somebody else can be asked instead, so that this one is given little time.
+        `max_wait` bounds the wait for each permit (seconds; None: unbounded); when it is over the answer is Throttled
+        with status 0. `stop_at` is called with the address of every redirect; if it returns True the answer is that
+        Redirect, and the address is not requested. `via` is the Via of the client's request. `hasty`: another source
+        can be asked instead, so timeouts are short.
         """
-        patience = _HASTY_TURN if hasty else patience
-        async with AsyncExitStack() as held:
-            yield await self._follow(held, asked, reach, _RequestOptions(background, patience, stop_at, via, hasty))
+        max_wait = _HASTY_MAX_WAIT if hasty else max_wait
+        async with AsyncExitStack() as stack:
+            yield await self._follow(stack, request, policy, _RequestOptions(background, max_wait, stop_at, via, hasty))
 
     async def _follow(
-        self, held: AsyncExitStack, asked: UpstreamRequest, reach: EgressPolicy, manner: _RequestOptions
+        self, stack: AsyncExitStack, request: UpstreamRequest, policy: EgressPolicy, options: _RequestOptions
     ) -> UpstreamResponse:
-        """Walk from hop to hop; only the last one's turn and connection go to `held`."""
+        """Follow redirects; only the permit and connection of the last hop are handed to `stack`."""
         hops: list[str] = []
-        address, first, previous = asked.url, read_url(asked.url), None
+        address, first, previous = request.url, read_url(request.url), None
         while True:
             url = read_url(address)
             is_private = previous is not None and first is not None and self._guard.is_private(first.host or "")
-            objection = _circling(address, hops) or reach.objection(url, previous, is_private=is_private)
+            objection = _loop(address, hops) or policy.objection(url, previous, is_private=is_private)
             if url is None or objection:
                 response = UpstreamResponse(Broken(objection or Fault.BAD_REDIRECT), address)
                 break
-            if reach.is_base(url) or (reach.leads_anywhere and is_private):
-                self._guard.vouch(url.host or "")
+            if policy.is_base(url) or (policy.allows_any_redirect and is_private):
+                self._guard.allow_private(url.host or "")
             async with AsyncExitStack() as hop:
-                response = await self._enter(hop, asked, url, manner)
-                settled = response.settled
-                if not isinstance(settled, Redirect) or manner.stop_at(settled.location):
-                    held.push_async_exit(hop.pop_all())
+                response = await self._send_with_login(hop, request, url, options)
+                answer = response.answer
+                if not isinstance(answer, Redirect) or options.stop_at(answer.location):
+                    stack.push_async_exit(hop.pop_all())
                     break
             hops.append(address)
-            address, previous = settled.location, url
+            address, previous = answer.location, url
         response.hops = tuple(hops)
         return response
 
-    async def _enter(
-        self, hop: AsyncExitStack, asked: UpstreamRequest, url: URL, manner: _RequestOptions
+    async def _send_with_login(
+        self, hop: AsyncExitStack, request: UpstreamRequest, url: URL, options: _RequestOptions
     ) -> UpstreamResponse:
-        """Ask with the login that is wanted where we ask first; what is elsewhere is sent none."""
-        if self._logins is None or url.origin() != URL(asked.url, encoded=True).origin():
-            return await self._ask(hop, asked, url, manner)
-        login = await self._logins.header(asked.url)
+        """Send a request with the credentials of the requested origin; other origins are sent none."""
+        if self._logins is None or url.origin() != URL(request.url, encoded=True).origin():
+            return await self._send_with_permit(hop, request, url, options)
+        login = await self._logins.header(request.url)
         if login is None:
             return UpstreamResponse(Forbidden(UNAUTHORIZED), str(url))
         async with AsyncExitStack() as attempt:
-            response = await self._ask(attempt, asked, url, manner, login)
+            response = await self._send_with_permit(attempt, request, url, options, login)
             if not response.challenges:
                 hop.push_async_exit(attempt.pop_all())
                 return response
-        login = await self._logins.answer(asked.url, response.challenges, login)
+        login = await self._logins.answer(request.url, response.challenges, login)
         if login is not None:
-            response = await self._ask(hop, asked, url, manner, login)
+            response = await self._send_with_permit(hop, request, url, options, login)
             if response.challenges:
-                self._logins.shut(asked.url)
+                self._logins.shut(request.url)
         return response
 
-    async def _ask(
-        self, hop: AsyncExitStack, asked: UpstreamRequest, url: URL, manner: _RequestOptions, login: str = ""
+    async def _send_with_permit(
+        self, hop: AsyncExitStack, request: UpstreamRequest, url: URL, options: _RequestOptions, login: str = ""
     ) -> UpstreamResponse:
-        """Take a turn, send one request, and tell the pacer how it went."""
+        """Wait for a permit, send one request, and report its result to the rate limiter."""
         try:
-            turn = await hop.enter_async_context(
-                self._limiter.turn(authority(url), background=manner.background, patience=manner.patience)
+            permit = await hop.enter_async_context(
+                self._limiter.permit(authority(url), background=options.background, max_wait=options.max_wait)
             )
         except CoolingDownError as cooling:
             return UpstreamResponse(Throttled(0, cooling.wait), str(url))
-        raw = await self._send(asked, url, manner, login)
+        raw = await self._send(request, url, options, login)
         if isinstance(raw, Broken):
-            await _judge(turn, raw)
+            await _report(permit, raw)
             return UpstreamResponse(raw, str(url))
         hop.callback(raw.release)  # with bytes still unread aiohttp closes the connection instead of keeping it
-        answer = UpstreamHead(raw.status, {name: ", ".join(raw.headers.getall(name, ())) for name in _HEADERS})
-        settled = classify(answer, replace(asked, url=str(url)), self._clock.now())
-        await _judge(turn, settled)
-        response = UpstreamResponse(settled, str(url), raw=raw, turn=turn)
+        head = UpstreamHead(raw.status, {name: ", ".join(raw.headers.getall(name, ())) for name in _HEADERS})
+        answer = classify(head, replace(request, url=str(url)), self._clock.now())
+        await _report(permit, answer)
+        response = UpstreamResponse(answer, str(url), raw=raw, permit=permit)
         if response.offer is None:
             await self._drain(raw)
         return response
 
     async def _send(
-        self, asked: UpstreamRequest, url: URL, manner: _RequestOptions, login: str
+        self, request: UpstreamRequest, url: URL, options: _RequestOptions, login: str
     ) -> aiohttp.ClientResponse | Broken:
-        own = {"Via": ", ".join(filter(None, (manner.via, self._via))), "Authorization": login}
-        timeouts = self._timeouts.hastened() if manner.hasty else self._timeouts
+        own = {"Via": ", ".join(filter(None, (options.via, self._via))), "Authorization": login}
+        timeouts = self._timeouts.hastened() if options.hasty else self._timeouts
         try:
             async with self._clock.timeout(timeouts.head):
                 return await self._session.request(
-                    "HEAD" if asked.head else "GET",
+                    "HEAD" if request.head else "GET",
                     url,
-                    headers=_conditions(asked) | {name: value for name, value in own.items() if value},
+                    headers=_conditions(request) | {name: value for name, value in own.items() if value},
                     allow_redirects=False,
                     timeout=timeouts.of_sockets(),
                 )
@@ -270,7 +272,7 @@ class UpstreamClient:
             return Broken(fault_of(error))
 
     async def _drain(self, raw: aiohttp.ClientResponse) -> None:
-        """Read away a short body nobody wants, so that the next hop finds the connection open. Failing costs only that."""
+        """Read a short unused body, so that the next hop can reuse the connection; a failure closes it."""
         left = _DRAIN
         with contextlib.suppress(*FOREIGN_ERRORS):
             async with self._clock.timeout(self._timeouts.drain):
@@ -278,28 +280,28 @@ class UpstreamClient:
                     left -= len(piece)
 
 
-def _circling(address: str, hops: list[str]) -> Fault | None:
-    """Whether the redirects lead back, or on and on."""
+def _loop(address: str, hops: list[str]) -> Fault | None:
+    """Return the fault of redirects that form a loop, or are too many."""
     if address in hops:
         return Fault.LOOP
     return Fault.TOO_MANY_HOPS if len(hops) > HOPS else None
 
 
-def _conditions(asked: UpstreamRequest) -> dict[str, str]:
+def _conditions(request: UpstreamRequest) -> dict[str, str]:
     headers = {
-        "Range": "" if asked.start is None else f"bytes={asked.start}-",
-        "If-Range": asked.if_range,
-        "If-None-Match": asked.etag,
-        "If-Modified-Since": asked.since,
+        "Range": "" if request.start is None else f"bytes={request.start}-",
+        "If-Range": request.if_range,
+        "If-None-Match": request.etag,
+        "If-Modified-Since": request.since,
     }
     return {name: value for name, value in headers.items() if value}
 
 
-async def _judge(turn: Permit, settled: Settled) -> None:
-    """Tell the pacer what an answer's head says of the upstream's health."""
-    if isinstance(settled, Throttled):
-        await turn.throttled(settled.retry_after)
-    elif isinstance(settled, Broken) and settled.is_worth_retrying:
-        await turn.broken()
+async def _report(permit: Permit, answer: Settled) -> None:
+    """Report an answer to the rate limiter: throttled, failed, or a proper answer."""
+    if isinstance(answer, Throttled):
+        await permit.throttled(answer.retry_after)
+    elif isinstance(answer, Broken) and answer.is_worth_retrying:
+        await permit.broken()
     else:
-        await turn.succeeded()
+        await permit.succeeded()

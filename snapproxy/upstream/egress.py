@@ -1,8 +1,8 @@
-"""Where upstream requests may go: a row's own hosts, the hosts it may be redirected to, and no private address behind a public name.
+"""Egress policy: an archive's own hosts, the hosts it may redirect to, and no private address behind a public name.
 
-Two gates. `EgressPolicy` judges the address of every hop before it is asked. `GuardedResolver` judges what a name resolves to,
-at the moment of connecting, with the very addresses that are then connected to, so that a name cannot show one address
-to the judge and another to the socket (DNS rebinding).
+There are two checks. `EgressPolicy` checks the URL of every hop before it is requested. `GuardedResolver` checks the
+addresses that a name resolves to when the connection is made, and returns exactly those that are connected to, so that
+a name cannot have one address for the check and another for the socket (DNS rebinding).
 """
 
 from __future__ import annotations
@@ -19,56 +19,57 @@ from snapproxy.core.model import Archive
 from snapproxy.core.upstream_answer import Fault
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-"""RFC 6052: the last four bytes are the IPv4 address that is really reached."""
+"""RFC 6052: the last four bytes are the IPv4 address that is reached."""
 
 
 @dataclass(frozen=True, slots=True)
 class EgressPolicy:
-    """The addresses one archive's requests may go to: the hosts of `bases`, and `redirects`.
+    """The addresses that the requests of one archive may go to: the hosts of `bases`, and `redirects`.
 
-    Those are `host` or `host:port`; a leading `*.` stands for every host below that name. `leads_anywhere`: any host may be
-    redirected to, since the digest tells what comes (registries keep their blobs at a storage service).
+    `redirects` are `host` or `host:port`; a leading `*.` matches every host below that name. `allows_any_redirect`: a
+    redirect may lead to any host, since the digest verifies the bytes (registries keep blobs at a storage service).
     """
 
     bases: tuple[str, ...]
     redirects: tuple[str, ...] = ()
-    leads_anywhere: bool = False
+    allows_any_redirect: bool = False
 
     @classmethod
     def of(cls, archive: Archive) -> EgressPolicy:
-        """Return the reach of a row of the archive table."""
+        """Return the policy of an archive."""
         return cls((*archive.snapshot, *archive.mirrors), archive.redirects)
 
     @classmethod
     def of_blob_source(cls, origin: str) -> EgressPolicy:
-        """Return the reach of who is asked by digest."""
-        return cls((origin,), leads_anywhere=True)
+        """Return the policy of a blob source, which is asked by digest."""
+        return cls((origin,), allows_any_redirect=True)
 
     def objection(self, url: URL | None, previous: URL | None = None, *, is_private: bool = False) -> Fault | None:
-        """Return why `url` may not be asked (`previous` redirected to it; None: it is where we begin), None if it may.
+        """Return why `url` may not be requested, None if it may.
 
-        `is_private`: the base that was asked is, so that what it leads to may be.
+        `previous` is the address that redirected to it, None for the first request. `is_private`: the base has a
+        private address, so the target of its redirect may have one too.
         """
         if url is None or url.scheme not in {"http", "https"} or not url.host:
             return Fault.BAD_REDIRECT
         if previous is not None and (url.user or url.password):
-            return Fault.BAD_REDIRECT  # credentials of an upstream's own making
+            return Fault.BAD_REDIRECT  # credentials that the upstream put there
         if previous is not None and previous.scheme == "https" and url.scheme == "http":
             return Fault.DOWNGRADE
         if self.is_base(url):
             return None
-        is_listed = self.leads_anywhere or any(_is_allowed(url, allowed) for allowed in self.redirects)
+        is_listed = self.allows_any_redirect or any(_is_allowed(url, allowed) for allowed in self.redirects)
         if previous is None or not is_listed:
             return Fault.FOREIGN
-        return Fault.PRIVATE if _is_forbidden_literal(url, is_private=self.leads_anywhere and is_private) else None
+        return Fault.PRIVATE if _is_forbidden_literal(url, is_private=self.allows_any_redirect and is_private) else None
 
     def is_base(self, url: URL) -> bool:
-        """Whether `url` is on the host, and the port, of one of our own bases: private or not, the administrator named it."""
-        return any(_agree(url, URL(base)) for base in self.bases)
+        """Return whether `url` has the host and port of a base: the configuration names it, private or not."""
+        return any(_same_authority(url, URL(base)) for base in self.bases)
 
 
 def read_url(text: str) -> URL | None:
-    """Read an escaped address as it stands; None when it is none. aiohttp connects to what this very parser read."""
+    """Parse an escaped URL without changing it; None if it is invalid. aiohttp connects to what this parser returns."""
     try:
         return URL(text, encoded=True)
     except ValueError:
@@ -76,61 +77,61 @@ def read_url(text: str) -> URL | None:
 
 
 def authority(url: URL) -> str:
-    """Return `host`, or `host:port` when the port is not the scheme's own: the name that pace and policy know it by."""
+    """Return `host`, or `host:port` if the port is not the scheme's default: the key of rate limits and policies."""
     host = f"[{url.host}]" if ":" in (url.host or "") else _host(url)
     return host if url.is_default_port() else f"{host}:{url.port}"
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is one of the open Internet, whatever it is wrapped in."""
+    """Return whether an IP address is a public one, also if it is embedded in an IPv6 address."""
     return all(found.is_global and not found.is_multicast for found in _unwrapped(address))
 
 
 class PrivateAddressError(OSError):
-    """A name led to an address we do not connect to for its sake."""
+    """A name resolves only to addresses that are not allowed for it."""
 
 
 class GuardedResolver(AbstractResolver):
     """Resolves through `inner`, and drops addresses that a name may not have.
 
-    Private addresses are for names that the configuration `vouch`es for (an archive's own base), and only as long as such a
-    name never had a public one: what was public and turns private is being rebound. Link-local ones are for nobody: clouds
-    keep their secrets there.
+    Private addresses are allowed for names that the configuration contains (`allow_private`: an archive's own base),
+    and only as long as the name never had a public one: a change from public to private is DNS rebinding. Link-local
+    addresses are never allowed: cloud providers serve credentials there.
     """
 
     def __init__(self, inner: AbstractResolver) -> None:
         self._inner = inner
-        self._vouched: set[str] = set()
+        self._may_be_private: set[str] = set()
         self._public: set[str] = set()
 
-    def vouch(self, host: str) -> None:
-        """Let `host` be private."""
-        self._vouched.add(host.lower())
+    def allow_private(self, host: str) -> None:
+        """Allow private addresses for `host`."""
+        self._may_be_private.add(host.lower())
 
     def is_private(self, host: str) -> bool:
-        """Whether a host that has been asked has private addresses only."""
+        """Return whether a host that has been resolved has private addresses only."""
         try:
             return not is_public(host)
         except ValueError:
-            return host.lower() in self._vouched - self._public
+            return host.lower() in self._may_be_private - self._public
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """Return the usable addresses; PrivateAddressError when there are only others."""
+        """Return the allowed addresses. Raise PrivateAddressError if there are only others."""
         found = await self._inner.resolve(host, port, family)
         public = [one for one in found if is_public(one["host"])]
         if public:
             self._public.add(host.lower())
             return public
-        if host.lower() in self._vouched - self._public:
+        if host.lower() in self._may_be_private - self._public:
             local = [one for one in found if not _is_link_local(one["host"])]
             if local:
                 return local
-        raise PrivateAddressError(f"{host} resolves to no address that may be used for it")
+        raise PrivateAddressError(f"{host} resolves only to private addresses, which are not allowed for it")
 
     async def close(self) -> None:
-        """Close the resolver within."""
+        """Close the inner resolver."""
         await self._inner.close()
 
 
@@ -138,24 +139,24 @@ def _host(url: URL) -> str:
     return (url.host or "").lower().rstrip(".")
 
 
-def _agree(url: URL, allowed: URL) -> bool:
-    """Whether both name one host, and one port or each its scheme's own (http may move to https)."""
+def _same_authority(url: URL, allowed: URL) -> bool:
+    """Return whether both have the same host, and the same port or both the default (http may move to https)."""
     same_port = url.port == allowed.port or (url.is_default_port() and allowed.is_default_port())
     return _host(url) == _host(allowed) and same_port
 
 
 def _is_allowed(url: URL, allowed: str) -> bool:
-    """Whether `url` is on a host that may be redirected to; archives spread over nodes name those by their domain."""
+    """Return whether `url` is on an allowed redirect target; archives with many nodes name those by their domain."""
     name = URL(f"{url.scheme}://{allowed.removeprefix('*.')}")
     if allowed.startswith("*."):
-        return _host(url).endswith(f".{_host(name)}") and _agree(url.with_host(_host(name)), name)
-    return _agree(url, name)
+        return _host(url).endswith(f".{_host(name)}") and _same_authority(url.with_host(_host(name)), name)
+    return _same_authority(url, name)
 
 
 def _is_forbidden_literal(url: URL, *, is_private: bool) -> bool:
     try:
         return _is_link_local(_host(url)) if is_private else not is_public(_host(url))
-    except ValueError:  # a name: GuardedResolver's business
+    except ValueError:  # a name: GuardedResolver checks it
         return False
 
 
@@ -164,7 +165,7 @@ def _is_link_local(address: str) -> bool:
 
 
 def _unwrapped(address: str) -> Iterator[ipaddress.IPv4Address | ipaddress.IPv6Address]:
-    """Yield the addresses an address stands for: itself, or the IPv4 ones that IPv6 carries. Raises ValueError for a name."""
+    """Yield the addresses that an address reaches: itself, or embedded IPv4 addresses. Raise ValueError for a name."""
     found = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(found, ipaddress.IPv4Address):
         yield found

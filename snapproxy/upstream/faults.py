@@ -1,4 +1,4 @@
-"""The one map from foreign errors, aiohttp's and the operating system's, to our own faults. Only `upstream.client` needs it."""
+"""The map from errors of aiohttp and the operating system to `Fault`. Only `upstream` uses it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import aiohttp
 from snapproxy.core.upstream_answer import Fault
 from snapproxy.upstream.egress import PrivateAddressError
 
-#: Most specific first: many of these are subclasses of others. What follows ClientConnectorError happened on an open connection.
+#: Most specific first: many of these are subclasses of others. The rows after ClientConnectorError concern an open
+#: connection.
 _FAULTS: tuple[tuple[type[BaseException], Fault], ...] = (
     (PrivateAddressError, Fault.PRIVATE),
     (aiohttp.ClientConnectorCertificateError, Fault.TLS),
@@ -25,10 +26,10 @@ _FAULTS: tuple[tuple[type[BaseException], Fault], ...] = (
 )
 
 FOREIGN_ERRORS = (aiohttp.ClientError, TimeoutError, OSError)
-"""All that aiohttp's client is documented to raise; anything else is a mistake of ours and must be seen."""
+"""Everything that aiohttp's client is documented to raise; any other exception is a bug and must not be caught."""
 
 
 def fault_of(error: BaseException) -> Fault:
-    """Translate one of FOREIGN_ERRORS; while connecting, the system's own error says more than the one that wraps it."""
+    """Return the fault for one of FOREIGN_ERRORS; of a connect error, the system's error inside is more precise."""
     inner = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     return next(fault for kind, fault in _FAULTS if isinstance(inner, kind) or isinstance(error, kind))

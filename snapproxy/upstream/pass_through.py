@@ -1,6 +1,6 @@
-"""Carries plain-http requests to the hosts that `pass` names: streamed both ways, stored nowhere, counted as unpinned.
+"""Forward plain-http requests to the hosts of the `pass` setting: streamed both ways, not stored, counted as unpinned.
 
-Which hosts those are was decided with the address. Redirects are handed back: where they lead is judged when the client asks there.
+`core.address` decides which hosts those are. Redirects are returned to the client: its next request is checked again.
 """
 
 from __future__ import annotations
@@ -31,14 +31,17 @@ HOP_HEADERS = frozenset(
         "upgrade",
     }
 )
-"""Headers that concern one hop (RFC 9110 section 7.6.1), credentials for a proxy above all; Host is written anew."""
+"""Headers that concern one hop (RFC 9110, section 7.6.1), proxy credentials among them; Host is set by this module."""
 
 _PIECE = 64 << 10
 _PLAIN_PORT = 80
 
 
 class PassThrough:
-    """At most `most` requests at a time. `instance` names this proxy in Via. Times in seconds; `silence_s` is between two bytes."""
+    """Forwards at most `most` requests at a time.
+
+    `instance` names this proxy in Via. Times are in seconds; `silence_s` is the timeout between two bytes.
+    """
 
     def __init__(
         self, tally: TrafficCounter, *, instance: str, most: int = 64, connect_s: float = 15.0, silence_s: float = 60.0
@@ -55,7 +58,11 @@ class PassThrough:
     ) -> Passed | Refusal:
         if self._open >= self._most:
             return Refusal(
-                503, "Too many requests pass at once", hint="Ask again in a while.", headers={"Retry-After": "5"}
+                503,
+                "Too many pass-through requests at the same time",
+                why=f"{self._most} requests to hosts of the `pass` setting are in progress.",
+                hint="Try again in 5 seconds.",
+                headers={"Retry-After": "5"},
             )
         counted = _Counted(body) if body is not None else None
         self._open += 1
@@ -65,10 +72,18 @@ class PassThrough:
             answer = _Answer(self, target.host, response, counted)
         except TimeoutError:
             return Refusal(
-                504, "The host did not answer", why="It is one that passes unpinned; nothing of it is stored."
+                504,
+                "The pass-through host did not answer",
+                why=f"{target.host} is in the `pass` setting: its requests are forwarded unpinned, nothing is stored.",
+                hint="Try again later.",
             )
         except aiohttp.ClientError as error:
-            return Refusal(502, "The host cannot be reached", why=f"It passes unpinned. {type(error).__name__}.")
+            return Refusal(
+                502,
+                "The pass-through host cannot be reached",
+                why=f"{target.host} is in the `pass` setting; forwarding to it failed: {type(error).__name__}.",
+                hint="Check the host name and the network of this machine.",
+            )
         finally:
             if answer is None:
                 self.ended(target.host, counted.count if counted is not None else 0, 0)
@@ -95,26 +110,26 @@ class PassThrough:
         return await self._session.request(method, url, headers=sent, data=body, allow_redirects=False)
 
     def ended(self, host: str, sent: int, received: int) -> None:
-        """Count a request that is over and give its place to the next."""
+        """Count a finished request, and free its place."""
         self._open -= 1
         self._tally.unpinned(host, sent, received)
 
     async def close(self) -> None:
-        """Give up every connection."""
+        """Close every connection."""
         if self._session is not None:
             await self._session.close()
             await asyncio.sleep(0)  # aiohttp closes transports a turn later
 
 
 def end_to_end(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return the headers that go on to the next hop: none that belong to this one, nor those Connection names."""
+    """Return the headers for the next hop: without those of this hop, and without those that Connection names."""
     pairs = list(headers)
     named = {word.strip().lower() for name, value in pairs if name.lower() == "connection" for word in value.split(",")}
     return [(name, value) for name, value in pairs if name.lower() not in HOP_HEADERS and name.lower() not in named]
 
 
 class _Counted:
-    """A request's body, counted as it goes out."""
+    """The body of a request, counted while it is sent."""
 
     def __init__(self, body: AsyncIterator[bytes]) -> None:
         self._body = body
@@ -127,7 +142,7 @@ class _Counted:
 
 
 class _Answer:
-    """An answer whose body is still to come."""
+    """An answer whose body has not been read yet."""
 
     def __init__(
         self, forwarder: PassThrough, host: str, response: aiohttp.ClientResponse, sent: _Counted | None

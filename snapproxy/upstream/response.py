@@ -1,4 +1,4 @@
-"""What came of one request to an upstream: the verdict on its head, and its body, read piece by piece (`upstream.client` makes it)."""
+"""The response to one upstream request: its classified head, and its body in pieces. `upstream.client` creates it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from snapproxy.upstream.rate_limit import Permit
 UNAUTHORIZED = 401
 
 PIECE = 256 << 10
-"""Bytes in a piece at most: storage hashes and writes in pieces of this size."""
+"""Maximum bytes of a piece: the store hashes and writes pieces of this size."""
 
 
 class BodyBrokenError(UpstreamError):
-    """The body ended otherwise than its head promised; the bytes that came are good as far as they go, TOO_LONG apart."""
+    """The body does not end as its head announced. Except for TOO_LONG, the bytes received so far are usable."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(fault.value)
@@ -26,33 +26,33 @@ class BodyBrokenError(UpstreamError):
 
 
 class UpstreamResponse:
-    """What came of one request. Valid within the `async with` that gave it.
+    """The response to one request. Valid within the `async with` that returned it.
 
-    `settled` is the verdict on the head, `url` the address that gave it, `hops` the addresses that redirected there, `challenges`
-    how a 401 asks for a login.
+    `answer` is the classified head, `url` the address that sent it, `hops` the addresses that redirected there,
+    `challenges` the WWW-Authenticate headers of a 401.
     """
 
     def __init__(
-        self, settled: Settled, url: str, *, raw: aiohttp.ClientResponse | None = None, turn: Permit | None = None
+        self, answer: Settled, url: str, *, raw: aiohttp.ClientResponse | None = None, permit: Permit | None = None
     ) -> None:
-        self.settled = settled
+        self.answer = answer
         self.url = url
         self.hops: tuple[str, ...] = ()
         is_challenge = raw is not None and raw.status == UNAUTHORIZED
         self.challenges = tuple(raw.headers.getall("WWW-Authenticate", ())) if raw and is_challenge else ()
         self._raw = raw
-        self._turn = turn
+        self._permit = permit
 
     def __repr__(self) -> str:
-        return f"<UpstreamResponse {self.settled} from {self.url} after {len(self.hops)} hops>"
+        return f"<UpstreamResponse {self.answer} from {self.url} after {len(self.hops)} hops>"
 
     @property
     def offer(self) -> Offer | None:
-        """What the body is; None when there is none to take."""
-        return self.settled.offer if isinstance(self.settled, BodyFollows | StartOver) else None
+        """The description of the body; None if the answer has no body of use."""
+        return self.answer.offer if isinstance(self.answer, BodyFollows | StartOver) else None
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """Yield the body in pieces of up to PIECE bytes, as they come. Raises BodyBrokenError; ends cleanly only when whole."""
+        """Yield the body in pieces of up to PIECE bytes as they arrive. Raise BodyBrokenError unless it is complete."""
         offer, raw = self.offer, self._raw
         if offer is None or raw is None or raw.method == "HEAD":
             return
@@ -66,7 +66,7 @@ class UpstreamResponse:
             await self._fail(Fault.TRUNCATED)
 
     async def read(self, limit: int) -> bytes:
-        """Return the whole body, which must not exceed `limit` bytes (TOO_LONG). Raises BodyBrokenError."""
+        """Return the whole body. Raise BodyBrokenError if it breaks, or exceeds `limit` bytes (TOO_LONG)."""
         body = bytearray()
         async for piece in self.pieces():
             body += piece
@@ -81,6 +81,6 @@ class UpstreamResponse:
             return await self._fail(fault_of(error), error)
 
     async def _fail(self, fault: Fault, error: Exception | None = None) -> bytes:
-        if self._turn and Broken(fault).is_worth_retrying:
-            await self._turn.broken()
+        if self._permit and Broken(fault).is_worth_retrying:
+            await self._permit.broken()
         raise BodyBrokenError(fault) from error

@@ -1,7 +1,7 @@
-"""A draft as its writer holds it, in the event loop: order, back-pressure, endings. The work is `intake`'s, on threads.
+"""The writer's side of a draft on the local disk: call order, back-pressure and the two endings, in the event loop.
 
-Cancelling any call leaves the draft whole: bytes given to `write` count as taken from the first moment, and an ending that has
-begun is carried through whether or not anybody still waits for it.
+`DraftSink` does the blocking work on threads. Cancelling a call does not damage the draft: `write` accepts its bytes
+immediately, and a `commit` or `abandon` that has started runs to its end in a task of its own.
 """
 
 from __future__ import annotations
@@ -16,30 +16,27 @@ from typing import Any, ParamSpec, TypeVar
 
 from snapproxy_storage.blobs import LocalBlobs
 from snapproxy_storage.draft_files import DraftFiles
-from snapproxy_storage.draft_readers import Stream, Unnamed
 from snapproxy_storage.draft_sink import DraftSink, SinkStep
+from snapproxy_storage.draft_stream import DraftStream, UnstoredBlob
 from snapproxy_storage.failures import os_failure
 from snapproxy_storage.held_back import HELD_BACK, releasable
 from snapproxy_storage.memory_window import MemoryWindow
 from snapproxy_storage.notifier import Notifier
 from snapproxy_storage.protocols import Blob, Body, DraftFailed, Meta, Sealed, StorageFailure
 from snapproxy_storage.threads import Threads
+from snapproxy_storage.write_queue import WriteQueue
 
 _log = logging.getLogger(__name__)
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
-_PIECE = 256 * 1024
-"""A write of this size costs half as much a byte as one of 16 KiB."""
-_GATHER_SECONDS = 0.005
-"""How long less than that may wait for more, once something was written just now. What comes after a pause goes at once."""
 _STALLED_SECONDS = 30.0
-"""How long, on a full disk, one reader may keep the window from moving before it is left behind."""
+"""Seconds that the slowest reader may stop the memory window of a full disk from moving before it is cut off."""
 
 
 class LocalDraft:
-    """A draft on the local disk. `files` None: the disk is too full even to create it.
+    """A draft on the local disk. `files` is None if the disk is too full to create them.
 
-    `backlog` says how many bytes may be taken and not yet worked off, beyond which `write` waits.
+    `backlog` returns the number of accepted but unwritten bytes above which `write` waits.
     """
 
     def __init__(
@@ -53,41 +50,32 @@ class LocalDraft:
         backlog: Callable[[], int],
         on_end: Callable[[LocalDraft], None],
     ) -> None:
-        self._key = key
+        self.key = key
         self._blobs = blobs
         self._threads = threads
         self._capacity = max(window, 4 * HELD_BACK)
         self._backlog_limit = backlog
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
-        self._stream = Stream(files.open_reader() if files else None)
-        self._intake = DraftSink(files)
+        self._stream = DraftStream(files.open_reader() if files else None)
+        self._sink = DraftSink(files)
         self._meta = files.meta if files else Meta()
         self._size = self._inherited = files.written if files else 0
         self._is_read = self._inherited == 0
-        """Whether the hash has seen what an earlier writer left. Until then this process's readers see nothing of it."""
+        """Whether the bytes of an earlier writer are hashed. Until then the readers here do not receive them."""
         self._is_begun = False
-        self._pending: list[bytes] = []
-        self._pending_size = 0
-        self._backlog = 0
+        self._queue = WriteQueue(self._start_write, self._written)
         self._jobs: set[asyncio.Future[Any]] = set()
-        self._taking: asyncio.Future[SinkStep] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._last_take = float("-inf")
         self._worked = Notifier()
         self._failure: Exception | None = None
         self._sealed: Sealed | None = None
         self._ending: asyncio.Task[None] | None = None
-        self._unnamed: Unnamed | None = None
+        self._unstored: UnstoredBlob | None = None
         if files is None:
             self._enter_full(0)
 
     def __repr__(self) -> str:
-        return f"LocalDraft({self._key!r}, size={self._size}, full={self.full})"
-
-    @property
-    def key(self) -> str:
-        return self._key
+        return f"LocalDraft({self.key!r}, size={self._size}, full={self.full})"
 
     @property
     def size(self) -> int:
@@ -102,73 +90,56 @@ class LocalDraft:
         return self._stream.window is not None
 
     def follow(self) -> Body:
-        sealed = self._sealed if self._stream.is_closed else None  # ended, and its last reader has left
-        late = self._blobs.peek(sealed.digest) if sealed is not None else None
-        return late or self._stream.follow()
+        sealed = self._sealed if self._stream.is_closed else None  # the draft has ended, and its last reader has left
+        blob = self._blobs.peek(sealed.digest) if sealed is not None else None
+        return blob or self._stream.follow()
 
     def tap(self, update: Callable[[bytes], None]) -> None:
         if self._is_begun:
-            raise StorageFailure("a tap must see every byte: it comes too late")
-        self._intake.tap(update)
+            raise StorageFailure("cannot add a tap: bytes of this draft were already read or written")
+        self._sink.tap(update)
 
     async def rehash(self) -> None:
         if self._is_begun:
-            raise StorageFailure("what was left can be read once, before anything is written")
+            raise StorageFailure("cannot rehash: bytes of this draft were already read or written")
         self._is_begun = True
         at, reader = 0, self._stream.reader
         while at < self._inherited and reader is not None:
-            at += await self._run(self._threads.writer, self._intake.rehash, reader, at, self._inherited)
+            at += await self._run(self._threads.writer, self._sink.rehash, reader, at, self._inherited)
         self._is_read = True
         self._stream.advance(self._inherited)
 
     async def restart(self) -> None:
         if self._is_begun:
-            raise StorageFailure("too late to begin again: bytes were read or written")
-        reader = await self._run(self._threads.writer, self._intake.restart)
+            raise StorageFailure("cannot restart: bytes of this draft were already read or written")
+        reader = await self._run(self._threads.writer, self._sink.restart)
         self._meta, self._size, self._inherited, self._is_read = Meta(), 0, 0, True
-        if self._stream.meta != Meta():  # a reader may have passed on a length that holds no more
-            self._stream.fail(DraftFailed("the download began again from the start"))
-            self._stream.retire()
-            self._stream = Stream(reader)
-        else:
-            self._stream.replace_reader(reader)
+        self._stream = self._stream.restarted(reader)
         if reader is None:
             self._enter_full(0)
 
     async def describe(self, meta: Meta) -> None:
-        told = self._meta.length if self._inherited else self._stream.meta.length
-        if told not in (None, meta.length):
-            raise StorageFailure(
-                f"the length was said to be {told}, now {meta.length}: not the same bytes; begin again"
-            )
-        if meta.length is not None and (
-            self._size > meta.length or self._inherited > releasable(self._inherited, meta.length)
-        ):
-            raise StorageFailure(
-                f"{self._size} bytes are here already, which leaves no last piece of {meta.length}; begin again"
-            )
+        known = self._meta.length if self._inherited else self._stream.meta.length
+        _check_length(meta.length, known, self._size, self._inherited)
         self._meta = meta
         self._stream.describe(meta)
-        self._apply(await self._run(self._threads.writer, self._intake.describe, meta))
+        self._apply(await self._run(self._threads.writer, self._sink.describe, meta))
 
     async def write(self, data: bytes) -> None:
         self._raise_failure()
         if self._sealed is not None or self._ending is not None:
-            raise StorageFailure("this draft takes no more bytes: it was sealed or ended")
+            raise StorageFailure("cannot write: the draft was already sealed or has ended")
         if not self._is_read:
-            raise StorageFailure("what an earlier writer left must be read (rehash) or thrown away (restart) first")
+            raise StorageFailure("cannot write to a resumed draft before rehash or restart")
         length = self._stream.meta.length
         if length is not None and self._size + len(data) > length:
-            raise StorageFailure(f"the source sends more than the {length} bytes it announced")
+            raise StorageFailure(f"the source sent more than the {length} bytes that it announced")
         self._is_begun = True
-        self._pending.append(bytes(data))
-        self._pending_size += len(data)
-        self._backlog += len(data)
         self._size += len(data)
-        self._take_soon()
-        while self._backlog > self._backlog_limit() and self._failure is None and self._ending is None:
-            await self._worked.heard()
-        await self._window_room()
+        self._queue.add(bytes(data))
+        while self._queue.backlog > self._backlog_limit() and self._failure is None and self._ending is None:
+            await self._worked.wait()
+        await self._stream.make_room(_STALLED_SECONDS, lambda: self._ending is not None)
         self._raise_failure()
 
     async def seal(self) -> Sealed:
@@ -178,47 +149,45 @@ class LocalDraft:
         if length not in (None, self._size):
             raise StorageFailure(f"the source ended after {self._size} of {length} bytes")
         if not self._is_read:
-            raise StorageFailure("what an earlier writer left was never read: rehash first")
+            raise StorageFailure("cannot seal a resumed draft before rehash or restart")
         if self._sealed is None:
-            self._sealed = Sealed(self._intake.digest(), self._size)
+            self._sealed = Sealed(self._sink.digest(), self._size)
         return self._sealed
 
     async def commit(self) -> Blob:
         sealed = await self.seal()
         if self._ending is None:
-            self._ending = self._see_through(self._commit(sealed))
+            self._ending = self._run_to_end(self._commit(sealed))
         await asyncio.shield(self._ending)
-        if self._unnamed is not None:
-            unnamed, self._unnamed = self._unnamed, None
-            return unnamed
+        if self._unstored is not None:
+            unstored, self._unstored = self._unstored, None
+            return unstored
         blob = None if self._stream.failure else self._blobs.peek(sealed.digest)
         if blob is None:
-            raise StorageFailure("the draft was abandoned, or its blob removed as soon as it was there")
+            raise StorageFailure("the draft was abandoned, or its blob was removed immediately")
         return blob
 
     async def abandon(self, reason: str, *, keep: bool = False) -> None:
         if self._ending is None:
             self._stream.fail(DraftFailed(reason))
-            self._stream.consumed.ring()
-            self._ending = self._see_through(self._abandon(reason, keep=keep))
-        with contextlib.suppress(StorageFailure):  # a commit's failure was told to who asked for the commit
+            self._stream.consumed.notify()
+            self._ending = self._run_to_end(self._abandon(reason, keep=keep))
+        with contextlib.suppress(StorageFailure):  # the failure of a commit was raised in its caller
             await asyncio.shield(self._ending)
-        if self._unnamed is not None:
-            self._unnamed.close()
-            self._unnamed = None
+        if self._unstored is not None:
+            self._unstored.close()
+            self._unstored = None
 
     async def _commit(self, sealed: Sealed) -> None:
         try:
             if not self.full:
-                self._apply(await self._run(self._threads.writer, self._intake.take_rest))
+                self._apply(await self._run(self._threads.writer, self._sink.take_rest))
             self._stream.advance(sealed.size)
             if not self.full:
-                self._apply(
-                    await self._run(self._threads.disk, self._intake.publish, self._blobs.folder, sealed.digest)
-                )
+                self._apply(await self._run(self._threads.disk, self._sink.publish, self._blobs.folder, sealed.digest))
             self._stream.finish(sealed.size)
             if self.full:
-                self._unnamed = Unnamed(self._stream, sealed.digest, sealed.size)
+                self._unstored = UnstoredBlob(self._stream, sealed.digest, sealed.size)
         except StorageFailure:
             await self._discard("the store failed")
             raise
@@ -229,12 +198,12 @@ class LocalDraft:
         try:
             if keep:
                 await self._drain()
-            self._pending.clear()
-            self._worked.ring()
+            self._queue.clear()
+            self._worked.notify()
             while self._jobs:
-                await self._worked.heard()
-            if keep and self._intake.on_disk and self._failure is None:
-                await self._run(self._threads.disk, self._intake.keep, reason)
+                await self._worked.wait()
+            if keep and self._sink.on_disk and self._failure is None:
+                await self._run(self._threads.disk, self._sink.keep, reason)
             else:
                 await self._discard(reason)
         finally:
@@ -242,23 +211,23 @@ class LocalDraft:
 
     async def _discard(self, reason: str) -> None:
         try:
-            await self._run(self._threads.disk, self._intake.discard, reason)
+            await self._run(self._threads.disk, self._sink.discard, reason)
         except StorageFailure as error:
-            _log.warning("a draft could not be removed, a later sweep will: %s", error)
+            _log.warning("cannot remove a draft, a later sweep will remove it: %s", error)
 
     def _release(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._queue.cancel_timer()
         self._on_end(self)
         self._stream.retire()
 
-    def _see_through(self, ending: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        task = self._loop.create_task(ending, name=f"end draft {self._key}")
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may be left to ask for it
+    def _run_to_end(self, ending: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = self._loop.create_task(ending, name=f"end draft {self.key}")
+        # Retrieve the exception, because the caller may have been cancelled.
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
         return task
 
     async def _run(self, pool: Executor, work: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
-        """Do blocking work that ends by itself whether or not we still wait. OSError becomes the draft's failure."""
+        """Run blocking work on a thread. It completes even if the caller is cancelled. An OSError fails the draft."""
         job = self._loop.run_in_executor(pool, functools.partial(work, *args, **kwargs))
         self._jobs.add(job)
         job.add_done_callback(self._job_done)
@@ -269,49 +238,26 @@ class LocalDraft:
 
     def _job_done(self, job: asyncio.Future[Any]) -> None:
         self._jobs.discard(job)
-        self._worked.ring()
+        self._worked.notify()
 
-    def _take_soon(self) -> None:
-        """Give what has come to the writer thread: at once after a pause, else when it is worth a write or has waited long enough."""
-        if self._taking is not None or not self._pending:
-            return
-        wait = self._last_take + _GATHER_SECONDS - self._loop.time()
-        if self._pending_size >= _PIECE or wait <= 0:
-            self._take()
-        elif self._timer is None:
-            self._timer = self._loop.call_later(wait, self._take)
+    def _start_write(self, pieces: list[bytes]) -> asyncio.Future[SinkStep]:
+        job = self._loop.run_in_executor(self._threads.writer, self._sink.take, pieces, self._stream.meta.length)
+        self._jobs.add(job)
+        return job
 
-    def _take(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._taking is not None or not self._pending:
-            return
-        pieces, count = self._pending, self._pending_size
-        self._pending, self._pending_size = [], 0
-        self._last_take = self._loop.time()
-        self._taking = self._loop.run_in_executor(
-            self._threads.writer, self._intake.take, pieces, self._stream.meta.length
-        )
-        self._jobs.add(self._taking)
-        self._taking.add_done_callback(functools.partial(self._taken, count))
-
-    def _taken(self, count: int, job: asyncio.Future[SinkStep]) -> None:
-        self._taking = None
-        self._backlog -= count
+    def _written(self, job: asyncio.Future[SinkStep]) -> None:
         error = job.exception()
         if error is None:
             self._apply(job.result())
-            self._take_soon()
         elif isinstance(error, Exception):
             self._fail(error)
         self._job_done(job)
 
     async def _drain(self) -> None:
-        """Wait until the writer thread has had everything."""
-        while (self._pending or self._taking is not None) and self._failure is None:
-            self._take()
-            await self._worked.heard()
+        """Wait until the writer thread has written all accepted bytes."""
+        while not self._queue.is_empty and self._failure is None:
+            self._queue.flush()
+            await self._worked.wait()
 
     def _apply(self, step: SinkStep) -> None:
         if step.is_full:
@@ -323,26 +269,27 @@ class LocalDraft:
 
     def _enter_full(self, on_disk: int) -> None:
         if not self.full:
-            _log.warning("the disk is full: %s goes on from memory and will not be stored", self._key)
+            _log.warning("the disk is full: %s continues in memory and will not be stored", self.key)
             self._stream.spill(on_disk, MemoryWindow(on_disk, self._capacity))
 
-    async def _window_room(self) -> None:
-        """With the disk full, wait until the slowest reader lets the window move, within reason."""
-        window = self._stream.window
-        deadline = self._loop.time() + _STALLED_SECONDS
-        while window is not None and window.is_overfull and self._ending is None:
-            needed = self._stream.needed_from()
-            patience = deadline - self._loop.time()
-            window.drop_to(window.end if needed is None or patience <= 0 else needed)
-            if window.is_overfull:
-                await self._stream.consumed.heard(patience)
-
     def _fail(self, error: Exception) -> Exception:
-        """Remember why this draft can only be abandoned, and fail its readers."""
-        self._failure = os_failure(f"cannot store {self._key}", error) if isinstance(error, OSError) else error
+        """Record the failure, after which the draft can only be abandoned, and fail its readers."""
+        self._failure = os_failure(f"cannot store {self.key}", error) if isinstance(error, OSError) else error
         self._stream.fail(DraftFailed(str(self._failure)))
         return self._failure
 
     def _raise_failure(self) -> None:
         if self._failure:
             raise self._failure
+
+
+def _check_length(length: int | None, known: int | None, size: int, inherited: int) -> None:
+    """Raise StorageFailure for a length that contradicts the `known` one or the bytes that the draft already has."""
+    if known not in (None, length):
+        raise StorageFailure(
+            f"the length changed from {known} to {length} bytes: this is another file; restart the draft"
+        )
+    if length is not None and (size > length or inherited > releasable(inherited, length)):
+        raise StorageFailure(
+            f"{size} of {length} bytes are already stored, so no last piece can be held back; restart the draft"
+        )

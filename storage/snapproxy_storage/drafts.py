@@ -1,4 +1,4 @@
-"""Drafts on the local disk: one writer a key on this machine, readers in any process."""
+"""The drafts on the local disk: one writer for each key on this machine, readers in any process."""
 
 from __future__ import annotations
 
@@ -11,25 +11,27 @@ from pathlib import Path
 from snapproxy_storage.blobs import LocalBlobs
 from snapproxy_storage.draft import LocalDraft
 from snapproxy_storage.draft_files import DraftFiles, open_bytes
-from snapproxy_storage.draft_follower import DraftFollower
+from snapproxy_storage.draft_poller import DraftPoller
 from snapproxy_storage.failures import is_full, os_failure
 from snapproxy_storage.layout import draft_name, draft_of, meta_name, next_name
 from snapproxy_storage.locks import try_lock
 from snapproxy_storage.open_folder import OpenFolder
-from snapproxy_storage.protocols import Body, Draft, StorageFailure
+from snapproxy_storage.protocols import Body, Following, StorageFailure, Writing
 from snapproxy_storage.threads import Threads
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_MOST_RACES = 50
+_MAX_RACES = 50
 
-# Bytes that wait for the one writer thread: of one draft, of all while there are few, and of one while there are many.
-_MOST_BACKLOG = 1 << 20
-_ALL_BACKLOGS = 16 << 20
-_LEAST_BACKLOG = 256 << 10
+_MAX_BACKLOG = 1 << 20
+"""Bytes of one draft that may wait for the writer thread."""
+_TOTAL_BACKLOG = 16 << 20
+"""Bytes of all drafts that may wait for the writer thread, shared equally."""
+_MIN_BACKLOG = 256 << 10
+"""Bytes that one draft may queue in any case, however many drafts there are."""
 
 
 def _boot_id() -> str:
-    """Return what names this run of the kernel; where it does not say, something that no draft bears."""
+    """Return the boot id of the kernel, or a random value that no draft has if it cannot be read."""
     try:
         return _BOOT_ID.read_text().strip()
     except OSError:
@@ -44,39 +46,41 @@ class LocalDrafts:
         self._blobs = blobs
         self._threads = threads
         self._boot = _boot_id()
-        self._own: dict[str, LocalDraft] = {}
-        self._watches: dict[str, DraftFollower] = {}
+        self._writing: dict[str, LocalDraft] = {}
+        self._pollers: dict[str, DraftPoller] = {}
         self._is_closed = False
 
-    def begin(self, key: str, *, window: int = 8 << 20) -> Draft | Body:
+    def begin(self, key: str, *, window: int = 8 << 20) -> Writing | Following:
         if self._is_closed:
             raise StorageFailure("the store is closed")
-        if key in self._own:
-            return self._own[key].follow()
+        if key in self._writing:
+            return Following(self._writing[key].follow())
         name = draft_name(key)
         try:
-            for _ in range(_MOST_RACES):
+            for _ in range(_MAX_RACES):
                 try:
                     files = DraftFiles.take(self._folder, name, self._boot)
                 except OSError as error:
                     if not is_full(error):
                         raise
-                    return self._hold(key, None, window)
+                    return Writing(self._start(key, None, window))
                 if files is not None:
-                    return self._hold(key, files, window)
-                body = self._watch(name)
+                    return Writing(self._start(key, files, window))
+                body = self._follow_other_writer(name)
                 if body is not None:
-                    return body
+                    return Following(body)
         except OSError as error:
             raise os_failure(f"cannot begin the draft {self._folder.path / name}", error) from error
-        raise StorageFailure(f"cannot begin the draft {self._folder.path / name}: it keeps changing hands; ask again")
+        raise StorageFailure(
+            f"cannot begin the draft {self._folder.path / name}: its writer changed too often; try again"
+        )
 
     def follow(self, key: str) -> Body | None:
-        if key in self._own:
-            return self._own[key].follow()
+        if key in self._writing:
+            return self._writing[key].follow()
         name = draft_name(key)
         try:
-            return self._watch(name)
+            return self._follow_other_writer(name)
         except OSError as error:
             raise os_failure(f"cannot follow the draft {self._folder.path / name}", error) from error
 
@@ -87,14 +91,14 @@ class LocalDrafts:
             raise os_failure(f"cannot sweep the drafts in {self._folder.path}", error) from error
 
     async def close(self) -> None:
-        """End every draft of this process, keeping the bytes, and every watch."""
+        """Abandon every draft of this process, keeping the bytes, and stop following the drafts of other processes."""
         self._is_closed = True
-        for draft in list(self._own.values()):
+        for draft in list(self._writing.values()):
             await draft.abandon("the store was closed", keep=True)
-        for watch in list(self._watches.values()):
-            watch.close()
+        for poller in list(self._pollers.values()):
+            poller.close()
 
-    def _hold(self, key: str, files: DraftFiles | None, window: int) -> LocalDraft:
+    def _start(self, key: str, files: DraftFiles | None, window: int) -> LocalDraft:
         try:
             draft = LocalDraft(
                 key,
@@ -109,42 +113,42 @@ class LocalDrafts:
             if files is not None:
                 files.close()
             raise
-        self._own[key] = draft
+        self._writing[key] = draft
         return draft
 
     def _backlog(self) -> int:
-        """Return what one draft may hold back for the writer thread: many share one thread, and need no more than one does."""
-        return max(_LEAST_BACKLOG, min(_MOST_BACKLOG, _ALL_BACKLOGS // max(1, len(self._own))))
+        """Return the bytes that one draft may queue for the writer thread, which all drafts share."""
+        return max(_MIN_BACKLOG, min(_MAX_BACKLOG, _TOTAL_BACKLOG // max(1, len(self._writing))))
 
     def _ended(self, draft: LocalDraft) -> None:
-        if self._own.get(draft.key) is draft:
-            del self._own[draft.key]
+        if self._writing.get(draft.key) is draft:
+            del self._writing[draft.key]
 
-    def _watch(self, name: str) -> Body | None:
-        watch = self._watches.get(name)
-        if watch is None or not watch.is_current:
-            watch = DraftFollower.open(self._folder, name, self._unwatched)
-            if watch is None:
+    def _follow_other_writer(self, name: str) -> Body | None:
+        poller = self._pollers.get(name)
+        if poller is None or not poller.is_current:
+            poller = DraftPoller.open(self._folder, name, self._forget_poller)
+            if poller is None:
                 return None
-            self._watches[name] = watch
-        return watch.stream.follow()
+            self._pollers[name] = poller
+        return poller.stream.follow()
 
-    def _unwatched(self, watch: DraftFollower) -> None:
-        if self._watches.get(watch.name) is watch:
-            del self._watches[watch.name]
+    def _forget_poller(self, poller: DraftPoller) -> None:
+        if self._pollers.get(poller.name) is poller:
+            del self._pollers[poller.name]
 
     def _sweep(self, older_than: float) -> int:
-        os.utime(self._folder.fd)  # lets the file system say what time it is
+        os.utime(self._folder.fd)  # so that the file system provides the current time
         horizon = os.fstat(self._folder.fd).st_mtime - older_than
         drafts = {draft for draft in map(draft_of, self._folder.names()) if draft is not None}
         return sum(self._sweep_one(draft, horizon) for draft in sorted(drafts))
 
     def _sweep_one(self, name: str, horizon: float) -> bool:
-        """Remove a draft nobody writes, provided that nothing of it was touched since the `horizon`."""
+        """Remove a draft that has no writer and no file that was modified after the `horizon`."""
         parts = (name, meta_name(name), next_name(name))
-        if self._touched(parts) > horizon:
+        if self._modified(parts) > horizon:
             return False
-        fd = open_bytes(self._folder, name)  # created where only a record is left: its lock keeps a writer out
+        fd = open_bytes(self._folder, name)  # created if only a record is left: its lock excludes a new writer
         try:
             if not try_lock(fd) or not self._folder.is_still(name, fd):
                 return False
@@ -154,7 +158,7 @@ class LocalDrafts:
             os.close(fd)
         return True
 
-    def _touched(self, names: tuple[str, ...]) -> float:
+    def _modified(self, names: tuple[str, ...]) -> float:
         latest = 0.0
         for name in names:
             with contextlib.suppress(FileNotFoundError):

@@ -46,7 +46,7 @@ async def test_a_marked_snapshot_is_refused_by_its_id_and_passed_over_by_every_p
         assert refused.refusal.reason == f"that snapshot is marked bad: use {SECOND} or {later(SECOND, 12 * HOUR)}"
         passed = await other.get(later(bad, 60), INRELEASE)
         assert passed.served.snapshot == SECOND
-        assert passed.headers["X-Snapproxy-Note"] == f"{bad} is marked bad and was passed over"
+        assert passed.headers["X-Snapproxy-Note"] == f"{bad} is marked bad and was skipped"
         listed = await other.app.timeline("debian", epoch(SECOND), epoch(bad))
         assert not isinstance(listed, Refusal)
         assert [(each.snapshot, each.is_bad, each.because) for each in listed] == [
@@ -94,7 +94,7 @@ async def test_an_observation_is_marked_by_any_time_that_it_answers_for(vendor: 
     await observe(vendor)
     passed = await vendor.get(format_instant(torn + 60), INRELEASE)
     assert passed.data == old.files[INRELEASE].data
-    assert f"{format_instant(torn)} is marked bad and was passed over" in passed.headers["X-Snapproxy-Note"]
+    assert f"{format_instant(torn)} is marked bad and was skipped" in passed.headers["X-Snapproxy-Note"]
     await mark(vendor, format_instant(torn), None)
     assert (await vendor.get(format_instant(torn + 60), INRELEASE)).data != old.files[INRELEASE].data
 

@@ -54,53 +54,53 @@ THROTTLING = ("429", "503", "509")
 """Faults that are waited out for as long as the client is patient."""
 
 ROOT = {
-    "403": (424, "Upstream forbids this file (403)"),
+    "403": (424, "Upstream refuses access to this file (403)"),
     "404": (404, "Not in the archive at that time"),
     "410": (404, "Not in the archive at that time"),
-    "451": (424, "Upstream forbids this file (451)"),
-    "429": (424, "Upstream is cooling down, ask again later"),
+    "451": (424, "Upstream refuses access to this file (451)"),
+    "429": (424, "Upstream is cooling down, try again later"),
     "500": (424, "Upstream answered with an unexpected status (500)"),
-    "503": (424, "Upstream is cooling down, ask again later"),
-    "509": (424, "Upstream is cooling down, ask again later"),
+    "503": (424, "Upstream is cooling down, try again later"),
+    "509": (424, "Upstream is cooling down, try again later"),
     "HTML": (424, "Upstream sent a web page instead of the file"),
     "loop": (424, "Upstream redirected in a circle"),
     "foreign": (424, "That host is not among the archive's upstreams"),
     "reset": (424, "Upstream reset the connection"),
     "reset in the body": (424, "Upstream sent less than it announced"),  # so aiohttp puts it
     "cut": (424, "Upstream sent less than it announced"),
-    "too long": (424, "Upstream's bytes are not the promised ones: sha1 differs"),
-    "one byte changed": (424, "Upstream's bytes are not the promised ones: sha1 differs"),
-    "other content": (424, "Upstream's bytes are not the promised ones: sha1 differs"),
-    "silence": (424, "Upstream fell silent"),
+    "too long": (424, "Upstream sent wrong bytes: sha1 differs"),
+    "one byte changed": (424, "Upstream sent wrong bytes: sha1 differs"),
+    "other content": (424, "Upstream sent wrong bytes: sha1 differs"),
+    "silence": (424, "Upstream timed out"),
 }
 
 INDEX = ROOT | {
     "404": (424, "The index lists this file, but no source has it"),
     "410": (424, "The index lists this file, but no source has it"),
-    "too long": (424, "Upstream's file has not the promised size"),
-    "one byte changed": (424, "Upstream's bytes are not the promised ones: sha256 differs"),
-    "other content": (424, "Upstream's file has not the promised size"),
+    "too long": (424, "Upstream's file does not have the size that the index lists"),
+    "one byte changed": (424, "Upstream sent wrong bytes: sha256 differs"),
+    "other content": (424, "Upstream's file does not have the size that the index lists"),
 }
 
 PACKAGE = INDEX | {
-    "403": (502, "Upstream forbids this file (403)"),
+    "403": (502, "Upstream refuses access to this file (403)"),
     "404": (502, "The index lists this file, but no source has it"),
     "410": (502, "The index lists this file, but no source has it"),
-    "451": (502, "Upstream forbids this file (451)"),
-    "429": (503, "Upstream is cooling down, ask again later"),
+    "451": (502, "Upstream refuses access to this file (451)"),
+    "429": (503, "Upstream is cooling down, try again later"),
     "500": (502, "Upstream answered with an unexpected status (500)"),
-    "503": (503, "Upstream is cooling down, ask again later"),
-    "509": (503, "Upstream is cooling down, ask again later"),
+    "503": (503, "Upstream is cooling down, try again later"),
+    "509": (503, "Upstream is cooling down, try again later"),
     "HTML": (502, "Upstream sent a web page instead of the file"),
     "loop": (502, "Upstream redirected in a circle"),
     "foreign": (502, "That host is not among the archive's upstreams"),
     "reset": (504, "Upstream reset the connection"),
     "reset in the body": (502, "Upstream sent less than it announced"),
     "cut": (502, "Upstream sent less than it announced"),
-    "too long": (502, "Upstream's file has not the promised size"),
-    "one byte changed": (502, "Upstream's bytes are not the promised ones: sha256 differs"),
-    "other content": (502, "Upstream's file has not the promised size"),
-    "silence": (504, "Upstream fell silent"),
+    "too long": (502, "Upstream's file does not have the size that the index lists"),
+    "one byte changed": (502, "Upstream sent wrong bytes: sha256 differs"),
+    "other content": (502, "Upstream's file does not have the size that the index lists"),
+    "silence": (504, "Upstream timed out"),
 }
 
 TABLE = [(role, fault) for role in ("root", "index", "package") for fault in FAULTS]
@@ -160,7 +160,7 @@ async def test_an_archive_with_nobody_to_ask_says_so(make_house: MakeHouse, haml
     row = replace(hamlet.row, history="any-instant", snapshot=(), mirrors=())
     house = await make_house(rows=(row,))
     got = await house.get(FIRST, INRELEASE)
-    assert (got.status, got.refusal.reason) == (424, "This archive has no upstream for that time")
+    assert (got.status, got.refusal.reason) == (424, "No upstream is configured for this archive and time")
 
 
 class TestOffline:
@@ -176,7 +176,7 @@ class TestOffline:
             assert (await house.get(FIRST, path)).served.cache == "HIT"
         for path in (hamlet.edition.old.path, "dists/other/InRelease"):
             got = await house.get(FIRST, path)
-            assert (got.status, got.refusal.reason) == (424, "Offline: the store does not hold this file")
+            assert (got.status, got.refusal.reason) == (424, "Offline: this file is not in the store")
         assert (await house.get("20200101T000000Z", INRELEASE)).status == 424
         assert list(hamlet.log.entries) == []
 
@@ -253,6 +253,11 @@ async def test_an_instant_in_a_sparse_timeline_is_answered_within_the_rounds(
     windows = len(hamlet.past.requests("/mr/timestamp"))
     assert 6 <= windows <= MAX_ROUNDS - 5
     assert isinstance(await house.app.resolve("debian", "20130101T000000Z"), Refusal)
+
+
+async def test_nearest_is_answered_and_latest_refused(house: House) -> None:
+    assert (await house.get(f"{FIRST}.nearest", INRELEASE)).served.snapshot == FIRST
+    assert (await house.get("latest", INRELEASE)).refusal.reason.startswith("latest is not a fixed time")
 
 
 async def test_two_archives_share_bytes_and_flights(make_house: MakeHouse, hamlet: Hamlet) -> None:

@@ -21,7 +21,7 @@ def descriptors() -> int:
 async def left(house: House) -> tuple[int, set[str]]:
     """Return how many descriptors are open, and the tasks beside the test's own, once everything has come to rest."""
     await asyncio.sleep(0.5)
-    house.app.executor._facts._tables._helper._kill()  # it would outlive its last job by some seconds
+    house.app.executor._planner._facts._tables._helper._kill()  # it would outlive its last job by some seconds
     await asyncio.sleep(0.2)
     others = asyncio.all_tasks() - {asyncio.current_task()}
     return await asyncio.to_thread(descriptors), {repr(task.get_coro()) for task in others}

@@ -24,7 +24,9 @@ class TestAnswers:
         assert json.loads(first.data)["result"][0]["name"] == "kept"
         assert (first.served.cache, first.served.proof.word) == ("MISS", "none")
         assert (first.served.archive, first.served.snapshot) == ("debian", "live")
-        assert first.served.headers == {"X-Snapproxy-Note": "the archive's answer of today, of no snapshot"}
+        assert first.served.headers == {
+            "X-Snapproxy-Note": "current answer of the archive's service; not pinned to a snapshot"
+        }
         house.clock.leap(3595)
         assert (await house.call(CALL)).served.cache == "HIT"
         assert len(hamlet.asked(CALL)) == 1
@@ -83,7 +85,7 @@ class TestAnswers:
         self, house: House, hamlet: Hamlet, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(snapshot_api, "MAX_ANSWER", 10)
-        assert (await house.call(CALL)).refusal.reason == "Upstream sent more than it announced or the index promises"
+        assert (await house.call(CALL)).refusal.reason == "Upstream sent more than it announced or than the index lists"
         assert house.drafts == []
 
     async def test_whose_blob_is_gone_are_asked_for_again(self, house: House, hamlet: Hamlet) -> None:
@@ -139,7 +141,7 @@ class TestFiles:
         got = await house.call(f"/file/{content.sha1}", content.sha1)
         assert got.broke
         told = await house.call(f"/file/{content.sha1}", content.sha1)
-        assert (told.status, told.refusal.reason) == (502, "Upstream's bytes are not the promised ones: sha1 differs")
+        assert (told.status, told.refusal.reason) == (502, "Upstream sent wrong bytes: sha1 differs")
         assert house.store.catalog.name("sha1", content.sha1) is None
 
     async def test_that_were_evicted_are_fetched_again(self, house: House, hamlet: Hamlet) -> None:

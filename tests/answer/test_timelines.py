@@ -133,8 +133,8 @@ async def test_what_folders_told_does_not_pile_up(june: Present, tmp_path: Path)
             await resolved(house, f"202406{day}T070000Z")
             house.clock.leap(TEN_MINUTES)
         row = house.rows[0]
-        assert len(house.app.executor._facts.at_hand(row).facts) == 0
-        assert sum(map(len, house.app.executor._facts._timelines._windows.values())) <= 4
+        assert len(house.app.executor._planner._facts.at_hand(row).facts) == 0
+        assert sum(map(len, house.app.executor._planner._facts._timelines._windows.values())) <= 4
 
 
 async def test_two_processes_ask_one_question(june: Present, tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ async def test_a_process_that_comes_as_the_question_ends_asks_none(
     options: dict[str, Any] = {"folder": tmp_path, "rows": (june.row,), "timeouts": PATIENT}
     async with House(**options) as one, House(**options) as other:
         await resolved(one, JUNE[0])
-        timelines = other.app.executor._facts._timelines
+        timelines = other.app.executor._planner._facts._timelines
         stored, looks = timelines._stored, itertools.count()
         monkeypatch.setattr(timelines, "_stored", lambda *given: stored(*given) if next(looks) else None)
         assert (await resolved(other, JUNE[1]))[:8] == JUNE[1][:8]

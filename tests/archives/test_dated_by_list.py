@@ -1,4 +1,4 @@
-"""A folder a day, and a list of the days: whole like any other list, each day counted from its last second."""
+"""One folder a day with a list of days: complete like any other list, each day counted from its last second."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from snapproxy.archives import HISTORIES
+from snapproxy.archives.dated_addresses import DatedSettings
 from snapproxy.core.history import TimelineAnswer
 from snapproxy.core.model import Archive, Match, NeedWindow, Refusal, Resolved, TimeSpec, Window
 from snapproxy.core.time_spec import format_day, read_day
@@ -20,8 +21,7 @@ ROW = Archive(
     family="rpm",
     history="dated",
     snapshot=(BASE,),
-    folder="history/YYYYMMDD/rolling",
-    days="history/list",
+    history_settings=DatedSettings(folder="history/YYYYMMDD/rolling", days="history/list"),
     max_gap=7 * DAY,
     settle_after=2 * DAY,
 )
@@ -105,7 +105,7 @@ def test_what_is_no_list_of_days_is_made_out_as_nothing(body: str) -> None:
 
 
 def test_days_are_listed_as_their_folders_are_spelt() -> None:
-    row = replace(ROW, folder="days/YYYY-MM-DD/x", days="days/list")
+    row = replace(ROW, history_settings=DatedSettings(folder="days/YYYY-MM-DD/x", days="days/list"))
     need = NeedWindow(ENDS[0], NOW, NOW)
     for body, told in ((b"2024-06-01\n2024-05-31\n", 2), (b"2024-06-01/\n", None), (b"20240601\n", None)):
         window = HISTORY.read_window(row, need, f"{BASE}/days/list", TimelineAnswer(200, "", body), NOW)

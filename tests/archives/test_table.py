@@ -1,4 +1,4 @@
-"""The built-in archives: every row complete, and none that overreaches."""
+"""The built-in archives: every one is complete, and none matches addresses of others."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from snapproxy.archives import BUILTIN, HISTORIES
-from snapproxy.core.address import RESERVED
+from snapproxy.archives import BUILTIN, HISTORIES, RESERVED_NAMES
 from snapproxy.core.model import Archive, Role
 from snapproxy.core.routes import RouteKind, routes_of, select
 from snapproxy.core.time_spec import format_instant
@@ -17,7 +16,7 @@ from snapproxy.families import FAMILIES
 ROWS = {row.name: row for row in BUILTIN}
 every_row = pytest.mark.parametrize("row", BUILTIN, ids=[row.name for row in BUILTIN])
 
-#: Through the proxy, an address as its clients write it: the row that it selects, and the path in that archive. At least one a row.
+#: Addresses in the proxy form: the archive that each selects, and the path in it. At least one for each archive.
 CLIENTS = (
     ("ftp.de.debian.org/debian/dists/sid/InRelease", "debian", "dists/sid/InRelease"),
     ("security.debian.org/dists/bullseye-security/InRelease", "debian-security", "dists/bullseye-security/InRelease"),
@@ -57,7 +56,7 @@ CLIENTS = (
 @pytest.mark.parametrize(("address", "name", "path"), CLIENTS)
 def test_an_address_as_clients_write_it_selects_its_row_and_no_other(address: str, name: str, path: str) -> None:
     host, _, rest = address.partition("/")
-    chosen = select(routes_of(BUILTIN), host, rest)
+    chosen = select(routes_of(BUILTIN, HISTORIES), host, rest)
     assert chosen is not None
     route, inside = chosen
     assert (route.archive.name, route.kind, inside) == (name, RouteKind.MIRROR, path)
@@ -72,7 +71,7 @@ def test_every_row_has_clients() -> None:
 @every_row
 def test_a_row_can_be_used_as_it_stands(row: Archive) -> None:
     assert re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", row.name)
-    assert row.name not in RESERVED
+    assert row.name not in RESERVED_NAMES
     assert row.family in FAMILIES
     assert row.history in HISTORIES
     assert bool(row.snapshot) != HISTORIES[row.history].is_observed, "what nothing remembers has nobody to ask"

@@ -46,7 +46,7 @@ def test_the_form_is_one_line_an_entry() -> None:
 @no_deadline
 @given(record=records())
 def test_without_its_line_feeds_it_is_rfc_8785(record: Record) -> None:
-    """The format is as defined in docs/lock.md.
+    """The format is as defined in docs/reference/lock-format.md.
 
     Member names are ASCII and numbers are integers, so Python's sorting and number format agree with RFC 8785.
     """
@@ -72,7 +72,9 @@ def test_any_order_gives_the_same_bytes(record: Record, seed: int) -> None:
 
 
 def test_the_page_shows_a_canonical_lock() -> None:
-    (shown,) = re.findall(r"```json\n(.*?)```", (ROOT / "docs" / "lock.md").read_text(encoding="utf-8"), re.DOTALL)
+    (shown,) = re.findall(
+        r"```json\n(.*?)```", (ROOT / "docs" / "reference" / "lock-format.md").read_text(encoding="utf-8"), re.DOTALL
+    )
     assert encode(decode(shown.encode())).decode() == shown
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from snapproxy.capture import strict_json
 from snapproxy.capture.lock import encode
 from snapproxy.capture.lock_reader import decode
 from snapproxy.errors import RecordError
+from snapproxy.formats import strict_json
 from tests.capture.records import example
 
 Change = Callable[[dict[str, Any]], object]

@@ -10,7 +10,8 @@ import pytest
 
 from snapproxy import __version__
 from snapproxy.cli import main
-from snapproxy.cli.parser import VERBS, parse
+from snapproxy.cli.parser import parse
+from snapproxy.cli.verbs import VERBS
 from snapproxy_storage import StorageFailure
 
 

@@ -148,7 +148,7 @@ def test_a_snapshot_is_marked_bad_listed_so_and_taken_back(
     lines = capsys.readouterr().out.splitlines()
     assert lines == [first, f"{second}  (marked bad: caught in the middle of a sync)"]
     assert main(["resolve", "debian", second]) == 1
-    assert "Whoever marked it said: caught in the middle of a sync" in capsys.readouterr().err
+    assert "It was marked bad by hand: caught in the middle of a sync" in capsys.readouterr().err
     assert told(capsys, "bad", "debian", second, "--undo") == {"archive": "debian", "snapshot": second, "bad": False}
     assert main(["resolve", "debian", second]) == 0
     assert main(["bad", "debian", second, "--undo"]) == 1

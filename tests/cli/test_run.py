@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from snapproxy.cli import main, run, sockets
+from snapproxy.cli import main, run_command, sockets
 from snapproxy.cli.child_env import environment, write_apt_config
 from snapproxy.cli.summary import RunSummary, summarize
 from snapproxy.errors import SnapproxyError
@@ -27,7 +27,7 @@ PROXY = "http://20240601T000000Z:x@127.0.0.1:4000"
 def built(small_app: APP, plain_environment: Path, monkeypatch: pytest.MonkeyPatch) -> APP:
     options: dict[str, Any] = {}
     small_app.options = options
-    monkeypatch.setattr(run, "build", lambda _config, **given: options.update(given) or small_app)
+    monkeypatch.setattr(run_command, "build", lambda _config, **given: options.update(given) or small_app)
     return small_app
 
 
@@ -183,11 +183,11 @@ def test_a_joined_download_was_not_in_the_cache() -> None:
 async def test_signals_are_passed_on(
     small_app: APP, tmp_path: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "in_foreground", lambda: False)
+    monkeypatch.setattr(run_command, "in_foreground", lambda: False)
     flag = tmp_path / "ready"
     script = f"trap 'exit 9' {number.name[3:]}; touch {flag}; while :; do sleep 0.05; done"
     listeners = sockets.bind([("127.0.0.1", 0)])
-    running = asyncio.create_task(run.around(small_app, listeners, ["sh", "-c", script], os.environ))
+    running = asyncio.create_task(run_command.run_while_serving(small_app, listeners, ["sh", "-c", script], os.environ))
     deadline = time.monotonic() + 20
     while not flag.exists() and time.monotonic() < deadline:
         await asyncio.sleep(0.02)
@@ -198,10 +198,10 @@ async def test_signals_are_passed_on(
 
 async def test_ctrl_c_is_not_doubled(small_app: APP, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The terminal has sent it to the command already; a second one makes many programs give up their clean-up."""
-    monkeypatch.setattr(run, "in_foreground", lambda: True)
+    monkeypatch.setattr(run_command, "in_foreground", lambda: True)
     flag, listeners = tmp_path / "go", sockets.bind([("127.0.0.1", 0)])
     script = f"trap 'exit 9' INT; touch {tmp_path}/up; while ! test -e {flag}; do sleep 0.05; done; exit 0"
-    running = asyncio.create_task(run.around(small_app, listeners, ["sh", "-c", script], os.environ))
+    running = asyncio.create_task(run_command.run_while_serving(small_app, listeners, ["sh", "-c", script], os.environ))
     while not (tmp_path / "up").exists():
         await asyncio.sleep(0.02)
     os.kill(os.getpid(), signal.SIGINT)
@@ -218,9 +218,11 @@ async def test_a_command_does_not_outlive_its_pin(small_app: APP, monkeypatch: p
 
     monkeypatch.setattr(small_app, "serve", breaks)
     with pytest.raises(SnapproxyError, match="broken"):
-        await run.around(small_app, [], [sys.executable, "-c", "import time; time.sleep(60)"], os.environ)
+        await run_command.run_while_serving(
+            small_app, [], [sys.executable, "-c", "import time; time.sleep(60)"], os.environ
+        )
 
 
 def test_without_a_terminal_nobody_else_signals_the_command() -> None:
-    script = "import sys; from snapproxy.cli.run import in_foreground; sys.exit(in_foreground())"
+    script = "import sys; from snapproxy.cli.run_command import in_foreground; sys.exit(in_foreground())"
     assert subprocess.run([sys.executable, "-c", script], start_new_session=True, check=False).returncode == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from snapproxy.cli.common import config_of
+from snapproxy.cli.load_config import config_of
 from snapproxy.errors import ConfigurationError
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="acting as somebody else takes root")

@@ -61,7 +61,7 @@ def test_root_is_given_up_for_the_owner_of_the_artifact(
 ) -> None:
     became: list[Path] = []
     monkeypatch.setattr(serve.run_as_owner, "become", became.append)
-    monkeypatch.setattr(serve, "run", lambda serving: serving.close())
+    monkeypatch.setattr(serve, "run_async", lambda serving: serving.close())
     place = f"oci-archive:{tmp_path}/art.tar:v1"
     assert main(["serve", "--config", str(settings), "--from", place, "--listen", "127.0.0.1:0"]) == 0
     assert became == [tmp_path / "art.tar"]

@@ -14,9 +14,8 @@ from typing import Any
 
 import pytest
 
-from snapproxy import cli
-from snapproxy.cli import fetch, main, resolve, stats
-from snapproxy.cli.common import a_time
+from snapproxy.cli import fetch, main, resolve, sources, stats
+from snapproxy.cli.options import a_time
 from snapproxy.cli.progress import Lines, reporting
 
 APP = Any  # the small application of conftest
@@ -225,7 +224,7 @@ def test_sources_print_texts_to_paste(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_sources_print_texts_for_alpine(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     machine = {"ID": "alpine", "VERSION_ID": "3.20.3"}
-    monkeypatch.setattr(cli.sources.platform, "freedesktop_os_release", lambda: machine)
+    monkeypatch.setattr(sources.platform, "freedesktop_os_release", lambda: machine)
     assert main(["sources", "alpine", "--at", "20240601"]) == 0
     assert "http://127.0.0.1:3142/alpine/20240601T000000Z/v3.20/community\n" in capsys.readouterr().out
     assert main(["sources", "alpine", "--at", "20240601", "--form", "list"]) == 2
@@ -261,7 +260,7 @@ def test_sources_of_any_archive_and_the_script_for_all(tmp_path: Path, capsys: p
 
 def test_a_release_is_never_guessed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     machine = {"ID": "debian", "VERSION_CODENAME": "trixie"}
-    monkeypatch.setattr(cli.sources.platform, "freedesktop_os_release", lambda: machine)
+    monkeypatch.setattr(sources.platform, "freedesktop_os_release", lambda: machine)
     assert main(["sources", "debian", "--at", "20240601"]) == 0
     assert "Suites: trixie trixie-updates\n" in capsys.readouterr().out
     assert main(["sources", "ubuntu", "--at", "20240601"]) == 2

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from snapproxy.client_config.pacman import FORMS, MIRRORLIST, OWN_FORMS, PATIENCE, PacmanOptions
+from snapproxy.client_config.pacman import FORMS, MIRRORLIST, OWN_FORMS, SETTINGS, PacmanOptions
 from snapproxy.client_config.snippets import Snippet
 from snapproxy.core.time_spec import parse_time
 
@@ -42,7 +42,7 @@ def test_a_mirrorlist_has_no_second_server_that_would_answer_with_today() -> Non
 
 def test_every_form_but_the_shell_s_sets_patience_or_says_where_it_goes() -> None:
     for form in ("mirror", "cache", "proxy"):
-        assert PATIENCE in texts(form)[-1].text
+        assert SETTINGS in texts(form)[-1].text
 
 
 def edited(tmp_path: Path, script: str, text: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from snapproxy.archives import BUILTIN
+from snapproxy.archives import BUILTIN, HISTORIES
 from snapproxy.client_config.pin_script import refusal, rules, script
 from snapproxy.core.model import Archive, Refusal
 from snapproxy.core.routes import RouteKind, routes_of, select
@@ -399,7 +399,7 @@ class TestRules:
     )
     @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     def test_they_say_what_the_address_reader_says(self, family: str, places: list[tuple[str, str]]) -> None:
-        routes = routes_of(row for row in ROWS if row.family == family)
+        routes = routes_of((row for row in ROWS if row.family == family), HISTORIES)
         tail = FAMILIES[family]
         told = self.told(family, [(host, f"/{path}" if path else "") for host, path in places])
         for (host, path), (name, rest) in zip(places, told, strict=True):

@@ -1,4 +1,4 @@
-"""Built-in rows overridden, new rows added, and the settings written back."""
+"""Built-in archives overridden, new archives added, and the settings written back."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from snapproxy.archives import BUILTIN
+from snapproxy.archives.dated_addresses import DatedSettings
 from snapproxy.config import Config, as_toml, load
 from snapproxy.config.archives import ArchiveSettings
 from snapproxy.core.blob_sources import BlobSource
@@ -29,7 +30,7 @@ def test_any_field_of_a_built_in_row_can_be_overridden(load_text: Loader, rows: 
     text = """
 [archives.debian]
 family = "apt"
-history = "any-instant"
+history = "dated"
 snapshot = ["https://a.example/x"]
 mirrors = []
 sources = ["docker://reg.example/team/packages", "http://builders:3142"]
@@ -50,7 +51,7 @@ bad = ["20240601T000000Z"]
     assert debian == Archive(
         name="debian",
         family="apt",
-        history="any-instant",
+        history="dated",
         snapshot=("https://a.example/x",),
         mirrors=(),
         sources=(
@@ -65,15 +66,22 @@ bad = ["20240601T000000Z"]
         frozen=True,
         first=1_717_200_000,
         scope=2,
-        folder="days/YYYY-MM-DD",
-        days="days/list",
+        history_settings=DatedSettings(folder="days/YYYY-MM-DD", days="days/list"),
         bad=(1_717_200_000,),
     )
 
 
 def test_every_field_of_a_row_is_a_setting() -> None:
     laid_over = {"because", "keeps_packages"}
-    assert {"name", *ArchiveSettings.model_fields, *laid_over} == set(Archive.__dataclass_fields__)
+    fields = {*Archive.__dataclass_fields__, *DatedSettings.__dataclass_fields__} - {"history_settings"}
+    assert {"name", *ArchiveSettings.model_fields, *laid_over} == fields
+
+
+def test_settings_of_one_history_have_no_effect_on_another(load_text: Loader) -> None:
+    archive = load_text(DOCKER + 'folder = "days/YYYY-MM-DD"').archives[-1]
+    assert archive.history_settings is None
+    archive = load_text(DOCKER.replace("any-instant", "dated")).archives[-1]
+    assert archive.history_settings == DatedSettings()
 
 
 @pytest.mark.parametrize(

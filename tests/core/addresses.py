@@ -1,11 +1,11 @@
-"""Asks `core.address` as a client would; shared by the tests of the address forms and of the refusals."""
+"""Calls `core.address` as a client would; shared by the tests of the address forms and of the refusals."""
 
 from __future__ import annotations
 
 from base64 import b64encode
 from typing import Any
 
-from snapproxy.archives import BUILTIN
+from snapproxy.archives import BUILTIN, HISTORIES
 from snapproxy.core.address import AddressBook, read
 from snapproxy.core.exchange import FileTarget
 from snapproxy.core.model import Refusal
@@ -14,6 +14,7 @@ from snapproxy.core.time_spec import parse_time
 ROWS = {row.name: row for row in BUILTIN}
 BOOK = AddressBook(
     archives=BUILTIN,
+    histories=HISTORIES,
     passes=(("files.example", 80), ("git.example", 443), ("other.example", 8080)),
     own_hosts=frozenset({"proxy.example:3142", "[::1]:3142"}),
 )

@@ -1,4 +1,4 @@
-"""What a request names: the four forms, and the time in each."""
+"""Targets of requests: the four forms, and the time in each."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from snapproxy.archives import BUILTIN
-from snapproxy.core.address import RESERVED, AddressBook, read
+from snapproxy.archives import BUILTIN, HISTORIES, RESERVED_NAMES
+from snapproxy.core.address import AddressBook, read
 from snapproxy.core.exchange import BlobTarget, PageTarget, ScriptTarget, ServiceTarget
 from snapproxy.core.model import Archive, Refusal
 from snapproxy.core.time_spec import SPELLINGS, parse_time
@@ -76,7 +76,7 @@ class TestNativeForms:
         "query", ["callback=x", "fileinfo", "fileinfo=1&fileinfo=1", "archive=a%20b", "archive=" + "a" * 65, "&", "a=1"]
     )
     def test_other_parameters_are_refused(self, query: str) -> None:
-        assert refused(ask(f"/mr/package/hello/?{query}"), 400).reason.startswith("the snapshot service is asked with")
+        assert refused(ask(f"/mr/package/hello/?{query}"), 400).reason.startswith("the snapshot service takes")
 
     def test_a_file_is_named_by_its_sha1(self) -> None:
         assert ask(f"/file/{SHA1}") == ServiceTarget(ROWS["debian"], f"/file/{SHA1}", sha1=SHA1)
@@ -89,7 +89,7 @@ class TestNativeForms:
         assert refused(ask(f"/file/{tail}"), 400).reason == "a file is named by its SHA-1, 40 hex digits"
 
     def test_without_a_snapshot_service_there_are_no_calls(self) -> None:
-        refused(ask("/mr/timestamp/", AddressBook(archives=(ROWS["ubuntu"],))), 404)
+        refused(ask("/mr/timestamp/", AddressBook(archives=(ROWS["ubuntu"],), histories=HISTORIES)), 404)
 
     @pytest.mark.parametrize("scheme", ["http", "https"])
     def test_the_services_own_addresses_come_through_a_proxy_with_no_credentials(self, scheme: str) -> None:
@@ -110,7 +110,7 @@ class TestNativeForms:
 
     def test_a_base_the_user_set_is_recognised_with_its_calls(self) -> None:
         row = replace(ROWS["debian"], snapshot=("http://127.0.0.1:8000/snap/archive/debian",))
-        book = AddressBook(archives=(row,))
+        book = AddressBook(archives=(row,), histories=HISTORIES)
         assert ask(f"http://127.0.0.1:8000/snap/archive/debian/{TS}/x", book).path == "x"
         assert ask("http://127.0.0.1:8000/snap/mr/package/x/", book).path == "/mr/package/x/"
         refused(ask(f"http://127.0.0.1/snap/archive/debian/{TS}/x", book), 403)
@@ -284,7 +284,7 @@ class TestOwnAddresses:
         assert ask(f"http://[::1]:3142/debian/{TS}/x").path == "x"
         refused(ask(f"http://proxy.example/debian/{TS}/x"), 403)
 
-    @pytest.mark.parametrize("name", sorted(RESERVED - {"archive", "mr", "file", "healthz", "readyz", "metrics"}))
+    @pytest.mark.parametrize("name", sorted(RESERVED_NAMES - {"archive", "mr", "file", "healthz", "readyz", "metrics"}))
     def test_names_kept_for_later_are_no_archives_yet(self, name: str) -> None:
         answer = ask(f"/{name}/x")
         assert isinstance(answer, Refusal)
@@ -318,7 +318,7 @@ class TestOwnAddresses:
         refused(read("PUT", f"/v2/x/blobs/sha256:{'a' * 64}", BOOK), 405)
 
     def test_no_built_in_archive_has_a_reserved_name(self) -> None:
-        assert not RESERVED & set(ROWS)
+        assert not RESERVED_NAMES & set(ROWS)
 
     @pytest.mark.parametrize("rest", [f"debian/{TS}/x", f"archive/debian/{TS}/x"])
     def test_a_capture_stands_before_the_first_two_forms(self, rest: str) -> None:

@@ -1,4 +1,4 @@
-"""What is selected of an archive, and what may be listed at all."""
+"""Selecting parts of an archive, and valid package names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_a_package_without_a_source_is_its_own() -> None:
 @pytest.mark.parametrize("word", ["", "a b", "a\x1b[2J", "a\n", "a\u202eb", "a" * 256, "\udc80"])
 def test_words_that_would_garble_a_terminal_are_refused(word: str) -> None:
     for words in ((word, "amd64", "1"), ("a", word, "1"), ("a", "amd64", word)):
-        with pytest.raises(ArchiveDataError, match="without proper names"):
+        with pytest.raises(ArchiveDataError, match="an invalid name or version"):
             listed(*words)
 
 
@@ -53,10 +53,10 @@ def test_what_is_nowhere_is_refused_and_what_there_is_told() -> None:
     refusal = unmet(PARTS, Selection(components=("main", "universe"), architectures=("amd64",)))
     assert refusal is not None
     assert (refusal.status, refusal.reason) == (404, "There is no such component at either time")
-    assert refusal.why == "universe is none of contrib, main, main/debian-installer."
+    assert refusal.why == "universe is not one of: contrib, main, main/debian-installer."
     refusal = unmet(PARTS, Selection(architectures=("x86_64",)))
     assert refusal is not None
-    assert refusal.why == "x86_64 is none of amd64, arm64."
+    assert refusal.why == "x86_64 is not one of: amd64, arm64."
 
 
 @pytest.mark.parametrize(

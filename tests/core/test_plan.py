@@ -21,7 +21,7 @@ from snapproxy.core.model import (
     TimeSpec,
     Window,
 )
-from snapproxy.core.plan import MAX_ROUNDS, plan, resolve
+from snapproxy.core.plan import MAX_ROUNDS, Known, resolve
 from snapproxy.core.plan_model import (
     Ask,
     AskAlias,
@@ -33,7 +33,6 @@ from snapproxy.core.plan_model import (
     AskSize,
     AskWindow,
     Fetch,
-    Known,
     ListedFile,
     Need,
     NotStored,
@@ -41,7 +40,22 @@ from snapproxy.core.plan_model import (
     Serve,
     StoredFile,
 )
-from tests.core.toy import AT, NOW, ROOT, ROW, SPACE, STRONG, WINDOW, ToyFamily, ToyHistory, at, drive, now_of, seen
+from tests.core.toy import (
+    AT,
+    NOW,
+    ROOT,
+    ROW,
+    SPACE,
+    STRONG,
+    WINDOW,
+    ToyFamily,
+    ToyHistory,
+    at,
+    drive,
+    now_of,
+    resolve_and_plan,
+    seen,
+)
 
 
 class TestResolving:
@@ -316,7 +330,7 @@ def test_the_longest_way_ends_within_the_rounds():
     }
     facts |= {AskWindow("toy", start, NOW): Window(start, NOW, (), NOW) for start in range(8)}
     known, rounds = Known(), 0
-    while isinstance(step := plan(request, known, NOW, family=ToyFamily(), history=Sparse()), Need):
+    while isinstance(step := resolve_and_plan(request, known, Sparse()), Need):
         known, rounds = known.plus({ask: facts.get(ask) for ask in step.asks}), rounds + 1
         if any(isinstance(ask, AskListedAnywhere) for ask in step.asks):
             known = known.plus({AskSize("a" * 64): None})  # volunteered

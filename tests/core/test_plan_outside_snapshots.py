@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from snapproxy.core.exchange import Moved
 from snapproxy.core.model import LIVE, ExpectedFile, Match, Proof, Refusal, Resolved, Role, TimeSpec
-from snapproxy.core.plan import plan, plan_at
+from snapproxy.core.plan import plan
 from snapproxy.core.plan_model import (
     Ask,
     AskFile,
@@ -23,7 +23,7 @@ from snapproxy.core.plan_model import (
     Step,
     StoredFile,
 )
-from tests.core.toy import AT, NOW, ROW, SPACE, STRONG, WINDOW, ToyFamily, ToyHistory, drive, now_of
+from tests.core.toy import AT, ROW, SPACE, STRONG, WINDOW, ToyFamily, ToyHistory, drive, now_of, resolve_and_plan
 
 
 class TestLive:
@@ -65,7 +65,7 @@ class TestFolders:
     def test_a_folder_between_two_snapshots_is_sent_to_the_snapshot_s_own(self):
         request = PlanRequest(ROW, TimeSpec("w", 3, Match.HELD), "", base="/archive/toy/")
         step = drive(
-            lambda known: plan(request, known, NOW, family=ToyFamily(), history=ToyHistory()),
+            lambda known: resolve_and_plan(request, known),
             {**WINDOW, AskObserved("toy", (), 3): ()},
         )
         assert step == Moved("/archive/toy/one/", "one")
@@ -73,7 +73,7 @@ class TestFolders:
     def test_a_snapshot_s_own_folder_is_not_listed(self):
         request = PlanRequest(ROW, TimeSpec("one", 3, Match.HELD), "sub/")
         listed = drive(
-            lambda known: plan(request, known, NOW, family=ToyFamily(), history=ToyHistory()),
+            lambda known: resolve_and_plan(request, known),
             {**WINDOW, AskObserved("toy", (), 3): ()},
         )
         assert isinstance(listed, Refusal)
@@ -92,9 +92,7 @@ class TestTimeless:
 
     def at(self, path: str, facts: Mapping[Ask, object], resolved: Resolved = AT) -> Step:
         request = PlanRequest(ROW, TimeSpec("one", 1_000_000, Match.EXACT), path)
-        return drive(
-            lambda known: plan_at(request, resolved, known, family=ToyFamily(), history=TimelessHistory()), facts
-        )
+        return drive(lambda known: plan(request, resolved, known, family=ToyFamily(), history=TimelessHistory()), facts)
 
     def test_a_promised_package_is_named_outside_every_snapshot_as_well(self):
         facts = {AskListedAnywhere(SPACE, "pkg/x"): ListedFile(ExpectedFile("pkg/x", 7, STRONG), Proof.INDEX)}

@@ -1,4 +1,4 @@
-"""The pace: exact figures for the rules, properties for what must hold whatever happens."""
+"""The rate limit: exact figures for the rules, properties that hold for every sequence of results."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ FRESH = RateState()
 
 
 def refused(state: RateState, now: float, *, retry_after: float | None = None, jitter: float = 0.0) -> RateState:
-    """The upstream refuses a request that was granted in the present storm."""
-    return throttled(state, SLOW, now, storm=state.storm, retry_after=retry_after, jitter=jitter)
+    """The upstream refuses a request that was granted in the present cool-down epoch."""
+    return throttled(state, SLOW, now, cool_down_epoch=state.cool_down_epoch, retry_after=retry_after, jitter=jitter)
 
 
 def test_an_upstream_never_asked_grants_its_whole_burst_and_then_its_rate() -> None:
@@ -71,7 +71,7 @@ def test_cool_downs_double_up_to_fifteen_minutes() -> None:
 def test_breaks_rest_shorter_and_do_not_lengthen_a_later_cool_down() -> None:
     state, now, pauses = FRESH, NOW, []
     for _ in range(8):
-        state = broken(state, SLOW, now, storm=state.storm, jitter=0.0)
+        state = broken(state, SLOW, now, cool_down_epoch=state.cool_down_epoch, jitter=0.0)
         pauses.append(state.until - now)
         now = state.until
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
@@ -102,16 +102,16 @@ def test_an_absurd_retry_after_is_bounded() -> None:
 
 def test_requests_refused_together_are_one_strike() -> None:
     once = refused(FRESH, NOW)
-    assert throttled(once, SLOW, NOW + 1, storm=0, retry_after=None, jitter=0.0) == once
-    assert broken(once, SLOW, NOW + 1, storm=0, jitter=0.0) == once
-    later = throttled(once, SLOW, NOW + 1, storm=0, retry_after=100, jitter=0.0)
+    assert throttled(once, SLOW, NOW + 1, cool_down_epoch=0, retry_after=None, jitter=0.0) == once
+    assert broken(once, SLOW, NOW + 1, cool_down_epoch=0, jitter=0.0) == once
+    later = throttled(once, SLOW, NOW + 1, cool_down_epoch=0, retry_after=100, jitter=0.0)
     assert later == replace(once, until=NOW + 101), "but the longer wait is kept"
 
 
-def test_an_answer_to_a_request_from_before_the_storm_does_not_end_it() -> None:
-    stormy = refused(FRESH, NOW)
-    assert succeeded(stormy, storm=0) == stormy
-    assert forgone(stormy, storm=0) == stormy
+def test_an_answer_to_a_request_from_before_the_cool_down_does_not_end_it() -> None:
+    cooling = refused(FRESH, NOW)
+    assert succeeded(cooling, cool_down_epoch=0) == cooling
+    assert forgone(cooling, cool_down_epoch=0) == cooling
 
 
 def test_one_probe_goes_after_a_cool_down_and_everybody_else_waits_for_its_verdict() -> None:
@@ -120,18 +120,18 @@ def test_one_probe_goes_after_a_cool_down_and_everybody_else_waits_for_its_verdi
     state, wait = grant(state, SLOW, NOW + 30)
     assert wait == 0.0
     assert grant(state, SLOW, NOW + 30) == (state, PROBE_POLL)
-    calm = succeeded(state, storm=state.storm)
+    calm = succeeded(state, cool_down_epoch=state.cool_down_epoch)
     assert not calm.is_suspect
 
 
 def test_after_a_cool_down_the_bucket_is_empty() -> None:
     state, _ = grant(refused(FRESH, NOW), SLOW, NOW + 30)
-    assert grant(succeeded(state, storm=1), SLOW, NOW + 30)[1] == pytest.approx(1 / 0.7)
+    assert grant(succeeded(state, cool_down_epoch=1), SLOW, NOW + 30)[1] == pytest.approx(1 / 0.7)
 
 
 def test_a_probe_that_was_given_up_or_died_is_sent_again() -> None:
     state, _ = grant(refused(FRESH, NOW), SLOW, NOW + 30)
-    assert grant(forgone(state, storm=1), SLOW, NOW + 30)[1] == 0.0
+    assert grant(forgone(state, cool_down_epoch=1), SLOW, NOW + 30)[1] == 0.0
     assert grant(state, SLOW, NOW + 30 + PROBE_LEASE)[1] == 0.0
 
 
@@ -153,7 +153,7 @@ STATES = st.builds(
     spent=st.floats(0, 100),
     updated=TIMES,
     until=TIMES,
-    storm=st.integers(0, 1000),
+    cool_down_epoch=st.integers(0, 1000),
     throttles=st.integers(0, 2000),
     breaks=st.integers(0, 2000),
     probe=TIMES,
@@ -170,6 +170,11 @@ def test_a_state_survives_its_json_row(state: RateState) -> None:
     assert RateState.from_json(json.loads(json.dumps(state.to_json()))) == state
 
 
+def test_the_keys_of_a_row_on_disk_stay_the_same() -> None:
+    assert set(FRESH.to_json()) == {"spent", "updated", "until", "storm", "throttles", "breaks", "probe"}
+    assert RateState.from_json({"storm": 3}) == replace(FRESH, cool_down_epoch=3)
+
+
 @given(STATES, POLICIES, TIMES)
 def test_a_wait_is_positive_and_bounded_so_a_waiter_always_gets_on(
     state: RateState, policy: RatePolicy, now: float
@@ -183,7 +188,12 @@ def test_nothing_is_granted_during_the_pause_a_refusal_begins(
     state: RateState, policy: RatePolicy, now: float, retry_after: float | None, jitter: float
 ) -> None:
     cooling = throttled(
-        replace(state, until=0.0), policy, now, storm=state.storm, retry_after=retry_after, jitter=jitter
+        replace(state, until=0.0),
+        policy,
+        now,
+        cool_down_epoch=state.cool_down_epoch,
+        retry_after=retry_after,
+        jitter=jitter,
     )
     pause = cooling.until - now
     assert 0 < pause <= LONGEST_PAUSE * (1 + SPREAD) + 1e-5

@@ -1,4 +1,4 @@
-"""Honest time where every second is a snapshot, and between two sights of one root."""
+"""Honest time if every second is a snapshot, and between two observations of one root."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class TestAnyInstant:
         row = replace(self.ROW, bad=(at("20240601"), at("20240601") - 1))
         answer = self.resolve("20240601", row)
         assert (answer.status, answer.reason) == (410, "that instant is marked bad: use 20240531T235958Z")
-        assert "passed over" in self.resolve("20240601.nearest", row).note
+        assert "was skipped" in self.resolve("20240601.nearest", row).note
 
     def test_live_is_live(self) -> None:
         assert self.resolve("live") == Resolved(LIVE, NOW)

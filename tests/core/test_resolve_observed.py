@@ -1,4 +1,4 @@
-"""A *when* settled by what was seen of a root: exact within a span, honest between two, refused beyond them."""
+"""A time resolved from observations of a root: exact within a span, noted between two, refused beyond them."""
 
 from __future__ import annotations
 
@@ -49,10 +49,8 @@ class TestObserved:
         answer = ask(format_instant(T0 + 10 * HOUR + 5), FIRST, SECOND)
         assert isinstance(answer, Resolved)
         assert (answer.snapshot, answer.valid) == (FIRST.snapshot, (T0, FIRST.last))
-        assert (
-            answer.note
-            == f"sure up to {format_instant(FIRST.last)}; from then until {format_instant(SECOND.first)} it may have changed"
-        )
+        last, first = format_instant(FIRST.last), format_instant(SECOND.first)
+        assert answer.note == f"sure up to {last}; from then until {first} it may have changed"
 
     def test_a_gap_is_refused_and_both_its_ends_are_named(self) -> None:
         reason = refused(ask(format_instant(T0 + 50 * HOUR), SECOND, LATE), 410)
@@ -101,7 +99,7 @@ class TestObserved:
         answer = ask(format_instant(SECOND.first + 5), FIRST, follower, bad, SECOND.first)
         assert isinstance(answer, Resolved)
         assert answer.snapshot == FIRST.snapshot
-        assert f"{format_instant(SECOND.first)} is marked bad and was passed over" in answer.note
+        assert f"{format_instant(SECOND.first)} is marked bad and was skipped" in answer.note
 
     @given(st.sampled_from(Match), st.integers(0, NOW * 2), st.booleans(), st.booleans())
     def test_it_is_total_and_never_answers_with_a_later_state(

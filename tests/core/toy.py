@@ -1,10 +1,10 @@
-"""A toy distribution to plan for: the core knows none."""
+"""A toy distribution for the tests of plans: the core contains none."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from snapproxy.core.history import TimelineAnswer
+from snapproxy.core.history import History, TimelineAnswer
 from snapproxy.core.model import (
     LIVE,
     Archive,
@@ -23,8 +23,8 @@ from snapproxy.core.model import (
     TimeSpec,
     Window,
 )
-from snapproxy.core.plan import MAX_ROUNDS, plan, plan_at
-from snapproxy.core.plan_model import Ask, AskWindow, Known, Need, PlanRequest, Step, StoredFile
+from snapproxy.core.plan import MAX_ROUNDS, Known, plan, resolve
+from snapproxy.core.plan_model import Ask, AskWindow, Need, PlanRequest, Step, StoredFile
 from snapproxy.core.resolve_observed import resolve_bracketed
 from snapproxy.core.signature_schemes import OpenPgp
 
@@ -37,15 +37,17 @@ ROOT = StoredFile("root", "r", 3, Proof.GPG)
 
 
 class ToyFamily:
-    """`root` vouches for `index/*`, indexes for `pkg/*`; `index/by-hash/HEX` is a by-hash name; `beside/*` is promised by `index/sums`.
+    """`root` lists `index/*`, indexes list `pkg/*`; `index/by-hash/HEX` by hash; `index/sums` lists `beside/*`.
 
-    `below/*` is promised by `root` itself.
+    `root` itself lists `below/*`.
     """
 
     name = "toy"
     patience = 1.0
     parser = "toy-1"
     keeps_newer_root = True
+    how_to_clear_lists = "Remove toy's lists."
+    mirror_list_hint = "Give toy a base address."
     drops_older_dates = False
     roots_list_packages = False
     tells_root_dates = True
@@ -141,12 +143,21 @@ WINDOW = {AskWindow("toy", 0, NOW): Window(0, NOW, (1_000_000,), NOW)}
 def at(path: str, facts: Mapping[Ask, object] | None = None) -> Step:
     """Plan for a file of the settled snapshot; what is not given is known to be nothing."""
     request = PlanRequest(ROW, TimeSpec("one", 1_000_000, Match.EXACT), path)
-    return drive(lambda known: plan_at(request, AT, known, family=ToyFamily(), history=ToyHistory()), facts or {})
+    return drive(lambda known: plan(request, AT, known, family=ToyFamily(), history=ToyHistory()), facts or {})
 
 
 def now_of(path: str, facts: Mapping[Ask, object] | None = None) -> Step:
     request = PlanRequest(ROW, TimeSpec(LIVE, None, Match.LIVE), path)
-    return drive(lambda known: plan(request, known, NOW, family=ToyFamily(), history=ToyHistory()), facts or {})
+    return drive(lambda known: resolve_and_plan(request, known), facts or {})
+
+
+def resolve_and_plan(request: PlanRequest, known: Known, history: History | None = None) -> Refusal | Step | Need:
+    """Make both decisions, as the planner does."""
+    history = history or ToyHistory()
+    resolved = resolve(request, known, NOW, family=ToyFamily(), history=history)
+    if not isinstance(resolved, Resolved):
+        return resolved
+    return plan(request, resolved, known, family=ToyFamily(), history=history)
 
 
 def drive(step_of, facts):

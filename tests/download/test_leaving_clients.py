@@ -1,4 +1,4 @@
-"""A client that leaves and a process that stops: nothing stays open, nothing is asked for twice."""
+"""A client that leaves and a process that stops: nothing stays open, nothing is downloaded twice."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ class TestLeavingAndStopping:
         assert open_descriptors() <= descriptors
         assert any((house.folder / "state/drafts" / name).stat().st_size > 100_000 for name in house.drafts)
 
-    async def test_stopping_at_once_hangs_nowhere(self, make_house: MakeHouse, hamlet: Hamlet) -> None:
-        """A flight that is stopped before its first step still lands, for those who wait for it."""
+    async def test_stopping_immediately_does_not_hang(self, make_house: MakeHouse, hamlet: Hamlet) -> None:
+        """A flight that is stopped before its first step still has an outcome for its waiters."""
         house = await make_house()
         await house.app.resolve("debian", FIRST)
         asked = asyncio.create_task(house.get(FIRST, INRELEASE))
@@ -72,7 +72,7 @@ class TestLeavingAndStopping:
         async with asyncio.timeout(5):
             await house.close()
             got = await asked
-        assert (got.status, got.refusal.reason) == (424, "snapproxy is stopping")
+        assert (got.status, got.refusal.reason) == (424, "snapproxy is shutting down")
 
     async def test_a_prefetch_is_the_flight_its_request_joins(self, house: House, hamlet: Hamlet) -> None:
         await house.get(FIRST, INRELEASE)

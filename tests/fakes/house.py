@@ -13,6 +13,7 @@ from unittest.mock import patch
 from urllib.parse import urlsplit
 
 from snapproxy import wiring
+from snapproxy.archives import HISTORIES
 from snapproxy.base.clock import Clock
 from snapproxy.capture.replay import Replayed
 from snapproxy.config import Config, Watch
@@ -133,7 +134,7 @@ class House:
         self.app = wiring.App(
             config,
             self.store,
-            AddressBook(archives=self.rows),
+            AddressBook(archives=self.rows, histories=HISTORIES),
             offline=self.offline,
             clock=self.clock,
             replayed=self.replayed,
@@ -187,7 +188,7 @@ class House:
 
     def cool_downs(self, url: str) -> int:
         """How often a server has been given a rest."""
-        return RateState.from_json(self.store.catalog.fact(f"pace/{urlsplit(url).netloc}", 0)).storm
+        return RateState.from_json(self.store.catalog.fact(f"pace/{urlsplit(url).netloc}", 0)).cool_down_epoch
 
 
 async def until(condition: Any, seconds: float = 5.0) -> None:

@@ -74,7 +74,7 @@ class Bench:
     async def settled(self, asked: UpstreamRequest, reach: EgressPolicy | None = None) -> Settled:
         """Ask, and look at the head alone."""
         async with self.upstream as upstream, upstream.fetch(asked, reach or self.reach) as response:
-            return response.settled
+            return response.answer
 
     async def body(self, asked: UpstreamRequest) -> bytes:
         async with self.upstream as upstream, upstream.fetch(asked, self.reach) as response:

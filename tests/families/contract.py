@@ -1,8 +1,8 @@
-"""What every family promises to the rest of the house. A family's test file is a subclass with its samples.
+"""The contract of every family. A family's test file subclasses it and provides samples.
 
 class TestApt(FamilyContract):
     family = APT
-    samples = {path: bytes, ...}   # roots and indexes, genuine or as the format's own tools write them
+    samples = {path: bytes, ...}   # roots and indexes, genuine or written by the format's own tools
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from snapproxy.errors import ArchiveDataError
 from snapproxy.families import FAMILIES
 from snapproxy.formats.digests import HEX_LENGTH, is_digest
 
-# One test function runs for several families, each a subclass of its own.
+# Each test function runs for several families, in a subclass for each.
 inherited = settings(deadline=None, suppress_health_check=[HealthCheck.differing_executors])
 
 SEGMENTS = st.sampled_from(["", ".", "..", "dists", "pool", "main", "by-hash", "SHA256", "binary-amd64", "x.diff"])
@@ -38,7 +38,7 @@ class FamilyContract:
     family: ClassVar[Family]
     samples: ClassVar[Mapping[str, bytes]]
     own_algorithms: ClassVar[Mapping[str, str]] = {}
-    """Algorithms of the family's own: what each is named in promises, and the one whose length it has."""
+    """The family's own digest algorithms: the name in an `ExpectedFile`, and an algorithm of the same length."""
 
     def read(self, path: str, data: Iterable[bytes]) -> list[tuple[str, ExpectedFile]]:
         return list(self.family.read_index(path, data))
@@ -91,7 +91,7 @@ class FamilyContract:
                 assert seal.signed
                 assert seal.hash in HEX_LENGTH
 
-    def test_promises_stay_inside_the_archive_and_carry_whole_digests(self) -> None:
+    def test_expected_files_are_inside_the_archive_and_have_valid_digests(self) -> None:
         for path, data in self.samples.items():
             rows = self.read(path, [data])
             assert rows, path
@@ -103,8 +103,8 @@ class FamilyContract:
                 for algorithm, value in expected.digests.items():
                     assert is_digest(self.own_algorithms.get(algorithm, algorithm), value)
 
-    def test_a_checker_passes_no_digest_over(self) -> None:
-        """What a checker passes is found again by any digest of its promise, so each must have been judged."""
+    def test_a_checker_checks_every_digest(self) -> None:
+        """Stored bytes are found by any digest of their expected file, so the checker must check every digest."""
         for path, data in self.samples.items():
             for _, expected in self.read(path, [data]):
                 for algorithm, value in expected.digests.items():
@@ -112,20 +112,20 @@ class FamilyContract:
                     checker.update(b"something else")
                     assert checker.finish() is not None, algorithm
 
-    def test_a_name_has_one_promise_and_the_canonical_name_is_among_them(self) -> None:
+    def test_a_name_has_one_expected_file_and_the_canonical_name_is_among_them(self) -> None:
         for path, data in self.samples.items():
             rows = self.read(path, [data])
             table = dict(rows)
             assert len(table) == len(rows), path
             assert all(table[expected.path] == expected for expected in table.values())
 
-    def test_a_name_by_its_digest_leads_to_a_promise_of_that_digest(self) -> None:
+    def test_a_by_hash_name_leads_to_an_expected_file_with_that_digest(self) -> None:
         for path, data in self.samples.items():
             for name, expected in self.read(path, [data]):
                 by_hash = self.family.classify(name).by_hash
                 assert by_hash is None or expected.digests[by_hash[0]] == by_hash[1]
 
-    def test_what_a_root_promises_can_be_traced_back_to_it(self) -> None:
+    def test_the_files_of_a_root_name_it_as_their_root(self) -> None:
         for path, data in self.samples.items():
             if self.family.classify(path).role is not Role.ROOT:
                 continue
@@ -136,7 +136,7 @@ class FamilyContract:
 
     @inherited
     @given(size=st.integers(1, 5000))
-    def test_promises_are_the_same_under_any_chunking(self, size: int) -> None:
+    def test_expected_files_are_the_same_under_any_chunking(self, size: int) -> None:
         for path, data in self.samples.items():
             size = max(size, len(data) // 500)
             assert self.read(path, cut(data, size)) == self.read(path, [data])
@@ -163,7 +163,7 @@ class FamilyContract:
 
     @inherited
     @given(pieces=st.lists(st.binary(max_size=50), max_size=5), flip=st.integers(min_value=0))
-    def test_its_checker_passes_the_promised_bytes_and_no_others(self, pieces: list[bytes], flip: int) -> None:
+    def test_its_checker_accepts_the_expected_bytes_only(self, pieces: list[bytes], flip: int) -> None:
         whole = b"".join(pieces)
         digests = {name: hashlib.new(name, whole).hexdigest() for name in HEX_LENGTH}
         expected = ExpectedFile("x", len(whole), digests)

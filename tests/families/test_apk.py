@@ -1,4 +1,4 @@
-"""apk: the contract, then the corners of version 2; those of version 3 are in test_apk_3."""
+"""apk: the contract, and the details of version 2. `test_apk_3` tests version 3."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ROOT = f"{FOLDER}/APKINDEX.tar.gz"
 INDEX = index([HELLO, PLUS], KEY)
 
 
-def promised(*packages: ApkFile) -> dict[str, ExpectedFile]:
+def expected_files(*packages: ApkFile) -> dict[str, ExpectedFile]:
     return dict(APK.read_index(ROOT, [index(packages, KEY)]))
 
 
@@ -43,8 +43,8 @@ def verdict(expected: ExpectedFile, data: bytes, size: int = 7) -> str | None:
     return checker.finish()
 
 
-def promise_of(each: ApkFile) -> ExpectedFile:
-    return promised(each)[f"{FOLDER}/{each.file}"]
+def expected_file(each: ApkFile) -> ExpectedFile:
+    return expected_files(each)[f"{FOLDER}/{each.file}"]
 
 
 def unsized(expected: ExpectedFile) -> ExpectedFile:
@@ -66,7 +66,7 @@ class TestApk(FamilyContract):
     }
 
 
-# --- paths ---------------------------------------------------------------------------------------------------------------------
+# --- paths
 
 
 @pytest.mark.parametrize(
@@ -85,22 +85,22 @@ class TestApk(FamilyContract):
         (f"{FOLDER}/", Place(Role.OTHER)),
     ],
 )
-def test_what_a_path_is(path: str, place: Place) -> None:
+def test_paths_are_classified(path: str, place: Place) -> None:
     assert APK.classify(path) == place
 
 
-# --- the index -----------------------------------------------------------------------------------------------------------------
+# --- the index
 
 
-def test_an_index_promises_the_packages_beside_it_by_size_and_control_digest() -> None:
+def test_an_index_lists_the_packages_beside_it_with_size_and_control_digest() -> None:
     control = hashlib.sha1(PLUS.control).hexdigest()
     expected = ExpectedFile(f"{FOLDER}/{PLUS.file}", len(PLUS.whole), {"apk-identity-160": control})
-    assert promised(HELLO, PLUS)[expected.path] == expected
+    assert expected_files(HELLO, PLUS)[expected.path] == expected
 
 
-def test_a_control_digest_is_no_strong_one() -> None:
-    """A SHA-1 of a part lets no other source stand in: such a file comes from the archive of that time alone."""
-    assert not promise_of(HELLO).is_strong
+def test_a_control_digest_is_not_strong() -> None:
+    """The SHA-1 of a part is too weak for other sources: the file comes only from the archive of the requested time."""
+    assert not expected_file(HELLO).is_strong
 
 
 @pytest.mark.parametrize(
@@ -117,9 +117,9 @@ def test_other_spellings_of_a_digest(checksum: str, algorithm: str) -> None:
 
 
 def test_the_same_package_twice_must_agree() -> None:
-    assert len(promised(HELLO, HELLO)) == 1
+    assert len(expected_files(HELLO, HELLO)) == 1
     with pytest.raises(ArchiveDataError, match="contradicts itself"):
-        promised(HELLO, package("hello", "1.0_rc1-r0", KEY, b"rebuilt\n"))
+        expected_files(HELLO, package("hello", "1.0_rc1-r0", KEY, b"rebuilt\n"))
 
 
 @pytest.mark.parametrize(
@@ -129,20 +129,20 @@ def test_the_same_package_twice_must_agree() -> None:
         (f"C:{HELLO.identity}\nP:a\nV:1\\2\n", "outside its archive"),
         (f"C:{HELLO.identity}\nP:a\n", "no name"),
         (f"C:{HELLO.identity}\nP:a\nV:1\nS:-1\n", "malformed size"),
-        (f"C:{HELLO.identity}\nP:a\nP:b\nV:1\n", "a field twice"),
+        (f"C:{HELLO.identity}\nP:a\nP:b\nV:1\n", "a duplicate field"),
         ("P:a\nV:1\n", "malformed digest"),
         ("C:Q1not base64\nP:a\nV:1\n", "malformed digest"),
         ("C:Q1AAAA\nP:a\nV:1\n", "malformed digest"),
         ("nonsense\n", "malformed line"),
     ],
 )
-def test_an_entry_that_cannot_be_believed_makes_the_index_unreadable(text: str, message: str) -> None:
+def test_an_index_with_an_invalid_entry_is_refused(text: str, message: str) -> None:
     with pytest.raises(ArchiveDataError, match=message):
         list(APK.read_index(ROOT, [an_index(text)]))
 
 
 def smuggle(files: dict[str, bytes]) -> bytes:
-    """Put files into the signature part, which nobody signs."""
+    """Put files into the signature part, which no signature covers."""
     return gz(tar({".SIGN.RSA.k": b"x", **files}, is_cut=True)) + index([HELLO])
 
 
@@ -152,10 +152,10 @@ def smuggle(files: dict[str, bytes]) -> bytes:
         (smuggle({"APKINDEX": HELLO.record.encode()}), "unsigned parts"),
         (INDEX + index([PLUS]), "trailing bytes"),
         (INDEX + b"x", "trailing bytes"),
-        (INDEX[:-20], "cut short"),
-        (b"", "cut short"),
+        (INDEX[:-20], "truncated"),
+        (b"", "truncated"),
         (gz(tar({"DESCRIPTION": b""})), "no list of packages"),
-        (gz(b"x" * 512), "tar archive inside is damaged"),
+        (gz(b"x" * 512), "tar archive in the file is damaged"),
         (KEY.sign(b"x") * 18, "too many signatures"),
         (b"<html>", "damaged"),
     ],
@@ -171,7 +171,7 @@ def test_a_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         list(APK.read_index(ROOT, [gz(b"\0" * (2 << 20))]))
 
 
-# --- signatures ----------------------------------------------------------------------------------------------------------------
+# --- signatures
 
 
 def seals(path: str, data: bytes) -> tuple[RawSignature, ...]:
@@ -185,7 +185,7 @@ def test_signatures_cover_every_byte_after_them() -> None:
     assert seal.signed == index([HELLO])
 
 
-def test_several_signatures_may_stand_in_a_row() -> None:
+def test_an_index_may_have_several_signatures() -> None:
     found = seals(ROOT, index([HELLO], KEY, OTHER_KEY))
     assert [seal.key for seal in found] == [KEY.name, OTHER_KEY.name]
     assert len({seal.signed for seal in found}) == 1
@@ -197,12 +197,12 @@ def test_a_signature_of_an_unknown_kind_counts_for_nothing() -> None:
     assert seals(ROOT, index([HELLO])) == ()
 
 
-# --- packages ------------------------------------------------------------------------------------------------------------------
+# --- packages
 
 
 @given(size=st.integers(1, 2000))
 def test_a_package_is_judged_as_it_passes(size: int) -> None:
-    assert verdict(promise_of(HELLO), HELLO.whole, size) is None
+    assert verdict(expected_file(HELLO), HELLO.whole, size) is None
 
 
 def flipped(data: bytes, at: int) -> bytes:
@@ -222,28 +222,30 @@ REBUILT = package("hello", "1.0_rc1-r0", KEY, b"rebuilt\n")
         (lambda each: each.whole[:-1], "datahash differs"),
         (lambda each: each.whole + b"x", "datahash differs"),
         (lambda each: each.signature + each.control, "datahash differs"),
-        (lambda each: (each.signature + each.control)[:-1], "the package is cut short"),
-        (lambda each: b"", "the package is cut short"),
+        (lambda each: (each.signature + each.control)[:-1], "the package is truncated"),
+        (lambda each: b"", "the package is truncated"),
         (lambda each: each.signature * 17 + each.control + each.data, "The package has too many signatures"),
         (lambda each: gz(tar({"usr/x": b""})) + each.whole, "The package has no control part"),
-        (lambda each: gz(b"\0" * (17 << 20)), "A gzip part is too large"),
-        (lambda each: b"BZh9", "A gzip part is damaged"),
-        (lambda each: b"ADB.pckg", "the package is cut short"),
+        (lambda each: gz(b"\0" * (17 << 20)), "A gzip member is too large"),
+        (lambda each: b"BZh9", "A gzip member is damaged"),
+        (lambda each: b"ADB.pckg", "the package is truncated"),
     ],
 )
-def test_a_package_that_is_not_the_promised_one(change: Callable[[ApkFile], bytes], words: str) -> None:
-    assert verdict(unsized(promise_of(HELLO)), change(HELLO), 4096) == words
-    assert len(f"Upstream's bytes are not the promised ones: {words}") <= 80
+def test_a_package_that_differs_from_the_expected_one_is_refused(
+    change: Callable[[ApkFile], bytes], words: str
+) -> None:
+    assert verdict(unsized(expected_file(HELLO)), change(HELLO), 4096) == words
+    assert len(f"Upstream sent wrong bytes: {words}") <= 80
 
 
-def test_a_package_of_another_size_is_told_by_that() -> None:
-    assert verdict(promise_of(HELLO), HELLO.whole + b"x") == "size differs"
+def test_a_package_of_another_size_is_reported_as_such() -> None:
+    assert verdict(expected_file(HELLO), HELLO.whole + b"x") == "size differs"
 
 
-def test_another_signature_is_no_damage() -> None:
-    """The index vouches for the package: apk does not look at the signature inside, and a re-signed file is the same package."""
-    assert verdict(unsized(promise_of(HELLO)), OTHER_KEY.sign(HELLO.control) + HELLO.control + HELLO.data) is None
-    assert verdict(unsized(promise_of(HELLO)), HELLO.control + HELLO.data) is None
+def test_another_signature_is_accepted() -> None:
+    """apk ignores the signature in a package that an index lists: a re-signed file is the same package."""
+    assert verdict(unsized(expected_file(HELLO)), OTHER_KEY.sign(HELLO.control) + HELLO.control + HELLO.data) is None
+    assert verdict(unsized(expected_file(HELLO)), HELLO.control + HELLO.data) is None
 
 
 def test_a_package_without_a_datahash_is_pinned_by_the_digest_of_control_and_data() -> None:
@@ -254,11 +256,11 @@ def test_a_package_without_a_datahash_is_pinned_by_the_digest_of_control_and_dat
     assert verdict(expected, control + flipped(data, 20)) == "apk-identity-160 differs"
 
 
-# --- the client ----------------------------------------------------------------------------------------------------------------
+# --- the client
 
 
-def test_what_the_client_insists_on() -> None:
-    """Eight seconds, no 409 for a newer index (it takes what it is sent), and no date on an index."""
+def test_the_rules_of_the_client() -> None:
+    """Eight seconds; no 409 for a newer index (apk takes any index that it receives); no date on an index."""
     assert (APK.patience, APK.keeps_newer_root, APK.tells_root_dates) == (8.0, False, False)
     assert (APK.signature(ROOT), APK.root_date(INDEX)) == (None, None)
-    assert APK.lasting_path(promise_of(HELLO)) == f"{FOLDER}/{HELLO.file}"
+    assert APK.lasting_path(expected_file(HELLO)) == f"{FOLDER}/{HELLO.file}"

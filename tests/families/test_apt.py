@@ -1,4 +1,4 @@
-"""apt: the contract, then the format's own corners."""
+"""apt: the contract, and the details of the format."""
 
 import gzip
 import hashlib
@@ -28,7 +28,7 @@ def section(field: str, *rows: tuple[str, int, str]) -> str:
     return f"{field}:\n" + "".join(f" {digest(name, seed)} {size:16} {path}\n" for seed, size, path in rows)
 
 
-def promised(path: str, text: str | bytes) -> dict[str, ExpectedFile]:
+def expected_files(path: str, text: str | bytes) -> dict[str, ExpectedFile]:
     return dict(APT.read_index(path, [text if isinstance(text, bytes) else text.encode()]))
 
 
@@ -54,13 +54,13 @@ class TestApt(FamilyContract):
     }
 
 
-# --- Release -------------------------------------------------------------------------------------------------------------------
+# --- Release
 
 
 def test_a_release_merges_its_sections_and_names_files_from_the_suites_folder() -> None:
     text = "Suite: t\n" + section("MD5Sum", ("a", 7, "main/Contents")) + section("SHA256", ("a", 7, "./main//Contents"))
     expected = ExpectedFile("x/dists/t/main/Contents", 7, {"md5": digest("md5", "a"), "sha256": digest("sha256", "a")})
-    assert promised("x/dists/t/Release", text) == {
+    assert expected_files("x/dists/t/Release", text) == {
         expected.path: expected,
         f"x/dists/t/main/by-hash/MD5Sum/{digest('md5', 'a')}": expected,
         f"x/dists/t/main/by-hash/SHA256/{digest('sha256', 'a')}": expected,
@@ -70,23 +70,23 @@ def test_a_release_merges_its_sections_and_names_files_from_the_suites_folder() 
 @pytest.mark.parametrize("order", [1, -1])
 def test_files_of_equal_bytes_share_a_by_hash_name_which_leads_to_the_first_of_them(order: int) -> None:
     text = section("SHA256", *[("a", 0, "main/b"), ("a", 0, "main/a"), ("a", 0, "contrib/c")][::order])
-    rows = promised("dists/t/Release", text)
+    rows = expected_files("dists/t/Release", text)
     assert rows[f"dists/t/main/by-hash/SHA256/{digest('sha256', 'a')}"].path == "dists/t/main/a"
     assert rows[f"dists/t/contrib/by-hash/SHA256/{digest('sha256', 'a')}"].path == "dists/t/contrib/c"
     assert len(rows) == 5
 
 
-def test_a_root_does_not_vouch_for_itself() -> None:
+def test_a_root_does_not_list_itself() -> None:
     text = section("MD5Sum", ("a", 0, "Release"), ("a", 0, "InRelease"), ("b", 1, "main/binary-all/Release"))
-    assert {expected.path for expected in promised("dists/t/Release", text).values()} == {
+    assert {expected.path for expected in expected_files("dists/t/Release", text).values()} == {
         "dists/t/main/binary-all/Release"
     }
 
 
 @pytest.mark.parametrize("name", ["../x", "a/../../x", "/x", "a/..", ".", "a\\b", "a\x1bb", "a" * 3000])
-def test_a_release_may_not_name_what_is_outside(name: str) -> None:
+def test_a_release_that_lists_a_path_outside_is_refused(name: str) -> None:
     with pytest.raises(ArchiveDataError, match="outside its archive"):
-        promised("dists/t/Release", section("SHA256", ("a", 1, name)))
+        expected_files("dists/t/Release", section("SHA256", ("a", 1, name)))
 
 
 @pytest.mark.parametrize(
@@ -99,45 +99,47 @@ def test_a_release_may_not_name_what_is_outside(name: str) -> None:
 )
 def test_a_release_that_contradicts_itself_is_refused(text: str) -> None:
     with pytest.raises(ArchiveDataError, match="contradicts itself"):
-        promised("dists/t/Release", text)
+        expected_files("dists/t/Release", text)
 
 
 def test_blanks_around_a_row_mean_nothing() -> None:
     text = section("SHA256", ("a", 1, "x")).replace(" x\n", "\t x \t\r\n \n")
-    assert promised("dists/t/Release", text) == promised("dists/t/Release", section("SHA256", ("a", 1, "x")))
+    assert expected_files("dists/t/Release", text) == expected_files(
+        "dists/t/Release", section("SHA256", ("a", 1, "x"))
+    )
 
 
 @pytest.mark.timeout(10)
-def test_a_row_of_endless_blanks_takes_no_endless_time() -> None:
+def test_a_line_with_very_many_blanks_is_parsed_quickly() -> None:
     text = section("SHA256", ("a", 1, "x" + " " * 1_000_000 + "x/.."))
     with pytest.raises(ArchiveDataError):
-        promised("dists/t/Release", text)
+        expected_files("dists/t/Release", text)
 
 
 @pytest.mark.parametrize("text", ["SHA256:\n abc 1 x\n", f"SHA256:\n {SHA256} x\n", f"SHA256:\n {SHA256} -1 x\n"])
 def test_a_malformed_row_is_refused(text: str) -> None:
     with pytest.raises(ArchiveDataError):
-        promised("dists/t/Release", text)
+        expected_files("dists/t/Release", text)
 
 
 @pytest.mark.parametrize("text", ["", "<html>sorry</html>\n", "Suite: t\n"])
 def test_a_root_that_lists_nothing_is_refused(text: str) -> None:
     with pytest.raises(ArchiveDataError, match="lists nothing"):
-        promised("dists/t/Release", text)
+        expected_files("dists/t/Release", text)
 
 
-def test_a_suite_without_files_promises_none() -> None:
-    assert promised("dists/t/Release", "Suite: t\nMD5Sum:\nSHA256:\n") == {}
+def test_a_suite_without_files_lists_nothing() -> None:
+    assert expected_files("dists/t/Release", "Suite: t\nMD5Sum:\nSHA256:\n") == {}
 
 
 def test_only_the_first_stanza_of_a_release_counts() -> None:
     text = section("SHA256", ("a", 1, "x")) + "\n" + section("SHA256", ("b", 1, "y"))
-    assert "dists/t/y" not in promised("dists/t/Release", text)
+    assert "dists/t/y" not in expected_files("dists/t/Release", text)
 
 
 def test_an_inrelease_that_is_not_signed_is_refused() -> None:
     with pytest.raises(ArchiveDataError, match="not a signed message"):
-        promised("dists/t/InRelease", section("SHA256", ("a", 1, "x")))
+        expected_files("dists/t/InRelease", section("SHA256", ("a", 1, "x")))
 
 
 def test_a_root_has_a_bound() -> None:
@@ -145,7 +147,7 @@ def test_a_root_has_a_bound() -> None:
         list(APT.read_index("dists/t/Release", [b"A" * (1 << 20)] * 17))
 
 
-# --- Packages and Sources ------------------------------------------------------------------------------------------------------
+# --- Packages and Sources
 
 
 def entry(name: str, seed: str = "a", size: int = 3, **more: str) -> str:
@@ -160,10 +162,10 @@ def entry(name: str, seed: str = "a", size: int = 3, **more: str) -> str:
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress])
 @pytest.mark.parametrize("base", ["", "debian/", "owner/ppa/ubuntu/"])
-def test_packages_promise_files_from_the_repositorys_base(pack: type[bytes], base: str) -> None:
+def test_packages_lists_files_relative_to_the_base(pack: type[bytes], base: str) -> None:
     text = pack((entry("./pool//a.deb") + "\n" + entry("pool/b.deb", "b", 4, SHA1=digest("sha1", "b"))).encode())
     digests = {"md5": digest("md5", "b"), "sha256": digest("sha256", "b"), "sha1": digest("sha1", "b")}
-    assert promised(f"{base}dists/t/main/binary-amd64/Packages.xz", text) == {
+    assert expected_files(f"{base}dists/t/main/binary-amd64/Packages.xz", text) == {
         f"{base}pool/a.deb": ExpectedFile(
             f"{base}pool/a.deb", 3, {"md5": digest("md5", "a"), "sha256": digest("sha256", "a")}
         ),
@@ -171,17 +173,17 @@ def test_packages_promise_files_from_the_repositorys_base(pack: type[bytes], bas
     }
 
 
-def test_a_file_listed_twice_is_promised_once_if_the_two_agree() -> None:
+def test_a_file_listed_twice_is_yielded_once_if_the_two_agree() -> None:
     path = "dists/t/main/binary-all/Packages"
     twice = entry("pool/a.deb") + "\n" + entry("pool/a.deb") + "\n" + entry("./pool/a.deb", SHA1=digest("sha1", "a"))
-    assert list(promised(path, twice)) == ["pool/a.deb"]
+    assert list(expected_files(path, twice)) == ["pool/a.deb"]
     for other in (entry("pool/a.deb", "b"), entry("pool/a.deb", size=4)):
         with pytest.raises(ArchiveDataError, match="contradicts itself"):
-            promised(path, entry("pool/a.deb") + "\n" + other)
+            expected_files(path, entry("pool/a.deb") + "\n" + other)
 
 
-def test_a_file_without_a_digest_is_not_promised() -> None:
-    assert promised("dists/t/main/binary-all/Packages", "Package: p\nFilename: pool/a.deb\nSize: 3\n") == {}
+def test_a_file_without_a_digest_is_skipped() -> None:
+    assert expected_files("dists/t/main/binary-all/Packages", "Package: p\nFilename: pool/a.deb\nSize: 3\n") == {}
 
 
 @pytest.mark.parametrize(
@@ -196,27 +198,27 @@ def test_a_file_without_a_digest_is_not_promised() -> None:
 )
 def test_packages_that_break_the_format_are_refused(text: str) -> None:
     with pytest.raises(ArchiveDataError):
-        promised("dists/t/main/binary-all/Packages", text)
+        expected_files("dists/t/main/binary-all/Packages", text)
 
 
-def test_an_empty_index_promises_nothing() -> None:
-    assert promised("dists/t/main/binary-all/Packages.xz", lzma.compress(b"")) == {}
+def test_an_empty_index_lists_nothing() -> None:
+    assert expected_files("dists/t/main/binary-all/Packages.xz", lzma.compress(b"")) == {}
 
 
 def test_a_flat_repository_is_read_from_every_base_its_index_may_have() -> None:
     """Jenkins lists `binary/x.deb` in debian/binary/Packages, Sublime Text `files/x.deb` in apt/stable/Packages."""
-    rows = promised("apt/stable/Packages", entry("files/a.deb"))
+    rows = expected_files("apt/stable/Packages", entry("files/a.deb"))
     assert list(rows) == ["apt/stable/files/a.deb", "apt/files/a.deb", "files/a.deb"]
     assert all(name == expected.path for name, expected in rows.items())
 
 
 def test_in_a_flat_repository_the_nearest_base_wins() -> None:
-    rows = promised("sub/Packages", entry("x.deb", "a") + "\n" + entry("sub/x.deb", "b"))
+    rows = expected_files("sub/Packages", entry("x.deb", "a") + "\n" + entry("sub/x.deb", "b"))
     assert rows["sub/x.deb"].digests["md5"] == digest("md5", "a")
     assert rows["sub/sub/x.deb"].digests["md5"] == digest("md5", "b")
 
 
-def test_sources_promise_every_file_of_a_source_package() -> None:
+def test_sources_lists_every_file_of_a_source_package() -> None:
     text = (
         "Package: p\nDirectory: pool/main/p/p\n"
         + section("Files", ("a", 1, "p_1.dsc"), ("b", 2, "p_1.tar.xz"))
@@ -224,7 +226,7 @@ def test_sources_promise_every_file_of_a_source_package() -> None:
         + "\nPackage: q\nDirectory: .\n"
         + section("Checksums-Sha1", ("c", 3, "q_1.dsc"))
     )
-    assert promised("x/dists/t/main/source/Sources", text) == {
+    assert expected_files("x/dists/t/main/source/Sources", text) == {
         expected.path: expected
         for expected in (
             ExpectedFile("x/pool/main/p/p/p_1.dsc", 1, {"md5": digest("md5", "a"), "sha256": digest("sha256", "a")}),
@@ -237,17 +239,19 @@ def test_sources_promise_every_file_of_a_source_package() -> None:
 @pytest.mark.parametrize("directory", ["..", "../x", "/x", "pool/../.."])
 def test_sources_may_not_lead_outside(directory: str) -> None:
     with pytest.raises(ArchiveDataError, match="outside its archive"):
-        promised("dists/t/main/source/Sources", f"Directory: {directory}\n" + section("Files", ("a", 1, "p_1.dsc")))
+        expected_files(
+            "dists/t/main/source/Sources", f"Directory: {directory}\n" + section("Files", ("a", 1, "p_1.dsc"))
+        )
 
 
-# --- patches, images, and what promises nothing --------------------------------------------------------------------------------
+# --- patches, images, and files that list nothing
 
 
-def test_a_pdiff_index_promises_its_patches_not_its_history() -> None:
+def test_a_pdiff_index_lists_its_patches_not_its_history() -> None:
     folder = "dists/sid/main/binary-amd64/Packages.diff/"
     packed = ExpectedFile(f"{folder}2026-10-16-0808.02.gz", 3, {"sha256": digest("sha256", "d")})
     plain = ExpectedFile(f"{folder}2026-10-16-0808.02", 5, {"sha256": digest("sha256", "p")})
-    assert promised(f"{folder}Index", PDIFF) == {
+    assert expected_files(f"{folder}Index", PDIFF) == {
         packed.path: packed,
         plain.path: plain,
         f"{folder}by-hash/SHA256/{digest('sha256', 'd')}": packed,
@@ -256,10 +260,10 @@ def test_a_pdiff_index_promises_its_patches_not_its_history() -> None:
 
 
 @pytest.mark.parametrize(("name", "algorithm"), [("SHA256SUMS", "sha256"), ("MD5SUMS", "md5")])
-def test_a_checksum_list_promises_images_of_unknown_size(name: str, algorithm: str) -> None:
+def test_a_checksum_list_lists_images_of_unknown_size(name: str, algorithm: str) -> None:
     value = digest(algorithm, "i")
     path = f"{IMAGES}netboot/mini.iso"
-    assert promised(f"{IMAGES}{name}", f"{value}  ./netboot/mini.iso\n") == {
+    assert expected_files(f"{IMAGES}{name}", f"{value}  ./netboot/mini.iso\n") == {
         path: ExpectedFile(path, None, {algorithm: value})
     }
 
@@ -267,15 +271,15 @@ def test_a_checksum_list_promises_images_of_unknown_size(name: str, algorithm: s
 def test_a_checksum_list_may_not_lead_outside_nor_contradict_itself() -> None:
     for text in (f"{SHA256}  ../x\n", f"{SHA256}  x\n{SHA256[::-1]}  ./x\n"):
         with pytest.raises(ArchiveDataError):
-            promised(f"{IMAGES}SHA256SUMS", text)
+            expected_files(f"{IMAGES}SHA256SUMS", text)
 
 
 @pytest.mark.parametrize("path", ["dists/t/Contents-amd64", "dists/t/main/binary-all/Release", "pool/a.deb", ""])
-def test_other_files_promise_nothing(path: str) -> None:
-    assert promised(path, section("SHA256", ("a", 1, "x"))) == {}
+def test_other_files_list_nothing(path: str) -> None:
+    assert expected_files(path, section("SHA256", ("a", 1, "x"))) == {}
 
 
-# --- the rest of the protocol --------------------------------------------------------------------------------------------------
+# --- other methods of the family
 
 
 @pytest.mark.parametrize(
@@ -326,5 +330,5 @@ def test_mirrors_keep_an_index_longest_by_its_hash_and_a_package_by_its_name() -
     assert APT.lasting_path(package) == "pool/a.deb"
 
 
-def test_it_says_what_the_client_insists_on() -> None:
+def test_the_rules_of_the_client() -> None:
     assert (APT.name, APT.patience, APT.keeps_newer_root) == ("apt", 25.0, True)

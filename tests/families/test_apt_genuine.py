@@ -1,4 +1,4 @@
-"""apt against bytes that archives really published: the committed samples, and this machine's own lists where it has any."""
+"""apt with published indexes: the committed samples, and the package lists of this machine if it has any."""
 
 import subprocess
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ LISTS = Path("/var/lib/apt/lists")
 
 
 def path_in_archive(file: Path) -> str:
-    """apt names its lists by URL, `/` written as `_`: what stands from `dists` on is the path."""
+    """apt names its lists after the URL, with `_` for `/`: the part from `dists` on is the path."""
     return "dists/" + file.name.partition("_dists_")[2].replace("_", "/").removesuffix(".lz4")
 
 
@@ -24,12 +24,12 @@ def genuine(pattern: str) -> list[tuple[str, Path]]:
 
 
 def read_by_apt(file: Path) -> bytes:
-    """Unpack with apt's own helper, which knows lz4 too."""
+    """Decompress with apt's own helper, which supports lz4 too."""
     return subprocess.run(["/usr/lib/apt/apt-helper", "cat-file", str(file)], check=True, capture_output=True).stdout
 
 
 def plain_entries(text: bytes) -> Iterator[dict[str, str]]:
-    """Read deb822 the slow and obvious way."""
+    """Parse deb822 with a slow and simple reference implementation."""
     entry: dict[str, str] = {}
     for line in text.decode().split("\n"):
         if not line:
@@ -55,14 +55,14 @@ def test_every_file_a_root_lists_is_an_index_that_leads_back_to_it(path: str, fi
 
 
 @pytest.mark.parametrize(("path", "file"), genuine("Packages*"), ids=lambda value: str(value).rpartition("/dists/")[2])
-def test_packages_promise_exactly_what_a_slow_and_obvious_reader_finds(path: str, file: Path) -> None:
+def test_packages_lists_the_same_files_as_a_reference_parser(path: str, file: Path) -> None:
     text = read_by_apt(file)
     raw = text if file.suffix == ".lz4" else file.read_bytes()
     found = {name: (expected.size, expected.digests["sha256"]) for name, expected in APT.read_index(path, [raw])}
     assert found == {entry["Filename"]: (int(entry["Size"]), entry["SHA256"]) for entry in plain_entries(text)}
 
 
-def test_the_committed_indexes_are_the_ones_their_root_promises() -> None:
+def test_the_committed_indexes_match_their_root() -> None:
     root = SAMPLES / "dists/bookworm-security/InRelease"
     rows = dict(APT.read_index("dists/bookworm-security/InRelease", [root.read_bytes()]))
     for file in (*SAMPLES.rglob("Packages.xz"), *SAMPLES.rglob("Sources.xz")):

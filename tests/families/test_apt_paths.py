@@ -1,4 +1,4 @@
-"""apt: what every shape of path is, from InRelease to a trace file."""
+"""apt: the classification of every kind of path, from InRelease to a trace file."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def roots(*suites: str) -> tuple[str, ...]:
 BOOKWORM = roots("dists/bookworm")
 LISTED = Place(Role.INDEX, roots=BOOKWORM)
 OFTEN_LISTED = Place(Role.INDEX, roots=BOOKWORM, may_be_unlisted=True)
-PROMISING = Place(Role.INDEX, roots=BOOKWORM, lists_files=True)
+LISTING_INDEX = Place(Role.INDEX, roots=BOOKWORM, lists_files=True)
 ROOT = Place(Role.ROOT, lists_files=True)
 PACKAGE = Place(Role.PACKAGE)
 OTHER = Place(Role.OTHER)
@@ -39,10 +39,10 @@ SHA256 = "ab" * 32
         ("dists/bookworm/binary-amd64/Release", LISTED),
         ("dists/source/Release", ROOT),
         ("binary-amd64/Release", ROOT),
-        ("dists/bookworm/main/binary-amd64/Packages", PROMISING),
-        ("dists/bookworm/main/binary-amd64/Packages.xz", PROMISING),
-        ("dists/bookworm/main/debian-installer/binary-all/Packages.gz", PROMISING),
-        ("dists/bookworm/main/source/Sources.zst", PROMISING),
+        ("dists/bookworm/main/binary-amd64/Packages", LISTING_INDEX),
+        ("dists/bookworm/main/binary-amd64/Packages.xz", LISTING_INDEX),
+        ("dists/bookworm/main/debian-installer/binary-all/Packages.gz", LISTING_INDEX),
+        ("dists/bookworm/main/source/Sources.zst", LISTING_INDEX),
         (
             "dists/bookworm/main/Contents-amd64.gz",
             Place(Role.INDEX, roots=roots("dists/bookworm", "dists/bookworm/main"), may_be_unlisted=True),
@@ -82,7 +82,7 @@ SHA256 = "ab" * 32
         ("dists/by-hash/SHA256/0/0", Place(Role.OTHER, roots=roots("dists/by-hash", "dists/by-hash/SHA256/0"))),
         (f"dists/bookworm/by-hash/SHA256/{SHA256[1:]}", Place(Role.OTHER, roots=BOOKWORM)),
         (f"dists/bookworm/by-hash/SHA256/{SHA256.upper()}", Place(Role.OTHER, roots=BOOKWORM)),
-        ("dists/bookworm/main/binary-amd64/Packages.diff/Index", PROMISING),
+        ("dists/bookworm/main/binary-amd64/Packages.diff/Index", LISTING_INDEX),
         (
             "dists/bookworm/main/binary-amd64/Packages.diff/T-2026-1-F-2026-2.gz",
             Place(

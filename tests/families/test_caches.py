@@ -1,4 +1,4 @@
-"""How clients call packages in their own caches."""
+"""The names of packages in the caches of clients."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_every_cache_is_a_familys() -> None:
     assert all(not each.folder.startswith("/") and not each.folder.endswith("/") for each in CACHERS.values())
 
 
-def test_an_epoch_stands_in_apts_cache_and_not_in_the_pool() -> None:
+def test_an_epoch_is_in_apts_cache_names_but_not_in_pool_names() -> None:
     listed = (
         b"Package: vim\nVersion: 2:9.0-1\nArchitecture: amd64\n\nPackage: sed\nVersion: 4.9-1\nArchitecture: amd64\n\n"
     )
@@ -61,8 +61,8 @@ def dnf(*texts: str, keys: bytes = b"") -> tuple[ClientRepository, ...]:
         ),
     ],
 )
-def test_dnf_calls_a_folder_after_the_first_address_with_variables_put_in(lines: str, folder: str, base: str) -> None:
-    """The names are those that dnf 4.14 (libdnf 0.69) gave."""
+def test_dnf_names_a_folder_after_the_first_address_with_variables_replaced(lines: str, folder: str, base: str) -> None:
+    """The expected names were created by dnf 4.14 (libdnf 0.69)."""
     assert dnf(f"[t]\n{lines}\n") == (ClientRepository("t", f"var/cache/dnf/{folder}", base),)
 
 
@@ -83,31 +83,31 @@ def test_a_signed_root_needs_its_key_in_dnfs_cache() -> None:
         b"-----BEGIN PGP PRIVATE KEY BLOCK-----",
         b"\x94secret",
     ):
-        with pytest.raises(ConfigurationError, match="no OpenPGP public keys"):
+        with pytest.raises(ConfigurationError, match="not OpenPGP public keys"):
             dnf(text, keys=wrong)
 
 
 @pytest.mark.parametrize(
-    ("texts", "said"),
+    ("texts", "message"),
     [
-        (("[a]\nbaseurl=http://h/a\n", "[a]\nbaseurl=http://h/b\n"), "The repository a comes twice"),
+        (("[a]\nbaseurl=http://h/a\n", "[a]\nbaseurl=http://h/b\n"), "The repository a is defined twice"),
         (("[a]\nbaseurl=http://h/a\n[a]\nbaseurl=http://h/b\n",), "cannot be read"),
         (("baseurl=http://h/a\n",), "cannot be read"),
         (("[a]\nno assignment\n",), "cannot be read"),
-        (("[a/b]\nbaseurl=http://h/a\n",), "called so"),
-        (("[..]\nbaseurl=http://h/a\n",), "called so"),
-        (("[a\x00]\nbaseurl=http://h/a\n",), "called so"),
+        (("[a/b]\nbaseurl=http://h/a\n",), "Invalid repository id"),
+        (("[..]\nbaseurl=http://h/a\n",), "Invalid repository id"),
+        (("[a\x00]\nbaseurl=http://h/a\n",), "Invalid repository id"),
         (("[a]\nenabled=0\nbaseurl=http://h/a\n",), "No repository is enabled"),
         (("[a]\nname=a\n",), "has no baseurl"),
         (("[a]\nbaseurl=\n  http://h/a\n",), "has no baseurl"),
-        (("[a]\nmetalink=https://h/a\n",), "Add the address that it was recorded by"),
+        (("[a]\nmetalink=https://h/a\n",), "Add the recorded address"),
         (("[a]\nbaseurl=http://h/$stream/a\n",), "--var stream=VALUE"),
-        (("[a]\nbaseurl=http://h/../a\n",), "no usable address"),
-        (("[a]\nbaseurl=http://[h/a\n",), "no usable address"),
+        (("[a]\nbaseurl=http://h/../a\n",), "invalid baseurl"),
+        (("[a]\nbaseurl=http://[h/a\n",), "invalid baseurl"),
     ],
 )
-def test_settings_that_dnf_would_not_take_or_that_name_no_folder(texts: tuple[str, ...], said: str) -> None:
-    with pytest.raises(ConfigurationError, match=said):
+def test_settings_without_a_folder_or_invalid_for_dnf_are_refused(texts: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         dnf(*texts)
 
 

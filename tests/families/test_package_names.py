@@ -1,4 +1,4 @@
-"""What file names say of packages, a row a shape that archives really use."""
+"""Package names parsed from file names, one case for each form that archives use."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from snapproxy.core.package_name import PackageName
 from snapproxy.families import FAMILIES
 
-SAID = [
+PACKAGE_NAMES = [
     ("apt", "pool/main/c/curl/curl_7.88.1-10+deb12u5_amd64.deb", ("curl", "7.88.1-10+deb12u5", "amd64")),
     ("apt", "pool/main/g/gcc-12/libstdc++6_12.2.0-14_arm64.deb", ("libstdc++6", "12.2.0-14", "arm64")),
     ("apt", "pool/main/t/tzdata/tzdata_2024a-0+deb12u1_all.deb", ("tzdata", "2024a-0+deb12u1", "all")),
@@ -48,6 +48,8 @@ SAID = [
 ]
 
 
-@pytest.mark.parametrize(("family", "path", "said"), SAID)
-def test_a_file_name_says(family: str, path: str, said: tuple[str, str, str] | None) -> None:
-    assert FAMILIES[family].package_name(path) == (None if said is None else PackageName(*said))
+@pytest.mark.parametrize(("family", "path", "expected"), PACKAGE_NAMES)
+def test_package_names_are_parsed_from_file_names(
+    family: str, path: str, expected: tuple[str, str, str] | None
+) -> None:
+    assert FAMILIES[family].package_name(path) == (None if expected is None else PackageName(*expected))

@@ -1,4 +1,4 @@
-"""pacman: the contract over databases that repo-add wrote, then the format's own corners and the client's rules."""
+"""pacman: the contract with databases written by repo-add, the details of the format, and the client's rules."""
 
 import base64
 import hashlib
@@ -35,7 +35,7 @@ def entry(name: str, seed: str = "", **further: str) -> dict[str, str]:
     return {"FILENAME": name, "CSIZE": "7", "SHA256SUM": sha256, **further}
 
 
-def promised(data: bytes, path: str = f"{OS}/testrepo.db") -> dict[str, ExpectedFile]:
+def expected_files(data: bytes, path: str = f"{OS}/testrepo.db") -> dict[str, ExpectedFile]:
     return dict(PACMAN.read_index(path, [data]))
 
 
@@ -69,12 +69,12 @@ class TestPacman(FamilyContract):
         ("core/../core.db", Place(Role.OTHER)),
     ],
 )
-def test_what_a_path_is(path: str, place: Place) -> None:
+def test_paths_are_classified(path: str, place: Place) -> None:
     assert PACMAN.classify(path) == place
 
 
-def test_a_database_promises_the_packages_beside_it_with_plus_and_colon_in_their_names() -> None:
-    rows = promised((DATA / "testrepo.db.tar.xz").read_bytes())
+def test_a_database_lists_the_packages_beside_it_with_plus_and_colon_in_their_names() -> None:
+    rows = expected_files((DATA / "testrepo.db.tar.xz").read_bytes())
     assert sorted(rows) == [
         f"{OS}/dummy-1.0-1-any.pkg.tar.zst",
         f"{OS}/libsig++-2:2.4-1-any.pkg.tar.zst",
@@ -88,30 +88,30 @@ def test_a_database_promises_the_packages_beside_it_with_plus_and_colon_in_their
 def test_the_signature_in_an_entry_is_the_very_file_beside_the_package() -> None:
     [name] = [path.name for path in DATA.glob("*.sig")]
     whole = (DATA / name).read_bytes()
-    expected = promised((DATA / "testrepo.db.tar.xz").read_bytes())[f"{OS}/{name}"]
+    expected = expected_files((DATA / "testrepo.db.tar.xz").read_bytes())[f"{OS}/{name}"]
     assert expected == ExpectedFile(f"{OS}/{name}", len(whole), {"sha256": hashlib.sha256(whole).hexdigest()})
 
 
-def test_the_files_database_promises_what_the_other_does() -> None:
+def test_the_files_database_lists_the_same_packages() -> None:
     one, other = (DATA / f"testrepo.{kind}.tar.xz" for kind in ("db", "files"))
-    assert promised(one.read_bytes()) == promised(other.read_bytes(), f"{OS}/testrepo.files")
+    assert expected_files(one.read_bytes()) == expected_files(other.read_bytes(), f"{OS}/testrepo.files")
 
 
-def test_a_promise_that_is_made_twice_must_be_the_same() -> None:
+def test_a_file_listed_twice_must_have_the_same_digests() -> None:
     twice = entry("a-1-1-any.pkg.tar.zst")
-    assert len(promised(database(twice, twice))) == 1
-    with pytest.raises(ArchiveDataError, match="promised twice"):
-        promised(database(twice, entry("a-1-1-any.pkg.tar.zst", "other")))
+    assert len(expected_files(database(twice, twice))) == 1
+    with pytest.raises(ArchiveDataError, match="listed twice"):
+        expected_files(database(twice, entry("a-1-1-any.pkg.tar.zst", "other")))
 
 
-def test_an_entry_without_a_digest_promises_nothing() -> None:
-    assert promised(database({"FILENAME": "a", "CSIZE": "1"})) == {}
+def test_an_entry_without_a_digest_is_skipped() -> None:
+    assert expected_files(database({"FILENAME": "a", "CSIZE": "1"})) == {}
 
 
-def test_an_old_entry_without_a_size_still_promises_its_digest() -> None:
+def test_an_old_entry_without_a_size_still_has_its_digest() -> None:
     fields = entry("a")
     del fields["CSIZE"]
-    assert promised(database(fields))[f"{OS}/a"].size is None
+    assert expected_files(database(fields))[f"{OS}/a"].size is None
 
 
 @pytest.mark.parametrize(
@@ -133,10 +133,10 @@ def test_an_old_entry_without_a_size_still_promises_its_digest() -> None:
 )
 def test_an_entry_that_breaks_the_rules_is_refused(fields: dict[str, str]) -> None:
     with pytest.raises(ArchiveDataError):
-        promised(database(fields))
+        expected_files(database(fields))
 
 
-def test_what_the_client_forces() -> None:
+def test_the_rules_of_the_client() -> None:
     assert (PACMAN.name, PACMAN.patience) == ("pacman", 8.0)
     assert not PACMAN.keeps_newer_root, "pacman takes an older database as soon as its bytes arrive"
     assert PACMAN.drops_older_dates, "libcurl drops a 200 whose Last-Modified is not newer"

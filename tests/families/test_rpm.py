@@ -1,4 +1,4 @@
-"""rpm: the contract, then the format's own corners."""
+"""rpm: the contract, and the details of the format."""
 
 import gzip
 import hashlib
@@ -20,7 +20,7 @@ PRIMARY = f"{BASE}repodata/{'ab' * 32}-primary.xml.gz"
 DELTAS = f"{BASE}repodata/{'ab' * 64}-prestodelta.xml"
 
 
-def promised(path: str, text: str | bytes) -> dict[str, ExpectedFile]:
+def expected_files(path: str, text: str | bytes) -> dict[str, ExpectedFile]:
     return dict(RPM.read_index(path, [text if isinstance(text, bytes) else text.encode()]))
 
 
@@ -33,7 +33,7 @@ class TestRpm(FamilyContract):
     }
 
 
-# --- what paths are ------------------------------------------------------------------------------------------------------------
+# --- paths
 
 
 @pytest.mark.parametrize("base", ["", "fedora/linux/updates/40/Everything/x86_64/", "a/repodata/b/"])
@@ -92,7 +92,7 @@ def test_packages_are_known_by_their_suffix(path: str) -> None:
         "a.rpm.asc",
     ],
 )
-def test_everything_else_is_vouched_for_by_nothing(path: str) -> None:
+def test_no_root_lists_any_other_path(path: str) -> None:
     place = RPM.classify(path)
     assert (place.role, place.roots, place.leads_elsewhere) == (Role.OTHER, (), False)
 
@@ -102,20 +102,20 @@ def test_everything_else_is_vouched_for_by_nothing(path: str) -> None:
     ["metalink", "x/mirrorlist", "repodata/repomd.xml.metalink", "a.rpm.meta4", "repodata/repomd.xml.mirrorlist"],
 )
 def test_a_list_of_mirrors_leads_out_of_every_pin(path: str) -> None:
-    """zypper takes a metalink for a package and dnf for a repository: both would go on to today's servers."""
+    """zypper uses a metalink for a package, dnf for a repository: both would continue at today's mirrors."""
     assert RPM.classify(path).leads_elsewhere
 
 
-# --- repomd --------------------------------------------------------------------------------------------------------------------
+# --- repomd
 
 
 @pytest.mark.parametrize(
-    ("spelled", "algorithm"),
+    ("checksum_type", "algorithm"),
     [("sha512", "sha512"), ("sha256", "sha256"), ("sha1", "sha1"), ("sha", "sha1"), ("md5", "md5")],
 )
-def test_repomd_promises_metadata_by_every_checksum_type(spelled: str, algorithm: str) -> None:
+def test_repomd_lists_metadata_with_every_checksum_type(checksum_type: str, algorithm: str) -> None:
     path = f"{BASE}repodata/primary.xml.gz"
-    assert promised(ROOT, repomd(entry("repodata/primary.xml.gz", "p", 7, spelled))) == {
+    assert expected_files(ROOT, repomd(entry("repodata/primary.xml.gz", "p", 7, checksum_type))) == {
         path: ExpectedFile(path, 7, {algorithm: digest(algorithm, "p")})
     }
 
@@ -124,16 +124,16 @@ def test_repomd_speaks_of_files_as_they_are_served_not_as_they_unpack() -> None:
     text = entry("repodata/a.gz", "p", 7).replace(
         "<location", f"<open-checksum type='sha256'>{'00' * 32}</open-checksum><open-size>9</open-size><location"
     )
-    (expected,) = promised(ROOT, repomd(text)).values()
+    (expected,) = expected_files(ROOT, repomd(text)).values()
     assert (expected.size, expected.digests) == (7, {"sha256": digest("sha256", "p")})
 
 
-def test_what_lies_in_another_repository_is_not_promised_in_this_one() -> None:
-    """Clients turn to `xml:base` by themselves; a pinned view refuses or pins that host as any other."""
+def test_files_of_another_repository_are_skipped() -> None:
+    """Clients ask the host of `xml:base` directly; a pinned view refuses or pins it like any other host."""
     there = 'xml:base="http://other.example/repo/" href'
     text = repomd(entry("repodata/a", "a"), entry("repodata/b", "b").replace("href", there))
-    assert list(promised(ROOT, text)) == [f"{BASE}repodata/a"]
-    assert promised(PRIMARY, primary(package("a.rpm", "a").replace("href", there))) == {}
+    assert list(expected_files(ROOT, text)) == [f"{BASE}repodata/a"]
+    assert expected_files(PRIMARY, primary(package("a.rpm", "a").replace("href", there))) == {}
 
 
 @pytest.mark.parametrize(
@@ -161,11 +161,11 @@ def test_what_lies_in_another_repository_is_not_promised_in_this_one() -> None:
 def test_names_that_leave_the_repository_are_refused(href: str) -> None:
     for path, text in ((ROOT, repomd(entry(href, "a"))), (PRIMARY, primary(package(href, "a")))):
         with pytest.raises(ArchiveDataError, match=r"outside its archive|no location"):
-            promised(path, text)
+            expected_files(path, text)
 
 
 def test_names_are_read_as_requests_for_them_will_be() -> None:
-    assert list(promised(PRIMARY, primary(package("./a/c%2b%2b~1^2.rpm", "a"), package("libc++.rpm", "b")))) == [
+    assert list(expected_files(PRIMARY, primary(package("./a/c%2b%2b~1^2.rpm", "a"), package("libc++.rpm", "b")))) == [
         f"{BASE}a/c++~1^2.rpm",
         f"{BASE}libc++.rpm",
     ]
@@ -180,7 +180,7 @@ def test_names_are_read_as_requests_for_them_will_be() -> None:
 )
 def test_a_repomd_that_contradicts_itself_is_refused(text: str) -> None:
     with pytest.raises(ArchiveDataError, match="contradicts itself"):
-        promised(ROOT, text)
+        expected_files(ROOT, text)
 
 
 @pytest.mark.parametrize(
@@ -201,10 +201,10 @@ def test_a_repomd_that_contradicts_itself_is_refused(text: str) -> None:
 )
 def test_a_repomd_that_breaks_the_format_is_refused(text: str) -> None:
     with pytest.raises(ArchiveDataError):
-        promised(ROOT, text)
+        expected_files(ROOT, text)
 
 
-def test_a_repomd_cut_short_promises_nothing_of_what_stood_before() -> None:
+def test_a_truncated_repomd_lists_nothing() -> None:
     rows = RPM.read_index(ROOT, [repomd(entry("x", "a"), entry("y", "b"))[:-12].encode()])
     with pytest.raises(ArchiveDataError):
         next(rows)
@@ -215,37 +215,37 @@ def test_a_root_has_a_bound() -> None:
         list(RPM.read_index(ROOT, [b" " * (1 << 20)] * 2))
 
 
-# --- packages and deltas -------------------------------------------------------------------------------------------------------
+# --- packages and deltas
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress, zstandard.compress, zchunk])
-def test_packages_are_promised_from_the_repositorys_base(pack: type[bytes]) -> None:
+def test_packages_are_listed_relative_to_the_base(pack: type[bytes]) -> None:
     text = pack(primary(package("Packages/a.rpm", "a"), package("b.rpm", "b", 4, "sha512")).encode())
-    assert promised(PRIMARY, text) == {
+    assert expected_files(PRIMARY, text) == {
         f"{BASE}Packages/a.rpm": ExpectedFile(f"{BASE}Packages/a.rpm", 3, {"sha256": digest("sha256", "a")}),
         f"{BASE}b.rpm": ExpectedFile(f"{BASE}b.rpm", 4, {"sha512": digest("sha512", "b")}),
     }
 
 
-def test_a_package_listed_twice_is_promised_once_if_the_two_agree() -> None:
-    assert len(promised(PRIMARY, primary(package("a.rpm", "a"), package("./a.rpm", "a")))) == 1
+def test_a_package_listed_twice_is_yielded_once_if_the_two_agree() -> None:
+    assert len(expected_files(PRIMARY, primary(package("a.rpm", "a"), package("./a.rpm", "a")))) == 1
     with pytest.raises(ArchiveDataError, match="contradicts itself"):
-        promised(PRIMARY, primary(package("a.rpm", "a"), package("./a.rpm", "b")))
+        expected_files(PRIMARY, primary(package("a.rpm", "a"), package("./a.rpm", "b")))
 
 
-def test_deltas_are_promised_too() -> None:
+def test_deltas_are_listed_too() -> None:
     path = f"{BASE}drpms/a-1_2.drpm"
-    assert promised(DELTAS, deltas(delta("drpms/a-1_2.drpm", "d"))) == {
+    assert expected_files(DELTAS, deltas(delta("drpms/a-1_2.drpm", "d"))) == {
         path: ExpectedFile(path, 3, {"sha256": digest("sha256", "d")})
     }
 
 
 @pytest.mark.parametrize("path", [f"{BASE}repodata/filelists.xml.gz", f"{BASE}repodata/filelists.xml.zck", "a.rpm", ""])
-def test_other_files_promise_nothing(path: str) -> None:
-    assert promised(path, primary(package("a.rpm", "a"))) == {}
+def test_other_files_list_nothing(path: str) -> None:
+    assert expected_files(path, primary(package("a.rpm", "a"))) == {}
 
 
-# --- the rest of the protocol --------------------------------------------------------------------------------------------------
+# --- other methods of the family
 
 
 @pytest.mark.parametrize(
@@ -271,5 +271,5 @@ def test_mirrors_keep_every_file_under_its_own_name() -> None:
     assert RPM.lasting_path(ExpectedFile(PRIMARY, 1, {"sha256": hashlib.sha256().hexdigest()})) == PRIMARY
 
 
-def test_it_says_what_the_client_insists_on() -> None:
+def test_the_rules_of_the_client() -> None:
     assert (RPM.name, RPM.patience, RPM.keeps_newer_root) == ("rpm", 25.0, False)

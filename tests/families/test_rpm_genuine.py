@@ -1,4 +1,4 @@
-"""What createrepo_c itself writes, read whole: every file that it published is promised, as it is."""
+"""Repositories written by createrepo_c: every published file is listed with its size and digest."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ ROOT = f"{REPOSITORY}/repodata/repomd.xml"
 
 
 @pytest.mark.parametrize(("when", "algorithm"), [(FIRST, "sha256"), (SECOND, "sha512")])
-def test_everything_published_is_promised_as_it_is(rpm_world: RpmWorld, when: str, algorithm: str) -> None:
+def test_every_published_file_is_listed_unchanged(rpm_world: RpmWorld, when: str, algorithm: str) -> None:
     files = rpm_world.trees[when].files
     found: dict[str, ExpectedFile] = {}
     for path in (ROOT, rpm_world.path_of(when, "-primary.xml")):
         found |= dict(RPM.read_index(path, [files[path].data]))
-    promised = {path for path in files if RPM.classify(path).role in (Role.INDEX, Role.PACKAGE)}
+    paths = {path for path in files if RPM.classify(path).role in (Role.INDEX, Role.PACKAGE)}
     assert found == {
         path: ExpectedFile(path, files[path].size, {algorithm: hashlib.new(algorithm, files[path].data).hexdigest()})
-        for path in promised
+        for path in paths
     }
 
 
@@ -33,11 +33,11 @@ def test_its_revision_is_the_date(rpm_world: RpmWorld, when: str) -> None:
     assert RPM.root_date(rpm_world.trees[when].files[ROOT].data) == epoch(when)
 
 
-def test_zchunk_promises_what_its_sibling_does(rpm_world: RpmWorld) -> None:
+def test_zchunk_lists_the_same_packages_as_the_other_packing(rpm_world: RpmWorld) -> None:
     files = rpm_world.trees[FIRST].files
-    told = [
+    listings = [
         dict(RPM.read_index(path, [files[path].data]))
         for path in (rpm_world.path_of(FIRST, "-primary.xml"), rpm_world.path_of(FIRST, "-primary.xml.zck"))
     ]
-    assert told[0] == told[1]
-    assert len(told[0]) == 2
+    assert listings[0] == listings[1]
+    assert len(listings[0]) == 2

@@ -1,6 +1,6 @@
-"""Versions are ordered as the distributions' own tools order them: dpkg, vercmp, rpm, asked about the same pairs.
+"""Versions are ordered as by the distributions' own tools (dpkg, vercmp, rpm), which compare the same pairs.
 
-apk is asked where there is one (Debian has no package of it); its ladder was climbed with apk 3.0.6.
+apk is compared if it is installed (Debian has no package of it). The ascending list was checked with apk 3.0.6.
 """
 
 import itertools
@@ -45,14 +45,14 @@ def rpm(one: str, other: str) -> int:
 
 
 def apk(one: str, other: str) -> int:
-    told = subprocess.run(["apk", "version", "-t", one, other], check=True, capture_output=True, text=True).stdout
-    return {"<": -1, "=": 0, ">": 1}[told.strip()]
+    output = subprocess.run(["apk", "version", "-t", one, other], check=True, capture_output=True, text=True).stdout
+    return {"<": -1, "=": 0, ">": 1}[output.strip()]
 
 
 HAS_APK = shutil.which("apk") is not None
 TOOLS = {**({"apk": apk} if HAS_APK else {}), "apt": dpkg, "pacman": vercmp, "rpm": rpm}
 
-#: Ascending, each strictly newer than the one before.
+#: In ascending order; each is strictly newer than the previous one.
 LADDERS: dict[str, Sequence[str]] = {
     "apk": (
         "1.0_alpha",
@@ -139,7 +139,7 @@ def test_a_ladder_is_climbed_as_the_tool_climbs_it(family: str, ladder: Sequence
 
 
 def alike(pieces: Sequence[str], first: str = "0123") -> st.SearchStrategy[tuple[str, str]]:
-    """Return pairs of versions, most of which share a beginning and an end: chance alone makes none that are hard to compare."""
+    """Return pairs of versions. Most share a beginning and an end, because random pairs are too easy to compare."""
     body = st.lists(st.sampled_from(pieces), max_size=6).map("".join)
     head = st.sampled_from(first)
     return st.tuples(head, body, body, body, body, st.booleans()).map(
@@ -151,7 +151,7 @@ def alike(pieces: Sequence[str], first: str = "0123") -> st.SearchStrategy[tuple
 
 
 def released(pairs: st.SearchStrategy[tuple[str, str]], releases: Sequence[str]) -> st.SearchStrategy[tuple[str, str]]:
-    """Put an epoch before, and a release behind, each version of a pair."""
+    """Add an epoch and a release to each version of a pair."""
     epoch, release = st.sampled_from(("", "", "0:", "1:", "12:")), st.sampled_from(releases)
     return st.tuples(pairs, epoch, epoch, release, release).map(
         lambda parts: (parts[1] + parts[0][0] + parts[3], parts[2] + parts[0][1] + parts[4])
@@ -179,7 +179,7 @@ def test_any_two_are_ordered_as_by_the_tool(
     lister: Lister, tool: Ask, pairs: st.SearchStrategy[tuple[str, str]], data: st.DataObject
 ) -> None:
     one, other = data.draw(pairs)
-    assume(lister.compare(one, one) == 0)  # only what the family's rules allow can be asked about
+    assume(lister.compare(one, one) == 0)  # the family's rules must accept the version
     assume(lister.compare(other, other) == 0)
     order = lister.compare(one, other)
     assert sign(order) == tool(one, other)
@@ -193,11 +193,11 @@ def test_any_words_can_be_compared(lister: Lister, one: str, other: str) -> None
     assert order is None or isinstance(order, int)
 
 
-def test_what_debian_forbids_is_not_ordered_and_a_letter_in_front_is() -> None:
+def test_versions_that_debian_forbids_are_not_ordered_but_a_leading_letter_is() -> None:
     assert APT.compare("1.0_1", "1.0_2") is None
     assert sign(APT.compare("v1.2", "v1.10")) == -1
 
 
-def test_what_alpine_forbids_is_not_ordered() -> None:
+def test_versions_that_alpine_forbids_are_not_ordered() -> None:
     assert APK.compare("1.0_x", "1.0") is None
     assert APK.compare("1.0-r1-r2", "1.0") is None

@@ -1,4 +1,4 @@
-"""apk's container and its values: genuine files, every bound, and arbitrary bytes."""
+"""The readers of apk's adb container and its values: genuine files, every bound, and arbitrary bytes."""
 
 from __future__ import annotations
 
@@ -23,42 +23,42 @@ METADATA = blocks(INDEX)[0][1]
 PACKAGE = genuine("hello-1.0-r0.apk")
 
 
-class Heard:
-    """Writes down what a container says; fulfils `adb_blocks.Receiver`."""
+class RecordingReceiver:
+    """Record the calls of a container's parser; implements `adb_blocks.Receiver`."""
 
     def __init__(self) -> None:
-        self.said: list[object] = []
+        self.calls: list[object] = []
 
     def schema(self, number: int) -> None:
-        self.said.append(number)
+        self.calls.append(number)
 
     def metadata(self, block: bytes) -> None:
-        self.said.append(block)
+        self.calls.append(block)
 
     def signature(self, block: bytes) -> None:
-        self.said.append(block)
+        self.calls.append(block)
 
     def begin_file(self, folder: int, file: int, size: int) -> None:
-        self.said.append((folder, file, size))
+        self.calls.append((folder, file, size))
         self._content = b""
 
     def data(self, piece: memoryview) -> None:
         self._content += piece
 
     def end_file(self) -> None:
-        self.said.append(self._content)
+        self.calls.append(self._content)
 
 
-def heard(data: bytes, size: int = 1 << 20) -> tuple[list[object], bool]:
-    """Return what a container says when it arrives in pieces of `size` bytes, and whether it is whole."""
-    receiver = Heard()
-    taker = Container(receiver)
+def parsed(data: bytes, size: int = 1 << 20) -> tuple[list[object], bool]:
+    """Parse a container in pieces of `size` bytes. Return the recorded calls and whether the container is complete."""
+    receiver = RecordingReceiver()
+    parser = Container(receiver)
     for at in range(0, len(data), size):
-        taker.take(data[at : at + size])
-    return receiver.said, taker.is_whole
+        parser.take(data[at : at + size])
+    return receiver.calls, parser.is_whole
 
 
-# --- genuine files ---------------------------------------------------------------------------------------------------------------
+# --- genuine files
 
 
 def test_a_genuine_index() -> None:
@@ -78,10 +78,10 @@ def test_an_index_says_where_packages_are() -> None:
 
 @given(size=st.integers(1, 900))
 def test_a_genuine_package_arrives_in_any_pieces(size: int) -> None:
-    said, is_whole = heard(PACKAGE, size)
-    assert (said, is_whole) == heard(PACKAGE)
+    calls, is_whole = parsed(PACKAGE, size)
+    assert (calls, is_whole) == parsed(PACKAGE)
     assert is_whole
-    assert said[-4:] == [(4, 2, 13), b"hello 1.0-r0\n", (5, 1, 3000), b"x" * 3000]
+    assert calls[-4:] == [(4, 2, 13), b"hello 1.0-r0\n", (5, 1, 3000), b"x" * 3000]
 
 
 def test_a_genuine_package_names_its_files_and_itself() -> None:
@@ -106,19 +106,19 @@ def test_a_genuine_package_names_its_files_and_itself() -> None:
     ],
     ids=["plain", "none", "deflate", "deflate with a level", "zstd"],
 )
-def test_however_it_is_packed(packed: bytes) -> None:
-    """apk as built here has no zstd: that stream is zstd's own, behind the head that adb_comp.c writes."""
-    assert heard(packed, 7) == heard(INDEX)
+def test_the_identity_is_independent_of_the_compression(packed: bytes) -> None:
+    """The apk built for the tests has no zstd: the stream is made by zstd, after the head that adb_comp.c writes."""
+    assert parsed(packed, 7) == parsed(INDEX)
     assert list(open_index(packed).entries()) == list(open_index(INDEX).entries())
 
 
 def test_a_block_may_say_its_size_in_the_long_way() -> None:
-    """What is larger than a gigabyte must."""
+    """A block larger than a gigabyte needs one."""
     long = PLAIN[:8] + b"".join(block(kind, content, is_extended=True) for kind, content in blocks(INDEX))
-    assert heard(long) == heard(INDEX)
+    assert parsed(long) == parsed(INDEX)
 
 
-# --- what is refused -------------------------------------------------------------------------------------------------------------
+# --- invalid files
 
 SIGNED = blocks(INDEX)[1]
 
@@ -126,37 +126,37 @@ SIGNED = blocks(INDEX)[1]
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "cut short"),
-        (b"<html>", "no adb"),
-        (b"ADBx" + PLAIN[4:], "no adb"),
-        (b"ADBc\x03\0" + PLAIN, "no adb"),
-        (deflated(b"ADBd" + PLAIN), "no adb"),
+        (b"", "truncated"),
+        (b"<html>", "not an adb file"),
+        (b"ADBx" + PLAIN[4:], "not an adb file"),
+        (b"ADBc\x03\0" + PLAIN, "not an adb file"),
+        (deflated(b"ADBd" + PLAIN), "not an adb file"),
         (b"ADBd" + b"\xff" * 20, "damaged"),
         (INDEX + b"x", "trailing bytes"),
         (b"ADBc\x02\0" + zstandard.compress(PLAIN) + b"x", "trailing bytes"),
-        (PACKAGE, "no index"),
-        (container(b"indx", (DATA, b"x" * 8)), "out of place"),
-        (container(b"indx", SIGNED), "out of place"),
-        (container(b"indx", (ADB, METADATA), (ADB, METADATA)), "out of place"),
+        (PACKAGE, "not an index"),
+        (container(b"indx", (DATA, b"x" * 8)), "out of order"),
+        (container(b"indx", SIGNED), "out of order"),
+        (container(b"indx", (ADB, METADATA), (ADB, METADATA)), "out of order"),
         (container(b"indx", (ADB, METADATA), (DATA, b"x" * 9)), "unsigned parts"),
         (container(b"indx", (ADB, METADATA), *[SIGNED] * 17), "too many signatures"),
-        (container(b"indx", (ADB, METADATA), (SIGNATURE, b"x" * 5000)), "absurd size"),
-        (container(b"indx", (ADB, b"x" * 8)), "absurd size"),
+        (container(b"indx", (ADB, METADATA), (SIGNATURE, b"x" * 5000)), "invalid size"),
+        (container(b"indx", (ADB, b"x" * 8)), "invalid size"),
         (container(b"indx", (ADB, b"\1" + METADATA[1:])), "unknown version"),
-        (PLAIN[:8] + struct.pack("<I", 0), "absurd size"),
-        (PLAIN[:8] + struct.pack("<IIQ", 3 << 30, 0, 1 << 40), "absurd size"),
-        (PLAIN[:8] + struct.pack("<IIQ", 3 << 30 | 3, 0, 40), "out of place"),
+        (PLAIN[:8] + struct.pack("<I", 0), "invalid size"),
+        (PLAIN[:8] + struct.pack("<IIQ", 3 << 30, 0, 1 << 40), "invalid size"),
+        (PLAIN[:8] + struct.pack("<IIQ", 3 << 30 | 3, 0, 40), "out of order"),
         (PLAIN[:8] + block(ADB, METADATA, b"x"), "unsigned parts"),
     ],
 )
-def test_what_is_no_index(data: bytes, message: str) -> None:
+def test_an_invalid_index_is_refused(data: bytes, message: str) -> None:
     with pytest.raises(ArchiveDataError, match=message):
         open_index(data)
 
 
 @pytest.mark.parametrize("data", [PLAIN, INDEX], ids=["plain", "packed"])
 def test_an_index_that_ends_anywhere_is_cut_short_or_less_signed(data: bytes) -> None:
-    """Between blocks an unpacked one may end: what is lost then are signatures, which nobody can miss."""
+    """An uncompressed container may end after any block: the lost blocks are signatures, so this cannot be detected."""
     ends = {8 + sum(len(block(*part)) for part in blocks(INDEX)[:count]) for count in (1, 2)}
     for at in range(len(data)):
         if data is PLAIN and at in ends:
@@ -168,17 +168,17 @@ def test_an_index_that_ends_anywhere_is_cut_short_or_less_signed(data: bytes) ->
 
 def test_a_bomb_is_stopped_by_the_bound_of_its_block() -> None:
     bomb = b"ADB.indx" + struct.pack("<IIQ", 3 << 30, 0, 1 << 33) + b"\0" * (1 << 20)
-    with pytest.raises(ArchiveDataError, match="absurd size"):
+    with pytest.raises(ArchiveDataError, match="invalid size"):
         open_index(deflated(bomb))
 
 
-# --- values ----------------------------------------------------------------------------------------------------------------------
+# --- values
 
 NUMBER, LONG, TEXT, LIST = 1 << 28, 3 << 28, 8 << 28, 13 << 28
 
 
 def values(*words: int, tail: bytes = b"") -> Values:
-    """Return a block whose root is the first word; the second stands at 8, the third at 12 ..."""
+    """Return a block whose root is the first word. The second word is at offset 8, the third at 12, and so on."""
     return Values(bytes(4) + struct.pack(f"<{len(words)}I", *words) + tail)
 
 
@@ -194,14 +194,14 @@ def test_numbers_strings_and_lists() -> None:
     ("block", "message"),
     [
         (values(LIST | 0xFFFFFF), "outside its block"),
-        (values(LIST | 8, 0), "absurd length"),
-        (values(LIST | 8, 99), "absurd length"),
-        (values(LIST | 8, 0xFFFFFFFF), "absurd length"),
+        (values(LIST | 8, 0), "invalid length"),
+        (values(LIST | 8, 99), "invalid length"),
+        (values(LIST | 8, 0xFFFFFFFF), "invalid length"),
         (values(TEXT | 8, 1), "wrong type"),
         (values(NUMBER | 8, 1), "wrong type"),
     ],
 )
-def test_a_list_that_is_none(block: Values, message: str) -> None:
+def test_an_invalid_list_is_refused(block: Values, message: str) -> None:
     with pytest.raises(ArchiveDataError, match=message):
         block.fields(block.root, 4)
 
@@ -212,14 +212,14 @@ def test_a_value_of_another_type_or_outside_the_block() -> None:
         block.string(NUMBER, 9)
     with pytest.raises(ArchiveDataError, match="wrong type"):
         block.number(TEXT | 8)
-    with pytest.raises(ArchiveDataError, match="absurd length"):
+    with pytest.raises(ArchiveDataError, match="invalid length"):
         block.string(TEXT | 8, 255)
     with pytest.raises(ArchiveDataError, match="outside its block"):
         block.number(LONG | 8)
 
 
-def test_a_package_whose_folders_share_their_files_is_no_way_to_keep_us_busy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A few bytes of lists that point to one list would name a million times a million files."""
+def test_a_package_whose_folders_share_their_files_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few bytes of lists that all point to one list would list a million times a million files."""
     monkeypatch.setattr(adb_package, "MAX_FILES", 1000)
     files, folders, folder, root = (
         [200, *[0] * 199],
@@ -232,7 +232,7 @@ def test_a_package_whose_folders_share_their_files_is_no_way_to_keep_us_busy(mon
         list(data_files(bytes(4) + struct.pack(f"<{len(words)}I", *words)))
 
 
-# --- arbitrary bytes -------------------------------------------------------------------------------------------------------------
+# --- arbitrary bytes
 
 
 def read(data: bytes) -> list[AdbEntry]:
@@ -244,7 +244,7 @@ def read(data: bytes) -> list[AdbEntry]:
 
 def read_package(data: bytes) -> list[DataFile]:
     try:
-        parts = [part for part in heard(data)[0] if isinstance(part, bytes)]
+        parts = [part for part in parsed(data)[0] if isinstance(part, bytes)]
         return [each for part in parts if unique_id(part) for each in data_files(part)]
     except ArchiveDataError:
         return []

@@ -1,4 +1,4 @@
-"""ASCII armor: what is inside, and nothing else."""
+"""ASCII armor: dearmoring returns exactly the key material."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def armored(key: bytes, *, end_of_line: str = "\n") -> bytes:
 
 
 @given(st.lists(st.binary(min_size=1, max_size=300), min_size=1, max_size=3), st.sampled_from(["\n", "\r\n", " \n"]))
-def test_every_block_comes_out_in_order(keys: list[bytes], end_of_line: str) -> None:
+def test_blocks_are_reported_in_order(keys: list[bytes], end_of_line: str) -> None:
     text = b"A note: two keys\n" + b"\n".join(armored(key, end_of_line=end_of_line) for key in keys)
     assert is_armored(text)
     assert dearmor(text) == b"".join(keys)

@@ -1,4 +1,4 @@
-"""Checksum lists are read as coreutils writes them, and nothing else is."""
+"""Checksum lists: the format of coreutils is read, every other line is refused."""
 
 import hashlib
 
@@ -21,7 +21,7 @@ def test_what_sha256sum_writes_is_read_back_under_any_chunking(
     assert list(checksums([text[at : at + size] for at in range(0, len(text), size)], "sha256")) == rows
 
 
-def test_digests_come_out_in_lower_case() -> None:
+def test_digests_are_converted_to_lower_case() -> None:
     assert list(checksums([b"D41D8CD98F00B204E9800998ECF8427E  ./empty"], "md5")) == [
         ("./empty", "d41d8cd98f00b204e9800998ecf8427e")
     ]

@@ -1,4 +1,4 @@
-"""Only what was signed is read out of a signed message."""
+"""Cleartext signed messages: only the signed text is extracted."""
 
 import subprocess
 from pathlib import Path
@@ -20,7 +20,7 @@ def message(text: str, *, headers: str = "Hash: SHA256\n", before: str = "", aft
 
 
 @given(st.text(st.characters(blacklist_categories=["Cs"])))
-def test_the_text_comes_out_as_it_went_in(text: str) -> None:
+def test_the_signed_text_is_extracted_unchanged(text: str) -> None:
     assert body(message(text)) == f"{text}\n".encode()
 
 
@@ -71,7 +71,7 @@ def test_debians_own_root_is_read() -> None:
     assert body(GENUINE).endswith(b"non-free/source/Sources.xz\n")
 
 
-def test_every_cut_of_debians_own_root_is_noticed() -> None:
+def test_every_truncation_of_a_debian_root_is_detected() -> None:
     for kept in range(0, len(GENUINE) - 2, 97):
         with pytest.raises(ArchiveDataError):
             body(GENUINE[:kept])
@@ -80,7 +80,7 @@ def test_every_cut_of_debians_own_root_is_noticed() -> None:
 @pytest.mark.parametrize(
     "text", ["", "\n", "- dash\n-----BEGIN PGP SIGNATURE-----\nend", "Origin: é\n\nFrom: x\n -y", "a\n\n"]
 )
-def test_what_gpg_signs_is_what_is_read(tmp_path: Path, text: str) -> None:
+def test_the_extracted_text_is_the_text_that_gpg_signs(tmp_path: Path, text: str) -> None:
     gpg = ["gpg", "--homedir", str(tmp_path), "--batch", "--quiet", "--passphrase", "", "--pinentry-mode", "loopback"]
     tmp_path.chmod(0o700)
     subprocess.run([*gpg, "--quick-gen-key", "T <t@example.org>", "ed25519", "sign", "never"], check=True)

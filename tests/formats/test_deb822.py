@@ -1,4 +1,4 @@
-"""Stanzas are read whole, once, under any chunking, and never without bounds."""
+"""Stanzas of deb822: each is read completely and once, under any chunking, and every bound is enforced."""
 
 import re
 
@@ -55,16 +55,16 @@ def test_names_compare_without_case_and_values_lose_the_blanks_around_them() -> 
     ]
 
 
-def test_continuation_lines_follow_as_they_stand() -> None:
+def test_continuation_lines_are_kept_unchanged() -> None:
     assert list(stanzas([b"MD5Sum:\n aa 1 x\n  bb 2 y\nSize: 3\n"])) == [{"md5sum": "aa 1 x\n  bb 2 y", "size": "3"}]
 
 
-def test_a_name_inside_a_value_is_no_field() -> None:
+def test_a_name_inside_a_value_is_not_a_field() -> None:
     text = b"Description: see\n Size: 9\nXSize: 8\nSize: 7\n"
     assert list(stanzas([text], wanted=("size",))) == [{"size": "7"}]
 
 
-def test_several_empty_lines_and_comments_separate_no_more_than_one() -> None:
+def test_several_empty_lines_and_comments_separate_like_one() -> None:
     assert list(stanzas([b"\n\nA: 1\n\n\n", b"\n# B: 3\nB: 2\n\n\n"])) == [{"a": "1"}, {"b": "2"}]
 
 
@@ -72,8 +72,8 @@ def test_bytes_that_are_not_utf_8_are_marked() -> None:
     assert list(stanzas([b"Maintainer: Ren\xe9\n"])) == [{"maintainer": "Ren\ufffd"}]
 
 
-def test_a_field_given_twice_is_refused() -> None:
-    with pytest.raises(ArchiveDataError, match="a field twice"):
+def test_a_duplicate_field_is_refused() -> None:
+    with pytest.raises(ArchiveDataError, match="a duplicate field"):
         list(stanzas([b"Filename: a\nfilename: b\n"], wanted=("filename",)))
 
 
@@ -87,12 +87,12 @@ def test_a_field_given_twice_is_refused() -> None:
         (b"".join(b"F%d: 1\n" % i for i in range(20)), "too many fields"),
     ],
 )
-def test_each_bound_is_held(text: bytes, reason: str, size: int) -> None:
+def test_each_bound_is_enforced(text: bytes, reason: str, size: int) -> None:
     with pytest.raises(ArchiveDataError, match=reason):
         list(stanzas(cut(text, size), max_line=50, max_stanza=400, max_fields=10))
 
 
-def test_a_stream_without_an_empty_line_is_given_up_at_the_bound_not_at_its_end() -> None:
+def test_a_stream_without_an_empty_line_is_refused_at_the_bound() -> None:
     taken = 0
 
     def endless() -> object:

@@ -1,4 +1,4 @@
-"""Bytes are held to every digest that was promised, and the words say which one they broke."""
+"""Digests: bytes are checked against every expected digest, and the error names the one that differs."""
 
 import hashlib
 
@@ -23,13 +23,13 @@ def check(size: int | None, digests: dict[str, str], *pieces: bytes) -> str | No
 @given(st.lists(st.binary()))
 def test_any_pieces_add_up_to_the_whole(pieces: list[bytes]) -> None:
     whole = b"".join(pieces)
-    promised = {name: hashlib.new(name, whole).hexdigest() for name in HEX_LENGTH}
-    assert check(len(whole), promised, *pieces) is None
-    assert check(None, promised, *pieces) is None
+    digests = {name: hashlib.new(name, whole).hexdigest() for name in HEX_LENGTH}
+    assert check(len(whole), digests, *pieces) is None
+    assert check(None, digests, *pieces) is None
 
 
 @pytest.mark.parametrize("size", [len(DATA) - 1, len(DATA) + 1])
-def test_a_wrong_size_is_told_first(size: int) -> None:
+def test_a_wrong_size_is_reported_first(size: int) -> None:
     assert check(size, {}, DATA) == check(size, {"md5": "0" * 32}, DATA) == "size differs"
 
 
@@ -46,6 +46,6 @@ def test_the_strongest_that_differs_is_named() -> None:
 @pytest.mark.parametrize(
     ("algorithm", "text"), [("sha256", "ab" * 31), ("md5", "g" * 32), ("crc32", "ab" * 4), ("md5", "")]
 )
-def test_what_is_no_digest_is_refused(algorithm: str, text: str) -> None:
+def test_a_malformed_digest_is_refused(algorithm: str, text: str) -> None:
     with pytest.raises(ArchiveDataError):
         digest(algorithm, text)

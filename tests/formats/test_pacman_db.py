@@ -1,4 +1,4 @@
-"""pacman's databases as byte streams: every packing, every chunking, and bounds on everything."""
+"""The pacman database reader: every compression, any chunking, and every bound."""
 
 import contextlib
 import gzip
@@ -99,13 +99,13 @@ def huge_header(size: int) -> bytes:
         GENUINE[:-30],
     ],
 )
-def test_what_is_no_whole_database_is_refused(data: bytes) -> None:
+def test_an_incomplete_database_is_refused(data: bytes) -> None:
     with pytest.raises(ArchiveDataError) as caught:
         read(data)
     assert caught.value.reason.isascii()
 
 
-def test_a_flipped_bit_in_a_header_is_noticed() -> None:
+def test_a_flipped_bit_in_a_header_is_detected() -> None:
     data = bytearray(tar(("p/desc", desc("p"))))
     data[3] ^= 1
     with pytest.raises(ArchiveDataError, match="checksum"):
@@ -118,7 +118,7 @@ def test_members_and_header_sizes_are_bounded(monkeypatch: pytest.MonkeyPatch) -
         read(tar(*((f"{n}/files", b"") for n in range(3))))
     long_name = tarfile.TarInfo("L")
     long_name.type, long_name.size = tarfile.GNUTYPE_LONGNAME, 1 << 30
-    with pytest.raises(ArchiveDataError, match="at most 65536"):
+    with pytest.raises(ArchiveDataError, match="the limit is 65536"):
         read(long_name.tobuf(tarfile.GNU_FORMAT))
 
 

@@ -1,4 +1,4 @@
-"""Whatever an index is packed with comes out whole, or not at all; a bomb does not come out."""
+"""Decompression: the output of every format is complete or an error, and decompression bombs are refused."""
 
 import bz2
 import contextlib
@@ -34,12 +34,12 @@ def cut(data: bytes, size: int) -> list[bytes]:
 
 
 @given(st.binary(max_size=3000), st.integers(1, 500), st.sampled_from(sorted(PACKERS)))
-def test_every_format_comes_out_whole_under_any_chunking(data: bytes, size: int, name: str) -> None:
+def test_every_format_is_decompressed_under_any_chunking(data: bytes, size: int, name: str) -> None:
     assert b"".join(unpack(cut(PACKERS[name](data), size))) == data
 
 
 @given(st.binary(max_size=3000).map(lambda data: b"Package: " + data), st.integers(1, 500))
-def test_what_is_not_packed_passes_as_it_is(data: bytes, size: int) -> None:
+def test_uncompressed_data_is_returned_unchanged(data: bytes, size: int) -> None:
     assert b"".join(unpack(cut(data, size))) == data
 
 
@@ -67,10 +67,10 @@ def test_xz_padding_is_zeros_by_four(size: int) -> None:
 
 
 @given(st.binary(min_size=1, max_size=500), st.sampled_from(sorted(PACKERS)), st.data())
-def test_every_cut_is_noticed(data: bytes, name: str, draw: st.DataObject) -> None:
+def test_every_truncation_is_detected(data: bytes, name: str, draw: st.DataObject) -> None:
     packed = PACKERS[name](data)
     kept = draw.draw(st.integers(7, len(packed) - 1))
-    with pytest.raises(ArchiveDataError, match="cut short"):
+    with pytest.raises(ArchiveDataError, match="truncated"):
         list(unpack([packed[:kept]]))
 
 
@@ -88,7 +88,7 @@ def test_the_old_lzma_format_has_one_member() -> None:
 
 @given(st.binary(max_size=300), st.sampled_from(sorted(PACKERS)), st.integers(1, 20))
 def test_garbage_after_a_true_beginning_raises_nothing_else(garbage: bytes, name: str, kept: int) -> None:
-    with contextlib.suppress(ArchiveDataError):  # zstd has no checksum of its own: garbage may unpack to garbage
+    with contextlib.suppress(ArchiveDataError):  # zstd frames may have no checksum: garbage may decompress to garbage
         list(unpack([PACKERS[name](b"data" * 100)[:kept] + garbage]))
 
 
@@ -97,7 +97,7 @@ def test_a_bomb_is_refused_in_little_memory(name: str) -> None:
     bomb = PACKERS[name](bytes(64 << 20))
     given = 0
     tracemalloc.start()
-    with pytest.raises(ArchiveDataError, match="bomb"):  # noqa: PT012 -- what came out before matters too
+    with pytest.raises(ArchiveDataError, match="bomb"):  # noqa: PT012 -- the output before the error is checked too
         for piece in unpack(cut(bomb, 1 << 16)):
             given += len(piece)
     peak = tracemalloc.get_traced_memory()[1]
@@ -120,7 +120,7 @@ def test_the_number_of_members_is_bounded() -> None:
 
 
 def large_xz() -> bytes:
-    """A dictionary of 512 MiB: a byte of the block header, under a checksum of its own (xz file format, 5.3.1)."""
+    """A dictionary of 512 MiB: one byte of the block header, which has its own checksum (xz file format, 5.3.1)."""
     small = lzma.compress(b"data", preset=0)
     header = bytearray(small[12:24])
     header[4] = 35

@@ -1,4 +1,4 @@
-"""Zchunk comes out whole, or not at all; what it says of itself is not believed."""
+"""Decompression of zchunk: the output is complete or an error, and declared sizes are verified."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def test_checksums_of_every_size_are_passed_over(kind: int) -> None:
 
 
 @given(st.integers(0, len(GOOD) - 1))
-def test_every_cut_is_noticed(length: int) -> None:
-    if length >= 5:  # shorter, it is no zchunk yet
+def test_every_truncation_is_detected(length: int) -> None:
+    if length >= 5:  # a shorter file is not recognised as zchunk
         with pytest.raises(ArchiveDataError):
             unpacked(GOOD[:length])
 
@@ -51,9 +51,9 @@ def test_every_cut_is_noticed(length: int) -> None:
     ("data", "reason"),
     [
         (GOOD + b"x", "trailing"),
-        (assembled([NONE], flags=1), "unknown kind"),
-        (assembled([NONE], compression=1), "unknown kind"),
-        (assembled([NONE], kind=9), "unknown kind"),
+        (assembled([NONE], flags=1), "unsupported format"),
+        (assembled([NONE], compression=1), "unsupported format"),
+        (assembled([NONE], kind=9), "unsupported format"),
         (assembled([NONE], count=2), "damaged"),
         (assembled([]), "damaged"),
         (assembled([NONE, (b"no frame", 3)]), "damaged"),
@@ -66,7 +66,7 @@ def test_every_cut_is_noticed(length: int) -> None:
         (b"\x00ZCK1" + bytes(50), "damaged"),
     ],
 )
-def test_what_is_wrong_is_named(data: bytes, reason: str) -> None:
+def test_the_error_names_the_defect(data: bytes, reason: str) -> None:
     with pytest.raises(ArchiveDataError, match=reason):
         unpacked(data)
 
@@ -77,7 +77,7 @@ def test_garbage_after_a_true_beginning_raises_nothing_else(garbage: bytes, kept
         unpacked(GOOD[:kept] + garbage)
 
 
-def test_a_frame_that_claims_more_than_its_chunk_gets_no_room() -> None:
+def test_a_frame_that_declares_more_than_its_chunk_is_refused() -> None:
     bomb = zstandard.compress(bytes(64 << 20))
     tracemalloc.start()
     try:

@@ -1,4 +1,4 @@
-"""Promise tables and the process that builds them: derived data, which may be lost or damaged at any time."""
+"""Index tables and the process that builds them: derived data, which may be lost or damaged at any time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pytest
 
 from snapproxy.errors import ArchiveDataError
 from snapproxy.families import FAMILIES
-from snapproxy.indexes import index_tables
+from snapproxy.indexes import helper_process, index_tables
+from snapproxy.indexes.helper_process import HelperProcess
 from snapproxy.indexes.index_tables import IndexTables
 from tests.fakes.content import Content, epoch
 from tests.fakes.hamlet import FIRST, INRELEASE, PACKAGES, SECOND, Hamlet
@@ -33,10 +34,10 @@ def tables(house: House) -> list[Path]:
 
 
 def tables_of(house: House) -> IndexTables:
-    return house.app.executor._facts._tables
+    return house.app.executor._planner._facts._tables
 
 
-async def promised(house: House, hamlet: Hamlet) -> bool:
+async def is_listed(house: House, hamlet: Hamlet) -> bool:
     index = hamlet.content(PACKAGES)
     path = hamlet.edition.kept.path
     return await tables_of(house).expected(APT, index.sha256, PACKAGES, path) is not None
@@ -46,28 +47,28 @@ async def test_one_index_is_parsed_once_however_many_ask(
     updated: House, hamlet: Hamlet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     builds = []
-    real = index_tables.HelperProcess.build
+    real = HelperProcess.build
 
     async def counted(self, *job) -> None:
         builds.append(job)
         await real(self, *job)
 
-    monkeypatch.setattr(index_tables.HelperProcess, "build", counted)
-    assert all(await asyncio.gather(*(promised(updated, hamlet) for _ in range(20))))
+    monkeypatch.setattr(HelperProcess, "build", counted)
+    assert all(await asyncio.gather(*(is_listed(updated, hamlet) for _ in range(20))))
     assert len(builds) == 1
 
 
 async def test_a_table_that_is_lost_is_built_again(updated: House, make_house: MakeHouse, hamlet: Hamlet) -> None:
-    assert await promised(updated, hamlet)
+    assert await is_listed(updated, hamlet)
     await updated.close()
     for table in tables(updated):
         table.unlink()
-    assert await promised(await make_house(), hamlet)
+    assert await is_listed(await make_house(), hamlet)
 
 
 async def test_a_table_that_is_damaged_is_built_again(updated: House, make_house: MakeHouse, hamlet: Hamlet) -> None:
     """Seen when it is opened, or, as here, only when the damaged block is read."""
-    assert await promised(updated, hamlet)
+    assert await is_listed(updated, hamlet)
     await updated.close()
     for name in tables(updated):
         name.chmod(0o600)
@@ -76,7 +77,7 @@ async def test_a_table_that_is_damaged_is_built_again(updated: House, make_house
             file.write(b"\xff" * 8)
     heir = await make_house()
     for _ in range(2):
-        assert await promised(heir, hamlet)
+        assert await is_listed(heir, hamlet)
 
 
 async def test_the_open_tables_are_bounded_and_the_oldest_closed(
@@ -96,27 +97,27 @@ async def test_a_helper_that_dies_is_one_refused_index_and_another_is_started(
     helper = tables_of(updated)._helper
     process = await helper._running()
     process.send_signal(signal.SIGSTOP)
-    asked = asyncio.create_task(promised(updated, hamlet))
+    asked = asyncio.create_task(is_listed(updated, hamlet))
     await asyncio.sleep(0.05)
     process.kill()
-    with pytest.raises(ArchiveDataError, match="could not be read"):
+    with pytest.raises(ArchiveDataError, match="could not be parsed"):
         await asked
-    assert await promised(updated, hamlet)
+    assert await is_listed(updated, hamlet)
 
 
 async def test_an_index_that_takes_too_long_is_refused_and_not_tried_again(updated: House, hamlet: Hamlet) -> None:
     helper = tables_of(updated)._helper
     (await helper._running()).send_signal(signal.SIGSTOP)
-    asked = asyncio.create_task(promised(updated, hamlet))
+    asked = asyncio.create_task(is_listed(updated, hamlet))
     await asyncio.sleep(0.05)
     updated.clock.leap(601)
     with pytest.raises(ArchiveDataError, match="in time"):
         await asked
     with pytest.raises(ArchiveDataError, match="in time"):
-        await promised(updated, hamlet)
+        await is_listed(updated, hamlet)
 
 
-async def test_an_index_nobody_can_read_is_parsed_once(
+async def test_an_index_that_cannot_be_read_is_parsed_once(
     updated: House, hamlet: Hamlet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = "pool/main/k/kept/broken/Packages"
@@ -124,13 +125,13 @@ async def test_an_index_nobody_can_read_is_parsed_once(
     digest = (await updated.get(FIRST, path)).served.digest or hamlet.timeline.at(FIRST)[1].get(path).sha256
     await until(lambda: updated.store.blobs.peek(digest) is not None)
     builds = []
-    real = index_tables.HelperProcess.build
+    real = HelperProcess.build
 
     async def counted(self, *job) -> None:
         builds.append(job)
         await real(self, *job)
 
-    monkeypatch.setattr(index_tables.HelperProcess, "build", counted)
+    monkeypatch.setattr(HelperProcess, "build", counted)
     for _ in range(3):
         with pytest.raises(ArchiveDataError):
             await tables_of(updated).entries(APT, digest, "dists/stable/main/binary-amd64/Packages")
@@ -138,7 +139,7 @@ async def test_an_index_nobody_can_read_is_parsed_once(
 
 
 async def test_the_helper_stops_when_idle(updated: House, hamlet: Hamlet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index_tables, "IDLE_SECONDS", 0.05)
-    assert await promised(updated, hamlet)
+    monkeypatch.setattr(helper_process, "IDLE_SECONDS", 0.05)
+    assert await is_listed(updated, hamlet)
     helper = tables_of(updated)._helper
     await until(lambda: helper._process is None)

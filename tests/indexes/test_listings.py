@@ -1,4 +1,4 @@
-"""Listings of indexes: derived data like promise tables, which may be lost or damaged at any time."""
+"""Listings of indexes: derived data like index tables, which may be lost or damaged at any time."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from snapproxy.core.listing import PackageVersion
 from snapproxy.errors import ArchiveDataError, StorageError
 from snapproxy.families import LISTERS
-from snapproxy.indexes import index_tables
-from snapproxy.indexes.helper_main import spell, unspell
+from snapproxy.indexes.helper_process import HelperProcess
+from snapproxy.indexes.table_format import decode_package, encode_package
 from tests.fakes.content import Content, epoch
 from tests.fakes.hamlet import FIRST, PACKAGES, Hamlet
 from tests.fakes.house import House
@@ -31,7 +31,7 @@ async def listed(house: House, hamlet: Hamlet) -> list[PackageVersion]:
 
 def test_a_package_is_read_as_it_was_written() -> None:
     package = PackageVersion("b\u00e9ton", "all", "1:2~3-4", "src", "2")
-    assert unspell(spell(package)) == package
+    assert decode_package(encode_package(package)) == package
 
 
 async def test_an_index_is_read_once(house: House, hamlet: Hamlet, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,7 +40,7 @@ async def test_an_index_is_read_once(house: House, hamlet: Hamlet, monkeypatch: 
     async def never(*_: object) -> None:
         raise AssertionError("read again")
 
-    monkeypatch.setattr(index_tables.HelperProcess, "build", never)
+    monkeypatch.setattr(HelperProcess, "build", never)
     assert await listed(house, hamlet) == LISTED
 
 
@@ -54,15 +54,15 @@ async def test_a_listing_that_is_damaged_is_made_again(house: House, hamlet: Ham
     assert await listed(house, hamlet) == LISTED
 
 
-async def test_an_index_that_is_gone_from_the_store_is_told(house: House) -> None:
+async def test_an_index_that_is_gone_from_the_store_is_an_error(house: House) -> None:
     with pytest.raises(StorageError, match="gone from the store"):
         await house.app._listings.packages("apt", "ab" * 32, PACKAGES)
 
 
-async def test_an_index_that_is_none_is_the_archives_fault(house: House, hamlet: Hamlet) -> None:
+async def test_a_malformed_index_is_the_archives_fault(house: House, hamlet: Hamlet) -> None:
     path = "flat/Packages"
     content = Content(b"Package: a\nPackage: b\n", epoch(FIRST))
     hamlet.place(path, content)
     await house.get(FIRST, path)
-    with pytest.raises(ArchiveDataError, match="twice"):
+    with pytest.raises(ArchiveDataError, match="duplicate field"):
         await house.app._listings.packages("apt", content.sha256, path)

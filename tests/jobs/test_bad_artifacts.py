@@ -14,6 +14,7 @@ import pytest
 from snapproxy.errors import ArchiveDataError, RecordError, SnapproxyError, StorageError
 from snapproxy.jobs.export import ExportOptions, RegistryAccess
 from snapproxy.oci.places import read_place
+from snapproxy_storage import Writing
 from tests.fakes.hamlet import FIRST, INRELEASE, Hamlet, later
 from tests.fakes.house import House
 
@@ -194,9 +195,10 @@ async def test_an_import_that_is_cut_off_goes_on_where_it_was(
         await elsewhere.app.importer.bring(place, "copy", RegistryAccess())
     blob.write_bytes(good)
     begun = elsewhere.store.drafts.begin(biggest["digest"])
-    await begun.rehash()
-    await begun.write(good[:100_000])
-    await begun.abandon("cut off", keep=True)
+    assert isinstance(begun, Writing)
+    await begun.draft.rehash()
+    await begun.draft.write(good[:100_000])
+    await begun.draft.abandon("cut off", keep=True)
     imported = await elsewhere.app.importer.bring(place, "copy", RegistryAccess())
     assert imported.files == 5
     assert elsewhere.drafts == []
@@ -205,9 +207,10 @@ async def test_an_import_that_is_cut_off_goes_on_where_it_was(
 async def test_what_an_earlier_attempt_left_may_be_wrong(layout: Layout, elsewhere: House) -> None:
     biggest = max(layout.manifest["layers"], key=lambda each: each["size"])
     begun = elsewhere.store.drafts.begin(biggest["digest"])
-    await begun.rehash()
-    await begun.write(b"x" * 100_000)
-    await begun.abandon("cut off", keep=True)
+    assert isinstance(begun, Writing)
+    await begun.draft.rehash()
+    await begun.draft.write(b"x" * 100_000)
+    await begun.draft.abandon("cut off", keep=True)
     await elsewhere.app.importer.bring(read_place(f"oci:{layout.folder}"), "copy", RegistryAccess())
     assert elsewhere.drafts == []
 

@@ -29,10 +29,10 @@ class Gate:
         self.reached, self.opened = threading.Event(), threading.Event()
         publish = DraftSink.publish
 
-        def held(intake: DraftSink, *arguments: Any) -> Any:
+        def held(sink: DraftSink, *arguments: Any) -> Any:
             self.reached.set()
             assert self.opened.wait(30)
-            return publish(intake, *arguments)
+            return publish(sink, *arguments)
 
         patch.setattr(DraftSink, "publish", held)
 

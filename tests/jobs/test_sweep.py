@@ -48,7 +48,7 @@ class RecordedProgress:
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep, "PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(attempt, "ASKED_AGAIN_AFTER", 0.01)
+    monkeypatch.setattr(attempt, "ABSENCE_RETRY_SECONDS", 0.01)
 
 
 async def observe(vendor: House, *paths: str, packages: bool = False) -> Swept:
@@ -224,7 +224,10 @@ async def test_an_index_alone_is_observed_with_its_root(vendor: House, present: 
     present.mirror.fault("*", Status(404))
     await answered(vendor, format_instant(swept.at), INRELEASE, PACKAGES)
     lacking = await vendor.get(format_instant(swept.at), SOURCES)
-    assert (lacking.status, lacking.refusal.reason) == (424, "Root observed, this index not kept")
+    assert (lacking.status, lacking.refusal.reason) == (
+        424,
+        "This index was observed but not stored, and no mirror has it now",
+    )
 
 
 async def test_a_root_with_its_signature_beside_it(edition: Edition, tmp_path: Path) -> None:
@@ -297,11 +300,11 @@ async def test_watches_come_early_or_late_by_a_tenth_and_never_together() -> Non
 
 async def test_a_sweep_lets_clients_go_first(vendor: House, present: Present, monkeypatch: pytest.MonkeyPatch) -> None:
     classes: list[bool] = []
-    turn = RateLimiter.turn
+    permit = RateLimiter.permit
     monkeypatch.setattr(
         RateLimiter,
-        "turn",
-        lambda self, upstream, **manner: classes.append(manner["background"]) or turn(self, upstream, **manner),
+        "permit",
+        lambda self, upstream, **options: classes.append(options["background"]) or permit(self, upstream, **options),
     )
     await observe(vendor, packages=True)
     assert len(classes) > 5

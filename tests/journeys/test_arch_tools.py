@@ -62,7 +62,7 @@ def test_a_listing_is_today_s_and_asked_for_once(arch: ArchWorld, arch_proxy: Sn
         assert "Content-Type: text/html" in answer
         assert "X-Snapproxy-Snapshot: archlinux/live\n" in answer
         assert "X-Snapproxy-Verified: none\n" in answer
-        assert "X-Snapproxy-Note: the archive's answer of today, of no snapshot\n" in answer
+        assert "X-Snapproxy-Note: current answer of the archive's service; not pinned to a snapshot\n" in answer
     assert len(arch.archive.requests("/packages/d/dummy/")) == 1
     assert f'href="{arch.old.file}.sig"' in curl(tmp_path, "--fail", f"{arch_proxy.url}/packages/.all/").stdout
     assert curl(tmp_path, "--fail", f"{arch_proxy.url}/packages/n/nothing/").returncode == HTTP_ERROR

@@ -103,7 +103,7 @@ async def test_a_package_that_was_not_kept_is_brought_while_upstream_has_it_and_
     present.publish()
     await look(vendor)
     got = await vendor.get(then, gone)
-    assert (got.status, got.refusal.reason) == (404, "Index observed, package not kept")
+    assert (got.status, got.refusal.reason) == (404, "This package was listed but not stored, and no mirror has it now")
 
 
 async def test_a_package_is_found_through_whichever_root_was_seen_then(vendor: House, present: Present) -> None:
@@ -133,7 +133,7 @@ async def test_a_root_that_goes_back_in_time_is_answered_as_it_was_seen(
         vendor.clock.leap(HOUR)
         seen.append(await look(vendor))
         vendor.clock.leap(HOUR)
-    assert "went back in time" in caplog.text
+    assert "is older than the root that was observed before" in caplog.text
     for tree, then in zip(trees, seen, strict=True):
         for path in (INRELEASE, PACKAGES):
             assert (await vendor.get(then, path)).data == tree.files[path].data
@@ -203,7 +203,7 @@ async def test_a_marked_observation_is_passed_over(present: Present, tmp_path: P
         assert (refused.status, "marked bad" in refused.refusal.reason) == (410, True)
         got = await vendor.get(format_instant(span.first + 60), INRELEASE)
         assert got.data == old.files[INRELEASE].data
-        assert "marked bad and was passed over" in got.headers["X-Snapproxy-Note"]
+        assert "marked bad and was skipped" in got.headers["X-Snapproxy-Note"]
 
 
 async def test_an_instant_is_settled_by_three_look_ups(
@@ -218,7 +218,7 @@ async def test_an_instant_is_settled_by_three_look_ups(
     monkeypatch.setattr(
         catalog, "_read", lambda statement, *values: asked.append(statement) or read(statement, *values)
     )
-    facts = vendor.app.executor._facts
+    facts = vendor.app.executor._planner._facts
     history = vendor.app.executor._histories["captured"]
     assert (
         facts._observations.sightings(present.vendor, history, (INRELEASE,), int(vendor.clock.now()))[0].before

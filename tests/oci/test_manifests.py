@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snapproxy.errors import ArchiveDataError
-from snapproxy.oci.canonical import canonical, read_object
+from snapproxy.formats.canonical_json import canonical
+from snapproxy.formats.strict_json import read_object
 from snapproxy.oci.manifests import (
     DOCKER_INDEX,
     DOCKER_MANIFEST,

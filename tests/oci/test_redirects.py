@@ -42,7 +42,7 @@ async def test_an_upload_that_is_sent_elsewhere_takes_no_credentials_along(
 
 async def test_https_never_becomes_http(repository: Repository) -> None:
     with pytest.raises(UpstreamError, match="do not go"):
-        repository.session.wire.joined(URL("https://r.example/v2/"), "http://r.example/v2/")
+        repository.session.connections.location_url(URL("https://r.example/v2/"), "http://r.example/v2/")
 
 
 @pytest.mark.parametrize(

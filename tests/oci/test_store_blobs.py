@@ -10,17 +10,17 @@ from snapproxy.oci.layout import open_layout
 from snapproxy.oci.layout_write import write_layout
 from snapproxy.oci.places import LayoutPlace
 from snapproxy.oci.transfer import push
-from snapproxy_storage import Draft, open_store
+from snapproxy_storage import Writing, open_store
 
 
 async def test_blobs_of_the_store_are_exported_and_pushed(make_artifact, connect, registry, tmp_path: Path) -> None:
     data = b"a package" * 10_000
     artifact = make_artifact(data)
     async with open_store(tmp_path / "state", tmp_path / "cache") as store:
-        draft = store.drafts.begin("a package")
-        assert isinstance(draft, Draft)
-        await draft.write(data)
-        blob = await draft.commit()
+        begun = store.drafts.begin("a package")
+        assert isinstance(begun, Writing)
+        await begun.draft.write(data)
+        blob = await begun.draft.commit()
         stored = blob.digest
         blob.close()
 

@@ -1,6 +1,7 @@
-"""One of a crowd of processes that begin, follow, break off, resume and sweep the same few drafts at random, for some seconds.
+"""One of many processes that begin, follow, abandon, resume and sweep the same few drafts at random, for some seconds.
 
-Every byte read is compared with what it must be. Prints "fine", or dies of the first wrong byte or clean end of a partial file.
+Compares every byte that is read with the expected one. Prints "fine". Raises at the first wrong byte, and at a clean
+end of a partial file.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import random
 import sys
 from pathlib import Path
 
-from snapproxy_storage import Body, Draft, DraftFailed, DraftOrphaned, Meta, Store, open_store
+from snapproxy_storage import Body, Draft, DraftFailed, DraftOrphaned, Meta, Store, Writing, open_store
 
 DATA = {key: hashlib.shake_128(key.encode()).digest(random.Random(key).randrange(1, 900_000)) for key in "abcd"}
 
@@ -61,7 +62,7 @@ async def act(store: Store, whim: random.Random, until: float) -> None:
     while loop.time() < until:
         key = whim.choice("abcd")
         begun = store.drafts.begin(key)
-        await (write(begun, whim) if isinstance(begun, Draft) else read(begun, DATA[key]))
+        await (write(begun.draft, whim) if isinstance(begun, Writing) else read(begun.body, DATA[key]))
         if whim.random() < 0.02:
             await store.drafts.sweep(older_than=0)
         await asyncio.sleep(whim.random() * 0.01)

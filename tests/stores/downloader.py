@@ -1,7 +1,7 @@
-"""A small download, every way of writing to the store once: begin, keep, resume, commit, name, take back. Prints "done".
+"""A small download that uses every write operation once: begin, keep, resume, commit, name, remove. Prints "done".
 
-With everything on one thread and no timer, so that two runs make the same system calls in the same order. A store that fails
-is told on standard error and by the exit code 3.
+Runs on one thread and without timers, so that two runs make the same system calls in the same order. If the store
+fails, the process prints the failure on standard error and exits with code 3.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
-import snapproxy_storage.draft
 import snapproxy_storage.threads
-from snapproxy_storage import Draft, Meta, Name, StorageFailure, Store, open_store
+import snapproxy_storage.write_queue
+from snapproxy_storage import Draft, Meta, Name, StorageFailure, Store, Writing, open_store
 
 SIZE = 400_000
 DATA = bytes(i % 251 for i in range(SIZE))
 
 
 class OneThread(Executor):
-    """Does everything at once, on the caller's thread."""
+    """Run submitted work immediately, on the caller's thread."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         done: Future[Any] = Future()
@@ -37,16 +37,20 @@ async def at_once(work: Callable[..., Any], *args: Any) -> Any:
     return work(*args)
 
 
+def begin(store: Store, key: str) -> Draft:
+    begun = store.drafts.begin(key)
+    assert isinstance(begun, Writing)
+    return begun.draft
+
+
 async def download(store: Store) -> None:
-    draft = store.drafts.begin("k")
-    assert isinstance(draft, Draft)
+    draft = begin(store, "k")
     if draft.size == 0:
         await draft.describe(Meta(source="s", length=SIZE, etag='"1"'))
         for at in range(0, SIZE // 2, 50_000):
             await draft.write(DATA[at : at + 50_000])
         await draft.abandon("upstream broke", keep=True)
-        draft = store.drafts.begin("k")
-        assert isinstance(draft, Draft)
+        draft = begin(store, "k")
     if draft.meta.length not in (None, SIZE):
         await draft.restart()
     await draft.describe(Meta(source="s", length=SIZE, etag='"1"'))
@@ -57,15 +61,14 @@ async def download(store: Store) -> None:
     blob = await draft.commit()
     blob.close()
     if draft.full:
-        raise StorageFailure("full: the readers were served, nothing was named")
+        raise StorageFailure("the disk is full: the readers were served, nothing was named")
     await store.catalog.put_name("debian", "pool/k", Name(blob.digest, blob.size, 2))
     await store.catalog.observe("root", 5, blob.digest)
 
 
 async def tidy(store: Store) -> None:
-    """Take a blob and its name back, and build a table."""
-    draft = store.drafts.begin("short-lived")
-    assert isinstance(draft, Draft)
+    """Remove a blob and its name, and build a table."""
+    draft = begin(store, "short-lived")
     await draft.write(b"short-lived")
     blob = await draft.commit()
     blob.close()
@@ -86,7 +89,7 @@ if __name__ == "__main__":
     if "threads" not in sys.argv:
         snapproxy_storage.threads.ThreadPoolExecutor = lambda *_: OneThread()  # type: ignore[misc,assignment,attr-defined]
         asyncio.to_thread = at_once  # type: ignore[assignment]
-        snapproxy_storage.draft._GATHER_SECONDS = 0
+        snapproxy_storage.write_queue._GATHER_SECONDS = 0
     try:
         asyncio.run(main())
     except StorageFailure as failure:

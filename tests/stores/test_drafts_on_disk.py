@@ -1,4 +1,4 @@
-"""What is particular to drafts in local files: what is trusted after which death, when bytes are written, what may block the loop."""
+"""Drafts in local files: which bytes are trusted after a crash, when bytes are written, which calls may block."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from blockbuster import BlockBuster
 
-from snapproxy_storage import Draft, DraftFailed, DraftOrphaned, Meta, StorageFailure, Store, open_store
+from snapproxy_storage import DraftFailed, DraftOrphaned, Following, Meta, StorageFailure, Store, open_store
 from snapproxy_storage.draft_files import DraftFiles
 from snapproxy_storage.draft_record import State, decode, encode
 from snapproxy_storage.draft_sink import DraftSink
@@ -25,7 +25,7 @@ META = Meta(length=300_000, etag='"1"')
 
 
 def orphan(state_dir: Path, size: int, *, boot: str, meta: Meta = META) -> Path:
-    """Leave what a killed writer leaves: bytes and a record, no lock."""
+    """Create the files that a killed writer leaves: bytes and a record, without a lock."""
     folder = OpenFolder(state_dir / "drafts", os.open(state_dir / "drafts", os.O_RDONLY))
     files = DraftFiles.take(folder, draft_name("k"), boot)
     assert files is not None
@@ -49,7 +49,7 @@ async def test_an_orphan_of_this_boot_is_resumed(store: Store, state_dir: Path, 
 
 
 async def test_an_orphan_of_another_boot_is_not_trusted(store: Store, state_dir: Path) -> None:
-    """Nobody forced its bytes to disk: after a power cut they may be anything."""
+    """Its bytes were not flushed to disk: after a power cut they are undefined."""
     orphan(state_dir, 100_000, boot="another")
     draft = begin(store, "k")
     assert (draft.size, draft.meta) == (0, Meta())
@@ -57,7 +57,7 @@ async def test_an_orphan_of_another_boot_is_not_trusted(store: Store, state_dir:
 
 
 async def test_an_orphan_that_shows_its_last_piece_is_not_resumed(store: Store, state_dir: Path, boot: str) -> None:
-    """Its writer died between the last piece and the rename: resuming would show readers all before the verdict."""
+    """Its writer died between the last piece and the rename: a resume would release all bytes before the verdict."""
     orphan(state_dir, 300_000 - HELD + 1, boot=boot)
     draft = begin(store, "k")
     assert draft.size == 0
@@ -98,8 +98,9 @@ async def test_readers_of_an_orphan_that_is_thrown_away_fail(
             await body.wait(100_000)
         again = begin(other, "k")
         await again.restart()
-        fresh = store.drafts.begin("k")
-        assert not isinstance(fresh, Draft)
+        begun = store.drafts.begin("k")
+        assert isinstance(begun, Following)
+        fresh = begun.body
         await again.write(b"y" * 100_000)
         blob = await again.commit()
         assert await read_all(fresh) == b"y" * 100_000
@@ -108,14 +109,14 @@ async def test_readers_of_an_orphan_that_is_thrown_away_fail(
 
 
 async def test_a_write_protected_orphan_is_taken_over_by_its_plain_user(open_to_all: Path) -> None:
-    """A writer died after making the file read-only for its new life as a blob; root would not notice."""
+    """A writer died after it had made the file read-only, before the rename. Root would not notice."""
     state = open_to_all / "own"
     state.mkdir()
     state.chmod(0o777)
     script = f"""
 import asyncio, os, sys
 from pathlib import Path
-from snapproxy_storage import Draft, open_store
+from snapproxy_storage import Writing, open_store
 os.getuid() or os.setuid(65534)
 async def main():
     root = Path({str(state)!r})
@@ -123,8 +124,9 @@ async def main():
         path = root / "state/drafts" / {draft_name("k")!r}
         path.write_bytes(b"x" * 1000)
         path.chmod(0o444)
-        draft = store.drafts.begin("k")
-        assert isinstance(draft, Draft) and draft.size == 0
+        begun = store.drafts.begin("k")
+        assert isinstance(begun, Writing) and begun.draft.size == 0
+        draft = begun.draft
         await draft.write(b"fine")
         blob = await draft.commit()
         print(blob.size)
@@ -148,7 +150,7 @@ async def test_a_draft_that_lost_its_writer_before_the_first_look_is_no_draft(
 async def test_a_reader_survives_the_writers_death_after_the_last_piece(
     store: Store, state_dir: Path, cache_dir: Path
 ) -> None:
-    """All bytes there means a good verdict, whether or not the rename still came."""
+    """A complete file means a good verdict, with or without the rename."""
     async with open_store(state_dir, cache_dir) as other:
         draft = begin(other, "k")
         await draft.describe(META)
@@ -156,12 +158,12 @@ async def test_a_reader_survives_the_writers_death_after_the_last_piece(
         await draft.seal()
         body = store.drafts.follow("k")
         assert body is not None
-        intake: DraftSink = draft._intake  # type: ignore[attr-defined]
-        intake.take_rest()
-        intake._close()  # dies here: the lock is free
+        sink: DraftSink = draft._sink  # type: ignore[attr-defined]
+        sink.take_rest()
+        sink._close()  # dies here: the lock is free
         assert await read_all(body) == b"x" * 300_000
         body.close()
-        assert store.drafts.follow("k") is None, "nobody who did not see them arrive believes them"
+        assert store.drafts.follow("k") is None, "a process that did not follow the draft does not trust its bytes"
 
 
 async def test_small_pieces_that_keep_coming_are_written_together(
@@ -172,13 +174,13 @@ async def test_small_pieces_that_keep_coming_are_written_together(
     monkeypatch.setattr(
         os, "pwritev", lambda fd, pieces, at: written.append(sum(map(len, pieces))) or real(fd, pieces, at)
     )
-    monkeypatch.setattr("snapproxy_storage.draft._GATHER_SECONDS", 0.2)
+    monkeypatch.setattr("snapproxy_storage.write_queue._GATHER_SECONDS", 0.2)
     draft = begin(store, "k")
     await draft.describe(Meta(length=4 << 20))
     for _ in range(512):
         await draft.write(b"x" * 8192)
     await draft.seal()
-    assert written[0] == 8192, "what comes after a pause goes at once"
+    assert written[0] == 8192, "bytes after a pause are written immediately"
     assert min(written[1:-1]) >= 256 * 1024
     await draft.abandon("done")
 
@@ -279,38 +281,42 @@ async def test_readers_elsewhere_share_one_poll(
         draft = begin(other, "k")
         await draft.describe(META)
         bodies = [store.drafts.follow("k") for _ in range(30)]
-        watches = store.drafts._watches  # type: ignore[attr-defined]
-        (watch,) = watches.values()
-        looks = 0
-        real = type(watch).look
+        pollers = store.drafts._pollers  # type: ignore[attr-defined]
+        (poller,) = pollers.values()
+        polls = 0
+        real = type(poller).poll
 
         def counted(self: object) -> None:
-            nonlocal looks
-            looks += 1
+            nonlocal polls
+            polls += 1
             real(self)
 
-        monkeypatch.setattr(type(watch), "look", counted)
+        monkeypatch.setattr(type(poller), "poll", counted)
         waits = [asyncio.create_task(body.wait(0)) for body in bodies if body is not None]
         await asyncio.sleep(0.3)
-        assert 5 <= looks <= 16
+        assert 5 <= polls <= 16
         await draft.write(b"!")
         assert await asyncio.gather(*waits) == [1] * 30
         for body in bodies:
             assert body is not None
             body.close()
-        assert watches == {}
+        assert pollers == {}
         await draft.abandon("done")
         await settled(lambda: store.drafts.follow("k") is None)
 
 
 async def test_a_writer_that_is_just_leaving_is_waited_for(store: Store, state_dir: Path, boot: str) -> None:
-    """Between its last word and the end of its lock a slow machine may pause: who begins then neither fails with it nor gives up."""
+    """A slow machine may pause between the last record and the release of the lock.
+
+    A caller that begins in between neither fails with the old writer nor gives up.
+    """
     folder = OpenFolder(state_dir / "drafts", os.open(state_dir / "drafts", os.O_RDONLY))
     leaving = DraftFiles.take(folder, draft_name("k"), boot)
     assert leaving is not None
-    leaving._say(replace(leaving._record, state=State.FAILED, reason="the one before"))
-    body = store.drafts.begin("k")
-    assert not isinstance(body, Draft)
+    leaving._update_record(replace(leaving._record, state=State.FAILED, reason="the one before"))
+    begun = store.drafts.begin("k")
+    assert isinstance(begun, Following)
+    body = begun.body
     waiting = asyncio.create_task(body.wait(0))
     await asyncio.sleep(0.05)
     assert not waiting.done()

@@ -1,1 +1,1 @@
-"""How archives remember, one file a way. None imports another."""
+"""The histories, the ways in which archives keep their past: one module each. None imports another."""

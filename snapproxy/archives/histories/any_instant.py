@@ -1,7 +1,7 @@
-"""Archives whose server answers for every second (snapshot.ubuntu.com, Launchpad's PPAs): there is no timeline to learn.
+"""Archives whose server answers for every second (snapshot.ubuntu.com, Launchpad's PPAs), without a timeline.
 
-The snapshot id is the instant itself, and what cannot be told from it (was the publisher at work that very second?) the
-signatures tell. For Launchpad the row's scope is what stands before the id: owner, PPA, distribution.
+The snapshot id is the instant itself. It does not show whether a publication was under way in that second; signatures
+detect that. For Launchpad the archive's scope is the part before the id: owner, PPA, distribution.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ class AnyInstant(NoTimeline):
     def resolve(
         self, archive: Archive, when: TimeSpec, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
     ) -> Resolved | Refusal | NeedWindow:
-        """Settle `when` from the clock alone."""
+        """Resolve `when` from the clock alone."""
         return resolve_any(archive, when, now)
 
     def resolve_seen(
-        self, archive: Archive, when: TimeSpec, sighting: ObservedRoot, now: Instant
+        self, archive: Archive, when: TimeSpec, observed: ObservedRoot, now: Instant
     ) -> Resolved | Refusal | None:
-        """Settle `when` inside a span through which the root stayed the same."""
-        return resolve_bracketed(when, sighting, now)
+        """Resolve `when` within a span in which the root did not change."""
+        return resolve_bracketed(when, observed, now)

@@ -1,7 +1,8 @@
-"""Archives that nothing remembers but snapproxy itself: what it has seen of each root, and when.
+"""Archives without a snapshot service: their past is known from snapproxy's own observations of each root.
 
-There is no upstream to ask for the past (unless another snapproxy that watches the same archive stands in `snapshot`). Each root has
-observations of its own (suites, or repositories side by side, may be seen at different seconds); a time is settled root by root.
+No upstream can be asked for the past, except another snapproxy that watches the same archive (in `snapshot`). Each root
+has observations of its own, because suites and repositories may be observed at different seconds; a time is resolved
+for each root.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ class Captured(NoTimeline):
     def resolve(
         self, archive: Archive, when: TimeSpec, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
     ) -> Resolved | Refusal | NeedWindow:
-        """Refuse: without an observation nothing is known."""
+        """Refuse: the past is unknown without an observation."""
         if when.instant is not None and when.instant > now:
             return refuse_future(now)
         return never_observed(archive)
 
     def resolve_seen(
-        self, archive: Archive, when: TimeSpec, sighting: ObservedRoot, now: Instant
+        self, archive: Archive, when: TimeSpec, observed: ObservedRoot, now: Instant
     ) -> Resolved | Refusal | None:
-        """Settle `when` by the observations of one root."""
-        return resolve_observed(archive, when, sighting, now)
+        """Resolve `when` from the observations of one root."""
+        return resolve_observed(archive, when, observed, now)

@@ -1,11 +1,12 @@
-"""Archives that keep a folder a day: `repos/YYYY/MM/DD/`, and every package once more under `packages/`; or `history/YYYYMMDD/`.
+"""Archives with one folder a day: `repos/YYYY/MM/DD/`, and all packages under `packages/` too; or `history/YYYYMMDD/`.
 
-A day's folder is the state of its one synchronisation, about midday, and not of the day's end; `lastsync` in it holds the instant. Days
-may be missing. Where no list of them exists they are asked for one by one, and a walk back over missing ones ends with `max_gap`. Today's
-and yesterday's folders may still be filled: only what is older than `settle_after` is answered.
+A day's folder has the state of one synchronisation, about midday, not of the end of the day; `lastsync` in it contains
+the instant. Days may be missing. Without a list of days they are requested one by one, and a search backward over
+missing ones ends after `max_gap`. The folders of today and yesterday may still change: only folders older than
+`settle_after` are used.
 
-An archive that lists its days (the row's `days`) tells no instants: a day counts from its last second. What it lists is whole, so the
-next one settles it as with any other list.
+An archive that lists its days (`DatedSettings.days`) publishes no instants: a day counts from its last second. A listed
+day is complete, so the next one settles it as in any other list.
 """
 
 from __future__ import annotations
@@ -14,12 +15,22 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from snapproxy.core.dated_addresses import day_folder, read_listed_day
-from snapproxy.core.history import TimelineAnswer
+from snapproxy.archives.dated_addresses import (
+    NATIVE_NAMES,
+    DatedSettings,
+    day_folder,
+    native_names,
+    read_dated,
+    read_dated_address,
+    read_listed_day,
+    settings_of,
+)
+from snapproxy.core.history import NativeCall, NativeFile, TimelineAnswer
 from snapproxy.core.model import (
     LIVE,
     TIMELESS,
     Archive,
+    HistorySettings,
     Instant,
     Match,
     NeedWindow,
@@ -29,13 +40,13 @@ from snapproxy.core.model import (
     TimeSpec,
     Window,
 )
-from snapproxy.core.paths import escape_path
+from snapproxy.core.paths import escape_path, refuse_query
 from snapproxy.core.resolve import resolve_listed, why_bad
 from snapproxy.core.resolve_observed import resolve_bracketed
 from snapproxy.core.time_spec import DAY_SECONDS, format_day, format_instant
 
 _LASTSYNC = re.compile(rb"\s*([1-9][0-9]{8,9})\s*")
-# `name-version-release-arch.pkg.tar.zst`, perhaps with `.sig`: no version and no release holds a hyphen, an epoch (`2:1.0`) may be there.
+# `name-version-release-arch.pkg.tar.zst`, perhaps with `.sig`. Version (may have an epoch) and release have no hyphen.
 _PACKAGE = re.compile(r"(?P<name>[^/]+)-[^/-]+-[^/-]+-[^/-]+\.pkg\.tar(?:\.[A-Za-z0-9]+)?(?:\.sig)?")
 _OK = 200
 _ABSENT = 404
@@ -44,25 +55,28 @@ _ABSENT = 404
 class Dated:
     """The history named `dated`."""
 
+    default_settings: HistorySettings | None = DatedSettings()
+    native_names = NATIVE_NAMES
     is_observed = False
 
     def resolve(
         self, archive: Archive, when: TimeSpec, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
     ) -> Resolved | Refusal | NeedWindow:
-        """Settle `when` by the days' synchronisations; a folder that is asked for verbatim needs only be old enough."""
+        """Resolve `when` by the days' synchronisations; a folder that is requested verbatim need only be old enough."""
         if when.verbatim:
             return _verbatim(archive, when, now)
         if when.match is Match.LIVE:
             return Resolved(LIVE, now)
+        is_listed = bool(settings_of(archive).days)
         answer = (
-            resolve_listed(archive, when, windows, now) if archive.days else self._by_days(archive, when, windows, now)
+            resolve_listed(archive, when, windows, now) if is_listed else self._by_days(archive, when, windows, now)
         )
         return replace(answer, snapshot=self.id_of(answer.instant)) if isinstance(answer, Resolved) else answer
 
     def _by_days(
         self, archive: Archive, when: TimeSpec, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
     ) -> Resolved | Refusal | NeedWindow:
-        """Settle `when` by asking for one day after the other."""
+        """Resolve `when` by requesting one day after the other."""
         settled = now - archive.settle_after
         instant = now if when.instant is None else when.instant
         if archive.first is not None and instant < archive.first:
@@ -77,69 +91,92 @@ class Dated:
         return _one_day(archive, answer, windows) if isinstance(answer, NeedWindow) else answer
 
     def resolve_seen(
-        self, archive: Archive, when: TimeSpec, sighting: ObservedRoot, now: Instant
+        self, archive: Archive, when: TimeSpec, observed: ObservedRoot, now: Instant
     ) -> Resolved | Refusal | None:
-        """Settle `when` inside a span through which the root stayed the same."""
-        return resolve_bracketed(when, sighting, now)
+        """Resolve `when` within a span in which the root did not change."""
+        return resolve_bracketed(when, observed, now)
 
     def id_of(self, instant: Instant) -> str:
-        """Return the folder of the day in which the synchronisation fell."""
+        """Return the day of the synchronisation."""
         return format_day(instant)
 
     def timeless(self, path: str) -> str | None:
-        """Return `packages/<first letter>/<name>/<file>`, where every package and its signature stays when days are thinned out."""
+        """Return `packages/<first letter>/<name>/<file>`.
+
+        Every package and its signature is kept there when old days are removed.
+        """
         file = path.rpartition("/")[2]
         found = _PACKAGE.fullmatch(file)
         return f"packages/{found['name'][0].lower()}/{found['name']}/{file}" if found else None
 
     def timeline_urls(self, archive: Archive, base: str, need: NeedWindow) -> tuple[str, ...]:
-        """Return the list of days; else the day's `lastsync`, then its folder: a few days have the one without the other."""
-        if archive.days:
-            return (f"{base.rstrip('/')}/{archive.days}",)
+        """Return the list of days; else the day's `lastsync`, then its folder.
+
+        A few days have a folder without a `lastsync`.
+        """
+        if days := settings_of(archive).days:
+            return (f"{base.rstrip('/')}/{days}",)
         folder = f"{base.rstrip('/')}/{day_folder(archive, format_day(need.start))}/"
         return (f"{folder}lastsync", folder)
 
     def read_window(
         self, archive: Archive, need: NeedWindow, url: str, answer: TimelineAnswer, now: Instant
     ) -> Window | None:
-        """Return what is listed; else the day with its synchronisation in it, or without one when the archive has no such folder."""
-        if archive.days:
+        """Return the listed days; else the day with its synchronisation, or an empty day without a folder."""
+        if settings_of(archive).days:
             return _days(archive, need, answer, now)
         start = need.start - need.start % DAY_SECONDS
         end = start + DAY_SECONDS - 1
         if not url.endswith("/lastsync"):
             return _folder(start, end, answer, now)
-        said = _LASTSYNC.fullmatch(answer.body) if answer.status == _OK else None
-        if said is None:
+        lastsync = _LASTSYNC.fullmatch(answer.body) if answer.status == _OK else None
+        if lastsync is None:
             return None
-        # A mirror that lagged is counted by the day it was copied: later than its state, so that it answers for nothing before that.
-        sync = max(int(said[1]), start)
-        # One that was copied beyond midnight holds the next day's state, and would answer for this one with the future.
+        # The copy of a mirror that lagged counts from the day of the copy, which is later than its state.
+        sync = max(int(lastsync[1]), start)
+        # A copy that ended after midnight has the state of the next day, which lies in the future of this one.
         instants = (sync,) if sync <= min(end, now) else ()
         return Window(start, end + 1, instants, asked=now, filled=bool(instants))
 
     def url(self, archive: Archive, base: str, snapshot: str, path: str) -> str:
-        """Return the path in the day's folder, and `base/<path>` for what stands outside every day."""
+        """Return the path in the day's folder, or `base/<path>` for a file outside every day."""
         folder = "" if snapshot == TIMELESS else f"{day_folder(archive, snapshot)}/"
         return f"{base.rstrip('/')}/{folder}{escape_path(path)}"
 
     def service_url(self, base: str, path: str) -> str | None:
-        """Return the same path there: lists of what the archive holds."""
+        """Return the same path below the base: a list of the archive's contents."""
         return f"{base.rstrip('/')}{path}"
 
     def digest_in(self, url: str) -> str | None:
-        """Return None: no address names a digest."""
+        """Return None: no address contains a digest."""
         return None
 
+    def native_root(self, base: str) -> str | None:
+        """Return the base: all its addresses are native."""
+        return base
+
+    def native_names_of(self, archive: Archive) -> frozenset[str]:
+        return native_names(archive)
+
+    def read_native(self, archive: Archive, path: str, query: str | None) -> NativeFile | NativeCall:
+        """Read the folder of a day and a path in it, or a file or list beside the days."""
+        native = read_dated_address(archive, path)
+        refuse_query(query)
+        return native
+
+    def read_snapshot_id(self, path: str) -> NativeFile | None:
+        """Read `YYYY/MM/DD`, independent of the name of the archive's folders."""
+        return read_dated(path)
+
     def is_answer(self, url: str) -> bool:
-        """Return False: only packages are redirected (to the historical archive), and those are followed."""
+        """Return False: only packages are redirected (to the historical archive), and those redirects are followed."""
         return False
 
 
 def _folder(start: Instant, end: Instant, answer: TimelineAnswer, now: Instant) -> Window | None:
-    """Read whether a day is there at all, and without its instant: then it counts from its last second, as nothing tells more.
+    """Read whether the folder of a day exists. It counts from the last second of the day: its instant is unknown.
 
-    A folder that does list a `lastsync` tells nothing: the instant is there, and could not be had.
+    A folder that lists a `lastsync` is not used: the instant exists, and could not be fetched.
     """
     if answer.status == _ABSENT and not answer.location and not answer.body:
         return Window(start, end + 1, (), asked=now)
@@ -150,20 +187,21 @@ def _folder(start: Instant, end: Instant, answer: TimelineAnswer, now: Instant) 
 
 
 def _days(archive: Archive, need: NeedWindow, answer: TimelineAnswer, now: Instant) -> Window | None:
-    """Read a list of days, one a line; None for anything else. A day that is not over yet is not counted."""
+    """Read a list of days, one a line; None for anything else. A day that has not ended is ignored."""
     lines = answer.body.decode("ascii", "replace").split() if answer.status == _OK else []
     days = [read_listed_day(archive, line) for line in lines]
     ends = sorted({day for day in days if day is not None and day <= now})
     if not days or None in days:
         return None
-    told = tuple(each for each in ends if need.start <= each < need.end)
-    return Window(need.start, need.end, told, asked=now, after=next((each for each in ends if each >= need.end), None))
+    inside = tuple(each for each in ends if need.start <= each < need.end)
+    after = next((each for each in ends if each >= need.end), None)
+    return Window(need.start, need.end, inside, asked=now, after=after)
 
 
 def _one_day(
     archive: Archive, need: NeedWindow, windows: Mapping[tuple[Instant, Instant], Window]
 ) -> NeedWindow | Refusal:
-    """Narrow a need to the day it turns on; refuse to go on behind more missing days than the row believes."""
+    """Narrow a need to the day in question; refuse if more days in a row are missing than `max_gap` allows."""
     around = need.end - 1 if need.around is None else need.around
     start = around - around % DAY_SECONDS
     missing, next_day = 0, start + DAY_SECONDS
@@ -173,7 +211,7 @@ def _one_day(
         return Refusal(
             410,
             "that time is in a gap of the archive",
-            f"{missing} days in a row are missing there, up to {format_day(next_day - 1)}.",
+            f"{missing} days in a row are missing, up to {format_day(next_day - 1)}.",
             "Ask for a time outside the gap.",
         )
     return NeedWindow(start, start + DAY_SECONDS, around)
@@ -184,27 +222,27 @@ def _is_settled(answer: Resolved | Refusal, settled: Instant) -> bool:
 
 
 def _unsettled(answer: Resolved | Refusal, usable: Resolved | Refusal) -> Refusal:
-    """Refuse what may still change, and name only what may not."""
+    """Refuse an answer that may still change, and name only one that cannot."""
     named = format_instant(usable.instant) if isinstance(usable, Resolved) else ""
     tail, hint = (f": use {named}", f"Ask for {named}.") if named else ("", "")
     if isinstance(answer, Refusal):
         return replace(answer, reason=f"{answer.reason.partition(':')[0]}{tail}", hint=hint)
-    why = "The folders of the last two days may still be filled: what was answered from them could change."
+    why = "The folders of the last two days may still change, and so could an answer from them."
     return Refusal(425, f"that day is not settled yet{tail}", why, hint)
 
 
 def _verbatim(archive: Archive, when: TimeSpec, now: Instant) -> Resolved | Refusal:
-    """Take a folder at its word: whether it exists is its files' to say."""
-    newest = now - archive.settle_after - DAY_SECONDS  # the last instant of whose day this is sure
+    """Resolve the folder of a day without a timeline: its files show whether it exists."""
+    newest = now - archive.settle_after - DAY_SECONDS  # the last instant whose day is settled
     usable = f"/{day_folder(archive, format_day(newest))}"
     if when.instant is None:
         if when.match is not Match.LATEST:
             return Resolved(TIMELESS, 0)
-        why = f"repos/{when.text} moves on with the archive, between two requests of one build too."
+        why = f"repos/{when.text} changes with the archive, even between two requests of one build."
         return Refusal(425, f"that folder is not a fixed time: use {usable}", why, f"Ask for {usable}/.")
     midnight = when.instant + 1 - DAY_SECONDS
     if midnight > now - archive.settle_after:
-        why = "The folders of today and yesterday may still be filled."
+        why = "The folders of today and yesterday may still change."
         return Refusal(425, f"that day is not settled yet: use {usable}", why, f"Ask for {usable}/.")
     if bad := [each for each in archive.bad if midnight <= each <= when.instant]:
         return Refusal(410, "that day is marked bad", why_bad(archive, bad[0]))

@@ -1,7 +1,7 @@
 """apk: Alpine and its relatives (postmarketOS, Wolfi, OpenWrt's newer releases).
 
-A root, `<repository>/<arch>/APKINDEX.tar.gz` or an `.adb` of version 3, carries its own signatures and promises packages by the digest
-of a part of each. What indexes say is read in `indexes`, and packages are judged in `package`.
+A root, `<repository>/<arch>/APKINDEX.tar.gz` or an `.adb` of version 3, contains its own signatures and lists each
+package with the digest of a part of it. `indexes` reads indexes, `package` checks packages.
 """
 
 from __future__ import annotations
@@ -11,33 +11,37 @@ from collections.abc import Iterable, Iterator
 from snapproxy.core.model import Checker, ExpectedFile, Instant, Place, Role
 from snapproxy.core.package_name import PackageName
 from snapproxy.core.signature_schemes import RawSignatures
-from snapproxy.families.apk.indexes import ADB, INDEX, INDEX_3, read_index, seals
+from snapproxy.families.apk.indexes import ADB, INDEX, INDEX_3, raw_signatures, read_index
 from snapproxy.families.apk.package import PackageChecker
 from snapproxy.families.apk.package_names import package_name
 
 PARSER = "apk-2"
-"""The version of what `indexes` yields."""
+"""The version of the entries that `indexes` yields. An index table built by another version is rebuilt."""
 
 _OTHER = Place(Role.OTHER)
 
 
 class Apk:
-    """apk's formats and its client's habits; fulfils `core.model.Family`."""
+    """apk's formats and its client's behaviour; implements `core.model.Family`."""
 
     name = "apk"
-    # apk 3 waits 60 s for progress (apk(8), --timeout) and shows nothing meanwhile; people do not wait that long for a prompt to move.
+    # apk 3 waits 60 s for progress (apk(8), --timeout) and prints nothing meanwhile; a user at a prompt gives up
+    # earlier.
     patience = 8.0
     parser = PARSER
-    # It compares no dates of roots: what is answered with a 200 it takes.
+    # apk does not compare the dates of roots: it takes every 200.
     keeps_newer_root = False
+    how_to_clear_lists = ""
+    mirror_list_hint = ""
     drops_older_dates = False
     roots_list_packages = True
     purl_type = "apk"
-    # Its If-Modified-Since is the moment of its own download. Equal to a date of ours by chance, it would be told "not modified" of an
-    # index it never had; and going back in time behind one URL would end there. Without a date it is always sent the bytes.
+    # apk's If-Modified-Since is the time of its own download, not a Last-Modified that it received. If that time happened to
+    # equal the date of the requested index, the answer would be a 304 for an index that the client does not have, and the
+    # client would keep its copy when the time behind the URL is moved back. Without a date it always receives the bytes.
     tells_root_dates = False
 
-    scheme = RawSignatures(seals)
+    scheme = RawSignatures(raw_signatures)
 
     def classify(self, path: str) -> Place:
         *folders, name = path.split("/")
@@ -61,11 +65,11 @@ class Apk:
         return expected.path
 
     def root_date(self, data: bytes) -> Instant | None:
-        """Return None: an index bears no date that anybody reads."""
+        """Return None: an index has no date that clients read."""
         return None
 
     def signature(self, path: str) -> str | None:
-        """Return None: every root carries its own."""
+        """Return None: every root contains its own signatures."""
         return None
 
     def package_name(self, path: str) -> PackageName | None:

@@ -1,4 +1,4 @@
-"""The architectures that apk is built for (apk_arch.h of apk-tools 3.0), by which a folder is known as that of one."""
+"""The architectures that apk is built for (apk_arch.h of apk-tools 3.0), which are names of folders in repositories."""
 
 from __future__ import annotations
 

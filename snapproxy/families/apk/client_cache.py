@@ -1,4 +1,7 @@
-"""Where apk keeps packages: /etc/apk/cache, `name-version.XXXXXXXX.apk`, the first eight digits being those of its identity (apk-cache(5))."""
+"""The layout of apk's package cache: /etc/apk/cache, `name-version.XXXXXXXX.apk` (apk-cache(5)).
+
+XXXXXXXX are the first eight hex digits of the package's identity.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,16 @@ _DIGITS = 8
 
 
 class ApkCacher:
-    """apk's cache; fulfils `core.client_cache.Cacher`."""
+    """apk's cache; implements `core.client_cache.ClientCache`."""
 
     folder = "etc/apk/cache"
 
     def names(self, path: str, data: Iterable[bytes]) -> Iterator[tuple[str, str]]:
         for name, expected in APK.read_index(path, data):
-            known_by = identity(expected)
-            if known_by is not None:
+            package_identity = identity(expected)
+            if package_identity is not None:
                 file = name.rsplit("/", 1)[-1].removesuffix(".apk")
-                yield name, f"{file}.{known_by[1][:_DIGITS]}.apk"
+                yield name, f"{file}.{package_identity[1][:_DIGITS]}.apk"
 
 
 APK_CACHER = ApkCacher()

@@ -1,9 +1,9 @@
-"""How promises name the identity of a package: a digest of a part of it, known by its length alone."""
+"""Names of apk's package identities among the digests of an expected file: a prefix and the length in bits."""
 
 from __future__ import annotations
 
 IDENTITY = "apk-identity-"
-"""What stands before the bits of the digest."""
+"""The prefix of the name; the length in bits follows."""
 
 BITS = {160: "sha1", 256: "sha256", 512: "sha512"}
-"""The lengths that an identity may have, and the algorithm that each means for a package of version 2."""
+"""The lengths of an identity, and the algorithm of each length for a package of version 2."""

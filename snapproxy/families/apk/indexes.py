@@ -1,8 +1,10 @@
-"""What apk's indexes promise, and how they are signed: `APKINDEX.tar.gz` of version 2, and `Packages.adb`, or any other `.adb`, of version 3.
+"""Read the expected files and the signatures of apk's indexes.
 
-Both give a package an identity: a digest of its control part (version 2 of packages) or of its metadata (version 3), whose length alone
-says by which algorithm. Which of the two the package is, only its bytes tell, to an index of version 3: so the promise names the bits, and
-`package` does the rest.
+The indexes are `APKINDEX.tar.gz` of version 2, and `Packages.adb` or any other `.adb` of version 3. Both give each
+package an identity: the digest of its control part (packages of version 2) or of its metadata (version 3). The length
+of the digest identifies the algorithm. An index of version 3 does not say which version a package has, only the
+package's bytes do: the expected file therefore names the identity by its length in bits, and `package` chooses the
+algorithm.
 """
 
 from __future__ import annotations
@@ -24,9 +26,9 @@ INDEX_3 = "Packages.adb"
 """The index of version 3, where a `v3` line looks for it."""
 ADB = ".adb"
 
-# apk knows DSA as well, which nobody signs with; a signature of another kind counts for nothing, there as here.
+# apk also supports DSA, which no archive uses. Signatures of other kinds are ignored, as in apk.
 _HASHES = {"RSA": "sha1", "RSA256": "sha256", "RSA512": "sha512"}
-# `<name>-<version>`, of which a path is made: nothing that could lead out of the folder.
+# `<name>-<version>` becomes a path: characters that could leave the folder are excluded.
 _NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f/\\]{1,200}")
 _UNCLEAN = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")
 _VARIABLE = re.compile(r"\$\{(?P<name>[a-z]+)(?::(?P<most>[0-9]{1,4}))?\}")
@@ -34,21 +36,23 @@ _BESIDE = "${name}-${version}.apk"
 
 
 def read_index(path: str, data: Iterable[bytes]) -> Iterator[ExpectedFile]:
-    """Yield what the index at `path` promises, each path once. Its frame was looked at as a whole before the first comes.
+    """Yield the files that the index at `path` lists, each path once.
 
-    Raises ArchiveDataError when it cannot be read, contradicts itself, or names a file outside its archive.
+    The whole container is parsed before the first file. Raises ArchiveDataError when the index cannot be parsed,
+    contradicts itself, or names a file outside its archive.
     """
-    whole = apkindex.gather(data)
+    whole = apkindex.read_whole(data)
     return distinct(_packages_3(path, whole) if path.endswith(ADB) else _packages_2(path, whole))
 
 
-def seals(path: str, data: bytes) -> tuple[RawSignature, ...]:
-    """Return the signatures of the index at `path`. Raises ArchiveDataError when it cannot be read."""
+def raw_signatures(path: str, data: bytes) -> tuple[RawSignature, ...]:
+    """Return the signatures of the index at `path`. Raises ArchiveDataError when it cannot be parsed."""
     if path.endswith(ADB):
-        # Which digest of the index is signed, a signature says; it is itself always made with SHA-512 (adb_trust_verify_signature).
+        # A signature names the digest of the index that it signs. The signature itself always uses SHA-512
+        # (adb_trust_verify_signature).
         found = adb_index.open_index(data).signatures
         return tuple(RawSignature(each.key, "sha512", each.value, each.signed, by_id=True) for each in found)
-    index = apkindex.take_apart(data)
+    index = apkindex.open_index(data)
     signed = data[index.start :]
     return tuple(
         RawSignature(each.key, _HASHES[each.algorithm], each.value, signed)
@@ -58,18 +62,18 @@ def seals(path: str, data: bytes) -> tuple[RawSignature, ...]:
 
 
 def _packages_2(path: str, data: bytes) -> Iterator[ExpectedFile]:
-    """Yield a promise a package, in the folder of the index: `abuild` rewrites every arch to that of the index, noarch too."""
+    """Yield the packages of an index of version 2, in the index's folder: `abuild` replaces every arch, even noarch."""
     folder = path[: path.rfind("/") + 1]
-    for entry in apkindex.records(apkindex.take_apart(data).text):
-        file = f"{_clean(entry.name, entry.version)}.apk"
+    for entry in apkindex.records(apkindex.open_index(data).text):
+        file = f"{_checked_name(entry.name, entry.version)}.apk"
         yield ExpectedFile(folder + file, entry.size, {f"{IDENTITY}{len(entry.digest) * 4}": entry.digest})
 
 
 def _packages_3(path: str, data: bytes) -> Iterator[ExpectedFile]:
-    """Yield a promise a package. One without a digest apk passes over, with a warning; so do we."""
+    """Yield the packages of an index of version 3. Entries without a digest are skipped, as in apk (with a warning)."""
     index = adb_index.open_index(data)
     folder, spec = _layout(path, index)
-    if "://" in spec:  # then packages are at addresses of their own, which are no business of this archive
+    if "://" in spec:  # the packages have absolute addresses, outside this archive
         return
     for entry in index.entries():
         bits = len(entry.identity) * 8
@@ -81,10 +85,11 @@ def _packages_3(path: str, data: bytes) -> Iterator[ExpectedFile]:
 
 
 def _layout(path: str, index: adb_index.AdbIndex) -> tuple[str, str]:
-    """Return the folder that packages are named from, and how they are named (apk-repositories(5), "repository layout").
+    """Return the base folder of package paths and their pattern (apk-repositories(5), "repository layout").
 
-    A `v3` line names the folder above those of the architectures, and its packages are in the folder of their own; an `ndx` line names
-    the index, with its packages beside it. The client's line is not known here: the name and the folder of the index stand for it.
+    A `v3` line names the folder above the folders of the architectures; each package is in the folder of its own
+    architecture. An `ndx` line names the index; the packages are beside it. The client's line is not known here: it is
+    inferred from the name and the folder of the index.
     """
     *folders, name = path.split("/")
     if name == INDEX_3 and folders and _is_architecture(folders[-1], index):
@@ -97,24 +102,24 @@ def _is_architecture(folder: str, index: adb_index.AdbIndex) -> bool:
 
 
 def _expanded(spec: str, entry: adb_index.AdbEntry) -> str:
-    """Put a package's words in place of the variables, each cut to as many bytes as its variable says (apk_blob_subst)."""
-    _clean(entry.name, entry.version)
-    words = {"name": entry.name, "version": entry.version, "arch": entry.architecture, "hash": entry.identity.hex()}
+    """Replace the variables of the pattern, each truncated to the number of bytes given in it (apk_blob_subst)."""
+    _checked_name(entry.name, entry.version)
+    values = {"name": entry.name, "version": entry.version, "arch": entry.architecture, "hash": entry.identity.hex()}
 
-    def word(variable: re.Match[str]) -> str:
-        if variable["name"] not in words:
-            raise ArchiveDataError("The index names files in an unknown way", why=f"It says {spec[:140]!r}.")
+    def value(variable: re.Match[str]) -> str:
+        if variable["name"] not in values:
+            raise ArchiveDataError("The index has an unknown path pattern", why=f"The pattern: {spec[:140]!r}.")
         most = None if variable["most"] is None else int(variable["most"])
-        return words[variable["name"]].encode()[:most].decode("utf-8", "replace")
+        return values[variable["name"]].encode()[:most].decode("utf-8", "replace")
 
-    return _VARIABLE.sub(word, spec)
+    return _VARIABLE.sub(value, spec)
 
 
-def _clean(name: str, version: str) -> str:
-    together = f"{name}-{version}"
-    if not _NAME.fullmatch(together):
-        raise _outside(together)
-    return together
+def _checked_name(name: str, version: str) -> str:
+    file = f"{name}-{version}"
+    if not _NAME.fullmatch(file):
+        raise _outside(file)
+    return file
 
 
 def _outside(name: str) -> ArchiveDataError:

@@ -1,4 +1,4 @@
-"""How apk's indexes list packages, those of version 3 as well."""
+"""List the packages of apk's indexes, versions 2 and 3."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from snapproxy.formats import adb_index, apkindex
 
 
 class ApkLister:
-    """Packages of repositories, each named by its folder without the architecture; fulfils `core.listing.Lister`."""
+    """Packages of repositories, each named by its folder without the architecture; implements `core.listing.Lister`."""
 
     parser = "apk-list-2"
     any_architecture = NOARCH
@@ -23,9 +23,11 @@ class ApkLister:
 
     def roots(self, selection: Selection) -> tuple[Root, ...]:
         if selection.suite:
-            raise ConfigurationError("An archive of this kind has no suites", hint="Name repositories: --repo")
+            raise ConfigurationError("An apk archive has no suites", hint="Name repositories with --repo.")
         if not selection.components:
-            raise ConfigurationError("Which repositories?", hint="Name their folders, for example: --repo v3.20/main")
+            raise ConfigurationError(
+                "No repository was given", hint="Name repositories by folder, for example: --repo v3.20/main"
+            )
         return tuple(
             Root(
                 tuple("/".join((*filter(None, name.split("/")), architecture, index)) for index in (INDEX, INDEX_3)),
@@ -42,7 +44,7 @@ class ApkLister:
     def packages(self, path: str, data: Iterable[bytes]) -> Iterator[PackageVersion]:
         *folders, name = path.split("/")
         architecture = folders[-1] if folders else self.any_architecture
-        for entry in _entries(name, apkindex.gather(data)):
+        for entry in _entries(name, apkindex.read_whole(data)):
             yield listed(entry.name, entry.architecture or architecture, entry.version, entry.origin)
 
     def compare(self, one: str, other: str) -> int | None:
@@ -51,11 +53,11 @@ class ApkLister:
 
 def _entries(name: str, data: bytes) -> Iterator[apkindex.ApkEntry] | Iterator[adb_index.AdbEntry]:
     if name == INDEX:
-        return apkindex.records(apkindex.take_apart(data).text)
+        return apkindex.records(apkindex.open_index(data).text)
     return adb_index.open_index(data).entries() if name.endswith(ADB) else iter(())
 
 
-# Alpine's words for machines, where they differ from the kernel's.
+# Alpine's names of architectures by the kernel's, where they differ.
 _ARCHITECTURES = {"i686": "x86", "armv7l": "armv7", "armv6l": "armhf"}
 
 APK_LISTER = ApkLister()

@@ -1,11 +1,13 @@
-"""Judges a package while it passes, as its index promises it: by its identity, the digest of a part, and by what that part says of the rest.
+"""Check a package against its index while it is downloaded: the identity, and the digests in the identified part.
 
-A package of version 2 is gzip members in a row: signatures, control, data. Its identity is the digest of the control part (packed); the
-`.PKGINFO` in that gives the sha256 of everything after it (`datahash`). So the two together pin the whole file but for the signatures,
-which apk does not look at once the index vouches for the package. Very old packages give no datahash: there the digest is that of control
-and data. It is a SHA-1 as a rule: it tells damage and mix-ups, and lets no other source stand in.
+A package of version 2 is a sequence of gzip members: signatures, control, data. Its identity is the digest of the
+compressed control part; the `.PKGINFO` in it has the sha256 of everything after it (`datahash`). Together they cover
+the whole file except the signatures, which apk ignores if the index lists the package. Very old packages have no
+datahash: their identity is the digest of control and data. The digest is usually a SHA-1: it detects damage and
+mix-ups, but is too weak to accept bytes from another source.
 
-Packages of version 3 are judged in `package_3`; which version one is, its first bytes tell, to apk as well (`apk_extract`).
+`package_v3` checks packages of version 3. The first bytes show the version of a package; apk reads them too
+(`apk_extract`).
 """
 
 from __future__ import annotations
@@ -21,14 +23,14 @@ from snapproxy.formats.gzip_members import GzipMember
 from snapproxy.formats.ustar import entries
 
 MAX_CONTROL = 16 << 20
-"""Bytes that a signature or control part may unpack to: `.PKGINFO` and install scripts."""
+"""Bytes that a signature or control part may decompress to: `.PKGINFO` and install scripts."""
 
 _MAX_SIGNATURES = 16
 _ADB = b"ADB"
 
 
 class PackageChecker:
-    """Judges a file by its size, its own digests if there are any, and its identity; fulfils `core.model.Checker`."""
+    """Check a file's size, its digests if the index has any, and its identity; implements `core.model.Checker`."""
 
     def __init__(self, expected: ExpectedFile) -> None:
         self._whole = DigestChecker(expected.size, expected.digests)
@@ -46,23 +48,23 @@ class PackageChecker:
             self._head += data
             if len(self._head) < len(_ADB):
                 return
-            self._choose()
+            self._start_parts()
             data = self._head
         for parts in self._parts:
             parts.update(data)
 
-    def _choose(self) -> None:
-        of_version = MetadataParts if self._head.startswith(_ADB) else _Parts
-        self._parts = [of_version(bits, value) for bits, value in self._identities.items()]
+    def _start_parts(self) -> None:
+        parts_checker = MetadataParts if self._head.startswith(_ADB) else _MemberParts
+        self._parts = [parts_checker(bits, value) for bits, value in self._identities.items()]
 
     def finish(self) -> str | None:
         if self._identities and not self._parts:
-            self._choose()
+            self._start_parts()
         return self._whole.finish() or next(filter(None, (parts.finish() for parts in self._parts)), None)
 
 
-class _Parts:
-    """Follows the members of one package of version 2. What breaks its format is remembered, and told at the end."""
+class _MemberParts:
+    """Check the members of one package of version 2. The first violation of the format is returned by `finish`."""
 
     def __init__(self, bits: int, expected: str) -> None:
         self._bits = bits
@@ -88,7 +90,7 @@ class _Parts:
                 if self._member.is_whole:
                     self._end_member()
             except ArchiveDataError as error:
-                self._damage = error.reason  # short enough to stand in a reason phrase
+                self._damage = error.reason  # short enough for a reason phrase
         if self._is_data:
             (self._control if self._data_expected is None else self._data).update(view)
 
@@ -97,7 +99,7 @@ class _Parts:
         if files and all(name.startswith(".SIGN.") for name in files):
             self._signatures += 1
             if self._signatures > _MAX_SIGNATURES:
-                raise ArchiveDataError("The package has too many signatures")
+                raise ArchiveDataError("The package has too many signatures", why=f"The limit is {_MAX_SIGNATURES}.")
             self._begin_member()
         elif ".PKGINFO" in files:
             self._is_data = True
@@ -109,7 +111,7 @@ class _Parts:
         if self._damage:
             return self._damage
         if not self._is_data:
-            return "the package is cut short"
+            return "the package is truncated"
         if self._control.hexdigest() != self._expected:
             return f"{IDENTITY}{self._bits} differs"
         if self._data_expected is not None and self._data.hexdigest() != self._data_expected:
@@ -118,7 +120,7 @@ class _Parts:
 
 
 def _datahash(pkginfo: bytes) -> str | None:
-    """Return what `.PKGINFO` says the data's sha256 is, None when it says nothing. Lines are `key = value`; the last one counts."""
+    """Return the data's sha256 from `.PKGINFO`, None if it has none. Lines are `key = value`; the last one counts."""
     found = None
     for line in pkginfo.split(b"\n"):
         key, equals, value = line.partition(b"=")

@@ -1,9 +1,10 @@
-"""Judges a package of version 3 while it passes: by the digest of its metadata, and by what these say of each file that follows.
+"""Check a package of version 3 while it is downloaded: the digest of its metadata, and the digest of each file in it.
 
-The metadata are the ADB block, unpacked; so the identity is independent of how the container is packed. apk believes a package whose
-metadata have the digest that the index gives, and then checks each file by its own. An identity of 160 bits it takes for the package's
-own id instead (`__adb_handle_identity`), and turns to the package's signature. Here it must be that id, which is checked, or the sha256 of
-the metadata cut to as much (`apk mkndx --hash sha256-160`); signatures in packages are not looked at.
+The metadata are the decompressed ADB block, so the identity does not depend on the compression of the container. apk
+accepts a package whose metadata have the digest in the index, and then checks each file by the digest in the metadata.
+It treats an identity of 160 bits as the package's own id instead (`__adb_handle_identity`), and then requires the
+package's signature. Here an identity of 160 bits must be either that id, which is verified, or the sha256 of the
+metadata truncated to 160 bits (`apk mkndx --hash sha256-160`). Signatures in packages are ignored.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ _CUT = 160  # bits
 
 
 class MetadataParts:
-    """Follows the blocks of one package; fulfils `core.model.Checker` and `adb_blocks.Receiver`. Damage is remembered, and told at the end."""
+    """Check the blocks of one package; implements `core.model.Checker` and `adb_blocks.Receiver`.
+
+    The first violation is returned by `finish`.
+    """
 
     def __init__(self, bits: int, expected: str) -> None:
         self._bits = bits
@@ -35,13 +39,13 @@ class MetadataParts:
             try:
                 self._container.take(data)
             except ArchiveDataError as error:
-                self._damage = error.reason  # short enough to stand in a reason phrase
+                self._damage = error.reason  # short enough for a reason phrase
 
     def finish(self) -> str | None:
         if self._damage:
             return self._damage
         if not self._container.is_whole:
-            return "the package is cut short"
+            return "the package is truncated"
         try:
             return None if next(self._files, None) is None else "a file in it is missing"
         except ArchiveDataError as error:
@@ -49,7 +53,7 @@ class MetadataParts:
 
     def schema(self, number: int) -> None:
         if number != PACKAGE:
-            raise ArchiveDataError("the adb file is no package")
+            raise ArchiveDataError("the adb file is not a package")
 
     def metadata(self, block: bytes) -> None:
         if self._expected not in _identities(self._bits, block):
@@ -57,12 +61,12 @@ class MetadataParts:
         self._files = data_files(block)
 
     def signature(self, block: bytes) -> None:
-        """Pass it over: the index vouches for the package."""
+        """Ignore the signature: the index lists the package."""
 
     def begin_file(self, folder: int, file: int, size: int) -> None:
         expected = next(self._files, None)
         if expected is None or (expected.folder, expected.file, expected.size) != (folder, file, size):
-            raise ArchiveDataError("a file in it is out of place")
+            raise ArchiveDataError("a file in it is out of order")
         self._file = expected
         self._hash = hashlib.new(expected.algorithm, usedforsecurity=False)
 
@@ -75,7 +79,7 @@ class MetadataParts:
 
 
 def _identities(bits: int, block: bytes) -> set[str]:
-    """Return what may stand for these metadata in an index, in hex."""
+    """Return the identities that an index may give for these metadata, in hex."""
     if bits == _CUT:
         own = unique_id(block)
         return {hashlib.sha256(block).hexdigest()[: _CUT // 4], *([own.hex()] if own else [])}

@@ -1,6 +1,7 @@
-"""How apk compares versions: `number{.number}{letter}{_suffix{number}}{~hash}{-r<number>}`, as apk 3 does (apk-package(5), "version").
+"""Compare versions as apk 3 does: `number{.number}{letter}{_suffix{number}}{~hash}{-r<number>}`.
 
-Our own, because univers reads them as Gentoo's, which have no `_git`, `_svn`, `_cvs`, `_hg` and no hash.
+The rules are in apk-package(5), "version". univers is not used here, because it parses them as Gentoo's versions, which
+have no `_git`, `_svn`, `_cvs`, `_hg` and no hash.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from enum import IntEnum
 from itertools import zip_longest
 
-# In the order in which they raise a version; those before `_` (no suffix) stand for what comes before the release.
+# In ascending order. `_` stands for no suffix: the suffixes before it mark versions before the release.
 _SUFFIXES = ("alpha", "beta", "pre", "rc", "_", "cvs", "svn", "git", "hg", "p")
 _RELEASE = _SUFFIXES.index("_")
 _SUFFIX = re.compile(r"_(alpha|beta|pre|rc|cvs|svn|git|hg|p)([0-9]*)")
@@ -21,7 +22,7 @@ _VERSION = re.compile(
 
 
 class _Kind(IntEnum):
-    """Parts of a version in the order in which they may follow: where two versions part, the one with the earlier kind is newer."""
+    """Kinds of version parts, in their order. At the first difference, the version with the earlier kind is newer."""
 
     FIRST = 0
     NUMBER = 1
@@ -38,12 +39,15 @@ _END: _Token = (_Kind.END, "")
 
 
 def compare(one: str, other: str) -> int | None:
-    """Return -1, 0 or 1 as `one` is older than `other`, as new, or newer; None when one of them is no version to apk."""
+    """Return -1, 0 or 1 if `one` is older than, equal to or newer than `other`; None if one is not a version of apk."""
     first, second = _VERSION.fullmatch(one), _VERSION.fullmatch(other)
     if first is None or second is None:
         return None
     for token, against in zip_longest(_tokens(first), _tokens(second), fillvalue=_END):
-        order = _of_kinds(token, against) if token[0] is not against[0] else _of_values(token[0], token[1], against[1])
+        if token[0] is not against[0]:
+            order = _compare_kinds(token, against)
+        else:
+            order = _compare_values(token[0], token[1], against[1])
         if order:
             return order
     return 0
@@ -64,8 +68,8 @@ def _tokens(version: re.Match[str]) -> Iterator[_Token]:
         yield _Kind.REVISION, version["revision"]
 
 
-def _of_kinds(token: _Token, against: _Token) -> int:
-    """Judge where one goes on as the other does not: `1.0_rc1` is older than `1.0`, `1.0_p1` newer."""
+def _compare_kinds(token: _Token, against: _Token) -> int:
+    """Compare the first parts of different kinds: `1.0_rc1` is older than `1.0`, `1.0_p1` is newer."""
     if _is_before_release(token):
         return -1
     if _is_before_release(against):
@@ -77,10 +81,10 @@ def _is_before_release(token: _Token) -> bool:
     return token[0] is _Kind.SUFFIX and _SUFFIXES.index(token[1]) < _RELEASE
 
 
-def _of_values(kind: _Kind, one: str, other: str) -> int:
+def _compare_values(kind: _Kind, one: str, other: str) -> int:
     if kind is _Kind.SUFFIX:
         return _SUFFIXES.index(one) - _SUFFIXES.index(other)
-    # A number after a point that begins with a zero counts as a fraction does: 1.01 is older than 1.1.
+    # A number after a point that begins with a zero is compared like a decimal fraction: 1.01 is older than 1.1.
     is_text = kind in (_Kind.LETTER, _Kind.HASH, _Kind.END) or (kind is _Kind.NUMBER and "0" in (one[0], other[0]))
     if is_text:
         return (one > other) - (one < other)

@@ -1,7 +1,7 @@
-"""apt: Debian, Ubuntu and every archive of their shape.
+"""apt: Debian, Ubuntu and every archive in their format.
 
-A root (InRelease, or Release and Release.gpg) promises the indexes of a suite; Packages and Sources promise the pool.
-What paths are is read in `paths`, what indexes promise in `indexes`; signatures are judged in `core.signatures`.
+A root (InRelease, or Release and Release.gpg) lists the indexes of a suite; Packages and Sources list the files of the
+pool. `paths` classifies paths, `indexes` reads indexes; `core.signatures` decides on signatures.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from snapproxy.formats.deb822 import stanzas
 from snapproxy.formats.digests import DigestChecker
 
 PARSER = "apt-1"
-"""The version of what `indexes` yields: a promise table built by another version is built again."""
+"""The version of the entries that `indexes` yields. An index table built by another version is rebuilt."""
 
-# `Sat, 11 Jul 2026 10:16:37 UTC`; other zones than UTC apt refuses (its RFC1123StrToTime). strptime would ask the locale.
+# `Sat, 11 Jul 2026 10:16:37 UTC`. apt refuses zones other than UTC (RFC1123StrToTime). strptime depends on the locale.
 _DATE = re.compile(
     r"[A-Za-z]{3}, +(?P<day>\d{1,2}) (?P<month>[A-Za-z]{3}) (?P<year>\d{4})"
     r" (?P<hour>\d{1,2}):(?P<minute>\d\d):(?P<second>\d\d) (?:UTC|GMT|Z|[+-]0000)",
@@ -33,19 +33,21 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 
 class Apt:
-    """apt's format and its client's habits; fulfils `core.model.Family`."""
+    """apt's format and its client's behaviour; implements `core.model.Family`."""
 
     name = "apt"
     # apt gives up on a silent server after 30 s (Acquire::http::Timeout).
     patience = 25.0
     parser = PARSER
-    # A Release older than the stored one counts as unmodified, with exit code 0.
+    # apt treats a Release older than its own copy as unmodified, and exits 0.
     keeps_newer_root = True
-    # apt judges by the Date within the Release, not by the header.
+    how_to_clear_lists = "Empty its lists (rm -rf /var/lib/apt/lists/*) and update again."
+    mirror_list_hint = ""
+    # apt compares the Date in the Release, not the Last-Modified header.
     drops_older_dates = False
     roots_list_packages = False
     purl_type = "deb"
-    # Its If-Modified-Since is the date we gave, and a root that bears none it could not compare.
+    # apt sends the Last-Modified that it received as If-Modified-Since. Without one it could not revalidate a root.
     tells_root_dates = True
     scheme = OpenPgp()
 
@@ -61,12 +63,13 @@ class Apt:
     def lasting_path(self, expected: ExpectedFile) -> str:
         if classify(expected.path).role is not Role.INDEX:
             return expected.path
-        # Debian and Ubuntu have by-hash/SHA256; SHA512, where a Release lists it, need not have a folder.
+        # Debian and Ubuntu publish by-hash/SHA256. A SHA512 section in a Release does not imply a by-hash/SHA512
+        # folder.
         algorithm = next((name for name in ("sha256", *HASH_FIELDS) if name in expected.digests), None)
         return expected.path if algorithm is None else by_hash_path(expected, algorithm)
 
     def root_date(self, data: bytes) -> Instant | None:
-        """Read the Date field. Total; None for a root that cannot be read, or whose date apt would not take."""
+        """Return the Date field. Total: None if the root cannot be parsed, or apt would refuse its date."""
         try:
             record = next(stanzas([release_text(data)], wanted=("date",)), {})
             date = _DATE.fullmatch(record.get("date", ""))

@@ -1,4 +1,7 @@
-"""Where apt keeps packages: /var/cache/apt/archives, by name, version and architecture as the index has them (apt-pkg/acquire-item.cc)."""
+"""The layout of apt's package cache: /var/cache/apt/archives.
+
+A file is named after the name, version and architecture in the index (apt-pkg/acquire-item.cc).
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,10 @@ _FILE = re.compile(r"[A-Za-z0-9.+~%_-]{1,200}")
 
 
 class AptCacher:
-    """apt's cache; fulfils `core.client_cache.Cacher`. Files in a pool lack the epoch, those in the cache have it, its colon as %3a."""
+    """apt's cache; implements `core.client_cache.ClientCache`.
+
+    File names in a pool omit the epoch; file names in the cache contain it, with the colon as %3a.
+    """
 
     folder = "var/cache/apt/archives"
 

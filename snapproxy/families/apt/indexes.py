@@ -1,6 +1,7 @@
-"""What apt's indexes promise: Release names the indexes, those name packages, source files, patches and installer images.
+"""Read the expected files from apt's indexes.
 
-One reader a kind of index. Each yields (name, promise); a name that would leave the archive is an error, not a promise.
+Release lists the indexes; these list packages, source files, patches and installer images. There is one reader for each
+kind of index. It yields (name, expected file); a name that would leave the archive is an error.
 """
 
 from __future__ import annotations
@@ -27,38 +28,40 @@ Rows = Iterator[tuple[str, ExpectedFile]]
 _RELEASE_FIELDS = {field.lower(): name for name, field in HASH_FIELDS.items()}
 _PACKAGES_FIELDS = {"sha512": "sha512", "sha256": "sha256", "sha1": "sha1", "md5sum": "md5"}
 _SOURCES_FIELDS = {"checksums-sha512": "sha512", "checksums-sha256": "sha256", "checksums-sha1": "sha1", "files": "md5"}
-# `-Patches` gives the patches unpacked, `-Download` as they are served, `.gz`.
+# `-Patches` lists the uncompressed patches, `-Download` the served files, with `.gz`.
 _DIFF_FIELDS = {
     f"{field.lower()}-{kind}": name for name, field in HASH_FIELDS.items() for kind in ("patches", "download")
 }
-# A row of a hash section: digest, size in bytes, name.
+# A line of a hash section: digest, size in bytes, name.
 _ROW = re.compile(r"([0-9A-Fa-f]+)[ \t]+([0-9]{1,18})[ \t]+([^ \t].*)")
 _SIZE = re.compile(r"[0-9]{1,18}")
 _LONGEST_PATH = 2048
 _NO_PATH = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")
-# A root cannot vouch for itself; `apt-ftparchive release . > Release` lists the empty file it is writing to.
+# A root cannot list itself. `apt-ftparchive release . > Release` lists the empty file that it is writing.
 _ROOTS = frozenset({"InRelease", "Release", "Release.gpg"})
 
 
 def read_index(path: str, data: Iterable[bytes]) -> Rows:
-    """Yield (name, promise) for everything the index or root at `path` vouches for; nothing when it is no index of promises.
+    """Yield (name, expected file) for every file that the index or root at `path` lists; nothing for other paths.
 
-    Raises ArchiveDataError as `core.model.Family.read_index` says.
+    Raises ArchiveDataError as described in `core.model.Family.read_index`.
     """
     reader = _READERS.get(index_kind(path))
     return reader(path, data) if reader else iter(())
 
 
 def release_text(data: bytes) -> bytes:
-    """Return the text of a Release, or that inside an InRelease."""
+    """Return the text of a Release, or the signed text of an InRelease."""
     return clearsigned.body(data) if clearsigned.is_clearsigned(data) else data
 
 
 def _release(path: str, data: Iterable[bytes]) -> Rows:
     whole = _whole(data)
     if path.endswith("InRelease") and not clearsigned.is_clearsigned(whole):
-        raise ArchiveDataError("InRelease is not a signed message", why="It does not begin as one.")
-    # apt reads the first stanza and no further.
+        raise ArchiveDataError(
+            "InRelease is not a signed message", why="It does not begin with the header of a signed message."
+        )
+    # apt reads the first stanza only.
     record = next(stanzas([release_text(whole)], wanted=_RELEASE_FIELDS), {})
     if not record:
         raise ArchiveDataError("The root lists nothing", why="It has no MD5Sum, SHA1, SHA256 or SHA512 section.")
@@ -69,14 +72,17 @@ def _release(path: str, data: Iterable[bytes]) -> Rows:
 
 
 def _with_by_hash(listed: list[ExpectedFile]) -> Rows:
-    """Yield each promise by its name, then by its by-hash names. Files with equal bytes share one: the first by name has it."""
+    """Yield each expected file by its path, then by its by-hash names.
+
+    Files with equal content have the same by-hash name: it is yielded for the first of them by path.
+    """
     yield from ((expected.path, expected) for expected in listed)
-    given = {expected.path for expected in listed}
+    yielded = {expected.path for expected in listed}
     for expected in listed:
         for algorithm in expected.digests:
             alias = by_hash_path(expected, algorithm)
-            if alias not in given:
-                given.add(alias)
+            if alias not in yielded:
+                yielded.add(alias)
                 yield alias, expected
 
 
@@ -91,13 +97,13 @@ def _binaries(base: str, data: Iterable[bytes]) -> Iterator[ExpectedFile]:
     for record in stanzas(unpack(data), wanted=("filename", "size", *_PACKAGES_FIELDS)):
         empty = False
         if "filename" not in record:
-            continue  # apt lists such a package and cannot fetch it
+            continue  # apt lists such a package and cannot download it
         named = True
         digests = {name: digest(name, record[field]) for field, name in _PACKAGES_FIELDS.items() if field in record}
-        if digests:  # a size alone proves nothing
+        if digests:  # a size alone does not identify a file
             yield ExpectedFile(_inside(base, record["filename"]), _size(record.get("size")), digests)
     if not (named or empty):
-        raise ArchiveDataError("The index names no package", why="None of its entries has a Filename.")
+        raise ArchiveDataError("The index lists no package files", why="None of its entries has a Filename field.")
 
 
 def _sources(path: str, data: Iterable[bytes]) -> Rows:
@@ -127,7 +133,7 @@ def _checksum_list(algorithm: str) -> Callable[[str, Iterable[bytes]], Rows]:
 
 
 def _sections(folder: str, record: Mapping[str, str], fields: Mapping[str, str]) -> Iterator[ExpectedFile]:
-    """Merge the hash sections of a stanza, one an algorithm, into one promise a path."""
+    """Merge the hash sections of a stanza, one for each algorithm, into one expected file for each path."""
     sizes: dict[str, int] = {}
     digests: dict[str, dict[str, str]] = {}
     for field, algorithm in fields.items():
@@ -136,7 +142,7 @@ def _sections(folder: str, record: Mapping[str, str], fields: Mapping[str, str])
                 continue
             row = _ROW.fullmatch(stripped)
             if row is None:
-                raise ArchiveDataError("A hash section has a malformed row", why=f"Under {field}: {line[:140]!r}.")
+                raise ArchiveDataError("A hash section has a malformed line", why=f"Under {field}: {line[:140]!r}.")
             path, size, value = _inside(folder, row[3]), int(row[2]), digest(algorithm, row[1])
             if (
                 sizes.setdefault(path, size) != size
@@ -151,20 +157,21 @@ def _named(found: Iterable[ExpectedFile]) -> Rows:
 
 
 def _flat(folder: str, found: Iterable[ExpectedFile]) -> Rows:
-    """Yield the promises of a flat repository, whose base the path does not tell.
+    """Yield the files of a flat repository, whose base cannot be read from the path.
 
-    `deb http://host/a/b ./` has names relative to a/b/, `deb http://host/a b/` to a/, and both read a/b/Packages. So each name is
-    promised from every folder upwards, the index's own first; a name has but one promise.
+    In `deb http://host/a/b ./` names are relative to a/b/, in `deb http://host/a b/` to a/; both read a/b/Packages.
+    Each file is therefore yielded relative to the index's folder and to every folder above it. The first file of a name
+    counts.
     """
     listed = list(found)
-    given: set[str] = set()
+    yielded: set[str] = set()
     steps = folder.split("/")[:-1]
     for depth in range(len(steps), -1, -1):
         base = "".join(f"{step}/" for step in steps[:depth])
         for expected in listed:
             name = base + expected.path
-            if name not in given:
-                given.add(name)
+            if name not in yielded:
+                yielded.add(name)
                 yield name, ExpectedFile(name, expected.size, expected.digests)
 
 
@@ -178,7 +185,7 @@ def _whole(data: Iterable[bytes]) -> bytes:
 
 
 def _inside(folder: str, name: str) -> str:
-    """Return the path of `name` in `folder` ('' or with its slash), its empty and `.` segments dropped."""
+    """Return the path of `name` in `folder` ('' or with a trailing slash), without empty and `.` segments."""
     steps = [step for step in name.split("/") if step not in {"", "."}]
     if not steps or name.startswith("/") or ".." in steps or len(name) > _LONGEST_PATH or _NO_PATH.search(name):
         raise ArchiveDataError("An index names a path outside its archive", why=f"The path: {name[:140]!r}.")
@@ -186,7 +193,7 @@ def _inside(folder: str, name: str) -> str:
 
 
 def _folder(base: str, name: str) -> str:
-    """Return the folder `name` under `base`, with its slash. A Sources entry may stand at the base itself, as `.`."""
+    """Return the folder `name` under `base`, with a trailing slash. `.` in a Sources entry is the base itself."""
     return base if not name.strip("./") and ".." not in name else _inside(base, name) + "/"
 
 
@@ -194,7 +201,7 @@ def _size(text: str | None) -> int | None:
     if text is None:
         return None
     if not _SIZE.fullmatch(text):
-        raise ArchiveDataError("An index gives a malformed size", why=f"It reads {text[:140]!r}.")
+        raise ArchiveDataError("An index has a malformed size", why=f"The size: {text[:140]!r}.")
     return int(text)
 
 

@@ -1,4 +1,4 @@
-"""How apt's indexes list packages, and how Debian's versions compare (deb-version(7))."""
+"""List the packages of apt's indexes, and compare Debian's versions (deb-version(7))."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from snapproxy.formats.unpack import unpack
 _BINARY = re.compile(r"(?P<component>.+)/binary-(?P<architecture>[^/]+)/Packages(?:\.[a-z0-9]+)?")
 _FLAT = re.compile(r"(?:\./)?Packages(?:\.[a-z0-9]+)?")
 _UNREADABLE = ".lz4"
-# The field of a package that was built from a source of another name, or of another version: `linux-signed-amd64 (6.1.90+1)`.
+# The Source field of a package whose source has another name or another version: `linux-signed-amd64 (6.1.90+1)`.
 _SOURCE = re.compile(r"(?P<name>\S+)(?:\s+\((?P<version>[^()\s]+)\))?")
 _VERSION = re.compile(r"(?:(?P<epoch>[0-9]{1,9}):)?(?P<upstream>[A-Za-z0-9.+~-]+?)(?:-(?P<revision>[A-Za-z0-9.+~]+))?")
-# Debian's words for machines (dpkg-architecture), where they differ from the kernel's.
+# Debian's names of architectures (dpkg-architecture) by the kernel's, where they differ.
 _ARCHITECTURES: Mapping[str, str] = {
     "x86_64": "amd64",
     "aarch64": "arm64",
@@ -32,7 +32,10 @@ _ARCHITECTURES: Mapping[str, str] = {
 
 
 class AptLister:
-    """Packages of a suite's components; fulfils `core.listing.Lister`. A suite that ends in a slash is a flat repository, as in sources.list."""
+    """Packages of a suite's components; implements `core.listing.Lister`.
+
+    A suite that ends in a slash is a flat repository, as in sources.list.
+    """
 
     parser = "apt-list-1"
     any_architecture = "all"
@@ -43,7 +46,7 @@ class AptLister:
     def roots(self, selection: Selection) -> tuple[Root, ...]:
         suite = selection.suite
         if not suite:
-            raise ConfigurationError("Which suite?", hint="Name it, for example: --suite bookworm")
+            raise ConfigurationError("No suite was given", hint="Name a suite, for example: --suite bookworm")
         flat = suite.removeprefix("./").lstrip("/")
         folder = flat if suite.endswith("/") else f"dists/{suite}/"
         return (Root((f"{folder}InRelease", f"{folder}Release")),)
@@ -60,7 +63,7 @@ class AptLister:
             elif _FLAT.fullmatch(inner):
                 found["", ""].append(name)
         for (component, architecture), names in sorted(found.items()):
-            # The installer's own packages, which no installed system uses.
+            # Packages of the installer itself, which an installed system does not use.
             is_usual = not component.endswith("/debian-installer")
             yield Part(best_packed(names), component, architecture, is_usual)
 
@@ -75,15 +78,18 @@ class AptLister:
             )
 
     def compare(self, one: str, other: str) -> int | None:
-        first, second = _read(one), _read(other)
+        first, second = _parse(one), _parse(other)
         if first is None or second is None:
             return None
         order: int = debian.compare_version_objects(first, second)
         return order
 
 
-def _read(text: str) -> debian.Version | None:
-    """Split a version as deb-version(7) says. univers' own reader refuses what begins with a letter, which dpkg only warns of."""
+def _parse(text: str) -> debian.Version | None:
+    """Split a version as deb-version(7) describes.
+
+    univers' own parser refuses a version that begins with a letter; dpkg accepts it with a warning.
+    """
     found = _VERSION.fullmatch(text)
     return found and debian.Version(int(found["epoch"] or 0), found["upstream"], found["revision"] or "0")
 

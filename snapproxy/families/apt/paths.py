@@ -1,7 +1,8 @@
-"""What a path of a Debian-shaped archive is, told from the path alone.
+"""Classify paths of archives in Debian's format. The path alone decides.
 
-The shapes are those of the repository format (wiki.debian.org/DebianRepository/Format) and of what Debian, Ubuntu, Launchpad and
-others really publish: suites of several segments, archives below a prefix, flat repositories, packages under `dists/` in the 1990s.
+The rules follow the repository format (wiki.debian.org/DebianRepository/Format) and the archives that Debian, Ubuntu,
+Launchpad and others publish: suites of several segments, archives below a prefix, flat repositories, and packages under
+`dists/` (in the 1990s).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 from snapproxy.core.model import ExpectedFile, Place, Role
 from snapproxy.formats.digests import is_digest
 
-#: by-hash folders, and hash sections in Release, by the algorithm's plain name.
+#: Names of by-hash folders, and of hash sections in Release, by algorithm.
 HASH_FIELDS = {"md5": "MD5Sum", "sha1": "SHA1", "sha256": "SHA256", "sha512": "SHA512"}
 #: Checksum lists beside an installer's images, by algorithm, strongest first.
 CHECKSUM_LISTS = {"sha256": "SHA256SUMS", "md5": "MD5SUMS"}
@@ -21,22 +22,22 @@ _ALGORITHMS = {field: name for name, field in HASH_FIELDS.items()}
 _LISTS_OF_CHECKSUMS = frozenset(CHECKSUM_LISTS.values())
 _PACKING = r"(?:\.(?:gz|bz2|xz|lzma|zst|lz4))?"
 _PACKAGES_OR_SOURCES = re.compile(r"(Packages|Sources)" + _PACKING)
-# Names whose folder does not matter, and folders in which every name is an index.
+# Names that are indexes in any folder, and folders in which every file is an index.
 _OTHER_INDEX = re.compile(r"(?:Contents|Translation|Commands|Components|CID-Index|icons)-.+")
 _INDEX_FOLDERS = frozenset({"i18n", "dep11", "cnf"})
 _DIFF_FOLDER = re.compile(r"(?:Packages|Sources|Contents-.+|Translation-.+)\.diff")
 # Binary packages, source packages, and the tarballs of the latter: `name_version.suffix`.
 _PACKAGE = re.compile(r".+\.(?:deb|udeb|ddeb|dsc|diff\.gz)|[^_]+_[^_]+\.tar\.(?:gz|bz2|xz|lzma|zst)(?:\.asc)?")
-# What stands in a pool, or is asked for as if it did, and no index names.
+# Files in a pool, or requested as if they were, that no index lists.
 _UNNAMED = re.compile(r".+(?:[_.](?:changelog|copyright|NEWS\.Debian|news)|\.(?:changes|buildinfo|gpg|sign))")
 _DEEPEST_SUITE = 3
 _OTHER = Place(Role.OTHER)
 
 
 def classify(path: str) -> Place:
-    """Say what `path` is. Total; what no rule knows, folders and what is no clean path included, is OTHER.
+    """Return the place of `path`. Total: unknown shapes, folders and paths that are not normalised are OTHER.
 
-    A file under a suite that no rule knows may still be listed in its Release: it is OTHER with `roots`.
+    An unknown file under a suite may still be listed in the suite's Release: it is OTHER with `roots`.
     """
     *folders, name = path.split("/")
     if name in {"", ".", ".."} or not {"", ".", ".."}.isdisjoint(folders):
@@ -45,7 +46,10 @@ def classify(path: str) -> Place:
 
 
 def index_kind(path: str) -> str:
-    """Return what kind of promises the file at `path` holds: Release, Packages, Sources, Index, SHA256SUMS, MD5SUMS; '' for none."""
+    """Return the kind of the index at `path`: Release, Packages, Sources, Index, SHA256SUMS, MD5SUMS.
+
+    Return '' if the file at `path` lists no files.
+    """
     if not classify(path).lists_files:
         return ""
     name = path.rpartition("/")[2]
@@ -55,17 +59,17 @@ def index_kind(path: str) -> str:
 
 
 def folder_of(path: str) -> str:
-    """Return the folder of `path` with its slash, '' for the top."""
+    """Return the folder of `path` with a trailing slash, '' for the top folder."""
     return path[: path.rfind("/") + 1]
 
 
 def by_hash_path(expected: ExpectedFile, algorithm: str) -> str:
-    """Return the name that the promised file has by its digest, in the by-hash folder beside it."""
+    """Return the path of the expected file in the by-hash folder beside it."""
     return f"{folder_of(expected.path)}by-hash/{HASH_FIELDS[algorithm]}/{expected.digests[algorithm]}"
 
 
 def base_of(path: str) -> str | None:
-    """Return the repository's base, with its slash: what stands before `dists/`. None when the repository is flat."""
+    """Return the repository's base: the part of the path before `dists/`. None if the repository is flat."""
     folders = path.split("/")[:-1]
     at = _dists(folders)
     return None if at is None else "".join(f"{folder}/" for folder in folders[:at])
@@ -90,17 +94,17 @@ def _root(folders: list[str], name: str) -> Place | None:
         return None
     at = _dists(folders)
     if at is not None and _last_of_suite(folders, at) < len(folders):
-        return Place(Role.INDEX, roots=_roots(folders))  # the one beside Packages: five lines about the component
+        return Place(Role.INDEX, roots=_roots(folders))  # beside Packages: five lines about the component
     return Place(Role.ROOT, lists_files=True)
 
 
 def _diff(folders: list[str], name: str) -> Place | None:
-    """Classify pdiffs: the Release names their Index, and that names the patches."""
+    """Classify pdiffs: the Release lists their Index, and the Index lists the patches."""
     if not _is_diff(folders):
         return None
     if name == "Index":
         return Place(Role.INDEX, roots=_roots(folders), lists_files=True)
-    # Until 2016 it gave the digests of the unpacked patches only, and none of what is served.
+    # Until 2016 the Index had digests of the uncompressed patches only, not of the files that are served.
     return Place(Role.PACKAGE, parents=(_join(folders, "Index"),), may_be_unlisted=True)
 
 
@@ -112,7 +116,7 @@ def _named(folders: list[str], name: str) -> Place:
         return _OTHER if at is None else Place(Role.OTHER, roots=_roots(folders))
     if (at is None and "pool" in folders) or _PACKAGE.fullmatch(name):
         return Place(Role.PACKAGE)
-    # Lenny's Release names no Contents and squeeze's no Translation-*, though both are there.
+    # Lenny's Release does not list Contents, and squeeze's does not list Translation-*; both files exist.
     if _OTHER_INDEX.fullmatch(name):
         return Place(Role.INDEX, roots=_roots(folders), may_be_unlisted=True)
     if at is None:
@@ -125,15 +129,15 @@ def _named(folders: list[str], name: str) -> Place:
 
 
 def _image(folders: list[str], name: str, images: int) -> Place:
-    """Classify what stands in an installer's folder of images, the first `images` of `folders`."""
+    """Classify a file in or below an installer's folder of images. `images` is the depth of that folder."""
     if len(folders) == images and name in _LISTS_OF_CHECKSUMS:
-        # Debian's Release names them; Ubuntu's does not, they have a signature of their own.
+        # Debian's Release lists them. Ubuntu's does not; there they have their own signature.
         return Place(Role.INDEX, roots=_roots(folders), lists_files=True, may_be_unlisted=True)
     return Place(Role.PACKAGE, parents=tuple(_join(folders[:images], lists) for lists in CHECKSUM_LISTS.values()))
 
 
 def _images(folders: Sequence[str], dists: int) -> int | None:
-    """Return how many folders lead to an installer's images: `.../installer-amd64/<version>/images`. None elsewhere."""
+    """Return the depth of an installer's folder of images, `.../installer-amd64/<version>/images`. None elsewhere."""
     for at in range(dists + 2, len(folders) - 2):
         if folders[at].startswith("installer-"):
             return at + 3
@@ -141,9 +145,10 @@ def _images(folders: Sequence[str], dists: int) -> int | None:
 
 
 def _roots(folders: Sequence[str]) -> tuple[str, ...]:
-    """Return the roots that could vouch for a file in these folders, most likely first.
+    """Return the roots that may list a file in these folders, most likely first.
 
-    Most suites are one segment; `buster/updates` (security, until bullseye) and `potato/non-US` are two, and third parties nest deeper.
+    Most suites are one segment. `buster/updates` (security, before bullseye) and `potato/non-US` are two, and third
+    parties have deeper suites.
     """
     at = _dists(folders)
     if at is None or len(folders) == at + 1:
@@ -157,13 +162,13 @@ def _roots(folders: Sequence[str]) -> tuple[str, ...]:
 
 
 def _is_by_hash(folders: Sequence[str]) -> bool:
-    """Whether files in the last of these folders are named by their digests, and no root can stand there."""
+    """Whether the last of these folders is a by-hash folder: its files are named by digest, so it contains no root."""
     *_, by_hash, field = ("", "", *folders)
     return by_hash == "by-hash" and field in _ALGORITHMS
 
 
 def _last_of_suite(folders: Sequence[str], dists: int) -> int:
-    """Return where the suite ends at the latest: before the component, when what stands after that can be recognised."""
+    """Return the largest possible depth of the suite's folder. A folder like `binary-amd64` shows where it ends."""
     for at in range(dists + 2, len(folders)):
         folder = folders[at]
         if folder.startswith(("binary-", "installer-")) or folder in {*_INDEX_FOLDERS, "source", "debian-installer"}:
@@ -172,7 +177,7 @@ def _last_of_suite(folders: Sequence[str], dists: int) -> int:
 
 
 def _dists(folders: Sequence[str]) -> int | None:
-    """Return where `dists` stands. A package may bear that name, so not within a pool."""
+    """Return the index of `dists` in `folders`, else None. Inside a pool, `dists` is the name of a package."""
     at = next((i for i, folder in enumerate(folders) if folder in {"dists", "pool"}), None)
     return at if at is not None and folders[at] == "dists" else None
 

@@ -1,7 +1,8 @@
-"""pacman: Arch Linux, its ports, and every repository that repo-add makes.
+"""pacman: Arch Linux, its ports, and every repository made by repo-add.
 
-The root is the database itself, `<repo>.db`: it promises packages directly, with no index between. What paths are is read in `paths`, what
-databases promise in `indexes`. Facts about the client were measured with pacman 6.0.2, 7.0.0 and 7.1.0 (docs/clients.md).
+The root is the database itself, `<repo>.db`: it lists packages directly, without an index in between. `paths`
+classifies paths, `indexes` reads databases. The client behaviour was measured with pacman 6.0.2, 7.0.0 and 7.1.0
+(docs/clients.md).
 """
 
 from __future__ import annotations
@@ -17,19 +18,21 @@ from snapproxy.families.pacman.paths import classify
 from snapproxy.formats.digests import DigestChecker
 
 PARSER = "pacman-1"
-"""The version of what `indexes` yields: a promise table built by another version is built again."""
+"""The version of the entries that `indexes` yields. An index table built by another version is rebuilt."""
 
 
 class Pacman:
-    """pacman's format and its client's habits; fulfils `core.model.Family`."""
+    """pacman's format and its client's behaviour; implements `core.model.Family`."""
 
     name = "pacman"
-    # pacman aborts a transfer that brings no byte for 10 s, and passes a host over after three errors.
+    # pacman aborts a transfer after 10 s without a byte, and skips a host after three errors.
     patience = 8.0
     parser = PARSER
-    # An older database replaces a newer one as soon as its bytes arrive: nothing has to be refused.
+    # pacman replaces a newer database with an older one that it downloads, so no request has to be refused.
     keeps_newer_root = False
-    # ... but libcurl throws them away, in silence, when the Last-Modified of a 200 is not newer than the copy it asked about.
+    how_to_clear_lists = ""
+    mirror_list_hint = ""
+    # But libcurl silently discards a 200 whose Last-Modified is not newer than the copy that the client has.
     drops_older_dates = True
     roots_list_packages = True
     purl_type = "alpm"

@@ -1,4 +1,4 @@
-"""Where pacman keeps packages: /var/cache/pacman/pkg, under their own names (pacman.conf(5), CacheDir)."""
+"""The layout of pacman's package cache: /var/cache/pacman/pkg, unchanged file names (pacman.conf(5), CacheDir)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 
 class PacmanCacher:
-    """pacman's cache; fulfils `core.client_cache.Cacher`."""
+    """pacman's cache; implements `core.client_cache.ClientCache`."""
 
     folder = "var/cache/pacman/pkg"
 

@@ -1,4 +1,4 @@
-"""What a pacman database promises: each package beside it, and the package's signature where the entry carries it."""
+"""Read the expected files from a pacman database: the packages beside it, and the signatures that entries contain."""
 
 from __future__ import annotations
 
@@ -14,65 +14,65 @@ from snapproxy.families.pacman.paths import is_database
 from snapproxy.formats.digests import digest
 from snapproxy.formats.pacman_db import Record, records
 
-# repo-add writes no MD5SUM since 6.1, and PGPSIG only with --include-sigs.
+# repo-add writes no MD5SUM since pacman 6.1, and PGPSIG only with --include-sigs.
 _DIGESTS = {"SHA256SUM": "sha256", "MD5SUM": "md5"}
 _WANTED = frozenset({"FILENAME", "CSIZE", "PGPSIG", *_DIGESTS})
 _SIZE = re.compile(r"[0-9]{1,18}")
 _NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\\/]{1,255}")
-_MOST_SIGNATURE = 16 << 10  # pacman reads no longer one
+_MAX_SIGNATURE = 16 << 10  # pacman's own limit
 
 
 def read_index(path: str, data: Iterable[bytes]) -> Iterator[tuple[str, ExpectedFile]]:
-    """Yield (name, promise) for every package of the database at `path`; nothing when it is no database.
+    """Yield (name, expected file) for every package of the database at `path`; nothing if it is not a database.
 
-    Raises ArchiveDataError as `core.model.Family.read_index` says, and when a file is promised twice, with different digests.
+    Raises ArchiveDataError as described in `core.model.Family.read_index`, and when two entries for one file differ.
     """
     if not is_database(path):
         return
     folder = path[: path.rfind("/") + 1]
     seen: dict[str, ExpectedFile] = {}
     for record in records(data, wanted=_WANTED):
-        for expected in _promised(folder, record):
+        for expected in _expected_files(folder, record):
             if expected.path not in seen:
                 seen[expected.path] = expected
                 yield expected.path, expected
             elif seen[expected.path] != expected:
-                raise _broken(f"{expected.path[:140]!a} is promised twice, differently.")
+                raise _invalid(f"{expected.path[:140]!a} is listed twice with different sizes or digests.")
 
 
-def _promised(folder: str, record: Record) -> Iterator[ExpectedFile]:
-    name = _one(record, "FILENAME")
+def _expected_files(folder: str, record: Record) -> Iterator[ExpectedFile]:
+    name = _single(record, "FILENAME")
     if not _NAME.fullmatch(name) or name in {".", ".."}:
-        raise _broken(f"This is no file's name: {name[:140]!a}")
-    size = _one(record, "CSIZE")
+        raise _invalid(f"Not a file name: {name[:140]!a}")
+    size = _single(record, "CSIZE")
     if size and not _SIZE.fullmatch(size):
-        raise _broken(f"This is no size: {size[:140]!a}")
+        raise _invalid(f"Not a size: {size[:140]!a}")
     digests = {
-        algorithm: digest(algorithm, text) for field, algorithm in _DIGESTS.items() if (text := _one(record, field))
+        algorithm: digest(algorithm, text) for field, algorithm in _DIGESTS.items() if (text := _single(record, field))
     }
     if digests:
         yield ExpectedFile(f"{folder}{name}", int(size) if size else None, digests)
-    if signature := _one(record, "PGPSIG"):
+    if signature := _single(record, "PGPSIG"):
         yield _signature(f"{folder}{name}.sig", signature)
 
 
 def _signature(path: str, text: str) -> ExpectedFile:
-    """Promise the detached signature: what the entry carries is the very file (repo-add encodes it as it stands)."""
+    """Return the expected detached signature. The entry contains the file itself, base64-encoded by repo-add."""
     try:
         whole = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise _broken(f"The signature of {path[:140]!a} is not base64.") from None
-    if len(whole) > _MOST_SIGNATURE:
-        raise _broken(f"The signature of {path[:140]!a} has {len(whole)} bytes.")
+        raise _invalid(f"The signature {path[:140]!a} is not base64.") from None
+    if len(whole) > _MAX_SIGNATURE:
+        raise _invalid(f"The signature {path[:140]!a} has {len(whole)} bytes; the limit is {_MAX_SIGNATURE}.")
     return ExpectedFile(path, len(whole), {"sha256": hashlib.sha256(whole).hexdigest()})
 
 
-def _one(record: Record, field: str) -> str:
+def _single(record: Record, field: str) -> str:
     values = record.get(field, ())
     if len(values) > 1:
-        raise _broken(f"The field {field} has {len(values)} lines.")
+        raise _invalid(f"The field {field} has {len(values)} lines, not one.")
     return values[0] if values else ""
 
 
-def _broken(why: str) -> ArchiveDataError:
-    return ArchiveDataError("The package database breaks its own rules", why=why)
+def _invalid(why: str) -> ArchiveDataError:
+    return ArchiveDataError("The package database has an invalid entry", why=why)

@@ -1,4 +1,4 @@
-"""How pacman's databases list packages, and how its versions compare."""
+"""List the packages of pacman's databases, and compare their versions."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from snapproxy.families.pacman.versions import compare
 from snapproxy.formats.pacman_db import Record, records
 
 _WANTED = frozenset({"NAME", "VERSION", "ARCH", "BASE"})
-# `core/os/x86_64`, as Arch Linux lays its repositories out: the repository's name stands before `os`.
+# `core/os/x86_64`, the layout of Arch Linux: the repository's name precedes `os`.
 _ARCH_LAYOUT = re.compile(r"(?:.*/)?(?P<name>[^/]+)/os/[^/]+")
 
 
 class PacmanLister:
-    """Packages of repositories, each its own root; fulfils `core.listing.Lister`.
+    """Packages of repositories, each with its own root; implements `core.listing.Lister`.
 
-    A repository is named as in pacman.conf (`core`), or by its folder where an archive is laid out in another way than Arch Linux
-    (`aarch64/core`): the database in it bears the repository's name.
+    A repository is named as in pacman.conf (`core`), or by its folder if the archive's layout differs from Arch Linux
+    (`aarch64/core`). The database in the folder has the repository's name.
     """
 
     parser = "pacman-list-1"
@@ -31,9 +31,11 @@ class PacmanLister:
 
     def roots(self, selection: Selection) -> tuple[Root, ...]:
         if selection.suite:
-            raise ConfigurationError("An archive of this kind has no suites", hint="Name repositories: --repo")
+            raise ConfigurationError("A pacman archive has no suites", hint="Name repositories with --repo.")
         if not selection.components:
-            raise ConfigurationError("Which repositories?", hint="Name them, for example: --repo core --repo extra")
+            raise ConfigurationError(
+                "No repository was given", hint="Name repositories, for example: --repo core --repo extra"
+            )
         return tuple(root for name in selection.components for root in _roots(name, selection.architectures))
 
     def parts(self, root: Root, path: str, promised: Collection[str]) -> Iterator[Part]:
@@ -43,7 +45,7 @@ class PacmanLister:
         if not is_database(path):
             return
         for record in records(data, wanted=_WANTED):
-            yield listed(*(_one(record, field) for field in ("NAME", "ARCH", "VERSION", "BASE")))
+            yield listed(*(_single(record, field) for field in ("NAME", "ARCH", "VERSION", "BASE")))
 
     def compare(self, one: str, other: str) -> int | None:
         return compare(one, other)
@@ -60,11 +62,11 @@ def _roots(repository: str, architectures: tuple[str, ...]) -> Iterator[Root]:
         yield Root((f"{folder}/os/{architecture}/{folder}.db",), repository, architecture)
 
 
-def _one(record: Record, field: str) -> str:
+def _single(record: Record, field: str) -> str:
     values = record.get(field, ())
     if len(values) > 1:
         raise ArchiveDataError(
-            "The package database breaks its own rules", why=f"The field {field} has {len(values)} lines."
+            "The package database has an invalid entry", why=f"The field {field} has {len(values)} lines, not one."
         )
     return values[0] if values else ""
 

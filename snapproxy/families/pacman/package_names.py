@@ -1,4 +1,4 @@
-"""Reads package names off pacman's file names: `name-[epoch:]version-release-arch.pkg.tar.zst`."""
+"""Parse the file names of pacman's packages: `name-[epoch:]version-release-arch.pkg.tar.zst`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from snapproxy.core.package_name import PackageName
 from snapproxy.families.pacman.paths import PACKING
 
-# PKGBUILD(5): a name has no space and begins with neither hyphen nor dot; neither version nor release holds a hyphen.
+# PKGBUILD(5): a name has no space and begins with neither hyphen nor dot; version and release contain no hyphen.
 _PACKAGE = re.compile(
     r"(?P<name>[A-Za-z0-9@_+][A-Za-z0-9@._+-]*)-(?P<version>(?:[0-9]+:)?[^-:\s]+-[0-9.]+)-(?P<arch>[A-Za-z0-9_]+)\.pkg\.tar"
     + PACKING
@@ -15,6 +15,6 @@ _PACKAGE = re.compile(
 
 
 def package_name(path: str) -> PackageName | None:
-    """Return what the name of a package's file says; None for whatever is no package, a package's signature included."""
+    """Return the package name for the path of a package; None for other files, including a package's signature."""
     found = _PACKAGE.fullmatch(path.rpartition("/")[2])
     return PackageName(found["name"], found["version"], found["arch"]) if found else None

@@ -1,7 +1,7 @@
-"""What a path of a pacman repository is, told from its last segment alone.
+"""Classify paths of pacman repositories by their last segment.
 
-Official mirrors have `<repo>/os/<arch>/` below any prefix, ports `<arch>/<repo>/`, and a repository of one's own may have no folder at all:
-pacman joins whatever `Server` says and a name, so the names are what counts.
+Official mirrors use `<repo>/os/<arch>/` below any prefix, ports use `<arch>/<repo>/`, and a private repository may have
+no folder at all. pacman joins the `Server` setting and a file name, so the names decide.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from snapproxy.core.model import Place, Role
 
 PACKING = r"(?:\.(?:gz|bz2|xz|zst|lrz|lzo|Z|lz4|lz))?"
-# pacman asks for the short names; repo-add makes them links to the long ones, which people fetch too.
+# pacman requests the short names. repo-add makes them links to the long names, which other tools download too.
 _DATABASE = re.compile(rf"(?P<root>[^/]+\.db(?:\.tar{PACKING})?)(?P<signature>\.sig)?")
 _FILES = re.compile(rf"[^/]+\.files(?:\.tar{PACKING})?(?P<signature>\.sig)?")
 _PACKAGE = re.compile(rf"[^/]+\.pkg\.tar{PACKING}(?:\.sig)?")
@@ -19,10 +19,11 @@ _OTHER = Place(Role.OTHER)
 
 
 def classify(path: str) -> Place:
-    """Say what `path` is. Total; what no rule knows, folders and what is no clean path included, is OTHER.
+    """Return the place of `path`. Total: unknown shapes, folders and paths that are not normalised are OTHER.
 
-    A package's signature is PACKAGE too: the database may promise it, and it comes and goes with its package. `.files` is an index that
-    nobody names, and no root: it vouches for nothing that the `.db` beside it does not, and is too large to be judged in memory.
+    A package's signature is PACKAGE too: the database may list it, and it is added and removed with its package.
+    `.files` is an index that no root lists. It is not a root itself: it lists the same packages as the `.db` beside it,
+    and is too large to be verified in memory.
     """
     folder, _, name = path.rpartition("/")
     if name in {"", ".", ".."} or (folder and not {"", ".", ".."}.isdisjoint(folder.split("/"))):
@@ -39,5 +40,5 @@ def classify(path: str) -> Place:
 
 
 def is_database(path: str) -> bool:
-    """Whether the file at `path` holds promises."""
+    """Whether the file at `path` is a database, which lists packages."""
     return classify(path).lists_files

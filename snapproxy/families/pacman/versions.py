@@ -1,6 +1,6 @@
-"""How pacman compares versions: `epoch:version-release`, each part by segments, as vercmp(8) and libalpm do.
+"""Compare versions as pacman does: `epoch:version-release`, each part by segments (vercmp(8), libalpm).
 
-Our own, because univers' reading of it (its `arch.vercmp`) puts `2a_r1` before `2a10`, and pacman after it.
+univers is not used here, because its `arch.vercmp` sorts `2a_r1` before `2a10`, and pacman sorts it after.
 """
 
 from __future__ import annotations
@@ -8,17 +8,20 @@ from __future__ import annotations
 import re
 
 _EPOCH = re.compile(r"(?:(?P<epoch>[0-9]*):)?(?P<rest>.*)", re.DOTALL)
-# What separates, and the run of digits or of letters that it separates from the one before.
+# The separators before a segment, and the segment: a run of digits or of letters.
 _SEGMENT = re.compile(r"(?P<gap>[^0-9A-Za-z]*)(?P<run>[0-9]+|[A-Za-z]+|)")
 
 
 def compare(one: str, other: str) -> int:
-    """Return -1, 0 or 1 as `one` is older than `other`, as new, or newer. A release that only one of them has does not count."""
+    """Return -1, 0 or 1 if `one` is older than, equal to or newer than `other`.
+
+    The releases are compared only if both versions have one.
+    """
     (epoch, version, release), (other_epoch, other_version, other_release) = _split(one), _split(other)
-    order = _by_segments(epoch, other_epoch) or _by_segments(version, other_version)
+    order = _compare_segments(epoch, other_epoch) or _compare_segments(version, other_version)
     if order or release is None or other_release is None:
         return order
-    return _by_segments(release, other_release)
+    return _compare_segments(release, other_release)
 
 
 def _split(text: str) -> tuple[str, str, str | None]:
@@ -28,7 +31,7 @@ def _split(text: str) -> tuple[str, str, str | None]:
     return epoch or "0", version if dash else release, release if dash else None
 
 
-def _by_segments(one: str, other: str) -> int:
+def _compare_segments(one: str, other: str) -> int:
     if one == other:
         return 0
     at = other_at = 0
@@ -37,21 +40,21 @@ def _by_segments(one: str, other: str) -> int:
         if first.end("gap") == len(one) or second.end("gap") == len(other):
             at, other_at = first.end("gap"), second.end("gap")
             break
-        order = _of_segments(first, second)
+        order = _compare_segment(first, second)
         if order:
             return order
         at, other_at = first.end(), second.end()
-    return _of_rests(one[at:], other[other_at:])
+    return _compare_remainders(one[at:], other[other_at:])
 
 
 def _segment(text: str, at: int) -> re.Match[str]:
     found = _SEGMENT.match(text, at)
     if found is None:
-        raise AssertionError("a pattern that matches the empty string always does")
+        raise AssertionError("the pattern matches the empty string, so it matches everywhere")
     return found
 
 
-def _of_segments(first: re.Match[str], second: re.Match[str]) -> int:
+def _compare_segment(first: re.Match[str], second: re.Match[str]) -> int:
     if len(first["gap"]) != len(second["gap"]):
         return -1 if len(first["gap"]) < len(second["gap"]) else 1
     run, other_run = first["run"], second["run"]
@@ -64,8 +67,8 @@ def _of_segments(first: re.Match[str], second: re.Match[str]) -> int:
     return (run > other_run) - (run < other_run)
 
 
-def _of_rests(rest: str, other: str) -> int:
-    """Judge what one has beyond the other: `1.0` is newer than `1.0rc`, and older than `1.0.1`."""
+def _compare_remainders(rest: str, other: str) -> int:
+    """Compare the parts that follow the common segments: `1.0` is newer than `1.0rc`, and older than `1.0.1`."""
     if not rest and not other:
         return 0
     if rest[:1].isalpha() or (not rest and not other[:1].isalpha()):

@@ -1,8 +1,9 @@
-"""rpm: Fedora, CentOS Stream, openSUSE and every repository that createrepo_c wrote; dnf 4, dnf5 and zypper.
+"""rpm: Fedora, CentOS Stream, openSUSE and every repository made by createrepo_c; dnf 4, dnf5 and zypper.
 
-A root (repodata/repomd.xml, signed beside it in repomd.xml.asc) promises the other metadata, and primary.xml among them the packages.
-What paths are is read in `paths`, what metadata promise in `indexes`. A zchunk file (`.zck`) is promised, served and read like any other
-packing: a repomd that is signed cannot be rid of those that it lists, and a client may ask for nothing else.
+A root (repodata/repomd.xml, with its signature in repomd.xml.asc) lists the other metadata; primary.xml, one of them,
+lists the packages. `paths` classifies paths, `indexes` reads metadata. A zchunk file (`.zck`) is listed, served and
+read like any other packing: the entries of a signed repomd cannot be removed, and a client may request only the zchunk
+file.
 """
 
 from __future__ import annotations
@@ -20,21 +21,23 @@ from snapproxy.formats.digests import DigestChecker
 from snapproxy.formats.repomd import published
 
 PARSER = "rpm-2"
-"""The version of what `indexes` yields: a promise table built by another version is built again."""
+"""The version of the entries that `indexes` yields. An index table built by another version is rebuilt."""
 
 
 class Rpm:
-    """rpm-md and its clients' habits; fulfils `core.model.Family`."""
+    """rpm-md and its clients' behaviour; implements `core.model.Family`."""
 
     name = "rpm"
     # dnf gives up on a silent server after 30 s (its `timeout`); zypper after 60 s.
     patience = 25.0
     parser = PARSER
-    # Nothing compares dates: another checksum in repomd makes dnf and zypper load what it names, older or newer.
+    # dnf and zypper compare checksums, not dates: they load metadata with another checksum in repomd, older or newer.
     keeps_newer_root = False
-    # Nor does either drop an answer for its date.
+    how_to_clear_lists = ""
+    mirror_list_hint = "Give the client a base address (dnf: baseurl) in place of a metalink or mirrorlist."
+    # Neither of them discards an answer because of its date.
     drops_older_dates = False
-    # primary.xml stands between repomd.xml and the packages.
+    # repomd.xml lists primary.xml, which lists the packages.
     roots_list_packages = False
     purl_type = "rpm"
     tells_root_dates = True
@@ -50,10 +53,10 @@ class Rpm:
         return DigestChecker(expected.size, expected.digests)
 
     def lasting_path(self, expected: ExpectedFile) -> str:
-        return expected.path  # metadata have their checksum in the name already, packages their version
+        return expected.path  # the names contain a checksum (metadata) or a version (packages)
 
     def root_date(self, data: bytes) -> Instant | None:
-        """Read the revision, else the newest timestamp. Total; None for a root that cannot be read or does not tell."""
+        """Return the revision, else the newest timestamp. Total: None if the root cannot be parsed or has neither."""
         try:
             return published(data)
         except ArchiveDataError:

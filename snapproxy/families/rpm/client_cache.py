@@ -1,8 +1,9 @@
-"""Where dnf keeps metadata and packages: /var/cache/dnf/ID-HASH/{repodata,packages}, called after its .repo files (libdnf, Repo.cpp).
+"""The layout of dnf's cache: /var/cache/dnf/ID-HASH/{repodata,packages}, named after .repo files (libdnf, Repo.cpp).
 
-HASH is the beginning of the SHA-256 of the address, its variables put in: of `metalink`, else `mirrorlist`, else the first `baseurl`
-(`Repo::Impl::getHash`). dnf5 has the same names below another folder. What dnf makes by itself (`.solv` files) is left to it, but for the
-keyring of a repository with `repo_gpgcheck`: GnuPG reads a `pubring.gpg`, which is nothing but the keys.
+HASH is the beginning of the SHA-256 of an address with its variables replaced: `metalink`, else `mirrorlist`, else the
+first `baseurl` (`Repo::Impl::getHash`). dnf5 uses the same names below another folder. dnf creates the other files
+itself (`.solv` files), except the keyring of a repository with `repo_gpgcheck`: a `pubring.gpg` of GnuPG, which
+consists of the keys only.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _KEPT = frozenset({Role.ROOT, Role.INDEX, Role.SIGNATURE})
 
 
 class DnfCacher:
-    """dnf's cache; fulfils `core.client_cache.RepositoryCacher`."""
+    """dnf's cache; implements `core.client_cache.RepositoryCache`."""
 
     hint = "--repo-file NAME.repo, and for the variables in it: --var releasever=40 --var basearch=x86_64"
 
@@ -42,7 +43,10 @@ class DnfCacher:
         for name, text in settings.files.items():
             for section in _sections(name, text):
                 if section.name in found:
-                    raise ConfigurationError(f"The repository {section.name} comes twice"[:80], why=f"Again in {name}.")
+                    raise ConfigurationError(
+                        f"The repository {section.name} is defined twice"[:80],
+                        why=f"The second definition is in {name}.",
+                    )
                 found[section.name] = _repository(section, settings)
         if not found:
             raise ConfigurationError("No repository is enabled", why=f"Read: {', '.join(settings.files)}.")
@@ -60,7 +64,7 @@ class DnfCacher:
 
 
 def _sections(name: str, text: str) -> Iterator[SectionProxy]:
-    """Read a file as yum.conf(5) has it, and yield what is enabled in it."""
+    """Parse a .repo file (yum.conf(5)), and yield the sections of its enabled repositories."""
     parser = ConfigParser(interpolation=None, delimiters=("=",), default_section="", empty_lines_in_values=False)
     try:
         parser.read_string(text, name)
@@ -71,9 +75,9 @@ def _sections(name: str, text: str) -> Iterator[SectionProxy]:
             continue
         if not _ID.fullmatch(title):
             raise ConfigurationError(
-                "No repository can be called so",
-                why=f"[{title[:120]}] stands in {name}.",
-                hint="dnf takes letters, digits and - _ . : in an id",
+                "Invalid repository id",
+                why=f"{name} has a section [{title[:120]}].",
+                hint="An id may contain letters, digits and - _ . : only.",
             )
         yield parser[title]
 
@@ -81,45 +85,48 @@ def _sections(name: str, text: str) -> Iterator[SectionProxy]:
 def _repository(section: SectionProxy, settings: ClientSettings) -> ClientRepository:
     name, listed = section.name, section.get("baseurl", "")
     bases = _BETWEEN.split(listed)
-    if not bases[0]:  # dnf 4 takes the empty beginning of a list for its first address, and fails
+    if not bases[0]:  # dnf 4 uses the empty first item of a list as the first address, and fails
         raise ConfigurationError(
             f"The repository {name} has no baseurl"[:80],
-            why="By it the repository is found in the capture. dnf's folder stays called after metalink= or mirrorlist=, if there is one.",
-            hint="Add the address that it was recorded by, on the line itself: baseurl=http://HOST/PATH",
+            why="The baseurl identifies the repository in the capture. "
+            "If there is a metalink= or mirrorlist=, dnf's cache folder is named after that.",
+            hint="Add the recorded address on the same line as the key: baseurl=http://HOST/PATH",
         )
-    base = _put_in(name, bases[0], settings.variables)
-    hashed = _put_in(name, section.get("metalink", "") or section.get("mirrorlist", ""), settings.variables) or base
-    digits = hashlib.sha256(hashed.encode()).hexdigest()[:_DIGITS]
+    base = _substitute(name, bases[0], settings.variables)
+    hashed_address = (
+        _substitute(name, section.get("metalink", "") or section.get("mirrorlist", ""), settings.variables) or base
+    )
+    digits = hashlib.sha256(hashed_address.encode()).hexdigest()[:_DIGITS]
     checks = section.get("repo_gpgcheck", "0").strip().lower() in _ON
     made = {"pubring/pubring.gpg": _keys(name, settings.keys)} if checks else {}
     return ClientRepository(name, f"{_FOLDER}/{name}-{digits}", _path(name, base), made)
 
 
 def _keys(name: str, keys: bytes) -> bytes:
-    """Return the keyring of a repository whose root is signed. Without one, dnf -C throws the metadata away (lrHandlePerform)."""
+    """Return the keyring of a repository with a signed root. Without it, dnf -C discards metadata (lrHandlePerform)."""
     if not keys:
         raise ConfigurationError(
-            f"Who signs the repository {name}?"[:80],
-            why="It has repo_gpgcheck=1, and dnf --cacheonly checks the signature by a keyring in its cache.",
-            hint="Name the file that its gpgkey= means: --repo-key FILE",
+            f"No key was given for the repository {name}"[:80],
+            why="It has repo_gpgcheck=1, and dnf --cacheonly verifies the signature with a keyring in its cache.",
+            hint="Give the key file that its gpgkey= names: --repo-key FILE",
         )
     try:
         inner = dearmor(keys) if is_armored(keys) else keys
     except ValueError:
         inner = b""
     if inner[:1] not in _PUBLIC_KEY:
-        raise ConfigurationError("The keys of --repo-key cannot be read", why="They are no OpenPGP public keys.")
+        raise ConfigurationError("The keys of --repo-key cannot be read", why="They are not OpenPGP public keys.")
     return inner
 
 
-def _put_in(name: str, text: str, variables: Mapping[str, str]) -> str:
+def _substitute(name: str, text: str, variables: Mapping[str, str]) -> str:
     def value(match: re.Match[str]) -> str:
         variable = match["braced"] or match["bare"]
         if variable not in variables:
             raise ConfigurationError(
-                f"What is ${variable}?"[:80],
-                why=f"The address of the repository {name} has it, and dnf's folder is called after the whole.",
-                hint=f"Say what it is where the image is used: --var {variable}=VALUE",
+                f"The variable ${variable} has no value"[:80],
+                why=f"The address of the repository {name} contains it, and dnf's cache folder depends on the address.",
+                hint=f"Give the value that it has where the image is used: --var {variable}=VALUE",
             )
         return variables[variable]
 
@@ -131,7 +138,7 @@ def _path(name: str, url: str) -> str:
         return canonical_path(urlsplit(url).path.strip("/"))
     except (ValueError, ClientError) as error:
         why = f"baseurl={url[:200]}"
-        raise ConfigurationError(f"The repository {name} has no usable address"[:80], why=why) from error
+        raise ConfigurationError(f"The repository {name} has an invalid baseurl"[:80], why=why) from error
 
 
 DNF_CACHER = DnfCacher()

@@ -1,6 +1,7 @@
-"""What rpm's metadata promise: repomd.xml names the other metadata, primary.xml the packages, prestodelta.xml the deltas.
+"""Read the expected files from rpm's metadata.
 
-Names are read as the request for them will be (`core.paths`); one that would leave the repository is an error, not a promise.
+repomd.xml lists the other metadata, primary.xml the packages, prestodelta.xml the deltas. Names are normalised like the
+paths of requests (`core.paths`); a name that would leave the repository is an error.
 """
 
 from __future__ import annotations
@@ -22,20 +23,20 @@ Rows = Iterator[tuple[str, ExpectedFile]]
 
 
 def read_index(path: str, data: Iterable[bytes]) -> Rows:
-    """Yield (name, promise) for everything that the metadata at `path` vouch for; nothing when they vouch for nothing.
+    """Yield (name, expected file) for every file that the metadata at `path` list; nothing for other paths.
 
-    Raises ArchiveDataError as `core.model.Family.read_index` says.
+    Raises ArchiveDataError as described in `core.model.Family.read_index`.
     """
     reader = _READERS.get(index_kind(path))
     if reader is None:
         return
     base = base_of(path)
-    for expected in distinct(_promise(base, listed) for listed in reader(data)):
+    for expected in distinct(_expected_file(base, listed) for listed in reader(data)):
         yield expected.path, expected
 
 
 def _root(data: Iterable[bytes]) -> Iterator[repomd.RpmPackage]:
-    """Read a root to its end before anything of it counts: one that was cut short promises nothing."""
+    """Return the files of a root after parsing all of it: a truncated root yields an error, not a part of its files."""
     whole = bytearray()
     for chunk in data:
         whole += chunk
@@ -43,7 +44,7 @@ def _root(data: Iterable[bytes]) -> Iterator[repomd.RpmPackage]:
             raise ArchiveDataError("The root is too large", why=f"It has more than {MAX_ROOT} bytes.")
     listed = list(repomd.repomd(bytes(whole)))
     if not listed:
-        raise ArchiveDataError("The root lists nothing", why="It names no metadata of this repository.")
+        raise ArchiveDataError("The root lists nothing", why="It lists no metadata of this repository.")
     return iter(listed)
 
 
@@ -55,12 +56,12 @@ def _deltas(data: Iterable[bytes]) -> Iterator[repomd.RpmPackage]:
     return repomd.deltas(unpack(data))
 
 
-def _promise(base: str, listed: repomd.RpmPackage) -> ExpectedFile:
+def _expected_file(base: str, listed: repomd.RpmPackage) -> ExpectedFile:
     return ExpectedFile(_inside(base, listed.href), listed.size, {listed.algorithm: listed.digest})
 
 
 def _inside(base: str, href: str) -> str:
-    """Return the path that a client asks for when it meets `href` in the repository at `base`."""
+    """Return the path that a client requests for `href` in the repository at `base`."""
     try:
         path = canonical_path(href)
     except ClientError as error:

@@ -1,4 +1,4 @@
-"""How rpm's primary.xml lists packages, and how rpm's versions compare (rpm-version(7))."""
+"""List the packages of rpm's primary.xml, and compare rpm's versions (rpm-version(7))."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from snapproxy.formats.repomd import versions
 from snapproxy.formats.unpack import unpack
 
 _EVR = re.compile(r"(?:(?P<epoch>[0-9]{1,10}):)?(?P<version>[!-,.-~]+)(?:-(?P<release>[!-,.-~]+))?")
-# `bash-5.2.26-3.fc40.src.rpm`; neither version nor release may hold a dash.
+# `bash-5.2.26-3.fc40.src.rpm`; version and release cannot contain a hyphen.
 _SOURCE = re.compile(r"(?P<name>.+)-(?P<version>[^-]+-[^-]+)\.(?:no)?src\.rpm")
 
 
 class RpmLister:
-    """Packages of repositories, each named by its folder; fulfils `core.listing.Lister`."""
+    """Packages of repositories, each named by its folder; implements `core.listing.Lister`."""
 
     parser = "rpm-list-1"
     any_architecture = "noarch"
@@ -29,10 +29,11 @@ class RpmLister:
 
     def roots(self, selection: Selection) -> tuple[Root, ...]:
         if selection.suite:
-            raise ConfigurationError("An archive of this kind has no suites", hint="Name repositories: --repo")
+            raise ConfigurationError("An rpm archive has no suites", hint="Name repositories with --repo.")
         if not selection.components:
             raise ConfigurationError(
-                "Which repositories?", hint="Name their folders, for example: --repo updates/40/Everything/x86_64"
+                "No repository was given",
+                hint="Name repositories by folder, for example: --repo updates/40/Everything/x86_64",
             )
         return tuple(Root((f"{_folder(name)}{METADATA}/{ROOT}",), name) for name in selection.components)
 

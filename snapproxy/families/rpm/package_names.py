@@ -1,4 +1,4 @@
-"""Reads package names off rpm's file names: `name-version-release.arch.rpm`."""
+"""Parse the file names of rpm's packages: `name-version-release.arch.rpm`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import re
 
 from snapproxy.core.package_name import PackageName
 
-# rpm's own _build_name_fmt. Neither version nor release may hold a hyphen. An epoch is never part of the name.
+# rpm's _build_name_fmt. Version and release cannot contain a hyphen. An epoch is never part of the file name.
 _PACKAGE = re.compile(r"(?P<name>[^\s/]+)-(?P<version>[^-\s/]+-[^-\s/]+)\.(?P<arch>[a-z0-9_]+)\.rpm")
 
 
 def package_name(path: str) -> PackageName | None:
-    """Return what the name of a package's file says; None for whatever is no package, a delta (`.drpm`) included."""
+    """Return the package name for the path of a package; None for other files, including a delta (`.drpm`)."""
     found = _PACKAGE.fullmatch(path.rpartition("/")[2])
     return PackageName(found["name"], found["version"], found["arch"]) if found else None

@@ -1,7 +1,8 @@
-"""What a path of an rpm repository is, told from the path alone.
+"""Classify paths of rpm repositories. The path alone decides.
 
-A repository is a folder with `repodata/` in it; an archive holds any number of them, at any depth (`.../40/Everything/x86_64/`). Only
-`repodata/repomd.xml` and its signature change; everything that names lies beside it, most often with its checksum in the name.
+A repository is a folder that contains `repodata/`; an archive has any number of them, at any depth
+(`.../40/Everything/x86_64/`). Only `repodata/repomd.xml` and its signature change; the files that it lists are beside
+it, usually with their checksum in the name.
 """
 
 from __future__ import annotations
@@ -15,19 +16,24 @@ ROOT = "repomd.xml"
 
 _PACKING = r"(?:\.(?:gz|bz2|xz|lzma|zst))?"
 _PACKED = re.compile(_PACKING + r"\Z")
-# createrepo_c's --unique-md-filenames (the default since 2010) puts the file's checksum in front. It says so nowhere in the format, a
-# repomd may give another kind of checksum than the name shows, and nothing asks for a file by its digest: so it is no by-hash name.
+# createrepo_c's --unique-md-filenames (the default since 2010) prefixes the name with the file's checksum. This is not
+# a by-hash name: the format does not define it, a repomd may have another type of checksum than the name, and no client
+# requests a file by its digest.
 _CHECKSUM = re.compile(r"[0-9a-f]{32,128}-")
-# zchunk is a series of its own: a repository has it beside another packing, and a client takes one of the two.
-_PROMISING = re.compile(r"(primary|prestodelta)\.xml(?:" + _PACKING + r"|\.zck)")
+# zchunk files are a separate series: a repository has them beside another packing, and a client uses one of the two.
+_LISTING = re.compile(r"(primary|prestodelta)\.xml(?:" + _PACKING + r"|\.zck)")
 _PACKAGE = re.compile(r".+\.d?rpm")
-# download.opensuse.org and others (mirrorbrain, mirrorcache) have these for every file: today's servers, and today's digest.
+# Servers with mirrorbrain or mirrorcache (download.opensuse.org) have these for every file: the current mirrors and the
+# current digest.
 _LIST_OF_MIRRORS = re.compile(r".+\.(?:metalink|meta4|mirrorlist)|metalink|mirrorlist")
 _OTHER = Place(Role.OTHER)
 
 
 def classify(path: str) -> Place:
-    """Say what `path` is. Total; what no rule knows (`.treeinfo`, images, keys, `EULA`), folders and what is no clean path are OTHER."""
+    """Return the place of `path`. Total.
+
+    Unknown shapes (`.treeinfo`, images, keys, `EULA`), folders and paths that are not normalised are OTHER.
+    """
     *folders, name = path.split("/")
     if not {"", ".", ".."}.isdisjoint((*folders, name)):
         return _OTHER
@@ -35,22 +41,22 @@ def classify(path: str) -> Place:
         return Place(Role.OTHER, leads_elsewhere=True)
     if folders and folders[-1] == METADATA:
         return _metadata(folders, name)
-    if folders and folders[-1] == "media.1":  # SUSE's medium: asked for at every refresh, 404 most often
+    if folders and folders[-1] == "media.1":  # SUSE's medium: requested at every refresh, usually a 404
         return Place(Role.OTHER, roots=("/".join((*folders[:-1], METADATA, ROOT)),))
     return Place(Role.PACKAGE) if _PACKAGE.fullmatch(name) else _OTHER
 
 
 def index_kind(path: str) -> str:
-    """Return what kind of promises the file at `path` holds: repomd, primary, prestodelta; '' for none."""
+    """Return the kind of the index at `path`: repomd, primary, prestodelta; '' if the file lists no files."""
     if not classify(path).lists_files:
         return ""
     name = path.rpartition("/")[2]
-    found = _PROMISING.fullmatch(_plain(name))
+    found = _LISTING.fullmatch(_plain(name))
     return found[1] if found else "repomd"
 
 
 def base_of(path: str) -> str:
-    """Return the folder of the repository that the metadata file at `path` belongs to, with its slash; '' for the top."""
+    """Return the repository's folder for a metadata file, with a trailing slash; '' for the top folder."""
     return path[: path.rfind(f"{METADATA}/")]
 
 
@@ -61,15 +67,15 @@ def _metadata(folders: list[str], name: str) -> Place:
         return Place(Role.ROOT, lists_files=True)
     if name == f"{ROOT}.asc":
         return Place(Role.SIGNATURE, roots=roots)
-    if name.startswith(f"{ROOT}."):  # the key, which SUSE puts beside the signature: nothing vouches for it
+    if name.startswith(f"{ROOT}."):  # the key, which SUSE publishes beside the signature: no index lists it
         return Place(Role.OTHER, roots=roots)
     plain = _plain(name)
-    lists_files = _PROMISING.fullmatch(plain) is not None
-    # Nor does the packing make a series: openSUSE went from gzip to zstd between two days.
+    lists_files = _LISTING.fullmatch(plain) is not None
+    # The packing is not part of the series either: openSUSE changed from gzip to zstd between two days.
     series = f"{folder}/{_PACKED.sub('', plain, count=1)}"
     return Place(Role.INDEX, roots=roots, lists_files=lists_files, series=series)
 
 
 def _plain(name: str) -> str:
-    """Return the name without the checksum in front."""
+    """Return the name without the checksum prefix."""
     return _CHECKSUM.sub("", name, count=1)

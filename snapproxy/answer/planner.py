@@ -1,0 +1,93 @@
+"""Make a plan: find the snapshot once, then decide about the file at that snapshot.
+
+The decisions are `core.plan`'s, the facts come from `answer.facts`. The planner repeats a decision until it needs no
+further fact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from snapproxy.answer.facts import Facts, Obtain
+from snapproxy.base.clock import Clock
+from snapproxy.base.context import RequestContext
+from snapproxy.base.names import Names
+from snapproxy.core import plan as planning
+from snapproxy.core.model import LIVE, Archive, Match, Refusal, Resolved, TimeSpec
+from snapproxy.core.plan import MAX_ROUNDS, Known, space_of
+from snapproxy.core.plan_model import AskName, Need, PlanRequest, Step
+
+T = TypeVar("T")
+
+MAX_RESOLVED = 1024
+"""How many resolved times are remembered. A build asks for one time of a few archives."""
+
+_FIXED = frozenset({Match.HELD, Match.EXACT})
+"""Matches whose answer can no longer change: `live`, `latest` and `.nearest` follow what the archive publishes."""
+
+
+class Planner:
+    """Resolve times and plan files.
+
+    `obtain`, an argument of each method: how another file of the same snapshot is obtained, where a fact is about one.
+    """
+
+    def __init__(self, facts: Facts, names: Names, clock: Clock) -> None:
+        self._facts = facts
+        self._names = names
+        self._clock = clock
+        self._resolved: dict[tuple[str, TimeSpec], tuple[Archive, Resolved]] = {}
+
+    async def resolve(self, request: PlanRequest, context: RequestContext, obtain: Obtain) -> Resolved | Refusal:
+        """Return the snapshot that answers for the time of `request`.
+
+        The answer to a fixed time is remembered: it cannot change, unless a snapshot is marked bad, and then `context`
+        has another archive value. Where each root was observed on its own, the answer depends on the path and is looked
+        up each time.
+        """
+        archive, key = context.archive, (context.archive.name, request.when)
+        remembered = self._resolved.get(key)
+        if remembered is not None and remembered[0] is archive:
+            return remembered[1]
+        now, family, history = self._clock.now(), context.family, context.history
+
+        def decide(known: Known) -> Resolved | Refusal | Need:
+            return planning.resolve(request, known, now, family=family, history=history)
+
+        answer: Resolved | Refusal = await self._decided(decide, self._facts.at_hand(archive), context, obtain)
+        if isinstance(answer, Resolved) and request.when.match in _FIXED and not history.is_observed:
+            while len(self._resolved) >= MAX_RESOLVED:
+                self._resolved.pop(next(iter(self._resolved)))
+            self._resolved[key] = (archive, answer)
+        return answer
+
+    async def plan(self, request: PlanRequest, resolved: Resolved, context: RequestContext, obtain: Obtain) -> Step:
+        """Return what to do about the file of `request` at the snapshot `resolved`."""
+        family, history = context.family, context.history
+
+        def decide(known: Known) -> Step | Need:
+            return planning.plan(request, resolved, known, family=family, history=history)
+
+        return await self._decided(decide, self._name(request, resolved), context, obtain)
+
+    def _name(self, request: PlanRequest, resolved: Resolved) -> Known:
+        """Return the stored file of the requested name.
+
+        The first question of every plan, so that a hit has no other.
+        """
+        if resolved.snapshot == LIVE:
+            return Known()
+        ask = AskName(space_of(request.archive, resolved), request.path)
+        return Known({ask: self._names.held(ask.space, ask.path)})
+
+    async def _decided(
+        self, decide: Callable[[Known], T | Need], known: Known, context: RequestContext, obtain: Obtain
+    ) -> T:
+        """Decide, answer the questions of the decision, and decide again until it has no further question."""
+        for _ in range(MAX_ROUNDS):
+            decision = decide(known)
+            if not isinstance(decision, Need):
+                return decision
+            known = known.plus(await self._facts.learn(decision.asks, context, obtain))
+        raise AssertionError("a decision that never ends: every round must learn something")

@@ -1,0 +1,88 @@
+"""The application as the verbs use it: built from the settings, and asked for one thing at a time.
+
+The only module of the command line that knows where the work of a verb is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from snapproxy import wiring
+from snapproxy.capture.replay import Replayed
+from snapproxy.cli.execution import storage_errors
+from snapproxy.config import Config
+from snapproxy.core.listing import Selection
+from snapproxy.core.model import Instant, Refusal, Resolved, TimeSpec
+from snapproxy.core.progress import Progress
+from snapproxy.jobs.archive_diff import ArchiveDiff
+from snapproxy.jobs.fetch import Fetched
+from snapproxy.jobs.sweep import Swept
+from snapproxy.jobs.timeline import TimelineEntry
+from snapproxy.wiring import App
+
+__all__ = [
+    "App",
+    "ArchiveDiff",
+    "Fetched",
+    "Swept",
+    "TimelineEntry",
+    "build",
+    "diff",
+    "fetch",
+    "mark_bad",
+    "observe",
+    "resolve",
+    "timeline",
+]
+
+
+def build(
+    config: Config,
+    *,
+    offline: bool = False,
+    pinned: str = "",
+    passes: tuple[tuple[str, int], ...] = (),
+    capture: str = "",
+    replayed: Replayed | None = None,
+) -> App:
+    """Build the application; the parameters are those of `wiring.build`. Raises StorageError if the store cannot be opened."""
+    with storage_errors():
+        return wiring.build(config, offline=offline, pinned=pinned, passes=passes, capture=capture, replayed=replayed)
+
+
+async def resolve(app: App, archive: str, time: str) -> Resolved | Refusal:
+    """Return the snapshot that answers for a time. Raises ClientError for an unknown archive or an unreadable time."""
+    return await app.resolve(archive, time)
+
+
+async def fetch(app: App, archive: str, time: str, path: str, target: Path, progress: Progress) -> Fetched | Refusal:
+    """Download a file to `target`, whole and verified or not at all. Raises ClientError as `resolve`."""
+    return await app.fetch(archive, time, path, target, progress)
+
+
+async def observe(
+    app: App, archive: str, paths: Sequence[str], *, with_packages: bool, progress: Progress
+) -> Swept | Refusal:
+    """Record the roots of an archive as they are now: all of them, or none. Raises ClientError for an unknown archive."""
+    return await app.observe(archive, paths, with_packages=with_packages, progress=progress)
+
+
+async def timeline(app: App, archive: str, start: Instant, end: Instant) -> Sequence[TimelineEntry] | Refusal:
+    """Return the snapshots of an archive between two instants. Raises ClientError for an unknown archive."""
+    return await app.timeline(archive, start, end)
+
+
+async def mark_bad(app: App, archive: str, time: TimeSpec, because: str | None) -> Instant | Refusal:
+    """Mark the snapshot that answers for a time as bad, or remove the mark (None). Return the snapshot's instant."""
+    return await app.mark(archive, time, because)
+
+
+async def diff(
+    app: App, archive: str, before: str, after: str, selection: Selection, progress: Progress
+) -> ArchiveDiff | Refusal:
+    """Return the packages that differ between two times; `progress` gets each path that is downloaded.
+
+    Raises ClientError as `resolve`, ConfigurationError for a selection that names too little.
+    """
+    return await app.diff(archive, before, after, selection, progress)

@@ -1,0 +1,61 @@
+"""Run the coroutine of a verb: on an event loop, and as the owner of the store."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from snapproxy.cli import run_as_owner
+from snapproxy.cli.load_config import config_of
+from snapproxy.config import Config
+from snapproxy.core.model import Refusal
+from snapproxy.errors import SnapproxyError, StorageError
+from snapproxy_storage import StorageFailure
+
+T = TypeVar("T")
+
+
+class RefusedError(SnapproxyError):
+    """An answer that was a refusal, on its way to the terminal."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.reason, why=refusal.why, hint=refusal.hint)
+        self.status = refusal.status
+
+
+@contextmanager
+def storage_errors() -> Iterator[None]:
+    """Raise StorageError, which `main` reports, in place of a failure of the store."""
+    try:
+        yield
+    except StorageFailure as failure:
+        raise StorageError("The store failed", why=str(failure)) from failure
+
+
+def run_async(main: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end, on uvloop where it exists. Raises StorageError as `storage_errors`."""
+    with storage_errors(), asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(main)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        import uvloop  # noqa: PLC0415  # absent where there is no build of it
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
+def result_of(
+    arguments: argparse.Namespace, work: Callable[[Config, argparse.Namespace], Coroutine[Any, Any, T | Refusal]]
+) -> T:
+    """Do a verb's work as the owner of the store, and return what came of it. Raises RefusedError when that is a refusal."""
+    config = config_of(arguments)
+    with run_as_owner.acting(config.state_dir):
+        outcome = run_async(work(config, arguments))
+    if isinstance(outcome, Refusal):
+        raise RefusedError(outcome)
+    return outcome

@@ -1,0 +1,20 @@
+"""Printing to the terminal: errors on stderr, JSON on stdout."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from snapproxy.errors import SnapproxyError
+
+
+def print_error(error: SnapproxyError) -> None:
+    """Say on stderr what went wrong and what to do."""
+    first, *rest = str(error).splitlines()
+    print(f"snapproxy: {first}", *(f"  {line}" for line in rest), sep="\n", file=sys.stderr)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document."""
+    print(json.dumps(value, indent=2, sort_keys=True))

@@ -1,0 +1,22 @@
+"""Attach the capture NAME to the image at DEST, in its registry, so that whoever has the image's name finds what it was built from."""
+
+from __future__ import annotations
+
+import argparse
+
+from snapproxy.cli.options import add_config, add_json
+from snapproxy.cli.registry_options import a_reference, add_access
+
+EPILOG = """\
+DEST is docker://REGISTRY/REPOSITORY@sha256:HEX; with a tag, it is the image that bears the tag now. The capture becomes a referrer of
+the image (OCI 1.1); where the registry does not know of those, it is also listed under the tag sha256-HEX. `snapproxy import DEST` finds it.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this verb's options."""
+    parser.add_argument("name", metavar="NAME", help="a capture")
+    parser.add_argument("dest", type=a_reference, metavar="DEST", help="the image, see below")
+    add_access(parser)
+    add_config(parser)
+    add_json(parser)

@@ -1,0 +1,42 @@
+"""Run COMMAND twice, online at the time of a lock and offline from the lock alone, and compare what came of it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from snapproxy.cli.options import a_time, add_config, add_json
+from snapproxy.cli.registry_options import a_reference, add_access
+
+EPILOG = """\
+With --at the first run records, and writes the lock. Without, the lock is there, and the first run is pinned to its time.
+Outputs are compared by content: files by their bytes, folders by everything below them. The first run's are put aside while the
+command runs again, as PATH.snapproxy-online; they stay there if the second run's differ. Without --output the lists of files that
+the two runs were served are compared. Exit code 1 when anything differs, or either run fails; nothing is attested then.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this verb's options."""
+    parser.usage = "snapproxy reproduce --lock FILE [options] -- COMMAND..."
+    parser.add_argument("--lock", type=Path, required=True, metavar="FILE", help="the lock")
+    parser.add_argument("--at", type=a_time, metavar="WHEN", dest="when", help="record the lock anew, at this time")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="PATH",
+        dest="outputs",
+        help="a file or folder the command makes; may be repeated",
+    )
+    parser.add_argument(
+        "--attest",
+        type=a_reference,
+        metavar="IMAGE",
+        help="attach the statement of it to docker://REGISTRY/REPOSITORY@sha256:HEX",
+    )
+    add_access(parser)
+    add_json(parser)
+    add_config(parser)
+    parser.add_argument("command", nargs="*", metavar="COMMAND", help="the command and its arguments, after --")

@@ -1,0 +1,58 @@
+"""What a call of the command line imports: `--help` and `--version` load no work of any verb, and no verb loads another's."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from snapproxy.cli.lock import WRITERS
+from snapproxy.cli.usage.lock import FORMS
+from snapproxy.cli.verbs import VERBS, main_of, usage_of
+
+#: Packages that take tens of milliseconds to import, and the root of everything that a verb's work needs.
+WORK = {
+    "aiohttp",
+    "asyncio",
+    "cryptography",
+    "diskcache",
+    "rich",
+    "snapproxy.wiring",
+    "snapproxy_storage",
+    "sqlite3",
+    "uvloop",
+}
+SETTINGS = {"asyncio", "pydantic", "pydantic_settings", "snapproxy.config", "univers"}
+
+#: Their help or their arguments need the settings' texts and types.
+WITH_SETTINGS = {"config", "run", "serve"}
+
+
+def imported(*argv: str) -> set[str]:
+    script = (
+        "import sys\nfrom snapproxy.cli import main\n"
+        "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, *argv], capture_output=True, text=True, check=True)
+    return set(done.stderr.split())
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_the_list_of_verbs_imports_no_verb(option: str) -> None:
+    found = imported(option)
+    assert found & (WORK | SETTINGS) == set()
+    assert {name for name in found if name.startswith("snapproxy.cli.usage.")} == set()
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_help_of_a_verb_imports_its_arguments_alone(verb: str) -> None:
+    found = imported(verb, "--help")
+    assert found & (WORK if verb in WITH_SETTINGS else WORK | SETTINGS) == set()
+    assert {name for name in found if name.startswith("snapproxy.cli.usage.")} == {usage_of(verb).__name__}
+    assert main_of(verb).__module__ not in found
+
+
+def test_every_form_of_a_lock_has_a_writer() -> None:
+    assert tuple(WRITERS) == FORMS
