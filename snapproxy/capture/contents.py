@@ -60,7 +60,7 @@ def recorded_files(record: Record) -> tuple[RecordedFile, ...]:
     path.
     """
     found: dict[str, RecordedFile] = {}
-    for entry in record.entries:
+    for entry in sorted(record.entries, key=lambda each: each.key):  # of equal proofs, the first entry applies
         if entry.is_absence:
             continue
         new = recorded_file(entry, record.families[entry.archive])
