@@ -1,5 +1,5 @@
-# Each target installs its missing requirements: Debian packages with apt-get as root (otherwise it prints their names), the
-# rest into .venv.
+# Each target installs its missing requirements: Debian packages with apt-get as root (otherwise it prints their names),
+# Python packages into .venv.
 
 PYTHON ?= python3
 ARGS ?=

@@ -163,8 +163,8 @@ _VALUES = """\
 | listen address | `ADDRESS:PORT`, for IPv6 `[ADDRESS]:PORT`; port 0 means any free port |
 | host in `pass` | `HOST:PORT`, or `HOST` for ports 80 and 443 |
 | base address | `http://` or `https://`, without user, query or fragment |
-| source by digest | `docker://REGISTRY/REPOSITORY` without a tag, or the address of another snapproxy or of a registry \
-that needs no login |
+| source by digest | `docker://REGISTRY/REPOSITORY` without a tag, or the address of another snapproxy or of a \
+registry that needs no login |
 | host pattern | `host/prefix` without a scheme, such as `*.debian.org/debian`; `/**/` in the prefix matches any \
 folders |
 | time | `20240601T000000Z`, `2024-06-01` or `1717200000`; `default_when` accepts `live` as well |
@@ -175,6 +175,10 @@ digit. The first segments of snapproxy's own addresses are
 [reserved](addresses-and-times.md#reserved-names).
 
 ## All settings
+
+Names and meanings of settings are stable: scripts may rely on them. `examples/config.toml` in the
+repository is a complete file with comments, and `snapproxy serve --help` prints the same list. In
+the environment a table is one variable: `SNAPPROXY_ARCHIVES={"debian": {"max_gap": "72h"}}`.
 """
 
 
@@ -229,7 +233,12 @@ def settings() -> str:
             + "\n",
             _table('[upstreams."HOST"]', UpstreamSettings.model_fields, UPSTREAM_FIELDS, {}),
             "## `[[watch]]`\n",
-            "An observation that `snapproxy serve` repeats. The table may occur several times.\n",
+            _wrapped(
+                "An observation that `snapproxy serve` repeats. The table may occur several times, also for one archive. "
+                "The roots in `paths` of one table are observed together, as one consistent state. "
+                "Examples: [Alpine](../guides/alpine.md), [vendor repositories](../guides/vendor-repositories.md)."
+            )
+            + "\n",
             _table("[[watch]]", WatchSettings.model_fields, WATCH_FIELDS, watch_defaults),
         ]
     )
@@ -239,7 +248,7 @@ def settings() -> str:
 class Example:
     """A Dockerfile: the base image, the arguments of `snapproxy sources`, and replacements in its output.
 
-    The form for rpm archives prints a complete Dockerfile for dnf; `base` is empty then, and zypper needs its own words.
+    The form for rpm archives prints a complete Dockerfile for dnf; `base` is empty then, and zypper needs replacements.
     """
 
     name: str

@@ -1,6 +1,6 @@
-"""The composition root: builds everything from the configuration, and nothing else builds anything.
+"""Build snapproxy from its configuration: the only module that puts the parts together.
 
-Read `build` top to bottom to see what snapproxy consists of. Objects own their state; there are no globals.
+Read `assemble` from top to bottom to see the parts. Objects own their state; there are no globals.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ import asyncio
 import contextlib
 import os
 import secrets
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from socket import socket
-from types import TracebackType
-from typing import Any, Never, Self
+from typing import Any, Never
 
 from snapproxy.answer.bad_snapshots import BadSnapshots
 from snapproxy.answer.by_digest import StoreByDigest
@@ -34,11 +34,10 @@ from snapproxy.capture.recorder import Recorder
 from snapproxy.capture.refetch import Refetch
 from snapproxy.capture.replay import Replay, Replayed
 from snapproxy.config import Config, Watch
-from snapproxy.core import address
 from snapproxy.core.address import AddressBook
-from snapproxy.core.exchange import Conditions, FileTarget, Moved
-from snapproxy.core.listing import Selection
-from snapproxy.core.model import Archive, Instant, Refusal, Resolved, TimeSpec
+from snapproxy.core.exchange import Conditions
+from snapproxy.core.model import Archive, Refusal, Resolved
+from snapproxy.core.paths import canonical_path
 from snapproxy.core.progress import SILENT, Progress
 from snapproxy.core.record import Record
 from snapproxy.core.time_spec import parse_time
@@ -50,13 +49,9 @@ from snapproxy.families import FAMILIES
 from snapproxy.indexes.helper_process import HelperProcess
 from snapproxy.indexes.index_tables import IndexTables
 from snapproxy.indexes.listings import Listings
-from snapproxy.jobs.archive_diff import ArchiveDiff, Differ
 from snapproxy.jobs.export import Exporter
-from snapproxy.jobs.fetch import Fetched, copy
 from snapproxy.jobs.import_artifact import Importer
-from snapproxy.jobs.mark_bad import mark
 from snapproxy.jobs.sweep import Sweeper, Swept
-from snapproxy.jobs.timeline import TimelineEntry, entries
 from snapproxy.jobs.trust_record import RecordTrust
 from snapproxy.jobs.watch import repeat
 from snapproxy.live.adopt import SetAdopter
@@ -76,258 +71,345 @@ from snapproxy_storage import StorageFailure, Store, open_store
 DRAFT_SECONDS = 86400.0
 """How long the draft of an interrupted download is kept for a resume."""
 
-TIDY_SECONDS = 3600.0
+CLEAN_UP_SECONDS = 3600.0
+"""Interval between two clean-ups of such drafts."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class App:
-    """snapproxy, built. An async context manager: inside, the store is open and upstreams can be asked."""
+    """The parts of a running snapproxy that its verbs use. The store is open and upstreams can be asked.
 
-    def __init__(
-        self,
-        config: Config,
-        store: Store,
-        book: AddressBook,
-        *,
-        offline: bool,
-        clock: Clock,
-        replayed: Replayed | None = None,
-    ) -> None:
-        self._config = config
-        self._store = store
-        self.blobs = store.blobs
-        self._book = book
-        self._offline = offline
-        self._clock = clock
-        self._replayed = replayed
-        self._instance = f"snapproxy-{secrets.token_hex(8)}"
-        self._stack = contextlib.AsyncExitStack()
-        self.tally = Stats()
+    `answerer` answers requests; it stands before `executor` and records, freezes or replays captures.
+    """
 
-    async def __aenter__(self) -> Self:
-        config, store, clock, tally, offline = self._config, self._store, self._clock, self.tally, self._offline
-        self._stack.push_async_callback(store.close)
-        limiter = RateLimiter(clock=clock, store=store.catalog, slots=store.slots, policies=config.policies)
-        enter = self._stack.enter_async_context
-        logins = await enter(RegistryLogins(config.blob_sources, environ=os.environ, clock=clock))
-        upstream = await enter(UpstreamClient(limiter=limiter, clock=clock, instance=self._instance, logins=logins))
-        names = Names(store.catalog, clock)
-        helper = HelperProcess(config.cache_dir, clock)
-        self._tables = tables = IndexTables(store, helper)
-        self._listings = Listings(store, helper)
-        self._stack.push_async_callback(tables.close)
-        services = DownloadServices(
-            upstream=upstream,
-            recent=RecentOutcomes(expiring=store.expiring, limiter=limiter, clock=clock),
-            names=names,
-            drafts=store.drafts,
-            blobs=store.blobs,
-            slots=store.slots,
-            clock=clock,
-            stats=tally,
-        )
-        flights = Downloads(services=services, clock=clock)
-        keyrings = {archive.name: available_keyrings(archive, FAMILIES[archive.family]) for archive in config.archives}
-        roots = RootVerifier(store.blobs, OpenPgpVerifier(clock=clock), keyrings)
-        self._observations = observations = Observations(store.catalog, tables)
-        live = self._live(names, flights, tables, roots, observations)
-        self._stack.push_async_callback(live.close)
-        self._timelines = timelines = Timelines(
-            catalog=store.catalog, slots=store.slots, upstream=upstream, clock=clock, tally=tally, offline=offline
-        )
-        self._stack.push_async_callback(timelines.close)
-        self._marks = BadSnapshots(store.catalog)
-        facts = Facts(
-            store=store, names=names, timelines=timelines, tables=tables, live=live, observations=observations
-        )
-        self.executor = Executor(
-            store=store,
-            families=FAMILIES,
-            patience=config.patience,
-            histories=HISTORIES,
-            planner=Planner(facts, names, clock),
-            flights=flights,
-            roots=roots,
-            names=names,
-            bad=self._marks,
-            service=SnapshotApi(store=store, flights=flights, names=names, clock=clock, offline=offline),
-            clock=clock,
-            offline=offline,
-        )
-        self._stack.push_async_callback(self.executor.close)
-        self.captures, self.answerer = self._capturing(
-            CatalogSnapshotLookup(self.executor, observations, tables, FAMILIES)
-        )
-        self._stack.push_async_callback(self.answerer.close)
-        self.exporter = Exporter(store.blobs, clock)
-        adopter = RecordTrust(store, self._book.names, self.executor, facts, roots, names, observations, clock)
-        self.importer = Importer(store, self.captures, adopter, self._book.names, clock)
-        return self
-
-    def _capturing(self, settler: CatalogSnapshotLookup) -> tuple[Captures, Recorder | OfflineCaptures | Replay]:
-        store, now, replayed = self._store, self._clock.now, self._replayed
-        captures = Captures(
-            store, families={archive.name: archive.family for archive in self._config.archives}, now=now
-        )
-        if replayed is not None:
-            archives = {} if self._offline else self._book.names
-            bring = replayed.bring or Refetch(settler, store.blobs, archives)
-            return captures, Replay(replayed.record, FAMILIES, bring, what=replayed.what)
-        if self._offline:
-            return captures, OfflineCaptures(self.executor, captures, families=FAMILIES, blobs=store.blobs)
-        stillness = Freeze(settler, families=FAMILIES, histories=HISTORIES, now=now)
-        return captures, Recorder(self.executor, captures, stillness=stillness, blobs=store.blobs)
-
-    def _live(
-        self, names: Names, flights: Downloads, tables: IndexTables, roots: RootVerifier, observations: Observations
-    ) -> LiveFiles:
-        store, clock = self._store, self._clock
-        standings = LiveStates(store.catalog, store.blobs)
-        successors = SetAdopter(blobs=store.blobs, names=names, flights=flights, tables=tables, clock=clock)
-        confirming = Revalidator(
-            standings=standings,
-            successors=successors,
-            slots=store.slots,
-            flights=flights,
-            roots=roots,
-            observations=observations,
-            clock=clock,
-        )
-        self._sweeper = Sweeper(
-            confirming=confirming,
-            standings=standings,
-            names=names,
-            observations=observations,
-            tables=tables,
-            flights=flights,
-            store=store,
-            clock=clock,
-        )
-        return LiveFiles(
-            standings=standings, confirming=confirming, flights=flights, clock=clock, offline=self._offline
-        )
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._stack.aclose()
+    config: Config
+    book: AddressBook
+    store: Store
+    clock: Clock
+    tally: Stats
+    instance: str
+    offline: bool
+    executor: Executor
+    timelines: Timelines
+    observations: Observations
+    bad_snapshots: BadSnapshots
+    tables: IndexTables
+    listings: Listings
+    sweeper: Sweeper
+    captures: Captures
+    answerer: Recorder | OfflineCaptures | Replay
+    exporter: Exporter
+    importer: Importer
 
     async def serve(self, sockets: Sequence[socket]) -> None:
-        """Answer on `sockets`, which become ours to close, until cancelled."""
-        forwarder = PassThrough(self.tally, instance=self._instance)
-        front = serving(
+        """Answer on `sockets`, which are closed at the end, until cancelled."""
+        pass_through = PassThrough(self.tally, instance=self.instance)
+        server = serving(
             sockets,
             self.answerer,
-            self._book,
-            holding=StoreByDigest(self._store.blobs, Names(self._store.catalog, self._clock)),
-            forwarder=forwarder,
+            self.book,
+            holding=StoreByDigest(self.store.blobs, Names(self.store.catalog, self.clock)),
+            forwarder=pass_through,
             tally=self.tally,
             stats=self.stats,
             health=self._health,
-            is_discoverable=self._config.default_when is not None,
-            instance=self._instance,
-            now=self._clock.now,
+            is_discoverable=self.config.default_when is not None,
+            instance=self.instance,
+            now=self.clock.now,
         )
         try:
-            async with front, asyncio.TaskGroup() as chores:
-                chores.create_task(self._tidy())
-                for watch in () if self._offline or self._replayed else self._config.watch:
-                    chores.create_task(self._keep_watch(watch))
+            async with server, asyncio.TaskGroup() as background:
+                background.create_task(self._clean_up())
+                is_replay = self.offline or isinstance(self.answerer, Replay)
+                for watch in () if is_replay else self.config.watch:
+                    background.create_task(self._observe_repeatedly(watch))
         finally:
-            await forwarder.close()
+            await pass_through.close()
 
-    async def _tidy(self) -> Never:
-        """For as long as we serve, throw away what interrupted downloads left and nobody came back for."""
+    async def _clean_up(self) -> Never:
+        """Discard the drafts of interrupted downloads that were not resumed, every hour."""
         while True:
-            with contextlib.suppress(StorageFailure):  # the next hour will do; what fails serving says so itself
-                await self._store.drafts.sweep(older_than=DRAFT_SECONDS)
-            await self._clock.sleep(TIDY_SECONDS)
+            with contextlib.suppress(StorageFailure):  # tried again in an hour; requests report a store that fails
+                await self.store.drafts.sweep(older_than=DRAFT_SECONDS)
+            await self.clock.sleep(CLEAN_UP_SECONDS)
 
-    async def _keep_watch(self, watch: Watch) -> Never:
-        """Observe on schedule, politely: in the background, and not again at once after a restart."""
-        archive = self._archive(watch.archive)
-        last = max((seen for path in watch.paths if (seen := self._observations.last(archive, path))), default=None)
+    async def _observe_repeatedly(self, watch: Watch) -> Never:
+        """Observe an archive on schedule, in the background; a restart does not observe again before the interval is over."""
+        archive = self.archive(watch.archive)
+        last = max((seen for path in watch.paths if (seen := self.observations.last(archive, path))), default=None)
         await repeat(
             lambda: self.observe(watch.archive, watch.paths, with_packages=watch.packages == "all"),
             watch.every,
             last,
-            self._clock,
+            self.clock,
             what=watch.archive,
         )
 
     async def observe(
         self, archive: str, paths: Sequence[str], *, with_packages: bool, progress: Progress = SILENT
     ) -> Swept | Refusal:
-        """Take an observation of an archive now. Raises ClientError for an unknown archive, and for paths that vouch for nothing."""
-        if self._offline:
-            return Refusal(424, "Offline: nothing can be observed")
-        context = self.executor.context(self._archive(archive), Conditions(background=True))
-        canonical = [address.canonical_path(path) for path in paths]
-        return await self._sweeper.sweep(context, canonical, with_packages=with_packages, progress=progress)
+        """Record the roots at `paths` and their indexes as they are now.
 
-    async def timeline(self, archive: str, start: Instant, end: Instant) -> list[TimelineEntry] | Refusal:
-        """Return which instants of an archive exist between two. Raises ClientError as `resolve`."""
-        context = self.executor.context(self._archive(archive), Conditions())
-        return await entries(context, start, end, self._clock.now(), self._timelines, self._observations)
+        Raises ClientError for an unknown archive, and for a path that is neither a root nor an index.
+        """
+        if self.offline:
+            return Refusal(424, "Offline: an archive cannot be observed", hint="Observe it without --offline.")
+        context = self.executor.context(self.archive(archive), Conditions(background=True))
+        canonical = [canonical_path(path) for path in paths]
+        return await self.sweeper.sweep(context, canonical, with_packages=with_packages, progress=progress)
 
-    async def mark(self, archive: str, when: TimeSpec, because: str | None) -> Instant | Refusal:
-        """Mark the snapshot that answers for a time as bad, and say why; with None, take the mark back. Return its instant."""
-        context, now = self.executor.context(self._archive(archive), Conditions()), self._clock.now()
-        exists = await entries(context, start := when.instant or now, start, now, self._timelines, self._observations)
-        settled = await self.executor.resolve(self._archive(archive), when)
-        return await mark(context, when, exists, settled, self._marks, because)
+    async def resolve(self, archive: str, time: str) -> Resolved | Refusal:
+        """Return the snapshot that answers for a time.
 
-    async def diff(
-        self, archive: str, before: str, after: str, selection: Selection, progress: Progress
-    ) -> ArchiveDiff | Refusal:
-        """Say which packages differ between two times. Raises ClientError as `resolve`, ConfigurationError for a selection that names too little."""
-        differ = Differ(self._archive(archive), self.executor, self._tables, self._listings, progress)
-        return await differ.compare(parse_time(before), parse_time(after), selection)
-
-    async def resolve(self, archive: str, when: str) -> Resolved | Refusal:
-        """Settle a *when* of an archive. Raises ClientError for words that are no archive or no time."""
-        return await self.executor.resolve(self._archive(archive), parse_time(when))
-
-    async def fetch(self, archive: str, when: str, path: str, target: Path, progress: Progress) -> Fetched | Refusal:
-        """Bring a file to `target`: whole and verified, or not at all. Raises ClientError as `resolve`."""
-        asked = FileTarget(self._archive(archive), parse_time(when), address.canonical_path(path))
-        outcome = await self.executor.answer(asked, Conditions())
-        if isinstance(outcome, Moved):
-            return Refusal(404, "That is a folder, not a file")
-        if isinstance(outcome, Refusal):
-            return outcome
-        return await copy(outcome, target, progress, path)
+        Raises ClientError for an unknown archive or an unreadable time.
+        """
+        return await self.executor.resolve(self.archive(archive), parse_time(time))
 
     async def answered(self, capture: str = "") -> Record:
-        """Return what was answered so far: of the record that is replayed, else what a capture holds. Nothing may be under way."""
+        """Return what was served so far: from the record that is replayed, else into a capture.
+
+        No request may be in progress.
+        """
         if isinstance(self.answerer, Replay):
             return self.answerer.answered
-        await self.answerer.close()  # the notes of what nobody read to its end
+        await self.answerer.close()  # writes the notes of bodies that clients did not read to the end
         return await self.captures.record(capture) if capture in self.captures.names() else Record((), {})
 
-    def now(self) -> Instant:
-        """Return the time by the clock this application runs by."""
-        return self._clock.now()
-
-    def stats(self) -> dict[str, Any]:
-        """Return what was done so far, ready for JSON."""
-        return self.tally.as_json()
-
-    def _archive(self, name: str) -> Archive:
-        archive = self._book.names.get(name)
+    def archive(self, name: str) -> Archive:
+        """Return an archive by its name. Raises ClientError, which lists the known names."""
+        archive = self.book.names.get(name)
         if archive is None:
-            known = ", ".join(sorted(self._book.names))
+            known = ", ".join(sorted(self.book.names))
             raise ClientError(
-                "There is no archive of that name", why=f"Known are: {known}.", hint="Add a row to the configuration."
+                "There is no archive of that name",
+                why=f"Known archives: {known}.",
+                hint="Add [archives.NAME] to the configuration.",
             )
         return archive
 
+    def stats(self) -> dict[str, Any]:
+        """Return the statistics so far, ready for JSON."""
+        return self.tally.as_json()
+
     async def _health(self) -> str:
-        """Return what is wrong with the store, '' when nothing is: a name can be read, and the disk takes a byte."""
+        """Return the store's error, '' if it works: a value can be written and read."""
         try:
-            await self._store.catalog.put_fact("health", self._clock.now())
+            await self.store.catalog.put_fact("health", self.clock.now())
         except StorageFailure as failure:
             return str(failure)
         return ""
+
+
+@asynccontextmanager
+async def assemble(
+    config: Config,
+    store: Store,
+    book: AddressBook,
+    *,
+    offline: bool,
+    clock: Clock,
+    replayed: Replayed | None = None,
+) -> AsyncIterator[App]:
+    """Build every part, package by package, each from those built before; close them in reverse order.
+
+    The store becomes the application's and is closed with it. `replayed`: the record to answer from.
+    """
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(store.close)
+        parts = await _lower_parts(stack, config, store, clock, offline=offline)
+        facts = Facts(
+            store=store,
+            names=parts.names,
+            timelines=parts.timelines,
+            tables=parts.tables,
+            live=parts.live,
+            observations=parts.observations,
+        )
+        bad_snapshots = BadSnapshots(store.catalog)
+        executor = _executor(
+            config, store, parts, Planner(facts, parts.names, clock), bad_snapshots, clock, offline=offline
+        )
+        stack.push_async_callback(executor.close)
+        lookup = CatalogSnapshotLookup(executor, parts.observations, parts.tables, FAMILIES)
+        captures = Captures(store, families={each.name: each.family for each in config.archives}, now=clock.now)
+        answerer = _answerer(store, book, executor, captures, lookup, clock, offline=offline, replayed=replayed)
+        stack.push_async_callback(answerer.close)
+        trust = RecordTrust(store, book.names, executor, facts, parts.roots, parts.names, parts.observations, clock)
+        yield App(
+            config=config,
+            book=book,
+            store=store,
+            clock=clock,
+            tally=parts.stats,
+            instance=parts.instance,
+            offline=offline,
+            executor=executor,
+            timelines=parts.timelines,
+            observations=parts.observations,
+            bad_snapshots=bad_snapshots,
+            tables=parts.tables,
+            listings=parts.listings,
+            sweeper=parts.sweeper,
+            captures=captures,
+            answerer=answerer,
+            exporter=Exporter(store.blobs, clock),
+            importer=Importer(store, captures, trust, book.names, clock),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _LowerParts:
+    """The parts that the executor is built from."""
+
+    instance: str
+    stats: Stats
+    names: Names
+    tables: IndexTables
+    listings: Listings
+    roots: RootVerifier
+    downloads: Downloads
+    observations: Observations
+    live: LiveFiles
+    sweeper: Sweeper
+    timelines: Timelines
+
+
+async def _lower_parts(
+    stack: AsyncExitStack, config: Config, store: Store, clock: Clock, *, offline: bool
+) -> _LowerParts:
+    """Build `base`, `upstream`, `indexes`, `trust`, `download` and `live`, in this order."""
+    instance, stats, names = f"snapproxy-{secrets.token_hex(8)}", Stats(), Names(store.catalog, clock)
+    limiter = RateLimiter(clock=clock, store=store.catalog, slots=store.slots, policies=config.policies)
+    logins = await stack.enter_async_context(RegistryLogins(config.blob_sources, environ=os.environ, clock=clock))
+    upstream = await stack.enter_async_context(
+        UpstreamClient(limiter=limiter, clock=clock, instance=instance, logins=logins)
+    )
+    helper = HelperProcess(config.cache_dir, clock)
+    tables = IndexTables(store, helper)
+    stack.push_async_callback(tables.close)
+    keyrings = {archive.name: available_keyrings(archive, FAMILIES[archive.family]) for archive in config.archives}
+    roots = RootVerifier(store.blobs, OpenPgpVerifier(clock=clock), keyrings)
+    downloads = _downloads(store, upstream, limiter, names, clock, stats)
+    observations = Observations(store.catalog, tables)
+    live, sweeper = _live(store, names, downloads, tables, roots, observations, clock, offline=offline)
+    stack.push_async_callback(live.close)
+    timelines = Timelines(
+        catalog=store.catalog, slots=store.slots, upstream=upstream, clock=clock, tally=stats, offline=offline
+    )
+    stack.push_async_callback(timelines.close)
+    return _LowerParts(
+        instance=instance,
+        stats=stats,
+        names=names,
+        tables=tables,
+        listings=Listings(store, helper),
+        roots=roots,
+        downloads=downloads,
+        observations=observations,
+        live=live,
+        sweeper=sweeper,
+        timelines=timelines,
+    )
+
+
+def _downloads(
+    store: Store, upstream: UpstreamClient, limiter: RateLimiter, names: Names, clock: Clock, stats: Stats
+) -> Downloads:
+    services = DownloadServices(
+        upstream=upstream,
+        recent=RecentOutcomes(expiring=store.expiring, limiter=limiter, clock=clock),
+        names=names,
+        drafts=store.drafts,
+        blobs=store.blobs,
+        slots=store.slots,
+        clock=clock,
+        stats=stats,
+    )
+    return Downloads(services=services, clock=clock)
+
+
+def _live(
+    store: Store,
+    names: Names,
+    downloads: Downloads,
+    tables: IndexTables,
+    roots: RootVerifier,
+    observations: Observations,
+    clock: Clock,
+    *,
+    offline: bool,
+) -> tuple[LiveFiles, Sweeper]:
+    """Build the files of the present, and the observations of them, which share one revalidation of each root."""
+    states = LiveStates(store.catalog, store.blobs)
+    revalidator = Revalidator(
+        standings=states,
+        successors=SetAdopter(blobs=store.blobs, names=names, flights=downloads, tables=tables, clock=clock),
+        slots=store.slots,
+        flights=downloads,
+        roots=roots,
+        observations=observations,
+        clock=clock,
+    )
+    sweeper = Sweeper(
+        confirming=revalidator,
+        standings=states,
+        names=names,
+        observations=observations,
+        tables=tables,
+        flights=downloads,
+        store=store,
+        clock=clock,
+    )
+    live = LiveFiles(standings=states, confirming=revalidator, flights=downloads, clock=clock, offline=offline)
+    return live, sweeper
+
+
+def _executor(
+    config: Config,
+    store: Store,
+    parts: _LowerParts,
+    planner: Planner,
+    bad_snapshots: BadSnapshots,
+    clock: Clock,
+    *,
+    offline: bool,
+) -> Executor:
+    downloads, names = parts.downloads, parts.names
+    return Executor(
+        store=store,
+        families=FAMILIES,
+        patience=config.patience,
+        histories=HISTORIES,
+        planner=planner,
+        flights=downloads,
+        roots=parts.roots,
+        names=names,
+        bad=bad_snapshots,
+        service=SnapshotApi(store=store, flights=downloads, names=names, clock=clock, offline=offline),
+        clock=clock,
+        offline=offline,
+    )
+
+
+def _answerer(
+    store: Store,
+    book: AddressBook,
+    executor: Executor,
+    captures: Captures,
+    lookup: CatalogSnapshotLookup,
+    clock: Clock,
+    *,
+    offline: bool,
+    replayed: Replayed | None,
+) -> Recorder | OfflineCaptures | Replay:
+    """Build what stands before the executor: a replay of one record, captures offline, or the recorder of captures."""
+    if replayed is not None:
+        bring = replayed.bring or Refetch(lookup, store.blobs, {} if offline else book.names)
+        return Replay(replayed.record, FAMILIES, bring, what=replayed.what)
+    if offline:
+        return OfflineCaptures(executor, captures, families=FAMILIES, blobs=store.blobs)
+    freeze = Freeze(lookup, families=FAMILIES, histories=HISTORIES, now=clock.now)
+    return Recorder(executor, captures, stillness=freeze, blobs=store.blobs)
 
 
 def build(
@@ -338,11 +420,11 @@ def build(
     passes: tuple[tuple[str, int], ...] = (),
     capture: str = "",
     replayed: Replayed | None = None,
-) -> App:
-    """Build snapproxy. `replayed`: what is answered again, and nothing else is.
+) -> AbstractAsyncContextManager[App]:
+    """Open the store and return the application, to be entered with `async with`.
 
-    `pinned` is the time of every request that names none, `capture` the capture of every one that names none, and `passes` are
-    hosts let through besides the configured.
+    `pinned`: the time of every request without one. `capture`: the capture of every request without one. `passes`: hosts that
+    may be reached unpinned, in addition to the configuration's. `replayed`: the record to answer from, instead of the archives.
     """
     book = AddressBook(
         archives=config.archives,
@@ -353,4 +435,4 @@ def build(
         connect=config.connect,
     )
     store = open_store(config.state_dir, config.cache_dir)
-    return App(config, store, book, offline=offline, clock=SystemClock(), replayed=replayed)
+    return assemble(config, store, book, offline=offline, clock=SystemClock(), replayed=replayed)

@@ -341,7 +341,7 @@ class Executor:
 
 
 def _reported(outcome: Outcome, target: FileTarget, step: Serve | Fetch) -> Outcome:
-    """Add the requested time, the span of its snapshot and its notes to an answer (docs/design.md, section 2)."""
+    """Add the requested time, its snapshot's span and its notes to an answer (docs/explain/design.md, section 2)."""
     if not isinstance(outcome, Served):
         return outcome
     headers = dict(outcome.headers)

@@ -1,7 +1,8 @@
 """Write files and folders atomically: under a hidden name beside the final one, flushed to disk, renamed at the end.
 
-A reader finds the old content or the new one, never a part of it, even after a crash or a power cut. A process that is killed may
-leave a hidden `.NAME.HEX.part` behind. `snapproxy_storage` has its own way of writing, since it imports nothing of snapproxy.
+A reader finds the old content or the new one, never a part of it, even after a crash or a power cut. A process that is
+killed may leave a hidden `.NAME.HEX.part` behind. `snapproxy_storage` has its own way of writing, since it imports
+nothing of snapproxy.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _SHOWN = 40
-"""Characters of the final name that a hidden name repeats, so that it fits where the final name does (255 bytes mostly)."""
+"""Characters of the final name that a hidden name repeats: few, so that it is not too long (255 bytes mostly)."""
 
 _NOT_FLUSHED = frozenset({errno.EACCES, errno.EINVAL})
-"""Errors for a folder that cannot be flushed: it may be written but not read, or its file system has no fsync for folders."""
+"""Errors for a folder that cannot be flushed: it is write-only, or its file system has no fsync for folders."""
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -83,8 +84,8 @@ def _discard(file: IO[bytes], hidden: Path) -> None:
 async def hidden_folder(path: Path) -> AsyncIterator[Path]:
     """Create a hidden folder beside `path`. It gets that name when the block succeeds and is removed when it raises.
 
-    The block must write files with `write_file` or `hidden_file`, which flush them. Raises OSError (ENOTEMPTY, EEXIST) if `path`
-    exists by then and is not an empty folder.
+    The block must write files with `write_file` or `hidden_file`, which flush them. Raises OSError (ENOTEMPTY, EEXIST)
+    if `path` exists by then and is not an empty folder.
     """
     hidden = _hidden_name(path)
     await in_thread(hidden.mkdir)
@@ -122,7 +123,7 @@ def _hidden_name(path: Path) -> Path:
 
 
 async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run blocking work in a thread, and wait for its end even when cancelled: clean-up must not run while it still works."""
+    """Run blocking work in a thread. Wait for its end even when cancelled, because clean-up must not run meanwhile."""
     task = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
     try:
         return await asyncio.shield(task)

@@ -6,19 +6,24 @@ The only module of the command line that knows where the work of a verb is done.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from snapproxy import wiring
 from snapproxy.capture.replay import Replayed
 from snapproxy.cli.execution import storage_errors
 from snapproxy.config import Config
+from snapproxy.core.exchange import Conditions, FileTarget
 from snapproxy.core.listing import Selection
 from snapproxy.core.model import Instant, Refusal, Resolved, TimeSpec
+from snapproxy.core.paths import canonical_path
 from snapproxy.core.progress import Progress
-from snapproxy.jobs.archive_diff import ArchiveDiff
-from snapproxy.jobs.fetch import Fetched
+from snapproxy.core.time_spec import parse_time
+from snapproxy.jobs.archive_diff import ArchiveDiff, Differ
+from snapproxy.jobs.fetch import Fetched, fetch_file
+from snapproxy.jobs.mark_bad import mark
 from snapproxy.jobs.sweep import Swept
-from snapproxy.jobs.timeline import TimelineEntry
+from snapproxy.jobs.timeline import TimelineEntry, entries
 from snapproxy.wiring import App
 
 __all__ = [
@@ -45,8 +50,8 @@ def build(
     passes: tuple[tuple[str, int], ...] = (),
     capture: str = "",
     replayed: Replayed | None = None,
-) -> App:
-    """Build the application; the parameters are those of `wiring.build`. Raises StorageError if the store cannot be opened."""
+) -> AbstractAsyncContextManager[App]:
+    """Build the application, to be entered with `async with`; the parameters are those of `wiring.build`. Raises StorageError if the store cannot be opened."""
     with storage_errors():
         return wiring.build(config, offline=offline, pinned=pinned, passes=passes, capture=capture, replayed=replayed)
 
@@ -58,7 +63,8 @@ async def resolve(app: App, archive: str, time: str) -> Resolved | Refusal:
 
 async def fetch(app: App, archive: str, time: str, path: str, target: Path, progress: Progress) -> Fetched | Refusal:
     """Download a file to `target`, whole and verified or not at all. Raises ClientError as `resolve`."""
-    return await app.fetch(archive, time, path, target, progress)
+    requested = FileTarget(app.archive(archive), parse_time(time), canonical_path(path))
+    return await fetch_file(app.answerer, requested, target, progress, path)
 
 
 async def observe(
@@ -70,19 +76,25 @@ async def observe(
 
 async def timeline(app: App, archive: str, start: Instant, end: Instant) -> Sequence[TimelineEntry] | Refusal:
     """Return the snapshots of an archive between two instants. Raises ClientError for an unknown archive."""
-    return await app.timeline(archive, start, end)
+    context = app.executor.context(app.archive(archive), Conditions())
+    return await entries(context, start, end, app.clock.now(), app.timelines, app.observations)
 
 
 async def mark_bad(app: App, archive: str, time: TimeSpec, because: str | None) -> Instant | Refusal:
     """Mark the snapshot that answers for a time as bad, or remove the mark (None). Return the snapshot's instant."""
-    return await app.mark(archive, time, because)
+    start = time.instant or app.clock.now()
+    existing = await timeline(app, archive, start, start)
+    resolved = await app.executor.resolve(app.archive(archive), time)
+    context = app.executor.context(app.archive(archive), Conditions())
+    return await mark(context, time, existing, resolved, app.bad_snapshots, because)
 
 
 async def diff(
     app: App, archive: str, before: str, after: str, selection: Selection, progress: Progress
 ) -> ArchiveDiff | Refusal:
-    """Return the packages that differ between two times; `progress` gets each path that is downloaded.
+    """Return the packages that differ between two times.
 
     Raises ClientError as `resolve`, ConfigurationError for a selection that names too little.
     """
-    return await app.diff(archive, before, after, selection, progress)
+    differ = Differ(app.archive(archive), app.executor, app.tables, app.listings, progress)
+    return await differ.compare(parse_time(before), parse_time(after), selection)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from socket import socket
@@ -58,7 +59,7 @@ def run_pinned(
         tempfile.TemporaryDirectory(prefix="snapproxy-") as folder,
     ):
         surroundings = environment(os.environ, proxy, write_apt_config(Path(folder), proxy, os.environ))
-        app = build(
+        opening = build(
             config,
             offline=pin.offline,
             pinned=pin.when,
@@ -66,13 +67,17 @@ def run_pinned(
             capture=pin.capture,
             replayed=pin.replayed,
         )
-        return run_async(_run_in(app, pin, listeners, command, surroundings))
+        return run_async(_run_in(opening, pin, listeners, command, surroundings))
 
 
 async def _run_in(
-    app: App, pin: RunMode, listeners: Sequence[socket], command: Sequence[str], surroundings: Mapping[str, str]
+    opening: AbstractAsyncContextManager[App],
+    pin: RunMode,
+    listeners: Sequence[socket],
+    command: Sequence[str],
+    surroundings: Mapping[str, str],
 ) -> FinishedRun:
-    async with app:
+    async with opening as app:
         try:
             code, summary = await run_while_serving(app, listeners, command, surroundings)
             return FinishedRun(code, summary, await app.answered(pin.capture) if pin.is_recorded else Record((), {}))

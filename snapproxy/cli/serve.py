@@ -11,6 +11,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
 from socket import socket
@@ -79,14 +80,14 @@ def collect_less() -> None:
     gc.set_threshold(_COLLECT_AFTER)
 
 
-async def serve(app: App, listeners: Sequence[socket], ready: Path | None) -> None:
+async def serve(opening: AbstractAsyncContextManager[App], listeners: Sequence[socket], ready: Path | None) -> None:
     """Serve until a signal asks us to stop; a second one is not held back."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     addresses = [sockets.url(each) for each in listeners]
-    async with app:
+    async with opening as app:
         serving = asyncio.create_task(app.serve(listeners))
         stopping = asyncio.create_task(stop.wait())
         collect_less()

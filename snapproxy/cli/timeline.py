@@ -31,7 +31,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 async def _list(config: Config, arguments: argparse.Namespace) -> Sequence[TimelineEntry] | Refusal:
     async with build(config, offline=arguments.offline) as app:
-        end = app.now() if arguments.end is None else arguments.end
+        end = app.clock.now() if arguments.end is None else arguments.end
         start = end - USUAL_SECONDS if arguments.start is None else arguments.start
         return await application.timeline(app, arguments.archive, start, end)
 

@@ -42,7 +42,7 @@ async def _verify(config: Config, name: str, lock: Record | None) -> Verified:
         record = await app.captures.record(name) if lock is None else lock
         paths = {entry.sha256: entry.path for entry in record.entries if not entry.is_absence}
         async with reporting(paths, what="verify") as progress:
-            return await verify(record, app.blobs, progress)
+            return await verify(record, app.store.blobs, progress)
 
 
 def _row(fault: StoredFault) -> tuple[str, str, str]:

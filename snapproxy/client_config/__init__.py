@@ -1,4 +1,7 @@
-"""Client configuration texts, for the command line and the web alike. Pure: a text goes in and out, nothing is written anywhere."""
+"""Configuration texts for clients (apt, apk, pacman, dnf, zypper), for the command line and the web pages.
+
+Pure: no file is written.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""apk's configuration texts: /etc/apk/repositories, the proxy form, a Dockerfile.
+"""Configuration texts for apk: /etc/apk/repositories, the proxy form, a Dockerfile.
 
-An index and its packages are signed, so plain http from here is as safe as https from the mirror; and an https repository would only be
-a CONNECT, in which nothing can be pinned (recent images ship such ones).
+Indexes and packages are signed, so plain http from snapproxy is as safe as https from the mirror. An https repository
+(the default in recent images) would use CONNECT, in which nothing can be pinned.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ EXAMPLE = "v3.20"
 REPOSITORIES = "/etc/apk/repositories"
 COMPONENTS = ("main", "community")
 
-# `VERSION_ID` of a release is 3.20.3; that of edge has an underscore, 3.21_alpha20240807.
+# `VERSION_ID` of a release is like 3.20.3; that of edge has an underscore, like 3.21_alpha20240807.
 _RELEASE = re.compile(r"v?(?P<branch>[0-9]{1,3}\.[0-9]{1,3})(?:\.[0-9]{1,3})?")
 _EDGE = re.compile(r"edge|[0-9.]+_.+")
 
 
 @dataclass(frozen=True, slots=True)
 class ApkOptions:
-    """What the texts are for: a branch of Alpine (`v3.20`, `edge`), and snapproxy's own address without a slash at its end."""
+    """Options for the texts: a branch (`v3.20`, `edge`), a time, and snapproxy's address without a trailing slash."""
 
     branch: str
     when: TimeSpec
@@ -40,34 +40,45 @@ class ApkOptions:
 
 
 def branch_of(release: str) -> str:
-    """Return the branch that a user or /etc/os-release means: `3.20`, `v3.20` and `3.20.3` are v3.20. Raises ConfigurationError."""
+    """Return the branch for a release as users or /etc/os-release name it. Raises ConfigurationError.
+
+    `3.20`, `v3.20` and `3.20.3` are v3.20.
+    """
     if match := _RELEASE.fullmatch(release):
         return f"v{match['branch']}"
     if _EDGE.fullmatch(release):
         return "edge"
-    # latest-stable is another branch at another time, which is what nobody pins for.
-    raise ConfigurationError(f"{release[:40]!a} is no release of Alpine", hint=f"Name it like this: --suite {EXAMPLE}")
+    # latest-stable is refused: it is a different branch at different times, which defeats pinning.
+    raise ConfigurationError(
+        f"{release[:40]!a} is not a release of Alpine", hint=f"Use a name such as: --suite {EXAMPLE}"
+    )
 
 
 def mirror(request: ApkOptions) -> tuple[Snippet, ...]:
-    """Return the repositories with the time in their addresses: apk keeps an index by its address, so each time has a cache of its own."""
+    """Return the mirror form. apk caches an index by its address, so each time has its own cache."""
     prefix = f"{request.base}/{ALPINE}/{user_name(request.when)}/{request.branch}"
     return (Snippet(REPOSITORIES, "".join(f"{prefix}/{component}\n" for component in COMPONENTS)),)
 
 
 def proxy(request: ApkOptions) -> tuple[Snippet, ...]:
-    """Return shell lines for the proxy form. apk reads HTTP_PROXY first and http_proxy only without it; others know the latter alone."""
+    """Return shell lines for the proxy form.
+
+    apk reads HTTP_PROXY, and http_proxy only if that is unset; other programs read only http_proxy.
+    """
     text = f"""\
 sed -i 's,https://,http://,' {REPOSITORIES}
 export HTTP_PROXY={request.proxy} http_proxy={request.proxy} NO_PROXY= no_proxy=
-# behind one address apk 2 keeps an index for four hours: this fetches it anew after a change of the time
+# apk 2 caches an index for four hours by its address, which is the same for every time: this fetches it again
 apk --cache-max-age 0 update
 """
     return (Snippet("", text),)
 
 
 def dockerfile(request: ApkOptions) -> tuple[Snippet, ...]:
-    """Return lines for a Dockerfile. The time is an argument of its own: BuildKit's cache key has none of the proxy variables."""
+    """Return lines for a Dockerfile.
+
+    The time is a separate argument, because BuildKit's cache key omits the proxy variables.
+    """
     host = request.base.partition("://")[2]
     text = f"""\
 # SNAPPROXY must be reachable from inside the build; on this machine: docker build --network=host

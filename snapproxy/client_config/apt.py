@@ -1,7 +1,7 @@
-"""apt's configuration texts: sources in both spellings, the proxy form, `apt --snapshot`, a Dockerfile, roots to build.
+"""Configuration texts for apt: sources in both formats, the proxy form, `apt --snapshot`, a Dockerfile and others.
 
-`docs` and the facts beside each line say what apt does without it. The live archives' host names are put together from labels
-here as in the archive table: snapproxy knows the hosts by pattern.
+The comments beside each line say what apt does without it; see also docs/clients.md. Host names of live archives are
+built from their domain, as in the archive table, which describes hosts by patterns.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from dataclasses import dataclass
 from snapproxy.client_config.snippets import DEFAULT_BASE, Snippet, user_name
 from snapproxy.core.model import Archive, Match, TimeSpec
 
-#: Files that come after the distribution's own (apt reads the folder in alphanumeric order, later lines win).
+#: Read after the distribution's own files: apt reads the folder in alphanumeric order, and later lines take precedence.
 CONF = "/etc/apt/apt.conf.d/99snapproxy"
 
-#: What a client needs in every form.
+#: The settings that apt needs in every form.
 SETTINGS = """\
-// An old Release is meant to be old; its signature is checked as ever.
+// The Release file of a past time has expired; its signature is still checked.
 Acquire::Check-Valid-Until "false";
 // Without this apt-get update exits 0 when a root is refused or the proxy is down.
 APT::Update::Error-Mode "any";
-// The archives that remember answer slowly and in turns: wait rather than give up.
+// Snapshot archives are slow and rate-limited: wait instead of giving up.
 Acquire::Retries "8";
 Acquire::http::Timeout "300";
 """
 
-#: Every setting that could lead past the proxy: they beat the environment, and the per-host ones beat the general one.
+#: Clears every setting that could bypass the proxy: settings override the environment, per-host ones the general one.
 NO_OTHER_PROXY = """\
 #clear Acquire::http::Proxy;
 #clear Acquire::https::Proxy;
@@ -39,18 +39,21 @@ _DEBIAN_HOSTS = "debian.org"
 _UBUNTU_HOSTS = "ubuntu.com"
 _PPA_HOST = "ppa.launchpadcontent.net"
 
-#: Debian named the security suites `<suite>/updates` up to this release, `<suite>-security` ever since.
+#: Releases whose security suite is named `<suite>/updates`; later ones use `<suite>-security`.
 _SLASH_UPDATES = frozenset(
     {"potato", "woody", "sarge", "etch", "lenny", "squeeze", "wheezy", "jessie", "stretch", "buster"}
 )
 
-#: These have neither updates nor security of their own.
+#: Suites without an updates or security suite.
 _BARE = frozenset({"sid", "unstable", "experimental"})
 
 
 @dataclass(frozen=True, slots=True)
 class Distro:
-    """What a sources file says of a distribution. `suites` maps a release to (archive, suites) pairs; `keyring` may be ''."""
+    """The parts of a sources file that depend on the distribution.
+
+    `suites` maps a release to pairs of an archive and its suites, separated by spaces. `keyring` may be ''.
+    """
 
     name: str
     components: str
@@ -86,14 +89,14 @@ DISTROS = {
 
 
 def own(archive: Archive) -> Distro:
-    """Return what can be said of any other archive: its name and keyring; a release of it is a suite."""
+    """Return the `Distro` of any other archive: with its name and keyring, and the release as its only suite."""
     keyring = archive.keyrings[0] if archive.keyrings else ""
     return Distro(archive.name, "main", keyring, "stable", lambda release: ((archive.name, release),))
 
 
 @dataclass(frozen=True, slots=True)
 class AptOptions:
-    """What the texts are for. `base` is snapproxy's own address, `http://HOST:PORT` without a slash at its end."""
+    """Options for the texts. `base` is snapproxy's address, `http://HOST:PORT` without a trailing slash."""
 
     distro: Distro
     release: str
@@ -102,7 +105,10 @@ class AptOptions:
 
     @property
     def proxy(self) -> str:
-        """The proxy form's URL. The password is a dummy, but some clients (GNU wget) send nothing at all without one."""
+        """The URL of the proxy form.
+
+        The password has no meaning, but some clients (GNU wget) send no credentials without one.
+        """
         return self.base.replace("://", f"://{user_name(self.when)}:x@", 1)
 
 
@@ -132,29 +138,31 @@ def one_line(request: AptOptions) -> tuple[Snippet, ...]:
 
 def _lines(request: AptOptions) -> list[str]:
     signed_by = f"signed-by={request.distro.keyring} " if request.distro.keyring else ""
+    time, components = user_name(request.when), request.distro.components
     return [
-        f"deb [{signed_by}check-valid-until=no] {request.base}/{archive}/{user_name(request.when)} {suite} {request.distro.components}"
+        f"deb [{signed_by}check-valid-until=no] {request.base}/{archive}/{time} {suite} {components}"
         for archive, suites in request.distro.suites(request.release)
         for suite in suites.split()
     ]
 
 
 def proxy_conf(proxy: str) -> str:
-    """Return an apt.conf that sends everything through `proxy`, whatever was configured before, and waits for it."""
+    """Return an apt.conf that sends all requests through `proxy`, despite other settings, with long timeouts."""
     lines = f'Acquire::http::Proxy "{proxy}";\nAcquire::https::Proxy "{proxy}";\n'
     return f"{NO_OTHER_PROXY}{lines}{SETTINGS}"
 
 
 def proxy(request: AptOptions) -> tuple[Snippet, ...]:
-    """Return the proxy form: the sources stay untouched."""
+    """Return the proxy form, in which the sources are not changed."""
     return (Snippet(CONF, proxy_conf(request.proxy)),)
 
 
 def snapshots(request: AptOptions) -> tuple[Snippet, ...]:
-    """Return the settings that make `apt --snapshot ID` ask snapproxy instead of the distribution's own service.
+    """Return the settings that make `apt --snapshot ID` use snapproxy instead of the distribution's own service.
 
-    apt looks a server up by Override::Label and Override::Origin (which need a Release from an earlier update), and by Host when
-    it has none yet, as in a fresh container: so both are set. A host with a leading dot stands for every host below it.
+    apt finds a server by Override::Label and Override::Origin, which need a Release file from an earlier update, and by
+    Host if there is no Release file yet, as in a new container: so both are set. A host with a leading dot matches all
+    its subdomains.
     """
     path, debian, security, ubuntu = (
         f"{request.base}/{name}/@SNAPSHOTID@/" for name in ("@PATH@", "debian", "debian-security", "ubuntu")
@@ -178,10 +186,10 @@ def snapshots(request: AptOptions) -> tuple[Snippet, ...]:
 
 
 def dockerfile(request: AptOptions) -> tuple[Snippet, ...]:
-    """Return lines for a Dockerfile whose sources stay untouched.
+    """Return lines for a Dockerfile in which the sources are not changed.
 
-    BuildKit leaves its predefined proxy arguments out of the cache key, so a new time there would not run a cached layer again:
-    the time is an argument of its own.
+    The time is a separate argument, because BuildKit omits its predefined proxy arguments from the cache key: a new
+    time there would not run a cached layer again.
     """
     host = request.base.partition("://")[2]
     settings = " ".join(f"'{line}'" for line in _settings())
@@ -200,7 +208,7 @@ RUN export http_proxy="http://$SNAPSHOT:x@$SNAPPROXY" no_proxy= \\
 
 
 def environment(request: AptOptions) -> tuple[Snippet, ...]:
-    """Return shell lines: the proxy variables, and the one value that serves repro-sources-list.sh for Debian and Ubuntu."""
+    """Return shell lines: the proxy variables, and the variables of repro-sources-list.sh for Debian and Ubuntu."""
     lines = [
         f"export http_proxy={request.proxy} https_proxy={request.proxy} no_proxy=",
         f"export SNAPSHOT_ARCHIVE_BASE={request.base}/",
@@ -211,7 +219,7 @@ def environment(request: AptOptions) -> tuple[Snippet, ...]:
 
 
 def bootstrap(request: AptOptions) -> tuple[Snippet, ...]:
-    """Return shell lines that build a root: debootstrap knows the main archive only, mmdebstrap all that sources can name."""
+    """Return shell lines that build a root: debootstrap uses the main archive only, mmdebstrap all sources."""
     archive, _ = request.distro.suites(request.release)[0]
     keyring = f"--keyring={request.distro.keyring} " if request.distro.keyring else ""
     epoch = f"SOURCE_DATE_EPOCH={request.when.instant} " if request.when.instant is not None else ""
@@ -226,7 +234,10 @@ debootstrap {keyring}{request.release} root {request.base}/{archive}/{user_name(
 
 
 def mkosi(request: AptOptions) -> tuple[Snippet, ...]:
-    """Return lines of mkosi.conf. For Ubuntu the proxy form: mkosi has a fixed address for its security updates."""
+    """Return lines of mkosi.conf.
+
+    Ubuntu uses the proxy form, because mkosi has a fixed address for its security updates.
+    """
     pinned = f"Mirror={request.base}\nSnapshot={user_name(request.when)}\n"
     where = f"[Build]\nProxyUrl={request.proxy}\n" if request.distro.name == "ubuntu" else ""
     text = f"[Distribution]\nDistribution={request.distro.name}\nRelease={request.release}\n{where or pinned}"
@@ -237,7 +248,7 @@ def _settings() -> list[str]:
     return [line for line in SETTINGS.splitlines() if not line.startswith("//")]
 
 
-#: Every form by the name `--form` takes. The first one is the default.
+#: The forms by their names for `--form`. The first one is the default.
 FORMS: dict[str, Callable[[AptOptions], tuple[Snippet, ...]]] = {
     "mirror": deb822,
     "list": one_line,
@@ -249,17 +260,19 @@ FORMS: dict[str, Callable[[AptOptions], tuple[Snippet, ...]]] = {
     "mkosi": mkosi,
 }
 
-#: What an archive that is no whole distribution has.
+#: The forms for an archive that is not a whole distribution.
 OWN_FORMS = {name: FORMS[name] for name in ("mirror", "list", "proxy")}
 
-#: What the first steps show where a user puts a time of their own.
+#: The time in the examples of the first steps.
 _SAMPLE = TimeSpec("20240601T000000Z", 1_717_200_000, Match.HELD)
 
 
 def first_steps(base: str) -> tuple[Snippet, ...]:
-    """Return what a newcomer to the proxy at `base` may paste, shortest first."""
+    """Return examples for new users of the proxy at `base`, to copy and paste, the shortest first."""
     request = AptOptions(DISTROS["debian"], DISTROS["debian"].example, _SAMPLE, base)
-    shell = Snippet("In a shell: the sources stay untouched", f"http_proxy={request.proxy} apt-get update\n")
-    script = f"curl -s {base}/{user_name(request.when)}/pin.sh | sh\n# and back: the same with | sh -s -- --undo\n"
-    whole = Snippet("As root, for every source of a system, whatever its package manager", script)
+    shell = Snippet("In a shell, without changing the sources", f"http_proxy={request.proxy} apt-get update\n")
+    script = (
+        f"curl -s {base}/{user_name(request.when)}/pin.sh | sh\n# to undo: the same command with | sh -s -- --undo\n"
+    )
+    whole = Snippet("As root, for all sources of a system and every package manager", script)
     return (shell, whole, deb822(request)[0], *proxy(request), *dockerfile(request))

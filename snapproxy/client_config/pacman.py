@@ -1,6 +1,6 @@
-"""pacman's configuration texts: a mirrorlist, lines for pacman.conf, the proxy form, an edit, a Dockerfile, an environment, mkosi's.
+"""Configuration texts for pacman: a mirrorlist, lines for pacman.conf, the proxy form, a Dockerfile and others.
 
-The facts beside each line say what pacman does without it.
+The comments beside each line say what pacman does without it.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from snapproxy.core.model import TimeSpec
 MIRRORLIST = "/etc/pacman.d/mirrorlist"
 CONF = "/etc/pacman.conf"
 
-#: What a client needs in every form. Goes under [options].
+#: The settings that pacman needs in every form, in the section [options].
 SETTINGS = """\
-# Under [options]. Without it pacman gives up after ten seconds without a byte, while the archive that remembers answers slowly.
+# In the section [options]. Without it pacman gives up after ten seconds without data; a snapshot archive may be slower.
 DisableDownloadTimeout
 """
 
-#: The host whose addresses snapproxy answers as its own.
+#: The host whose addresses snapproxy serves in the same form.
 _ARCHIVE = "archive.archlinux.org"
 
 DISTRO = "archlinux"
-"""The name of the distribution, and of the row."""
+"""The name of the distribution and of its archive."""
 
 FOLDERS = "$repo/os/$arch"
 
 
 @dataclass(frozen=True, slots=True)
 class PacmanOptions:
-    """What the texts are for. `base` is snapproxy's own address, `http://HOST:PORT` without a slash at its end.
+    """Options for the texts. `base` is snapproxy's address, `http://HOST:PORT` without a trailing slash.
 
-    `folders` is how the archive's mirrors lay a repository out.
+    `folders` is the path of a repository on the archive's mirrors.
     """
 
     when: TimeSpec
@@ -43,39 +43,40 @@ class PacmanOptions:
 
     @property
     def proxy(self) -> str:
-        """The proxy form's URL. pacman sends a user name at once; the password is a dummy."""
+        """The URL of the proxy form. pacman sends the user name with the first request; the password has no meaning."""
         return self.base.replace("://", f"://{user_name(self.when)}:x@", 1)
 
     @property
     def server(self) -> str:
-        """The mirror form, as a `Server` names it."""
+        """The value of `Server` for the mirror form."""
         return f"{self.base}/{self.archive}/{user_name(self.when)}/{self.folders}"
 
 
 def mirror(request: PacmanOptions) -> tuple[Snippet, ...]:
-    """Return a mirrorlist of one line: any further server would be asked when this one refuses, and would answer with today."""
+    """Return a mirrorlist of one line. After a refusal pacman would ask a second server and get the current state."""
     return (Snippet(MIRRORLIST, f"Server = {request.server}\n"), Snippet(CONF, SETTINGS))
 
 
 def cache(request: PacmanOptions) -> tuple[Snippet, ...]:
-    """Return lines that only bring packages through snapproxy: databases still come from the servers of the mirrorlist."""
+    """Return lines that fetch only packages through snapproxy; databases still come from the mirrorlist's servers."""
     text = f"""\
-# In each repository's section, before its Include (pacman 6.1 or later). Packages come from here where it has them.
+# In each repository's section, before its Include (pacman 6.1 or later). pacman tries it first, for packages only.
 CacheServer = {request.server}
 """
     return (Snippet(CONF, f"{SETTINGS}\n{text}"),)
 
 
 def proxy(request: PacmanOptions) -> tuple[Snippet, ...]:
-    """Return the proxy form; libcurl reads `http_proxy` in lower case only, and only for servers that the mirrorlist names by http."""
+    """Return the proxy form. libcurl reads only the lower-case `http_proxy`, and uses it only for http servers."""
     lines = f"export http_proxy={request.proxy} no_proxy=\nsed -i 's,https://,http://,' {MIRRORLIST}\npacman -Syuu\n"
     return (Snippet("", lines), Snippet(CONF, SETTINGS))
 
 
 def edit(request: PacmanOptions) -> tuple[Snippet, ...]:
-    """Return the edit for a mirrorlist that names the archive itself by https, with live mirrors after it (archlinux-docker's REPRO.md).
+    """Return the edit for a mirrorlist with the Arch Linux Archive by https, followed by live mirrors.
 
-    They are dropped: pacman would go on to them after a refusal.
+    REPRO.md of archlinux-docker has such a list. The live mirrors are removed, because pacman would ask them after a
+    refusal.
     """
     archive = _ARCHIVE.replace(".", r"\.")
     line = f"sed -i -e 's,https\\?://{archive}/,{request.base}/,' -e '\\,{request.base}/,!d' {MIRRORLIST}\n"
@@ -83,7 +84,7 @@ def edit(request: PacmanOptions) -> tuple[Snippet, ...]:
 
 
 def dockerfile(request: PacmanOptions) -> tuple[Snippet, ...]:
-    """Return lines for a Dockerfile. The time is an argument, so that another one runs the layer again."""
+    """Return lines for a Dockerfile. The time is an argument, so that a new time runs the layer again."""
     host = request.base.partition("://")[2]
     text = f"""\
 # SNAPPROXY must be reachable from inside the build; on this machine: docker build --network=host
@@ -97,7 +98,7 @@ RUN echo "Server = http://$SNAPPROXY/{DISTRO}/$SNAPSHOT/\\$repo/os/\\$arch" > {M
 
 
 def environment(request: PacmanOptions) -> tuple[Snippet, ...]:
-    """Return shell lines: the proxy variables, and the archive's address as archlinux-repro reads it."""
+    """Return shell lines: the proxy variables, and the variable of archlinux-repro for the archive's address."""
     lines = [
         f"export http_proxy={request.proxy} https_proxy={request.proxy} no_proxy=",
         f"export ARCH_ARCHIVE_CACHE={request.base}/packages",
@@ -108,12 +109,12 @@ def environment(request: PacmanOptions) -> tuple[Snippet, ...]:
 
 
 def mkosi(request: PacmanOptions) -> tuple[Snippet, ...]:
-    """Return lines of mkosi.conf. Its `Snapshot=` would be a folder of the archive, taken at its word; a mirror may be any time."""
+    """Return lines of mkosi.conf. They use `Mirror=`, because `Snapshot=` must be an existing folder of the archive."""
     mirror = f"{request.base}/{DISTRO}/{user_name(request.when)}"
     return (Snippet("mkosi.conf", f"[Distribution]\nDistribution=arch\nMirror={mirror}\n"),)
 
 
-#: Every form by the name `--form` takes. The first one is the default.
+#: The forms by their names for `--form`. The first one is the default.
 FORMS: dict[str, Callable[[PacmanOptions], tuple[Snippet, ...]]] = {
     "mirror": mirror,
     "cache": cache,
@@ -124,5 +125,5 @@ FORMS: dict[str, Callable[[PacmanOptions], tuple[Snippet, ...]]] = {
     "mkosi": mkosi,
 }
 
-#: What an archive that is no whole distribution has, or is another one.
+#: The forms for an archive that is not a whole distribution, or is another distribution.
 OWN_FORMS = {name: FORMS[name] for name in ("mirror", "cache")}

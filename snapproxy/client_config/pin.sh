@@ -1,14 +1,14 @@
 #!/bin/sh
-# Points this system's package sources at snapproxy, which shows them as they were at @WHEN@.
+# Rewrites the package sources of this system so that snapproxy serves them as of @WHEN@.
 #
-#   curl -s URL | sh                      pin; `sh -s -- OPTION...` gives options
-#   --undo                                put every file back as it was, times included
-#   --root DIR (or ROOT=DIR)              another system's root
-#   --keep-unknown                        leave sources alone that snapproxy knows no archive for; they stay unpinned
-#   SNAPPROXY=http://HOST:PORT            where snapproxy is, as seen from here (default @BASE@)
+#   curl -s URL | sh                      pin the sources; pass options with `sh -s -- OPTION...`
+#   --undo                                restore all files, with their modification times
+#   --root DIR (or ROOT=DIR)              change the system in DIR instead of /
+#   --keep-unknown                        do not change sources for which snapproxy has no archive; they stay unpinned
+#   SNAPPROXY=http://HOST:PORT            address of snapproxy as seen from this system (default @BASE@)
 #
-# Without --keep-unknown one unknown source is a failure, and nothing is changed. The originals wait in /etc/snapproxy-pin.
-# Needs sh, awk, sed and the usual file commands, GNU's or busybox's.
+# Without --keep-unknown an unknown source is an error, and nothing is changed. The original files are kept in
+# /etc/snapproxy-pin. Needs sh, awk, sed and the usual file commands, of GNU or busybox.
 set -eu
 export LC_ALL=C
 
@@ -22,9 +22,9 @@ main() {
         case $1 in
             --undo) undo=yes ;;
             --keep-unknown) keep_unknown=yes ;;
-            --root) [ $# -gt 1 ] || fail "--root needs a folder"; root=$2; shift ;;
+            --root) [ $# -gt 1 ] || fail "--root requires a folder"; root=$2; shift ;;
             --root=*) root=${1#*=} ;;
-            *) fail "there is no option $1; there are --undo, --root DIR and --keep-unknown" ;;
+            *) fail "unknown option $1; use --undo, --root DIR or --keep-unknown" ;;
         esac
         shift
     done
@@ -46,25 +46,27 @@ pin() {
     esac
     snapproxy=http://$host
     found=$(files)
-    [ -n "$found" ] || fail "there are no sources of apt, pacman, apk, dnf or zypper${root:+ in $root}"
-    unknown=$(echo "$found" | while read -r kind file; do rewritten "$kind" "$file" report; done)
+    [ -n "$found" ] || fail "found no package sources of apt, pacman, apk, dnf or zypper in ${root:-/}," \
+        "so nothing was changed. Name the root of another system with --root DIR"
+    unknown=$(echo "$found" | while read -r kind file; do rewrite "$kind" "$file" report; done)
     if [ -n "$unknown" ]; then
         printf '%s\n' "$unknown" >&2
-        [ -n "$keep_unknown" ] || fail "no archive is known for the sources above, so nothing was changed. Give snapproxy" \
-            "a row for them, remove them, or leave them unpinned with --keep-unknown"
+        [ -n "$keep_unknown" ] || fail "no archive is configured for the sources above, so nothing was changed." \
+            "Add an [archives.NAME] with their hosts to the configuration of snapproxy, remove the sources, or leave" \
+            "them unpinned with --keep-unknown"
     fi
-    [ -d "$state" ] || begin
+    [ -d "$state" ] || create_state
     echo "$found" | while read -r kind file; do
-        cp -p "$(original "$file")" "$state/new" # for its owner and mode
-        rewritten "$kind" "$file" > "$state/new"
-        keep "$file"
+        cp -p "$(original "$file")" "$state/new" # keeps the owner and mode
+        rewrite "$kind" "$file" > "$state/new"
+        keep_original "$file"
         mv -f "$state/new" "$root$file"
     done
-    [ ! -d "$root/etc/apt/apt.conf.d" ] || add /etc/apt/apt.conf.d/99snapproxy
+    [ ! -d "$root/etc/apt/apt.conf.d" ] || add_settings /etc/apt/apt.conf.d/99snapproxy
     echo "snapproxy: pinned to @WHEN@ at $snapproxy"
 }
 
-# Every file that names sources or settings, as "KIND PATH". One that is not there yields nothing.
+# Print every existing file with sources or settings, as "KIND PATH".
 files() {
     list apt /etc/apt/sources.list "/etc/apt/sources.list.d/*.list" "/etc/apt/mirrors/*.list" /etc/apt/apt-mirrors.txt
     list deb822 "/etc/apt/sources.list.d/*.sources"
@@ -84,19 +86,21 @@ list() {
     kind=$1
     shift
     for pattern; do
-        # shellcheck disable=SC2086 # the pattern is meant to be expanded
+        # shellcheck disable=SC2086 # the shell must expand the pattern
         (IFS='' && for file in "$root"$pattern; do [ ! -f "$file" ] || echo "$kind ${file#"$root"}"; done)
     done
 }
 
-# What is to stand in file $2 of kind $1; with a third argument, the sources in it that are unknown.
-rewritten() {
-    awk -v kind="$1" -v file="$2" -v report="${3:-}" -v root="$root" -v snapproxy="$snapproxy" "$program" "$(original "$2")"
+# Print the new content of file $2 of kind $1; with a third argument, its unknown sources.
+rewrite() {
+    awk -v kind="$1" -v file="$2" -v report="${3:-}" -v root="$root" -v snapproxy="$snapproxy" \
+        "$program" "$(original "$2")"
 }
 
-# Pinning again begins with what was there first. A link is read in its own root.
+# Print the path of the original file, which is also the input when the sources are pinned again. A symbolic link is
+# followed within the root.
 original() {
-    if is "$state/old$1"; then from=$state/old$1; else from=$root$1; fi
+    if exists "$state/old$1"; then from=$state/old$1; else from=$root$1; fi
     [ ! -L "$from" ] || case $(readlink "$from") in
         /*) from=$root$(readlink "$from") ;;
         *) from=$root${1%/*}/$(readlink "$from") ;;
@@ -104,24 +108,24 @@ original() {
     echo "$from"
 }
 
-is() {
+exists() {
     [ -e "$1" ] || [ -L "$1" ]
 }
 
-begin() {
-    before=$(time_of /etc) # the new folder changes it
+create_state() {
+    before=$(folder_time /etc) # the new folder changes it
     mkdir "$state"
     echo "$before" > "$state/folders"
 }
 
-time_of() {
+folder_time() {
     echo "$(stat -c '%Y|%y' "$root$1")|$1|"
 }
 
-# The original is linked, not copied, so that --undo brings back the very file.
-keep() {
-    ! is "$state/old$1" || return 0
-    note_folder "$1"
+# Keep the original file by a hard link instead of a copy where possible, so that --undo restores the same file.
+keep_original() {
+    ! exists "$state/old$1" || return 0
+    record_folder "$1"
     echo "$1" >> "$state/files"
     mkdir -p "$state/old${1%/*}"
     if ! ln "$root$1" "$state/old$1" 2> /dev/null; then
@@ -130,34 +134,34 @@ keep() {
     fi
 }
 
-add() {
+add_settings() {
     if ! grep -qxF "$1" "$state/added" 2> /dev/null; then
-        if is "$root$1"; then keep "$1"; fi
-        note_folder "$1"
+        if exists "$root$1"; then keep_original "$1"; fi
+        record_folder "$1"
         echo "$1" >> "$state/added"
     fi
     echo "$apt_settings" > "$state/new"
     mv -f "$state/new" "$root$1"
 }
 
-note_folder() {
-    grep -qF "|${1%/*}|" "$state/folders" 2> /dev/null || time_of "${1%/*}" >> "$state/folders"
+record_folder() {
+    grep -qF "|${1%/*}|" "$state/folders" 2> /dev/null || folder_time "${1%/*}" >> "$state/folders"
 }
 
 undo() {
     [ -d "$state" ] || return 0
     each added | while read -r file; do rm -f "$root$file"; done
     each files | while read -r file; do
-        if is "$state/old$file"; then mv -f "$state/old$file" "$root$file"; fi
+        if exists "$state/old$file"; then mv -f "$state/old$file" "$root$file"; fi
     done
     each folders | set_times
     above=$(each folders | grep -F '|/etc|' || :)
     rm -rf "$state"
     [ -z "$above" ] || echo "$above" | set_times
-    echo "snapproxy: every source is as it was"
+    echo "snapproxy: restored all package sources"
 }
 
-# GNU's touch reads a time with its fraction, busybox's only whole seconds.
+# touch of GNU reads a time with its fraction, touch of busybox only whole seconds.
 set_times() {
     while IFS='|' read -r seconds exact folder _; do
         touch -d "$exact" "$root$folder" 2> /dev/null || touch -d "@$seconds" "$root$folder"
@@ -170,20 +174,22 @@ each() {
 
 apt_settings=@APT@
 
-# Rewrites one file, or reports what it cannot. The address of a source is its last word on whether it is pinned.
-# shellcheck disable=SC2016 # awk expands the dollars
+# Rewrites one file, or reports its unknown sources. Only the address decides whether a source is pinned.
+# shellcheck disable=SC2016 # awk expands the dollar signs
 program='
 BEGIN {
     family = kind == "deb822" ? "apt" : kind == "included" ? "pacman" : kind ~ "^(dnf|repo|zypp)$" ? "rpm" : kind
-    off_line = kind == "repo" ? "^enabled[ \t]*=[ \t]*(0|no|false|off)" : "^enabled:[ \t]*(no|false|without|off|disable)"
+    off_line = "^enabled:[ \t]*(no|false|without|off|disable)"
+    if (kind == "repo") off_line = "^enabled[ \t]*=[ \t]*(0|no|false|off)"
     settings["pacman"] = @PACMAN@
     settings["dnf"] = @DNF@
     settings["zypp"] = @ZYPP@
-    # The last two are lists of mirrors, which are files of their own.
+    # The last two are lists of mirrors in files that are rewritten, too.
     local = "^(file|copy|cdrom|cd|dvd|dir|hd|iso):|^mirror[+]file:/etc/apt/(mirrors/[^/]+[.]list|apt-mirrors[.]txt)$"
 }
 
-# The archive that `host` and `path` are a place of, "" when none is known; the most specific place first. `rest` is what follows.
+# Return the archive at `host` and `path`, "" if it is unknown. The most specific rule comes first. Sets `rest` to the
+# remaining path.
 function known() {
 @ROWS@
     return ""
@@ -205,7 +211,7 @@ function dated(prefix) {
     return inside(prefix) && sub("^/[^/]+", "", rest)
 }
 
-# An address as this proxy answers it. The case of a host does not matter, nor a port that goes without saying.
+# Return the path of an address in snapproxy, "" if it is unknown. The case of the host and a default port are ignored.
 function place(address,   scheme, archive) {
     scheme = tolower(substr(address, 1, index(address, ":") - 1))
     if (scheme != "http" && scheme != "https") return ""
@@ -220,8 +226,8 @@ function place(address,   scheme, archive) {
     return archive == "" ? "" : "@PREFIX@" archive "/@WHEN@" (rest == "" ? "/" : rest)
 }
 
-# Our own address, with whatever time stands there: this time takes its place.
-function again(address) {
+# Return the path of an address that is already in snapproxy, with the new time, else "".
+function repinned(address) {
     if (index(address, snapproxy "/") != 1) return ""
     rest = substr(address, length(snapproxy) + 2)
     sub("^~[^/]*/", "", rest)
@@ -230,10 +236,10 @@ function again(address) {
     return "@PREFIX@" substr(rest, 1, index(rest, "/")) "@WHEN@" substr(rest, RLENGTH + 1)
 }
 
-# What is on this machine is not live; what is neither that nor known is reported.
+# Return the pinned form of an address. A local address is not changed; any other unknown address is reported.
 function pinned(address, off,   new) {
     if (address !~ "^[a-zA-Z][a-zA-Z0-9+.-]*:/|://" || address ~ local) return address
-    new = again(address)
+    new = repinned(address)
     if (new == "") new = place(address)
     if (new != "") return snapproxy "/" new
     unknown(address, off)
@@ -241,11 +247,11 @@ function pinned(address, off,   new) {
 }
 
 function unknown(what, off) {
-    if (off && report) print "snapproxy: left as it is, since it is off: " file ": " what | "cat >&2"
+    if (off && report) print "snapproxy: not changed, because it is disabled: " file ": " what | "cat >&2"
     else if (report) print file ": " what
 }
 
-# Every word of a line from column `start` on, the space between them kept.
+# Pin every word of a line from column `start` on; spaces are kept.
 function words(text, start, off,   done, space, word) {
     done = substr(text, 1, start - 1)
     text = substr(text, start)
@@ -259,7 +265,7 @@ function words(text, start, off,   done, space, word) {
     return done text
 }
 
-# The same for what follows a key, and for the indented lines below it.
+# Pin every word after a key, or in an indented line below it.
 function values(text, mark, off) {
     return text ~ "^#" ? text : words(text, text ~ "^[ \t]" ? 1 : index(text, mark) + 1, off)
 }
@@ -269,19 +275,19 @@ function value(text) {
     return text
 }
 
-function say(text) {
+function emit(text) {
     if (!report) print text
 }
 
-kind == "apt" || kind == "apk" { say(words($0, 1, 0)) }
+kind == "apt" || kind == "apk" { emit(words($0, 1, 0)) }
 
-# Settings go below their header; the same ones, where they stand already, become comments.
+# Add settings below their header, and turn existing lines with the same settings into comments.
 kind in settings {
     name = $1
     sub("=.*", "", name)
     if (name != "" && index("\n" settings[kind] "\n", "\n" name (/=/ ? "=" : "\n"))) $0 = "#" $0
-    if (kind == "pacman") server($0); else say($0)
-    if ($1 == (kind == "pacman" ? "[options]" : "[main]")) say(settings[kind])
+    if (kind == "pacman") server($0); else emit($0)
+    if ($1 == (kind == "pacman" ? "[options]" : "[main]")) emit(settings[kind])
 }
 
 kind == "included" {
@@ -289,12 +295,12 @@ kind == "included" {
     server($0)
 }
 
-# A server that is the same as one before it would only be asked again after a refusal.
+# Omit a server that is the same as an earlier one: pacman would only ask it again after a refusal.
 function server(text) {
     if (text ~ "^[ \t]*\\[") split("", seen)
-    if (text !~ "^[ \t]*(Cache)?Server[ \t]*=") { say(text); return }
+    if (text !~ "^[ \t]*(Cache)?Server[ \t]*=") { emit(text); return }
     text = words(text, index(text, "=") + 1, 0)
-    if (!seen[text]++) say(text)
+    if (!seen[text]++) emit(text)
 }
 
 kind == "deb822" || kind == "repo" {
@@ -304,7 +310,7 @@ kind == "deb822" || kind == "repo" {
 
 END { if (count) block() }
 
-# A stanza or a section is read whole: what turns it off may stand at its end.
+# Rewrite a stanza or a section as a whole, because the line that disables it may be the last one.
 function block(   i, off) {
     for (i = 1; i <= count; i++) if (tolower(lines[i]) ~ off_line) off = 1
     if (kind == "repo") section(off); else stanza(off)
@@ -314,11 +320,11 @@ function block(   i, off) {
 function stanza(off,   i, uris) {
     for (i = 1; i <= count; i++) {
         if (lines[i] ~ "^[^ \t#]") uris = tolower(lines[i]) ~ "^uris:"
-        say(uris ? values(lines[i], ":", off) : lines[i])
+        emit(uris ? values(lines[i], ":", off) : lines[i])
     }
 }
 
-# dnf and zypper: the baseurl, else the one that the distribution wrote beside its metalink as a comment.
+# Rewrite a section of dnf or zypper: its baseurl, else the one in a comment of the distribution beside a metalink.
 function section(off,   i, key, has, spare, list) {
     for (i = 1; i <= count; i++) {
         if (lines[i] ~ "^baseurl[ \t]*=") has = 1
@@ -328,14 +334,14 @@ function section(off,   i, key, has, spare, list) {
     if (list && !has && !spare) unknown(value(lines[list]), off)
     for (i = 1; i <= count; i++) {
         if (lines[i] ~ "^[^ \t]") key = lines[i] ~ "^(baseurl|url)[ \t]*="
-        if (list && !has && i == spare) say("baseurl=" snapproxy "/" spare_place(value(lines[i])))
-        else if (lines[i] ~ "^(metalink|mirrorlist)[ \t]*=" && (has || spare)) say("#" lines[i])
-        else if (lines[i] ~ "^skip_if_unavailable[ \t]*=") say("skip_if_unavailable=False")
-        else say(key ? values(lines[i], "=", off) : lines[i])
+        if (list && !has && i == spare) emit("baseurl=" snapproxy "/" spare_place(value(lines[i])))
+        else if (lines[i] ~ "^(metalink|mirrorlist)[ \t]*=" && (has || spare)) emit("#" lines[i])
+        else if (lines[i] ~ "^skip_if_unavailable[ \t]*=") emit("skip_if_unavailable=False")
+        else emit(key ? values(lines[i], "=", off) : lines[i])
     }
 }
 
-# Rocky Linux writes a folder as a variable of dnf, since mirrors name it otherwise.
+# Rocky Linux uses a dnf variable for a folder that has another name on its mirrors.
 function spare_place(address,   folder) {
     if ((getline folder < (root "/etc/dnf/vars/contentdir")) > 0) sub("[$]contentdir", folder, address)
     close(root "/etc/dnf/vars/contentdir")

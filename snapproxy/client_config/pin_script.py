@@ -1,7 +1,7 @@
-"""The script that pins a whole root, whatever package managers it has: `pin.sh` beside this file, with the table of archives filled in.
+"""Build the script that pins all package sources of a system: `pin.sh` with the table of archives filled in.
 
-The script reads sources files and rewrites the addresses in them; which archive an address belongs to is said here, as `core.routes`
-would decide it. What is filled in becomes part of a shell script, so everything is quoted on its way.
+The script rewrites the addresses in sources files. The rules here find the archive of an address as `core.routes` does.
+Every value that is filled in is quoted, because it becomes part of a shell script.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from snapproxy.core.routes import Route, RouteKind, routes_of
 
 _TEMPLATE = files("snapproxy.client_config").joinpath("pin.sh").read_text(encoding="utf-8")
 _PLACEHOLDER = re.compile("@([A-Z]+)@")
-# What stands for itself in an awk string and in its regular expressions, and does not end the shell word that holds the program.
+# Characters without a special meaning in awk strings, regular expressions and the quoted shell word of the program.
 _ITSELF = re.compile(r"[A-Za-z0-9 _~:/=,%-]")
-#: How many segments a client puts behind a source: `core.db`; `x86_64/APKINDEX.tar.gz`. apt and dnf have no such number.
+#: Number of path segments that a client appends to a source: `core.db`; `x86_64/APKINDEX.tar.gz`. apt and dnf vary it.
 _DEPTHS = {"pacman": 1, "apk": 2}
 _ANY_IN_LABEL = "[^.:@]*"
 _ANY_SEGMENT = "[^/]+"
 
 
 def script(archives: Iterable[Archive], when: TimeSpec, base: str, capture: str = "") -> str:
-    """Return the script that points every source of a root to snapproxy at `base` (`http://HOST:PORT`) and pins it to `when`.
+    """Return the script that pins all sources of a system to `when`, served from `base` (`http://HOST:PORT`).
 
-    With a `capture`, what the root then asks for is recorded into it.
+    With a `capture`, the requests of the system are recorded into it.
     """
     values = {
         "BASE": base,
@@ -46,17 +46,17 @@ def script(archives: Iterable[Archive], when: TimeSpec, base: str, capture: str 
 
 
 def refusal(refused: Refusal) -> str:
-    """Return a refusal as a script: what was meant to be piped into a shell must fail there, and say why."""
+    """Return a refusal as a script that prints it and fails, because the client pipes the answer into a shell."""
     lines = [line for line in (refused.reason, refused.why, refused.hint) if line]
     return "".join(f"echo {shlex.quote(f'snapproxy: {line}')} >&2\n" for line in lines) + "exit 1\n"
 
 
 def rules(archives: Iterable[Archive]) -> list[str]:
-    """Return the lines of awk that tell the archive of a source by `family`, `host` and `path`, the most specific place first.
+    """Return awk lines that find the archive of a source by `family`, `host` and `path`, the most specific rule first.
 
-    A source is a folder whose files are asked for, so a place that is told by the end of a path is told by what stands before the
-    file. Addresses of the snapshot services hold a time already, and lose it; where that is not simply the next folder they are
-    left out, and the script calls them unknown.
+    A source is a folder and clients request files in it, so a route that matches the end of a file's path matches the
+    folder of that path here. Addresses of snapshot services already contain a time, which is removed. Services in which
+    the time is not simply the next folder have no rule; the script reports their addresses as unknown.
     """
     ranked = sorted(enumerate(routes_of(archives, HISTORIES)), key=lambda each: (each[1].rank, each[0]), reverse=True)
     families: dict[str, list[str]] = {}
@@ -78,7 +78,7 @@ def _rule(route: Route) -> tuple[str, ...]:
 
 
 def _place(route: Route) -> str:
-    """Return the call that compares the path, '' for a place where no source can be."""
+    """Return the awk call that matches the path, '' for a route that cannot match a source."""
     if route.kind is RouteKind.MIRROR and route.shape is not None:
         tail = _tail(route.prefix.removeprefix("**/").split("/"), route.archive.family)
         return tail and f"ends({_quoted(tail)})"
@@ -90,9 +90,10 @@ def _place(route: Route) -> str:
 
 
 def _tail(segments: list[str], family: str) -> str:
-    """Return what a source ends with when its files end with `segments`; '' when no name would be left to know it by.
+    """Return a regular expression for the end of a source whose files end with `segments`, '' if it contained no name.
 
-    Where a client asks at several depths, what stands between the last name and the file may be there or not.
+    If the family's clients request files at several depths, the segments between the last name and the file are
+    optional.
     """
     depth = _DEPTHS.get(family, 0)
     folder = segments[: -depth or -1]
@@ -109,25 +110,25 @@ def _host(pattern: str) -> str:
 
 
 def _literal(text: str) -> str:
-    """Write text as an extended regular expression: what might mean something there stands in brackets."""
+    """Write text as an extended regular expression, with special characters in brackets."""
     return "".join(
         each if _ITSELF.fullmatch(each) else f"[{each}]" if each not in "^\\" else f"\\{each}" for each in text
     )
 
 
 def _settings(text: str) -> str:
-    """Return the settings of a text that explains them, one a line."""
+    """Return the settings of a configuration text without comments and headers, one per line."""
     lines = [line for line in text.splitlines() if not line.startswith(("#", "["))]
     return "\n".join(line.replace(" = ", "=") for line in lines)
 
 
 def _quoted(regex: str) -> str:
-    r"""Write a regular expression as an awk string; only `\` and what could end a string or the shell's word needs care."""
+    r"""Write a regular expression as an awk string. `\` is doubled; quotes and line feeds are written in octal."""
     return '"' + "".join(_octal(each) if each in "\"'\n" else "\\\\" if each == "\\" else each for each in regex) + '"'
 
 
 def _string(text: str) -> str:
-    """Write any text as an awk string that holds neither a quote of the shell's nor a line's end."""
+    """Write any text as an awk string without shell quotes and line feeds."""
     return '"' + "".join(each if each == "." or _ITSELF.fullmatch(each) else _octal(each) for each in text) + '"'
 
 

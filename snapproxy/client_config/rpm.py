@@ -1,7 +1,8 @@
-"""dnf's and zypper's configuration texts: a `.repo` file for the mirror form, and what makes either send the time through a proxy.
+"""Configuration texts for dnf and zypper: a `.repo` file for the mirror form, and settings for the proxy form.
 
-dnf and zypper send a proxy's credentials only after a 407; one option makes dnf send them at once (`proxy_auth_method`), zypper has none.
-Whatever a distribution's own files say: `metalink=` and `mirrorlist=` lead to other hosts and today's digests, so `baseurl=` it must be.
+dnf and zypper send the credentials of a proxy only after a 407. dnf has an option to send them with the first request
+(`proxy_auth_method`), zypper has none. Repositories must use `baseurl=`: `metalink=` and `mirrorlist=` of the
+distribution lead to other hosts and to the digests of the current state.
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ from dataclasses import dataclass
 from snapproxy.client_config.snippets import DEFAULT_BASE, Snippet, user_name
 from snapproxy.core.model import Match, TimeSpec
 
-#: dnf gives up after 30 s of silence, or of less than 1000 bytes a second; archives that remember answer slowly and in turns.
+#: By default dnf gives up after 30 s without data, or below 1000 bytes per second; snapshot archives are slow.
 SETTINGS = """\
 timeout=300
 minrate=1
-# Without this a repository that cannot be had is left out, with exit code 0.
+# Without this, dnf skips an unavailable repository and exits with code 0.
 skip_if_unavailable=False
 """
 
-#: zypper ends a transfer that takes longer than 180 s; an hour is the longest it can be told.
+#: By default zypper ends a transfer that takes longer than 180 s; an hour is the maximum of this setting.
 ZYPPER_SETTINGS = """\
 [main]
 download.transfer_timeout = 3600
@@ -29,9 +30,11 @@ download.transfer_timeout = 3600
 
 @dataclass(frozen=True, slots=True)
 class RpmOptions:
-    """What the texts are for: the repository at `path` of an archive (`$releasever` and `$basearch` as dnf reads them), at a time.
+    """Options for the texts: the repository at `path` of an archive, at a time.
 
-    `base` is snapproxy's own address, `http://HOST:PORT` without a slash at its end.
+    `path` may contain `$releasever` and `$basearch`.
+
+    `base` is snapproxy's address, `http://HOST:PORT` without a trailing slash.
     """
 
     archive: str
@@ -41,22 +44,22 @@ class RpmOptions:
 
     @property
     def url(self) -> str:
-        """The repository in the mirror form."""
+        """The address of the repository in the mirror form."""
         path = self.path.strip("/")
         return f"{self.base}/{self.archive}/{user_name(self.when)}/{path + '/' if path else ''}"
 
     @property
     def title(self) -> str:
-        """What dnf and zypper print for it."""
+        """The name of the repository, which dnf and zypper print."""
         return f"{self.archive} at {user_name(self.when)}"
 
 
 def mirror(repository: RpmOptions) -> tuple[Snippet, ...]:
-    """Return the mirror form for dnf. Another time is another address, and so has a cache of its own in dnf."""
+    """Return the mirror form for dnf. Each time has its own address, and therefore its own cache in dnf."""
     lasting = (
         ""
         if repository.when.match is Match.LIVE
-        else "# What was, stays: nothing to ask again.\nmetadata_expire=never\n"
+        else "# A past state does not change, so its metadata does not expire.\nmetadata_expire=never\n"
     )
     text = (
         f"[{repository.archive}]\nname={repository.title}\nbaseurl={repository.url}\nenabled=1\ngpgcheck=1\n"
@@ -78,26 +81,28 @@ def zypper(repository: RpmOptions) -> tuple[Snippet, ...]:
 
 
 def proxy(repository: RpmOptions) -> tuple[Snippet, ...]:
-    """Return the proxy form for dnf: lines of `[main]`. Repositories keep their `baseurl`, which must begin with http.
+    """Return the proxy form for dnf: lines of `[main]`.
 
-    One address shows many times here, so dnf may not rely on what it loaded before.
+    Repositories keep their `baseurl`, which must begin with `http:`.
+
+    One address stands for many times here, so dnf's cached metadata must expire immediately.
     """
     text = (
         f"[main]\nproxy={repository.base}\nproxy_username={user_name(repository.when)}\nproxy_password=x\n"
-        "# Otherwise dnf sends the time only when asked, once for each connection.\nproxy_auth_method=basic\n"
+        "# Without this, dnf sends the time only after a 407, on each connection.\nproxy_auth_method=basic\n"
         f"metadata_expire=0\n{SETTINGS}"
     )
     return (Snippet("/etc/dnf/dnf.conf", text),)
 
 
 def environment(repository: RpmOptions) -> tuple[Snippet, ...]:
-    """Return shell lines for the proxy form: all that zypper reads, and enough for dnf."""
+    """Return shell lines for the proxy form, for zypper and dnf."""
     address = repository.base.replace("://", f"://{user_name(repository.when)}:x@", 1)
     return (Snippet("", f"export http_proxy={address} https_proxy={address} no_proxy=\n"),)
 
 
 def dockerfile(repository: RpmOptions) -> tuple[Snippet, ...]:
-    """Return lines for a Dockerfile: the script that snapproxy serves pins every repository of an image that it knows, and puts them back."""
+    """Return lines for a Dockerfile in which snapproxy's script pins the repositories and restores them afterwards."""
     text = f"""\
 # snapproxy must be reachable from inside the build; on this machine: docker build --network=host
 FROM scratch AS pin
@@ -111,7 +116,7 @@ RUN --mount=from=pin,target=/mnt sh /mnt/pin.sh \\
     return (Snippet("Dockerfile", text),)
 
 
-#: Every form by the name `--form` takes. The first one is the default.
+#: The forms by their names for `--form`. The first one is the default.
 FORMS: dict[str, Callable[[RpmOptions], tuple[Snippet, ...]]] = {
     "mirror": mirror,
     "zypper": zypper,

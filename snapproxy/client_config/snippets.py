@@ -1,4 +1,4 @@
-"""What every client's texts share: a snippet, and how a *when* is spelled where a client carries it."""
+"""Shared parts of the texts for all clients: a snippet, and the form of a time in URLs and shell commands."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ DEFAULT_BASE = "http://127.0.0.1:3142"
 
 @dataclass(frozen=True, slots=True)
 class Snippet:
-    """A text and the file it belongs into (`path`, '' for a shell)."""
+    """A text and the file that it belongs in (`path`, '' for a shell)."""
 
     path: str
     text: str
 
 
 def user_name(time: TimeSpec) -> str:
-    """Spell a *when* in letters, digits, dots and hyphens: fit for a URL's user name, a path segment and a shell word alike.
+    """Write a time in letters, digits, dots and hyphens, for the user name of a URL, a path segment or a shell word.
 
-    An unescaped colon would split user from password, so RFC 3339 becomes the compact form.
+    RFC 3339 becomes the compact form, because an unescaped colon separates user and password.
     """
     if time.instant is None:
         return time.match.value

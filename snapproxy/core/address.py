@@ -1,9 +1,9 @@
 """Read the target that a raw request names, or refuse it. No other module reads URLs sent by clients.
 
-Four forms (docs/design.md, section 2): `/<archive>/<time>/<path>`; the native addresses of the archives' own services;
-a proxy request, whose host and path select an archive and whose credentials carry the time; and `/~<capture>/` before
-the first two. The executor answers the target, `web` writes the answer. Refusals contain fixed texts only, never a byte
-of the request.
+Four forms (docs/explain/design.md, section 2): `/<archive>/<time>/<path>`; the native addresses of the archives' own
+services; a proxy request, whose host and path select an archive and whose credentials carry the time; and
+`/~<capture>/` before the first two. The executor answers the target, `web` writes the answer. Refusals contain fixed
+texts only, never a byte of the request.
 """
 
 from __future__ import annotations

@@ -178,6 +178,8 @@ class Family(Protocol):
     Not for a client that would misinterpret it and keep an old root.
     """
 
+    def __hash__(self) -> int: ...
+
     @property
     def scheme(self) -> Scheme:
         """Return the signature scheme of the roots."""

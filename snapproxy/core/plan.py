@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 from snapproxy.core.exchange import Moved
@@ -75,6 +76,12 @@ _UNDECIDED = Refusal(
 def space_of(archive: Archive, resolved: Resolved) -> str:
     """Return the catalog's name space of an archive at a snapshot."""
     return f"{archive.name}/{resolved.snapshot}"
+
+
+@lru_cache(maxsize=1024)
+def _place(family: Family, path: str) -> Place:
+    """Return the place of a path; builds ask for the same paths again and again."""
+    return family.classify(path)
 
 
 class UnknownError(Exception):
@@ -147,7 +154,7 @@ def _resolve_by_roots(
     instant = now if when.instant is None else min(when.instant, now)
     if not history.is_observed and (when.match is not Match.HELD or when.instant != instant):
         return None
-    place = family.classify(request.path)
+    place = _place(family, request.path)
     observed = known.fact(AskObserved(archive.name, _roots_of(request.path, place, family), instant))
     answers = [history.resolve_seen(archive, when, root, now) for root in observed]
     if found := _resolved(answers):
@@ -221,7 +228,7 @@ def _file(request: PlanRequest, resolved: Resolved, known: Known, family: Family
     if resolved.snapshot == TIMELESS:
         request = replace(request, path=history.timeless(request.path) or request.path)
     archive, path, space = request.archive, request.path, space_of(request.archive, resolved)
-    place = family.classify(path)
+    place = _place(family, path)
     if place.leads_elsewhere:
         return _mirror_list(family)
     name = None if is_live else known.fact(AskName(space, path))

@@ -1,9 +1,9 @@
 """Resolve a time: find the snapshot that answers it, or the reason for a refusal.
 
-Implements the rules of honest time (docs/design.md, section 2). A time is answered only if the state of the archive at
-that instant is known and can no longer change; it is never silently answered with another day. Pure and total: windows
-of the timeline are the input, a missing window is returned as a NeedWindow. The archive's history reads its timeline;
-the executor serves the files.
+Implements the rules for times (docs/explain/design.md, section 2). A time is answered only if the state of the archive
+at that instant is known and can no longer change; it is never silently answered with another day. Pure and total:
+windows of the timeline are the input, a missing window is returned as a NeedWindow. The archive's history reads its
+timeline; the executor serves the files.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@ Pure: `trust` runs gpgv and finds the keys. The status lines are those of `gpgv 
 Sequoia's gpgv-sq writes them too, sqv has none). gpgv's exit code is not sufficient: it is 0 for a revoked key and for
 SHA-1, and 2 for a good signature beside one by an unknown key.
 
-The rules, from docs/design.md section 6: one good signature is enough, and those by unknown keys are ignored; a bad one
-is fatal; MD5, SHA-1 and RIPEMD-160 do not count; an expired key counts for signatures made before it expired; a revoked
-one never does.
+The rules, from docs/explain/design.md section 6: one good signature is enough, and those by unknown keys are ignored; a
+bad one is fatal; MD5, SHA-1 and RIPEMD-160 do not count; an expired key counts for signatures made before it expired; a
+revoked one never does.
 """
 
 from __future__ import annotations

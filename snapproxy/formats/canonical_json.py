@@ -1,7 +1,7 @@
 """Write JSON with exactly one spelling for each value, so that equal values have equal digests. Pure.
 
-`canonical` follows RFC 8785 for the values that we allow: sorted keys, no spaces, UTF-8 without needless escapes, no fractions,
-integers below 2**53.
+`canonical` follows RFC 8785 for the values that we allow: sorted keys, no spaces, UTF-8 without needless escapes, no
+fractions, integers below 2**53.
 """
 
 from __future__ import annotations

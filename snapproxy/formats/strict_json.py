@@ -1,8 +1,8 @@
-"""Read JSON written by others (manifests, credentials, locks) strictly and in bounded memory. Pure.
+"""Read JSON written by others (manifests, credentials, locks) strictly. Pure.
 
 - `parse` parses a document of any shape and marks repeated keys.
-- `read_object` parses an object whose members the caller reads; it refuses values that JSON readers interpret differently.
-- `load` parses a document whose shape is fixed and names the place of every fault: `files[12].sha256`.
+- `read_object` parses an object whose members the caller reads. It refuses values on which JSON readers differ.
+- `load` parses a document with a fixed shape in bounded memory, and names the place of every fault: `files[12].sha256`.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ def parse(data: bytes) -> Any:
     except UnicodeDecodeError as error:
         raise ValueError(f"It is not UTF-8 (byte {error.start}).") from None
     except json.JSONDecodeError as error:
-        raise ValueError(f"It is no JSON: line {error.lineno}, column {error.colno}.") from None
+        raise ValueError(f"It is not valid JSON: line {error.lineno}, column {error.colno}.") from None
     except ValueError:  # Python's own bound on the digits of a number
-        raise ValueError("It holds a number of thousands of digits.") from None
+        raise ValueError("It contains a number with thousands of digits.") from None
     except RecursionError:
         raise ValueError("Its arrays or objects are nested too deeply.") from None
 
@@ -67,11 +67,11 @@ def check_exact(value: Any) -> None:
     """
     match value:
         case Members(repeated=str(name)):
-            raise TypeError(f"The key {name[:40]!a} stands twice.")
+            raise TypeError(f"The key {name[:40]!a} occurs twice.")
         case dict():
             for key, each in value.items():
                 if not isinstance(key, str):
-                    raise TypeError(f"{key!r} is no key of canonical JSON.")
+                    raise TypeError(f"{key!r} is not a string, so it cannot be a key.")
                 check_exact(each)
         case list() | tuple():
             for each in value:
@@ -81,30 +81,32 @@ def check_exact(value: Any) -> None:
         case int() if abs(value) < EXACT:
             pass
         case int():
-            raise TypeError("It holds a number of 2^53 or more, which readers round.")
+            raise TypeError("It contains an integer of 2^53 or more, which some JSON readers round.")
         case _:
             kind = type(value).__name__
-            raise TypeError(f"It holds a {kind}: only objects, lists, texts and whole numbers are known.")
+            raise TypeError(
+                f"It contains a {kind}; only objects, arrays, strings, integers, booleans and null are allowed."
+            )
 
 
 def read_object(data: bytes, what: str) -> dict[str, Any]:
     """Parse an object. `what` names the document in the message of an ArchiveDataError.
 
-    Raises ArchiveDataError if the document is not a JSON object, repeats a key, contains a fraction, an integer of 2**53 or
-    more, or half a surrogate pair, or is nested too deeply.
+    Raises ArchiveDataError if the document is not a JSON object, repeats a key, contains a fraction, an integer of
+    2**53 or more, or half a surrogate pair, or is nested too deeply.
     """
     try:
         value = parse(data)
         check_exact(value)
         json.dumps(value, ensure_ascii=False).encode()  # raises for half a surrogate pair
     except RecursionError:
-        raise _unreadable(what, "It is nested too deep.") from None
+        raise _unreadable(what, "Its arrays or objects are nested too deeply.") from None
     except UnicodeEncodeError:
-        raise _unreadable(what, "It holds half a character.") from None
+        raise _unreadable(what, "A string contains half a surrogate pair, which is not valid Unicode.") from None
     except (ValueError, TypeError) as error:
         raise _unreadable(what, str(error)) from None
     if not isinstance(value, dict):
-        raise _unreadable(what, "It is no object.")
+        raise _unreadable(what, "It is not a JSON object.")
     return value
 
 
@@ -114,7 +116,7 @@ def _unreadable(what: str, why: str) -> ArchiveDataError:
 
 @dataclass(frozen=True, slots=True)
 class JsonDocument:
-    """The kind of document that `load` reads, for messages: its name within a sentence, and a hint for an invalid one."""
+    """The kind of a document, for messages: its name within a sentence, and the hint for an invalid document."""
 
     name: str
     hint: str
@@ -154,7 +156,7 @@ class JsonValue:
             yield JsonValue(raw, f"{self.place}[{at}]", self.document)
 
     def text(self, form: re.Pattern[str], expected: str) -> str:
-        """Return a string that matches `form` as a whole; `expected` describes the form in words."""
+        """Return a string that matches `form` as a whole; `expected` describes the form in the error."""
         if not isinstance(self.raw, str) or not form.fullmatch(self.raw):
             raise self.wrong(f"expected {expected}")
         return self.raw
@@ -166,7 +168,7 @@ class JsonValue:
         return self.raw
 
     def wrong(self, problem: str, *, shown: bool = True) -> RecordError:
-        """Return the error for an invalid value; `shown`: with the value itself, in ASCII and shortened."""
+        """Return the error for an invalid value; `shown` adds the value itself, in ASCII and truncated."""
         found = ""
         if shown and isinstance(self.raw, str | int | float | None):
             text = ascii(self.raw)

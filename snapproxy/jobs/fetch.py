@@ -9,7 +9,7 @@ from pathlib import Path
 
 import aiofiles
 
-from snapproxy.core.exchange import Served
+from snapproxy.core.exchange import Answerer, Conditions, FileTarget, Moved, Served
 from snapproxy.core.model import Proof, Refusal
 from snapproxy.core.progress import Progress
 from snapproxy_storage import DraftFailed
@@ -26,7 +26,19 @@ class Fetched:
     snapshot: str
 
 
-async def copy(served: Served, target: Path, progress: Progress, path: str) -> Fetched | Refusal:
+async def fetch_file(
+    answerer: Answerer, target: FileTarget, file: Path, progress: Progress, name: str
+) -> Fetched | Refusal:
+    """Download `target` to `file`: complete and verified, or not at all. Reports progress as `name`."""
+    outcome = await answerer.answer(target, Conditions())
+    if isinstance(outcome, Moved):
+        return Refusal(404, "The path is a folder, not a file")
+    if isinstance(outcome, Refusal):
+        return outcome
+    return await _copy(outcome, file, progress, name)
+
+
+async def _copy(served: Served, target: Path, progress: Progress, path: str) -> Fetched | Refusal:
     """Copy a body into a draft beside `target`, and rename it once it is verified. Reports progress as `path`."""
     body, draft = served.body, target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     digest, offset = hashlib.sha256(), 0

@@ -1,5 +1,6 @@
-"""Artifacts where others keep them: registries, image layouts in folders and tar files. What an artifact says is left to others.
+"""OCI artifacts in registries, and in image layouts (folders and tar files): reading, writing and copying them.
 
-`names` reads where one lies, `model` what a manifest is (both pure). `artifact` is what all places take and give: documents, and
-blobs by descriptor. `layout`, `tarball` and `registry` are the places. Of the shell it needs a clock alone (`core.clock`).
+`places` reads the names of places, `manifests` the manifests and indexes (both pure). `artifact` is the form in which
+every place takes and returns artifacts. The places are `layout` (folder or tar) and `registry`; `transfer` copies whole
+artifacts. The content of an artifact (captures, locks, packages) is unknown here: `capture` and `jobs` decide it.
 """

@@ -1,8 +1,9 @@
-"""What every place takes and gives: documents, and blobs by descriptor that are read as often as needed. Verifying is done here.
+"""Artifacts in the form that every place reads and writes: manifests and blobs, and the verification of blobs.
 
     root -> documents (children first) -> blobs
 
-A blob's bytes come from an `Opener`, so that nothing is held in memory and a broken upload can begin again. `storage`'s blobs fit.
+The bytes of a blob come from an `Opener`, so that no blob is kept in memory and a failed upload can be repeated. The
+blobs of `snapproxy_storage` can be opened this way.
 """
 
 from __future__ import annotations
@@ -20,33 +21,36 @@ from snapproxy.errors import ArchiveDataError, StorageError
 from snapproxy.oci.manifests import EMPTY_BYTES, EMPTY_CONFIG, Descriptor, ImageIndex, Manifest, ManifestDocument
 
 PIECE = 1 << 20
-"""Bytes in a piece at most: what a thread reads or hashes at a time."""
+"""Largest number of bytes that a thread reads or hashes in one call."""
 
 
 _SHORT = 128 << 10
-"""Bytes of a file that is read when it is opened."""
+"""Files up to this size, in bytes, are read when they are opened."""
 
 
 class Opened(Protocol):
-    """Bytes that can be read from any position, any number of times, until closed. `snapproxy_storage.Blob` is one."""
+    """An open blob, readable from any position, any number of times, until it is closed.
+
+    `snapproxy_storage.Blob` is one.
+    """
 
     def fileno(self) -> int | None:
-        """Return a descriptor of a regular file that holds exactly these bytes, None where there is none."""
+        """Return the descriptor of a regular file whose content is exactly the blob, None if there is no such file."""
 
     def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
         """Yield the bytes from `start` up to `stop`."""
 
     def close(self) -> None:
-        """Give up what is held."""
+        """Release the file."""
 
 
 Opener = Callable[[], Awaitable[Opened]]
-"""Opens a blob; called anew for each attempt to send it. Raises SnapproxyError when it cannot."""
+"""Opens a blob; called again for each attempt to send it. Raises SnapproxyError if the blob cannot be opened."""
 
 
 @dataclass(frozen=True, slots=True)
 class BlobContent:
-    """A blob and where its bytes come from."""
+    """A blob and the opener of its bytes."""
 
     descriptor: Descriptor
     open: Opener
@@ -54,15 +58,18 @@ class BlobContent:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """Everything under one root. `documents` have children before those that name them, the root last."""
+    """A root document with everything that it names.
+
+    In `documents`, children precede the documents that name them; the root is last.
+    """
 
     documents: tuple[ManifestDocument, ...]
     contents: Mapping[str, BlobContent] = field(default_factory=dict)
-    """By digest; what several manifests share stands once."""
+    """The blobs by digest. A blob that several manifests share is listed once."""
 
     @classmethod
     def of(cls, manifest: Manifest, contents: Iterator[BlobContent] | tuple[BlobContent, ...]) -> Artifact:
-        """Return the artifact of one manifest. The empty configuration needs no content given."""
+        """Return the artifact of one manifest. The content of the empty configuration is added if missing."""
         found = {each.descriptor.digest: each for each in contents}
         if manifest.config.digest == EMPTY_CONFIG.digest:
             found.setdefault(EMPTY_CONFIG.digest, bytes_content(EMPTY_CONFIG, EMPTY_BYTES))
@@ -70,13 +77,13 @@ class Artifact:
 
     @classmethod
     def under(cls, index: ImageIndex, parts: tuple[Artifact, ...]) -> Artifact:
-        """Return several artifacts under one index, which must name their roots."""
+        """Return several artifacts under one index. The index must name their roots."""
         contents = {digest: each for part in parts for digest, each in part.contents.items()}
         return cls((*(each for part in parts for each in part.documents), index.document()), contents)
 
     @property
     def root(self) -> ManifestDocument:
-        """What the artifact is known by."""
+        """The document whose digest identifies the artifact."""
         return self.documents[-1]
 
     @property
@@ -86,25 +93,29 @@ class Artifact:
 
 
 class ArtifactSource(Protocol):
-    """A place to read artifacts from: a layout, a repository. But for `open`, every byte it gives was verified."""
+    """A place to read artifacts from: an image layout or a repository.
+
+    Everything it returns was verified, except through `open`.
+    """
 
     async def resolve(self, version: str) -> ManifestDocument:
-        """Return the document under a tag or a digest ('': the only one). Raises SnapproxyError when there is none."""
+        """Return the document with a tag or a digest ('': the only one). Raises SnapproxyError if it does not exist."""
 
     async def document(self, descriptor: Descriptor) -> ManifestDocument:
-        """Return a document by its descriptor. Raises ArchiveDataError when its bytes are others."""
+        """Return a document by its descriptor. Raises ArchiveDataError if its size or digest differs."""
 
     async def open(self, descriptor: Descriptor) -> Opened:
-        """Open a blob to read parts of it, not verified. Raises ArchiveDataError when it is missing."""
+        """Open a blob to read parts of it, unverified. Raises ArchiveDataError if it is missing."""
 
     def blob(self, descriptor: Descriptor) -> AsyncIterator[bytes]:
-        """Yield a blob; its last piece is not given before size and digest were found right (ArchiveDataError)."""
+        """Yield a blob; its last piece is held back until size and digest are verified. Raises ArchiveDataError."""
 
 
 class OpenFile:
-    """A part of a file, whose `descriptor` is its own until it is closed.
+    """A part of an open file. It owns `descriptor` until it is closed.
 
-    It is read by a thread; a short one at once, since handing over to a thread takes longer than reading it.
+    A thread reads it. A short part is read immediately on opening, because a switch to a thread takes longer than the
+    read.
     """
 
     def __init__(self, descriptor: int, start: int, size: int) -> None:
@@ -121,7 +132,7 @@ class OpenFile:
         return self.descriptor if self._start == 0 and os.fstat(self.descriptor).st_size == self.size else None
 
     def state(self) -> tuple[int, ...]:
-        """Return what would differ if this were another file, or had been written to: its inode, size, and times of change."""
+        """Return values that change when the file is replaced or written: device, inode, size and times of change."""
         found = os.fstat(self.descriptor)
         return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
@@ -157,11 +168,11 @@ class _MemoryBytes:
             yield self._data[start:stop]
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no file is open."""
 
 
 def bytes_content(descriptor: Descriptor, data: bytes) -> BlobContent:
-    """Return a small blob whose bytes are at hand."""
+    """Return a small blob whose bytes are in memory."""
 
     async def open_bytes() -> Opened:
         return _MemoryBytes(data)
@@ -170,7 +181,7 @@ def bytes_content(descriptor: Descriptor, data: bytes) -> BlobContent:
 
 
 def file_content(descriptor: Descriptor, path: Path) -> BlobContent:
-    """Return a blob whose bytes are a file's."""
+    """Return a blob whose bytes are the content of a file."""
 
     async def open_path() -> Opened:
         return await asyncio.to_thread(open_regular, path)
@@ -179,7 +190,10 @@ def file_content(descriptor: Descriptor, path: Path) -> BlobContent:
 
 
 def open_regular(path: Path) -> OpenFile:
-    """Open a regular file, no link and no device. Blocks briefly. Raises StorageError; FileNotFoundError when there is nothing."""
+    """Open a regular file; links and devices are refused. Blocks briefly.
+
+    Raises StorageError, and FileNotFoundError if it does not exist.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -189,31 +203,31 @@ def open_regular(path: Path) -> OpenFile:
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
         os.close(descriptor)
-        raise StorageError("A file cannot be read", why=f"{path} is no regular file.")
+        raise StorageError("A file cannot be read", why=f"{path} is not a regular file.")
     return OpenFile(descriptor, 0, found.st_size)
 
 
 async def verified(pieces: AsyncIterator[bytes], descriptor: Descriptor) -> AsyncGenerator[bytes, None]:
-    """Pass on what is exactly the blob; hold the last piece back until that is sure. Raises ArchiveDataError."""
-    running, count, held = hashlib.sha256(), 0, b""
+    """Yield `pieces`, with the last one held back until size and digest are verified. Raises ArchiveDataError."""
+    running, count, last = hashlib.sha256(), 0, b""
     async for piece in pieces:
         count += len(piece)
         if count > descriptor.size:
-            raise wrong_blob(descriptor, f"more than {descriptor.size} bytes came")
+            raise wrong_blob(descriptor, f"more than {descriptor.size} bytes were received")
         await hash_piece(running.update, piece)
-        if held:
-            yield held
-        held = piece
+        if last:
+            yield last
+        last = piece
     if count < descriptor.size:
-        raise wrong_blob(descriptor, f"{count} bytes came instead of {descriptor.size}")
+        raise wrong_blob(descriptor, f"{count} bytes were received instead of {descriptor.size}")
     if running.hexdigest() != descriptor.hex:
-        raise wrong_blob(descriptor, f"what came is sha256:{running.hexdigest()}")
-    if held:
-        yield held
+        raise wrong_blob(descriptor, f"the received bytes have sha256:{running.hexdigest()}")
+    if last:
+        yield last
 
 
 async def hash_piece(update: Callable[[bytes], object], piece: bytes) -> None:
-    """Hash, by a thread where it takes longer than handing over does."""
+    """Hash a piece; a long one in a thread, where hashing takes longer than the switch to the thread."""
     if len(piece) < 1 << 16:
         update(piece)
     else:
@@ -221,18 +235,18 @@ async def hash_piece(update: Callable[[bytes], object], piece: bytes) -> None:
 
 
 def wrong_blob(descriptor: Descriptor, why: str) -> ArchiveDataError:
-    """Return the error for bytes that are not what their digest says."""
+    """Return the error for a blob whose bytes do not match its descriptor. `why` is a clause without a full stop."""
     return ArchiveDataError(
         "A blob of the artifact is damaged",
-        why=f"Of {descriptor.digest}, {why}.",
-        hint="Copy the artifact again from where it came from; nothing of this blob was kept.",
+        why=f"{descriptor.digest}: {why}.",
+        hint="Copy the artifact again from its source. Nothing of this blob was kept.",
     )
 
 
 def missing_blob(descriptor: Descriptor, place: str) -> ArchiveDataError:
-    """Return the error for what a manifest names and the place does not have."""
+    """Return the error for a blob that a manifest names and the place does not have."""
     return ArchiveDataError(
         "A blob of the artifact is missing",
         why=f"{descriptor.digest} ({descriptor.size} bytes) is not in {place}.",
-        hint="Copy the artifact again with everything it names.",
+        hint="Copy the artifact again with all blobs that its manifests name.",
     )

@@ -1,7 +1,9 @@
-"""Where a registry's login is found: the files and helpers that docker, podman and skopeo share (containers-auth.json(5)). Read only.
+"""Find registry logins in the files and credential helpers of docker, podman and skopeo (containers-auth.json(5)).
 
-A file named by hand (an option, or REGISTRY_AUTH_FILE) is the only one looked at, as with skopeo: who names a file means that file.
-Otherwise the first that knows the registry counts, in the order of `files`.
+Read-only.
+
+If the user names a file (an option, or REGISTRY_AUTH_FILE), no other file is read, as with skopeo. Otherwise the files
+are searched in the order of `files`, and the first login for the registry is used.
 """
 
 from __future__ import annotations
@@ -24,20 +26,20 @@ from snapproxy.formats.strict_json import read_object
 from snapproxy.oci.places import HUB
 
 HELPER_SECONDS = 60.0
-"""How long a helper may take: it may ask its user to unlock a key ring."""
+"""How long a helper may take, in seconds: it may ask the user to unlock a key ring."""
 
 _FILE_LIMIT = 1 << 20
 _DRAIN_SECONDS = 1.0
 _ANSWER_LIMIT = 64 << 10
 _HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _HUB_KEY = "https://index.docker.io/v1/"
-_TOKEN_USER = "<token>"  # noqa: S105 # what a helper gives for a user's name when the secret is an identity token
+_TOKEN_USER = "<token>"  # noqa: S105 # a helper returns this as user name when the secret is an identity token
 _NOT_FOUND = "credentials not found in native keychain"
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A user's name and password, or an identity token that stands for both. Never shown."""
+    """A user name and password, or an identity token instead of both. The secrets are not part of `repr`."""
 
     user: str = ""
     password: str = field(default="", repr=False)
@@ -45,7 +47,7 @@ class Login:
 
 
 class Keychain:
-    """Finds logins. `authfile` is the file the user named on the command line, `login` what they gave there."""
+    """Finds logins. `authfile` and `login` are a file and a login from the command line; `login` takes precedence."""
 
     def __init__(
         self, environ: Mapping[str, str], *, clock: Clock, authfile: Path | None = None, login: Login | None = None
@@ -56,13 +58,20 @@ class Keychain:
         self._login = login
 
     async def find(self, registry: str, repository: str) -> Login | None:
-        """Return the login for a repository, None for none. Raises ConfigurationError for a file or a helper that is broken."""
+        """Return the login for a repository, None without one.
+
+        Raises ConfigurationError for an invalid file or a failing helper.
+        """
         if self._login is not None:
             return self._login
         named = self._authfile or _path(self._environ.get("REGISTRY_AUTH_FILE", ""))
         if named is not None:
             if not await asyncio.to_thread(named.is_file):
-                raise ConfigurationError("The file with credentials that was named does not exist", why=f"{named}.")
+                raise ConfigurationError(
+                    "The credentials file does not exist",
+                    why=f"{named}.",
+                    hint="Check --authfile or REGISTRY_AUTH_FILE, or create the file with: skopeo login REGISTRY",
+                )
             return await self._in_file(named, registry, repository)
         for path in files(self._environ):
             if found := await self._in_file(path, registry, repository):
@@ -86,7 +95,7 @@ class Keychain:
         """Run `docker-credential-NAME get`, the host on its standard input (docker's credential helper protocol)."""
         if not isinstance(helper, str) or not _HELPER.fullmatch(helper):
             raise ConfigurationError(
-                "A credential helper has an impossible name", why=f"{path} names {helper!r}."[:300]
+                "The name of a credential helper is invalid", why=f"{path} names {helper!r}."[:300]
             )
         program = f"docker-credential-{helper}"
         host = _HUB_KEY if registry == HUB else registry
@@ -94,19 +103,19 @@ class Keychain:
             async with self._clock.timeout(HELPER_SECONDS):
                 status, output = await _run(program, host, self._environ)
         except TimeoutError:
-            raise _helper_failed(program, f"It output nothing within {HELPER_SECONDS:.0f} s") from None
+            raise _helper_failed(program, f"it did not answer within {HELPER_SECONDS:.0f} s") from None
         except OSError as error:
-            raise _helper_failed(program, f"{path} names it, and it cannot be run: {error.strerror}") from error
+            raise _helper_failed(program, f"{path} names it, but it cannot be run: {error.strerror}") from error
         if status:
             text = output.decode(errors="replace").strip()
             if _NOT_FOUND in text:
                 return None
-            raise _helper_failed(program, f"It ended with {status}: {text[:200]!r}")
+            raise _helper_failed(program, f"it exited with status {status}: {text[:200]!r}")
         return _read_output(program, output)
 
 
 def files(environ: Mapping[str, str]) -> Iterator[Path]:
-    """Yield where credentials are kept when no file was named, first come first served."""
+    """Yield the files that may contain credentials if the user named none, in the order of precedence."""
     home = _path(environ.get("HOME", "")) or Path("/")
     runtime, config = _path(environ.get("XDG_RUNTIME_DIR", "")), _path(environ.get("XDG_CONFIG_HOME", ""))
     docker = _path(environ.get("DOCKER_CONFIG", ""))
@@ -119,7 +128,10 @@ def files(environ: Mapping[str, str]) -> Iterator[Path]:
 
 
 async def _run(program: str, host: str, environ: Mapping[str, str]) -> tuple[int, bytes]:
-    """Return its exit status and what it output, at most _ANSWER_LIMIT bytes. It ends with the block, however that ends."""
+    """Run a helper; return its exit status and its output, at most _ANSWER_LIMIT bytes.
+
+    Its process group is killed in the end.
+    """
     process = await asyncio.create_subprocess_exec(
         program,
         "get",
@@ -132,7 +144,7 @@ async def _run(program: str, host: str, environ: Mapping[str, str]) -> tuple[int
     if process.stdin is None or process.stdout is None:
         raise OSError("no pipe")
     try:
-        with contextlib.suppress(ConnectionError):  # it may know without asking
+        with contextlib.suppress(ConnectionError):  # a helper may answer without reading its input
             process.stdin.write(host.encode())
             await process.stdin.drain()
         process.stdin.close()
@@ -140,13 +152,15 @@ async def _run(program: str, host: str, environ: Mapping[str, str]) -> tuple[int
         while len(output) <= _ANSWER_LIMIT and (piece := await process.stdout.read(_ANSWER_LIMIT + 1)):
             output += piece
         if len(output) > _ANSWER_LIMIT:
-            raise _helper_failed(program, f"It output more than {_ANSWER_LIMIT} bytes")
+            raise _helper_failed(program, f"its output exceeds {_ANSWER_LIMIT} bytes")
         return await process.wait(), output
     finally:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # what it started holds its pipes, and waiting would not end
-        # Read first: a pipe that is full, and so not looked at, is never seen to end, and Python 3.11's `wait` waits for that.
-        with contextlib.suppress(TimeoutError):  # somebody out of reach holds it
+            os.killpg(
+                process.pid, signal.SIGKILL
+            )  # its child processes keep the pipes open, and `wait` would not return
+        # Read first: asyncio stops reading a full pipe and misses its end, for which Python 3.11's `wait` waits.
+        with contextlib.suppress(TimeoutError):  # a process outside the process group keeps the pipe open
             async with asyncio.timeout(_DRAIN_SECONDS):
                 while await process.stdout.read(_ANSWER_LIMIT):
                     pass
@@ -155,12 +169,12 @@ async def _run(program: str, host: str, environ: Mapping[str, str]) -> tuple[int
 
 def _read_output(program: str, output: bytes) -> Login:
     try:
-        value = read_object(output, "What it output")
+        value = read_object(output, "Its output")
     except ArchiveDataError as error:
-        raise _helper_failed(program, error.why.rstrip(".")) from None
+        raise _helper_failed(program, f"its output cannot be read: {error.why.rstrip('.')}") from None
     user, secret = value.get("Username"), value.get("Secret")
     if not isinstance(user, str) or not isinstance(secret, str):
-        raise _helper_failed(program, "It gave no Username and Secret")
+        raise _helper_failed(program, "its output has no Username and Secret")
     return Login(identity_token=secret) if user == _TOKEN_USER else Login(user, secret)
 
 
@@ -171,13 +185,13 @@ def _read(path: Path) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
-        raise ConfigurationError("A file with credentials cannot be read", why=f"{path}: {error.strerror}.") from error
+        raise ConfigurationError("A credentials file cannot be read", why=f"{path}: {error.strerror}.") from error
     if len(data) > _FILE_LIMIT:
-        raise ConfigurationError("A file with credentials is too long", why=f"{path} has more than 1 MiB.")
+        raise ConfigurationError("A credentials file is too long", why=f"{path} has more than 1 MiB.")
     try:
         return read_object(data, "The file") if data.strip() else {}
     except ArchiveDataError as error:
-        raise ConfigurationError("A file with credentials cannot be read", why=f"{path}: {error.why}") from None
+        raise ConfigurationError("A credentials file cannot be read", why=f"{path}: {error.why}") from None
 
 
 def _object(path: Path, value: dict[str, Any], name: str) -> dict[str, Any]:
@@ -185,12 +199,12 @@ def _object(path: Path, value: dict[str, Any], name: str) -> dict[str, Any]:
     if found is None:
         return {}
     if not isinstance(found, dict):
-        raise ConfigurationError("A file with credentials cannot be read", why=f"{name} of {path} is no object.")
+        raise ConfigurationError("A credentials file cannot be read", why=f"{path}: {name} is not a JSON object.")
     return found
 
 
 def _login(path: Path, entry: Any) -> Login | None:
-    """Read an entry of `auths`; an empty one says only that a helper knows."""
+    """Read an entry of `auths`. An empty one is ignored: docker writes it when a helper has the login."""
     if not isinstance(entry, dict):
         return None
     token, pair = entry.get("identitytoken"), entry.get("auth")
@@ -204,13 +218,13 @@ def _login(path: Path, entry: Any) -> Login | None:
         colon = user = password = ""
     if not colon:
         raise ConfigurationError(
-            "A file with credentials cannot be read", why=f"An auth of {path} is no base64 of user:password."
+            "A credentials file cannot be read", why=f"{path}: an auth is not the base64 form of user:password."
         )
     return Login(user, password.rstrip("\0"))
 
 
 def _keys(registry: str, repository: str) -> Iterator[str]:
-    """Yield what an entry may be called, the most specific first: podman's may carry a path."""
+    """Yield the keys that an entry may have, the most specific first: keys of podman may contain a path."""
     parts = repository.split("/")
     for host in _hosts(registry):
         yield from ("/".join((host, *parts[:count])) for count in range(len(parts), -1, -1))
@@ -221,7 +235,7 @@ def _hosts(registry: str) -> tuple[str, ...]:
 
 
 def _key(name: str) -> str:
-    """Return a key as `_keys` has it: docker once wrote whole URLs."""
+    """Return a key in the form of `_keys`: old versions of docker wrote whole URLs."""
     scheme, separator, rest = name.partition("://")
     return rest.partition("/")[0] if separator and scheme in {"http", "https"} else name.rstrip("/")
 
@@ -234,5 +248,5 @@ def _helper_failed(program: str, why: str) -> ConfigurationError:
     return ConfigurationError(
         "A credential helper failed",
         why=f"{program}: {why}.",
-        hint="Repair it, or log in anew with: skopeo login REGISTRY",
+        hint="Repair the helper, or log in again with: skopeo login REGISTRY",
     )

@@ -1,7 +1,7 @@
-"""Puts files and folders under their names, whole or not at all: written under a hidden name beside it, flushed, renamed at the end.
+"""Write blobs to files, atomically (`base.atomic_files`) and with StorageError for every failure.
 
-What is written shares its blocks with the source where the file system can (reflink), never by a hard link: an edit outside must not
-reach the store. What cannot be shared is copied, and hashed as it passes.
+A file shares its blocks with the stored blob where the file system supports it (reflink), never by a hard link, because
+an edit of the file must not change the store. Otherwise the bytes are copied, and verified while they are copied.
 """
 
 from __future__ import annotations
@@ -20,16 +20,19 @@ from snapproxy.oci.artifact import BlobContent, Opened, open_regular, verified
 from snapproxy.oci.manifests import Descriptor
 
 _FICLONE = 0x40049409
-"""ioctl_ficlone(2): make a file share all of another's blocks, copied when either is written to."""
+"""ioctl_ficlone(2): share all blocks of another file, copied on write."""
 
 _UNSHARED = frozenset(
     {errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.EPERM, errno.ETXTBSY, errno.ENOSYS}
 )
-"""What a file system says that cannot share these blocks."""
+"""Errors of file systems that cannot share these blocks."""
 
 
 async def put(content: BlobContent, path: Path) -> None:
-    """Put a blob at a path, unless it is there. Raises StorageError; ArchiveDataError when its source gives other bytes than it should."""
+    """Write a blob to a path, unless the file has its bytes already.
+
+    Raises StorageError, and ArchiveDataError if the source is damaged.
+    """
     if await _is_there(content.descriptor, path):
         return
     with explained(path):
@@ -49,13 +52,13 @@ async def _copy(content: BlobContent, file: IO[bytes]) -> None:
 
 
 async def put_bytes(data: bytes, path: Path) -> None:
-    """Put a small file at a path. Raises StorageError."""
+    """Create or replace a small file. Raises StorageError."""
     with explained(path):
         await in_thread(write_file, path, data)
 
 
 async def _is_there(descriptor: Descriptor, path: Path) -> bool:
-    """Whether a layout that exists holds these very bytes already; what is damaged there is written anew."""
+    """Whether an existing layout has these bytes already. A damaged file is written again."""
     try:
         opened = await in_thread(open_regular, path)
     except (FileNotFoundError, StorageError):
@@ -72,7 +75,10 @@ async def _is_there(descriptor: Descriptor, path: Path) -> bool:
 
 
 def _share(opened: Opened, descriptor: Descriptor, file: IO[bytes]) -> bool:
-    """Share the source's blocks; False when the two cannot. The store's bytes were verified when they were stored."""
+    """Share the blocks of the source; return False if that is impossible.
+
+    Stored bytes were verified when they were stored.
+    """
     source = opened.fileno()
     if source is None or os.fstat(source).st_size != descriptor.size or descriptor.size == 0:
         return False
@@ -87,12 +93,12 @@ def _share(opened: Opened, descriptor: Descriptor, file: IO[bytes]) -> bool:
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turn the system's refusal into one that says what was being written."""
+    """Turn an OSError into a StorageError that names the path."""
     try:
         yield
     except OSError as error:
         raise StorageError(
             "The artifact cannot be written",
-            why=f"{path}: {error.strerror or error}. Nothing was left under that name.",
-            hint="Make room, or name another place; then export again.",
+            why=f"{path}: {error.strerror or error}. No incomplete file was left there.",
+            hint="Free disk space or choose another destination, then export again.",
         ) from error

@@ -1,7 +1,9 @@
-"""Reads image layouts (image-spec, "Image Layout"), in a folder or in an uncompressed tar, without unpacking. Trusts digests only.
+"""Read image layouts (image-spec, "Image Layout") in a folder or in an uncompressed tar, without unpacking.
 
-Writing one is `layout_write`'s business. Extra files, blobs nobody names and blobs that are not there are all allowed: a missing
-one is an error when it is asked for.
+Only digests are trusted.
+
+`layout_write` writes them. Extra files, blobs that no manifest names and missing blobs are allowed, as image-spec says;
+a missing blob is an error when it is read.
 """
 
 from __future__ import annotations
@@ -31,17 +33,17 @@ _SHOWN_TAGS = 10
 
 
 class Files(Protocol):
-    """The files of a layout by their paths in it. Both block briefly."""
+    """The files of a layout, by their paths in the layout. Both methods block briefly."""
 
     def open(self, name: str) -> OpenFile:
-        """Open a regular file; FileNotFoundError when there is none."""
+        """Open a regular file. Raises FileNotFoundError if it does not exist."""
 
     def close(self) -> None:
-        """Give up what is held."""
+        """Release the layout."""
 
 
 class FolderFiles:
-    """A layout's files in a folder."""
+    """The files of a layout in a folder."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -50,11 +52,11 @@ class FolderFiles:
         return open_regular(self._path / name)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: the folder is not kept open."""
 
 
 class TarFiles:
-    """A layout's files in a tar. Raises FileNotFoundError, StorageError, ArchiveDataError."""
+    """The files of a layout in a tar. Raises FileNotFoundError, StorageError, ArchiveDataError."""
 
     def __init__(self, path: Path) -> None:
         self._file = open_regular(path)
@@ -75,29 +77,32 @@ class TarFiles:
 
 
 class ImageLayout:
-    """An image layout, read; fulfils `artifact.Source`. `place` names it in messages."""
+    """An image layout, read-only; implements `artifact.ArtifactSource`. `place` names it in messages."""
 
     def __init__(self, files: Files, place: str) -> None:
         self._files = files
         self._place = place
 
     async def index(self) -> ImageIndex:
-        """Return what is listed at its top. Raises ArchiveDataError when this is no layout, or one of a version we do not know."""
-        mark = read_object(await self._read(MARK, _MARK_LIMIT), "The layout's mark")
+        """Return the top-level index. Raises ArchiveDataError if this is not a layout of a supported version."""
+        mark = read_object(await self._read(MARK, _MARK_LIMIT), f"The file {MARK}")
         if mark.get("imageLayoutVersion") != VERSION:
             raise ArchiveDataError(
-                "The image layout is of a version we do not know",
-                why=f"{self._place} says {str(mark.get('imageLayoutVersion'))[:40]!r}; we know {VERSION}.",
+                "The image layout has an unsupported version",
+                why=f"{self._place} has version {str(mark.get('imageLayoutVersion'))[:40]!r}; supported is {VERSION}.",
             )
         index = ManifestDocument(INDEX, await self._read(INDEX_FILE, LIMIT)).read()
         if not isinstance(index, ImageIndex):
-            raise ArchiveDataError("The image layout has no index", why=f"{INDEX_FILE} of {self._place} is none.")
+            raise ArchiveDataError(
+                "The image layout has no index", why=f"{INDEX_FILE} of {self._place} is not an image index."
+            )
         return index
 
     async def resolve(self, version: str) -> ManifestDocument:
-        """Return the document under a tag or a digest. Raises ClientError when it is not there.
+        """Return the document with a tag or a digest. Raises ClientError if it does not exist.
 
-        '' is the only one; among several, the only one without a tag: so what was written without one is read without one.
+        '' means the only manifest, or among several the only one without a tag: a manifest written without a tag can be
+        read without a tag.
         """
         index = await self.index()
         found = [each for each in index.manifests if version in {"", each.tag, each.digest}]
@@ -109,18 +114,18 @@ class ImageLayout:
         listed = ", ".join(tags[:_SHOWN_TAGS]) + (", ..." if len(tags) > _SHOWN_TAGS else "")
         raise ClientError(
             "The image layout has several manifests" if found else "The image layout has no such manifest",
-            why=f"In {self._place} there is: {listed or 'nothing'}.",
+            why=f"{self._place} contains: {listed or 'nothing'}.",
             hint="Name one of them: oci:DIR:TAG or oci-archive:FILE:TAG.",
         )
 
     async def document(self, descriptor: Descriptor) -> ManifestDocument:
-        """Return a document by its descriptor. Raises ArchiveDataError when it is missing, too long, or its bytes are others."""
+        """Return a document by its descriptor. Raises ArchiveDataError if it is missing, too long or damaged."""
         if descriptor.size > LIMIT:
-            raise wrong_blob(descriptor, f"a manifest of {descriptor.size} bytes is more than we read ({LIMIT})")
+            raise wrong_blob(descriptor, f"a manifest of {descriptor.size} bytes exceeds the limit of {LIMIT}")
         return ManifestDocument(descriptor.media_type, b"".join([piece async for piece in self.blob(descriptor)]))
 
     async def blob(self, descriptor: Descriptor) -> AsyncIterator[bytes]:
-        """Yield a blob, verified; see `artifact.Source`."""
+        """Yield a blob, verified; see `artifact.ArtifactSource`."""
         opened = await self.open(descriptor)
         try:
             async with aclosing(verified(opened.chunks(0, opened.size), descriptor)) as pieces:
@@ -130,26 +135,26 @@ class ImageLayout:
             opened.close()
 
     async def open(self, descriptor: Descriptor) -> OpenFile:
-        """Open a blob for reading anywhere in it; of its bytes only the count is checked. Close it. Raises ArchiveDataError."""
+        """Open a blob for random access. Only its size is checked. The caller closes it. Raises ArchiveDataError."""
         try:
             opened = await asyncio.to_thread(self._files.open, f"{BLOBS}/{descriptor.hex}")
         except FileNotFoundError:
             raise missing_blob(descriptor, self._place) from None
         if opened.size != descriptor.size:
             opened.close()
-            raise wrong_blob(descriptor, f"{opened.size} bytes are there instead of {descriptor.size}")
+            raise wrong_blob(descriptor, f"its file has {opened.size} bytes instead of {descriptor.size}")
         return opened
 
     async def _read(self, name: str, limit: int) -> bytes:
         try:
             opened = await asyncio.to_thread(self._files.open, name)
         except FileNotFoundError:
-            raise ArchiveDataError("This is no image layout", why=f"{self._place} has no {name}.") from None
+            raise ArchiveDataError("This is not an image layout", why=f"{self._place} has no file {name}.") from None
         try:
             if opened.size > limit:
                 raise ArchiveDataError(
                     "The image layout's index is too long",
-                    why=f"{name} has {opened.size} bytes, at most {limit} are read.",
+                    why=f"{name} has {opened.size} bytes; the limit is {limit}.",
                 )
             return b"".join([piece async for piece in opened.chunks(0, opened.size)])
         finally:
@@ -158,12 +163,12 @@ class ImageLayout:
 
 @asynccontextmanager
 async def open_layout(place: LayoutPlace | TarPlace) -> AsyncIterator[ImageLayout]:
-    """Open a layout for reading. Raises StorageError when nothing can be read there, ArchiveDataError for a tar we do not trust."""
+    """Open a layout for reading. Raises StorageError if it cannot be read, ArchiveDataError for an unacceptable tar."""
     path = Path(place.path)
     try:
         files: Files = FolderFiles(path) if isinstance(place, LayoutPlace) else await asyncio.to_thread(TarFiles, path)
     except FileNotFoundError:
-        raise StorageError("There is no such tar", why=f"{path} does not exist.") from None
+        raise StorageError("The tar file does not exist", why=f"{path} does not exist.") from None
     try:
         yield ImageLayout(files, str(path))
     finally:

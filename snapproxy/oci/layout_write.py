@@ -1,7 +1,7 @@
-"""Writes image layouts, in a folder or in a tar: whole or not at all.
+"""Write image layouts to a folder or a tar, atomically.
 
-Adding to a layout that exists puts blobs in first, each by a rename, and the index last. The bytes of a tar are a function of the
-artifact, its tag and the given time.
+In an existing layout the blobs are written first, each by a rename, and the index last. The bytes of a tar are a
+function of the artifact, its tag and `mtime`.
 """
 
 from __future__ import annotations
@@ -25,9 +25,11 @@ from snapproxy.oci.tarball import header, padding, trailer
 
 
 async def write_tar(artifact: Artifact, place: TarPlace, *, mtime: int = 0, progress: Progress = SILENT) -> None:
-    """Write the artifact as an image layout in a tar; replaces what has that name. `mtime` stands on every member.
+    """Write the artifact as an image layout in a tar, which replaces an existing file.
 
-    Raises StorageError (then nothing has that name that had not before), ArchiveDataError for a blob that is not what it should be.
+    `mtime` is the time of every member.
+
+    Raises StorageError (an existing file is unchanged then), and ArchiveDataError for a damaged blob.
     """
     path = Path(place.path)
     with explained(path):
@@ -40,10 +42,11 @@ async def write_tar(artifact: Artifact, place: TarPlace, *, mtime: int = 0, prog
 
 
 async def write_layout(artifact: Artifact, place: LayoutPlace, *, progress: Progress = SILENT) -> None:
-    """Write the artifact as an image layout into a folder that does not exist or is empty, or add it to the layout that is there.
+    """Write the artifact as an image layout into a new or empty folder, or add it to the layout in that folder.
 
-    There it takes the place of what has its tag; without one, of what has none and is of its type (`_with_entry`). Raises ClientError when
-    the folder holds something else, or an untagged manifest of another kind; StorageError and ArchiveDataError as `write_tar`.
+    In an existing layout it replaces the manifest with the same tag, or without a tag the untagged manifest of the same
+    type (`_with_entry`). Raises ClientError if the folder contains anything else, or an untagged manifest of another
+    type; StorageError and ArchiveDataError as `write_tar`.
     """
     path = Path(place.path)
     with explained(path):
@@ -69,47 +72,52 @@ def _is_filled(path: Path) -> bool:
 async def _add_to_layout(artifact: Artifact, path: Path, tag: str, progress: Progress) -> None:
     if not await in_thread((path / MARK).is_file):
         raise ClientError(
-            "The folder holds something else than an image layout",
-            why=f"{path} is not empty, and has no file {MARK}.",
+            "The folder is not an image layout",
+            why=f"{path} is not empty and has no file {MARK}.",
             hint="Name a folder that does not exist yet.",
         )
     entry = _entry(artifact, tag)
-    _with_entry(
-        await ImageLayout(FolderFiles(path), str(path)).index(), entry, path
-    )  # refused before anything is written
+    # Refuse an impossible entry before anything is written.
+    _with_entry(await ImageLayout(FolderFiles(path), str(path)).index(), entry, path)
     await in_thread((path / BLOBS).mkdir, parents=True, exist_ok=True)
     await _fill(artifact, path, progress)
     await in_thread(_add_entry, path, entry)
 
 
 def _add_entry(path: Path, entry: Descriptor) -> None:
-    """Put an entry into the layout's index, while no other export does. All in one thread, since it holds a lock."""
+    """Add an entry to the layout's index under a file lock against other exports.
+
+    Runs in one thread, because it holds the lock.
+    """
     with (path / MARK).open("rb") as mark:
         fcntl.flock(mark, fcntl.LOCK_EX)
         index = ManifestDocument(INDEX, (path / INDEX_FILE).read_bytes()).read()
         if not isinstance(index, ImageIndex):
-            raise ArchiveDataError("The image layout has no index", why=f"{path / INDEX_FILE} is none.")
+            raise ArchiveDataError("The image layout has no index", why=f"{path / INDEX_FILE} is not an image index.")
         write_file(path / INDEX_FILE, _with_entry(index, entry, path).document().data)
 
 
 def _with_entry(index: ImageIndex, entry: Descriptor, path: Path) -> ImageIndex:
-    """Return the index with the entry in it, in the place of what it replaces. Raises ClientError when nobody could name it there.
+    """Return the index with the entry added, without the entries that it replaces.
 
-    What has no tag is asked for as the layout's only such manifest, so there is one: an earlier one of the same artifactType goes, as
-    what had the same tag does. One that says no type may be anybody's, and stays.
+    Raises ClientError if it could not be addressed.
+
+    An untagged manifest is read as the only untagged one of the layout, so there can be only one: an earlier one with
+    the same artifactType is replaced, as an earlier one with the same tag is. One without an artifactType may belong to
+    another program and is kept.
     """
     others = tuple(each for each in index.manifests if not _is_replaced(each, entry))
     if not entry.tag and any(not each.tag for each in others):
         raise ClientError(
             "The image layout has a manifest without a tag already",
-            why=f"{path} holds one of another type; two of them could not be told apart.",
+            why=f"{path} contains one of another type, and two without a tag cannot be distinguished.",
             hint=f"Name a tag: oci:{path}:TAG.",
         )
     return replace(index, manifests=(*others, entry))
 
 
 def _is_replaced(old: Descriptor, new: Descriptor) -> bool:
-    """Whether the new entry takes the old one's place."""
+    """Whether the new entry replaces the old one."""
     if old.tag or new.tag:
         return old.tag == new.tag
     return old.digest == new.digest or (bool(new.artifact_type) and old.artifact_type == new.artifact_type)
@@ -129,7 +137,7 @@ async def _fill(artifact: Artifact, folder: Path, progress: Progress) -> None:
 
 
 async def _tar_pieces(artifact: Artifact, tag: str, mtime: int, progress: Progress) -> AsyncIterator[bytes]:
-    """Yield the tar: the mark, the index, the folders, then documents and blobs, each by digest."""
+    """Yield the tar: `oci-layout`, the index, the folders, then documents and blobs, each sorted by digest."""
     index = ImageIndex((_entry(artifact, tag),)).document().data
     for name, data in ((MARK, MARK_BYTES), (INDEX_FILE, index)):
         yield header(name, len(data), mtime) + data + padding(len(data))
@@ -153,7 +161,7 @@ async def _tar_pieces(artifact: Artifact, tag: str, mtime: int, progress: Progre
 
 
 def _in_order(artifact: Artifact) -> Iterator[BlobContent]:
-    """Yield everything once: documents before blobs, so that a reader of a stream has them first, each by digest."""
+    """Yield everything once, by digest: documents before blobs, because a reader of a stream needs them first."""
     documents = {each.digest: bytes_content(each.descriptor, each.data) for each in artifact.documents}
     for digest in sorted(documents):
         yield documents[digest]

@@ -1,7 +1,7 @@
-"""The logins of registries that are sources of promised files, for the shell's own requests to them (`core.logins`).
+"""Logins for the registries among an archive's `sources`, for downloads of files by digest (implements `core.logins`).
 
-A source is a help, and must never hold a build up: what a login takes is bounded, and a registry that does not let us in is left
-alone for a while, with one line in the log that says what to do.
+A source is optional and must not delay a build: the time for a login is bounded, and a registry that refuses the login
+is not asked for a while, with one line in the log that says what to do.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from snapproxy.oci.registry_http import RegistryConnections
 from snapproxy.oci.tokens import Tokens
 
 LOGIN_SECONDS = 3.0
-"""How long a token service, or a helper with credentials, may take before the file is asked of somebody else."""
+"""Seconds that a token service or a credential helper may take before the file is downloaded from elsewhere."""
 
 SHUT_SECONDS = 60.0
-"""How long a registry that does not let us in is left alone: short enough for whoever logs in now."""
+"""Seconds for which a registry that refuses the login is not asked: few, so that a new login takes effect soon."""
 
 _log = logging.getLogger(__name__)
 
 
 class _RepositoryLogin:
-    """One repository, and whether it lets us in."""
+    """The login to one repository, and until when (monotonic seconds) it is disabled."""
 
     def __init__(self, blob_source: BlobSource, tokens: Tokens, scope: str) -> None:
         self.blob_source = blob_source
@@ -40,7 +40,10 @@ class _RepositoryLogin:
 
 
 class RegistryLogins:
-    """Fulfils `core.logins.Logins` for the registries among `holders`, whose logins are where `environ` leads. Use as an async context manager."""
+    """Implements `core.logins.Logins` for the registries among `blob_sources`. Use as an async context manager.
+
+    `environ` says where the credentials are; see `credentials.Keychain`.
+    """
 
     def __init__(self, blob_sources: Iterable[BlobSource], *, environ: Mapping[str, str], clock: Clock) -> None:
         self._registries = [blob_source for blob_source in blob_sources if blob_source.registry]
@@ -69,24 +72,24 @@ class RegistryLogins:
         await self._stack.aclose()
 
     async def header(self, url: str) -> str | None:
-        """Return the Authorization to send along; see `core.logins`."""
+        """Return the Authorization header to send; see `core.logins`."""
         login = self._find(url)
         if login is None:
             return ""
         return None if self._clock.monotonic() < login.disabled_until else await self._current(login)
 
     async def answer(self, url: str, challenges: Sequence[str], refused: str) -> str | None:
-        """Return what a 401 asks for; see `core.logins`."""
+        """Return the Authorization header that answers a 401; see `core.logins`."""
         login = self._find(url)
         return None if login is None else await self._current(login, (challenges, refused))
 
     def shut(self, url: str) -> None:
-        """Learn that a login is not taken."""
+        """Disable a login that the registry refused; see `core.logins`."""
         if login := self._find(url):
-            self._disable(login, login.tokens.denied("what it asked for is not enough for it"))
+            self._disable(login, login.tokens.denied("it refuses the authorization that it asked for"))
 
     async def _current(self, login: _RepositoryLogin, refusal: tuple[Sequence[str], str] | None = None) -> str | None:
-        """Return an Authorization, another one after a `refusal` (its challenges, and what was refused)."""
+        """Return an Authorization header. `refusal`: the challenges of a 401 and the header that it refused."""
         try:
             async with self._clock.timeout(LOGIN_SECONDS):
                 if refusal is not None:
@@ -96,7 +99,7 @@ class RegistryLogins:
         except SnapproxyError as error:
             self._disable(login, error)
         except TimeoutError:
-            self._disable(login, login.tokens.denied(f"its token service said nothing within {LOGIN_SECONDS:.0f} s"))
+            self._disable(login, login.tokens.denied(f"its token service did not answer within {LOGIN_SECONDS:.0f} s"))
         return None
 
     def _find(self, url: str) -> _RepositoryLogin | None:
@@ -104,8 +107,8 @@ class RegistryLogins:
         return self._logins.get(base)
 
     def _disable(self, login: _RepositoryLogin, error: SnapproxyError) -> None:
-        """Leave a registry alone, and say so once: many requests may have met the same."""
+        """Do not ask a registry for a while. Log it once, although many requests may fail for the same reason."""
         if self._clock.monotonic() >= login.disabled_until:
             text = " ".join(str(error).splitlines())
-            _log.warning("%s is not asked for %.0f s: %s", login.blob_source.text, SHUT_SECONDS, text)
+            _log.warning("%s is not used for %.0f s: %s", login.blob_source.text, SHUT_SECONDS, text)
         login.disabled_until = self._clock.monotonic() + SHUT_SECONDS

@@ -1,7 +1,8 @@
-"""Descriptors, manifests and indexes (OCI image-spec 1.1) as values: read strictly, written canonically. Pure.
+"""Read descriptors, manifests and indexes (OCI image-spec 1.1) strictly, and write them canonically. Pure.
 
-What is written is a function of the value alone, so equal artifacts have equal digests. What is read keeps its own bytes
-(`ManifestDocument`): a digest is of bytes, and copying must not change them. Docker's older types have the same shape and are read too.
+The written bytes depend on the value only, so equal artifacts have equal digests. A document that was read keeps its
+bytes (`ManifestDocument`), because copying must not change its digest. Docker's older media types have the same shape
+and are read too.
 """
 
 from __future__ import annotations
@@ -26,19 +27,19 @@ DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
 MANIFESTS = (MANIFEST, DOCKER_MANIFEST)
 INDEXES = (INDEX, DOCKER_INDEX)
 DOCUMENTS = MANIFESTS + INDEXES
-"""Media types of what is put under a tag."""
+"""Media types of manifests and indexes: documents that can have a tag."""
 
 LIMIT = 4 << 20
-"""Bytes of a manifest at most: what distribution-spec tells registries to accept; readers refuse more."""
+"""Largest manifest in bytes: distribution-spec requires registries to accept this size, and readers refuse more."""
 
 SIZE_LIMIT = 1 << 50
-"""Bytes of a blob at most; a greater size is a mistake or a trap."""
+"""Largest blob in bytes. A descriptor with a greater size is an error or an attack."""
 
 REFERENCE_NAME = "org.opencontainers.image.ref.name"
-"""Annotation of a descriptor in a layout's index: its tag."""
+"""The annotation with the tag of a descriptor in a layout's index."""
 
 _SCHEMA = 2
-# RFC 6838, section 4.2, as image-spec asks of a descriptor's media type.
+# RFC 6838, section 4.2, as image-spec requires for the media type of a descriptor.
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}")
 _DATA = re.compile(r"[A-Za-z0-9+/]*={0,2}")
 
@@ -47,13 +48,16 @@ Platform = Mapping[str, str | tuple[str, ...]]
 
 
 def digest_of(data: bytes) -> str:
-    """Return the digest of some bytes."""
+    """Return the digest of `data`, as `sha256:HEX`."""
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """What a blob or a document is: its type, its digest, its size in bytes; the rest is optional and left out when empty."""
+    """The type, digest and size in bytes of a blob or a document.
+
+    The other fields are optional and not written when empty.
+    """
 
     media_type: str
     digest: str
@@ -66,16 +70,16 @@ class Descriptor:
 
     @property
     def hex(self) -> str:
-        """The digest without its algorithm."""
+        """The digest without `sha256:`."""
         return self.digest.removeprefix("sha256:")
 
     @property
     def tag(self) -> str:
-        """The tag it has in a layout's index, '' for none."""
+        """The tag in a layout's index, '' if it has none."""
         return self.annotations.get(REFERENCE_NAME, "")
 
     def value(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
+        """Return the JSON value."""
         optional = {
             "artifactType": self.artifact_type,
             "annotations": dict(self.annotations),
@@ -88,14 +92,17 @@ class Descriptor:
 
 
 EMPTY_CONFIG = Descriptor(EMPTY, digest_of(b"{}"), 2)
-"""The configuration of an artifact that has none. Without `data`, which would be another manifest digest."""
+"""The empty configuration of an artifact that needs none.
+
+It has no `data`, which would change the digest of the manifest.
+"""
 
 EMPTY_BYTES = b"{}"
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """One image or artifact: a configuration and layers, in the order that was present."""
+    """One image or artifact: a configuration, and layers in their given order."""
 
     layers: tuple[Descriptor, ...]
     artifact_type: str = ""
@@ -106,21 +113,21 @@ class Manifest:
 
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
-        """What must be there before it."""
+        """The blobs that a registry must have before it accepts this manifest."""
         return (self.config, *self.layers)
 
     def value(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
+        """Return the JSON value."""
         return _common(self) | {"config": self.config.value(), "layers": [each.value() for each in self.layers]}
 
     def document(self) -> ManifestDocument:
-        """Return its bytes. Raises ArchiveDataError when they are more than LIMIT."""
+        """Return the document. Raises ArchiveDataError if it is longer than LIMIT."""
         return _encode(self.media_type, self.value())
 
 
 @dataclass(frozen=True, slots=True)
 class ImageIndex:
-    """Several manifests under one name, in the order that was present."""
+    """Several manifests under one name, in their given order."""
 
     manifests: tuple[Descriptor, ...]
     artifact_type: str = ""
@@ -129,50 +136,53 @@ class ImageIndex:
     media_type: str = INDEX
 
     def value(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
+        """Return the JSON value."""
         return _common(self) | {"manifests": [each.value() for each in self.manifests]}
 
     def document(self) -> ManifestDocument:
-        """Return its bytes. Raises ArchiveDataError when they are more than LIMIT."""
+        """Return the document. Raises ArchiveDataError if it is longer than LIMIT."""
         return _encode(self.media_type, self.value())
 
 
 @dataclass(frozen=True, slots=True)
 class ManifestDocument:
-    """The very bytes of a manifest or an index."""
+    """The exact bytes of a manifest or an index."""
 
     media_type: str
     data: bytes
 
     @property
     def digest(self) -> str:
-        """What it is known by."""
+        """The digest of its bytes."""
         return digest_of(self.data)
 
     @property
     def descriptor(self) -> Descriptor:
-        """What points to it, without annotations."""
+        """The descriptor of this document, without annotations."""
         return Descriptor(self.media_type, self.digest, len(self.data))
 
     def read(self) -> Manifest | ImageIndex:
-        """Read it. Raises ArchiveDataError."""
+        """Parse the document; see `read_document`. Raises ArchiveDataError."""
         return read_document(self)
 
     @property
     def referrer(self) -> Descriptor:
-        """What a list of referrers says of it (distribution-spec, "Listing Referrers"): its type and all its annotations."""
+        """The entry in a list of referrers (distribution-spec, "Listing Referrers"): with type and all annotations."""
         read = self.read()
         kind = read.artifact_type or (read.config.media_type if isinstance(read, Manifest) else "")
         return Descriptor(self.media_type, self.digest, len(self.data), kind, read.annotations)
 
 
 def read_document(document: ManifestDocument) -> Manifest | ImageIndex:
-    """Read a manifest or an index. Raises ArchiveDataError for what is too long, unknown, contradicts itself or breaks the format."""
+    """Parse a manifest or an index.
+
+    Raises ArchiveDataError if it is too long, unknown, contradicts itself or breaks the format.
+    """
     if len(document.data) > LIMIT:
         raise _too_long(len(document.data))
     value = read_object(document.data, "The manifest")
     if value.get("schemaVersion") != _SCHEMA or isinstance(value["schemaVersion"], bool):
-        raise _invalid("The manifest is of a schema we do not know", f"schemaVersion is {value.get('schemaVersion')!r}")
+        raise _invalid("The manifest has an unsupported schema", f"schemaVersion is {value.get('schemaVersion')!r}")
     media_type = _media_type_of(value, document.media_type)
     subject = _descriptor(value["subject"]) if value.get("subject") is not None else None
     kind = _text(value, "artifactType")
@@ -184,35 +194,45 @@ def read_document(document: ManifestDocument) -> Manifest | ImageIndex:
 
 
 def _media_type_of(value: dict[str, Any], outside: str) -> str:
-    """Return its type; what it says itself, what was stated of it, and what it holds must agree (CVE-2021-41190)."""
+    """Return the media type.
+
+    Its own `mediaType`, the type stated `outside` and its members must agree (CVE-2021-41190).
+    """
     stated = _text(value, "mediaType") or outside
     if stated not in DOCUMENTS:
-        raise _invalid("The manifest is of a type we do not know", f"Its media type is {stated[:100]!r}")
+        raise _invalid("The manifest has an unsupported type", f"Its media type is {stated[:100]!r}")
     if outside and stated != outside:
         raise _invalid(
-            "The manifest contradicts itself", f"It says it is {stated}, and was stated to be {outside[:100]!r}"
+            "The manifest contradicts itself",
+            f"Its mediaType is {stated}, but its Content-Type or descriptor says {outside[:100]!r}",
         )
     if ("manifests" in value) == ("layers" in value or "config" in value) or ("manifests" in value) != (
         stated in INDEXES
     ):
-        raise _invalid("The manifest contradicts itself", f"It says it is {stated}, and holds something else")
+        raise _invalid(
+            "The manifest contradicts itself", f"Its media type is {stated}, but its members are those of another type"
+        )
     return stated
 
 
 def _descriptor(value: Any) -> Descriptor:
     if not isinstance(value, dict):
-        raise _invalid("The manifest cannot be read", "A descriptor is missing or is no object")
+        raise _invalid("The manifest cannot be read", "A descriptor is missing or is not a JSON object")
     media_type, digest, size = _text(value, "mediaType"), _text(value, "digest"), value.get("size")
     if not _MEDIA_TYPE.fullmatch(media_type):
-        raise _invalid("The manifest cannot be read", f"{media_type[:100]!r} is no media type")
+        raise _invalid("The manifest cannot be read", f"{media_type[:100]!r} is not a media type")
     if not DIGEST.fullmatch(digest):
-        known = "sha256 is the only algorithm we trust" if ":" in digest else "it names no algorithm"
-        raise _invalid("The manifest names a blob by a digest we do not trust", f"{digest[:100]!r}: {known}")
+        known = (
+            "sha256 with 64 lower-case hex digits is the only supported form"
+            if ":" in digest
+            else "it names no algorithm"
+        )
+        raise _invalid("The manifest names a blob by an unsupported digest", f"{digest[:100]!r}: {known}")
     if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= SIZE_LIMIT:
-        raise _invalid("The manifest cannot be read", f"{digest} is stated to have {size!r} bytes"[:200])
+        raise _invalid("The manifest cannot be read", f"The size of {digest} is invalid: {size!r}"[:200])
     data = _text(value, "data")
     if not _DATA.fullmatch(data):
-        raise _invalid("The manifest cannot be read", f"The data within the descriptor of {digest} is no base64")
+        raise _invalid("The manifest cannot be read", f"The data in the descriptor of {digest} is not base64")
     urls = tuple(_listed_text(value, "urls"))
     return Descriptor(
         media_type, digest, size, _text(value, "artifactType"), _annotations(value), _platform(value), urls, data
@@ -222,7 +242,7 @@ def _descriptor(value: Any) -> Descriptor:
 def _platform(value: dict[str, Any]) -> Platform:
     platform = _optional(value, "platform", {})
     if not isinstance(platform, dict):
-        raise _invalid("The manifest cannot be read", "A platform is no object")
+        raise _invalid("The manifest cannot be read", "A platform is not a JSON object")
     return {
         name: tuple(_listed_text(platform, name)) if isinstance(each, list) else _text(platform, name)
         for name, each in platform.items()
@@ -232,12 +252,12 @@ def _platform(value: dict[str, Any]) -> Platform:
 def _annotations(value: dict[str, Any]) -> Annotations:
     notes = _optional(value, "annotations", {})
     if not isinstance(notes, dict):
-        raise _invalid("The manifest cannot be read", "Its annotations are no object")
+        raise _invalid("The manifest cannot be read", "Its annotations are not a JSON object")
     return {name: _text(notes, name) for name in notes}
 
 
 def _optional(value: dict[str, Any], name: str, default: Any) -> Any:
-    """Return a property; an explicit null is read as its absence, as Go programs do."""
+    """Return a member. An explicit null means that it is absent, as in Go programs."""
     found = value.get(name)
     return default if found is None else found
 
@@ -245,21 +265,21 @@ def _optional(value: dict[str, Any], name: str, default: Any) -> Any:
 def _text(value: dict[str, Any], name: str) -> str:
     text = _optional(value, name, "")
     if not isinstance(text, str):
-        raise _invalid("The manifest cannot be read", f"{name[:100]!r} is no text")
+        raise _invalid("The manifest cannot be read", f"{name[:100]!r} is not a string")
     return text
 
 
 def _list(value: dict[str, Any], name: str) -> list[Any]:
     found = _optional(value, name, [])
     if not isinstance(found, list):
-        raise _invalid("The manifest cannot be read", f"{name} is no list")
+        raise _invalid("The manifest cannot be read", f"{name} is not an array")
     return found
 
 
 def _listed_text(value: dict[str, Any], name: str) -> list[str]:
     found = _list(value, name)
     if not all(isinstance(each, str) for each in found):
-        raise _invalid("The manifest cannot be read", f"{name[:100]!r} is no list of texts")
+        raise _invalid("The manifest cannot be read", f"{name[:100]!r} is not an array of strings")
     return found
 
 
@@ -284,8 +304,8 @@ def _encode(media_type: str, value: dict[str, Any]) -> ManifestDocument:
 def _too_long(size: int) -> ArchiveDataError:
     return ArchiveDataError(
         "The manifest is longer than 4 MiB",
-        why=f"It has {size} bytes; registries and readers take {LIMIT}.",
-        hint="Split what it lists over several manifests under an index.",
+        why=f"It has {size} bytes; registries and readers accept {LIMIT}.",
+        hint="Split its layers over several manifests under an index.",
     )
 
 

@@ -1,7 +1,7 @@
-"""Where an artifact lies, in skopeo's spelling: `oci:DIR[:tag]`, `oci-archive:FILE[:tag]`, `docker://registry/repo[:tag|@digest]`, `dir:PATH`.
+"""Read and write the names of places of artifacts, as skopeo spells them. Pure: no place is accessed.
 
-Pure: reads and writes names. Whether anything is there is left to the places. `dir:` has a meaning of our own, a plain tree of
-files; here it is only read.
+`oci:DIR[:tag]`, `oci-archive:FILE[:tag]`, `docker://registry/repo[:tag|@digest]`, `dir:PATH`. `dir:` means a plain tree
+of files, unlike in skopeo; it is only parsed here.
 """
 
 from __future__ import annotations
@@ -12,12 +12,10 @@ from dataclasses import dataclass
 
 from snapproxy.errors import ClientError
 
-SPELLINGS = (
-    "Known are oci:DIR[:TAG], oci-archive:FILE.tar[:TAG], docker://REGISTRY/REPOSITORY[:TAG|@sha256:HEX] and dir:PATH."
-)
+SPELLINGS = "Use oci:DIR[:TAG], oci-archive:FILE.tar[:TAG], docker://REGISTRY/REPOSITORY[:TAG|@sha256:HEX] or dir:PATH."
 
 HUB = "docker.io"
-"""Docker Hub, as its users write it. Its API and its credentials go by other names."""
+"""Docker Hub, as users write it. Its API has another host name, and its credentials have another key."""
 
 _HUB_ALIASES = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
 _HUB_API = "registry-1.docker.io"
@@ -37,12 +35,12 @@ _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _HOST = re.compile(rf"(?P<host>{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{{1,5}}))?")
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-"""The one kind of digest that is written and believed here."""
+"""The only kind of digest that is written and accepted here."""
 
 
 @dataclass(frozen=True, slots=True)
 class LayoutPlace:
-    """An image layout in a folder. `tag` '' means: the only manifest there, or none to write."""
+    """An image layout in a folder. `tag` '' reads the only manifest, and writes one without a tag."""
 
     path: str
     tag: str = ""
@@ -74,7 +72,7 @@ class TreePlace:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A repository of a registry, and at most one of a tag and a digest in it."""
+    """A repository of a registry, with at most one of a tag and a digest."""
 
     registry: str
     repository: str
@@ -86,18 +84,18 @@ class Reference:
 
     @property
     def name(self) -> str:
-        """What to print for people: `registry/repository:tag` or `registry/repository@digest`."""
+        """The name for messages: `registry/repository:tag` or `registry/repository@digest`."""
         joint = f"@{self.digest}" if self.digest else f":{self.version}"
         return f"{self.registry}/{self.repository}{joint}"
 
     @property
     def version(self) -> str:
-        """The digest or tag to ask the registry for; a name without either means `latest`, as everywhere."""
+        """The digest or tag to request from the registry. A name without either means `latest`, as in docker."""
         return self.digest or self.tag or "latest"
 
     @property
     def api_host(self) -> str:
-        """The `host[:port]` that answers for the registry."""
+        """The `host[:port]` of the registry's API."""
         return _HUB_API if self.registry == HUB else self.registry
 
 
@@ -105,37 +103,37 @@ Place = LayoutPlace | TarPlace | Reference | TreePlace
 
 
 def read_place(text: str) -> Place:
-    """Read where an artifact lies. Raises ClientError, with the spellings in its hint."""
+    """Parse the name of a place. Raises ClientError, whose hint lists the accepted forms."""
     kind, colon, rest = text.partition(":")
     if "\0" in text or "\n" in text:
-        raise _invalid("it holds control characters")
+        raise _invalid("It contains control characters")
     if colon and kind == "docker":
         if not rest.startswith("//"):
-            raise _invalid("behind docker: stands //, then the registry")
+            raise _invalid("The prefix docker: must be followed by // and the registry")
         return read_reference(rest.removeprefix("//"))
     if colon and kind in {"oci", "oci-archive"}:
         path, tagged, tag = rest.partition(":")
         if not path:
-            raise _invalid(f"no path stands behind {kind}:")
+            raise _invalid(f"The prefix {kind}: must be followed by a path")
         if tagged and (len(tag) > _LONGEST_REF or not _REF_NAME.fullmatch(tag)):
-            raise _invalid("the tag behind the path's colon is none (a path may hold no colon)")
+            raise _invalid("The tag after the path's colon is invalid (a path must not contain a colon)")
         return LayoutPlace(path, tag) if kind == "oci" else TarPlace(path, tag)
     if colon and kind == "dir":
         if not rest:
-            raise _invalid("no path stands behind dir:")
+            raise _invalid("The prefix dir: must be followed by a path")
         return TreePlace(rest)
-    raise _invalid("it begins with no kind of place")
+    raise _invalid("It does not begin with one of the known prefixes")
 
 
 def read_reference(text: str) -> Reference:
-    """Read `registry/repository[:tag|@digest]`. Raises ClientError.
+    """Parse `registry/repository[:tag|@digest]`. Raises ClientError.
 
-    As docker has it, what stands before the first slash is a registry if it has a dot or a colon, or is `localhost`; else the
-    whole is a name on Docker Hub, where a name of one part lies below `library/`.
+    As in docker, the part before the first slash is a registry if it contains a dot or a colon, or is `localhost`.
+    Otherwise the whole text is a name on Docker Hub, where a name of one part is below `library/`.
     """
     name, at, digest = text.partition("@")
     if at and not DIGEST.fullmatch(digest):
-        raise _invalid("behind @ stands a digest: sha256: and 64 lower-case hex digits")
+        raise _invalid("The character @ must be followed by a digest: sha256: and 64 lower-case hex digits")
     first, slash, rest = name.partition("/")
     has_registry = bool(slash) and ("." in first or ":" in first or first == "localhost")
     registry, path = (first, rest) if has_registry else (HUB, name)
@@ -144,18 +142,18 @@ def read_reference(text: str) -> Reference:
         registry = HUB
         repository = repository if "/" in repository else f"library/{repository}"
     if not is_registry(registry):
-        raise _invalid("the registry is no host name with an optional port")
+        raise _invalid("The registry is not a host name with an optional port")
     if not is_repository(repository) or len(registry) + 1 + len(repository) > _LONGEST_NAME:
-        raise _invalid("a repository is lower-case letters and digits, joined by '.', '_', '-' and '/'")
+        raise _invalid("A repository consists of lower-case letters and digits, joined by '.', '_', '-' and '/'")
     if colon and not _TAG.fullmatch(tag):
-        raise _invalid("a tag is at most 128 letters, digits, '.', '_' and '-'")
+        raise _invalid("A tag consists of at most 128 letters, digits, '.', '_' and '-'")
     if colon and at:
-        raise _invalid("it has both a tag and a digest: leave the tag out")
+        raise _invalid("It has both a tag and a digest: leave the tag out")
     return Reference(registry, repository, tag, digest)
 
 
 def is_registry(text: str) -> bool:
-    """Whether it is `host` or `host:port`."""
+    """Whether `text` is `host` or `host:port`."""
     found = _HOST.fullmatch(text)
     if found is None or (found["port"] and not 0 < int(found["port"]) <= _HIGHEST_PORT):
         return False
@@ -166,12 +164,12 @@ def is_registry(text: str) -> bool:
 
 
 def is_repository(text: str) -> bool:
-    """Whether a repository may bear this name."""
+    """Whether `text` is a valid name of a repository."""
     return _REPOSITORY.fullmatch(text) is not None
 
 
 def is_loopback(registry: str) -> bool:
-    """Whether a registry is on this machine, where plain HTTP gives nothing away."""
+    """Whether a registry is on this machine, where plain HTTP discloses nothing."""
     found = _HOST.fullmatch(registry)
     host = found["host"].lower() if found else ""
     if host == "localhost" or host.endswith(".localhost"):
@@ -182,5 +180,5 @@ def is_loopback(registry: str) -> bool:
         return False
 
 
-def _invalid(reason: str) -> ClientError:
-    return ClientError("This names no place for an artifact", why=f"Of the name given: {reason}.", hint=SPELLINGS)
+def _invalid(why: str) -> ClientError:
+    return ClientError("The name of the artifact's place is invalid", why=f"{why}.", hint=SPELLINGS)

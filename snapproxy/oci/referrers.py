@@ -1,8 +1,9 @@
-"""What refers to a manifest: attached and found by the referrers API, or by the fall-back tag where a registry has none.
+"""Attach artifacts to a manifest and list them: by the referrers API, or by the fallback tag of registries without it.
 
-distribution-spec, "Pushing Manifests with Subject" and "Listing Referrers". The tag holds an index that clients keep by reading,
-changing and writing it, without any lock: two at once, and the later one's index lacks the earlier one's entry. So whoever wrote
-looks again when everybody who had read before must have written, and repeats until its entry stands.
+See distribution-spec, "Pushing Manifests with Subject" and "Listing Referrers". The fallback tag is an index that
+clients read, change and write without a lock: of two concurrent writes, the later one drops the entry of the earlier
+one. So a writer reads the tag again after a pause that is longer than any client takes between reading and writing, and
+repeats until its entry is present.
 """
 
 from __future__ import annotations
@@ -22,27 +23,29 @@ from snapproxy.oci.session import NOT_FOUND
 from snapproxy.oci.transfer import push
 
 RECHECK_SECONDS = 1.0
-"""How long after writing the tag we look again: longer than anybody takes between reading and writing it."""
+"""Seconds between writing the tag and reading it again: longer than any client takes between reading and writing it."""
 
 _ROUNDS = 12
 _PAGES_MOST = 1000
 
 MOST = 10_000
-"""Referrers of one digest that are read: more than anybody attaches, and no burden to hold, or to ask for one by one."""
+"""Largest number of referrers of one digest: far more than in practice, but few enough to be requested one by one."""
 
 _OK = 200
 _NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?')
 
 
 async def attach(repository: Repository, artifact: Artifact, *, progress: Progress = SILENT) -> ManifestDocument:
-    """Push an artifact that has a `subject`, by its digest, and see to it that it is found from there. Returns its root.
+    """Push an artifact that has a `subject`, by its digest, and make the registry list it as a referrer.
 
-    Raises as `push`, and UpstreamError when the registry does not keep the fall-back tag.
+    Return its root.
+
+    Raises as `push`, and UpstreamError if the entry in the fallback tag does not persist.
     """
     root = artifact.root
     subject = root.read().subject
     if subject is None:
-        raise ValueError("an artifact without a subject is attached to nothing")
+        raise ValueError("an artifact without a subject cannot be attached")
     stored = await push(repository, artifact, progress=progress)
     if stored.subject != subject.digest:
         await _add_to_fallback_tag(repository, root, subject)
@@ -50,7 +53,10 @@ async def attach(repository: Repository, artifact: Artifact, *, progress: Progre
 
 
 async def referrers(repository: Repository, subject: str, artifact_type: str = "") -> tuple[Descriptor, ...]:
-    """Return what refers to a digest, of one type or ('') of any, in the registry's order. Raises as `Session.ask`."""
+    """Return the referrers of a digest, of one artifact type or ('') of any, in the registry's order.
+
+    Raises as `Session.ask`.
+    """
     found = await _listed(repository, subject, artifact_type)
     if found is None:
         index = await _tagged(repository, subject)
@@ -62,12 +68,12 @@ async def referrers(repository: Repository, subject: str, artifact_type: str = "
 
 
 def tag_of(subject: str) -> str:
-    """Return the tag that holds the referrers of a digest."""
+    """Return the fallback tag with the referrers of a digest."""
     return subject.replace(":", "-")
 
 
 async def _listed(repository: Repository, subject: str, artifact_type: str) -> list[Descriptor] | None:
-    """Ask the referrers API, page by page; None when there is none."""
+    """Query the referrers API, page by page. Return None if the registry has no such API."""
     found: list[Descriptor] = []
     url: URL | None = await repository.session.url(
         f"referrers/{subject}", {"artifactType": artifact_type} if artifact_type else None
@@ -91,9 +97,9 @@ async def _listed(repository: Repository, subject: str, artifact_type: str) -> l
 
 
 async def _tagged(repository: Repository, subject: str) -> ImageIndex:
-    """Return the index under the fall-back tag, an empty one when there is none.
+    """Return the index with the fallback tag, an empty one if it does not exist.
 
-    GitLab answers the tag with the subject itself, which may be an index: it is none of ours then.
+    GitLab answers the tag with the subject itself, which may be an index; that is not a list of referrers.
     """
     document = await repository.find(tag_of(subject))
     if document is None or document.digest == subject:
@@ -101,15 +107,15 @@ async def _tagged(repository: Repository, subject: str) -> ImageIndex:
     read = document.read()
     if not isinstance(read, ImageIndex):
         raise UpstreamError(
-            "The tag for referrers holds something else",
-            why=f"{tag_of(subject)} of {repository.reference.repository} is no index, and is not overwritten.",
-            hint="Remove that tag, or use a registry with the referrers API.",
+            "The fallback tag for referrers is in use",
+            why=f"{tag_of(subject)} of {repository.reference.repository} is not an index; it is not overwritten.",
+            hint="Delete that tag, or use a registry with the referrers API.",
         )
     return read
 
 
 async def _refers(repository: Repository, descriptor: Descriptor, subject: str) -> bool:
-    """Whether a manifest is there and names the subject: a tag may list anything."""
+    """Whether a manifest exists and names the subject. A tag may list any manifest."""
     document = await repository.find(descriptor.digest)
     if document is None:
         return False
@@ -118,22 +124,22 @@ async def _refers(repository: Repository, descriptor: Descriptor, subject: str) 
 
 
 async def _add_to_fallback_tag(repository: Repository, root: ManifestDocument, subject: Descriptor) -> None:
-    """Enter a referrer into the fall-back tag's index, until it stands there."""
+    """Add a referrer to the index of the fallback tag, repeatedly until it is listed there."""
     clock, entry = repository.session.clock, root.referrer
     for _ in range(_ROUNDS):
         index = await _tagged(repository, subject.digest)
         others = tuple(each for each in index.manifests if each.digest != entry.digest)
         if entry not in index.manifests or len(index.manifests) != len(others) + 1:
             await repository.put(replace(index, manifests=(*others, entry)).document(), tag_of(subject.digest))
-            await clock.sleep(RECHECK_SECONDS * random.uniform(1.0, 2.0))  # noqa: S311 # no secret: two must not go in step
+            await clock.sleep(RECHECK_SECONDS * random.uniform(1.0, 2.0))  # noqa: S311 # not a secret: jitter, so that two writers do not collide again
             continue
         return
     raise UpstreamError(
         "The registry does not keep the list of referrers",
-        why=f"{tag_of(subject.digest)} was written {_ROUNDS} times, and {root.digest} does not stand in it.",
-        hint="Somebody else writes it all the time, or the registry answers that tag with something else.",
+        why=f"The tag {tag_of(subject.digest)} was written {_ROUNDS} times, but does not list {root.digest}.",
+        hint="Check whether other clients write that tag, or the registry returns another manifest for it.",
     )
 
 
 def _too_many(has: str) -> ArchiveDataError:
-    return ArchiveDataError("The registry's list of referrers has no end", why=f"It has {has}.")
+    return ArchiveDataError("The registry's list of referrers is too long", why=f"It has {has}.")

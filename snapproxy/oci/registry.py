@@ -1,7 +1,7 @@
-"""A repository of a registry (OCI distribution-spec 1.1): documents both ways, blobs out of it. Blobs go in by `upload`.
+"""A repository of a registry (OCI distribution-spec 1.1): read and write documents, read blobs. `upload` writes blobs.
 
-Every byte that is given was verified: a document against its digest, a blob while it streams, its last piece held back until
-that is sure. A download that breaks goes on where it stopped.
+Every returned byte was verified: a document against its digest, a blob while it streams, with the last piece held back
+until then. An interrupted download is resumed where it stopped.
 """
 
 from __future__ import annotations
@@ -32,45 +32,55 @@ class MissingError(UpstreamError):
 
 @dataclass(frozen=True, slots=True)
 class PutResult:
-    """What a registry reported of a document it took: `subject` is the digest its referrers API lists it under, '' when it has none."""
+    """The answer to a stored document.
+
+    `subject`: the digest that the referrers API lists it under, '' if there is no such API.
+    """
 
     subject: str = ""
 
 
 class Repository:
-    """A repository, read and written; fulfils `artifact.Source`. Open it by `open_repository`."""
+    """A repository for reading and writing; implements `artifact.ArtifactSource`. `open_repository` opens one."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.reference = session.reference
 
     async def resolve(self, version: str) -> ManifestDocument:
-        """Return the document under a tag or a digest ('': the reference's own). Raises MissingError, ArchiveDataError."""
+        """Return the document with a tag or a digest ('': those of the reference).
+
+        Raises MissingError, ArchiveDataError.
+        """
         found = await self.find(version or self.reference.version)
         if found is None:
+            name = f"{self.reference.registry}/{self.reference.repository}"
             raise MissingError(
                 "The registry has no such manifest",
-                why=f"{self.reference.registry}/{self.reference.repository} has no {version or self.reference.version}.",
-                hint="Check the name, and whether a login is needed to see it.",
+                why=f"{name} has no {version or self.reference.version}.",
+                hint="Check the name, and whether a login is needed: registries hide what a login may not read.",
             )
         return found
 
     async def find(self, version: str) -> ManifestDocument | None:
-        """Return the document under a tag or a digest, None when there is none. Its bytes are those of the digest."""
+        """Return the document with a tag or a digest, None if it does not exist.
+
+        Its bytes are verified against the digest.
+        """
         url = await self.session.url(f"manifests/{version}")
         async with self.session.ask("GET", url, headers=ACCEPT) as reply:
             if reply.status == NOT_FOUND:
                 return None
             if reply.status != _OK:
-                raise await self.session.refusal(reply, "to give a manifest")
+                raise await self.session.refusal(reply, "to send a manifest")
             media_type = reply.headers.get("Content-Type", "").partition(";")[0].strip().lower()
             reported = reply.headers.get("Docker-Content-Digest", "")
             document = ManifestDocument(media_type if media_type in DOCUMENTS else "", await _read_document(reply))
         expected = version if DIGEST.fullmatch(version) else reported
         if DIGEST.fullmatch(expected) and expected != document.digest:
             raise ArchiveDataError(
-                "The registry gave another manifest than its digest says",
-                why=f"{expected} was asked for; what came is {document.digest}.",
+                "The registry sent a manifest that does not match its digest",
+                why=f"The expected digest is {expected}; the received manifest has {document.digest}.",
             )
         return document if document.media_type else ManifestDocument(document.read().media_type, document.data)
 
@@ -78,46 +88,54 @@ class Repository:
         """Return a document by its descriptor. Raises MissingError, ArchiveDataError."""
         found = await self.resolve(descriptor.digest)
         if len(found.data) != descriptor.size:
-            raise wrong_blob(descriptor, f"{len(found.data)} bytes came instead of {descriptor.size}")
+            raise wrong_blob(descriptor, f"{len(found.data)} bytes were received instead of {descriptor.size}")
         return found
 
     async def put(self, document: ManifestDocument, version: str = "") -> PutResult:
-        """Store a document under a tag or ('') its own digest; what it names must be there. Raises as `Session.ask` and RefusedError."""
+        """Store a document under a tag or ('') its digest.
+
+        The blobs and documents that it names must be in the repository.
+
+        Raises as `Session.ask`, RegistryRefusedError, and ArchiveDataError if the registry reports another digest.
+        """
         url = await self.session.url(f"manifests/{version or document.digest}")
         headers = {"Content-Type": document.media_type}
         async with self.session.ask(
             "PUT", url, writes=True, headers=headers, body=_bytes(document.data), length=len(document.data)
         ) as reply:
             if reply.status != _CREATED:
-                raise await self.session.refusal(reply, "to take a manifest")
+                raise await self.session.refusal(reply, "to store a manifest")
             reported = reply.headers.get("Docker-Content-Digest", document.digest)
             if DIGEST.fullmatch(reported) and reported != document.digest:
                 raise ArchiveDataError(
-                    "The registry stored another manifest than it was given",
-                    why=f"{document.digest} was sent; it says that it has {reported}.",
+                    "The registry stored a manifest under another digest",
+                    why=f"{document.digest} was sent; the registry reports {reported}.",
                 )
             return PutResult(reply.headers.get("OCI-Subject", ""))
 
     async def has(self, descriptor: Descriptor, *, writes: bool = False) -> bool:
-        """Whether the blob is there. `writes` asks with the authorization that an upload would need next."""
+        """Whether the repository has the blob. `writes`: ask with the authorization that a subsequent upload needs."""
         url = await self.session.url(f"blobs/{descriptor.digest}")
         async with self.session.ask("HEAD", url, writes=writes) as reply:
             if reply.status not in {_OK, NOT_FOUND}:
-                raise await self.session.refusal(reply, "to say whether it has a blob")
+                raise await self.session.refusal(reply, "to report whether it has a blob")
             return reply.status == _OK
 
     async def blob(self, descriptor: Descriptor) -> AsyncIterator[bytes]:
-        """Yield a blob, verified; see `artifact.Source`. Goes on where a connection broke."""
+        """Yield a blob, verified; see `artifact.ArtifactSource`. An interrupted download is resumed."""
         async with aclosing(verified(self._pieces(descriptor), descriptor)) as pieces:
             async for piece in pieces:
                 yield piece
 
     async def open(self, descriptor: Descriptor) -> Opened:
-        """Return a blob to read parts of, not verified; that it is missing shows when it is read (ArchiveDataError)."""
+        """Return a blob to read parts of it, unverified. Reading raises ArchiveDataError if it is missing."""
         return _Remote(lambda start: self._pieces(descriptor, start))
 
     async def _pieces(self, descriptor: Descriptor, start: int = 0) -> AsyncGenerator[bytes, None]:
-        """Yield the blob's bytes as they come, over as many connections as it takes; each must bring some."""
+        """Yield the bytes of a blob, over several connections if necessary.
+
+        Only attempts without any bytes count as failed.
+        """
         done, attempt = start, 1
         while True:
             try:
@@ -142,10 +160,10 @@ class Repository:
             if reply.status == NOT_FOUND:
                 raise missing_blob(descriptor, f"{self.reference.registry}/{self.reference.repository}")
             if reply.status not in {_OK, _PARTIAL}:
-                raise await self.session.refusal(reply, "to give a blob")
+                raise await self.session.refusal(reply, "to send a blob")
             skip = start - _first(reply)
             if skip < 0:
-                raise wrong_blob(descriptor, "another part came than was asked for")
+                raise wrong_blob(descriptor, "the registry sent another range than the requested one")
             async for piece in reply.pieces():
                 rest = piece[skip:]
                 skip -= len(piece) - len(rest)
@@ -154,7 +172,7 @@ class Repository:
 
 
 class _Remote:
-    """A blob of a registry; `follow` yields it from a position on."""
+    """A blob in a registry. `follow` yields its bytes from a position on."""
 
     def __init__(self, follow: Callable[[int], AsyncGenerator[bytes, None]]) -> None:
         self._follow = follow
@@ -171,14 +189,14 @@ class _Remote:
                     return
 
     def close(self) -> None:
-        """Hold nothing: a connection lasts only while pieces are read."""
+        """Do nothing: a connection is open only while `chunks` is read."""
 
 
 @asynccontextmanager
 async def open_repository(
     reference: Reference, *, keychain: Keychain, clock: Clock, plain_http: bool = False, tls_verify: bool = True
 ) -> AsyncIterator[Repository]:
-    """Connect to a repository. See `wire.Wire` for `plain_http` and `tls_verify`."""
+    """Connect to a repository. See `RegistryConnections` for `plain_http` and `tls_verify`."""
     async with RegistryConnections(
         reference.api_host, clock=clock, plain_http=plain_http, tls_verify=tls_verify
     ) as connections:
@@ -188,12 +206,12 @@ async def open_repository(
 async def _read_document(reply: RegistryReply) -> bytes:
     size = reply.headers.get("Content-Length", "0")
     if len(size) > len(str(LIMIT)) or int(size) > LIMIT:
-        raise ArchiveDataError("The manifest is longer than 4 MiB", why=f"The registry says it has {size[:20]} bytes.")
+        raise ArchiveDataError("The manifest is longer than 4 MiB", why=f"Its Content-Length is {size[:20]}.")
     return await reply.read(LIMIT)
 
 
 def _first(reply: RegistryReply) -> int:
-    """Return where in the blob the answer begins."""
+    """Return the position in the blob at which the answer begins."""
     if reply.status != _PARTIAL:
         return 0
     found = _CONTENT_RANGE.fullmatch(reply.headers.get("Content-Range", "").strip())

@@ -1,8 +1,9 @@
-"""The narrow waist to registries: the only module of this room that speaks HTTP. Foreign errors end here.
+"""HTTP to registries: the only module of `oci` that uses aiohttp; its errors are translated here.
 
-What a user names may be asked, private addresses included; what a registry *redirects* to may be any host, but is never sent
-credentials, and never asked over http when we came by https. The environment's proxy is ignored, no encoding is asked for.
-A registry that is busy (429, 5xx) or whose connection breaks is asked again, all requests together resting meanwhile.
+The user may name any registry, including one with a private address. A registry may redirect to any host, but
+credentials are never sent to another host, and https is never followed by http. The proxy of the environment is
+ignored, and no content encoding is requested. A request to a busy registry (429, 5xx) or over a broken connection is
+repeated; all requests back off meanwhile.
 """
 
 from __future__ import annotations
@@ -25,15 +26,15 @@ from snapproxy.errors import ArchiveDataError, SnapproxyError, UpstreamError
 from snapproxy.oci.places import is_loopback
 
 ATTEMPTS = 6
-"""How often a request is made in all before we give up."""
+"""Number of attempts for a request, including the first."""
 
 HOPS = 5
 
 _BACK_OFF_FIRST, _BACK_OFF_MOST = 0.5, 30.0
-"""Seconds of the first rest, which doubles, and of the longest we choose ourselves."""
+"""The first back-off in seconds, which doubles with each attempt, and the longest one without a Retry-After."""
 
 _LONGEST_WAIT = 300
-"""Seconds: a registry that asks for a longer rest is told to the user instead of waited for."""
+"""The longest Retry-After that is obeyed, in seconds. A longer one ends the request with an error."""
 
 _CONNECT_SECONDS, _IDLE_SECONDS = 15.0, 60.0
 _PIECE = 256 << 10
@@ -44,28 +45,34 @@ _SAME_METHOD = frozenset({307, 308})
 _FOREIGN = (aiohttp.ClientError, TimeoutError, OSError)
 
 Body = Callable[[], AsyncIterator[bytes]]
-"""Gives the body anew for each attempt; a stream that was consumed is never sent again."""
+"""Returns a new iterator over the body for each attempt, because a consumed stream cannot be sent again."""
 
 
 class TransientError(UpstreamError):
-    """Another attempt may succeed. `retry_after`: seconds that the registry asks for, None when it does not say."""
+    """An error that another attempt may avoid.
+
+    `retry_after`: the seconds in the registry's Retry-After, None without one.
+    """
 
     retry_after: int | None = None
 
 
 class ConnectionBrokenError(TransientError):
-    """The registry did not answer, or stopped in the middle."""
+    """The registry did not answer, or the connection broke during the answer."""
 
 
 class BusyError(TransientError):
-    """The registry answered that it cannot now."""
+    """The registry answered 408, 429 or 5xx."""
 
 
 @dataclass(frozen=True, slots=True)
 class RegistryRequest:
-    """One request. `body` of `length` bytes; `headers` go along every redirect, `authorization` to one host only.
+    """One request, with a `body` of `length` bytes.
 
-    That is the registry, or the `audience` (an address there) when it is another; a body for an audience stays there as well.
+    `headers` are sent along redirects; `authorization` is sent to one host only.
+
+    That host is the registry, or the host of `audience` if it is set. A request with an audience and a body does not
+    follow redirects to another host, because the body may contain credentials.
     """
 
     method: str
@@ -78,7 +85,7 @@ class RegistryRequest:
 
 
 class RegistryReply:
-    """An answer, valid within the block that gave it. `url` is the address that gave it."""
+    """An answer, valid within the `async with` block that returned it. `url` is its address after redirects."""
 
     def __init__(self, raw: aiohttp.ClientResponse, url: URL, host: str) -> None:
         self._raw = raw
@@ -88,7 +95,7 @@ class RegistryReply:
         self.url = url
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
-        """Yield the body. Raises ConnectionBrokenError when it ends otherwise than its head promised."""
+        """Yield the body. Raises ConnectionBrokenError if its length differs from the one in the header."""
         while True:
             try:
                 piece = await self._raw.content.read(_PIECE)
@@ -99,14 +106,14 @@ class RegistryReply:
             yield piece
 
     async def read(self, limit: int = _ANSWER_LIMIT) -> bytes:
-        """Return the body. Raises ArchiveDataError when it is longer than `limit` bytes."""
+        """Return the body. Raises ArchiveDataError if it is longer than `limit` bytes."""
         body = bytearray()
         async for piece in self.pieces():
             body += piece
             if len(body) > limit:
                 raise ArchiveDataError(
                     "The registry's answer is too long",
-                    why=f"{self._host} sent more than the {limit} bytes that are read.",
+                    why=f"{self._host} sent more than {limit} bytes.",
                 )
         return bytes(body)
 
@@ -114,8 +121,9 @@ class RegistryReply:
 class RegistryConnections:
     """The connections to one registry. Use as an async context manager.
 
-    `host` is `name[:port]`. `plain_http` is never https; without it https is tried alone, unless the registry is on this machine or
-    `tls_verify` is off: then http is tried where https is not spoken. `tls_verify` off believes any certificate.
+    `host` is `name[:port]`. `plain_http` uses http only. Otherwise only https is used; but if the registry is on this
+    machine or `tls_verify` is off, http is used if the registry does not support https. `tls_verify` off accepts any
+    certificate.
     """
 
     def __init__(
@@ -155,7 +163,7 @@ class RegistryConnections:
         await self._session.close()
 
     async def base(self) -> URL:
-        """Return `scheme://host/v2/`, having found out which scheme is spoken."""
+        """Return `scheme://host/v2/`. The first call determines the scheme."""
         for scheme in self._schemes:
             if self._base is not None:
                 break
@@ -165,7 +173,7 @@ class RegistryConnections:
         return self._base or URL(f"{self._schemes[-1]}://{self.host}/v2/")
 
     async def _speaks_tls(self, base: URL) -> bool:
-        """Whether https is spoken there. A certificate we do not believe is an answer too: never a reason for http."""
+        """Whether the registry supports https. An untrusted certificate means yes: it is never a reason to use http."""
         try:
             async with self._session.get(base, allow_redirects=False):
                 return True
@@ -175,14 +183,16 @@ class RegistryConnections:
             return False
 
     def is_own(self, url: URL) -> bool:
-        """Whether an address is the registry's own: the only one that credentials are for."""
+        """Whether an address belongs to the registry itself: credentials are sent to no other."""
         return self._base is not None and url.origin() == self._base.origin()
 
     @asynccontextmanager
     async def ask(self, ask: RegistryRequest, *, attempts: int = ATTEMPTS) -> AsyncIterator[RegistryReply]:
-        """Make a request, again while the registry is busy or its connection breaks; `attempts` 1 for what must not be repeated.
+        """Make a request, and repeat it while the registry is busy or the connection breaks.
 
-        Raises ConnectionBrokenError, BusyError, and whatever the body's factory raises.
+        `attempts` 1 prevents repetition.
+
+        Raises ConnectionBrokenError, BusyError, and any error of the body's iterator.
         """
         for attempt in range(1, attempts + 1):
             await self._wait_back_off()
@@ -200,7 +210,7 @@ class RegistryConnections:
             self.back_off(attempt, retry_after)
 
     def back_off(self, attempt: int, retry_after: int | None = None) -> None:
-        """Let every request wait: as long as the registry said, else longer with each attempt, never all at one moment."""
+        """Make all requests wait for `retry_after` seconds, else for a time that doubles per attempt, with jitter."""
         chosen = min(_BACK_OFF_MOST, _BACK_OFF_FIRST * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)  # noqa: S311 # no secret
         self._wait_until = max(
             self._wait_until, self._clock.monotonic() + (chosen if retry_after is None else retry_after)
@@ -212,7 +222,7 @@ class RegistryConnections:
 
     @asynccontextmanager
     async def _follow(self, ask: RegistryRequest) -> AsyncIterator[RegistryReply]:
-        """Send it and follow redirects, each judged anew. Raises _AttemptError for what another attempt may mend."""
+        """Send a request and follow redirects, each checked. Raises _AttemptError if another attempt may succeed."""
         url, seen = ask.url, list[URL]()
         while True:
             raw = await self._send(ask, url)
@@ -223,26 +233,27 @@ class RegistryConnections:
                     return
                 if raw.status not in _SAME_METHOD and ask.method not in {"GET", "HEAD"}:
                     raise _redirect_refused(
-                        f"It answers {ask.method} with {raw.status}, which would make it another request"
+                        f"It answers {ask.method} with {raw.status}, which changes the method to GET"
                     )
                 seen.append(url)
                 url = self.location_url(url, location)
                 if ask.audience and ask.body and url.origin() != ask.audience.origin():
-                    raise _redirect_refused("It sends a login on to another host")
+                    raise _redirect_refused("It redirects a request that contains a login to another host")
                 if url in seen or len(seen) > HOPS:
                     raise _redirect_refused("It redirects in circles")
             finally:
                 raw.release()
 
     def location_url(self, url: URL, location: str) -> URL:
-        """Return where a Location leads. Raises UpstreamError when we do not go there."""
+        """Return the address of a Location header. Raises UpstreamError for an address that must not be used."""
         try:
             target = url.join(URL(location, encoded=True))
-            (target.host or "").encode("idna"), target.port  # refused here: labels too long, ports too high
+            # Both raise ValueError: the first for labels that are too long, the second for ports that are too high.
+            (target.host or "").encode("idna"), target.port
         except ValueError:
-            raise _redirect_refused("It redirects to what is no address") from None
+            raise _redirect_refused("It redirects to an invalid address") from None
         if target.scheme not in {"http", "https"} or not target.host or target.user or target.password:
-            raise _redirect_refused("It redirects to an address that we do not use")
+            raise _redirect_refused("It redirects to an address that is not http or https, or contains a user name")
         if url.scheme == "https" and target.scheme == "http":
             raise _redirect_refused("It redirects from https to http")
         return target
@@ -263,9 +274,11 @@ class RegistryConnections:
 
 
 class _Outgoing:
-    """A body on its way: each iteration is the whole of it, since aiohttp itself repeats a PUT on a connection it finds closed.
+    """A request body.
 
-    What the source raises would come back as a broken connection; it is kept here, to be told as it is.
+    Each iteration yields all of it, because aiohttp itself repeats a PUT on a connection that was closed.
+
+    aiohttp reports an error of the source as a broken connection; the original error is kept in `problem`.
     """
 
     def __init__(self, body: Body) -> None:
@@ -282,7 +295,7 @@ class _Outgoing:
 
 
 class _AttemptError(Exception):
-    """A request that broke before its answer came."""
+    """A request that failed before the header of its answer was received."""
 
     def __init__(self, problem: UpstreamError) -> None:
         super().__init__(problem.reason)
@@ -290,22 +303,22 @@ class _AttemptError(Exception):
 
 
 def unreachable(host: str, error: BaseException) -> ConnectionBrokenError:
-    """Return our error for one of aiohttp's or the system's."""
+    """Translate an error of aiohttp or the operating system."""
     certificate = isinstance(error, aiohttp.ClientConnectorCertificateError)
     return ConnectionBrokenError(
-        "The registry's certificate is not believed" if certificate else "The registry cannot be reached, or broke off",
+        "The registry's certificate is not trusted" if certificate else "The connection to the registry failed",
         why=f"{host}: {str(error)[:200] or type(error).__name__}.",
-        hint="Trust its authority in the system's store, or turn verification off with --tls-verify=false."
+        hint="Add its authority to the system's trusted certificates, or disable verification with --tls-verify=false."
         if certificate
-        else "Check the name and the network; what was sent already is not sent again.",
+        else "Check the name and the network, then try again; blobs that were sent already are not sent again.",
     )
 
 
 def _busy(host: str, status: int, retry_after: int | None) -> BusyError:
-    rest = f", and asks for {retry_after} s of rest" if retry_after else ""
+    wait = f", and asks to wait {retry_after} s" if retry_after else ""
     error = BusyError(
         "The registry is too busy",
-        why=f"{host} answered {status} again and again{rest}.",
+        why=f"{host} answered {status} repeatedly{wait}.",
         hint="Try again later.",
     )
     error.retry_after = retry_after
@@ -313,4 +326,4 @@ def _busy(host: str, status: int, retry_after: int | None) -> BusyError:
 
 
 def _redirect_refused(why: str) -> UpstreamError:
-    return UpstreamError("The registry redirects where we do not go", why=f"{why}.")
+    return UpstreamError("The registry sent a redirect that is not followed", why=f"{why}.")

@@ -1,6 +1,6 @@
-"""Requests to one repository of a registry: addresses, authorization, and what a refusal means.
+"""Requests to one repository of a registry: addresses, authorization, and errors for unexpected answers.
 
-Who asks decides what each status means to him; `refusal` explains the others.
+The caller handles the statuses that it expects; `Session.refusal` returns the error for any other.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _TOO_LONG = 413
 
 
 class RegistryRefusedError(UpstreamError):
-    """The registry answered that it will not. `status` of its answer is `answered`."""
+    """The registry refused a request. `answered` is the status of its answer."""
 
     def __init__(self, reason: str, *, why: str = "", hint: str = "", answered: int = 0) -> None:
         super().__init__(reason, why=why, hint=hint)
@@ -32,7 +32,7 @@ class RegistryRefusedError(UpstreamError):
 
 
 class Session:
-    """What every request to a repository has in common."""
+    """Requests to one repository, with its login."""
 
     def __init__(
         self, reference: Reference, connections: RegistryConnections, keychain: Keychain, clock: Clock
@@ -43,7 +43,7 @@ class Session:
         self._tokens = Tokens(connections, reference, keychain, clock)
 
     async def url(self, path: str, query: Mapping[str, str] | None = None) -> URL:
-        """Return an address below the repository's own, such as `blobs/sha256:...`."""
+        """Return the address of `path` in the repository, such as `blobs/sha256:...`."""
         base = await self.connections.base()
         return URL(f"{base}{self.reference.repository}/{path}", encoded=True).with_query(query)
 
@@ -60,9 +60,9 @@ class Session:
         length: int = 0,
         attempts: int = ATTEMPTS,
     ) -> AsyncIterator[RegistryReply]:
-        """Make a request; `writes`, and `also` (another repository to read), say what it must be allowed.
+        """Make a request. `writes`, and `also` (another repository to read), extend the authorization that it needs.
 
-        Raises as `Wire.ask`, and DeniedError.
+        Raises as `RegistryConnections.ask`, and DeniedError.
         """
         scopes = self._scopes(writes=writes, also=also)
         plain = RegistryRequest(method, url, headers or {}, body=body, length=length)
@@ -78,11 +78,15 @@ class Session:
             yield reply
 
     async def refusal(self, reply: RegistryReply, action: str) -> UpstreamError:
-        """Return the error for an answer nobody expected; `action` ends the sentence "The registry refused"."""
+        """Return the error for an unexpected answer. `action` completes the sentence "The registry refused"."""
         text = await _error_text(reply)
         if reply.status in {UNAUTHORIZED, FORBIDDEN}:
             return self._tokens.denied(f"it answered {reply.status}{text}")
-        hint = "Split what the manifest lists over several, under an index." if reply.status == _TOO_LONG else ""
+        hint = (
+            "Split the layers of the manifest over several manifests under an index."
+            if reply.status == _TOO_LONG
+            else ""
+        )
         why = f"{self.reference.registry}/{self.reference.repository} answered {reply.status}{text}."
         return RegistryRefusedError(f"The registry refused {action}", why=why, hint=hint, answered=reply.status)
 
@@ -93,7 +97,7 @@ class Session:
 
 
 async def _error_text(reply: RegistryReply) -> str:
-    """Return the registry's own words (distribution-spec, "Error Codes"), made harmless; '' when it gave none."""
+    """Return the registry's error message (distribution-spec, "Error Codes") in printable ASCII, '' without one."""
     try:
         errors = json.loads(await reply.read())["errors"]
         words = "; ".join(f"{each['code']}: {each.get('message', '')}" for each in errors)

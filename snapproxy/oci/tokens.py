@@ -1,6 +1,7 @@
-"""Authorization for a repository: Basic, or a Bearer token from the registry's token service (distribution's "Token Authentication").
+"""Authorization for a repository: Basic, or a Bearer token from the registry's token service.
 
-Nothing is sent before the registry asks. Tokens are kept for as long as they last, by what they allow; many requests share one.
+See the "Token Authentication" specification of distribution. Nothing is sent before the registry asks for it. Tokens
+are cached by scope while they are valid; all requests share them.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from snapproxy.oci.places import Reference
 from snapproxy.oci.registry_http import RegistryConnections, RegistryReply, RegistryRequest
 
 _LEAST_SECONDS = 60
-"""A token without `expires_in` lasts this long; none is said to last less."""
+"""Validity in seconds of a token without `expires_in`, and the shortest one that the specification allows."""
 
 _USED_FOR = 0.9
-"""The part of a token's time after which we get a new one."""
+"""The fraction of a token's validity after which a new one is requested."""
 
 _CLIENT_ID = "snapproxy"
 _SCHEME = re.compile(r"(?:^|,)\s*([A-Za-z][A-Za-z0-9-]*)\s+(?=[A-Za-z_]+\s*=)")
@@ -36,19 +37,19 @@ _OK = 200
 
 
 class DeniedError(UpstreamError):
-    """The registry wants a login, or another one."""
+    """The registry requires a login, or another login."""
 
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """What a 401 asks for: `scheme` in lower case, and its parameters."""
+    """A challenge of a 401: `scheme` in lower case, and its parameters."""
 
     scheme: str
     parameters: Mapping[str, str]
 
 
 def read_challenges(headers: Iterable[str]) -> list[Challenge]:
-    """Read WWW-Authenticate headers; each may hold several challenges (RFC 9110, section 11.6.1)."""
+    """Parse WWW-Authenticate headers; each may contain several challenges (RFC 9110, section 11.6.1)."""
     found = []
     for text in headers:
         starts = [*_SCHEME.finditer(text)]
@@ -75,25 +76,29 @@ class Tokens:
         self._lock = asyncio.Lock()
 
     async def header(self, scopes: tuple[str, ...]) -> str:
-        """Return the Authorization to send along, '' while none was asked for."""
+        """Return the Authorization header to send, '' until the registry has asked for one."""
         if self._challenge is None:
             return ""
         return self._current(scopes) or await self._renew(scopes, "")
 
     async def answer(self, headers: Sequence[str], scopes: tuple[str, ...], refused: str) -> None:
-        """Get what a 401 asks for. Raises DeniedError when there is no login to get it with, or what it names is unknown."""
+        """Obtain the authorization that a 401 asks for.
+
+        `headers`: its WWW-Authenticate headers. `refused`: the Authorization header that it refused, or ''. Raises
+        DeniedError if no login is known, the login is refused, or the scheme is not supported.
+        """
         known = [each for each in read_challenges(headers) if each.scheme in {"bearer", "basic"}]
         if not known:
-            raise self.denied("it asks for a kind of login that we do not know")
-        # A registry that offers both prefers its tokens: they are short-lived and for one purpose.
+            raise self.denied("it asks for a kind of login that is not supported")
+        # Of a registry that offers both, use the tokens: they are short-lived and restricted to one scope.
         self._challenge = min(known, key=lambda each: each.scheme != "bearer")
         await self._renew(scopes, refused)
 
     def denied(self, why: str) -> DeniedError:
-        """Return the error for a registry that does not let us."""
+        """Return the error for a registry that refuses access. `why` is a clause without a full stop."""
         return DeniedError(
-            "The registry wants a login, or another one",
-            why=f"Of {self._reference.registry}/{self._reference.repository}: {why}.",
+            "The registry requires a login, or another login",
+            why=f"{self._reference.registry}/{self._reference.repository}: {why}.",
             hint=f"Log in with: skopeo login {self._reference.registry}",
         )
 
@@ -102,7 +107,7 @@ class Tokens:
         return header if self._clock.monotonic() < until else ""
 
     async def _renew(self, scopes: tuple[str, ...], refused: str) -> str:
-        """Return an authorization other than the refused one; of many that come at once the first one fetches it."""
+        """Return an authorization other than the refused one. Of concurrent callers, only the first one requests it."""
         async with self._lock:
             current = self._current(scopes)
             if current and current != refused:
@@ -119,14 +124,14 @@ class Tokens:
 
     def _basic(self, login: Login | None, refused: str) -> str:
         if login is None or not login.user:
-            raise self.denied("no login for it was found")
+            raise self.denied("no login was found for it")
         header = basic(login.user, login.password)
         if header == refused:
-            raise self.denied(f"it does not take the login of {login.user!r}")
+            raise self.denied(f"it refuses the login of {login.user!r}")
         return header
 
     async def _token(self, challenge: Challenge, scopes: tuple[str, ...], login: Login | None) -> tuple[str, int]:
-        """Return a token and how many seconds it lasts."""
+        """Return a token and its validity in seconds."""
         realm = await self._realm(challenge)
         service = challenge.parameters.get("service", "")
         if login and login.identity_token:
@@ -149,14 +154,17 @@ class Tokens:
             return await self._read(reply)
 
     async def _realm(self, challenge: Challenge) -> URL:
-        """Return the token service's address; our login goes there, so not over http when the registry speaks https."""
+        """Return the address of the token service.
+
+        The login is sent there, so not over http if the registry uses https.
+        """
         try:
             realm = URL(challenge.parameters.get("realm", ""))
         except ValueError:
             realm = URL()
         base = await self._connections.base()
         if not realm.host or realm.user or realm.scheme not in {base.scheme, "https"}:
-            raise self.denied("its token service has an address that we do not send a login to")
+            raise self.denied("a login is not sent to the address of its token service")
         return realm
 
     async def _read(self, reply: RegistryReply) -> tuple[str, int]:
@@ -165,12 +173,12 @@ class Tokens:
         value = read_object(await reply.read(), "The token service's answer")
         token, seconds = value.get("token") or value.get("access_token"), value.get("expires_in")
         if not isinstance(token, str) or not _TOKEN.fullmatch(token):
-            raise self.denied(f"its token service {reply.url.host} gave no token")
+            raise self.denied(f"its token service {reply.url.host} returned no valid token")
         return token, max(_LEAST_SECONDS, seconds if isinstance(seconds, int) else 0)
 
 
 def basic(user: str, password: str) -> str:
-    """Return Basic credentials as a header has them (RFC 7617)."""
+    """Return the Authorization header for Basic authentication (RFC 7617)."""
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
@@ -181,4 +189,5 @@ def _form(url: URL, fields: Mapping[str, str]) -> RegistryRequest:
         yield data
 
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    return RegistryRequest("POST", url, headers, audience=url, body=body, length=len(data))  # the body is a login, too
+    # With an audience, because the body contains the login.
+    return RegistryRequest("POST", url, headers, audience=url, body=body, length=len(data))

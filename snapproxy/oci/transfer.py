@@ -1,6 +1,7 @@
-"""Moves whole artifacts: `collect` finds everything under a name, in any place; `push` puts it into a registry.
+"""Copy whole artifacts: `collect` finds everything under a name in any place, `push` writes it to a registry.
 
-Into a registry blobs go first, many at once, then documents, the root last; what is there already is not sent.
+`push` sends the blobs first, several in parallel, then the documents, the root last. Blobs that the registry has are
+not sent.
 """
 
 from __future__ import annotations
@@ -17,25 +18,28 @@ from snapproxy.oci.registry import PutResult, Repository
 from snapproxy.oci.upload import upload
 
 WIDTH = 16
-"""Blobs on their way at once."""
+"""Number of blobs that are sent in parallel."""
 
 MISSES = 32
-"""After so many blobs in a row that were not there, short ones are sent without asking: to send them costs hardly more."""
+"""After this many missing blobs in a row, short blobs are sent without asking first, because that costs hardly more."""
 
 SHORT = 256 << 10
-"""Bytes of a blob that is short in this sense."""
+"""Largest blob in bytes that is short in this sense."""
 
 DOCUMENTS_MOST = 1000
-"""Manifests under one index at most: a shard of 5,000 layers each, it is more than anybody has."""
+"""Largest number of manifests in one index: with 5,000 layers per manifest, far more than captures have."""
 
 DOCUMENTS_BYTES_MOST = 64 << 20
-"""Bytes that they have together at most: some two hundred thousand layers."""
+"""Largest total size of these manifests in bytes: about two hundred thousand layers."""
 
 
 async def collect(source: ArtifactSource, version: str = "") -> Artifact:
-    """Return everything under a tag or a digest ('': the only one); blobs are read from the source when they are needed.
+    """Return everything under a tag or a digest ('': the only one).
 
-    Raises as `Source.resolve`, and ArchiveDataError for an index that lists too much, or indexes.
+    Blobs are read from the source when they are needed.
+
+    Raises as `ArtifactSource.resolve`, and ArchiveDataError for an index that lists too many manifests, or another
+    index.
     """
     root = await source.resolve(version)
     read = root.read()
@@ -46,7 +50,8 @@ async def collect(source: ArtifactSource, version: str = "") -> Artifact:
         if len(listed) > DOCUMENTS_MOST or size > DOCUMENTS_BYTES_MOST:
             raise ArchiveDataError(
                 "The index lists too many manifests",
-                why=f"It has {len(listed)} of {size} bytes; at most {DOCUMENTS_MOST} of {DOCUMENTS_BYTES_MOST} are read.",
+                why=f"It lists {len(listed)} manifests with {size} bytes together; "
+                f"the limits are {DOCUMENTS_MOST} manifests and {DOCUMENTS_BYTES_MOST} bytes.",
             )
         children = [await source.document(each) for each in listed.values()]
     contents: dict[str, BlobContent] = {}
@@ -56,7 +61,8 @@ async def collect(source: ArtifactSource, version: str = "") -> Artifact:
             contents |= {each.digest: BlobContent(each, partial(source.open, each)) for each in manifest.blobs}
         elif document is not root:
             raise ArchiveDataError(
-                "The index lists another index", why=f"{document.digest} is one; only manifests are read there."
+                "The index lists another index",
+                why=f"{document.digest} is an index; only manifests are supported there.",
             )
     return Artifact((*children, root), contents)
 
@@ -69,9 +75,11 @@ async def push(
     mount_from: Sequence[str] = (),
     progress: Progress = SILENT,
 ) -> PutResult:
-    """Put an artifact into a repository, its root under a tag or ('') its digest. Raises as `upload` and `Repository.put`.
+    """Write an artifact to a repository, its root under a tag or ('') its digest.
 
-    What was sent before an error stays: a second attempt finds it there.
+    Raises as `upload` and `Repository.put`.
+
+    Blobs that were sent before an error stay there; a second attempt does not send them again.
     """
     misses = 0
 
@@ -83,7 +91,7 @@ async def push(
         else:
             misses += asks
 
-    await repository.session.connections.base()  # found out once, not by all at once
+    await repository.session.connections.base()  # determine the scheme before the parallel uploads need it
     await gather_bounded(artifact.contents.values(), one, WIDTH)
     await gather_bounded(artifact.documents[:-1], repository.put, WIDTH)
     return await repository.put(artifact.root, version)

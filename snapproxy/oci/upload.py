@@ -1,7 +1,7 @@
-"""Puts a blob into a repository: not at all when it is there, by a mount when another repository has it, else by bytes.
+"""Upload a blob to a repository: skip it if it is there, mount it if another repository has it, else send its bytes.
 
-Small blobs go in one request, long ones in chunks, so that a broken connection costs a chunk and not the blob. Rules:
-distribution-spec, "Pushing blobs". The bytes come from the blob's opener, anew for each attempt. The registry compares digests.
+Short blobs are sent in one request, long ones in chunks, so that after a broken connection only a chunk is repeated
+(distribution-spec, "Pushing blobs"). Each attempt opens the blob again. The registry verifies the digest.
 """
 
 from __future__ import annotations
@@ -22,19 +22,22 @@ from snapproxy.oci.registry_http import ATTEMPTS, Body, RegistryReply, Transient
 from snapproxy.oci.session import NOT_FOUND, RegistryRefusedError
 
 CHUNK = 32 << 20
-"""Bytes sent again at most when a connection breaks; longer blobs go in chunks of this size."""
+"""Size of a chunk in bytes: the most that is sent again after a broken connection.
+
+Longer blobs are sent in such chunks.
+"""
 
 _CHUNK_MOST = 1 << 30
 _OK, _CREATED, _ACCEPTED, _NO_CONTENT, _BAD_REQUEST, _BAD_RANGE = 200, 201, 202, 204, 400, 416
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,19})")
 
-#: What registries answer that take a blob in one piece only, or in smaller ones than ours.
+#: Answers of registries that accept a blob only in one piece, or only in smaller chunks.
 _NO_CHUNKS = frozenset({400, 405, 411, 413, 415, 501})
 
 
 @dataclass(frozen=True, slots=True)
 class _UploadState:
-    """Where an upload goes on: the address for the next request, the bytes that are there, and the minimum chunk it takes."""
+    """The state of an upload: address of the next request, bytes that are there, smallest chunk allowed."""
 
     url: URL
     done: int = 0
@@ -42,7 +45,7 @@ class _UploadState:
 
 
 class _UploadLostError(TransientError):
-    """The registry no longer knows the upload: begin again."""
+    """The registry has lost the upload, which must start again."""
 
 
 async def upload(
@@ -54,10 +57,11 @@ async def upload(
     chunk: int = CHUNK,
     asks: bool = True,
 ) -> bool:
-    """See to it that the blob is in the repository; return whether it was found there (`asks` off: it is not looked for).
+    """Make sure that the repository has the blob. Return whether the repository had it before.
 
-    `mount_from` names repositories of the same registry that may have it.
-    Raises what `Session.ask` raises, ArchiveDataError when the source gives other bytes than it should.
+    `asks` off: send the blob without checking first.
+    `mount_from` names repositories of the same registry that may have the blob.
+    Raises as `Session.ask`, and ArchiveDataError if the source is damaged.
     """
     descriptor = content.descriptor
     is_there = asks and await repository.has(descriptor, writes=True)
@@ -87,7 +91,10 @@ class _Sender:
         self._in_chunks = content.descriptor.size > chunk
 
     async def mount(self, source: str) -> _UploadState | None:
-        """Let the registry take the blob from another repository; None when it did, else the upload that it began instead."""
+        """Mount the blob from another repository.
+
+        Return None on success, else the upload that the registry started instead.
+        """
         query = {"mount": self._descriptor.digest, "from": source}
         async with self._session.ask(
             "POST", await self._session.url("blobs/uploads/", query), writes=True, also=source
@@ -97,7 +104,7 @@ class _Sender:
             return await self._started(reply)
 
     async def send(self, state: _UploadState | None) -> None:
-        """Send the blob, from the beginning as often as the registry loses what it had."""
+        """Send the blob. Start again from the beginning whenever the registry has lost the upload."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 state = state or await self._start()
@@ -116,7 +123,7 @@ class _Sender:
 
     async def _started(self, reply: RegistryReply) -> _UploadState:
         if reply.status != _ACCEPTED:
-            raise await self._session.refusal(reply, "to begin an upload")
+            raise await self._session.refusal(reply, "to start an upload")
         minimum = reply.headers.get("OCI-Chunk-Min-Length", "0")
         return _UploadState(self._next(reply, None), 0, int(minimum) if re.fullmatch(r"[0-9]{1,10}", minimum) else 0)
 
@@ -124,7 +131,7 @@ class _Sender:
         await self._complete(state, self._body(0, self._descriptor.size), self._descriptor.size)
 
     async def _complete(self, state: _UploadState, body: Body | None = None, length: int = 0) -> None:
-        """End the upload, with the blob's bytes or behind its last chunk."""
+        """Complete the upload, with the bytes of the blob or after its last chunk."""
         joint = "&" if state.url.raw_query_string else "?"
         digest = self._descriptor.digest.replace(":", "%3A")
         url = URL(f"{state.url}{joint}digest={digest}", encoded=True)
@@ -138,7 +145,7 @@ class _Sender:
                 return
             error = await self._session.refusal(reply, "a blob")
             if reply.status == _BAD_REQUEST and "DIGEST_INVALID" in error.why:
-                raise wrong_blob(self._descriptor, "the registry counted another digest of what was sent")
+                raise wrong_blob(self._descriptor, "the registry computed another digest for the bytes that were sent")
             raise error
 
     async def _send_chunks(self, state: _UploadState) -> None:
@@ -168,7 +175,7 @@ class _Sender:
         await self._complete(state)
 
     async def _send_chunk(self, state: _UploadState) -> _UploadState:
-        """Send a chunk, and return where the next one goes."""
+        """Send a chunk and return the state for the next one."""
         size = min(max(self._chunk, state.minimum), _CHUNK_MOST, self._descriptor.size - state.done)
         stop = state.done + size
         headers = {
@@ -189,26 +196,26 @@ class _Sender:
             if reply.status == NOT_FOUND:
                 raise _upload_lost()
             if reply.status != _BAD_RANGE:
-                raise await self._session.refusal(reply, "a part of a blob")
+                raise await self._session.refusal(reply, "to store a part of a blob")
         found = await self._ask_progress(state)
         if found.done == state.done:
-            raise _upload_lost()  # it refuses the very part that it says comes next
+            raise _upload_lost()  # it refuses the chunk that it asks for
         return found
 
     async def _ask_progress(self, state: _UploadState) -> _UploadState:
-        """Ask the registry how far the upload is."""
+        """Ask the registry how many bytes of the upload it has."""
         async with self._session.ask("GET", state.url, writes=True) as reply:
             if reply.status not in {_OK, _NO_CONTENT}:
                 raise _upload_lost()
             return _UploadState(self._next(reply, state), _end(reply, 0), state.minimum)
 
     def _next(self, reply: RegistryReply, state: _UploadState | None) -> URL:
-        """Return where the upload goes on; the address is a new one each time, and may be relative."""
+        """Return the address for the next request, which may change with each answer and may be relative."""
         location = reply.headers.get("Location", "")
         if location:
             return self._session.connections.location_url(reply.url, location)
         if state is None:
-            raise UpstreamError("The registry did not say where to upload to", why="Its answer has no Location.")
+            raise UpstreamError("The registry gave no address for the upload", why="Its answer has no Location header.")
         return state.url
 
     def _body(self, start: int, stop: int) -> Body:
@@ -224,13 +231,16 @@ class _Sender:
             finally:
                 opened.close()
             if done < stop:
-                raise wrong_blob(self._descriptor, f"its source ends after {done} bytes")
+                raise wrong_blob(self._descriptor, f"the source ended after {done} bytes")
 
         return body
 
 
 def _end(reply: RegistryReply, default: int) -> int:
-    """Return how many bytes are there. `0-0` is what registries say of none as well, and no chunk of ours has one byte."""
+    """Return the number of bytes that the registry has.
+
+    `0-0` is read as none: registries send it for an empty upload as well, and no chunk is a single byte.
+    """
     found = _RANGE.fullmatch(reply.headers.get("Range", "").strip())
     if found is None:
         return default
@@ -239,15 +249,15 @@ def _end(reply: RegistryReply, default: int) -> int:
 
 def _upload_lost() -> _UploadLostError:
     return _UploadLostError(
-        "The registry forgot an upload, again and again",
-        why="What had been sent of a blob was gone before its end was.",
-        hint="Try again later. Several registries behind one name must share their uploads.",
+        "The registry lost an upload repeatedly",
+        why="The bytes of a blob that had been sent were gone before the upload was complete.",
+        hint="Try again later. If several registry servers share one name, they must share their uploads.",
     )
 
 
 def _no_progress(done: int) -> TransientError:
     return TransientError(
-        "The registry takes no more of an upload",
-        why=f"It said yes to each next part of a blob, and that it has {done} bytes of it still.",
-        hint="Try again later, or another registry.",
+        "The registry makes no progress with an upload",
+        why=f"It accepted another chunk of a blob, but still reports {done} bytes.",
+        hint="Try again later, or use another registry.",
     )

@@ -62,13 +62,14 @@ class LocalBlobs:
 
     def __init__(self, folder: OpenFolder, epoch: Epoch, threads: Threads) -> None:
         self.folder = folder
+        self._open = folder.opener()
         self._epoch = epoch
         self._threads = threads
 
     def peek(self, digest: str) -> LocalBlob | None:
         name = blob_name(digest)
         try:
-            fd = self.folder.open(name, os.O_RDONLY)
+            fd = self._open(name)
         except FileNotFoundError:
             return None
         except OSError as error:

@@ -77,7 +77,7 @@ class LocalCatalog:
 
     @property
     def epoch(self) -> int:
-        return self._epoch.value
+        return self._epoch.word[0]
 
     def name(self, space: str, name: str) -> Name | None:
         rows = self._read("SELECT digest, size, proof, extra FROM name WHERE space = ? AND name = ?", space, name)

@@ -42,17 +42,14 @@ class Epoch:
         except OSError as error:
             os.close(self._fd)
             raise os_failure(f"cannot use {self._path}", error) from error
-        self._word = memoryview(self._map).cast("Q")
-
-    @property
-    def value(self) -> int:
-        return self._word[0]
+        self.word = memoryview(self._map).cast("Q")
+        """The counter, as a view of one word: `word[0]`."""
 
     def bump(self) -> None:
         """Increment the counter. Raises StorageFailure."""
         try:
             with self.exclusively():
-                os.pwrite(self._fd, _COUNTER.pack(self._word[0] + 1), 0)
+                os.pwrite(self._fd, _COUNTER.pack(self.word[0] + 1), 0)
         except OSError as error:
             raise os_failure(f"cannot increment {self._path}", error) from error
 
@@ -67,6 +64,6 @@ class Epoch:
                 unlock(self._fd)
 
     def close(self) -> None:
-        self._word.release()
+        self.word.release()
         self._map.close()
         os.close(self._fd)

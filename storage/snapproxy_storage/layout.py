@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import hashlib
 import re
 import stat
@@ -81,6 +82,7 @@ def is_digest(name: str) -> bool:
     return _DIGEST.fullmatch(name) is not None
 
 
+@functools.lru_cache(maxsize=4096)
 def blob_name(digest: str) -> str:
     """Return the file name of a blob. Raises ValueError unless it is a SHA-256 in lower-case hex."""
     if not is_digest(digest):

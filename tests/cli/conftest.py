@@ -3,8 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from socket import socket
 from types import TracebackType
@@ -12,8 +11,8 @@ from typing import Any, Self
 
 import pytest
 
-from snapproxy.core.model import Proof, Refusal, Resolved
-from snapproxy.core.progress import Progress
+from snapproxy.core.exchange import Conditions, FileTarget, Outcome, Served
+from snapproxy.core.model import Archive, Proof, Refusal, Resolved, Role
 from tests.fakes.hamlet import Hamlet
 
 FIGURES: dict[str, Any] = {
@@ -29,13 +28,24 @@ FIGURES: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class StoredFile:
-    size: int
-    digest: str
-    proof: Proof
-    cache: str
-    snapshot: str
+class FileBody:
+    """The bytes of a file, as an answer has them."""
+
+    def __init__(self, file: Path) -> None:
+        self._data = file.read_bytes()
+        self.size = len(self._data)
+
+    def fileno(self) -> int | None:
+        return None
+
+    async def wait(self, _offset: int) -> int:
+        return self.size
+
+    async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
+        yield self._data[start:stop]
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 class SmallApp:
@@ -79,15 +89,19 @@ class SmallApp:
             return Refusal(404, "no archive of that name", "The archives here are debian.", "Ask for one of them.")
         return Resolved("20240531T203452Z", 1_717_187_692, (1_717_187_692, 1_717_209_000), note=f"asked for {when}")
 
-    async def fetch(self, archive: str, when: str, path: str, target: Path, progress: Progress) -> StoredFile | Refusal:
-        file = self.folder / path
+    def archive(self, name: str) -> Archive:
+        return Archive(name, "apt", "snapshots")
+
+    @property
+    def answerer(self) -> Self:
+        return self
+
+    async def answer(self, target: FileTarget, _conditions: Conditions) -> Outcome:
+        file = self.folder / target.path
         if not file.is_file():
             return Refusal(404, "no such file at that snapshot")
-        size = file.stat().st_size
-        progress.advance(path, size, size)
-        target.write_bytes(file.read_bytes())
-        target.chmod(0o400)
-        return StoredFile(size, "ab" * 32, Proof.GPG, "MISS", "20240531T203452Z")
+        snapshot, when = "20240531T203452Z", target.when.text
+        return Served(FileBody(file), target.archive.name, snapshot, when, Proof.GPG, "MISS", Role.PACKAGE)
 
     def stats(self) -> Mapping[str, Any]:
         return FIGURES

@@ -1,4 +1,4 @@
-"""The texts users paste for apk; that apk takes them is shown in the journeys, which use the same spellings."""
+"""The texts for apk. The journeys check that apk accepts the same forms."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def test_repositories_carry_the_time() -> None:
 
 
 def test_the_proxy_form_sets_the_variable_that_apk_reads_first() -> None:
-    """HTTP_PROXY beats http_proxy: one that was set before would win over ours."""
+    """HTTP_PROXY takes precedence over http_proxy, so an existing one would override ours."""
     shell = text("proxy").replace("sed -i", ": sed").replace("apk --cache", ": apk --cache")
     script = f'export HTTP_PROXY=http://other NO_PROXY="*"\n{shell}\necho "$HTTP_PROXY|$http_proxy|$NO_PROXY"'
-    said = subprocess.run(["sh", "-ec", script], capture_output=True, text=True, check=True).stdout
+    output = subprocess.run(["sh", "-ec", script], capture_output=True, text=True, check=True).stdout
     url = f"http://{TIME}:x@127.0.0.1:4000"
-    assert said == f"{url}|{url}|\n"
+    assert output == f"{url}|{url}|\n"
 
 
 @pytest.mark.parametrize("form", ["proxy", "dockerfile"])
@@ -40,7 +40,7 @@ def test_https_repositories_are_made_http(form: str) -> None:
     assert "sed -i 's,https://,http://,' /etc/apk/repositories" in text(form)
 
 
-def test_a_dockerfile_has_the_time_as_an_argument_of_its_own() -> None:
+def test_a_dockerfile_has_the_time_as_a_separate_argument() -> None:
     assert f"ARG SNAPSHOT={TIME}\n" in text("dockerfile")
     run = text("dockerfile").partition("RUN ")[2]
     subprocess.run(["sh", "-n"], input=run, text=True, check=True)
@@ -55,6 +55,6 @@ def test_a_release_is_read_as_its_branch(release: str, branch: str) -> None:
 
 
 @pytest.mark.parametrize("release", ["latest-stable", "bookworm", "3", "v3.20/../x", ""])
-def test_what_is_no_release_is_refused(release: str) -> None:
-    with pytest.raises(ConfigurationError, match="no release of Alpine"):
+def test_an_invalid_release_is_refused(release: str) -> None:
+    with pytest.raises(ConfigurationError, match="is not a release of Alpine"):
         branch_of(release)

@@ -1,4 +1,4 @@
-"""The texts users paste, read by apt itself."""
+"""The texts for apt, read by apt itself."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def texts(
 
 
 def apt(folder: Path, *argv: str) -> str:
-    """Run an apt program in a root of its own."""
+    """Run an apt program with a separate root."""
     for name in ("lists/partial", "archives/partial", "etc/apt.conf.d", "etc/sources.list.d"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     (folder / "status").touch()
@@ -53,7 +53,7 @@ def apt(folder: Path, *argv: str) -> str:
         ("latest", "latest"),
     ],
 )
-def test_a_time_is_spelled_without_colons(when: str, spelled: str) -> None:
+def test_a_time_is_written_without_colons(when: str, spelled: str) -> None:
     assert user_name(parse_time(when)) == spelled
     assert parse_time(spelled).match is parse_time(when).match
 
@@ -90,7 +90,7 @@ def test_apt_reads_the_sources(form: str, distro: str, release: str, tmp_path: P
 
 
 @pytest.mark.parametrize("form", ["mirror", "list", "proxy", "snapshot"])
-def test_every_form_gives_apt_patience_and_honesty(form: str, tmp_path: Path) -> None:
+def test_every_form_sets_timeouts_and_the_error_mode(form: str, tmp_path: Path) -> None:
     conf = texts(form)[-1]
     assert conf.path.startswith("/etc/apt/apt.conf.d/")
     apt(tmp_path, "apt-config", "dump")
@@ -112,7 +112,7 @@ def test_the_proxy_form_names_the_time_as_user(tmp_path: Path) -> None:
 
 
 def test_snapshots_are_looked_up_by_what_is_stored_and_by_host(tmp_path: Path) -> None:
-    """Override wants a Release from an earlier update; with empty lists only the host counts."""
+    """Override needs a Release file from an earlier update; with empty lists only the host is used."""
     (conf,) = texts("snapshot")
     apt(tmp_path, "apt-config", "dump")
     (tmp_path / "etc" / "apt.conf.d" / "99snapproxy").write_text(conf.text, encoding="utf-8")
@@ -159,15 +159,15 @@ def test_the_dockerfiles_shell_writes_what_apt_reads(tmp_path: Path) -> None:
 
 
 def test_one_value_serves_repro_sources_list_for_every_distribution() -> None:
-    """It appends `debian/<time>` or `ubuntu/<time>` to what it is given, without a slash of its own."""
+    """The script appends `debian/<time>` or `ubuntu/<time>` to the value, without a slash before it."""
     (snippet,) = texts("environment")
     script = snippet.text + 'printf %s "${SNAPSHOT_ARCHIVE_BASE}debian $SOURCE_DATE_EPOCH $http_proxy"'
-    told = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout
-    assert told == "http://127.0.0.1:4000/debian 1717200000 http://20240601T000000Z:x@127.0.0.1:4000"
+    output = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout
+    assert output == "http://127.0.0.1:4000/debian 1717200000 http://20240601T000000Z:x@127.0.0.1:4000"
 
 
-def said_to(script: str, program: str) -> list[str]:
-    """Return what a shell script would say to a program."""
+def arguments_of(script: str, program: str) -> list[str]:
+    """Return the arguments that a shell script passes to a program."""
     known = "debootstrap() { :; }\nmmdebstrap() { :; }\n" + program + "() { printf '%s\\n' \"$@\"; }\n"
     done = subprocess.run(["sh", "-ec", known + script], capture_output=True, text=True, check=True)
     return done.stdout.splitlines()
@@ -177,8 +177,8 @@ def test_roots_are_built_from_the_mirror_form(tmp_path: Path) -> None:
     (snippet,) = texts("bootstrap")
     base = "http://127.0.0.1:4000/debian/20240601T000000Z"
     keyring = "--keyring=/usr/share/keyrings/debian-archive-keyring.gpg"
-    assert said_to(snippet.text, "debootstrap") == [keyring, "bookworm", "root", base]
-    words = said_to(snippet.text, "mmdebstrap")
+    assert arguments_of(snippet.text, "debootstrap") == [keyring, "bookworm", "root", base]
+    words = arguments_of(snippet.text, "mmdebstrap")
     assert '--aptopt=Acquire::Check-Valid-Until "false"' in words
     assert [word for word in words if not word.startswith("--")] == [
         "bookworm",
@@ -189,8 +189,8 @@ def test_roots_are_built_from_the_mirror_form(tmp_path: Path) -> None:
     assert "SOURCE_DATE_EPOCH" not in texts("bootstrap", when="live")[0].text
 
 
-def test_mkosi_is_given_one_time_for_all_archives() -> None:
-    """For Ubuntu its mirror would leave the security updates out: their address is fixed, so they must pass the proxy."""
+def test_mkosi_has_one_time_for_all_archives() -> None:
+    """On Ubuntu, `Mirror=` does not affect security updates: their address is fixed, so they need the proxy."""
     assert texts("mkosi")[0].text == (
         "[Distribution]\nDistribution=debian\nRelease=bookworm\nMirror=http://127.0.0.1:4000\nSnapshot=20240601T000000Z\n"
     )

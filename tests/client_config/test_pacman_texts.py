@@ -1,4 +1,4 @@
-"""The texts Arch users paste: the mirrorlist read by pacman itself, the edits carried out by sed."""
+"""The texts for pacman: the mirrorlist is read by pacman itself, the edits are run by sed."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ def test_pacman_reads_the_mirrorlist_and_the_lines_for_its_configuration(tmp_pat
     path.write_text(
         f"[options]\nArchitecture = x86_64\n{conf.text}[core]\nSigLevel = Never\nInclude = {tmp_path}/mirrorlist\n"
     )
-    told = subprocess.run(
+    done = subprocess.run(
         ["pacman-conf", "--config", str(path), "--repo", "core"], capture_output=True, text=True, check=True, timeout=30
     )
-    assert f"Server = {BASE}/archlinux/20240601T000000Z/core/os/x86_64\n" in told.stdout
-    assert told.stderr == ""
+    assert f"Server = {BASE}/archlinux/20240601T000000Z/core/os/x86_64\n" in done.stdout
+    assert done.stderr == ""
     options = subprocess.run(
         ["pacman-conf", "--config", str(path)], capture_output=True, text=True, check=True, timeout=30
     )
     assert "DisableDownloadTimeout" in options.stdout
 
 
-def test_a_mirrorlist_has_no_second_server_that_would_answer_with_today() -> None:
+def test_a_mirrorlist_has_no_second_server() -> None:
     assert texts("mirror")[0].text.count("Server") == 1
 
 
-def test_every_form_but_the_shell_s_sets_patience_or_says_where_it_goes() -> None:
+def test_every_form_but_the_shell_form_sets_the_timeout() -> None:
     for form in ("mirror", "cache", "proxy"):
         assert SETTINGS in texts(form)[-1].text
 
@@ -54,7 +54,7 @@ def edited(tmp_path: Path, script: str, text: str) -> str:
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_the_edit_leaves_only_the_archive_and_sends_it_here(tmp_path: Path, scheme: str) -> None:
+def test_the_edit_keeps_only_the_archive_with_our_address(tmp_path: Path, scheme: str) -> None:
     host = "archive.archlinux.org"
     before = f"Server={scheme}://{host}/repos/2024/05/31/$repo/os/$arch\nServer=https://live.example/$repo/os/$arch\n"
     assert edited(tmp_path, texts("edit")[0].text, before) == f"Server={BASE}/repos/2024/05/31/$repo/os/$arch\n"
@@ -76,16 +76,16 @@ def test_a_dockerfile_writes_the_variables_of_pacman_and_not_of_the_shell(tmp_pa
     assert path.read_text() == texts("mirror")[0].text
 
 
-def test_repro_is_given_the_packages_folder() -> None:
+def test_repro_gets_the_packages_folder() -> None:
     assert f"export ARCH_ARCHIVE_CACHE={BASE}/packages\n" in texts("environment")[0].text
     assert "SOURCE_DATE_EPOCH=1717200000" in texts("environment")[0].text
     assert "SOURCE_DATE_EPOCH" not in texts("environment", "live")[0].text
 
 
-def test_mkosi_may_have_any_time_where_its_snapshot_would_be_a_folder() -> None:
+def test_mkosi_uses_a_mirror_since_its_snapshot_is_a_folder() -> None:
     assert texts("mkosi")[0].text == f"[Distribution]\nDistribution=arch\nMirror={BASE}/archlinux/20240601T000000Z\n"
 
 
-def test_other_archives_may_be_laid_out_otherwise() -> None:
+def test_other_archives_may_have_other_folders() -> None:
     request = PacmanOptions(parse_time("2024-06-01"), BASE, "arm", "$arch/$repo")
     assert OWN_FORMS["mirror"](request)[0].text == f"Server = {BASE}/arm/20240601T000000Z/$arch/$repo\n"

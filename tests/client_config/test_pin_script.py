@@ -1,4 +1,4 @@
-"""The script that pins a root, run by the shells it must run in."""
+"""The script that pins a root, in all supported shells."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from tests.fakes.pinning import Shell, age, look, shells
 BASE = "http://127.0.0.1:4000"
 TS = "20240601T000000Z"
 PINNED = f"{BASE}/debian/{TS}/"
-#: The live archive's name is put together, as everywhere.
+#: The host of the live archive, built from its domain as everywhere.
 CDN = "deb" + ".debian.org"
 
-#: A row of each family, as users and later tables have them.
+#: An archive of each family.
 ROWS = (
     *BUILTIN,
     Archive("alpine", "apk", "captured", hosts=("dl-cdn.alpinelinux.org/alpine/", "*/**/alpine/*/*/*/*")),
@@ -125,7 +125,7 @@ def make(root: Path, files: dict[str, str]) -> Path:
 
 
 def texts(root: Path) -> dict[str, str]:
-    """Return every file of a root but what the script keeps for itself."""
+    """Return every file of a root except those in the state folder of the script."""
     found = (path for path in root.rglob("*") if path.is_file() and "snapproxy-pin" not in path.parts)
     return {str(path.relative_to(root)): path.read_text(encoding="utf-8") for path in found}
 
@@ -196,7 +196,7 @@ class TestPin:
         assert 'Check-Valid-Until "false"' in found.pop("etc/apt/apt.conf.d/99snapproxy")
         assert found.pop("etc/apt/apt.conf.d/01other") == ""
         assert found == EXPECTED
-        off = "snapproxy: left as it is, since it is off:"
+        off = "snapproxy: not changed, because it is disabled:"
         assert done.stderr.splitlines() == [
             f"{off} /etc/apt/sources.list.d/debian.sources: https://unknown.example/x",
             f"{off} /etc/yum.repos.d/fedora.repo: https://example.org/metalink",
@@ -222,7 +222,7 @@ class TestPin:
         pin(shell, root, "--undo")
         assert look(root, fraction=shell.fraction) == before
 
-    def test_a_capture_stands_in_every_address(self, shell: Shell, root: Path) -> None:
+    def test_a_capture_is_in_every_address(self, shell: Shell, root: Path) -> None:
         pin(shell, root, text=pin_script(capture="build-1"))
         assert {name: text.replace("/~build-1/", "/") for name, text in texts(root).items()}.items() >= EXPECTED.items()
         assert f"{BASE}/~build-1/debian/{TS}/ bookworm" in texts(root)["etc/apt/sources.list"]
@@ -233,7 +233,7 @@ class TestPin:
         pin(shell, root)
         assert texts(root) == {"etc/apt/sources.list": f"deb {PINNED}x a main\ndeb {PINNED.rstrip('/')} b main\n"}
 
-    def test_links_are_kept_and_read_in_their_own_root(self, shell: Shell, tmp_path: Path) -> None:
+    def test_links_are_kept_and_followed_within_the_root(self, shell: Shell, tmp_path: Path) -> None:
         root = make(tmp_path / "root", {"etc/real/a.list": f"deb http://{CDN}/debian a main\n", "etc/apt/x": ""})
         (root / "etc/apt/sources.list").symlink_to("../real/a.list")
         age(root)
@@ -246,11 +246,13 @@ class TestPin:
         assert look(root, fraction=shell.fraction) == before
 
     @pytest.mark.parametrize(
-        ("said", "host"),
+        ("value", "host"),
         [("http://builder:1234/", "builder:1234"), ("[::1]:3142", "[::1]:3142"), ("my_host", "my_host")],
     )
-    def test_another_address_of_snapproxy_by_its_variable(self, shell: Shell, root: Path, said: str, host: str) -> None:
-        done = shell.run(pin_script(), environment={"SNAPPROXY": said, "ROOT": str(root)})
+    def test_another_address_of_snapproxy_by_its_variable(
+        self, shell: Shell, root: Path, value: str, host: str
+    ) -> None:
+        done = shell.run(pin_script(), environment={"SNAPPROXY": value, "ROOT": str(root)})
         assert done.returncode == 0
         assert f"deb http://{host}/debian/{TS}/ bookworm" in texts(root)["etc/apt/sources.list"]
 
@@ -281,21 +283,28 @@ UNKNOWN = {
 
 class TestUnknown:
     @pytest.mark.parametrize("name", UNKNOWN)
-    def test_one_unknown_source_is_a_failure_that_changes_nothing(self, shell: Shell, root: Path, name: str) -> None:
+    def test_an_unknown_source_is_an_error_and_nothing_is_changed(self, shell: Shell, root: Path, name: str) -> None:
         make(root, {name: UNKNOWN[name]})
         before = look(root)
         done = shell.run(pin_script(), "--root", str(root))
         assert done.returncode == 1
-        told = [line for line in done.stderr.splitlines() if not line.startswith("snapproxy: left")]
+        errors = [
+            line
+            for line in done.stderr.splitlines()
+            if not line.startswith("snapproxy: not changed, because it is disabled")
+        ]
         addresses = [word.partition("mirror=")[2] or word for word in UNKNOWN[name].split() if ":/" in word]
         assert [
-            any(line.startswith(f"/{name}: ") and word.partition("=")[2] in line for line in told) for word in addresses
+            any(line.startswith(f"/{name}: ") and word.partition("=")[2] in line for line in errors)
+            for word in addresses
         ]
-        assert len(told) == len(addresses) + 1
-        assert told[-1].startswith("snapproxy: no archive is known for the sources above, so nothing was changed.")
+        assert len(errors) == len(addresses) + 1
+        assert errors[-1].startswith(
+            "snapproxy: no archive is configured for the sources above, so nothing was changed."
+        )
         assert look(root) == before
 
-    def test_unknown_sources_may_be_kept_by_name(self, shell: Shell, root: Path) -> None:
+    def test_unknown_sources_may_be_kept(self, shell: Shell, root: Path) -> None:
         make(root, UNKNOWN)
         before = look(root, fraction=shell.fraction)
         done = pin(shell, root, "--keep-unknown")
@@ -314,11 +323,11 @@ class TestUnknown:
         assert done.returncode == 1
         assert "/etc/pacman.d/mirrorlist: Include = /etc/elsewhere\n" in done.stderr
 
-    def test_a_root_without_sources_is_a_failure(self, shell: Shell, tmp_path: Path) -> None:
+    def test_a_root_without_sources_is_an_error(self, shell: Shell, tmp_path: Path) -> None:
         (tmp_path / "etc").mkdir()
         done = shell.run(pin_script(), "--root", str(tmp_path))
         assert done.returncode == 1
-        assert "there are no sources of apt, pacman, apk, dnf or zypper in" in done.stderr
+        assert "found no package sources of apt, pacman, apk, dnf or zypper in" in done.stderr
 
     @pytest.mark.parametrize("options", [("--undone",), ("--root",), ("x",)])
     def test_an_unknown_option_does_nothing(self, shell: Shell, options: tuple[str, ...]) -> None:
@@ -327,11 +336,11 @@ class TestUnknown:
 
 
 class TestInterrupted:
-    """A run that ends at any of its commands leaves each file old or new, and can be undone and repeated."""
+    """After a kill at any command each file is old or new, and the run can be undone and repeated."""
 
     @staticmethod
     def breaking(shell: Shell, folder: Path, name: str, count: int) -> Shell:
-        """Return a shell whose `name` kills the whole run before its turn number `count`."""
+        """Return a shell in which the command `name` kills the whole run at its call number `count`."""
         folder.mkdir()
         for tool in Path(shell.tools).iterdir():
             (folder / tool.name).symlink_to(tool.readlink())
@@ -370,19 +379,20 @@ class TestInterrupted:
 
 
 HOSTS = (CDN, "ftp.de.debian.org", "security.debian.org", "a.archive.ubuntu.com", "ports.ubuntu.com", "example.org",
-         "dl-cdn.alpinelinux.org", "snapshot.debian.org", "ppa.launchpadcontent.net", "packages.example.org:8443", "[::1]:99")  # fmt: skip
+         "dl-cdn.alpinelinux.org", "snapshot.debian.org", "ppa.launchpadcontent.net",
+         "packages.example.org:8443", "[::1]:99")  # fmt: skip
 SEGMENTS = ("debian", "debian-security", "ubuntu", "alpine", "pub", "os", "core", "x86_64", "archive", "v3.20", "main",
             "apt", "x+y", "ubuntu-ports", "debian-backports", "$repo", TS)  # fmt: skip
 FAMILIES = {"apt": "x", "pacman": "x", "apk": "x/y"}
-"""What a client asks for below a source, by family."""
+"""A path that a client requests below a source, by family."""
 
 
 class TestRules:
     @staticmethod
-    def told(family: str, places: list[tuple[str, str]], awk: str = "mawk") -> list[tuple[str, str]]:
-        """Return (archive, rest) by place as the script has it."""
+    def found(family: str, places: list[tuple[str, str]], awk: str = "mawk") -> list[tuple[str, str]]:
+        """Return the (archive, rest) that the script finds for each place."""
         text = pin_script()
-        program = text[text.index("# The archive that `host`") : text.index("# An address as")]
+        program = text[text.index("# Return the archive at `host`") : text.index("# Return the path of an address in")]
         body = f'{{ family = "{family}"; host = $1; path = $2; rest = ""; print known() "\\t" rest }}'
         lines = "".join(f"{host}\t{path}\n" for host, path in places)
         done = subprocess.run(
@@ -398,11 +408,13 @@ class TestRules:
         ),
     )
     @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-    def test_they_say_what_the_address_reader_says(self, family: str, places: list[tuple[str, str]]) -> None:
+    def test_the_script_finds_the_same_archive_as_the_address_reader(
+        self, family: str, places: list[tuple[str, str]]
+    ) -> None:
         routes = routes_of((row for row in ROWS if row.family == family), HISTORIES)
         tail = FAMILIES[family]
-        told = self.told(family, [(host, f"/{path}" if path else "") for host, path in places])
-        for (host, path), (name, rest) in zip(places, told, strict=True):
+        found = self.found(family, [(host, f"/{path}" if path else "") for host, path in places])
+        for (host, path), (name, rest) in zip(places, found, strict=True):
             chosen = select(routes, host, f"{path}/{tail}".lstrip("/"))
             if chosen is None:
                 assert name == ""
@@ -412,12 +424,12 @@ class TestRules:
                 _, _, after = chosen[1].partition("/")
                 assert (name, f"{rest}/{tail}".lstrip("/")) == (chosen[0].archive.name, after)
 
-    def test_every_built_in_archive_of_mirrors_is_told(self) -> None:
+    def test_every_built_in_archive_with_mirrors_has_a_rule(self) -> None:
         for family in FAMILIES:
             text = "\n".join(rules(ROWS))
             assert {row.name for row in ROWS if row.family == family and f'return "{row.name}"' not in text} == set()
 
-    def test_odd_names_of_folders_cannot_leave_their_string(self, all_shells: dict[str, Shell], tmp_path: Path) -> None:
+    def test_special_characters_in_folders_are_quoted(self, all_shells: dict[str, Shell], tmp_path: Path) -> None:
         odd = "https://packages.example.org:8443/apt/it's"
         root = make(tmp_path / "root", {"etc/apt/sources.list": f"deb {odd} a main\n"})
         done = all_shells["dash"].run(pin_script(), "--root", str(root))

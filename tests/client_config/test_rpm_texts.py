@@ -1,4 +1,4 @@
-"""dnf's and zypper's texts; that the real programs obey them is shown in tests/journeys/test_rpm.py."""
+"""The texts for dnf and zypper. tests/journeys/test_rpm.py checks that the real programs obey them."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ def test_the_folder_may_be_written_with_or_without_slashes(path: str) -> None:
     assert wanted(path=path).url == f"http://127.0.0.1:3142/linux/20240601T000000Z/{inside + '/' if inside else ''}"
 
 
-def test_only_what_cannot_change_is_kept_for_ever() -> None:
+def test_only_metadata_of_the_past_does_not_expire() -> None:
     assert read(mirror(wanted())[0])["linux"]["metadata_expire"] == "never"
     assert "metadata_expire" not in read(mirror(wanted("live"))[0])["linux"]
 
 
-def test_dnf_waits_and_leaves_no_repository_out() -> None:
+def test_dnf_waits_and_skips_no_repository() -> None:
     for file, section in ((mirror(wanted())[0], "linux"), (proxy(wanted())[0], "main")):
         options = read(file)[section]
         assert (options["timeout"], options["minrate"], options["skip_if_unavailable"]) == ("300", "1", "False")
 
 
-def test_the_proxy_form_sends_the_time_at_once_and_believes_no_older_metadata() -> None:
+def test_the_proxy_form_sends_the_time_first_and_uses_no_cached_metadata() -> None:
     options = read(proxy(wanted())[0])["main"]
     assert options["proxy"] == "http://127.0.0.1:3142"
     assert (options["proxy_username"], options["proxy_password"]) == ("20240601T000000Z", "x")
@@ -64,11 +64,11 @@ def test_the_environment_is_for_zypper_too() -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_form_is_text_to_paste(form: str) -> None:
+def test_every_form_is_plain_text(form: str) -> None:
     assert all(each.text.endswith("\n") for each in FORMS[form](wanted()))
 
 
-def test_the_dockerfile_pins_by_the_script_and_puts_everything_back() -> None:
+def test_the_dockerfile_pins_by_the_script_and_undoes_it() -> None:
     text = FORMS["dockerfile"](wanted())[0].text
     assert "ADD http://127.0.0.1:3142/20240601T000000Z/pin.sh /\n" in text
     assert text.index("sh /mnt/pin.sh \\\n") < text.index("dnf -y install") < text.index("sh /mnt/pin.sh --undo\n")

@@ -316,7 +316,7 @@ class TestLogins:
         assert len(registry.seen) == 1
         (line,) = [record.getMessage() for record in caplog.records if record.name == "snapproxy.oci.logins"]
         assert line.startswith(
-            f"docker://{registry.host}/team/packages is not asked for 60 s: The registry wants a login"
+            f"docker://{registry.host}/team/packages is not used for 60 s: The registry requires a login"
         )
         assert "skopeo login" in line
 

@@ -48,9 +48,10 @@ class Buildah:
         self._run("add", "--quiet", container, str(root), "/")
         self._run("commit", "--quiet", f"--timestamp={EPOCH}", container, name)
 
-    def build(self, dockerfile: Path, proxy: str) -> list[str]:
+    def build(self, dockerfile: Path, **build_args: str) -> list[str]:
         """Build an image, and return the digests of its layers."""
-        options = ["--isolation=chroot", f"--build-arg=http_proxy={proxy}", f"--timestamp={EPOCH}"]
+        options = ["--isolation=chroot", f"--timestamp={EPOCH}"]
+        options += [f"--build-arg={name}={value}" for name, value in build_args.items()]
         self._run("bud", *options, "--layers", "--pull-never", "--tag=built", f"--file={dockerfile}", str(self._folder))
         layers: list[str] = json.loads(self._run("inspect", "--type=image", "built"))["OCIv1"]["rootfs"]["diff_ids"]
         return layers

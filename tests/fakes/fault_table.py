@@ -75,7 +75,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Row:
-    """The outcome of a case. `code` is apt's exit code, None if it hung; `is_complete`: every requested file arrived."""
+    """The outcome of a case. `code` is apt's exit code, None if it hung; `is_complete`: all requested files arrived."""
 
     case: Case
     code: int | None
@@ -186,7 +186,8 @@ fault. `tests/journeys/test_fault_table.py` checks that apt never exits 0 with a
 def _line(row: Row) -> str:
     code = "hangs" if row.code is None else str(row.code)
     said = f"`{row.said}`" if row.said else ""
-    return f"| {row.case.role} | {row.case.fault} | {row.case.suites} | {code} | {'yes' if row.is_complete else 'no'} | {said} |\n"
+    complete = "yes" if row.is_complete else "no"
+    return f"| {row.case.role} | {row.case.fault} | {row.case.suites} | {code} | {complete} | {said} |\n"
 
 
 def outcomes(page: str) -> dict[Case, tuple[str, str]]:

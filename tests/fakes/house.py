@@ -131,21 +131,22 @@ class House:
         )
         self._stack = AsyncExitStack()
         self.store: Store = open_store(config.state_dir, config.cache_dir)
-        self.app = wiring.App(
-            config,
-            self.store,
-            AddressBook(archives=self.rows, histories=HISTORIES),
-            offline=self.offline,
-            clock=self.clock,
-            replayed=self.replayed,
-        )
         # What no setting reaches: a silence is told in tenths of a second here, and pauses are exact.
         exact = {
             "UpstreamClient": functools.partial(UpstreamClient, timeouts=self.timeouts),
             "RateLimiter": functools.partial(RateLimiter, jitter=lambda: 0.0),
         }
         with patch.multiple(wiring, **exact):
-            await self._stack.enter_async_context(self.app)
+            self.app = await self._stack.enter_async_context(
+                wiring.assemble(
+                    config,
+                    self.store,
+                    AddressBook(archives=self.rows, histories=HISTORIES),
+                    offline=self.offline,
+                    clock=self.clock,
+                    replayed=self.replayed,
+                )
+            )
         return self
 
     async def __aexit__(self, *_: object) -> None:

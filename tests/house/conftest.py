@@ -10,13 +10,13 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="session")
 def root() -> Path:
-    """The project's folder."""
+    """The folder of the project."""
     return ROOT
 
 
 @pytest.fixture(scope="session")
 def project_files() -> list[Path]:
-    """Every text file that belongs to the project: what git tracks or would track; in an export, whatever is there."""
+    """Every file of the project: files that git tracks or would track; without git, all files."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         cwd=ROOT,

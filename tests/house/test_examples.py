@@ -72,7 +72,7 @@ def test_compose_runs_the_image_with_valid_settings(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("file", DOCKERFILES, ids=lambda file: file.name)
 def test_a_dockerfile_has_a_base_and_a_shell_that_parses(file: Path) -> None:
-    """The text itself is compared with `snapproxy sources` in test_reference. Base images cannot be had here."""
+    """test_reference compares the text with `snapproxy sources`. Base images are not available to the tests."""
     text = file.read_text(encoding="utf-8").replace("\\\n", " ")
     instructions = [line for line in text.splitlines() if line and not line.startswith("#")]
     assert instructions[0].startswith("FROM ")

@@ -18,7 +18,7 @@ from snapproxy import __version__
 from snapproxy.cli.parser import parse
 from snapproxy.config import load
 
-#: Assembled here, so that this file does not contain them. The CDN is matched by pattern; package registries are not named.
+#: Assembled here, so that this file does not contain them. The CDN is matched by pattern; registries are not named.
 FORBIDDEN = ["deb." + "debian.org", "pypi." + "org", "python" + "hosted", "registry." + "npmjs", "../" + "shared"]
 
 
@@ -38,7 +38,7 @@ def test_the_licence_is_the_one_that_is_declared(root: Path) -> None:
 
 
 @pytest.mark.parametrize("word", FORBIDDEN)
-def test_words_that_stand_nowhere(word: str, project_files: list[Path]) -> None:
+def test_forbidden_words_are_absent(word: str, project_files: list[Path]) -> None:
     assert [str(file) for file in project_files if word.encode() in file.read_bytes()] == []
 
 
@@ -60,7 +60,7 @@ def wheel(root: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 def test_the_wheel_takes_no_name_but_its_own(wheel: list[str]) -> None:
-    """A package called `storage` would hide one of that name in everybody's site-packages."""
+    """A package named `storage` would hide another one of that name in the site-packages of a user."""
     tops = {name.partition("/")[0] for name in wheel}
     assert tops == {"snapproxy", "snapproxy_storage", f"snapproxy-{__version__}.dist-info"}
 
@@ -74,7 +74,7 @@ def test_the_wheel_has_every_module_and_the_script(root: Path, wheel: list[str])
 
 @pytest.fixture
 def units(root: Path, tmp_path: Path) -> Path:
-    """Copies of the units that start something which exists on every machine."""
+    """Copies of the units that start a program which exists on every machine."""
     for file in (root / "systemd").glob("snapproxy.*"):
         text = file.read_text(encoding="utf-8").replace("ExecStart=snapproxy ", f"ExecStart={sys.executable} ")
         (tmp_path / file.name).write_text(text, encoding="utf-8")
@@ -113,6 +113,13 @@ def test_the_service_starts_a_verb_and_its_user_is_made(root: Path) -> None:
     assert re.search(r"^d /var/lib/snapproxy +0700 snapproxy snapproxy", folders, re.MULTILINE)
 
 
+def test_the_guide_installs_every_unit(root: Path) -> None:
+    guide = (root / "docs" / "install.md").read_text(encoding="utf-8").partition("## As a systemd service")[2]
+    assert {file.name for file in (root / "systemd").iterdir()} == set(
+        re.findall(r"systemd/(snapproxy\.[a-z.]+)", guide)
+    )
+
+
 def _instructions(root: Path) -> list[tuple[str, str]]:
     text = (root / "Containerfile").read_text(encoding="utf-8").replace("\\\n", " ")
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
@@ -148,8 +155,8 @@ def test_scripts_are_executable_and_parse(root: Path, name: str) -> None:
     subprocess.run(["bash", "-n", script], check=True)
 
 
-def test_a_plain_user_is_told_what_to_install(root: Path, tmp_path: Path) -> None:
-    """One line, nothing done. bash's own EUID cannot be set, so the script runs as nobody where we are root."""
+def test_a_user_without_root_gets_the_names_of_missing_packages(root: Path, tmp_path: Path) -> None:
+    """One line is printed and nothing is installed. EUID cannot be set in bash, so its condition is replaced."""
     script = tmp_path / "packages"
     script.write_text(
         (root / ".ci" / "packages").read_text(encoding="utf-8").replace("EUID != 0", "1"), encoding="utf-8"
@@ -167,8 +174,8 @@ def test_a_plain_user_is_told_what_to_install(root: Path, tmp_path: Path) -> Non
 
 
 def test_make_prints_its_targets(root: Path) -> None:
-    told = subprocess.run(["make", "--silent"], cwd=root, capture_output=True, text=True, check=True).stdout
-    assert [line.split()[1] for line in told.splitlines()] == [
+    printed = subprocess.run(["make", "--silent"], cwd=root, capture_output=True, text=True, check=True).stdout
+    assert [line.split()[1] for line in printed.splitlines()] == [
         "help",
         "run",
         "test",

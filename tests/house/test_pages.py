@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import re
 import tomllib
@@ -51,7 +52,8 @@ def test_the_guides_show_every_command() -> None:
 
 @each_page
 def test_every_command_in_a_sentence_exists(page: Path) -> None:
-    named = {name.split()[1] for name in code_names(text_of(page)) if name.startswith("snapproxy ")}
+    calls = [name.split() for name in code_names(text_of(page)) if name.startswith("snapproxy ")]
+    named = {call[1] for call in calls if call[1] != "is"}  # "snapproxy is shutting down" is a message
     assert {name for name in named if name.islower()} <= set(VERBS)
 
 
@@ -131,11 +133,22 @@ def test_lines_are_wrapped(page: Path) -> None:
     assert long == []
 
 
-# --- names of files and modules -------------------------------------------------------------------------------------------
+def test_every_reason_on_the_page_is_printed_by_the_code() -> None:
+    page = text_of(ROOT / "docs/reference/answers-and-status-codes.md").partition("The following tables")[2]
+    cells = re.findall(r"^\| (`[^|]+) \|", page, re.MULTILINE)
+    reasons = {reason for cell in cells for reason in re.findall(r"`([^`]+)`", cell)}
+    assert len(reasons) > 40
+    trees = (ast.parse(text_of(file)) for file in (ROOT / "snapproxy").rglob("*.py"))
+    nodes = (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    texts = {node.value for node in nodes if isinstance(node.value, str) and len(node.value) <= 80}
+    assert {reason for reason in reasons if not any(text.startswith(reason) for text in texts)} == set()
+
+
+# --- names of files and modules ---------------------------------------------------------------------------------------
 
 
 def exists(name: str) -> bool:
-    """Whether a path or a dotted module name, as pages write them, is there."""
+    """Whether a path or a dotted module name, as pages write them, exists."""
     bases = [ROOT, ROOT / "snapproxy", ROOT / "storage/snapproxy_storage", ROOT / "storage"]
     path = name if "/" in name or name.endswith(".py") else name.replace(".", "/")
     return any((base / path).exists() or (base / f"{path}.py").exists() for base in bases)

@@ -1,4 +1,4 @@
-"""The generated pages and examples are what the code says today."""
+"""The generated pages and examples are equal to the output of the code."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_every_setting_has_its_twin_and_its_line(root: Path, capsys: pytest.Capt
     assert rows == [(key, twin(key)) for key in keys()]
     with pytest.raises(SystemExit):
         parse(["serve", "--help"])
-    told = capsys.readouterr().out
-    assert describe() in told
+    printed = capsys.readouterr().out
+    assert describe() in printed
     for key in keys():
-        assert re.search(rf"^  {key} +{twin(key)} +\S", told, re.MULTILINE), key
+        assert re.search(rf"^  {key} +{twin(key)} +\S", printed, re.MULTILINE), key

@@ -26,7 +26,7 @@ def tables(house: House) -> list[Path]:
 
 async def listed(house: House, hamlet: Hamlet) -> list[PackageVersion]:
     await house.get(FIRST, PACKAGES)
-    return await house.app._listings.packages("apt", hamlet.content(PACKAGES).sha256, PACKAGES)
+    return await house.app.listings.packages("apt", hamlet.content(PACKAGES).sha256, PACKAGES)
 
 
 def test_a_package_is_read_as_it_was_written() -> None:
@@ -56,7 +56,7 @@ async def test_a_listing_that_is_damaged_is_made_again(house: House, hamlet: Ham
 
 async def test_an_index_that_is_gone_from_the_store_is_an_error(house: House) -> None:
     with pytest.raises(StorageError, match="gone from the store"):
-        await house.app._listings.packages("apt", "ab" * 32, PACKAGES)
+        await house.app.listings.packages("apt", "ab" * 32, PACKAGES)
 
 
 async def test_a_malformed_index_is_the_archives_fault(house: House, hamlet: Hamlet) -> None:
@@ -65,4 +65,4 @@ async def test_a_malformed_index_is_the_archives_fault(house: House, hamlet: Ham
     hamlet.place(path, content)
     await house.get(FIRST, path)
     with pytest.raises(ArchiveDataError, match="duplicate field"):
-        await house.app._listings.packages("apt", content.sha256, path)
+        await house.app.listings.packages("apt", content.sha256, path)

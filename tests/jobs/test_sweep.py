@@ -316,7 +316,7 @@ async def test_a_watch_observes_inside_serve(present: Present, tmp_path: Path) -
     async with House(tmp_path / "house", rows=(present.vendor,), timeouts=PATIENT, watch=watch) as vendor:
         listener = socket.create_server(("127.0.0.1", 0))
         serving = asyncio.create_task(vendor.app.serve([listener]))
-        seen, row = vendor.app._observations, present.vendor
+        seen, row = vendor.app.observations, present.vendor
         for turn in range(2):
             while len(present.asked(INRELEASE)) <= turn or seen.last(row, INRELEASE) is None:
                 await asyncio.sleep(0.05)

@@ -1,4 +1,4 @@
-"""A root and a container image that were built online are built again from the capture where nothing can be reached: the same, byte for byte."""
+"""A root and an image that were built online are built again from the capture without network: equal, byte for byte."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="a network name space of one's own takes root"),
 ]
 
+EXAMPLE = Path(__file__).parents[2] / "examples" / "Dockerfile.debian"
 DEBIAN = "http://ftp.debian.org/debian"
 DOCKERFILE = """\
 FROM localhost/debian
@@ -58,11 +59,28 @@ def test_buildah(root_world: RootWorld, tmp_path: Path, built: Path) -> None:
     def build(at: Snapproxy, folder: Path) -> Digests:
         buildah = Buildah(folder)
         buildah.base(base, "localhost/debian")
-        layers = buildah.build(dockerfile, at.proxy(FIRST, NAME))
+        layers = buildah.build(dockerfile, http_proxy=at.proxy(FIRST, NAME))
         return dict(zip(("base", "first", "second"), layers, strict=True))
 
     online, offline = online_and_offline(settings, build, built)
     assert offline == online
+
+
+def test_the_example_dockerfile_of_debian(root_world: RootWorld, tmp_path: Path, built: Path) -> None:
+    """The base image, the package and the time are those of the simulated archive; the rest is the example's."""
+    settings = configuration(tmp_path / "snapproxy", root_world)
+    dockerfile = built / "Dockerfile"
+    text = EXAMPLE.read_text()
+    for old, new in {"debian:bookworm-slim": "localhost/debian", "ca-certificates": "mount"}.items():
+        assert old in text
+        text = text.replace(old, new)
+    dockerfile.write_text(text)
+    base = base_image(root_world, settings, built)
+    buildah = Buildah(built / "images")
+    buildah.base(base, "localhost/debian")
+    with Snapproxy(settings) as at:
+        layers = buildah.build(dockerfile, SNAPPROXY=at.url.removeprefix("http://"), SNAPSHOT=FIRST)
+    assert len(layers) == 2
 
 
 def base_image(world: RootWorld, settings: Path, folder: Path) -> Path:

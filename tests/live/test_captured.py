@@ -177,7 +177,7 @@ async def test_whatever_the_clock_does_no_span_goes_across_another_state(vendor:
 async def test_two_states_seen_in_one_second_are_not_both_written_down(vendor: House, present: Present) -> None:
     then = parse_time(await look(vendor, INRELEASE)).instant
     assert then is not None
-    old, row, seen = present.tree.files[INRELEASE], present.vendor, vendor.app._observations
+    old, row, seen = present.tree.files[INRELEASE], present.vendor, vendor.app.observations
     other = StoredFile(INRELEASE, "0" * 64, 1, Proof.GPG)
     assert not await seen.record(row, FAMILIES["apt"], [RootPair(other)], then)
     assert await seen.record(row, FAMILIES["apt"], [RootPair(other)], then + 1)

@@ -138,7 +138,7 @@ async def assert_resolves(house: House, row: Archive, first_seen: list[Instant])
     for first in first_seen:
         for instant in (first, first + 7 * HOUR + 11):
             asked.clear()
-            (sighting,) = house.app._observations.sightings(row, HISTORIES["captured"], (INRELEASE,), instant)
+            (sighting,) = house.app.observations.sightings(row, HISTORIES["captured"], (INRELEASE,), instant)
             assert sighting.before is not None
             assert (sighting.before.first, sighting.before.snapshot) == (first, format_instant(first))
             assert len(asked) <= MOST_QUERIES

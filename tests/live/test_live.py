@@ -247,7 +247,7 @@ async def test_nothing_live_is_named_in_a_pinned_view_nor_does_that_ask_a_mirror
     await warm(house, INRELEASE, PACKAGES, present.package)
     rows = house.store.catalog._read("SELECT space, name FROM name")  # type: ignore[attr-defined]
     named = {space: name for space, name in rows if space.startswith(("debian/", "roots:debian/2"))}
-    (span,) = house.app._observations.spans(present.row, INRELEASE, 0, house.clock.now())
+    (span,) = house.app.observations.spans(present.row, INRELEASE, 0, house.clock.now())
     assert named == {f"debian/{span.snapshot}": INRELEASE, f"roots:debian/{span.snapshot}": INRELEASE}, (
         "the observation"
     )

@@ -23,7 +23,7 @@ OCTETS = "application/octet-stream"
 
 
 class QuickClock(SystemClock):
-    """Remembers how long it was to sleep, and sleeps a thousandth of it."""
+    """A clock that records the requested pauses and sleeps for a thousandth of each."""
 
     def __init__(self) -> None:
         self.slept: list[float] = []
@@ -50,7 +50,7 @@ def make_blob() -> Callable[..., BlobContent]:
 
 @pytest.fixture
 def make_artifact() -> Callable[..., Artifact]:
-    """Make an artifact of these bytes, a layer each, entitled by number; `subject` makes it a referrer."""
+    """Make an artifact with one layer for each argument, titled by number; `subject` makes it a referrer."""
 
     def make(*layers: bytes, subject: Descriptor | None = None, kind: str = KIND) -> Artifact:
         contents = [blob(data, f"pool/{number}.deb") for number, data in enumerate(layers)]
@@ -74,21 +74,21 @@ async def other_host() -> AsyncIterator[SimulatedRegistry]:
 
 @pytest.fixture(scope="session")
 def debian_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DebianRegistry]:
-    """Debian's docker-registry, open to everybody."""
+    """Debian's docker-registry without a login."""
     with DebianRegistry(tmp_path_factory.mktemp("registry")) as registry:
         yield registry
 
 
 @pytest.fixture(scope="session")
 def locked_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DebianRegistry]:
-    """Debian's docker-registry, behind a password."""
+    """Debian's docker-registry with a password."""
     with DebianRegistry(tmp_path_factory.mktemp("locked"), is_locked=True) as registry:
         yield registry
 
 
 @pytest.fixture
 async def connect() -> AsyncIterator[Connect]:
-    """Open repositories of a registry: `connect(host, name, login=...)`; they close with the test."""
+    """Open repositories of a registry: `connect(host, name, login=...)`. They are closed after the test."""
     async with AsyncExitStack() as stack:
 
         async def connect(host: str, name: str = "team/art", **options: Any) -> Repository:

@@ -1,4 +1,4 @@
-"""From any place to any other: the artifact stays the same, byte for byte; oras agrees where it is installed."""
+"""Copies from any place to any other are identical byte for byte; checked with oras where it is installed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MakeArtifact = Callable[..., Artifact]
 Connect = Callable[..., Any]
 
 
-async def test_an_artifact_travels_unchanged(
+async def test_an_artifact_is_copied_unchanged(
     connect: Connect, debian_registry: DebianRegistry, make_artifact: MakeArtifact, tmp_path: Path
 ) -> None:
     """Folder, registry, tar, and registry again: an index with two manifests that share a layer."""
@@ -84,10 +84,10 @@ async def test_a_manifest_that_an_index_lists_often_is_read_once(
     assert len(registry.asked("GET", "manifests")) == 2
 
 
-async def test_the_first_error_ends_a_push(
+async def test_the_first_error_aborts_a_push(
     connect: Connect, registry: SimulatedRegistry, make_artifact: MakeArtifact, tmp_path: Path
 ) -> None:
-    """A layout that lacks a blob: nothing is put under the tag."""
+    """A layout with a missing blob: nothing is stored under the tag."""
     artifact = make_artifact(*[b"%d" % number for number in range(50)])
     await write_layout(artifact, LayoutPlace(str(tmp_path / "out")))
     (tmp_path / "out" / "blobs" / "sha256" / digest_of(b"7").removeprefix("sha256:")).unlink()
@@ -98,20 +98,20 @@ async def test_the_first_error_ends_a_push(
     assert registry.manifests == {}
 
 
-async def test_progress_is_told(connect: Connect, registry: SimulatedRegistry, make_artifact: MakeArtifact) -> None:
-    told: dict[str, list[tuple[int, int | None]]] = {}
+async def test_progress_is_reported(connect: Connect, registry: SimulatedRegistry, make_artifact: MakeArtifact) -> None:
+    progress_of: dict[str, list[tuple[int, int | None]]] = {}
     finished = []
 
-    class Ear:
+    class ProgressRecorder:
         def advance(self, path: str, done: int, total: int | None) -> None:
-            told.setdefault(path, []).append((done, total))
+            progress_of.setdefault(path, []).append((done, total))
 
         def finish(self, path: str) -> None:
             finished.append(path)
 
     artifact = make_artifact(b"first", b"x" * 100)
-    await push(await connect(registry.host), artifact, progress=Ear())
-    assert told[digest_of(b"x" * 100)][-1] == (100, 100)
+    await push(await connect(registry.host), artifact, progress=ProgressRecorder())
+    assert progress_of[digest_of(b"x" * 100)][-1] == (100, 100)
     assert sorted(finished) == sorted(artifact.contents)
     assert artifact.size == 107 + len(artifact.root.data)
 
@@ -120,7 +120,7 @@ async def test_progress_is_told(connect: Connect, registry: SimulatedRegistry, m
 async def test_oras_copies_and_pulls_it_and_sees_referrers(
     connect: Connect, debian_registry: DebianRegistry, make_artifact: MakeArtifact, tmp_path: Path, is_tar: bool
 ) -> None:
-    """Debian 12 has no oras, so it is asked where somebody installed it; skopeo always is (test_registry)."""
+    """Debian 12 has no oras, so this is skipped where it is not installed; skopeo is always used (test_registry)."""
     oras = shutil.which("oras")
     repository = await connect(debian_registry.host, f"oras/p{os.getpid()}-{int(is_tar)}")
     name = f"{debian_registry.host}/{repository.reference.repository}"

@@ -1,4 +1,4 @@
-"""Logins are found where docker, podman and skopeo keep them, in that order, and helpers are kept within bounds."""
+"""Logins are found in the files of docker, podman and skopeo, in their order; helpers have limits."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_without_their_variables_the_homes_are_the_usual_ones() -> None:
     ]
 
 
-async def test_a_file_that_was_named_is_the_only_one(environ: dict[str, str], tmp_path: Path) -> None:
+async def test_a_file_named_by_the_user_is_the_only_one(environ: dict[str, str], tmp_path: Path) -> None:
     write(tmp_path / "run/containers/auth.json", {"auths": {HOST: auth("run")}})
     named = write(tmp_path / "named.json", {"auths": {HOST: auth("named")}})
     environ["REGISTRY_AUTH_FILE"] = str(named)
@@ -127,7 +127,7 @@ async def test_helpers_are_asked_by_host(environ: dict[str, str], tmp_path: Path
     assert await find(environ, "docker.io") == Login("https://index.docker.io/v1/", "s")
 
 
-async def test_a_helper_that_knows_nothing_is_no_error(environ: dict[str, str], tmp_path: Path) -> None:
+async def test_a_helper_without_the_login_is_not_an_error(environ: dict[str, str], tmp_path: Path) -> None:
     helper(environ, "none", "echo credentials not found in native keychain; exit 1")
     write(tmp_path / "docker/config.json", {"credsStore": "none"})
     assert await find(environ) is None
@@ -136,10 +136,10 @@ async def test_a_helper_that_knows_nothing_is_no_error(environ: dict[str, str], 
 @pytest.mark.parametrize(
     ("name", "script", "words"),
     [
-        ("broken", "echo locked; exit 3", "ended with 3: 'locked'"),
-        ("long", "yes", "more than"),
+        ("broken", "echo locked; exit 3", "exited with status 3: 'locked'"),
+        ("long", "yes", "exceeds 65536 bytes"),
         ("vague", "echo '{}'", "no Username"),
-        ("odd", "echo hello", "no JSON"),
+        ("odd", "echo hello", "not valid JSON"),
         ("missing", None, "cannot be run"),
         ("../sh", None, "names '../sh'"),
         ("a b", None, "names 'a b'"),
@@ -156,7 +156,7 @@ async def test_a_broken_helper_is_named(
     assert words in broken.value.why
 
 
-async def test_a_helper_that_says_nothing_is_ended(environ: dict[str, str], tmp_path: Path) -> None:
+async def test_a_helper_that_does_not_answer_is_killed(environ: dict[str, str], tmp_path: Path) -> None:
     helper(environ, "slow", f"echo $$ > {tmp_path}/pid; exec sleep 1000")
     write(tmp_path / "docker/config.json", {"credsStore": "slow"})
     clock = VirtualClock(pause=0.2)
@@ -185,18 +185,18 @@ async def test_a_broken_file_is_named(environ: dict[str, str], tmp_path: Path, t
     assert str(path) in broken.value.why
 
 
-def test_a_login_is_never_shown() -> None:
+def test_a_login_is_not_in_its_repr() -> None:
     assert "s3cret" not in repr(Login("ann", "s3cret", "s3cret"))
 
 
-async def test_what_skopeo_logged_in_with_is_found(
+async def test_a_login_of_skopeo_is_found(
     environ: dict[str, str],
     tmp_path: Path,
     connect: Callable[..., Any],
     locked_registry: DebianRegistry,
     make_artifact: Callable[..., Artifact],
 ) -> None:
-    """skopeo's own format, written by hand as `skopeo login` does, opens a registry that wants a password."""
+    """A file in the format of `skopeo login` gives access to a registry that requires a password."""
     write(tmp_path / "run/containers/auth.json", {"auths": {locked_registry.host: auth(USER, PASSWORD)}})
     repository = await connect(locked_registry.host, "login/test", environ=environ)
     artifact = make_artifact(b"a")

@@ -1,4 +1,4 @@
-"""Image layouts: what is written is read back, the same bytes each time, and as skopeo has them."""
+"""Image layouts: written layouts can be read again, are reproducible, and are accepted by skopeo."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LAYERS = (b"first" * 1000, b"", b"second")
 
 
 @pytest.mark.parametrize("kind", [LayoutPlace, TarPlace])
-async def test_what_is_written_is_read_back(
+async def test_a_written_layout_can_be_read(
     make_artifact: MakeArtifact, tmp_path: Path, kind: type[LayoutPlace | TarPlace]
 ) -> None:
     artifact = make_artifact(*LAYERS)
@@ -41,8 +41,8 @@ async def test_what_is_written_is_read_back(
         await read_back(place, "v2")
 
 
-async def test_a_tar_is_a_function_of_its_artifact(make_artifact: MakeArtifact, tmp_path: Path) -> None:
-    """Whatever the order of contents, the umask and the zone; the known digest holds for other Pythons too."""
+async def test_a_tar_is_reproducible(make_artifact: MakeArtifact, tmp_path: Path) -> None:
+    """The order of contents, umask and time zone have no effect; the fixed digest compares Python versions."""
     artifact = make_artifact(*LAYERS)
     shuffled = replace(artifact, contents=dict(reversed(artifact.contents.items())))
     await write_tar(artifact, TarPlace(str(tmp_path / "one"), "v1"), mtime=1_717_200_000)
@@ -79,7 +79,7 @@ async def test_the_hash_seed_changes_nothing(tmp_path: Path) -> None:
         "asyncio.run(write_tar(artifact, TarPlace(sys.argv[1])))\n"
         "print(hashlib.sha256(pathlib.Path(sys.argv[1]).read_bytes()).hexdigest())\n"
     )
-    said = set()
+    digests = set()
     for seed, zone in (("0", "UTC"), ("1", "Asia/Tokyo"), ("77", "America/Lima")):
         done = subprocess.run(
             [sys.executable, "-c", script, str(tmp_path / seed)],
@@ -87,12 +87,12 @@ async def test_the_hash_seed_changes_nothing(tmp_path: Path) -> None:
             capture_output=True,
             check=True,
         )
-        said.add(done.stdout)
-    assert len(said) == 1
+        digests.add(done.stdout)
+    assert len(digests) == 1
 
 
 async def test_reading_a_blob_needs_no_unpacking(make_artifact: MakeArtifact, tmp_path: Path) -> None:
-    """Any part of a blob is read where it lies in the tar."""
+    """Any part of a blob can be read from its position in the tar."""
     await write_tar(make_artifact(b"0123456789"), TarPlace(str(tmp_path / "out.tar")))
     async with open_layout(TarPlace(str(tmp_path / "out.tar"))) as layout:
         opened = await layout.open(Descriptor("a/b", digest_of(b"0123456789"), 10))

@@ -1,4 +1,4 @@
-"""How a layout lies on the disk: blocks may be shared with the store, files never are."""
+"""Disk use of a layout: blocks may be shared with the store, files are not (no hard links)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def test_blobs_are_never_hard_linked(make_artifact: MakeArtifact, tmp_path
 
 @pytest.fixture
 def sharing_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system whose files may share blocks."""
+    """A file system with shared blocks (reflinks)."""
     folder, image = tmp_path / "btrfs", tmp_path / "btrfs.img"
     folder.mkdir()
     with image.open("wb") as file:
@@ -59,7 +59,7 @@ async def test_blobs_share_their_blocks_where_the_file_system_can(
     shared = replace(artifact, contents=artifact.contents | {digest: content})
     await write_layout(shared, LayoutPlace(str(sharing_disk / "out")))
     copy = sharing_disk / "out" / "blobs" / "sha256" / digest.removeprefix("sha256:")
-    said = subprocess.run(["filefrag", "-v", copy], capture_output=True, text=True, check=True).stdout
-    assert "shared" in said
+    output = subprocess.run(["filefrag", "-v", copy], capture_output=True, text=True, check=True).stdout
+    assert "shared" in output
     copy.write_bytes(b"edited")
     assert source.read_bytes() == data

@@ -1,4 +1,4 @@
-"""Several artifacts in one layout: each is found by its own name, and what is there is left as it is."""
+"""Several artifacts in one layout: each is found by its tag or digest, and existing ones are not changed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MakeArtifact = Callable[..., Artifact]
 async def test_several_artifacts_share_a_layout(make_artifact: MakeArtifact, tmp_path: Path) -> None:
     one, two = make_artifact(b"shared", b"one"), make_artifact(b"shared", b"two")
     folder = tmp_path / "out"
-    folder.mkdir()  # an empty folder will do
+    folder.mkdir()  # an empty folder is accepted
     for artifact, tag in ((one, "one"), (two, "two"), (two, "one"), (two, "one")):
         await write_layout(artifact, LayoutPlace(str(folder), tag))
     assert json.loads((folder / "index.json").read_bytes())["manifests"] == [
@@ -44,7 +44,7 @@ async def test_several_artifacts_share_a_layout(make_artifact: MakeArtifact, tmp
     assert "first, one, two" in several.value.why
 
 
-async def test_exports_into_one_layout_at_once_are_all_there(make_artifact: MakeArtifact, tmp_path: Path) -> None:
+async def test_concurrent_exports_into_one_layout_are_all_listed(make_artifact: MakeArtifact, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     await write_layout(make_artifact(b"first"), LayoutPlace(str(folder), "first"))
     tags = [f"v{number}" for number in range(8)]
@@ -53,7 +53,7 @@ async def test_exports_into_one_layout_at_once_are_all_there(make_artifact: Make
         assert {each.tag for each in (await layout.index()).manifests} == {"first", *tags}
 
 
-async def test_a_damaged_blob_of_a_layout_is_written_anew(make_artifact: MakeArtifact, tmp_path: Path) -> None:
+async def test_a_damaged_blob_of_a_layout_is_written_again(make_artifact: MakeArtifact, tmp_path: Path) -> None:
     artifact = make_artifact(b"content")
     place = LayoutPlace(str(tmp_path / "out"), "v1")
     await write_layout(artifact, place)
@@ -65,9 +65,7 @@ async def test_a_damaged_blob_of_a_layout_is_written_anew(make_artifact: MakeArt
 
 
 @pytest.mark.parametrize("exists", [False, True])
-async def test_a_folder_of_something_else_is_left_alone(
-    make_artifact: MakeArtifact, tmp_path: Path, exists: bool
-) -> None:
+async def test_a_folder_with_other_files_is_refused(make_artifact: MakeArtifact, tmp_path: Path, exists: bool) -> None:
     (tmp_path / "precious").write_text("x")
     if exists:
         (tmp_path / "oci-layout").write_text('{"imageLayoutVersion":"2.0.0"}')
@@ -91,15 +89,17 @@ async def test_an_interrupted_addition_leaves_the_layout_as_it_was(make_artifact
 
 
 def entries(folder: Path) -> list[tuple[str, str]]:
-    """Return the tag and the digest of everything a layout lists."""
+    """Return the tag and the digest of every entry of a layout."""
     listed = json.loads((folder / "index.json").read_bytes())["manifests"]
     return [
         (each.get("annotations", {}).get("org.opencontainers.image.ref.name", ""), each["digest"]) for each in listed
     ]
 
 
-async def test_what_is_written_without_a_tag_is_read_without_one(make_artifact: MakeArtifact, tmp_path: Path) -> None:
-    """The last one counts, as a tag's last one does, and stands beside what has a tag."""
+async def test_a_manifest_written_without_a_tag_is_read_without_one(
+    make_artifact: MakeArtifact, tmp_path: Path
+) -> None:
+    """The last one replaces the earlier one, as with a tag, and is kept beside manifests with a tag."""
     place, one, two, tagged = LayoutPlace(str(tmp_path)), make_artifact(b"1"), make_artifact(b"2"), make_artifact(b"3")
     for artifact in (one, one, two):
         await write_layout(artifact, place)
@@ -115,7 +115,7 @@ async def test_what_is_written_without_a_tag_is_read_without_one(make_artifact: 
 async def test_two_kinds_without_a_tag_are_refused(
     make_artifact: MakeArtifact, tmp_path: Path, kinds: tuple[str, str]
 ) -> None:
-    """A manifest of another type, or of none that is told, may be somebody else's: it is not taken away."""
+    """A manifest of another type, or without a type, may belong to another program: it is not replaced."""
     place, (first, second) = LayoutPlace(str(tmp_path)), kinds
     await write_layout(make_artifact(b"1", kind=first), place)
     before = tree(tmp_path)
@@ -123,11 +123,11 @@ async def test_two_kinds_without_a_tag_are_refused(
         await write_layout(make_artifact(b"2", kind=second), place)
     assert f"oci:{tmp_path}:TAG" in refused.value.hint
     assert tree(tmp_path) == before
-    await write_layout(make_artifact(b"1", kind=first), place)  # the very same is no other
+    await write_layout(make_artifact(b"1", kind=first), place)  # the same manifest replaces itself
 
 
-async def test_two_exports_that_make_one_layout_are_both_there(make_artifact: MakeArtifact, tmp_path: Path) -> None:
-    """Neither finds the folder when it begins; whose folder comes second adds to the first one's."""
+async def test_two_exports_that_create_one_layout_are_both_listed(make_artifact: MakeArtifact, tmp_path: Path) -> None:
+    """The folder does not exist when both start; the second one to finish adds to the layout of the first."""
     places = [LayoutPlace(str(tmp_path / "out"), tag) for tag in ("a", "b", "c")]
     await asyncio.gather(*(write_layout(make_artifact(place.tag.encode()), place) for place in places))
     assert {tag for tag, _ in entries(tmp_path / "out")} == {"a", "b", "c"}

@@ -1,4 +1,4 @@
-"""Manifests as values: one spelling each, and strictly read."""
+"""Manifests as values: canonical bytes, strict parsing."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def document(value: Any, media_type: str = "") -> ManifestDocument:
     return ManifestDocument(media_type, json.dumps(value).encode())
 
 
-def test_a_manifest_has_one_spelling() -> None:
+def test_a_manifest_has_one_canonical_form() -> None:
     assert (
         Manifest((LAYER,), "application/vnd.example").document().data
         == (
@@ -55,7 +55,7 @@ def test_the_order_of_annotations_changes_nothing() -> None:
     assert one.digest == other.digest
 
 
-def test_what_is_empty_is_left_out() -> None:
+def test_empty_members_are_omitted() -> None:
     assert set(Manifest((LAYER,)).value()) == {"schemaVersion", "mediaType", "config", "layers"}
     assert set(Descriptor(MANIFEST, EMPTY_CONFIG.digest, 2).value()) == {"mediaType", "digest", "size"}
 
@@ -83,7 +83,7 @@ _DESCRIPTORS = st.builds(
 
 
 @given(st.lists(_DESCRIPTORS, max_size=3), st.none() | _DESCRIPTORS)
-def test_what_is_written_is_read_back(found: list[Descriptor], subject: Descriptor | None) -> None:
+def test_a_written_manifest_can_be_read(found: list[Descriptor], subject: Descriptor | None) -> None:
     for value in (
         Manifest(tuple(found), "application/vnd.example", subject=subject),
         ImageIndex(tuple(found), subject=subject),
@@ -95,12 +95,12 @@ def test_what_is_written_is_read_back(found: list[Descriptor], subject: Descript
 @given(
     st.binary(max_size=60) | st.recursive(st.none() | st.integers() | _TEXT, st.lists).map(lambda v: repr(v).encode())
 )
-def test_reading_raises_nothing_but_its_own_error(media_type: str, data: bytes) -> None:
+def test_reading_raises_only_archive_data_errors(media_type: str, data: bytes) -> None:
     with pytest.raises(ArchiveDataError):
         ManifestDocument(media_type, data).read()
 
 
-def test_dockers_types_are_read_and_a_type_that_stands_only_outside_too() -> None:
+def test_types_of_docker_are_read_and_a_type_may_be_stated_outside_only() -> None:
     assert document(MANIFEST_VALUE | {"mediaType": DOCKER_MANIFEST}).read().media_type == DOCKER_MANIFEST
     bare = {name: each for name, each in MANIFEST_VALUE.items() if name != "mediaType"}
     assert document(bare, MANIFEST).read().media_type == MANIFEST
@@ -181,7 +181,7 @@ def test_json_that_readers_differ_on_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("value", [1.5, {1: "a"}, {"a": {1.0}}, [1 << 53], [-(1 << 53)], b"a"])
-def test_what_has_no_canonical_spelling_is_not_written(value: Any) -> None:
+def test_a_value_without_a_canonical_form_is_not_written(value: Any) -> None:
     with pytest.raises(TypeError):
         canonical(value)
 

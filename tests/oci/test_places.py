@@ -1,4 +1,4 @@
-"""Places in skopeo's spelling."""
+"""Names of places, as in skopeo."""
 
 from __future__ import annotations
 
@@ -76,19 +76,19 @@ def test_a_place_is_read(text: str, place: object) -> None:
         "http://r.example/a",
     ],
 )
-def test_what_is_no_place_is_refused_with_the_spellings(text: str) -> None:
+def test_an_invalid_place_is_refused_with_the_accepted_forms(text: str) -> None:
     with pytest.raises(ClientError) as refused:
         read_place(text)
     assert "oci-archive:FILE.tar" in refused.value.hint
     assert len(refused.value.reason) <= 80
 
 
-def test_docker_hub_answers_under_another_name() -> None:
+def test_docker_hub_has_another_api_host() -> None:
     assert read_reference("debian").api_host == "registry-1.docker.io"
     assert read_reference("r.example:5000/a").api_host == "r.example:5000"
 
 
-def test_without_a_tag_the_latest_is_meant() -> None:
+def test_the_default_tag_is_latest() -> None:
     assert (read_reference("r.example/a").version, read_reference(f"r.example/a@{DIGEST}").version) == (
         "latest",
         DIGEST,
@@ -99,12 +99,12 @@ def test_without_a_tag_the_latest_is_meant() -> None:
 @pytest.mark.parametrize(
     "host", ["localhost", "localhost:5000", "127.0.0.1", "127.8.9.1:80", "[::1]:5000", "a.localhost"]
 )
-def test_this_machine_is_known(host: str) -> None:
+def test_loopback_hosts_are_recognized(host: str) -> None:
     assert is_loopback(host)
 
 
 @pytest.mark.parametrize("host", ["localhost.example.org", "10.0.0.1", "[::2]", "127.0.0.1.example.org", "r.example"])
-def test_other_machines_are_not_taken_for_this_one(host: str) -> None:
+def test_other_hosts_are_not_loopback(host: str) -> None:
     assert not is_loopback(host)
 
 
@@ -116,7 +116,7 @@ _PART = st.from_regex(r"[a-z0-9]+(?:[._-][a-z0-9]+)?", fullmatch=True)
     st.lists(_PART, min_size=1, max_size=3),
     st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,20}", fullmatch=True),
 )
-def test_what_is_written_is_read_back(registry: str, parts: list[str], tag: str) -> None:
+def test_a_written_name_can_be_read(registry: str, parts: list[str], tag: str) -> None:
     place = Reference(registry, "/".join(parts), tag)
     assert read_place(str(place)) == place
 

@@ -1,4 +1,4 @@
-"""Registries that send us elsewhere: no login goes along, and some ways are not gone."""
+"""Redirects of registries: logins are not sent along, and some redirects are refused."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def test_no_credentials_follow_a_redirect_to_another_host(
     assert registry.was_given_a_login
 
 
-async def test_an_upload_that_is_sent_elsewhere_takes_no_credentials_along(
+async def test_no_credentials_follow_an_upload_to_another_host(
     connect, registry: SimulatedRegistry, other_host: SimulatedRegistry
 ) -> None:
     registry.login = ("ann", "pw")
@@ -41,7 +41,7 @@ async def test_an_upload_that_is_sent_elsewhere_takes_no_credentials_along(
 
 
 async def test_https_never_becomes_http(repository: Repository) -> None:
-    with pytest.raises(UpstreamError, match="do not go"):
+    with pytest.raises(UpstreamError, match="redirect that is not followed"):
         repository.session.connections.location_url(URL("https://r.example/v2/"), "http://r.example/v2/")
 
 
@@ -49,7 +49,7 @@ async def test_https_never_becomes_http(repository: Repository) -> None:
     "location",
     ["http://127.0.0.1:99999/", "http://a\u00ffb..c/", f"http://{'a' * 70}.example/", "http://.../", "http://%00/"],
 )
-async def test_a_redirect_to_what_can_be_no_host_is_refused_in_our_own_words(
+async def test_a_redirect_to_an_impossible_host_is_refused(
     repository: Repository, registry: SimulatedRegistry, location: str
 ) -> None:
     async def lead_astray(request):
@@ -65,11 +65,11 @@ async def test_a_redirect_to_what_can_be_no_host_is_refused_in_our_own_words(
 async def test_an_identity_token_does_not_follow_a_redirect_of_the_token_service(
     connect, registry: SimulatedRegistry, other_host: SimulatedRegistry
 ) -> None:
-    """307 and 308 repeat the form, and the form is the login."""
+    """307 and 308 repeat the form, which contains the login."""
     registry.identity_token, registry.bearer = "secret-of-ours", True
     registry.misbehave("POST", "/token", moved(f"http://{other_host.host}/steal"))
     repository = await connect(registry.host, login=Login(identity_token="secret-of-ours"))
-    with pytest.raises(UpstreamError, match="do not go") as caught:
+    with pytest.raises(UpstreamError, match="redirect that is not followed") as caught:
         await repository.resolve("v1")
     assert not other_host.seen
     assert "secret-of-ours" not in str(caught.value)

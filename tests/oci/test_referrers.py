@@ -1,4 +1,4 @@
-"""What refers to an image: found to the last page, kept beside that of others, and believed only if it does."""
+"""Referrers of an image: all pages are read, entries of others are kept, and each one is verified."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def test_pages_of_referrers_are_read_to_the_end(
 async def test_a_tag_that_answers_with_the_subject_itself(
     repository: Repository, registry: SimulatedRegistry, make_artifact: MakeArtifact, is_index: bool
 ) -> None:
-    """As GitLab does: what stands in the subject are no referrers, and none of it gets into our list."""
+    """GitLab does so. The manifests of the subject are not referrers and are not added to the list."""
     registry.has_referrers, registry.is_gitlab = False, True
     subject = make_artifact(b"image")
     if is_index:
@@ -50,7 +50,7 @@ async def test_a_tag_that_answers_with_the_subject_itself(
     assert (await repository.resolve(tag_of(subject.root.digest))).read() == ImageIndex((artifact.root.referrer,))
 
 
-async def test_a_list_that_holds_strangers_is_not_believed(
+async def test_entries_that_do_not_refer_to_the_subject_are_dropped(
     repository: Repository, registry: SimulatedRegistry, make_artifact: MakeArtifact
 ) -> None:
     registry.has_referrers = False
@@ -66,18 +66,18 @@ async def test_a_list_that_holds_strangers_is_not_believed(
     assert kept == ImageIndex((stranger.root.referrer, artifact.root.referrer), annotations={"kept": "yes"})
 
 
-async def test_a_tag_that_is_somebody_elses_is_not_overwritten(
+async def test_a_tag_with_another_manifest_is_not_overwritten(
     repository: Repository, registry: SimulatedRegistry, make_artifact: MakeArtifact
 ) -> None:
     registry.has_referrers = False
     subject = make_artifact(b"image")
     await push(repository, subject, "image")
     await push(repository, make_artifact(b"other"), tag_of(subject.root.digest))
-    with pytest.raises(UpstreamError, match="something else"):
+    with pytest.raises(UpstreamError, match="fallback tag for referrers is in use"):
         await attach(repository, make_artifact(b"a", subject=subject.root.descriptor))
 
 
-async def test_a_tag_that_is_never_kept_is_reported(
+async def test_a_tag_that_does_not_persist_is_reported(
     repository: Repository, registry: SimulatedRegistry, make_artifact: MakeArtifact
 ) -> None:
     registry.has_referrers = False
@@ -93,10 +93,10 @@ async def test_a_tag_that_is_never_kept_is_reported(
         await attach(repository, make_artifact(b"a", subject=subject.root.descriptor))
 
 
-async def test_one_who_wrote_over_another_is_noticed(
+async def test_a_concurrent_write_is_detected(
     repository: Repository, registry: SimulatedRegistry, make_artifact: MakeArtifact
 ) -> None:
-    """Another tool read the tag before we wrote it, and writes it after we did."""
+    """Another tool reads the tag before our write and writes it after."""
     registry.has_referrers = False
     subject = make_artifact(b"image")
     await push(repository, subject, "image")
@@ -120,10 +120,10 @@ async def test_one_who_wrote_over_another_is_noticed(
 
 
 @pytest.mark.parametrize(("page", "entries", "words"), [(0, 0, "pages"), (1500, 1500, "entries")])
-async def test_a_list_without_end_is_given_up(
+async def test_an_endless_list_is_abandoned(
     repository: Repository, registry: SimulatedRegistry, page: int, entries: int, words: str
 ) -> None:
-    """Each page links to itself; with entries it would fill the memory long before the pages are counted."""
+    """Each page links to itself. With entries it would fill the memory before the limit of pages is reached."""
     one = Descriptor("application/vnd.oci.image.manifest.v1+json", BLOB.descriptor.digest, 1)
     answer = ImageIndex((one,) * entries).document().data
 
@@ -132,19 +132,19 @@ async def test_a_list_without_end_is_given_up(
         return web.Response(body=answer, headers={"Link": link})
 
     registry.misbehave("GET", "referrers", *[again] * 2000)
-    with pytest.raises(ArchiveDataError, match="no end") as ended:
+    with pytest.raises(ArchiveDataError, match="too long") as ended:
         await referrers(repository, BLOB.descriptor.digest)
     assert words in ended.value.why
     assert len(registry.asked("GET", "referrers")) <= (1000 if not page else MOST // page + 1)
 
 
-async def test_a_tag_that_lists_too_much_is_not_asked_for_one_by_one(
+async def test_entries_of_a_tag_that_lists_too_many_are_not_requested(
     repository: Repository, registry: SimulatedRegistry
 ) -> None:
     registry.has_referrers = False
     one = Descriptor("application/vnd.oci.image.manifest.v1+json", BLOB.descriptor.digest, 1)
     tag = tag_of(BLOB.descriptor.digest)
     registry.manifests["team/art", tag] = (INDEX, ImageIndex((one,) * (MOST + 1)).document().data)
-    with pytest.raises(ArchiveDataError, match="no end"):
+    with pytest.raises(ArchiveDataError, match="too long"):
         await referrers(repository, BLOB.descriptor.digest)
     assert len(registry.seen) <= 3

@@ -1,4 +1,4 @@
-"""What every registry must do for us: the same journeys through Debian's docker-registry, open and locked, and a simulated one."""
+"""The same tests against Debian's docker-registry, with and without a password, and against a simulated registry."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def target(request: pytest.FixtureRequest) -> Target:
 
 @pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
-    """A repository of the test's own."""
+    """A repository for one test."""
     return f"t{os.getpid()}/r{abs(hash(request.node.name)) % 10**9}"
 
 
@@ -67,12 +67,12 @@ async def content_of(repository: Repository, descriptor: Descriptor) -> bytes:
 
 
 async def skopeo(*arguments: str) -> None:
-    """In a thread: the simulated registry lives on the test's own loop."""
+    """Run in a thread, because the simulated registry runs in the event loop of the test."""
     done = await asyncio.to_thread(subprocess.run, ["skopeo", *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
-async def test_what_is_pushed_is_pulled(repository: Repository, make_artifact: MakeArtifact) -> None:
+async def test_a_pushed_artifact_can_be_pulled(repository: Repository, make_artifact: MakeArtifact) -> None:
     layers = (b"first" * 1000, b"", os.urandom(3 << 20))
     artifact = make_artifact(*layers)
     await push(repository, artifact, "v1")
@@ -86,7 +86,7 @@ async def test_what_is_pushed_is_pulled(repository: Repository, make_artifact: M
         await repository.resolve("v2")
 
 
-async def test_skopeo_takes_it_byte_for_byte(
+async def test_skopeo_copies_it_byte_for_byte(
     repository: Repository, target: Target, make_artifact: MakeArtifact, tmp_path: Path
 ) -> None:
     artifact = make_artifact(b"first", b"second")
@@ -146,7 +146,7 @@ async def test_a_manifest_whose_blobs_are_not_there_is_refused(
     assert "MANIFEST_BLOB_UNKNOWN" in refused.value.why
 
 
-async def test_a_missing_blob_is_said_to_be_missing(repository: Repository, make_artifact: MakeArtifact) -> None:
+async def test_a_missing_blob_is_reported(repository: Repository, make_artifact: MakeArtifact) -> None:
     await push(repository, make_artifact(b"any"), "v1")
     with pytest.raises(ArchiveDataError, match="missing"):
         await content_of(repository, Descriptor("a/b", digest_of(os.urandom(10)), 10))
@@ -167,8 +167,10 @@ async def test_referrers_are_attached_and_found(repository: Repository, make_art
     assert other == two.root.referrer
 
 
-async def test_attachers_at_once_both_survive(connect, target: Target, name: str, make_artifact: MakeArtifact) -> None:
-    """Each by its own connections, as two machines would."""
+async def test_concurrent_attachments_are_both_listed(
+    connect, target: Target, name: str, make_artifact: MakeArtifact
+) -> None:
+    """Each has its own connections, like two machines."""
     first = await connect(target.host, name, login=target.login, clock=SystemClock())
     subject = make_artifact(b"image")
     await push(first, subject, "image")
@@ -182,7 +184,7 @@ async def test_attachers_at_once_both_survive(connect, target: Target, name: str
         assert len(tagged.manifests) == len(artifacts)
 
 
-async def test_without_a_login_a_locked_registry_says_what_to_do(
+async def test_a_registry_that_requires_a_login_gives_a_hint(
     connect, locked_registry: DebianRegistry, make_artifact: MakeArtifact
 ) -> None:
     for login in (None, Login(USER, "wrong")):

@@ -1,4 +1,4 @@
-"""Which scheme is spoken, and to whom a certificate is believed."""
+"""The choice between https and http, and the verification of certificates."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.fakes.registry import SimulatedRegistry
 
 @pytest.fixture
 async def tls_host(tmp_path: Path) -> AsyncIterator[str]:
-    """A server on this machine that speaks https, by a certificate nobody signed."""
+    """An https server on this machine with a self-signed certificate."""
     key, certificate = tmp_path / "key", tmp_path / "certificate"
     subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", *subject]
@@ -45,23 +45,23 @@ async def spoken(host: str, **options: bool) -> str:
             return base.scheme
 
 
-async def test_http_is_spoken_on_this_machine_where_https_is_not(registry: SimulatedRegistry) -> None:
+async def test_http_is_used_on_this_machine_if_https_is_not_supported(registry: SimulatedRegistry) -> None:
     assert await spoken(registry.host) == "http"
     assert await spoken(registry.host, tls_verify=False) == "http"
     assert await spoken(registry.host, plain_http=True) == "http"
 
 
-async def test_a_certificate_that_is_not_believed_is_no_reason_for_http(tls_host: str) -> None:
+async def test_an_untrusted_certificate_is_no_reason_for_http(tls_host: str) -> None:
     with pytest.raises(ConnectionBrokenError, match="certificate") as refused:
         await spoken(tls_host)
     assert "--tls-verify=false" in refused.value.hint
 
 
-async def test_without_verification_any_certificate_will_do(tls_host: str) -> None:
+async def test_without_verification_any_certificate_is_accepted(tls_host: str) -> None:
     assert await spoken(tls_host, tls_verify=False) == "https"
 
 
-def test_other_machines_are_asked_by_https_alone() -> None:
+def test_other_machines_are_asked_by_https_only() -> None:
     assert RegistryConnections("r.example", clock=SystemClock())._schemes == ("https",)
     assert RegistryConnections("10.0.0.1:5000", clock=SystemClock())._schemes == ("https",)
     assert RegistryConnections("r.example", clock=SystemClock(), plain_http=True)._schemes == ("http",)

@@ -1,4 +1,4 @@
-"""The store's blobs are what an artifact's openers give."""
+"""Stored blobs can be the content of an artifact."""
 
 from __future__ import annotations
 

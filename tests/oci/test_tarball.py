@@ -1,4 +1,4 @@
-"""Strangers' tars are read by their headers alone, and not believed."""
+"""Untrusted tars: only headers are read, and every field is checked."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ def test_members_of_every_common_form_are_found(form: int) -> None:
 
 def test_extended_headers_are_read() -> None:
     def change(info: tarfile.TarInfo) -> None:
-        info.mtime = 1.5  # says its time in an extended header
+        info.mtime = 1.5  # stored in an extended header
 
     assert list(found(tar(change, names=("a", "x" * 120), form=tarfile.PAX_FORMAT))) == ["a", "x" * 120]
 
 
-def test_our_headers_are_tarfiles() -> None:
+def test_headers_are_the_same_as_those_of_tarfile() -> None:
     info = tarfile.TarInfo("blobs/sha256/" + "0a" * 32)
     info.size, info.mtime, info.mode = 12345, 1_717_200_000, 0o644
     ours = header(info.name, info.size, int(info.mtime))
@@ -78,12 +78,12 @@ def test_a_long_path_is_split_as_tarfile_splits_it() -> None:
     info.size, info.mtime = 7, 1
     assert header(name, 7, 1) == info.tobuf(tarfile.USTAR_FORMAT)
     for unsayable in ("n" * 101, f"{'f' * 156}/n", "pool/ä.deb"):
-        with pytest.raises(ClientError, match="cannot be put into a tar"):
+        with pytest.raises(ClientError, match="cannot be written as a tar"):
             header(unsayable, 7, 1)
 
 
 @pytest.mark.parametrize(("size", "mtime"), [(1 << 33, 0), (0, -1), (0, 1 << 33)])
-def test_what_a_header_cannot_say_is_refused(size: int, mtime: int) -> None:
+def test_values_that_a_header_cannot_represent_are_refused(size: int, mtime: int) -> None:
     with pytest.raises(ClientError):
         header("a", size, mtime)
 
@@ -105,7 +105,7 @@ def test_names_that_lead_elsewhere_are_refused(name: str) -> None:
         found(ustar(names=(name,)))
 
 
-def test_a_name_that_stands_twice_is_refused() -> None:
+def test_a_repeated_name_is_refused() -> None:
     with pytest.raises(ArchiveDataError, match="cannot be used"):
         found(ustar(names=("a", "./a")))
 
@@ -147,7 +147,7 @@ def test_a_compressed_tar_is_named_as_such(magic: bytes) -> None:
 
 
 @given(st.data())
-def test_a_damaged_tar_raises_nothing_but_its_own_error(data: st.DataObject) -> None:
+def test_a_damaged_tar_raises_only_archive_data_errors(data: st.DataObject) -> None:
     whole = bytearray(ustar())
     for _ in range(data.draw(st.integers(1, 4))):
         whole[data.draw(st.integers(0, 1100))] = data.draw(st.integers(0, 255))
@@ -157,7 +157,7 @@ def test_a_damaged_tar_raises_nothing_but_its_own_error(data: st.DataObject) -> 
         return
 
 
-def test_a_tar_on_disk_is_what_tar_reads(tmp_path: Path) -> None:
+def test_tar_reads_a_written_tar(tmp_path: Path) -> None:
     data = header("a", 3, 0) + b"abc" + bytes(509)
     (tmp_path / "a.tar").write_bytes(data + trailer(len(data)))
     with tarfile.open(tmp_path / "a.tar") as archive:

@@ -1,4 +1,4 @@
-"""Blobs on their way over connections that break, to registries that forget, refuse chunks, or have them already."""
+"""Transfers of blobs: broken connections, lost uploads, refused chunks, and blobs that are there already."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.fakes.registry import SimulatedRegistry, busy, cut_after, reset
 MakeArtifact = Callable[..., Artifact]
 
 
-async def test_a_download_goes_on_where_it_broke(repository: Repository, registry: SimulatedRegistry) -> None:
+async def test_an_interrupted_download_is_resumed(repository: Repository, registry: SimulatedRegistry) -> None:
     registry.blobs[BLOB.descriptor.digest] = DATA
     registry.misbehave("GET", "blobs", cut_after(DATA[:1000], len(DATA)), reset)
     assert await pull(repository) == DATA
@@ -33,7 +33,7 @@ async def test_a_download_goes_on_where_it_broke(repository: Repository, registr
     ]
 
 
-async def test_a_registry_without_ranges_sends_it_again_from_the_start(
+async def test_a_registry_without_ranges_sends_the_blob_again(
     repository: Repository, registry: SimulatedRegistry
 ) -> None:
     registry.blobs[BLOB.descriptor.digest] = DATA
@@ -47,8 +47,8 @@ async def test_a_registry_without_ranges_sends_it_again_from_the_start(
     assert await pull(repository) == DATA
 
 
-async def test_chunks_go_on_where_they_broke(repository: Repository, registry: SimulatedRegistry) -> None:
-    """The registry kept a part of the second chunk, and says so when asked."""
+async def test_an_interrupted_chunk_is_resumed(repository: Repository, registry: SimulatedRegistry) -> None:
+    """The registry has a part of the second chunk, and reports it."""
     kept = 0
 
     async def break_off(request):
@@ -73,8 +73,8 @@ async def test_chunks_go_on_where_they_broke(repository: Repository, registry: S
     assert 6 < max(repository.session.clock.slept) <= 7
 
 
-async def test_a_range_that_is_refused_is_asked_for(repository: Repository, registry: SimulatedRegistry) -> None:
-    """416: another attempt of ours had got further than we knew."""
+async def test_the_range_is_requested_after_a_refusal(repository: Repository, registry: SimulatedRegistry) -> None:
+    """416: an earlier attempt sent more than was known."""
 
     async def lose_some(request):
         (open_upload,) = registry.uploads.values()
@@ -96,7 +96,7 @@ async def test_a_range_that_is_refused_is_asked_for(repository: Repository, regi
 
 
 @pytest.mark.parametrize("chunk", [CHUNK, 1 << 20])
-async def test_a_forgotten_upload_begins_again(repository: Repository, registry: SimulatedRegistry, chunk: int) -> None:
+async def test_a_lost_upload_starts_again(repository: Repository, registry: SimulatedRegistry, chunk: int) -> None:
     async def forget(request):
         registry.uploads.clear()
 
@@ -109,13 +109,13 @@ async def test_a_forgotten_upload_begins_again(repository: Repository, registry:
     assert registry.blobs[BLOB.descriptor.digest] == DATA
 
 
-async def test_the_least_chunk_is_obeyed(repository: Repository, registry: SimulatedRegistry) -> None:
+async def test_the_minimum_chunk_size_is_obeyed(repository: Repository, registry: SimulatedRegistry) -> None:
     registry.chunk_least = 120_000
     await upload(repository, BLOB, progress=SILENT, chunk=CHUNK)
     assert [each.headers["content-length"] for each in registry.asked("PATCH")] == ["120000", "120000", "60000"]
 
 
-async def test_a_registry_that_takes_no_chunks_gets_it_whole(
+async def test_a_registry_that_refuses_chunks_gets_the_whole_blob(
     repository: Repository, registry: SimulatedRegistry
 ) -> None:
     registry.takes_chunks = False
@@ -131,7 +131,7 @@ async def test_a_declined_mount_is_an_upload(repository: Repository, registry: S
     assert registry.asked("POST")[0].query == {"mount": BLOB.descriptor.digest, "from": "team/base"}
 
 
-async def test_what_is_there_is_not_sent(
+async def test_existing_blobs_are_not_sent(
     repository: Repository, registry: SimulatedRegistry, make_artifact: MakeArtifact
 ) -> None:
     artifact = make_artifact(b"a", b"b")
@@ -141,10 +141,10 @@ async def test_what_is_there_is_not_sent(
     assert len(registry.asked("POST")) == before == 3
 
 
-async def test_short_blobs_are_not_asked_for_when_none_was_there(
+async def test_short_blobs_are_sent_unchecked_after_many_misses(
     repository: Repository, registry: SimulatedRegistry, make_artifact: MakeArtifact
 ) -> None:
-    """A new repository: after some misses the rest is sent at once, but for long blobs; a second push sends nothing."""
+    """In a new repository, short blobs are sent without checking after some misses; a second push sends nothing."""
     long = [os.urandom(300_000) for _ in range(3)]
     artifact = make_artifact(*[b"%d" % number for number in range(150)], *long)
     await push(repository, artifact, "v1")
@@ -157,7 +157,7 @@ async def test_short_blobs_are_not_asked_for_when_none_was_there(
     assert len(registry.asked("POST")) == before
 
 
-async def test_a_busy_registry_is_given_the_rest_it_asks_for(
+async def test_the_retry_after_of_a_busy_registry_is_obeyed(
     repository: Repository, registry: SimulatedRegistry, make_artifact: MakeArtifact
 ) -> None:
     registry.misbehave("HEAD", "blobs", busy(429, "30"), busy(503), busy(500), busy(429))
@@ -168,14 +168,12 @@ async def test_a_busy_registry_is_given_the_rest_it_asks_for(
     assert any(10 < each <= 11 for each in slept)
 
 
-async def test_a_registry_that_takes_no_more_of_an_upload_is_given_up(
-    repository: Repository, registry: SimulatedRegistry
-) -> None:
+async def test_an_upload_without_progress_is_abandoned(repository: Repository, registry: SimulatedRegistry) -> None:
     async def say_yes(request):
         await request.read()
         return web.Response(status=202, headers={"Location": request.path_qs, "Range": "0-9"})
 
     registry.misbehave("PATCH", "uploads", *[say_yes] * 1000)
-    with pytest.raises(UpstreamError, match="takes no more of an upload"):
+    with pytest.raises(UpstreamError, match="makes no progress with an upload"):
         await upload(repository, BLOB, progress=SILENT, chunk=CHUNK)
     assert len(registry.asked("PATCH")) <= 2 * ATTEMPTS**2

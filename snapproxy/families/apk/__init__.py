@@ -36,9 +36,10 @@ class Apk:
     drops_older_dates = False
     roots_list_packages = True
     purl_type = "apk"
-    # apk's If-Modified-Since is the time of its own download, not a Last-Modified that it received. If that time happened to
-    # equal the date of the requested index, the answer would be a 304 for an index that the client does not have, and the
-    # client would keep its copy when the time behind the URL is moved back. Without a date it always receives the bytes.
+    # apk's If-Modified-Since is the time of its own download, not a Last-Modified that it received. If that time
+    # happened to equal the date of the requested index, the answer would be a 304 for an index that the client does not
+    # have, and the client would keep its copy when the time behind the URL is moved back. Without a date it always
+    # receives the bytes.
     tells_root_dates = False
 
     scheme = RawSignatures(raw_signatures)

@@ -2,7 +2,7 @@
 
 The root is the database itself, `<repo>.db`: it lists packages directly, without an index in between. `paths`
 classifies paths, `indexes` reads databases. The client behaviour was measured with pacman 6.0.2, 7.0.0 and 7.1.0
-(docs/clients.md).
+(docs/explain/clients.md).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Strangers' layouts: read without trust."""
+"""Untrusted layouts."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ async def test_a_missing_or_wrong_blob_is_an_error(layout: Path, data: bytes | N
         await read_back(TarPlace(str(tar)))
 
 
-async def test_nothing_of_a_wrong_blob_is_given_to_its_end(layout: Path) -> None:
-    """What is passed on is cut short, never whole: the last piece is held back."""
+async def test_a_wrong_blob_is_not_returned_to_its_end(layout: Path) -> None:
+    """The last piece is held back, so the returned bytes are incomplete."""
     blob_path(layout, b"content").write_bytes(b"CONTENT")
     got = bytearray()
     async with open_layout(LayoutPlace(str(layout))) as opened:
@@ -78,7 +78,7 @@ async def test_only_regular_files_are_read(layout: Path, kind: str) -> None:
         ("index.json", b'{"schemaVersion":3,"manifests":[]}'),
     ],
 )
-async def test_what_is_no_layout_is_refused(layout: Path, name: str, data: bytes | None) -> None:
+async def test_an_invalid_layout_is_refused(layout: Path, name: str, data: bytes | None) -> None:
     (layout / name).unlink()
     if data is not None:
         (layout / name).write_bytes(data)
@@ -96,8 +96,8 @@ async def test_a_manifest_over_4_mib_is_not_read(layout: Path) -> None:
         await read_back(LayoutPlace(str(layout)))
 
 
-async def test_a_place_where_nothing_is(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="no such tar"):
+async def test_a_place_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="The tar file does not exist"):
         await read_back(TarPlace(str(tmp_path / "no.tar")))
-    with pytest.raises(ArchiveDataError, match="no image layout"):
+    with pytest.raises(ArchiveDataError, match="not an image layout"):
         await read_back(LayoutPlace(str(tmp_path / "no")))

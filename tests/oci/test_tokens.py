@@ -1,4 +1,4 @@
-"""Logins: what a registry may ask for, who is given it, and how often."""
+"""Logins: the challenges of registries, the hosts that receive a login, and how often tokens are requested."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def test_many_requests_share_a_token(connect, registry: SimulatedRegistry,
     ]
 
 
-async def test_a_token_that_is_no_longer_taken_is_renewed(
+async def test_a_token_that_is_refused_is_renewed(
     connect, registry: SimulatedRegistry, make_artifact: MakeArtifact
 ) -> None:
     registry.login, registry.bearer = ("ann", "pw"), True
@@ -53,7 +53,7 @@ async def test_an_identity_token_gets_a_token(
     assert bool(registry.asked("GET", "/token")) is not oauth
 
 
-async def test_a_login_goes_to_no_service_but_an_http_one(connect, registry: SimulatedRegistry) -> None:
+async def test_a_login_is_sent_only_to_an_http_address(connect, registry: SimulatedRegistry) -> None:
     registry.login = ("ann", "pw")
     repository = await connect(registry.host, login=Login("ann", "pw"))
     for realm in ("ftp://127.0.0.1/token", "http://a:b@127.0.0.1/token", "/token", "http://[", ""):
@@ -66,7 +66,7 @@ async def test_a_login_goes_to_no_service_but_an_http_one(connect, registry: Sim
             await repository.resolve("v1")
 
 
-def test_challenges_are_told_apart() -> None:
+def test_challenges_are_separated() -> None:
     found = read_challenges(
         [
             'Basic realm="a, b=c", Bearer realm="https://t.example/x?y=1,2",service=s,scope="repository:a:pull,push"',
@@ -80,8 +80,8 @@ def test_challenges_are_told_apart() -> None:
     ]
 
 
-async def test_a_login_for_https_goes_to_no_service_that_speaks_http() -> None:
-    """Whoever listens between would have the password; and the registry asked for it by an encrypted answer."""
+async def test_a_login_is_not_sent_from_https_to_http() -> None:
+    """An eavesdropper would get the password, although the registry asked for it over https."""
 
     class Encrypted:
         async def base(self) -> URL:
@@ -91,5 +91,5 @@ async def test_a_login_for_https_goes_to_no_service_that_speaks_http() -> None:
     tokens = Tokens(Encrypted(), read_reference("r.example/a"), keychain, SystemClock())  # type: ignore[arg-type]
     with pytest.raises(DeniedError, match="login") as denied:
         await tokens.answer(['Bearer realm="http://t.example/token"'], ("repository:a:pull",), "")
-    assert "do not send a login" in denied.value.why
+    assert "a login is not sent to the address of its token service" in denied.value.why
     assert "pw" not in str(denied.value)

@@ -1,4 +1,4 @@
-"""Exports that are interrupted, meet a full disk or a wrong source: nothing half-written has the final name."""
+"""Interrupted exports, a full disk, a damaged source: no incomplete file has the final name."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def test_a_full_disk_leaves_nothing(make_artifact: MakeArtifact, small_dis
 
 @pytest.mark.parametrize("is_tar", [False, True])
 @pytest.mark.parametrize("data", [b"SECOND", b"seco", b""])
-async def test_a_source_that_gives_other_bytes_is_noticed(
+async def test_a_damaged_source_is_detected(
     make_artifact: MakeArtifact, tmp_path: Path, is_tar: bool, data: bytes
 ) -> None:
     artifact = make_artifact(b"first", b"second")

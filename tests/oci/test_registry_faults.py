@@ -1,4 +1,4 @@
-"""Registries that redirect, break off, forget, are busy and lie: what comes of it, a row each, for one request of each kind."""
+"""Faults of registries and their results: redirects, broken connections, lost uploads, overload, wrong content."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def body(data: bytes, *, status: int = 200, **headers: str) -> Misdeed:
 
 
 async def endless(request: web.Request) -> web.StreamResponse:
-    """Send bytes until nobody reads them."""
+    """Send bytes until the client closes the connection."""
     answer = web.StreamResponse()
     await answer.prepare(request)
     while True:
@@ -65,7 +65,7 @@ async def endless(request: web.Request) -> web.StreamResponse:
 
 
 async def unannounced(request: web.Request) -> web.StreamResponse:
-    """Send a little more than 4 MiB without having said how much comes."""
+    """Send a little more than 4 MiB without a Content-Length."""
     answer = web.StreamResponse()
     await answer.prepare(request)
     await answer.write(b" " * (LIMIT + 1))
@@ -73,14 +73,14 @@ async def unannounced(request: web.Request) -> web.StreamResponse:
 
 
 NO_LIST = b'{"schemaVersion":2,"mediaType":"%s","manifests":[]}' % INDEX.encode()
-ELSEWHERE = "do not go"
+ELSEWHERE = "redirect that is not followed"
 
 
 @dataclass(frozen=True)
 class Row:
-    """`deeds` are done to requests of this method and path, before it behaves; then `act` ends in `error` or well.
+    """The first requests of `method` and `path` get `deeds` as answers, later ones are correct.
 
-    `words` stand in the error. `asked`: how often such a request was made.
+    `act` then raises `error` with `words` in its text, or succeeds. `asked` is the expected number of such requests.
     """
 
     act: Act
@@ -95,57 +95,99 @@ class Row:
 TABLE = {
     # redirects
     "to another protocol": Row(resolving, "GET", "manifests", (moved("ftp://127.0.0.1/"),), UpstreamError, ELSEWHERE),
-    "to a login of its own": Row(resolving, "GET", "manifests", (moved("http://u:p@127.0.0.1/"),), UpstreamError, ELSEWHERE),
-    "in a circle": Row(resolving, "GET", "manifests", (moved("/v2/team/art/manifests/v1"),), UpstreamError, "circles", 1),
-    "to no address": Row(resolving, "GET", "manifests", (moved("http://[::1"),), UpstreamError, "no address"),
-    "an upload becomes a download": Row(pushing, "PUT", "uploads", (moved("/elsewhere", 302),), UpstreamError, ELSEWHERE),
-    "an upload begins nowhere": Row(pushing, "POST", "uploads", (busy(202),), UpstreamError, "where to upload", 1),
-    "an upload begins at no address": Row(pushing, "POST", "uploads", (moved("ftp://x/", 202),), UpstreamError, ELSEWHERE),
-    # breaking off
+    "to a login of its own": Row(
+        resolving, "GET", "manifests", (moved("http://u:p@127.0.0.1/"),), UpstreamError, ELSEWHERE
+    ),
+    "in a circle": Row(
+        resolving, "GET", "manifests", (moved("/v2/team/art/manifests/v1"),), UpstreamError, "circles", 1
+    ),
+    "to an invalid address": Row(
+        resolving, "GET", "manifests", (moved("http://[::1"),), UpstreamError, "an invalid address"
+    ),
+    "an upload becomes a download": Row(
+        pushing, "PUT", "uploads", (moved("/elsewhere", 302),), UpstreamError, ELSEWHERE
+    ),
+    "an upload without an address": Row(
+        pushing, "POST", "uploads", (busy(202),), UpstreamError, "no address for the upload", 1
+    ),
+    "an upload at an invalid address": Row(
+        pushing, "POST", "uploads", (moved("ftp://x/", 202),), UpstreamError, ELSEWHERE
+    ),
+    # broken connections
     "a download breaks once": Row(pulling, "GET", "blobs", (cut_after(DATA[:1000], len(DATA)),), asked=2),
-    "a download always breaks": Row(pulling, "GET", "blobs", (reset,) * 100, ConnectionBrokenError, "broke off"),
+    "a download always breaks": Row(
+        pulling, "GET", "blobs", (reset,) * 100, ConnectionBrokenError, "connection to the registry failed"
+    ),
     "an upload breaks": Row(pushing, "PUT", "uploads", (reset, busy(503))),
-    "an upload's beginning breaks": Row(pushing, "POST", "uploads", (reset,)),
+    "the start of an upload breaks": Row(pushing, "POST", "uploads", (reset,)),
     "a chunk breaks": Row(chunking, "PATCH", "uploads", (reset,)),
-    # forgetting
-    "an upload is forgotten": Row(pushing, "PUT", "uploads", (forget,), asked=2),
-    "a chunk's upload is forgotten": Row(chunking, "PATCH", "uploads", (forget,)),
-    "every upload is forgotten": Row(pushing, "PUT", "uploads", (forget,) * 100, UpstreamError, "forgot", ATTEMPTS),
-    "every chunk's upload is forgotten": Row(chunking, "PATCH", "uploads", (forget,) * 100, UpstreamError, "forgot", ATTEMPTS),
-    # being busy
+    # lost uploads
+    "an upload is lost": Row(pushing, "PUT", "uploads", (forget,), asked=2),
+    "a chunk's upload is lost": Row(chunking, "PATCH", "uploads", (forget,)),
+    "every upload is lost": Row(pushing, "PUT", "uploads", (forget,) * 100, UpstreamError, "lost an upload", ATTEMPTS),
+    "every chunk's upload is lost": Row(
+        chunking, "PATCH", "uploads", (forget,) * 100, UpstreamError, "lost an upload", ATTEMPTS
+    ),
+    # overload
     "busy for a while": Row(resolving, "GET", "manifests", (busy(429),) * (ATTEMPTS - 1), MissingError, asked=ATTEMPTS),
-    "busy for ever": Row(resolving, "GET", "manifests", (busy(429),) * 100, BusyError, "too busy", ATTEMPTS),
+    "always busy": Row(resolving, "GET", "manifests", (busy(429),) * 100, BusyError, "too busy", ATTEMPTS),
     "busy for five minutes": Row(resolving, "GET", "manifests", (busy(503, "301"),), BusyError, "301 s", 1),
     "busy at a chunk": Row(chunking, "PATCH", "uploads", (busy(429, "3"), busy(429)), asked=5),
-    # lies
+    # wrong content
     "another byte": Row(pulling, "GET", "blobs", (body(DATA[:-1] + b"x"),), ArchiveDataError, "damaged", 1),
     "a byte less": Row(pulling, "GET", "blobs", (body(DATA[:-1]),), ArchiveDataError, "damaged", 1),
     "a byte more": Row(pulling, "GET", "blobs", (body(DATA + b"x"),), ArchiveDataError, "damaged", 1),
     "nothing": Row(pulling, "GET", "blobs", (body(b""),), ArchiveDataError, "damaged", 1),
     "a blob without end": Row(pulling, "GET", "blobs", (endless,), ArchiveDataError, "more than", 1),
-    "a part that begins elsewhere": Row(
-        pulling, "GET", "blobs", (body(DATA[5:], status=206, Content_Range="bytes 5-299999/300000"),), ArchiveDataError, "part"
+    "a part of another range": Row(
+        pulling,
+        "GET",
+        "blobs",
+        (body(DATA[5:], status=206, Content_Range="bytes 5-299999/300000"),),
+        ArchiveDataError,
+        "another range",
     ),
-    "a part that says nothing": Row(pulling, "GET", "blobs", (body(DATA, status=206),), ArchiveDataError, "part"),
-    "a manifest over 4 MiB": Row(resolving, "GET", "manifests", (body(b" " * (LIMIT + 1)),), ArchiveDataError, "4 MiB", 1),
-    "a manifest over 4 MiB, unannounced": Row(resolving, "GET", "manifests", (unannounced,), ArchiveDataError, "too long", 1),
+    "a part without a range": Row(
+        pulling, "GET", "blobs", (body(DATA, status=206),), ArchiveDataError, "another range"
+    ),
+    "a manifest over 4 MiB": Row(
+        resolving, "GET", "manifests", (body(b" " * (LIMIT + 1)),), ArchiveDataError, "4 MiB", 1
+    ),
+    "a manifest over 4 MiB, unannounced": Row(
+        resolving, "GET", "manifests", (unannounced,), ArchiveDataError, "too long", 1
+    ),
     "a manifest without end": Row(resolving, "GET", "manifests", (endless,), ArchiveDataError, "too long", 1),
-    "a manifest of nothing": Row(resolving, "GET", "manifests", (body(b""),), ArchiveDataError, "no JSON", 1),
+    "a manifest of nothing": Row(resolving, "GET", "manifests", (body(b""),), ArchiveDataError, "not valid JSON", 1),
     "a manifest of another digest": Row(
-        resolving, "GET", "manifests", (body(NO_LIST, Docker_Content_Digest="sha256:" + "0" * 64),), ArchiveDataError, "another"
+        resolving,
+        "GET",
+        "manifests",
+        (body(NO_LIST, Docker_Content_Digest="sha256:" + "0" * 64),),
+        ArchiveDataError,
+        "does not match its digest",
     ),
-    "a page for people": Row(resolving, "GET", "manifests", (body(b"<html>"),), ArchiveDataError, "no JSON", 1),
-    "a refusal for people": Row(resolving, "GET", "manifests", (body(b"<html>", status=418),), RegistryRefusedError, "answered 418", 1),
-    "a refusal without end": Row(resolving, "GET", "manifests", (body(b" " * (1 << 20), status=418),), RegistryRefusedError, "418", 1),
+    "an HTML page": Row(resolving, "GET", "manifests", (body(b"<html>"),), ArchiveDataError, "not valid JSON", 1),
+    "a refusal in HTML": Row(
+        resolving, "GET", "manifests", (body(b"<html>", status=418),), RegistryRefusedError, "answered 418", 1
+    ),
+    "a refusal without end": Row(
+        resolving, "GET", "manifests", (body(b" " * (1 << 20), status=418),), RegistryRefusedError, "418", 1
+    ),
     "a list of something else": Row(listing, "GET", "referrers", (body(b'{"a":1}'),), ArchiveDataError, "schema", 1),
     "a list that links to ftp": Row(
-        listing, "GET", "referrers", (body(NO_LIST, Link='<ftp://127.0.0.1/>; rel="next"'),), UpstreamError, ELSEWHERE, 1
+        listing,
+        "GET",
+        "referrers",
+        (body(NO_LIST, Link='<ftp://127.0.0.1/>; rel="next"'),),
+        UpstreamError,
+        ELSEWHERE,
+        1,
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)
-async def test_what_comes_of_a_misdeed(repository: Repository, registry: SimulatedRegistry, row: Row) -> None:
+async def test_each_fault_has_its_result(repository: Repository, registry: SimulatedRegistry, row: Row) -> None:
     if row.act is pulling:
         registry.blobs[BLOB.descriptor.digest] = DATA
     registry.misbehave(row.method, row.path, *row.deeds)
@@ -167,19 +209,19 @@ async def test_an_unreachable_registry_is_named(connect) -> None:
     assert broken.value.why.startswith("127.0.0.1:1: ")
 
 
-async def test_a_wrong_manifest_is_noticed(
+async def test_a_wrong_manifest_is_detected(
     repository: Repository, registry: SimulatedRegistry, make_artifact: MakeArtifact
 ) -> None:
     artifact = make_artifact(b"a")
     await push(repository, artifact, "v1")
     registry.lies["v1"] = registry.lies[artifact.root.digest] = make_artifact(b"b").root.data
     for version in (artifact.root.digest, "v1"):
-        with pytest.raises(ArchiveDataError, match="another manifest"):
+        with pytest.raises(ArchiveDataError, match="does not match its digest"):
             await repository.resolve(version)
 
 
 async def test_a_download_that_always_breaks_ends(repository: Repository, registry: SimulatedRegistry) -> None:
-    """aiohttp itself asks again where a kept connection was closed: at most once for each attempt of ours."""
+    """aiohttp repeats a request on a reused connection that was closed: at most once per attempt."""
     registry.misbehave("GET", "blobs", *[reset] * 100)
     with pytest.raises(ConnectionBrokenError):
         await pull(repository)
