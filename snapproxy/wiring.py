@@ -65,7 +65,7 @@ from snapproxy.trust.roots import RootVerifier, available_keyrings
 from snapproxy.upstream.client import UpstreamClient
 from snapproxy.upstream.pass_through import PassThrough
 from snapproxy.upstream.rate_limit import RateLimiter
-from snapproxy.web.front_end import serving
+from snapproxy.web.proxy_server import serving
 from snapproxy_storage import StorageFailure, Store, open_store
 
 DRAFT_SECONDS = 86400.0

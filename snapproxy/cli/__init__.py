@@ -1,7 +1,7 @@
-"""The command line, one file a verb.
+"""The command line: two modules for each verb (see `verbs`), and modules that several verbs use.
 
-`main` is the only place that turns an error into words and an exit code: 0 done, 1 it failed, 2 the call or the configuration
-is wrong, 130 interrupted. `run` passes on its command's own code.
+`main` is the only place that turns an error into a message and an exit code: 0 success, 1 failure, 2 a wrong call or
+configuration, 130 interrupted. `run` returns the exit code of its command.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print_error(error)
         return 2 if isinstance(error, ConfigurationError) else 1
     except BrokenPipeError:
-        # The reader of a pipe left (`| head`): no error, but nothing more may be written at interpreter exit.
+        # The reader of a pipe closed it (`| head`): not an error, but the interpreter must not write to it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:

@@ -1,6 +1,6 @@
-"""The application as the verbs use it: built from the settings, and asked for one thing at a time.
+"""Build the application for a verb, and call the function that does the verb's work.
 
-The only module of the command line that knows where the work of a verb is done.
+The only module of the command line that knows where this work is done.
 """
 
 from __future__ import annotations
@@ -51,7 +51,10 @@ def build(
     capture: str = "",
     replayed: Replayed | None = None,
 ) -> AbstractAsyncContextManager[App]:
-    """Build the application, to be entered with `async with`; the parameters are those of `wiring.build`. Raises StorageError if the store cannot be opened."""
+    """Build the application, to be entered with `async with`. The parameters are those of `wiring.build`.
+
+    Raises StorageError if the store cannot be opened.
+    """
     with storage_errors():
         return wiring.build(config, offline=offline, pinned=pinned, passes=passes, capture=capture, replayed=replayed)
 
@@ -70,7 +73,7 @@ async def fetch(app: App, archive: str, time: str, path: str, target: Path, prog
 async def observe(
     app: App, archive: str, paths: Sequence[str], *, with_packages: bool, progress: Progress
 ) -> Swept | Refusal:
-    """Record the roots of an archive as they are now: all of them, or none. Raises ClientError for an unknown archive."""
+    """Record the roots of an archive as they are now: all or none. Raises ClientError for an unknown archive."""
     return await app.observe(archive, paths, with_packages=with_packages, progress=progress)
 
 

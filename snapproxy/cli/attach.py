@@ -7,8 +7,7 @@ import os
 
 from snapproxy.cli import run_as_owner
 from snapproxy.cli.application import build
-from snapproxy.cli.execution import run_async
-from snapproxy.cli.load_config import config_of
+from snapproxy.cli.execution import result_of
 from snapproxy.cli.progress import reporting
 from snapproxy.cli.registry_access import access_of, print_exported
 from snapproxy.cli.source_date_epoch import source_date_epoch
@@ -17,18 +16,15 @@ from snapproxy.jobs.export import Exported, ExportOptions
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Carry out the verb."""
-    config = config_of(arguments)
-    with run_as_owner.acting(config.state_dir):
-        exported = run_async(_attach(config, arguments))
-    print_exported(exported, as_json=arguments.json)
+    """Run the verb and return the exit code."""
+    print_exported(result_of(arguments, _attach), as_json=arguments.json)
     return 0
 
 
 async def _attach(config: Config, arguments: argparse.Namespace) -> Exported:
-    wish = ExportOptions(created=source_date_epoch(os.environ), access=access_of(arguments))
+    options = ExportOptions(created=source_date_epoch(os.environ), access=access_of(arguments))
     async with build(config, offline=True) as app:
         record = await app.captures.record(arguments.name)
         with run_as_owner.aside():
             async with reporting((), what="attach") as report:
-                return await app.exporter.attach(record, arguments.dest, wish, report)
+                return await app.exporter.attach(record, arguments.dest, options, report)

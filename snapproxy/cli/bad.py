@@ -14,7 +14,7 @@ from snapproxy.core.time_spec import format_instant
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Carry out the verb."""
+    """Run the verb and return the exit code."""
     marked = result_of(arguments, _mark)
     if arguments.json:
         print_json({"archive": arguments.archive, "snapshot": format_instant(marked), "bad": not arguments.undo})
@@ -26,5 +26,5 @@ def main(arguments: argparse.Namespace) -> int:
 async def _mark(config: Config, arguments: argparse.Namespace) -> Instant | Refusal:
     async with build(config, offline=arguments.offline) as app:
         return await application.mark_bad(
-            app, arguments.archive, arguments.when, None if arguments.undo else arguments.because
+            app, arguments.archive, arguments.time, None if arguments.undo else arguments.because
         )

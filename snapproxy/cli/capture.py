@@ -1,4 +1,4 @@
-"""Manage the captures of the store."""
+"""List, show, compare and manage the captures of the store."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from typing import Any
 from rich.filesize import decimal
 
 from snapproxy.capture.captures import Captures, CaptureSummary
-from snapproxy.cli import run_as_owner
-from snapproxy.cli.application import build
 from snapproxy.cli.differences import print_difference
-from snapproxy.cli.execution import run_async
-from snapproxy.cli.load_config import config_of
+from snapproxy.cli.execution import result_of
 from snapproxy.cli.messages import print_json
+from snapproxy.cli.stored_captures import open_captures
+from snapproxy.config import Config
 from snapproxy.core.record import Record, RecordEntry
 from snapproxy.core.time_spec import format_instant
 
@@ -22,16 +21,14 @@ Action = Callable[[Captures, argparse.Namespace], Coroutine[Any, Any, None]]
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Carry out the verb."""
-    config = config_of(arguments)
-
-    async def work() -> None:
-        async with build(config, offline=True) as app:
-            await _ACTIONS[arguments.action](app.captures, arguments)
-
-    with run_as_owner.acting(config.state_dir):
-        run_async(work())
+    """Run the verb and return the exit code."""
+    result_of(arguments, _act)
     return 0
+
+
+async def _act(config: Config, arguments: argparse.Namespace) -> None:
+    async with open_captures(config) as captures:
+        await _ACTIONS[arguments.action](captures, arguments)
 
 
 async def _list(captures: Captures, arguments: argparse.Namespace) -> None:
@@ -80,7 +77,7 @@ _ACTIONS: Mapping[str, Action] = {
 
 def _line(summary: CaptureSummary) -> str:
     state = "closed" if summary.is_closed else "open"
-    archives = " ".join(summary.archives) or "nothing yet"
+    archives = " ".join(summary.archives) or "no archive yet"
     return (
         f"{summary.name}  {state}, begun {format_instant(summary.begun)}: {archives}; "
         f"{summary.files} files, {decimal(summary.size)}; {summary.absences} absences"
@@ -121,7 +118,7 @@ def _record_as_json(record: Record) -> dict[str, Any]:
 
 
 def _entry_as_json(entry: RecordEntry) -> dict[str, Any]:
-    said: dict[str, Any] = {
+    value: dict[str, Any] = {
         "archive": entry.archive,
         "requested": entry.requested,
         "snapshot": entry.snapshot,
@@ -129,4 +126,4 @@ def _entry_as_json(entry: RecordEntry) -> dict[str, Any]:
         "role": entry.role.value,
         "proof": entry.proof.word,
     }
-    return said | ({"absent": True} if entry.is_absence else {"size": entry.size, "sha256": entry.sha256})
+    return value | ({"absent": True} if entry.is_absence else {"size": entry.size, "sha256": entry.sha256})

@@ -1,4 +1,4 @@
-"""The surroundings of a command that runs behind an ephemeral proxy: its environment, and an apt configuration that no machine setting overrides."""
+"""The environment of a command that runs behind its own proxy, with an apt configuration that no setting overrides."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 
 from snapproxy.client_config.apt import proxy_conf
 
-#: Both cases: apt and curl read the lower one alone (for http), apk prefers the upper one.
 PROXY_VARIABLES = tuple(name for word in ("http_proxy", "https_proxy", "all_proxy") for name in (word, word.upper()))
+"""In both cases: apt and curl read only the lower case (for http), apk prefers the upper case."""
 
 
 def environment(caller: Mapping[str, str], proxy: str, apt_config: Path) -> dict[str, str]:
-    """Return the caller's environment with everything sent to `proxy`, and nothing excepted from it."""
+    """Return the caller's environment, changed so that every request goes to `proxy`, without exceptions."""
     ours = dict.fromkeys(PROXY_VARIABLES, proxy) | {"no_proxy": "", "NO_PROXY": "", "APT_CONFIG": str(apt_config)}
     return {**caller, **ours}
 
@@ -23,9 +23,9 @@ def environment(caller: Mapping[str, str], proxy: str, apt_config: Path) -> dict
 def write_apt_config(folder: Path, proxy: str, caller: Mapping[str, str]) -> Path:
     """Write the file for $APT_CONFIG into `folder` and return its path.
 
-    apt reads $APT_CONFIG first, then apt.conf.d, then Dir::Etc::main; later lines win, and an Acquire::http::Proxy among them
-    would beat the environment and lead the build past the pin to today. So our settings go into a file that takes the place
-    of Dir::Etc::main and includes what stood there. They stand in the first file too, for an apt that reads no main file.
+    apt reads $APT_CONFIG first, then apt.conf.d, then Dir::Etc::main. Later lines win, and an Acquire::http::Proxy in
+    them would override the environment and connect the build to today's archive. Therefore our settings go into a
+    file that replaces Dir::Etc::main and includes it. They are in the first file too, for an apt without a main file.
     """
     last, first = folder / "last.conf", folder / "apt.conf"
     settings = proxy_conf(proxy)
@@ -41,12 +41,12 @@ def _include(file: Path | None) -> str:
 
 
 def _main_file(caller: Mapping[str, str]) -> Path | None:
-    """Ask apt where its main file is, as the caller's own configuration has it; None where there is no apt."""
+    """Return the path of apt's main file under the caller's own configuration, None if apt is not installed."""
     program = shutil.which("apt-config", path=caller.get("PATH"))
     if program is None:
         return None
-    asked = [program, "shell", "MAIN", "Dir::Etc::main/f"]
-    answer = subprocess.run(asked, env=dict(caller), capture_output=True, text=True, check=False)  # noqa: S603  # apt's own, from PATH
+    command = [program, "shell", "MAIN", "Dir::Etc::main/f"]
+    answer = subprocess.run(command, env=dict(caller), capture_output=True, text=True, check=False)  # noqa: S603  # apt's own, from PATH
     for word in shlex.split(answer.stdout):
         name, _, value = word.partition("=")
         if name == "MAIN" and value:

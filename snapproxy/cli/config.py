@@ -1,4 +1,4 @@
-"""Check the settings and print the effective configuration."""
+"""Validate the settings and print the effective configuration."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from snapproxy.config import Config, as_table, as_toml, load
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Carry out the verb."""
+    """Run the verb and return the exit code."""
     config = load(arguments.config)
     warnings = missing_keyrings(config)
     if arguments.json:
@@ -25,13 +25,13 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def missing_keyrings(config: Config) -> list[str]:
-    """Name each keyring that is not there, and whom it leaves unverified. No mistake: a machine need not know every archive."""
+    """Return a warning for each missing keyring. Not an error: few machines have every keyring."""
     users: dict[str, list[str]] = {}
     for archive in config.archives:
         for keyring in archive.keyrings:
             users.setdefault(keyring, []).append(archive.name)
     return [
-        f"{keyring} is missing; signatures by its keys are unknown to {', '.join(names)}"
+        f"{keyring} is missing, so signatures by its keys cannot be verified for {', '.join(names)}"
         for keyring, names in users.items()
         if not Path(keyring).is_file()
     ]

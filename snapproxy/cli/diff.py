@@ -17,6 +17,7 @@ from snapproxy.cli import application
 from snapproxy.cli.application import ArchiveDiff, build
 from snapproxy.cli.execution import result_of
 from snapproxy.cli.messages import print_json
+from snapproxy.cli.tables import format_table
 from snapproxy.config import Config
 from snapproxy.core.listing import Selection
 from snapproxy.core.model import Refusal
@@ -24,13 +25,12 @@ from snapproxy.core.package_diff import PackageChange, counts
 from snapproxy.core.progress import SILENT, Progress
 
 _HEAD = ("name", "arch", "before", "after", "kind")
-_NONE = "-"
-_GAP = "  "
-_MOST = 3  # versions in a cell: a repository that never forgets has dozens, and --json has them all
+_MOST_VERSIONS = 3
+"""Versions in one cell. A repository that keeps all versions has dozens; --json prints them all."""
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Carry out the verb."""
+    """Run the verb and return the exit code."""
     found = result_of(arguments, _compare)
     if arguments.json:
         print_json(as_json(arguments, found))
@@ -79,20 +79,18 @@ def _reporting() -> Iterator[Progress]:
 
 
 def lines(found: ArchiveDiff) -> Iterator[str]:
-    """Return a table of what differs, and the line that counts. The component is told where several were compared."""
+    """Return the table of differences and the line of counts. The table has components if several were compared."""
     has_components = len(found.parts) > 1
     if found.changes:
         head = (*_HEAD, "component") if has_components else _HEAD
         rows = [head, *(_cells(each, has_components=has_components) for each in found.changes)]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-        for row in rows:
-            yield _GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-    told = ", ".join(f"{count} {kind}" for kind, count in counts(found.changes).items() if count)
-    yield f"{', '.join(found.before)} to {', '.join(found.after)}: {told or 'no difference'}"
+        yield from format_table(rows).splitlines()
+    counted = ", ".join(f"{count} {kind}" for kind, count in counts(found.changes).items() if count)
+    yield f"{', '.join(found.before)} to {', '.join(found.after)}: {counted or 'no difference'}"
 
 
 def as_json(arguments: argparse.Namespace, found: ArchiveDiff) -> dict[str, Any]:
-    """Return the comparison for a machine."""
+    """Return the comparison as JSON."""
     return {
         "archive": arguments.archive,
         "before": {"when": arguments.before.text, "snapshots": list(found.before)},
@@ -116,14 +114,14 @@ def as_json(arguments: argparse.Namespace, found: ArchiveDiff) -> dict[str, Any]
 def _cells(change: PackageChange, *, has_components: bool) -> Sequence[str]:
     cells = (
         change.name,
-        change.architecture or _NONE,
-        _told(change.before),
-        _told(change.after),
+        change.architecture,
+        _versions(change.before),
+        _versions(change.after),
         change.kind.value,
     )
     return (*cells, change.component) if has_components else cells
 
 
-def _told(versions: Sequence[str]) -> str:
-    rest = len(versions) - _MOST
-    return ", ".join((*versions[:_MOST], *([f"{rest} more"] if rest > 0 else ()))) or _NONE
+def _versions(versions: Sequence[str]) -> str:
+    rest = len(versions) - _MOST_VERSIONS
+    return ", ".join((*versions[:_MOST_VERSIONS], *([f"{rest} more"] if rest > 0 else ())))

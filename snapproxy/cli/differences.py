@@ -9,7 +9,7 @@ from snapproxy.core.record import Record
 
 
 def print_difference(one: Record, other: Record, *, as_json: bool) -> bool:
-    """Print in what two records differ, and return whether they do."""
+    """Print the differences as a table or as JSON, and return whether there are any."""
     found = compare(one, other)
     if as_json:
         print_json(found.value())

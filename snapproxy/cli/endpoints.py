@@ -1,4 +1,7 @@
-"""Argument types for the address of a listening socket and for a host that is passed through."""
+"""Argument types for the address of a listening socket and for a host that is passed through.
+
+The settings accept the same texts, so the readers are those of `config.value_types`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run the coroutine of a verb: on an event loop, and as the owner of the store."""
+"""Run the coroutine of a verb, on an event loop and as the owner of the store."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class RefusedError(SnapproxyError):
-    """An answer that was a refusal, on its way to the terminal."""
+    """A Refusal, raised so that `main` prints it."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.reason, why=refusal.why, hint=refusal.hint)
@@ -28,7 +28,7 @@ class RefusedError(SnapproxyError):
 
 @contextmanager
 def storage_errors() -> Iterator[None]:
-    """Raise StorageError, which `main` reports, in place of a failure of the store."""
+    """Raise StorageError, which `main` prints, in place of a StorageFailure."""
     try:
         yield
     except StorageFailure as failure:
@@ -36,14 +36,14 @@ def storage_errors() -> Iterator[None]:
 
 
 def run_async(main: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end, on uvloop where it exists. Raises StorageError as `storage_errors`."""
+    """Run a coroutine to its end, on uvloop if it is installed. Raises StorageError as `storage_errors`."""
     with storage_errors(), asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(main)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     try:
-        import uvloop  # noqa: PLC0415  # absent where there is no build of it
+        import uvloop  # noqa: PLC0415  # not built for every platform
     except ImportError:
         return asyncio.new_event_loop
     return uvloop.new_event_loop
@@ -52,7 +52,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 def result_of(
     arguments: argparse.Namespace, work: Callable[[Config, argparse.Namespace], Coroutine[Any, Any, T | Refusal]]
 ) -> T:
-    """Do a verb's work as the owner of the store, and return what came of it. Raises RefusedError when that is a refusal."""
+    """Load the settings, run `work` as the owner of the store, and return its result. Raises RefusedError."""
     config = config_of(arguments)
     with run_as_owner.acting(config.state_dir):
         outcome = run_async(work(config, arguments))

@@ -20,29 +20,29 @@ from snapproxy.jobs.export import Exported, ExportOptions
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Carry out the verb."""
+    """Run the verb and return the exit code."""
     config = config_of(arguments)
-    wish = wish_of(arguments)
+    options = options_of(arguments)
     with run_as_owner.acting(config.state_dir):
-        exported = run_async(_export(config, arguments, wish))
+        exported = run_async(_export(config, arguments, options))
     print_exported(exported, as_json=arguments.json)
     return 0
 
 
-def wish_of(arguments: argparse.Namespace) -> ExportOptions:
-    """Return what is wanted of the capture. Raises ConfigurationError for wishes that exclude one another."""
+def options_of(arguments: argparse.Namespace) -> ExportOptions:
+    """Return the options of the export. Raises ConfigurationError for options that exclude one another."""
     kinds = [name for name in ("bare", "blobs_only", "as_image") if getattr(arguments, name)]
-    imaging = arguments.arch or arguments.repo_file or arguments.var or arguments.repo_key
-    if len(kinds) > 1 or (imaging and not arguments.as_image) or (arguments.held and arguments.as_image):
+    is_image_option = arguments.arch or arguments.repo_file or arguments.var or arguments.repo_key
+    if len(kinds) > 1 or (is_image_option and not arguments.as_image) or (arguments.omitted and arguments.as_image):
         raise ConfigurationError(
             "export: these options exclude one another",
-            why="One of --bare, --blobs-only and --as-image says what is written; "
-            "--arch, --repo-file, --var and --repo-key belong to --as-image, --except does not.",
+            why="At most one of --bare, --blobs-only and --as-image is possible. "
+            "--arch, --repo-file, --var and --repo-key need --as-image; --except excludes it.",
         )
     return ExportOptions(
         bare=arguments.bare,
         created=source_date_epoch(os.environ),
-        held=read_lock(arguments.held) if arguments.held else None,
+        held=read_lock(arguments.omitted) if arguments.omitted else None,
         blobs_only=arguments.blobs_only,
         as_image=arguments.as_image,
         architecture=arguments.arch,
@@ -51,9 +51,9 @@ def wish_of(arguments: argparse.Namespace) -> ExportOptions:
     )
 
 
-async def _export(config: Config, arguments: argparse.Namespace, wish: ExportOptions) -> Exported:
+async def _export(config: Config, arguments: argparse.Namespace, options: ExportOptions) -> Exported:
     async with build(config, offline=True) as app:
         record = await app.captures.record(arguments.name)
         with run_as_owner.aside():
             async with reporting((), what="export") as report:
-                return await app.exporter.export(record, arguments.dest, wish, report)
+                return await app.exporter.export(record, arguments.dest, options, report)

@@ -23,28 +23,28 @@ from snapproxy.core.model import Refusal
 from snapproxy.core.progress import Progress
 from snapproxy.errors import ConfigurationError
 
-#: Files asked for at once; how many of them go upstream together is the pacer's affair.
-AT_ONCE = 8
+CONCURRENT_FILES = 8
+"""Files requested concurrently; the rate limit decides how many of the requests go upstream."""
 
 Outcome = Fetched | Refusal
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Carry out the verb."""
+    """Run the verb and return the exit code."""
     paths = [path.strip("/") for path in dict.fromkeys(arguments.paths)]
     targets = file_names(paths, arguments.output)
     config = config_of(arguments)
-    # Landed where the store's owner may write, then placed as the caller: they differ when root calls.
+    # Written to a folder of the store's owner, then copied as the caller: the two differ when root calls.
     with run_as_owner.acting(config.state_dir):
         folder = tempfile.TemporaryDirectory(prefix="fetch-", dir=config.cache_dir)
     with folder as name:
-        landing = {path: Path(name, target.name) for path, target in targets.items()}
+        drafts = {path: Path(name, target.name) for path, target in targets.items()}
         with run_as_owner.acting(config.state_dir):
-            outcomes = run_async(_fetch(config, arguments, landing))
+            outcomes = run_async(_fetch(config, arguments, drafts))
         arguments.output.mkdir(parents=True, exist_ok=True)
         for path, outcome in zip(paths, outcomes, strict=True):
             if not isinstance(outcome, Refusal):
-                copy_file(landing[path], targets[path])
+                copy_file(drafts[path], targets[path])
     rows = [row(path, outcome, targets[path]) for path, outcome in zip(paths, outcomes, strict=True)]
     if arguments.json:
         print_json(rows)
@@ -54,46 +54,44 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def file_names(paths: Sequence[str], folder: Path) -> dict[str, Path]:
-    """Return where each path goes. Two files of one name would overwrite each other: refused before anything is asked for."""
+    """Return the target of each path. Raises ConfigurationError unless each path has its own file name."""
     names = {path: path.rsplit("/", 1)[-1] for path in paths}
     twice = sorted(name for name, count in Counter(names.values()).items() if count > 1)
     if twice:
         raise ConfigurationError(
             "Two of the paths have the same file name",
             why=", ".join(twice),
-            hint="Fetch them into different folders, one call each.",
+            hint="Fetch them into different folders, in separate calls.",
         )
     empty = [path for path, name in names.items() if name in {"", ".", ".."}]
     if empty:
         raise ConfigurationError(
-            "A path names no file",
+            "A path does not name a file",
             why=", ".join(map(repr, empty)),
             hint="Give the path of a file, such as dists/bookworm/InRelease.",
         )
     return {path: folder / name for path, name in names.items()}
 
 
-async def _fetch(config: Config, arguments: argparse.Namespace, landing: Mapping[str, Path]) -> list[Outcome]:
-    async with build(config, offline=arguments.offline) as app, reporting(landing) as report:
-        return await fetch_all(app, report, arguments.archive, arguments.when.text, landing)
+async def _fetch(config: Config, arguments: argparse.Namespace, drafts: Mapping[str, Path]) -> list[Outcome]:
+    async with build(config, offline=arguments.offline) as app, reporting(drafts) as report:
+        return await fetch_all(app, report, arguments.archive, arguments.time.text, drafts)
 
 
-async def fetch_all(
-    app: App, progress: Progress, archive: str, when: str, landing: Mapping[str, Path]
-) -> list[Outcome]:
-    """Fetch every path, a few at a time; a refusal of one does not stop the others."""
+async def fetch_all(app: App, progress: Progress, archive: str, time: str, drafts: Mapping[str, Path]) -> list[Outcome]:
+    """Fetch every path, a few concurrently; a refusal of one does not stop the others."""
 
     async def one(file: tuple[str, Path]) -> Outcome:
         path, target = file
-        outcome = await application.fetch(app, archive, when, path, target, progress)
+        outcome = await application.fetch(app, archive, time, path, target, progress)
         progress.finish(path)
         return outcome
 
-    return await gather_bounded(landing.items(), one, AT_ONCE)
+    return await gather_bounded(drafts.items(), one, CONCURRENT_FILES)
 
 
 def row(path: str, outcome: Outcome, target: Path) -> dict[str, Any]:
-    """Return what became of one path, for a machine."""
+    """Return the outcome of one path as JSON."""
     if isinstance(outcome, Refusal):
         return {
             "path": path,

@@ -26,7 +26,7 @@ _SHOWN_DOUBTS = 10
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Carry out the verb."""
+    """Run the verb and return the exit code."""
     name = arguments.name or name_of(arguments.source)
     config = config_of(arguments)
     access = access_of(arguments)
@@ -42,7 +42,10 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def name_of(place: Place) -> str:
-    """Return the name a capture is given that was given none: what people call the place. Raises ConfigurationError when it cannot be one."""
+    """Return the default name of an imported capture: the tag, repository or file of its place.
+
+    Raises ConfigurationError if no capture name can be made of it.
+    """
     if isinstance(place, Reference):
         text = place.tag or place.repository.rsplit("/", 1)[-1]
     elif isinstance(place, TreePlace):
@@ -51,7 +54,9 @@ def name_of(place: Place) -> str:
         text = place.tag or PurePath(place.path).name.removesuffix(".tar")
     name = re.sub(r"[^a-z0-9._-]", "-", text.lower())[:63].lstrip("._-")
     if not name:
-        raise ConfigurationError("The capture has no name", why=f"{place} gives none.", hint="Give it one: --as NAME.")
+        raise ConfigurationError(
+            "The capture has no name", why=f"{place} does not contain one.", hint="Give it one: --as NAME."
+        )
     return name
 
 
@@ -65,6 +70,6 @@ def _print(imported: Imported) -> None:
         print(f"snapproxy: {doubt}", file=sys.stderr)
     if len(imported.doubts) > _SHOWN_DOUBTS:
         print(f"snapproxy: and {len(imported.doubts) - _SHOWN_DOUBTS} more (--json shows all)", file=sys.stderr)
-    print(f"{imported.files} files, {imported.size} bytes, {imported.new} of them new here")
-    print(f"{imported.checked} of {imported.roots} roots have a signature that is good by this machine's keyrings")
+    print(f"{imported.files} files, {imported.size} bytes, {imported.new} of them new")
+    print(f"{imported.checked} of {imported.roots} roots have a good signature by a key in this machine's keyrings")
     print(imported.name)

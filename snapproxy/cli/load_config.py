@@ -1,4 +1,4 @@
-"""Load the settings and create the folders of the store, owned by the user who runs the service."""
+"""Load the settings, and create the folders of the store for the user who owns it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ from snapproxy.errors import ConfigurationError
 
 
 def config_of(arguments: argparse.Namespace) -> Config:
-    """Load the settings, and make sure that both folders can be written by the owner of the first, who is acted as."""
+    """Load the settings, and create both folders. Raises ConfigurationError.
+
+    The owner of `state_dir`, as whom the verb acts, must be able to read and write both.
+    """
     config = load(arguments.config)
-    with _writable("state_dir", config.state_dir):
+    with _explained("state_dir", config.state_dir):
         config.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     for key in ("state_dir", "cache_dir"):
         folder: Path = getattr(config, key)
-        with _writable(key, folder):
+        with _explained(key, folder):
             run_as_owner.make(folder, config.state_dir)
             with run_as_owner.acting(config.state_dir):
                 if not os.access(folder, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
@@ -30,13 +33,13 @@ def config_of(arguments: argparse.Namespace) -> Config:
 
 
 @contextmanager
-def _writable(key: str, folder: Path) -> Iterator[None]:
-    """Say of the system's refusal which setting it is about."""
+def _explained(key: str, folder: Path) -> Iterator[None]:
+    """Raise a ConfigurationError that names the setting in place of an OSError."""
     try:
         yield
     except OSError as error:
         raise ConfigurationError(
-            f"The {key} cannot be made or written",
+            f"The {key} cannot be created or written",
             why=f"{folder}: {error.strerror}",
             hint=f"Make it writable for its user, or set {key} (SNAPPROXY_{key.upper()}) to another folder.",
         ) from error

@@ -11,14 +11,11 @@ from pathlib import Path
 from snapproxy.base.atomic_files import write_file
 from snapproxy.capture import cyclonedx, intoto, sha256sums, spdx
 from snapproxy.capture.lock import encode, snapshots_by_time
-from snapproxy.cli import run_as_owner
-from snapproxy.cli.application import build
 from snapproxy.cli.differences import print_difference
-from snapproxy.cli.execution import run_async
 from snapproxy.cli.load_config import config_of
 from snapproxy.cli.lock_files import read_lock
 from snapproxy.cli.source_date_epoch import source_date_epoch
-from snapproxy.config import Config
+from snapproxy.cli.stored_captures import read_capture
 from snapproxy.core.model import Instant, Role
 from snapproxy.core.record import Record
 from snapproxy.core.time_spec import format_instant
@@ -33,10 +30,11 @@ WRITERS: Mapping[str, Callable[[Record, Instant | None], bytes]] = {
     "spdx": spdx.write,
     "in-toto": lambda record, _: intoto.write(record),
 }
+"""Writers of each form (`usage.lock.FORMS`), of a record and $SOURCE_DATE_EPOCH."""
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Carry out the verb."""
+    """Run the verb and return the exit code."""
     match arguments.words:
         case ["diff", one, other]:
             differ = print_difference(read_lock(Path(one)), read_lock(Path(other)), as_json=arguments.json)
@@ -44,16 +42,16 @@ def main(arguments: argparse.Namespace) -> int:
         case ["show", file]:
             _write(read_lock(Path(file)), arguments.format or "summary", arguments.output)
         case [name]:
-            _write(_captured(name, config_of(arguments)), arguments.format or "lock", arguments.output)
+            _write(read_capture(config_of(arguments), name), arguments.format or "lock", arguments.output)
         case _:
             raise ConfigurationError(
-                "lock: that is none of its calls", hint="lock NAME, lock show FILE, or lock diff A B"
+                "lock: unrecognized arguments", hint="Call: lock NAME, lock show FILE, or lock diff A B"
             )
     return 0
 
 
 def summary(record: Record) -> str:
-    """Say what a record holds: a paragraph for each archive and time."""
+    """Return a summary of a record: a paragraph for each archive and time."""
     lines = []
     for (archive, requested), snapshots in sorted(snapshots_by_time(record.entries).items()):
         entries = [each for each in record.entries if (each.archive, each.requested) == (archive, requested)]
@@ -71,15 +69,6 @@ def summary(record: Record) -> str:
             lines.append(f"  identical for any instant in {format_instant(valid[0])}/{format_instant(valid[1])}")
     lines += [f"unpinned: {host}" for host in sorted(record.unpinned)]
     return "".join(f"{line}\n" for line in lines or ["nothing was served"])
-
-
-def _captured(name: str, config: Config) -> Record:
-    async def work() -> Record:
-        async with build(config, offline=True) as app:
-            return await app.captures.record(name)
-
-    with run_as_owner.acting(config.state_dir):
-        return run_async(work())
 
 
 def _write(record: Record, form: str, target: Path | None) -> None:

@@ -1,4 +1,4 @@
-"""Lock files: read them, and write them after a build."""
+"""Read and write lock files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from snapproxy.formats import strict_json
 
 
 def read_lock(file: Path) -> Record:
-    """Read a lock from a file. Raises RecordError, with the file's name."""
+    """Read a lock. Raises RecordError, which names the file, if it cannot be read or is not a valid lock."""
     try:
         with file.open("rb") as opened:
             data = opened.read(strict_json.LARGEST + 1)
@@ -23,7 +23,7 @@ def read_lock(file: Path) -> Record:
         raise RecordError(
             "The lock cannot be read",
             why=f"{file}: {error.strerror}.",
-            hint="`snapproxy run --lock FILE -- COMMAND` writes one, and so does `snapproxy lock NAME --output FILE`.",
+            hint="Write one with `snapproxy run --lock FILE -- COMMAND` or `snapproxy lock NAME --output FILE`.",
         ) from None
     try:
         return decode(data)
@@ -32,33 +32,33 @@ def read_lock(file: Path) -> Record:
 
 
 def read_nonempty_lock(file: Path) -> Record:
-    """Read a lock that is to be replayed. Raises RecordError, or ConfigurationError for one that names nothing to replay."""
+    """Read a lock for a replay. Raises RecordError as `read_lock`, ConfigurationError if it has no entries."""
     record = read_lock(file)
     if not record.entries:
         raise ConfigurationError(
-            "The lock is empty, so that everything would be refused",
-            why=f"{file} says that nothing was served.",
-            hint="Record the build again: snapproxy run --at WHEN --lock FILE -- COMMAND...",
+            "The lock is empty, so every request would be refused",
+            why=f"{file} states that nothing was served.",
+            hint="Record the build again: snapproxy run --at TIME --lock FILE -- COMMAND...",
         )
     return record
 
 
 def check_can_be_written(file: Path) -> None:
-    """Make sure, before a long build, that a lock can be written after it. Raises ConfigurationError."""
+    """Check, before a long build, that the lock can be written after it. Raises ConfigurationError."""
     folder = file.parent
     if file.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         raise ConfigurationError(
-            "The lock could not be written",
-            why=f"{file} is a folder." if file.is_dir() else f"{folder} is no folder that can be written to.",
-            hint="Name a file in a folder of yours.",
+            "The lock cannot be written",
+            why=f"{file} is a folder." if file.is_dir() else f"{folder} is not a writable folder.",
+            hint="Name a file in a writable folder.",
         )
 
 
 def write_lock(file: Path, record: Record, code: int) -> str:
-    """Write down what a command was served, whether or not it went well; return the lock's sha256 (hex)."""
+    """Write the lock of a command that exited with `code`, print its counts, and return its sha256 (hex)."""
     data = lock.encode(record)
     write_file(file, data)
     files = sum(not entry.is_absence for entry in record.entries)
-    doubt = f"; the command failed ({code}), so it may hold less than the build needs" if code else ""
-    print(f"snapproxy: {file} locks {files} files and {len(record.entries) - files} absences{doubt}", file=sys.stderr)
+    warning = f"; the command failed ({code}), so it may hold less than the build needs" if code else ""
+    print(f"snapproxy: {file} locks {files} files and {len(record.entries) - files} absences{warning}", file=sys.stderr)
     return lock.digest(record)

@@ -1,4 +1,4 @@
-"""Printing to the terminal: errors on stderr, JSON on stdout."""
+"""Print errors on stderr and JSON on stdout."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from snapproxy.errors import SnapproxyError
 
 
 def print_error(error: SnapproxyError) -> None:
-    """Say on stderr what went wrong and what to do."""
+    """Print an error on stderr: the reason, and on further lines the cause and what to do."""
     first, *rest = str(error).splitlines()
     print(f"snapproxy: {first}", *(f"  {line}" for line in rest), sep="\n", file=sys.stderr)
 

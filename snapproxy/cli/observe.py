@@ -1,4 +1,4 @@
-"""Observe an archive and print what was recorded."""
+"""Observe an archive and print the recorded roots."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from snapproxy.core.time_spec import format_instant
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Carry out the verb. The exit code is 1 when nothing was observed, and when packages were asked for and some could not be had."""
+    """Run the verb and return the exit code: 1 if packages were requested and some are unavailable."""
     swept = result_of(arguments, _observe)
     if arguments.json:
         print_json(as_json(arguments.archive, swept))
@@ -33,7 +33,7 @@ async def _observe(config: Config, arguments: argparse.Namespace) -> Swept | Ref
 
 
 def as_json(archive: str, swept: Swept) -> dict[str, Any]:
-    """Return what was observed, for a machine."""
+    """Return the observation as JSON."""
     return {
         "archive": archive,
         "instant": format_instant(swept.at),
@@ -48,7 +48,8 @@ def as_json(archive: str, swept: Swept) -> dict[str, Any]:
 def _print(swept: Swept) -> None:
     print(format_instant(swept.at))
     for root in swept.roots:
-        told = "new" if root in swept.changed else "unchanged"
-        print(f"  {root}  {told}{', and older than what was seen last' if root in swept.older else ''}")
+        state = "new" if root in swept.changed else "unchanged"
+        older = ", and older than the last observed one" if root in swept.older else ""
+        print(f"  {root}  {state}{older}")
     if swept.packages or swept.missing:
-        print(f"  {swept.packages} packages brought, {swept.missing} not to be had")
+        print(f"  {swept.packages} packages fetched, {swept.missing} unavailable")

@@ -10,32 +10,43 @@ from snapproxy.core.model import Instant, Match, TimeSpec
 from snapproxy.errors import SnapproxyError
 
 
+def add_archive(parser: argparse.ArgumentParser) -> None:
+    """Add ARCHIVE."""
+    parser.add_argument(
+        "archive", metavar="ARCHIVE", help="an archive, built in or configured: debian, ubuntu, archlinux, ..."
+    )
+
+
 def add_config(parser: argparse.ArgumentParser) -> None:
     """Add --config."""
     parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="settings (else $SNAPPROXY_CONFIG, else /etc/snapproxy/config.toml)"
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="the configuration file (else $SNAPPROXY_CONFIG, else /etc/snapproxy/config.toml)",
     )
 
 
 def add_offline(parser: argparse.ArgumentParser) -> None:
     """Add --offline."""
     parser.add_argument(
-        "--offline", action="store_true", help="answer from the store alone; what it lacks is refused by name"
+        "--offline", action="store_true", help="answer from the store alone; files that it lacks are refused by name"
     )
 
 
-def add_json(parser: argparse.ArgumentParser, what: str = "print JSON") -> None:
+def add_json(parser: argparse.ArgumentParser, text: str = "print JSON") -> None:
     """Add --json."""
-    parser.add_argument("--json", action="store_true", help=what)
+    parser.add_argument("--json", action="store_true", help=text)
 
 
 def a_time(text: str) -> TimeSpec:
-    """Read a WHEN argument (an argparse type)."""
+    """Read TIME (an argparse type)."""
     if time_spec.read_day(text) is not None:
-        # Which instant it would be differs by archive: its own synchronisation, somewhere in that day.
+        # The folder's instant differs by archive: it is the time within that day at which the archive synchronised.
         day = text.replace("/", "-")
         raise argparse.ArgumentTypeError(
-            f"{text} is a folder's name; a time is {day} (its midnight), and `snapproxy resolve ARCHIVE WHEN` prints that of a folder"
+            f"{text} is the name of a folder, not a time; use {day} (midnight UTC), "
+            "or the time of the folder as `snapproxy resolve ARCHIVE TIME` prints it"
         )
     try:
         return time_spec.parse_time(text)
@@ -44,18 +55,18 @@ def a_time(text: str) -> TimeSpec:
 
 
 def a_lasting_time(text: str) -> TimeSpec:
-    """Read a WHEN that stays put for longer than one request: `latest` would move between an update and its install."""
-    read = a_time(text)
-    if read.match is Match.LATEST:
+    """Read TIME (an argparse type), except `latest`, which would change between an update and its install."""
+    time = a_time(text)
+    if time.match is Match.LATEST:
         raise argparse.ArgumentTypeError(
-            "latest would move between update and install; `snapproxy resolve ARCHIVE latest` prints the id to use"
+            "latest would change between update and install; `snapproxy resolve ARCHIVE latest` prints the id to use"
         )
-    return read
+    return time
 
 
 def an_instant(text: str) -> Instant:
-    """Read a WHEN that is one instant (an argparse type)."""
+    """Read TIME (an argparse type), which must be one instant."""
     instant = a_time(text).instant
     if instant is None:
-        raise argparse.ArgumentTypeError("an instant is wanted, such as 2024-06-01 or 20240601T000000Z")
+        raise argparse.ArgumentTypeError("expected a date or an instant, such as 2024-06-01 or 20240601T000000Z")
     return instant

@@ -1,4 +1,4 @@
-"""What a command makes: files and folders, told apart by their content. Times, owners and modes are not compared."""
+"""The outputs of a command, files and folders, compared by content. Times, owners and modes are not compared."""
 
 from __future__ import annotations
 
@@ -11,29 +11,33 @@ from pathlib import Path
 from snapproxy.errors import ConfigurationError, SnapproxyError
 
 ASIDE = ".snapproxy-online"
-"""What is added to the name of the first output while the second is made."""
+"""Suffix of the first run's output while the second run makes its own."""
 
 
 class MissingOutputError(SnapproxyError):
-    """The command did not make what it was said to make."""
+    """The command did not make an output that --output names."""
 
 
 def check(outputs: Sequence[Path]) -> None:
-    """Make sure that outputs can be moved aside. Raises ConfigurationError for one that holds the folder we stand in, or another output."""
+    """Check that outputs can be moved.
+
+    Raises ConfigurationError for one that contains the current folder or another output, and for one named twice.
+    """
     real = [output.resolve() for output in outputs]
     for output, path in zip(outputs, real, strict=True):
         if Path.cwd().is_relative_to(path) or any(other is not path and other.is_relative_to(path) for other in real):
             raise ConfigurationError(
-                "This output cannot be told apart from other files",
-                why=f"{output} holds the folder that the command runs in, or another output, or is named twice.",
+                "This output overlaps with other files",
+                why=f"{output} contains the folder that the command runs in, or another output, or is named twice.",
                 hint="Name the files or the folder that the command itself makes.",
             )
 
 
 def digests(output: Path) -> Mapping[str, str]:
-    """Return the content of a file ('' is its name then), or of everything in a folder by path, in sorted order.
+    """Return the content of each file in a folder by path, in sorted order; of a file, one content by the path ''.
 
-    A file is its sha256 (hex), a symbolic link `-> target`, a folder `/`. Raises MissingOutputError.
+    The content of a file is its sha256 (hex), of a symbolic link `-> target`, of a folder `/`. Raises
+    MissingOutputError.
     """
     if output.is_symlink() or not output.is_dir():
         return {"": _content(output)}
@@ -41,14 +45,14 @@ def digests(output: Path) -> Mapping[str, str]:
 
 
 def digest(content: Mapping[str, str]) -> str:
-    """Return one sha256 (hex) for the content of an output: a file's own, or of the sorted list of what a folder holds."""
+    """Return one sha256 (hex) for an output: that of a file, or that of the sorted list of a folder's contents."""
     if set(content) == {""}:
         return content[""]
     return hashlib.sha256("".join(f"{what} {path}\n" for path, what in content.items()).encode()).hexdigest()
 
 
 def move_aside(output: Path) -> Path:
-    """Take the first output out of the way of the second, and return where it is. What an earlier comparison left there goes."""
+    """Rename the first run's output and return its new path. Removes one that an earlier comparison left."""
     aside = output.with_name(output.name + ASIDE)
     remove(aside)
     output.rename(aside)
@@ -56,7 +60,7 @@ def move_aside(output: Path) -> Path:
 
 
 def remove(output: Path) -> None:
-    """Remove a file or a folder, if it is there."""
+    """Remove a file or a folder, if it exists."""
     if output.is_dir() and not output.is_symlink():
         shutil.rmtree(output)
     else:
@@ -79,5 +83,7 @@ def _content(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
         raise MissingOutputError(
-            "The command did not make its output", why=f"There is no {path}.", hint="Name with --output what it writes."
+            "The command did not make its output",
+            why=f"{path} does not exist.",
+            hint="Name with --output what the command writes.",
         ) from None

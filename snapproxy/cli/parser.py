@@ -9,13 +9,13 @@ from snapproxy import __version__
 from snapproxy.cli.verbs import VERBS, usage_of
 
 EPILOG = """\
-WHEN is 20240601T000000Z, 20240601, 2024-06-01, 2024-06-01T00:00:00Z, 1717200000 (SOURCE_DATE_EPOCH) or live;
-.exact and .nearest may follow an instant. `snapproxy VERB --help` says more.
+TIME is 20240601T000000Z, 20240601, 2024-06-01, 2024-06-01T00:00:00Z, 1717200000 (SOURCE_DATE_EPOCH) or live;
+.exact and .nearest may follow an instant. `snapproxy VERB --help` describes each verb.
 """
 
 
 def build_parser(loaded: Collection[str] = VERBS.keys()) -> argparse.ArgumentParser:
-    """Return the parser. It lists every verb, and knows the arguments of those in `loaded`: each costs the import of a module."""
+    """Return the parser. It lists every verb, and imports the arguments of the verbs in `loaded`."""
     parser = argparse.ArgumentParser(
         prog="snapproxy",
         description="Makes a package manager see its distribution as it was at one instant.",
@@ -38,9 +38,9 @@ def build_parser(loaded: Collection[str] = VERBS.keys()) -> argparse.ArgumentPar
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """Parse a command line. What follows the first `--` is a command's own, whatever it looks like.
+    """Parse a command line. Everything after the first `--` is the user's command, unparsed.
 
-    argparse changed twice in how it treats a second `--`, so it is not shown any.
+    argparse changed twice how it treats a second `--`, so it gets none.
     """
     own, command = list(argv), []
     if "--" in own:

@@ -1,4 +1,4 @@
-"""How far a fetch or an observation is: bars on a terminal, a line every five seconds in a log."""
+"""Report progress on stderr: bars on a terminal, a line every five seconds in a log."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from rich.progress import Progress as BarDisplay
 
 from snapproxy.core.progress import Progress
 
-#: Seconds between two lines in a log.
 PERIOD = 5.0
+"""Seconds between two lines in a log."""
 
 
 class Bars:
-    """A bar a file."""
+    """One bar for each file."""
 
     def __init__(self, display: BarDisplay) -> None:
         self._display = display
@@ -36,7 +36,7 @@ class Bars:
 
 
 class Lines:
-    """The sum of all files, when asked for; `count` is 0 where nobody knows how many there will be."""
+    """One line for all files; `count` is 0 if their number is unknown."""
 
     def __init__(self, what: str, count: int) -> None:
         self._what = what
@@ -53,12 +53,12 @@ class Lines:
         self._finished += 1
 
     def line(self) -> str:
-        """Return where we are."""
+        """Return the current progress as a line."""
         files = f"{self._finished} of {self._count} files, " if self._count else ""
         return f"{self._what}: {files}{decimal(sum(self._done.values()))}"
 
 
-async def _tell(line: Callable[[], str], period: float) -> None:
+async def _print_lines(line: Callable[[], str], period: float) -> None:
     while True:
         await asyncio.sleep(period)
         print(line(), file=sys.stderr)
@@ -66,17 +66,17 @@ async def _tell(line: Callable[[], str], period: float) -> None:
 
 @asynccontextmanager
 async def reporting(paths: Collection[str], *, what: str = "fetch", period: float = PERIOD) -> AsyncIterator[Progress]:
-    """Report on stderr while the block runs."""
+    """Report on stderr while the block runs; `what` begins each line in a log."""
     if sys.stderr.isatty():
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
         with BarDisplay(*columns, console=Console(stderr=True), transient=True) as display:
             yield Bars(display)
         return
     lines = Lines(what, len(paths))
-    teller = asyncio.create_task(_tell(lines.line, period))
+    printing = asyncio.create_task(_print_lines(lines.line, period))
     try:
         yield lines
     finally:
-        teller.cancel()
+        printing.cancel()
         with suppress(asyncio.CancelledError):
-            await teller
+            await printing

@@ -1,4 +1,4 @@
-"""Telling the outside that the server is up: a ready file for scripts, a datagram for systemd."""
+"""Announce that the server is ready: a ready file for scripts, a datagram for systemd."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from snapproxy.errors import ConfigurationError
 
 @contextmanager
 def ready_file(path: Path | None, listen: Sequence[str]) -> Iterator[None]:
-    """Keep `path` in place as long as we serve: JSON `{"listen": [URL...], "pid": N}`, whole from its first instant."""
+    """Keep the file `path` while the block runs: JSON `{"listen": [URL...], "pid": N}`, written atomically.
+
+    Raises ConfigurationError if it cannot be written.
+    """
     if path is None:
         yield
         return
@@ -35,7 +38,7 @@ def ready_file(path: Path | None, listen: Sequence[str]) -> Iterator[None]:
 
 
 def notify(state: str, environ: Mapping[str, str]) -> None:
-    """Tell systemd (sd_notify(3)): READY=1, STOPPING=1. Without $NOTIFY_SOCKET nobody asked."""
+    """Send a state, READY=1 or STOPPING=1, to systemd (sd_notify(3)). Does nothing without $NOTIFY_SOCKET."""
     address = environ.get("NOTIFY_SOCKET", "")
     if not address:
         return

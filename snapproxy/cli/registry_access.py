@@ -1,4 +1,4 @@
-"""Access to registries as the options ask for it, and how an export is reported."""
+"""Access to registries according to the options, and the report of an export."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from snapproxy.jobs.export import Exported, RegistryAccess
 
 
 def access_of(arguments: argparse.Namespace) -> RegistryAccess:
-    """Return how registries are reached."""
+    """Return the logins and the transport that the options and the environment select."""
     return RegistryAccess(
         environ=os.environ,
         authfile=arguments.authfile,
@@ -21,7 +21,7 @@ def access_of(arguments: argparse.Namespace) -> RegistryAccess:
 
 
 def print_exported(exported: Exported, *, as_json: bool) -> None:
-    """Print what was written; the last line is what to ask for it by."""
+    """Print the size of the export. The last line is the name by which the result can be requested."""
     if as_json:
         print_json(asdict(exported))
         return

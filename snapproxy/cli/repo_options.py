@@ -1,4 +1,4 @@
-"""The options that tell how the client of an image's cache is configured: its repository files, their variables, its keys."""
+"""Options for the configuration of the client whose cache becomes an image: repository files, variables and keys."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from snapproxy.core.client_cache import ClientSettings
 from snapproxy.errors import ConfigurationError
 
 LARGEST = 1 << 18
-"""Bytes of a file; a distribution's repository file has a few thousand, its keys at most some ten thousand."""
+"""Most bytes of a file. A distribution's repository file has a few thousand, its keys at most some ten thousand."""
 
 _VARIABLE = re.compile(r"(?P<name>\w+)=(?P<value>\S+)", re.ASCII)
 
@@ -23,7 +23,7 @@ def add_client(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="--as-image of dnf's cache: a .repo file as it stands where the image is used; may be repeated",
+        help="--as-image of dnf's cache: a .repo file, as it is in the image that will use the cache; may be repeated",
     )
     parser.add_argument(
         "--var",
@@ -31,7 +31,7 @@ def add_client(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="what a variable in these files comes to there (releasever, basearch); may be repeated",
+        help="the value that a variable in these files has there (releasever, basearch); may be repeated",
     )
     parser.add_argument(
         "--repo-key",
@@ -42,11 +42,11 @@ def add_client(parser: argparse.ArgumentParser) -> None:
 
 
 def settings_of(arguments: argparse.Namespace) -> ClientSettings | None:
-    """Read the files; None without any. Raises ConfigurationError for what cannot be read."""
+    """Read the files. Return None if none is named. Raises ConfigurationError if one cannot be read."""
     if not arguments.repo_file:
         if arguments.var or arguments.repo_key:
             raise ConfigurationError(
-                "--var and --repo-key say more of a repository file", hint="Name it: --repo-file FILE"
+                "--var and --repo-key need a repository file", hint="Name the repository file: --repo-file FILE"
             )
         return None
     files = {}
@@ -54,15 +54,16 @@ def settings_of(arguments: argparse.Namespace) -> ClientSettings | None:
         try:
             files[str(path)] = _read(path).decode()
         except UnicodeDecodeError:
-            raise ConfigurationError("A repository file is not UTF-8", why=f"{path} holds other bytes.") from None
+            raise ConfigurationError("A repository file is not UTF-8", why=f"{path} has other bytes.") from None
     keys = _read(arguments.repo_key) if arguments.repo_key else b""
     return ClientSettings(files, dict(arguments.var), keys)
 
 
 def _a_variable(text: str) -> tuple[str, str]:
+    """Read NAME=VALUE (an argparse type)."""
     found = _VARIABLE.fullmatch(text)
     if found is None:
-        raise argparse.ArgumentTypeError("NAME=VALUE is wanted, such as releasever=40")
+        raise argparse.ArgumentTypeError("expected NAME=VALUE, such as releasever=40")
     return found["name"], found["value"]
 
 
@@ -72,10 +73,10 @@ def _read(path: Path) -> bytes:
             data = opened.read(LARGEST + 1)
     except OSError as error:
         raise ConfigurationError(
-            "A file of the client's settings cannot be read", why=f"{path}: {error.strerror}."
+            "A file of the client's configuration cannot be read", why=f"{path}: {error.strerror}."
         ) from None
     if len(data) > LARGEST:
         raise ConfigurationError(
-            "A file of the client's settings is too large", why=f"{path} has more than {LARGEST} bytes."
+            "A file of the client's configuration is too large", why=f"{path} has more than {LARGEST} bytes."
         )
     return data

@@ -28,14 +28,14 @@ from snapproxy.errors import SnapproxyError
 from snapproxy.jobs.attest import attest
 
 _SHORT = 12
-"""Digits of a digest that tell two of them apart for a reader."""
+"""Digits of a digest that are printed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reproduction:
-    """What came of running a command twice: the lock, the digests of the first run's outputs, and in what the second differs.
+    """The result of running a command twice: the lock, the digests of the first run's outputs, and the differences.
 
-    `differences` are rows of a table, none where everything is the same: what then can be attested (`capture.intoto`).
+    `differences` are the rows of a table. Without differences, the reproduction can be attested (`capture.intoto`).
     """
 
     record: Record
@@ -44,9 +44,9 @@ class Reproduction:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Carry out the verb."""
+    """Run the verb and return the exit code."""
     outputs.check(arguments.outputs)
-    if arguments.when is not None:
+    if arguments.time is not None:
         check_can_be_written(arguments.lock)
     config = config_of(arguments)
     try:
@@ -58,8 +58,8 @@ def main(arguments: argparse.Namespace) -> int:
         print_json(_as_json(found))
     else:
         print(format_table(found.differences), end="")
-    told = "the second run differs" if found.differences else "reproduced offline"
-    print(f"snapproxy: {told} from the lock {lock.digest(found.record)}", file=sys.stderr)
+    result = "the second run differs" if found.differences else "reproduced offline"
+    print(f"snapproxy: {result} from the lock {lock.digest(found.record)}", file=sys.stderr)
     if arguments.attest and not found.differences:
         print(f"snapproxy: attested as {run_async(_attest(found, arguments))}", file=sys.stderr)
     return int(bool(found.differences))
@@ -71,45 +71,49 @@ async def _attest(found: Reproduction, arguments: argparse.Namespace) -> str:
 
 
 def reproduce(config: Config, arguments: argparse.Namespace) -> Reproduction:
-    """Run the command online, then offline. Raises CommandError, and SnapproxyError when a run fails or makes no output."""
-    made: Sequence[Path] = arguments.outputs
-    if arguments.when is None:
+    """Run the command online, then offline.
+
+    Raises CommandError if it cannot be started, SnapproxyError if a run fails or makes no output.
+    """
+    paths: Sequence[Path] = arguments.outputs
+    if arguments.time is None:
         record = read_nonempty_lock(arguments.lock)
         online = _run(config, run_mode.at_time(the_time(record), is_recorded=True), arguments.command, "online")
     else:
-        online = _run(config, run_mode.at_time(arguments.when, is_recorded=True), arguments.command, "online")
+        online = _run(config, run_mode.at_time(arguments.time, is_recorded=True), arguments.command, "online")
         write_lock(arguments.lock, online.record, online.code)
         record = read_lock(arguments.lock)
-    before = {path: outputs.digests(path) for path in made}
-    aside = {path: outputs.move_aside(path) for path in made}
-    pin = run_mode.to_lock(arguments.lock, record, is_recorded=True, offline=True)
-    offline = _run(config, pin, arguments.command, "offline from the lock")
-    after = {path: outputs.digests(path) for path in made}
-    for path in made:
+    before = {path: outputs.digests(path) for path in paths}
+    aside = {path: outputs.move_aside(path) for path in paths}
+    replay = run_mode.to_lock(arguments.lock, record, is_recorded=True, offline=True)
+    offline = _run(config, replay, arguments.command, "offline from the lock")
+    after = {path: outputs.digests(path) for path in paths}
+    for path in paths:
         if before[path] == after[path]:
             outputs.remove(aside[path])
     differences = (
-        [row for path in made for row in _differing(path, before[path], after[path])]
-        if made
+        [row for path in paths for row in _differing(path, before[path], after[path])]
+        if paths
         else compare(online.record, offline.record).rows({**online.record.families, **offline.record.families})
     )
-    return Reproduction(record, {str(path): outputs.digest(before[path]) for path in made}, differences)
+    return Reproduction(record, {str(path): outputs.digest(before[path]) for path in paths}, differences)
 
 
-def _run(config: Config, pin: RunMode, command: Sequence[str], where: str) -> FinishedRun:
-    ran = run_pinned(config, pin, command)
+def _run(config: Config, mode: RunMode, command: Sequence[str], where: str) -> FinishedRun:
+    ran = run_pinned(config, mode, command)
     print(f"{ran.summary.line()} ({where})", file=sys.stderr)
     if ran.code:
         raise SnapproxyError(
             f"The command failed {where}"[:80],
             why=f"Its exit code is {ran.code}; nothing was compared.",
-            hint="What it was refused is in its own messages; record the lock anew with --at if the build has changed.",
+            hint="The command's own messages name the refused files. "
+            "If the build has changed, record the lock again with --at.",
         )
     return ran
 
 
 def _differing(output: Path, before: Mapping[str, str], after: Mapping[str, str]) -> list[tuple[str, ...]]:
-    """Return a row for each file that is not the same, in the order of names."""
+    """Return a row for each file that differs, sorted by path."""
     rows: list[tuple[str, ...]] = []
     for path in sorted({*before, *after}):
         one, other = before.get(path, ""), after.get(path, "")

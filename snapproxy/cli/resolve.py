@@ -17,19 +17,19 @@ from snapproxy.errors import ClientError
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Carry out the verb."""
+    """Run the verb and return the exit code."""
     found = result_of(arguments, _resolve)
     if arguments.json:
-        print_json(as_json(arguments.archive, arguments.when.text, found))
+        print_json(as_json(arguments.archive, arguments.time.text, found))
     else:
         print(time_of(found))
-        for line in _aside(found):
+        for line in _notes(found):
             print(f"snapproxy: {line}", file=sys.stderr)
     return 0
 
 
 def time_of(found: Resolved) -> str:
-    """Return what to write for a time to get this snapshot again: its id, where that is one (a folder's name, 2024/05/31, is not)."""
+    """Return a time that resolves to this snapshot: its id, or its instant if the id is a folder (2024/05/31)."""
     try:
         time_spec.parse_time(found.snapshot)
     except ClientError:
@@ -37,23 +37,26 @@ def time_of(found: Resolved) -> str:
     return found.snapshot
 
 
-def _aside(found: Resolved) -> Iterator[str]:
+def _notes(found: Resolved) -> Iterator[str]:
     if time_of(found) != found.snapshot:
-        yield f"the archive's folder of that time is {found.snapshot}"
+        yield f"the archive's folder for that time is {found.snapshot}"
     if found.note:
         yield found.note
 
 
 async def _resolve(config: Config, arguments: argparse.Namespace) -> Resolved | Refusal:
     async with build(config, offline=arguments.offline) as app:
-        return await application.resolve(app, arguments.archive, arguments.when.text)
+        return await application.resolve(app, arguments.archive, arguments.time.text)
 
 
-def as_json(archive: str, asked: str, found: Resolved) -> dict[str, object]:
-    """Return the answer for a machine; `at` is what to write for that time, `valid` the span of instants known to have the same answer."""
+def as_json(archive: str, requested: str, found: Resolved) -> dict[str, object]:
+    """Return the answer as JSON.
+
+    `at` is a time that resolves to the snapshot, `valid` the span of instants known to have the same answer.
+    """
     return {
         "archive": archive,
-        "when": asked,
+        "when": requested,
         "at": time_of(found),
         "snapshot": found.snapshot,
         "instant": found.instant,

@@ -18,50 +18,50 @@ from snapproxy.errors import ConfigurationError
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Carry out the verb."""
+    """Run the verb and return the exit code."""
     config = config_of(arguments)
-    pin = chosen(arguments, config)
+    mode = run_mode_of(arguments, config)
     passes = tuple(pair for pairs in arguments.passes for pair in pairs)
     try:
-        ran = run_pinned(config, pin, arguments.command, listen=arguments.listen, passes=passes)
+        ran = run_pinned(config, mode, arguments.command, listen=arguments.listen, passes=passes)
     except CommandError as error:
         print_error(error)
         return error.code
-    figures = {"when": pin.when, "exit_code": ran.code, **ran.summary.table()}
+    counts = {"when": mode.time, "exit_code": ran.code, **ran.summary.table()}
     if arguments.lock:
-        figures["lock"] = write_lock(arguments.lock, ran.record, ran.code)
-    text = json.dumps(figures, sort_keys=True)
+        counts["lock"] = write_lock(arguments.lock, ran.record, ran.code)
+    text = json.dumps(counts, sort_keys=True)
     if arguments.summary:
         arguments.summary.write_text(text + "\n", encoding="utf-8")
     print(text if arguments.json else ran.summary.line(), file=sys.stderr)
     return ran.code
 
 
-def chosen(arguments: argparse.Namespace, config: Config) -> RunMode:
-    """Return what the options pin the command to. Raises ConfigurationError for options that contradict one another."""
+def run_mode_of(arguments: argparse.Namespace, config: Config) -> RunMode:
+    """Return the mode that the options select. Raises ConfigurationError for options that contradict one another."""
     if arguments.locked:
         if arguments.lock or arguments.capture or arguments.passes:
             raise ConfigurationError(
-                "--locked does not go with --lock, --capture or --pass",
-                why="A replay gives what its lock holds, and nothing passes beside it.",
-                hint="Leave them out, or record the build anew with --at.",
+                "--locked excludes --lock, --capture and --pass",
+                why="A replay serves the files of its lock and nothing else.",
+                hint="Remove these options, or record the build again with --at.",
             )
         return run_mode.to_lock(arguments.locked, read_nonempty_lock(arguments.locked), offline=arguments.offline)
     if arguments.lock:
         if arguments.offline:
-            raise ConfigurationError("--lock records, and --offline records nothing", hint="Leave one of them out.")
+            raise ConfigurationError("--lock excludes --offline, which records nothing", hint="Remove one of them.")
         check_can_be_written(arguments.lock)
-    if arguments.when is None:
+    if arguments.time is None:
         if arguments.offline and arguments.capture:
             return run_mode.to_capture(config, arguments.capture)
         raise ConfigurationError(
-            "run: no time is given",
-            hint="Say --at WHEN, --locked FILE, or --offline --capture NAME: the time is the lock's, or the capture's.",
+            "run: no time given",
+            hint="Add --at TIME, --locked FILE (the lock's time), or --offline --capture NAME (the capture's time).",
         )
-    if arguments.when.match is Match.LATEST and not (arguments.capture or arguments.lock):
+    if arguments.time.match is Match.LATEST and not (arguments.capture or arguments.lock):
         raise ConfigurationError(
-            "latest would move between update and install",
-            hint="Hold it still with --capture NAME, or use the id that `snapproxy resolve ARCHIVE latest` prints.",
+            "latest would change between update and install",
+            hint="Freeze it with --capture NAME, or use the id that `snapproxy resolve ARCHIVE latest` prints.",
         )
-    recorded = arguments.lock is not None
-    return run_mode.at_time(arguments.when, arguments.capture or "", is_recorded=recorded, offline=arguments.offline)
+    is_recorded = arguments.lock is not None
+    return run_mode.at_time(arguments.time, arguments.capture or "", is_recorded=is_recorded, offline=arguments.offline)

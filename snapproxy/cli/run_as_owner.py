@@ -1,4 +1,4 @@
-"""A verb run as root acts as the owner of the state folder, so that the service can read and remove what the verb stored."""
+"""Act as the owner of the state folder when root runs a verb, so that the service can read and remove stored files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PRIVATE, _SHARED = 0o700, 0o755
 
 
 def _owner(state_dir: Path) -> tuple[int, int] | None:
-    """Return the (uid, gid) to act as; None when we are it already or may not change."""
+    """Return the (uid, gid) to act as; None if this process is not root, or root is the owner."""
     if os.geteuid() != 0:
         return None
     status = state_dir.stat()
@@ -21,15 +21,15 @@ def _owner(state_dir: Path) -> tuple[int, int] | None:
 
 
 def is_another(state_dir: Path) -> bool:
-    """Whether a verb acts as somebody else than its caller."""
+    """Whether a verb acts as another user than its caller."""
     return _owner(state_dir) is not None
 
 
 def make(folder: Path, state_dir: Path) -> None:
-    """Make a private folder of the owner's, unless it is there, and what is missing above it. Raises OSError.
+    """Create a private folder for the owner, unless it exists, and the missing folders above it. Raises OSError.
 
-    The owner makes it as far as they may. Root makes what only root may, one folder where the owner cannot write, and gives it away: so
-    nobody can put a link there in the meantime.
+    The folders are created as the owner where the owner may write. Elsewhere root creates one folder at a time and
+    changes its owner, so that no other user can replace a folder by a link in between.
     """
     while not _is_made(folder, state_dir):
         missing = [each for each in (*reversed(folder.parents), folder) if not os.path.lexists(each)]
@@ -41,7 +41,7 @@ def make(folder: Path, state_dir: Path) -> None:
 
 
 def _is_made(folder: Path, state_dir: Path) -> bool:
-    """Make a folder as the owner; False when the owner may not."""
+    """Create a folder as the owner; return False if the owner may not."""
     with acting(state_dir):
         try:
             folder.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
@@ -51,7 +51,7 @@ def _is_made(folder: Path, state_dir: Path) -> bool:
 
 
 def become(state_dir: Path) -> None:
-    """Give up root for good (a server)."""
+    """Become the owner permanently (a server)."""
     owner = _owner(state_dir)
     if owner is None:
         return
@@ -59,14 +59,14 @@ def become(state_dir: Path) -> None:
     try:
         os.initgroups(pwd.getpwuid(uid).pw_name, gid)
     except KeyError:
-        os.setgroups([gid])  # an owner without a name, as in a container
+        os.setgroups([gid])  # the owner has no name, as in a container
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
 
 
 @contextmanager
 def acting(state_dir: Path) -> Iterator[None]:
-    """Act as the owner for a while: the real ids stay, so that a child can be given them back and we can return."""
+    """Act as the owner while the block runs. The real ids stay root's, for child processes and for the return."""
     owner = _owner(state_dir)
     if owner is None:
         yield
@@ -83,9 +83,9 @@ def acting(state_dir: Path) -> Iterator[None]:
 
 @contextmanager
 def aside() -> Iterator[None]:
-    """Act as the caller again for a while, within `acting`: what is written for them is theirs, and lies where they may write."""
-    mine = os.geteuid(), os.getegid()
-    if mine[0] == os.getuid():
+    """Within `acting`, act as the caller while the block runs: files for the caller belong to the caller."""
+    acting_as = os.geteuid(), os.getegid()
+    if acting_as[0] == os.getuid():
         yield
         return
     os.seteuid(os.getuid())
@@ -93,5 +93,5 @@ def aside() -> Iterator[None]:
     try:
         yield
     finally:
-        os.setegid(mine[1])
-        os.seteuid(mine[0])
+        os.setegid(acting_as[1])
+        os.seteuid(acting_as[0])

@@ -1,4 +1,4 @@
-"""Run a command behind a proxy of its own, which stops when the command ends."""
+"""Run a command behind a proxy of its own, which serves as long as the command runs."""
 
 from __future__ import annotations
 
@@ -24,17 +24,24 @@ from snapproxy.config import Config
 from snapproxy.core.record import Record
 from snapproxy.errors import ClientError, SnapproxyError
 
-#: Passed on to the command; a terminal's Ctrl-C reaches it by itself.
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that are forwarded to the command."""
 
-
-#: The shell's own codes for a command that cannot be started.
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
+"""Exit codes of a shell for a command that cannot be started."""
+
+
+class CommandError(SnapproxyError):
+    """The command cannot be started; `code` is the exit code that a shell would return."""
+
+    def __init__(self, command: str, error: OSError) -> None:
+        super().__init__("The command cannot be started", why=f"{command}: {error.strerror}")
+        self.code = NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
 
 
 @dataclass(frozen=True, slots=True)
 class FinishedRun:
-    """How a command ended, what it fetched, and what of it was recorded (nothing, unless that was asked for)."""
+    """The exit code of a command, the summary of its downloads, and the record of a recorded run (else empty)."""
 
     code: int
     summary: RunSummary
@@ -43,59 +50,59 @@ class FinishedRun:
 
 def run_pinned(
     config: Config,
-    pin: RunMode,
+    mode: RunMode,
     command: Sequence[str],
     *,
     listen: tuple[str, int] = ("127.0.0.1", 0),
     passes: tuple[tuple[str, int], ...] = (),
 ) -> FinishedRun:
-    """Run a command behind a proxy of its own. Raises CommandError when it cannot be started."""
+    """Run a command behind a proxy of its own. Raises CommandError if it cannot be started."""
     listeners = sockets.bind([listen])
-    user = f"{pin.when}:x@" if pin.when else ""
+    user = f"{mode.time}:x@" if mode.time else ""
     proxy = sockets.url(listeners[0]).replace("://", f"://{user}", 1)
     with (
         sockets.closing(listeners),
         run_as_owner.acting(config.state_dir),
         tempfile.TemporaryDirectory(prefix="snapproxy-") as folder,
     ):
-        surroundings = environment(os.environ, proxy, write_apt_config(Path(folder), proxy, os.environ))
+        environ = environment(os.environ, proxy, write_apt_config(Path(folder), proxy, os.environ))
         opening = build(
             config,
-            offline=pin.offline,
-            pinned=pin.when,
+            offline=mode.offline,
+            pinned=mode.time,
             passes=passes,
-            capture=pin.capture,
-            replayed=pin.replayed,
+            capture=mode.capture,
+            replayed=mode.replayed,
         )
-        return run_async(_run_in(opening, pin, listeners, command, surroundings))
+        return run_async(_run_in(opening, mode, listeners, command, environ))
 
 
 async def _run_in(
     opening: AbstractAsyncContextManager[App],
-    pin: RunMode,
+    mode: RunMode,
     listeners: Sequence[socket],
     command: Sequence[str],
-    surroundings: Mapping[str, str],
+    environ: Mapping[str, str],
 ) -> FinishedRun:
     async with opening as app:
         try:
-            code, summary = await run_while_serving(app, listeners, command, surroundings)
-            return FinishedRun(code, summary, await app.answered(pin.capture) if pin.is_recorded else Record((), {}))
+            code, summary = await run_while_serving(app, listeners, command, environ)
+            return FinishedRun(code, summary, await app.answered(mode.capture) if mode.is_recorded else Record((), {}))
         finally:
-            if pin.is_passing:
-                with contextlib.suppress(ClientError):  # it does not exist if nothing was asked for
-                    await app.captures.remove(pin.capture)
+            if mode.is_temporary:
+                with contextlib.suppress(ClientError):  # the capture does not exist if nothing was requested
+                    await app.captures.remove(mode.capture)
 
 
 async def run_while_serving(
-    app: App, listeners: Sequence[socket], command: Sequence[str], surroundings: Mapping[str, str]
+    app: App, listeners: Sequence[socket], command: Sequence[str], environ: Mapping[str, str]
 ) -> tuple[int, RunSummary]:
-    """Run the command with the application, entered, serving; return its exit code and what it fetched.
+    """Run the command while the entered application serves; return its exit code and the summary of its downloads.
 
-    Should serving end first, the command is ended too: it would go on without its pin.
+    If serving ends first, the command is terminated, because it would continue without its pin; raises SnapproxyError.
     """
-    child = start(command, surroundings)
-    forward(child)
+    child = start(command, environ)
+    forward_signals(child)
     serving = asyncio.create_task(app.serve(listeners))
     waiting = asyncio.create_task(asyncio.to_thread(child.wait))
     await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -110,38 +117,30 @@ async def run_while_serving(
     return (returned if returned >= 0 else 128 - returned), summarize(app.stats())
 
 
-class CommandError(SnapproxyError):
-    """The command cannot be started; `code` is what a shell would exit with."""
-
-    def __init__(self, command: str, error: OSError) -> None:
-        super().__init__("The command cannot be started", why=f"{command}: {error.strerror}")
-        self.code = NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
-
-
-def start(command: Sequence[str], surroundings: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start the command as the caller: with the real ids, whomever we act as."""
+def start(command: Sequence[str], environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start the command with the real ids of the caller, even while this process acts as another user."""
     acting = os.geteuid() != os.getuid()
     user, group = (os.getuid(), os.getgid()) if acting else (None, None)
     try:
-        return subprocess.Popen(list(command), env=dict(surroundings), user=user, group=group)  # noqa: S603  # running it is what was asked for
+        return subprocess.Popen(list(command), env=dict(environ), user=user, group=group)  # noqa: S603  # the user's command
     except OSError as error:
         raise CommandError(command[0], error) from error
 
 
-def forward(child: subprocess.Popen[bytes]) -> None:
-    """Pass signals on to the command. One from the keyboard reaches its whole process group, so the command has it already."""
+def forward_signals(child: subprocess.Popen[bytes]) -> None:
+    """Forward signals to the command. The terminal sends its own to the whole process group, the command included."""
     loop = asyncio.get_running_loop()
 
-    def pass_on(number: signal.Signals) -> None:
+    def forward(number: signal.Signals) -> None:
         if number is signal.SIGTERM or not in_foreground():
             child.send_signal(number)
 
     for number in FORWARDED:
-        loop.add_signal_handler(number, pass_on, number)
+        loop.add_signal_handler(number, forward, number)
 
 
 def in_foreground() -> bool:
-    """Whether a terminal sends its signals to our process group."""
+    """Whether a terminal sends its signals to the process group of this process."""
     try:
         terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
     except OSError:

@@ -1,4 +1,4 @@
-"""Serve requests until a signal ends the server."""
+"""Run the server until a signal stops it."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from snapproxy.jobs.serve_artifact import replayed_from
 from snapproxy.oci.places import LayoutPlace, TarPlace
 
 _COLLECT_AFTER = 20_000
-"""Objects made and not freed; a few megabytes of cycles at most."""
+"""Objects allocated and not freed before the garbage collector runs; at most a few megabytes of cycles."""
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Carry out the verb."""
+    """Run the verb and return the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     config = load(arguments.config) if arguments.artifact else config_of(arguments)
     listeners = sockets.activated(os.environ) or sockets.bind(arguments.listen or config.listen)
@@ -50,30 +50,32 @@ def main(arguments: argparse.Namespace) -> int:
 async def serve_artifact(
     config: Config, place: LayoutPlace | TarPlace, listeners: Sequence[socket], ready: Path | None
 ) -> None:
-    """Serve an artifact and nothing else. The store and the cache are not touched: what a server needs of them goes when it stops."""
+    """Serve an artifact and nothing else, with a temporary store; the configured store and cache are not used."""
     with tempfile.TemporaryDirectory(prefix="snapproxy-") as folder:
         config = replace(config, state_dir=Path(folder, "state"), cache_dir=Path(folder, "cache"))
         async with replayed_from(place) as replayed:
             time = the_time(replayed.record)
             pinned = "" if time is None else user_name(time)
-            tell_artifact(config, place, replayed.record, pinned)
+            print_artifact(config, place, replayed.record, pinned)
             await serve(build(config, offline=True, pinned=pinned, replayed=replayed), listeners, ready)
 
 
-def tell_artifact(config: Config, place: LayoutPlace | TarPlace, record: Record, pinned: str) -> None:
-    """Say what is served, at which time it can be asked for, and what nobody will be able to address."""
+def print_artifact(config: Config, place: LayoutPlace | TarPlace, record: Record, pinned: str) -> None:
+    """Print the files and the time of an artifact, and its archives that the settings do not have."""
     files = sum(not entry.is_absence for entry in record.entries)
-    at = f" at {pinned}, which requests need not name" if pinned else ""
-    print(f"snapproxy: {place} holds {files} files of {', '.join(sorted(record.families))}{at}", file=sys.stderr)
+    at = f" at {pinned}, the default time of requests" if pinned else ""
+    print(f"snapproxy: {place} has {files} files of {', '.join(sorted(record.families))}{at}", file=sys.stderr)
     unknown = sorted(set(record.families) - {archive.name for archive in config.archives})
     if unknown:
-        print(f"snapproxy: no archive is called {', '.join(unknown)} in the settings: add a row", file=sys.stderr)
+        names = ", ".join(unknown)
+        print(f"snapproxy: {names} cannot be requested: add [archives.NAME] to the configuration", file=sys.stderr)
 
 
 def collect_less() -> None:
-    """Let the collector of cycles pass over what was built to stay, and look at the rest less often than a script would need it.
+    """Exclude the objects of the start from garbage collection, and collect less often.
 
-    By default it runs once 700 objects more were made than freed: with every few hundred answers that go into a capture.
+    By default the collector runs when 700 objects more are allocated than freed: after every few hundred answers that
+    are recorded into a capture.
     """
     gc.collect()
     gc.freeze()
@@ -81,7 +83,7 @@ def collect_less() -> None:
 
 
 async def serve(opening: AbstractAsyncContextManager[App], listeners: Sequence[socket], ready: Path | None) -> None:
-    """Serve until a signal asks us to stop; a second one is not held back."""
+    """Serve until SIGTERM or SIGINT arrives; a second signal has its default effect."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

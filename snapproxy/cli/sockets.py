@@ -1,4 +1,4 @@
-"""Listening sockets: bound here or handed over by systemd, and how to name them."""
+"""Listening sockets: bind them or take over those of systemd, and format their addresses."""
 
 from __future__ import annotations
 
@@ -12,21 +12,23 @@ from typing import Any
 from snapproxy.config.value_types import join_host
 from snapproxy.errors import ConfigurationError
 
-#: sd_listen_fds(3): the first descriptor that is passed.
 FIRST_PASSED = 3
+"""The first descriptor that systemd passes (sd_listen_fds(3))."""
 
-#: Connections that may wait to be accepted: a build farm's start, all at once.
 BACKLOG = 1024
+"""Connections that may wait to be accepted, as when a build farm starts all its jobs together."""
 
 _HINTS = {
-    errno.EADDRINUSE: "Another program listens there (a snapproxy that runs already?): stop it, or give another --listen ADDRESS:PORT.",
-    errno.EACCES: "Ports below 1024 need root or CAP_NET_BIND_SERVICE: choose a higher one, or let systemd pass the socket.",
+    errno.EADDRINUSE: "Another program listens there, perhaps another snapproxy: stop it, or choose another address: "
+    "--listen ADDRESS:PORT.",
+    errno.EACCES: "Ports below 1024 need root or CAP_NET_BIND_SERVICE: choose a higher port, or let systemd pass the "
+    "socket.",
     errno.EADDRNOTAVAIL: "This machine has no such address: use 127.0.0.1, or 0.0.0.0 for all of them.",
 }
 
 
 def bind(endpoints: Iterable[tuple[str, int]]) -> list[socket.socket]:
-    """Listen on every address of every endpoint. ConfigurationError, with nothing left open, when one of them cannot be had."""
+    """Listen on every address of every endpoint. Raises ConfigurationError, with all sockets closed, if one fails."""
     sockets: list[socket.socket] = []
     for host, port in endpoints:
         try:
@@ -60,7 +62,7 @@ def _bound(family: int, address: Any) -> socket.socket:
 
 @contextmanager
 def closing(sockets: Sequence[socket.socket]) -> Iterator[None]:
-    """Close the sockets at the end, whether or not anybody came to serve on them."""
+    """Close the sockets at the end of the block."""
     with ExitStack() as stack:
         for each in sockets:
             stack.enter_context(each)
@@ -68,7 +70,7 @@ def closing(sockets: Sequence[socket.socket]) -> Iterator[None]:
 
 
 def activated(environ: Mapping[str, str]) -> list[socket.socket]:
-    """Return the sockets systemd passed to this process (sd_listen_fds(3)); none when it passed none."""
+    """Return the sockets that systemd passed to this process (sd_listen_fds(3))."""
     if environ.get("LISTEN_PID") != str(os.getpid()):
         return []
     passed = range(FIRST_PASSED, FIRST_PASSED + int(environ.get("LISTEN_FDS") or 0))
@@ -80,6 +82,6 @@ def activated(environ: Mapping[str, str]) -> list[socket.socket]:
 
 
 def url(listener: socket.socket) -> str:
-    """Return the address of a socket as a client on this machine writes it: loopback where it listens on all."""
+    """Return the URL of a socket for clients on this machine: loopback, if it listens on all addresses."""
     host, port = listener.getsockname()[:2]
     return "http://" + join_host({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port)

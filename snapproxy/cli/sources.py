@@ -20,7 +20,7 @@ Writer = Callable[[T], tuple[Snippet, ...]]
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Carry out the verb."""
+    """Run the verb and return the exit code."""
     snippets = _snippets(arguments)
     if arguments.json:
         print_json({"form": arguments.form, "files": [{"path": each.path, "text": each.text} for each in snippets]})
@@ -32,24 +32,24 @@ def main(arguments: argparse.Namespace) -> int:
 def _snippets(arguments: argparse.Namespace) -> tuple[Snippet, ...]:
     if arguments.form == SCRIPT:
         archives = load(arguments.config).archives
-        return (Snippet("", pin_script.script(archives, arguments.when, arguments.base)),)
+        return (Snippet("", pin_script.script(archives, arguments.time, arguments.base)),)
     if arguments.distro == pacman.DISTRO:
-        return _form(arguments, pacman.FORMS)(pacman.PacmanOptions(arguments.when, arguments.base))
+        return _form(arguments, pacman.FORMS)(pacman.PacmanOptions(arguments.time, arguments.base))
     if arguments.distro == apk.ALPINE:
         return _alpine(arguments)
     if arguments.distro in DISTROS:
         distro = DISTROS[arguments.distro]
         return _form(arguments, apt.FORMS)(_apt(arguments, distro, arguments.suite or own_suite(distro)))
-    return _of_row(arguments, _archive(arguments))
+    return _of_archive(arguments, _archive(arguments))
 
 
 def _alpine(arguments: argparse.Namespace) -> tuple[Snippet, ...]:
     write = _form(arguments, apk.FORMS)
-    return write(apk.ApkOptions(apk.branch_of(arguments.suite or own_branch()), arguments.when, arguments.base))
+    return write(apk.ApkOptions(apk.branch_of(arguments.suite or own_branch()), arguments.time, arguments.base))
 
 
 def _apt(arguments: argparse.Namespace, distro: Distro, release: str) -> apt.AptOptions:
-    return apt.AptOptions(distro, release, arguments.when, arguments.base)
+    return apt.AptOptions(distro, release, arguments.time, arguments.base)
 
 
 def _archive(arguments: argparse.Namespace) -> Archive:
@@ -60,50 +60,57 @@ def _archive(arguments: argparse.Namespace) -> Archive:
     }
     if arguments.distro not in archives:
         raise ConfigurationError(
-            "There are no texts for that distribution",
-            why=f"{arguments.distro!r} is none of {', '.join(sorted({*KNOWN, *archives}))}.",
-            hint="An archive of your own must stand in the configuration; --config names the file.",
+            "There is no client configuration for that distribution",
+            why=f"{arguments.distro!r} is not one of {', '.join(sorted({*KNOWN, *archives}))}.",
+            hint="Add an archive of your own to the configuration; --config names the file.",
         )
     return archives[arguments.distro]
 
 
-def _of_row(arguments: argparse.Namespace, archive: Archive) -> tuple[Snippet, ...]:
-    """Write for an archive that is no distribution with texts of its own."""
+def _of_archive(arguments: argparse.Namespace, archive: Archive) -> tuple[Snippet, ...]:
+    """Write the configuration for an archive that has no forms of its own."""
     if archive.family == "rpm":
-        repository = rpm.RpmOptions(archive.name, arguments.repo, arguments.when, arguments.base)
+        repository = rpm.RpmOptions(archive.name, arguments.repo, arguments.time, arguments.base)
         return _form(arguments, rpm.FORMS)(repository)
     if archive.family == "pacman":
-        request = pacman.PacmanOptions(arguments.when, arguments.base, archive.name, arguments.repo or pacman.FOLDERS)
+        request = pacman.PacmanOptions(arguments.time, arguments.base, archive.name, arguments.repo or pacman.FOLDERS)
         return _form(arguments, pacman.OWN_FORMS)(request)
     if not arguments.suite:
-        raise ConfigurationError(f"Which suite of {archive.name}?", hint="Name it, for example: --suite stable")
+        raise ConfigurationError(
+            f"The suite of {archive.name} is not known", hint="Name it, for example: --suite stable"
+        )
     return _form(arguments, apt.OWN_FORMS)(_apt(arguments, apt.own(archive), arguments.suite))
 
 
 def _form(arguments: argparse.Namespace, forms: Mapping[str, Writer[T]]) -> Writer[T]:
-    """Return what writes the form that was asked for. Raises ConfigurationError when this client has none of that name."""
+    """Return the writer of the requested form. Raises ConfigurationError if this client has no such form."""
     if arguments.form not in forms:
         raise ConfigurationError(
-            f"There is no form {arguments.form} for {arguments.distro}", hint=f"There are: {', '.join(forms)}."
+            f"There is no form {arguments.form} for {arguments.distro}", hint=f"Its forms are: {', '.join(forms)}."
         )
     return forms[arguments.form]
 
 
 def own_suite(distro: Distro) -> str:
-    """Return the release this machine runs, when it runs `distro`. A guess would mix two releases, so there is none."""
+    """Return the release of this machine. Raises ConfigurationError unless the machine runs `distro`.
+
+    A guess could mix two releases.
+    """
     machine = _machine()
     if machine.get("ID") != distro.name or not machine.get("VERSION_CODENAME"):
         raise ConfigurationError(
-            f"Which release of {distro.name}?", hint=f"Name it, for example: --suite {distro.example}"
+            f"The release of {distro.name} is not known", hint=f"Name it, for example: --suite {distro.example}"
         )
     return machine["VERSION_CODENAME"]
 
 
 def own_branch() -> str:
-    """Return the release of Alpine this machine runs, when it runs Alpine."""
+    """Return the release of this machine. Raises ConfigurationError unless the machine runs Alpine."""
     machine = _machine()
     if machine.get("ID") != apk.ALPINE or not machine.get("VERSION_ID"):
-        raise ConfigurationError("Which release of alpine?", hint=f"Name it, for example: --suite {apk.EXAMPLE}")
+        raise ConfigurationError(
+            "The release of alpine is not known", hint=f"Name it, for example: --suite {apk.EXAMPLE}"
+        )
     return machine["VERSION_ID"]
 
 

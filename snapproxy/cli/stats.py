@@ -1,4 +1,4 @@
-"""Print the counters of a running server."""
+"""Read the counters of a running server and print them."""
 
 from __future__ import annotations
 
@@ -13,44 +13,45 @@ from snapproxy.cli.messages import print_json
 from snapproxy.client_config import DEFAULT_BASE
 from snapproxy.errors import ConfigurationError, UpstreamError
 
-#: Where a server tells its figures as JSON.
 PAGE = "/-/stats"
+"""The page of a server with its counters as JSON."""
 
-_PATIENCE = 10.0
+_TIMEOUT = 10.0
+"""Seconds to wait for the server."""
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Carry out the verb."""
-    figures = read(arguments.url)
+    """Run the verb and return the exit code."""
+    counters = read(arguments.url)
     if arguments.json:
-        print_json(figures)
+        print_json(counters)
     else:
-        print("\n".join(_lines(figures)))
+        print("\n".join(_lines(counters)))
     return 0
 
 
 def read(base: str) -> dict[str, Any]:
-    """Ask the server at `base`. UpstreamError when nobody answers there, or not with figures."""
+    """Read the counters of the server at `base`. Raises UpstreamError if no snapproxy answers there."""
     if not base.startswith(("http://", "https://")):
         raise ConfigurationError("The server's address is not a URL", why=base, hint=f"Write it as {DEFAULT_BASE}.")
-    # The caller's environment may well name this very server as its proxy.
+    # The environment may name this server as the proxy of its own requests.
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with direct.open(base.rstrip("/") + PAGE, timeout=_PATIENCE) as answer:
-            figures = json.load(answer)
+        with direct.open(base.rstrip("/") + PAGE, timeout=_TIMEOUT) as answer:
+            counters = json.load(answer)
     except (OSError, http.client.HTTPException) as error:
         raise UpstreamError(
-            "No figures from the server", why=f"{base}: {error}", hint="Is `snapproxy serve` running there?"
+            "The server does not answer", why=f"{base}: {error}", hint="Is `snapproxy serve` running there?"
         ) from error
     except ValueError as error:
-        raise UpstreamError("That server is no snapproxy", why=f"{base}{PAGE} is not JSON") from error
-    if not isinstance(figures, dict):
-        raise UpstreamError("That server is no snapproxy", why=f"{base}{PAGE} holds no figures")
-    return figures
+        raise UpstreamError("That server is not snapproxy", why=f"{base}{PAGE} is not JSON.") from error
+    if not isinstance(counters, dict):
+        raise UpstreamError("That server is not snapproxy", why=f"{base}{PAGE} is not a JSON object.")
+    return counters
 
 
-def _lines(figures: Mapping[str, Any], path: str = "") -> Iterator[str]:
-    for key, value in figures.items():
+def _lines(counters: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    for key, value in counters.items():
         if isinstance(value, Mapping):
             yield from _lines(value, f"{path}{key} ")
         else:

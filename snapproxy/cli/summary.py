@@ -1,4 +1,4 @@
-"""What a run came to: one line for people, one object for machines. Pure."""
+"""Summarize a run: one line for people, one object for scripts. Pure."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from rich.filesize import decimal
 class RunSummary:
     """Counts of one run.
 
-    Files and bytes are those sent to clients; `unverified` were served without any proof, `unpinned` came from hosts that the
-    caller let pass, `refused` got an answer other than a file.
+    `files` and `bytes` were sent to clients, `unverified` of the files without any proof. `unpinned` counts requests to
+    hosts that are passed through, `refused` those answered by something other than a file.
     """
 
     files: int
@@ -28,15 +28,17 @@ class RunSummary:
     unpinned: int
 
     def line(self) -> str:
-        """Return the line that ends a run; refusals and what passed unpinned are told when there are any."""
-        told = [
+        """Return the last line of a run. It counts refusals and unpinned requests if there are any."""
+        parts = [
             f"{self.files} files, {decimal(self.bytes)}",
             f"{self.from_cache} from cache",
             f"{self.from_upstream} from upstream ({self.upstream_requests} requests, {decimal(self.upstream_bytes)})",
             f"{self.unverified} unverified",
         ]
-        told += [f"{count} {word}" for count, word in ((self.refused, "refused"), (self.unpinned, "unpinned")) if count]
-        return "snapproxy: " + "; ".join(told)
+        parts += [
+            f"{count} {word}" for count, word in ((self.refused, "refused"), (self.unpinned, "unpinned")) if count
+        ]
+        return "snapproxy: " + "; ".join(parts)
 
     def table(self) -> dict[str, int]:
         """Return the counts by name."""
@@ -44,7 +46,7 @@ class RunSummary:
 
 
 def summarize(stats: Mapping[str, Any]) -> RunSummary:
-    """Read the application's figures. One that is joined to a running download counts as from upstream: so it was not there."""
+    """Summarize the application's counters. A joined download counts as from upstream: its file was not stored."""
     upstreams = stats["upstreams"].values()
     return RunSummary(
         files=stats["hits"] + stats["misses"] + stats["joined"],

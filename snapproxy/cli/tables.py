@@ -1,4 +1,4 @@
-"""Tables of text for the terminal."""
+"""Format tables of text for the terminal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def format_table(rows: Sequence[Sequence[str]]) -> str:
-    """Lay rows out in columns, without trailing blanks; an empty cell is a dash."""
+    """Return rows as aligned columns without trailing blanks. An empty cell is printed as a dash."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     lines = ("  ".join((cell or "-").ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return "".join(f"{line.rstrip()}\n" for line in lines)

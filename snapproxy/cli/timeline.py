@@ -14,12 +14,12 @@ from snapproxy.config import Config
 from snapproxy.core.model import Refusal
 from snapproxy.core.time_spec import format_instant
 
-#: The time that is listed when --from is not given: the 30 days before --to.
-USUAL_SECONDS = 30 * 86400
+DEFAULT_SECONDS = 30 * 86400
+"""Length of the listed span if --from is not given."""
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Carry out the verb."""
+    """Run the verb and return the exit code."""
     found = result_of(arguments, _list)
     if arguments.json:
         print_json([as_json(each) for each in found])
@@ -32,13 +32,13 @@ def main(arguments: argparse.Namespace) -> int:
 async def _list(config: Config, arguments: argparse.Namespace) -> Sequence[TimelineEntry] | Refusal:
     async with build(config, offline=arguments.offline) as app:
         end = app.clock.now() if arguments.end is None else arguments.end
-        start = end - USUAL_SECONDS if arguments.start is None else arguments.start
+        start = end - DEFAULT_SECONDS if arguments.start is None else arguments.start
         return await application.timeline(app, arguments.archive, start, end)
 
 
 def line(entry: TimelineEntry) -> str:
     """Return an entry as one line."""
-    words = [entry.snapshot] if entry.first == entry.last and not entry.root else [_stretch(entry)]
+    words = [entry.snapshot] if entry.first == entry.last and not entry.root else [_span(entry)]
     if entry.root:
         words += [entry.snapshot, entry.root]
     if entry.is_bad:
@@ -49,17 +49,17 @@ def line(entry: TimelineEntry) -> str:
 
 
 def as_json(entry: TimelineEntry) -> dict[str, Any]:
-    """Return an entry for a machine."""
-    told: dict[str, Any] = {
+    """Return an entry as JSON."""
+    value: dict[str, Any] = {
         "snapshot": entry.snapshot,
         "from": format_instant(entry.first),
         "to": format_instant(entry.last),
         "settled": entry.is_settled,
         "bad": entry.is_bad,
     }
-    further = {"root": entry.root, "because": entry.because}
-    return told | {key: value for key, value in further.items() if value}
+    optional = {"root": entry.root, "because": entry.because}
+    return value | {key: text for key, text in optional.items() if text}
 
 
-def _stretch(entry: TimelineEntry) -> str:
+def _span(entry: TimelineEntry) -> str:
     return f"{format_instant(entry.first)}/{format_instant(entry.last)}"

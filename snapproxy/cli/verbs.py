@@ -1,7 +1,8 @@
-"""The verbs in the order of `snapproxy --help`, and the modules that a verb consists of.
+"""The verbs in the order of `snapproxy --help`, and the two modules of each verb.
 
-`snapproxy.cli.usage.VERB` has the description, the options and the epilog of a verb, and is imported to parse its arguments.
-`snapproxy.cli.VERB` does the work, and is imported when the arguments are parsed: `--help` loads no server, no client and no store.
+`snapproxy.cli.usage.VERB` has the description, the options and the epilog of a verb, and is imported to parse its
+arguments. `snapproxy.cli.VERB` does the work, and is imported after the arguments are parsed, so that `--help` imports
+no server, no client and no store.
 """
 
 from __future__ import annotations
@@ -17,31 +18,31 @@ VERBS: Mapping[str, str] = {
     "run": "run a command pinned to a time",
     "sources": "print client configuration for a time",
     "resolve": "print the snapshot that answers for a time",
-    "timeline": "list the instants that can be asked for",
-    "bad": "mark a snapshot as bad, or take that back",
+    "timeline": "list the snapshots of an archive",
+    "bad": "mark a snapshot as bad, or remove the mark",
     "diff": "list the packages that differ between two times",
     "fetch": "fetch files as they were at a time",
-    "observe": "remember an archive as it is now",
+    "observe": "record an archive as it is now",
     "capture": "list, show, compare, close, rename and remove captures",
     "lock": "write a capture's lock, show or compare locks",
-    "export": "write a capture to a layout, a registry or a tree of files",
+    "export": "export a capture to a layout, a registry or a tree of files",
     "attach": "attach a capture to an image in a registry",
-    "import": "bring an exported capture into the store",
-    "verify": "re-hash what a capture or a lock names",
+    "import": "import an exported capture into the store",
+    "verify": "re-hash the files that a capture or a lock names",
     "reproduce": "run a command again from a lock alone, and compare",
-    "stats": "print the figures of a running server",
-    "config": "check the settings and print what they come to",
+    "stats": "print the counters of a running server",
+    "config": "validate the settings and print the effective configuration",
 }
-"""What the list of verbs in `--help` says of each."""
+"""The text of each verb in the list of `--help`."""
 
 
 def usage_of(verb: str) -> ModuleType:
-    """Return the module that describes a verb: its docstring, `EPILOG` and `add_arguments`."""
+    """Import the module that describes a verb: its docstring, `EPILOG` and `add_arguments`."""
     return importlib.import_module(f"snapproxy.cli.usage.{_module(verb)}")
 
 
 def main_of(verb: str) -> Callable[[argparse.Namespace], int]:
-    """Return the function that carries out a verb and returns the exit code."""
+    """Import the function that carries out a verb and returns the exit code."""
     main: Callable[[argparse.Namespace], int] = importlib.import_module(f"snapproxy.cli.{_module(verb)}").main
     return main
 

@@ -23,7 +23,7 @@ from snapproxy.jobs.verify import StoredFault, Verified, verify
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Carry out the verb."""
+    """Run the verb and return the exit code."""
     config = config_of(arguments)
     is_file = "/" in arguments.record or arguments.record.endswith(".json")
     lock = read_lock(Path(arguments.record)) if is_file else None
@@ -52,12 +52,12 @@ def _row(fault: StoredFault) -> tuple[str, str, str]:
 
 
 def _line(found: Verified) -> str:
-    counted = f"{found.files} files, {decimal(found.size)}"
+    count = f"{found.files} files, {decimal(found.size)}"
     if not found.faults:
-        return f"{counted}: all there, all whole"
+        return f"{count}: all present and intact"
     damaged = sum(fault.what == "damaged" for fault in found.faults)
-    told = "; what was damaged has been taken out of the store" if damaged else ""
-    return f"{counted}: {len(found.faults)} not as recorded{told}"
+    removed = "; the damaged files were removed from the store" if damaged else ""
+    return f"{count}: {len(found.faults)} missing or damaged{removed}"
 
 
 def _as_json(found: Verified) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The access log: one line an answer, of our own fields, through the standard library's logging. No header is ever written down."""
+"""The access log: one line for each answer, through the standard library's logging. It contains no request header."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ _TARGET_LENGTH = 400
 
 @dataclass(slots=True)
 class AccessEntry:
-    """What one line says. `sent` is bytes of body, `seconds` from head to end; `outcome` is done, left, stalled or cut."""
+    """The fields of one line.
+
+    `sent` is in bytes of the body, `seconds` from the request's head to the end of the answer. `outcome` is done, left
+    (the client closed the connection), stalled (the client took no bytes) or cut (aborted).
+    """
 
     peer: str
     method: str
@@ -49,7 +53,7 @@ def write(entry: AccessEntry) -> None:
 
 
 def shown(target: str) -> str:
-    """Return a request target fit for a log: no credentials, no tokens, no control characters or quotes, not too long."""
+    """Return a request target for the log: shortened, without credentials, tokens, control characters and quotes."""
     bare = _TOKEN.sub(".snp-", _USERINFO.sub("", target))
     text = plain(bare).replace('"', "%22").replace(" ", "%20")
     return text if len(text) <= _TARGET_LENGTH else text[:_TARGET_LENGTH] + "..."

@@ -1,7 +1,7 @@
-"""Sends a file's bytes to a client: from a descriptor by sendfile, from anything else by copying, and while they still arrive.
+"""Send a file's bytes to a client: by sendfile from a descriptor, else by copying, also while the download continues.
 
-Who the bytes belong to, and closing them, is the gateway's. Every failure is raised: the gateway cuts the connection.
-Memory stays flat: nothing here holds more than one small blob or one chunk.
+The gateway owns the body and closes it. Every failure is raised, and the gateway aborts the connection. Memory use is
+bounded: at most one small blob or one chunk is in memory.
 """
 
 from __future__ import annotations
@@ -17,20 +17,21 @@ from snapproxy.web.heads import ReplyHead
 from snapproxy.web.response_writer import STALL_S, ResponseWriter
 
 SMALL = 64 << 10
-"""Bytes up to which a file is read at once and leaves with its head: cheaper than sendfile, and far cheaper than a thread."""
+"""Largest body in bytes that is read inline and sent together with its head: cheaper than sendfile or a thread."""
 
 _PIECE = 512 << 10
-"""Bytes a sendfile call may move before other clients get their turn."""
+"""Most bytes of one sendfile call, so that other clients are served in between."""
 
 
 class BodyEndedShortError(RuntimeError):
-    """A body ended before the length it had named."""
+    """A body ended before its stated length."""
 
 
 async def send(wire: ResponseWriter, reply: ReplyHead, body: ResponseBody, span: ByteRange | None) -> None:
-    """Send `reply` and the bytes of `span` (None: all, up to an end that nobody knows yet), following a body that still arrives.
+    """Send `reply` and the bytes of `span` (None: all bytes of a body of unknown size), following a running download.
 
-    Raises ConnectionError or TimeoutError when the client left or takes nothing, and whatever the body raises.
+    Raises ConnectionError if the client closes the connection, TimeoutError if it takes no bytes, and the errors of the
+    body.
     """
     if span is not None and span.length <= SMALL and (descriptor := body.fileno()) is not None:
         data = read_blob(descriptor, span)
@@ -45,7 +46,7 @@ async def send(wire: ResponseWriter, reply: ReplyHead, body: ResponseBody, span:
 
 
 async def _follow(wire: ResponseWriter, body: ResponseBody, span: ByteRange | None, outlet: int | None) -> None:
-    """Send what may be sent, wait for more, until the span or the body ends."""
+    """Send the available bytes and wait for more, until the span or the body ends."""
     at, stop = (span.start, span.stop) if span is not None else (0, None)
     while stop is None or at < stop:
         ready = await body.wait(at)
@@ -65,7 +66,7 @@ async def _sendfile(wire: ResponseWriter, outlet: int, body: ResponseBody, span:
     """Let the kernel move `span` from the body's file to the socket `outlet`."""
     descriptor = body.fileno()
     if descriptor is None:
-        raise BodyEndedShortError("the body gave up its file")
+        raise BodyEndedShortError("the body has closed its file")
     await wire.flush()
     at = span.start
     while at < span.stop:
@@ -78,19 +79,19 @@ async def _sendfile(wire: ResponseWriter, outlet: int, body: ResponseBody, span:
         if moved < wanted:
             await _writable(outlet)
         else:
-            await asyncio.sleep(0)  # one fast client must not keep the others waiting
+            await asyncio.sleep(0)  # one fast client must not delay the others
 
 
 def read_blob(descriptor: int, span: ByteRange) -> bytes:
-    """Read a small span inline: in the page cache this takes microseconds, a thread would cost five times as much.
+    """Read a small span inline: from the page cache this takes microseconds, a thread would cost five times as much.
 
-    What the file holds may be sent: the last piece of an arriving draft is not written before its verdict.
+    All bytes of the file may be sent: the last piece of a draft is not written before its verdict.
     """
     return os.pread(descriptor, span.length, span.start)
 
 
 def move_file(outlet: int, descriptor: int, at: int, count: int) -> int:
-    """Return how many bytes the kernel moved: 0 at the end of the file, -1 when the socket's buffer is full."""
+    """Return how many bytes the kernel moved: 0 at the end of the file, -1 if the socket's buffer is full."""
     try:
         return os.sendfile(outlet, descriptor, at, count)
     except BlockingIOError:
@@ -98,10 +99,10 @@ def move_file(outlet: int, descriptor: int, at: int, count: int) -> int:
 
 
 async def _writable(descriptor: int) -> None:
-    """Wait until the socket takes bytes again (or has failed, which the next attempt will tell)."""
+    """Wait until the socket accepts bytes again, or has failed, which the next write reports."""
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[None] = loop.create_future()
-    loop.add_writer(descriptor, _settle, ready)
+    loop.add_writer(descriptor, _wake, ready)
     try:
         async with asyncio.timeout(STALL_S):
             await ready
@@ -109,17 +110,17 @@ async def _writable(descriptor: int) -> None:
         loop.remove_writer(descriptor)
 
 
-def _settle(ready: asyncio.Future[None]) -> None:
+def _wake(ready: asyncio.Future[None]) -> None:
     if not ready.done():
         ready.set_result(None)
 
 
 @contextmanager
 def _outlet(wire: ResponseWriter, body: ResponseBody) -> Iterator[int | None]:
-    """Lend a descriptor of the client's socket for sendfile, None where bytes must be copied (TLS, chunked, no file).
+    """Yield a descriptor of the client's socket for sendfile, None if bytes must be copied (TLS, chunked, no file).
 
-    It is a duplicate: the event loop's transport owns the original, and neither asyncio nor uvloop lets a descriptor that
-    belongs to a transport be watched by others.
+    It is a duplicate: the event loop's transport owns the original, and neither asyncio nor uvloop can watch a
+    descriptor that belongs to a transport.
     """
     transport = wire.connection.transport
     if (

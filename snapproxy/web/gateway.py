@@ -1,7 +1,7 @@
-"""From a request to its answer on the wire: reads the address, asks for the outcome, weighs the conditions, sends.
+"""Answer one request: read its address, get the outcome, apply the conditions, and send.
 
-What an address means is `core.address`'s, what answers it the `Answerer`'s, how bytes leave `bodies`'s. A client's
-Cache-Control and Pragma are ignored: what is pinned cannot be fresher.
+`core.address` reads addresses, an `Answerer` answers them, `bodies` sends the bytes. A client's Cache-Control and
+Pragma are ignored: a pinned file cannot be fresher.
 """
 
 from __future__ import annotations
@@ -45,18 +45,18 @@ from snapproxy.web.response_writer import ResponseWriter
 from snapproxy.web.tunnel import Tunnels
 
 ReadAddress = Callable[[str, str, str, str], Target | Refusal]
-"""(method, raw target, Host, Proxy-Authorization) -> what is asked for. `core.address.read` with its book filled in."""
+"""(method, raw target, Host, Proxy-Authorization) -> target. It is `core.address.read` with its address book."""
 
 _log = logging.getLogger(__name__)
 
 _FIRST_BYTE_S = 5.0
-"""How long the head of a file that still arrives waits for its first bytes: until then a failure can be a status."""
+"""Seconds that the head of a running download is delayed until its first bytes: till then a failure can be a status."""
 
 
 class Gateway:
     """Answers the requests of every connection.
 
-    `instance` names this proxy in Via, so that a loop back to it is seen. `now` gives the time, for Date.
+    `instance` names this proxy in Via, for the detection of loops. `now` returns the time, for Date.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Gateway:
         self.is_closing = False
 
     async def handle(self, request: ClientRequest) -> Ending:
-        """Answer `request`, whatever happens, and log one line. Raises only CancelledError: the client has left."""
+        """Answer `request`, also after an error, and log one line. Raises only CancelledError (client disconnected)."""
         wire = ResponseWriter(request, common=self._common(), closing=self.is_closing)
         entry = access_log.AccessEntry(request.connection.peer, request.method, request.target)
         loop = asyncio.get_running_loop()
@@ -96,7 +96,7 @@ class Gateway:
         except asyncio.CancelledError:
             wire.outcome = "left"
             raise
-        except Exception as error:  # noqa: BLE001 # whatever broke, the client must get a status or see a cut, never a clean end
+        except Exception as error:  # noqa: BLE001 # after any error the client must get a status or an aborted connection
             await self._fail(wire, error)
         finally:
             entry.status, entry.sent, entry.outcome = wire.status, wire.sent, wire.outcome
@@ -106,12 +106,12 @@ class Gateway:
 
     @staticmethod
     async def _fail(wire: ResponseWriter, error: Exception) -> None:
-        """Tell the client of a failure: by a status while nothing has been sent, by a cut afterwards."""
+        """Report a failure to the client: by a status if nothing has been sent, else by aborting the connection."""
         if wire.status == 0:
             if not isinstance(error, SnapproxyError):
-                _log.error("A request failed inside", exc_info=error)
+                _log.error("A request failed with an internal error", exc_info=error)
             try:
-                await wire.say(refusal_reply(failure(error, None), closes=True))
+                await wire.send(refusal_reply(failure(error, None), closes=True))
             except (ConnectionError, TimeoutError):
                 wire.cut("left")
         elif isinstance(error, ConnectionError):
@@ -120,10 +120,10 @@ class Gateway:
             wire.cut("stalled")
         else:
             wire.cut("cut")
-            _log.warning("An answer was cut: %s: %s", type(error).__name__, plain(str(error)))
+            _log.warning("An answer was aborted: %s: %s", type(error).__name__, plain(str(error)))
 
-    def foresee(self, request: ClientRequest, *, runs_next: bool) -> bool:
-        """Begin what a request that waits in a pipeline will need, unless it will be refused for its head."""
+    def prepare(self, request: ClientRequest, *, runs_next: bool) -> bool:
+        """Start the download for a request that waits in a pipeline, unless its head will be refused."""
         if refuse_head(request, self._instance) is not None:
             return False
         if request.method == "GET" and not runs_next:
@@ -133,15 +133,17 @@ class Gateway:
         return request.keep_alive
 
     def malformed(self, peer: str, error: Exception) -> bytes:
-        """Return the answer to what is no HTTP, and log that it came, without its bytes."""
+        """Return the answer to invalid HTTP, and log the request without its bytes."""
         if not isinstance(error, LineTooLong):
             refusal = Refusal(
-                400, "The request is not proper HTTP", hint="snapproxy speaks HTTP/1.1, without TLS, on this port."
+                400,
+                "The request is not valid HTTP",
+                hint="Use http://, not https://, for this port; snapproxy has no TLS.",
             )
         elif error.args[1] == self._limits.line:
-            refusal = Refusal(414, "The address is too long", why=f"At most {self._limits.line} bytes are read.")
+            refusal = Refusal(414, "The address is too long", why=f"The limit is {self._limits.line} bytes.")
         else:
-            refusal = Refusal(431, "A header field is too long", why=f"At most {self._limits.field} bytes are read.")
+            refusal = Refusal(431, "A header field is too long", why=f"The limit is {self._limits.field} bytes.")
         reply = refusal_reply(refusal, closes=True)
         access_log.write(access_log.AccessEntry(peer, "-", "-", reply.status, len(reply.text)))
         framing = (("Content-Length", str(reply.length)), ("Connection", "close"))
@@ -159,40 +161,39 @@ class Gateway:
     async def _answer(self, request: ClientRequest, wire: ResponseWriter, entry: access_log.AccessEntry) -> None:
         refused = refuse_head(request, self._instance)
         if refused is not None:
-            await wire.say(refusal_reply(refused, closes=True))
+            await wire.send(refusal_reply(refused, closes=True))
             return
         target = self._read(request)
         match target:
             case Refusal():
-                await wire.say(self._refuse(request, target))
+                await wire.send(self._refuse(request, target))
             case PassTarget() | TunnelTarget():
-                await self._let_pass(request, wire, target)
+                await self._pass_through(request, wire, target)
             case _ if request.method not in {"GET", "HEAD"}:
                 headers = {"Allow": "GET, HEAD"}
-                await wire.say(
-                    self._refuse(request, Refusal(405, "Only GET and HEAD are answered here", headers=headers))
-                )
+                await wire.send(self._refuse(request, Refusal(405, "Only GET and HEAD are supported", headers=headers)))
             case PageTarget():
                 page = await self._pages.answer(target.path, request.headers.get("Host", ""))
-                await wire.say(page if isinstance(page, ReplyHead) else refusal_reply(page))
+                await wire.send(page if isinstance(page, ReplyHead) else refusal_reply(page))
             case ScriptTarget():
-                await wire.say(self._pages.script(target, request.headers.get("Host", "")))
+                await wire.send(self._pages.script(target, request.headers.get("Host", "")))
             case FileTarget() | ServiceTarget():
                 await self._answer_file(request, wire, target, entry)
             case BlobTarget():
-                held = await self._holding.answer(target)
-                if isinstance(held, Refusal):
-                    await wire.say(refusal_reply(held))
+                blob = await self._holding.answer(target)
+                if isinstance(blob, Refusal):
+                    await wire.send(refusal_reply(blob))
                 else:
-                    await self._send(request, wire, "", held, entry)
+                    await self._send(request, wire, "", blob, entry)
             case _:
                 assert_never(target)
 
     @staticmethod
     def _refuse(request: ClientRequest, refusal: Refusal) -> ReplyHead:
-        """Refuse; a connection whose client may have sent more than a head already is not used again.
+        """Return the answer for a refusal; it closes the connection if the client may have sent more than a head.
 
-        What follows a refused CONNECT might be meant for the tunnel, and what follows a body's head is the body.
+        The bytes after a refused CONNECT may be meant for the tunnel, and those after the head of a request with a body
+        are the body.
         """
         return refusal_reply(refusal, closes=request.method == "CONNECT" or request.has_body)
 
@@ -209,9 +210,9 @@ class Gateway:
         self._tally.outcome(outcome)
         match outcome:
             case Refusal():
-                await wire.say(refusal_reply(outcome))
+                await wire.send(refusal_reply(outcome))
             case Moved():
-                await wire.say(moved_reply(outcome, target.archive.name))
+                await wire.send(moved_reply(outcome, target.archive.name))
             case Served():
                 await self._send(request, wire, target.path, outcome, entry)
             case _:
@@ -230,11 +231,11 @@ class Gateway:
             self._tally.sent(wire.sent)
 
     async def _serve(self, request: ClientRequest, wire: ResponseWriter, path: str, served: Served) -> None:
-        verdict = decide(_asked(request), validators(served), served.body.size)
+        verdict = decide(_conditions(request), validators(served), served.body.size)
         reply = file_reply(served, path, verdict)
         if isinstance(verdict, WholeFile) and request.method == "GET":
-            if not served.digest and (broken := await _broken_from_the_start(served)) is not None:
-                await wire.say(refusal_reply(broken))
+            if not served.digest and (broken := await _early_failure(served)) is not None:
+                await wire.send(refusal_reply(broken))
                 return
             size = served.body.size
             await bodies.send(
@@ -243,27 +244,29 @@ class Gateway:
         elif isinstance(verdict, ByteRange):
             await bodies.send(wire, reply, served.body, verdict)
         else:
-            await wire.say(reply)
+            await wire.send(reply)
 
-    async def _let_pass(self, request: ClientRequest, wire: ResponseWriter, target: PassTarget | TunnelTarget) -> None:
-        """Let a request reach its host unpinned, unless a capture could not take note of it."""
+    async def _pass_through(
+        self, request: ClientRequest, wire: ResponseWriter, target: PassTarget | TunnelTarget
+    ) -> None:
+        """Pass a request through to its host, unless a capture cannot record that."""
         refusal = await self._answerer.passing(target)
         if refusal is None and isinstance(target, PassTarget):
-            await self._pass(request, wire, target)
+            await self._forward(request, wire, target)
             return
         if refusal is None and isinstance(target, TunnelTarget):
             refusal = await self._tunnels.carry(target, wire)
         if refusal is not None:
-            await wire.say(self._refuse(request, refusal))
+            await wire.send(self._refuse(request, refusal))
 
-    async def _pass(self, request: ClientRequest, wire: ResponseWriter, target: PassTarget) -> None:
-        """Hand a request on and its answer back. Both bodies stream; nothing is kept."""
+    async def _forward(self, request: ClientRequest, wire: ResponseWriter, target: PassTarget) -> None:
+        """Forward a request and its answer. Both bodies are streamed; nothing is stored."""
         if request.has_body and request.headers.get("Expect", "").lower() == "100-continue":
             wire.put(b"HTTP/1.1 100 Continue\r\n\r\n")
         body = request.body() if request.has_body else None
         passed = await self._forwarder.forward(target, request.method, request.headers.items(), body)
         if isinstance(passed, Refusal):
-            await wire.say(self._refuse(request, passed))
+            await wire.send(self._refuse(request, passed))
             return
         try:
             wire.begin(passed_reply(passed))
@@ -274,7 +277,7 @@ class Gateway:
             passed.close()
 
 
-def _asked(request: ClientRequest) -> ConditionalHeaders:
+def _conditions(request: ClientRequest) -> ConditionalHeaders:
     headers = request.headers
     return ConditionalHeaders(
         method=request.method,
@@ -285,12 +288,12 @@ def _asked(request: ClientRequest) -> ConditionalHeaders:
     )
 
 
-async def _broken_from_the_start(served: Served) -> Refusal | None:
-    """Wait a little for an arriving file's first bytes, and return a refusal if it fails before there are any."""
+async def _early_failure(served: Served) -> Refusal | None:
+    """Wait at most `_FIRST_BYTE_S` for the first bytes of a running download; return a refusal if it fails before."""
     waited = asyncio.timeout(_FIRST_BYTE_S)
     try:
         async with waited:
             await served.body.wait(0)
-    except Exception as error:  # noqa: BLE001 # a body fails in its store's own ways; here each can still be a status
+    except Exception as error:  # noqa: BLE001 # bodies raise errors of their own; here each can still become a status
         return None if waited.expired() else failure(error, served.role)
     return None

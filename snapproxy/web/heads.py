@@ -1,4 +1,4 @@
-"""The heads of answers, as values and as bytes. Pure; what is answered is decided in `replies`."""
+"""The heads of answers, as values and as bytes. Pure; `replies` decides their contents."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _REASON_LENGTH = 80
 
 @dataclass(frozen=True, slots=True)
 class ReplyHead:
-    """An answer's head, and its body where that is a text of ours.
+    """The head of an answer, and its body if that is a text of snapproxy.
 
-    `length` counts the body's bytes, None while nobody knows. `fields` says nothing of framing, connection, date or Via:
-    those belong to the wire. `closes`: the connection must not be used again.
+    `length` is the size of the body in bytes, None if unknown. `fields` has no framing, Connection, Date or Via; those
+    are added by `ResponseWriter`. `closes`: the connection must not be used again.
     """
 
     status: int
@@ -30,22 +30,25 @@ class ReplyHead:
 
     @property
     def is_bodiless(self) -> bool:
-        """Whether this status has no body whatever was asked (RFC 9110 section 6.4.1)."""
+        """Whether this status has no body for any method (RFC 9110 section 6.4.1)."""
         return self.status in {204, 304}
 
 
 def plain(text: str) -> str:
-    """Return `text` with everything but printable ASCII replaced, fit for a header field, a log line or a terminal."""
+    """Return `text` for a header field, a log line or a terminal: all but printable ASCII is replaced by `?`."""
     return _NOT_PRINTABLE.sub("?", text)
 
 
 def without_controls(text: str) -> str:
-    """Return `text` on one line: control characters are replaced, letters of any script stay."""
+    """Return `text` on one line: control characters are replaced by `?`, letters of any script stay."""
     return _CONTROLS.sub("?", text)
 
 
 def render(status: int, reason: str, fields: Iterable[tuple[str, str]]) -> bytes:
-    """Write a head. No value can end its line: control characters are replaced, and the reason is at most 80 of ASCII."""
+    """Return a head as bytes.
+
+    No value can end its line: control characters are replaced. The reason is at most 80 ASCII characters.
+    """
     lines = [f"HTTP/1.1 {status} {plain(reason)[:_REASON_LENGTH]}"]
     lines += [f"{name}: {without_controls(value)}" for name, value in fields]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape")

@@ -1,4 +1,7 @@
-"""Our own pages: what this proxy is and how to use it, and whether it is well. Everything shown is injected; nothing is measured here."""
+"""The pages of the proxy itself: status, counters, health and the script that pins a system.
+
+The content is passed in; nothing is measured here.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from snapproxy.core.model import Refusal, TimeSpec
 from snapproxy.web.heads import ReplyHead
 
 Probe = Callable[[], Awaitable[str]]
-"""Returns '' when well, else our own words for what is wrong."""
+"""Returns '' if healthy, else a description of the fault, without text from clients or upstreams."""
 
 _AUTHORITY = re.compile(r"[A-Za-z0-9._-]{1,255}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
 _SCRIPT_TYPE = "text/x-shellscript; charset=utf-8"
@@ -26,12 +29,12 @@ _PAGE_FIELDS = (
 
 
 class Pages:
-    """Writes the pages of one proxy.
+    """The pages of one proxy.
 
-    `snippets(authority)` gives (title, text) pairs of client configuration for this proxy at `host:port`, `script(when, authority,
-    capture)` the script that pins a root; `address` stands in
-    for a Host header that is missing or strange. `stats` gives figures by name. `is_discoverable`: requests without a time are
-    answered, so auto-apt-proxy may find us by the page's title; otherwise every machine that found us would only see a 407.
+    `snippets(authority)` returns (title, text) pairs of client configuration for this proxy at `host:port`,
+    `script(when, authority, capture)` the script that pins a system. `address` replaces a missing or malformed Host
+    header. `stats` returns counters by name. `is_discoverable`: requests without a time are answered, so auto-apt-proxy
+    may find this proxy by the title of its page; otherwise every machine that found it would get a 407.
     """
 
     def __init__(
@@ -54,30 +57,30 @@ class Pages:
         self._title = "Apt-cacher snapproxy" if is_discoverable else "snapproxy"
 
     async def answer(self, path: str, host: str) -> ReplyHead | Refusal:
-        """Return the page at `path`, or a refusal where there is none. `host` is the request's Host header."""
+        """Return the page at `path`, or a 404. `host` is the request's Host header."""
         match path:
             case "/":
                 return self._status_page(host if _AUTHORITY.fullmatch(host) else self._address)
             case "/-/stats":
                 return _page(200, "OK", "application/json", json.dumps(self._stats(), indent=2, sort_keys=True) + "\n")
             case "/healthz":
-                return _verdict(await self._healthy())
+                return _health(await self._healthy())
             case "/readyz":
-                return _verdict(await self._ready())
+                return _health(await self._ready())
             case _:
-                return Refusal(404, "There is no such page", hint="The page at / shows how to address a file.")
+                return Refusal(404, "No such page", hint="The page at / shows how to address a file.")
 
     def script(self, target: ScriptTarget, host: str) -> ReplyHead:
         """Return the script of a target, for clients that reach this proxy at `host`, the request's Host header.
 
-        The header becomes part of a shell's text, so a strange one is refused; and refusals are scripts that fail.
+        The header becomes part of a shell script, so a malformed one is refused. A refusal is a script that fails.
         """
         when: TimeSpec | Refusal = target.when
         if not _AUTHORITY.fullmatch(host):
             when = Refusal(
                 400,
                 "the Host header is not HOST:PORT",
-                hint="The script points at the address that it was fetched from.",
+                hint="The script contains the address that it is downloaded from. Send it in the Host header.",
             )
         if isinstance(when, Refusal):
             return _page(when.status, when.reason, _SCRIPT_TYPE, pin_script.refusal(when))
@@ -88,7 +91,7 @@ class Pages:
             f"<h2>{escape(title)}</h2>\n\n<pre>\n{escape(text.strip())}\n</pre>\n"
             for title, text in self._snippets(authority)
         )
-        figures = "\n".join(
+        counters = "\n".join(
             f"{escape(str(name))}: {escape(str(value))}"
             for name, value in self._stats().items()
             if isinstance(value, int)
@@ -104,23 +107,23 @@ class Pages:
 <h1>snapproxy</h1>
 
 <p>This proxy makes a package manager see its distribution as it was at one instant.
-Ask it for http://{escape(authority)}/ARCHIVE/WHEN/PATH, or use it as an HTTP proxy
-whose user name is the time.</p>
+Request http://{escape(authority)}/ARCHIVE/TIME/PATH, or use it as an HTTP proxy
+with the time as the user name.</p>
 
 {snippets}
-<h2>Since it started</h2>
+<h2>Counters since its start</h2>
 
 <pre>
-{figures}
+{counters}
 </pre>
 </html>
 """,
         )
 
 
-def _verdict(complaint: str) -> ReplyHead:
-    status, reason = (503, "Service Unavailable") if complaint else (200, "OK")
-    return _page(status, reason, "text/plain; charset=utf-8", f"{complaint or 'ok'}\n")
+def _health(fault: str) -> ReplyHead:
+    status, reason = (503, "Service Unavailable") if fault else (200, "OK")
+    return _page(status, reason, "text/plain; charset=utf-8", f"{fault or 'ok'}\n")
 
 
 def _page(status: int, reason: str, kind: str, text: str) -> ReplyHead:

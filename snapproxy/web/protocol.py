@@ -1,8 +1,8 @@
-"""The one place that leans on the inside of aiohttp: connections, their queue of pipelined requests, and taking a connection over.
+"""Connections, their queue of pipelined requests, and the take-over of a connection.
 
-aiohttp parses, queues and runs requests one after another; this module adds what it has no hook for. It knows nothing of archives
-or answers: a `Handler` decides. aiohttp is pinned to one minor version because of this file, and a test names each private
-attribute used here.
+The only module that uses private parts of aiohttp. aiohttp parses, queues and runs requests one after another; this
+module adds the functions for which it has no hook. A `Handler` answers the requests. aiohttp is pinned to one minor
+version because of this file, and a test names each private attribute used here.
 """
 
 from __future__ import annotations
@@ -29,29 +29,33 @@ from snapproxy.errors import ConfigurationError
 _log = logging.getLogger(__name__)
 
 _TAKEN_OVER_WINDOW = 256 << 10
-"""Bytes a taken-over connection may hold unread, half of it; above what aiohttp can have kept back before (64 KiB and one read)."""
+"""Half of the bytes that a taken-over connection may buffer, since asyncio stops reading at twice this limit.
+
+It is above what aiohttp can have buffered before the take-over: 64 KiB and one read.
+"""
 
 _BODY_SILENCE_S = 60.0
+"""Seconds without a byte of a request's body after which reading it fails."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a client may take. Sizes in bytes, times in seconds.
+    """Limits for a client. Sizes in bytes, times in seconds.
 
-    `line` and `field` differ on purpose: the parser raises one error for both, and only its limit tells which it was.
+    `line` and `field` differ on purpose: the parser raises the same error for both, with the exceeded limit.
     """
 
     line: int = 8190
     field: int = 8000
     fields: int = 64
     idle_s: float = 75.0
-    """How long a connection may take over a head, the first one included, or rest between two requests."""
+    """Longest time for sending a head, the first one included, and between two requests."""
     linger_s: float = 2.0
-    """How long the body of a refused request is read and thrown away, so that its client gets to see the refusal."""
+    """How long the body of a refused request is read and discarded, so that the client reads the refusal."""
 
 
 class ClientRequest:
-    """A request as it came. `target` is the raw request target: nothing has decoded or normalised it."""
+    """A request as received. `target` is the raw request target, neither decoded nor normalised."""
 
     __slots__ = ("_task", "connection", "content", "headers", "keep_alive", "method", "target", "version")
 
@@ -74,7 +78,7 @@ class ClientRequest:
         return "Transfer-Encoding" in self.headers or self.headers.get("Content-Length", "0").strip("0") != ""
 
     async def body(self) -> AsyncIterator[bytes]:
-        """Yield the body as it arrives, transfer coding removed. Raises TimeoutError when the client falls silent."""
+        """Yield the body as it arrives, without transfer coding. Raises TimeoutError if the client sends no bytes."""
         while True:
             async with asyncio.timeout(_BODY_SILENCE_S):
                 data = await self.content.readany()
@@ -83,51 +87,54 @@ class ClientRequest:
             yield data
 
     def _finish(self) -> None:
-        """Meet aiohttp's wish to clean up what its own requests keep of a form; there is nothing here."""
+        """Do nothing: aiohttp calls this to remove form data, which these requests do not have."""
 
     def _cancel(self, error: BaseException) -> None:
-        """Fail whoever reads the body: the connection is gone."""
+        """Fail the reader of the body, because the connection is closed."""
         self.content.set_exception(error)
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What is left to do for aiohttp once a request was answered: `farewell` goes out, then the connection stays open or not.
+    """What aiohttp has to do after a request was answered: write `last_bytes`, and keep or close the connection.
 
-    Stands in for aiohttp's response; everything else has been written already.
+    Takes the place of aiohttp's response; everything else has been written.
     """
 
     connection: Connection
     keep_alive: bool
-    farewell: bytes = b""
+    last_bytes: bytes = b""
 
     async def prepare(self, _request: ClientRequest) -> None:
-        """Write what is left."""
-        if self.farewell and self.connection.transport is not None:
-            self.connection.transport.write(self.farewell)
+        """Write the last bytes."""
+        if self.last_bytes and self.connection.transport is not None:
+            self.connection.transport.write(self.last_bytes)
 
     async def write_eof(self) -> None:
-        """Do nothing: the body has been ended by whoever wrote it."""
+        """Do nothing: the writer of the body has ended it."""
 
 
 class Handler(Protocol):
-    """Answers requests and says what may begin before its turn."""
+    """Answers requests, and prepares those that are queued."""
 
     async def handle(self, request: ClientRequest) -> Ending:
-        """Answer. Raises nothing but CancelledError, which means that the client has left."""
+        """Answer. Raises only CancelledError, if the client has disconnected."""
 
-    def foresee(self, request: ClientRequest, *, runs_next: bool) -> bool:
-        """Take note of a request in a pipeline; `runs_next`: it need not wait, so there is nothing to begin early for it.
+    def prepare(self, request: ClientRequest, *, runs_next: bool) -> bool:
+        """Start the download for a request in a pipeline, unless it `runs_next` and so does not wait. Never waits.
 
-        Return whether its connection stays open after it, so that those behind it will be answered. Never waits.
+        Return whether its connection stays open after it, so that the requests queued behind it will be answered.
         """
 
     def malformed(self, peer: str, error: Exception) -> bytes:
-        """Return the whole answer to a head that could not be parsed. `error` holds client bytes: they are not for the log."""
+        """Return the answer to a head that cannot be parsed. `error` contains bytes of the client: do not log them."""
 
 
 class Connection(RequestHandler):
-    """A client's connection. `is_last_answer`: the answer under way, or one that is queued, ends it, so nothing behind that matters."""
+    """A client's connection.
+
+    `is_last_answer`: the running answer, or one of a queued request, closes it, so later requests are ignored.
+    """
 
     __slots__ = ("_answered", "_handler", "_taken_over", "is_last_answer")
 
@@ -136,7 +143,7 @@ class Connection(RequestHandler):
             server,
             loop=loop,
             logger=_log,
-            access_log=cast("Any", None),  # our own lines are written by the handler
+            access_log=cast("Any", None),  # the handler writes the access log
             keepalive_timeout=limits.idle_s,
             lingering_time=limits.linger_s,
             max_line_size=limits.line,
@@ -151,7 +158,7 @@ class Connection(RequestHandler):
         self.is_last_answer = False
 
     async def answer(self, request: ClientRequest) -> Ending:
-        """Let the handler answer, and count: a client may ask again before aiohttp has seen that the answer is out."""
+        """Let the handler answer, and count: the next request may arrive before aiohttp knows of the sent answer."""
         try:
             return await self._handler.handle(request)
         finally:
@@ -159,17 +166,17 @@ class Connection(RequestHandler):
 
     @property
     def peer(self) -> str:
-        """The client's address for the log, '-' where it has none."""
+        """The client's address for the log, '-' if it has none."""
         name = self.peername
         return str(name[0]) if isinstance(name, tuple) else "-"
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin. With a high-water mark of zero, `drain` returns when the kernel has taken everything: sendfile needs to know."""
+        """Set a high-water mark of zero, so that `drain` waits until the kernel has all bytes, as sendfile needs it."""
         super().connection_made(transport)
         cast("asyncio.Transport", transport).set_write_buffer_limits(high=0)
 
     def data_received(self, data: bytes) -> None:
-        """Parse and queue as aiohttp does; requests that must wait their turn are foreseen at once, the next to run is not."""
+        """Parse and queue as aiohttp does, and prepare the requests that have to wait in the queue."""
         if self._taken_over is not None:
             self._taken_over.feed_data(data)
             return
@@ -182,11 +189,11 @@ class Connection(RequestHandler):
         for message, content in itertools.islice(self._messages, len(self._messages) - arrived, None):
             if self.is_last_answer or not isinstance(message, RawRequestMessage):
                 return
-            self.is_last_answer = not self._handler.foresee(ClientRequest(message, content, self), runs_next=runs_next)
+            self.is_last_answer = not self._handler.prepare(ClientRequest(message, content, self), runs_next=runs_next)
             runs_next = False
 
-    def eof_received(self) -> bool:  # type: ignore[override] # asyncio reads the answer; aiohttp's None means the same as False
-        """Close when the client has nothing more to ask, as aiohttp does; a taken-over connection stays half open."""
+    def eof_received(self) -> bool:  # type: ignore[override] # asyncio reads the value; aiohttp's None means False
+        """Close at the end of the client's requests, as aiohttp does; a taken-over connection stays half open."""
         if self._taken_over is None:
             return False
         self._taken_over.feed_eof()
@@ -199,26 +206,26 @@ class Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002
     ) -> web.StreamResponse:
-        """Answer a head that could not be parsed, and log none of it; cut the connection if a handler failed instead."""
+        """Answer a head that cannot be parsed, without logging it; abort the connection if a handler failed."""
         if isinstance(exc, HttpProcessingError):
             return cast(
-                "web.StreamResponse", Ending(self, keep_alive=False, farewell=self._handler.malformed(self.peer, exc))
+                "web.StreamResponse", Ending(self, keep_alive=False, last_bytes=self._handler.malformed(self.peer, exc))
             )
         _log.error("A handler failed for %s", self.peer, exc_info=exc)
         self.cut()
         return cast("web.StreamResponse", Ending(self, keep_alive=False))
 
     async def drain(self) -> None:
-        """Wait until the kernel has taken all that was written. Raises ConnectionError once the client is gone."""
+        """Wait until the kernel has all written bytes. Raises ConnectionError if the client has disconnected."""
         if self.transport is None or self.transport.is_closing():
-            raise ConnectionResetError("the client has left")
+            raise ConnectionResetError("the client has disconnected")
         if self._paused:
             await self._drain_helper()
 
     def cut(self, *, reset: bool = False) -> None:
-        """Break the connection off so that the client cannot take what it has for the whole.
+        """Abort the connection, so that the client cannot mistake the partial answer for a complete one.
 
-        `reset`: the answer's only end is the end of the connection, so a plain close would look complete.
+        `reset`: only the end of the connection ends the answer, so a normal close would look complete.
         """
         if self.transport is None:
             return
@@ -228,25 +235,25 @@ class Connection(RequestHandler):
         self.transport.abort()
 
     def retire(self) -> None:
-        """Take no further request: close at once when at rest, otherwise once the answer that is under way has ended."""
+        """Accept no further request: close now if idle, else after the running answer."""
         if self._messages or self._request_in_progress:
             self.close()
         else:
             self.force_close()
 
     def take_over(self) -> asyncio.StreamReader:
-        """Return a reader of everything the client sends from here on, that which has arrived already included."""
+        """Return a reader of all bytes that the client sends from now on, including those that are buffered."""
         if self.transport is None:
-            raise ConnectionResetError("the client has left")
+            raise ConnectionResetError("the client has disconnected")
         reader = asyncio.StreamReader(limit=_TAKEN_OVER_WINDOW, loop=self._loop)
         reader.set_transport(self.transport)
-        self.set_parser(cast("Any", _Feed(reader)))  # hands over what was kept back, and stops aiohttp from parsing it
+        self.set_parser(cast("Any", _Feed(reader)))  # passes on the buffered bytes and stops aiohttp from parsing
         self._taken_over = reader
         return reader
 
 
 class _Feed:
-    """What aiohttp feeds instead of its parser: the place where it puts a WebSocket's reader."""
+    """A reader that aiohttp feeds in place of its parser, as it does for a WebSocket."""
 
     def __init__(self, reader: asyncio.StreamReader) -> None:
         self._reader = reader
@@ -260,13 +267,13 @@ class _Feed:
 
 
 class Listener(web.Server):
-    """Makes a `Connection` of every client; a client that leaves cancels what runs for it."""
+    """Creates a `Connection` for every client. If a client disconnects, its handler is cancelled."""
 
     def __init__(self, handler: Handler, limits: Limits) -> None:
         if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
             raise ConfigurationError(
                 "aiohttp was installed without its C parser",
-                why="The pure Python parser is slower and differs from the one that snapproxy's request checks were made for.",
+                why="The pure Python parser is slower, and the request checks of snapproxy were made for the C parser.",
                 hint="Install aiohttp from a wheel, and do not set AIOHTTP_NO_EXTENSIONS.",
             )
         super().__init__(
@@ -280,7 +287,7 @@ class Listener(web.Server):
         return Connection(self, self._handler, self._limits, self._loop)
 
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
-        """Forget a connection once what ran for it has ended."""
+        """Remove a connection after its handler has ended."""
         super().connection_lost(handler, exc)
         task = handler._task_handler  # noqa: SLF001 # see the module's docstring
         if task is None:
@@ -289,18 +296,18 @@ class Listener(web.Server):
             task.add_done_callback(lambda _: self._lost.set())
 
     def retire(self) -> None:
-        """Let every connection go: those at rest now, the others after their answer."""
+        """Close every connection: idle ones now, the others after their answer."""
         for connection in self.connections:
             cast("Connection", connection).retire()
 
     async def emptied(self) -> None:
-        """Wait until no connection is left."""
+        """Wait until all connections are closed."""
         while self.connections:
             self._lost.clear()
             await self._lost.wait()
 
     def cut(self) -> None:
-        """Break every connection off."""
+        """Abort every connection."""
         for connection in self.connections:
             cast("Connection", connection).cut()
 

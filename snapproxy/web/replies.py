@@ -1,22 +1,18 @@
-"""Turns outcomes into the heads (and short texts) that answer them. Pure; sending them is the gateway's."""
+"""Turn outcomes into heads and short texts. Pure; the gateway sends them."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
 
+from snapproxy.base.refusals import unavailable
 from snapproxy.core.conditions import UnchangedForClient, Validators, Verdict, WholeFile
 from snapproxy.core.exchange import Moved, Passed, Served
 from snapproxy.core.http_date import write_http_date
 from snapproxy.core.model import Refusal, Role
+from snapproxy.core.plan_model import WHOLE
 from snapproxy.core.ranges import ByteRange, Unsatisfiable
 from snapproxy.errors import SnapproxyError
 from snapproxy.web.heads import Fields, ReplyHead, without_controls
-
-CHALLENGE = ("Proxy-Authenticate", 'Basic realm="snapproxy: the user name is the time"')
-"""dnf and zypper send credentials only after this, and a 407 must carry one (RFC 9110 section 15.5.8)."""
-
-_NEVER_5XX = frozenset({Role.ROOT, Role.SIGNATURE, Role.INDEX})
-"""Roles whose failure apt must see as a 4xx: after 429 or a 5xx it exits 0 without the suite."""
 
 _MEDIA_TYPES = {
     "deb": "application/vnd.debian.binary-package",
@@ -34,7 +30,7 @@ _TEXTS = frozenset({"InRelease", "Release", "Packages", "Sources", "SHA256SUMS",
 
 
 def media_type(path: str) -> str:
-    """Return the Content-Type of a file by its name; bytes nobody knows are bytes."""
+    """Return the Content-Type of a file by its name; application/octet-stream for an unknown one."""
     name = path.rpartition("/")[2]
     if name in _TEXTS:
         return "text/plain; charset=utf-8"
@@ -42,12 +38,12 @@ def media_type(path: str) -> str:
 
 
 def validators(served: Served) -> Validators:
-    """Return what the client may recognise the file by: its sha256 as a strong ETag, and the date that belongs to the blob."""
+    """Return the validators of the file: its sha256 as a strong ETag, and the date of the blob."""
     return Validators(f'"{served.digest}"' if served.digest else "", served.date)
 
 
 def file_reply(served: Served, path: str, verdict: Verdict) -> ReplyHead:
-    """Return the head that sends `served` as `verdict` says: 200, 206, 304 or 416."""
+    """Return the head for the conditions' `verdict`: 200, 206, 304 or 416."""
     size = served.body.size
     fields = _provenance(served)
     match verdict:
@@ -65,7 +61,7 @@ def file_reply(served: Served, path: str, verdict: Verdict) -> ReplyHead:
 
 
 def _provenance(served: Served) -> Fields:
-    """Say which time was asked, which one answers, and why the bytes are believed."""
+    """Return the fields for the requested time, the snapshot that answers, and the proof of the bytes."""
     at = ("X-Snapproxy-Snapshot", f"{served.archive}/{served.snapshot}"), ("X-Snapproxy-Requested", served.requested)
     return (
         *(at if served.archive else ()),
@@ -76,9 +72,9 @@ def _provenance(served: Served) -> Fields:
 
 
 def _validation(served: Served) -> Fields:
-    held = validators(served)
-    dated = (("Last-Modified", write_http_date(held.date)),) if held.date is not None else ()
-    return (*dated, ("ETag", held.etag)) if held.etag else dated
+    known = validators(served)
+    dated = (("Last-Modified", write_http_date(known.date)),) if known.date is not None else ()
+    return (*dated, ("ETag", known.etag)) if known.etag else dated
 
 
 def _description(served: Served, path: str) -> Fields:
@@ -87,17 +83,15 @@ def _description(served: Served, path: str) -> Fields:
 
 
 def refusal_reply(refusal: Refusal, *, closes: bool = False) -> ReplyHead:
-    """Return the answer that tells a refusal: its reason in the status line, and what, why and what to do as lines of text."""
+    """Return the answer for a refusal: the reason in the status line; reason, cause and hint as lines of the body."""
     lines = [without_controls(line) for line in (refusal.reason, refusal.why, refusal.hint) if line]
     text = "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
     fields = (("Content-Type", "text/plain; charset=utf-8"), *refusal.headers.items())
-    if refusal.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and CHALLENGE[0] not in refusal.headers:
-        fields = (*fields, CHALLENGE)
     return ReplyHead(refusal.status, refusal.reason, fields, len(text), text, closes=closes)
 
 
 def moved_reply(moved: Moved, archive: str) -> ReplyHead:
-    """Return the 302 to a snapshot's own folder: not a 307, which apk cannot follow."""
+    """Return the 302 to a snapshot's own folder. Not a 307, which apk cannot follow."""
     text = f"{without_controls(moved.location)}\n".encode("utf-8", "replace")
     fields = (
         ("Location", moved.location),
@@ -108,7 +102,7 @@ def moved_reply(moved: Moved, archive: str) -> ReplyHead:
 
 
 def passed_reply(passed: Passed) -> ReplyHead:
-    """Return the head of an answer from a `pass` host, marked as what nobody here vouches for."""
+    """Return the head of an answer from a host that is passed through, marked as unverified."""
     fields, length = [("X-Snapproxy-Verified", "none")], None
     for name, value in passed.headers:
         if name.lower() == "content-length":
@@ -123,28 +117,29 @@ def passed_reply(passed: Passed) -> ReplyHead:
 
 
 def range_refusal(beyond: Unsatisfiable) -> Refusal:
-    """Say that a range begins after the end, and where the end is (RFC 9110 section 15.5.17)."""
+    """Return the refusal of a range that begins after the end of the file (RFC 9110 section 15.5.17)."""
     return Refusal(
         416,
         "The range begins beyond the end of the file",
         why=f"The file has {beyond.size} bytes.",
-        hint="Remove the partial file and ask again.",
+        hint="Remove the partial file and try again.",
         headers={"Content-Range": f"bytes */{beyond.size}"},
     )
 
 
 def failure(error: Exception, role: Role | None) -> Refusal:
-    """Explain an error that came up before anything was sent. `role` is None while it is not known what was asked for.
+    """Return the refusal for an error that occurred before any byte was sent. `role` is None if it is unknown.
 
-    What may be a root or an index gets a 424 instead of any status that makes apt exit 0.
+    A file that may be a root, signature or index gets a 424 instead of a status that makes apt exit 0.
     """
     if isinstance(error, SnapproxyError):
         refusal = Refusal(error.status, error.reason, error.why, error.hint)
     elif role is None:
-        refusal = Refusal(500, "snapproxy failed inside", hint="Its log says more. Please report it.")
+        refusal = Refusal(500, "Internal error in snapproxy", hint="The log has details. Please report it.")
     else:
-        refusal = Refusal(502, "The file broke off before its first byte", why=str(error), hint="Ask again in a while.")
+        refusal = Refusal(502, "The download failed before its first byte", why=str(error), hint="Try again later.")
     is_retried = refusal.status == HTTPStatus.TOO_MANY_REQUESTS or refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    if is_retried and (role is None or role in _NEVER_5XX):
-        return Refusal(424, refusal.reason, refusal.why, refusal.hint)
-    return refusal
+    if not is_retried:
+        return refusal
+    whole = role is None or role in WHOLE
+    return unavailable(whole=whole, status=refusal.status, reason=refusal.reason, why=refusal.why, hint=refusal.hint)

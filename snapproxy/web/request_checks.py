@@ -1,6 +1,7 @@
-"""What is wrong with a request's head, whatever it asks for: doubtful framing, an upgrade, a loop. Pure.
+"""Check a request's head, independent of its target, for ambiguous framing, an upgrade or a loop. Pure.
 
-The parser (aiohttp's, in C, strict) refuses what is no HTTP; this refuses proper HTTP that only a request smuggler or a mistake sends here.
+aiohttp's strict C parser refuses invalid HTTP. These checks refuse valid HTTP that only a request smuggler or a
+misconfigured client sends.
 """
 
 from __future__ import annotations
@@ -13,27 +14,30 @@ _BODILESS = frozenset({"GET", "HEAD", "CONNECT"})
 
 
 def refuse_head(request: ClientRequest, instance: str) -> Refusal | None:
-    """Return why a request cannot be taken at all, None when it can. Its connection is closed: the next bytes cannot be trusted."""
+    """Return a refusal of the head, None if it is acceptable.
+
+    The connection of a refused request is closed, because its next bytes cannot be trusted.
+    """
     headers = request.headers
     if tuple(request.version) not in _VERSIONS:
-        return Refusal(505, "Only HTTP/1.0 and HTTP/1.1 are spoken here")
+        return Refusal(505, "Only HTTP/1.0 and HTTP/1.1 are supported")
     if request.has_body and request.method in _BODILESS:
-        # RFC 9110 section 9.3.1: such a body has no meaning, and hops that disagree on it are how requests are smuggled
+        # RFC 9110 section 9.3.1: such a body has no meaning, and requests are smuggled through hops that disagree on it
         return Refusal(400, f"A {request.method} must not have a body")
     if "Upgrade" in headers and request.method != "CONNECT":
-        return Refusal(400, "Protocol upgrades are refused", hint="Ask in plain HTTP/1.1.")
+        return Refusal(400, "Protocol upgrades are refused", hint="Send the request without an Upgrade header.")
     if len(headers.getall("Proxy-Authorization", ())) > 1:
-        return Refusal(400, "Two times were given", why="The request has more than one Proxy-Authorization.")
-    if _has_passed(headers.getall("Via", ()), instance):
+        return Refusal(400, "More than one time given", why="The request has several Proxy-Authorization headers.")
+    if _names_instance(headers.getall("Via", ()), instance):
         return Refusal(
             508,
-            "The request came back to this proxy",
-            hint="An upstream in the configuration points at snapproxy itself.",
+            "Loop: the request came back to this proxy",
+            hint="An upstream in the configuration points to this snapproxy; correct its address.",
         )
     return None
 
 
-def _has_passed(via: list[str] | tuple[str, ...], instance: str) -> bool:
-    """Whether a Via names this instance as a hop (RFC 9110 section 7.6.3: protocol, pseudonym, comment)."""
+def _names_instance(via: list[str] | tuple[str, ...], instance: str) -> bool:
+    """Whether a Via header names this instance as a hop (RFC 9110 section 7.6.3: protocol, pseudonym, comment)."""
     hops = (hop.split() for line in via for hop in line.split(","))
     return any(len(hop) > 1 and hop[1] == instance for hop in hops)

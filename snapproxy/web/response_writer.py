@@ -1,4 +1,4 @@
-"""The client's end of one request: a head, then bytes framed as that head said. What they are is no concern of this module."""
+"""Write the answer to one request: a head, then bytes in the framing of that head. Their meaning is left to others."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from snapproxy.web.heads import Fields, ReplyHead, render
 from snapproxy.web.protocol import ClientRequest
 
 STALL_S = 300.0
-"""Seconds after which a client that takes no bytes at all is given up; apt's own patience in the other direction is less."""
+"""Seconds after which a client that takes no bytes is disconnected; apt's timeout for a silent server is shorter."""
 
 _LITTLE = 64 << 10
-"""Bytes that may rest in the write buffer when a request ends; more are waited for, so that pipelined answers cannot pile up."""
+"""Most bytes left in the write buffer when a request ends, so that pipelined answers cannot accumulate."""
 
 
 class Framing(Enum):
-    """How the end of a body is known (RFC 9112 section 6.3)."""
+    """How the end of a body is marked (RFC 9112 section 6.3)."""
 
     NONE = "none"
     """There is no body."""
     LENGTH = "length"
     CHUNKED = "chunked"
     CLOSE = "close"
-    """By the end of the connection: HTTP/1.0 and a length that nobody knows."""
+    """By the end of the connection: HTTP/1.0 and an unknown length."""
 
 
 class ResponseWriter:
-    """Writes the one answer to `request`.
+    """Writes the answer to `request`.
 
-    `closing`: the server is about to stop, so the client is told not to come back on this connection.
-    `status`, `sent` and `outcome` are for the log: bytes are those of the body.
+    `closing`: the server is stopping, so the connection is closed after this answer. `status`, `sent` (bytes of the
+    body) and `outcome` are for the log.
     """
 
     def __init__(self, request: ClientRequest, *, common: Fields, closing: bool = False) -> None:
@@ -47,16 +47,16 @@ class ResponseWriter:
 
     @property
     def wants_body(self) -> bool:
-        """Whether the head that was begun is followed by a body."""
+        """Whether a body follows the head that was written."""
         return self._framing is not Framing.NONE
 
     @property
     def is_chunked(self) -> bool:
-        """Whether bytes must pass through `write`, which frames them, and cannot be sent as they lie in a file."""
+        """Whether the body is chunked: its bytes must go through `write`, not through sendfile."""
         return self._framing is Framing.CHUNKED
 
     def begin(self, reply: ReplyHead, first: bytes = b"") -> None:
-        """Write the head, and the `first` bytes of the body in the same segment. Raises ConnectionError once the client is gone."""
+        """Write the head and the `first` bytes of the body. Raises ConnectionError if the client has disconnected."""
         self.status = reply.status
         self._framing = self._frame(reply)
         self._length = reply.length or 0
@@ -74,12 +74,12 @@ class ResponseWriter:
         return Framing.CHUNKED if self.request.version >= (1, 1) else Framing.CLOSE
 
     def _missing(self, reply: ReplyHead) -> Fields:
-        """Return the common fields (Date, Via, Server) that the reply does not bring itself."""
+        """Return the common fields (Date, Via, Server) that the reply does not have."""
         named = {name.lower() for name, _ in reply.fields}
         return tuple((name, value) for name, value in self._common if name.lower() not in named)
 
     def _framing_fields(self, reply: ReplyHead) -> Fields:
-        """Say keep-alive in words: apk opens a connection a request unless it is told, HTTP/1.1 or not."""
+        """Return the framing fields and Connection. apk reuses a connection only if keep-alive is explicit."""
         connection = ("Connection", "keep-alive" if self.keeps_alive else "close")
         if reply.is_bodiless:
             return (connection,)
@@ -92,20 +92,20 @@ class ResponseWriter:
         return b"%x\r\n%b\r\n" % (len(data), data) if self.is_chunked else data
 
     def put(self, data: bytes) -> None:
-        """Write bytes as they are. Raises ConnectionError once the client is gone."""
+        """Write bytes without framing. Raises ConnectionError if the client has disconnected."""
         transport = self.connection.transport
         if transport is None or transport.is_closing():
-            raise ConnectionResetError("the client has left")
+            raise ConnectionResetError("the client has disconnected")
         transport.write(data)
 
     async def write(self, data: bytes) -> None:
-        """Write some of the body and wait until the kernel has it, so that a slow client costs one piece of memory."""
+        """Write a part of the body and wait until the kernel has it, so that a slow client costs one part of memory."""
         if data:
             self.put(self._framed(data))
             await self.flush()
 
     async def copy(self, chunks: AsyncIterator[bytes]) -> None:
-        """Write every chunk; whatever happens, the generator behind them has ended before this does."""
+        """Write every chunk, and close the generator in any case."""
         try:
             async for data in chunks:
                 await self.write(data)
@@ -114,14 +114,17 @@ class ResponseWriter:
                 await chunks.aclose()
 
     async def flush(self) -> None:
-        """Wait until the kernel has everything. Raises ConnectionError when the client leaves, TimeoutError when it takes nothing."""
+        """Wait until the kernel has all bytes.
+
+        Raises ConnectionError if the client disconnects, TimeoutError if it takes no bytes.
+        """
         transport = self.connection.transport
         if transport is None or transport.get_write_buffer_size():
             async with asyncio.timeout(STALL_S):
                 await self.connection.drain()
 
     async def finish(self) -> None:
-        """End the body as its framing demands. Raises RuntimeError when it is not as long as the head said."""
+        """End the body according to its framing. Raises RuntimeError if it does not have the stated length."""
         if self._framing is Framing.LENGTH and self.sent != self._length:
             raise RuntimeError(f"{self.sent} bytes were sent of a body of {self._length}")
         if self.is_chunked:
@@ -130,14 +133,14 @@ class ResponseWriter:
         if transport is not None and transport.get_write_buffer_size() > _LITTLE:
             await self.flush()
 
-    async def say(self, reply: ReplyHead) -> None:
-        """Send an answer whose body is its text."""
+    async def send(self, reply: ReplyHead) -> None:
+        """Send an answer with its text as the body."""
         self.begin(reply, reply.text)
         if self.wants_body:
             await self.finish()
 
     def cut(self, outcome: str) -> None:
-        """Break off in a way the client must notice; `outcome` goes to the log."""
+        """Abort the connection so that the client must notice it; `outcome` is for the log."""
         self.outcome = outcome
         self.keeps_alive = False
         self.connection.cut(reset=self._framing is Framing.CLOSE)

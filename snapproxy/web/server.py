@@ -1,4 +1,4 @@
-"""The HTTP server: listens, hands connections to the gateway, and stops with grace. Reads no configuration."""
+"""The HTTP server: listens, passes connections to the gateway, and stops gracefully. Reads no configuration."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from snapproxy.web.tunnel import Tunnels
 _log = logging.getLogger(__name__)
 
 _BACKLOG = 1024
-_LAST_WORDS_S = 1.0
-"""How long handlers whose client was cut may take to put things in order."""
+_CLEAN_UP_S = 1.0
+"""Seconds that handlers of aborted connections may take to clean up."""
 
 
 class WebServer:
     """Serves HTTP on any number of listening sockets in the running event loop.
 
-    Raises ConfigurationError from `start` when aiohttp lacks its C parser. Parameters are those of `Gateway`;
-    `tally` is told of tunnels, as the forwarder tells its own.
+    The parameters are those of `Gateway`; `tally` also counts tunnels. `start` raises ConfigurationError if aiohttp was
+    installed without its C parser.
     """
 
     def __init__(
@@ -59,23 +59,23 @@ class WebServer:
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
-        """Where the server listens: (host, port), the port as the system chose it where 0 was asked."""
+        """Where the server listens: (host, port), with the port that the system chose for port 0."""
         return [sock.getsockname()[:2] for server in self._servers for sock in server.sockets]
 
     @property
     def connections(self) -> int:
-        """How many clients are connected."""
+        """The number of connected clients."""
         return len(self._listener.connections) if self._listener is not None else 0
 
     async def start(self, sockets: Iterable[socket.socket]) -> None:
-        """Begin to serve on `sockets`, which are bound (`listeners` makes or inherits them) and from now on ours to close."""
+        """Start to serve on `sockets`, which are bound; the server closes them."""
         self._listener = Listener(self._gateway, self._limits)
         loop = asyncio.get_running_loop()
         for sock in sockets:
             self._servers.append(await loop.create_server(self._listener, sock=sock, backlog=_BACKLOG))
 
     async def close(self, grace_s: float = 15.0) -> None:
-        """Stop listening at once, let answers that are under way end within `grace_s` seconds, then cut them."""
+        """Stop listening, wait up to `grace_s` seconds for running answers, then abort them."""
         self._gateway.is_closing = True
         for server in self._servers:
             server.close()
@@ -87,6 +87,6 @@ class WebServer:
             async with asyncio.timeout(grace_s):
                 await self._listener.emptied()
         except TimeoutError:
-            _log.warning("%d answers were cut after %g s of grace", self.connections, grace_s)
+            _log.warning("%d answers were aborted %g s after the server began to stop", self.connections, grace_s)
             self._listener.cut()
-        await self._listener.shutdown(_LAST_WORDS_S)
+        await self._listener.shutdown(_CLEAN_UP_S)

@@ -1,4 +1,4 @@
-"""CONNECT: two streams of bytes copied both ways. Whether a tunnel is allowed at all was decided with the address."""
+"""CONNECT: copy two streams of bytes in both directions. `core.address` has decided that the tunnel is allowed."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from snapproxy.web.response_writer import ResponseWriter
 
 _PIECE = 64 << 10
 _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
-"""Neither a length nor a coding: what follows is no body (RFC 9110 section 9.3.6)."""
+"""Without length and coding, because a tunnel has no body (RFC 9110 section 9.3.6)."""
 
 
 class Tunnels:
-    """At most `most` tunnels at a time, each ended after `idle_s` seconds without a byte in either direction."""
+    """At most `most` concurrent tunnels, each closed after `idle_s` seconds without a byte in either direction."""
 
     def __init__(
         self, tally: TrafficCounter, *, most: int = 64, connect_s: float = 15.0, idle_s: float = 300.0
@@ -27,12 +27,12 @@ class Tunnels:
         self._open = 0
 
     async def carry(self, target: TunnelTarget, wire: ResponseWriter) -> Refusal | None:
-        """Connect and copy until both sides have ended; a Refusal where nothing was sent to the client yet.
+        """Connect, and copy until both sides have ended. Return a Refusal if the connection fails.
 
-        Raises ConnectionError when a side breaks off, TimeoutError when both fall silent.
+        Raises ConnectionError if a side closes the connection early, TimeoutError if both are idle.
         """
         if self._open >= self._most:
-            return Refusal(503, "Too many tunnels are open", hint="Ask again in a while.", headers={"Retry-After": "5"})
+            return Refusal(503, "Too many tunnels are open", hint="Try again later.", headers={"Retry-After": "5"})
         self._open += 1
         try:
             return await self._carry(target, wire)
@@ -89,12 +89,12 @@ class Tunnels:
                 both.create_task(_pump(client, to_host, writer.write_eof, keep_open))
                 both.create_task(_pump(reader, to_client, end_client, keep_open))
         except* ConnectionError as broken:
-            raise ConnectionResetError("a side of the tunnel broke off") from broken
+            raise ConnectionResetError("a side of the tunnel closed the connection") from broken
         await writer.drain()
 
 
 class _Counts:
-    """Bytes carried each way."""
+    """Bytes copied in each direction."""
 
     def __init__(self) -> None:
         self.sent = 0
@@ -107,7 +107,7 @@ async def _pump(
     end: Callable[[], None],
     keep_open: Callable[[], None],
 ) -> None:
-    """Copy one direction until its source has ended, then end the other side's half: the opposite direction may go on."""
+    """Copy one direction until its source ends, then close that direction only: the opposite one may continue."""
     while data := await source.read(_PIECE):
         keep_open()
         await put(data)

@@ -49,7 +49,7 @@ class FileBody:
 
 
 class SmallApp:
-    """An application that really serves: each request is answered with its own head, each fetch from a folder."""
+    """An application that serves: it answers each request with the request's head, and each fetch from a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -116,7 +116,7 @@ def small_app(tmp_path: Path) -> SmallApp:
 
 @pytest.fixture
 def plain_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Settings from nowhere but a file in a temporary folder, and both folders there."""
+    """Settings from one file in a temporary folder, with both folders of the store in it."""
     file = tmp_path / "config.toml"
     file.write_text(f'state_dir = "{tmp_path}/state"\ncache_dir = "{tmp_path}/cache"\n', encoding="utf-8")
     monkeypatch.setenv("SNAPPROXY_CONFIG", str(file))
@@ -125,7 +125,7 @@ def plain_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def hamlet_settings(hamlet: Hamlet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Settings that put the tiny archive behind the row of Debian, and have the verbs use them."""
+    """Settings, used by the verbs, in which the tiny archive is the upstream of Debian."""
     row = hamlet.row
     file = tmp_path / "config.toml"
     file.write_text(
@@ -140,7 +140,7 @@ def hamlet_settings(hamlet: Hamlet, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 @pytest.fixture
 def foreign_folder() -> Iterator[Path]:
-    """A folder of nobody's, reachable for it; our own when we are not root."""
+    """A folder owned by uid 65534, which can reach it; our own if we are not root."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if os.geteuid() == 0:

@@ -1,4 +1,4 @@
-"""What `snapproxy capture` says and does, on a store that a proxy has recorded into."""
+"""The actions of `snapproxy capture`, on a store into which a proxy has recorded."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ async def recorded(hamlet: Hamlet, tmp_path: Path) -> Path:
 def capture(recorded: Path, capsys: pytest.CaptureFixture[str]) -> Capture:
     def run(action: str, *arguments: str) -> tuple[int, str, str]:
         code = main(["capture", action, "--config", str(recorded), *arguments])
-        told = capsys.readouterr()
-        return code, told.out, told.err
+        output = capsys.readouterr()
+        return code, output.out, output.err
 
     return run
 

@@ -1,4 +1,4 @@
-"""What `export`, `attach` and `import` say on a terminal and to a machine."""
+"""`export`, `attach` and `import`, with output for people and as JSON."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def run(stores: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mo
 
     def run(store: str, *arguments: str) -> tuple[int, str, str]:
         code = main([*arguments, "--config", str(stores / f"{store}.toml")])
-        told = capsys.readouterr()
-        return code, told.out, told.err
+        output = capsys.readouterr()
+        return code, output.out, output.err
 
     return run
 
@@ -55,14 +55,14 @@ def test_out_and_in_again(run: Run) -> None:
     assert (code, digest[:7]) == (0, "sha256:")
     code, out, err = run("two", "import", "oci-archive:build.tar")
     assert (code, err) == (0, "")
-    assert out.splitlines()[1:] == ["1 of 1 roots have a signature that is good by this machine's keyrings", "build"]
+    assert out.splitlines()[1:] == ["1 of 1 roots have a good signature by a key in this machine's keyrings", "build"]
     assert run("two", "lock", "build")[1] == run("one", "lock", "build")[1]
     again = json.loads(run("two", "export", "build", "oci:again", "--json")[1])
     assert (again["digest"], again["name"], again["files"]) == (digest, digest, 5)
     code, _, err = run("two", "import", "oci-archive:build.tar")
     assert (code, "A capture of that name exists already" in err) == (1, True)
-    told = json.loads(run("two", "import", "oci-archive:build.tar", "--as", "other", "--json")[1])
-    assert (told["name"], told["files"], told["new"], told["doubts"]) == ("other", 3, 0, [])
+    output = json.loads(run("two", "import", "oci-archive:build.tar", "--as", "other", "--json")[1])
+    assert (output["name"], output["files"], output["new"], output["doubts"]) == ("other", 3, 0, [])
 
 
 def test_what_cannot_be_believed_is_said(run: Run, stores: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_place_without_a_usable_name_asks_for_one() -> None:
 def test_root_writes_as_itself_and_stores_as_the_owner(
     run: Run, stores: Path, foreign_folder: Path, tmp_path: Path
 ) -> None:
-    """Destinations and logins are root's, who may alone read them; what is stored is the owner's."""
+    """Destinations and logins belong to root, who alone may read them; stored files belong to the owner."""
     (tmp_path / "hosts").mkdir()
     owner = foreign_folder.stat().st_uid
     for name in ("one", "two"):

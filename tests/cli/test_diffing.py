@@ -1,4 +1,4 @@
-"""`diff`, over everything that wiring builds and real servers: apt, pacman, rpm, apk."""
+"""`diff` with the real application and real servers: apt, pacman, rpm, apk."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def hamlet(edition: Edition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         yield hamlet
 
 
-def told(capsys: Capture, *argv: str) -> dict[str, Any]:
+def json_of(capsys: Capture, *argv: str) -> dict[str, Any]:
     assert main(["diff", *argv, "--json"]) == 0
     found: dict[str, Any] = json.loads(capsys.readouterr().out)
     return found
@@ -74,7 +74,7 @@ def named(package: Package, **fields: str) -> Package:
     return Package(package.stanza + "".join(f"\n{key}: {value}" for key, value in fields.items()), package.files)
 
 
-# --- apt -------------------------------------------------------------------------------------------------------------------------
+# --- apt ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_table_for_people(hamlet: Hamlet, capsys: Capture) -> None:
@@ -86,7 +86,9 @@ def test_a_table_for_people(hamlet: Hamlet, capsys: Capture) -> None:
 
 
 def test_json_for_machines(hamlet: Hamlet, capsys: Capture) -> None:
-    assert told(capsys, "debian", SECOND, "2024-06-01", "--suite", SUITE, "--component", "main", "--arch", "amd64") == {
+    assert json_of(
+        capsys, "debian", SECOND, "2024-06-01", "--suite", SUITE, "--component", "main", "--arch", "amd64"
+    ) == {
         "archive": "debian",
         "before": {"when": SECOND, "snapshots": [SECOND]},
         "after": {"when": "2024-06-01", "snapshots": [FIRST]},
@@ -126,22 +128,22 @@ def test_what_is_built_from_one_source_is_one_line(hamlet: Hamlet, capsys: Captu
         "src   -     1       2      up",
         f"{FIRST} to {SECOND}: 1 up",
     ]
-    assert [each["name"] for each in told(capsys, "debian", FIRST, SECOND, "--suite", SUITE)["packages"]] == [
+    assert [each["name"] for each in json_of(capsys, "debian", FIRST, SECOND, "--suite", SUITE)["packages"]] == [
         "lib",
         "tool",
     ]
 
 
 def test_indexes_that_are_the_same_are_not_even_asked_for(hamlet: Hamlet, capsys: Capture) -> None:
-    assert told(capsys, "debian", FIRST, "20240602T000000Z", "--suite", SUITE)["packages"] == []
+    assert json_of(capsys, "debian", FIRST, "20240602T000000Z", "--suite", SUITE)["packages"] == []
     assert lines(capsys, "debian", FIRST, FIRST, "--suite", SUITE) == [f"{FIRST} to {FIRST}: no difference"]
     assert not [each for each in hamlet.log.requests() if "Packages" in each.path or "by-hash" in each.path]
 
 
 def test_what_was_compared_once_is_compared_offline(hamlet: Hamlet, capsys: Capture) -> None:
-    first = told(capsys, "debian", FIRST, SECOND, "--suite", SUITE)
+    first = json_of(capsys, "debian", FIRST, SECOND, "--suite", SUITE)
     hamlet.log.reset_counts()
-    assert told(capsys, "debian", FIRST, SECOND, "--suite", SUITE, "--offline") == first
+    assert json_of(capsys, "debian", FIRST, SECOND, "--suite", SUITE, "--offline") == first
     assert not hamlet.log.requests()
 
 
@@ -211,11 +213,11 @@ def test_an_old_suite_without_an_inrelease(hamlet: Hamlet, capsys: Capture) -> N
         tree = hamlet.edition.trees[when].files
         old = {path: content for path, content in tree.items() if path != INRELEASE}
         hamlet.publish(when, FixedTree(old))
-    assert told(capsys, "debian", FIRST, SECOND, "--suite", SUITE)["counts"]["up"] == 1
+    assert json_of(capsys, "debian", FIRST, SECOND, "--suite", SUITE)["counts"]["up"] == 1
 
 
 def test_a_pin_and_the_present(hamlet: Hamlet, capsys: Capture) -> None:
-    found = told(capsys, "debian", FIRST, "live", "--suite", SUITE)
+    found = json_of(capsys, "debian", FIRST, "live", "--suite", SUITE)
     assert found["after"] == {"when": "live", "snapshots": ["live"]}
     assert [(each["name"], each["kind"]) for each in found["packages"]] == [("moved", "up")]
 
@@ -256,7 +258,7 @@ def test_on_a_terminal_the_file_that_is_waited_for_is_shown(
         progress.advance("dists/[/x]/InRelease", 0, None)  # no markup
 
 
-# --- pacman ----------------------------------------------------------------------------------------------------------------------
+# --- pacman ---------------------------------------------------------------------------------------------------------
 
 
 def test_pacman_databases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
@@ -278,7 +280,7 @@ def test_pacman_databases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
         world.close()
 
 
-# --- rpm -------------------------------------------------------------------------------------------------------------------------
+# --- rpm ------------------------------------------------------------------------------------------------------------
 
 
 def test_rpm_metadata_of_two_packings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
@@ -291,13 +293,13 @@ def test_rpm_metadata_of_two_packings(tmp_path: Path, monkeypatch: pytest.Monkey
                 "name   arch    before  after  kind",
                 "hello  noarch  1.0-1   1.1-1  up",
             ]
-        assert told(capsys, *asked, "--source")["packages"][0]["name"] == "hello"
+        assert json_of(capsys, *asked, "--source")["packages"][0]["name"] == "hello"
         assert refused(capsys, *asked[:3], "--repo", "elsewhere")[0] == "snapproxy: Not in the archive at that time"
     finally:
         world.close()
 
 
-# --- apk -------------------------------------------------------------------------------------------------------------------------
+# --- apk ------------------------------------------------------------------------------------------------------------
 
 
 def test_apk_indexes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:

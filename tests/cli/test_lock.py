@@ -83,7 +83,7 @@ def test_an_epoch_that_is_none_is_refused(
 ) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
     assert main(["lock", "show", lock, "--format", "spdx"]) == 2
-    assert "SOURCE_DATE_EPOCH is no time\n  It is 'yesterday'." in capsys.readouterr().err
+    assert "SOURCE_DATE_EPOCH is not a number of seconds\n  It is 'yesterday'." in capsys.readouterr().err
 
 
 def test_differences_are_a_table(lock: str, newer: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,9 +104,9 @@ def test_an_empty_cell_is_a_dash(tmp_path: Path, lock: str, capsys: pytest.Captu
 
 def test_differences_are_json_for_a_machine(lock: str, newer: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["lock", "diff", lock, newer, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert [each["package"] for each in told["packages"]] == ["curl amd64"]
-    assert [each["kind"] for each in told["files"]] == ["removed", "added"]
+    output = json.loads(capsys.readouterr().out)
+    assert [each["package"] for each in output["packages"]] == ["curl amd64"]
+    assert [each["kind"] for each in output["files"]] == ["removed", "added"]
 
 
 def test_a_bad_lock_is_told_with_its_file_and_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -145,11 +145,11 @@ def test_the_help_can_be_printed(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 class TestOfACapture:
-    """The lock of what a proxy has recorded."""
+    """The lock of a recorded capture."""
 
     @pytest.fixture
     async def settings(self, hamlet: Hamlet, tmp_path: Path) -> Path:
-        """A store with two captures of one build, which asked in another order the second time, and one of less."""
+        """A store with two captures of one build, whose requests came in different orders, and one with fewer files."""
         paths = [INRELEASE, PACKAGES, "dists/stable/main/i18n/Translation-en.xz"]
         async with House(tmp_path, (hamlet.row,)) as house:
             for name, asked in (("first", paths), ("second", paths[::-1]), ("less", paths[:1])):

@@ -1,4 +1,4 @@
-"""Parsing, exit codes and error texts, whatever the verb."""
+"""Parsing, exit codes and error messages of all verbs."""
 
 from __future__ import annotations
 
@@ -38,12 +38,15 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "--at", "20240601"], "no command given"),
         (["run", "--at", "20240601", "--"], "no command given"),
         (["run", "--at", "yesterday", "--", "true"], "20240601T000000Z"),
-        (["run", "--at", "20240601", "--capture", "x", "--", "true"], "cannot name a capture"),
+        (["run", "--at", "20240601", "--capture", "x", "--", "true"], "is not a valid capture name"),
         (["run", "--at", "20240601", "--pass", "http://x", "--", "true"], "HOST:PORT"),
         (["sources", "debian", "--at", "latest"], "snapproxy resolve ARCHIVE latest"),
         (["sources", "debian", "--at", "20240601", "--base", "https://h/path"], "is not http://HOST:PORT"),
-        (["sources", "archlinux", "--at", "2024/05/31"], "2024/05/31 is a folder's name; a time is 2024-05-31"),
-        (["resolve", "debian", "20241301"], "WHEN"),
+        (
+            ["sources", "archlinux", "--at", "2024/05/31"],
+            "2024/05/31 is the name of a folder, not a time; use 2024-05-31 (midnight UTC)",
+        ),
+        (["resolve", "debian", "20241301"], "TIME"),
         (["serve", "--conf", "x"], "unrecognized arguments"),
     ],
 )
@@ -68,9 +71,9 @@ def test_mistakes_in_the_settings_exit_2(tmp_path: Path, capsys: pytest.CaptureF
     file = tmp_path / "c.toml"
     file.write_text('max_gapp = "1h"\nlisten = 1\n', encoding="utf-8")
     assert main(["config", "check", "--config", str(file)]) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("snapproxy: The configuration has 2 mistakes\n  listen: 1 is not accepted")
-    assert "max_gapp: no such setting; did you mean max_gap?" in told
+    output = capsys.readouterr().err
+    assert output.startswith("snapproxy: The configuration has 2 mistakes\n  listen: 1 is not accepted")
+    assert "max_gapp: no such setting; did you mean max_gap?" in output
 
 
 @pytest.mark.parametrize("key", ["state_dir", "cache_dir"])
@@ -80,9 +83,9 @@ def test_a_folder_that_cannot_be_made_is_one_clear_error(
     (plain_environment / "file").touch()
     monkeypatch.setenv(f"SNAPPROXY_{key.upper()}", str(plain_environment / "file" / "below"))
     assert main(["resolve", "debian", "20240601"]) == 2
-    told = capsys.readouterr().err
-    assert f"snapproxy: The {key} cannot be made" in told
-    assert f"SNAPPROXY_{key.upper()}" in told
+    output = capsys.readouterr().err
+    assert f"snapproxy: The {key} cannot be created or written" in output
+    assert f"SNAPPROXY_{key.upper()}" in output
 
 
 def test_a_store_that_fails_is_told_in_its_own_words(

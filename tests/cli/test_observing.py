@@ -1,4 +1,4 @@
-"""`observe` and `timeline`, over everything that wiring builds and a real mirror."""
+"""`observe`, `timeline` and `bad` with the real application and a real mirror."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ def present(key: SigningKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         f'state_dir = "{tmp_path}/state"\ncache_dir = "{tmp_path}/cache"\n[archives.debian]\n'
         f'snapshot = ["{present.snapshot.url}/archive/debian"]\nmirrors = ["{present.mirror.url}/debian"]\n'
         f'keyrings = ["{key.keyring}"]\n[archives.vendor]\n'
-        f'family = "apt"\nhistory = "captured"\nmirrors = ["{present.mirror.url}/debian"]\nkeyrings = ["{key.keyring}"]\n',
+        f'family = "apt"\nhistory = "captured"\nmirrors = ["{present.mirror.url}/debian"]\n'
+        f'keyrings = ["{key.keyring}"]\n',
         encoding="utf-8",
     )
     monkeypatch.setenv("SNAPPROXY_CONFIG", str(file))
@@ -44,7 +45,7 @@ def present(key: SigningKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     present.close()
 
 
-def told(capsys: pytest.CaptureFixture[str], *argv: str) -> object:
+def json_of(capsys: pytest.CaptureFixture[str], *argv: str) -> object:
     assert main([*argv, "--json"]) == 0
     return json.loads(capsys.readouterr().out)
 
@@ -52,12 +53,12 @@ def told(capsys: pytest.CaptureFixture[str], *argv: str) -> object:
 def test_what_was_observed_is_listed_and_can_be_fetched(
     present: Present, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    observed = told(capsys, "observe", "vendor", INRELEASE, "--packages", "all")
+    observed = json_of(capsys, "observe", "vendor", INRELEASE, "--packages", "all")
     assert isinstance(observed, dict)
     instant = observed.pop("instant")
     seen = {"roots": [INRELEASE], "changed": [INRELEASE], "older": []}
     assert observed == {"archive": "vendor", **seen, "packages": 2, "missing": 0}
-    assert told(capsys, "timeline", "vendor") == [
+    assert json_of(capsys, "timeline", "vendor") == [
         {"snapshot": instant, "from": instant, "to": instant, "settled": True, "bad": False, "root": INRELEASE}
     ]
     assert main(["timeline", "vendor"]) == 0
@@ -76,10 +77,10 @@ def test_observing_prints_the_instant_and_what_was_new(present: Present, capsys:
     assert main(["observe", "vendor", INRELEASE]) == 0
     assert capsys.readouterr().out.splitlines()[1] == f"  {INRELEASE}  unchanged"
     old = present.tree
-    for tree, told in ((None, ""), (old, ", and older than what was seen last")):
+    for tree, age in ((None, ""), (old, ", and older than the last observed one")):
         present.publish() if tree is None else present.show(tree)
         assert main(["observe", "vendor", INRELEASE]) == 0
-        assert capsys.readouterr().out.splitlines()[1] == f"  {INRELEASE}  new{told}"
+        assert capsys.readouterr().out.splitlines()[1] == f"  {INRELEASE}  new{age}"
 
 
 def test_packages_that_are_brought_by_hand_show_a_bar(present: Present, tmp_path: Path) -> None:
@@ -102,7 +103,7 @@ def test_packages_that_are_brought_by_hand_show_a_bar(present: Present, tmp_path
 
 
 def read_terminal(descriptor: int) -> bytes:
-    """Read on; the end of a terminal is an error."""
+    """Read from a terminal, whose end is an error."""
     try:
         return os.read(descriptor, 4096)
     except OSError:
@@ -118,11 +119,11 @@ def test_an_observation_that_failed_says_why(present: Present, capsys: pytest.Ca
 
 
 def test_the_dumps_of_an_archive_are_listed(present: Present, capsys: pytest.CaptureFixture[str]) -> None:
-    listed = told(capsys, "timeline", "debian", "--from", "2024-06-01", "--to", "2024-07-01")
+    listed = json_of(capsys, "timeline", "debian", "--from", "2024-06-01", "--to", "2024-07-01")
     assert isinstance(listed, list)
     assert [each["snapshot"] for each in listed] == present.timeline.ids
     assert {(each["settled"], each["bad"]) for each in listed} == {(True, False)}
-    assert told(capsys, "timeline", "debian", "--from", "2023-06-01", "--to", "2023-06-02") == []
+    assert json_of(capsys, "timeline", "debian", "--from", "2023-06-01", "--to", "2023-06-02") == []
 
 
 def test_an_archive_of_every_second_is_one_stretch(present: Present, capsys: pytest.CaptureFixture[str]) -> None:
@@ -135,7 +136,7 @@ def test_an_archive_of_every_second_is_one_stretch(present: Present, capsys: pyt
 def test_a_timeline_is_of_instants(present: Present, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["timeline", "vendor", "--from", "live"])
-    assert "an instant is wanted" in capsys.readouterr().err
+    assert "expected a date or an instant" in capsys.readouterr().err
 
 
 def test_a_snapshot_is_marked_bad_listed_so_and_taken_back(
@@ -149,7 +150,7 @@ def test_a_snapshot_is_marked_bad_listed_so_and_taken_back(
     assert lines == [first, f"{second}  (marked bad: caught in the middle of a sync)"]
     assert main(["resolve", "debian", second]) == 1
     assert "It was marked bad by hand: caught in the middle of a sync" in capsys.readouterr().err
-    assert told(capsys, "bad", "debian", second, "--undo") == {"archive": "debian", "snapshot": second, "bad": False}
+    assert json_of(capsys, "bad", "debian", second, "--undo") == {"archive": "debian", "snapshot": second, "bad": False}
     assert main(["resolve", "debian", second]) == 0
     assert main(["bad", "debian", second, "--undo"]) == 1
     assert f"{second} was not marked bad by hand" in capsys.readouterr().err

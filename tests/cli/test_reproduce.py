@@ -1,4 +1,4 @@
-"""`reproduce` runs a command online and offline from the lock, and tells what differs."""
+"""`reproduce` runs a command online and offline from the lock, and reports the differences."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ Reproduce = Callable[..., tuple[int, str, str]]
 def reproduce(
     hamlet_settings: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Reproduce:
-    """Run a command of the shell twice, in a folder of its own; the lock is `a.json` beside it."""
+    """Run a shell command twice, in a folder of its own; the lock is `a.json` beside it."""
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
 
     def call(script: str, *options: str) -> tuple[int, str, str]:
         code = main(["reproduce", "--lock", f"{tmp_path}/a.json", *options, "--", "sh", "-c", script])
-        told = capfd.readouterr()
-        return code, told.out, told.err
+        output = capfd.readouterr()
+        return code, output.out, output.err
 
     return call
 
@@ -85,7 +85,7 @@ def test_a_run_that_fails_is_told(reproduce: Reproduce, script: str) -> None:
 
 
 def test_the_second_run_gets_what_the_lock_holds_and_nothing_else(reproduce: Reproduce, hamlet: Hamlet) -> None:
-    """The first run may ask for more than the lock has; then the second cannot do the same."""
+    """The first run may request files that the lock lacks; then the second run fails."""
     assert reproduce(f"{GET} >/dev/null", "--at", AT)[0] == 0
     code, _, err = reproduce(f"{GET} >/dev/null && curl -sf http://ftp.debian.org/debian/{PACKAGES} >/dev/null")
     assert code == 1

@@ -1,4 +1,4 @@
-"""A command behind its own proxy: surroundings, exit codes, signals, and what is told at the end."""
+"""A command behind its own proxy: environment, exit codes, signals, and the summary."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ def test_everything_is_sent_to_the_proxy() -> None:
 
 
 def _apt_settings(config: Path, **environ: str) -> dict[str, str]:
-    told = subprocess.run(
+    output = subprocess.run(
         ["apt-config", "dump"],
         env={**os.environ, "APT_CONFIG": str(config), **environ},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert told.stderr == ""
-    lines = (line.rstrip(";").split(" ", 1) for line in told.stdout.splitlines())
+    assert output.stderr == ""
+    lines = (line.rstrip(";").split(" ", 1) for line in output.stdout.splitlines())
     return {key: value.strip('"') for key, value in lines}
 
 
@@ -113,9 +113,9 @@ def test_a_command_reaches_the_network_through_the_pin(built: APP, capfd: pytest
         "capture": "",
         "replayed": None,
     }
-    told = capfd.readouterr()
-    assert told.out == head
-    assert told.err.splitlines()[-1] == (
+    output = capfd.readouterr()
+    assert output.out == head
+    assert output.err.splitlines()[-1] == (
         "snapproxy: 3 files, 3.0 kB; 1 from cache; 2 from upstream (2 requests, 1.0 kB); 0 unverified; 1 refused"
     )
     assert built.stopped
@@ -197,7 +197,7 @@ async def test_signals_are_passed_on(
 
 
 async def test_ctrl_c_is_not_doubled(small_app: APP, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The terminal has sent it to the command already; a second one makes many programs give up their clean-up."""
+    """The terminal has sent it to the command; a second one makes many programs abandon their clean-up."""
     monkeypatch.setattr(run_command, "in_foreground", lambda: True)
     flag, listeners = tmp_path / "go", sockets.bind([("127.0.0.1", 0)])
     script = f"trap 'exit 9' INT; touch {tmp_path}/up; while ! test -e {flag}; do sleep 0.05; done; exit 0"

@@ -1,4 +1,4 @@
-"""A verb run as root leaves nothing of root's behind: the service could neither read nor remove it."""
+"""A verb run as root creates no files of root's, which the service could neither read nor remove."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="acting as somebody el
 
 @pytest.fixture
 def state(foreign_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Somebody else's state_dir."""
+    """A state_dir of another user."""
     folder = foreign_folder / "state"
     folder.mkdir(mode=0o700)
     os.chown(folder, foreign_folder.stat().st_uid, foreign_folder.stat().st_gid)
@@ -28,7 +28,7 @@ def state(foreign_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_cache_that_is_missing_is_made_for_the_owner(
     state: Path, monkeypatch: pytest.MonkeyPatch, parent_is: str
 ) -> None:
-    """As after `rm -rf /var/cache/snapproxy`, in a folder of root's; and with folders above it that are missing, too."""
+    """As after `rm -rf /var/cache/snapproxy`, in a folder of root's; also with missing folders above it."""
     parent = state.parent if parent_is == "theirs" else state.parent / "cache"
     parent.mkdir(mode=0o755, exist_ok=True)
     cache = parent / "above" / "snapproxy"
@@ -41,7 +41,7 @@ def test_a_cache_that_is_missing_is_made_for_the_owner(
 
 
 def test_a_cache_that_the_owner_cannot_write_is_refused(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Root could, and what it wrote there would be of no use to the service."""
+    """Root could write there, but the service could not use the files."""
     cache = state.parent / "cache"
     cache.mkdir(mode=0o700)
     monkeypatch.setenv("SNAPPROXY_CACHE_DIR", str(cache))
@@ -52,7 +52,7 @@ def test_a_cache_that_the_owner_cannot_write_is_refused(state: Path, monkeypatch
 
 
 def test_a_link_to_nowhere_is_not_followed_by_root(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The owner could have put it there: what it names is made by the owner, or not at all."""
+    """The owner could have created the link, so only the owner may create its target."""
     target = state.parent / "roots" / "made"
     target.parent.mkdir(mode=0o755)
     link = state.parent / "cache"

@@ -1,4 +1,4 @@
-"""`run` records into a lock, replays one, and says so: the real application behind it, in front of a tiny archive."""
+"""`run` records into a lock and replays one, with the real application in front of a tiny archive."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ Run = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def run(hamlet_settings: Path, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Run a command line of the shell under `run`; return its code and what was printed."""
+    """Run a shell command under `run`; return its exit code and its output."""
 
     def call(*options: str, script: str = "true") -> tuple[int, str, str]:
         code = main(["run", *options, "--", "sh", "-c", script])
-        told = capfd.readouterr()
-        return code, told.out, told.err
+        output = capfd.readouterr()
+        return code, output.out, output.err
 
     return call
 
@@ -119,8 +119,8 @@ def test_a_lock_of_two_times_leaves_the_time_to_the_addresses(run: Run, tmp_path
     both = ";".join(f"http_proxy=http://{when}:x@${{http_proxy##*@}} {get(INRELEASE)}" for when in (AT, SECOND))
     assert run("--at", AT, "--lock", f"{tmp_path}/a.json", script=both)[1].split() == ["200", "200"]
     assert len(decode((tmp_path / "a.json").read_bytes()).entries) == 2
-    told = both.replace("##*@", "##*/")  # no time stands in the address now
-    code, out, _ = run("--locked", f"{tmp_path}/a.json", "--offline", script=f"{told};{get(INRELEASE)}")
+    without_time = both.replace("##*@", "##*/")  # no time stands in the address now
+    code, out, _ = run("--locked", f"{tmp_path}/a.json", "--offline", script=f"{without_time};{get(INRELEASE)}")
     assert (code, out.split()) == (0, ["200", "200", "407"])
 
 
@@ -138,12 +138,12 @@ def test_a_capture_is_replayed_offline_at_its_own_time(run: Run, hamlet: Hamlet)
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ((), "no time is given"),
-        (("--capture", "mine"), "no time is given"),
-        (("--locked", "x.json", "--capture", "mine"), "--locked does not go with"),
-        (("--locked", "x.json", "--pass", "a.example"), "--locked does not go with"),
-        (("--at", AT, "--offline", "--lock", "x.json"), "--offline records nothing"),
-        (("--at", AT, "--lock", "/nowhere/x.json"), "The lock could not be written"),
+        ((), "no time given"),
+        (("--capture", "mine"), "no time given"),
+        (("--locked", "x.json", "--capture", "mine"), "--locked excludes"),
+        (("--locked", "x.json", "--pass", "a.example"), "--locked excludes"),
+        (("--at", AT, "--offline", "--lock", "x.json"), "--lock excludes --offline"),
+        (("--at", AT, "--lock", "/nowhere/x.json"), "The lock cannot be written"),
     ],
 )
 def test_options_that_contradict_one_another_are_told(run: Run, options: tuple[str, ...], says: str) -> None:

@@ -39,9 +39,9 @@ def test_a_port_in_use_is_one_clear_error_and_nothing_stays_open(plain_environme
         with pytest.raises(ConfigurationError):
             sockets.bind([("127.0.0.1", 0), ("127.0.0.1", port)])
         assert main(["serve", "--listen", f"127.0.0.1:{port}"]) == 2
-    told = capsys.readouterr().err
-    assert f"snapproxy: Cannot listen on port {port}\n  127.0.0.1:{port}: Address already in use\n" in told
-    assert "--listen" in told
+    output = capsys.readouterr().err
+    assert f"snapproxy: Cannot listen on port {port}\n  127.0.0.1:{port}: Address already in use\n" in output
+    assert "--listen" in output
 
 
 def test_a_foreign_address_says_so() -> None:
@@ -123,12 +123,12 @@ def test_root_acts_as_the_owner_of_the_store(foreign_folder: Path) -> None:
     before = (os.geteuid(), os.getegid())
     with run_as_owner.acting(foreign_folder):
         (foreign_folder / "made").touch()
-        told = subprocess.run(
+        output = subprocess.run(
             ["id", "-u"], user=os.getuid(), group=os.getgid(), capture_output=True, text=True, check=True
         )
     folder, made = foreign_folder.stat(), (foreign_folder / "made").stat()
     assert (made.st_uid, made.st_gid) == (folder.st_uid, folder.st_gid)
-    assert told.stdout == f"{before[0]}\n", "a command is given back what its caller was"
+    assert output.stdout == f"{before[0]}\n", "a command is given back what its caller was"
     assert (os.geteuid(), os.getegid()) == before
 
 

@@ -1,4 +1,4 @@
-"""`serve --from` answers from an artifact, needs no folder of its own, and says what it serves."""
+"""`serve --from` answers from an artifact, needs no folder of its own, and prints its contents."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def artifact(hamlet: Hamlet, tmp_path: Path) -> str:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Path:
-    """Settings whose folders are not there."""
+    """Settings whose folders do not exist."""
     file = tmp_path / "config.toml"
     file.write_text(f'state_dir = "{tmp_path}/none/state"\ncache_dir = "{tmp_path}/none/cache"\n', encoding="utf-8")
     return file
@@ -51,7 +51,7 @@ def test_an_artifact_is_served_and_nothing_is_written(
             urllib.request.urlopen(f"{process.url}/debian/{AT}/dists/other/InRelease")
         assert refused.value.code == 424
         assert b"The artifact oci-archive:" in refused.value.read()
-    assert f"{artifact} holds 2 files of debian at {AT}, which requests need not name" in process.log
+    assert f"{artifact} has 2 files of debian at {AT}, the default time of requests" in process.log
     assert not (tmp_path / "none").exists()
     assert list(hamlet.log.entries) == []
 

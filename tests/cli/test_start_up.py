@@ -1,9 +1,10 @@
-"""What a call of the command line imports: `--help` and `--version` load no work of any verb, and no verb loads another's."""
+"""The imports of a call: `--help` and `--version` import no module that does the work of a verb."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,10 +12,9 @@ from snapproxy.cli.lock import WRITERS
 from snapproxy.cli.usage.lock import FORMS
 from snapproxy.cli.verbs import VERBS, main_of, usage_of
 
-#: Packages that take tens of milliseconds to import, and the root of everything that a verb's work needs.
+#: Packages that take tens of milliseconds to import, and the module that imports all others.
 WORK = {
     "aiohttp",
-    "asyncio",
     "cryptography",
     "diskcache",
     "rich",
@@ -25,7 +25,7 @@ WORK = {
 }
 SETTINGS = {"asyncio", "pydantic", "pydantic_settings", "snapproxy.config", "univers"}
 
-#: Their help or their arguments need the settings' texts and types.
+#: Verbs whose help or arguments need the texts or types of the settings.
 WITH_SETTINGS = {"config", "run", "serve"}
 
 
@@ -56,3 +56,7 @@ def test_the_help_of_a_verb_imports_its_arguments_alone(verb: str) -> None:
 
 def test_every_form_of_a_lock_has_a_writer() -> None:
     assert tuple(WRITERS) == FORMS
+
+
+def test_captures_are_listed_without_a_client_or_a_server(plain_environment: Path) -> None:
+    assert imported("capture", "list") & {"aiohttp", "cryptography", "snapproxy.wiring"} == set()

@@ -1,4 +1,4 @@
-"""The verbs that ask and print."""
+"""The verbs that print an answer: resolve, fetch, stats, config, sources."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ def built(small_app: APP, plain_environment: Path, monkeypatch: pytest.MonkeyPat
 
 def test_resolve_prints_the_time_to_use_alone(built: APP, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["resolve", "debian", "2024-06-01"]) == 0
-    told = capsys.readouterr()
-    assert told.out == "20240531T203452Z\n"
-    assert told.err == "snapproxy: asked for 2024-06-01\n"
+    output = capsys.readouterr()
+    assert output.out == "20240531T203452Z\n"
+    assert output.err == "snapproxy: asked for 2024-06-01\n"
 
 
 def test_resolve_prints_a_time_where_the_id_is_a_folder_s_name(built: APP, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["resolve", "archlinux", "2024-06-01"]) == 0
-    told = capsys.readouterr()
-    assert a_time(told.out.strip()).instant == 1_717_159_325
-    assert told.err == "snapproxy: the archive's folder of that time is 2024/05/31\n"
+    output = capsys.readouterr()
+    assert a_time(output.out.strip()).instant == 1_717_159_325
+    assert output.err == "snapproxy: the archive's folder for that time is 2024/05/31\n"
     assert main(["resolve", "archlinux", "2024-06-01", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["at"], found["snapshot"]) == ("20240531T124205Z", "2024/05/31")
@@ -97,9 +97,9 @@ def test_one_refused_path_fails_the_call_and_not_the_others(
     (built.folder / "a").write_bytes(b"x")
     assert main(["fetch", "debian", "20240601", "absent", "a", "-o", str(tmp_path / "out")]) == 1
     assert (tmp_path / "out" / "a").read_bytes() == b"x"
-    told = capsys.readouterr()
-    assert "verified: gpg" in told.out
-    assert "snapproxy: absent: 404\n  no such file at that snapshot\n" in told.err
+    output = capsys.readouterr()
+    assert "verified: gpg" in output.out
+    assert "snapproxy: absent: 404\n  no such file at that snapshot\n" in output.err
 
 
 def test_root_fetches_into_a_store_of_another_and_keeps_the_file(
@@ -179,7 +179,7 @@ def test_figures_from_another_kind_of_server_are_an_error(
 ) -> None:
     monkeypatch.setattr(_Figures, "body", body)
     assert main(["stats", "--url", server]) == 1
-    assert "That server is no snapproxy" in capsys.readouterr().err
+    assert "That server is not snapproxy" in capsys.readouterr().err
 
 
 def test_no_server_is_an_error_with_a_hint(capsys: pytest.CaptureFixture[str]) -> None:
@@ -193,9 +193,11 @@ def test_config_check_prints_a_file_and_names_missing_keyrings(
 ) -> None:
     monkeypatch.setenv("SNAPPROXY_ARCHIVES", '{"debian": {"keyrings": ["/nowhere/k.gpg"]}}')
     assert main(["config", "check"]) == 0
-    told = capsys.readouterr()
-    assert tomllib.loads(told.out)["state_dir"] == f"{plain_environment}/state"
-    assert "snapproxy: /nowhere/k.gpg is missing; signatures by its keys are unknown to debian\n" in told.err
+    output = capsys.readouterr()
+    assert tomllib.loads(output.out)["state_dir"] == f"{plain_environment}/state"
+    assert (
+        "snapproxy: /nowhere/k.gpg is missing, so signatures by its keys cannot be verified for debian\n" in output.err
+    )
     assert main(["config", "check", "--json"]) == 0
     checked = json.loads(capsys.readouterr().out)
     assert checked["settings"]["listen"] == ["127.0.0.1:3142"]
@@ -218,9 +220,9 @@ def test_sources_print_texts_to_paste(capsys: pytest.CaptureFixture[str]) -> Non
     assert main(["sources", "debian", "--suite", "bookworm", "--at", "2024-06-01", "--form", "list"]) == 0
     assert "http://127.0.0.1:3142/debian/20240601T000000Z bookworm main\n" in capsys.readouterr().out
     assert main(["sources", "ubuntu", "--suite", "noble", "--at", "live", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["form"] == "mirror"
-    assert told["files"][0]["path"] == "/etc/apt/sources.list.d/ubuntu.sources"
+    output = json.loads(capsys.readouterr().out)
+    assert output["form"] == "mirror"
+    assert output["files"][0]["path"] == "/etc/apt/sources.list.d/ubuntu.sources"
 
 
 def test_sources_print_texts_for_alpine(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -229,7 +231,7 @@ def test_sources_print_texts_for_alpine(monkeypatch: pytest.MonkeyPatch, capsys:
     assert main(["sources", "alpine", "--at", "20240601"]) == 0
     assert "http://127.0.0.1:3142/alpine/20240601T000000Z/v3.20/community\n" in capsys.readouterr().out
     assert main(["sources", "alpine", "--at", "20240601", "--form", "list"]) == 2
-    assert "There are: mirror, proxy, dockerfile." in capsys.readouterr().err
+    assert "Its forms are: mirror, proxy, dockerfile." in capsys.readouterr().err
     machine["ID"] = "debian"
     assert main(["sources", "alpine", "--at", "20240601"]) == 2
     assert "--suite v3.20" in capsys.readouterr().err
@@ -251,12 +253,12 @@ def test_sources_of_any_archive_and_the_script_for_all(tmp_path: Path, capsys: p
     assert main(["sources", "arm", *fixed, "--repo", "$arch/$repo"]) == 0
     assert "/arm/20240601T000000Z/$arch/$repo\n" in capsys.readouterr().out
     assert main(["sources", "debian-debug", *fixed, "--suite", "bookworm-debug", "--form", "mkosi"]) == 2
-    assert "There are: mirror, list, proxy." in capsys.readouterr().err
+    assert "Its forms are: mirror, list, proxy." in capsys.readouterr().err
     assert main(["sources", "docker", *fixed, "--form", "script", "--base", "http://builder:3142"]) == 0
-    told = capsys.readouterr().out
-    assert told.startswith("#!/bin/sh\n")
-    assert "http://builder:3142" in told
-    assert 'host ~ "^mine[.]example[.]org$"' in told
+    output = capsys.readouterr().out
+    assert output.startswith("#!/bin/sh\n")
+    assert "http://builder:3142" in output
+    assert 'host ~ "^mine[.]example[.]org$"' in output
 
 
 def test_a_release_is_never_guessed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -282,7 +284,7 @@ def test_sources_of_an_archive_of_rpm_packages(tmp_path: Path, capsys: pytest.Ca
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["nowhere"], "There are no texts for that distribution"),
+        (["nowhere"], "There is no client configuration for that distribution"),
         (["debian", "--suite", "sid", "--form", "zypper"], "There is no form zypper for debian"),
     ],
 )

@@ -1,4 +1,4 @@
-"""`verify` reads every byte, names what is missing or damaged, and sees to it that damage is never served."""
+"""`verify` hashes every file, names missing and damaged ones, and removes damaged ones from the store."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def verify(record: Record, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
     def run(name: str, *options: str) -> tuple[int, str, str]:
         code = main(["verify", "--config", str(file), name, *options])
-        told = capsys.readouterr()
-        return code, told.out, told.err
+        output = capsys.readouterr()
+        return code, output.out, output.err
 
     return run
 
@@ -64,7 +64,7 @@ def test_what_is_whole_is_said_to_be(verify: Verify, tmp_path: Path, kind: str) 
     code, out, err = verify("build" if kind == "capture" else f"{tmp_path}/a.json")
     assert (code, out) == (0, "")
     assert err.startswith("snapproxy: 4 files, ")
-    assert err.endswith(": all there, all whole\n")
+    assert err.endswith(": all present and intact\n")
 
 
 def test_what_is_missing_or_damaged_is_named(verify: Verify, hamlet: Hamlet, tmp_path: Path) -> None:
@@ -77,14 +77,14 @@ def test_what_is_missing_or_damaged_is_named(verify: Verify, hamlet: Hamlet, tmp
         f"missing  {release[:12]}  debian/{FIRST}/{RELEASE}",
         f"damaged  {packages[:12]}  debian/{FIRST}/{PACKAGES}",
     ]
-    assert err.endswith(": 2 not as recorded; what was damaged has been taken out of the store\n")
+    assert err.endswith(": 2 missing or damaged; the damaged files were removed from the store\n")
     assert not blob(tmp_path, packages).exists()
     faults = json.loads(verify(f"{tmp_path}/a.json", "--json")[1])["faults"]
     assert [fault["fault"] for fault in faults] == ["missing", "missing"]
 
 
 async def test_damage_is_not_served_again(verify: Verify, hamlet: Hamlet, tmp_path: Path) -> None:
-    """Online it is fetched anew; a store that still had the damaged bytes would serve them."""
+    """Online it is downloaded again; a store with the damaged bytes would serve them."""
     damage(blob(tmp_path, hamlet.content(PACKAGES).sha256))
     assert (await asyncio.to_thread(verify, "build"))[0] == 1
     async with House(tmp_path, (hamlet.row,)) as house:

@@ -223,5 +223,5 @@ class FakeAddresses:
         if found := re.fullmatch(rf"/debian/{WHEN}/([^?]*)", target):
             return FileTarget(DEBIAN, TimeSpec(WHEN, DATE, Match.HELD), found[1])
         if authorization == "" and target.startswith("/timeless"):
-            return Refusal(407, "A time is required")
+            return Refusal(407, "A time is required", headers={"Proxy-Authenticate": 'Basic realm="time"'})
         return Refusal(400, "The address is malformed")

@@ -30,7 +30,7 @@ def pytest_asyncio_loop_factories(
 
 @pytest.fixture(autouse=True)
 def _never_blocks() -> Iterator[None]:
-    """Fail a test that blocks the loop; reading a small blob and sendfile to a socket that takes no more at once are meant to be inline."""
+    """Fail a test that blocks the loop, except by sendfile to a non-blocking socket, which is inline on purpose."""
     with blockbuster_ctx("snapproxy.web") as guard:
         guard.functions["os.sendfile"].can_block_in("snapproxy/web/bodies.py", "move_file")
         yield
@@ -54,7 +54,7 @@ class FakeTally:
 
 @dataclass
 class Site:
-    """A running server and everything behind it. `url` makes the target of an archive's file."""
+    """A running server with its fakes. `url` returns the target of an archive's file."""
 
     server: WebServer
     archive: FakeArchive

@@ -1,4 +1,4 @@
-"""Files that still arrive, that break, and clients that leave them."""
+"""Running and failing downloads, and clients that disconnect."""
 
 from __future__ import annotations
 
@@ -230,7 +230,7 @@ async def test_big_files_leave_by_sendfile_and_are_never_copied(site: Site, monk
 
 
 async def test_sixty_four_clients_of_big_files_cost_little_memory(site: Site) -> None:
-    """Each takes a little of 200 MB and then waits: what the server holds for them must not be what they have not taken."""
+    """Each client reads a little of 200 MB and then waits: the server must not keep the unread bytes in memory."""
     big = site.archive.add("big", b"")
     copied = site.archive.add("copied", b"")
     for source in (big, copied):

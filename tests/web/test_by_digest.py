@@ -1,4 +1,4 @@
-"""Bytes that are asked for by their digest, as a registry gives them."""
+"""Blobs requested by digest, as from a registry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Starting, listening, stopping, and the parts of aiohttp this rests on."""
+"""Starting, listening, stopping, and the private parts of aiohttp in use."""
 
 from __future__ import annotations
 

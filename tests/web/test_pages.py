@@ -1,4 +1,4 @@
-"""Our own pages: the status page, the script that pins, and health."""
+"""The pages of the proxy itself: status, the script that pins a system, and health."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ten requests in one segment: what waits is begun at once, answers keep their order."""
+"""Ten requests in one segment: downloads for queued requests start early, answers keep their order."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ async def test_a_request_that_need_not_wait_is_not_begun_twice(site: Site) -> No
 
 
 async def test_a_client_that_asks_again_at_once_has_nothing_begun_twice() -> None:
-    """Its next request may come before aiohttp has put away the one that was answered."""
+    """Its next request may arrive before aiohttp has removed the answered one."""
 
     class Answering:
         def __init__(self) -> None:
-            self.foreseen: list[str] = []
+            self.prepared: list[str] = []
             self.left = [b"GET /b HTTP/1.1\r\nHost: t\r\n\r\n", b"GET /c HTTP/1.1\r\nHost: t\r\n\r\n"]
 
         async def handle(self, request: ClientRequest) -> Ending:
@@ -61,8 +61,8 @@ async def test_a_client_that_asks_again_at_once_has_nothing_begun_twice() -> Non
                 asyncio.get_running_loop().call_soon(request.connection.data_received, self.left.pop(0))
             return Ending(request.connection, keep_alive=True)
 
-        def foresee(self, request: ClientRequest, *, runs_next: bool) -> bool:
-            self.foreseen.append(request.target)
+        def prepare(self, request: ClientRequest, *, runs_next: bool) -> bool:
+            self.prepared.append(request.target)
             return not runs_next
 
         def malformed(self, peer: str, error: Exception) -> bytes:
@@ -80,7 +80,7 @@ async def test_a_client_that_asks_again_at_once_has_nothing_begun_twice() -> Non
         client.close()
         await listener.emptied()
         server.close()
-    assert handler.foreseen == []
+    assert handler.prepared == []
 
 
 async def test_a_hundred_in_one_segment_are_all_answered_from_a_bounded_queue(site: Site) -> None:

@@ -1,4 +1,7 @@
-"""Requests whose framing two hops could read differently: each is refused and its connection closed, and nothing behind it is answered."""
+"""Requests whose framing two hops could read differently.
+
+Each is refused, its connection is closed, and nothing behind it is answered.
+"""
 
 from __future__ import annotations
 

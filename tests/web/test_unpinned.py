@@ -1,4 +1,4 @@
-"""What passes unpinned: tunnels and forwarded requests, each counted."""
+"""Unpinned requests: tunnels and forwarded requests, each counted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @pytest.fixture
 async def host() -> AsyncIterator[Callable[[Serve], Awaitable[int]]]:
-    """Start hosts that behave as told; returns their port."""
+    """Start hosts with the given behaviour; return their ports."""
     servers: list[asyncio.Server] = []
 
     async def start(serve: Serve) -> int:

@@ -8,31 +8,34 @@ from typing import Any
 from snapproxy.cli.options import add_config, add_json
 
 EPILOG = """\
-A build records into a capture that is named by the proxy's password (http_proxy=http://WHEN:NAME@HOST:3142), by /~NAME/ before
-an address, or by `snapproxy run --capture NAME`. A closed capture takes nothing more. Removing one leaves its files in the store.
+A build records into a capture that is named by the proxy's password (http_proxy=http://TIME:NAME@HOST:3142),
+by /~NAME/ before an address, or by `snapproxy run --capture NAME`. A closed capture records nothing more.
+Removing a capture leaves its files in the store.
 """
 
 
-def _add(actions: Any, name: str, what: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = actions.add_parser(name, help=what, description=what, allow_abbrev=False)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this verb's arguments."""
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    add_json(_add(actions, "list", "list the captures"))
+    show = _add(actions, "show", "list the files of a capture")
+    show.add_argument("name", metavar="NAME", help="a capture")
+    add_json(show)
+    diff = _add(actions, "diff", "list what differs in capture B, compared with capture A")
+    diff.add_argument("one", metavar="A", help="a capture")
+    diff.add_argument("other", metavar="B", help="another capture")
+    add_json(diff)
+    close = _add(actions, "close", "end the recording into a capture")
+    close.add_argument("name", metavar="NAME", help="a capture")
+    rename = _add(actions, "rename", "rename a capture")
+    rename.add_argument("name", metavar="NAME", help="a capture")
+    rename.add_argument("to", metavar="NEW", help="its new name")
+    remove = _add(actions, "remove", "remove a capture; its files stay in the store")
+    remove.add_argument("name", metavar="NAME", help="a capture")
+
+
+def _add(actions: Any, name: str, summary: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = actions.add_parser(name, help=summary, description=summary, allow_abbrev=False)
     parser.set_defaults(action=name)
     add_config(parser)
     return parser
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add this verb's options."""
-    actions = parser.add_subparsers(metavar="ACTION", required=True)
-    add_json(_add(actions, "list", "list captures"))
-    show = _add(actions, "show", "list what a capture holds")
-    show.add_argument("name", metavar="NAME")
-    add_json(show)
-    diff = _add(actions, "diff", "say in what a capture differs from another")
-    diff.add_argument("one", metavar="A")
-    diff.add_argument("other", metavar="B")
-    add_json(diff)
-    _add(actions, "close", "let a capture take nothing more").add_argument("name", metavar="NAME")
-    rename = _add(actions, "rename", "give a capture another name")
-    rename.add_argument("name", metavar="NAME")
-    rename.add_argument("to", metavar="NEW")
-    _add(actions, "remove", "forget a capture").add_argument("name", metavar="NAME")

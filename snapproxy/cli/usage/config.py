@@ -1,4 +1,4 @@
-"""Check the settings: every mistake at once, or what they come to."""
+"""Validate the settings: report every mistake, or print the effective configuration."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from snapproxy.cli.options import add_config, add_json
 from snapproxy.config import describe
 
 EPILOG = f"""\
-Prints a file that means the same with every default filled in. Settings and their environment variables:
+Prints a configuration file with the same meaning in which every default is filled in.
+Settings and their environment variables:
 {describe()}
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add this verb's options."""
-    parser.add_argument("action", choices=["check"], help="look for mistakes; exit 2 if there is any")
+    """Add this verb's arguments."""
+    parser.add_argument("action", choices=["check"], help="validate the settings; exit 2 if there is a mistake")
     add_config(parser)
     add_json(parser)

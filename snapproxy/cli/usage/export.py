@@ -1,4 +1,4 @@
-"""Write the capture NAME to DEST: as an OCI artifact, in a folder, a tar or a registry; or as a plain tree of files."""
+"""Export the capture NAME to DEST: as an OCI artifact in a folder, a tar or a registry, or as a tree of plain files."""
 
 from __future__ import annotations
 
@@ -6,26 +6,29 @@ import argparse
 from pathlib import Path
 
 from snapproxy.cli.options import add_config, add_json
-from snapproxy.cli.registry_options import SPELLINGS, a_place, add_access
+from snapproxy.cli.registry_options import PLACES, a_place, add_access
 from snapproxy.cli.repo_options import add_client
 
 EPILOG = f"""\
-{SPELLINGS}
-dir:PATH is a tree whose folders file: sources can name with no snapproxy: deb file:PATH/debian/20240601T000000Z bookworm main.
+{PLACES}
+dir:PATH is a tree of folders that file: sources can name without snapproxy:
+  deb file:PATH/debian/20240601T000000Z bookworm main
 
-The last line names what was written: repository@sha256:..., or the digest of the manifest. Equal captures have equal digests. The only
-time in it is $SOURCE_DATE_EPOCH.
+The last line of the output names the result: repository@sha256:..., or the digest of the manifest.
+Equal captures have equal digests. The only time in the result is $SOURCE_DATE_EPOCH.
 
-dnf's cache is called after the repositories of the image that will use it, so their files are needed:
+The folders of dnf's cache are named after the repositories of the image that will use it, so --as-image needs
+the repository files of that image:
   snapproxy export NAME DEST --as-image --repo-file fedora.repo --var releasever=40 --var basearch=x86_64
-There, dnf --cacheonly (-C) installs with no network; so does dnf without it if the file says metadata_expire=never.
+In that image, dnf --cacheonly (-C) installs without network. So does dnf without that option, if the repository
+file has metadata_expire=never.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add this verb's options."""
+    """Add this verb's arguments."""
     parser.add_argument("name", metavar="NAME", help="a capture")
-    parser.add_argument("dest", type=a_place, metavar="DEST", help="a place, see below")
+    parser.add_argument("dest", type=a_place, metavar="DEST", help="the destination, see below")
     parser.add_argument(
         "--bare",
         action="store_true",
@@ -34,22 +37,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--except",
         type=Path,
-        dest="held",
+        dest="omitted",
         metavar="LOCK",
-        help="leave out the files that this lock names: the other side has them",
+        help="leave out the files that this lock names, because the recipient has them",
     )
     parser.add_argument(
         "--blobs-only",
         action="store_true",
-        help="only the packages, to be asked for by digest, and a manifest that keeps them",
+        help="only the packages, to be requested by digest, and a manifest that keeps the registry from deleting them",
     )
     parser.add_argument(
         "--as-image",
         action="store_true",
-        help="an image whose one layer is the client's own cache of packages (apt, pacman, apk, dnf), not an artifact",
+        help="instead of an artifact, an image with one layer: the package cache of the client (apt, pacman, apk, dnf)",
     )
     parser.add_argument(
-        "--arch", default="", metavar="ARCH", help="--as-image: the machine, as images call it (default: the packages')"
+        "--arch",
+        default="",
+        metavar="ARCH",
+        help="--as-image: the architecture of the image, as images name it (default: that of the packages)",
     )
     add_client(parser)
     add_access(parser)

@@ -1,4 +1,4 @@
-"""Run COMMAND twice, online at the time of a lock and offline from the lock alone, and compare what came of it."""
+"""Run COMMAND twice, online at the time of a lock and offline from the lock alone, and compare the results."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from snapproxy.cli.options import a_time, add_config, add_json
 from snapproxy.cli.registry_options import a_reference, add_access
 
 EPILOG = """\
-With --at the first run records, and writes the lock. Without, the lock is there, and the first run is pinned to its time.
-Outputs are compared by content: files by their bytes, folders by everything below them. The first run's are put aside while the
-command runs again, as PATH.snapproxy-online; they stay there if the second run's differ. Without --output the lists of files that
-the two runs were served are compared. Exit code 1 when anything differs, or either run fails; nothing is attested then.
+With --at, the first run records and writes the lock. Without it, the lock must exist, and the first run is pinned
+to its time. Outputs are compared by content: files by their bytes, folders by all files below them. While the
+command runs again, the outputs of the first run are kept as PATH.snapproxy-online; they stay there if the second
+run's outputs differ. Without --output, the lists of files that the two runs were served are compared.
+The exit code is 1 if the results differ or a run fails; then nothing is attested.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add this verb's options."""
+    """Add this verb's arguments."""
     parser.usage = "snapproxy reproduce --lock FILE [options] -- COMMAND..."
     parser.add_argument("--lock", type=Path, required=True, metavar="FILE", help="the lock")
-    parser.add_argument("--at", type=a_time, metavar="WHEN", dest="when", help="record the lock anew, at this time")
+    parser.add_argument("--at", type=a_time, metavar="TIME", dest="time", help="record the lock anew, at this time")
     parser.add_argument(
         "--output",
         type=Path,
@@ -28,13 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="PATH",
         dest="outputs",
-        help="a file or folder the command makes; may be repeated",
+        help="a file or folder that the command makes; may be repeated",
     )
     parser.add_argument(
         "--attest",
         type=a_reference,
         metavar="IMAGE",
-        help="attach the statement of it to docker://REGISTRY/REPOSITORY@sha256:HEX",
+        help="if reproduced, attach an attestation to docker://REGISTRY/REPOSITORY@sha256:HEX",
     )
     add_access(parser)
     add_json(parser)

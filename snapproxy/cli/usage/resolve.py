@@ -1,21 +1,21 @@
-"""Say which snapshot of ARCHIVE answers for WHEN."""
+"""Print the snapshot of ARCHIVE that answers for TIME."""
 
 from __future__ import annotations
 
 import argparse
 
-from snapproxy.cli.options import a_time, add_config, add_json, add_offline
+from snapproxy.cli.options import a_time, add_archive, add_config, add_json, add_offline
 
 EPILOG = """\
-Prints the snapshot's time alone, as --at and addresses take it, so that it can be used in scripts. What else there is to be said,
-and the folder's name where an archive keeps a folder a day, goes to stderr.
+Prints only the snapshot's time, as --at and addresses accept it, for use in scripts. Notes go to stderr, as does
+the name of the folder where an archive has one folder a day.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add this verb's options."""
-    parser.add_argument("archive", metavar="ARCHIVE", help="debian, debian-security, ubuntu, ...")
-    parser.add_argument("when", type=a_time, metavar="WHEN", help="a time; latest is the newest settled snapshot")
+    """Add this verb's arguments."""
+    add_archive(parser)
+    parser.add_argument("time", type=a_time, metavar="TIME", help="a time; latest is the newest settled snapshot")
     add_config(parser)
     add_offline(parser)
     add_json(parser)

@@ -1,4 +1,4 @@
-"""Run COMMAND with everything it fetches pinned to WHEN, or to what a lock holds, through a proxy that lives as long as it does."""
+"""Run COMMAND behind a proxy of its own that pins every download to TIME, or to the files of a lock."""
 
 from __future__ import annotations
 
@@ -10,33 +10,24 @@ from snapproxy.cli.options import a_time, add_config, add_offline
 from snapproxy.core.credentials import is_capture_name
 
 EPILOG = """\
-The command gets the proxy variables and an APT_CONFIG; its exit code is passed on (128 + N when signal N ended it),
-and so are signals. The last line on stderr tells what was fetched.
+The command gets the proxy variables and an APT_CONFIG. Signals are forwarded to it. The exit code is the command's
+(128 + N if signal N ended it). The last line on stderr summarizes the downloads.
 
-  snapproxy run --at WHEN --lock FILE -- COMMAND...        records, and writes the lock whether or not the command goes well
-  snapproxy run --locked FILE [--offline] -- COMMAND...    serves the files of the lock, byte for byte, and refuses everything else
-  snapproxy run --offline --capture NAME -- COMMAND...     replays a capture
+  snapproxy run --at TIME --lock FILE -- COMMAND...        record, and write the lock even if the command fails
+  snapproxy run --locked FILE [--offline] -- COMMAND...    serve the files of the lock, byte for byte; refuse all others
+  snapproxy run --offline --capture NAME -- COMMAND...     replay a capture
 """
 
 
-def a_capture(text: str) -> str:
-    """Read the name of a capture (an argparse type)."""
-    if not is_capture_name(text):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} cannot name a capture: up to 63 of a-z, 0-9, '.', '_', '-', beginning with a letter or digit, and not x"
-        )
-    return text
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add this verb's options."""
-    parser.usage = "snapproxy run (--at WHEN | --locked FILE) [options] -- COMMAND..."
+    """Add this verb's arguments."""
+    parser.usage = "snapproxy run (--at TIME | --locked FILE) [options] -- COMMAND..."
     pinned = parser.add_mutually_exclusive_group()
-    pinned.add_argument("--at", type=a_time, metavar="WHEN", dest="when", help="the time")
+    pinned.add_argument("--at", type=a_time, metavar="TIME", dest="time", help="the time")
     pinned.add_argument(
-        "--locked", type=Path, metavar="FILE", help="replay this lock: what it does not hold is refused"
+        "--locked", type=Path, metavar="FILE", help="replay this lock; files that it does not list are refused"
     )
-    parser.add_argument("--lock", type=Path, metavar="FILE", help="write down everything that was served as a lock")
+    parser.add_argument("--lock", type=Path, metavar="FILE", help="write a lock of everything that was served")
     parser.add_argument("--capture", type=a_capture, metavar="NAME", help="record everything into this capture")
     parser.add_argument(
         "--pass",
@@ -45,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="HOST[:PORT]",
         dest="passes",
-        help="a host the command may reach unpinned; may be repeated",
+        help="a host that the command may reach unpinned; may be repeated",
     )
     parser.add_argument(
         "--listen",
@@ -56,6 +47,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_config(parser)
     add_offline(parser)
-    parser.add_argument("--summary", type=Path, metavar="FILE", help="write what was fetched as JSON")
-    parser.add_argument("--json", action="store_true", help="make the last line JSON")
+    parser.add_argument("--summary", type=Path, metavar="FILE", help="write the summary to FILE as JSON")
+    parser.add_argument("--json", action="store_true", help="print the last line as JSON")
     parser.add_argument("command", nargs="*", metavar="COMMAND", help="the command and its arguments, after --")
+
+
+def a_capture(text: str) -> str:
+    """Read the name of a capture (an argparse type)."""
+    if not is_capture_name(text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a valid capture name: "
+            "1 to 63 of a-z, 0-9, '.', '_', '-', the first a letter or digit; the name x is reserved"
+        )
+    return text

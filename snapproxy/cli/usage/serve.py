@@ -1,4 +1,4 @@
-"""Serve until stopped (SIGTERM or Ctrl-C)."""
+"""Run the proxy until it is stopped by SIGTERM or Ctrl-C."""
 
 from __future__ import annotations
 
@@ -12,29 +12,19 @@ from snapproxy.config import describe
 from snapproxy.oci.places import LayoutPlace, TarPlace
 
 EPILOG = f"""\
-Settings, each in the file or in its environment variable (tables and lists as JSON):
+Settings, each in the configuration file or in its environment variable (tables and lists as JSON):
 {describe()}
 """
 
 
-def an_artifact(text: str) -> LayoutPlace | TarPlace:
-    """Read where an artifact lies that can be served from there (an argparse type)."""
-    place = a_place(text)
-    if not isinstance(place, LayoutPlace | TarPlace):
-        raise argparse.ArgumentTypeError(
-            "only oci: and oci-archive: are served in place; `snapproxy import` the others"
-        )
-    return place
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add this verb's options."""
+    """Add this verb's arguments."""
     parser.add_argument(
         "--listen",
         type=an_endpoint,
         action="append",
         metavar="ADDRESS:PORT",
-        help="where to listen, instead of the settings; may be repeated",
+        help="where to listen, instead of the `listen` setting; may be repeated",
     )
     add_config(parser)
     add_offline(parser)
@@ -43,11 +33,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=an_artifact,
         metavar="ARTIFACT",
         dest="artifact",
-        help="serve an exported capture from where it lies (oci:DIR[:TAG], oci-archive:FILE[:TAG]), and nothing else",
+        help="serve an exported capture from its place (oci:DIR[:TAG], oci-archive:FILE[:TAG]), and nothing else",
     )
     parser.add_argument(
         "--ready-file",
         type=Path,
         metavar="FILE",
-        help="while serving, holds JSON with the addresses and the process id",
+        help="while serving, keep FILE with the addresses and the process id as JSON",
     )
+
+
+def an_artifact(text: str) -> LayoutPlace | TarPlace:
+    """Read the place of an artifact that can be served without an import (an argparse type)."""
+    place = a_place(text)
+    if not isinstance(place, LayoutPlace | TarPlace):
+        raise argparse.ArgumentTypeError(
+            "only oci: and oci-archive: can be served without an import; run `snapproxy import` for other places"
+        )
+    return place

@@ -1,4 +1,4 @@
-"""Print the figures of a running server."""
+"""Print the counters of a running server."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import argparse
 
 from snapproxy.client_config import DEFAULT_BASE
 
-EPILOG = "Read from the server's /-/stats."
+EPILOG = """\
+The counters are read from /-/stats of the server.
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add this verb's options."""
-    parser.add_argument("--url", default=DEFAULT_BASE, metavar="URL", help=f"the server (default {DEFAULT_BASE})")
+    """Add this verb's arguments."""
+    parser.add_argument("--url", default=DEFAULT_BASE, metavar="URL", help=f"the server (default: {DEFAULT_BASE})")
     parser.add_argument("--json", action="store_true", help="print JSON")

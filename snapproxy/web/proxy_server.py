@@ -1,4 +1,4 @@
-"""The proxy as its clients meet it: a server on sockets that knows by which names it is addressed itself."""
+"""The server of the proxy: listens on sockets, recognises requests for its own names, and has its own pages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from snapproxy.web.pages import Pages
 from snapproxy.web.server import WebServer
 
 GRACE_SECONDS = 15.0
-"""How long answers under way may take to end when the proxy is stopped."""
+"""Seconds that running answers may take to end when the proxy stops."""
 
 
 @asynccontextmanager
@@ -36,7 +36,10 @@ async def serving(
     instance: str,
     now: Callable[[], Instant],
 ) -> AsyncIterator[None]:
-    """Answer on `sockets`, which become ours to close, while the block runs. `stats`, `health` and `is_discoverable` are for our own pages (`Pages`)."""
+    """Answer on `sockets` while the block runs, then close them.
+
+    `stats`, `health` and `is_discoverable` are for the pages of the proxy itself (`Pages`).
+    """
     addresses = [format_authority(*each.getsockname()[:2]) for each in sockets]
     ports = {each.getsockname()[1] for each in sockets}
     book = replace(book, own_hosts=frozenset(addresses) | {f"localhost:{port}" for port in ports})
