@@ -1,4 +1,7 @@
-"""What a capture found missing is missing offline, whoever asks: unless something promises it, or nobody vouches for the archive."""
+"""Absences of an imported capture are valid offline for all requests.
+
+The exceptions are files that an index lists, and archives whose roots were not accepted.
+"""
 
 from __future__ import annotations
 
