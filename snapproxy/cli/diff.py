@@ -55,14 +55,14 @@ async def _compare(config: Config, arguments: argparse.Namespace) -> ArchiveDiff
 
 
 class _CurrentFile:
-    """Shows on a terminal the file that is being fetched: at first use, a root and an index for each of the two times."""
+    """Shows on a terminal the file that is being downloaded."""
 
     def __init__(self, status: Status) -> None:
         self._status = status
 
     def advance(self, path: str, done: int, total: int | None) -> None:
         del done, total
-        self._status.update(Text(path))  # plain text: an archive's paths may look like rich's markup
+        self._status.update(Text(path))  # plain text: a path may look like the markup of rich
 
     def finish(self, path: str) -> None:
         """Keep the path on display until the next one."""
