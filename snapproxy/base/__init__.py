@@ -1,1 +1,1 @@
-"""What every acting package needs: the context of a request, the clock, names in the catalog, refusals, statistics."""
+"""Shared by all packages that do I/O: the request context, the clock, names in the catalog, refusals, statistics."""

@@ -1,4 +1,4 @@
-"""The only reader of time. Everything else is handed a Clock, so that tests can hold the hands still."""
+"""The system clock: the only module that reads the time. All others receive a `Clock`, which tests can control."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Clock", "SystemClock"]
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The clock of the machine."""
 
     def now(self) -> Instant:
         return int(time.time())

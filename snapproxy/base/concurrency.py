@@ -15,7 +15,8 @@ R = TypeVar("R")
 async def gather_bounded(items: Iterable[T], work: Callable[[T], Awaitable[R]], width: int) -> list[R]:
     """Await `work(item)` for every item, at most `width` at a time, and return the results in the order of the items.
 
-    The first error cancels the remaining work and is raised; a SnapproxyError takes precedence over errors raised with it.
+    The first error cancels the remaining work and is raised; if several errors occur together, a SnapproxyError takes
+    precedence.
     """
     results: dict[int, R] = {}
     remaining = iter(enumerate(items))

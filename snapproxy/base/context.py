@@ -1,4 +1,4 @@
-"""On whose behalf something is done: the row and its rules, and how long a client may be kept waiting for it."""
+"""The context of a request: its archive with family and history, and its deadline."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from snapproxy.core.model import Archive, Family
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """The context of one request. `deadline` is in monotonic seconds: when the client's patience ends."""
+    """The context of one request.
+
+    `deadline` is the end of the client timeout, in monotonic seconds. `background`: no client waits. `via` is the Via
+    header of the client's request.
+    """
 
     archive: Archive
     family: Family

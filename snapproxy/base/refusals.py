@@ -165,7 +165,7 @@ def client_timeout(step: Fetch, wait: float) -> Refusal:
 
 
 def still_fetching() -> Refusal:
-    """Return the refusal for an answer of a service that has not arrived within the client timeout."""
+    """Return the refusal for a live file, or an answer of a service, that has not arrived within the client timeout."""
     return Refusal(
         424,
         _IN_PROGRESS,

@@ -1,4 +1,4 @@
-"""What was done, in numbers. One Tally a process; every room that acts adds to it, pages and the closing line of `run` read it."""
+"""Statistics: one `Stats` for each process, filled by all packages that do I/O, read by pages and by `run`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from snapproxy.core.model import Proof, Refusal
 
 @dataclass(slots=True)
 class Stats:
-    """Counts since the process started. Bytes are body bytes; an upstream is a host with its port."""
+    """Counters since the start of the process. Bytes are body bytes; an upstream is a host with its port."""
 
     answers: Counter[str] = field(default_factory=Counter)
     refusals: Counter[int] = field(default_factory=Counter)
@@ -35,7 +35,7 @@ class Stats:
                 self.refusals[outcome.status] += 1
 
     def sent(self, count: int) -> None:
-        """Count body bytes that went to a client."""
+        """Count body bytes sent to a client."""
         self.bytes_sent += count
 
     def asked(self, *urls: str) -> None:
@@ -47,12 +47,12 @@ class Stats:
         self.upstream_bytes[_authority(url)] += count
 
     def unpinned(self, host: str, sent: int, received: int) -> None:
-        """Count what passed to a host that may be reached unpinned (`core.exchange.Tally`)."""
+        """Count a request to a host of the `pass` setting, and its bytes (`core.exchange.TrafficCounter`)."""
         self.passed[host] += 1
         self.passed_bytes[host] += sent + received
 
     def as_json(self) -> dict[str, Any]:
-        """Return everything, ready for `json.dumps`."""
+        """Return all counters as JSON values."""
         return {
             "hits": self.answers["HIT"],
             "misses": self.answers["MISS"],

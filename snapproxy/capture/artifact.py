@@ -1,11 +1,14 @@
-"""The content of a record's OCI artifact: titled layers, divided over manifests. Writing the JSON and transporting it is left to `oci`.
+"""The content of a record's OCI artifact: titled layers, divided over manifests.
+
+Writing the JSON and transporting it is left to `oci`.
 
     manifest 1:   snapproxy.lock.json   file   file   file ...
-    manifest 2:   file   file ...                                    (only for very large records; an index then lists both)
+    manifest 2:   file   file ...           (only for very large records; an index then lists both)
 
-A layer is the raw file, so its address in a registry is the package's own digest. Every *name* has a layer: where several files have the
-same content, several layers point to one blob, so that plain readers (`oras pull`, apt-transport-oci) find each of them. The lock has
-what titles cannot express: the requested times, the absences and the proofs. Reading an artifact relies on the lock and the digests alone.
+A layer is the raw file, so its address in a registry is the package's own digest. Every *name* has a layer: where
+several files have the same content, several layers point to one blob, so that plain readers (`oras pull`,
+apt-transport-oci) find each of them. The lock has what titles cannot express: the requested times, the absences and the
+proofs. Reading an artifact relies on the lock and the digests alone.
 """
 
 from __future__ import annotations
@@ -29,7 +32,8 @@ BLOBS_TYPE = "application/vnd.snapproxy.blobs.v1"
 """The type of an artifact that only keeps packages in a registry, where clients request them by digest."""
 
 FILE_TYPE = "application/octet-stream"
-"""The media type of every file, whatever its content: apt-transport-oci accepts it, and no container runtime unpacks it."""
+"""The media type of every file, whatever its content: apt-transport-oci accepts it, and no container runtime unpacks
+it."""
 
 TITLE = "org.opencontainers.image.title"
 """The annotation with a layer's title."""
@@ -40,14 +44,18 @@ MOST_LAYERS = 5000
 """Maximum number of layers in a manifest; further layers go into the next one."""
 
 MOST_BYTES = 3 * 2**20
-"""Maximum size of the layers' JSON in a manifest, in bytes: readers accept 4 MiB, and docker-registry 2.8 has refused 5 MB."""
+"""Maximum size of the layers' JSON in a manifest, in bytes: readers accept 4 MiB, and docker-registry 2.8 has refused 5
+MB."""
 
 _BYTES_EACH = 230
 """Size of a layer's JSON without its title, in bytes."""
 
 
 class ArtifactLayer(Protocol):
-    """A layer as an OCI manifest describes it; `oci.manifests.Descriptor` is one. `digest` is `sha256:` and hex, `size` in bytes."""
+    """A layer as an OCI manifest describes it; `oci.manifests.Descriptor` is one.
+
+    `digest` is `sha256:` and hex, `size` in bytes.
+    """
 
     @property
     def media_type(self) -> str: ...
@@ -64,10 +72,10 @@ L = TypeVar("L", bound=ArtifactLayer)
 
 @dataclass(frozen=True, slots=True)
 class ArtifactPlan:
-    """The content of an artifact: the files of each manifest (more than one manifest needs an index), and the annotations of each.
+    """The content of an artifact: the files and the annotations of each manifest. Several manifests need an index.
 
-    `lock` holds the bytes of the lock, which is the first layer of the first manifest, before the files. All other layers are files of
-    the record, identified by their digests.
+    `lock` holds the bytes of the lock, which is the first layer of the first manifest, before the files. All other
+    layers are files of the record, identified by their digests.
     """
 
     manifests: tuple[tuple[RecordedFile, ...], ...]
@@ -76,11 +84,13 @@ class ArtifactPlan:
 
 
 def describe(record: Record, *, bare: bool = False, created: Instant | None = None) -> ArtifactPlan:
-    """Return the plan of a record's artifact. It depends on the arguments only: on no clock, no request order and no capture name.
+    """Return the plan of a record's artifact.
 
-    `created` comes from SOURCE_DATE_EPOCH; without it the artifact contains no time. With `bare`, titles are paths in the record's only
-    repository, so that apt-transport-oci can read the artifact as that repository. Raises RecordError if the record has several
-    archives, and as `recorded_files`.
+    It depends on the arguments only: on no clock, no request order and no capture name.
+
+    `created` comes from SOURCE_DATE_EPOCH; without it the artifact contains no time. With `bare`, titles are paths in
+    the record's only repository, so that apt-transport-oci can read the artifact as that repository. Raises RecordError
+    if the record has several archives, and as `recorded_files`.
     """
     lock = encode(record)
     files = recorded_files(record)
@@ -95,7 +105,7 @@ def describe(record: Record, *, bare: bool = False, created: Instant | None = No
 def describe_blobs(record: Record) -> tuple[tuple[RecordedFile, ...], ...]:
     """Return the packages of a record for each manifest: each content once, by digest, without a title.
 
-    For clients that request blobs by digest. Raises RecordError when there is no package.
+    For clients that request blobs by digest. Raises RecordError for a record without packages.
     """
     files = {
         entry.sha256: replace(recorded_file(entry, record.families[entry.archive]), title="")
@@ -108,7 +118,10 @@ def describe_blobs(record: Record) -> tuple[tuple[RecordedFile, ...], ...]:
 
 
 def lock_layer(layers: Iterable[L]) -> L:
-    """Return the lock among the layers of all manifests of an artifact. Raises RecordError when there is none, or more than one."""
+    """Return the lock among the layers of all manifests of an artifact.
+
+    Raises RecordError unless there is exactly one.
+    """
     found = {(title_of(layer), layer.size, layer.digest): layer for layer in layers if layer.media_type == MEDIA_TYPE}
     if len(found) == 1:
         return next(iter(found.values()))
@@ -122,9 +135,10 @@ def lock_layer(layers: Iterable[L]) -> L:
 def restore(layers: Iterable[ArtifactLayer], lock: bytes) -> Record:
     """Return the record of an artifact from the layers of all its manifests and the bytes of its lock.
 
-    Layers that the lock does not mention are ignored, whatever their type or title; titles are only checked. The bytes of the files
-    remain to be verified, each against its digest. Raises RecordError when the lock is not the one the layers name, cannot be read,
-    or names a file that no layer contains; and when titles are repeated or lead outside a folder.
+    Layers that the lock does not mention are ignored, whatever their type or title; titles are only checked. The bytes
+    of the files remain to be verified, each against its digest. Raises RecordError when the lock is not the one the
+    layers name, cannot be read, or names a file that no layer contains; and when titles are repeated or lead outside a
+    folder.
     """
     found = tuple(layers)
     named = lock_layer(found)
@@ -160,7 +174,7 @@ def _with_bare_titles(files: tuple[RecordedFile, ...]) -> tuple[RecordedFile, ..
 
 
 def _divide(files: Iterable[RecordedFile], *, first_title: str | None = None) -> Iterator[tuple[RecordedFile, ...]]:
-    """Divide files over manifests, in their order, up to the limits. `first_title`: of a layer that precedes the files."""
+    """Divide files over manifests, in order, up to the limits. `first_title`: of a layer that precedes the files."""
     shard: list[RecordedFile] = []
     count, size = (0, 0) if first_title is None else (1, _json_size(first_title))
     for file in files:

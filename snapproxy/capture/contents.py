@@ -1,6 +1,6 @@
-"""The files of a record, each once, under a name that is unique in it: what an artifact's layers and bills of materials are made of.
+"""The files of a record, each once, under a unique name: the common input of artifacts, folders and bills of materials.
 
-How they are written down is theirs. Absences are no files: only the lock has them.
+Each of these defines its own format. Absences are not files: only the lock contains them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ from snapproxy.families import FAMILIES
 
 @dataclass(frozen=True, slots=True)
 class RecordedFile:
-    """A file that a build was served, however often and at however many times it asked. `package` is what it holds, None for the rest."""
+    """A file that a build was served, once, whatever the number of requests and requested times.
+
+    `package`: None for other files.
+    """
 
     title: str
     """The file's unique name within the record or the artifact; '' in an artifact whose blobs have no names."""
@@ -51,9 +54,10 @@ class PlacedFile:
 
 
 def recorded_files(record: Record) -> tuple[RecordedFile, ...]:
-    """Return the files of a record, sorted by title. Where several times were answered by one snapshot, the weakest proof counts.
+    """Return the files of a record, sorted by title. If one snapshot answered several times, the weakest proof applies.
 
-    Raises RecordError when one snapshot gave two contents to one path, which it can only where nothing vouched for them.
+    Raises RecordError when one snapshot had two contents at one path, which is only possible where no index lists the
+    path.
     """
     found: dict[str, RecordedFile] = {}
     for entry in record.entries:
@@ -65,7 +69,7 @@ def recorded_files(record: Record) -> tuple[RecordedFile, ...]:
             raise RecordError(
                 "One name has two contents in this record",
                 why=f"{new.title} has sha256 {old.sha256} for one of its times and {new.sha256} for another.",
-                hint="Make a record for each of the times; a lock can hold both.",
+                hint="Record each of the times in a capture of its own; a lock can contain both.",
             )
         found[new.title] = min(old, new, key=lambda each: each.proof)
     check_names(found)
@@ -78,16 +82,16 @@ def sizes_by_digest(record: Record | None) -> dict[str, int]:
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Make sure that files of these names can lie in one folder: none escapes it, repeats, or is the folder of another.
+    """Check that files of these names fit into one folder: no name leads outside, is repeated, or is another's folder.
 
     Raises RecordError.
     """
     files: set[str] = set()
     for name in names:
         if not names_a_file(name):
-            raise _bad_name(name, "escapes from its folder, or is not in canonical form")
+            raise _bad_name(name, "leads outside its folder, or is not in canonical form")
         if name in files:
-            raise _bad_name(name, "stands there twice")
+            raise _bad_name(name, "is repeated")
         files.add(name)
     for name in files:
         folder = name
@@ -96,16 +100,16 @@ def check_names(names: Iterable[str]) -> None:
                 raise _bad_name(folder, f"is a file, and the folder of {name[:100]!a}")
 
 
-def _bad_name(name: str, says: str) -> RecordError:
+def _bad_name(name: str, problem: str) -> RecordError:
     return RecordError(
-        "The names of the files do not fit into one folder",
-        why=f"{name[:100]!a} {says}.",
-        hint="No folder or artifact can hold them; a lock can: `snapproxy lock NAME`.",
+        "The file names do not fit into one folder",
+        why=f"{name[:100]!a} {problem}.",
+        hint="A folder or an artifact cannot contain them; a lock can: `snapproxy lock NAME`.",
     )
 
 
 def recorded_file(entry: RecordEntry, family: str) -> RecordedFile:
-    """Return the file of an entry that is no absence.
+    """Return the file of an entry, which must not be an absence.
 
     The answer of a service gets its digest as its name, because a call with its query cannot be a file name.
     """

@@ -1,6 +1,7 @@
 """Writes a record as a bill of materials: CycloneDX 1.6, JSON (ECMA-424; cyclonedx.org/docs/1.6/json).
 
-Packages are libraries with a package URL, all other files are files. No serial number, which would have to be random or pretend to be.
+Packages are libraries with a package URL, all other files are files. The serial number is omitted: it would have to be
+random, and the document would not be reproducible.
 """
 
 from __future__ import annotations
@@ -16,13 +17,16 @@ from snapproxy.formats.canonical_json import indented
 
 
 def write(record: Record, created: Instant | None = None) -> bytes:
-    """Write the document; `created`, from SOURCE_DATE_EPOCH, is the only time that may stand in it. Raises RecordError (`recorded_files`)."""
+    """Return the document; `created`, from SOURCE_DATE_EPOCH, is the only time it contains.
+
+    Raises RecordError (`recorded_files`).
+    """
     metadata: dict[str, Any] = {
         "properties": [
             _property("lock", f"sha256:{digest(record)}"),
             *(_property("unpinned", host) for host in sorted(record.unpinned)),
         ],
-        # Without a version: the same record gives the same bytes whichever snapproxy writes them.
+        # Without a version: the same record gives the same bytes in every version of snapproxy.
         "tools": {"components": [{"name": "snapproxy", "type": "application"}]},
     }
     if created is not None:

@@ -1,4 +1,4 @@
-"""A body whose end is not shown before something was done about the whole of it: noted in a capture, held against a lock."""
+"""A body whose last byte is withheld until its whole content is noted in a capture or compared with a lock."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from snapproxy.core.exchange import Outcome, ResponseBody, Served
 
-_LOOKS = 2
-"""How often a file is waited for: its last byte can be read a moment before the store has it, if another process brings it."""
+_ATTEMPTS = 2
+"""Maximum number of downloads to wait for: another process's download can be read to its end shortly before the file is
+stored."""
 
 
 class DeferredBody:
-    """A file on its way (`core.exchange.Body`).
+    """The body of a file that is still being downloaded (`core.exchange.ResponseBody`).
 
-    `finish` is awaited once everything has arrived and before that is told; what it raises, the reader meets. `leave` is called
-    instead when the reader goes before the end.
+    `finish` is awaited once the last byte has arrived and before it is passed on; its errors are raised to the reader.
+    `leave` is called instead when the reader closes the body before the end.
     """
 
     def __init__(self, body: ResponseBody, finish: Callable[[], Awaitable[None]], leave: Callable[[], None]) -> None:
@@ -52,12 +53,12 @@ class DeferredBody:
 
 
 async def wait_until_stored(ask: Callable[[], Awaitable[Outcome]]) -> Outcome:
-    """Return an answer whose bytes are all here: what still arrives is waited for, and asked for again.
+    """Return an answer whose bytes are stored: wait for a download that is still running, then ask again.
 
-    One without a digest after all is of a file that the full disk did not take.
+    The answer has no digest if the disk is full and the file is kept in memory only.
     """
     outcome = await ask()
-    for _ in range(_LOOKS):
+    for _ in range(_ATTEMPTS):
         if not isinstance(outcome, Served) or outcome.digest:
             break
         try:

@@ -1,6 +1,7 @@
-"""Holds still what moves: within a capture `latest` stays what it came to first, and the present stays with the roots that were given.
+"""Freezes moving times within a capture: `latest` keeps its first instant, `live` the roots that were served first.
 
-Also knows under which name and snapshot an answer is kept. Asks through `core.exchange.Settling`; takes the notes of what it froze.
+Also determines the name and the snapshot under which an answer is recorded. Resolves by `core.exchange.SnapshotLookup`;
+notes the instant of `latest` in the capture.
 """
 
 from __future__ import annotations
@@ -16,39 +17,39 @@ from snapproxy.core.model import LIVE, Archive, Family, Instant, Match, Refusal,
 from snapproxy.core.time_spec import format_instant
 
 OBSERVED = "captured"
-"""The history by which a live capture goes on: what was seen here, whichever way else its archive remembers."""
+"""The history of a live capture's requests: this server's observations, whatever history the archive has otherwise."""
 
 
 def observed(archive: Archive) -> Archive:
-    """Return an archive as one of which only what was seen here is known."""
+    """Return an archive with this server's observations as its only history."""
     return replace(archive, history=OBSERVED, snapshot=())
 
 
 class Freeze:
-    """Turns what is asked within a capture into what does not move."""
+    """Replaces the moving times of a capture's requests by fixed ones."""
 
     def __init__(
         self,
-        settling: SnapshotLookup,
+        lookup: SnapshotLookup,
         *,
         families: Mapping[str, Family],
         histories: Mapping[str, History],
         now: Callable[[], Instant],
     ) -> None:
-        self._settling = settling
+        self._lookup = lookup
         self._families = families
         self._histories = histories
         self._now = now
 
     def snapshot(self, archive: Archive, served: Served, path: str) -> str:
-        """Return under which id a capture keeps an answer: of a live root, the instant at which it was seen first."""
+        """Return the snapshot to record for an answer: for a live root, the instant of its first observation."""
         if served.snapshot == LIVE and served.role is Role.ROOT:
-            instant = self._settling.first_seen(archive, path, served.digest)
+            instant = self._lookup.first_seen(archive, path, served.digest)
             return LIVE if instant is None else format_instant(instant)
         return served.snapshot
 
     def role(self, target: FileTarget | ServiceTarget) -> Role:
-        """Return what a file is to its archive."""
+        """Return the role of a file in its archive."""
         return (
             self._families[target.archive.family].classify(target.path).role
             if isinstance(target, FileTarget)
@@ -56,7 +57,7 @@ class Freeze:
         )
 
     async def canonical_path(self, notes: Notes, target: FileTarget | ServiceTarget, requested: str) -> str:
-        """Return the canonical name of a file that is asked for by its digest: as a root in this capture has it."""
+        """Return the canonical path of a file; a by-hash path is replaced by the path in a root of the capture."""
         if not isinstance(target, FileTarget):
             return target.path
         place = self._families[target.archive.family].classify(target.path)
@@ -64,41 +65,44 @@ class Freeze:
             for path in place.roots:
                 root = notes.entries.get((target.archive.name, requested, path))
                 if root is not None and not root.is_absence:
-                    name = await self._settling.canonical(target.archive, path, root.sha256, target.path)
+                    name = await self._lookup.canonical(target.archive, path, root.sha256, target.path)
                     if name is not None:
                         return name
         return target.path
 
-    async def held_still(self, ledger: CaptureWriter, target: FileTarget) -> list[FileTarget] | Refusal:
-        """Return what to ask so that a moving time stays where this capture has found it, the likeliest first."""
+    async def fixed_targets(self, writer: CaptureWriter, target: FileTarget) -> list[FileTarget] | Refusal:
+        """Return the targets to request in place of a moving time, the most likely first."""
         match target.when.match:
             case Match.LATEST:
-                return await self._frozen(ledger, target)
+                return await self._fixed_latest(writer, target)
             case Match.LIVE:
-                return self._pinned(ledger.notes, target)
+                return self._fixed_live(writer.notes, target)
         return [target]
 
-    async def _frozen(self, ledger: CaptureWriter, target: FileTarget) -> list[FileTarget] | Refusal:
-        """Hold `latest` to what it came to first."""
+    async def _fixed_latest(self, writer: CaptureWriter, target: FileTarget) -> list[FileTarget] | Refusal:
+        """Replace `latest` by the instant that it had first in this capture."""
         archive, is_observed = target.archive, self._histories[target.archive.history].is_observed
-        if archive.name not in ledger.notes.frozen:
+        if archive.name not in writer.notes.frozen:
             instant = self._now()
             if not is_observed:
-                resolved = await self._settling.resolve(archive, target.when)
+                resolved = await self._lookup.resolve(archive, target.when)
                 if isinstance(resolved, Refusal):
                     return resolved
                 instant = resolved.instant
-            ledger.add(note_frozen(archive.name, instant))
-        instant = ledger.notes.frozen[archive.name]
+            writer.add(note_frozen(archive.name, instant))
+        instant = writer.notes.frozen[archive.name]
         match = Match.NEAREST if is_observed else Match.HELD
         return [replace(target, when=TimeSpec(format_instant(instant), instant, match))]
 
-    def _pinned(self, notes: Notes, target: FileTarget) -> list[FileTarget]:
-        """Hold the present to the roots that this capture was given: what they vouch for is asked for as it was seen with them."""
+    def _fixed_live(self, notes: Notes, target: FileTarget) -> list[FileTarget]:
+        """Replace `live` by the times of the roots that this capture was served.
+
+        Files are thus requested as they were observed with these roots.
+        """
         archive, place = target.archive, self._families[target.archive.family].classify(target.path)
         roots = place.roots or ((target.path,) if place.role is Role.ROOT else ())
         instants = [
-            self._settling.first_seen(archive, root.path, root.sha256)
+            self._lookup.first_seen(archive, root.path, root.sha256)
             for root in notes.roots(archive.name, LIVE)
             if not roots or root.path in roots
         ]

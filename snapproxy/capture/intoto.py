@@ -1,7 +1,9 @@
-"""Writes a record as an in-toto statement: the list of dependencies that SLSA calls `resolvedDependencies`, under a predicate of our own.
+"""Writes a record as an in-toto statement.
 
-snapproxy served the build and did not run it, so this is no provenance: it names no builder, no build type and no product. A builder
-that writes provenance may take the list over as it stands. Nothing here signs.
+Its predicate is our own, and contains the list of dependencies that SLSA calls `resolvedDependencies`.
+
+snapproxy served the build and did not run it, so this is not a provenance: it names no builder, no build type and no
+product. A builder that writes a provenance can copy the list unchanged. Nothing is signed here.
 """
 
 from __future__ import annotations
@@ -17,20 +19,23 @@ from snapproxy.formats.canonical_json import indented
 STATEMENT = "https://in-toto.io/Statement/v1"
 
 PREDICATE = "urn:x-snapproxy:served:v1"
-"""Not a registered name space, as its x- says; in-toto wants a URI that is unique, and no more."""
+"""Not a registered namespace, hence the x-; in-toto only requires a unique URI."""
 
 
 REPRODUCED = "urn:x-snapproxy:reproduced:v1"
-"""As PREDICATE: the subject's build ran again offline, from a lock alone, and came to the same."""
+"""As PREDICATE: the subject's build was repeated offline, from a lock alone, with the same result."""
 
 
 def write(record: Record) -> bytes:
-    """Write the statement; its subject is the lock of the record. Raises RecordError (`recorded_files`)."""
+    """Return the statement; its subject is the lock of the record. Raises RecordError (`recorded_files`)."""
     return indented(statement(record, (FILE_NAME, digest(record))))
 
 
 def statement(record: Record, subject: tuple[str, str]) -> dict[str, Any]:
-    """Say of a subject (its name, and its sha256 in hex) what was served to the build it came from, or is the list of."""
+    """Return the statement of the files served to a subject's build.
+
+    `subject`: name and sha256 (hex) of the product, or of the lock.
+    """
     name, named_digest = subject
     return {
         "_type": STATEMENT,
@@ -44,9 +49,10 @@ def statement(record: Record, subject: tuple[str, str]) -> dict[str, Any]:
 
 
 def reproduced(subject: tuple[str, str], lock: str, outputs: Mapping[str, str]) -> dict[str, Any]:
-    """Say of a subject (its name, and its sha256 in hex) that it was reproduced offline.
+    """Return the statement that a subject (its name, and its sha256 in hex) was reproduced offline.
 
-    `lock` is the sha256 of the lock, `outputs` those of what was compared, by path; none where the lists of files served were.
+    `lock` is the sha256 of the lock. `outputs` are the sha256 of the compared files, by path; empty if the lists of
+    served files were compared.
     """
     name, named_digest = subject
     return {
@@ -61,7 +67,7 @@ def reproduced(subject: tuple[str, str], lock: str, outputs: Mapping[str, str]) 
 
 
 def _descriptor(content: RecordedFile) -> dict[str, Any]:
-    """Describe a file as in-toto's ResourceDescriptor, which SLSA's build definition uses."""
+    """Return a file as in-toto's ResourceDescriptor, which SLSA's build definition uses."""
     descriptor: dict[str, Any] = {
         "annotations": {"proof": content.proof.word, "role": content.role.value, "size": content.size},
         "digest": {"sha256": content.sha256},

@@ -1,6 +1,7 @@
-"""Writes a record down as a lock, `snapproxy.lock.json`: one canonical form, byte for byte, whatever order the record came in.
+"""Writes a record as a lock, `snapproxy.lock.json`.
 
-The form is defined in docs/lock.md. Reading one back is `lock_reader`'s.
+The form is canonical, byte for byte, whatever the order of the record's entries. docs/reference/lock-format.md defines
+the format; `lock_reader` reads it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from snapproxy.core.time_spec import format_instant
 from snapproxy.formats.canonical_json import canonical
 
 SCHEMA = 1
-"""The version of the form: raised when an older reader would misunderstand a newer lock, and never for anything else."""
+"""The version of the format: increased only when an older reader would misunderstand a newer lock."""
 
 FILE_NAME = "snapproxy.lock.json"
 
@@ -28,7 +29,7 @@ FILE_MEMBERS = (*ABSENCE_MEMBERS, "sha256", "size")
 
 
 def encode(record: Record) -> bytes:
-    """Write the lock of a record."""
+    """Return the bytes of a record's lock."""
     entries = sorted(record.entries, key=lambda entry: entry.key)
     sections: Mapping[str, Any] = {
         "absences": [_entry(entry) for entry in entries if entry.is_absence],
@@ -42,12 +43,12 @@ def encode(record: Record) -> bytes:
 
 
 def digest(record: Record) -> str:
-    """Return the sha256 (hex) of the lock of a record: the name of what a build was served."""
+    """Return the sha256 (hex) of a record's lock, which identifies everything that a build was served."""
     return sha256(encode(record)).hexdigest()
 
 
 def _section(value: Any) -> bytes:
-    """Write a section, each item of an array on a line of its own: so a lock in version control shows what changed."""
+    """Return the JSON of a section; arrays have a line for each item, so that version control shows changes by item."""
     if not isinstance(value, list) or not value:
         return canonical(value)
     return b"[\n" + b",\n".join(canonical(item) for item in value) + b"\n]"
@@ -70,7 +71,10 @@ def _archives(record: Record) -> list[dict[str, Any]]:
 
 
 def snapshots_by_time(entries: Iterable[RecordEntry]) -> Mapping[tuple[str, str], set[str]]:
-    """Return which snapshots answered for each (archive, requested); none where only a service did, or nothing was there."""
+    """Return the snapshots that answered for each (archive, requested).
+
+    The set is empty if only a service answered, or all answers are absences without a snapshot.
+    """
     found: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
     for entry in entries:
         named = {entry.snapshot} if entry.snapshot and not entry.is_service else set()

@@ -1,6 +1,7 @@
-"""What a capture consists of: notes, a line of JSON each, and what they add up to. Pure.
+"""The notes of a capture, each a line of JSON, and their combination into a record. Pure.
 
-Of two notes on one question the first counts, whoever wrote it: a build that asks twice is answered the same.
+Of two notes on the same request the first applies, whichever process wrote it: a build that repeats a request gets the
+same answer.
 """
 
 from __future__ import annotations
@@ -15,36 +16,42 @@ from snapproxy.core.model import Instant, Proof, Role
 from snapproxy.core.record import Record, RecordEntry
 
 _PROOFS = {proof.word: proof for proof in Proof}
-_WORDS = tuple(_PROOFS)  # a proof is the place of its word
+_WORDS = tuple(_PROOFS)  # a proof is the index of its word
 
 CLOSED = b'["closed"]'
-"""The note after which none counts."""
+"""The note after which further notes are ignored."""
 
 
 @dataclass(slots=True)
 class Notes:
-    """Everything noted so far. `valid` narrows: a capture's answers hold where those of all its roots do."""
+    """All notes so far.
+
+    `valid` narrows with each root, because a capture's answers are valid only where the answers of all its roots are.
+    """
 
     entries: dict[tuple[str, str, str], RecordEntry] = field(default_factory=dict)
     frozen: dict[str, Instant] = field(default_factory=dict)
-    """The instant that `latest` came to, by archive."""
+    """The instant that `latest` resolved to, by archive."""
     valid: dict[tuple[str, str], tuple[Instant, Instant]] = field(default_factory=dict)
     unpinned: set[str] = field(default_factory=set)
     is_closed: bool = False
 
-    def take(self, lines: Iterable[bytes]) -> None:
-        """Add notes, in their order. A line that is none was cut off with the process that wrote it, before its answer was given."""
+    def add_lines(self, lines: Iterable[bytes]) -> None:
+        """Add notes, in their order.
+
+        An invalid line is ignored: its process was killed while writing it, before the answer was sent.
+        """
         for line in lines:
             if not self.is_closed:
                 with contextlib.suppress(ValueError):
-                    self._take(json.loads(line))
+                    self._add_note(json.loads(line))
 
     def add(self, entry: RecordEntry) -> None:
         """Add the note of one answer."""
         if not self.is_closed:
             self.entries.setdefault(entry.key, entry)
 
-    def _take(self, note: list[object]) -> None:
+    def _add_note(self, note: list[object]) -> None:
         match note:
             case [
                 "file",
@@ -69,7 +76,7 @@ class Notes:
                 self.is_closed = True
 
     def roots(self, archive: str, requested: str) -> list[RecordEntry]:
-        """Return the roots that were served of an archive at a *when*."""
+        """Return the roots of an archive that were served for a requested time."""
         return [
             entry
             for entry in self.entries.values()
@@ -77,7 +84,7 @@ class Notes:
         ]
 
     def lines(self) -> list[bytes]:
-        """Return notes that add up to the same."""
+        """Return lines that give the same notes when they are added."""
         return [
             *(note_entry(entry) for entry in self.entries.values()),
             *(note_frozen(archive, instant) for archive, instant in self.frozen.items()),
@@ -87,7 +94,7 @@ class Notes:
         ]
 
     def record(self, families: dict[str, str]) -> Record:
-        """Return what was served. `families` names the family of every archive there is."""
+        """Return the record of everything served. `families` maps every archive to its family."""
         entries = tuple(self.entries[key] for key in sorted(self.entries))
         return Record(
             entries,
@@ -98,13 +105,13 @@ class Notes:
 
 
 def note_entry(entry: RecordEntry) -> bytes:
-    """Return the note of one answer. Written out, since it is told once an answer: by `_line` it takes twice as long."""
-    asked = f"{_quoted(entry.archive)},{_quoted(entry.requested)},{_quoted(entry.snapshot)},{_quoted(entry.path)}"
-    return f'["file",{asked},"{entry.role}","{_WORDS[entry.proof]}",{entry.size},"{entry.sha256}"]'.encode("ascii")
+    """Return the note of one answer. Does not use `_line`, which takes twice as long: this runs for every answer."""
+    key = f"{_quoted(entry.archive)},{_quoted(entry.requested)},{_quoted(entry.snapshot)},{_quoted(entry.path)}"
+    return f'["file",{key},"{entry.role}","{_WORDS[entry.proof]}",{entry.size},"{entry.sha256}"]'.encode("ascii")
 
 
 def note_frozen(archive: str, instant: Instant) -> bytes:
-    """Return the note of the instant that `latest` came to."""
+    """Return the note of the instant that `latest` resolved to."""
     return _line("frozen", archive, instant)
 
 

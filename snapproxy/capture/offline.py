@@ -1,4 +1,4 @@
-"""Stands before whatever answers requests while no packet may leave: what names a capture is answered from that capture alone."""
+"""Wraps the answerer in offline mode: a request that names a capture is answered from that capture alone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from snapproxy_storage import Blobs
 
 
 class OfflineCaptures:
-    """Answers targets that name a capture from its record, and hands on the others (`core.exchange.Answerer`). Records nothing."""
+    """Answers requests that name a capture from its record, and forwards others (`core.exchange.Answerer`).
+
+    Records nothing.
+    """
 
     def __init__(self, answerer: Answerer, captures: Captures, *, families: Mapping[str, Family], blobs: Blobs) -> None:
         self._answerer = answerer
@@ -35,26 +38,26 @@ class OfflineCaptures:
         return await replay.answer(target, conditions)
 
     def prefetch(self, target: FileTarget | ServiceTarget) -> None:
-        """Do nothing: whatever can be answered is here."""
+        """Do nothing: only stored bytes are served."""
 
     async def passing(self, target: PassTarget | TunnelTarget) -> Refusal | None:
-        """Refuse: no packet leaves."""
+        """Refuse: nothing is sent upstream."""
         return await self._answerer.passing(target)
 
     async def close(self) -> None:
-        """Close what was opened to read."""
-        self._captures.close_ledgers()
+        """Close the captures that were opened for reading."""
+        self._captures.close_writers()
 
     async def _replay(self, name: str) -> Replay:
-        """Return the capture as it is now; it may still be recorded into by others."""
+        """Return the current replay of a capture; other processes may still record into it."""
         record = await self._captures.record(name)
         known = self._replays.get(name)
         if known is None or known[0] != record:
             known = self._replays[name] = (
                 record,
-                Replay(record, self._families, self._bring, what=f"The capture {name}"),
+                Replay(record, self._families, self._stored, what=f"The capture {name}"),
             )
         return known[1]
 
-    async def _bring(self, entry: RecordEntry) -> StoredBytes | Refusal:
+    async def _stored(self, entry: RecordEntry) -> StoredBytes | Refusal:
         return await stored_bytes(self._blobs, entry)

@@ -1,6 +1,6 @@
-"""Says in what two records differ: which snapshots answered, which packages changed their version, which files their content.
+"""Compares two records: the snapshots that answered, the versions of packages, the contents of files.
 
-Times are not compared: the point of two locks is most often that they were asked for at different ones.
+Requested times are not compared, because most locks that are compared were made for different times.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SHORT = 12
 
 @dataclass(frozen=True, slots=True, order=True)
 class RecordedState:
-    """What a record has under a name: a content (sha256 in hex, size in bytes), or an absence ('' and 0), and how it was vouched for."""
+    """The state of a name in a record: content (sha256 in hex, size in bytes) or absence ('' and 0), and its proof."""
 
     sha256: str
     size: int
@@ -31,16 +31,16 @@ class RecordedState:
         return f"{self.sha256[:_SHORT] or _ABSENT} {self.proof.word}"
 
     def value(self) -> dict[str, Any]:
-        """Return it for JSON."""
+        """Return the state for JSON."""
         return {"proof": self.proof.word, "sha256": self.sha256 or None, "size": self.size}
 
 
 @dataclass(frozen=True, slots=True)
 class RecordChange:
-    """Something that is not the same on both sides; `before` and `after` are sorted, and empty where a side lacks it.
+    """A difference; `before` and `after` are sorted, and empty if the thing is missing on that side.
 
-    `what`: `snapshots` (of the archive), `package` (`name` is `curl amd64`, what changed are its versions), `file` (`name` is its
-    path), `unpinned` (`name` is a host).
+    `what`: `snapshots` (of the archive), `package` (`name` is `curl amd64`, the values are its versions), `file`
+    (`name` is its path), `unpinned` (`name` is a host).
     """
 
     what: str
@@ -51,7 +51,7 @@ class RecordChange:
 
     @property
     def kind(self) -> str:
-        """Added, removed or changed."""
+        """`added`, `removed` or `changed`."""
         if not self.before:
             return "added"
         return "changed" if self.after else "removed"
@@ -59,7 +59,7 @@ class RecordChange:
 
 @dataclass(frozen=True, slots=True)
 class RecordDiff:
-    """In what two records differ. A package that was exchanged is one change of packages and two of files."""
+    """The differences of two records. A package with another version is one change of packages and two of files."""
 
     archives: tuple[RecordChange, ...]
     packages: tuple[RecordChange, ...]
@@ -70,7 +70,7 @@ class RecordDiff:
         return any((self.archives, self.packages, self.files, self.unpinned))
 
     def value(self) -> dict[str, Any]:
-        """Return it for JSON: every change, files in full."""
+        """Return the differences for JSON: every change, with all files."""
         return {
             "archives": [_value(change, "archive") for change in self.archives],
             "files": [_value(change, "archive", "path") for change in self.files],
@@ -79,9 +79,12 @@ class RecordDiff:
         }
 
     def rows(self, families: Mapping[str, str]) -> list[tuple[str, str, str, str, str]]:
-        """Return it as a table: kind, archive, name, before, after. Files that only follow their package's version are left out."""
-        told = {(change.archive, change.name) for change in self.packages}
-        files = [change for change in self.files if (change.archive, _package(change, families)) not in told]
+        """Return table rows: kind, archive, name, before, after.
+
+        Files that differ only by their package's version are omitted.
+        """
+        listed = {(change.archive, change.name) for change in self.packages}
+        files = [change for change in self.files if (change.archive, _package(change, families)) not in listed]
         return [
             (change.kind, change.archive, change.name or change.what, _words(change.before), _words(change.after))
             for change in (*self.archives, *self.packages, *files, *self.unpinned)
@@ -89,7 +92,7 @@ class RecordDiff:
 
 
 def compare(one: Record, other: Record) -> RecordDiff:
-    """Say what differs in `other`, seen from `one`. Pure and total; a record does not differ from itself."""
+    """Return the differences from `one` to `other`. Pure, raises nothing; a record does not differ from itself."""
     families = {**one.families, **other.families}
     return RecordDiff(
         archives=_changes("snapshots", _snapshots(one), _snapshots(other)),
@@ -132,11 +135,11 @@ def _packages(record: Record, families: Mapping[str, str]) -> Mapping[tuple[str,
 def _files(record: Record) -> Mapping[tuple[str, str], set[RecordedState]]:
     found: defaultdict[tuple[str, str], set[RecordedState]] = defaultdict(set)
     for entry in record.entries:
-        found[entry.archive, entry.path].add(_held(entry))
+        found[entry.archive, entry.path].add(_state(entry))
     return found
 
 
-def _held(entry: RecordEntry) -> RecordedState:
+def _state(entry: RecordEntry) -> RecordedState:
     return RecordedState(entry.sha256, entry.size, entry.proof)
 
 
@@ -145,7 +148,7 @@ def _hosts(record: Record) -> Mapping[tuple[str, str], tuple[str, ...]]:
 
 
 def _package(change: RecordChange, families: Mapping[str, str]) -> str:
-    """Return the package that a change of files is about, '' where the change is not of its version but of the file itself."""
+    """Return the package of a changed file, '' if the content of the file changed and not its version."""
     named = FAMILIES[families[change.archive]].package_name(change.name)
     return "" if named is None or change.kind == "changed" else f"{named.name} {named.arch}"
 

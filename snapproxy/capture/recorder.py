@@ -1,8 +1,8 @@
-"""Stands before whatever answers requests, and takes a note of each answer that goes into a capture (`core.exchange.Answerer`).
+"""Wraps the answerer of requests, and notes every answer that belongs to a capture (`core.exchange.Answerer`).
 
-Within a capture the first answer to a question is the answer for ever. So a note is taken before the head is sent, and whoever comes
-second, in this process or another, is given what the first was. Of a file that still arrives, the note is taken before its end is shown:
-a client that has everything can rely on the capture having it.
+Within a capture, the first answer to a request is final. An answer is therefore noted before its head is sent, and
+later requests, in this process or another, get the first answer. While a file is still being downloaded, its answer is
+noted before its last byte is sent: a file that a client has received completely is in the capture.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 
 class Recorder:
-    """Answers targets as `answerer` does, and keeps the captures they name."""
+    """Answers requests as `answerer` does, and records them in the captures that they name."""
 
     def __init__(
         self,
@@ -56,32 +56,32 @@ class Recorder:
         self._unfinished: set[asyncio.Task[None]] = set()
 
     async def answer(self, target: FileTarget | ServiceTarget, conditions: Conditions) -> Outcome:
-        """Answer a request; one that names a capture gets what the capture holds, or is noted there."""
+        """Answer a request. If it names a capture, return the recorded answer, or record the new one."""
         if not target.capture:
             return await self._answerer.answer(target, conditions)
         try:
-            ledger = self._captures.at_hand(target.capture) or await self._captures.ledger(target.capture)
-            return await _Question(self, ledger, target, conditions).answer()
+            writer = self._captures.get_open(target.capture) or await self._captures.open(target.capture)
+            return await _RecordedRequest(self, writer, target, conditions).answer()
         except SnapproxyError as error:
             return Refusal(error.status, error.reason, error.why, error.hint)
         except StorageFailure as failure:
-            log.exception("a capture could not be kept")
+            log.exception("an answer could not be recorded in a capture")
             return _not_recorded(str(failure))
 
     def prefetch(self, target: FileTarget | ServiceTarget) -> None:
-        """Begin the flight of a request that waits, unless a capture may hold it to another time than it says."""
+        """Start the download for a queued request, unless its capture may replace the requested time."""
         if not target.capture:
             self._answerer.prefetch(target)
         elif isinstance(target, FileTarget) and target.when.match not in (Match.LIVE, Match.LATEST):
             self._answerer.prefetch(replace(target, capture=""))
 
     async def passing(self, target: PassTarget | TunnelTarget) -> Refusal | None:
-        """Note the host that a request goes to unpinned."""
+        """Note the host that a request reaches unpinned."""
         if target.capture:
             try:
-                ledger = await self._captures.ledger(target.capture)
-                ledger.add(note_passed(target.host))
-                return _closed() if ledger.notes.is_closed else None
+                writer = await self._captures.open(target.capture)
+                writer.add(note_passed(target.host))
+                return _closed() if writer.notes.is_closed else None
             except SnapproxyError as error:
                 return Refusal(error.status, error.reason, error.why, error.hint)
             except StorageFailure as failure:
@@ -89,32 +89,32 @@ class Recorder:
         return None
 
     async def close(self) -> None:
-        """Wait for the notes of answers that nobody read to their end."""
+        """Wait for the notes of answers whose clients disconnected before the end."""
         while self._unfinished:
             await asyncio.gather(*self._unfinished, return_exceptions=True)
-        self._captures.close_ledgers()
+        self._captures.close_writers()
 
-    def later(self, work: Coroutine[Any, Any, None]) -> None:
-        """Finish a note though its client has left."""
+    def finish_in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Finish a note in the background after its client disconnected."""
         task = asyncio.create_task(work)
         self._unfinished.add(task)
         task.add_done_callback(self._unfinished.discard)
 
-    # --- what the questions use -------------------------------------------------------------------------------------------
+    # --- used by recorded requests --------------------------------------------------------------------------
 
     def ask(self, target: FileTarget | ServiceTarget, conditions: Conditions) -> Coroutine[Any, Any, Outcome]:
-        """Ask whoever answers, no capture named."""
+        """Ask the wrapped answerer."""
         return self._answerer.answer(target, conditions)
 
-    async def given(self, entry: RecordEntry) -> Outcome:
-        """Return what a capture holds, as it was given first."""
+    async def recorded_answer(self, entry: RecordEntry) -> Outcome:
+        """Return a recorded answer, as it was first sent."""
         if entry.is_absence:
             return absent(entry)
-        brought = await stored_bytes(self._blobs, entry)
-        if isinstance(brought, Refusal):
-            return brought
+        stored = await stored_bytes(self._blobs, entry)
+        if isinstance(stored, Refusal):
+            return stored
         return Served(
-            brought.body,
+            stored.body,
             entry.archive,
             entry.snapshot,
             entry.requested,
@@ -125,73 +125,79 @@ class Recorder:
         )
 
 
-class _Question:
+class _RecordedRequest:
     """One request that names a capture."""
 
     def __init__(
-        self, recorder: Recorder, ledger: CaptureWriter, target: FileTarget | ServiceTarget, conditions: Conditions
+        self, recorder: Recorder, writer: CaptureWriter, target: FileTarget | ServiceTarget, conditions: Conditions
     ) -> None:
         self._recorder = recorder
-        self._ledger = ledger
+        self._writer = writer
         self._target = target
         self._conditions = conditions
         self.requested = canonical_time(target.when) if isinstance(target, FileTarget) else TIMELESS
-        self._moves = isinstance(target, FileTarget) and target.when.match in (Match.LIVE, Match.LATEST)
+        self._is_moving = isinstance(target, FileTarget) and target.when.match in (Match.LIVE, Match.LATEST)
 
     async def answer(self) -> Outcome:
-        notes = self._ledger.notes
+        notes = self._writer.notes
         entry = notes.entries.get(self._key(self._target.path))
         if entry is None and notes.is_closed:
             entry = notes.entries.get(self._key(await self._canonical_path()))
             if entry is None:
                 return _closed()
         if entry is not None and entry.is_absence:
-            return await self._recorder.given(entry)
+            return await self._recorder.recorded_answer(entry)
         outcome = await self._ask()
         if isinstance(outcome, Served) and not outcome.digest:
-            return replace(outcome, body=self._arriving(outcome.body), requested=self._told(outcome))
-        return await self._noted(outcome)
+            return replace(outcome, body=self._deferred(outcome.body), requested=self._requested_time(outcome))
+        return await self._note(outcome)
 
     async def finish(self) -> None:
-        """Note a file that has arrived. Raises StorageFailure when it cannot be."""
+        """Note a file that is downloaded completely. Raises StorageFailure when it cannot be noted."""
         outcome = await wait_until_stored(self._ask)
         if isinstance(outcome, Served):
-            noted = await self._noted(outcome)
+            noted = await self._note(outcome)
             if isinstance(noted, Served):
                 noted.body.close()
                 if noted.digest and noted.digest == outcome.digest:
                     return
         raise StorageFailure("a file that was served could not be noted in its capture")
 
-    def _arriving(self, body: ResponseBody) -> ResponseBody:
-        """Show the end of a file once it is noted; one whose client has left before is noted once it is here."""
-        return DeferredBody(body, self.finish, lambda: self._recorder.later(self._finish_or_log()))
+    def _deferred(self, body: ResponseBody) -> ResponseBody:
+        """Withhold the last byte of a file until it is noted.
+
+        If the client disconnects before, the file is noted in the background once it is stored.
+        """
+        return DeferredBody(body, self.finish, lambda: self._recorder.finish_in_background(self._finish_or_log()))
 
     async def _finish_or_log(self) -> None:
         try:
             await self.finish()
-        except Exception as error:  # noqa: BLE001 # bodies fail in their own ways, and nobody waits for this one
-            log.info("not noted in a capture, nobody has it: %s", error)
+        except Exception as error:  # noqa: BLE001 # bodies raise errors of many kinds, and no client waits for this one
+            log.info("not noted in a capture, and not sent completely: %s", error)
 
     def _key(self, path: str) -> tuple[str, str, str]:
         return self._target.archive.name, self.requested, path
 
     async def _canonical_path(self) -> str:
-        return await self._recorder.stillness.canonical_path(self._ledger.notes, self._target, self.requested)
+        return await self._recorder.stillness.canonical_path(self._writer.notes, self._target, self.requested)
 
-    def _told(self, served: Served) -> str:
-        """Return what was asked, as the client put it."""
-        return self.requested if self._moves else served.requested
+    def _requested_time(self, served: Served) -> str:
+        """Return the requested time as the client wrote it."""
+        return self.requested if self._is_moving else served.requested
 
     def _ask(self) -> Coroutine[Any, Any, Outcome]:
-        """Ask, with what moves held still."""
-        if isinstance(self._target, FileTarget) and self._moves:
-            return self._ask_held_still(self._target)
+        """Ask, with a moving time replaced by a fixed one."""
+        if isinstance(self._target, FileTarget) and self._is_moving:
+            return self._ask_fixed(self._target)
         return self._recorder.ask(self._target, self._conditions)
 
-    async def _ask_held_still(self, target: FileTarget) -> Outcome:
-        """Ask for what moves as it was found first; of several roots' views of a package, the first that has it."""
-        targets = await self._recorder.stillness.held_still(self._ledger, target)
+    async def _ask_fixed(self, target: FileTarget) -> Outcome:
+        """Ask for the file at the fixed times of this capture.
+
+        There are several after several roots have been served; the first answer that is not an absence is returned.
+        """
+        targets = await self._recorder.stillness.fixed_targets(self._writer, target)
         if isinstance(targets, Refusal):
             return targets
         for each in targets[:-1]:
@@ -200,8 +206,8 @@ class _Question:
                 return outcome
         return await self._recorder.ask(targets[-1], self._conditions)
 
-    async def _noted(self, outcome: Outcome) -> Outcome:
-        """Take a note of an answer, or give what was noted before it."""
+    async def _note(self, outcome: Outcome) -> Outcome:
+        """Note an answer, or return the answer that was noted before."""
         by_digest = isinstance(outcome, Served) and outcome.role is Role.INDEX
         entry = self._entry(outcome, await self._canonical_path() if by_digest else self._target.path)
         if entry is None:
@@ -214,14 +220,16 @@ class _Question:
             raise
         if first is not None and first.sha256 == entry.sha256:
             return (
-                replace(outcome, requested=self.requested) if self._moves and isinstance(outcome, Served) else outcome
+                replace(outcome, requested=self.requested)
+                if self._is_moving and isinstance(outcome, Served)
+                else outcome
             )
         if isinstance(outcome, Served):
             outcome.body.close()
-        return _closed() if first is None else await self._recorder.given(first)
+        return _closed() if first is None else await self._recorder.recorded_answer(first)
 
     def _entry(self, outcome: Outcome, path: str) -> RecordEntry | None:
-        """Return what is noted of an answer, `path` being its canonical name; None for one that is none of the archive's."""
+        """Return the entry of an answer with the canonical name `path`; None if the answer is not the archive's."""
         archive, stillness = self._target.archive, self._recorder.stillness
         if isinstance(outcome, Served):
             if not outcome.digest:
@@ -236,19 +244,19 @@ class _Question:
         return None
 
     def _claim(self, entry: RecordEntry, valid: tuple[Instant, Instant] | None) -> RecordEntry | None:
-        """Note an answer unless one stands; return the one that stands, None when the capture is closed."""
-        notes, key = self._ledger.notes, entry.key
+        """Note an answer unless one is noted already. Return the noted one, None when the capture is closed."""
+        notes, key = self._writer.notes, entry.key
         if key not in notes.entries:
-            self._ledger.note(entry)
+            self._writer.note(entry)
             if valid is not None:
-                standing = notes.valid.get(key[:2])
-                if standing is None or _narrows(valid, standing):
-                    self._ledger.add(note_valid(*key[:2], valid))
+                known = notes.valid.get(key[:2])
+                if known is None or _narrows(valid, known):
+                    self._writer.add(note_valid(*key[:2], valid))
         return notes.entries.get(key)
 
 
-def _narrows(span: tuple[Instant, Instant], standing: tuple[Instant, Instant]) -> bool:
-    return span[0] > standing[0] or span[1] < standing[1]
+def _narrows(span: tuple[Instant, Instant], known: tuple[Instant, Instant]) -> bool:
+    return span[0] > known[0] or span[1] < known[1]
 
 
 def _is_folder(path: str) -> bool:
@@ -258,8 +266,8 @@ def _is_folder(path: str) -> bool:
 def _closed() -> Refusal:
     return Refusal(
         403,
-        "The capture is closed and does not hold this",
-        "A closed capture answers what it was asked while it was open, and takes nothing more.",
+        "The capture is closed and does not contain this",
+        "A closed capture answers only requests that were recorded while it was open.",
         "Record under another name, or use x as the password to record nothing.",
     )
 
@@ -269,5 +277,5 @@ def _not_recorded(why: str) -> Refusal:
         424,
         "The answer could not be recorded in the capture",
         why,
-        "Nothing is served that the capture would lack. Mend the store and ask again.",
+        "Nothing is served without being recorded. Repair the store and try again.",
     )

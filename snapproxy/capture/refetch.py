@@ -1,6 +1,6 @@
-"""Brings the bytes that a record names: from the store, and what that lacks from its archive, as the snapshot that answered has it.
+"""Fetches the files of a record: from the store, or else from the archive at the recorded snapshot.
 
-Nothing but the recorded bytes is ever given: what came is held to the sha256 and the size of the record.
+Only the recorded bytes are served: a download is compared with the sha256 and the size of the record.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ _SERVICE_FILE = "/file/"
 
 
 class Refetch:
-    """A way to bring (`replay.Bring`) that may ask upstream. `rows`: the archives by name."""
+    """Fetches the bytes of an entry (`replay.Bring`), from upstream if needed. `archives`: by name."""
 
-    def __init__(self, settling: SnapshotLookup, blobs: Blobs, archives: Mapping[str, Archive]) -> None:
-        self._settling = settling
+    def __init__(self, lookup: SnapshotLookup, blobs: Blobs, archives: Mapping[str, Archive]) -> None:
+        self._lookup = lookup
         self._blobs = blobs
         self._archives = archives
 
     async def __call__(self, entry: RecordEntry) -> StoredBytes | Refusal:
-        """Return the bytes of an entry, or why they cannot be had."""
+        """Return the bytes of an entry, or the refusal with the reason."""
         blob = self._blobs.peek(entry.sha256) or await self._blobs.open(entry.sha256)
         if blob is not None:
             return of_recorded_size(blob, entry)
@@ -38,13 +38,13 @@ class Refetch:
         target = _target(archive, entry)
 
         async def ask() -> Outcome:
-            return await self._settling.as_of(target, entry.snapshot)
+            return await self._lookup.as_of(target, entry.snapshot)
 
-        return _judged(await ask(), entry, ask)
+        return _compared(await ask(), entry, ask)
 
 
-def _judged(outcome: Outcome, entry: RecordEntry, ask: Callable[[], Awaitable[Outcome]]) -> StoredBytes | Refusal:
-    """Hold what upstream has to what was recorded. What still arrives is held to it before its end is shown."""
+def _compared(outcome: Outcome, entry: RecordEntry, ask: Callable[[], Awaitable[Outcome]]) -> StoredBytes | Refusal:
+    """Compare upstream's answer with the record. A download still running is compared before its last byte is sent."""
 
     async def check() -> None:
         whole = await wait_until_stored(ask)
@@ -57,7 +57,7 @@ def _judged(outcome: Outcome, entry: RecordEntry, ask: Callable[[], Awaitable[Ou
     if isinstance(outcome, Refusal) and not outcome.is_absence:
         return outcome
     if not isinstance(outcome, Served):
-        return _no_longer_there(entry)
+        return _no_longer_available(entry)
     size = outcome.body.size
     if outcome.digest not in ("", entry.sha256) or size not in (None, entry.size):
         outcome.body.close()
@@ -70,17 +70,17 @@ def _target(archive: Archive, entry: RecordEntry) -> FileTarget | ServiceTarget:
     if entry.is_service:
         sha1 = entry.path.removeprefix(_SERVICE_FILE).partition("/")[0] if entry.path.startswith(_SERVICE_FILE) else ""
         return ServiceTarget(archive, entry.path, sha1)
-    if entry.requested == LIVE:  # what was live then is the past now, as far as it was observed
+    if entry.requested == LIVE:  # the live archive of that time is now in the past, as far as it was observed
         archive = observed(archive)
     return FileTarget(archive, TimeSpec(entry.snapshot, None, Match.EXACT), entry.path)
 
 
-def _no_longer_there(entry: RecordEntry) -> Refusal:
+def _no_longer_available(entry: RecordEntry) -> Refusal:
     return Refusal(
         424,
-        "Upstream has no longer what was recorded",
+        "Upstream no longer has the recorded file",
         f"{entry.path} of {entry.archive}/{entry.snapshot} was served with sha256 {entry.sha256}.",
-        "Import the artifact that holds it, or record the build again.",
+        "Import the artifact that contains it, or record the build again.",
     )
 
 
@@ -88,7 +88,8 @@ def _other_bytes(entry: RecordEntry, digest: str) -> Refusal:
     found = f"sha256 {digest}" if digest else "another size"
     return Refusal(
         424,
-        "Upstream's bytes are not the recorded ones",
-        f"{entry.path} of {entry.archive}/{entry.snapshot} was served with sha256 {entry.sha256}; upstream's have {found}.",
-        "Import the artifact that holds it. If nobody altered the record, the archive has changed its past.",
+        "Upstream's bytes differ from the recorded ones",
+        f"{entry.path} of {entry.archive}/{entry.snapshot} was served with sha256 {entry.sha256}; "
+        f"upstream's bytes have {found}.",
+        "Import the artifact that contains it. If the record is unaltered, the archive has changed an old snapshot.",
     )

@@ -1,7 +1,8 @@
-"""Answers from a record alone: what it holds, as it was; an absence as an absence; everything else is refused (`core.exchange.Answerer`).
+"""Answers requests from a record alone (`core.exchange.Answerer`).
 
-Asks no upstream and decides nothing anew: which snapshot a time came to, and what was there, the record says. Bytes come from
-whoever holds them by digest: the store, or an artifact.
+Recorded files and absences are answered; every other request is refused. Nothing is resolved: the record contains the
+snapshot of each time, and the files and absences there. Bytes are found by digest: in the store, upstream, or in an
+artifact.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ from snapproxy_storage import BodyTooLarge, StorageFailure, read_whole
 log = logging.getLogger(__name__)
 
 Bring = Callable[[RecordEntry], Awaitable[StoredBytes | Refusal]]
-"""Returns the bytes of an entry, whole and verified, or why they cannot be had."""
+"""Returns the bytes of an entry, complete and verified, or the refusal with the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What is to be replayed: a record, what to call it, and who brings its bytes (None: the store, and upstream unless offline)."""
+    """A record to replay, its name in messages, and its source of bytes (None: the store; unless offline, upstream)."""
 
     record: Record
     what: str
@@ -39,26 +40,26 @@ class Replayed:
 
 
 def the_time(record: Record) -> TimeSpec | None:
-    """Return the time that all files of a record were asked for, None where they are several, or folders of an archive's own."""
+    """Return the time of all requests of a record; None if there are several, or an archive's own folder names."""
     times = {entry.requested for entry in record.entries if looks_like_time(entry.requested)}
     return parse_time(times.pop()) if len(times) == 1 else None
 
 
 class Replay:
-    """One record, answered again. `what` names it in refusals: "the capture build", "the lock app.lock.json"."""
+    """Replays one record. `what` names it in refusals: "the capture build", "the lock app.lock.json"."""
 
     def __init__(self, record: Record, families: Mapping[str, Family], bring: Bring, *, what: str) -> None:
         self._entries = {entry.key: entry for entry in record.entries}
         self._record = record
         self._families = families
-        self._bring = bring
+        self._fetch = bring
         self._what = what
         self._answered: set[tuple[str, str, str]] = set()
-        self._names = _ByHash(record, self._read)
+        self._by_hash = _ByHash(record, self._read)
         self._dates: dict[str, Instant | None] = {}
 
     async def answer(self, target: FileTarget | ServiceTarget, conditions: Conditions) -> Outcome:
-        """Answer a request as it was answered when the record was made."""
+        """Answer a request as it was answered when it was recorded."""
         try:
             return await self._answer(target, conditions)
         except SnapproxyError as error:
@@ -71,52 +72,52 @@ class Replay:
         entry = await self._find(target)
         if entry is None:
             return self._missing(target)
-        brought = absent(entry) if entry.is_absence else await self._bring(entry)
-        if isinstance(brought, Refusal):
+        found = absent(entry) if entry.is_absence else await self._fetch(entry)
+        if isinstance(found, Refusal):
             if entry.is_absence:
                 self._answered.add(entry.key)
-            return brought
+            return found
         family = self._families[target.archive.family]
         date = await self._date(family, entry)
         newer = refuse_newer(family, entry.role, date, conditions.since, f"{entry.archive}/{entry.snapshot}")
         if newer is not None:
-            brought.body.close()
+            found.body.close()
             return newer
         self._answered.add(entry.key)
         valid = self._record.valid.get((entry.archive, entry.requested))
         headers = {"X-Snapproxy-Valid": "/".join(map(format_instant, valid))} if valid else {}
         return Served(
-            brought.body,
+            found.body,
             entry.archive,
             entry.snapshot,
             entry.requested,
             entry.proof,
-            brought.cache,
+            found.cache,
             entry.role,
             date,
-            "" if isinstance(brought.body, DeferredBody) else entry.sha256,
+            "" if isinstance(found.body, DeferredBody) else entry.sha256,
             valid=valid,
             headers=headers,
         )
 
     def prefetch(self, target: FileTarget | ServiceTarget) -> None:
-        """Do nothing: whatever can be answered is here."""
+        """Do nothing: there is nothing to prepare."""
 
     async def passing(self, target: PassTarget | TunnelTarget) -> Refusal | None:
-        """Refuse: a record holds nothing of what passed unpinned."""
+        """Refuse: a record contains no bytes of hosts that are passed through."""
         return Refusal(
             424,
-            "Nothing passes unpinned while a record is replayed",
-            f"The request was for {target.host}, of which {self._what} keeps no bytes.",
-            "Fetch it while the record is made from an archive that snapproxy knows.",
+            "No pass-through while a record is replayed",
+            f"The request was for {target.host}, of which {self._what} contains no bytes.",
+            "Record the build again with this file from a configured archive.",
         )
 
     async def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: nothing is open."""
 
     @property
     def answered(self) -> Record:
-        """What of the record was given so far. Nothing passes, so it names no hosts."""
+        """The part of the record that was answered so far, without unpinned hosts, because none is passed through."""
         entries = tuple(entry for entry in self._record.entries if entry.key in self._answered)
         times = {entry.key[:2] for entry in entries}
         return Record(
@@ -125,7 +126,7 @@ class Replay:
             {time: span for time, span in self._record.valid.items() if time in times},
         )
 
-    # --- finding ----------------------------------------------------------------------------------------------------------
+    # --- finding --------------------------------------------------------------------------------------------
 
     async def _find(self, target: FileTarget | ServiceTarget) -> RecordEntry | None:
         if isinstance(target, ServiceTarget):
@@ -134,34 +135,35 @@ class Replay:
         for requested in self._requested(target):
             entry = self._entries.get((target.archive.name, requested, target.path))
             if entry is None and place.by_hash is not None:
-                entry = await self._names.find(target.archive.name, requested, target.path, place)
+                entry = await self._by_hash.find(target.archive.name, requested, target.path, place)
             if entry is not None:
                 return entry
         return None
 
     def _requested(self, target: FileTarget) -> list[str]:
-        """Return the times under which the record may hold what is asked: this one, and those known to have the same answers."""
-        asked, instant, archive = canonical_time(target.when), target.when.instant, target.archive.name
+        """Return the times to look up in the record: the requested one, and those known to have the same answers."""
+        own, instant, archive = canonical_time(target.when), target.when.instant, target.archive.name
         spans = [
             requested
             for (name, requested), (first, last) in self._record.valid.items()
-            if name == archive and instant is not None and first <= instant <= last and requested != asked
+            if name == archive and instant is not None and first <= instant <= last and requested != own
         ]
-        return [asked, *spans]
+        return [own, *spans]
 
     def _missing(self, target: FileTarget | ServiceTarget) -> Refusal:
         time = canonical_time(target.when) if isinstance(target, FileTarget) else "every time"
         return Refusal(
             424,
-            "Not in what is replayed, and nothing else is answered",
-            f"{self._what} holds no {target.path} of {target.archive.name} at {time}.",
+            "Not in the replayed record",
+            f"{self._what} has no {target.path} of {target.archive.name} at {time}. "
+            "Only recorded requests are answered.",
             "Record the build again with this request in it.",
         )
 
-    # --- dates ------------------------------------------------------------------------------------------------------------
+    # --- dates ----------------------------------------------------------------------------------------------
 
     async def _date(self, family: Family, entry: RecordEntry) -> Instant | None:
-        """Return when a root says it was published: its client compares that."""
+        """Return the publication date in a root, which its client compares."""
         if entry.role is not Role.ROOT or not family.tells_root_dates or entry.size > MAX_ROOT:
             return None
         if entry.sha256 not in self._dates:
@@ -170,36 +172,39 @@ class Replay:
         return self._dates[entry.sha256]
 
     async def _read(self, entry: RecordEntry) -> bytes | None:
-        """Return the bytes of an entry, None when they cannot be had."""
-        brought = await self._bring(entry)
-        if isinstance(brought, Refusal):
+        """Return the bytes of an entry, None when they are unavailable."""
+        found = await self._fetch(entry)
+        if isinstance(found, Refusal):
             return None
         try:
-            return await read_whole(brought.body, entry.size)
+            return await read_whole(found.body, entry.size)
         except BodyTooLarge:  # these are not the recorded bytes
             return None
 
 
 @dataclass(frozen=True, slots=True)
 class _ByHash:
-    """Finds what is asked for by its digest. A record holds each index under its own name, with its sha256; other digests are computed."""
+    """Finds entries by digest.
+
+    A record lists each index under its canonical path, with its sha256; other digests are computed.
+    """
 
     record: Record
     read: Callable[[RecordEntry], Awaitable[bytes | None]]
 
     async def find(self, archive: str, requested: str, path: str, place: Place) -> RecordEntry | None:
-        """Return the entry whose bytes have the digest that `path` bears, of those in the folders above it."""
+        """Return the entry whose bytes have the digest in `path`, out of those in the folders above it."""
         if place.by_hash is None:
             return None
         algorithm, digest = place.by_hash
-        beside = [
+        candidates = [
             entry
             for entry in self.record.entries
             if entry.key[:2] == (archive, requested)
             and not entry.is_absence
             and path.startswith(entry.path.rpartition("/")[0] + "/")
         ]
-        for entry in beside:
+        for entry in candidates:
             if await self._digest(entry, algorithm) == digest:
                 return entry
         return None

@@ -1,7 +1,7 @@
 """Writes a record as a bill of materials: SPDX 2.3, JSON (ISO/IEC 5962's successor; spdx.github.io/spdx-spec/v2.3).
 
-Every file is a package of SPDX's, of purpose INSTALL or FILE: SPDX's own files must have a SHA-1 (clause 8.4), which we neither have nor
-want to vouch by.
+Every file is an SPDX package of purpose INSTALL or FILE, because an SPDX file must have a SHA-1 (clause 8.4), which
+snapproxy neither has nor trusts.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ from snapproxy.core.time_spec import format_rfc3339
 from snapproxy.formats.canonical_json import indented
 
 _DOCUMENT = "SPDXRef-DOCUMENT"
-_UNSAID = "NOASSERTION"
+_NO_ASSERTION = "NOASSERTION"
 
 
 def write(record: Record, created: Instant | None = None) -> bytes:
-    """Write the document; `created` comes from SOURCE_DATE_EPOCH, and is 1970-01-01 without it, since SPDX will not go without.
+    """Return the document; `created` is from SOURCE_DATE_EPOCH, 1970-01-01 without it, because SPDX requires a time.
 
     Raises RecordError (`recorded_files`).
     """
     when, lock = format_rfc3339(created or 0), digest(record)
-    # Clause 6.5: unique to the document, and need not lead anywhere. Two documents of one record and time are one document.
+    # Clause 6.5: unique to the document, need not be a working address. Equal records with equal times are the same
+    # document.
     unique = sha256(f"{lock} {when}".encode()).hexdigest()
     packages = [_package(content) for content in recorded_files(record)]
     return indented(
@@ -53,7 +54,7 @@ def _package(content: RecordedFile) -> dict[str, Any]:
     package: dict[str, Any] = {
         "SPDXID": f"SPDXRef-{sha256(content.title.encode()).hexdigest()[:32]}",
         "checksums": [{"algorithm": "SHA256", "checksumValue": content.sha256}],
-        "downloadLocation": _UNSAID,
+        "downloadLocation": _NO_ASSERTION,
         "filesAnalyzed": False,
         "name": content.title,
         "packageFileName": content.path,

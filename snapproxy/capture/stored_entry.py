@@ -1,4 +1,4 @@
-"""What an entry of a record is given as: its bytes from the store, or the refusal that says why not."""
+"""Reads an entry of a record from the store: its bytes, or the refusal with the reason."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from snapproxy_storage import Blob, Blobs
 
 @dataclass(frozen=True, slots=True)
 class StoredBytes:
-    """The bytes of an entry, and whether they were here: HIT, MISS or JOINED, as `core.exchange.Served` has it."""
+    """The bytes of an entry, and the cache status: HIT, MISS or JOINED, as in `core.exchange.Served`."""
 
     body: ResponseBody
     cache: str = "HIT"
 
 
 async def stored_bytes(blobs: Blobs, entry: RecordEntry) -> StoredBytes | Refusal:
-    """Return the bytes of an entry that is no absence, if the store has them."""
+    """Return the stored bytes of an entry, which must not be an absence."""
     blob = blobs.peek(entry.sha256) or await blobs.open(entry.sha256)
     return gone(entry) if blob is None else of_recorded_size(blob, entry)
 
 
 def of_recorded_size(blob: Blob, entry: RecordEntry) -> StoredBytes | Refusal:
-    """Return the bytes that have the digest of an entry, unless the entry is wrong about their number."""
+    """Return the bytes with the digest of an entry, or a refusal if their size differs from the entry's."""
     if blob.size != entry.size:
         blob.close()
         return _another_size(entry, blob.size)
@@ -33,22 +33,22 @@ def of_recorded_size(blob: Blob, entry: RecordEntry) -> StoredBytes | Refusal:
 
 
 def absent(entry: RecordEntry) -> Refusal:
-    """Say that a file was not there when the record was made."""
+    """Return the refusal for a file that was absent when the record was made."""
     return Refusal(
         404,
         "Not in the archive at that time",
-        f"So it was when this was recorded: {entry.archive}/{entry.snapshot} had no {entry.path}.",
+        f"It was absent when this was recorded: {entry.archive}/{entry.snapshot} had no {entry.path}.",
         headers={"X-Snapproxy-Snapshot": f"{entry.archive}/{entry.snapshot}"},
     )
 
 
 def gone(entry: RecordEntry) -> Refusal:
-    """Say that the bytes of a record are not here."""
+    """Return the refusal for recorded bytes that are not in the store."""
     return Refusal(
         424,
         "The recorded bytes are not in the store",
         f"{entry.path} of {entry.archive}/{entry.snapshot} was served with sha256 {entry.sha256}.",
-        "Import the artifact that holds them, or record the build again.",
+        "Import the artifact that contains them, or record the build again.",
     )
 
 
@@ -56,6 +56,7 @@ def _another_size(entry: RecordEntry, size: int) -> Refusal:
     return Refusal(
         424,
         "The record contradicts itself",
-        f"{entry.path} of {entry.archive}/{entry.snapshot} shall have {entry.size} bytes; what has its sha256 has {size}.",
-        "Take the lock or artifact from where it was written, unaltered.",
+        f"{entry.path} of {entry.archive}/{entry.snapshot} is recorded with {entry.size} bytes; "
+        f"the file of its sha256 has {size}.",
+        "Get an unaltered copy of the lock or artifact.",
     )

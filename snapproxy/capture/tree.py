@@ -1,7 +1,9 @@
-"""Lays a record out as a folder that `file:` sources can use with no snapproxy. What is to lie where; the writing is left to others.
+"""The layout of a record as a folder that `file:` sources can use without snapproxy.
 
-debian/20240601T000000Z/dists/bookworm/InRelease           addresses as in the mirror form: file: in place of http://HOST
-debian/20240601T000000Z/dists/.../by-hash/SHA256/<digest>  the name by which clients ask for an index first
+Writing the files is left to `jobs.export`.
+
+debian/20240601T000000Z/dists/bookworm/InRelease           as in the mirror form, with file: in place of http://HOST
+debian/20240601T000000Z/dists/.../by-hash/SHA256/<digest>  the path that clients request first for an index
 snapproxy.lock.json  SHA256SUMS
 """
 
@@ -22,18 +24,23 @@ SUMS_NAME = "SHA256SUMS"
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """`leaves` come from the store, sorted by path; `documents` are written as they stand, by name. No name needs a check any more."""
+    """`leaves` are files from the store, sorted by path; `documents` are generated files, by name.
+
+    All names are checked.
+    """
 
     leaves: tuple[PlacedFile, ...]
     documents: Mapping[str, bytes]
 
 
 def lay_out(record: Record, held: Record | None = None) -> Tree:
-    """Say what lies where. `held`: what the other side has already; files of its contents are left out, wherever they lie there.
+    """Return the layout of a record.
 
-    A time keeps its own folder, though another time was answered by the same snapshot: so one address serves a whole build, also where
-    each root of an archive has snapshots of its own. The lists name what is left out, too: by digest it can be put in its place.
-    Raises RecordError when a file would have to be a folder as well.
+    `held`: a record whose contents the recipient has already; those files are left out.
+
+    Every requested time has its own folder, even if the same snapshot answered another time, so that one address serves
+    a whole build where each root of an archive has its own snapshots. The lists include the files left out, which can
+    be added by digest. Raises RecordError when a file has the path of a folder.
     """
     leaves = {leaf.path: leaf for leaf in _leaves(record)}
     check_names([FILE_NAME, SUMS_NAME, *leaves])
@@ -45,10 +52,10 @@ def lay_out(record: Record, held: Record | None = None) -> Tree:
 def _leaves(record: Record) -> list[PlacedFile]:
     found = []
     for entry in record.entries:
-        if entry.is_absence or entry.is_service:  # nobody asks a folder for what a service says
+        if entry.is_absence or entry.is_service:  # the answers of a service are not files of the folder
             continue
-        promised = ExpectedFile(entry.path, entry.size, {"sha256": entry.sha256})
-        lasting = FAMILIES[record.families[entry.archive]].lasting_path(promised)
+        expected = ExpectedFile(entry.path, entry.size, {"sha256": entry.sha256})
+        lasting = FAMILIES[record.families[entry.archive]].lasting_path(expected)
         paths = dict.fromkeys((entry.path, lasting))
         found += [PlacedFile(f"{entry.archive}/{entry.requested}/{path}", entry.size, entry.sha256) for path in paths]
     return found

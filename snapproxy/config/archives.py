@@ -1,6 +1,6 @@
-"""`[archives.X]`: a built-in row with fields overridden, or a whole new one.
+"""`[archives.X]`: a built-in archive with fields overridden, or a new archive.
 
-Which families and histories a row may name follows from the drivers there are.
+The valid families and histories are those that are implemented.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from snapproxy.config.value_types import (
     AbsolutePath,
     AnInstant,
     Base,
+    BlobSourceAddress,
     DayFolder,
     Duration,
-    HolderOfDigests,
     HostOrBelow,
     HostPattern,
     ListOfDays,
@@ -28,18 +28,18 @@ from snapproxy.config.value_types import (
 from snapproxy.core.model import Archive
 from snapproxy.families import FAMILIES
 
-#: The usual `settle_after` of a history, in seconds, where it is not the model's own.
+#: The default `settle_after` of a history, in seconds, if it differs from the model's.
 SETTLE_AFTER = {"any-instant": 3600, "dated": 48 * 3600}
 
-#: Histories that look the past up somewhere else, and so need `snapshot`.
-REMEMBERED_ELSEWHERE = ("snapshots", "any-instant", "dated")
+#: Histories whose past is at an upstream, so that `snapshot` is required.
+WITH_UPSTREAM_PAST = ("snapshots", "any-instant", "dated")
 
 _HISTORY_KEYS = frozenset(
     each.name for history in HISTORIES.values() if history.default_settings for each in fields(history.default_settings)
 )
-"""Keys of `[archives.X]` that one history alone has (`Archive.history_settings`); for another history they have no effect."""
+"""Keys that belong to one history alone (`Archive.history_settings`); for another history they have no effect."""
 
-_UNSAID = Archive(name="", family="", history="")
+_UNSET = Archive(name="", family="", history="")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
@@ -55,10 +55,10 @@ def _choice(built: Collection[str]) -> PlainValidator:
 def _archive_name(name: str) -> str:
     if name in RESERVED_NAMES:
         raise ValueError(
-            f"any name but the ones snapproxy's own addresses begin with: {' '.join(sorted(RESERVED_NAMES))}"
+            f"any name except those reserved for snapproxy's own addresses: {' '.join(sorted(RESERVED_NAMES))}"
         )
     if not _NAME.fullmatch(name):
-        raise ValueError("lower-case letters, digits and hyphens, beginning with a letter or digit, at most 63 of them")
+        raise ValueError("1 to 63 lower-case letters, digits and hyphens, beginning with a letter or digit")
     return name
 
 
@@ -66,7 +66,7 @@ ArchiveName = Annotated[str, AfterValidator(_archive_name)]
 
 
 class ArchiveSettings(BaseModel):
-    """What a file may say of one archive. None: not said."""
+    """The settings of one archive. None: not set."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -74,7 +74,7 @@ class ArchiveSettings(BaseModel):
     history: Annotated[str | None, _choice(HISTORIES)] = None
     snapshot: list[Base] | None = None
     mirrors: list[Base] | None = None
-    sources: list[HolderOfDigests] | None = None
+    sources: list[BlobSourceAddress] | None = None
     hosts: list[HostPattern] | None = None
     keyrings: list[AbsolutePath] | None = None
     redirects: list[HostOrBelow] | None = None
@@ -87,22 +87,25 @@ class ArchiveSettings(BaseModel):
     days: ListOfDays | None = None
     bad: list[AnInstant] | None = None
 
-    def said(self) -> dict[str, Any]:
-        """Return what was said, in the types of an Archive."""
-        given = {key: getattr(self, key) for key in self.model_fields_set}
-        return {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+    def values_set(self) -> dict[str, Any]:
+        """Return the settings that are set, in the types of an Archive."""
+        values = {key: getattr(self, key) for key in self.model_fields_set}
+        return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
 
 
-def keeping(archives: Sequence[Archive], watches: Sequence[Watch]) -> tuple[Archive, ...]:
-    """Lay over the rows which archives keep no packages: those of which every watch says so."""
-    said: dict[str, set[str]] = {}
+def set_keeps_packages(archives: Sequence[Archive], watches: Sequence[Watch]) -> tuple[Archive, ...]:
+    """Set `keeps_packages` to False for archives whose every watch has `packages = "none"`."""
+    kept: dict[str, set[str]] = {}
     for watch in watches:
-        said.setdefault(watch.archive, set()).add(watch.packages)
-    return tuple(replace(archive, keeps_packages=said.get(archive.name) != {"none"}) for archive in archives)
+        kept.setdefault(watch.archive, set()).add(watch.packages)
+    return tuple(replace(archive, keeps_packages=kept.get(archive.name) != {"none"}) for archive in archives)
 
 
 def missing_keys(tables: Any, built_in: Sequence[Archive]) -> list[str]:
-    """Name what new archives lack, a line each; reads the raw tables, so that it can speak beside other mistakes."""
+    """Return a line for each required key that a new archive lacks.
+
+    Reads the raw tables, so that these mistakes are reported together with others.
+    """
     known = {archive.name for archive in built_in}
     new = {name: table for name, table in tables.items() if name not in known} if isinstance(tables, Mapping) else {}
     lines = []
@@ -110,12 +113,12 @@ def missing_keys(tables: Any, built_in: Sequence[Archive]) -> list[str]:
         if not isinstance(table, Mapping):
             continue
         needed = ["family", "history"]
-        if table.get("history") in REMEMBERED_ELSEWHERE:
+        if table.get("history") in WITH_UPSTREAM_PAST:
             needed.append("snapshot")
         elif not table.get("snapshot"):
             needed.append("mirrors")
         lines += [
-            f"archives.{name}.{key}: missing; a new archive needs it (the built-in ones are {', '.join(sorted(known))})"
+            f"archives.{name}.{key}: missing; required for a new archive (built in: {', '.join(sorted(known))})"
             for key in needed
             if not table.get(key)
         ]
@@ -123,10 +126,10 @@ def missing_keys(tables: Any, built_in: Sequence[Archive]) -> list[str]:
 
 
 def with_defaults(archive: Archive, max_gap: int | None, settle_after: int | None) -> Archive:
-    """Apply the file's own defaults to a row that keeps the model's."""
-    if max_gap is not None and archive.max_gap == _UNSAID.max_gap:
+    """Apply the file's general `max_gap` and `settle_after` to an archive that has the model's defaults."""
+    if max_gap is not None and archive.max_gap == _UNSET.max_gap:
         archive = replace(archive, max_gap=max_gap)
-    if settle_after is not None and archive.settle_after == _UNSAID.settle_after:
+    if settle_after is not None and archive.settle_after == _UNSET.settle_after:
         archive = replace(archive, settle_after=settle_after)
     return archive
 
@@ -134,30 +137,31 @@ def with_defaults(archive: Archive, max_gap: int | None, settle_after: int | Non
 def merge(
     built_in: Sequence[Archive], tables: Mapping[str, ArchiveSettings], max_gap: int | None, settle_after: int | None
 ) -> tuple[Archive, ...]:
-    """Return the table with the user's rows in it: the built-in ones in their order, then the new ones in the file's."""
+    """Return the table with the user's archives: the built-in ones in their order, then the new ones in file order."""
     archives = []
     for archive in built_in:
-        said = tables[archive.name].said() if archive.name in tables else {}
-        archives.append(_overlaid(with_defaults(archive, max_gap, settle_after), said))
+        settings = tables[archive.name].values_set() if archive.name in tables else {}
+        archives.append(_overlaid(with_defaults(archive, max_gap, settle_after), settings))
     known = {archive.name for archive in built_in}
     for name, table in tables.items():
         if name not in known:
-            said = table.said()
-            gap = _UNSAID.max_gap if max_gap is None else max_gap
-            settle = SETTLE_AFTER.get(said["history"], _UNSAID.settle_after) if settle_after is None else settle_after
-            new = Archive(name, said["family"], said["history"], max_gap=gap, settle_after=settle)
-            archives.append(_overlaid(new, said))
+            settings = table.values_set()
+            gap = _UNSET.max_gap if max_gap is None else max_gap
+            settle = (
+                SETTLE_AFTER.get(settings["history"], _UNSET.settle_after) if settle_after is None else settle_after
+            )
+            new = Archive(name, settings["family"], settings["history"], max_gap=gap, settle_after=settle)
+            archives.append(_overlaid(new, settings))
     return tuple(archives)
 
 
-def _overlaid(archive: Archive, said: Mapping[str, Any]) -> Archive:
-    """Return the archive with the user's values laid over it, those of its history's own settings included."""
-    values = {key: value for key, value in said.items() if key not in _HISTORY_KEYS}
+def _overlaid(archive: Archive, settings: Mapping[str, Any]) -> Archive:
+    """Return the archive with the user's values, including the settings of its history."""
+    values = {key: value for key, value in settings.items() if key not in _HISTORY_KEYS}
     default = HISTORIES[values.get("history", archive.history)].default_settings
     if default is None:
         return replace(archive, **values, history_settings=None)
-    own = {key: value for key, value in said.items() if key in _HISTORY_KEYS}
+    own = {key: value for key, value in settings.items() if key in _HISTORY_KEYS}
     present = archive.history_settings
-    return replace(
-        archive, **values, history_settings=replace(present if type(present) is type(default) else default, **own)
-    )
+    base = present if type(present) is type(default) else default  # another type belongs to the overridden history
+    return replace(archive, **values, history_settings=replace(base, **own))

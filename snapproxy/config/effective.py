@@ -1,4 +1,4 @@
-"""The effective settings written down again, as JSON-able tables and as TOML that `load` reads back to the same Config."""
+"""Write the effective settings as JSON-able tables, and as TOML that `load` reads back to the same Config."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from snapproxy.core.model import Archive
 
 
 def as_table(config: Config) -> dict[str, Any]:
-    """Return the settings in the file's own keys and spellings."""
+    """Return the settings with the keys and value formats of the file."""
     table: dict[str, Any] = {
         "listen": [join_host(*pair) for pair in config.listen],
         "state_dir": str(config.state_dir),
@@ -29,7 +29,7 @@ def as_table(config: Config) -> dict[str, Any]:
         {**asdict(watch), "paths": list(watch.paths), "every": format_duration(watch.every)} for watch in config.watch
     ]
     table["archives"] = {archive.name: _archive(archive) for archive in config.archives}
-    table["upstreams"] = {host: dict(manners) for host, manners in config.upstreams.items()}
+    table["upstreams"] = {host: dict(limits) for host, limits in config.upstreams.items()}
     return table
 
 
@@ -62,7 +62,7 @@ def _lines(table: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
     if path and plain:
         yield f"\n[{'.'.join(path)}]"
     for key, value in plain.items():
-        yield f"{key} = {json.dumps(value, ensure_ascii=False)}"  # JSON's texts, numbers, lists and truth values are TOML's too
+        yield f"{key} = {json.dumps(value, ensure_ascii=False)}"  # JSON strings, numbers, lists and booleans are TOML
     for key, value in arrays.items():
         for each in value:
             yield f"\n[[{'.'.join((*path, key))}]]"
@@ -73,5 +73,5 @@ def _lines(table: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
 
 
 def _is_array(value: Any) -> bool:
-    """Whether a value is written as an array of tables."""
+    """Return whether a value is written as an array of tables."""
     return isinstance(value, list) and bool(value) and all(isinstance(each, dict) for each in value)

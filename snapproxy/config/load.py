@@ -1,4 +1,4 @@
-"""From a file and an environment to a Config, or to one error that names every mistake by its key path."""
+"""Load a Config from a file and the environment, or raise one error that lists every mistake by its key path."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, TomlConfigSettingsSource
 
 from snapproxy.archives import BUILTIN
-from snapproxy.config.archives import ArchiveSettings, keeping, merge, missing_keys
+from snapproxy.config.archives import ArchiveSettings, merge, missing_keys, set_keeps_packages
 from snapproxy.config.model import Config, UpstreamLimits, Watch
 from snapproxy.config.settings import (
     FILE_VARIABLE,
@@ -43,21 +43,21 @@ _ACCEPTED = {
 }
 
 
-def find_file(given: Path | None, environ: Mapping[str, str]) -> Path | None:
-    """Return the file to read: `given`, else $SNAPPROXY_CONFIG, else the system's if there is one."""
-    if given is not None:
-        return given
+def find_file(named: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """Return the file to read: `named`, else $SNAPPROXY_CONFIG, else the system's file if it exists."""
+    if named is not None:
+        return named
     if environ.get(FILE_VARIABLE):
         return Path(environ[FILE_VARIABLE])
     return SYSTEM_FILE if SYSTEM_FILE.exists() else None
 
 
 def load(
-    given: Path | None = None, environ: Mapping[str, str] | None = None, built_in: Sequence[Archive] = BUILTIN
+    named: Path | None = None, environ: Mapping[str, str] | None = None, built_in: Sequence[Archive] = BUILTIN
 ) -> Config:
-    """Read the settings. ConfigurationError carries every mistake, a line each."""
+    """Read the settings. The ConfigurationError lists every mistake, one a line."""
     environ = os.environ if environ is None else environ
-    file = find_file(given, environ)
+    file = find_file(named, environ)
     sources = (Twins(environ), _read(file))
     mistakes = [f"{name}: no such setting{_near(name, map(twin, keys()))}" for name in unknown_variables(environ)]
     tables = _merged(sources).get("archives", {})
@@ -72,7 +72,7 @@ def load(
         raise ConfigurationError(
             f"The configuration has {plural}",
             why="\n".join(sorted(mistakes)),
-            hint=f"Read from {where}; `snapproxy config check` looks again.",
+            hint=f"Read from {where}. Correct it and run `snapproxy config check`.",
         )
     return _config(settings, file, environ, built_in)
 
@@ -80,14 +80,14 @@ def load(
 def _read(file: Path | None) -> PydanticBaseSettingsSource:
     if file is not None and not file.is_file():
         raise ConfigurationError(
-            "There is no such configuration file",
+            "The configuration file does not exist",
             why=str(file),
-            hint="Give another with --config, or unset SNAPPROXY_CONFIG.",
+            hint="Name another file with --config, or unset SNAPPROXY_CONFIG.",
         )
     try:
         return TomlConfigSettingsSource(Settings, toml_file=file)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError("The configuration file is not TOML", why=f"{file}: {error}") from error
+        raise ConfigurationError("The configuration file is not valid TOML", why=f"{file}: {error}") from error
     except OSError as error:
         raise ConfigurationError("The configuration file cannot be read", why=f"{file}: {error.strerror}") from error
 
@@ -108,7 +108,7 @@ def _settings(sources: tuple[PydanticBaseSettingsSource, ...]) -> Settings:
 
 
 def _merged(sources: Sequence[PydanticBaseSettingsSource]) -> dict[str, Any]:
-    """Return the raw settings as pydantic will see them: tables merged, the environment before the file."""
+    """Return the raw settings as pydantic merges them: tables combined, the environment before the file."""
     raw: dict[str, Any] = {}
     for source in reversed(sources):
         _overlay(raw, source())
@@ -125,9 +125,9 @@ def _overlay(below: dict[str, Any], above: Mapping[str, Any]) -> None:
 
 
 def _line(error: ErrorDetails, environ: Mapping[str, str]) -> str:
-    """One mistake: its path, what stands there, what is accepted."""
+    """Return one mistake as a line: its path, the value, the accepted values."""
     path = tuple(part for part in error["loc"] if part != "[key]")
-    where = _spell_path(path)
+    where = _key_path(path)
     if environ.get(twin(str(path[0]))):
         where += f" (or {twin(str(path[0]))})"
     if error["type"] == "extra_forbidden":
@@ -143,24 +143,24 @@ def _line(error: ErrorDetails, environ: Mapping[str, str]) -> str:
         accepted = str(error["ctx"]["error"])
     else:
         accepted = _ACCEPTED.get(error["type"], error["msg"])
-    given = path[-1] if error["loc"][-1] == "[key]" else error["input"]
-    return f"{where}: {json.dumps(given, default=str)} is not accepted; accepted: {accepted}"
+    value = path[-1] if error["loc"][-1] == "[key]" else error["input"]
+    return f"{where}: {json.dumps(value, default=str)} is not accepted; accepted: {accepted}"
 
 
-def _spell_path(path: Sequence[str | int]) -> str:
-    """Write a key path as TOML would: `upstreams."a.b".burst`, `archives.x.mirrors[0]`."""
-    spelled = ""
+def _key_path(path: Sequence[str | int]) -> str:
+    """Write a key path as TOML does: `upstreams."a.b".burst`, `archives.x.mirrors[0]`."""
+    written = ""
     for part in path:
         if isinstance(part, int):
-            spelled += f"[{part}]"
+            written += f"[{part}]"
         else:
             bare = part.replace("-", "").replace("_", "").isalnum()
-            spelled += "." * bool(spelled) + (part if bare else json.dumps(part))
-    return spelled
+            written += "." * bool(written) + (part if bare else json.dumps(part))
+    return written
 
 
 def _unknown_watched(watches: Any, tables: Any, built_in: Sequence[Archive]) -> list[str]:
-    """Name the archives that are watched and are none."""
+    """Return a line for each watched archive that does not exist."""
     known = {archive.name for archive in built_in} | set(tables if isinstance(tables, Mapping) else ())
     named = [each.get("archive") if isinstance(each, Mapping) else None for each in watches or ()]
     return [
@@ -186,7 +186,8 @@ def _near(name: str, known: Any) -> str:
 def _folder(kind: str, environ: Mapping[str, str]) -> Path:
     """Return the default `state` or `cache` folder.
 
-    systemd names the folders it made in $STATE_DIRECTORY and $CACHE_DIRECTORY; another service's (a build runner's) are not for us.
+    systemd sets $STATE_DIRECTORY and $CACHE_DIRECTORY to the folders that it created. Those of another service (a build
+    runner) are ignored.
     """
     managed = [
         Path(each) for each in environ.get(f"{kind.upper()}_DIRECTORY", "").split(":") if Path(each).name == "snapproxy"
@@ -203,9 +204,10 @@ def _folder(kind: str, environ: Mapping[str, str]) -> Path:
 
 
 def _config(settings: Settings, file: Path | None, environ: Mapping[str, str], built_in: Sequence[Archive]) -> Config:
-    manners: dict[str, UpstreamLimits] = {}
-    for host, said in settings.upstreams.items():
-        manners[host] = UpstreamLimits(**said.model_dump(include=said.model_fields_set))  # type: ignore[typeddict-item]  # the same three fields
+    limits: dict[str, UpstreamLimits] = {}
+    for host, each in settings.upstreams.items():
+        # The two types have the same three fields.
+        limits[host] = UpstreamLimits(**each.model_dump(include=each.model_fields_set))  # type: ignore[typeddict-item]
     watches = tuple(Watch(each.archive, tuple(each.paths), each.every, each.packages) for each in settings.watch)
     return Config(
         listen=tuple(settings.listen),
@@ -214,8 +216,10 @@ def _config(settings: Settings, file: Path | None, environ: Mapping[str, str], b
         default_when=settings.default_when,
         passes=tuple(pair for pairs in settings.passes for pair in pairs),
         connect=settings.connect,
-        archives=keeping(merge(built_in, settings.archives, settings.max_gap, settings.settle_after), watches),
-        upstreams=manners,
+        archives=set_keeps_packages(
+            merge(built_in, settings.archives, settings.max_gap, settings.settle_after), watches
+        ),
+        upstreams=limits,
         patience=dict(settings.patience),
         watch=watches,
         source=file,

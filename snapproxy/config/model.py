@@ -1,4 +1,4 @@
-"""What the settings come to: frozen values, every default filled in. How they are written stands in `settings`."""
+"""The effective settings: frozen values with every default filled in. `settings` defines their form in the file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from snapproxy.core.rate_limit import BLOB_SOURCE, MIRROR, SPARING, RatePolicy
 
 
 class UpstreamLimits(TypedDict, total=False):
-    """What `[upstreams."host"]` sets, of the fields of a Policy."""
+    """The settings of `[upstreams."host"]`: fields of a RatePolicy."""
 
     connections: int
     requests_per_second: float
@@ -25,8 +25,9 @@ class UpstreamLimits(TypedDict, total=False):
 class Watch:
     """`[[watch]]`: roots or indexes of an archive that are observed every `every` seconds.
 
-    `packages`: "all" brings every package as well; "used" keeps what clients asked for; "none" holds none for its instant: what
-    clients were served is found by its digest while the store has it, and nothing keeps it when space is made.
+    `packages`: "all" fetches every package as well; "used" keeps those that clients requested; "none" keeps none for
+    its instant: packages that were served are found by digest while the store has them, but nothing protects them when
+    space is reclaimed.
     """
 
     archive: str
@@ -39,9 +40,10 @@ class Watch:
 class Config:
     """The effective settings.
 
-    `listen` and `passes` are (host, port) pairs, IPv6 hosts without brackets. `default_when` is None when a request without
-    a time gets a 407. `connect` lets live clients tunnel to the archives' hosts. `patience` maps a family to the seconds its
-    client is held; one it lacks keeps the family's own. `source` is the file that was read, None when there was none.
+    `listen` and `passes` are (host, port) pairs, IPv6 hosts without brackets. `default_when` is None if a request
+    without a time gets a 407. `connect` allows live clients to tunnel to the archives' hosts. `patience` maps a family
+    to its client timeout in seconds; a family that is missing has its own default. `source` is the file that was read,
+    None without a file.
     """
 
     listen: tuple[tuple[str, int], ...]
@@ -58,18 +60,18 @@ class Config:
 
     @property
     def blob_sources(self) -> tuple[BlobSource, ...]:
-        """Who is asked by digest, for any archive."""
+        """The sources that are asked by digest, of all archives."""
         return tuple(dict.fromkeys(blob_source for archive in self.archives for blob_source in archive.sources))
 
     @property
     def policies(self) -> Mapping[str, RatePolicy]:
-        """How politely each host is asked: what is said of it laid over the manners of its kind.
+        """The rate policy of each host: the settings of the host, over the defaults of its kind.
 
-        A host that some row reads the past from is asked sparingly; one that holds digests, freely; one that is not listed here is
-        an ordinary mirror.
+        The kinds: an upstream of the past (sparing), a blob source (generous), and an ordinary mirror, which every host
+        is that is not in the result.
         """
         near = {urlsplit(blob_source.origin).hostname or "" for blob_source in self.blob_sources}
         past = {urlsplit(base).hostname or "" for archive in self.archives for base in archive.snapshot}
         usual = {**dict.fromkeys(near, BLOB_SOURCE), **dict.fromkeys(past, SPARING)}
-        said = {host: replace(usual.get(host, MIRROR), **manners) for host, manners in self.upstreams.items()}
-        return {**usual, **said}
+        configured = {host: replace(usual.get(host, MIRROR), **limits) for host, limits in self.upstreams.items()}
+        return {**usual, **configured}

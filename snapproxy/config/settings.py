@@ -1,4 +1,4 @@
-"""Every setting once: its key, its kind, its default, and the line `--help` prints for it. `Config` is what they come to.
+"""Definition of every setting: key, type, default, and the line in `--help`. `Config` has the effective values.
 
 A setting `max_gap` has the twin `SNAPPROXY_MAX_GAP`; tables and lists are written there as JSON.
 """
@@ -19,7 +19,7 @@ from snapproxy.families import FAMILIES
 
 PREFIX = "SNAPPROXY_"
 
-#: Names the file to read, and so is no setting itself.
+#: The variable with the name of the file; not a setting itself.
 FILE_VARIABLE = "SNAPPROXY_CONFIG"
 
 
@@ -30,7 +30,7 @@ def _family(name: str) -> str:
 
 
 class UpstreamSettings(BaseModel):
-    """`[upstreams."host"]`; what is not said stays as it is for a host of its kind."""
+    """`[upstreams."host"]`; a value that is not set keeps the default for a host of its kind."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -40,7 +40,7 @@ class UpstreamSettings(BaseModel):
 
 
 class WatchSettings(BaseModel):
-    """`[[watch]]`: what is observed on a schedule."""
+    """`[[watch]]`: roots and indexes that are observed on a schedule."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -51,7 +51,7 @@ class WatchSettings(BaseModel):
 
 
 class Settings(BaseSettings):
-    """The settings as they are written."""
+    """The settings as written in the file."""
 
     model_config = SettingsConfigDict(
         extra="forbid", strict=True, frozen=True, env_prefix=PREFIX, validate_default=False
@@ -65,47 +65,47 @@ class Settings(BaseSettings):
     )
     cache_dir: AbsolutePath | None = Field(
         default=None,
-        description="what can be made again; for root /var/cache/snapproxy, else $XDG_CACHE_HOME/snapproxy",
+        description="files that can be rebuilt; for root /var/cache/snapproxy, else $XDG_CACHE_HOME/snapproxy",
     )
     default_when: Pinned | None = Field(
-        default=None, description="the time of a proxy request that names none (unset: it gets a 407)"
+        default=None, description="the time of a proxy request that names none (unset: 407)"
     )
     max_gap: Duration | None = Field(
-        default=None, description='longest silence between two snapshots that is still answered across (default "48h")'
+        default=None, description='longest time between two snapshots that is answered across (default "48h")'
     )
     settle_after: Duration | None = Field(
-        default=None, description='age at which a newest snapshot counts as settled (default "24h", any-instant "1h")'
+        default=None, description='age at which the newest snapshot counts as settled (default "24h", any-instant "1h")'
     )
     passes: list[Passed] = Field(
         default=[], alias="pass", description='hosts a pinned build may reach unpinned, such as ["github.com:443"]'
     )
     connect: bool = Field(default=False, description="whether live clients may CONNECT to an archive's hosts, port 443")
     patience: dict[Annotated[str, AfterValidator(_family)], Duration] = Field(
-        default={}, description='how long a client is held, per family: apt = "25s"'
+        default={}, description='client timeout: how long a client waits for an answer, per family: apt = "25s"'
     )
     archives: dict[ArchiveName, ArchiveSettings] = Field(
         default={}, description="built-in archives overridden, and your own: [archives.NAME]"
     )
     upstreams: dict[Host, UpstreamSettings] = Field(
-        default={}, description='politeness per host: [upstreams."HOST"] connections, requests_per_second, burst'
+        default={}, description='rate limit per host: [upstreams."HOST"] connections, requests_per_second, burst'
     )
     watch: list[WatchSettings] = Field(
-        default=[], description="what is observed on a schedule: [[watch]] archive, paths, every, packages"
+        default=[], description="roots and indexes observed on a schedule: [[watch]] archive, paths, every, packages"
     )
 
 
 def keys() -> dict[str, FieldInfo]:
-    """Return every setting by the key the file uses."""
+    """Return every setting by its key in the file."""
     return {field.alias or name: field for name, field in Settings.model_fields.items()}
 
 
 def twin(key: str) -> str:
-    """Return the environment variable that sets `key`."""
+    """Return the environment variable of `key`."""
     return PREFIX + key.upper()
 
 
 def describe() -> str:
-    """Return the settings for `--help`: a line each, with its twin and meaning."""
+    """Return the settings for `--help`: one line each, with twin and description."""
     width = max(len(key) for key in keys())
     return "\n".join(
         f"  {key:<{width}}  {twin(key):<{width + len(PREFIX)}}  {field.description}" for key, field in keys().items()
@@ -113,13 +113,13 @@ def describe() -> str:
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
-    """Return the SNAPPROXY_ variables that set nothing, sorted."""
+    """Return the SNAPPROXY_ variables that are not settings, sorted."""
     known = {FILE_VARIABLE, *map(twin, keys())}
     return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
 
 
 class Twins(PydanticBaseSettingsSource):
-    """The environment. An empty variable counts as unset, so that a compose file may name one without a value."""
+    """The settings in the environment. An empty variable is unset, so a compose file may name one without a value."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         super().__init__(Settings)
@@ -131,7 +131,7 @@ class Twins(PydanticBaseSettingsSource):
         try:
             value = json.loads(text) if text[:1] in {"[", "{"} or text in {"true", "false"} else text
         except ValueError:
-            value = text  # an IPv6 listen address, or a mistake that validation names
+            value = text  # an IPv6 listen address, or a mistake that validation reports
         return value, key, False
 
     def __call__(self) -> dict[str, Any]:

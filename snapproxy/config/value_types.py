@@ -1,6 +1,6 @@
-"""The kinds of value a setting may have: each reads what the file or the environment says, or raises with what is accepted.
+"""The types of setting values: each reads a value from the file or the environment, or raises with the accepted form.
 
-The text of each ValueError completes "accepted: ...". Nothing here knows which setting it reads.
+The text of each ValueError completes "accepted: ...". Nothing here depends on the setting.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from snapproxy.oci.places import is_loopback, is_repository, read_reference
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
-#: Which packages an observation takes along.
+#: The packages that an observation fetches.
 KEPT = ("used", "all", "none")
 
 _DURATION = re.compile(r"([0-9]{1,9})([smhdw])")
 _LABELS = re.compile(r"[a-z0-9_*]([a-z0-9_*.-]{0,252}[a-z0-9_*])?")
-#: A folder a day: each part of the date once, the largest first, nothing else in capitals.
+#: The folder of a day: each part of the date once, the largest first, without other capitals.
 _DAY_FOLDER = re.compile(r"[a-z0-9._~/-]*YYYY[a-z0-9._~/-]*MM[a-z0-9._~/-]*DD[a-z0-9._~/-]*")
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~+*-]+)*/?")
 _PORTS = range(65536)
@@ -47,8 +47,11 @@ def format_duration(seconds: float) -> str:
 
 
 def split_host(text: str, ports: tuple[int, ...] = ()) -> list[tuple[str, int]]:
-    """Read `HOST:PORT` or `[IPv6]:PORT`; without a port, one pair for each of `ports`. ValueError for anything else."""
-    parts = urlsplit(f"//{text}")  # raises ValueError itself for a port out of range or a bracket left open
+    """Read `HOST:PORT` or `[IPv6]:PORT`; without a port, return one pair for each of `ports`.
+
+    Raises ValueError for other text.
+    """
+    parts = urlsplit(f"//{text}")  # raises ValueError for a port out of range or an unclosed bracket
     host, port = parts.hostname or "", parts.port
     is_host = ":" in host or (_LABELS.fullmatch(host) is not None and "*" not in host)
     if not is_host or parts.netloc != text or "@" in text or (port is None and not ports):
@@ -57,7 +60,7 @@ def split_host(text: str, ports: tuple[int, ...] = ()) -> list[tuple[str, int]]:
 
 
 def join_host(host: str, port: int) -> str:
-    """Write a pair the way `split_host` reads it."""
+    """Write a pair in the form that `split_host` reads."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
@@ -77,7 +80,10 @@ def passed_hosts(value: Any) -> list[tuple[str, int]]:
 
 
 def _base(value: Any) -> str:
-    accepted = 'an http:// or https:// address without user, query or fragment, such as "https://snapshot.debian.org/archive/debian"'
+    accepted = (
+        "an http:// or https:// address without user, query or fragment, "
+        'such as "https://snapshot.debian.org/archive/debian"'
+    )
     try:
         parts = urlsplit(value)
         is_base = (
@@ -90,7 +96,7 @@ def _base(value: Any) -> str:
     return str(value).rstrip("/")
 
 
-def _holder(value: Any) -> BlobSource:
+def _blob_source(value: Any) -> BlobSource:
     try:
         if value.startswith(_REGISTRY):
             return _registry(value)
@@ -107,7 +113,7 @@ def _holder(value: Any) -> BlobSource:
 
 
 def _registry(text: str) -> BlobSource:
-    """Read a repository of a registry: over https, but on this machine, where plain http gives nothing away."""
+    """Read a repository of a registry: over https, or over http on this machine, where it cannot be intercepted."""
     reference = read_reference(text.removeprefix(_REGISTRY))
     if reference.tag or reference.digest:
         raise ValueError(text)
@@ -136,7 +142,8 @@ def _pattern(value: Any) -> str:
     name, _, port = host.partition(":")
     if not _LABELS.fullmatch(name) or (port and not port.isdecimal()) or not _PREFIX.fullmatch(slash + prefix):
         raise ValueError(
-            '"host/prefix" without a scheme, * standing for any run within a label or for the whole host, such as "*.debian.org/debian"'
+            '"host/prefix" without a scheme; * matches characters within a label, or a whole host; '
+            'such as "*.debian.org/debian"'
         )
     return str(value)
 
@@ -147,7 +154,7 @@ def _absolute(value: Any) -> str:
     return value
 
 
-def _when(value: Any) -> TimeSpec:
+def _time(value: Any) -> TimeSpec:
     try:
         read = time_spec.parse_time(value) if isinstance(value, str) else None
     except SnapproxyError:
@@ -176,7 +183,7 @@ def _path(value: Any) -> str:
 
 def _day_folder(value: Any) -> str:
     accepted = (
-        'where a day lies below its base, YYYY, MM and DD standing for the date, such as "history/YYYYMMDD/tumbleweed"'
+        'the path of a day below the base, with YYYY, MM and DD for the date, such as "history/YYYYMMDD/tumbleweed"'
     )
     try:
         folder = canonical_path(value.strip("/"))
@@ -200,20 +207,20 @@ def _kept(value: Any) -> str:
     return str(value)
 
 
-def _listed(value: Any) -> Any:
+def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
 Duration = Annotated[int, PlainValidator(_duration)]
-Endpoints = Annotated[list[Annotated[tuple[str, int], PlainValidator(_endpoint)]], BeforeValidator(_listed)]
+Endpoints = Annotated[list[Annotated[tuple[str, int], PlainValidator(_endpoint)]], BeforeValidator(_as_list)]
 Passed = Annotated[list[tuple[str, int]], PlainValidator(passed_hosts)]
 Base = Annotated[str, PlainValidator(_base)]
-HolderOfDigests = Annotated[BlobSource, PlainValidator(_holder)]
+BlobSourceAddress = Annotated[BlobSource, PlainValidator(_blob_source)]
 Host = Annotated[str, PlainValidator(_host)]
 HostOrBelow = Annotated[str, PlainValidator(_host_or_below)]
 HostPattern = Annotated[str, PlainValidator(_pattern)]
 AbsolutePath = Annotated[str, PlainValidator(_absolute)]
-Pinned = Annotated[TimeSpec, PlainValidator(_when)]
+Pinned = Annotated[TimeSpec, PlainValidator(_time)]
 RootPath = Annotated[str, PlainValidator(_path)]
 DayFolder = Annotated[str, PlainValidator(_day_folder)]
 ListOfDays = Annotated[str, PlainValidator(_list_of_days)]

@@ -116,7 +116,7 @@ class Served:
     """A file to send. The receiver owns `body` and must close it in every case.
 
     `archive`: '' for bytes that were requested by digest. `cache`: HIT, MISS or JOINED. `date`: when the blob was first
-    stored (seconds), for Last-Modified. `digest`: its sha256, '' during the download. `media_type`: '' for the default.
+    seen (seconds), for Last-Modified. `digest`: its sha256, '' during the download. `media_type`: '' for the default.
     `valid`: the span of instants, ends included, known to have the same answer. `headers`: further X-Snapproxy-* lines.
 
     A body that is still being downloaded raises from `wait` if verification fails; the connection is then cut, never

@@ -6,10 +6,10 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Receives the progress of each item. `path` is a file's path, or a blob's digest; `done` and `total` are bytes."""
+    """Receives the progress of each item. `path` is a file's path or a blob's digest; `done` and `total` are bytes."""
 
     def advance(self, path: str, done: int, total: int | None) -> None:
-        """Report that `done` of `total` bytes (None while unknown) are processed. A retry may start below the last value."""
+        """Report that `done` of `total` bytes (None: unknown) are processed. A retry may start below the last value."""
 
     def finish(self, path: str) -> None:
         """Report that an item is complete."""

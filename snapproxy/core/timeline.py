@@ -86,8 +86,8 @@ class Timeline:
     def after(self, instant: Instant, enough: Instant) -> Instant | NeedWindow | None:
         """Return a snapshot after `instant`, None if the archive has none yet, or the window to request.
 
-        It is the first one, or a later one that is sufficient: one not after `enough`, or, if no snapshot before
-        `enough` can exist, any.
+        It is the first one, or a later one that is sufficient: one not after `enough`, or any if no snapshot is known
+        to exist before `enough`.
         """
         known_to = self._reach(self.spans, instant)
         later = self._next(instant)

@@ -1,1 +1,1 @@
-"""Long work with progress, by hand or on a schedule."""
+"""Long-running work that reports progress: observations, comparisons, exports, imports; by hand or on a schedule."""

@@ -1,7 +1,8 @@
-"""Compares what an archive held at two times: brings both times' roots, then the indexes that differ, and says which packages do.
+"""Compares the packages of an archive at two times: fetches the roots of both times, then the indexes that differ.
 
-Files are asked for as any client asks (`core.exchange.Answerer`), so they are verified, stored and shared. What differs is decided in
-`core.package_diff`; how packages are listed and versions compared, by the family's lister.
+Files are requested as by any client (`core.exchange.Answerer`), so they are verified, stored and shared.
+`core.package_diff` computes the differences; the family's lister defines the lists of packages and the order of
+versions.
 """
 
 from __future__ import annotations
@@ -24,17 +25,19 @@ from snapproxy.indexes.listings import Listings
 
 @dataclass(frozen=True, slots=True)
 class ArchiveDiff:
-    """What was compared, and what came of it. `before` and `after` are the snapshots that answered, one a root."""
+    """The result of a comparison. `before` and `after` are the snapshots that answered, one for each root."""
 
     before: tuple[str, ...]
     after: tuple[str, ...]
     changes: Sequence[PackageChange]
     parts: tuple[str, ...]
-    """Names of the components or repositories that were compared, those included that are the same."""
+    """Names of the compared components or repositories, including unchanged ones."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Indexes:
+class _StoredIndex:
+    """A root or an index in the store."""
+
     path: str
     digest: str
     snapshot: str
@@ -42,13 +45,13 @@ class _Indexes:
 
 @dataclass(frozen=True, slots=True)
 class _Index:
-    """A part at one time. `identity` is equal when the bytes are."""
+    """The index of a part at one time. Equal bytes have equal identities."""
 
     part: Part
     identity: tuple[str, str]
 
 
-class _Refused(Exception):  # noqa: N818 -- no error: it carries a refusal out of a group of tasks
+class _Refused(Exception):  # noqa: N818 -- not an error: it carries a refusal through the call stack
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.reason)
         self.refusal = refusal
@@ -69,9 +72,10 @@ class Differ:
         self._progress = progress
 
     async def compare(self, before: TimeSpec, after: TimeSpec, selection: Selection) -> ArchiveDiff | Refusal:
-        """Return what differs. The first file that is refused at either time is the whole answer.
+        """Return the differences, or the refusal of the first file that is refused at either time.
 
-        Raises ConfigurationError when the selection names too little, ArchiveDataError for an index that cannot be read.
+        Raises ConfigurationError when the selection names too little, ArchiveDataError for an index that cannot be
+        read.
         """
         try:
             return await self._compare(before, after, settled(selection, self._lister))
@@ -96,24 +100,24 @@ class Differ:
             _snapshots(old_roots), _snapshots(new_roots), changes, tuple(sorted(old.keys() | new.keys()))
         )
 
-    async def _roots(self, roots: Sequence[Root], when: TimeSpec) -> list[_Indexes]:
-        return [await self._bring(root.names, when) for root in roots]
+    async def _roots(self, roots: Sequence[Root], when: TimeSpec) -> list[_StoredIndex]:
+        return [await self._fetch(root.names, when) for root in roots]
 
-    async def _indexes(self, roots: Sequence[Root], brought: Sequence[_Indexes]) -> list[_Index]:
-        """Return every index of packages that the roots lead to, without asking for one."""
+    async def _indexes(self, roots: Sequence[Root], files: Sequence[_StoredIndex]) -> list[_Index]:
+        """Return every index of packages that the roots list, without fetching any."""
         found = []
-        for root, file in zip(roots, brought, strict=True):
+        for root, file in zip(roots, files, strict=True):
             if self._family.roots_list_packages:
-                promised = {file.path: ("sha256", file.digest)}
+                digests = {file.path: ("sha256", file.digest)}
             else:
                 entries = await self._tables.entries(self._family, file.digest, file.path)
-                promised = {
+                digests = {
                     name: expected.strong or ("", f"{file.digest} {name}")
                     for name, expected in entries
                     if name == expected.path
                 }
-            parts = self._lister.parts(root, file.path, promised)
-            found += [_Index(part, promised[part.path]) for part in parts]
+            parts = self._lister.parts(root, file.path, digests)
+            found += [_Index(part, digests[part.path]) for part in parts]
         return found
 
     async def _listed(
@@ -126,7 +130,7 @@ class Differ:
         parts = [index.part for name in sorted(names) for index in indexes.get(name, ())]
         found = []
         for part in parts:
-            file = await self._bring((part.path,), when)
+            file = await self._fetch((part.path,), when)
             try:
                 packages = await self._listings.packages(self._family.name, file.digest, file.path)
             except ArchiveDataError as error:
@@ -140,36 +144,39 @@ class Differ:
             return True
         return package.architecture in {*selection.architectures, self._lister.any_architecture}
 
-    async def _bring(self, names: Sequence[str], when: TimeSpec) -> _Indexes:
-        """Bring the first of `names` that exists, whole."""
-        refusal = Refusal(404, "The selection leads to no file")
+    async def _fetch(self, names: Sequence[str], when: TimeSpec) -> _StoredIndex:
+        """Fetch the first of `names` that exists, completely."""
+        refusal = Refusal(404, "No file matches the selection")
         for name in names:
             self._progress.advance(name, 0, None)
-            outcome = await self._whole(FileTarget(self._archive, when, name))
+            outcome = await self._stored(FileTarget(self._archive, when, name))
             self._progress.finish(name)
-            if isinstance(outcome, _Indexes):
+            if isinstance(outcome, _StoredIndex):
                 return outcome
             refusal = outcome
             if not refusal.is_absence:
                 break
         raise _Refused(refusal)
 
-    async def _whole(self, target: FileTarget) -> _Indexes | Refusal:
-        """Ask for a root or an index. One that a full disk does not take is sent on as it arrives, and leaves nothing to be read."""
+    async def _stored(self, target: FileTarget) -> _StoredIndex | Refusal:
+        """Request a root or an index.
+
+        If the disk is full, the file is kept in memory only, and cannot be read afterwards.
+        """
         outcome = await self._answerer.answer(target, Conditions(background=True))
         if isinstance(outcome, Refusal):
             return outcome
         if isinstance(outcome, Moved):
-            return Refusal(404, "That is a folder, not a file")
+            return Refusal(404, "The path is a folder, not a file")
         outcome.body.close()
         if not outcome.digest:
             return Refusal(
-                424, "The store took no index", "The disk is full.", "Make room in state_dir, and ask again."
+                424, "The index could not be stored", "The disk is full.", "Free some space in state_dir and try again."
             )
-        return _Indexes(target.path, outcome.digest, outcome.snapshot)
+        return _StoredIndex(target.path, outcome.digest, outcome.snapshot)
 
 
-def _snapshots(roots: Iterable[_Indexes]) -> tuple[str, ...]:
+def _snapshots(roots: Iterable[_StoredIndex]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(each.snapshot for each in roots))
 
 
@@ -183,7 +190,10 @@ def _by_component(indexes: Sequence[_Index], selection: Selection) -> Mapping[st
 
 
 def _identities(indexes: Mapping[str, Sequence[_Index]], component: str) -> set[tuple[str, tuple[str, str]]]:
-    """Return what makes a component what it is. All of it is read or none: its architectures share packages."""
+    """Return the identity of a component's content.
+
+    All its indexes are read or none, because architectures share packages.
+    """
     return {(index.part.architecture, index.identity) for index in indexes.get(component, ())}
 
 

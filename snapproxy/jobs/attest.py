@@ -1,4 +1,7 @@
-"""Attaches to an image the statement that it was reproduced offline from a lock. Nothing here signs: that is for the registry's own tools."""
+"""Attaches to an image the statement that it was reproduced offline from a lock.
+
+The statement is not signed; tools for registries, such as cosign, can sign it.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,10 @@ from snapproxy.oci.places import Reference
 from snapproxy.oci.referrers import attach
 
 MEDIA_TYPE = "application/vnd.in-toto+json"
-"""What in-toto registers for a statement; as the artifact's own type, `oras discover` and cosign show it by."""
+"""The registered media type of an in-toto statement. `oras discover` and cosign display it as the artifact type."""
 
 PREDICATE_KEY = "in-toto.io/predicate-type"
-"""The annotation by which BuildKit and its readers tell statements apart."""
+"""The annotation by which BuildKit and its readers distinguish statements."""
 
 _FILE_NAME = "reproduced.intoto.json"
 
@@ -27,16 +30,16 @@ _FILE_NAME = "reproduced.intoto.json"
 async def attest(
     image: Reference, lock_digest: str, outputs: Mapping[str, str], access: RegistryAccess, clock: Clock
 ) -> str:
-    """Push the statement into the repository of an image, as a referrer of it; return the name to ask for it by.
+    """Push the statement into the repository of an image, as a referrer of it; return the statement's reference.
 
-    `lock_digest` is the sha256 of the lock (hex), `outputs` the digests of what was made, by path. Raises MissingError when there is
-    no such image, and as `attach`.
+    `lock_digest` is the sha256 of the lock (hex), `outputs` the digests of the build's files, by path. Raises
+    MissingError when the image does not exist, and as `attach`.
     """
     async with access.open(image, clock) as repository:
         subject = (await repository.resolve("")).descriptor
-        said = reproduced((image.name, subject.hex), lock_digest, outputs)
-        data = indented(said)
-        annotations = {TITLE: _FILE_NAME, PREDICATE_KEY: str(said["predicateType"])}
+        statement = reproduced((image.name, subject.hex), lock_digest, outputs)
+        data = indented(statement)
+        annotations = {TITLE: _FILE_NAME, PREDICATE_KEY: str(statement["predicateType"])}
         layer = Descriptor(MEDIA_TYPE, digest_of(data), len(data), annotations=annotations)
         manifest = Manifest((layer,), MEDIA_TYPE, subject=subject)
         root = await attach(repository, Artifact.of(manifest, (bytes_content(layer, data),)))

@@ -1,6 +1,8 @@
-"""Takes captures out of the store: into image layouts, registries, and plain trees of files. Whole under the final name, or not there.
+"""Exports captures to image layouts, registries and folders.
 
-What an artifact consists of is decided in `capture.artifact`, a tree in `capture.tree`; the bytes are moved by `oci`.
+An export is complete under its final name, or does not exist.
+
+`capture.artifact` and `capture.tree` define the content; `oci` transfers it.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ from snapproxy_storage import Blobs
 
 @dataclass(frozen=True, slots=True)
 class RegistryAccess:
-    """How registries are reached: `environ`, `authfile` and `login` as in `Keychain`, the others as in `Wire`."""
+    """How to connect to registries: `environ`, `authfile`, `login` as in `Keychain`, the others as in `Wire`."""
 
     environ: Mapping[str, str] = field(default_factory=dict)
     authfile: Path | None = None
@@ -54,7 +56,10 @@ class RegistryAccess:
         )
 
     async def settled(self, reference: Reference, clock: Clock) -> RegistryAccess:
-        """Return the same with the login looked up now: for who is somebody else later on. Raises as `Keychain.find`."""
+        """Return the same settings with the login already looked up, for a later change of user.
+
+        Raises as `Keychain.find`.
+        """
         login = await self._keychain(clock).find(reference.registry, reference.repository)
         return replace(self, environ={}, authfile=None, login=login)
 
@@ -64,9 +69,10 @@ class RegistryAccess:
 
 @dataclass(frozen=True, slots=True)
 class ExportOptions:
-    """What of a capture is wanted, and how: `bare`, `created` and `held` as in `pack`; `blobs_only` as `pack_blobs` does it.
+    """The form of an export: `bare`, `created` and `held` as in `pack`; with `blobs_only`, as from `pack_blobs`.
 
-    `as_image`: an image of the packages as `image_of` makes it, for the machine `architecture` and a client with `settings`.
+    With `as_image`, an image of the packages as from `image_of`, for the machine `architecture` and a client with
+    `settings`.
     """
 
     bare: bool = False
@@ -81,7 +87,7 @@ class ExportOptions:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What was written: `name` is what to ask for it by, `digest` of its manifest (of a tree: of its lock), `size` in bytes."""
+    """A finished export: `name` is its reference, `digest` that of its manifest (or lock), `size` in bytes."""
 
     name: str
     digest: str
@@ -90,66 +96,72 @@ class Exported:
 
 
 class Exporter:
-    """Writes what one store holds."""
+    """Exports captures of one store."""
 
     def __init__(self, blobs: Blobs, clock: Clock) -> None:
         self._blobs = blobs
         self._clock = clock
 
-    async def export(self, record: Record, place: Place, wish: ExportOptions, progress: Progress = SILENT) -> Exported:
-        """Write what a record names to a place.
+    async def export(
+        self, record: Record, place: Place, options: ExportOptions, progress: Progress = SILENT
+    ) -> Exported:
+        """Write the files of a record to a place.
 
-        Raises ClientError when something else is in the place, RecordError for what cannot be written
-        as wished, StorageError for bytes that are gone and for a full disk, and what `push` raises.
+        Raises ClientError when the place is in use, RecordError when the record cannot be written in the requested
+        form, StorageError for missing bytes and for a full disk, and as `push`.
         """
-        if isinstance(place, TreePlace) and not (wish.as_image or wish.blobs_only):
-            return await self._write_tree(lay_out(record, wish.held), place, progress)
-        return await self._write(await self._artifact(record, wish), place, wish, progress)
+        if isinstance(place, TreePlace) and not (options.as_image or options.blobs_only):
+            return await self._write_tree(lay_out(record, options.held), place, progress)
+        return await self._write(await self._artifact(record, options), place, options, progress)
 
-    async def _artifact(self, record: Record, wish: ExportOptions) -> Artifact:
-        if wish.as_image:
+    async def _artifact(self, record: Record, options: ExportOptions) -> Artifact:
+        if options.as_image:
             return await image_of(
                 record,
                 self._blobs,
-                architecture=wish.architecture,
-                created=wish.created,
-                settings=wish.settings,
+                architecture=options.architecture,
+                created=options.created,
+                settings=options.settings,
             )
-        if wish.blobs_only:
-            return pack_blobs(record, self._blobs, held=wish.held)
-        return pack(record, self._blobs, bare=wish.bare, created=wish.created, held=wish.held)
+        if options.blobs_only:
+            return pack_blobs(record, self._blobs, held=options.held)
+        return pack(record, self._blobs, bare=options.bare, created=options.created, held=options.held)
 
-    async def _write(self, artifact: Artifact, place: Place, wish: ExportOptions, progress: Progress) -> Exported:
+    async def _write(self, artifact: Artifact, place: Place, options: ExportOptions, progress: Progress) -> Exported:
         digest = artifact.root.digest
         match place:
             case LayoutPlace():
                 await write_layout(artifact, place, progress=progress)
             case TarPlace():
-                await write_tar(artifact, place, mtime=wish.created or 0, progress=progress)
+                await write_tar(artifact, place, mtime=options.created or 0, progress=progress)
             case Reference():
                 if place.digest:
                     raise ClientError(
-                        "An export has the digest that its contents give it",
-                        why=f"{place.name} names another one beforehand.",
+                        "An export cannot have a digest in its destination",
+                        why=f"{place.name} names one, but the digest follows from the contents.",
                         hint="Name a tag, or none: docker://REGISTRY/REPOSITORY:TAG.",
                     )
-                async with wish.access.open(place, self._clock) as repository:
+                async with options.access.open(place, self._clock) as repository:
                     await push(repository, artifact, place.version, progress=progress)
                 return _exported(artifact, str(replace(place, tag="", digest=digest)).removeprefix("docker://"))
             case TreePlace():
-                raise ClientError("An artifact is no tree of files", hint="Name oci:, oci-archive: or docker://.")
+                raise ClientError(
+                    "An artifact cannot be written as a folder", hint="Use oci:, oci-archive: or docker://."
+                )
         return _exported(artifact, digest)
 
     async def attach(
-        self, record: Record, subject: Reference, wish: ExportOptions, progress: Progress = SILENT
+        self, record: Record, subject: Reference, options: ExportOptions, progress: Progress = SILENT
     ) -> Exported:
-        """Push what a record names into the repository of an image, so that it is found from there.
+        """Push the files of a record into the repository of an image, as a referrer of the image.
 
-        Raises as `export`, MissingError when there is no such image.
+        Raises as `export`, and MissingError when the image does not exist.
         """
-        async with wish.access.open(subject, self._clock) as repository:
+        async with options.access.open(subject, self._clock) as repository:
             image: Descriptor = (await repository.resolve("")).descriptor
-            artifact = pack(record, self._blobs, bare=wish.bare, created=wish.created, held=wish.held, subject=image)
+            artifact = pack(
+                record, self._blobs, bare=options.bare, created=options.created, held=options.held, subject=image
+            )
             root = await attach(repository, artifact, progress=progress)
         return _exported(artifact, replace(subject, tag="", digest=root.digest).name)
 
@@ -159,7 +171,9 @@ class Exporter:
         with explained(path):
             if await in_thread(lambda: path.exists() and not (path.is_dir() and not any(path.iterdir()))):
                 raise ClientError(
-                    "Something is there already", why=f"{path} exists.", hint="Name a folder that does not exist yet."
+                    "The destination exists already",
+                    why=f"{path} exists.",
+                    hint="Name a folder that does not exist yet.",
                 )
             async with hidden_folder(path) as folder:
                 for leaf in tree.leaves:

@@ -1,4 +1,4 @@
-"""Brings a file that was served to a place of the caller's: whole and verified, or not at all."""
+"""Copies a served file to a path: complete and verified, or not at all."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from snapproxy_storage import DraftFailed
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A file that was fetched: its bytes are at `target` now. `cache` is HIT, MISS or JOINED."""
+    """A fetched file, whose bytes are at the target path. `size` in bytes; `cache` is HIT, MISS or JOINED."""
 
     size: int
     digest: str
@@ -27,7 +27,7 @@ class Fetched:
 
 
 async def copy(served: Served, target: Path, progress: Progress, path: str) -> Fetched | Refusal:
-    """Copy a body into a draft beside `target`, and rename it once its verdict is good. `path` names it to `progress`."""
+    """Copy a body into a draft beside `target`, and rename it once it is verified. Reports progress as `path`."""
     body, draft = served.body, target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     digest, offset = hashlib.sha256(), 0
     try:
@@ -41,9 +41,7 @@ async def copy(served: Served, target: Path, progress: Progress, path: str) -> F
                 progress.advance(path, offset, body.size)
         draft.replace(target)
     except DraftFailed as failed:
-        return Refusal(
-            502, "The download failed", failed.reason, "Ask again: what was good of it is not fetched twice."
-        )
+        return Refusal(502, "The download failed", failed.reason, "Try again: verified parts are not downloaded twice.")
     finally:
         body.close()
         draft.unlink(missing_ok=True)

@@ -1,7 +1,9 @@
-"""Makes an image of a record's packages: one layer, a tar with the client's own cache folder, as repro-pkg-cache has it.
+"""Makes a container image of a record's packages.
 
-The tar is never written down: its headers are a function of names and sizes, and what lies between them are blobs of the store. So its
-digest takes one reading of them, and writing it another.
+Its only layer is a tar of the package manager's cache folder, as in repro-pkg-cache.
+
+The tar is generated whenever it is read: headers follow from names and sizes, contents are blobs of the store.
+Computing its digest reads the blobs once, writing it reads them again.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ from snapproxy_storage import Blobs
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 
-# What images call machines (GOARCH, as image-spec asks), where package managers call them otherwise. 32-bit ARM has variants as well.
+# From package managers' names to those of images (GOARCH, as required by image-spec), where they differ. 32-bit ARM
+# also has variants.
 _ARCHITECTURES: Mapping[str, str] = {
     "x86_64": "amd64",
     "aarch64": "arm64",
@@ -42,7 +45,7 @@ _ARCHITECTURES: Mapping[str, str] = {
     "ppc64el": "ppc64le",
     "mips64el": "mips64le",
 }
-_NO_MACHINE = frozenset({"all", "any", "noarch", "source", "src"})
+_ANY_ARCHITECTURE = frozenset({"all", "any", "noarch", "source", "src"})
 
 
 async def image_of(
@@ -53,41 +56,42 @@ async def image_of(
     created: Instant | None = None,
     settings: ClientSettings | None = None,
 ) -> Artifact:
-    """Return the image of the packages of a record. `architecture` in an image's words; '' takes it from the packages.
+    """Return the image of the packages of a record. `architecture` as images name it; '' takes it from the packages.
 
-    `settings` of a client whose cache is called after them. Raises RecordError when there are no packages, when they are of several
-    machines, and as `cached.members` does; StorageError when the store lacks bytes; ArchiveDataError when an index cannot be read.
+    `settings`: of a client whose cache has names from them. Raises RecordError without packages, and as `cache_files`;
+    ClientError for packages of several architectures; StorageError when the store lacks files; ArchiveDataError when an
+    index cannot be read.
     """
     check_settings(record, settings)
-    machine = architecture or _machine(record)
+    architecture = architecture or _architecture(record)
     check_stored(blobs, sizes_by_digest(record))
     members = await cache_files(record, blobs, settings)
     tar = _Tar(members, blobs, created or 0)
     digest = await tar.digest()
     layer = BlobContent(Descriptor(LAYER_TYPE, digest, tar.size), tar.open)
     config = canonical(
-        {"architecture": machine, "config": {}, "os": "linux", "rootfs": {"type": "layers", "diff_ids": [digest]}}
+        {"architecture": architecture, "config": {}, "os": "linux", "rootfs": {"type": "layers", "diff_ids": [digest]}}
         | ({} if created is None else {"created": format_rfc3339(created)})
     )
     described = Descriptor(CONFIG_TYPE, digest_of(config), len(config))
     return Artifact.of(Manifest((layer.descriptor,), config=described), (layer, bytes_content(described, config)))
 
 
-def _machine(record: Record) -> str:
-    """Return the one machine that the packages are for."""
+def _architecture(record: Record) -> str:
+    """Return the only architecture of the packages."""
     named = {FAMILIES[record.families[entry.archive]].package_name(entry.path) for entry in packages_of(record)}
-    found = sorted({_ARCHITECTURES.get(each.arch, each.arch) for each in named if each is not None} - _NO_MACHINE)
+    found = sorted({_ARCHITECTURES.get(each.arch, each.arch) for each in named if each is not None} - _ANY_ARCHITECTURE)
     if len(found) != 1:
         raise ClientError(
-            "For which machine is the image?",
-            why=f"Its packages are for: {', '.join(found) or 'every one'}.",
-            hint="Name it as images do, for example: --arch amd64",
+            "The architecture of the image is ambiguous",
+            why=f"Its packages are for: {', '.join(found) or 'all'}.",
+            hint="Name it as container images do, for example: --arch amd64",
         )
     return found[0]
 
 
 class _Tar:
-    """A tar of files of the store, in which it can be read anywhere."""
+    """A tar of stored files, readable from any position."""
 
     def __init__(self, members: Iterable[PlacedFile], blobs: Blobs, mtime: int) -> None:
         self._pieces: list[tuple[int, bytes | PlacedFile]] = []
@@ -108,11 +112,11 @@ class _Tar:
         self._add(trailer(self.size))
 
     async def open(self) -> Opened:
-        """Open it; nothing is held."""
+        """Return the tar itself, which has no open resources."""
         return self
 
     async def digest(self) -> str:
-        """Return the digest of the whole."""
+        """Return the digest of the tar."""
         running = hashlib.sha256()
         async for piece in self.chunks(0, self.size):
             await hash_piece(running.update, piece)
@@ -139,7 +143,7 @@ class _Tar:
                 opened.close()
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: nothing is open."""
 
     def _add(self, piece: bytes | PlacedFile) -> None:
         size = len(piece) if isinstance(piece, bytes) else piece.size

@@ -1,6 +1,8 @@
-"""Brings a capture from an artifact into the store: every byte verified, nothing named before all of it is whole.
+"""Imports a capture from an artifact into the store.
 
-What is found where is `finding`'s, blobs are brought by `landing`, and what the catalog may believe of them is `adoption`'s.
+Every byte is verified, and nothing is named before everything is complete.
+
+`open_artifact` finds and opens the artifact, `store_blobs` stores its blobs, and `trust_record` determines the proofs.
 """
 
 from __future__ import annotations
@@ -26,14 +28,14 @@ from snapproxy.oci.places import Place
 from snapproxy_storage import Store
 
 WIDTH = 8
-"""Blobs on their way at once."""
+"""Maximum number of concurrent blob transfers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What came of an import: `files` of which `new` were not in the store, `roots` of which `checked` have a good signature.
+    """The result of an import: `files`, of which `new` were stored; `roots`, of which `checked` have a good signature.
 
-    `doubts` say, a line each, what of the artifact could not be believed.
+    `doubts` has a line for each part of the artifact that could not be verified.
     """
 
     name: str
@@ -47,31 +49,31 @@ class Imported:
 
 
 class Importer:
-    """Fills one store. `rows` are the archives there are, by name."""
+    """Imports captures into one store. `archives`: the configured archives by name."""
 
     def __init__(
-        self, store: Store, captures: Captures, adopter: RecordTrust, archives: Mapping[str, Archive], clock: Clock
+        self, store: Store, captures: Captures, trust: RecordTrust, archives: Mapping[str, Archive], clock: Clock
     ) -> None:
         self._store = store
         self._captures = captures
-        self._adopter = adopter
+        self._trust = trust
         self._archives = archives
         self._clock = clock
 
     async def bring(self, place: Place, name: str, access: RegistryAccess, progress: Progress = SILENT) -> Imported:
-        """Restore the capture at a place under a name of its own, closed.
+        """Import the capture at a place under a new name, closed.
 
-        Raises ClientError for a name that is taken or no name and for archives that are not known here, RecordError and ArchiveDataError
-        for what cannot be read or is damaged, StorageError when the disk is full, and what registries raise.
+        Raises ClientError for an invalid name or one in use, and for unknown archives; RecordError and ArchiveDataError
+        for an invalid or damaged artifact; StorageError when the disk is full; and as the registry client.
         """
         self._captures.check_new(name)
         async with found_at(place, access, self._clock) as found:
             self._check_archives(found.record)
-            new = await self._bring_blobs(found, progress)
-            adopted = await self._adopter.adopt(found.record)
-            entries = {entry.key: replace(entry, proof=adopted.proofs[entry.key]) for entry in found.record.entries}
+            new = await self._store_blobs(found, progress)
+            trusted = await self._trust.establish(found.record)
+            entries = {entry.key: replace(entry, proof=trusted.proofs[entry.key]) for entry in found.record.entries}
             notes = Notes(entries=entries, valid=dict(found.record.valid), unpinned=set(found.record.unpinned))
-            await self._captures.restore(name, notes, believed=adopted.taken - adopted.refused)
+            await self._captures.restore(name, notes, trusted=trusted.accepted - trusted.refused)
         sizes = sizes_by_digest(found.record)
         return Imported(
             name,
@@ -79,22 +81,22 @@ class Importer:
             len(sizes),
             new,
             sum(sizes.values()),
-            adopted.roots,
-            adopted.trusted,
-            tuple(adopted.doubts),
+            trusted.roots,
+            trusted.checked,
+            tuple(trusted.doubts),
         )
 
-    async def _bring_blobs(self, found: FoundArtifact, progress: Progress) -> int:
-        """Bring what the record names; of layers that it does not name, nothing."""
+    async def _store_blobs(self, found: FoundArtifact, progress: Progress) -> int:
+        """Store the files of the record, and no other layers. Return how many are new."""
         sizes, new = sizes_by_digest(found.record), 0
         wanted = {layer.hex: layer for layer in found.layers if layer.hex in sizes}
 
-        async def bring(descriptor: Descriptor) -> None:
+        async def store_one(descriptor: Descriptor) -> None:
             nonlocal new
             is_new = await store_blobs(self._store, found.source, descriptor, progress)
             new += is_new
 
-        await gather_bounded(wanted.values(), bring, WIDTH)
+        await gather_bounded(wanted.values(), store_one, WIDTH)
         return new
 
     def _check_archives(self, record: Record) -> None:
@@ -106,7 +108,7 @@ class Importer:
         )
         if unknown or other:
             raise ClientError(
-                "The capture holds files of archives that are not known here",
-                why=", ".join([*unknown, *(f"{name} (it is of another family here)" for name in other)]) + ".",
-                hint="Add a row of that name and family to the configuration: [archives.NAME].",
+                "The capture contains files of unknown archives",
+                why=", ".join([*unknown, *(f"{name} (configured with another family)" for name in other)]) + ".",
+                hint="Add an archive of that name and family to the configuration: [archives.NAME].",
             )

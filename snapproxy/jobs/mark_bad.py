@@ -1,4 +1,4 @@
-"""Finds which snapshot a user means by a time, and marks it bad: the one that bears it, else the one that answers for it."""
+"""Marks a snapshot bad: the one with exactly the named time, else the one that answers for that time."""
 
 from __future__ import annotations
 
@@ -14,39 +14,47 @@ from snapproxy.jobs.timeline import TimelineEntry
 async def mark(
     context: RequestContext,
     when: TimeSpec,
-    exists: Sequence[TimelineEntry] | Refusal,
-    settled: Resolved | Refusal,
-    marks: BadSnapshots,
+    at_instant: Sequence[TimelineEntry] | Refusal,
+    resolved: Resolved | Refusal,
+    bad_snapshots: BadSnapshots,
     because: str | None,
 ) -> Instant | Refusal:
-    """Mark what is meant by `when` as bad, and say why; with None, take its mark back. Return the instant of the mark.
+    """Mark the snapshot of a time as bad, with the reason `because`; with None, remove the mark.
 
-    `exists` is what has a part in that very second, settled or not; `settled` is what answers for it.
+    Return the instant of the mark.
+
+    `at_instant` are the timeline entries that include the exact second; `resolved` is the snapshot that answers for it.
     """
-    instant = _meant(when, exists, settled)
+    instant = _instant(when, at_instant, resolved)
     if isinstance(instant, Refusal):
         return instant
     if because is not None:
-        await marks.put(context.archive, instant, because)
-    elif not await marks.drop(context.archive, instant):
-        return _unmarked(context, instant)
+        await bad_snapshots.put(context.archive, instant, because)
+    elif not await bad_snapshots.drop(context.archive, instant):
+        return _not_marked(context, instant)
     return instant
 
 
-def _meant(when: TimeSpec, exists: Sequence[TimelineEntry] | Refusal, settled: Resolved | Refusal) -> Instant | Refusal:
-    """Return the instant by which a snapshot is called.
+def _instant(
+    when: TimeSpec, at_instant: Sequence[TimelineEntry] | Refusal, resolved: Resolved | Refusal
+) -> Instant | Refusal:
+    """Return the instant that names the snapshot.
 
-    Observations of several roots may go across one second: the one that began last is what a user saw go wrong. In a stretch in
-    which every second is answered, the second itself is the snapshot.
+    Observations of several roots may include the same second: the one that began last is the one the user noticed.
+    Where every second is a snapshot, the second itself is the instant.
     """
-    if isinstance(exists, Refusal):
-        return exists
-    if exists and when.instant is not None:
-        return max(each.first for each in exists) if any(each.root for each in exists) else when.instant
-    return settled.instant if isinstance(settled, Resolved) else settled
+    if isinstance(at_instant, Refusal):
+        return at_instant
+    if at_instant and when.instant is not None:
+        return max(each.first for each in at_instant) if any(each.root for each in at_instant) else when.instant
+    return resolved.instant if isinstance(resolved, Resolved) else resolved
 
 
-def _unmarked(context: RequestContext, instant: Instant) -> Refusal:
+def _not_marked(context: RequestContext, instant: Instant) -> Refusal:
     is_configured = instant in context.archive.bad
-    why = "It is in the row's `bad`, in the configuration." if is_configured else "`snapproxy timeline` shows what is."
+    why = (
+        "It is in `bad` of the archive's configuration."
+        if is_configured
+        else "`snapproxy timeline` lists bad snapshots."
+    )
     return Refusal(404, f"{format_instant(instant)} was not marked bad by hand", why)

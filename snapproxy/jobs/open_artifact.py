@@ -1,4 +1,4 @@
-"""Finds the artifact of a capture at a place: what is named there, or what is attached to the image that is."""
+"""Opens the artifact of a capture: the named one, or the one attached to the named image."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from snapproxy.oci.registry import Repository
 from snapproxy.oci.transfer import collect
 
 _PLATFORMS_MOST = 50
-"""Images of an index that are asked what is attached to them."""
+"""Maximum number of images of an index whose referrers are requested."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundArtifact:
-    """An artifact, and what its lock says. `source` is open for as long as it was opened for."""
+    """An open artifact and its record. `source` can be read as long as the context of `found_at` is open."""
 
     source: ArtifactSource
     digest: str
@@ -38,14 +38,15 @@ class FoundArtifact:
 async def found_at(place: Place, access: RegistryAccess, clock: Clock) -> AsyncIterator[FoundArtifact]:
     """Open the artifact at a place, and read its lock.
 
-    Raises RecordError when there is none, or none that can be read; ClientError when several are attached; and what the places raise.
+    Raises RecordError when no readable artifact exists there; ClientError when several are attached; and as the place's
+    reader.
     """
     match place:
         case TreePlace():
             raise ClientError(
-                "A tree of files is not imported",
-                why="It is used in place: its folders are what a client's file: sources name.",
-                hint="Export to oci:DIR or oci-archive:FILE.tar what is to be imported.",
+                "A folder of files cannot be imported",
+                why="It is used in place, by a client's file: sources.",
+                hint="Export the capture to oci:DIR or oci-archive:FILE.tar, and import that.",
             )
         case LayoutPlace() | TarPlace():
             async with open_layout(place) as layout:
@@ -53,39 +54,40 @@ async def found_at(place: Place, access: RegistryAccess, clock: Clock) -> AsyncI
         case Reference():
             async with access.open(place, clock) as repository:
                 root = await repository.resolve("")
-                yield await read(repository, root if _is_ours(root) else await _attached(repository, root))
+                yield await read(repository, root if _is_capture(root) else await _attached(repository, root))
 
 
 async def read(source: ArtifactSource, root: ManifestDocument) -> FoundArtifact:
     """Read the record of the artifact that has this root. Raises as `found_at`."""
-    if not _is_ours(root):
+    if not _is_capture(root):
         raise RecordError(
-            "That is no artifact of a capture",
-            why=f"{root.digest} is of the type {root.read().artifact_type[:100] or root.media_type!r}, not {ARTIFACT_TYPE}.",
-            hint="Only what `snapproxy export` or `snapproxy attach` wrote can be read; make sure that it is the right reference.",
+            "Not an artifact of a capture",
+            why=f"{root.digest} has the type {root.read().artifact_type[:100] or root.media_type!r}, "
+            f"not {ARTIFACT_TYPE}.",
+            hint="Only artifacts of `snapproxy export` and `snapproxy attach` can be read; check the reference.",
         )
     layers = layers_of(await collect(source, root.digest))
     lock = lock_layer(layers)
     if lock.size > LARGEST:
         raise RecordError(
-            "The lock of the artifact is too long", why=f"It has {lock.size} bytes; at most {LARGEST} are read."
+            "The lock of the artifact is too long", why=f"It has {lock.size} bytes; the maximum is {LARGEST}."
         )
     data = b"".join([piece async for piece in source.blob(lock)])
     return FoundArtifact(source, root.digest, restore(layers, data), layers)
 
 
 def layers_of(artifact: Artifact) -> tuple[Descriptor, ...]:
-    """Return the layers of all manifests of an artifact, in their order."""
+    """Return the layers of all manifests of an artifact, in order."""
     manifests = [read for document in artifact.documents if isinstance(read := document.read(), Manifest)]
     return tuple(layer for manifest in manifests for layer in manifest.layers)
 
 
-def _is_ours(root: ManifestDocument) -> bool:
+def _is_capture(root: ManifestDocument) -> bool:
     return root.read().artifact_type == ARTIFACT_TYPE
 
 
 async def _attached(repository: Repository, image: ManifestDocument) -> ManifestDocument:
-    """Return the capture that is attached to an image, or to one of the images that an index lists."""
+    """Return the capture that is attached to an image, or to one of the images in an index."""
     read = image.read()
     images = (
         [image.digest, *(each.digest for each in read.manifests[:_PLATFORMS_MOST])]
@@ -104,6 +106,6 @@ async def _attached(repository: Repository, image: ManifestDocument) -> Manifest
             )
     raise RecordError(
         "No capture is attached to the image",
-        why=f"{repository.reference.name} is no artifact of ours, and the registry lists none for {image.digest}.",
-        hint="Attach one where the image was built: snapproxy attach NAME docker://REGISTRY/REPOSITORY@sha256:HEX.",
+        why=f"{repository.reference.name} is not a capture, and the registry lists none for {image.digest}.",
+        hint="Attach one after building the image: snapproxy attach NAME docker://REGISTRY/REPOSITORY@sha256:HEX.",
     )

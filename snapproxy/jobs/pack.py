@@ -1,4 +1,7 @@
-"""Makes an OCI artifact of a record: manifests as `capture.artifact` says, layers whose bytes come from the store. Writes nothing."""
+"""Makes an OCI artifact of a record: manifests as planned by `capture.artifact`, layers with bytes from the store.
+
+Writes nothing.
+"""
 
 from __future__ import annotations
 
@@ -37,8 +40,9 @@ def pack(
 ) -> Artifact:
     """Return the artifact of a record; `bare` and `created` as in `describe`.
 
-    `held`: what the other side has already. The manifest names it all the same, so that the artifact is the same; its bytes are left
-    out. `subject`: the image that it is attached to. Raises RecordError as `describe`, StorageError when the store lacks bytes.
+    `held`: a record whose files the recipient has already. The manifests list them, so that the artifact is the same,
+    but their bytes are left out. `subject`: the image to attach to. Raises RecordError as `describe`, StorageError when
+    the store lacks files.
     """
     plan = describe(record, bare=bare, created=created)
     left_out = sizes_by_digest(held)
@@ -49,7 +53,7 @@ def pack(
 
 
 def pack_blobs(record: Record, blobs: Blobs, *, held: Record | None = None) -> Artifact:
-    """Return the packages of a record as blobs, with no more of a manifest than keeps a registry from collecting them."""
+    """Return the packages of a record as blobs, with a minimal manifest that protects them from garbage collection."""
     manifests = _layers(describe_blobs(record))
     left_out = sizes_by_digest(held)
     check_stored(blobs, {layer.hex: layer.size for layers in manifests for layer in layers}, left_out)
@@ -68,22 +72,22 @@ def _layers(manifests: Iterable[Iterable[RecordedFile]]) -> list[tuple[Descripto
 
 
 def stored(blobs: Blobs, descriptor: Descriptor) -> BlobContent:
-    """Return a blob whose bytes the store has."""
+    """Return a blob with its bytes in the store."""
 
     async def open_blob() -> Opened:
         blob = await blobs.open(descriptor.hex)
         if blob is None:
-            raise _lacking([descriptor.hex])
+            raise _missing([descriptor.hex])
         return blob
 
     return BlobContent(descriptor, open_blob)
 
 
 async def read_stored(blobs: Blobs, sha256: str, most: int) -> bytes:
-    """Return the bytes of a file that the store has, at most `most`. Raises StorageError when the store lacks it."""
+    """Return the bytes of a stored file of at most `most` bytes. Raises StorageError when it is not stored."""
     data = await read_blob(blobs, sha256, most)
     if data is None:
-        raise _lacking([sha256])
+        raise _missing([sha256])
     return data
 
 
@@ -93,16 +97,16 @@ def file_descriptor(sha256: str, size: int, title: str = "") -> Descriptor:
 
 
 def check_stored(blobs: Blobs, sizes: Mapping[str, int], left_out: Collection[str] = ()) -> None:
-    """Check that the store has every file of `sizes`, by sha256 (hex), before anything is written. Raises StorageError."""
+    """Check before an export that the store has every file of `sizes`, by sha256 (hex). Raises StorageError."""
     missing = [
         digest for digest, size in sizes.items() if digest not in left_out and not is_stored(blobs, digest, size)
     ]
     if missing:
-        raise _lacking(missing)
+        raise _missing(missing)
 
 
 def is_stored(blobs: Blobs, digest: str, size: int) -> bool:
-    """Whether the store has these bytes."""
+    """Return whether the store has a file of this digest and size."""
     blob = blobs.peek(digest)
     if blob is None:
         return False
@@ -121,7 +125,7 @@ def _under_one(
     left_out: Collection[str],
     lock: Mapping[str, bytes],
 ) -> Artifact:
-    """Put several manifests under an index; one stands for itself."""
+    """Return the artifact of several manifests under an index, or of a single manifest without one."""
     is_single = len(manifests) == 1
     parts = []
     for layers in manifests:
@@ -138,10 +142,10 @@ def _under_one(
     return Artifact.under(ImageIndex(listed, kind, subject, annotations), tuple(parts))
 
 
-def _lacking(digests: Sequence[str]) -> StorageError:
+def _missing(digests: Sequence[str]) -> StorageError:
     shown = ", ".join(digests[:_SHOWN]) + (", ..." if len(digests) > _SHOWN else "")
     return StorageError(
-        "The store lacks bytes of the capture",
-        why=f"{len(digests)} of its files are gone, or are of another size: sha256 {shown}.",
-        hint="Import the artifact that holds them, or record the build again.",
+        "The store lacks files of the capture",
+        why=f"{len(digests)} of its files are missing, or have another size: sha256 {shown}.",
+        hint="Import the artifact that contains them, or record the build again.",
     )

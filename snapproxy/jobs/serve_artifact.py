@@ -1,4 +1,4 @@
-"""Gives the files of a capture from the artifact where it lies: nothing is brought into the store, which need not exist."""
+"""Serves a capture directly from its artifact: nothing is imported, and no store is needed."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ from snapproxy.oci.places import LayoutPlace, TarPlace
 
 @asynccontextmanager
 async def replayed_from(place: LayoutPlace | TarPlace) -> AsyncIterator[Replayed]:
-    """Open the artifact at a place, to be replayed while the block runs. Raises as `finding.read` and `open_layout`.
+    """Open the artifact at a place, to be replayed while the context is open.
 
-    Its bytes are held to their digests. No signature is checked, and the artifact's word for it is not taken: the proof is `digest`,
-    and the clients check what they always do.
+    Raises as `open_artifact.read` and `open_layout`.
+
+    Files are verified by their digests. No signature is checked, and the proofs in the artifact are not trusted: the
+    proof is at most `digest`, and clients verify as usual.
     """
     async with open_layout(place) as layout:
         found = await read(layout, await layout.resolve(place.tag))
@@ -32,29 +34,29 @@ async def replayed_from(place: LayoutPlace | TarPlace) -> AsyncIterator[Replayed
 
 
 class _ArtifactBytes:
-    """Brings the bytes of an artifact's entries (`capture.replay.Bring`), each read whole before it is given.
+    """Reads the files of an artifact's entries (`capture.replay.Bring`); verifies each one before it is served.
 
-    Once is enough, as long as the file is the very one that was read and nobody has written to it since.
+    A file is verified once, and again only if it was replaced or written to.
     """
 
     def __init__(self, layout: ImageLayout, found: FoundArtifact) -> None:
         self._layout = layout
         self._layers = {layer.hex: layer for layer in found.layers}
-        self._whole: dict[str, tuple[int, ...]] = {}
-        """By the digest of what was found whole: the state of its file then."""
+        self._verified: dict[str, tuple[int, ...]] = {}
+        """The state of each verified file at that time, by digest."""
         self._reading: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def __call__(self, entry: RecordEntry) -> StoredBytes | Refusal:
         """Return the bytes of an entry. Raises ArchiveDataError when they are missing or damaged."""
-        layer = self._layers[entry.sha256]  # `capture.artifact.restore` has seen to it that there is one
+        layer = self._layers[entry.sha256]  # `capture.artifact.restore` has checked that it exists
         opened = await self._layout.open(layer)
         try:
             async with self._reading[entry.sha256]:
                 state = opened.state()
-                if self._whole.get(entry.sha256) != state:
+                if self._verified.get(entry.sha256) != state:
                     async for _ in verified(opened.chunks(0, opened.size), layer):
                         pass
-                    self._whole[entry.sha256] = state
+                    self._verified[entry.sha256] = state
         except BaseException:
             opened.close()
             raise
@@ -62,7 +64,7 @@ class _ArtifactBytes:
 
 
 class _WholeBody:
-    """An opened blob as what can be sent (`core.exchange.Body`)."""
+    """An opened blob as a response body (`core.exchange.ResponseBody`)."""
 
     def __init__(self, opened: Opened, size: int) -> None:
         self._opened = opened
@@ -71,7 +73,7 @@ class _WholeBody:
     def fileno(self) -> int | None:
         return self._opened.fileno()
 
-    async def wait(self, offset: int) -> int:  # noqa: ARG002 # whole already, whatever the offset
+    async def wait(self, offset: int) -> int:  # noqa: ARG002 # complete already, whatever the offset
         return self.size or 0
 
     def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:

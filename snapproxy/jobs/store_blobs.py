@@ -1,4 +1,4 @@
-"""Brings blobs of an artifact into the store: verified before they have a name, resumed where an earlier attempt was cut off."""
+"""Stores blobs of an artifact: verified before they are named, resumed after an interrupted attempt."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ from snapproxy.oci.artifact import ArtifactSource, wrong_blob
 from snapproxy.oci.manifests import Descriptor
 from snapproxy_storage import Body, Draft, DraftFailed, DraftOrphaned, Meta, Store, Writing
 
-_TAKES_OVER = 3
-"""How often a draft is begun whose writer, another process, gave it up."""
+_TAKEOVERS = 3
+"""Maximum number of attempts for a draft that other processes abandon."""
 
 
 async def store_blobs(store: Store, source: ArtifactSource, descriptor: Descriptor, progress: Progress) -> bool:
-    """See to it that the store has a blob; False when it had it before.
+    """Store a blob; return False when it is stored already.
 
     Raises ArchiveDataError when the source has other bytes or none, StorageError when the disk is full.
     """
-    for _ in range(_TAKES_OVER):
+    for _ in range(_TAKEOVERS):
         if is_stored(store.blobs, descriptor.hex, descriptor.size):
             progress.finish(descriptor.digest)
             return False
-        begun = store.drafts.begin(descriptor.digest)  # the key that a download of promised bytes has
+        begun = store.drafts.begin(descriptor.digest)  # the same key as for a download with an expected sha256
         if isinstance(begun, Writing):
             if await _write(begun.draft, source, descriptor, progress):
                 return True
-            continue  # what an earlier attempt had left was not this blob's: from the beginning
+            continue  # the remains of an earlier attempt were not of this blob: start again
         try:
             with suppress(DraftFailed, DraftOrphaned):
-                await _followed(begun.body)
+                await _wait_for_writer(begun.body)
         finally:
             begun.body.close()
     raise StorageError(
-        "Another process keeps failing to store a file", why=f"{descriptor.digest} is being written there."
+        "Another process repeatedly failed to store a file", why=f"That process was writing {descriptor.digest}."
     )
 
 
 async def _write(draft: Draft, source: ArtifactSource, descriptor: Descriptor, progress: Progress) -> bool:
-    """Write a draft to its end. What there is of it is kept when the source or we break off.
+    """Write a draft to its end. An interrupted draft is kept, to be resumed.
 
-    False when it went wrong, and an earlier attempt's bytes may be to blame.
+    Return False when the digest is wrong, and bytes of an earlier attempt may be the cause.
     """
     try:
         done = start = await _begin(draft, descriptor)
@@ -62,13 +62,13 @@ async def _write(draft: Draft, source: ArtifactSource, descriptor: Descriptor, p
         await draft.abandon(error.reason)
         raise
     except BaseException:
-        await draft.abandon("the import was broken off", keep=True)
+        await draft.abandon("the import was interrupted", keep=True)
         raise
     if (sealed.size, sealed.digest) != (descriptor.size, descriptor.hex):
-        await draft.abandon("the artifact has other bytes than its digest says")
+        await draft.abandon("the bytes in the artifact differ from their digest")
         if start:
             return False
-        raise wrong_blob(descriptor, f"{sealed.size} bytes came, of sha256:{sealed.digest}")
+        raise wrong_blob(descriptor, f"{sealed.size} bytes with sha256:{sealed.digest} were read")
     blob = await draft.commit()
     blob.close()
     if draft.full:
@@ -78,7 +78,7 @@ async def _write(draft: Draft, source: ArtifactSource, descriptor: Descriptor, p
 
 
 async def _begin(draft: Draft, descriptor: Descriptor) -> int:
-    """Take over what an earlier attempt left, if it can be of use; return how much that is."""
+    """Prepare a draft for writing; return the number of usable bytes from an earlier attempt."""
     if draft.size >= descriptor.size or draft.meta.length not in {None, descriptor.size}:
         await draft.restart()
     await draft.rehash()
@@ -86,8 +86,8 @@ async def _begin(draft: Draft, descriptor: Descriptor) -> int:
     return draft.size
 
 
-async def _followed(body: Body) -> None:
-    """Wait until another writer has ended: it shows its last byte before the file has its name."""
+async def _wait_for_writer(body: Body) -> None:
+    """Wait until another writer has finished: its last byte is readable shortly before the file is named."""
     offset = 0
     while (shown := await body.wait(offset)) > offset:
         offset = shown
@@ -96,6 +96,6 @@ async def _followed(body: Body) -> None:
 def _full(descriptor: Descriptor) -> StorageError:
     return StorageError(
         "The disk is full",
-        why=f"{descriptor.digest} ({descriptor.size} bytes) does not fit; nothing of the capture was named.",
-        hint="Make room, then import again: what has arrived is not read again.",
+        why=f"{descriptor.digest} ({descriptor.size} bytes) does not fit; the capture was not imported.",
+        hint="Free some space, then import again: stored files are not read again.",
     )

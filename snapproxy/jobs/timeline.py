@@ -1,4 +1,4 @@
-"""Lists which instants of an archive can be asked for: what `timeline` prints, for every way an archive remembers."""
+"""Lists the snapshots of an archive for the `timeline` verb, for every kind of history."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from snapproxy.live.observations import Observations
 
 @dataclass(frozen=True, slots=True)
 class TimelineEntry:
-    """One snapshot, or one stretch of instants. `root`: whose it is, '' where a snapshot holds the whole archive.
+    """One snapshot, or one span of instants. `root`: the root it belongs to, '' if a snapshot covers the whole archive.
 
-    `first` to `last` are the instants known to be answered by it; equal where only one is known. `because`: why it is bad, if told.
+    `first` to `last` are the instants known to be answered by it; equal if only one is known. `because`: the reason of
+    a bad mark, if any.
     """
 
     snapshot: str
@@ -36,7 +37,7 @@ async def entries(
     timelines: Timelines,
     observations: Observations,
 ) -> list[TimelineEntry] | Refusal:
-    """Return what exists between `start` and `end` (both included), oldest first."""
+    """Return the entries between `start` and `end` (both included), oldest first."""
     archive, end = context.archive, min(end, now)
     if context.history.is_observed:
         roots = observations.roots(archive)
@@ -47,17 +48,21 @@ async def entries(
     need = NeedWindow(start, max(end, start) + 1, around=end)
     if not any(context.history.timeline_urls(archive, base, need) for base in archive.snapshot):
         return _every_second(archive, start, end, now)
-    told: list[Instant] = []
-    while True:  # a history may tell of less than it was asked for: of one day
+    instants: list[Instant] = []
+    while True:  # a history may answer for less than the requested window: for one day
         window = await timelines.window(context, need)
         if isinstance(window, Refusal):
             return window
-        told += [each for each in window.instants if start <= each <= end]
+        instants += [each for each in window.instants if start <= each <= end]
         if not need.start < window.end < need.end:
             break
         need = NeedWindow(window.end, need.end, around=end)
-    later = [*told[1:], window.after]
-    return [_listed(archive, one, after, now) for one, after in zip(told, later, strict=bool(told))] if told else []
+    later = [*instants[1:], window.after]
+    return (
+        [_listed(archive, one, after, now) for one, after in zip(instants, later, strict=bool(instants))]
+        if instants
+        else []
+    )
 
 
 def _observed(archive: Archive, path: str, span: Span) -> TimelineEntry:
@@ -70,15 +75,13 @@ def _observed(archive: Archive, path: str, span: Span) -> TimelineEntry:
 
 
 def _every_second(archive: Archive, start: Instant, end: Instant, now: Instant) -> list[TimelineEntry]:
-    """Return the stretch in which every second is answered, and what is not settled yet of the time asked for."""
+    """Return the settled and the unsettled part of the window, in which every second is a snapshot."""
     first, settled = max(start, archive.first or start), now - archive.settle_after
-    stretches: Sequence[tuple[Instant, Instant, bool]] = (
+    spans: Sequence[tuple[Instant, Instant, bool]] = (
         (first, min(end, settled), True),
         (max(first, settled + 1), end, False),
     )
-    return [
-        TimelineEntry(format_instant(one), one, last, is_settled) for one, last, is_settled in stretches if one <= last
-    ]
+    return [TimelineEntry(format_instant(one), one, last, is_settled) for one, last, is_settled in spans if one <= last]
 
 
 def _listed(archive: Archive, one: Instant, after: Instant | None, now: Instant) -> TimelineEntry:

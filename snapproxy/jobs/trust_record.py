@@ -1,9 +1,11 @@
-"""Takes up what a record says into the catalog, as far as it can be proved here: its roots are judged anew, by our own keyrings.
+"""Determines the proofs of an imported record.
 
-    roots, judged -> named and observed -> what they promise, found by digest
+Its roots are verified again with the local keyrings, and recorded in the catalog:
 
-An artifact's word for a proof is never believed. Its word for the times of a root cannot be checked, but for what contradicts the root's
-own date, this machine's clock, or what was seen here.
+    roots, verified -> named and observed -> the files that they list, found by digest
+
+The proofs in an artifact are never trusted. Its times of a root cannot be verified; they are rejected if they
+contradict the root's own date, this machine's clock, or local observations.
 """
 
 from __future__ import annotations
@@ -30,21 +32,22 @@ from snapproxy_storage import Store, read_blob
 
 @dataclass
 class TrustedRecord:
-    """What came of it. `proofs` by entry's key, NONE where nothing vouches; `trusted` roots were checked, the `doubts` say what was not.
+    """The result: `proofs` by key of the entry (NONE if unverified), number of `roots` and of `checked` ones, `doubts`.
 
-    `taken` and `refused` are the spaces (`<archive>/<snapshot>`) of which a root was taken up, and of which one was not.
+    `accepted` and `refused` are the spaces (`<archive>/<snapshot>`) with an accepted root, and those with a refused
+    one.
     """
 
     proofs: dict[tuple[str, str, str], Proof] = field(default_factory=dict)
     roots: int = 0
-    trusted: int = 0
+    checked: int = 0
     doubts: list[str] = field(default_factory=list)
-    taken: set[str] = field(default_factory=set)
+    accepted: set[str] = field(default_factory=set)
     refused: set[str] = field(default_factory=set)
 
 
 class RecordTrust:
-    """Takes records up."""
+    """Verifies records, and names their roots in the catalog."""
 
     def __init__(
         self,
@@ -66,56 +69,56 @@ class RecordTrust:
         self._observations = observations
         self._clock = clock
 
-    async def adopt(self, record: Record) -> TrustedRecord:
-        """Take up a record, all of whose bytes the store has; every archive of it has a row."""
-        adopted = TrustedRecord()
+    async def establish(self, record: Record) -> TrustedRecord:
+        """Determine the proofs of a record. The store must have all files, and the configuration all archives of it."""
+        trusted = TrustedRecord()
         for entry in record.entries:
             if self._is_root(entry):
-                adopted.roots += 1
-                is_taken = await self._root(record, entry, adopted)
-                (adopted.taken if is_taken else adopted.refused).add(f"{entry.archive}/{entry.snapshot}")
+                trusted.roots += 1
+                is_accepted = await self._root(record, entry, trusted)
+                (trusted.accepted if is_accepted else trusted.refused).add(f"{entry.archive}/{entry.snapshot}")
         for entry in record.entries:
-            if entry.key not in adopted.proofs:
-                adopted.proofs[entry.key] = await self._proof(entry)
-        return adopted
+            if entry.key not in trusted.proofs:
+                trusted.proofs[entry.key] = await self._proof(entry)
+        return trusted
 
     def _is_root(self, entry: RecordEntry) -> bool:
-        family = self._asking(entry).family
+        family = self._context(entry).family
         return not entry.is_absence and entry.snapshot != LIVE and family.classify(entry.path).role is Role.ROOT
 
-    # --- roots ------------------------------------------------------------------------------------------------------------
+    # --- roots ----------------------------------------------------------------------------------------------
 
-    async def _root(self, record: Record, entry: RecordEntry, adopted: TrustedRecord) -> bool:
-        """Judge a root, and name it at the times that the record gives for it; False when it is not taken up."""
-        context, name = self._asking(entry), f"{entry.archive}/{entry.snapshot}/{entry.path}"
+    async def _root(self, record: Record, entry: RecordEntry, trusted: TrustedRecord) -> bool:
+        """Verify a root, and name it at the times in the record; return False when it is refused."""
+        context, name = self._context(entry), f"{entry.archive}/{entry.snapshot}/{entry.path}"
         signature = self._signature(record, entry, context)
         resolved = Resolved(entry.snapshot, 0)
         step = Fetch("", f"{entry.archive}/{entry.snapshot}", entry.path, (), Role.ROOT, Proof.NONE, resolved)
 
-        async def obtain(_asking: RequestContext, _resolved: Resolved, _path: str) -> StoredFile | None:
+        async def obtain(_context: RequestContext, _resolved: Resolved, _path: str) -> StoredFile | None:
             return signature
 
         proof = await self._roots.verify_stored(step, context, entry.sha256, obtain)
         if isinstance(proof, Refusal):
-            adopted.doubts.append(f"{name}: {proof.reason}")
+            trusted.doubts.append(f"{name}: {proof.reason}")
             return False
-        adopted.proofs[entry.key] = proof
+        trusted.proofs[entry.key] = proof
         if proof is not Proof.GPG:
-            adopted.doubts.append(f"{name}: its signature was not checked")
+            trusted.doubts.append(f"{name}: its signature was not checked")
             if self._roots.can_check(entry.archive):
-                return False  # a root that nobody signed must not answer for an archive whose roots are
-        adopted.trusted += proof is Proof.GPG
+                return False  # an unsigned root must not be served for an archive with signed roots
+        trusted.checked += proof is Proof.GPG
         seen = RootPair(StoredFile(entry.path, entry.sha256, entry.size, proof), signature)
         instants = await self._instants(record, entry, context)
-        is_taken = bool(instants) and await self._name(entry, context, seen, instants)
-        if not is_taken:
-            adopted.doubts.append(f"{name}: the times it is said to be of are not taken up")
-        return is_taken
+        is_accepted = bool(instants) and await self._name(entry, context, seen, instants)
+        if not is_accepted:
+            trusted.doubts.append(f"{name}: its recorded times were not accepted")
+        return is_accepted
 
     async def _name(
         self, entry: RecordEntry, context: RequestContext, seen: RootPair, instants: Sequence[Instant]
     ) -> bool:
-        """Name a root, and note when it stood; False when something else is known to have stood then."""
+        """Name a root, and record its instants; return False when another state is known for one of them."""
         if context.history.is_observed or entry.requested == LIVE:
             return all(
                 [await self._observations.record(context.archive, context.family, [seen], each) for each in instants]
@@ -129,21 +132,21 @@ class RecordTrust:
         return True
 
     async def _instants(self, record: Record, entry: RecordEntry, context: RequestContext) -> list[Instant]:
-        """Return when the root stood, first the instant that its snapshot is called by; nothing where that cannot be."""
-        is_seen = context.history.is_observed or entry.requested == LIVE
+        """Return the instants of the root, first that of its snapshot; an empty list if they are contradicted."""
+        is_observed = context.history.is_observed or entry.requested == LIVE
         valid = record.valid.get((entry.archive, entry.requested))
-        told = {_instant(entry.snapshot), *(valid or ())}
-        asked = _instant(entry.requested)
-        if asked is not None and (not is_seen or (valid is not None and valid[0] <= asked <= valid[1])):
-            told.add(asked)
+        claimed = {_instant(entry.snapshot), *(valid or ())}
+        requested = _instant(entry.requested)
+        if requested is not None and (not is_observed or (valid is not None and valid[0] <= requested <= valid[1])):
+            claimed.add(requested)
         date = context.family.root_date(await self._read_root(entry))
-        found = sorted(each for each in told if each is not None and (date or 0) <= each <= self._clock.now())
-        while found and not is_seen and context.history.id_of(found[0]) != entry.snapshot:
+        found = sorted(each for each in claimed if each is not None and (date or 0) <= each <= self._clock.now())
+        while found and not is_observed and context.history.id_of(found[0]) != entry.snapshot:
             found.pop(0)
         return [] if found and self._is_contradicted(entry, found[0], found[-1]) else found
 
     def _is_contradicted(self, entry: RecordEntry, first: Instant, last: Instant) -> bool:
-        """Whether another state of the root is known to have stood in that time."""
+        """Return whether another state of the root was observed between `first` and `last`."""
         key = f"root/{entry.archive}/{entry.path}"
         at: Instant | None = first
         while at is not None and at <= last:
@@ -165,22 +168,22 @@ class RecordTrust:
         )
         return None if found is None else StoredFile(found.path, found.sha256, found.size, Proof.NONE)
 
-    # --- what they vouch for ----------------------------------------------------------------------------------------------
+    # --- listed files ---------------------------------------------------------------------------------------
 
     async def _proof(self, entry: RecordEntry) -> Proof:
-        """Return how far an entry can be believed here: by the rules that every answer follows."""
-        context = self._asking(entry)
+        """Return the local proof of an entry, by the rules for all answers."""
+        context = self._context(entry)
         role = context.family.classify(entry.path).role
         if entry.is_absence or entry.is_service or role not in {Role.INDEX, Role.PACKAGE} or entry.snapshot == LIVE:
             return Proof.NONE
-        held = await self._executor.obtain(context, Resolved(entry.snapshot, 0), entry.path)
-        if not isinstance(held, StoredFile) and await self._learn(entry, context):
-            held = await self._executor.obtain(context, Resolved(entry.snapshot, 0), entry.path)
-        return held.proof if isinstance(held, StoredFile) and held.digest == entry.sha256 else Proof.NONE
+        stored = await self._executor.obtain(context, Resolved(entry.snapshot, 0), entry.path)
+        if not isinstance(stored, StoredFile) and await self._record_digest(entry, context):
+            stored = await self._executor.obtain(context, Resolved(entry.snapshot, 0), entry.path)
+        return stored.proof if isinstance(stored, StoredFile) and stored.digest == entry.sha256 else Proof.NONE
 
-    async def _learn(self, entry: RecordEntry, context: RequestContext) -> bool:
-        """Note that an entry's bytes keep a promise that gives no SHA-256; False when there is none, or they do not."""
-        expected = await self._promised(entry, context)
+    async def _record_digest(self, entry: RecordEntry, context: RequestContext) -> bool:
+        """Record the SHA-256 of an entry that is listed by other digests; return False if unlisted or different."""
+        expected = await self._expected(entry, context)
         if expected is None:
             return False
         checker = context.family.checker(expected)
@@ -192,48 +195,48 @@ class RecordTrust:
         await self._names.learn(entry.archive, expected, entry.sha256, entry.size)
         return True
 
-    async def _promised(self, entry: RecordEntry, context: RequestContext) -> ExpectedFile | None:
-        """Return what the roots and indexes of an entry's snapshot promise for it."""
+    async def _expected(self, entry: RecordEntry, context: RequestContext) -> ExpectedFile | None:
+        """Return the expected file for an entry from the roots and indexes of its snapshot."""
         space, place = f"{entry.archive}/{entry.snapshot}", context.family.classify(entry.path)
         if place.role is Role.PACKAGE and not place.parents:
             ask = AskListedAnywhere(space, entry.path)
-            vouched = await self._facts.answer(ask, context, self._executor.obtain)
-            return None if vouched is None else vouched.expected
+            anywhere = await self._facts.answer(ask, context, self._executor.obtain)
+            return None if anywhere is None else anywhere.expected
         for path in place.parents if place.role is Role.PACKAGE else place.roots:
-            if voucher := self._names.held(space, path):
-                listed = AskListed(space, voucher.digest, path, entry.path)
+            if index := self._names.held(space, path):
+                listed = AskListed(space, index.digest, path, entry.path)
                 found = await self._facts.answer(listed, context, self._executor.obtain)
                 if isinstance(found, ExpectedFile):
                     return found
         return None
 
-    # --- what all of it uses ----------------------------------------------------------------------------------------------
+    # --- used by all ----------------------------------------------------------------------------------------
 
-    def _asking(self, entry: RecordEntry) -> RequestContext:
+    def _context(self, entry: RecordEntry) -> RequestContext:
         return self._executor.context(self._archives[entry.archive], Conditions(background=True))
 
     async def _read_root(self, entry: RecordEntry) -> bytes:
         data = await read_blob(self._store.blobs, entry.sha256, MAX_ROOT)
         if data is None:
-            raise _vanished(entry)
+            raise _removed(entry)
         return data
 
     @asynccontextmanager
     async def _opened(self, entry: RecordEntry) -> AsyncIterator[AsyncIterator[bytes]]:
         blob = await self._store.blobs.open(entry.sha256)
         if blob is None:
-            raise _vanished(entry)
+            raise _removed(entry)
         try:
             yield blob.chunks(0, blob.size)
         finally:
             blob.close()
 
 
-def _vanished(entry: RecordEntry) -> StorageError:
-    return StorageError("A file left the store while it was imported", why=f"{entry.path}: {entry.sha256}.")
+def _removed(entry: RecordEntry) -> StorageError:
+    return StorageError("A file was removed from the store during the import", why=f"{entry.path}: {entry.sha256}.")
 
 
 def _instant(text: str) -> Instant | None:
-    """Return the instant that a time or a snapshot's id names, None where it names none, or may be answered by another."""
+    """Return the instant of a time or a snapshot's id; None if it has none, or another instant may answer."""
     when = parse_time(text) if looks_like_time(text) else None
     return when.instant if when is not None and when.match is Match.HELD else None

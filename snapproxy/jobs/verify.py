@@ -1,4 +1,7 @@
-"""Reads every byte that a record names, as the store has it, and says what is missing or damaged. What is damaged is never served again."""
+"""Verifies the stored files of a record by their digests.
+
+Damaged files are removed from the store, and never served again.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,10 @@ from snapproxy_storage import Blob, Blobs
 
 @dataclass(frozen=True, slots=True)
 class StoredFault:
-    """Something that the store does not have as it was recorded. `entries` are all names of it.
+    """A file that is not stored as recorded. `entries` are all its names.
 
-    `what` is `missing`, or `damaged`: it had other bytes than its name says, and was taken out; or `wrong`: the record gives it
-    another size than it has.
+    `what` is `missing`; or `damaged`: its bytes differed from its digest, and it was removed; or `wrong`: its size
+    differs from the recorded one.
     """
 
     what: str
@@ -27,7 +30,7 @@ class StoredFault:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was read: files and bytes, each once however many names it has, and the faults, in the order of their first names."""
+    """The result: number of files and bytes, each content counted once, and the faults in order of first names."""
 
     files: int
     size: int
@@ -35,7 +38,7 @@ class Verified:
 
 
 async def verify(record: Record, blobs: Blobs, progress: Progress) -> Verified:
-    """Read everything a record names. Raises StorageFailure when the disk fails."""
+    """Read all stored files of a record. Raises StorageFailure when the disk fails."""
     named: defaultdict[tuple[str, int], list[RecordEntry]] = defaultdict(list)
     for entry in record.entries:
         if not entry.is_absence:

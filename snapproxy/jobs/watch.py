@@ -1,4 +1,4 @@
-"""Repeats an observation for as long as we serve: every so often, never quite at the same second as everybody else."""
+"""Repeats an observation periodically while the server runs, with random jitter."""
 
 from __future__ import annotations
 
@@ -17,16 +17,19 @@ from snapproxy_storage import StorageFailure
 log = logging.getLogger(__name__)
 
 JITTER = 0.1
-"""By which part of its period an observation may come early or late: many machines are started on the hour."""
+"""Jitter as a fraction of the period: many machines start on the hour."""
 
 FIRST_SECONDS = 30.0
-"""How long the first observation may be put off after a start, so that clients go first."""
+"""Maximum random delay of the first observation after a start, in seconds, so that clients are served first."""
 
 
 async def repeat(
     sweep: Callable[[], Awaitable[Swept | Refusal]], every: float, last: Instant | None, clock: Clock, *, what: str
 ) -> Never:
-    """Observe every `every` seconds, the first time when that long has passed since `last`. A failure waits for the next turn."""
+    """Observe every `every` seconds, at first `every` seconds after `last`.
+
+    A failure is logged, and retried after the next period.
+    """
     due = 0.0 if last is None else max(0.0, min(every, last + every - clock.now()))
     await clock.sleep(due + random.uniform(0.0, min(FIRST_SECONDS, every * JITTER)))  # noqa: S311 - no secret
     while True:
@@ -38,13 +41,13 @@ async def repeat(
             if isinstance(outcome, Refusal):
                 log.warning("%s was not observed: %s (%s)", what, outcome.reason, outcome.why)
             else:
-                log.info("%s: %s", what, _words(outcome))
+                log.info("%s: %s", what, _summary(outcome))
         await clock.sleep(every * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311 - no secret
 
 
-def _words(swept: Swept) -> str:
-    """Say what an observation came to, in a line."""
-    told = f"{len(swept.roots)} roots observed at {format_instant(swept.at)}, {len(swept.changed)} of them new"
+def _summary(swept: Swept) -> str:
+    """Return a summary of an observation, in one line."""
+    text = f"{len(swept.roots)} roots observed at {format_instant(swept.at)}, {len(swept.changed)} of them new"
     if swept.packages or swept.missing:
-        told += f"; {swept.packages} packages brought, {swept.missing} not to be had"
-    return told
+        text += f"; {swept.packages} packages fetched, {swept.missing} unavailable"
+    return text

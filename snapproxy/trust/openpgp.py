@@ -86,7 +86,7 @@ class OpenPgpVerifier:
         """Check `data` against its detached `signature` (None: it contains its own, as InRelease does).
 
         Missing keyrings are skipped; without any, the lines report every key as unknown. The lines cover only the
-        signed part of a clear-signed text: ignore the rest when you parse it.
+        signed part of a clear-signed text: its parser must drop the rest.
         Raise VerifierMissingError, or VerifierFailedError if the check takes too long, prints too much, or cannot run.
         """
         async with self._checks:

@@ -1,4 +1,8 @@
-"""How bytes and names lie on disk. Knows no distribution and no HTTP. snapproxy reaches it through this file only."""
+"""The store: blobs, drafts, catalog, tables, journals and slots on a local disk.
+
+It knows neither distributions nor HTTP. `protocols` is its contract. snapproxy imports only
+the names listed here, never a submodule or a path on disk.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +84,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Store:
-    """Everything one process needs of a store. Use it in one event loop; close it, or leave its `async with`, once."""
+    """An open store. Use it in one event loop only. Close it once, by `close` or `async with`."""
 
     blobs: Blobs
     drafts: Drafts
@@ -92,7 +96,7 @@ class Store:
     _closing: contextlib.AsyncExitStack
 
     async def close(self) -> None:
-        """End the drafts of this process, keeping their bytes for a later resume, and finish the writes that wait."""
+        """Abandon the drafts of this process, keep their bytes for a resume, and complete the pending writes."""
         await self._closing.aclose()
 
     async def __aenter__(self) -> Self:
@@ -105,9 +109,9 @@ class Store:
 
 
 def open_store(state_dir: Path, cache_dir: Path) -> Store:
-    """Open the store, making its folders where they are missing. Does nothing slow, and may be called in any number of processes.
+    """Open the store and create missing folders. Quick; any number of processes may open the same store.
 
-    Raises StorageFailure when a folder cannot be used, a symbolic link stands in its place, or a newer program wrote the catalog.
+    Raises StorageFailure if a folder cannot be used or is a symbolic link, or if a newer program wrote the catalog.
     """
     with contextlib.ExitStack() as undo:
         layout = StoreLayout(state_dir, cache_dir)
@@ -124,7 +128,7 @@ def open_store(state_dir: Path, cache_dir: Path) -> Store:
     expiring = LocalExpiring(layout.expiring, threads)
     tables = LocalTables(layout.tables)
 
-    closing = contextlib.AsyncExitStack()  # runs in reverse
+    closing = contextlib.AsyncExitStack()  # callbacks run in reverse order
     closing.callback(layout.close)
     closing.callback(epoch.close)
     closing.push_async_callback(asyncio.to_thread, threads.close)
@@ -136,5 +140,5 @@ def open_store(state_dir: Path, cache_dir: Path) -> Store:
 
 
 def open_tables(cache_dir: Path) -> Tables:
-    """Open the promise tables alone, for the process that builds them. Raises StorageFailure as `open_store`."""
+    """Open the tables only, for the process that builds them. Raises as `open_store`."""
     return LocalTables(OpenFolder.root(cache_dir).sub(TABLES))

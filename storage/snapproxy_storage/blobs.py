@@ -1,4 +1,7 @@
-"""Blobs as local files named by their sha256. Writes none: a draft becomes a blob by the rename in `draft_files`."""
+"""Blobs as local files named by their SHA-256.
+
+Only reads and removes: `draft_files` creates a blob by renaming a draft.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from snapproxy_storage.threads import Threads
 
 
 class LocalBlob:
-    """An open blob. Evicting it meanwhile harms nobody: the descriptor keeps the bytes."""
+    """An open blob. It stays readable after its file is removed, because the descriptor keeps the bytes."""
 
     def __init__(self, fd: int, digest: str, size: int) -> None:
         self._fd = fd
@@ -42,7 +45,7 @@ class LocalBlob:
     def fileno(self) -> int | None:
         return self._fd
 
-    async def wait(self, offset: int) -> int:  # noqa: ARG002 - whole already, whatever the offset
+    async def wait(self, offset: int) -> int:  # noqa: ARG002 - a blob is complete at any offset
         return self._size
 
     def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
@@ -70,22 +73,22 @@ class LocalBlobs:
             return None
         except OSError as error:
             raise os_failure(f"cannot open the blob {self.folder.path / name}", error) from error
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode):
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
             os.close(fd)
             return None
-        return LocalBlob(fd, digest, found.st_size)
+        return LocalBlob(fd, digest, status.st_size)
 
     async def open(self, digest: str) -> LocalBlob | None:
         return self.peek(digest)
 
     async def remove(self, digest: str) -> None:
-        def forget() -> None:
+        def unlink() -> None:
             self.folder.remove(blob_name(digest))
             self._epoch.bump()
 
         try:
-            await asyncio.get_running_loop().run_in_executor(self._threads.disk, forget)
+            await asyncio.get_running_loop().run_in_executor(self._threads.disk, unlink)
         except OSError as error:
             raise os_failure(f"cannot remove the blob {self.folder.path / digest}", error) from error
 

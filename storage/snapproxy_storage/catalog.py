@@ -1,8 +1,8 @@
-"""The names, in SQLite: generic tables only. What a name, a key or an entry means is the caller's.
+"""The catalog in SQLite. Its tables are generic: the caller defines the meaning of names, keys and values.
 
-Reads run inline on one read-only connection and are fetched to the end, so none holds a snapshot open. Writes run on one
-thread, those that wait together in one transaction, and are on the disk when they return. WAL lets readers and one writer of
-several processes work side by side.
+Reads run inline on one read-only connection and fetch all rows, so that none keeps a read transaction open. Writes run
+on one thread: all pending writes share a transaction, and they are durable when they return. WAL mode lets several
+processes read while one writes.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 _BUSY_SECONDS = 20.0
-"""How long a write waits for another process's transaction."""
+"""Seconds that a write waits for the transaction of another process."""
 _LAST = "\U0010ffff"
-"""No character sorts after this one, in Python and in SQLite's UTF-8."""
+"""The greatest character, both in Python and in SQLite's UTF-8 order."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Write:
-    """A write that waits: what to do in the transaction, what once it is durable, and whom to tell."""
+    """A pending write: the operation in the transaction, the callback after the commit, the future result."""
 
     operation: Callable[[sqlite3.Connection], Any]
     then: Callable[[Any], None]
@@ -45,10 +45,10 @@ class _Write:
 
 
 class LocalCatalog:
-    """The catalog of one store. Its writer's lock (the epoch's) guards making and migrating it."""
+    """The catalog of one store. The lock of the epoch file serializes creating and migrating it."""
 
     def __init__(self, path: Path, epoch: Epoch, threads: Threads) -> None:
-        """Open it, making or migrating it first. Raises StorageFailure, also when a newer version wrote it."""
+        """Open the catalog; create or migrate it first. Raises StorageFailure, also if a newer program wrote it."""
         self._path = path
         self._epoch = epoch
         self._threads = threads
@@ -100,21 +100,22 @@ class LocalCatalog:
         await self._put(space, dict(values))
 
     async def _put(self, space: str, values: Mapping[str, Name]) -> list[tuple[Name, Name | None]]:
-        """Put names; return what stands of each now, and what stood before."""
+        """Put names; return for each the resulting value and the previous one."""
 
         def replaced(outcome: list[tuple[Name, Name | None]]) -> None:
             for name, (now, before) in zip(values, outcome, strict=True):
-                self._log_replaced(f"{space}/{name}", now, before)
+                self._note_replaced(f"{space}/{name}", now, before)
 
         return await self._write(
             lambda writer: [_insert_name(writer, space, name, value) for name, value in values.items()], replaced
         )
 
-    def _log_replaced(self, what: str, now: Name, before: Name | None) -> None:
+    def _note_replaced(self, name: str, now: Name, before: Name | None) -> None:
+        """Log a replaced value, and increment the epoch if its digest changed."""
         if before is None or now is before:
             return
         _log.warning(
-            "%s: %s (proof %d) gives way to %s (proof %d)", what, before.digest, before.proof, now.digest, now.proof
+            "%s: %s (proof %d) is replaced by %s (proof %d)", name, before.digest, before.proof, now.digest, now.proof
         )
         if before.digest != now.digest:
             self._epoch.bump()
@@ -173,7 +174,7 @@ class LocalCatalog:
         await self._write(lambda writer: writer.execute("DELETE FROM fact WHERE key = ?", (key,)))
 
     def close(self) -> None:
-        """Close both connections, the writer after what waits for it."""
+        """Close both connections, the writer after its pending writes."""
         self._threads.catalog.submit(self._writer.close).result()
         self._reader.close()
 
@@ -186,7 +187,7 @@ class LocalCatalog:
     async def _write(
         self, operation: Callable[[sqlite3.Connection], _T], then: Callable[[_T], None] = lambda _: None
     ) -> _T:
-        """Have the operation done in a transaction, and `then` after it. Both are done even if the caller stops waiting."""
+        """Run the operation in a transaction, then call `then`. Both complete even if the caller is cancelled."""
         done: Future[_T] = Future()
         self._waiting.append(_Write(operation, then, done))
         self._threads.catalog.submit(self._write_waiting)
@@ -197,15 +198,18 @@ class LocalCatalog:
         while self._waiting:
             batch.append(self._waiting.popleft())
         if not batch or self._do(batch):
-            return  # an earlier call took it along, or all is done
-        for write in batch:  # one bad write must not take the others with it
+            return  # the batch is done, or an earlier call has included these writes
+        for write in batch:  # one write that fails must not make the others fail
             self._do([write])
 
     def _do(self, batch: list[_Write]) -> bool:
-        """Do the batch in one transaction, and tell those who wait; False when it failed and each should be tried alone."""
+        """Run the batch in one transaction and set the results.
+
+        False if it failed and each write must be tried separately.
+        """
         try:
             results = self._transact([write.operation for write in batch])
-        except Exception as error:  # noqa: BLE001 - whatever went wrong belongs to whoever waits for it
+        except Exception as error:  # noqa: BLE001 - any error is raised in the caller of this write
             if len(batch) > 1:
                 return False
             batch[0].done.set_exception(self._explained(error))
@@ -225,7 +229,7 @@ class LocalCatalog:
             results = [operation(self._writer) for operation in operations]
             self._writer.execute("COMMIT")
         except BaseException:
-            if self._writer.in_transaction:  # a full disk has rolled it back already
+            if self._writer.in_transaction:  # SQLite has already rolled back if the disk is full
                 self._writer.execute("ROLLBACK")
             raise
         return results
@@ -243,15 +247,15 @@ def _name(digest: str, size: int, proof: int, extra: str) -> Name:
 
 
 def _insert_name(writer: sqlite3.Connection, space: str, name: str, value: Name) -> tuple[Name, Name | None]:
-    """Name it unless a proof as strong stands; return what stands now, and what stood before."""
+    """Store the value unless the existing proof is as strong. Return the resulting value and the previous one."""
     rows = writer.execute(
         "SELECT digest, size, proof, extra FROM name WHERE space = ? AND name = ?", (space, name)
     ).fetchall()
-    standing = _name(*rows[0]) if rows else None
-    if standing is not None and standing.proof >= value.proof:
-        return standing, standing
+    existing = _name(*rows[0]) if rows else None
+    if existing is not None and existing.proof >= value.proof:
+        return existing, existing
     extra = json.dumps(dict(value.extra), sort_keys=True)
     writer.execute(
         "REPLACE INTO name VALUES (?, ?, ?, ?, ?, ?)", (space, name, value.digest, value.size, value.proof, extra)
     )
-    return value, standing
+    return value, existing

@@ -1,4 +1,4 @@
-"""The catalog's tables, and the way from each older shape of them to the newest."""
+"""The schema of the catalog, and the migrations from every older version."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE journal (sequence INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT NULL, entry TEXT NOT NULL)",
         "CREATE INDEX journal_stream ON journal (stream, sequence)",
     ),
-    ("DROP TABLE journal",),  # nothing was ever written to it: journals are files of their own
+    ("DROP TABLE journal",),  # it was never used: journals are separate files
     ("ALTER TABLE span ADD COLUMN alone INTEGER NOT NULL DEFAULT 0",),
 )
-"""Statements that lead to version 1, 2, ... One that has been released never changes: add another."""
+"""The statements that lead to version 1, 2, ... Never change a released migration; append a new one."""
 
 VERSION = len(_MIGRATIONS)
 
 
 def migrate(writer: sqlite3.Connection, path: Path) -> None:
-    """Bring the catalog to `VERSION`, each step in its own transaction. The caller keeps other processes out.
+    """Migrate the catalog to `VERSION`, each step in its own transaction. The caller must hold the store's lock.
 
-    Raises StorageFailure for a catalog that a newer program wrote: what it means by its tables cannot be known.
+    Raises StorageFailure for a catalog that a newer program wrote, because this program cannot interpret its tables.
     """
     (version,) = writer.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
         raise StorageFailure(
-            f"the catalog {path} was written by a newer program: it has version {version}, this one knows up to {VERSION}; "
-            "upgrade, or use another state directory"
+            f"the catalog {path} was written by a newer program: its schema version is {version}, "
+            f"this program supports up to {VERSION}; upgrade, or use another state directory"
         )
     for number, statements in enumerate(_MIGRATIONS[version:], start=version + 1):
         writer.execute("BEGIN IMMEDIATE")

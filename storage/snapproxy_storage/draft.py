@@ -1,7 +1,7 @@
-"""A draft as its writer holds it, in the event loop: order, back-pressure, endings. The work is `intake`'s, on threads.
+"""The writer's side of a draft on the local disk: call order, back-pressure and the two endings, in the event loop.
 
-Cancelling any call leaves the draft whole: bytes given to `write` count as taken from the first moment, and an ending that has
-begun is carried through whether or not anybody still waits for it.
+`DraftSink` does the blocking work on threads. Cancelling a call does not damage the draft: `write` accepts its bytes
+immediately, and a `commit` or `abandon` that has started runs to its end in a task of its own.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ _log = logging.getLogger(__name__)
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _STALLED_SECONDS = 30.0
-"""How long, on a full disk, one reader may keep the window from moving before it is left behind."""
+"""Seconds that the slowest reader may stop the memory window of a full disk from moving before it is cut off."""
 
 
 class LocalDraft:
-    """A draft on the local disk. `files` None: the disk is too full even to create it.
+    """A draft on the local disk. `files` is None if the disk is too full to create them.
 
-    `backlog` says how many bytes may be taken and not yet worked off, beyond which `write` waits.
+    `backlog` returns the number of accepted but unwritten bytes above which `write` waits.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class LocalDraft:
         backlog: Callable[[], int],
         on_end: Callable[[LocalDraft], None],
     ) -> None:
-        self._key = key
+        self.key = key
         self._blobs = blobs
         self._threads = threads
         self._capacity = max(window, 4 * HELD_BACK)
@@ -62,7 +62,7 @@ class LocalDraft:
         self._meta = files.meta if files else Meta()
         self._size = self._inherited = files.written if files else 0
         self._is_read = self._inherited == 0
-        """Whether the hash has seen what an earlier writer left. Until then this process's readers see nothing of it."""
+        """Whether the bytes of an earlier writer are hashed. Until then the readers here do not receive them."""
         self._is_begun = False
         self._queue = WriteQueue(self._start_write, self._written)
         self._jobs: set[asyncio.Future[Any]] = set()
@@ -75,11 +75,7 @@ class LocalDraft:
             self._enter_full(0)
 
     def __repr__(self) -> str:
-        return f"LocalDraft({self._key!r}, size={self._size}, full={self.full})"
-
-    @property
-    def key(self) -> str:
-        return self._key
+        return f"LocalDraft({self.key!r}, size={self._size}, full={self.full})"
 
     @property
     def size(self) -> int:
@@ -94,18 +90,18 @@ class LocalDraft:
         return self._stream.window is not None
 
     def follow(self) -> Body:
-        sealed = self._sealed if self._stream.is_closed else None  # ended, and its last reader has left
-        late = self._blobs.peek(sealed.digest) if sealed is not None else None
-        return late or self._stream.follow()
+        sealed = self._sealed if self._stream.is_closed else None  # the draft has ended, and its last reader has left
+        blob = self._blobs.peek(sealed.digest) if sealed is not None else None
+        return blob or self._stream.follow()
 
     def tap(self, update: Callable[[bytes], None]) -> None:
         if self._is_begun:
-            raise StorageFailure("a tap must see every byte: it comes too late")
+            raise StorageFailure("cannot add a tap: bytes of this draft were already read or written")
         self._sink.tap(update)
 
     async def rehash(self) -> None:
         if self._is_begun:
-            raise StorageFailure("what was left can be read once, before anything is written")
+            raise StorageFailure("cannot rehash: bytes of this draft were already read or written")
         self._is_begun = True
         at, reader = 0, self._stream.reader
         while at < self._inherited and reader is not None:
@@ -115,30 +111,16 @@ class LocalDraft:
 
     async def restart(self) -> None:
         if self._is_begun:
-            raise StorageFailure("too late to begin again: bytes were read or written")
+            raise StorageFailure("cannot restart: bytes of this draft were already read or written")
         reader = await self._run(self._threads.writer, self._sink.restart)
         self._meta, self._size, self._inherited, self._is_read = Meta(), 0, 0, True
-        if self._stream.meta != Meta():  # a reader may have passed on a length that holds no more
-            self._stream.fail(DraftFailed("the download began again from the start"))
-            self._stream.retire()
-            self._stream = DraftStream(reader)
-        else:
-            self._stream.replace_reader(reader)
+        self._stream = self._stream.restarted(reader)
         if reader is None:
             self._enter_full(0)
 
     async def describe(self, meta: Meta) -> None:
-        told = self._meta.length if self._inherited else self._stream.meta.length
-        if told not in (None, meta.length):
-            raise StorageFailure(
-                f"the length was said to be {told}, now {meta.length}: not the same bytes; begin again"
-            )
-        if meta.length is not None and (
-            self._size > meta.length or self._inherited > releasable(self._inherited, meta.length)
-        ):
-            raise StorageFailure(
-                f"{self._size} bytes are here already, which leaves no last piece of {meta.length}; begin again"
-            )
+        known = self._meta.length if self._inherited else self._stream.meta.length
+        _check_length(meta.length, known, self._size, self._inherited)
         self._meta = meta
         self._stream.describe(meta)
         self._apply(await self._run(self._threads.writer, self._sink.describe, meta))
@@ -146,18 +128,18 @@ class LocalDraft:
     async def write(self, data: bytes) -> None:
         self._raise_failure()
         if self._sealed is not None or self._ending is not None:
-            raise StorageFailure("this draft takes no more bytes: it was sealed or ended")
+            raise StorageFailure("cannot write: the draft was already sealed or has ended")
         if not self._is_read:
-            raise StorageFailure("what an earlier writer left must be read (rehash) or thrown away (restart) first")
+            raise StorageFailure("cannot write to a resumed draft before rehash or restart")
         length = self._stream.meta.length
         if length is not None and self._size + len(data) > length:
-            raise StorageFailure(f"the source sends more than the {length} bytes it announced")
+            raise StorageFailure(f"the source sent more than the {length} bytes that it announced")
         self._is_begun = True
         self._size += len(data)
         self._queue.add(bytes(data))
         while self._queue.backlog > self._backlog_limit() and self._failure is None and self._ending is None:
             await self._worked.wait()
-        await self._window_room()
+        await self._stream.make_room(_STALLED_SECONDS, lambda: self._ending is not None)
         self._raise_failure()
 
     async def seal(self) -> Sealed:
@@ -167,7 +149,7 @@ class LocalDraft:
         if length not in (None, self._size):
             raise StorageFailure(f"the source ended after {self._size} of {length} bytes")
         if not self._is_read:
-            raise StorageFailure("what an earlier writer left was never read: rehash first")
+            raise StorageFailure("cannot seal a resumed draft before rehash or restart")
         if self._sealed is None:
             self._sealed = Sealed(self._sink.digest(), self._size)
         return self._sealed
@@ -182,7 +164,7 @@ class LocalDraft:
             return unstored
         blob = None if self._stream.failure else self._blobs.peek(sealed.digest)
         if blob is None:
-            raise StorageFailure("the draft was abandoned, or its blob removed as soon as it was there")
+            raise StorageFailure("the draft was abandoned, or its blob was removed immediately")
         return blob
 
     async def abandon(self, reason: str, *, keep: bool = False) -> None:
@@ -190,7 +172,7 @@ class LocalDraft:
             self._stream.fail(DraftFailed(reason))
             self._stream.consumed.notify()
             self._ending = self._run_to_end(self._abandon(reason, keep=keep))
-        with contextlib.suppress(StorageFailure):  # a commit's failure was told to who asked for the commit
+        with contextlib.suppress(StorageFailure):  # the failure of a commit was raised in its caller
             await asyncio.shield(self._ending)
         if self._unstored is not None:
             self._unstored.close()
@@ -231,7 +213,7 @@ class LocalDraft:
         try:
             await self._run(self._threads.disk, self._sink.discard, reason)
         except StorageFailure as error:
-            _log.warning("a draft could not be removed, a later sweep will: %s", error)
+            _log.warning("cannot remove a draft, a later sweep will remove it: %s", error)
 
     def _release(self) -> None:
         self._queue.cancel_timer()
@@ -239,12 +221,13 @@ class LocalDraft:
         self._stream.retire()
 
     def _run_to_end(self, ending: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        task = self._loop.create_task(ending, name=f"end draft {self._key}")
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may be left to ask for it
+        task = self._loop.create_task(ending, name=f"end draft {self.key}")
+        # Retrieve the exception, because the caller may have been cancelled.
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
         return task
 
     async def _run(self, pool: Executor, work: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
-        """Do blocking work that ends by itself whether or not we still wait. OSError becomes the draft's failure."""
+        """Run blocking work on a thread. It completes even if the caller is cancelled. An OSError fails the draft."""
         job = self._loop.run_in_executor(pool, functools.partial(work, *args, **kwargs))
         self._jobs.add(job)
         job.add_done_callback(self._job_done)
@@ -271,7 +254,7 @@ class LocalDraft:
         self._job_done(job)
 
     async def _drain(self) -> None:
-        """Wait until the writer thread has had everything."""
+        """Wait until the writer thread has written all accepted bytes."""
         while not self._queue.is_empty and self._failure is None:
             self._queue.flush()
             await self._worked.wait()
@@ -286,26 +269,27 @@ class LocalDraft:
 
     def _enter_full(self, on_disk: int) -> None:
         if not self.full:
-            _log.warning("the disk is full: %s goes on from memory and will not be stored", self._key)
+            _log.warning("the disk is full: %s continues in memory and will not be stored", self.key)
             self._stream.spill(on_disk, MemoryWindow(on_disk, self._capacity))
 
-    async def _window_room(self) -> None:
-        """With the disk full, wait until the slowest reader lets the window move, within reason."""
-        window = self._stream.window
-        deadline = self._loop.time() + _STALLED_SECONDS
-        while window is not None and window.is_overfull and self._ending is None:
-            needed = self._stream.needed_from()
-            patience = deadline - self._loop.time()
-            window.drop_to(window.end if needed is None or patience <= 0 else needed)
-            if window.is_overfull:
-                await self._stream.consumed.wait(patience)
-
     def _fail(self, error: Exception) -> Exception:
-        """Remember why this draft can only be abandoned, and fail its readers."""
-        self._failure = os_failure(f"cannot store {self._key}", error) if isinstance(error, OSError) else error
+        """Record the failure, after which the draft can only be abandoned, and fail its readers."""
+        self._failure = os_failure(f"cannot store {self.key}", error) if isinstance(error, OSError) else error
         self._stream.fail(DraftFailed(str(self._failure)))
         return self._failure
 
     def _raise_failure(self) -> None:
         if self._failure:
             raise self._failure
+
+
+def _check_length(length: int | None, known: int | None, size: int, inherited: int) -> None:
+    """Raise StorageFailure for a length that contradicts the `known` one or the bytes that the draft already has."""
+    if known not in (None, length):
+        raise StorageFailure(
+            f"the length changed from {known} to {length} bytes: this is another file; restart the draft"
+        )
+    if length is not None and (size > length or inherited > releasable(inherited, length)):
+        raise StorageFailure(
+            f"{size} of {length} bytes are already stored, so no last piece can be held back; restart the draft"
+        )

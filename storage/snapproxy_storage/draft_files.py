@@ -1,7 +1,8 @@
-"""The two files of one draft, in the hands of its writer: bytes and record. Everything here blocks and raises OSError.
+"""The two files of a draft, bytes and record, as their writer uses them. Everything here blocks and raises OSError.
 
-The writer's lock on the file of bytes is its sign of life. A file or record that an earlier reader may hold open is only ever
-continued with the same bytes; for others a new file takes the name, and the old record says so to whoever still reads it.
+The writer holds a lock on the file of bytes. A free lock means that the writer has ended. A file or record that an
+earlier reader may have open is only continued with the same bytes. Other bytes go to a new file that takes over the
+name, and the old record is marked as failed for the readers of the old file.
 """
 
 from __future__ import annotations
@@ -11,28 +12,31 @@ import os
 import stat
 from dataclasses import replace
 
-from snapproxy_storage.draft_record import MOST_BYTES, DraftRecord, State, decode, encode
+from snapproxy_storage.draft_record import MAX_BYTES, DraftRecord, State, decode, encode
+from snapproxy_storage.failures import RESTARTED
 from snapproxy_storage.held_back import releasable
 from snapproxy_storage.layout import meta_name, next_name
 from snapproxy_storage.locks import try_lock, unlock
 from snapproxy_storage.open_folder import OpenFolder
 from snapproxy_storage.protocols import Meta, StorageFailure
 
-_MOST_VECTORS = 1024  # IOV_MAX
-_MOST_RACES = 50
-_BEGUN_AGAIN = "the download began again from the start"
+_MAX_VECTORS = 1024  # IOV_MAX
+_MAX_RACES = 50
 
 
 def read_record(fd: int) -> DraftRecord | None:
-    """Return what the record says now, None when it is torn (look again) or damaged."""
-    return decode(os.pread(fd, MOST_BYTES, 0))
+    """Return the current record, None if it is torn (read it again) or damaged."""
+    return decode(os.pread(fd, MAX_BYTES, 0))
 
 
 class DraftFiles:
-    """A draft that this object's maker holds the lock of. `written` bytes are in the file, all of which readers may have seen."""
+    """The open files of a draft whose lock this process holds.
+
+    All `written` bytes in the file may have been read by readers.
+    """
 
     def __init__(self, folder: OpenFolder, name: str, boot: str, fd: int) -> None:
-        """Continue what an earlier writer left behind the locked descriptor `fd`, if that can be, else begin at zero."""
+        """Continue the bytes of an earlier writer in the locked file `fd`, or start at zero if they are not trusted."""
         self._folder = folder
         self._name = name
         self._boot = boot
@@ -52,8 +56,11 @@ class DraftFiles:
 
     @classmethod
     def take(cls, folder: OpenFolder, name: str, boot: str) -> DraftFiles | None:
-        """Become the writer of the draft `name`, None when there is one. Raises OSError, or StorageFailure when it keeps changing hands."""
-        for _ in range(_MOST_RACES):
+        """Become the writer of the draft `name`.
+
+        None if there is one. Raises OSError, StorageFailure after too many lost races.
+        """
+        for _ in range(_MAX_RACES):
             fd = open_bytes(folder, name)
             try:
                 is_ours = try_lock(fd)
@@ -66,21 +73,21 @@ class DraftFiles:
             os.close(fd)
             if not is_ours:
                 return None
-            # Its last writer renamed or removed it between our open and our lock: look again.
-        raise StorageFailure(f"cannot begin the draft {folder.path / name}: it keeps changing hands; ask again")
+            # The previous writer renamed or removed the file between our open and our lock: retry.
+        raise StorageFailure(f"cannot begin the draft {folder.path / name}: its writer changed too often; try again")
 
     @property
     def meta(self) -> Meta:
         return self._record.meta
 
     def open_reader(self) -> int:
-        """Return another opening of the bytes, for readers: it shares neither the lock nor the right to write."""
+        """Return a separate read-only descriptor of the bytes, for readers. It does not share the lock."""
         return self._folder.open(self._name, os.O_RDONLY)
 
     def append(self, pieces: list[memoryview]) -> None:
-        """Write the pieces at the end. When it raises, `written` says how far it came."""
+        """Append the pieces. If it raises, `written` counts the bytes that were written."""
         while pieces:
-            count = os.pwritev(self._fd, pieces[:_MOST_VECTORS], self.written)
+            count = os.pwritev(self._fd, pieces[:_MAX_VECTORS], self.written)
             self.written += count
             while pieces and count >= len(pieces[0]):
                 count -= len(pieces.pop(0))
@@ -88,15 +95,15 @@ class DraftFiles:
                 pieces[0] = pieces[0][count:]
 
     def describe(self, meta: Meta) -> None:
-        """Tell readers in every process."""
+        """Publish the properties to the readers in every process."""
         self._update_record(replace(self._record, meta=meta))
 
     def restart(self) -> None:
-        """Begin at zero in a new file. Readers of the old one fail."""
+        """Start at zero in a new file. Readers of the old file fail."""
         self._begin_at_zero()
 
     def publish(self, blobs: OpenFolder, digest: str) -> None:
-        """Make the whole file the blob `digest`. A crash at any instant leaves the blob whole or not there."""
+        """Make the complete file the blob `digest`. After a crash at any point the blob is complete or absent."""
         os.fchmod(self._fd, 0o444)
         os.fsync(self._fd)
         self._folder.rename(self._name, blobs, digest)
@@ -106,24 +113,24 @@ class DraftFiles:
         self._folder.remove(meta_name(self._name))
 
     def keep(self, reason: str) -> None:
-        """Fail the readers, and leave the bytes for a later resume."""
+        """Fail the readers and keep the bytes for a later resume."""
         os.fsync(self._fd)
         kept = replace(self._record, state=State.KEPT)
-        fd = self._write_next(kept)  # a new file: who reads the old one goes on seeing the failure
+        fd = self._write_next(kept)  # a new file, so that readers of the old record still find the failure
         os.fsync(fd)
         self._update_record(replace(self._record, state=State.FAILED, reason=reason))
         self._install_record(fd, kept)
 
     def discard(self, reason: str) -> None:
-        """Fail the readers, and leave nothing. Does as much of it as the disk lets it, then raises the first error."""
-        with contextlib.ExitStack() as steps:  # runs in reverse, every step whatever the others do
+        """Fail the readers and remove all files. Runs every step even if one fails, then raises the first error."""
+        with contextlib.ExitStack() as steps:  # callbacks run in reverse order, each of them even if another raises
             steps.callback(self._folder.remove, next_name(self._name))
             steps.callback(self._folder.remove, meta_name(self._name))
             steps.callback(self._remove_bytes)
             steps.callback(self._update_record, replace(self._record, state=State.FAILED, reason=reason))
 
     def close(self) -> None:
-        """Give up the lock."""
+        """Release the lock and the descriptors."""
         if self._fd >= 0:
             unlock(self._fd)
             os.close(self._fd)
@@ -133,32 +140,32 @@ class DraftFiles:
             self._record_fd = -1
 
     def _continue(self) -> bool:
-        """Go on with the bytes and the record that are there; False when they cannot be trusted."""
+        """Continue the existing bytes and record. False if they cannot be trusted."""
         try:
             self._record_fd = self._folder.open(meta_name(self._name), os.O_RDWR)
         except FileNotFoundError:
             return False
-        found = read_record(self._record_fd)
-        if found is None or not found.is_resumable(os.fstat(self._fd).st_ino, self._boot):
+        record = read_record(self._record_fd)
+        if record is None or not record.is_resumable(os.fstat(self._fd).st_ino, self._boot):
             return False
-        length = found.meta.length
+        length = record.meta.length
         if length is not None and self.written > releasable(self.written, length):
-            return False  # its writer died between the last piece and the rename: nothing would be held back until the verdict
+            return False  # its writer died between the last piece and the rename: no last piece could be held back
         self._folder.remove(next_name(self._name))
-        self._update_record(replace(found, state=State.ARRIVING, boot=self._boot))
+        self._update_record(replace(record, state=State.ARRIVING, boot=self._boot))
         return True
 
     def _begin_at_zero(self) -> None:
         if self._record_fd >= 0:
             old = read_record(self._record_fd) or DraftRecord(State.FAILED, 0, self._boot)
             if old.state is not State.WHOLE:
-                os.pwrite(self._record_fd, encode(replace(old, state=State.FAILED, reason=_BEGUN_AGAIN)), 0)
+                os.pwrite(self._record_fd, encode(replace(old, state=State.FAILED, reason=RESTARTED)), 0)
         if self.written:
             self._new_bytes()
         self._new_record(DraftRecord(State.ARRIVING, os.fstat(self._fd).st_ino, self._boot))
 
     def _new_bytes(self) -> None:
-        """Put an empty, locked file under the name, so that the name always leads to a lock."""
+        """Replace the file by an empty, locked one, so that the name always refers to a locked file."""
         self._folder.remove(next_name(self._name))
         fd = self._folder.open(next_name(self._name), os.O_RDWR | os.O_CREAT | os.O_EXCL)
         try:
@@ -196,17 +203,17 @@ class DraftFiles:
             os.pwrite(self._record_fd, encode(record), 0)
 
     def _remove_bytes(self) -> None:
-        """Unlink the bytes, unless the name already leads to someone else's."""
+        """Unlink the file of bytes, unless the name already refers to the file of another writer."""
         if self._folder.is_still(self._name, self._fd):
             self._folder.remove(self._name)
 
 
 def open_bytes(folder: OpenFolder, name: str) -> int:
-    """Return a writable descriptor of a draft's bytes, made if missing."""
+    """Return a writable descriptor of the bytes of a draft. Creates the file if it is missing."""
     try:
         return folder.open(name, os.O_RDWR | os.O_CREAT)
     except PermissionError:
-        # A writer died after it had made the file read-only, before the rename.
+        # A writer died after it had made the file read-only and before the rename.
         fd = folder.open(name, os.O_RDONLY)
         try:
             if stat.S_ISREG(os.fstat(fd).st_mode):

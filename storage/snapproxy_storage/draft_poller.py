@@ -1,4 +1,4 @@
-"""Follows a draft that another process writes, by looking at its files every 20 ms while somebody waits."""
+"""Follow a draft that another process writes, by polling its files every 20 ms while a reader waits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _POLL_SECONDS = 0.02
 
 
 class DraftPoller:
-    """One for every followed draft and process; it feeds the `stream` that all readers here share."""
+    """The poller of one draft. It feeds the `stream` that all readers in this process share."""
 
     def __init__(self, folder: OpenFolder, name: str, fd: int, on_end: Callable[[DraftPoller], None]) -> None:
         self.name = name
@@ -34,14 +34,14 @@ class DraftPoller:
 
     @classmethod
     def open(cls, folder: OpenFolder, name: str, on_end: Callable[[DraftPoller], None]) -> DraftPoller | None:
-        """Watch the live draft `name`, None when nobody writes one. Raises OSError."""
+        """Start to follow the draft `name`. None if it has no writer. Raises OSError."""
         try:
             fd = folder.open(name, os.O_RDONLY)
         except FileNotFoundError:
             return None
         poller = cls(folder, name, fd, on_end)
         try:
-            # Bytes that nobody saw arrive are not believed, even if there are as many as announced.
+            # Without a live writer the bytes are not trusted, even if their number equals the announced length.
             is_alive = is_locked(fd)
         except OSError:
             poller.close()
@@ -54,16 +54,16 @@ class DraftPoller:
 
     @property
     def is_current(self) -> bool:
-        """Whether the draft still arrives, under this name. Looks anew."""
+        """Whether the draft is still being written under this name. Polls the files."""
         self.poll()
         return not self._is_over and self._folder.is_still(self.name, self._fd)
 
     def poll(self) -> None:
-        """Bring the stream up to date."""
+        """Update the stream from the files."""
         if self._is_over:
             return
         try:
-            # The lock before the record: a writer says how it ended, and then lets go.
+            # Check the lock before the record: a writer first records how it ended, then releases the lock.
             is_alive = is_locked(self._fd)
             record = self._read()
             self._feed(record, os.fstat(self._fd).st_size, is_alive=is_alive)
@@ -73,7 +73,7 @@ class DraftPoller:
             self._on_end(self)
 
     def close(self) -> None:
-        """Stop watching. Readers that are left get what they have been shown, and no more."""
+        """Stop polling. The remaining readers receive no further bytes."""
         self._on_end(self)
         if self._timer is not None:
             self._timer.cancel()
@@ -81,7 +81,7 @@ class DraftPoller:
         if self._record_fd is not None:
             os.close(self._record_fd)
             self._record_fd = None
-        self.stream.fail(DraftOrphaned("nobody watches this draft any more"))
+        self.stream.fail(DraftOrphaned("this process no longer follows the draft"))
         self.stream.retire()
 
     @property
@@ -89,8 +89,8 @@ class DraftPoller:
         return self.stream.failure is not None or self.stream.size is not None
 
     def _feed(self, record: DraftRecord | None, on_disk: int, *, is_alive: bool) -> None:
-        orphaned = DraftOrphaned("the writer of this draft is gone")
-        if record is None:  # not written yet, or torn by a write under way: the next look tells
+        orphaned = DraftOrphaned("the process that wrote this draft has ended")
+        if record is None:  # not written yet, or torn by a concurrent write: the next poll reads it
             if not is_alive:
                 self.stream.fail(orphaned)
             return
@@ -101,17 +101,17 @@ class DraftPoller:
         if record.meta != self.stream.meta:
             self.stream.describe(record.meta)
         self.stream.advance(on_disk)
-        # All bytes there means a good verdict: the last piece is not written before it.
+        # A complete file means a good verdict, because the last piece is written only after the verdict.
         if record.state is State.WHOLE or (not is_alive and length and on_disk == length):
             self.stream.finish(on_disk)
         elif not is_alive:
             self.stream.fail(orphaned)
 
     def _read(self) -> DraftRecord | None:
-        """Read the record that belongs to this very file.
+        """Return the record that belongs to the open file of bytes, None if it does not exist yet.
 
-        One that has failed before the first look is of a writer that is just leaving, or of the one before: the next look
-        finds another record, or the lock free.
+        A record that is marked as failed at the first poll belongs to a writer that is about to end, or to an earlier
+        one. It is ignored: a later poll finds another record or a free lock.
         """
         if self._record_fd is not None:
             return read_record(self._record_fd)

@@ -1,7 +1,7 @@
-"""What a draft's meta file says, as bytes: rewritten in place while others read it, so a torn read must be noticed.
+"""The record of a draft (its .meta file) as bytes. It is rewritten in place while others read it, so it has a checksum.
 
-A record is a header line (checksum and length of what follows), JSON, and padding to whole blocks: overwriting it on a full
-disk needs no new block. Pure.
+A record is a header line (CRC-32 and length of the JSON), the JSON, and padding to whole blocks, so that overwriting it
+needs no new block on a full disk. No I/O.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from snapproxy_storage.protocols import Meta
 
 _BLOCK = 4096
 _HEADER = 18  # two numbers of eight hex digits, a space and a newline
-_LONGEST = 4096
-MOST_BYTES = 64 * 1024
-"""A record is never longer than this: read so much."""
+_MAX_TEXT = 4096
+MAX_BYTES = 64 * 1024
+"""The maximum length of a record: a reader reads this many bytes."""
 
 
 class State(StrEnum):
-    """Where a draft stands."""
+    """The state of a draft."""
 
     ARRIVING = "arriving"
-    """Being written while its lock is held; an orphan when it is free."""
+    """Being written while the lock is held; orphaned when the lock is free."""
     KEPT = "kept"
-    """Given up, with its bytes forced to disk for a later resume. Nobody follows this record."""
+    """Abandoned, with its bytes flushed to disk for a later resume. No reader follows this record."""
     WHOLE = "whole"
     """Committed: the file holds `meta.length` bytes."""
     FAILED = "failed"
-    """Given up for `reason`."""
+    """Abandoned with a `reason`."""
 
 
 @dataclass(frozen=True, slots=True)
 class DraftRecord:
-    """The state of the draft whose file has this `inode`, last written under this `boot` of the machine."""
+    """The state of the draft whose file has the inode number `inode`. `boot` is the boot id of its last write."""
 
     state: State
     inode: int
@@ -45,25 +45,25 @@ class DraftRecord:
     reason: str = ""
 
     def is_resumable(self, inode: int, boot: str) -> bool:
-        """Whether the bytes in the file can be trusted to be what was written: a crash of the machine loses what nobody forced to disk."""
+        """Whether the bytes in the file can be trusted. A system crash loses bytes that were not flushed."""
         return self.inode == inode and (
             self.state is State.KEPT or (self.state is State.ARRIVING and self.boot == boot)
         )
 
 
 def encode(record: DraftRecord) -> bytes:
-    """Return the record as whole blocks."""
+    """Return the record, padded to whole blocks."""
     values = asdict(record)
-    # A validator cut short would be a wrong one; without it a resume starts over, which is always right.
-    values["meta"] = {name: value if len(str(value)) <= _LONGEST else "" for name, value in values["meta"].items()}
-    values["reason"] = record.reason[:_LONGEST]
+    # A truncated validator would be wrong. Without one a resume restarts from zero, which is always correct.
+    values["meta"] = {name: value if len(str(value)) <= _MAX_TEXT else "" for name, value in values["meta"].items()}
+    values["reason"] = record.reason[:_MAX_TEXT]
     body = json.dumps(values, sort_keys=True).encode()
     data = b"%08x %08x\n%b" % (zlib.crc32(body), len(body), body)
     return data.ljust(-(-len(data) // _BLOCK) * _BLOCK)
 
 
 def decode(data: bytes) -> DraftRecord | None:
-    """Return the record, None when the bytes are torn, damaged or none."""
+    """Return the record, None if the bytes are torn, damaged or empty."""
     try:
         checksum, length = (int(number, 16) for number in data[:_HEADER].split())
         body = data[_HEADER : _HEADER + length]

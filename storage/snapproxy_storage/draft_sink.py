@@ -1,6 +1,7 @@
-"""The writer thread's half of a draft: hashes what arrives and puts on disk what may be seen. Everything here blocks.
+"""Hash the bytes of a draft and write to disk those that readers may receive. Everything here blocks; runs on threads.
 
-One call at a time: `draft` sees to that. A full disk is an outcome, not an error: from then on bytes are handed back for memory.
+`draft` makes one call at a time. A full disk is a result, not an error: from then on calls return the bytes, to be kept
+in memory.
 """
 
 from __future__ import annotations
@@ -20,12 +21,15 @@ from snapproxy_storage.protocols import Meta, StorageFailure
 _log = logging.getLogger(__name__)
 
 _READ_BACK = 1 << 20
-"""Bytes a rehash reads at a time, so that other drafts' writes come in between."""
+"""Bytes that a rehash reads at a time, so that writes of other drafts can run in between."""
 
 
 @dataclass(frozen=True, slots=True)
 class SinkStep:
-    """What a call led to: how many bytes may be seen, how many of them are on disk, and on a full disk those that now belong in memory."""
+    """The result of a call: how many bytes readers may receive, and how many of them are on disk.
+
+    `spilled` holds the bytes that must be kept in memory instead. It is empty unless the disk is full.
+    """
 
     available: int
     on_disk: int
@@ -34,7 +38,7 @@ class SinkStep:
 
 
 class DraftSink:
-    """The bytes of one draft on their way to disk. `files` None: the disk was full before the first of them."""
+    """The hash, the taps and the files of one draft. `files` is None if the disk was full at the start."""
 
     def __init__(self, files: DraftFiles | None) -> None:
         self._files = files
@@ -55,33 +59,39 @@ class DraftSink:
         return self._hash.hexdigest()
 
     def take(self, pieces: list[bytes], length: int | None) -> SinkStep:
-        """Hash the pieces, and write what they let go of."""
+        """Hash the pieces, and write the bytes that no longer need to be held back."""
         for piece in pieces:
             self._digest_piece(piece)
         self._held.add(pieces)
         return self._place(releasable(self._hashed, length))
 
     def take_rest(self) -> SinkStep:
-        """Write the last piece: the verdict is good. First say how much there is, should we die before the rename."""
+        """Write the last piece, after a good verdict.
+
+        First record the length, in case the process dies before the rename.
+        """
         if self._files is not None and self._files.meta.length is None:
             self._describe(replace(self._files.meta, length=self._hashed))
         return self._place(self._hashed)
 
     def rehash(self, reader: int, start: int, stop: int) -> int:
-        """Hash some of what an earlier writer left, from `start`; return how many bytes. Works on a full disk, too."""
+        """Hash up to 1 MiB that an earlier writer left, from `start`; return the number of bytes.
+
+        Works on a full disk.
+        """
         data = os.pread(reader, min(_READ_BACK, stop - start), start)
         if not data:
-            raise StorageFailure(f"the draft ends at byte {start} instead of {stop}: begin again")
+            raise StorageFailure(f"the draft ends at byte {start} instead of {stop}; restart the draft")
         self._digest_piece(data)
         return len(data)
 
     def describe(self, meta: Meta) -> SinkStep:
-        """Tell readers everywhere, and write what a newly known length lets go of."""
+        """Publish the properties to all readers, and write the bytes that a newly known length releases."""
         self._describe(meta)
         return self._place(releasable(self._hashed, meta.length))
 
     def restart(self) -> int | None:
-        """Begin at zero; return a descriptor for readers, None when the disk has no room even for that."""
+        """Start at zero; return a descriptor for readers, None if the disk is full."""
         self._on_disk = 0
         if self._files is None:
             return None
@@ -93,7 +103,7 @@ class DraftSink:
             return None
 
     def publish(self, blobs: OpenFolder, digest: str) -> SinkStep:
-        """Name the whole file, and give up the lock."""
+        """Rename the complete file to its blob, and release the lock."""
         if self._files is not None:
             try:
                 self._files.publish(blobs, digest)
@@ -105,7 +115,7 @@ class DraftSink:
         return SinkStep(self._hashed, self._on_disk, is_full=True)
 
     def keep(self, reason: str) -> None:
-        """Leave the bytes for a later resume, or, when the disk refuses, nothing."""
+        """Keep the bytes for a later resume. Removes them and raises OSError if the disk fails."""
         if self._files is None:
             return
         try:
@@ -117,7 +127,7 @@ class DraftSink:
             self._close()
 
     def discard(self, reason: str) -> None:
-        """Leave nothing."""
+        """Remove the files."""
         if self._files is None:
             return
         try:
@@ -134,16 +144,16 @@ class DraftSink:
     def _describe(self, meta: Meta) -> None:
         if self._files is None:
             return
-        told = self._files.meta.length
+        known = self._files.meta.length
         try:
-            if told not in (None, meta.length):
-                self._files.restart()  # nothing is written yet, but an earlier writer's readers were told another length
+            if known not in (None, meta.length):
+                self._files.restart()  # nothing is written yet, but readers of an earlier writer have another length
             self._files.describe(meta)
         except OSError as error:
             self._give_up_disk(error)
 
     def _place(self, visible: int) -> SinkStep:
-        """Put the bytes before offset `visible` on disk, or hand everything back when it is full."""
+        """Write the held-back bytes before offset `visible` to disk, or return all of them if the disk is full."""
         if self._files is not None and visible > self._on_disk:
             try:
                 self._files.append(self._held.front(visible - self._on_disk))
@@ -164,14 +174,17 @@ class DraftSink:
         self._on_disk = written
 
     def _give_up_disk(self, error: OSError) -> None:
-        """Go on without the disk when it is full: tell the readers in other processes, leave nothing. Any other error is raised again."""
+        """Continue without the disk if it is full: fail the readers in other processes and remove the files.
+
+        Re-raise other errors.
+        """
         if not is_full(error):
             raise error
         if self._files is not None:
             try:
                 self._files.discard(DISK_FULL)
             except OSError as further:
-                _log.warning("cannot tidy up a draft on the full disk: %s", further)
+                _log.warning("cannot remove a draft from the full disk: %s", further)
         self._close()
 
     def _close(self) -> None:

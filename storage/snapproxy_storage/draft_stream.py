@@ -1,15 +1,16 @@
-"""What the readers in this process see of one arriving draft, and those readers.
+"""The state of one arriving draft for the readers in this process, and those readers.
 
-A stream is fed from outside: by the draft's writer where that is in this process (`draft`), else by a watch that polls the
-files (`watch`). It never looks at the files' state itself.
+A stream is updated by the draft's writer if that is in this process (`LocalDraft`), else by a `DraftPoller`. It reads
+bytes from the file or the memory window, and never the state of the files.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 
-from snapproxy_storage.failures import DISK_FULL
+from snapproxy_storage.failures import DISK_FULL, RESTARTED
 from snapproxy_storage.file_reading import read_pieces
 from snapproxy_storage.memory_window import MemoryWindow
 from snapproxy_storage.notifier import Notifier
@@ -19,32 +20,35 @@ _MEMORY_PIECE = 256 * 1024
 
 
 class DraftStream:
-    """The state of an arriving draft. `reader` is a descriptor of its file, which the stream owns; None where there is no file."""
+    """The state of an arriving draft.
+
+    `reader` is a descriptor of its file, owned by the stream; None without a file.
+    """
 
     def __init__(self, reader: int | None) -> None:
         self.reader = reader
         self.meta = Meta()
         self.available = 0
         self.size: int | None = None
-        """The final size, once it is whole."""
+        """The final size, once the draft is complete."""
         self.failure: StorageFailure | None = None
         self.on_disk = 0
-        """Once there is a window: the bytes before this offset are in the file."""
+        """If there is a window: the bytes before this offset are in the file."""
         self.window: MemoryWindow | None = None
         self.followers: set[DraftReader] = set()
         self.moved = Notifier()
-        """Rings when more may be read, or nothing more will come."""
+        """Notifies when more bytes may be read, or when the draft has ended."""
         self.consumed = Notifier()
-        """Rings when a reader has moved on; only once there is a window."""
+        """Notifies when a reader has moved on, if there is a window."""
         self.on_wait: Callable[[], None] = lambda: None
-        """Called when a reader begins to wait."""
+        """Called when a reader starts to wait."""
         self.on_idle: Callable[[], None] = lambda: None
         """Called when the last reader has left."""
         self._is_fed = True
 
     @property
     def is_closed(self) -> bool:
-        """Whether its bytes can be read here no more: nobody feeds it, and its file has been closed with the last reader."""
+        """Whether its bytes can no longer be read: it has ended, and its file was closed with the last reader."""
         return not self._is_fed and self.reader is None and self.window is None
 
     def follow(self) -> DraftReader:
@@ -60,15 +64,23 @@ class DraftStream:
             self._close_unused()
 
     def retire(self) -> None:
-        """Nobody will feed this any more: close the descriptor with its last reader."""
+        """Mark the stream as no longer updated: its descriptor is closed with its last reader."""
         self._is_fed = False
         self._close_unused()
 
-    def replace_reader(self, reader: int | None) -> None:
-        """Go on with another file, of which no reader has been shown anything yet."""
+    def restarted(self, reader: int | None) -> DraftStream:
+        """Return the stream for a new file that starts at zero; `reader` is its descriptor.
+
+        The readers continue on it, unless the draft was described: they may have used a length that is now wrong.
+        """
+        if self.meta != Meta():
+            self.fail(DraftFailed(RESTARTED))
+            self.retire()
+            return DraftStream(reader)
         if self.reader is not None:
             os.close(self.reader)
         self.reader = reader
+        return self
 
     def _close_unused(self) -> None:
         if not self._is_fed and not self.followers and self.reader is not None:
@@ -89,33 +101,51 @@ class DraftStream:
         self.moved.notify()
 
     def fail(self, error: StorageFailure) -> None:
-        """Fail every reader, now and later. Something whole stays whole."""
+        """Fail every present and future reader. Has no effect on a complete draft."""
         if self.size is None and self.failure is None:
             self.failure = error
             self.moved.notify()
 
     def spill(self, on_disk: int, window: MemoryWindow) -> None:
-        """Go on from the window: the disk is full, and the file ends at `on_disk`."""
+        """Continue with the window: the disk is full, and the file ends at `on_disk`."""
         self.on_disk, self.window = on_disk, window
 
     def needed_from(self) -> int | None:
-        """Return the first byte of the window that some reader has yet to see, None when no reader can still be served from it."""
+        """Return the first offset in the window that a reader still needs, None if the window can serve no reader."""
         if self.window is None:
             return None
         start = self.window.start
-        # A reader before the window is still in the file while the window begins where the file ends, and lost after that.
-        wanted = [
+        # A reader before the window can catch up through the file only while the window starts where the file ends.
+        needed = [
             max(reader.position, start)
             for reader in self.followers
             if reader.position >= start or start == self.on_disk
         ]
-        return min(wanted, default=None)
+        return min(needed, default=None)
+
+    async def make_room(self, seconds: float, is_ended: Callable[[], bool]) -> None:
+        """Wait until the window is within its capacity, that is, until the slowest reader has moved on.
+
+        After `seconds` the window drops the bytes that readers still need, which fails those readers.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        window = self.window
+        while window is not None and window.is_overfull and not is_ended():
+            needed = self.needed_from()
+            remaining = deadline - loop.time()
+            window.drop_to(window.end if needed is None or remaining <= 0 else needed)
+            if window.is_overfull:
+                await self.consumed.wait(remaining)
 
     async def wait(self, offset: int) -> int:
-        """Return how many bytes there are, once that is more than `offset` or all. Raises what the draft failed with."""
+        """Return the number of readable bytes, once it exceeds `offset` or is final.
+
+        Raises the failure of the draft.
+        """
         while True:
             if self.failure is not None:
-                # One each: a raised exception collects its raiser's traceback.
+                # A new exception for each reader, because raising one appends to its traceback.
                 raise type(self.failure)(*self.failure.args)
             if self.available > offset or self.size is not None:
                 return self.available
@@ -130,7 +160,7 @@ class DraftReader:
         self._stream = stream
         self._is_closed = False
         self.position = 0
-        """The offset it last asked for: what stands before is no longer needed."""
+        """The last requested offset. The reader no longer needs the bytes before it."""
 
     @property
     def size(self) -> int | None:
@@ -170,7 +200,7 @@ class DraftReader:
                     start += len(piece)
                     yield piece
             else:
-                raise StorageFailure("this body has been closed")
+                raise StorageFailure("cannot read a closed body")
         self._move(stop)
 
     def close(self) -> None:
@@ -188,9 +218,9 @@ class DraftReader:
 
 
 class UnstoredBlob(DraftReader):
-    """All bytes of a draft that the full disk could not name: like a blob, for as long as it is open.
+    """All bytes of a draft that the full disk could not store. It can be read like a blob while it is open.
 
-    Bytes that have left the window raise DraftFailed.
+    Reading bytes that have left the window raises DraftFailed.
     """
 
     def __init__(self, stream: DraftStream, digest: str, size: int) -> None:

@@ -1,4 +1,4 @@
-"""Drafts on the local disk: one writer a key on this machine, readers in any process."""
+"""The drafts on the local disk: one writer for each key on this machine, readers in any process."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ from snapproxy_storage.protocols import Body, Following, StorageFailure, Writing
 from snapproxy_storage.threads import Threads
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_MOST_RACES = 50
+_MAX_RACES = 50
 
-# Bytes that wait for the one writer thread: of one draft, of all while there are few, and of one while there are many.
-_MOST_BACKLOG = 1 << 20
-_ALL_BACKLOGS = 16 << 20
-_LEAST_BACKLOG = 256 << 10
+_MAX_BACKLOG = 1 << 20
+"""Bytes of one draft that may wait for the writer thread."""
+_TOTAL_BACKLOG = 16 << 20
+"""Bytes of all drafts that may wait for the writer thread, shared equally."""
+_MIN_BACKLOG = 256 << 10
+"""Bytes that one draft may queue in any case, however many drafts there are."""
 
 
 def _boot_id() -> str:
-    """Return what names this run of the kernel; where it does not say, something that no draft bears."""
+    """Return the boot id of the kernel, or a random value that no draft has if it cannot be read."""
     try:
         return _BOOT_ID.read_text().strip()
     except OSError:
@@ -55,7 +57,7 @@ class LocalDrafts:
             return Following(self._writing[key].follow())
         name = draft_name(key)
         try:
-            for _ in range(_MOST_RACES):
+            for _ in range(_MAX_RACES):
                 try:
                     files = DraftFiles.take(self._folder, name, self._boot)
                 except OSError as error:
@@ -69,7 +71,9 @@ class LocalDrafts:
                     return Following(body)
         except OSError as error:
             raise os_failure(f"cannot begin the draft {self._folder.path / name}", error) from error
-        raise StorageFailure(f"cannot begin the draft {self._folder.path / name}: it keeps changing hands; ask again")
+        raise StorageFailure(
+            f"cannot begin the draft {self._folder.path / name}: its writer changed too often; try again"
+        )
 
     def follow(self, key: str) -> Body | None:
         if key in self._writing:
@@ -87,7 +91,7 @@ class LocalDrafts:
             raise os_failure(f"cannot sweep the drafts in {self._folder.path}", error) from error
 
     async def close(self) -> None:
-        """End every draft of this process, keeping the bytes, and every watch."""
+        """Abandon every draft of this process, keeping the bytes, and stop following the drafts of other processes."""
         self._is_closed = True
         for draft in list(self._writing.values()):
             await draft.abandon("the store was closed", keep=True)
@@ -113,8 +117,8 @@ class LocalDrafts:
         return draft
 
     def _backlog(self) -> int:
-        """Return what one draft may hold back for the writer thread: many share one thread, and need no more than one does."""
-        return max(_LEAST_BACKLOG, min(_MOST_BACKLOG, _ALL_BACKLOGS // max(1, len(self._writing))))
+        """Return the bytes that one draft may queue for the writer thread, which all drafts share."""
+        return max(_MIN_BACKLOG, min(_MAX_BACKLOG, _TOTAL_BACKLOG // max(1, len(self._writing))))
 
     def _ended(self, draft: LocalDraft) -> None:
         if self._writing.get(draft.key) is draft:
@@ -134,17 +138,17 @@ class LocalDrafts:
             del self._pollers[poller.name]
 
     def _sweep(self, older_than: float) -> int:
-        os.utime(self._folder.fd)  # lets the file system say what time it is
+        os.utime(self._folder.fd)  # so that the file system provides the current time
         horizon = os.fstat(self._folder.fd).st_mtime - older_than
         drafts = {draft for draft in map(draft_of, self._folder.names()) if draft is not None}
         return sum(self._sweep_one(draft, horizon) for draft in sorted(drafts))
 
     def _sweep_one(self, name: str, horizon: float) -> bool:
-        """Remove a draft nobody writes, provided that nothing of it was touched since the `horizon`."""
+        """Remove a draft that has no writer and no file that was modified after the `horizon`."""
         parts = (name, meta_name(name), next_name(name))
-        if self._touched(parts) > horizon:
+        if self._modified(parts) > horizon:
             return False
-        fd = open_bytes(self._folder, name)  # created where only a record is left: its lock keeps a writer out
+        fd = open_bytes(self._folder, name)  # created if only a record is left: its lock excludes a new writer
         try:
             if not try_lock(fd) or not self._folder.is_still(name, fd):
                 return False
@@ -154,7 +158,7 @@ class LocalDrafts:
             os.close(fd)
         return True
 
-    def _touched(self, names: tuple[str, ...]) -> float:
+    def _modified(self, names: tuple[str, ...]) -> float:
         latest = 0.0
         for name in names:
             with contextlib.suppress(FileNotFoundError):

@@ -1,4 +1,7 @@
-"""A counter in shared memory that every take-back raises, in whichever process. Reading it costs no system call."""
+"""The epoch: a counter in shared memory that any process increments when something known becomes invalid.
+
+Reading it costs no system call.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +17,18 @@ from snapproxy_storage.layout import EPOCH
 from snapproxy_storage.locks import lock, unlock
 from snapproxy_storage.open_folder import OpenFolder
 
-_COUNTER = struct.Struct("=Q")  # this machine's order: readers load it as one word
+_COUNTER = struct.Struct("=Q")  # native byte order: readers load it as one word
 
 
 class Epoch:
-    """The counter. It is mapped for reading; raising it writes to the file, since a store to a mapping of a full disk kills the process."""
+    """The counter, mapped for reading.
+
+    Incrementing writes to the file: a store to a mapping on a full disk kills the process.
+    """
 
     def __init__(self, folder: OpenFolder) -> None:
         self._path = folder.path / EPOCH
-        # Our own threads share one opening of the file, which a kernel lock does not tell apart.
+        # The kernel lock does not exclude the threads of this process, which share one open file description.
         self._in_process = threading.Lock()
         try:
             self._fd = folder.open(EPOCH, os.O_RDWR | os.O_CREAT)
@@ -43,16 +49,16 @@ class Epoch:
         return self._word[0]
 
     def bump(self) -> None:
-        """Raise the counter by one. Raises StorageFailure."""
+        """Increment the counter. Raises StorageFailure."""
         try:
             with self.exclusively():
                 os.pwrite(self._fd, _COUNTER.pack(self._word[0] + 1), 0)
         except OSError as error:
-            raise os_failure(f"cannot raise {self._path}", error) from error
+            raise os_failure(f"cannot increment {self._path}", error) from error
 
     @contextlib.contextmanager
     def exclusively(self) -> Iterator[None]:
-        """Hold the machine-wide lock of this store: for the counter, and for making and migrating the catalog."""
+        """Hold the machine-wide lock of this store: for the counter, and for creating and migrating the catalog."""
         with self._in_process:
             lock(self._fd)
             try:

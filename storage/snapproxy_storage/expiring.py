@@ -1,4 +1,7 @@
-"""What may expire or be lost, in diskcache: JSON values only. Losing all of it loses no answer, so no failure of it is an error."""
+"""A cache of JSON values that expire, in diskcache.
+
+Values may be lost at any time, so a failure is logged and not raised.
+"""
 
 from __future__ import annotations
 
@@ -23,16 +26,16 @@ _DATABASE = "cache.db"
 
 
 class JsonDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no types
-    """Stores text keys and JSON values in the database itself, and reads nothing else: no pickle, no file a row may point to."""
+    """Store text keys and JSON values in the database itself. Refuses pickles and files that a row may refer to."""
 
     def put(self, key: Any) -> tuple[str, bool]:
         if not isinstance(key, str):
-            raise TypeError(f"keys are text, not {type(key).__name__}")
+            raise TypeError(f"a key must be text, not {type(key).__name__}")
         return key, True
 
     def get(self, key: Any, raw: Any) -> str:
         if not raw or not isinstance(key, str):
-            raise ValueError("refused a key that is not plain text")
+            raise ValueError("refused a key that is not text")
         return key
 
     def store(self, value: Any, read: bool, key: Any = None) -> tuple[int, int, None, str]:  # noqa: ARG002, FBT001 - diskcache's signature
@@ -40,17 +43,20 @@ class JsonDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no type
 
     def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> Any:  # noqa: ARG002, FBT001 - diskcache's signature
         if mode != _MODE_RAW or filename is not None or not isinstance(value, str):
-            raise ValueError("refused a row that is not plain JSON")
+            raise ValueError("refused a row that is not JSON")
         return json.loads(value)
 
 
 class LocalExpiring:
-    """A bounded cache on disk; the oldest entries go first. All of it happens on one thread: opening takes milliseconds, a write an fsync."""
+    """A bounded cache on disk that evicts the oldest entries first.
 
-    def __init__(self, folder: OpenFolder, threads: Threads, *, most_bytes: int = 256 << 20) -> None:
+    Runs on one thread, because opening takes milliseconds and a write waits for an fsync.
+    """
+
+    def __init__(self, folder: OpenFolder, threads: Threads, *, max_bytes: int = 256 << 20) -> None:
         self._folder = folder
         self._thread = threads.expiring
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
         self._cache: Any = None
 
     async def get(self, key: str) -> Any | None:
@@ -67,14 +73,14 @@ class LocalExpiring:
         try:
             return self._opened().get(key)
         except (ValueError, OSError, sqlite3.Error, diskcache.Timeout) as error:
-            _log.warning("took %s for absent: %s", key, error)
+            _log.warning("cannot read %s from the cache, so it counts as absent: %s", key, error)
             return None
 
     def _put(self, key: str, value: Any, seconds: float) -> None:
         try:
             self._opened().set(key, value, expire=seconds)
         except (OSError, sqlite3.Error, diskcache.Timeout) as error:
-            _log.warning("could not keep %s: %s", key, error)
+            _log.warning("cannot write %s to the cache: %s", key, error)
 
     def _close(self) -> None:
         if self._cache is not None:
@@ -86,6 +92,6 @@ class LocalExpiring:
             for name in (_DATABASE, f"{_DATABASE}-wal", f"{_DATABASE}-shm"):
                 refuse_link(self._folder, name)
             self._cache = diskcache.Cache(
-                str(self._folder.path), timeout=_BUSY_SECONDS, disk=JsonDisk, size_limit=self._most_bytes, cull_limit=16
+                str(self._folder.path), timeout=_BUSY_SECONDS, disk=JsonDisk, size_limit=self._max_bytes, cull_limit=16
             )
         return self._cache

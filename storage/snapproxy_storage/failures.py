@@ -1,4 +1,4 @@
-"""Turns what the operating system and SQLite say into a StorageFailure: what, why, and what to do about it."""
+"""Translate errors of the operating system and SQLite into StorageFailure: operation, cause and remedy."""
 
 from __future__ import annotations
 
@@ -8,46 +8,49 @@ import sqlite3
 
 from snapproxy_storage.protocols import StorageFailure
 
-DISK_FULL = "disk full; ask again"
-"""What readers in other processes are told when the disk fills under a draft."""
+DISK_FULL = "disk full; try again"
+"""The reason that readers in other processes receive when the disk fills up while a draft arrives."""
+
+RESTARTED = "the download restarted from the beginning"
+"""The reason that readers receive when a writer discards the bytes of an earlier one."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 _HINTS = {
     errno.ENOSPC: "free some space on that file system",
     errno.EDQUOT: "raise the quota, or free some space",
-    errno.EACCES: "make it readable and writable for the user this runs as, or name another folder",
-    errno.EPERM: "make it readable and writable for the user this runs as, or name another folder",
-    errno.EROFS: "mount it writable, or name another folder",
-    errno.ELOOP: "a symbolic link stands there: replace it by what it points to",
-    errno.ENOTDIR: "something that is no folder stands there: move it away",
-    errno.EEXIST: "something that is no folder stands there: move it away",
+    errno.EACCES: "make it readable and writable for the user that runs snapproxy, or configure another folder",
+    errno.EPERM: "make it readable and writable for the user that runs snapproxy, or configure another folder",
+    errno.EROFS: "mount it writable, or configure another folder",
+    errno.ELOOP: "it is a symbolic link: replace it by the folder or file that it points to",
+    errno.ENOTDIR: "a file exists where a folder is expected: move it away",
+    errno.EEXIST: "a file exists where a folder is expected: move it away",
     errno.EMFILE: "raise the limit of open files (ulimit -n, LimitNOFILE=)",
-    errno.ENOLCK: "its file system has no locks: put it on a local disk",
+    errno.ENOLCK: "its file system does not support locks: put it on a local disk",
     errno.EIO: "the disk reports errors: check it",
 }
 
 
 def is_full(error: OSError) -> bool:
-    """Whether the disk, or the user's share of it, is used up."""
+    """Whether the disk is full or the user's quota is exceeded."""
     return error.errno in _FULL
 
 
 def os_failure(what: str, error: OSError) -> StorageFailure:
-    """Explain a failed system call. `what` reads as a sentence's beginning: "cannot open the draft /..."."""
+    """Return the failure of a system call. `what` is the failed operation: "cannot open the draft /..."."""
     why = os.strerror(error.errno) if error.errno else str(error)
     hint = _HINTS.get(error.errno or 0)
     return StorageFailure(f"{what}: {why}; {hint}" if hint else f"{what}: {why}")
 
 
 def sqlite_failure(what: str, error: sqlite3.Error) -> StorageFailure:
-    """Explain a failed statement."""
+    """Return the failure of an SQL statement. `what` is the failed operation."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code of an extended one
     hint = {
         sqlite3.SQLITE_FULL: "free some space on that file system",
-        sqlite3.SQLITE_READONLY: "make it writable for the user this runs as",
-        sqlite3.SQLITE_CANTOPEN: "make it readable and writable for the user this runs as",
-        sqlite3.SQLITE_BUSY: "another process holds it; try again",
+        sqlite3.SQLITE_READONLY: "make it writable for the user that runs snapproxy",
+        sqlite3.SQLITE_CANTOPEN: "make it readable and writable for the user that runs snapproxy",
+        sqlite3.SQLITE_BUSY: "another process has locked it; try again",
         sqlite3.SQLITE_IOERR: "the disk is full or reports errors: check it",
         sqlite3.SQLITE_CORRUPT: "it is damaged: move it away",
         sqlite3.SQLITE_NOTADB: "it is damaged: move it away",

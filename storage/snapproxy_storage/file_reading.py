@@ -1,4 +1,4 @@
-"""Reads a stretch of an open file for an event loop: what is small inline, what is large on a thread."""
+"""Read a range of an open file in an event loop: small reads inline, large reads on a thread."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from snapproxy_storage.protocols import StorageFailure
 
 _PIECE = 256 * 1024
 _INLINE = 64 * 1024
-"""Up to here a read from the page cache (about 10 us) costs less than handing it to a thread."""
+"""Bytes up to which a read from the page cache (about 10 us) costs less than running it on a thread."""
 
 
 async def read_pieces(fd: int, start: int, stop: int) -> AsyncIterator[bytes]:
-    """Yield the bytes from `start` up to `stop` of the file. Raises StorageFailure when it ends before."""
+    """Yield the bytes of the file from `start` to `stop`. Raises StorageFailure if the file is shorter."""
     while start < stop:
         count = min(_PIECE, stop - start)
         try:
@@ -27,7 +27,7 @@ async def read_pieces(fd: int, start: int, stop: int) -> AsyncIterator[bytes]:
             raise os_failure("cannot read the stored bytes", error) from error
         if not data:
             raise StorageFailure(
-                f"the stored file ends at byte {start}, {stop - start} bytes before it should; remove it and ask again"
+                f"the stored file is truncated: it ends at byte {start} instead of {stop}; remove it and try again"
             )
         start += len(data)
         yield data

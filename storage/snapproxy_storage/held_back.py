@@ -1,4 +1,4 @@
-"""How much of an arriving draft may be seen before its verdict, and the bytes that wait for it. Pure."""
+"""How many bytes of a draft may be released before its verdict, and a buffer for those that may not. No I/O."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections import deque
 from collections.abc import Iterable
 
 HELD_BACK = 16 * 1024
-"""The last piece, in bytes: never written before the verdict, so that whatever is on disk may be sent."""
+"""The size of the last piece. It is written only after the verdict, so that all bytes on disk may be sent."""
 
 
 def releasable(taken: int, length: int | None) -> int:
-    """Return how many of `taken` bytes may be seen while the verdict is open.
+    """Return how many of the `taken` bytes may be released while the verdict is pending.
 
-    With a known `length` everything but the last piece, from the first byte on; without one, any byte taken may be
-    the last, so the newest piece waits.
+    With a known `length` these are all bytes except the last piece of the file. Without one, any byte may be the last,
+    so the newest piece is held back.
     """
     if length is None:
         return max(0, taken - HELD_BACK)
@@ -21,7 +21,7 @@ def releasable(taken: int, length: int | None) -> int:
 
 
 class HeldBack:
-    """Bytes in the order they came, taken off the front without copying."""
+    """A first-in, first-out buffer of bytes that does not copy them."""
 
     def __init__(self) -> None:
         self._pieces: deque[memoryview] = deque()
@@ -34,7 +34,7 @@ class HeldBack:
                 self.size += len(piece)
 
     def front(self, count: int) -> list[memoryview]:
-        """Return the first `count` bytes as they lie, and keep them."""
+        """Return the first `count` bytes as pieces, and keep them in the buffer."""
         found = []
         for piece in self._pieces:
             if count <= 0:
@@ -44,7 +44,7 @@ class HeldBack:
         return found
 
     def drop(self, count: int) -> None:
-        """Forget the first `count` bytes."""
+        """Remove the first `count` bytes."""
         self.size -= count
         while count:
             first = self._pieces.popleft()

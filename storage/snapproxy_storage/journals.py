@@ -1,10 +1,11 @@
-"""Journals: append-only files of lines, written by any process, in one order for all of them.
+"""Journals: append-only files of lines that any process writes to, in one order for all of them.
 
-For what is told once an answer: a line costs a few microseconds, where a transaction of the catalog would cost a hundred. Nobody takes
-a lock: the file's own order decides who came first, and whoever adds a line is shown what stands before it. What a journal says
-survives the death of its writers at once, and a power cut after `sync`.
+They serve notes that are written for every answer: a line costs a few microseconds, a transaction of the catalog about
+a hundred. Appending takes no lock. The order of the file decides which line came first, and `add` returns the lines
+before its own. A line survives the death of its writer immediately, and a power cut after `sync`.
 
-Every write begins and ends with a line break, so that a line which was cut off with its writer spoils no other.
+Every write starts and ends with a line break, so that a line truncated by the death of its writer does not damage
+another.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from snapproxy_storage.layout import journal_name
 from snapproxy_storage.open_folder import OpenFolder
 from snapproxy_storage.protocols import Journal, StorageFailure
 
-_MOST_BYTES = 1 << 30
+_MAX_BYTES = 1 << 30
 
 
 class LocalJournals:
@@ -48,7 +49,7 @@ class LocalJournals:
 
 
 class _LocalJournal:
-    """One opening of a journal file. `_read` is how far it has been read; what is cut off at the end is read again."""
+    """An open journal file. `_read` is the offset up to which it was read; a truncated last line is read again."""
 
     def __init__(self, fd: int, what: str) -> None:
         self._fd = fd
@@ -58,18 +59,18 @@ class _LocalJournal:
     def add(self, lines: Sequence[bytes]) -> Sequence[bytes]:
         data = b"\n%b\n" % b"\n".join(lines)
         if lines and data.count(b"\n") != len(lines) + 1:
-            raise ValueError("a line holds no line break")
+            raise ValueError("a line must not contain a line break")
         try:
             if not lines:
-                return self._news(os.fstat(self._fd).st_size)
+                return self._new_lines(os.fstat(self._fd).st_size)
             written = os.write(self._fd, data)
             if written < len(data):
-                raise OSError(errno.ENOSPC, "")  # noqa: TRY301 # half of it is a failure as well, and what it left is no line
-            end = os.lseek(self._fd, 0, os.SEEK_CUR)  # an append leaves it at the end of what was written
-            if end == self._read + written:  # nobody else has written: no need to read our own
+                raise OSError(errno.ENOSPC, "")  # noqa: TRY301 # a partial write is a failure as well, and leaves no valid line
+            end = os.lseek(self._fd, 0, os.SEEK_CUR)  # an append leaves the position at the end of its own bytes
+            if end == self._read + written:  # no other writer: our own lines need not be read back
                 self._read = end
                 return lines
-            return self._news(end)
+            return self._new_lines(end)
         except OSError as error:
             raise os_failure(f"cannot use {self._what}", error) from error
 
@@ -84,10 +85,10 @@ class _LocalJournal:
             os.close(self._fd)
             self._fd = -1
 
-    def _news(self, size: int) -> list[bytes]:
-        """Return the whole lines between what was read last and `size`."""
-        if size > _MOST_BYTES:
-            raise StorageFailure(f"cannot use {self._what}: it has grown beyond {_MOST_BYTES} bytes")
+    def _new_lines(self, size: int) -> list[bytes]:
+        """Return the complete lines from the last read offset to `size`."""
+        if size > _MAX_BYTES:
+            raise StorageFailure(f"cannot use {self._what}: it has grown beyond {_MAX_BYTES} bytes")
         data = bytearray()
         while self._read < size and (piece := os.pread(self._fd, size - self._read, self._read)):
             data += piece

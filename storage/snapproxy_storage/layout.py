@@ -1,19 +1,19 @@
-"""THE disk map. Every path of the store is built here, and nowhere else.
+"""The layout of the store on disk. All its paths are built in this module.
 
-    state_dir/                      resolved once; below it no symbolic link is followed; folders 0700
-        blobs/sha256/<hex>          whole bytes under their own sha256, 0444 (the layout OCI uses); present means whole
-        drafts/<hex of key>         arriving bytes; their writer holds a lock on the file as its sign of life
-        drafts/<hex of key>.meta    what is known of them, rewritten in place
-        drafts/<hex of key>.new     the next <hex of key> or .meta, until a rename puts it there
-        catalog.sqlite3             the names (and SQLite's own -wal and -shm beside it)
-        epoch                       8 bytes, mapped by every process: a counter of take-backs; its lock also guards migrations
-        slots                       empty; byte ranges of it are the locks of connection slots
-        journals/<32 hex>           lines that several processes add to; whoever has a turn holds the lock
-    cache_dir/                      deleting it loses no answer
-        tables/<version>/<digest>   promise tables; <digest>.new while one is built
-        ephemera/                   diskcache
+    state_dir/                      resolved once; no symbolic link below it is followed; folders have mode 0700
+        blobs/sha256/<hex>          blobs, mode 0444, in the layout of OCI; a file that exists is complete
+        drafts/<hex of key>         drafts; a lock on the file shows that its writer is alive
+        drafts/<hex of key>.meta    the record of the draft, rewritten in place
+        drafts/<hex of key>.new     the next <hex of key> or .meta file, before it is renamed
+        catalog.sqlite3             the catalog (with -wal and -shm files of SQLite)
+        epoch                       8 bytes, mapped by every process: the epoch; its lock also serializes migrations
+        slots                       empty; locks on its byte ranges are the slots
+        journals/<32 hex>           journals; several processes append lines
+    cache_dir/                      may be deleted at any time
+        tables/<version>/<digest>   tables; <digest>.new while one is being built
+        ephemera/                   the expiring values (diskcache)
 
-blobs and drafts share a file system, so that a commit is a rename.
+Blobs and drafts are on one file system, so that a commit is a rename.
 """
 
 from __future__ import annotations
@@ -40,27 +40,27 @@ TABLES = "tables"
 
 
 class StoreLayout:
-    """The folders of one store, open. `close` it when everything that uses it is closed."""
+    """The open folders of one store. Close it after everything that uses it."""
 
     def __init__(self, state_dir: Path, cache_dir: Path) -> None:
-        """Open the folders, making those that are missing. Raises StorageFailure and leaves nothing open."""
+        """Open the folders; create missing ones. If it raises StorageFailure, no folder stays open."""
         with contextlib.ExitStack() as undo:
 
-            def held(folder: OpenFolder) -> OpenFolder:
+            def opened(folder: OpenFolder) -> OpenFolder:
                 undo.callback(folder.close)
                 return folder
 
-            self.state = held(OpenFolder.root(state_dir))
-            self.blobs = held(held(self.state.sub("blobs")).sub("sha256"))
-            self.drafts = held(self.state.sub("drafts"))
-            self.journals = held(self.state.sub("journals"))
-            cache = held(OpenFolder.root(cache_dir))
-            self.tables = held(cache.sub(TABLES))
-            self.expiring = held(cache.sub("ephemera"))
+            self.state = opened(OpenFolder.root(state_dir))
+            self.blobs = opened(opened(self.state.sub("blobs")).sub("sha256"))
+            self.drafts = opened(self.state.sub("drafts"))
+            self.journals = opened(self.state.sub("journals"))
+            cache = opened(OpenFolder.root(cache_dir))
+            self.tables = opened(cache.sub(TABLES))
+            self.expiring = opened(cache.sub("ephemera"))
             self._open = undo.pop_all()
 
     def catalog(self) -> Path:
-        """Return where the catalog is. SQLite opens by path, so a link there is refused here."""
+        """Return the path of the catalog. Refuses symbolic links, because SQLite opens files by path."""
         for name in (CATALOG, f"{CATALOG}-wal", f"{CATALOG}-shm"):
             refuse_link(self.state, name)
         return self.state.path / CATALOG
@@ -70,26 +70,26 @@ class StoreLayout:
 
 
 def refuse_link(folder: OpenFolder, name: str) -> None:
-    """Raise StorageFailure when `name` is a symbolic link: for libraries that open by path."""
+    """Raise StorageFailure if `name` is a symbolic link. For libraries that open files by path."""
     with contextlib.suppress(FileNotFoundError):
         if stat.S_ISLNK(folder.stat(name).st_mode):
             raise os_failure(f"cannot open {folder.path / name}", OSError(errno.ELOOP, ""))
 
 
 def is_digest(name: str) -> bool:
-    """Whether this is a lower-case sha256 in hex, so that it may stand as a file name."""
+    """Whether this is a SHA-256 in lower-case hex, and so a valid file name of a blob."""
     return _DIGEST.fullmatch(name) is not None
 
 
 def blob_name(digest: str) -> str:
-    """Return the file name of a blob. Raises ValueError for anything but a lower-case sha256."""
+    """Return the file name of a blob. Raises ValueError unless it is a SHA-256 in lower-case hex."""
     if not is_digest(digest):
         raise ValueError(f"not a lower-case sha256: {digest[:80]!r}")
     return digest
 
 
 def draft_name(key: str) -> str:
-    """Return the file name of a draft: keys may be long and hold any character, so their sha256."""
+    """Return the file name of a draft: the SHA-256 of its key, which may be long and contain any character."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -99,20 +99,22 @@ def meta_name(draft: str) -> str:
 
 
 def next_name(draft: str) -> str:
-    """Return where a draft's next file is made ready before a rename puts it into place."""
+    """Return the temporary name of a draft's next file, before it is renamed."""
     return f"{draft}.new"
 
 
 def draft_of(name: str) -> str | None:
-    """Return which draft a file in the drafts' folder belongs to, None for a stranger."""
+    """Return the draft that a file in the folder of drafts belongs to, None for an unknown file."""
     stem = name.partition(".")[0]
     return stem if is_digest(stem) and name in (stem, meta_name(stem), next_name(stem)) else None
 
 
 def version_name(version: str) -> str:
-    """Return the folder name of a parser version. Raises StorageFailure for what cannot be one."""
+    """Return the folder name of a parser version. Raises StorageFailure for an invalid version."""
     if not _VERSION.fullmatch(version):
-        raise StorageFailure(f"not usable as a table version: {version[:80]!r}; use letters, digits, dots, dashes")
+        raise StorageFailure(
+            f"invalid table version: {version[:80]!r}; use letters, digits, dots, dashes and underscores, at most 64"
+        )
     return version
 
 
@@ -122,7 +124,7 @@ def table_name(digest: str) -> str:
 
 
 def journal_name(name: str) -> str:
-    """Return the file name of a journal. Raises ValueError for anything but 32 lower-case hex digits."""
+    """Return the file name of a journal. Raises ValueError unless it has 32 lower-case hex digits."""
     if not _JOURNAL.fullmatch(name):
         raise ValueError(f"not the name of a journal: {name[:80]!r}")
     return name

@@ -1,7 +1,8 @@
-"""Locks that the kernel frees when their holder dies: open file description locks (fcntl(2), F_OFD_*).
+"""File locks that the kernel releases when their holder dies: open file description locks (fcntl(2), F_OFD_*).
 
-They belong to one opening of a file, not to a process, so two drafts in one process exclude each other like two in two
-processes do, and a test for a lock (F_OFD_GETLK) never takes it. A range may lie past the end of the file.
+A lock belongs to an open file description, not to a process. Two drafts in one process therefore exclude each other as
+two processes do, and testing for a lock (F_OFD_GETLK) does not take it. A locked range may lie beyond the end of the
+file.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ _FLOCK = struct.Struct("@hhqqi0q")  # struct flock: l_type, l_whence, l_start, l
 
 
 def try_lock(fd: int, *, start: int = 0, length: int = 0) -> bool:
-    """Take the lock on a range of bytes (length 0: to the end) of a file opened for writing; False when another opening holds it."""
+    """Lock a byte range (length 0: to the end) of a file opened for writing.
+
+    False if another descriptor has locked it.
+    """
     try:
         fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_WRLCK, 0, start, length, 0))
     except OSError as error:
@@ -25,16 +29,16 @@ def try_lock(fd: int, *, start: int = 0, length: int = 0) -> bool:
 
 
 def lock(fd: int) -> None:
-    """Take the lock on the whole file, waiting for it."""
+    """Wait for the lock on the whole file and take it."""
     fcntl.fcntl(fd, fcntl.F_OFD_SETLKW, _FLOCK.pack(fcntl.F_WRLCK, 0, 0, 0, 0))
 
 
 def unlock(fd: int, *, start: int = 0, length: int = 0) -> None:
-    """Give up the lock now, even where a forked child still has the descriptor open."""
+    """Release the lock, even if a forked child still has the descriptor open."""
     fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_UNLCK, 0, start, length, 0))
 
 
 def is_locked(fd: int) -> bool:
-    """Whether another opening of this file holds a lock on any of it. Takes nothing; reading rights suffice."""
+    """Whether another open file description has locked any part of the file. Takes no lock; needs read access only."""
     answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _FLOCK.pack(fcntl.F_WRLCK, 0, 0, 0, 0))
     return bool(_FLOCK.unpack(answer)[0] != fcntl.F_UNLCK)

@@ -1,4 +1,4 @@
-"""What is kept in memory of a draft once the disk is full: the newest bytes, bounded. Pure."""
+"""The newest bytes of a draft, kept in bounded memory while the disk is full. No I/O."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 class MemoryWindow:
-    """The bytes from `start` to `end` of a draft. Its owner keeps it within `capacity` by `drop_to`."""
+    """The bytes of a draft from `start` to `end`. The owner keeps it within `capacity` by calling `drop_to`."""
 
     def __init__(self, start: int, capacity: int) -> None:
         self.start = start
@@ -26,7 +26,7 @@ class MemoryWindow:
             self._bytes += piece
 
     def drop_to(self, offset: int) -> None:
-        """Forget what stands before `offset`, and no more than brings the window back to its capacity."""
+        """Drop bytes before `offset`, but only as many as exceed the capacity."""
         surplus = len(self._bytes) - self.capacity
         gone = min(surplus, offset - self.start)
         if gone > 0:
@@ -34,5 +34,5 @@ class MemoryWindow:
             self.start += gone
 
     def read(self, start: int, stop: int) -> bytes:
-        """Return the bytes from `start`, which must not lie before the window, up to `stop` or the window's end."""
+        """Return the bytes from `start` to `stop` or the end of the window. `start` must not lie before the window."""
         return bytes(self._bytes[start - self.start : stop - self.start])

@@ -1,4 +1,4 @@
-"""Wakes whoever waits for a change, in one event loop. Says nothing of what changed: look again."""
+"""Wake the tasks that wait for a change, in one event loop. The waiter must check the new state itself."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 
 class Notifier:
-    """Any number of waiters, all woken at once. A cancelled waiter leaves no trace."""
+    """Any number of waiters, all of which `notify` wakes. A cancelled waiter is removed."""
 
     def __init__(self) -> None:
         self._waiting: set[asyncio.Future[None]] = set()
@@ -21,7 +21,7 @@ class Notifier:
                 future.set_result(None)
 
     async def wait(self, seconds: float | None = None) -> None:
-        """Wait for the next ring; with `seconds`, for no longer than that."""
+        """Wait for the next `notify`, at most `seconds` if given."""
         future = asyncio.get_running_loop().create_future()
         self._waiting.add(future)
         try:

@@ -1,11 +1,12 @@
-"""Values of a key over time, as spans between two moments at which the same value was told and no other in between.
+"""The observed values of a key over time, stored as spans: two times with the same value and no other value in between.
 
-A span forgets the moments inside it. When another value turns up there, what is surely left are the two ends; the stretches
-beside the newcomer become *unknown*: rows without a value, which claim nothing and which no later span may grow across, since
-one of the forgotten moments may lie there.
+A span does not record the times of the observations inside it. If another value is observed inside a span, only the two
+ends of the span remain certain. The ranges between them and the new observation become *unknown*: rows without a value.
+A later span must not extend across an unknown range, because it may contain an observation of the split span.
 
-Of two values told for the very same second, the later one stands, *alone*: it answers for that second and joins nothing, since a
-span across it would deny the other. The same holds for whatever is told for a second of an unknown stretch.
+Of two values observed at the same second, the one recorded later replaces the other, *alone*: it is valid for that
+second and does not join a span, because a span across that second would contradict the other observation. The same
+applies to an observation at a second inside an unknown range.
 """
 
 from __future__ import annotations
@@ -21,15 +22,18 @@ _AFTER = f"{_COLUMNS} AND first > ? ORDER BY first LIMIT 1"
 
 
 def insert_observation(writer: sqlite3.Connection, key: str, at: int, value: str) -> None:
-    """`key` had `value` at `at`. Observations may come in any order. Runs inside the caller's transaction."""
-    standing = _fetch(writer, _AT_OR_BEFORE, key, at)
-    if standing is not None and at <= standing[1]:
-        if standing[2] != value:
-            _split(writer, key, at, standing)
+    """Record that `key` had `value` at the time `at`, inside the caller's transaction.
+
+    Any order of times is allowed.
+    """
+    existing = _fetch(writer, _AT_OR_BEFORE, key, at)
+    if existing is not None and at <= existing[1]:
+        if existing[2] != value:
+            _split(writer, key, at, existing)
             _add(writer, key, at, at, value, alone=True)
         return
     first = last = at
-    for neighbour in (standing, _fetch(writer, _AFTER, key, at)):
+    for neighbour in (existing, _fetch(writer, _AFTER, key, at)):
         if neighbour is not None and neighbour[2] == value and not neighbour[3]:
             writer.execute("DELETE FROM span WHERE key = ? AND first = ?", (key, neighbour[0]))
             first, last = min(first, neighbour[0]), max(last, neighbour[1])
@@ -37,7 +41,7 @@ def insert_observation(writer: sqlite3.Connection, key: str, at: int, value: str
 
 
 def _split(writer: sqlite3.Connection, key: str, at: int, span: _Span) -> None:
-    """Take the moment `at` out of a span, and leave of the rest what is still sure."""
+    """Remove the time `at` from a span. Its two ends remain, the other seconds become unknown."""
     first, last, value, _ = span
     writer.execute("DELETE FROM span WHERE key = ? AND first = ?", (key, first))
     if value is not None:

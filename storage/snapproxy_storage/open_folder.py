@@ -1,6 +1,6 @@
-"""A folder held open, so that nothing above a name in it can be swapped, and no symbolic link is followed.
+"""A folder with an open descriptor: replacing a parent folder has no effect, and symbolic links are not followed.
 
-Knows paths and permissions only; which folders there are stands in `layout`.
+`layout` defines the folders of the store; this module contains only paths and permissions.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from snapproxy_storage.failures import os_failure
 
 
 class OpenFolder:
-    """An open folder. Every method takes a single name in it and raises OSError as the system does."""
+    """An open folder. A method takes the name of one entry of the folder and raises OSError like the system call."""
 
     def __init__(self, path: Path, fd: int) -> None:
         self.path = path
@@ -25,7 +25,10 @@ class OpenFolder:
 
     @classmethod
     def root(cls, path: Path) -> OpenFolder:
-        """Open the folder at `path`, made 0700 if missing. The only place where links are followed, once. Raises StorageFailure."""
+        """Open the folder at `path`; create it with mode 0700 if it is missing. Raises StorageFailure.
+
+        This is the only place where symbolic links are followed.
+        """
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             real = path.resolve(strict=True)
@@ -41,7 +44,10 @@ class OpenFolder:
         return cls(real, fd)
 
     def sub(self, name: str) -> OpenFolder:
-        """Open the folder `name` in this one, made 0700 if missing. Raises StorageFailure, also for a link to a folder."""
+        """Open the folder `name` in this one; create it with mode 0700 if missing.
+
+        Raises StorageFailure, also for a symbolic link.
+        """
         path = self.path / name
         try:
             with contextlib.suppress(FileExistsError):
@@ -52,14 +58,14 @@ class OpenFolder:
         return OpenFolder(path, fd)
 
     def open(self, name: str, flags: int, mode: int = 0o600) -> int:
-        """Return a descriptor of `name`, never through a symbolic link (ELOOP) nor inherited by a child."""
+        """Return a descriptor of `name`. Raises ELOOP for a symbolic link. Child processes do not inherit it."""
         return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=self.fd)
 
     def stat(self, name: str) -> os.stat_result:
         return os.stat(name, dir_fd=self.fd, follow_symlinks=False)
 
     def is_still(self, name: str, fd: int) -> bool:
-        """Whether `name` is still the file that `fd` has open."""
+        """Whether `name` still refers to the open file `fd`."""
         try:
             named, opened = self.stat(name), os.fstat(fd)
         except FileNotFoundError:
@@ -67,19 +73,19 @@ class OpenFolder:
         return (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino)
 
     def remove(self, name: str) -> None:
-        """Unlink `name`; no error if it is gone already."""
+        """Unlink `name`. No error if it is absent."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=self.fd)
 
     def rename(self, name: str, to: OpenFolder, new_name: str) -> None:
-        """Move `name`, replacing what stands at the new place."""
+        """Rename `name`, replacing an existing file at the new name."""
         os.rename(name, new_name, src_dir_fd=self.fd, dst_dir_fd=to.fd)
 
     def names(self) -> list[str]:
         return os.listdir(self.fd)  # noqa: PTH208 - by descriptor, which pathlib cannot
 
     def sync(self) -> None:
-        """Make what was renamed or removed here survive a power cut."""
+        """Flush the folder, so that renames and removals survive a power cut."""
         os.fsync(self.fd)
 
     def close(self) -> None:

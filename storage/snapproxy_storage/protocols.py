@@ -1,7 +1,18 @@
-"""What a store promises. `storage` implements these on a local disk; an object store and PostgreSQL may stand behind them later.
+"""The contract of a store: protocols, value types and errors. Every implementation must give these guarantees.
 
-Nothing here knows a distribution or HTTP. Times are whole seconds since the epoch, passed in by the caller: storage reads no clock
-but the monotonic one it polls with. Digests are lower-case sha256 hex.
+This package implements the protocols on a local disk. An object store (blobs, drafts) and a PostgreSQL database
+(catalog) can implement them as well. `tests/stores` holds a contract suite that runs against any implementation.
+
+Conventions:
+
+- The store knows neither distributions nor HTTP. It does not interpret spaces, names, keys or values.
+- A digest is a SHA-256 in lower-case hex. `Blobs` and `Tables` raise ValueError for anything else.
+- A time is an integer number of seconds since the epoch, and the caller passes it in. A store reads no wall clock.
+- Sizes and offsets are in bytes.
+- Every method may raise StorageFailure; a docstring mentions it only where a caller can act on it.
+- Methods that are not coroutines return quickly and may be called in the event loop, unless their docstring says
+  otherwise.
+- Several processes on one machine use a store at the same time.
 """
 
 from __future__ import annotations
@@ -11,12 +22,12 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 
-class StorageFailure(Exception):  # noqa: N818 - named for what happened, like those it is the root of
-    """The store could not do what was asked; the message says what and where."""
+class StorageFailure(Exception):  # noqa: N818 - named for the event, as are its subclasses
+    """A store operation failed. The message states the operation, the file, the cause and a remedy."""
 
 
 class DraftFailed(StorageFailure):
-    """The draft's writer gave it up. `reason` is the writer's own words."""
+    """The writer abandoned the draft. `reason` is the text that the writer passed to `Draft.abandon`."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -24,12 +35,18 @@ class DraftFailed(StorageFailure):
 
 
 class DraftOrphaned(StorageFailure):
-    """The draft's writer is gone (its lock is free) and the file is not whole: begin again to take over."""
+    """The process that wrote the draft has ended without committing or abandoning it.
+
+    `Drafts.begin` takes the draft over.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Meta:
-    """What is known of arriving bytes. `length` in bytes, None while unknown; validators as the source gave them."""
+    """The known properties of arriving bytes.
+
+    `length` is None while unknown; validators are verbatim from the source.
+    """
 
     source: str = ""
     length: int | None = None
@@ -38,38 +55,46 @@ class Meta:
 
 
 class Body(Protocol):
-    """Bytes that can be sent: a blob, or a draft that is still arriving. Close it exactly once."""
+    """Readable bytes: a blob, or a draft that is still being written. The receiver must close it."""
 
     @property
     def size(self) -> int | None:
-        """The whole length in bytes; None while an arriving draft does not know it yet."""
+        """The total length in bytes. None while a draft's length is unknown."""
 
     @property
     def meta(self) -> Meta:
-        """What the source said (all defaults for a blob)."""
+        """The properties that the draft's writer described. All defaults for a blob."""
 
     def fileno(self) -> int | None:
-        """Return a descriptor of a regular file to send from with sendfile, or None: use `chunks`.
+        """Return a descriptor of a regular file for sendfile, or None, in which case the caller uses `chunks`.
 
-        Ask again after each `wait`: it turns None when the disk fills while a draft arrives. The descriptor stays the
-        body's own; whoever may still use it after `close` sends from a duplicate.
+        Call it again after each `wait`: it changes to None if the disk fills up while a draft arrives. The body owns
+        the descriptor. A caller that may use it after `close` must duplicate it first.
         """
 
     async def wait(self, offset: int) -> int:
-        """Return how many bytes may be sent in all, waiting until that is more than `offset` or the body has ended (then == size).
+        """Return the number of bytes that may be sent, counted from the start of the body.
 
-        Raises DraftFailed or DraftOrphaned; never returns a count that covers bytes whose verdict is open.
+        Waits until the number is greater than `offset` or the body has ended; at the end it equals `size`. The number
+        never covers bytes whose verdict is pending. Raises DraftFailed if the writer abandons the draft, DraftOrphaned
+        if the writer's process ends.
         """
 
     def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
-        """Yield the bytes from `start` up to `stop`, following a draft as it arrives (raises as `wait`)."""
+        """Yield the bytes from `start` to `stop`, or to the end of the body if that comes first.
+
+        Follows a draft while it is being written. Raises as `wait`.
+        """
 
     def close(self) -> None:
-        """Give up the descriptor."""
+        """Release the descriptor. Closing again has no effect."""
 
 
 class Blob(Body, Protocol):
-    """Whole bytes, named by their sha256."""
+    """Complete, immutable bytes, named by their SHA-256.
+
+    An open blob stays readable after it is removed from the store.
+    """
 
     @property
     def digest(self) -> str: ...
@@ -79,120 +104,157 @@ class Blob(Body, Protocol):
 
 
 class Blobs(Protocol):
-    """The whole bytes held, by digest."""
+    """The complete files of the store, by digest. A blob is created only by `Draft.commit`."""
 
     def peek(self, digest: str) -> Blob | None:
-        """Return the blob without ever waiting; None: not here, or ask `open`."""
+        """Return the blob without waiting. None: the store does not have it, or only `open` can find out."""
 
     async def open(self, digest: str) -> Blob | None:
-        """Return the blob, None when the store does not hold it (which is also how an eviction is noticed)."""
+        """Return the blob, None if the store does not have it. A caller detects an evicted blob by the None."""
 
     async def remove(self, digest: str) -> None:
-        """Forget the blob; no error if it is gone already."""
+        """Remove the blob and increment the epoch. An absent blob is ignored."""
 
     def digests(self) -> Iterator[str]:
-        """Every digest held, in order."""
+        """Yield the digest of every blob in the store, sorted. May block: lists the whole store."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """All bytes of a draft have been taken and hashed; the last piece is not on disk yet."""
+    """The digest and size of a complete draft, whose last piece is still held back."""
 
     digest: str
     size: int
 
 
 class Draft(Protocol):
-    """Bytes being written by their one writer on this machine. Exactly one of `commit` and `abandon` ends it."""
+    """The writer's side of a file that is arriving.
+
+    A draft has one writer on the machine and any number of readers in any process. The writer ends it with exactly one
+    of `commit` and `abandon`. Until then the last piece (up to 16 KiB) is held back: no reader can receive a complete
+    file before the writer has verified it.
+
+    Cancelling a call loses no bytes: `write` has accepted its data as soon as it is called, and `commit` and `abandon`
+    complete once they have started.
+    """
 
     @property
     def key(self) -> str: ...
 
     @property
     def size(self) -> int:
-        """Bytes taken so far, those left by an earlier writer included."""
+        """The number of bytes accepted so far, including those that an earlier writer left."""
 
     @property
     def meta(self) -> Meta: ...
 
     def tap(self, update: Callable[[bytes], None]) -> None:
-        """Show every byte, from the first, to `update` on the writer thread. Call it before `rehash` and `write`."""
+        """Have `update` called on the writer thread with every byte, from the first, in order.
+
+        Raises StorageFailure after the first `rehash` or `write`. An exception of `update` fails the draft.
+        """
 
     async def rehash(self) -> None:
-        """Read what an earlier writer left (size > 0) through the hash and the taps; required before the first `write`."""
+        """Read the bytes that an earlier writer left (size > 0) and pass them to the hash and the taps.
+
+        Required before the first `write` of a resumed draft.
+        """
 
     async def restart(self) -> None:
-        """Throw away what an earlier writer left and begin at zero. Only before `rehash` and `write`.
+        """Discard the bytes that an earlier writer left and start at zero. Allowed only before `rehash` and `write`.
 
-        Readers of the earlier writer fail; those of this one have been shown nothing yet and go on.
+        Readers of the earlier writer fail. Readers of this draft have received no bytes yet and continue, unless
+        `describe` was called already: they may have used the length.
         """
 
     async def describe(self, meta: Meta) -> None:
-        """Set what is known of the arriving bytes; followers see it at once.
+        """Set the properties of the arriving bytes. All readers receive them immediately.
 
-        A length, once told, stands: another one raises StorageFailure, since a reader may have passed it on.
+        A known length cannot change, because a reader may have used it: another length raises StorageFailure.
         """
 
     async def write(self, data: bytes) -> None:
-        """Take more bytes. Awaits while the writer thread is behind (back-pressure).
+        """Append bytes. Waits while the writer thread is behind (back-pressure).
 
-        Bytes become visible to followers promptly, except the last piece (up to 16 KiB), which waits for `commit`.
-        With the disk full the draft goes on from a bounded window for the followers in this process, and can only be abandoned.
+        Readers receive the bytes promptly, except the last piece (up to 16 KiB), which is held back until `commit`.
+        If the disk is full, the draft continues in a bounded memory window for the readers in this process.
+        Raises StorageFailure for more bytes than the described length.
         """
 
     async def seal(self) -> Sealed:
-        """All bytes are in: return what they hash to. The last piece is still held back."""
+        """Declare that all bytes are written, and return their digest and size. The last piece is still held back.
+
+        Raises StorageFailure if the described length and the number of bytes differ.
+        """
 
     async def commit(self) -> Blob:
-        """Follow a good verdict: write the last piece, fsync, rename to the sha256, and tell the followers. Idempotent with an equal blob.
+        """Publish the draft as a blob named by its digest, and release the last piece to all readers.
 
-        After `full` it only releases the last piece to this process's followers and returns a blob that lives as long as it is open.
+        Call it after verifying the bytes. The blob is published atomically: it is complete or absent, also after a
+        crash. It survives a power cut when this returns. If the store already has a blob with this digest, the result
+        is the same. If the disk is full (`full`), the last piece is released to the
+        readers in this process only, and the returned blob exists only while it is open: no name may refer to it.
         """
 
     async def abandon(self, reason: str, *, keep: bool = False) -> None:
-        """Follow a bad verdict, or a source that broke: fail every follower with `reason`; `keep` leaves the bytes for a later resume."""
+        """End the draft without a blob: every reader raises DraftFailed with `reason`.
+
+        `keep` leaves the bytes in the store, so that the next `begin` of this key resumes them. After `commit` it has
+        no effect.
+        """
 
     @property
     def full(self) -> bool:
-        """Whether the disk filled up, so that nothing of this draft may be named."""
+        """Whether the disk filled up. If so, the bytes are not stored, and no name may refer to them."""
 
     def follow(self) -> Body:
-        """Return a reader of this draft; once it has ended well, of its blob."""
+        """Return a reader of this draft, or of its blob after a successful end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Writing:
-    """The caller of `Drafts.begin` is the draft's one writer, and must end it."""
+    """The caller of `Drafts.begin` is the draft's only writer and must end the draft."""
 
     draft: Draft
 
 
 @dataclass(frozen=True, slots=True)
 class Following:
-    """Another caller, in this process or another, already writes the draft. `body` reads it; close the body."""
+    """Another caller, in this process or another one, is writing the draft.
+
+    `body` reads it; the caller must close `body`.
+    """
 
     body: Body
 
 
 class Drafts(Protocol):
-    """Everything that is arriving, by key."""
+    """The files that are arriving, by key. A key is any text."""
 
     def begin(self, key: str, *, window: int = 8 << 20) -> Writing | Following:
-        """Return `Writing` to exactly one caller on the machine, and `Following` to every other caller until the draft ends.
+        """Return `Writing` to exactly one caller on the machine, and `Following` to all others until that draft ends.
 
-        `window` bounds what is kept in memory once the disk is full.
+        If the earlier writer died or abandoned the draft with `keep`, and its bytes can be trusted, the draft is
+        resumed: `Writing.draft` has a `size` greater than zero. `window` limits the bytes kept in memory if the disk is
+        full.
         """
 
     def follow(self, key: str) -> Body | None:
-        """Return a reader of the live draft of `key`, in whichever process it is written; None if there is none."""
+        """Return a reader of the draft of `key`, in whichever process it is written.
+
+        None if it is not being written.
+        """
 
     async def sweep(self, *, older_than: float) -> int:
-        """Remove orphaned drafts untouched for `older_than` seconds; return how many."""
+        """Remove drafts without a writer that were not modified for `older_than` seconds. Return the number removed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A name in the catalog: what stood there, and why we believe it (a rank: greater is stronger). digest '' : a recorded absence."""
+    """The value of a name in the catalog: digest, size, and the rank of the proof (a greater rank is a stronger proof).
+
+    An empty digest records an absence. `extra` holds JSON values for the caller.
+    """
 
     digest: str
     size: int
@@ -202,7 +264,7 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One value of a key, and from when to when it was seen."""
+    """A span of time, `first` and `last` included, over which a key was observed with one value."""
 
     first: int
     last: int
@@ -210,124 +272,156 @@ class Value:
 
 
 class Catalog(Protocol):
-    """The names. Reads are inline and quick; writes are awaited and durable when they return."""
+    """Names, observations and facts. Reads are quick and do not wait. Writes are durable when they return.
+
+    A write is atomic. Writes from different processes are serialized. Once started, a write completes even if its
+    caller is cancelled.
+    """
 
     def name(self, space: str, name: str) -> Name | None: ...
 
     def names(self, space: str, *, prefix: str = "") -> list[tuple[str, Name]]:
-        """Every name in the space, sorted."""
+        """Return every name in the space that starts with `prefix`, sorted by code point."""
 
     async def put_name(self, space: str, name: str, value: Name) -> Name:
-        """Name it once per proof: a stronger proof replaces a weaker one, anything else leaves what stands. Return what now stands."""
+        """Store the value unless the name has a value with a proof as strong or stronger. Return the resulting value.
+
+        Increments the epoch if the digest of an existing name changes.
+        """
 
     async def drop_name(self, space: str, name: str) -> None:
-        """Take a name back, and bump the epoch."""
+        """Delete a name and increment the epoch."""
 
     async def observe(self, key: str, at: int, value: str) -> None:
-        """`key` had `value` at `at`: widen the neighbouring span of the same value (no other value seen between), else add one.
+        """Record that `key` had `value` at the time `at`.
 
-        Observations may come in any order. A value that turns up inside a span of another splits it. Of two at the same second
-        the later told stands, and no span goes across that second. Two spans of one value side by side: another value was, or
-        may have been, seen between them.
+        Extends the neighbouring span of the same value if no other value was observed in between, else adds a span.
+        Observations may arrive in any order. A value observed inside a span of another value splits that span. Of two
+        values observed at the same second, the one recorded later replaces the other, and no span extends across that
+        second. Two adjacent spans of one value mean that another value was, or may have been, observed between them.
         """
 
     async def observe_all(self, at: int, values: Mapping[str, str]) -> None:
-        """Every one of these keys had its value at `at`: as `observe`, all of them or none."""
+        """Record that each key had its value at the time `at`: `observe` for all of them, in one transaction."""
 
     def around(self, key: str, at: int) -> tuple[Value | None, Value | None]:
         """Return the last span with first <= at, and the first span with first > at."""
 
     def keys(self, prefix: str) -> list[str]:
-        """Every key with values that begins with `prefix`, sorted."""
+        """Return every observed key that starts with `prefix`, sorted."""
 
     def fact(self, key: str, now: int) -> Any | None:
-        """Return the JSON value of an expiring fact, None when absent or expired."""
+        """Return the JSON value of a fact, None if it is absent or expired (expires <= now)."""
 
-    async def put_fact(self, key: str, value: Any, *, expires: int | None = None) -> None: ...
+    async def put_fact(self, key: str, value: Any, *, expires: int | None = None) -> None:
+        """Store a JSON value, replacing an existing one. None: it does not expire."""
 
     async def update_fact(self, key: str, change: Callable[[Any | None], Any], *, takes_back: bool = False) -> Any:
-        """Replace a fact that never expires by what `change` makes of it, atomically across processes; return what now stands.
+        """Replace a fact that does not expire by `change(fact)`, atomically across processes. Return the new value.
 
-        `change` runs on the writer thread inside the transaction (None: there is no such fact): it must be quick and pure,
-        and may be called again. What it raises is raised here, and nothing is written. Once begun it is done, even if the
-        caller is cancelled. `takes_back`: the new fact forbids what the old one allowed, so the epoch is bumped.
+        `change` receives None if the fact is absent. It runs inside the transaction, on the writer thread, and may be
+        called more than once: it must be quick and free of side effects. If it raises, nothing is written and the
+        exception is raised here. `takes_back`: the new value forbids something that the old one allowed, so the epoch
+        is incremented.
         """
 
     async def drop_fact(self, key: str) -> None: ...
 
     async def put_names(self, space: str, values: Mapping[str, Name]) -> None:
-        """Name all of these, or none: as `put_name`, in one transaction."""
+        """Store all of these names, or none of them: `put_name` for each, in one transaction."""
 
     async def drop_space(self, space: str) -> None:
-        """Take back every name of a space, and bump the epoch."""
+        """Delete every name of a space and increment the epoch."""
 
     @property
     def epoch(self) -> int:
-        """A counter in shared memory that every take-back raises, in whichever process."""
+        """A counter that is incremented, in every process, when something known becomes invalid.
+
+        A name was deleted or its digest changed, a blob was removed, or a fact was taken back. A caller that caches an
+        answer compares the counter to detect that. Reading it costs no system call.
+        """
 
 
 class Journal(Protocol):
-    """One opening of an append-only file of lines. Its lines have one order, for every process that writes to it."""
+    """An open journal: an append-only file of lines.
+
+    All processes that write to it read its lines in the same order.
+    """
 
     def add(self, lines: Sequence[bytes]) -> Sequence[bytes]:
-        """Append lines, and return every line that came since the last look, these included, in the journal's order.
+        """Append lines. Return all lines added since the previous call, including these, in the order of the journal.
 
-        Inline and quick: nothing waits for the disk. It is `lines` itself that is returned when nobody else has written. Raises
-        StorageFailure; should that, or the process's death, cut a line off, its rest is shown as a line of its own: use lines
-        of which no beginning is one.
+        Does not wait for the disk. Returns the object `lines` itself if no line was added through another opening.
+        Raises ValueError for a line with a line break, StorageFailure if the append fails. A failed append, or the
+        death of the process, can leave a truncated line, which is then returned as a line of its own: use a line format
+        of which no prefix is valid.
         """
 
     async def sync(self) -> None:
-        """Make what was appended survive a power cut."""
+        """Flush the appended lines to the disk, so that they survive a power cut."""
 
     def close(self) -> None: ...
 
 
 class Journals(Protocol):
-    """Journals by name, 32 lower-case hex digits."""
+    """The journals, by name. A name has 32 lower-case hex digits; any other name raises ValueError."""
 
     def open(self, name: str) -> Journal:
-        """Open a journal; one that nobody wrote to is empty."""
+        """Open a journal. A journal that does not exist is created empty."""
 
     async def remove(self, name: str) -> None:
-        """Forget a journal; openings of it go on with what nobody else will read. No error if it is gone already."""
+        """Remove a journal. An absent journal is ignored.
+
+        Open `Journal` objects keep working on the removed file, whose lines no later `open` returns.
+        """
 
 
 class Expiring(Protocol):
-    """What may expire or be lost: JSON values under text keys."""
+    """A cache of JSON values that expire. Any value may be lost at any time, so a failure is logged and not raised."""
 
-    async def get(self, key: str) -> Any | None: ...
+    async def get(self, key: str) -> Any | None:
+        """Return the value, None if it is absent, expired or unreadable."""
 
-    async def put(self, key: str, value: Any, *, seconds: float) -> None: ...
+    async def put(self, key: str, value: Any, *, seconds: float) -> None:
+        """Store a value for `seconds`. Raises TypeError for a value that is not JSON."""
 
 
 class Table(Protocol):
-    """A sorted, memory-mapped map from name to value, as built by `TableWriter`."""
+    """An open, read-only map from name to value. `get` and `items` raise StorageFailure for a damaged table."""
 
     def get(self, name: str) -> bytes | None: ...
 
-    def items(self) -> Iterator[tuple[str, bytes]]: ...
+    def items(self) -> Iterator[tuple[str, bytes]]:
+        """Yield all names and values, sorted by name."""
 
     def close(self) -> None: ...
 
 
 class Tables(Protocol):
-    """Derived data: one table file per (digest, version) under the cache folder; deleting one loses nothing."""
+    """Derived data: one table for each (digest, version) in the cache folder. A deleted table can be built again."""
 
-    def open(self, digest: str, version: str) -> Table | None: ...
+    def open(self, digest: str, version: str) -> Table | None:
+        """Return the table, None if it is absent or unreadable, in which case the caller builds it."""
 
     def build(self, digest: str, version: str, rows: Iterable[tuple[str, bytes]]) -> None:
-        """Write and atomically publish a table (called in a helper process). A name given twice with different values raises StorageFailure."""
+        """Write a table and publish it atomically. Blocks: call it in a thread or a helper process.
+
+        Rows may come in any order and may repeat. Raises StorageFailure, and publishes nothing, for a name with two
+        different values.
+        """
 
 
 class Slot(Protocol):
-    """A taken slot. Release it once."""
+    """A slot that was taken. Release it once; releasing again has no effect."""
 
     def release(self) -> None: ...
 
 
 class Slots(Protocol):
-    """What may be held at most so many times at once on this machine."""
+    """Counting semaphores shared by all processes on the machine."""
 
     def take(self, name: str, count: int) -> Slot | None:
-        """Take one of `count` slots of `name` on this machine, None when all are taken. Freed by the kernel when the process dies."""
+        """Take one of the `count` slots of `name`, None if all are taken.
+
+        The kernel frees a slot if its process dies.
+        """

@@ -25,18 +25,18 @@ class Readable(Protocol):
     def close(self) -> None: ...
 
 
-async def read_whole(body: Readable, most: int) -> bytes:
+async def read_whole(body: Readable, limit: int) -> bytes:
     """Return all bytes of an open body, following a draft to its end. Closes the body, also when it raises.
 
-    Raises BodyTooLarge if there are more than `most` bytes, and what `wait` and `chunks` of the body raise.
+    Raises BodyTooLarge if there are more than `limit` bytes, and what `wait` and `chunks` of the body raise.
     """
     try:
         pieces: list[bytes] = []
         at = 0
-        _check_size(body.size, most)
+        _check_size(body.size, limit)
         while body.size is None or at < body.size:
             ready = await body.wait(at)
-            _check_size(ready, most)
+            _check_size(ready, limit)
             async for piece in body.chunks(at, ready):
                 pieces.append(piece)
                 at += len(piece)
@@ -45,12 +45,15 @@ async def read_whole(body: Readable, most: int) -> bytes:
         body.close()
 
 
-async def read_blob(blobs: Blobs, digest: str, most: int) -> bytes | None:
-    """Return all bytes of a blob, None if the store does not have it. Raises BodyTooLarge if it has more than `most` bytes."""
+async def read_blob(blobs: Blobs, digest: str, limit: int) -> bytes | None:
+    """Return all bytes of a blob, None if the store does not have it.
+
+    Raises BodyTooLarge if it has more than `limit` bytes.
+    """
     blob = await blobs.open(digest)
-    return None if blob is None else await read_whole(blob, most)
+    return None if blob is None else await read_whole(blob, limit)
 
 
-def _check_size(size: int | None, most: int) -> None:
-    if size is not None and size > most:
-        raise BodyTooLarge(f"the stored file has {size} bytes or more; at most {most} are read into memory")
+def _check_size(size: int | None, limit: int) -> None:
+    if size is not None and size > limit:
+        raise BodyTooLarge(f"the stored file has {size} bytes or more; at most {limit} are read into memory")

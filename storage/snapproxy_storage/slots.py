@@ -1,7 +1,7 @@
-"""Connection slots: at most so many holders on this machine, whichever process they are in.
+"""Slots: counting semaphores shared by all processes on this machine, for example for upstream connections.
 
-A slot is a lock on one byte of one empty file, so taking one writes nothing (it works on a full disk) and the kernel frees it
-when its process dies.
+A slot is a lock on one byte of an empty file. Taking it writes nothing, so it works on a full disk, and the kernel
+frees it if the process dies.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from snapproxy_storage.layout import SLOTS
 from snapproxy_storage.locks import try_lock, unlock
 from snapproxy_storage.open_folder import OpenFolder
 
-_MOST = 1 << 12
-"""Slots a name may have at most: the room between two names' byte ranges."""
+_MAX_COUNT = 1 << 12
+"""The maximum number of slots of a name: the distance between the byte ranges of two names."""
 
 
 class LocalSlot:
-    """A taken slot; `release` it once."""
+    """A slot that was taken. Call `release` once."""
 
     def __init__(self, fd: int, at: int) -> None:
         self._fd = fd
@@ -34,7 +34,7 @@ class LocalSlot:
 
 
 class LocalSlots:
-    """Slots as byte ranges of one lock file."""
+    """Slots as locks on byte ranges of one file."""
 
     def __init__(self, folder: OpenFolder) -> None:
         self._folder = folder
@@ -44,10 +44,10 @@ class LocalSlots:
             raise os_failure(f"cannot open {folder.path / SLOTS}", error) from error
 
     def take(self, name: str, count: int) -> LocalSlot | None:
-        if not 0 < count <= _MOST:
-            raise ValueError(f"a name has 1 to {_MOST} slots, not {count}")
-        # 48 bits of the name's hash: with a thousand names, two share a range once in 10^8 stores.
-        first = int.from_bytes(hashlib.sha256(name.encode()).digest()[:6]) * _MOST
+        if not 0 < count <= _MAX_COUNT:
+            raise ValueError(f"the number of slots must be 1 to {_MAX_COUNT}, not {count}")
+        # 48 bits of the hash of the name: with a thousand names, two share a range in one of 10^8 stores.
+        first = int.from_bytes(hashlib.sha256(name.encode()).digest()[:6]) * _MAX_COUNT
         try:
             with contextlib.ExitStack() as undo:
                 fd = self._folder.open(SLOTS, os.O_RDWR)

@@ -1,4 +1,4 @@
-"""The bytes of a table file: sorted rows in blocks, each with its checksum, and an index of the blocks. Pure.
+"""The format of a table file: sorted rows in blocks with checksums, and an index of the blocks. No I/O.
 
     magic | block ... | index | trailer
 
@@ -7,8 +7,8 @@
     index    for each block: offset (u64), length (u32), CRC-32 (u32), length of its first name (u32), that name
     trailer  offset of the index (u64), number of blocks (u32), CRC-32 of the index (u32), magic
 
-A block is checked when it is first read, so opening a table reads its index only. Names are compared as UTF-8, which is the
-order of their characters.
+A block is checked when it is first read, so that opening a table reads only the index. Names are compared as UTF-8,
+which is the order of their code points.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _ROW = struct.Struct("<II")
 _COUNT = struct.Struct("<I")
 _ENTRY = struct.Struct("<QIII")
 _BLOCK = 16 * 1024
-"""Bytes of rows after which a block ends: a look-up checks (6 us) and searches one."""
+"""Bytes of rows after which a block ends. A look-up checks one block (6 us) and searches it."""
 
 Row = tuple[bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class BlockEntry:
-    """Where a block is."""
+    """The position and checksum of a block."""
 
     offset: int
     length: int
@@ -39,7 +39,7 @@ class BlockEntry:
 
 
 def write_table(rows: Iterable[Row]) -> Iterator[bytes]:
-    """Yield the file, from rows sorted by name, each name once."""
+    """Yield the bytes of the file. The rows must be sorted by name and have unique names."""
     yield MAGIC
     offset, index, blocks = len(MAGIC), bytearray(), 0
     for first, block in _blocks(rows):
@@ -52,7 +52,7 @@ def write_table(rows: Iterable[Row]) -> Iterator[bytes]:
 
 
 def read_index(data: memoryview) -> tuple[list[bytes], list[BlockEntry]] | None:
-    """Return the first names and the places of the blocks; None when the file is cut or damaged."""
+    """Return the first name and the position of each block. None if the file is truncated or damaged."""
     if len(data) < len(MAGIC) + TRAILER.size or data[: len(MAGIC)] != MAGIC:
         return None
     end = len(data) - TRAILER.size
@@ -70,12 +70,12 @@ def read_index(data: memoryview) -> tuple[list[bytes], list[BlockEntry]] | None:
 
 
 def is_sound(data: memoryview, entry: BlockEntry) -> bool:
-    """Whether the block is what was written."""
+    """Whether the checksum of the block is correct."""
     return zlib.crc32(data[entry.offset : entry.offset + entry.length]) == entry.checksum
 
 
 def find(data: memoryview, entry: BlockEntry, name: bytes) -> bytes | None:
-    """Return the value of `name` in a sound block, None when it has none."""
+    """Return the value of `name` in a sound block, None if the block does not contain it."""
     low, high = 0, _count(data, entry)
     while low < high:
         middle = (low + high) // 2
@@ -96,7 +96,7 @@ def block_rows(data: memoryview, entry: BlockEntry) -> Iterator[Row]:
 
 
 def _blocks(rows: Iterable[Row]) -> Iterator[tuple[bytes, bytes]]:
-    """Yield each block with the first name in it."""
+    """Yield the first name and the bytes of each block."""
     first, block = b"", bytearray()
     offsets: list[int] = []
     for name, value in rows:

@@ -1,4 +1,4 @@
-"""Sorts a table's rows in bounded memory: sorted runs in unstored files, merged. Of equal names, differing values are refused."""
+"""Sort the rows of a table in bounded memory: write sorted runs to temporary files and merge them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from snapproxy_storage.table_format import Row
 
 _LENGTHS = struct.Struct("<II")
 _ROW_OVERHEAD = 150
-"""What Python needs for a row beside its bytes."""
+"""Bytes of memory that Python needs for a row in addition to its content."""
 
 
 @contextlib.contextmanager
-def sorted_rows(rows: Iterable[tuple[str, bytes]], folder: Path, most_bytes: int) -> Iterator[Iterator[Row]]:
-    """Give the rows sorted by name, each name once, holding about `most_bytes` of them in memory. Runs go to files in `folder`.
+def sorted_rows(rows: Iterable[tuple[str, bytes]], folder: Path, max_bytes: int) -> Iterator[Iterator[Row]]:
+    """Provide the rows sorted by name, without repeated rows. Uses about `max_bytes` of memory and files in `folder`.
 
-    Iterating raises StorageFailure for a name that comes with two values.
+    Iterating raises StorageFailure for a name with two different values.
     """
     with contextlib.ExitStack() as files:
         runs: list[IO[bytes]] = []
@@ -31,7 +31,7 @@ def sorted_rows(rows: Iterable[tuple[str, bytes]], folder: Path, most_bytes: int
         for name, value in rows:
             rest.append((name.encode(), value))
             size += len(name) + len(value) + _ROW_OVERHEAD
-            if size > most_bytes:
+            if size > max_bytes:
                 runs.append(files.enter_context(_run(rest, folder)))
                 rest, size = [], 0
         rest.sort()

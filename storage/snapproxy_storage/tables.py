@@ -1,4 +1,4 @@
-"""Tables in the cache folder: built and published whole, opened by mapping them, dropped when damaged."""
+"""The tables in the cache folder: published atomically, read by mapping the file, removed if damaged."""
 
 from __future__ import annotations
 
@@ -20,11 +20,17 @@ from snapproxy_storage.table_sort import sorted_rows
 _log = logging.getLogger(__name__)
 
 _SORT_BYTES = 8 << 20
-"""Rows held in memory while they are sorted. Debian's longest indexes make a few runs of that, which takes no longer than one would."""
+"""Bytes of rows in memory while sorting. Debian's longest indexes make a few runs of this size, as fast as a single
+run."""
 
 
 class LocalTable:
-    """An open table. Damage found later raises StorageFailure, since None would deny a promise; the file is gone then, so build it again."""
+    """An open table.
+
+    If `get` or `items` finds damage, it removes the file and raises StorageFailure: build the table again.
+
+    It does not return None, because None means that the table does not contain the name.
+    """
 
     def __init__(
         self, folder: OpenFolder, name: str, mapping: mmap.mmap, names: list[bytes], entries: list[BlockEntry]
@@ -64,7 +70,7 @@ class LocalTable:
 
 
 class LocalTables:
-    """The folders of tables, one a parser version."""
+    """The folders of tables, one for each parser version."""
 
     def __init__(self, folder: OpenFolder, *, sort_bytes: int = _SORT_BYTES) -> None:
         self._folder = folder
@@ -78,7 +84,7 @@ class LocalTables:
                 fd = folder.open(name, os.O_RDONLY)
                 opened.callback(os.close, fd)
                 mapping = mmap.mmap(fd, 0, prot=mmap.PROT_READ)
-        except (FileNotFoundError, ValueError):  # an empty file cannot be mapped: cut, so absent
+        except (FileNotFoundError, ValueError):  # ValueError: an empty file cannot be mapped; it is truncated
             return None
         except OSError as error:
             raise os_failure(f"cannot open the table {folder.path / name}", error) from error
@@ -86,7 +92,7 @@ class LocalTables:
             index = read_index(data)
         if index is None:
             mapping.close()
-            _log.warning("the table %s is cut or damaged: taken for absent", folder.path / name)
+            _log.warning("the table %s is truncated or damaged and counts as absent", folder.path / name)
             return None
         return LocalTable(folder, name, mapping, *index)
 
@@ -112,8 +118,8 @@ class LocalTables:
 
 @contextlib.contextmanager
 def _replacing(folder: OpenFolder, name: str) -> Iterator[int]:
-    """Give an empty file that takes the name when the block ends well. Of several builders one works at a time."""
-    new = f"{name}.new"  # one fixed name: what a crash leaves, the next builder overwrites
+    """Provide an empty file that replaces `name` if the block succeeds. Several builders take turns."""
+    new = f"{name}.new"  # a fixed name, so that the next builder overwrites the rest of a crash
     while True:
         fd = folder.open(new, os.O_RDWR | os.O_CREAT)
         try:

@@ -1,4 +1,4 @@
-"""The threads of a store, each for one kind of waiting. None is started before it has work."""
+"""The thread pools of a store, one for each kind of blocking work. A thread starts with its first work."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ from concurrent.futures import ThreadPoolExecutor
 
 
 class Threads:
-    """`writer`: hashes and writes drafts, all of them, one piece at a time. `catalog`: all writes to the catalog.
-    `disk`: what may take long (fsync, rename, sweeps), apart from the writer so that one commit stalls no other draft.
-    `ephemera`: all use of diskcache, whose connection belongs to the thread that opened it.
-    """  # noqa: D205 - four names, one sentence each
+    """The thread pools.
+
+    - `writer` hashes and writes the bytes of all drafts, one piece at a time.
+    - `catalog` runs all writes to the catalog.
+    - `disk` runs slow operations (fsync, rename, sweep), so that a commit does not delay the other drafts.
+    - `expiring` runs all calls of diskcache, whose connection belongs to the thread that opened it.
+    """
 
     def __init__(self) -> None:
         self.writer = ThreadPoolExecutor(1, "storage-writer")
         self.catalog = ThreadPoolExecutor(1, "storage-catalog")
         self.disk = ThreadPoolExecutor(2, "storage-disk")
-        self.expiring = ThreadPoolExecutor(1, "storage-ephemera")
+        self.expiring = ThreadPoolExecutor(1, "storage-expiring")
 
     def close(self) -> None:
-        """Wait for what has begun."""
+        """Wait for the work that was submitted."""
         for pool in (self.writer, self.catalog, self.disk, self.expiring):
             pool.shutdown(wait=True)

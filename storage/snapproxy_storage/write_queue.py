@@ -1,4 +1,4 @@
-"""The queue between `Draft.write` and the writer thread: gathers small pieces into larger writes, one write at a time."""
+"""The queue between `Draft.write` and the writer thread. Combines small pieces into larger writes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from snapproxy_storage.draft_sink import SinkStep
 _PIECE = 256 * 1024
 """Bytes after which a write starts without delay. A write of this size costs half as much per byte as one of 16 KiB."""
 _GATHER_SECONDS = 0.005
-"""Seconds that fewer bytes wait for more if the previous write has just started. After a pause they are written immediately."""
+"""Seconds that fewer bytes wait for more if the previous write has just started. After a pause they are written
+immediately."""
 
 
 class WriteQueue:
@@ -67,7 +68,7 @@ class WriteQueue:
             self._timer = None
 
     def _schedule(self) -> None:
-        """Start a write: immediately after a pause or for a large piece, otherwise when the gathering time has elapsed."""
+        """Start a write: immediately after a pause or for a large piece, else after `_GATHER_SECONDS`."""
         if self._writing is not None or not self._pending:
             return
         delay = self._last_start + _GATHER_SECONDS - self._loop.time()

@@ -1,4 +1,4 @@
-"""Lets a failing contract show its values, as a test module's own asserts do."""
+"""Makes a failing contract show its values, as a test module's own asserts do."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""What every history must keep, whichever way its archives remember. A history's own tests subclass `HistoryContract`.
+"""The contract of every history. A history's own tests subclass `HistoryContract`.
 
-The service behind it is played by `ServicePlayer`: it answers the addresses the history asks for, from a true list of snapshots.
+`ServicePlayer` simulates the service: it answers the addresses that the history asks for, from a true list of
+snapshots.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ ROUNDS = 8
 
 
 class ServicePlayer(Protocol):
-    """Plays the upstream service."""
+    """Simulates the upstream service."""
 
     def __call__(self, url: str) -> TimelineAnswer: ...
 
@@ -54,13 +55,13 @@ def _ask(history: History, row: Archive, need: NeedWindow, play: ServicePlayer, 
 
 
 class HistoryContract:
-    """Subclass it, give `history`, `row` and a `player` that tells of `snapshots`; nothing else is needed."""
+    """Subclass it and set `history`, `row` and a `player` that lists `snapshots`."""
 
     history: History
     row: Archive
     snapshots: Sequence[Instant] = tuple(range(NOW - 100 * 86400, NOW, 6 * 3600))
     telling: frozenset[int] = frozenset()
-    """Statuses that tell something by themselves."""
+    """Statuses that are an answer by themselves."""
 
     def player(self) -> ServicePlayer:
         raise NotImplementedError

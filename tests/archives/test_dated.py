@@ -1,4 +1,4 @@
-"""A folder a day: `lastsync` where it is, missing days walked over within the gap, young days refused, folders at their word."""
+"""One folder a day: `lastsync` if it exists, missing days skipped in a gap, young days refused, verbatim folders."""
 
 from __future__ import annotations
 

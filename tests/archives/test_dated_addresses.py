@@ -1,4 +1,4 @@
-"""The addresses of an archive that keeps a folder a day, on this proxy itself and through it."""
+"""The addresses of an archive that keeps one folder a day, on this proxy itself and through it."""
 
 from __future__ import annotations
 

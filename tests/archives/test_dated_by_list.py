@@ -1,4 +1,4 @@
-"""A folder a day, and a list of the days: whole like any other list, each day counted from its last second."""
+"""One folder a day with a list of days: complete like any other list, each day counted from its last second."""
 
 from __future__ import annotations
 

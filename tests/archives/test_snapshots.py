@@ -1,4 +1,4 @@
-"""The snapshot service: its listing, its redirect where the listing fails, and what is made of either."""
+"""The snapshot service: its listing, its redirect if the listing fails, and how each is read."""
 
 from __future__ import annotations
 

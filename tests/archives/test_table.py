@@ -1,4 +1,4 @@
-"""The built-in archives: every row complete, and none that overreaches."""
+"""The built-in archives: every one is complete, and none matches addresses of others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from snapproxy.families import FAMILIES
 ROWS = {row.name: row for row in BUILTIN}
 every_row = pytest.mark.parametrize("row", BUILTIN, ids=[row.name for row in BUILTIN])
 
-#: Through the proxy, an address as its clients write it: the row that it selects, and the path in that archive. At least one a row.
+#: Addresses in the proxy form: the archive that each selects, and the path in it. At least one for each archive.
 CLIENTS = (
     ("ftp.de.debian.org/debian/dists/sid/InRelease", "debian", "dists/sid/InRelease"),
     ("security.debian.org/dists/bullseye-security/InRelease", "debian-security", "dists/bullseye-security/InRelease"),

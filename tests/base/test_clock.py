@@ -1,4 +1,4 @@
-"""Both clocks keep the one promise; the virtual one keeps it exactly."""
+"""Both clocks fulfil the protocol; the virtual one to the exact second."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from snapproxy.base.clock import Clock, SystemClock
 from tests.fakes.virtual_clock import VirtualClock
 
 
-async def test_the_system_clock_tells_the_machines_time() -> None:
+async def test_the_system_clock_returns_the_time_of_the_machine() -> None:
     clock: Clock = SystemClock()
     assert abs(clock.time() - time.time()) < 5
     assert abs(clock.now() - clock.time()) < 5

@@ -1,4 +1,4 @@
-"""Records for the tests of their written forms: one small example, and any that hypothesis can think of."""
+"""Records for the tests of their file formats: one small example, and a hypothesis strategy."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from snapproxy.core.model import Proof, Role
 from snapproxy.core.paths import names_a_file
 from snapproxy.core.record import Record, RecordEntry
 
-unhurried = settings(deadline=None)
-"""For properties: a busy machine may take its time."""
+no_deadline = settings(deadline=None)
+"""For property tests: no deadline, because the machine may be busy."""
 
 AT = "20240601T000000Z"
 DUMP = "20240531T203452Z"
@@ -21,14 +21,14 @@ CURL = "pool/main/c/curl/curl_7.88.1-10+deb12u5_amd64.deb"
 
 
 def content(text: str) -> str:
-    """Return the digest of some bytes that are told apart by `text`."""
+    """Return the digest of a content that is identified by `text`."""
     return sha256(text.encode()).hexdigest()
 
 
 def entry(
     path: str, role: Role = Role.PACKAGE, *, archive: str = "debian", size: int = 5, text: str = "", **more: object
 ) -> RecordEntry:
-    said = {
+    values = {
         "requested": AT,
         "snapshot": DUMP,
         "proof": Proof.GPG,
@@ -36,7 +36,7 @@ def entry(
         "sha256": content(text or path),
         **more,
     }
-    return RecordEntry(archive=archive, path=path, role=role, **said)  # type: ignore[arg-type]
+    return RecordEntry(archive=archive, path=path, role=role, **values)  # type: ignore[arg-type]
 
 
 def absence(path: str, role: Role = Role.INDEX, **more: object) -> RecordEntry:

@@ -1,4 +1,4 @@
-"""An artifact is a function of its record, and gives it back."""
+"""An artifact depends on its record alone, and can be read back to the same record."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from snapproxy.core.record import Record
 from snapproxy.errors import RecordError
 from snapproxy.jobs.pack import layers_of_plan
 from snapproxy.oci.manifests import Descriptor
-from tests.capture.records import CURL, DUMP, content, entry, example, records, unhurried
+from tests.capture.records import CURL, DUMP, content, entry, example, no_deadline, records
 
 
 def layers_of(described: ArtifactPlan) -> list[Descriptor]:
@@ -74,25 +74,25 @@ def test_bare_titles_hold_one_time_only() -> None:
     later = {"requested": "20240701T000000Z", "snapshot": "20240630T210000Z", "text": "later"}
     record = Record((entry("a/InRelease", Role.ROOT), entry("a/InRelease", Role.ROOT, **later)), {"debian": "apt"})
     assert len(layers_of(describe(record))) == 3
-    with pytest.raises(RecordError, match="stands there twice"):
+    with pytest.raises(RecordError, match="is repeated"):
         describe(record, bare=True)
 
 
 def test_a_file_that_is_called_like_the_lock_cannot_be_bare() -> None:
     record = Record((entry("snapproxy.lock.json", Role.OTHER),), {"debian": "apt"})
-    with pytest.raises(RecordError, match="stands there twice"):
+    with pytest.raises(RecordError, match="is repeated"):
         describe(record, bare=True)
 
 
 def test_every_name_of_one_content_has_its_layer() -> None:
-    """So that plain readers find them all; in a registry they are one blob."""
+    """Plain readers thus find all of them; in a registry they are one blob."""
     twins = [entry(f"dists/{suite}/InRelease", Role.ROOT, text="same") for suite in ("bookworm", "stable")]
     layers = layers_of(describe(Record(tuple(twins), {"debian": "apt"})))
     assert [title_of(each).split("/")[3] for each in layers[1:]] == ["bookworm", "stable"]
     assert len({each.digest for each in layers[1:]}) == 1
 
 
-@unhurried
+@no_deadline
 @given(record=records(), shuffler=st.randoms())
 def test_any_record_comes_back_whatever_its_order(record: Record, shuffler: Random) -> None:
     try:
@@ -115,7 +115,7 @@ def test_large_records_are_dealt_out_to_several_manifests(monkeypatch: pytest.Mo
 
 
 def test_long_names_fill_a_manifest_sooner() -> None:
-    """As they would be written, no manifest is larger than what readers take."""
+    """Every written manifest is within the size limit of readers."""
     names = [f"{number:04}/{'é' * 1000}/{'x' * 90}" for number in range(2500)]
     described = describe(Record(tuple(entry(name, Role.OTHER) for name in names), {"debian": "apt"}))
     assert len(described.manifests) > 1

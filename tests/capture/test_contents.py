@@ -1,4 +1,4 @@
-"""Each file of a record once, by a name that can lie in a folder; packages by their URL."""
+"""Each file of a record is listed once, with a name that fits into a folder; packages have a package URL."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from snapproxy.core.paths import names_a_file
 from snapproxy.core.record import Record
 from snapproxy.errors import RecordError
 from snapproxy.families import FAMILIES
-from tests.capture.records import CURL, DUMP, absence, entry, example, unhurried
+from tests.capture.records import CURL, DUMP, absence, entry, example, no_deadline
 from tests.capture.records import content as digest_of
 
 
@@ -58,10 +58,10 @@ def test_a_package_has_a_url(family: str, archive: str, path: str, purl: str) ->
 WORDS = st.text(alphabet="aZ09+~%?&=@#:.-_^ \xfc", max_size=6) | st.text(max_size=4)
 
 
-@unhurried
+@no_deadline
 @given(family=st.sampled_from(sorted(FAMILIES)), words=st.lists(WORDS, min_size=4, max_size=4))
 def test_whatever_a_name_says_makes_a_url(family: str, words: list[str]) -> None:
-    """And that says the same."""
+    """The URL has the same name and version."""
     name, version, release, arch = words
     shapes = {
         "apt": "{0}_1{1}-{2}_{3}.deb",
@@ -103,22 +103,22 @@ def test_two_contents_under_one_name_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "told"),
+    ("names", "expected"),
     [
-        (["a", "b", "a"], "'a' stands there twice."),
+        (["a", "b", "a"], "'a' is repeated."),
         (["a/b", "a"], "'a' is a file, and the folder of 'a/b'."),
         (["a", "a/b/c/d"], "'a' is a file, and the folder of 'a/b/c/d'."),
-        (["../a"], "'../a' escapes"),
-        (["/etc/passwd"], "'/etc/passwd' escapes"),
-        (["a/"], "'a/' escapes"),
-        (["a\n"], "'a\\n' escapes"),
-        ([""], "'' escapes"),
+        (["../a"], "'../a' leads outside its folder"),
+        (["/etc/passwd"], "'/etc/passwd' leads outside its folder"),
+        (["a/"], "'a/' leads outside its folder"),
+        (["a\n"], "'a\\n' leads outside its folder"),
+        ([""], "'' leads outside its folder"),
     ],
 )
-def test_names_that_do_not_fit_into_one_folder(names: list[str], told: str) -> None:
+def test_names_that_do_not_fit_into_one_folder(names: list[str], expected: str) -> None:
     with pytest.raises(RecordError) as caught:
         check_names(names)
-    assert caught.value.why.startswith(told)
+    assert caught.value.why.startswith(expected)
 
 
 def test_names_that_fit() -> None:

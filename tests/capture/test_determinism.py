@@ -1,4 +1,4 @@
-"""Whatever a record is written as depends on the record alone: not on hash seed, zone, locale, umask, nor on the order it came in."""
+"""Every format depends on the record alone: not on hash seed, time zone, locale, umask, or order of entries."""
 
 from __future__ import annotations
 

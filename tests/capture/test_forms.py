@@ -1,4 +1,4 @@
-"""The other forms of a record: each is what its format's own library takes, and says what the record says."""
+"""The other formats of a record: each is valid for its format's library, and agrees with the record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A record has one lock, and a lock one record."""
+"""A record has exactly one lock, and a lock exactly one record."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from snapproxy.capture.lock_reader import decode
 from snapproxy.core.model import Role
 from snapproxy.core.record import Record
 from snapproxy.errors import RecordError
-from tests.capture.records import absence, entry, example, records, unhurried
+from tests.capture.records import absence, entry, example, no_deadline, records
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,22 +43,25 @@ def test_the_form_is_one_line_an_entry() -> None:
     )
 
 
-@unhurried
+@no_deadline
 @given(record=records())
 def test_without_its_line_feeds_it_is_rfc_8785(record: Record) -> None:
-    """docs/lock.md defines the form so. ASCII member names and whole numbers leave Python's own sorting and numbers nothing to differ in."""
+    """The format is as defined in docs/reference/lock-format.md.
+
+    Member names are ASCII and numbers are integers, so Python's sorting and number format agree with RFC 8785.
+    """
     text = encode(record).decode()
     one_line = json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     assert text.replace("\n", "") == one_line
 
 
-@unhurried
+@no_deadline
 @given(record=records())
 def test_what_is_written_is_read_back(record: Record) -> None:
     assert decode(encode(record)) == record
 
 
-@unhurried
+@no_deadline
 @given(record=records(), seed=st.integers())
 def test_any_order_gives_the_same_bytes(record: Record, seed: int) -> None:
     mixed = list(record.entries)
@@ -69,12 +72,14 @@ def test_any_order_gives_the_same_bytes(record: Record, seed: int) -> None:
 
 
 def test_the_page_shows_a_canonical_lock() -> None:
-    (shown,) = re.findall(r"```json\n(.*?)```", (ROOT / "docs" / "lock.md").read_text(encoding="utf-8"), re.DOTALL)
+    (shown,) = re.findall(
+        r"```json\n(.*?)```", (ROOT / "docs" / "reference" / "lock-format.md").read_text(encoding="utf-8"), re.DOTALL
+    )
     assert encode(decode(shown.encode())).decode() == shown
 
 
 def test_names_are_written_plainly() -> None:
-    """Neither escapes nor another order for what is beyond ASCII; lines sort as `LC_ALL=C sort` sorts them."""
+    """Other characters than ASCII are neither escaped nor ordered differently; lines sort as with `LC_ALL=C sort`."""
     paths = ["a", 'a"b', "a b", "a/b", "größe", "\uffee", "\U0001f600"]
     record = Record(tuple(entry(path) for path in reversed(paths)), {"debian": "apt"})
     lines = encode(record).decode().splitlines()
@@ -98,7 +103,7 @@ def test_any_other_spelling_of_the_json_is_taken() -> None:
     assert decode(indented) == example()
 
 
-@unhurried
+@no_deadline
 @given(at=st.integers(0, 2000), cut=st.integers(0, 3), put=st.binary(max_size=3))
 def test_damage_is_an_error_or_another_whole_record(at: int, cut: int, put: bytes) -> None:
     sound = encode(example())

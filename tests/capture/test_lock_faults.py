@@ -1,4 +1,4 @@
-"""Every bad lock is one clear error with its place."""
+"""Every bad lock raises one clear error with the place of the fault."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def why(data: bytes) -> str:
         decode(data)
     assert caught.value.reason == "The lock cannot be read"
     assert caught.value.hint
-    assert caught.value.why.isascii(), "a terminal prints it"
+    assert caught.value.why.isascii(), "it is printed on terminals"
     return caught.value.why
 
 
@@ -43,12 +43,20 @@ FAULTS: list[tuple[str, Change, str]] = [
     ("schema of old", lambda lock: lock.update(schema=0), "schema: expected an integer from 1 to 1, not 0."),
     ("schema no number", lambda lock: lock.update(schema="1"), "schema: expected an integer from 1 to 1, not '1'."),
     ("schema true", lambda lock: lock.update(schema=True), "schema: expected an integer from 1 to 1, not True."),
-    ("schema with a fraction", lambda lock: lock.update(schema=1.0), "schema: expected an integer from 1 to 1, not 1.0."),
+    (
+        "schema with a fraction",
+        lambda lock: lock.update(schema=1.0),
+        "schema: expected an integer from 1 to 1, not 1.0.",
+    ),
     ("entry no object", lambda lock: lock["files"].__setitem__(0, 7), "files[0]: expected an object, not 7."),
     ("member missing", lambda lock: lock["files"][2].pop("path"), "files[2].path: is missing."),
     ("member unknown", set_in("files", 1, url="x"), "files[1].url: is not a known member."),
     ("absence with a size", set_in("absences", 0, size=0), "absences[0].size: is not a known member."),
-    ("short digest", set_in("files", 4, sha256="abc"), "files[4].sha256: expected 64 lower-case hex digits, not 'abc'."),
+    (
+        "short digest",
+        set_in("files", 4, sha256="abc"),
+        "files[4].sha256: expected 64 lower-case hex digits, not 'abc'.",
+    ),
     ("digest in capitals", set_in("files", 0, sha256="AB" * 32), "files[0].sha256: expected 64 lower-case hex digits"),
     ("digest null", set_in("files", 0, sha256=None), "files[0].sha256: expected 64 lower-case hex digits, not None."),
     ("no size", set_in("files", 0, size=None), "files[0].size: expected an integer from 0 to 9007199254740991"),
@@ -60,37 +68,89 @@ FAULTS: list[tuple[str, Change, str]] = [
     ("absolute path", set_in("files", 0, path="/etc/passwd"), "files[0].path: expected the canonical path of a file"),
     ("call of no service", set_in("files", 0, path="/mr"), "files[0].path: expected the canonical path of a file"),
     ("call with a blank", set_in("files", 0, path="/mr/a b"), "files[0].path: expected the canonical path of a file"),
-    ("file of no snapshot", set_in("files", 0, snapshot=""), "files[0].snapshot: expected a time or the id of a snapshot,"),
+    (
+        "file of no snapshot",
+        set_in("files", 0, snapshot=""),
+        "files[0].snapshot: expected a time or the id of a snapshot,",
+    ),
     ("folder", set_in("files", 0, path="pool/"), "files[0].path: expected the canonical path of a file"),
     ("no path", set_in("absences", 0, path=""), "absences[0].path: expected the canonical path of a file"),
-    ("path of half a letter", set_in("files", 0, path="\ud800"), "files[0].path: expected the canonical path of a file"),
-    ("path of a terminal's", set_in("files", 0, path="\x1b[2J"), "files[0].path: expected the canonical path of a file"),
+    (
+        "path of half a letter",
+        set_in("files", 0, path="\ud800"),
+        "files[0].path: expected the canonical path of a file",
+    ),
+    (
+        "path of a terminal's",
+        set_in("files", 0, path="\x1b[2J"),
+        "files[0].path: expected the canonical path of a file",
+    ),
     ("archive climbs", set_in("files", 0, archive=".."), "files[0].archive: expected the name of an archive"),
-    ("snapshot climbs", set_in("files", 0, snapshot="../x"), "files[0].snapshot: expected a time or the id of a snapshot,"),
+    (
+        "snapshot climbs",
+        set_in("files", 0, snapshot="../x"),
+        "files[0].snapshot: expected a time or the id of a snapshot,",
+    ),
     ("time empty", set_in("files", 0, requested=""), "files[0].requested: expected a time or the id of a snapshot,"),
-    ("role unknown", set_in("files", 0, role="exe"), "files[0].role: expected one of index, other, package, root, signature"),
+    (
+        "role unknown",
+        set_in("files", 0, role="exe"),
+        "files[0].role: expected one of index, other, package, root, signature",
+    ),
     ("proof unknown", set_in("files", 0, proof="sure"), "files[0].proof: expected one of digest, gpg, index, none"),
-    ("file twice", lambda lock: lock["files"].append(lock["files"][0]), "files[5]: another entry has the same archive, requested and path"),
-    ("there and absent", lambda lock: lock["absences"][0].update(path=lock["files"][2]["path"]), "absences[0]: another entry has the same archive,"),
+    (
+        "file twice",
+        lambda lock: lock["files"].append(lock["files"][0]),
+        "files[5]: another entry has the same archive, requested and path",
+    ),
+    (
+        "there and absent",
+        lambda lock: lock["absences"][0].update(path=lock["files"][2]["path"]),
+        "absences[0]: another entry has the same archive,",
+    ),
     ("two sizes", twice("files", path="x", size=6), "files[5]: another entry has the same sha256 and another size."),
     ("family unknown", set_in("archives", 0, family="slackpkg"), "archives[0].family: expected one of "),
-    ("archive unused", twice("archives", archive="ubuntu"), "archives[2]: its snapshots differ from those of the entries"),
-    ("archive twice", lambda lock: lock["archives"].append(lock["archives"][0]), "archives[2]: its snapshots differ from those"),
-    ("archive missing", lambda lock: lock["archives"].pop(), "archives: there are entries of debian at 20240601T000000Z"),
+    (
+        "archive unused",
+        twice("archives", archive="ubuntu"),
+        "archives[2]: its snapshots differ from those of the entries",
+    ),
+    (
+        "archive twice",
+        lambda lock: lock["archives"].append(lock["archives"][0]),
+        "archives[2]: its snapshots differ from those",
+    ),
+    (
+        "archive missing",
+        lambda lock: lock["archives"].pop(),
+        "archives: there are entries of debian at 20240601T000000Z",
+    ),
     ("other snapshots", set_in("archives", 1, snapshots=["live"]), "archives[1]: its snapshots differ from those"),
-    ("half a span", set_in("archives", 1, valid=["20240601T000000Z"]), "archives[1].valid: expected the first and the last instant"),
-    ("span backwards", set_in("archives", 1, valid=["20240602T000000Z", "20240601T000000Z"]), "archives[1].valid: expected the first"),
-    ("no such day", set_in("archives", 1, valid=["20240230T000000Z"] * 2), "archives[1].valid[0]: expected an instant such as"),
+    (
+        "half a span",
+        set_in("archives", 1, valid=["20240601T000000Z"]),
+        "archives[1].valid: expected the first and the last instant",
+    ),
+    (
+        "span backwards",
+        set_in("archives", 1, valid=["20240602T000000Z", "20240601T000000Z"]),
+        "archives[1].valid: expected the first",
+    ),
+    (
+        "no such day",
+        set_in("archives", 1, valid=["20240230T000000Z"] * 2),
+        "archives[1].valid[0]: expected an instant such as",
+    ),
     ("host twice", lambda lock: lock["unpinned"].append("::1"), "unpinned[2]: the host ::1 is repeated."),
     ("host of two words", lambda lock: lock["unpinned"].append("a b"), "unpinned[2]: expected a host, not 'a b'."),
-]  # fmt: skip
+]
 
 
-@pytest.mark.parametrize(("change", "told"), [row[1:] for row in FAULTS], ids=[row[0] for row in FAULTS])
-def test_a_fault_is_told_with_its_place(change: Change, told: str) -> None:
+@pytest.mark.parametrize(("change", "expected"), [row[1:] for row in FAULTS], ids=[row[0] for row in FAULTS])
+def test_a_fault_is_told_with_its_place(change: Change, expected: str) -> None:
     lock = json.loads(encode(example()))
     change(lock)
-    assert why(json.dumps(lock).encode()).startswith(told)
+    assert why(json.dumps(lock).encode()).startswith(expected)
 
 
 def test_two_families_of_one_archive() -> None:
@@ -104,7 +164,7 @@ def test_two_families_of_one_archive() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "expected"),
     [
         (b"", "It is not valid JSON: line 1, column 1."),
         (b"\xff\xfe", "It is not UTF-8 (byte 0)."),
@@ -120,8 +180,8 @@ def test_two_families_of_one_archive() -> None:
     ],
     ids=lambda value: None if isinstance(value, bytes) else str(value)[:24],
 )
-def test_what_is_no_lock_at_all(data: bytes, told: str) -> None:
-    assert why(data) == told
+def test_what_is_no_lock_at_all(data: bytes, expected: str) -> None:
+    assert why(data) == expected
 
 
 def test_a_member_that_stands_twice_is_named() -> None:
@@ -130,7 +190,7 @@ def test_a_member_that_stands_twice_is_named() -> None:
 
 
 def test_a_later_schema_says_what_to_do() -> None:
-    """Before anything else: what else is in it is not for us to judge."""
+    """The schema is checked first, because a later one may have other members."""
     with pytest.raises(RecordError) as caught:
         decode(b'{"schema":2,"entries":[]}')
     assert str(caught.value) == (

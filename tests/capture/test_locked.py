@@ -1,4 +1,4 @@
-"""A lock in use: nothing but its bytes is served, from the store, or brought again from the snapshots that it names."""
+"""A replayed lock: only its recorded bytes are served, from the store, or refetched from the recorded snapshots."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ async def lock(make_house: MakeHouse, hamlet: Hamlet) -> bytes:
 
 @pytest.fixture
 async def elsewhere(make_house: MakeHouse, lock: bytes, tmp_path: Path) -> House:
-    """A snapproxy with an empty store that replays the lock and may ask upstream."""
+    """A server with an empty store that replays the lock and may refetch from upstream."""
     return await make_house(folder=tmp_path / "elsewhere", replayed=record_of(lock))
 
 
 def changed(lock: bytes, path: str, **other: object) -> Replayed:
-    """Return the lock with another word about a file."""
+    """Return the lock with other values for a file."""
     record = decode(lock)
     entries = tuple(replace(each, **other) if each.path == path else each for each in record.entries)
     return Replayed(replace(record, entries=entries), "The lock build.json")
@@ -87,7 +87,7 @@ async def test_what_the_lock_lacks_is_refused_though_it_could_be_had(
     for when, path in ((AT, hamlet.edition.old.path), (SECOND, INRELEASE), ("live", INRELEASE)):
         got = await house.get(when, path)
         assert got.status == 424
-        assert got.refusal.why.startswith(f"The lock build.json holds no {path} of debian at ")
+        assert got.refusal.why.startswith(f"The lock build.json has no {path} of debian at ")
     assert list(hamlet.log.entries) == []
 
 
@@ -98,17 +98,17 @@ async def test_other_bytes_than_the_locks_are_never_served(
     replayed = changed(lock, path, sha256="ab" * 32)
     house = await make_house(folder=tmp_path / "elsewhere", replayed=replayed)
     got = await house.get(AT, path)
-    assert (got.status, got.refusal.reason) == (424, "Upstream's bytes are not the recorded ones")
+    assert (got.status, got.refusal.reason) == (424, "Upstream's bytes differ from the recorded ones")
 
 
 async def test_the_end_of_other_bytes_is_not_shown(
     make_house: MakeHouse, lock: bytes, hamlet: Hamlet, tmp_path: Path
 ) -> None:
-    """A package streams, so its client may have begun to read: it is cut before the end."""
+    """A package is streamed, so its client may have started to read: the body is cut off before the end."""
     kept = hamlet.edition.kept
     house = await make_house(folder=tmp_path / "elsewhere", replayed=changed(lock, kept.path, sha256="ab" * 32))
     await house.get(AT, PACKAGES)
-    with pytest.raises(ArchiveDataError, match="not the recorded ones"):
+    with pytest.raises(ArchiveDataError, match="differ from the recorded ones"):
         await house.get(AT, kept.path)
 
 
@@ -119,11 +119,11 @@ async def test_another_size_than_the_locks_is_refused(make_house: MakeHouse, loc
 
 
 async def test_what_upstream_has_lost_is_no_absence(elsewhere: House, hamlet: Hamlet) -> None:
-    """To apt a 404 would mean that the archive has no such file."""
+    """apt would interpret a 404 as the absence of the file."""
     tree = hamlet.without(INRELEASE, FIRST)
     hamlet.publish(FIRST, tree)
     got = await elsewhere.get(AT, INRELEASE)
-    assert (got.status, got.refusal.reason) == (424, "Upstream has no longer what was recorded")
+    assert (got.status, got.refusal.reason) == (424, "Upstream no longer has the recorded file")
 
 
 async def test_offline_nothing_is_brought(make_house: MakeHouse, lock: bytes, hamlet: Hamlet, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Notes add up to the same whatever wrote them, and the first answer to a question stands."""
+"""Notes give the same result whichever process wrote them, and the first answer to a request applies."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FAMILIES = {"debian": "apt", "alpine": "apk", "unused": "rpm"}
 
 def noted(*lines: bytes) -> Notes:
     notes = Notes()
-    notes.take(lines)
+    notes.add_lines(lines)
     return notes
 
 

@@ -1,4 +1,4 @@
-"""What differs between two records, and nothing else."""
+"""The differences of two records, and nothing else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from snapproxy.capture.record_diff import RecordChange, RecordDiff, RecordedState, compare
 from snapproxy.core.model import Proof, Role
 from snapproxy.core.record import Record, RecordEntry
-from tests.capture.records import AT, CURL, DUMP, absence, content, entry, example, records, unhurried
+from tests.capture.records import AT, CURL, DUMP, absence, content, entry, example, no_deadline, records
 
 FAMILIES = {"debian": "apt"}
 NEWER = CURL.replace("u5", "u7")
@@ -20,13 +20,13 @@ def difference(one: list[RecordEntry], other: list[RecordEntry]) -> RecordDiff:
     return compare(Record(tuple(one), FAMILIES), Record(tuple(other), FAMILIES))
 
 
-@unhurried
+@no_deadline
 @given(record=records())
 def test_a_record_does_not_differ_from_itself(record: Record) -> None:
     assert not compare(record, replace(record, entries=record.entries[::-1]))
 
 
-@unhurried
+@no_deadline
 @given(one=records(), other=records())
 def test_seen_from_the_other_side_the_same_things_differ(one: Record, other: Record) -> None:
     there, back = compare(one, other), compare(other, one)

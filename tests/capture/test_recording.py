@@ -1,4 +1,4 @@
-"""What a capture takes note of, and what it gives: everything that wiring builds, in front of a tiny archive."""
+"""Recording and answering within captures, with the whole application in front of a tiny archive."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ async def test_two_processes_record_into_one_capture_and_agree(make_house: MakeH
 async def test_what_another_process_still_stores_is_recorded_once_it_is_stored(
     make_house: MakeHouse, hamlet: Hamlet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While the disk is slow both readers can have all bytes of a file that has no name yet: that is no absence."""
+    """On a slow disk, both readers may have all bytes of a file that is not named yet: this is not an absence."""
     may_store, sync = threading.Event(), os.fsync
 
     def sync_late(descriptor: int) -> None:
@@ -158,7 +158,7 @@ async def test_a_closed_capture_answers_what_it_holds_and_takes_nothing_more(mak
     for house in (recording, other):
         assert (await house.get(AT, INRELEASE, capture=BUILD)).data == first.data
         got = await house.get(AT, PACKAGES, capture=BUILD)
-        assert (got.status, got.refusal.reason) == (403, "The capture is closed and does not hold this")
+        assert (got.status, got.refusal.reason) == (403, "The capture is closed and does not contain this")
     assert set(await answers(recording)) == {INRELEASE}
     assert (await recording.app.captures.summary(BUILD)).is_closed
     await recording.app.captures.close(BUILD)  # harmless
@@ -187,7 +187,7 @@ async def test_a_renamed_capture_goes_on_under_its_new_name(make_house: MakeHous
 @pytest.mark.parametrize("name", ["x", "", "A", "-a", "a/b", "a.snp-b", "a" * 64])
 async def test_bad_names_are_refused(house: House, name: str) -> None:
     await house.get(AT, INRELEASE, capture=BUILD)
-    with pytest.raises(ClientError, match="not the name of a capture"):
+    with pytest.raises(ClientError, match="Invalid capture name"):
         await house.app.captures.rename(BUILD, name)
 
 
@@ -220,7 +220,7 @@ async def test_hosts_that_are_reached_unpinned_are_noted(house: House) -> None:
 
 
 class TestLive:
-    """A live capture stays with the roots that it was given."""
+    """A live capture keeps the roots that it was served first."""
 
     @pytest.fixture
     def present(self, edition: object, tmp_path_factory: pytest.TempPathFactory) -> Present:

@@ -1,4 +1,4 @@
-"""What was recorded is answered again with nobody to ask, and nothing else is."""
+"""Recorded answers are replayed without upstream, and everything else is refused."""
 
 from __future__ import annotations
 
@@ -80,9 +80,9 @@ async def test_any_instant_with_the_same_answers_is_answered(offline: House, ham
 async def test_what_is_missing_is_named_with_the_capture(offline: House, hamlet: Hamlet) -> None:
     got = await offline.get(AT, hamlet.edition.old.path, capture="build")
     assert got.status == 424
-    assert "The capture build holds no" in got.refusal.why
+    assert "The capture build has no" in got.refusal.why
     unknown = await offline.get(AT, INRELEASE, capture="other")
-    assert (unknown.status, unknown.refusal.reason) == (424, "Offline: there is no capture of that name")
+    assert (unknown.status, unknown.refusal.reason) == (424, "Offline: no capture has that name")
 
 
 async def test_bytes_that_are_gone_are_named(offline: House, hamlet: Hamlet) -> None:

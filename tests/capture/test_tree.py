@@ -1,4 +1,4 @@
-"""A tree is addressed like the mirror form, has by-hash names, and leaves out what the other side holds."""
+"""A tree has the paths of the mirror form and by-hash paths, and omits files that the recipient has."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_roots_with_snapshots_of_their_own_lie_together() -> None:
 
 
 def test_what_the_other_side_holds_is_left_out_and_still_listed() -> None:
-    """By digest: it may hold it under another time."""
+    """Files are compared by digest: the recipient may have a file under another time."""
     held = Record((entry(CURL, requested="20240501T000000Z", size=315_000),), {"debian": "apt"})
     tree = lay_out(example(), held)
     assert f"debian/{AT}/{CURL}" not in [leaf.path for leaf in tree.leaves]

@@ -71,5 +71,5 @@ def test_close_rename_and_remove(capture: Capture) -> None:
 def test_an_unknown_name_is_told_with_the_known_ones(capture: Capture, action: str) -> None:
     code, _, err = capture(action, "other")
     assert code == 1
-    assert "There is no capture of that name" in err
+    assert "No capture has that name" in err
     assert "build" in err

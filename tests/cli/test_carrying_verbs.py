@@ -60,7 +60,7 @@ def test_out_and_in_again(run: Run) -> None:
     again = json.loads(run("two", "export", "build", "oci:again", "--json")[1])
     assert (again["digest"], again["name"], again["files"]) == (digest, digest, 5)
     code, _, err = run("two", "import", "oci-archive:build.tar")
-    assert (code, "A capture of that name exists" in err) == (1, True)
+    assert (code, "A capture of that name exists already" in err) == (1, True)
     told = json.loads(run("two", "import", "oci-archive:build.tar", "--as", "other", "--json")[1])
     assert (told["name"], told["files"], told["new"], told["doubts"]) == ("other", 3, 0, [])
 
@@ -92,7 +92,7 @@ def test_wishes_that_exclude_one_another(run: Run, options: tuple[str, ...]) -> 
         (("--repo-file", "bytes.repo"), "not UTF-8"),
         (("--repo-file", "t.repo", "--repo-key", "absent.asc"), "absent.asc: No such file"),
         (("--var", "releasever=40"), "--repo-file FILE"),
-        (("--repo-file", "t.repo"), "No package here is of a client with repository files"),
+        (("--repo-file", "t.repo"), "No package is for a client with repository files"),
     ],
 )
 def test_repository_files_that_do_not_serve(run: Run, stores: Path, options: tuple[str, ...], said: str) -> None:

@@ -199,4 +199,4 @@ class TestOfACapture:
 
     def test_a_capture_that_is_not_there(self, settings: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["lock", "none", "--config", str(settings)]) == 1
-        assert "There is no capture of that name" in capsys.readouterr().err
+        assert "No capture has that name" in capsys.readouterr().err

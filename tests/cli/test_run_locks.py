@@ -131,7 +131,7 @@ def test_a_capture_is_replayed_offline_at_its_own_time(run: Run, hamlet: Hamlet)
     code, out, _ = run("--offline", "--capture", "mine", script=script)
     assert code == 0
     assert out.splitlines()[:2] == ["200", "404"]
-    assert "The capture mine holds no" in out
+    assert "The capture mine has no" in out
     assert list(hamlet.log.entries) == []
 
 
@@ -160,7 +160,7 @@ def test_two_pins_are_too_many(run: Run) -> None:
 def test_a_capture_that_is_not_there_is_told(run: Run) -> None:
     code, _, err = run("--offline", "--capture", "other")
     assert code == 1
-    assert "There is no capture of that name" in err
+    assert "No capture has that name" in err
 
 
 def test_a_broken_lock_is_told_before_anything_runs(run: Run, tmp_path: Path) -> None:

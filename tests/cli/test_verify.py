@@ -102,4 +102,4 @@ def test_a_lock_that_is_wrong_about_a_size_is_told(verify: Verify, record: Recor
 def test_an_unknown_capture_is_told(verify: Verify) -> None:
     code, _, err = verify("other")
     assert code == 1
-    assert "There is no capture of that name" in err
+    assert "No capture has that name" in err

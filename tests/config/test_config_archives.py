@@ -1,4 +1,4 @@
-"""Built-in rows overridden, new rows added, and the settings written back."""
+"""Built-in archives overridden, new archives added, and the settings written back."""
 
 from __future__ import annotations
 

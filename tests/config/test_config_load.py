@@ -1,4 +1,4 @@
-"""Where settings come from, who wins, and what their defaults are."""
+"""Sources of settings, their precedence, and the defaults."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_the_file_is_sought_where_the_page_says(tmp_path: Path) -> None:
 
 
 def test_a_file_that_was_named_must_exist(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="no such configuration file"):
+    with pytest.raises(ConfigurationError, match="configuration file does not exist"):
         load(tmp_path / "absent.toml", {}, ())
 
 

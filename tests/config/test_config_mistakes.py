@@ -1,4 +1,4 @@
-"""All mistakes at once, by key path, with what is accepted."""
+"""All mistakes in one error, by key path, with the accepted values."""
 
 from __future__ import annotations
 
@@ -84,15 +84,15 @@ burst = "x"
         (
             '[archives.archlinux]\nfolder = "repos/YYYYMM"',
             (
-                'archives.archlinux.folder: "repos/YYYYMM" is not accepted; accepted: where a day lies below its base, YYYY, MM and DD '
-                'standing for the date, such as "history/YYYYMMDD/tumbleweed"'
+                'archives.archlinux.folder: "repos/YYYYMM" is not accepted; accepted: the path of a day below '
+                'the base, with YYYY, MM and DD for the date, such as "history/YYYYMMDD/tumbleweed"'
             ),
         ),
         (
             '[archives.archlinux]\ndays = "../list"',
             (
-                'archives.archlinux.days: "../list" is not accepted; accepted: the path of a list of days below the base, such as '
-                '"history/list", or "" for none'
+                'archives.archlinux.days: "../list" is not accepted; accepted: the path of a list of days below '
+                'the base, such as "history/list", or "" for none'
             ),
         ),
         ("[archives.debian]\nscope = 9", "archives.debian.scope: 9 is not accepted; accepted: a number of at most 8"),
@@ -116,7 +116,10 @@ burst = "x"
         *(
             (
                 f'[archives.debian]\nsources = ["{text}"]',
-                f'archives.debian.sources[0]: "{text}" is not accepted; accepted: "docker://REGISTRY/REPOSITORY" without a tag, or',
+                (
+                    f'archives.debian.sources[0]: "{text}" is not accepted; accepted: '
+                    '"docker://REGISTRY/REPOSITORY" without a tag, or'
+                ),
             )
             for text in (
                 "docker://reg.example/a:tag",
@@ -148,7 +151,7 @@ burst = "x"
             'upstreams."a.b".requests_per_second: 0 is not accepted; accepted: a number of more than 0',
         ),
         ('[upstreams."a.b"]\nburts = 1', 'upstreams."a.b".burts: no such setting; did you mean burst?'),
-        ('[archives."a/b"]', 'archives."a/b": "a/b" is not accepted; accepted: lower-case letters'),
+        ('[archives."a/b"]', 'archives."a/b": "a/b" is not accepted; accepted: 1 to 63 lower-case letters'),
     ],
 )
 def test_a_mistake_says_where_what_and_what_is_accepted(load_text: Loader, text: str, line: str) -> None:
@@ -160,7 +163,7 @@ def test_a_mistake_says_where_what_and_what_is_accepted(load_text: Loader, text:
 def test_no_archive_takes_a_name_of_our_own_addresses(load_text: Loader, name: str) -> None:
     text = f'[archives."{name}"]\nfamily = "apt"\nhistory = "any-instant"\nsnapshot = ["https://a.example/x"]'
     (line,) = mistakes(load_text, text)
-    assert "any name but the ones" in line
+    assert "any name except those reserved" in line
 
 
 def test_a_broken_variable_is_named(load_text: Loader) -> None:

@@ -1,4 +1,4 @@
-"""Asks `core.address` as a client would; shared by the tests of the address forms and of the refusals."""
+"""Calls `core.address` as a client would; shared by the tests of the address forms and of the refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a request names: the four forms, and the time in each."""
+"""Targets of requests: the four forms, and the time in each."""
 
 from __future__ import annotations
 

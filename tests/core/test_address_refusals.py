@@ -1,4 +1,4 @@
-"""What is let through, what is refused, and that nothing of a client's text ever comes back."""
+"""Requests that are passed through or refused; no text of a client is ever repeated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is asked by digest, for what, and before whom."""
+"""Blob sources: which are asked, for which digests, in which order."""
 
 from __future__ import annotations
 

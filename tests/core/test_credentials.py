@@ -1,4 +1,4 @@
-"""The time in a proxy's address, as every client spells it."""
+"""The time in a proxy's address, in the form that each client sends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""By what the bytes of a kept promise are found again."""
+"""The digest by which verified bytes are looked up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is selected of an archive, and what may be listed at all."""
+"""Selecting parts of an archive, and valid package names."""
 
 from __future__ import annotations
 

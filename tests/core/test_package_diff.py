@@ -1,4 +1,4 @@
-"""What two listings differ in."""
+"""Differences between two listings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No path escapes its archive, and every spelling of one path is one key."""
+"""No path leaves its archive, and all forms of one path have one key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pace: exact figures for the rules, properties for what must hold whatever happens."""
+"""The rate limit: exact figures for the rules, properties that hold for every sequence of results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Honest time for listed snapshots: what settles a *when*, what is refused, and in which words."""
+"""Honest time for listed snapshots: how a time is resolved or refused, and the texts of the refusals."""
 
 from __future__ import annotations
 

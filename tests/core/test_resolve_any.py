@@ -1,4 +1,4 @@
-"""Honest time where every second is a snapshot, and between two sights of one root."""
+"""Honest time if every second is a snapshot, and between two observations of one root."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A *when* settled by what was seen of a root: exact within a span, honest between two, refused beyond them."""
+"""A time resolved from observations of a root: exact within a span, noted between two, refused beyond them."""
 
 from __future__ import annotations
 
@@ -49,10 +49,8 @@ class TestObserved:
         answer = ask(format_instant(T0 + 10 * HOUR + 5), FIRST, SECOND)
         assert isinstance(answer, Resolved)
         assert (answer.snapshot, answer.valid) == (FIRST.snapshot, (T0, FIRST.last))
-        assert (
-            answer.note
-            == f"sure up to {format_instant(FIRST.last)}; from then until {format_instant(SECOND.first)} it may have changed"
-        )
+        last, first = format_instant(FIRST.last), format_instant(SECOND.first)
+        assert answer.note == f"sure up to {last}; from then until {first} it may have changed"
 
     def test_a_gap_is_refused_and_both_its_ends_are_named(self) -> None:
         reason = refused(ask(format_instant(T0 + 50 * HOUR), SECOND, LATE), 410)

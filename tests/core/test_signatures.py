@@ -1,4 +1,4 @@
-"""Roots are believed as design.md section 6 says: by what gpgv reports, recorded and run for real."""
+"""Signed roots are judged as in design.md section 6, from reports of gpgv, recorded and real."""
 
 import subprocess
 from collections.abc import Callable, Iterator
@@ -45,7 +45,7 @@ WEAK = status("NEWSIG", f"ERRSIG {OTHER[-16:]} 22 2 01 {MADE} 5 {OTHER}")
 EXPIRED = "EXPKEYSIG"
 
 
-# --- recorded ------------------------------------------------------------------------------------------------------------------
+# --- recorded ---------------------------------------------------------------------------------------------------
 
 
 def test_one_good_signature_is_enough_and_its_primary_key_is_named() -> None:
@@ -55,7 +55,8 @@ def test_one_good_signature_is_enough_and_its_primary_key_is_named() -> None:
         "KEY_CONSIDERED AC530D520F2F3269F5E98313A48449044AAD5C5D 0",
         "SIG_ID 3mysYIOG5yPK6Yyxhlv6luIW/i0 2026-11-18 1795040262",
         "GOODSIG 54404762BBB6E853 Debian Security Archive Automatic Signing Key (11/bullseye) <ftpmaster@debian.org>",
-        "VALIDSIG ED541312A33F1128F10B1C6C54404762BBB6E853 2026-11-18 1795040262 0 4 0 1 8 01 AC530D520F2F3269F5E98313A48449044AAD5C5D",
+        "VALIDSIG ED541312A33F1128F10B1C6C54404762BBB6E853 2026-11-18 1795040262 0 4 0 1 8 01 "
+        "AC530D520F2F3269F5E98313A48449044AAD5C5D",
     )
     assert judge(lines) == Verdict(signers=("AC530D520F2F3269F5E98313A48449044AAD5C5D",))
     assert judge(lines).good
@@ -188,7 +189,7 @@ def test_any_lines_are_judged_and_none_passes_without_its_outcome(lines: list[st
     assert not verdict.good or {line.split(" ")[0] for line in lines} >= {"NEWSIG", "VALIDSIG"}
 
 
-# --- run -----------------------------------------------------------------------------------------------------------------------
+# --- run --------------------------------------------------------------------------------------------------------
 
 BODY = "Origin: T\n"
 Gpg = Callable[..., bytes]

@@ -1,4 +1,4 @@
-"""Every spelling of a time, and nothing else."""
+"""Every form of a time, and no other text."""
 
 from __future__ import annotations
 

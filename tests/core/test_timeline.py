@@ -1,4 +1,4 @@
-"""What is kept of a timeline, and that learning it piece by piece decides as the whole truth does."""
+"""Keeping windows of a timeline; deciding from parts of it gives the same result as from all of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What upstream's answers mean: one table, one test a row."""
+"""Classes of upstream answers: one table, one test for each row."""
 
 from __future__ import annotations
 

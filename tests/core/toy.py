@@ -1,4 +1,4 @@
-"""A toy distribution to plan for: the core knows none."""
+"""A toy distribution for the tests of plans: the core contains none."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ ROOT = StoredFile("root", "r", 3, Proof.GPG)
 
 
 class ToyFamily:
-    """`root` vouches for `index/*`, indexes for `pkg/*`; `index/by-hash/HEX` is a by-hash name; `beside/*` is promised by `index/sums`.
+    """`root` lists `index/*`, indexes list `pkg/*`; `index/by-hash/HEX` by hash; `index/sums` lists `beside/*`.
 
-    `below/*` is promised by `root` itself.
+    `root` itself lists `below/*`.
     """
 
     name = "toy"

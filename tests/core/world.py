@@ -1,4 +1,4 @@
-"""An archive that truly held something, for the tests of `core.resolve`: the resolver learns of it only by asking."""
+"""An archive with a true list of snapshots, for the tests of `core.resolve`: the resolver must ask for it."""
 
 from __future__ import annotations
 

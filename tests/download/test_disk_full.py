@@ -1,4 +1,4 @@
-"""A full disk under the whole store, catalog included: clients are served, nothing is named, and all is stored once there is room."""
+"""A full disk under the whole store: clients are served, nothing is named, and files are stored once there is room."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MakeHouse = Callable[..., Awaitable[House]]
 
 
 class Disk:
-    """A small file system that can be filled to the last byte, and emptied of what filled it."""
+    """A small file system that can be filled to the last byte, and freed again."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, mode=0o700)
@@ -45,7 +45,7 @@ class Disk:
 
 @pytest.fixture
 def cache_disk(tmp_path: Path) -> Iterator[Disk]:
-    """What the promise tables of a house lie on."""
+    """The file system of the index tables."""
     disk = Disk(tmp_path / "house" / "cache")
     yield disk
     disk.unmount()
@@ -53,14 +53,14 @@ def cache_disk(tmp_path: Path) -> Iterator[Disk]:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
-    """What the store of a house lies on."""
+    """The file system of the store."""
     disk = Disk(tmp_path / "house" / "state")
     yield disk
     disk.unmount()
 
 
 def stored(house: House) -> list[str]:
-    """Return the files of bytes that the store holds, whole or not, and the names it gives."""
+    """Return the files of the store, complete or not, and the names in its catalog."""
     names = [row[0] for row in house.store.catalog._read("SELECT name FROM name")]  # type: ignore[attr-defined]
     folders = [house.folder / "state" / name for name in ("blobs", "drafts")]
     return names + [path.name for folder in folders for path in folder.rglob("*") if path.is_file()]
@@ -87,7 +87,7 @@ async def test_a_client_is_served_everything_and_nothing_is_stored(
         for path, data in wanted.items():
             got = await house.get(when, path)
             assert (got.status, got.data == data) == (200, True), path
-        await asyncio.sleep(0.2)  # a body is read to its end a moment before its flight has landed
+        await asyncio.sleep(0.2)  # a body is complete shortly before its flight is finished
     assert got.served.proof.word == "gpg"
     assert got.served.cache == "HIT"
     assert not house.drafts
@@ -109,7 +109,7 @@ async def test_a_disk_that_fills_after_the_index_still_verifies_the_package(
     assert package.sha256 not in await asyncio.to_thread(stored, house)
 
 
-async def test_what_is_stored_is_served_though_its_new_name_cannot_be_written(
+async def test_a_stored_file_is_served_though_its_new_name_cannot_be_written(
     make_house: MakeHouse, hamlet: Hamlet, disk: Disk
 ) -> None:
     house = await make_house()
@@ -127,7 +127,7 @@ async def test_what_is_stored_is_served_though_its_new_name_cannot_be_written(
 
 
 async def test_with_detached_signatures_too(make_house: MakeHouse, hamlet: Hamlet, disk: Disk) -> None:
-    """The signature cannot be kept beside its root, so the root is refused rather than passed on unjudged."""
+    """The signature cannot be stored, so its root is refused rather than served unchecked."""
     tree = hamlet.edition.trees[FIRST]
     hamlet.publish(FIRST, FixedTree({path: each for path, each in tree.files.items() if path != INRELEASE}))
     house = await make_house()
@@ -145,7 +145,7 @@ async def test_with_detached_signatures_too(make_house: MakeHouse, hamlet: Hamle
 async def test_a_full_disk_under_the_cache_alone(
     make_house: MakeHouse, hamlet: Hamlet, cache_disk: Disk, when: str
 ) -> None:
-    """The promise tables cannot be written."""
+    """The index tables cannot be written."""
     house = await make_house()
     cache_disk.fill()
     state = FIRST if when == FIRST else SECOND

@@ -1,4 +1,4 @@
-"""One download, many readers; whole or visibly broken; resumed where it broke (rules 1, 2 and 4 of the design)."""
+"""One download with many readers, complete or visibly broken, resumed where it broke (rules 1, 2 and 4)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LINGER = 0.1
 
 @pytest.fixture
 async def updated(house: House, hamlet: Hamlet) -> House:
-    """A house whose client has the root and the index of FIRST, with nothing counted yet."""
+    """A house whose client has the root and the index of FIRST; counters are zero."""
     await house.get(FIRST, INRELEASE)
     await house.get(FIRST, PACKAGES)
     hamlet.log.reset_counts()
@@ -33,7 +33,7 @@ async def updated(house: House, hamlet: Hamlet) -> House:
 
 @dataclass(frozen=True)
 class HalfOfAnother:
-    """Announces the file as it should, and sends half as many other bytes."""
+    """Announces the file correctly, and sends half as many other bytes."""
 
     needs_body: bool = True
 
@@ -105,7 +105,7 @@ class TestManyReaders:
         assert [each.served.proof.word for each in got] == ["gpg", "gpg"]
         assert len(hamlet.requests_for(INRELEASE)) == 2
 
-    async def test_one_that_leaves_harms_nobody(self, updated: House, hamlet: Hamlet) -> None:
+    async def test_one_that_leaves_does_not_affect_the_others(self, updated: House, hamlet: Hamlet) -> None:
         kept = hamlet.edition.kept
         hold = hamlet.now.fault(f"*/{kept.path}", Hold(after=64 * 1024))
         leaves, stays = [await first_byte(await updated.ask(FIRST, kept.path)) for _ in range(2)]
@@ -113,7 +113,9 @@ class TestManyReaders:
         hold.release()
         assert (await read(stays)).data == content_of(kept).data
 
-    async def test_one_that_gives_up_before_the_head_harms_nobody(self, updated: House, hamlet: Hamlet) -> None:
+    async def test_one_that_leaves_before_the_head_does_not_affect_the_others(
+        self, updated: House, hamlet: Hamlet
+    ) -> None:
         kept = hamlet.edition.kept
         hold = hamlet.now.fault(f"*/{kept.path}", Hold(after=None))
         leaves, stays = (asyncio.create_task(updated.get(FIRST, kept.path)) for _ in range(2))
@@ -132,7 +134,7 @@ class TestManyReaders:
         assert (await updated.get(FIRST, kept.path)).served.cache == "HIT"
         assert len(hamlet.asked()) == 1
 
-    async def test_a_failed_download_ends_cleanly_for_nobody(self, updated: House, hamlet: Hamlet) -> None:
+    async def test_a_failed_download_is_broken_off_for_every_reader(self, updated: House, hamlet: Hamlet) -> None:
         kept = hamlet.edition.kept
         for server in (hamlet.now, hamlet.past):
             server.fault("*", Truncate(BREAK, LINGER))
@@ -143,7 +145,7 @@ class TestManyReaders:
 
 
 class TestWrongBytes:
-    async def test_of_a_mirror_cut_the_reader_and_are_told_and_passed_over_after_15_seconds(
+    async def test_of_a_mirror_cut_the_reader_and_the_mirror_is_skipped_after_15_seconds(
         self, updated: House, hamlet: Hamlet
     ) -> None:
         old = hamlet.edition.kept
@@ -160,18 +162,16 @@ class TestWrongBytes:
         updated.clock.leap(1.1)
         whole = await updated.get(FIRST, old.path)
         assert (whole.status, whole.broke, whole.data) == (200, "", content_of(old).data)
-        assert len(hamlet.now.requests()) == 1  # the mirror was passed over
+        assert len(hamlet.now.requests()) == 1  # the mirror was skipped
 
-    async def test_that_nobody_has_read_yet_send_the_flight_to_the_next_source(
-        self, updated: House, hamlet: Hamlet
-    ) -> None:
+    async def test_without_a_reader_send_the_flight_to_the_next_source(self, updated: House, hamlet: Hamlet) -> None:
         kept = hamlet.edition.kept
         hamlet.now.fault(f"*/{kept.path}", WrongBytes())
         updated.prefetch(FIRST, kept.path)
         await until(lambda: updated.named(FIRST, kept.path))
         assert (await updated.get(FIRST, kept.path)).data == content_of(kept).data
 
-    async def test_of_an_index_are_never_served_and_the_next_source_is_asked_at_once(
+    async def test_of_an_index_are_never_served_and_the_next_source_is_asked_immediately(
         self, house: House, hamlet: Hamlet
     ) -> None:
         await house.get(FIRST, INRELEASE)
@@ -201,7 +201,7 @@ class TestWrongBytes:
     async def test_that_follow_another_source_s_are_asked_for_again_from_the_first(
         self, house: House, hamlet: Hamlet
     ) -> None:
-        """A mirror gave wrong bytes and broke; the service is right, and must not be blamed for the mixture."""
+        """A mirror sent wrong bytes and broke; the service is right, and the mixture must not count against it."""
         await house.get(FIRST, INRELEASE)
         hamlet.publish_now(FIRST)
         hamlet.now.fault("*", HalfOfAnother())
@@ -223,10 +223,10 @@ class TestResuming:
         assert second.headers["if-range"] == hamlet.now.etag(content_of(kept))
         assert (second.status, second.sent) == (206, content_of(kept).size - start)
 
-    async def test_a_promised_file_goes_on_from_another_source_whatever_that_one_calls_it(
+    async def test_a_listed_file_is_resumed_from_another_source_whatever_its_validator(
         self, updated: House, hamlet: Hamlet
     ) -> None:
-        """A validator is its own server's word: sent to another, it would only ask for the whole file again."""
+        """A validator is valid at its own server: sent to another, it would request the whole file again."""
         kept = hamlet.edition.kept
         hamlet.now.fault(f"*/{kept.path}", Truncate(BREAK, LINGER))
         got = await updated.get(FIRST, kept.path)
@@ -235,7 +235,7 @@ class TestResuming:
         assert [each.status for each in resumed] == [206]
         assert "if-range" not in resumed[0].headers
 
-    async def test_an_unpromised_file_that_changed_fails_rather_than_mixes(self, house: House, hamlet: Hamlet) -> None:
+    async def test_an_unlisted_file_that_changed_fails_rather_than_mixes(self, house: House, hamlet: Hamlet) -> None:
         path = "pool/main/k/kept/kept_1.changelog"
         before, after = (Content(letter * 200_000, 1_717_200_000) for letter in (b"a", b"b"))
         hamlet.place(path, before)
@@ -247,7 +247,7 @@ class TestResuming:
         assert end.broke
         assert set(end.data) <= {ord("a")}
 
-    async def test_what_a_dead_process_left_is_resumed_where_it_is_promised(
+    async def test_the_bytes_of_a_dead_process_are_resumed_if_an_index_lists_the_file(
         self, updated: House, make_house: MakeHouse, hamlet: Hamlet
     ) -> None:
         kept = hamlet.edition.kept
@@ -265,7 +265,7 @@ class TestResuming:
         assert [each.status for each in hamlet.now.requests()] == [206]
         assert hamlet.now.bytes_sent() < 160_000
 
-    async def test_what_a_dead_process_left_is_begun_anew_where_nothing_promises_it(
+    async def test_the_bytes_of_a_dead_process_are_discarded_if_no_index_lists_the_file(
         self, house: House, make_house: MakeHouse, hamlet: Hamlet
     ) -> None:
         path = "pool/main/k/kept/kept_1.changelog"
@@ -280,7 +280,7 @@ class TestResuming:
         assert got.data == b"c" * 200_000
         assert all("range" not in each.headers for each in hamlet.past.requests())
 
-    async def test_what_a_dead_process_left_damaged_is_thrown_away_and_nobody_blamed(
+    async def test_damaged_bytes_of_a_dead_process_are_discarded_and_no_source_is_skipped(
         self, updated: House, make_house: MakeHouse, hamlet: Hamlet
     ) -> None:
         kept = hamlet.edition.kept
@@ -309,10 +309,10 @@ async def test_nothing_is_left_of_a_failed_download(updated: House, hamlet: Haml
     await until(lambda: not updated.drafts)
 
 
-async def test_a_root_that_has_come_and_is_not_yet_named_is_not_asked_for_again(
+async def test_a_root_that_is_stored_and_not_yet_named_is_not_downloaded_again(
     make_house: MakeHouse, hamlet: Hamlet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its draft goes when its bytes are stored; a process that asks before its name is written has neither to go by."""
+    """Its draft ends when its bytes are stored; a process that asks before its name is written finds neither."""
     one, other = await make_house(), await make_house()
     names, may_name, is_naming = one.store.catalog, asyncio.Event(), asyncio.Event()
     put_name = names.put_name

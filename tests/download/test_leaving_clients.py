@@ -1,4 +1,4 @@
-"""A client that leaves and a process that stops: nothing stays open, nothing is asked for twice."""
+"""A client that leaves and a process that stops: nothing stays open, nothing is downloaded twice."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ class TestLeavingAndStopping:
         assert open_descriptors() <= descriptors
         assert any((house.folder / "state/drafts" / name).stat().st_size > 100_000 for name in house.drafts)
 
-    async def test_stopping_at_once_hangs_nowhere(self, make_house: MakeHouse, hamlet: Hamlet) -> None:
-        """A flight that is stopped before its first step still lands, for those who wait for it."""
+    async def test_stopping_immediately_does_not_hang(self, make_house: MakeHouse, hamlet: Hamlet) -> None:
+        """A flight that is stopped before its first step still has an outcome for its waiters."""
         house = await make_house()
         await house.app.resolve("debian", FIRST)
         asked = asyncio.create_task(house.get(FIRST, INRELEASE))

@@ -1,4 +1,4 @@
-"""Who is asked for what, in which order, how often, and what is not asked at all (rules 3, 5 and 6 of the design)."""
+"""The order of sources, the number of requests, and requests that are avoided (rules 3, 5 and 6)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SIX_HOURS = 6 * 3600
 
 @pytest.fixture
 async def updated(house: House, hamlet: Hamlet) -> House:
-    """A house whose client has the root and the index of FIRST, with nothing counted yet."""
+    """A house whose client has the root and the index of FIRST; counters are zero."""
     await house.get(FIRST, INRELEASE)
     await house.get(FIRST, PACKAGES)
     hamlet.log.reset_counts()
@@ -30,12 +30,12 @@ async def updated(house: House, hamlet: Hamlet) -> House:
 
 
 def services(hamlet: Hamlet) -> list[str]:
-    """Whom the requests so far went to, in order."""
+    """The servers that received the requests so far, in order."""
     return [each.service for each in hamlet.asked()]
 
 
 class Shorter:
-    """A file cut short, and announced so."""
+    """A file cut short, with its short length announced."""
 
     needs_body = True
 
@@ -81,7 +81,7 @@ class TestOrder:
         assert (one.data, two.data, two.served.cache) == (index.data, index.data, "HIT")
         assert services(hamlet) == []
 
-    async def test_another_instant_that_promises_the_same_bytes_asks_nobody_for_them(
+    async def test_another_instant_that_lists_the_same_bytes_downloads_nothing(
         self, updated: House, hamlet: Hamlet
     ) -> None:
         await updated.get(FIRST, hamlet.edition.kept.path)
@@ -125,14 +125,16 @@ class TestOrder:
 
 
 class TestAbsence:
-    async def test_what_a_signed_root_does_not_list_is_absent_and_nobody_is_asked(
+    async def test_a_file_that_a_signed_root_does_not_list_is_absent_without_a_request(
         self, updated: House, hamlet: Hamlet
     ) -> None:
         for path in (f"{BY_HASH}/{'a' * 64}", "dists/stable/main/binary-arm64/Packages.xz"):
             assert (await updated.get(FIRST, path)).status == 404
         assert services(hamlet) == []
 
-    async def test_a_404_that_nothing_confirms_is_believed_for_ten_minutes(self, house: House, hamlet: Hamlet) -> None:
+    async def test_a_404_that_no_root_confirms_is_remembered_for_ten_minutes(
+        self, house: House, hamlet: Hamlet
+    ) -> None:
         assert (await house.get(FIRST, CHANGELOG)).status == 404
         assert len(hamlet.asked()) == 1
         hamlet.place(CHANGELOG, Content(b"1: first upload\n", 1_717_200_000))
@@ -142,7 +144,7 @@ class TestAbsence:
         house.clock.leap(2)
         assert (await house.get(FIRST, CHANGELOG)).data == b"1: first upload\n"
 
-    async def test_a_promised_file_that_the_service_denies_is_asked_for_once_more(
+    async def test_a_listed_file_that_the_service_denies_is_requested_once_more(
         self, updated: House, hamlet: Hamlet
     ) -> None:
         old = hamlet.edition.old
@@ -150,7 +152,7 @@ class TestAbsence:
         assert (await updated.get(FIRST, old.path)).data == content_of(old).data
         assert services(hamlet) == ["now", "past", "past", "past"]
 
-    async def test_a_promised_package_that_nobody_has_is_a_fault_and_not_an_absence(
+    async def test_a_listed_package_without_a_source_is_a_fault_and_not_an_absence(
         self, updated: House, hamlet: Hamlet
     ) -> None:
         old = hamlet.edition.old
@@ -163,7 +165,7 @@ class TestAbsence:
         assert services(hamlet) == ["now", "past", "past"]
 
     async def test_a_denial_at_one_snapshot_says_nothing_of_another(self, house: House, hamlet: Hamlet) -> None:
-        """The same promised bytes may be found at another snapshot, under its own address."""
+        """The same listed bytes may exist at another snapshot, under its own address."""
         hamlet.publish(later(SECOND, DUMPS * SIX_HOURS), hamlet.without(hamlet.edition.kept.path))
         for when in (FIRST, SECOND):
             await house.get(when, INRELEASE)
@@ -177,7 +179,7 @@ class TestRedirects:
     async def test_ten_instants_of_one_root_are_one_download_and_a_cheap_question_each(
         self, house: House, hamlet: Hamlet
     ) -> None:
-        """Asked by exact ids, which no bracket answers; each redirects to bytes that are here."""
+        """Requested by exact ids, which no bracket answers; each redirects to bytes that are stored."""
         ids = [later(FIRST, turn * SIX_HOURS) for turn in range(DUMPS)]
         proofs = [(await house.get(f"{when}.exact", INRELEASE)).served.proof.word for when in ids]
         assert proofs == ["gpg"] * DUMPS
@@ -186,8 +188,8 @@ class TestRedirects:
         ]
         assert len(hamlet.asked()) == DUMPS + 1
 
-    async def test_a_held_digest_is_judged_again_where_it_is_a_root(self, house: House, hamlet: Hamlet) -> None:
-        """A stranger's InRelease, held under another name, must not become a root by way of a redirect."""
+    async def test_a_stored_blob_is_checked_again_if_it_is_a_root(self, house: House, hamlet: Hamlet) -> None:
+        """A foreign InRelease, stored under another name, must not become a root through a redirect."""
         stray = Content(b"-----BEGIN PGP SIGNED MESSAGE-----\nnot a root\n", 1_717_200_000)
         hamlet.place(CHANGELOG, stray)
         assert (await house.get(FIRST, CHANGELOG)).data == stray.data
@@ -196,7 +198,7 @@ class TestRedirects:
         assert got.status == 424
         assert house.store.catalog.names(f"roots:debian/{FIRST}") == []
 
-    async def test_a_streaming_file_whose_bytes_are_held_is_served_whole(self, house: House, hamlet: Hamlet) -> None:
+    async def test_a_streaming_file_whose_bytes_are_stored_is_served_whole(self, house: House, hamlet: Hamlet) -> None:
         hamlet.place(CHANGELOG, Content(b"c" * 200_000, 1_717_200_000))
         await house.get(FIRST, CHANGELOG)
         await until(lambda: house.named(FIRST, CHANGELOG))
@@ -206,7 +208,7 @@ class TestRedirects:
         assert [each.status for each in hamlet.asked()] == [302]
 
     async def test_bytes_that_are_not_those_the_redirect_named_are_refused(self, house: House, hamlet: Hamlet) -> None:
-        """The service cuts files short under a 200 now and then; where nothing else is promised, the address is."""
+        """The service sometimes cuts files short under a 200; without an index, the address still names the digest."""
         content = Content(b"c" * 200_000, 1_717_200_000)
         hamlet.place(CHANGELOG, content)
         hamlet.past.fault(f"*{CHANGELOG}", Shorter())
@@ -216,7 +218,7 @@ class TestRedirects:
 
 
 class TestBrackets:
-    async def test_an_instant_between_two_equal_roots_asks_nobody_and_says_how_far_that_holds(
+    async def test_an_instant_between_two_equal_roots_needs_no_request_and_reports_its_span(
         self, house: House, make_house: MakeHouse, hamlet: Hamlet
     ) -> None:
         first, last = FIRST, later(FIRST, 9 * SIX_HOURS)
@@ -235,7 +237,7 @@ class TestBrackets:
 
 
 class TestThrottling:
-    """Cool-downs are twenty seconds here and double; the clock leaps over them."""
+    """Cool-downs begin at twenty seconds here and double; the clock leaps over them."""
 
     MANNERS = replace(UNHURRIED, cool_down=20.0, cool_down_most=80.0)
 
@@ -256,21 +258,21 @@ class TestThrottling:
             paced.clock.leap(1)
         await until(lambda: paced.named(FIRST, INRELEASE))
         assert len(hamlet.asked()) == 3 + 2  # three refusals, then the redirect and the file
-        for got in await asyncio.gather(*asked):  # each was held for its five seconds, and told when to come back
+        for got in await asyncio.gather(*asked):  # each waited for its five seconds, and received a Retry-After
             assert (got.status, got.refusal.reason) == (424, "Upstream is cooling down, try again later")
             assert 10 <= int(got.refusal.headers["Retry-After"]) <= 15
         assert (await paced.get(FIRST, INRELEASE)).served.cache == "HIT"
 
     @staticmethod
     async def quiet(house: House, hamlet: Hamlet, seconds: float, *, expect: int) -> None:
-        """Let time pass in which nobody may be asked."""
+        """Let time pass during a cool-down."""
         steps = 5
         for _ in range(steps):
             house.clock.leap(seconds / steps)
             await asyncio.sleep(0.02)
             assert len(hamlet.asked()) == expect
 
-    async def test_retry_after_is_obeyed_and_told(self, paced: House, hamlet: Hamlet) -> None:
+    async def test_retry_after_is_obeyed_and_reported(self, paced: House, hamlet: Hamlet) -> None:
         await paced.get(FIRST, INRELEASE)
         await paced.get(FIRST, PACKAGES)
         hamlet.log.reset_counts()
@@ -285,11 +287,11 @@ class TestThrottling:
         paced.clock.leap(82)
         await asyncio.sleep(0.05)
         assert len(hamlet.asked(server="past")) == 1
-        paced.clock.leap(3)  # the flight has gone on without its client
+        paced.clock.leap(3)  # the flight has continued without its client
         await until(lambda: paced.named(FIRST, old.path))
         assert (await paced.get(FIRST, old.path)).served.cache == "HIT"
 
-    async def test_a_client_is_held_while_it_is_patient(self, paced: House, hamlet: Hamlet) -> None:
+    async def test_a_client_waits_up_to_its_timeout(self, paced: House, hamlet: Hamlet) -> None:
         await paced.app.resolve("debian", FIRST)
         hamlet.past.fault("/archive/*", Status(429, {"Retry-After": "4"}), times=1)
         asked = asyncio.create_task(paced.get(FIRST, INRELEASE))
@@ -298,9 +300,7 @@ class TestThrottling:
         paced.clock.leap(4.1)
         assert (await asked).served.proof.word == "gpg"
 
-    async def test_a_mirror_that_rests_for_long_is_passed_over_and_not_asked(
-        self, paced: House, hamlet: Hamlet
-    ) -> None:
+    async def test_a_mirror_with_a_long_cool_down_is_skipped(self, paced: House, hamlet: Hamlet) -> None:
         await paced.get(FIRST, INRELEASE)
         await paced.get(FIRST, PACKAGES)
         hamlet.log.reset_counts()
@@ -309,7 +309,7 @@ class TestThrottling:
             assert (await paced.get(FIRST, package.path)).status == 200
         assert len(hamlet.asked(server="now")) == 1
 
-    async def test_a_mirror_that_rests_is_waited_for_when_nobody_else_has_the_file(
+    async def test_a_mirror_that_cools_down_is_waited_for_if_no_other_source_has_the_file(
         self, paced: House, hamlet: Hamlet
     ) -> None:
         await paced.get(FIRST, INRELEASE)

@@ -1,4 +1,4 @@
-"""A registry, or another snapproxy, near the builders: asked first for what is promised, and never in the way (`sources` in a row)."""
+"""Blob sources (`sources` of an archive): asked first for listed files, and never an obstacle."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def storage_host() -> AsyncIterator[SimulatedRegistry]:
 
 @pytest.fixture(autouse=True)
 def _nobodys_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No login of whoever runs the tests is found."""
+    """No login of the user who runs the tests is found."""
     for name in ("XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -49,7 +49,7 @@ def _nobodys_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def logged_in(registry: SimulatedRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The registry wants a login, and the file that the environment names has it."""
+    """The registry requires a login, and the file that the environment names has it."""
     registry.login = (USER, PASSWORD)
     auth = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
     (tmp_path / "auth.json").write_text(json.dumps({"auths": {registry.host: {"auth": auth}}}))
@@ -77,7 +77,7 @@ def digest_of(data: bytes) -> str:
 
 @pytest.fixture
 async def house(make_house: MakeHouse, hamlet: Hamlet, registry: SimulatedRegistry) -> House:
-    """A house whose client has the root and the index of FIRST, with nothing counted yet."""
+    """A house whose client has the root and the index of FIRST; counters are zero."""
     return await updated(make_house, hamlet, registry)
 
 
@@ -91,7 +91,7 @@ async def updated(make_house: MakeHouse, hamlet: Hamlet, registry: SimulatedRegi
 
 
 class TestOrder:
-    async def test_what_the_registry_has_is_asked_of_nobody_else(
+    async def test_a_blob_of_the_registry_is_requested_nowhere_else(
         self, house: House, hamlet: Hamlet, registry: SimulatedRegistry
     ) -> None:
         kept = content_of(hamlet.edition.kept).data
@@ -112,7 +112,7 @@ class TestOrder:
         assert (await house.get(FIRST, hamlet.edition.old.path)).status == 200
         assert len(hamlet.asked()) == asked
 
-    async def test_roots_and_weak_promises_are_never_asked_of_it(
+    async def test_roots_and_weak_digests_are_never_requested_from_it(
         self, make_house: MakeHouse, hamlet: Hamlet, registry: SimulatedRegistry
     ) -> None:
         house = await make_house(rows=(with_source(hamlet.row, registry),))
@@ -140,7 +140,7 @@ class TestOrder:
         got = await house.get(str(seen.last), package)
         assert (got.status, got.data) == (200, then.files[package].data)
 
-    async def test_a_live_index_that_its_root_promises_is_asked_of_it(
+    async def test_a_live_index_that_its_root_lists_is_requested_from_it(
         self, make_house: MakeHouse, present: Present, registry: SimulatedRegistry
     ) -> None:
         house = await make_house(rows=(with_source(present.vendor, registry),))
@@ -150,7 +150,7 @@ class TestOrder:
         assert (await house.get("live", PACKAGES)).data == present.tree.files[PACKAGES].data
         assert present.asked(PACKAGES) == []
 
-    async def test_offline_nobody_is_asked(
+    async def test_offline_no_request_is_sent(
         self, house: House, make_house: MakeHouse, hamlet: Hamlet, registry: SimulatedRegistry
     ) -> None:
         fill(registry, content_of(hamlet.edition.kept).data)
@@ -161,7 +161,7 @@ class TestOrder:
 
 
 class TestFaults:
-    """Whatever the registry does, the file comes from where it always came from."""
+    """Whatever the registry does, the file comes from the archive."""
 
     async def comes_from_the_archive(self, house: House, hamlet: Hamlet) -> None:
         got = await house.get(FIRST, hamlet.edition.kept.path)
@@ -240,7 +240,7 @@ class TestFaults:
                 assert (await house.get(FIRST, package.path)).status == 200
         assert len(registry.seen) == 1
 
-    async def test_it_wants_to_be_asked_less_and_is(
+    async def test_it_throttles_and_is_asked_less(
         self, house: House, hamlet: Hamlet, registry: SimulatedRegistry
     ) -> None:
         fill(registry, content_of(hamlet.edition.old).data)
@@ -249,10 +249,10 @@ class TestFaults:
         assert (await house.get(FIRST, hamlet.edition.old.path)).status == 200
         assert len(registry.seen) == 1
 
-    async def test_what_it_lacks_is_no_word_of_the_archives(
+    async def test_its_404_says_nothing_about_the_archive(
         self, house: House, hamlet: Hamlet, registry: SimulatedRegistry
     ) -> None:
-        """What the archive says of a file counts alone, whatever a registry that is unwell adds to it."""
+        """Only the answer of the archive counts, not that of a failing registry."""
         registry.misbehave("GET", "blobs", busy(500))
         hamlet.publish_now(FIRST)
         for server in (hamlet.now, hamlet.past):
@@ -306,7 +306,7 @@ class TestLogins:
         assert sent == ["", scheme, scheme]
         assert len(registry.asked("GET", "/token")) == bearer
 
-    async def test_without_a_login_it_is_left_alone_for_a_minute_and_the_log_says_what_to_do(
+    async def test_without_a_login_it_is_skipped_for_a_minute_and_the_log_says_what_to_do(
         self, house: House, hamlet: Hamlet, registry: SimulatedRegistry, caplog: pytest.LogCaptureFixture
     ) -> None:
         registry.login = (USER, PASSWORD)
@@ -320,7 +320,7 @@ class TestLogins:
         )
         assert "skopeo login" in line
 
-    async def test_who_logs_in_is_let_in_within_a_minute(
+    async def test_a_new_login_is_used_within_a_minute(
         self, house: House, hamlet: Hamlet, registry: SimulatedRegistry, logged_in: None, tmp_path: Path
     ) -> None:
         login = (tmp_path / "auth.json").read_text()
@@ -333,7 +333,7 @@ class TestLogins:
         assert (await house.get(FIRST, hamlet.edition.old.path)).status == 200
         assert list(hamlet.log.entries) == []
 
-    async def test_a_login_that_is_not_taken_is_not_offered_for_every_file(
+    async def test_a_rejected_login_is_not_sent_for_every_file(
         self, house: House, hamlet: Hamlet, registry: SimulatedRegistry, logged_in: None
     ) -> None:
         registry.login = (USER, "another")
@@ -344,7 +344,7 @@ class TestLogins:
     async def test_a_token_that_is_not_enough_is_not_fetched_for_every_file(
         self, house: House, hamlet: Hamlet, registry: SimulatedRegistry, logged_in: None
     ) -> None:
-        """Docker Hub gives everybody a token, and then says 401 to it for what they may not see."""
+        """Docker Hub issues a token to any user, and then answers 401 to it for a private repository."""
         registry.bearer = True
         denied = busy(401)
 
@@ -359,7 +359,7 @@ class TestLogins:
             assert (await house.get(FIRST, package.path)).status == 200
         assert len(registry.asked("GET", "blobs")) == 2
 
-    async def test_a_token_service_that_says_nothing_holds_nobody_up(
+    async def test_a_silent_token_service_delays_no_client(
         self, house: House, hamlet: Hamlet, registry: SimulatedRegistry, logged_in: None
     ) -> None:
         async def stall(_request: web.Request) -> web.StreamResponse | None:
@@ -374,7 +374,7 @@ class TestLogins:
         house.clock.leap(3.1)
         assert (await asked).status == 200
 
-    async def test_who_has_an_http_address_is_sent_none(
+    async def test_a_source_with_an_http_address_is_sent_no_login(
         self, make_house: MakeHouse, hamlet: Hamlet, registry: SimulatedRegistry, logged_in: None
     ) -> None:
         plain = BlobSource(f"http://{registry.host}/team/packages", f"http://{registry.host}", "team/packages")

@@ -1,13 +1,15 @@
-"""Versions, units, image, and words that must not stand anywhere."""
+"""Versions, the wheel, units, the image, and words that must not appear anywhere."""
 
 from __future__ import annotations
 
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from snapproxy import __version__
 from snapproxy.cli.parser import parse
 from snapproxy.config import load
 
-#: Put together here, so that they do not stand in this file either. The CDN is known by pattern; registries are none of our business.
+#: Assembled here, so that this file does not contain them. The CDN is matched by pattern; package registries are not named.
 FORBIDDEN = ["deb." + "debian.org", "pypi." + "org", "python" + "hosted", "registry." + "npmjs", "../" + "shared"]
 
 
@@ -38,6 +40,36 @@ def test_the_licence_is_the_one_that_is_declared(root: Path) -> None:
 @pytest.mark.parametrize("word", FORBIDDEN)
 def test_words_that_stand_nowhere(word: str, project_files: list[Path]) -> None:
     assert [str(file) for file in project_files if word.encode() in file.read_bytes()] == []
+
+
+@pytest.fixture(scope="module")
+def wheel(root: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The names in a wheel that is built from a copy of the sources, without network."""
+    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(root / name, source)
+    for name in ("snapproxy", "storage"):
+        shutil.copytree(root / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    command = [sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "--no-index"]
+    done = subprocess.run(
+        [*command, "--wheel-dir", target, source], capture_output=True, text=True, check=False, timeout=100
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    (file,) = target.glob("*.whl")
+    return zipfile.ZipFile(file).namelist()
+
+
+def test_the_wheel_takes_no_name_but_its_own(wheel: list[str]) -> None:
+    """A package called `storage` would hide one of that name in everybody's site-packages."""
+    tops = {name.partition("/")[0] for name in wheel}
+    assert tops == {"snapproxy", "snapproxy_storage", f"snapproxy-{__version__}.dist-info"}
+
+
+def test_the_wheel_has_every_module_and_the_script(root: Path, wheel: list[str]) -> None:
+    modules = [file.relative_to(root).as_posix() for file in (root / "snapproxy").rglob("*.py")]
+    modules += [file.relative_to(root / "storage").as_posix() for file in (root / "storage").rglob("*.py")]
+    packed = {name for name in wheel if ".dist-info/" not in name}
+    assert packed == {*modules, "snapproxy/client_config/pin.sh"}
 
 
 @pytest.fixture
@@ -143,6 +175,7 @@ def test_make_prints_its_targets(root: Path) -> None:
         "test-long",
         "soak",
         "faults",
+        "docs",
         "check",
         "fix",
         "bench",

@@ -1,4 +1,4 @@
-"""A capture of the tiny archive, and a second house that has nothing yet."""
+"""A capture of the tiny archive, and a second server with an empty store."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ ABSENT = "dists/stable/main/i18n/Translation-en.xz"
 
 @pytest.fixture
 def asked(hamlet: Hamlet) -> tuple[str, ...]:
-    """What the build asked for: a root, an index, packages by a strong digest and by a weak one, and a file that is not there."""
+    """The requests of the build: a root, an index, packages by strong and by weak digest, and an absent file."""
     edition = hamlet.edition
     return (INRELEASE, PACKAGES, edition.kept.path, edition.old.path, edition.weak.path, ABSENT)
 
 
 @pytest.fixture
 async def recorded(hamlet: Hamlet, asked: tuple[str, ...], tmp_path: Path) -> AsyncIterator[House]:
-    """A house that recorded the capture `build`."""
+    """A server that recorded the capture `build`."""
     async with House(tmp_path / "recorded", (hamlet.row,)) as house:
         for path in asked:
             await house.get(AT, path, capture="build")
@@ -35,14 +35,14 @@ async def recorded(hamlet: Hamlet, asked: tuple[str, ...], tmp_path: Path) -> As
 
 @pytest.fixture
 async def elsewhere(hamlet: Hamlet, tmp_path: Path) -> AsyncIterator[House]:
-    """A house with an empty store and no network."""
+    """A server with an empty store and no network."""
     async with House(tmp_path / "elsewhere", (hamlet.row,), offline=True) as house:
         yield house
 
 
 @pytest.fixture(scope="session")
 def other_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The keyring of somebody who signed nothing here."""
+    """The keyring of a key that signed nothing here."""
     key = SigningKey(tmp_path_factory.mktemp("other") / "gnupg")
     yield key.keyring
     key.close()

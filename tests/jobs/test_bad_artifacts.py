@@ -1,4 +1,4 @@
-"""What an import refuses, and that it leaves nothing named; what an export that is cut short leaves, which is nothing."""
+"""Refused imports name nothing in the store; interrupted exports leave no files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Manifest = dict[str, Any]
 
 
 class Layout:
-    """An exported layout that somebody lays hands on."""
+    """An exported layout that the test alters."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -39,14 +39,14 @@ class Layout:
         return digest, len(data)
 
     def write(self) -> None:
-        """Put the manifest, as it was changed, under the layout's one name."""
+        """Write the altered manifest under the only name in the layout."""
         digest, size = self.put(json.dumps(self.manifest).encode())
         entry = {"mediaType": self.manifest["mediaType"], "digest": digest, "size": size}
         index = {"schemaVersion": 2, "manifests": [entry]}
         (self.folder / "index.json").write_text(json.dumps(index))
 
     def relock(self, change: Callable[[dict[str, Any]], None]) -> None:
-        """Change the lock, and the manifest with it."""
+        """Change the lock, and the manifest accordingly."""
         layer = self.manifest["layers"][0]
         lock = json.loads(self.blob(layer["digest"]).read_bytes())
         change(lock)
@@ -95,7 +95,7 @@ async def test_a_blob_of_another_length(layout: Layout, elsewhere: House) -> Non
 
 @pytest.mark.parametrize(
     ("title", "words"),
-    [("../../etc/passwd", "do not fit"), ("/etc/passwd", "do not fit"), ("snapproxy.lock.json", "twice")],
+    [("../../etc/passwd", "do not fit"), ("/etc/passwd", "do not fit"), ("snapproxy.lock.json", "is repeated")],
 )
 async def test_a_title_that_escapes_or_repeats(layout: Layout, elsewhere: House, title: str, words: str) -> None:
     layout.manifest["layers"][1]["annotations"]["org.opencontainers.image.title"] = title
@@ -139,7 +139,7 @@ async def test_two_locks_or_none(layout: Layout, elsewhere: House) -> None:
 async def test_something_else_than_a_capture(layout: Layout, elsewhere: House) -> None:
     layout.manifest["artifactType"] = "application/vnd.example.other"
     layout.write()
-    await refused(elsewhere, layout, RecordError, "no artifact of a capture")
+    await refused(elsewhere, layout, RecordError, "Not an artifact of a capture")
 
 
 async def test_what_is_not_known_is_ignored(layout: Layout, elsewhere: House) -> None:
@@ -153,7 +153,7 @@ async def test_what_is_not_known_is_ignored(layout: Layout, elsewhere: House) ->
 
 
 async def test_proofs_are_not_taken_from_the_lock(layout: Layout, elsewhere: House, hamlet: Hamlet) -> None:
-    """Bytes that the signed index does not name stay without proof, whatever the lock says of them."""
+    """Files that the signed index does not list have no proof, whatever the lock states."""
     forged = hashlib.sha256(b"forged").hexdigest()
 
     def forge(lock: dict[str, Any]) -> None:
@@ -220,18 +220,18 @@ async def test_an_export_that_is_interrupted_leaves_nothing(recorded: House, tmp
     record = await recorded.app.captures.record("build")
     out = tmp_path / "out"
     out.mkdir()
-    told = asyncio.Event()
+    reported = asyncio.Event()
 
     class Watching:
         def advance(self, path: str, done: int, total: int | None) -> None:
-            told.set()
+            reported.set()
 
         def finish(self, path: str) -> None:
             pass
 
     target = read_place(place.format(out))
     task = asyncio.create_task(recorded.app.exporter.export(record, target, ExportOptions(), Watching()))
-    await told.wait()
+    await reported.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -1,4 +1,7 @@
-"""What only snapproxy saw is carried with its times: archives without a memory, Alpine's weak digests, live captures, detached signatures."""
+"""Local observations are exported and imported with their times.
+
+The cases: archives without snapshots, Alpine's weak digests, live captures, detached signatures.
+"""
 
 from __future__ import annotations
 
@@ -95,7 +98,7 @@ async def test_a_release_whose_signature_was_not_recorded_is_not_believed(
 
 @pytest.fixture
 def alpine(tmp_path: Path) -> Iterator[Archive]:
-    """A row of Alpine's kind, and its mirror."""
+    """An archive like Alpine's, and its mirror."""
     keys = KEY.write(tmp_path / "keys").parent
     shown = Timeline()
     shown.publish("20240601T000000Z", repository([HELLO], KEY, folder=FOLDER, modified=epoch("20240601T000000Z")))

@@ -1,6 +1,6 @@
-"""One record, one digest: whoever exports it, from whichever store, in whatever surroundings.
+"""A record has the same digest whichever user exports it, from any store, in any environment.
 
-Other Pythons that have the dependencies are tried, too, when OTHER_PYTHONS names them (paths, joined by colons).
+Other Python versions with the dependencies are also tested if OTHER_PYTHONS names them (paths, joined by colons).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Surroundings:
 
 
 async def recorded(hamlet: Hamlet, folder: Path, order: int) -> Path:
-    """Record the build in a store of its own, asked for in another order; return its settings."""
+    """Record the build in a new store, with the requests in another order; return the path of the settings."""
     edition = hamlet.edition
     paths = ["dists/stable/InRelease", "dists/stable/main/binary-amd64/Packages.xz"]
     paths += [edition.kept.path, edition.old.path, edition.weak.path]
@@ -53,7 +53,7 @@ async def recorded(hamlet: Hamlet, folder: Path, order: int) -> Path:
 
 
 def exported(settings: Path, folder: Path, how: Surroundings) -> list[str]:
-    """Export it in every form, in another process; return the digests of what came out, and of the tars."""
+    """Export it in every format, in another process; return the digests of the artifacts and of the tars."""
     folder.mkdir()
     environ = {
         **os.environ,

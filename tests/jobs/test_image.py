@@ -1,4 +1,4 @@
-"""`--as-image`: an ordinary image whose one layer is the client's own cache."""
+"""`--as-image`: an ordinary image whose only layer is the package manager's cache."""
 
 from __future__ import annotations
 
@@ -99,7 +99,10 @@ def repository(folder: str) -> list[str]:
 
 
 async def test_a_repository_is_known_by_the_end_of_its_address(recorded: House) -> None:
-    """Whether the address is the mirror's own or one of ours; the longest end counts, and of equal ones the archive that it names."""
+    """The address may be the mirror's or snapproxy's.
+
+    The longest matching end applies; of equal ones, the archive in the address.
+    """
     record = repositories(*repository("one/40/os"), *repository("one/debug/40/os"), *repository("two/40/os"))
     bases = {
         "a": "http://proxy:3142/one/20240601T000000Z/40/os/",

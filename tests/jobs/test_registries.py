@@ -1,4 +1,4 @@
-"""Captures in registries: pushed, copied by other tools, attached to images, found from there."""
+"""Captures in registries: pushed, copied by other tools, attached to images, and found from an image."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def attach(house: House, image: Reference, capture: str = "build") -> Expo
 
 
 async def image(host: str, name: str, *, is_index: bool = False) -> Reference:
-    """Push something that people would call an image, or an index of two; return what it is known by."""
+    """Push a minimal image, or an index of two images; return its reference."""
     layer = Descriptor("application/vnd.oci.image.layer.v1.tar", digest_of(b"layer"), 5)
     parts = [
         Artifact.of(Manifest((layer,), annotations={"n": str(turn)}), (bytes_content(layer, b"layer"),))
@@ -84,7 +84,7 @@ async def test_debians_registry_and_skopeo_carry_it_byte_for_byte(
 
 
 async def test_a_digest_cannot_be_wished_for(recorded: House, registry: SimulatedRegistry) -> None:
-    with pytest.raises(ClientError, match="the digest that its contents give it"):
+    with pytest.raises(ClientError, match="cannot have a digest in its destination"):
         await export(recorded, f"docker://{registry.host}/a@sha256:{'0' * 64}")
 
 
@@ -120,10 +120,10 @@ async def test_an_image_without_a_capture_and_one_with_two_say_so(
     first = await attach(recorded, subject)
     await recorded.get(AT, INRELEASE, capture="other")
     second = await attach(recorded, subject, "other")
-    with pytest.raises(ClientError, match="Several captures") as told:
+    with pytest.raises(ClientError, match="Several captures") as caught:
         await elsewhere.app.importer.bring(place, "app", RegistryAccess())
-    assert first.digest in told.value.why
-    assert second.digest in told.value.why
+    assert first.digest in caught.value.why
+    assert second.digest in caught.value.why
     one = await elsewhere.app.importer.bring(read_place(f"docker://{second.name}"), "app", RegistryAccess())
     assert one.files == 1
 

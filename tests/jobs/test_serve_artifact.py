@@ -1,4 +1,4 @@
-"""An artifact is served from where it lies: the same answers, no store, and nothing that is damaged."""
+"""An artifact is served in place: with the same answers, without a store, and without damaged files."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def test_every_answer_is_what_it_was(
                 assert (got.status, got.data) == (before.status, before.data), path
         missing = await house.get(SECOND, INRELEASE)
         assert missing.status == 424
-        assert missing.refusal.why.startswith(f"The artifact {place} holds no {INRELEASE}")
+        assert missing.refusal.why.startswith(f"The artifact {place} has no {INRELEASE}")
     assert list(hamlet.log.entries) == []
 
 

@@ -1,4 +1,4 @@
-"""Blobs that another import, in this process or another, is bringing at the same moment."""
+"""Blobs that another import, in this process or another, is storing at the same time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def layout(recorded: House, tmp_path: Path) -> LayoutPlace:
 
 
 class Gate:
-    """Holds every file between its last byte and its name."""
+    """Delays every file between its last byte and its name."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.reached, self.opened = threading.Event(), threading.Event()

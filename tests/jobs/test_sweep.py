@@ -1,4 +1,4 @@
-"""Observations taken on purpose: whole sets, or none, whatever the archive does meanwhile."""
+"""Observations by command: complete sets, or nothing, whatever the archive does meanwhile."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ async def test_an_unchanged_archive_is_asked_once_a_root_and_conditionally(vendo
 async def test_republished_between_every_pair_of_requests_in_turn_every_answered_set_is_coherent(
     vendor: House, present: Present, *, packages: bool
 ) -> None:
-    """What is published at one instant deletes all that was there before; the last turn publishes after the last request."""
+    """Each publication deletes all earlier files; in the last turn, it is after the last request."""
     trees, seen = [present.tree], [(await observe(vendor)).at]
     for at in itertools.count():
         vendor.clock.leap(HOUR)
@@ -179,7 +179,7 @@ async def test_a_sweep_that_is_cut_off_leaves_nothing_observed(present: Present,
 
 
 async def test_names_without_a_moment_are_not_believed(vendor: House, present: Present) -> None:
-    """A machine that died after the names of a set were written, and before the moment was."""
+    """The process was killed after the names of a set were written, and before its instant was recorded."""
     swept = await observe(vendor)
     digest = vendor.store.catalog.around(f"root/vendor/{INRELEASE}", swept.at)[0]
     assert digest is not None
@@ -273,7 +273,7 @@ async def test_a_watch_goes_on_every_so_often_whatever_happens() -> None:
 
 async def test_watches_come_early_or_late_by_a_tenth_and_never_together() -> None:
     class Skipping(LeapingClock):
-        """Notes how long it should have slept, and does not."""
+        """Records the requested durations, and does not sleep."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -300,11 +300,11 @@ async def test_watches_come_early_or_late_by_a_tenth_and_never_together() -> Non
 
 async def test_a_sweep_lets_clients_go_first(vendor: House, present: Present, monkeypatch: pytest.MonkeyPatch) -> None:
     classes: list[bool] = []
-    turn = RateLimiter.turn
+    permit = RateLimiter.permit
     monkeypatch.setattr(
         RateLimiter,
-        "turn",
-        lambda self, upstream, **manner: classes.append(manner["background"]) or turn(self, upstream, **manner),
+        "permit",
+        lambda self, upstream, **options: classes.append(options["background"]) or permit(self, upstream, **options),
     )
     await observe(vendor, packages=True)
     assert len(classes) > 5

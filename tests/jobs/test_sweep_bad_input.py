@@ -1,4 +1,4 @@
-"""What an archive may show an observer that is no state of it: refused aloud, and what was observed before stays."""
+"""Inconsistent archives are refused with a message, and earlier observations remain."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ async def observed(house: House, path: str) -> Instant:
 
 
 async def assert_only(house: House, path: str, data: bytes, at: Instant) -> None:
-    """Nothing but the observation of `at` is there, and its root is answered."""
+    """Check that the observation at `at` is the only one, and that its root is served."""
     name = house.rows[0].name
     listed = await house.app.timeline(name, 0, 1 << 40)
     assert not isinstance(listed, Refusal)
@@ -132,7 +132,7 @@ async def test_a_root_that_lists_an_index_twice_is_not_observed(
 async def test_an_index_that_promises_a_package_twice_is_told_and_vouches_for_none(
     vendor: House, present: Present, edition: Edition, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its root and its own bytes are what upstream shows: they are observed, and apt sees for itself."""
+    """The root and the index are observed as upstream serves them, and apt checks them itself."""
     path = "pool/main/p/p_1_amd64.deb"
     stanza = "Package: p\nVersion: 1\nArchitecture: amd64\nFilename: {}\nSize: 3\nSHA256: {}\n\n"
     data = gzip.compress("".join(stanza.format(path, digest) for digest in (SOME, OTHER)).encode(), mtime=0)
@@ -143,6 +143,6 @@ async def test_an_index_that_promises_a_package_twice_is_told_and_vouches_for_no
     swept = await vendor.app.observe("vendor", [INRELEASE], with_packages=True)
     assert isinstance(swept, Swept)
     assert (swept.packages, swept.missing) == (0, 1)
-    assert "are not brought" in caplog.text
+    assert "are not fetched" in caplog.text
     assert (await vendor.get(format_instant(swept.at), index)).data == data
     assert (await vendor.get(format_instant(swept.at), path)).status == 404

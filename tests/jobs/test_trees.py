@@ -1,4 +1,4 @@
-"""`dir:PATH`: a plain tree of files, whole or not there, and nothing of the store's own."""
+"""`dir:PATH`: a plain folder of files, complete or not written, and independent of the store."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def test_an_edit_outside_does_not_reach_the_store(recorded: House, hamlet:
 async def test_what_is_there_already_is_not_touched(recorded: House, tmp_path: Path) -> None:
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree/mine").write_text("mine")
-    with pytest.raises(ClientError, match="there already"):
+    with pytest.raises(ClientError, match="The destination exists already"):
         await export(recorded, f"dir:{tmp_path}/tree")
     (tmp_path / "empty").mkdir()
     await export(recorded, f"dir:{tmp_path}/empty")
@@ -64,5 +64,5 @@ async def test_what_the_other_side_has_is_left_out_and_still_listed(recorded: Ho
 
 async def test_an_image_is_no_tree(recorded: House, tmp_path: Path) -> None:
     for wish in (ExportOptions(as_image=True), ExportOptions(blobs_only=True)):
-        with pytest.raises(ClientError, match="no tree"):
+        with pytest.raises(ClientError, match="cannot be written as a folder"):
             await export(recorded, f"dir:{tmp_path}/tree", wish)

@@ -1,4 +1,4 @@
-"""For each status and fault on a root, an index and a package: apt never exits 0 with something missing (docs/apt-faults.md)."""
+"""For each status and fault on a root, an index and a package: apt never exits 0 with something missing (docs/explain/apt-faults.md)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.fakes.fault_table import Case
 from tests.fakes.world import World
 
 pytestmark = pytest.mark.journey
-PAGE = Path(__file__).parents[2] / "docs" / "apt-faults.md"
+PAGE = Path(__file__).parents[2] / "docs" / "explain" / "apt-faults.md"
 
 A_FEW = [
     Case("root", "503", 2),

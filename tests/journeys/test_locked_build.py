@@ -85,7 +85,7 @@ def test_what_a_lock_does_not_hold_is_refused_aloud(world: World, tmp_path: Path
         done = online(settings, root, "--locked", str(lock), *options)
         text = done.stdout + done.stderr
         assert done.returncode == 100, text
-        assert "424  Not in what is replayed, and nothing else is answered" in text
+        assert "424  Not in the replayed record" in text
     assert world.log.requests() == [], "not even asked for, though it could have been had"
 
 

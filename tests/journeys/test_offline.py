@@ -113,10 +113,10 @@ def test_offline_answers_what_is_stored_and_opens_no_socket(world: World, tmp_pa
     for path, each in zip(lacking, refused, strict=True):
         assert each["status"] == 424, (path, each)
     needed = "\n".join(each["text"] for each in refused)
-    assert f"The capture build holds no {package.path} of debian at {FIRST}." in needed
-    assert "'other'; there are: build." in needed
+    assert f"The capture build has no {package.path} of debian at {FIRST}." in needed
+    assert "'other'. Existing captures: build." in needed
     assert re.search(rf"The missing file is {folder}/main/source/Sources.xz of debian/[0-9]+T[0-9]+Z\.", needed)
-    assert re.search(r"which snapshots of debian exist from 202[23][0-9]{4}T", needed)
+    assert re.search(r"No snapshots of debian are known between 202[23][0-9]{4}T", needed)
     assert world.log.requests() == []
     calls = trace.read_text()
     families = set(re.findall(r"socket\(([A-Z0-9_]+)", calls))

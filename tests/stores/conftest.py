@@ -37,7 +37,7 @@ async def store(state_dir: Path, cache_dir: Path) -> AsyncIterator[Store]:
 
 @pytest.fixture
 def open_to_all(tmp_path: Path) -> Path:
-    """A temporary folder that other users may enter, however deep below a private one pytest and its workers keep it."""
+    """Return a temporary folder that other users can enter: makes its parent folders accessible."""
     for folder in (tmp_path, *tmp_path.parents):
         if not folder.stat().st_mode & 0o001:
             folder.chmod(0o755)
@@ -45,7 +45,7 @@ def open_to_all(tmp_path: Path) -> Path:
 
 
 class Peer:
-    """Another process that uses the same store; `do` sends one line, `hear` returns the next line it says."""
+    """Another process that uses the same store. `do` sends a line; `hear` returns the next line of its output."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
@@ -67,7 +67,7 @@ class Peer:
 
 @pytest.fixture
 async def peer(state_dir: Path, cache_dir: Path) -> AsyncIterator[Callable[[], Awaitable[Peer]]]:
-    """Start another process on the same store (see peer.py for what it understands)."""
+    """Start another process on the same store. See peer.py for its commands."""
     started: list[Peer] = []
 
     async def start() -> Peer:
@@ -93,12 +93,12 @@ async def peer(state_dir: Path, cache_dir: Path) -> AsyncIterator[Callable[[], A
 
 @pytest.fixture
 def watchdog() -> Iterator[BlockBuster]:
-    """Fail a test whose event loop waits for the disk, but for what design.md lets run inline."""
+    """Fail a test whose event loop waits for the disk, except in calls that design.md allows inline."""
     guard = BlockBuster("snapproxy_storage")
     guard.activate()
     for name in ("os.stat", "os.rename", "os.unlink", "os.read", "os.write"):
         if name in guard.functions:
-            # Beginning and following a draft: some quick calls on names, none of which waits for a disk.
+            # Beginning and following a draft make a few quick calls on names, none of which waits for the disk.
             guard.functions[name].can_block_in("snapproxy_storage/drafts.py", ("begin", "follow"))
     for name in [name for name in guard.functions if name.startswith("sqlite3.")]:
         guard.functions[name].can_block_in("snapproxy_storage/catalog.py", ("_read",))
@@ -108,7 +108,7 @@ def watchdog() -> Iterator[BlockBuster]:
 
 @pytest.fixture
 def no_inline_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fail an fsync on the event loop."""
+    """Fail a test that calls fsync in the event loop."""
     for name in ("fsync", "fdatasync"):
         real = getattr(os, name)
 

@@ -1,4 +1,4 @@
-"""What every store must do, whatever stands behind it. A test file subclasses these and gives a `store` fixture."""
+"""The contract tests of a store. A test file subclasses these classes and provides a `store` fixture."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def digest_of(data: bytes) -> str:
 
 
 async def read_all(body: Body) -> bytes:
-    """Read a body as a server would: wait, then read what may be sent."""
+    """Read a body like a server: wait, then read the bytes that may be sent."""
     data = bytearray()
     while len(data) != body.size:
         end = await body.wait(len(data))
@@ -45,7 +45,7 @@ async def put(store: Store, data: bytes) -> str:
 
 
 async def settled(predicate: Any, seconds: float = 5) -> None:
-    """Wait until the predicate holds."""
+    """Wait until the predicate is true."""
     async with asyncio.timeout(seconds):
         while not predicate():
             await asyncio.sleep(0.002)
@@ -80,7 +80,7 @@ class BlobsContract:
         assert reader is not None
         epoch = store.catalog.epoch
         await store.blobs.remove(digest)
-        await store.blobs.remove(digest)  # gone already: no error
+        await store.blobs.remove(digest)  # already absent: no error
         assert store.blobs.peek(digest) is None
         assert await read_all(reader) == b"evicted" * 1000
         assert store.catalog.epoch > epoch
@@ -120,7 +120,7 @@ class CatalogContract:
         assert store.catalog.name("s", "n") is None
         assert store.catalog.epoch == epoch + 1
         await store.catalog.put_name("s", "n", Name("a" * 64, 1, 0))
-        # Other bytes: who remembers the old ones must ask again.
+        # Other bytes: a caller that caches the old ones must ask again.
         await store.catalog.put_name("s", "n", Name("b" * 64, 1, 1))
         assert store.catalog.epoch == epoch + 2
 
@@ -224,13 +224,13 @@ class JournalsContract:
 
     def test_a_line_is_one_line(self, store: Store) -> None:
         journal = store.journals.open(NAME)
-        with pytest.raises(ValueError, match="line break"):
+        with pytest.raises(ValueError, match="a line must not contain a line break"):
             journal.add([b"one", b"two\nlines"])
         assert journal.add([]) == []
         journal.close()
 
 
-class EphemeraContract:
+class ExpiringContract:
     async def test_what_was_put_is_there_until_it_expires(self, store: Store, watchdog: object) -> None:
         assert await store.expiring.get("k") is None
         await store.expiring.put("k", {"a": [1, "x"]}, seconds=60)

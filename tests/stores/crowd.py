@@ -1,6 +1,7 @@
-"""One of a crowd of processes that begin, follow, break off, resume and sweep the same few drafts at random, for some seconds.
+"""One of many processes that begin, follow, abandon, resume and sweep the same few drafts at random, for some seconds.
 
-Every byte read is compared with what it must be. Prints "fine", or dies of the first wrong byte or clean end of a partial file.
+Compares every byte that is read with the expected one. Prints "fine". Raises at the first wrong byte, and at a clean
+end of a partial file.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A small download, every way of writing to the store once: begin, keep, resume, commit, name, take back. Prints "done".
+"""A small download that uses every write operation once: begin, keep, resume, commit, name, remove. Prints "done".
 
-With everything on one thread and no timer, so that two runs make the same system calls in the same order. A store that fails
-is told on standard error and by the exit code 3.
+Runs on one thread and without timers, so that two runs make the same system calls in the same order. If the store
+fails, the process prints the failure on standard error and exits with code 3.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ DATA = bytes(i % 251 for i in range(SIZE))
 
 
 class OneThread(Executor):
-    """Does everything at once, on the caller's thread."""
+    """Run submitted work immediately, on the caller's thread."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         done: Future[Any] = Future()
@@ -61,13 +61,13 @@ async def download(store: Store) -> None:
     blob = await draft.commit()
     blob.close()
     if draft.full:
-        raise StorageFailure("full: the readers were served, nothing was named")
+        raise StorageFailure("the disk is full: the readers were served, nothing was named")
     await store.catalog.put_name("debian", "pool/k", Name(blob.digest, blob.size, 2))
     await store.catalog.observe("root", 5, blob.digest)
 
 
 async def tidy(store: Store) -> None:
-    """Take a blob and its name back, and build a table."""
+    """Remove a blob and its name, and build a table."""
     draft = begin(store, "short-lived")
     await draft.write(b"short-lived")
     blob = await draft.commit()

@@ -1,4 +1,4 @@
-"""Another process on a store, driven by lines on its standard input. Each command answers with one line.
+"""Another process on a store, controlled by lines on its standard input. It answers each command with one line.
 
 begin KEY            "draft SIZE" or "body"
 describe N           "ok"
@@ -7,7 +7,7 @@ rehash | restart     "ok"
 commit               "blob DIGEST SIZE"
 abandon | keep       "ok"
 read KEY             "SHA256 SIZE", "failed REASON", "orphaned" or "none", once the draft has ended
-first KEY            "byte" as soon as one byte can be read
+first KEY            "byte" when one byte can be read
 epoch                the counter
 slot NAME COUNT      "taken" or "none"
 name SPACE NAME DIGEST PROOF    "ok"
@@ -25,7 +25,7 @@ from snapproxy_storage import DraftFailed, DraftOrphaned, Following, Meta, Name,
 
 
 def pattern(start: int, count: int) -> bytes:
-    """Return bytes that differ everywhere, the same at the same offset."""
+    """Return bytes that depend only on their offset and differ everywhere."""
     return b"".join(i.to_bytes(8, "big") for i in range(start // 8, (start + count) // 8 + 1))[start % 8 :][:count]
 
 
@@ -73,7 +73,7 @@ class Commands:
 
     async def write(self, count: str) -> str:
         await self.draft.write(pattern(self.draft.size, int(count)))
-        await asyncio.sleep(0.05)  # what is written now is on disk, as far as it may be
+        await asyncio.sleep(0.05)  # by now the bytes that may be released are on disk
         return "ok"
 
     async def rehash(self) -> str:

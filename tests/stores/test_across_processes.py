@@ -1,4 +1,4 @@
-"""Drafts, names and slots between real processes: the sign of life is a lock that the kernel frees."""
+"""Drafts, names and slots shared by real processes. A lock, which the kernel frees, shows that a writer is alive."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ async def test_readers_go_on_when_another_process_takes_the_orphan_over(store: S
     body = store.drafts.follow("k")
     assert body is not None
     assert await body.wait(0) == 100_000
-    await first.kill()  # nobody waits just now, so nobody notices before the next has begun
+    await first.kill()  # no reader waits at this time, so none notices before the next writer has begun
     for line in ("begin k", "describe 300000", "rehash", "write 200000"):
         await second.do(line)
         await second.hear()
@@ -141,7 +141,7 @@ async def test_readers_fail_when_the_next_writer_begins_again(store: Store, peer
     for line in ("begin k", "restart", "describe 200000", "write 150000"):
         await second.do(line)
         await second.hear()
-    with pytest.raises(DraftFailed, match="began again"):
+    with pytest.raises(DraftFailed, match="the download restarted from the beginning"):
         await body.wait(100_000)
     body.close()
     fresh = store.drafts.follow("k")
@@ -190,7 +190,7 @@ async def test_a_sweep_leaves_what_another_process_writes(store: Store, peer: An
 
 @pytest.mark.long
 def test_a_crowd_with_sudden_deaths_never_reads_a_wrong_byte(state_dir: Path, cache_dir: Path) -> None:
-    """Twenty processes, three at a time, a third of them killed at a random moment."""
+    """Twenty processes, three at a time, a third of them killed at a random time."""
     whim = random.Random(7)
     environment = os.environ | {"PYTHONPATH": str(CROWD.parents[2])}
     for seed in range(7):

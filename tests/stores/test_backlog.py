@@ -1,4 +1,4 @@
-"""What waits for the writer thread stays small, however many drafts wait: memory must not grow with the number of downloads."""
+"""The bytes that wait for the writer thread are limited: memory must not grow with the number of downloads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lies under the cache folder: it may be damaged, planted or deleted, and then it is absent; it never lies."""
+"""The cache folder. Damaged, planted or deleted files count as absent and never give a wrong answer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DIGEST = "a" * 64
 
 
 class Trap:
-    """Unpickling this leaves a trace."""
+    """An object whose unpickling creates a file."""
 
     def __init__(self, trace: Path) -> None:
         self.trace = trace
@@ -67,7 +67,7 @@ async def test_ephemera_stay_within_their_bound(cache_dir: Path) -> None:
     from snapproxy_storage.expiring import LocalExpiring  # noqa: PLC0415 - only this test needs another bound than the store's
 
     folder, threads = OpenFolder.root(cache_dir), Threads()
-    expiring = LocalExpiring(folder, threads, most_bytes=1 << 20)
+    expiring = LocalExpiring(folder, threads, max_bytes=1 << 20)
     for n in range(400):
         await expiring.put(f"k{n}", "x" * 20_000, seconds=60)
     assert sum(path.stat().st_size for path in cache_dir.iterdir() if path.suffix == ".db") < 3 << 20
@@ -101,7 +101,7 @@ def test_a_damaged_index_makes_the_table_absent(store: Store, cache_dir: Path) -
 
 
 def test_a_damaged_block_raises_and_is_absent_from_then_on(store: Store, cache_dir: Path) -> None:
-    """Never None: that would deny a promise the index made."""
+    """Not None: that would mean that the index does not list the file."""
     path = built(store, cache_dir)
     data = bytearray(path.read_bytes())
     data[20_000] ^= 1
@@ -152,7 +152,7 @@ rows = st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), st.bin
 def test_a_table_is_a_sorted_mapping(
     tmp_path_factory: pytest.TempPathFactory, rows: dict[str, bytes], repeats: bool, sort_bytes: int, other: str
 ) -> None:
-    """However little memory the sort may use."""
+    """With any limit on the memory of the sort."""
     folder = OpenFolder.root(tmp_path_factory.getbasetemp() / "mapping")
     tables = LocalTables(folder, sort_bytes=sort_bytes)
     tables.build(DIGEST, "v", list(reversed(rows.items())) * (2 if repeats else 1))
@@ -176,7 +176,7 @@ def test_a_row_larger_than_a_block_is_kept_whole(store: Store) -> None:
 
 
 def test_a_long_table_is_built_in_little_memory(store: Store) -> None:
-    """A row a package of Debian's main component, as long as they are."""
+    """One row for each package of Debian's main component, of the same length."""
     rows = ((f"pool/main/p/package-{number:05}_1.0_amd64.deb", b"%0250d" % number) for number in range(63_000))
     tracemalloc.start()
     try:

@@ -1,4 +1,4 @@
-"""The catalog's own file: versions, several processes, and spans for every order of observations."""
+"""The catalog file: schema versions, several processes, and spans for every order of observations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from snapproxy_storage import Name, StorageFailure, Store, catalog_schema, open_
 from snapproxy_storage.catalog_schema import VERSION, migrate
 from snapproxy_storage.observation_spans import insert_observation
 
-untimed = settings(deadline=None)  # a busy machine is no fault
+untimed = settings(deadline=None)  # a busy machine may be slow
 
 
 @pytest.fixture
@@ -51,21 +51,21 @@ def test_another_value_inside_a_span_leaves_only_what_was_surely_seen(database: 
 
 
 def test_no_span_grows_across_what_was_forgotten(database: sqlite3.Connection) -> None:
-    """At 5 it was a b, which the span [0, 10] has forgotten."""
+    """At 5 the value was b, which the span [0, 10] does not record."""
     for at, value in ((0, "b"), (5, "b"), (10, "b"), (7, "a"), (3, "a")):
         insert_observation(database, "k", at, value)
     assert spans(database) == [(0, 0, "b"), (3, 3, "a"), (7, 7, "a"), (10, 10, "b")]
 
 
 def test_a_second_of_two_values_stands_alone(database: sqlite3.Connection) -> None:
-    """At 15 both were told: the later one answers for it, and no span goes across."""
+    """Both values were observed at 15: the one recorded later is valid, and no span extends across it."""
     for at, value in ((10, "a"), (15, "b"), (20, "a"), (15, "a"), (16, "a")):
         insert_observation(database, "k", at, value)
     assert spans(database) == [(10, 10, "a"), (15, 15, "a"), (16, 20, "a")]
 
 
 def test_what_is_told_for_a_forgotten_second_stands_alone(database: sqlite3.Connection) -> None:
-    """At 1 it was a b, which the span [0, 2] has forgotten."""
+    """At 1 the value was b, which the span [0, 2] does not record."""
     for at, value in ((0, "b"), (1, "b"), (2, "b"), (0, "a"), (2, "a"), (1, "a")):
         insert_observation(database, "k", at, value)
     assert spans(database) == [(0, 0, "a"), (1, 1, "a"), (2, 2, "a")]
@@ -74,7 +74,7 @@ def test_what_is_told_for_a_forgotten_second_stands_alone(database: sqlite3.Conn
 @settings(untimed, max_examples=300)
 @given(st.lists(st.tuples(st.integers(0, 12), st.sampled_from("abc")), max_size=25))
 def test_no_span_goes_across_a_moment_of_another_value(seen: list[tuple[int, str]]) -> None:
-    """In whichever order, and however often one second is told of."""
+    """In any order, and with any number of observations at one second."""
     connection = memory()
     told: dict[int, set[str]] = {}
     for at, value in seen:
@@ -112,7 +112,9 @@ async def test_a_newer_catalog_is_refused_untouched(store: Store, state_dir: Pat
     connection.execute(f"PRAGMA user_version = {VERSION + 1}")
     connection.close()
     before = path.read_bytes()
-    with pytest.raises(StorageFailure, match=f"has version {VERSION + 1}, this one knows up to {VERSION}; upgrade"):
+    with pytest.raises(
+        StorageFailure, match=f"version is {VERSION + 1}, this program supports up to {VERSION}; upgrade"
+    ):
         open_store(state_dir, cache_dir)
     assert path.read_bytes() == before
 
@@ -150,7 +152,7 @@ async def test_a_name_that_gives_way_is_logged(store: Store, caplog: pytest.LogC
         assert caplog.records == []
         await store.catalog.put_name("s", "n", Name("b" * 64, 1, 3))
     (record,) = caplog.records
-    assert record.getMessage() == f"s/n: {'a' * 64} (proof 0) gives way to {'b' * 64} (proof 3)"
+    assert record.getMessage() == f"s/n: {'a' * 64} (proof 0) is replaced by {'b' * 64} (proof 3)"
 
 
 async def test_what_waits_together_is_one_transaction(store: Store, state_dir: Path) -> None:

@@ -1,9 +1,9 @@
-"""The local store keeps every promise of the protocols."""
+"""The local store passes the contract tests."""
 
 from tests.stores.contracts import (
     BlobsContract,
     CatalogContract,
-    EphemeraContract,
+    ExpiringContract,
     JournalsContract,
     SlotsContract,
     TablesContract,
@@ -20,7 +20,7 @@ class TestLocalDrafts(DraftsContract): ...
 class TestLocalCatalog(CatalogContract): ...
 
 
-class TestLocalEphemera(EphemeraContract): ...
+class TestLocalEphemera(ExpiringContract): ...
 
 
 class TestLocalTables(TablesContract): ...

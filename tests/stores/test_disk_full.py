@@ -1,4 +1,4 @@
-"""A full disk: the readers of this process are served on, nothing is named, everybody else is told to ask again."""
+"""A full disk: the readers in this process are still served, nothing is named, other processes must try again."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def store(state_dir: Path, cache_dir: Path) -> AsyncIterator[Store]:
 
 
 def fill(state_dir: Path) -> None:
-    """Leave not a byte."""
+    """Fill the disk to the last byte."""
     with (state_dir.parent / "filler").open("wb", buffering=0) as file:
         for size in (1 << 20, 4096, 1):
             try:
@@ -106,7 +106,7 @@ async def test_a_stalled_reader_holds_the_others_up_only_so_long(store: Store, m
         await draft.write(data[at : at + 200_000])
     blob = await draft.commit()
     assert await reading == data
-    with pytest.raises(DraftFailed, match="disk full; ask again"):
+    with pytest.raises(DraftFailed, match="disk full; try again"):
         await read_all(stalled)
     for body in (stalled, quick, blob):
         body.close()
@@ -142,7 +142,7 @@ async def test_readers_elsewhere_are_told_to_ask_again(store: Store, peer: Any) 
     await asyncio.sleep(0.1)
     for _ in range(30):
         await draft.write(b"x" * 100_000)
-    assert await other.hear() == "failed disk full; ask again"
+    assert await other.hear() == "failed disk full; try again"
     await other.do("first big")
     assert await other.hear() == "none"
     await draft.abandon("done")

@@ -1,4 +1,4 @@
-"""What is particular to drafts in local files: what is trusted after which death, when bytes are written, what may block the loop."""
+"""Drafts in local files: which bytes are trusted after a crash, when bytes are written, which calls may block."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ META = Meta(length=300_000, etag='"1"')
 
 
 def orphan(state_dir: Path, size: int, *, boot: str, meta: Meta = META) -> Path:
-    """Leave what a killed writer leaves: bytes and a record, no lock."""
+    """Create the files that a killed writer leaves: bytes and a record, without a lock."""
     folder = OpenFolder(state_dir / "drafts", os.open(state_dir / "drafts", os.O_RDONLY))
     files = DraftFiles.take(folder, draft_name("k"), boot)
     assert files is not None
@@ -49,7 +49,7 @@ async def test_an_orphan_of_this_boot_is_resumed(store: Store, state_dir: Path, 
 
 
 async def test_an_orphan_of_another_boot_is_not_trusted(store: Store, state_dir: Path) -> None:
-    """Nobody forced its bytes to disk: after a power cut they may be anything."""
+    """Its bytes were not flushed to disk: after a power cut they are undefined."""
     orphan(state_dir, 100_000, boot="another")
     draft = begin(store, "k")
     assert (draft.size, draft.meta) == (0, Meta())
@@ -57,7 +57,7 @@ async def test_an_orphan_of_another_boot_is_not_trusted(store: Store, state_dir:
 
 
 async def test_an_orphan_that_shows_its_last_piece_is_not_resumed(store: Store, state_dir: Path, boot: str) -> None:
-    """Its writer died between the last piece and the rename: resuming would show readers all before the verdict."""
+    """Its writer died between the last piece and the rename: a resume would release all bytes before the verdict."""
     orphan(state_dir, 300_000 - HELD + 1, boot=boot)
     draft = begin(store, "k")
     assert draft.size == 0
@@ -109,7 +109,7 @@ async def test_readers_of_an_orphan_that_is_thrown_away_fail(
 
 
 async def test_a_write_protected_orphan_is_taken_over_by_its_plain_user(open_to_all: Path) -> None:
-    """A writer died after making the file read-only for its new life as a blob; root would not notice."""
+    """A writer died after it had made the file read-only, before the rename. Root would not notice."""
     state = open_to_all / "own"
     state.mkdir()
     state.chmod(0o777)
@@ -150,7 +150,7 @@ async def test_a_draft_that_lost_its_writer_before_the_first_look_is_no_draft(
 async def test_a_reader_survives_the_writers_death_after_the_last_piece(
     store: Store, state_dir: Path, cache_dir: Path
 ) -> None:
-    """All bytes there means a good verdict, whether or not the rename still came."""
+    """A complete file means a good verdict, with or without the rename."""
     async with open_store(state_dir, cache_dir) as other:
         draft = begin(other, "k")
         await draft.describe(META)
@@ -163,7 +163,7 @@ async def test_a_reader_survives_the_writers_death_after_the_last_piece(
         sink._close()  # dies here: the lock is free
         assert await read_all(body) == b"x" * 300_000
         body.close()
-        assert store.drafts.follow("k") is None, "nobody who did not see them arrive believes them"
+        assert store.drafts.follow("k") is None, "a process that did not follow the draft does not trust its bytes"
 
 
 async def test_small_pieces_that_keep_coming_are_written_together(
@@ -180,7 +180,7 @@ async def test_small_pieces_that_keep_coming_are_written_together(
     for _ in range(512):
         await draft.write(b"x" * 8192)
     await draft.seal()
-    assert written[0] == 8192, "what comes after a pause goes at once"
+    assert written[0] == 8192, "bytes after a pause are written immediately"
     assert min(written[1:-1]) >= 256 * 1024
     await draft.abandon("done")
 
@@ -306,7 +306,10 @@ async def test_readers_elsewhere_share_one_poll(
 
 
 async def test_a_writer_that_is_just_leaving_is_waited_for(store: Store, state_dir: Path, boot: str) -> None:
-    """Between its last word and the end of its lock a slow machine may pause: who begins then neither fails with it nor gives up."""
+    """A slow machine may pause between the last record and the release of the lock.
+
+    A caller that begins in between neither fails with the old writer nor gives up.
+    """
     folder = OpenFolder(state_dir / "drafts", os.open(state_dir / "drafts", os.O_RDONLY))
     leaving = DraftFiles.take(folder, draft_name("k"), boot)
     assert leaving is not None

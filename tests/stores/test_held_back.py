@@ -1,4 +1,4 @@
-"""What may be seen of arriving bytes, for every way they may be cut."""
+"""The bytes of a draft that may be released, for every division into pieces."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snapproxy_storage import Meta, open_store
-from snapproxy_storage.draft_record import MOST_BYTES, DraftRecord, State, decode, encode
+from snapproxy_storage.draft_record import MAX_BYTES, DraftRecord, State, decode, encode
 from snapproxy_storage.held_back import HELD_BACK, HeldBack, releasable
 from snapproxy_storage.memory_window import MemoryWindow
 from tests.stores.contracts import begin, read_all
 
-untimed = settings(deadline=None)  # a busy machine is no fault
+untimed = settings(deadline=None)  # a busy machine may be slow
 
 sizes = st.integers(0, 10 * HELD_BACK)
 
@@ -78,7 +78,7 @@ def test_a_window_keeps_the_newest_bytes_and_drops_no_more_than_it_must(
     cut=st.none() | st.integers(0, 11),
 )
 def test_any_way_of_cutting_gives_the_same_bytes(pieces: list[int], is_known: bool, cut: int | None) -> None:
-    """Whole, and with a break and a resume after piece `cut`."""
+    """Complete, and with an interruption and a resume after piece `cut`."""
     data = hashlib.shake_128(b"seed").digest(sum(pieces))
     length = len(data) if is_known else None
 
@@ -125,7 +125,7 @@ def test_a_record_reads_back(record: DraftRecord) -> None:
 @untimed
 @given(records, records, st.integers(0, 4096))
 def test_a_torn_record_is_noticed(old: DraftRecord, new: DraftRecord, torn: int) -> None:
-    """The first bytes of a new record over those of an old one: one of the two, or none."""
+    """A new record that is partly written over an old one decodes to one of the two, or to None."""
     first, second = encode(old), encode(new)
     assert decode(second[:torn] + first[torn:]) in (old, new, None)
 
@@ -139,7 +139,7 @@ def test_any_other_bytes_are_no_record(data: bytes) -> None:
 def test_a_record_is_bounded_and_a_validator_is_never_cut_short() -> None:
     meta = Meta(source="s" * 10**6, length=5, etag="e" * 10**6, last_modified="yesterday")
     data = encode(DraftRecord(State.FAILED, 1, "", meta, reason="r" * 10**6))
-    assert len(data) <= MOST_BYTES
+    assert len(data) <= MAX_BYTES
     found = decode(data)
     assert found is not None
     assert found.meta == Meta(length=5, last_modified="yesterday")

@@ -1,4 +1,4 @@
-"""A journal is shared by processes that may die at any moment."""
+"""A journal that several processes share, each of which may die at any time."""
 
 from __future__ import annotations
 

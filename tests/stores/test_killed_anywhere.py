@@ -1,5 +1,7 @@
-"""Killed, or told that the disk is full, at every single call that changes the store: it opens again, nothing is half-named, and
-the next run finishes. The calls are counted with strace and then struck one by one (strace(1), tampering), each in a fresh store.
+"""A kill or a full disk at every call that changes the store: all names stay complete, and the next run succeeds.
+
+strace counts the calls and then injects the fault into one call after the other (strace(1), tampering), each in a new
+store.
 """
 
 from __future__ import annotations
@@ -53,7 +55,7 @@ CHANGES = [
 
 @dataclass(frozen=True)
 class Call:
-    """The `number`th call of a kind, counted from one."""
+    """The call number `number` of its kind, counted from one."""
 
     kind: str
     number: int
@@ -73,7 +75,7 @@ def strace() -> str:
 
 @pytest.fixture(scope="module")
 def calls(strace: str, tmp_path_factory: pytest.TempPathFactory) -> list[Call]:
-    """Every call of an undisturbed run that changes the store."""
+    """Return every call of an undisturbed run that changes the store."""
     folder = tmp_path_factory.mktemp("counted")
     log = folder / "log"
     done = run(folder, [strace, "-f", "-o", str(log), "-e", f"trace={','.join(CHANGES)}"])
@@ -116,7 +118,7 @@ def strike(strace: str, folder: Path, call: Call, blow: str) -> subprocess.Compl
 
 
 def check_nothing_half_named(folder: Path) -> set[str]:
-    """Every blob is what its name says, and every name leads to a blob. Returns the names."""
+    """Check that every blob has the digest in its name, and every name refers to a blob. Return the names."""
 
     async def names() -> set[str]:
         async with open_store(folder / "state", folder / "cache") as store:
@@ -126,7 +128,7 @@ def check_nothing_half_named(folder: Path) -> set[str]:
                 assert hashlib.sha256((folder / "state/blobs/sha256" / digest).read_bytes()).hexdigest() == digest
             found = store.catalog.names("debian")
             for name, value in found:
-                if name != "short-lived":  # being taken back: its blob goes after its name, so both may still be here
+                if name != "short-lived":  # being removed: its name is deleted before its blob, so both may still exist
                     assert value.digest in held
             return {name for name, _ in found}
 

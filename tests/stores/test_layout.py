@@ -1,4 +1,4 @@
-"""The disk map: who may read it, what is refused in place of a folder, and what each refusal says."""
+"""The layout on disk: permissions, refused files in place of a folder, and the error messages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.stores.contracts import begin, put
 
 
 def open_descriptors() -> list[str]:
-    """Return what this process has open, less the descriptor this look takes."""
+    """Return the open descriptors of this process, without the one that lists them."""
     return sorted(path.name for path in Path("/proc/self/fd").iterdir() if path.exists())
 
 
@@ -99,7 +99,7 @@ def test_a_file_in_place_of_the_state_directory_is_refused(tmp_path: Path) -> No
 
 
 def test_an_unwritable_state_directory_says_what_why_and_what_to_do(open_to_all: Path) -> None:
-    """As another user than root, who may write anywhere."""
+    """Runs as another user than root, because root can write anywhere."""
     (open_to_all / "state").mkdir(mode=0o555)
     script = (
         "import os, sys; from pathlib import Path; from snapproxy_storage import open_store, StorageFailure\n"
@@ -114,7 +114,9 @@ def test_an_unwritable_state_directory_says_what_why_and_what_to_do(open_to_all:
         check=True,
         cwd=Path.cwd(),
     )
-    expected = "Permission denied; make it readable and writable for the user this runs as, or name another folder"
+    expected = (
+        "Permission denied; make it readable and writable for the user that runs snapproxy, or configure another folder"
+    )
     assert done.stdout == f"cannot write to the folder {open_to_all / 'state'}: {expected}\n"
 
 

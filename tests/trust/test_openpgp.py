@@ -1,4 +1,4 @@
-"""Running gpgv, with real keys made by a real gpg, and programs that misbehave."""
+"""gpgv, with real keys made by a real gpg, and programs that misbehave."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RELEASE = b"Origin: Test\nSuite: stable\nDate: Sat, 01 Jun 2024 00:00:00 UTC\n"
 
 
 class Signer:
-    """A gpg home with one key, whose public half lies in `binary` and, in armor, in `armored`."""
+    """A gpg home with one key; its public half is in `binary` and, armored, in `armored`."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -74,7 +74,7 @@ def words(evidence: Evidence) -> set[str]:
 
 @pytest.fixture(autouse=True)
 def desks(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Temporary files go where we see them, and none is left after a test."""
+    """Temporary files are created in a folder of the test, which must be empty after it."""
     folder = tmp_path_factory.mktemp("desks")
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     yield folder
@@ -117,7 +117,7 @@ async def test_without_a_usable_keyring_every_key_is_unknown(
     assert evidence.keyrings == ()
 
 
-async def test_the_users_own_keyring_is_not_looked_at(
+async def test_the_keyring_of_the_user_is_not_used(
     verifier: OpenPgpVerifier, signer: Signer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "trustedkeys.gpg").write_bytes(signer.binary.read_bytes())
@@ -132,7 +132,7 @@ async def test_a_relative_keyring_is_relative_to_us(
     assert "GOODSIG" in words(await verifier.verify(signer.inline(RELEASE), None, ["archive.gpg"]))
 
 
-async def test_what_is_not_signed_says_so(verifier: OpenPgpVerifier, signer: Signer) -> None:
+async def test_an_unsigned_root_has_no_good_signature(verifier: OpenPgpVerifier, signer: Signer) -> None:
     assert "GOODSIG" not in words(await verifier.verify(RELEASE, None, [str(signer.binary)]))
 
 

@@ -1,4 +1,4 @@
-"""Raw signatures, with real keys: what a root signed by them is worth."""
+"""Raw signatures, with real keys: the verdict on a root signed by them."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def test_another_key_under_the_same_name(tmp_path: Path) -> None:
 
 
 async def test_one_of_two_keys_by_the_same_name_suffices(keys: Path, tmp_path: Path) -> None:
-    """A distribution's folder and the user's own may hold different keys that were given one name."""
+    """A distribution's folder and the user's may contain different keys of the same name."""
     RsaKey(KEY.name).write(tmp_path / "older")
     assert (await judged(SIGNED, tmp_path / "older", keys)).good
 
@@ -84,7 +84,7 @@ async def test_a_root_without_a_signature(keys: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["../keys/k.rsa.pub", "/etc/passwd", ".hidden", "..", "folder"])
-async def test_a_signature_chooses_no_file_elsewhere(keys: Path, name: str) -> None:
+async def test_a_signature_cannot_select_a_file_elsewhere(keys: Path, name: str) -> None:
     (keys / "folder").mkdir()
     outsider = RsaKey(name, bits=1024)
     (keys.parent / "k.rsa.pub").write_bytes(outsider.public)
@@ -92,7 +92,7 @@ async def test_a_signature_chooses_no_file_elsewhere(keys: Path, name: str) -> N
     assert not (await judged(index(PACKAGES, outsider), keys)).good
 
 
-async def test_what_is_no_rsa_key_is_not_used(keys: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_key_named_by_file_that_is_not_rsa_is_not_used(keys: Path, caplog: pytest.LogCaptureFixture) -> None:
     curve = ec.generate_private_key(ec.SECP256R1()).public_key()
     (keys / KEY.name).write_bytes(curve.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     assert (await judged(SIGNED, keys)).reason == "The root is signed by a key that is in no keyring"
@@ -109,7 +109,7 @@ def test_available_keys_are_files_and_folders_that_can_be_read(keys: Path, tmp_p
     assert raw_signatures.available_keys(row) == (str(keys), str(keys / KEY.name))
 
 
-# --- keys that are known by their own digest: version 3 ---------------------------------------------------------------------------
+# --- keys that are named by their digest: version 3 -------------------------------------------------------------------
 
 INDEX_3 = genuine("Packages.adb")
 
@@ -120,7 +120,7 @@ async def judged_3(data: bytes, *keyrings: Path) -> Verdict:
 
 @pytest.fixture
 def keys_3(tmp_path: Path) -> Path:
-    """A folder with both keys that signed the genuine index, under names that say nothing, and with what else may lie there."""
+    """A folder with both keys that signed the genuine index, under arbitrary names, and with other files."""
     folder = tmp_path / "keys-3"
     OTHER.write(folder)
     (folder / "one.pub").write_bytes(genuine("rsa.pub"))
@@ -139,7 +139,7 @@ async def test_one_of_its_keys_suffices(keys_3: Path, left: str, signer: str) ->
     assert (await judged_3(INDEX_3, keys_3 / left)).signers == (signer,)
 
 
-async def test_a_point_may_be_written_in_the_short_way(tmp_path: Path) -> None:
+async def test_a_point_may_be_compressed(tmp_path: Path) -> None:
     """OpenSSL keeps the form that the key's file has, and apk digests that."""
     key = load_pem_public_key(genuine("ec.pub"))
     assert isinstance(key, ec.EllipticCurvePublicKey)
@@ -153,7 +153,7 @@ async def test_a_point_may_be_written_in_the_short_way(tmp_path: Path) -> None:
     )
 
 
-async def test_an_index_of_version_3_that_is_not_what_was_signed(keys_3: Path) -> None:
+async def test_an_index_of_version_3_with_changed_bytes(keys_3: Path) -> None:
     def change(block: bytearray) -> None:
         block[:] = block.replace(b"1.0-r0", b"1.1-r0")
 
@@ -172,7 +172,7 @@ async def test_an_index_of_version_3_without_a_signature(keys_3: Path) -> None:
     assert (await judged_3(bare, keys_3)).reason == "The root carries no signature"
 
 
-async def test_a_hidden_key_is_none(keys_3: Path) -> None:
+async def test_a_hidden_file_is_not_a_key(keys_3: Path) -> None:
     for name in ("one.pub", "two.pub"):
         (keys_3 / name).rename(keys_3 / f".{name}")
     assert not (await judged_3(INDEX_3, keys_3)).good

@@ -1,4 +1,4 @@
-"""Roots: what is signed, what is not, and what pretends to be (rule 2: unverified never looks verified)."""
+"""Roots: signed, unsigned, and forged ones (rule 2: unverified never looks verified)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MakeHouse = Callable[..., Awaitable[House]]
 
 @pytest.fixture(scope="module")
 def stranger(tmp_path_factory: pytest.TempPathFactory) -> SigningKey:
-    """A key in no keyring."""
+    """A key that is in no keyring."""
     key = SigningKey(tmp_path_factory.mktemp("stranger") / "gnupg", name="A stranger")
     yield key
     key.close()
@@ -33,7 +33,7 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> SigningKey:
 
 @pytest.fixture(scope="module")
 def forged(stranger: SigningKey) -> FixedTree:
-    """The suite as a stranger would publish it."""
+    """The suite, signed by an unknown key."""
     return Publisher(stranger).tree(FIRST, [SuitePlan(SUITE, ())])
 
 
@@ -73,7 +73,7 @@ async def test_a_release_that_was_never_signed_has_no_proof(house: House, hamlet
     assert (await house.get(FIRST, PACKAGES)).served.proof.word == "index"
 
 
-async def test_an_unknown_key_is_refused_and_nothing_named(house: House, hamlet: Hamlet, forged: FixedTree) -> None:
+async def test_an_unknown_key_is_refused_and_nothing_is_named(house: House, hamlet: Hamlet, forged: FixedTree) -> None:
     hamlet.publish(FIRST, forged)
     for path in (INRELEASE, RELEASE):
         got = await house.get(FIRST, path)
@@ -119,7 +119,7 @@ async def test_a_web_page_is_no_root(house: House, hamlet: Hamlet) -> None:
 
 
 @pytest.mark.parametrize("data", [b"<html>Please log in</html>\n", b"", b"\0" * 1000], ids=["html", "empty", "zeros"])
-async def test_what_cannot_be_read_is_no_root_even_where_nobody_checks_signatures(
+async def test_an_unreadable_root_is_refused_even_without_a_keyring(
     make_house: MakeHouse, hamlet: Hamlet, data: bytes
 ) -> None:
     house = await make_house(rows=(replace(hamlet.row, keyrings=()),))
@@ -158,10 +158,10 @@ async def test_a_detached_signature_above_the_limit_is_refused_and_its_blob_clos
     assert await read_blob(house.store.blobs, signature.digests["sha256"], signature.size) == signature.data
 
 
-async def test_a_detached_signature_is_waited_for_longer_than_its_client_waits(
+async def test_a_detached_signature_may_take_longer_than_the_client_timeout(
     make_house: MakeHouse, hamlet: Hamlet
 ) -> None:
-    """The verdict belongs to the flight, which goes on when its client has been told to come back."""
+    """The check is part of the flight, which continues after its client timed out."""
     house = await make_house(patience=0.0)
     hamlet.past.fault("*Release.gpg", Hold(after=None, patience=0.15))
     async with asyncio.timeout(5):
@@ -172,7 +172,7 @@ async def test_a_detached_signature_is_waited_for_longer_than_its_client_waits(
 
 
 class TestClientsThatHoldANewerRoot:
-    async def test_are_told_to_clear_their_lists(self, house: House) -> None:
+    async def test_are_asked_to_clear_their_lists(self, house: House) -> None:
         got = await house.get(FIRST, INRELEASE, since=epoch(SECOND))
         assert (got.status, got.refusal.reason) == (409, "Your lists are newer than the pinned time: remove them first")
         assert "rm -rf /var/lib/apt/lists/*" in got.refusal.hint
@@ -198,15 +198,15 @@ UNREADABLE: dict[str, Callable[[], bytes]] = {
         b"".join(b"Package: a\nFilename: pool/a.deb\nSize: 1\nSHA256: " + each * 64 + b"\n\n" for each in (b"a", b"b"))
     ),
 }
-"""Packages.xz that keep their root's promise and break the format."""
+"""Packages.xz that match their root and violate the format."""
 
 
 class TestIndexesNobodyCanRead:
-    """The index is what its root promises, and its content breaks the format: the proxy lives, and says so."""
+    """The index matches its root, and its content violates the format: the proxy survives and reports it."""
 
     @staticmethod
     def publish(hamlet: Hamlet, packages: bytes) -> None:
-        """Publish a suite whose Packages.xz holds these bytes, signed."""
+        """Publish a signed suite whose Packages.xz has these bytes."""
         tree = hamlet.edition.trees[FIRST]
         old = tree.files[PACKAGES]
         new = Content(packages, old.modified)
@@ -220,9 +220,9 @@ class TestIndexesNobodyCanRead:
         hamlet.publish(FIRST, FixedTree({**tree.files, PACKAGES: new, INRELEASE: signed}, tree.packages))
 
     @pytest.mark.parametrize("case", UNREADABLE)
-    async def test_vouch_for_nothing_and_harm_nothing(self, house: House, hamlet: Hamlet, case: str) -> None:
+    async def test_verify_nothing_and_break_nothing(self, house: House, hamlet: Hamlet, case: str) -> None:
         self.publish(hamlet, UNREADABLE[case]())
-        assert (await house.get(FIRST, PACKAGES)).status == 200  # apt judges it for itself
+        assert (await house.get(FIRST, PACKAGES)).status == 200  # apt checks it itself
         package = await house.get(FIRST, hamlet.edition.kept.path)
         assert package.served.proof.word == "none"
         assert (await house.get(SECOND, PACKAGES)).served.proof.word == "gpg"

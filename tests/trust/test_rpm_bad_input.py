@@ -1,4 +1,4 @@
-"""Metadata that contradict themselves, bomb, or lead astray: refused by name, and nothing of them looks verified."""
+"""Metadata that contradict themselves, are bombs, or lead elsewhere: refused, and nothing looks verified."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def pack(text: str) -> bytes:
 
 
 def expected(name: str, data: bytes) -> str:
-    """Return an entry of repomd.xml that promises these bytes."""
+    """Return an entry of repomd.xml that lists these bytes."""
     digest = hashlib.sha256(data).hexdigest()
     place = f'<location href="{name}"/><size>{len(data)}</size>'
     return f'<data type="primary"><checksum type="sha256">{digest}</checksum>{place}</data>'
@@ -69,7 +69,7 @@ async def shown(house: House, path: str) -> tuple[int, str]:
     return got.status, got.refusal.reason if got.status != 200 else got.proof
 
 
-async def test_what_is_right_is_vouched_for(vendor: Vendor, house: House) -> None:
+async def test_a_valid_repository_is_verified(vendor: Vendor, house: House) -> None:
     vendor.publish(repomd(expected(INDEX, pack(GOOD))), pack(GOOD))
     assert [await shown(house, path) for path in (ROOT, PRIMARY, RPM)] == [
         (200, "none"),
@@ -96,7 +96,7 @@ async def test_what_is_right_is_vouched_for(vendor: Vendor, house: House) -> Non
 async def test_a_bad_root_is_refused_at_the_latest_with_its_first_index(
     vendor: Vendor, house: House, root: str, reason: str
 ) -> None:
-    """And no package of it is called verified."""
+    """No package of it is reported as verified."""
     vendor.publish(root, pack(GOOD))
     assert await shown(house, PRIMARY) == (424, reason)
     status, told = await shown(house, RPM)
@@ -116,8 +116,8 @@ async def test_a_bad_root_is_refused_at_the_latest_with_its_first_index(
     ],
     ids=["entities", "bomb", "two-digests", "escape", "elsewhere", "cut", "garbage"],
 )
-async def test_an_index_that_nobody_can_read_vouches_for_nothing(vendor: Vendor, house: House, index: bytes) -> None:
-    """It is served as it was promised, which is true of it; the package is told from a verified one."""
+async def test_an_unreadable_index_verifies_nothing(vendor: Vendor, house: House, index: bytes) -> None:
+    """It is served, since it matches its root; its package is not reported as verified."""
     vendor.publish(repomd(expected(INDEX, index)), index)
     assert await shown(house, PRIMARY) == (200, "index")
     assert await shown(house, RPM) == (200, "none")

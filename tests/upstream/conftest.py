@@ -1,4 +1,4 @@
-"""A rude server, and what asks it."""
+"""A misbehaving server, and a client for it."""
 
 from __future__ import annotations
 

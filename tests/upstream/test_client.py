@@ -1,4 +1,4 @@
-"""Asking upstreams, against a bare socket that misbehaves on command. Each test is named for the fault or the promise."""
+"""The upstream client against a bare socket that misbehaves on command; each test is named for the fault."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ async def test_not_modified(bench: Bench) -> None:
     assert await bench.settled(UpstreamRequest(url, etag='"v1"')) == NotModified('"v1"')
 
 
-async def test_head_tells_the_offer_and_has_no_body(bench: Bench) -> None:
+async def test_head_returns_the_offer_and_has_no_body(bench: Bench) -> None:
     url = bench.server.on("/f", say(head(200, content_length=1024)))
     async with bench.upstream as upstream, upstream.fetch(UpstreamRequest(url, head=True), bench.reach) as response:
         assert response.offer == Offer(0, 1024, 1024)
@@ -137,7 +137,7 @@ async def test_a_refusal_keeps_the_connection(bench: Bench, status: int, settled
 
 
 @pytest.mark.parametrize("status", [429, 503, 509])
-async def test_throttled_holds_everybody(server: RudeServer, status: int) -> None:
+async def test_throttling_delays_all_requests(server: RudeServer, status: int) -> None:
     bench = Bench(server, policy=RatePolicy())
     url = server.on("/f", reply(status, retry_after=7))
     async with bench.upstream as upstream:
@@ -216,7 +216,7 @@ async def test_truncated_within_its_chunks(bench: Bench) -> None:
     assert await bench.broken_body(UpstreamRequest(url)) == (BODY, Fault.TRUNCATED)
 
 
-async def test_truncated_where_only_the_promise_knows_the_length(bench: Bench) -> None:
+async def test_truncated_where_only_the_index_lists_the_size(bench: Bench) -> None:
     url = bench.server.on("/f", then_close(say(head(200, connection="close") + BODY)))
     assert await bench.broken_body(UpstreamRequest(url, size=2048)) == (BODY, Fault.TRUNCATED)
 
@@ -251,7 +251,7 @@ async def test_html_instead_of_a_file(bench: Bench) -> None:
     assert await bench.settled(UpstreamRequest(url)) == Broken(Fault.HTML, 200)
 
 
-async def test_gzip_that_nobody_asked_for(bench: Bench) -> None:
+async def test_gzip_that_was_not_requested(bench: Bench) -> None:
     url = bench.server.on("/f", reply(200, b"\x1f\x8b", content_encoding="gzip"))
     assert await bench.settled(UpstreamRequest(url)) == Broken(Fault.ENCODED, 200)
 
@@ -261,13 +261,13 @@ async def test_a_gz_named_by_its_own_format_is_not_unpacked(bench: Bench) -> Non
     assert await bench.body(UpstreamRequest(url)) == b"\x1f\x8b"
 
 
-async def test_a_broken_body_rests_the_upstream(server: RudeServer) -> None:
+async def test_a_broken_body_starts_a_cool_down(server: RudeServer) -> None:
     bench = Bench(server, policy=RatePolicy())
     await bench.broken_body(UpstreamRequest(server.on("/f", then_close(say(head(200, content_length=2048) + BODY)))))
     assert bench.limiter.estimate(f"127.0.0.1:{server.port}") == pytest.approx(1, abs=0.5)
 
 
-async def test_a_reader_that_leaves_gives_turn_and_connection_back(bench: Bench) -> None:
+async def test_a_reader_that_leaves_returns_permit_and_connection(bench: Bench) -> None:
     url = bench.server.on("/f", then_stall(say(head(200, content_length=2048) + BODY)))
     async with bench.upstream as upstream:
         started = asyncio.Event()
@@ -285,7 +285,7 @@ async def test_a_reader_that_leaves_gives_turn_and_connection_back(bench: Bench)
         assert bench.limiter.estimate(f"127.0.0.1:{bench.server.port}") == 0, "that was not the upstream's fault"
 
 
-async def test_a_hasty_request_gives_up_soon_and_waits_for_no_rest(server: RudeServer) -> None:
+async def test_a_hasty_request_fails_early_and_waits_for_no_cool_down(server: RudeServer) -> None:
     url = server.on("/f", then_stall(say(b"")))
     rests = RatePolicy(connections=8, rest=60.0, rest_most=60.0)
     bench = Bench(server, policy=rests, timeouts=Timeouts(hasty=0.2))

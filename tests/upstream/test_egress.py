@@ -1,4 +1,4 @@
-"""Where requests may go, without a socket: the judge of addresses, and the guard of names."""
+"""The egress policy without a socket: checks of addresses, and of the names they contain."""
 
 from __future__ import annotations
 
@@ -72,18 +72,18 @@ ASKED = URL("https://reg.example/v2/a/blobs/sha256:0")
         ("https://169.254.169.254/latest/meta-data", ASKED, True, Fault.PRIVATE),
     ],
 )
-def test_who_is_asked_by_digest_may_lead_anywhere_but_inwards(
+def test_a_blob_source_may_redirect_anywhere_but_to_private_addresses(
     url: str, previous: URL | None, is_private: bool, fault: Fault | None
 ) -> None:
     assert HOLDER.objection(URL(url), previous, is_private=is_private) is fault
 
 
-def test_that_a_base_is_private_lets_an_archives_own_lead_nowhere_more() -> None:
+def test_a_private_base_of_an_archive_allows_no_further_redirects() -> None:
     reach = EgressPolicy(("http://10.0.0.5/",), redirects=("10.0.0.1",))
     assert reach.objection(URL("http://10.0.0.1/f"), URL("http://10.0.0.5/f"), is_private=True) is Fault.PRIVATE
 
 
-def test_a_rows_reach_is_its_own_bases_and_redirects() -> None:
+def test_the_policy_of_an_archive_is_its_bases_and_redirects() -> None:
     row = Archive("x", "apt", "snapshots", snapshot=("http://s/",), mirrors=("http://m/",), redirects=("r",))
     assert EgressPolicy.of(row) == EgressPolicy(("http://s/", "http://m/"), ("r",))
 
@@ -97,7 +97,7 @@ def test_a_rows_reach_is_its_own_bases_and_redirects() -> None:
         ("http://[::1]:8080/x", "[::1]:8080"),
     ],
 )
-def test_the_name_an_upstream_is_paced_by(url: str, name: str) -> None:
+def test_the_key_of_an_upstream_for_rate_limits(url: str, name: str) -> None:
     assert authority(URL(url)) == name
 
 
@@ -134,7 +134,7 @@ def test_addresses_that_are_not_public(address: str) -> None:
 
 
 class Answers(AbstractResolver):
-    """Gives the addresses a test has set."""
+    """Resolves to the addresses that a test has set."""
 
     def __init__(self, *addresses: str) -> None:
         self.addresses = addresses
@@ -161,7 +161,7 @@ async def test_a_private_address_alone_is_refused() -> None:
         await resolved(GuardedResolver(Answers("10.0.0.1")))
 
 
-async def test_a_name_the_configuration_vouches_for_may_be_private() -> None:
+async def test_a_name_from_the_configuration_may_be_private() -> None:
     guard = GuardedResolver(Answers("10.0.0.1"))
     guard.allow_private("Mirror.example")
     assert await resolved(guard) == ["10.0.0.1"]
@@ -187,7 +187,7 @@ async def test_a_host_is_private_that_was_asked_and_has_no_other_address(address
     assert not guard.is_private("never.example")
 
 
-async def test_link_local_is_for_nobody() -> None:
+async def test_link_local_is_never_allowed() -> None:
     guard = GuardedResolver(Answers("169.254.169.254"))
     guard.allow_private("mirror.example")
     with pytest.raises(PrivateAddressError):
@@ -199,7 +199,7 @@ async def test_link_local_is_for_nobody() -> None:
     st.sampled_from(["", "http://", "//", "https://a"]),
 )
 @example("].1/", "http://[::1")
-def test_whatever_upstream_writes_into_location_is_judged(text: str, start: str) -> None:
+def test_any_location_of_an_upstream_is_checked(text: str, start: str) -> None:
     settled = classify(UpstreamHead(302, {"location": start + text}), UpstreamRequest(str(HTTP)), 0)
     if isinstance(settled, Redirect):
         assert REACH.objection(read_url(settled.location), HTTP) in {None, *Fault}

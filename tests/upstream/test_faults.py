@@ -1,4 +1,4 @@
-"""The map from foreign errors: each kind aiohttp's client can raise has its own words."""
+"""The map from foreign errors: each kind of error that aiohttp's client raises has its fault."""
 
 from __future__ import annotations
 
@@ -41,6 +41,6 @@ REQUEST = aiohttp.RequestInfo(URL("http://mirror.example/"), "GET", {}, URL("htt
     ],
     ids=lambda value: value.name if isinstance(value, Fault) else type(value).__name__,
 )
-def test_what_a_foreign_error_means(error: Exception, fault: Fault) -> None:
+def test_the_fault_of_a_foreign_error(error: Exception, fault: Fault) -> None:
     assert isinstance(error, FOREIGN_ERRORS)
     assert fault_of(error) is fault

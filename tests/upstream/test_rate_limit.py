@@ -1,4 +1,4 @@
-"""Turns at an upstream, counted exactly on a virtual clock: an hour's cool-down takes no time here."""
+"""Permits of an upstream, counted exactly on a virtual clock: a cool-down of an hour takes no time here."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MIRROR = "mirror.example"
 
 
 class Machine:
-    """One machine: a clock, a store, slots; every `pacer` is another process on it, or the same one after a restart."""
+    """One machine: a clock, a store, slots. Every `limiter` is another process on it, or one after a restart."""
 
     def __init__(self) -> None:
         self.clock = VirtualClock()
@@ -38,7 +38,7 @@ class Machine:
         )
 
     async def ask(self, limiter: RateLimiter, answer: Callable[[float], int], *, upstream: str = SERVICE) -> int:
-        """Send one request, which an upstream that says `answer(seconds)` settles at once."""
+        """Send one request, which the upstream answers immediately with the status `answer(seconds)`."""
         async with limiter.permit(upstream) as permit:
             self.sent.append(self.clock.monotonic())
             status = answer(self.clock.monotonic())
@@ -185,14 +185,14 @@ async def test_a_mirror_costs_no_write_while_all_is_well(machine: Machine) -> No
     assert machine.clock.monotonic() == 0
 
 
-async def test_one_upstream_cooling_down_holds_no_other(machine: Machine) -> None:
+async def test_one_upstream_cooling_down_delays_no_other(machine: Machine) -> None:
     limiter = machine.limiter()
     await machine.ask(limiter, lambda _: 509)
     await machine.ask(limiter, always, upstream=MIRROR)
     assert machine.sent == [0.0, 0.0]
 
 
-async def test_patience_ends_at_once_when_the_cool_down_is_known_to_be_longer(machine: Machine) -> None:
+async def test_the_wait_fails_immediately_if_the_cool_down_is_known_to_be_longer(machine: Machine) -> None:
     limiter = machine.limiter()
     await machine.ask(limiter, lambda _: 509)
     with pytest.raises(CoolingDownError) as caught:
@@ -202,19 +202,19 @@ async def test_patience_ends_at_once_when_the_cool_down_is_known_to_be_longer(ma
     assert machine.clock.monotonic() == 0
 
 
-async def test_patience_that_outlasts_the_cool_down_gets_its_turn(machine: Machine) -> None:
+async def test_a_wait_that_outlasts_the_cool_down_gets_a_permit(machine: Machine) -> None:
     limiter = machine.limiter()
     await machine.ask(limiter, lambda _: 509)
 
-    async def patient() -> float:
+    async def wait() -> float:
         async with limiter.permit(SERVICE, max_wait=31) as permit:
             await permit.succeeded()
             return machine.clock.monotonic()
 
-    assert await machine.clock.run(patient()) == 30
+    assert await machine.clock.run(wait()) == 30
 
 
-async def test_patience_runs_out_while_waiting_for_a_connection(machine: Machine) -> None:
+async def test_the_time_runs_out_while_waiting_for_a_connection(machine: Machine) -> None:
     limiter = machine.limiter(**{MIRROR: RatePolicy(connections=1)})
     async with limiter.permit(MIRROR):
         with pytest.raises(CoolingDownError):
@@ -227,7 +227,7 @@ async def _enter(limiter: RateLimiter, *, max_wait: float | None = None) -> Perm
         return permit
 
 
-async def test_a_waiter_that_is_cancelled_leaves_the_line_to_the_next(machine: Machine) -> None:
+async def test_a_waiter_that_is_cancelled_leaves_the_queue_to_the_next(machine: Machine) -> None:
     limiter = machine.limiter(**{MIRROR: RatePolicy(connections=1)})
     async with limiter.permit(MIRROR):
         leaving, staying = (asyncio.create_task(_enter(limiter)) for _ in range(2))
@@ -268,14 +268,14 @@ async def test_a_probe_whose_process_died_is_sent_again_after_its_lease(machine:
     await machine.clock.advance(30)
     lost = dead.permit(SERVICE)
     permit = await lost.__aenter__()
-    permit.slot.release()  # the kernel does this; nobody says a verdict
+    permit.slot.release()  # the kernel does this; no result is reported
     await machine.clock.run(machine.insist(alive, always))
     assert machine.clock.monotonic() == pytest.approx(30 + PROBE_LEASE, abs=1.01)
-    permit.slot = MemorySlots().take("nobody's", 1) or permit.slot
+    permit.slot = MemorySlots().take("unrelated", 1) or permit.slot
     await lost.__aexit__(None, None, None)
 
 
-async def test_a_block_without_a_verdict_changes_nothing(machine: Machine) -> None:
+async def test_a_block_without_a_result_changes_nothing(machine: Machine) -> None:
     limiter = machine.limiter()
     with pytest.raises(RuntimeError):
         async with limiter.permit(MIRROR):
@@ -284,7 +284,7 @@ async def test_a_block_without_a_verdict_changes_nothing(machine: Machine) -> No
     assert machine.slots.held == {f"upstream {MIRROR}": 0}
 
 
-async def test_breaks_rest_the_upstream_shortly(machine: Machine) -> None:
+async def test_a_break_starts_a_short_cool_down(machine: Machine) -> None:
     limiter = machine.limiter()
     async with limiter.permit(MIRROR) as permit:
         await permit.succeeded()
@@ -292,7 +292,7 @@ async def test_breaks_rest_the_upstream_shortly(machine: Machine) -> None:
     assert limiter.estimate(MIRROR) == 1
 
 
-async def test_the_estimate_counts_who_waits_before(machine: Machine) -> None:
+async def test_the_estimate_counts_the_queued_requests(machine: Machine) -> None:
     limiter = machine.limiter(**{SERVICE: RatePolicy(connections=1, requests_per_second=0.5, burst=1)})
     await machine.ask(limiter, always)
     waiting = [asyncio.create_task(machine.ask(limiter, always)) for _ in range(3)]
@@ -311,7 +311,7 @@ async def test_a_policy_is_found_by_authority_then_by_host(machine: Machine) -> 
     assert limiter.policy("b.example").connections == 4
 
 
-async def test_a_full_disk_stops_neither_clients_nor_the_pace(
+async def test_a_full_disk_stops_neither_clients_nor_the_rate_limit(
     machine: Machine, caplog: pytest.LogCaptureFixture
 ) -> None:
     limiter = machine.limiter()

@@ -1,4 +1,4 @@
-"""Where an upstream may send us: redirects, names, and addresses that the archive does not own."""
+"""Redirects: names and addresses that an upstream may redirect to."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def test_conditions_travel_along_a_redirect(bench: Bench) -> None:
     assert bench.server.seen[1].headers["range"] == "bytes=1023-"
 
 
-async def test_every_hop_takes_a_turn_at_its_own_host(server: RudeServer) -> None:
+async def test_every_hop_needs_a_permit_for_its_own_host(server: RudeServer) -> None:
     async with RudeServer() as other:
         bench = Bench(server)
         other.on("/g", reply(200, BODY))
@@ -117,7 +117,7 @@ async def test_a_base_that_is_private_is_asked(server: RudeServer) -> None:
     )
 
 
-async def test_a_private_holder_of_digests_may_lead_to_a_private_name(server: RudeServer) -> None:
+async def test_a_private_blob_source_may_redirect_to_a_private_name(server: RudeServer) -> None:
     names = Names(reg_lan="127.0.0.1", store_lan="127.0.0.1")
     server.on("/v2/a/blobs/x", reply(307, location=server.url("/x", "store.lan")))
     server.on("/x", reply(200, BODY))

@@ -46,7 +46,7 @@ from snapproxy.core.resolve_observed import resolve_bracketed
 from snapproxy.core.time_spec import DAY_SECONDS, format_day, format_instant
 
 _LASTSYNC = re.compile(rb"\s*([1-9][0-9]{8,9})\s*")
-# `name-version-release-arch.pkg.tar.zst`, perhaps with `.sig`. Version (perhaps with an epoch) and release have no hyphen.
+# `name-version-release-arch.pkg.tar.zst`, perhaps with `.sig`. Version (may have an epoch) and release have no hyphen.
 _PACKAGE = re.compile(r"(?P<name>[^/]+)-[^/-]+-[^/-]+-[^/-]+\.pkg\.tar(?:\.[A-Za-z0-9]+)?(?:\.sig)?")
 _OK = 200
 _ABSENT = 404

@@ -83,7 +83,7 @@ class Snapshots:
             urls.append(f"{root}{_TIMESTAMPS}?{urlencode({'archive': _name(base), **bounds})}")
         if need.around is not None:
             # First the second after the instant, so that a dump of the very instant is found by a redirect too (a 200
-            # proves nothing: an error page of a proxy in between has it too). If that second is a dump, the instant itself.
+            # proves nothing: an error page of a proxy in between has it too). If that second is a dump, the instant.
             urls += [f"{base.rstrip('/')}/{format_instant(need.around + second)}/" for second in (1, 0)]
         return tuple(urls)
 

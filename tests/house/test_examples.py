@@ -1,0 +1,113 @@
+"""Every file in examples/ works with the real settings, the real parser and a real shell."""
+
+from __future__ import annotations
+
+import base64
+import re
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from snapproxy.cli.parser import parse
+from snapproxy.config import load
+from snapproxy.config.settings import FILE_VARIABLE, keys, twin
+from snapproxy.core.credentials import read_credentials
+from snapproxy.core.model import Match
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+DOCKERFILES = sorted(EXAMPLES.glob("Dockerfile.*"))
+VARIABLES = {FILE_VARIABLE, *map(twin, keys())}
+
+
+def document(name: str) -> Any:
+    return yaml.safe_load((EXAMPLES / name).read_text(encoding="utf-8"))
+
+
+def shell_parses(script: str) -> bool:
+    return subprocess.run(["sh", "-n"], input=script, text=True, check=False).returncode == 0
+
+
+def our_commands(script: str) -> list[list[str]]:
+    lines = [shlex.split(line, comments=True) for line in script.replace("\\\n", " ").splitlines()]
+    return [line[1:] for line in lines if line[:1] == ["snapproxy"]]
+
+
+def test_each_example_is_listed() -> None:
+    named = re.findall(r"`([\w.-]+)`", (EXAMPLES / "README.md").read_text(encoding="utf-8").partition("```")[0])
+    files = {file.name for file in EXAMPLES.iterdir()} - {"README.md"}
+    assert files == {name for name in named if "." in name and not name.endswith(".py")}
+
+
+def test_the_settings_are_accepted_and_shown(tmp_path: Path) -> None:
+    config = load(EXAMPLES / "config.toml", {"HOME": str(tmp_path)})
+    archives = {archive.name: archive for archive in config.archives}
+    assert (archives["docker"].history, archives["example"].history) == ("captured", "any-instant")
+    assert [watch.archive for watch in config.watch] == ["docker", "alpine"]
+    assert config.policies["mirror.example.org"].burst == 200
+
+
+def test_compose_runs_the_image_with_valid_settings(tmp_path: Path) -> None:
+    service = document("compose.yaml")["services"]["snapproxy"]
+    build = service["build"]
+    containerfile = ((EXAMPLES / build["context"]).resolve() / build["dockerfile"]).read_text(encoding="utf-8")
+    assert "3142" in re.findall(r"^EXPOSE (\d+)$", containerfile, re.MULTILINE)
+    assert [port.rpartition(":")[2] for port in service["ports"]] == ["3142"]
+    mounts = {volume.split(":")[1]: volume.split(":")[0] for volume in service["volumes"]}
+    assert mounts["/data"] in document("compose.yaml")["volumes"]
+    assert re.search(r"^VOLUME /data$", containerfile, re.MULTILINE)
+
+    environment = service["environment"]
+    assert set(environment) <= VARIABLES
+    settings = EXAMPLES / mounts[environment.pop(FILE_VARIABLE)]
+    image = dict(re.findall(r"(SNAPPROXY_[A-Z_]+)=(\S+)", containerfile))
+    config = load(settings, {"HOME": str(tmp_path), **image, **environment})
+    assert config.listen == (("0.0.0.0", 3142),)
+    assert config.state_dir.is_relative_to("/data")
+
+
+@pytest.mark.parametrize("file", DOCKERFILES, ids=lambda file: file.name)
+def test_a_dockerfile_has_a_base_and_a_shell_that_parses(file: Path) -> None:
+    """The text itself is compared with `snapproxy sources` in test_reference. Base images cannot be had here."""
+    text = file.read_text(encoding="utf-8").replace("\\\n", " ")
+    instructions = [line for line in text.splitlines() if line and not line.startswith("#")]
+    assert instructions[0].startswith("FROM ")
+    assert {line.split()[0] for line in instructions} <= {"FROM", "ARG", "ADD", "RUN"}
+    runs = [re.sub(r"^RUN (--mount=\S+ )*", "", line) for line in instructions if line.startswith("RUN ")]
+    assert runs
+    assert all(map(shell_parses, runs))
+
+
+def test_there_is_a_dockerfile_for_each_distribution() -> None:
+    assert [file.suffix[1:] for file in DOCKERFILES] == ["alpine", "arch", "debian", "fedora", "opensuse", "ubuntu"]
+
+
+def test_the_github_job_calls_snapproxy_as_it_is() -> None:
+    (job,) = document("github-actions.yaml")["jobs"].values()
+    assert set(job["env"]) <= VARIABLES
+    cache = next(step["with"]["path"] for step in job["steps"] if step.get("uses", "").startswith("actions/cache@"))
+    assert all(Path(folder).is_relative_to(cache) for folder in job["env"].values())
+    scripts = [step["run"] for step in job["steps"] if "run" in step]
+    assert all(map(shell_parses, scripts))
+    comment = "\n".join(re.findall(r"^# (snapproxy .*)$", (EXAMPLES / "github-actions.yaml").read_text(), re.MULTILINE))
+    ours = [line for script in (*scripts, comment) for line in our_commands(script)]
+    assert [line[0] for line in ours] == ["run", "run"]
+    for line in ours:
+        assert parse(line).verb == line[0]
+
+
+def test_the_gitlab_job_is_pinned_and_its_shell_parses() -> None:
+    job = document("gitlab-ci.yaml")["test"]
+    assert shell_parses("\n".join(job["script"]))
+    proxy = job["variables"]["http_proxy"]
+    userinfo, host = re.fullmatch(r"http://(.+)@([\w-]+):3142", proxy).groups()
+    assert [service["alias"] for service in job["services"]] == [host]
+    header = "Basic " + base64.b64encode(userinfo.encode()).decode()
+    credentials = read_credentials(header)
+    assert credentials is not None
+    assert credentials.when is not None
+    assert credentials.when.match is Match.HELD
