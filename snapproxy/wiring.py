@@ -51,7 +51,7 @@ from snapproxy.indexes.index_tables import IndexTables
 from snapproxy.indexes.listings import Listings
 from snapproxy.jobs.export import Exporter
 from snapproxy.jobs.import_artifact import Importer
-from snapproxy.jobs.sweep import Sweeper, Swept
+from snapproxy.jobs.sweep import Observation, Sweeper
 from snapproxy.jobs.trust_record import RecordTrust
 from snapproxy.jobs.watch import repeat
 from snapproxy.live.adopt import SetAdopter
@@ -147,7 +147,7 @@ class App:
 
     async def observe(
         self, archive: str, paths: Sequence[str], *, with_packages: bool, progress: Progress = SILENT
-    ) -> Swept | Refusal:
+    ) -> Observation | Refusal:
         """Record the roots at `paths` and their indexes as they are now.
 
         Raises ClientError for an unknown archive, and for a path that is neither a root nor an index.
@@ -342,25 +342,25 @@ def _live(
     """Build the files of the present, and the observations of them, which share one revalidation of each root."""
     states = LiveStates(store.catalog, store.blobs)
     revalidator = Revalidator(
-        standings=states,
-        successors=SetAdopter(blobs=store.blobs, names=names, flights=downloads, tables=tables, clock=clock),
+        states=states,
+        adopter=SetAdopter(blobs=store.blobs, names=names, downloads=downloads, tables=tables, clock=clock),
         slots=store.slots,
-        flights=downloads,
+        downloads=downloads,
         roots=roots,
         observations=observations,
         clock=clock,
     )
     sweeper = Sweeper(
-        confirming=revalidator,
-        standings=states,
+        revalidator=revalidator,
+        states=states,
         names=names,
         observations=observations,
         tables=tables,
-        flights=downloads,
+        downloads=downloads,
         store=store,
         clock=clock,
     )
-    live = LiveFiles(standings=states, confirming=revalidator, flights=downloads, clock=clock, offline=offline)
+    live = LiveFiles(states=states, revalidator=revalidator, downloads=downloads, clock=clock, offline=offline)
     return live, sweeper
 
 
@@ -381,11 +381,11 @@ def _executor(
         patience=config.patience,
         histories=HISTORIES,
         planner=planner,
-        flights=downloads,
+        downloads=downloads,
         roots=parts.roots,
         names=names,
         bad=bad_snapshots,
-        service=SnapshotApi(store=store, flights=downloads, names=names, clock=clock, offline=offline),
+        service=SnapshotApi(store=store, downloads=downloads, names=names, clock=clock, offline=offline),
         clock=clock,
         offline=offline,
     )
@@ -409,7 +409,7 @@ def _answerer(
     if offline:
         return OfflineCaptures(executor, captures, families=FAMILIES, blobs=store.blobs)
     freeze = Freeze(lookup, families=FAMILIES, histories=HISTORIES, now=clock.now)
-    return Recorder(executor, captures, stillness=freeze, blobs=store.blobs)
+    return Recorder(executor, captures, freeze=freeze, blobs=store.blobs)
 
 
 def build(

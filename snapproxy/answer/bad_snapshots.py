@@ -33,7 +33,7 @@ class BadSnapshots:
     async def put(self, archive: Archive, instant: Instant, because: str) -> None:
         """Mark an instant bad; a second mark replaces the reason."""
         await self._catalog.update_fact(
-            _key(archive), lambda marks: (marks or {}) | {format_instant(instant): because}, takes_back=True
+            _key(archive), lambda marks: (marks or {}) | {format_instant(instant): because}, invalidates=True
         )
 
     async def drop(self, archive: Archive, instant: Instant) -> bool:
@@ -43,7 +43,7 @@ class BadSnapshots:
         await self._catalog.update_fact(
             _key(archive),
             lambda marks: {each: why for each, why in (marks or {}).items() if each != format_instant(instant)},
-            takes_back=True,
+            invalidates=True,
         )
         return True
 

@@ -68,7 +68,7 @@ class Executor:
         families: Mapping[str, Family],
         patience: Mapping[str, float],
         histories: Mapping[str, History],
-        flights: Downloads,
+        downloads: Downloads,
         roots: RootVerifier,
         names: Names,
         bad: BadSnapshots,
@@ -82,7 +82,7 @@ class Executor:
         self._patience = patience
         self._histories = histories
         self._planner = planner
-        self._flights = flights
+        self._downloads = downloads
         self._roots = roots
         self._names = names
         self._bad = bad
@@ -131,7 +131,7 @@ class Executor:
         """Wait until stored files are named; stop everything else."""
         for prefetch in list(self._prefetches.values()):
             prefetch.cancel()
-        await self._flights.close()
+        await self._downloads.close()
         await asyncio.gather(*self._prefetches.values(), return_exceptions=True)
 
     # --- planning
@@ -194,7 +194,7 @@ class Executor:
     async def _serve(self, step: Serve, context: RequestContext, conditions: Conditions, cache: str) -> Outcome | None:
         blob = self._store.blobs.peek(step.digest) or await self._store.blobs.open(step.digest)
         if blob is None:  # evicted: forget its name and plan again
-            await self._names.forget(step.space, step.path, step.digest)
+            await self._names.drop_name(step.space, step.path, step.digest)
             return None
         try:
             if step.name_it:
@@ -249,19 +249,19 @@ class Executor:
     def _join(self, step: Fetch, context: RequestContext) -> tuple[Flight, bool]:
         """Start or join the flight. Its file is named even if every client has disconnected by then."""
         check = self._roots.check_for(step, context, self.obtain) if step.role is Role.ROOT else None
-        flight, joined = self._flights.join(step, context, check)
+        flight, joined = self._downloads.join(step, context, check)
         if step.name_it:
             flight.expects_name = True
-            self._flights.run_detached(self._name_when_stored(flight, step))
+            self._downloads.run_detached(self._name_when_stored(flight, step))
         return flight, joined
 
     async def _name(self, step: Serve) -> None:
         file = StoredFile(step.path, step.digest, step.size, step.proof)
         try:
-            await self._names.name(step.space, step.path, file, step.role, step.resolved)
+            await self._names.put_name(step.space, step.path, file, step.role, step.resolved)
             if step.also:
                 timeless = f"{step.space.partition('/')[0]}/{TIMELESS}"
-                await self._names.name(timeless, step.also, file, step.role, Resolved(TIMELESS, 0))
+                await self._names.put_name(timeless, step.also, file, step.role, Resolved(TIMELESS, 0))
         except StorageFailure as failure:  # the disk is full: the client is served, the file is not named
             log.warning("A file was stored but could not be named in the catalog: %s", failure)
 
@@ -271,7 +271,7 @@ class Executor:
         A file with a strong digest is found without its name.
         """
         if step.expected is None or not step.expected.is_strong:
-            await self._names.appears(step.space, step.path, step.expected)
+            await self._names.wait_for_name(step.space, step.path, step.expected)
 
     async def _name_when_stored(self, flight: Flight, step: Fetch) -> None:
         outcome = await flight.wait_outcome(float("inf"))
@@ -309,7 +309,7 @@ class Executor:
                 case Serve():
                     if size_of(self._store.blobs, step.digest) is not None:
                         return StoredFile(step.path, step.digest, step.size, step.proof)
-                    await self._names.forget(step.space, step.path, step.digest)
+                    await self._names.drop_name(step.space, step.path, step.digest)
                 case Refusal():
                     return None if step.is_absence else step
                 case Fetch() if self._offline:

@@ -93,7 +93,7 @@ class Facts:
             case AskObserved():
                 return {ask: self._observations.sightings(context.archive, context.history, ask.roots, ask.instant)}
             case AskName():
-                return {ask: self._names.held(ask.space, ask.path)}
+                return {ask: self._names.stored(ask.space, ask.path)}
             case AskFile():
                 return {ask: await self._file(ask, context, obtain)}
             case AskListed():
@@ -105,7 +105,7 @@ class Facts:
             case AskSize():
                 return {ask: self._size(ask.digest)}
             case AskAlias():
-                return {ask: self._names.known_as(ask.archive, ask.algorithm, ask.digest)}
+                return {ask: self._names.sha256_by_digest(ask.archive, ask.algorithm, ask.digest)}
             case _:
                 assert_never(ask)
 
@@ -125,7 +125,7 @@ class Facts:
         self, ask: AskFile, context: RequestContext, obtain: Obtain
     ) -> StoredFile | NotStored | Refusal | None:
         """Obtain the first of the candidates that exists; a candidate that this snapshot has served is tried alone."""
-        served = [path for path in ask.candidates if self._names.held(ask.space, path)]
+        served = [path for path in ask.candidates if self._names.stored(ask.space, path)]
         for path in served[:1] or ask.candidates:
             if ask.resolved.snapshot == LIVE:
                 found: StoredFile | NotStored | Refusal | None = await self._live.obtain(
@@ -177,7 +177,7 @@ class Facts:
         By its listed digest; where that is weak, by the name under which this snapshot served it.
         """
         digest = self._names.sha256_of(archive.name, index)
-        if digest is None and (named := self._names.held(space, index.path)) and named.proof > Proof.NONE:
+        if digest is None and (named := self._names.stored(space, index.path)) and named.proof > Proof.NONE:
             digest = named.digest
         return None if digest is None or self._size(digest) is None else digest
 

@@ -23,7 +23,7 @@ T = TypeVar("T")
 MAX_RESOLVED = 1024
 """How many resolved times are remembered. A build asks for one time of a few archives."""
 
-_FIXED = frozenset({Match.HELD, Match.EXACT})
+_FIXED = frozenset({Match.AT, Match.EXACT})
 """Matches whose answer can no longer change: `live`, `latest` and `.nearest` follow what the archive publishes."""
 
 
@@ -79,7 +79,7 @@ class Planner:
         if resolved.snapshot == LIVE:
             return Known()
         ask = AskName(space_of(request.archive, resolved), request.path)
-        return Known({ask: self._names.held(ask.space, ask.path)})
+        return Known({ask: self._names.stored(ask.space, ask.path)})
 
     async def _decided(
         self, decide: Callable[[Known], T | Need], known: Known, context: RequestContext, obtain: Obtain

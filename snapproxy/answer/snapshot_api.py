@@ -44,9 +44,9 @@ STALE_SECONDS = 30 * 86400
 class SnapshotApi:
     """Answer calls to an archive's own service (`core.exchange.ServiceTarget`)."""
 
-    def __init__(self, *, store: Store, flights: Downloads, names: Names, clock: Clock, offline: bool) -> None:
+    def __init__(self, *, store: Store, downloads: Downloads, names: Names, clock: Clock, offline: bool) -> None:
         self._store = store
-        self._flights = flights
+        self._downloads = downloads
         self._names = names
         self._clock = clock
         self._offline = offline
@@ -68,7 +68,7 @@ class SnapshotApi:
 
     async def _from_upstream(self, target: ServiceTarget, step: Fetch, context: RequestContext) -> Outcome:
         """Start or join the flight. A file is streamed while it downloads; an answer is short and sent whole."""
-        flight, joined = self._flights.join(step, context, None)
+        flight, joined = self._downloads.join(step, context, None)
         cache = "JOINED" if joined else "MISS"
         outcome = await (flight.wait_started if target.sha1 else flight.wait_outcome)(context.deadline)
         match outcome:
@@ -82,7 +82,7 @@ class SnapshotApi:
                 return await self._once_remembered(target, step) or flight.timeout_refusal()
             case None if not (target.sha1 and flight.is_receiving):
                 return flight.timeout_refusal()
-        self._flights.run_detached(self._remember_when_stored(flight, target))
+        self._downloads.run_detached(self._remember_when_stored(flight, target))
         body = flight.follow()
         if body is None:  # the download has just finished
             return await self._once_remembered(target, step) or flight.timeout_refusal()

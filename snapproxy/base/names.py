@@ -37,17 +37,17 @@ class Names:
         self._catalog = catalog
         self._clock = clock
 
-    def held(self, space: str, path: str) -> StoredFile | None:
+    def stored(self, space: str, path: str) -> StoredFile | None:
         """Return the file that the catalog has under this name."""
         name = self._catalog.name(space, path)
         return None if name is None else StoredFile(path, name.digest, name.size, Proof(name.proof))
 
-    async def name(self, space: str, path: str, file: StoredFile, role: Role, resolved: Resolved) -> None:
+    async def put_name(self, space: str, path: str, file: StoredFile, role: Role, resolved: Resolved) -> None:
         """Name a file of a snapshot, unless its name has an equal or better proof.
 
         A root is also added to the roots of its snapshot, and to its own history.
         """
-        named = self.held(space, path)
+        named = self.stored(space, path)
         if resolved.snapshot == LIVE or (named is not None and named.proof >= file.proof):
             return
         name = Name(file.digest, file.size, int(file.proof))
@@ -56,7 +56,7 @@ class Names:
             await self._catalog.observe(f"root/{space.partition('/')[0]}/{path}", resolved.instant, file.digest)
         await self._catalog.put_name(space, path, name)
 
-    async def appears(self, space: str, path: str, expected: ExpectedFile | None) -> None:
+    async def wait_for_name(self, space: str, path: str, expected: ExpectedFile | None) -> None:
         """Wait until another process has written the name, or the digest of the expected file; at most one second.
 
         It returns without a result: the other process may have failed.
@@ -67,7 +67,7 @@ class Names:
                 return
             await self._clock.sleep(NAME_POLL_SECONDS)
 
-    async def forget(self, space: str, path: str, digest: str) -> None:
+    async def drop_name(self, space: str, path: str, digest: str) -> None:
         """Remove a name whose blob is gone, unless it names another blob by now."""
         name = self._catalog.name(space, path)
         if name is not None and name.digest == digest:
@@ -87,13 +87,13 @@ class Names:
 
     def alias(self, algorithm: str, hexdigest: str) -> StoredFile | None:
         """Return the blob with this other digest, if it is recorded."""
-        return self.held(algorithm, hexdigest)
+        return self.stored(algorithm, hexdigest)
 
     async def put_alias(self, algorithm: str, hexdigest: str, digest: str, size: int) -> None:
         """Record another digest of a blob. The caller must have computed both over the same bytes."""
         await self._catalog.put_name(algorithm, hexdigest, Name(digest, size, int(Proof.DIGEST)))
 
-    def known_as(self, archive: str, algorithm: str, hexdigest: str) -> str | None:
+    def sha256_by_digest(self, archive: str, algorithm: str, hexdigest: str) -> str | None:
         """Return the sha256 of the verified bytes with this digest.
 
         A weak digest identifies only files of this archive.
@@ -109,9 +109,9 @@ class Names:
             case ("sha256", digest):
                 return digest
             case (algorithm, digest):
-                return self.known_as(archive, algorithm, digest)
+                return self.sha256_by_digest(archive, algorithm, digest)
 
-    async def learn(self, archive: str, expected: ExpectedFile, digest: str, size: int) -> None:
+    async def put_expected(self, archive: str, expected: ExpectedFile, digest: str, size: int) -> None:
         """Record the blob of an expected file that is listed without sha256; the family's checker has verified it.
 
         A weak digest may have another blob already, of a package that was signed again. That blob was evicted, or never

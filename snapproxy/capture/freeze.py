@@ -91,7 +91,7 @@ class Freeze:
                 instant = resolved.instant
             writer.add(note_frozen(archive.name, instant))
         instant = writer.notes.frozen[archive.name]
-        match = Match.NEAREST if is_observed else Match.HELD
+        match = Match.NEAREST if is_observed else Match.AT
         return [replace(target, when=TimeSpec(format_instant(instant), instant, match))]
 
     def _fixed_live(self, notes: Notes, target: FileTarget) -> list[FileTarget]:

@@ -46,12 +46,12 @@ class Recorder:
         answerer: Answerer,
         captures: Captures,
         *,
-        stillness: Freeze,
+        freeze: Freeze,
         blobs: Blobs,
     ) -> None:
         self._answerer = answerer
         self._captures = captures
-        self.stillness = stillness
+        self.freeze = freeze
         self._blobs = blobs
         self._unfinished: set[asyncio.Task[None]] = set()
 
@@ -180,7 +180,7 @@ class _RecordedRequest:
         return self._target.archive.name, self.requested, path
 
     async def _canonical_path(self) -> str:
-        return await self._recorder.stillness.canonical_path(self._writer.notes, self._target, self.requested)
+        return await self._recorder.freeze.canonical_path(self._writer.notes, self._target, self.requested)
 
     def _requested_time(self, served: Served) -> str:
         """Return the requested time as the client wrote it."""
@@ -197,7 +197,7 @@ class _RecordedRequest:
 
         There are several after several roots have been served; the first answer that is not an absence is returned.
         """
-        targets = await self._recorder.stillness.fixed_targets(self._writer, target)
+        targets = await self._recorder.freeze.fixed_targets(self._writer, target)
         if isinstance(targets, Refusal):
             return targets
         for each in targets[:-1]:
@@ -230,17 +230,17 @@ class _RecordedRequest:
 
     def _entry(self, outcome: Outcome, path: str) -> RecordEntry | None:
         """Return the entry of an answer with the canonical name `path`; None if the answer is not the archive's."""
-        archive, stillness = self._target.archive, self._recorder.stillness
+        archive, freeze = self._target.archive, self._recorder.freeze
         if isinstance(outcome, Served):
             if not outcome.digest:
                 return None
-            snapshot, size = stillness.snapshot(archive, outcome, path), outcome.body.size or 0
+            snapshot, size = freeze.snapshot(archive, outcome, path), outcome.body.size or 0
             return RecordEntry(
                 archive.name, self.requested, snapshot, path, outcome.role, outcome.proof, size, outcome.digest
             )
         if isinstance(outcome, Refusal) and outcome.is_absence and not _is_folder(path):
             snapshot = outcome.headers.get("X-Snapproxy-Snapshot", "").partition("/")[2]
-            return RecordEntry(archive.name, self.requested, snapshot, path, stillness.role(self._target), Proof.NONE)
+            return RecordEntry(archive.name, self.requested, snapshot, path, freeze.role(self._target), Proof.NONE)
         return None
 
     def _claim(self, entry: RecordEntry, valid: tuple[Instant, Instant] | None) -> RecordEntry | None:

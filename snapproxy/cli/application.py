@@ -22,7 +22,7 @@ from snapproxy.core.time_spec import parse_time
 from snapproxy.jobs.archive_diff import ArchiveDiff, Differ
 from snapproxy.jobs.fetch import Fetched, fetch_file
 from snapproxy.jobs.mark_bad import mark
-from snapproxy.jobs.sweep import Swept
+from snapproxy.jobs.sweep import Observation
 from snapproxy.jobs.timeline import TimelineEntry, entries
 from snapproxy.wiring import App
 
@@ -30,7 +30,7 @@ __all__ = [
     "App",
     "ArchiveDiff",
     "Fetched",
-    "Swept",
+    "Observation",
     "TimelineEntry",
     "build",
     "diff",
@@ -72,7 +72,7 @@ async def fetch(app: App, archive: str, time: str, path: str, target: Path, prog
 
 async def observe(
     app: App, archive: str, paths: Sequence[str], *, with_packages: bool, progress: Progress
-) -> Swept | Refusal:
+) -> Observation | Refusal:
     """Record the roots of an archive as they are now: all or none. Raises ClientError for an unknown archive."""
     return await app.observe(archive, paths, with_packages=with_packages, progress=progress)
 

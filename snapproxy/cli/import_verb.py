@@ -62,7 +62,7 @@ def name_of(place: Place) -> str:
 
 async def _import(config: Config, source: Place, name: str, access: RegistryAccess) -> Imported:
     async with build(config, offline=True) as app, reporting((), what="import") as report:
-        return await app.importer.bring(source, name, access, report)
+        return await app.importer.import_capture(source, name, access, report)
 
 
 def _print(imported: Imported) -> None:

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from snapproxy.cli import application
-from snapproxy.cli.application import Swept, build
+from snapproxy.cli.application import Observation, build
 from snapproxy.cli.execution import result_of
 from snapproxy.cli.messages import print_json
 from snapproxy.cli.progress import reporting
@@ -25,14 +25,14 @@ def main(arguments: argparse.Namespace) -> int:
     return 1 if swept.missing else 0
 
 
-async def _observe(config: Config, arguments: argparse.Namespace) -> Swept | Refusal:
+async def _observe(config: Config, arguments: argparse.Namespace) -> Observation | Refusal:
     async with build(config) as app, reporting((), what="observe") as report:
         return await application.observe(
             app, arguments.archive, arguments.paths, with_packages=arguments.packages == "all", progress=report
         )
 
 
-def as_json(archive: str, swept: Swept) -> dict[str, Any]:
+def as_json(archive: str, swept: Observation) -> dict[str, Any]:
     """Return the observation as JSON."""
     return {
         "archive": archive,
@@ -45,7 +45,7 @@ def as_json(archive: str, swept: Swept) -> dict[str, Any]:
     }
 
 
-def _print(swept: Swept) -> None:
+def _print(swept: Observation) -> None:
     print(format_instant(swept.at))
     for root in swept.roots:
         state = "new" if root in swept.changed else "unchanged"

@@ -264,7 +264,7 @@ FORMS: dict[str, Callable[[AptOptions], tuple[Snippet, ...]]] = {
 OWN_FORMS = {name: FORMS[name] for name in ("mirror", "list", "proxy")}
 
 #: The time in the examples of the first steps.
-_SAMPLE = TimeSpec("20240601T000000Z", 1_717_200_000, Match.HELD)
+_SAMPLE = TimeSpec("20240601T000000Z", 1_717_200_000, Match.AT)
 
 
 def first_steps(base: str) -> tuple[Snippet, ...]:

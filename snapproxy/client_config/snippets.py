@@ -25,5 +25,5 @@ def user_name(time: TimeSpec) -> str:
     """
     if time.instant is None:
         return time.match.value
-    suffix = "" if time.match is Match.HELD else f".{time.match.value}"
+    suffix = "" if time.match is Match.AT else f".{time.match.value}"
     return time_spec.format_instant(time.instant) + suffix

@@ -169,7 +169,7 @@ def _instant(value: Any) -> Instant:
         read = time_spec.parse_time(value) if isinstance(value, str) else None
     except SnapproxyError:
         read = None
-    if read is None or read.instant is None or read.match is not Match.HELD:
+    if read is None or read.instant is None or read.match is not Match.AT:
         raise ValueError('an instant such as "20240601T000000Z", "2024-06-01" or "1717200000"')
     return read.instant
 

@@ -79,7 +79,7 @@ class History(Protocol):
         None if the archive keeps it in snapshots only.
         """
 
-    def resolve_seen(
+    def resolve_observed_root(
         self, archive: Archive, when: TimeSpec, observed: ObservedRoot, now: Instant
     ) -> Resolved | Refusal | None:
         """Resolve `when` from the observations of one root, independent of the timeline. Total.

@@ -126,7 +126,7 @@ def listed(name: str, architecture: str, version: str, source: str = "", source_
     return package
 
 
-def best_packed(paths: Iterable[str]) -> str:
+def smallest_path(paths: Iterable[str]) -> str:
     """Return the path to read among those under which one index is listed: usually the smallest file."""
     return min(paths, key=lambda path: (_PACKINGS.get(path.rpartition(".")[2], len(_PACKINGS)), path))
 
@@ -150,7 +150,7 @@ def chosen(parts: Iterable[Part], selection: Selection) -> list[Part]:
     ]
 
 
-def unmet(parts: Collection[Part], selection: Selection) -> Refusal | None:
+def refuse_unmatched(parts: Collection[Part], selection: Selection) -> Refusal | None:
     """Return a refusal if something that the selection names is in none of `parts`.
 
     Otherwise the comparison would be empty without an error.

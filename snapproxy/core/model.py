@@ -31,7 +31,7 @@ Any other digest detects damage, and distinguishes between versions within one a
 class Match(Enum):
     """The way in which a snapshot may satisfy a requested time."""
 
-    HELD = "held"
+    AT = "at"
     """The newest snapshot at or before that instant, provided the instant is settled."""
     EXACT = "exact"
     """Only a snapshot of this very instant."""

@@ -152,17 +152,17 @@ def _resolve_by_roots(
     """Find the snapshot by what was observed of the roots that could list the file; None if that proves nothing."""
     archive, when = request.archive, request.when
     instant = now if when.instant is None else min(when.instant, now)
-    if not history.is_observed and (when.match is not Match.HELD or when.instant != instant):
+    if not history.is_observed and (when.match is not Match.AT or when.instant != instant):
         return None
     place = _place(family, request.path)
     observed = known.fact(AskObserved(archive.name, _roots_of(request.path, place, family), instant))
-    answers = [history.resolve_seen(archive, when, root, now) for root in observed]
+    answers = [history.resolve_observed_root(archive, when, root, now) for root in observed]
     if found := _resolved(answers):
         return found[0] if place.role is not Role.PACKAGE else _most_useful(found, request, known)
     if history.is_observed and place.role is Role.PACKAGE and not any(root.before or root.after for root in observed):
         # No index beside the package was ever observed; an index that was observed elsewhere may list it.
         others = known.fact(AskObserved(archive.name, (), instant))
-        elsewhere = _resolved([history.resolve_seen(archive, when, root, now) for root in others])
+        elsewhere = _resolved([history.resolve_observed_root(archive, when, root, now) for root in others])
         if listing := _listing(elsewhere, request, known):
             return listing[0]
     return next((answer for answer in answers if answer is not None), None)

@@ -65,13 +65,13 @@ class RatePolicy:
     cool_down: float = 10.0
     cool_down_most: float = 900.0
     rest: float = 1.0
-    rest_most: float = 60.0
+    failure_cool_down_most: float = 60.0
 
 
 MIRROR = RatePolicy()
 """An ordinary mirror: four connections, no rate."""
 
-BLOB_SOURCE = RatePolicy(connections=16, rest=5.0, rest_most=300.0)
+BLOB_SOURCE = RatePolicy(connections=16, rest=5.0, failure_cool_down_most=300.0)
 """A source in an archive's `sources`: nearby, and under the user's control.
 
 Its cool-downs are long because requests go to the other sources meanwhile.
@@ -180,7 +180,7 @@ def broken(state: RateState, policy: RatePolicy, now: float, *, cool_down_epoch:
     if cool_down_epoch != state.cool_down_epoch:
         return state
     breaks = state.breaks + 1
-    pause = _doubled(policy.rest, policy.rest_most, breaks) * (1 + SPREAD * jitter)
+    pause = _doubled(policy.rest, policy.failure_cool_down_most, breaks) * (1 + SPREAD * jitter)
     return replace(
         state, until=max(state.until, now + pause), cool_down_epoch=cool_down_epoch + 1, breaks=breaks, probe=0.0
     )
@@ -191,7 +191,7 @@ def succeeded(state: RateState, *, cool_down_epoch: int) -> RateState:
     return replace(state, throttles=0, breaks=0, probe=0.0) if cool_down_epoch == state.cool_down_epoch else state
 
 
-def forgone(state: RateState, *, cool_down_epoch: int) -> RateState:
+def returned(state: RateState, *, cool_down_epoch: int) -> RateState:
     """Return a grant that ended without a result (its caller left): if it was the probe, another may be sent."""
     return replace(state, probe=0.0) if cool_down_epoch == state.cool_down_epoch else state
 

@@ -129,7 +129,7 @@ def _at_the_end(
     archive: Archive, line: Timeline, when: TimeSpec, instant: Instant, before: Instant
 ) -> Resolved | Refusal | NeedWindow:
     """Answer for an instant that no snapshot follows; `before` is the newest snapshot."""
-    if archive.frozen and when.match is Match.HELD and _is_old(archive, line, before):
+    if archive.frozen and when.match is Match.AT and _is_old(archive, line, before):
         return Resolved(format_instant(before), before, (before, line.now), _note(archive, before, instant, when))
     usable = _settled(archive, line, instant)
     if isinstance(usable, NeedWindow):

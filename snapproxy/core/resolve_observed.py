@@ -21,7 +21,7 @@ def resolve_bracketed(when: TimeSpec, observed: ObservedRoot, now: Instant) -> R
 
     This covers gaps of the timeline, seconds between snapshots, and local observations.
     """
-    if when.match is not Match.HELD or when.instant is None or when.instant > now:
+    if when.match is not Match.AT or when.instant is None or when.instant > now:
         return None
     return _within(observed.before, when.instant)
 

@@ -31,7 +31,7 @@ def fetch_now(archive: Archive, path: str, family: Family) -> Fetch:
     )
 
 
-def fetch_promised_now(archive: Archive, expected: ExpectedFile, family: Family) -> Fetch:
+def fetch_expected_now(archive: Archive, expected: ExpectedFile, family: Family) -> Fetch:
     """Return the fetch of an index that is listed by a root not adopted yet."""
     space = f"{archive.name}/{LIVE}"
     sources = _present_expected(archive, expected, family)

@@ -27,7 +27,7 @@ _FOLDER = re.compile(r"[0-9]{4}/[0-9]{2}/[0-9]{2}")
 _LONGEST = 32
 _BASIC_LENGTH = len("20240601T000000Z")
 _WORDS = {"live": Match.LIVE, "latest": Match.LATEST}
-_SUFFIXES = {"": Match.HELD, ".exact": Match.EXACT, ".nearest": Match.NEAREST}
+_SUFFIXES = {"": Match.AT, ".exact": Match.EXACT, ".nearest": Match.NEAREST}
 # RFC 3339, section 5.6: "T" and "Z" may be in lower case. Offsets and fractions are refused: an instant has one form.
 _BASIC = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})(?:[Tt]([0-9]{2})([0-9]{2})([0-9]{2})[Zz])?")
 _EXTENDED = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[Tt]([0-9]{2}):([0-9]{2}):([0-9]{2})[Zz])?")
@@ -51,7 +51,7 @@ def parse_time(text: str) -> TimeSpec:
 def canonical_time(when: TimeSpec) -> str:
     """Return the canonical text of a time: two texts with the same meaning have the same one."""
     # Most texts are canonical: the basic form is, and no other text of this kind of match has its length.
-    return when.text if when.match is Match.HELD and len(when.text) == _BASIC_LENGTH else _format_time(when)
+    return when.text if when.match is Match.AT and len(when.text) == _BASIC_LENGTH else _format_time(when)
 
 
 @lru_cache(maxsize=1024)

@@ -202,10 +202,12 @@ class Broken:
         return f"{self.fault.value} ({self.status})" if self.fault is Fault.STATUS else self.fault.value
 
 
-Settled = BodyFollows | StartOver | NotModified | NoSuchRange | Absent | Forbidden | Throttled | Redirect | Broken
+UpstreamAnswer = (
+    BodyFollows | StartOver | NotModified | NoSuchRange | Absent | Forbidden | Throttled | Redirect | Broken
+)
 
 
-def classify(answer: UpstreamHead | Fault, asked: UpstreamRequest, now: Instant) -> Settled:
+def classify(answer: UpstreamHead | Fault, asked: UpstreamRequest, now: Instant) -> UpstreamAnswer:
     """Return the class of `answer` to `asked`; `now` is needed for a Retry-After that is a date."""
     if isinstance(answer, Fault):
         return Broken(answer)
@@ -213,7 +215,7 @@ def classify(answer: UpstreamHead | Fault, asked: UpstreamRequest, now: Instant)
     return judge(answer, asked, now) if judge else Broken(Fault.STATUS, answer.status)
 
 
-def _whole(answer: UpstreamHead, asked: UpstreamRequest, _now: Instant) -> Settled:
+def _whole(answer: UpstreamHead, asked: UpstreamRequest, _now: Instant) -> UpstreamAnswer:
     """200: the whole file, from its first byte."""
     length = _content_length(answer)
     fault = _unwanted(answer, asked)
@@ -226,7 +228,7 @@ def _whole(answer: UpstreamHead, asked: UpstreamRequest, _now: Instant) -> Settl
     return StartOver(offer) if asked.start else BodyFollows(offer)
 
 
-def _part(answer: UpstreamHead, asked: UpstreamRequest, _now: Instant) -> Settled:
+def _part(answer: UpstreamHead, asked: UpstreamRequest, _now: Instant) -> UpstreamAnswer:
     """206: one range, which must begin at the requested offset, belong to the same file and match the expected size."""
     found = re.fullmatch(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", answer.headers.get("content-range", ""))
     fault = _unwanted(answer, asked)
@@ -248,14 +250,14 @@ def _part(answer: UpstreamHead, asked: UpstreamRequest, _now: Instant) -> Settle
     return BodyFollows(_offer(answer, start=first, length=length, total=total))
 
 
-def _unchanged(answer: UpstreamHead, asked: UpstreamRequest, _now: Instant) -> Settled:
+def _unchanged(answer: UpstreamHead, asked: UpstreamRequest, _now: Instant) -> UpstreamAnswer:
     """304: valid only for a conditional request."""
     if not asked.is_conditional:
         return Broken(Fault.STATUS, answer.status)
     return NotModified(answer.headers.get("etag", ""), answer.headers.get("last-modified", ""))
 
 
-def _beyond(answer: UpstreamHead, asked: UpstreamRequest, _now: Instant) -> Settled:
+def _beyond(answer: UpstreamHead, asked: UpstreamRequest, _now: Instant) -> UpstreamAnswer:
     """416: the file ends before the offset; the answer may state its size."""
     if asked.start is None:
         return Broken(Fault.STATUS, answer.status)
@@ -263,19 +265,19 @@ def _beyond(answer: UpstreamHead, asked: UpstreamRequest, _now: Instant) -> Sett
     return NoSuchRange(int(found[1]) if found else None)
 
 
-def _absent(answer: UpstreamHead, _asked: UpstreamRequest, _now: Instant) -> Settled:
+def _absent(answer: UpstreamHead, _asked: UpstreamRequest, _now: Instant) -> UpstreamAnswer:
     return Absent(answer.status)
 
 
-def _forbidden(answer: UpstreamHead, _asked: UpstreamRequest, _now: Instant) -> Settled:
+def _forbidden(answer: UpstreamHead, _asked: UpstreamRequest, _now: Instant) -> UpstreamAnswer:
     return Forbidden(answer.status)
 
 
-def _throttled(answer: UpstreamHead, _asked: UpstreamRequest, now: Instant) -> Settled:
+def _throttled(answer: UpstreamHead, _asked: UpstreamRequest, now: Instant) -> UpstreamAnswer:
     return Throttled(answer.status, read_retry_after(answer.headers.get("retry-after", ""), now))
 
 
-def _elsewhere(answer: UpstreamHead, asked: UpstreamRequest, _now: Instant) -> Settled:
+def _elsewhere(answer: UpstreamHead, asked: UpstreamRequest, _now: Instant) -> UpstreamAnswer:
     """Follow section 10.2.2: Location is a URI reference, relative to the requested URL."""
     location = answer.headers.get("location", "")
     if not location or len(location) > LOCATION_MOST or not re.fullmatch(r"[!-~]+", location) or "\\" in location:
@@ -290,7 +292,7 @@ def _elsewhere(answer: UpstreamHead, asked: UpstreamRequest, _now: Instant) -> S
 
 
 #: Classes by status. The snapshot service's front end answers 509 when it blocks an address; its 503 means the same.
-_BY_STATUS: Mapping[int, Callable[[UpstreamHead, UpstreamRequest, Instant], Settled]] = {
+_BY_STATUS: Mapping[int, Callable[[UpstreamHead, UpstreamRequest, Instant], UpstreamAnswer]] = {
     200: _whole,
     206: _part,
     301: _elsewhere,

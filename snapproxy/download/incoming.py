@@ -158,7 +158,7 @@ class Incoming:
             if sha1:
                 await names.put_alias("sha1", sha1, sealed.digest, sealed.size)
             if expected := self._flight.step.expected:
-                await names.learn(self._flight.context.archive.name, expected, sealed.digest, sealed.size)
+                await names.put_expected(self._flight.context.archive.name, expected, sealed.digest, sealed.size)
         except StorageFailure as failure:  # the bytes are stored: serve them nevertheless
             log.warning("a blob is stored without its date or its other digests: %s", failure)
         return True

@@ -65,6 +65,6 @@ class DownloadServices:
     def _has_blob(self, step: Fetch, archive: str) -> bool:
         # A name of weaker proof, written before an index listed the file, is about to be replaced and does not count.
         digest = None if step.expected is None else self.names.sha256_of(archive, step.expected)
-        if digest is None and (stored := self.names.held(step.space, step.path)) and stored.proof >= step.proof:
+        if digest is None and (stored := self.names.stored(step.space, step.path)) and stored.proof >= step.proof:
             digest = stored.digest
         return digest is not None and size_of(self.blobs, digest) is not None

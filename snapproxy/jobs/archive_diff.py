@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from snapproxy.core.exchange import Answerer, Conditions, FileTarget, Moved
-from snapproxy.core.listing import PackageVersion, Part, Root, Selection, chosen, settled, unmet
+from snapproxy.core.listing import PackageVersion, Part, Root, Selection, chosen, refuse_unmatched, settled
 from snapproxy.core.model import Archive, Refusal, TimeSpec
 from snapproxy.core.package_diff import PackageChange, PackageRecord, compare_listings
 from snapproxy.core.progress import Progress
@@ -86,7 +86,7 @@ class Differ:
         roots = self._lister.roots(selection)
         old_roots, new_roots = await self._roots(roots, before), await self._roots(roots, after)
         olds, news = await self._indexes(roots, old_roots), await self._indexes(roots, new_roots)
-        if refusal := unmet([each.part for each in (*olds, *news)], selection):
+        if refusal := refuse_unmatched([each.part for each in (*olds, *news)], selection):
             raise _Refused(refusal)
         old, new = _by_component(olds, selection), _by_component(news, selection)
         differing = {name for name in old.keys() | new.keys() if _identities(old, name) != _identities(new, name)}

@@ -11,7 +11,7 @@ from snapproxy.core.client_cache import ClientRepository, ClientSettings, Reposi
 from snapproxy.core.model import Role
 from snapproxy.core.record import Record, RecordEntry
 from snapproxy.errors import ClientError, RecordError
-from snapproxy.families import CACHERS, FAMILIES, REPOSITORY_CACHERS
+from snapproxy.families import CLIENT_CACHES, FAMILIES, REPOSITORY_CACHES
 from snapproxy.jobs.pack import read_stored
 from snapproxy_storage import Blobs
 
@@ -27,13 +27,13 @@ def check_settings(record: Record, settings: ClientSettings | None) -> None:
     families = {record.families[entry.archive] for entry in packages_of(record)}
     if not families:
         raise RecordError("The record contains no package", why="An image of a client's cache would be empty.")
-    configured = sorted(families & REPOSITORY_CACHERS.keys())
+    configured = sorted(families & REPOSITORY_CACHES.keys())
     if configured and settings is None:
         raise RecordError(
             "The client's repositories are not known",
             why=f"The names in its cache ({configured[0]}) come from ids and addresses in its settings, "
             "which a record lacks.",
-            hint=f"Add: {REPOSITORY_CACHERS[configured[0]].hint}",
+            hint=f"Add: {REPOSITORY_CACHES[configured[0]].hint}",
         )
     if not configured and settings is not None:
         raise ClientError(
@@ -50,7 +50,7 @@ async def cache_files(record: Record, blobs: Blobs, settings: ClientSettings | N
     """
     found: dict[str, PlacedFile] = {}
     members = [member async for member in _by_name(record, blobs)]
-    for family in sorted(REPOSITORY_CACHERS.keys() & set(record.families.values())):
+    for family in sorted(REPOSITORY_CACHES.keys() & set(record.families.values())):
         if settings is not None:
             members += _by_repository(record, family, settings)
     for member in members:
@@ -74,13 +74,13 @@ async def _by_name(record: Record, blobs: Blobs) -> AsyncIterator[PlacedFile]:
     """Yield the packages of clients with a single cache folder, by the names that an index gives for it."""
     names: dict[tuple[str, str], str] = {}
     for entry in record.entries:
-        if record.families[entry.archive] in CACHERS and _has_packages(record, entry):
+        if record.families[entry.archive] in CLIENT_CACHES and _has_packages(record, entry):
             names |= {(entry.archive, name): cached for name, cached in await _cached_names(record, entry, blobs)}
     for entry in packages_of(record):
         family, file = record.families[entry.archive], entry.path.rsplit("/", 1)[-1]
-        if family in CACHERS:
+        if family in CLIENT_CACHES:
             cached = names.get((entry.archive, entry.path)) or names.get((entry.archive, file)) or file
-            yield PlacedFile(f"{CACHERS[family].folder}/{cached}", entry.size, entry.sha256)
+            yield PlacedFile(f"{CLIENT_CACHES[family].folder}/{cached}", entry.size, entry.sha256)
 
 
 def _has_packages(record: Record, entry: RecordEntry) -> bool:
@@ -90,17 +90,17 @@ def _has_packages(record: Record, entry: RecordEntry) -> bool:
 async def _cached_names(record: Record, entry: RecordEntry, blobs: Blobs) -> list[tuple[str, str]]:
     """Return (name, name in the cache) of an index's packages. Uses a thread, because it may list 70,000 packages."""
     data = await read_stored(blobs, entry.sha256, entry.size)
-    cacher = CACHERS[record.families[entry.archive]]
-    return await asyncio.to_thread(lambda: list(cacher.names(entry.path, [data])))
+    cache = CLIENT_CACHES[record.families[entry.archive]]
+    return await asyncio.to_thread(lambda: list(cache.names(entry.path, [data])))
 
 
 def _by_repository(record: Record, family: str, settings: ClientSettings) -> Iterator[PlacedFile]:
     """Yield the files of clients with a cache folder for each repository: metadata and packages."""
-    cacher = REPOSITORY_CACHERS[family]
+    cache = REPOSITORY_CACHES[family]
     entries = [e for e in record.entries if record.families[e.archive] == family and not (e.is_absence or e.is_service)]
-    files_of = _files_by_repository(cacher, entries)
+    files_of = _files_by_repository(cache, entries)
     chosen: dict[Base, list[ClientRepository]] = {}
-    for repository in cacher.repositories(settings):
+    for repository in cache.repositories(settings):
         base = _match(repository, files_of)
         if not any(_lists_packages(family, entry) for entry in files_of[base]):
             raise _incomplete(f"the list of packages of {_base_text(base)}")
@@ -115,15 +115,15 @@ def _by_repository(record: Record, family: str, settings: ClientSettings) -> Ite
                 hint="Add the file that configures it: --repo-file FILE",
             )
         for entry in files:
-            place = cacher.place(entry.path[len(base[1]) :].lstrip("/"))
+            place = cache.place(entry.path[len(base[1]) :].lstrip("/"))
             for repository in chosen.get(base, []) if place else []:
                 yield PlacedFile(f"{repository.folder}/{place}", entry.size, entry.sha256)
 
 
-def _files_by_repository(cacher: RepositoryCache, entries: Iterable[RecordEntry]) -> dict[Base, list[RecordEntry]]:
+def _files_by_repository(cache: RepositoryCache, entries: Iterable[RecordEntry]) -> dict[Base, list[RecordEntry]]:
     """Return the files of each repository in a record: those below the folder of a root."""
     entries = list(entries)
-    roots = ((entry.archive, cacher.base(entry.path)) for entry in entries if entry.role is Role.ROOT)
+    roots = ((entry.archive, cache.base(entry.path)) for entry in entries if entry.role is Role.ROOT)
     files_of: dict[Base, list[RecordEntry]] = {(archive, base): [] for archive, base in roots if base is not None}
     for entry in entries:
         folders = entry.path.split("/")[:-1]

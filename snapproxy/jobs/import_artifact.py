@@ -60,7 +60,9 @@ class Importer:
         self._archives = archives
         self._clock = clock
 
-    async def bring(self, place: Place, name: str, access: RegistryAccess, progress: Progress = SILENT) -> Imported:
+    async def import_capture(
+        self, place: Place, name: str, access: RegistryAccess, progress: Progress = SILENT
+    ) -> Imported:
         """Import the capture at a place under a new name, closed.
 
         Raises ClientError for an invalid name or one in use, and for unknown archives; RecordError and ArchiveDataError

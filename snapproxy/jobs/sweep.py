@@ -20,7 +20,7 @@ from snapproxy.base.names import Names, size_of
 from snapproxy.core.expected_files import identity
 from snapproxy.core.model import ExpectedFile, Instant, Refusal, Role
 from snapproxy.core.progress import Progress
-from snapproxy.core.sources import fetch_promised_now
+from snapproxy.core.sources import fetch_expected_now
 from snapproxy.download.downloads import Downloads
 from snapproxy.download.outcome import Stored
 from snapproxy.errors import ArchiveDataError, ClientError, SnapproxyError
@@ -46,7 +46,7 @@ PEEKS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Swept:
+class Observation:
     """The result of an observation.
 
     `packages` were fetched, `missing` are unavailable (an unreadable index counts as one).
@@ -90,39 +90,39 @@ class Sweeper:
     def __init__(
         self,
         *,
-        confirming: Revalidator,
-        standings: LiveStates,
+        revalidator: Revalidator,
+        states: LiveStates,
         names: Names,
         observations: Observations,
         tables: IndexTables,
-        flights: Downloads,
+        downloads: Downloads,
         store: Store,
         clock: Clock,
     ) -> None:
-        self._revalidator = confirming
-        self._states = standings
+        self._revalidator = revalidator
+        self._states = states
         self._names = names
         self._observations = observations
         self._tables = tables
-        self._downloads = flights
+        self._downloads = downloads
         self._blobs = store.blobs
         self._catalog = store.catalog
         self._clock = clock
 
     async def sweep(
         self, context: RequestContext, paths: Sequence[str], *, with_packages: bool, progress: Progress
-    ) -> Swept | Refusal:
+    ) -> Observation | Refusal:
         """Observe the roots in `paths` with all their indexes; of an index in `paths`, only this index and its root.
 
         Raises ClientError for a path that is neither.
         """
         wanted = _roots_wanted(context, paths)
-        outcome: Swept | Refusal | _Inconsistent = _Inconsistent("no attempt was made")
+        outcome: Observation | Refusal | _Inconsistent = _Inconsistent("no attempt was made")
         for turn in range(TRIES):
             if turn:
                 await self._clock.sleep(turn * PAUSE_SECONDS)
             outcome = await self._attempt(context, wanted, progress)
-            if isinstance(outcome, Swept):
+            if isinstance(outcome, Observation):
                 break
             if isinstance(outcome, Refusal) and outcome.is_absence:
                 return outcome
@@ -138,7 +138,7 @@ class Sweeper:
 
     async def _attempt(
         self, context: RequestContext, wanted: dict[tuple[str, ...], set[str]], progress: Progress
-    ) -> Swept | Refusal | _Inconsistent:
+    ) -> Observation | Refusal | _Inconsistent:
         at = self._clock.now()
         roots = await self._revalidated(context, wanted)
         if not isinstance(roots, dict):
@@ -170,7 +170,7 @@ class Sweeper:
             return _Inconsistent("two roots observed in the same second contradict each other")
         for expected in unserved:
             await self._catalog.put_fact(_unserved(context, expected), value=True)
-        return Swept(at, tuple(roots), changed, older=older)
+        return Observation(at, tuple(roots), changed, older=older)
 
     async def _revalidated(
         self, context: RequestContext, wanted: dict[tuple[str, ...], set[str]]
@@ -180,7 +180,7 @@ class Sweeper:
         for candidates in wanted:
             outcome: LiveState | Refusal | _Inconsistent = _Inconsistent("no root")
             for path in candidates:
-                found = await self._revalidator.confirm(context, path, self._states.of(context.archive, path))
+                found = await self._revalidator.revalidate(context, path, self._states.of(context.archive, path))
                 outcome = found if isinstance(found, LiveState | Refusal) else _Inconsistent("the disk is full")
                 if isinstance(outcome, LiveState):
                     roots[path] = outcome
@@ -249,7 +249,7 @@ class Sweeper:
         return digest is not None and size_of(self._blobs, digest) is not None
 
     async def _fetch(self, context: RequestContext, expected: ExpectedFile) -> Refusal | None:
-        step = fetch_promised_now(context.archive, expected, context.family)
+        step = fetch_expected_now(context.archive, expected, context.family)
         flight, _ = self._downloads.join(step, context, None)
         outcome = await flight.wait_outcome(float("inf"))
         if isinstance(outcome, Refusal):
@@ -261,8 +261,8 @@ class Sweeper:
     # --- packages -------------------------------------------------------------------------------------------
 
     async def _with_packages(
-        self, context: RequestContext, swept: Swept, wanted: dict[tuple[str, ...], set[str]], progress: Progress
-    ) -> Swept:
+        self, context: RequestContext, swept: Observation, wanted: dict[tuple[str, ...], set[str]], progress: Progress
+    ) -> Observation:
         """Fetch every package of the observed indexes that is not stored.
 
         An index whose packages are all stored is skipped from then on.

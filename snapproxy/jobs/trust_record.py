@@ -125,8 +125,8 @@ class RecordTrust:
             )
         space, resolved = f"{entry.archive}/{entry.snapshot}", Resolved(entry.snapshot, instants[0])
         if seen.signature is not None:
-            await self._names.name(space, seen.signature.path, seen.signature, Role.SIGNATURE, resolved)
-        await self._names.name(space, seen.root.path, seen.root, Role.ROOT, resolved)
+            await self._names.put_name(space, seen.signature.path, seen.signature, Role.SIGNATURE, resolved)
+        await self._names.put_name(space, seen.root.path, seen.root, Role.ROOT, resolved)
         for each in instants:
             await self._store.catalog.observe(f"root/{entry.archive}/{entry.path}", each, entry.sha256)
         return True
@@ -192,7 +192,7 @@ class RecordTrust:
                 checker.update(piece)
         if checker.finish() is not None:
             return False
-        await self._names.learn(entry.archive, expected, entry.sha256, entry.size)
+        await self._names.put_expected(entry.archive, expected, entry.sha256, entry.size)
         return True
 
     async def _expected(self, entry: RecordEntry, context: RequestContext) -> ExpectedFile | None:
@@ -203,7 +203,7 @@ class RecordTrust:
             anywhere = await self._facts.answer(ask, context, self._executor.obtain)
             return None if anywhere is None else anywhere.expected
         for path in place.parents if place.role is Role.PACKAGE else place.roots:
-            if index := self._names.held(space, path):
+            if index := self._names.stored(space, path):
                 listed = AskListed(space, index.digest, path, entry.path)
                 found = await self._facts.answer(listed, context, self._executor.obtain)
                 if isinstance(found, ExpectedFile):
@@ -239,4 +239,4 @@ def _removed(entry: RecordEntry) -> StorageError:
 def _instant(text: str) -> Instant | None:
     """Return the instant of a time or a snapshot's id; None if it has none, or another instant may answer."""
     when = parse_time(text) if looks_like_time(text) else None
-    return when.instant if when is not None and when.match is Match.HELD else None
+    return when.instant if when is not None and when.match is Match.AT else None

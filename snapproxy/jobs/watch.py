@@ -11,7 +11,7 @@ from snapproxy.base.clock import Clock
 from snapproxy.core.model import Instant, Refusal
 from snapproxy.core.time_spec import format_instant
 from snapproxy.errors import SnapproxyError
-from snapproxy.jobs.sweep import Swept
+from snapproxy.jobs.sweep import Observation
 from snapproxy_storage import StorageFailure
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,12 @@ FIRST_SECONDS = 30.0
 
 
 async def repeat(
-    sweep: Callable[[], Awaitable[Swept | Refusal]], every: float, last: Instant | None, clock: Clock, *, what: str
+    sweep: Callable[[], Awaitable[Observation | Refusal]],
+    every: float,
+    last: Instant | None,
+    clock: Clock,
+    *,
+    what: str,
 ) -> Never:
     """Observe every `every` seconds, at first `every` seconds after `last`.
 
@@ -45,7 +50,7 @@ async def repeat(
         await clock.sleep(every * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311 - no secret
 
 
-def _summary(swept: Swept) -> str:
+def _summary(swept: Observation) -> str:
     """Return a summary of an observation, in one line."""
     text = f"{len(swept.roots)} roots observed at {format_instant(swept.at)}, {len(swept.changed)} of them new"
     if swept.packages or swept.missing:

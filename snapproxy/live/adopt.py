@@ -8,7 +8,7 @@ from snapproxy.base.clock import Clock
 from snapproxy.base.context import RequestContext
 from snapproxy.base.names import Names
 from snapproxy.core.model import ExpectedFile, Refusal
-from snapproxy.core.sources import fetch_promised_now
+from snapproxy.core.sources import fetch_expected_now
 from snapproxy.download.downloads import Downloads
 from snapproxy.download.outcome import Stored
 from snapproxy.errors import SnapproxyError
@@ -23,10 +23,10 @@ check."""
 class SetAdopter:
     """Downloads the indexes of a root that is about to be adopted."""
 
-    def __init__(self, *, blobs: Blobs, names: Names, flights: Downloads, tables: IndexTables, clock: Clock) -> None:
+    def __init__(self, *, blobs: Blobs, names: Names, downloads: Downloads, tables: IndexTables, clock: Clock) -> None:
         self._blobs = blobs
         self._names = names
-        self._flights = flights
+        self._downloads = downloads
         self._tables = tables
         self._clock = clock
 
@@ -63,7 +63,7 @@ class SetAdopter:
     async def _download(self, context: RequestContext, expected: ExpectedFile) -> bool:
         if await self._is_stored(context, expected):
             return True
-        flight, _ = self._flights.join(fetch_promised_now(context.archive, expected, context.family), context, None)
+        flight, _ = self._downloads.join(fetch_expected_now(context.archive, expected, context.family), context, None)
         outcome = await flight.wait_outcome(float("inf"))
         return not isinstance(outcome, Refusal) and not (isinstance(outcome, Stored) and outcome.is_in_memory)
 

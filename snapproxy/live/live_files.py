@@ -71,15 +71,15 @@ class LiveFiles:
     def __init__(
         self,
         *,
-        standings: LiveStates,
-        confirming: Revalidator,
-        flights: Downloads,
+        states: LiveStates,
+        revalidator: Revalidator,
+        downloads: Downloads,
         clock: Clock,
         offline: bool,
     ) -> None:
-        self._states = standings
-        self._confirming = confirming
-        self._flights = flights
+        self._states = states
+        self._revalidator = revalidator
+        self._downloads = downloads
         self._clock = clock
         self._offline = offline
         self._revalidations: dict[tuple[str, str], asyncio.Task[LiveState | NotStored | Refusal]] = {}
@@ -131,7 +131,7 @@ class LiveFiles:
         key = (context.archive.name, path)
         state = self._states.of(context.archive, path)
         if state is not None and self._is_current_enough(key, state, seen=seen):
-            is_outdated = key in self._retry_at or key in self._confirming.adopting
+            is_outdated = key in self._retry_at or key in self._revalidator.adopting
             return _Current(state, is_stale=self._offline or is_outdated)
         if self._offline:
             return refusals.missing_offline(fetch_now(context.archive, path, context.family))
@@ -140,7 +140,7 @@ class LiveFiles:
             revalidation = self._revalidations[key] = asyncio.create_task(self._revalidate(context, path, key))
             revalidation.add_done_callback(lambda _: self._revalidations.pop(key, None))
         while not revalidation.done() and (left := context.deadline - self._clock.monotonic()) > 0:
-            if state is not None and self._confirming.is_held_up(context, path):
+            if state is not None and self._revalidator.is_held_up(context, path):
                 break
             await _wait(revalidation, self._clock.monotonic() + min(left, POLL_ROOT_SECONDS), self._clock)
         outcome = revalidation.result() if revalidation.done() else refusals.still_fetching()
@@ -153,7 +153,7 @@ class LiveFiles:
     async def _revalidate(
         self, context: RequestContext, path: str, key: tuple[str, str]
     ) -> LiveState | NotStored | Refusal:
-        outcome = await self._confirming.observe(context, path)
+        outcome = await self._revalidator.observe(context, path)
         if isinstance(outcome, Refusal) and not outcome.is_absence:
             self._retry_at[key] = self._clock.monotonic() + FRESH_SECONDS
         else:
@@ -203,7 +203,7 @@ class LiveFiles:
 
     def _renew(self, context: RequestContext, step: Fetch, state: LiveState | None) -> _Renewal:
         validators = Meta() if state is None else state.file.validators
-        flight, _ = self._flights.join(step, context, None, validators=validators)
+        flight, _ = self._downloads.join(step, context, None, validators=validators)
         task = asyncio.create_task(self._note(flight, context.archive, state))
         task.add_done_callback(lambda _: self._renewals.pop(step.key))
         return _Renewal(flight, task)

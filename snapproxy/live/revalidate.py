@@ -43,33 +43,33 @@ class Revalidator:
     def __init__(
         self,
         *,
-        standings: LiveStates,
-        successors: SetAdopter,
+        states: LiveStates,
+        adopter: SetAdopter,
         slots: Slots,
-        flights: Downloads,
+        downloads: Downloads,
         roots: RootVerifier,
         observations: Observations,
         clock: Clock,
     ) -> None:
         self._observations = observations
-        self._states = standings
-        self._successors = successors
+        self._states = states
+        self._adopter = adopter
         self._slots = slots
-        self._flights = flights
+        self._downloads = downloads
         self._roots = roots
         self._clock = clock
         self.adopting: set[tuple[str, str]] = set()
 
     async def observe(self, context: RequestContext, path: str) -> LiveState | NotStored | Refusal:
         """Revalidate the root at `path` for a client, and record it as an observation."""
-        found = await self.confirm(context, path, self._states.of(context.archive, path))
+        found = await self.revalidate(context, path, self._states.of(context.archive, path))
         if isinstance(found, LiveState):
             await self._observations.note(
                 context.archive, context.family, found.seen(path, context.family), found.checked
             )
         return found
 
-    async def confirm(
+    async def revalidate(
         self, context: RequestContext, path: str, seen: LiveState | None
     ) -> LiveState | NotStored | Refusal:
         """Return the current state of the root at `path`, whose known state is `seen`.
@@ -93,7 +93,7 @@ class Revalidator:
 
     def is_held_up(self, context: RequestContext, path: str) -> bool:
         """Whether every upstream of a root is cooling down for so long that a client should get the stale root."""
-        return self._flights.expected_wait(fetch_now(context.archive, path, context.family)) > COOLING_DOWN_SECONDS
+        return self._downloads.expected_wait(fetch_now(context.archive, path, context.family)) > COOLING_DOWN_SECONDS
 
     async def _turn(self, context: RequestContext, path: str, seen: LiveState | None) -> Slot | LiveState:
         """Wait until no other process revalidates the root; return its result if there is a new one, else the slot."""
@@ -110,10 +110,10 @@ class Revalidator:
 
     async def _ask(self, context: RequestContext, step: Fetch) -> LiveState | NotStored | Refusal:
         state = self._states.of(context.archive, step.path)
-        pair = _Pair(self._flights, context, None if state is None else state.signature)
+        pair = _Pair(self._downloads, context, None if state is None else state.signature)
         check = self._roots.check_for(step, context, pair.obtain)
         validators = Meta() if state is None else state.file.validators
-        flight, _ = self._flights.join(step, context, check, validators=validators)
+        flight, _ = self._downloads.join(step, context, check, validators=validators)
         outcome = await flight.wait_outcome(float("inf"))
         match outcome:
             case Stored(is_in_memory=True):
@@ -142,7 +142,7 @@ class Revalidator:
         if old is not None:
             self.adopting.add(key)
             try:
-                if not await self._successors.bring(context, step.path, old.file.digest, outcome.digest):
+                if not await self._adopter.bring(context, step.path, old.file.digest, outcome.digest):
                     return refusals.still_fetching()
             finally:
                 self.adopting.discard(key)
@@ -171,8 +171,8 @@ class Revalidator:
 class _Pair:
     """A root's detached signature, requested once however often it is needed."""
 
-    def __init__(self, flights: Downloads, context: RequestContext, known: LiveCopy | None) -> None:
-        self._flights = flights
+    def __init__(self, downloads: Downloads, context: RequestContext, known: LiveCopy | None) -> None:
+        self._downloads = downloads
         self._asking = context
         self._known = known
         self._downloaded: list[LiveCopy | Refusal | None] = []
@@ -195,7 +195,7 @@ class _Pair:
     async def _download(self, path: str) -> LiveCopy | Refusal | None:
         step = fetch_now(self._asking.archive, path, self._asking.family)
         validators = Meta() if self._known is None else self._known.validators
-        flight, _ = self._flights.join(step, self._asking, None, validators=validators)
+        flight, _ = self._downloads.join(step, self._asking, None, validators=validators)
         outcome = await flight.wait_outcome(float("inf"))
         match outcome:
             case Unchanged():

@@ -35,8 +35,8 @@ from snapproxy.core.upstream_answer import (
     Fault,
     Forbidden,
     Redirect,
-    Settled,
     Throttled,
+    UpstreamAnswer,
     UpstreamHead,
     UpstreamRequest,
     classify,
@@ -297,7 +297,7 @@ def _conditions(request: UpstreamRequest) -> dict[str, str]:
     return {name: value for name, value in headers.items() if value}
 
 
-async def _report(permit: Permit, answer: Settled) -> None:
+async def _report(permit: Permit, answer: UpstreamAnswer) -> None:
     """Report an answer to the rate limiter: throttled, failed, or a proper answer."""
     if isinstance(answer, Throttled):
         await permit.throttled(answer.retry_after)

@@ -269,7 +269,7 @@ class RateLimiter:
 
     async def _forgo(self, upstream: str, cool_down_epoch: int) -> None:
         if self._load(upstream).probe:
-            await self._change(upstream, lambda state: rate_limit.forgone(state, cool_down_epoch=cool_down_epoch))
+            await self._change(upstream, lambda state: rate_limit.returned(state, cool_down_epoch=cool_down_epoch))
             self._queues[upstream].wake_first()
 
     def _load(self, upstream: str) -> RateState:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 
-from snapproxy.core.upstream_answer import BodyFollows, Broken, Fault, Offer, Settled, StartOver
+from snapproxy.core.upstream_answer import BodyFollows, Broken, Fault, Offer, StartOver, UpstreamAnswer
 from snapproxy.errors import UpstreamError
 from snapproxy.upstream.faults import FOREIGN_ERRORS, fault_of
 from snapproxy.upstream.rate_limit import Permit
@@ -33,7 +33,12 @@ class UpstreamResponse:
     """
 
     def __init__(
-        self, answer: Settled, url: str, *, raw: aiohttp.ClientResponse | None = None, permit: Permit | None = None
+        self,
+        answer: UpstreamAnswer,
+        url: str,
+        *,
+        raw: aiohttp.ClientResponse | None = None,
+        permit: Permit | None = None,
     ) -> None:
         self.answer = answer
         self.url = url

@@ -161,14 +161,14 @@ class LocalCatalog:
         text = json.dumps(value)
         await self._write(lambda writer: writer.execute("REPLACE INTO fact VALUES (?, ?, ?)", (key, text, expires)))
 
-    async def update_fact(self, key: str, change: Callable[[Any | None], Any], *, takes_back: bool = False) -> Any:
+    async def update_fact(self, key: str, change: Callable[[Any | None], Any], *, invalidates: bool = False) -> Any:
         def update(writer: sqlite3.Connection) -> Any:
             rows = writer.execute("SELECT value FROM fact WHERE key = ? AND expires IS NULL", (key,)).fetchall()
             value = change(json.loads(rows[0][0]) if rows else None)
             writer.execute("REPLACE INTO fact VALUES (?, ?, NULL)", (key, json.dumps(value)))
             return value
 
-        return await self._write(update, lambda _: self._epoch.bump() if takes_back else None)
+        return await self._write(update, lambda _: self._epoch.bump() if invalidates else None)
 
     async def drop_fact(self, key: str) -> None:
         await self._write(lambda writer: writer.execute("DELETE FROM fact WHERE key = ?", (key,)))

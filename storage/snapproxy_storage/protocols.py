@@ -316,7 +316,7 @@ class Catalog(Protocol):
     async def put_fact(self, key: str, value: Any, *, expires: int | None = None) -> None:
         """Store a JSON value, replacing an existing one. None: it does not expire."""
 
-    async def update_fact(self, key: str, change: Callable[[Any | None], Any], *, takes_back: bool = False) -> Any:
+    async def update_fact(self, key: str, change: Callable[[Any | None], Any], *, invalidates: bool = False) -> Any:
         """Replace a fact that does not expire by `change(fact)`, atomically across processes. Return the new value.
 
         `change` receives None if the fact is absent. It runs inside the transaction, on the writer thread, and may be

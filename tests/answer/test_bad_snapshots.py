@@ -125,7 +125,7 @@ async def test_every_second_and_every_day_can_be_marked(tmp_path: Path) -> None:
             assert not isinstance(listed, Refusal)
             assert [format_day(each.first) for each in listed] == days
             sync = listed[3].first
-            last_second = TimeSpec("2024/06/04", epoch("20240605T000000Z") - 1, Match.HELD)
+            last_second = TimeSpec("2024/06/04", epoch("20240605T000000Z") - 1, Match.AT)
             assert await application.mark_bad(house.app, "archlinux", last_second, WHY) == sync
             assert WHY in (await house.get(format_instant(sync), db)).refusal.why
             native = TimeSpec("2024/06/04", last_second.instant, Match.EXACT, verbatim=True)

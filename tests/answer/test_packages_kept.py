@@ -33,7 +33,7 @@ async def test_a_package_that_was_asked_for_is_named_at_its_instant_unless_none_
             await until(lambda: vendor.named(then, package))
         assert vendor.named(then, package) == is_kept
         assert vendor.named(then, INRELEASE)
-        await until(lambda: not vendor.app.executor._flights._flights)  # a hit may come before the flight has ended
+        await until(lambda: not vendor.app.executor._downloads._flights)  # a hit may come before the flight has ended
         vendor.evict(again.served.digest)
         gone = await vendor.get(then, package)
         assert (gone.status, gone.refusal.reason) == (

@@ -129,8 +129,8 @@ class TestFiles:
         content = content_of(hamlet.edition.kept)
         hold = hamlet.past.fault("*", Hold(after=100_000))
         asked = asyncio.create_task(house.call(f"/file/{content.sha1}", content.sha1))
-        await until(lambda: any("sha1:" in key for key in house.app.executor._flights._flights))
-        flight = next(iter(house.app.executor._flights._flights.values()))
+        await until(lambda: any("sha1:" in key for key in house.app.executor._downloads._flights))
+        flight = next(iter(house.app.executor._downloads._flights.values()))
         await until(lambda: flight.is_followed)
         hold.release()
         assert (await asked).data == content.data

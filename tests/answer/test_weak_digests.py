@@ -13,7 +13,7 @@ from snapproxy.base.names import Names
 from snapproxy.core.model import Archive, ExpectedFile, Refusal
 from snapproxy.core.time_spec import format_instant
 from snapproxy.jobs import sweep
-from snapproxy.jobs.sweep import Swept
+from snapproxy.jobs.sweep import Observation
 from snapproxy_storage import Catalog, open_store
 from tests.fakes.alpine import ApkFile, RsaKey, package, repository
 from tests.fakes.alpine import index as alpine_index
@@ -91,7 +91,7 @@ async def observe(house: House, *, with_packages: bool = False) -> str:
     """Take an observation; return its instant."""
     house.clock.leap(HOUR)  # type: ignore[attr-defined]
     swept = await house.app.observe("alpine", [ROOT], with_packages=with_packages)
-    assert isinstance(swept, Swept), swept
+    assert isinstance(swept, Observation), swept
     return format_instant(swept.at)
 
 
@@ -136,7 +136,7 @@ async def test_a_sweep_brings_no_package_twice(house: House, alpine: Alpine) -> 
     alpine.publish(GONE, REBUILT)
     house.clock.leap(HOUR)  # type: ignore[attr-defined]
     swept = await house.app.observe("alpine", [ROOT], with_packages=True)
-    assert isinstance(swept, Swept)
+    assert isinstance(swept, Observation)
     assert (swept.packages, alpine.asked(GONE)) == (1, 1)
 
 
@@ -199,16 +199,16 @@ async def test_a_strong_digest_is_learnt_for_everybody_and_a_weak_one_for_its_ar
 ) -> None:
     names, expected = Names(catalog, SystemClock()), ExpectedFile("x", 7, digests)
     assert names.sha256_of("one", expected) is None
-    await names.learn("one", expected, "e" * 64, 7)
+    await names.put_expected("one", expected, "e" * 64, 7)
     assert names.sha256_of("one", expected) == "e" * 64
     assert names.sha256_of("two", expected) == ("e" * 64 if is_everybody_s else None)
-    await names.learn("one", expected, "f" * 64, 7)
+    await names.put_expected("one", expected, "f" * 64, 7)
     assert names.sha256_of("one", expected) == "f" * 64
 
 
 async def test_a_promise_of_no_digest_is_never_learnt(catalog: Catalog) -> None:
     names, expected = Names(catalog, SystemClock()), ExpectedFile("x", 7, {})
-    await names.learn("one", expected, "e" * 64, 7)
+    await names.put_expected("one", expected, "e" * 64, 7)
     assert names.sha256_of("one", expected) is None
 
 

@@ -10,7 +10,7 @@ from snapproxy.archives import HISTORIES
 from snapproxy.core.blob_sources import BlobSource, blob_named
 from snapproxy.core.model import LIVE, Archive, ExpectedFile, Resolved
 from snapproxy.core.plan_model import NOW, Source
-from snapproxy.core.sources import fetch_now, fetch_promised_now, past, sources_of
+from snapproxy.core.sources import fetch_expected_now, fetch_now, past, sources_of
 from snapproxy.families import FAMILIES
 
 REGISTRY = BlobSource("docker://reg.example/team/packages", "https://reg.example", "team/packages", "reg.example")
@@ -52,7 +52,7 @@ def test_a_promised_package_is_asked_of_the_holders_then_of_the_mirror_then_of_t
 def test_an_index_that_its_root_promises_is_asked_of_them_too(resolved: Resolved) -> None:
     expected = ExpectedFile("dists/stable/main/binary-amd64/Packages.xz", 7, {"md5": "1" * 32, "sha256": SHA256})
     assert urls(sources_of(ROW, resolved, expected, APT, SNAPSHOTS))[:2] == BY_DIGEST
-    assert urls(fetch_promised_now(ROW, expected, APT).sources)[:2] == BY_DIGEST
+    assert urls(fetch_expected_now(ROW, expected, APT).sources)[:2] == BY_DIGEST
 
 
 @pytest.mark.parametrize("digests", [{"md5": "1" * 32}, {"sha1": "2" * 40}, {"sha512": "3" * 128}, {}])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from snapproxy.core.listing import PackageVersion, Part, Selection, best_packed, chosen, listed, unmet
+from snapproxy.core.listing import PackageVersion, Part, Selection, chosen, listed, refuse_unmatched, smallest_path
 from snapproxy.errors import ArchiveDataError
 
 MAIN = Part("a", "main", "amd64")
@@ -46,15 +46,15 @@ def test_what_is_selected(selection: Selection, parts: list[Part]) -> None:
 
 def test_a_part_that_is_for_any_architecture_is_always_selected() -> None:
     assert chosen([FLAT], Selection(architectures=("amd64",))) == [FLAT]
-    assert unmet([FLAT], Selection(architectures=("amd64",))) is None
+    assert refuse_unmatched([FLAT], Selection(architectures=("amd64",))) is None
 
 
 def test_what_is_nowhere_is_refused_and_what_there_is_told() -> None:
-    refusal = unmet(PARTS, Selection(components=("main", "universe"), architectures=("amd64",)))
+    refusal = refuse_unmatched(PARTS, Selection(components=("main", "universe"), architectures=("amd64",)))
     assert refusal is not None
     assert (refusal.status, refusal.reason) == (404, "There is no such component at either time")
     assert refusal.why == "universe is not one of: contrib, main, main/debian-installer."
-    refusal = unmet(PARTS, Selection(architectures=("x86_64",)))
+    refusal = refuse_unmatched(PARTS, Selection(architectures=("x86_64",)))
     assert refusal is not None
     assert refusal.why == "x86_64 is not one of: amd64, arm64."
 
@@ -69,4 +69,4 @@ def test_what_is_nowhere_is_refused_and_what_there_is_told() -> None:
     ],
 )
 def test_the_smallest_packing_is_read(names: tuple[str, ...], best: str) -> None:
-    assert best_packed(names) == best
+    assert smallest_path(names) == best

@@ -60,7 +60,7 @@ from tests.core.toy import (
 
 class TestResolving:
     def ask(self, instant: int, facts: Mapping[Ask, object], path: str = "root") -> object:
-        request = PlanRequest(ROW, TimeSpec("w", instant, Match.HELD), path)
+        request = PlanRequest(ROW, TimeSpec("w", instant, Match.AT), path)
         return drive(
             lambda known: resolve(request, known, NOW, family=ToyFamily(), history=ToyHistory()),
             {AskObserved("toy", ("root",), instant): (), **facts},
@@ -98,7 +98,7 @@ class TestResolving:
 
     def test_a_package_under_many_brackets_asks_about_all_of_them_at_once(self):
         sightings = tuple(seen(f"s{n}", n, 99) for n in range(1, 30))
-        request = PlanRequest(ROW, TimeSpec("w", 50, Match.HELD), "pkg/x")
+        request = PlanRequest(ROW, TimeSpec("w", 50, Match.AT), "pkg/x")
         known = Known({AskObserved("toy", (), 50): sightings})
         need = resolve(request, known, NOW, family=ToyFamily(), history=ToyHistory())
         assert isinstance(need, Need)
@@ -118,7 +118,7 @@ class TestResolving:
             is_observed = True
 
         def asked(beside: ObservedRoot, vouched: ListedFile | None) -> object:
-            request = PlanRequest(ROW, TimeSpec("w", 5, Match.HELD), "below/x")
+            request = PlanRequest(ROW, TimeSpec("w", 5, Match.AT), "below/x")
             facts = {
                 **WINDOW,
                 AskObserved("toy", ("root",), 5): (beside,),
@@ -322,7 +322,7 @@ def test_the_longest_way_ends_within_the_rounds():
         ) -> Resolved | Refusal | NeedWindow:
             return NeedWindow(len(windows), NOW) if len(windows) < 8 else AT
 
-    request = PlanRequest(ROW, TimeSpec("w", 3, Match.HELD), "below/p")
+    request = PlanRequest(ROW, TimeSpec("w", 3, Match.AT), "below/p")
     facts: dict[Ask, object] = {
         AskObserved("toy", ("root",), 3): (),
         AskFile(SPACE, ("root",), AT, to_vouch=True): ROOT,

@@ -63,7 +63,7 @@ class TestLive:
 
 class TestFolders:
     def test_a_folder_between_two_snapshots_is_sent_to_the_snapshot_s_own(self):
-        request = PlanRequest(ROW, TimeSpec("w", 3, Match.HELD), "", base="/archive/toy/")
+        request = PlanRequest(ROW, TimeSpec("w", 3, Match.AT), "", base="/archive/toy/")
         step = drive(
             lambda known: resolve_and_plan(request, known),
             {**WINDOW, AskObserved("toy", (), 3): ()},
@@ -71,7 +71,7 @@ class TestFolders:
         assert step == Moved("/archive/toy/one/", "one")
 
     def test_a_snapshot_s_own_folder_is_not_listed(self):
-        request = PlanRequest(ROW, TimeSpec("one", 3, Match.HELD), "sub/")
+        request = PlanRequest(ROW, TimeSpec("one", 3, Match.AT), "sub/")
         listed = drive(
             lambda known: resolve_and_plan(request, known),
             {**WINDOW, AskObserved("toy", (), 3): ()},

@@ -19,8 +19,8 @@ from snapproxy.core.rate_limit import (
     RatePolicy,
     RateState,
     broken,
-    forgone,
     grant,
+    returned,
     succeeded,
     throttled,
 )
@@ -111,7 +111,7 @@ def test_requests_refused_together_are_one_strike() -> None:
 def test_an_answer_to_a_request_from_before_the_cool_down_does_not_end_it() -> None:
     cooling = refused(FRESH, NOW)
     assert succeeded(cooling, cool_down_epoch=0) == cooling
-    assert forgone(cooling, cool_down_epoch=0) == cooling
+    assert returned(cooling, cool_down_epoch=0) == cooling
 
 
 def test_one_probe_goes_after_a_cool_down_and_everybody_else_waits_for_its_verdict() -> None:
@@ -131,7 +131,7 @@ def test_after_a_cool_down_the_bucket_is_empty() -> None:
 
 def test_a_probe_that_was_given_up_or_died_is_sent_again() -> None:
     state, _ = grant(refused(FRESH, NOW), SLOW, NOW + 30)
-    assert grant(forgone(state, cool_down_epoch=1), SLOW, NOW + 30)[1] == 0.0
+    assert grant(returned(state, cool_down_epoch=1), SLOW, NOW + 30)[1] == 0.0
     assert grant(state, SLOW, NOW + 30 + PROBE_LEASE)[1] == 0.0
 
 

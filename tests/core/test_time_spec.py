@@ -27,7 +27,7 @@ JUNE = 1717200000  # 2024-06-01T00:00:00Z
         ("1717200000", "1717200000"),
     ],
 )
-@pytest.mark.parametrize(("suffix", "match"), [("", Match.HELD), (".exact", Match.EXACT), (".nearest", Match.NEAREST)])
+@pytest.mark.parametrize(("suffix", "match"), [("", Match.AT), (".exact", Match.EXACT), (".nearest", Match.NEAREST)])
 def test_every_spelling_names_the_same_instant(text: str, canonical: str, suffix: str, match: Match) -> None:
     assert parse_time(text + suffix) == TimeSpec(text=canonical + suffix, instant=JUNE, match=match)
     assert looks_like_time(text + suffix)

@@ -102,7 +102,7 @@ def worlds(draw: st.DrawFn) -> World:
 @st.composite
 def questions(draw: st.DrawFn) -> Question:
     world = draw(worlds())
-    match = draw(st.sampled_from([Match.HELD, Match.HELD, Match.EXACT, Match.NEAREST, Match.LATEST]))
+    match = draw(st.sampled_from([Match.AT, Match.AT, Match.EXACT, Match.NEAREST, Match.LATEST]))
     near = draw(st.sampled_from([*world.snapshots, world.now, DAWN]))
     instant = near + draw(st.sampled_from([0, 0, 1, -1, HOUR, DAY, -DAY, 10 * DAY, -50 * DAY, 500 * DAY]))
     return world, TimeSpec("t", None if match is Match.LATEST else instant, match)
@@ -133,7 +133,7 @@ def naive(world: World, when: TimeSpec) -> tuple[int, Instant | None]:
     if instant in row.bad or (when.match is Match.EXACT and after is not None):
         return 410, None
     if after is None:
-        ends_here = row.frozen and when.match is Match.HELD and is_settled(before)
+        ends_here = row.frozen and when.match is Match.AT and is_settled(before)
         return (200, before) if ends_here else (425, None)
     return (200, before) if after - before <= row.max_gap else (410, None)
 
@@ -162,7 +162,7 @@ def test_every_instant_of_a_valid_span_has_the_same_answer(question: Question, o
     start, end = answer.valid
     assert start <= (when.instant or world.now) <= end
     inside = start + offset % (end - start + 1)
-    assert world.resolve(TimeSpec("t", inside, Match.HELD)).snapshot == answer.snapshot
+    assert world.resolve(TimeSpec("t", inside, Match.AT)).snapshot == answer.snapshot
 
 
 @given(questions())

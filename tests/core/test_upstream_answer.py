@@ -19,9 +19,9 @@ from snapproxy.core.upstream_answer import (
     NotModified,
     Offer,
     Redirect,
-    Settled,
     StartOver,
     Throttled,
+    UpstreamAnswer,
     UpstreamHead,
     UpstreamRequest,
     classify,
@@ -42,7 +42,7 @@ def offer(start: int = 0, length: int | None = 100, total: int | None = 100, **m
 LENGTH = {"content-length": "100"}
 PART = {"content-range": "bytes 40-99/100"}
 
-TABLE: dict[str, tuple[UpstreamRequest, int, dict[str, str], Settled]] = {
+TABLE: dict[str, tuple[UpstreamRequest, int, dict[str, str], UpstreamAnswer]] = {
     "200 is the file": (WHOLE, 200, LENGTH, BodyFollows(offer())),
     "200 of unknown length": (WHOLE, 200, {}, BodyFollows(offer(length=None, total=None))),
     "200 of unknown length but promised": (SIZED, 200, {}, BodyFollows(offer())),
@@ -208,7 +208,7 @@ def test_only_what_may_pass_gives_the_upstream_a_rest(broken: Broken, unwell: bo
     st.sampled_from([WHOLE, SIZED, REST, IF_CHANGED]),
 )
 def test_settling_is_total(status: int, headers: dict[str, str], asked: UpstreamRequest) -> None:
-    assert isinstance(classify(UpstreamHead(status, headers), asked, NOW), Settled)
+    assert isinstance(classify(UpstreamHead(status, headers), asked, NOW), UpstreamAnswer)
 
 
 @pytest.mark.parametrize(

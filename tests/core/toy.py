@@ -114,7 +114,7 @@ class ToyHistory:
     def timeless(self, path: str) -> str | None:
         return None
 
-    def resolve_seen(
+    def resolve_observed_root(
         self, row: Archive, when: TimeSpec, sighting: ObservedRoot, now: Instant
     ) -> Resolved | Refusal | None:
         return resolve_bracketed(when, sighting, now)

@@ -67,7 +67,7 @@ class TestLeavingAndStopping:
         house = await make_house()
         await house.app.resolve("debian", FIRST)
         asked = asyncio.create_task(house.get(FIRST, INRELEASE))
-        while not house.app.executor._flights._tasks:
+        while not house.app.executor._downloads._tasks:
             await asyncio.sleep(0)
         async with asyncio.timeout(5):
             await house.close()

@@ -335,7 +335,7 @@ class TestThrottling:
 
 
 async def test_connections_to_one_upstream_are_bounded(make_house: MakeHouse, hamlet: Hamlet) -> None:
-    house = await make_house(manners=RatePolicy(connections=2, rest=0.01, rest_most=0.01))
+    house = await make_house(manners=RatePolicy(connections=2, rest=0.01, failure_cool_down_most=0.01))
     await house.get(FIRST, INRELEASE)
     await house.get(FIRST, PACKAGES)
     hamlet.now.fault("/debian/pool/*", Hold(after=1000, patience=0.3))

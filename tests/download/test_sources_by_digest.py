@@ -24,7 +24,7 @@ from tests.fakes.registry import Misdeed, SimulatedRegistry, busy, cut_after, mo
 
 MakeHouse = Callable[..., Awaitable[House]]
 USER, PASSWORD = "ann", "s3cret"
-RESTING = replace(UNHURRIED, rest=5.0, rest_most=20.0)
+RESTING = replace(UNHURRIED, rest=5.0, failure_cool_down_most=20.0)
 
 
 @pytest.fixture

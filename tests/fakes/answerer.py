@@ -28,7 +28,7 @@ DEBIAN = Archive(name="debian", family="apt", history="snapshots")
 WHEN = "20240601T000000Z"
 DATE = 1717200000
 OWN: dict[str, Target] = {path: PageTarget(path) for path in ("/", "/healthz", "/readyz", "/nonsense")} | {
-    f"/{WHEN}/~build/pin.sh": ScriptTarget(TimeSpec(WHEN, DATE, Match.HELD), "build"),
+    f"/{WHEN}/~build/pin.sh": ScriptTarget(TimeSpec(WHEN, DATE, Match.AT), "build"),
     "/never/pin.sh": ScriptTarget(Refusal(400, "That's not a time", hint="$(reboot); `reboot`")),
 }
 """Addresses that are neither an archive's nor another host's."""
@@ -221,7 +221,7 @@ class FakeAddresses:
         if target.startswith("/mr/"):
             return ServiceTarget(DEBIAN, target)
         if found := re.fullmatch(rf"/debian/{WHEN}/([^?]*)", target):
-            return FileTarget(DEBIAN, TimeSpec(WHEN, DATE, Match.HELD), found[1])
+            return FileTarget(DEBIAN, TimeSpec(WHEN, DATE, Match.AT), found[1])
         if authorization == "" and target.startswith("/timeless"):
             return Refusal(407, "A time is required", headers={"Proxy-Authenticate": 'Basic realm="time"'})
         return Refusal(400, "The address is malformed")

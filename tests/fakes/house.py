@@ -27,7 +27,7 @@ from snapproxy.upstream.rate_limit import RateLimiter
 from snapproxy_storage import DraftFailed, DraftOrphaned, Store, open_store
 from tests.fakes.leaping_clock import LeapingClock
 
-UNHURRIED = RatePolicy(connections=16, rest=0.01, rest_most=0.01, cool_down=10.0, cool_down_most=10.0)
+UNHURRIED = RatePolicy(connections=16, rest=0.01, failure_cool_down_most=0.01, cool_down=10.0, cool_down_most=10.0)
 """No pace to speak of; a refusal still costs a cool-down of ten seconds, every time."""
 
 QUICK = Timeouts(connect=1.0, idle=0.3, head=2.0, drain=0.2)

@@ -9,7 +9,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from snapproxy.base.clock import SystemClock
 from snapproxy.core.rate_limit import RatePolicy
-from snapproxy.core.upstream_answer import Fault, Settled, UpstreamRequest
+from snapproxy.core.upstream_answer import Fault, UpstreamAnswer, UpstreamRequest
 from snapproxy.upstream.client import Timeouts, UpstreamClient
 from snapproxy.upstream.egress import EgressPolicy
 from snapproxy.upstream.rate_limit import RateLimiter
@@ -19,7 +19,7 @@ from tests.fakes.rude_server import RudeServer
 
 BODY = bytes(range(256)) * 4
 QUICK = Timeouts(connect=1.0, idle=0.2, head=1.0, drain=0.2)
-UNHURRIED = RatePolicy(connections=8, rest=0.001, rest_most=0.001, cool_down=0.001, cool_down_most=0.001)
+UNHURRIED = RatePolicy(connections=8, rest=0.001, failure_cool_down_most=0.001, cool_down=0.001, cool_down_most=0.001)
 
 
 class Names(AbstractResolver):
@@ -71,7 +71,7 @@ class Bench:
         )
         self.reach = EgressPolicy((server.url("/"),))
 
-    async def settled(self, asked: UpstreamRequest, reach: EgressPolicy | None = None) -> Settled:
+    async def settled(self, asked: UpstreamRequest, reach: EgressPolicy | None = None) -> UpstreamAnswer:
         """Ask, and look at the head alone."""
         async with self.upstream as upstream, upstream.fetch(asked, reach or self.reach) as response:
             return response.answer

@@ -8,21 +8,21 @@ import pytest
 
 from snapproxy.core.client_cache import ClientRepository, ClientSettings
 from snapproxy.errors import ConfigurationError
-from snapproxy.families import CACHERS, FAMILIES, REPOSITORY_CACHERS
+from snapproxy.families import CLIENT_CACHES, FAMILIES, REPOSITORY_CACHES
 from tests.fakes.alpine import RsaKey, index, package
 
 
 def test_every_cache_is_a_familys() -> None:
-    assert CACHERS.keys() | REPOSITORY_CACHERS.keys() == FAMILIES.keys()
-    assert not CACHERS.keys() & REPOSITORY_CACHERS.keys(), "one way each"
-    assert all(not each.folder.startswith("/") and not each.folder.endswith("/") for each in CACHERS.values())
+    assert CLIENT_CACHES.keys() | REPOSITORY_CACHES.keys() == FAMILIES.keys()
+    assert not CLIENT_CACHES.keys() & REPOSITORY_CACHES.keys(), "one way each"
+    assert all(not each.folder.startswith("/") and not each.folder.endswith("/") for each in CLIENT_CACHES.values())
 
 
 def test_an_epoch_is_in_apts_cache_names_but_not_in_pool_names() -> None:
     listed = (
         b"Package: vim\nVersion: 2:9.0-1\nArchitecture: amd64\n\nPackage: sed\nVersion: 4.9-1\nArchitecture: amd64\n\n"
     )
-    names = list(CACHERS["apt"].names("dists/bookworm/main/binary-amd64/Packages", [listed]))
+    names = list(CLIENT_CACHES["apt"].names("dists/bookworm/main/binary-amd64/Packages", [listed]))
     assert names == [("vim_9.0-1_amd64.deb", "vim_2%3a9.0-1_amd64.deb")]
 
 
@@ -30,11 +30,11 @@ def test_apk_puts_the_beginning_of_the_identity_into_the_name() -> None:
     key = RsaKey("test@example.org-1.rsa.pub", bits=1024)
     hello = package("hello", "1.0_rc1-r0", key)
     digits = b64decode(hello.identity.removeprefix("Q1")).hex()[:8]
-    names = list(CACHERS["apk"].names("v3.22/main/x86_64/APKINDEX.tar.gz", [index([hello], key)]))
+    names = list(CLIENT_CACHES["apk"].names("v3.22/main/x86_64/APKINDEX.tar.gz", [index([hello], key)]))
     assert names == [("v3.22/main/x86_64/hello-1.0_rc1-r0.apk", f"hello-1.0_rc1-r0.{digits}.apk")]
 
 
-DNF = REPOSITORY_CACHERS["rpm"]
+DNF = REPOSITORY_CACHES["rpm"]
 KEY = b"\x98\x33 a public key"
 HERE = {"releasever": "40", "basearch": "x86_64"}
 

@@ -110,4 +110,4 @@ def test_the_gitlab_job_is_pinned_and_its_shell_parses() -> None:
     credentials = read_credentials(header)
     assert credentials is not None
     assert credentials.when is not None
-    assert credentials.when.match is Match.HELD
+    assert credentials.when.match is Match.AT

@@ -63,7 +63,7 @@ async def layout(recorded: House, tmp_path: Path) -> Layout:
 
 async def refused(house: House, layout: Layout, kind: type[SnapproxyError], words: str) -> None:
     with pytest.raises(kind, match=words):
-        await house.app.importer.bring(read_place(f"oci:{layout.folder}"), "copy", RegistryAccess())
+        await house.app.importer.import_capture(read_place(f"oci:{layout.folder}"), "copy", RegistryAccess())
     assert house.app.captures.names() == []
     assert house.store.catalog.names(f"debian/{FIRST}") == []
     assert (await house.get(AT, INRELEASE)).status == 424
@@ -83,7 +83,7 @@ async def test_a_blob_with_another_byte_is_not_kept_and_a_whole_one_is_taken_the
     await refused(elsewhere, layout, ArchiveDataError, "damaged")
     assert blob.name not in list(elsewhere.store.blobs.digests())
     blob.write_bytes(good)
-    imported = await elsewhere.app.importer.bring(read_place(f"oci:{layout.folder}"), "copy", RegistryAccess())
+    imported = await elsewhere.app.importer.import_capture(read_place(f"oci:{layout.folder}"), "copy", RegistryAccess())
     assert imported.files == 5
 
 
@@ -147,7 +147,7 @@ async def test_what_is_not_known_is_ignored(layout: Layout, elsewhere: House) ->
     layout.manifest["layers"].append({"mediaType": "application/x-news", "digest": digest, "size": size, "news": 1})
     layout.manifest["news"] = {"a": 1}
     layout.write()
-    imported = await elsewhere.app.importer.bring(read_place(f"oci:{layout.folder}"), "copy", RegistryAccess())
+    imported = await elsewhere.app.importer.import_capture(read_place(f"oci:{layout.folder}"), "copy", RegistryAccess())
     assert imported.files == 5
     assert digest.removeprefix("sha256:") not in list(elsewhere.store.blobs.digests())
 
@@ -164,7 +164,7 @@ async def test_proofs_are_not_taken_from_the_lock(layout: Layout, elsewhere: Hou
     digest, size = layout.put(b"forged")
     layout.manifest["layers"].append({"mediaType": "application/octet-stream", "digest": digest, "size": size})
     layout.relock(forge)
-    await elsewhere.app.importer.bring(read_place(f"oci:{layout.folder}"), "copy", RegistryAccess())
+    await elsewhere.app.importer.import_capture(read_place(f"oci:{layout.folder}"), "copy", RegistryAccess())
     proofs = {entry.path: entry.proof.word for entry in (await elsewhere.app.captures.record("copy")).entries}
     assert proofs[hamlet.edition.kept.path] == "none"
     assert proofs[hamlet.edition.old.path] == "gpg"
@@ -178,7 +178,7 @@ async def test_a_full_disk_leaves_nothing_named_and_what_fits_is_kept_for_the_ne
     disk = tiny_disk("700k")
     async with House(disk, recorded.rows, offline=True) as full:
         with pytest.raises(StorageError, match="The disk is full"):
-            await full.app.importer.bring(place, "copy", RegistryAccess())
+            await full.app.importer.import_capture(place, "copy", RegistryAccess())
         assert full.app.captures.names() == []
         assert full.store.catalog.names(f"debian/{FIRST}") == []
 
@@ -192,14 +192,14 @@ async def test_an_import_that_is_cut_off_goes_on_where_it_was(
     good = blob.read_bytes()
     blob.unlink()
     with pytest.raises(ArchiveDataError, match="missing"):
-        await elsewhere.app.importer.bring(place, "copy", RegistryAccess())
+        await elsewhere.app.importer.import_capture(place, "copy", RegistryAccess())
     blob.write_bytes(good)
     begun = elsewhere.store.drafts.begin(biggest["digest"])
     assert isinstance(begun, Writing)
     await begun.draft.rehash()
     await begun.draft.write(good[:100_000])
     await begun.draft.abandon("cut off", keep=True)
-    imported = await elsewhere.app.importer.bring(place, "copy", RegistryAccess())
+    imported = await elsewhere.app.importer.import_capture(place, "copy", RegistryAccess())
     assert imported.files == 5
     assert elsewhere.drafts == []
 
@@ -211,7 +211,7 @@ async def test_what_an_earlier_attempt_left_may_be_wrong(layout: Layout, elsewhe
     await begun.draft.rehash()
     await begun.draft.write(b"x" * 100_000)
     await begun.draft.abandon("cut off", keep=True)
-    await elsewhere.app.importer.bring(read_place(f"oci:{layout.folder}"), "copy", RegistryAccess())
+    await elsewhere.app.importer.import_capture(read_place(f"oci:{layout.folder}"), "copy", RegistryAccess())
     assert elsewhere.drafts == []
 
 

@@ -31,7 +31,7 @@ async def test_what_was_recorded_is_answered_elsewhere_with_no_network(
 ) -> None:
     place = read_place(kind.format(tmp_path))
     digest = await export(recorded, place)
-    imported = await elsewhere.app.importer.bring(place, "copy", RegistryAccess())
+    imported = await elsewhere.app.importer.import_capture(place, "copy", RegistryAccess())
     assert (imported.digest, imported.files, imported.new) == (digest, 5, 5)
     assert (imported.roots, imported.checked, imported.doubts) == (1, 1, ())
     for path in asked:
@@ -48,7 +48,7 @@ async def test_the_restored_capture_is_the_same_record_and_closed(
 ) -> None:
     place = f"oci:{tmp_path}/art"
     digest = await export(recorded, place)
-    await elsewhere.app.importer.bring(read_place(place), "build", RegistryAccess())
+    await elsewhere.app.importer.import_capture(read_place(place), "build", RegistryAccess())
     assert await elsewhere.app.captures.record("build") == await recorded.app.captures.record("build")
     assert (await elsewhere.app.captures.summary("build")).is_closed
     assert await export(elsewhere, f"oci:{tmp_path}/again") == digest
@@ -60,7 +60,7 @@ async def test_the_span_that_was_recorded_holds_elsewhere_and_nothing_beyond_it(
     record = await recorded.app.captures.record("build")
     first, last = record.valid["debian", AT]
     await export(recorded, f"oci:{tmp_path}/art")
-    await elsewhere.app.importer.bring(read_place(f"oci:{tmp_path}/art"), "copy", RegistryAccess())
+    await elsewhere.app.importer.import_capture(read_place(f"oci:{tmp_path}/art"), "copy", RegistryAccess())
     for instant, status in ((first, 200), (last, 200), (first - 1, 424), (last + 1, 424)):
         assert (await elsewhere.get(format_instant(instant), INRELEASE)).status == status, format_instant(instant)
 
@@ -72,7 +72,7 @@ async def test_without_our_own_good_check_of_the_signature_no_proof_is_believed(
     await export(recorded, place)
     row = replace(hamlet.row, keyrings=(str(other_key),))
     async with House(tmp_path / "strict", (row,), offline=True) as strict:
-        imported = await strict.app.importer.bring(place, "copy", RegistryAccess())
+        imported = await strict.app.importer.import_capture(place, "copy", RegistryAccess())
         assert (imported.roots, imported.checked, len(imported.doubts)) == (1, 0, 1)
         record = await strict.app.captures.record("copy")
         assert {entry.proof for entry in record.entries} == {Proof.NONE}
@@ -87,7 +87,7 @@ async def test_where_nobody_checks_signatures_the_proof_is_that_of_an_index(
     await export(recorded, place)
     row = replace(hamlet.row, keyrings=())
     async with House(tmp_path / "lax", (row,), offline=True) as lax:
-        await lax.app.importer.bring(place, "copy", RegistryAccess())
+        await lax.app.importer.import_capture(place, "copy", RegistryAccess())
         proofs = {e.path: e.proof for e in (await lax.app.captures.record("copy")).entries if not e.is_absence}
         assert proofs.pop(INRELEASE) is Proof.NONE
         assert set(proofs.values()) == {Proof.INDEX}
@@ -102,7 +102,7 @@ async def test_what_was_seen_here_is_not_contradicted_by_an_artifact(
     async with House(tmp_path / "knowing", (hamlet.row,), offline=True) as knowing:
         other = "ab" * 32
         await knowing.store.catalog.observe(f"root/debian/{INRELEASE}", epoch(AT), other)
-        imported = await knowing.app.importer.bring(place, "copy", RegistryAccess())
+        imported = await knowing.app.importer.import_capture(place, "copy", RegistryAccess())
         assert "recorded times were not accepted" in imported.doubts[0]
         before, _ = knowing.store.catalog.around(f"root/debian/{INRELEASE}", epoch(AT) + 60)
         assert before is not None
@@ -120,7 +120,7 @@ async def test_an_artifact_cannot_speak_of_a_time_before_its_root_was_made(
     lie = replace(record, entries=entries, valid=span)
     place = read_place(f"oci:{tmp_path}/art")
     await recorded.app.exporter.export(lie, place, ExportOptions())
-    imported = await elsewhere.app.importer.bring(place, "copy", RegistryAccess())
+    imported = await elsewhere.app.importer.import_capture(place, "copy", RegistryAccess())
     assert "recorded times were not accepted" in imported.doubts[0]
     assert (await elsewhere.get("20210101T000000Z", INRELEASE)).status == 424
 
@@ -130,9 +130,9 @@ async def test_a_name_that_is_taken_or_none_is_refused_before_anything_is_read(
 ) -> None:
     nowhere = read_place("oci:/nonexistent")
     with pytest.raises(ClientError, match="A capture of that name exists already"):
-        await recorded.app.importer.bring(nowhere, "build", RegistryAccess())
+        await recorded.app.importer.import_capture(nowhere, "build", RegistryAccess())
     with pytest.raises(ClientError, match="Invalid capture name"):
-        await elsewhere.app.importer.bring(nowhere, "Not/A/Name", RegistryAccess())
+        await elsewhere.app.importer.import_capture(nowhere, "Not/A/Name", RegistryAccess())
 
 
 async def test_an_archive_that_is_not_known_here_is_named(recorded: House, hamlet: Hamlet, tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ async def test_an_archive_that_is_not_known_here_is_named(recorded: House, hamle
     await export(recorded, place)
     async with House(tmp_path / "other", (replace(hamlet.row, name="other"),), offline=True) as other:
         with pytest.raises(ClientError, match="files of unknown archives"):
-            await other.app.importer.bring(place, "copy", RegistryAccess())
+            await other.app.importer.import_capture(place, "copy", RegistryAccess())
         assert list(other.store.blobs.digests()) == []
 
 
@@ -148,16 +148,16 @@ async def test_what_the_other_side_has_is_left_out_and_the_artifact_is_the_same(
     recorded: House, elsewhere: House, tmp_path: Path
 ) -> None:
     digest = await export(recorded, f"oci:{tmp_path}/whole")
-    await elsewhere.app.importer.bring(read_place(f"oci:{tmp_path}/whole"), "first", RegistryAccess())
+    await elsewhere.app.importer.import_capture(read_place(f"oci:{tmp_path}/whole"), "first", RegistryAccess())
     record = await recorded.app.captures.record("build")
     thin = read_place(f"oci-archive:{tmp_path}/thin.tar")
     assert await export(recorded, thin, ExportOptions(held=record)) == digest
     assert (tmp_path / "thin.tar").stat().st_size < 40_000
-    imported = await elsewhere.app.importer.bring(thin, "second", RegistryAccess())
+    imported = await elsewhere.app.importer.import_capture(thin, "second", RegistryAccess())
     assert (imported.files, imported.new) == (5, 0)
     async with House(tmp_path / "poor", recorded.rows, offline=True) as poor:
         with pytest.raises(ArchiveDataError, match="missing"):
-            await poor.app.importer.bring(thin, "third", RegistryAccess())
+            await poor.app.importer.import_capture(thin, "third", RegistryAccess())
         assert poor.app.captures.names() == []
 
 

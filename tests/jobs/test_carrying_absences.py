@@ -69,7 +69,7 @@ async def test_what_the_index_promises_is_not_missing_because_an_artifact_says_s
     lie = replace(record, entries=tuple(sorted((*record.entries, package), key=lambda entry: entry.key)))
     place = read_place(f"oci:{tmp_path}/art")
     await recorded.app.exporter.export(lie, place, ExportOptions())
-    await elsewhere.app.importer.bring(place, "copy", RegistryAccess())
+    await elsewhere.app.importer.import_capture(place, "copy", RegistryAccess())
     assert (await elsewhere.get(AT, package.path, capture="copy")).status == 404
     assert (await elsewhere.get(AT, package.path)).status == 424
 
@@ -81,7 +81,7 @@ async def test_an_artifact_whose_root_nobody_vouches_for_says_nothing_of_the_arc
     await recorded.app.exporter.export(await recorded.app.captures.record("build"), place, ExportOptions())
     row = replace(hamlet.row, keyrings=(str(other_key),))
     async with House(tmp_path / "strict", (row,), offline=True) as strict:
-        await strict.app.importer.bring(place, "copy", RegistryAccess())
+        await strict.app.importer.import_capture(place, "copy", RegistryAccess())
         assert (await strict.get(AT, ABSENT, capture="copy")).status == 404
         assert (await strict.get(AT, ABSENT)).status == 424
         space = f"absent:debian/{FIRST}"

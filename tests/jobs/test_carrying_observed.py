@@ -34,7 +34,7 @@ async def carry(house: House, other: House, folder: Path) -> Imported:
     """Export the capture `build`, and import it elsewhere."""
     place = read_place(f"oci:{folder}/art")
     await house.app.exporter.export(await house.app.captures.record("build"), place, ExportOptions())
-    return await other.app.importer.bring(place, "build", RegistryAccess())
+    return await other.app.importer.import_capture(place, "build", RegistryAccess())
 
 
 async def test_a_vendors_archive_at_a_time_that_was_observed(vendor: House, present: Present, tmp_path: Path) -> None:

@@ -78,7 +78,9 @@ async def test_debians_registry_and_skopeo_carry_it_byte_for_byte(
     url = f"http://{host}/v2/team/capture/blobs/sha256:{hamlet.content(package.path).sha256}"
     with urllib.request.urlopen(url) as answer:
         assert answer.read() == hamlet.content(package.path).data
-    imported = await elsewhere.app.importer.bring(read_place(f"docker://{exported.name}"), "copy", RegistryAccess())
+    imported = await elsewhere.app.importer.import_capture(
+        read_place(f"docker://{exported.name}"), "copy", RegistryAccess()
+    )
     assert (imported.new, imported.checked) == (5, 1)
     assert (await elsewhere.get(AT, package.path, capture="copy")).data == hamlet.content(package.path).data
 
@@ -105,7 +107,7 @@ async def test_what_is_attached_to_an_image_is_found_by_the_images_name(
     )
     assert (("team/app", subject.digest.replace(":", "-")) in registry.manifests) is not has_referrers
     place = read_place(f"docker://{registry.host}/team/app:latest")
-    imported = await elsewhere.app.importer.bring(place, "app", RegistryAccess())
+    imported = await elsewhere.app.importer.import_capture(place, "app", RegistryAccess())
     assert (imported.digest, imported.files) == (exported.digest, 5)
     assert (await elsewhere.get(AT, INRELEASE)).status == 200
 
@@ -116,15 +118,15 @@ async def test_an_image_without_a_capture_and_one_with_two_say_so(
     subject = await image(registry.host, "team/app")
     place = read_place(f"docker://{subject.name}")
     with pytest.raises(RecordError, match="No capture is attached"):
-        await elsewhere.app.importer.bring(place, "app", RegistryAccess())
+        await elsewhere.app.importer.import_capture(place, "app", RegistryAccess())
     first = await attach(recorded, subject)
     await recorded.get(AT, INRELEASE, capture="other")
     second = await attach(recorded, subject, "other")
     with pytest.raises(ClientError, match="Several captures") as caught:
-        await elsewhere.app.importer.bring(place, "app", RegistryAccess())
+        await elsewhere.app.importer.import_capture(place, "app", RegistryAccess())
     assert first.digest in caught.value.why
     assert second.digest in caught.value.why
-    one = await elsewhere.app.importer.bring(read_place(f"docker://{second.name}"), "app", RegistryAccess())
+    one = await elsewhere.app.importer.import_capture(read_place(f"docker://{second.name}"), "app", RegistryAccess())
     assert one.files == 1
 
 
@@ -141,7 +143,7 @@ async def test_packages_alone_fill_a_repository_that_is_asked_by_digest(
     assert {each["digest"].removeprefix("sha256:") for each in manifest["layers"]} == packages
     assert all("annotations" not in each for each in manifest["layers"])
     with pytest.raises(RecordError, match="No capture is attached"):
-        await elsewhere.app.importer.bring(read_place(f"docker://{exported.name}"), "x1", RegistryAccess())
+        await elsewhere.app.importer.import_capture(read_place(f"docker://{exported.name}"), "x1", RegistryAccess())
 
 
 async def test_what_the_registry_has_already_is_named_and_not_sent(

@@ -16,7 +16,7 @@ from snapproxy.core.time_spec import format_instant
 from snapproxy.download import attempt
 from snapproxy.errors import ClientError
 from snapproxy.jobs import sweep
-from snapproxy.jobs.sweep import Swept
+from snapproxy.jobs.sweep import Observation
 from snapproxy.jobs.watch import FIRST_SECONDS, repeat
 from snapproxy.upstream.rate_limit import RateLimiter
 from tests.fakes.content import FixedTree, epoch, stamp
@@ -51,9 +51,9 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempt, "ABSENCE_RETRY_SECONDS", 0.01)
 
 
-async def observe(vendor: House, *paths: str, packages: bool = False) -> Swept:
+async def observe(vendor: House, *paths: str, packages: bool = False) -> Observation:
     swept = await vendor.app.observe("vendor", paths or (INRELEASE,), with_packages=packages)
-    assert isinstance(swept, Swept), swept
+    assert isinstance(swept, Observation), swept
     return swept
 
 
@@ -195,7 +195,7 @@ async def test_packages_all_brings_what_is_new_and_nothing_twice(vendor: House, 
     old, package = present.tree, present.package
     progress = RecordedProgress()
     first = await vendor.app.observe("vendor", [INRELEASE], with_packages=True, progress=progress)
-    assert isinstance(first, Swept)
+    assert isinstance(first, Observation)
     assert (first.packages, first.missing) == (2, 0)
     assert (PACKAGES, old.files[package].size, old.files[package].size) in progress.reports
     vendor.clock.leap(HOUR)

@@ -16,7 +16,7 @@ from snapproxy.cli import application
 from snapproxy.core.model import Archive, Instant, Refusal
 from snapproxy.core.time_spec import format_instant
 from snapproxy.jobs import sweep
-from snapproxy.jobs.sweep import Swept
+from snapproxy.jobs.sweep import Observation
 from tests.fakes.archive_server import ArchiveServer
 from tests.fakes.content import Content, FixedTree, Timeline
 from tests.fakes.hamlet import INRELEASE, PACKAGES, Edition
@@ -78,7 +78,7 @@ async def arch(mirror: ArchiveServer, tmp_path: Path) -> AsyncIterator[House]:
 
 async def observed(house: House, path: str) -> Instant:
     swept = await house.app.observe(house.rows[0].name, [path], with_packages=False)
-    assert isinstance(swept, Swept), swept
+    assert isinstance(swept, Observation), swept
     return swept.at
 
 
@@ -142,7 +142,7 @@ async def test_an_index_that_promises_a_package_twice_is_told_and_vouches_for_no
     root = edition.key.clear(f"Suite: stable\nSHA256:\n{listed}".encode(), at="20240701T000000Z")
     present.show(FixedTree({INRELEASE: Content(root, 1_719_800_000), index: Content(data), path: Content(b"abc")}, ()))
     swept = await vendor.app.observe("vendor", [INRELEASE], with_packages=True)
-    assert isinstance(swept, Swept)
+    assert isinstance(swept, Observation)
     assert (swept.packages, swept.missing) == (0, 1)
     assert "are not fetched" in caplog.text
     assert (await vendor.get(format_instant(swept.at), index)).data == data

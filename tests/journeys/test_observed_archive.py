@@ -14,7 +14,7 @@ import pytest
 
 from snapproxy.core.time_spec import format_instant
 from snapproxy.jobs import sweep
-from snapproxy.jobs.sweep import Swept
+from snapproxy.jobs.sweep import Observation
 from tests.fakes.apt_root import AptRoot
 from tests.fakes.archive_server import ArchiveServer
 from tests.fakes.content import FixedTree, Timeline
@@ -106,7 +106,7 @@ async def test_an_archive_republished_between_any_two_requests_works_at_every_ob
             publish()
             meanwhile = third_party.mirror.fault("*", Meanwhile(publish, at))
             swept = await house.app.observe("vendor", [INRELEASE], with_packages=True)
-            assert isinstance(swept, Swept), swept
+            assert isinstance(swept, Observation), swept
             seen.append(format_instant(swept.at))
             third_party.mirror.heal()
             if meanwhile.count <= at:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from snapproxy.core.client_cache import ClientSettings
-from snapproxy.families import REPOSITORY_CACHERS
+from snapproxy.families import REPOSITORY_CACHES
 from tests.fakes.no_route import without_routes
 from tests.fakes.proxy import Snapproxy, run
 from tests.fakes.rpm_root import RELEASE, DnfRoot, installed
@@ -156,5 +156,5 @@ def test_folders_are_called_as_dnf_itself_calls_them(tmp_path: Path) -> None:
     settings = ClientSettings({"ways.repo": WAYS}, {"releasever": "40", "basearch": "x86_64"})
     command = ["/usr/bin/python3", "-c", _FOLDERS, str(tmp_path)]
     said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    ours = [f"/{each.folder}" for each in REPOSITORY_CACHERS["rpm"].repositories(settings)]
+    ours = [f"/{each.folder}" for each in REPOSITORY_CACHES["rpm"].repositories(settings)]
     assert ours == said.stdout.splitlines()

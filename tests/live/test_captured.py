@@ -12,7 +12,7 @@ from snapproxy.core.model import Instant, Proof
 from snapproxy.core.plan_model import StoredFile
 from snapproxy.core.time_spec import format_instant, parse_time
 from snapproxy.families import FAMILIES
-from snapproxy.jobs.sweep import Swept
+from snapproxy.jobs.sweep import Observation
 from snapproxy.live.observations import RootPair
 from tests.fakes.hamlet import INRELEASE, PACKAGES, RELEASE, SIGNATURE
 from tests.fakes.house import PATIENT, House
@@ -163,7 +163,7 @@ async def test_whatever_the_clock_does_no_span_goes_across_another_state(vendor:
         if turn % 3 == 2:
             present.publish()
         swept = await vendor.app.observe("vendor", [INRELEASE], with_packages=False)
-        assert isinstance(swept, Swept), swept
+        assert isinstance(swept, Observation), swept
         shown[swept.at] = present.tree.files[INRELEASE].data
     vendor.clock.leap(100 * HOUR)
     assert len(shown) == len(steps)

@@ -18,7 +18,7 @@ import pytest
 from snapproxy.archives import HISTORIES
 from snapproxy.core.model import Archive, Instant
 from snapproxy.core.time_spec import format_instant
-from snapproxy.jobs.sweep import Swept
+from snapproxy.jobs.sweep import Observation
 from tests.fakes.archive_server import ArchiveServer
 from tests.fakes.content import Content, FixedTree, Timeline, stamp
 from tests.fakes.hamlet import INRELEASE, Edition
@@ -118,7 +118,7 @@ async def look_hourly(
             archive.publish(day)
             for hour in range(HOURS):
                 swept = await house.app.observe("vendor", [INRELEASE], with_packages=False)
-                assert isinstance(swept, Swept), swept
+                assert isinstance(swept, Observation), swept
                 assert bool(swept.changed) == (hour == 0)
                 if hour == 0:
                     first_seen.append(swept.at)

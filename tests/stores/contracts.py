@@ -128,7 +128,7 @@ class CatalogContract:
         epoch = store.catalog.epoch
         await store.catalog.update_fact("f", lambda _: 1)
         assert store.catalog.epoch == epoch
-        await store.catalog.update_fact("f", lambda _: 2, takes_back=True)
+        await store.catalog.update_fact("f", lambda _: 2, invalidates=True)
         assert store.catalog.epoch == epoch + 1
 
     async def test_around_brackets_an_instant(self, store: Store) -> None:

@@ -17,9 +17,9 @@ from snapproxy.core.upstream_answer import (
     NoSuchRange,
     NotModified,
     Offer,
-    Settled,
     StartOver,
     Throttled,
+    UpstreamAnswer,
     UpstreamRequest,
 )
 from snapproxy.upstream.client import Timeouts
@@ -127,7 +127,7 @@ async def test_head_returns_the_offer_and_has_no_body(bench: Bench) -> None:
         (500, Broken(Fault.STATUS, 500)),
     ],
 )
-async def test_a_refusal_keeps_the_connection(bench: Bench, status: int, settled: Settled) -> None:
+async def test_a_refusal_keeps_the_connection(bench: Bench, status: int, settled: UpstreamAnswer) -> None:
     url = bench.server.on("/f", reply(status, b"sorry" * 100))
     async with bench.upstream as upstream:
         for _ in range(2):
@@ -287,7 +287,7 @@ async def test_a_reader_that_leaves_returns_permit_and_connection(bench: Bench) 
 
 async def test_a_hasty_request_fails_early_and_waits_for_no_cool_down(server: RudeServer) -> None:
     url = server.on("/f", then_stall(say(b"")))
-    rests = RatePolicy(connections=8, rest=60.0, rest_most=60.0)
+    rests = RatePolicy(connections=8, rest=60.0, failure_cool_down_most=60.0)
     bench = Bench(server, policy=rests, timeouts=Timeouts(hasty=0.2))
     settled = []
     async with asyncio.timeout(5), bench.upstream as upstream:

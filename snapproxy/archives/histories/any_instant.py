@@ -25,7 +25,7 @@ class AnyInstant(NoTimeline):
         """Resolve `when` from the clock alone."""
         return resolve_any(archive, when, now)
 
-    def resolve_seen(
+    def resolve_observed_root(
         self, archive: Archive, when: TimeSpec, observed: ObservedRoot, now: Instant
     ) -> Resolved | Refusal | None:
         """Resolve `when` within a span in which the root did not change."""

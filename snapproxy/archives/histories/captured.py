@@ -28,7 +28,7 @@ class Captured(NoTimeline):
             return refuse_future(now)
         return never_observed(archive)
 
-    def resolve_seen(
+    def resolve_observed_root(
         self, archive: Archive, when: TimeSpec, observed: ObservedRoot, now: Instant
     ) -> Resolved | Refusal | None:
         """Resolve `when` from the observations of one root."""

@@ -90,7 +90,7 @@ class Dated:
             answer = usable if isinstance(usable, NeedWindow) else _unsettled(answer, usable)
         return _one_day(archive, answer, windows) if isinstance(answer, NeedWindow) else answer
 
-    def resolve_seen(
+    def resolve_observed_root(
         self, archive: Archive, when: TimeSpec, observed: ObservedRoot, now: Instant
     ) -> Resolved | Refusal | None:
         """Resolve `when` within a span in which the root did not change."""

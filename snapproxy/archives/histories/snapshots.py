@@ -67,7 +67,7 @@ class Snapshots:
         """Return None: every file belongs to a time."""
         return None
 
-    def resolve_seen(
+    def resolve_observed_root(
         self, archive: Archive, when: TimeSpec, observed: ObservedRoot, now: Instant
     ) -> Resolved | Refusal | None:
         """Resolve `when` within a span in which the root did not change."""

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _a_snapshot(text: str) -> TimeSpec:
     """Read a snapshot's id (an argparse type): an instant, or the folder of a day (2024/05/31) for its last second."""
     day = read_day(text)
-    time = a_time(text) if day is None else TimeSpec(text, day, Match.HELD)
+    time = a_time(text) if day is None else TimeSpec(text, day, Match.AT)
     if time.instant is None:
         raise argparse.ArgumentTypeError("expected the id of a snapshot, such as 20240601T000000Z")
     return time

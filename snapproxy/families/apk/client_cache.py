@@ -13,7 +13,7 @@ from snapproxy.families.apk import APK
 _DIGITS = 8
 
 
-class ApkCacher:
+class ApkCache:
     """apk's cache; implements `core.client_cache.ClientCache`."""
 
     folder = "etc/apk/cache"
@@ -26,4 +26,4 @@ class ApkCacher:
                 yield name, f"{file}.{package_identity[1][:_DIGITS]}.apk"
 
 
-APK_CACHER = ApkCacher()
+APK_CACHE = ApkCache()

@@ -13,7 +13,7 @@ from snapproxy.families.apt.listing import APT_LISTER
 _FILE = re.compile(r"[A-Za-z0-9.+~%_-]{1,200}")
 
 
-class AptCacher:
+class AptCache:
     """apt's cache; implements `core.client_cache.ClientCache`.
 
     File names in a pool omit the epoch; file names in the cache contain it, with the colon as %3a.
@@ -31,4 +31,4 @@ class AptCacher:
                     yield file, cached
 
 
-APT_CACHER = AptCacher()
+APT_CACHE = AptCache()

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from univers import debian
 
-from snapproxy.core.listing import PackageVersion, Part, Root, Selection, best_packed, listed
+from snapproxy.core.listing import PackageVersion, Part, Root, Selection, listed, smallest_path
 from snapproxy.errors import ConfigurationError
 from snapproxy.families.apt.paths import folder_of, index_kind
 from snapproxy.formats.deb822 import stanzas
@@ -65,7 +65,7 @@ class AptLister:
         for (component, architecture), names in sorted(found.items()):
             # Packages of the installer itself, which an installed system does not use.
             is_usual = not component.endswith("/debian-installer")
-            yield Part(best_packed(names), component, architecture, is_usual)
+            yield Part(smallest_path(names), component, architecture, is_usual)
 
     def packages(self, path: str, data: Iterable[bytes]) -> Iterator[PackageVersion]:
         if index_kind(path) != "Packages":

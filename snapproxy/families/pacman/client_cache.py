@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 
-class PacmanCacher:
+class PacmanCache:
     """pacman's cache; implements `core.client_cache.ClientCache`."""
 
     folder = "var/cache/pacman/pkg"
@@ -14,4 +14,4 @@ class PacmanCacher:
         return iter(())
 
 
-PACMAN_CACHER = PacmanCacher()
+PACMAN_CACHE = PacmanCache()

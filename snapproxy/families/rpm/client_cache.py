@@ -33,7 +33,7 @@ _PUBLIC_KEY = frozenset({b"\x98", b"\x99", b"\x9a", b"\xc6"})
 _KEPT = frozenset({Role.ROOT, Role.INDEX, Role.SIGNATURE})
 
 
-class DnfCacher:
+class DnfCache:
     """dnf's cache; implements `core.client_cache.RepositoryCache`."""
 
     hint = "--repo-file NAME.repo, and for the variables in it: --var releasever=40 --var basearch=x86_64"
@@ -141,4 +141,4 @@ def _path(name: str, url: str) -> str:
         raise ConfigurationError(f"The repository {name} has an invalid baseurl"[:80], why=why) from error
 
 
-DNF_CACHER = DnfCacher()
+DNF_CACHE = DnfCache()

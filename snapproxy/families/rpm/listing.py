@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from univers import rpm
 
-from snapproxy.core.listing import PackageVersion, Part, Root, Selection, best_packed, listed
+from snapproxy.core.listing import PackageVersion, Part, Root, Selection, listed, smallest_path
 from snapproxy.errors import ConfigurationError
 from snapproxy.families.rpm.paths import METADATA, ROOT, index_kind
 from snapproxy.formats.repomd import versions
@@ -40,7 +40,7 @@ class RpmLister:
     def parts(self, root: Root, path: str, promised: Collection[str]) -> Iterator[Part]:
         found = [name for name in promised if index_kind(name) == "primary"]
         if found:
-            yield Part(best_packed(found), root.component)
+            yield Part(smallest_path(found), root.component)
 
     def packages(self, path: str, data: Iterable[bytes]) -> Iterator[PackageVersion]:
         if index_kind(path) != "primary":
