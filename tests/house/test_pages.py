@@ -174,7 +174,7 @@ def test_every_file_and_module_that_is_named_exists(page: Path) -> None:
 def test_contributing_names_the_registries_of_families_and_histories() -> None:
     text = text_of(ROOT / "CONTRIBUTING.md").partition("## Add a family or a history")[2].partition("\n## ")[0]
     registries = {name for name in code_names(text) if name.isupper()}
-    assert registries == {"FAMILIES", "LISTERS", "CACHERS", "REPOSITORY_CACHERS", "HISTORIES"}
+    assert registries == {"FAMILIES", "LISTERS", "CLIENT_CACHES", "REPOSITORY_CACHES", "HISTORIES"}
     found = [importlib.import_module(name) for name in ("snapproxy.families", "snapproxy.archives")]
     assert all(any(hasattr(module, name) for module in found) for name in registries)
 
