@@ -203,3 +203,9 @@ def test_the_pages_list_every_archive() -> None:
     assert {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)} == built_in
     names = text_of(ROOT / "docs/reference/addresses-and-times.md").partition("## Names of archives")[2]
     assert set(re.findall(r"`([^`]+)`", names.partition("\n## ")[0])) == built_in
+
+
+def test_every_page_that_the_project_cites_exists(project_files: list[Path]) -> None:
+    texts = (file.read_bytes().decode(errors="ignore") for file in project_files if file.name != "CHANGELOG.md")
+    cited = {page for text in texts for page in re.findall(r"\bdocs/[\w/-]+\.md\b", text)}
+    assert sorted(page for page in cited if not (ROOT / page).exists()) == []

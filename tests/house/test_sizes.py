@@ -1,13 +1,15 @@
-"""Modules and functions stay short, and each module states its own purpose."""
+"""Modules, functions and classes stay short, and each module states its own purpose."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 MODULE_LINES = 500
 FUNCTION_LINES = 60
+CLASS_LINES = 250
 
 #: Commented data, one entry for each archive.
 EXEMPT = {"snapproxy/archives/table.py"}
@@ -40,6 +42,16 @@ def _longer(root: Path, kinds: tuple[type[ast.stmt], ...], limit: int) -> dict[s
 
 def test_functions_stay_short(root: Path) -> None:
     assert _longer(root, (ast.FunctionDef, ast.AsyncFunctionDef), FUNCTION_LINES) == {}
+
+
+def test_classes_stay_short(root: Path) -> None:
+    assert _longer(root, (ast.ClassDef,), CLASS_LINES) == {}
+
+
+def test_no_module_is_a_part_of_another(root: Path) -> None:
+    """A module that needs such a docstring belongs into the other one."""
+    docstrings = {name: ast.get_docstring(ast.parse(text)) or "" for name, text in _modules(root)}
+    assert [name for name, text in docstrings.items() if re.search(r"\b[Aa] part of `", text)] == []
 
 
 def test_every_module_says_what_it_is_for(root: Path) -> None:
