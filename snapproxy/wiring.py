@@ -21,6 +21,7 @@ from snapproxy.answer.executor import Executor
 from snapproxy.answer.facts import Facts
 from snapproxy.answer.planner import Planner
 from snapproxy.answer.snapshot_api import SnapshotApi
+from snapproxy.answer.snapshot_files import SnapshotFiles
 from snapproxy.answer.snapshot_lookup import CatalogSnapshotLookup
 from snapproxy.answer.timelines import Timelines
 from snapproxy.archives import HISTORIES
@@ -375,14 +376,17 @@ def _executor(
     offline: bool,
 ) -> Executor:
     downloads, names = parts.downloads, parts.names
+    files = SnapshotFiles(
+        store=store, planner=planner, downloads=downloads, roots=parts.roots, names=names, offline=offline
+    )
     return Executor(
         store=store,
         families=FAMILIES,
         patience=config.patience,
         histories=HISTORIES,
         planner=planner,
+        files=files,
         downloads=downloads,
-        roots=parts.roots,
         names=names,
         bad=bad_snapshots,
         service=SnapshotApi(store=store, downloads=downloads, names=names, clock=clock, offline=offline),

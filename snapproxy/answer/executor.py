@@ -14,10 +14,11 @@ from typing import assert_never
 from snapproxy.answer.bad_snapshots import BadSnapshots
 from snapproxy.answer.planner import Planner
 from snapproxy.answer.snapshot_api import SnapshotApi
+from snapproxy.answer.snapshot_files import PLANS, SnapshotFiles
 from snapproxy.base import refusals
 from snapproxy.base.clock import Clock
 from snapproxy.base.context import RequestContext
-from snapproxy.base.names import Names, size_of
+from snapproxy.base.names import Names
 from snapproxy.core.conditions import refuse_newer, without_older_date
 from snapproxy.core.exchange import (
     Conditions,
@@ -30,15 +31,13 @@ from snapproxy.core.exchange import (
     TunnelTarget,
 )
 from snapproxy.core.history import History
-from snapproxy.core.model import LIVE, TIMELESS, Archive, Family, Match, Refusal, Resolved, Role, TimeSpec
-from snapproxy.core.plan_model import WHOLE, Fetch, NotStored, PlanRequest, Serve, StoredFile
+from snapproxy.core.model import LIVE, Archive, Family, Match, Refusal, Resolved, Role, TimeSpec
+from snapproxy.core.plan_model import WHOLE, Fetch, PlanRequest, Serve
 from snapproxy.core.resolve import refuse_moving
 from snapproxy.core.time_spec import format_instant
 from snapproxy.download.downloads import Downloads
-from snapproxy.download.flight import Flight
 from snapproxy.download.outcome import Stored, StoredElsewhere, Unchanged
 from snapproxy.errors import SnapproxyError
-from snapproxy.trust.roots import RootVerifier
 from snapproxy_storage import StorageFailure, Store
 
 log = logging.getLogger(__name__)
@@ -49,9 +48,6 @@ MAX_PREFETCHES = 64
 
 BACKGROUND_SECONDS = 3600.0
 """Longest time that one file may take in work without a waiting client, in seconds."""
-
-PLANS = 3
-"""How often a file is planned anew: after its blob was evicted, and after another process stored it."""
 
 
 class Executor:
@@ -68,8 +64,8 @@ class Executor:
         families: Mapping[str, Family],
         patience: Mapping[str, float],
         histories: Mapping[str, History],
+        files: SnapshotFiles,
         downloads: Downloads,
-        roots: RootVerifier,
         names: Names,
         bad: BadSnapshots,
         service: SnapshotApi,
@@ -82,8 +78,8 @@ class Executor:
         self._patience = patience
         self._histories = histories
         self._planner = planner
+        self.files = files
         self._downloads = downloads
-        self._roots = roots
         self._names = names
         self._bad = bad
         self._service = service
@@ -92,7 +88,6 @@ class Executor:
         self._prefetches: dict[tuple[str, str, str], asyncio.Task[None]] = {}
 
     # --- for callers
-    # ---------------------------------------------------------------------------------------------------------
 
     async def answer(
         self, target: FileTarget | ServiceTarget, conditions: Conditions, resolved: Resolved | None = None
@@ -135,7 +130,6 @@ class Executor:
         await asyncio.gather(*self._prefetches.values(), return_exceptions=True)
 
     # --- planning
-    # ---------------------------------------------------------------------------------------------------------
 
     def context(self, archive: Archive, conditions: Conditions) -> RequestContext:
         """Return the context of one request, with the snapshots that are marked bad at this moment."""
@@ -148,7 +142,7 @@ class Executor:
     async def resolve(self, archive: Archive, when: TimeSpec) -> Resolved | Refusal:
         """Return the snapshot that answers for a time."""
         context = self.context(archive, Conditions())
-        return await self._planner.resolve(PlanRequest(context.archive, when, ""), context, self.obtain)
+        return await self._planner.resolve(PlanRequest(context.archive, when, ""), context, self.files.obtain)
 
     def _is_whole(self, target: FileTarget | ServiceTarget) -> bool:
         if isinstance(target, ServiceTarget):
@@ -167,7 +161,7 @@ class Executor:
             return snapshot
         cache = "HIT"
         for _ in range(PLANS):
-            step = await self._planner.plan(request, snapshot, context, self.obtain)
+            step = await self._planner.plan(request, snapshot, context, self.files.obtain)
             match step:
                 case Refusal() | Moved():
                     return step
@@ -183,13 +177,12 @@ class Executor:
 
     async def _snapshot(self, request: PlanRequest, context: RequestContext) -> Resolved | Refusal:
         """Return the snapshot for a client's request. `latest` is refused: it would move between update and install."""
-        resolved = await self._planner.resolve(request, context, self.obtain)
+        resolved = await self._planner.resolve(request, context, self.files.obtain)
         if isinstance(resolved, Refusal) or request.when.match is not Match.LATEST:
             return resolved
         return refuse_moving(resolved)
 
     # --- carrying out
-    # -----------------------------------------------------------------------------------------------------
 
     async def _serve(self, step: Serve, context: RequestContext, conditions: Conditions, cache: str) -> Outcome | None:
         blob = self._store.blobs.peek(step.digest) or await self._store.blobs.open(step.digest)
@@ -198,7 +191,7 @@ class Executor:
             return None
         try:
             if step.name_it:
-                await self._name(step)
+                await self.files.name(step)
             date = self._names.date(step.digest)
             newer = refuse_newer(context.family, step.role, date, conditions.since, step.space)
             if newer is not None and step.resolved.snapshot != LIVE:
@@ -218,10 +211,10 @@ class Executor:
         No outcome: plan again, because another process has stored the file or it was evicted.
         """
         if self._offline:
-            return self._missing(step), ""
+            return self.files.missing(step), ""
         if not step.sources:
             return refusals.no_upstream(step), ""
-        flight, joined = self._join(step, context)
+        flight, joined = self.files.join(step, context)
         cache = "JOINED" if joined else "MISS"
         outcome = await (flight.wait_outcome if step.whole else flight.wait_started)(context.deadline)
         match outcome:
@@ -230,7 +223,7 @@ class Executor:
             case Stored(is_in_memory=False):
                 return await self._serve(outcome.serving(step), context, conditions, cache), cache
             case StoredElsewhere() | Unchanged():
-                await self._appears(step)
+                await self.files.wait_for_name(step)
                 return None, cache
             case None if not flight.is_receiving or step.role in (Role.ROOT, Role.SIGNATURE):
                 return flight.timeout_refusal(), cache
@@ -242,45 +235,6 @@ class Executor:
         proof = outcome.serving(step).proof if isinstance(outcome, Stored) else step.proof
         return Served(body, archive, snapshot, "", proof, cache, step.role, flight.date, headers=step.notes), cache
 
-    def _missing(self, step: Fetch) -> Refusal:
-        """Refuse a file that the store lacks while offline."""
-        return refusals.missing_offline(step, was_absent=self._names.was_absent(step.space, step.path))
-
-    def _join(self, step: Fetch, context: RequestContext) -> tuple[Flight, bool]:
-        """Start or join the flight. Its file is named even if every client has disconnected by then."""
-        check = self._roots.check_for(step, context, self.obtain) if step.role is Role.ROOT else None
-        flight, joined = self._downloads.join(step, context, check)
-        if step.name_it:
-            flight.expects_name = True
-            self._downloads.run_detached(self._name_when_stored(flight, step))
-        return flight, joined
-
-    async def _name(self, step: Serve) -> None:
-        file = StoredFile(step.path, step.digest, step.size, step.proof)
-        try:
-            await self._names.put_name(step.space, step.path, file, step.role, step.resolved)
-            if step.also:
-                timeless = f"{step.space.partition('/')[0]}/{TIMELESS}"
-                await self._names.put_name(timeless, step.also, file, step.role, Resolved(TIMELESS, 0))
-        except StorageFailure as failure:  # the disk is full: the client is served, the file is not named
-            log.warning("A file was stored but could not be named in the catalog: %s", failure)
-
-    async def _appears(self, step: Fetch) -> None:
-        """Wait until the process that stored a file has named it.
-
-        A file with a strong digest is found without its name.
-        """
-        if step.expected is None or not step.expected.is_strong:
-            await self._names.wait_for_name(step.space, step.path, step.expected)
-
-    async def _name_when_stored(self, flight: Flight, step: Fetch) -> None:
-        outcome = await flight.wait_outcome(float("inf"))
-        try:
-            if isinstance(outcome, Stored) and not outcome.is_in_memory:
-                await self._name(outcome.serving(step))
-        finally:
-            flight.clear_name_pending()
-
     async def _prefetch(self, target: FileTarget) -> None:
         context = self.context(target.archive, Conditions())
         try:
@@ -288,56 +242,12 @@ class Executor:
             resolved = await self._snapshot(request, context)
             if isinstance(resolved, Refusal):
                 return  # its own request will get the refusal
-            step = await self._planner.plan(request, resolved, context, self.obtain)
+            step = await self._planner.plan(request, resolved, context, self.files.obtain)
             if isinstance(step, Fetch) and step.sources:
-                flight, _ = self._join(step, context)
+                flight, _ = self.files.join(step, context)
                 await flight.wait_outcome(float("inf"))
         except (SnapproxyError, StorageFailure) as error:
             log.info("A download started ahead has failed: %s", type(error).__name__)  # its own request gets the reason
-
-    async def obtain(
-        self, context: RequestContext, resolved: Resolved, path: str
-    ) -> StoredFile | NotStored | Refusal | None:
-        """Obtain another file of a resolved snapshot, whole and verified; None if the snapshot has no such file.
-
-        NotStored: the file exists, but the disk is too full to store it.
-        """
-        request = PlanRequest(context.archive, _exactly(resolved), path)
-        for _ in range(PLANS):
-            step = await self._planner.plan(request, resolved, context, self.obtain)
-            match step:
-                case Serve():
-                    if size_of(self._store.blobs, step.digest) is not None:
-                        return StoredFile(step.path, step.digest, step.size, step.proof)
-                    await self._names.drop_name(step.space, step.path, step.digest)
-                case Refusal():
-                    return None if step.is_absence else step
-                case Fetch() if self._offline:
-                    return None if (missing := self._missing(step)).is_absence else missing
-                case Fetch():
-                    stored = await self._download(step, context)
-                    if stored is not None:
-                        return None if isinstance(stored, Refusal) and stored.is_absence else stored
-                case _:
-                    raise AssertionError("the plan for a file redirected to a folder")
-        return refusals.vanished()
-
-    async def _download(self, step: Fetch, context: RequestContext) -> StoredFile | NotStored | Refusal | None:
-        """Download a file and wait until it is stored; None if another process has stored it."""
-        flight, _ = self._join(step, context)
-        match outcome := await flight.wait_outcome(context.deadline):
-            case Stored(is_in_memory=False):
-                serve = outcome.serving(step)
-                await self._name(serve)
-                return StoredFile(serve.path, serve.digest, serve.size, serve.proof)
-            case Stored():
-                return NotStored()
-            case Refusal():
-                return outcome
-            case None:
-                return flight.timeout_refusal()
-        await self._appears(step)
-        return None
 
 
 def _reported(outcome: Outcome, target: FileTarget, step: Serve | Fetch) -> Outcome:
@@ -350,10 +260,3 @@ def _reported(outcome: Outcome, target: FileTarget, step: Serve | Fetch) -> Outc
     if step.resolved.note:
         headers["X-Snapproxy-Note"] = step.resolved.note
     return replace(outcome, requested=target.when.text, valid=step.resolved.valid, headers=headers)
-
-
-def _exactly(resolved: Resolved) -> TimeSpec:
-    """Return the time that names a resolved snapshot."""
-    if resolved.snapshot == LIVE:
-        return TimeSpec(LIVE, None, Match.LIVE)
-    return TimeSpec(resolved.snapshot, resolved.instant, Match.EXACT)

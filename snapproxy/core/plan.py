@@ -110,7 +110,6 @@ class Known:
 
 
 # --- which snapshot
-# ------------------------------------------------------------------------------------------------------------
 
 
 def resolve(
@@ -192,7 +191,6 @@ def _listing(found: tuple[Resolved, ...], request: PlanRequest, known: Known) ->
 
 
 # --- which file
-# ----------------------------------------------------------------------------------------------------------------
 
 
 def plan(request: PlanRequest, resolved: Resolved, known: Known, *, family: Family, history: History) -> Step | Need:

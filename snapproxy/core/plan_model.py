@@ -50,7 +50,6 @@ class PlanRequest:
 
 
 # --- facts
-# ---------------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,6 @@ class ListedFile:
 
 
 # --- questions: each is hashable, and is the key under which its answer is known
-# -------------------------------------------------
 
 
 class Ask(Generic[T]):
@@ -175,7 +173,6 @@ AnyAsk = AskWindow | AskObserved | AskName | AskFile | AskListed | AskListedAnyw
 
 
 # --- plans
-# ---------------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

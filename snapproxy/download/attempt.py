@@ -95,8 +95,6 @@ class Attempt:
             await self._incoming.abandon(reason, keep=outcome is None)
         return outcome
 
-    # --- sources ------------------------------------------------------------------------------------------------------
-
     async def _ask_sources(self) -> DownloadOutcome:
         """Ask one source after the other, until one has the file."""
         failures: list[Failure] = []

@@ -176,9 +176,9 @@ class RecordTrust:
         role = context.family.classify(entry.path).role
         if entry.is_absence or entry.is_service or role not in {Role.INDEX, Role.PACKAGE} or entry.snapshot == LIVE:
             return Proof.NONE
-        stored = await self._executor.obtain(context, Resolved(entry.snapshot, 0), entry.path)
+        stored = await self._executor.files.obtain(context, Resolved(entry.snapshot, 0), entry.path)
         if not isinstance(stored, StoredFile) and await self._record_digest(entry, context):
-            stored = await self._executor.obtain(context, Resolved(entry.snapshot, 0), entry.path)
+            stored = await self._executor.files.obtain(context, Resolved(entry.snapshot, 0), entry.path)
         return stored.proof if isinstance(stored, StoredFile) and stored.digest == entry.sha256 else Proof.NONE
 
     async def _record_digest(self, entry: RecordEntry, context: RequestContext) -> bool:
@@ -200,12 +200,12 @@ class RecordTrust:
         space, place = f"{entry.archive}/{entry.snapshot}", context.family.classify(entry.path)
         if place.role is Role.PACKAGE and not place.parents:
             ask = AskListedAnywhere(space, entry.path)
-            anywhere = await self._facts.answer(ask, context, self._executor.obtain)
+            anywhere = await self._facts.answer(ask, context, self._executor.files.obtain)
             return None if anywhere is None else anywhere.expected
         for path in place.parents if place.role is Role.PACKAGE else place.roots:
             if index := self._names.stored(space, path):
                 listed = AskListed(space, index.digest, path, entry.path)
-                found = await self._facts.answer(listed, context, self._executor.obtain)
+                found = await self._facts.answer(listed, context, self._executor.files.obtain)
                 if isinstance(found, ExpectedFile):
                     return found
         return None

@@ -125,7 +125,6 @@ class LiveFiles:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     # --- serving
-    # -----------------------------------------------------------------------------------------------------------
 
     async def _root(self, context: RequestContext, path: str, *, seen: bool) -> _Current | Refusal | NotStored | None:
         key = (context.archive.name, path)

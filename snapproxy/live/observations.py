@@ -50,7 +50,6 @@ class Observations:
         self._tables = tables
 
     # --- writing
-    # ----------------------------------------------------------------------------------------------------------
 
     async def note(self, archive: Archive, family: Family, seen: RootPair, at: Instant) -> None:
         """Record an observation made by a client's request. A failure is logged and does not affect the client."""
@@ -131,7 +130,6 @@ class Observations:
         return False
 
     # --- reading
-    # ----------------------------------------------------------------------------------------------------------
 
     def sightings(
         self, archive: Archive, history: History, roots: tuple[str, ...], instant: Instant

@@ -1,0 +1,133 @@
+"""Obtain files of a resolved snapshot: start or join their downloads, name them once stored, wait for them whole."""
+
+from __future__ import annotations
+
+import logging
+
+from snapproxy.answer.planner import Planner
+from snapproxy.base import refusals
+from snapproxy.base.context import RequestContext
+from snapproxy.base.names import Names, size_of
+from snapproxy.core.model import LIVE, TIMELESS, Match, Refusal, Resolved, Role, TimeSpec
+from snapproxy.core.plan_model import Fetch, NotStored, PlanRequest, Serve, StoredFile
+from snapproxy.download.downloads import Downloads
+from snapproxy.download.flight import Flight
+from snapproxy.download.outcome import Stored
+from snapproxy.trust.roots import RootVerifier
+from snapproxy_storage import StorageFailure, Store
+
+log = logging.getLogger(__name__)
+
+PLANS = 3
+"""How often a file is planned anew: after its blob was evicted, and after another process stored it."""
+
+
+class SnapshotFiles:
+    """The files of snapshots, in the store or downloaded into it. `offline`: nothing is downloaded."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        planner: Planner,
+        downloads: Downloads,
+        roots: RootVerifier,
+        names: Names,
+        offline: bool,
+    ) -> None:
+        self._store = store
+        self._planner = planner
+        self._downloads = downloads
+        self._roots = roots
+        self._names = names
+        self._offline = offline
+
+    def missing(self, step: Fetch) -> Refusal:
+        """Refuse a file that the store lacks while offline."""
+        return refusals.missing_offline(step, was_absent=self._names.was_absent(step.space, step.path))
+
+    def join(self, step: Fetch, context: RequestContext) -> tuple[Flight, bool]:
+        """Start or join the flight. Its file is named even if every client has disconnected by then."""
+        check = self._roots.check_for(step, context, self.obtain) if step.role is Role.ROOT else None
+        flight, joined = self._downloads.join(step, context, check)
+        if step.name_it:
+            flight.expects_name = True
+            self._downloads.run_detached(self._name_when_stored(flight, step))
+        return flight, joined
+
+    async def name(self, step: Serve) -> None:
+        file = StoredFile(step.path, step.digest, step.size, step.proof)
+        try:
+            await self._names.put_name(step.space, step.path, file, step.role, step.resolved)
+            if step.also:
+                timeless = f"{step.space.partition('/')[0]}/{TIMELESS}"
+                await self._names.put_name(timeless, step.also, file, step.role, Resolved(TIMELESS, 0))
+        except StorageFailure as failure:  # the disk is full: the client is served, the file is not named
+            log.warning("A file was stored but could not be named in the catalog: %s", failure)
+
+    async def wait_for_name(self, step: Fetch) -> None:
+        """Wait until the process that stored a file has named it.
+
+        A file with a strong digest is found without its name.
+        """
+        if step.expected is None or not step.expected.is_strong:
+            await self._names.wait_for_name(step.space, step.path, step.expected)
+
+    async def _name_when_stored(self, flight: Flight, step: Fetch) -> None:
+        outcome = await flight.wait_outcome(float("inf"))
+        try:
+            if isinstance(outcome, Stored) and not outcome.is_in_memory:
+                await self.name(outcome.serving(step))
+        finally:
+            flight.clear_name_pending()
+
+    async def obtain(
+        self, context: RequestContext, resolved: Resolved, path: str
+    ) -> StoredFile | NotStored | Refusal | None:
+        """Obtain another file of a resolved snapshot, whole and verified; None if the snapshot has no such file.
+
+        NotStored: the file exists, but the disk is too full to store it.
+        """
+        request = PlanRequest(context.archive, _exactly(resolved), path)
+        for _ in range(PLANS):
+            step = await self._planner.plan(request, resolved, context, self.obtain)
+            match step:
+                case Serve():
+                    if size_of(self._store.blobs, step.digest) is not None:
+                        return StoredFile(step.path, step.digest, step.size, step.proof)
+                    await self._names.drop_name(step.space, step.path, step.digest)
+                case Refusal():
+                    return None if step.is_absence else step
+                case Fetch() if self._offline:
+                    return None if (missing := self.missing(step)).is_absence else missing
+                case Fetch():
+                    stored = await self._download(step, context)
+                    if stored is not None:
+                        return None if isinstance(stored, Refusal) and stored.is_absence else stored
+                case _:
+                    raise AssertionError("the plan for a file redirected to a folder")
+        return refusals.vanished()
+
+    async def _download(self, step: Fetch, context: RequestContext) -> StoredFile | NotStored | Refusal | None:
+        """Download a file and wait until it is stored; None if another process has stored it."""
+        flight, _ = self.join(step, context)
+        match outcome := await flight.wait_outcome(context.deadline):
+            case Stored(is_in_memory=False):
+                serve = outcome.serving(step)
+                await self.name(serve)
+                return StoredFile(serve.path, serve.digest, serve.size, serve.proof)
+            case Stored():
+                return NotStored()
+            case Refusal():
+                return outcome
+            case None:
+                return flight.timeout_refusal()
+        await self.wait_for_name(step)
+        return None
+
+
+def _exactly(resolved: Resolved) -> TimeSpec:
+    """Return the time that names a resolved snapshot."""
+    if resolved.snapshot == LIVE:
+        return TimeSpec(LIVE, None, Match.LIVE)
+    return TimeSpec(resolved.snapshot, resolved.instant, Match.EXACT)
