@@ -30,7 +30,7 @@ class SetAdopter:
         self._tables = tables
         self._clock = clock
 
-    async def bring(self, context: RequestContext, root: str, old: str, new: str) -> bool:
+    async def download_successors(self, context: RequestContext, root: str, old: str, new: str) -> bool:
         """Download the successors of the stored indexes of `old` (a digest of the root at path `root`).
 
         Return whether all are stored.

@@ -142,7 +142,7 @@ class Revalidator:
         if old is not None:
             self.adopting.add(key)
             try:
-                if not await self._adopter.bring(context, step.path, old.file.digest, outcome.digest):
+                if not await self._adopter.download_successors(context, step.path, old.file.digest, outcome.digest):
                     return refusals.still_fetching()
             finally:
                 self.adopting.discard(key)

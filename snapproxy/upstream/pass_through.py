@@ -44,9 +44,15 @@ class PassThrough:
     """
 
     def __init__(
-        self, tally: TrafficCounter, *, instance: str, most: int = 64, connect_s: float = 15.0, silence_s: float = 60.0
+        self,
+        traffic: TrafficCounter,
+        *,
+        instance: str,
+        most: int = 64,
+        connect_s: float = 15.0,
+        silence_s: float = 60.0,
     ) -> None:
-        self._tally = tally
+        self._traffic = traffic
         self._instance = instance
         self._most = most
         self._timeout = aiohttp.ClientTimeout(total=None, connect=connect_s, sock_read=silence_s)
@@ -112,7 +118,7 @@ class PassThrough:
     def ended(self, host: str, sent: int, received: int) -> None:
         """Count a finished request, and free its place."""
         self._open -= 1
-        self._tally.unpinned(host, sent, received)
+        self._traffic.unpinned(host, sent, received)
 
     async def close(self) -> None:
         """Close every connection."""

@@ -81,10 +81,10 @@ class Gateway:
         read_address: ReadAddress,
         *,
         pages: Pages,
-        holding: BlobAnswerer,
+        by_digest: BlobAnswerer,
         forwarder: Forwarder,
         tunnels: Tunnels,
-        tally: TrafficCounter,
+        traffic: TrafficCounter,
         instance: str,
         now: Callable[[], Instant],
         limits: Limits,
@@ -93,10 +93,10 @@ class Gateway:
         self._read_address = read_address
         self._remembered_address = functools.lru_cache(maxsize=MAX_ADDRESSES)(read_address)
         self._pages = pages
-        self._holding = holding
+        self._by_digest = by_digest
         self._forwarder = forwarder
         self._tunnels = tunnels
-        self._tally = tally
+        self._traffic = traffic
         self._instance = instance
         self._now = now
         self._limits = limits
@@ -198,7 +198,7 @@ class Gateway:
             case FileTarget() | ServiceTarget():
                 await self._answer_file(request, wire, target, entry)
             case BlobTarget():
-                blob = await self._holding.answer(target)
+                blob = await self._by_digest.answer(target)
                 if isinstance(blob, Refusal):
                     await wire.send(refusal_reply(blob))
                 else:
@@ -226,7 +226,7 @@ class Gateway:
         since = read_http_date(date) if date else None
         via = ", ".join(request.headers.getall("Via", ()))
         outcome = await self._answerer.answer(target, Conditions(since=since, via=via))
-        self._tally.outcome(outcome)
+        self._traffic.outcome(outcome)
         match outcome:
             case Refusal():
                 await wire.send(refusal_reply(outcome))
@@ -247,7 +247,7 @@ class Gateway:
             await self._serve(request, wire, path, served)
         finally:
             served.body.close()
-            self._tally.sent(wire.sent)
+            self._traffic.sent(wire.sent)
 
     async def _serve(self, request: ClientRequest, wire: ResponseWriter, path: str, served: Served) -> None:
         verdict = decide(_conditions(request), validators(served), served.body.size)

@@ -27,9 +27,9 @@ async def serving(
     answerer: Answerer,
     book: AddressBook,
     *,
-    holding: BlobAnswerer,
+    by_digest: BlobAnswerer,
     forwarder: Forwarder,
-    tally: TrafficCounter,
+    traffic: TrafficCounter,
     stats: Callable[[], dict[str, Any]],
     health: Callable[[], Awaitable[str]],
     is_discoverable: bool,
@@ -58,9 +58,9 @@ async def serving(
             method, target, book, proxy_authorization=authorization
         ),
         pages=pages,
-        holding=holding,
+        by_digest=by_digest,
         forwarder=forwarder,
-        tally=tally,
+        traffic=traffic,
         instance=instance,
         now=now,
     )

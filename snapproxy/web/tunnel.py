@@ -18,9 +18,9 @@ class Tunnels:
     """At most `most` concurrent tunnels, each closed after `idle_s` seconds without a byte in either direction."""
 
     def __init__(
-        self, tally: TrafficCounter, *, most: int = 64, connect_s: float = 15.0, idle_s: float = 300.0
+        self, traffic: TrafficCounter, *, most: int = 64, connect_s: float = 15.0, idle_s: float = 300.0
     ) -> None:
-        self._tally = tally
+        self._traffic = traffic
         self._most = most
         self._connect_s = connect_s
         self._idle_s = idle_s
@@ -53,7 +53,7 @@ class Tunnels:
         finally:
             writer.transport.abort()
             wire.sent = counts.received
-            self._tally.unpinned(target.host, counts.sent, counts.received)
+            self._traffic.unpinned(target.host, counts.sent, counts.received)
         return None
 
     async def _copy(

@@ -41,7 +41,7 @@ async def test_a_file_whose_last_byte_was_shown_is_waited_for_until_it_has_its_n
     layout: LayoutPlace, elsewhere: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = Gate(monkeypatch)
-    bring = elsewhere.app.importer.bring
+    bring = elsewhere.app.importer.import_capture
     first = asyncio.create_task(bring(layout, "first", RegistryAccess()))
     await until(gate.reached.is_set)
     second = asyncio.create_task(bring(layout, "second", RegistryAccess()))
@@ -55,7 +55,7 @@ async def test_an_import_that_was_broken_off_while_files_were_named_can_be_repea
     layout: LayoutPlace, elsewhere: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = Gate(monkeypatch)
-    bring = elsewhere.app.importer.bring
+    bring = elsewhere.app.importer.import_capture
     broken = asyncio.create_task(bring(layout, "copy", RegistryAccess()))
     await until(gate.reached.is_set)
     broken.cancel()

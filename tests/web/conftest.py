@@ -59,7 +59,7 @@ class Site:
     server: WebServer
     archive: FakeArchive
     addresses: FakeAddresses
-    tally: FakeTally
+    traffic: FakeTally
     log: pytest.LogCaptureFixture
     health: dict[str, str]
     clients: list[RawClient] = field(default_factory=list)
@@ -91,7 +91,7 @@ def limits() -> Limits:
 @pytest.fixture
 async def site(limits: Limits, caplog: pytest.LogCaptureFixture) -> AsyncIterator[Site]:
     caplog.set_level(logging.INFO)
-    archive, addresses, tally = FakeArchive(), FakeAddresses(), FakeTally()
+    archive, addresses, traffic = FakeArchive(), FakeAddresses(), FakeTally()
     health = {"healthz": "", "readyz": ""}
 
     async def healthy() -> str:
@@ -100,7 +100,7 @@ async def site(limits: Limits, caplog: pytest.LogCaptureFixture) -> AsyncIterato
     async def ready() -> str:
         return health["readyz"]
 
-    forwarder = PassThrough(tally, instance=INSTANCE, connect_s=5, silence_s=5)
+    forwarder = PassThrough(traffic, instance=INSTANCE, connect_s=5, silence_s=5)
     pages = Pages(
         snippets=lambda authority: [("apt <Debian>", f"URIs: http://{authority}/debian/{WHEN}")],
         script=lambda when, authority, capture: f"# {when.text} {authority} {capture}\n",
@@ -113,9 +113,9 @@ async def site(limits: Limits, caplog: pytest.LogCaptureFixture) -> AsyncIterato
         archive,
         addresses,
         pages=pages,
-        holding=FakeHolding(archive),
+        by_digest=FakeHolding(archive),
         forwarder=forwarder,
-        tally=tally,
+        traffic=traffic,
         instance=INSTANCE,
         now=lambda: DATE,
         limits=limits,
@@ -124,7 +124,7 @@ async def site(limits: Limits, caplog: pytest.LogCaptureFixture) -> AsyncIterato
         stack.push_async_callback(forwarder.close)
         await server.start([socket.create_server(("127.0.0.1", 0))])
         stack.push_async_callback(server.close, 1.0)
-        running = Site(server, archive, addresses, tally, caplog, health)
+        running = Site(server, archive, addresses, traffic, caplog, health)
         yield running
         for client in running.clients:
             client.close()

@@ -50,7 +50,7 @@ async def test_each_answer_is_counted_once_whoever_gave_it(site: Site) -> None:
     client = await site.connect()
     for path in ("x", "absent"):
         await client.get(site.url(path))
-    assert [isinstance(each, Refusal) for each in site.tally.outcomes] == [False, True]
+    assert [isinstance(each, Refusal) for each in site.traffic.outcomes] == [False, True]
 
 
 @pytest.mark.parametrize("size", [0, 1, 65536, 65537, 3_000_000])

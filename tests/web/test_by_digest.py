@@ -21,7 +21,7 @@ async def test_they_come_whole_and_say_of_no_time_that_they_belong_to_it(site: S
     assert not {"x-snapproxy-snapshot", "x-snapproxy-requested"} & set(answer.headers)
     assert site.archive.asked == [], "no archive is asked, and no capture takes note"
     assert site.archive.files["pool/a.deb"].readers == 0
-    assert site.tally.bytes_sent == len(DATA)
+    assert site.traffic.bytes_sent == len(DATA)
 
 
 async def test_head_and_ranges_are_answered(site: Site) -> None:

@@ -46,9 +46,9 @@ def closed_port() -> int:
 
 async def until_counted(site: Site) -> list[tuple[str, int, int]]:
     async with asyncio.timeout(5):
-        while not site.tally.counted:
+        while not site.traffic.counted:
             await asyncio.sleep(0.01)
-    counted: list[tuple[str, int, int]] = site.tally.counted
+    counted: list[tuple[str, int, int]] = site.traffic.counted
     return counted
 
 
@@ -170,7 +170,7 @@ class TestTunnel:
         await asyncio.sleep(0.2)
         await client.send(b"x")
         await asyncio.sleep(0.2)
-        assert not site.tally.counted
+        assert not site.traffic.counted
         assert await client.is_closed()
         assert await until_counted(site) == [("127.0.0.1", 1, 0)]
 
@@ -227,7 +227,7 @@ class TestPass:
             "User-Agent: pip",
             "Via: 1.1 snapproxy-test",
         ]
-        assert site.tally.counted == [("127.0.0.1", 0, 5)]
+        assert site.traffic.counted == [("127.0.0.1", 0, 5)]
 
     @pytest.mark.parametrize("framing", ["Content-Length: 10", "Transfer-Encoding: chunked"])
     async def test_a_body_streams_out_while_it_comes_in(self, site: Site, host: Any, framing: str) -> None:
@@ -295,7 +295,7 @@ class TestPass:
         site.addresses.passes["127.0.0.1"] = closed_port()
         client = await site.connect()
         assert (await client.get("http://127.0.0.1:1/")).status == 502
-        assert site.tally.counted == [("127.0.0.1", 0, 0)]
+        assert site.traffic.counted == [("127.0.0.1", 0, 0)]
 
     async def test_a_client_that_leaves_ends_the_request(self, site: Site, host: Any) -> None:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
