@@ -23,7 +23,7 @@ from pathlib import Path
 from tests.fakes.content import Content, Package, parse_stanza
 
 _LABEL = 100
-"""The longest label in a file name, in characters; a longer one is replaced by its digest."""
+"""The longest label in a file name, in characters; a longer one is cut and gets a digest."""
 _AGENT = {"User-Agent": "snapproxy-tests"}
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
