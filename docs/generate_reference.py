@@ -234,8 +234,8 @@ def settings() -> str:
             _table('[upstreams."HOST"]', UpstreamSettings.model_fields, UPSTREAM_FIELDS, {}),
             "## `[[watch]]`\n",
             _wrapped(
-                "An observation that `snapproxy serve` repeats. The table may occur several times, also for one archive. "
-                "The roots in `paths` of one table are observed together, as one consistent state. "
+                "An observation that `snapproxy serve` repeats. The table may occur several times, also for one "
+                "archive. The roots in `paths` of one table are observed together, as one consistent state. "
                 "Examples: [Alpine](../guides/alpine.md), [vendor repositories](../guides/vendor-repositories.md)."
             )
             + "\n",

@@ -135,7 +135,10 @@ class App:
             await self.clock.sleep(CLEAN_UP_SECONDS)
 
     async def _observe_repeatedly(self, watch: Watch) -> Never:
-        """Observe an archive on schedule, in the background; a restart does not observe again before the interval is over."""
+        """Observe an archive on schedule, in the background.
+
+        A restart does not observe again before the interval is over.
+        """
         archive = self.archive(watch.archive)
         last = max((seen for path in watch.paths if (seen := self.observations.last(archive, path))), default=None)
         await repeat(
@@ -427,8 +430,9 @@ def build(
 ) -> AbstractAsyncContextManager[App]:
     """Open the store and return the application, to be entered with `async with`.
 
-    `pinned`: the time of every request without one. `capture`: the capture of every request without one. `passes`: hosts that
-    may be reached unpinned, in addition to the configuration's. `replayed`: the record to answer from, instead of the archives.
+    `pinned`: the time of every request without one. `capture`: the capture of every request without one. `passes`:
+    hosts that may be reached unpinned, in addition to the configuration's. `replayed`: the record to answer from,
+    instead of the archives.
     """
     book = AddressBook(
         archives=config.archives,

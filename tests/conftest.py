@@ -1,4 +1,7 @@
-"""Fixtures that several rooms' tests share. All of them are lazy: a unit test that asks for none pays for none."""
+"""Fixtures that the tests of several rooms share.
+
+All of them are lazy: a test pays only for the fixtures that it requests.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ MakeHouse = Callable[..., Awaitable[House]]
 
 @pytest.fixture(scope="session")
 def small_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Genuine xz-utils with what it needs (five packages, under 4 MB), at two instants."""
+    """Genuine xz-utils with its dependencies (five packages, under 4 MB), at two instants."""
     world = World(tmp_path_factory.mktemp("world"), "xz-utils")
     yield world
     world.close()
@@ -36,14 +39,14 @@ def small_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.fixture
 def world(small_world: World) -> World:
-    """The small world, with no fault and no request counted yet."""
+    """The small world, without faults and with no request counted yet."""
     small_world.reset()
     return small_world
 
 
 @pytest.fixture(scope="session")
 def build_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Genuine build-essential with what it needs (75 packages, some 90 MB), at two instants."""
+    """Genuine build-essential with its dependencies (75 packages, some 90 MB), at two instants."""
     world = World(tmp_path_factory.mktemp("build-world"), "build-essential")
     yield world
     world.close()
@@ -52,7 +55,7 @@ def build_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.fixture(scope="session")
 def genuine_world() -> Iterator[GenuineWorld]:
-    """Debian's own signed roots, passed through from the machine's mirror."""
+    """Debian's own signed roots, unchanged, from the machine's mirror."""
     world = GenuineWorld(now=int(time.time()))
     yield world
     world.close()
@@ -69,7 +72,7 @@ def shared_rpm_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RpmWo
 
 @pytest.fixture
 def rpm_world(shared_rpm_world: RpmWorld) -> RpmWorld:
-    """The rpm repository, with no fault and no request counted yet."""
+    """The rpm repository, without faults and with no request counted yet."""
     shared_rpm_world.reset()
     return shared_rpm_world
 
@@ -96,7 +99,7 @@ def apt3(request: pytest.FixtureRequest) -> Iterator[AptRoot]:
 
 @pytest.fixture(scope="session")
 def edition(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edition]:
-    """The states of the tiny archive; nobody changes them."""
+    """The states of the tiny archive; no test changes them."""
     key = SigningKey(tmp_path_factory.mktemp("hamlet") / "gnupg")
     yield Edition(key)
     key.close()
@@ -110,7 +113,7 @@ def hamlet(edition: Edition) -> Iterator[Hamlet]:
 
 @pytest.fixture
 def present(edition: Edition) -> Iterator[Present]:
-    """An archive that is published anew on command."""
+    """An archive that a test can publish again."""
     present = Present(edition.key)
     yield present
     present.close()
@@ -142,7 +145,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 
 @pytest.fixture
 async def vendor(present: Present, tmp_path: Path) -> AsyncIterator[House]:
-    """A snapproxy in front of an archive of which nobody else remembers anything."""
+    """A snapproxy in front of an archive without a snapshot service."""
     async with House(tmp_path / "house", rows=(present.vendor,), timeouts=PATIENT) as house:
         yield house
 
@@ -166,17 +169,17 @@ async def house(make_house: MakeHouse) -> House:
 
 @pytest.fixture
 def watchdog() -> Iterator[BlockBuster]:
-    """Fail a test whose event loop waits for the disk, but for what the design lets run inline."""
+    """Fail a test whose event loop blocks on the disk, except for the calls that the design runs inline."""
     rooms = ["snapproxy", "snapproxy_storage"]
     guard = BlockBuster(rooms)
     for name in ("os.fsync", "os.fdatasync"):
         guard.functions[name] = BlockBusterFunction(None, name, scanned_modules=rooms)
     for name in ("os.stat", "os.rename", "os.unlink", "os.read", "os.write"):
-        # Beginning and following a draft: some quick calls on names, none of which waits for a disk.
+        # Starting and following a draft: some quick calls on names, none of which waits for a disk.
         guard.functions[name].can_block_in("snapproxy_storage/drafts.py", ("begin", "follow"))
     guard.functions["os.write"].can_block_in("snapproxy_storage/journals.py", ("add",))  # a line, into the page cache
     for name in [name for name in guard.functions if name.startswith("sqlite3.")]:
-        guard.functions[name].can_block_in("snapproxy_storage/catalog.py", ("_read",))  # the catalog peek
+        guard.functions[name].can_block_in("snapproxy_storage/catalog.py", ("_read",))  # a read of the catalog
     guard.functions["os.unlink"].can_block_in("snapproxy_storage/tables.py", ("_sound",))  # a damaged table, once
     for function in guard.functions.values():  # before the first request is taken
         function.can_block_in("snapproxy_storage/__init__.py", ("open_store",))

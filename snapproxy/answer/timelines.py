@@ -214,6 +214,7 @@ def _unknown_offline(archive: Archive, need: NeedWindow) -> Refusal:
     return Refusal(
         424,
         "Offline: the timeline of that time is not in the store",
-        f"No snapshots of {archive.name} are known between {format_instant(need.start)} and {format_instant(need.end)}.",
+        f"No snapshots of {archive.name} are known between "
+        f"{format_instant(need.start)} and {format_instant(need.end)}.",
         "Use an instant of a build that ran online, or the id of its snapshot.",
     )

@@ -46,7 +46,8 @@ def _main_file(caller: Mapping[str, str]) -> Path | None:
     if program is None:
         return None
     command = [program, "shell", "MAIN", "Dir::Etc::main/f"]
-    answer = subprocess.run(command, env=dict(caller), capture_output=True, text=True, check=False)  # noqa: S603  # apt's own, from PATH
+    # apt's own program, from PATH
+    answer = subprocess.run(command, env=dict(caller), capture_output=True, text=True, check=False)  # noqa: S603
     for word in shlex.split(answer.stdout):
         name, _, value = word.partition("=")
         if name == "MAIN" and value:

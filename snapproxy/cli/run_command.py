@@ -122,7 +122,8 @@ def start(command: Sequence[str], environ: Mapping[str, str]) -> subprocess.Pope
     acting = os.geteuid() != os.getuid()
     user, group = (os.getuid(), os.getgid()) if acting else (None, None)
     try:
-        return subprocess.Popen(list(command), env=dict(environ), user=user, group=group)  # noqa: S603  # the user's command
+        # the user's own command
+        return subprocess.Popen(list(command), env=dict(environ), user=user, group=group)  # noqa: S603
     except OSError as error:
         raise CommandError(command[0], error) from error
 

@@ -88,10 +88,10 @@ SPARING = RatePolicy(connections=2, requests_per_second=0.7, burst=30)
 class RateState:
     """The recorded state of one upstream; all zero for one that was never asked.
 
-    `spent` tokens are missing from the bucket as of `updated`. `until` is the end of the present cool-down. `cool_down_epoch`
-    counts the cool-downs so far: the result of a request granted before the present one began is ignored. `throttles`
-    and `breaks` count failures in a row; while either is not zero the upstream is suspect, and only one probe may be
-    under way, until `probe`.
+    `spent` tokens are missing from the bucket as of `updated`. `until` is the end of the present cool-down.
+    `cool_down_epoch` counts the cool-downs so far: the result of a request granted before the present one began is
+    ignored. `throttles` and `breaks` count failures in a row; while either is not zero the upstream is suspect, and
+    only one probe may be under way, until `probe`.
     """
 
     spent: float = 0.0
@@ -113,7 +113,10 @@ class RateState:
 
     @classmethod
     def from_json(cls, fact: Mapping[str, object] | None) -> RateState:
-        """Read a stored state. Missing and invalid values get their defaults: a lost state harms less than a failed start."""
+        """Read a stored state. Missing and invalid values get their defaults.
+
+        A lost state harms less than a failed start.
+        """
         stored = fact or {}
         sane: dict[str, Any] = {
             field.name: int(value) if field.name in _COUNTS else value
@@ -151,8 +154,8 @@ def throttled(
 
     A usable `retry_after` sets the first pause; from the second refusal in a row on, the back-off is the minimum. Zero
     carries no information (the snapshot service sends it with a block that lasts hours), nor does less than a second.
-    Requests that were under way together are refused together and count as one: `cool_down_epoch` is the count at the time of
-    their grant.
+    Requests that were under way together are refused together and count as one: `cool_down_epoch` is the count at the
+    time of their grant.
     """
     asked = 0.0 if retry_after is None or retry_after < SHORTEST_ASKED else min(retry_after, LONGEST_PAUSE)
     if cool_down_epoch != state.cool_down_epoch:

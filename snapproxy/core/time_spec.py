@@ -101,7 +101,8 @@ def _instant(body: str) -> Instant:
     found = _BASIC.fullmatch(body) or _EXTENDED.fullmatch(body)
     try:
         moment = (
-            datetime(*(int(part or 0) for part in found.groups()), tzinfo=UTC)  # type: ignore[misc, arg-type] # six numbers
+            # six numbers
+            datetime(*(int(part or 0) for part in found.groups()), tzinfo=UTC)  # type: ignore[misc, arg-type]
             if found
             else datetime.fromtimestamp(int(body), UTC)
         )

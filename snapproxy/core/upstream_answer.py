@@ -194,7 +194,7 @@ class Broken:
     @property
     def is_worth_retrying(self) -> bool:
         """Whether the same request may succeed after a cool-down."""
-        return self.fault in _RETRYABLE or self.status == 408 or self.status >= 500  # noqa: PLR2004 (HTTP's own numbers)
+        return self.fault in _RETRYABLE or self.status == 408 or self.status >= 500  # noqa: PLR2004 (HTTP status)
 
     @property
     def reason(self) -> str:

@@ -131,7 +131,8 @@ async def _add_to_fallback_tag(repository: Repository, root: ManifestDocument, s
         others = tuple(each for each in index.manifests if each.digest != entry.digest)
         if entry not in index.manifests or len(index.manifests) != len(others) + 1:
             await repository.put(replace(index, manifests=(*others, entry)).document(), tag_of(subject.digest))
-            await clock.sleep(RECHECK_SECONDS * random.uniform(1.0, 2.0))  # noqa: S311 # not a secret: jitter, so that two writers do not collide again
+            # not a secret: jitter, so that two writers do not collide again
+            await clock.sleep(RECHECK_SECONDS * random.uniform(1.0, 2.0))  # noqa: S311
             continue
         return
     raise UpstreamError(

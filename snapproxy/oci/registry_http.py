@@ -211,7 +211,8 @@ class RegistryConnections:
 
     def back_off(self, attempt: int, retry_after: int | None = None) -> None:
         """Make all requests wait for `retry_after` seconds, else for a time that doubles per attempt, with jitter."""
-        chosen = min(_BACK_OFF_MOST, _BACK_OFF_FIRST * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)  # noqa: S311 # no secret
+        jitter = random.uniform(0.5, 1.0)  # noqa: S311 # no secret
+        chosen = min(_BACK_OFF_MOST, _BACK_OFF_FIRST * 2 ** (attempt - 1)) * jitter
         self._wait_until = max(
             self._wait_until, self._clock.monotonic() + (chosen if retry_after is None else retry_after)
         )

@@ -34,7 +34,8 @@ MAX_KEYS = 256
 _Key = RSAPublicKey | EllipticCurvePublicKey
 
 _HASHES: dict[str, hashes.HashAlgorithm] = {
-    "sha1": hashes.SHA1(),  # noqa: S303 -- the only hash of the signatures on Alpine's indexes; docs/explain/design.md, section 6
+    # the only hash of the signatures on Alpine's indexes; docs/explain/design.md, section 6
+    "sha1": hashes.SHA1(),  # noqa: S303
     "sha256": hashes.SHA256(),
     "sha512": hashes.SHA512(),
 }

@@ -113,7 +113,8 @@ class Gateway:
         except asyncio.CancelledError:
             wire.outcome = "left"
             raise
-        except Exception as error:  # noqa: BLE001 # after any error the client must get a status or an aborted connection
+        except Exception as error:  # noqa: BLE001
+            # After any error the client must get a status or an aborted connection.
             await self._fail(wire, error)
         finally:
             entry.status, entry.sent, entry.outcome = wire.status, wire.sent, wire.outcome
@@ -170,7 +171,10 @@ class Gateway:
         return (("Date", write_http_date(self._now())), ("Server", "snapproxy"), ("Via", f"1.1 {self._instance}"))
 
     def _read(self, request: ClientRequest) -> Target | Refusal:
-        """Read the address. Short ones are remembered: reading is a function of these texts and the configuration alone."""
+        """Read the address. Short ones are remembered.
+
+        Reading is a function of these texts and the configuration alone.
+        """
         host, credentials = request.headers.get("Host", ""), request.headers.get("Proxy-Authorization", "")
         is_short = len(request.target) + len(host) + len(credentials) <= MAX_REMEMBERED
         read = self._remembered_address if is_short else self._read_address

@@ -38,10 +38,11 @@ class JsonDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no type
             raise ValueError("refused a key that is not text")
         return key
 
-    def store(self, value: Any, read: bool, key: Any = None) -> tuple[int, int, None, str]:  # noqa: ARG002, FBT001 - diskcache's signature
+    # diskcache's signatures
+    def store(self, value: Any, read: bool, key: Any = None) -> tuple[int, int, None, str]:  # noqa: ARG002, FBT001
         return 0, _MODE_RAW, None, json.dumps(value)
 
-    def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> Any:  # noqa: ARG002, FBT001 - diskcache's signature
+    def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> Any:  # noqa: ARG002, FBT001
         if mode != _MODE_RAW or filename is not None or not isinstance(value, str):
             raise ValueError("refused a row that is not JSON")
         return json.loads(value)

@@ -65,7 +65,8 @@ class _LocalJournal:
                 return self._new_lines(os.fstat(self._fd).st_size)
             written = os.write(self._fd, data)
             if written < len(data):
-                raise OSError(errno.ENOSPC, "")  # noqa: TRY301 # a partial write is a failure as well, and leaves no valid line
+                # a partial write is a failure as well, and leaves no valid line
+                raise OSError(errno.ENOSPC, "")  # noqa: TRY301
             end = os.lseek(self._fd, 0, os.SEEK_CUR)  # an append leaves the position at the end of its own bytes
             if end == self._read + written:  # no other writer: our own lines need not be read back
                 self._read = end

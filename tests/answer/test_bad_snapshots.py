@@ -1,4 +1,7 @@
-"""Snapshots marked bad by hand: refused by their id, passed over otherwise, obeyed at once by every process, and taken back."""
+"""Snapshots marked bad by hand.
+
+They are refused by id, skipped otherwise, refused immediately by every process, and can be unmarked.
+"""
 
 from __future__ import annotations
 
@@ -111,7 +114,7 @@ async def test_what_is_no_snapshot_cannot_be_marked(vendor: House, hamlet: Hamle
 
 
 async def test_every_second_and_every_day_can_be_marked(tmp_path: Path) -> None:
-    """Of an archive that answers for every second the second itself, of a folder a day its synchronisation, by the day's name too."""
+    """Mark a second of an archive that has every second, or a day (also by its name) of one with a folder per day."""
     days = [f"2024/06/{day:02}" for day in range(1, 8)]
     db = "core/os/x86_64/core.db"
     tree = FixedTree({db: Content(b"x" * 100)}, ())

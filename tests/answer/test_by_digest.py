@@ -1,4 +1,4 @@
-"""What the store gives to whoever knows a digest, and that nobody is asked for what it lacks."""
+"""Serve blobs of the store by digest, without asking an upstream for missing ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comes of every fault, by the file it falls on; what was evicted."""
+"""The outcome of every fault, by the kind of the affected file; and of evicted files."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ FAULTS: dict[str, Callable[[], Fault]] = {
 }
 
 THROTTLING = ("429", "503", "509")
-"""Faults that are waited out for as long as the client is patient."""
+"""Faults that are waited out until the client timeout."""
 
 ROOT = {
     "403": (424, "Upstream refuses access to this file (403)"),
@@ -66,7 +66,7 @@ ROOT = {
     "loop": (424, "Upstream redirected in a circle"),
     "foreign": (424, "That host is not among the archive's upstreams"),
     "reset": (424, "Upstream reset the connection"),
-    "reset in the body": (424, "Upstream sent less than it announced"),  # so aiohttp puts it
+    "reset in the body": (424, "Upstream sent less than it announced"),  # aiohttp reports it so
     "cut": (424, "Upstream sent less than it announced"),
     "too long": (424, "Upstream sent wrong bytes: sha1 differs"),
     "one byte changed": (424, "Upstream sent wrong bytes: sha1 differs"),
@@ -104,7 +104,7 @@ PACKAGE = INDEX | {
 }
 
 TABLE = [(role, fault) for role in ("root", "index", "package") for fault in FAULTS]
-"""The fault stands on the snapshot service, which alone has the file."""
+"""The fault is on the snapshot service, which alone has the file."""
 
 
 @pytest.mark.parametrize(("role", "fault"), TABLE, ids=[f"{role}, {fault}" for role, fault in TABLE])
@@ -126,7 +126,7 @@ async def test_every_fault_of_the_last_source_is_told(
         await until(lambda: house.cool_downs(hamlet.past.url) == 1)
         house.clock.leap(10)
     got = await asked
-    if got.broke:  # a package whose first bytes were sent: cut, and the next one is told
+    if got.broke:  # a package whose first bytes were sent: it is cut, and the retry gets the reason
         assert role == "package"
         assert len(got.data) < content_of(hamlet.edition.old).size
         got = await house.get(FIRST, path)
@@ -184,7 +184,7 @@ class TestOffline:
 class TestEviction:
     @pytest.fixture
     async def full(self, house: House, hamlet: Hamlet) -> House:
-        """A house that holds a root, an index and a package of FIRST."""
+        """A process with a stored root, index and package of FIRST."""
         for path in (INRELEASE, PACKAGES, hamlet.edition.kept.path):
             await house.get(FIRST, path)
         await until(lambda: house.named(FIRST, hamlet.edition.kept.path))
@@ -202,7 +202,7 @@ class TestEviction:
     async def test_an_index_that_is_gone_with_its_table_is_fetched_again_for_its_packages(
         self, full: House, make_house: MakeHouse, hamlet: Hamlet
     ) -> None:
-        """Everything derived is lost, and so are the blobs of root and index: the package is still promised."""
+        """All derived data are deleted, and so are the blobs of root and index: the index still lists the package."""
         await full.close()
         for path in (INRELEASE, PACKAGES):
             full.evict(hamlet.content(path).sha256)
@@ -227,7 +227,7 @@ class TestEviction:
     async def test_a_name_without_proof_gives_way_to_a_promise_that_came_later(
         self, house: House, hamlet: Hamlet
     ) -> None:
-        """A package asked for before its index: unpromised at first, and from the archive of that time alone."""
+        """A package is requested before its index: unlisted at first, and from the archive of that time alone."""
         path = hamlet.edition.kept.path
         early = await house.get(FIRST, path)
         assert (early.served.proof.word, {each.service for each in hamlet.asked()}) == ("none", {"past"})
@@ -242,7 +242,7 @@ class TestEviction:
 async def test_an_instant_in_a_sparse_timeline_is_answered_within_the_rounds(
     house: House, hamlet: Hamlet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An archive that was dumped three times in fifteen years: learning that takes most windows there are."""
+    """An archive with three dumps in fifteen years: finding them takes the largest number of windows."""
     tree = hamlet.edition.trees[FIRST]
     for when in list(hamlet.timeline.ids):
         hamlet.timeline.withdraw(when)

@@ -1,4 +1,4 @@
-"""What is left behind by two hundred requests of every kind: nothing."""
+"""Hundreds of requests of every kind leave no descriptor, task or draft behind."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ def descriptors() -> int:
 
 
 async def left(house: House) -> tuple[int, set[str]]:
-    """Return how many descriptors are open, and the tasks beside the test's own, once everything has come to rest."""
+    """Return the number of open descriptors, and the tasks other than the test's own, once all work has ended."""
     await asyncio.sleep(0.5)
-    house.app.executor._planner._facts._tables._helper._kill()  # it would outlive its last job by some seconds
+    house.app.executor._planner._facts._tables._helper._kill()  # it would stay for some seconds after its last job
     await asyncio.sleep(0.2)
     others = asyncio.all_tasks() - {asyncio.current_task()}
     return await asyncio.to_thread(descriptors), {repr(task.get_coro()) for task in others}
 
 
 async def wave(house: House, hamlet: Hamlet) -> list[int]:
-    """Ask for forty things at once: hits, misses, absences, refusals; every tenth client leaves at once."""
+    """Send forty concurrent requests: hits, misses, absences, refusals; every tenth client disconnects immediately."""
     kept, old = hamlet.edition.kept.path, hamlet.edition.old.path
     paths = [INRELEASE, RELEASE, SIGNATURE, PACKAGES, kept, old, "README", "dists/nothing/InRelease"]
     wanted = [(when, path) for when in (FIRST, SECOND, "live", "19990101") for path in paths]
@@ -53,7 +53,7 @@ async def test_two_hundred_requests_leave_no_descriptor_and_no_task(make_house: 
         assert statuses.count(200) >= 16
     after = await left(house)
     assert after[1] == before[1] == set()
-    # Tables of both sets may be open by now, and as many connections as there are at once.
+    # Tables of both sets may be open by now, and one connection per concurrent request.
     assert after[0] <= before[0] + 12, (before, after)
 
 
@@ -71,9 +71,8 @@ async def test_upstreams_that_fail_leave_nothing_either(make_house: MakeHouse, h
                 await asyncio.wait_for(_get_in_leaps(house, when, path), 60)
     for server in (hamlet.now, hamlet.past):
         server.heal()
-    for _ in range(
-        20
-    ):  # flights whose client was told to come back go on, cool-down by cool-down, until they have landed
+    # Flights whose client got a Retry-After continue, cool-down by cool-down, until they end.
+    for _ in range(20):
         house.clock.leap(4000.0)
         await asyncio.sleep(0.1)
     after = await left(house)
@@ -83,7 +82,7 @@ async def test_upstreams_that_fail_leave_nothing_either(make_house: MakeHouse, h
 
 
 async def _get_in_leaps(house: House, when: str, path: str) -> None:
-    """Ask, and let time pass until there is an answer."""
+    """Send a request, and advance the clock until there is an answer."""
     context = asyncio.create_task(house.get(when, path))
     while not context.done():
         await asyncio.wait({context}, timeout=0.3)

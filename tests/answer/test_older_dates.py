@@ -1,4 +1,4 @@
-"""What changes is sent without its date to a client that would throw it away for being older than its own copy."""
+"""Changing files are sent without a date to clients that would discard a file older than their own copy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Which packages an observed instant keeps: those that were asked for, all, or none beyond what the store happens to have."""
+"""The packages that an observed instant keeps.
+
+They are the requested ones, all, or only those that the store happens to have.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,9 @@ async def test_a_package_that_was_asked_for_is_named_at_its_instant_unless_none_
             await until(lambda: vendor.named(then, package))
         assert vendor.named(then, package) == is_kept
         assert vendor.named(then, INRELEASE)
-        await until(lambda: not vendor.app.executor._downloads._flights)  # a hit may come before the flight has ended
+        await until(
+            lambda: not vendor.app.executor._downloads._flights
+        )  # a hit is possible before the flight has ended
         vendor.evict(again.served.digest)
         gone = await vendor.get(then, package)
         assert (gone.status, gone.refusal.reason) == (

@@ -1,4 +1,7 @@
-"""The snapshot service's own calls, through the store: kept as long as they may be believed, and stale when nobody answers."""
+"""The snapshot service's own calls, through the store.
+
+Answers are kept until they expire, and served stale when no upstream answers.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Timelines with everything that wiring builds, against the simulated snapshot service."""
+"""Timelines with the whole wiring, against the simulated snapshot service."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def june(archive: Present) -> Present:
 
 
 def at(when: str) -> LeapingClock:
-    """Return a clock that stands at `when`."""
+    """Return a clock that is set to `when`."""
     clock = LeapingClock()
     clock.leap(epoch(when) - clock.time())
     return clock
@@ -157,7 +157,7 @@ async def test_two_processes_ask_one_question(june: Present, tmp_path: Path) -> 
 async def test_a_process_that_comes_as_the_question_ends_asks_none(
     june: Present, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between its look at the catalog and its turn, the other process has written down the answer."""
+    """Between its read of the catalog and its turn, the other process has stored the answer."""
     options: dict[str, Any] = {"folder": tmp_path, "rows": (june.row,), "timeouts": PATIENT}
     async with House(**options) as one, House(**options) as other:
         await resolved(one, JUNE[0])
@@ -169,7 +169,7 @@ async def test_a_process_that_comes_as_the_question_ends_asks_none(
 
 
 async def test_a_question_under_way_does_not_outlive_the_proxy(june: Present, tmp_path: Path) -> None:
-    """It would read a catalog that is closed."""
+    """It would read a closed catalog."""
     held = june.snapshot.fault("/mr/timestamp/", Hold(after=None))
     async with House(tmp_path, rows=(june.row,)) as house:
         context = asyncio.create_task(house.app.resolve("debian", JUNE[0]))

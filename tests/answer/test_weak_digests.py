@@ -1,4 +1,7 @@
-"""Packages whose index gives no strong digest (apk's): found again in the store, for their own archive, and never mistaken for another body."""
+"""Packages whose index lists no strong digest (apk's).
+
+They are found again in the store, for their own archive only, and other bytes are never served for them.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,7 @@ def path(each: ApkFile) -> str:
 
 
 class Alpine:
-    """An archive that keeps the newest packages alone, and a second one that has the same."""
+    """An archive that has the newest packages only, and a second one that has the same."""
 
     def __init__(self, folder: Path) -> None:
         self.keys = KEY.write(folder / "keys").parent
@@ -51,7 +54,7 @@ class Alpine:
         self.server.start()
 
     def publish(self, *packages: ApkFile, root: bytes = b"") -> None:
-        """Show these packages and no others; `root` in place of an index of them."""
+        """Publish these packages and no others; `root` replaces their index."""
         self._day += 1
         when = f"202406{self._day:02}T000000Z"
         tree = repository(packages, KEY, folder=FOLDER, modified=epoch(when))
@@ -67,7 +70,7 @@ class Alpine:
         )
 
     def asked(self, each: ApkFile, archive: str = "alpine") -> int:
-        """Return how often a package was asked for."""
+        """Return the number of requests for a package."""
         return len(self.server.log.requests(f"/{archive}/{path(each)}"))
 
 
@@ -88,7 +91,7 @@ async def house(alpine: Alpine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 async def observe(house: House, *, with_packages: bool = False) -> str:
-    """Take an observation; return its instant."""
+    """Make an observation; return its instant."""
     house.clock.leap(HOUR)  # type: ignore[attr-defined]
     swept = await house.app.observe("alpine", [ROOT], with_packages=with_packages)
     assert isinstance(swept, Observation), swept
@@ -98,7 +101,7 @@ async def observe(house: House, *, with_packages: bool = False) -> str:
 async def expect(house: House, when: str, each: ApkFile) -> None:
     got = await house.get(when, path(each))
     assert (got.status, got.data, got.proof) == (200, each.whole, "gpg"), got
-    # The last byte is there before it is written down whose bytes they are.
+    # The client gets the last byte before the owner of the bytes is stored.
     name = f"apk-identity-160:{hashlib.sha1(each.control).hexdigest()}"
     whole = hashlib.sha256(each.whole).hexdigest()
     await until(lambda: (known := house.store.catalog.name("weak:alpine", name)) and known.digest == whole)
@@ -143,7 +146,10 @@ async def test_a_sweep_brings_no_package_twice(house: House, alpine: Alpine) -> 
 async def test_a_package_that_is_still_there_is_brought_for_the_instant_that_promised_it(
     house: House, alpine: Alpine
 ) -> None:
-    """The mirror is where the archive was seen: it is asked as in the present, and the promise tells whether that is the same body."""
+    """The archive was observed at the mirror.
+
+    The mirror is asked for its present file, and the listed digest shows whether that is the same package.
+    """
     first = await observe(house)
     alpine.publish(GONE, REBUILT)
     await observe(house)
@@ -163,7 +169,7 @@ async def test_a_body_that_broke_its_promise_is_never_found_again(house: House, 
 
 
 async def test_another_archive_s_bytes_do_not_stand_in(house: House, alpine: Alpine) -> None:
-    """A SHA-1 of a part is no reason to believe another source, not even one whose bytes are in the store."""
+    """A SHA-1 of a part does not prove another archive's bytes, even if they are in the store."""
     for row in (0, 1):
         got = await house.get("live", ROOT, row=row)
         assert got.status == 200

@@ -83,7 +83,12 @@ def test_a_day_s_folder_answers_from_its_synchronisation_on_and_not_before() -> 
 def test_a_time_costs_two_questions() -> None:
     asked = []
     play = tree(daily())
-    settle(HISTORY, ROW, "20240601T200000Z", lambda url: asked.append(url) or play(url))  # type: ignore[func-returns-value]
+    settle(
+        HISTORY,
+        ROW,
+        "20240601T200000Z",
+        lambda url: asked.append(url) or play(url),  # type: ignore[func-returns-value]
+    )
     assert asked == [f"{BASE}/repos/2024/06/01/lastsync", f"{BASE}/repos/2024/06/03/lastsync"]
 
 

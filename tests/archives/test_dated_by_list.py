@@ -69,7 +69,12 @@ def test_a_day_counts_from_its_last_second() -> None:
 def test_one_list_answers() -> None:
     asked = []
     play = a_list(ENDS)
-    settle(HISTORY, ROW, "20240615T120000Z", lambda url: asked.append(url) or play(url))  # type: ignore[func-returns-value]
+    settle(
+        HISTORY,
+        ROW,
+        "20240615T120000Z",
+        lambda url: asked.append(url) or play(url),  # type: ignore[func-returns-value]
+    )
     assert asked == [f"{BASE}/history/list"]
 
 

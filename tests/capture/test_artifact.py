@@ -98,7 +98,8 @@ def test_any_record_comes_back_whatever_its_order(record: Record, shuffler: Rand
     try:
         described = describe(record)
     except RecordError as error:
-        assert "two contents" in error.reason or "one folder" in error.reason  # noqa: PT017 -- the two that a record may hold
+        # the two errors that a record may contain
+        assert "two contents" in error.reason or "one folder" in error.reason  # noqa: PT017
         return
     mixed = list(record.entries)
     shuffler.shuffle(mixed)

@@ -23,11 +23,13 @@ ROOT = Path(__file__).parents[2]
 WRITTEN = """\
 {
 "absences":[
-{"archive":"debian","path":"dists/bookworm/main/i18n/Translation-de.xz","proof":"gpg","requested":"20240601T000000Z","role":"index","snapshot":"20240531T203452Z"}
+{"archive":"debian","path":"dists/bookworm/main/i18n/Translation-de.xz","proof":"gpg",\
+"requested":"20240601T000000Z","role":"index","snapshot":"20240531T203452Z"}
 ],
 "archives":[
 {"archive":"archlinux","family":"pacman","requested":"2024/05/31","snapshots":["2024/05/31"],"valid":null},
-{"archive":"debian","family":"apt","requested":"20240601T000000Z","snapshots":["20240531T203452Z"],"valid":["20240531T203452Z","20240601T023000Z"]}
+{"archive":"debian","family":"apt","requested":"20240601T000000Z","snapshots":["20240531T203452Z"],\
+"valid":["20240531T203452Z","20240601T023000Z"]}
 ],
 "files":[
 """

@@ -192,10 +192,12 @@ def test_roots_are_built_from_the_mirror_form(tmp_path: Path) -> None:
 def test_mkosi_has_one_time_for_all_archives() -> None:
     """On Ubuntu, `Mirror=` does not affect security updates: their address is fixed, so they need the proxy."""
     assert texts("mkosi")[0].text == (
-        "[Distribution]\nDistribution=debian\nRelease=bookworm\nMirror=http://127.0.0.1:4000\nSnapshot=20240601T000000Z\n"
+        "[Distribution]\nDistribution=debian\nRelease=bookworm\n"
+        "Mirror=http://127.0.0.1:4000\nSnapshot=20240601T000000Z\n"
     )
     assert texts("mkosi", "ubuntu", "noble")[0].text == (
-        "[Distribution]\nDistribution=ubuntu\nRelease=noble\n[Build]\nProxyUrl=http://20240601T000000Z:x@127.0.0.1:4000\n"
+        "[Distribution]\nDistribution=ubuntu\nRelease=noble\n"
+        "[Build]\nProxyUrl=http://20240601T000000Z:x@127.0.0.1:4000\n"
     )
 
 

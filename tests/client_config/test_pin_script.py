@@ -96,7 +96,9 @@ mirrorlist=https://mirrors.rockylinux.org/mirrorlist?arch=$basearch&repo=BaseOS-
 metalink=https://example.org/metalink
 enabled = 0
 """,
-    "etc/zypp/repos.d/oss.repo": "[oss]\nenabled=1\nbaseurl=http://download.opensuse.org/distribution/leap/15.6/repo/oss/\n",
+    "etc/zypp/repos.d/oss.repo": (
+        "[oss]\nenabled=1\nbaseurl=http://download.opensuse.org/distribution/leap/15.6/repo/oss/\n"
+    ),
     "etc/zypp/zypp.conf": "[main]\n## download.transfer_timeout = 180\n",
 }
 

@@ -62,7 +62,8 @@ def test_what_is_not_promised_by_the_digest_that_names_blobs_is_never_asked_of_t
     digests: Mapping[str, str], history: object, snapshot: str
 ) -> None:
     """A weak digest cannot vouch for a stranger's bytes, and nobody is asked by SHA-512."""
-    found = sources_of(ROW, Resolved(snapshot, 0), ExpectedFile(DEB, 7, digests), APT, history)  # type: ignore[arg-type]
+    expected = ExpectedFile(DEB, 7, digests)
+    found = sources_of(ROW, Resolved(snapshot, 0), expected, APT, history)  # type: ignore[arg-type]
     assert not any(source.is_blob_source for source in found)
 
 

@@ -314,7 +314,10 @@ class TestPinned:
 
 
 def test_the_longest_way_ends_within_the_rounds():
-    """Brackets, eight windows, the name, the root, its row, other indexes with the volunteered bytes, the plan: see MAX_ROUNDS."""
+    """Brackets, eight windows, the name, the root, its row, other indexes with the volunteered bytes, the plan.
+
+    See MAX_ROUNDS.
+    """
 
     class Sparse(ToyHistory):
         def resolve(

@@ -1,4 +1,7 @@
-"""apk's containers of version 3: genuine ones made by apk 3.0.6 (tests/data/README.md), unpacked, changed and packed again."""
+"""Read and write apk's containers of version 3.
+
+The input is genuine files made by apk 3.0.6 (tests/data/README.md), unpacked, changed and packed again.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ def genuine(name: str) -> bytes:
 
 
 def unpacked(data: bytes) -> bytes:
-    """Return a container as it is when it is not packed."""
+    """Return a container uncompressed."""
     match data[:4]:
         case b"ADBd":
             return zlib.decompress(data[4:], -zlib.MAX_WBITS)
@@ -33,7 +36,7 @@ def deflated(data: bytes) -> bytes:
 
 
 def blocks(data: bytes) -> list[tuple[int, bytes]]:
-    """Split a container that has no extended blocks: the kind and the content of each."""
+    """Split a container that has no extended blocks into (kind, content) of each block."""
     data, found = unpacked(data)[8:], []
     while data:
         (word,) = struct.unpack_from("<I", data)
@@ -52,12 +55,12 @@ def block(kind: int, content: bytes, filler: bytes = b"\0", *, is_extended: bool
 
 
 def container(schema: bytes, *parts: tuple[int, bytes]) -> bytes:
-    """Put blocks together; nothing packs them."""
+    """Join blocks into an uncompressed container."""
     return b"ADB." + schema + b"".join(block(*part) for part in parts)
 
 
 def changed(data: bytes, change: Callable[[bytearray], None], number: int = 0) -> bytes:
-    """Return a container whose block of that number was changed; packed as deflate if it was packed at all."""
+    """Return a container with the block of that number changed; compressed with deflate if it was compressed at all."""
     parts = blocks(data)
     content = bytearray(parts[number][1])
     change(content)

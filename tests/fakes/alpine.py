@@ -1,7 +1,8 @@
-"""Packages and indexes as abuild writes them, signed with real RSA keys, and the byte-level client that reads them.
+"""Build packages and indexes as abuild does, signed with real RSA keys, and read them as apk does.
 
-Written from apk-package(5), apk-v2(5) and what apk-tools 2.14 and 3.0 accept. The client checks what apk checks: the signature of the
-index by the key of that name, the control digest of a package, and the data's sha256 that the control part gives.
+Written from apk-package(5), apk-v2(5) and the formats that apk-tools 2.14 and 3.0 accept. The reader makes the checks
+of apk: the signature of the index by the key of that name, the control digest of a package, and the SHA-256 of the data
+that the control part states.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _BLOCKS = b"\0" * 1024
 
 
 class RsaKey:
-    """A signing key; its public half goes by `name`, as in /etc/apk/keys."""
+    """A signing key; its public half is named `name`, as in /etc/apk/keys."""
 
     def __init__(self, name: str, *, bits: int = 2048) -> None:
         self.name = name
@@ -57,7 +58,7 @@ def gz(data: bytes) -> bytes:
 
 
 def folders(*names: str) -> bytes:
-    """Return the cut tar of these folders: apk wants each before what stands in it."""
+    """Return a tar of these folders without end blocks: apk expects each folder before its content."""
     out = bytearray()
     for name in names:
         header = tarfile.TarInfo(name)
@@ -67,7 +68,10 @@ def folders(*names: str) -> bytes:
 
 
 def tar(files: Mapping[str, bytes], *, is_cut: bool = False, kind: int = tarfile.USTAR_FORMAT) -> bytes:
-    """Write a tar; a cut one has no end blocks. In the PAX format files bear apk's checksum, as package data must."""
+    """Write a tar; a cut one has no end blocks.
+
+    In the PAX format each file carries apk's checksum, as package data must.
+    """
     out = bytearray()
     for name, content in files.items():
         header = tarfile.TarInfo(name)
@@ -80,7 +84,7 @@ def tar(files: Mapping[str, bytes], *, is_cut: bool = False, kind: int = tarfile
 
 @dataclass(frozen=True)
 class ApkFile:
-    """One package: its parts, packed."""
+    """One package: its compressed parts."""
 
     name: str
     version: str
@@ -98,20 +102,21 @@ class ApkFile:
 
     @property
     def identity(self) -> str:
-        """The `C:` of the index."""
+        """The `C:` field of the index."""
         return "Q1" + b64encode(hashlib.sha1(self.control).digest()).decode()
 
     @property
     def record(self) -> str:
         fields = {
-            "C": self.identity, "P": self.name, "V": self.version, "A": "x86_64", "S": str(len(self.whole)), "I": "4096",
-            "T": "A test", "U": "http://example.org", "L": "MIT", "o": self.name, "m": "Nobody <n@example.org>", "t": "1",
+            "C": self.identity, "P": self.name, "V": self.version, "A": "x86_64", "S": str(len(self.whole)),
+            "I": "4096", "T": "A test", "U": "http://example.org", "L": "MIT", "o": self.name,
+            "m": "Nobody <n@example.org>", "t": "1",
         }  # fmt: skip
         return "".join(f"{letter}:{value}\n" for letter, value in fields.items()) + "\n"
 
 
 def package(name: str, version: str, key: RsaKey, content: bytes | None = None) -> ApkFile:
-    """Build a package with one file, whose content says its version unless another is given."""
+    """Build a package with one file, whose content is its version unless another is given."""
     body = f"{name} {version}\n".encode() if content is None else content
     data = gz(folders("usr", "usr/share") + tar({f"usr/share/{name}": body}, kind=tarfile.PAX_FORMAT))
     lines = {
@@ -125,7 +130,7 @@ def package(name: str, version: str, key: RsaKey, content: bytes | None = None) 
 
 
 def index(packages: Iterable[ApkFile], *keys: RsaKey, algorithm: str = "RSA") -> bytes:
-    """Build an APKINDEX.tar.gz; without a key it is not signed."""
+    """Build an APKINDEX.tar.gz; it is unsigned without a key."""
     text = "".join(each.record for each in packages).encode()
     body = gz(tar({"DESCRIPTION": b"test", "APKINDEX": text}))
     return b"".join(key.sign(body, algorithm) for key in keys) + body
@@ -138,11 +143,11 @@ def repository(packages: Iterable[ApkFile], key: RsaKey, *, folder: str, modifie
     return FixedTree({**files, f"{folder}/APKINDEX.tar.gz": Content(index(listed, key), modified)})
 
 
-# --- the byte-level client -----------------------------------------------------------------------------------------------------
+# --- the byte-level client --------------------------------------------------------------------------------------------
 
 
 def members(data: bytes) -> list[bytes]:
-    """Split at the ends of the gzip members."""
+    """Split a file at the ends of its gzip members."""
     found = []
     while data:
         unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16)
@@ -159,7 +164,7 @@ def files_in(member: bytes) -> dict[str, bytes]:
 
 
 def read_index(data: bytes, keys: Path) -> dict[str, dict[str, str]]:
-    """Check the signature as apk does, by the key of its name, and return the records by file name."""
+    """Check the signature as apk does, with the key of its name, and return the records by file name."""
     signature, body = members(data)
     ((name, value),) = files_in(signature).items()
     _, _, algorithm, key_name = name.split(".", 3)

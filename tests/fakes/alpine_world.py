@@ -1,6 +1,7 @@
-"""An Alpine-like archive at two instants, behind a server that answers for every second and a mirror that has today's alone.
+"""An Alpine-like archive at two instants.
 
-Between the instants `hello` has a new version, `rebuilt` has other bytes under the same name, and `gone` has left the archive.
+One server answers for every second, one mirror has the present state only. Between the instants `hello` has a new
+version, `rebuilt` has other bytes under the same name, and `gone` has been removed.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class AlpineWorld:
         return repository(packages, self.key, folder=FOLDER, modified=epoch(modified))
 
     def configuration(self, folder: Path, *, keyrings: bool = True) -> Path:
-        """Write a configuration with the archive as a user's own row, `alpine`."""
+        """Write a configuration that declares the archive as `alpine`."""
         keys = f'keyrings = ["{self.keys}"]\n' if keyrings else ""
         row = (
             f'[archives.alpine]\nfamily = "apk"\nhistory = "any-instant"\nsnapshot = ["{self.past.url}/alpine"]\n'

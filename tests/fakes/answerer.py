@@ -1,4 +1,7 @@
-"""A dict-backed archive behind the Answerer seam, whose files can arrive slowly and break, and an address reader to go with it."""
+"""A dict-backed archive that implements `Answerer`, and an address reader for it.
+
+Its files can arrive slowly and break.
+"""
 
 from __future__ import annotations
 
@@ -31,11 +34,11 @@ OWN: dict[str, Target] = {path: PageTarget(path) for path in ("/", "/healthz", "
     f"/{WHEN}/~build/pin.sh": ScriptTarget(TimeSpec(WHEN, DATE, Match.AT), "build"),
     "/never/pin.sh": ScriptTarget(Refusal(400, "That's not a time", hint="$(reboot); `reboot`")),
 }
-"""Addresses that are neither an archive's nor another host's."""
+"""Addresses that belong to no archive and no other host."""
 
 
 class Source:
-    """The bytes of one file, in a real file, whole or still arriving. Counts its readers."""
+    """The bytes of one file, stored in a real file, complete or still arriving. Counts its readers."""
 
     def __init__(
         self, data: bytes = b"", *, arriving: bool = False, length: int | None = None, has_file: bool = True
@@ -131,7 +134,7 @@ class FakeArchive:
         self.prefetched: list[str] = []
         self.cancelled: list[str] = []
         self.forbidden: Refusal | None = None
-        """What is said to whoever wants to pass."""
+        """The refusal of every pass-through request."""
 
     def add(self, path: str, data: bytes) -> Source:
         source = self.files[path] = Source(data)
@@ -179,7 +182,7 @@ class FakeArchive:
 
 
 class FakeHolding:
-    """Gives the files of an archive by their digest."""
+    """Serves the files of an archive by their digest."""
 
     def __init__(self, archive: FakeArchive) -> None:
         self._archive = archive
@@ -196,7 +199,10 @@ def digest_of(source: Source) -> str:
 
 
 class FakeAddresses:
-    """Reads `/debian/<when>/<path>`, pages, `/mr/`, absolute addresses of `passes` and CONNECT to `tunnels`. Remembers what it was given."""
+    """Reads `/debian/<when>/<path>`, pages, `/mr/`, absolute addresses of `passes` and CONNECT to `tunnels`.
+
+    Records its arguments.
+    """
 
     def __init__(self) -> None:
         self.passes: dict[str, int] = {}

@@ -1,6 +1,7 @@
 """A repository of version 3 at two instants, of genuine files (tests/data/README.md), and an apk client for it.
 
-Between the instants `hello` has a new version, and `data` (noarch) and `old` (a package of version 2) have left the archive.
+Between the instants `hello` has a new version, and `data` (noarch) and `old` (a package of version 2) have been
+removed.
 """
 
 from __future__ import annotations
@@ -35,14 +36,14 @@ FILES: Mapping[str, Mapping[str, str]] = {
 
 
 def tree(when: str, **replaced: bytes) -> FixedTree:
-    """Return the repository at an instant. What is `replaced` is named by its file in tests/data/apk."""
+    """Return the repository at an instant. A path in `replaced` gets the named file of tests/data/apk."""
     return FixedTree(
         {path: Content(replaced.get(name, genuine(name)), epoch(when)) for path, name in FILES[when].items()}
     )
 
 
 def keys(folder: Path) -> Path:
-    """Write the public keys, as /etc/apk/keys has them."""
+    """Write the public keys as in /etc/apk/keys."""
     folder.mkdir()
     for name in ("rsa.pub", "ec.pub"):
         (folder / name).write_bytes(genuine(name))
@@ -50,7 +51,10 @@ def keys(folder: Path) -> Path:
 
 
 class Apk3World:
-    """A past that answers for every second, and a mirror whose present is what was `shown` last; one row for each, `past` and `seen`."""
+    """A snapshot server that answers for every second, and a mirror that shows the state of the last `show`.
+
+    Each has its own archive, `past` and `seen`.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.keys = keys(folder / "keys")
@@ -73,7 +77,7 @@ class Apk3World:
         )
 
     def show(self, when: str) -> None:
-        """Let the mirror have what the repository held at an instant."""
+        """Make the mirror show the repository as of an instant."""
         self._shown.publish(when, tree(when))
 
     def close(self) -> None:
@@ -83,13 +87,16 @@ class Apk3World:
 
 
 class Client(Protocol):
-    """What a user of a repository does: `install` brings the repository's present packages, and says what each put on the disk."""
+    """The actions of a repository's user.
+
+    `install` installs the present packages of the repository, and returns the files that each put on the disk.
+    """
 
     def install(self, url: str, when: str) -> None: ...
 
 
 def client_in(root: Path, world: Apk3World) -> Client:
-    """Make a client: apk 3 where it is on PATH, else one that asks for what apk would, and compares bytes."""
+    """Make a client: apk 3 if it is on PATH, else one that sends the same requests as apk and compares bytes."""
     if os.geteuid() == 0 and shutil.which("apk") and b" 3." in subprocess.check_output(["apk", "--version"]):
         return _Real(root, world.keys)
     return _Bytewise()

@@ -1,6 +1,7 @@
-"""An apk client in a root of its own: the real program where there is one, else one that asks and checks byte by byte as apk does.
+"""An apk client in a root of its own.
 
-Debian has no package of apk, and apk gives files to root: elsewhere, and as an ordinary user, the second one stands in.
+It is the real program if it is on PATH and the test runs as root, else a client that requests and checks byte by byte
+as apk does. Debian has no package of apk, and apk sets root as the owner of files.
 """
 
 from __future__ import annotations
@@ -23,26 +24,26 @@ ARCH = "x86_64"
 
 
 class ApkFailedError(Exception):
-    """apk ended with another status than 0; says what it printed."""
+    """apk exited with another status than 0; the message is its output."""
 
 
 class Apk(Protocol):
-    """One client. `proxy` is an address with the time as its user, as `http_proxy` has it; '' for none."""
+    """One client. `proxy` is an address with the time as its user, as in `http_proxy`; '' for no proxy."""
 
     def repositories(self, *lines: str) -> None:
         """Write /etc/apk/repositories."""
 
     def update(self, *, proxy: str = "") -> None:
-        """Load the indexes anew, whatever the cache holds."""
+        """Download the indexes again, whatever the cache holds."""
 
     def add(self, *packages: str, proxy: str = "") -> None:
-        """Install `name` or `name=version`; an index that is older than four hours is asked for again first."""
+        """Install `name` or `name=version`; an index older than four hours is requested again first."""
 
     def upgrade(self, *, proxy: str = "") -> None:
-        """Bring what is installed to what the indexes have, older or newer."""
+        """Change the installed packages to the versions of the indexes, older or newer."""
 
     def age(self, seconds: int) -> None:
-        """Make the cached indexes that much older."""
+        """Date the cached indexes back by that much."""
 
     def read(self, name: str) -> str:
         """Return the file that the package of that name installed."""
@@ -56,7 +57,7 @@ def apk_in(root: Path, keys: Path) -> Apk:
 
 
 class RealApk:
-    """The program on PATH, as root, in a root of its own."""
+    """The program on PATH, run as root, in a root of its own."""
 
     def __init__(self, root: Path, keys: Path) -> None:
         self._root = root

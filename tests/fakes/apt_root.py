@@ -1,4 +1,6 @@
-"""A private root for the system's real apt: own sources, keyrings, lists, caches and dpkg status; nothing of /etc/apt is read.
+"""A private root for the system's real apt.
+
+Own sources, keyrings, lists, caches and dpkg status; nothing of /etc/apt is read.
 
 `AptRoot(chroot=...)` runs the apt of another system (apt 3 from `trixie_system`) in the same way.
 """
@@ -28,7 +30,7 @@ Acquire::Languages "none";
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one run of apt ended and what it printed."""
+    """The exit code and the output of one run of apt."""
 
     code: int
     out: str
@@ -53,21 +55,21 @@ class AptRoot:
         self.configuration.write_text(_CONFIGURATION.format(root=self.inside(folder)))
 
     def inside(self, path: Path) -> str:
-        """Return how apt itself names `path`."""
+        """Return the path by which apt itself finds `path`."""
         return seen_from(self._chroot, path)
 
     @property
     def lists(self) -> Path:
-        """Where apt keeps the roots and indexes it fetched."""
+        """The folder of the roots and indexes that apt fetched."""
         return self.folder / "var/lib/apt/lists"
 
     @property
     def archives(self) -> Path:
-        """Where apt keeps the packages it fetched."""
+        """The folder of the packages that apt fetched."""
         return self.folder / "var/cache/apt/archives"
 
     def sources(self, *lines: str) -> None:
-        """Write sources.list: lines as a user writes them (`deb URL suite component`)."""
+        """Write sources.list: lines in a user's notation (`deb URL suite component`)."""
         (self.folder / "etc/apt/sources.list").write_text("".join(f"{line}\n" for line in lines))
 
     def deb822(self, text: str) -> None:
@@ -75,26 +77,26 @@ class AptRoot:
         (self.folder / "etc/apt/sources.list.d/test.sources").write_text(text)
 
     def configure(self, *lines: str) -> None:
-        """Write apt.conf lines, in place of those of the last call."""
+        """Write apt.conf lines; they replace those of the last call."""
         (self.folder / "etc/apt/apt.conf.d/50test").write_text("".join(f"{line}\n" for line in lines))
 
     def keyring(self, path: Path) -> str:
-        """Bring a keyring into the root and return the name to write after `signed-by=`."""
+        """Copy a keyring into the root and return the name to write after `signed-by=`."""
         target = self.folder / "etc/apt" / path.name
         target.write_bytes(path.read_bytes())
         return self.inside(target)
 
     def command(self, *arguments: str) -> list[str]:
-        """Return the command line that runs one of apt's programs here (needs `environment`)."""
+        """Return the command line that runs one of apt's programs in this root (needs `environment`)."""
         return list(arguments) if self._chroot is None else chrooted(self._chroot, arguments)
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Return the whole environment apt runs in: no proxy of the machine's comes through."""
+        """Return the whole environment of apt: it contains no proxy of the machine."""
         fixed = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/nonexistent"}
         return {**fixed, "APT_CONFIG": self.inside(self.configuration), **(extra or {})}
 
     def run(self, *arguments: str, extra: Mapping[str, str] | None = None, timeout: float = 90) -> Outcome:
-        """Run `apt-get ...` or `apt-cache ...` to its end; subprocess.TimeoutExpired when it hangs."""
+        """Run `apt-get ...` or `apt-cache ...` to its end; raises subprocess.TimeoutExpired when it hangs."""
         done = subprocess.run(
             self.command(*arguments), env=self.environment(extra), cwd=self.folder, stdin=subprocess.DEVNULL,
             capture_output=True, text=True, check=False, timeout=timeout,
@@ -113,11 +115,11 @@ class AptRoot:
         return self.run("apt-get", *options, "update", timeout=timeout)
 
     def download(self, *packages: str, options: Iterable[str] = (), timeout: float = 90) -> Outcome:
-        """Fetch packages with all they depend on, installing nothing."""
+        """Download packages with all their dependencies; install nothing."""
         return self.run("apt-get", *options, "install", "--download-only", "-y", *packages, timeout=timeout)
 
     def candidates(self, *packages: str, options: Iterable[str] = ()) -> dict[str, str]:
-        """Return the version `apt-cache policy` would install, by package; those without a candidate are left out."""
+        """Return the version that `apt-cache policy` would install, by package, of packages that have a candidate."""
         text = self.run("apt-cache", *options, "policy", *packages).out
         found = re.findall(r"^(\S+):\n  Installed: .*\n  Candidate: (.*)$", text, re.MULTILINE)
         return {name: version for name, version in found if version != "(none)"}
@@ -127,13 +129,13 @@ class AptRoot:
         return {path.name: path.read_bytes() for path in sorted(self.archives.glob("*.deb"))}
 
     def would_fetch(self, *packages: str) -> dict[str, str]:
-        """Return (URL by file name) of what installing would download."""
+        """Return the URL by file name of each package that an installation would download."""
         text = self.run("apt-get", "--print-uris", "-y", "install", *packages).out
         found = (shlex.split(line) for line in text.splitlines() if line.startswith("'"))
         return {name: url for url, name, *_ in found}
 
     def forget_lists(self) -> None:
-        """Empty the lists directory."""
+        """Empty the folder of lists."""
         for path in self.lists.iterdir():
             if path.is_file():
                 path.unlink()

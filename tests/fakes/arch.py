@@ -1,7 +1,7 @@
-"""A small Arch Linux: signed packages, databases by the real repo-add, and the archive that keeps a folder a day.
+"""A small Arch Linux: signed packages, databases by the real repo-add, and the archive that keeps a folder per day.
 
-The archive is SIMULATED FROM ITS DEPLOYED CONFIGURATION as others describe it; the live server was never contacted. Packages are written by
-hand (a zstd tar with a .PKGINFO), which needs no build and no ordinary user.
+The archive is SIMULATED FROM ITS DEPLOYED CONFIGURATION as others describe it; the live server was never contacted.
+Packages are written directly (a zstd tar with a .PKGINFO), which needs no build and no ordinary user.
 """
 
 from __future__ import annotations
@@ -30,14 +30,17 @@ FIRST_DAYS = tuple(f"2024/06/{day:02}" for day in range(1, 6))
 MISSING_DAY = "2024/06/06"
 SECOND_DAYS = tuple(f"2024/06/{day:02}" for day in range(7, 12))
 FIRST, SECOND = "20240604T000000Z", "20240610T000000Z"
-"""Times that FIRST_DAYS and SECOND_DAYS answer: the folders of the third and of the ninth."""
+"""Times that resolve to FIRST_DAYS and SECOND_DAYS: the folders of the third and of the ninth."""
 _SYNC = 12 * 3600 + 42 * 60 + 5
 _PACKAGE = re.compile(r"(?P<name>[^/]+)-[^/-]+-[^/-]+-[^/-]+\.pkg\.tar\.zst(?:\.sig)?")
 
 
 @dataclass(frozen=True)
 class ArchPackage:
-    """One package as its author publishes it. `payload` is the size of its main file, of bytes that do not compress; `files` are further ones."""
+    """One package as its author publishes it.
+
+    `payload` is the size of its main file, of incompressible bytes; `files` are additional ones.
+    """
 
     name: str
     version: str
@@ -71,7 +74,10 @@ class ArchPackage:
 
 
 def publish(folder: Path, packages: tuple[ArchPackage, ...], when: str) -> FixedTree:
-    """Let the real repo-add write the databases of `core`, and of an empty `extra`; return their tree. Files are dated `when`."""
+    """Write the databases of `core` and of an empty `extra` with the real repo-add; return their tree.
+
+    Files are dated `when`.
+    """
     folder.mkdir(parents=True)
     files = {}
     for package in packages:
@@ -101,14 +107,17 @@ def _name(file: str) -> str:
 
 
 class DatedService:
-    """archive.archlinux.org: folders by day with `lastsync`, `packages/`, and the way to the historical archive for what is gone."""
+    """archive.archlinux.org.
+
+    Folders by day with `lastsync`, `packages/`, and the redirect to the historical archive for removed files.
+    """
 
     def __init__(self, days: Mapping[str, FixedTree]) -> None:
         self.days = days
         self.removed: set[str] = set()
-        """Files that only the historical archive has still."""
+        """Files that only the historical archive still has."""
         self.thinned: set[str] = set()
-        """Days whose folder holds databases only."""
+        """Days whose folder contains databases only."""
 
     def answer(self, path: str, query: str) -> Answer:
         file = path.rpartition("/")[2]
@@ -140,7 +149,10 @@ class DatedService:
         return self._listing(path) or page(404)
 
     def _listing(self, folder: str) -> Answer | None:
-        """Show a folder of packages as nginx's autoindex does: names escaped in the links, lines that end like HTTP's."""
+        """Return the listing of a folder of packages as nginx's autoindex does.
+
+        Names are escaped in the links, and lines end like HTTP's.
+        """
         files = {name for tree in self.days.values() for path in tree.paths() if (name := _file(path))} - self.removed
         names = sorted(name for name in files if folder in {"/packages/.all/", f"/packages/{name[0]}/{_name(name)}/"})
         if not names:
@@ -161,7 +173,7 @@ class DatedService:
 
 
 class ArchMirror:
-    """A regular mirror: the newest state below any folder."""
+    """A regular mirror: serves the newest state below any folder."""
 
     def __init__(self, newest: FixedTree) -> None:
         self.newest = newest
@@ -174,7 +186,7 @@ class ArchMirror:
 class ArchWorld:
     """Two states over ten days, with a day missing between them, the archive of them, and a mirror of the second.
 
-    `changing` is the package that has two versions, `files` what it holds beside its main file.
+    `changing` is the package that has two versions, `files` are its files besides the main file.
     """
 
     def __init__(self, folder: Path, *, changing: str = "dummy", files: tuple[tuple[str, bytes], ...] = ()) -> None:
@@ -193,7 +205,7 @@ class ArchWorld:
             server.start()
 
     def configuration(self, folder: Path) -> Path:
-        """Write a configuration that puts these servers behind the built-in row."""
+        """Write a configuration that uses these servers for the built-in archive."""
         path = folder / "config.toml"
         folder.mkdir(parents=True)
         paces = "".join(
@@ -202,12 +214,13 @@ class ArchWorld:
         )
         path.write_text(
             f'state_dir = "{folder / "state"}"\ncache_dir = "{folder / "cache"}"\n'
-            f'[archives.archlinux]\nsnapshot = ["{self.archive.url}"]\nmirrors = ["{self.mirror.url}/archlinux"]\n{paces}'
+            f'[archives.archlinux]\nsnapshot = ["{self.archive.url}"]\n'
+            f'mirrors = ["{self.mirror.url}/archlinux"]\n{paces}'
         )
         return path
 
     def close(self) -> None:
-        """Stop everything this world started."""
+        """Stop all servers and agents of this world."""
         self.archive.stop()
         self.mirror.stop()
         self.key.close()

@@ -1,7 +1,7 @@
-"""A real HTTP/1.1 server on a loopback address that plays one simulated service, breaks on command and counts.
+"""A real HTTP/1.1 server on a loopback address that simulates one service, fails on command and counts requests.
 
-It runs in threads of its own, so synchronous tests, tests inside an event loop and real clients use it alike.
-What it answers is the service's business (`services`), what it does wrong a fault's (`faults`).
+It runs in threads of its own, so synchronous tests, tests inside an event loop and real clients can all use it. The
+correct answers come from a service (`services`), the failures from a fault (`faults`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ _PIECE = 64 * 1024
 
 @dataclass
 class Request:
-    """One request as it came in, and what became of it. `sent` counts body bytes; `at` is the monotonic clock's second."""
+    """One request and its outcome.
+
+    `sent` counts body bytes; `at` is the second of the monotonic clock.
+    """
 
     service: str
     method: str
@@ -45,7 +48,7 @@ class Request:
 
 @dataclass
 class Log:
-    """Every request to every server that shares it, in order of arrival."""
+    """The requests to all servers that share this log, in order of arrival."""
 
     entries: list[Request] = field(default_factory=list)
 
@@ -54,7 +57,7 @@ class Log:
         return [each for each in list(self.entries) if each.path.startswith(prefix) and service in ("", each.service)]
 
     def bytes_sent(self, prefix: str = "", *, service: str = "") -> int:
-        """Return how many body bytes those requests were sent."""
+        """Return the number of body bytes sent in answer to those requests."""
         return sum(each.sent for each in self.requests(prefix, service=service))
 
     def reset_counts(self) -> None:
@@ -80,7 +83,7 @@ class ArchiveServer:
         self.errors: list[BaseException] = []
         self.has_etags = True
         self.busiest = 0
-        """The greatest number of requests that were being answered at one time."""
+        """The greatest number of concurrent requests."""
         self._address = (address, 0)
         self._rules: list[_Rule] = []
         self._lock = threading.Lock()
@@ -105,7 +108,7 @@ class ArchiveServer:
         threading.Thread(target=self._listener.serve_forever, args=(0.02,), name=self.name, daemon=True).start()
 
     def stop(self) -> None:
-        """Stop listening and cut every connection."""
+        """Stop listening and close every connection."""
         if self._listener:
             self._listener.shutdown()
             self._listener.server_close()
@@ -114,7 +117,7 @@ class ArchiveServer:
 
     @contextlib.contextmanager
     def refusing(self) -> Iterator[None]:
-        """Refuse connections for a while, as a server that is down does; then listen on the same port again."""
+        """Refuse connections as a server that is down does; then listen on the same port again."""
         self.stop()
         try:
             yield
@@ -122,12 +125,15 @@ class ArchiveServer:
             self.start()
 
     def fault(self, pattern: str, fault: AnyFault, *, times: int | None = None) -> AnyFault:
-        """Play `fault` for requests whose path (or whose body's `archive/path`) matches, `times` times (None: always)."""
+        """Play `fault` for matching requests, `times` times (None: always).
+
+        A request matches if its path, or the `archive/path` of its body, does.
+        """
         self._rules.append(_Rule(pattern, fault, times))
         return fault
 
     def heal(self) -> None:
-        """Forget every fault."""
+        """Remove every fault."""
         self._rules.clear()
 
     def requests(self, prefix: str = "") -> list[Request]:
@@ -137,11 +143,14 @@ class ArchiveServer:
         return self.log.bytes_sent(prefix, service=self.name)
 
     def etag(self, content: Content) -> str:
-        """Return what this server calls a content; two servers call the same bytes by two names, as real ones do."""
+        """Return this server's entity tag of a content.
+
+        Two servers have different tags for the same bytes, as real ones do.
+        """
         return f'"{self.name}-{content.sha1}"'
 
     def reset_counts(self) -> None:
-        """Forget the requests of every server that shares the log."""
+        """Delete the recorded requests of every server that shares the log."""
         self.log.reset_counts()
         self.busiest = 0
 
@@ -196,7 +205,7 @@ class _Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
                 connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Keep what went wrong in the fake itself; a client that leaves is not an error."""
+        """Record an error of the fake itself; a client that disconnects is not an error."""
         error = sys.exception()
         if error and not isinstance(error, ConnectionError):
             self.owner.errors.append(error)
@@ -229,7 +238,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET  # noqa: N815 the base class chose the name
 
     def send_head(self, answer: Answer) -> tuple[int, int]:
-        """Send the head, ranges and conditions applied; return the span of bytes to send (`faults.Exchange`)."""
+        """Send the head, with ranges and conditions applied; return the span of bytes to send (`faults.Exchange`)."""
         size = answer.content.size
         status, start, stop, extra = answer.status, 0, size, {}
         if answer.has_validators and status == 200:
@@ -251,7 +260,7 @@ class _Handler(BaseHTTPRequestHandler):
         return (start, stop) if self.command == "GET" else (0, 0)
 
     def _conditions(self, answer: Answer) -> tuple[int, int, int]:
-        """Return status and span after If-None-Match, If-Modified-Since, Range and If-Range (RFC 9110, 13.2.2 and 14.2)."""
+        """Apply the conditions and the range of a request; return status and span (RFC 9110, 13.2.2 and 14.2)."""
         size = answer.content.size
         since, matching = self.headers.get("If-Modified-Since"), self.headers.get("If-None-Match")
         if matching and matching == self.server.owner.etag(answer.content):
@@ -276,7 +285,7 @@ class _Handler(BaseHTTPRequestHandler):
         return (206, start, stop) if start < size else (416, 0, 0)
 
     def send(self, data: bytes) -> None:
-        # Counted first: a client that has read it all may look at the count before this thread runs again.
+        # Counted first: a client that has read the whole body may look at the count before this thread runs again.
         self.request_record.sent += len(data)
         self.wfile.write(data)
 
@@ -290,7 +299,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
             return
-        # Pipelined requests still unread would turn the close into a reset (RFC 9112, 9.6): half-close, then read them away.
+        # Unread pipelined requests would turn the close into a reset (RFC 9112, 9.6): half-close, then read them.
         self.connection.shutdown(socket.SHUT_WR)
         self.connection.settimeout(1)
         with contextlib.suppress(OSError):
@@ -298,12 +307,12 @@ class _Handler(BaseHTTPRequestHandler):
                 pass
 
     def finish(self) -> None:
-        # A reset closed the socket under the buffered writer; there is nothing left to flush to.
+        # A reset closed the socket under the buffered writer; nothing is left to flush.
         with contextlib.suppress(OSError, ValueError):
             super().finish()
 
     def log_message(self, *_: object) -> None:
-        """Stay silent: the log is `Log`."""
+        """Print nothing: the log is `Log`."""
 
 
 def _date(answer: Answer) -> str:

@@ -1,4 +1,4 @@
-"""Runs the tools that build roots and images, on the machine but with no setting of the machine's."""
+"""Run the tools that build roots and images, without any setting of the machine."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 from tests.fakes.world import RootWorld
 
 EPOCH = "1717200000"
-"""What every built file is dated."""
+"""The date of every built file."""
 
 _MERGED = "/usr/share/mmdebstrap/hooks/maybe-merged-usr"
 
 
 def tool(*command: str, **environment: str) -> str:
-    """Run a tool to its end and return what it printed."""
+    """Run a tool to its end and return its output."""
     fixed = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/nonexistent"}
     done = subprocess.run(
         command, env={**fixed, **environment}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -28,15 +28,15 @@ def tool(*command: str, **environment: str) -> str:
 def mmdebstrap(
     world: RootWorld, target: Path, mirror: str, *options: str, variant: str = "essential", **environment: str
 ) -> None:
-    """Build a root. The world has no `usrmerge`, so that it begins merged, by mmdebstrap's own hook."""
+    """Build a root. The world has no `usrmerge`, so the root is merged from the start, by mmdebstrap's own hook."""
     fixed = [f"--variant={variant}", f"--keyring={world.key.keyring}", f"--hook-dir={_MERGED}"]
-    # pytest's folders are closed to apt's own user.
+    # apt's own user cannot read pytest's folders.
     fixed += ['--aptopt=APT::Sandbox::User "root"', '--aptopt=Acquire::Check-Valid-Until "false"']
     tool("mmdebstrap", *fixed, *options, world.codename, str(target), mirror, **environment)
 
 
 class Buildah:
-    """buildah with its images in a folder of its own, and no more isolation than chroot: it runs wherever root can."""
+    """buildah with its images in a folder of its own, isolated by chroot only, so that it runs wherever root can."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -1,4 +1,7 @@
-"""Command lines that run a program of another system, unpacked in a folder: as root, or as an ordinary user in a namespace of its own."""
+"""Command lines that run a program of another system, unpacked in a folder.
+
+They work as root, or as an ordinary user in a namespace of its own.
+"""
 
 from __future__ import annotations
 
@@ -16,5 +19,5 @@ def chrooted(system: Path, arguments: Iterable[str]) -> list[str]:
 
 
 def seen_from(system: Path | None, path: Path) -> str:
-    """Return how a program in `system` (None: in this one) names `path`."""
+    """Return the path by which a program in `system` (None: in this one) finds `path`."""
     return str(path) if system is None else "/" + str(path.relative_to(system))

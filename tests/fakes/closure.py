@@ -1,4 +1,4 @@
-"""Which packages installing something from nothing takes, decided by apt itself against the machine's own mirror."""
+"""Find the packages that an installation on an empty system needs, with apt itself and the machine's own mirror."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tests.fakes.services import MirrorService
 
 
 def closure(suite: genuine.Suite, *names: str) -> list[str]:
-    """Return the stanzas of every package an empty system needs to install `names`, in apt's order.
+    """Return the stanzas of every package that an empty system needs to install `names`, in apt's order.
 
-    Kept between runs until the suite's root changes.
+    The result is kept between runs until the suite's root changes.
     """
     kept = genuine.remembered("closure-" + "-".join([suite.name, *names]), [suite])
     if not kept.exists():
@@ -27,7 +27,7 @@ def closure(suite: genuine.Suite, *names: str) -> list[str]:
 
 
 def _ask_apt(suite: genuine.Suite, names: tuple[str, ...]) -> list[tuple[str, str]]:
-    # Through a server of ours over the cache, so that no index is downloaded twice.
+    # A server over the cache avoids downloading an index twice.
     timeline = Timeline()
     timeline.publish("20200101T000000Z", genuine.MirrorTree(suite.base, modified=0))
     with tempfile.TemporaryDirectory() as folder, ArchiveServer(MirrorService({"debian": timeline})) as server:

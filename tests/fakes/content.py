@@ -1,6 +1,6 @@
-"""Bytes with a date, and the trees of them that an archive holds at one instant.
+"""Dated bytes, and trees of them: the state of an archive at one instant.
 
-Everything the simulated services serve is a `Content` found in a `Tree`. Neither knows HTTP or a service.
+The simulated services serve nothing but `Content` found in a `Tree`. Neither depends on HTTP or on a service.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def stamp(seconds: int) -> str:
 
 @dataclass(frozen=True)
 class Content:
-    """Immutable bytes, in memory or in a file, and when the archive first held them (seconds)."""
+    """Immutable bytes, in memory or in a file, and the time when the archive first contained them (seconds)."""
 
     source: bytes | Path
     modified: int = 0
@@ -125,7 +125,7 @@ def parse_stanza(text: str) -> dict[str, str]:
 
 
 class Tree(Protocol):
-    """What an archive holds at one instant. Paths are relative to the archive, without a leading slash."""
+    """The state of an archive at one instant. Paths are relative to the archive, without a leading slash."""
 
     @property
     def packages(self) -> tuple[Package, ...]: ...
@@ -133,12 +133,12 @@ class Tree(Protocol):
     def get(self, path: str) -> Content | None: ...
 
     def paths(self) -> Iterator[str]:
-        """Every path known without asking anybody."""
+        """Every path that is known without a request."""
 
 
 @dataclass(frozen=True)
 class FixedTree:
-    """A tree that is fully known."""
+    """A tree whose paths are all known."""
 
     files: Mapping[str, Content]
     packages: tuple[Package, ...] = field(default=())
@@ -150,7 +150,7 @@ class FixedTree:
         return iter(self.files)
 
     def replacing(self, path: str, content: Content) -> FixedTree:
-        """Return this tree with one file exchanged: how a test lets an archive lie."""
+        """Return this tree with one file replaced: a test's way to make an archive serve wrong bytes."""
         return FixedTree({**self.files, path: content}, self.packages)
 
 
@@ -168,7 +168,7 @@ class Timeline:
         self._dumps[when] = tree
 
     def withdraw(self, when: str) -> None:
-        """Take a dump back."""
+        """Remove a dump."""
         self._order.remove(when)
         del self._dumps[when]
 
@@ -186,7 +186,7 @@ class Timeline:
         return self._dumps[self._order[-1]]
 
     def states(self) -> Iterator[tuple[str, Tree]]:
-        """Yield (snapshot id, tree), oldest first, leaving out dumps that found nothing changed."""
+        """Yield (snapshot id, tree), oldest first, leaving out dumps of an unchanged state."""
         last: Tree | None = None
         for when in self._order:
             if self._dumps[when] is not last:

@@ -12,11 +12,11 @@ from typing import Self
 
 USER, PASSWORD = "ann", "s3cret"
 HTPASSWD = "ann:$2b$04$Tief3Dnx9LpyXNHEKvpO8ezWv.7xE36kHEEyPq33JgdMOf5jzp/ku\n"
-"""docker-registry takes bcrypt hashes only: this is the password's, of the least cost."""
+"""docker-registry accepts bcrypt hashes only: this is the hash of the password, at the lowest cost."""
 
 
 class DebianRegistry:
-    """Runs while its `with` lasts, its files below `folder`. `is_locked`: for USER with PASSWORD only."""
+    """Runs while its `with` lasts, with its files in `folder`. `is_locked`: it requires USER and PASSWORD."""
 
     def __init__(self, folder: Path, *, is_locked: bool = False) -> None:
         self._folder = folder

@@ -26,7 +26,7 @@ from tests.fakes.proxy import Snapproxy, configuration
 from tests.fakes.world import FIRST, World
 
 Door = Callable[[World, Path], AbstractContextManager[str]]
-"""Opens a way from apt to the world; yields the sources' base address."""
+"""Opens a route from apt to the world; yields the base address for the sources."""
 
 _CHANGING = (
     (r"http://127[^ ]*/dists/", "URL/dists/"),

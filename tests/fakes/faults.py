@@ -1,7 +1,7 @@
-"""What a simulated service can do wrong on command.
+"""Faults of a simulated service.
 
-A fault plays one exchange in place of the right answer. Faults of the body wait for an answer that has one (200, 206),
-so that a fault on a snapshot path strikes where its redirect leads; the others strike at once.
+A fault plays one exchange in place of the correct answer. A fault of the body waits for an answer that has one (200,
+206), so that a fault on a snapshot path applies where its redirect leads; the others apply immediately.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.fakes.services import Answer, page
 
 
 class Exchange(Protocol):
-    """One request being answered, as the server lends it to a fault."""
+    """One request that is being answered, as the server passes it to a fault."""
 
     path: str
     answer: Answer
@@ -30,19 +30,19 @@ class Exchange(Protocol):
     def send_span(self, answer: Answer, start: int, stop: int) -> None: ...
 
     def end(self, *, reset: bool = False) -> None:
-        """Close the connection after this exchange: in order, or with a TCP reset."""
+        """Close the connection after this exchange: regularly, or with a TCP reset."""
 
 
 class Fault(Protocol):
     @property
     def needs_body(self) -> bool:
-        """Whether it waits for an answer that has a body."""
+        """Whether the fault waits for an answer that has a body."""
 
     def play(self, exchange: Exchange) -> None: ...
 
 
 def complete(exchange: Exchange, answer: Answer) -> None:
-    """Send an answer as it should be sent."""
+    """Send an answer correctly."""
     exchange.send_span(answer, *exchange.send_head(answer))
 
 
@@ -71,7 +71,7 @@ class Html:
 
 @dataclass(frozen=True)
 class Redirect:
-    """Sends elsewhere; to '' means to itself, for ever."""
+    """Redirects to another address; '' redirects to the request's own address, without end."""
 
     location: str = ""
     needs_body: bool = False
@@ -82,9 +82,10 @@ class Redirect:
 
 @dataclass(frozen=True)
 class Reset:
-    """Resets the connection: before the head (None), or at this offset of the whole body, wherever a range begins.
+    """Resets the connection before the head (None) or at this offset of the whole body, wherever a range begins.
 
-    `linger` seconds let what was sent be read first: aiohttp drops what it still holds when a connection breaks.
+    `linger` seconds let the client read the sent bytes first: aiohttp drops its buffered bytes when a connection
+    breaks.
     """
 
     after: int | None = None
@@ -104,7 +105,10 @@ class Reset:
 
 @dataclass(frozen=True)
 class Truncate:
-    """Promises everything asked for, sends up to this offset of the whole body and closes: a resume gets no further. `linger` as in Reset."""
+    """Announces the whole range, sends up to this offset of the whole body and closes: a resume gets no further.
+
+    `linger` as in Reset.
+    """
 
     after: int
     linger: float = 0.0
@@ -119,7 +123,7 @@ class Truncate:
 
 @dataclass(frozen=True)
 class TooLong:
-    """Sends the right bytes and then more, all of it announced."""
+    """Sends the correct bytes and then more; Content-Length counts all of them."""
 
     extra: bytes = b"\0" * 4096
     needs_body: bool = True
@@ -131,7 +135,7 @@ class TooLong:
 
 @dataclass(frozen=True)
 class WrongBytes:
-    """Sends as many bytes as it should, with one of them changed: a wrong digest at the right size."""
+    """Sends the correct number of bytes, with one of them changed: a wrong digest at the right size."""
 
     at: int = -1
     needs_body: bool = True
@@ -145,7 +149,7 @@ class WrongBytes:
 
 @dataclass(frozen=True)
 class Replace:
-    """Sends other bytes altogether: a root signed by a stranger, another file's content."""
+    """Sends other bytes: a root signed with an unknown key, or the content of another file."""
 
     content: Content
     needs_body: bool = True
@@ -156,7 +160,7 @@ class Replace:
 
 @dataclass(frozen=True)
 class Drip:
-    """Sends the body in small pieces, one every so many seconds."""
+    """Sends the body in small pieces, one every `every` seconds."""
 
     piece: int = 1024
     every: float = 0.05
@@ -171,9 +175,9 @@ class Drip:
 
 @dataclass
 class Meanwhile:
-    """Answers as the archive stood when it was asked, and lets something happen before the answer is sent: at this request, or at every.
+    """Answers from the archive's state at the time of the request, and runs an action before the answer is sent.
 
-    `count` is how many requests came.
+    The action runs at this request, or at every one. `count` is the number of requests.
     """
 
     happens: Callable[[], object]
@@ -191,7 +195,8 @@ class Meanwhile:
 class Hold:
     """Sends so many bytes of the body and waits until released; `after=None` waits before the head.
 
-    `reached` is set when the first exchange waits. A hold left alone for `patience` seconds lets go by itself.
+    `reached` is set when the first exchange waits. A hold that is not released continues by itself after `patience`
+    seconds.
     """
 
     def __init__(self, *, after: int | None = 0, patience: float = 60) -> None:

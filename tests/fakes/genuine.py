@@ -1,8 +1,8 @@
-"""Genuine packages and roots from the Debian mirror that this machine itself installs from.
+"""Fetch genuine packages and roots from the Debian mirror that this machine itself installs from.
 
 The mirror's address is read from apt when a test runs and is written nowhere. Files are kept by their sha256 under
-`$XDG_CACHE_HOME/snapproxy-tests` (else `.cache/` in the repository), so that only the first run downloads.
-Every file is checked against the chain that begins at an InRelease whose signature gpgv accepts.
+`$XDG_CACHE_HOME/snapproxy-tests` (else `.cache/` in the repository), so that only the first run downloads. Every file
+is checked against the chain that begins at an InRelease whose signature gpgv accepts.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 from tests.fakes.content import Content, Package, parse_stanza
 
 _LABEL = 100
-"""Characters of a label that a file's name may bear; what is longer is told apart by its digest."""
+"""The longest label in a file name, in characters; a longer one is cut and gets a digest."""
 _AGENT = {"User-Agent": "snapproxy-tests"}
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
@@ -47,7 +47,7 @@ class Suite:
 
 @functools.cache
 def machine_suites() -> tuple[Suite, ...]:
-    """Return the Debian suites in the machine's own apt configuration. Raises LookupError when there is none."""
+    """Return the Debian suites in the machine's own apt configuration. Raises LookupError if there are none."""
     lines = subprocess.run(
         ["apt-get", "indextargets", "--format", "$(REPO_URI)|$(RELEASE)|$(LABEL)", "Created-By: Packages"],
         capture_output=True, text=True, check=True, timeout=60,
@@ -65,12 +65,12 @@ def main_suite() -> Suite:
 
 
 def security_suite() -> Suite | None:
-    """Return the machine's security suite, None when it uses none."""
+    """Return the machine's security suite, None if it has none."""
     return next((suite for suite in machine_suites() if suite.label == "Debian-Security"), None)
 
 
 def fetch(url: str, *, sha256: str = "") -> Path:
-    """Return the bytes of `url` in the cache, downloading when they are not there. Raises ValueError on other bytes."""
+    """Return the bytes of `url` from the cache, downloading them if missing. Raises ValueError on a wrong digest."""
     kept = cache_root() / "sha256" / sha256 if sha256 else None
     if kept and kept.exists():
         return kept
@@ -83,7 +83,7 @@ def fetch(url: str, *, sha256: str = "") -> Path:
 
 
 def keep(data: bytes) -> Path:
-    """Put bytes into the cache under their sha256, atomically."""
+    """Store bytes in the cache under their sha256, atomically."""
     target = cache_root() / "sha256" / hashlib.sha256(data).hexdigest()
     if not target.exists():
         target.parent.mkdir(exist_ok=True)
@@ -95,14 +95,14 @@ def keep(data: bytes) -> Path:
 
 @functools.cache
 def root(suite: Suite) -> str:
-    """Return the verified text of a suite's InRelease, as the mirror has it now."""
+    """Return the verified text of a suite's InRelease, in the mirror's present version."""
     path = fetch(f"{suite.base}dists/{suite.name}/InRelease")
     subprocess.run(["gpgv", "--keyring", str(KEYRING), str(path)], capture_output=True, check=True, timeout=60)
     return path.read_text()
 
 
 def promised(suite: Suite, name: str) -> str:
-    """Return the sha256 that the suite's root promises for `name`. Raises KeyError when it lists no such file."""
+    """Return the sha256 that the suite's root lists for `name`. Raises KeyError if it lists no such file."""
     section = parse_stanza(root(suite).partition("\n\n")[2])["SHA256"]
     table = {line.split()[2]: line.split()[0] for line in section.splitlines() if line.strip()}
     return table[name]
@@ -120,14 +120,17 @@ def index(suite: Suite, kind: str = "binary-amd64/Packages") -> dict[str, list[s
 
 
 def minimal(suite: Suite) -> list[str]:
-    """Return the names that debootstrap's `minbase` installs: what is required, and, up to bookworm, the word that /usr is merged."""
+    """Return the names that debootstrap's `minbase` installs.
+
+    They are the required packages and, up to bookworm, the package that declares /usr as merged.
+    """
     stanzas = index(suite).items()
     required = [name for name, found in stanzas if any("\nPriority: required\n" in each for each in found)]
     return [*required, *(name for name, _ in stanzas if name == "usr-is-merged")]
 
 
 def remembered(label: str, suites: Iterable[Suite]) -> Path:
-    """Return where something derived from these suites' roots is kept; it changes name when a root does."""
+    """Return the path of a file derived from these suites' roots; the name changes when a root does."""
     if len(label) > _LABEL:
         label = f"{label[:_LABEL]}-{hashlib.sha256(label.encode()).hexdigest()[:16]}"
     roots = hashlib.sha256("".join(root(suite) for suite in suites).encode()).hexdigest()[:16]
@@ -160,9 +163,9 @@ def source(suite: Suite, name: str, *, modified: int = 0) -> Package:
 
 
 class MirrorTree:
-    """The machine's real mirror as a tree: Debian's own signed roots, indexes and packages, fetched as they are asked for.
+    """The machine's real mirror as a tree: Debian's own signed roots, indexes and packages, fetched on request.
 
-    A file is fetched once and then stands still, so that one test session sees one state.
+    A file is fetched once and then stays the same, so that one test session uses one state.
     """
 
     packages: tuple[Package, ...] = ()
@@ -180,7 +183,7 @@ class MirrorTree:
             return self._seen[path]
 
     def _ask(self, path: str) -> Content | None:
-        # A pool file keeps its name for ever, so its digest is remembered from run to run.
+        # A pool file never changes under its name, so its digest is kept between runs.
         note = cache_root() / "pool" / hashlib.sha256(path.encode()).hexdigest() if path.startswith("pool/") else None
         digest = note.read_text() if note and note.exists() else ""
         try:

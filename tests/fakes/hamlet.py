@@ -1,6 +1,6 @@
-"""A tiny archive on two servers, a snapshot service and a mirror, published in milliseconds: for tests that need many of them.
+"""A tiny archive on two servers, a snapshot service and a mirror, published in milliseconds.
 
-Its packages are made-up bytes; its roots are signed with the test key.
+It is for tests that need many archives. Its packages are made-up bytes; its roots are signed with the test key.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.fakes.signing import SigningKey
 
 FIRST = "20240601T000000Z"
 SECOND = "20240611T000000Z"
-"""Instants of which each has a state of the archive; ten dumps, six hours apart, show each state from its instant on."""
+"""Instants with a state of the archive each; ten dumps, six hours apart, show each state from its instant on."""
 
 SUITE = "stable"
 INRELEASE, RELEASE, SIGNATURE = (f"dists/{SUITE}/{name}" for name in ("InRelease", "Release", "Release.gpg"))
@@ -33,7 +33,7 @@ def later(when: str, seconds: int) -> str:
 
 
 def made_up(name: str, version: str, size: int, *, algorithms: Iterable[str] = ("sha256",), at: str = FIRST) -> Package:
-    """Return a package of `size` bytes that no index of another version has."""
+    """Return a package of `size` bytes that differ from those of every other version."""
     seed = f"{name} {version}".encode()
     data = b"".join(hashlib.sha256(b"%s %d" % (seed, turn)).digest() for turn in range(size // 32 + 1))[:size]
     content = Content(data, epoch(at))
@@ -50,7 +50,10 @@ def content_of(package: Package) -> Content:
 
 
 class Edition:
-    """Two states of an archive: `kept` is in both, `old` in the first only, `new` in the second, `weak` has but an MD5."""
+    """Two states of an archive.
+
+    `kept` is in both, `old` in the first only, `new` in the second, `weak` is listed with an MD5 only.
+    """
 
     def __init__(self, key: SigningKey) -> None:
         self.key = key
@@ -66,7 +69,10 @@ class Edition:
 
 
 class Hamlet:
-    """An edition on its servers. `row` is the archive's row; `past` and `now` are the servers. Use as a context manager."""
+    """An edition on its servers.
+
+    `row` is the archive's configuration; `past` and `now` are the servers. Use as a context manager.
+    """
 
     def __init__(self, edition: Edition) -> None:
         self.edition = edition
@@ -94,18 +100,18 @@ class Hamlet:
             self.timeline.publish(later(when, turn * _SIX_HOURS), tree)
 
     def publish_now(self, when: str) -> None:
-        """Let the mirror show the state of `when`, as if nothing had been published since."""
+        """Make the mirror show the state of `when`, as if there had been no later publication."""
         for each in [each for each in self.timeline.ids if each > later(when, DUMPS * _SIX_HOURS)]:
             self.timeline.withdraw(each)
 
     def place(self, path: str, content: Content, when: str = FIRST) -> None:
-        """Put a file, which no index names, into every dump of a state."""
+        """Put a file that no index lists into every dump of a state."""
         tree = self.timeline.at(when)
         assert tree is not None
         self.publish(when, FixedTree({**tree[1].files, path: content}, tree[1].packages))
 
     def without(self, path: str, when: str = SECOND) -> FixedTree:
-        """Return a state's tree lacking one file."""
+        """Return a state's tree without one file."""
         tree = self.edition.trees[when]
         return FixedTree({name: content for name, content in tree.files.items() if name != path}, tree.packages)
 
@@ -121,11 +127,14 @@ class Hamlet:
         )
 
     def content(self, path: str, when: str = FIRST) -> Content:
-        """Return what stands at a path in the state of `when`."""
+        """Return the content of a path in the state of `when`."""
         return self.edition.trees[when].files[path]
 
     def asked(self, name: str = "", *, server: str = "") -> list[Request]:
-        """Return the requests for a file, by the end of its path or its SHA-1; the service's redirect is one, its target another."""
+        """Return the requests for a file, by the end of its path or its SHA-1.
+
+        The service's redirect counts as one request, its target as another.
+        """
         return [
             each
             for each in list(self.log.entries)
@@ -133,7 +142,7 @@ class Hamlet:
         ]
 
     def requests_for(self, path: str, when: str = FIRST) -> list[Request]:
-        """Return every request that asked for a file: by name, by-hash or SHA-1."""
+        """Return every request for a file, by name, by-hash or SHA-1."""
         content = self.content(path, when)
         names = (path, content.sha256, content.sha1)
         return [each for each in list(self.log.entries) if any(name in each.path for name in names)]

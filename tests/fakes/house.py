@@ -1,4 +1,7 @@
-"""snapproxy in the test's own process, without its front: the real wiring on a real store, asked by calling its executor."""
+"""snapproxy in the test's own process, without its HTTP server.
+
+It is the real wiring on a real store; tests call its executor.
+"""
 
 from __future__ import annotations
 
@@ -28,17 +31,17 @@ from snapproxy_storage import DraftFailed, DraftOrphaned, Store, open_store
 from tests.fakes.leaping_clock import LeapingClock
 
 UNHURRIED = RatePolicy(connections=16, rest=0.01, failure_cool_down_most=0.01, cool_down=10.0, cool_down_most=10.0)
-"""No pace to speak of; a refusal still costs a cool-down of ten seconds, every time."""
+"""Practically no rate limit; a refusal still causes a cool-down of ten seconds, every time."""
 
 QUICK = Timeouts(connect=1.0, idle=0.3, head=2.0, drain=0.2)
 
 PATIENT = Timeouts()
-"""As in real life: for tests whose upstream waits until it is told to go on."""
+"""The production timeouts, for tests whose upstream waits until it is released."""
 
 
 @dataclass(frozen=True)
 class _Settings(Config):
-    """A configuration whose manners are the test's own, down to the fields that no setting reaches."""
+    """A configuration with the rate limits of the test, including the fields that no setting reaches."""
 
     manners: RatePolicy = UNHURRIED
 
@@ -49,7 +52,7 @@ class _Settings(Config):
 
 @dataclass(frozen=True)
 class Got:
-    """An answer, read to its end. `broke` is why its body was cut, '' when it was whole."""
+    """An answer, read to its end. `broke` is the reason why its body was cut, '' if it was complete."""
 
     outcome: Outcome
     data: bytes = b""
@@ -65,12 +68,12 @@ class Got:
 
     @property
     def stale(self) -> str:
-        """What the answer says of its age, '' when it is fresh."""
+        """The staleness that the answer reports, '' if it is fresh."""
         return self.served.headers.get("X-Snapproxy-Stale", "")
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """What travels with the answer besides the body."""
+        """The headers that the answer adds to the body."""
         return self.outcome.headers if isinstance(self.outcome, Refusal) else self.served.headers
 
     @property
@@ -85,7 +88,7 @@ class Got:
 
 
 async def read(outcome: Outcome) -> Got:
-    """Read an outcome to its end and close it, as the wire would."""
+    """Read an outcome to its end and close it, as the HTTP server would."""
     if not isinstance(outcome, Served):
         return Got(outcome)
     body, data = outcome.body, b""
@@ -103,7 +106,10 @@ async def read(outcome: Outcome) -> Got:
 
 @dataclass
 class House:
-    """One process of snapproxy. Two in one folder are two processes, or one and its next life. Use as an async context manager."""
+    """One process of snapproxy.
+
+    Two in one folder stand for two processes, or for one process and its restart. Use as an async context manager.
+    """
 
     folder: Path
     rows: tuple[Archive, ...]
@@ -131,7 +137,7 @@ class House:
         )
         self._stack = AsyncExitStack()
         self.store: Store = open_store(config.state_dir, config.cache_dir)
-        # What no setting reaches: a silence is told in tenths of a second here, and pauses are exact.
+        # These have no setting: timeouts are tenths of a second here, and pauses have no jitter.
         exact = {
             "UpstreamClient": functools.partial(UpstreamClient, timeouts=self.timeouts),
             "RateLimiter": functools.partial(RateLimiter, jitter=lambda: 0.0),
@@ -158,16 +164,16 @@ class House:
     async def ask(
         self, when: str, path: str, *, since: Instant | None = None, row: int = 0, capture: str = ""
     ) -> Outcome:
-        """Ask for a file. What is served is the caller's to read and close."""
+        """Request a file. The caller reads and closes the body."""
         target = FileTarget(self.rows[row], parse_time(when), path, capture)
         return await self.app.answerer.answer(target, Conditions(since=since))
 
     async def get(self, when: str, path: str, *, since: Instant | None = None, row: int = 0, capture: str = "") -> Got:
-        """Ask for a file and read the answer to its end."""
+        """Request a file and read the answer to its end."""
         return await read(await self.ask(when, path, since=since, row=row, capture=capture))
 
     async def call(self, path: str, sha1: str = "", capture: str = "", *, is_listing: bool = False) -> Got:
-        """Ask the archive's own interface."""
+        """Call the archive's own interface."""
         target = ServiceTarget(self.rows[0], path, sha1, capture, is_listing)
         return await read(await self.app.answerer.answer(target, Conditions()))
 
@@ -175,7 +181,7 @@ class House:
         self.app.executor.prefetch(FileTarget(self.rows[0], parse_time(when), path))
 
     def evict(self, digest: str) -> None:
-        """Delete a blob behind snapproxy's back."""
+        """Delete a blob without notifying snapproxy."""
         (self.folder / "state/blobs/sha256" / digest).unlink()
 
     @property
@@ -184,16 +190,16 @@ class House:
         return sorted(path.name for path in (self.folder / "state/drafts").iterdir())
 
     def named(self, when: str, path: str, row: int = 0) -> bool:
-        """Whether the catalog knows a file by name."""
+        """Whether the catalog has an entry for a file's name."""
         return self.store.catalog.name(f"{self.rows[row].name}/{when}", path) is not None
 
     def cool_downs(self, url: str) -> int:
-        """How often a server has been given a rest."""
+        """The number of cool-downs of a server."""
         return RateState.from_json(self.store.catalog.fact(f"pace/{urlsplit(url).netloc}", 0)).cool_down_epoch
 
 
 async def until(condition: Any, seconds: float = 5.0) -> None:
-    """Wait until something that happens beside the test has happened."""
+    """Wait until a condition is true that a concurrent task brings about."""
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.005)

@@ -1,4 +1,4 @@
-"""Image layouts as tests handle them: written anywhere, read back whole, and blobs whose source breaks."""
+"""Helpers for image layouts: written to any target, read back completely, and blobs whose source breaks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from snapproxy.oci.places import LayoutPlace, TarPlace
 
 
 async def read_back(place: LayoutPlace | TarPlace, version: str = "") -> dict[str, bytes]:
-    """Return the root's bytes, and every blob's."""
+    """Return the root's bytes, and those of every blob."""
     async with open_layout(place) as layout:
         root = await layout.resolve(version)
         manifest = root.read()
@@ -43,7 +43,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 def failing(content: BlobContent, error: BaseException) -> BlobContent:
-    """The same blob, whose source breaks after its first bytes."""
+    """Return the same blob with a source that breaks after its first bytes."""
 
     class Breaking:
         def fileno(self) -> int | None:

@@ -1,6 +1,7 @@
-"""A clock that runs like the machine's own and leaps forward on command: for tests with real servers, where time must pass between requests.
+"""A clock that runs like the machine's own and leaps forward on command.
 
-`VirtualClock` is for what happens inside the loop alone; it would let an upstream's patience run out while a real socket is read.
+It is for tests with real servers, where time must pass between requests. `VirtualClock` is for tests within the loop
+alone; it would let an upstream's timeout run out while a real socket is read.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from contextlib import asynccontextmanager
 
 
 class LeapingClock:
-    """A Clock for tests. Sleepers and timeouts whose time a leap reaches are due at once."""
+    """A Clock for tests. Sleepers and timeouts whose time a leap reaches are due immediately."""
 
     def __init__(self) -> None:
         self._leapt = 0.0
@@ -28,7 +29,7 @@ class LeapingClock:
         return time.monotonic() + self._leapt
 
     def leap(self, seconds: float) -> None:
-        """Let `seconds` pass at once."""
+        """Advance the clock by `seconds` immediately."""
         self._leapt += seconds
         self._leap.set()
         self._leap = asyncio.Event()
@@ -47,7 +48,7 @@ class LeapingClock:
     @asynccontextmanager
     async def timeout(self, seconds: float | None) -> AsyncIterator[object]:
         async with asyncio.timeout(seconds) as limit:
-            # From now, not from when the alarm first runs: a leap may come in between.
+            # Count from now, not from the alarm's first run: a leap may come in between.
             alarm = None if seconds is None else asyncio.create_task(self._ring(limit, self.monotonic() + seconds))
             try:
                 yield limit

@@ -1,4 +1,4 @@
-"""What tests of live mode share: how much time has to pass, and what was asked for before."""
+"""Helpers shared by tests of live mode: intervals, and earlier requests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tests.fakes.house import House
 
 STALE_ENOUGH = FRESH_SECONDS + 1.0
 LATER = 700.0
-"""Seconds after which nothing that was learnt a moment ago is believed any more."""
+"""Seconds after which every cached answer is stale."""
 
 
 async def warm(house: House, *paths: str) -> None:

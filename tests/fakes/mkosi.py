@@ -1,4 +1,7 @@
-"""mkosi as Debian's sid has it: the machine's own is older than `Snapshot=`. It is plain Python, so its package needs unpacking only."""
+"""mkosi in the version of Debian's sid: the machine's own version has no `Snapshot=` yet.
+
+It is plain Python, so its package needs unpacking only.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from tests.fakes.apt_root import Outcome
 
 
 def unpacked() -> Path:
-    """Return the folder that holds the package, made first when the cache does not hold it."""
+    """Return the folder that contains the package, creating it if the cache has none."""
     suite = replace(genuine.main_suite(), name="sid")
     target = genuine.remembered("mkosi", [suite]).with_suffix("")
     if not target.exists():

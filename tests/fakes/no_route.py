@@ -1,4 +1,4 @@
-"""A network name space without routes: whoever runs there reaches what listens there, and nothing else."""
+"""A network name space without routes: processes in it can connect to one another and to nothing else."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ _CLONE_NEWNET = 0x40000000  # linux/sched.h
 
 @contextlib.contextmanager
 def without_routes() -> Iterator[None]:
-    """Put this thread, and every process that it starts, into a network of its own that has a loopback and no more. Takes root.
+    """Move this thread, and every process that it starts, into a network that has a loopback interface only.
 
-    A name space belongs to a thread (unshare(2)): servers that run in other threads stay where they are, out of reach.
+    Requires root. A name space belongs to a thread (unshare(2)): servers in other threads stay outside, and cannot be
+    reached.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)

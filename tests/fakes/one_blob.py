@@ -1,4 +1,4 @@
-"""A blob that is pushed and pulled where a registry misbehaves."""
+"""A blob to push and pull in tests with a misbehaving registry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What the pacer needs of a store, in memory: one object stands for the disk, so two pacers on it are two processes, or a restart."""
+"""An in-memory store for the rate limiter.
+
+One object stands for the disk, so two rate limiters on it are two processes, or one process and its restart.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Any
 
 
 class MemoryPaceStore:
-    """Rows by key, kept as JSON text, as a real store does. `writes` counts the updates."""
+    """Rows by key, as JSON text like in a real store. `writes` counts the updates."""
 
     def __init__(self) -> None:
         self.rows: dict[str, str] = {}
@@ -29,7 +32,7 @@ class MemoryPaceStore:
 
 
 class MemorySlots:
-    """Slots by name. `held` shows how many of each are taken."""
+    """Slots by name. `held` is the number of taken slots per name."""
 
     def __init__(self) -> None:
         self.held: dict[str, int] = {}
@@ -42,7 +45,7 @@ class MemorySlots:
 
 
 class MemorySlot:
-    """One taken slot; giving it back twice is a mistake, and says so."""
+    """One taken slot; releasing it twice raises an error."""
 
     def __init__(self, slots: MemorySlots, name: str) -> None:
         self._slots = slots

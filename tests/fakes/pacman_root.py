@@ -1,4 +1,4 @@
-"""A private root for the real pacman: its own databases, cache, keyring and configuration, nothing of the machine's.
+"""A private root for the real pacman: its own databases, cache, keyring and configuration.
 
 `PacmanRoot(chroot=...)` runs the pacman of another system (pacman 7 from `trixie_system`) in the same way.
 """
@@ -17,14 +17,14 @@ from tests.fakes.signing import SigningKey
 
 @dataclass(frozen=True)
 class Outcome:
-    """How pacman ended, and all that it printed."""
+    """The exit code and the whole output of pacman."""
 
     code: int
     text: str
 
 
 class PacmanRoot:
-    """One client. Point it somewhere with `server`, then run it."""
+    """One client. Set its server with `server`, then run it."""
 
     def __init__(self, folder: Path, key: SigningKey, *, chroot: Path | None = None) -> None:
         self.folder = folder
@@ -33,7 +33,7 @@ class PacmanRoot:
         for name in ("root", "db/sync", "cache", "hooks"):
             (folder / name).mkdir(parents=True)
         self._keyring.mkdir(mode=0o700)
-        # libalpm wants a keyring in the old format; what is made by hand is trusted as pacman-key's --lsign-key would have it.
+        # libalpm requires a keyring in the old format; this one is trusted as after pacman-key's --lsign-key.
         (self._keyring / "pubring.gpg").touch()
         self._gpg("--import", str(key.keyring))
         listed = self._gpg("--with-colons", "--list-keys")
@@ -42,12 +42,18 @@ class PacmanRoot:
         self.server("http://127.0.0.1:9/nowhere")
 
     def server(self, *servers: str, level: str = "Required DatabaseOptional", options: str = "") -> None:
-        """Write the configuration: one repository, `core`, at `servers` (with $repo and $arch), or as whole lines say; `options` are further lines."""
+        """Write the configuration.
+
+        It has one repository, `core`, at `servers` (with $repo and $arch) or as complete lines; `options` are
+        additional lines.
+        """
         lines = "".join(f"{each}\n" if " = " in each else f"Server = {each}\n" for each in servers)
         folder = seen_from(self._chroot, self.folder)
         (self.folder / "pacman.conf").write_text(
-            f"[options]\nRootDir = {folder}/root\nDBPath = {folder}/db\nCacheDir = {folder}/cache\nGPGDir = {folder}/gnupg\n"
-            f"LogFile = {folder}/log\nHookDir = {folder}/hooks\nArchitecture = x86_64\nParallelDownloads = 5\nNoProgressBar\n"
+            f"[options]\nRootDir = {folder}/root\nDBPath = {folder}/db\nCacheDir = {folder}/cache\n"
+            f"GPGDir = {folder}/gnupg\n"
+            f"LogFile = {folder}/log\nHookDir = {folder}/hooks\nArchitecture = x86_64\n"
+            "ParallelDownloads = 5\nNoProgressBar\n"
             f"SigLevel = {level}\n{options}\n[core]\n{lines}"
         )
 
@@ -63,7 +69,7 @@ class PacmanRoot:
         return Outcome(done.returncode, done.stdout)
 
     def _command(self, *arguments: str) -> list[str]:
-        """Return the command line; as an ordinary user under fakeroot, since pacman insists on root."""
+        """Return the command line; an ordinary user gets fakeroot, since pacman requires root."""
         if self._chroot is not None:
             return chrooted(self._chroot, arguments)
         return list(arguments) if os.geteuid() == 0 else ["fakeroot", *arguments]

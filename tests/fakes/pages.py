@@ -1,4 +1,4 @@
-"""Read Markdown pages as tests need them: code blocks, command lines, links and anchors."""
+"""Read Markdown pages for tests: code blocks, command lines, links and anchors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def prose(text: str) -> str:
 
 
 def links(text: str) -> list[str]:
-    """Return the targets of all links that do not lead to another host."""
+    """Return the targets of all links within the same host."""
     return [target for target in _LINK.findall(prose(text)) if "://" not in target]
 
 

@@ -1,4 +1,4 @@
-"""Runs `pin.sh` on a root, in each shell it must run in, and tells what a root looks like."""
+"""Run `pin.sh` on a root, in each supported shell, and describe a root's files."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 AT_NS = 1_672_628_645_123_456_789
-"""When everything in a root was last changed before it is pinned, in nanoseconds since 1970."""
+"""The modification time of every file in a root before it is pinned, in nanoseconds since 1970."""
 
 
 @dataclass(frozen=True)
 class Shell:
-    """One shell with the tools beside it. `fraction`: whether its touch keeps fractions of a second."""
+    """One shell with its tools. `fraction`: whether its touch keeps fractions of a second."""
 
     name: str
     tools: str
@@ -31,7 +31,7 @@ class Shell:
 
 
 def shells(folder: Path) -> dict[str, Shell]:
-    """Return dash with GNU's tools and mawk, the same with gawk, and busybox with nothing but its own."""
+    """Return dash with GNU's tools and mawk, the same with gawk, and busybox with its own tools only."""
     return {
         "dash": Shell("dash", _tools(folder / "dash", sh="dash", awk="mawk")),
         "gawk": Shell("gawk", _tools(folder / "gawk", sh="dash", awk="gawk")),
@@ -57,13 +57,16 @@ def _busybox(folder: Path) -> str:
 
 
 def age(root: Path) -> None:
-    """Give everything in a root one time, with a fraction."""
+    """Set the same modification time, with a fraction, on every file in a root."""
     for path in (*root.rglob("*"), root):
         os.utime(path, ns=(AT_NS, AT_NS), follow_symlinks=False)
 
 
 def look(root: Path, *, fraction: bool = True) -> dict[str, tuple[object, ...]]:
-    """Return all that a layer would show of a root: type, mode, owner, time, content; and the inode of whatever is no folder."""
+    """Return the properties of a root that an image layer would contain.
+
+    These are type, mode, owner, time, content, and the inode of everything but folders.
+    """
     return {str(path.relative_to(root)): _seen(path, fraction=fraction) for path in (root, *root.rglob("*"))}
 
 

@@ -1,6 +1,6 @@
-"""A small archive with a present and a past, published anew on command: for what happens between two requests.
+"""A small archive with a present and a past, published again on command: for changes between two requests.
 
-Its packages are a few made-up bytes each, so that a republishing takes a moment; every root is signed with the test key.
+Its packages are a few made-up bytes each, so that a publication is fast; every root is signed with the test key.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _HOUR = 3600
 class Present:
     """An archive on a mirror (its newest state) and on a snapshot service (all of them). Close it to stop both.
 
-    A new edition has one package of a new version, and is a day younger than the one before.
+    A new edition has one package of a new version, and is dated a day later than the one before.
     """
 
     def __init__(self, key: SigningKey, *, has_inrelease: bool = True) -> None:
@@ -43,7 +43,10 @@ class Present:
         self.snapshot.start()
 
     def publish(self, *, keeping: Iterable[str] = ()) -> FixedTree:
-        """Publish a new edition; files of the old one whose path contains one of `keeping` stay beside it (`by-hash`, `pool/`)."""
+        """Publish a new edition.
+
+        Files of the old one whose path contains one of `keeping` are kept (`by-hash`, `pool/`).
+        """
         edition = next(self._editions)
         at = epoch(BORN) + edition * 24 * _HOUR
         packages = (
@@ -63,7 +66,7 @@ class Present:
         return dict(self.tree.files) if hasattr(self, "tree") else {}
 
     def show(self, tree: FixedTree) -> None:
-        """Change the present by hand: how a mirror in the middle of its own update looks."""
+        """Change the present state directly, like a mirror in the middle of its own update."""
         self.timeline.publish(self.timeline.ids[-1], tree)
 
     @property
@@ -84,15 +87,15 @@ class Present:
 
     @property
     def vendor(self) -> Archive:
-        """The row of the same archive where nobody remembers its past."""
+        """The configuration of the same archive without a snapshot service."""
         return replace(self.row, name="vendor", history="captured", snapshot=())
 
     def asked(self, path: str, *, service: str = "mirror") -> list[int]:
-        """Return the status of every request for a path of the archive as it is now, in order."""
+        """Return the status of every request for a path of the present archive, in order."""
         return [each.status for each in self.log.requests(f"/debian/{path}", service=service)]
 
     def reset(self) -> None:
-        """Forget faults and counts."""
+        """Remove all faults and reset the counts."""
         for server in (self.mirror, self.snapshot):
             server.heal()
             server.reset_counts()
@@ -110,7 +113,7 @@ def by_hash(tree: FixedTree, path: str) -> str:
 
 
 def made_up_source(name: str, version: str, *, modified: int = 0) -> Package:
-    """Return a source package of one file, as true of its bytes as `made_up`'s."""
+    """Return a source package of one file, with correct sizes and digests like `made_up`'s."""
     folder, file = f"pool/main/{name[0]}/{name}", f"{name}_{version}.dsc"
     content = Content(f"Source: {name}\nVersion: {version}\n".encode(), modified)
     fields = {

@@ -1,4 +1,4 @@
-"""Starts and stops real snapproxy processes against a simulated world, and keeps what they printed."""
+"""Start and stop real snapproxy processes against a simulated world, and keep their output."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ _UNHURRIED = "connections = 8\nrequests_per_second = 500\nburst = 500\n"
 
 
 def configuration(folder: Path, world: World | GenuineWorld, *, top: str = "", pace: str = _UNHURRIED) -> Path:
-    """Write a configuration that puts the world's servers behind the built-in rows; `top` is further top-level TOML.
+    """Write a configuration with the world's servers for the built-in archives; `top` is further top-level TOML.
 
-    Stores live in `folder`, so two processes with one configuration share them. `pace` is what every upstream host is held to; the default is out of the way.
+    Stores are in `folder`, so two processes with one configuration share them. `pace` is the rate limit of every
+    upstream host; the default does not limit tests.
     """
     snapshot, mirror = world.snapshot.url, world.mirror.url
     if isinstance(world, GenuineWorld):
@@ -48,7 +49,7 @@ def _row(name: str, *, snapshot: str, mirrors: str, keyrings: Path) -> str:
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return an environment for snapproxy in which no setting of the machine's stands."""
+    """Return an environment for snapproxy without any setting of the machine."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -91,7 +92,10 @@ class Snapproxy:
         self.stop(check=kind is None)
 
     def start(self) -> Self:
-        """Start the process and wait until it says that it listens. Raises RuntimeError with its log when it does not."""
+        """Start the process and wait until it reports that it is listening.
+
+        Raises RuntimeError with its log when it does not.
+        """
         self._ready.unlink(missing_ok=True)
         fixed = (
             "serve",
@@ -123,7 +127,7 @@ class Snapproxy:
 
     @property
     def log(self) -> str:
-        """What it printed so far, in all its lives."""
+        """The output of the process so far, including that before restarts."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
     @property
@@ -131,18 +135,18 @@ class Snapproxy:
         return int(urlsplit(self.url).port or 0)
 
     def proxy(self, when: str, password: str = "x") -> str:
-        """Return the `http_proxy` that names a time."""
+        """Return the `http_proxy` that states a time."""
         return f"http://{when}:{password}@127.0.0.1:{self.port}"
 
     def kill(self) -> None:
-        """End it at once, as a power cut would."""
+        """Kill the process, as a power cut would."""
         if self._process:
             self._process.kill()
             self._process.wait()
             self._process = None
 
     def stop(self, *, check: bool = True) -> None:
-        """Ask it to end and wait; with `check`, a bad exit code or a traceback in the log is an error."""
+        """Terminate the process and wait; with `check`, a bad exit code or a traceback in the log is an error."""
         if self._process is None:
             return
         process, self._process = self._process, None

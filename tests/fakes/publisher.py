@@ -1,7 +1,7 @@
-"""Builds what a Debian-shaped archive holds at one instant, from packages: pool, indexes, by-hash, signed roots.
+"""Build a Debian-shaped archive at one instant from packages: pool, indexes, by-hash, signed roots.
 
-Genuine packages keep their genuine stanzas, so a suite published here differs from Debian's own in its selection and
-in its signature, which a test key makes.
+Genuine packages keep their genuine stanzas, so a suite published here differs from Debian's own in its selection and in
+its signature, which a test key makes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.fakes.signing import SigningKey
 
 @dataclass(frozen=True)
 class SuitePlan:
-    """What one suite shall hold. `valid_for` (seconds) adds Valid-Until; `headers` adds or replaces Release fields."""
+    """The content of one suite. `valid_for` (seconds) adds Valid-Until; `headers` adds or replaces Release fields."""
 
     name: str
     packages: tuple[Package, ...]
@@ -40,7 +40,7 @@ class Publisher:
         self.key = key
 
     def tree(self, at: str, suites: Iterable[SuitePlan]) -> FixedTree:
-        """Return the archive's whole tree as it stands after publishing these suites at the instant `at`."""
+        """Return the archive's whole tree after publishing these suites at the instant `at`."""
         files: dict[str, Content] = {}
         packages: dict[tuple[str, str, str], Package] = {}
         for suite in suites:
@@ -68,7 +68,7 @@ class Publisher:
         contents = {path: Content(data, instant) for path, data in files.items()}
         for name, data in indexes.items():
             content = Content(data, instant)
-            # Debian lists the unpacked index in Release and serves it under no name of its own.
+            # Debian lists the uncompressed index in Release and does not serve it under its own name.
             if name.endswith((".xz", ".gz")):
                 contents[f"{folder}/{name}"] = content
                 contents[f"{folder}/{name.rpartition('/')[0]}/by-hash/SHA256/{content.sha256}"] = content
@@ -110,7 +110,10 @@ def _rfc2822(when: datetime) -> str:
 
 
 def repacked(package: Package, suffix: str, *, modified: int) -> Package:
-    """Return `package` rebuilt by dpkg-deb under a higher version: NOT genuine, for want of a genuine second version."""
+    """Return `package` rebuilt by dpkg-deb under a higher version.
+
+    The result is NOT genuine; it is used if there is no genuine second version.
+    """
     version = package.version + suffix
     with tempfile.TemporaryDirectory() as folder:
         tree, target = Path(folder, "tree"), Path(folder, "new.deb")

@@ -1,4 +1,4 @@
-"""An HTTP client that sends exactly the bytes it is given, and tells a clean end from a cut."""
+"""An HTTP client that sends exactly the given bytes, and distinguishes a regular end from a cut."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Answer:
-    """`is_whole`: the body ended as its head said it would."""
+    """An answer. `is_whole`: the body ended as its head announced."""
 
     status: int
     reason: str
@@ -41,7 +41,7 @@ class RawClient:
         return await self.answer(method)
 
     async def head(self) -> Answer:
-        """Read a head; the body is left."""
+        """Read a head and leave the body unread."""
         lines = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         version, status, reason = lines[0].split(" ", 2)
         assert version == "HTTP/1.1"
@@ -86,7 +86,7 @@ class RawClient:
         return body, True
 
     async def is_closed(self) -> bool:
-        """Wait for the server's end of the connection; False when it sends more instead."""
+        """Wait for the server to close the connection; False if it sends more instead."""
         try:
             return await self.reader.read(1) == b""
         except ConnectionResetError:

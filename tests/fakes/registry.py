@@ -1,7 +1,8 @@
-"""A registry in memory (OCI distribution-spec 1.1) that is strict, that remembers, and that misbehaves on command.
+"""A strict in-memory registry (OCI distribution-spec 1.1) that records requests and misbehaves on command.
 
-It can want logins (Basic, or Bearer with a token service), redirect blobs to another host, have a referrers API or none, decline
-mounts, ask for long chunks, forget uploads, answer an `sha256-` tag with the subject itself, be busy, and break off.
+It can require logins (Basic, or Bearer with a token service), redirect blobs to another host, have or lack a referrers
+API, decline mounts, ask for long chunks, drop uploads, answer an `sha256-` tag with the subject itself, be busy, and
+break off.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ Misdeed = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
 
 @dataclass(frozen=True)
 class Seen:
-    """A request, as it arrived."""
+    """A request as received."""
 
     method: str
     path: str
@@ -88,7 +89,7 @@ class SimulatedRegistry:
         await self._runner.cleanup()
 
     def misbehave(self, method: str, path: str, *deeds: Misdeed) -> None:
-        """Do this instead of answering, once each, for requests of this method whose path has this pattern in it."""
+        """Do this instead of answering, once each, for requests of this method whose path matches this pattern."""
         self.misdeeds.extend((method, path, deed) for deed in deeds)
 
     def asked(self, method: str, path: str = "") -> list[Seen]:
@@ -222,7 +223,7 @@ class SimulatedRegistry:
             return _error(416, "RANGE_INVALID")
         async for (
             piece
-        ) in request.content.iter_any():  # what came before a connection broke is kept, as by real registries
+        ) in request.content.iter_any():  # bytes received before a connection broke are kept, as by real registries
             upload.data += piece
         assert len(upload.data) == end + 1
         return self._where(token, 202)
@@ -294,7 +295,7 @@ def _error(status: int, code: str, headers: dict[str, str] | None = None, messag
     return web.json_response({"errors": [{"code": code, "message": message}]}, status=status, headers=headers)
 
 
-# --- misdeeds -------------------------------------------------------------------------------------------------------------
+# --- misdeeds ---------------------------------------------------------------------------------------------------------
 
 
 def busy(status: int = 429, retry_after: str = "") -> Misdeed:
@@ -312,7 +313,7 @@ def moved(location: str, status: int = 307) -> Misdeed:
 
 
 async def forget(request: web.Request) -> None:
-    """Know no upload any more; then answer as ever."""
+    """Drop all uploads; then answer normally."""
     request.config_dict[THIS].uploads.clear()
 
 
@@ -324,7 +325,7 @@ async def reset(request: web.Request) -> web.StreamResponse | None:
 
 
 def cut_after(data: bytes, promised: int) -> Misdeed:
-    """Promise so many bytes, give these, and break off."""
+    """Announce so many bytes, send these, and break off."""
 
     async def deed(request: web.Request) -> web.StreamResponse:
         answer = web.StreamResponse(headers={"Content-Length": str(promised)})

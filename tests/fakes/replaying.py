@@ -1,4 +1,4 @@
-"""A build that runs twice: recorded online, then from its capture where nothing else can be reached."""
+"""A build that runs twice: recorded online, then from its capture without network."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ from tests.fakes.no_route import without_routes
 from tests.fakes.proxy import Snapproxy, run
 
 NAME = "build"
-"""The capture's name: the proxy's password, or `/~build/` before an address."""
+"""The capture's name: the proxy's password, or part of `/~build/` before an address."""
 
 Digests = dict[str, str]
 """SHA-256 by file name."""
 
 Build = Callable[[Snapproxy, Path], Digests]
-"""Builds through a snapproxy, in a folder of its own that is still to be made, and returns what it got."""
+"""A function that builds through a snapproxy, in a new folder of its own, and returns the files that it got."""
 
 
 def online_and_offline(settings: Path, build: Build, folder: Path) -> tuple[Digests, Digests]:
-    """Build twice in `folder`; return what was got while everything could be reached, and what was got from the artifact alone."""
+    """Build twice in `folder`.
+
+    Return the files of the online build, and those of the build from the artifact alone.
+    """
     with Snapproxy(settings, name="online") as at:
         online = build(at, folder / "online")
     carry(settings)
@@ -30,14 +33,17 @@ def online_and_offline(settings: Path, build: Build, folder: Path) -> tuple[Dige
 
 
 def carry(settings: Path) -> None:
-    """Leave nothing of what snapproxy knows but the capture: import its artifact, where nothing can be reached, into an empty store."""
+    """Reduce the state of snapproxy to the capture.
+
+    The artifact is imported into an empty store, without network.
+    """
     artifact = only_an_artifact(settings)
     with without_routes():
         _done("import", artifact, "--as", NAME, "--config", str(settings))
 
 
 def only_an_artifact(settings: Path) -> str:
-    """Export the capture, wipe the store, and return the artifact's place."""
+    """Export the capture, wipe the store, and return the path of the artifact."""
     artifact = f"oci-archive:{settings.parent}/{NAME}.tar"
     _done("export", NAME, artifact, "--config", str(settings))
     for store in ("state", "cache"):
@@ -46,7 +52,7 @@ def only_an_artifact(settings: Path) -> str:
 
 
 def digests(files: Mapping[str, bytes]) -> Digests:
-    """Return what tells files apart."""
+    """Return the digest of each file."""
     return {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
 
 

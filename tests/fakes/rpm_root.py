@@ -1,4 +1,7 @@
-"""Private roots for the system's real dnf and zypper: own repository files, caches and rpm database; nothing of /etc is read."""
+"""Private roots for the system's real dnf and zypper.
+
+They have their own repository files, caches and rpm database; nothing of /etc is read.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ class DnfRoot:
         (folder / "dnf.conf").write_text("[main]\n")
 
     def repository(self, text: str) -> None:
-        """Write the one repository file, as `client_config.rpm` prints it or as a user has it."""
+        """Write the only repository file, as `client_config.rpm` prints it or in a user's notation."""
         (self.folder / "repos" / "test.repo").write_text(text)
 
     def main(self, text: str) -> None:
@@ -38,13 +41,16 @@ class DnfRoot:
         return _run([*fixed, *options, *arguments], self.folder, http_proxy)
 
     def download(self, name: str, *, http_proxy: str = "") -> Outcome:
-        """Refresh what has expired, and download the newest `name` there is; what was downloaded before is forgotten."""
+        """Refresh expired metadata, and download the newest version of `name`.
+
+        Earlier downloads are removed.
+        """
         for path in self.folder.rglob("*.rpm"):
             path.unlink()
         return self.dnf("install", "--downloadonly", name, http_proxy=http_proxy)
 
     def fetched(self) -> dict[str, bytes]:
-        """Return every package that dnf has, by file name."""
+        """Return every package in dnf's cache, by file name."""
         return {path.name: path.read_bytes() for path in self.folder.rglob("*.rpm")}
 
 
@@ -61,23 +67,23 @@ class ZypperRoot:
         (self.repositories / "test.repo").write_text(text)
 
     def zypper(self, *arguments: str, http_proxy: str = "") -> Outcome:
-        """Run zypper to its end; the repository's own key is trusted."""
+        """Run zypper to its end; it trusts the key of the repository."""
         fixed = ["zypper", "--root", str(self.folder), "--non-interactive", "--gpg-auto-import-keys"]
         return _run([*fixed, *arguments], self.folder.parent, http_proxy)
 
     def available(self) -> dict[str, str]:
-        """Return the version of every package as the metadata that zypper has now tell it."""
+        """Return the version of every package according to zypper's present metadata."""
         said = self.zypper("--no-refresh", "search", "--details").out
         rows = [[cell.strip() for cell in line.split("|")] for line in said.splitlines() if line.count("|") >= 5]
         return {row[1]: row[3] for row in rows[1:]}
 
     def fetched(self) -> dict[str, bytes]:
-        """Return every package that zypper has, by file name."""
+        """Return every package in zypper's cache, by file name."""
         return {path.name: path.read_bytes() for path in self.folder.rglob("*.rpm")}
 
 
 def installed(root: Path) -> dict[str, str]:
-    """Return the version of every package in a root's rpm database, by name; keys that were trusted are none."""
+    """Return the version of every package in a root's rpm database, by name, without the trusted keys."""
     command = ["rpm", "--root", str(root), "-qa", "--qf", "%{NAME} %{VERSION}-%{RELEASE}\\n"]
     lines = _run(command, root.parent, "").out.splitlines()
     return {name: version for name, version in map(str.split, lines) if name != "gpg-pubkey"}

@@ -1,4 +1,4 @@
-"""rpm metadata as createrepo_c writes them, an entry at a time: for tests of what no real tool would write."""
+"""Write rpm metadata as createrepo_c does, one entry at a time, for cases that no real tool produces."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def repomd(*entries: str, revision: str = "1717200000") -> str:
 
 
 def package(href: str, seed: str, size: int = 3, spelled: str = "sha256") -> str:
-    """Return a `package` element of primary.xml, with a trap for readers that do not mind where an element stands."""
+    """Return a `package` element of primary.xml, with a trap for readers that ignore the nesting of elements."""
     pkgid = ' pkgid="YES"'
     return (
         f'<package type="rpm"><name>n</name>{checksum(seed, spelled, pkgid)}<summary>a &amp; b</summary>'

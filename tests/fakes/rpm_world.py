@@ -1,6 +1,7 @@
-"""An rpm repository at two instants, made with rpmbuild and createrepo_c and signed with a test key, on a snapshot service and a mirror.
+"""An rpm repository at two instants on a snapshot service and a mirror.
 
-At FIRST its metadata are as Fedora's (gzip, SHA-256), at SECOND as openSUSE's (xz, SHA-512). `steady` stays what it is, `hello` moves on.
+It is made with rpmbuild and createrepo_c and signed with a test key. At FIRST its metadata are like Fedora's (gzip,
+SHA-256), at SECOND like openSUSE's (xz, SHA-512). `steady` stays the same, `hello` has a new version.
 """
 
 from __future__ import annotations
@@ -68,14 +69,14 @@ class RpmWorld:
         self.key.close()
 
     def reset(self) -> None:
-        """Forget faults and counts: what a test does before it begins."""
+        """Remove all faults and reset the counts, before a test begins."""
         for server in self.servers:
             server.heal()
             server.reset_counts()
 
     @contextlib.contextmanager
     def showing(self, when: str) -> Iterator[None]:
-        """Let the mirror show an earlier state for a while."""
+        """Make the mirror show an earlier state within the context."""
         last = self._timeline.ids[-1]
         self._timeline.publish(last, self.trees[when])
         try:
@@ -85,7 +86,7 @@ class RpmWorld:
 
     @property
     def settings(self) -> str:
-        """The TOML that makes the repository a user's own row, with no pace to speak of."""
+        """The TOML that declares the repository as an archive, practically without a rate limit."""
         paces = "".join(
             f'[upstreams."{urlsplit(server.url).hostname}"]\nrequests_per_second = 500\nburst = 500\n'
             for server in self.servers
@@ -98,7 +99,7 @@ class RpmWorld:
 
     @property
     def row(self) -> Archive:
-        """The same row, for a snapproxy in the test's own process."""
+        """The same archive, for a snapproxy in the test's own process."""
         return Archive(
             ARCHIVE,
             "rpm",
@@ -116,13 +117,16 @@ class RpmWorld:
         return path
 
     def path_of(self, when: str, part: str) -> str:
-        """Return the path of the file of an instant whose path has `part` in it: of a zchunk file only if `part` says so."""
+        """Return the path of the file of an instant whose path contains `part`.
+
+        A zchunk file is returned only if `part` says so.
+        """
         paths = [path for path in self.trees[when].paths() if part in path]
         (path,) = [path for path in paths if path.endswith(".zck") == part.endswith(".zck")]
         return path
 
     def package(self, when: str, name: str) -> Content:
-        """Return the package `name` as the repository had it."""
+        """Return the repository's package `name`."""
         found = self.trees[when].get(f"{REPOSITORY}/Packages/{name[0]}/{file_name(name, VERSIONS[when][name])}")
         assert found is not None
         return found
@@ -153,7 +157,7 @@ def files_of(top: Path, modified: int) -> Mapping[str, Content]:
 
 @functools.cache
 def build(folder: Path, name: str, version: str) -> Path:
-    """Build one package below `folder`, and return its file."""
+    """Build one package in `folder`, and return its file."""
     number, _, release = version.partition("-")
     top = folder / f"build-{name}-{version}"
     top.mkdir()

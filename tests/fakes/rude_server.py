@@ -1,6 +1,7 @@
-"""A server on a bare socket that misbehaves on command: it resets, stalls, cuts, lies and drips where a real HTTP server could not.
+"""A server on a bare socket that misbehaves on command.
 
-A path is given a list of manners, one a request, the last one for ever. A manner is what is done once the head was read.
+It resets, stalls, cuts, sends wrong bytes and drips where a real HTTP server could not. A path is given a list of
+behaviours, one per request; the last one repeats. A behaviour runs after the request head has been read.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Self
 
 @dataclass(frozen=True)
 class Seen:
-    """A request as it arrived; header names in lower case."""
+    """A request as received; header names in lower case."""
 
     method: str
     target: str
@@ -34,13 +35,13 @@ def head(status: int, **headers: object) -> bytes:
 
 
 def reply(status: int, body: bytes = b"", **headers: object) -> Manner:
-    """Answer in good order, and keep the connection."""
+    """Answer correctly, and keep the connection."""
     length = {} if status == 304 else {"content_length": len(body)}
     return say(head(status, **(length | headers)) + body)
 
 
 def say(data: bytes) -> Manner:
-    """Send these very bytes, and keep the connection."""
+    """Send exactly these bytes, and keep the connection."""
 
     async def manner(seen: Seen, writer: asyncio.StreamWriter) -> None:
         writer.write(data)
@@ -50,7 +51,7 @@ def say(data: bytes) -> Manner:
 
 
 def then_close(first: Manner) -> Manner:
-    """Close in good order afterwards."""
+    """Close the connection regularly afterwards."""
 
     async def manner(seen: Seen, writer: asyncio.StreamWriter) -> None:
         await first(seen, writer)
@@ -60,7 +61,7 @@ def then_close(first: Manner) -> Manner:
 
 
 def then_reset(first: Manner) -> Manner:
-    """Reset the connection (RST) afterwards, once the bytes had time to be read."""
+    """Reset the connection (RST) afterwards, after a delay in which the client can read the bytes."""
 
     async def manner(seen: Seen, writer: asyncio.StreamWriter) -> None:
         await first(seen, writer)
@@ -72,7 +73,7 @@ def then_reset(first: Manner) -> Manner:
 
 
 def then_stall(first: Manner) -> Manner:
-    """Fall silent afterwards."""
+    """Send nothing more, and keep the connection open."""
 
     async def manner(seen: Seen, writer: asyncio.StreamWriter) -> None:
         await first(seen, writer)
@@ -91,7 +92,7 @@ class RudeServer:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def on(self, path: str, *manners: Manner) -> str:
-        """Behave so for `path`; return its URL."""
+        """Use these behaviours for `path`; return its URL."""
         self._manners[path] = list(manners)
         return self.url(path)
 

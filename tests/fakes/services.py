@@ -1,8 +1,8 @@
-"""What the simulated services answer, decided from a path alone: no sockets, no threads.
+"""The answers of the simulated services, computed from a path alone: no sockets, no threads.
 
-`SnapshotService` plays snapshot.debian.org as other people's traces and its published source describe it.
-`UbuntuService` and `PpaService` are SIMULATED FROM DOCUMENTATION: the live servers were never contacted.
-`MirrorService` plays a regular mirror that shows the newest state only.
+`SnapshotService` simulates snapshot.debian.org as published traces and its source code describe it. `UbuntuService` and
+`PpaService` are SIMULATED FROM DOCUMENTATION: the live servers were never contacted. `MirrorService` simulates a
+regular mirror that shows the newest state only.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ def document(value: object) -> Answer:
 
 
 def listing(tree: Tree, folder: str) -> Answer | None:
-    """Return an HTML listing of `folder` ('' or with a final slash), None when the tree has no such folder."""
+    """Return an HTML listing of `folder` ('' or with a final slash), None if the tree has no such folder."""
     if folder and not folder.endswith("/"):
-        return None  # `Packages` is no folder because `Packages.xz` exists
+        return None  # `Packages` is not a folder because `Packages.xz` exists
     below = {path[len(folder) :].partition("/")[0] for path in tree.paths() if path.startswith(folder)}
     if not below:
         return None
@@ -62,7 +62,7 @@ def listing(tree: Tree, folder: str) -> Answer | None:
 
 
 def is_folder(tree: Tree, path: str) -> bool:
-    """Whether something known stands below `path`."""
+    """Whether the tree has a path below `path`."""
     return any(each.startswith(path + "/") for each in tree.paths())
 
 
@@ -119,7 +119,7 @@ class SnapshotService:
         return Answer(200, places[0][3], headers, names, has_validators=True)
 
     def _places(self, sha1: str) -> Iterator[tuple[str, str, str, Content]]:
-        """Yield (archive, path, first dump, content) for every path that ever held these bytes."""
+        """Yield (archive, path, first dump, content) for every path that ever had these bytes."""
         seen = set()
         for archive, timeline in self.archives.items():
             for when, tree in timeline.states():
@@ -138,7 +138,10 @@ class SnapshotService:
         return _api({"hash": sha1, "result": rows}) if rows else page(404)
 
     def _timestamps(self, query: Mapping[str, list[str]]) -> Answer:
-        """Both bounds are taken as inclusive: the facts are silent, and a client must cope with either."""
+        """Return the dumps between both bounds, inclusive.
+
+        The sources do not state whether the bounds are inclusive, and a client must support either.
+        """
         after, before = query.get("after", [""])[0], query.get("before", ["99991231T235959Z"])[0]
         wanted = query.get("archive", list(self.archives))
         if any(name not in self.archives for name in wanted):
@@ -190,7 +193,7 @@ def _api(value: Mapping[str, object]) -> Answer:
 
 
 class MirrorService:
-    """A regular mirror: `/<archive>/<path>` as it is now. Keeps alive, gives dates and ranges, knows by-hash."""
+    """A regular mirror: `/<archive>/<path>` in its present state. Supports keep-alive, dates, ranges and by-hash."""
 
     def __init__(self, archives: Mapping[str, Timeline]) -> None:
         self.archives = archives
@@ -212,8 +215,8 @@ def serve(tree: Tree, path: str, name: str) -> Answer:
 class UbuntuService:
     """snapshot.ubuntu.com, simulated from documentation: `/ubuntu/<TS>/...` for any second from 2023-03-01 on.
 
-    The id is never rounded and no list of dumps exists. Without an id the newest state is shown. The real server
-    redirects http to https; this one speaks http only.
+    The id is never rounded and there is no list of dumps. Without an id the newest state is shown. The real server
+    redirects http to https; this one serves http only.
     """
 
     first = "20230301T000000Z"

@@ -1,4 +1,4 @@
-"""An OpenPGP key made for one test session, and what it signs."""
+"""An OpenPGP key made for one test session, and its signatures."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 class SigningKey:
     """A throw-away key in its own GnuPG folder, created in 2020 so that it can sign at instants of the past.
 
-    `keyring` is the public half, in the binary form that apt and gpgv read. `expires` is GnuPG's spelling of an
-    expiry date ("never", "2025-01-01").
+    `keyring` is the public half, in the binary form that apt and gpgv read. `expires` is an expiry date in GnuPG's
+    notation ("never", "2025-01-01").
     """
 
     def __init__(self, folder: Path, *, name: str = "Simulated archive", expires: str = "never") -> None:
@@ -31,7 +31,7 @@ class SigningKey:
         return self._gpg("--armor", "--detach-sign", "--digest-algo", "SHA256", at=at, data=text)
 
     def beside(self, data: bytes, *, at: str) -> bytes:
-        """Return a package's `.sig`, which repo-add wants in binary form, made at the instant `at`."""
+        """Return a package's `.sig`, which repo-add requires in binary form, made at the instant `at`."""
         return self._gpg("--no-armor", "--detach-sign", "--digest-algo", "SHA256", at=at, data=data)
 
     def armored(self) -> bytes:

@@ -1,7 +1,7 @@
-"""What `make soak` is made of: an archive of many packages, the weather over its servers, and clients with all the manners there are.
+"""The parts of `make soak`: an archive of many packages, faults on its servers, and clients of many behaviours.
 
-Whether snapproxy kept its promises meanwhile is for the test to say: it reads what the clients were told (`Clients.told`) and what they
-hold against it (`Clients.complaints`).
+Whether snapproxy kept its guarantees is for the test to check: it reads the answers that the clients recorded
+(`Clients.told`) and the errors that they found (`Clients.complaints`).
 """
 
 from __future__ import annotations
@@ -23,18 +23,19 @@ from tests.fakes.rawclient import Answer, RawClient, request
 from tests.fakes.signing import SigningKey
 
 CAPTURES = ("", "", "one", "other")
-"""The capture that a request is recorded into: half of them into none."""
+"""The capture that a request is recorded into; half of the requests are not recorded."""
 
 _GRANTED = {200, 206}
 _NEVER_OF_AN_INDEX = {404, 429, 500, 502, 503, 504}
 _REFUSED = {424, 502, 503, 504}
-"""What a failing upstream may come to. No weather says 404, so a 404 would be a lie of ours."""
+"""Statuses allowed while an upstream fails. No simulated fault is a 404, so a 404 would be an error of snapproxy."""
 _HANGS = 100.0
-"""Seconds after which a client counts as forgotten: patience is 25, and a stalled download has 30 more for each of two servers."""
+"""Seconds after which a request counts as hanging: the client timeout is 25, and a stalled download has 30 more for
+each of two servers."""
 
 
 class CrowdedEdition(Edition):
-    """Two states with so many packages, of which every third is another one in the second."""
+    """Two states with so many packages; every third one has a new version in the second."""
 
     def __init__(self, key: SigningKey, random: Random, packages: int) -> None:
         self.key = key
@@ -50,7 +51,7 @@ class CrowdedEdition(Edition):
 
 
 class Weather:
-    """Breaks one of the servers in a new way every second or so, and lets the sun through now and then."""
+    """Breaks one of the servers in a new way about every second, and removes all faults now and then."""
 
     def __init__(self, servers: tuple[ArchiveServer, ...], random: Random) -> None:
         self.servers = servers
@@ -58,7 +59,7 @@ class Weather:
         self.played: Counter[str] = Counter()
 
     async def rage(self, until: float) -> None:
-        """Go on until that second of the monotonic clock, and leave the sky clear."""
+        """Continue until that second of the monotonic clock, then remove all faults."""
         while time.monotonic() < until:
             server = self._random.choice(self.servers)
             draw = self._random.random()
@@ -82,7 +83,8 @@ class Weather:
             time.sleep(seconds)
 
     def _where(self, fault: Fault) -> str:
-        # A wrong byte in the list of dumps is a lie that nobody could tell: only what is signed or promised is lied about.
+        # A wrong byte in the list of dumps cannot be detected: wrong bytes are sent only for files that are signed or
+        # listed with a digest.
         places = ["*pool/*", "*pool/*", "*dists/*"]
         return self._random.choice(places if fault.needs_body else [*places, "*"])
 
@@ -108,7 +110,7 @@ class Weather:
 
 @dataclass(frozen=True)
 class Told:
-    """A whole answer: under which time a capture (or '') was told which bytes of a path."""
+    """A complete answer: the bytes of a path that a capture (or '') got for a requested time."""
 
     capture: str
     when: str
@@ -118,7 +120,10 @@ class Told:
 
 @dataclass
 class Clients:
-    """Ask the servers at `ports()` for the edition's files. What is asked for grows with the time, so that there is always something new."""
+    """Clients that request the edition's files from the servers at `ports()`.
+
+    The range of requested files grows with time, so that there are always new ones.
+    """
 
     edition: CrowdedEdition
     ports: Callable[[], list[int]]
@@ -127,7 +132,7 @@ class Clients:
     counts: Counter[str] = field(default_factory=Counter)
 
     async def ask_on(self, random: Random, began: float, until: float) -> None:
-        """Be one client that asks one thing after the other."""
+        """Run one client that sends one request after the other."""
         while (now := time.monotonic()) < until:
             share = (now - began) / (until - began)
             when, path = self._wish(random, share)
@@ -135,15 +140,15 @@ class Clients:
                 async with asyncio.timeout(_HANGS):
                     await self._ask(random, random.choice(CAPTURES), when, path)
             except ConnectionRefusedError:
-                self.counts["nobody there"] += 1  # a killed process that is not yet back
+                self.counts["nobody there"] += 1  # a killed process that has not restarted yet
             except (ConnectionError, asyncio.IncompleteReadError):
-                self.counts["cut"] += 1  # it was killed meanwhile
+                self.counts["cut"] += 1  # the process was killed during the answer
             except TimeoutError:
                 self.complaints.append(f"{when}/{path}: nothing for {_HANGS:.0f} s")
             await asyncio.sleep(random.uniform(0, 0.2))
 
     async def ask_again(self, wish: Told, patience: float) -> None:
-        """Ask for a file until it is given: of a healed archive everything can be had."""
+        """Request a file until it is served: a healed archive can serve every file."""
         end, status = time.monotonic() + patience, 0
         while time.monotonic() < end:
             client = await RawClient.connect(self.ports()[0])
@@ -188,7 +193,7 @@ class Clients:
             client.close()
 
     async def _leave(self, client: RawClient, target: str, random: Random) -> None:
-        """Leave at once, after the head, or somewhere in the body."""
+        """Disconnect immediately, after the head, or somewhere in the body."""
         await client.send(request(target))
         if random.random() < 0.8:
             await client.reader.read(random.randrange(1, 100_000))

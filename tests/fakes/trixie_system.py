@@ -1,8 +1,8 @@
-"""Small trixie systems that hold one program each, for what the machine's own release is too old for.
+"""Small trixie systems with one program each, for programs that are too old in the machine's own release.
 
-Made from genuine packages of the machine's own mirror: the closure of the program, unpacked and not configured, is all that it needs to
-run under chroot. Measured for apt 3: 29 packages, 13 MB fetched, 55 MB unpacked, about six seconds cold; for pacman 7: 89, 27 MB, 88 MB and seven.
-Afterwards they stand ready in the tests' cache.
+They are made from genuine packages of the machine's own mirror: the closure of the program, unpacked and not
+configured, is enough to run it under chroot. Measured for apt 3: 29 packages, 13 MB fetched, 55 MB unpacked, about six
+seconds cold; for pacman 7: 89 packages, 27 MB, 88 MB and seven seconds. Later runs reuse them from the tests' cache.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _NULL = os.makedev(1, 3)
 
 
 def trixie_system(label: str, *packages: str) -> Path:
-    """Return an unpacked system that holds `packages`, making it first when the cache does not hold it."""
+    """Return an unpacked system with `packages`, creating it if the cache has none."""
     suite = replace(genuine.main_suite(), name=_SUITE)
     target = genuine.remembered(f"{label}-system", [suite]).with_suffix("")
     if not target.exists():
         part = target.with_suffix(f".{os.getpid()}")
-        # base-files brings the links of the merged /usr and must come first.
+        # base-files contains the links of the merged /usr and must come first.
         for stanza in sorted(
             closure(suite, *packages, "base-files", "dpkg"),
             key=lambda text: not text.startswith("Package: base-files\n"),
@@ -56,7 +56,7 @@ def _null_device(path: Path) -> None:
 
 @contextlib.contextmanager
 def private_folder(system: Path, name: str) -> Iterator[Path]:
-    """Lend a folder inside `system`, where its programs can see it."""
+    """Yield a folder inside `system` that its programs can access."""
     folder = system / "private" / f"{name}-{os.getpid()}"
     folder.mkdir()
     try:
@@ -67,7 +67,7 @@ def private_folder(system: Path, name: str) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def apt3_root(name: str) -> Iterator[AptRoot]:
-    """Lend a private root whose programs are apt 3."""
+    """Yield a private root whose programs are apt 3."""
     system = trixie_system("apt3", "apt")
     with private_folder(system, name) as folder:
         yield AptRoot(folder, chroot=system)

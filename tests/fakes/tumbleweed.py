@@ -1,6 +1,7 @@
-"""openSUSE's server, as it is described: `history/YYYYMMDD/tumbleweed/`, a list of those days, and the newest one as `tumbleweed/`.
+"""openSUSE's server, simulated from descriptions.
 
-SIMULATED FROM what others' tools ask it: the live server was never contacted. Its repository is the one of `rpm_world`.
+It has `history/YYYYMMDD/tumbleweed/`, a list of those days, and the newest one as `tumbleweed/`. SIMULATED FROM the
+requests of others' tools: the live server was never contacted. Its repository is the one of `rpm_world`.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from tests.fakes.world import FIRST, SECOND
 
 OSS = "repo/oss"
 FIRST_DAYS = ("20240529", "20240530", "20240602")
-"""The days that show the first state. Nobody publishes on each of them."""
+"""The days that show the first state. Not every calendar day has a publication."""
 SECOND_DAYS = ("20240608", "20240609", "20240612")
 FIRST_WHEN, SECOND_WHEN = "20240601T120000Z", "20240610T000000Z"
-"""Times that the days 20240530 and 20240609 answer."""
+"""Times that resolve to the days 20240530 and 20240609."""
 _DAY = re.compile(r"/history/([0-9]{8})/tumbleweed/repo/oss/(.*)")
 
 
@@ -54,7 +55,7 @@ class TumbleweedWorld:
         self.server.start()
 
     def configuration(self, folder: Path) -> Path:
-        """Write a configuration that puts this server behind the built-in row."""
+        """Write a configuration that uses this server for the built-in archive."""
         path = folder / "config.toml"
         folder.mkdir(parents=True)
         host, url = urlsplit(self.server.url).hostname, self.server.url

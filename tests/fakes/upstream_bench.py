@@ -1,4 +1,4 @@
-"""What asking an upstream takes, in front of a bare socket that misbehaves on command."""
+"""A test bench for requests to an upstream: a bare socket that misbehaves on command."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ UNHURRIED = RatePolicy(connections=8, rest=0.001, failure_cool_down_most=0.001, 
 
 
 class Names(AbstractResolver):
-    """Resolves the names a test made up."""
+    """Resolves the host names that a test made up."""
 
     def __init__(self, **hosts: str) -> None:
         self.hosts = {name.replace("_", "."): address for name, address in hosts.items()}
@@ -47,7 +47,7 @@ class Names(AbstractResolver):
 
 
 class Bench:
-    """A rude server, an Upstream, and what the two need."""
+    """A rude server, an `Upstream`, and their dependencies."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class Bench:
         self.reach = EgressPolicy((server.url("/"),))
 
     async def settled(self, asked: UpstreamRequest, reach: EgressPolicy | None = None) -> UpstreamAnswer:
-        """Ask, and look at the head alone."""
+        """Send a request, and read the head alone."""
         async with self.upstream as upstream, upstream.fetch(asked, reach or self.reach) as response:
             return response.answer
 
@@ -81,7 +81,7 @@ class Bench:
             return await response.read(1 << 20)
 
     async def broken_body(self, asked: UpstreamRequest) -> tuple[bytes, Fault]:
-        """Return what came before the body broke, and how it broke."""
+        """Return the bytes before the body broke, and the error."""
         got = b""
         async with self.upstream as upstream, upstream.fetch(asked, self.reach) as response:
             try:

@@ -1,7 +1,7 @@
-"""A clock that moves only when a test says so, in exactly the steps its sleepers asked for.
+"""A clock that moves only when a test moves it, in exactly the steps of its sleepers.
 
-Time stands still while anything can still run, so that what happens in an hour's cool-down is counted exactly and
-takes no time. Work outside the loop (sockets, threads) gets `pause` real seconds at every step; zero is right for tests
+Time does not advance while any task can still run, so that the events of an hour's cool-down are counted exactly and
+take no time. Work outside the loop (sockets, threads) gets `pause` real seconds at every step; zero is right for tests
 of the loop alone.
 """
 
@@ -58,7 +58,7 @@ class VirtualClock:
                     self._forget(alarm)
 
     async def advance(self, seconds: float) -> None:
-        """Let `seconds` pass; every sleeper wakes at its own time, in order."""
+        """Advance by `seconds`; every sleeper wakes at its own time, in order."""
         end = self._elapsed + seconds
         await self._quiet()
         while self._alarms and self._alarms[0][0] <= end:
@@ -67,7 +67,7 @@ class VirtualClock:
         await self._quiet()
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run `work` to its end, moving to the next alarm whenever everybody waits."""
+        """Run `work` to its end, moving to the next alarm whenever all tasks wait."""
         task = asyncio.ensure_future(work)
         try:
             while True:
@@ -76,18 +76,18 @@ class VirtualClock:
                     return await task
                 if self._alarms:
                     await self._step()
-                else:  # it waits for the world outside the loop
+                else:  # it waits for something outside the loop
                     await asyncio.wait({task}, timeout=0.01)
         finally:
             task.cancel()
 
     def jump(self, seconds: float) -> None:
-        """Set the wall clock forth or back, as an administrator might: nobody wakes, monotonic time stays."""
+        """Set the wall clock forward or back, as an administrator might: no sleeper wakes, monotonic time is kept."""
         self._start += seconds
 
     @property
     def sleepers(self) -> int:
-        """How many alarms are set."""
+        """The number of alarms that are set."""
         return len(self._alarms)
 
     async def _step(self) -> None:
@@ -99,7 +99,8 @@ class VirtualClock:
         if self._pause:
             await asyncio.sleep(self._pause)
         await asyncio.sleep(0)
-        while asyncio.get_running_loop()._ready:  # type: ignore[attr-defined] # asyncio's own loop only: what can run now
+        # asyncio's own loop only: the callbacks that can run now
+        while asyncio.get_running_loop()._ready:  # type: ignore[attr-defined]
             await asyncio.sleep(0)
 
     def _at(self, seconds: float, ring: Callable[[], None]) -> tuple[float, int, Callable[[], None]]:

@@ -1,9 +1,10 @@
 """The simulated world: one set of archives at two instants, on every service that shows them.
 
-Genuine packages, test-key signatures. `FIRST` and `SECOND` are instants with dumps around them; between them lies a gap.
-The archives hold the closure of what was asked for: at FIRST as the machine's stable suite has it, at SECOND with every
-package that stable-security has newer (or, for want of any, with its first package repacked under a bumped version).
-Each service listens on a loopback address of its own, so that politeness, which is counted by host, can be told apart.
+It has genuine packages and test-key signatures. `FIRST` and `SECOND` are instants with dumps around them; between them
+is a gap. The archives contain the closure of the requested packages: at FIRST as in the machine's stable suite, at
+SECOND with every newer package of stable-security (or, if there is none, with its first package repacked under a higher
+version). Each service listens on a loopback address of its own, so that rate limits, which are counted by host, can be
+told apart.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ PPA = f"{_OWNER}/{_PPA}/ubuntu"
 
 @dataclass(frozen=True)
 class State:
-    """One state of the archives: the instant it stands for, and the trees by archive."""
+    """One state of the archives: its instant, and the trees by archive."""
 
     when: str
     debian: FixedTree
@@ -62,7 +63,7 @@ class World:
         for state in (self.first, self.second):
             self._dump(self.debian, state.when, state.debian, first=420, every=6 * _HOUR)
             self._dump(self.security, state.when, state.security, first=1377, every=7 * _HOUR + 977)
-            # Ubuntu's rule is "any second": the state changes at one of them and no dump exists.
+            # Ubuntu's service answers for any second: the state changes at one of them and there is no dump.
             self.ubuntu.publish(stamp(epoch(state.when) - 3 * 24 * _HOUR), self._ubuntu(state))
         self._open()
 
@@ -80,7 +81,7 @@ class World:
 
     @contextlib.contextmanager
     def twin(self) -> Iterator[World]:
-        """Lend the same archives behind servers, faults and counts of their own, for cases that run side by side."""
+        """Yield the same archives behind servers, faults and counts of their own, for cases that run side by side."""
         other = copy.copy(self)
         other._open()
         try:
@@ -90,7 +91,7 @@ class World:
 
     @property
     def archives(self) -> dict[str, Timeline]:
-        """What the snapshot service and the mirror hold, by name."""
+        """The archives of the snapshot service and the mirror, by name."""
         return {"debian": self.debian, "debian-security": self.security}
 
     @property
@@ -103,7 +104,7 @@ class World:
         return {name: (first[name], second[name]) for name in first if first[name] != second[name]}
 
     def reset(self) -> None:
-        """Forget faults and counts: what a test does before it begins."""
+        """Remove all faults and reset the counts, before a test begins."""
         for server in self.servers:
             server.heal()
             server.reset_counts()
@@ -114,12 +115,12 @@ class World:
             server.stop()
 
     def close(self) -> None:
-        """Stop everything this world started."""
+        """Stop all servers and agents of this world."""
         self.stop()
         self.key.close()
 
     def errors(self) -> list[BaseException]:
-        """Return what went wrong in the fakes themselves."""
+        """Return the errors of the fakes themselves."""
         return [error for server in self.servers for error in server.errors]
 
     def _state(self, when: str, packages: Sequence[Package]) -> State:
@@ -141,14 +142,14 @@ class World:
 
     @staticmethod
     def _dump(timeline: Timeline, when: str, tree: FixedTree, *, first: int, every: int) -> None:
-        """Take dumps of one state from three days before `when` to three days after it."""
+        """Add dumps of one state from three days before `when` to three days after it."""
         middle = epoch(when)
         for at in range(middle - 3 * 24 * _HOUR + first, middle + 3 * 24 * _HOUR, every):
             timeline.publish(stamp(at), tree)
 
 
 def versions_of(wanted: Iterable[str], first: int, second: int) -> tuple[list[Package], list[Package]]:
-    """Return the packages at both instants; dates of unchanged ones are `first`."""
+    """Return the packages at both instants; unchanged ones are dated `first`."""
     suite, security = genuine.main_suite(), genuine.security_suite()
     old = [genuine.binary(suite, stanza, modified=first) for stanza in closure(suite, *wanted)]
     newer = genuine.index(security) if security else {}
@@ -182,7 +183,10 @@ def is_newer(version: str, than: str) -> bool:
 
 
 class RootWorld(World):
-    """All that a minimal root is made of (88 packages, 32 MB), at two instants, beside the archives that mkosi asks for with it."""
+    """The packages of a minimal root (88 packages, 32 MB) at two instants.
+
+    It also has the archives that mkosi requests along with it.
+    """
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, *genuine.minimal(genuine.main_suite()))
@@ -201,10 +205,10 @@ class RootWorld(World):
 
 
 class GenuineWorld:
-    """Debian's own signed roots as they are: the machine's real mirror, presented as snapshots around one instant.
+    """Debian's own signed roots unchanged: the machine's real mirror, presented as snapshots around one instant.
 
-    The instant lies two days back and the dumps around it all show the mirror's present state, so Debian's own keyring,
-    real indexes and real packages pass through; nothing about *times* may be concluded from it.
+    The instant is two days back and the dumps around it all show the mirror's present state, so that Debian's own
+    keyring, real indexes and real packages are used; tests cannot conclude anything about *times* from it.
     """
 
     def __init__(self, *, now: int) -> None:

@@ -1,6 +1,6 @@
-"""Packs zchunk, after the project's own description of its format: for tests of files that no real tool would write.
+"""Write zchunk files according to the project's description of the format, for files that no real tool would write.
 
-Checksums are zeros, as nothing here reads them. What the real tool writes is tested with `rpm_world`.
+Checksums are zeros, as no reader under test checks them. The output of the real tool is tested with `rpm_world`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _SIZES = {SHA256: 32, HALF_OF_A_HALF: 16}
 
 
 def integer(value: int) -> bytes:
-    """Write seven bits a byte, the lowest first, the last byte marked."""
+    """Encode an integer as seven bits per byte, lowest first, with the last byte marked."""
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F)
@@ -23,12 +23,12 @@ def integer(value: int) -> bytes:
 
 
 def zchunk(data: bytes, size: int = 500) -> bytes:
-    """Pack data in chunks of `size`, without a dictionary."""
+    """Compress data in chunks of `size`, without a dictionary."""
     return packed([data[at : at + size] for at in range(0, len(data), size)])
 
 
 def packed(chunks: Sequence[bytes], *, dictionary: bytes = b"", compression: int = 2) -> bytes:
-    """Pack these chunks with a dictionary (raw content), or with `compression` 0 not at all."""
+    """Compress these chunks with a dictionary (raw content), or with `compression` 0 not at all."""
     if compression == 0:
         return assembled([(b"", 0), *((each, len(each)) for each in chunks)], compression=0)
     words = zstandard.ZstdCompressionDict(dictionary) if dictionary else None
@@ -40,7 +40,7 @@ def packed(chunks: Sequence[bytes], *, dictionary: bytes = b"", compression: int
 def assembled(
     parts: Sequence[tuple[bytes, int]], *, compression: int = 2, flags: int = 0, count: int | None = None, kind: int = 3
 ) -> bytes:
-    """Put a file together of packed parts and what each is said to unpack to; the first is the dictionary."""
+    """Assemble a file from (compressed part, announced uncompressed size) pairs; the first is the dictionary."""
     zeros = bytes(_SIZES.get(kind, 16))
     entries = b"".join(zeros + integer(len(part)) + integer(said) for part, said in parts)
     index = integer(kind) + integer(len(parts) if count is None else count) + entries

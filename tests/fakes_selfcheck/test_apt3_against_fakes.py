@@ -22,7 +22,10 @@ def test_apt_3_updates_and_downloads_from_the_snapshot_service(world: World, apt
 
 
 def test_snapshot_option_needs_both_a_host_and_an_override_line(world: World, apt3: AptRoot) -> None:
-    """The host line serves the first update; the root stored by it is then looked up by its Origin, preset to elsewhere."""
+    """The host line serves the first update.
+
+    The root stored by it is then looked up by its Origin, which is preset to another host.
+    """
     key = apt3.keyring(world.key.keyring)
     apt3.sources(f"deb [signed-by={key}] {world.mirror.url}/debian {world.codename} main")
     target = f'"{world.snapshot.url}/archive/debian/@SNAPSHOTID@/";'

@@ -1,4 +1,4 @@
-"""Real apt, directly against the simulated services: what journeys conclude rests on this."""
+"""Real apt, directly against the simulated services: the journeys depend on these facts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ NO_WAIT = ('Acquire::Retries "0";',)
 
 def pinned(root: AptRoot, world: World, when: str) -> AptRoot:
     root.sources(
-        f"deb [signed-by={root.keyring(world.key.keyring)}] {world.snapshot.url}/archive/debian/{when} {world.codename} main"
+        f"deb [signed-by={root.keyring(world.key.keyring)}] "
+        f"{world.snapshot.url}/archive/debian/{when} {world.codename} main"
     )
     return root
 
@@ -92,7 +93,7 @@ def test_a_final_status_on_the_root_makes_apt_fail(world: World, apt_root: MakeR
 def test_a_passing_fault_on_the_root_makes_apt_exit_with_success(
     world: World, apt_root: MakeRoot, fault: Status
 ) -> None:
-    """The trap that snapproxy's 424 exists for."""
+    """snapproxy's 424 exists for this case."""
     world.snapshot.fault("*/InRelease", fault)
     root = pinned(apt_root("root"), world, FIRST)
     root.configure(*NO_WAIT)
@@ -140,14 +141,14 @@ def test_before_the_first_dump_there_is_nothing(world: World, apt_root: MakeRoot
 
 
 def test_in_a_gap_the_service_silently_answers_with_an_older_day(world: World, apt_root: MakeRoot) -> None:
-    """The trap that snapproxy's 410 exists for."""
+    """snapproxy's 410 exists for this case."""
     root = pinned(apt_root("root"), world, IN_THE_GAP)
     assert root.update().code == 0
     assert root.candidates("xz-utils") == {"xz-utils": world.first.versions["xz-utils"]}
 
 
 def test_apt_silently_stays_with_the_newer_root(world: World, apt_root: MakeRoot) -> None:
-    """The trap that snapproxy's 409 exists for: one URL, a later time first."""
+    """snapproxy's 409 exists for this case: one URL, a later time first."""
     root = apt_root("root")
     line = f"deb [signed-by={root.keyring(world.key.keyring)}] {world.mirror.url}/debian {world.codename} main"
     root.sources(line)

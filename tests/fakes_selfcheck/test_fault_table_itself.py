@@ -1,4 +1,4 @@
-"""The measurement behind docs/explain/apt-faults.md, taken without snapproxy: the traps it must be able to see."""
+"""The measurement behind docs/explain/apt-faults.md, made without snapproxy: it must detect these failures of apt."""
 
 from __future__ import annotations
 

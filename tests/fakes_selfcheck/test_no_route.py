@@ -1,4 +1,7 @@
-"""The network name space without routes keeps what it promises: what is outside is out of reach, and comes back afterwards."""
+"""A network name space without routes.
+
+Outside addresses cannot be reached inside it, and can be reached again afterwards.
+"""
 
 from __future__ import annotations
 

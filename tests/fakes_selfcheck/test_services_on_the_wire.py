@@ -1,4 +1,4 @@
-"""The simulated services as a program that speaks HTTP meets them: redirects, /mr/ calls, ranges, conditions, faults."""
+"""The simulated services over HTTP: redirects, /mr/ calls, ranges, conditions, faults."""
 
 from __future__ import annotations
 
@@ -76,8 +76,15 @@ def mirror(timeline: Timeline) -> Iterator[ArchiveServer]:
 
 @pytest.mark.parametrize(
     ("when", "version"),
-    [(OLD, b"1.0"), ("20240602T083000Z", b"2.0"), ("20240602T082959Z", b"1.0"), ("20990101T000000Z", b"2.0"), ("20240602", b"1.0"), ("now", b"2.0")],
-)  # fmt: skip
+    [
+        (OLD, b"1.0"),
+        ("20240602T083000Z", b"2.0"),
+        ("20240602T082959Z", b"1.0"),
+        ("20990101T000000Z", b"2.0"),
+        ("20240602", b"1.0"),
+        ("now", b"2.0"),
+    ],
+)
 def test_a_file_comes_from_the_nearest_earlier_dump_by_a_relative_redirect(
     snapshot: ArchiveServer, when: str, version: bytes
 ) -> None:

@@ -1,4 +1,4 @@
-"""The programs of the trixie systems are the ones that they are kept for."""
+"""The programs of the trixie systems have the versions that they are kept for."""
 
 from __future__ import annotations
 

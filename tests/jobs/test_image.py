@@ -54,7 +54,11 @@ async def test_the_layer_is_apts_cache_and_skopeo_takes_the_image(
             "var/cache/apt",
             "var/cache/apt/archives",
         ]
-        found = {each.name: tar.extractfile(each).read() for each in members if each.isfile()}  # type: ignore[union-attr]
+        found = {
+            each.name: tar.extractfile(each).read()  # type: ignore[union-attr]
+            for each in members
+            if each.isfile()
+        }
         assert {(each.mtime, each.uid, each.gid, each.uname) for each in members} == {(1_717_200_000, 0, 0, "")}
     assert found == expected
     assert exported.digest == f"sha256:{hashlib.sha256((tmp_path / 'dir/manifest.json').read_bytes()).hexdigest()}"

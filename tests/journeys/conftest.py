@@ -1,4 +1,4 @@
-"""Fixtures that several journeys share. All of them are lazy: a journey that asks for none pays for none."""
+"""Fixtures that several journeys share. All of them are lazy: a journey pays only for the fixtures that it requests."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def arch_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ArchWorld]:
 
 @pytest.fixture
 def arch(arch_world: ArchWorld) -> ArchWorld:
-    """The small Arch Linux, whole, with no request counted yet."""
+    """The whole small Arch Linux, with no request counted yet."""
     arch_world.service.removed.clear()
     arch_world.service.thinned.clear()
     arch_world.log.reset_counts()
@@ -49,7 +49,7 @@ def shared_root_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Root
 
 @pytest.fixture
 def root_world(shared_root_world: RootWorld) -> RootWorld:
-    """All that a minimal root is made of, with no fault and no request counted yet."""
+    """The packages of a minimal root, without faults and with no request counted yet."""
     shared_root_world.reset()
     assert len(shared_root_world.changed()) > 3
     return shared_root_world
@@ -57,7 +57,7 @@ def root_world(shared_root_world: RootWorld) -> RootWorld:
 
 @pytest.fixture
 def built(tmp_path: Path) -> Iterator[Path]:
-    """Lend a folder for what is built; it is worth hundreds of megabytes, and nobody looks at it afterwards."""
+    """Yield a folder for build results; they take hundreds of megabytes and are deleted afterwards."""
     folder = tmp_path / "built"
     folder.mkdir()
     yield folder
@@ -68,7 +68,7 @@ def built(tmp_path: Path) -> Iterator[Path]:
 def make_pacman(
     request: pytest.FixtureRequest, arch: ArchWorld, tmp_path: Path
 ) -> Iterator[Callable[[str], PacmanRoot]]:
-    """Make private pacman roots by name: of the machine's own pacman, and of the one in trixie."""
+    """Make private pacman roots by name, of the machine's own pacman or of the one in trixie."""
     roots: list[PacmanRoot] = []
     with ExitStack() as stack:
         system, folder = None, tmp_path

@@ -1,4 +1,4 @@
-"""apk at two instants of an Alpine-like archive: byte for byte, and by an apk client."""
+"""apk at two instants of an Alpine-like archive: byte for byte, and with an apk client."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def proxy(archive: AlpineWorld, tmp_path: Path) -> Iterator[Snapproxy]:
 
 
 async def get(proxy: Snapproxy, when: str, path: str, *headers: str) -> Answer:
-    """Ask as apk does: Host and User-Agent, nothing else."""
+    """Send a request as apk does: Host and User-Agent, nothing else."""
     client = await RawClient.connect(proxy.port)
     try:
         return await client.get(f"/alpine/{when}/{path}", "User-Agent: libfetch/2.0", *headers)
@@ -43,7 +43,7 @@ async def get(proxy: Snapproxy, when: str, path: str, *headers: str) -> Answer:
 
 
 async def installed(proxy: Snapproxy, world: AlpineWorld, when: str) -> dict[str, bytes]:
-    """Install everything, checking what apk checks; return the files."""
+    """Install everything with apk's checks; return the files."""
     listing = await get(proxy, when, INDEX)
     assert (listing.status, listing["X-Snapproxy-Verified"]) == (200, "gpg"), listing
     files: dict[str, bytes] = {}
@@ -55,14 +55,14 @@ async def installed(proxy: Snapproxy, world: AlpineWorld, when: str) -> dict[str
 
 
 async def kept(proxy: Snapproxy, when: str, packages: list[ApkFile]) -> None:
-    """Wait until packages are named: a client has the last byte before that is written down."""
+    """Wait until the packages' names are stored: a client gets the last byte before that."""
     for each in packages:
         while (await get(proxy, when, f"{FOLDER}/{each.file}"))["X-Cache"] != "HIT":
             await asyncio.sleep(0.05)
 
 
 async def test_each_instant_installs_what_it_held(archive: AlpineWorld, proxy: Snapproxy) -> None:
-    """A package that has left since, a new version, and other bytes under the same name, in both orders."""
+    """A package that was removed since, a new version, and other bytes under the same name, in both orders."""
     assert await installed(proxy, archive, SECOND) == {
         "usr/share/hello": b"hello 1.1-r0\n",
         "usr/share/rebuilt": b"built again\n",
@@ -76,7 +76,7 @@ async def test_each_instant_installs_what_it_held(archive: AlpineWorld, proxy: S
 
 
 async def test_a_package_is_taken_from_the_archive_of_that_time_only(archive: AlpineWorld, proxy: Snapproxy) -> None:
-    """The mirror has other bytes under the name, and a SHA-1 of a part is no reason to believe it."""
+    """The mirror has other bytes under the name, and a SHA-1 of a part is no proof for them."""
     await installed(proxy, archive, FIRST)
     assert archive.mirror.requests() == []
 
@@ -95,7 +95,10 @@ async def test_a_package_the_index_does_not_list_is_absent(proxy: Snapproxy) -> 
 
 
 async def test_what_apk_needs_of_every_answer(archive: AlpineWorld, proxy: Snapproxy) -> None:
-    """An explicit keep-alive and a length, errors included, or it opens a connection a request; never a 307 or 308."""
+    """Also errors have an explicit keep-alive and a length, else apk opens a connection per request.
+
+    A redirect is never a 307 or 308.
+    """
     client = await RawClient.connect(proxy.port)
     for path, status in (
         (INDEX, 200),
@@ -112,7 +115,10 @@ async def test_what_apk_needs_of_every_answer(archive: AlpineWorld, proxy: Snapp
 
 
 async def test_an_index_has_no_date_that_could_meet_the_clients_own(archive: AlpineWorld, proxy: Snapproxy) -> None:
-    """apk asks with the moment of its own download. Even one equal to the index's date upstream is answered with the bytes."""
+    """apk sends the time of its own download as If-Modified-Since.
+
+    Even a date equal to the index's date upstream is answered with the bytes.
+    """
     asked = "Sat, 01 Jun 2024 02:30:00 GMT"
     assert epoch(FIRST) == archive.timeline.at(FIRST)[1].get(INDEX).modified  # type: ignore[index, union-attr]
     for since in (asked, "Thu, 01 Jan 2026 00:00:00 GMT"):
@@ -124,7 +130,7 @@ async def test_an_index_has_no_date_that_could_meet_the_clients_own(archive: Alp
 
 
 async def test_going_back_behind_one_url(archive: AlpineWorld, proxy: Snapproxy) -> None:
-    """The proxy form, another time: the client holds the newer index, and gets the older one whole."""
+    """The proxy form with another time: the client has the newer index, and gets the whole older one."""
     client = await RawClient.connect(proxy.port)
     found = []
     for when, since in ((SECOND, ""), (FIRST, "If-Modified-Since: Wed, 10 Jul 2024 14:30:00 GMT")):
@@ -162,7 +168,7 @@ async def test_without_keys_there_is_no_proof(archive: AlpineWorld, tmp_path: Pa
 
 
 async def test_other_bytes_than_the_promised_ones_are_cut_and_then_told(archive: AlpineWorld, proxy: Snapproxy) -> None:
-    """The same size, another package: the last piece is never sent, and the retry says why."""
+    """The same size, another package: the last piece is never sent, and the retry states the reason."""
     lie = package("hello", "1.0-r0", archive.key, b"hullo 1.0-r0\n")
     archive.past.fault("*/hello-1.0-r0.apk", Replace(Content(lie.whole)))
     answers = [await get(proxy, FIRST, f"{FOLDER}/hello-1.0-r0.apk") for _ in range(2)]
@@ -182,7 +188,7 @@ async def test_a_damaged_index_is_a_424(archive: AlpineWorld, proxy: Snapproxy) 
     assert (await get(proxy, "20240603T000000Z", INDEX)).status == 424
 
 
-# --- the client, the real one where there is one ---------------------------------------------------------------------------------
+# --- the client, the real one where there is one ----------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -193,7 +199,7 @@ def apk(archive: AlpineWorld, proxy: Snapproxy, tmp_path: Path) -> Apk:
 
 
 def test_apk_goes_back_in_time(apk: Apk, proxy: Snapproxy) -> None:
-    """Mirror form: the time is in the URL, so its index has a cache entry of its own."""
+    """Mirror form: the URL contains the time, so its index has a cache entry of its own."""
     apk.update()
     apk.add("hello", "rebuilt")
     assert (apk.read("hello"), apk.read("rebuilt")) == ("hello 1.1-r0\n", "built again\n")
@@ -205,7 +211,7 @@ def test_apk_goes_back_in_time(apk: Apk, proxy: Snapproxy) -> None:
 
 
 def test_apk_through_the_proxy_form(apk: Apk, proxy: Snapproxy) -> None:
-    """The repository stays as a distribution ships it; behind one URL the second time is another."""
+    """The repository is as a distribution ships it; under the same URL the second time is another."""
     apk.repositories(f"http://{HOST}/alpine/{REPOSITORY}")
     for when, version in ((SECOND, "1.1-r0"), (FIRST, "1.0-r0")):
         apk.update(proxy=proxy.proxy(when))
@@ -214,7 +220,10 @@ def test_apk_through_the_proxy_form(apk: Apk, proxy: Snapproxy) -> None:
 
 
 def test_apk_refreshing_by_itself_gets_the_older_index(apk: Apk, proxy: Snapproxy) -> None:
-    """An `add` with an old cache asks with If-Modified-Since, its own download's date; it must not be told "not modified"."""
+    """An `add` with an old cache sends If-Modified-Since with the date of its own download.
+
+    The answer must not be 304.
+    """
     apk.repositories(f"http://{HOST}/alpine/{REPOSITORY}")
     apk.update(proxy=proxy.proxy(SECOND))
     apk.age(36_000)
@@ -223,7 +232,7 @@ def test_apk_refreshing_by_itself_gets_the_older_index(apk: Apk, proxy: Snapprox
 
 
 def test_apk_fails_when_an_index_was_refused(apk: Apk, archive: AlpineWorld, proxy: Snapproxy) -> None:
-    """At once, and not with exit 0; the reason it does not print (curl does)."""
+    """It fails immediately and with another status than 0; it does not print the reason (curl does)."""
     archive.past.fault("*/APKINDEX.tar.gz", Replace(Content(index(archive.second, RsaKey("stranger.rsa.pub")))))
     apk.repositories(f"{proxy.url}/alpine/20240711T000000Z/{REPOSITORY}")
     with pytest.raises(ApkFailedError, match=r"unavailable|424"):

@@ -1,4 +1,7 @@
-"""apk's repositories of version 3: two instants, what upstream deleted between them, and what is not what was signed or promised."""
+"""apk's repositories of version 3.
+
+Two instants, files that upstream deleted between them, and files that differ from the signed or listed ones.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,10 @@ def observe(world: Apk3World, packages: str = "all") -> str:
 
 
 def test_apk_installs_each_instant(world: Apk3World, proxy: Snapproxy, tmp_path: Path) -> None:
-    """Forth and back on one client: signatures and digests hold for apk as well, and a noarch package is where it looks for it."""
+    """Forward and back on one client.
+
+    apk accepts signatures and digests, and finds a noarch package where it looks for it.
+    """
     client = client_in(tmp_path / "root", world)
     for when in (SECOND, FIRST, SECOND):
         client.install(f"{proxy.url}/past/{when}", when)
@@ -58,7 +64,7 @@ def test_what_upstream_deleted_still_installs_at_the_instant_it_was_seen(world: 
     first = observe(world)
     world.show(SECOND)
     second = observe(world)
-    world.mirror.stop()  # nothing but the store knows either instant
+    world.mirror.stop()  # only the store has the state of either instant
     with Snapproxy(world.file) as proxy:
         client = client_in(tmp_path / "root", world)
         for instant, when in ((second, SECOND), (first, FIRST)):
@@ -67,7 +73,7 @@ def test_what_upstream_deleted_still_installs_at_the_instant_it_was_seen(world: 
 
 
 async def test_an_index_and_its_packages_are_vouched_for_by_its_signature(proxy: Snapproxy) -> None:
-    """Two of version 3, one of them in another folder, and one of version 2."""
+    """Two packages of version 3, one of them in another folder, and one of version 2."""
     for path in (INDEX, HELLO, OLD, DATA):
         answer = await get(proxy, path)
         assert (answer.status, answer["X-Snapproxy-Verified"]) == (200, "gpg"), path
@@ -101,7 +107,7 @@ async def test_the_present_is_vouched_for_as_well(world: Apk3World, proxy: Snapp
 async def test_an_index_that_was_not_signed_is_refused(
     world: Apk3World, proxy: Snapproxy, index: bytes, reason: str
 ) -> None:
-    """What it promises is not believed either."""
+    """The packages that it lists are not trusted either."""
     world.past.fault("*/Packages.adb", Replace(Content(index)))
     for path in (INDEX, HELLO):
         answer = await get(proxy, path)
@@ -117,7 +123,10 @@ async def test_an_index_by_a_stranger_is_refused(world: Apk3World, tmp_path: Pat
 
 
 async def test_one_byte_of_a_file_in_a_package(world: Apk3World, proxy: Snapproxy) -> None:
-    """The metadata are the promised ones: the file is told by its own digest. The last piece is never sent, and the retry says why."""
+    """The metadata are the listed ones: the changed file is detected by its own digest.
+
+    The last piece is never sent, and the retry states the reason.
+    """
     plain = unpacked(genuine("hello-1.0-r0.apk"))
     lie = deflated(plain.replace(b"hello 1.0-r0\n", b"hello-1.0-r0\n"))
     assert len(lie) == len(genuine("hello-1.0-r0.apk"))

@@ -1,7 +1,8 @@
-"""What Arch's own tools ask of the archive: downgrade, archlinux-repro's buildinfo and devtools' makerepropkg, by the requests they make.
+"""The requests of Arch's own tools to the archive.
 
-They are shell scripts around curl, in no package of Debian's. Their calls of curl, options included, are repeated here as they stand in
-downgrade (March 2026), archlinux-repro (January 2025) and devtools 1.5.0; only the archive's address is ours, as their settings allow.
+They are those of downgrade, archlinux-repro's buildinfo and devtools' makerepropkg: shell scripts around curl, in no
+package of Debian's. Their calls of curl, options included, are repeated here from downgrade (March 2026),
+archlinux-repro (January 2025) and devtools 1.5.0; only the archive's address is changed, as their settings allow.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def curl(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def listed(folder: Path, archive: str, name: str) -> list[str]:
-    """Return the addresses that downgrade's `search_ala` makes of the page of one package."""
+    """Return the addresses that downgrade's `search_ala` extracts from the page of one package."""
     escaped = name.replace("+", "%2B")
     index = f"{archive}/packages/{escaped[0]}/{escaped}/"
     page = curl(folder, "--fail", "--silent", index).stdout
@@ -54,7 +55,7 @@ def test_downgrade_finds_the_versions_and_installs_one(
 
 
 def test_a_listing_is_today_s_and_asked_for_once(arch: ArchWorld, arch_proxy: Snapproxy, tmp_path: Path) -> None:
-    """Append-only: in a pinned view too it is the archive's own, and says so."""
+    """A listing only grows: in a pinned view too it is the archive's present one, and the answer states that."""
     pinned = ("--proxy", arch_proxy.proxy("20240604T000000Z"), f"{arch.archive.url}/packages/d/dummy/")
     for asked in ((f"{arch_proxy.url}/packages/d/dummy/",), pinned):
         answer = curl(tmp_path, "--fail", "--silent", "--include", *asked).stdout
@@ -75,7 +76,7 @@ def test_a_listing_is_today_s_and_asked_for_once(arch: ArchWorld, arch_proxy: Sn
 def test_repro_brings_what_a_package_was_built_with(
     arch: ArchWorld, arch_proxy: Snapproxy, tmp_path: Path, is_removed: bool
 ) -> None:
-    """`buildinfo -d`: HEAD tells which compression there is, then the package and its signature in one call."""
+    """`buildinfo -d`: HEAD finds the compression, then one call gets the package and its signature."""
     if is_removed:
         arch.service.removed |= {name for each in (arch.old, arch.kept) for name in (each.file, f"{each.file}.sig")}
     cache = f"{arch_proxy.url}/packages"  # ARCH_ARCHIVE_CACHE
@@ -93,7 +94,7 @@ def test_repro_brings_what_a_package_was_built_with(
 def test_makerepropkg_brings_a_package_and_its_signature(
     arch: ArchWorld, arch_proxy: Snapproxy, tmp_path: Path
 ) -> None:
-    """It tries one compression after the other, with nothing but the exit code to go by, and never takes an error page for a package."""
+    """It tries one compression after the other by the exit code alone, and never takes an error page for a package."""
     folder = f"{arch_proxy.url}/packages/d/dummy"
     for name, code in (
         (arch.old.file.removesuffix(".zst"), HTTP_ERROR),

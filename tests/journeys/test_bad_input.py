@@ -1,4 +1,7 @@
-"""Bad input gets a clear error and loses nothing: raw bytes against a real `serve`, which serves the next request as if nothing had been."""
+"""Bad input gets a clear error and loses nothing.
+
+Raw bytes are sent to a real `serve`, which serves the next request as usual.
+"""
 
 from __future__ import annotations
 
@@ -30,14 +33,14 @@ class Answer:
 
 @pytest.fixture(scope="module")
 def serving(small_world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Snapproxy]:
-    """One process for all of this, so that whatever one request breaks the next one meets."""
+    """One process for the whole module, so that damage by one request would affect the next one."""
     small_world.reset()
     with Snapproxy(configuration(tmp_path_factory.mktemp("bad"), small_world)) as process:
         yield process
 
 
 def exchange(proxy: Snapproxy, data: bytes) -> bytes:
-    """Send bytes, and return all that comes back until the server closes or has been silent for a while."""
+    """Send bytes, and return every byte until the server closes the connection or is silent for some time."""
     got = b""
     with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as client:
         client.sendall(data)
@@ -66,13 +69,16 @@ def root_of(world: World) -> str:
 
 
 def is_well(proxy: Snapproxy, world: World) -> bool:
-    """Whether the proxy serves the right bytes to the next client."""
+    """Return whether the proxy serves the right bytes to the next client."""
     answer = send(proxy, f"GET /debian/{FIRST}/{root_of(world)} HTTP/1.1")
     return (answer.status, answer.body) == (200, world.first.debian.files[root_of(world)].data)
 
 
 def assert_readable(answer: Answer, client_bytes: bytes = b"") -> None:
-    """A reason of our own in printable ASCII, and a body of two or three plain lines that repeat nothing of the client's."""
+    """Check that an answer has a reason of snapproxy in printable ASCII and a body of two or three plain lines.
+
+    Neither repeats any input of the client.
+    """
     assert answer.reason.isascii()
     assert answer.reason.isprintable()
     assert 0 < len(answer.reason) <= LONGEST_REASON
@@ -196,7 +202,7 @@ def test_a_missing_host(serving: Snapproxy, small_world: World) -> None:
 
 
 def test_ranges(serving: Snapproxy, small_world: World) -> None:
-    """Beyond the end: 416 with the size. Several at once, and what is no range: the whole (RFC 9110, 14.2)."""
+    """Beyond the end: 416 with the size. Several ranges, or an invalid one: the whole file (RFC 9110, 14.2)."""
     assert is_well(serving, small_world)
     data, line = (
         small_world.first.debian.files[root_of(small_world)].data,
@@ -223,7 +229,7 @@ def test_a_client_that_leaves_in_the_middle_of_anything(serving: Snapproxy, smal
     assert is_well(serving, small_world)
 
 
-# --- starting ----------------------------------------------------------------------------------------------------------------
+# --- starting ---------------------------------------------------------------------------------------------------------
 
 
 def start(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -239,7 +245,7 @@ def assert_told(done: subprocess.CompletedProcess[str]) -> str:
 
 @pytest.fixture
 def read_only(tmp_path: Path) -> Iterator[Path]:
-    """A folder on a file system that nobody may write to, not even root."""
+    """A folder on a read-only file system, where not even root may write."""
     if os.geteuid() != 0:
         pytest.skip("mounting a read-only file system takes root")
     folder = tmp_path / "read-only"
@@ -283,7 +289,7 @@ def test_every_mistake_in_the_settings_at_once(tmp_path: Path) -> None:
 
 
 def test_nothing_of_all_this_was_a_fault_of_ours(serving: Snapproxy, small_world: World) -> None:
-    """Last in this file: the log of the process that met it all."""
+    """Runs last in this file: the log of the process that got all these requests."""
     assert is_well(serving, small_world)
     assert "Traceback" not in serving.log
     assert "ERROR" not in serving.log

@@ -1,4 +1,4 @@
-"""debootstrap, mmdebstrap and mkosi, unchanged, build a root as it was at an instant."""
+"""Unchanged debootstrap, mmdebstrap and mkosi build a root as of an instant."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def root_proxy(root_world: RootWorld, tmp_path: Path) -> Iterator[Snapproxy]:
 
 
 def place(proxy: Snapproxy, when: str, form: str) -> tuple[str, dict[str, str]]:
-    """Return the mirror to name, and what the environment adds to it."""
+    """Return the mirror to name, and its additions to the environment."""
     if form == "mirror form":
         return f"{proxy.url}/debian/{when}", {}
     return UNMODIFIED, {"http_proxy": proxy.proxy(when)}
 
 
 def assert_is_of(world: RootWorld, when: str, root: Path, *, least: int) -> None:
-    """Assert that every package in `root` is installed in the version of that instant, and that there are `least` of them."""
+    """Assert that every package in `root` is installed in that instant's version, and that at least `least` are."""
     asked = ["dpkg-query", f"--admindir={root}/var/lib/dpkg", "-W", "-f", "${Package} ${Version} ${db:Status-Abbrev}\n"]
     lines = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
     state = world.first if when == FIRST else world.second
@@ -85,7 +85,10 @@ def test_the_same_instant_makes_the_same_tar_and_is_asked_for_once(
 
 
 def write_conf(folder: Path, distribution: str, *lines: str) -> None:
-    """Write mkosi.conf for a plain folder, with nothing of it kept outside. The worlds are signed with a key of their own, and mkosi takes the distributions' only."""
+    """Write mkosi.conf for a plain folder, without a cache outside of it.
+
+    The worlds are signed with a key of their own, and mkosi trusts only those of the distributions.
+    """
     head = ["[Distribution]", f"Distribution={distribution}", *lines, "RepositoryKeyCheck=no"]
     rest = ["[Output]", "Format=directory", "[Content]", "Bootable=no", "CleanPackageMetadata=no"]
     rest += [
@@ -102,7 +105,7 @@ def write_conf(folder: Path, distribution: str, *lines: str) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("when", [FIRST, SECOND])
 def test_mkosi_with_snapshot_and_mirror(root_world: RootWorld, root_proxy: Snapproxy, built: Path, when: str) -> None:
-    """One `Snapshot=` for three archives whose dumps bear different ids."""
+    """One `Snapshot=` for three archives whose dumps have different ids."""
     write_conf(built, "debian", f"Release={root_world.codename}", f"Snapshot={when}", f"Mirror={root_proxy.url}")
     outcome = mkosi(built, "latest-snapshot")
     assert outcome.out.split() == [root_world.debian.ids[-1]], outcome.text
@@ -116,7 +119,7 @@ def test_mkosi_with_snapshot_and_mirror(root_world: RootWorld, root_proxy: Snapp
 
 @pytest.mark.long
 def test_mkosi_builds_arch_of_a_day(built: Path, tmp_path: Path) -> None:
-    """Arch's root begins with `filesystem`; what mkosi must find in it is an os-release."""
+    """Arch's root begins with `filesystem`; mkosi requires an os-release in it."""
     files = (("usr/lib/os-release", b"ID=arch\nNAME=Arch\n"),)
     world = ArchWorld(tmp_path / "arch", changing="filesystem", files=files)
     with contextlib.closing(world), Snapproxy(world.configuration(tmp_path / "snapproxy")) as proxy:

@@ -62,9 +62,9 @@ def test_run_passes_failure_through(world: World, tmp_path: Path, apt_root: Make
 
 
 def test_apt_3_goes_back_by_its_own_snapshot_option(world: World, snapproxy: Snapproxy, apt3: AptRoot) -> None:
-    """The sources and the option are the user's; the lines between come from `snapproxy sources`.
+    """The user writes the sources and the option; `snapproxy sources` prints the lines between.
 
-    apt asks the live archive too (and shadows it); here that goes through snapproxy as well, in live mode.
+    apt requests the live archive too (and shadows it); here that goes through snapproxy as well, in live mode.
     """
     arguments = (
         "sources",

@@ -1,4 +1,7 @@
-"""For each status and fault on a root, an index and a package: apt never exits 0 with something missing (docs/explain/apt-faults.md)."""
+"""Every status and fault on a root, an index and a package.
+
+apt never exits 0 with something missing (docs/explain/apt-faults.md).
+"""
 
 from __future__ import annotations
 

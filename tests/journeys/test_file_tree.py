@@ -1,4 +1,7 @@
-"""A tree laid out from a record is a repository of its own: apt uses it through `file:`, with no snapproxy and no network."""
+"""A tree written from a record is a repository of its own.
+
+apt uses it through `file:`, without snapproxy and without network.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ ASKED = "20240601T000000Z"
 
 
 def served(world: World) -> Iterator[tuple[str, Content]]:
-    """What apt asks for: the root, one of an index's packings, every package. No other packing, and no by-hash name."""
+    """The requests of apt: the root, one compression of each index, every package.
+
+    It requests no other compression and no by-hash name.
+    """
     for path in world.first.debian.paths():
         if path.endswith(("InRelease", "Packages.xz", ".deb")):
             content = world.first.debian.get(path)

@@ -1,4 +1,7 @@
-"""A build that is recorded online and replayed where nothing is reachable: in a network name space without routes, traced."""
+"""A build that is recorded online and replayed without network.
+
+The replay runs in a network name space without routes, and is traced.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,10 @@ def online(settings: Path, root: AptRoot, *options: str, script: str = BUILD) ->
 def cut_off(
     settings: Path, root: AptRoot, trace: Path, *options: str, script: str = BUILD
 ) -> subprocess.CompletedProcess[str]:
-    """Run with the loopback interface alone; of snapproxy's own threads, every call that touches the network is written down."""
+    """Run with the loopback interface alone.
+
+    Every system call of snapproxy's own threads that touches the network is recorded.
+    """
     ours = command("run", "--config", str(settings), *options, "--", "sh", "-c", script)
     alone = [
         "unshare",
@@ -90,13 +96,16 @@ def test_what_a_lock_does_not_hold_is_refused_aloud(world: World, tmp_path: Path
 
 
 def leaves(trace: str) -> list[str]:
-    """Return the calls that lead anywhere but to this machine."""
+    """Return the calls that lead to another machine."""
     calls = re.findall(r"^.*(?:connect|sendto|sendmsg|sendmmsg)\(.*sin6?_(?:port|addr).*$", trace, re.MULTILINE)
     return [call for call in calls if '"127.0.0.1"' not in call]
 
 
 def test_days_and_lasting_names_of_arch_linux_are_brought_again(arch: ArchWorld, tmp_path: Path) -> None:
-    """By the archive's own addresses: a day is a folder, and packages have one of no time. The second store is empty."""
+    """The archive's own addresses: a day is a folder, and packages have an address without a time.
+
+    The second store is empty.
+    """
     file = arch.old.file
     paths = (f"repos/2024/06/02/{REPO}/core.db", f"repos/2024/06/02/{REPO}/{file}", f"packages/d/dummy/{file}")
     script = "p=${http_proxy##*/}; p=${p##*@}; " + "; ".join(

@@ -1,4 +1,7 @@
-"""A real apt whose snapproxy has a neighbour that holds the bytes already: another snapproxy, or a real registry behind a password."""
+"""A real apt whose snapproxy has a nearby source that already has the bytes.
+
+The source is another snapproxy, or a real registry behind a password.
+"""
 
 from __future__ import annotations
 
@@ -32,14 +35,14 @@ MakeRoot = Callable[[str], AptRoot]
 
 
 def beside(folder: Path, world: World, source: str) -> Path:
-    """Write a configuration whose Debian has a source beside its own servers."""
+    """Write a configuration whose Debian archive has a source in addition to its own servers."""
     path = configuration(folder, world)
     path.write_text(path.read_text().replace("[archives.debian]\n", f'[archives.debian]\nsources = ["{source}"]\n'))
     return path
 
 
 def installs(root: AptRoot) -> dict[str, bytes]:
-    """Update and fetch what an installation needs; return what apt has then, which it has checked itself."""
+    """Update and download the files of an installation; return apt's files, which apt has checked itself."""
     update = root.update()
     assert update.code == 0, update.text
     download = root.download("xz-utils")
@@ -48,7 +51,7 @@ def installs(root: AptRoot) -> dict[str, bytes]:
 
 
 def asked_for_files(world: World) -> list[str]:
-    """Return what any server of the archive was asked for beside roots and times."""
+    """Return the requests to the archive's servers for files other than roots and times."""
     return [each.path for each in world.log.requests() if "/pool/" in each.path or "Packages" in each.path]
 
 
@@ -80,7 +83,7 @@ def test_a_build_goes_on_when_its_neighbour_is_gone(
 def test_a_real_registry_behind_a_password_gives_the_packages(
     world: World, snapproxy: Snapproxy, apt_root: MakeRoot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The wish of whoever reproduces official images: packages in an OCI registry, and the Dockerfile as it is."""
+    """A use case of reproducing official images: packages in an OCI registry, and the Dockerfile unchanged."""
     there = installs(mirror_form(apt_root("first"), world, snapproxy, FIRST))
     blobs = (snapproxy.configuration.parent / "state/blobs/sha256").rglob("*")
     stored = [path.read_bytes() for path in blobs if path.is_file()]
@@ -99,7 +102,7 @@ def test_a_real_registry_behind_a_password_gives_the_packages(
 
 
 async def fill(repository: str, contents: Iterable[bytes]) -> None:
-    """Put blobs into a repository, and nothing that lists them."""
+    """Push blobs to a repository without a manifest that lists them."""
     clock = SystemClock()
     keychain = Keychain({}, clock=clock, login=Login(USER, PASSWORD))
     async with open_repository(read_reference(repository), keychain=keychain, clock=clock) as opened:

@@ -1,4 +1,4 @@
-"""apk at two instants of an Alpine-like archive that nothing remembers but snapproxy."""
+"""apk at two instants of an Alpine-like archive whose history only snapproxy has."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ INDEXES = tuple(f"{BRANCH}/{component}/x86_64/APKINDEX.tar.gz" for component in 
 
 
 class Observed:
-    """The archive as it is now, behind a mirror, and a configuration that watches it."""
+    """The present archive behind a mirror, and a configuration that observes it."""
 
     def __init__(self, folder: Path) -> None:
         self.key = RsaKey("test@example.org-1.rsa.pub")
@@ -39,7 +39,7 @@ class Observed:
         )
 
     def publish(self, when: str, main: dict[str, str], community: dict[str, str], body: bytes | None = None) -> None:
-        """Show these packages (name to version) and no others; `body` is what the packages of `community` hold."""
+        """Publish these packages (name to version) and no others; `body` is the content of those of `community`."""
         files = {}
         for component, packages, content in (("main", main, None), ("community", community, body)):
             built = [package(name, version, self.key, content) for name, version in packages.items()]
@@ -79,7 +79,7 @@ def test_what_upstream_deleted_and_rebuilt_still_installs_at_the_instant_it_was_
     first = observed.observe("all")
     observed.publish("20240602T000000Z", {"hello": "1.1-r0"}, {"built": "1-r0"}, b"with other bytes\n")
     second = observed.observe("all")
-    observed.mirror.stop()  # nothing but the store knows either instant
+    observed.mirror.stop()  # only the store has the state of either instant
     with Snapproxy(observed.file) as proxy:
         apk.repositories(*at(proxy, second))
         apk.update()
@@ -97,7 +97,7 @@ def test_what_upstream_deleted_and_rebuilt_still_installs_at_the_instant_it_was_
 
 
 def test_what_a_live_client_installed_is_there_for_the_next_one(observed: Observed, apk: Apk, tmp_path: Path) -> None:
-    """Nobody observed anything on purpose: the client's own update was seen, and its package is kept."""
+    """No scheduled observation: the client's own update was observed, and its package is kept."""
     observed.publish("20240601T000000Z", {"gone": "1-r0"}, {"built": "1-r0"})
     with Snapproxy(observed.file) as proxy:
         apk.repositories(*at(proxy, "live"))
@@ -112,4 +112,4 @@ def test_what_a_live_client_installed_is_there_for_the_next_one(observed: Observ
         later.add("gone")
         assert later.read("gone") == "gone 1-r0\n"
         with pytest.raises(ApkFailedError):
-            later.add("built")  # listed then, and fetched by nobody
+            later.add("built")  # listed then, and never fetched

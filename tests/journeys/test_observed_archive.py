@@ -1,4 +1,4 @@
-"""A real apt at two instants of an archive that nothing remembers but snapproxy."""
+"""A real apt at two instants of an archive whose history only snapproxy has."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ def test_a_package_deleted_upstream_still_installs_at_the_instant_it_was_seen(
     root = f"dists/{world.codename}/InRelease"
     with ArchiveServer(MirrorService({"vendor": shown}), name="vendor", address="127.0.0.6") as vendor:
         file = configuration(tmp_path / "snapproxy", world)
-        row = f'family = "apt"\nhistory = "captured"\nmirrors = ["{vendor.url}/vendor"]\nkeyrings = ["{world.key.keyring}"]\n'
+        row = f'family = "apt"\nhistory = "captured"\nmirrors = ["{vendor.url}/vendor"]\n'
+        row += f'keyrings = ["{world.key.keyring}"]\n'
         with file.open("a") as out:
             out.write(f"[archives.vendor]\n{row}")
         observed = run("observe", "vendor", root, "--packages", "all", "--json", "--config", str(file))
@@ -90,7 +91,10 @@ def third_party(tmp_path: Path) -> Iterator[Present]:
 async def test_an_archive_republished_between_any_two_requests_works_at_every_observed_instant(
     third_party: Present, tmp_path: Path, apt_root: Callable[[str], AptRoot], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each turn publishes one request later, and deletes the old indexes; the server is another process on the same store."""
+    """Each turn publishes one request later, and deletes the old indexes.
+
+    The server is another process on the same store.
+    """
     monkeypatch.setattr(sweep, "PAUSE_SECONDS", 0.05)
     file = vendors(tmp_path / "snapproxy", third_party)
     editions, seen = {third_party.tree.files[INRELEASE].data: third_party.tree}, []
@@ -100,7 +104,7 @@ async def test_an_archive_republished_between_any_two_requests_works_at_every_ob
         editions[tree.files[INRELEASE].data] = tree
 
     clock = LeapingClock()
-    clock.leap(-86400)  # the server lives in the present, whatever instants are observed here
+    clock.leap(-86400)  # the server uses the real clock, whatever instants are observed here
     async with House(file.parent, rows=(third_party.vendor,), timeouts=PATIENT, clock=clock) as house:
         for at in itertools.count():
             publish()

@@ -1,4 +1,7 @@
-"""`serve --offline` in a network name space without routes, traced: what is stored is answered, and no socket is opened to anywhere."""
+"""`serve --offline` in a network name space without routes, traced.
+
+Stored files are served, and no socket is opened to another machine.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,7 @@ print(json.dumps(answers))
 
 
 def ask(pid: int, port: int, *paths: str) -> list[dict[str, Any]]:
-    """Ask from inside the name space of process `pid`."""
+    """Send a request from inside the name space of process `pid`."""
     enter = ["nsenter", "--net", "--target", str(pid), sys.executable, "-c", _ASK, str(port), *paths]
     done = subprocess.run(enter, capture_output=True, text=True, check=True, timeout=60)
     answers: list[dict[str, Any]] = json.loads(done.stdout)
@@ -69,7 +72,7 @@ def test_offline_answers_what_is_stored_and_opens_no_socket(world: World, tmp_pa
         f"/debian/{FIRST}/{folder}/main/binary-s390x/Packages.xz",
         f"/debian/{FIRST}/{index}/by-hash/SHA256/{'0' * 64}",
     ]
-    recorded = f"/~build/debian/{FIRST}/{index}/Packages.lzma"  # an absence that the capture was given
+    recorded = f"/~build/debian/{FIRST}/{index}/Packages.lzma"  # an absence that is recorded in the capture
     lacking = [
         f"/~build/debian/{FIRST}/{package.path}",
         f"/~other/debian/{FIRST}/{folder}/InRelease",

@@ -1,4 +1,7 @@
-"""Fifty clients, one uncached file, an upstream that sends one piece and waits: one request, and nobody waits for the end."""
+"""Fifty clients request one uncached file from an upstream that sends one piece and waits.
+
+Upstream gets one request, and every client gets the first piece before the end.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ PIECE = 1_000_000
 
 @dataclass
 class Reader(threading.Thread):
-    """One client: reads one byte, says so, then reads the rest."""
+    """One client: reads one byte, reports it, then reads the rest."""
 
     port: int
     path: str

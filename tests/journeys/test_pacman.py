@@ -1,4 +1,7 @@
-"""A real pacman through snapproxy, the machine's own and 7 from trixie: two days of an archive, forth and back in time, and what that costs upstream."""
+"""A real pacman through snapproxy, the machine's own and 7 from trixie.
+
+It goes to two days of an archive, forward and back; the requests upstream are counted.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ def done(root: PacmanRoot, *arguments: str, **environment: str) -> str:
 
 
 def get(url: str) -> tuple[bytes, str]:
-    """Return the bytes of a file and the headers of snapproxy's own."""
+    """Return the bytes of a file and snapproxy's own headers."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(url, timeout=30) as answer:
         return answer.read(), str(answer.headers)
@@ -51,7 +54,7 @@ def test_two_days_signed_packages_and_back_in_time_on_one_client(
     asked = [each.path.rpartition("/")[2] for each in arch.log.requests() if each.status == 200]
     packages = [name for name in asked if ".pkg.tar" in name]
     assert len(packages) == len(set(packages)), "each file was brought once, whichever day asked for it"
-    # What the mirror has still (its digest is promised) is never asked of the archive.
+    # The archive is never asked for a file that the mirror still has (its digest is listed).
     assert not arch.archive.requests("/packages/l/")
 
 
@@ -124,7 +127,7 @@ def test_the_archive_s_own_addresses(arch: ArchWorld, arch_proxy: Snapproxy, mak
 def test_a_cache_server_brings_packages_and_nothing_else(
     arch: ArchWorld, arch_proxy: Snapproxy, make_pacman: MakeRoot
 ) -> None:
-    """pacman has CacheServer from 6.1 on; what stands here is what `sources archlinux --form cache` prints."""
+    """pacman has CacheServer from 6.1 on; these lines are printed by `sources archlinux --form cache`."""
     (conf,) = pacman.cache(pacman.PacmanOptions(parse_time(SECOND), arch_proxy.url))
     patience, line = (line for line in conf.text.splitlines() if line and not line.startswith("#"))
     root = make_pacman("root")
@@ -143,7 +146,7 @@ def test_a_package_is_one_thing_under_every_path(arch: ArchWorld, arch_proxy: Sn
     assert data == arch.old.data
     assert "X-Snapproxy-Snapshot: archlinux/2024/06/03" in headers
     assert "X-Snapproxy-Verified: index" in headers
-    time.sleep(0.5)  # the name that all paths share is written once the client has everything
+    time.sleep(0.5)  # the name shared by all paths is written once the client has the whole file
     for path in (
         f"packages/d/dummy/{arch.old.file}",
         f"packages/.all/{arch.old.file}",

@@ -1,4 +1,4 @@
-"""Roots pinned by the script that snapproxy serves, and their real clients; then put back as they were."""
+"""Roots pinned by the script that snapproxy serves, used by their real clients, and then restored."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def all_shells(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Shell]:
 
 
 def script(proxy: Snapproxy, when: str) -> str:
-    """Fetch the script as a build would: it points back at the address that was asked."""
+    """Fetch the script as a build would: it contains the address that was requested."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(f"{proxy.url}/{when}/pin.sh", timeout=30) as answer:
         return str(answer.read().decode())
@@ -47,7 +47,7 @@ def run(shell: Shell, text: str, root: Path, *options: str) -> None:
 def test_apt_forth_and_back_and_every_file_as_it_was(
     world: World, snapproxy: Snapproxy, apt_root: Callable[[str], AptRoot], all_shells: dict[str, Shell], name: str
 ) -> None:
-    """Lists need no emptying on the way back: the address carries the time, so each time has its own."""
+    """Lists need no cleaning on the way back: the address contains the time, so each time has its own."""
     root, shell = apt_root("apt"), all_shells[name]
     key = keyring_of(world, root)
     root.sources(f"deb [signed-by={key}] {CDN} {world.codename} main")
@@ -118,7 +118,7 @@ def test_pacman_forth_and_back(arch: ArchWorld, tmp_path: Path, all_shells: dict
 
 
 def test_dnf_and_zypper_forth_and_back(rpm_world: RpmWorld, tmp_path: Path, all_shells: dict[str, Shell]) -> None:
-    """dnf's repository names other hosts by a metalink, and its own address in a comment, as Fedora's do."""
+    """dnf's repository names other hosts in a metalink, and its own address in a comment, as Fedora's do."""
     dnf, zypper = DnfRoot(tmp_path / "dnf"), ZypperRoot(tmp_path / "zypper")
     keys = f"gpgcheck=0\nrepo_gpgcheck=1\ngpgkey=file://{rpm_world.public_key}\n"
     base = f"baseurl=https://{HOST}/{ARCHIVE}/updates/"
@@ -138,7 +138,7 @@ def test_dnf_and_zypper_forth_and_back(rpm_world: RpmWorld, tmp_path: Path, all_
     before = look(root / "etc")
     with Snapproxy(rpm_world.configuration(tmp_path / "snapproxy")) as proxy:
         for when in (SECOND, FIRST):
-            time.sleep(1.1)  # dnf counts the age of what it has in whole seconds
+            time.sleep(1.1)  # dnf counts the age of its files in whole seconds
             run(all_shells["dash"], script(proxy, when), root)
             outcome = dnf.download("hello")
             assert outcome.code == 0, outcome.text

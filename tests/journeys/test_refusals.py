@@ -1,4 +1,4 @@
-"""What a real apt prints and how it ends when snapproxy says no, waits, or has no upstream."""
+"""The output and the exit code of a real apt when snapproxy refuses, waits, or has no upstream."""
 
 from __future__ import annotations
 

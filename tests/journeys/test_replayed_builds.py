@@ -1,4 +1,7 @@
-"""Builds that were recorded online run again where nothing can be reached: the same clients get the same bytes, and check them as ever."""
+"""Builds that were recorded online run again without network.
+
+The same clients get the same bytes, and make the same checks.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ pytestmark = [
 ]
 
 _DESKTOP = 'Acquire::Languages { "de"; "en"; };'
-"""As on a desktop: indexes of descriptions are asked for, which the archive has not got."""
+"""As on a desktop: apt requests indexes of descriptions, which the archive lacks."""
 
 
 def succeeded(outcome: Outcome) -> str:
@@ -44,7 +47,7 @@ def succeeded(outcome: Outcome) -> str:
 
 
 def binaries(state: State) -> Digests:
-    """Return what installing everything in the main suite brings, as apt names the files."""
+    """Return the files of installing everything in the main suite, under apt's names."""
     packages = [each for each in state.debian.packages if not each.is_source]
     return {
         f"{each.name}_{each.version.replace(':', '%3a')}_{each.architecture}.deb": each.fields["SHA256"]
@@ -52,11 +55,11 @@ def binaries(state: State) -> Digests:
     }
 
 
-# --- apt -------------------------------------------------------------------------------------------------------------------------
+# --- apt --------------------------------------------------------------------------------------------------------------
 
 
 def apt_root(world: World, folder: Path, base: str, security: str, *configured: str) -> AptRoot:
-    """Make a client whose sources name every suite, and sources."""
+    """Make a client whose sources list every suite, and source packages."""
     root = AptRoot(folder)
     root.configure(_DESKTOP, *configured)
     key = root.keyring(world.key.keyring)
@@ -67,7 +70,7 @@ def apt_root(world: World, folder: Path, base: str, security: str, *configured: 
 
 
 def updated_and_downloaded(root: AptRoot) -> Digests:
-    """Update twice, as a build in two layers does; return the packages and sources that came."""
+    """Update twice, as a build in two layers does; return the downloaded packages and sources."""
     for _ in range(2):
         succeeded(root.update())
     succeeded(root.download("xz-utils"))
@@ -115,7 +118,10 @@ def test_apt_from_an_artifact_where_it_lies(world: World, tmp_path: Path) -> Non
 
 
 def test_apt_with_roots_in_two_files_and_a_keyring_that_does_not_hold_their_key(world: World, tmp_path: Path) -> None:
-    """No InRelease is an absence that is replayed; that the signature is good is the client's own judgement, offline too."""
+    """The absence of InRelease is replayed.
+
+    The client verifies the signature itself, offline too.
+    """
     for server in (world.snapshot, world.mirror):
         server.fault("*/InRelease", Status(404))
     settings = configuration(tmp_path / "snapproxy", world)
@@ -193,7 +199,8 @@ def configuration_of_present(present: Present, folder: Path) -> Path:
     pace = "connections = 8\nrequests_per_second = 500\nburst = 500\n"
     file.write_text(
         f'state_dir = "{folder / "state"}"\ncache_dir = "{folder / "cache"}"\n'
-        f'[archives.debian]\nsnapshot = ["{present.snapshot.url}/archive/debian"]\nmirrors = ["{present.mirror.url}/debian"]\n'
+        f'[archives.debian]\nsnapshot = ["{present.snapshot.url}/archive/debian"]\n'
+        f'mirrors = ["{present.mirror.url}/debian"]\n'
         f'keyrings = ["{present.key.keyring}"]\n[upstreams."127.0.0.2"]\n{pace}[upstreams."127.0.0.3"]\n{pace}'
     )
     return file
@@ -221,11 +228,11 @@ def test_two_builds_at_once_through_two_processes_make_one_whole_capture(world: 
         assert build(at, tmp_path / "offline") == first
 
 
-# --- pacman ----------------------------------------------------------------------------------------------------------------------
+# --- pacman -----------------------------------------------------------------------------------------------------------
 
 
 def test_pacman(arch: ArchWorld, tmp_path: Path) -> None:
-    """Every package with its signature, and the databases with the absence of theirs."""
+    """Every package with its signature, and the databases with the recorded absence of their signatures."""
     roots: list[PacmanRoot] = []
 
     def build(at: Snapproxy, folder: Path) -> Digests:
@@ -245,11 +252,11 @@ def test_pacman(arch: ArchWorld, tmp_path: Path) -> None:
     assert set(online) == {f"{each.file}{suffix}" for each in (arch.old, arch.kept) for suffix in ("", ".sig")}
 
 
-# --- dnf and zypper --------------------------------------------------------------------------------------------------------------
+# --- dnf and zypper ---------------------------------------------------------------------------------------------------
 
 
 def untouched(world: RpmWorld) -> str:
-    """Return a repository file that knows nothing of snapproxy: metadata that somebody signed, packages that nobody did."""
+    """Return a repository file without any mention of snapproxy: signed metadata, unsigned packages."""
     url = f"http://{HOST}/{ARCHIVE}/updates/{RELEASE}/Everything/x86_64"
     return (
         f"[t]\nname=t\nbaseurl={url}\nenabled=1\nautorefresh=1\ngpgcheck=0\nrepo_gpgcheck=1\n"
@@ -299,11 +306,11 @@ def test_rpm(rpm_world: RpmWorld, tmp_path: Path, client: Callable[[RpmWorld, st
     assert hello.sha256 in offline.values()
 
 
-# --- apk -------------------------------------------------------------------------------------------------------------------------
+# --- apk --------------------------------------------------------------------------------------------------------------
 
 
 def test_apk(tmp_path: Path) -> None:
-    """The real apk where there is one; whatever its repositories say, the time is the proxy's."""
+    """The real apk if there is one; the time is the proxy's, whatever its repositories contain."""
     world = AlpineWorld(tmp_path)
 
     def build(at: Snapproxy, folder: Path) -> Digests:

@@ -1,4 +1,4 @@
-"""A root and an image that were built online are built again from the capture without network: equal, byte for byte."""
+"""A root and an image built online are built again from the capture without network, equal byte for byte."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Dir::Cache::srcpkgcache "";
 DPkg::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb"; };
 Acquire::Check-Valid-Until "false";
 """
-"""What Debian's own images have in apt.conf.d, but for the last line: the world's roots are of another year."""
+"""The apt.conf.d of Debian's own images, except for the last line: the world's roots are of another year."""
 
 
 def test_mmdebstrap(root_world: RootWorld, tmp_path: Path, built: Path) -> None:
@@ -50,7 +50,7 @@ def test_mmdebstrap(root_world: RootWorld, tmp_path: Path, built: Path) -> None:
 
 
 def test_buildah(root_world: RootWorld, tmp_path: Path, built: Path) -> None:
-    """The Dockerfile knows nothing of snapproxy, and the base image has Debian's own address in its sources."""
+    """The Dockerfile does not mention snapproxy, and the base image has Debian's own address in its sources."""
     settings = configuration(tmp_path / "snapproxy", root_world)
     base = base_image(root_world, settings, built)
     dockerfile = built / "Dockerfile"
@@ -67,7 +67,7 @@ def test_buildah(root_world: RootWorld, tmp_path: Path, built: Path) -> None:
 
 
 def test_the_example_dockerfile_of_debian(root_world: RootWorld, tmp_path: Path, built: Path) -> None:
-    """The base image, the package and the time are those of the simulated archive; the rest is the example's."""
+    """The base image, the package and the time are replaced by the simulated archive's; the rest is the example's."""
     settings = configuration(tmp_path / "snapproxy", root_world)
     dockerfile = built / "Dockerfile"
     text = EXAMPLE.read_text()
@@ -84,7 +84,7 @@ def test_the_example_dockerfile_of_debian(root_world: RootWorld, tmp_path: Path,
 
 
 def base_image(world: RootWorld, settings: Path, folder: Path) -> Path:
-    """Make a root with apt in it that trusts the world's key, as Debian's images trust Debian's; return its tar."""
+    """Make a root with apt that trusts the world's key, as Debian's images trust Debian's; return its tar."""
     conf, base = folder / "docker-clean", folder / "base.tar"
     conf.write_text(DOCKER_CLEAN)
     copied = {world.key.keyring: "trusted.gpg.d", conf: "apt.conf.d"}

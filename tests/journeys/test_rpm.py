@@ -1,4 +1,7 @@
-"""Real dnf 4 and zypper at two instants of a repository that createrepo_c made: forward, back in time, and pinned by a 407."""
+"""Real dnf 4 and zypper at two instants of a repository that createrepo_c made.
+
+They go forward and back in time, and are pinned by a 407.
+"""
 
 from __future__ import annotations
 
@@ -33,14 +36,14 @@ def proxy(rpm_world: RpmWorld, tmp_path: Path) -> Iterator[Snapproxy]:
 
 
 def pinned(form: Form, world: RpmWorld, proxy: Snapproxy, when: str) -> str:
-    """Return the text that `sources` prints, but for packages that nobody signed in metadata that somebody did."""
+    """Return the text that `sources` prints, changed for unsigned packages in signed metadata."""
     folder = "updates/$releasever/Everything/$basearch" if form is rpm.mirror else FOLDER
     text = form(rpm.RpmOptions(ARCHIVE, folder, parse_time(when), proxy.url))[0].text
     return text.replace("gpgcheck=1", f"gpgcheck=0\nrepo_gpgcheck=1\ngpgkey=file://{world.public_key}")
 
 
 def untouched(world: RpmWorld) -> str:
-    """Return a repository file that knows nothing of snapproxy."""
+    """Return a repository file without any mention of snapproxy."""
     url = f"http://{HOST}/{ARCHIVE}/{FOLDER}"
     return (
         f"[t]\nname=t\nbaseurl={url}\nenabled=1\ngpgcheck=0\nrepo_gpgcheck=1\n"
@@ -57,11 +60,14 @@ def get(url: str) -> HTTPResponse:
 
 
 def test_dnf_goes_forward_and_back_in_both_forms(rpm_world: RpmWorld, proxy: Snapproxy, tmp_path: Path) -> None:
-    """In the mirror form with what `sources` prints; in the proxy form with repositories untouched and the time in dnf.conf."""
+    """The mirror form uses the text that `sources` prints.
+
+    The proxy form uses unchanged repositories and the time in dnf.conf.
+    """
     one, two = DnfRoot(tmp_path / "mirror"), DnfRoot(tmp_path / "proxy")
     two.repository(untouched(rpm_world))
     for when in THERE_AND_BACK:
-        time.sleep(1.1)  # dnf counts the age of what it has in whole seconds
+        time.sleep(1.1)  # dnf counts the age of its files in whole seconds
         (lines,) = rpm.proxy(rpm.RpmOptions(ARCHIVE, "", parse_time(when), proxy.url))
         one.repository(pinned(rpm.mirror, rpm_world, proxy, when))
         two.main(lines.text.replace("[main]\n", ""))
@@ -89,7 +95,7 @@ def test_zypper_goes_forward_and_back_and_a_407_pins_it(rpm_world: RpmWorld, pro
 
 
 def test_without_a_time_neither_gets_today(rpm_world: RpmWorld, proxy: Snapproxy, tmp_path: Path) -> None:
-    """And dnf, which by itself sends the time only when asked, is pinned by being asked."""
+    """dnf, which sends the time only on request, is pinned by the 407."""
     http_proxy = f"http://127.0.0.1:{proxy.port}"
     root, other = DnfRoot(tmp_path / "dnf"), ZypperRoot(tmp_path / "zypper")
     root.repository(untouched(rpm_world))
@@ -106,7 +112,7 @@ def test_without_a_time_neither_gets_today(rpm_world: RpmWorld, proxy: Snapproxy
 def test_packages_are_vouched_for_by_metadata_named_by_checksum(
     rpm_world: RpmWorld, proxy: Snapproxy, when: str
 ) -> None:
-    """From the signature over repomd to the package; whether its digests are SHA-256 or SHA-512 throughout."""
+    """The chain of proof from repomd's signature to the package, with SHA-256 or SHA-512 throughout."""
     state = SECOND if when == "live" else when
     tree = rpm_world.trees[state]
     base = f"{proxy.url}/{ARCHIVE}/{when}"
@@ -124,7 +130,10 @@ def test_packages_are_vouched_for_by_metadata_named_by_checksum(
 
 
 def test_packages_are_vouched_for_by_zchunk_alone(rpm_world: RpmWorld, proxy: Snapproxy) -> None:
-    """A client that reads zchunk asks for no other form; the signed repomd lists both, and both are served as they are."""
+    """A client that reads zchunk requests no other format.
+
+    The signed repomd lists both, and both are served unchanged.
+    """
     package = f"{REPOSITORY}/Packages/h/{file_name('hello', VERSIONS[FIRST]['hello'])}"
     primary = rpm_world.path_of(FIRST, "-primary.xml.zck")
     for path in (f"{REPOSITORY}/repodata/repomd.xml", primary, package):

@@ -1,4 +1,7 @@
-"""A build of the real dnf 4 is recorded, becomes an image of its cache, and is made again from the image alone, with no network."""
+"""A build with the real dnf 4 is recorded and exported as an image of its cache.
+
+It is then repeated from the image alone, without network.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from tests.fakes.world import FIRST
 
 pytestmark = pytest.mark.journey
 
-# What names the folders, in the ways that yum.conf(5) and files in use have them.
+# The settings that determine the folders, in the notations of yum.conf(5) and of files in use.
 WAYS = """
 [main]
 keepcache=1
@@ -57,7 +60,7 @@ for each in base.repos.iter_enabled():
 
 
 def repository(world: RpmWorld, more: str = "") -> str:
-    """Return a repository file that knows nothing of snapproxy, and leaves the signature to be checked."""
+    """Return a repository file without any mention of snapproxy that requires a signature check."""
     url = f"http://{HOST}/{ARCHIVE}/updates/$releasever/Everything/$basearch"
     return f"[t]\nname=t\nbaseurl={url}\ngpgcheck=0\nrepo_gpgcheck=1\ngpgkey=file://{world.public_key}\n{more}"
 
@@ -83,7 +86,7 @@ def exported(config: Path, files: Path, key: Path, target: Path, **surroundings:
 
 
 def unpacked(archive: Path, folder: Path) -> Path:
-    """Take the one layer of an image apart."""
+    """Unpack the only layer of an image."""
     with tarfile.open(archive) as tar:
         tar.extractall(folder / "oci", filter="data")
     blobs = folder / "oci/blobs"
@@ -114,7 +117,7 @@ def test_dnf_installs_from_the_image_of_its_cache_alone(rpm_world: RpmWorld, tmp
     two = exported(config, files, rpm_world.key.keyring, tmp_path / "two.tar", TZ="Asia/Kathmandu", PYTHONHASHSEED="1")
     assert one == two, "armored or not, the key is the same"
     cache = unpacked(tmp_path / "one.tar", tmp_path / "image") / "var/cache/dnf"
-    # Without --cacheonly dnf takes what it has for as long as it may: files in an image are as old as SOURCE_DATE_EPOCH.
+    # Without --cacheonly dnf uses cached metadata until they expire: files in an image are dated SOURCE_DATE_EPOCH.
     for name, options, more in (("cacheonly", ("--cacheonly",), ""), ("kept", (), "metadata_expire=never\n")):
         again = DnfRoot(tmp_path / name)
         again.repository(repository(rpm_world, more))
@@ -132,7 +135,10 @@ def test_dnf_installs_from_the_image_of_its_cache_alone(rpm_world: RpmWorld, tmp
 
 
 def test_a_root_that_was_changed_in_the_image_is_not_believed(rpm_world: RpmWorld, tmp_path: Path) -> None:
-    """The keyring that is in the image is what dnf checks the root by; without it nothing would be checked, or nothing installed."""
+    """dnf checks the root with the keyring in the image.
+
+    Without the keyring there would be no check, or no installation.
+    """
     config = rpm_world.configuration(tmp_path / "snapproxy")
     root = DnfRoot(tmp_path / "recorded")
     root.repository(repository(rpm_world))

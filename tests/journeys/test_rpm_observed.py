@@ -1,4 +1,7 @@
-"""Real dnf 4 and zypper at two observed instants of a repository that nothing else remembers: install, update, and back in time."""
+"""Real dnf 4 and zypper at two instants of a repository whose history only snapproxy has.
+
+They install, update, and go back in time.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ FOLDER = f"updates/{RELEASE}/Everything/x86_64"
 
 @dataclass(frozen=True)
 class Observed:
-    """A proxy that saw the repository twice, and by now is alone: the instants, oldest first."""
+    """A proxy that observed the repository twice and has no upstream any more; `instants` are oldest first."""
 
     proxy: Snapproxy
     instants: tuple[str, str]
@@ -97,12 +100,12 @@ def test_zypper_installs_updates_and_goes_back(rpm_world: RpmWorld, observed: Ob
 def test_a_407_pins_both_with_their_repositories_untouched(
     rpm_world: RpmWorld, observed: Observed, tmp_path: Path
 ) -> None:
-    """Neither sends the time before it is asked, and neither gets today instead."""
+    """Neither sends the time before the 407, and neither gets the present state instead."""
     dnf, zypper = DnfRoot(tmp_path / "dnf"), ZypperRoot(tmp_path / "zypper")
     dnf.repository(untouched(rpm_world))
     zypper.repository(untouched(rpm_world))
     for number, when in enumerate(observed.there_and_back):
-        time.sleep(1.1)  # dnf counts the age of what it has in whole seconds
+        time.sleep(1.1)  # dnf counts the age of its files in whole seconds
         http_proxy = observed.proxy.proxy(when)
         first, later = (("install", "hello", "steady"), ("distro-sync",))
         outcome = dnf.dnf(*(later if number else first), http_proxy=http_proxy)

@@ -1,4 +1,7 @@
-"""Several processes of snapproxy on one store: one download, one question, one cool-down, whoever of them lives or dies."""
+"""Several processes of snapproxy on one store.
+
+They share one download, one lookup, one cool-down, even when one of them is killed.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,7 @@ def big(world: World) -> tuple[str, Content]:
 
 
 def get(proxy: Snapproxy, path: str) -> tuple[int, str, str]:
-    """Return status, reason and the SHA-256 of what was read."""
+    """Return status, reason and the SHA-256 of the body."""
     client = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=60)
     try:
         client.request("GET", path)
@@ -55,7 +58,7 @@ def get(proxy: Snapproxy, path: str) -> tuple[int, str, str]:
 
 
 class Reader(threading.Thread):
-    """Reads one byte, says so, then the rest."""
+    """Reads one byte, reports it, then reads the rest."""
 
     def __init__(self, proxy: Snapproxy, path: str) -> None:
         super().__init__(daemon=True)
@@ -79,7 +82,7 @@ class Reader(threading.Thread):
 
 
 def requests_for(world: World, path: str, content: Content) -> list[tuple[str, str]]:
-    """Return (Range, If-Range) of every request for these bytes, whichever server they went to."""
+    """Return (Range, If-Range) of every request for these bytes, to any server."""
     name = Path(path).name
     places = [(each, unquote(each.path)) for each in world.log.requests() if each.status in (200, 206)]
     asked = [each for each, place in places if place.endswith(name) or place == f"/file/{content.sha1}"]
@@ -106,7 +109,10 @@ def test_a_reader_of_the_other_process_goes_along_from_the_first_byte(
 def test_when_the_downloading_process_is_killed_the_other_takes_over(
     world: World, two: tuple[Snapproxy, Snapproxy]
 ) -> None:
-    """One full request, one for the rest: what was sent is not sent again, and every reader of the survivor gets the whole file."""
+    """One full request, and one for the remaining bytes.
+
+    No byte is sent twice, and every reader of the surviving process gets the whole file.
+    """
     one, other = two
     path, content = big(world)
     folder = f"/debian/{FIRST}/dists/{world.codename}"
@@ -143,7 +149,8 @@ def test_both_ask_at_once_and_upstream_is_asked_once(world: World, two: tuple[Sn
     paths = [f"{folder}/InRelease", f"{folder}/main/binary-amd64/Packages.xz", package]
     for path in paths:
         with ThreadPoolExecutor(12) as pool:
-            answers = set(pool.map(lambda turn, path=path: get(two[turn % 2], f"/debian/{when}/{path}"), range(12)))  # type: ignore[misc]
+            each_of_two = [two[turn % 2] for turn in range(12)]
+            answers = set(pool.map(get, each_of_two, [f"/debian/{when}/{path}"] * 12))
         assert answers == {(200, "OK", state.debian.files[path].sha256)}, path
     requests = [each.path for each in world.log.requests()]
     assert [path for path, times in Counter(requests).items() if times > 1] == []

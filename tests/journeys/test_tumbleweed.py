@@ -1,4 +1,7 @@
-"""Real zypper and dnf at two days of an archive that lists the days it keeps: forward, back, by their own addresses, and pinned by a 407."""
+"""Real zypper and dnf at two days of an archive that lists its days.
+
+They go forward and back, by the archive's own addresses, and are pinned by a 407.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +72,7 @@ def test_zypper_sees_the_day_before_a_time_in_both_forms(
 
 
 def test_the_archives_own_addresses_name_a_day(rpm_world: RpmWorld, proxy: Snapproxy, tmp_path: Path) -> None:
-    """A day that was never published is absent, and no other day answers for it."""
+    """A day that was never published is absent, and is not replaced by another day."""
     root = ZypperRoot(tmp_path / "native")
     for day, when in (("20240602", FIRST_WHEN), ("20240612", SECOND_WHEN)):
         root.repository(repository(rpm_world, f"{proxy.url}/history/{day}/tumbleweed/{OSS}/"))
@@ -85,7 +88,7 @@ def test_dnf_goes_forward_and_back_with_its_repository_untouched(
     root = DnfRoot(tmp_path / "dnf")
     root.repository(repository(rpm_world, UNTOUCHED))
     for when in THERE_AND_BACK:
-        time.sleep(1.1)  # dnf counts the age of what it has in whole seconds
+        time.sleep(1.1)  # dnf counts the age of its files in whole seconds
         (lines,) = rpm.proxy(rpm.RpmOptions(ROW, OSS, parse_time(when), proxy.url))
         root.main(lines.text.replace("[main]\n", ""))
         outcome = root.download("hello")

@@ -1,4 +1,4 @@
-"""A real apt at two instants: what it sees, what it checks, and what that costs upstream."""
+"""A real apt at two instants: the versions it finds, its checks, and the requests upstream."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def build_proxy(build_world: World, tmp_path: Path) -> Iterator[Snapproxy]:
 def test_build_essential_at_two_instants_in_both_forms(
     build_world: World, build_proxy: Snapproxy, apt_root: MakeRoot
 ) -> None:
-    """The issue's first promise: candidates differ exactly as the snapshots do, both forms agree, apt checks the signatures."""
+    """Candidates differ exactly as the snapshots do, both forms agree, and apt checks the signatures."""
     assert len(build_world.changed()) > 3
     for state in (build_world.first, build_world.second):
         for form in (mirror_form, proxy_form):
@@ -131,7 +131,7 @@ def test_a_ppa_in_both_forms(world: World, snapproxy: Snapproxy, apt_root: MakeR
 
 
 def test_security_is_pinned_by_the_same_time(world: World, snapproxy: Snapproxy, apt_root: MakeRoot) -> None:
-    """One time, two archives whose dumps bear different ids."""
+    """One time, two archives whose dumps have different ids."""
     assert not set(world.debian.ids) & set(world.security.ids)
     root = apt_root("root")
     key = keyring_of(world, root)

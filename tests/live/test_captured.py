@@ -1,4 +1,7 @@
-"""An archive that nothing remembers but snapproxy: seen live, answered at an instant, with everything that wiring builds."""
+"""An archive whose history only snapproxy has.
+
+It is observed live and served at an instant, with the whole wiring.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ HOUR = 3600.0
 
 
 async def look(vendor: House, *paths: str) -> str:
-    """Ask for files live, as a client's update does; return the instant at which their root was seen."""
+    """Request files live, as a client's update does; return the instant at which their root was observed."""
     for path in paths or (INRELEASE, PACKAGES):
         got = await vendor.get("live", path)
         assert got.status == 200, (path, got)
@@ -155,7 +158,10 @@ async def test_a_clock_that_steps_back_breaks_no_answer(vendor: House, present: 
 
 
 async def test_whatever_the_clock_does_no_span_goes_across_another_state(vendor: House, present: Present) -> None:
-    """Steps back and forth, as after a boot without a network clock; each look is answered, and each claim is true of every look."""
+    """The clock steps back and forward, as after a boot without a network clock.
+
+    Each observation is served, and each stated validity is true of every observation.
+    """
     shown: dict[Instant, bytes] = {}
     steps = [1, 1, -2.5, 1, 30, 1, -31, 0.5, 0.5, -1.75, 5, -3, 0.25, 40, -38]
     for turn, hours in enumerate(steps):

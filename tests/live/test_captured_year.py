@@ -1,6 +1,6 @@
-"""What a year of hourly observations costs: distinct versions once, and next to nothing for looking again.
+"""The storage cost of a year of hourly observations: each distinct version once, and little for an unchanged one.
 
-Taken by the real sweep from a real server, whose unchanged root is a 304; counted on the disk, the catalog included.
+A real sweep observes a real server, whose unchanged root is a 304; the bytes on disk are counted, the catalog included.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from email.utils import formatdate
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ BEGAN = 1_717_200_000
 
 
 class Vendor:
-    """An archive of one index, a hundredth of whose entries is new each day."""
+    """An archive of one index, of whose entries a hundredth is new each day."""
 
     def __init__(self, edition: Edition) -> None:
         self._key = edition.key
@@ -70,7 +71,7 @@ class Vendor:
 
 @dataclass(frozen=True)
 class Cost:
-    """What so many looks came to. Bytes are those of the blocks on the disk."""
+    """The cost of so many observations. Bytes are those of the blocks on the disk."""
 
     days: int
     distinct: int
@@ -89,8 +90,9 @@ class Cost:
     def __str__(self) -> str:
         beyond = self.state - self.distinct
         return (
-            f"{self.days * HOURS} observations in {self.seconds:.0f} s: {self.distinct:,} bytes in {self.days} versions, "
-            f"{self.state:,} on the disk ({self.state / self.distinct:.4f} x, {beyond:,} beyond them, allowed "
+            f"{self.days * HOURS} observations in {self.seconds:.0f} s: {self.distinct:,} bytes "
+            f"in {self.days} versions, {self.state:,} on the disk "
+            f"({self.state / self.distinct:.4f} x, {beyond:,} beyond them, allowed "
             f"{self.allowed - self.distinct:,.0f}), {self.cache:,} in the cache"
         )
 
@@ -111,7 +113,10 @@ def bytes_in(folder: Path) -> int:
 async def look_hourly(
     days: int, archive: Vendor, server: ArchiveServer, row: Archive, folder: Path
 ) -> tuple[Cost, list[Instant]]:
-    """Observe every hour of so many days; return what it cost once the store is closed, and when each day's version was seen first."""
+    """Observe every hour for so many days.
+
+    Return the cost once the store is closed, and the instant at which each day's version was first observed.
+    """
     began, first_seen = time.monotonic(), []
     async with House(folder, rows=(row,), timeouts=PATIENT) as house:
         for day in range(days):
@@ -131,10 +136,15 @@ async def look_hourly(
 
 
 async def assert_resolves(house: House, row: Archive, first_seen: list[Instant]) -> None:
-    """Any instant is settled by three look-ups at most, and by the version of its day."""
+    """Check that any instant resolves to its day's version with three look-ups at most."""
     catalog, asked = house.store.catalog, list[str]()
     read = catalog._read  # type: ignore[attr-defined]  # where every SQL query of a reader passes
-    catalog._read = lambda statement, *values: asked.append(statement) or read(statement, *values)  # type: ignore[attr-defined]
+
+    def noted(statement: str, *values: Any) -> Any:
+        asked.append(statement)
+        return read(statement, *values)
+
+    catalog._read = noted  # type: ignore[attr-defined]
     for first in first_seen:
         for instant in (first, first + 7 * HOUR + 11):
             asked.clear()
@@ -143,7 +153,9 @@ async def assert_resolves(house: House, row: Archive, first_seen: list[Instant])
             assert (sighting.before.first, sighting.before.snapshot) == (first, format_instant(first))
             assert len(asked) <= MOST_QUERIES
     for statement in set(asked):
-        plan = catalog._reader.execute(f"EXPLAIN QUERY PLAN {statement}", ("k", 0)[: statement.count("?")]).fetchall()  # type: ignore[attr-defined]
+        values = ("k", 0)[: statement.count("?")]
+        reader = catalog._reader  # type: ignore[attr-defined]
+        plan = reader.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
         assert all("SEARCH" in step[-1] and "USING" in step[-1] for step in plan), plan
 
 

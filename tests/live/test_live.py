@@ -1,4 +1,4 @@
-"""Live mode with everything that wiring builds, against a real mirror that is published anew between requests."""
+"""Live mode with the whole wiring, against a real mirror that is published again between requests."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ async def house(present: Present, tmp_path: Path) -> AsyncIterator[House]:
 
 
 def assert_no_mix(got: dict[str, Got], trees: list[FixedTree]) -> None:
-    """Every file that was answered belongs to one edition."""
+    """Check that all files that were served belong to one edition."""
     answered = {path: answer.data for path, answer in got.items() if answer.status == 200}
     fitting = [tree for tree in trees if all(tree.files[path].data == data for path, data in answered.items())]
     assert fitting, f"a mix: {sorted(answered)}"
 
 
-# --- revalidation -------------------------------------------------------------------------------------------------------------
+# --- revalidation -----------------------------------------------------------------------------------------------------
 
 
 async def test_a_root_is_fresh_for_ten_seconds_and_then_revalidated(house: House, present: Present) -> None:
@@ -82,7 +82,7 @@ async def test_by_hash_serves_the_old_set_and_the_new(house: House, present: Pre
     assert (await house.get("live", PACKAGES)).data == new.files[PACKAGES].data
 
 
-# --- adoption -----------------------------------------------------------------------------------------------------------------
+# --- adoption ---------------------------------------------------------------------------------------------------------
 
 
 async def test_until_the_successors_are_here_the_old_set_is_served_whole_and_says_so(
@@ -163,7 +163,10 @@ async def test_a_root_with_a_bad_signature_is_never_adopted(house: House, presen
 
 
 async def test_no_client_ever_sees_a_mix(house: House, present: Present) -> None:
-    """Republished between every pair of requests, with whatever time between them; the mirror keeps by-hash as Debian's do."""
+    """The archive is published again between every pair of requests, with any time between them.
+
+    The mirror keeps by-hash as Debian's do.
+    """
     dice = random.Random(20240601)
     trees = [present.tree]
     for _ in range(12):
@@ -190,7 +193,7 @@ async def test_no_client_ever_sees_a_mix(house: House, present: Present) -> None
     assert_no_mix(got, trees)
 
 
-# --- upstream down, and absences ----------------------------------------------------------------------------------------------
+# --- upstream down, and absences --------------------------------------------------------------------------------------
 
 
 async def test_with_upstream_down_what_is_stored_is_served_and_said_to_be_stale(house: House, present: Present) -> None:
@@ -235,7 +238,7 @@ async def test_offline_live_is_what_was_stored_and_says_so(house: House, present
     assert present.log.requests() == []
 
 
-# --- nothing live leaks -------------------------------------------------------------------------------------------------------
+# --- nothing live leaks -----------------------------------------------------------------------------------------------
 
 
 async def test_nothing_live_is_named_in_a_pinned_view_nor_does_that_ask_a_mirror_for_a_root(

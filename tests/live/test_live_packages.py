@@ -1,4 +1,4 @@
-"""Live mode for packages, which a set of indexes promises, and for files that nothing promises."""
+"""Live mode for packages, which a set of indexes lists, and for files that no index lists."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def test_a_promised_package_that_no_mirror_has_is_not_looked_for_in_the_pa
 
 
 async def test_a_package_of_the_set_before_is_still_promised(house: House, present: Present) -> None:
-    """A client that updated a moment before the adoption asks for it now."""
+    """A client that updated just before the adoption requests it now."""
     old = present.package
     await warm(house, INRELEASE, PACKAGES)
     present.publish(keeping=["pool/"])
@@ -64,7 +64,7 @@ async def test_a_package_of_the_set_before_is_still_promised(house: House, prese
 
 
 async def test_an_absence_at_the_mirrors_is_not_believed_of_the_past(house: House, present: Present) -> None:
-    """The same digest is promised by a snapshot, which has it still."""
+    """A snapshot lists the same digest and still has the file."""
     old, pinned = present.package, "20240602T010000Z"
     await warm(house, INRELEASE, PACKAGES)
     for path in (INRELEASE, PACKAGES):
@@ -78,7 +78,7 @@ async def test_an_absence_at_the_mirrors_is_not_believed_of_the_past(house: Hous
 
 @dataclass
 class LateDenial:
-    """Lets a client wait, and then says 404."""
+    """Makes a client wait, and then answers 404."""
 
     needs_body: bool = False
     reached: threading.Event = field(default_factory=threading.Event)
@@ -91,7 +91,7 @@ class LateDenial:
 
 
 async def test_a_pinned_client_does_not_share_the_failure_of_a_live_one(house: House, present: Present) -> None:
-    """Both want one digest at the same time, and only the past has it."""
+    """Both request one digest at the same time, and only a snapshot has it."""
     pinned = "20240602T010000Z"
     await warm(house, INRELEASE, PACKAGES)
     assert (await house.get(pinned, INRELEASE)).status == 200
@@ -119,7 +119,7 @@ async def test_an_unpromised_file_is_revalidated_each_time(house: House, present
 
 
 async def test_an_unpromised_package_streams_while_it_arrives(house: House, present: Present) -> None:
-    """A client that kept its lists from before it used snapproxy."""
+    """The client has lists from before it used snapproxy."""
     path = "pool/main/b/big/big_1_amd64.deb"
     content = Content(bytes(range(256)) * 4096, 1_700_000_000)
     present.show(present.tree.replacing(path, content))

@@ -35,7 +35,7 @@ async def split_house(split: Present, tmp_path: Path) -> AsyncIterator[House]:
 
 
 async def pair(house: House) -> tuple[bytes, bytes]:
-    """Ask as an apt does that finds no InRelease."""
+    """Send the requests of an apt that finds no InRelease."""
     assert (await house.get("live", INRELEASE)).status == 404
     release, signature = await house.get("live", RELEASE), await house.get("live", SIGNATURE)
     assert (release.status, signature.status) == (200, 200), (release, signature)
@@ -53,7 +53,7 @@ async def test_without_an_inrelease_the_pair_is_served_and_checked(split_house: 
 
 
 async def test_the_signature_served_is_that_of_the_release_served(split_house: House, split: Present) -> None:
-    """Published anew between the two requests, after any time: what is served is always one pair, in either order."""
+    """The archive is published again between the two requests, at any interval: both always match, in either order."""
     dice = random.Random(1)
     trees = [split.tree]
     for _ in range(8):

@@ -1,4 +1,7 @@
-"""What checksums in names and SHA-512 ask of the shell: successors known by their series, and blobs known by another digest."""
+"""Sets of rpm metadata, with checksums in names and SHA-512.
+
+Successors are found by their series, and blobs by another digest.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from tests.fakes.world import FIRST, SECOND
 
 REPOMD = f"{REPOSITORY}/repodata/repomd.xml"
 LATER = 700.0
-"""Seconds after which an absence is not believed any more."""
+"""Seconds after which a recorded absence is stale."""
 
 
 @pytest.fixture
@@ -26,7 +29,7 @@ async def house(rpm_world: RpmWorld, tmp_path: Path) -> AsyncIterator[House]:
 
 
 async def test_a_new_root_waits_for_what_follows_on_metadata_of_another_name(house: House, rpm_world: RpmWorld) -> None:
-    """Rule 7: the mirror has the new repomd, and not yet the primary.xml.xz that takes the place of the old primary.xml.gz."""
+    """Rule 7: the mirror has the new repomd, but not yet the primary.xml.xz that replaces primary.xml.gz."""
     old, new = (rpm_world.trees[when].files[REPOMD].data for when in (FIRST, SECOND))
     with rpm_world.showing(FIRST):
         for path in (REPOMD, rpm_world.path_of(FIRST, "-primary.xml")):
@@ -61,7 +64,7 @@ async def test_bytes_promised_by_sha512_are_fetched_once_for_the_past_and_the_pr
 async def test_who_comes_while_a_download_is_being_stored_is_served_from_the_store(
     house: House, rpm_world: RpmWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The draft's file is gone then, and its names are not yet written."""
+    """At that time the draft's file is removed, and its names are not written yet."""
     steady = rpm_world.path_of(SECOND, "/steady-")
     for path in (REPOMD, rpm_world.path_of(SECOND, "-primary.xml")):
         await house.get(SECOND, path)

@@ -1,7 +1,7 @@
-"""Minutes of everything at once: two real processes on one store, bad weather upstream, clients of every manner, kills.
+"""A stress test: two real processes on one store, upstream faults, many clients, killed processes.
 
-`make soak SECONDS=600 SEED=7` repeats one; without them it is three minutes and a new seed, which is printed. Which requests meet which
-fault depends on the machine as well, so that a seed brings back the same plan, not the same run.
+`make soak SECONDS=600 SEED=7` repeats one run; the default is three minutes and a new seed, which is printed. Which
+requests meet which fault depends on the machine as well, so that a seed repeats the plan, not the run.
 """
 
 from __future__ import annotations
@@ -32,19 +32,21 @@ CLIENTS = 24
 PACKAGES_A_SECOND, MOST_PACKAGES = 3, 1800
 
 MORE_MEMORY = 24 * MIB
-"""How much more the process may hold in the last third than in the first: what it knows of three packages a second, and fragmentation."""
+"""Allowed growth of memory between the first and the last third: the state of three packages a second, and
+fragmentation."""
 MORE_DESCRIPTORS = 32
-"""Likewise open descriptors; they go up and down with the clients, so medians are compared. Measured: 15 more within 25 s, when threads and
-connections have come that are then kept, and 14 in three minutes."""
+"""Allowed growth in open descriptors; they vary with the clients, so medians are compared. Measured: 15 more within 25
+s, when threads and connections are first opened that are then kept, and 14 in three minutes."""
 PATIENCE = 150.0
-"""Seconds within which a healed archive is asked again, whatever came before: rests grow to 60 s, and one probe ends each."""
+"""Seconds within which a healed archive is asked again, whatever happened before: cool-downs grow to 60 s, and one
+probe ends each."""
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(SECONDS + 600)]
 
 
 @dataclass
 class Scales:
-    """Weighs a process and its children twice a second: (anonymous bytes, open descriptors)."""
+    """Measures a process and its children twice a second: (anonymous bytes, open descriptors)."""
 
     pid: int
     samples: list[tuple[int, int]] = field(default_factory=list)
@@ -79,14 +81,15 @@ def configure(folder: Path, hamlet: Hamlet) -> Path:
     pace = "connections = 16\nrequests_per_second = 500\nburst = 500\n"
     path.write_text(
         f'state_dir = "{folder / "state"}"\ncache_dir = "{folder / "cache"}"\n'
-        f'[archives.debian]\nsnapshot = ["{row.snapshot[0]}"]\nmirrors = ["{row.mirrors[0]}"]\nkeyrings = ["{row.keyrings[0]}"]\n'
+        f'[archives.debian]\nsnapshot = ["{row.snapshot[0]}"]\nmirrors = ["{row.mirrors[0]}"]\n'
+        f'keyrings = ["{row.keyrings[0]}"]\n'
         + "".join(f'[upstreams."{urlsplit(server.url).hostname}"]\n{pace}' for server in (hamlet.past, hamlet.now))
     )
     return path
 
 
 async def kill_now_and_then(process: Snapproxy, random: Random, until: float) -> int:
-    """End the process as a power cut would and start it again, until that second; return how often."""
+    """Kill the process as a power cut would and start it again, until that second; return the number of kills."""
     kills = 0
     while (now := time.monotonic()) < until:
         await asyncio.sleep(min(random.uniform(10, 30), until - now))
@@ -112,7 +115,7 @@ async def soak(
 
 
 async def ask_for_all_again(clients: Clients) -> None:
-    """Let every build come to its end in good weather: what was told is told again, into the same captures."""
+    """Repeat every answered request without faults: the same bytes are served again, into the same captures."""
     turns = asyncio.Semaphore(CLIENTS)
 
     async def again(wish: Told) -> None:
@@ -132,7 +135,7 @@ def recorded(configuration: Path, capture: str) -> set[tuple[str, str]]:
 
 
 def damaged_blobs(state: Path) -> list[str]:
-    """Return the blobs that do not hash to their names."""
+    """Return the blobs whose content does not match the digest in their name."""
     return [
         blob.name
         for blob in (state / "blobs/sha256").iterdir()

@@ -14,7 +14,8 @@ from blockbuster import BlockBuster
 
 pytest.register_assert_rewrite("tests.stores.contracts", "tests.stores.drafts_contract")
 
-from snapproxy_storage import Store, open_store  # noqa: E402 - the contracts' asserts are rewritten before anything imports them
+# pytest must rewrite the contracts' asserts before anything imports them
+from snapproxy_storage import Store, open_store  # noqa: E402
 
 PEER = Path(__file__).with_name("peer.py")
 

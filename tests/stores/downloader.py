@@ -87,7 +87,8 @@ async def main() -> None:
 
 if __name__ == "__main__":
     if "threads" not in sys.argv:
-        snapproxy_storage.threads.ThreadPoolExecutor = lambda *_: OneThread()  # type: ignore[misc,assignment,attr-defined]
+        threads: Any = snapproxy_storage.threads
+        threads.ThreadPoolExecutor = lambda *_: OneThread()
         asyncio.to_thread = at_once  # type: ignore[assignment]
         snapproxy_storage.write_queue._GATHER_SECONDS = 0
     try:

@@ -64,7 +64,8 @@ async def test_a_damaged_ephemera_is_absent_and_no_error(store: Store, cache_dir
 
 
 async def test_ephemera_stay_within_their_bound(cache_dir: Path) -> None:
-    from snapproxy_storage.expiring import LocalExpiring  # noqa: PLC0415 - only this test needs another bound than the store's
+    # only this test needs another bound than the store's
+    from snapproxy_storage.expiring import LocalExpiring  # noqa: PLC0415
 
     folder, threads = OpenFolder.root(cache_dir), Threads()
     expiring = LocalExpiring(folder, threads, max_bytes=1 << 20)

@@ -15,7 +15,8 @@ from snapproxy.upstream.egress import PrivateAddressError
 from snapproxy.upstream.faults import FOREIGN_ERRORS, fault_of
 
 KEY = ConnectionKey("mirror.example", 443, is_ssl=True, ssl=True, proxy=None, proxy_auth=None, proxy_headers_hash=None)
-REQUEST = aiohttp.RequestInfo(URL("http://mirror.example/"), "GET", {}, URL("http://mirror.example/"))  # type: ignore[arg-type]
+_MIRROR = URL("http://mirror.example/")
+REQUEST = aiohttp.RequestInfo(_MIRROR, "GET", {}, _MIRROR)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,8 @@ class TestAiohttp:
         assert aiohttp.__version__.startswith("3.14.")
 
     async def test_the_server_keeps_its_loop_where_protocol_looks_for_it(self) -> None:
-        assert web.Server(lambda request: None)._loop is asyncio.get_running_loop()  # type: ignore[arg-type, return-value]
+        server = web.Server(lambda request: None)  # type: ignore[arg-type, return-value]
+        assert server._loop is asyncio.get_running_loop()
 
     def test_no_other_module_looks_inside(self) -> None:
         inside = re.compile(

@@ -15,8 +15,12 @@ Site = Any
 HIDDEN = b"GET /debian/20240601T000000Z/hidden HTTP/1.1\r\nHost: t\r\n\r\n"
 
 FRAMINGS = {
-    "length and chunks": b"GET /x HTTP/1.1\r\nHost: t\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    "chunks and length": b"POST /x HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n",
+    "length and chunks": (
+        b"GET /x HTTP/1.1\r\nHost: t\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    ),
+    "chunks and length": (
+        b"POST /x HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n"
+    ),
     "two lengths": b"GET /x HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\nContent-Length: 60\r\n\r\n",
     "two equal lengths": b"GET /x HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n",
     "a list of lengths": b"GET /x HTTP/1.1\r\nHost: t\r\nContent-Length: 0, 0\r\n\r\n",
@@ -29,7 +33,9 @@ FRAMINGS = {
     "a body on HEAD": b"HEAD /x HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\nabcde",
     "another coding": b"GET /x HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: identity\r\n\r\n",
     "coding after chunked": b"GET /x HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
-    "chunked twice": b"GET /x HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "chunked twice": (
+        b"GET /x HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    ),
     "chunked by a tab": b"GET /x HTTP/1.1\r\nHost: t\r\nTransfer-Encoding:\x0bchunked\r\n\r\n0\r\n\r\n",
     "chunks in HTTP/1.0": b"GET /x HTTP/1.0\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "space before colon": b"GET /x HTTP/1.1\r\nHost: t\r\nContent-Length : 5\r\n\r\nabcde",
@@ -40,18 +46,31 @@ FRAMINGS = {
     "bare LF at the end": b"GET /x HTTP/1.1\r\nHost: t\r\n\n",
     "bare CR in a header": b"GET /x HTTP/1.1\r\nHost: t\r\nX: a\rContent-Length: 5\r\n\r\n",
     "NUL in a header": b"GET /x HTTP/1.1\r\nHost: t\r\nX: a\x00b\r\n\r\n",
-    "a chunk extension's LF": b"POST /x HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n5;a\nabcde\r\n0\r\n\r\n",
-    "a chunk size in hex prefix": b"POST /x HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n0x5\r\nabcde\r\n0\r\n\r\n",
-    "a chunk size too long": b"POST /x HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff5\r\nabcde\r\n",
-    "a chunk without its end": b"POST /x HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcdefgh\r\n0\r\n\r\n",
+    "a chunk extension's LF": (
+        b"POST /x HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n5;a\nabcde\r\n0\r\n\r\n"
+    ),
+    "a chunk size in hex prefix": (
+        b"POST /x HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n0x5\r\nabcde\r\n0\r\n\r\n"
+    ),
+    "a chunk size too long": (
+        b"POST /x HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff5\r\nabcde\r\n"
+    ),
+    "a chunk without its end": (
+        b"POST /x HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcdefgh\r\n0\r\n\r\n"
+    ),
     "two hosts": b"GET /x HTTP/1.1\r\nHost: t\r\nHost: u\r\n\r\n",
     "no host": b"GET /x HTTP/1.1\r\n\r\n",
     "a space in the target": b"GET /x y HTTP/1.1\r\nHost: t\r\n\r\n",
     "another version": b"GET /x HTTP/2.0\r\nHost: t\r\n\r\n",
     "no version": b"GET /x\r\n\r\n",
-    "two times": b"GET /x HTTP/1.1\r\nHost: t\r\nProxy-Authorization: Basic YTp4\r\nProxy-Authorization: Basic Yjp4\r\n\r\n",
+    "two times": (
+        b"GET /x HTTP/1.1\r\nHost: t\r\nProxy-Authorization: Basic YTp4\r\nProxy-Authorization: Basic Yjp4\r\n\r\n"
+    ),
     "an upgrade": b"GET /x HTTP/1.1\r\nHost: t\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
-    "an upgrade to h2c": b"GET /x HTTP/1.1\r\nHost: t\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n",
+    "an upgrade to h2c": (
+        b"GET /x HTTP/1.1\r\nHost: t\r\n"
+        b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n"
+    ),
     "a preface of HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "a TLS greeting": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     "an unknown method": b"FROB /x HTTP/1.1\r\nHost: t\r\n\r\n",

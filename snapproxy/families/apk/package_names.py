@@ -9,7 +9,8 @@ from snapproxy.families.apk.architectures import ARCHITECTURES, NOARCH
 
 # abuild's names and versions (APKBUILD(5)): a version begins with a digit and has no hyphen except before its release.
 _PACKAGE = re.compile(
-    r"(?P<folders>(?:.*/)?(?P<last>[a-z0-9_]+))/(?P<name>[A-Za-z0-9_][A-Za-z0-9._+-]*)-(?P<version>[0-9][^-/\s]*-r[0-9]+)\.apk"
+    r"(?P<folders>(?:.*/)?(?P<last>[a-z0-9_]+))/(?P<name>[A-Za-z0-9_][A-Za-z0-9._+-]*)"
+    r"-(?P<version>[0-9][^-/\s]*-r[0-9]+)\.apk"
 )
 
 

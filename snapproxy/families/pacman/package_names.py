@@ -9,8 +9,8 @@ from snapproxy.families.pacman.paths import PACKING
 
 # PKGBUILD(5): a name has no space and begins with neither hyphen nor dot; version and release contain no hyphen.
 _PACKAGE = re.compile(
-    r"(?P<name>[A-Za-z0-9@_+][A-Za-z0-9@._+-]*)-(?P<version>(?:[0-9]+:)?[^-:\s]+-[0-9.]+)-(?P<arch>[A-Za-z0-9_]+)\.pkg\.tar"
-    + PACKING
+    r"(?P<name>[A-Za-z0-9@_+][A-Za-z0-9@._+-]*)-(?P<version>(?:[0-9]+:)?[^-:\s]+-[0-9.]+)"
+    r"-(?P<arch>[A-Za-z0-9_]+)\.pkg\.tar" + PACKING
 )
 
 
