@@ -5,8 +5,8 @@
 
 The proxy runs in this process, on a real socket, over a real store; the archive behind it is the simulated one. A
 package is requested twice, so that it is stored and named, and the third request is profiled. A function counts once
-each time that it is started: a coroutine that waits and goes on is one call. The limits are those of docs/explain/design.md,
-section 3.
+each time that it is started: a coroutine that waits and goes on is one call. The limits are those of
+docs/explain/design.md, section 3.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Configuration texts for apt: sources in both formats, the proxy form, `apt --snapshot`, a Dockerfile and others.
 
-The comments beside each line say what apt does without it; see also docs/explain/clients.md. Host names of live archives are
-built from their domain, as in the archive table, which describes hosts by patterns.
+The comments beside each line say what apt does without it; see also docs/explain/clients.md. Host names of live
+archives are built from their domain, as in the archive table, which describes hosts by patterns.
 """
 
 from __future__ import annotations
