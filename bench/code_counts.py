@@ -31,8 +31,10 @@ COLUMNS = 120
 
 PHRASES = (
     r"\b(is|are|was) no(ne)?\b(?! (longer|more|matter|such|other))",
-    r"(?<![,a-z] )\b[Ww]ho(ever)? "
-    r"(asks?|waits?|comes?|is|has|holds?|wants?|reads?|knows?|makes|brings|calls|cannot|gave)\b",
+    (
+        r"(?<![,a-z] )\b[Ww]ho(ever)? "
+        r"(asks?|waits?|comes?|is|has|holds?|wants?|reads?|knows?|makes|brings|calls|cannot|gave)\b"
+    ),
     r"\b[Ww]hat (is|was|has|stands|comes|came|follows|nobody|nothing|no|they|it|we|a|an|the|each|upstream|captures)\b",
     r"\b[Ss]tands?\b",
     r"\b([Nn]obody|[Ee]verybody)\b",
