@@ -23,7 +23,7 @@ WORK = {
     "sqlite3",
     "uvloop",
 }
-SETTINGS = {"asyncio", "pydantic", "pydantic_settings", "snapproxy.config", "univers"}
+SETTINGS = {"asyncio", "pydantic", "snapproxy.config", "univers"}
 
 #: Verbs whose help or arguments need the texts or types of the settings.
 WITH_SETTINGS = {"config", "run", "serve"}
