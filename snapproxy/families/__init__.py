@@ -17,7 +17,7 @@ from snapproxy.families.rpm import RPM
 T = TypeVar("T")
 
 
-class _OnDemand(Mapping[str, T], Generic[T]):
+class _ImportedOnDemand(Mapping[str, T], Generic[T]):
     """One value for each family, whose module is imported when the value is first read.
 
     For values that few commands need and whose modules import large libraries: a lister compares versions by univers.
@@ -40,7 +40,7 @@ class _OnDemand(Mapping[str, T], Generic[T]):
 FAMILIES: Mapping[str, Family] = {family.name: family for family in (APT, PACMAN, APK, RPM)}
 """Every family, by the name that the archive table uses. Add a new family here."""
 
-LISTERS: Mapping[str, Lister] = _OnDemand(
+LISTERS: Mapping[str, Lister] = _ImportedOnDemand(
     {
         "apk": "apk.listing:APK_LISTER",
         "apt": "apt.listing:APT_LISTER",
@@ -50,7 +50,7 @@ LISTERS: Mapping[str, Lister] = _OnDemand(
 )
 """The readers of package lists, by family name."""
 
-CLIENT_CACHES: Mapping[str, ClientCache] = _OnDemand(
+CLIENT_CACHES: Mapping[str, ClientCache] = _ImportedOnDemand(
     {
         "apk": "apk.client_cache:APK_CACHE",
         "apt": "apt.client_cache:APT_CACHE",
@@ -59,5 +59,5 @@ CLIENT_CACHES: Mapping[str, ClientCache] = _OnDemand(
 )
 """Layouts of the client caches that keep all packages in one folder, by family name."""
 
-REPOSITORY_CACHES: Mapping[str, RepositoryCache] = _OnDemand({"rpm": "rpm.client_cache:DNF_CACHE"})
+REPOSITORY_CACHES: Mapping[str, RepositoryCache] = _ImportedOnDemand({"rpm": "rpm.client_cache:DNF_CACHE"})
 """Layouts of the client caches that have a folder for each repository, named after the client's settings."""
