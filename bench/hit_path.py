@@ -25,8 +25,8 @@ from typing import Any
 
 from bench.archive import SUITE, WHEN, Archive, Kind
 from bench.harness import configure, room, url_path
-from snapproxy import wiring
 from snapproxy.config import load
+from snapproxy.wiring.application import build
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = (f"{ROOT}/snapproxy/", f"{ROOT}/storage/")
@@ -88,7 +88,7 @@ async def profile(folder: Path, archive: Archive, path: str) -> dict[str, Calls]
     found: dict[str, Calls] = {}
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    async with wiring.build(load(configure(folder, archive))) as app:
+    async with build(load(configure(folder, archive))) as app:
         server = asyncio.create_task(app.serve([listener]))
         await asyncio.sleep(0.2)
         for name, (target, fields) in forms(path).items():

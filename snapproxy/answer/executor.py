@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from snapproxy.answer.bad_snapshots import BadSnapshots
-from snapproxy.answer.planner import Planner
+from snapproxy.answer.planner import Planner, request_context
 from snapproxy.answer.snapshot_api import SnapshotApi
 from snapproxy.answer.snapshot_files import PLANS, SnapshotFiles
 from snapproxy.base import refusals
@@ -45,9 +45,6 @@ log = logging.getLogger(__name__)
 MAX_PREFETCHES = 64
 """Most downloads started ahead for requests that are queued in a pipeline (apt queues ten requests on each connection).
 """
-
-BACKGROUND_SECONDS = 3600.0
-"""Longest time that one file may take in work without a waiting client, in seconds."""
 
 
 class Executor:
@@ -133,11 +130,8 @@ class Executor:
 
     def context(self, archive: Archive, conditions: Conditions) -> RequestContext:
         """Return the context of one request, with the snapshots that are marked bad at this moment."""
-        family = self._families[archive.family]
-        wait = BACKGROUND_SECONDS if conditions.background else self._patience.get(archive.family, family.patience)
-        deadline = self._clock.monotonic() + wait
-        archive, history = self._bad.applied(archive), self._histories[archive.history]
-        return RequestContext(archive, family, history, deadline, conditions.background, conditions.via)
+        marked = self._bad.applied(archive)
+        return request_context(marked, conditions, self._families, self._histories, self._patience, self._clock)
 
     async def resolve(self, archive: Archive, when: TimeSpec) -> Resolved | Refusal:
         """Return the snapshot that answers for a time."""

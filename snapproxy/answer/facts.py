@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar, assert_never, cast
+from typing import Any, TypeVar, assert_never
 
+from snapproxy.answer.time_facts import Obtain, TimeFacts
 from snapproxy.answer.timelines import Timelines
 from snapproxy.base.context import RequestContext
 from snapproxy.base.names import Names, size_of
 from snapproxy.core.expected_files import identity
-from snapproxy.core.model import LIVE, Archive, ExpectedFile, NeedWindow, Proof, Refusal, Resolved
-from snapproxy.core.plan import Known
+from snapproxy.core.model import LIVE, Archive, ExpectedFile, Proof, Refusal
 from snapproxy.core.plan_model import (
     AnyAsk,
-    Ask,
     AskAlias,
     AskFile,
     AskListed,
@@ -35,15 +32,12 @@ from snapproxy_storage import Store
 
 T = TypeVar("T")
 
-Obtain = Callable[[RequestContext, Resolved, str], Awaitable[StoredFile | NotStored | Refusal | None]]
-"""Obtain another file of a resolved snapshot, whole and verified; None if the snapshot has no such file."""
-
 ROOTS_REMEMBERED = 64
 """For how many roots the list of their indexes is kept: decoding it takes longer than looking a package up."""
 
 
-class Facts:
-    """Answers for the planner. `learn` answers several questions concurrently, `answer` a single one."""
+class Facts(TimeFacts):
+    """Answers to every question of the planner."""
 
     def __init__(
         self,
@@ -55,43 +49,17 @@ class Facts:
         live: LiveFiles,
         observations: Observations,
     ) -> None:
+        super().__init__(timelines, observations)
         self._store = store
         self._names = names
-        self._timelines = timelines
         self._tables = tables
         self._live = live
-        self._observations = observations
         self._indexes_of: dict[tuple[str, str], list[ExpectedFile]] = {}
-
-    def at_hand(self, archive: Archive) -> Known:
-        """Return the part of an archive's timeline that is in memory, so that most times resolve without a question."""
-        return Known(
-            {AskWindow(archive.name, window.start, window.end): window for window in self._timelines.at_hand(archive)}
-        )
-
-    async def answer(self, ask: Ask[T], context: RequestContext, obtain: Obtain) -> T:
-        """Answer one question."""
-        known = cast("AnyAsk", ask)
-        return cast("T", (await self.learn([known], context, obtain))[known])
-
-    async def learn(self, asks: Sequence[AnyAsk], context: RequestContext, obtain: Obtain) -> dict[AnyAsk, Any]:
-        """Answer every question. The answer may include facts that are certain to be asked next.
-
-        `obtain`: how another file of the same snapshot is obtained, where a question is about one.
-        """
-        if len(asks) == 1:
-            return await self._learn(asks[0], context, obtain)
-        learned: dict[AnyAsk, Any] = {}
-        for facts in await asyncio.gather(*(self._learn(ask, context, obtain) for ask in asks)):
-            learned |= facts
-        return learned
 
     async def _learn(self, ask: AnyAsk, context: RequestContext, obtain: Obtain) -> dict[AnyAsk, Any]:
         match ask:
-            case AskWindow():
-                return {ask: await self._timelines.window(context, NeedWindow(ask.start, ask.end, ask.around))}
-            case AskObserved():
-                return {ask: self._observations.sightings(context.archive, context.history, ask.roots, ask.instant)}
+            case AskWindow() | AskObserved():
+                return {ask: await self._time(ask, context)}
             case AskName():
                 return {ask: self._names.stored(ask.space, ask.path)}
             case AskFile():

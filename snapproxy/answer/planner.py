@@ -1,24 +1,29 @@
 """Make a plan: find the snapshot once, then decide about the file at that snapshot.
 
-The decisions are `core.plan`'s, the facts come from `answer.facts`. The planner repeats a decision until it needs no
-further fact.
+The decisions are `core.plan`'s, the facts come from `answer.facts`, or from `answer.time_facts` where only times are
+resolved. The planner repeats a decision until it needs no further fact.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from snapproxy.answer.facts import Facts, Obtain
+from snapproxy.answer.time_facts import Obtain, TimeFacts
 from snapproxy.base.clock import Clock
 from snapproxy.base.context import RequestContext
 from snapproxy.base.names import Names
 from snapproxy.core import plan as planning
-from snapproxy.core.model import LIVE, Archive, Match, Refusal, Resolved, TimeSpec
+from snapproxy.core.exchange import Conditions
+from snapproxy.core.history import History
+from snapproxy.core.model import LIVE, Archive, Family, Match, Refusal, Resolved, TimeSpec
 from snapproxy.core.plan import MAX_ROUNDS, Known, space_of
 from snapproxy.core.plan_model import AskName, Need, PlanRequest, Step
 
 T = TypeVar("T")
+
+BACKGROUND_SECONDS = 3600.0
+"""Longest time that one file may take in work without a waiting client, in seconds."""
 
 MAX_RESOLVED = 1024
 """How many resolved times are remembered. A build asks for one time of a few archives."""
@@ -27,13 +32,29 @@ _FIXED = frozenset({Match.AT, Match.EXACT})
 """Matches whose answer can no longer change: `live`, `latest` and `.nearest` follow what the archive publishes."""
 
 
+def request_context(
+    archive: Archive,
+    conditions: Conditions,
+    families: Mapping[str, Family],
+    histories: Mapping[str, History],
+    patience: Mapping[str, float],
+    clock: Clock,
+) -> RequestContext:
+    """Return the context of a request. `patience`: the client timeout by family, if it is not the family's own."""
+    family = families[archive.family]
+    wait = BACKGROUND_SECONDS if conditions.background else patience.get(archive.family, family.patience)
+    deadline = clock.monotonic() + wait
+    history = histories[archive.history]
+    return RequestContext(archive, family, history, deadline, conditions.background, conditions.via)
+
+
 class Planner:
     """Resolve times and plan files.
 
     `obtain`, an argument of each method: how another file of the same snapshot is obtained, where a fact is about one.
     """
 
-    def __init__(self, facts: Facts, names: Names, clock: Clock) -> None:
+    def __init__(self, facts: TimeFacts, names: Names, clock: Clock) -> None:
         self._facts = facts
         self._names = names
         self._clock = clock

@@ -2,7 +2,7 @@
 
 A settled window is kept without expiry. The newest window expires; while upstream is down its old copy is used, because
 a timeline with too few snapshots can only make the resolver refuse, never answer with another day. One process of the
-machine asks for a window at a time.
+machine asks for a window at a time, by `timeline_service`.
 """
 
 from __future__ import annotations
@@ -10,30 +10,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Any
 
 from snapproxy.base import refusals
 from snapproxy.base.clock import Clock
 from snapproxy.base.context import RequestContext
-from snapproxy.base.stats import Stats
-from snapproxy.core.history import TimelineAnswer
 from snapproxy.core.model import Archive, Instant, NeedWindow, Refusal, Window
 from snapproxy.core.time_spec import format_instant
 from snapproxy.core.timeline import window_expires
-from snapproxy.core.upstream_answer import Absent, BodyFollows, Broken, Redirect, Throttled, UpstreamRequest
-from snapproxy.upstream.client import UpstreamClient
-from snapproxy.upstream.egress import EgressPolicy
-from snapproxy.upstream.response import BodyBrokenError, UpstreamResponse
 from snapproxy_storage import Catalog, Slots, StorageFailure
 
 log = logging.getLogger(__name__)
-
-MAX_TIMELINE = 4 << 20
-"""Bytes of one answer: twenty years of dumps four times a day are half a megabyte."""
-
-THROTTLES = 4
-"""How often a throttled request for a timeline is repeated before the next address is tried."""
 
 POLL_SECONDS = 0.1
 """Poll interval in seconds while another process asks for the same window."""
@@ -41,22 +30,24 @@ POLL_SECONDS = 0.1
 FAILURE_SECONDS = 5.0
 """How long a failure is remembered, so that the hundred requests of one update do not each wait for it."""
 
-
 PROBE_SECONDS = 30 * 86400
 """How long an answer about a single instant is kept: clients can ask about any number of instants."""
+
+
+AskUpstream = Callable[[RequestContext, NeedWindow], Awaitable[Window | Refusal]]
+"""Ask the archive's snapshot service for a window (`timeline_service.TimelineService.ask`)."""
 
 
 class Timelines:
     """Windows by archive. The resolver starts with the windows in memory and asks for others when it needs them."""
 
     def __init__(
-        self, *, catalog: Catalog, slots: Slots, upstream: UpstreamClient, clock: Clock, tally: Stats, offline: bool
+        self, *, catalog: Catalog, slots: Slots, ask_upstream: AskUpstream, clock: Clock, offline: bool
     ) -> None:
         self._catalog = catalog
         self._slots = slots
-        self._upstream = upstream
+        self._ask_upstream = ask_upstream
         self._clock = clock
-        self._tally = tally
         self._offline = offline
         self._windows: dict[str, dict[tuple[Instant, Instant], Window]] = {}
         self._asking: dict[str, asyncio.Task[Window | Refusal]] = {}
@@ -137,7 +128,7 @@ class Timelines:
             stored = self._stored(context.archive, need)
             if stored is not None and self._is_good(stored, context.archive, self._clock.now()):
                 return stored
-            answer = await self._from_upstream(context, need)
+            answer = await self._ask_upstream(context, need)
             if isinstance(answer, Window):
                 await self._keep(context.archive, need, answer)
                 self._failed.pop(key, None)
@@ -146,55 +137,6 @@ class Timelines:
             return answer
         finally:
             slot.release()
-
-    async def _from_upstream(self, context: RequestContext, need: NeedWindow) -> Window | Refusal:
-        refusal = refusals.no_timeline(context.archive, "its configuration has no `snapshot` address")
-        for base in context.archive.snapshot:
-            for url in context.history.timeline_urls(context.archive, base, need):
-                answer = await self._unless_throttled(context, url)
-                if isinstance(answer, Refusal):
-                    refusal = answer
-                    continue
-                window = context.history.read_window(context.archive, need, url, answer, self._clock.now())
-                if window is not None:
-                    return window
-        return refusal
-
-    async def _unless_throttled(self, context: RequestContext, url: str) -> TimelineAnswer | Refusal:
-        """Ask, and ask again after each throttled answer; the rate limit makes every further attempt wait longer."""
-        for _ in range(THROTTLES):
-            answer = await self._read(context, url)
-            if not isinstance(answer, Throttled):
-                return answer
-        return refusals.no_timeline(context.archive, f"upstream is cooling down ({answer.status})")
-
-    async def _read(self, context: RequestContext, url: str) -> TimelineAnswer | Throttled | Refusal:
-        """Ask one address. A redirect whose Location is the answer is returned, any other redirect is followed."""
-        archive, is_answer = context.archive, context.history.is_answer
-        asked = UpstreamRequest(url, page=True)
-        async with self._upstream.fetch(
-            asked, EgressPolicy.of(archive), background=context.background, stop_at=is_answer, via=context.via
-        ) as response:
-            self._tally.asked(*response.hops, response.url)
-            match response.answer:
-                case BodyFollows():
-                    return await self._body(archive, response)
-                case Redirect(location):
-                    return TimelineAnswer(302, location, b"")
-                case Absent(status):
-                    return TimelineAnswer(status, "", b"")
-                case Throttled():
-                    return response.answer
-                case Broken():
-                    return refusals.no_timeline(archive, response.answer.reason)
-                case _:
-                    return refusals.no_timeline(archive, "upstream refused access to it")
-
-    async def _body(self, archive: Archive, response: UpstreamResponse) -> TimelineAnswer | Refusal:
-        try:
-            return TimelineAnswer(200, "", await response.read(MAX_TIMELINE))
-        except BodyBrokenError as broken:
-            return refusals.no_timeline(archive, broken.fault.value)
 
 
 def _covers(window: Window, need: NeedWindow) -> bool:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from snapproxy.cli import application
-from snapproxy.cli.application import build
 from snapproxy.cli.execution import result_of
 from snapproxy.cli.messages import print_json
+from snapproxy.cli.times import mark_bad, open_times
 from snapproxy.config import Config
 from snapproxy.core.model import Instant, Refusal
 from snapproxy.core.time_spec import format_instant
@@ -24,7 +23,5 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 async def _mark(config: Config, arguments: argparse.Namespace) -> Instant | Refusal:
-    async with build(config, offline=arguments.offline) as app:
-        return await application.mark_bad(
-            app, arguments.archive, arguments.time, None if arguments.undo else arguments.because
-        )
+    async with open_times(config, offline=arguments.offline) as app:
+        return await mark_bad(app, arguments.archive, arguments.time, None if arguments.undo else arguments.because)

@@ -6,10 +6,9 @@ import argparse
 import sys
 from collections.abc import Iterator
 
-from snapproxy.cli import application
-from snapproxy.cli.application import build
 from snapproxy.cli.execution import result_of
 from snapproxy.cli.messages import print_json
+from snapproxy.cli.times import open_times
 from snapproxy.config import Config
 from snapproxy.core import time_spec
 from snapproxy.core.model import Refusal, Resolved
@@ -45,8 +44,8 @@ def _notes(found: Resolved) -> Iterator[str]:
 
 
 async def _resolve(config: Config, arguments: argparse.Namespace) -> Resolved | Refusal:
-    async with build(config, offline=arguments.offline) as app:
-        return await application.resolve(app, arguments.archive, arguments.time.text)
+    async with open_times(config, offline=arguments.offline) as app:
+        return await app.resolve(arguments.archive, arguments.time.text)
 
 
 def as_json(archive: str, requested: str, found: Resolved) -> dict[str, object]:

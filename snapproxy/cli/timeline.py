@@ -6,10 +6,9 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from snapproxy.cli import application
-from snapproxy.cli.application import TimelineEntry, build
 from snapproxy.cli.execution import result_of
 from snapproxy.cli.messages import print_json
+from snapproxy.cli.times import TimelineEntry, open_times, timeline
 from snapproxy.config import Config
 from snapproxy.core.model import Refusal
 from snapproxy.core.time_spec import format_instant
@@ -30,10 +29,10 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 async def _list(config: Config, arguments: argparse.Namespace) -> Sequence[TimelineEntry] | Refusal:
-    async with build(config, offline=arguments.offline) as app:
+    async with open_times(config, offline=arguments.offline) as app:
         end = app.clock.now() if arguments.end is None else arguments.end
         start = end - DEFAULT_SECONDS if arguments.start is None else arguments.start
-        return await application.timeline(app, arguments.archive, start, end)
+        return await timeline(app, arguments.archive, start, end)
 
 
 def line(entry: TimelineEntry) -> str:

@@ -12,7 +12,6 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, TomlConfigSettingsSource
 
 from snapproxy.archives import BUILTIN
 from snapproxy.config.archives import ArchiveSettings, merge, missing_keys, set_keeps_packages
@@ -20,9 +19,9 @@ from snapproxy.config.model import Config, UpstreamLimits, Watch
 from snapproxy.config.settings import (
     FILE_VARIABLE,
     Settings,
-    Twins,
     UpstreamSettings,
     WatchSettings,
+    from_variables,
     keys,
     twin,
     unknown_variables,
@@ -58,12 +57,13 @@ def load(
     """Read the settings. The ConfigurationError lists every mistake, one a line."""
     environ = os.environ if environ is None else environ
     file = find_file(named, environ)
-    sources = (Twins(environ), _read(file))
+    raw = _read(file)
+    _overlay(raw, from_variables(environ))
     mistakes = [f"{name}: no such setting{_near(name, map(twin, keys()))}" for name in unknown_variables(environ)]
-    tables = _merged(sources).get("archives", {})
-    mistakes += missing_keys(tables, built_in) + _unknown_watched(_merged(sources).get("watch"), tables, built_in)
+    tables = raw.get("archives", {})
+    mistakes += missing_keys(tables, built_in) + _unknown_watched(raw.get("watch"), tables, built_in)
     try:
-        settings = _settings(sources)
+        settings = Settings.model_validate(raw)
     except ValidationError as error:
         mistakes += [_line(each, environ) for each in error.errors()]
     if mistakes:
@@ -77,45 +77,27 @@ def load(
     return _config(settings, file, environ, built_in)
 
 
-def _read(file: Path | None) -> PydanticBaseSettingsSource:
-    if file is not None and not file.is_file():
+def _read(file: Path | None) -> dict[str, Any]:
+    """Return the tables of the file, empty without a file."""
+    if file is None:
+        return {}
+    if not file.is_file():
         raise ConfigurationError(
             "The configuration file does not exist",
             why=str(file),
             hint="Name another file with --config, or unset SNAPPROXY_CONFIG.",
         )
     try:
-        return TomlConfigSettingsSource(Settings, toml_file=file)
+        with file.open("rb") as opened:
+            return tomllib.load(opened)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError("The configuration file is not valid TOML", why=f"{file}: {error}") from error
     except OSError as error:
         raise ConfigurationError("The configuration file cannot be read", why=f"{file}: {error.strerror}") from error
 
 
-def _settings(sources: tuple[PydanticBaseSettingsSource, ...]) -> Settings:
-    class Sourced(Settings):
-        @classmethod
-        def settings_customise_sources(
-            cls,
-            settings_cls: type[BaseSettings],
-            *_usual: PydanticBaseSettingsSource,
-            **_named: PydanticBaseSettingsSource,
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            del settings_cls
-            return sources
-
-    return Sourced()
-
-
-def _merged(sources: Sequence[PydanticBaseSettingsSource]) -> dict[str, Any]:
-    """Return the raw settings as pydantic merges them: tables combined, the environment before the file."""
-    raw: dict[str, Any] = {}
-    for source in reversed(sources):
-        _overlay(raw, source())
-    return raw
-
-
 def _overlay(below: dict[str, Any], above: Mapping[str, Any]) -> None:
+    """Write the values of `above` over those of `below`; tables are combined."""
     for key, value in above.items():
         if isinstance(value, dict) and isinstance(below.get(key), dict):
             below[key] = dict(below[key])

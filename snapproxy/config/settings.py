@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from snapproxy.config.archives import ArchiveName, ArchiveSettings
 from snapproxy.config.value_types import AbsolutePath, Duration, Endpoints, Host, Kept, Passed, Pinned, RootPath
@@ -50,12 +49,10 @@ class WatchSettings(BaseModel):
     packages: Kept = "used"
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """The settings as written in the file."""
 
-    model_config = SettingsConfigDict(
-        extra="forbid", strict=True, frozen=True, env_prefix=PREFIX, validate_default=False
-    )
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     listen: Endpoints = Field(
         default=[("127.0.0.1", 3142)], description='where to listen: "ADDRESS:PORT", or a list of them'
@@ -118,22 +115,19 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
 
 
-class Twins(PydanticBaseSettingsSource):
-    """The settings in the environment. An empty variable is unset, so a compose file may name one without a value."""
+def from_variables(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return the settings in the environment, by key.
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        super().__init__(Settings)
-        self.environ = environ
+    An empty variable is unset, so a compose file may name one without a value.
+    """
+    return {key: _value(text) for key in keys() if (text := environ.get(twin(key), ""))}
 
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        key = field.alias or field_name
-        text = self.environ.get(twin(key), "")
-        try:
-            value = json.loads(text) if text[:1] in {"[", "{"} or text in {"true", "false"} else text
-        except ValueError:
-            value = text  # an IPv6 listen address, or a mistake that validation reports
-        return value, key, False
 
-    def __call__(self) -> dict[str, Any]:
-        found = (self.get_field_value(field, name) for name, field in Settings.model_fields.items())
-        return {key: value for value, key, _ in found if value != ""}
+def _value(text: str) -> Any:
+    """Return the value of a variable: JSON for a table, a list, `true` and `false`, else the text itself."""
+    if text[:1] not in {"[", "{"} and text not in {"true", "false"}:
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text  # an IPv6 listen address, or a mistake that validation reports

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from snapproxy.archives import BUILTIN
-from snapproxy.cli import application
+from snapproxy.cli import times
 from snapproxy.core.model import Instant, Match, Refusal, Resolved, TimeSpec
 from snapproxy.core.time_spec import format_day, format_instant, parse_time
 from tests.fakes.arch import DatedService
@@ -24,7 +24,7 @@ HOUR = 3600
 
 
 async def mark(house: House, when: str, because: str | None = WHY, row: int = 0) -> Instant:
-    marked = await application.mark_bad(house.app, house.rows[row].name, parse_time(when), because)
+    marked = await times.mark_bad(house.app, house.rows[row].name, parse_time(when), because)
     assert isinstance(marked, Instant), marked
     return marked
 
@@ -51,7 +51,7 @@ async def test_a_marked_snapshot_is_refused_by_its_id_and_passed_over_by_every_p
         passed = await other.get(later(bad, 60), INRELEASE)
         assert passed.served.snapshot == SECOND
         assert passed.headers["X-Snapproxy-Note"] == f"{bad} is marked bad and was skipped"
-        listed = await application.timeline(other.app, "debian", epoch(SECOND), epoch(bad))
+        listed = await times.timeline(other.app, "debian", epoch(SECOND), epoch(bad))
         assert not isinstance(listed, Refusal)
         assert [(each.snapshot, each.is_bad, each.because) for each in listed] == [
             (SECOND, False, ""),
@@ -104,11 +104,11 @@ async def test_an_observation_is_marked_by_any_time_that_it_answers_for(vendor: 
 
 
 async def test_what_is_no_snapshot_cannot_be_marked(vendor: House, hamlet: Hamlet, tmp_path: Path) -> None:
-    never = await application.mark_bad(vendor.app, "vendor", parse_time(FIRST), WHY)
+    never = await times.mark_bad(vendor.app, "vendor", parse_time(FIRST), WHY)
     assert isinstance(never, Refusal)
     assert never.reason == "this was never observed"
     async with House(tmp_path / "other", rows=(hamlet.row,), timeouts=PATIENT) as house:
-        unmarked = await application.mark_bad(house.app, "debian", parse_time(SECOND), None)
+        unmarked = await times.mark_bad(house.app, "debian", parse_time(SECOND), None)
         assert isinstance(unmarked, Refusal)
         assert unmarked.reason == f"{SECOND} was not marked bad by hand"
 
@@ -122,14 +122,14 @@ async def test_every_second_and_every_day_can_be_marked(tmp_path: Path) -> None:
         dated = replace(next(row for row in BUILTIN if row.name == "archlinux"), snapshot=(archive.url,), mirrors=())
         ubuntu = next(row for row in BUILTIN if row.name == "ubuntu")
         async with House(tmp_path / "house", rows=(dated, ubuntu)) as house:
-            listed = await application.timeline(
+            listed = await times.timeline(
                 house.app, "archlinux", epoch("20240601T000000Z"), epoch("20240608T000000Z") - 1
             )
             assert not isinstance(listed, Refusal)
             assert [format_day(each.first) for each in listed] == days
             sync = listed[3].first
             last_second = TimeSpec("2024/06/04", epoch("20240605T000000Z") - 1, Match.AT)
-            assert await application.mark_bad(house.app, "archlinux", last_second, WHY) == sync
+            assert await times.mark_bad(house.app, "archlinux", last_second, WHY) == sync
             assert WHY in (await house.get(format_instant(sync), db)).refusal.why
             native = TimeSpec("2024/06/04", last_second.instant, Match.EXACT, verbatim=True)
             assert isinstance(await house.app.executor.resolve(dated, native), Refusal)

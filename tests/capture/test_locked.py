@@ -12,7 +12,7 @@ from snapproxy.capture.lock import encode
 from snapproxy.capture.lock_reader import decode
 from snapproxy.capture.record_diff import compare
 from snapproxy.capture.replay import Replayed
-from snapproxy.cli import application
+from snapproxy.cli import times
 from snapproxy.core.model import Resolved
 from snapproxy.core.record import Record
 from snapproxy.core.time_spec import parse_time
@@ -136,7 +136,7 @@ async def test_offline_nothing_is_brought(make_house: MakeHouse, lock: bytes, ha
 
 
 async def test_a_snapshot_that_was_marked_bad_since_is_brought_all_the_same(elsewhere: House, hamlet: Hamlet) -> None:
-    assert await application.mark_bad(elsewhere.app, "debian", parse_time(FIRST), "caught mid-sync") == epoch(FIRST)
+    assert await times.mark_bad(elsewhere.app, "debian", parse_time(FIRST), "caught mid-sync") == epoch(FIRST)
     assert (await elsewhere.app.resolve("debian", AT)) != Resolved(FIRST, epoch(FIRST))
     assert (await elsewhere.get(AT, INRELEASE)).data == hamlet.content(INRELEASE).data
 

@@ -94,7 +94,7 @@ def test_a_store_that_fails_is_told_in_its_own_words(
     def broken(_config: object, **_options: object) -> None:
         raise StorageFailure("/s/catalog is of a newer version")
 
-    monkeypatch.setattr("snapproxy.cli.resolve.build", broken)
+    monkeypatch.setattr("snapproxy.cli.resolve.open_times", broken)
     assert main(["resolve", "debian", "20240601"]) == 1
     assert capsys.readouterr().err == "snapproxy: The store failed\n  /s/catalog is of a newer version\n"
 

@@ -50,6 +50,21 @@ def json_of(capsys: pytest.CaptureFixture[str], *argv: str) -> object:
     return json.loads(capsys.readouterr().out)
 
 
+def test_a_timeline_is_asked_for_once_and_then_read_from_the_store(
+    present: Present, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for when in ("20240601T000000Z", "20240601T060000Z", "20240602T000000Z"):
+        present.timeline.publish(when, present.tree)
+    first = json_of(capsys, "resolve", "debian", "20240601T070000Z")
+    assert isinstance(first, dict)
+    assert (first["snapshot"], first["valid"]) == ("20240601T060000Z", ["20240601T060000Z", "20240601T235959Z"])
+    asked = len(present.log.requests(service="snapshot"))
+    assert asked > 0
+    assert json_of(capsys, "resolve", "debian", "20240601T070000Z") == first
+    assert json_of(capsys, "resolve", "debian", "20240601T070000Z", "--offline") == first
+    assert len(present.log.requests(service="snapshot")) == asked
+
+
 def test_what_was_observed_is_listed_and_can_be_fetched(
     present: Present, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

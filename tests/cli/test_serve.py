@@ -148,7 +148,7 @@ def test_a_server_gives_up_root_for_good(foreign_folder: Path) -> None:
 def test_the_folders_are_made_for_the_owner_alone(
     plain_environment: Path, small_app: APP, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("snapproxy.cli.resolve.build", lambda _config, **_options: small_app)
+    monkeypatch.setattr("snapproxy.cli.resolve.open_times", lambda _config, **_options: small_app)
     assert main(["resolve", "debian", "20240601"]) == 0
     for name in ("state", "cache"):
         assert stat.S_IMODE((plain_environment / name).stat().st_mode) == 0o700

@@ -25,8 +25,8 @@ APP = Any  # the small application of conftest
 @pytest.fixture
 def built(small_app: APP, plain_environment: Path, monkeypatch: pytest.MonkeyPatch) -> APP:
     """Make the verbs build the small application."""
-    for module in (fetch, resolve):
-        monkeypatch.setattr(module, "build", lambda _config, **_options: small_app)
+    for module, name in ((fetch, "build"), (resolve, "open_times")):
+        monkeypatch.setattr(module, name, lambda _config, **_options: small_app)
     return small_app
 
 

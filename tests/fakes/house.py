@@ -15,7 +15,6 @@ from typing import Any, Self
 from unittest.mock import patch
 from urllib.parse import urlsplit
 
-from snapproxy import wiring
 from snapproxy.archives import HISTORIES
 from snapproxy.base.clock import Clock
 from snapproxy.capture.replay import Replayed
@@ -27,6 +26,8 @@ from snapproxy.core.rate_limit import RatePolicy, RateState
 from snapproxy.core.time_spec import parse_time
 from snapproxy.upstream.client import Timeouts, UpstreamClient
 from snapproxy.upstream.rate_limit import RateLimiter
+from snapproxy.wiring import upstream
+from snapproxy.wiring.application import assemble
 from snapproxy_storage import DraftFailed, DraftOrphaned, Store, open_store
 from tests.fakes.leaping_clock import LeapingClock
 
@@ -142,9 +143,9 @@ class House:
             "UpstreamClient": functools.partial(UpstreamClient, timeouts=self.timeouts),
             "RateLimiter": functools.partial(RateLimiter, jitter=lambda: 0.0),
         }
-        with patch.multiple(wiring, **exact):
+        with patch.multiple(upstream, **exact):
             self.app = await self._stack.enter_async_context(
-                wiring.assemble(
+                assemble(
                     config,
                     self.store,
                     AddressBook(archives=self.rows, histories=HISTORIES),

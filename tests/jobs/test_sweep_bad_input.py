@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from snapproxy.cli import application
+from snapproxy.cli import times
 from snapproxy.core.model import Archive, Instant, Refusal
 from snapproxy.core.time_spec import format_instant
 from snapproxy.jobs import sweep
@@ -85,7 +85,7 @@ async def observed(house: House, path: str) -> Instant:
 async def assert_only(house: House, path: str, data: bytes, at: Instant) -> None:
     """Check that the observation at `at` is the only one, and that its root is served."""
     name = house.rows[0].name
-    listed = await application.timeline(house.app, name, 0, 1 << 40)
+    listed = await times.timeline(house.app, name, 0, 1 << 40)
     assert not isinstance(listed, Refusal)
     assert [(each.first, each.last) for each in listed] == [(at, at)]
     assert (await house.get(format_instant(at), path)).data == data

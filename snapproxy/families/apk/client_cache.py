@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from snapproxy.core.client_cache import ClientCache
 from snapproxy.core.expected_files import identity
 from snapproxy.families.apk import APK
 
@@ -26,4 +27,4 @@ class ApkCache:
                 yield name, f"{file}.{package_identity[1][:_DIGITS]}.apk"
 
 
-APK_CACHE = ApkCache()
+APK_CACHE: ClientCache = ApkCache()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 
-from snapproxy.core.listing import PackageVersion, Part, Root, Selection, listed
+from snapproxy.core.listing import Lister, PackageVersion, Part, Root, Selection, listed
 from snapproxy.errors import ConfigurationError
 from snapproxy.families.apk.architectures import NOARCH
 from snapproxy.families.apk.indexes import ADB, INDEX, INDEX_3
@@ -60,4 +60,4 @@ def _entries(name: str, data: bytes) -> Iterator[apkindex.ApkEntry] | Iterator[a
 # Alpine's names of architectures by the kernel's, where they differ.
 _ARCHITECTURES = {"i686": "x86", "armv7l": "armv7", "armv6l": "armhf"}
 
-APK_LISTER = ApkLister()
+APK_LISTER: Lister = ApkLister()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from snapproxy.core.client_cache import ClientCache
 from snapproxy.families.apt.listing import APT_LISTER
 
 _FILE = re.compile(r"[A-Za-z0-9.+~%_-]{1,200}")
@@ -31,4 +32,4 @@ class AptCache:
                     yield file, cached
 
 
-APT_CACHE = AptCache()
+APT_CACHE: ClientCache = AptCache()

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from univers import debian
 
-from snapproxy.core.listing import PackageVersion, Part, Root, Selection, listed, smallest_path
+from snapproxy.core.listing import Lister, PackageVersion, Part, Root, Selection, listed, smallest_path
 from snapproxy.errors import ConfigurationError
 from snapproxy.families.apt.paths import folder_of, index_kind
 from snapproxy.formats.deb822 import stanzas
@@ -94,4 +94,4 @@ def _parse(text: str) -> debian.Version | None:
     return found and debian.Version(int(found["epoch"] or 0), found["upstream"], found["revision"] or "0")
 
 
-APT_LISTER = AptLister()
+APT_LISTER: Lister = AptLister()

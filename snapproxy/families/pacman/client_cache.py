@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from snapproxy.core.client_cache import ClientCache
+
 
 class PacmanCache:
     """pacman's cache; implements `core.client_cache.ClientCache`."""
@@ -14,4 +16,4 @@ class PacmanCache:
         return iter(())
 
 
-PACMAN_CACHE = PacmanCache()
+PACMAN_CACHE: ClientCache = PacmanCache()

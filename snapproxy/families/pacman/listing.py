@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator
 
-from snapproxy.core.listing import PackageVersion, Part, Root, Selection, listed
+from snapproxy.core.listing import Lister, PackageVersion, Part, Root, Selection, listed
 from snapproxy.errors import ArchiveDataError, ConfigurationError
 from snapproxy.families.pacman.paths import is_database
 from snapproxy.families.pacman.versions import compare
@@ -71,4 +71,4 @@ def _single(record: Record, field: str) -> str:
     return values[0] if values else ""
 
 
-PACMAN_LISTER = PacmanLister()
+PACMAN_LISTER: Lister = PacmanLister()

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from configparser import ConfigParser, Error, SectionProxy
 from urllib.parse import urlsplit
 
-from snapproxy.core.client_cache import ClientRepository, ClientSettings
+from snapproxy.core.client_cache import ClientRepository, ClientSettings, RepositoryCache
 from snapproxy.core.model import Role
 from snapproxy.core.paths import canonical_path
 from snapproxy.errors import ClientError, ConfigurationError
@@ -141,4 +141,4 @@ def _path(name: str, url: str) -> str:
         raise ConfigurationError(f"The repository {name} has an invalid baseurl"[:80], why=why) from error
 
 
-DNF_CACHE = DnfCache()
+DNF_CACHE: RepositoryCache = DnfCache()

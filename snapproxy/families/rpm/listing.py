@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from univers import rpm
 
-from snapproxy.core.listing import PackageVersion, Part, Root, Selection, listed, smallest_path
+from snapproxy.core.listing import Lister, PackageVersion, Part, Root, Selection, listed, smallest_path
 from snapproxy.errors import ConfigurationError
 from snapproxy.families.rpm.paths import METADATA, ROOT, index_kind
 from snapproxy.formats.repomd import versions
@@ -67,4 +67,4 @@ def _folder(name: str) -> str:
     return f"{folder}/" if folder else ""
 
 
-RPM_LISTER = RpmLister()
+RPM_LISTER: Lister = RpmLister()

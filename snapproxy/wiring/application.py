@@ -1,4 +1,4 @@
-"""Build snapproxy from its configuration: the only module that puts the parts together.
+"""Build the whole application from its configuration.
 
 Read `assemble` from top to bottom to see the parts. Objects own their state; there are no globals.
 """
@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ from snapproxy.answer.planner import Planner
 from snapproxy.answer.snapshot_api import SnapshotApi
 from snapproxy.answer.snapshot_files import SnapshotFiles
 from snapproxy.answer.snapshot_lookup import CatalogSnapshotLookup
+from snapproxy.answer.timeline_service import TimelineService
 from snapproxy.answer.timelines import Timelines
 from snapproxy.archives import HISTORIES
 from snapproxy.base.clock import Clock, SystemClock
@@ -37,7 +36,7 @@ from snapproxy.capture.replay import Replay, Replayed
 from snapproxy.config import Config, Watch
 from snapproxy.core.address import AddressBook
 from snapproxy.core.exchange import Conditions
-from snapproxy.core.model import Archive, Refusal, Resolved
+from snapproxy.core.model import Refusal
 from snapproxy.core.paths import canonical_path
 from snapproxy.core.progress import SILENT, Progress
 from snapproxy.core.record import Record
@@ -45,7 +44,6 @@ from snapproxy.core.time_spec import parse_time
 from snapproxy.download.downloads import Downloads
 from snapproxy.download.outcome import RecentOutcomes
 from snapproxy.download.services import DownloadServices
-from snapproxy.errors import ClientError
 from snapproxy.families import FAMILIES
 from snapproxy.indexes.helper_process import HelperProcess
 from snapproxy.indexes.index_tables import IndexTables
@@ -60,13 +58,12 @@ from snapproxy.live.live_files import LiveFiles
 from snapproxy.live.observations import Observations
 from snapproxy.live.revalidate import Revalidator
 from snapproxy.live.state import LiveStates
-from snapproxy.oci.logins import RegistryLogins
 from snapproxy.trust.openpgp import OpenPgpVerifier
 from snapproxy.trust.roots import RootVerifier, available_keyrings
-from snapproxy.upstream.client import UpstreamClient
 from snapproxy.upstream.pass_through import PassThrough
-from snapproxy.upstream.rate_limit import RateLimiter
 from snapproxy.web.proxy_server import serving
+from snapproxy.wiring.times import TimesApp
+from snapproxy.wiring.upstream import Upstream, new_instance, open_upstream
 from snapproxy_storage import StorageFailure, Store, open_store
 
 DRAFT_SECONDS = 86400.0
@@ -77,23 +74,17 @@ CLEAN_UP_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class App:
+class App(TimesApp):
     """The parts of a running snapproxy that its verbs use. The store is open and upstreams can be asked.
 
     `answerer` answers requests; it stands before `executor` and records, freezes or replays captures.
     """
 
-    config: Config
     book: AddressBook
-    store: Store
-    clock: Clock
     tally: Stats
     instance: str
     offline: bool
     executor: Executor
-    timelines: Timelines
-    observations: Observations
-    bad_snapshots: BadSnapshots
     tables: IndexTables
     listings: Listings
     sweeper: Sweeper
@@ -162,13 +153,6 @@ class App:
         canonical = [canonical_path(path) for path in paths]
         return await self.sweeper.sweep(context, canonical, with_packages=with_packages, progress=progress)
 
-    async def resolve(self, archive: str, time: str) -> Resolved | Refusal:
-        """Return the snapshot that answers for a time.
-
-        Raises ClientError for an unknown archive or an unreadable time.
-        """
-        return await self.executor.resolve(self.archive(archive), parse_time(time))
-
     async def answered(self, capture: str = "") -> Record:
         """Return what was served so far: from the record that is replayed, else into a capture.
 
@@ -178,18 +162,6 @@ class App:
             return self.answerer.answered
         await self.answerer.close()  # writes the notes of bodies that clients did not read to the end
         return await self.captures.record(capture) if capture in self.captures.names() else Record((), {})
-
-    def archive(self, name: str) -> Archive:
-        """Return an archive by its name. Raises ClientError, which lists the known names."""
-        archive = self.book.names.get(name)
-        if archive is None:
-            known = ", ".join(sorted(self.book.names))
-            raise ClientError(
-                "There is no archive of that name",
-                why=f"Known archives: {known}.",
-                hint="Add [archives.NAME] to the configuration.",
-            )
-        return archive
 
     def stats(self) -> dict[str, Any]:
         """Return the statistics so far, ready for JSON."""
@@ -230,9 +202,8 @@ async def assemble(
             observations=parts.observations,
         )
         bad_snapshots = BadSnapshots(store.catalog)
-        executor = _executor(
-            config, store, parts, Planner(facts, parts.names, clock), bad_snapshots, clock, offline=offline
-        )
+        planner = Planner(facts, parts.names, clock)
+        executor = _executor(config, store, parts, planner, bad_snapshots, clock, offline=offline)
         stack.push_async_callback(executor.close)
         lookup = CatalogSnapshotLookup(executor, parts.observations, parts.tables, FAMILIES)
         captures = Captures(store, families={each.name: each.family for each in config.archives}, now=clock.now)
@@ -241,9 +212,11 @@ async def assemble(
         trust = RecordTrust(store, book.names, executor, facts, parts.roots, parts.names, parts.observations, clock)
         yield App(
             config=config,
+            archives=book.names,
             book=book,
             store=store,
             clock=clock,
+            planner=planner,
             tally=parts.stats,
             instance=parts.instance,
             offline=offline,
@@ -282,23 +255,23 @@ async def _lower_parts(
     stack: AsyncExitStack, config: Config, store: Store, clock: Clock, *, offline: bool
 ) -> _LowerParts:
     """Build `base`, `upstream`, `indexes`, `trust`, `download` and `live`, in this order."""
-    instance, stats, names = f"snapproxy-{secrets.token_hex(8)}", Stats(), Names(store.catalog, clock)
-    limiter = RateLimiter(clock=clock, store=store.catalog, slots=store.slots, policies=config.policies)
-    logins = await stack.enter_async_context(RegistryLogins(config.blob_sources, environ=os.environ, clock=clock))
-    upstream = await stack.enter_async_context(
-        UpstreamClient(limiter=limiter, clock=clock, instance=instance, logins=logins)
-    )
+    instance, stats, names = new_instance(), Stats(), Names(store.catalog, clock)
+    upstream = await stack.enter_async_context(open_upstream(config, store, clock, instance=instance))
     helper = HelperProcess(config.cache_dir, clock)
     tables = IndexTables(store, helper)
     stack.push_async_callback(tables.close)
     keyrings = {archive.name: available_keyrings(archive, FAMILIES[archive.family]) for archive in config.archives}
     roots = RootVerifier(store.blobs, OpenPgpVerifier(clock=clock), keyrings)
-    downloads = _downloads(store, upstream, limiter, names, clock, stats)
+    downloads = _downloads(store, upstream, names, clock, stats)
     observations = Observations(store.catalog, tables)
     live, sweeper = _live(store, names, downloads, tables, roots, observations, clock, offline=offline)
     stack.push_async_callback(live.close)
     timelines = Timelines(
-        catalog=store.catalog, slots=store.slots, upstream=upstream, clock=clock, tally=stats, offline=offline
+        catalog=store.catalog,
+        slots=store.slots,
+        ask_upstream=TimelineService(upstream.client, clock, stats).ask,
+        clock=clock,
+        offline=offline,
     )
     stack.push_async_callback(timelines.close)
     return _LowerParts(
@@ -316,12 +289,10 @@ async def _lower_parts(
     )
 
 
-def _downloads(
-    store: Store, upstream: UpstreamClient, limiter: RateLimiter, names: Names, clock: Clock, stats: Stats
-) -> Downloads:
+def _downloads(store: Store, upstream: Upstream, names: Names, clock: Clock, stats: Stats) -> Downloads:
     services = DownloadServices(
-        upstream=upstream,
-        recent=RecentOutcomes(expiring=store.expiring, limiter=limiter, clock=clock),
+        upstream=upstream.client,
+        recent=RecentOutcomes(expiring=store.expiring, limiter=upstream.limiter, clock=clock),
         names=names,
         drafts=store.drafts,
         blobs=store.blobs,

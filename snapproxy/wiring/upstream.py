@@ -1,0 +1,50 @@
+"""Open the HTTP client for upstreams, with its rate limits and logins."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from snapproxy.answer.timeline_service import TimelineService
+from snapproxy.answer.timelines import AskUpstream
+from snapproxy.base.clock import Clock
+from snapproxy.base.stats import Stats
+from snapproxy.config import Config
+from snapproxy.oci.logins import RegistryLogins
+from snapproxy.upstream.client import UpstreamClient
+from snapproxy.upstream.rate_limit import RateLimiter
+from snapproxy_storage import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """The open client, and the rate limits that it obeys."""
+
+    client: UpstreamClient
+    limiter: RateLimiter
+
+
+def new_instance() -> str:
+    """Return a name for this process in Via, by which it recognizes its own requests."""
+    return f"snapproxy-{secrets.token_hex(8)}"
+
+
+@asynccontextmanager
+async def open_upstream(config: Config, store: Store, clock: Clock, *, instance: str) -> AsyncIterator[Upstream]:
+    """Open the client."""
+    limiter = RateLimiter(clock=clock, store=store.catalog, slots=store.slots, policies=config.policies)
+    async with (
+        RegistryLogins(config.blob_sources, environ=os.environ, clock=clock) as logins,
+        UpstreamClient(limiter=limiter, clock=clock, instance=instance, logins=logins) as client,
+    ):
+        yield Upstream(client, limiter)
+
+
+@asynccontextmanager
+async def open_timeline_service(config: Config, store: Store, clock: Clock) -> AsyncIterator[AskUpstream]:
+    """Open a client for timelines alone."""
+    async with open_upstream(config, store, clock, instance=new_instance()) as upstream:
+        yield TimelineService(upstream.client, clock, Stats()).ask
