@@ -15,6 +15,7 @@ from snapproxy.cli import main
 from snapproxy.cli.parser import parse
 from snapproxy.cli.verbs import VERBS
 from snapproxy.config import load
+from snapproxy.config.settings import FILE_VARIABLE
 from snapproxy.core.model import Role
 from snapproxy.core.time_spec import parse_time
 from snapproxy.families import FAMILIES
@@ -61,7 +62,8 @@ def test_every_command_in_a_sentence_exists(page: Path) -> None:
 def test_every_text_to_paste_can_be_printed(
     page: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(ROOT)
+    # The guides write their archives to /etc/snapproxy/config.toml; the example has the same ones.
+    monkeypatch.setenv(FILE_VARIABLE, str(ROOT / "examples/config.toml"))
     for line in our_commands(page):
         if line[0] == "sources":
             assert main(line) == 0, line
@@ -89,6 +91,12 @@ def test_three_fields_are_enough_for_a_vendor_repository(tmp_path: Path) -> None
     archive = load(file, {"HOME": str(tmp_path)}).archives[-1]
     assert (archive.name, archive.history) == ("docker", "captured")
     assert archive.mirrors
+
+
+def test_a_vendor_repository_is_the_same_in_the_guide_and_in_the_example() -> None:
+    sample = tomllib.loads(blocks(text_of(ROOT / "docs/guides/vendor-repositories.md"), "toml")[0])
+    example = tomllib.loads(text_of(ROOT / "examples/config.toml"))
+    assert sample["archives"]["docker"] == example["archives"]["docker"]
 
 
 def test_every_time_in_the_table_is_read() -> None:
