@@ -32,8 +32,8 @@ def statuses_by_reason() -> Mapping[str, set[int]]:
 
 
 def _refusals(tree: ast.Module, constants: Mapping[str, ast.expr]) -> Iterator[tuple[str, int]]:
-    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
-        name = call.func.id  # type: ignore[attr-defined]
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        name = call.func.id if isinstance(call.func, ast.Name) else ""
         named = {keyword.arg: keyword.value for keyword in call.keywords}
         if name in _CLIENT_ERRORS:
             yield from ((reason, 400) for node in call.args[:1] for reason in _texts(node, constants))
