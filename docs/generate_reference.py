@@ -44,27 +44,36 @@ ARCHIVE_FIELDS = {
     "sources": "registries or other snapproxies that are asked for a file by its SHA-256 before the mirrors",
     "hosts": "`host/prefix` patterns that the proxy form maps to this archive; `*` matches within one label or "
     "replaces the whole host",
-    "keyrings": "absolute paths of OpenPGP keyrings; for apk PEM keys or a folder of them",
+    "keyrings": "absolute paths of OpenPGP keyrings, binary (`.gpg`) or ASCII-armored (`.asc`); for apk PEM keys or a "
+    "folder of them",
     "redirects": "other hosts to which its upstreams may redirect; `*.example.org` means all hosts below",
     "max_gap": "longest distance between two snapshots across which a time is still answered",
     "settle_after": "age at which the newest snapshot counts as settled",
     "frozen": "`true` for an archive that has ended: its last snapshot answers for every later time",
     "first": "the earliest time that the archive can answer",
-    "scope": "number of leading path segments before the time in an upstream address",
+    "scope": "number of path segments between the base address and the time in an upstream address. "
+    "Launchpad's PPAs have 3: `OWNER/PPA/ubuntu/TIME/...`",
     "folder": "`dated` only: the folder of one day below the base; YYYY, MM and DD are replaced",
-    "days": "`dated` only: path of a list of the days that exist; empty if the archive has no such list",
+    "days": "`dated` only: path, below the base, of a text file with the days that exist, one a line, each written as "
+    "in `folder` (`20240601` for YYYYMMDD); empty if the archive has no such file, and each day must be requested",
     "bad": "times of snapshots that must not be used",
 }
 """Meaning of each field of `[archives.NAME]`, in the order of the model."""
+
+
+def _hours(seconds: float) -> str:
+    """Write a duration as the help texts do: in hours, also from 24 on."""
+    return f"{int(seconds) // 3600}h"
+
 
 _ARCHIVE_DEFAULTS = {
     "family": "required for a new archive",
     "history": "required for a new archive",
     "snapshot": "required for a new archive, except with `captured`",
     "mirrors": "required for a new `captured` archive",
-    "max_gap": f"`max_gap` of the file, else `{format_duration(_PLAIN.max_gap)}`",
-    "settle_after": f"`settle_after` of the file, else `{format_duration(_PLAIN.settle_after)}` "
-    f"({', '.join(f'{name} `{format_duration(age)}`' for name, age in SETTLE_AFTER.items())})",
+    "max_gap": f"`max_gap` of the file, else `{_hours(_PLAIN.max_gap)}`",
+    "settle_after": f"`settle_after` of the file, else `{_hours(_PLAIN.settle_after)}` "
+    f"({', '.join(f'{name} `{_hours(age)}`' for name, age in SETTLE_AFTER.items())})",
     "frozen": "`false`",
     "scope": f"`{_PLAIN.scope}`",
     "folder": f"`{DatedSettings().folder}`",
@@ -159,7 +168,8 @@ _VALUES = """\
 
 | value | form |
 |---|---|
-| duration | a number with a unit: `90s`, `30m`, `48h`, `7d`, `2w` |
+| duration | a number with a unit: `90s`, `30m`, `48h`, `7d`, `2w`. `snapproxy config check` prints the largest unit: \
+`2d` for `48h` |
 | listen address | `ADDRESS:PORT`, for IPv6 `[ADDRESS]:PORT`; port 0 means any free port |
 | host in `pass` | `HOST:PORT`, or `HOST` for ports 80 and 443 |
 | base address | `http://` or `https://`, without user, query or fragment |

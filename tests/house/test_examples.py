@@ -17,6 +17,7 @@ from snapproxy.config import load
 from snapproxy.config.settings import FILE_VARIABLE, keys, twin
 from snapproxy.core.credentials import read_credentials
 from snapproxy.core.model import Match
+from snapproxy.core.time_spec import format_instant
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -96,15 +97,27 @@ def test_the_github_job_calls_snapproxy_as_it_is() -> None:
     comment = "\n".join(re.findall(r"^# (snapproxy .*)$", (EXAMPLES / "github-actions.yaml").read_text(), re.MULTILINE))
     ours = [line for script in (*scripts, comment) for line in our_commands(script)]
     assert [line[0] for line in ours] == ["run", "run"]
+    # The Dockerfile has a proxy of its own: `run` must listen there, and the build must reach it.
+    dockerfile = (EXAMPLES / "Dockerfile.debian").read_text(encoding="utf-8")
+    arguments = dict(re.findall(r"^ARG (\w+)=(\S+)$", dockerfile, re.MULTILINE))
     for line in ours:
-        assert parse(line).verb == line[0]
+        parsed = parse(line)
+        assert parsed.verb == line[0]
+        assert "{}:{}".format(*parsed.listen) == arguments["SNAPPROXY"]
+        build = parsed.command[parsed.command.index("docker") :]
+        assert build[:3] == ["docker", "build", "--network=host"]
+        assert "--build-arg" not in build
+    locked, recorded = map(parse, ours)
+    assert locked.locked == recorded.lock
+    assert format_instant(recorded.time.instant) == arguments["SNAPSHOT"]
 
 
 def test_the_gitlab_job_is_pinned_and_its_shell_parses() -> None:
     job = document("gitlab-ci.yaml")["test"]
     assert shell_parses("\n".join(job["script"]))
-    proxy = job["variables"]["http_proxy"]
-    userinfo, host = re.fullmatch(r"http://(.+)@([\w-]+):3142", proxy).groups()
+    assert "variables" not in job
+    assert job["script"][0].startswith("export http_proxy=")
+    userinfo, host = re.search(r"http_proxy=http://(\S+)@([\w-]+):3142 no_proxy=$", job["script"][0]).groups()
     assert [service["alias"] for service in job["services"]] == [host]
     header = "Basic " + base64.b64encode(userinfo.encode()).decode()
     credentials = read_credentials(header)

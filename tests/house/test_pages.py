@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import re
 import tomllib
@@ -16,10 +15,12 @@ from snapproxy.cli import main
 from snapproxy.cli.parser import parse
 from snapproxy.cli.verbs import VERBS
 from snapproxy.config import load
+from snapproxy.config.settings import FILE_VARIABLE
 from snapproxy.core.model import Role
 from snapproxy.core.time_spec import parse_time
 from snapproxy.families import FAMILIES
 from tests.fakes.pages import anchors, blocks, code_names, command_lines, links
+from tests.fakes.reasons import statuses_by_reason
 
 ROOT = Path(__file__).parents[2]
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
@@ -61,7 +62,8 @@ def test_every_command_in_a_sentence_exists(page: Path) -> None:
 def test_every_text_to_paste_can_be_printed(
     page: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(ROOT)
+    # The guides write their archives to /etc/snapproxy/config.toml; the example has the same ones.
+    monkeypatch.setenv(FILE_VARIABLE, str(ROOT / "examples/config.toml"))
     for line in our_commands(page):
         if line[0] == "sources":
             assert main(line) == 0, line
@@ -89,6 +91,12 @@ def test_three_fields_are_enough_for_a_vendor_repository(tmp_path: Path) -> None
     archive = load(file, {"HOME": str(tmp_path)}).archives[-1]
     assert (archive.name, archive.history) == ("docker", "captured")
     assert archive.mirrors
+
+
+def test_a_vendor_repository_is_the_same_in_the_guide_and_in_the_example() -> None:
+    sample = tomllib.loads(blocks(text_of(ROOT / "docs/guides/vendor-repositories.md"), "toml")[0])
+    example = tomllib.loads(text_of(ROOT / "examples/config.toml"))
+    assert sample["archives"]["docker"] == example["archives"]["docker"]
 
 
 def test_every_time_in_the_table_is_read() -> None:
@@ -133,15 +141,35 @@ def test_lines_are_wrapped(page: Path) -> None:
     assert long == []
 
 
-def test_every_reason_on_the_page_is_printed_by_the_code() -> None:
+# --- reasons and their statuses ---------------------------------------------------------------------------------------
+
+
+def reasons_on_the_page() -> list[tuple[str, set[int]]]:
+    """Every reason of the tables, with the statuses in the heading above it."""
     page = text_of(ROOT / "docs/reference/answers-and-status-codes.md").partition("The following tables")[2]
-    cells = re.findall(r"^\| (`[^|]+) \|", page, re.MULTILINE)
-    reasons = {reason for cell in cells for reason in re.findall(r"`([^`]+)`", cell)}
-    assert len(reasons) > 40
-    trees = (ast.parse(text_of(file)) for file in (ROOT / "snapproxy").rglob("*.py"))
-    nodes = (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant))
-    texts = {node.value for node in nodes if isinstance(node.value, str) and len(node.value) <= 80}
-    assert {reason for reason in reasons if not any(text.startswith(reason) for text in texts)} == set()
+    found = []
+    for section in page.split("\n## ")[1:]:
+        statuses = set(map(int, re.findall(r"\b\d{3}\b", section.partition(":")[0])))
+        cells = re.findall(r"^\| (`[^|]+) \|", section, re.MULTILINE)
+        found += [(reason, statuses) for cell in cells for reason in re.findall(r"`([^`]+)`", cell)]
+    return found
+
+
+def test_every_reason_is_listed_under_its_status() -> None:
+    known = statuses_by_reason()
+    listed = reasons_on_the_page()
+    assert len(listed) > 50
+    for reason, headings in listed:
+        statuses = {status for text, found in known.items() if text.startswith(reason) for status in found}
+        assert statuses, f"no refusal begins with: {reason}"
+        assert statuses & headings, f"{reason}: {sorted(statuses)}, not {sorted(headings)}"
+
+
+def test_every_reason_about_a_time_is_on_the_page() -> None:
+    listed = reasons_on_the_page()
+    for text, statuses in statuses_by_reason().items():
+        for status in statuses & {409, 410, 425}:
+            assert any(text.startswith(reason) and status in headings for reason, headings in listed), (status, text)
 
 
 # --- names of files and modules ---------------------------------------------------------------------------------------
