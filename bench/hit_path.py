@@ -4,7 +4,8 @@
     .venv/bin/python -m bench.hit_path --calls    every call as well, in order
 
 The proxy runs in this process, on a real socket, over a real store; the archive behind it is the simulated one. A
-package is requested twice, so that it is stored and named, and the third request is profiled. A function counts once
+package is requested twice, so that it is stored and named, and the following requests are profiled. The one with the
+fewest calls counts: work in the background, such as naming a file, may coincide with the others. A function counts once
 each time that it is started: a coroutine that waits and goes on is one call. The limits are those of
 docs/explain/design.md, section 3.
 """
@@ -33,6 +34,9 @@ PACKAGES = (f"{ROOT}/snapproxy/", f"{ROOT}/storage/")
 
 MOST_MODULES = 18
 MOST_CALLS = 120
+
+HITS = 5
+"""Number of profiled requests for each form."""
 
 SMALL = Kind("small", 1, 4096)
 NEEDED = 1 << 30
@@ -97,9 +101,11 @@ async def profile(folder: Path, archive: Archive, path: str) -> dict[str, Calls]
                 await ask(reader, writer, url_path(f"dists/{SUITE}/{index}"), "")
             await ask(reader, writer, target, fields)
             await ask(reader, writer, target, fields)
-            found[name] = Calls()
-            with found[name].counted():
-                await ask(reader, writer, target, fields)
+            hits = [Calls() for _ in range(HITS)]
+            for hit in hits:
+                with hit.counted():
+                    await ask(reader, writer, target, fields)
+            found[name] = min(hits, key=lambda hit: len(hit.codes))
             writer.close()
         server.cancel()
         await asyncio.gather(server, return_exceptions=True)

@@ -17,14 +17,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic.fields import FieldInfo
-
 from snapproxy.archives import HISTORIES
 from snapproxy.archives.dated_addresses import DatedSettings
 from snapproxy.cli import main as snapproxy
 from snapproxy.cli.parser import build_parser
-from snapproxy.config.archives import SETTLE_AFTER, ArchiveSettings
-from snapproxy.config.settings import FILE_VARIABLE, UpstreamSettings, WatchSettings, keys, twin
+from snapproxy.config.archives import ARCHIVE, SETTLE_AFTER
+from snapproxy.config.schema import Key
+from snapproxy.config.settings import FILE_VARIABLE, UPSTREAM, WATCH, keys, twin
 from snapproxy.config.value_types import KEPT, format_duration
 from snapproxy.core.model import Archive
 from snapproxy.families import FAMILIES
@@ -192,9 +191,7 @@ the environment a table is one variable: `SNAPPROXY_ARCHIVES={"debian": {"max_ga
 """
 
 
-def _table(
-    heading: str, fields: Mapping[str, FieldInfo], meaning: Mapping[str, str], default: Mapping[str, str]
-) -> str:
+def _table(heading: str, fields: Mapping[str, Key], meaning: Mapping[str, str], default: Mapping[str, str]) -> str:
     if list(fields) != list(meaning):
         raise SystemExit(
             f"docs/generate_reference.py: the fields of {heading} are {list(fields)}; describe each of them"
@@ -205,12 +202,12 @@ def _table(
 
 def settings() -> str:
     """Return the page of all settings."""
-    rows = [f"| `{key}` | `{twin(key)}` | {_cell(field.description or '')} |" for key, field in keys().items()]
+    rows = [f"| `{key}` | `{twin(key)}` | {_cell(field.description)} |" for key, field in keys().items()]
     watch_defaults = {
         "archive": "required",
         "paths": "required",
-        "every": f"`{format_duration(WatchSettings.model_fields['every'].default)}`",
-        "packages": f"`{WatchSettings.model_fields['packages'].default}`",
+        "every": f"`{format_duration(WATCH.keys['every'].default)}`",
+        "packages": f"`{WATCH.keys['packages'].default}`",
     }
     return "\n".join(
         [
@@ -233,7 +230,7 @@ def settings() -> str:
                 "[archives](../explain/archives.md) lists the built-in archives."
             )
             + "\n",
-            _table("[archives.NAME]", ArchiveSettings.model_fields, ARCHIVE_FIELDS, _ARCHIVE_DEFAULTS),
+            _table("[archives.NAME]", ARCHIVE.keys, ARCHIVE_FIELDS, _ARCHIVE_DEFAULTS),
             '## `[upstreams."HOST"]`\n',
             _wrapped(
                 "Limits for the requests that snapproxy sends to one host. Without a table, hosts of past states have "
@@ -241,7 +238,7 @@ def settings() -> str:
                 "other hosts have 4 connections. See [run a server](../guides/run-a-server.md#rate-limits)."
             )
             + "\n",
-            _table('[upstreams."HOST"]', UpstreamSettings.model_fields, UPSTREAM_FIELDS, {}),
+            _table('[upstreams."HOST"]', UPSTREAM.keys, UPSTREAM_FIELDS, {}),
             "## `[[watch]]`\n",
             _wrapped(
                 "An observation that `snapproxy serve` repeats. The table may occur several times, also for one "
@@ -249,7 +246,7 @@ def settings() -> str:
                 "Examples: [Alpine](../guides/alpine.md), [vendor repositories](../guides/vendor-repositories.md)."
             )
             + "\n",
-            _table("[[watch]]", WatchSettings.model_fields, WATCH_FIELDS, watch_defaults),
+            _table("[[watch]]", WATCH.keys, WATCH_FIELDS, watch_defaults),
         ]
     )
 

@@ -1,4 +1,4 @@
-"""Answer the questions about times: which snapshots an archive has, and what was observed of its roots."""
+"""Answer the questions about times: the snapshots of an archive, and the observations of its roots."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Obtain = Callable[[RequestContext, Resolved, str], Awaitable[StoredFile | NotSto
 
 
 class TimeFacts:
-    """Answers to the questions that are asked to resolve a time for no file. `facts.Facts` answers those about files."""
+    """Answers to the questions about times. `facts.Facts` answers those about files as well."""
 
     def __init__(self, timelines: Timelines, observations: Observations) -> None:
         self._timelines = timelines

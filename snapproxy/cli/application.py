@@ -56,7 +56,10 @@ def build(
 
 
 async def fetch(app: App, archive: str, time: str, path: str, target: Path, progress: Progress) -> Fetched | Refusal:
-    """Download a file to `target`, whole and verified or not at all. Raises ClientError for an unknown archive or an unreadable time."""
+    """Download a file to `target`, whole and verified or not at all.
+
+    Raises ClientError for an unknown archive or an unreadable time.
+    """
     requested = FileTarget(app.archive(archive), parse_time(time), canonical_path(path))
     return await fetch_file(app.answerer, requested, target, progress, path)
 

@@ -8,22 +8,21 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields, replace
-from typing import Annotated, Any
-
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator
+from typing import Any
 
 from snapproxy.archives import HISTORIES, RESERVED_NAMES
 from snapproxy.config.model import Watch
+from snapproxy.config.schema import Key, Reader, SettingsTable, a_list, boolean, optional, text, whole_number
 from snapproxy.config.value_types import (
-    AbsolutePath,
-    AnInstant,
-    Base,
-    BlobSourceAddress,
-    DayFolder,
-    Duration,
-    HostOrBelow,
-    HostPattern,
-    ListOfDays,
+    absolute_path,
+    an_instant,
+    base_address,
+    blob_source,
+    day_folder,
+    duration,
+    host_or_below,
+    host_pattern,
+    list_of_days,
 )
 from snapproxy.core.model import Archive
 from snapproxy.families import FAMILIES
@@ -43,16 +42,18 @@ _UNSET = Archive(name="", family="", history="")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
-def _choice(built: Collection[str]) -> PlainValidator:
+def _choice(built: Collection[str]) -> Reader:
     def read(value: Any) -> str:
-        if value in built:
-            return str(value)
+        if isinstance(value, str) and value in built:
+            return value
         raise ValueError(", ".join(f'"{name}"' for name in built))
 
-    return PlainValidator(read)
+    return read
 
 
-def _archive_name(name: str) -> str:
+def archive_name(value: Any) -> str:
+    """Read the name of an archive."""
+    name = text(value)
     if name in RESERVED_NAMES:
         raise ValueError(
             f"any name except those reserved for snapproxy's own addresses: {' '.join(sorted(RESERVED_NAMES))}"
@@ -62,35 +63,32 @@ def _archive_name(name: str) -> str:
     return name
 
 
-ArchiveName = Annotated[str, AfterValidator(_archive_name)]
+ARCHIVE = SettingsTable(
+    {
+        "family": Key(read=_choice(FAMILIES)),
+        "history": Key(read=_choice(HISTORIES)),
+        "snapshot": Key(read=optional(a_list(base_address))),
+        "mirrors": Key(read=optional(a_list(base_address))),
+        "sources": Key(read=optional(a_list(blob_source))),
+        "hosts": Key(read=optional(a_list(host_pattern))),
+        "keyrings": Key(read=optional(a_list(absolute_path))),
+        "redirects": Key(read=optional(a_list(host_or_below))),
+        "max_gap": Key(read=optional(duration)),
+        "settle_after": Key(read=optional(duration)),
+        "frozen": Key(read=optional(boolean)),
+        "first": Key(read=optional(an_instant)),
+        "scope": Key(read=optional(whole_number(0, 8))),
+        "folder": Key(read=optional(day_folder)),
+        "days": Key(read=optional(list_of_days)),
+        "bad": Key(read=optional(a_list(an_instant))),
+    }
+)
+"""The settings of one archive."""
 
 
-class ArchiveSettings(BaseModel):
-    """The settings of one archive. None: not set."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    family: Annotated[str | None, _choice(FAMILIES)] = None
-    history: Annotated[str | None, _choice(HISTORIES)] = None
-    snapshot: list[Base] | None = None
-    mirrors: list[Base] | None = None
-    sources: list[BlobSourceAddress] | None = None
-    hosts: list[HostPattern] | None = None
-    keyrings: list[AbsolutePath] | None = None
-    redirects: list[HostOrBelow] | None = None
-    max_gap: Duration | None = None
-    settle_after: Duration | None = None
-    frozen: bool | None = None
-    first: AnInstant | None = None
-    scope: int | None = Field(default=None, ge=0, le=8)
-    folder: DayFolder | None = None
-    days: ListOfDays | None = None
-    bad: list[AnInstant] | None = None
-
-    def values_set(self) -> dict[str, Any]:
-        """Return the settings that are set, in the types of an Archive."""
-        values = {key: getattr(self, key) for key in self.model_fields_set}
-        return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+def _in_types_of_archive(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of an archive in the types of an Archive."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
 
 
 def set_keeps_packages(archives: Sequence[Archive], watches: Sequence[Watch]) -> tuple[Archive, ...]:
@@ -135,17 +133,17 @@ def with_defaults(archive: Archive, max_gap: int | None, settle_after: int | Non
 
 
 def merge(
-    built_in: Sequence[Archive], tables: Mapping[str, ArchiveSettings], max_gap: int | None, settle_after: int | None
+    built_in: Sequence[Archive], tables: Mapping[str, Mapping[str, Any]], max_gap: int | None, settle_after: int | None
 ) -> tuple[Archive, ...]:
     """Return the table with the user's archives: the built-in ones in their order, then the new ones in file order."""
     archives = []
     for archive in built_in:
-        settings = tables[archive.name].values_set() if archive.name in tables else {}
+        settings = _in_types_of_archive(tables.get(archive.name, {}))
         archives.append(_overlaid(with_defaults(archive, max_gap, settle_after), settings))
     known = {archive.name for archive in built_in}
     for name, table in tables.items():
         if name not in known:
-            settings = table.values_set()
+            settings = _in_types_of_archive(table)
             gap = _UNSET.max_gap if max_gap is None else max_gap
             settle = (
                 SETTLE_AFTER.get(settings["history"], _UNSET.settle_after) if settle_after is None else settle_after

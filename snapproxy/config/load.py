@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import tomllib
@@ -10,36 +9,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
-
 from snapproxy.archives import BUILTIN
-from snapproxy.config.archives import ArchiveSettings, merge, missing_keys, set_keeps_packages
-from snapproxy.config.model import Config, UpstreamLimits, Watch
-from snapproxy.config.settings import (
-    FILE_VARIABLE,
-    Settings,
-    UpstreamSettings,
-    WatchSettings,
-    from_variables,
-    keys,
-    twin,
-    unknown_variables,
-)
+from snapproxy.config.archives import merge, missing_keys, set_keeps_packages
+from snapproxy.config.model import Config, Watch
+from snapproxy.config.schema import Mistake, MistakesError, near
+from snapproxy.config.settings import FILE_VARIABLE, SETTINGS, from_variables, keys, twin, unknown_variables
 from snapproxy.core.model import Archive
 from snapproxy.errors import ConfigurationError
 
 SYSTEM_FILE = Path("/etc/snapproxy/config.toml")
-
-_ACCEPTED = {
-    "bool_type": "true or false",
-    "dict_type": "a table",
-    "float_type": "a number",
-    "int_type": "a whole number",
-    "list_type": "a list",
-    "model_type": "a table",
-    "string_type": "a text in quotes",
-}
 
 
 def find_file(named: Path | None, environ: Mapping[str, str]) -> Path | None:
@@ -59,13 +37,13 @@ def load(
     file = find_file(named, environ)
     raw = _read(file)
     _overlay(raw, from_variables(environ))
-    mistakes = [f"{name}: no such setting{_near(name, map(twin, keys()))}" for name in unknown_variables(environ)]
+    mistakes = [f"{name}: no such setting{near(name, map(twin, keys()))}" for name in unknown_variables(environ)]
     tables = raw.get("archives", {})
     mistakes += missing_keys(tables, built_in) + _unknown_watched(raw.get("watch"), tables, built_in)
     try:
-        settings = Settings.model_validate(raw)
-    except ValidationError as error:
-        mistakes += [_line(each, environ) for each in error.errors()]
+        settings = SETTINGS.with_defaults(raw)
+    except MistakesError as error:
+        mistakes += [_line(each, environ) for each in error.mistakes]
     if mistakes:
         plural = "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
         where = str(file) if file else "the SNAPPROXY_ variables"
@@ -106,27 +84,12 @@ def _overlay(below: dict[str, Any], above: Mapping[str, Any]) -> None:
             below[key] = value
 
 
-def _line(error: ErrorDetails, environ: Mapping[str, str]) -> str:
+def _line(mistake: Mistake, environ: Mapping[str, str]) -> str:
     """Return one mistake as a line: its path, the value, the accepted values."""
-    path = tuple(part for part in error["loc"] if part != "[key]")
-    where = _key_path(path)
-    if environ.get(twin(str(path[0]))):
-        where += f" (or {twin(str(path[0]))})"
-    if error["type"] == "extra_forbidden":
-        return f"{where}: no such setting{_near(str(path[-1]), _siblings(path))}"
-    limits = {
-        "greater_than": "more than {gt}",
-        "greater_than_equal": "at least {ge}",
-        "less_than_equal": "at most {le}",
-    }
-    if error["type"] in limits:
-        accepted = "a number of " + limits[error["type"]].format(**error["ctx"])
-    elif error["type"] == "value_error":
-        accepted = str(error["ctx"]["error"])
-    else:
-        accepted = _ACCEPTED.get(error["type"], error["msg"])
-    value = path[-1] if error["loc"][-1] == "[key]" else error["input"]
-    return f"{where}: {json.dumps(value, default=str)} is not accepted; accepted: {accepted}"
+    where = _key_path(mistake.path)
+    if environ.get(twin(str(mistake.path[0]))):
+        where += f" (or {twin(str(mistake.path[0]))})"
+    return f"{where}: {mistake.text}"
 
 
 def _key_path(path: Sequence[str | int]) -> str:
@@ -144,25 +107,15 @@ def _key_path(path: Sequence[str | int]) -> str:
 def _unknown_watched(watches: Any, tables: Any, built_in: Sequence[Archive]) -> list[str]:
     """Return a line for each watched archive that does not exist."""
     known = {archive.name for archive in built_in} | set(tables if isinstance(tables, Mapping) else ())
-    named = [each.get("archive") if isinstance(each, Mapping) else None for each in watches or ()]
+    named = [
+        each.get("archive") if isinstance(each, Mapping) else None
+        for each in (watches if isinstance(watches, list) else ())
+    ]
     return [
-        f"watch[{at}].archive: there is no archive {json.dumps(name)}{_near(name, sorted(known))}"
+        f"watch[{at}].archive: there is no archive {json.dumps(name)}{near(name, sorted(known))}"
         for at, name in enumerate(named)
         if isinstance(name, str) and name not in known
     ]
-
-
-def _siblings(path: Sequence[str | int]) -> list[str]:
-    if len(path) == 1:
-        return list(keys())
-    tables: dict[str, type[BaseModel]] = {"archives": ArchiveSettings, "watch": WatchSettings}
-    return list(tables.get(str(path[0]), UpstreamSettings).model_fields)
-
-
-def _near(name: str, known: Any) -> str:
-    known = list(known)
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]}?" if close else f"; there are: {', '.join(known)}"
 
 
 def _folder(kind: str, environ: Mapping[str, str]) -> Path:
@@ -185,24 +138,21 @@ def _folder(kind: str, environ: Mapping[str, str]) -> Path:
     return (named if named.is_absolute() else usual) / "snapproxy"
 
 
-def _config(settings: Settings, file: Path | None, environ: Mapping[str, str], built_in: Sequence[Archive]) -> Config:
-    limits: dict[str, UpstreamLimits] = {}
-    for host, each in settings.upstreams.items():
-        # The two types have the same three fields.
-        limits[host] = UpstreamLimits(**each.model_dump(include=each.model_fields_set))  # type: ignore[typeddict-item]
-    watches = tuple(Watch(each.archive, tuple(each.paths), each.every, each.packages) for each in settings.watch)
+def _config(
+    settings: Mapping[str, Any], file: Path | None, environ: Mapping[str, str], built_in: Sequence[Archive]
+) -> Config:
+    watches = tuple(Watch(**(each | {"paths": tuple(each["paths"])})) for each in settings["watch"])
+    archives = merge(built_in, settings["archives"], settings["max_gap"], settings["settle_after"])
     return Config(
-        listen=tuple(settings.listen),
-        state_dir=Path(settings.state_dir) if settings.state_dir else _folder("state", environ),
-        cache_dir=Path(settings.cache_dir) if settings.cache_dir else _folder("cache", environ),
-        default_when=settings.default_when,
-        passes=tuple(pair for pairs in settings.passes for pair in pairs),
-        connect=settings.connect,
-        archives=set_keeps_packages(
-            merge(built_in, settings.archives, settings.max_gap, settings.settle_after), watches
-        ),
-        upstreams=limits,
-        patience=dict(settings.patience),
+        listen=tuple(settings["listen"]),
+        state_dir=Path(settings["state_dir"]) if settings["state_dir"] else _folder("state", environ),
+        cache_dir=Path(settings["cache_dir"]) if settings["cache_dir"] else _folder("cache", environ),
+        default_when=settings["default_when"],
+        passes=tuple(pair for pairs in settings["pass"] for pair in pairs),
+        connect=settings["connect"],
+        archives=set_keeps_packages(archives, watches),
+        upstreams=settings["upstreams"],
+        patience=settings["patience"],
         watch=watches,
         source=file,
     )

@@ -1,4 +1,4 @@
-"""Definition of every setting: key, type, default, and the line in `--help`. `Config` has the effective values.
+"""Definition of every setting: key, reader, default, and the line in `--help`. `Config` has the effective values.
 
 A setting `max_gap` has the twin `SNAPPROXY_MAX_GAP`; tables and lists are written there as JSON.
 """
@@ -7,13 +7,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from pydantic.fields import FieldInfo
-
-from snapproxy.config.archives import ArchiveName, ArchiveSettings
-from snapproxy.config.value_types import AbsolutePath, Duration, Endpoints, Host, Kept, Passed, Pinned, RootPath
+from snapproxy.config.archives import ARCHIVE, archive_name
+from snapproxy.config.schema import (
+    Key,
+    SettingsTable,
+    a_list,
+    a_mapping,
+    boolean,
+    optional,
+    positive_number,
+    whole_number,
+)
+from snapproxy.config.value_types import (
+    absolute_path,
+    duration,
+    endpoints,
+    host,
+    kept,
+    passed_hosts,
+    pinned_time,
+    root_path,
+)
 from snapproxy.families import FAMILIES
 
 PREFIX = "SNAPPROXY_"
@@ -22,78 +38,95 @@ PREFIX = "SNAPPROXY_"
 FILE_VARIABLE = "SNAPPROXY_CONFIG"
 
 
-def _family(name: str) -> str:
+def _family(name: Any) -> str:
     if name not in FAMILIES:
         raise ValueError(f"a family: {', '.join(FAMILIES)}")
-    return name
+    return str(name)
 
 
-class UpstreamSettings(BaseModel):
-    """`[upstreams."host"]`; a value that is not set keeps the default for a host of its kind."""
+UPSTREAM = SettingsTable(
+    {
+        "connections": Key(read=optional(whole_number(1, 64))),
+        "requests_per_second": Key(read=optional(positive_number(1000.0))),
+        "burst": Key(read=optional(whole_number(1, 10_000))),
+    }
+)
+"""`[upstreams."host"]`; a value that is not set keeps the default for a host of its kind."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+WATCH = SettingsTable(
+    {
+        "archive": Key(read=archive_name, is_required=True),
+        "paths": Key(read=a_list(root_path, least=1), is_required=True),
+        "every": Key(read=duration, default=3600),
+        "packages": Key(read=kept, default="used"),
+    }
+)
+"""`[[watch]]`: roots and indexes that are observed on a schedule."""
 
-    connections: int | None = Field(default=None, ge=1, le=64)
-    requests_per_second: float | None = Field(default=None, gt=0, le=1000)
-    burst: int | None = Field(default=None, ge=1, le=10_000)
+SETTINGS = SettingsTable(
+    {
+        "listen": Key(
+            read=endpoints,
+            default=[("127.0.0.1", 3142)],
+            description='where to listen: "ADDRESS:PORT", or a list of them',
+        ),
+        "state_dir": Key(
+            read=optional(absolute_path),
+            description="catalog, blobs, drafts; for root /var/lib/snapproxy, else $XDG_STATE_HOME/snapproxy",
+        ),
+        "cache_dir": Key(
+            read=optional(absolute_path),
+            description="files that can be rebuilt; for root /var/cache/snapproxy, else $XDG_CACHE_HOME/snapproxy",
+        ),
+        "default_when": Key(
+            read=optional(pinned_time), description="the time of a proxy request that names none (unset: 407)"
+        ),
+        "max_gap": Key(
+            read=optional(duration),
+            description='longest time between two snapshots that is answered across (default "48h")',
+        ),
+        "settle_after": Key(
+            read=optional(duration),
+            description='age at which the newest snapshot counts as settled (default "24h", any-instant "1h")',
+        ),
+        "pass": Key(
+            read=a_list(passed_hosts),
+            default=[],
+            description='hosts a pinned build may reach unpinned, such as ["github.com:443"]',
+        ),
+        "connect": Key(
+            read=boolean,
+            default=False,
+            description="whether live clients may CONNECT to an archive's hosts, port 443",
+        ),
+        "patience": Key(
+            read=a_mapping(_family, duration),
+            default={},
+            description='client timeout: how long a client waits for an answer, per family: apt = "25s"',
+        ),
+        "archives": Key(
+            read=a_mapping(archive_name, ARCHIVE),
+            default={},
+            description="built-in archives overridden, and your own: [archives.NAME]",
+        ),
+        "upstreams": Key(
+            read=a_mapping(host, UPSTREAM),
+            default={},
+            description='rate limit per host: [upstreams."HOST"] connections, requests_per_second, burst',
+        ),
+        "watch": Key(
+            read=a_list(WATCH.with_defaults),
+            default=[],
+            description="roots and indexes observed on a schedule: [[watch]] archive, paths, every, packages",
+        ),
+    }
+)
+"""The settings as written in the file."""
 
 
-class WatchSettings(BaseModel):
-    """`[[watch]]`: roots and indexes that are observed on a schedule."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    archive: ArchiveName
-    paths: list[RootPath] = Field(min_length=1)
-    every: Duration = 3600
-    packages: Kept = "used"
-
-
-class Settings(BaseModel):
-    """The settings as written in the file."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    listen: Endpoints = Field(
-        default=[("127.0.0.1", 3142)], description='where to listen: "ADDRESS:PORT", or a list of them'
-    )
-    state_dir: AbsolutePath | None = Field(
-        default=None, description="catalog, blobs, drafts; for root /var/lib/snapproxy, else $XDG_STATE_HOME/snapproxy"
-    )
-    cache_dir: AbsolutePath | None = Field(
-        default=None,
-        description="files that can be rebuilt; for root /var/cache/snapproxy, else $XDG_CACHE_HOME/snapproxy",
-    )
-    default_when: Pinned | None = Field(
-        default=None, description="the time of a proxy request that names none (unset: 407)"
-    )
-    max_gap: Duration | None = Field(
-        default=None, description='longest time between two snapshots that is answered across (default "48h")'
-    )
-    settle_after: Duration | None = Field(
-        default=None, description='age at which the newest snapshot counts as settled (default "24h", any-instant "1h")'
-    )
-    passes: list[Passed] = Field(
-        default=[], alias="pass", description='hosts a pinned build may reach unpinned, such as ["github.com:443"]'
-    )
-    connect: bool = Field(default=False, description="whether live clients may CONNECT to an archive's hosts, port 443")
-    patience: dict[Annotated[str, AfterValidator(_family)], Duration] = Field(
-        default={}, description='client timeout: how long a client waits for an answer, per family: apt = "25s"'
-    )
-    archives: dict[ArchiveName, ArchiveSettings] = Field(
-        default={}, description="built-in archives overridden, and your own: [archives.NAME]"
-    )
-    upstreams: dict[Host, UpstreamSettings] = Field(
-        default={}, description='rate limit per host: [upstreams."HOST"] connections, requests_per_second, burst'
-    )
-    watch: list[WatchSettings] = Field(
-        default=[], description="roots and indexes observed on a schedule: [[watch]] archive, paths, every, packages"
-    )
-
-
-def keys() -> dict[str, FieldInfo]:
+def keys() -> Mapping[str, Key]:
     """Return every setting by its key in the file."""
-    return {field.alias or name: field for name, field in Settings.model_fields.items()}
+    return SETTINGS.keys
 
 
 def twin(key: str) -> str:
@@ -105,7 +138,8 @@ def describe() -> str:
     """Return the settings for `--help`: one line each, with twin and description."""
     width = max(len(key) for key in keys())
     return "\n".join(
-        f"  {key:<{width}}  {twin(key):<{width + len(PREFIX)}}  {field.description}" for key, field in keys().items()
+        f"  {key:<{width}}  {twin(key):<{width + len(PREFIX)}}  {setting.description}"
+        for key, setting in keys().items()
     )
 
 

@@ -1,16 +1,12 @@
-"""The types of setting values: each reads a value from the file or the environment, or raises with the accepted form.
-
-The text of each ValueError completes "accepted: ...". Nothing here depends on the setting.
-"""
+"""Readers of single values in the settings (`schema.Reader`). Nothing here depends on the setting."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, PlainValidator
-
+from snapproxy.config.schema import a_list
 from snapproxy.core import time_spec
 from snapproxy.core.blob_sources import ANY_REPOSITORY, BlobSource
 from snapproxy.core.model import Instant, Match, TimeSpec
@@ -32,7 +28,8 @@ _PORTS = range(65536)
 _REGISTRY = "docker://"
 
 
-def _duration(value: Any) -> int:
+def duration(value: Any) -> int:
+    """Read a duration, in seconds."""
     found = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         raise ValueError('a duration with its unit, such as "90s", "30m", "48h" or "7d"')
@@ -64,7 +61,8 @@ def join_host(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _endpoint(value: Any) -> tuple[str, int]:
+def endpoint(value: Any) -> tuple[str, int]:
+    """Read a listen address."""
     try:
         return split_host(value)[0]
     except (ValueError, TypeError, AttributeError):
@@ -79,7 +77,8 @@ def passed_hosts(value: Any) -> list[tuple[str, int]]:
         raise ValueError('"HOST:PORT", or "HOST" for ports 80 and 443') from None
 
 
-def _base(value: Any) -> str:
+def base_address(value: Any) -> str:
+    """Read the base address of an upstream."""
     accepted = (
         "an http:// or https:// address without user, query or fragment, "
         'such as "https://snapshot.debian.org/archive/debian"'
@@ -96,11 +95,12 @@ def _base(value: Any) -> str:
     return str(value).rstrip("/")
 
 
-def _blob_source(value: Any) -> BlobSource:
+def blob_source(value: Any) -> BlobSource:
+    """Read a source that is asked by digest."""
     try:
         if value.startswith(_REGISTRY):
             return _registry(value)
-        base = urlsplit(_base(value))
+        base = urlsplit(base_address(value))
         repository = base.path.strip("/") or ANY_REPOSITORY
         if is_repository(repository):
             return BlobSource(base.geturl(), f"{base.scheme}://{base.netloc}", repository)
@@ -121,15 +121,17 @@ def _registry(text: str) -> BlobSource:
     return BlobSource(text, f"{scheme}://{reference.api_host}", reference.repository, reference.registry)
 
 
-def _host(value: Any) -> str:
+def host(value: Any) -> str:
+    """Read a host name."""
     if not isinstance(value, str) or "*" in value or not _LABELS.fullmatch(value):
         raise ValueError('a host name in lower case, such as "snapshot.debian.org"')
     return value
 
 
-def _host_or_below(value: Any) -> str:
+def host_or_below(value: Any) -> str:
+    """Read a host name, or `*.` and a host name."""
     try:
-        _host(value.removeprefix("*."))
+        host(value.removeprefix("*."))
     except (ValueError, AttributeError):
         raise ValueError(
             'a host name in lower case, such as "snapshot.debian.org", or "*.example.org" for those below it'
@@ -137,7 +139,8 @@ def _host_or_below(value: Any) -> str:
     return str(value)
 
 
-def _pattern(value: Any) -> str:
+def host_pattern(value: Any) -> str:
+    """Read a pattern that selects an archive."""
     host, slash, prefix = value.partition("/") if isinstance(value, str) else ("", "", "")
     name, _, port = host.partition(":")
     if not _LABELS.fullmatch(name) or (port and not port.isdecimal()) or not _PREFIX.fullmatch(slash + prefix):
@@ -148,13 +151,15 @@ def _pattern(value: Any) -> str:
     return str(value)
 
 
-def _absolute(value: Any) -> str:
+def absolute_path(value: Any) -> str:
+    """Read a path of this machine."""
     if not isinstance(value, str) or not value.startswith("/") or "\0" in value:
         raise ValueError("a path that begins with /")
     return value
 
 
-def _time(value: Any) -> TimeSpec:
+def pinned_time(value: Any) -> TimeSpec:
+    """Read a time that does not move, or `live`."""
     try:
         read = time_spec.parse_time(value) if isinstance(value, str) else None
     except SnapproxyError:
@@ -164,7 +169,8 @@ def _time(value: Any) -> TimeSpec:
     return read
 
 
-def _instant(value: Any) -> Instant:
+def an_instant(value: Any) -> Instant:
+    """Read an instant."""
     try:
         read = time_spec.parse_time(value) if isinstance(value, str) else None
     except SnapproxyError:
@@ -174,14 +180,16 @@ def _instant(value: Any) -> Instant:
     return read.instant
 
 
-def _path(value: Any) -> str:
+def root_path(value: Any) -> str:
+    """Read the path of a root or an index."""
     try:
-        return canonical_path(value.strip("/")) if value.strip("/") else _path(None)
+        return canonical_path(value.strip("/")) if value.strip("/") else root_path(None)
     except (SnapproxyError, AttributeError):
         raise ValueError('the path of a root or an index in the archive, such as "dists/stable/InRelease"') from None
 
 
-def _day_folder(value: Any) -> str:
+def day_folder(value: Any) -> str:
+    """Read the folder of a day."""
     accepted = (
         'the path of a day below the base, with YYYY, MM and DD for the date, such as "history/YYYYMMDD/tumbleweed"'
     )
@@ -194,35 +202,22 @@ def _day_folder(value: Any) -> str:
     return folder
 
 
-def _list_of_days(value: Any) -> str:
+def list_of_days(value: Any) -> str:
+    """Read the path of a list of days."""
     try:
         return canonical_path(value.strip("/"))
     except (SnapproxyError, AttributeError):
         raise ValueError('the path of a list of days below the base, such as "history/list", or "" for none') from None
 
 
-def _kept(value: Any) -> str:
+def kept(value: Any) -> str:
+    """Read which packages an observation keeps."""
     if value not in KEPT:
         raise ValueError(", ".join(f'"{each}"' for each in KEPT))
     return str(value)
 
 
-def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
-Duration = Annotated[int, PlainValidator(_duration)]
-Endpoints = Annotated[list[Annotated[tuple[str, int], PlainValidator(_endpoint)]], BeforeValidator(_as_list)]
-Passed = Annotated[list[tuple[str, int]], PlainValidator(passed_hosts)]
-Base = Annotated[str, PlainValidator(_base)]
-BlobSourceAddress = Annotated[BlobSource, PlainValidator(_blob_source)]
-Host = Annotated[str, PlainValidator(_host)]
-HostOrBelow = Annotated[str, PlainValidator(_host_or_below)]
-HostPattern = Annotated[str, PlainValidator(_pattern)]
-AbsolutePath = Annotated[str, PlainValidator(_absolute)]
-Pinned = Annotated[TimeSpec, PlainValidator(_time)]
-RootPath = Annotated[str, PlainValidator(_path)]
-DayFolder = Annotated[str, PlainValidator(_day_folder)]
-ListOfDays = Annotated[str, PlainValidator(_list_of_days)]
-Kept = Annotated[str, PlainValidator(_kept)]
-AnInstant = Annotated[Instant, PlainValidator(_instant)]
+def endpoints(value: Any) -> list[tuple[str, int]]:
+    """Read one listen address, or a list of them."""
+    read: list[tuple[str, int]] = a_list(endpoint)([value] if isinstance(value, str) else value)
+    return read

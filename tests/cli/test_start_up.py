@@ -23,7 +23,7 @@ WORK = {
     "sqlite3",
     "uvloop",
 }
-SETTINGS = {"asyncio", "pydantic", "snapproxy.config", "univers"}
+SETTINGS = {"asyncio", "snapproxy.config", "univers"}
 
 #: Verbs whose help or arguments need the texts or types of the settings.
 WITH_SETTINGS = {"config", "run", "serve"}
@@ -61,7 +61,7 @@ def test_every_form_of_a_lock_has_a_writer() -> None:
 @pytest.mark.parametrize("call", ["resolve ubuntu 20240101 --offline", "timeline ubuntu --offline"])
 def test_a_time_is_resolved_without_a_client_or_a_server(plain_environment: Path, call: str) -> None:
     found = imported(*call.split())
-    assert found & {"aiohttp", "cryptography", "multidict", "pydantic_settings", "rich", "univers", "yarl"} == set()
+    assert found & {"aiohttp", "cryptography", "multidict", "rich", "univers", "yarl"} == set()
     rooms = ("capture", "download", "oci", "trust", "upstream", "web", "wiring")
     ours = {name for name in found for room in rooms if name.startswith(f"snapproxy.{room}.")}
     assert ours == {"snapproxy.oci.places", "snapproxy.wiring.times"}

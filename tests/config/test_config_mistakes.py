@@ -78,6 +78,13 @@ burst = "x"
             'watch[0].packages: "some" is not accepted; accepted: "used", "all", "none"',
         ),
         ('[[watch]]\narchive = "debian"\npath = "a"', "watch[0].path: no such setting; did you mean paths?"),
+        ("watch = 1", "watch: 1 is not accepted; accepted: a list"),
+        ('[archives.debian]\nfamily = ["apt"]', 'archives.debian.family: ["apt"] is not accepted; accepted: "apt", '),
+        (
+            '[upstreams."a.b"]\nrequests_per_second = nan',
+            'upstreams."a.b".requests_per_second: NaN is not accepted; accepted: a number of at most 1000.0',
+        ),
+        ('[[watch]]\npaths = ["a"]', 'watch[0].archive: {"paths": ["a"]} is not accepted; accepted: Field required'),
         ("archives = 1", "archives: 1 is not accepted; accepted: a table"),
         ("[archives]\ndebian = 1", "archives.debian: 1 is not accepted; accepted: a table"),
         ('[archives.debian]\nfrozen = "yes"', 'archives.debian.frozen: "yes" is not accepted; accepted: true or false'),
