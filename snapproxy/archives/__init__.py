@@ -12,8 +12,10 @@ from snapproxy.archives.histories.snapshots import Snapshots
 from snapproxy.archives.table import BUILTIN
 from snapproxy.core.address import reserved_names
 from snapproxy.core.history import History
+from snapproxy.core.model import Archive
+from snapproxy.errors import ClientError
 
-__all__ = ["BUILTIN", "HISTORIES", "RESERVED_NAMES"]
+__all__ = ["BUILTIN", "HISTORIES", "RESERVED_NAMES", "find_archive"]
 
 HISTORIES: Mapping[str, History] = MappingProxyType(
     {"snapshots": Snapshots(), "any-instant": AnyInstant(), "dated": Dated(), "captured": Captured()}
@@ -22,3 +24,15 @@ HISTORIES: Mapping[str, History] = MappingProxyType(
 
 RESERVED_NAMES = reserved_names(HISTORIES)
 """Names that no archive may have."""
+
+
+def find_archive(archives: Mapping[str, Archive], name: str) -> Archive:
+    """Return an archive by its name. Raises ClientError, which lists the known names."""
+    archive = archives.get(name)
+    if archive is None:
+        raise ClientError(
+            "There is no archive of that name",
+            why=f"Known archives: {', '.join(sorted(archives))}.",
+            hint="Add [archives.NAME] to the configuration.",
+        )
+    return archive

@@ -16,7 +16,7 @@ from snapproxy.answer.bad_snapshots import BadSnapshots
 from snapproxy.answer.planner import Planner, request_context
 from snapproxy.answer.time_facts import TimeFacts
 from snapproxy.answer.timelines import AskUpstream, Timelines
-from snapproxy.archives import HISTORIES
+from snapproxy.archives import HISTORIES, find_archive
 from snapproxy.base.clock import Clock, SystemClock
 from snapproxy.base.context import RequestContext
 from snapproxy.base.names import Names
@@ -25,7 +25,6 @@ from snapproxy.core.exchange import Conditions
 from snapproxy.core.model import Archive, NeedWindow, Refusal, Resolved, TimeSpec, Window
 from snapproxy.core.plan_model import PlanRequest
 from snapproxy.core.time_spec import parse_time
-from snapproxy.errors import ClientError
 from snapproxy.families import FAMILIES
 from snapproxy.indexes.helper_process import HelperProcess
 from snapproxy.indexes.index_tables import IndexTables
@@ -51,15 +50,7 @@ class TimesApp:
 
     def archive(self, name: str) -> Archive:
         """Return an archive by its name. Raises ClientError, which lists the known names."""
-        archive = self.archives.get(name)
-        if archive is None:
-            known = ", ".join(sorted(self.archives))
-            raise ClientError(
-                "There is no archive of that name",
-                why=f"Known archives: {known}.",
-                hint="Add [archives.NAME] to the configuration.",
-            )
-        return archive
+        return find_archive(self.archives, name)
 
     def context(self, archive: Archive) -> RequestContext:
         """Return the context of a question about an archive, with the snapshots that are marked bad at this moment."""
