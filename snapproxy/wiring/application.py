@@ -77,7 +77,7 @@ CLEAN_UP_SECONDS = 3600.0
 class App(TimesApp):
     """The parts of a running snapproxy that its verbs use. The store is open and upstreams can be asked.
 
-    `answerer` answers requests; it stands before `executor` and records, freezes or replays captures.
+    `answerer` answers requests: it wraps `executor`, and records, freezes or replays captures.
     """
 
     book: AddressBook
@@ -380,7 +380,7 @@ def _answerer(
     offline: bool,
     replayed: Replayed | None,
 ) -> Recorder | OfflineCaptures | Replay:
-    """Build what stands before the executor: a replay of one record, captures offline, or the recorder of captures."""
+    """Build the answerer: a replay of one record, captures offline, or the recorder that wraps the executor."""
     if replayed is not None:
         bring = replayed.bring or Refetch(lookup, store.blobs, {} if offline else book.names)
         return Replay(replayed.record, FAMILIES, bring, what=replayed.what)
