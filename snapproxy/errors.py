@@ -1,4 +1,4 @@
-"""The errors of snapproxy: one root, with a branch for each party at fault.
+"""The errors of snapproxy: one base class, with a subclass for each party at fault.
 
 Each class has the HTTP status of the answer to a client, and a hint that says what to do. The web layer turns an error
 into an answer, the command line into one line; neither prints a traceback.

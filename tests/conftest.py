@@ -1,4 +1,4 @@
-"""Fixtures that the tests of several rooms share.
+"""Fixtures that the tests of several packages share.
 
 All of them are lazy: a test pays only for the fixtures that it requests.
 """
@@ -170,10 +170,10 @@ async def house(make_house: MakeHouse) -> House:
 @pytest.fixture
 def watchdog() -> Iterator[BlockBuster]:
     """Fail a test whose event loop blocks on the disk, except for the calls that the design runs inline."""
-    rooms = ["snapproxy", "snapproxy_storage"]
-    guard = BlockBuster(rooms)
+    packages = ["snapproxy", "snapproxy_storage"]
+    guard = BlockBuster(packages)
     for name in ("os.fsync", "os.fdatasync"):
-        guard.functions[name] = BlockBusterFunction(None, name, scanned_modules=rooms)
+        guard.functions[name] = BlockBusterFunction(None, name, scanned_modules=packages)
     for name in ("os.stat", "os.rename", "os.unlink", "os.read", "os.write"):
         # Starting and following a draft: some quick calls on names, none of which waits for a disk.
         guard.functions[name].can_block_in("snapproxy_storage/drafts.py", ("begin", "follow"))

@@ -1,7 +1,7 @@
 """Snapshots that a user marked bad: taken in the middle of a synchronisation, or otherwise broken.
 
 Stored as facts `bad/<archive>` (snapshot id -> reason), beside the `bad` of the configuration. The store's epoch
-changes with each mark, so that every process obeys a mark from its next request on.
+changes with each mark, so that every process applies a mark from its next request on.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Answer requests for a blob by its digest, mainly from another snapproxy (`core.blob_sources`).
 
-From the store only. A client asks several sources by digest one after the other, so an absence must be answered without
-delay, and two proxies that name each other must not ask in a circle. Captures do not record these answers: they belong
-to no archive and no time.
+Only the store is used. A client requests a digest from several sources one after the other, so an absence must be
+answered without delay, and two proxies that name each other must not form a request loop. Captures do not record these
+answers, because they have no archive and no time.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Carry out plans: turn each request into an answer, whatever upstreams, clients or the disk do.
+"""Carry out plans: turn each request into an answer, and convert every failure into a refusal.
 
-What to do is planned by `answer.planner`. Files are downloaded by `download`, files of the present are kept by `live`.
+`answer.planner` plans what to do, `download` downloads files, and `live` serves the current files of an archive.
 """
 
 from __future__ import annotations
@@ -43,14 +43,13 @@ from snapproxy_storage import StorageFailure, Store
 log = logging.getLogger(__name__)
 
 MAX_PREFETCHES = 64
-"""Most downloads started ahead for requests that are queued in a pipeline (apt queues ten requests on each connection).
-"""
+"""Maximum number of prefetches for requests queued in a pipeline (apt queues ten requests on each connection)."""
 
 
 class Executor:
     """Answer requests (implements `core.exchange.Answerer`).
 
-    `patience` maps a family to the seconds that its clients are kept waiting; a family that it lacks has its own
+    `patience` maps a family to the seconds that its clients are kept waiting; a family without an entry uses its
     default.
     """
 
@@ -120,7 +119,7 @@ class Executor:
         return refusals.pass_through_offline(target.host) if self._offline else None
 
     async def close(self) -> None:
-        """Wait until stored files are named; stop everything else."""
+        """Wait until stored files are recorded in the catalog; cancel everything else."""
         for prefetch in list(self._prefetches.values()):
             prefetch.cancel()
         await self._downloads.close()
@@ -170,7 +169,10 @@ class Executor:
         return refusals.vanished()
 
     async def _snapshot(self, request: PlanRequest, context: RequestContext) -> Resolved | Refusal:
-        """Return the snapshot for a client's request. `latest` is refused: it would move between update and install."""
+        """Return the snapshot for a client's request.
+
+        `latest` is refused: its meaning could change between update and install.
+        """
         resolved = await self._planner.resolve(request, context, self.files.obtain)
         if isinstance(resolved, Refusal) or request.when.match is not Match.LATEST:
             return resolved
@@ -180,7 +182,7 @@ class Executor:
 
     async def _serve(self, step: Serve, context: RequestContext, conditions: Conditions, cache: str) -> Outcome | None:
         blob = self._store.blobs.peek(step.digest) or await self._store.blobs.open(step.digest)
-        if blob is None:  # evicted: forget its name and plan again
+        if blob is None:  # evicted: delete its name and plan again
             await self._names.drop_name(step.space, step.path, step.digest)
             return None
         try:
@@ -202,7 +204,7 @@ class Executor:
     async def _fetch(self, step: Fetch, context: RequestContext, conditions: Conditions) -> tuple[Outcome | None, str]:
         """Start or join the flight.
 
-        No outcome: plan again, because another process has stored the file or it was evicted.
+        The outcome is None if the caller must plan again: another process has stored the file, or it was evicted.
         """
         if self._offline:
             return self.files.missing(step), ""
@@ -241,7 +243,7 @@ class Executor:
                 flight, _ = self.files.join(step, context)
                 await flight.wait_outcome(float("inf"))
         except (SnapproxyError, StorageFailure) as error:
-            log.info("A download started ahead has failed: %s", type(error).__name__)  # its own request gets the reason
+            log.info("A prefetch failed: %s", type(error).__name__)  # its own request gets the reason
 
 
 def _reported(outcome: Outcome, target: FileTarget, step: Serve | Fetch) -> Outcome:

@@ -1,4 +1,4 @@
-"""Answer the questions of a plan: from the catalog and the tables where they have the answer, else from upstream."""
+"""Answer the questions of a plan: from the catalog and the tables if they have the answer, otherwise from upstream."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from snapproxy_storage import Store
 T = TypeVar("T")
 
 ROOTS_REMEMBERED = 64
-"""For how many roots the list of their indexes is kept: decoding it takes longer than looking a package up."""
+"""Maximum number of roots whose list of indexes is cached: decoding it takes longer than looking up a package."""
 
 
 class Facts(TimeFacts):
@@ -97,7 +97,7 @@ class Facts(TimeFacts):
         for path in served[:1] or ask.candidates:
             if ask.resolved.snapshot == LIVE:
                 found: StoredFile | NotStored | Refusal | None = await self._live.obtain(
-                    context, path, to_vouch=ask.to_vouch
+                    context, path, for_lookup=ask.for_lookup
                 )
             else:
                 found = await obtain(context, ask.resolved, path)
@@ -108,7 +108,7 @@ class Facts(TimeFacts):
     async def _listed(self, ask: AskListed, context: RequestContext) -> ExpectedFile | Refusal | None:
         """Look a name up in an index.
 
-        Of a live root also in its predecessor (by-hash names of both are served, rule 7).
+        For a live root, its predecessor is searched as well (by-hash names of both are served, rule 7).
         """
         digests = [ask.digest]
         if ask.space == f"{context.archive.name}/{LIVE}":
@@ -142,7 +142,7 @@ class Facts(TimeFacts):
     def _stored_index(self, archive: Archive, space: str, index: ExpectedFile) -> str | None:
         """Return the SHA-256 of a stored index, None if it is not stored.
 
-        By its listed digest; where that is weak, by the name under which this snapshot served it.
+        It is found by its listed digest or, if that is weak, by the name under which this snapshot served it.
         """
         digest = self._names.sha256_of(archive.name, index)
         if digest is None and (named := self._names.stored(space, index.path)) and named.proof > Proof.NONE:

@@ -1,7 +1,7 @@
 """Make a plan: find the snapshot once, then decide about the file at that snapshot.
 
-The decisions are `core.plan`'s, the facts come from `answer.facts`, or from `answer.time_facts` where only times are
-resolved. The planner repeats a decision until it needs no further fact.
+`core.plan` makes the decisions. `answer.facts` provides the facts, or `answer.time_facts` if only times are resolved.
+The planner repeats a decision until it needs no further fact.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from snapproxy.core.plan_model import AskName, Need, PlanRequest, Step
 T = TypeVar("T")
 
 BACKGROUND_SECONDS = 3600.0
-"""Longest time that one file may take in work without a waiting client, in seconds."""
+"""Maximum time for one file of a background job, in seconds."""
 
 MAX_RESOLVED = 1024
-"""How many resolved times are remembered. A build asks for one time of a few archives."""
+"""Maximum number of cached resolved times. A build requests one time of a few archives."""
 
 _FIXED = frozenset({Match.AT, Match.EXACT})
 """Matches whose answer can no longer change: `live`, `latest` and `.nearest` follow what the archive publishes."""
@@ -51,7 +51,7 @@ def request_context(
 class Planner:
     """Resolve times and plan files.
 
-    `obtain`, an argument of each method: how another file of the same snapshot is obtained, where a fact is about one.
+    `obtain`, an argument of each method, gets another file of the same snapshot, for facts about one.
     """
 
     def __init__(self, facts: TimeFacts, names: Names, clock: Clock) -> None:
@@ -63,9 +63,9 @@ class Planner:
     async def resolve(self, request: PlanRequest, context: RequestContext, obtain: Obtain) -> Resolved | Refusal:
         """Return the snapshot that answers for the time of `request`.
 
-        The answer to a fixed time is remembered: it cannot change, unless a snapshot is marked bad, and then `context`
-        has another archive value. Where each root was observed on its own, the answer depends on the path and is looked
-        up each time.
+        The answer to a fixed time is cached: it cannot change, unless a snapshot is marked bad, and then `context` has
+        another archive value. If each root was observed separately, the answer depends on the path and is looked up
+        each time.
         """
         archive, key = context.archive, (context.archive.name, request.when)
         remembered = self._resolved.get(key)
@@ -95,7 +95,7 @@ class Planner:
     def _name(self, request: PlanRequest, resolved: Resolved) -> Known:
         """Return the stored file of the requested name.
 
-        The first question of every plan, so that a hit has no other.
+        It answers the first question of every plan, so that a hit needs no other.
         """
         if resolved.snapshot == LIVE:
             return Known()
@@ -111,4 +111,4 @@ class Planner:
             if not isinstance(decision, Need):
                 return decision
             known = known.plus(await self._facts.learn(decision.asks, context, obtain))
-        raise AssertionError("a decision that never ends: every round must learn something")
+        raise AssertionError("a decision that never ends: every round must add a fact")

@@ -1,11 +1,11 @@
 """Forward calls to an archive's own service, rate limited and cached.
 
-`/mr/...`, `/file/<sha1>`, lists of packages and folders.
+The calls are `/mr/...`, `/file/<sha1>`, and lists of packages and folders.
 
 debsnap, debbisect, debrebuild, debootsnap and debsbom call the snapshot service's API beside the archive itself;
 downgrade and agetpkg read the lists of the Arch Linux Archive. A file by its SHA-1 is kept without expiry, with proof
 `digest`. An answer about the archive is kept for an hour, a timeline for ten minutes; both are served stale while
-upstream fails. Such an answer describes the archive of today, whatever time was requested, so its proof is `none`.
+upstream fails. Such an answer describes the current archive, whatever time was requested, so its proof is `none`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TIMELINE_SECONDS = 600
 """How long a timeline is fresh; a new snapshot appears every six hours."""
 
 MAX_ANSWER = 256 << 20
-"""Largest answer in bytes: an archive may list everything that it ever contained."""
+"""Maximum size of an answer in bytes: an archive may list everything that it ever contained."""
 
 TODAY = "current answer of the archive's service; not pinned to a snapshot"
 """Sent in `X-Snapproxy-Note`, because a pinned client gets such an answer too."""
@@ -91,7 +91,7 @@ class SnapshotApi:
     async def _once_remembered(self, target: ServiceTarget, step: Fetch) -> Outcome | None:
         """Serve an answer that another request or process has just fetched.
 
-        Wait a bounded time until it is recorded.
+        The wait until it is recorded is bounded.
         """
         for _ in range(NAME_POLLS):
             stored, is_fresh = await self._stored(target)
@@ -156,7 +156,7 @@ def _key(target: ServiceTarget) -> str:
 
 
 def _fetch(target: ServiceTarget, context: RequestContext) -> Fetch:
-    """Return the fetch of a call. Its bytes are known by their SHA-1 if the path names one."""
+    """Return the fetch of a call. Its bytes are verified by their SHA-1 if the path names one."""
     addresses = ((context.history.service_url(base, target.path), base) for base in target.archive.snapshot)
     sources = tuple(Source(url, base, last_resort=True) for url, base in addresses if url)
     if target.sha1:

@@ -1,4 +1,4 @@
-"""Obtain files of a resolved snapshot: start or join their downloads, name them once stored, wait for them whole."""
+"""Obtain files of a resolved snapshot: join their downloads, wait until they are stored, and record their names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from snapproxy_storage import StorageFailure, Store
 log = logging.getLogger(__name__)
 
 PLANS = 3
-"""How often a file is planned anew: after its blob was evicted, and after another process stored it."""
+"""Maximum number of plans for one request: a file is planned again if its blob was evicted or another process stored
+it.
+"""
 
 
 class SnapshotFiles:
@@ -47,7 +49,7 @@ class SnapshotFiles:
         return refusals.missing_offline(step, was_absent=self._names.was_absent(step.space, step.path))
 
     def join(self, step: Fetch, context: RequestContext) -> tuple[Flight, bool]:
-        """Start or join the flight. Its file is named even if every client has disconnected by then."""
+        """Start or join the flight. The name of its file is recorded even if every client has disconnected by then."""
         check = self._roots.check_for(step, context, self.obtain) if step.role is Role.ROOT else None
         flight, joined = self._downloads.join(step, context, check)
         if step.name_it:
@@ -62,13 +64,13 @@ class SnapshotFiles:
             if step.also:
                 timeless = f"{step.space.partition('/')[0]}/{TIMELESS}"
                 await self._names.put_name(timeless, step.also, file, step.role, Resolved(TIMELESS, 0))
-        except StorageFailure as failure:  # the disk is full: the client is served, the file is not named
-            log.warning("A file was stored but could not be named in the catalog: %s", failure)
+        except StorageFailure as failure:  # the disk is full: the client is served, the name is not recorded
+            log.warning("A file was stored, but its name could not be recorded in the catalog: %s", failure)
 
     async def wait_for_name(self, step: Fetch) -> None:
-        """Wait until the process that stored a file has named it.
+        """Wait until the process that stored a file has recorded its name.
 
-        A file with a strong digest is found without its name.
+        This returns immediately for a file with a strong digest, which is found without its name.
         """
         if step.expected is None or not step.expected.is_strong:
             await self._names.wait_for_name(step.space, step.path, step.expected)

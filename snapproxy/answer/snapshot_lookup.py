@@ -1,4 +1,4 @@
-"""Look up snapshots for captures: which one answered for a time, and what belongs to an observed root."""
+"""Look up snapshots for captures: which one answered for a time, and which files an observed root lists."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class CatalogSnapshotLookup:
         return await self._executor.answer(target, Conditions(), resolved)
 
     async def _named(self, archive: Archive, snapshot: str) -> Resolved | Refusal:
-        """Return the snapshot of an id. The instant of a day's snapshot is known to its archive only."""
+        """Return the snapshot of an id. Only the archive can provide the instant of a day's snapshot."""
         if snapshot in (LIVE, TIMELESS):
             return Resolved(snapshot, 0)
         day = read_day(snapshot)

@@ -27,7 +27,7 @@ class TimeFacts:
         self._observations = observations
 
     def at_hand(self, archive: Archive) -> Known:
-        """Return the part of an archive's timeline that is in memory, so that most times resolve without a question."""
+        """Return the part of an archive's timeline that is in memory: it is sufficient to resolve most times."""
         return Known(
             {AskWindow(archive.name, window.start, window.end): window for window in self._timelines.at_hand(archive)}
         )
@@ -38,9 +38,9 @@ class TimeFacts:
         return cast("T", (await self.learn([known], context, obtain))[known])
 
     async def learn(self, asks: Sequence[AnyAsk], context: RequestContext, obtain: Obtain) -> dict[AnyAsk, Any]:
-        """Answer every question, several concurrently. The answer may include facts that are certain to be asked next.
+        """Answer every question, several concurrently. The answer may include facts that are certain to be needed next.
 
-        `obtain`: how another file of the same snapshot is obtained, where a question is about one.
+        `obtain` gets another file of the same snapshot, for questions about one.
         """
         if len(asks) == 1:
             return await self._learn(asks[0], context, obtain)
@@ -52,7 +52,7 @@ class TimeFacts:
     async def _learn(self, ask: AnyAsk, context: RequestContext, obtain: Obtain) -> dict[AnyAsk, Any]:
         del obtain  # no question about a time needs a file
         if not isinstance(ask, AskWindow | AskObserved):
-            raise TypeError(f"a question about a file, where only times are resolved: {ask}")
+            raise TypeError(f"a question about a file, but only times are resolved: {ask}")
         return {ask: await self._time(ask, context)}
 
     async def _time(

@@ -1,4 +1,4 @@
-"""Ask an archive's snapshot service which snapshots exist. `timelines` keeps the answers."""
+"""Request the list of snapshots from an archive's snapshot service. `timelines` keeps the answers."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from snapproxy.upstream.egress import EgressPolicy
 from snapproxy.upstream.response import BodyBrokenError, UpstreamResponse
 
 MAX_TIMELINE = 4 << 20
-"""Bytes of one answer: twenty years of dumps four times a day are half a megabyte."""
+"""Maximum size of an answer in bytes: twenty years of dumps four times a day are half a megabyte."""
 
 THROTTLES = 4
-"""How often a throttled request for a timeline is repeated before the next address is tried."""
+"""Maximum number of repetitions of a throttled request for a timeline before the next address is tried."""
 
 
 class TimelineService:
-    """The snapshot services of all archives, asked through one HTTP client."""
+    """The snapshot services of all archives, requested through one HTTP client."""
 
     def __init__(self, upstream: UpstreamClient, clock: Clock, tally: Stats) -> None:
         self._upstream = upstream
@@ -43,7 +43,10 @@ class TimelineService:
         return refusal
 
     async def _unless_throttled(self, context: RequestContext, url: str) -> TimelineAnswer | Refusal:
-        """Ask, and ask again after each throttled answer; the rate limit makes every further attempt wait longer."""
+        """Send a request, and repeat it after each throttled answer.
+
+        The rate limit makes every further attempt wait longer.
+        """
         for _ in range(THROTTLES):
             answer = await self._read(context, url)
             if not isinstance(answer, Throttled):
@@ -51,7 +54,7 @@ class TimelineService:
         return refusals.no_timeline(context.archive, f"upstream is cooling down ({answer.status})")
 
     async def _read(self, context: RequestContext, url: str) -> TimelineAnswer | Throttled | Refusal:
-        """Ask one address. A redirect whose Location is the answer is returned, any other redirect is followed."""
+        """Request one address. A redirect whose Location is the answer is returned, any other redirect is followed."""
         archive, is_answer = context.archive, context.history.is_answer
         asked = UpstreamRequest(url, page=True)
         async with self._upstream.fetch(

@@ -1,8 +1,8 @@
 """The timelines of archives: which snapshots exist, window by window, as the archive's snapshot service lists them.
 
 A settled window is kept without expiry. The newest window expires; while upstream is down its old copy is used, because
-a timeline with too few snapshots can only make the resolver refuse, never answer with another day. One process of the
-machine asks for a window at a time, by `timeline_service`.
+a timeline with too few snapshots can only make the resolver refuse, never answer with another day. Only one process of
+the machine requests a window at a time, by `timeline_service`.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from snapproxy_storage import Catalog, Slots, StorageFailure
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.1
-"""Poll interval in seconds while another process asks for the same window."""
+"""Poll interval in seconds while another process requests the same window."""
 
 FAILURE_SECONDS = 5.0
-"""How long a failure is remembered, so that the hundred requests of one update do not each wait for it."""
+"""How long a failure is cached, so that the hundred requests of one update do not each wait for it."""
 
 PROBE_SECONDS = 30 * 86400
-"""How long an answer about a single instant is kept: clients can ask about any number of instants."""
+"""How long an answer about a single instant is kept: clients can request any number of instants."""
 
 
 AskUpstream = Callable[[RequestContext, NeedWindow], Awaitable[Window | Refusal]]
-"""Ask the archive's snapshot service for a window (`timeline_service.TimelineService.ask`)."""
+"""Request a window from the archive's snapshot service (`timeline_service.TimelineService.ask`)."""
 
 
 class Timelines:
-    """Windows by archive. The resolver starts with the windows in memory and asks for others when it needs them."""
+    """Windows by archive. The resolver starts with the windows in memory and requests others when it needs them."""
 
     def __init__(
         self, *, catalog: Catalog, slots: Slots, ask_upstream: AskUpstream, clock: Clock, offline: bool
@@ -106,7 +106,7 @@ class Timelines:
         return window
 
     def _stored(self, archive: Archive, need: NeedWindow) -> Window | None:
-        """Return the stored window, else the stored answer of a redirect about the same instant."""
+        """Return the stored window, otherwise the stored answer of a redirect about the same instant."""
         for key in (_key(archive, need), _key(archive, need, probe=True)):
             fact: dict[str, Any] | None = self._catalog.fact(key, self._clock.now())
             if fact is not None:
@@ -118,11 +118,11 @@ class Timelines:
         expires = None if is_complete else self._clock.now() + PROBE_SECONDS
         try:
             await self._catalog.put_fact(_key(archive, need, probe=not is_complete), asdict(window), expires=expires)
-        except StorageFailure as failure:  # the disk is full: the next request asks upstream again
+        except StorageFailure as failure:  # the disk is full: the next request is sent to upstream again
             log.warning("A timeline of %s could not be stored: %s", archive.name, failure)
 
     async def _ask(self, context: RequestContext, need: NeedWindow, key: str) -> Window | Refusal:
-        while (slot := self._slots.take(key, 1)) is None:  # another process is asking; its answer is used
+        while (slot := self._slots.take(key, 1)) is None:  # another process is requesting it; its answer is used
             await self._clock.sleep(POLL_SECONDS)
         try:
             stored = self._stored(context.archive, need)
@@ -144,7 +144,7 @@ def _covers(window: Window, need: NeedWindow) -> bool:
 
 
 def _answers(window: Window, need: NeedWindow) -> bool:
-    """Whether the answer to another question answers this one too: a folder's answer is about one instant only."""
+    """Return whether the answer to another question answers this one too; a folder's answer covers one instant only."""
     return _covers(window, need) or (need.around is not None and window.start <= need.around < window.end)
 
 

@@ -1,4 +1,4 @@
-"""The built-in archives, and the histories: the ways in which archives keep their past. Pure."""
+"""The built-in archives, and the histories: the ways in which archives keep their past. This package does no I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Addresses of archives with one folder a day: `repos/YYYY/MM/DD/...`, `history/YYYYMMDD/...`, and folders beside.
+"""Addresses of archives with one folder a day: `repos/YYYY/MM/DD/...`, `history/YYYYMMDD/...`, and further folders.
 
 These are the archives' own addresses, so that only the host changes in an existing URL. The history `dated` reads them;
 an archive's settings define the name of a day's folder.
@@ -34,7 +34,7 @@ class DatedSettings(HistorySettings):
 
     `folder`: the path of a day's folder below the archive's base; YYYY, MM and DD are replaced by the date. The default
     is the Arch Linux Archive's. `days`: the path of the archive's list of days below its base, each day written as in
-    `folder`; '' if the archive has no such list and must be asked for each day.
+    `folder`; '' if the archive has no such list and each day must be requested.
     """
 
     folder: str = "repos/YYYY/MM/DD"
@@ -50,7 +50,7 @@ def settings_of(archive: Archive) -> DatedSettings:
 def native_names(archive: Archive) -> frozenset[str]:
     """Return the first segments of an archive's native addresses.
 
-    An archive that lists its days has no folders beside them.
+    An archive that lists its days has no further folders.
     """
     settings = settings_of(archive)
     beside = () if settings.days else ("packages", "iso")
@@ -66,7 +66,7 @@ def day_folder(archive: Archive, snapshot: str) -> str:
 def read_listed_day(archive: Archive, line: str) -> Instant | None:
     """Return the last second of a day from a line of the archive's list of days, None if the line is not a day.
 
-    The list writes a day as the archive's folders do.
+    A day has the same form in the list and in the names of the archive's folders.
     """
     folder = settings_of(archive).folder
     date_format = folder[folder.index("YYYY") : folder.index("DD") + len("DD")]
@@ -113,7 +113,10 @@ def read_dated_address(archive: Archive, path: str) -> NativeFile | NativeCall:
 
 
 def _changing_files(settings: DatedSettings) -> frozenset[str]:
-    """Return the files about the archive that change. Beside a list of days, `latest` names the newest one."""
+    """Return the files about the archive that change.
+
+    An archive with a list of days also has `latest`, which names the newest one.
+    """
     if not settings.days:
         return _CHANGING_FILES
     return frozenset({settings.days, "/".join((*settings.days.split("/")[:-1], "latest"))})

@@ -1,6 +1,6 @@
 """The common part of histories without a timeline to request: `any-instant` and `captured`.
 
-Their snapshot ids are instants. Each resolves times in its own way.
+Their snapshot ids are instants. Each history resolves times in its own way.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from snapproxy.errors import ClientError
 
 
 class NoTimeline:
-    """The part of a `History` that builds questions and reads answers. It asks nothing."""
+    """The part of a `History` that builds requests and reads answers. It has no requests."""
 
     default_settings: HistorySettings | None = None
     native_names: frozenset[str] = frozenset()
@@ -23,7 +23,7 @@ class NoTimeline:
         return format_instant(instant)
 
     def timeless(self, path: str) -> str | None:
-        """Return None: every file belongs to a time."""
+        """Return None: every file is part of a snapshot."""
         return None
 
     def timeline_urls(self, archive: Archive, base: str, need: NeedWindow) -> tuple[str, ...]:

@@ -1,9 +1,9 @@
-"""The built-in archives, as data. A new archive of an existing family is one more entry here.
+"""The built-in archives, as data. A new archive of an existing family needs only one more entry here.
 
 Regular mirrors are the projects' own, under names that are not those of content networks: a name with many caches
-behind it may answer two requests from two states of the archive. Mirrors are asked for live files, and for files whose
-digest is already known from an index, so that the snapshot services, which are slow and short of bandwidth, serve only
-files that no mirror has. `[archives.<name>]` overrides single fields, for example for a user's own mirror.
+behind it may answer two requests from two states of the archive. Mirrors are used for live files, and for files whose
+digest is already known from an index, so that the snapshot services, which are slow and have little bandwidth, serve
+only files that no mirror has. `[archives.<name>]` overrides single fields, for example for a user's own mirror.
 
 Hosts are patterns: `*` is any run within one label. The most specific one wins, among equals the later archive.
 """
@@ -46,9 +46,9 @@ _OPENSUSE_KEYRINGS = (
     "/usr/share/distribution-gpg-keys/suse/RPM-GPG-KEY-SuSE-ALP-Main",
 )
 
-# snapshot.debian.org: every dump since March 2005, about 90 TB. It answers 429 or 509 for hours when an address asks
-# too much (no limit is published), cuts connections and sometimes sends part of a file with a 200. Its newest dump may
-# be incomplete, or missing on one of its backends. Files are redirected to /file/<sha1> on the same host.
+# snapshot.debian.org: every dump since March 2005, about 90 TB. It answers 429 or 509 for hours when an address sends
+# too many requests (no limit is published), cuts connections and sometimes sends part of a file with a 200. Its newest
+# dump may be incomplete, or missing on one of its backends. Files are redirected to /file/<sha1> on the same host.
 # ftp.debian.org: the project's own name for one complete mirror; reliable, current files only.
 
 _DEBIAN = Archive(
@@ -149,12 +149,12 @@ _DEBIAN_VOLATILE = Archive(
 )
 
 # snapshot.ubuntu.com: any second since 1 March 2023, kept "at least two years"; weeks of 503 were observed (July 2026).
-# One tree contains every pocket and every architecture, so it belongs to the hosts archive, security and ports alike.
+# One tree contains every pocket and every architecture, so it covers the hosts archive, security and ports alike.
 _UBUNTU_SNAPSHOT = ("https://snapshot.ubuntu.com/ubuntu",)
 _UBUNTU_FIRST = int(datetime(2023, 3, 1, tzinfo=UTC).timestamp())
 
 # Two archives with one history, because they have two mirrors: only ports.ubuntu.com has the binaries of the
-# architectures other than amd64 and i386. It precedes `ubuntu`, so that snapshot.ubuntu.com itself, which belongs to
+# architectures other than amd64 and i386. It precedes `ubuntu`, so that snapshot.ubuntu.com itself, which is a host of
 # both, selects `ubuntu`.
 _UBUNTU_PORTS = Archive(
     name="ubuntu-ports",
@@ -225,9 +225,9 @@ _ARCHLINUX = Archive(
 
 # Alpine: it has no snapshot service, and a branch keeps only the newest version of a package, so that a pinned version
 # is gone within days. Releases use dl-cdn.alpinelinux.org, older ones and users dl-2 to dl-5 or a country. Indexes are
-# signed by keys that Alpine has in two folders; on another system they must be copied to either, or the archive's
-# keyrings name their folder.
-# dl-cdn.alpinelinux.org: a content network, and the only name that the project publishes for everyone.
+# signed by keys that Alpine has in two folders; on another system they must be copied to either folder, or the
+# archive's `keyrings` must name their folder. dl-cdn.alpinelinux.org: a content network, and the only name that the
+# project publishes for everyone.
 _ALPINE = Archive(
     name="alpine",
     family="apk",

@@ -1,7 +1,7 @@
 """The vendor of an archive in package URLs (the namespace: `debian` in `pkg:deb/debian/curl`).
 
 Debian splits its archive by purpose, package URLs do not. An archive that is not listed has the vendor's name as its
-own, or belongs to a user.
+own, or is defined by a user.
 """
 
 from __future__ import annotations
@@ -21,5 +21,5 @@ _VENDORS: Mapping[str, str] = {
 
 
 def vendor_of(archive: str) -> str:
-    """Return the vendor of an archive; of one that is not built in, its name."""
+    """Return the vendor of an archive, or the name of an archive that is not built in."""
     return _VENDORS.get(archive, archive)

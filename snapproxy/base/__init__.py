@@ -1,1 +1,1 @@
-"""Shared by all packages that do I/O: the request context, the clock, names in the catalog, refusals, statistics."""
+"""Code shared by all packages that do I/O: request context, clock, names in the catalog, refusals, statistics."""

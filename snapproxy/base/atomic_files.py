@@ -1,8 +1,8 @@
 """Write files and folders atomically: under a hidden name beside the final one, flushed to disk, renamed at the end.
 
 A reader finds the old content or the new one, never a part of it, even after a crash or a power cut. A process that is
-killed may leave a hidden `.NAME.HEX.part` behind. `snapproxy_storage` has its own way of writing, since it imports
-nothing of snapproxy.
+killed may leave a hidden `.NAME.HEX.part` behind. `snapproxy_storage` has its own way of writing, because it imports no
+module of snapproxy.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _SHOWN = 40
-"""Characters of the final name that a hidden name repeats: few, so that it is not too long (255 bytes mostly)."""
+"""Characters of the final name that a hidden name repeats: few, so that it is not too long (the limit is usually 255
+bytes).
+"""
 
 _NOT_FLUSHED = frozenset({errno.EACCES, errno.EINVAL})
 """Errors for a folder that cannot be flushed: it is write-only, or its file system has no fsync for folders."""
@@ -100,12 +102,12 @@ async def hidden_folder(path: Path) -> AsyncIterator[Path]:
 def _finish_folder(hidden: Path, path: Path) -> None:
     for folder, _, _ in os.walk(hidden, topdown=False):
         _sync_folder(Path(folder))
-    hidden.rename(path)  # replaces an empty folder, nothing else
+    hidden.rename(path)  # replaces only an empty folder
     _sync_folder(path.parent)
 
 
 def _sync_folder(path: Path) -> None:
-    """Flush the names in a folder to disk, where the folder and its file system allow it."""
+    """Flush the names in a folder to disk, if the folder and its file system allow it."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -123,7 +125,10 @@ def _hidden_name(path: Path) -> Path:
 
 
 async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run blocking work in a thread. Wait for its end even when cancelled, because clean-up must not run meanwhile."""
+    """Run blocking work in a thread.
+
+    Wait for its end even when cancelled, because clean-up must not run before the work has ended.
+    """
     task = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
     try:
         return await asyncio.shield(task)

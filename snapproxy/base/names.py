@@ -5,8 +5,8 @@ This module alone defines the spaces of the catalog:
 - names `roots:<archive>/<snapshot>`: the roots served at that snapshot
 - values `root/<archive>/<path>`: a root's digest over time, according to the archive's snapshots; `live.observations`
   records what snapproxy itself observed
-- names `<algorithm>`: hex -> blob, for bytes that are also known by another strong digest or by the snapshot service's
-  sha1 (`/file/<sha1>`; indexes that list sha512 only)
+- names `<algorithm>`: hex -> blob, for bytes that are also identified by another strong digest or by the snapshot
+  service's sha1 (`/file/<sha1>`; indexes that list sha512 only)
 - names `weak:<archive>`: `<algorithm>:<hex>` -> blob, for files of this archive that an index lists without a strong
   digest
 - names `absent:<archive>/<snapshot>`: paths that captures found absent (`core.record.absences_of`); written by captures
@@ -24,13 +24,13 @@ from snapproxy_storage import Blobs, Catalog, Name
 
 NAME_POLL_SECONDS = 0.05
 NAME_POLLS = 20
-"""Interval and number of polls for a name that another process is about to write: one second in all."""
+"""Interval and number of polls for a name that another process is about to write; the total is one second."""
 
 
 class Names:
     """The names of files. Reads are inline; writes are durable when they return.
 
-    No file is named under the snapshot `live`: the package `live` keeps the current files.
+    No name is recorded under the snapshot `live`: the package `live` keeps the current files.
     """
 
     def __init__(self, catalog: Catalog, clock: Clock) -> None:
@@ -43,7 +43,7 @@ class Names:
         return None if name is None else StoredFile(path, name.digest, name.size, Proof(name.proof))
 
     async def put_name(self, space: str, path: str, file: StoredFile, role: Role, resolved: Resolved) -> None:
-        """Name a file of a snapshot, unless its name has an equal or better proof.
+        """Record the name of a file of a snapshot, unless the name has an equal or stronger proof.
 
         A root is also added to the roots of its snapshot, and to its own history.
         """
@@ -68,7 +68,7 @@ class Names:
             await self._clock.sleep(NAME_POLL_SECONDS)
 
     async def drop_name(self, space: str, path: str, digest: str) -> None:
-        """Remove a name whose blob is gone, unless it names another blob by now."""
+        """Remove a name whose blob is gone, unless it refers to another blob by now."""
         name = self._catalog.name(space, path)
         if name is not None and name.digest == digest:
             await self._catalog.drop_name(f"roots:{space}", path)
@@ -102,7 +102,7 @@ class Names:
         return None if name is None else name.digest
 
     def sha256_of(self, archive: str, expected: ExpectedFile) -> str | None:
-        """Return the sha256 of an expected file: as listed, or as recorded when its bytes were stored."""
+        """Return the sha256 of an expected file: the listed one, or the one recorded when its bytes were stored."""
         match identity(expected):
             case None:
                 return None

@@ -18,6 +18,8 @@ RETRY_SOON = 5
 _COOLING_DOWN = "Upstream is cooling down, try again later"
 _IN_PROGRESS = "Upstream is slow, download in progress: try again soon"
 
+_CHECK_PATH = "Check the path and the requested time."
+
 _UNREACHABLE = frozenset({Fault.NAME, Fault.REFUSED, Fault.UNREACHABLE, Fault.STALLED, Fault.RESET, Fault.TLS})
 
 
@@ -33,13 +35,13 @@ def unavailable(
 
 
 def no_upstream(step: Fetch) -> Refusal:
-    """Return the refusal for an archive that has no address to ask at that time."""
+    """Return the refusal for an archive that has no upstream for that time."""
     archive = step.space.partition("/")[0]
     return unavailable(
         whole=step.whole,
         status=502,
         reason="No upstream is configured for this archive and time",
-        why=f"The archive {archive} has no address to download {step.path} from.",
+        why=f"The archive {archive} has no upstream from which {step.path} can be downloaded.",
         hint=f"Add `snapshot` or `mirrors` to [archives.{archive}] in the configuration.",
     )
 
@@ -58,7 +60,7 @@ def absent(step: Fetch) -> Refusal:
             reason="This index was observed but not stored, and no mirror has it now"
             if step.whole
             else "This package was listed but not stored, and no mirror has it now",
-            why=f"{step.path} of {step.space} is listed, but is not in the store, and no mirror has it any more.",
+            why=f"The index of {step.space} lists {step.path}, but neither the store nor a mirror has it.",
             hint="Store such files from now on: run `snapproxy observe`, or add a [[watch]] to the configuration."
             if step.name_it
             else 'This archive is watched with packages = "none". "used" stores the packages that clients request, '
@@ -76,13 +78,14 @@ def absent(step: Fetch) -> Refusal:
         404,
         "Not in the archive at that time",
         f"No source of {step.space} has {step.path}.",
+        _CHECK_PATH,
         headers={"X-Snapproxy-Snapshot": step.space},
     )
 
 
 def throttled(step: Fetch, status: int, wait: float) -> Refusal:
     """Return the refusal for an upstream that cools down for `wait` seconds; `status` is its answer, 0 without one."""
-    answer = f"It answered {status}; " if status else ""
+    answer = f"The upstream answered {status}. " if status else ""
     return unavailable(
         whole=step.whole,
         status=503,
@@ -99,8 +102,9 @@ def forbidden(step: Fetch, status: int) -> Refusal:
         whole=step.whole,
         status=502,
         reason=f"Upstream refuses access to this file ({status})",
-        why=f"{step.path} of {step.space} exists, but upstream does not deliver it.",
-        hint="A snapshot service answers 403 for files removed for legal reasons; else check the login for it.",
+        why=f"The upstream refused to deliver {step.path} of {step.space}.",
+        hint="A snapshot service answers 403 for files removed for legal reasons. "
+        "Otherwise check the credentials for this upstream.",
     )
 
 
@@ -123,7 +127,7 @@ def wrong_bytes(step: Fetch, difference: str) -> Refusal:
         status=502,
         reason=f"Upstream sent wrong bytes: {difference}",
         why=f"{step.path} of {step.space} was downloaded and does not match its expected size or digest.",
-        hint="Try again in 15 seconds: another source is asked then.",
+        hint="Try again in 15 seconds: another source will be tried.",
     )
 
 
@@ -159,7 +163,7 @@ def client_timeout(step: Fetch, wait: float) -> Refusal:
         status=503,
         reason=_COOLING_DOWN if wait > RETRY_SOON else _IN_PROGRESS,
         why=f"{step.path} of {step.space} has not arrived within the client timeout; the download continues.",
-        hint="Try again: bytes that have arrived by then are not downloaded twice.",
+        hint="Try again: downloaded bytes are kept.",
         retry_after=wait,
     )
 
@@ -188,6 +192,7 @@ def missing_offline(step: Fetch, *, was_absent: bool = False) -> Refusal:
             404,
             "Not in the archive at that time",
             f"A capture recorded that {step.space} has no {step.path}.",
+            _CHECK_PATH,
             headers={"X-Snapproxy-Snapshot": step.space},
         )
     return Refusal(
@@ -212,11 +217,11 @@ def pass_through_offline(host: str) -> Refusal:
 
 
 def vanished() -> Refusal:
-    """Return the refusal for a blob that disappears whenever it has been stored."""
+    """Return the refusal for a blob that is deleted each time it is stored."""
     return Refusal(
         424,
         "The file was repeatedly deleted from the store",
-        "Another program deletes blobs from the state folder while snapproxy serves them.",
+        "Probably another program deletes blobs from the state folder while snapproxy serves them.",
         "Exclude the state folder of snapproxy from cleaning.",
     )
 

@@ -1,14 +1,14 @@
 """The content of a record's OCI artifact: titled layers, divided over manifests.
 
-Writing the JSON and transporting it is left to `oci`.
+The package `oci` writes the JSON and transports it.
 
     manifest 1:   snapproxy.lock.json   file   file   file ...
     manifest 2:   file   file ...           (only for very large records; an index then lists both)
 
-A layer is the raw file, so its address in a registry is the package's own digest. Every *name* has a layer: where
-several files have the same content, several layers point to one blob, so that plain readers (`oras pull`,
-apt-transport-oci) find each of them. The lock has what titles cannot express: the requested times, the absences and the
-proofs. Reading an artifact relies on the lock and the digests alone.
+A layer is the raw file, so its address in a registry is the package's own digest. Every *name* has a layer: if several
+files have the same content, several layers point to one blob, so that plain readers (`oras pull`, apt-transport-oci)
+find each of them. The lock contains what titles cannot express: the requested times, the absences and the proofs.
+Reading an artifact relies on the lock and the digests alone.
 """
 
 from __future__ import annotations
@@ -44,8 +44,7 @@ MOST_LAYERS = 5000
 """Maximum number of layers in a manifest; further layers go into the next one."""
 
 MOST_BYTES = 3 * 2**20
-"""Maximum size of the layers' JSON in a manifest, in bytes: readers accept 4 MiB, and docker-registry 2.8 has refused 5
-MB."""
+"""Maximum size of the layers' JSON in a manifest, in bytes: readers accept 4 MiB, docker-registry 2.8 refused 5 MB."""
 
 _BYTES_EACH = 230
 """Size of a layer's JSON without its title, in bytes."""
@@ -86,11 +85,11 @@ class ArtifactPlan:
 def describe(record: Record, *, bare: bool = False, created: Instant | None = None) -> ArtifactPlan:
     """Return the plan of a record's artifact.
 
-    It depends on the arguments only: on no clock, no request order and no capture name.
+    It depends on the arguments only, not on a clock, the order of requests or the name of the capture.
 
-    `created` comes from SOURCE_DATE_EPOCH; without it the artifact contains no time. With `bare`, titles are paths in
-    the record's only repository, so that apt-transport-oci can read the artifact as that repository. Raises RecordError
-    if the record has several archives, and as `recorded_files`.
+    `created` is the value of SOURCE_DATE_EPOCH; without it the artifact contains no time. With `bare`, titles are paths
+    in the record's only repository, so that apt-transport-oci can read the artifact as that repository. Raises
+    RecordError if the record has several archives, and in the cases of `recorded_files`.
     """
     lock = encode(record)
     files = recorded_files(record)
@@ -105,7 +104,7 @@ def describe(record: Record, *, bare: bool = False, created: Instant | None = No
 def describe_blobs(record: Record) -> tuple[tuple[RecordedFile, ...], ...]:
     """Return the packages of a record for each manifest: each content once, by digest, without a title.
 
-    For clients that request blobs by digest. Raises RecordError for a record without packages.
+    They serve clients that request blobs by digest. Raises RecordError for a record without packages.
     """
     files = {
         entry.sha256: replace(recorded_file(entry, record.families[entry.archive]), title="")
@@ -113,7 +112,7 @@ def describe_blobs(record: Record) -> tuple[tuple[RecordedFile, ...], ...]:
         if entry.role is Role.PACKAGE and not entry.is_absence
     }
     if not files:
-        raise RecordError("The record contains no package", why="It has nothing that a client requests by digest.")
+        raise RecordError("The record contains no package", why="It has no file that a client requests by digest.")
     return tuple(_divide(files[digest] for digest in sorted(files)))
 
 
@@ -136,14 +135,14 @@ def restore(layers: Iterable[ArtifactLayer], lock: bytes) -> Record:
     """Return the record of an artifact from the layers of all its manifests and the bytes of its lock.
 
     Layers that the lock does not mention are ignored, whatever their type or title; titles are only checked. The bytes
-    of the files remain to be verified, each against its digest. Raises RecordError when the lock is not the one the
-    layers name, cannot be read, or names a file that no layer contains; and when titles are repeated or lead outside a
+    of the files remain to be verified, each against its digest. Raises RecordError if the lock is not the one that the
+    layers name, cannot be read, or names a file that no layer contains; and if titles are repeated or lead outside a
     folder.
     """
     found = tuple(layers)
     named = lock_layer(found)
     if (named.size, named.digest) != (len(lock), f"sha256:{sha256(lock).hexdigest()}"):
-        raise _broken(f"The layer of the lock has sha256 {_hex(named)}; its bytes do not.")
+        raise _broken(f"The manifest lists the lock with sha256 {_hex(named)}; its bytes have another one.")
     check_names(title for layer in found if (title := title_of(layer)))
     record = decode(lock)
     sizes = {_hex(layer): layer.size for layer in found}
@@ -165,7 +164,7 @@ def _with_bare_titles(files: tuple[RecordedFile, ...]) -> tuple[RecordedFile, ..
         raise RecordError(
             "Only the record of one archive can have bare titles",
             why=f"This one has files of {', '.join(archives)}.",
-            hint="Omit --bare, or record each archive in a capture of its own.",
+            hint="Omit --bare, or record each archive in a separate capture.",
         )
     return tuple(
         replace(file, title=file.title.removeprefix(f"{file.archive}/") if file.path.startswith("/") else file.path)
@@ -174,7 +173,10 @@ def _with_bare_titles(files: tuple[RecordedFile, ...]) -> tuple[RecordedFile, ..
 
 
 def _divide(files: Iterable[RecordedFile], *, first_title: str | None = None) -> Iterator[tuple[RecordedFile, ...]]:
-    """Divide files over manifests, in order, up to the limits. `first_title`: of a layer that precedes the files."""
+    """Divide files over manifests, in order, up to the limits.
+
+    `first_title`: the title of a layer that precedes the files.
+    """
     shard: list[RecordedFile] = []
     count, size = (0, 0) if first_title is None else (1, _json_size(first_title))
     for file in files:
@@ -189,7 +191,7 @@ def _divide(files: Iterable[RecordedFile], *, first_title: str | None = None) ->
 
 
 def _json_size(title: str) -> int:
-    return _BYTES_EACH + 2 * len(title.encode())  # JSON escapes quotes, and nothing else that a path can contain
+    return _BYTES_EACH + 2 * len(title.encode())  # of the characters in a path, JSON escapes only quotes
 
 
 def _title(file: RecordedFile) -> str:
@@ -201,5 +203,5 @@ def _hex(layer: ArtifactLayer) -> str:
 
 
 def _broken(why: str) -> RecordError:
-    hint = "It was damaged or altered in transit: copy it again from where it was exported to."
-    return RecordError("The artifact does not contain what its lock names", why=why, hint=hint)
+    hint = "It was damaged or altered in transit: copy it again from the registry or folder of the export."
+    return RecordError("The artifact does not contain the files that its lock names", why=why, hint=hint)

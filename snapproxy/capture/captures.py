@@ -1,7 +1,7 @@
 """Captures by name: their storage, and the operations on them.
 
-This is the only place that defines the catalog's spaces for captures:
-- names `captures`: a capture's name -> its id (in `extra`). Everything else has the id in its name, so that a
+This is the only module that defines the catalog's spaces for captures:
+- names `captures`: a capture's name -> its id (in `extra`). All other keys contain the id, so that a
   capture can be renamed
 - the journal of that id: the notes of an open capture
 - names `capture/<id>`: the answers of a closed capture, and fact `capture/<id>`: its other notes
@@ -53,7 +53,10 @@ class CaptureWriter:
         self.notes = Notes()
 
     def note(self, entry: RecordEntry) -> None:
-        """Note an answer. Afterwards `notes` has the first answer to the same request, from this process or another."""
+        """Record an answer.
+
+        Afterwards `notes` has the first answer to the same request, from this process or another.
+        """
         lines = (note_entry(entry),)
         new_lines = self._journal.add(lines)
         if new_lines is lines:  # no other process has written: this process's own note need not be parsed
@@ -62,7 +65,7 @@ class CaptureWriter:
             self.notes.add_lines(new_lines)
 
     def add(self, *lines: bytes) -> None:
-        """Add notes of other kinds, and read the new notes of other processes."""
+        """Record notes of other kinds, and read the new notes of other processes."""
         self.notes.add_lines(self._journal.add(lines))
 
     async def sync(self) -> None:
@@ -87,7 +90,7 @@ class Captures:
 
     def get_open(self, name: str) -> CaptureWriter | None:
         """Return the writer of a capture if this process has it open."""
-        if self._epoch != self._store.catalog.epoch:  # something was withdrawn: perhaps a capture's name
+        if self._epoch != self._store.catalog.epoch:  # something was invalidated, possibly a capture's name
             self._epoch = self._store.catalog.epoch
             self._drop_stale()
         opened = self._writers.get(name)
@@ -117,7 +120,7 @@ class Captures:
         return [name for name, _ in self._store.catalog.names(_REGISTER)]
 
     async def summary(self, name: str) -> CaptureSummary:
-        """Return the summary of a capture. Raises ClientError when no capture has that name."""
+        """Return the summary of a capture. Raises ClientError if no capture has that name."""
         key, notes = await self._known(name)
         files = [entry for entry in notes.entries.values() if not entry.is_absence]
         sizes = {entry.sha256: entry.size for entry in files}
@@ -132,12 +135,12 @@ class Captures:
         )
 
     async def record(self, name: str) -> Record:
-        """Return the record of a capture. Raises ClientError as `summary`."""
+        """Return the record of a capture. Raises the same errors as `summary`."""
         _, notes = await self._known(name)
         return notes.record(self._families)
 
     async def close(self, name: str) -> None:
-        """Close a capture: nothing more is recorded into it. Raises ClientError as `summary`."""
+        """Close a capture: nothing more is recorded into it. Raises the same errors as `summary`."""
         key, _ = await self._known(name)
         if self._is_in_catalog(key):
             return
@@ -147,18 +150,18 @@ class Captures:
             await self._move_to_catalog(key, writer.notes)
 
     async def rename(self, name: str, to: str) -> None:
-        """Rename a capture. Raises ClientError as `summary`, for an invalid name, and for one that is in use."""
+        """Rename a capture. Raises ClientError for an unknown or invalid name, and for a new name that is in use."""
         key, _ = await self._known(name)
         self._check(to)
         await self._register(to, key, self._begun(name))
         await self._store.catalog.drop_name(_REGISTER, name)
 
     async def remove(self, name: str) -> None:
-        """Delete a capture; the files it names stay in the store. Raises ClientError as `summary`."""
+        """Delete a capture; the files that it names stay in the store. Raises the same errors as `summary`."""
         key, _ = await self._known(name)
         await self._store.catalog.drop_name(_REGISTER, name)
         with self._opened(key) as writer:
-            writer.add(CLOSED)  # a process that still has it open finds it closed
+            writer.add(CLOSED)  # processes that still have it open read that it is closed
         await self._store.catalog.drop_space(_space(key))
         await self._store.catalog.drop_fact(_space(key))
         await self._store.journals.remove(key)
@@ -170,7 +173,7 @@ class Captures:
             raise _name_in_use(name)
 
     async def restore(self, name: str, notes: Notes, *, trusted: Container[str]) -> None:
-        """Store an imported capture, closed. Raises ClientError when a capture has that name already.
+        """Store an imported capture, closed. Raises ClientError if a capture has that name already.
 
         `trusted`: the spaces (`<archive>/<snapshot>`) whose absences are valid for all requests, not only within this
         capture.

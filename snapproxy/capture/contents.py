@@ -21,7 +21,7 @@ from snapproxy.families import FAMILIES
 
 @dataclass(frozen=True, slots=True)
 class RecordedFile:
-    """A file that a build was served, once, whatever the number of requests and requested times.
+    """A file that a build was served. It is listed once, for any number of requests and requested times.
 
     `package`: None for other files.
     """
@@ -56,8 +56,7 @@ class PlacedFile:
 def recorded_files(record: Record) -> tuple[RecordedFile, ...]:
     """Return the files of a record, sorted by title. If one snapshot answered several times, the weakest proof applies.
 
-    Raises RecordError when one snapshot had two contents at one path, which is only possible where no index lists the
-    path.
+    Raises RecordError if one snapshot had two contents at one path, which is only possible if no index lists the path.
     """
     found: dict[str, RecordedFile] = {}
     for entry in sorted(record.entries, key=lambda each: each.key):  # of equal proofs, the first entry applies
@@ -69,7 +68,7 @@ def recorded_files(record: Record) -> tuple[RecordedFile, ...]:
             raise RecordError(
                 "One name has two contents in this record",
                 why=f"{new.title} has sha256 {old.sha256} for one of its times and {new.sha256} for another.",
-                hint="Record each of the times in a capture of its own; a lock can contain both.",
+                hint="Record each of the times in a separate capture; a lock can contain both.",
             )
         found[new.title] = min(old, new, key=lambda each: each.proof)
     check_names(found)
@@ -77,14 +76,14 @@ def recorded_files(record: Record) -> tuple[RecordedFile, ...]:
 
 
 def sizes_by_digest(record: Record | None) -> dict[str, int]:
-    """Return the size of every file of a record by its sha256 (hex); nothing without a record."""
+    """Return the size of every file of a record by its sha256 (hex); empty without a record."""
     return {entry.sha256: entry.size for entry in record.entries if not entry.is_absence} if record else {}
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Check that files of these names fit into one folder: no name leads outside, is repeated, or is another's folder.
+    """Check that files of these names fit into one folder. Raises RecordError.
 
-    Raises RecordError.
+    A name must not lead outside, be repeated, or be the folder of another.
     """
     files: set[str] = set()
     for name in names:

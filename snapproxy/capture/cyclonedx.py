@@ -1,4 +1,4 @@
-"""Writes a record as a bill of materials: CycloneDX 1.6, JSON (ECMA-424; cyclonedx.org/docs/1.6/json).
+"""Write a record as a bill of materials: CycloneDX 1.6, JSON (ECMA-424; cyclonedx.org/docs/1.6/json).
 
 Packages are libraries with a package URL, all other files are files. The serial number is omitted: it would have to be
 random, and the document would not be reproducible.
@@ -19,14 +19,14 @@ from snapproxy.formats.canonical_json import indented
 def write(record: Record, created: Instant | None = None) -> bytes:
     """Return the document; `created`, from SOURCE_DATE_EPOCH, is the only time it contains.
 
-    Raises RecordError (`recorded_files`).
+    Raises the same errors as `recorded_files`.
     """
     metadata: dict[str, Any] = {
         "properties": [
             _property("lock", f"sha256:{digest(record)}"),
             *(_property("unpinned", host) for host in sorted(record.unpinned)),
         ],
-        # Without a version: the same record gives the same bytes in every version of snapproxy.
+        # The version is omitted: the same record gives the same bytes in every version of snapproxy.
         "tools": {"components": [{"name": "snapproxy", "type": "application"}]},
     }
     if created is not None:

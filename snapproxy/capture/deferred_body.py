@@ -1,4 +1,4 @@
-"""A body whose last byte is withheld until its whole content is noted in a capture or compared with a lock."""
+"""A body whose last byte is withheld until its whole content is recorded in a capture or compared with a lock."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class DeferredBody:
 
 
 async def wait_until_stored(ask: Callable[[], Awaitable[Outcome]]) -> Outcome:
-    """Return an answer whose bytes are stored: wait for a download that is still running, then ask again.
+    """Return an answer whose bytes are stored: wait for a running download, then request the answer again.
 
     The answer has no digest if the disk is full and the file is kept in memory only.
     """

@@ -1,7 +1,7 @@
-"""Freezes moving times within a capture: `latest` keeps its first instant, `live` the roots that were served first.
+"""Freeze moving times within a capture: `latest` keeps its first instant, `live` the roots that were served first.
 
-Also determines the name and the snapshot under which an answer is recorded. Resolves by `core.exchange.SnapshotLookup`;
-notes the instant of `latest` in the capture.
+This module also determines the name and the snapshot under which an answer is recorded. It resolves times by
+`core.exchange.SnapshotLookup`, and records the instant of `latest` in the capture.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from snapproxy.core.model import LIVE, Archive, Family, Instant, Match, Refusal,
 from snapproxy.core.time_spec import format_instant
 
 OBSERVED = "captured"
-"""The history of a live capture's requests: this server's observations, whatever history the archive has otherwise."""
+"""The history of a live capture's requests: this server's observations, whatever other history the archive has."""
 
 
 def observed(archive: Archive) -> Archive:
@@ -42,7 +42,7 @@ class Freeze:
         self._now = now
 
     def snapshot(self, archive: Archive, served: Served, path: str) -> str:
-        """Return the snapshot to record for an answer: for a live root, the instant of its first observation."""
+        """Return the snapshot to record for an answer; for a live root it is the instant of its first observation."""
         if served.snapshot == LIVE and served.role is Role.ROOT:
             instant = self._lookup.first_seen(archive, path, served.digest)
             return LIVE if instant is None else format_instant(instant)

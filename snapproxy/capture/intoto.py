@@ -1,9 +1,9 @@
-"""Writes a record as an in-toto statement.
+"""Write a record as an in-toto statement.
 
-Its predicate is our own, and contains the list of dependencies that SLSA calls `resolvedDependencies`.
+It has a predicate of snapproxy's own, which contains the list of dependencies that SLSA calls `resolvedDependencies`.
 
 snapproxy served the build and did not run it, so this is not a provenance: it names no builder, no build type and no
-product. A builder that writes a provenance can copy the list unchanged. Nothing is signed here.
+product. A builder that writes a provenance can copy the list unchanged. The statement is not signed here.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ PREDICATE = "urn:x-snapproxy:served:v1"
 
 
 REPRODUCED = "urn:x-snapproxy:reproduced:v1"
-"""As PREDICATE: the subject's build was repeated offline, from a lock alone, with the same result."""
+"""The predicate type for a build that was repeated offline, from a lock alone, with the same result."""
 
 
 def write(record: Record) -> bytes:
-    """Return the statement; its subject is the lock of the record. Raises RecordError (`recorded_files`)."""
+    """Return the statement; its subject is the lock of the record. Raises the same errors as `recorded_files`."""
     return indented(statement(record, (FILE_NAME, digest(record))))
 
 

@@ -1,7 +1,7 @@
-"""Writes a record as a lock, `snapproxy.lock.json`.
+"""Write a record as a lock, `snapproxy.lock.json`.
 
-The form is canonical, byte for byte, whatever the order of the record's entries. docs/reference/lock-format.md defines
-the format; `lock_reader` reads it.
+The form is canonical: its bytes do not depend on the order of the record's entries. docs/reference/lock-format.md
+defines the format; `lock_reader` reads it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from snapproxy.core.time_spec import format_instant
 from snapproxy.formats.canonical_json import canonical
 
 SCHEMA = 1
-"""The version of the format: increased only when an older reader would misunderstand a newer lock."""
+"""The version of the format: increased only if an older reader would misinterpret a newer lock."""
 
 FILE_NAME = "snapproxy.lock.json"
 

@@ -1,4 +1,4 @@
-"""Parses a lock: strictly, in bounded memory, with the place of every fault. RecordError is the only exception.
+"""Parse a lock strictly, in bounded memory, and report the place of every fault. RecordError is the only exception.
 
 Any formatting of the JSON is accepted, because a formatter or a merge may have changed it; the content must be complete
 and consistent.
@@ -24,7 +24,7 @@ LARGEST_FILE = 2**53 - 1
 
 _LOCK = JsonDocument(
     "lock",
-    "Get an unaltered copy: write it again with `snapproxy lock NAME`, or take it from the artifact it came with.",
+    "Get an unaltered copy: write it again with `snapproxy lock NAME`, or take it from the artifact that contains it.",
 )
 _ARCHIVE = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _TIME = re.compile(r"[A-Za-z0-9][A-Za-z0-9:.+_-]{0,63}(?:/[A-Za-z0-9][A-Za-z0-9:.+_-]{0,63}){0,3}")
@@ -96,7 +96,7 @@ def _entry(members: list[JsonValue], snapshot: str, size: int, digest: str) -> R
 def _archives(
     archives: JsonValue, entries: tuple[RecordEntry, ...]
 ) -> tuple[dict[str, str], dict[tuple[str, str], tuple[Instant, Instant]]]:
-    """Return the families and the valid spans, and check that the section agrees with the entries it summarises."""
+    """Return the families and the valid spans, and check that the section agrees with the entries."""
     served = dict(snapshots_by_time(entries))
     families: dict[str, str] = {}
     valid: dict[tuple[str, str], tuple[Instant, Instant]] = {}

@@ -1,7 +1,7 @@
-"""The notes of a capture, each a line of JSON, and their combination into a record. Pure.
+"""The notes of a capture, each a line of JSON, and their combination into a record. This module does no I/O.
 
-Of two notes on the same request the first applies, whichever process wrote it: a build that repeats a request gets the
-same answer.
+If two notes are about the same request, the first one applies, even if another process wrote it: a build that repeats a
+request gets the same answer.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CLOSED = b'["closed"]'
 
 @dataclass(slots=True)
 class Notes:
-    """All notes so far.
+    """All notes of a capture so far.
 
     `valid` narrows with each root, because a capture's answers are valid only where the answers of all its roots are.
     """

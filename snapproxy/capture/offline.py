@@ -1,4 +1,4 @@
-"""Wraps the answerer in offline mode: a request that names a capture is answered from that capture alone."""
+"""Answer requests that name a capture from that capture alone, in offline mode."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from snapproxy_storage import Blobs
 class OfflineCaptures:
     """Answers requests that name a capture from its record, and forwards others (`core.exchange.Answerer`).
 
-    Records nothing.
+    It records nothing.
     """
 
     def __init__(self, answerer: Answerer, captures: Captures, *, families: Mapping[str, Family], blobs: Blobs) -> None:
@@ -41,7 +41,7 @@ class OfflineCaptures:
         """Do nothing: only stored bytes are served."""
 
     async def passing(self, target: PassTarget | TunnelTarget) -> Refusal | None:
-        """Refuse: nothing is sent upstream."""
+        """Refuse the request: nothing is sent upstream."""
         return await self._answerer.passing(target)
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Compares two records: the snapshots that answered, the versions of packages, the contents of files.
+"""Compare two records: the snapshots that answered, the versions of packages, the contents of files.
 
 Requested times are not compared, because most locks that are compared were made for different times.
 """
@@ -37,7 +37,7 @@ class RecordedState:
 
 @dataclass(frozen=True, slots=True)
 class RecordChange:
-    """A difference; `before` and `after` are sorted, and empty if the thing is missing on that side.
+    """A difference; `before` and `after` are sorted, and empty if the item is missing on that side.
 
     `what`: `snapshots` (of the archive), `package` (`name` is `curl amd64`, the values are its versions), `file`
     (`name` is its path), `unpinned` (`name` is a host).
@@ -92,7 +92,7 @@ class RecordDiff:
 
 
 def compare(one: Record, other: Record) -> RecordDiff:
-    """Return the differences from `one` to `other`. Pure, raises nothing; a record does not differ from itself."""
+    """Return the differences from `one` to `other`. Never raises; a record does not differ from itself."""
     families = {**one.families, **other.families}
     return RecordDiff(
         archives=_changes("snapshots", _snapshots(one), _snapshots(other)),
@@ -148,7 +148,7 @@ def _hosts(record: Record) -> Mapping[tuple[str, str], tuple[str, ...]]:
 
 
 def _package(change: RecordChange, families: Mapping[str, str]) -> str:
-    """Return the package of a changed file, '' if the content of the file changed and not its version."""
+    """Return the package of a changed file, '' if the content of the file changed but not its version."""
     named = FAMILIES[families[change.archive]].package_name(change.name)
     return "" if named is None or change.kind == "changed" else f"{named.name} {named.arch}"
 

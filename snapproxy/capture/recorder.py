@@ -1,8 +1,8 @@
-"""Wraps the answerer of requests, and notes every answer that belongs to a capture (`core.exchange.Answerer`).
+"""Record every answer that belongs to a capture. `Recorder` wraps another `core.exchange.Answerer`.
 
-Within a capture, the first answer to a request is final. An answer is therefore noted before its head is sent, and
+Within a capture, the first answer to a request is final. An answer is therefore recorded before its head is sent, and
 later requests, in this process or another, get the first answer. While a file is still being downloaded, its answer is
-noted before its last byte is sent: a file that a client has received completely is in the capture.
+recorded before its last byte is sent: a file that a client has received completely is in the capture.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Recorder:
         except SnapproxyError as error:
             return Refusal(error.status, error.reason, error.why, error.hint)
         except StorageFailure as failure:
-            log.exception("an answer could not be recorded in a capture")
+            log.exception("An answer could not be recorded in a capture")
             return _not_recorded(str(failure))
 
     def prefetch(self, target: FileTarget | ServiceTarget) -> None:
@@ -76,7 +76,7 @@ class Recorder:
             self._answerer.prefetch(replace(target, capture=""))
 
     async def passing(self, target: PassTarget | TunnelTarget) -> Refusal | None:
-        """Note the host that a request reaches unpinned."""
+        """Record the host of a request that is passed through unpinned."""
         if target.capture:
             try:
                 writer = await self._captures.open(target.capture)
@@ -89,13 +89,13 @@ class Recorder:
         return None
 
     async def close(self) -> None:
-        """Wait for the notes of answers whose clients disconnected before the end."""
+        """Wait until the answers whose clients disconnected early are recorded."""
         while self._unfinished:
             await asyncio.gather(*self._unfinished, return_exceptions=True)
         self._captures.close_writers()
 
     def finish_in_background(self, work: Coroutine[Any, Any, None]) -> None:
-        """Finish a note in the background after its client disconnected."""
+        """Finish recording in the background after the client disconnected."""
         task = asyncio.create_task(work)
         self._unfinished.add(task)
         task.add_done_callback(self._unfinished.discard)
@@ -103,11 +103,11 @@ class Recorder:
     # --- used by recorded requests --------------------------------------------------------------------------
 
     def ask(self, target: FileTarget | ServiceTarget, conditions: Conditions) -> Coroutine[Any, Any, Outcome]:
-        """Ask the wrapped answerer."""
+        """Get an answer from the wrapped answerer."""
         return self._answerer.answer(target, conditions)
 
     async def recorded_answer(self, entry: RecordEntry) -> Outcome:
-        """Return a recorded answer, as it was first sent."""
+        """Return a recorded answer as first sent."""
         if entry.is_absence:
             return absent(entry)
         stored = await stored_bytes(self._blobs, entry)
@@ -153,7 +153,7 @@ class _RecordedRequest:
         return await self._note(outcome)
 
     async def finish(self) -> None:
-        """Note a file that is downloaded completely. Raises StorageFailure when it cannot be noted."""
+        """Record a file that is downloaded completely. Raises StorageFailure if it cannot be recorded."""
         outcome = await wait_until_stored(self._ask)
         if isinstance(outcome, Served):
             noted = await self._note(outcome)
@@ -161,12 +161,12 @@ class _RecordedRequest:
                 noted.body.close()
                 if noted.digest and noted.digest == outcome.digest:
                     return
-        raise StorageFailure("a file that was served could not be noted in its capture")
+        raise StorageFailure("A file that was served could not be recorded in its capture")
 
     def _deferred(self, body: ResponseBody) -> ResponseBody:
-        """Withhold the last byte of a file until it is noted.
+        """Withhold the last byte of a file until it is recorded.
 
-        If the client disconnects before, the file is noted in the background once it is stored.
+        If the client disconnects before, the file is recorded in the background once it is stored.
         """
         return DeferredBody(body, self.finish, lambda: self._recorder.finish_in_background(self._finish_or_log()))
 
@@ -174,7 +174,7 @@ class _RecordedRequest:
         try:
             await self.finish()
         except Exception as error:  # noqa: BLE001 # bodies raise errors of many kinds, and no client waits for this one
-            log.info("not noted in a capture, and not sent completely: %s", error)
+            log.info("The answer was not recorded and its last byte was not sent: %s", error)
 
     def _key(self, path: str) -> tuple[str, str, str]:
         return self._target.archive.name, self.requested, path
@@ -187,15 +187,15 @@ class _RecordedRequest:
         return self.requested if self._is_moving else served.requested
 
     def _ask(self) -> Coroutine[Any, Any, Outcome]:
-        """Ask, with a moving time replaced by a fixed one."""
+        """Get the answer, with a moving time replaced by a fixed one."""
         if isinstance(self._target, FileTarget) and self._is_moving:
             return self._ask_fixed(self._target)
         return self._recorder.ask(self._target, self._conditions)
 
     async def _ask_fixed(self, target: FileTarget) -> Outcome:
-        """Ask for the file at the fixed times of this capture.
+        """Get the answer for the file at the fixed times of this capture.
 
-        There are several after several roots have been served; the first answer that is not an absence is returned.
+        A capture has several fixed times if several roots were served; the first answer that is not an absence wins.
         """
         targets = await self._recorder.freeze.fixed_targets(self._writer, target)
         if isinstance(targets, Refusal):
@@ -207,7 +207,7 @@ class _RecordedRequest:
         return await self._recorder.ask(targets[-1], self._conditions)
 
     async def _note(self, outcome: Outcome) -> Outcome:
-        """Note an answer, or return the answer that was noted before."""
+        """Record an answer, or return the answer that was recorded before."""
         by_digest = isinstance(outcome, Served) and outcome.role is Role.INDEX
         entry = self._entry(outcome, await self._canonical_path() if by_digest else self._target.path)
         if entry is None:
@@ -229,7 +229,10 @@ class _RecordedRequest:
         return _closed() if first is None else await self._recorder.recorded_answer(first)
 
     def _entry(self, outcome: Outcome, path: str) -> RecordEntry | None:
-        """Return the entry of an answer with the canonical name `path`; None if the answer is not the archive's."""
+        """Return the entry for an answer under the canonical name `path`.
+
+        Return None if it is not an answer of the archive.
+        """
         archive, freeze = self._target.archive, self._recorder.freeze
         if isinstance(outcome, Served):
             if not outcome.digest:
@@ -244,7 +247,7 @@ class _RecordedRequest:
         return None
 
     def _claim(self, entry: RecordEntry, valid: tuple[Instant, Instant] | None) -> RecordEntry | None:
-        """Note an answer unless one is noted already. Return the noted one, None when the capture is closed."""
+        """Record an answer unless one is recorded already. Return the recorded one, None if the capture is closed."""
         notes, key = self._writer.notes, entry.key
         if key not in notes.entries:
             self._writer.note(entry)
@@ -266,7 +269,7 @@ def _is_folder(path: str) -> bool:
 def _closed() -> Refusal:
     return Refusal(
         403,
-        "The capture is closed and does not contain this",
+        "The capture is closed and does not contain this file",
         "A closed capture answers only requests that were recorded while it was open.",
         "Record under another name, or use x as the password to record nothing.",
     )

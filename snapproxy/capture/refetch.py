@@ -1,4 +1,4 @@
-"""Fetches the files of a record: from the store, or else from the archive at the recorded snapshot.
+"""Fetch the files of a record from the store, otherwise from the archive at the recorded snapshot.
 
 Only the recorded bytes are served: a download is compared with the sha256 and the size of the record.
 """
@@ -44,7 +44,7 @@ class Refetch:
 
 
 def _compared(outcome: Outcome, entry: RecordEntry, ask: Callable[[], Awaitable[Outcome]]) -> StoredBytes | Refusal:
-    """Compare upstream's answer with the record. A download still running is compared before its last byte is sent."""
+    """Compare upstream's answer with the record. A running download is compared before its last byte is sent."""
 
     async def check() -> None:
         whole = await wait_until_stored(ask)
@@ -70,7 +70,7 @@ def _target(archive: Archive, entry: RecordEntry) -> FileTarget | ServiceTarget:
     if entry.is_service:
         sha1 = entry.path.removeprefix(_SERVICE_FILE).partition("/")[0] if entry.path.startswith(_SERVICE_FILE) else ""
         return ServiceTarget(archive, entry.path, sha1)
-    if entry.requested == LIVE:  # the live archive of that time is now in the past, as far as it was observed
+    if entry.requested == LIVE:  # the live archive of that time is now in the past, if it was observed
         archive = observed(archive)
     return FileTarget(archive, TimeSpec(entry.snapshot, None, Match.EXACT), entry.path)
 

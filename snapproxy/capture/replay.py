@@ -1,8 +1,8 @@
-"""Answers requests from a record alone (`core.exchange.Answerer`).
+"""Answer requests from a record alone (`core.exchange.Answerer`).
 
-Recorded files and absences are answered; every other request is refused. Nothing is resolved: the record contains the
-snapshot of each time, and the files and absences there. Bytes are found by digest: in the store, upstream, or in an
-artifact.
+Requests for recorded files and absences are answered; every other request is refused. Times are not resolved: the
+record contains the snapshot of each time, and the files and absences there. Bytes are found by digest: in the store,
+upstream, or in an artifact.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ class Replay:
         except SnapproxyError as error:
             return Refusal(424, error.reason, error.why, error.hint)
         except StorageFailure as failure:
-            log.exception("the store failed")
-            return Refusal(424, "The store of snapproxy failed", str(failure), "Look at its log and its disk.")
+            log.exception("The store failed")
+            return Refusal(424, "The store of snapproxy failed", str(failure), "Check the log and the disk.")
 
     async def _answer(self, target: FileTarget | ServiceTarget, conditions: Conditions) -> Outcome:
         entry = await self._find(target)
@@ -101,23 +101,26 @@ class Replay:
         )
 
     def prefetch(self, target: FileTarget | ServiceTarget) -> None:
-        """Do nothing: there is nothing to prepare."""
+        """Do nothing: a replay needs no preparation."""
 
     async def passing(self, target: PassTarget | TunnelTarget) -> Refusal | None:
-        """Refuse: a record contains no bytes of hosts that are passed through."""
+        """Refuse the request: a record contains no bytes of hosts that are passed through."""
         return Refusal(
             424,
             "No pass-through while a record is replayed",
-            f"The request was for {target.host}, of which {self._what} contains no bytes.",
+            f"The request was for {target.host}, but {self._what} contains no bytes of it.",
             "Record the build again with this file from a configured archive.",
         )
 
     async def close(self) -> None:
-        """Do nothing: nothing is open."""
+        """Do nothing: no file is open."""
 
     @property
     def answered(self) -> Record:
-        """The part of the record that was answered so far, without unpinned hosts, because none is passed through."""
+        """The part of the record that was answered so far.
+
+        It has no unpinned hosts, because a replay has no pass-through.
+        """
         entries = tuple(entry for entry in self._record.entries if entry.key in self._answered)
         times = {entry.key[:2] for entry in entries}
         return Record(
@@ -172,7 +175,7 @@ class Replay:
         return self._dates[entry.sha256]
 
     async def _read(self, entry: RecordEntry) -> bytes | None:
-        """Return the bytes of an entry, None when they are unavailable."""
+        """Return the bytes of an entry, None if they are unavailable."""
         found = await self._fetch(entry)
         if isinstance(found, Refusal):
             return None

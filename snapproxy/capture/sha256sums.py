@@ -1,4 +1,4 @@
-"""Writes lists that `sha256sum -c` checks and repro-get parses: `<sha256>  <name>`, sorted by name."""
+"""Write lists that `sha256sum -c` checks and repro-get parses: `<sha256> <name>`, sorted by name."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from snapproxy.errors import RecordError
 def of_packages(record: Record) -> bytes:
     """Return the list of packages and detached signatures by their paths in their repositories: repro-get's format.
 
-    Raises RecordError when two archives have different packages at one path, which this format cannot distinguish.
+    Raises RecordError if two archives have different packages at one path, which this format cannot distinguish.
     """
     found: dict[str, str] = {}
     for content in recorded_files(record):
         if content.role is Role.PACKAGE and found.setdefault(content.path, content.sha256) != content.sha256:
             raise RecordError(
-                "Two packages of this record have one path",
+                "Two packages of this record have the same path",
                 why=f"The content of {content.path} in {content.archive} at {content.snapshot} "
                 f"differs from another one of that path.",
                 hint="Use the format with the archives in its names: sha256sums-titled.",
@@ -28,7 +28,10 @@ def of_packages(record: Record) -> bytes:
 
 
 def of_titles(record: Record) -> bytes:
-    """Return the list of all files, also indexes, roots and signatures, by title: the path that `oras pull` writes."""
+    """Return the list of all files, including indexes, roots and signatures.
+
+    Files are listed by title, which is the path that `oras pull` writes.
+    """
     return listed((content.title, content.sha256) for content in recorded_files(record))
 
 

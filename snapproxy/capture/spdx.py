@@ -1,4 +1,4 @@
-"""Writes a record as a bill of materials: SPDX 2.3, JSON (ISO/IEC 5962's successor; spdx.github.io/spdx-spec/v2.3).
+"""Write a record as a bill of materials: SPDX 2.3, JSON (ISO/IEC 5962's successor; spdx.github.io/spdx-spec/v2.3).
 
 Every file is an SPDX package of purpose INSTALL or FILE, because an SPDX file must have a SHA-1 (clause 8.4), which
 snapproxy neither has nor trusts.
@@ -21,9 +21,11 @@ _NO_ASSERTION = "NOASSERTION"
 
 
 def write(record: Record, created: Instant | None = None) -> bytes:
-    """Return the document; `created` is from SOURCE_DATE_EPOCH, 1970-01-01 without it, because SPDX requires a time.
+    """Return the document.
 
-    Raises RecordError (`recorded_files`).
+    `created` is the value of SOURCE_DATE_EPOCH; without it, 1970-01-01 is used, because SPDX requires a time.
+
+    Raises the same errors as `recorded_files`.
     """
     when, lock = format_rfc3339(created or 0), digest(record)
     # Clause 6.5: unique to the document, need not be a working address. Equal records with equal times are the same
@@ -33,7 +35,8 @@ def write(record: Record, created: Instant | None = None) -> bytes:
     return indented(
         {
             "SPDXID": _DOCUMENT,
-            "comment": f"What a build was served through snapproxy, from the lock of sha256 {lock}.{_unpinned(record)}",
+            "comment": "The files that a build was served through snapproxy, "
+            f"from the lock with sha256 {lock}.{_unpinned(record)}",
             "creationInfo": {"created": when, "creators": ["Tool: snapproxy"]},
             "dataLicense": "CC0-1.0",
             "documentNamespace": f"https://spdx.org/spdxdocs/{FILE_NAME}-{unique}",
@@ -47,7 +50,7 @@ def write(record: Record, created: Instant | None = None) -> bytes:
 
 def _unpinned(record: Record) -> str:
     hosts = ", ".join(sorted(record.unpinned))
-    return f" Hosts that were reached unpinned, of which nothing is recorded: {hosts}." if hosts else ""
+    return f" Hosts that were reached unpinned, without a record of their files: {hosts}." if hosts else ""
 
 
 def _package(content: RecordedFile) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Reads an entry of a record from the store: its bytes, or the refusal with the reason."""
+"""Read an entry of a record from the store: its bytes, or the refusal with the reason."""
 
 from __future__ import annotations
 

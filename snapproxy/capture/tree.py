@@ -1,6 +1,6 @@
 """The layout of a record as a folder that `file:` sources can use without snapproxy.
 
-Writing the files is left to `jobs.export`.
+`jobs.export` writes the files.
 
 debian/20240601T000000Z/dists/bookworm/InRelease           as in the mirror form, with file: in place of http://HOST
 debian/20240601T000000Z/dists/.../by-hash/SHA256/<digest>  the path that clients request first for an index
@@ -36,11 +36,11 @@ class Tree:
 def lay_out(record: Record, held: Record | None = None) -> Tree:
     """Return the layout of a record.
 
-    `held`: a record whose contents the recipient has already; those files are left out.
+    `held`: a record whose contents the recipient has already; those files are omitted.
 
     Every requested time has its own folder, even if the same snapshot answered another time, so that one address serves
-    a whole build where each root of an archive has its own snapshots. The lists include the files left out, which can
-    be added by digest. Raises RecordError when a file has the path of a folder.
+    a whole build if each root of an archive has its own snapshots. The lists include the omitted files, which can be
+    added by digest. Raises RecordError if a file has the path of a folder.
     """
     leaves = {leaf.path: leaf for leaf in _leaves(record)}
     check_names([FILE_NAME, SUMS_NAME, *leaves])

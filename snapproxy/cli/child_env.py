@@ -11,7 +11,7 @@ from pathlib import Path
 from snapproxy.client_config.apt import proxy_conf
 
 PROXY_VARIABLES = tuple(name for word in ("http_proxy", "https_proxy", "all_proxy") for name in (word, word.upper()))
-"""In both cases: apt and curl read only the lower case (for http), apk prefers the upper case."""
+"""Both cases are set: apt and curl read only the lower case (for http), apk prefers the upper case."""
 
 
 def environment(caller: Mapping[str, str], proxy: str, apt_config: Path) -> dict[str, str]:
@@ -24,8 +24,9 @@ def write_apt_config(folder: Path, proxy: str, caller: Mapping[str, str]) -> Pat
     """Write the file for $APT_CONFIG into `folder` and return its path.
 
     apt reads $APT_CONFIG first, then apt.conf.d, then Dir::Etc::main. Later lines win, and an Acquire::http::Proxy in
-    them would override the environment and connect the build to today's archive. Therefore our settings go into a
-    file that replaces Dir::Etc::main and includes it. They are in the first file too, for an apt without a main file.
+    them would override the environment and connect the build to the current archive. Therefore the settings are written
+    to a file that replaces Dir::Etc::main and includes it. They are in the first file too, for an apt without a main
+    file.
     """
     last, first = folder / "last.conf", folder / "apt.conf"
     settings = proxy_conf(proxy)

@@ -25,7 +25,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def missing_keyrings(config: Config) -> list[str]:
-    """Return a warning for each missing keyring. Not an error: few machines have every keyring."""
+    """Return a warning for each missing keyring. It is not an error, because few machines have every keyring."""
     users: dict[str, list[str]] = {}
     for archive in config.archives:
         for keyring in archive.keyrings:

@@ -26,7 +26,7 @@ from snapproxy.core.progress import SILENT, Progress
 
 _HEAD = ("name", "arch", "before", "after", "kind")
 _MOST_VERSIONS = 3
-"""Versions in one cell. A repository that keeps all versions has dozens; --json prints them all."""
+"""Maximum number of versions in one cell. A repository that keeps all versions has dozens; --json prints them all."""
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -70,7 +70,7 @@ class _CurrentFile:
 
 @contextmanager
 def _reporting() -> Iterator[Progress]:
-    """Show the current file on a terminal; print nothing elsewhere."""
+    """Show the current file on a terminal; print nothing if the output is not a terminal."""
     if not sys.stderr.isatty():
         yield SILENT
         return

@@ -36,7 +36,7 @@ def storage_errors() -> Iterator[None]:
 
 
 def run_async(main: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end, on uvloop if it is installed. Raises StorageError as `storage_errors`."""
+    """Run a coroutine to its end, on uvloop if it is installed. Raises the same errors as `storage_errors`."""
     with storage_errors(), asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(main)
 

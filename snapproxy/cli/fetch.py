@@ -34,7 +34,8 @@ def main(arguments: argparse.Namespace) -> int:
     paths = [path.strip("/") for path in dict.fromkeys(arguments.paths)]
     targets = file_names(paths, arguments.output)
     config = config_of(arguments)
-    # Written to a folder of the store's owner, then copied as the caller: the two differ when root calls.
+    # Files are written to a folder of the store's owner, then copied as the caller: the two differ if root is the
+    # caller.
     with run_as_owner.acting(config.state_dir):
         folder = tempfile.TemporaryDirectory(prefix="fetch-", dir=config.cache_dir)
     with folder as name:
@@ -68,7 +69,7 @@ def file_names(paths: Sequence[str], folder: Path) -> dict[str, Path]:
         raise ConfigurationError(
             "A path does not name a file",
             why=", ".join(map(repr, empty)),
-            hint="Give the path of a file, such as dists/bookworm/InRelease.",
+            hint="Name the path of a file, such as dists/bookworm/InRelease.",
         )
     return {path: folder / name for path, name in names.items()}
 

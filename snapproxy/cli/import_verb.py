@@ -55,7 +55,7 @@ def name_of(place: Place) -> str:
     name = re.sub(r"[^a-z0-9._-]", "-", text.lower())[:63].lstrip("._-")
     if not name:
         raise ConfigurationError(
-            "The capture has no name", why=f"{place} does not contain one.", hint="Give it one: --as NAME."
+            "The capture has no name", why=f"{place} does not contain one.", hint="Name it: --as NAME."
         )
     return name
 

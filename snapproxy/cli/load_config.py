@@ -1,4 +1,4 @@
-"""Load the settings, and create the folders of the store for the user who owns it."""
+"""Load the settings, and create the folders of the store for the user that owns it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from snapproxy.errors import ConfigurationError
 def config_of(arguments: argparse.Namespace) -> Config:
     """Load the settings, and create both folders. Raises ConfigurationError.
 
-    The owner of `state_dir`, as whom the verb acts, must be able to read and write both.
+    The verb acts as the owner of `state_dir`, who must be able to read and write both.
     """
     config = load(arguments.config)
     with _explained("state_dir", config.state_dir):

@@ -30,7 +30,7 @@ WRITERS: Mapping[str, Callable[[Record, Instant | None], bytes]] = {
     "spdx": spdx.write,
     "in-toto": lambda record, _: intoto.write(record),
 }
-"""Writers of each form (`usage.lock.FORMS`), of a record and $SOURCE_DATE_EPOCH."""
+"""Writers of each form (`usage.lock.FORMS`); the arguments are a record and $SOURCE_DATE_EPOCH."""
 
 
 def main(arguments: argparse.Namespace) -> int:

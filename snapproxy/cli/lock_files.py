@@ -32,7 +32,7 @@ def read_lock(file: Path) -> Record:
 
 
 def read_nonempty_lock(file: Path) -> Record:
-    """Read a lock for a replay. Raises RecordError as `read_lock`, ConfigurationError if it has no entries."""
+    """Read a lock for a replay. Raises ConfigurationError if it has no entries, and the errors of `read_lock`."""
     record = read_lock(file)
     if not record.entries:
         raise ConfigurationError(
@@ -59,6 +59,6 @@ def write_lock(file: Path, record: Record, code: int) -> str:
     data = lock.encode(record)
     write_file(file, data)
     files = sum(not entry.is_absence for entry in record.entries)
-    warning = f"; the command failed ({code}), so it may hold less than the build needs" if code else ""
+    warning = f"; the command failed ({code}), so it may contain less than the build needs" if code else ""
     print(f"snapproxy: {file} locks {files} files and {len(record.entries) - files} absences{warning}", file=sys.stderr)
     return lock.digest(record)

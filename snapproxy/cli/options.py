@@ -23,14 +23,14 @@ def add_config(parser: argparse.ArgumentParser) -> None:
         "--config",
         type=Path,
         metavar="FILE",
-        help="the configuration file (else $SNAPPROXY_CONFIG, else /etc/snapproxy/config.toml)",
+        help="the configuration file (default: $SNAPPROXY_CONFIG, otherwise /etc/snapproxy/config.toml)",
     )
 
 
 def add_offline(parser: argparse.ArgumentParser) -> None:
     """Add --offline."""
     parser.add_argument(
-        "--offline", action="store_true", help="answer from the store alone; files that it lacks are refused by name"
+        "--offline", action="store_true", help="answer from the store alone; refusals name the missing files"
     )
 
 

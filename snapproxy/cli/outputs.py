@@ -1,4 +1,4 @@
-"""The outputs of a command, files and folders, compared by content. Times, owners and modes are not compared."""
+"""Compare the outputs of a command, files and folders, by content. Times, owners and modes are not compared."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pathlib import Path
 from snapproxy.errors import ConfigurationError, SnapproxyError
 
 ASIDE = ".snapproxy-online"
-"""Suffix of the first run's output while the second run makes its own."""
+"""Suffix of the first run's output while the second run writes its own."""
 
 
 class MissingOutputError(SnapproxyError):
-    """The command did not make an output that --output names."""
+    """The command did not write an output that --output names."""
 
 
 def check(outputs: Sequence[Path]) -> None:
     """Check that outputs can be moved.
 
-    Raises ConfigurationError for one that contains the current folder or another output, and for one named twice.
+    Raises ConfigurationError for an output that contains the current folder or another output, or that is named twice.
     """
     real = [output.resolve() for output in outputs]
     for output, path in zip(outputs, real, strict=True):
@@ -29,12 +29,12 @@ def check(outputs: Sequence[Path]) -> None:
             raise ConfigurationError(
                 "This output overlaps with other files",
                 why=f"{output} contains the folder that the command runs in, or another output, or is named twice.",
-                hint="Name the files or the folder that the command itself makes.",
+                hint="Name the files or the folder that the command itself writes.",
             )
 
 
 def digests(output: Path) -> Mapping[str, str]:
-    """Return the content of each file in a folder by path, in sorted order; of a file, one content by the path ''.
+    """Return the content of each file in a folder by path, in sorted order; for a file, one content by the path ''.
 
     The content of a file is its sha256 (hex), of a symbolic link `-> target`, of a folder `/`. Raises
     MissingOutputError.
@@ -83,7 +83,7 @@ def _content(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
         raise MissingOutputError(
-            "The command did not make its output",
+            "The command did not write its output",
             why=f"{path} does not exist.",
-            hint="Name with --output what the command writes.",
+            hint="Use --output to name a file or a folder that the command writes.",
         ) from None

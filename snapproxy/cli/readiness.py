@@ -29,7 +29,7 @@ def ready_file(path: Path | None, listen: Sequence[str]) -> Iterator[None]:
         raise ConfigurationError(
             "The ready file cannot be written",
             why=f"{path}: {error.strerror}",
-            hint="Give --ready-file a path in a writable folder.",
+            hint="Set --ready-file to a path in a writable folder.",
         ) from error
     try:
         yield
@@ -43,6 +43,6 @@ def notify(state: str, environ: Mapping[str, str]) -> None:
     if not address:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-        # A leading @ stands for the NUL byte of an abstract socket's name.
+        # A leading @ represents the NUL byte of an abstract socket's name.
         sender.connect("\0" + address[1:] if address.startswith("@") else address)
         sender.sendall(state.encode())

@@ -10,7 +10,9 @@ from snapproxy.core.client_cache import ClientSettings
 from snapproxy.errors import ConfigurationError
 
 LARGEST = 1 << 18
-"""Most bytes of a file. A distribution's repository file has a few thousand, its keys at most some ten thousand."""
+"""Maximum size of a file in bytes. A distribution's repository file has a few thousand, its keys at most some ten
+thousand.
+"""
 
 _VARIABLE = re.compile(r"(?P<name>\w+)=(?P<value>\S+)", re.ASCII)
 
@@ -31,7 +33,7 @@ def add_client(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="the value that a variable in these files has there (releasever, basearch); may be repeated",
+        help="the value of a variable in these files, as in that image (releasever, basearch); may be repeated",
     )
     parser.add_argument(
         "--repo-key",

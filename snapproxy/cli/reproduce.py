@@ -73,7 +73,7 @@ async def _attest(found: Reproduction, arguments: argparse.Namespace) -> str:
 def reproduce(config: Config, arguments: argparse.Namespace) -> Reproduction:
     """Run the command online, then offline.
 
-    Raises CommandError if it cannot be started, SnapproxyError if a run fails or makes no output.
+    Raises CommandError if it cannot be started, SnapproxyError if a run fails or writes no output.
     """
     paths: Sequence[Path] = arguments.outputs
     if arguments.time is None:

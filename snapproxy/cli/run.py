@@ -43,7 +43,7 @@ def run_mode_of(arguments: argparse.Namespace, config: Config) -> RunMode:
         if arguments.lock or arguments.capture or arguments.passes:
             raise ConfigurationError(
                 "--locked excludes --lock, --capture and --pass",
-                why="A replay serves the files of its lock and nothing else.",
+                why="A replay serves only the files of its lock.",
                 hint="Remove these options, or record the build again with --at.",
             )
         return run_mode.to_lock(arguments.locked, read_nonempty_lock(arguments.locked), offline=arguments.offline)

@@ -21,14 +21,14 @@ def _owner(state_dir: Path) -> tuple[int, int] | None:
 
 
 def is_another(state_dir: Path) -> bool:
-    """Whether a verb acts as another user than its caller."""
+    """Return whether a verb acts as another user than its caller."""
     return _owner(state_dir) is not None
 
 
 def make(folder: Path, state_dir: Path) -> None:
     """Create a private folder for the owner, unless it exists, and the missing folders above it. Raises OSError.
 
-    The folders are created as the owner where the owner may write. Elsewhere root creates one folder at a time and
+    The folders are created as the owner if the owner may write there. Otherwise root creates one folder at a time and
     changes its owner, so that no other user can replace a folder by a link in between.
     """
     while not _is_made(folder, state_dir):
@@ -51,7 +51,7 @@ def _is_made(folder: Path, state_dir: Path) -> bool:
 
 
 def become(state_dir: Path) -> None:
-    """Become the owner permanently (a server)."""
+    """Become the owner permanently (for a server)."""
     owner = _owner(state_dir)
     if owner is None:
         return
@@ -83,7 +83,7 @@ def acting(state_dir: Path) -> Iterator[None]:
 
 @contextmanager
 def aside() -> Iterator[None]:
-    """Within `acting`, act as the caller while the block runs: files for the caller belong to the caller."""
+    """Within `acting`, act as the caller while the block runs: files for the caller are owned by the caller."""
     acting_as = os.geteuid(), os.getegid()
     if acting_as[0] == os.getuid():
         yield

@@ -1,4 +1,4 @@
-"""Run a command behind a proxy of its own, which serves as long as the command runs."""
+"""Run a command with a separate proxy, which serves as long as the command runs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class CommandError(SnapproxyError):
 
 @dataclass(frozen=True, slots=True)
 class FinishedRun:
-    """The exit code of a command, the summary of its downloads, and the record of a recorded run (else empty)."""
+    """The exit code of a command, the summary of its downloads, and the record of a recorded run (otherwise empty)."""
 
     code: int
     summary: RunSummary
@@ -56,7 +56,7 @@ def run_pinned(
     listen: tuple[str, int] = ("127.0.0.1", 0),
     passes: tuple[tuple[str, int], ...] = (),
 ) -> FinishedRun:
-    """Run a command behind a proxy of its own. Raises CommandError if it cannot be started."""
+    """Run a command with a separate proxy. Raises CommandError if it cannot be started."""
     listeners = sockets.bind([listen])
     user = f"{mode.time}:x@" if mode.time else ""
     proxy = sockets.url(listeners[0]).replace("://", f"://{user}", 1)
@@ -99,7 +99,7 @@ async def run_while_serving(
 ) -> tuple[int, RunSummary]:
     """Run the command while the entered application serves; return its exit code and the summary of its downloads.
 
-    If serving ends first, the command is terminated, because it would continue without its pin; raises SnapproxyError.
+    If serving ends first, the command is terminated, because it would continue unpinned; raises SnapproxyError.
     """
     child = start(command, environ)
     forward_signals(child)
@@ -141,7 +141,7 @@ def forward_signals(child: subprocess.Popen[bytes]) -> None:
 
 
 def in_foreground() -> bool:
-    """Whether a terminal sends its signals to the process group of this process."""
+    """Return whether a terminal sends its signals to the process group of this process."""
     try:
         terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
     except OSError:

@@ -16,7 +16,7 @@ from snapproxy.core.record import Record
 
 @dataclass(frozen=True, slots=True)
 class RunMode:
-    """How the proxy of one command is built.
+    """The settings of the proxy for one command.
 
     `time` is the time of requests that name none, '' if each request must name one; `capture` is the capture that they
     record into. `is_temporary`: the capture is removed when the command has ended. `is_recorded`: the caller needs the
@@ -39,7 +39,7 @@ def at_time(time: TimeSpec | None, capture: str = "", *, is_recorded: bool = Fal
 
 
 def to_lock(file: Path, record: Record, *, is_recorded: bool = False, offline: bool = False) -> RunMode:
-    """Replay a lock: serve its files, at its time, and nothing else."""
+    """Replay a lock: serve only its files, at its time."""
     replayed = Replayed(record, f"The lock {file.name}")
     return RunMode(_user_name(the_time(record)), is_recorded=is_recorded, replayed=replayed, offline=offline)
 

@@ -29,7 +29,7 @@ from snapproxy.jobs.serve_artifact import replayed_from
 from snapproxy.oci.places import LayoutPlace, TarPlace
 
 _COLLECT_AFTER = 20_000
-"""Objects allocated and not freed before the garbage collector runs; at most a few megabytes of cycles."""
+"""Number of allocated objects that starts the garbage collector; uncollected cycles take at most a few megabytes."""
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -50,7 +50,7 @@ def main(arguments: argparse.Namespace) -> int:
 async def serve_artifact(
     config: Config, place: LayoutPlace | TarPlace, listeners: Sequence[socket], ready: Path | None
 ) -> None:
-    """Serve an artifact and nothing else, with a temporary store; the configured store and cache are not used."""
+    """Serve only an artifact, with a temporary store; the configured store and cache are not used."""
     with tempfile.TemporaryDirectory(prefix="snapproxy-") as folder:
         config = replace(config, state_dir=Path(folder, "state"), cache_dir=Path(folder, "cache"))
         async with replayed_from(place) as replayed:

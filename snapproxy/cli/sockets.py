@@ -16,7 +16,7 @@ FIRST_PASSED = 3
 """The first descriptor that systemd passes (sd_listen_fds(3))."""
 
 BACKLOG = 1024
-"""Connections that may wait to be accepted, as when a build farm starts all its jobs together."""
+"""Maximum number of connections that wait to be accepted, for a build farm that starts all its jobs together."""
 
 _HINTS = {
     errno.EADDRINUSE: "Another program listens there, perhaps another snapproxy: stop it, or choose another address: "

@@ -1,4 +1,4 @@
-"""Summarize a run: one line for people, one object for scripts. Pure."""
+"""Summarize a run: one line for people, one object for scripts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class RunSummary:
     """Counts of one run.
 
     `files` and `bytes` were sent to clients, `unverified` of the files without any proof. `unpinned` counts requests to
-    hosts that are passed through, `refused` those answered by something other than a file.
+    hosts that are passed through, `refused` those whose answer was not a file.
     """
 
     files: int

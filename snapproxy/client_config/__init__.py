@@ -1,6 +1,6 @@
 """Configuration texts for clients (apt, apk, pacman, dnf, zypper), for the command line and the web pages.
 
-Pure: no file is written.
+The package returns texts and writes no file.
 """
 
 from __future__ import annotations

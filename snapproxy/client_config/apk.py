@@ -1,7 +1,7 @@
 """Configuration texts for apk: /etc/apk/repositories, the proxy form, a Dockerfile.
 
 Indexes and packages are signed, so plain http from snapproxy is as safe as https from the mirror. An https repository
-(the default in recent images) would use CONNECT, in which nothing can be pinned.
+(the default in recent images) would use CONNECT, whose requests cannot be pinned.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Configuration texts for apt: sources in both formats, the proxy form, `apt --snapshot`, a Dockerfile and others.
 
-The comments beside each line say what apt does without it; see also docs/explain/clients.md. Host names of live
+The comments for each line describe what apt does without it; see also docs/explain/clients.md. Host names of live
 archives are built from their domain, as in the archive table, which describes hosts by patterns.
 """
 
@@ -107,7 +107,7 @@ class AptOptions:
     def proxy(self) -> str:
         """The URL of the proxy form.
 
-        The password has no meaning, but some clients (GNU wget) send no credentials without one.
+        The password is ignored, but some clients (GNU wget) send no credentials without one.
         """
         return self.base.replace("://", f"://{user_name(self.when)}:x@", 1)
 

@@ -1,6 +1,6 @@
 """Configuration texts for pacman: a mirrorlist, lines for pacman.conf, the proxy form, a Dockerfile and others.
 
-The comments beside each line say what pacman does without it.
+The comments for each line describe what pacman does without it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class PacmanOptions:
 
     @property
     def proxy(self) -> str:
-        """The URL of the proxy form. pacman sends the user name with the first request; the password has no meaning."""
+        """The URL of the proxy form. pacman sends the user name with the first request; the password is ignored."""
         return self.base.replace("://", f"://{user_name(self.when)}:x@", 1)
 
     @property
@@ -53,12 +53,18 @@ class PacmanOptions:
 
 
 def mirror(request: PacmanOptions) -> tuple[Snippet, ...]:
-    """Return a mirrorlist of one line. After a refusal pacman would ask a second server and get the current state."""
+    """Return a mirrorlist of one line.
+
+    After a refusal pacman would request the file from a second server and get the current one.
+    """
     return (Snippet(MIRRORLIST, f"Server = {request.server}\n"), Snippet(CONF, SETTINGS))
 
 
 def cache(request: PacmanOptions) -> tuple[Snippet, ...]:
-    """Return lines that fetch only packages through snapproxy; databases still come from the mirrorlist's servers."""
+    """Return lines that fetch only packages through snapproxy.
+
+    Databases are still fetched from the mirrorlist's servers.
+    """
     text = f"""\
 # In each repository's section, before its Include (pacman 6.1 or later). pacman tries it first, for packages only.
 CacheServer = {request.server}
@@ -75,7 +81,7 @@ def proxy(request: PacmanOptions) -> tuple[Snippet, ...]:
 def edit(request: PacmanOptions) -> tuple[Snippet, ...]:
     """Return the edit for a mirrorlist with the Arch Linux Archive by https, followed by live mirrors.
 
-    REPRO.md of archlinux-docker has such a list. The live mirrors are removed, because pacman would ask them after a
+    REPRO.md of archlinux-docker has such a list. The live mirrors are removed, because pacman would use them after a
     refusal.
     """
     archive = _ARCHIVE.replace(".", r"\.")

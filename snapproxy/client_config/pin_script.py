@@ -1,7 +1,7 @@
 """Build the script that pins all package sources of a system: `pin.sh` with the table of archives filled in.
 
-The script rewrites the addresses in sources files. The rules here find the archive of an address as `core.routes` does.
-Every value that is filled in is quoted, because it becomes part of a shell script.
+The script rewrites the addresses in sources files. The rules find the archive of an address in the same way as
+`core.routes`. Every value that is filled in is quoted, because it becomes part of a shell script.
 """
 
 from __future__ import annotations

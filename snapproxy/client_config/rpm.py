@@ -85,7 +85,7 @@ def proxy(repository: RpmOptions) -> tuple[Snippet, ...]:
 
     Repositories keep their `baseurl`, which must begin with `http:`.
 
-    One address stands for many times here, so dnf's cached metadata must expire immediately.
+    One address is used for many times, so dnf's cached metadata must expire immediately.
     """
     text = (
         f"[main]\nproxy={repository.base}\nproxy_username={user_name(repository.when)}\nproxy_password=x\n"

@@ -12,7 +12,7 @@ DEFAULT_BASE = "http://127.0.0.1:3142"
 
 @dataclass(frozen=True, slots=True)
 class Snippet:
-    """A text and the file that it belongs in (`path`, '' for a shell)."""
+    """A text and the file for it (`path`, '' for a shell)."""
 
     path: str
     text: str

@@ -1,7 +1,7 @@
 """The settings: read once, validated as a whole, frozen.
 
 `load` reads the TOML file and the `SNAPPROXY_*` variables and returns a `Config`, or raises one ConfigurationError that
-lists every mistake. Only `wiring` and `cli` import this room; the rooms below do not depend on settings.
+lists every mistake. Only `wiring` and `cli` import this package; the packages below do not depend on settings.
 """
 
 from __future__ import annotations

@@ -25,9 +25,9 @@ class UpstreamLimits(TypedDict, total=False):
 class Watch:
     """`[[watch]]`: roots or indexes of an archive that are observed every `every` seconds.
 
-    `packages`: "all" fetches every package as well; "used" keeps those that clients requested; "none" keeps none for
-    its instant: packages that were served are found by digest while the store has them, but nothing protects them when
-    space is reclaimed.
+    `packages`: "all" fetches every package as well. "used" keeps the packages that clients requested. "none" keeps no
+    package for its instant: a package that was served is found by its digest while the store has it, but it may be
+    deleted to reclaim space.
     """
 
     archive: str
@@ -60,7 +60,7 @@ class Config:
 
     @property
     def blob_sources(self) -> tuple[BlobSource, ...]:
-        """The sources that are asked by digest, of all archives."""
+        """The sources from which digests are requested, of all archives."""
         return tuple(dict.fromkeys(blob_source for archive in self.archives for blob_source in archive.sources))
 
     @property

@@ -1,7 +1,7 @@
 """Read the target that a raw request names, or refuse it. No other module reads URLs sent by clients.
 
 Four forms (docs/explain/design.md, section 2): `/<archive>/<time>/<path>`; the native addresses of the archives' own
-services; a proxy request, whose host and path select an archive and whose credentials carry the time; and
+services; a proxy request, whose host and path select an archive and whose credentials contain the time; and
 `/~<capture>/` before the first two. The executor answers the target, `web` writes the answer. Refusals contain fixed
 texts only, never a byte of the request.
 """
@@ -32,7 +32,7 @@ _OWN_NAMES = frozenset({"archive", CALL, *PAGES[1:], "~", "-"})
 
 _REALM = "snapproxy: the user name is a time, e.g. 20240601T000000Z"
 _FORMS = (
-    "Ask for /<archive>/<time>/<path>, or set http_proxy=http://<time>:x@HOST:3142 and leave the sources unchanged."
+    "Request /<archive>/<time>/<path>, or set http_proxy=http://<time>:x@HOST:3142 and leave the sources unchanged."
 )
 # The apt-cacher-ng form of an https source: a path of its own, or a host if the proxy is configured as one.
 _HTTPS = re.compile(r"(?:/|http://)https///", re.IGNORECASE)
@@ -44,7 +44,7 @@ _PASSED_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 
 
 def reserved_names(histories: Mapping[str, History]) -> frozenset[str]:
-    """Return the names that no archive may have: addresses of this proxy itself begin with them, now or later."""
+    """Return the names that no archive may have: current or future addresses of this proxy begin with them."""
     return _OWN_NAMES | _native_names(histories)
 
 
@@ -109,7 +109,7 @@ class _ParsedRequest:
 
 
 def read(method: str, raw_target: str, book: AddressBook, *, proxy_authorization: str = "") -> Target | Refusal:
-    """Return the target that a request names, or a refusal. Total: no request raises.
+    """Return the target that a request names, or a refusal. Never raises.
 
     `raw_target` is the request target as received (bytes that are not UTF-8 as surrogate escapes). The Host header is
     ignored: RFC 9112, section 3.2.2, gives an absolute URI precedence over it, and the origin form always addresses
@@ -121,7 +121,7 @@ def read(method: str, raw_target: str, book: AddressBook, *, proxy_authorization
         target = Refusal(error.status, error.reason, error.why, error.hint or _FORMS)
     allowed = _PASSED_METHODS if isinstance(target, PassTarget) else _METHODS
     if method not in allowed:
-        return Refusal(405, "only GET, HEAD and CONNECT are understood", headers={"Allow": ", ".join(_METHODS)})
+        return Refusal(405, "only GET, HEAD and CONNECT are supported", headers={"Allow": ", ".join(_METHODS)})
     return target
 
 
@@ -150,7 +150,7 @@ def _absolute(scheme: str, rest: str, book: AddressBook, authorization: str) -> 
     if "@" in text:
         raise ClientError(
             "a user name in the address is not accepted",
-            why="The time belongs in the address of the proxy, not of the file.",
+            why="Put the time in the address of the proxy, not of the file.",
         )
     host, port = read_authority(text, scheme)
     authority = format_authority(host, port, scheme)
@@ -171,7 +171,7 @@ def _absolute(scheme: str, rest: str, book: AddressBook, authorization: str) -> 
         return _native(request, route.archive, path)
     if route.kind is RouteKind.MIRROR:
         return _at_credentials_time(request, route.archive, path)
-    # A redirect repeats the address before the time. With a scope that part is the client's own: no redirect is needed.
+    # A redirect repeats the address before the time. With a scope that part varies by client, so no redirect is needed.
     base = "" if route.archive.scope else request.place + (f"{route.prefix}/" if route.prefix else "")
     scope, rest_of_path = _split_scope(path, route.archive.scope)
     return _dated(request, route.archive, rest_of_path, base, scope)
@@ -209,7 +209,7 @@ def _blob(request: _ParsedRequest) -> BlobTarget | Refusal:
     refuse_query(request.query)
     digest = blob_named(request.path)
     why = "This proxy serves blobs by digest only: no manifests, no tags, no uploads."
-    hint = "Ask for /v2/<anything>/blobs/sha256:<64 lower-case hex digits>."
+    hint = "Request /v2/<anything>/blobs/sha256:<64 lower-case hex digits>."
     return BlobTarget(digest) if digest else Refusal(404, "not a registry: only blobs are served", why, hint)
 
 
@@ -252,7 +252,7 @@ def _timed(request: _ParsedRequest, archive: Archive, when: TimeSpec, path: str,
 
 
 def _at_credentials_time(request: _ParsedRequest, archive: Archive, path: str) -> FileTarget | Refusal:
-    """Return the target for a mirror address: the time comes from the credentials, else from `default_when`."""
+    """Return the target for a mirror address: the time is that of the credentials, otherwise `default_when`."""
     refuse_query(request.query)
     credentials = read_credentials(request.authorization)
     when = credentials.when if credentials else request.book.default_when
@@ -272,7 +272,7 @@ def _pass_through(request: _ParsedRequest, host: str, port: int, raw: str) -> Pa
 def _tunnel(raw: str, book: AddressBook, authorization: str) -> TunnelTarget | Refusal:
     """Read a CONNECT request (RFC 9110, section 9.3.6).
 
-    Allowed are hosts in `pass` and, if `connect` is on, an archive's own hosts for a client that asks for live.
+    Allowed are hosts in `pass` and, if `connect` is on, an archive's own hosts for a client with the time live.
     """
     host, port = read_authority(raw, "https")
     if (host, port) in book.passes:
@@ -296,14 +296,14 @@ def _tunnel(raw: str, book: AddressBook, authorization: str) -> TunnelTarget | R
         return Refusal(
             403,
             "a tunnel cannot be pinned: write http:// for https://",
-            "CONNECT is for live only: the proxy cannot see which time an encrypted answer belongs to.",
-            "Write http:// in the sources, or set http_proxy=http://live:x@HOST:3142 to get the present.",
+            "CONNECT is for live only: the proxy cannot determine the time of an encrypted answer.",
+            "Write http:// in the sources, or set http_proxy=http://live:x@HOST:3142 to get current files.",
         )
     return TunnelTarget(host, port, capture=_capture_of(book, credentials))
 
 
 def _capture(request: _ParsedRequest, credentials: Credentials | None) -> str:
-    """Return the capture that a request records into: from the URL, else the credentials, else the default, else ''."""
+    """Return the capture of a request: named in the URL, otherwise in the credentials, otherwise the default or ''."""
     return request.capture or _capture_of(request.book, credentials)
 
 
@@ -314,13 +314,14 @@ def _capture_of(book: AddressBook, credentials: Credentials | None) -> str:
 def _time_required() -> Refusal:
     """Return a 407 challenge.
 
-    dnf and zypper send credentials only after a challenge, and wget without a password would silently get the present.
+    dnf and zypper send credentials only after a challenge, and wget without a password would silently get current
+    files.
     """
     return Refusal(
         407,
         "a time is required: http_proxy=http://20240601T000000Z:x@HOST:3142",
-        "The request names no time, and an answer from the present would pin nothing.",
-        f"{SPELLINGS} For the present, use http://live:x@HOST:3142",
+        "The request names no time, and an answer with current files would not be pinned.",
+        f"{SPELLINGS} For current files, use http://live:x@HOST:3142",
         headers={"Proxy-Authenticate": f'Basic realm="{_REALM}"'},
     )
 
@@ -329,7 +330,7 @@ def _unknown_host(book: AddressBook) -> Refusal:
     return Refusal(
         403,
         "no archive of this proxy matches that host and path",
-        f"To keep live data out of pinned builds, only configured archives are served, live too: {_list(book)}.",
+        f"To keep live data out of pinned builds, only configured archives are served, even live: {_list(book)}.",
         "Add the host under [archives] in the configuration, or name it in `pass` as HOST:PORT to reach it unpinned.",
     )
 

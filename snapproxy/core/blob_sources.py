@@ -1,8 +1,8 @@
-"""Sources of bytes by digest, and the address form in which they are asked; snapproxy answers the same form.
+"""Sources of bytes by digest, and the form of address for requests to them; snapproxy answers the same form.
 
 `/v2/<repository>/blobs/sha256:<hex>` is the form of the OCI distribution-spec ("Pulling blobs"). One form for both
-makes registries and snapproxies interchangeable, and any tool that pulls blobs can read from either. Pure; `config`
-reads which sources are configured.
+makes registries and snapproxies interchangeable, and any tool that pulls blobs can read from either. This module does
+no I/O; `config` reads which sources are configured.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _BLOB = re.compile(r"v2/(?:[^/]+/)+blobs/sha256:([0-9a-f]{64})")
 class BlobSource:
     """A repository of a registry, or another snapproxy. `origin` is `scheme://host[:port]`.
 
-    `registry`: the name under which the user has a login for it, to be sent when it asks for one; '' for none. `text`:
+    `registry`: the name under which the user has a login for it, to be sent if it requires one; '' for none. `text`:
     the source as written in the settings.
     """
 

@@ -12,9 +12,9 @@ from typing import Protocol
 
 
 class ClientCache(Protocol):
-    """The cache of a client with one folder. Pure.
+    """The cache of a client with one folder. Its methods do no I/O.
 
-    One for each family whose cache can be laid out from an archive's indexes alone.
+    It exists for each family whose cache can be laid out from an archive's indexes alone.
     """
 
     folder: str
@@ -24,7 +24,7 @@ class ClientCache(Protocol):
         """Read the index at `path`, and yield (name in the archive, name in the cache) of packages whose names differ.
 
         The first is a path within the archive, or a file name if the index has no path. Yields nothing for a file that
-        is not an index of packages. Raises ArchiveDataError as `core.model.Family.read_index` does.
+        is not an index of packages. Raises the same errors as `core.model.Family.read_index`.
         """
 
 
@@ -46,8 +46,8 @@ class ClientRepository:
     """A repository in a client's configuration.
 
     `id`: the client's name for it. `folder`: its cache in the image; `base`: the path of its address; both without a
-    leading or trailing slash. `made`: files that the client itself would have put into the folder and requires there;
-    contents by path.
+    leading or trailing slash. `made`: files that the client itself creates in the folder and requires there; contents
+    by path.
     """
 
     id: str
@@ -57,10 +57,10 @@ class ClientRepository:
 
 
 class RepositoryCache(Protocol):
-    """The cache of a client with one folder for each repository, named after the client's own settings. Pure."""
+    """The cache of a client with one folder for each repository, named after the client's settings. It does no I/O."""
 
     hint: str
-    """The option to add to the command when the settings are missing."""
+    """The option to add to the command if the settings are missing."""
 
     def repositories(self, settings: ClientSettings) -> tuple[ClientRepository, ...]:
         """Return the repositories that are enabled in a client's settings.

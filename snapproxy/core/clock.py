@@ -1,4 +1,4 @@
-"""The protocol of a clock, for rooms that may not import the implementation in `base.clock`."""
+"""The protocol of a clock, for packages that may not import the implementation in `base.clock`."""
 
 from __future__ import annotations
 

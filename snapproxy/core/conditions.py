@@ -53,19 +53,19 @@ Verdict = UnchangedForClient | WholeFile | ByteRange | Unsatisfiable
 def decide(headers: ConditionalHeaders, stored: Validators, size: int | None) -> Verdict:
     """Evaluate a request's conditions against a file of `size` bytes (None: not known yet).
 
-    In the order of RFC 9110 section 13.2.2.
+    They are evaluated in the order of RFC 9110 section 13.2.2.
     """
     if _is_unchanged(headers, stored):
         return UnchangedForClient()
     if headers.method != "GET" or not headers.range:
-        return WholeFile()  # a Range on anything but a GET must be ignored (RFC 9110 section 14.2)
+        return WholeFile()  # a Range on a method other than GET must be ignored (RFC 9110 section 14.2)
     if headers.if_range and not _is_same(headers.if_range, stored):
         return WholeFile()
     return select(headers.range, size) or WholeFile()
 
 
 def _is_unchanged(headers: ConditionalHeaders, stored: Validators) -> bool:
-    if headers.if_none_match:  # then If-Modified-Since must be ignored
+    if headers.if_none_match:  # If-Modified-Since must be ignored in this case
         if headers.if_none_match.strip() == "*":
             return True
         return bool(stored.etag) and stored.etag in (
@@ -92,7 +92,7 @@ def _is_same(if_range: str, stored: Validators) -> bool:
 def without_older_date(outcome: Outcome, family: Family, conditions: Conditions) -> Outcome:
     """Remove the date of a file that is not a package if it is older than the client's copy.
 
-    Only for families whose clients would drop the answer because of that date.
+    This applies only to families whose clients would drop the answer because of that date.
     """
     if not isinstance(outcome, Served) or not family.drops_older_dates or outcome.role in (Role.PACKAGE, Role.OTHER):
         return outcome

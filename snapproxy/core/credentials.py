@@ -1,6 +1,6 @@
 """Read the time from proxy credentials: `http_proxy=http://<time>:<rest>@HOST:3142`.
 
-Reads one header. `address` decides which requests need a time and refuses those without one.
+This module reads one header. `address` decides which requests need a time and refuses those without one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ _COLON = re.compile("%3a", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """The contents of proxy credentials: the time, and the capture to record into ('' for none). Never the token."""
+    """The contents of proxy credentials: the time, and the capture to record into ('' for none).
+
+    They never include the token.
+    """
 
     when: TimeSpec
     capture: str = ""
@@ -46,7 +49,7 @@ def read_credentials(header: str) -> Credentials | None:
     if joined in {"", ":"}:
         return None
     # User and password are joined by ':', which RFC 3339 times contain as well, and busybox sends no password at all.
-    # Therefore the time is the longest beginning, up to a colon or the end, that is a time.
+    # Therefore the time is the longest prefix, up to a colon or the end, that is a time.
     ends = [len(joined), *(found.start() for found in re.finditer(":", joined))]
     for end in sorted(ends, reverse=True):
         if looks_like_time(joined[:end]):
@@ -77,6 +80,6 @@ def _capture(rest: str) -> str:
 def _malformed(reason: str) -> ClientError:
     return ClientError(
         reason,
-        why="The proxy address carries the time: http_proxy=http://20240601T000000Z:x@HOST:3142",
+        why="The proxy address contains the time: http_proxy=http://20240601T000000Z:x@HOST:3142",
         hint=f"{SPELLINGS} The password is x, or the name of a capture: lower-case letters, digits, '.', '_', '-'.",
     )

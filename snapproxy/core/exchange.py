@@ -1,4 +1,4 @@
-"""Values and protocols exchanged between rooms while a request is answered: from address to executor to response.
+"""Values and protocols exchanged between packages while a request is answered: from address to executor to response.
 
 `core.address.read` makes one of the *targets* from a raw request; an `Answerer` turns a target into an *outcome*; `web`
 writes the outcome to the connection. Frozen values and protocols only.
@@ -19,7 +19,7 @@ class FileTarget:
 
     `path` is canonical: decoded once, relative to the archive, no leading slash; '' or a trailing slash means a folder.
     `base` is the part of the client's URL before the time, for a folder redirect ('' in the proxy form of a live host).
-    `overridden` is the time in the credentials if the URL names another one and so takes precedence.
+    `overridden` is the time in the credentials if the URL names another one, which takes precedence.
     """
 
     archive: Archive
@@ -34,7 +34,7 @@ class FileTarget:
 class ServiceTarget:
     """A question to an archive's own service (`core.history.NativeCall`), forwarded, rate-limited and cached.
 
-    `path` begins with a slash, is canonical and escaped, and carries its query string. `sha1` is the digest (hex) that
+    `path` begins with a slash, is canonical and escaped, and includes its query string. `sha1` is the digest (hex) that
     the address names, '' for none. `is_listing`: the answer is the web page of a folder.
     """
 
@@ -49,7 +49,7 @@ class ServiceTarget:
 class PassTarget:
     """A plain-http request to a host in `pass`, which a pinned build may reach unpinned.
 
-    `path` as in ServiceTarget.
+    `path` has the form of `ServiceTarget.path`.
     """
 
     host: str
@@ -88,7 +88,7 @@ class ScriptTarget:
 
 @dataclass(frozen=True, slots=True)
 class BlobTarget:
-    """Bytes by their SHA-256 alone (hex): independent of archive and time, from the store only."""
+    """Bytes identified by their SHA-256 alone (hex), independent of archive and time, and read from the store only."""
 
     digest: str
 
@@ -119,8 +119,8 @@ class Served:
     seen (seconds), for Last-Modified. `digest`: its sha256, '' during the download. `media_type`: '' for the default.
     `valid`: the span of instants, ends included, known to have the same answer. `headers`: further X-Snapproxy-* lines.
 
-    A body that is still being downloaded raises from `wait` if verification fails; the connection is then cut, never
-    closed cleanly.
+    A body that is still being downloaded raises from `wait` if verification fails; the connection is then aborted,
+    never closed cleanly.
     """
 
     body: ResponseBody
@@ -155,7 +155,7 @@ Outcome = Served | Moved | Refusal
 class Conditions:
     """The state of the client as its request states it.
 
-    `since` is If-Modified-Since in seconds. `background`: the work gives way to clients' requests. `via` is the
+    `since` is If-Modified-Since in seconds. `background`: clients' requests have priority over this work. `via` is the
     request's own Via, sent on upstream so that a loop over several proxies is detected (RFC 9110, section 7.6.3).
     """
 
@@ -165,7 +165,7 @@ class Conditions:
 
 
 class Answerer(Protocol):
-    """Answers targets. Never raises for an external fault: that is a Refusal."""
+    """Answers targets. Never raises for an external fault, which is a Refusal."""
 
     async def answer(self, target: FileTarget | ServiceTarget, conditions: Conditions) -> Outcome: ...
 
@@ -180,7 +180,7 @@ class Answerer(Protocol):
 
 
 class BlobAnswerer(Protocol):
-    """Returns stored bytes by digest. Never asks an upstream."""
+    """Returns stored bytes by digest. Never sends a request to an upstream."""
 
     async def answer(self, target: BlobTarget) -> Served | Refusal: ...
 
@@ -191,7 +191,7 @@ class SnapshotLookup(Protocol):
     async def as_of(self, target: FileTarget | ServiceTarget, snapshot: str) -> Outcome:
         """Answer from the snapshot with this id.
 
-        Whatever the target's time resolves to now, and even if the snapshot is marked bad.
+        The current resolution of the target's time and a mark as bad are ignored.
         """
 
     async def resolve(self, archive: Archive, when: TimeSpec) -> Resolved | Refusal:
@@ -226,12 +226,12 @@ class Passed(Protocol):
 
 
 class Forwarder(Protocol):
-    """Forwards requests to hosts that a pinned build may reach. Nothing is stored, nothing is pinned."""
+    """Forwards requests to hosts that a pinned build may reach. It stores and pins nothing."""
 
     async def forward(
         self, target: PassTarget, method: str, headers: Iterable[tuple[str, str]], body: AsyncIterator[bytes] | None
     ) -> Passed | Refusal:
-        """Send the request on and return when the head of the answer has arrived.
+        """Forward the request and return when the head of the answer has arrived.
 
         `headers` are the client's own, hop-by-hop headers included.
         """

@@ -26,8 +26,8 @@ def distinct(found: Iterable[ExpectedFile]) -> Iterator[ExpectedFile]:
 def identity(expected: ExpectedFile) -> tuple[str, str] | None:
     """Return the (algorithm, hex) by which bytes that match this entry are looked up; None if it has no digest.
 
-    This is the strong digest, else the best of the others, including a family's own kinds. A digest that is not strong
-    identifies bytes of its own archive only.
+    This is the strong digest, otherwise the best of the others, including a family's own kinds. A digest that is not
+    strong identifies bytes of its own archive only.
     """
     order = ("sha1", "md5", *sorted(expected.digests))
     return expected.strong or next(((name, expected.digests[name]) for name in order if name in expected.digests), None)

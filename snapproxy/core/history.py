@@ -38,9 +38,9 @@ class NativeFile:
 
 @dataclass(frozen=True, slots=True)
 class NativeCall:
-    """A question to an archive's own service, as in `exchange.ServiceTarget`.
+    """A call of an archive's own service, as in `exchange.ServiceTarget`.
 
-    `path` begins with a slash, is canonical and escaped, and carries its query string. `sha1` is the digest (hex) that
+    `path` begins with a slash, is canonical and escaped, and includes its query string. `sha1` is the digest (hex) that
     the address names, '' for none. `is_listing`: the answer is the web page of a folder.
     """
 
@@ -50,7 +50,10 @@ class NativeCall:
 
 
 class History(Protocol):
-    """The way in which an archive keeps its past. Pure: builds the questions, reads the answers, and decides."""
+    """The way in which an archive keeps its past.
+
+    It builds the requests, reads the answers and decides, without I/O.
+    """
 
     default_settings: HistorySettings | None
     """The settings of an archive that sets none of this history's own settings.
@@ -62,13 +65,13 @@ class History(Protocol):
     is_observed: bool
     """Whether local observations are the only source for the past.
 
-    Then each root has snapshots of its own, and no upstream can be asked for a timeline.
+    If so, each root has snapshots of its own, and no upstream has a timeline.
     """
 
     def resolve(
         self, archive: Archive, when: TimeSpec, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
     ) -> Resolved | Refusal | NeedWindow:
-        """Resolve `when` from the known windows, or return the missing one. Total: never raises."""
+        """Resolve `when` from the known windows, or return the missing one. Never raises."""
 
     def id_of(self, instant: Instant) -> str:
         """Return the id of the snapshot taken at `instant`."""
@@ -82,7 +85,7 @@ class History(Protocol):
     def resolve_observed_root(
         self, archive: Archive, when: TimeSpec, observed: ObservedRoot, now: Instant
     ) -> Resolved | Refusal | None:
-        """Resolve `when` from the observations of one root, independent of the timeline. Total.
+        """Resolve `when` from the observations of one root, independent of the timeline. Never raises.
 
         None if the observations prove nothing about that time.
         """
@@ -102,9 +105,9 @@ class History(Protocol):
         """
 
     def service_url(self, base: str, path: str) -> str | None:
-        """Return the upstream address of a question to the archive's own service; None if it has no service.
+        """Return the upstream address of a call of the archive's own service; None if it has no service.
 
-        `path` is escaped and carries its query.
+        `path` is escaped and includes its query.
         """
 
     def digest_in(self, url: str) -> str | None:

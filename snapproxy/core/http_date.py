@@ -1,4 +1,4 @@
-"""Read and write HTTP dates (RFC 9110, sections 5.6.7 and 10.2.3). Reading is total: other text is None."""
+"""Read and write HTTP dates (RFC 9110, sections 5.6.7 and 10.2.3). Other text is read as None."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import lru_cache
 from snapproxy.core.model import Instant
 
 RETRY_AFTER_MOST = 3600
-"""Upper bound in seconds: a longer Retry-After is cut to this.
+"""Upper bound in seconds: a longer Retry-After is reduced to this value.
 
 One request an hour loads no server, and a typing error must not stop requests for days.
 """
@@ -28,7 +28,7 @@ def read_http_date(text: str) -> Instant | None:
 
 @lru_cache(maxsize=1024)
 def write_http_date(instant: Instant) -> str:
-    """Write a time as an IMF-fixdate, whatever the locale."""
+    """Write a time as an IMF-fixdate, independent of the locale."""
     return formatdate(instant, usegmt=True)
 
 

@@ -1,7 +1,7 @@
 """Listings of the packages in a repository, with versions, and the protocol by which a family lists and orders them.
 
-`core.model.Family` reads the files that indexes list; `core.package_diff` compares two listings. Frozen values and one
-protocol.
+`core.model.Family` reads the files that indexes list; `core.package_diff` compares two listings. This module contains
+frozen values and one protocol.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Part:
 
 
 class Lister(Protocol):
-    """Lists the packages of a family's indexes and compares its versions. Pure; one per family."""
+    """Lists the packages of a family's indexes and compares its versions. It does no I/O; one per family."""
 
     parser: str
     """The version of `packages`: a listing made by another version is built again."""
@@ -101,11 +101,11 @@ class Lister(Protocol):
     def packages(self, path: str, data: Iterable[bytes]) -> Iterator[PackageVersion]:
         """Read the index at `path` from its raw bytes.
 
-        Raises ArchiveDataError as `core.model.Family.read_index` does.
+        Raises the same errors as `core.model.Family.read_index`.
         """
 
     def compare(self, one: str, other: str) -> int | None:
-        """Return less than, equal to or greater than 0 as `one` is older than, equal to or newer than `other`.
+        """Return a number below, equal to or above 0 if `one` is older than, equal to or newer than `other`.
 
         None if the family's rules do not define an order.
         """
@@ -153,7 +153,7 @@ def chosen(parts: Iterable[Part], selection: Selection) -> list[Part]:
 def refuse_unmatched(parts: Collection[Part], selection: Selection) -> Refusal | None:
     """Return a refusal if something that the selection names is in none of `parts`.
 
-    Otherwise the comparison would be empty without an error.
+    Without this check the comparison would be empty without an error.
     """
     wanted = (
         ("component", selection.components, {part.component for part in parts}),

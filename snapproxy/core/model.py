@@ -1,4 +1,7 @@
-"""The values and protocols that all rooms share. Frozen values only; the modules beside this one decide with them."""
+"""The values and protocols that all packages share.
+
+Frozen values only; the other modules of `core` use them to make decisions.
+"""
 
 from __future__ import annotations
 
@@ -29,18 +32,18 @@ Any other digest detects damage, and distinguishes between versions within one a
 
 
 class Match(Enum):
-    """The way in which a snapshot may satisfy a requested time."""
+    """The rule by which a snapshot satisfies a requested time."""
 
     AT = "at"
     """The newest snapshot at or before that instant, provided the instant is settled."""
     EXACT = "exact"
-    """Only a snapshot of this very instant."""
+    """Only a snapshot with exactly this instant."""
     NEAREST = "nearest"
     """The newest settled snapshot at or before that instant, however old."""
     LATEST = "latest"
     """The newest settled snapshot."""
     LIVE = "live"
-    """The present: no time travel."""
+    """The archive as it is now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,10 @@ class ExpectedFile:
 
     @property
     def strong(self) -> tuple[str, str] | None:
-        """The (algorithm, hex) of the best strong digest: sha256, the store's own, else another. None without one."""
+        """The best strong digest as (algorithm, hex); None if there is none.
+
+        SHA-256 if present, because the store uses it, otherwise another strong digest.
+        """
         return next(((name, self.digests[name]) for name in ("sha256", *STRONG) if name in self.digests), None)
 
 
@@ -121,13 +127,13 @@ class Place:
 
     `lists_files`: whether this file is itself an index.
 
-    `may_be_unlisted`: some archives have such files and list them in no index, so that a missing entry proves no
-    absence.
+    `may_be_unlisted`: some archives have such files and list them in no index, so a missing entry does not prove that
+    the file is absent.
 
     `series`: the common name of successive versions of an index whose paths differ (such as by a checksum); '' means
     the path.
 
-    `leads_elsewhere`: a list of present servers or digests. Never served: a client would follow it out of its pin.
+    `leads_elsewhere`: a list of present servers or digests. Never served: a client that follows it is no longer pinned.
     """
 
     role: Role
@@ -141,17 +147,20 @@ class Place:
 
 
 class Checker(Protocol):
-    """Verifies a stream of bytes against an expected file. Pure and incremental."""
+    """Verifies a stream of bytes against an expected file, incrementally and without I/O."""
 
     def update(self, data: bytes | memoryview) -> None:
         """Process the next bytes."""
 
     def finish(self) -> str | None:
-        """Return None if size and digests match, else a short fixed text that names the difference."""
+        """Return None if size and digests match, otherwise a short fixed text that names the difference."""
 
 
 class Family(Protocol):
-    """A package manager's format and its client's behaviour. Pure; one implementation per folder in `families/`."""
+    """A package manager's format and its client's behaviour.
+
+    Its methods do no I/O. There is one implementation per folder in `families/`.
+    """
 
     name: str
     patience: float
@@ -161,7 +170,7 @@ class Family(Protocol):
     keeps_newer_root: bool
     """Whether the client silently keeps a newer root that it already has.
 
-    Then an older one must be refused (409).
+    If so, an older one must be refused (409).
     """
     how_to_clear_lists: str
     """How a user removes the client's stored roots and indexes, as a sentence; '' if it is never needed."""
@@ -176,7 +185,7 @@ class Family(Protocol):
     tells_root_dates: bool
     """Whether a root may be sent with a date (Last-Modified).
 
-    Not for a client that would misinterpret it and keep an old root.
+    False if the client would misinterpret the date and keep an old root.
     """
 
     def __hash__(self) -> int: ...
@@ -188,7 +197,7 @@ class Family(Protocol):
     def classify(self, path: str) -> Place:
         """Return the place of `path` (relative to the archive, already normalised).
 
-        Total: an unknown shape is OTHER.
+        Never raises; an unknown path has the role OTHER.
         """
 
     def read_index(self, path: str, data: Iterable[bytes]) -> Iterator[tuple[str, ExpectedFile]]:
@@ -208,7 +217,7 @@ class Family(Protocol):
     def lasting_path(self, expected: ExpectedFile) -> str:
         """Return the name under which a mirror keeps these bytes longest.
 
-        Such as an index's by-hash name, a package's own name.
+        For example the by-hash name of an index or the file name of a package.
         """
 
     def root_date(self, data: bytes) -> Instant | None:
@@ -218,12 +227,12 @@ class Family(Protocol):
         """Return the path of the detached signature of the root at `path`, None if the root contains its own."""
 
     def package_name(self, path: str) -> PackageName | None:
-        """Parse the file name of the package at `path`; None for every other file. Total."""
+        """Parse the file name of the package at `path`; None for every other file. Never raises."""
 
 
 @dataclass(frozen=True, slots=True)
 class HistorySettings:
-    """Base class of the settings that belong to one history, each defined with its history."""
+    """Base class of the settings of one history; each subclass is defined with its history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +241,7 @@ class Archive:
 
     `snapshot`: upstream bases of the past, best first. `mirrors`: upstream bases of the present.
 
-    `sources`: sources asked for expected bytes, by digest, before any upstream.
+    `sources`: blob sources, from which expected bytes are requested by digest before any upstream.
 
     `hosts`: the addresses recognised in the proxy form, `host/prefix` patterns; `*` matches within a label or as the
     whole host.
@@ -241,8 +250,8 @@ class Archive:
 
     `redirects`: hosts, beyond its own, that its upstreams may redirect to; a leading `*.` matches every host below.
 
-    `max_gap`: the longest time between two snapshots that is answered across. `settle_after`: the age at which the
-    newest snapshot is settled.
+    `max_gap`: the maximum time between two snapshots within which an instant is answered. `settle_after`: the age at
+    which the newest snapshot is settled.
 
     `frozen`: the archive has ended, so its last snapshot answers for every later instant.
 
@@ -250,11 +259,11 @@ class Archive:
 
     `scope`: the number of leading path segments before the snapshot id in an upstream address.
 
-    `history_settings`: settings that belong to the archive's history alone; None for that history's defaults.
+    `history_settings`: settings of the archive's history; None for that history's defaults.
 
     `bad`: instants that must not be used; `because` has the reasons of those that were marked by hand.
 
-    `keeps_packages`: whether a package that was served is named at its snapshot, and so kept there permanently.
+    `keeps_packages`: whether a package that was served is recorded under its snapshot and therefore kept permanently.
     """
 
     name: str
@@ -342,8 +351,7 @@ class Window:
 
     `after` is the first snapshot at or after `end`, if the answer included it: proof that the archive was still
     recorded at `end`. A history that cannot list snapshots may return a narrower window than was needed. `filled`: the
-    archive adds nothing to this window once it contains a snapshot (a folder of a day), so that no later snapshot is
-    needed as a proof.
+    window gets no second snapshot (one folder a day), so no later snapshot is needed as proof.
     """
 
     start: Instant
@@ -359,7 +367,8 @@ class NeedWindow:
     """The part of the archive's timeline that the resolver needs.
 
     `around` is the instant in question, never later than now: a history that cannot list snapshots should find the
-    newest one at or before it. Needs for the same window may differ in `around`; a complete answer serves them all.
+    newest one at or before it. Needs for the same window may differ in `around`; one complete answer satisfies all of
+    them.
     """
 
     start: Instant

@@ -1,4 +1,4 @@
-"""Compares two listings of packages: added, removed, upgraded and downgraded packages. Pure."""
+"""Compare two listings of packages: added, removed, upgraded and downgraded packages."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _change(key: tuple[str, str, str], old: set[str], new: set[str], compare: Co
 
 
 def _newest_first(versions: set[str], compare: Compare) -> list[str]:
-    """Sort by the family's rules, and by text where those treat two versions as equal."""
+    """Sort by the family's rules, and by text if they treat two versions as equal."""
 
     def order(one: str, other: str) -> int:
         return compare(one, other) or (one > other) - (one < other)

@@ -1,6 +1,6 @@
 """Canonical paths: the key in the store and the path sent upstream come from the same parser.
 
-Independent of archives; `address` interprets the paths.
+This module is independent of archives; `address` interprets the paths.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from snapproxy.core.model import LIVE
 from snapproxy.errors import ClientError
 
 LONGEST = 4096
-"""The longest raw path, in bytes."""
+"""Maximum length of a raw path, in bytes."""
 
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-# An encoded slash, backslash, dot or NUL is a separator to one reader and a letter to another; such paths are refused.
+# An encoded slash, backslash, dot or NUL is a separator for one parser and a letter for another; such paths are
+# refused.
 _SEPARATOR = re.compile(rb"%(?:2f|5c)", re.IGNORECASE)
 _ENCODED_TWICE = re.compile(rb"%(?:2f|5c|2e|00)", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -25,9 +26,9 @@ def canonical_path(raw: str) -> str:
     """Decode a raw path once, and return it without its leading slash; a trailing slash is kept and means a folder.
 
     `raw` is the path as received (bytes that are not UTF-8 as surrogate escapes), without query or fragment. A segment
-    `.` is dropped, as in RFC 3986, section 5.2.4: apt asks for `/repo/./InRelease` in a flat repository.
+    `.` is dropped, as in RFC 3986, section 5.2.4: apt requests `/repo/./InRelease` in a flat repository.
 
-    Raises ClientError for everything that two readers could take for different files: `..`, empty segments, encoded
+    Raises ClientError for every path that two parsers could read as different files: `..`, empty segments, encoded
     separators, backslashes, broken escapes, control characters, bytes that are not UTF-8, more than `LONGEST` bytes.
     """
     try:
@@ -55,7 +56,7 @@ def canonical_path(raw: str) -> str:
 def refuse_query(query: str | None) -> None:
     """Raise ClientError if an address that takes no query string has one (None: without '?')."""
     if query is not None:
-        raise ClientError("a query string has no meaning here")
+        raise ClientError("this address does not accept a query string")
 
 
 def names_a_file(path: str) -> bool:
@@ -82,7 +83,7 @@ def _without_dots(text: str) -> str:
 def escape_path(path: str) -> str:
     """Write a canonical path for a URL: everything except RFC 3986's unreserved characters and slashes is escaped.
 
-    `+` too: object stores behind mirrors read a literal one as a space (apt escapes it for the same reason).
+    `+` is escaped too: object stores behind mirrors read a literal one as a space (apt escapes it for the same reason).
     """
     return quote(path, safe="/")
 

@@ -1,6 +1,6 @@
 """Read the address of the script that pins a whole root file system: `/<time>[/~<capture>]/pin.sh`.
 
-Reads a path only; `client_config.pin_script` writes the script.
+This module only reads a path; `client_config.pin_script` writes the script.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ _PATH = re.compile(r"(?P<when>[^/]+)/(?:~(?P<capture>[^/]*)/)?pin\.sh")
 
 
 def read_script(path: str, query: str | None, capture: str) -> ScriptTarget | None:
-    """Read a canonical path that begins with no archive's name; None if it is not a script's.
+    """Read a canonical path that begins with no archive's name; None if it is not the address of a script.
 
-    `capture` is the capture named before the path. Raises nothing: the errors of the address are in the target, because
+    `capture` is the capture named before the path. Never raises: the errors of the address are in the target, because
     the answer must be a shell script as well.
     """
     found = _PATH.fullmatch(path)
@@ -31,7 +31,7 @@ def read_script(path: str, query: str | None, capture: str) -> ScriptTarget | No
     except ClientError as error:
         return ScriptTarget(Refusal(error.status, error.reason, error.why, error.hint))
     if query is not None:
-        return ScriptTarget(Refusal(400, "a query string has no meaning here"))
+        return ScriptTarget(Refusal(400, "this address does not accept a query string"))
     if found["capture"] is not None and not is_capture_name(name):
         return ScriptTarget(Refusal(400, "that is not the name of a capture"))
     return ScriptTarget(when, name)

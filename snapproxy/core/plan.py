@@ -2,7 +2,8 @@
 
 Two plain functions, called one after the other: `resolve` finds the snapshot that answers for the requested time,
 `plan` decides about the file at that snapshot. Each returns its decision, or `Need`: the questions whose answers it
-lacks. The caller answers them, adds the facts to `Known`, and calls again. Nothing here waits, reads or downloads.
+lacks. The caller answers them, adds the facts to `Known`, and calls again. This module does not wait, read files or
+download.
 """
 
 from __future__ import annotations
@@ -59,17 +60,17 @@ from snapproxy.core.sources import fetch_now, flight_key, past, sources_of
 T = TypeVar("T")
 
 MAX_ROUNDS = 14
-"""How often a decision is made before the caller gives up. Every round learns something. The longest possible way has
-fourteen rounds: what was observed, eight windows of a sparse timeline (`resolve_listed` needs no more), the name, the
-root, the entry in the root, what other indexes list (the facts include whether those bytes are stored), and the plan.
+"""Maximum number of rounds of one decision. Each round adds a fact. The longest sequence has fourteen rounds: what was
+observed, eight windows of a sparse timeline (`resolve_listed` needs no more), the name, the root, the entry in the
+root, what other indexes list (the facts include whether those bytes are stored), and the plan.
 """
 
 
 _UNDECIDED = Refusal(
     424,
-    "The timeline of the archive does not answer the question",
-    "The archive was asked which snapshots lie around this time, and its answer leaves that open.",
-    "Ask again later, or use the exact id of a snapshot.",
+    "The archive's timeline is inconclusive for this time",
+    "The archive was asked for the snapshots around this time, and its answer does not determine them.",
+    "Try again later, or use the exact id of a snapshot.",
 )
 
 
@@ -80,7 +81,7 @@ def space_of(archive: Archive, resolved: Resolved) -> str:
 
 @lru_cache(maxsize=1024)
 def _place(family: Family, path: str) -> Place:
-    """Return the place of a path; builds ask for the same paths again and again."""
+    """Return the place of a path; cached, because builds request the same paths repeatedly."""
     return family.classify(path)
 
 
@@ -117,8 +118,8 @@ def resolve(
 ) -> Resolved | Refusal | Need:
     """Find the snapshot that answers for the time of `request`.
 
-    From the timeline as far as it is known; else by a root that was the same before and after the time; else by asking
-    for more of the timeline.
+    Use the known timeline, otherwise a root that was equal before and after the time, otherwise request more of the
+    timeline.
     """
     try:
         return _resolve(request, known, now, family, history)
@@ -140,7 +141,7 @@ def _resolve(request: PlanRequest, known: Known, now: Instant, family: Family, h
     if isinstance(answer, NeedWindow):
         window = known.fact(AskWindow(archive.name, answer.start, answer.end, answer.around))
         if when.instant is not None and when.instant > now:
-            return refuse_future(now)  # true whatever the timeline contains
+            return refuse_future(now)  # true for any timeline
         return window if isinstance(window, Refusal) else _UNDECIDED
     return answer
 
@@ -159,7 +160,7 @@ def _resolve_by_roots(
     if found := _resolved(answers):
         return found[0] if place.role is not Role.PACKAGE else _most_useful(found, request, known)
     if history.is_observed and place.role is Role.PACKAGE and not any(root.before or root.after for root in observed):
-        # No index beside the package was ever observed; an index that was observed elsewhere may list it.
+        # No index in the package's folder was ever observed; an index that was observed elsewhere may list it.
         others = known.fact(AskObserved(archive.name, (), instant))
         elsewhere = _resolved([history.resolve_observed_root(archive, when, root, now) for root in others])
         if listing := _listing(elsewhere, request, known):
@@ -168,7 +169,7 @@ def _resolve_by_roots(
 
 
 def _roots_of(path: str, place: Place, family: Family) -> tuple[str, ...]:
-    """Return the roots that could list a path: itself, its own roots, or the roots beside it; () for any root."""
+    """Return the roots that could list a path: itself, its own roots, or the roots in its folder; () for any root."""
     if place.role is Role.ROOT:
         return (path,)
     return place.roots or tuple(parent for parent in place.parents if family.classify(parent).role is Role.ROOT)
@@ -179,7 +180,7 @@ def _resolved(answers: list[Resolved | Refusal | None]) -> tuple[Resolved, ...]:
 
 
 def _most_useful(found: tuple[Resolved, ...], request: PlanRequest, known: Known) -> Resolved:
-    """Return the first snapshot whose indexes list the file, else the first one."""
+    """Return the first snapshot whose indexes list the file, otherwise the first one."""
     return found[0] if len(found) == 1 else (_listing(found, request, known) or found)[0]
 
 
@@ -206,8 +207,8 @@ def plan(request: PlanRequest, resolved: Resolved, known: Known, *, family: Fami
 def _folder(request: PlanRequest, resolved: Resolved, history: History) -> Moved | Refusal:
     """Redirect a folder at a time between two snapshots to the folder of its snapshot; folders are not listed.
 
-    debbisect reads the snapshot's id out of Location. Where each root has snapshots of its own, no single snapshot
-    answers for everything below the folder.
+    debbisect reads the snapshot's id from the Location header. If each root has snapshots of its own, no single
+    snapshot answers for everything below the folder.
     """
     asked = request.when.text.removesuffix(".nearest")
     if not history.is_observed and resolved.snapshot not in (LIVE, asked):
@@ -216,12 +217,12 @@ def _folder(request: PlanRequest, resolved: Resolved, history: History) -> Moved
         404,
         "Folders are not listed here",
         f"This is the folder of snapshot {resolved.snapshot}.",
-        "Ask for a file in it by its full path.",
+        "Request a file by its full path.",
     )
 
 
 def _file(request: PlanRequest, resolved: Resolved, known: Known, family: Family, history: History) -> Step:
-    """Decide about a file. A stored name without proof gives way to an index that has listed the file since."""
+    """Decide about a file. If a stored name has no proof and an index now lists the file, the index entry is used."""
     is_live = resolved.snapshot == LIVE
     if resolved.snapshot == TIMELESS:
         request = replace(request, path=history.timeless(request.path) or request.path)
@@ -252,23 +253,23 @@ def _mirror_list(family: Family) -> Refusal:
     return Refusal(
         403,
         "Lists of mirrors are not served",
-        "Such a list names other servers and their files of today. A client that follows one leaves its pinned time.",
+        "Such a list names other servers and their current files. A client that uses it is no longer pinned.",
         family.mirror_list_hint,
     )
 
 
 def _find_listed(space: str, path: str, place: Place, resolved: Resolved, known: Known) -> ListedFile | Refusal | None:
-    """Find what lists an index or a package: its root, the index beside it, or any index served at this snapshot.
+    """Find what lists an index or a package: its root, the index in its folder, or any index served at this snapshot.
 
-    Raises UnknownError for what must be asked first.
+    Raises UnknownError if facts are missing.
     """
     if place.role is not Role.PACKAGE:
         return _listed_by(place.roots, space, path, place, resolved, known)
     beside = _listed_by(place.parents, space, path, place, resolved, known)
     if isinstance(beside, ListedFile):
         return beside
-    # The index may lie elsewhere (apk's indexes name the folders of their packages), or a second index beside the
-    # package may list it.
+    # The index may lie elsewhere (apk's indexes name the folders of their packages), or a second index in the package's
+    # folder may list it.
     elsewhere = known.fact(AskListedAnywhere(space, path))
     return beside if elsewhere is None else elsewhere
 
@@ -277,7 +278,7 @@ def _listed_by(
     candidates: tuple[str, ...], space: str, path: str, place: Place, resolved: Resolved, known: Known
 ) -> ListedFile | Refusal | None:
     """Look a file up in the first of the candidates that exists."""
-    index = known.fact(AskFile(space, candidates, resolved, to_vouch=True)) if candidates else None
+    index = known.fact(AskFile(space, candidates, resolved, for_lookup=True)) if candidates else None
     if isinstance(index, NotStored):
         return None
     if index is None or isinstance(index, Refusal):
@@ -291,7 +292,7 @@ def _listed_by(
         return Refusal(
             404,
             "Not in this snapshot: its index does not list it",
-            f"{index.path} of {space} lists every file of this kind, and not this one.",
+            f"{index.path} of {space} lists every file of this kind, but not this one.",
             headers={"X-Snapproxy-Snapshot": space},
         )
     return None
@@ -300,7 +301,7 @@ def _listed_by(
 def _unlisted(request: PlanRequest, place: Place, resolved: Resolved, known: Known, history: History) -> Step:
     """Fetch a file that no index of its snapshot lists.
 
-    By its name outside every snapshot, where the archive has one.
+    Uses its name outside the snapshots if the archive has one.
     """
     archive, path, space = request.archive, request.path, space_of(request.archive, resolved)
     sources = past(archive, resolved, path, history)
@@ -336,7 +337,7 @@ def _expected(
 ) -> Step:
     """Serve or fetch a listed file.
 
-    From the store, else from any source that has its bytes, the mirrors first (rule 5).
+    Use the store, otherwise any source that has the bytes; mirrors are tried first (rule 5).
     """
     expected, space, notes = listed.expected, space_of(request.archive, resolved), listed.notes
     digest = _sha256(expected, request.archive, known)
@@ -375,8 +376,8 @@ def _not_kept(space: str, path: str, place: Place) -> Refusal:
     is_index = place.role in (Role.INDEX, Role.SIGNATURE)
     return Refusal(
         424 if is_index else 404,
-        "Not kept: the archive was observed then, without this file",
-        f"{path} of {space} is not in the store, and no source is sure to have the same bytes.",
+        "Not stored when the archive was observed",
+        f"{path} of {space} is not in the store, and no source is guaranteed to have the same bytes.",
         "To store it from now on, run `snapproxy observe` or configure [[watch]].",
         {"X-Snapproxy-Snapshot": space},
     )
@@ -385,7 +386,7 @@ def _not_kept(space: str, path: str, place: Place) -> Refusal:
 def _sha256(expected: ExpectedFile, archive: Archive, known: Known) -> str:
     """Return the SHA-256 of an expected file.
 
-    As listed, or as recorded when its bytes were stored; '' while unknown.
+    It is the listed digest, or the one recorded when the file was stored. Empty if unknown.
     """
     match identity(expected):
         case None:

@@ -1,6 +1,6 @@
 """The values of a plan.
 
-The request, the questions it may ask, the facts that answer them, and the work it results in.
+They are the request, its possible questions, the facts that answer them, and the resulting work.
 """
 
 from __future__ import annotations
@@ -27,21 +27,22 @@ from snapproxy.core.model import (
 T = TypeVar("T")
 
 NOW = Resolved(LIVE, 0)
-"""The snapshot id of the present, which has no instant."""
+"""The current state of the archive, which has no instant."""
 
 MAX_FILE = 64 << 30
-"""Largest size in bytes of a file that no index lists."""
+"""Maximum size in bytes of a file that no index lists."""
 
 MAX_ROOT = 64 << 20
-"""Largest size in bytes of a root; Debian's largest is below 1 MiB."""
+"""Maximum size in bytes of a root; Debian's largest is below 1 MiB."""
 
 WHOLE = frozenset({Role.ROOT, Role.SIGNATURE, Role.INDEX})
-"""Roles whose files are verified before the first byte is sent: a client takes a truncated one for success (rule 2)."""
+"""Roles whose files are verified before the first byte is sent: a client accepts a truncated one as complete (rule 2).
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class PlanRequest:
-    """One file of one archive at one time. `base` as in `exchange.FileTarget`."""
+    """One file of one archive at one time. `base` is the field of `exchange.FileTarget`."""
 
     archive: Archive
     when: TimeSpec
@@ -104,7 +105,7 @@ class AskWindow(Ask[Window | Refusal]):
 
 @dataclass(frozen=True, slots=True)
 class AskObserved(Ask[tuple[ObservedRoot, ...]]):
-    """Ask what was observed of these roots around an instant, the latest first. No `roots`: of every root."""
+    """Ask for the observations of these roots around an instant, the latest first. Empty `roots` mean every root."""
 
     archive: str
     roots: tuple[str, ...]
@@ -123,13 +124,13 @@ class AskName(Ask[StoredFile | None]):
 class AskFile(Ask[StoredFile | NotStored | Refusal | None]):
     """Ask for the first of these files of one snapshot that exists, whole and verified; None if all are absent.
 
-    `to_vouch`: the file is needed for what it lists, not for itself.
+    `for_lookup`: the file is needed to look up other files, not for itself.
     """
 
     space: str
     candidates: tuple[str, ...]
     resolved: Resolved
-    to_vouch: bool = False
+    for_lookup: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +187,7 @@ class Need:
 class Serve:
     """Answer from the store.
 
-    `name_it`: the catalog does not yet know the file by this name. `also` as in Fetch.
+    `name_it`: the catalog has no entry for this name yet. `also` is the field of `Fetch`.
     """
 
     space: str
@@ -203,10 +204,11 @@ class Serve:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One address that may have the bytes. `last_resort`: the archive's own history, asked after every other source.
+    """One address that may have the bytes. `last_resort`: the archive's own history, tried after every other source.
 
-    `is_blob_source`: it is not the archive's and knows the bytes by their digest only (`core.blob_sources`). Optional:
-    tried first, abandoned at the first delay while another source is left; its 404 says nothing about the archive.
+    `is_blob_source`: it is not a server of the archive and has the bytes by their digest only (`core.blob_sources`). It
+    is optional: it is tried first and abandoned at the first delay while another source is left, and its 404 has no
+    information about the archive.
     """
 
     url: str
@@ -219,10 +221,9 @@ class Source:
 class Fetch:
     """Download a file from the first source that has it, and check it against `expected` if an index lists it.
 
-    `key` names the flight. `name_it`: the catalog shall know the file by this name; otherwise it is found by its digest
-    only, for as long as the store has it. `also`: the path of the file outside every snapshot, where it is named as
-    well; '' for none. `most`: the largest size in bytes of a file that no index lists. `is_page`: a web page is a
-    proper answer.
+    `key` names the flight. `name_it`: record this name in the catalog; otherwise the file is found by its digest only,
+    while the store has it. `also`: the path of the file outside every snapshot, which is recorded as well; '' for none.
+    `most`: the maximum size in bytes of a file that no index lists. `is_page`: a web page is an acceptable answer.
     """
 
     key: str
@@ -241,7 +242,7 @@ class Fetch:
 
     @property
     def question(self) -> str:
-        """The key of this fetch's outcome: these bytes at this snapshot.
+        """The key of this fetch's outcome, for these bytes at this snapshot.
 
         Another snapshot has other sources for the same bytes.
         """

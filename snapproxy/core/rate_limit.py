@@ -1,9 +1,8 @@
 """Rate limit of one upstream: a token bucket, cool-downs with exponential back-off, and one probe after each.
 
-Pure: every function takes the state and the time and returns the next state. The state of an upstream is one small JSON
-row, shared by all processes of the machine and kept over restarts, so its times are wall-clock seconds.
-`upstream.rate_limit` does the waiting and has the queues and connection slots; the configuration sets the policy of
-each host.
+Every function takes the state and the time and returns the next state, without I/O. The state of an upstream is one
+small JSON row, shared by all processes of the machine and kept over restarts, so its times are wall-clock seconds.
+`upstream.rate_limit` waits, and has the queues and connection slots; the configuration sets the policy of each host.
 """
 
 from __future__ import annotations
@@ -14,24 +13,24 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 LONGEST_PAUSE = 3600.0
-"""Upper bound in seconds of a pause, for any Retry-After and any policy; then the upstream is asked once more."""
+"""Upper bound in seconds of a pause, for any Retry-After and any policy; then one request is sent again."""
 
 SHORTEST_ASKED = 1.0
-"""The shortest Retry-After in seconds that is used: the header has whole seconds (RFC 9110, section 10.2.3).
+"""The minimum Retry-After in seconds that is used: the header has whole seconds (RFC 9110, section 10.2.3).
 
-Less is the remainder of a date, and carries no more information than zero.
+A smaller value is the remainder of a date, and has no more information than zero.
 """
 
 SPREAD = 0.25
 """Jitter lengthens a pause by up to this fraction and never shortens it.
 
-Machines that were throttled together must not return together.
+Machines that were throttled together must not send requests together again.
 """
 
 PROBE_LEASE = 120.0
 """Seconds after which a probe without a result (its process died) may be sent again.
 
-Longer than any upstream may take to send a head.
+This is longer than the timeout for the head of an answer.
 """
 
 PROBE_POLL = 1.0
@@ -74,7 +73,7 @@ MIRROR = RatePolicy()
 BLOB_SOURCE = RatePolicy(connections=16, rest=5.0, failure_cool_down_most=300.0)
 """A source in an archive's `sources`: nearby, and under the user's control.
 
-Its cool-downs are long because requests go to the other sources meanwhile.
+Its cool-downs are long because the other sources are used during them.
 """
 
 SPARING = RatePolicy(connections=2, requests_per_second=0.7, burst=30)
@@ -86,10 +85,10 @@ SPARING = RatePolicy(connections=2, requests_per_second=0.7, burst=30)
 
 @dataclass(frozen=True, slots=True)
 class RateState:
-    """The recorded state of one upstream; all zero for one that was never asked.
+    """The recorded state of one upstream; all zero for one without requests so far.
 
-    `spent` tokens are missing from the bucket as of `updated`. `until` is the end of the present cool-down.
-    `cool_down_epoch` counts the cool-downs so far: the result of a request granted before the present one began is
+    `spent` tokens are missing from the bucket as of `updated`. `until` is the end of the current cool-down.
+    `cool_down_epoch` counts the cool-downs so far: the result of a request granted before the current one began is
     ignored. `throttles` and `breaks` count failures in a row; while either is not zero the upstream is suspect, and
     only one probe may be under way, until `probe`.
     """
@@ -115,7 +114,7 @@ class RateState:
     def from_json(cls, fact: Mapping[str, object] | None) -> RateState:
         """Read a stored state. Missing and invalid values get their defaults.
 
-        A lost state harms less than a failed start.
+        A lost state is less harmful than a failed start.
         """
         stored = fact or {}
         sane: dict[str, Any] = {
@@ -129,7 +128,7 @@ class RateState:
 
 
 def grant(state: RateState, policy: RatePolicy, now: float) -> tuple[RateState, float]:
-    """Return (state, 0.0) if a request may be sent now, else the state unchanged and the seconds to wait."""
+    """Return (state, 0.0) if a request may be sent now, otherwise the state unchanged and the seconds to wait."""
     state = _as_of(state, now)
     if state.until > now:
         return state, state.until - now
@@ -153,7 +152,7 @@ def throttled(
     """Begin a cool-down after a refusal by the upstream (429, 503, 509). `jitter` is a number in [0, 1).
 
     A usable `retry_after` sets the first pause; from the second refusal in a row on, the back-off is the minimum. Zero
-    carries no information (the snapshot service sends it with a block that lasts hours), nor does less than a second.
+    has no information (the snapshot service sends it with a block that lasts hours), and so has less than a second.
     Requests that were under way together are refused together and count as one: `cool_down_epoch` is the count at the
     time of their grant.
     """
@@ -178,7 +177,7 @@ def throttled(
 def broken(state: RateState, policy: RatePolicy, now: float, *, cool_down_epoch: int, jitter: float) -> RateState:
     """Begin a short cool-down after a failed connection or a broken answer.
 
-    `cool_down_epoch` and `jitter` as in `throttled`.
+    `cool_down_epoch` and `jitter` have the meaning that they have in `throttled`.
     """
     if cool_down_epoch != state.cool_down_epoch:
         return state
@@ -195,7 +194,10 @@ def succeeded(state: RateState, *, cool_down_epoch: int) -> RateState:
 
 
 def returned(state: RateState, *, cool_down_epoch: int) -> RateState:
-    """Return a grant that ended without a result (its caller left): if it was the probe, another may be sent."""
+    """Return a grant that ended without a result (its caller was cancelled).
+
+    If it was the probe, another may be sent.
+    """
     return replace(state, probe=0.0) if cool_down_epoch == state.cool_down_epoch else state
 
 

@@ -1,6 +1,6 @@
 """The record of the files that a build was served: the content of a capture, of a lock, of an artifact.
 
-Captures collect it, locks and artifacts write it, an offline view answers from it. Those rooms may not import one
+Captures collect it, locks and artifacts write it, an offline view answers from it. These packages may not import one
 another, so the type is here.
 """
 
@@ -19,7 +19,7 @@ class RecordEntry:
     `requested` is the time in its canonical form, `snapshot` the id that it resolved to, `path` the canonical name of a
     file: never a by-hash name (the index entry has its canonical one), never a folder. For an absence `sha256` is '',
     `size` (bytes) is 0, `proof` is the proof of the absence, and `snapshot` is '' if unknown. A path that begins with a
-    slash is a question to the archive's own service, as in `exchange.ServiceTarget`, and independent of time.
+    slash is a call of the archive's own service, as in `exchange.ServiceTarget`, and independent of time.
     """
 
     archive: str
@@ -50,7 +50,7 @@ class RecordEntry:
 def absences_of(space: str) -> str:
     """Return the catalog space of files that captures found absent in `<archive>/<snapshot>`: names without bytes.
 
-    Closed captures write it and offline views read it. Views that can ask the archive do not use it.
+    Closed captures write it and offline views read it. Views that can send requests to the archive do not use it.
     """
     return f"absent:{space}"
 

@@ -1,9 +1,9 @@
 """Resolve a time: find the snapshot that answers it, or the reason for a refusal.
 
 Implements the rules for times (docs/explain/design.md, section 2). A time is answered only if the state of the archive
-at that instant is known and can no longer change; it is never silently answered with another day. Pure and total:
-windows of the timeline are the input, a missing window is returned as a NeedWindow. The archive's history reads its
-timeline; the executor serves the files.
+at that instant is known and can no longer change; it is never silently answered with another day. The functions do no
+I/O and never raise: windows of the timeline are the input, a missing window is returned as a NeedWindow. The archive's
+history reads its timeline; the executor serves the files.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from snapproxy.core.timeline import UNSETTLED_SECONDS, Timeline
 _GONE = 410
 _TOO_EARLY = 425
 _HOUR = 3600
-_NEAREST = "A time that ends in .nearest takes the newest settled one before it."
+_NEAREST = "Append .nearest to select the newest settled snapshot before it."
+_USE_PAST = "Request a time in the past; if the clock of this machine is wrong, correct it."
+_USE_LIVE = "Try again later, or use live for the current files."
 
 
 def resolve_listed(
@@ -26,7 +28,7 @@ def resolve_listed(
     """Resolve `when` for an archive that keeps snapshots at listed instants.
 
     `windows` are those that have not expired (`timeline.window_expires`); the caller answers a need by adding the
-    window it asks for. At most eight needs follow one another.
+    requested window. It returns at most eight needs in a row.
     """
     if when.match is Match.LIVE:
         return Resolved(LIVE, now)
@@ -42,7 +44,7 @@ def resolve_listed(
 def resolve_any(archive: Archive, when: TimeSpec, now: Instant) -> Resolved | Refusal:
     """Resolve `when` for an archive whose server answers for every second; the id is the instant itself.
 
-    `latest` and an unsettled `.nearest` are rounded down to the full hour, so that builds started minutes apart ask for
+    `latest` and an unsettled `.nearest` are rounded down to the full hour, so that builds started minutes apart request
     the same files.
     """
     if when.match is Match.LIVE:
@@ -57,11 +59,12 @@ def resolve_any(archive: Archive, when: TimeSpec, now: Instant) -> Resolved | Re
     if when.match is Match.NEAREST or when.instant is None:
         usable = _good(archive, instant if instant <= settled else newest)
         if archive.first is not None and usable < archive.first:
-            return refuse(_TOO_EARLY, "the archive has no settled instant yet", "", None, None)
+            return refuse(_TOO_EARLY, "the archive has no settled instant yet", "", None, None, _USE_LIVE)
         return Resolved(format_instant(usable), usable, note=_note(archive, usable, instant, when))
     if instant > settled:
         settle_after = span_words(archive.settle_after)
-        why = f"The archive may still change for that instant; it is settled {settle_after} later. {_NEAREST}"
+        may_change = f"The archive may still change for it; it becomes settled {settle_after} after that instant"
+        why = f"{may_change}. {_NEAREST}"
         return refuse(_TOO_EARLY, "that time is not settled yet", why, _good(archive, newest), None)
     if instant in archive.bad:
         return refuse(_GONE, "that instant is marked bad", why_bad(archive, instant), _good(archive, instant), None)
@@ -95,7 +98,7 @@ def _held(archive: Archive, line: Timeline, when: TimeSpec, instant: Instant) ->
         return refuse(_GONE, *objection, usable, after if is_usable else None)
     if after is None:
         return _at_the_end(archive, line, when, instant, before)
-    if after - before > archive.max_gap:  # an equal id inside a gap
+    if after - before > archive.max_gap:  # the exact id of a snapshot before a gap
         return Resolved(format_instant(before), before)
     valid = (before, min(after, line.seen_to(instant)) - 1)
     return Resolved(format_instant(before), before, valid, _note(archive, before, instant, when))
@@ -112,7 +115,8 @@ def _objection(
     if when.match is Match.EXACT:
         return "no snapshot has exactly that instant", ""
     if after - before > archive.max_gap:
-        gap = f"{span_words(after - before)} lie between two snapshots, and max_gap is {span_words(archive.max_gap)}"
+        apart, limit = span_words(after - before), span_words(archive.max_gap)
+        gap = f"the surrounding snapshots are {apart} apart, and max_gap is {limit}"
         return "that time is in a gap of the archive", f"Its state at that time is unknown: {gap}. {_NEAREST}"
     return None
 
@@ -166,14 +170,14 @@ def _nearest(archive: Archive, line: Timeline, when: TimeSpec, instant: Instant)
 
 def refuse_future(now: Instant) -> Refusal:
     """Refuse a time in the future without naming a usable one, because the timeline is not available."""
-    return refuse(_TOO_EARLY, "that time is in the future", _not_yet(now), None, None)
+    return refuse(_TOO_EARLY, "that time is in the future", _not_yet(now), None, None, _USE_PAST)
 
 
 def _future(archive: Archive, line: Timeline) -> Refusal | NeedWindow:
     usable = _settled(archive, line, line.now)
     if isinstance(usable, NeedWindow):
         return usable
-    return refuse(_TOO_EARLY, "that time is in the future", _not_yet(line.now), usable, None)
+    return refuse(_TOO_EARLY, "that time is in the future", _not_yet(line.now), usable, None, _USE_PAST)
 
 
 def _settled(archive: Archive, line: Timeline, instant: Instant) -> Instant | NeedWindow | None:
@@ -211,11 +215,11 @@ def why_bad(archive: Archive, instant: Instant) -> str:
     """Return the reason why an instant is marked bad: the text given when it was marked, or the configuration."""
     given = dict(archive.because).get(instant)
     reason = f"It was marked bad by hand: {given}" if given else "The configuration marks it bad (the archive's `bad`)"
-    return f"{reason}; locks that name it still replay."
+    return f"{reason}; locks that name it can still be replayed."
 
 
 def _not_yet(now: Instant) -> str:
-    return f"By this machine's clock it is {format_instant(now)}."
+    return f"The clock of this machine shows {format_instant(now)}."
 
 
 def _before_first(archive: Archive, line: Timeline, instant: Instant) -> Refusal | NeedWindow:
@@ -223,25 +227,25 @@ def _before_first(archive: Archive, line: Timeline, instant: Instant) -> Refusal
     if isinstance(first, NeedWindow):
         return first
     if first is None or not _is_old(archive, line, first):
-        return refuse(_TOO_EARLY, "the archive has no settled snapshot yet", "", None, None)
+        return refuse(_TOO_EARLY, "the archive has no settled snapshot yet", "", None, None, _USE_LIVE)
     return refuse(_GONE, "that is before the archive's first snapshot", "", None, first)
 
 
 def span_words(seconds: int) -> str:
-    """Write a duration in its largest fitting unit."""
+    """Format a duration in the largest suitable unit."""
     for size, unit in ((86400, "days"), (3600, "hours"), (60, "minutes")):
         if seconds >= 2 * size:
             return f"{seconds // size} {unit}"
     return f"{seconds} seconds"
 
 
-def refuse(status: int, what: str, why: str, before: Instant | None, after: Instant | None) -> Refusal:
-    """Return a refusal that names the nearest usable instants.
+def refuse(status: int, what: str, why: str, before: Instant | None, after: Instant | None, hint: str = "") -> Refusal:
+    """Return a refusal that names the nearest usable instants; without one its hint is `hint`.
 
     They are in the reason phrase too, because apt prints nothing else.
     """
     ids = [format_instant(each) for each in (before, after) if each is not None]
     named = " or ".join(ids)
     if not ids:
-        return Refusal(status, what, why)
-    return Refusal(status, f"{what}: use {named}", why, f"Ask for {named}.")
+        return Refusal(status, what, why, hint)
+    return Refusal(status, f"{what}: use {named}", why, f"Request {named}.")

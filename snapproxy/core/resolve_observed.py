@@ -1,8 +1,8 @@
 """Resolve a time from local observations of a root: spans with one digest, and the gaps between them.
 
 Within a span the answer is exact for every history (bracketing). An archive whose past is known from observations only
-is also answered between two spans, with the last observation before that time, if the gap is at most `max_gap`. Pure
-and total; `resolve` has the rules of the other histories.
+is also answered between two spans, with the last observation before that time, if the gap is at most `max_gap`. The
+functions do no I/O and never raise; `resolve` has the rules of the other histories.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from snapproxy.core.time_spec import format_instant
 
 _GONE = 410
 _TOO_EARLY = 425
-_NEAREST = "A time that ends in .nearest takes the last observation before it."
+_NEAREST = "Append .nearest to select the last observation before it."
 
 
 def resolve_bracketed(when: TimeSpec, observed: ObservedRoot, now: Instant) -> Resolved | None:
@@ -33,7 +33,7 @@ def resolve_observed(archive: Archive, when: TimeSpec, observed: ObservedRoot, n
     instant = now if when.instant is None else when.instant
     before, after = observed.before, observed.after
     if instant > now:
-        why = f"By this machine's clock it is {format_instant(now)}."
+        why = f"The clock of this machine shows {format_instant(now)}."
         return refuse(_TOO_EARLY, "that time is in the future", why, _end(before), None)
     if before is None and after is None and observed.passed is None:
         return never_observed(archive)
@@ -48,9 +48,9 @@ def resolve_observed(archive: Archive, when: TimeSpec, observed: ObservedRoot, n
 
 def never_observed(archive: Archive) -> Refusal:
     """Refuse a time of an archive that was never observed."""
-    why = f"The past of {archive.name} is known from snapproxy's own observations only, and this was not observed yet."
+    why = f"Only snapproxy's own observations provide the past of {archive.name}, and this file was not observed yet."
     hint = f"Observe it from now on: `snapproxy observe {archive.name} PATH`, or [[watch]] in the configuration."
-    return Refusal(_TOO_EARLY, "this was never observed", why, hint)
+    return Refusal(_TOO_EARLY, "this file was never observed", why, hint)
 
 
 def _within(span: Span | None, instant: Instant) -> Resolved | None:
@@ -93,7 +93,7 @@ def _nearest(observed: ObservedRoot, when: TimeSpec, instant: Instant) -> Resolv
 
 
 def _is_named(span: Span | None, instant: Instant) -> bool:
-    """Whether an observation has this instant as its name: its span begins then, or its id is that instant."""
+    """Return whether this instant names an observation: its span begins then, or its id is that instant."""
     return span is not None and (instant == span.first or format_instant(instant) == span.snapshot)
 
 

@@ -1,8 +1,8 @@
-"""Select the archive that a host and a path belong to.
+"""Select the archive for a host and a path.
 
-Built once from the archive table; used by `address`. Three kinds of place: an archive as its mirrors serve it (its
-`hosts`), an archive with a time in its URL (its `snapshot` bases), and the native addresses of the service at such a
-base.
+The routes are built once from the archive table and used by `address`. There are three kinds of place: an archive as
+its mirrors serve it (its `hosts`), an archive with a time in its URL (its `snapshot` bases), and the native addresses
+of the service at such a base.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class RouteKind(Enum):
     """The kind of a place."""
 
     MIRROR = "mirror"
-    """The archive as it is now; the credentials carry the time."""
+    """The archive as it is now; the credentials contain the time."""
     DATED = "dated"
     """A time, then the archive at that time."""
     NATIVE = "native"
@@ -38,7 +38,7 @@ class Route:
 
     `host`: the pattern that `authority` was compiled from. `shape`, if set: the pattern of the end of a path, in place
     of `prefix` at its beginning. `names`, if set: the segments that may follow; such a host has other addresses too,
-    which do not belong to the archive.
+    which are not the archive's.
     """
 
     archive: Archive
@@ -51,7 +51,7 @@ class Route:
     names: frozenset[str] = frozenset()
 
     def owns(self, authority: str) -> bool:
-        """Whether a host belongs to this place, independent of the path. False for a place on any host."""
+        """Return whether a host is that of this place, independent of the path. False for a place on any host."""
         return self.rank[1] > 0 and self.authority.fullmatch(authority) is not None
 
     def rest(self, authority: str, path: str) -> str | None:
@@ -92,7 +92,10 @@ def routes_of(archives: Iterable[Archive], histories: Mapping[str, History]) -> 
 
 
 def select(routes: Iterable[Route], authority: str, path: str) -> tuple[Route, str] | None:
-    """Return the most specific route of a path, and the path below it. Of equal ones the later wins: the user's own."""
+    """Return the most specific route of a path, and the path below it.
+
+    Among equal ones the later one wins, which is the user's own.
+    """
     best: tuple[Route, str] | None = None
     for route in routes:
         rest = route.rest(authority, path)
@@ -122,9 +125,9 @@ def _route_to_base(archive: Archive, kind: RouteKind, base: str, names: frozense
 def _route(
     archive: Archive, kind: RouteKind, authority: str, prefix: str, names: frozenset[str] = frozenset()
 ) -> Route:
-    """Compile a place; `*` as the whole host is any host, elsewhere any characters within a label.
+    """Compile a place; `*` as the whole host is any host, in other positions any characters within a label.
 
-    A path `**/a/*/b` is any folders, then segments of which `*` is any one; only these belong to the path in the
+    A path `**/a/*/b` matches any folders, then segments of which `*` is any one; only these are part of the path in the
     archive.
     """
     pieces = [re.escape(piece) for piece in authority.lower().split("*")]

@@ -1,8 +1,8 @@
-"""Judge a signed root from gpgv's report, or from the results for its raw signatures.
+"""Evaluate the signatures of a root: gpgv's report, or the results for its raw signatures.
 
-Pure: `trust` runs gpgv and finds the keys. The status lines are those of `gpgv --status-fd` (GnuPG's doc/DETAILS;
-Sequoia's gpgv-sq writes them too, sqv has none). gpgv's exit code is not sufficient: it is 0 for a revoked key and for
-SHA-1, and 2 for a good signature beside one by an unknown key.
+`trust` runs gpgv and finds the keys. The status lines are those of `gpgv --status-fd` (GnuPG's doc/DETAILS; Sequoia's
+gpgv-sq writes them too, sqv has none). gpgv's exit code is not sufficient: it is 0 for a revoked key and for SHA-1, and
+2 for a good signature together with one by an unknown key.
 
 The rules, from docs/explain/design.md section 6: one good signature is enough, and those by unknown keys are ignored; a
 bad one is fatal; MD5, SHA-1 and RIPEMD-160 do not count; an expired key counts for signatures made before it expired; a
@@ -68,16 +68,16 @@ _REASONS = {
         "Add the archive's keyring in the configuration: [archives.NAME] keyrings = [...].",
     ),
     _Fault.WEAK_HASH: ("The root's signature uses a weak hash", "MD5, SHA-1 and RIPEMD-160 are no longer secure."),
-    _Fault.EXPIRED: ("The root's signature has itself expired", "Ask for the archive at another time."),
+    _Fault.EXPIRED: ("The root's signature has itself expired", "Request the archive at another time."),
     _Fault.LATE: (
         "The root was signed after its key had expired",
         "A newer keyring may have a later expiry date for the key.",
     ),
     _Fault.REVOKED: (
         "The root is signed by a revoked key",
-        "Ask for the archive at a time when another key signed it.",
+        "Request the archive at a time when another key signed it.",
     ),
-    _Fault.BAD: ("The root's signature is bad", "The root was changed after it was signed, or damaged on its way."),
+    _Fault.BAD: ("The root's signature is bad", "The root was changed after it was signed, or damaged in transit."),
 }
 
 
@@ -91,7 +91,7 @@ class _Signature:
 
     @property
     def key(self) -> str:
-        """The longest reported name of the key: the signing key's fingerprint, else its id."""
+        """The longest reported name of the key: the signing key's fingerprint, otherwise its id."""
         names = [name for words in (*self.outcomes, self.valid) for name in (*words[1:2], *words[7:8]) if _is_hex(name)]
         return max(names, key=len, default="?")
 
@@ -102,13 +102,13 @@ class _Signature:
 
 
 def judge(status_lines: Iterable[str]) -> Verdict:
-    """Judge a root by gpgv's status lines. Total: other lines and unknown ones are ignored."""
+    """Evaluate a root by gpgv's status lines. Never raises: other lines and unknown ones are ignored."""
     lines = [line.rstrip("\r\n").removeprefix(_PREFIX).split(" ") for line in status_lines if line.startswith(_PREFIX)]
     if not lines:
         return Verdict(reason="gpgv gave no verdict", hint="Check that gpgv is installed and runs.")
     signatures = _gather(lines)
     if not signatures:
-        return Verdict(reason="The root carries no signature", why="gpgv found none in it.")
+        return Verdict(reason="The root has no signature", why="gpgv found none in it.")
     faults = [(_fault(signature), signature) for signature in signatures]
     reported = max((fault for fault, _ in faults if fault is not None), default=None)
     signers = tuple(signature.signer for fault, signature in faults if fault is None)
@@ -120,12 +120,12 @@ def judge(status_lines: Iterable[str]) -> Verdict:
 
 
 def judge_raw_signatures(findings: Sequence[tuple[str, bool | None]]) -> Verdict:
-    """Judge a root by its raw signatures, with the same rules.
+    """Evaluate a root by its raw signatures, with the same rules.
 
     A finding is (name of the key, whether the signature is good; None if the key is unknown).
     """
     if not findings:
-        return Verdict(reason="The root carries no signature", why="It contains no signature of a supported kind.")
+        return Verdict(reason="The root has no signature", why="It contains no signature of a supported kind.")
     good, bad = ([key for key, is_good in findings if is_good is wanted] for wanted in (True, False))
     if good and not bad:
         return Verdict(signers=tuple(good))
@@ -196,5 +196,5 @@ def _word(words: list[str], at: int) -> str:
 
 
 def _is_hex(word: str) -> bool:
-    """Whether the word identifies a key: an id of 16 hex digits, or a fingerprint of 40 or 64."""
+    """Return whether the word identifies a key: an id of 16 hex digits, or a fingerprint of 40 or 64."""
     return len(word) in {16, 40, 64} and all(digit in "0123456789ABCDEF" for digit in word)

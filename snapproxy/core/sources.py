@@ -1,4 +1,4 @@
-"""List the sources of a file in the order in which they are asked, and compute the key of its flight (rule 5).
+"""List the sources of a file in the order in which they are tried, and compute the key of its flight (rule 5).
 
 One flight serves all requests with the same key.
 """
@@ -24,7 +24,7 @@ def flight_key(expected: ExpectedFile, space: str) -> str:
 
 
 def fetch_now(archive: Archive, path: str, family: Family) -> Fetch:
-    """Return the fetch of a present file that no index lists, usually a root."""
+    """Return the fetch of a current file that no index lists, usually a root."""
     space = f"{archive.name}/{LIVE}"
     return Fetch(
         f"name:{space}/{path}", space, path, _present(archive, path), family.classify(path).role, Proof.NONE, NOW
@@ -41,12 +41,12 @@ def fetch_expected_now(archive: Archive, expected: ExpectedFile, family: Family)
 def sources_of(
     archive: Archive, resolved: Resolved, expected: ExpectedFile, family: Family, history: History
 ) -> tuple[Source, ...]:
-    """List the sources of an expected file: all if the digest is strong, else only the archive of that time.
+    """List the sources of an expected file: all if the digest is strong, otherwise only the archive of that time.
 
-    The archive's `sources` come first: they are nearby and under the user's control. For the past a mirror is asked by
-    the lasting name only: under the canonical name it has another version by now, if any. The mirrors of an observed
-    archive are where it was observed, so they are asked for every file that the expected digest can verify, as in the
-    present.
+    The archive's `sources` come first: they are nearby and under the user's control. For the past, only the lasting
+    name is requested from a mirror: under the canonical name it has another version by now, or no file. An observed
+    archive was observed at its mirrors, so every file that the expected digest can verify is requested from them, as
+    for current files.
     """
     if resolved.snapshot == LIVE:
         return _present_expected(archive, expected, family)
@@ -64,7 +64,7 @@ def _present_expected(archive: Archive, expected: ExpectedFile, family: Family) 
 
 
 def _by_digest(archive: Archive, expected: ExpectedFile) -> tuple[Source, ...]:
-    """List the archive's `sources` if the index has a sha256, the only digest by which they are asked."""
+    """List the archive's `sources` if the index has a sha256, the only digest that is requested from them."""
     sha256 = expected.digests.get("sha256")
     if sha256 is None:
         return ()

@@ -1,6 +1,6 @@
 """Parse the forms in which users write times, and format instants as snapshot ids.
 
-Reads text only. `resolve` finds the snapshot for a time; `address` finds the time in a request.
+This module only reads text. `resolve` finds the snapshot for a time; `address` finds the time in a request.
 """
 
 from __future__ import annotations

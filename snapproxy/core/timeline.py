@@ -1,7 +1,7 @@
 """The known parts of an archive's timeline, and the next part to request.
 
 A timeline is requested in windows that follow the calendar (UTC), so that all clients and all instants share them: the
-month of the instant, a month beside it, the year, then everything. This bounds the number of requests: four to search
+month of the instant, an adjacent month, the year, then everything. This bounds the number of requests: four to search
 backward, three to search forward. `resolve` decides the answer to the client.
 """
 
@@ -151,7 +151,7 @@ class Timeline:
     def _backward(self, instant: Instant) -> Iterator[tuple[Instant, Instant]]:
         """Yield the windows to request backward from `instant`.
 
-        Its month, the month before, the year of that month, everything older.
+        They are its month, the month before, the year of that month, everything older.
         """
         month = _month(instant)
         yield month
@@ -164,7 +164,7 @@ class Timeline:
     def _forward(self, instant: Instant) -> Iterator[tuple[Instant, Instant]]:
         """Yield the windows to request forward from `instant`.
 
-        Its month, the next month, the year of that month, everything up to this year's end.
+        They are its month, the next month, the year of that month, everything up to this year's end.
         """
         month = _month(max(instant, self.floor))
         yield month

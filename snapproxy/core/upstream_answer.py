@@ -1,4 +1,4 @@
-"""Classify the answer of an upstream for the flight that asked. Pure, and total: every answer has one class.
+"""Classify the answer of an upstream for the flight that sent the request. Every answer has exactly one class.
 
 `classify` reads the head of an answer, or the fault that replaced it; a fault in the body is a `Fault` too. It does not
 decide what to do next: flights choose the next source, `core.rate_limit` the pause. Digests are checked elsewhere. The
@@ -17,7 +17,7 @@ from snapproxy.core.http_date import read_http_date, read_retry_after
 from snapproxy.core.model import Instant
 
 LOCATION_MOST = 8192
-"""The longest Location that is followed, in characters."""
+"""Maximum length of a Location that is followed, in characters."""
 
 
 class Fault(Enum):
@@ -42,7 +42,7 @@ class Fault(Enum):
     FOREIGN = "that host is not among the archive's upstreams"
     DOWNGRADE = "upstream redirected from https to http"
     PRIVATE = "upstream's address is private"
-    LOOP = "upstream redirected in a circle"
+    LOOP = "upstream redirected in a loop"
     TOO_MANY_HOPS = "upstream redirected too many times"
 
 
@@ -106,7 +106,7 @@ class Offer:
 
     @property
     def validator(self) -> str:
-        """The If-Range value for a later continuation: a strong ETag, else a strong date, else ''.
+        """The If-Range value for a later continuation: a strong ETag, otherwise a strong date, otherwise ''.
 
         Section 13.1.5: never a weak ETag; section 8.8.2.2: a date is strong if it is at least a second older than
         `Date`.
@@ -143,7 +143,7 @@ class NotModified:
 class NoSuchRange:
     """The file ends before the requested offset (416).
 
-    The stored bytes are complete if there are `total` of them, else they belong to another file.
+    The stored bytes are complete if there are `total` of them, otherwise they are of another file.
     """
 
     total: int | None
@@ -170,7 +170,7 @@ class Forbidden:
 class Throttled:
     """The upstream refuses more requests; `retry_after` in seconds, if stated.
 
-    Status 0: the upstream is cooling down and was not asked.
+    Status 0: the upstream is cooling down and no request was sent.
     """
 
     status: int
@@ -229,7 +229,7 @@ def _whole(answer: UpstreamHead, asked: UpstreamRequest, _now: Instant) -> Upstr
 
 
 def _part(answer: UpstreamHead, asked: UpstreamRequest, _now: Instant) -> UpstreamAnswer:
-    """206: one range, which must begin at the requested offset, belong to the same file and match the expected size."""
+    """206: one range, which must begin at the requested offset, be of the same file and match the expected size."""
     found = re.fullmatch(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", answer.headers.get("content-range", ""))
     fault = _unwanted(answer, asked)
     if asked.start is None or not found:

@@ -1,4 +1,4 @@
-"""An attempt to download a file: ask one source after the other, resume where a connection broke, verify, commit.
+"""An attempt to download a file: try one source after the other, resume where a connection broke, verify, commit.
 
 `core.upstream_answer` classifies each answer, and the rate limiter decides how long to wait. This module decides the
 order: try a source, resume it, turn to the next, and commit or abandon the draft. Rules 1, 2, 5 and 6 of the design
@@ -38,16 +38,18 @@ from snapproxy.upstream.response import BodyBrokenError, UpstreamResponse
 from snapproxy_storage import Draft, Meta
 
 MAX_BREAKS = 4
-"""Requests to one source that may break, each resumed where the one before broke, before the next source is asked."""
+"""Maximum number of broken requests to one source. Each resumes where the previous one broke; then the next source is
+tried.
+"""
 
 MAX_THROTTLES = 8
-"""Refusals of one source (429, 503, 509) before the attempt fails; each wait is longer, about an hour in all."""
+"""Refusals of one source (429, 503, 509) before the attempt fails; the waits grow and total about an hour."""
 
 ABSENCE_RETRY_SECONDS = 1.0
-"""Seconds before the last source of a listed file is asked once more whether it really does not have it."""
+"""Seconds before a second request to the last source of a listed file, to confirm that the file is absent."""
 
 MAX_WAIT = 5.0
-"""Seconds to wait for a source while another is left to ask; a source that cools down for longer is skipped."""
+"""Seconds to wait for a source while another one is left; a source that cools down for longer is skipped."""
 
 MAX_WAIT_BLOB_SOURCE = 1.0
 """Seconds to wait for a blob source while another source is left: it is optional, and must not delay a build."""
@@ -60,7 +62,7 @@ class _Complete:
 
 @dataclass(frozen=True, slots=True)
 class _Restart:
-    """The bytes so far were discarded: ask the same source again, from the first byte."""
+    """The bytes so far were discarded: request the file from the same source again, from the first byte."""
 
 
 class Attempt:
@@ -81,7 +83,7 @@ class Attempt:
         self._is_hasty = False
 
     async def run(self) -> DownloadOutcome:
-        """Download the file. The draft is always ended."""
+        """Download the file. The draft is always committed or abandoned."""
         outcome: DownloadOutcome | None = None
         try:
             await self._incoming.take_over()
@@ -96,7 +98,7 @@ class Attempt:
         return outcome
 
     async def _ask_sources(self) -> DownloadOutcome:
-        """Ask one source after the other, until one has the file."""
+        """Try one source after the other, until one has the file."""
         failures: list[Failure] = []
         sources = await self._services.recent.usable_sources(self._step)
         for source, is_last, pause in self._order(sources, failures):
@@ -105,15 +107,16 @@ class Attempt:
             if not isinstance(outcome, Failure) or (isinstance(outcome, Refusal) and self._incoming.is_followed):
                 return outcome
             failures.append(outcome)
-        # The failure of a blob source says nothing about the archive itself.
+        # The failure of a blob source has no information about the archive itself.
         blob_sources = sum(source.is_blob_source for source in sources)
         return await self._services.recent.refusal(self._step, failures[blob_sources:] or failures)
 
     def _order(self, sources: list[Source], failures: list[Failure]) -> Iterator[tuple[Source, bool, float]]:
-        """Yield the next source, whether it is the last one, and the seconds to wait before it is asked.
+        """Yield the next source, whether it is the last one, and the seconds to wait before the request.
 
-        The caller appends to `failures` meanwhile. Once all have failed, the last one is asked again if it denied a
-        file that should exist (one backend may be wrong), and then the first one that throttled us.
+        The caller appends to `failures` during iteration. Once all have failed, the last one is tried again if it
+        answered that a file that should exist is absent (one backend may be wrong), and then the first one that
+        throttled snapproxy.
         """
         for source in sources:
             yield source, source is sources[-1], 0.0
@@ -129,8 +132,8 @@ class Attempt:
             return
 
     async def _ask_source(self, source: Source, *, is_last: bool) -> Stored | Unchanged | Failure:
-        """Ask one source until it has sent the whole file, or fails; while others are left, it is given up early."""
-        self._flight.source, self._offer = source, None  # validators of one source mean nothing to another
+        """Try one source until it has sent the whole file or fails; it is abandoned early if other sources remain."""
+        self._flight.source, self._offer = source, None  # validators are valid for one source only
         self._is_hasty = source.is_blob_source and not is_last
         max_wait = MAX_WAIT_BLOB_SOURCE if self._is_hasty else MAX_WAIT
         if not is_last and (wait := self._services.recent.expected_wait(source)) >= max_wait:
@@ -149,7 +152,7 @@ class Attempt:
                         return outcome
                 case Broken():
                     breaks += 1
-                    # A source that does not answer is given up immediately, and so is a blob source.
+                    # A source that does not answer, or a blob source, is abandoned immediately.
                     has_begun = self._offer is not None and not self._is_hasty
                     if breaks >= MAX_BREAKS or not outcome.is_worth_retrying or not (is_last or has_begun):
                         return outcome
@@ -199,11 +202,11 @@ class Attempt:
                     return response.answer
 
     def _may_resume(self) -> bool:
-        """Return whether the next bytes belong to those received: by a strong digest, or by the source's validator."""
+        """Return whether the next bytes may be appended: verified by a strong digest or by the source's validator."""
         return self._incoming.has_strong_digest or (self._offer is not None and bool(self._offer.validator))
 
     async def _discard_bytes(self) -> _Restart | Broken:
-        """Start over: the bytes so far belong to another file than this source's.
+        """Start over, because the bytes so far belong to a different file.
 
         Fail if a client may have read them.
         """
@@ -264,7 +267,7 @@ class Attempt:
         return Stored(sealed.digest, sealed.size, verdict, offer.etag, offer.last_modified, is_in_memory=not is_stored)
 
     def _date(self, offer: Offer) -> Instant | None:
-        """Return the date of the blob (rule 8): Last-Modified, else the date that a root contains."""
+        """Return the date of the blob (rule 8): Last-Modified, otherwise the date that a root contains."""
         date = read_http_date(offer.last_modified)
         if date is None and self._check is not None:
             date = self._flight.context.family.root_date(self._incoming.checks.kept)
@@ -273,7 +276,7 @@ class Attempt:
     async def _reject(self, source: Source, verdict: Refusal) -> Refusal | _Restart:
         """Record which source sent wrong bytes.
 
-        If several sources sent a part, any of them may be wrong: `source` is asked again for the whole file.
+        If several sources sent a part, any of them may be wrong: the whole file is requested from `source` again.
         """
         sources = self._incoming.sources or [source]
         if len(sources) > 1 and not self._incoming.is_followed:
@@ -288,7 +291,7 @@ class Attempt:
     # --- redirects to a digest that is stored -------------------------------------------------------------------------
 
     def _stops_at(self, location: str) -> bool:
-        """Note the SHA-1 that a redirect names; return whether the store has that blob: nothing is downloaded then."""
+        """Record the SHA-1 that a redirect names; return whether its blob is stored and needs no download."""
         named = self._flight.context.history.digest_in(location)
         if named is None:
             return False
@@ -315,5 +318,5 @@ class Attempt:
 
 
 def _never(_location: str) -> bool:
-    """Stop at no redirect: the address of a blob source names no digest that could be looked up."""
+    """Return False: the address of a blob source contains no digest that could be looked up."""
     return False

@@ -1,8 +1,8 @@
 """The downloads of this process: start a flight for a file, or join the one in progress (rule 4).
 
-A flight is keyed by the file's digest if an index lists one, else by its name. Exactly one process of the machine
+The key of a flight is the file's digest if an index lists one, otherwise its name. Exactly one process of the machine
 writes its draft; the others follow the draft's file. `attempt` downloads the bytes; the callers decide what to fetch,
-and what becomes of it.
+and use the result.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from snapproxy_storage import Body, Draft, DraftFailed, DraftOrphaned, Meta, Sto
 log = logging.getLogger(__name__)
 
 FAILURE_SECONDS = 15.0
-"""How long a failed verification is remembered: a client whose connection was cut reads the cause on its retry."""
+"""How long a failed verification is recorded: a client whose connection was aborted gets the cause on its retry."""
 
 MAX_FAILURES = 3
-"""How often a draft that another process abandoned is begun again, as long as none of its bytes were sent."""
+"""Maximum number of new starts of a draft that another process abandoned, as long as none of its bytes were sent."""
 
 KEPT_IN_MEMORY_SECONDS = 10.0
 MAX_KEPT_IN_MEMORY_BYTES = 1 << 20
 MAX_KEPT_IN_MEMORY = 16
-"""Limits for keeping a download in memory when the disk is full: seconds, bytes of one, number of downloads."""
+"""Limits for keeping a download in memory if the disk is full: seconds, bytes of one, number of downloads."""
 
 
 class Downloads:
@@ -69,11 +69,11 @@ class Downloads:
         return flight, False
 
     def expected_wait(self, step: Fetch) -> float:
-        """Return the seconds until the first of the sources will probably be asked; 0 without sources."""
+        """Return the seconds until the first request to one of the sources will probably be sent; 0 without sources."""
         return min(map(self._services.recent.expected_wait, step.sources), default=0.0)
 
     def run_detached(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run the work that follows a download even if the client that asked for it has left."""
+        """Run the work that follows a download even if the client that requested it has disconnected."""
         task = asyncio.create_task(_log_storage_failure(work))
         self._detached.add(task)
         task.add_done_callback(self._detached.discard)
@@ -98,18 +98,18 @@ class Downloads:
                 return refusal
             outcome = await self._download(flight, check, validators)
         except StorageFailure as failure:
-            log.exception("a download failed because of the local store")
+            log.exception("A download failed because of the local store")
             return refusals.broken_store(whole=step.whole, why=str(failure))
         except SnapproxyError as error:
             return refusals.failed(step, error)
         except Exception:
-            log.exception("a download failed because of an internal error")
+            log.exception("A download failed because of an internal error")
             return refusals.internal_error(step)
         self._remember_failure(step, outcome)
         return outcome
 
     def _finished(self, flight: Flight, task: asyncio.Task[DownloadOutcome]) -> None:
-        """Set the outcome, also of a flight that was cancelled before it began."""
+        """Set the outcome, even of a flight that was cancelled before it began."""
         self._tasks.discard(task)
         self._flights.pop(flight.step.question)
         flight.finish(refusals.stopped(flight.step) if task.cancelled() else task.result())
@@ -139,10 +139,10 @@ class Downloads:
         return refusal if self._clock.monotonic() < until else None
 
     def _remember_failure(self, step: Fetch, outcome: DownloadOutcome) -> None:
-        """Remember a failed verification, but no longer than the Retry-After that the client was sent."""
+        """Record a failed verification, but no longer than the Retry-After that the client was sent."""
         now = self._clock.monotonic()
         self._failures = {question: failure for question, failure in self._failures.items() if now < failure[0]}
-        is_absence = outcome == refusals.absent(step)  # `RecentOutcomes` remembers those
+        is_absence = outcome == refusals.absent(step)  # `RecentOutcomes` records those
         if isinstance(outcome, Refusal) and outcome.status in (424, 502) and not is_absence:
             retry_after = float(outcome.headers.get("Retry-After", FAILURE_SECONDS))
             self._failures[step.question] = (now + min(retry_after, FAILURE_SECONDS), outcome)
@@ -150,7 +150,7 @@ class Downloads:
     # --- one writer on the machine ------------------------------------------------------------------------------------
 
     async def _download(self, flight: Flight, check: RootCheck | None, validators: Meta) -> DownloadOutcome:
-        """Write the draft if no other process does; else follow it, and take it over if its writer dies."""
+        """Write the draft if no other process does, otherwise follow it, and take it over if its writer dies."""
         failures = 0
         while True:
             begun = self._services.begin(flight.step)
@@ -162,7 +162,7 @@ class Downloads:
             try:
                 return await self._follow(flight, begun.body)
             except DraftOrphaned:
-                log.info("taking over the download of a process that died: %s", flight.step.key)
+                log.info("Taking over the download of a process that died: %s", flight.step.key)
             except DraftFailed as failed:
                 failures += 1
                 if failures < MAX_FAILURES and (flight.step.whole or not flight.is_receiving):
@@ -201,4 +201,4 @@ async def _log_storage_failure(work: Coroutine[Any, Any, None]) -> None:
     try:
         await work
     except StorageFailure as failure:
-        log.warning("the work after a download failed: %s", failure)
+        log.warning("The work after a download failed: %s", failure)

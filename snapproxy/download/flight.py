@@ -1,7 +1,7 @@
 """A flight: one single-flight download in progress, with any number of readers (rule 4).
 
-A flight knows its step, its outcome and its draft. It does not know who downloads the bytes: an `Attempt` in this
-process sets its fields, or another process writes the draft that this one follows.
+A flight has a step, an outcome and a draft, but no reference to the downloader: an `Attempt` in this process sets its
+fields, or another process writes the draft that this one follows.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ TAKE_OVER_SECONDS = 0.05
 """Poll interval for the new writer of a draft whose process died, and the time that a failed draft has to disappear."""
 
 TAKE_OVER_POLLS = 200
-"""Number of polls for a new writer: ten seconds in all, because on a busy machine our own flight reacts late."""
+"""Number of polls for a new writer: the total is ten seconds, because on a busy machine the flight of this process
+reacts late.
+"""
 
 
 class Flight:
@@ -42,9 +44,9 @@ class Flight:
         self.draft: Draft | None = None
         """The draft, if this process writes it."""
         self.source: Source | None = None
-        """The source that is being asked, if this process asks one."""
+        """The source of the current request, if this process sends one."""
         self.is_followed = False
-        """Whether a reader in this process has been given the bytes while they arrive."""
+        """Whether a reader in this process has received bytes while they arrive."""
         self.expects_name = False
         """Whether a caller waits for the outcome in order to write the file's name, and calls `clear_name_pending`."""
         self._services = services
@@ -61,7 +63,7 @@ class Flight:
         return self.receiving.is_set() and not self.outcome.done()
 
     def finish(self, outcome: DownloadOutcome) -> None:
-        """Set the outcome, and wake those who wait for bytes that will not arrive."""
+        """Set the outcome, and wake the readers that wait for bytes that will not arrive."""
         self.outcome.set_result(outcome)
         self.receiving.set()
 
@@ -77,7 +79,7 @@ class Flight:
             self._name_pending = None
 
     async def wait_outcome(self, deadline: float) -> DownloadOutcome | None:
-        """Wait for the outcome until `deadline` (monotonic seconds); None: not in time."""
+        """Wait for the outcome until `deadline` (monotonic seconds); return None if it is not set in time."""
         with contextlib.suppress(TimeoutError):
             async with self._clock.timeout(self._seconds_until(deadline)):
                 await asyncio.wait({self.outcome})
@@ -92,9 +94,9 @@ class Flight:
         return self.outcome.result() if self.outcome.done() else None
 
     def follow(self) -> exchange.ResponseBody | None:
-        """Return a reader of the bytes while they arrive, whichever process downloads them.
+        """Return a reader of the bytes while they arrive, in this or another process.
 
-        None if the flight has ended and the bytes are in the store, or nowhere: plan again.
+        Return None if the flight has ended and the bytes are in the store or discarded; the caller must plan again.
         """
         if self.outcome.done() and not _is_in_memory(self.outcome.result()):
             return None
@@ -123,9 +125,11 @@ class Flight:
 
 
 class FlightReader:
-    """A reader that survives the process which writes its draft: it continues with the draft of the next writer.
+    """A reader that does not fail if the process that writes its draft dies.
 
-    The bytes before the break belong to the same file, so nothing is sent twice (`core.exchange.ResponseBody`).
+    It continues with the draft of the next writer.
+
+    The bytes before the interruption are of the same file, so no byte is sent twice (`core.exchange.ResponseBody`).
     """
 
     def __init__(self, flight: Flight, body: Body, clock: Clock) -> None:

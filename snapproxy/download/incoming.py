@@ -1,4 +1,4 @@
-"""The bytes of one flight while they arrive: the draft they are written to, their sources, and the checks over them.
+"""The bytes of one flight while they arrive: the draft to which they are written, their sources, and their checks.
 
 `Incoming` starts a new draft when bytes must be discarded, and ends its draft once, by commit or abandon. `Attempt`
 decides which source the bytes come from.
@@ -25,14 +25,14 @@ DEAD_PROCESS = Source("", "", last_resort=True)
 
 
 class DraftTakenError(Exception):
-    """Another process has become the writer of the draft between two drafts of ours."""
+    """Another process became the writer of the draft between two drafts of this process."""
 
 
 class ByteChecks:
     """The checks that the store does not make by itself: digests other than sha256, and the whole bytes of a root.
 
-    `add` runs on the writer thread, for every byte of one draft; `mismatch` is called after the last one.
-    `keeps_all`: the bytes are a root's, and are kept for the check of the root.
+    `add` runs on the writer thread, for every byte of one draft; `mismatch` is called after the last one. `keeps_all`:
+    the bytes are those of a root, and are kept for the check of the root.
     """
 
     def __init__(self, expected: ExpectedFile | None, family: Family, *, keeps_all: bool) -> None:
@@ -40,7 +40,7 @@ class ByteChecks:
         self._checker: Checker | None = None
         if (
             expected is not None and "sha256" not in expected.digests
-        ):  # else the digest that the store computes suffices
+        ):  # otherwise the digest that the store computes is sufficient
             self._checker = family.checker(expected)
         self._sha1 = hashlib.sha1(usedforsecurity=False)
         self._keeps_all = keeps_all
@@ -63,7 +63,7 @@ class ByteChecks:
             self._kept += data
 
     def mismatch(self, sealed: Sealed) -> str | None:
-        """Return in a few words what differs from the expected file; None if nothing does."""
+        """Return a short description of the difference from the expected file; None if there is none."""
         expected = self._expected
         if expected is not None and expected.size not in (None, sealed.size):
             return "size differs"
@@ -97,7 +97,7 @@ class Incoming:
 
     @property
     def is_followed(self) -> bool:
-        """Whether a reader may have sent bytes to its client: a later failure can then only cut the connection."""
+        """Whether a reader may have sent bytes to its client: if so, a later failure can only abort the connection."""
         return not self._flight.step.whole and self._flight.is_followed
 
     @property
@@ -107,7 +107,10 @@ class Incoming:
         return expected is not None and expected.is_strong
 
     async def take_over(self) -> None:
-        """Continue with the bytes that a dead process left, if a strong digest will verify them; else discard them."""
+        """Continue with the bytes that a dead process left if a strong digest will verify them.
+
+        Otherwise discard them.
+        """
         if self.size and self.has_strong_digest:
             self.sources.append(DEAD_PROCESS)
             await self._draft.rehash()
@@ -115,7 +118,7 @@ class Incoming:
             await self._draft.restart()
 
     def length_with(self, offer: Offer) -> int | None:
-        """Return the length of the file, by this offer or by an earlier one."""
+        """Return the length of the file according to this offer or an earlier one."""
         return self._draft.meta.length if offer.total is None else offer.total
 
     def contradicts(self, length: int | None) -> bool:
@@ -144,7 +147,7 @@ class Incoming:
         Return False if the disk is full and nothing is stored.
         """
         self._is_ended = True
-        # The draft's file goes with its last reader: a client that joins now waits for the outcome, and is served
+        # The draft's file is deleted with its last reader: a client that joins now waits for the outcome, and is served
         # from the store.
         self._flight.receiving.clear()
         self._flight.mark_name_pending()
@@ -160,7 +163,7 @@ class Incoming:
             if expected := self._flight.step.expected:
                 await names.put_expected(self._flight.context.archive.name, expected, sealed.digest, sealed.size)
         except StorageFailure as failure:  # the bytes are stored: serve them nevertheless
-            log.warning("a blob is stored without its date or its other digests: %s", failure)
+            log.warning("A blob was stored without its date or its other digests: %s", failure)
         return True
 
     async def start_over(self, reason: str) -> None:

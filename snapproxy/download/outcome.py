@@ -17,14 +17,14 @@ from snapproxy.upstream.rate_limit import RateLimiter
 from snapproxy_storage import Expiring
 
 ABSENT_SECONDS = 600
-"""How long a 404 that no verified root confirms is remembered: backends of the snapshot service disagree."""
+"""How long a 404 that no verified root confirms is recorded: backends of the snapshot service disagree."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
     """The bytes are verified and stored.
 
-    `is_in_memory`: the disk is full, so the bytes exist only in memory, as long as their flight is followed.
+    `is_in_memory`: the disk is full, so the bytes exist only in memory, as long as their flight has a reader.
     """
 
     digest: str
@@ -97,7 +97,7 @@ class RecentOutcomes:
         return good or list(step.sources)
 
     async def refusal(self, step: Fetch, failures: list[Failure]) -> Refusal:
-        """Return the refusal for a file that no source delivered: that of the most informative failure."""
+        """Return the refusal for a file that no source delivered. It describes the most informative failure."""
         failure = min(failures, key=lambda each: _MOST_INFORMATIVE_FIRST.index(type(each)), default=Absent(404))
         match failure:
             case Refusal():
@@ -117,7 +117,7 @@ class RecentOutcomes:
                 assert_never(failure)
 
     async def _record(self, key: str) -> None:
-        """Write an entry. It ends by our own clock; the store's expiry only removes it."""
+        """Write an entry. It expires by the clock of this process; the store's expiry only removes it."""
         await self._expiring.put(key, self._clock.now() + ABSENT_SECONDS, seconds=ABSENT_SECONDS)
 
     async def _is_recorded(self, key: str) -> bool:

@@ -13,14 +13,14 @@ from snapproxy.upstream.client import UpstreamClient
 from snapproxy_storage import Blobs, Drafts, Following, Slot, Slots, Writing
 
 MEMORY_WINDOW_WHOLE = 64 << 20
-"""Bytes kept in memory, once the disk is full, of a file that is verified before it is sent."""
+"""Maximum bytes kept in memory, if the disk is full, of a file that is verified before it is sent."""
 
 MEMORY_WINDOW_STREAM = 8 << 20
-"""Bytes kept in memory, once the disk is full, of a file that is sent while it arrives; slower readers are cut off."""
+"""Maximum bytes kept in memory, if the disk is full, of a file that is sent while it arrives; slower readers fail."""
 
 NAME_POLL_SECONDS = 0.05
 NAME_POLLS = 200
-"""Interval and number of polls for a pending name: ten seconds in all."""
+"""Interval and number of polls for a pending name; the total is ten seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +43,12 @@ class DownloadServices:
     def mark_name_pending(self, step: Fetch) -> Slot | None:
         """Announce to all processes that the file is stored and its name is about to be written.
 
-        Release the slot once the name is written. None: another process has announced it already.
+        Release the slot once the name is written. Return None if another process has announced it already.
         """
         return self.slots.take(f"naming/{step.key}", 1)
 
     async def is_stored(self, step: Fetch, archive: str) -> bool:
-        """Return whether the store has the bytes by now: by their digest, or by the name that the step gives them.
+        """Return whether the store has the bytes by now: by their digest, or by the name in the step.
 
         A draft ends when its bytes are stored, and the name is written several durable writes later: a pending name
         is therefore waited for, up to ten seconds.

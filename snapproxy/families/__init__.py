@@ -1,4 +1,4 @@
-"""The package managers, one room each: paths, indexes, package checks and client behaviour of a family."""
+"""The package managers, one package each: paths, indexes, package checks and client behaviour of a family."""
 
 from __future__ import annotations
 

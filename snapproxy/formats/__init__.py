@@ -1,1 +1,1 @@
-"""Parsers of file formats: bytes in, records out, in bounded memory. Pure, without HTTP and without files."""
+"""Parsers of file formats: bytes in, records out, in bounded memory, without HTTP and without files."""

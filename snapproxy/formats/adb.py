@@ -2,8 +2,8 @@
 
 The format is described in apk-v3(5) and in adb.h of apk-tools 3.0. A value is a little-endian word of 32 bits: 4 bits
 of type, and 28 bits that are a number or an offset into the block. A list (an array or an object) is a count, which
-includes the count itself, followed by the values. apk treats a value whose offset lies outside the block as absent;
-here it is an error. `adb_index` and `adb_package` interpret the lists.
+includes the count itself, followed by the values. apk treats a value whose offset lies outside the block as absent; in
+this module it is an error. `adb_index` and `adb_package` interpret the lists.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Values:
         self.root = self._number_at(4, 4)
 
     def fields(self, value: int, most: int) -> tuple[int, ...]:
-        """Return the values of an object or array, () if it is absent. `most` is the largest number allowed."""
+        """Return the values of an object or array, () if it is absent. `most` is the maximum number of values."""
         if value == NULL:
             return ()
         kind, at = _split(value)
@@ -49,7 +49,7 @@ class Values:
     def span(self, value: int, most: int) -> tuple[int, int] | None:
         """Return the start and end offsets of a string's bytes in the block, None if it is absent.
 
-        `most` is the largest length allowed, in bytes.
+        `most` is the maximum length in bytes.
         """
         if value == NULL:
             return None

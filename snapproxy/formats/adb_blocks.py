@@ -5,8 +5,8 @@ bytes: one ADB block with all values (`formats.adb` reads it), then the signatur
 for each file. The whole container may be compressed: `ADBd` and a raw deflate stream, or `ADBc`, two bytes that give
 algorithm and level, and the stream (apk-v3(5); apk-tools 3.0, adb.c and adb_comp.c).
 
-apk ignores bytes after the end of the stream and the content of the padding. Here trailing bytes and non-zero padding
-are errors, because no signature covers them.
+apk ignores bytes after the end of the stream and the content of the padding. In this module trailing bytes and non-zero
+padding are errors, because no signature covers them.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ import zstandard
 from snapproxy.errors import ArchiveDataError
 
 MAX_METADATA = 64 << 20
-"""Bytes of an ADB block. An index of Alpine's largest repository has about 10 MB."""
+"""Maximum bytes of an ADB block. An index of Alpine's largest repository has about 10 MB."""
 MAX_SIGNATURE = 4096
-"""Bytes of a signature block; apk writes none of more than 2048."""
+"""Maximum bytes of a signature block; apk writes at most 2048."""
 MAX_SIGNATURES = 16
 
 INDEX = int.from_bytes(b"indx", "little")
@@ -59,7 +59,7 @@ class Receiver(Protocol):
         """Handle the next bytes of the current file."""
 
     def end_file(self) -> None:
-        """Handle the end of the current file: all its bytes were given to `data`."""
+        """Handle the end of the current file: all its bytes were passed to `data`."""
 
 
 class Container:
@@ -120,7 +120,7 @@ class Container:
     def _block_header(self, data: bytes) -> None:
         word = int.from_bytes(data, "little")
         kind, size = word >> _KIND_SHIFT, word & _SIZE_MASK
-        if kind == _EXTENDED:  # the size field holds the kind, and a 64-bit size follows
+        if kind == _EXTENDED:  # the size field contains the kind, and a 64-bit size follows
             self._kind = size
             self._expect(12, self._long_size)
         else:

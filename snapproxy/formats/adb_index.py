@@ -16,7 +16,7 @@ from snapproxy.formats.adb import Values, field
 from snapproxy.formats.adb_blocks import INDEX, Container
 
 MAX_PACKAGES = 500_000
-"""Packages in an index; Alpine's largest has about 30,000."""
+"""Maximum number of packages in an index; Alpine's largest has about 30,000."""
 
 _MAX_FIELDS = 256
 _MAX_TEXT = 4096
@@ -41,8 +41,8 @@ class AdbSignature:
 class AdbEntry:
     """One package.
 
-    `identity` is the digest of a part of the package (see `families.apk`), b'' if the index gives none.
-    `size` is the file's size in bytes, 0 if unknown.
+    `identity` is the digest of a part of the package (see `families.apk`), b'' if the index has none. `size` is the
+    file's size in bytes, 0 if unknown.
     """
 
     name: str
@@ -69,7 +69,7 @@ class AdbIndex:
 
 
 def open_index(data: bytes) -> AdbIndex:
-    """Parse an index. Raises ArchiveDataError when it is damaged, truncated, too large, or not an index."""
+    """Parse an index. Raises ArchiveDataError if it is damaged, truncated, too large, or not an index."""
     parts = _IndexParts()
     container = Container(parts)
     container.take(data)
@@ -99,7 +99,7 @@ class _IndexParts:
 
     def begin_file(self, folder: int, file: int, size: int) -> None:
         raise ArchiveDataError(
-            "The index has unsigned parts", why=f"It holds a file of {size} bytes ({folder}, {file})."
+            "The index has unsigned parts", why=f"It contains a file of {size} bytes ({folder}, {file})."
         )
 
     def data(self, piece: memoryview) -> None:

@@ -13,7 +13,7 @@ from snapproxy.errors import ArchiveDataError
 from snapproxy.formats.adb import Values, field
 
 MAX_FILES = 1 << 20
-"""Folders and files of one package; the largest packages have about ten thousand."""
+"""Maximum number of folders and files of one package; the largest packages have about ten thousand."""
 
 _MAX_FIELDS = 256
 _INFO, _FOLDERS = 1, 2
@@ -42,7 +42,7 @@ class DataFile:
 def data_files(block: bytes) -> Iterator[DataFile]:
     """Yield the files that have a DATA block, in the order of the blocks.
 
-    Empty files and entries with a target (links, devices) have no DATA block. Raises ArchiveDataError when the metadata
+    Empty files and entries with a target (links, devices) have no DATA block. Raises ArchiveDataError if the metadata
     cannot be parsed or list a file without a digest.
     """
     values = Values(block)
@@ -65,7 +65,7 @@ def data_files(block: bytes) -> Iterator[DataFile]:
 
 
 def unique_id(block: bytes) -> bytes | None:
-    """Return the package's own id if the metadata contain a correct one, else None.
+    """Return the package's own id if the metadata contain a correct one, otherwise None.
 
     The id is the sha256, truncated to 20 bytes, of the metadata with the id field zeroed.
     """

@@ -22,11 +22,11 @@ from snapproxy.formats.gzip_members import GzipMember
 from snapproxy.formats.ustar import entries
 
 MAX_PACKED = 64 << 20
-"""Bytes of an index; Alpine's largest (community) has about 2.5 MB."""
+"""Maximum bytes of an index; Alpine's largest (community) has about 2.5 MB."""
 MAX_UNPACKED = 256 << 20
-"""Bytes an index may decompress to; community has about 10 MB."""
+"""Maximum decompressed size of an index in bytes; community has about 10 MB."""
 MAX_SIGNATURES = 16
-"""Members before the index; `abuild-sign` writes one."""
+"""Maximum number of members before the index; `abuild-sign` writes one."""
 
 _SIGNATURE = ".SIGN."
 _INDEX = "APKINDEX"
@@ -58,7 +58,7 @@ class ApkEntry:
     """One package.
 
     `digest` is the `algorithm` digest of its compressed control part, in hex; `size` is that of the whole file in
-    bytes. `architecture` and `origin` (the name of its source) are '' if the index does not give them.
+    bytes. `architecture` and `origin` (the name of its source) are '' if the index does not have them.
     """
 
     name: str
@@ -81,7 +81,7 @@ def read_whole(chunks: Iterable[bytes]) -> bytes:
 
 
 def open_index(data: bytes) -> ApkIndex:
-    """Parse an APKINDEX.tar.gz. Raises ArchiveDataError when it is damaged, too large, or not an index."""
+    """Parse an APKINDEX.tar.gz. Raises ArchiveDataError if it is damaged, too large, or not an index."""
     if len(data) > MAX_PACKED:
         raise ArchiveDataError("The index is too large", why=f"It has more than {MAX_PACKED} bytes.")
     signatures: list[ApkSignature] = []
@@ -159,7 +159,10 @@ def _entry(fields: dict[bytes, str]) -> ApkEntry:
 
 
 def _checksum(text: str) -> tuple[str, str]:
-    """Parse `Q1` and base64, or `X1` and hex. The length gives the algorithm, as in apk's `apk_blob_pull_digest`."""
+    """Parse `Q1` and base64, or `X1` and hex.
+
+    The length determines the algorithm, as in apk's `apk_blob_pull_digest`.
+    """
     match = _CHECKSUM.fullmatch(text)
     try:
         value = b"" if match is None else _DECODE[match["encoding"]](match["digest"])

@@ -13,7 +13,7 @@ END = b"-----END PGP PUBLIC KEY BLOCK-----"
 
 
 def is_armored(data: bytes) -> bool:
-    """Whether `data` is text with a public key block. A binary keyring never begins with an ASCII character."""
+    """Return whether `data` is text with a public key block. A binary keyring never begins with an ASCII character."""
     return data[:1].isascii() and BEGIN in data
 
 

@@ -1,6 +1,6 @@
-"""Write JSON with exactly one spelling for each value, so that equal values have equal digests. Pure.
+"""Write JSON with exactly one form for each value, so that equal values have equal digests.
 
-`canonical` follows RFC 8785 for the values that we allow: sorted keys, no spaces, UTF-8 without needless escapes, no
+`canonical` follows RFC 8785 for the accepted values: sorted keys, no spaces, UTF-8 without needless escapes, no
 fractions, integers below 2**53.
 """
 
@@ -15,7 +15,7 @@ from snapproxy.formats.strict_json import check_exact
 def canonical(value: Any) -> bytes:
     """Write a value made of dicts, lists, strings, integers, booleans and None. Raises TypeError for any other value.
 
-    Keys are sorted by code point, which for ASCII keys (all of ours) is the order of RFC 8785.
+    Keys are sorted by code point, which for ASCII keys (all keys of snapproxy) is the order of RFC 8785.
     """
     check_exact(value)
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

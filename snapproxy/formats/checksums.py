@@ -1,4 +1,4 @@
-"""Read checksum lists as sha256sum and md5sum write them: SHA256SUMS and MD5SUMS beside an installer's images."""
+"""Read checksum lists as sha256sum and md5sum write them: SHA256SUMS and MD5SUMS of an installer's images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from snapproxy.errors import ArchiveDataError
 from snapproxy.formats.digests import digest
 
 MAX_LINE = 8192
-"""Bytes in a line: a digest and a path."""
+"""Maximum bytes in a line: a digest and a path."""
 
 # coreutils: the digest, a space, a second space or the `*` of binary mode, the name.
 _LINE = re.compile(r"([0-9A-Fa-f]+) [ *](\S.*)")

@@ -16,7 +16,7 @@ _BLANKS = b" \t\r"
 
 
 def is_clearsigned(data: bytes) -> bool:
-    """Whether `data` begins as a cleartext signed message does."""
+    """Return whether `data` begins with the header of a cleartext signed message."""
     return data.startswith(_BEGIN)
 
 

@@ -1,7 +1,7 @@
 """Read deb822: stanzas of `Field: value` lines, as in Release, Packages, Sources and pdiff Index (deb822(5)).
 
-Designed for a Packages file of 65 MB in a helper process: it keeps one stanza in memory, splits bytes rather than
-lines, and parses only the wanted fields. Callers decompress the file and interpret the fields.
+The parser is designed for a Packages file of 65 MB in a helper process: it keeps one stanza in memory, splits bytes
+rather than lines, and parses only the wanted fields. Callers decompress the file and interpret the fields.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from collections.abc import Collection, Iterable, Iterator
 from snapproxy.errors import ArchiveDataError
 
 MAX_LINE = 1 << 20
-"""Bytes in a line; the longest in Debian (linux's Binary field) is about 40 KB."""
+"""Maximum bytes in a line; in Debian the maximum is about 40 KB (linux's Binary field)."""
 MAX_STANZA = 16 << 20
-"""Bytes in a stanza; the largest is a Release, about 300 KB."""
+"""Maximum bytes in a stanza; a Release has about 300 KB."""
 MAX_FIELDS = 500
-"""Fields in a stanza; a Sources entry has about 30."""
+"""Maximum number of fields in a stanza; a Sources entry has about 30."""
 
 # Policy 5.1: printable ASCII except colon, not beginning with `#` or `-`.
 _ANY_NAME = rb'[!"$-,.-9;-~][!-9;-~]*'
@@ -37,7 +37,7 @@ def stanzas(
     file names never are. With `wanted` (names in lower case) other fields are skipped without parsing, so errors inside
     them are not detected; a stanza without any wanted field is an empty dict.
 
-    Raises ArchiveDataError when a bound is exceeded, or a stanza has a field twice (parsers differ in which one they
+    Raises ArchiveDataError if a bound is exceeded, or a stanza has a field twice (parsers differ in which one they
     use).
     """
     name = _ANY_NAME if wanted is None else b"|".join(re.escape(field.encode()) for field in sorted(wanted))

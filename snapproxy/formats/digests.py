@@ -15,12 +15,12 @@ _HEX = re.compile(r"[0-9a-f]+")
 
 
 def is_digest(algorithm: str, text: str) -> bool:
-    """Whether `text` has the form of a lower-case hex digest of `algorithm`."""
+    """Return whether `text` has the form of a lower-case hex digest of `algorithm`."""
     return len(text) == HEX_LENGTH.get(algorithm) and _HEX.fullmatch(text) is not None
 
 
 def digest(algorithm: str, text: str) -> str:
-    """Return the digest in lower case. Raises ArchiveDataError when `text` is not a digest of `algorithm`."""
+    """Return the digest in lower case. Raises ArchiveDataError if `text` is not a digest of `algorithm`."""
     lower = text.lower()
     if not is_digest(algorithm, lower):
         raise ArchiveDataError("An index has a malformed digest", why=f"Not a hex {algorithm}: {text[:140]!r}")

@@ -1,7 +1,7 @@
 """Decompress gzip members one by one. apk's files are sequences of members (apk-package(5), apk-v2(5)).
 
 `formats.unpack` concatenates the members, as gzip does. In apk's files each member is a separate part, and the offset
-at which it ends matters.
+at which it ends is needed.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class GzipMember:
         return self._inner.eof
 
     def take(self, data: bytes | memoryview) -> int:
-        """Decompress the bytes of `data` that belong to this member, and return their number.
+        """Decompress the bytes of `data` that are part of this member, and return their number.
 
-        Raises ArchiveDataError when the member is damaged or decompresses to more than `most` bytes.
+        Raises ArchiveDataError if the member is damaged or decompresses to more than `most` bytes.
         """
         try:
             self.unpacked += self._inner.decompress(data, self._most + 1 - len(self.unpacked))

@@ -1,9 +1,9 @@
 """Read pacman's databases: a tar, compressed or not, with one `<name>-<version>/desc` for each package.
 
-It reads both kinds: `<repo>.db`, and `<repo>.files`, which has a long `files` member beside each `desc`. The database
-is read as a stream; memory is bounded by one `desc`. `families.pacman` interprets the fields. The module has its own
-tar reader because `tarfile` loads the content of long-name headers into memory whatever its size, and silently stops at
-a damaged header.
+It reads both kinds: `<repo>.db`, and `<repo>.files`, which has a long `files` member for each `desc`. The database is
+read as a stream; memory is bounded by one `desc`. `families.pacman` interprets the fields. The module has its own tar
+reader because `tarfile` loads the content of long-name headers into memory without a limit, and silently stops at a
+damaged header.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ from snapproxy.formats.unpack import unpack
 Record = Mapping[str, tuple[str, ...]]
 
 MAX_MEMBERS = 1_000_000
-"""Members of one database; Arch's largest has 15,000 packages, each with a folder and one or two members."""
+"""Maximum number of members of one database; Arch's largest has 15,000 packages, each with a folder and one or two
+members.
+"""
 MAX_NAME = 4096
-"""Characters of a member's name, including names above 256 bytes, which are stored in extra headers."""
+"""Maximum characters of a member's name, including names above 256 bytes, which are stored in extra headers."""
 MAX_DESC = 1 << 20
-"""Bytes of one `desc`; the largest known one, with hundreds of dependencies, has 20 KB."""
+"""Maximum bytes of one `desc`; the largest known one, with hundreds of dependencies, has 20 KB."""
 MAX_DATABASE = 2 << 30
-"""Bytes a database may decompress to; Arch's `extra.files` has about 600 MB."""
+"""Maximum decompressed size of a database in bytes; Arch's `extra.files` has about 600 MB."""
 
 _BLOCK = 512
 _FIELD = re.compile(r"%([A-Z0-9]+)%")
@@ -39,7 +41,7 @@ _PAX_RECORD = re.compile(rb"([0-9]{1,9}) ([^=]+)=")
 def records(chunks: Iterable[bytes], *, wanted: Collection[str]) -> Iterator[Record]:
     """Yield the `wanted` fields (without their percent signs) of every package's `desc`, in the order of the database.
 
-    A field maps to its lines. Raises ArchiveDataError when the data is not a tar, is damaged or truncated, or exceeds a
+    A field maps to its lines. Raises ArchiveDataError if the data is not a tar, is damaged or truncated, or exceeds a
     bound.
     """
     for name, data in _descriptions(_ByteReader(unpack(chunks, max_size=MAX_DATABASE))):
@@ -88,7 +90,7 @@ class _ByteReader:
         return b"".join(parts)
 
     def skip(self, size: int) -> None:
-        """Skip the next `size` bytes. Raises ArchiveDataError when the stream ends before."""
+        """Skip the next `size` bytes. Raises ArchiveDataError if the stream ends before."""
         while size > 0:
             piece = self.take(min(size, 1 << 20))
             if not piece:

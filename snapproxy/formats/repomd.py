@@ -1,7 +1,7 @@
 """Read rpm-md, the metadata of rpm repositories as createrepo_c writes them: repomd.xml, primary.xml, prestodelta.xml.
 
 Each reader yields the listed files: location, size and one checksum. Callers decompress the file and add the location
-of the repository. Entries with `xml:base` are skipped: they are files of another repository, which clients ask
+of the repository. Entries with `xml:base` are skipped: they are files of another repository, which clients request
 directly.
 """
 
@@ -25,7 +25,7 @@ _SECONDS = re.compile(r"([0-9]{9,11})(?:\.[0-9]*)?")
 
 @dataclass(frozen=True, slots=True)
 class RpmPackage:
-    """A listed file. `href` is a URL reference relative to the repository; `size` is in bytes, None if not given."""
+    """A listed file. `href` is a URL reference relative to the repository; `size` is in bytes, None if not listed."""
 
     href: str
     size: int | None
@@ -48,7 +48,7 @@ class Version:
 def repomd(data: bytes) -> Iterator[RpmPackage]:
     """Yield the metadata files that a repomd.xml lists, of every type. The `open-checksum` (uncompressed) is not read.
 
-    Raises ArchiveDataError when the document is not a repomd, or an entry has no location or no checksum.
+    Raises ArchiveDataError if the document is not a repomd, or an entry has no location or no checksum.
     """
     for entry in elements([data], "repomd/data", ("location", "checksum", "size")):
         size = entry.children.get("size")
@@ -56,7 +56,10 @@ def repomd(data: bytes) -> Iterator[RpmPackage]:
 
 
 def published(data: bytes) -> int | None:
-    """Return the time of a repomd.xml in seconds since 1970: its revision, else its newest timestamp, else None."""
+    """Return the time of a repomd.xml in seconds since 1970.
+
+    It is the revision, otherwise the newest timestamp, otherwise None.
+    """
     for revision in elements([data], "repomd/revision"):
         if found := _SECONDS.fullmatch(revision.text.strip()):
             return int(found[1])
@@ -66,14 +69,14 @@ def published(data: bytes) -> int | None:
 
 
 def primary(chunks: Iterable[bytes]) -> Iterator[RpmPackage]:
-    """Yield the packages that a decompressed primary.xml lists. Raises ArchiveDataError as `repomd` does."""
+    """Yield the packages that a decompressed primary.xml lists. Raises the same errors as `repomd`."""
     for package in elements(chunks, "metadata/package", ("location", "checksum", "size")):
         size = package.children.get("size")
         yield from _listed(package, None if size is None else size.attributes.get("package"))
 
 
 def versions(chunks: Iterable[bytes]) -> Iterator[Version]:
-    """Yield the version of every package in a decompressed primary.xml. Raises ArchiveDataError as `repomd` does."""
+    """Yield the version of every package in a decompressed primary.xml. Raises the same errors as `repomd`."""
     for package in elements(chunks, "metadata/package", ("name", "arch", "version", "format/sourcerpm")):
         name, architecture, version = (package.children.get(each) for each in ("name", "arch", "version"))
         if name is None or architecture is None or version is None:
@@ -93,7 +96,7 @@ def versions(chunks: Iterable[bytes]) -> Iterator[Version]:
 
 
 def deltas(chunks: Iterable[bytes]) -> Iterator[RpmPackage]:
-    """Yield the delta packages that a decompressed prestodelta.xml lists. Raises ArchiveDataError as `repomd` does."""
+    """Yield the delta packages that a decompressed prestodelta.xml lists. Raises the same errors as `repomd`."""
     for delta in elements(chunks, "prestodelta/newpackage/delta", ("filename", "checksum", "size")):
         if (name := delta.children.pop("filename", None)) is not None:
             delta.children["location"] = Element({**name.attributes, "href": name.text.strip()})

@@ -1,4 +1,4 @@
-"""Read JSON written by others (manifests, credentials, locks) strictly. Pure.
+"""Read JSON of other programs (manifests, credentials, locks) strictly.
 
 - `parse` parses a document of any shape and marks repeated keys.
 - `read_object` parses an object whose members the caller reads. It refuses values on which JSON readers differ.
@@ -17,13 +17,13 @@ from typing import Any
 from snapproxy.errors import ArchiveDataError, RecordError
 
 EXACT = 1 << 53
-"""Integers below this limit survive readers that only have floating-point numbers (RFC 8785, section 3.2.2.3)."""
+"""Integers below this limit are exact in readers that only have floating-point numbers (RFC 8785, section 3.2.2.3)."""
 
 LARGEST = 64 * 2**20
-"""Largest document that `load` reads, in bytes."""
+"""Maximum size of a document for `load`, in bytes."""
 
 MOST = 200_000
-"""Largest number of arrays and objects that `load` reads, counted by their opening brackets.
+"""Maximum number of arrays and objects for `load`, counted by their opening brackets.
 
 Parsed, they need many times the memory of their text.
 """
@@ -33,7 +33,7 @@ _SHOWN = 60
 
 
 class Members(dict[str, Any]):
-    """A parsed object. `repeated` is a key that occurs twice (readers differ on which one counts), usually None."""
+    """A parsed object. `repeated` is a key that occurs twice (readers differ on which one they use), usually None."""
 
     repeated: str | None = None
 
@@ -122,7 +122,7 @@ class JsonDocument:
     hint: str
 
     def error(self, why: str) -> RecordError:
-        """Return the error that says why the document cannot be read."""
+        """Return the error with the reason why the document cannot be read."""
         return RecordError(f"The {self.name} cannot be read", why=why, hint=self.hint)
 
 
@@ -135,7 +135,10 @@ class JsonValue:
     document: JsonDocument
 
     def members(self, *names: str) -> tuple[JsonValue, ...]:
-        """Return the members of an object in the order of `names`. The object must have exactly these, each once."""
+        """Return the members of an object in the order of `names`.
+
+        The object must have exactly these members, each once.
+        """
         if not isinstance(self.raw, Members):
             raise self.wrong("expected an object")
         if self.raw.repeated is not None:

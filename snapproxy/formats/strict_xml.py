@@ -1,9 +1,9 @@
 """Parse untrusted XML as a stream: yield the elements at one path of a document, in bounded memory.
 
-It configures expat to refuse a document type, hence every entity except the five of XML itself and everything external.
-It fixes the encoding and bounds the depth, a single token and the text. defusedxml refuses the same constructs, but
-wraps parsers that build trees or bound neither tokens nor text, and the indexes read here decompress to hundreds of
-megabytes. Callers interpret the elements.
+The module configures expat to refuse a document type, hence every entity except the five of XML itself and every
+external resource. It fixes the encoding and bounds the depth, a single token and the text. defusedxml refuses the same
+constructs, but wraps parsers that build trees or bound neither tokens nor text, and the indexes read here decompress to
+hundreds of megabytes. Callers interpret the elements.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from xml.parsers.expat import ExpatError, ParserCreate
 from snapproxy.errors import ArchiveDataError
 
 MAX_DEPTH = 32
-"""Levels of nested elements; package metadata have five."""
+"""Maximum levels of nested elements; package metadata have five."""
 MAX_TEXT = 4096
-"""Characters of text in a wanted element: a digest, a number or a name."""
+"""Maximum characters of text in a wanted element: a digest, a number or a name."""
 MAX_TOKEN = 1 << 20
-"""Bytes of a single token (a tag, a comment). Expat buffers an incomplete token and rescans it with each new piece."""
+"""Maximum bytes of a single token (a tag, a comment). Expat buffers an incomplete token and rescans it with each new
+piece.
+"""
 
 XML_BASE = "http://www.w3.org/XML/1998/namespace base"
 """The key of the attribute `xml:base`. The key of an attribute without a namespace is its plain name."""
@@ -43,7 +45,7 @@ def elements(chunks: Iterable[bytes], path: str, wanted: Collection[str] = ()) -
     empty, the element at `path` has its own text. A declared encoding is ignored: the document is UTF-8, or UTF-16 with
     a byte order mark.
 
-    Raises ArchiveDataError when the document has another root element, is malformed, has a document type, has a wanted
+    Raises ArchiveDataError if the document has another root element, is malformed, has a document type, has a wanted
     child twice, has elements inside wanted text, or exceeds a bound.
     """
     reader = _Reader(path.split("/"), wanted)
@@ -126,7 +128,10 @@ class _Reader:
         self._matched = min(self._matched, self._depth)
 
     def _collect_text(self, leaf: Element) -> None:
-        """Start collecting text. No handler is installed elsewhere: most of an index is descriptions and file lists."""
+        """Start collecting text.
+
+        No handler is installed for other elements: most of an index is descriptions and file lists.
+        """
         self._leaf = leaf
         self._parser.CharacterDataHandler = self._text
 

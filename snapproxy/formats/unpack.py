@@ -21,18 +21,18 @@ from snapproxy.formats.zchunk import MAGIC as ZCHUNK
 from snapproxy.formats.zchunk import unpack_zchunk
 
 MAX_SIZE = 1 << 30
-"""Bytes an index may decompress to; the largest Packages (Ubuntu's universe, sid) have about 70 MB."""
+"""Maximum decompressed size of an index in bytes; the largest Packages (Ubuntu's universe, sid) have about 70 MB."""
 MAX_RATIO = 200
-"""Decompressed bytes for each compressed byte; real Packages files stay below 10."""
+"""Maximum decompressed bytes for each compressed byte; real Packages files have less than 10."""
 MAX_MEMBERS = 4096
-"""Consecutive members of one file."""
+"""Maximum number of consecutive members of one file."""
 
 _PIECE = 256 << 10
 _RATIO_FREE = 4 << 20  # a small file of repeated text may compress beyond any ratio and is harmless
 _DECODER_MEMORY = 256 << 20  # `xz -9` needs 65 MiB; zstd's decoder has its own limit, a window of 128 MiB
 _LONGEST_MAGIC = 6
-# 4 bytes of zstd may decompress to a block of 128 KiB, and its decoder has no output limit. 512 bytes of input give at
-# most 16 MiB.
+# 4 bytes of zstd may decompress to a block of 128 KiB, and its decoder has no output limit. 512 bytes of input result
+# in at most 16 MiB.
 _ZSTD_SLICE = 512
 # Files of pzstd begin with such a frame (RFC 8878, section 3.1.2).
 _SKIPPABLE_FRAME = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
@@ -106,7 +106,7 @@ def unpack(
 ) -> Iterator[bytes]:
     """Yield the decompressed bytes, piece by piece.
 
-    `max_ratio` applies from 4 MiB of output on. Raises ArchiveDataError when a bound is exceeded, and when the data is
+    `max_ratio` applies from 4 MiB of output on. Raises ArchiveDataError if a bound is exceeded, and if the data is
     damaged, truncated, or followed by anything except another member of the same format.
     """
     source = filter(None, chunks)

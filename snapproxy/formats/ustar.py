@@ -1,9 +1,9 @@
 """Read the small tar archives in which apk stores signatures, package metadata and indexes: names and contents only.
 
-The standard `tarfile` is made for trusted archives: it reads extended headers of any size and follows sparse maps. Here
-a header is 512 bytes with a checksum, names are short, and a member has exactly the size in its header. A *cut* archive
-(apk's signature and control parts) has no end blocks; a complete one ends with two blocks of zeros. Callers decompress
-the archive and bound its size.
+The standard `tarfile` is made for trusted archives: it reads extended headers of any size and follows sparse maps. In
+this module a header is 512 bytes with a checksum, names are short, and a member has exactly the size in its header. A
+*cut* archive (apk's signature and control parts) has no end blocks; a complete one ends with two blocks of zeros.
+Callers decompress the archive and bound its size.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from snapproxy.errors import ArchiveDataError
 
 MAX_ENTRIES = 4096
-"""Members of one archive; apk's have fewer than a dozen."""
+"""Maximum number of members of one archive; apk's have fewer than a dozen."""
 
 _BLOCK = 512
 _NAME = slice(0, 100)
@@ -46,7 +46,7 @@ def entries(data: bytes | bytearray) -> Iterator[tuple[str, bytes]]:
 def _size(header: bytes) -> int:
     """Return the size of a member. The header's checksum, which is checked first, is the sum of its bytes.
 
-    The bytes of the checksum itself count as spaces.
+    In this sum the bytes of the checksum itself are spaces.
     """
     blank = header[: _CHECKSUM.start] + b" " * 8 + header[_CHECKSUM.stop :]
     if len(header) < _BLOCK or _octal(header[_CHECKSUM]) != sum(blank):

@@ -17,9 +17,9 @@ from snapproxy.errors import ArchiveDataError
 MAGIC = b"\x00ZCK1"
 
 MAX_HEADER = 4 << 20
-"""Bytes of a header: about 22 for each chunk, one chunk for each source package; Fedora has 25,000 source packages."""
+"""Maximum bytes of a header: about 22 for each chunk, one chunk a source package; Fedora has 25,000 of these."""
 MAX_CHUNK = 16 << 20
-"""Bytes of one chunk, compressed or not; createrepo_c puts the packages of one source into a chunk."""
+"""Maximum bytes of one chunk, compressed or not; createrepo_c puts the packages of one source into a chunk."""
 
 #: Length of a checksum in bytes, by type: SHA-1, SHA-256, SHA-512, and SHA-512 truncated to 128 bits.
 _CHECKSUM_SIZES = {0: 20, 1: 32, 2: 64, 3: 16}
@@ -69,7 +69,7 @@ class _ChunkStream:
 def unpack_zchunk(source: Iterator[bytes]) -> Iterator[bytes]:
     """Yield the decompressed chunks, one by one, without the dictionary.
 
-    `source` has no empty pieces. Raises ArchiveDataError when the data is damaged, truncated, followed by more bytes,
+    `source` has no empty pieces. Raises ArchiveDataError if the data is damaged, truncated, followed by more bytes,
     uses an unsupported feature (data streams, optional elements), or exceeds a bound.
     """
     stream = _ChunkStream(source)
@@ -114,7 +114,7 @@ def _header(header: _ChunkStream, checksum: int) -> tuple[int, list[_Chunk]]:
 def _unpack(data: bytes, chunk: _Chunk, compression: int, dictionary: zstandard.ZstdCompressionDict | None) -> bytes:
     if compression == _ZSTD:
         try:
-            # The decoder would allocate the size that the frame declares, whatever it is.
+            # The decoder would allocate any size that the frame declares.
             declared = zstandard.frame_content_size(data)
             if declared not in (-1, chunk.open_size):
                 raise _damaged("The size of a chunk differs from the header.")

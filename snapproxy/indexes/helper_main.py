@@ -21,13 +21,13 @@ from snapproxy.indexes.table_format import encode_expected, encode_package
 from snapproxy_storage import StorageFailure, Tables, open_tables
 
 MAX_MEMORY = 2 << 30
-"""Bytes of address space. sid's Packages takes a tenth of it.
+"""Maximum bytes of address space. sid's Packages takes a tenth of it.
 
 Debian's Contents of all architectures, the largest index known, is not made into a table.
 """
 
 MAX_CPU_SECONDS = 900
-"""For the life of one helper, which ends when idle."""
+"""Maximum CPU time of one helper in seconds; a helper ends when idle."""
 
 PIECE = 256 * 1024
 

@@ -15,7 +15,7 @@ from snapproxy.errors import ArchiveDataError, StorageError
 from snapproxy_storage import Blob
 
 DRAIN_SECONDS = 1.0
-"""How long to wait for the end of the pipe of a process that has ended."""
+"""How long to wait for the end of the pipe of a process that has ended, in seconds."""
 
 IDLE_SECONDS = 20.0
 """How long the helper lives after its last job: an update requests its indexes within seconds of one another."""
@@ -25,7 +25,7 @@ JOB_SECONDS = 600.0
 
 
 class HelperDiedError(ArchiveDataError):
-    """The helper died while it parsed an index: probably because of the index, but it may have been killed."""
+    """The helper died while it parsed an index: the index is the probable cause, but it may have been killed."""
 
 
 class HelperProcess:
@@ -68,7 +68,7 @@ class HelperProcess:
         process = await self._running()
         if process.stdin is None or process.stdout is None:
             raise StorageError("The index helper process has no pipes")
-        with contextlib.suppress(ConnectionError):  # a helper that died is noticed by its empty answer
+        with contextlib.suppress(ConnectionError):  # a helper that died is detected by its empty answer
             process.stdin.write(json.dumps(job).encode() + b"\n")
             async for piece in blob.chunks(0, blob.size):
                 process.stdin.write(piece)

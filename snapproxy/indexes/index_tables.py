@@ -27,14 +27,14 @@ OPEN_TABLES = 64
 """Maximum number of tables that stay mapped; the least recently used one is closed first."""
 
 MAX_READ = 1 << 20
-"""Bytes of an index that this process parses if its table cannot be written.
+"""Maximum bytes of an index that this process parses if its table cannot be written.
 
 Debian's roots are smaller, a large Packages is not.
 """
 
 
 class IndexTables:
-    """Lookups in index tables, which are built on demand. One build for each table, whatever the number of callers."""
+    """Lookups in index tables, which are built on demand. Each table has one build, for any number of callers."""
 
     def __init__(self, store: Store, helper: HelperProcess) -> None:
         self._store = store
@@ -55,7 +55,7 @@ class IndexTables:
         return None if row is None else decode_expected(row)
 
     async def entries(self, family: Family, digest: str, index: str) -> list[tuple[str, ExpectedFile]]:
-        """Return every (name, file) that an index lists. For roots, which are short."""
+        """Return every (name, file) that an index lists. Use it for roots, which are short."""
         try:
             rows = await self._read(family, digest, index, lambda table: list(table.items()))
         except StorageError as error:
@@ -63,9 +63,9 @@ class IndexTables:
         return [(name, decode_expected(row)) for name, row in rows]
 
     async def all(self, family: Family, digest: str, index: str) -> list[ExpectedFile]:
-        """Return every file that an index lists, each once, however long the index is.
+        """Return every file that an index of any length lists, each once.
 
-        The table is read in a thread, from a map of its own.
+        The table is read in a thread, from a separate map.
         """
         await self._read(family, digest, index, lambda _: None)
         table = await asyncio.to_thread(self._store.tables.open, table_name(digest, index), family.parser)
@@ -79,7 +79,7 @@ class IndexTables:
     async def _without_table(
         self, family: Family, digest: str, index: str, error: StorageError
     ) -> list[tuple[str, ExpectedFile]]:
-        """Parse a short index, such as a root, in this process if the full disk takes no table.
+        """Parse a short index, such as a root, in this process if the disk is too full for a table.
 
         Raise `error` for a long one.
         """
@@ -97,7 +97,7 @@ class IndexTables:
         try:
             return look_up(await self._table(family, digest, index, key))
         except StorageFailure as failure:
-            log.warning("an index table is damaged and is built again: %s", failure)
+            log.warning("An index table is damaged and is built again: %s", failure)
             self._close(key)
             return look_up(await self._table(family, digest, index, key))
 
@@ -109,7 +109,7 @@ class IndexTables:
                 table = await asyncio.to_thread(self._store.tables.open, *key)
             if table is None:
                 raise _vanished()
-            self._close(key)  # another task may have opened it meanwhile
+            self._close(key)  # another task may have opened it since
             self._open[key] = table
             if len(self._open) > OPEN_TABLES:
                 self._close(next(iter(self._open)))
@@ -130,7 +130,7 @@ class IndexTables:
         await asyncio.shield(task)
 
     def _built(self, key: tuple[str, str], task: asyncio.Task[None]) -> None:
-        """Remember an index that cannot be parsed: its bytes never change, and each build takes seconds."""
+        """Record an index that cannot be parsed: its bytes never change, and each build takes seconds."""
         del self._builds[key]
         error = None if task.cancelled() else task.exception()
         if isinstance(error, ArchiveDataError) and not isinstance(error, HelperDiedError):
@@ -142,7 +142,7 @@ class IndexTables:
         blob = await self._store.blobs.open(digest)
         if blob is None:
             raise StorageError(
-                "An index is gone from the store", why="It was evicted between two lookups.", hint="Try again."
+                "An index was removed from the store", why="It was evicted between two lookups.", hint="Try again."
             )
         try:
             await self._helper.build(family.name, index, key[0], blob)

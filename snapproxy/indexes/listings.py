@@ -17,7 +17,7 @@ from snapproxy_storage import StorageFailure, Store, Table
 
 
 class Listings:
-    """The listings of indexes that the store holds."""
+    """The listings of stored indexes."""
 
     def __init__(self, store: Store, helper: HelperProcess) -> None:
         self._store = store
@@ -54,7 +54,7 @@ class Listings:
         blob = await self._store.blobs.open(digest)
         if blob is None:
             raise StorageError(
-                "An index is gone from the store", why="It was evicted between two lookups.", hint="Try again."
+                "An index was removed from the store", why="It was evicted between two lookups.", hint="Try again."
             )
         try:
             await self._helper.build(family, path, table, blob, "packages")

@@ -1,1 +1,4 @@
-"""Long-running work that reports progress: observations, comparisons, exports, imports; by hand or on a schedule."""
+"""Long-running work that reports progress: observations, comparisons, exports, imports.
+
+It is started by hand or on a schedule.
+"""

@@ -1,6 +1,6 @@
-"""Compares the packages of an archive at two times: fetches the roots of both times, then the indexes that differ.
+"""Compare the packages of an archive at two times: fetches the roots of both times, then the indexes that differ.
 
-Files are requested as by any client (`core.exchange.Answerer`), so they are verified, stored and shared.
+Files are requested in the same way as by clients (`core.exchange.Answerer`), so they are verified, stored and shared.
 `core.package_diff` computes the differences; the family's lister defines the lists of packages and the order of
 versions.
 """
@@ -74,8 +74,7 @@ class Differ:
     async def compare(self, before: TimeSpec, after: TimeSpec, selection: Selection) -> ArchiveDiff | Refusal:
         """Return the differences, or the refusal of the first file that is refused at either time.
 
-        Raises ConfigurationError when the selection names too little, ArchiveDataError for an index that cannot be
-        read.
+        Raises ConfigurationError if the selection names too little, ArchiveDataError for an index that cannot be read.
         """
         try:
             return await self._compare(before, after, settled(selection, self._lister))

@@ -1,4 +1,4 @@
-"""Attaches to an image the statement that it was reproduced offline from a lock.
+"""Attach to an image the statement that it was reproduced offline from a lock.
 
 The statement is not signed; tools for registries, such as cosign, can sign it.
 """
@@ -33,7 +33,7 @@ async def attest(
     """Push the statement into the repository of an image, as a referrer of it; return the statement's reference.
 
     `lock_digest` is the sha256 of the lock (hex), `outputs` the digests of the build's files, by path. Raises
-    MissingError when the image does not exist, and as `attach`.
+    MissingError if the image does not exist, and the errors of `attach`.
     """
     async with access.open(image, clock) as repository:
         subject = (await repository.resolve("")).descriptor

@@ -20,7 +20,7 @@ Base = tuple[str, str]
 
 
 def check_settings(record: Record, settings: ClientSettings | None) -> None:
-    """Check that the client's settings are given if, and only if, its cache needs them.
+    """Check that the client's settings are present if, and only if, its cache needs them.
 
     Raises RecordError for a record without packages, and for missing settings; ClientError for needless ones.
     """
@@ -31,8 +31,8 @@ def check_settings(record: Record, settings: ClientSettings | None) -> None:
     if configured and settings is None:
         raise RecordError(
             "The client's repositories are not known",
-            why=f"The names in its cache ({configured[0]}) come from ids and addresses in its settings, "
-            "which a record lacks.",
+            why=f"The names in its cache ({configured[0]}) are derived from ids and addresses in its settings, "
+            "which a record does not contain.",
             hint=f"Add: {REPOSITORY_CACHES[configured[0]].hint}",
         )
     if not configured and settings is not None:
@@ -45,8 +45,8 @@ def check_settings(record: Record, settings: ClientSettings | None) -> None:
 async def cache_files(record: Record, blobs: Blobs, settings: ClientSettings | None) -> tuple[PlacedFile, ...]:
     """Return the files of the caches, sorted by path.
 
-    Raises RecordError when two files have one name, and when the client's repositories are not those of the record;
-    ConfigurationError for invalid settings; StorageError and ArchiveDataError when an index cannot be read.
+    Raises RecordError if two files have the same name, and if the client's repositories are not those of the record;
+    ConfigurationError for invalid settings; StorageError and ArchiveDataError if an index cannot be read.
     """
     found: dict[str, PlacedFile] = {}
     members = [member async for member in _by_name(record, blobs)]
@@ -56,9 +56,9 @@ async def cache_files(record: Record, blobs: Blobs, settings: ClientSettings | N
     for member in members:
         if found.setdefault(member.path, member).sha256 != member.sha256:
             raise RecordError(
-                "Two files have one name in the client's cache",
+                "Two files have the same name in the client's cache",
                 why=f"{member.path} would be sha256 {member.sha256} and {found[member.path].sha256}.",
-                hint="Record the packages of each image in a capture of its own.",
+                hint="Record the packages of each image in a separate capture.",
             )
     return tuple(found[path] for path in sorted(found))
 
@@ -71,7 +71,7 @@ def packages_of(record: Record) -> Iterator[RecordEntry]:
 
 
 async def _by_name(record: Record, blobs: Blobs) -> AsyncIterator[PlacedFile]:
-    """Yield the packages of clients with a single cache folder, by the names that an index gives for it."""
+    """Yield the packages of clients with a single cache folder, by the names in an index."""
     names: dict[tuple[str, str], str] = {}
     for entry in record.entries:
         if record.families[entry.archive] in CLIENT_CACHES and _has_packages(record, entry):
@@ -111,7 +111,7 @@ def _by_repository(record: Record, family: str, settings: ClientSettings) -> Ite
         if base not in chosen and any(entry.role is Role.PACKAGE for entry in files):
             raise RecordError(
                 "A repository of the capture is not in the client's settings",
-                why=f"Packages came from {_base_text(base)}, but no enabled repository has a baseurl for it.",
+                why=f"Packages were fetched from {_base_text(base)}, but no enabled repository has a baseurl for it.",
                 hint="Add the file that configures it: --repo-file FILE",
             )
         for entry in files:

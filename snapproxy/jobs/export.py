@@ -1,4 +1,4 @@
-"""Exports captures to image layouts, registries and folders.
+"""Export captures to image layouts, registries and folders.
 
 An export is complete under its final name, or does not exist.
 
@@ -37,7 +37,10 @@ from snapproxy_storage import Blobs
 
 @dataclass(frozen=True, slots=True)
 class RegistryAccess:
-    """How to connect to registries: `environ`, `authfile`, `login` as in `Keychain`, the others as in `Wire`."""
+    """How to connect to registries.
+
+    `environ`, `authfile` and `login` are those of `Keychain`, the others those of `RegistryConnections`.
+    """
 
     environ: Mapping[str, str] = field(default_factory=dict)
     authfile: Path | None = None
@@ -58,7 +61,7 @@ class RegistryAccess:
     async def settled(self, reference: Reference, clock: Clock) -> RegistryAccess:
         """Return the same settings with the login already looked up, for a later change of user.
 
-        Raises as `Keychain.find`.
+        Raises the same errors as `Keychain.find`.
         """
         login = await self._keychain(clock).find(reference.registry, reference.repository)
         return replace(self, environ={}, authfile=None, login=login)
@@ -69,10 +72,9 @@ class RegistryAccess:
 
 @dataclass(frozen=True, slots=True)
 class ExportOptions:
-    """The form of an export: `bare`, `created` and `held` as in `pack`; with `blobs_only`, as from `pack_blobs`.
+    """The form of an export. `bare`, `created` and `held` are those of `pack`; `blobs_only` selects `pack_blobs`.
 
-    With `as_image`, an image of the packages as from `image_of`, for the machine `architecture` and a client with
-    `settings`.
+    `as_image` selects the image of `image_of`, for the machine `architecture` and a client with `settings`.
     """
 
     bare: bool = False
@@ -107,8 +109,8 @@ class Exporter:
     ) -> Exported:
         """Write the files of a record to a place.
 
-        Raises ClientError when the place is in use, RecordError when the record cannot be written in the requested
-        form, StorageError for missing bytes and for a full disk, and as `push`.
+        Raises ClientError if the place is in use, RecordError if the record cannot be written in the requested form,
+        StorageError for missing bytes and for a full disk, and the errors of `push`.
         """
         if isinstance(place, TreePlace) and not (options.as_image or options.blobs_only):
             return await self._write_tree(lay_out(record, options.held), place, progress)
@@ -138,7 +140,7 @@ class Exporter:
                 if place.digest:
                     raise ClientError(
                         "An export cannot have a digest in its destination",
-                        why=f"{place.name} names one, but the digest follows from the contents.",
+                        why=f"{place.name} names one, but the digest is computed from the contents.",
                         hint="Name a tag, or none: docker://REGISTRY/REPOSITORY:TAG.",
                     )
                 async with options.access.open(place, self._clock) as repository:
@@ -155,7 +157,7 @@ class Exporter:
     ) -> Exported:
         """Push the files of a record into the repository of an image, as a referrer of the image.
 
-        Raises as `export`, and MissingError when the image does not exist.
+        Raises the errors of `export`, and MissingError if the image does not exist.
         """
         async with options.access.open(subject, self._clock) as repository:
             image: Descriptor = (await repository.resolve("")).descriptor

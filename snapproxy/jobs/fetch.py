@@ -1,4 +1,4 @@
-"""Copies a served file to a path: complete and verified, or not at all."""
+"""Copy a served file to a path: complete and verified, or not at all."""
 
 from __future__ import annotations
 
@@ -39,7 +39,10 @@ async def fetch_file(
 
 
 async def _copy(served: Served, target: Path, progress: Progress, path: str) -> Fetched | Refusal:
-    """Copy a body into a draft beside `target`, and rename it once it is verified. Reports progress as `path`."""
+    """Copy a body into a draft in the folder of `target`, and rename it once it is verified.
+
+    Reports progress as `path`.
+    """
     body, draft = served.body, target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     digest, offset = hashlib.sha256(), 0
     try:

@@ -1,8 +1,8 @@
-"""Makes a container image of a record's packages.
+"""Make a container image of a record's packages.
 
 Its only layer is a tar of the package manager's cache folder, as in repro-pkg-cache.
 
-The tar is generated whenever it is read: headers follow from names and sizes, contents are blobs of the store.
+The tar is generated whenever it is read: headers are computed from names and sizes, contents are blobs of the store.
 Computing its digest reads the blobs once, writing it reads them again.
 """
 
@@ -30,8 +30,8 @@ from snapproxy_storage import Blobs
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 
-# From package managers' names to those of images (GOARCH, as required by image-spec), where they differ. 32-bit ARM
-# also has variants.
+# Maps package managers' names to those of images (GOARCH, as required by image-spec), if they differ. 32-bit ARM also
+# has variants.
 _ARCHITECTURES: Mapping[str, str] = {
     "x86_64": "amd64",
     "aarch64": "arm64",
@@ -56,11 +56,13 @@ async def image_of(
     created: Instant | None = None,
     settings: ClientSettings | None = None,
 ) -> Artifact:
-    """Return the image of the packages of a record. `architecture` as images name it; '' takes it from the packages.
+    """Return the image of the packages of a record.
 
-    `settings`: of a client whose cache has names from them. Raises RecordError without packages, and as `cache_files`;
-    ClientError for packages of several architectures; StorageError when the store lacks files; ArchiveDataError when an
-    index cannot be read.
+    `architecture` is a name of image-spec; '' uses that of the packages.
+
+    `settings` are those of a client whose cache has names from them. Raises RecordError without packages; ClientError
+    for packages of several architectures; StorageError if the store lacks files; ArchiveDataError if an index cannot be
+    read; and the errors of `cache_files`.
     """
     check_settings(record, settings)
     architecture = architecture or _architecture(record)
@@ -143,7 +145,7 @@ class _Tar:
                 opened.close()
 
     def close(self) -> None:
-        """Do nothing: nothing is open."""
+        """Do nothing: no file is open."""
 
     def _add(self, piece: bytes | PlacedFile) -> None:
         size = len(piece) if isinstance(piece, bytes) else piece.size

@@ -1,6 +1,6 @@
-"""Imports a capture from an artifact into the store.
+"""Import a capture from an artifact into the store.
 
-Every byte is verified, and nothing is named before everything is complete.
+Every byte is verified, and no name is recorded before all files are stored.
 
 `open_artifact` finds and opens the artifact, `store_blobs` stores its blobs, and `trust_record` determines the proofs.
 """
@@ -66,7 +66,7 @@ class Importer:
         """Import the capture at a place under a new name, closed.
 
         Raises ClientError for an invalid name or one in use, and for unknown archives; RecordError and ArchiveDataError
-        for an invalid or damaged artifact; StorageError when the disk is full; and as the registry client.
+        for an invalid or damaged artifact; StorageError if the disk is full; and the errors of the registry client.
         """
         self._captures.check_new(name)
         async with found_at(place, access, self._clock) as found:

@@ -1,4 +1,4 @@
-"""Marks a snapshot bad: the one with exactly the named time, else the one that answers for that time."""
+"""Mark a snapshot bad: the one with exactly the named time, otherwise the one that answers for that time."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def _instant(
 ) -> Instant | Refusal:
     """Return the instant that names the snapshot.
 
-    Observations of several roots may include the same second: the one that began last is the one the user noticed.
-    Where every second is a snapshot, the second itself is the instant.
+    Observations of several roots may include the same second: the one that began last is the one that the user saw. If
+    every second is a snapshot, the second itself is the instant.
     """
     if isinstance(at_instant, Refusal):
         return at_instant

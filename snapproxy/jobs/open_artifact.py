@@ -1,4 +1,4 @@
-"""Opens the artifact of a capture: the named one, or the one attached to the named image."""
+"""Open the artifact of a capture: the named one, or the one attached to the named image."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class FoundArtifact:
 async def found_at(place: Place, access: RegistryAccess, clock: Clock) -> AsyncIterator[FoundArtifact]:
     """Open the artifact at a place, and read its lock.
 
-    Raises RecordError when no readable artifact exists there; ClientError when several are attached; and as the place's
-    reader.
+    Raises RecordError if no readable artifact exists there; ClientError if several are attached; and the errors of the
+    place's reader.
     """
     match place:
         case TreePlace():
@@ -58,7 +58,7 @@ async def found_at(place: Place, access: RegistryAccess, clock: Clock) -> AsyncI
 
 
 async def read(source: ArtifactSource, root: ManifestDocument) -> FoundArtifact:
-    """Read the record of the artifact that has this root. Raises as `found_at`."""
+    """Read the record of the artifact that has this root. Raises the same errors as `found_at`."""
     if not _is_capture(root):
         raise RecordError(
             "Not an artifact of a capture",

@@ -1,6 +1,6 @@
-"""Makes an OCI artifact of a record: manifests as planned by `capture.artifact`, layers with bytes from the store.
+"""Make an OCI artifact of a record: manifests as planned by `capture.artifact`, layers with bytes from the store.
 
-Writes nothing.
+This module writes no file.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ def pack(
     held: Record | None = None,
     subject: Descriptor | None = None,
 ) -> Artifact:
-    """Return the artifact of a record; `bare` and `created` as in `describe`.
+    """Return the artifact of a record; `bare` and `created` are arguments of `describe`.
 
     `held`: a record whose files the recipient has already. The manifests list them, so that the artifact is the same,
-    but their bytes are left out. `subject`: the image to attach to. Raises RecordError as `describe`, StorageError when
+    but their bytes are omitted. `subject`: the image to attach to. Raises the errors of `describe`, and StorageError if
     the store lacks files.
     """
     plan = describe(record, bare=bare, created=created)
@@ -84,7 +84,7 @@ def stored(blobs: Blobs, descriptor: Descriptor) -> BlobContent:
 
 
 async def read_stored(blobs: Blobs, sha256: str, most: int) -> bytes:
-    """Return the bytes of a stored file of at most `most` bytes. Raises StorageError when it is not stored."""
+    """Return the bytes of a stored file of at most `most` bytes. Raises StorageError if it is not stored."""
     data = await read_blob(blobs, sha256, most)
     if data is None:
         raise _missing([sha256])

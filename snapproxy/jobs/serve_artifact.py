@@ -1,4 +1,4 @@
-"""Serves a capture directly from its artifact: nothing is imported, and no store is needed."""
+"""Serve a capture directly from its artifact: nothing is imported, and no store is needed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from snapproxy.oci.places import LayoutPlace, TarPlace
 async def replayed_from(place: LayoutPlace | TarPlace) -> AsyncIterator[Replayed]:
     """Open the artifact at a place, to be replayed while the context is open.
 
-    Raises as `open_artifact.read` and `open_layout`.
+    Raises the same errors as `open_artifact.read` and `open_layout`.
 
     Files are verified by their digests. No signature is checked, and the proofs in the artifact are not trusted: the
     proof is at most `digest`, and clients verify as usual.
@@ -43,11 +43,11 @@ class _ArtifactBytes:
         self._layout = layout
         self._layers = {layer.hex: layer for layer in found.layers}
         self._verified: dict[str, tuple[int, ...]] = {}
-        """The state of each verified file at that time, by digest."""
+        """The state of each verified file at the time of its verification, by digest."""
         self._reading: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def __call__(self, entry: RecordEntry) -> StoredBytes | Refusal:
-        """Return the bytes of an entry. Raises ArchiveDataError when they are missing or damaged."""
+        """Return the bytes of an entry. Raises ArchiveDataError if they are missing or damaged."""
         layer = self._layers[entry.sha256]  # `capture.artifact.restore` has checked that it exists
         opened = await self._layout.open(layer)
         try:
@@ -73,7 +73,7 @@ class _WholeBody:
     def fileno(self) -> int | None:
         return self._opened.fileno()
 
-    async def wait(self, offset: int) -> int:  # noqa: ARG002 # complete already, whatever the offset
+    async def wait(self, offset: int) -> int:  # noqa: ARG002 # complete at any offset
         return self.size or 0
 
     def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:

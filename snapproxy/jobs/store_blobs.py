@@ -1,4 +1,7 @@
-"""Stores blobs of an artifact: verified before they are named, resumed after an interrupted attempt."""
+"""Store blobs of an artifact.
+
+They are verified before their names are recorded, and resumed after an interrupted attempt.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,9 @@ _TAKEOVERS = 3
 
 
 async def store_blobs(store: Store, source: ArtifactSource, descriptor: Descriptor, progress: Progress) -> bool:
-    """Store a blob; return False when it is stored already.
+    """Store a blob; return False if it is stored already.
 
-    Raises ArchiveDataError when the source has other bytes or none, StorageError when the disk is full.
+    Raises ArchiveDataError if the source has other bytes or none, StorageError if the disk is full.
     """
     for _ in range(_TAKEOVERS):
         if is_stored(store.blobs, descriptor.hex, descriptor.size):
@@ -42,7 +45,7 @@ async def store_blobs(store: Store, source: ArtifactSource, descriptor: Descript
 async def _write(draft: Draft, source: ArtifactSource, descriptor: Descriptor, progress: Progress) -> bool:
     """Write a draft to its end. An interrupted draft is kept, to be resumed.
 
-    Return False when the digest is wrong, and bytes of an earlier attempt may be the cause.
+    Return False if the digest is wrong, and bytes of an earlier attempt may be the cause.
     """
     try:
         done = start = await _begin(draft, descriptor)
@@ -87,7 +90,10 @@ async def _begin(draft: Draft, descriptor: Descriptor) -> int:
 
 
 async def _wait_for_writer(body: Body) -> None:
-    """Wait until another writer has finished: its last byte is readable shortly before the file is named."""
+    """Wait until another writer has finished.
+
+    Its last byte is readable shortly before the name of the file is recorded.
+    """
     offset = 0
     while (shown := await body.wait(offset)) > offset:
         offset = shown

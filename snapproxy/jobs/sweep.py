@@ -1,8 +1,8 @@
-"""Observes some roots of an archive and their indexes at one instant: a complete and consistent set, or nothing.
+"""Observe some roots of an archive and their indexes at one instant: a complete and consistent set, or nothing.
 
 Every root is revalidated, the indexes that it lists are fetched, and then, if anything was new, every root is
-revalidated again: roots that are the same before and after belong together at the instant in between. If the archive is
-publishing meanwhile, the set is fetched again. `observations` records the set, once it is complete.
+revalidated again: if all roots are unchanged, they form a consistent set for the time between. If the archive changes
+during this, the set is fetched again. `observations` records the set once it is complete.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ PEEKS = 100
 class Observation:
     """The result of an observation.
 
-    `packages` were fetched, `missing` are unavailable (an unreadable index counts as one).
+    `packages`: number fetched. `missing`: number unavailable; an unreadable index counts as one.
 
-    `changed` are the roots that were new; `older` are those of them with a date before the last observed one: upstream
-    went back in time.
+    `changed`: the roots that were new. `older`: changed roots whose date is before the date of the last observed one,
+    because upstream went back in time.
     """
 
     at: Instant
@@ -79,7 +79,7 @@ class _IndexCount:
     unserved: tuple[ExpectedFile, ...]
 
 
-_ABSENT = Refusal(404, "The file is listed, but absent")
+_ABSENT = Refusal(404, "The index lists the file, but upstream does not have it")
 
 _Roots = dict[str, LiveState]
 
@@ -112,9 +112,9 @@ class Sweeper:
     async def sweep(
         self, context: RequestContext, paths: Sequence[str], *, with_packages: bool, progress: Progress
     ) -> Observation | Refusal:
-        """Observe the roots in `paths` with all their indexes; of an index in `paths`, only this index and its root.
+        """Observe the roots in `paths` with all their indexes.
 
-        Raises ClientError for a path that is neither.
+        For an index in `paths`, observe only it and its root. Raises ClientError for any other path.
         """
         wanted = _roots_wanted(context, paths)
         outcome: Observation | Refusal | _Inconsistent = _Inconsistent("no attempt was made")
@@ -230,7 +230,7 @@ class Sweeper:
     ) -> list[ExpectedFile] | _Inconsistent:
         try:
             if context.family.roots_list_packages:
-                # Checks that the root can be read; it lists no indexes.
+                # Check that the root can be read. Such a root lists no indexes.
                 await self._tables.expected(context.family, digest, path, "")
                 return []
             entries = await self._tables.entries(context.family, digest, path)
@@ -293,7 +293,7 @@ class Sweeper:
         try:
             expected_files = await self._tables.all(context.family, digest, index)
         except SnapproxyError as error:
-            log.warning("the packages of %s are not fetched: %s", index, error.reason)
+            log.warning("The packages of %s are not fetched: %s", index, error.reason)
             return 0, 1
         missing = []
         for count, expected in enumerate(expected_files):
@@ -328,7 +328,7 @@ class Sweeper:
 
 
 def _roots_wanted(context: RequestContext, paths: Sequence[str]) -> dict[tuple[str, ...], set[str]]:
-    """Return the roots to observe, each by its possible names, with the requested indexes (none: all that it lists).
+    """Return the roots to observe, each by its possible names, with the requested indexes (empty: all that it lists).
 
     Raises ClientError for a path that is neither.
     """
@@ -355,7 +355,7 @@ def _not_observed(context: RequestContext, inconsistent: _Inconsistent) -> Refus
     return Refusal(
         424,
         "The archive kept changing and was not observed",
-        f"{TRIES} attempts to observe {context.archive.name} failed; at the last one, {inconsistent.cause}.",
+        f"{TRIES} attempts to observe {context.archive.name} failed. Last cause: {inconsistent.cause}.",
         "Nothing was recorded. Try again later, or name fewer paths.",
     )
 

@@ -1,4 +1,4 @@
-"""Lists the snapshots of an archive for the `timeline` verb, for every kind of history."""
+"""List the snapshots of an archive for the `timeline` verb, for every kind of history."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from snapproxy.live.observations import Observations
 
 @dataclass(frozen=True, slots=True)
 class TimelineEntry:
-    """One snapshot, or one span of instants. `root`: the root it belongs to, '' if a snapshot covers the whole archive.
+    """One snapshot, or one span of instants. `root`: the observed root, '' if a snapshot covers the whole archive.
 
     `first` to `last` are the instants known to be answered by it; equal if only one is known. `because`: the reason of
     a bad mark, if any.
@@ -49,7 +49,7 @@ async def entries(
     if not any(context.history.timeline_urls(archive, base, need) for base in archive.snapshot):
         return _every_second(archive, start, end, now)
     instants: list[Instant] = []
-    while True:  # a history may answer for less than the requested window: for one day
+    while True:  # a history may answer for a part of the requested window, such as one day
         window = await timelines.window(context, need)
         if isinstance(window, Refusal):
             return window

@@ -1,8 +1,8 @@
-"""Determines the proofs of an imported record.
+"""Determine the proofs of an imported record.
 
 Its roots are verified again with the local keyrings, and recorded in the catalog:
 
-    roots, verified -> named and observed -> the files that they list, found by digest
+roots, verified -> recorded as names and observations -> the files that they list, found by digest
 
 The proofs in an artifact are never trusted. Its times of a root cannot be verified; they are rejected if they
 contradict the root's own date, this machine's clock, or local observations.
@@ -47,7 +47,7 @@ class TrustedRecord:
 
 
 class RecordTrust:
-    """Verifies records, and names their roots in the catalog."""
+    """Verifies records, and records their roots in the catalog."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class RecordTrust:
     # --- roots ----------------------------------------------------------------------------------------------
 
     async def _root(self, record: Record, entry: RecordEntry, trusted: TrustedRecord) -> bool:
-        """Verify a root, and name it at the times in the record; return False when it is refused."""
+        """Verify a root, and record its name at the times in the record; return False if it is refused."""
         context, name = self._context(entry), f"{entry.archive}/{entry.snapshot}/{entry.path}"
         signature = self._signature(record, entry, context)
         resolved = Resolved(entry.snapshot, 0)
@@ -118,7 +118,7 @@ class RecordTrust:
     async def _name(
         self, entry: RecordEntry, context: RequestContext, seen: RootPair, instants: Sequence[Instant]
     ) -> bool:
-        """Name a root, and record its instants; return False when another state is known for one of them."""
+        """Record the name and the instants of a root; return False if another state is known for one of them."""
         if context.history.is_observed or entry.requested == LIVE:
             return all(
                 [await self._observations.record(context.archive, context.family, [seen], each) for each in instants]

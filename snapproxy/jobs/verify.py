@@ -1,6 +1,6 @@
-"""Verifies the stored files of a record by their digests.
+"""Verify the stored files of a record by their digests.
 
-Damaged files are removed from the store, and never served again.
+Damaged files are removed from the store, so that they are never served again.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Verified:
 
 
 async def verify(record: Record, blobs: Blobs, progress: Progress) -> Verified:
-    """Read all stored files of a record. Raises StorageFailure when the disk fails."""
+    """Read all stored files of a record. Raises StorageFailure if the disk fails."""
     named: defaultdict[tuple[str, int], list[RecordEntry]] = defaultdict(list)
     for entry in record.entries:
         if not entry.is_absence:

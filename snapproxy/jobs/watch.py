@@ -1,4 +1,4 @@
-"""Repeats an observation periodically while the server runs, with random jitter."""
+"""Repeat an observation periodically while the server runs, with random jitter."""
 
 from __future__ import annotations
 

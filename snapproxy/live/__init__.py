@@ -1,4 +1,4 @@
-"""Files of the present: revalidate each root, adopt a new one with everything it lists, and record what was observed.
+"""Current files: revalidate each root, adopt a new one together with its indexes, and record observations.
 
-It leaves the transfer of bytes to `download` and the check of signatures to `trust`.
+`download` transfers the bytes, and `trust` checks the signatures.
 """

@@ -1,4 +1,4 @@
-"""Download what a new root needs before it is adopted: the successor of every stored index of the old root (rule 7)."""
+"""Download, before a new root is adopted, the successor of every stored index of the old root (rule 7)."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from snapproxy.indexes.index_tables import IndexTables
 from snapproxy_storage import Blobs
 
 ADOPTION_SECONDS = 60.0
-"""How long the download of the successors may take; after that the old root and its indexes are served until the next
-check."""
+"""Maximum time for the download of the successors, in seconds; after it the old root and its indexes are served until
+the next check.
+"""
 
 
 class SetAdopter:

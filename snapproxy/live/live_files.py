@@ -1,10 +1,10 @@
-"""Files of the present.
+"""Serve the current files of an archive.
 
-Revalidated, adopted together with everything that belongs to them, served stale while upstream is down.
+Roots are revalidated, adopted together with their indexes, and served stale while upstream is down.
 
 A new root is *adopted* only when the successor of every stored index of the old root is stored and verified (rule 7).
-Until then the old root and its indexes are served, marked as stale. A root is revalidated when a client asks for it,
-not when a client asks for a file that it lists: the index and the signature that follow must belong to the root that
+Until then the old root and its indexes are served, marked as stale. A root is revalidated when a client requests it,
+not when a client requests a file that it lists: the index and the signature that follow must belong to the root that
 the client received.
 """
 
@@ -31,22 +31,22 @@ from snapproxy.live.state import LiveCopy, LiveState, LiveStates
 from snapproxy_storage import Meta
 
 FRESH_SECONDS = 10
-"""A root checked within this time is not revalidated: one update of a client asks for the same root several times."""
+"""A root checked within this time is not revalidated: one update of a client requests the same root several times."""
 
 SEEN_SECONDS = 600
-"""How long after its check a root is used for the files that it lists, before it is revalidated."""
+"""How long a checked root is used to look up files before it is revalidated, in seconds."""
 
 FINISH_SECONDS = 0.05
-"""How long a file that has begun to stream may take to be stored, so that it is answered from the store."""
+"""How long to wait for a streaming file to be stored, so that it can be served from the store, in seconds."""
 
 POLL_ROOT_SECONDS = 0.5
-"""Poll interval while waiting for a root: a stale copy is served as soon as upstream is cooling down."""
+"""Poll interval while waiting for a root, in seconds: a stale copy is served as soon as upstream is cooling down."""
 
 APPEAR_SECONDS = 1.0
-"""How long to wait for the state of a file that another process has downloaded."""
+"""How long to wait for the state of a file that another process has downloaded, in seconds."""
 
 POLL_SECONDS = 0.05
-"""Poll interval of that wait."""
+"""Poll interval while waiting for the state of a file that another process has downloaded, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class _Current:
 
 
 class LiveFiles:
-    """Files of the present. However many clients ask, a root is revalidated once at a time on the machine."""
+    """Serves current files. At most one revalidation of a root runs on the machine, for any number of clients."""
 
     def __init__(
         self,
@@ -88,16 +88,16 @@ class LiveFiles:
         """When to retry (monotonic seconds) a root whose revalidation or adoption failed."""
 
     async def obtain(
-        self, context: RequestContext, path: str, *, to_vouch: bool = False
+        self, context: RequestContext, path: str, *, for_lookup: bool = False
     ) -> StoredFile | Refusal | NotStored | None:
         """Return the live file at `path`, fresh, or stale and marked as such; None if the archive has no such file.
 
-        `to_vouch`: the file is needed for what it lists. It must then be the copy that the client received.
+        `for_lookup`: the file is needed to look up other files. It must then be the copy that the client received.
         """
         place = context.family.classify(path)
         match place.role:
             case Role.ROOT:
-                current = await self._root(context, path, seen=to_vouch)
+                current = await self._root(context, path, seen=for_lookup)
                 return current.held(path) if isinstance(current, _Current) else current
             case Role.SIGNATURE if place.roots:
                 return await self._signature(context, path, place.roots[0])
@@ -160,9 +160,9 @@ class LiveFiles:
         return outcome
 
     def _is_current_enough(self, key: tuple[str, str], state: LiveState, *, seen: bool) -> bool:
-        """Whether a root is served without revalidation.
+        """Return whether a root is served without revalidation.
 
-        Checked recently, or a failed revalidation is not repeated yet.
+        True if it was checked recently, or if a failed revalidation must not be repeated yet.
         """
         age = self._clock.now() - state.checked
         is_fresh = 0 <= age < (SEEN_SECONDS if seen else FRESH_SECONDS)
@@ -227,9 +227,9 @@ class LiveFiles:
         return state
 
     async def _appears(self, archive: Archive, path: str, state: LiveState | None) -> LiveState | None:
-        """Wait a bounded time for the state of a file that another process has downloaded.
+        """Wait up to APPEAR_SECONDS for the state of a file that another process has downloaded.
 
-        None if it does not appear.
+        Return None if it does not appear.
         """
         end = self._clock.monotonic() + APPEAR_SECONDS
         while self._clock.monotonic() < end:
@@ -248,7 +248,7 @@ class _Renewal:
     task: asyncio.Task[LiveState | Refusal | NotStored | None]
 
     async def outcome(self, deadline: float, clock: Clock) -> LiveState | Refusal | NotStored | None:
-        """Return the result by `deadline`; for a file that streams, soon after its first bytes."""
+        """Return the result by `deadline`; for a streaming file, shortly after its first bytes."""
         flight = self.flight
         if not flight.step.whole and await flight.wait_started(deadline) is None:
             deadline = min(deadline, clock.monotonic() + FINISH_SECONDS)

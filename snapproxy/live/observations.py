@@ -1,16 +1,16 @@
 """Observations: which live roots were adopted, and when.
 
-Archives without a snapshot service are served from them at an instant; for the others they show that a root did not
-change between two snapshots.
+They are the snapshots of archives without a snapshot service; for other archives they show that a root did not change
+between two snapshots.
 
-An *observation* is a root that was adopted together with everything it lists. It is stored (besides `base.names`) as:
+An *observation* is a root that was adopted together with its indexes. It is stored (besides `base.names`) as:
 - values `root/<archive>/<path>`: the root's digest over time; observing the same digest again adds no entry
 - facts `set/<archive>/<path>/<digest>`: the snapshot id of the root, which is the instant of its first observation
 - names `<archive>/<snapshot id>`: the root and its detached signature. The files it lists are found by their digests,
-  so that each version is stored once however often it is observed
+  so that each version is stored once for any number of observations
 - names `observed:<archive>`: the paths of its roots
 
-Crash-safe: the names are written before the value, so that an interrupted observation does not count.
+Recording is crash-safe: the names are written before the value, so that an interrupted observation is ignored.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RootPair:
-    """A root as upstream had it, with its detached signature if it has one."""
+    """A root of upstream, with its detached signature if it has one."""
 
     root: StoredFile
     signature: StoredFile | None = None
@@ -77,7 +77,7 @@ class Observations:
         return True
 
     async def _keep(self, archive: Archive, family: Family, seen: RootPair, at: Instant) -> bool:
-        """Name a root and its signature, unless an earlier observation did."""
+        """Record the names of a root and its signature, unless an earlier observation did."""
         root = seen.root
         snapshot = self.snapshot(archive, root.path, root.digest)
         if snapshot is not None and self._was_seen(archive, root, snapshot):
@@ -102,12 +102,12 @@ class Observations:
             await self._catalog.put_name(where, held.path, Name(held.digest, held.size, int(held.proof)))
 
     def _is_contradicted_at(self, archive: Archive, root: StoredFile, at: Instant) -> bool:
-        """Whether another state of this root was observed in the same second."""
+        """Return whether another state of this root was observed in the same second."""
         value, _ = self._catalog.around(_key(archive, root.path), at)
         return value is not None and at in (value.first, value.last) and value.value != root.digest
 
     def _was_seen(self, archive: Archive, root: StoredFile, snapshot: str) -> bool:
-        """Whether the value was written too when the root was named.
+        """Return whether the value was written too when the root was named.
 
         An observation may have been interrupted in between.
         """
@@ -115,7 +115,7 @@ class Observations:
         return before is not None and before.value == root.digest and before.last >= _instant(snapshot)
 
     async def _is_contradicted(self, family: Family, space: str, root: StoredFile) -> bool:
-        """Whether a root of the same second lists other bytes for the same file (InRelease beside Release)."""
+        """Return whether a root of the same second lists other bytes for the same file (InRelease and Release)."""
         listed: Mapping[str, ExpectedFile] | None = None  # read once: a root may list tens of thousands of packages
         for path, name in self._catalog.names(f"roots:{space}"):
             if path == root.path:
@@ -158,7 +158,7 @@ class Observations:
         return None if value is None else value.value
 
     def is_older(self, archive: Archive, path: str, digest: str) -> bool:
-        """Whether a root is dated before the root of the latest observation."""
+        """Return whether a root is dated before the root of the latest observation."""
         newest = self.newest(archive, path)
         if newest is None or newest == digest:
             return False
@@ -197,7 +197,7 @@ class Observations:
     def _in_snapshots(self, archive: Archive, history: History, path: str, instant: Instant) -> ObservedRoot:
         """Return the span around an instant, with the id of the archive's own snapshot at which it begins.
 
-        A span that is marked bad is left out: the archive's timeline decides about it.
+        A span that is marked bad is omitted: the archive's timeline decides about it.
         """
         before, _ = self._catalog.around(_key(archive, path), instant)
         is_bad = before is None or before.first in archive.bad or instant in archive.bad

@@ -1,6 +1,6 @@
 """Revalidate a live root (RFC 9111).
 
-Ask upstream whether it has changed, and adopt its successor with everything it lists.
+Send upstream a conditional request, and adopt the successor of the root together with its indexes.
 
 A root with a detached signature is one pair with it: both are adopted together or not at all, so that a mirror in the
 middle of its own update is not used. One process of the machine revalidates a root at a time.
@@ -28,16 +28,17 @@ from snapproxy_storage import Meta, Slot, Slots, StorageFailure
 log = logging.getLogger(__name__)
 
 COOLING_DOWN_SECONDS = 1.5
-"""Cool-downs longer than this follow more than one failure; then a stale root is served without waiting."""
+"""A cool-down longer than this follows more than one failure, and a stale root is served without waiting. In seconds.
+"""
 
 POLL_SECONDS = 0.1
 """Poll interval in seconds while another process revalidates the same root."""
 
 
 class Revalidator:
-    """Revalidates roots. `adopting`.
+    """Revalidates roots.
 
-    (archive, path) of each root whose successor is being adopted and cannot be served yet.
+    `adopting` has the (archive, path) of each root whose successor is being adopted and cannot be served yet.
     """
 
     def __init__(
@@ -92,11 +93,14 @@ class Revalidator:
             return refusals.broken_store(whole=True, why=str(failure))
 
     def is_held_up(self, context: RequestContext, path: str) -> bool:
-        """Whether every upstream of a root is cooling down for so long that a client should get the stale root."""
+        """Return whether all upstreams of a root are cooling down so long that a client should get the stale root."""
         return self._downloads.expected_wait(fetch_now(context.archive, path, context.family)) > COOLING_DOWN_SECONDS
 
     async def _turn(self, context: RequestContext, path: str, seen: LiveState | None) -> Slot | LiveState:
-        """Wait until no other process revalidates the root; return its result if there is a new one, else the slot."""
+        """Wait until no other process revalidates the root.
+
+        Return its result if there is a new one, otherwise the slot.
+        """
         while True:
             slot = self._slots.take(f"live {context.archive.name}/{path}", 1)
             state = self._states.of(context.archive, path)
@@ -146,7 +150,7 @@ class Revalidator:
                     return refusals.still_fetching()
             finally:
                 self.adopting.discard(key)
-        # By-hash names of a root with another proof are not served beside the new root: its proof must not be claimed
+        # By-hash names of a root with another proof are not served together with the new root: its proof is not valid
         # for them.
         previous = old.file.digest if old is not None and old.proof == outcome.proof else ""
         new = LiveState(LiveCopy.of(outcome), int(outcome.proof), checked, previous, signature)
@@ -169,7 +173,7 @@ class Revalidator:
 
 
 class _Pair:
-    """A root's detached signature, requested once however often it is needed."""
+    """A root's detached signature, requested once for any number of uses."""
 
     def __init__(self, downloads: Downloads, context: RequestContext, known: LiveCopy | None) -> None:
         self._downloads = downloads
@@ -178,7 +182,7 @@ class _Pair:
         self._downloaded: list[LiveCopy | Refusal | None] = []
 
     async def obtain(self, _asking: RequestContext, _resolved: Resolved, path: str) -> StoredFile | Refusal | None:
-        """Return the signature as the check of its root wants it (`roots.Obtain`)."""
+        """Return the signature in the form that the check of its root requires (`roots.Obtain`)."""
         signature = await self.signature(path)
         return (
             StoredFile(path, signature.digest, signature.size, Proof.NONE)

@@ -17,7 +17,7 @@ from snapproxy_storage import Blobs, Catalog, Meta, Name, StorageFailure
 log = logging.getLogger(__name__)
 
 MAX_UNWRITTEN = 256
-"""Most states that are kept in memory while the catalog cannot be written; the oldest is dropped first."""
+"""Maximum number of states kept in memory while the catalog cannot be written; the oldest is dropped first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,8 @@ class LiveCopy:
     def validators(self) -> Meta:
         """The validators for a conditional request; empty without an ETag.
 
-        If-Modified-Since alone is not enough: an archive that returned to an older state answers it with "not modified"
-        too (RFC 9110, section 13.1.3).
+        If-Modified-Since alone is not sufficient: an archive that returned to an older state answers it with "not
+        modified" too (RFC 9110, section 13.1.3).
         """
         return Meta(etag=self.etag, last_modified=self.last_modified) if self.etag else Meta()
 
@@ -48,8 +48,8 @@ class LiveCopy:
 class LiveState:
     """One live file as last adopted.
 
-    `checked`: when upstream was last found to have it. `previous`: the digest of the root before it, whose by-hash
-    names are still served. `signature`: the detached signature of exactly these bytes.
+    `checked`: the time of the last answer that upstream has it. `previous`: the digest of the root before it, whose
+    by-hash names are still served. `signature`: the detached signature of exactly these bytes.
     """
 
     file: LiveCopy

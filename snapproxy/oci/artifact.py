@@ -21,7 +21,7 @@ from snapproxy.errors import ArchiveDataError, StorageError
 from snapproxy.oci.manifests import EMPTY_BYTES, EMPTY_CONFIG, Descriptor, ImageIndex, Manifest, ManifestDocument
 
 PIECE = 1 << 20
-"""Largest number of bytes that a thread reads or hashes in one call."""
+"""Maximum number of bytes that a thread reads or hashes in one call."""
 
 
 _SHORT = 128 << 10
@@ -58,7 +58,7 @@ class BlobContent:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A root document with everything that it names.
+    """A root document with all documents and blobs that it names.
 
     In `documents`, children precede the documents that name them; the root is last.
     """
@@ -95,7 +95,7 @@ class Artifact:
 class ArtifactSource(Protocol):
     """A place to read artifacts from: an image layout or a repository.
 
-    Everything it returns was verified, except through `open`.
+    All returned bytes were verified, except those of `open`.
     """
 
     async def resolve(self, version: str) -> ManifestDocument:

@@ -1,6 +1,6 @@
 """Find registry logins in the files and credential helpers of docker, podman and skopeo (containers-auth.json(5)).
 
-Read-only.
+This module only reads.
 
 If the user names a file (an option, or REGISTRY_AUTH_FILE), no other file is read, as with skopeo. Otherwise the files
 are searched in the order of `files`, and the first login for the registry is used.

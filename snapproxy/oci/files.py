@@ -1,7 +1,7 @@
 """Write blobs to files, atomically (`base.atomic_files`) and with StorageError for every failure.
 
-A file shares its blocks with the stored blob where the file system supports it (reflink), never by a hard link, because
-an edit of the file must not change the store. Otherwise the bytes are copied, and verified while they are copied.
+A file shares its blocks with the stored blob if the file system supports it (reflink), never by a hard link, because an
+edit of the file must not change the store. Otherwise the bytes are copied, and verified while they are copied.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ async def put_bytes(data: bytes, path: Path) -> None:
 
 
 async def _is_there(descriptor: Descriptor, path: Path) -> bool:
-    """Whether an existing layout has these bytes already. A damaged file is written again."""
+    """Return whether an existing layout has these bytes already. A damaged file is written again."""
     try:
         opened = await in_thread(open_regular, path)
     except (FileNotFoundError, StorageError):
@@ -99,6 +99,6 @@ def explained(path: Path) -> Iterator[None]:
     except OSError as error:
         raise StorageError(
             "The artifact cannot be written",
-            why=f"{path}: {error.strerror or error}. No incomplete file was left there.",
+            why=f"{path}: {error.strerror or error}. No incomplete file remains there.",
             hint="Free disk space or choose another destination, then export again.",
         ) from error

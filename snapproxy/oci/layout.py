@@ -1,9 +1,7 @@
 """Read image layouts (image-spec, "Image Layout") in a folder or in an uncompressed tar, without unpacking.
 
-Only digests are trusted.
-
-`layout_write` writes them. Extra files, blobs that no manifest names and missing blobs are allowed, as image-spec says;
-a missing blob is an error when it is read.
+Bytes are verified by their digests. `layout_write` writes layouts. Extra files, blobs that no manifest
+names and missing blobs are allowed by image-spec; a missing blob is an error when it is read.
 """
 
 from __future__ import annotations

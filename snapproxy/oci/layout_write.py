@@ -46,7 +46,7 @@ async def write_layout(artifact: Artifact, place: LayoutPlace, *, progress: Prog
 
     In an existing layout it replaces the manifest with the same tag, or without a tag the untagged manifest of the same
     type (`_with_entry`). Raises ClientError if the folder contains anything else, or an untagged manifest of another
-    type; StorageError and ArchiveDataError as `write_tar`.
+    type; and the errors of `write_tar`.
     """
     path = Path(place.path)
     with explained(path):
@@ -103,8 +103,8 @@ def _with_entry(index: ImageIndex, entry: Descriptor, path: Path) -> ImageIndex:
     Raises ClientError if it could not be addressed.
 
     An untagged manifest is read as the only untagged one of the layout, so there can be only one: an earlier one with
-    the same artifactType is replaced, as an earlier one with the same tag is. One without an artifactType may belong to
-    another program and is kept.
+    the same artifactType is replaced, as an earlier one with the same tag is. One without an artifactType may be that
+    of another program and is kept.
     """
     others = tuple(each for each in index.manifests if not _is_replaced(each, entry))
     if not entry.tag and any(not each.tag for each in others):
@@ -117,7 +117,7 @@ def _with_entry(index: ImageIndex, entry: Descriptor, path: Path) -> ImageIndex:
 
 
 def _is_replaced(old: Descriptor, new: Descriptor) -> bool:
-    """Whether the new entry replaces the old one."""
+    """Return whether the new entry replaces the old one."""
     if old.tag or new.tag:
         return old.tag == new.tag
     return old.digest == new.digest or (bool(new.artifact_type) and old.artifact_type == new.artifact_type)
@@ -161,7 +161,10 @@ async def _tar_pieces(artifact: Artifact, tag: str, mtime: int, progress: Progre
 
 
 def _in_order(artifact: Artifact) -> Iterator[BlobContent]:
-    """Yield everything once, by digest: documents before blobs, because a reader of a stream needs them first."""
+    """Yield every document and blob once, by digest.
+
+    Documents precede blobs, because a reader of a stream needs them first.
+    """
     documents = {each.digest: bytes_content(each.descriptor, each.data) for each in artifact.documents}
     for digest in sorted(documents):
         yield documents[digest]

@@ -1,7 +1,7 @@
 """Logins for the registries among an archive's `sources`, for downloads of files by digest (implements `core.logins`).
 
 A source is optional and must not delay a build: the time for a login is bounded, and a registry that refuses the login
-is not asked for a while, with one line in the log that says what to do.
+gets no request for a while; one line in the log states what to do.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from snapproxy.oci.registry_http import RegistryConnections
 from snapproxy.oci.tokens import Tokens
 
 LOGIN_SECONDS = 3.0
-"""Seconds that a token service or a credential helper may take before the file is downloaded from elsewhere."""
+"""Maximum seconds for a token service or a credential helper; after that the file is downloaded from another source."""
 
 SHUT_SECONDS = 60.0
-"""Seconds for which a registry that refuses the login is not asked: few, so that a new login takes effect soon."""
+"""Seconds without requests to a registry that refused the login: few, so that a new login takes effect soon."""
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class _RepositoryLogin:
 class RegistryLogins:
     """Implements `core.logins.Logins` for the registries among `blob_sources`. Use as an async context manager.
 
-    `environ` says where the credentials are; see `credentials.Keychain`.
+    `environ` defines where the credentials are; see `credentials.Keychain`.
     """
 
     def __init__(self, blob_sources: Iterable[BlobSource], *, environ: Mapping[str, str], clock: Clock) -> None:
@@ -86,7 +86,7 @@ class RegistryLogins:
     def shut(self, url: str) -> None:
         """Disable a login that the registry refused; see `core.logins`."""
         if login := self._find(url):
-            self._disable(login, login.tokens.denied("it refuses the authorization that it asked for"))
+            self._disable(login, login.tokens.denied("it refuses the authorization that it requested"))
 
     async def _current(self, login: _RepositoryLogin, refusal: tuple[Sequence[str], str] | None = None) -> str | None:
         """Return an Authorization header. `refusal`: the challenges of a 401 and the header that it refused."""
@@ -107,7 +107,10 @@ class RegistryLogins:
         return self._logins.get(base)
 
     def _disable(self, login: _RepositoryLogin, error: SnapproxyError) -> None:
-        """Do not ask a registry for a while. Log it once, although many requests may fail for the same reason."""
+        """Send no request to a registry for a while.
+
+        Log it once, although many requests may fail for the same reason.
+        """
         if self._clock.monotonic() >= login.disabled_until:
             text = " ".join(str(error).splitlines())
             _log.warning("%s is not used for %.0f s: %s", login.blob_source.text, SHUT_SECONDS, text)

@@ -1,4 +1,4 @@
-"""Read descriptors, manifests and indexes (OCI image-spec 1.1) strictly, and write them canonically. Pure.
+"""Read descriptors, manifests and indexes (OCI image-spec 1.1) strictly, and write them canonically.
 
 The written bytes depend on the value only, so equal artifacts have equal digests. A document that was read keeps its
 bytes (`ManifestDocument`), because copying must not change its digest. Docker's older media types have the same shape
@@ -30,10 +30,12 @@ DOCUMENTS = MANIFESTS + INDEXES
 """Media types of manifests and indexes: documents that can have a tag."""
 
 LIMIT = 4 << 20
-"""Largest manifest in bytes: distribution-spec requires registries to accept this size, and readers refuse more."""
+"""Maximum size of a manifest in bytes: distribution-spec requires registries to accept this size, and readers refuse
+more.
+"""
 
 SIZE_LIMIT = 1 << 50
-"""Largest blob in bytes. A descriptor with a greater size is an error or an attack."""
+"""Maximum size of a blob in bytes. A descriptor with a greater size is an error or an attack."""
 
 REFERENCE_NAME = "org.opencontainers.image.ref.name"
 """The annotation with the tag of a descriptor in a layout's index."""
@@ -204,7 +206,7 @@ def _media_type_of(value: dict[str, Any], outside: str) -> str:
     if outside and stated != outside:
         raise _invalid(
             "The manifest contradicts itself",
-            f"Its mediaType is {stated}, but its Content-Type or descriptor says {outside[:100]!r}",
+            f"Its mediaType is {stated}, but its Content-Type or descriptor states {outside[:100]!r}",
         )
     if ("manifests" in value) == ("layers" in value or "config" in value) or ("manifests" in value) != (
         stated in INDEXES

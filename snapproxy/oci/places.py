@@ -1,7 +1,7 @@
-"""Read and write the names of places of artifacts, as skopeo spells them. Pure: no place is accessed.
+"""Read and write the names of places of artifacts, in the form of skopeo. No place is accessed.
 
 `oci:DIR[:tag]`, `oci-archive:FILE[:tag]`, `docker://registry/repo[:tag|@digest]`, `dir:PATH`. `dir:` means a plain tree
-of files, unlike in skopeo; it is only parsed here.
+of files, unlike in skopeo; this module only parses it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _HOST = re.compile(rf"(?P<host>{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{{1,5}}))?")
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-"""The only kind of digest that is written and accepted here."""
+"""The only kind of digest that snapproxy writes and accepts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,12 +148,12 @@ def read_reference(text: str) -> Reference:
     if colon and not _TAG.fullmatch(tag):
         raise _invalid("A tag consists of at most 128 letters, digits, '.', '_' and '-'")
     if colon and at:
-        raise _invalid("It has both a tag and a digest: leave the tag out")
+        raise _invalid("It has both a tag and a digest: omit the tag")
     return Reference(registry, repository, tag, digest)
 
 
 def is_registry(text: str) -> bool:
-    """Whether `text` is `host` or `host:port`."""
+    """Return whether `text` is `host` or `host:port`."""
     found = _HOST.fullmatch(text)
     if found is None or (found["port"] and not 0 < int(found["port"]) <= _HIGHEST_PORT):
         return False
@@ -164,12 +164,12 @@ def is_registry(text: str) -> bool:
 
 
 def is_repository(text: str) -> bool:
-    """Whether `text` is a valid name of a repository."""
+    """Return whether `text` is a valid name of a repository."""
     return _REPOSITORY.fullmatch(text) is not None
 
 
 def is_loopback(registry: str) -> bool:
-    """Whether a registry is on this machine, where plain HTTP discloses nothing."""
+    """Return whether a registry is on this machine, where plain HTTP cannot be intercepted."""
     found = _HOST.fullmatch(registry)
     host = found["host"].lower() if found else ""
     if host == "localhost" or host.endswith(".localhost"):

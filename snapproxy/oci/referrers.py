@@ -2,8 +2,8 @@
 
 See distribution-spec, "Pushing Manifests with Subject" and "Listing Referrers". The fallback tag is an index that
 clients read, change and write without a lock: of two concurrent writes, the later one drops the entry of the earlier
-one. So a writer reads the tag again after a pause that is longer than any client takes between reading and writing, and
-repeats until its entry is present.
+one. Therefore a writer reads the tag again after a pause that is longer than any client takes between reading and
+writing, and repeats until its entry is present.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ROUNDS = 12
 _PAGES_MOST = 1000
 
 MOST = 10_000
-"""Largest number of referrers of one digest: far more than in practice, but few enough to be requested one by one."""
+"""Maximum number of referrers of one digest: far more than in practice, but few enough to be requested one by one."""
 
 _OK = 200
 _NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?')
@@ -40,7 +40,7 @@ async def attach(repository: Repository, artifact: Artifact, *, progress: Progre
 
     Return its root.
 
-    Raises as `push`, and UpstreamError if the entry in the fallback tag does not persist.
+    Raises the errors of `push`, and UpstreamError if the entry in the fallback tag does not persist.
     """
     root = artifact.root
     subject = root.read().subject
@@ -55,7 +55,7 @@ async def attach(repository: Repository, artifact: Artifact, *, progress: Progre
 async def referrers(repository: Repository, subject: str, artifact_type: str = "") -> tuple[Descriptor, ...]:
     """Return the referrers of a digest, of one artifact type or ('') of any, in the registry's order.
 
-    Raises as `Session.ask`.
+    Raises the same errors as `Session.ask`.
     """
     found = await _listed(repository, subject, artifact_type)
     if found is None:
@@ -115,7 +115,7 @@ async def _tagged(repository: Repository, subject: str) -> ImageIndex:
 
 
 async def _refers(repository: Repository, descriptor: Descriptor, subject: str) -> bool:
-    """Whether a manifest exists and names the subject. A tag may list any manifest."""
+    """Return whether a manifest exists and names the subject. A tag may list any manifest."""
     document = await repository.find(descriptor.digest)
     if document is None:
         return False

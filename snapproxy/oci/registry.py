@@ -34,7 +34,7 @@ class MissingError(UpstreamError):
 class PutResult:
     """The answer to a stored document.
 
-    `subject`: the digest that the referrers API lists it under, '' if there is no such API.
+    `subject`: the digest under which the referrers API lists it, '' if there is no such API.
     """
 
     subject: str = ""
@@ -58,7 +58,8 @@ class Repository:
             raise MissingError(
                 "The registry has no such manifest",
                 why=f"{name} has no {version or self.reference.version}.",
-                hint="Check the name, and whether a login is needed: registries hide what a login may not read.",
+                hint="Check the name, and whether a login is needed: registries answer 404 "
+                "for a repository that a login may not read.",
             )
         return found
 
@@ -96,7 +97,8 @@ class Repository:
 
         The blobs and documents that it names must be in the repository.
 
-        Raises as `Session.ask`, RegistryRefusedError, and ArchiveDataError if the registry reports another digest.
+        Raises the errors of `Session.ask`, RegistryRefusedError, and ArchiveDataError if the registry reports another
+        digest.
         """
         url = await self.session.url(f"manifests/{version or document.digest}")
         headers = {"Content-Type": document.media_type}
@@ -114,7 +116,10 @@ class Repository:
             return PutResult(reply.headers.get("OCI-Subject", ""))
 
     async def has(self, descriptor: Descriptor, *, writes: bool = False) -> bool:
-        """Whether the repository has the blob. `writes`: ask with the authorization that a subsequent upload needs."""
+        """Return whether the repository has the blob.
+
+        `writes`: use the authorization that a subsequent upload needs.
+        """
         url = await self.session.url(f"blobs/{descriptor.digest}")
         async with self.session.ask("HEAD", url, writes=writes) as reply:
             if reply.status not in {_OK, NOT_FOUND}:

@@ -3,7 +3,7 @@
 The user may name any registry, including one with a private address. A registry may redirect to any host, but
 credentials are never sent to another host, and https is never followed by http. The proxy of the environment is
 ignored, and no content encoding is requested. A request to a busy registry (429, 5xx) or over a broken connection is
-repeated; all requests back off meanwhile.
+repeated; all requests back off until then.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ ATTEMPTS = 6
 HOPS = 5
 
 _BACK_OFF_FIRST, _BACK_OFF_MOST = 0.5, 30.0
-"""The first back-off in seconds, which doubles with each attempt, and the longest one without a Retry-After."""
+"""The first back-off in seconds, which doubles with each attempt, and the maximum one without a Retry-After."""
 
 _LONGEST_WAIT = 300
-"""The longest Retry-After that is obeyed, in seconds. A longer one ends the request with an error."""
+"""Maximum Retry-After that is obeyed, in seconds. A longer one ends the request with an error."""
 
 _CONNECT_SECONDS, _IDLE_SECONDS = 15.0, 60.0
 _PIECE = 256 << 10
@@ -173,7 +173,10 @@ class RegistryConnections:
         return self._base or URL(f"{self._schemes[-1]}://{self.host}/v2/")
 
     async def _speaks_tls(self, base: URL) -> bool:
-        """Whether the registry supports https. An untrusted certificate means yes: it is never a reason to use http."""
+        """Return whether the registry supports https.
+
+        An untrusted certificate means yes: it is never a reason to use http.
+        """
         try:
             async with self._session.get(base, allow_redirects=False):
                 return True
@@ -183,7 +186,7 @@ class RegistryConnections:
             return False
 
     def is_own(self, url: URL) -> bool:
-        """Whether an address belongs to the registry itself: credentials are sent to no other."""
+        """Return whether an address is that of the registry itself: credentials are sent to no other."""
         return self._base is not None and url.origin() == self._base.origin()
 
     @asynccontextmanager
@@ -210,7 +213,10 @@ class RegistryConnections:
             self.back_off(attempt, retry_after)
 
     def back_off(self, attempt: int, retry_after: int | None = None) -> None:
-        """Make all requests wait for `retry_after` seconds, else for a time that doubles per attempt, with jitter."""
+        """Make all requests wait for `retry_after` seconds.
+
+        Without it, they wait for a time that doubles per attempt, with jitter.
+        """
         jitter = random.uniform(0.5, 1.0)  # noqa: S311 # no secret
         chosen = min(_BACK_OFF_MOST, _BACK_OFF_FIRST * 2 ** (attempt - 1)) * jitter
         self._wait_until = max(
@@ -241,7 +247,7 @@ class RegistryConnections:
                 if ask.audience and ask.body and url.origin() != ask.audience.origin():
                     raise _redirect_refused("It redirects a request that contains a login to another host")
                 if url in seen or len(seen) > HOPS:
-                    raise _redirect_refused("It redirects in circles")
+                    raise _redirect_refused("It redirects in a loop")
             finally:
                 raw.release()
 
@@ -316,7 +322,7 @@ def unreachable(host: str, error: BaseException) -> ConnectionBrokenError:
 
 
 def _busy(host: str, status: int, retry_after: int | None) -> BusyError:
-    wait = f", and asks to wait {retry_after} s" if retry_after else ""
+    wait = f", with a Retry-After of {retry_after} s" if retry_after else ""
     error = BusyError(
         "The registry is too busy",
         why=f"{host} answered {status} repeatedly{wait}.",

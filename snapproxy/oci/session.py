@@ -62,7 +62,7 @@ class Session:
     ) -> AsyncIterator[RegistryReply]:
         """Make a request. `writes`, and `also` (another repository to read), extend the authorization that it needs.
 
-        Raises as `RegistryConnections.ask`, and DeniedError.
+        Raises the errors of `RegistryConnections.ask`, and DeniedError.
         """
         scopes = self._scopes(writes=writes, also=also)
         plain = RegistryRequest(method, url, headers or {}, body=body, length=length)

@@ -20,7 +20,7 @@ RECORD = 20 * BLOCK
 """A tar is padded to whole records of this size, as by tar(1) and tarfile."""
 
 LARGEST = (1 << 33) - 1
-"""Largest member in bytes: eleven octal digits."""
+"""Maximum size of a member in bytes: eleven octal digits."""
 
 MEMBERS_MOST = 1_000_000
 _NAME_FIELD, _PREFIX_FIELD = 100, 155
@@ -156,7 +156,7 @@ def _refuse_compressed(block: bytes) -> None:
 
 
 def _is_sound(block: bytes) -> bool:
-    """Whether the checksum matches: the sum of all bytes, itself as spaces (POSIX pax, "ustar Header Block")."""
+    """Return whether the checksum matches: the sum of all bytes, itself as spaces (POSIX pax, "ustar Header Block")."""
     text = block[_CHECKSUM].strip(b" \0")
     if not re.fullmatch(rb"[0-7]{1,7}", text):
         return False

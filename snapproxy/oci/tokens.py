@@ -1,7 +1,7 @@
 """Authorization for a repository: Basic, or a Bearer token from the registry's token service.
 
-See the "Token Authentication" specification of distribution. Nothing is sent before the registry asks for it. Tokens
-are cached by scope while they are valid; all requests share them.
+See the "Token Authentication" specification of distribution. Authorization is sent only after the registry has
+requested it. Tokens are cached by scope while they are valid; all requests share them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from snapproxy.oci.places import Reference
 from snapproxy.oci.registry_http import RegistryConnections, RegistryReply, RegistryRequest
 
 _LEAST_SECONDS = 60
-"""Validity in seconds of a token without `expires_in`, and the shortest one that the specification allows."""
+"""Validity in seconds of a token without `expires_in`, which is the minimum that the specification allows."""
 
 _USED_FOR = 0.9
 """The fraction of a token's validity after which a new one is requested."""
@@ -76,21 +76,21 @@ class Tokens:
         self._lock = asyncio.Lock()
 
     async def header(self, scopes: tuple[str, ...]) -> str:
-        """Return the Authorization header to send, '' until the registry has asked for one."""
+        """Return the Authorization header to send, '' until the registry has requested one."""
         if self._challenge is None:
             return ""
         return self._current(scopes) or await self._renew(scopes, "")
 
     async def answer(self, headers: Sequence[str], scopes: tuple[str, ...], refused: str) -> None:
-        """Obtain the authorization that a 401 asks for.
+        """Obtain the authorization that a 401 requests.
 
         `headers`: its WWW-Authenticate headers. `refused`: the Authorization header that it refused, or ''. Raises
         DeniedError if no login is known, the login is refused, or the scheme is not supported.
         """
         known = [each for each in read_challenges(headers) if each.scheme in {"bearer", "basic"}]
         if not known:
-            raise self.denied("it asks for a kind of login that is not supported")
-        # Of a registry that offers both, use the tokens: they are short-lived and restricted to one scope.
+            raise self.denied("it requests a kind of login that is not supported")
+        # If a registry offers both, use the tokens: they are short-lived and restricted to one scope.
         self._challenge = min(known, key=lambda each: each.scheme != "bearer")
         await self._renew(scopes, refused)
 
@@ -189,5 +189,5 @@ def _form(url: URL, fields: Mapping[str, str]) -> RegistryRequest:
         yield data
 
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    # With an audience, because the body contains the login.
+    # The request has an audience, because the body contains the login.
     return RegistryRequest("POST", url, headers, audience=url, body=body, length=len(data))

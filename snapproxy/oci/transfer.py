@@ -1,4 +1,6 @@
-"""Copy whole artifacts: `collect` finds everything under a name in any place, `push` writes it to a registry.
+"""Copy whole artifacts.
+
+`collect` finds all documents and blobs under a name in any place, `push` writes them to a registry.
 
 `push` sends the blobs first, several in parallel, then the documents, the root last. Blobs that the registry has are
 not sent.
@@ -21,25 +23,26 @@ WIDTH = 16
 """Number of blobs that are sent in parallel."""
 
 MISSES = 32
-"""After this many missing blobs in a row, short blobs are sent without asking first, because that costs hardly more."""
+"""After this many missing blobs in a row, short blobs are sent without checking first, because that costs hardly more.
+"""
 
 SHORT = 256 << 10
-"""Largest blob in bytes that is short in this sense."""
+"""Maximum size in bytes of a blob that is short in this sense."""
 
 DOCUMENTS_MOST = 1000
-"""Largest number of manifests in one index: with 5,000 layers per manifest, far more than captures have."""
+"""Maximum number of manifests in one index: with 5,000 layers per manifest, far more than captures have."""
 
 DOCUMENTS_BYTES_MOST = 64 << 20
-"""Largest total size of these manifests in bytes: about two hundred thousand layers."""
+"""Maximum total size of these manifests in bytes: about two hundred thousand layers."""
 
 
 async def collect(source: ArtifactSource, version: str = "") -> Artifact:
-    """Return everything under a tag or a digest ('': the only one).
+    """Return all documents and blobs under a tag or a digest ('': the only one).
 
     Blobs are read from the source when they are needed.
 
-    Raises as `ArtifactSource.resolve`, and ArchiveDataError for an index that lists too many manifests, or another
-    index.
+    Raises the errors of `ArtifactSource.resolve`, and ArchiveDataError for an index that lists too many manifests, or
+    another index.
     """
     root = await source.resolve(version)
     read = root.read()
@@ -77,7 +80,7 @@ async def push(
 ) -> PutResult:
     """Write an artifact to a repository, its root under a tag or ('') its digest.
 
-    Raises as `upload` and `Repository.put`.
+    Raises the same errors as `upload` and `Repository.put`.
 
     Blobs that were sent before an error stay there; a second attempt does not send them again.
     """

@@ -1,4 +1,6 @@
-"""Upload a blob to a repository: skip it if it is there, mount it if another repository has it, else send its bytes.
+"""Upload a blob to a repository.
+
+It is skipped if the repository has it, mounted if another repository has it, otherwise its bytes are sent.
 
 Short blobs are sent in one request, long ones in chunks, so that after a broken connection only a chunk is repeated
 (distribution-spec, "Pushing blobs"). Each attempt opens the blob again. The registry verifies the digest.
@@ -22,7 +24,7 @@ from snapproxy.oci.registry_http import ATTEMPTS, Body, RegistryReply, Transient
 from snapproxy.oci.session import NOT_FOUND, RegistryRefusedError
 
 CHUNK = 32 << 20
-"""Size of a chunk in bytes: the most that is sent again after a broken connection.
+"""Size of a chunk in bytes: the maximum that is sent again after a broken connection.
 
 Longer blobs are sent in such chunks.
 """
@@ -37,7 +39,7 @@ _NO_CHUNKS = frozenset({400, 405, 411, 413, 415, 501})
 
 @dataclass(frozen=True, slots=True)
 class _UploadState:
-    """The state of an upload: address of the next request, bytes that are there, smallest chunk allowed."""
+    """The state of an upload: address of the next request, bytes in the registry, minimum size of a chunk."""
 
     url: URL
     done: int = 0
@@ -59,9 +61,8 @@ async def upload(
 ) -> bool:
     """Make sure that the repository has the blob. Return whether the repository had it before.
 
-    `asks` off: send the blob without checking first.
-    `mount_from` names repositories of the same registry that may have the blob.
-    Raises as `Session.ask`, and ArchiveDataError if the source is damaged.
+    `asks` off: send the blob without checking first. `mount_from` names repositories of the same registry that may have
+    the blob. Raises the errors of `Session.ask`, and ArchiveDataError if the source is damaged.
     """
     descriptor = content.descriptor
     is_there = asks and await repository.has(descriptor, writes=True)
@@ -93,7 +94,7 @@ class _Sender:
     async def mount(self, source: str) -> _UploadState | None:
         """Mount the blob from another repository.
 
-        Return None on success, else the upload that the registry started instead.
+        Return None on success, otherwise the upload that the registry started instead.
         """
         query = {"mount": self._descriptor.digest, "from": source}
         async with self._session.ask(
@@ -199,11 +200,11 @@ class _Sender:
                 raise await self._session.refusal(reply, "to store a part of a blob")
         found = await self._ask_progress(state)
         if found.done == state.done:
-            raise _upload_lost()  # it refuses the chunk that it asks for
+            raise _upload_lost()  # it refuses the chunk that it requests
         return found
 
     async def _ask_progress(self, state: _UploadState) -> _UploadState:
-        """Ask the registry how many bytes of the upload it has."""
+        """Query the number of bytes of the upload that the registry has."""
         async with self._session.ask("GET", state.url, writes=True) as reply:
             if reply.status not in {_OK, _NO_CONTENT}:
                 raise _upload_lost()
@@ -215,7 +216,7 @@ class _Sender:
         if location:
             return self._session.connections.location_url(reply.url, location)
         if state is None:
-            raise UpstreamError("The registry gave no address for the upload", why="Its answer has no Location header.")
+            raise UpstreamError("The registry sent no address for the upload", why="Its answer has no Location header.")
         return state.url
 
     def _body(self, start: int, stop: int) -> Body:
@@ -250,7 +251,7 @@ def _end(reply: RegistryReply, default: int) -> int:
 def _upload_lost() -> _UploadLostError:
     return _UploadLostError(
         "The registry lost an upload repeatedly",
-        why="The bytes of a blob that had been sent were gone before the upload was complete.",
+        why="Bytes of a blob that had been sent were deleted before the upload was complete.",
         hint="Try again later. If several registry servers share one name, they must share their uploads.",
     )
 

@@ -1,4 +1,4 @@
 """Check the signatures of roots: OpenPGP through gpgv, raw signatures through the cryptography library.
 
-The verdict on the results is a pure function of `core.signatures`.
+A function of `core.signatures` derives the verdict from the results, without I/O.
 """

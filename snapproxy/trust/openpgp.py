@@ -1,8 +1,8 @@
 """Run gpgv over a root and return its status lines. `core.signatures` derives the verdict from them.
 
 The program is gpgv, or Sequoia's gpgv-sq, which prints the same status lines. Plain sqv prints none: it answers yes or
-no by its own policy, while our policy (an expired key is accepted for signatures made before it expired) needs the
-details. Keyrings are only read, never fetched, and the user's `~/.gnupg` is not used.
+no by its own policy, but the policy of snapproxy (an expired key is accepted for signatures made before it expired)
+needs the details. Keyrings are only read, never fetched, and the user's `~/.gnupg` is not used.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ PROGRAMS = ("gpgv", "gpgv-sq")
 """The programs to look for in PATH, best first."""
 
 SECONDS = 20.0
-"""Timeout of one check. A check takes milliseconds; longer ones are caused by input that was made to be slow."""
+"""Timeout of one check, in seconds. A check takes milliseconds, except with input that was made to be slow."""
 
 MAX_KEYRING = 16 << 20
-"""Bytes of a keyring; all of Debian's keys since 2005, removed ones included, are below 1 MiB."""
+"""Maximum bytes of a keyring; all of Debian's keys since 2005, removed ones included, are below 1 MiB."""
 
 _MAX_OUTPUT = 1 << 20
-"""Bytes of status lines: about 1 KiB for each signature, and no root has a thousand signatures."""
+"""Maximum bytes of status lines: about 1 KiB for each signature, and no root has a thousand signatures."""
 
 _MAX_CHECKS = 2
-"""Checks at the same time: more would take the cores from serving requests."""
+"""Maximum number of concurrent checks: more would leave no core for serving requests."""
 
 _log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class Evidence:
 def available_keyrings(archive: Archive) -> tuple[str, ...]:
     """Return the readable keyrings of an archive, in its order.
 
-    It reads the disk: call it at start-up only.
+    It reads the disk, so call it at start-up only.
     """
     return tuple(name for name in archive.keyrings if _is_usable(Path(name)))
 
@@ -166,14 +166,14 @@ def _readable_by_gpgv(keyring: Path, copy: Path) -> Path | None:
     with keyring.open("rb") as file:
         data = file.read(MAX_KEYRING + 1)
     if len(data) > MAX_KEYRING:
-        _log.warning("the keyring %s is larger than %d MiB and is not used", keyring, MAX_KEYRING >> 20)
+        _log.warning("The keyring %s is larger than %d MiB and is not used", keyring, MAX_KEYRING >> 20)
         return None
     if not is_armored(data):
         return keyring.absolute()  # gpgv looks for a name without slashes in its home folder
     try:
         copy.write_bytes(dearmor(data))
     except ValueError as error:
-        _log.warning("the keyring %s is not used: %s", keyring, error)
+        _log.warning("The keyring %s is not used: %s", keyring, error)
         return None
     return copy
 
@@ -196,8 +196,9 @@ def _find(programs: Sequence[str]) -> str:
 async def _start(program: str, workspace: _Workspace) -> tuple[asyncio.subprocess.Process, int]:
     """Start the program; return it and the descriptor to read its output from.
 
-    The pipe is our own. With one of asyncio's, `Process.wait` (Python 3.11) also waits for the end of the output, which
-    never comes once reading has paused because the buffer is full, or while a grandchild has the pipe open.
+    This module creates the pipe. With a pipe of asyncio, `Process.wait` (Python 3.11) also waits for the end of the
+    output, which is never reached once reading has paused because the buffer is full, or while a grandchild has the
+    pipe open.
     """
     read_end, write_end = os.pipe()
     try:

@@ -26,10 +26,10 @@ from snapproxy.core.signature_schemes import RawSignature
 from snapproxy.core.signatures import Verdict, judge_raw_signatures
 
 MAX_KEY = 64 << 10
-"""Bytes of a key file; a PEM of 4096 bits has 800."""
+"""Maximum bytes of a key file; a PEM of 4096 bits has 800."""
 
 MAX_KEYS = 256
-"""Files of a folder that are searched for a key id; Alpine's folder has about ten."""
+"""Maximum number of files in a folder that are searched for a key id; Alpine's folder has about ten."""
 
 _Key = RSAPublicKey | EllipticCurvePublicKey
 
@@ -54,7 +54,7 @@ def available_keys(archive: Archive) -> tuple[str, ...]:
 async def verify(signatures: Sequence[RawSignature], keyrings: Sequence[str]) -> Verdict:
     """Check the signatures of a root with the keys in `keyrings`.
 
-    This runs in a thread: keys are files, and a root may have megabytes.
+    The check runs in a thread: keys are files, and a root may have megabytes.
     """
     return await asyncio.to_thread(_verify, signatures, keyrings)
 
@@ -106,15 +106,15 @@ def _files(keyring: Path) -> list[Path]:
     except NotADirectoryError:
         return [keyring]
     except OSError as error:
-        _log.warning("the keys in %s are not used: %s", keyring, error)
+        _log.warning("The keys in %s are not used: %s", keyring, error)
         return []
 
 
 def _ids(key: _Key) -> set[str]:
     """Return the possible key ids of a key (apk_pkey_init of apk-tools 3.0: a digest of OpenSSL's i2d_PublicKey).
 
-    A point of an elliptic curve has two encodings. The key's file determines which one is used, and the loaded key no
-    longer shows it.
+    A point of an elliptic curve has two encodings. The key's file determines which one is used, and the loaded key has
+    no record of it.
     """
     if isinstance(key, RSAPublicKey):
         encoded = [key.public_bytes(Encoding.DER, PublicFormat.PKCS1)]
@@ -134,7 +134,7 @@ def _load(path: Path) -> _Key | None:
     except OSError:
         return None
     except (ValueError, UnsupportedAlgorithm) as error:
-        _log.warning("the key %s is not used: %s", path, error)
+        _log.warning("The key %s is not used: %s", path, error)
         return None
     return key if isinstance(key, RSAPublicKey | EllipticCurvePublicKey) else None
 

@@ -1,8 +1,8 @@
 """Check a root: that it can be parsed, and that its signature is good. The result is its proof, or a refusal.
 
-`openpgp` and `raw_signatures` check signatures, depending on the family's scheme; the verdict is a pure function of
-`core.signatures`. This module obtains the detached signature, if the root has one, and turns a bad verdict into the
-refusal that a client prints.
+`openpgp` and `raw_signatures` check signatures, depending on the family's scheme; `core.signatures` derives the verdict
+without I/O. This module obtains the detached signature, if the root has one, and turns a bad verdict into the refusal
+that a client prints.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from snapproxy.trust.openpgp import OpenPgpVerifier
 from snapproxy_storage import Blobs, BodyTooLarge, read_blob
 
 MAX_SIGNATURE = 1 << 20
-"""Bytes of a detached signature; Debian's are below 4 KiB."""
+"""Maximum bytes of a detached signature; Debian's are below 4 KiB."""
 
 RootCheck = Callable[[bytes], Awaitable[Proof | Refusal]]
 """Decides, from the whole bytes of a root, whether it may be stored, and with which proof."""
@@ -45,7 +45,9 @@ def available_keyrings(archive: Archive, family: Family) -> tuple[str, ...]:
 
 
 def _parse(family: Family, path: str, data: bytes) -> None:
-    """Parse a root, so that a contradictory one is refused; of a root that lists packages, only up to the first one.
+    """Parse a root, so that a contradictory one is refused.
+
+    A root that lists packages is parsed only up to the first package.
 
     At that point its whole frame has been checked, so no bytes surround the signed part.
     """
@@ -101,7 +103,7 @@ class RootVerifier:
         if path := context.family.signature(step.path):
             no_deadline = replace(
                 context, deadline=float("inf")
-            )  # a flight goes on after the timeout of its first client
+            )  # a flight continues after the timeout of its first client
             found = await self._signature(await obtain(no_deadline, step.resolved, path))
             if found is None or isinstance(found, Refusal):
                 return found

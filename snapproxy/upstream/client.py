@@ -1,13 +1,13 @@
 """The HTTP client for archives and blob sources: the only module that sends HTTP requests for archive files.
 
-Errors of aiohttp and the operating system are translated here (`upstream.faults`). One rule: **the head of an answer
-is returned as a value, whatever it is; a body that breaks raises.**
+Errors of aiohttp and the operating system are translated here (`upstream.faults`). **The head of every answer is
+returned as a value; an interrupted body raises.**
 
     async with upstream.fetch(request, policy) as response:
         match response.answer:
             case BodyFollows(offer) | StartOver(offer):
                 async for piece in response.pieces():
-                    ...  # on BodyBrokenError resume by Range with offer.validator, or ask another source
+                    ...  # on BodyBrokenError resume by Range with offer.validator, or try another source
             case Throttled(status, retry_after): ...
 
 Redirects are followed here. Each hop is checked against the egress policy (`upstream.egress`), needs a permit for its
@@ -47,19 +47,21 @@ from snapproxy.upstream.rate_limit import CoolingDownError, Permit, RateLimiter
 from snapproxy.upstream.response import UNAUTHORIZED, UpstreamResponse
 
 HOPS = 5
-"""Redirects followed for one request; the snapshot service uses one, the load balancer of a mirror another."""
+"""Maximum number of redirects for one request; the snapshot service uses one, the load balancer of a mirror another."""
 
 _BUFFER = 128 << 10
 """Bytes. aiohttp buffers up to twice this per answer before it stops reading from the socket: 16 MiB for 64 answers."""
 
 _CONNECTIONS = 100
-"""Open connections over all hosts; the slots of the rate limiter bound each host far below it."""
+"""Maximum number of open connections over all hosts; the slots of the rate limiter limit each host to far fewer."""
 
 _DNS_SECONDS = 60
-"""How long a checked address is reused: too short for a useful DNS rebinding, longer than an index takes."""
+"""How long a checked address is reused: too short for DNS rebinding, longer than the download of an index."""
 
 _DRAIN = 64 << 10
-"""Bytes of an unused body (a redirect's, a 404's) that are read to keep the connection open; else it is closed."""
+"""Maximum bytes of an unused body (a redirect's, a 404's) that are read to keep the connection open; a longer body
+closes it.
+"""
 
 _HASTY_MAX_WAIT = 1.0
 """Seconds that a hasty request waits for its permit."""
@@ -83,15 +85,17 @@ class Timeouts:
     """Timeouts for one request, in seconds."""
 
     connect: float = 10.0
-    """For establishing a connection: three SYNs are lost by then."""
+    """For establishing a connection: long enough for three lost SYN packets."""
     idle: float = 30.0
     """Between two bytes: as long as apt waits for snapproxy."""
     head: float = 60.0
-    """For name lookup, connecting and the head together: bounds a dead resolver, and a head that comes byte by byte."""
+    """For name lookup, connecting and the head together: limits a resolver that does not answer, and a head that is
+    sent slowly.
+    """
     drain: float = 2.0
     """For the rest of an unused body; a new connection costs no more."""
     hasty: float = 3.0
-    """Upper bound of the first three for a hasty request: another source can be asked instead."""
+    """Upper bound of the first three for a hasty request: another source can be tried instead."""
 
     def hastened(self) -> Self:
         """Return the timeouts of a hasty request."""
@@ -119,7 +123,7 @@ class UpstreamClient:
 
     `instance` names this proxy in `Via`, so that it recognises its own requests in a loop. `contact` (a URL or an
     address set by the operator) is part of the User-Agent, for the administrators of an archive. `logins` returns the
-    credentials for upstreams that require some.
+    credentials for upstreams that require them.
     """
 
     def __init__(
@@ -173,12 +177,14 @@ class UpstreamClient:
         via: str = "",
         hasty: bool = False,
     ) -> AsyncIterator[UpstreamResponse]:
-        """Send a request, follow redirects, and return the response; its connection and permit last for the block.
+        """Send a request, follow redirects, and return the response.
 
-        `max_wait` bounds the wait for each permit (seconds; None: unbounded); when it is over the answer is Throttled
+        Its connection and permit are released at the end of the block.
+
+        `max_wait` bounds the wait for each permit (seconds; None: unbounded); when it expires, the answer is Throttled
         with status 0. `stop_at` is called with the address of every redirect; if it returns True the answer is that
         Redirect, and the address is not requested. `via` is the Via of the client's request. `hasty`: another source
-        can be asked instead, so timeouts are short.
+        can be tried instead, so timeouts are short.
         """
         max_wait = _HASTY_MAX_WAIT if hasty else max_wait
         async with AsyncExitStack() as stack:
@@ -213,7 +219,7 @@ class UpstreamClient:
     async def _send_with_login(
         self, hop: AsyncExitStack, request: UpstreamRequest, url: URL, options: _RequestOptions
     ) -> UpstreamResponse:
-        """Send a request with the credentials of the requested origin; other origins are sent none."""
+        """Send a request with the credentials of the requested origin; other origins receive none."""
         if self._logins is None or url.origin() != URL(request.url, encoded=True).origin():
             return await self._send_with_permit(hop, request, url, options)
         login = await self._logins.header(request.url)
@@ -281,7 +287,7 @@ class UpstreamClient:
 
 
 def _loop(address: str, hops: list[str]) -> Fault | None:
-    """Return the fault of redirects that form a loop, or are too many."""
+    """Return a fault if the redirects form a loop or exceed HOPS."""
     if address in hops:
         return Fault.LOOP
     return Fault.TOO_MANY_HOPS if len(hops) > HOPS else None
@@ -298,7 +304,7 @@ def _conditions(request: UpstreamRequest) -> dict[str, str]:
 
 
 async def _report(permit: Permit, answer: UpstreamAnswer) -> None:
-    """Report an answer to the rate limiter: throttled, failed, or a proper answer."""
+    """Report an answer to the rate limiter: throttled, failed, or successful."""
     if isinstance(answer, Throttled):
         await permit.throttled(answer.retry_after)
     elif isinstance(answer, Broken) and answer.is_worth_retrying:

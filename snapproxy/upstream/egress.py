@@ -24,7 +24,7 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 @dataclass(frozen=True, slots=True)
 class EgressPolicy:
-    """The addresses that the requests of one archive may go to: the hosts of `bases`, and `redirects`.
+    """The addresses to which requests of one archive may be sent: the hosts of `bases`, and `redirects`.
 
     `redirects` are `host` or `host:port`; a leading `*.` matches every host below that name. `allows_any_redirect`: a
     redirect may lead to any host, since the digest verifies the bytes (registries keep blobs at a storage service).
@@ -41,7 +41,7 @@ class EgressPolicy:
 
     @classmethod
     def of_blob_source(cls, origin: str) -> EgressPolicy:
-        """Return the policy of a blob source, which is asked by digest."""
+        """Return the policy of a blob source, from which digests are requested."""
         return cls((origin,), allows_any_redirect=True)
 
     def objection(self, url: URL | None, previous: URL | None = None, *, is_private: bool = False) -> Fault | None:
@@ -83,7 +83,7 @@ def authority(url: URL) -> str:
 
 
 def is_public(address: str) -> bool:
-    """Return whether an IP address is a public one, also if it is embedded in an IPv6 address."""
+    """Return whether an IP address is a public one, even if it is embedded in an IPv6 address."""
     return all(found.is_global and not found.is_multicast for found in _unwrapped(address))
 
 
@@ -118,7 +118,7 @@ class GuardedResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """Return the allowed addresses. Raise PrivateAddressError if there are only others."""
+        """Return the allowed addresses. Raise PrivateAddressError if none is allowed."""
         found = await self._inner.resolve(host, port, family)
         public = [one for one in found if is_public(one["host"])]
         if public:

@@ -30,6 +30,9 @@ FOREIGN_ERRORS = (aiohttp.ClientError, TimeoutError, OSError)
 
 
 def fault_of(error: BaseException) -> Fault:
-    """Return the fault for one of FOREIGN_ERRORS; of a connect error, the system's error inside is more precise."""
+    """Return the fault for one of FOREIGN_ERRORS.
+
+    For a connect error, the error of the operating system in it is used, because it is more precise.
+    """
     inner = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     return next(fault for kind, fault in _FAULTS if isinstance(inner, kind) or isinstance(error, kind))

@@ -116,7 +116,7 @@ class PassThrough:
         return await self._session.request(method, url, headers=sent, data=body, allow_redirects=False)
 
     def ended(self, host: str, sent: int, received: int) -> None:
-        """Count a finished request, and free its place."""
+        """Count a finished request, and release its slot."""
         self._open -= 1
         self._traffic.unpinned(host, sent, received)
 

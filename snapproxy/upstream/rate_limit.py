@@ -2,8 +2,9 @@
 
 `core.rate_limit` decides; this module waits. The state of an upstream is one row in the store, shared by all processes
 of the machine and kept over restarts. Connection slots are the store's as well; the kernel frees them when a process
-dies. Within a process the requests of clients go before background work, each class in order of arrival; between
-processes the first one to look is served. `upstream.client` classifies an answer, and reports it to the permit.
+dies. Within a process the requests of clients precede background work, each class in order of arrival; between
+processes the first one that polls gets the permit. `upstream.client` classifies an answer, and reports it to the
+permit.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class CoolingDownError(UpstreamError):
         super().__init__(
             "Upstream is cooling down",
             why=f"No request is sent to {upstream} for about {wait:.0f} seconds.",
-            hint="Try again then. Files that are stored already are served meanwhile.",
+            hint="Try again then. Stored files are still served.",
         )
         self.wait = wait
 
@@ -55,7 +56,8 @@ class CoolingDownError(UpstreamError):
 class Permit:
     """The permission to send one request to `upstream`, until the `async with` that returned it ends.
 
-    Report the result as soon as it is known: other requests may wait for it. Another one may follow (the body broke).
+    Report the result as soon as it is known: other requests may wait for it. A second report may follow (if the body
+    breaks).
     """
 
     def __init__(self, limiter: RateLimiter, upstream: str, slot: Slot, cool_down_epoch: int) -> None:
@@ -66,7 +68,7 @@ class Permit:
         self._limiter = limiter
 
     async def succeeded(self) -> None:
-        """Report that the upstream answered properly, whatever the status."""
+        """Report that the upstream answered, with any status."""
         self.is_reported = True
         await self._limiter.report(
             self, lambda state: rate_limit.succeeded(state, cool_down_epoch=self.cool_down_epoch)
@@ -96,7 +98,7 @@ class Permit:
 
 
 class _Queue:
-    """The requests that wait for one upstream. A ticket is an Event, set when its holder should look again."""
+    """The requests that wait for one upstream. A ticket is an Event, set when its holder should try again."""
 
     def __init__(self) -> None:
         self.clients: deque[asyncio.Event] = deque()
@@ -124,7 +126,9 @@ class _Queue:
 
 
 class RateLimiter:
-    """Issues permits. `upstream` is an authority, `host` or `host:port`; `policies` are by authority, else by host.
+    """Issues permits.
+
+    `upstream` is an authority, `host` or `host:port`; `policies` are by authority, otherwise by host.
 
     `jitter` returns a number in [0, 1).
     """
@@ -149,7 +153,7 @@ class RateLimiter:
         self._unwritten: dict[str, RateState] = {}
 
     def now(self) -> float:
-        """Return the time that the rows are kept in: wall-clock seconds."""
+        """Return the time in the unit of the rows: wall-clock seconds."""
         return self._clock.time()
 
     def policy(self, upstream: str) -> RatePolicy:
@@ -168,7 +172,7 @@ class RateLimiter:
         """Wait for the cool-down, the rate and a connection slot, then hold the slot for the block.
 
         `max_wait` bounds the wait in seconds (None: unbounded). CoolingDownError is raised immediately if the wait is
-        known to be longer, else when the time is over. A block that reports no result counts as a request never sent.
+        known to be longer, otherwise when the time is over. A block that reports no result counts as no request.
         """
         permit = await self._wait_for_permit(upstream, background=background, max_wait=max_wait)
         try:
@@ -224,7 +228,7 @@ class RateLimiter:
         return wait + ahead / (policy.requests_per_second or float("inf"))
 
     async def _try(self, upstream: str) -> Permit | float:
-        """Take a slot and a grant, both or neither; else return the seconds after which to try again."""
+        """Take a slot and a grant, both or neither; otherwise return the seconds after which to try again."""
         policy = self.policy(upstream)
         _, wait = rate_limit.grant(self._load(upstream), policy, self.now())
         if wait:
@@ -260,8 +264,8 @@ class RateLimiter:
         try:
             return await asyncio.shield(writing), waits[0]
         except asyncio.CancelledError:
-            # The write is completed nevertheless. A lost token does no harm, but a probe that is never sent would
-            # block all requests until its lease ends.
+            # The write is completed nevertheless. A lost token is harmless, but a probe that is never sent would block
+            # all requests until its lease ends.
             await asyncio.wait({writing})
             if not waits[0] and writing.exception() is None:
                 await self._forgo(upstream, writing.result().cool_down_epoch)
@@ -286,7 +290,7 @@ class RateLimiter:
             state = RateState.from_json(await self._store.update_fact(_key(upstream), on_row))
         except StorageFailure as failure:
             if upstream not in self._unwritten:
-                _log.warning("the rate limit state of %s is kept in memory only: %s", upstream, failure)
+                _log.warning("The rate limit state of %s is kept in memory only: %s", upstream, failure)
             self._unwritten[upstream] = state = change(self._load(upstream))
         else:
             self._unwritten.pop(upstream, None)

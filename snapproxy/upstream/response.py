@@ -53,7 +53,7 @@ class UpstreamResponse:
 
     @property
     def offer(self) -> Offer | None:
-        """The description of the body; None if the answer has no body of use."""
+        """The description of the body; None if the answer has no usable body."""
         return self.answer.offer if isinstance(self.answer, BodyFollows | StartOver) else None
 
     async def pieces(self) -> AsyncIterator[bytes]:

@@ -1,4 +1,6 @@
-"""Send a file's bytes to a client: by sendfile from a descriptor, else by copying, also while the download continues.
+"""Send a file's bytes to a client.
+
+They are sent by sendfile from a descriptor, otherwise by copying, even while the download continues.
 
 The gateway owns the body and closes it. Every failure is raised, and the gateway aborts the connection. Memory use is
 bounded: at most one small blob or one chunk is in memory.
@@ -17,10 +19,10 @@ from snapproxy.web.replies import ReplyHead
 from snapproxy.web.response_writer import STALL_S, ResponseWriter
 
 SMALL = 64 << 10
-"""Largest body in bytes that is read inline and sent together with its head: cheaper than sendfile or a thread."""
+"""Maximum bytes of a body that is read inline and sent together with its head: cheaper than sendfile or a thread."""
 
 _PIECE = 512 << 10
-"""Most bytes of one sendfile call, so that other clients are served in between."""
+"""Maximum bytes of one sendfile call, so that other clients are served in between."""
 
 
 class BodyEndedShortError(RuntimeError):
@@ -64,7 +66,7 @@ async def _follow(wire: ResponseWriter, body: ResponseBody, span: ByteRange | No
 
 
 async def _sendfile(wire: ResponseWriter, outlet: int, body: ResponseBody, span: ByteRange) -> None:
-    """Let the kernel move `span` from the body's file to the socket `outlet`."""
+    """Move `span` in the kernel from the body's file to the socket `outlet`."""
     descriptor = body.fileno()
     if descriptor is None:
         raise BodyEndedShortError("the body has closed its file")
@@ -121,7 +123,7 @@ def _outlet(wire: ResponseWriter, body: ResponseBody) -> Iterator[int | None]:
     """Yield a descriptor of the client's socket for sendfile, None if bytes must be copied (TLS, chunked, no file).
 
     It is a duplicate: the event loop's transport owns the original, and neither asyncio nor uvloop can watch a
-    descriptor that belongs to a transport.
+    descriptor that a transport owns.
     """
     transport = wire.connection.transport
     if (

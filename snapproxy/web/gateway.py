@@ -1,7 +1,7 @@
 """Answer one request: read its address, get the outcome, apply the conditions, and send.
 
 `core.address` reads addresses, an `Answerer` answers them, `bodies` sends the bytes. A client's Cache-Control and
-Pragma are ignored: a pinned file cannot be fresher.
+Pragma are ignored: a pinned file never changes.
 """
 
 from __future__ import annotations
@@ -58,15 +58,17 @@ ReadAddress = Callable[[str, str, str, str], Target | Refusal]
 """(method, raw target, Host, Proxy-Authorization) -> target. It is `core.address.read` with its address book."""
 
 MAX_ADDRESSES = 1024
-"""How many addresses are remembered as read."""
+"""Maximum number of parsed addresses in the cache."""
 
 MAX_REMEMBERED = 1024
-"""Most characters of a remembered address, so that hostile ones fill no memory."""
+"""Maximum length of a cached address, to limit memory use by hostile clients."""
 
 _log = logging.getLogger(__name__)
 
 _FIRST_BYTE_S = 5.0
-"""Seconds that the head of a running download is delayed until its first bytes: till then a failure can be a status."""
+"""Seconds that the head of a running download is delayed until its first bytes: until then a failure can still be
+reported as a status.
+"""
 
 
 class Gateway:
@@ -103,7 +105,7 @@ class Gateway:
         self.is_closing = False
 
     async def handle(self, request: ClientRequest) -> Ending:
-        """Answer `request`, also after an error, and log one line. Raises only CancelledError (client disconnected)."""
+        """Answer `request`, even after an error, and log one line. Raises only CancelledError (client disconnected)."""
         wire = ResponseWriter(request, common=self._common(), closing=self.is_closing)
         entry = access_log.AccessEntry(request.connection.peer, request.method, request.target)
         loop = asyncio.get_running_loop()
@@ -124,7 +126,7 @@ class Gateway:
 
     @staticmethod
     async def _fail(wire: ResponseWriter, error: Exception) -> None:
-        """Report a failure to the client: by a status if nothing has been sent, else by aborting the connection."""
+        """Report a failure to the client: by a status if nothing has been sent, otherwise by an abort."""
         if wire.status == 0:
             if not isinstance(error, SnapproxyError):
                 _log.error("A request failed with an internal error", exc_info=error)
@@ -171,9 +173,9 @@ class Gateway:
         return (("Date", write_http_date(self._now())), ("Server", "snapproxy"), ("Via", f"1.1 {self._instance}"))
 
     def _read(self, request: ClientRequest) -> Target | Refusal:
-        """Read the address. Short ones are remembered.
+        """Parse the address. Short ones are cached.
 
-        Reading is a function of these texts and the configuration alone.
+        The result depends only on these strings and the configuration.
         """
         host, credentials = request.headers.get("Host", ""), request.headers.get("Proxy-Authorization", "")
         is_short = len(request.target) + len(host) + len(credentials) <= MAX_REMEMBERED
@@ -259,7 +261,7 @@ class Gateway:
             if not served.digest and (broken := await _early_failure(served)) is not None:
                 await wire.send(refusal_reply(broken))
                 return
-            reply = file_reply(served, path, verdict)  # built now: a download may have learnt its size meanwhile
+            reply = file_reply(served, path, verdict)  # built now: its size may be known by now
             span = None if reply.length is None else ByteRange(0, reply.length)
             await bodies.send(wire, reply, served.body, span)
         elif isinstance(verdict, ByteRange):
@@ -270,7 +272,7 @@ class Gateway:
     async def _pass_through(
         self, request: ClientRequest, wire: ResponseWriter, target: PassTarget | TunnelTarget
     ) -> None:
-        """Pass a request through to its host, unless a capture cannot record that."""
+        """Forward a request to its pass-through host, unless a capture cannot record that."""
         refusal = await self._answerer.passing(target)
         if refusal is None and isinstance(target, PassTarget):
             await self._forward(request, wire, target)
@@ -315,6 +317,6 @@ async def _early_failure(served: Served) -> Refusal | None:
     try:
         async with waited:
             await served.body.wait(0)
-    except Exception as error:  # noqa: BLE001 # bodies raise errors of their own; here each can still become a status
+    except Exception as error:  # noqa: BLE001 # bodies raise various errors; here they can still be reported as a status
         return None if waited.expired() else failure(error, served.role)
     return None

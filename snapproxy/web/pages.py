@@ -1,6 +1,6 @@
 """The pages of the proxy itself: status, counters, health and the script that pins a system.
 
-The content is passed in; nothing is measured here.
+The content is passed in; this module measures nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from snapproxy.core.model import Refusal, TimeSpec
 from snapproxy.web.replies import ReplyHead
 
 Probe = Callable[[], Awaitable[str]]
-"""Returns '' if healthy, else a description of the fault, without text from clients or upstreams."""
+"""Returns '' if healthy, otherwise a description of the fault, without text from clients or upstreams."""
 
 _AUTHORITY = re.compile(r"[A-Za-z0-9._-]{1,255}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
 _SCRIPT_TYPE = "text/x-shellscript; charset=utf-8"

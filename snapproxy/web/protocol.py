@@ -1,8 +1,8 @@
 """Connections, their queue of pipelined requests, and the take-over of a connection.
 
-The only module that uses private parts of aiohttp. aiohttp parses, queues and runs requests one after another; this
-module adds the functions for which it has no hook. A `Handler` answers the requests. aiohttp is pinned to one minor
-version because of this file, and a test names each private attribute used here.
+This is the only module that uses private parts of aiohttp. aiohttp parses, queues and runs requests one after another;
+this module adds the functions for which it has no hook. A `Handler` answers the requests. aiohttp is pinned to one
+minor version because of this file, and a test names each private attribute used here.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ _BODY_SILENCE_S = 60.0
 class Limits:
     """Limits for a client. Sizes in bytes, times in seconds.
 
-    `line` and `field` differ on purpose: the parser raises the same error for both, with the exceeded limit.
+    `line` and `field` must differ: the parser raises the same error for both, with the exceeded limit.
     """
 
     line: int = 8190
     field: int = 8000
     fields: int = 64
     idle_s: float = 75.0
-    """Longest time for sending a head, the first one included, and between two requests."""
+    """Maximum time for sending a head, the first one included, and between two requests."""
     linger_s: float = 2.0
     """How long the body of a refused request is read and discarded, so that the client reads the refusal."""
 
@@ -96,9 +96,9 @@ class ClientRequest:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What aiohttp has to do after a request was answered: write `last_bytes`, and keep or close the connection.
+    """The work of aiohttp after a request was answered: write `last_bytes`, and keep or close the connection.
 
-    Takes the place of aiohttp's response; everything else has been written.
+    It replaces aiohttp's response; all other bytes have been written.
     """
 
     connection: Connection
@@ -121,9 +121,11 @@ class Handler(Protocol):
         """Answer. Raises only CancelledError, if the client has disconnected."""
 
     def prepare(self, request: ClientRequest, *, runs_next: bool) -> bool:
-        """Start the download for a request in a pipeline, unless it `runs_next` and so does not wait. Never waits.
+        """Start the download for a request in a pipeline, unless it `runs_next` and so does not wait.
 
-        Return whether its connection stays open after it, so that the requests queued behind it will be answered.
+        Returns without waiting.
+
+        Return whether its connection stays open after it, so that the requests queued after it will be answered.
         """
 
     def malformed(self, peer: str, error: Exception) -> bytes:
@@ -158,7 +160,10 @@ class Connection(RequestHandler):
         self.is_last_answer = False
 
     async def answer(self, request: ClientRequest) -> Ending:
-        """Let the handler answer, and count: the next request may arrive before aiohttp knows of the sent answer."""
+        """Await the handler's answer, and count it.
+
+        The next request may arrive before aiohttp records the sent answer.
+        """
         try:
             return await self._handler.handle(request)
         finally:
@@ -235,7 +240,7 @@ class Connection(RequestHandler):
         self.transport.abort()
 
     def retire(self) -> None:
-        """Accept no further request: close now if idle, else after the running answer."""
+        """Accept no further request: close now if idle, otherwise after the running answer."""
         if self._messages or self._request_in_progress:
             self.close()
         else:

@@ -18,7 +18,7 @@ from snapproxy.web.pages import Pages
 from snapproxy.web.server import WebServer
 
 GRACE_SECONDS = 15.0
-"""Seconds that running answers may take to end when the proxy stops."""
+"""Maximum seconds for running answers to end when the proxy stops."""
 
 
 @asynccontextmanager

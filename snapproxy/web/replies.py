@@ -1,4 +1,4 @@
-"""Turn outcomes into the heads of answers, as values and as bytes. Pure; the gateway sends them."""
+"""Turn outcomes into the heads of answers, as values and as bytes. The gateway sends them."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def refusal_reply(refusal: Refusal, *, closes: bool = False) -> ReplyHead:
 
 
 def moved_reply(moved: Moved, archive: str) -> ReplyHead:
-    """Return the 302 to a snapshot's own folder. Not a 307, which apk cannot follow."""
+    """Return the 302 to a snapshot's own folder. It is not a 307, which apk cannot follow."""
     text = f"{without_controls(moved.location)}\n".encode("utf-8", "replace")
     fields = (
         ("Location", moved.location),

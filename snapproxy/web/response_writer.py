@@ -1,4 +1,7 @@
-"""Write the answer to one request: a head, then bytes in the framing of that head. Their meaning is left to others."""
+"""Write the answer to one request: a head, then bytes in the framing of that head.
+
+This module does not interpret them.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +13,21 @@ from snapproxy.web.protocol import ClientRequest
 from snapproxy.web.replies import Fields, ReplyHead, render
 
 STALL_S = 300.0
-"""Seconds after which a client that takes no bytes is disconnected; apt's timeout for a silent server is shorter."""
+"""Seconds after which a client that receives no bytes is disconnected; apt's timeout for a silent server is shorter."""
 
 _LITTLE = 64 << 10
-"""Most bytes left in the write buffer when a request ends, so that pipelined answers cannot accumulate."""
+"""Maximum bytes left in the write buffer when a request ends, so that pipelined answers cannot accumulate."""
 
 
 class Framing(Enum):
-    """How the end of a body is marked (RFC 9112 section 6.3)."""
+    """The ways in which the end of a body is marked (RFC 9112 section 6.3)."""
 
     NONE = "none"
     """There is no body."""
     LENGTH = "length"
     CHUNKED = "chunked"
     CLOSE = "close"
-    """By the end of the connection: HTTP/1.0 and an unknown length."""
+    """The end of the connection ends the body: HTTP/1.0 and an unknown length."""
 
 
 class ResponseWriter:

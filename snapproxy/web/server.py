@@ -1,4 +1,4 @@
-"""The HTTP server: listens, passes connections to the gateway, and stops gracefully. Reads no configuration."""
+"""The HTTP server: it listens, passes connections to the gateway, and stops gracefully. It reads no configuration."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class WebServer:
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
-        """Where the server listens: (host, port), with the port that the system chose for port 0."""
+        """The addresses of the server: (host, port), with the port that the system chose for port 0."""
         return [sock.getsockname()[:2] for server in self._servers for sock in server.sockets]
 
     @property

@@ -11,7 +11,7 @@ from snapproxy.web.response_writer import ResponseWriter
 
 _PIECE = 64 << 10
 _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
-"""Without length and coding, because a tunnel has no body (RFC 9110 section 9.3.6)."""
+"""The answer has no length and no coding, because a tunnel has no body (RFC 9110 section 9.3.6)."""
 
 
 class Tunnels:

@@ -75,7 +75,7 @@ CLEAN_UP_SECONDS = 3600.0
 
 @dataclass(frozen=True, kw_only=True)
 class App(TimesApp):
-    """The parts of a running snapproxy that its verbs use. The store is open and upstreams can be asked.
+    """The parts of a running snapproxy that its verbs use. The store is open and upstreams can be contacted.
 
     `answerer` answers requests: it wraps `executor`, and records, freezes or replays captures.
     """
@@ -154,7 +154,7 @@ class App(TimesApp):
         return await self.sweeper.sweep(context, canonical, with_packages=with_packages, progress=progress)
 
     async def answered(self, capture: str = "") -> Record:
-        """Return what was served so far: from the record that is replayed, else into a capture.
+        """Return what was served so far: from the record that is replayed, otherwise into a capture.
 
         No request may be in progress.
         """

@@ -1,7 +1,7 @@
 """The store: blobs, drafts, catalog, tables, journals and slots on a local disk.
 
-It knows neither distributions nor HTTP. `protocols` is its contract. snapproxy imports only
-the names listed here, never a submodule or a path on disk.
+It has no code for distributions or HTTP. `protocols` is its contract. snapproxy imports only the names listed here,
+never a submodule or a path on disk.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class Store:
 
 
 def open_store(state_dir: Path, cache_dir: Path) -> Store:
-    """Open the store and create missing folders. Quick; any number of processes may open the same store.
+    """Open the store and create missing folders. It returns quickly; any number of processes may open the same store.
 
     Raises StorageFailure if a folder cannot be used or is a symbolic link, or if a newer program wrote the catalog.
     """
@@ -140,5 +140,5 @@ def open_store(state_dir: Path, cache_dir: Path) -> Store:
 
 
 def open_tables(cache_dir: Path) -> Tables:
-    """Open the tables only, for the process that builds them. Raises as `open_store`."""
+    """Open the tables only, for the process that builds them. Raises the same errors as `open_store`."""
     return LocalTables(OpenFolder.root(cache_dir).sub(TABLES))

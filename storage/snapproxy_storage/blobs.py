@@ -1,6 +1,6 @@
 """Blobs as local files named by their SHA-256.
 
-Only reads and removes: `draft_files` creates a blob by renaming a draft.
+This module only reads and removes them: `draft_files` creates a blob by renaming a draft.
 """
 
 from __future__ import annotations

@@ -48,7 +48,10 @@ class LocalCatalog:
     """The catalog of one store. The lock of the epoch file serializes creating and migrating it."""
 
     def __init__(self, path: Path, epoch: Epoch, threads: Threads) -> None:
-        """Open the catalog; create or migrate it first. Raises StorageFailure, also if a newer program wrote it."""
+        """Open the catalog; create or migrate it first.
+
+        Raises StorageFailure, including if a newer program wrote it.
+        """
         self._path = path
         self._epoch = epoch
         self._threads = threads
@@ -100,7 +103,7 @@ class LocalCatalog:
         await self._put(space, dict(values))
 
     async def _put(self, space: str, values: Mapping[str, Name]) -> list[tuple[Name, Name | None]]:
-        """Put names; return for each the resulting value and the previous one."""
+        """Store names; return for each the resulting value and the previous one."""
 
         def replaced(outcome: list[tuple[Name, Name | None]]) -> None:
             for name, (now, before) in zip(values, outcome, strict=True):
@@ -205,7 +208,7 @@ class LocalCatalog:
     def _do(self, batch: list[_Write]) -> bool:
         """Run the batch in one transaction and set the results.
 
-        False if it failed and each write must be tried separately.
+        Return False if it failed and each write must be tried separately.
         """
         try:
             results = self._transact([write.operation for write in batch])

@@ -1,7 +1,7 @@
 """The writer's side of a draft on the local disk: call order, back-pressure and the two endings, in the event loop.
 
 `DraftSink` does the blocking work on threads. Cancelling a call does not damage the draft: `write` accepts its bytes
-immediately, and a `commit` or `abandon` that has started runs to its end in a task of its own.
+immediately, and a `commit` or `abandon` that has started runs to its end in a separate task.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _STALLED_SECONDS = 30.0
-"""Seconds that the slowest reader may stop the memory window of a full disk from moving before it is cut off."""
+"""Maximum seconds for which the slowest reader may block the memory window of a full disk before it fails."""
 
 
 class LocalDraft:
@@ -90,7 +90,7 @@ class LocalDraft:
         return self._stream.window is not None
 
     def follow(self) -> Body:
-        sealed = self._sealed if self._stream.is_closed else None  # the draft has ended, and its last reader has left
+        sealed = self._sealed if self._stream.is_closed else None  # the draft has ended, and its last reader is closed
         blob = self._blobs.peek(sealed.digest) if sealed is not None else None
         return blob or self._stream.follow()
 
@@ -213,7 +213,7 @@ class LocalDraft:
         try:
             await self._run(self._threads.disk, self._sink.discard, reason)
         except StorageFailure as error:
-            _log.warning("cannot remove a draft, a later sweep will remove it: %s", error)
+            _log.warning("Cannot remove a draft; a later sweep will remove it: %s", error)
 
     def _release(self) -> None:
         self._queue.cancel_timer()
@@ -269,7 +269,7 @@ class LocalDraft:
 
     def _enter_full(self, on_disk: int) -> None:
         if not self.full:
-            _log.warning("the disk is full: %s continues in memory and will not be stored", self.key)
+            _log.warning("The disk is full: %s continues in memory and will not be stored", self.key)
             self._stream.spill(on_disk, MemoryWindow(on_disk, self._capacity))
 
     def _fail(self, error: Exception) -> Exception:

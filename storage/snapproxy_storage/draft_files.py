@@ -1,8 +1,8 @@
-"""The two files of a draft, bytes and record, as their writer uses them. Everything here blocks and raises OSError.
+"""The two files of a draft, bytes and record, as their writer uses them. All functions block and raise OSError.
 
 The writer holds a lock on the file of bytes. A free lock means that the writer has ended. A file or record that an
-earlier reader may have open is only continued with the same bytes. Other bytes go to a new file that takes over the
-name, and the old record is marked as failed for the readers of the old file.
+earlier reader may have open is only continued with the same bytes. Other bytes are written to a new file that replaces
+it under its name, and the old record is marked as failed for the readers of the old file.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class DraftFiles:
     def take(cls, folder: OpenFolder, name: str, boot: str) -> DraftFiles | None:
         """Become the writer of the draft `name`.
 
-        None if there is one. Raises OSError, StorageFailure after too many lost races.
+        Return None if it has a writer already. Raises OSError, StorageFailure after too many lost races.
         """
         for _ in range(_MAX_RACES):
             fd = open_bytes(folder, name)
@@ -73,7 +73,7 @@ class DraftFiles:
             os.close(fd)
             if not is_ours:
                 return None
-            # The previous writer renamed or removed the file between our open and our lock: retry.
+            # The previous writer renamed or removed the file between the open and the lock in this process: retry.
         raise StorageFailure(f"cannot begin the draft {folder.path / name}: its writer changed too often; try again")
 
     @property
@@ -116,7 +116,7 @@ class DraftFiles:
         """Fail the readers and keep the bytes for a later resume."""
         os.fsync(self._fd)
         kept = replace(self._record, state=State.KEPT)
-        fd = self._write_next(kept)  # a new file, so that readers of the old record still find the failure
+        fd = self._write_next(kept)  # a new file, so that readers of the old record still read the failure
         os.fsync(fd)
         self._update_record(replace(self._record, state=State.FAILED, reason=reason))
         self._install_record(fd, kept)
@@ -140,7 +140,7 @@ class DraftFiles:
             self._record_fd = -1
 
     def _continue(self) -> bool:
-        """Continue the existing bytes and record. False if they cannot be trusted."""
+        """Continue the existing bytes and record. Return False if they cannot be trusted."""
         try:
             self._record_fd = self._folder.open(meta_name(self._name), os.O_RDWR)
         except FileNotFoundError:

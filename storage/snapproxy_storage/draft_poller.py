@@ -34,7 +34,7 @@ class DraftPoller:
 
     @classmethod
     def open(cls, folder: OpenFolder, name: str, on_end: Callable[[DraftPoller], None]) -> DraftPoller | None:
-        """Start to follow the draft `name`. None if it has no writer. Raises OSError."""
+        """Start to follow the draft `name`. Return None if it has no writer. Raises OSError."""
         try:
             fd = folder.open(name, os.O_RDONLY)
         except FileNotFoundError:
@@ -108,9 +108,9 @@ class DraftPoller:
             self.stream.fail(orphaned)
 
     def _read(self) -> DraftRecord | None:
-        """Return the record that belongs to the open file of bytes, None if it does not exist yet.
+        """Return the record of the open file of bytes, None if it does not exist yet.
 
-        A record that is marked as failed at the first poll belongs to a writer that is about to end, or to an earlier
+        A record that is marked as failed at the first poll is that of a writer that is about to end, or of an earlier
         one. It is ignored: a later poll finds another record or a free lock.
         """
         if self._record_fd is not None:

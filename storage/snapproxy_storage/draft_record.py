@@ -1,7 +1,7 @@
 """The record of a draft (its .meta file) as bytes. It is rewritten in place while others read it, so it has a checksum.
 
 A record is a header line (CRC-32 and length of the JSON), the JSON, and padding to whole blocks, so that overwriting it
-needs no new block on a full disk. No I/O.
+needs no new block on a full disk. This module does no I/O.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class State(StrEnum):
     KEPT = "kept"
     """Abandoned, with its bytes flushed to disk for a later resume. No reader follows this record."""
     WHOLE = "whole"
-    """Committed: the file holds `meta.length` bytes."""
+    """Committed: the file contains `meta.length` bytes."""
     FAILED = "failed"
     """Abandoned with a `reason`."""
 
@@ -45,7 +45,7 @@ class DraftRecord:
     reason: str = ""
 
     def is_resumable(self, inode: int, boot: str) -> bool:
-        """Whether the bytes in the file can be trusted. A system crash loses bytes that were not flushed."""
+        """Return whether the bytes in the file can be trusted. A system crash loses bytes that were not flushed."""
         return self.inode == inode and (
             self.state is State.KEPT or (self.state is State.ARRIVING and self.boot == boot)
         )

@@ -1,4 +1,4 @@
-"""Hash the bytes of a draft and write to disk those that readers may receive. Everything here blocks; runs on threads.
+"""Hash the bytes of a draft and write to disk those that readers may receive. All functions block and run on threads.
 
 `draft` makes one call at a time. A full disk is a result, not an error: from then on calls return the bytes, to be kept
 in memory.
@@ -28,7 +28,7 @@ _READ_BACK = 1 << 20
 class SinkStep:
     """The result of a call: how many bytes readers may receive, and how many of them are on disk.
 
-    `spilled` holds the bytes that must be kept in memory instead. It is empty unless the disk is full.
+    `spilled` contains the bytes that must be kept in memory instead. It is empty unless the disk is full.
     """
 
     available: int
@@ -77,7 +77,7 @@ class DraftSink:
     def rehash(self, reader: int, start: int, stop: int) -> int:
         """Hash up to 1 MiB that an earlier writer left, from `start`; return the number of bytes.
 
-        Works on a full disk.
+        This works on a full disk.
         """
         data = os.pread(reader, min(_READ_BACK, stop - start), start)
         if not data:
@@ -184,7 +184,7 @@ class DraftSink:
             try:
                 self._files.discard(DISK_FULL)
             except OSError as further:
-                _log.warning("cannot remove a draft from the full disk: %s", further)
+                _log.warning("Cannot remove a draft from the full disk: %s", further)
         self._close()
 
     def _close(self) -> None:

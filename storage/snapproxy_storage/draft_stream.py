@@ -1,7 +1,7 @@
 """The state of one arriving draft for the readers in this process, and those readers.
 
-A stream is updated by the draft's writer if that is in this process (`LocalDraft`), else by a `DraftPoller`. It reads
-bytes from the file or the memory window, and never the state of the files.
+A stream is updated by the draft's writer if that is in this process (`LocalDraft`), otherwise by a `DraftPoller`. It
+reads bytes from the file or the memory window, but never the state of the files.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ class DraftStream:
         self.moved = Notifier()
         """Notifies when more bytes may be read, or when the draft has ended."""
         self.consumed = Notifier()
-        """Notifies when a reader has moved on, if there is a window."""
+        """Notifies when a reader has advanced, if there is a window."""
         self.on_wait: Callable[[], None] = lambda: None
         """Called when a reader starts to wait."""
         self.on_idle: Callable[[], None] = lambda: None
-        """Called when the last reader has left."""
+        """Called when the last reader is closed."""
         self._is_fed = True
 
     @property
@@ -124,7 +124,7 @@ class DraftStream:
         return min(needed, default=None)
 
     async def make_room(self, seconds: float, is_ended: Callable[[], bool]) -> None:
-        """Wait until the window is within its capacity, that is, until the slowest reader has moved on.
+        """Wait until the window is within its capacity, that is, until the slowest reader has advanced.
 
         After `seconds` the window drops the bytes that readers still need, which fails those readers.
         """

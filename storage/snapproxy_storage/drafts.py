@@ -23,11 +23,11 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _MAX_RACES = 50
 
 _MAX_BACKLOG = 1 << 20
-"""Bytes of one draft that may wait for the writer thread."""
+"""Maximum bytes of one draft that wait for the writer thread."""
 _TOTAL_BACKLOG = 16 << 20
-"""Bytes of all drafts that may wait for the writer thread, shared equally."""
+"""Maximum bytes of all drafts that wait for the writer thread, shared equally."""
 _MIN_BACKLOG = 256 << 10
-"""Bytes that one draft may queue in any case, however many drafts there are."""
+"""Bytes that one draft may always queue, for any number of drafts."""
 
 
 def _boot_id() -> str:

@@ -1,4 +1,4 @@
-"""The epoch: a counter in shared memory that any process increments when something known becomes invalid.
+"""The epoch: a counter in shared memory that any process increments when recorded data becomes invalid.
 
 Reading it costs no system call.
 """

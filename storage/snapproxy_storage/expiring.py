@@ -51,7 +51,7 @@ class JsonDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no type
 class LocalExpiring:
     """A bounded cache on disk that evicts the oldest entries first.
 
-    Runs on one thread, because opening takes milliseconds and a write waits for an fsync.
+    It runs on one thread, because opening takes milliseconds and a write waits for an fsync.
     """
 
     def __init__(self, folder: OpenFolder, threads: Threads, *, max_bytes: int = 256 << 20) -> None:
@@ -74,14 +74,14 @@ class LocalExpiring:
         try:
             return self._opened().get(key)
         except (ValueError, OSError, sqlite3.Error, diskcache.Timeout) as error:
-            _log.warning("cannot read %s from the cache, so it counts as absent: %s", key, error)
+            _log.warning("Cannot read %s from the cache, so it counts as absent: %s", key, error)
             return None
 
     def _put(self, key: str, value: Any, seconds: float) -> None:
         try:
             self._opened().set(key, value, expire=seconds)
         except (OSError, sqlite3.Error, diskcache.Timeout) as error:
-            _log.warning("cannot write %s to the cache: %s", key, error)
+            _log.warning("Cannot write %s to the cache: %s", key, error)
 
     def _close(self) -> None:
         if self._cache is not None:

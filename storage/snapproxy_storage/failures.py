@@ -32,7 +32,7 @@ _HINTS = {
 
 
 def is_full(error: OSError) -> bool:
-    """Whether the disk is full or the user's quota is exceeded."""
+    """Return whether the disk is full or the user's quota is exceeded."""
     return error.errno in _FULL
 
 

@@ -11,7 +11,8 @@ from snapproxy_storage.protocols import StorageFailure
 
 _PIECE = 256 * 1024
 _INLINE = 64 * 1024
-"""Bytes up to which a read from the page cache (about 10 us) costs less than running it on a thread."""
+"""Maximum bytes of an inline read: up to this size a read from the page cache (about 10 us) costs less than a thread.
+"""
 
 
 async def read_pieces(fd: int, start: int, stop: int) -> AsyncIterator[bytes]:

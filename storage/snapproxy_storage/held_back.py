@@ -1,4 +1,4 @@
-"""How many bytes of a draft may be released before its verdict, and a buffer for those that may not. No I/O."""
+"""Compute the bytes of a draft that may be released before its verdict, and buffer the others, without I/O."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ HELD_BACK = 16 * 1024
 
 
 def releasable(taken: int, length: int | None) -> int:
-    """Return how many of the `taken` bytes may be released while the verdict is pending.
+    """Return the number of the `taken` bytes that may be released while the verdict is pending.
 
     With a known `length` these are all bytes except the last piece of the file. Without one, any byte may be the last,
     so the newest piece is held back.

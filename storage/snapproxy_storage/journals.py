@@ -1,8 +1,9 @@
-"""Journals: append-only files of lines that any process writes to, in one order for all of them.
+"""Journals: append-only files of lines to which any process writes, in one order for all processes.
 
-They serve notes that are written for every answer: a line costs a few microseconds, a transaction of the catalog about
-a hundred. Appending takes no lock. The order of the file decides which line came first, and `add` returns the lines
-before its own. A line survives the death of its writer immediately, and a power cut after `sync`.
+They are used for notes that are written for every answer: a line costs a few microseconds, a transaction of the catalog
+about a hundred. Appending takes no lock. The order of the file decides which line came first, and `add` returns the
+lines before its own. A line is kept if its writer dies immediately after the append, and after a power cut once `sync`
+has returned.
 
 Every write starts and ends with a line break, so that a line truncated by the death of its writer does not damage
 another.
@@ -68,7 +69,7 @@ class _LocalJournal:
                 # a partial write is a failure as well, and leaves no valid line
                 raise OSError(errno.ENOSPC, "")  # noqa: TRY301
             end = os.lseek(self._fd, 0, os.SEEK_CUR)  # an append leaves the position at the end of its own bytes
-            if end == self._read + written:  # no other writer: our own lines need not be read back
+            if end == self._read + written:  # no other writer: the lines of this process need not be read back
                 self._read = end
                 return lines
             return self._new_lines(end)

@@ -41,7 +41,7 @@ TABLES = "tables"
 
 
 class StoreLayout:
-    """The open folders of one store. Close it after everything that uses it."""
+    """The open folders of one store. Close it after all objects that use it."""
 
     def __init__(self, state_dir: Path, cache_dir: Path) -> None:
         """Open the folders; create missing ones. If it raises StorageFailure, no folder stays open."""
@@ -71,14 +71,14 @@ class StoreLayout:
 
 
 def refuse_link(folder: OpenFolder, name: str) -> None:
-    """Raise StorageFailure if `name` is a symbolic link. For libraries that open files by path."""
+    """Raise StorageFailure if `name` is a symbolic link. Use it for libraries that open files by path."""
     with contextlib.suppress(FileNotFoundError):
         if stat.S_ISLNK(folder.stat(name).st_mode):
             raise os_failure(f"cannot open {folder.path / name}", OSError(errno.ELOOP, ""))
 
 
 def is_digest(name: str) -> bool:
-    """Whether this is a SHA-256 in lower-case hex, and so a valid file name of a blob."""
+    """Return whether this is a SHA-256 in lower-case hex, and so a valid file name of a blob."""
     return _DIGEST.fullmatch(name) is not None
 
 
@@ -106,7 +106,7 @@ def next_name(draft: str) -> str:
 
 
 def draft_of(name: str) -> str | None:
-    """Return the draft that a file in the folder of drafts belongs to, None for an unknown file."""
+    """Return the draft of a file in the folder of drafts, None for an unknown file."""
     stem = name.partition(".")[0]
     return stem if is_digest(stem) and name in (stem, meta_name(stem), next_name(stem)) else None
 
@@ -121,7 +121,7 @@ def version_name(version: str) -> str:
 
 
 def table_name(digest: str) -> str:
-    """Return the file name of a table. Raises ValueError as `blob_name`."""
+    """Return the file name of a table. Raises the same errors as `blob_name`."""
     return blob_name(digest)
 
 

@@ -1,8 +1,8 @@
 """File locks that the kernel releases when their holder dies: open file description locks (fcntl(2), F_OFD_*).
 
-A lock belongs to an open file description, not to a process. Two drafts in one process therefore exclude each other as
-two processes do, and testing for a lock (F_OFD_GETLK) does not take it. A locked range may lie beyond the end of the
-file.
+The owner of a lock is an open file description, not a process. Two drafts in one process therefore exclude each other
+in the same way as in two processes, and testing for a lock (F_OFD_GETLK) does not take it. A locked range may lie
+beyond the end of the file.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _FLOCK = struct.Struct("@hhqqi0q")  # struct flock: l_type, l_whence, l_start, l
 def try_lock(fd: int, *, start: int = 0, length: int = 0) -> bool:
     """Lock a byte range (length 0: to the end) of a file opened for writing.
 
-    False if another descriptor has locked it.
+    Return False if another descriptor has locked it.
     """
     try:
         fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_WRLCK, 0, start, length, 0))
@@ -39,6 +39,9 @@ def unlock(fd: int, *, start: int = 0, length: int = 0) -> None:
 
 
 def is_locked(fd: int) -> bool:
-    """Whether another open file description has locked any part of the file. Takes no lock; needs read access only."""
+    """Return whether another open file description has locked any part of the file.
+
+    It takes no lock and needs read access only.
+    """
     answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _FLOCK.pack(fcntl.F_WRLCK, 0, 0, 0, 0))
     return bool(_FLOCK.unpack(answer)[0] != fcntl.F_UNLCK)

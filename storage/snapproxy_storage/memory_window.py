@@ -1,4 +1,4 @@
-"""The newest bytes of a draft, kept in bounded memory while the disk is full. No I/O."""
+"""The newest bytes of a draft, kept in bounded memory while the disk is full. This module does no I/O."""
 
 from __future__ import annotations
 

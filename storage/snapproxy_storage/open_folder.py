@@ -15,7 +15,7 @@ from pathlib import Path
 from snapproxy_storage.failures import os_failure
 
 _SAFELY = os.O_NOFOLLOW | os.O_CLOEXEC
-"""No symbolic link is followed, and child processes inherit no descriptor."""
+"""The flags prevent that a symbolic link is followed, and that child processes inherit a descriptor."""
 
 
 class OpenFolder:
@@ -32,7 +32,7 @@ class OpenFolder:
     def root(cls, path: Path) -> OpenFolder:
         """Open the folder at `path`; create it with mode 0700 if it is missing. Raises StorageFailure.
 
-        This is the only place where symbolic links are followed.
+        This is the only function that follows symbolic links.
         """
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -51,7 +51,7 @@ class OpenFolder:
     def sub(self, name: str) -> OpenFolder:
         """Open the folder `name` in this one; create it with mode 0700 if missing.
 
-        Raises StorageFailure, also for a symbolic link.
+        Raises StorageFailure, including for a symbolic link.
         """
         path = self.path / name
         try:
@@ -67,14 +67,14 @@ class OpenFolder:
         return os.open(name, flags | _SAFELY, mode, dir_fd=self.fd)
 
     def opener(self) -> Callable[[str], int]:
-        """Return a function that opens an entry for reading, as `open` does, without a call of Python's in between."""
+        """Return a function that opens an entry for reading, as `open` does, without an intermediate Python call."""
         return functools.partial(os.open, flags=os.O_RDONLY | _SAFELY, dir_fd=self.fd)
 
     def stat(self, name: str) -> os.stat_result:
         return os.stat(name, dir_fd=self.fd, follow_symlinks=False)
 
     def is_still(self, name: str, fd: int) -> bool:
-        """Whether `name` still refers to the open file `fd`."""
+        """Return whether `name` still refers to the open file `fd`."""
         try:
             named, opened = self.stat(name), os.fstat(fd)
         except FileNotFoundError:

@@ -5,11 +5,11 @@ This package implements the protocols on a local disk. An object store (blobs, d
 
 Conventions:
 
-- The store knows neither distributions nor HTTP. It does not interpret spaces, names, keys or values.
+- The store has no code for distributions or HTTP. It does not interpret spaces, names, keys or values.
 - A digest is a SHA-256 in lower-case hex. `Blobs` and `Tables` raise ValueError for anything else.
 - A time is an integer number of seconds since the epoch, and the caller passes it in. A store reads no wall clock.
 - Sizes and offsets are in bytes.
-- Every method may raise StorageFailure; a docstring mentions it only where a caller can act on it.
+- Every method may raise StorageFailure; a docstring mentions it only if a caller can act on it.
 - Methods that are not coroutines return quickly and may be called in the event loop, unless their docstring says
   otherwise.
 - Several processes on one machine use a store at the same time.
@@ -63,7 +63,7 @@ class Body(Protocol):
 
     @property
     def meta(self) -> Meta:
-        """The properties that the draft's writer described. All defaults for a blob."""
+        """The properties that the draft's writer described. For a blob, all fields have their defaults."""
 
     def fileno(self) -> int | None:
         """Return a descriptor of a regular file for sendfile, or None, in which case the caller uses `chunks`.
@@ -83,7 +83,7 @@ class Body(Protocol):
     def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
         """Yield the bytes from `start` to `stop`, or to the end of the body if that comes first.
 
-        Follows a draft while it is being written. Raises as `wait`.
+        Follows a draft while it is being written. Raises the same errors as `wait`.
         """
 
     def close(self) -> None:
@@ -107,16 +107,16 @@ class Blobs(Protocol):
     """The complete files of the store, by digest. A blob is created only by `Draft.commit`."""
 
     def peek(self, digest: str) -> Blob | None:
-        """Return the blob without waiting. None: the store does not have it, or only `open` can find out."""
+        """Return the blob without waiting. None if the store does not have it, or if only `open` can determine that."""
 
     async def open(self, digest: str) -> Blob | None:
-        """Return the blob, None if the store does not have it. A caller detects an evicted blob by the None."""
+        """Return the blob, None if the store does not have it. None is how a caller detects an evicted blob."""
 
     async def remove(self, digest: str) -> None:
         """Remove the blob and increment the epoch. An absent blob is ignored."""
 
     def digests(self) -> Iterator[str]:
-        """Yield the digest of every blob in the store, sorted. May block: lists the whole store."""
+        """Yield the digest of every blob in the store, sorted. It may block, because it lists the whole store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,15 +149,15 @@ class Draft(Protocol):
     def meta(self) -> Meta: ...
 
     def tap(self, update: Callable[[bytes], None]) -> None:
-        """Have `update` called on the writer thread with every byte, from the first, in order.
+        """Call `update` on the writer thread with every byte, from the first, in order.
 
-        Raises StorageFailure after the first `rehash` or `write`. An exception of `update` fails the draft.
+        Raises StorageFailure after the first `rehash` or `write`. If `update` raises, the draft fails.
         """
 
     async def rehash(self) -> None:
         """Read the bytes that an earlier writer left (size > 0) and pass them to the hash and the taps.
 
-        Required before the first `write` of a resumed draft.
+        It is required before the first `write` of a resumed draft.
         """
 
     async def restart(self) -> None:
@@ -190,10 +190,10 @@ class Draft(Protocol):
     async def commit(self) -> Blob:
         """Publish the draft as a blob named by its digest, and release the last piece to all readers.
 
-        Call it after verifying the bytes. The blob is published atomically: it is complete or absent, also after a
+        Call it after verifying the bytes. The blob is published atomically: it is complete or absent, even after a
         crash. It survives a power cut when this returns. If the store already has a blob with this digest, the result
-        is the same. If the disk is full (`full`), the last piece is released to the
-        readers in this process only, and the returned blob exists only while it is open: no name may refer to it.
+        is the same. If the disk is full (`full`), the last piece is released to the readers in this process only, and
+        the returned blob exists only while it is open: no name may refer to it.
         """
 
     async def abandon(self, reason: str, *, keep: bool = False) -> None:
@@ -240,9 +240,9 @@ class Drafts(Protocol):
         """
 
     def follow(self, key: str) -> Body | None:
-        """Return a reader of the draft of `key`, in whichever process it is written.
+        """Return a reader of the draft of `key`, in this or another process.
 
-        None if it is not being written.
+        Return None if it is not being written.
         """
 
     async def sweep(self, *, older_than: float) -> int:
@@ -253,7 +253,7 @@ class Drafts(Protocol):
 class Name:
     """The value of a name in the catalog: digest, size, and the rank of the proof (a greater rank is a stronger proof).
 
-    An empty digest records an absence. `extra` holds JSON values for the caller.
+    An empty digest records an absence. `extra` contains JSON values for the caller.
     """
 
     digest: str
@@ -295,10 +295,11 @@ class Catalog(Protocol):
     async def observe(self, key: str, at: int, value: str) -> None:
         """Record that `key` had `value` at the time `at`.
 
-        Extends the neighbouring span of the same value if no other value was observed in between, else adds a span.
-        Observations may arrive in any order. A value observed inside a span of another value splits that span. Of two
-        values observed at the same second, the one recorded later replaces the other, and no span extends across that
-        second. Two adjacent spans of one value mean that another value was, or may have been, observed between them.
+        Extends the neighbouring span of the same value if no other value was observed in between, otherwise adds a
+        span. Observations may arrive in any order. A value observed inside a span of another value splits that span. Of
+        two values observed at the same second, the one recorded later replaces the other, and no span extends across
+        that second. Two adjacent spans of one value mean that another value was, or may have been, observed between
+        them.
         """
 
     async def observe_all(self, at: int, values: Mapping[str, str]) -> None:
@@ -314,14 +315,14 @@ class Catalog(Protocol):
         """Return the JSON value of a fact, None if it is absent or expired (expires <= now)."""
 
     async def put_fact(self, key: str, value: Any, *, expires: int | None = None) -> None:
-        """Store a JSON value, replacing an existing one. None: it does not expire."""
+        """Store a JSON value, replacing an existing one. If `expires` is None, it does not expire."""
 
     async def update_fact(self, key: str, change: Callable[[Any | None], Any], *, invalidates: bool = False) -> Any:
         """Replace a fact that does not expire by `change(fact)`, atomically across processes. Return the new value.
 
         `change` receives None if the fact is absent. It runs inside the transaction, on the writer thread, and may be
         called more than once: it must be quick and free of side effects. If it raises, nothing is written and the
-        exception is raised here. `takes_back`: the new value forbids something that the old one allowed, so the epoch
+        exception is raised here. `invalidates`: the new value forbids something that the old one allowed, so the epoch
         is incremented.
         """
 
@@ -335,9 +336,9 @@ class Catalog(Protocol):
 
     @property
     def epoch(self) -> int:
-        """A counter that is incremented, in every process, when something known becomes invalid.
+        """A counter that is incremented, in every process, when recorded data becomes invalid.
 
-        A name was deleted or its digest changed, a blob was removed, or a fact was taken back. A caller that caches an
+        A name was deleted or its digest changed, a blob was removed, or a fact was invalidated. A caller that caches an
         answer compares the counter to detect that. Reading it costs no system call.
         """
 
@@ -351,10 +352,10 @@ class Journal(Protocol):
     def add(self, lines: Sequence[bytes]) -> Sequence[bytes]:
         """Append lines. Return all lines added since the previous call, including these, in the order of the journal.
 
-        Does not wait for the disk. Returns the object `lines` itself if no line was added through another opening.
-        Raises ValueError for a line with a line break, StorageFailure if the append fails. A failed append, or the
-        death of the process, can leave a truncated line, which is then returned as a line of its own: use a line format
-        of which no prefix is valid.
+        Does not wait for the disk. Returns the object `lines` itself if no line was added through another `Journal`
+        object. Raises ValueError for a line with a line break, StorageFailure if the append fails. A failed append, or
+        the death of the process, can leave a truncated line, which is then returned as a separate line: use a line
+        format of which no prefix is valid.
         """
 
     async def sync(self) -> None:
@@ -404,7 +405,7 @@ class Tables(Protocol):
         """Return the table, None if it is absent or unreadable, in which case the caller builds it."""
 
     def build(self, digest: str, version: str, rows: Iterable[tuple[str, bytes]]) -> None:
-        """Write a table and publish it atomically. Blocks: call it in a thread or a helper process.
+        """Write a table and publish it atomically. It blocks: call it in a thread or a helper process.
 
         Rows may come in any order and may repeat. Raises StorageFailure, and publishes nothing, for a name with two
         different values.

@@ -9,7 +9,7 @@ from snapproxy_storage.protocols import Blobs, StorageFailure
 
 
 class BodyTooLarge(StorageFailure):
-    """The body has more bytes than the caller is ready to hold in memory. Nothing of it is returned."""
+    """The body has more bytes than the caller accepts in memory. No byte of it is returned."""
 
 
 class Readable(Protocol):
@@ -26,9 +26,9 @@ class Readable(Protocol):
 
 
 async def read_whole(body: Readable, limit: int) -> bytes:
-    """Return all bytes of an open body, following a draft to its end. Closes the body, also when it raises.
+    """Return all bytes of an open body, following a draft to its end. Closes the body, even if it raises.
 
-    Raises BodyTooLarge if there are more than `limit` bytes, and what `wait` and `chunks` of the body raise.
+    Raises BodyTooLarge if there are more than `limit` bytes, and the errors of the body's `wait` and `chunks`.
     """
     try:
         pieces: list[bytes] = []

@@ -1,4 +1,6 @@
-"""The format of a table file: sorted rows in blocks with checksums, and an index of the blocks. No I/O.
+"""The format of a table file: sorted rows in blocks with checksums, and an index of the blocks.
+
+This module does no I/O.
 
     magic | block ... | index | trailer
 
@@ -52,7 +54,7 @@ def write_table(rows: Iterable[Row]) -> Iterator[bytes]:
 
 
 def read_index(data: memoryview) -> tuple[list[bytes], list[BlockEntry]] | None:
-    """Return the first name and the position of each block. None if the file is truncated or damaged."""
+    """Return the first name and the position of each block. Return None if the file is truncated or damaged."""
     if len(data) < len(MAGIC) + TRAILER.size or data[: len(MAGIC)] != MAGIC:
         return None
     end = len(data) - TRAILER.size
@@ -70,7 +72,7 @@ def read_index(data: memoryview) -> tuple[list[bytes], list[BlockEntry]] | None:
 
 
 def is_sound(data: memoryview, entry: BlockEntry) -> bool:
-    """Whether the checksum of the block is correct."""
+    """Return whether the checksum of the block is correct."""
     return zlib.crc32(data[entry.offset : entry.offset + entry.length]) == entry.checksum
 
 

@@ -20,7 +20,9 @@ _ROW_OVERHEAD = 150
 
 @contextlib.contextmanager
 def sorted_rows(rows: Iterable[tuple[str, bytes]], folder: Path, max_bytes: int) -> Iterator[Iterator[Row]]:
-    """Provide the rows sorted by name, without repeated rows. Uses about `max_bytes` of memory and files in `folder`.
+    """Provide the rows sorted by name, without repeated rows.
+
+    It uses about `max_bytes` of memory, and files in `folder`.
 
     Iterating raises StorageFailure for a name with two different values.
     """

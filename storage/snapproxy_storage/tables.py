@@ -20,14 +20,15 @@ from snapproxy_storage.table_sort import sorted_rows
 _log = logging.getLogger(__name__)
 
 _SORT_BYTES = 8 << 20
-"""Bytes of rows in memory while sorting. Debian's longest indexes make a few runs of this size, as fast as a single
-run."""
+"""Maximum bytes of rows in memory while sorting. Debian's longest indexes need a few runs of this size, as fast as one
+run.
+"""
 
 
 class LocalTable:
     """An open table.
 
-    If `get` or `items` finds damage, it removes the file and raises StorageFailure: build the table again.
+    If `get` or `items` detects damage, it removes the file and raises StorageFailure: build the table again.
 
     It does not return None, because None means that the table does not contain the name.
     """
@@ -92,7 +93,7 @@ class LocalTables:
             index = read_index(data)
         if index is None:
             mapping.close()
-            _log.warning("the table %s is truncated or damaged and counts as absent", folder.path / name)
+            _log.warning("The table %s is truncated or damaged and counts as absent", folder.path / name)
             return None
         return LocalTable(folder, name, mapping, *index)
 
@@ -119,7 +120,7 @@ class LocalTables:
 @contextlib.contextmanager
 def _replacing(folder: OpenFolder, name: str) -> Iterator[int]:
     """Provide an empty file that replaces `name` if the block succeeds. Several builders take turns."""
-    new = f"{name}.new"  # a fixed name, so that the next builder overwrites the rest of a crash
+    new = f"{name}.new"  # a fixed name, so that the next builder overwrites the remains of a crash
     while True:
         fd = folder.open(new, os.O_RDWR | os.O_CREAT)
         try:

@@ -8,10 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 class Threads:
     """The thread pools.
 
-    - `writer` hashes and writes the bytes of all drafts, one piece at a time.
-    - `catalog` runs all writes to the catalog.
-    - `disk` runs slow operations (fsync, rename, sweep), so that a commit does not delay the other drafts.
-    - `expiring` runs all calls of diskcache, whose connection belongs to the thread that opened it.
+    - `writer` hashes and writes the bytes of all drafts, one piece at a time. - `catalog` runs all writes to the
+    catalog. - `disk` runs slow operations (fsync, rename, sweep), so that a commit does not delay the other drafts. -
+    `expiring` runs all calls of diskcache, whose connection can only be used in the thread that opened it.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The queue between `Draft.write` and the writer thread. Combines small pieces into larger writes."""
+"""The queue between `Draft.write` and the writer thread. It combines small pieces into larger writes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from snapproxy_storage.draft_sink import SinkStep
 _PIECE = 256 * 1024
 """Bytes after which a write starts without delay. A write of this size costs half as much per byte as one of 16 KiB."""
 _GATHER_SECONDS = 0.005
-"""Seconds that fewer bytes wait for more if the previous write has just started. After a pause they are written
-immediately."""
+"""Seconds for which fewer bytes are queued if the previous write has just started. After a pause they are written
+immediately.
+"""
 
 
 class WriteQueue:
@@ -68,7 +69,7 @@ class WriteQueue:
             self._timer = None
 
     def _schedule(self) -> None:
-        """Start a write: immediately after a pause or for a large piece, else after `_GATHER_SECONDS`."""
+        """Start a write: immediately after a pause or for a large piece, otherwise after `_GATHER_SECONDS`."""
         if self._writing is not None or not self._pending:
             return
         delay = self._last_start + _GATHER_SECONDS - self._loop.time()

@@ -106,7 +106,7 @@ async def test_an_observation_is_marked_by_any_time_that_it_answers_for(vendor: 
 async def test_what_is_no_snapshot_cannot_be_marked(vendor: House, hamlet: Hamlet, tmp_path: Path) -> None:
     never = await times.mark_bad(vendor.app, "vendor", parse_time(FIRST), WHY)
     assert isinstance(never, Refusal)
-    assert never.reason == "this was never observed"
+    assert never.reason == "this file was never observed"
     async with House(tmp_path / "other", rows=(hamlet.row,), timeouts=PATIENT) as house:
         unmarked = await times.mark_bad(house.app, "debian", parse_time(SECOND), None)
         assert isinstance(unmarked, Refusal)

@@ -63,7 +63,7 @@ ROOT = {
     "503": (424, "Upstream is cooling down, try again later"),
     "509": (424, "Upstream is cooling down, try again later"),
     "HTML": (424, "Upstream sent a web page instead of the file"),
-    "loop": (424, "Upstream redirected in a circle"),
+    "loop": (424, "Upstream redirected in a loop"),
     "foreign": (424, "That host is not among the archive's upstreams"),
     "reset": (424, "Upstream reset the connection"),
     "reset in the body": (424, "Upstream sent less than it announced"),  # aiohttp reports it so
@@ -92,7 +92,7 @@ PACKAGE = INDEX | {
     "503": (503, "Upstream is cooling down, try again later"),
     "509": (503, "Upstream is cooling down, try again later"),
     "HTML": (502, "Upstream sent a web page instead of the file"),
-    "loop": (502, "Upstream redirected in a circle"),
+    "loop": (502, "Upstream redirected in a loop"),
     "foreign": (502, "That host is not among the archive's upstreams"),
     "reset": (504, "Upstream reset the connection"),
     "reset in the body": (502, "Upstream sent less than it announced"),

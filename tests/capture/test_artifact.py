@@ -163,7 +163,7 @@ def test_each_file_of_the_lock_needs_its_layer() -> None:
 def test_another_lock_than_the_layers_name_is_refused() -> None:
     described = describe(example())
     other = encode(only_debian())
-    with pytest.raises(RecordError, match=rf"sha256 {sha256(described.lock).hexdigest()}; its bytes do not"):
+    with pytest.raises(RecordError, match=rf"sha256 {sha256(described.lock).hexdigest()}; its bytes have another one"):
         restore(layers_of(described), other)
 
 

@@ -82,7 +82,7 @@ def test_spdx_is_valid_2_3(created: int | None) -> None:
 def test_spdx_tells_packages_from_files() -> None:
     bill = json.loads(spdx.write(example(), EPOCH))
     assert bill["creationInfo"]["created"] == "2024-06-01T00:00:00Z"
-    assert bill["comment"].endswith("of which nothing is recorded: ::1, github.com.")
+    assert bill["comment"].endswith("without a record of their files: ::1, github.com.")
     (curl,) = (part for part in bill["packages"] if part["name"] == "curl")
     assert curl["versionInfo"] == "7.88.1-10+deb12u5"
     assert curl["packageFileName"] == CURL

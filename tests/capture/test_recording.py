@@ -158,7 +158,7 @@ async def test_a_closed_capture_answers_what_it_holds_and_takes_nothing_more(mak
     for house in (recording, other):
         assert (await house.get(AT, INRELEASE, capture=BUILD)).data == first.data
         got = await house.get(AT, PACKAGES, capture=BUILD)
-        assert (got.status, got.refusal.reason) == (403, "The capture is closed and does not contain this")
+        assert (got.status, got.refusal.reason) == (403, "The capture is closed and does not contain this file")
     assert set(await answers(recording)) == {INRELEASE}
     assert (await recording.app.captures.summary(BUILD)).is_closed
     await recording.app.captures.close(BUILD)  # harmless

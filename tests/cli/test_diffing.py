@@ -188,7 +188,7 @@ def test_an_index_that_upstream_does_not_have_is_refused(hamlet: Hamlet, capsys:
 
 def test_a_suite_must_be_named_and_an_archive_known(hamlet: Hamlet, capsys: Capture) -> None:
     assert refused(capsys, "debian", FIRST, SECOND, code=2) == [
-        "snapproxy: No suite was given",
+        "snapproxy: No suite was named",
         "  Name a suite, for example: --suite bookworm",
     ]
     assert refused(capsys, "nowhere", FIRST, SECOND)[0] == "snapproxy: There is no archive of that name"
@@ -274,7 +274,7 @@ def test_pacman_databases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
         assert refused(capsys, *asked, "--repo", "community", "--arch", "x86_64")[1:] == [
             "  No source of archlinux/2024/06/03 has community/os/x86_64/community.db."
         ]
-        assert refused(capsys, *asked, code=2)[0] == "snapproxy: No repository was given"
+        assert refused(capsys, *asked, code=2)[0] == "snapproxy: No repository was named"
         assert refused(capsys, *asked, "--suite", "core", code=2)[0] == "snapproxy: A pacman archive has no suites"
     finally:
         world.close()

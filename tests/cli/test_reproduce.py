@@ -73,7 +73,7 @@ def test_outputs_that_differ_are_named_and_kept(reproduce: Reproduce) -> None:
 def test_an_output_that_is_not_made_anew_is_no_reproduction(reproduce: Reproduce) -> None:
     code, _, err = reproduce(f"test -e done || {GET} > file; touch done", "--at", AT, "--output", "file")
     assert code == 1
-    assert "The command did not make its output" in err
+    assert "The command did not write its output" in err
 
 
 @pytest.mark.parametrize("script", ["exit 3", f"{GET} >/dev/null; test -e once && exit 3; touch once"])

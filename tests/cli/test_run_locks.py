@@ -76,7 +76,7 @@ def test_a_capture_of_a_name_stays(run: Run, tmp_path: Path, capfd: pytest.Captu
 def test_the_lock_of_a_command_that_fails_is_written_and_doubted(run: Run, tmp_path: Path) -> None:
     code, _, err = run("--at", AT, "--lock", f"{tmp_path}/a.json", script=f"{get(INRELEASE)}; exit 7")
     assert code == 7
-    assert "a.json locks 1 files and 0 absences; the command failed (7), so it may hold less" in err
+    assert "a.json locks 1 files and 0 absences; the command failed (7), so it may contain less" in err
     assert len(decode((tmp_path / "a.json").read_bytes()).entries) == 1
 
 

@@ -207,7 +207,7 @@ class TestPinned:
         expected = ExpectedFile("index/p", 7, STRONG)
         step = at(
             "index/p",
-            {AskFile(SPACE, ("root",), AT, to_vouch=True): ROOT, AskListed(SPACE, "r", "root", "index/p"): expected},
+            {AskFile(SPACE, ("root",), AT, for_lookup=True): ROOT, AskListed(SPACE, "r", "root", "index/p"): expected},
         )
         assert isinstance(step, Fetch)
         assert [source.url for source in step.sources] == [
@@ -219,7 +219,7 @@ class TestPinned:
     def test_by_hash_is_answered_from_the_blobs_when_this_root_lists_it(self):
         name = f"index/by-hash/{'a' * 64}"
         facts = {
-            AskFile(SPACE, ("root",), AT, to_vouch=True): ROOT,
+            AskFile(SPACE, ("root",), AT, for_lookup=True): ROOT,
             AskListed(SPACE, "r", "root", name): ExpectedFile("index/p", 7, STRONG),
             AskSize("a" * 64): 7,
         }
@@ -227,27 +227,28 @@ class TestPinned:
 
     def test_by_hash_that_this_root_does_not_list_is_a_404_whatever_upstream_has(self):
         step = at(
-            f"index/by-hash/{'a' * 64}", {AskFile(SPACE, ("root",), AT, to_vouch=True): replace(ROOT, proof=Proof.NONE)}
+            f"index/by-hash/{'a' * 64}",
+            {AskFile(SPACE, ("root",), AT, for_lookup=True): replace(ROOT, proof=Proof.NONE)},
         )
         assert isinstance(step, Refusal)
         assert step.status == 404
 
     def test_an_index_that_a_verified_root_does_not_list_is_a_true_absence(self):
-        step = at("index/p", {AskFile(SPACE, ("root",), AT, to_vouch=True): ROOT})
+        step = at("index/p", {AskFile(SPACE, ("root",), AT, for_lookup=True): ROOT})
         assert isinstance(step, Refusal)
         assert step.status == 404
 
     def test_an_index_of_a_kind_that_roots_leave_out_is_looked_for(self):
-        assert isinstance(at("index/extra", {AskFile(SPACE, ("root",), AT, to_vouch=True): ROOT}), Fetch)
+        assert isinstance(at("index/extra", {AskFile(SPACE, ("root",), AT, for_lookup=True): ROOT}), Fetch)
 
     def test_an_index_that_an_unverified_root_does_not_list_is_looked_for(self):
         assert isinstance(
-            at("index/p", {AskFile(SPACE, ("root",), AT, to_vouch=True): replace(ROOT, proof=Proof.NONE)}), Fetch
+            at("index/p", {AskFile(SPACE, ("root",), AT, for_lookup=True): replace(ROOT, proof=Proof.NONE)}), Fetch
         )
 
     def test_an_unverified_root_gives_proof_index_at_most(self):
         facts = {
-            AskFile(SPACE, ("root",), AT, to_vouch=True): replace(ROOT, proof=Proof.NONE),
+            AskFile(SPACE, ("root",), AT, for_lookup=True): replace(ROOT, proof=Proof.NONE),
             AskListed(SPACE, "r", "root", "index/p"): ExpectedFile("index/p", 7, STRONG),
         }
         step = at("index/p", facts)
@@ -256,10 +257,10 @@ class TestPinned:
 
     def test_a_root_that_failed_is_the_index_s_refusal(self):
         refusal = Refusal(424, "cooling down")
-        assert at("index/p", {AskFile(SPACE, ("root",), AT, to_vouch=True): refusal}) == refusal
+        assert at("index/p", {AskFile(SPACE, ("root",), AT, for_lookup=True): refusal}) == refusal
 
     def test_a_root_that_the_full_disk_cannot_keep_vouches_for_nothing(self):
-        step = at("index/p", {AskFile(SPACE, ("root",), AT, to_vouch=True): NotStored()})
+        step = at("index/p", {AskFile(SPACE, ("root",), AT, for_lookup=True): NotStored()})
         assert isinstance(step, Fetch)
         assert (step.expected, step.proof) == (None, Proof.NONE)
 
@@ -295,7 +296,7 @@ class TestPinned:
     def test_a_file_beside_its_checksums_is_promised_by_them(self):
         sums = StoredFile("index/sums", "s", 3, Proof.GPG)
         facts = {
-            AskFile(SPACE, ("index/sums",), AT, to_vouch=True): sums,
+            AskFile(SPACE, ("index/sums",), AT, for_lookup=True): sums,
             AskListed(SPACE, "s", "index/sums", "beside/x"): ExpectedFile("beside/x", 9, STRONG),
         }
         step = at("beside/x", facts)
@@ -305,7 +306,7 @@ class TestPinned:
     def test_a_package_that_the_file_beside_it_does_not_list_may_be_listed_elsewhere(self):
         elsewhere = AskListedAnywhere(SPACE, "beside/x")
         for beside in (None, StoredFile("index/sums", "s", 3, Proof.GPG), Refusal(424, "down")):
-            facts = {AskFile(SPACE, ("index/sums",), AT, to_vouch=True): beside}
+            facts = {AskFile(SPACE, ("index/sums",), AT, for_lookup=True): beside}
             step = at("beside/x", {**facts, elsewhere: ListedFile(ExpectedFile("beside/x", 9, STRONG), Proof.INDEX)})
             assert isinstance(step, Fetch)
             assert step.proof is Proof.INDEX
@@ -328,7 +329,7 @@ def test_the_longest_way_ends_within_the_rounds():
     request = PlanRequest(ROW, TimeSpec("w", 3, Match.AT), "below/p")
     facts: dict[Ask, object] = {
         AskObserved("toy", ("root",), 3): (),
-        AskFile(SPACE, ("root",), AT, to_vouch=True): ROOT,
+        AskFile(SPACE, ("root",), AT, for_lookup=True): ROOT,
         AskListedAnywhere(SPACE, "below/p"): ListedFile(ExpectedFile("below/p", 7, STRONG), Proof.GPG),
     }
     facts |= {AskWindow("toy", start, NOW): Window(start, NOW, (), NOW) for start in range(8)}

@@ -36,7 +36,7 @@ class TestLive:
     def test_an_index_of_a_stale_set_says_so_too(self):
         stale = StoredFile("root", "r", 3, Proof.GPG, {"X-Snapproxy-Stale": "as of then"})
         facts = {
-            AskFile("toy/live", ("root",), Resolved(LIVE, 0), to_vouch=True): stale,
+            AskFile("toy/live", ("root",), Resolved(LIVE, 0), for_lookup=True): stale,
             AskListed("toy/live", "r", "root", "index/p"): ExpectedFile("index/p", 7, STRONG),
         }
         for held in (None, 7):

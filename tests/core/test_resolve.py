@@ -43,8 +43,8 @@ class TestHeld:
         assert answer == Refusal(
             425,
             "that time is in the future: use 20240720T060000Z",
-            "By this machine's clock it is 20240720T120000Z.",
-            "Ask for 20240720T060000Z.",
+            "The clock of this machine shows 20240720T120000Z.",
+            "Request 20240720T060000Z.",
         )
 
     def test_later_than_the_newest_snapshot_is_too_early_for_nothing_proves_what_was_held(self) -> None:
@@ -53,7 +53,7 @@ class TestHeld:
         assert answer.reason == "that time is later than the newest snapshot: use 20240531T180000Z"
         assert "nothing proves the state of the archive after it yet" in answer.why
         assert ".nearest" in answer.why
-        assert answer.hint == "Ask for 20240531T180000Z."
+        assert answer.hint == "Request 20240531T180000Z."
 
     def test_a_snapshot_without_a_later_one_settles_with_age(self) -> None:
         young = World(MAY, MAY[-1] + ROW.settle_after - 1)
@@ -75,7 +75,7 @@ class TestHeld:
             410,
             "that is before the archive's first snapshot: use 20050312T060000Z",
             "",
-            "Ask for 20050312T060000Z.",
+            "Request 20050312T060000Z.",
         )
         assert steady().resolve("19990101").reason == answer.reason
 
@@ -89,9 +89,9 @@ class TestHeld:
         assert answer == Refusal(
             410,
             "that time is in a gap of the archive: use 20240601T180000Z or 20240605T000000Z",
-            "Its state at that time is unknown: 3 days lie between two snapshots, and max_gap is 2 days. "
-            "A time that ends in .nearest takes the newest settled one before it.",
-            "Ask for 20240601T180000Z or 20240605T000000Z.",
+            "Its state at that time is unknown: the surrounding snapshots are 3 days apart, and max_gap is 2 days. "
+            "Append .nearest to select the newest settled snapshot before it.",
+            "Request 20240601T180000Z or 20240605T000000Z.",
         )
 
     def test_a_gap_as_long_as_the_row_allows_is_answered(self) -> None:
@@ -171,8 +171,8 @@ class TestBad:
         assert answer == Refusal(
             410,
             "that snapshot is marked bad: use 20240601T000000Z or 20240601T120000Z",
-            "The configuration marks it bad (the archive's `bad`); locks that name it still replay.",
-            "Ask for 20240601T000000Z or 20240601T120000Z.",
+            "The configuration marks it bad (the archive's `bad`); locks that name it can still be replayed.",
+            "Request 20240601T000000Z or 20240601T120000Z.",
         )
 
     def test_only_settled_neighbours_of_a_bad_one_are_named(self) -> None:

@@ -150,7 +150,7 @@ def test_the_gravest_reason_is_told() -> None:
 
 @pytest.mark.parametrize("lines", [status("NODATA 1", "NODATA 2"), status("NODATA 4"), status("UNEXPECTED 0")])
 def test_a_root_without_signature_is_refused(lines: list[str]) -> None:
-    assert judge(lines).reason == "The root carries no signature"
+    assert judge(lines).reason == "The root has no signature"
 
 
 @pytest.mark.parametrize("lines", [[], ["gpgv: Good signature"], ["GOODSIG X", "VALIDSIG X"]])
@@ -286,8 +286,8 @@ def test_gpgv_and_a_revoked_key(gpg: Gpg, verify: Callable[..., Verdict]) -> Non
 
 
 def test_gpgv_and_a_root_that_is_not_signed_or_cut(gpg: Gpg, verify: Callable[..., Verdict]) -> None:
-    assert verify(BODY.encode(), "good").reason == "The root carries no signature"
-    assert verify(b"", "good").reason == "The root carries no signature"
+    assert verify(BODY.encode(), "good").reason == "The root has no signature"
+    assert verify(b"", "good").reason == "The root has no signature"
     assert verify(clearsign(gpg, "good")[:-150], "good").good is False
 
 

@@ -169,9 +169,11 @@ def test_every_instant_of_a_valid_span_has_the_same_answer(question: Question, o
 def test_every_id_a_refusal_names_is_usable(question: Question) -> None:
     world, when = question
     answer = world.resolve(when)
-    if isinstance(answer, Resolved) or not answer.hint:
+    named = "" if isinstance(answer, Resolved) else answer.reason.partition(": use ")[2]
+    if isinstance(answer, Resolved) or not named:
         return
-    for word in answer.hint.removeprefix("Ask for ").removesuffix(".").split(" or "):
+    assert answer.hint == f"Request {named}."
+    for word in named.split(" or "):
         assert world.resolve(parse_time(word)).snapshot == word
 
 

@@ -1,4 +1,4 @@
-"""The programs of the trixie systems have the versions that they are kept for."""
+"""The trixie chroot runs pacman 7."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def test_apt_begins_at_the_suite_or_in_the_folder_of_a_flat_repository() -> None
     assert names("bookworm") == ("dists/bookworm/InRelease", "dists/bookworm/Release")
     assert names("./")[0] == names("/")[0] == "InRelease"
     assert names("stable/deb/")[0] == "stable/deb/InRelease"
-    with pytest.raises(ConfigurationError, match="No suite was given"):
+    with pytest.raises(ConfigurationError, match="No suite was named"):
         APT.roots(Selection())
 
 

@@ -55,7 +55,7 @@ async def test_a_listing_that_is_damaged_is_made_again(house: House, hamlet: Ham
 
 
 async def test_an_index_that_is_gone_from_the_store_is_an_error(house: House) -> None:
-    with pytest.raises(StorageError, match="gone from the store"):
+    with pytest.raises(StorageError, match="removed from the store"):
         await house.app.listings.packages("apt", "ab" * 32, PACKAGES)
 
 

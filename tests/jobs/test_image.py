@@ -134,7 +134,11 @@ async def test_a_repository_is_known_by_the_end_of_its_address(recorded: House) 
             {"a": "http://h/40/os", "b": "http://h/40/debug"},
             "The repository b is not in the capture",
         ),
-        ([*repository("one/40/os"), *repository("one/41/os")], {"a": "http://h/40/os"}, "Packages came from one/41/os"),
+        (
+            [*repository("one/40/os"), *repository("one/41/os")],
+            {"a": "http://h/40/os"},
+            "Packages were fetched from one/41/os",
+        ),
         ([*repository("one/40/os"), *repository("two/40/os")], {"a": "http://h/40/os"}, "is not in the capture"),
         (repository("one/40/os")[::2], {"a": "http://h/40/os"}, "the list of packages of one/40/os"),
         (repository("one/40/os")[2:], {"a": "http://h/40/os"}, "the root of the repository with one/40/os/Packages"),

@@ -148,7 +148,7 @@ async def test_going_back_behind_one_url(archive: AlpineWorld, proxy: Snapproxy)
     [
         (RsaKey("test@example.org-1.rsa.pub"), "The root's signature is bad"),
         (RsaKey("stranger.rsa.pub"), "The root is signed by a key that is in no keyring"),
-        (None, "The root carries no signature"),
+        (None, "The root has no signature"),
     ],
 )
 async def test_an_index_that_the_keys_do_not_vouch_for(

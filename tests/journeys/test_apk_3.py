@@ -99,7 +99,7 @@ async def test_the_present_is_vouched_for_as_well(world: Apk3World, proxy: Snapp
     ("index", "reason"),
     [
         (deflated(PLAIN.replace(b"1.0-r0", b"1.9-r0")), "The root's signature is bad"),
-        (container(b"indx", blocks(PLAIN)[0]), "The root carries no signature"),
+        (container(b"indx", blocks(PLAIN)[0]), "The root has no signature"),
         (genuine("Packages.adb")[:-9], "The archive's root cannot be read"),
         (b"<html>", "The archive's root cannot be read"),
     ],

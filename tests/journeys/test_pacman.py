@@ -54,7 +54,7 @@ def test_two_days_signed_packages_and_back_in_time_on_one_client(
     asked = [each.path.rpartition("/")[2] for each in arch.log.requests() if each.status == 200]
     packages = [name for name in asked if ".pkg.tar" in name]
     assert len(packages) == len(set(packages)), "each file was brought once, whichever day asked for it"
-    # The archive is never asked for a file that the mirror still has (its digest is listed).
+    # A file that the mirror still has (its digest is listed) is never requested from the archive.
     assert not arch.archive.requests("/packages/l/")
 
 

@@ -80,7 +80,7 @@ async def test_a_bad_signature_beside_a_good_one_is_fatal(keys: Path) -> None:
 
 
 async def test_a_root_without_a_signature(keys: Path) -> None:
-    assert (await judged(index(PACKAGES), keys)).reason == "The root carries no signature"
+    assert (await judged(index(PACKAGES), keys)).reason == "The root has no signature"
 
 
 @pytest.mark.parametrize("name", ["../keys/k.rsa.pub", "/etc/passwd", ".hidden", "..", "folder"])
@@ -169,7 +169,7 @@ async def test_an_index_of_version_3_by_an_unknown_key(keys: Path, tmp_path: Pat
 
 async def test_an_index_of_version_3_without_a_signature(keys_3: Path) -> None:
     bare = container(b"indx", blocks(INDEX_3)[0])
-    assert (await judged_3(bare, keys_3)).reason == "The root carries no signature"
+    assert (await judged_3(bare, keys_3)).reason == "The root has no signature"
 
 
 async def test_a_hidden_file_is_not_a_key(keys_3: Path) -> None:

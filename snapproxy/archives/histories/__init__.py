@@ -1,1 +1,1 @@
-"""The histories, the ways in which archives keep their past: one module each. None imports another."""
+"""The histories, the ways in which archives keep their past: one module each. No history imports another."""

@@ -1,8 +1,7 @@
 """Archives without a snapshot service: their past is known from snapproxy's own observations of each root.
 
-No upstream can be asked for the past, except another snapproxy that watches the same archive (in `snapshot`). Each root
-has observations of its own, because suites and repositories may be observed at different seconds; a time is resolved
-for each root.
+No upstream has the past, except another snapproxy that watches the same archive (in `snapshot`). Each root is observed
+separately, because suites and repositories may be observed at different seconds; a time is resolved for each root.
 """
 
 from __future__ import annotations

@@ -1,12 +1,14 @@
-"""Archives with one folder a day: `repos/YYYY/MM/DD/`, and all packages under `packages/` too; or `history/YYYYMMDD/`.
+"""Archives with one folder a day.
+
+The folders are either `repos/YYYY/MM/DD/`, with all packages under `packages/` too, or `history/YYYYMMDD/`.
 
 A day's folder has the state of one synchronisation, about midday, not of the end of the day; `lastsync` in it contains
 the instant. Days may be missing. Without a list of days they are requested one by one, and a search backward over
 missing ones ends after `max_gap`. The folders of today and yesterday may still change: only folders older than
 `settle_after` are used.
 
-An archive that lists its days (`DatedSettings.days`) publishes no instants: a day counts from its last second. A listed
-day is complete, so the next one settles it as in any other list.
+An archive that lists its days (`DatedSettings.days`) publishes no instants: the last second of a day is used as its
+instant. A listed day is complete, so the next one settles it as in any other list.
 """
 
 from __future__ import annotations
@@ -81,7 +83,7 @@ class Dated:
         instant = now if when.instant is None else when.instant
         if archive.first is not None and instant < archive.first:
             first = format_instant(archive.first + DAY_SECONDS)
-            return Refusal(410, f"that is before the archive's record begins: use {first}", "", f"Ask for {first}.")
+            return Refusal(410, f"that is before the archive's record begins: use {first}", "", f"Request {first}.")
         newest = replace(when, instant=settled, match=Match.NEAREST)
         is_open = when.match in {Match.NEAREST, Match.LATEST}
         answer = resolve_listed(archive, newest if is_open and settled < instant <= now else when, windows, now)
@@ -103,14 +105,14 @@ class Dated:
     def timeless(self, path: str) -> str | None:
         """Return `packages/<first letter>/<name>/<file>`.
 
-        Every package and its signature is kept there when old days are removed.
+        Packages and their signatures are kept there when old days are removed.
         """
         file = path.rpartition("/")[2]
         found = _PACKAGE.fullmatch(file)
         return f"packages/{found['name'][0].lower()}/{found['name']}/{file}" if found else None
 
     def timeline_urls(self, archive: Archive, base: str, need: NeedWindow) -> tuple[str, ...]:
-        """Return the list of days; else the day's `lastsync`, then its folder.
+        """Return the list of days if there is one, otherwise the day's `lastsync`, then its folder.
 
         A few days have a folder without a `lastsync`.
         """
@@ -122,7 +124,7 @@ class Dated:
     def read_window(
         self, archive: Archive, need: NeedWindow, url: str, answer: TimelineAnswer, now: Instant
     ) -> Window | None:
-        """Return the listed days; else the day with its synchronisation, or an empty day without a folder."""
+        """Return the listed days; without a list, the one day with its synchronisation (empty without a folder)."""
         if settings_of(archive).days:
             return _days(archive, need, answer, now)
         start = need.start - need.start % DAY_SECONDS
@@ -132,7 +134,7 @@ class Dated:
         lastsync = _LASTSYNC.fullmatch(answer.body) if answer.status == _OK else None
         if lastsync is None:
             return None
-        # The copy of a mirror that lagged counts from the day of the copy, which is later than its state.
+        # For the copy of a mirror that lagged, the day of the copy is used, which is later than its state.
         sync = max(int(lastsync[1]), start)
         # A copy that ended after midnight has the state of the next day, which lies in the future of this one.
         instants = (sync,) if sync <= min(end, now) else ()
@@ -159,7 +161,7 @@ class Dated:
         return native_names(archive)
 
     def read_native(self, archive: Archive, path: str, query: str | None) -> NativeFile | NativeCall:
-        """Read the folder of a day and a path in it, or a file or list beside the days."""
+        """Read the folder of a day and a path in it, or a file or list outside the days."""
         native = read_dated_address(archive, path)
         refuse_query(query)
         return native
@@ -174,7 +176,7 @@ class Dated:
 
 
 def _folder(start: Instant, end: Instant, answer: TimelineAnswer, now: Instant) -> Window | None:
-    """Read whether the folder of a day exists. It counts from the last second of the day: its instant is unknown.
+    """Read whether the folder of a day exists. Its instant is unknown, so the last second of the day is used.
 
     A folder that lists a `lastsync` is not used: the instant exists, and could not be fetched.
     """
@@ -212,7 +214,7 @@ def _one_day(
             410,
             "that time is in a gap of the archive",
             f"{missing} days in a row are missing, up to {format_day(next_day - 1)}.",
-            "Ask for a time outside the gap.",
+            "Request a time outside the gap.",
         )
     return NeedWindow(start, start + DAY_SECONDS, around)
 
@@ -224,7 +226,7 @@ def _is_settled(answer: Resolved | Refusal, settled: Instant) -> bool:
 def _unsettled(answer: Resolved | Refusal, usable: Resolved | Refusal) -> Refusal:
     """Refuse an answer that may still change, and name only one that cannot."""
     named = format_instant(usable.instant) if isinstance(usable, Resolved) else ""
-    tail, hint = (f": use {named}", f"Ask for {named}.") if named else ("", "")
+    tail, hint = (f": use {named}", f"Request {named}.") if named else ("", "")
     if isinstance(answer, Refusal):
         return replace(answer, reason=f"{answer.reason.partition(':')[0]}{tail}", hint=hint)
     why = "The folders of the last two days may still change, and so could an answer from them."
@@ -239,11 +241,11 @@ def _verbatim(archive: Archive, when: TimeSpec, now: Instant) -> Resolved | Refu
         if when.match is not Match.LATEST:
             return Resolved(TIMELESS, 0)
         why = f"repos/{when.text} changes with the archive, even between two requests of one build."
-        return Refusal(425, f"that folder is not a fixed time: use {usable}", why, f"Ask for {usable}/.")
+        return Refusal(425, f"that folder is not a fixed time: use {usable}", why, f"Request {usable}/.")
     midnight = when.instant + 1 - DAY_SECONDS
     if midnight > now - archive.settle_after:
         why = "The folders of today and yesterday may still change."
-        return Refusal(425, f"that day is not settled yet: use {usable}", why, f"Ask for {usable}/.")
+        return Refusal(425, f"that day is not settled yet: use {usable}", why, f"Request {usable}/.")
     if bad := [each for each in archive.bad if midnight <= each <= when.instant]:
         return Refusal(410, "that day is marked bad", why_bad(archive, bad[0]))
     return Resolved(format_day(when.instant), when.instant)

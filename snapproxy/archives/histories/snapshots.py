@@ -1,7 +1,7 @@
 """Archives dumped at known instants by the software of snapshot.debian.org.
 
 Its JSON interface lists the dumps of a period. If that fails, a folder requested at any instant redirects to the newest
-dump at or before it, which gives less information, but none that is false.
+dump at or before it, which gives less, but correct, information.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from snapproxy.core.resolve_observed import resolve_bracketed
 from snapproxy.core.time_spec import format_instant, parse_time
 from snapproxy.errors import ClientError
 
-#: The longest timeline, in bytes. Twenty years at four dumps a day are 600 kB.
+#: Maximum size of a timeline, in bytes. Twenty years at four dumps a day are 600 kB.
 LONGEST_ANSWER = 4 << 20
 
 _TIMESTAMPS = "/mr/timestamp/"
@@ -42,7 +42,8 @@ _FILE = re.compile(r"/file/([0-9a-f]{40})(?:/[^/]*)?\Z")
 _ID = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _OK = 200
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-# Seconds after a window that are requested too, for the snapshot that proves that recording went on after its end.
+# Seconds after a window that are requested too, for the snapshot that proves that the archive was still recorded after
+# its end.
 _BEYOND = 32 * 86400
 
 
@@ -64,7 +65,7 @@ class Snapshots:
         return format_instant(instant)
 
     def timeless(self, path: str) -> str | None:
-        """Return None: every file belongs to a time."""
+        """Return None: every file is part of a snapshot."""
         return None
 
     def resolve_observed_root(
@@ -82,8 +83,9 @@ class Snapshots:
             bounds = {"after": format_instant(need.start - 1), "before": format_instant(need.end + _BEYOND)}
             urls.append(f"{root}{_TIMESTAMPS}?{urlencode({'archive': _name(base), **bounds})}")
         if need.around is not None:
-            # First the second after the instant, so that a dump of the very instant is found by a redirect too (a 200
-            # proves nothing: an error page of a proxy in between has it too). If that second is a dump, the instant.
+            # First the second after the instant, so that a dump of exactly this instant is found by a redirect too (a
+            # 200 proves nothing: an error page of a proxy in between has it too). If that second is a dump, the
+            # instant.
             urls += [f"{base.rstrip('/')}/{format_instant(need.around + second)}/" for second in (1, 0)]
         return tuple(urls)
 

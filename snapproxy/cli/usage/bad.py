@@ -13,7 +13,7 @@ from snapproxy.core.time_spec import read_day
 
 EPILOG = """\
 TIME is the id of a snapshot (see `snapproxy timeline`, or X-Snapproxy-Snapshot in an answer), or a time
-that resolves to it. From now on a request for its id is refused, and other times skip it, which the answers
+that resolves to it. After that, a request for its id is refused, and other times skip it, which the answers
 report. Nothing is deleted, and locks that name the snapshot can still be replayed.
 """
 

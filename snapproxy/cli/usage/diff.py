@@ -8,12 +8,13 @@ from snapproxy.cli.options import a_time, add_archive, add_config, add_json, add
 
 EPILOG = """\
 Select apt archives by --suite; a suite that ends in a slash is a flat repository. Select the others by --repo:
-a pacman repository by name, or by folder where the layout differs from Arch Linux's; an rpm or apk repository
+a pacman repository by name, or by folder if the layout differs from Arch Linux's; an rpm or apk repository
 by folder, apk's without the architecture.
 
 Each line is a package: name, architecture, versions before, versions after, and one of came, went, up, down or
 changed (the newest version is the same, other versions came or went). Versions are compared as the distribution
-compares them; of several, the newest is printed first. The last line has the counts. --json prints all versions.
+compares them; if there are several, the newest is printed first. The last line has the counts. --json prints all
+versions.
 The exit code is 0 whether or not packages differ.
 """
 
@@ -22,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""
     add_archive(parser)
     parser.add_argument("before", type=a_time, metavar="TIME1", help="a time")
-    parser.add_argument("after", type=a_time, metavar="TIME2", help="another time; live is the present")
+    parser.add_argument("after", type=a_time, metavar="TIME2", help="another time; live is the current archive")
     parser.add_argument("--suite", default="", metavar="SUITE", help="apt: the suite, such as bookworm")
     parser.add_argument(
         "--component",

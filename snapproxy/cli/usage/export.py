@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         dest="omitted",
         metavar="LOCK",
-        help="leave out the files that this lock names, because the recipient has them",
+        help="omit the files that this lock names, because the recipient has them",
     )
     parser.add_argument(
         "--blobs-only",

@@ -10,9 +10,9 @@ from snapproxy.cli.registry_options import PLACES, a_place, add_access
 EPILOG = f"""\
 {PLACES}
 If SRC is an image, the capture that is attached to it is imported. The signatures of its roots are checked
-against the keyrings of this machine, whatever the artifact states. Afterwards a request for a time that the
-capture recorded can be answered offline, with or without the capture's name. An interrupted import can be
-repeated and continues where it ended; no file gets a name before all files are stored.
+against the keyrings of this machine; statements of the artifact are not used. Afterwards a request for a time
+that the capture recorded can be answered offline, with or without the capture's name. An interrupted import can
+be repeated and continues where it ended; no name is recorded before all files are stored.
 """
 
 
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="name",
         default="",
         metavar="NAME",
-        help="the name of the capture (default: the tag, else the name of the file)",
+        help="the name of the capture (default: the tag, otherwise the name of the file)",
     )
     add_access(parser)
     add_config(parser)

@@ -10,7 +10,7 @@ from snapproxy.cli.options import add_config, add_json
 EPILOG = """\
   snapproxy lock NAME [--format FORM] [--output FILE]        the record of the capture NAME (default form: lock)
   snapproxy lock show FILE [--format FORM] [--output FILE]   the record in the lock FILE (default form: summary)
-  snapproxy lock diff A B                                    what differs in the lock B, compared with the lock A
+  snapproxy lock diff A B                                    the differences of the lock B from the lock A
 
 FORM is summary; lock (canonical bytes); sha256sums (packages, as repro-get reads them); sha256sums-titled
 (every file under the title that it has in an artifact); cyclonedx (1.6); spdx (2.3); or in-toto.

@@ -8,8 +8,8 @@ from snapproxy.cli.options import add_archive, add_config, add_json
 
 EPILOG = """\
 PATH is a root, such as dists/bookworm/InRelease, which is observed with every package index that it names;
-or one index, which is observed alone with its root. Roots of one call are observed in one sweep and belong
-together. Nothing is recorded before everything is stored.
+or one index, which is observed alone with its root. Roots of one call are observed together and form a consistent
+set. Nothing is recorded before everything is stored.
 """
 
 PACKAGES = {

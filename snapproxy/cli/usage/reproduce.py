@@ -13,7 +13,7 @@ With --at, the first run records and writes the lock. Without it, the lock must 
 to its time. Outputs are compared by content: files by their bytes, folders by all files below them. While the
 command runs again, the outputs of the first run are kept as PATH.snapproxy-online; they stay there if the second
 run's outputs differ. Without --output, the lists of files that the two runs were served are compared.
-The exit code is 1 if the results differ or a run fails; then nothing is attested.
+The exit code is 1 if the results differ or a run fails; no attestation is written in this case.
 """
 
 
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="PATH",
         dest="outputs",
-        help="a file or folder that the command makes; may be repeated",
+        help="a file or folder that the command writes; may be repeated",
     )
     parser.add_argument(
         "--attest",

@@ -7,8 +7,8 @@ import argparse
 from snapproxy.cli.options import a_time, add_archive, add_config, add_json, add_offline
 
 EPILOG = """\
-Prints only the snapshot's time, as --at and addresses accept it, for use in scripts. Notes go to stderr, as does
-the name of the folder where an archive has one folder a day.
+Prints only the snapshot's time, as --at and addresses accept it, for use in scripts. Notes are printed on stderr,
+and so is the name of the folder if the archive has one folder a day.
 """
 
 

@@ -1,4 +1,4 @@
-"""Run COMMAND behind a proxy of its own that pins every download to TIME, or to the files of a lock."""
+"""Run COMMAND with a separate proxy that pins every download to TIME, or to the files of a lock."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=an_endpoint,
         default=("127.0.0.1", 0),
         metavar="ADDRESS:PORT",
-        help="where the proxy listens (default: a free port on 127.0.0.1)",
+        help="the address on which the proxy listens (default: a free port on 127.0.0.1)",
     )
     add_config(parser)
     add_offline(parser)

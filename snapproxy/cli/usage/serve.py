@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=an_endpoint,
         action="append",
         metavar="ADDRESS:PORT",
-        help="where to listen, instead of the `listen` setting; may be repeated",
+        help="the address to listen on, instead of the `listen` setting; may be repeated",
     )
     add_config(parser)
     add_offline(parser)
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=an_artifact,
         metavar="ARTIFACT",
         dest="artifact",
-        help="serve an exported capture from its place (oci:DIR[:TAG], oci-archive:FILE[:TAG]), and nothing else",
+        help="serve only an exported capture, from its place (oci:DIR[:TAG], oci-archive:FILE[:TAG])",
     )
     parser.add_argument(
         "--ready-file",

@@ -7,8 +7,8 @@ import argparse
 from snapproxy.cli.options import add_archive, add_config, add_json, add_offline, an_instant
 
 EPILOG = """\
-A line is the id of a snapshot; or FIRST/LAST, a span in which every second can be requested: of an archive whose
-server answers for every second, or of one observed state of a root, whose id and path follow.
+A line is the id of a snapshot; or FIRST/LAST, a span in which every second can be requested. An archive whose
+server answers for every second has such spans, and so has each observed state of a root, whose id and path follow.
 """
 
 

@@ -1,4 +1,4 @@
-"""apk: Alpine and its relatives (postmarketOS, Wolfi, OpenWrt's newer releases).
+"""apk: Alpine and related distributions (postmarketOS, Wolfi, OpenWrt's newer releases).
 
 A root, `<repository>/<arch>/APKINDEX.tar.gz` or an `.adb` of version 3, contains its own signatures and lists each
 package with the digest of a part of it. `indexes` reads indexes, `package` checks packages.
@@ -25,11 +25,11 @@ class Apk:
     """apk's formats and its client's behaviour; implements `core.model.Family`."""
 
     name = "apk"
-    # apk 3 waits 60 s for progress (apk(8), --timeout) and prints nothing meanwhile; a user at a prompt gives up
+    # apk 3 waits 60 s for progress (apk(8), --timeout) and prints nothing while it waits; a user at a prompt gives up
     # earlier.
     patience = 8.0
     parser = PARSER
-    # apk does not compare the dates of roots: it takes every 200.
+    # apk does not compare the dates of roots: it accepts every 200.
     keeps_newer_root = False
     how_to_clear_lists = ""
     mirror_list_hint = ""

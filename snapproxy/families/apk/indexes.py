@@ -2,7 +2,7 @@
 
 The indexes are `APKINDEX.tar.gz` of version 2, and `Packages.adb` or any other `.adb` of version 3. Both give each
 package an identity: the digest of its control part (packages of version 2) or of its metadata (version 3). The length
-of the digest identifies the algorithm. An index of version 3 does not say which version a package has, only the
+of the digest identifies the algorithm. An index of version 3 does not contain the version of a package, only the
 package's bytes do: the expected file therefore names the identity by its length in bits, and `package` chooses the
 algorithm.
 """
@@ -23,7 +23,7 @@ from snapproxy.formats import adb_index, apkindex
 INDEX = "APKINDEX.tar.gz"
 """The index of version 2."""
 INDEX_3 = "Packages.adb"
-"""The index of version 3, where a `v3` line looks for it."""
+"""The index of version 3, at the path that a `v3` line defines."""
 ADB = ".adb"
 
 # apk also supports DSA, which no archive uses. Signatures of other kinds are ignored, as in apk.
@@ -38,7 +38,7 @@ _BESIDE = "${name}-${version}.apk"
 def read_index(path: str, data: Iterable[bytes]) -> Iterator[ExpectedFile]:
     """Yield the files that the index at `path` lists, each path once.
 
-    The whole container is parsed before the first file. Raises ArchiveDataError when the index cannot be parsed,
+    The whole container is parsed before the first file. Raises ArchiveDataError if the index cannot be parsed,
     contradicts itself, or names a file outside its archive.
     """
     whole = apkindex.read_whole(data)
@@ -88,8 +88,8 @@ def _layout(path: str, index: adb_index.AdbIndex) -> tuple[str, str]:
     """Return the base folder of package paths and their pattern (apk-repositories(5), "repository layout").
 
     A `v3` line names the folder above the folders of the architectures; each package is in the folder of its own
-    architecture. An `ndx` line names the index; the packages are beside it. The client's line is not known here: it is
-    inferred from the name and the folder of the index.
+    architecture. An `ndx` line names the index; the packages are in the same folder. The client's line is not
+    available: it is inferred from the name and the folder of the index.
     """
     *folders, name = path.split("/")
     if name == INDEX_3 and folders and _is_architecture(folders[-1], index):

@@ -26,7 +26,7 @@ class ApkLister:
             raise ConfigurationError("An apk archive has no suites", hint="Name repositories with --repo.")
         if not selection.components:
             raise ConfigurationError(
-                "No repository was given", hint="Name repositories by folder, for example: --repo v3.20/main"
+                "No repository was named", hint="Name repositories by folder, for example: --repo v3.20/main"
             )
         return tuple(
             Root(
@@ -57,7 +57,7 @@ def _entries(name: str, data: bytes) -> Iterator[apkindex.ApkEntry] | Iterator[a
     return adb_index.open_index(data).entries() if name.endswith(ADB) else iter(())
 
 
-# Alpine's names of architectures by the kernel's, where they differ.
+# Alpine's names of architectures by the kernel's, if they differ.
 _ARCHITECTURES = {"i686": "x86", "armv7l": "armv7", "armv6l": "armhf"}
 
 APK_LISTER: Lister = ApkLister()

@@ -23,7 +23,7 @@ from snapproxy.formats.gzip_members import GzipMember
 from snapproxy.formats.ustar import entries
 
 MAX_CONTROL = 16 << 20
-"""Bytes that a signature or control part may decompress to: `.PKGINFO` and install scripts."""
+"""Maximum decompressed size of a signature or control part (`.PKGINFO` and install scripts), in bytes."""
 
 _MAX_SIGNATURES = 16
 _ADB = b"ADB"

@@ -19,7 +19,8 @@ def package_name(path: str) -> PackageName | None:
 
     In version 2, a package for every architecture (`noarch`) is in the folder of each of them, and that folder's name
     is returned as its architecture; in version 3 there is a folder `noarch`. The architecture is the last folder with
-    the name of a known architecture, because the pattern of an index may add folders below it; else the last folder.
+    the name of a known architecture, because the pattern of an index may add folders below it; otherwise the last
+    folder.
     """
     found = _PACKAGE.fullmatch(path)
     if found is None:

@@ -2,8 +2,8 @@
 
 The metadata are the decompressed ADB block, so the identity does not depend on the compression of the container. apk
 accepts a package whose metadata have the digest in the index, and then checks each file by the digest in the metadata.
-It treats an identity of 160 bits as the package's own id instead (`__adb_handle_identity`), and then requires the
-package's signature. Here an identity of 160 bits must be either that id, which is verified, or the sha256 of the
+But it treats an identity of 160 bits as the package's own id (`__adb_handle_identity`), and requires the package's
+signature. In this module an identity of 160 bits must be either that id, which is verified, or the sha256 of the
 metadata truncated to 160 bits (`apk mkndx --hash sha256-160`). Signatures in packages are ignored.
 """
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from enum import IntEnum
 from itertools import zip_longest
 
-# In ascending order. `_` stands for no suffix: the suffixes before it mark versions before the release.
+# In ascending order. `_` represents no suffix: the suffixes before it mark versions before the release.
 _SUFFIXES = ("alpha", "beta", "pre", "rc", "_", "cvs", "svn", "git", "hg", "p")
 _RELEASE = _SUFFIXES.index("_")
 _SUFFIX = re.compile(r"_(alpha|beta|pre|rc|cvs|svn|git|hg|p)([0-9]*)")

@@ -69,7 +69,7 @@ class Apt:
         return expected.path if algorithm is None else by_hash_path(expected, algorithm)
 
     def root_date(self, data: bytes) -> Instant | None:
-        """Return the Date field. Total: None if the root cannot be parsed, or apt would refuse its date."""
+        """Return the Date field, None if the root cannot be parsed or apt would refuse its date. Never raises."""
         try:
             record = next(stanzas([release_text(data)], wanted=("date",)), {})
             date = _DATE.fullmatch(record.get("date", ""))

@@ -21,7 +21,7 @@ from snapproxy.formats.digests import digest
 from snapproxy.formats.unpack import unpack
 
 MAX_ROOT = 16 << 20
-"""Bytes in a Release; Debian's and Ubuntu's are under 400 KB."""
+"""Maximum bytes in a Release; Debian's and Ubuntu's are under 400 KB."""
 
 Rows = Iterator[tuple[str, ExpectedFile]]
 
@@ -161,7 +161,7 @@ def _flat(folder: str, found: Iterable[ExpectedFile]) -> Rows:
 
     In `deb http://host/a/b ./` names are relative to a/b/, in `deb http://host/a b/` to a/; both read a/b/Packages.
     Each file is therefore yielded relative to the index's folder and to every folder above it. The first file of a name
-    counts.
+    is used.
     """
     listed = list(found)
     yielded: set[str] = set()

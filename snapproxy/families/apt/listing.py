@@ -20,7 +20,7 @@ _UNREADABLE = ".lz4"
 # The Source field of a package whose source has another name or another version: `linux-signed-amd64 (6.1.90+1)`.
 _SOURCE = re.compile(r"(?P<name>\S+)(?:\s+\((?P<version>[^()\s]+)\))?")
 _VERSION = re.compile(r"(?:(?P<epoch>[0-9]{1,9}):)?(?P<upstream>[A-Za-z0-9.+~-]+?)(?:-(?P<revision>[A-Za-z0-9.+~]+))?")
-# Debian's names of architectures (dpkg-architecture) by the kernel's, where they differ.
+# Debian's names of architectures (dpkg-architecture) by the kernel's, if they differ.
 _ARCHITECTURES: Mapping[str, str] = {
     "x86_64": "amd64",
     "aarch64": "arm64",
@@ -46,7 +46,7 @@ class AptLister:
     def roots(self, selection: Selection) -> tuple[Root, ...]:
         suite = selection.suite
         if not suite:
-            raise ConfigurationError("No suite was given", hint="Name a suite, for example: --suite bookworm")
+            raise ConfigurationError("No suite was named", hint="Name a suite, for example: --suite bookworm")
         flat = suite.removeprefix("./").lstrip("/")
         folder = flat if suite.endswith("/") else f"dists/{suite}/"
         return (Root((f"{folder}InRelease", f"{folder}Release")),)

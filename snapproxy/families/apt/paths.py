@@ -1,4 +1,4 @@
-"""Classify paths of archives in Debian's format. The path alone decides.
+"""Classify paths of archives in Debian's format. The result depends on the path alone.
 
 The rules follow the repository format (wiki.debian.org/DebianRepository/Format) and the archives that Debian, Ubuntu,
 Launchpad and others publish: suites of several segments, archives below a prefix, flat repositories, and packages under
@@ -15,7 +15,7 @@ from snapproxy.formats.digests import is_digest
 
 #: Names of by-hash folders, and of hash sections in Release, by algorithm.
 HASH_FIELDS = {"md5": "MD5Sum", "sha1": "SHA1", "sha256": "SHA256", "sha512": "SHA512"}
-#: Checksum lists beside an installer's images, by algorithm, strongest first.
+#: Checksum lists in the folder of an installer's images, by algorithm, strongest first.
 CHECKSUM_LISTS = {"sha256": "SHA256SUMS", "md5": "MD5SUMS"}
 
 _ALGORITHMS = {field: name for name, field in HASH_FIELDS.items()}
@@ -35,7 +35,7 @@ _OTHER = Place(Role.OTHER)
 
 
 def classify(path: str) -> Place:
-    """Return the place of `path`. Total: unknown shapes, folders and paths that are not normalised are OTHER.
+    """Return the place of `path`. Never raises: unknown shapes, folders and paths that are not normalised are OTHER.
 
     An unknown file under a suite may still be listed in the suite's Release: it is OTHER with `roots`.
     """
@@ -64,7 +64,7 @@ def folder_of(path: str) -> str:
 
 
 def by_hash_path(expected: ExpectedFile, algorithm: str) -> str:
-    """Return the path of the expected file in the by-hash folder beside it."""
+    """Return the path of the expected file in the by-hash folder of its own folder."""
     return f"{folder_of(expected.path)}by-hash/{HASH_FIELDS[algorithm]}/{expected.digests[algorithm]}"
 
 
@@ -94,7 +94,7 @@ def _root(folders: list[str], name: str) -> Place | None:
         return None
     at = _dists(folders)
     if at is not None and _last_of_suite(folders, at) < len(folders):
-        return Place(Role.INDEX, roots=_roots(folders))  # beside Packages: five lines about the component
+        return Place(Role.INDEX, roots=_roots(folders))  # in the folder of Packages: five lines about the component
     return Place(Role.ROOT, lists_files=True)
 
 
@@ -137,7 +137,10 @@ def _image(folders: list[str], name: str, images: int) -> Place:
 
 
 def _images(folders: Sequence[str], dists: int) -> int | None:
-    """Return the depth of an installer's folder of images, `.../installer-amd64/<version>/images`. None elsewhere."""
+    """Return the depth of an installer's folder of images, `.../installer-amd64/<version>/images`.
+
+    None for other folders.
+    """
     for at in range(dists + 2, len(folders) - 2):
         if folders[at].startswith("installer-"):
             return at + 3
@@ -162,7 +165,10 @@ def _roots(folders: Sequence[str]) -> tuple[str, ...]:
 
 
 def _is_by_hash(folders: Sequence[str]) -> bool:
-    """Whether the last of these folders is a by-hash folder: its files are named by digest, so it contains no root."""
+    """Return whether the last of these folders is a by-hash folder.
+
+    Its files are named by digest, so it contains no root.
+    """
     *_, by_hash, field = ("", "", *folders)
     return by_hash == "by-hash" and field in _ALGORITHMS
 
@@ -177,7 +183,7 @@ def _last_of_suite(folders: Sequence[str], dists: int) -> int:
 
 
 def _dists(folders: Sequence[str]) -> int | None:
-    """Return the index of `dists` in `folders`, else None. Inside a pool, `dists` is the name of a package."""
+    """Return the index of `dists` in `folders`, otherwise None. Inside a pool, `dists` is the name of a package."""
     at = next((i for i, folder in enumerate(folders) if folder in {"dists", "pool"}), None)
     return at if at is not None and folders[at] == "dists" else None
 

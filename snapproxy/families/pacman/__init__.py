@@ -1,7 +1,7 @@
 """pacman: Arch Linux, its ports, and every repository made by repo-add.
 
-The root is the database itself, `<repo>.db`: it lists packages directly, without an index in between. `paths`
-classifies paths, `indexes` reads databases. The client behaviour was measured with pacman 6.0.2, 7.0.0 and 7.1.0
+The root is the database itself, `<repo>.db`: it lists packages directly, without a separate index. `paths` classifies
+paths, `indexes` reads databases. The client behaviour was measured with pacman 6.0.2, 7.0.0 and 7.1.0
 (docs/explain/clients.md).
 """
 
@@ -32,7 +32,7 @@ class Pacman:
     keeps_newer_root = False
     how_to_clear_lists = ""
     mirror_list_hint = ""
-    # But libcurl silently discards a 200 whose Last-Modified is not newer than the copy that the client has.
+    # However, libcurl silently discards a 200 whose Last-Modified is not newer than the copy that the client has.
     drops_older_dates = True
     roots_list_packages = True
     purl_type = "alpm"

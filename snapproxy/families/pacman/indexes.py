@@ -1,4 +1,7 @@
-"""Read the expected files from a pacman database: the packages beside it, and the signatures that entries contain."""
+"""Read the expected files from a pacman database.
+
+They are the packages in its folder, and the signatures that entries contain.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ _MAX_SIGNATURE = 16 << 10  # pacman's own limit
 def read_index(path: str, data: Iterable[bytes]) -> Iterator[tuple[str, ExpectedFile]]:
     """Yield (name, expected file) for every package of the database at `path`; nothing if it is not a database.
 
-    Raises ArchiveDataError as described in `core.model.Family.read_index`, and when two entries for one file differ.
+    Raises the errors of `core.model.Family.read_index`, and ArchiveDataError if two entries for one file differ.
     """
     if not is_database(path):
         return

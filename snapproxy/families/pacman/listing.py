@@ -34,7 +34,7 @@ class PacmanLister:
             raise ConfigurationError("A pacman archive has no suites", hint="Name repositories with --repo.")
         if not selection.components:
             raise ConfigurationError(
-                "No repository was given", hint="Name repositories, for example: --repo core --repo extra"
+                "No repository was named", hint="Name repositories, for example: --repo core --repo extra"
             )
         return tuple(root for name in selection.components for root in _roots(name, selection.architectures))
 

@@ -19,11 +19,11 @@ _OTHER = Place(Role.OTHER)
 
 
 def classify(path: str) -> Place:
-    """Return the place of `path`. Total: unknown shapes, folders and paths that are not normalised are OTHER.
+    """Return the place of `path`. Never raises: unknown shapes, folders and paths that are not normalised are OTHER.
 
     A package's signature is PACKAGE too: the database may list it, and it is added and removed with its package.
-    `.files` is an index that no root lists. It is not a root itself: it lists the same packages as the `.db` beside it,
-    and is too large to be verified in memory.
+    `.files` is an index that no root lists. It is not a root itself: it lists the same packages as the `.db` in its
+    folder, and is too large to be verified in memory.
     """
     folder, _, name = path.rpartition("/")
     if name in {"", ".", ".."} or (folder and not {"", ".", ".."}.isdisjoint(folder.split("/"))):
@@ -40,5 +40,5 @@ def classify(path: str) -> Place:
 
 
 def is_database(path: str) -> bool:
-    """Whether the file at `path` is a database, which lists packages."""
+    """Return whether the file at `path` is a database, which lists packages."""
     return classify(path).lists_files

@@ -34,8 +34,8 @@ class Rpm:
     # dnf and zypper compare checksums, not dates: they load metadata with another checksum in repomd, older or newer.
     keeps_newer_root = False
     how_to_clear_lists = ""
-    mirror_list_hint = "Give the client a base address (dnf: baseurl) in place of a metalink or mirrorlist."
-    # Neither of them discards an answer because of its date.
+    mirror_list_hint = "Configure a base address in the client (dnf: baseurl) in place of a metalink or mirrorlist."
+    # dnf and zypper do not discard an answer because of its date.
     drops_older_dates = False
     # repomd.xml lists primary.xml, which lists the packages.
     roots_list_packages = False
@@ -56,7 +56,7 @@ class Rpm:
         return expected.path  # the names contain a checksum (metadata) or a version (packages)
 
     def root_date(self, data: bytes) -> Instant | None:
-        """Return the revision, else the newest timestamp. Total: None if the root cannot be parsed or has neither."""
+        """Return the revision, otherwise the newest timestamp. None if the root cannot be parsed or has neither."""
         try:
             return published(data)
         except ArchiveDataError:

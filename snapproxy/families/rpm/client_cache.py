@@ -1,9 +1,9 @@
 """The layout of dnf's cache: /var/cache/dnf/ID-HASH/{repodata,packages}, named after .repo files (libdnf, Repo.cpp).
 
-HASH is the beginning of the SHA-256 of an address with its variables replaced: `metalink`, else `mirrorlist`, else the
-first `baseurl` (`Repo::Impl::getHash`). dnf5 uses the same names below another folder. dnf creates the other files
-itself (`.solv` files), except the keyring of a repository with `repo_gpgcheck`: a `pubring.gpg` of GnuPG, which
-consists of the keys only.
+HASH is the beginning of the SHA-256 of an address with its variables replaced: `metalink`, otherwise `mirrorlist`,
+otherwise the first `baseurl` (`Repo::Impl::getHash`). dnf5 uses the same names below another folder. dnf creates the
+other files itself (`.solv` files), except the keyring of a repository with `repo_gpgcheck`: a `pubring.gpg` of GnuPG,
+which consists of the keys only.
 """
 
 from __future__ import annotations
@@ -106,9 +106,9 @@ def _keys(name: str, keys: bytes) -> bytes:
     """Return the keyring of a repository with a signed root. Without it, dnf -C discards metadata (lrHandlePerform)."""
     if not keys:
         raise ConfigurationError(
-            f"No key was given for the repository {name}"[:80],
+            f"No key was named for the repository {name}"[:80],
             why="It has repo_gpgcheck=1, and dnf --cacheonly verifies the signature with a keyring in its cache.",
-            hint="Give the key file that its gpgkey= names: --repo-key FILE",
+            hint="Name the key file of its gpgkey=: --repo-key FILE",
         )
     try:
         inner = dearmor(keys) if is_armored(keys) else keys
@@ -126,7 +126,7 @@ def _substitute(name: str, text: str, variables: Mapping[str, str]) -> str:
             raise ConfigurationError(
                 f"The variable ${variable} has no value"[:80],
                 why=f"The address of the repository {name} contains it, and dnf's cache folder depends on the address.",
-                hint=f"Give the value that it has where the image is used: --var {variable}=VALUE",
+                hint=f"Set it to the value in the image that will use the cache: --var {variable}=VALUE",
             )
         return variables[variable]
 

@@ -17,7 +17,7 @@ from snapproxy.formats import repomd
 from snapproxy.formats.unpack import unpack
 
 MAX_ROOT = 1 << 20
-"""Bytes in a repomd.xml; openSUSE's and Fedora's are under 20 KB."""
+"""Maximum bytes in a repomd.xml; openSUSE's and Fedora's are under 20 KB."""
 
 Rows = Iterator[tuple[str, ExpectedFile]]
 

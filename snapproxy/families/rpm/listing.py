@@ -32,7 +32,7 @@ class RpmLister:
             raise ConfigurationError("An rpm archive has no suites", hint="Name repositories with --repo.")
         if not selection.components:
             raise ConfigurationError(
-                "No repository was given",
+                "No repository was named",
                 hint="Name repositories by folder, for example: --repo updates/40/Everything/x86_64",
             )
         return tuple(Root((f"{_folder(name)}{METADATA}/{ROOT}",), name) for name in selection.components)

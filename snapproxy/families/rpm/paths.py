@@ -1,8 +1,8 @@
-"""Classify paths of rpm repositories. The path alone decides.
+"""Classify paths of rpm repositories. The result depends on the path alone.
 
 A repository is a folder that contains `repodata/`; an archive has any number of them, at any depth
-(`.../40/Everything/x86_64/`). Only `repodata/repomd.xml` and its signature change; the files that it lists are beside
-it, usually with their checksum in the name.
+(`.../40/Everything/x86_64/`). Only `repodata/repomd.xml` and its signature change; the files that it lists are in the
+same folder, usually with their checksum in the name.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ _PACKED = re.compile(_PACKING + r"\Z")
 # a by-hash name: the format does not define it, a repomd may have another type of checksum than the name, and no client
 # requests a file by its digest.
 _CHECKSUM = re.compile(r"[0-9a-f]{32,128}-")
-# zchunk files are a separate series: a repository has them beside another packing, and a client uses one of the two.
+# zchunk files are a separate series: a repository has them in addition to another packing, and a client uses one of the
+# two.
 _LISTING = re.compile(r"(primary|prestodelta)\.xml(?:" + _PACKING + r"|\.zck)")
 _PACKAGE = re.compile(r".+\.d?rpm")
 # Servers with mirrorbrain or mirrorcache (download.opensuse.org) have these for every file: the current mirrors and the
@@ -30,7 +31,7 @@ _OTHER = Place(Role.OTHER)
 
 
 def classify(path: str) -> Place:
-    """Return the place of `path`. Total.
+    """Return the place of `path`. Never raises.
 
     Unknown shapes (`.treeinfo`, images, keys, `EULA`), folders and paths that are not normalised are OTHER.
     """
@@ -67,7 +68,7 @@ def _metadata(folders: list[str], name: str) -> Place:
         return Place(Role.ROOT, lists_files=True)
     if name == f"{ROOT}.asc":
         return Place(Role.SIGNATURE, roots=roots)
-    if name.startswith(f"{ROOT}."):  # the key, which SUSE publishes beside the signature: no index lists it
+    if name.startswith(f"{ROOT}."):  # the key, which SUSE publishes with the signature: no index lists it
         return Place(Role.OTHER, roots=roots)
     plain = _plain(name)
     lists_files = _LISTING.fullmatch(plain) is not None
