@@ -34,7 +34,7 @@ _REALM = "snapproxy: the user name is a time, e.g. 20240601T000000Z"
 _FORMS = (
     "Request /<archive>/<time>/<path>, or set http_proxy=http://<time>:x@HOST:3142 and leave the sources unchanged."
 )
-# The apt-cacher-ng form of an https source: a path of its own, or a host if the proxy is configured as one.
+# A common form of an https source for caching proxies: a path of its own, or a host if the proxy is configured as one.
 _HTTPS = re.compile(r"(?:/|http://)https///", re.IGNORECASE)
 # The path of a passed-through request is not interpreted: visible ASCII without a fragment.
 _PASSED_PATH = re.compile(r"[!-\"$-\[\]-~]{0,8192}")
@@ -314,7 +314,7 @@ def _capture_of(book: AddressBook, credentials: Credentials | None) -> str:
 def _time_required() -> Refusal:
     """Return a 407 challenge.
 
-    dnf and zypper send credentials only after a challenge, and wget without a password would silently get current
+    Some clients send credentials only after a challenge; others, without a password, would silently get current
     files.
     """
     return Refusal(

@@ -1,8 +1,8 @@
 """Evaluate a client's conditional headers against a file: unchanged, whole, a part, or a range beyond the end.
 
 RFC 9110 section 13. Dates are compared for equality only, never for order: times behind one URL may go backwards here,
-and a client that gets "not modified" because its copy is *newer* would silently keep that copy (apt, pacman and apk
-alike).
+and a client that gets "not modified" because its copy is *newer* would silently keep that copy, whichever
+package manager it is.
 """
 
 from __future__ import annotations
@@ -103,8 +103,8 @@ def without_older_date(outcome: Outcome, family: Family, conditions: Conditions)
 def refuse_newer(family: Family, role: Role, date: Instant | None, since: Instant | None, space: str) -> Refusal | None:
     """Refuse a root with the date `date` if the client has a newer copy, of `since`, and would keep it.
 
-    apt would keep the newer copy without a message and install from another time (exit 0). `space` is the snapshot,
-    `<archive>/<id>`.
+    Such a client keeps the newer copy without a message and installs from another time (exit 0). `space` is the
+    snapshot, `<archive>/<id>`.
     """
     is_older = date is not None and since is not None and since > date
     if role is not Role.ROOT or not family.keeps_newer_root or not is_older:

@@ -141,7 +141,7 @@ class Served:
 class Moved:
     """A redirect from a folder at an instant between two snapshots to the folder of the snapshot.
 
-    The status is 302, never 307: apk cannot follow a 307.
+    The status is 302, never 307: some clients cannot follow a 307.
     """
 
     location: str

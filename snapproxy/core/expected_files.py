@@ -41,7 +41,7 @@ def contradiction(path: str) -> ArchiveDataError:
 
 
 def _encode(expected: ExpectedFile) -> bytes:
-    """Encode an entry compactly: Debian's Sources lists 130,000 files, and all entries are kept until its end."""
+    """Encode an entry compactly: an index may list 130,000 files, and all entries are kept until its end."""
     size = [] if expected.size is None else [f"size:{expected.size}"]
     return " ".join([*size, *(f"{name}:{value}" for name, value in expected.digests.items())]).encode("ascii")
 

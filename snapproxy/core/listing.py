@@ -14,7 +14,7 @@ from typing import Protocol
 from snapproxy.core.model import Refusal
 from snapproxy.errors import ArchiveDataError
 
-# Listings are printed on terminals. rpm allows letters of any language in a name; no format allows blanks.
+# Listings are printed on terminals. some formats allow letters of any language in a name; no format allows blanks.
 _WORD = re.compile(r"[^\s\x00-\x20\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]{1,255}")
 
 

@@ -26,7 +26,7 @@ def canonical_path(raw: str) -> str:
     """Decode a raw path once, and return it without its leading slash; a trailing slash is kept and means a folder.
 
     `raw` is the path as received (bytes that are not UTF-8 as surrogate escapes), without query or fragment. A segment
-    `.` is dropped, as in RFC 3986, section 5.2.4: apt requests `/repo/./InRelease` in a flat repository.
+    `.` is dropped, as in RFC 3986, section 5.2.4: clients request `/repo/./root` in a flat repository.
 
     Raises ClientError for every path that two parsers could read as different files: `..`, empty segments, encoded
     separators, backslashes, broken escapes, control characters, bytes that are not UTF-8, more than `LONGEST` bytes.
@@ -83,7 +83,8 @@ def _without_dots(text: str) -> str:
 def escape_path(path: str) -> str:
     """Write a canonical path for a URL: everything except RFC 3986's unreserved characters and slashes is escaped.
 
-    `+` is escaped too: object stores behind mirrors read a literal one as a space (apt escapes it for the same reason).
+    `+` is escaped too: object stores behind mirrors read a literal one as a space (clients escape it for the same
+    reason).
     """
     return quote(path, safe="/")
 

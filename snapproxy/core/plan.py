@@ -268,7 +268,7 @@ def _find_listed(space: str, path: str, place: Place, resolved: Resolved, known:
     beside = _listed_by(place.parents, space, path, place, resolved, known)
     if isinstance(beside, ListedFile):
         return beside
-    # The index may lie elsewhere (apk's indexes name the folders of their packages), or a second index in the package's
+    # The index may lie elsewhere (some indexes name the folders of their packages), or a second index in the package's
     # folder may list it.
     elsewhere = known.fact(AskListedAnywhere(space, path))
     return beside if elsewhere is None else elsewhere

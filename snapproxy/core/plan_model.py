@@ -33,7 +33,7 @@ MAX_FILE = 64 << 30
 """Maximum size in bytes of a file that no index lists."""
 
 MAX_ROOT = 64 << 20
-"""Maximum size in bytes of a root; Debian's largest is below 1 MiB."""
+"""Maximum size in bytes of a root; the largest known is below 1 MiB."""
 
 WHOLE = frozenset({Role.ROOT, Role.SIGNATURE, Role.INDEX})
 """Roles whose files are verified before the first byte is sent: a client accepts a truncated one as complete (rule 2).

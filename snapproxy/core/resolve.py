@@ -242,7 +242,7 @@ def span_words(seconds: int) -> str:
 def refuse(status: int, what: str, why: str, before: Instant | None, after: Instant | None, hint: str = "") -> Refusal:
     """Return a refusal that names the nearest usable instants; without one its hint is `hint`.
 
-    They are in the reason phrase too, because apt prints nothing else.
+    They are in the reason phrase too, because some clients print nothing else.
     """
     ids = [format_instant(each) for each in (before, after) if each is not None]
     named = " or ".join(ids)

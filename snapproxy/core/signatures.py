@@ -21,7 +21,7 @@ _PREFIX = "[GNUPG:] "
 _OUTCOMES = frozenset({"GOODSIG", "EXPSIG", "EXPKEYSIG", "REVKEYSIG", "BADSIG", "ERRSIG"})
 # RFC 9580, section 9.5: SHA-256, 384, 512, 224, SHA3-256, SHA3-512. All others are weak or unknown.
 _STRONG_HASHES = frozenset({"8", "9", "10", "11", "12", "14"})
-# A signature over a binary document (Release.gpg) or over text (InRelease): RFC 9580, section 5.2.1.
+# A signature over a binary document (a detached signature) or over text (a clear-signed root): RFC 9580, section 5.2.1.
 _OVER_DOCUMENTS = frozenset({"00", "01"})
 _LONGEST_INSTANT = 12  # digits
 _LONGEST_NAME = 140  # of a key, in a message to a client

@@ -151,6 +151,7 @@ def test_a_suite_that_does_not_exist_is_refused_as_a_client_would_be(hamlet: Ham
     assert refused(capsys, "debian", FIRST, SECOND, "--suite", "nowhere") == [
         "snapproxy: Not in the archive at that time",
         f"  No source of debian/{FIRST} has dists/nowhere/Release.",
+        "  Check the path and the requested time.",
     ]
 
 
@@ -272,7 +273,8 @@ def test_pacman_databases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
             "2024/06/03 to 2024/06/09: 1 up",
         ]
         assert refused(capsys, *asked, "--repo", "community", "--arch", "x86_64")[1:] == [
-            "  No source of archlinux/2024/06/03 has community/os/x86_64/community.db."
+            "  No source of archlinux/2024/06/03 has community/os/x86_64/community.db.",
+            "  Check the path and the requested time.",
         ]
         assert refused(capsys, *asked, code=2)[0] == "snapproxy: No repository was named"
         assert refused(capsys, *asked, "--suite", "core", code=2)[0] == "snapproxy: A pacman archive has no suites"
