@@ -317,6 +317,6 @@ async def _early_failure(served: Served) -> Refusal | None:
     try:
         async with waited:
             await served.body.wait(0)
-    except Exception as error:  # noqa: BLE001 # bodies raise various errors; here they can still be reported as a status
+    except Exception as error:  # noqa: BLE001 # bodies raise various errors; a status can still report them
         return None if waited.expired() else failure(error, served.role)
     return None

@@ -142,7 +142,11 @@ async def test_a_repository_is_known_by_the_end_of_its_address(recorded: House) 
         ([*repository("one/40/os"), *repository("two/40/os")], {"a": "http://h/40/os"}, "is not in the capture"),
         (repository("one/40/os")[::2], {"a": "http://h/40/os"}, "the list of packages of one/40/os"),
         (repository("one/40/os")[2:], {"a": "http://h/40/os"}, "the root of the repository with one/40/os/Packages"),
-        ([*repository("one/40/os"), "one/40/os/n-1-1.noarch.rpm"], {"a": "http://h/40/os"}, "one name"),
+        (
+            [*repository("one/40/os"), "one/40/os/n-1-1.noarch.rpm"],
+            {"a": "http://h/40/os"},
+            "Two files have the same name",
+        ),
     ],
 )
 async def test_repositories_that_are_not_those_of_the_capture_are_named(

@@ -99,7 +99,7 @@ TABLE = {
         resolving, "GET", "manifests", (moved("http://u:p@127.0.0.1/"),), UpstreamError, ELSEWHERE
     ),
     "in a circle": Row(
-        resolving, "GET", "manifests", (moved("/v2/team/art/manifests/v1"),), UpstreamError, "circles", 1
+        resolving, "GET", "manifests", (moved("/v2/team/art/manifests/v1"),), UpstreamError, "It redirects in a loop", 1
     ),
     "to an invalid address": Row(
         resolving, "GET", "manifests", (moved("http://[::1"),), UpstreamError, "an invalid address"
