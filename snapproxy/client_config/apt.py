@@ -270,7 +270,8 @@ _SAMPLE = TimeSpec("20240601T000000Z", 1_717_200_000, Match.AT)
 def first_steps(base: str) -> tuple[Snippet, ...]:
     """Return examples for new users of the proxy at `base`, to copy and paste, the shortest first."""
     request = AptOptions(DISTROS["debian"], DISTROS["debian"].example, _SAMPLE, base)
-    shell = Snippet("In a shell, without changing the sources", f"http_proxy={request.proxy} apt-get update\n")
+    update = "apt-get -o Acquire::Check-Valid-Until=false update"
+    shell = Snippet("In a shell, without changing the sources", f"http_proxy={request.proxy} {update}\n")
     script = (
         f"curl -s {base}/{user_name(request.when)}/pin.sh | sh\n# to undo: the same command with | sh -s -- --undo\n"
     )

@@ -18,7 +18,7 @@ _GONE = 410
 _TOO_EARLY = 425
 _HOUR = 3600
 _NEAREST = "Append .nearest to select the newest settled snapshot before it."
-_USE_PAST = "Request a time in the past; if the clock of this machine is wrong, correct it."
+USE_PAST = "Request a time in the past; if the clock of this machine is wrong, correct it."
 _USE_LIVE = "Try again later, or use live for the current files."
 
 
@@ -170,14 +170,14 @@ def _nearest(archive: Archive, line: Timeline, when: TimeSpec, instant: Instant)
 
 def refuse_future(now: Instant) -> Refusal:
     """Refuse a time in the future without naming a usable one, because the timeline is not available."""
-    return refuse(_TOO_EARLY, "that time is in the future", _not_yet(now), None, None, _USE_PAST)
+    return refuse(_TOO_EARLY, "that time is in the future", _not_yet(now), None, None, USE_PAST)
 
 
 def _future(archive: Archive, line: Timeline) -> Refusal | NeedWindow:
     usable = _settled(archive, line, line.now)
     if isinstance(usable, NeedWindow):
         return usable
-    return refuse(_TOO_EARLY, "that time is in the future", _not_yet(line.now), usable, None, _USE_PAST)
+    return refuse(_TOO_EARLY, "that time is in the future", _not_yet(line.now), usable, None, USE_PAST)
 
 
 def _settled(archive: Archive, line: Timeline, instant: Instant) -> Instant | NeedWindow | None:

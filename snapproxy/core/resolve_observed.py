@@ -8,7 +8,7 @@ functions do no I/O and never raise; `resolve` has the rules of the other histor
 from __future__ import annotations
 
 from snapproxy.core.model import LIVE, Archive, Instant, Match, ObservedRoot, Refusal, Resolved, Span, TimeSpec
-from snapproxy.core.resolve import refuse, span_words, why_bad
+from snapproxy.core.resolve import USE_PAST, refuse, span_words, why_bad
 from snapproxy.core.time_spec import format_instant
 
 _GONE = 410
@@ -34,7 +34,7 @@ def resolve_observed(archive: Archive, when: TimeSpec, observed: ObservedRoot, n
     before, after = observed.before, observed.after
     if instant > now:
         why = f"The clock of this machine shows {format_instant(now)}."
-        return refuse(_TOO_EARLY, "that time is in the future", why, _end(before), None)
+        return refuse(_TOO_EARLY, "that time is in the future", why, _end(before), None, USE_PAST)
     if before is None and after is None and observed.passed is None:
         return never_observed(archive)
     if when.match in {Match.NEAREST, Match.LATEST}:

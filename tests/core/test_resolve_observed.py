@@ -70,6 +70,9 @@ class TestObserved:
 
     def test_the_future_is_refused(self) -> None:
         assert refused(ask(format_instant(NOW + 1)), 425).endswith(f"use {format_instant(FIRST.last)}")
+        unobserved = ask(format_instant(NOW + 1), None)
+        assert isinstance(unobserved, Refusal)
+        assert "in the past" in unobserved.hint
 
     def test_exact_wants_an_instant_that_an_observation_is_called_by(self) -> None:
         assert isinstance(ask(f"{format_instant(T0)}.exact"), Resolved)
