@@ -33,10 +33,10 @@ class Tree:
     documents: Mapping[str, bytes]
 
 
-def lay_out(record: Record, held: Record | None = None) -> Tree:
+def lay_out(record: Record, known: Record | None = None) -> Tree:
     """Return the layout of a record.
 
-    `held`: a record whose contents the recipient has already; those files are omitted.
+    `known`: a record whose contents the recipient has already; those files are omitted.
 
     Every requested time has its own folder, even if the same snapshot answered another time, so that one address serves
     a whole build if each root of an archive has its own snapshots. The lists include the omitted files, which can be
@@ -44,7 +44,7 @@ def lay_out(record: Record, held: Record | None = None) -> Tree:
     """
     leaves = {leaf.path: leaf for leaf in _leaves(record)}
     check_names([FILE_NAME, SUMS_NAME, *leaves])
-    left_out = sizes_by_digest(held)
+    left_out = sizes_by_digest(known)
     documents = {FILE_NAME: encode(record), SUMS_NAME: listed((leaf.path, leaf.sha256) for leaf in leaves.values())}
     return Tree(tuple(leaves[path] for path in sorted(leaves) if leaves[path].sha256 not in left_out), documents)
 

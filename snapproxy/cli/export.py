@@ -42,7 +42,7 @@ def options_of(arguments: argparse.Namespace) -> ExportOptions:
     return ExportOptions(
         bare=arguments.bare,
         created=source_date_epoch(os.environ),
-        held=read_lock(arguments.omitted) if arguments.omitted else None,
+        known=read_lock(arguments.omitted) if arguments.omitted else None,
         blobs_only=arguments.blobs_only,
         as_image=arguments.as_image,
         architecture=arguments.arch,

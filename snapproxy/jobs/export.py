@@ -72,14 +72,14 @@ class RegistryAccess:
 
 @dataclass(frozen=True, slots=True)
 class ExportOptions:
-    """The form of an export. `bare`, `created` and `held` are those of `pack`; `blobs_only` selects `pack_blobs`.
+    """The form of an export. `bare`, `created` and `known` are those of `pack`; `blobs_only` selects `pack_blobs`.
 
     `as_image` selects the image of `image_of`, for the machine `architecture` and a client with `settings`.
     """
 
     bare: bool = False
     created: Instant | None = None
-    held: Record | None = None
+    known: Record | None = None
     blobs_only: bool = False
     as_image: bool = False
     architecture: str = ""
@@ -113,7 +113,7 @@ class Exporter:
         StorageError for missing bytes and for a full disk, and the errors of `push`.
         """
         if isinstance(place, TreePlace) and not (options.as_image or options.blobs_only):
-            return await self._write_tree(lay_out(record, options.held), place, progress)
+            return await self._write_tree(lay_out(record, options.known), place, progress)
         return await self._write(await self._artifact(record, options), place, options, progress)
 
     async def _artifact(self, record: Record, options: ExportOptions) -> Artifact:
@@ -126,8 +126,8 @@ class Exporter:
                 settings=options.settings,
             )
         if options.blobs_only:
-            return pack_blobs(record, self._blobs, held=options.held)
-        return pack(record, self._blobs, bare=options.bare, created=options.created, held=options.held)
+            return pack_blobs(record, self._blobs, known=options.known)
+        return pack(record, self._blobs, bare=options.bare, created=options.created, known=options.known)
 
     async def _write(self, artifact: Artifact, place: Place, options: ExportOptions, progress: Progress) -> Exported:
         digest = artifact.root.digest
@@ -162,7 +162,7 @@ class Exporter:
         async with options.access.open(subject, self._clock) as repository:
             image: Descriptor = (await repository.resolve("")).descriptor
             artifact = pack(
-                record, self._blobs, bare=options.bare, created=options.created, held=options.held, subject=image
+                record, self._blobs, bare=options.bare, created=options.created, known=options.known, subject=image
             )
             root = await attach(repository, artifact, progress=progress)
         return _exported(artifact, replace(subject, tag="", digest=root.digest).name)

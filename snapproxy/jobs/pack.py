@@ -35,27 +35,27 @@ def pack(
     *,
     bare: bool = False,
     created: Instant | None = None,
-    held: Record | None = None,
+    known: Record | None = None,
     subject: Descriptor | None = None,
 ) -> Artifact:
     """Return the artifact of a record; `bare` and `created` are arguments of `describe`.
 
-    `held`: a record whose files the recipient has already. The manifests list them, so that the artifact is the same,
+    `known`: a record whose files the recipient has already. The manifests list them, so that the artifact is the same,
     but their bytes are omitted. `subject`: the image to attach to. Raises the errors of `describe`, and StorageError if
     the store lacks files.
     """
     plan = describe(record, bare=bare, created=created)
-    left_out = sizes_by_digest(held)
+    left_out = sizes_by_digest(known)
     check_stored(blobs, {file.sha256: file.size for files in plan.manifests for file in files}, left_out)
     manifests = layers_of_plan(plan)
     lock = {manifests[0][0].digest: plan.lock}
     return _under_one(manifests, ARTIFACT_TYPE, plan.annotations, subject, blobs, left_out, lock)
 
 
-def pack_blobs(record: Record, blobs: Blobs, *, held: Record | None = None) -> Artifact:
+def pack_blobs(record: Record, blobs: Blobs, *, known: Record | None = None) -> Artifact:
     """Return the packages of a record as blobs, with a minimal manifest that protects them from garbage collection."""
     manifests = _layers(describe_blobs(record))
-    left_out = sizes_by_digest(held)
+    left_out = sizes_by_digest(known)
     check_stored(blobs, {layer.hex: layer.size for layers in manifests for layer in layers}, left_out)
     return _under_one(manifests, BLOBS_TYPE, {}, None, blobs, left_out, {})
 

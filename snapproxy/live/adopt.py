@@ -43,13 +43,13 @@ class SetAdopter:
             return True
         try:
             async with self._clock.timeout(ADOPTION_SECONDS):
-                held = {
+                stored = {
                     series
                     for series, each in await self._listed_files(context, root, old)
                     if await self._is_stored(context, each)
                 }
                 wanted = [
-                    expected for series, expected in await self._listed_files(context, root, new) if series in held
+                    expected for series, expected in await self._listed_files(context, root, new) if series in stored
                 ]
                 return all(await asyncio.gather(*(self._download(context, expected) for expected in wanted)))
         except (TimeoutError, SnapproxyError):

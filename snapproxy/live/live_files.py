@@ -60,7 +60,7 @@ class _Current:
     def notes(self) -> Mapping[str, str]:
         return {"X-Snapproxy-Stale": f"as of {format_instant(self.state.checked)}"} if self.is_stale else {}
 
-    def held(self, path: str) -> StoredFile:
+    def stored(self, path: str) -> StoredFile:
         file = self.state.file
         return StoredFile(path, file.digest, file.size, Proof(self.state.proof), self.notes)
 
@@ -98,7 +98,7 @@ class LiveFiles:
         match place.role:
             case Role.ROOT:
                 current = await self._root(context, path, seen=for_lookup)
-                return current.held(path) if isinstance(current, _Current) else current
+                return current.stored(path) if isinstance(current, _Current) else current
             case Role.SIGNATURE if place.roots:
                 return await self._signature(context, path, place.roots[0])
             case _:
@@ -112,9 +112,11 @@ class LiveFiles:
     def roots(self, archive: Archive) -> list[StoredFile]:
         """Return the current roots of the archive, followed by their predecessors."""
         roots = self._states.roots(archive)
-        current = [_Current(root, is_stale=False).held(path) for path, root in roots]
+        current = [_Current(root, is_stale=False).stored(path) for path, root in roots]
         return current + [
-            replace(held, digest=root.previous) for held, (_, root) in zip(current, roots, strict=True) if root.previous
+            replace(stored, digest=root.previous)
+            for stored, (_, root) in zip(current, roots, strict=True)
+            if root.previous
         ]
 
     async def close(self) -> None:
@@ -187,7 +189,7 @@ class LiveFiles:
         step, state = fetch_now(context.archive, path, context.family), self._states.of(context.archive, path)
         if self._offline:
             missing = refusals.missing_offline(step)
-            return missing if state is None else _Current(state, is_stale=True).held(path)
+            return missing if state is None else _Current(state, is_stale=True).stored(path)
         if not step.sources:
             return refusals.no_upstream(step)
         renewal = self._renewals.get(step.key)
@@ -195,10 +197,10 @@ class LiveFiles:
             renewal = self._renewals[step.key] = self._renew(context, step, state)
         outcome = await renewal.outcome(context.deadline, self._clock)
         if isinstance(outcome, LiveState):
-            return _Current(outcome, is_stale=False).held(path)
+            return _Current(outcome, is_stale=False).stored(path)
         if outcome is None or isinstance(outcome, NotStored):
             return outcome
-        return outcome if state is None else _Current(state, is_stale=True).held(path)
+        return outcome if state is None else _Current(state, is_stale=True).stored(path)
 
     def _renew(self, context: RequestContext, step: Fetch, state: LiveState | None) -> _Renewal:
         validators = Meta() if state is None else state.file.validators

@@ -98,8 +98,8 @@ class Observations:
         files = [(space, seen.root), (f"roots:{space}", seen.root)]
         if seen.signature is not None:
             files.append((space, seen.signature))
-        for where, held in files:
-            await self._catalog.put_name(where, held.path, Name(held.digest, held.size, int(held.proof)))
+        for where, file in files:
+            await self._catalog.put_name(where, file.path, Name(file.digest, file.size, int(file.proof)))
 
     def _is_contradicted_at(self, archive: Archive, root: StoredFile, at: Instant) -> bool:
         """Return whether another state of this root was observed in the same second."""

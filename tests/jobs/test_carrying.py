@@ -151,7 +151,7 @@ async def test_what_the_other_side_has_is_left_out_and_the_artifact_is_the_same(
     await elsewhere.app.importer.import_capture(read_place(f"oci:{tmp_path}/whole"), "first", RegistryAccess())
     record = await recorded.app.captures.record("build")
     thin = read_place(f"oci-archive:{tmp_path}/thin.tar")
-    assert await export(recorded, thin, ExportOptions(held=record)) == digest
+    assert await export(recorded, thin, ExportOptions(known=record)) == digest
     assert (tmp_path / "thin.tar").stat().st_size < 40_000
     imported = await elsewhere.app.importer.import_capture(thin, "second", RegistryAccess())
     assert (imported.files, imported.new) == (5, 0)

@@ -153,7 +153,7 @@ async def test_what_the_registry_has_already_is_named_and_not_sent(
     record = await recorded.app.captures.record("build")
     whole = await export(recorded, place)
     sent = len([each for each in registry.seen if each.method == "PUT"])
-    thin = await export(recorded, place, ExportOptions(held=record))
+    thin = await export(recorded, place, ExportOptions(known=record))
     assert thin.digest == whole.digest
     assert len([each for each in registry.seen if each.method == "PUT"]) == sent + 1
 

@@ -56,7 +56,7 @@ async def test_what_is_there_already_is_not_touched(recorded: House, tmp_path: P
 
 async def test_what_the_other_side_has_is_left_out_and_still_listed(recorded: House, tmp_path: Path) -> None:
     record = await recorded.app.captures.record("build")
-    exported = await export(recorded, f"dir:{tmp_path}/thin", ExportOptions(held=record))
+    exported = await export(recorded, f"dir:{tmp_path}/thin", ExportOptions(known=record))
     assert exported.files == 0
     assert sorted(each.name for each in (tmp_path / "thin").iterdir()) == ["SHA256SUMS", "snapproxy.lock.json"]
     assert INRELEASE in (tmp_path / "thin/SHA256SUMS").read_text()
