@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from snapproxy.client_config.snippets import DEFAULT_BASE, Snippet, user_name
+from snapproxy.client_config.snippets import DEFAULT_BASE, Snippet, proxy_url, user_name
 from snapproxy.core.model import TimeSpec
 from snapproxy.errors import ConfigurationError
 
@@ -35,8 +35,8 @@ class ApkOptions:
 
     @property
     def proxy(self) -> str:
-        """The proxy form's URL."""
-        return self.base.replace("://", f"://{user_name(self.when)}:x@", 1)
+        """The URL of the proxy form."""
+        return proxy_url(self.base, self.when)
 
 
 def branch_of(release: str) -> str:

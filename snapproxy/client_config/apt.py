@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from snapproxy.client_config.snippets import DEFAULT_BASE, Snippet, user_name
+from snapproxy.client_config.snippets import DEFAULT_BASE, Snippet, exports, proxy_url, user_name
 from snapproxy.core.model import Archive, Match, TimeSpec
 
 #: Read after the distribution's own files: apt reads the folder in alphanumeric order, and later lines take precedence.
@@ -105,11 +105,8 @@ class AptOptions:
 
     @property
     def proxy(self) -> str:
-        """The URL of the proxy form.
-
-        The password is ignored, but some clients (GNU wget) send no credentials without one.
-        """
-        return self.base.replace("://", f"://{user_name(self.when)}:x@", 1)
+        """The URL of the proxy form."""
+        return proxy_url(self.base, self.when)
 
 
 def deb822(request: AptOptions) -> tuple[Snippet, ...]:
@@ -209,13 +206,7 @@ RUN export http_proxy="http://$SNAPSHOT:x@$SNAPPROXY" no_proxy= \\
 
 def environment(request: AptOptions) -> tuple[Snippet, ...]:
     """Return shell lines: the proxy variables, and the variables of repro-sources-list.sh for Debian and Ubuntu."""
-    lines = [
-        f"export http_proxy={request.proxy} https_proxy={request.proxy} no_proxy=",
-        f"export SNAPSHOT_ARCHIVE_BASE={request.base}/",
-    ]
-    if request.when.instant is not None:
-        lines.append(f"export SOURCE_DATE_EPOCH={request.when.instant}")
-    return (Snippet("", "\n".join(lines) + "\n"),)
+    return (exports(request.base, request.when, SNAPSHOT_ARCHIVE_BASE=f"{request.base}/"),)
 
 
 def bootstrap(request: AptOptions) -> tuple[Snippet, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from snapproxy.client_config.snippets import DEFAULT_BASE, Snippet, user_name
+from snapproxy.client_config.snippets import DEFAULT_BASE, Snippet, exports, proxy_url, user_name
 from snapproxy.core.model import TimeSpec
 
 MIRRORLIST = "/etc/pacman.d/mirrorlist"
@@ -43,8 +43,8 @@ class PacmanOptions:
 
     @property
     def proxy(self) -> str:
-        """The URL of the proxy form. pacman sends the user name with the first request; the password is ignored."""
-        return self.base.replace("://", f"://{user_name(self.when)}:x@", 1)
+        """The URL of the proxy form. pacman sends the user name with the first request."""
+        return proxy_url(self.base, self.when)
 
     @property
     def server(self) -> str:
@@ -105,13 +105,7 @@ RUN echo "Server = http://$SNAPPROXY/{DISTRO}/$SNAPSHOT/\\$repo/os/\\$arch" > {M
 
 def environment(request: PacmanOptions) -> tuple[Snippet, ...]:
     """Return shell lines: the proxy variables, and the variable of archlinux-repro for the archive's address."""
-    lines = [
-        f"export http_proxy={request.proxy} https_proxy={request.proxy} no_proxy=",
-        f"export ARCH_ARCHIVE_CACHE={request.base}/packages",
-    ]
-    if request.when.instant is not None:
-        lines.append(f"export SOURCE_DATE_EPOCH={request.when.instant}")
-    return (Snippet("", "\n".join(lines) + "\n"),)
+    return (exports(request.base, request.when, ARCH_ARCHIVE_CACHE=f"{request.base}/packages"),)
 
 
 def mkosi(request: PacmanOptions) -> tuple[Snippet, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from snapproxy.client_config.snippets import DEFAULT_BASE, Snippet, user_name
+from snapproxy.client_config.snippets import DEFAULT_BASE, Snippet, proxy_url, user_name
 from snapproxy.core.model import Match, TimeSpec
 
 #: By default dnf gives up after 30 s without data, or below 1000 bytes per second; snapshot archives are slow.
@@ -97,7 +97,7 @@ def proxy(repository: RpmOptions) -> tuple[Snippet, ...]:
 
 def environment(repository: RpmOptions) -> tuple[Snippet, ...]:
     """Return shell lines for the proxy form, for zypper and dnf."""
-    address = repository.base.replace("://", f"://{user_name(repository.when)}:x@", 1)
+    address = proxy_url(repository.base, repository.when)
     return (Snippet("", f"export http_proxy={address} https_proxy={address} no_proxy=\n"),)
 
 

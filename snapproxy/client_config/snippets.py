@@ -1,4 +1,4 @@
-"""Shared parts of the texts for all clients: a snippet, and the form of a time in URLs and shell commands."""
+"""Shared parts of the texts for all clients: snippets, times in URLs and shell commands, the URL of the proxy form."""
 
 from __future__ import annotations
 
@@ -27,3 +27,21 @@ def user_name(time: TimeSpec) -> str:
         return time.match.value
     suffix = "" if time.match is Match.AT else f".{time.match.value}"
     return time_spec.format_instant(time.instant) + suffix
+
+
+def proxy_url(base: str, time: TimeSpec) -> str:
+    """Return the URL of the proxy form; `base` is snapproxy's address, `http://HOST:PORT`.
+
+    The password is ignored, but some clients (GNU wget) send no credentials without one.
+    """
+    return base.replace("://", f"://{user_name(time)}:x@", 1)
+
+
+def exports(base: str, time: TimeSpec, **variables: str) -> Snippet:
+    """Return the shell lines of the proxy form, those of `variables`, and that of SOURCE_DATE_EPOCH for an instant."""
+    proxy = proxy_url(base, time)
+    if time.instant is not None:
+        variables["SOURCE_DATE_EPOCH"] = str(time.instant)
+    lines = [f"export http_proxy={proxy} https_proxy={proxy} no_proxy="]
+    lines += [f"export {name}={value}" for name, value in variables.items()]
+    return Snippet("", "\n".join(lines) + "\n")
