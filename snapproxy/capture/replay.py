@@ -78,7 +78,11 @@ class Replay:
                 self._answered.add(entry.key)
             return found
         family = self._families[target.archive.family]
-        date = await self._date(family, entry)
+        try:
+            date = await self._date(family, entry)
+        except BaseException:
+            found.body.close()
+            raise
         newer = refuse_newer(family, entry.role, date, conditions.since, f"{entry.archive}/{entry.snapshot}")
         if newer is not None:
             found.body.close()

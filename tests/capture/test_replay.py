@@ -6,11 +6,14 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from snapproxy.capture.replay import Replay
 from snapproxy.core.exchange import PassTarget
+from snapproxy_storage import StorageFailure
 from tests.fakes.content import epoch
 from tests.fakes.hamlet import FIRST, INRELEASE, PACKAGES, RELEASE, SECOND, SIGNATURE, Hamlet, later
 from tests.fakes.house import House
 from tests.fakes.present import by_hash
+from tests.stores.test_layout import open_descriptors
 
 MakeHouse = Callable[..., Awaitable[House]]
 AT = later(FIRST, 3600)
@@ -100,3 +103,17 @@ async def test_nothing_passes_offline(offline: House) -> None:
     refusal = await offline.app.answerer.passing(PassTarget("git.example", 80, "/"))
     assert refusal is not None
     assert refusal.status == 424
+
+
+async def test_a_body_is_closed_if_the_date_of_its_root_cannot_be_read(
+    offline: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def failing(*_: object) -> bytes:
+        raise StorageFailure("the disk does not answer")
+
+    monkeypatch.setattr(Replay, "_read", failing)
+    await offline.get(AT, PACKAGES, capture="build")  # opens the files of the catalog
+    before = open_descriptors()
+    got = await offline.get(AT, INRELEASE, capture="build")
+    assert got.status == 424
+    assert open_descriptors() == before
