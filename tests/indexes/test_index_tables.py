@@ -29,6 +29,20 @@ async def updated(house: House) -> House:
     return house
 
 
+@pytest.fixture
+def builds(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Return the list to which each build of a table is added, by its arguments."""
+    jobs: list[object] = []
+    real = HelperProcess.build
+
+    async def counted(self, *job) -> None:
+        jobs.append(job)
+        await real(self, *job)
+
+    monkeypatch.setattr(HelperProcess, "build", counted)
+    return jobs
+
+
 def tables(house: House) -> list[Path]:
     return [path for path in (house.folder / "cache/tables").rglob("*") if path.is_file()]
 
@@ -43,17 +57,7 @@ async def is_listed(house: House, hamlet: Hamlet) -> bool:
     return await tables_of(house).expected(APT, index.sha256, PACKAGES, path) is not None
 
 
-async def test_one_index_is_parsed_once_however_many_ask(
-    updated: House, hamlet: Hamlet, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    builds = []
-    real = HelperProcess.build
-
-    async def counted(self, *job) -> None:
-        builds.append(job)
-        await real(self, *job)
-
-    monkeypatch.setattr(HelperProcess, "build", counted)
+async def test_one_index_is_parsed_once_however_many_ask(updated: House, hamlet: Hamlet, builds: list[object]) -> None:
     assert all(await asyncio.gather(*(is_listed(updated, hamlet) for _ in range(20))))
     assert len(builds) == 1
 
@@ -118,20 +122,12 @@ async def test_an_index_that_takes_too_long_is_refused_and_not_tried_again(updat
 
 
 async def test_an_index_that_cannot_be_read_is_parsed_once(
-    updated: House, hamlet: Hamlet, monkeypatch: pytest.MonkeyPatch
+    updated: House, hamlet: Hamlet, builds: list[object]
 ) -> None:
     path = "pool/main/k/kept/broken/Packages"
     hamlet.place(path, Content(b"this is no index\n" * 10, epoch(FIRST)))
     digest = (await updated.get(FIRST, path)).served.digest or hamlet.timeline.at(FIRST)[1].get(path).sha256
     await until(lambda: updated.store.blobs.peek(digest) is not None)
-    builds = []
-    real = HelperProcess.build
-
-    async def counted(self, *job) -> None:
-        builds.append(job)
-        await real(self, *job)
-
-    monkeypatch.setattr(HelperProcess, "build", counted)
     for _ in range(3):
         with pytest.raises(ArchiveDataError):
             await tables_of(updated).entries(APT, digest, "dists/stable/main/binary-amd64/Packages")
