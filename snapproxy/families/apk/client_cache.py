@@ -1,6 +1,6 @@
-"""The layout of apk's package cache: /etc/apk/cache, `name-version.XXXXXXXX.apk` (apk-cache(5)).
+"""The layout of apk's package cache: /etc/apk/cache, `name-version.DIGITS.apk` (apk-cache(5)).
 
-XXXXXXXX are the first eight hex digits of the package's identity.
+DIGITS are the first eight hex digits of the package's identity.
 """
 
 from __future__ import annotations
