@@ -10,10 +10,10 @@ from snapproxy.capture.replay import Replay
 from snapproxy.core.exchange import PassTarget
 from snapproxy_storage import StorageFailure
 from tests.fakes.content import epoch
+from tests.fakes.descriptors import open_descriptors
 from tests.fakes.hamlet import FIRST, INRELEASE, PACKAGES, RELEASE, SECOND, SIGNATURE, Hamlet, later
 from tests.fakes.house import House
 from tests.fakes.present import by_hash
-from tests.stores.test_layout import open_descriptors
 
 MakeHouse = Callable[..., Awaitable[House]]
 AT = later(FIRST, 3600)

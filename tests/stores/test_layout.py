@@ -12,12 +12,8 @@ import pytest
 
 from snapproxy_storage import StorageFailure, Store, open_store
 from snapproxy_storage.layout import blob_name, draft_of, version_name
+from tests.fakes.descriptors import open_descriptors
 from tests.stores.contracts import begin, put
-
-
-def open_descriptors() -> list[str]:
-    """Return the open descriptors of this process, without the one that lists them."""
-    return sorted(path.name for path in Path("/proc/self/fd").iterdir() if path.exists())
 
 
 async def test_the_map_is_as_drawn(store: Store, state_dir: Path, cache_dir: Path) -> None:

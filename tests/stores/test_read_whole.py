@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from snapproxy_storage import BodyTooLarge, DraftFailed, Meta, Store, read_blob, read_whole
+from tests.fakes.descriptors import open_descriptors
 from tests.stores.contracts import begin, put
-from tests.stores.test_layout import open_descriptors
 
 DATA = bytes(range(256)) * 2000
 
