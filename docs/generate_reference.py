@@ -167,7 +167,7 @@ _VALUES = """\
 
 | value | form |
 |---|---|
-| duration | a number with a unit: `90s`, `30m`, `48h`, `7d`, `2w`. `snapproxy config check` prints the largest unit: \
+| duration | a number with a unit: `90s`, `30m`, `48h`, `7d`, `2w`. `snapproxy config show` prints the largest unit: \
 `2d` for `48h` |
 | listen address | `ADDRESS:PORT`, for IPv6 `[ADDRESS]:PORT`; port 0 means any free port |
 | host in `pass` | `HOST:PORT`, or `HOST` for ports 80 and 443 |
@@ -218,7 +218,8 @@ def settings() -> str:
                 f"`${FILE_VARIABLE}`, else `/etc/snapproxy/config.toml` if it exists. Each setting has an environment "
                 "variable, which overrides the file. Tables and lists are written as JSON in a variable; an empty "
                 "variable counts as unset. Unknown settings and unknown `SNAPPROXY_` variables are errors. "
-                "`snapproxy config check` reports all errors together and prints the effective configuration."
+                "`snapproxy config check` reports all errors together; `snapproxy config show` prints the effective "
+                "configuration."
             )
             + "\n",
             _VALUES,

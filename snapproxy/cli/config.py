@@ -1,4 +1,4 @@
-"""Validate the settings and print the effective configuration."""
+"""Validate the settings, or print the effective configuration."""
 
 from __future__ import annotations
 
@@ -17,21 +17,30 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"source": str(config.source or ""), "settings": as_table(config), "warnings": warnings})
         return 0
-    print(f"# Read from {config.source or 'no file; these are the defaults'}")
-    print(as_toml(config), end="")
+    source = config.source or "no file; these are the defaults"
+    if arguments.action == "show":
+        print(f"# Read from {source}\n{as_toml(config)}", end="")
+        return 0
+    print(f"ok: the configuration is valid (read from {source}; {len(config.archives)} archives)")
     for line in warnings:
         print(f"snapproxy: {line}", file=sys.stderr)
     return 0
 
 
 def missing_keyrings(config: Config) -> list[str]:
-    """Return a warning for each missing keyring. It is not an error, because few machines have every keyring."""
-    users: dict[str, list[str]] = {}
+    """Return a warning for each group of archives that name the same keyrings, if any of those are missing.
+
+    A missing keyring is not an error, because few machines have every keyring. A keyring is a file or a folder.
+    """
+    groups: dict[tuple[str, ...], list[str]] = {}
     for archive in config.archives:
-        for keyring in archive.keyrings:
-            users.setdefault(keyring, []).append(archive.name)
-    return [
-        f"{keyring} is missing, so signatures by its keys cannot be verified for {', '.join(names)}"
-        for keyring, names in users.items()
-        if not Path(keyring).is_file()
-    ]
+        groups.setdefault(tuple(archive.keyrings), []).append(archive.name)
+    lines = []
+    for keyrings, names in groups.items():
+        missing = [keyring for keyring in keyrings if not Path(keyring).exists()]
+        if not missing:
+            continue
+        found = missing[0] + (f" and {len(missing) - 1} more" if len(missing) > 1 else "")
+        effect = "no signature is verified" if len(missing) == len(keyrings) else "not all signatures are verified"
+        lines.append(f"{', '.join(names)}: {effect}; missing: {found}")
+    return lines

@@ -118,7 +118,7 @@ def missing_keys(tables: Any, built_in: Sequence[Archive]) -> list[str]:
         lines += [
             f"archives.{name}.{key}: missing; required for a new archive (built in: {', '.join(sorted(known))})"
             for key in needed
-            if not table.get(key)
+            if table.get(key) in (None, [])  # other values of the wrong type are reported as such
         ]
     return lines
 

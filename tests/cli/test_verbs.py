@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import os
+import re
 import threading
 import tomllib
 from collections.abc import Iterator
@@ -188,20 +189,33 @@ def test_no_server_is_an_error_with_a_hint(capsys: pytest.CaptureFixture[str]) -
     assert main(["stats", "--url", "file:///etc"]) == 2
 
 
-def test_config_check_prints_a_file_and_names_missing_keyrings(
-    plain_environment: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_config_check_says_ok_and_names_missing_keyrings(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("SNAPPROXY_ARCHIVES", '{"debian": {"keyrings": ["/nowhere/k.gpg"]}}')
     assert main(["config", "check"]) == 0
     output = capsys.readouterr()
-    assert tomllib.loads(output.out)["state_dir"] == f"{plain_environment}/state"
-    assert (
-        "snapproxy: /nowhere/k.gpg is missing, so signatures by its keys cannot be verified for debian\n" in output.err
-    )
+    assert re.fullmatch(r"ok: the configuration is valid \(read from no file; .* \d+ archives\)\n", output.out)
+    assert "snapproxy: debian: no signature is verified; missing: /nowhere/k.gpg\n" in output.err
     assert main(["config", "check", "--json"]) == 0
     checked = json.loads(capsys.readouterr().out)
     assert checked["settings"]["listen"] == ["127.0.0.1:3142"]
     assert any("/nowhere/k.gpg" in line for line in checked["warnings"])
+
+
+def test_a_folder_of_keys_is_not_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SNAPPROXY_ARCHIVES", json.dumps({"alpine": {"keyrings": [str(tmp_path), "/nowhere/keys"]}}))
+    assert main(["config", "check"]) == 0
+    assert "snapproxy: alpine: not all signatures are verified; missing: /nowhere/keys\n" in capsys.readouterr().err
+
+
+def test_config_show_prints_a_file_with_every_default(
+    plain_environment: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["config", "show"]) == 0
+    assert tomllib.loads(capsys.readouterr().out)["state_dir"] == f"{plain_environment}/state"
 
 
 def test_config_check_touches_nothing(plain_environment: Path) -> None:

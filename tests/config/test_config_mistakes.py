@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from snapproxy.archives import RESERVED_NAMES
-from snapproxy.config import Config
+from snapproxy.config import Config, load
+from snapproxy.config.archives import ARCHIVE
+from snapproxy.config.settings import keys, twin
 from snapproxy.config.value_types import UNITS, format_duration
 from snapproxy.errors import ConfigurationError
 
@@ -182,3 +186,33 @@ def test_a_broken_variable_is_named(load_text: Loader) -> None:
 def test_a_spelled_duration_reads_back(seconds: int) -> None:
     text = format_duration(seconds)
     assert int(text[:-1]) * UNITS[text[-1]] == seconds
+
+
+#: Values of every type that a file or a variable can have.
+ODD_VALUES = ({}, {"a": 1}, {"debian": []}, [], [[]], [{}], "", "x", 0, -1, 1e400, float("nan"), True, None, 10**30)
+
+
+def _settings_with(value: object) -> Iterator[dict[str, object]]:
+    """Yield configurations in which one key, at the top, of an archive or of a watch, has this value."""
+    new = {"family": "apt", "history": "captured", "mirrors": ["http://a.example/x"]}
+    for key in keys():
+        yield {key: value}
+    for key in ARCHIVE.keys:
+        yield {"archives": {"debian": {key: value}}}
+        yield {"archives": {"new": new | {key: value}}}
+    for key in ("archive", "paths", "every", "packages"):
+        yield {"watch": [{"archive": "debian", "paths": ["dists/stable/InRelease"], key: value}]}
+
+
+@pytest.mark.parametrize("value", ODD_VALUES, ids=repr)
+def test_a_value_of_any_type_is_read_or_is_a_mistake(value: object) -> None:
+    for settings in _settings_with(value):
+        with suppress(ConfigurationError):
+            load(None, {twin(key): json.dumps(each) for key, each in settings.items()})
+
+
+def test_a_value_of_the_wrong_type_is_not_also_missing(load_text: Loader) -> None:
+    text = '[archives.new]\nfamily = {}\nhistory = "captured"\nmirrors = ["http://a.example/x"]'
+    assert mistakes(load_text, text) == [
+        'archives.new.family: {} is not accepted; accepted: "apt", "pacman", "apk", "rpm"'
+    ]

@@ -1,4 +1,4 @@
-"""Validate the settings: report every mistake, or print the effective configuration."""
+"""Validate the settings, or print the effective configuration."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from snapproxy.cli.options import add_config, add_json
 from snapproxy.config import describe
 
 EPILOG = f"""\
-Prints a configuration file with the same meaning in which every default is filled in.
+check reports every mistake, or "ok", and the keyrings that are missing. show prints a configuration file with the same
+meaning in which every default is filled in.
+
 Settings and their environment variables:
 {describe()}
 """
@@ -16,6 +18,10 @@ Settings and their environment variables:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""
-    parser.add_argument("action", choices=["check"], help="validate the settings; exit 2 if there is a mistake")
+    parser.add_argument(
+        "action",
+        choices=["check", "show"],
+        help="check: validate the settings, exit 2 if there is a mistake; show: print all settings",
+    )
     add_config(parser)
     add_json(parser)
