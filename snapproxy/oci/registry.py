@@ -40,11 +40,21 @@ class PutResult:
     subject: str = ""
 
 
+@dataclass(slots=True)
+class UploadLimits:
+    """What the registry refused of uploads so far: the smallest chunk and the smallest whole blob, in bytes."""
+
+    chunk: int = 1 << 63
+    whole: int = 1 << 63
+    reported: bool = False
+
+
 class Repository:
     """A repository for reading and writing; implements `artifact.ArtifactSource`. `open_repository` opens one."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
+        self.upload_limits = UploadLimits()
         self.reference = session.reference
 
     async def resolve(self, version: str) -> ManifestDocument:

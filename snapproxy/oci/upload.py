@@ -3,11 +3,15 @@
 It is skipped if the repository has it, mounted if another repository has it, otherwise its bytes are sent.
 
 Short blobs are sent in one request, long ones in chunks, so that after a broken connection only a chunk is repeated
-(distribution-spec, "Pushing blobs"). Each attempt opens the blob again. The registry verifies the digest.
+(distribution-spec, "Pushing blobs"). Registries differ: ghcr.io refuses chunks over 4 MiB and accepts one request of
+any length; ECR answers a chunk with 201 and never reports more than the first one; a server in front of a registry may
+refuse any long request. Long chunks are tried first, then one request, then shorter chunks, and the repository keeps
+what the registry refused for the next blobs. Each attempt opens the blob again. The registry verifies the digest.
 """
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
@@ -21,7 +25,9 @@ from snapproxy.oci.artifact import BlobContent, wrong_blob
 from snapproxy.oci.places import is_repository
 from snapproxy.oci.registry import Repository
 from snapproxy.oci.registry_http import ATTEMPTS, Body, RegistryReply, TransientError
-from snapproxy.oci.session import NOT_FOUND, RegistryRefusedError
+from snapproxy.oci.session import NOT_FOUND
+
+_log = logging.getLogger(__name__)
 
 CHUNK = 32 << 20
 """Size of a chunk in bytes: the maximum that is sent again after a broken connection.
@@ -29,12 +35,19 @@ CHUNK = 32 << 20
 Longer blobs are sent in such chunks.
 """
 
+SMALLER_CHUNKS = (4 << 20, 1 << 20)
+"""Sizes of chunks in bytes for registries that refuse the blob otherwise: the limits of ghcr.io for a chunk, and of
+nginx for a request."""
+
 _CHUNK_MOST = 1 << 30
 _OK, _CREATED, _ACCEPTED, _NO_CONTENT, _BAD_REQUEST, _BAD_RANGE = 200, 201, 202, 204, 400, 416
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,19})")
 
-#: Answers of registries that accept a blob only in one piece, or only in smaller chunks.
-_NO_CHUNKS = frozenset({400, 405, 411, 413, 415, 501})
+#: Answers to a request that was too long.
+_TOO_LONG = frozenset({400, 413, 416})
+
+#: Answers of registries that accept a blob only in one request.
+_NO_CHUNKS = frozenset({405, 411, 415, 501})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +61,15 @@ class _UploadState:
 
 class _UploadLostError(TransientError):
     """The registry has lost the upload, which must start again."""
+
+
+class _MethodRefusedError(Exception):
+    """The registry does not accept the blob in this way. `problem` is the error if there is no other way."""
+
+    def __init__(self, problem: UpstreamError, *, any_chunk: bool = False) -> None:
+        super().__init__(problem.reason)
+        self.problem = problem
+        self.any_chunk = any_chunk  # chunks of every size are refused
 
 
 async def upload(
@@ -85,11 +107,12 @@ class _Sender:
 
     def __init__(self, repository: Repository, content: BlobContent, progress: Progress, chunk: int) -> None:
         self._session = repository.session
+        self._limits = repository.upload_limits
         self._content = content
         self._descriptor = content.descriptor
         self._progress = progress
-        self._chunk = chunk
-        self._in_chunks = content.descriptor.size > chunk
+        self._longest = chunk
+        self._chunk = 0  # 0: the blob in one request
 
     async def mount(self, source: str) -> _UploadState | None:
         """Mount the blob from another repository.
@@ -105,11 +128,49 @@ class _Sender:
             return await self._started(reply)
 
     async def send(self, state: _UploadState | None) -> None:
+        """Send the blob by the first method that the registry accepts."""
+        methods = self._methods()
+        while True:
+            self._chunk = methods[0]
+            try:
+                await self._send(state)
+            except _MethodRefusedError as error:
+                self._note(error)
+                state, methods = None, [each for each in self._methods() if each in methods[1:]]
+                if not methods:
+                    raise error.problem from None
+            else:
+                return
+
+    def _methods(self) -> list[int]:
+        """Return the sizes of chunks to try, in order; 0 is one request. Methods that were refused before come last."""
+        size = self._descriptor.size
+        chunks = [each for each in (self._longest, *SMALLER_CHUNKS) if each < size]
+        methods = [0, *chunks] if not chunks or chunks[0] != self._longest else [chunks[0], 0, *chunks[1:]]
+        return sorted(methods, key=lambda each: each >= self._limits.chunk if each else size >= self._limits.whole)
+
+    def _note(self, refused: _MethodRefusedError) -> None:
+        """Remember what the registry refused, for the blobs that follow, and report it once."""
+        before = (self._limits.chunk, self._limits.whole)
+        if self._chunk:
+            self._limits.chunk = min(self._limits.chunk, 0 if refused.any_chunk else self._chunk)
+        else:
+            self._limits.whole = min(self._limits.whole, self._descriptor.size)
+        if before != (self._limits.chunk, self._limits.whole) and not self._limits.reported:
+            self._limits.reported = True
+            _log.warning(
+                "%s does not accept %s; long blobs are sent in another way. %s",
+                self._session.reference.registry,
+                f"a blob in chunks of {self._chunk >> 20} MiB" if self._chunk else "a long blob in one request",
+                refused.problem.why,
+            )
+
+    async def _send(self, state: _UploadState | None) -> None:
         """Send the blob. Start again from the beginning whenever the registry has lost the upload."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 state = state or await self._start()
-                await (self._send_chunks(state) if self._in_chunks else self._send_whole(state))
+                await (self._send_chunks(state) if self._chunk else self._send_whole(state))
             except TransientError as error:
                 if attempt == ATTEMPTS:
                     raise
@@ -147,6 +208,8 @@ class _Sender:
             error = await self._session.refusal(reply, "a blob")
             if reply.status == _BAD_REQUEST and "DIGEST_INVALID" in error.why:
                 raise wrong_blob(self._descriptor, "the registry computed another digest for the bytes that were sent")
+            if body is not None and reply.status in _TOO_LONG:
+                raise _MethodRefusedError(error)
             raise error
 
     async def _send_chunks(self, state: _UploadState) -> None:
@@ -165,12 +228,6 @@ class _Sender:
                     raise
                 self._session.connections.back_off(failures, error.retry_after)
                 state = await self._ask_progress(state)
-            except RegistryRefusedError as error:
-                if error.answered not in _NO_CHUNKS or before:
-                    raise
-                self._in_chunks = False
-                await self._send_whole(await self._start())
-                return
             if state.done > furthest:
                 failures, furthest = 0, state.done
         await self._complete(state)
@@ -192,15 +249,24 @@ class _Sender:
             length=size,
             attempts=1,
         ) as reply:
-            if reply.status == _ACCEPTED:
-                return _UploadState(self._next(reply, state), _end(reply, stop), state.minimum)
             if reply.status == NOT_FOUND:
                 raise _upload_lost()
-            if reply.status != _BAD_RANGE:
-                raise await self._session.refusal(reply, "to store a part of a blob")
-        found = await self._ask_progress(state)
-        if found.done == state.done:
-            raise _upload_lost()  # it refuses the chunk that it requests
+            if reply.status in {_ACCEPTED, _CREATED}:  # ECR: 201
+                after = _UploadState(self._next(reply, state), _end(reply, stop), state.minimum)
+                if after.done > state.done:
+                    return after
+                problem: UpstreamError = _no_progress(state.done)
+            else:
+                problem = await self._session.refusal(reply, "to store a part of a blob")
+                if reply.status != _BAD_RANGE:
+                    raise _refused_chunk(problem, reply.status) or problem
+                after = state
+        try:
+            found = await self._ask_progress(after)
+        except _UploadLostError:
+            found = state
+        if found.done == state.done:  # it refuses the chunk that it requests, or its reports cannot be followed
+            raise _MethodRefusedError(problem, any_chunk=state.done > 0)
         return found
 
     async def _ask_progress(self, state: _UploadState) -> _UploadState:
@@ -246,6 +312,13 @@ def _end(reply: RegistryReply, default: int) -> int:
     if found is None:
         return default
     return int(found[1]) + 1 if int(found[1]) else 0
+
+
+def _refused_chunk(problem: UpstreamError, status: int) -> _MethodRefusedError | None:
+    """Return the error for a status that concerns the chunk, None for another status."""
+    if status in _NO_CHUNKS:
+        return _MethodRefusedError(problem, any_chunk=True)
+    return _MethodRefusedError(problem) if status in _TOO_LONG else None
 
 
 def _upload_lost() -> _UploadLostError:

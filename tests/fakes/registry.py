@@ -1,8 +1,8 @@
 """A strict in-memory registry (OCI distribution-spec 1.1) that records requests and misbehaves on command.
 
 It can require logins (Basic, or Bearer with a token service), redirect blobs to another host, have or lack a referrers
-API, decline mounts, ask for long chunks, drop uploads, answer an `sha256-` tag with the subject itself, be busy, and
-break off.
+API, decline mounts, ask for long chunks, refuse long ones, report too little of an upload, drop uploads, answer an
+`sha256-` tag with the subject itself, be busy, and break off.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class Upload:
     name: str
     data: bytearray = field(default_factory=bytearray)
     turn: int = 0
+    first: int = 0
 
 
 def digest(data: bytes) -> str:
@@ -61,6 +62,10 @@ class SimulatedRegistry:
         self.mounts = True
         self.takes_chunks = True
         self.chunk_least = 0
+        self.chunk_most = 1 << 63
+        self.whole_most = 1 << 63
+        self.chunk_status = 202
+        self.reports_first_chunk_only = False
         self.is_gitlab = False
         self.login = ("", "")
         self.bearer = False
@@ -196,9 +201,11 @@ class SimulatedRegistry:
         if upload is None or request.query.get("turn") != str(upload.turn) or request.query.get("state") != "a+b/%2F":
             return _error(404, "BLOB_UPLOAD_UNKNOWN")
         if request.method == "GET":
-            return self._where(token, 204)
+            return _error(404, "BLOB_UPLOAD_UNKNOWN") if self.reports_first_chunk_only else self._where(token, 204)
         if request.method == "PATCH":
             return await self._chunk(request, token, upload)
+        if int(request.headers["Content-Length"]) > self.whole_most:
+            return _error(413, "SIZE_INVALID")
         upload.data += await request.read()
         del self.uploads[token]
         if digest(bytes(upload.data)) != request.query["digest"]:
@@ -221,18 +228,22 @@ class SimulatedRegistry:
         start, end = map(int, request.headers["Content-Range"].split("-"))
         if start != len(upload.data):
             return _error(416, "RANGE_INVALID")
+        if end + 1 - start > self.chunk_most:
+            return _error(416, "REQUESTED_RANGE_NOT_SATISFIABLE")
         async for (
             piece
         ) in request.content.iter_any():  # bytes received before a connection broke are kept, as by real registries
             upload.data += piece
         assert len(upload.data) == end + 1
-        return self._where(token, 202)
+        upload.first = upload.first or end + 1
+        return self._where(token, self.chunk_status)
 
     def _where(self, token: str, status: int, *, least: bool = False) -> web.Response:
         upload = self.uploads[token]
         upload.turn += 1
         location = f"/v2/{upload.name}/blobs/uploads/{token}?state=a%2Bb%2F%252F&turn={upload.turn}"
-        headers = {"Location": location, "Range": f"0-{max(0, len(upload.data) - 1)}"}
+        reported = upload.first if self.reports_first_chunk_only else len(upload.data)
+        headers = {"Location": location, "Range": f"0-{max(0, reported - 1)}"}
         if least and self.chunk_least:
             headers["OCI-Chunk-Min-Length"] = str(self.chunk_least)
         return web.Response(status=status, headers=headers)

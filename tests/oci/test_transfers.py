@@ -123,6 +123,67 @@ async def test_a_registry_that_refuses_chunks_gets_the_whole_blob(
     assert registry.blobs[BLOB.descriptor.digest] == DATA
 
 
+def _refuses_long_chunks(registry: SimulatedRegistry) -> None:
+    """ghcr.io: 416 above 4 MiB a chunk, one request of any length."""
+    registry.chunk_most = CHUNK // 2
+
+
+def _reports_the_first_chunk_only(registry: SimulatedRegistry) -> None:
+    """ECR: 201 for a chunk, a Range that never grows, no answer to a GET of the upload."""
+    registry.chunk_status, registry.reports_first_chunk_only = 201, True
+
+
+def _refuses_long_requests(registry: SimulatedRegistry) -> None:
+    """A server in front of the registry limits the length of a request."""
+    registry.chunk_most = registry.whole_most = CHUNK // 2
+
+
+@pytest.mark.parametrize(
+    ("misdeed", "chunks", "whole"),
+    [
+        pytest.param(_refuses_long_chunks, 1, 2, id="long chunks are refused"),
+        pytest.param(_reports_the_first_chunk_only, 2, 2, id="the range never grows"),
+        pytest.param(_refuses_long_requests, 1 + 6 + 6, 3, id="long requests are refused"),
+    ],
+)
+async def test_a_long_blob_is_sent_as_the_registry_accepts_it(
+    repository: Repository,
+    registry: SimulatedRegistry,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    misdeed: Callable[[SimulatedRegistry], None],
+    chunks: int,
+    whole: int,
+) -> None:
+    """Chunks, then one request, then shorter chunks. The second blob is sent at once as the first one was at last."""
+    monkeypatch.setattr("snapproxy.oci.upload.SMALLER_CHUNKS", (CHUNK // 2, CHUNK // 4))
+    misdeed(registry)
+    for _ in range(2):
+        await upload(repository, BLOB, progress=SILENT, chunk=CHUNK)
+        assert registry.blobs.pop(BLOB.descriptor.digest) == DATA
+    assert len(registry.asked("PATCH")) == chunks
+    assert len(registry.asked("PUT", "uploads")) == whole
+    assert len(caplog.records) == 1
+
+
+async def test_a_registry_that_accepts_a_chunk_with_201_gets_all_chunks(
+    repository: Repository, registry: SimulatedRegistry
+) -> None:
+    registry.chunk_status = 201
+    await upload(repository, BLOB, progress=SILENT, chunk=CHUNK)
+    assert registry.blobs[BLOB.descriptor.digest] == DATA
+    assert len(registry.asked("PATCH")) == 3
+
+
+async def test_a_registry_that_refuses_every_length_is_an_error(
+    repository: Repository, registry: SimulatedRegistry
+) -> None:
+    registry.chunk_most = registry.whole_most = 0
+    with pytest.raises(UpstreamError, match="refused a blob"):
+        await upload(repository, BLOB, progress=SILENT, chunk=CHUNK)
+    assert len(registry.asked("PATCH")) == len(registry.asked("PUT", "uploads")) == 1
+
+
 async def test_a_declined_mount_is_an_upload(repository: Repository, registry: SimulatedRegistry) -> None:
     registry.mounts = False
     await upload(repository, BLOB, mount_from=("team/base", "bad NAME"), progress=SILENT)
