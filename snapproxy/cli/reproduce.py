@@ -27,9 +27,6 @@ from snapproxy.core.record import Record
 from snapproxy.errors import SnapproxyError
 from snapproxy.jobs.attest import attest
 
-_SHORT = 12
-"""Digits of a digest that are printed."""
-
 
 @dataclass(frozen=True, slots=True)
 class Reproduction:
@@ -88,14 +85,14 @@ def reproduce(config: Config, arguments: argparse.Namespace) -> Reproduction:
     replay = run_mode.to_lock(arguments.lock, record, is_recorded=True, offline=True)
     offline = _run(config, replay, arguments.command, "offline from the lock")
     after = {path: outputs.digests(path) for path in paths}
-    for path in paths:
-        if before[path] == after[path]:
-            outputs.remove(aside[path])
     differences = (
-        [row for path in paths for row in _differing(path, before[path], after[path])]
+        [row for path in paths for row in outputs.differing(path, aside[path], before[path], after[path])]
         if paths
         else compare(online.record, offline.record).rows({**online.record.families, **offline.record.families})
     )
+    for path in paths:
+        if before[path] == after[path]:
+            outputs.remove(aside[path])
     return Reproduction(record, {str(path): outputs.digest(before[path]) for path in paths}, differences)
 
 
@@ -110,17 +107,6 @@ def _run(config: Config, mode: RunMode, command: Sequence[str], where: str) -> F
             "If the build has changed, record the lock again with --at.",
         )
     return ran
-
-
-def _differing(output: Path, before: Mapping[str, str], after: Mapping[str, str]) -> list[tuple[str, ...]]:
-    """Return a row for each file that differs, sorted by path."""
-    rows: list[tuple[str, ...]] = []
-    for path in sorted({*before, *after}):
-        one, other = before.get(path, ""), after.get(path, "")
-        if one != other:
-            kind = "changed" if one and other else "removed" if one else "added"
-            rows.append((kind, str(output / path), one[:_SHORT], other[:_SHORT]))
-    return rows
 
 
 def _as_json(found: Reproduction) -> dict[str, Any]:

@@ -136,13 +136,16 @@ class OpenFile:
         found = os.fstat(self.descriptor)
         return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
+    def read_at(self, start: int, count: int) -> bytes:
+        """Return at most `count` bytes from `start` on. Blocks briefly."""
+        return os.pread(self.descriptor, min(count, max(0, self.size - start)), self._start + start)
+
     async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
         if self._whole and start < stop:
             yield self._whole[start:stop]
             return
         while start < stop:
-            count = min(PIECE, stop - start)
-            piece = await asyncio.to_thread(os.pread, self.descriptor, count, self._start + start)
+            piece = await asyncio.to_thread(self.read_at, start, min(PIECE, stop - start))
             if not piece:
                 return
             start += len(piece)
