@@ -25,6 +25,11 @@ class SnapproxyError(Exception):
     def __str__(self) -> str:
         return "\n".join(line for line in (self.reason, self.why, self.hint) if line)
 
+    @property
+    def sentences(self) -> str:
+        """The three parts on one line, for an error that is quoted within another."""
+        return " ".join(part if part.endswith((".", ":")) else f"{part}." for part in str(self).splitlines())
+
 
 class ClientError(SnapproxyError):
     """The request is malformed or not allowed."""

@@ -13,6 +13,7 @@ from snapproxy.archives.table import BUILTIN
 from snapproxy.core.address import reserved_names
 from snapproxy.core.history import History
 from snapproxy.core.model import Archive
+from snapproxy.core.similar import similar
 from snapproxy.errors import ClientError
 
 __all__ = ["BUILTIN", "HISTORIES", "RESERVED_NAMES", "find_archive"]
@@ -30,9 +31,10 @@ def find_archive(archives: Mapping[str, Archive], name: str) -> Archive:
     """Return an archive by its name. Raises ClientError, which lists the known names."""
     archive = archives.get(name)
     if archive is None:
+        close = similar(name, archives)
         raise ClientError(
             "There is no archive of that name",
             why=f"Known archives: {', '.join(sorted(archives))}.",
-            hint="Add [archives.NAME] to the configuration.",
+            hint=f"Did you mean {close}? " * bool(close) + "A new archive needs [archives.NAME] in the configuration.",
         )
     return archive

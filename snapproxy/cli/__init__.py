@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from snapproxy.cli.messages import print_error
+from snapproxy.cli.messages import print_error, print_json_error
 from snapproxy.cli.parser import parse
 from snapproxy.cli.verbs import main_of
 from snapproxy.errors import ConfigurationError, SnapproxyError
@@ -24,6 +24,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except SnapproxyError as error:
         print_error(error)
+        if getattr(arguments, "json", False):
+            # `run` prints its JSON on stderr: stdout is its command's.
+            print_json_error(error, sys.stderr if arguments.verb == "run" else sys.stdout)
         return 2 if isinstance(error, ConfigurationError) else 1
     except BrokenPipeError:
         # The reader of a pipe closed it (`| head`): not an error, but the interpreter must not write to it at exit.

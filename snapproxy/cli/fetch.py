@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.filesize import decimal
+
 from snapproxy.base.atomic_files import copy_file
 from snapproxy.base.concurrency import gather_bounded
 from snapproxy.cli import application, run_as_owner
@@ -32,7 +34,7 @@ Outcome = Fetched | Refusal
 def main(arguments: argparse.Namespace) -> int:
     """Run the verb and return the exit code."""
     paths = [path.strip("/") for path in dict.fromkeys(arguments.paths)]
-    targets = file_names(paths, arguments.output)
+    targets = file_names(paths, arguments.output_dir)
     config = config_of(arguments)
     # Files are written to a folder of the store's owner, then copied as the caller: the two differ if root is the
     # caller.
@@ -42,7 +44,7 @@ def main(arguments: argparse.Namespace) -> int:
         drafts = {path: Path(name, target.name) for path, target in targets.items()}
         with run_as_owner.acting(config.state_dir):
             outcomes = run_async(_fetch(config, arguments, drafts))
-        arguments.output.mkdir(parents=True, exist_ok=True)
+        arguments.output_dir.mkdir(parents=True, exist_ok=True)
         for path, outcome in zip(paths, outcomes, strict=True):
             if not isinstance(outcome, Refusal):
                 copy_file(drafts[path], targets[path])
@@ -117,9 +119,8 @@ def row(path: str, outcome: Outcome, target: Path) -> dict[str, Any]:
 def _print(rows: Sequence[dict[str, Any]]) -> None:
     for each in rows:
         if each["state"] == "ok":
-            print(
-                f"{each['file']}  {each['size']} bytes  {each['digest']}  verified: {each['verified']}  {each['cache']}"
-            )
+            size, proof = decimal(each["size"]), f"verified: {each['verified']}"
+            print(each["file"], size, each["digest"], proof, each["cache"], sep="  ")
         else:
             reasons = (each["reason"], each["why"], each["hint"])
             print(

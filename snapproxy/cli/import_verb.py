@@ -8,6 +8,8 @@ import sys
 from dataclasses import asdict
 from pathlib import PurePath
 
+from rich.filesize import decimal
+
 from snapproxy.base.clock import SystemClock
 from snapproxy.cli import run_as_owner
 from snapproxy.cli.application import build
@@ -70,6 +72,6 @@ def _print(imported: Imported) -> None:
         print(f"snapproxy: {doubt}", file=sys.stderr)
     if len(imported.doubts) > _SHOWN_DOUBTS:
         print(f"snapproxy: and {len(imported.doubts) - _SHOWN_DOUBTS} more (--json shows all)", file=sys.stderr)
-    print(f"{imported.files} files, {imported.size} bytes, {imported.new} of them new")
+    print(f"{imported.files} files, {decimal(imported.size)}, {imported.new} of them new")
     print(f"{imported.checked} of {imported.roots} roots have a good signature by a key in this machine's keyrings")
     print(imported.name)

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from rich.filesize import decimal
+
 from snapproxy.base.atomic_files import write_file
 from snapproxy.capture import cyclonedx, intoto, sha256sums, spdx
 from snapproxy.capture.lock import encode, snapshots_by_time
@@ -58,11 +60,11 @@ def summary(record: Record) -> str:
         files = [each for each in entries if not each.is_absence]
         packages = sum(each.role is Role.PACKAGE for each in files)
         proofs = sorted({each.proof for each in entries})
-        size = sum(each.size for each in files)
+        size, absences = sum(each.size for each in files), len(entries) - len(files)
         lines += [
             f"{archive} at {requested} ({record.families[archive]})",
             f"  snapshot: {', '.join(sorted(snapshots))}",
-            f"  files: {len(files)}, {packages} of them packages, {size} bytes; absences: {len(entries) - len(files)}",
+            f"  files: {len(files)}, {packages} of them packages, {decimal(size)}; absences: {absences}",
             f"  weakest proof: {proofs[0].word}",
         ]
         if valid := record.valid.get((archive, requested)):

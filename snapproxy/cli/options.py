@@ -51,7 +51,7 @@ def a_time(text: str) -> TimeSpec:
     try:
         return time_spec.parse_time(text)
     except SnapproxyError as error:
-        raise argparse.ArgumentTypeError(str(error).replace("\n", " ")) from None
+        raise argparse.ArgumentTypeError(error.sentences) from None
 
 
 def a_lasting_time(text: str) -> TimeSpec:

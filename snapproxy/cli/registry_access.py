@@ -6,6 +6,8 @@ import argparse
 import os
 from dataclasses import asdict
 
+from rich.filesize import decimal
+
 from snapproxy.cli.messages import print_json
 from snapproxy.jobs.export import Exported, RegistryAccess
 
@@ -25,5 +27,5 @@ def print_exported(exported: Exported, *, as_json: bool) -> None:
     if as_json:
         print_json(asdict(exported))
         return
-    print(f"{exported.files} blobs, {exported.size} bytes")
+    print(f"{exported.files} blobs, {decimal(exported.size)}")
     print(exported.name)

@@ -33,7 +33,7 @@ def a_place(text: str) -> Place:
     try:
         return read_place(text)
     except SnapproxyError as error:
-        raise argparse.ArgumentTypeError(str(error).replace("\n", " ")) from None
+        raise argparse.ArgumentTypeError(error.sentences) from None
 
 
 def a_reference(text: str) -> Reference:

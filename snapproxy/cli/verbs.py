@@ -1,8 +1,8 @@
 """The verbs in the order of `snapproxy --help`, and the two modules of each verb.
 
-`snapproxy.cli.usage.VERB` has the description, the options and the epilog of a verb, and is imported to parse its
-arguments. `snapproxy.cli.VERB` does the work, and is imported after the arguments are parsed, so that `--help` imports
-no server, no client and no store.
+`snapproxy.cli.usage.VERB` has the description, the options, the epilog and examples of a verb, and is imported to parse
+its arguments. `snapproxy.cli.VERB` does the work, and is imported after the arguments are parsed, so that `--help`
+imports no server, no client and no store.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ VERBS: Mapping[str, str] = {
 
 
 def usage_of(verb: str) -> ModuleType:
-    """Import the module that describes a verb: its docstring, `EPILOG` and `add_arguments`."""
+    """Import the module that describes a verb: its docstring, `EPILOG`, `EXAMPLES` and `add_arguments`."""
     return importlib.import_module(f"snapproxy.cli.usage.{_module(verb)}")
 
 

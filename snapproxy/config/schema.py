@@ -6,11 +6,12 @@ line "accepted: ...", or MistakesError for the mistakes inside a list or a table
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from snapproxy.core.similar import similar
 
 Reader = Callable[[Any], Any]
 
@@ -158,8 +159,8 @@ def positive_number(most: float) -> Reader:
 def near(name: str, known: Iterable[str]) -> str:
     """Return the known name that is most like `name`, as the end of a message; all of them if none is like it."""
     known = list(known)
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]}?" if close else f"; there are: {', '.join(known)}"
+    close = similar(name, known)
+    return f"; did you mean {close}?" if close else f"; there are: {', '.join(known)}"
 
 
 def _read(read: Reader, raw: Any, at: Any, values: dict[Any, Any], mistakes: list[Mistake]) -> None:

@@ -21,11 +21,11 @@ CALL = "/mr/binary/kept/"
 SUMMARY = """\
 archlinux at 2024/05/31 (pacman)
   snapshot: 2024/05/31
-  files: 2, 1 of them packages, 220000 bytes; absences: 0
+  files: 2, 1 of them packages, 220.0 kB; absences: 0
   weakest proof: none
 debian at 20240601T000000Z (apt)
   snapshot: 20240531T203452Z
-  files: 3, 1 of them packages, 9252082 bytes; absences: 1
+  files: 3, 1 of them packages, 9.3 MB; absences: 1
   weakest proof: gpg
   identical for any instant in 20240531T203452Z/20240601T023000Z
 unpinned: ::1

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
+import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +14,7 @@ import pytest
 from snapproxy import __version__
 from snapproxy.cli import main
 from snapproxy.cli.parser import parse
-from snapproxy.cli.verbs import VERBS
+from snapproxy.cli.verbs import VERBS, usage_of
 from snapproxy_storage import StorageFailure
 
 
@@ -47,7 +50,12 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
             "2024/05/31 is the name of a folder, not a time; use 2024-05-31 (midnight UTC)",
         ),
         (["resolve", "debian", "20241301"], "TIME"),
-        (["serve", "--conf", "x"], "unrecognized arguments"),
+        (["serve", "--conf", "x"], "unrecognized arguments: --conf x; did you mean --config?"),
+        (["reslove", "debian", "20240601"], "there is no verb 'reslove'; did you mean resolve?"),
+        (["nonsense"], "there is no verb 'nonsense'\n"),
+        (["--config", "x", "resolve"], "--config must follow the verb"),
+        (["resolve", "debian", "20240601", "--bogus"], "usage: snapproxy resolve "),
+        (["resolve", "debian", "yesterday"], "this proxy can read. A time is"),
     ],
 )
 def test_a_wrong_call_exits_2_and_says_why(argv: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,6 +63,51 @@ def test_a_wrong_call_exits_2_and_says_why(argv: list[str], message: str, capsys
         main(argv)
     assert ended.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_wrong_call_is_a_json_error_too(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["resolve", "debian", "yesterday", "--json"])
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["reason"].startswith("argument TIME: ")
+    assert error["hint"].startswith("usage: snapproxy resolve")
+
+
+@pytest.mark.parametrize(("verb", "stream"), [(["resolve", "debain", "20240601"], "out"), (["run", "--at"], "err")])
+def test_an_error_is_json_where_the_verb_prints_json(
+    verb: list[str], stream: str, plain_environment: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`run` leaves stdout to its command."""
+    options = ["latest", "--json", "--", "true"] if verb[0] == "run" else ["--json"]
+    assert main([*verb, *options]) != 0
+    output = getattr(capsys.readouterr(), stream)
+    error = json.loads(output[output.index("{") :])["error"]
+    assert error.keys() == {"reason", "why", "hint"}
+
+
+def test_a_mistyped_archive_is_suggested(plain_environment: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["resolve", "debain", "20240601"]) == 1
+    assert "\n  Did you mean debian? " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_help_of_a_verb_has_examples_that_can_be_called(verb: str) -> None:
+    examples = usage_of(verb).EXAMPLES
+    assert examples
+    for each in examples:
+        assert parse(shlex.split(each)).verb == verb, each
+
+
+def test_a_short_option_has_one_meaning() -> None:
+    meanings: dict[str, set[str]] = {}
+    for verb in VERBS:
+        parser = argparse.ArgumentParser()
+        usage_of(verb).add_arguments(parser)
+        for action in parser._actions:  # argparse has no public list
+            for option in action.option_strings:
+                if len(option) == len("-o"):
+                    meanings.setdefault(option, set()).add(action.dest)
+    assert {option: found for option, found in meanings.items() if len(found) > 1} == {}
 
 
 def test_latest_is_run_only_where_a_capture_holds_it_still(capsys: pytest.CaptureFixture[str]) -> None:

@@ -80,7 +80,7 @@ def test_what_was_observed_is_listed_and_can_be_fetched(
     assert capsys.readouterr().out == f"{instant}/{instant}  {instant}  {INRELEASE}\n"
     old, package = present.tree, present.package
     present.publish()
-    assert main(["fetch", "vendor", instant, INRELEASE, PACKAGES, package, "-o", str(tmp_path / "out")]) == 0
+    assert main(["fetch", "vendor", instant, INRELEASE, PACKAGES, package, "--output-dir", str(tmp_path / "out")]) == 0
     for path in (INRELEASE, PACKAGES, package):
         assert (tmp_path / "out" / path.rpartition("/")[2]).read_bytes() == old.files[path].data
 

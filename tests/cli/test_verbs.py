@@ -73,7 +73,7 @@ def test_fetch_places_files_under_their_names(built: APP, tmp_path: Path, capsys
     blob = built.folder / "pool" / "a.deb"
     blob.write_bytes(b"bytes")
     blob.chmod(0o444)
-    assert main(["fetch", "debian", "20240601", "pool/a.deb", "-o", str(tmp_path / "out"), "--json"]) == 0
+    assert main(["fetch", "debian", "20240601", "pool/a.deb", "--output-dir", str(tmp_path / "out"), "--json"]) == 0
     placed = tmp_path / "out" / "a.deb"
     assert placed.read_bytes() == b"bytes"
     assert placed.stat().st_mode & 0o200, "the user's own mode, not the blob's"
@@ -96,7 +96,7 @@ def test_one_refused_path_fails_the_call_and_not_the_others(
     built: APP, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (built.folder / "a").write_bytes(b"x")
-    assert main(["fetch", "debian", "20240601", "absent", "a", "-o", str(tmp_path / "out")]) == 1
+    assert main(["fetch", "debian", "20240601", "absent", "a", "--output-dir", str(tmp_path / "out")]) == 1
     assert (tmp_path / "out" / "a").read_bytes() == b"x"
     output = capsys.readouterr()
     assert "verified: gpg" in output.out
@@ -113,7 +113,7 @@ def test_root_fetches_into_a_store_of_another_and_keeps_the_file(
         monkeypatch.setenv(f"SNAPPROXY_{name.upper()}_DIR", str(foreign_folder / name))
     built.folder = foreign_folder
     (foreign_folder / "a").write_bytes(b"x")
-    assert main(["fetch", "debian", "20240601", "a", "-o", str(tmp_path / "out")]) == 0
+    assert main(["fetch", "debian", "20240601", "a", "--output-dir", str(tmp_path / "out")]) == 0
     assert (tmp_path / "out" / "a").stat().st_uid == os.geteuid()
     assert list((foreign_folder / "cache").iterdir()) == []
 

@@ -164,5 +164,5 @@ def test_a_killed_sweep_leaves_nothing_half_observed_and_the_next_goes_on(third_
     third_party.mirror.fault("*", Status(404))
     for path in (INRELEASE, PACKAGES, third_party.package):
         out = tmp_path / "out"
-        assert run("fetch", "vendor", then, path, "-o", str(out), "--config", str(file)).returncode == 0
+        assert run("fetch", "vendor", then, path, "--output-dir", str(out), "--config", str(file)).returncode == 0
         assert (out / path.rpartition("/")[2]).read_bytes() == old.files[path].data

@@ -106,6 +106,6 @@ def test_the_days_are_listed_and_a_time_is_settled_by_them(opensuse: TumbleweedW
     found = run("resolve", ROW, "20240610", "--config", file)
     assert found.stdout == "20240609T235959Z\n", found.stderr
     path = f"{OSS}/repodata/repomd.xml"
-    fetched = run("fetch", ROW, found.stdout.strip(), path, "-o", str(tmp_path), "--json", "--config", file)
+    fetched = run("fetch", ROW, found.stdout.strip(), path, "--output-dir", str(tmp_path), "--json", "--config", file)
     assert fetched.returncode == 0, fetched.stderr
     assert "2024/06/09" in fetched.stdout

@@ -13,6 +13,8 @@ The capture becomes a referrer of the image (OCI 1.1). In a registry without the
 listed under the tag sha256-HEX. `snapproxy import DEST` finds it there.
 """
 
+EXAMPLES = ("attach mybuild docker://registry.example.org/team/app:1.0",)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""

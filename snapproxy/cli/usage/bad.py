@@ -17,6 +17,11 @@ that resolves to it. After that, a request for its id is refused, and other time
 report. Nothing is deleted, and locks that name the snapshot can still be replayed.
 """
 
+EXAMPLES = (
+    'bad debian 20240601T023036Z --because "dumped during a mirror run"',
+    "bad debian 20240601T023036Z --undo",
+)
+
 LONGEST_REASON = 200
 
 

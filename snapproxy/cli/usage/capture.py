@@ -13,6 +13,12 @@ by /~NAME/ before an address, or by `snapproxy run --capture NAME`. A closed cap
 Removing a capture leaves its files in the store.
 """
 
+EXAMPLES = (
+    "capture list",
+    "capture show mybuild",
+    "capture diff mybuild other",
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""

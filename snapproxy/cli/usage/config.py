@@ -15,6 +15,11 @@ Settings and their environment variables:
 {describe()}
 """
 
+EXAMPLES = (
+    "config check",
+    "config show --config ./config.toml",
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""

@@ -18,6 +18,11 @@ versions.
 The exit code is 0 whether or not packages differ.
 """
 
+EXAMPLES = (
+    "diff debian 2024-06-01 2024-07-01 --suite bookworm",
+    "diff archlinux 2024-06-01 live --repo core --json",
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""

@@ -24,6 +24,11 @@ In that image, dnf --cacheonly (-C) installs without network. So does dnf withou
 file has metadata_expire=never.
 """
 
+EXAMPLES = (
+    "export mybuild oci:./mybuild",
+    "export mybuild docker://registry.example.org/team/captures:mybuild",
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""

@@ -11,6 +11,8 @@ EPILOG = """\
 Each file is written to DIR under its own file name. The exit code is 0 only if every file was fetched.
 """
 
+EXAMPLES = ("fetch debian 2024-06-01 dists/bookworm/InRelease --output-dir downloads",)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""
@@ -20,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "paths", nargs="+", metavar="PATH", help="a path in the archive, such as dists/bookworm/InRelease"
     )
     parser.add_argument(
-        "-o", "--output", type=Path, default=Path(), metavar="DIR", help="where to write the files (default: here)"
+        "--output-dir", type=Path, default=Path(), metavar="DIR", help="where to write the files (default: here)"
     )
     add_config(parser)
     add_offline(parser)

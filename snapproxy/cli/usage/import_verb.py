@@ -15,6 +15,8 @@ that the capture recorded can be answered offline, with or without the capture's
 be repeated and continues where it ended; no name is recorded before all files are stored.
 """
 
+EXAMPLES = ("import oci-archive:mybuild.tar --as mybuild",)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""

@@ -17,6 +17,12 @@ FORM is summary; lock (canonical bytes); sha256sums (packages, as repro-get read
 The only time in any form is $SOURCE_DATE_EPOCH.
 """
 
+EXAMPLES = (
+    "lock mybuild --output snapproxy.lock.json",
+    "lock show snapproxy.lock.json --format spdx",
+    "lock diff old.json new.json",
+)
+
 FORMS = ("summary", "lock", "sha256sums", "sha256sums-titled", "cyclonedx", "spdx", "in-toto")
 
 

@@ -12,6 +12,11 @@ or one index, which is observed alone with its root. Roots of one call are obser
 set. Nothing is recorded before everything is stored.
 """
 
+EXAMPLES = (
+    "observe alpine v3.20/main/x86_64/APKINDEX.tar.gz",
+    "observe debian dists/sid/InRelease --packages all",
+)
+
 PACKAGES = {
     "used": "keep the packages that clients request (the default)",
     "all": "download every package that the indexes list and the store lacks",

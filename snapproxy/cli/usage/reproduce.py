@@ -16,6 +16,8 @@ run's outputs differ. Without --output, the lists of files that the two runs wer
 The exit code is 1 if the results differ or a run fails; no attestation is written in this case.
 """
 
+EXAMPLES = ("reproduce --lock snapproxy.lock.json --output image.tar -- make image",)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""

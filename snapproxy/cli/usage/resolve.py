@@ -11,6 +11,11 @@ Prints only the snapshot's time, as --at and addresses accept it, for use in scr
 and so is the name of the folder if the archive has one folder a day.
 """
 
+EXAMPLES = (
+    "resolve debian 2024-06-01",
+    "resolve ubuntu latest",
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""

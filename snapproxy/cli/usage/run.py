@@ -18,6 +18,11 @@ The command gets the proxy variables and an APT_CONFIG. Signals are forwarded to
   snapproxy run --offline --capture NAME -- COMMAND...     replay a capture
 """
 
+EXAMPLES = (
+    "run --at 2024-06-01 -- apt-get update",
+    "run --at 2024-06-01 --lock snapproxy.lock.json -- make image",
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""

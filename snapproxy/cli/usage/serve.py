@@ -16,6 +16,12 @@ Settings, each in the configuration file or in its environment variable (tables 
 {describe()}
 """
 
+EXAMPLES = (
+    "serve",
+    "serve --listen 127.0.0.1:3142 --listen [::1]:3142",
+    "serve --from oci-archive:mybuild.tar",
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""

@@ -50,6 +50,11 @@ Form for all of them:
                a running server has it at /TIME/pin.sh
 """
 
+EXAMPLES = (
+    "sources debian --suite bookworm --at 2024-06-01",
+    "sources alpine --at 2024-06-01 --form dockerfile",
+)
+
 KNOWN = sorted((*DISTROS, pacman.DISTRO, apk.ALPINE))
 """Distributions with forms of their own."""
 

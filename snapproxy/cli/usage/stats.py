@@ -10,6 +10,8 @@ EPILOG = """\
 The counters are read from /-/stats of the server.
 """
 
+EXAMPLES = ("stats --url http://127.0.0.1:3142 --json",)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""

@@ -11,6 +11,8 @@ A line is the id of a snapshot; or FIRST/LAST, a span in which every second can 
 server answers for every second has such spans, and so has each observed state of a root, whose id and path follow.
 """
 
+EXAMPLES = ("timeline debian --from 2024-06-01 --to 2024-07-01",)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""

@@ -11,6 +11,11 @@ A file whose bytes do not match its digest is removed from the store, so that it
 downloaded again when it is requested; offline it is missing. The exit code is 1 if a file is missing or damaged.
 """
 
+EXAMPLES = (
+    "verify mybuild",
+    "verify ./snapproxy.lock.json",
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""
