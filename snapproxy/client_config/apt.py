@@ -15,6 +15,9 @@ from snapproxy.core.model import Archive, Match, TimeSpec
 #: Read after the distribution's own files: apt reads the folder in alphanumeric order, and later lines take precedence.
 CONF = "/etc/apt/apt.conf.d/99snapproxy"
 
+#: Files that contain the time at which packages were installed: apt's caches, the cache of ldconfig, the logs.
+DATED = ("/var/cache/apt/*.bin", "/var/cache/ldconfig/aux-cache", "/var/log/apt/*", "/var/log/dpkg.log")
+
 #: The settings that apt needs in every form.
 SETTINGS = """\
 // The Release file of a past time has expired; its signature is still checked.
@@ -186,7 +189,7 @@ def dockerfile(request: AptOptions) -> tuple[Snippet, ...]:
     """Return lines for a Dockerfile in which the sources are not changed.
 
     The time is a separate argument, because BuildKit omits its predefined proxy arguments from the cache key: a new
-    time there would not run a cached layer again.
+    time there would not run a cached layer again. Files that contain times are removed, so that two builds are equal.
     """
     host = request.base.partition("://")[2]
     settings = " ".join(f"'{line}'" for line in _settings())
@@ -199,7 +202,8 @@ RUN export http_proxy="http://$SNAPSHOT:x@$SNAPPROXY" no_proxy= \\
  && rm -rf /var/lib/apt/lists/* \\
  && apt-get update \\
  && apt-get install -y --no-install-recommends ca-certificates \\
- && rm -rf /var/lib/apt/lists/* {CONF}
+ && rm -rf /var/lib/apt/lists/* {CONF} \\
+    {" ".join(DATED)}
 """
     return (Snippet("Dockerfile", text),)
 

@@ -158,6 +158,26 @@ def test_the_dockerfiles_shell_writes_what_apt_reads(tmp_path: Path) -> None:
     assert 'APT::Update::Error-Mode "any";\n' in written
 
 
+def test_the_dockerfile_leaves_no_file_with_the_time_of_the_build(tmp_path: Path) -> None:
+    """These are the files in which two builds of it on Debian 12 differed."""
+    dated = (
+        "cache/apt/pkgcache.bin",
+        "cache/ldconfig/aux-cache",
+        "log/apt/history.log",
+        "log/apt/term.log",
+        "log/dpkg.log",
+    )
+    for each in (*dated, "lib/dpkg/status"):
+        (tmp_path / each).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / each).touch()
+    (snippet,) = texts("dockerfile")
+    command = (
+        snippet.text[snippet.text.rindex("rm -rf") :].replace("/var/", f"{tmp_path}/").replace("/etc/", f"{tmp_path}/")
+    )
+    subprocess.run(["sh", "-c", command], check=True)
+    assert [str(each.relative_to(tmp_path)) for each in tmp_path.rglob("*") if each.is_file()] == ["lib/dpkg/status"]
+
+
 def test_one_value_serves_repro_sources_list_for_every_distribution() -> None:
     """The script appends `debian/<time>` or `ubuntu/<time>` to the value, without a slash before it."""
     (snippet,) = texts("environment")
