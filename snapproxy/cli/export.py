@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 
 from snapproxy.cli import run_as_owner
 from snapproxy.cli.application import build
@@ -16,7 +17,13 @@ from snapproxy.cli.repo_options import settings_of
 from snapproxy.cli.source_date_epoch import source_date_epoch
 from snapproxy.config import Config
 from snapproxy.errors import ConfigurationError
+from snapproxy.families import LIST_CACHES
 from snapproxy.jobs.export import Exported, ExportOptions
+
+NO_LISTS = (
+    "snapproxy: the image has apt's packages without package lists: apt installs them by path "
+    "(/var/cache/apt/archives/*.deb). To install by name, add the sources of the image: --repo-file FILE"
+)
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -54,6 +61,8 @@ def options_of(arguments: argparse.Namespace) -> ExportOptions:
 async def _export(config: Config, arguments: argparse.Namespace, options: ExportOptions) -> Exported:
     async with build(config, offline=True) as app:
         record = await app.captures.record(arguments.name)
+        if options.as_image and options.settings is None and LIST_CACHES.keys() & set(record.families.values()):
+            print(NO_LISTS, file=sys.stderr)
         with run_as_owner.aside():
             async with reporting((), what="export") as report:
                 return await app.exporter.export(record, arguments.dest, options, report)

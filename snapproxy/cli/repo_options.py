@@ -25,7 +25,8 @@ def add_client(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="--as-image of dnf's cache: a .repo file, as it is in the image that will use the cache; may be repeated",
+        help="--as-image: a repository file as it is in the image that will use the cache; may be repeated. "
+        "dnf: a .repo file. apt: a .sources or .list file, to add the package lists to the packages",
     )
     parser.add_argument(
         "--var",

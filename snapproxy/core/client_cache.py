@@ -47,13 +47,15 @@ class ClientRepository:
 
     `id`: the client's name for it. `folder`: its cache in the image; `base`: the path of its address; both without a
     leading or trailing slash. `made`: files that the client itself creates in the folder and requires there; contents
-    by path.
+    by path. `joint` is between the folder and the name of a file: some clients have no folders, but names that begin
+    alike.
     """
 
     id: str
     folder: str
     base: str
     made: Mapping[str, bytes] = field(default_factory=dict)
+    joint: str = "/"
 
 
 class RepositoryCache(Protocol):

@@ -61,3 +61,6 @@ CLIENT_CACHES: Mapping[str, ClientCache] = _ImportedOnDemand(
 
 REPOSITORY_CACHES: Mapping[str, RepositoryCache] = _ImportedOnDemand({"rpm": "rpm.client_cache:DNF_CACHE"})
 """Layouts of the client caches that have a folder for each repository, named after the client's settings."""
+
+LIST_CACHES: Mapping[str, RepositoryCache] = _ImportedOnDemand({"apt": "apt.client_lists:APT_LISTS"})
+"""Layouts of package lists that are named after the client's settings, apart from packages, by family name."""

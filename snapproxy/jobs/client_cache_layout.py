@@ -11,7 +11,7 @@ from snapproxy.core.client_cache import ClientRepository, ClientSettings, Reposi
 from snapproxy.core.model import Role
 from snapproxy.core.record import Record, RecordEntry
 from snapproxy.errors import ClientError, RecordError
-from snapproxy.families import CLIENT_CACHES, FAMILIES, REPOSITORY_CACHES
+from snapproxy.families import CLIENT_CACHES, FAMILIES, LIST_CACHES, REPOSITORY_CACHES
 from snapproxy.jobs.pack import read_stored
 from snapproxy_storage import Blobs
 
@@ -35,7 +35,7 @@ def check_settings(record: Record, settings: ClientSettings | None) -> None:
             "which a record does not contain.",
             hint=f"Add: {REPOSITORY_CACHES[configured[0]].hint}",
         )
-    if not configured and settings is not None:
+    if not configured and not families & LIST_CACHES.keys() and settings is not None:
         raise ClientError(
             "No package is for a client with repository files",
             why=f"The packages are for: {', '.join(sorted(families))}.",
@@ -53,6 +53,9 @@ async def cache_files(record: Record, blobs: Blobs, settings: ClientSettings | N
     for family in sorted(REPOSITORY_CACHES.keys() & set(record.families.values())):
         if settings is not None:
             members += _by_repository(record, family, settings)
+    for family in sorted(LIST_CACHES.keys() & set(record.families.values())):
+        if settings is not None:
+            members += _lists(record, family, settings)
     for member in members:
         if found.setdefault(member.path, member).sha256 != member.sha256:
             raise RecordError(
@@ -117,7 +120,21 @@ def _by_repository(record: Record, family: str, settings: ClientSettings) -> Ite
         for entry in files:
             place = cache.place(entry.path[len(base[1]) :].lstrip("/"))
             for repository in chosen.get(base, []) if place else []:
-                yield PlacedFile(f"{repository.folder}/{place}", entry.size, entry.sha256)
+                yield PlacedFile(f"{repository.folder}{repository.joint}{place}", entry.size, entry.sha256)
+
+
+def _lists(record: Record, family: str, settings: ClientSettings) -> Iterator[PlacedFile]:
+    """Yield the roots, signatures and indexes of the client's repositories, for a client that names them apart."""
+    cache = LIST_CACHES[family]
+    entries = [e for e in record.entries if record.families[e.archive] == family and not (e.is_absence or e.is_service)]
+    bases = {(e.archive, base) for e in entries if e.role is Role.ROOT and (base := cache.base(e.path)) is not None}
+    for repository in cache.repositories(settings):
+        archive, folder = _match(repository, bases)
+        start = f"{folder}/" if folder else ""
+        for entry in entries:
+            if entry.archive == archive and entry.path.startswith(start) and entry.role is not Role.PACKAGE:
+                place = cache.place(entry.path.removeprefix(start))
+                yield PlacedFile(f"{repository.folder}{repository.joint}{place}", entry.size, entry.sha256)
 
 
 def _files_by_repository(cache: RepositoryCache, entries: Iterable[RecordEntry]) -> dict[Base, list[RecordEntry]]:
@@ -148,7 +165,7 @@ def _match(repository: ClientRepository, bases: Iterable[Base]) -> Base:
             f"The repository {repository.id} is not in the capture"[:80],
             why=f"The path of its baseurl is /{repository.base}; "
             f"the capture has: {', '.join(map(_base_text, sorted(bases)))}.",
-            hint="Write enabled=0 in its section if the build does not need it, or record a build that refreshes it.",
+            hint="Disable it in the file if the build does not need it, or record a build that refreshes it.",
         )
     return found[0]
 

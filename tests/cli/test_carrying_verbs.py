@@ -92,7 +92,7 @@ def test_wishes_that_exclude_one_another(run: Run, options: tuple[str, ...]) -> 
         (("--repo-file", "bytes.repo"), "not UTF-8"),
         (("--repo-file", "t.repo", "--repo-key", "absent.asc"), "absent.asc: No such file"),
         (("--var", "releasever=40"), "--repo-file FILE"),
-        (("--repo-file", "t.repo"), "No package is for a client with repository files"),
+        (("--repo-file", "t.repo"), "t.repo is not a file of apt's sources"),
     ],
 )
 def test_repository_files_that_do_not_serve(run: Run, stores: Path, options: tuple[str, ...], said: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import tarfile
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -64,3 +66,19 @@ def failing(content: BlobContent, error: BaseException) -> BlobContent:
 
 def blob_path(layout: Path, data: bytes) -> Path:
     return layout / "blobs" / "sha256" / digest_of(data).removeprefix("sha256:")
+
+
+def unpacked(archive: Path, folder: Path) -> Path:
+    """Unpack the only layer of an image."""
+    with tarfile.open(archive) as tar:
+        tar.extractall(folder / "oci", filter="data")
+    blobs = folder / "oci/blobs"
+
+    def blob(descriptor: dict[str, str]) -> Path:
+        return blobs / descriptor["digest"].replace(":", "/")
+
+    (root,) = json.loads((folder / "oci/index.json").read_bytes())["manifests"]
+    (layer,) = json.loads(blob(root).read_bytes())["layers"]
+    with tarfile.open(blob(layer)) as tar:
+        tar.extractall(folder / "layer", filter="data")
+    return folder / "layer"

@@ -79,7 +79,7 @@ async def test_packages_of_two_machines_and_families_without_a_cache_say_so(reco
     with pytest.raises(RecordError, match=r"\(rpm\)[^:]*\nAdd: --repo-file NAME.repo"):
         await image_of(packages("rpm", "Packages/a-1-1.x86_64.rpm"), blobs)
     with pytest.raises(ClientError, match="repository files"):
-        await image_of(packages("apt", "pool/a/a_1_amd64.deb"), blobs, settings=client(t="http://h/a"))
+        await image_of(packages("apk", "main/x86_64/a-1.apk"), blobs, settings=client(t="http://h/a"))
     with pytest.raises(RecordError, match="no package"):
         await image_of(packages("apt"), blobs)
 

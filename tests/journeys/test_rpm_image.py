@@ -6,16 +6,15 @@ It is then repeated from the image alone, without network.
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 import subprocess
-import tarfile
 from pathlib import Path
 
 import pytest
 
 from snapproxy.core.client_cache import ClientSettings
 from snapproxy.families import REPOSITORY_CACHES
+from tests.fakes.layouts import unpacked
 from tests.fakes.no_route import without_routes
 from tests.fakes.proxy import Snapproxy, run
 from tests.fakes.rpm_root import RELEASE, DnfRoot, installed
@@ -83,22 +82,6 @@ def exported(config: Path, files: Path, key: Path, target: Path, **surroundings:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()[-1]
-
-
-def unpacked(archive: Path, folder: Path) -> Path:
-    """Unpack the only layer of an image."""
-    with tarfile.open(archive) as tar:
-        tar.extractall(folder / "oci", filter="data")
-    blobs = folder / "oci/blobs"
-
-    def blob(descriptor: dict[str, str]) -> Path:
-        return blobs / descriptor["digest"].replace(":", "/")
-
-    (root,) = json.loads((folder / "oci/index.json").read_bytes())["manifests"]
-    (layer,) = json.loads(blob(root).read_bytes())["layers"]
-    with tarfile.open(blob(layer)) as tar:
-        tar.extractall(folder / "layer", filter="data")
-    return folder / "layer"
 
 
 def digests(packages: dict[str, bytes]) -> dict[str, str]:
