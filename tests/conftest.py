@@ -177,6 +177,8 @@ def watchdog() -> Iterator[BlockBuster]:
     for name in ("os.stat", "os.rename", "os.unlink", "os.read", "os.write"):
         # Starting and following a draft: some quick calls on names, none of which waits for a disk.
         guard.functions[name].can_block_in("snapproxy_storage/drafts.py", ("begin", "follow"))
+    # Whether a blob exists: one quick call on a name.
+    guard.functions["os.stat"].can_block_in("snapproxy_storage/blobs.py", ("open", "size"))
     guard.functions["os.write"].can_block_in("snapproxy_storage/journals.py", ("add",))  # a line, into the page cache
     for name in [name for name in guard.functions if name.startswith("sqlite3.")]:
         guard.functions[name].can_block_in("snapproxy_storage/catalog.py", ("_read",))  # a read of the catalog

@@ -183,8 +183,7 @@ class Executor:
     async def _serve(self, step: Serve, context: RequestContext, conditions: Conditions, cache: str) -> Outcome | None:
         blob = self._store.blobs.peek(step.digest) or await self._store.blobs.open(step.digest)
         if blob is None:  # evicted: delete its name and plan again
-            await self._names.drop_name(step.space, step.path, step.digest)
-            return None
+            return await self.files.drop(step)
         try:
             if step.name_it:
                 await self.files.name(step)

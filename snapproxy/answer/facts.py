@@ -66,28 +66,30 @@ class Facts(TimeFacts):
                 return {ask: await self._file(ask, context, obtain)}
             case AskListed():
                 expected = await self._listed(ask, context)
-                return {ask: expected} | self._stored_as(expected, context.archive)
+                return {ask: expected} | await self._stored_as(expected, context.archive)
             case AskListedAnywhere():
                 listed = await self._listed_anywhere(ask, context)
-                return {ask: listed} | self._stored_as(None if listed is None else listed.expected, context.archive)
+                return {ask: listed} | await self._stored_as(
+                    None if listed is None else listed.expected, context.archive
+                )
             case AskSize():
-                return {ask: self._size(ask.digest)}
+                return {ask: await self._size(ask.digest)}
             case AskAlias():
                 return {ask: self._names.sha256_by_digest(ask.archive, ask.algorithm, ask.digest)}
             case _:
                 assert_never(ask)
 
-    def _stored_as(self, expected: ExpectedFile | Refusal | None, archive: Archive) -> dict[AnyAsk, Any]:
+    async def _stored_as(self, expected: ExpectedFile | Refusal | None, archive: Archive) -> dict[AnyAsk, Any]:
         """Return the facts about an expected file in the store: its SHA-256 and its size there."""
         known_by = identity(expected) if isinstance(expected, ExpectedFile) else None
         if not isinstance(expected, ExpectedFile) or known_by is None:
             return {}
         digest = self._names.sha256_of(archive.name, expected)
         facts: dict[AnyAsk, Any] = {AskAlias(archive.name, *known_by): digest}
-        return facts | ({AskSize(digest): self._size(digest)} if digest else {})
+        return facts | ({AskSize(digest): await self._size(digest)} if digest else {})
 
-    def _size(self, digest: str) -> int | None:
-        return size_of(self._store.blobs, digest)
+    async def _size(self, digest: str) -> int | None:
+        return await size_of(self._store.blobs, digest)
 
     async def _file(
         self, ask: AskFile, context: RequestContext, obtain: Obtain
@@ -128,7 +130,7 @@ class Facts(TimeFacts):
         for root in self._live.roots(context.archive) if is_live else self._names.roots(ask.space):
             proof = Proof.GPG if root.proof is Proof.GPG else Proof.INDEX
             for index in await self._indexes(context, root):
-                digest = self._stored_index(context.archive, ask.space, index)
+                digest = await self._stored_index(context.archive, ask.space, index)
                 if digest is None:
                     continue
                 try:
@@ -139,7 +141,7 @@ class Facts(TimeFacts):
                     return ListedFile(expected, proof)
         return None
 
-    def _stored_index(self, archive: Archive, space: str, index: ExpectedFile) -> str | None:
+    async def _stored_index(self, archive: Archive, space: str, index: ExpectedFile) -> str | None:
         """Return the SHA-256 of a stored index, None if it is not stored.
 
         It is found by its listed digest or, if that is weak, by the name under which this snapshot served it.
@@ -147,7 +149,7 @@ class Facts(TimeFacts):
         digest = self._names.sha256_of(archive.name, index)
         if digest is None and (named := self._names.stored(space, index.path)) and named.proof > Proof.NONE:
             digest = named.digest
-        return None if digest is None or self._size(digest) is None else digest
+        return None if digest is None or await self._size(digest) is None else digest
 
     async def _indexes(self, context: RequestContext, root: StoredFile) -> list[ExpectedFile]:
         """Return the files that list packages: the root itself, or every index that it lists.

@@ -110,7 +110,7 @@ class SnapshotApi:
                 return None, False
             stored = StoredFile(target.path, answer["digest"], answer["size"], Proof.NONE)
             is_fresh = answer["until"] > self._clock.now()
-        if stored is None or size_of(self._store.blobs, stored.digest) is None:
+        if stored is None or await size_of(self._store.blobs, stored.digest) is None:
             return None, False
         return stored, is_fresh
 

@@ -46,6 +46,9 @@ class SnapshotFiles:
 
     def missing(self, step: Fetch) -> Refusal:
         """Refuse a file that the store lacks while offline."""
+        digest = None if step.expected is None else self._names.sha256_of(step.space.partition("/")[0], step.expected)
+        if digest is not None and self._store.blobs.was_damaged(digest):
+            return refusals.damaged_offline(step.space, step.path, digest)
         return refusals.missing_offline(step, was_absent=self._names.was_absent(step.space, step.path))
 
     def join(self, step: Fetch, context: RequestContext) -> tuple[Flight, bool]:
@@ -56,6 +59,13 @@ class SnapshotFiles:
             flight.expects_name = True
             self._downloads.run_detached(self._name_when_stored(flight, step))
         return flight, joined
+
+    async def drop(self, step: Serve) -> Refusal | None:
+        """Remove the name of a file whose blob is gone. Return a refusal if it was damaged and cannot be fetched."""
+        if self._offline and self._store.blobs.was_damaged(step.digest):
+            return refusals.damaged_offline(step.space, step.path, step.digest)
+        await self._names.drop_name(step.space, step.path, step.digest)
+        return None
 
     async def name(self, step: Serve) -> None:
         file = StoredFile(step.path, step.digest, step.size, step.proof)
@@ -95,9 +105,10 @@ class SnapshotFiles:
             step = await self._planner.plan(request, resolved, context, self.obtain)
             match step:
                 case Serve():
-                    if size_of(self._store.blobs, step.digest) is not None:
+                    if await size_of(self._store.blobs, step.digest) is not None:
                         return StoredFile(step.path, step.digest, step.size, step.proof)
-                    await self._names.drop_name(step.space, step.path, step.digest)
+                    if (damaged := await self.drop(step)) is not None:
+                        return damaged
                 case Refusal():
                     return None if step.is_absence else step
                 case Fetch() if self._offline:

@@ -147,9 +147,9 @@ def _alias(archive: str, algorithm: str, hexdigest: str) -> tuple[str, str]:
     return (algorithm, hexdigest) if algorithm in STRONG else (f"weak:{archive}", f"{algorithm}:{hexdigest}")
 
 
-def size_of(blobs: Blobs, digest: str) -> int | None:
-    """Return the size of a blob, None if it is not stored. It never waits."""
-    blob = blobs.peek(digest)
+async def size_of(blobs: Blobs, digest: str) -> int | None:
+    """Return the size of a blob, None if it is not stored. It waits only while an unknown file is hashed."""
+    blob = blobs.peek(digest) or await blobs.open(digest)
     if blob is None:
         return None
     try:

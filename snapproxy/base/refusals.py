@@ -203,6 +203,16 @@ def missing_offline(step: Fetch, *, was_absent: bool = False) -> Refusal:
     )
 
 
+def damaged_offline(space: str, path: str, digest: str) -> Refusal:
+    """Return the refusal for a file whose stored bytes were damaged, while nothing can be downloaded."""
+    return Refusal(
+        424,
+        "Offline: the stored file was damaged on disk",
+        f"{path} of {space} no longer had the bytes of its sha256 {digest}, and was removed from the store.",
+        "Check the disk. Run the build online once, or import an artifact that contains the file.",
+    )
+
+
 def pass_through_offline(host: str) -> Refusal:
     """Return the refusal for a request to a host of the `pass` setting while snapproxy is offline."""
     return Refusal(

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from snapproxy.capture.deferred_body import DeferredBody, wait_until_stored
 from snapproxy.capture.freeze import observed
-from snapproxy.capture.stored_entry import StoredBytes, gone, of_recorded_size
+from snapproxy.capture.stored_entry import StoredBytes, damaged, gone, of_recorded_size
 from snapproxy.core.exchange import FileTarget, Outcome, Served, ServiceTarget, SnapshotLookup
 from snapproxy.core.model import LIVE, Archive, Match, Refusal, TimeSpec
 from snapproxy.core.record import RecordEntry
@@ -34,7 +34,7 @@ class Refetch:
             return of_recorded_size(blob, entry)
         archive = self._archives.get(entry.archive)
         if archive is None:
-            return gone(entry)
+            return damaged(entry) if self._blobs.was_damaged(entry.sha256) else gone(entry)
         target = _target(archive, entry)
 
         async def ask() -> Outcome:

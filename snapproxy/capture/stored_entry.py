@@ -21,7 +21,9 @@ class StoredBytes:
 async def stored_bytes(blobs: Blobs, entry: RecordEntry) -> StoredBytes | Refusal:
     """Return the stored bytes of an entry, which must not be an absence."""
     blob = blobs.peek(entry.sha256) or await blobs.open(entry.sha256)
-    return gone(entry) if blob is None else of_recorded_size(blob, entry)
+    if blob is None:
+        return damaged(entry) if blobs.was_damaged(entry.sha256) else gone(entry)
+    return of_recorded_size(blob, entry)
 
 
 def of_recorded_size(blob: Blob, entry: RecordEntry) -> StoredBytes | Refusal:
@@ -49,6 +51,17 @@ def gone(entry: RecordEntry) -> Refusal:
         "The recorded bytes are not in the store",
         f"{entry.path} of {entry.archive}/{entry.snapshot} was served with sha256 {entry.sha256}.",
         "Import the artifact that contains them, or record the build again.",
+    )
+
+
+def damaged(entry: RecordEntry) -> Refusal:
+    """Return the refusal for recorded bytes that were damaged in the store."""
+    return Refusal(
+        424,
+        "The recorded bytes were damaged on disk",
+        f"{entry.path} of {entry.archive}/{entry.snapshot} no longer had the bytes of its sha256 {entry.sha256}, "
+        "and was removed from the store.",
+        "Check the disk. Import the artifact that contains the file, or record the build again.",
     )
 
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from snapproxy.base import refusals
-from snapproxy.base.names import size_of
 from snapproxy.core.http_date import read_http_date
 from snapproxy.core.model import Instant, Proof, Refusal
 from snapproxy.core.plan_model import MAX_ROOT, Fetch, Source
@@ -299,7 +298,7 @@ class Attempt:
         stored = self._services.names.alias("sha1", named)
         if stored is None or self._incoming.size:
             return False
-        return size_of(self._services.blobs, stored.digest) is not None
+        return self._services.blobs.size(stored.digest) is not None
 
     async def _copy_stored(self, source: Source) -> _Complete | Broken:
         """Copy the bytes that the redirect names from the store; they are verified like downloaded ones."""

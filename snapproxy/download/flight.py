@@ -110,10 +110,10 @@ class Flight:
         """Return a reader of the draft that this process or another one writes; None if no process does."""
         return self.draft.follow() if self.draft is not None else self._services.drafts.follow(self.step.key)
 
-    def open_stored(self) -> Body | None:
+    async def open_stored(self) -> Body | None:
         """Return the expected bytes if the store has them by now."""
         digest = self.step.expected.digests.get("sha256") if self.step.expected is not None else None
-        return self._services.blobs.peek(digest) if digest else None
+        return await self._services.blobs.open(digest) if digest else None
 
     def timeout_refusal(self) -> Refusal:
         """Return the refusal for a client whose timeout ends before the bytes arrive, with the expected wait."""
@@ -166,7 +166,7 @@ class FlightReader:
         for _ in range(TAKE_OVER_POLLS):
             await self._clock.sleep(TAKE_OVER_SECONDS)
             is_over = self._flight.outcome.done()
-            body = self._flight.open_draft() or self._flight.open_stored()
+            body = self._flight.open_draft() or await self._flight.open_stored()
             if body is not None:
                 self._body.close()
                 self._body = body

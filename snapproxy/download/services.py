@@ -54,17 +54,17 @@ class DownloadServices:
         is therefore waited for, up to ten seconds.
         """
         for _ in range(NAME_POLLS):
-            if self._has_blob(step, archive):
+            if await self._has_blob(step, archive):
                 return True
             if (slot := self.mark_name_pending(step)) is not None:
                 slot.release()
                 break
             await self.clock.sleep(NAME_POLL_SECONDS)
-        return self._has_blob(step, archive)  # the name may have been written between the two checks
+        return await self._has_blob(step, archive)  # the name may have been written between the two checks
 
-    def _has_blob(self, step: Fetch, archive: str) -> bool:
+    async def _has_blob(self, step: Fetch, archive: str) -> bool:
         # A name of weaker proof, written before an index listed the file, is about to be replaced and does not count.
         digest = None if step.expected is None else self.names.sha256_of(archive, step.expected)
         if digest is None and (stored := self.names.stored(step.space, step.path)) and stored.proof >= step.proof:
             digest = stored.digest
-        return digest is not None and size_of(self.blobs, digest) is not None
+        return digest is not None and await size_of(self.blobs, digest) is not None

@@ -98,22 +98,9 @@ def file_descriptor(sha256: str, size: int, title: str = "") -> Descriptor:
 
 def check_stored(blobs: Blobs, sizes: Mapping[str, int], left_out: Collection[str] = ()) -> None:
     """Check before an export that the store has every file of `sizes`, by sha256 (hex). Raises StorageError."""
-    missing = [
-        digest for digest, size in sizes.items() if digest not in left_out and not is_stored(blobs, digest, size)
-    ]
+    missing = [digest for digest, size in sizes.items() if digest not in left_out and blobs.size(digest) != size]
     if missing:
         raise _missing(missing)
-
-
-def is_stored(blobs: Blobs, digest: str, size: int) -> bool:
-    """Return whether the store has a file of this digest and size."""
-    blob = blobs.peek(digest)
-    if blob is None:
-        return False
-    try:
-        return blob.size == size
-    finally:
-        blob.close()
 
 
 def _under_one(

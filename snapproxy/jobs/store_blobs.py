@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from contextlib import aclosing, suppress
 
+from snapproxy.base.names import size_of
 from snapproxy.core.progress import Progress
 from snapproxy.errors import ArchiveDataError, StorageError
-from snapproxy.jobs.pack import is_stored
 from snapproxy.oci.artifact import ArtifactSource, wrong_blob
 from snapproxy.oci.manifests import Descriptor
 from snapproxy_storage import Body, Draft, DraftFailed, DraftOrphaned, Meta, Store, Writing
@@ -24,7 +24,7 @@ async def store_blobs(store: Store, source: ArtifactSource, descriptor: Descript
     Raises ArchiveDataError if the source has other bytes or none, StorageError if the disk is full.
     """
     for _ in range(_TAKEOVERS):
-        if is_stored(store.blobs, descriptor.hex, descriptor.size):
+        if await size_of(store.blobs, descriptor.hex) == descriptor.size:
             progress.finish(descriptor.digest)
             return False
         begun = store.drafts.begin(descriptor.digest)  # the same key as for a download with an expected sha256

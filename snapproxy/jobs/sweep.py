@@ -208,13 +208,13 @@ class Sweeper:
         missing = [
             each
             for each in expected_files
-            if not self._is_stored(context, each) and not self._is_unserved(context, each)
+            if not await self._is_stored(context, each) and not self._is_unserved(context, each)
         ]
         outcomes = await self._fetch_all(context, missing, path, progress)
         refused = [
             (expected, refusal) for expected, refusal in zip(missing, outcomes, strict=True) if refusal is not None
         ]
-        stored = {_stem(expected.path) for expected in expected_files if self._is_stored(context, expected)}
+        stored = {_stem(expected.path) for expected in expected_files if await self._is_stored(context, expected)}
         for expected, refusal in refused:
             if not refusal.is_absence:
                 return refusal
@@ -244,9 +244,9 @@ class Sweeper:
         places = [(expected, context.family.classify(expected.path)) for expected in expected_files]
         return [each for each, place in places if place.role is Role.INDEX and not place.may_be_unlisted]
 
-    def _is_stored(self, context: RequestContext, expected: ExpectedFile) -> bool:
+    async def _is_stored(self, context: RequestContext, expected: ExpectedFile) -> bool:
         digest = self._names.sha256_of(context.archive.name, expected)
-        return digest is not None and size_of(self._blobs, digest) is not None
+        return digest is not None and await size_of(self._blobs, digest) is not None
 
     async def _fetch(self, context: RequestContext, expected: ExpectedFile) -> Refusal | None:
         step = fetch_expected_now(context.archive, expected, context.family)
@@ -278,7 +278,8 @@ class Sweeper:
             tables = {
                 _stem(each.path): (digest, each.path)
                 for each in ([] if isinstance(indexes, _Inconsistent) else indexes)
-                if self._is_stored(context, each) and (digest := self._names.sha256_of(context.archive.name, each))
+                if await self._is_stored(context, each)
+                and (digest := self._names.sha256_of(context.archive.name, each))
             }
             for digest, index in [(state.file.digest, path), *tables.values()]:
                 fetched, failed = await self._packages_of(context, digest, index, progress)
@@ -300,7 +301,7 @@ class Sweeper:
             if count % PEEKS == 0:
                 await asyncio.sleep(0)
             is_package = context.family.classify(expected.path).role is Role.PACKAGE
-            if is_package and not self._is_stored(context, expected):
+            if is_package and not await self._is_stored(context, expected):
                 missing.append(expected)
         failed = sum(refusal is not None for refusal in await self._fetch_all(context, missing, index, progress))
         if not failed:

@@ -54,13 +54,13 @@ async def verify(record: Record, blobs: Blobs, progress: Progress) -> Verified:
 async def _fault(blobs: Blobs, entry: RecordEntry, progress: Progress) -> str:
     blob = blobs.peek(entry.sha256) or await blobs.open(entry.sha256)
     if blob is None:
-        return "missing"
+        return "damaged" if blobs.was_damaged(entry.sha256) else "missing"
     try:
         is_whole = await _hash(blob, entry, progress) == entry.sha256
     finally:
         blob.close()
     if not is_whole:
-        await blobs.remove(entry.sha256)
+        await blobs.remove(entry.sha256, damaged=True)
         return "damaged"
     return "" if blob.size == entry.size else "wrong"
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from snapproxy.base.names import size_of
 from snapproxy.core.model import LIVE, Archive, Family, Instant, Proof
 from snapproxy.core.plan_model import StoredFile
 from snapproxy.download.outcome import Stored
@@ -85,7 +84,7 @@ class LiveStates:
 
     def _is_stored(self, state: LiveState) -> bool:
         copies = [state.file] if state.signature is None else [state.file, state.signature]
-        return all(size_of(self._blobs, copy.digest) is not None for copy in copies)
+        return all(self._blobs.size(copy.digest) is not None for copy in copies)
 
     def _written(self, key: str) -> LiveState | None:
         state: Mapping[str, Any] | None = self._catalog.fact(key, 0)

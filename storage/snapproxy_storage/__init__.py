@@ -123,7 +123,7 @@ def open_store(state_dir: Path, cache_dir: Path) -> Store:
         slots = LocalSlots(layout.state)
         catalog = LocalCatalog(layout.catalog(), epoch, threads)
         undo.pop_all()
-    blobs = LocalBlobs(layout.blobs, epoch, threads)
+    blobs = LocalBlobs(layout.blobs, catalog, epoch, threads)
     drafts = LocalDrafts(layout.drafts, blobs, threads)
     expiring = LocalExpiring(layout.expiring, threads)
     tables = LocalTables(layout.tables)

@@ -1,22 +1,35 @@
 """Blobs as local files named by their SHA-256.
 
 This module only reads and removes them: `draft_files` creates a blob by renaming a draft.
+
+Damage is detected without reading every file each time. The catalog has the identity of each verified file: inode,
+size, and the times of its last modification and last change. The kernel changes one of them with the content. A file
+whose identity differs is hashed before its bytes are used: it is damaged and removed, or it is a restored copy, and its
+new identity is recorded.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
+import logging
 import os
-import stat
 from collections.abc import AsyncIterator, Iterator
 
+from snapproxy_storage.blob_check import Identity, check_file
+from snapproxy_storage.catalog import LocalCatalog
 from snapproxy_storage.epoch import Epoch
 from snapproxy_storage.failures import os_failure
 from snapproxy_storage.file_reading import read_pieces
 from snapproxy_storage.layout import blob_name, is_digest
-from snapproxy_storage.open_folder import OpenFolder
-from snapproxy_storage.protocols import Meta
+from snapproxy_storage.open_folder import NOT_A_FILE, OpenFolder
+from snapproxy_storage.protocols import Meta, StorageFailure
 from snapproxy_storage.threads import Threads
+
+_log = logging.getLogger(__name__)
+
+_MEMORISED = 16_384
+"""Maximum number of identities in memory (about 400 bytes each); the others are read from the catalog."""
 
 
 class LocalBlob:
@@ -60,11 +73,14 @@ class LocalBlob:
 class LocalBlobs:
     """The folder of blobs."""
 
-    def __init__(self, folder: OpenFolder, epoch: Epoch, threads: Threads) -> None:
+    def __init__(self, folder: OpenFolder, catalog: LocalCatalog, epoch: Epoch, threads: Threads) -> None:
         self.folder = folder
         self._open = folder.opener()
+        self._catalog = catalog
         self._epoch = epoch
         self._threads = threads
+        self._verified: dict[str, Identity] = {}
+        self._checks: dict[str, asyncio.Task[None]] = {}
 
     def peek(self, digest: str) -> LocalBlob | None:
         name = blob_name(digest)
@@ -73,17 +89,34 @@ class LocalBlobs:
         except FileNotFoundError:
             return None
         except OSError as error:
+            if error.errno in NOT_A_FILE:
+                return None
             raise os_failure(f"cannot open the blob {self.folder.path / name}", error) from error
         status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
+        identity = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        if identity != self._verified.get(digest) and not self._is_recorded(digest, identity):
             os.close(fd)
             return None
         return LocalBlob(fd, digest, status.st_size)
 
     async def open(self, digest: str) -> LocalBlob | None:
+        blob = self.peek(digest)
+        if blob is not None or not self.folder.has(blob_name(digest)):
+            return blob
+        check = self._checks.get(digest)
+        if check is None:
+            check = self._checks[digest] = asyncio.create_task(self._check(digest))
+            check.add_done_callback(lambda _: self._checks.pop(digest, None))
+        await asyncio.shield(check)
         return self.peek(digest)
 
-    async def remove(self, digest: str) -> None:
+    def size(self, digest: str) -> int | None:
+        return self.folder.size_of_file(blob_name(digest))
+
+    def was_damaged(self, digest: str) -> bool:
+        return digest not in self._verified and self._catalog.blob_identity(digest) == ""
+
+    async def remove(self, digest: str, *, damaged: bool = False) -> None:
         def unlink() -> None:
             self.folder.remove(blob_name(digest))
             self._epoch.bump()
@@ -92,6 +125,55 @@ class LocalBlobs:
             await asyncio.get_running_loop().run_in_executor(self._threads.disk, unlink)
         except OSError as error:
             raise os_failure(f"cannot remove the blob {self.folder.path / digest}", error) from error
+        self._verified.pop(digest, None)
+        if damaged:
+            await self._store_identity(digest, "")
 
     def digests(self) -> Iterator[str]:
         yield from sorted(filter(is_digest, self.folder.names()))
+
+    def record(self, digest: str, identity: Identity) -> None:
+        """Record the identity of a verified file. If the record is lost, the file is hashed once more."""
+        self._memorise(digest, identity)
+        self._catalog.note_blob(digest, _text(identity))
+
+    def _is_recorded(self, digest: str, identity: Identity) -> bool:
+        if self._catalog.blob_identity(digest) != _text(identity):
+            return False
+        self._memorise(digest, identity)
+        return True
+
+    def _memorise(self, digest: str, identity: Identity) -> None:
+        if len(self._verified) >= _MEMORISED:
+            self._verified.pop(next(iter(self._verified)))
+        self._verified[digest] = identity
+
+    async def _check(self, digest: str) -> None:
+        """Hash a file whose identity is unknown. Record it if its bytes are right, otherwise remove it."""
+        loop, path = asyncio.get_running_loop(), self.folder.path / digest
+        try:
+            identity = await loop.run_in_executor(self._threads.checks, check_file, self.folder, digest)
+        except OSError as error:
+            if error.errno == errno.ENOENT:
+                return  # removed in the meantime
+            raise os_failure(f"cannot check the blob {path}", error) from error
+        if identity is None:
+            _log.error("The blob %s was damaged and has been removed; a request for it fetches it again", path)
+            self._verified.pop(digest, None)
+            self._epoch.bump()
+            await self._store_identity(digest, "")
+        else:
+            _log.info("The blob %s is a new file with the right bytes", path)
+            self._memorise(digest, identity)
+            await self._store_identity(digest, _text(identity))
+
+    async def _store_identity(self, digest: str, identity: str) -> None:
+        try:
+            await self._catalog.put_blob(digest, identity)
+        except StorageFailure as failure:  # the file is hashed again when it is opened next
+            _log.warning("The state of the blob %s could not be recorded: %s", digest, failure)
+
+
+def _text(identity: Identity) -> str:
+    """Return the identity as the catalog stores it. An inode number may be greater than SQLite's largest integer."""
+    return " ".join(map(str, identity))

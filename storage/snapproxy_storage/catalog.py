@@ -31,6 +31,8 @@ _T = TypeVar("_T")
 
 _BUSY_SECONDS = 20.0
 """Seconds that a write waits for the transaction of another process."""
+_MOST_NOTED = 64
+"""Number of waiting writes from which `note_blob` starts a transaction."""
 _LAST = "\U0010ffff"
 """The greatest character, both in Python and in SQLite's UTF-8 order."""
 
@@ -176,8 +178,27 @@ class LocalCatalog:
     async def drop_fact(self, key: str) -> None:
         await self._write(lambda writer: writer.execute("DELETE FROM fact WHERE key = ?", (key,)))
 
+    def blob_identity(self, digest: str) -> str | None:
+        """Return the recorded identity of a blob's file: '' for one that was damaged, None if none is recorded."""
+        rows = self._read("SELECT identity FROM blob WHERE digest = ?", digest)
+        return str(rows[0][0]) if rows else None
+
+    async def put_blob(self, digest: str, identity: str) -> None:
+        """Record the identity of a blob's file."""
+        await self._write(_blob_recorder(digest, identity))
+
+    def note_blob(self, digest: str, identity: str) -> None:
+        """Record the identity of a blob's file with the next write, so that it costs no fsync of its own.
+
+        It is lost if the process dies before. A failure is not reported.
+        """
+        self._waiting.append(_Write(_blob_recorder(digest, identity), lambda _: None, Future()))
+        if len(self._waiting) >= _MOST_NOTED:
+            self._threads.catalog.submit(self._write_waiting)
+
     def close(self) -> None:
         """Close both connections, the writer after its pending writes."""
+        self._threads.catalog.submit(self._write_waiting)
         self._threads.catalog.submit(self._writer.close).result()
         self._reader.close()
 
@@ -247,6 +268,10 @@ class LocalCatalog:
 
 def _name(digest: str, size: int, proof: int, extra: str) -> Name:
     return Name(digest, size, proof, json.loads(extra))
+
+
+def _blob_recorder(digest: str, identity: str) -> Callable[[sqlite3.Connection], Any]:
+    return lambda writer: writer.execute("REPLACE INTO blob VALUES (?, ?)", (digest, identity))
 
 
 def _insert_name(writer: sqlite3.Connection, space: str, name: str, value: Name) -> tuple[Name, Name | None]:

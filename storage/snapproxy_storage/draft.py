@@ -162,7 +162,7 @@ class LocalDraft:
         if self._unstored is not None:
             unstored, self._unstored = self._unstored, None
             return unstored
-        blob = None if self._stream.failure else self._blobs.peek(sealed.digest)
+        blob = None if self._stream.failure else await self._blobs.open(sealed.digest)
         if blob is None:
             raise StorageFailure("the draft was abandoned, or its blob was removed immediately")
         return blob
@@ -184,7 +184,10 @@ class LocalDraft:
                 self._apply(await self._run(self._threads.writer, self._sink.take_rest))
             self._stream.advance(sealed.size)
             if not self.full:
-                self._apply(await self._run(self._threads.disk, self._sink.publish, self._blobs.folder, sealed.digest))
+                step = await self._run(self._threads.disk, self._sink.publish, self._blobs.folder, sealed.digest)
+                if step.identity is not None:
+                    self._blobs.record(sealed.digest, step.identity)
+                self._apply(step)
             self._stream.finish(sealed.size)
             if self.full:
                 self._unstored = UnstoredBlob(self._stream, sealed.digest, sealed.size)
@@ -222,8 +225,7 @@ class LocalDraft:
 
     def _run_to_end(self, ending: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(ending, name=f"end draft {self.key}")
-        # Retrieve the exception, because the caller may have been cancelled.
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # its caller may be cancelled
         return task
 
     async def _run(self, pool: Executor, work: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 from dataclasses import replace
 
+from snapproxy_storage.blob_check import Identity, identity_of
 from snapproxy_storage.draft_record import MAX_BYTES, DraftRecord, State, decode, encode
 from snapproxy_storage.failures import RESTARTED
 from snapproxy_storage.held_back import releasable
@@ -102,15 +102,24 @@ class DraftFiles:
         """Start at zero in a new file. Readers of the old file fail."""
         self._begin_at_zero()
 
-    def publish(self, blobs: OpenFolder, digest: str) -> None:
-        """Make the complete file the blob `digest`. After a crash at any point the blob is complete or absent."""
+    def publish(self, blobs: OpenFolder, digest: str) -> Identity:
+        """Make the complete file the blob `digest`, and return its identity.
+
+        After a crash at any point the blob is complete or absent.
+        """
         os.fchmod(self._fd, 0o444)
         os.fsync(self._fd)
-        self._folder.rename(self._name, blobs, digest)
+        try:
+            self._folder.rename(self._name, blobs, digest)
+        except IsADirectoryError:
+            blobs.set_aside(digest)
+            self._folder.rename(self._name, blobs, digest)
+        identity = identity_of(os.fstat(self._fd))
         blobs.sync()
         self._folder.sync()
         self._update_record(replace(self._record, state=State.WHOLE, digest=digest))
         self._folder.remove(meta_name(self._name))
+        return identity
 
     def keep(self, reason: str) -> None:
         """Fail the readers and keep the bytes for a later resume."""
@@ -142,7 +151,7 @@ class DraftFiles:
     def _continue(self) -> bool:
         """Continue the existing bytes and record. Return False if they cannot be trusted."""
         try:
-            self._record_fd = self._folder.open(meta_name(self._name), os.O_RDWR)
+            self._record_fd = self._folder.open_file(meta_name(self._name), os.O_RDWR)
         except FileNotFoundError:
             return False
         record = read_record(self._record_fd)
@@ -151,7 +160,7 @@ class DraftFiles:
         length = record.meta.length
         if length is not None and self.written > releasable(self.written, length):
             return False  # its writer died between the last piece and the rename: no last piece could be held back
-        self._folder.remove(next_name(self._name))
+        self._folder.set_aside(next_name(self._name))
         self._update_record(replace(record, state=State.ARRIVING, boot=self._boot))
         return True
 
@@ -166,7 +175,7 @@ class DraftFiles:
 
     def _new_bytes(self) -> None:
         """Replace the file by an empty, locked one, so that the name always refers to a locked file."""
-        self._folder.remove(next_name(self._name))
+        self._folder.set_aside(next_name(self._name))
         fd = self._folder.open(next_name(self._name), os.O_RDWR | os.O_CREAT | os.O_EXCL)
         try:
             try_lock(fd)
@@ -182,7 +191,7 @@ class DraftFiles:
         self._install_record(self._write_next(record), record)
 
     def _write_next(self, record: DraftRecord) -> int:
-        self._folder.remove(next_name(self._name))
+        self._folder.set_aside(next_name(self._name))
         fd = self._folder.open(next_name(self._name), os.O_RDWR | os.O_CREAT | os.O_EXCL)
         try:
             os.pwrite(fd, encode(record), 0)
@@ -211,13 +220,12 @@ class DraftFiles:
 def open_bytes(folder: OpenFolder, name: str) -> int:
     """Return a writable descriptor of the bytes of a draft. Creates the file if it is missing."""
     try:
-        return folder.open(name, os.O_RDWR | os.O_CREAT)
+        return folder.open_file(name, os.O_RDWR | os.O_CREAT)
     except PermissionError:
         # A writer died after it had made the file read-only and before the rename.
-        fd = folder.open(name, os.O_RDONLY)
+        fd = folder.open_file(name, os.O_RDONLY)
         try:
-            if stat.S_ISREG(os.fstat(fd).st_mode):
-                os.fchmod(fd, 0o600)
+            os.fchmod(fd, 0o600)
         finally:
             os.close(fd)
         return folder.open(name, os.O_RDWR | os.O_CREAT)

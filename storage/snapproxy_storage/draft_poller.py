@@ -36,7 +36,7 @@ class DraftPoller:
     def open(cls, folder: OpenFolder, name: str, on_end: Callable[[DraftPoller], None]) -> DraftPoller | None:
         """Start to follow the draft `name`. Return None if it has no writer. Raises OSError."""
         try:
-            fd = folder.open(name, os.O_RDONLY)
+            fd = folder.open_file(name, os.O_RDONLY)
         except FileNotFoundError:
             return None
         poller = cls(folder, name, fd, on_end)
@@ -116,7 +116,7 @@ class DraftPoller:
         if self._record_fd is not None:
             return read_record(self._record_fd)
         try:
-            fd = self._folder.open(meta_name(self.name), os.O_RDONLY)
+            fd = self._folder.open_file(meta_name(self.name), os.O_RDONLY)
         except FileNotFoundError:
             return None
         record = read_record(fd)

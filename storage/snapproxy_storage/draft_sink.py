@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from snapproxy_storage.blob_check import Identity
 from snapproxy_storage.draft_files import DraftFiles
 from snapproxy_storage.failures import DISK_FULL, is_full
 from snapproxy_storage.held_back import HeldBack, releasable
@@ -35,6 +36,8 @@ class SinkStep:
     on_disk: int
     is_full: bool
     spilled: list[memoryview] = field(default_factory=list)
+    identity: Identity | None = None
+    """The identity of the blob's file, after its rename."""
 
 
 class DraftSink:
@@ -106,12 +109,12 @@ class DraftSink:
         """Rename the complete file to its blob, and release the lock."""
         if self._files is not None:
             try:
-                self._files.publish(blobs, digest)
+                identity = self._files.publish(blobs, digest)
             except OSError as error:
                 self._give_up_disk(error)
             else:
                 self._close()
-                return SinkStep(self._hashed, self._hashed, is_full=False)
+                return SinkStep(self._hashed, self._hashed, is_full=False, identity=identity)
         return SinkStep(self._hashed, self._on_disk, is_full=True)
 
     def keep(self, reason: str) -> None:

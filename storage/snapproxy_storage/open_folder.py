@@ -8,14 +8,27 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import logging
 import os
+import secrets
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
 from snapproxy_storage.failures import os_failure
 
-_SAFELY = os.O_NOFOLLOW | os.O_CLOEXEC
-"""The flags prevent that a symbolic link is followed, and that child processes inherit a descriptor."""
+_log = logging.getLogger(__name__)
+
+_SAFELY = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+"""The flags prevent that a symbolic link is followed, that child processes inherit a descriptor, and that opening a
+named pipe waits for its other end. O_NONBLOCK has no effect on regular files.
+"""
+
+NOT_A_FILE = (errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.EISDIR)
+"""The errors of opening an entry that is not a regular file: a symbolic link, a socket, a device or a folder."""
+
+
+_TRIES = 5
 
 
 class OpenFolder:
@@ -73,6 +86,41 @@ class OpenFolder:
     def stat(self, name: str) -> os.stat_result:
         return os.stat(name, dir_fd=self.fd, follow_symlinks=False)
 
+    def open_file(self, name: str, flags: int) -> int:
+        """Return a descriptor of the regular file `name`. Any other entry of that name is set aside first.
+
+        Nothing but snapproxy writes into its folders, so the other entry is damage.
+        """
+        for _ in range(_TRIES):
+            try:
+                fd = self.open(name, flags)
+            except OSError as error:
+                if error.errno not in NOT_A_FILE:
+                    raise
+            else:
+                if stat.S_ISREG(os.fstat(fd).st_mode):
+                    return fd
+                os.close(fd)
+            _log.error("%s is not a regular file and is set aside", self.path / name)
+            self.set_aside(name)
+        raise OSError(errno.ELOOP, "")
+
+    def has(self, name: str) -> bool:
+        """Return whether there is an entry `name`, of any type."""
+        try:
+            self.stat(name)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def size_of_file(self, name: str) -> int | None:
+        """Return the size of the regular file `name`, None if there is none."""
+        try:
+            status = self.stat(name)
+        except FileNotFoundError:
+            return None
+        return status.st_size if stat.S_ISREG(status.st_mode) else None
+
     def is_still(self, name: str, fd: int) -> bool:
         """Return whether `name` still refers to the open file `fd`."""
         try:
@@ -85,6 +133,18 @@ class OpenFolder:
         """Unlink `name`. No error if it is absent."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=self.fd)
+
+    def set_aside(self, name: str) -> None:
+        """Remove the entry `name`, of any type. A folder with content is renamed, because it may be of value."""
+        try:
+            self.remove(name)
+        except (IsADirectoryError, PermissionError):  # the second is the answer of POSIX for a folder
+            try:
+                os.rmdir(name, dir_fd=self.fd)
+            except OSError as error:
+                if error.errno != errno.ENOTEMPTY:
+                    raise
+                self.rename(name, self, f"{name}.not-a-file-{secrets.token_hex(4)}")
 
     def rename(self, name: str, to: OpenFolder, new_name: str) -> None:
         """Rename `name`, replacing an existing file at the new name."""

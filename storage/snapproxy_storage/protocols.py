@@ -104,16 +104,29 @@ class Blob(Body, Protocol):
 
 
 class Blobs(Protocol):
-    """The complete files of the store, by digest. A blob is created only by `Draft.commit`."""
+    """The complete files of the store, by digest. A blob is created only by `Draft.commit`.
+
+    A blob that `peek` or `open` returns has the bytes of its digest: a file that was changed, cut or replaced since its
+    bytes were verified is hashed first. A damaged one is logged and removed.
+    """
 
     def peek(self, digest: str) -> Blob | None:
         """Return the blob without waiting. None if the store does not have it, or if only `open` can determine that."""
 
     async def open(self, digest: str) -> Blob | None:
-        """Return the blob, None if the store does not have it. None is how a caller detects an evicted blob."""
+        """Return the blob, None if the store does not have it, or no longer because it was damaged.
 
-    async def remove(self, digest: str) -> None:
-        """Remove the blob and increment the epoch. An absent blob is ignored."""
+        None is how a caller detects an evicted blob.
+        """
+
+    def size(self, digest: str) -> int | None:
+        """Return the size of the blob's file, None if there is none. Its bytes are not checked: `open` does that."""
+
+    def was_damaged(self, digest: str) -> bool:
+        """Return whether the blob was removed because it was damaged, and has not been stored again since."""
+
+    async def remove(self, digest: str, *, damaged: bool = False) -> None:
+        """Remove the blob and increment the epoch. An absent blob is ignored. `damaged`: record that as the reason."""
 
     def digests(self) -> Iterator[str]:
         """Yield the digest of every blob in the store, sorted. It may block, because it lists the whole store."""

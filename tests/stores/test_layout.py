@@ -68,26 +68,6 @@ async def test_a_link_below_it_is_refused(state_dir: Path, cache_dir: Path, tmp_
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
-async def test_a_link_in_place_of_a_blob_or_a_draft_is_refused(store: Store, state_dir: Path, tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text("secret")
-    (state_dir / "blobs/sha256" / ("a" * 64)).symlink_to(tmp_path / "secret")
-    with pytest.raises(StorageFailure, match="symbolic link"):
-        store.blobs.peek("a" * 64)
-    draft = begin(store, "k")
-    await draft.abandon("done")
-    name = "8254c329a92850f6d539dd376f4816ee2764517da5e0235514af433164480d7a"
-    (state_dir / "drafts" / name).symlink_to(tmp_path / "secret")
-    for act in (store.drafts.begin, store.drafts.follow):
-        with pytest.raises(StorageFailure, match="symbolic link"):
-            act("k")
-    assert (tmp_path / "secret").read_text() == "secret"
-
-
-async def test_a_folder_in_place_of_a_blob_is_no_blob(store: Store, state_dir: Path) -> None:
-    (state_dir / "blobs/sha256" / ("a" * 64)).mkdir()
-    assert store.blobs.peek("a" * 64) is None
-
-
 def test_a_file_in_place_of_the_state_directory_is_refused(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("")
     with pytest.raises(StorageFailure, match="move it away"):
