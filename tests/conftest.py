@@ -182,7 +182,7 @@ def watchdog() -> Iterator[BlockBuster]:
     guard.functions["os.write"].can_block_in("snapproxy_storage/journals.py", ("add",))  # a line, into the page cache
     for name in [name for name in guard.functions if name.startswith("sqlite3.")]:
         guard.functions[name].can_block_in("snapproxy_storage/catalog.py", ("_read",))  # a read of the catalog
-    guard.functions["os.unlink"].can_block_in("snapproxy_storage/tables.py", ("_sound",))  # a damaged table, once
+    guard.functions["os.unlink"].can_block_in("snapproxy_storage/tables.py", ("_block",))  # a damaged table, once
     for function in guard.functions.values():  # before the first request is taken
         function.can_block_in("snapproxy_storage/__init__.py", ("open_store",))
         function.can_block_in("snapproxy/trust/openpgp.py", ("available_keyrings",))

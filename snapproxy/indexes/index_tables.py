@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 OPEN_TABLES = 64
-"""Maximum number of tables that stay mapped; the least recently used one is closed first."""
+"""Maximum number of tables that stay open; the least recently used one is closed first."""
 
 MAX_READ = 1 << 20
 """Maximum bytes of an index that this process parses if its table cannot be written.

@@ -1,11 +1,13 @@
-"""The tables in the cache folder: published atomically, read by mapping the file, removed if damaged."""
+"""The tables in the cache folder: published atomically, read block by block, removed if damaged.
+
+A table is not mapped into memory: reading a page that another program has cut off would kill the process.
+"""
 
 from __future__ import annotations
 
 import bisect
 import contextlib
 import logging
-import mmap
 import os
 from collections.abc import Iterable, Iterator
 
@@ -14,7 +16,17 @@ from snapproxy_storage.layout import table_name, version_name
 from snapproxy_storage.locks import lock
 from snapproxy_storage.open_folder import OpenFolder
 from snapproxy_storage.protocols import StorageFailure
-from snapproxy_storage.table_format import BlockEntry, block_rows, find, is_sound, read_index, write_table
+from snapproxy_storage.table_format import (
+    MAGIC,
+    TRAILER,
+    BlockEntry,
+    block_rows,
+    find,
+    index_place,
+    is_sound,
+    read_index,
+    write_table,
+)
 from snapproxy_storage.table_sort import sorted_rows
 
 _log = logging.getLogger(__name__)
@@ -33,41 +45,40 @@ class LocalTable:
     It does not return None, because None means that the table does not contain the name.
     """
 
-    def __init__(
-        self, folder: OpenFolder, name: str, mapping: mmap.mmap, names: list[bytes], entries: list[BlockEntry]
-    ) -> None:
+    def __init__(self, folder: OpenFolder, name: str, fd: int, names: list[bytes], entries: list[BlockEntry]) -> None:
         self._folder = folder
         self._name = name
-        self._mapping = mapping
-        self._data = memoryview(mapping)
+        self._fd = fd
         self._names = names
         self._entries = entries
-        self._checked = bytearray(len(entries))
 
     def get(self, name: str) -> bytes | None:
         key = name.encode("utf-8", "surrogatepass")
         number = bisect.bisect_right(self._names, key) - 1
-        return find(self._data, self._sound(number), key) if number >= 0 else None
+        return find(self._block(number), key) if number >= 0 else None
 
     def items(self) -> Iterator[tuple[str, bytes]]:
         for number in range(len(self._entries)):
-            for name, value in block_rows(self._data, self._sound(number)):
+            for name, value in block_rows(self._block(number)):
                 yield name.decode(), value
 
     def close(self) -> None:
-        self._data.release()
-        self._mapping.close()
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
-    def _sound(self, number: int) -> BlockEntry:
+    def _block(self, number: int) -> bytes:
         entry = self._entries[number]
-        if not self._checked[number]:
-            if not is_sound(self._data, entry):
-                self._folder.remove(self._name)
-                raise StorageFailure(
-                    f"the table {self._folder.path / self._name} was damaged and has been removed; build it again"
-                )
-            self._checked[number] = 1
-        return entry
+        try:
+            block = os.pread(self._fd, entry.length, entry.offset)
+        except OSError as error:
+            raise os_failure(f"cannot read the table {self._folder.path / self._name}", error) from error
+        if not is_sound(block, entry):
+            self._folder.remove(self._name)
+            raise StorageFailure(
+                f"the table {self._folder.path / self._name} was damaged and has been removed; build it again"
+            )
+        return block
 
 
 class LocalTables:
@@ -81,21 +92,19 @@ class LocalTables:
     def open(self, digest: str, version: str) -> LocalTable | None:
         folder, name = self._version(version), table_name(digest)
         try:
-            with contextlib.ExitStack() as opened:
-                fd = folder.open(name, os.O_RDONLY)
-                opened.callback(os.close, fd)
-                mapping = mmap.mmap(fd, 0, prot=mmap.PROT_READ)
-        except (FileNotFoundError, ValueError):  # ValueError: an empty file cannot be mapped; it is truncated
+            with contextlib.ExitStack() as undo:
+                fd = folder.open_file(name, os.O_RDONLY)
+                undo.callback(os.close, fd)
+                index = _read_index(fd)
+                if index is None:
+                    _log.warning("The table %s is truncated or damaged and counts as absent", folder.path / name)
+                    return None
+                undo.pop_all()
+        except FileNotFoundError:
             return None
         except OSError as error:
             raise os_failure(f"cannot open the table {folder.path / name}", error) from error
-        with memoryview(mapping) as data:
-            index = read_index(data)
-        if index is None:
-            mapping.close()
-            _log.warning("The table %s is truncated or damaged and counts as absent", folder.path / name)
-            return None
-        return LocalTable(folder, name, mapping, *index)
+        return LocalTable(folder, name, fd, *index)
 
     def build(self, digest: str, version: str, rows: Iterable[tuple[str, bytes]]) -> None:
         folder, name = self._version(version), table_name(digest)
@@ -117,12 +126,21 @@ class LocalTables:
         return self._versions[version]
 
 
+def _read_index(fd: int) -> tuple[list[bytes], list[BlockEntry]] | None:
+    size = os.fstat(fd).st_size
+    if os.pread(fd, len(MAGIC), 0) != MAGIC:
+        return None
+    trailer = os.pread(fd, TRAILER.size, max(0, size - TRAILER.size))
+    place = index_place(trailer, size)
+    return None if place is None else read_index(os.pread(fd, place[1] - place[0], place[0]), trailer)
+
+
 @contextlib.contextmanager
 def _replacing(folder: OpenFolder, name: str) -> Iterator[int]:
     """Provide an empty file that replaces `name` if the block succeeds. Several builders take turns."""
     new = f"{name}.new"  # a fixed name, so that the next builder overwrites the remains of a crash
     while True:
-        fd = folder.open(new, os.O_RDWR | os.O_CREAT)
+        fd = folder.open_file(new, os.O_RDWR | os.O_CREAT)
         try:
             lock(fd)
             if folder.is_still(new, fd):

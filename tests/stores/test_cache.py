@@ -61,6 +61,16 @@ async def test_a_damaged_ephemera_is_absent_and_no_error(store: Store, cache_dir
     (cache_dir / "ephemera/cache.db").write_bytes(b"no database" * 1000)
     await store.expiring.put("k", 1, seconds=60)
     assert await store.expiring.get("k") is None
+    await store.expiring.put("k", 2, seconds=60)
+    assert await store.expiring.get("k") == 2, "the damaged file was replaced"
+
+
+async def test_a_flipped_value_is_absent(store: Store, cache_dir: Path) -> None:
+    await store.expiring.put("k", {"until": 1000}, seconds=60)
+    with sqlite3.connect(cache_dir / "ephemera/cache.db") as connection:
+        connection.execute("UPDATE Cache SET value = replace(value, '1000', '9000')")
+    connection.close()
+    assert await store.expiring.get("k") is None
 
 
 async def test_ephemera_stay_within_their_bound(cache_dir: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from snapproxy_storage import Store, Writing, blob_check, open_store
+from snapproxy_storage import StorageFailure, Store, Writing, blob_check, open_store
 from snapproxy_storage.layout import draft_name
 from tests.fakes.damage import DAMAGES
 from tests.stores.contracts import begin, digest_of, put, read_all
@@ -160,3 +160,51 @@ async def test_the_bytes_that_a_damaged_draft_left_are_hashed_before_they_are_us
     await resumed.draft.write(DATA[resumed.draft.size :])
     assert (await resumed.draft.seal()).digest != digest_of(DATA)
     await resumed.draft.abandon("wrong digest")
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+async def test_a_damaged_database_of_expiring_values_is_replaced(store: Store, cache_dir: Path, damage: str) -> None:
+    database = cache_dir / "ephemera/cache.db"
+    database.write_bytes(b"no database" * 1000)
+    DAMAGES[damage](database)
+    for _ in range(2):
+        await store.expiring.put("key", 1, seconds=60)
+    assert await store.expiring.get("key") == 1
+
+
+def build(store: Store) -> None:
+    store.tables.build("a" * 64, "1", ((f"{number:06}", b"value %d" % number) for number in range(20_000)))
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_table_is_absent_or_refused_and_can_be_built_again(
+    store: Store, cache_dir: Path, damage: str
+) -> None:
+    build(store)
+    DAMAGES[damage](cache_dir / "tables/1" / ("a" * 64))
+    table = store.tables.open("a" * 64, "1")
+    if table is not None:  # a flipped block is detected when it is read
+        with pytest.raises(StorageFailure, match="damaged"):
+            dict(table.items())
+        table.close()
+    build(store)
+    table = store.tables.open("a" * 64, "1")
+    assert table is not None
+    assert table.get("012345") == b"value 12345"
+    table.close()
+
+
+@pytest.mark.parametrize("damage", ["cut", "emptied", "flipped"])
+def test_a_table_that_is_damaged_while_it_is_open_gives_no_wrong_answer(
+    store: Store, cache_dir: Path, damage: str
+) -> None:
+    """A table that was mapped into memory killed the process when its file was cut."""
+    build(store)
+    table = store.tables.open("a" * 64, "1")
+    assert table is not None
+    assert sum(1 for _ in table.items()) == 20_000
+    DAMAGES[damage](cache_dir / "tables/1" / ("a" * 64))
+    with pytest.raises(StorageFailure, match="damaged"):
+        dict(table.items())
+    assert store.tables.open("a" * 64, "1") is None
+    table.close()
