@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from snapproxy.client_config.snippets import DEFAULT_BASE, Snippet, proxy_url, user_name
+from snapproxy.client_config.snippets import DEFAULT_BASE, Snippet, proxy_exports, proxy_url, user_name
 from snapproxy.core.model import TimeSpec
 from snapproxy.errors import ConfigurationError
 
@@ -65,10 +65,13 @@ def proxy(request: ApkOptions) -> tuple[Snippet, ...]:
 
     apk reads HTTP_PROXY, and http_proxy only if that is unset; other programs read only http_proxy.
     """
+    first, second = proxy_exports(request.proxy)
     text = f"""\
 sed -i 's,https://,http://,' {REPOSITORIES}
-export HTTP_PROXY={request.proxy} http_proxy={request.proxy} NO_PROXY= no_proxy=
-# apk 2 caches an index for four hours by its address, which is the same for every time: this fetches it again
+{first}
+{second}
+# apk caches an index for four hours by its address, which is the same for every time: this fetches it again.
+# Without an update before it, use -U: apk -U upgrade --available, apk -U add PACKAGE
 apk --cache-max-age 0 update
 """
     return (Snippet("", text),)
@@ -80,13 +83,16 @@ def dockerfile(request: ApkOptions) -> tuple[Snippet, ...]:
     The time is a separate argument, because BuildKit's cache key omits the proxy variables.
     """
     host = request.base.partition("://")[2]
+    first, second = proxy_exports('"http://$SNAPSHOT:x@$SNAPPROXY"')
     text = f"""\
 # SNAPPROXY must be reachable from inside the build; on this machine: docker build --network=host
 ARG SNAPPROXY={host}
 ARG SNAPSHOT={user_name(request.when)}
-RUN cp -p {REPOSITORIES} /tmp/repositories \\
+RUN {first} \\
+ && {second} \\
+ && cp -p {REPOSITORIES} /tmp/repositories \\
  && sed -i 's,https://,http://,' {REPOSITORIES} \\
- && HTTP_PROXY="http://$SNAPSHOT:x@$SNAPPROXY" NO_PROXY= apk add --no-cache ca-certificates \\
+ && apk add --no-cache ca-certificates \\
  && mv /tmp/repositories {REPOSITORIES}
 """
     return (Snippet("Dockerfile", text),)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from snapproxy.client_config.snippets import DEFAULT_BASE, Snippet, exports, proxy_url, user_name
+from snapproxy.client_config.snippets import DEFAULT_BASE, Snippet, exports, proxy_exports, proxy_url, user_name
 from snapproxy.core.model import Archive, Match, TimeSpec
 
 #: Read after the distribution's own files: apt reads the folder in alphanumeric order, and later lines take precedence.
@@ -28,6 +28,9 @@ APT::Update::Error-Mode "any";
 Acquire::Retries "8";
 Acquire::http::Timeout "300";
 """
+
+UPDATE = "apt-get -o Acquire::Check-Valid-Until=false -o APT::Update::Error-Mode=any update"
+"""The shortest command that fails if a root or an https source is refused, without any of the files below."""
 
 #: Clears every setting that could bypass the proxy: settings override the environment, per-host ones the general one.
 NO_OTHER_PROXY = """\
@@ -193,11 +196,13 @@ def dockerfile(request: AptOptions) -> tuple[Snippet, ...]:
     """
     host = request.base.partition("://")[2]
     settings = " ".join(f"'{line}'" for line in _settings())
+    first, second = proxy_exports('"http://$SNAPSHOT:x@$SNAPPROXY"')
     text = f"""\
 # SNAPPROXY must be reachable from inside the build; on this machine: docker build --network=host
 ARG SNAPPROXY={host}
 ARG SNAPSHOT={user_name(request.when)}
-RUN export http_proxy="http://$SNAPSHOT:x@$SNAPPROXY" no_proxy= \\
+RUN {first} \\
+ && {second} \\
  && printf '%s\\n' {settings} > {CONF} \\
  && rm -rf /var/lib/apt/lists/* \\
  && apt-get update \\
@@ -265,8 +270,8 @@ _SAMPLE = TimeSpec("20240601T000000Z", 1_717_200_000, Match.AT)
 def first_steps(base: str) -> tuple[Snippet, ...]:
     """Return examples for new users of the proxy at `base`, to copy and paste, the shortest first."""
     request = AptOptions(DISTROS["debian"], DISTROS["debian"].example, _SAMPLE, base)
-    update = "apt-get -o Acquire::Check-Valid-Until=false update"
-    shell = Snippet("In a shell, without changing the sources", f"http_proxy={request.proxy} {update}\n")
+    commands = (*proxy_exports(request.proxy), UPDATE)
+    shell = Snippet("In a shell, without changing the sources", "".join(f"{line}\n" for line in commands))
     script = (
         f"curl -s {base}/{user_name(request.when)}/pin.sh | sh\n# to undo: the same command with | sh -s -- --undo\n"
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from snapproxy.client_config.snippets import DEFAULT_BASE, Snippet, exports, proxy_url, user_name
+from snapproxy.client_config.snippets import DEFAULT_BASE, Snippet, exports, proxy_exports, proxy_url, user_name
 from snapproxy.core.model import TimeSpec
 
 MIRRORLIST = "/etc/pacman.d/mirrorlist"
@@ -73,9 +73,9 @@ CacheServer = {request.server}
 
 
 def proxy(request: PacmanOptions) -> tuple[Snippet, ...]:
-    """Return the proxy form. libcurl reads only the lower-case `http_proxy`, and uses it only for http servers."""
-    lines = f"export http_proxy={request.proxy} no_proxy=\nsed -i 's,https://,http://,' {MIRRORLIST}\npacman -Syuu\n"
-    return (Snippet("", lines), Snippet(CONF, SETTINGS))
+    """Return the proxy form. libcurl uses `http_proxy` (lower case only) for http servers, `https_proxy` for https."""
+    lines = (*proxy_exports(request.proxy), f"sed -i 's,https://,http://,' {MIRRORLIST}", "pacman -Syuu")
+    return (Snippet("", "".join(f"{line}\n" for line in lines)), Snippet(CONF, SETTINGS))
 
 
 def edit(request: PacmanOptions) -> tuple[Snippet, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from snapproxy.client_config.snippets import DEFAULT_BASE, Snippet, proxy_url, user_name
+from snapproxy.client_config.snippets import DEFAULT_BASE, Snippet, proxy_exports, proxy_url, user_name
 from snapproxy.core.model import Match, TimeSpec
 
 #: By default dnf gives up after 30 s without data, or below 1000 bytes per second; snapshot archives are slow.
@@ -26,6 +26,13 @@ ZYPPER_SETTINGS = """\
 [main]
 download.transfer_timeout = 3600
 """
+
+#: The commands that request the metadata again in the proxy form.
+REFRESH = (
+    "# dnf and zypper keep metadata for hours by its address, which is the same for every time. After a change:",
+    "# dnf:    dnf --refresh makecache",
+    "# zypper: zypper refresh --force",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +103,12 @@ def proxy(repository: RpmOptions) -> tuple[Snippet, ...]:
 
 
 def environment(repository: RpmOptions) -> tuple[Snippet, ...]:
-    """Return shell lines for the proxy form, for zypper and dnf."""
-    address = proxy_url(repository.base, repository.when)
-    return (Snippet("", f"export http_proxy={address} https_proxy={address} no_proxy=\n"),)
+    """Return shell lines for the proxy form, for zypper and dnf.
+
+    Both keep metadata for hours under an address that is the same for every time, so they must be made to ask again.
+    """
+    lines = (*proxy_exports(proxy_url(repository.base, repository.when)), *REFRESH)
+    return (Snippet("", "".join(f"{line}\n" for line in lines)),)
 
 
 def dockerfile(repository: RpmOptions) -> tuple[Snippet, ...]:

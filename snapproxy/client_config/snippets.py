@@ -37,11 +37,19 @@ def proxy_url(base: str, time: TimeSpec) -> str:
     return base.replace("://", f"://{user_name(time)}:x@", 1)
 
 
+def proxy_exports(proxy: str) -> tuple[str, str]:
+    """Return the two shell commands that send the requests of every client to `proxy`, without exceptions.
+
+    Clients differ in the case of the variables that they read. With `http_proxy` alone, most of them request https
+    sources directly and install current packages; snapproxy refuses such a request.
+    """
+    same = " ".join(f'{name}="$http_proxy"' for name in ("https_proxy", "HTTP_PROXY", "HTTPS_PROXY"))
+    return f"export http_proxy={proxy} no_proxy= NO_PROXY=", f"export {same}"
+
+
 def exports(base: str, time: TimeSpec, **variables: str) -> Snippet:
     """Return the shell lines of the proxy form, those of `variables`, and that of SOURCE_DATE_EPOCH for an instant."""
-    proxy = proxy_url(base, time)
     if time.instant is not None:
         variables["SOURCE_DATE_EPOCH"] = str(time.instant)
-    lines = [f"export http_proxy={proxy} https_proxy={proxy} no_proxy="]
-    lines += [f"export {name}={value}" for name, value in variables.items()]
+    lines = [*proxy_exports(proxy_url(base, time)), *(f"export {name}={value}" for name, value in variables.items())]
     return Snippet("", "\n".join(lines) + "\n")

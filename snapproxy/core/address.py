@@ -32,7 +32,8 @@ _OWN_NAMES = frozenset({"archive", CALL, *PAGES[1:], "~", "-"})
 
 _REALM = "snapproxy: the user name is a time, e.g. 20240601T000000Z"
 _FORMS = (
-    "Request /<archive>/<time>/<path>, or set http_proxy=http://<time>:x@HOST:3142 and leave the sources unchanged."
+    "Request /<archive>/<time>/<path>, or set http_proxy and https_proxy to http://<time>:x@HOST:3142 and leave the "
+    "sources unchanged."
 )
 # A common form of an https source for caching proxies: a path of its own, or a host if the proxy is configured as one.
 _HTTPS = re.compile(r"(?:/|http://)https///", re.IGNORECASE)

@@ -28,7 +28,7 @@ def test_repositories_carry_the_time() -> None:
 
 def test_the_proxy_form_sets_the_variable_that_apk_reads_first() -> None:
     """HTTP_PROXY takes precedence over http_proxy, so an existing one would override ours."""
-    shell = text("proxy").replace("sed -i", ": sed").replace("apk --cache", ": apk --cache")
+    shell = text("proxy").replace("sed -i", ": sed").replace("\napk --cache", "\n: apk --cache")
     script = f'export HTTP_PROXY=http://other NO_PROXY="*"\n{shell}\necho "$HTTP_PROXY|$http_proxy|$NO_PROXY"'
     output = subprocess.run(["sh", "-ec", script], capture_output=True, text=True, check=True).stdout
     url = f"http://{TIME}:x@127.0.0.1:4000"

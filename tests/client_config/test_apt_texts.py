@@ -242,5 +242,6 @@ def test_the_status_page_shows_its_own_address() -> None:
     shown = first_steps("http://builder:99")
     assert len(shown) == len({snippet.path for snippet in shown})
     assert all("builder:99" in snippet.text for snippet in shown)
-    assert "http://20240601T000000Z:x@builder:99 apt-get" in shown[0].text
+    assert "export http_proxy=http://20240601T000000Z:x@builder:99 " in shown[0].text
     assert "Check-Valid-Until=false" in shown[0].text, "the Release of updates and security has expired since"
+    assert "Error-Mode=any" in shown[0].text, "without it apt exits 0 when CONNECT for an https source is refused"

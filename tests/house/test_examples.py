@@ -117,7 +117,7 @@ def test_the_gitlab_job_is_pinned_and_its_shell_parses() -> None:
     assert shell_parses("\n".join(job["script"]))
     assert "variables" not in job
     assert job["script"][0].startswith("export http_proxy=")
-    userinfo, host = re.search(r"http_proxy=http://(\S+)@([\w-]+):3142 no_proxy=$", job["script"][0]).groups()
+    userinfo, host = re.search(r"http_proxy=http://(\S+)@([\w-]+):3142 no_proxy= NO_PROXY=$", job["script"][0]).groups()
     assert [service["alias"] for service in job["services"]] == [host]
     header = "Basic " + base64.b64encode(userinfo.encode()).decode()
     credentials = read_credentials(header)

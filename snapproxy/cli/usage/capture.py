@@ -8,9 +8,9 @@ from typing import Any
 from snapproxy.cli.options import add_config, add_json
 
 EPILOG = """\
-A build records into a capture that is named by the proxy's password (http_proxy=http://TIME:NAME@HOST:3142),
-by /~NAME/ before an address, or by `snapproxy run --capture NAME`. A closed capture records nothing more.
-Removing a capture leaves its files in the store.
+A build records into a capture that is named by the proxy's password (http_proxy=URL https_proxy=URL, where URL is
+http://TIME:NAME@HOST:3142), by /~NAME/ before an address, or by `snapproxy run --capture NAME`. A closed capture
+records nothing more. Removing a capture leaves its files in the store.
 """
 
 EXAMPLES = (
