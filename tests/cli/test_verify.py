@@ -80,7 +80,9 @@ def test_what_is_missing_or_damaged_is_named(verify: Verify, hamlet: Hamlet, tmp
     assert err.endswith(": 2 missing or damaged; the damaged files were removed from the store\n")
     assert not blob(tmp_path, packages).exists()
     faults = json.loads(verify(f"{tmp_path}/a.json", "--json")[1])["faults"]
-    assert [fault["fault"] for fault in faults] == ["missing", "missing"]
+    assert [fault["fault"] for fault in faults] == ["missing", "damaged"], (
+        "removed by the first call, and not stored since"
+    )
 
 
 async def test_damage_is_not_served_again(verify: Verify, hamlet: Hamlet, tmp_path: Path) -> None:
