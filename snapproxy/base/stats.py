@@ -7,16 +7,29 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from snapproxy.core.exchange import Outcome, Served
-from snapproxy.core.model import Proof, Refusal
+from snapproxy.core.exchange import Served
+from snapproxy.core.model import Proof, Role
+
+MAX_REFUSED_HOSTS = 32
+"""Maximum number of hosts of refused requests that are counted one by one: clients choose the names."""
+
+OTHER_HOSTS = "others"
+"""The name under which refusals of further hosts are counted together."""
 
 
 @dataclass(slots=True)
 class Stats:
-    """Counters since the start of the process. Bytes are body bytes; an upstream is a host with its port."""
+    """Counters since the start of the process. Bytes are body bytes; an upstream is a host with its port.
+
+    `files` and `roots` are counted by archive, `refusals` by status, `refused_hosts` by the host that a client tried to
+    reach past the archives.
+    """
 
     answers: Counter[str] = field(default_factory=Counter)
+    files: Counter[str] = field(default_factory=Counter)
+    roots: Counter[str] = field(default_factory=Counter)
     refusals: Counter[int] = field(default_factory=Counter)
+    refused_hosts: Counter[str] = field(default_factory=Counter)
     upstream_requests: Counter[str] = field(default_factory=Counter)
     upstream_bytes: Counter[str] = field(default_factory=Counter)
     unverified: int = 0
@@ -24,15 +37,24 @@ class Stats:
     passed_bytes: Counter[str] = field(default_factory=Counter)
     bytes_sent: int = 0
 
-    def outcome(self, outcome: Outcome) -> None:
-        """Count an answer."""
-        match outcome:
-            case Served():
-                self.answers[outcome.cache] += 1
-                if outcome.proof is Proof.NONE:
-                    self.unverified += 1
-            case Refusal():
-                self.refusals[outcome.status] += 1
+    def served(self, served: Served) -> None:
+        """Count a file that is sent (`core.exchange.TrafficCounter`)."""
+        self.answers[served.cache] += 1
+        self.files[served.archive] += 1
+        if served.role is Role.ROOT:
+            self.roots[served.archive] += 1
+        if served.proof is Proof.NONE:
+            self.unverified += 1
+
+    def refused(self, status: int, host: str = "") -> bool:
+        """Count a refusal, and return whether it is the first one for `host` (`core.exchange.TrafficCounter`)."""
+        self.refusals[status] += 1
+        if not host:
+            return False
+        is_listed = host in self.refused_hosts
+        has_room = len(self.refused_hosts) < MAX_REFUSED_HOSTS
+        self.refused_hosts[host if is_listed or has_room else OTHER_HOSTS] += 1
+        return has_room and not is_listed
 
     def sent(self, count: int) -> None:
         """Count body bytes sent to a client."""
@@ -59,8 +81,12 @@ class Stats:
             "joined": self.answers["JOINED"],
             "bytes": self.bytes_sent,
             "unverified": self.unverified,
+            "archives": {
+                name: {"files": count, "roots": self.roots[name]} for name, count in sorted(self.files.items())
+            },
             "refusals": sum(self.refusals.values()),
             "refusals_by_status": {str(status): count for status, count in sorted(self.refusals.items())},
+            "refused_hosts": dict(sorted(self.refused_hosts.items())),
             "unpinned": sum(self.passed.values()),
             "unpinned_by_host": {
                 host: {"requests": count, "bytes": self.passed_bytes[host]}

@@ -12,9 +12,11 @@ from snapproxy.cli.lock_files import check_can_be_written, read_nonempty_lock, w
 from snapproxy.cli.messages import print_error
 from snapproxy.cli.run_command import CommandError, run_pinned
 from snapproxy.cli.run_mode import RunMode
+from snapproxy.cli.summary import RunSummary
+from snapproxy.client_config import ASK_AGAIN
 from snapproxy.config import Config
 from snapproxy.core.model import Match
-from snapproxy.errors import ConfigurationError
+from snapproxy.errors import ConfigurationError, SnapproxyError
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -27,14 +29,36 @@ def main(arguments: argparse.Namespace) -> int:
     except CommandError as error:
         print_error(error)
         return error.code
-    counts = {"when": mode.time, "exit_code": ran.code, **ran.summary.table()}
+    code = ran.code or exit_code_of(ran.summary, is_strict(arguments))
+    counts = {"when": mode.time, "exit_code": code, **ran.summary.table()}
     if arguments.lock:
         counts["lock"] = write_lock(arguments.lock, ran.record, ran.code)
     text = json.dumps(counts, sort_keys=True)
     if arguments.summary:
         arguments.summary.write_text(text + "\n", encoding="utf-8")
     print(text if arguments.json else ran.summary.line(), file=sys.stderr)
-    return ran.code
+    return code
+
+
+def is_strict(arguments: argparse.Namespace) -> bool:
+    """Return whether the run fails if a client requested no root: by default if it records a lock or a capture."""
+    records = bool(arguments.lock or (arguments.capture and not arguments.offline))
+    return records if arguments.strict is None else bool(arguments.strict)
+
+
+def exit_code_of(summary: RunSummary, strict: bool) -> int:  # noqa: FBT001 # the option's value
+    """Return the exit code of a command that succeeded; print an error if it is not 0."""
+    if not (strict and summary.unasked):
+        return 0
+    print_error(
+        SnapproxyError(
+            "The command succeeded, but it is not known to be pinned",
+            why=f"{summary.unasked[:1].upper()}{summary.unasked[1:]}: package managers keep their metadata for hours "
+            "and then send no request.",
+            hint=f"Make the client ask: {ASK_AGAIN}. Use --no-strict if the command needs no metadata.",
+        )
+    )
+    return 1
 
 
 def run_mode_of(arguments: argparse.Namespace, config: Config) -> RunMode:

@@ -41,7 +41,10 @@ class CommandError(SnapproxyError):
 
 @dataclass(frozen=True, slots=True)
 class FinishedRun:
-    """The exit code of a command, the summary of its downloads, and the record of a recorded run (otherwise empty)."""
+    """The exit code of a command, the summary of its downloads, and the record of a recorded run (otherwise empty).
+
+    `record` may also be that of a capture which the run continued.
+    """
 
     code: int
     summary: RunSummary
@@ -87,7 +90,10 @@ async def _run_in(
     async with opening as app:
         try:
             code, summary = await run_while_serving(app, listeners, command, environ)
-            return FinishedRun(code, summary, await app.answered(mode.capture) if mode.is_recorded else Record((), {}))
+            record = Record((), {})
+            if mode.is_recorded or (mode.capture and not mode.offline and summary.unasked):
+                record = await app.answered(mode.capture)
+            return FinishedRun(code, summary.with_roots_of(record, mode.time), record)
         finally:
             if mode.is_temporary:
                 with contextlib.suppress(ClientError):  # the capture does not exist if nothing was requested

@@ -9,6 +9,9 @@ from snapproxy.core.model import Match, TimeSpec
 
 DEFAULT_BASE = "http://127.0.0.1:3142"
 
+ASK_AGAIN = "apt-get update, dnf --refresh, zypper refresh --force, apk -U, pacman -Sy"
+"""How to make each client request its metadata, for messages."""
+
 
 @dataclass(frozen=True, slots=True)
 class Snippet:

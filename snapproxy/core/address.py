@@ -126,6 +126,24 @@ def read(method: str, raw_target: str, book: AddressBook, *, proxy_authorization
     return target
 
 
+def foreign_host(method: str, raw_target: str) -> str:
+    """Return the host that a refused request tried to reach, for statistics.
+
+    `https://HOST` for CONNECT, otherwise `http://HOST`, each with its port unless that is the default; '' for another
+    form of address or a malformed host.
+    """
+    scheme, text = "https", raw_target
+    if method != "CONNECT":
+        scheme, separator, rest = raw_target.partition("://")
+        scheme, text = scheme.lower(), rest.partition("/")[0]
+        if not separator or scheme not in {"http", "https"}:
+            return ""
+    try:
+        return f"{scheme}://{format_authority(*read_authority(text, scheme), scheme)}"
+    except ClientError:
+        return ""
+
+
 def _read(raw: str, book: AddressBook, authorization: str) -> Target | Refusal:
     if "#" in raw:
         raise ClientError("the request target contains a fragment (#)")

@@ -240,8 +240,14 @@ class Forwarder(Protocol):
 class TrafficCounter(Protocol):
     """Counts the traffic to clients. Never raises, never waits."""
 
-    def outcome(self, outcome: Outcome) -> None:
-        """Count the answer to one request for a file, from any source."""
+    def served(self, served: Served) -> None:
+        """Count one file that is sent, or confirmed to be unchanged, from any source."""
+
+    def refused(self, status: int, host: str = "") -> bool:
+        """Count one refusal. Return whether it is the first one that concerns `host`; '' for a request to this proxy.
+
+        `host` is the host that the client tried to reach, as `core.address.foreign_host` writes it.
+        """
 
     def sent(self, count: int) -> None:
         """Count bytes of file bodies sent to a client."""

@@ -10,10 +10,12 @@ import asyncio
 import functools
 import logging
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import assert_never
 
 from aiohttp.http_exceptions import LineTooLong
 
+from snapproxy.core.address import foreign_host
 from snapproxy.core.conditions import ConditionalHeaders, WholeFile, decide
 from snapproxy.core.exchange import (
     Answerer,
@@ -124,14 +126,13 @@ class Gateway:
             access_log.write(entry)
         return Ending(request.connection, keep_alive=wire.keeps_alive)
 
-    @staticmethod
-    async def _fail(wire: ResponseWriter, error: Exception) -> None:
+    async def _fail(self, wire: ResponseWriter, error: Exception) -> None:
         """Report a failure to the client: by a status if nothing has been sent, otherwise by an abort."""
         if wire.status == 0:
             if not isinstance(error, SnapproxyError):
                 _log.error("A request failed with an internal error", exc_info=error)
             try:
-                await wire.send(refusal_reply(failure(error, None), closes=True))
+                await wire.send(self._refuse(wire.request, failure(error, None), closes=True))
             except (ConnectionError, TimeoutError):
                 wire.cut("left")
         elif isinstance(error, ConnectionError):
@@ -164,6 +165,7 @@ class Gateway:
             refusal = Refusal(414, "The address is too long", why=f"The limit is {self._limits.line} bytes.")
         else:
             refusal = Refusal(431, "A header field is too long", why=f"The limit is {self._limits.field} bytes.")
+        self._traffic.refused(refusal.status)
         reply = refusal_reply(refusal, closes=True)
         access_log.write(access_log.AccessEntry(peer, "-", "-", reply.status, len(reply.text)))
         framing = (("Content-Length", str(reply.length)), ("Connection", "close"))
@@ -185,7 +187,7 @@ class Gateway:
     async def _answer(self, request: ClientRequest, wire: ResponseWriter, entry: access_log.AccessEntry) -> None:
         refused = refuse_head(request, self._instance)
         if refused is not None:
-            await wire.send(refusal_reply(refused, closes=True))
+            await wire.send(self._refuse(request, refused, closes=True))
             return
         target = self._read(request)
         match target:
@@ -212,14 +214,18 @@ class Gateway:
             case _:
                 assert_never(target)
 
-    @staticmethod
-    def _refuse(request: ClientRequest, refusal: Refusal) -> ReplyHead:
-        """Return the answer for a refusal; it closes the connection if the client may have sent more than a head.
+    def _refuse(self, request: ClientRequest, refusal: Refusal, *, closes: bool = False) -> ReplyHead:
+        """Count a refusal and return its answer; it closes the connection if the client may have sent more than a head.
 
         The bytes after a refused CONNECT may be meant for the tunnel, and those after the head of a request with a body
         are the body.
         """
-        return refusal_reply(refusal, closes=request.method == "CONNECT" or request.has_body)
+        is_tunnel = request.method == "CONNECT"
+        is_foreign = is_tunnel or refusal.status == HTTPStatus.FORBIDDEN
+        host = foreign_host(request.method, request.target) if is_foreign else ""
+        if self._traffic.refused(refusal.status, host) and is_tunnel:
+            _log.warning("Requests to %s are refused. %s", host, refusal.reason)
+        return refusal_reply(refusal, closes=closes or is_tunnel or request.has_body)
 
     async def _answer_file(
         self,
@@ -232,13 +238,13 @@ class Gateway:
         since = read_http_date(date) if date else None
         via = ", ".join(request.headers.getall("Via", ()))
         outcome = await self._answerer.answer(target, Conditions(since=since, via=via))
-        self._traffic.outcome(outcome)
         match outcome:
             case Refusal():
-                await wire.send(refusal_reply(outcome))
+                await wire.send(self._refuse(request, outcome))
             case Moved():
                 await wire.send(moved_reply(outcome, target.archive.name))
             case Served():
+                self._traffic.served(outcome)
                 await self._send(request, wire, target.path, outcome, entry)
             case _:
                 assert_never(outcome)
@@ -259,7 +265,7 @@ class Gateway:
         verdict = decide(_conditions(request), validators(served), served.body.size)
         if isinstance(verdict, WholeFile) and request.method == "GET":
             if not served.digest and (broken := await _early_failure(served)) is not None:
-                await wire.send(refusal_reply(broken))
+                await wire.send(self._refuse(request, broken))
                 return
             reply = file_reply(served, path, verdict)  # built now: its size may be known by now
             span = None if reply.length is None else ByteRange(0, reply.length)

@@ -18,6 +18,7 @@ from snapproxy.cli import main, run_command, sockets
 from snapproxy.cli.child_env import environment, write_apt_config
 from snapproxy.cli.summary import RunSummary, summarize
 from snapproxy.errors import SnapproxyError
+from tests.cli.conftest import FIGURES
 
 APP = Any
 PROXY = "http://20240601T000000Z:x@127.0.0.1:4000"
@@ -116,7 +117,8 @@ def test_a_command_reaches_the_network_through_the_pin(built: APP, capfd: pytest
     output = capfd.readouterr()
     assert output.out == head
     assert output.err.splitlines()[-1] == (
-        "snapproxy: 3 files, 3.0 kB; 1 from cache; 2 from upstream (2 requests, 1.0 kB); 0 unverified; 1 refused"
+        "snapproxy: 3 files, 3.0 kB; 1 from cache; 2 from upstream (2 requests, 1.0 kB); 0 unverified; "
+        "3 refused (2 x 403, 1 x 404), by host: https://download.example (2)"
     )
     assert built.stopped
     assert built.entered == 0
@@ -160,14 +162,18 @@ def test_the_summary_is_there_for_machines(built: APP, tmp_path: Path, capsys: p
         "upstream_requests": 2,
         "upstream_bytes": 1000,
         "unverified": 0,
-        "refused": 1,
+        "refused": 3,
         "unpinned": 0,
+        "roots": 1,
+        "without_root": [],
+        "refused_by_status": {"403": 2, "404": 1},
+        "refused_hosts": {"https://download.example": 2},
     }
     assert json.loads(capsys.readouterr().err.splitlines()[-1]) == figures
 
 
 def test_the_line_tells_what_passed_unpinned() -> None:
-    line = RunSummary(1, 10, 1, 0, 0, 0, 1, 0, 2).line()
+    line = RunSummary(1, 10, 1, 0, 0, 0, 1, 0, 2, roots=1).line()
     assert (
         line
         == "snapproxy: 1 files, 10 bytes; 1 from cache; 0 from upstream (0 requests, 0 bytes); 1 unverified; 2 unpinned"
@@ -175,8 +181,7 @@ def test_the_line_tells_what_passed_unpinned() -> None:
 
 
 def test_a_joined_download_was_not_in_the_cache() -> None:
-    figures = dict.fromkeys(("bytes", "hits", "misses", "unverified", "refusals", "unpinned"), 0)
-    assert summarize({**figures, "joined": 2, "upstreams": {}}).from_upstream == 2
+    assert summarize({**FIGURES, "misses": 0, "joined": 2}).from_upstream == 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snapproxy.core.address import read
+from snapproxy.core.address import foreign_host, read
 from snapproxy.core.exchange import FileTarget, PassTarget, TunnelTarget
 from snapproxy.core.model import Refusal
 from snapproxy.core.time_spec import parse_time
@@ -166,3 +166,23 @@ def test_no_refusal_repeats_a_clients_text(target: str, at: int) -> None:
     answer = read("GET", target[:at] + MARK + target[at:], BOOK, proxy_authorization=f"Basic {MARK}")
     if isinstance(answer, Refusal):
         assert MARK not in repr(answer)
+
+
+@pytest.mark.parametrize(
+    ("method", "raw", "host"),
+    [
+        ("CONNECT", "Download.Example:443", "https://download.example"),
+        ("CONNECT", "[::1]:444", "https://[::1]:444"),
+        ("CONNECT", "a b:443", ""),
+        ("GET", "http://other.example:80/x", "http://other.example"),
+        ("GET", "https://other.example/x", "https://other.example"),
+        ("GET", "http://user:secret@other.example/x", ""),
+        ("GET", "ftp://other.example/x", ""),
+        ("GET", "/debian/20240601T000000Z/x", ""),
+        ("GET", "http://" + "a" * 300 + "/x", ""),
+    ],
+)
+def test_the_host_of_a_refused_request_is_written_without_user_and_default_port(
+    method: str, raw: str, host: str
+) -> None:
+    assert foreign_host(method, raw) == host

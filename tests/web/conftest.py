@@ -11,7 +11,7 @@ import pytest
 import uvloop
 from blockbuster import blockbuster_ctx
 
-from snapproxy.core.exchange import Outcome
+from snapproxy.core.exchange import Served
 from snapproxy.upstream.pass_through import PassThrough
 from snapproxy.web.pages import Pages
 from snapproxy.web.protocol import Limits
@@ -39,11 +39,16 @@ def _never_blocks() -> Iterator[None]:
 class FakeTally:
     def __init__(self) -> None:
         self.counted: list[tuple[str, int, int]] = []
-        self.outcomes: list[Outcome] = []
+        self.files: list[Served] = []
+        self.refusals: list[tuple[int, str]] = []
         self.bytes_sent = 0
 
-    def outcome(self, outcome: Outcome) -> None:
-        self.outcomes.append(outcome)
+    def served(self, served: Served) -> None:
+        self.files.append(served)
+
+    def refused(self, status: int, host: str = "") -> bool:
+        self.refusals.append((status, host))
+        return bool(host)
 
     def sent(self, count: int) -> None:
         self.bytes_sent += count

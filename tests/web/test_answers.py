@@ -50,7 +50,31 @@ async def test_each_answer_is_counted_once_whoever_gave_it(site: Site) -> None:
     client = await site.connect()
     for path in ("x", "absent"):
         await client.get(site.url(path))
-    assert [isinstance(each, Refusal) for each in site.traffic.outcomes] == [False, True]
+    assert [each.size for each in (served.body for served in site.traffic.files)] == [5]
+    assert site.traffic.refusals == [(404, "")]
+
+
+@pytest.mark.parametrize(
+    ("head", "counted"),
+    [
+        ("GET /debian/ HTTP/1.1\r\nUpgrade: x", (400, "")),
+        ("not HTTP at all", (400, "")),
+        ("GET http://other.example/x HTTP/1.1", (403, "http://other.example")),
+        ("GET http://other.example:8080/x HTTP/1.1", (403, "http://other.example:8080")),
+        ("CONNECT download.example:443 HTTP/1.1", (403, "https://download.example")),
+        ("CONNECT download.example:8443 HTTP/1.1", (403, "https://download.example:8443")),
+        ("GET /timeless HTTP/1.1", (407, "")),
+        ("POST {file} HTTP/1.1\r\nContent-Length: 0", (405, "")),
+    ],
+)
+async def test_every_refusal_is_counted_with_the_host_that_it_concerns(
+    site: Site, head: str, counted: tuple[int, str]
+) -> None:
+    """An administrator finds clients without a time and sources past the archives by these counts."""
+    client = await site.connect()
+    await client.send(f"{head.format(file=site.url('x'))}\r\nHost: h\r\n\r\n")
+    assert (await client.answer()).status == counted[0]
+    assert site.traffic.refusals == [counted]
 
 
 @pytest.mark.parametrize("size", [0, 1, 65536, 65537, 3_000_000])

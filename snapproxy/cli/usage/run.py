@@ -11,7 +11,7 @@ from snapproxy.core.credentials import is_capture_name
 
 EPILOG = """\
 The command gets the proxy variables and an APT_CONFIG. Signals are forwarded to it. The exit code is the command's
-(128 + N if signal N ended it). The last line on stderr summarizes the downloads.
+(128 + N if signal N ended it), or 1 if --strict fails. The last line on stderr summarizes the downloads.
 
   snapproxy run --at TIME --lock FILE -- COMMAND...        record, and write the lock even if the command fails
   snapproxy run --locked FILE [--offline] -- COMMAND...    serve the files of the lock, byte for byte; refuse all others
@@ -42,6 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="HOST[:PORT]",
         dest="passes",
         help="a host that the command may reach unpinned; may be repeated",
+    )
+    parser.add_argument(
+        "--strict",
+        action=argparse.BooleanOptionalAction,
+        help="fail if no root was requested, so that a client may have used metadata of another time "
+        "(default: only with --lock and when recording into a capture)",
     )
     parser.add_argument(
         "--listen",
