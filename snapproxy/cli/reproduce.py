@@ -32,12 +32,28 @@ from snapproxy.jobs.attest import attest
 class Reproduction:
     """The result of running a command twice: the lock, the digests of the first run's outputs, and the differences.
 
-    `differences` are the rows of a table. Without differences, the reproduction can be attested (`capture.intoto`).
+    `differences` and `requests` are the rows of tables. `requests` are the files that only the lock has, or only a run:
+    the lock then does not describe this command. Without both, the reproduction can be attested (`capture.intoto`).
     """
 
     record: Record
     outputs: Mapping[str, str]
     differences: Sequence[tuple[str, ...]]
+    requests: Sequence[tuple[str, ...]] = ()
+
+    @property
+    def is_reproduced(self) -> bool:
+        """Whether both runs requested the files of the lock, and had equal results."""
+        return not (self.differences or self.requests)
+
+    @property
+    def result(self) -> str:
+        """The result, to be followed by the digest of the lock."""
+        if self.differences:
+            return "the second run differs from the lock"
+        if self.requests:
+            return "not reproduced: the requests of the two runs differ from the files of the lock"
+        return "reproduced offline from the lock"
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -54,12 +70,11 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(_as_json(found))
     else:
-        print(format_table(found.differences), end="")
-    result = "the second run differs" if found.differences else "reproduced offline"
-    print(f"snapproxy: {result} from the lock {lock.digest(found.record)}", file=sys.stderr)
-    if arguments.attest and not found.differences:
+        print(format_table(found.differences or found.requests), end="")
+    print(f"snapproxy: {found.result} {lock.digest(found.record)}", file=sys.stderr)
+    if arguments.attest and found.is_reproduced:
         print(f"snapproxy: attested as {run_async(_attest(found, arguments))}", file=sys.stderr)
-    return int(bool(found.differences))
+    return int(not found.is_reproduced)
 
 
 async def _attest(found: Reproduction, arguments: argparse.Namespace) -> str:
@@ -93,7 +108,28 @@ def reproduce(config: Config, arguments: argparse.Namespace) -> Reproduction:
     for path in paths:
         if before[path] == after[path]:
             outputs.remove(aside[path])
-    return Reproduction(record, {str(path): outputs.digest(before[path]) for path in paths}, differences)
+    digests = {str(path): outputs.digest(before[path]) for path in paths}
+    return Reproduction(record, digests, differences, different_requests(record, online.record, offline.record))
+
+
+def different_requests(locked: Record, online: Record, offline: Record) -> list[tuple[str, ...]]:
+    """Return a row for each file of the lock that a run did not request, and for each file that only a run requested.
+
+    A command that requests nothing has equal results in both runs, and reproduces nothing.
+    """
+    expected, first, second = (
+        {entry.key for entry in record.entries if not entry.is_absence} for record in (locked, online, offline)
+    )
+    rows: list[tuple[str, ...]] = []
+    for key in sorted(expected | first | second):
+        runs = [name for name, requested in (("online", first), ("offline", second)) if key in requested]
+        archive, _, path = key
+        missing = [name for name in ("online", "offline") if name not in runs]
+        if key not in expected:
+            rows.append(("not in the lock", archive, path, " and ".join(runs)))
+        elif missing:
+            rows.append(("not requested", archive, path, " and ".join(missing)))
+    return rows
 
 
 def _run(config: Config, mode: RunMode, command: Sequence[str], where: str) -> FinishedRun:
@@ -114,4 +150,5 @@ def _as_json(found: Reproduction) -> dict[str, Any]:
         "lock": lock.digest(found.record),
         "outputs": dict(found.outputs),
         "differences": [list(row) for row in found.differences],
+        "requests": [list(row) for row in found.requests],
     }

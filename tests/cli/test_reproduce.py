@@ -52,6 +52,36 @@ def test_a_command_that_asks_for_something_else_the_second_time_is_told(reproduc
     assert "the second run differs from the lock" in err
 
 
+@pytest.mark.parametrize(
+    ("script", "rows"),
+    [
+        ("true", [(INRELEASE, "online and offline"), (PACKAGES, "online and offline")]),
+        (f"{GET} >/dev/null", [(PACKAGES, "online and offline")]),
+        (f"{GET} >/dev/null; test -e once || {MORE}; touch once", [(PACKAGES, "offline")]),
+    ],
+)
+def test_a_command_that_does_not_request_the_files_of_the_lock_reproduces_nothing(
+    reproduce: Reproduce, monkeypatch: pytest.MonkeyPatch, script: str, rows: list[tuple[str, str]]
+) -> None:
+    """`true` has equal results online and offline, whatever the lock has. Nothing may be attested then."""
+    monkeypatch.setattr("snapproxy.cli.reproduce.attest", lambda *_: pytest.fail("attested"))
+    assert reproduce(f"{GET} >/dev/null; {MORE}", "--at", AT)[0] == 0
+    attested = ("--output", "file", "--attest", f"docker://127.0.0.1:1/image@sha256:{'0' * 64}", "--json")
+    code, out, err = reproduce(f"{script}; echo equal > file", *attested)
+    assert code == 1
+    assert [(row[0], *row[2:]) for row in json.loads(out)["requests"]] == [("not requested", *row) for row in rows]
+    assert json.loads(out)["differences"] == []
+    assert "snapproxy: not reproduced: the requests of the two runs differ from the files of the lock " in err
+
+
+def test_a_file_that_only_the_first_run_requested_is_not_in_the_lock(reproduce: Reproduce) -> None:
+    """The second run was refused that file, and its command did not mind."""
+    assert reproduce(f"{GET} >/dev/null", "--at", AT)[0] == 0
+    code, out, _ = reproduce(f"{GET} >file; {MORE}", "--output", "file")
+    assert code == 1
+    assert out.split() == ["not", "in", "the", "lock", "debian", PACKAGES, "online"]
+
+
 def test_equal_outputs_leave_no_trace(reproduce: Reproduce) -> None:
     script = f"mkdir -p out/deep && {GET} > out/deep/file && ln -sf file out/deep/link && {GET} > one"
     code, out, _ = reproduce(script, "--at", AT, "--output", "out", "--output", "one", "--json")

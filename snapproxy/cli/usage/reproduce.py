@@ -12,8 +12,9 @@ EPILOG = """\
 With --at, the first run records and writes the lock. Without it, the lock must exist, and the first run is pinned
 to its time. Outputs are compared by content: files by their bytes, folders by all files below them. While the
 command runs again, the outputs of the first run are kept as PATH.snapproxy-online; they stay there if the second
-run's outputs differ. Without --output, the lists of files that the two runs were served are compared.
-The exit code is 1 if the results differ or a run fails; no attestation is written in this case.
+run's outputs differ. Without --output, the lists of files that the two runs were served are compared. Both runs must
+request every file of the lock and no other: a command that uses a cache of its own does not reproduce the lock.
+The exit code is 1 if the results or the requests differ, or a run fails; no attestation is written in these cases.
 """
 
 EXAMPLES = ("reproduce --lock snapproxy.lock.json --output image.tar -- make image",)
