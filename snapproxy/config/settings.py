@@ -79,7 +79,8 @@ SETTINGS = SettingsTable(
             description="files that can be rebuilt; for root /var/cache/snapproxy, else $XDG_CACHE_HOME/snapproxy",
         ),
         "default_when": Key(
-            read=optional(pinned_time), description="the time of a proxy request that names none (unset: 407)"
+            read=optional(pinned_time),
+            description="the time of a proxy request without credentials (unset: 407); not for rpm archives",
         ),
         "max_gap": Key(
             read=optional(duration),

@@ -59,8 +59,10 @@ class AddressBook:
 
     `archives`: the archive table, the user's own archives last. `histories`: the histories by name. `default_when`: the
     time of a request that names none. `default_capture`: the capture that records a request that names none, '' for
-    none. `passes`: (host, port) pairs that may be reached unpinned. `connect`: whether a live client may tunnel to an
-    archive's hosts. `own_hosts`: the addresses of this proxy, `host:port` (or `host` for port 80).
+    none. `challenged`: families whose requests without credentials get a 407 even with `default_when`, because their
+    clients send credentials only after one (`Family.waits_for_challenge`). `passes`: (host, port) pairs that may be
+    reached unpinned. `connect`: whether a live client may tunnel to an archive's hosts. `own_hosts`: the addresses of
+    this proxy, `host:port` (or `host` for port 80).
 
     Computed: `names`: archives by name. `native_archives`: the first archive that has native addresses, by their first
     segment. `native_names`: every first segment reserved for native addresses. `routes`: the places that select an
@@ -71,6 +73,7 @@ class AddressBook:
     histories: Mapping[str, History]
     default_when: TimeSpec | None = None
     default_capture: str = ""
+    challenged: frozenset[str] = frozenset()
     passes: tuple[tuple[str, int], ...] = ()
     connect: bool = False
     own_hosts: frozenset[str] = frozenset()
@@ -274,10 +277,15 @@ def _at_credentials_time(request: _ParsedRequest, archive: Archive, path: str) -
     """Return the target for a mirror address: the time is that of the credentials, otherwise `default_when`."""
     refuse_query(request.query)
     credentials = read_credentials(request.authorization)
-    when = credentials.when if credentials else request.book.default_when
+    when = credentials.when if credentials else _default_time(request.book, archive)
     if when is None:
         return _time_required()
     return FileTarget(archive, when, path, capture=_capture(request, credentials))
+
+
+def _default_time(book: AddressBook, archive: Archive) -> TimeSpec | None:
+    """Return the time of a request for an archive that has no credentials, None if it must have some."""
+    return None if archive.family in book.challenged else book.default_when
 
 
 def _pass_through(request: _ParsedRequest, host: str, port: int, raw: str) -> PassTarget:
@@ -305,10 +313,12 @@ def _tunnel(raw: str, book: AddressBook, authorization: str) -> TunnelTarget | R
             "To let a build reach that host unpinned, name it in `pass` as HOST:PORT.",
         )
     authority = format_authority(host, port, "https")
-    if port != _HTTPS_PORT or not any(route.owns(authority) for route in book.routes):
+    owners = [route.archive for route in book.routes if route.owns(authority)]
+    if port != _HTTPS_PORT or not owners:
         return _unknown_host(book)
     credentials = read_credentials(authorization)
-    when = credentials.when if credentials else book.default_when
+    defaults = [_default_time(book, archive) for archive in owners]
+    when = credentials.when if credentials else None if None in defaults else book.default_when
     if when is None:
         return _time_required()
     if when.match is not Match.LIVE:

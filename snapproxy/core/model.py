@@ -182,6 +182,11 @@ class Family(Protocol):
     """Whether roots list packages themselves, without an index between."""
     purl_type: str
     """The type of its packages in package URLs (the types of github.com/package-url/purl-spec)."""
+    waits_for_challenge: bool
+    """Whether clients send the credentials for a proxy only after a 407.
+
+    If so, a request without credentials does not show that the client has none.
+    """
     tells_root_dates: bool
     """Whether a root may be sent with a date (Last-Modified).
 

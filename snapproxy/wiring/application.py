@@ -401,15 +401,18 @@ def build(
 ) -> AbstractAsyncContextManager[App]:
     """Open the store and return the application, to be entered with `async with`.
 
-    `pinned`: the time of every request without one. `capture`: the capture of every request without one. `passes`:
-    hosts that may be reached unpinned, in addition to the configuration's. `replayed`: the record to answer from,
-    instead of the archives.
+    `pinned`: the time of every request without one, which is also the time in the credentials of its clients.
+    `capture`: the capture of every request without one. `passes`: hosts that may be reached unpinned, in addition to
+    the configuration's. `replayed`: the record to answer from, instead of the archives.
     """
     book = AddressBook(
         archives=config.archives,
         histories=HISTORIES,
         default_when=parse_time(pinned) if pinned else config.default_when,
         default_capture=capture,
+        challenged=frozenset()
+        if pinned
+        else frozenset(each.name for each in FAMILIES.values() if each.waits_for_challenge),
         passes=(*config.passes, *passes),
         connect=config.connect,
     )

@@ -181,6 +181,14 @@ class TestProxyForm:
         assert ask("http://ftp.debian.org/debian/x", book) == file("debian", "live", "x")
         assert ask("http://ftp.debian.org/debian/x", book, pair=f"{TS}:x") == file("debian", TS, "x")
 
+    def test_clients_that_wait_for_a_challenge_get_one_despite_a_default_time(self) -> None:
+        """zypper would get the default time, although its proxy address has another one."""
+        book = replace(BOOK, default_when=parse_time("live"), challenged=frozenset({"rpm"}))
+        url = "http://download.opensuse.org/tumbleweed/repo/oss/repodata/repomd.xml"
+        assert refused(ask(url, book), 407).headers["Proxy-Authenticate"]
+        assert ask(url, book, pair=f"{TS}:x").when.text == TS
+        assert ask("http://ftp.debian.org/debian/x", book) == file("debian", "live", "x")
+
     def test_malformed_credentials_are_refused_even_with_a_default_time(self) -> None:
         book = replace(BOOK, default_when=parse_time("live"))
         answer = refused(ask("http://ftp.debian.org/debian/x", book, pair="bob:hunter2"), 400)

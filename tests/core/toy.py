@@ -51,6 +51,7 @@ class ToyFamily:
     drops_older_dates = False
     roots_list_packages = False
     tells_root_dates = True
+    waits_for_challenge = False
     scheme = OpenPgp()
 
     def classify(self, path: str) -> Place:

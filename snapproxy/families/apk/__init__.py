@@ -41,6 +41,7 @@ class Apk:
     # have, and the client would keep its copy when the time behind the URL is moved back. Without a date it always
     # receives the bytes.
     tells_root_dates = False
+    waits_for_challenge = False
 
     scheme = RawSignatures(raw_signatures)
 

@@ -49,6 +49,7 @@ class Apt:
     purl_type = "deb"
     # apt sends the Last-Modified that it received as If-Modified-Since. Without one it could not revalidate a root.
     tells_root_dates = True
+    waits_for_challenge = False
     scheme = OpenPgp()
 
     def classify(self, path: str) -> Place:

@@ -37,6 +37,7 @@ class Pacman:
     roots_list_packages = True
     purl_type = "alpm"
     tells_root_dates = True
+    waits_for_challenge = False
     scheme = OpenPgp()
 
     def classify(self, path: str) -> Place:

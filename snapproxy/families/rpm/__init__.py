@@ -41,6 +41,8 @@ class Rpm:
     roots_list_packages = False
     purl_type = "rpm"
     tells_root_dates = True
+    # dnf (without proxy_auth_method=basic) and zypper send them only after a 407, on each connection.
+    waits_for_challenge = True
     scheme = OpenPgp()
 
     def classify(self, path: str) -> Place:
