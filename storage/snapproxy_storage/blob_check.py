@@ -13,6 +13,7 @@ Identity = tuple[int, int, int, int]
 
 _PIECE = 1 << 20
 _TRIES = 3
+"""Number of times that a file which changes while it is hashed is hashed."""
 
 
 def identity_of(status: os.stat_result) -> Identity:
@@ -25,7 +26,8 @@ def check_file(folder: OpenFolder, digest: str) -> Identity | None:
 
     Otherwise return None; the file, or any other entry of that name, is removed.
     """
-    for _ in range(_TRIES):
+    tries = 0
+    while tries < _TRIES:
         try:
             fd = folder.open(digest, os.O_RDONLY)
         except OSError as error:
@@ -37,13 +39,13 @@ def check_file(folder: OpenFolder, digest: str) -> Identity | None:
             before = os.fstat(fd)
             is_right = stat.S_ISREG(before.st_mode) and _sha256(fd) == digest
             identity = identity_of(os.fstat(fd))
-            if identity != identity_of(before):
-                continue  # it changed while it was hashed
-            if is_right:
-                return identity
-            if folder.is_still(digest, fd):
-                folder.set_aside(digest)
-                return None
+            if not folder.is_still(digest, fd):
+                continue  # a writer has stored the blob again
+            if identity == identity_of(before):
+                if is_right:
+                    return identity
+                break
+            tries += 1
         finally:
             os.close(fd)
     folder.set_aside(digest)

@@ -100,15 +100,13 @@ class LocalBlobs:
         return LocalBlob(fd, digest, status.st_size)
 
     async def open(self, digest: str) -> LocalBlob | None:
-        blob = self.peek(digest)
-        if blob is not None or not self.folder.has(blob_name(digest)):
-            return blob
-        check = self._checks.get(digest)
-        if check is None:
-            check = self._checks[digest] = asyncio.create_task(self._check(digest))
-            check.add_done_callback(lambda _: self._checks.pop(digest, None))
-        await asyncio.shield(check)
-        return self.peek(digest)
+        while (blob := self.peek(digest)) is None and self.folder.has(blob_name(digest)):
+            check = self._checks.get(digest)
+            if check is None:
+                check = self._checks[digest] = asyncio.create_task(self._check(digest))
+                check.add_done_callback(lambda _: self._checks.pop(digest, None))
+            await asyncio.shield(check)  # another process may store the blob again before the next look
+        return blob
 
     def size(self, digest: str) -> int | None:
         return self.folder.size_of_file(blob_name(digest))

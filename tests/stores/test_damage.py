@@ -208,3 +208,27 @@ def test_a_table_that_is_damaged_while_it_is_open_gives_no_wrong_answer(
         dict(table.items())
     assert store.tables.open("a" * 64, "1") is None
     table.close()
+
+
+async def test_a_file_that_writers_replace_while_it_is_hashed_is_no_damage(
+    store: Store, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several processes may store one blob at the same time; each renames its own file to the name."""
+    digest = await put(store, DATA)
+    path, real, left = path_of(state_dir, digest), blob_check._sha256, list(range(10))
+
+    def replaced(fd: int) -> str:
+        if left:
+            left.pop()
+            shutil.copy(path, path.with_name("copy"))
+            path.with_name("copy").rename(path)
+        return real(fd)
+
+    monkeypatch.setattr(blob_check, "_sha256", replaced)
+    shutil.copy(path, path.with_name("copy"))
+    path.with_name("copy").rename(path)
+    blob = await store.blobs.open(digest)
+    assert blob is not None
+    blob.close()
+    assert path.read_bytes() == DATA
+    assert not left
