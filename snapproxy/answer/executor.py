@@ -31,7 +31,7 @@ from snapproxy.core.exchange import (
     TunnelTarget,
 )
 from snapproxy.core.history import History
-from snapproxy.core.model import LIVE, Archive, Family, Match, Refusal, Resolved, Role, TimeSpec
+from snapproxy.core.model import LIVE, Archive, Family, Instant, Match, Refusal, Resolved, Role, TimeSpec
 from snapproxy.core.plan_model import WHOLE, Fetch, PlanRequest, Serve
 from snapproxy.core.resolve import refuse_moving
 from snapproxy.core.time_spec import format_instant
@@ -137,6 +137,19 @@ class Executor:
         context = self.context(archive, Conditions())
         return await self._planner.resolve(PlanRequest(context.archive, when, ""), context, self.files.obtain)
 
+    async def resolve_recorded(self, target: FileTarget, instant: Instant) -> Resolved | None:
+        """Return the observation that answered for `instant`, even if it is marked bad since; None for other histories.
+
+        An observation is stored under another id than the one in a record (`Resolved.reported`).
+        """
+        archive = replace(target.archive, bad=(), because=())
+        context = replace(self.context(archive, Conditions()), archive=archive)
+        if not context.history.is_observed:
+            return None
+        when = TimeSpec(format_instant(instant), instant, Match.AT)
+        resolved = await self._planner.resolve(PlanRequest(archive, when, target.path), context, self.files.obtain)
+        return resolved if isinstance(resolved, Resolved) and resolved.name == when.text else None
+
     def _is_whole(self, target: FileTarget | ServiceTarget) -> bool:
         if isinstance(target, ServiceTarget):
             return False
@@ -188,7 +201,7 @@ class Executor:
             if step.name_it:
                 await self.files.name(step)
             date = self._names.date(step.digest)
-            newer = refuse_newer(context.family, step.role, date, conditions.since, step.space)
+            newer = refuse_newer(context.family, step.role, date, conditions.since, _space(step))
             if newer is not None and step.resolved.snapshot != LIVE:
                 blob.close()
                 return newer
@@ -197,7 +210,7 @@ class Executor:
             raise
         if step.role is Role.ROOT and not context.family.tells_root_dates:
             date = None
-        archive, _, snapshot = step.space.partition("/")
+        archive, _, snapshot = _space(step).partition("/")
         return Served(blob, archive, snapshot, "", step.proof, cache, step.role, date, step.digest, headers=step.notes)
 
     async def _fetch(self, step: Fetch, context: RequestContext, conditions: Conditions) -> tuple[Outcome | None, str]:
@@ -226,7 +239,7 @@ class Executor:
         if body is None:  # another process has just finished the download
             await flight.wait_outcome(context.deadline)
             return None, cache
-        archive, _, snapshot = step.space.partition("/")
+        archive, _, snapshot = _space(step).partition("/")
         proof = outcome.serving(step).proof if isinstance(outcome, Stored) else step.proof
         return Served(body, archive, snapshot, "", proof, cache, step.role, flight.date, headers=step.notes), cache
 
@@ -245,8 +258,18 @@ class Executor:
             log.info("A prefetch failed: %s", type(error).__name__)  # its own request gets the reason
 
 
+def _space(step: Serve | Fetch) -> str:
+    """Return the snapshot of an answer as clients and records see it; few calls, because every hit needs it."""
+    return step.reported_space if step.resolved.reported else step.space
+
+
 def _reported(outcome: Outcome, target: FileTarget, step: Serve | Fetch) -> Outcome:
-    """Add the requested time, its snapshot's span and its notes to an answer (docs/explain/design.md, section 2)."""
+    """Add the requested time, its snapshot's span and its notes to an answer (docs/explain/design.md, section 2).
+
+    The refusal of a download that several requests joined names the snapshot of the first one; it is corrected.
+    """
+    if isinstance(outcome, Refusal) and "X-Snapproxy-Snapshot" in outcome.headers:
+        return replace(outcome, headers={**outcome.headers, "X-Snapproxy-Snapshot": _space(step)})
     if not isinstance(outcome, Served):
         return outcome
     headers = dict(outcome.headers)
@@ -254,4 +277,4 @@ def _reported(outcome: Outcome, target: FileTarget, step: Serve | Fetch) -> Outc
         headers["X-Snapproxy-Valid"] = "/".join(format_instant(instant) for instant in step.resolved.valid)
     if step.resolved.note:
         headers["X-Snapproxy-Note"] = step.resolved.note
-    return replace(outcome, requested=target.when.text, valid=step.resolved.valid, headers=headers)
+    return replace(outcome, requested=target.when.text, headers=headers)

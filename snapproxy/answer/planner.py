@@ -64,8 +64,8 @@ class Planner:
         """Return the snapshot that answers for the time of `request`.
 
         The answer to a fixed time is cached: it cannot change, unless a snapshot is marked bad, and then `context` has
-        another archive value. If each root was observed separately, the answer depends on the path and is looked up
-        each time.
+        another archive value. An answer that is proved for one root only depends on the path and is looked up each
+        time.
         """
         archive, key = context.archive, (context.archive.name, request.when)
         remembered = self._resolved.get(key)
@@ -77,7 +77,8 @@ class Planner:
             return planning.resolve(request, known, now, family=family, history=history)
 
         answer: Resolved | Refusal = await self._decided(decide, self._facts.at_hand(archive), context, obtain)
-        if isinstance(answer, Resolved) and request.when.match in _FIXED and not history.is_observed:
+        is_whole = isinstance(answer, Resolved) and not answer.is_for_one_root and not history.is_observed
+        if isinstance(answer, Resolved) and is_whole and request.when.match in _FIXED:
             while len(self._resolved) >= MAX_RESOLVED:
                 self._resolved.pop(next(iter(self._resolved)))
             self._resolved[key] = (archive, answer)

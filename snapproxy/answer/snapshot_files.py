@@ -48,8 +48,10 @@ class SnapshotFiles:
         """Refuse a file that the store lacks while offline."""
         digest = None if step.expected is None else self._names.sha256_of(step.space.partition("/")[0], step.expected)
         if digest is not None and self._store.blobs.was_damaged(digest):
-            return refusals.damaged_offline(step.space, step.path, digest)
-        return refusals.missing_offline(step, was_absent=self._names.was_absent(step.space, step.path))
+            return refusals.damaged_offline(step.reported_space, step.path, digest)
+        spaces = {step.space, step.reported_space}  # a capture recorded the absence under the reported one
+        was_absent = any(self._names.was_absent(space, step.path) for space in spaces)
+        return refusals.missing_offline(step, was_absent=was_absent)
 
     def join(self, step: Fetch, context: RequestContext) -> tuple[Flight, bool]:
         """Start or join the flight. The name of its file is recorded even if every client has disconnected by then."""
@@ -63,7 +65,7 @@ class SnapshotFiles:
     async def drop(self, step: Serve) -> Refusal | None:
         """Remove the name of a file whose blob is gone. Return a refusal if it was damaged and cannot be fetched."""
         if self._offline and self._store.blobs.was_damaged(step.digest):
-            return refusals.damaged_offline(step.space, step.path, step.digest)
+            return refusals.damaged_offline(step.reported_space, step.path, step.digest)
         await self._names.drop_name(step.space, step.path, step.digest)
         return None
 

@@ -27,20 +27,22 @@ class CatalogSnapshotLookup:
     async def as_of(self, target: FileTarget | ServiceTarget, snapshot: str) -> Outcome:
         if isinstance(target, ServiceTarget):
             return await self._executor.answer(target, Conditions())
-        resolved = await self._named(target.archive, snapshot)
+        resolved = await self._named(target, snapshot)
         if isinstance(resolved, Refusal):
             return resolved
         return await self._executor.answer(target, Conditions(), resolved)
 
-    async def _named(self, archive: Archive, snapshot: str) -> Resolved | Refusal:
+    async def _named(self, target: FileTarget, snapshot: str) -> Resolved | Refusal:
         """Return the snapshot of an id. Only the archive can provide the instant of a day's snapshot."""
         if snapshot in (LIVE, TIMELESS):
             return Resolved(snapshot, 0)
         day = read_day(snapshot)
         if day is not None:
-            return await self._executor.resolve(archive, TimeSpec(snapshot, day, Match.EXACT, verbatim=True))
+            return await self._executor.resolve(target.archive, TimeSpec(snapshot, day, Match.EXACT, verbatim=True))
         instant = parse_time(snapshot).instant
-        return Refusal(424, "This is not the id of a snapshot") if instant is None else Resolved(snapshot, instant)
+        if instant is None:
+            return Refusal(424, "This is not the id of a snapshot")
+        return await self._executor.resolve_recorded(target, instant) or Resolved(snapshot, instant)
 
     async def resolve(self, archive: Archive, when: TimeSpec) -> Resolved | Refusal:
         return await self._executor.resolve(archive, when)

@@ -60,7 +60,7 @@ def absent(step: Fetch) -> Refusal:
             reason="This index was observed but not stored, and no mirror has it now"
             if step.whole
             else "This package was listed but not stored, and no mirror has it now",
-            why=f"The index of {step.space} lists {step.path}, but neither the store nor a mirror has it.",
+            why=f"The index of {step.reported_space} lists {step.path}, but neither the store nor a mirror has it.",
             hint="Store such files from now on: run `snapproxy observe`, or add a [[watch]] to the configuration."
             if step.name_it
             else 'This archive is watched with packages = "none". "used" stores the packages that clients request, '
@@ -71,15 +71,15 @@ def absent(step: Fetch) -> Refusal:
             whole=step.whole,
             status=502,
             reason="The index lists this file, but no source has it",
-            why=f"Every source of {step.space} answers that {step.path} does not exist.",
+            why=f"Every source of {step.reported_space} answers that {step.path} does not exist.",
             hint="Try again in ten minutes, or add another mirror to the archive in the configuration.",
         )
     return Refusal(
         404,
         "Not in the archive at that time",
-        f"No source of {step.space} has {step.path}.",
+        f"No source of {step.reported_space} has {step.path}.",
         _CHECK_PATH,
-        headers={"X-Snapproxy-Snapshot": step.space},
+        headers={"X-Snapproxy-Snapshot": step.reported_space},
     )
 
 
@@ -102,7 +102,7 @@ def forbidden(step: Fetch, status: int) -> Refusal:
         whole=step.whole,
         status=502,
         reason=f"Upstream refuses access to this file ({status})",
-        why=f"The upstream refused to deliver {step.path} of {step.space}.",
+        why=f"The upstream refused to deliver {step.path} of {step.reported_space}.",
         hint="A snapshot service answers 403 for files removed for legal reasons. "
         "Otherwise check the credentials for this upstream.",
     )
@@ -114,7 +114,7 @@ def broken(step: Fetch, failure: Broken) -> Refusal:
         whole=step.whole,
         status=504 if failure.fault in _UNREACHABLE else 502,
         reason=failure.reason[:1].upper() + failure.reason[1:],
-        why=f"{step.path} of {step.space} could not be downloaded; nothing was stored under its name.",
+        why=f"{step.path} of {step.reported_space} could not be downloaded; nothing was stored under its name.",
         hint="Try again later; `snapproxy stats` shows the requests and bytes of each upstream.",
         retry_after=RETRY_SOON,
     )
@@ -126,7 +126,7 @@ def wrong_bytes(step: Fetch, difference: str) -> Refusal:
         whole=step.whole,
         status=502,
         reason=f"Upstream sent wrong bytes: {difference}",
-        why=f"{step.path} of {step.space} was downloaded and does not match its expected size or digest.",
+        why=f"{step.path} of {step.reported_space} was downloaded and does not match its expected size or digest.",
         hint="Try again in 15 seconds: another source will be tried.",
     )
 
@@ -137,7 +137,7 @@ def unreadable(step: Fetch, error: ArchiveDataError) -> Refusal:
         whole=True,
         status=502,
         reason="The archive's root cannot be read",
-        why=f"{step.path} of {step.space}: {error.reason}. {error.why}".strip(),
+        why=f"{step.path} of {step.reported_space}: {error.reason}. {error.why}".strip(),
         hint="Try again later: the archive may be in the middle of an update.",
     )
 
@@ -162,7 +162,7 @@ def client_timeout(step: Fetch, wait: float) -> Refusal:
         whole=step.whole,
         status=503,
         reason=_COOLING_DOWN if wait > RETRY_SOON else _IN_PROGRESS,
-        why=f"{step.path} of {step.space} has not arrived within the client timeout; the download continues.",
+        why=f"{step.path} of {step.reported_space} has not arrived within the client timeout; the download continues.",
         hint="Try again: downloaded bytes are kept.",
         retry_after=wait,
     )
@@ -191,14 +191,14 @@ def missing_offline(step: Fetch, *, was_absent: bool = False) -> Refusal:
         return Refusal(
             404,
             "Not in the archive at that time",
-            f"A capture recorded that {step.space} has no {step.path}.",
+            f"A capture recorded that {step.reported_space} has no {step.path}.",
             _CHECK_PATH,
-            headers={"X-Snapproxy-Snapshot": step.space},
+            headers={"X-Snapproxy-Snapshot": step.reported_space},
         )
     return Refusal(
         424,
         "Offline: this file is not in the store",
-        f"The missing file is {step.path} of {step.space}.",
+        f"The missing file is {step.path} of {step.reported_space}.",
         "Run the build online once with the same requested time, or start snapproxy without --offline.",
     )
 
@@ -283,6 +283,6 @@ def internal_error(step: Fetch) -> Refusal:
         whole=step.whole,
         status=500,
         reason="Internal error in snapproxy",
-        why=f"{step.path} of {step.space} could not be downloaded.",
+        why=f"{step.path} of {step.reported_space} could not be downloaded.",
         hint="The log of snapproxy has a traceback; please report it.",
     )

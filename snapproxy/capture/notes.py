@@ -26,7 +26,8 @@ CLOSED = b'["closed"]'
 class Notes:
     """All notes of a capture so far.
 
-    `valid` narrows with each root, because a capture's answers are valid only where the answers of all its roots are.
+    `valid` is read from captures that earlier versions recorded, and from imported locks; it is not recorded any more,
+    because it depends on what the store has seen. It narrows with each root.
     """
 
     entries: dict[tuple[str, str, str], RecordEntry] = field(default_factory=dict)

@@ -16,7 +16,7 @@ from typing import Any
 from snapproxy.capture.captures import Captures, CaptureWriter
 from snapproxy.capture.deferred_body import DeferredBody, wait_until_stored
 from snapproxy.capture.freeze import Freeze
-from snapproxy.capture.notes import note_passed, note_valid
+from snapproxy.capture.notes import note_passed
 from snapproxy.capture.stored_entry import absent, stored_bytes
 from snapproxy.core.exchange import (
     Answerer,
@@ -29,7 +29,7 @@ from snapproxy.core.exchange import (
     ServiceTarget,
     TunnelTarget,
 )
-from snapproxy.core.model import TIMELESS, Instant, Match, Proof, Refusal, Role
+from snapproxy.core.model import TIMELESS, Match, Proof, Refusal, Role
 from snapproxy.core.record import RecordEntry
 from snapproxy.core.time_spec import canonical_time
 from snapproxy.errors import SnapproxyError
@@ -213,7 +213,7 @@ class _RecordedRequest:
         if entry is None:
             return outcome
         try:
-            first = self._claim(entry, outcome.valid if isinstance(outcome, Served) else None)
+            first = self._claim(entry)
         except BaseException:
             if isinstance(outcome, Served):
                 outcome.body.close()
@@ -246,20 +246,11 @@ class _RecordedRequest:
             return RecordEntry(archive.name, self.requested, snapshot, path, freeze.role(self._target), Proof.NONE)
         return None
 
-    def _claim(self, entry: RecordEntry, valid: tuple[Instant, Instant] | None) -> RecordEntry | None:
+    def _claim(self, entry: RecordEntry) -> RecordEntry | None:
         """Record an answer unless one is recorded already. Return the recorded one, None if the capture is closed."""
-        notes, key = self._writer.notes, entry.key
-        if key not in notes.entries:
+        if entry.key not in self._writer.notes.entries:
             self._writer.note(entry)
-            if valid is not None:
-                known = notes.valid.get(key[:2])
-                if known is None or _narrows(valid, known):
-                    self._writer.add(note_valid(*key[:2], valid))
-        return notes.entries.get(key)
-
-
-def _narrows(span: tuple[Instant, Instant], known: tuple[Instant, Instant]) -> bool:
-    return span[0] > known[0] or span[1] < known[1]
+        return self._writer.notes.entries.get(entry.key)
 
 
 def _is_folder(path: str) -> bool:

@@ -100,7 +100,6 @@ class Replay:
             entry.role,
             date,
             "" if isinstance(found.body, DeferredBody) else entry.sha256,
-            valid=valid,
             headers=headers,
         )
 

@@ -117,7 +117,7 @@ class Served:
 
     `archive`: '' for bytes that were requested by digest. `cache`: HIT, MISS or JOINED. `date`: when the blob was first
     seen (seconds), for Last-Modified. `digest`: its sha256, '' during the download. `media_type`: '' for the default.
-    `valid`: the span of instants, ends included, known to have the same answer. `headers`: further X-Snapproxy-* lines.
+    `headers`: further X-Snapproxy-* lines.
 
     A body that is still being downloaded raises from `wait` if verification fails; the connection is then aborted,
     never closed cleanly.
@@ -133,7 +133,6 @@ class Served:
     date: Instant | None = None
     digest: str = ""
     media_type: str = ""
-    valid: tuple[Instant, Instant] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
 

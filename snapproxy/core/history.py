@@ -73,6 +73,14 @@ class History(Protocol):
     ) -> Resolved | Refusal | NeedWindow:
         """Resolve `when` from the known windows, or return the missing one. Never raises."""
 
+    def newest(
+        self, archive: Archive, instant: Instant, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
+    ) -> Instant | Refusal | NeedWindow | None:
+        """Return the archive's newest snapshot at or before `instant`, settled or not; None if it has none.
+
+        The archive's own list decides, not what was observed of its roots. Never raises.
+        """
+
     def id_of(self, instant: Instant) -> str:
         """Return the id of the snapshot taken at `instant`."""
 

@@ -322,6 +322,18 @@ class Resolved:
     valid: tuple[Instant, Instant] | None = None
     note: str = ""
     """The text of `X-Snapproxy-Note`: a bad snapshot was skipped, a nearest one chosen."""
+    reported: str = ""
+    """The id in answers and records, '' for `snapshot`.
+
+    An observation is stored under the instant at which its root was first seen, which another store may not have seen.
+    """
+    is_for_one_root: bool = False
+    """Whether the answer is proved for one root and the files that it lists, not for the whole archive."""
+
+    @property
+    def name(self) -> str:
+        """The id in answers and records; it depends on the requested time and the archive alone."""
+        return self.reported or self.snapshot
 
 
 @dataclass(frozen=True, slots=True)

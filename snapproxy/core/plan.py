@@ -53,6 +53,7 @@ from snapproxy.core.plan_model import (
     Serve,
     Step,
     StoredFile,
+    reported_space,
 )
 from snapproxy.core.resolve import refuse_future
 from snapproxy.core.sources import fetch_now, flight_key, past, sources_of
@@ -60,8 +61,8 @@ from snapproxy.core.sources import fetch_now, flight_key, past, sources_of
 T = TypeVar("T")
 
 MAX_ROUNDS = 14
-"""Maximum number of rounds of one decision. Each round adds a fact. The longest sequence has fourteen rounds: what was
-observed, eight windows of a sparse timeline (`resolve_listed` needs no more), the name, the root, the entry in the
+"""Maximum number of rounds of one decision. Each round adds a fact. The longest sequence has fourteen rounds: eight
+windows of a sparse timeline (`resolve_listed` needs no more), what was observed, the name, the root, the entry in the
 root, what other indexes list (the facts include whether those bytes are stored), and the plan.
 """
 
@@ -77,6 +78,11 @@ _UNDECIDED = Refusal(
 def space_of(archive: Archive, resolved: Resolved) -> str:
     """Return the catalog's name space of an archive at a snapshot."""
     return f"{archive.name}/{resolved.snapshot}"
+
+
+def _named(space: str, resolved: Resolved) -> dict[str, str]:
+    """Return the header that names the snapshot of an absence."""
+    return {"X-Snapproxy-Snapshot": reported_space(space, resolved)}
 
 
 @lru_cache(maxsize=1024)
@@ -118,8 +124,8 @@ def resolve(
 ) -> Resolved | Refusal | Need:
     """Find the snapshot that answers for the time of `request`.
 
-    Use the known timeline, otherwise a root that was equal before and after the time, otherwise request more of the
-    timeline.
+    The archive's timeline decides first, because the snapshot must not depend on what this store has seen. A time that
+    the timeline refuses may still be answered by a root that was equal before and after it.
     """
     try:
         return _resolve(request, known, now, family, history)
@@ -135,31 +141,56 @@ def _resolve(request: PlanRequest, known: Known, now: Instant, family: Family, h
     answer = history.resolve(archive, when, windows, now)
     if isinstance(answer, Resolved):
         return answer
-    by_roots = _resolve_by_roots(request, known, now, family, history)
-    if by_roots is not None:
-        return by_roots
-    if isinstance(answer, NeedWindow):
+    if is_unknown := isinstance(answer, NeedWindow):
         window = known.fact(AskWindow(archive.name, answer.start, answer.end, answer.around))
         if when.instant is not None and when.instant > now:
             return refuse_future(now)  # true for any timeline
-        return window if isinstance(window, Refusal) else _UNDECIDED
-    return answer
+        answer = window if isinstance(window, Refusal) else _UNDECIDED
+    if history.is_observed:
+        return _resolve_by_roots(request, known, now, family, history) or answer
+    return _resolve_by_unchanged_root(request, known, now, family, history, is_unknown=is_unknown) or answer
+
+
+def _resolve_by_unchanged_root(
+    request: PlanRequest, known: Known, now: Instant, family: Family, history: History, *, is_unknown: bool
+) -> Resolved | None:
+    """Find the snapshot by a root that was equal before and after the requested time; None if no root proves one.
+
+    It is the archive's newest snapshot at or before that time: which one must not depend on what else this store has
+    seen. `is_unknown`: the timeline cannot be obtained, so the snapshot at which the root was seen first is used.
+    """
+    archive, when = request.archive, request.when
+    if when.match is not Match.AT or when.instant is None or when.instant > now:
+        return None
+    roots = _roots_of(request.path, _place(family, request.path), family)
+    observed = known.fact(AskObserved(archive.name, roots, when.instant))
+    brackets = _resolved([history.resolve_observed_root(archive, when, root, now) for root in observed])
+    if brackets and not is_unknown:
+        windows = {(fact.start, fact.end): fact for fact in known.facts.values() if isinstance(fact, Window)}
+        newest = history.newest(archive, when.instant, windows, now)
+        if newest is None or isinstance(newest, Refusal):
+            return None
+        if not isinstance(newest, NeedWindow):
+            usable = next((each for each in brackets if each.instant <= newest), None)
+            return None if usable is None else replace(usable, snapshot=history.id_of(newest), instant=newest)
+        known.fact(AskWindow(archive.name, newest.start, newest.end, newest.around))
+    if not brackets or _place(family, request.path).role is not Role.PACKAGE:
+        return brackets[0] if brackets else None
+    return _most_useful(brackets, request, known)
 
 
 def _resolve_by_roots(
     request: PlanRequest, known: Known, now: Instant, family: Family, history: History
 ) -> Resolved | Refusal | None:
-    """Find the snapshot by what was observed of the roots that could list the file; None if that proves nothing."""
+    """Find the snapshot of an observed archive by the roots that could list the file; None if that proves nothing."""
     archive, when = request.archive, request.when
     instant = now if when.instant is None else min(when.instant, now)
-    if not history.is_observed and (when.match is not Match.AT or when.instant != instant):
-        return None
     place = _place(family, request.path)
     observed = known.fact(AskObserved(archive.name, _roots_of(request.path, place, family), instant))
     answers = [history.resolve_observed_root(archive, when, root, now) for root in observed]
     if found := _resolved(answers):
         return found[0] if place.role is not Role.PACKAGE else _most_useful(found, request, known)
-    if history.is_observed and place.role is Role.PACKAGE and not any(root.before or root.after for root in observed):
+    if place.role is Role.PACKAGE and not any(root.before or root.after for root in observed):
         # No index in the package's folder was ever observed; an index that was observed elsewhere may list it.
         others = known.fact(AskObserved(archive.name, (), instant))
         elsewhere = _resolved([history.resolve_observed_root(archive, when, root, now) for root in others])
@@ -233,6 +264,8 @@ def _file(request: PlanRequest, resolved: Resolved, known: Known, family: Family
     name = None if is_live else known.fact(AskName(space, path))
     if name is not None and (name.proof > Proof.NONE or place.role not in (Role.INDEX, Role.PACKAGE)):
         return Serve(space, path, name.digest, name.size, name.proof, place.role, resolved)
+    if name is None and (same := _same_at_both_ends(archive, path, place, resolved, known, history)):
+        return Serve(space, path, same.digest, same.size, same.proof, place.role, resolved, name_it=True)
     if place.role in (Role.INDEX, Role.PACKAGE):
         listed = _find_listed(space, path, place, resolved, known)
         if isinstance(listed, Refusal):
@@ -242,11 +275,34 @@ def _file(request: PlanRequest, resolved: Resolved, known: Known, family: Family
     if name is not None:  # still not listed by any index
         return Serve(space, path, name.digest, name.size, name.proof, place.role, resolved)
     if is_live:
-        obtained = known.fact(AskFile(space, (path,), resolved))
-        if isinstance(obtained, NotStored):
-            return fetch_now(archive, path, family)
-        return _serve_obtained(obtained, space, path, place, resolved)
+        return _unlisted_now(request, place, resolved, known, family)
     return _unlisted(request, place, resolved, known, history)
+
+
+def _same_at_both_ends(
+    archive: Archive, path: str, place: Place, resolved: Resolved, known: Known, history: History
+) -> StoredFile | None:
+    """Return the stored file that two snapshots around `resolved` have in common; None without a bracket.
+
+    If a root did not change between two snapshots, it is the root of every snapshot between them. Its signature is the
+    same if both snapshots have the same one.
+    """
+    roots = {Role.ROOT: (path,), Role.SIGNATURE: place.roots}.get(place.role, ())
+    if not roots or history.is_observed or resolved.snapshot in (LIVE, TIMELESS):
+        return None
+    for root in known.fact(AskObserved(archive.name, roots, resolved.instant)):
+        span = root.before
+        if span is None or not span.first < resolved.instant < span.last:
+            continue
+        asks = [AskName(f"{archive.name}/{history.id_of(end)}", path) for end in (span.first, span.last)]
+        if unknown := [ask for ask in asks if ask not in known.facts]:
+            raise UnknownError(*unknown)
+        first, last = (known.fact(ask) for ask in asks)
+        if first is None or last is None or first.digest != last.digest:
+            continue
+        if known.fact(AskSize(first.digest)) == first.size:
+            return max(first, last, key=lambda each: each.proof)
+    return None
 
 
 def _mirror_list(family: Family) -> Refusal:
@@ -293,7 +349,7 @@ def _listed_by(
             404,
             "Not in this snapshot: its index does not list it",
             f"{index.path} of {space} lists every file of this kind, but not this one.",
-            headers={"X-Snapproxy-Snapshot": space},
+            headers=_named(space, resolved),
         )
     return None
 
@@ -306,7 +362,7 @@ def _unlisted(request: PlanRequest, place: Place, resolved: Resolved, known: Kno
     archive, path, space = request.archive, request.path, space_of(request.archive, resolved)
     sources = past(archive, resolved, path, history)
     if history.is_observed and not sources:
-        return _not_kept(space, path, place)
+        return _not_kept(space, path, place, resolved)
     lasting = history.timeless(path)
     if lasting is not None and resolved.snapshot != TIMELESS:
         space, path = f"{archive.name}/{TIMELESS}", lasting
@@ -316,9 +372,12 @@ def _unlisted(request: PlanRequest, place: Place, resolved: Resolved, known: Kno
     return Fetch(f"name:{space}/{path}", space, path, sources, place.role, Proof.NONE, resolved)
 
 
-def _serve_obtained(
-    stored: StoredFile | Refusal | None, space: str, path: str, place: Place, resolved: Resolved
-) -> Step:
+def _unlisted_now(request: PlanRequest, place: Place, resolved: Resolved, known: Known, family: Family) -> Step:
+    """Serve a current file that no index lists, usually a root."""
+    path, space = request.path, space_of(request.archive, resolved)
+    stored = known.fact(AskFile(space, (path,), resolved))
+    if isinstance(stored, NotStored):
+        return fetch_now(request.archive, path, family)
     if stored is None:
         return Refusal(404, "Not in the archive now", "Every mirror of this archive answered that it has no such file.")
     if isinstance(stored, Refusal):
@@ -361,14 +420,14 @@ def _expected(
             )
     sources = sources_of(request.archive, resolved, expected, family, history)
     if history.is_observed and not sources:
-        return _not_kept(space, request.path, place)
+        return _not_kept(space, request.path, place, resolved)
     key = flight_key(expected, space)
     return Fetch(
         key, space, request.path, sources, place.role, listed.proof, resolved, expected, notes, also, name_it=name_it
     )
 
 
-def _not_kept(space: str, path: str, place: Place) -> Refusal:
+def _not_kept(space: str, path: str, place: Place, resolved: Resolved) -> Refusal:
     """Refuse a file that was not stored when its archive was observed.
 
     For an index this is a 424, not a 404: after a 404 its client would continue without it.
@@ -379,7 +438,7 @@ def _not_kept(space: str, path: str, place: Place) -> Refusal:
         "Not stored when the archive was observed",
         f"{path} of {space} is not in the store, and no source is guaranteed to have the same bytes.",
         "To store it from now on, run `snapproxy observe` or configure [[watch]].",
-        {"X-Snapproxy-Snapshot": space},
+        _named(space, resolved),
     )
 
 

@@ -40,6 +40,11 @@ WHOLE = frozenset({Role.ROOT, Role.SIGNATURE, Role.INDEX})
 """
 
 
+def reported_space(space: str, resolved: Resolved) -> str:
+    """Return `<archive>/<snapshot>` as answers and records name it; `space` is the catalog's."""
+    return f"{space.partition('/')[0]}/{resolved.reported}" if resolved.reported else space
+
+
 @dataclass(frozen=True, slots=True)
 class PlanRequest:
     """One file of one archive at one time. `base` is the field of `exchange.FileTarget`."""
@@ -201,6 +206,11 @@ class Serve:
     notes: Mapping[str, str] = field(default_factory=dict)
     also: str = ""
 
+    @property
+    def reported_space(self) -> str:
+        """The snapshot as answers and records name it, `<archive>/<snapshot>`."""
+        return reported_space(self.space, self.resolved)
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -247,6 +257,11 @@ class Fetch:
         Another snapshot has other sources for the same bytes.
         """
         return f"{self.space}/{self.path if self.expected is None else self.expected.path} {self.key}"
+
+    @property
+    def reported_space(self) -> str:
+        """The snapshot as answers and records name it, `<archive>/<snapshot>`."""
+        return reported_space(self.space, self.resolved)
 
     @property
     def whole(self) -> bool:

@@ -23,7 +23,10 @@ def resolve_bracketed(when: TimeSpec, observed: ObservedRoot, now: Instant) -> R
     """
     if when.match is not Match.AT or when.instant is None or when.instant > now:
         return None
-    return _within(observed.before, when.instant)
+    span = observed.before
+    if span is None or not span.first <= when.instant <= span.last:
+        return None
+    return Resolved(span.snapshot, span.first, (span.first, span.last), is_for_one_root=True)
 
 
 def resolve_observed(archive: Archive, when: TimeSpec, observed: ObservedRoot, now: Instant) -> Resolved | Refusal:
@@ -54,9 +57,18 @@ def never_observed(archive: Archive) -> Refusal:
 
 
 def _within(span: Span | None, instant: Instant) -> Resolved | None:
+    """Answer for an instant within a span. The state at that instant is known, so its name is the instant itself."""
     if span is None or not span.first <= instant <= span.last:
         return None
-    return Resolved(span.snapshot, span.first, (span.first, span.last))
+    return _observed(span, instant)
+
+
+def _observed(span: Span, named: Instant, valid: tuple[Instant, Instant] | None = None, note: str = "") -> Resolved:
+    """Return the answer from a span under the name of an instant at which its state was observed or is proved.
+
+    The name is not the beginning of the span, which depends on how early this store began to observe.
+    """
+    return Resolved(span.snapshot, span.first, valid or (span.first, span.last), note, format_instant(named))
 
 
 def _between(archive: Archive, observed: ObservedRoot, instant: Instant) -> Resolved | Refusal:
@@ -66,7 +78,7 @@ def _between(archive: Archive, observed: ObservedRoot, instant: Instant) -> Reso
         return refuse(_GONE, "that is before the first observation", "", None, _start(after))
     if after is None:
         if archive.frozen:
-            return Resolved(before.snapshot, before.first, (before.first, instant), _skipped(observed))
+            return _observed(before, before.last, (before.first, instant), _skipped(observed))
         last = f"The last observation is of {format_instant(before.last)}"
         why = f"{last}; nothing proves the state of the archive after it yet. {_NEAREST}"
         return refuse(_TOO_EARLY, "that time is later than the last observation", why, before.last, None)
@@ -78,7 +90,7 @@ def _between(archive: Archive, observed: ObservedRoot, instant: Instant) -> Reso
     unsure = (
         f"sure up to {format_instant(before.last)}; from then until {format_instant(after.first)} it may have changed"
     )
-    return Resolved(before.snapshot, before.first, (before.first, before.last), _notes(_skipped(observed), unsure))
+    return _observed(before, before.last, note=_notes(_skipped(observed), unsure))
 
 
 def _nearest(observed: ObservedRoot, when: TimeSpec, instant: Instant) -> Resolved | Refusal:
@@ -89,7 +101,7 @@ def _nearest(observed: ObservedRoot, when: TimeSpec, instant: Instant) -> Resolv
         return exact
     is_asked = when.instant is not None
     chosen = f"{format_instant(before.last)} is the last observation at or before that time" if is_asked else ""
-    return Resolved(before.snapshot, before.first, (before.first, before.last), _notes(_skipped(observed), chosen))
+    return _observed(before, before.last, note=_notes(_skipped(observed), chosen))
 
 
 def _is_named(span: Span | None, instant: Instant) -> bool:

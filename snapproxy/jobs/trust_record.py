@@ -120,14 +120,14 @@ class RecordTrust:
     ) -> bool:
         """Record the name and the instants of a root; return False if another state is known for one of them."""
         if context.history.is_observed or entry.requested == LIVE:
-            return all(
-                [await self._observations.record(context.archive, context.family, [seen], each) for each in instants]
-            )
+            for each in instants:
+                if not await self._observations.record(context.archive, context.family, [seen], each):
+                    return False
         space, resolved = f"{entry.archive}/{entry.snapshot}", Resolved(entry.snapshot, instants[0])
         if seen.signature is not None:
             await self._names.put_name(space, seen.signature.path, seen.signature, Role.SIGNATURE, resolved)
         await self._names.put_name(space, seen.root.path, seen.root, Role.ROOT, resolved)
-        for each in instants:
+        for each in instants:  # an observed root has been recorded already, and this changes nothing
             await self._store.catalog.observe(f"root/{entry.archive}/{entry.path}", each, entry.sha256)
         return True
 

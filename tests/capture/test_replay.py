@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from snapproxy.capture.notes import note_valid
 from snapproxy.capture.replay import Replay
 from snapproxy.core.exchange import PassTarget
 from snapproxy_storage import StorageFailure
@@ -32,6 +33,8 @@ async def recorded(make_house: MakeHouse, hamlet: Hamlet) -> Hamlet:
         ABSENT,
     ):
         await house.get(AT, path, capture="build")
+    span = epoch(FIRST), epoch(AT) + 3600
+    (await house.app.captures.open("build")).add(note_valid("debian", AT, span))  # as earlier versions recorded it
     await house.close()
     hamlet.log.reset_counts()
     return hamlet

@@ -57,6 +57,12 @@ from tests.core.toy import (
     seen,
 )
 
+DOWN = {AskWindow("toy", 0, NOW): Refusal(424, "down")}
+
+
+def bracketed(snapshot: str, instant: int, valid: tuple[int, int]) -> Resolved:
+    return Resolved(snapshot, instant, valid, is_for_one_root=True)
+
 
 class TestResolving:
     def ask(self, instant: int, facts: Mapping[Ask, object], path: str = "root") -> object:
@@ -66,13 +72,22 @@ class TestResolving:
             {AskObserved("toy", ("root",), instant): (), **facts},
         )
 
-    def test_a_bracketed_root_is_answered_without_asking_for_the_timeline(self):
-        facts = {AskObserved("toy", ("root",), 3): (seen("one", 1, 9),)}
-        assert self.ask(3, facts) == Resolved("one", 1, (1, 9))
+    def test_a_bracket_answers_if_the_timeline_cannot_be_obtained(self):
+        facts = {**DOWN, AskObserved("toy", ("root",), 3): (seen("one", 1, 9),)}
+        assert self.ask(3, facts) == bracketed("one", 1, (1, 9))
 
-    def test_a_bracket_answers_inside_a_gap(self):
-        facts = {**WINDOW, AskObserved("toy", ("root",), 5): (seen("one", 1, 9),)}
-        assert self.ask(5, facts) == Resolved("one", 1, (1, 9))
+    @pytest.mark.parametrize("first", [1, 2])
+    def test_a_bracket_inside_a_gap_names_the_archive_s_own_snapshot_however_wide_it_is(self, first):
+        facts = {**WINDOW, AskObserved("toy", ("root",), 5): (seen("elsewhere", first, 9),)}
+        assert self.ask(5, facts) == bracketed("one", 2, (first, 9))
+
+    def test_a_bracket_that_begins_after_the_archive_s_snapshot_proves_nothing_about_it(self):
+        facts = {**WINDOW, AskObserved("toy", ("root",), 5): (seen("elsewhere", 3, 9),)}
+        assert self.ask(5, facts) == Refusal(410, "gap")
+
+    def test_the_timeline_decides_before_a_bracket(self):
+        facts = {**WINDOW, AskObserved("toy", ("root",), 3): (seen("elsewhere", 1, 9),)}
+        assert self.ask(3, facts) == AT
 
     def test_a_gap_without_a_bracket_is_refused(self):
         answer = self.ask(5, WINDOW)
@@ -90,26 +105,28 @@ class TestResolving:
 
     def test_a_package_takes_the_bracket_whose_indexes_promise_it(self):
         facts = {
+            **DOWN,
             AskObserved("toy", (), 3): (seen("one", 1, 9), seen("two", 2, 9)),
             AskListedAnywhere("toy/one", "pkg/x"): None,
             AskListedAnywhere("toy/two", "pkg/x"): ListedFile(ExpectedFile("pkg/x", 1, STRONG), Proof.GPG),
         }
-        assert self.ask(3, facts, "pkg/x") == Resolved("two", 2, (2, 9))
+        assert self.ask(3, facts, "pkg/x") == bracketed("two", 2, (2, 9))
 
     def test_a_package_under_many_brackets_asks_about_all_of_them_at_once(self):
         sightings = tuple(seen(f"s{n}", n, 99) for n in range(1, 30))
         request = PlanRequest(ROW, TimeSpec("w", 50, Match.AT), "pkg/x")
-        known = Known({AskObserved("toy", (), 50): sightings})
+        known = Known({**DOWN, AskObserved("toy", (), 50): sightings})
         need = resolve(request, known, NOW, family=ToyFamily(), history=ToyHistory())
         assert isinstance(need, Need)
         assert need.asks == tuple(AskListedAnywhere(f"toy/s{n}", "pkg/x") for n in range(1, 30))
 
     def test_a_package_that_a_root_promises_by_position_is_bracketed_by_that_root_alone(self):
         facts = {
+            **DOWN,
             AskObserved("toy", (), 3): (seen("other", 2, 9),),
             AskObserved("toy", ("root",), 3): (seen("one", 1, 9),),
         }
-        assert self.ask(3, facts, "below/x") == Resolved("one", 1, (1, 9))
+        assert self.ask(3, facts, "below/x") == bracketed("one", 1, (1, 9))
 
     def test_where_the_past_is_what_was_seen_an_index_that_lies_elsewhere_speaks_for_a_package(self):
         """Only if it promises it, and only if none beside it was ever seen: what was seen there says more."""
@@ -129,7 +146,7 @@ class TestResolving:
 
         never, ended = ObservedRoot("root", None, None), seen("one", 1, 2)
         promised = ListedFile(ExpectedFile("below/x", 1, STRONG), Proof.GPG)
-        assert asked(never, promised) == Resolved("two", 2, (2, 9))
+        assert asked(never, promised) == bracketed("two", 2, (2, 9))
         assert asked(never, None) == asked(ended, promised) == Refusal(410, "gap")
 
     def test_an_exact_when_is_never_answered_by_a_bracket(self):
@@ -315,7 +332,7 @@ class TestPinned:
 
 
 def test_the_longest_way_ends_within_the_rounds():
-    """Brackets, eight windows, the name, the root, its row, other indexes with the volunteered bytes, the plan.
+    """Eight windows, a bracket, the name, the root, its row, other indexes with the volunteered bytes, the plan.
 
     See MAX_ROUNDS.
     """
@@ -324,12 +341,13 @@ def test_the_longest_way_ends_within_the_rounds():
         def resolve(
             self, row: Archive, when: TimeSpec, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
         ) -> Resolved | Refusal | NeedWindow:
-            return NeedWindow(len(windows), NOW) if len(windows) < 8 else AT
+            return NeedWindow(len(windows), NOW) if len(windows) < 8 else Refusal(410, "gap")
 
+    unchanged = bracketed("one", 2, (1, 9))
     request = PlanRequest(ROW, TimeSpec("w", 3, Match.AT), "below/p")
     facts: dict[Ask, object] = {
-        AskObserved("toy", ("root",), 3): (),
-        AskFile(SPACE, ("root",), AT, for_lookup=True): ROOT,
+        AskObserved("toy", ("root",), 3): (seen("elsewhere", 1, 9),),
+        AskFile(SPACE, ("root",), unchanged, for_lookup=True): ROOT,
         AskListedAnywhere(SPACE, "below/p"): ListedFile(ExpectedFile("below/p", 7, STRONG), Proof.GPG),
     }
     facts |= {AskWindow("toy", start, NOW): Window(start, NOW, (), NOW) for start in range(8)}

@@ -37,12 +37,25 @@ def refused(answer: Resolved | Refusal | None, status: int) -> str:
 class TestObserved:
     @pytest.mark.parametrize("at", [T0, T0 + 1, T0 + 10 * HOUR])
     def test_within_a_span_the_answer_is_exact(self, at: Instant) -> None:
-        assert ask(format_instant(at)) == Resolved(FIRST.snapshot, T0, (T0, T0 + 10 * HOUR))
+        answer = ask(format_instant(at))
+        assert answer == Resolved(FIRST.snapshot, T0, (T0, T0 + 10 * HOUR), reported=format_instant(at))
+
+    def test_an_answer_within_a_span_is_named_by_the_request_however_wide_the_span_is(self) -> None:
+        at = format_instant(T0 + HOUR)
+        wider = Span(T0 - 5 * HOUR, T0 + 90 * HOUR, format_instant(T0 - 5 * HOUR))
+        names = [answer.name for span in (FIRST, wider) if isinstance(answer := ask(at, span), Resolved)]
+        assert names == [at, at]
+
+    def test_an_answer_beyond_a_span_is_named_by_its_last_observation_however_early_the_first_was(self) -> None:
+        at = format_instant(FIRST.last + 5)
+        wider = replace(FIRST, first=T0 - 5 * HOUR, snapshot=format_instant(T0 - 5 * HOUR))
+        names = [answer.name for span in (FIRST, wider) if isinstance(answer := ask(at, span, SECOND), Resolved)]
+        assert names == [format_instant(FIRST.last)] * 2
 
     def test_what_came_back_is_answered_from_where_it_was_kept_first(self) -> None:
         again = Span(T0 + 30 * HOUR, T0 + 31 * HOUR, FIRST.snapshot)
         assert ask(format_instant(T0 + 30 * HOUR), again) == Resolved(
-            FIRST.snapshot, again.first, (again.first, again.last)
+            FIRST.snapshot, again.first, (again.first, again.last), reported=format_instant(again.first)
         )
 
     def test_between_two_observations_the_last_one_answers_and_says_so(self) -> None:
@@ -121,7 +134,7 @@ class TestBracketed:
     def test_a_root_that_stayed_the_same_makes_all_between_exact(self) -> None:
         for instant in (T0, T0 + 5, FIRST.last):
             answer = resolve_bracketed(parse_time(format_instant(instant)), ObservedRoot("root", FIRST, SECOND), NOW)
-            assert answer == Resolved(FIRST.snapshot, T0, (T0, FIRST.last))
+            assert answer == Resolved(FIRST.snapshot, T0, (T0, FIRST.last), is_for_one_root=True)
 
     @pytest.mark.parametrize(
         "when",

@@ -24,7 +24,7 @@ from snapproxy.core.model import (
     Window,
 )
 from snapproxy.core.plan import MAX_ROUNDS, Known, plan, resolve
-from snapproxy.core.plan_model import Ask, AskWindow, Need, PlanRequest, Step, StoredFile
+from snapproxy.core.plan_model import Ask, AskObserved, AskWindow, Need, PlanRequest, Step, StoredFile
 from snapproxy.core.resolve_observed import resolve_bracketed
 from snapproxy.core.signature_schemes import OpenPgp
 
@@ -109,8 +109,13 @@ class ToyHistory:
             return NeedWindow(0, NOW)
         return Refusal(410, "gap") if when.instant == 5 else AT
 
+    def newest(
+        self, row: Archive, instant: Instant, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
+    ) -> Instant | Refusal | NeedWindow | None:
+        return 2
+
     def id_of(self, instant: Instant) -> str:
-        return "one"
+        return {1: "before", 9: "after"}.get(instant, "one")
 
     def timeless(self, path: str) -> str | None:
         return None
@@ -167,5 +172,5 @@ def drive(step_of, facts):
         step = step_of(known)
         if not isinstance(step, Need):
             return step
-        known = known.plus({ask: facts.get(ask) for ask in step.asks})
+        known = known.plus({ask: facts.get(ask, () if isinstance(ask, AskObserved) else None) for ask in step.asks})
     raise AssertionError("the plan never ended")

@@ -54,12 +54,17 @@ async def test_the_restored_capture_is_the_same_record_and_closed(
     assert await export(elsewhere, f"oci:{tmp_path}/again") == digest
 
 
-async def test_the_span_that_was_recorded_holds_elsewhere_and_nothing_beyond_it(
-    recorded: House, elsewhere: House, tmp_path: Path
+@pytest.mark.parametrize("is_old", [False, True])
+async def test_the_recorded_times_hold_elsewhere_and_nothing_beyond_them(
+    recorded: House, elsewhere: House, tmp_path: Path, *, is_old: bool
 ) -> None:
+    """They are the snapshot and the requested time; a record of an earlier version has a wider span."""
     record = await recorded.app.captures.record("build")
-    first, last = record.valid["debian", AT]
-    await export(recorded, f"oci:{tmp_path}/art")
+    assert record.valid == {}
+    first, last = epoch(FIRST) - 60 * is_old, epoch(AT) + 60 * is_old
+    old = replace(record, valid={("debian", AT): (first, last)} if is_old else {})
+    first = max(first, epoch(FIRST))
+    await recorded.app.exporter.export(old, read_place(f"oci:{tmp_path}/art"), ExportOptions())
     await elsewhere.app.importer.import_capture(read_place(f"oci:{tmp_path}/art"), "copy", RegistryAccess())
     for instant, status in ((first, 200), (last, 200), (first - 1, 424), (last + 1, 424)):
         assert (await elsewhere.get(format_instant(instant), INRELEASE)).status == status, format_instant(instant)

@@ -25,6 +25,12 @@ class AnyInstant(NoTimeline):
         """Resolve `when` from the clock alone."""
         return resolve_any(archive, when, now)
 
+    def newest(
+        self, archive: Archive, instant: Instant, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
+    ) -> Instant | Refusal | NeedWindow | None:
+        """Return the instant itself: every second is a snapshot."""
+        return instant
+
     def resolve_observed_root(
         self, archive: Archive, when: TimeSpec, observed: ObservedRoot, now: Instant
     ) -> Resolved | Refusal | None:

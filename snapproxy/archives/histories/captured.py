@@ -27,6 +27,12 @@ class Captured(NoTimeline):
             return refuse_future(now)
         return never_observed(archive)
 
+    def newest(
+        self, archive: Archive, instant: Instant, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
+    ) -> Instant | Refusal | NeedWindow | None:
+        """Return None: the archive has no list of snapshots."""
+        return None
+
     def resolve_observed_root(
         self, archive: Archive, when: TimeSpec, observed: ObservedRoot, now: Instant
     ) -> Resolved | Refusal | None:

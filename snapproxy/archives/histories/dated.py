@@ -46,6 +46,7 @@ from snapproxy.core.paths import escape_path, refuse_query
 from snapproxy.core.resolve import resolve_listed, why_bad
 from snapproxy.core.resolve_observed import resolve_bracketed
 from snapproxy.core.time_spec import DAY_SECONDS, format_day, format_instant
+from snapproxy.core.timeline import Timeline
 
 _LASTSYNC = re.compile(rb"\s*([1-9][0-9]{8,9})\s*")
 # `name-version-release-arch.pkg.tar.zst`, perhaps with `.sig`. Version (may have an epoch) and release have no hyphen.
@@ -91,6 +92,15 @@ class Dated:
             usable = resolve_listed(archive, newest, windows, now)
             answer = usable if isinstance(usable, NeedWindow) else _unsettled(answer, usable)
         return _one_day(archive, answer, windows) if isinstance(answer, NeedWindow) else answer
+
+    def newest(
+        self, archive: Archive, instant: Instant, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
+    ) -> Instant | Refusal | NeedWindow | None:
+        """Return the synchronisation of the newest day at or before `instant`."""
+        found = Timeline.of(archive, windows.values(), now).at_or_before(instant)
+        if isinstance(found, NeedWindow) and not settings_of(archive).days:
+            return _one_day(archive, found, windows)
+        return found
 
     def resolve_observed_root(
         self, archive: Archive, when: TimeSpec, observed: ObservedRoot, now: Instant

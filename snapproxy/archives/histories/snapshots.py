@@ -28,6 +28,7 @@ from snapproxy.core.paths import escape_path, refuse_query, snapshot_url
 from snapproxy.core.resolve import resolve_listed
 from snapproxy.core.resolve_observed import resolve_bracketed
 from snapproxy.core.time_spec import format_instant, parse_time
+from snapproxy.core.timeline import Timeline
 from snapproxy.errors import ClientError
 
 #: Maximum size of a timeline, in bytes. Twenty years at four dumps a day are 600 kB.
@@ -59,6 +60,12 @@ class Snapshots:
     ) -> Resolved | Refusal | NeedWindow:
         """Resolve `when` by the listed snapshots."""
         return resolve_listed(archive, when, windows, now)
+
+    def newest(
+        self, archive: Archive, instant: Instant, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
+    ) -> Instant | Refusal | NeedWindow | None:
+        """Return the newest listed snapshot at or before `instant`."""
+        return Timeline.of(archive, windows.values(), now).at_or_before(instant)
 
     def id_of(self, instant: Instant) -> str:
         """Return the formatted instant."""
