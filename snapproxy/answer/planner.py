@@ -6,6 +6,7 @@ The planner repeats a decision until it needs no further fact.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
@@ -17,10 +18,12 @@ from snapproxy.core import plan as planning
 from snapproxy.core.exchange import Conditions
 from snapproxy.core.history import History
 from snapproxy.core.model import LIVE, Archive, Family, Match, Refusal, Resolved, TimeSpec
-from snapproxy.core.plan import MAX_ROUNDS, Known, space_of
+from snapproxy.core.plan import MAX_ROUNDS, UNDECIDED, Known, space_of
 from snapproxy.core.plan_model import AskName, Need, PlanRequest, Step
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 BACKGROUND_SECONDS = 3600.0
 """Maximum time for one file of a background job, in seconds."""
@@ -76,7 +79,9 @@ class Planner:
         def decide(known: Known) -> Resolved | Refusal | Need:
             return planning.resolve(request, known, now, family=family, history=history)
 
-        answer: Resolved | Refusal = await self._decided(decide, self._facts.at_hand(archive), context, obtain)
+        rounds = MAX_ROUNDS + history.max_windows(archive)
+        known = self._facts.at_hand(archive)
+        answer: Resolved | Refusal = await self._decided(decide, known, context, obtain, rounds=rounds)
         is_whole = isinstance(answer, Resolved) and not answer.is_for_one_root and not history.is_observed
         if isinstance(answer, Resolved) and is_whole and request.when.match in _FIXED:
             while len(self._resolved) >= MAX_RESOLVED:
@@ -91,7 +96,7 @@ class Planner:
         def decide(known: Known) -> Step | Need:
             return planning.plan(request, resolved, known, family=family, history=history)
 
-        return await self._decided(decide, self._name(request, resolved), context, obtain)
+        return await self._decided(decide, self._name(request, resolved), context, obtain, rounds=MAX_ROUNDS)
 
     def _name(self, request: PlanRequest, resolved: Resolved) -> Known:
         """Return the stored file of the requested name.
@@ -104,12 +109,22 @@ class Planner:
         return Known({ask: self._names.stored(ask.space, ask.path)})
 
     async def _decided(
-        self, decide: Callable[[Known], T | Need], known: Known, context: RequestContext, obtain: Obtain
-    ) -> T:
-        """Decide, answer the questions of the decision, and decide again until it has no further question."""
-        for _ in range(MAX_ROUNDS):
+        self,
+        decide: Callable[[Known], T | Need],
+        known: Known,
+        context: RequestContext,
+        obtain: Obtain,
+        *,
+        rounds: int,
+    ) -> T | Refusal:
+        """Decide, answer the questions of the decision, and decide again until it has no further question.
+
+        An archive whose answers never settle a decision is refused.
+        """
+        for _ in range(rounds):
             decision = decide(known)
             if not isinstance(decision, Need):
                 return decision
             known = known.plus(await self._facts.learn(decision.asks, context, obtain))
-        raise AssertionError("a decision that never ends: every round must add a fact")
+        log.warning("%s: no decision after %d rounds of questions", context.archive.name, rounds)
+        return UNDECIDED

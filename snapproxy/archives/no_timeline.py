@@ -18,6 +18,10 @@ class NoTimeline:
     default_settings: HistorySettings | None = None
     native_names: frozenset[str] = frozenset()
 
+    def max_windows(self, archive: Archive) -> int:
+        """Return 0: the upstream has no timeline."""
+        return 0
+
     def id_of(self, instant: Instant) -> str:
         """Return the formatted instant."""
         return format_instant(instant)

@@ -81,6 +81,9 @@ class History(Protocol):
         The archive's own list decides, not what was observed of its roots. Never raises.
         """
 
+    def max_windows(self, archive: Archive) -> int:
+        """Return the maximum number of windows that `resolve` requests for one time."""
+
     def id_of(self, instant: Instant) -> str:
         """Return the id of the snapshot taken at `instant`."""
 

@@ -60,14 +60,14 @@ from snapproxy.core.sources import fetch_now, flight_key, past, sources_of
 
 T = TypeVar("T")
 
-MAX_ROUNDS = 14
-"""Maximum number of rounds of one decision. Each round adds a fact. The longest sequence has fourteen rounds: eight
-windows of a sparse timeline (`resolve_listed` needs no more), what was observed, the name, the root, the entry in the
-root, what other indexes list (the facts include whether those bytes are stored), and the plan.
+MAX_ROUNDS = 10
+"""Maximum number of rounds of one decision, besides one for each window of the archive's timeline
+(`History.max_windows`). Each round adds a fact. The longest sequence: what was observed, the name, the root, the entry
+in the root, what other indexes list (the facts include whether those bytes are stored), and the plan.
 """
 
 
-_UNDECIDED = Refusal(
+UNDECIDED = Refusal(
     424,
     "The archive's timeline is inconclusive for this time",
     "The archive was asked for the snapshots around this time, and its answer does not determine them.",
@@ -145,7 +145,7 @@ def _resolve(request: PlanRequest, known: Known, now: Instant, family: Family, h
         window = known.fact(AskWindow(archive.name, answer.start, answer.end, answer.around))
         if when.instant is not None and when.instant > now:
             return refuse_future(now)  # true for any timeline
-        answer = window if isinstance(window, Refusal) else _UNDECIDED
+        answer = window if isinstance(window, Refusal) else UNDECIDED
     if history.is_observed:
         return _resolve_by_roots(request, known, now, family, history) or answer
     return _resolve_by_unchanged_root(request, known, now, family, history, is_unknown=is_unknown) or answer

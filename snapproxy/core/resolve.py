@@ -17,6 +17,8 @@ from snapproxy.core.timeline import UNSETTLED_SECONDS, Timeline
 _GONE = 410
 _TOO_EARLY = 425
 _HOUR = 3600
+MAX_WINDOWS = 8
+"""Maximum number of windows that `resolve_listed` requests from a service that lists the snapshots of a window."""
 _NEAREST = "Append .nearest to select the newest settled snapshot before it."
 USE_PAST = "Request a time in the past; if the clock of this machine is wrong, correct it."
 _USE_LIVE = "Try again later, or use live for the current files."
@@ -28,7 +30,7 @@ def resolve_listed(
     """Resolve `when` for an archive that keeps snapshots at listed instants.
 
     `windows` are those that have not expired (`timeline.window_expires`); the caller answers a need by adding the
-    requested window. It returns at most eight needs in a row.
+    requested window. It returns at most MAX_WINDOWS needs in a row.
     """
     if when.match is Match.LIVE:
         return Resolved(LIVE, now)

@@ -106,25 +106,24 @@ class Timeline:
     def _reach(self, spans: tuple[tuple[Instant, Instant], ...], instant: Instant) -> Instant:
         """Return the end (exclusive) of the spans that follow `instant` without a hole."""
         end = max(instant + 1, self.floor)
-        grown = True
-        while grown:
-            furthest = max((stop for start, stop in spans if start <= end), default=end)
-            grown, end = furthest > end, max(furthest, end)
+        for start, stop in sorted(spans):
+            if start > end:
+                break
+            end = max(end, stop)
         return end
 
     def _known_from(self, instant: Instant) -> Instant:
-        """Return the instant from which everything up to `instant` is known; the floor if all of it is."""
+        """Return the instant from which everything up to `instant` is known."""
         start = instant + 1
-        grown = True
-        while grown and start > self.floor:
-            earliest = min((begin for begin, end in self.spans if end >= start), default=start)
-            grown, start = earliest < start, min(earliest, start)
+        for begin, end in sorted(self.spans, key=lambda span: -span[1]):
+            if end < start:
+                break
+            start = min(start, begin)
         return start
 
     def _unknown(self, instant: Instant) -> Instant:
         """Return the newest instant up to this one that no window covers (they have bad snapshots only, or none)."""
-        starts = [start for start, end in self.spans if start <= instant < end]
-        return self._unknown(min(starts) - 1) if starts else instant
+        return self._known_from(instant) - 1
 
     def _newest(self, instant: Instant) -> Instant | None:
         """Return the newest snapshot at or before `instant` in any window."""

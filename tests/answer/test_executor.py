@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from snapproxy.core.model import Archive, Refusal
-from snapproxy.core.plan import MAX_ROUNDS
+from snapproxy.core.resolve import MAX_WINDOWS
 from tests.fakes.content import Content, epoch, stamp
 from tests.fakes.faults import (
     Fault,
@@ -251,7 +251,7 @@ async def test_an_instant_in_a_sparse_timeline_is_answered_within_the_rounds(
     got = await house.get("20120127T073154Z", INRELEASE)
     assert got.status == 410
     windows = len(hamlet.past.requests("/mr/timestamp"))
-    assert 6 <= windows <= MAX_ROUNDS - 5
+    assert 6 <= windows <= MAX_WINDOWS
     assert isinstance(await house.app.resolve("debian", "20130101T000000Z"), Refusal)
 
 

@@ -204,6 +204,34 @@ def test_nothing_takes_more_questions_than_a_plan_has_rounds_for(
         assert answer.instant <= min(now - age if form != "latest" else now, now - ROW.settle_after)
 
 
+@pytest.mark.parametrize("max_gap_days", [2, 5, 30, 400])
+@pytest.mark.parametrize("missing_days", [1, 4, 29, 399, 800])
+def test_the_questions_about_missing_days_follow_max_gap(max_gap_days: int, missing_days: int) -> None:
+    """A gap of up to `max_gap` is answered with the day before it, a longer one is refused, whatever the settings."""
+    row, ended = replace(ROW, max_gap=max_gap_days * DAY), NOW - 900 * DAY
+    starts = [ended - ended % DAY - number * DAY for number in range(50)]
+    starts += [starts[0] + (missing_days + 1 + number) * DAY for number in range(50)]
+    play = tree({format_day(each): each + SYNC for each in starts})
+    before, after = starts[0] + SYNC, starts[50] + SYNC
+    for instant in (before + DAY, (before + after) // 2, after - 1):
+        windows: dict[tuple[Instant, Instant], Window] = {}
+        when = parse_time(format_instant(instant))
+        while isinstance(answer := HISTORY.resolve(row, when, windows, NOW), NeedWindow):
+            window = next(
+                found
+                for url in HISTORY.timeline_urls(row, BASE, answer)
+                if (found := HISTORY.read_window(row, answer, url, play(url), NOW))
+            )
+            windows[window.start, window.end] = window
+            assert len(windows) <= HISTORY.max_windows(row)
+        if missing_days < max_gap_days:
+            assert isinstance(answer, Resolved)
+            assert answer.instant == before
+        else:
+            assert isinstance(answer, Refusal)
+            assert answer.status == 410
+
+
 class TestVerbatim:
     def folder(self, text: str, match: Match = Match.EXACT, now: Instant = NOW) -> Resolved | Refusal | NeedWindow:
         return HISTORY.resolve(ROW, TimeSpec(text, read_day(text), match, verbatim=True), {}, now)

@@ -114,6 +114,9 @@ class ToyHistory:
     ) -> Instant | Refusal | NeedWindow | None:
         return 2
 
+    def max_windows(self, row: Archive) -> int:
+        return 8
+
     def id_of(self, instant: Instant) -> str:
         return {1: "before", 9: "after"}.get(instant, "one")
 
@@ -168,7 +171,7 @@ def resolve_and_plan(request: PlanRequest, known: Known, history: History | None
 
 def drive(step_of, facts):
     known = Known()
-    for _ in range(MAX_ROUNDS):
+    for _ in range(MAX_ROUNDS + 8):
         step = step_of(known)
         if not isinstance(step, Need):
             return step

@@ -43,7 +43,7 @@ from snapproxy.core.model import (
     Window,
 )
 from snapproxy.core.paths import escape_path, refuse_query
-from snapproxy.core.resolve import resolve_listed, why_bad
+from snapproxy.core.resolve import MAX_WINDOWS, refuse, resolve_listed, why_bad
 from snapproxy.core.resolve_observed import resolve_bracketed
 from snapproxy.core.time_spec import DAY_SECONDS, format_day, format_instant
 from snapproxy.core.timeline import Timeline
@@ -53,6 +53,7 @@ _LASTSYNC = re.compile(rb"\s*([1-9][0-9]{8,9})\s*")
 _PACKAGE = re.compile(r"(?P<name>[^/]+)-[^/-]+-[^/-]+-[^/-]+\.pkg\.tar(?:\.[A-Za-z0-9]+)?(?:\.sig)?")
 _OK = 200
 _ABSENT = 404
+_GONE = 410
 
 
 class Dated:
@@ -91,7 +92,7 @@ class Dated:
         if not isinstance(answer, NeedWindow) and instant > settled and not _is_settled(answer, settled):
             usable = resolve_listed(archive, newest, windows, now)
             answer = usable if isinstance(usable, NeedWindow) else _unsettled(answer, usable)
-        return _one_day(archive, answer, windows) if isinstance(answer, NeedWindow) else answer
+        return _one_day(archive, answer, windows, instant, settled) if isinstance(answer, NeedWindow) else answer
 
     def newest(
         self, archive: Archive, instant: Instant, windows: Mapping[tuple[Instant, Instant], Window], now: Instant
@@ -99,7 +100,7 @@ class Dated:
         """Return the synchronisation of the newest day at or before `instant`."""
         found = Timeline.of(archive, windows.values(), now).at_or_before(instant)
         if isinstance(found, NeedWindow) and not settings_of(archive).days:
-            return _one_day(archive, found, windows)
+            return _one_day(archive, found, windows, instant, now - archive.settle_after)
         return found
 
     def resolve_observed_root(
@@ -107,6 +108,11 @@ class Dated:
     ) -> Resolved | Refusal | None:
         """Resolve `when` within a span in which the root did not change."""
         return resolve_bracketed(when, observed, now)
+
+    def max_windows(self, archive: Archive) -> int:
+        """Return the number of days in the gaps that may be walked over: before, after, and for a usable time."""
+        days = archive.max_gap // DAY_SECONDS + 3
+        return MAX_WINDOWS + 2 * len(archive.bad) + (0 if settings_of(archive).days else 4 * days)
 
     def id_of(self, instant: Instant) -> str:
         """Return the day of the synchronisation."""
@@ -211,21 +217,34 @@ def _days(archive: Archive, need: NeedWindow, answer: TimelineAnswer, now: Insta
 
 
 def _one_day(
-    archive: Archive, need: NeedWindow, windows: Mapping[tuple[Instant, Instant], Window]
+    archive: Archive,
+    need: NeedWindow,
+    windows: Mapping[tuple[Instant, Instant], Window],
+    instant: Instant,
+    settled: Instant,
 ) -> NeedWindow | Refusal:
-    """Narrow a need to the day in question; refuse if more days in a row are missing than `max_gap` allows."""
+    """Narrow a need to the day in question; refuse if more days in a row are missing than `max_gap` allows.
+
+    A walk back from `instant` counts the days up to it, a walk back from now all of them. The days within `max_gap`
+    after `instant` are not counted: any of them may prove that the archive was still recorded. The refusal names the
+    nearest known synchronisations up to `settled`.
+    """
     around = need.end - 1 if need.around is None else need.around
     start = around - around % DAY_SECONDS
+    if instant < start <= instant + archive.max_gap:
+        return NeedWindow(start, start + DAY_SECONDS, around)
     missing, next_day = 0, start + DAY_SECONDS
     while (known := windows.get((next_day, next_day + DAY_SECONDS))) is not None and not known.instants:
+        if start <= instant < next_day:
+            break
         missing, next_day = missing + 1, next_day + DAY_SECONDS
     if missing > archive.max_gap // DAY_SECONDS + 1:
-        return Refusal(
-            410,
-            "that time is in a gap of the archive",
-            f"{missing} days in a row are missing, up to {format_day(next_day - 1)}.",
-            "Request a time outside the gap.",
-        )
+        usable = [each for window in windows.values() for each in window.instants if each <= settled]
+        before = max((each for each in usable if each < start and each not in archive.bad), default=None)
+        after = min((each for each in usable if each >= next_day and each not in archive.bad), default=None)
+        why = f"{missing} days in a row are missing, up to {format_day(next_day - 1)}."
+        hint = "Request a time outside the gap."
+        return refuse(_GONE, "that time is in a gap of the archive", why, before, after, hint)
     return NeedWindow(start, start + DAY_SECONDS, around)
 
 

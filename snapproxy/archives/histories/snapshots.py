@@ -25,7 +25,7 @@ from snapproxy.core.model import (
     Window,
 )
 from snapproxy.core.paths import escape_path, refuse_query, snapshot_url
-from snapproxy.core.resolve import resolve_listed
+from snapproxy.core.resolve import MAX_WINDOWS, resolve_listed
 from snapproxy.core.resolve_observed import resolve_bracketed
 from snapproxy.core.time_spec import format_instant, parse_time
 from snapproxy.core.timeline import Timeline
@@ -66,6 +66,10 @@ class Snapshots:
     ) -> Instant | Refusal | NeedWindow | None:
         """Return the newest listed snapshot at or before `instant`."""
         return Timeline.of(archive, windows.values(), now).at_or_before(instant)
+
+    def max_windows(self, archive: Archive) -> int:
+        """Return the calendar's windows, and two for each bad snapshot: a redirect names one snapshot at a time."""
+        return MAX_WINDOWS + 2 * len(archive.bad)
 
     def id_of(self, instant: Instant) -> str:
         """Return the formatted instant."""
