@@ -46,14 +46,24 @@ def no_upstream(step: Fetch) -> Refusal:
     )
 
 
+def _is_observed(step: Fetch) -> bool:
+    """Return whether an index lists the file and only observations provide the past of its archive."""
+    is_past = step.resolved.snapshot != LIVE
+    return is_past and step.expected is not None and not any(source.last_resort for source in step.sources)
+
+
+def is_observed_index(step: Fetch) -> bool:
+    """Return whether the file is an index of an observed root, which a mirror may have replaced since."""
+    return step.whole and _is_observed(step)
+
+
 def absent(step: Fetch) -> Refusal:
     """Return the refusal for a file that no source has.
 
     Three cases: a file that an index lists, of an archive whose past only snapproxy records (it was not stored while it
     was current); any other file that an index lists (a fault of the archive); and a file that nothing lists: a 404.
     """
-    is_past = step.resolved.snapshot != LIVE
-    if is_past and step.expected is not None and not any(source.last_resort for source in step.sources):
+    if _is_observed(step):
         return unavailable(
             whole=step.whole,
             status=404,

@@ -45,13 +45,15 @@ def sources_of(
 
     The archive's `sources` come first: they are nearby and under the user's control. For the past, only the lasting
     name is requested from a mirror: under the canonical name it has another version by now, or no file. An observed
-    archive was observed at its mirrors, so every file that the expected digest can verify is requested from them, as
-    for current files.
+    archive was observed at its mirrors, perhaps a moment ago, so every file that the expected digest can verify is
+    requested from them as a current file: also by its canonical name, because some archives have no by-hash names.
     """
     if resolved.snapshot == LIVE:
         return _present_expected(archive, expected, family)
     of_old = past(archive, resolved, expected.path, history)
-    is_sure = expected.is_strong or history.is_observed
+    if history.is_observed:
+        return _present_expected(archive, expected, family) + of_old
+    is_sure = expected.is_strong
     return (
         _by_digest(archive, expected) + _present(archive, family.lasting_path(expected)) + of_old if is_sure else of_old
     )

@@ -11,7 +11,7 @@ from snapproxy.base import refusals
 from snapproxy.base.clock import Clock
 from snapproxy.core.model import Proof, Refusal, Role
 from snapproxy.core.plan_model import Fetch, Serve, Source
-from snapproxy.core.upstream_answer import Absent, Broken, Forbidden, Throttled
+from snapproxy.core.upstream_answer import Absent, Broken, Fault, Forbidden, Throttled
 from snapproxy.upstream.egress import authority
 from snapproxy.upstream.rate_limit import RateLimiter
 from snapproxy_storage import Expiring
@@ -99,6 +99,8 @@ class RecentOutcomes:
     async def refusal(self, step: Fetch, failures: list[Failure]) -> Refusal:
         """Return the refusal for a file that no source delivered. It describes the most informative failure."""
         failure = min(failures, key=lambda each: _MOST_INFORMATIVE_FIRST.index(type(each)), default=Absent(404))
+        if refusals.is_observed_index(step) and _has_other_bytes(failure):
+            return refusals.absent(step)
         match failure:
             case Refusal():
                 return failure
@@ -123,6 +125,11 @@ class RecentOutcomes:
     async def _is_recorded(self, key: str) -> bool:
         until = await self._expiring.get(key)
         return isinstance(until, int) and self._clock.now() < until
+
+
+def _has_other_bytes(failure: Failure) -> bool:
+    """Return whether a source has other bytes than the index lists; such a file is refused after its download."""
+    return isinstance(failure, Refusal) or (isinstance(failure, Broken) and failure.fault is Fault.WRONG_SIZE)
 
 
 def _wrong_bytes_key(step: Fetch, source: Source) -> str:
