@@ -37,6 +37,7 @@ def script(archives: Iterable[Archive], when: TimeSpec, base: str, capture: str 
         "WHEN": user_name(when),
         "PREFIX": f"~{capture}/" if capture else "",
         "ROWS": "\n".join(rules(archives)),
+        "METALINKS": "\n".join(map(_metalink, rpm.METALINKS)),
         "APT": shlex.quote(apt.SETTINGS.rstrip("\n")),
         "PACMAN": _string(_settings(pacman.SETTINGS)),
         "DNF": _string(_settings(rpm.SETTINGS)),
@@ -67,6 +68,13 @@ def rules(archives: Iterable[Archive]) -> list[str]:
         for family, lines in sorted(families.items())
         for line in (f"    if (family == {_string(family)}) {{", *dict.fromkeys(lines), "    }")
     ]
+
+
+def _metalink(known: rpm.Metalink) -> str:
+    """Return the awk line that returns the folder for a known list of mirrors."""
+    pieces = re.split(r"(\{release\}|\{arch\})", known.folder)
+    written = " ".join(piece.strip("{}") if piece.startswith("{") else _string(piece) for piece in pieces)
+    return f"    if (repo == {_string(f'{known.service} {known.repo}')}) return {written}"
 
 
 def _rule(route: Route) -> tuple[str, ...]:

@@ -36,6 +36,33 @@ REFRESH = (
 
 
 @dataclass(frozen=True, slots=True)
+class Metalink:
+    """A repository of a service that lists mirrors, and its folder on a host of the archive.
+
+    The service is asked for `repo` followed by a release, such as `9-stream` or `$releasever`, and an architecture.
+    """
+
+    service: str
+    repo: str
+    folder: str
+
+
+_FEDORA, _CENTOS = "mirrors.fedoraproject.org/metalink", "mirrors.centos.org/metalink"
+_LINUX, _STREAM = "https://dl.fedoraproject.org/pub/fedora/linux", "https://mirror.stream.centos.org"
+
+#: Stock files of CentOS Stream name their repositories by such lists alone, without a `baseurl` in a comment.
+METALINKS = (
+    Metalink(_FEDORA, "fedora-", f"{_LINUX}/releases/{{release}}/Everything/{{arch}}/os/"),
+    Metalink(_FEDORA, "updates-released-f", f"{_LINUX}/updates/{{release}}/Everything/{{arch}}/"),
+    *(
+        Metalink(_CENTOS, f"centos-{name.lower()}-", f"{_STREAM}/{{release}}/{name}/{{arch}}/os/")
+        for name in ("BaseOS", "AppStream", "CRB", "HighAvailability", "NFV", "RT", "ResilientStorage")
+    ),
+    Metalink(_CENTOS, "centos-extras-sig-extras-common-", f"{_STREAM}/SIGs/{{release}}/extras/{{arch}}/extras-common/"),
+)
+
+
+@dataclass(frozen=True, slots=True)
 class RpmOptions:
     """Options for the texts: the repository at `path` of an archive, at a time.
 
@@ -112,13 +139,17 @@ def environment(repository: RpmOptions) -> tuple[Snippet, ...]:
 
 
 def dockerfile(repository: RpmOptions) -> tuple[Snippet, ...]:
-    """Return lines for a Dockerfile in which snapproxy's script pins the repositories and restores them afterwards."""
+    """Return lines for a Dockerfile in which snapproxy's script pins the repositories and restores them afterwards.
+
+    Stock images have a repository of Cisco's openh264, whose archive is not ours: the script turns it off and says so.
+    """
     text = f"""\
 # snapproxy must be reachable from inside the build; on this machine: docker build --network=host
+# --disable-unknown turns off repositories for which snapproxy has no archive, such as that of openh264, and prints them
 FROM scratch AS pin
 ADD {repository.base}/{user_name(repository.when)}/pin.sh /
 FROM fedora
-RUN --mount=from=pin,target=/mnt sh /mnt/pin.sh \\
+RUN --mount=from=pin,target=/mnt sh /mnt/pin.sh --disable-unknown \\
  && dnf -y install ca-certificates \\
  && dnf clean all \\
  && sh /mnt/pin.sh --undo

@@ -15,7 +15,7 @@ from snapproxy.client_config.pin_script import refusal, rules, script
 from snapproxy.core.model import Archive, Refusal
 from snapproxy.core.routes import RouteKind, routes_of, select
 from snapproxy.core.time_spec import parse_time
-from tests.fakes.pinning import Shell, age, look, shells
+from tests.fakes.pinning import Shell, age, look
 
 BASE = "http://127.0.0.1:4000"
 TS = "20240601T000000Z"
@@ -101,21 +101,6 @@ enabled = 0
     ),
     "etc/zypp/zypp.conf": "[main]\n## download.transfer_timeout = 180\n",
 }
-
-
-@pytest.fixture(scope="module")
-def all_shells(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Shell]:
-    return shells(tmp_path_factory.mktemp("shells"))
-
-
-@pytest.fixture(params=["dash", "gawk", "busybox"])
-def shell(request: pytest.FixtureRequest, all_shells: dict[str, Shell]) -> Shell:
-    return all_shells[request.param]
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return make(tmp_path / "a root", FILES)
 
 
 def make(root: Path, files: dict[str, str]) -> Path:

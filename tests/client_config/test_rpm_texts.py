@@ -71,4 +71,8 @@ def test_every_form_is_plain_text(form: str) -> None:
 def test_the_dockerfile_pins_by_the_script_and_undoes_it() -> None:
     text = FORMS["dockerfile"](wanted())[0].text
     assert "ADD http://127.0.0.1:3142/20240601T000000Z/pin.sh /\n" in text
-    assert text.index("sh /mnt/pin.sh \\\n") < text.index("dnf -y install") < text.index("sh /mnt/pin.sh --undo\n")
+    assert (
+        text.index("sh /mnt/pin.sh --disable-unknown \\\n")
+        < text.index("dnf -y install")
+        < text.index("sh /mnt/pin.sh --undo\n")
+    )

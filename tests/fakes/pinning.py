@@ -31,15 +31,15 @@ class Shell:
 
 
 def shells(folder: Path) -> dict[str, Shell]:
-    """Return dash with GNU's tools and mawk, the same with gawk, and busybox with its own tools only."""
+    """Return dash with GNU's tools and mawk, bash with gawk as in Fedora, and busybox with its own tools only."""
     return {
         "dash": Shell("dash", _tools(folder / "dash", sh="dash", awk="mawk")),
-        "gawk": Shell("gawk", _tools(folder / "gawk", sh="dash", awk="gawk")),
+        "gawk": Shell("gawk", _tools(folder / "gawk", sh="bash", awk="gawk")),
         "busybox": Shell("busybox", _busybox(folder / "busybox"), fraction=False),
     }
 
 
-_NEEDED = ("cat", "cp", "grep", "ln", "mkdir", "mv", "readlink", "rm", "sed", "sort", "stat", "touch")
+_NEEDED = ("cat", "cp", "grep", "ln", "mkdir", "mv", "readlink", "rm", "sed", "sort", "stat", "touch", "tr")
 
 
 def _tools(folder: Path, **others: str) -> str:
