@@ -9,7 +9,8 @@
 #   SNAPPROXY=http://HOST:PORT            address of snapproxy as seen from this system (default @BASE@)
 #
 # Without these options an unknown source is an error, and nothing is changed. The rewritten files are read again, as
-# the clients read them: the script succeeds only if every enabled source is pinned. The original files are kept in /etc/snapproxy-pin. Needs sh, awk, sed and the usual file commands, of GNU or
+# the clients read them: the script succeeds only if every enabled source is pinned. The metadata that clients keep is
+# removed. The original files are kept in /etc/snapproxy-pin. Needs sh, awk, sed and the usual file commands, of GNU or
 # busybox.
 set -eu
 export LC_ALL=C
@@ -84,6 +85,7 @@ pin() {
         undo
         fail "the sources above were not pinned"
     fi
+    forget
     [ -z "$live" ] || say "$live" | sed 's/^/snapproxy: stays unpinned: /' >&2
     echo "snapproxy: pinned to @WHEN@ at $snapproxy"
 }
@@ -230,6 +232,30 @@ exists() {
     [ -e "$1" ] || [ -L "$1" ]
 }
 
+# Remove the metadata that clients keep, so that they ask for that of the new time: apt keeps a newer list, zypper, apk
+# and dnf do not ask again for some time.
+forget() {
+    drop /var/lib/apt/lists '*_*' 'partial/*_*'
+    drop /var/cache/apt pkgcache.bin srcpkgcache.bin
+    databases=$(named /etc/pacman.conf | sed -n 's/^[ 	]*DBPath[ 	]*=[ 	]*\([^ 	]*\)[ 	]*$/\1/p' | sed -n 1p)
+    drop "${databases:-/var/lib/pacman}" 'sync/*.db' 'sync/*.db.sig' 'sync/*.files' 'sync/*.files.sig'
+    drop /etc/apk/cache 'APKINDEX.*'
+    drop /var/cache/apk 'APKINDEX.*'
+    drop /var/cache/dnf '*.solv' '*.solvx' '*/repodata' '*/metalink.xml' '*/mirrorlist'
+    drop /var/cache/libdnf5 '*/repodata' '*/solv'
+    drop /var/cache/zypp 'raw/*' 'solv/*'
+}
+
+drop() {
+    folder=$(inside "$1")
+    [ -n "$folder" ] || return 0
+    shift
+    for pattern; do
+        # shellcheck disable=SC2086 # the shell must expand the pattern
+        (IFS='' && for file in "$root$folder/"$pattern; do [ -L "${file%/*}" ] || rm -rf "$file"; done)
+    done
+}
+
 create_state() {
     before=$(folder_time "${state#"$root"}") # the new folder changes that of the folder around it
     mkdir "$state"
@@ -288,6 +314,7 @@ undo() {
     above=$(each folders | grep -F "|${above#"$root"}|" || :)
     rm -rf "$state"
     [ -z "$above" ] || echo "$above" | set_times
+    forget
     echo "snapproxy: restored all package sources"
 }
 

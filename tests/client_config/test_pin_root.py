@@ -1,4 +1,4 @@
-"""The script that pins a root changes nothing outside of it."""
+"""The script that pins a root changes nothing outside of it, and removes the metadata in it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.client_config.test_pin_script import CDN, PINNED, make, pin, pin_script, texts
+from tests.client_config.test_pin_script import CDN, FILES, PINNED, make, pin, pin_script, texts
 from tests.fakes.pinning import Shell, age, look
 
 
@@ -75,3 +75,64 @@ class TestStaysInTheRoot:
         done = all_shells["dash"].run(pin_script(), "--root", str(root))
         assert (done.returncode, done.stdout) == (1, "")
         assert "too many symbolic links in /etc/apt" in done.stderr
+
+
+METADATA = (
+    "var/lib/apt/lists/host_debian_dists_a_InRelease",
+    "var/lib/apt/lists/partial/host_debian_dists_a_InRelease",
+    "var/cache/apt/pkgcache.bin",
+    "var/lib/pacman/sync/core.db",
+    "var/lib/pacman/sync/core.db.sig",
+    "var/cache/apk/APKINDEX.01234567.tar.gz",
+    "var/cache/dnf/fedora.solv",
+    "var/cache/dnf/fedora-0123456789abcdef/repodata/repomd.xml",
+    "var/cache/libdnf5/fedora-0123456789abcdef/solv/fedora.solv",
+    "var/cache/zypp/raw/repo-oss/repodata/repomd.xml",
+    "var/cache/zypp/solv/repo-oss/solv",
+)
+PACKAGES = (
+    "var/lib/apt/lists/lock",
+    "var/cache/apt/archives/a.deb",
+    "var/lib/pacman/local/a/desc",
+    "var/cache/pacman/pkg/a.pkg.tar.zst",
+    "var/cache/apk/a-1-r0.01234567.apk",
+    "var/cache/dnf/fedora-0123456789abcdef/packages/a.rpm",
+    "var/cache/zypp/packages/repo-oss/a.rpm",
+)
+
+
+class TestMetadata:
+    """A client that keeps metadata would go on with it: apt with a newer list, the others for some hours."""
+
+    def test_it_is_removed_when_the_time_changes(self, shell: Shell, root: Path) -> None:
+        for options in ((), ("--undo",)):
+            make(root, dict.fromkeys((*METADATA, *PACKAGES), ""))
+            pin(shell, root, *options)
+            assert [name for name in METADATA if (root / name).exists()] == []
+            assert [name for name in PACKAGES if not (root / name).exists()] == []
+
+    def test_a_refused_run_keeps_it(self, all_shells: dict[str, Shell], root: Path) -> None:
+        make(root, {**dict.fromkeys(METADATA, ""), "etc/apk/repositories": "https://other.example/x\n"})
+        assert all_shells["dash"].run(pin_script(), "--root", str(root)).returncode == 1
+        assert [name for name in METADATA if not (root / name).exists()] == []
+
+    def test_it_is_removed_where_pacman_keeps_it(self, all_shells: dict[str, Shell], root: Path) -> None:
+        text = FILES["etc/pacman.conf"].replace("[options]\n", "[options]\nDBPath = /srv/db/\n")
+        make(root, {"srv/db/sync/core.db": "", "etc/pacman.conf": text})
+        pin(all_shells["dash"], root)
+        assert not (root / "srv/db/sync/core.db").exists()
+
+    @pytest.mark.parametrize(
+        "link", ["var", "var/lib/apt", "var/lib/apt/lists", "var/lib/pacman/sync", "var/cache/dnf/x"]
+    )
+    def test_none_is_removed_outside_of_the_root(
+        self, all_shells: dict[str, Shell], tmp_path: Path, root: Path, link: str
+    ) -> None:
+        outside = make(
+            tmp_path / "outside", dict.fromkeys(("a_b", "lists/a_b", "lib/apt/lists/a_b", "core.db", "repodata/x"), "")
+        )
+        before = look(outside)
+        (root / link).parent.mkdir(parents=True, exist_ok=True)
+        (root / link).symlink_to(outside)
+        pin(all_shells["dash"], root)
+        assert look(outside) == before
