@@ -24,10 +24,11 @@ LIVE = "live"
 TIMELESS = "always"
 """The snapshot id of files that an archive keeps outside every snapshot; such a file never changes."""
 
-STRONG = ("sha512", "sha256")
-"""Digests that allow another source to supply the bytes, strongest first.
+STRONG = ("sha512", "sha384", "sha256", "sha224")
+"""Digests that allow another source to supply the bytes, strongest first: the SHA-2 family.
 
-Any other digest detects damage, and distinguishes between versions within one archive.
+No collision of them is feasible (2^112 steps for sha224, the weakest). Any other digest detects damage, and
+distinguishes between versions within one archive.
 """
 
 

@@ -8,8 +8,11 @@ from collections.abc import Mapping
 
 from snapproxy.errors import ArchiveDataError
 
-HEX_LENGTH: Mapping[str, int] = {"sha512": 128, "sha256": 64, "sha1": 40, "md5": 32}
-"""The supported algorithms, strongest first, and the length of their digests in hex digits."""
+HEX_LENGTH: Mapping[str, int] = {"sha512": 128, "sha384": 96, "sha256": 64, "sha224": 56, "sha1": 40, "md5": 32}
+"""The supported algorithms, strongest first, and the length of their digests in hex digits.
+
+These are all that the formats define (createrepo_c has the longest list). An entry with only another kind is dropped.
+"""
 
 _HEX = re.compile(r"[0-9a-f]+")
 

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from snapproxy.errors import ArchiveDataError
-from snapproxy.formats.digests import digest
+from snapproxy.formats.digests import HEX_LENGTH, digest
 from snapproxy.formats.strict_xml import XML_BASE, Element, elements
 
 #: Algorithms by checksum type. Old versions of createrepo wrote `sha` for SHA-1.
-ALGORITHMS = {"sha512": "sha512", "sha256": "sha256", "sha1": "sha1", "sha": "sha1", "md5": "md5"}
+ALGORITHMS = {name: name for name in HEX_LENGTH} | {"sha": "sha1"}
 
 _NUMBER = re.compile(r"[0-9]{1,18}")
 # Seconds since 1970, 9 to 11 digits; timestamps had fractions before 2009. A revision may be any text.

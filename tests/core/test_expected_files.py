@@ -7,14 +7,19 @@ import pytest
 from snapproxy.core.expected_files import identity
 from snapproxy.core.model import ExpectedFile
 
-EVERY = {"own-part": "p", "md5": "m", "sha1": "1", "sha512": "5", "sha256": "2"}
+EVERY = {"own-part": "p", "md5": "m", "sha1": "1", "sha224": "4", "sha384": "3", "sha512": "5", "sha256": "2"}
 
 
-@pytest.mark.parametrize("best", ["sha256", "sha512", "sha1", "md5", "own-part"])
+@pytest.mark.parametrize("best", ["sha256", "sha512", "sha384", "sha224", "sha1", "md5", "own-part"])
 def test_the_best_digest_names_the_bytes(best: str) -> None:
-    order = ["own-part", "md5", "sha1", "sha512", "sha256"]
+    order = list(EVERY)
     given = {name: EVERY[name] for name in order[: order.index(best) + 1]}
     assert identity(ExpectedFile("x", 1, given)) == (best, EVERY[best])
+
+
+@pytest.mark.parametrize("algorithm", ["sha224", "sha256", "sha384", "sha512"])
+def test_any_source_may_supply_bytes_that_sha_2_verifies(algorithm: str) -> None:
+    assert ExpectedFile("x", 1, {algorithm: EVERY[algorithm]}).is_strong
 
 
 def test_without_a_digest_nothing_does() -> None:

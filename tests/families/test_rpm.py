@@ -111,7 +111,15 @@ def test_a_list_of_mirrors_leads_out_of_every_pin(path: str) -> None:
 
 @pytest.mark.parametrize(
     ("checksum_type", "algorithm"),
-    [("sha512", "sha512"), ("sha256", "sha256"), ("sha1", "sha1"), ("sha", "sha1"), ("md5", "md5")],
+    [
+        ("sha512", "sha512"),
+        ("sha384", "sha384"),
+        ("sha256", "sha256"),
+        ("sha224", "sha224"),
+        ("sha1", "sha1"),
+        ("sha", "sha1"),
+        ("md5", "md5"),
+    ],
 )
 def test_repomd_lists_metadata_with_every_checksum_type(checksum_type: str, algorithm: str) -> None:
     path = f"{BASE}repodata/primary.xml.gz"
