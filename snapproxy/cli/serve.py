@@ -28,6 +28,8 @@ from snapproxy.core.record import Record
 from snapproxy.jobs.serve_artifact import replayed_from
 from snapproxy.oci.places import LayoutPlace, TarPlace
 
+_log = logging.getLogger(__name__)
+
 _COLLECT_AFTER = 20_000
 """Number of allocated objects that starts the garbage collector; uncollected cycles take at most a few megabytes."""
 
@@ -35,6 +37,7 @@ _COLLECT_AFTER = 20_000
 def main(arguments: argparse.Namespace) -> int:
     """Run the verb and return the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # also during the start
     config = load(arguments.config) if arguments.artifact else config_of(arguments)
     listeners = sockets.activated(os.environ) or sockets.bind(arguments.listen or config.listen)
     with sockets.closing(listeners):
@@ -83,11 +86,12 @@ def collect_less() -> None:
 
 
 async def serve(opening: AbstractAsyncContextManager[App], listeners: Sequence[socket], ready: Path | None) -> None:
-    """Serve until SIGTERM or SIGINT arrives; a second signal has its default effect."""
+    """Serve until SIGTERM or SIGINT arrives; a second signal has its default effect. SIGHUP is logged and ignored."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, _log.warning, "SIGHUP is ignored; restart the server to apply settings")
     addresses = [sockets.url(each) for each in listeners]
     async with opening as app:
         serving = asyncio.create_task(app.serve(listeners))

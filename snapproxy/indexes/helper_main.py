@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import resource
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,6 +77,7 @@ def _build(tables: Tables, job: dict[str, Any], data: Iterator[bytes]) -> dict[s
 
 def main() -> None:
     """Process jobs until standard input ends."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal sends it to all its processes; the server ignores it too
     resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
     resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_SECONDS, MAX_CPU_SECONDS))
     tables = open_tables(Path(sys.argv[1]))

@@ -71,6 +71,32 @@ async def test_serving_is_announced_and_stops_at_sigterm(
     assert list(tmp_path.glob("*ready*")) == []
 
 
+async def test_a_hangup_does_not_stop_the_server(
+    small_app: APP, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Log rotation and a closed terminal send it; systemd sends it on a reload that a drop-in defines."""
+    unhandled: list[int] = []
+    before = signal.signal(signal.SIGHUP, lambda number, _frame: unhandled.append(number))
+    ready = tmp_path / "ready.json"
+    listeners = sockets.bind([("127.0.0.1", 0)])
+    serving = asyncio.create_task(serve(small_app, listeners, ready))
+    try:
+        while not ready.exists():
+            await asyncio.sleep(0)
+        os.kill(os.getpid(), signal.SIGHUP)
+        while not (caplog.messages or unhandled):
+            await asyncio.sleep(0)
+        answer = await asyncio.to_thread(_get, sockets.url(listeners[0]))
+        assert answer.startswith("GET / HTTP/1.1")
+        assert caplog.messages == ["SIGHUP is ignored; restart the server to apply settings"]
+        os.kill(os.getpid(), signal.SIGTERM)
+        await serving
+    finally:
+        serving.cancel()
+        signal.signal(signal.SIGHUP, before)
+    assert (small_app.stopped, unhandled) == (True, [])
+
+
 def _get(url: str) -> str:
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url) as answer:
         return str(answer.read().decode())

@@ -95,6 +95,19 @@ async def test_the_open_tables_are_bounded_and_the_oldest_closed(
         assert len(tables_of(updated)._open) == 1
 
 
+async def test_a_hangup_does_not_end_the_helper(updated: House) -> None:
+    """A terminal sends SIGHUP to the helper as well, and the server does not end by it."""
+    helper = tables_of(updated)._helper
+    process = await helper._running()
+    status = Path(f"/proc/{process.pid}/status")
+    await until(lambda: _ignored(status.read_text(encoding="ascii"), signal.SIGHUP))
+
+
+def _ignored(status: str, number: signal.Signals) -> bool:
+    (mask,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigIgn:"))
+    return bool(int(mask, 16) >> (number - 1) & 1)
+
+
 async def test_a_helper_that_dies_is_one_refused_index_and_another_is_started(
     updated: House, hamlet: Hamlet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
