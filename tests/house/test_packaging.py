@@ -72,11 +72,15 @@ def test_the_wheel_has_every_module_and_the_script(root: Path, wheel: list[str])
     assert packed == {*modules, "snapproxy/client_config/pin.sh"}
 
 
+PROGRAM = "/opt/snapproxy/bin/snapproxy"
+"""The program that the service starts."""
+
+
 @pytest.fixture
 def units(root: Path, tmp_path: Path) -> Path:
     """Copies of the units that start a program which exists on every machine."""
     for file in (root / "systemd").glob("snapproxy.*"):
-        text = file.read_text(encoding="utf-8").replace("ExecStart=snapproxy ", f"ExecStart={sys.executable} ")
+        text = file.read_text(encoding="utf-8").replace(f"ExecStart={PROGRAM} ", f"ExecStart={sys.executable} ")
         (tmp_path / file.name).write_text(text, encoding="utf-8")
     return tmp_path
 
@@ -104,7 +108,7 @@ def test_the_service_is_hardened(units: Path) -> None:
 
 def test_the_service_starts_a_verb_and_its_user_is_made(root: Path) -> None:
     service = (root / "systemd" / "snapproxy.service").read_text(encoding="utf-8")
-    (start,) = re.findall(r"^ExecStart=snapproxy (.*)$", service, re.MULTILINE)
+    (start,) = re.findall(rf"^ExecStart={PROGRAM} (.*)$", service, re.MULTILINE)
     assert parse(shlex.split(start)).verb
     users = (root / "systemd" / "snapproxy.sysusers.conf").read_text(encoding="utf-8")
     folders = (root / "systemd" / "snapproxy.tmpfiles.conf").read_text(encoding="utf-8")
@@ -113,8 +117,11 @@ def test_the_service_starts_a_verb_and_its_user_is_made(root: Path) -> None:
     assert re.search(r"^d /var/lib/snapproxy +0700 snapproxy snapproxy", folders, re.MULTILINE)
 
 
-def test_the_guide_installs_every_unit(root: Path) -> None:
-    guide = (root / "docs" / "install.md").read_text(encoding="utf-8").partition("## As a systemd service")[2]
+def test_the_guide_installs_every_unit_and_the_program_that_they_start(root: Path) -> None:
+    """A unit that looks for a program elsewhere is "not executable"."""
+    guide = (root / "docs" / "install.md").read_text(encoding="utf-8").partition("## As a service")[2]
+    assert f"sudo /usr/bin/python3 -m venv {Path(PROGRAM).parents[1]}\n" in guide
+    assert f"sudo {Path(PROGRAM).parent}/pip install .\n" in guide
     assert {file.name for file in (root / "systemd").iterdir()} == set(
         re.findall(r"systemd/(snapproxy\.[a-z.]+)", guide)
     )
