@@ -14,6 +14,7 @@ from snapproxy.core.plan_model import (
     AnyAsk,
     AskAlias,
     AskFile,
+    AskLacking,
     AskListed,
     AskListedAnywhere,
     AskName,
@@ -62,6 +63,8 @@ class Facts(TimeFacts):
                 return {ask: await self._time(ask, context)}
             case AskName():
                 return {ask: self._names.stored(ask.space, ask.path)}
+            case AskLacking():
+                return {ask: self._names.is_lacking(ask.space, ask.path)}
             case AskFile():
                 return {ask: await self._file(ask, context, obtain)}
             case AskListed():

@@ -10,6 +10,7 @@ This module alone defines the spaces of the catalog:
 - names `weak:<archive>`: `<algorithm>:<hex>` -> blob, for files of this archive that an index lists without a strong
   digest
 - names `absent:<archive>/<snapshot>`: paths that captures found absent (`core.record.absences_of`); written by captures
+- names `lacking:<archive>/<snapshot>`: paths that upstream lacked when this snapshot was observed
 - facts `date/<digest>`: the date of the blob: its first Last-Modified, or when it was first seen (rule 8)
 """
 
@@ -78,6 +79,10 @@ class Names:
         """Return whether a closed capture has recorded that this file is absent."""
         return self._catalog.name(absences_of(space), path) is not None
 
+    def is_lacking(self, space: str, path: str) -> bool:
+        """Return whether upstream lacked this file when the snapshot was observed."""
+        return self._catalog.name(lacking_in(space), path) is not None
+
     def roots(self, space: str) -> list[StoredFile]:
         """Return the roots served at a snapshot."""
         return [
@@ -134,6 +139,11 @@ class Names:
         """Record the date of a blob; the first one is kept."""
         if self.date(digest) is None:
             await self._catalog.put_fact(f"date/{digest}", date)
+
+
+def lacking_in(space: str) -> str:
+    """Return the catalog space of the files that upstream lacked when `<archive>/<snapshot>` was observed."""
+    return f"lacking:{space}"
 
 
 def date_of(catalog: Catalog, digest: str) -> Instant | None:

@@ -38,6 +38,7 @@ def as_json(archive: str, swept: Observation) -> dict[str, Any]:
         "archive": archive,
         "instant": format_instant(swept.at),
         "roots": list(swept.roots),
+        "absent": list(swept.absent),
         "changed": list(swept.changed),
         "older": list(swept.older),
         "packages": swept.packages,
@@ -51,5 +52,7 @@ def _print(swept: Observation) -> None:
         state = "new" if root in swept.changed else "unchanged"
         older = ", and older than the last observed one" if root in swept.older else ""
         print(f"  {root}  {state}{older}")
+    for path in swept.absent:
+        print(f"  {path}  absent")
     if swept.packages or swept.missing:
         print(f"  {swept.packages} packages fetched, {swept.missing} unavailable")

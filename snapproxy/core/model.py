@@ -232,6 +232,12 @@ class Family(Protocol):
     def signature(self, path: str) -> str | None:
         """Return the path of the detached signature of the root at `path`, None if the root contains its own."""
 
+    def root_forms(self, path: str) -> tuple[str, ...]:
+        """Return the paths at which the root at `path` may exist, itself included, in the order of its clients.
+
+        A client requests the next form if the archive lacks the one before it.
+        """
+
     def package_name(self, path: str) -> PackageName | None:
         """Parse the file name of the package at `path`; None for every other file. Never raises."""
 
@@ -341,12 +347,13 @@ class Resolved:
 class Span:
     """A period at both ends of which a root was observed to be the same, without another root observed in between.
 
-    `snapshot` is the id under which the observation is stored.
+    `snapshot` is the id under which the observation is stored. `is_absence`: upstream had no such root.
     """
 
     first: Instant
     last: Instant
     snapshot: str
+    is_absence: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ from snapproxy.core.plan_model import (
     Ask,
     AskAlias,
     AskFile,
+    AskLacking,
     AskListed,
     AskListedAnywhere,
     AskName,
@@ -196,7 +197,9 @@ def _resolve_by_roots(
         elsewhere = _resolved([history.resolve_observed_root(archive, when, root, now) for root in others])
         if listing := _listing(elsewhere, request, known):
             return listing[0]
-    return next((answer for answer in answers if answer is not None), None)
+    refusals = [answer for answer in answers if isinstance(answer, Refusal)]
+    # An index has several possible roots: one that is absent says nothing about the others.
+    return next((refusal for refusal in refusals if not refusal.is_absence), next(iter(refusals), None))
 
 
 def _roots_of(path: str, place: Place, family: Family) -> tuple[str, ...]:
@@ -362,6 +365,8 @@ def _unlisted(request: PlanRequest, place: Place, resolved: Resolved, known: Kno
     archive, path, space = request.archive, request.path, space_of(request.archive, resolved)
     sources = past(archive, resolved, path, history)
     if history.is_observed and not sources:
+        if known.fact(AskLacking(space, path)):
+            return _absent(path, space, resolved)
         return _not_kept(space, path, place, resolved)
     lasting = history.timeless(path)
     if lasting is not None and resolved.snapshot != TIMELESS:
@@ -424,6 +429,15 @@ def _expected(
     key = flight_key(expected, space)
     return Fetch(
         key, space, request.path, sources, place.role, listed.proof, resolved, expected, notes, also, name_it=name_it
+    )
+
+
+def _absent(path: str, space: str, resolved: Resolved) -> Refusal:
+    return Refusal(
+        404,
+        "Not in the archive at that time",
+        f"Upstream was asked for {path} when {reported_space(space, resolved)} was observed, and had no such file.",
+        headers=_named(space, resolved),
     )
 
 

@@ -126,6 +126,14 @@ class AskName(Ask[StoredFile | None]):
 
 
 @dataclass(frozen=True, slots=True)
+class AskLacking(Ask[bool]):
+    """Ask whether upstream lacked this file when the snapshot was observed."""
+
+    space: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class AskFile(Ask[StoredFile | NotStored | Refusal | None]):
     """Ask for the first of these files of one snapshot that exists, whole and verified; None if all are absent.
 
@@ -175,7 +183,7 @@ class AskAlias(Ask[str | None]):
     digest: str
 
 
-AnyAsk = AskWindow | AskObserved | AskName | AskFile | AskListed | AskListedAnywhere | AskSize | AskAlias
+AnyAsk = AskWindow | AskObserved | AskName | AskLacking | AskFile | AskListed | AskListedAnywhere | AskSize | AskAlias
 
 
 # --- plans

@@ -30,9 +30,19 @@ def resolve_bracketed(when: TimeSpec, observed: ObservedRoot, now: Instant) -> R
 
 
 def resolve_observed(archive: Archive, when: TimeSpec, observed: ObservedRoot, now: Instant) -> Resolved | Refusal:
-    """Resolve `when` for a root that is known from local observations only."""
+    """Resolve `when` for a root that is known from local observations only.
+
+    If the observation that answers is an absence, the refusal is a 404.
+    """
     if when.match is Match.LIVE:
         return Resolved(LIVE, now)
+    answer = _resolve(archive, when, observed, now)
+    is_absence = observed.before is not None and observed.before.is_absence
+    return _absent(archive, observed.root, answer) if is_absence and isinstance(answer, Resolved) else answer
+
+
+def _resolve(archive: Archive, when: TimeSpec, observed: ObservedRoot, now: Instant) -> Resolved | Refusal:
+    """Find the observation that answers, which may be an absence: it follows the rules of a root."""
     instant = now if when.instant is None else when.instant
     before, after = observed.before, observed.after
     if instant > now:
@@ -54,6 +64,16 @@ def never_observed(archive: Archive) -> Refusal:
     why = f"Only snapproxy's own observations provide the past of {archive.name}, and this file was not observed yet."
     hint = f"Observe it from now on: `snapproxy observe {archive.name} PATH`, or [[watch]] in the configuration."
     return Refusal(_TOO_EARLY, "this file was never observed", why, hint)
+
+
+def _absent(archive: Archive, root: str, resolved: Resolved) -> Refusal:
+    headers = {"X-Snapproxy-Snapshot": f"{archive.name}/{resolved.name}"}
+    if resolved.valid is not None:
+        headers["X-Snapproxy-Valid"] = "/".join(map(format_instant, resolved.valid))
+    if resolved.note:
+        headers["X-Snapproxy-Note"] = resolved.note
+    why = f"Upstream was asked for {root} when {archive.name} was observed, and had no such file."
+    return Refusal(404, "Not in the archive at that time", why, headers=headers)
 
 
 def _within(span: Span | None, instant: Instant) -> Resolved | None:
@@ -105,7 +125,12 @@ def _nearest(observed: ObservedRoot, when: TimeSpec, instant: Instant) -> Resolv
 
 
 def _is_named(span: Span | None, instant: Instant) -> bool:
-    """Return whether this instant names an observation: its span begins then, or its id is that instant."""
+    """Return whether this instant names an observation: its span begins then, or its id is that instant.
+
+    An absence has no id: each instant of its span names it.
+    """
+    if span is not None and span.is_absence:
+        return span.first <= instant <= span.last
     return span is not None and (instant == span.first or format_instant(instant) == span.snapshot)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from snapproxy.base import refusals
 from snapproxy.base.clock import Clock
 from snapproxy.base.context import RequestContext
-from snapproxy.core.model import Refusal
+from snapproxy.core.model import Instant, Refusal
 from snapproxy.core.plan_model import Fetch
 from snapproxy.download.attempt import Attempt
 from snapproxy.download.flight import TAKE_OVER_SECONDS, Flight
@@ -71,6 +71,14 @@ class Downloads:
     def expected_wait(self, step: Fetch) -> float:
         """Return the seconds until the first request to one of the sources will probably be sent; 0 without sources."""
         return min(map(self._services.recent.expected_wait, step.sources), default=0.0)
+
+    async def absent_since(self, step: Fetch) -> Instant | None:
+        """Return when every source answered that it lacks the file, None if no such recent answer is recorded."""
+        return await self._services.recent.absent_since(step)
+
+    async def forget_absence(self, step: Fetch) -> None:
+        """Request the file again, although a recent download found it absent."""
+        await self._services.recent.forget_absence(step)
 
     def run_detached(self, work: Coroutine[Any, Any, None]) -> None:
         """Run the work that follows a download even if the client that requested it has disconnected."""

@@ -9,7 +9,7 @@ from yarl import URL
 
 from snapproxy.base import refusals
 from snapproxy.base.clock import Clock
-from snapproxy.core.model import Proof, Refusal, Role
+from snapproxy.core.model import Instant, Proof, Refusal, Role
 from snapproxy.core.plan_model import Fetch, Serve, Source
 from snapproxy.core.upstream_answer import Absent, Broken, Fault, Forbidden, Throttled
 from snapproxy.upstream.egress import authority
@@ -86,6 +86,16 @@ class RecentOutcomes:
         """Return the 404 of a recent download of the same file, if one is recorded."""
         return refusals.absent(step) if await self._is_recorded(f"absent/{step.question}") else None
 
+    async def absent_since(self, step: Fetch) -> Instant | None:
+        """Return the instant of a recorded 404, None without one."""
+        until = await self._until(f"absent/{step.question}")
+        return None if until is None else until - ABSENT_SECONDS
+
+    async def forget_absence(self, step: Fetch) -> None:
+        """Remove the record of a 404."""
+        if await self._is_recorded(f"absent/{step.question}"):
+            await self._expiring.put(f"absent/{step.question}", 0, seconds=1)
+
     async def record_wrong_bytes(self, step: Fetch, source: Source) -> None:
         """Record that a source sent other bytes than expected, so that the next flight skips it."""
         if not source.last_resort:
@@ -123,8 +133,12 @@ class RecentOutcomes:
         await self._expiring.put(key, self._clock.now() + ABSENT_SECONDS, seconds=ABSENT_SECONDS)
 
     async def _is_recorded(self, key: str) -> bool:
+        return await self._until(key) is not None
+
+    async def _until(self, key: str) -> Instant | None:
+        """Return when an entry expires, None if there is none."""
         until = await self._expiring.get(key)
-        return isinstance(until, int) and self._clock.now() < until
+        return until if isinstance(until, int) and self._clock.now() < until else None
 
 
 def _has_other_bytes(failure: Failure) -> bool:

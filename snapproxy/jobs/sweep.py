@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from snapproxy.base import refusals
@@ -51,6 +51,8 @@ class Observation:
 
     `packages`: number fetched. `missing`: number unavailable; an unreadable index counts as one.
 
+    `absent`: the forms of these roots that upstream lacked.
+
     `changed`: the roots that were new. `older`: changed roots whose date is before the date of the last observed one,
     because upstream went back in time.
     """
@@ -61,6 +63,32 @@ class Observation:
     packages: int = 0
     missing: int = 0
     older: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A root to observe: at least one of its possible names `candidates`, which are tried until `required` was tried.
+
+    `indexes`: the requested ones; empty: all that it lists.
+    """
+
+    candidates: tuple[str, ...]
+    indexes: set[str]
+    required: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Revalidated:
+    """The current roots, and the candidates that upstream lacked."""
+
+    roots: Mapping[str, LiveState]
+    absent: frozenset[str]
+
+    @property
+    def state(self) -> tuple[Mapping[str, str], frozenset[str]]:
+        """What must be equal before and after the indexes are fetched."""
+        return {path: root.file.digest for path, root in self.roots.items()}, self.absent
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +108,6 @@ class _IndexCount:
 
 
 _ABSENT = Refusal(404, "The index lists the file, but upstream does not have it")
-
-_Roots = dict[str, LiveState]
 
 
 class Sweeper:
@@ -137,16 +163,16 @@ class Sweeper:
     # --- one attempt ----------------------------------------------------------------------------------------
 
     async def _attempt(
-        self, context: RequestContext, wanted: dict[tuple[str, ...], set[str]], progress: Progress
+        self, context: RequestContext, wanted: Sequence[_Wanted], progress: Progress
     ) -> Observation | Refusal | _Inconsistent:
         at = self._clock.now()
-        roots = await self._revalidated(context, wanted)
-        if not isinstance(roots, dict):
-            return roots
+        found = await self._revalidated(context, wanted)
+        if not isinstance(found, _Revalidated):
+            return found
+        roots = found.roots
         changed = tuple(path for path, root in roots.items() if not self._is_known(context, path, root))
         fetched, unserved = 0, list[ExpectedFile]()
-        for candidates, indexes in wanted.items():
-            path = next(path for path in candidates if path in roots)
+        for path, indexes in _found(wanted, roots):
             count = await self._fetch_indexes(context, path, roots[path], indexes, progress)
             if not isinstance(count, _IndexCount):
                 return count
@@ -155,40 +181,47 @@ class Sweeper:
         if changed or fetched:
             at = self._clock.now()
             again = await self._revalidated(context, wanted)
-            if not isinstance(again, dict):
+            if not isinstance(again, _Revalidated):
                 return again
-            if {path: root.file.digest for path, root in again.items()} != {
-                path: root.file.digest for path, root in roots.items()
-            }:
+            if again.state != found.state:
                 return _Inconsistent("a root changed while its indexes were being fetched")
-            roots = again
+            roots = again.roots
+        forms = {form for path in roots for form in context.family.root_forms(path)}
+        absent = tuple(sorted(found.absent & forms))
         older = tuple(
             path for path in changed if self._observations.is_older(context.archive, path, roots[path].file.digest)
         )
         pairs = [root.seen(path, context.family) for path, root in roots.items()]
-        if not await self._observations.record(context.archive, context.family, pairs, at):
+        if not await self._observations.record(context.archive, context.family, pairs, at, absent):
             return _Inconsistent("two roots observed in the same second contradict each other")
         for expected in unserved:
             await self._catalog.put_fact(_unserved(context, expected), value=True)
-        return Observation(at, tuple(roots), changed, older=older)
+        return Observation(at, tuple(roots), changed, older=older, absent=absent)
 
     async def _revalidated(
-        self, context: RequestContext, wanted: dict[tuple[str, ...], set[str]]
-    ) -> _Roots | Refusal | _Inconsistent:
-        """Revalidate the first existing root of each group of possible names."""
-        roots: _Roots = {}
-        for candidates in wanted:
-            outcome: LiveState | Refusal | _Inconsistent = _Inconsistent("no root")
-            for path in candidates:
-                found = await self._revalidator.revalidate(context, path, self._states.of(context.archive, path))
-                outcome = found if isinstance(found, LiveState | Refusal) else _Inconsistent("the disk is full")
-                if isinstance(outcome, LiveState):
-                    roots[path] = outcome
-                if not (isinstance(outcome, Refusal) and outcome.is_absence):
+        self, context: RequestContext, wanted: Sequence[_Wanted]
+    ) -> _Revalidated | Refusal | _Inconsistent:
+        """Revalidate the candidates of each root until the required one was tried and one exists."""
+        roots: dict[str, LiveState] = {}
+        absent: dict[str, Refusal] = {}
+        for each in wanted:
+            for number, path in enumerate(each.candidates, start=1):
+                if path not in roots and path not in absent:
+                    state = self._states.of(context.archive, path)
+                    found = await self._revalidator.revalidate(context, path, state, anew=True)
+                    if isinstance(found, LiveState):
+                        roots[path] = found
+                    elif isinstance(found, Refusal) and found.is_absence:
+                        absent[path] = found
+                    else:
+                        return found if isinstance(found, Refusal) else _Inconsistent("the disk is full")
+                tried = each.candidates[:number]
+                is_found = any(path in roots for path in tried)
+                if is_found and each.required in ("", *tried):
                     break
-            if not isinstance(outcome, LiveState):
-                return outcome
-        return roots
+            if not any(path in roots for path in each.candidates):
+                return absent[each.required or each.candidates[-1]]
+        return _Revalidated(roots, frozenset(absent))
 
     def _is_known(self, context: RequestContext, path: str, root: LiveState) -> bool:
         """Return whether this root is the last observed one."""
@@ -261,13 +294,13 @@ class Sweeper:
     # --- packages -------------------------------------------------------------------------------------------
 
     async def _with_packages(
-        self, context: RequestContext, swept: Observation, wanted: dict[tuple[str, ...], set[str]], progress: Progress
+        self, context: RequestContext, swept: Observation, wanted: Sequence[_Wanted], progress: Progress
     ) -> Observation:
         """Fetch every package of the observed indexes that is not stored.
 
         An index whose packages are all stored is skipped from then on.
         """
-        only = {path: names for candidates, names in wanted.items() for path in candidates}
+        only = {path: each.indexes for each in wanted for path in each.candidates}
         packages = missing = 0
         for path in swept.roots:
             state = self._states.of(context.archive, path)
@@ -328,25 +361,30 @@ class Sweeper:
         return outcomes
 
 
-def _roots_wanted(context: RequestContext, paths: Sequence[str]) -> dict[tuple[str, ...], set[str]]:
-    """Return the roots to observe, each by its possible names, with the requested indexes (empty: all that it lists).
-
-    Raises ClientError for a path that is neither.
-    """
-    wanted: dict[tuple[str, ...], set[str]] = {}
+def _roots_wanted(context: RequestContext, paths: Sequence[str]) -> list[_Wanted]:
+    """Return the roots to observe. Raises ClientError for a path that is neither a root nor an index of one."""
+    wanted: dict[tuple[str, ...], _Wanted] = {}
     for path in paths:
         place = context.family.classify(path)
         if place.role is Role.ROOT:
-            wanted[(path,)] = set()
+            wanted[(path,)] = _Wanted(context.family.root_forms(path), set(), path)
         elif place.role is Role.INDEX and place.roots:
-            wanted.setdefault(place.roots, set()).add(path)
+            wanted.setdefault(place.roots, _Wanted(place.roots, set())).indexes.add(path)
         else:
             raise ClientError(
                 "The path is neither a root nor an index",
                 why=f"{path} of {context.archive.name} lists no other files.",
                 hint="Name a root, such as dists/stable/InRelease, or an index of a root.",
             )
-    return wanted
+    return list(wanted.values())
+
+
+def _found(wanted: Sequence[_Wanted], roots: Mapping[str, LiveState]) -> Iterator[tuple[str, set[str]]]:
+    """Yield the existing roots of each wanted one, with the requested indexes."""
+    for each in wanted:
+        for path in each.candidates:
+            if path in roots:
+                yield path, each.indexes
 
 
 def _not_observed(context: RequestContext, inconsistent: _Inconsistent) -> Refusal:

@@ -10,7 +10,7 @@ contradict the root's own date, this machine's clock, or local observations.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -108,20 +108,32 @@ class RecordTrust:
             if self._roots.can_check(entry.archive):
                 return False  # an unsigned root must not be served for an archive with signed roots
         trusted.checked += proof is Proof.GPG
-        seen = RootPair(StoredFile(entry.path, entry.sha256, entry.size, proof), signature)
+        absent = _absent_with(record, entry)
+        is_unsigned = context.family.signature(entry.path) in absent
+        seen = RootPair(StoredFile(entry.path, entry.sha256, entry.size, proof), signature, is_unsigned=is_unsigned)
         instants = await self._instants(record, entry, context)
-        is_accepted = bool(instants) and await self._name(entry, context, seen, instants)
+        forms = absent.intersection(context.family.root_forms(entry.path)) if instants else set[str]()
+        forms -= {form for form in forms if self._is_contradicted(entry.archive, form, "", instants[0], instants[-1])}
+        is_accepted = bool(instants) and await self._name(entry, context, seen, forms, instants)
         if not is_accepted:
             trusted.doubts.append(f"{name}: its recorded times were not accepted")
         return is_accepted
 
     async def _name(
-        self, entry: RecordEntry, context: RequestContext, seen: RootPair, instants: Sequence[Instant]
+        self,
+        entry: RecordEntry,
+        context: RequestContext,
+        seen: RootPair,
+        absent: Collection[str],
+        instants: Sequence[Instant],
     ) -> bool:
-        """Record the name and the instants of a root; return False if another state is known for one of them."""
+        """Record the name and the instants of a root, and its absent forms.
+
+        Return False if another state is known for one of the instants.
+        """
         if context.history.is_observed or entry.requested == LIVE:
             for each in instants:
-                if not await self._observations.record(context.archive, context.family, [seen], each):
+                if not await self._observations.record(context.archive, context.family, [seen], each, absent):
                     return False
         space, resolved = f"{entry.archive}/{entry.snapshot}", Resolved(entry.snapshot, instants[0])
         if seen.signature is not None:
@@ -143,15 +155,16 @@ class RecordTrust:
         found = sorted(each for each in claimed if each is not None and (date or 0) <= each <= self._clock.now())
         while found and not is_observed and context.history.id_of(found[0]) != entry.snapshot:
             found.pop(0)
-        return [] if found and self._is_contradicted(entry, found[0], found[-1]) else found
+        state = (entry.archive, entry.path, entry.sha256)
+        return [] if found and self._is_contradicted(*state, found[0], found[-1]) else found
 
-    def _is_contradicted(self, entry: RecordEntry, first: Instant, last: Instant) -> bool:
-        """Return whether another state of the root was observed between `first` and `last`."""
-        key = f"root/{entry.archive}/{entry.path}"
+    def _is_contradicted(self, archive: str, path: str, digest: str, first: Instant, last: Instant) -> bool:
+        """Return whether another state of the root ('': an absence) was observed between `first` and `last`."""
+        key = f"root/{archive}/{path}"
         at: Instant | None = first
         while at is not None and at <= last:
             before, after = self._store.catalog.around(key, at)
-            if before is not None and before.last >= first and before.value != entry.sha256:
+            if before is not None and before.last >= first and before.value != digest:
                 return True
             at = None if after is None else after.first
         return False
@@ -230,6 +243,11 @@ class RecordTrust:
             yield blob.chunks(0, blob.size)
         finally:
             blob.close()
+
+
+def _absent_with(record: Record, entry: RecordEntry) -> set[str]:
+    """Return the paths that the record has as absent at the same requested time as `entry`."""
+    return {each.path for each in record.entries if each.is_absence and each.key[:2] == entry.key[:2]}
 
 
 def _removed(entry: RecordEntry) -> StorageError:

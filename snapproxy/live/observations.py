@@ -8,7 +8,11 @@ An *observation* is a root that was adopted together with its indexes. It is sto
 - facts `set/<archive>/<path>/<digest>`: the snapshot id of the root, which is the instant of its first observation
 - names `<archive>/<snapshot id>`: the root and its detached signature. The files it lists are found by their digests,
   so that each version is stored once for any number of observations
+- names `lacking:<archive>/<snapshot id>`: the signature of the root, if upstream answered that it has none
 - names `observed:<archive>`: the paths of its roots
+
+The other forms of a root (a Release beside an InRelease) that upstream lacked are observed too: as the value '' of
+`root/<archive>/<path>`, so that an absence follows the rules of a root over time.
 
 Recording is crash-safe: the names are written before the value, so that an interrupted observation is ignored.
 """
@@ -16,10 +20,10 @@ Recording is crash-safe: the names are written before the value, so that an inte
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from snapproxy.base.names import date_of
+from snapproxy.base.names import date_of, lacking_in
 from snapproxy.core.history import History
 from snapproxy.core.model import Archive, ExpectedFile, Family, Instant, ObservedRoot, Span
 from snapproxy.core.plan_model import StoredFile
@@ -31,15 +35,22 @@ from snapproxy_storage import Catalog, Name, StorageFailure, Value
 _END: Instant = 1 << 60
 """An instant later than any observation."""
 
+_ABSENT = ""
+"""The observed value of a root that upstream lacked."""
+
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class RootPair:
-    """A root of upstream, with its detached signature if it has one."""
+    """A root of upstream, with its detached signature if it has one.
+
+    `is_unsigned`: upstream answered that it has no detached signature.
+    """
 
     root: StoredFile
     signature: StoredFile | None = None
+    is_unsigned: bool = False
 
 
 class Observations:
@@ -61,19 +72,30 @@ class Observations:
         except (SnapproxyError, StorageFailure) as failure:
             log.warning("An observation of %s could not be stored: %s", archive.name, failure)
 
-    async def record(self, archive: Archive, family: Family, pairs: Sequence[RootPair], at: Instant) -> bool:
-        """Record the roots observed at `at`, all or none.
+    async def note_absence(self, archive: Archive, path: str, at: Instant) -> None:
+        """Record that upstream had no such form of a root. A failure is logged."""
+        try:
+            if not self._is_contradicted_at(archive, path, _ABSENT, at):
+                await self._catalog.observe(_key(archive, path), at, _ABSENT)
+        except StorageFailure as failure:
+            log.warning("An observation of %s could not be stored: %s", archive.name, failure)
+
+    async def record(
+        self, archive: Archive, family: Family, pairs: Sequence[RootPair], at: Instant, absent: Iterable[str] = ()
+    ) -> bool:
+        """Record the roots observed at `at`, and the forms of them that upstream lacked then: all or none.
 
         Return False if another observation of that second contradicts them.
         """
-        if any(self._is_contradicted_at(archive, seen.root, at) for seen in pairs):
+        values = {seen.root.path: seen.root.digest for seen in pairs} | dict.fromkeys(absent, _ABSENT)
+        if any(self._is_contradicted_at(archive, path, value, at) for path, value in values.items()):
             return False
         for seen in pairs:
             if self.is_older(archive, seen.root.path, seen.root.digest):
                 log.warning("%s of %s is older than the root that was observed before", seen.root.path, archive.name)
             if not await self._keep(archive, family, seen, at):
                 return False
-        await self._catalog.observe_all(at, {_key(archive, seen.root.path): seen.root.digest for seen in pairs})
+        await self._catalog.observe_all(at, {_key(archive, path): value for path, value in values.items()})
         return True
 
     async def _keep(self, archive: Archive, family: Family, seen: RootPair, at: Instant) -> bool:
@@ -81,30 +103,41 @@ class Observations:
         root = seen.root
         snapshot = self.snapshot(archive, root.path, root.digest)
         if snapshot is not None and self._was_seen(archive, root, snapshot):
-            name = self._catalog.name(f"{archive.name}/{snapshot}", root.path)
+            space = f"{archive.name}/{snapshot}"
+            name = self._catalog.name(space, root.path)
             if name is None or name.proof < root.proof:
-                await self._name(f"{archive.name}/{snapshot}", seen)
+                await self._name(space, seen)
+            await self._name_signature(family, space, seen)
             return True
         space = f"{archive.name}/{format_instant(at)}"
         if await self._is_contradicted(family, space, root):
             return False
         await self._name(space, seen)
+        await self._name_signature(family, space, seen)
         await self._catalog.put_fact(_set(archive, root.path, root.digest), format_instant(at))
         if self._catalog.name(_register(archive), root.path) is None:
             await self._catalog.put_name(_register(archive), root.path, Name("", 0, 0))
         return True
 
     async def _name(self, space: str, seen: RootPair) -> None:
-        files = [(space, seen.root), (f"roots:{space}", seen.root)]
-        if seen.signature is not None:
-            files.append((space, seen.signature))
-        for where, file in files:
-            await self._catalog.put_name(where, file.path, Name(file.digest, file.size, int(file.proof)))
+        root = seen.root
+        for where in (space, f"roots:{space}"):
+            await self._catalog.put_name(where, root.path, Name(root.digest, root.size, int(root.proof)))
 
-    def _is_contradicted_at(self, archive: Archive, root: StoredFile, at: Instant) -> bool:
+    async def _name_signature(self, family: Family, space: str, seen: RootPair) -> None:
+        """Record the name of the detached signature, or that upstream has none; a signature may appear later."""
+        path, signature = family.signature(seen.root.path), seen.signature
+        if path is None or self._catalog.name(space, path) is not None:
+            return
+        if signature is not None:
+            await self._catalog.put_name(space, path, Name(signature.digest, signature.size, int(signature.proof)))
+        elif seen.is_unsigned and self._catalog.name(lacking_in(space), path) is None:
+            await self._catalog.put_name(lacking_in(space), path, Name("", 0, 0))
+
+    def _is_contradicted_at(self, archive: Archive, path: str, state: str, at: Instant) -> bool:
         """Return whether another state of this root was observed in the same second."""
-        value, _ = self._catalog.around(_key(archive, root.path), at)
-        return value is not None and at in (value.first, value.last) and value.value != root.digest
+        value, _ = self._catalog.around(_key(archive, path), at)
+        return value is not None and at in (value.first, value.last) and value.value != state
 
     def _was_seen(self, archive: Archive, root: StoredFile, snapshot: str) -> bool:
         """Return whether the value was written too when the root was named.
@@ -144,23 +177,23 @@ class Observations:
         return tuple(self._in_snapshots(archive, history, path, instant) for path in paths)
 
     def spans(self, archive: Archive, path: str, start: Instant, end: Instant) -> list[Span]:
-        """Return every span of a root that overlaps [start, end], oldest first."""
+        """Return every span of a root that overlaps [start, end], oldest first; times without the root are omitted."""
         before, after = self._catalog.around(_key(archive, path), start)
         found = [before] if before is not None and before.last >= start else []
         while after is not None and after.first <= end:
             found.append(after)
             _, after = self._catalog.around(_key(archive, path), after.first)
-        return [self._span(archive, path, each) for each in found]
+        return [self._span(archive, path, each) for each in found if each.value != _ABSENT]
 
     def newest(self, archive: Archive, path: str) -> str | None:
-        """Return the digest of a root in its latest observation."""
+        """Return the digest of a root in its latest observation, '' if upstream lacked it."""
         value, _ = self._catalog.around(_key(archive, path), _END)
         return None if value is None else value.value
 
     def is_older(self, archive: Archive, path: str, digest: str) -> bool:
         """Return whether a root is dated before the root of the latest observation."""
         newest = self.newest(archive, path)
-        if newest is None or newest == digest:
+        if newest in (None, _ABSENT, digest):
             return False
         before, now = date_of(self._catalog, newest), date_of(self._catalog, digest)
         return before is not None and now is not None and now < before
@@ -197,19 +230,25 @@ class Observations:
     def _in_snapshots(self, archive: Archive, history: History, path: str, instant: Instant) -> ObservedRoot:
         """Return the span around an instant, with the id of the archive's own snapshot at which it begins.
 
-        A span that is marked bad is omitted: the archive's timeline decides about it.
+        An absence, and a span that is marked bad, are omitted: the archive's timeline decides about them.
         """
         before, _ = self._catalog.around(_key(archive, path), instant)
         is_bad = before is None or before.first in archive.bad or instant in archive.bad
-        span = None if before is None or is_bad else Span(before.first, before.last, history.id_of(before.first))
+        span = (
+            None
+            if before is None or is_bad or before.value == _ABSENT
+            else Span(before.first, before.last, history.id_of(before.first))
+        )
         return ObservedRoot(path, span, None)
 
     def _span(self, archive: Archive, path: str, value: Value) -> Span:
+        if value.value == _ABSENT:
+            return Span(value.first, value.last, format_instant(value.first), is_absence=True)
         return Span(value.first, value.last, self.snapshot(archive, path, value.value) or format_instant(value.first))
 
 
 def _is_bad(span: Span, bad: set[str]) -> bool:
-    return span.snapshot in bad or format_instant(span.first) in bad
+    return not span.is_absence and (span.snapshot in bad or format_instant(span.first) in bad)
 
 
 def _instant(snapshot: str) -> Instant:

@@ -9,12 +9,13 @@ middle of its own update is not used. One process of the machine revalidates a r
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 
 from snapproxy.base import refusals
 from snapproxy.base.clock import Clock
 from snapproxy.base.context import RequestContext
-from snapproxy.core.model import Proof, Refusal, Resolved
+from snapproxy.core.model import Instant, Proof, Refusal, Resolved
 from snapproxy.core.plan_model import Fetch, NotStored, StoredFile
 from snapproxy.core.sources import fetch_now
 from snapproxy.download.downloads import Downloads
@@ -33,6 +34,9 @@ COOLING_DOWN_SECONDS = 1.5
 
 POLL_SECONDS = 0.1
 """Poll interval in seconds while another process revalidates the same root."""
+
+SAME_UPDATE_SECONDS = 10
+"""Maximum seconds between the requests of one client's update for two forms of a root."""
 
 
 class Revalidator:
@@ -68,24 +72,47 @@ class Revalidator:
             await self._observations.note(
                 context.archive, context.family, found.seen(path, context.family), found.checked
             )
+            forms = context.family.root_forms(path)
+            absences = self._observe_absences(context, forms[: forms.index(path)], found.checked)
+            self._downloads.run_detached(absences)
         return found
 
+    async def _observe_absences(self, context: RequestContext, forms: Sequence[str], at: Instant) -> None:
+        """Record which of the forms that clients request before a root, observed at `at`, upstream lacks.
+
+        Only the 404 of a form that was requested shortly before counts. An older one is requested again: two equal
+        answers around `at` are valid for the time in between.
+        """
+        for form in forms:
+            since = await self._downloads.absent_since(fetch_now(context.archive, form, context.family))
+            if since is None:
+                continue
+            is_same_update = at - since <= SAME_UPDATE_SECONDS
+            await self._observations.note_absence(context.archive, form, at if is_same_update else since)
+            if not is_same_update:
+                state = self._states.of(context.archive, form)
+                later = await self.revalidate(replace(context, background=True), form, state, anew=True)
+                if isinstance(later, Refusal) and later.is_absence:
+                    await self._observations.note_absence(context.archive, form, self._clock.now())
+
     async def revalidate(
-        self, context: RequestContext, path: str, seen: LiveState | None
+        self, context: RequestContext, path: str, seen: LiveState | None, *, anew: bool = False
     ) -> LiveState | NotStored | Refusal:
         """Return the current state of the root at `path`, whose known state is `seen`.
 
-        NotStored if the disk is full.
+        NotStored if the disk is full. `anew`: a recent 404 of the root or its signature is no answer.
         """
         step = fetch_now(context.archive, path, context.family)
         if not step.sources:
             return refusals.no_upstream(step)
         try:
+            if anew:
+                await self._downloads.forget_absence(step)
             turn = await self._turn(context, path, seen)
             if isinstance(turn, LiveState):
                 return turn
             try:
-                return await self._ask(context, step)
+                return await self._ask(context, step, anew=anew)
             finally:
                 turn.release()
         except StorageFailure as failure:
@@ -112,9 +139,9 @@ class Revalidator:
                 return slot
             await self._clock.sleep(POLL_SECONDS)
 
-    async def _ask(self, context: RequestContext, step: Fetch) -> LiveState | NotStored | Refusal:
+    async def _ask(self, context: RequestContext, step: Fetch, *, anew: bool) -> LiveState | NotStored | Refusal:
         state = self._states.of(context.archive, step.path)
-        pair = _Pair(self._downloads, context, None if state is None else state.signature)
+        pair = _Pair(self._downloads, context, None if state is None else state.signature, anew=anew)
         check = self._roots.check_for(step, context, pair.obtain)
         validators = Meta() if state is None else state.file.validators
         flight, _ = self._downloads.join(step, context, check, validators=validators)
@@ -139,7 +166,7 @@ class Revalidator:
     ) -> LiveState | Refusal:
         """Adopt a new root once its signature and the successors of the old root's indexes are stored."""
         checked = self._clock.now()  # now, because upstream may publish again while the successors download
-        signature = await self._signature(context, step, pair)
+        signature = await self._signature(context, step, pair, is_new=True)
         if isinstance(signature, Refusal):
             return signature
         key = (context.archive.name, step.path)
@@ -159,7 +186,7 @@ class Revalidator:
 
     async def _keep(self, context: RequestContext, step: Fetch, state: LiveState, pair: _Pair) -> LiveState:
         """Keep a root that has not changed, with its new signature if it was signed again."""
-        signature = await self._signature(context, step, pair)
+        signature = await self._signature(context, step, pair, is_new=False)
         if isinstance(signature, LiveCopy) and signature != state.signature:
             proof = await self._roots.verify_stored(step, context, state.file.digest, pair.obtain)
             if isinstance(proof, Proof):
@@ -167,37 +194,45 @@ class Revalidator:
         await self._states.put(context.archive, step.path, state, is_root=True)
         return state
 
-    async def _signature(self, context: RequestContext, step: Fetch, pair: _Pair) -> LiveCopy | Refusal | None:
+    async def _signature(
+        self, context: RequestContext, step: Fetch, pair: _Pair, *, is_new: bool
+    ) -> LiveCopy | Refusal | None:
         path = context.family.signature(step.path)
-        return None if path is None else await pair.signature(path)
+        return None if path is None else await pair.signature(path, is_new=is_new)
 
 
 class _Pair:
-    """A root's detached signature, requested once for any number of uses."""
+    """A root's detached signature, requested once for any number of uses.
 
-    def __init__(self, downloads: Downloads, context: RequestContext, known: LiveCopy | None) -> None:
+    `anew`: a recent 404 is no answer. It is no answer for a root that has just been downloaded either.
+    """
+
+    def __init__(self, downloads: Downloads, context: RequestContext, known: LiveCopy | None, *, anew: bool) -> None:
         self._downloads = downloads
         self._asking = context
         self._known = known
+        self._anew = anew
         self._downloaded: list[LiveCopy | Refusal | None] = []
 
     async def obtain(self, _asking: RequestContext, _resolved: Resolved, path: str) -> StoredFile | Refusal | None:
         """Return the signature in the form that the check of its root requires (`roots.Obtain`)."""
-        signature = await self.signature(path)
+        signature = await self.signature(path, is_new=True)
         return (
             StoredFile(path, signature.digest, signature.size, Proof.NONE)
             if isinstance(signature, LiveCopy)
             else signature
         )
 
-    async def signature(self, path: str) -> LiveCopy | Refusal | None:
-        """Return the current signature of upstream, None if it has no signature."""
+    async def signature(self, path: str, *, is_new: bool) -> LiveCopy | Refusal | None:
+        """Return the current signature of upstream, None if it has no signature. `is_new`: its root is."""
         if not self._downloaded:
-            self._downloaded.append(await self._download(path))
+            self._downloaded.append(await self._download(path, anew=is_new or self._anew))
         return self._downloaded[0]
 
-    async def _download(self, path: str) -> LiveCopy | Refusal | None:
+    async def _download(self, path: str, *, anew: bool) -> LiveCopy | Refusal | None:
         step = fetch_now(self._asking.archive, path, self._asking.family)
+        if anew:
+            await self._downloads.forget_absence(step)
         validators = Meta() if self._known is None else self._known.validators
         flight, _ = self._downloads.join(step, self._asking, None, validators=validators)
         outcome = await flight.wait_outcome(float("inf"))

@@ -62,7 +62,7 @@ class LiveState:
         root = StoredFile(path, self.file.digest, self.file.size, Proof(self.proof))
         beside = family.signature(path)
         if beside is None or self.signature is None:
-            return RootPair(root)
+            return RootPair(root, is_unsigned=beside is not None)
         return RootPair(root, StoredFile(beside, self.signature.digest, self.signature.size, Proof.NONE))
 
 

@@ -86,6 +86,9 @@ class ToyFamily:
             else expected.path
         )
 
+    def root_forms(self, path: str) -> tuple[str, ...]:
+        return (path,)
+
     def root_date(self, data: bytes) -> Instant | None:
         return None
 

@@ -18,7 +18,7 @@ from snapproxy.oci.places import read_place
 from tests.fakes.alpine import RsaKey, package, repository
 from tests.fakes.archive_server import ArchiveServer
 from tests.fakes.content import Timeline, epoch
-from tests.fakes.hamlet import INRELEASE, PACKAGES, RELEASE, SIGNATURE
+from tests.fakes.hamlet import INRELEASE, PACKAGES, RELEASE, SIGNATURE, Edition
 from tests.fakes.house import PATIENT, House
 from tests.fakes.present import Present
 from tests.fakes.services import MirrorService
@@ -94,6 +94,21 @@ async def test_a_release_whose_signature_was_not_recorded_is_not_believed(
         imported = await carry(vendor, other, tmp_path)
         assert (imported.roots, imported.checked, len(imported.doubts)) == (1, 0, 1)
         assert {e.proof.word for e in (await other.app.captures.record("build")).entries} == {"none"}
+
+
+async def test_the_absence_of_another_form_of_a_root_is_carried(edition: Edition, tmp_path: Path) -> None:
+    present = Present(edition.key, has_inrelease=False)
+    paths = (INRELEASE, RELEASE, SIGNATURE, PACKAGES)
+    try:
+        async with House(tmp_path / "one", (present.vendor,), timeouts=PATIENT) as one:
+            live = [(await one.get("live", path, capture="build")).status for path in paths]
+            (root,) = [e for e in (await one.app.captures.record("build")).entries if e.path == RELEASE]
+            async with House(tmp_path / "other", (present.vendor,), clock=one.clock, offline=True) as other:
+                await carry(one, other, tmp_path)
+                assert [(await other.get("live", path, capture="build")).status for path in paths] == live
+                assert [(await other.get(root.snapshot, path)).status for path in paths] == live == [404, 200, 200, 200]
+    finally:
+        present.close()
 
 
 @pytest.fixture

@@ -74,6 +74,12 @@ class Apk:
         """Return None: every root contains its own signatures."""
         return None
 
+    def root_forms(self, path: str) -> tuple[str, ...]:
+        """Return the index of version 2 and that of version 3, unless the index has another name."""
+        folder, slash, name = path.rpartition("/")
+        forms = tuple(f"{folder}{slash}{form}" for form in (INDEX, INDEX_3))
+        return forms if name in (INDEX, INDEX_3) else (path,)
+
     def package_name(self, path: str) -> PackageName | None:
         return package_name(path)
 

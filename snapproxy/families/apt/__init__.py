@@ -85,6 +85,10 @@ class Apt:
     def signature(self, path: str) -> str | None:
         return f"{path}.gpg" if path == f"{folder_of(path)}Release" else None
 
+    def root_forms(self, path: str) -> tuple[str, ...]:
+        folder = folder_of(path)
+        return (f"{folder}InRelease", f"{folder}Release")
+
     def package_name(self, path: str) -> PackageName | None:
         return package_name(path)
 

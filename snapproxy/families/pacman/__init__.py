@@ -58,6 +58,9 @@ class Pacman:
     def signature(self, path: str) -> str | None:
         return f"{path}.sig" if classify(path).role is Role.ROOT else None
 
+    def root_forms(self, path: str) -> tuple[str, ...]:
+        return (path,)
+
     def package_name(self, path: str) -> PackageName | None:
         return package_name(path)
 

@@ -67,6 +67,9 @@ class Rpm:
     def signature(self, path: str) -> str | None:
         return f"{path}.asc" if f"/{path}".endswith(f"/{METADATA}/{ROOT}") else None
 
+    def root_forms(self, path: str) -> tuple[str, ...]:
+        return (path,)
+
     def package_name(self, path: str) -> PackageName | None:
         return package_name(path)
 
