@@ -152,6 +152,17 @@ def unreadable(step: Fetch, error: ArchiveDataError) -> Refusal:
     )
 
 
+def torn_pair(step: Fetch) -> Refusal:
+    """Return the refusal for a root and a detached signature that may belong to two states of the archive."""
+    return unavailable(
+        whole=True,
+        status=502,
+        reason="The root and its signature belong to two states",
+        why=f"The archive was published again while {step.path} of {step.space} and its signature were downloaded.",
+        hint="Try again later: the archive may be in the middle of an update.",
+    )
+
+
 def no_timeline(archive: Archive, cause: str) -> Refusal:
     """Return the refusal for an archive whose list of snapshots could not be fetched."""
     return Refusal(

@@ -80,6 +80,10 @@ class Downloads:
         """Request the file again, although a recent download found it absent."""
         await self._services.recent.forget_absence(step)
 
+    def forget_failure(self, step: Fetch) -> None:
+        """Request the file again, although a recent verification of it has failed."""
+        self._failures.pop(step.question, None)
+
     def run_detached(self, work: Coroutine[Any, Any, None]) -> None:
         """Run the work that follows a download even if the client that requested it has disconnected."""
         task = asyncio.create_task(_log_storage_failure(work))

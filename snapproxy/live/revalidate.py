@@ -3,14 +3,16 @@
 Send upstream a conditional request, and adopt the successor of the root together with its indexes.
 
 A root with a detached signature is one pair with it: both are adopted together or not at all, so that a mirror in the
-middle of its own update is not used. One process of the machine revalidates a root at a time.
+middle of its own update is not used. A signature that was checked belongs to its root. Otherwise the root is requested
+again after the signature: if it has changed, or the signature is that of the root before it, the two may belong to two
+states, and both are requested again. One process of the machine revalidates a root at a time.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from snapproxy.base import refusals
 from snapproxy.base.clock import Clock
@@ -34,6 +36,10 @@ COOLING_DOWN_SECONDS = 1.5
 
 POLL_SECONDS = 0.1
 """Poll interval in seconds while another process revalidates the same root."""
+
+PAIR_TRIES = 3
+PAIR_PAUSE_SECONDS = 0.5
+"""Maximum number of attempts to get a root and a signature of one state, and the seconds between two of them."""
 
 SAME_UPDATE_SECONDS = 10
 """Maximum seconds between the requests of one client's update for two forms of a root."""
@@ -140,6 +146,19 @@ class Revalidator:
             await self._clock.sleep(POLL_SECONDS)
 
     async def _ask(self, context: RequestContext, step: Fetch, *, anew: bool) -> LiveState | NotStored | Refusal:
+        """Request the root and its signature until both belong to one state."""
+        outcome = await self._ask_once(context, step, anew=anew)
+        for _ in range(1, PAIR_TRIES):
+            if not isinstance(outcome, _Torn):
+                break
+            await self._clock.sleep(PAIR_PAUSE_SECONDS)
+            self._downloads.forget_failure(step)
+            outcome = await self._ask_once(context, step, anew=True)
+        return outcome.refusal if isinstance(outcome, _Torn) else outcome
+
+    async def _ask_once(
+        self, context: RequestContext, step: Fetch, *, anew: bool
+    ) -> LiveState | NotStored | Refusal | _Torn:
         state = self._states.of(context.archive, step.path)
         pair = _Pair(self._downloads, context, None if state is None else state.signature, anew=anew)
         check = self._roots.check_for(step, context, pair.obtain)
@@ -157,18 +176,23 @@ class Revalidator:
             case Refusal():
                 if outcome.is_absence:
                     await self._states.drop(context.archive, step.path)
-                return outcome
+                return _Torn(outcome) if pair.is_signed else outcome
             case _:
                 return refusals.still_fetching()
 
     async def _adopt(
         self, context: RequestContext, step: Fetch, old: LiveState | None, outcome: Stored, pair: _Pair
-    ) -> LiveState | Refusal:
+    ) -> LiveState | Refusal | _Torn:
         """Adopt a new root once its signature and the successors of the old root's indexes are stored."""
         checked = self._clock.now()  # now, because upstream may publish again while the successors download
         signature = await self._signature(context, step, pair, is_new=True)
         if isinstance(signature, Refusal):
             return signature
+        is_checked = outcome.proof is Proof.GPG
+        if signature is not None and not is_checked:
+            is_of_old = old is not None and old.signature is not None and old.signature.digest == signature.digest
+            if is_of_old or not await self._is_current(context, step, LiveCopy.of(outcome)):
+                return _Torn(refusals.torn_pair(step))
         key = (context.archive.name, step.path)
         if old is not None:
             self.adopting.add(key)
@@ -184,12 +208,24 @@ class Revalidator:
         await self._states.put(context.archive, step.path, new, is_root=True)
         return new
 
-    async def _keep(self, context: RequestContext, step: Fetch, state: LiveState, pair: _Pair) -> LiveState:
+    async def _is_current(self, context: RequestContext, step: Fetch, copy: LiveCopy) -> bool:
+        """Return whether upstream still has these bytes of the root."""
+        flight, _ = self._downloads.join(step, context, None, validators=copy.validators)
+        match await flight.wait_outcome(float("inf")):
+            case Unchanged():
+                return True
+            case Stored(digest=digest):
+                return digest == copy.digest
+        return False
+
+    async def _keep(self, context: RequestContext, step: Fetch, state: LiveState, pair: _Pair) -> LiveState | _Torn:
         """Keep a root that has not changed, with its new signature if it was signed again."""
         signature = await self._signature(context, step, pair, is_new=False)
         if isinstance(signature, LiveCopy) and signature != state.signature:
             proof = await self._roots.verify_stored(step, context, state.file.digest, pair.obtain)
             if isinstance(proof, Proof):
+                if proof is not Proof.GPG and not await self._is_current(context, step, state.file):
+                    return _Torn(refusals.torn_pair(step))
                 state = replace(state, signature=signature, proof=int(proof))
         await self._states.put(context.archive, step.path, state, is_root=True)
         return state
@@ -199,6 +235,13 @@ class Revalidator:
     ) -> LiveCopy | Refusal | None:
         path = context.family.signature(step.path)
         return None if path is None else await pair.signature(path, is_new=is_new)
+
+
+@dataclass(frozen=True, slots=True)
+class _Torn:
+    """A root and a signature that may belong to two states. `refusal`: the reason if no further attempt is made."""
+
+    refusal: Refusal
 
 
 class _Pair:
@@ -213,6 +256,11 @@ class _Pair:
         self._known = known
         self._anew = anew
         self._downloaded: list[LiveCopy | Refusal | None] = []
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether a signature was downloaded."""
+        return any(isinstance(each, LiveCopy) for each in self._downloaded)
 
     async def obtain(self, _asking: RequestContext, _resolved: Resolved, path: str) -> StoredFile | Refusal | None:
         """Return the signature in the form that the check of its root requires (`roots.Obtain`)."""

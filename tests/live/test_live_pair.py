@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import itertools
 import random
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.content import Content, FixedTree
-from tests.fakes.faults import Hold
+from tests.fakes.faults import Hold, Meanwhile
 from tests.fakes.hamlet import INRELEASE, PACKAGES, RELEASE, SIGNATURE, Edition
 from tests.fakes.house import PATIENT, Got, House
 from tests.fakes.living import LATER, STALE_ENOUGH, warm
@@ -122,6 +124,67 @@ async def test_without_keyrings_the_pair_is_served_as_it_is_and_proves_nothing(s
         new = split.publish()
         house.clock.leap(STALE_ENOUGH)
         assert await pair(house) == belongs(new)
+
+
+@pytest.mark.parametrize("is_checked", [True, False], ids=["keyring", "no-keyring"])
+async def test_published_again_between_any_two_requests_a_cold_pair_is_of_one_state(
+    edition: Edition, tmp_path: Path, *, is_checked: bool
+) -> None:
+    for at in itertools.count():
+        split = Present(edition.key, has_inrelease=False)
+        try:
+            row = split.row if is_checked else replace(split.row, keyrings=())
+            trees = [split.tree]
+            publish = functools.partial(lambda split, trees: trees.append(split.publish()), split, trees)
+            meanwhile = split.mirror.fault("*/Release*", Meanwhile(publish, at))
+            async with House(tmp_path / f"house{at}", rows=(row,), timeouts=PATIENT) as house:
+                got = [await house.get("live", path) for path in (RELEASE, SIGNATURE)]
+                assert [each.status for each in got] == [200, 200], at
+                assert tuple(each.data for each in got) in [belongs(tree) for tree in trees], at
+        finally:
+            split.close()
+        if meanwhile.count <= at:
+            break
+    assert at >= 2
+
+
+async def test_a_new_release_is_not_adopted_with_the_signature_of_the_old_one(split: Present, tmp_path: Path) -> None:
+    """No keyring verifies the pair, and the mirror has only replaced the root so far."""
+    async with House(tmp_path / "house", rows=(replace(split.row, keyrings=()),), timeouts=PATIENT) as house:
+        old = split.tree
+        await pair(house)
+        new = split.publish()
+        split.show(new.replacing(SIGNATURE, old.files[SIGNATURE]))
+        house.clock.leap(STALE_ENOUGH)
+        release = await house.get("live", RELEASE)
+        assert (release.data, bool(release.stale)) == (old.files[RELEASE].data, True)
+        split.show(new)
+        house.clock.leap(LATER)
+        assert await pair(house) == belongs(new)
+
+
+async def test_a_kept_signature_is_not_replaced_by_that_of_a_newer_release(split: Present, tmp_path: Path) -> None:
+    async with House(tmp_path / "house", rows=(replace(split.row, keyrings=()),), timeouts=PATIENT) as house:
+        trees = [split.tree]
+        await pair(house)
+        house.clock.leap(STALE_ENOUGH)
+        split.mirror.fault("*/Release.gpg", Meanwhile(lambda: trees.append(split.publish()), 0))
+        split.mirror.fault("*/Release", Meanwhile(lambda: trees.append(split.publish()), 0))
+        got = await pair(house)
+        assert got in [belongs(tree) for tree in trees]
+
+
+async def test_a_signature_that_appears_with_a_new_release_is_adopted_with_it(split: Present, tmp_path: Path) -> None:
+    """The 404 of the signature is kept for ten minutes, but says nothing about the signature of a new root."""
+    unsigned = {path: content for path, content in split.tree.files.items() if path != SIGNATURE}
+    split.show(FixedTree(unsigned, split.tree.packages))
+    async with House(tmp_path / "house", rows=(replace(split.row, keyrings=()),), timeouts=PATIENT) as house:
+        assert (await house.get("live", RELEASE)).status == 200
+        assert (await house.get("live", SIGNATURE)).status == 404
+        new = split.publish()
+        house.clock.leap(STALE_ENOUGH)
+        got = [await house.get("live", path) for path in (RELEASE, SIGNATURE)]
+        assert tuple(each.data for each in got) == belongs(new)
 
 
 async def test_an_unsigned_release_has_no_signature(edition: Edition, split: Present, tmp_path: Path) -> None:
