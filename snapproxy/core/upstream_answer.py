@@ -66,7 +66,8 @@ class UpstreamRequest:
 
     `start` requests the bytes from that offset on, under `if_range` (a strong ETag or a date, from `Offer.validator`).
     `etag` and `since` make the request conditional (If-None-Match, If-Modified-Since; exactly as the upstream sent
-    them). `size` is the expected size of the whole file. `page`: HTML is a valid answer.
+    them). `size` is the expected size of the whole file. `page`: HTML is a valid answer. `is_verified`: a strong digest
+    verifies the joined bytes; otherwise a 206 must repeat the validator.
     """
 
     url: str
@@ -77,6 +78,7 @@ class UpstreamRequest:
     size: int | None = None
     page: bool = False
     head: bool = False
+    is_verified: bool = False
 
     @property
     def is_conditional(self) -> bool:
@@ -245,7 +247,7 @@ def _part(answer: UpstreamHead, asked: UpstreamRequest, _now: Instant) -> Upstre
         return Broken(Fault.WRONG_SIZE, answer.status)
     if total is not None and last >= total:
         return Broken(Fault.WRONG_RANGE, answer.status)
-    if not _same_file(answer, asked.if_range):
+    if not _same_file(answer, asked):
         return Broken(Fault.CHANGED, answer.status)
     return BodyFollows(_offer(answer, start=first, length=length, total=total))
 
@@ -328,10 +330,15 @@ def _unwanted(answer: UpstreamHead, asked: UpstreamRequest) -> Fault | None:
     return None
 
 
-def _same_file(answer: UpstreamHead, validator: str) -> bool:
-    """Return whether a 206 has the validator of the request (section 15.3.7 allows it to omit some headers)."""
+def _same_file(answer: UpstreamHead, asked: UpstreamRequest) -> bool:
+    """Return whether a 206 has the validator of the request.
+
+    Section 15.3.7 allows it to omit a date, and some servers ignore If-Range: without the validator nothing shows that
+    the range is of the same file. A strong digest of the whole file replaces it.
+    """
+    validator = asked.if_range
     received = answer.headers.get("etag" if validator.startswith('"') else "last-modified", "")
-    return not validator or not received or received == validator
+    return received == validator or not validator or (asked.is_verified and not received)
 
 
 def _offer(answer: UpstreamHead, *, start: int, length: int | None, total: int | None) -> Offer:

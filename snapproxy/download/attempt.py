@@ -162,7 +162,7 @@ class Attempt:
 
     async def _request(self, source: Source) -> _Complete | _Restart | Stored | Unchanged | Failure:
         """Send one request, and write the bytes of its answer to the draft."""
-        if self._incoming.size and not self._may_resume():
+        if self._incoming.size and not _may_resume(self._incoming, self._offer):
             if self._incoming.is_followed:
                 return Broken(Fault.CHANGED)
             await self._incoming.start_over("it cannot be resumed from this source")
@@ -175,6 +175,7 @@ class Attempt:
             since=validators.last_modified,
             size=None if expected is None else expected.size,
             page=self._step.is_page,
+            is_verified=self._incoming.has_strong_digest,
         )
         context, self._redirected_sha1 = self._flight.context, ""
         async with self._services.upstream.fetch(
@@ -193,16 +194,14 @@ class Attempt:
                     return await self._receive_from_start(response, offer, source)
                 case NotModified():
                     return Unchanged()
+                case Broken(Fault.CHANGED):
+                    return await self._discard_bytes()
                 case NoSuchRange(total):
                     return _Complete() if total == self._incoming.size else await self._discard_bytes()
                 case Redirect():
                     return await self._copy_stored(source)
                 case _:
                     return response.answer
-
-    def _may_resume(self) -> bool:
-        """Return whether the next bytes may be appended: verified by a strong digest or by the source's validator."""
-        return self._incoming.has_strong_digest or (self._offer is not None and bool(self._offer.validator))
 
     async def _discard_bytes(self) -> _Restart | Broken:
         """Start over, because the bytes so far belong to a different file.
@@ -314,6 +313,11 @@ class Attempt:
             blob.close()
         self._offer = Offer(0, blob.size, blob.size)
         return _Complete()
+
+
+def _may_resume(incoming: Incoming, offer: Offer | None) -> bool:
+    """Return whether the next bytes may be appended: verified by a strong digest or by the source's validator."""
+    return incoming.has_strong_digest or (offer is not None and bool(offer.validator))
 
 
 def _never(_location: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from email.utils import formatdate
 
 import pytest
@@ -32,6 +33,7 @@ URL = "http://archive.example/debian/pool/main/h/hello/hello_2.10-3_amd64.deb"
 WHOLE = UpstreamRequest(URL)
 SIZED = UpstreamRequest(URL, size=100)
 REST = UpstreamRequest(URL, start=40, if_range='"v1"', size=100)
+VERIFIED = replace(REST, is_verified=True)
 IF_CHANGED = UpstreamRequest(URL, etag='"v1"')
 
 
@@ -82,7 +84,20 @@ TABLE: dict[str, tuple[UpstreamRequest, int, dict[str, str], UpstreamAnswer]] = 
         {"content-encoding": "br"},
         Broken(Fault.ENCODED, 200),
     ),
-    "206 is the rest": (REST, 206, PART, BodyFollows(offer(40, 60))),
+    "206 is the rest": (VERIFIED, 206, PART, BodyFollows(offer(40, 60))),
+    "206 without the ETag, of a file that no digest verifies": (REST, 206, PART, Broken(Fault.CHANGED, 206)),
+    "206 without the date, of a file that no digest verifies": (
+        replace(REST, if_range="Sat, 01 Jun 2024 00:00:00 GMT"),
+        206,
+        PART | {"etag": '"v1"'},
+        Broken(Fault.CHANGED, 206),
+    ),
+    "206 of another ETag, though a digest verifies the file": (
+        VERIFIED,
+        206,
+        PART | {"etag": '"v2"'},
+        Broken(Fault.CHANGED, 206),
+    ),
     "206 repeats the ETag": (REST, 206, PART | {"etag": '"v1"'}, BodyFollows(offer(40, 60, etag='"v1"'))),
     "206 of another ETag": (REST, 206, PART | {"etag": '"v2"'}, Broken(Fault.CHANGED, 206)),
     "206 of another date": (
@@ -91,8 +106,8 @@ TABLE: dict[str, tuple[UpstreamRequest, int, dict[str, str], UpstreamAnswer]] = 
         PART | {"last-modified": "Sun, 02 Jun 2024 00:00:00 GMT"},
         Broken(Fault.CHANGED, 206),
     ),
-    "206 of a part of the rest": (REST, 206, {"content-range": "bytes 40-49/100"}, BodyFollows(offer(40, 10))),
-    "206 of unknown total": (REST, 206, {"content-range": "bytes 40-99/*"}, BodyFollows(offer(40, 60))),
+    "206 of a part of the rest": (VERIFIED, 206, {"content-range": "bytes 40-49/100"}, BodyFollows(offer(40, 10))),
+    "206 of unknown total": (VERIFIED, 206, {"content-range": "bytes 40-99/*"}, BodyFollows(offer(40, 60))),
     "206 unasked": (WHOLE, 206, PART, Broken(Fault.WRONG_RANGE, 206)),
     "206 without Content-Range": (REST, 206, {}, Broken(Fault.WRONG_RANGE, 206)),
     "206 of several ranges": (

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
 from snapproxy.core.exchange import Served
 from tests.fakes.content import Content
-from tests.fakes.faults import Exchange, Hold, Reset, TooLong, Truncate, WrongBytes
-from tests.fakes.hamlet import FIRST, INRELEASE, PACKAGES, Hamlet, content_of
+from tests.fakes.faults import Exchange, Fault, Hold, Reset, TooLong, Truncate, WrongBytes
+from tests.fakes.hamlet import FIRST, INRELEASE, PACKAGES, RELEASE, SECOND, Hamlet, content_of
 from tests.fakes.house import House, read, until
 
 MakeHouse = Callable[..., Awaitable[House]]
@@ -42,6 +42,30 @@ class HalfOfAnother:
         exchange.send(bytes((stop - start) // 2))
         time.sleep(LINGER)
         exchange.end()
+
+
+@dataclass(frozen=True)
+class RestOfAnother:
+    """Sends the rest of another file as a 206, ignores If-Range, and names no validator."""
+
+    needs_body: bool = True
+
+    def play(self, exchange: Exchange) -> None:
+        size = exchange.answer.content.size
+        start = int(getattr(exchange, "headers")["Range"].removeprefix("bytes=").removesuffix("-"))  # noqa: B009
+        head = f"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {start}-{size - 1}/{size}\r\n"
+        exchange.send(f"{head}Content-Length: {size - start}\r\n\r\n".encode() + b"z" * (size - start))
+
+
+@dataclass(frozen=True)
+class InTurn:
+    """Plays one fault after the other."""
+
+    faults: list[Fault]
+    needs_body: bool = True
+
+    def play(self, exchange: Exchange) -> None:
+        self.faults.pop(0).play(exchange)
 
 
 async def first_byte(outcome: object) -> Served:
@@ -222,6 +246,31 @@ class TestResuming:
         assert 0 < start <= BREAK
         assert second.headers["if-range"] == hamlet.now.etag(content_of(kept))
         assert (second.status, second.sent) == (206, content_of(kept).size - start)
+
+    async def test_a_part_without_its_validator_is_not_joined_to_bytes_that_a_client_has_read(
+        self, house: House, hamlet: Hamlet
+    ) -> None:
+        """Nothing would notice the mixture, so the client's connection is cut."""
+        path = "pool/main/k/kept/kept_1.changelog"
+        content = Content(b"a" * 200_000, 1_717_200_000)
+        hamlet.place(path, content, SECOND)
+        answers: list[Fault] = [Truncate(BREAK, LINGER), RestOfAnother()]
+        hamlet.now.fault(f"*{path}", InTurn(answers), times=2)
+        got = await house.get("live", path)
+        assert answers == []
+        assert got.broke
+        assert b"z" not in got.data
+
+    async def test_a_part_without_its_validator_starts_the_download_again(
+        self, make_house: MakeHouse, hamlet: Hamlet
+    ) -> None:
+        house = await make_house(rows=(replace(hamlet.row, keyrings=()),))
+        answers: list[Fault] = [Truncate(700, LINGER), RestOfAnother()]
+        hamlet.now.fault(f"*{RELEASE}", InTurn(answers), times=2)
+        got = await house.get("live", RELEASE)
+        assert (got.status, got.data) == (200, hamlet.content(RELEASE, SECOND).data)
+        ranges = [each.headers.get("range", "")[:6] for each in hamlet.now.requests(f"/debian/{RELEASE}")]
+        assert ranges[:3] == ["", "bytes=", ""]
 
     async def test_a_listed_file_is_resumed_from_another_source_whatever_its_validator(
         self, updated: House, hamlet: Hamlet
