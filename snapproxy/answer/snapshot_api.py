@@ -16,6 +16,7 @@ from snapproxy.base import refusals
 from snapproxy.base.clock import Clock
 from snapproxy.base.context import RequestContext
 from snapproxy.base.names import NAME_POLL_SECONDS, NAME_POLLS, Names, size_of
+from snapproxy.core.clock import is_fresh
 from snapproxy.core.exchange import Outcome, Served, ServiceTarget
 from snapproxy.core.model import LIVE, TIMELESS, ExpectedFile, Proof, Refusal, Role
 from snapproxy.core.plan_model import NOW, Fetch, Source, StoredFile
@@ -54,9 +55,9 @@ class SnapshotApi:
     async def answer(self, target: ServiceTarget, context: RequestContext) -> Outcome:
         """Answer a call, from the store while that answer is fresh."""
         step = _fetch(target, context)
-        stored, is_fresh = await self._stored(target)
-        if stored is not None and (is_fresh or self._offline):
-            return await self._served(step, stored, "HIT", stale=not is_fresh) or refusals.vanished()
+        stored, is_current = await self._stored(target)
+        if stored is not None and (is_current or self._offline):
+            return await self._served(step, stored, "HIT", stale=not is_current) or refusals.vanished()
         if self._offline:
             return refusals.missing_offline(step)
         if not step.sources:
@@ -94,8 +95,8 @@ class SnapshotApi:
         The wait until it is recorded is bounded.
         """
         for _ in range(NAME_POLLS):
-            stored, is_fresh = await self._stored(target)
-            if stored is not None and is_fresh:
+            stored, is_current = await self._stored(target)
+            if stored is not None and is_current:
                 return await self._served(step, stored, "JOINED", stale=False)
             await self._clock.sleep(NAME_POLL_SECONDS)
         return None
@@ -103,23 +104,23 @@ class SnapshotApi:
     async def _stored(self, target: ServiceTarget) -> tuple[StoredFile | None, bool]:
         """Return the stored answer, and whether it is fresh; None if it is missing or its blob was evicted."""
         if target.sha1:
-            stored, is_fresh = self._names.alias("sha1", target.sha1), True
+            stored, is_current = self._names.alias("sha1", target.sha1), True
         else:
             answer: dict[str, Any] | None = await self._store.expiring.get(_key(target))
             if answer is None:
                 return None, False
             stored = StoredFile(target.path, answer["digest"], answer["size"], Proof.NONE)
-            is_fresh = answer["until"] > self._clock.now()
+            is_current = is_fresh(answer["until"], self._clock.now(), _seconds(target))
         if stored is None or await size_of(self._store.blobs, stored.digest) is None:
             return None, False
-        return stored, is_fresh
+        return stored, is_current
 
     async def _remember(self, target: ServiceTarget, stored: StoredFile) -> None:
         if target.sha1:
             await self._names.put_alias("sha1", target.sha1, stored.digest, stored.size)
             return
-        seconds = TIMELINE_SECONDS if target.path.startswith("/mr/timestamp") else ANSWER_SECONDS
-        answer = {"digest": stored.digest, "size": stored.size, "until": self._clock.now() + seconds}
+        until = self._clock.now() + _seconds(target)
+        answer = {"digest": stored.digest, "size": stored.size, "until": until}
         await self._store.expiring.put(_key(target), answer, seconds=STALE_SECONDS)
 
     async def _remember_when_stored(self, flight: Flight, target: ServiceTarget) -> None:
@@ -149,6 +150,11 @@ class SnapshotApi:
             media_type=kind,
             headers=headers,
         )
+
+
+def _seconds(target: ServiceTarget) -> int:
+    """Return how long an answer is fresh."""
+    return TIMELINE_SECONDS if target.path.startswith("/mr/timestamp") else ANSWER_SECONDS
 
 
 def _key(target: ServiceTarget) -> str:

@@ -19,7 +19,7 @@ from snapproxy.base.clock import Clock
 from snapproxy.base.context import RequestContext
 from snapproxy.core.model import Archive, Instant, NeedWindow, Refusal, Window
 from snapproxy.core.time_spec import format_instant
-from snapproxy.core.timeline import window_expires
+from snapproxy.core.timeline import window_expires, window_is_settled
 from snapproxy_storage import Catalog, Slots, StorageFailure
 
 log = logging.getLogger(__name__)
@@ -110,7 +110,9 @@ class Timelines:
         for key in (_key(archive, need), _key(archive, need, probe=True)):
             fact: dict[str, Any] | None = self._catalog.fact(key, self._clock.now())
             if fact is not None:
-                return Window(**(fact | {"instants": tuple(fact["instants"])}))
+                window = Window(**(fact | {"instants": tuple(fact["instants"])}))
+                if window.asked <= self._clock.now() or window_is_settled(window, archive, self._clock.now()):
+                    return window  # the clock may have been ahead: an unsettled window from the future is not believed
         return None
 
     async def _keep(self, archive: Archive, need: NeedWindow, window: Window) -> None:

@@ -8,6 +8,14 @@ from typing import Protocol
 from snapproxy.core.model import Instant
 
 
+def is_fresh(until: Instant, now: Instant, lifetime: int) -> bool:
+    """Return whether a fact that is kept for `lifetime` seconds may still be used.
+
+    A fact from the future was recorded while the clock was ahead, and would be kept longer than its lifetime.
+    """
+    return now < until <= now + lifetime
+
+
 class Clock(Protocol):
     """Returns the time and waits. Durations are in seconds."""
 

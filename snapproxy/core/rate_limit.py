@@ -39,6 +39,9 @@ PROBE_POLL = 1.0
 Another process may record its result, which sends no notification to this one.
 """
 
+CLOCK_TOLERANCE = 1.0
+"""How far ahead of this process's clock the record of another process may be, in seconds."""
+
 _COUNTS = frozenset({"cool_down_epoch", "throttles", "breaks"})
 
 _JSON_KEYS = {"cool_down_epoch": "storm"}
@@ -90,7 +93,7 @@ class RateState:
     `spent` tokens are missing from the bucket as of `updated`. `until` is the end of the current cool-down.
     `cool_down_epoch` counts the cool-downs so far: the result of a request granted before the current one began is
     ignored. `throttles` and `breaks` count failures in a row; while either is not zero the upstream is suspect, and
-    only one probe may be under way, until `probe`.
+    only one probe may be under way, until `probe`. `noted` is when the current cool-down began.
     """
 
     spent: float = 0.0
@@ -100,6 +103,7 @@ class RateState:
     throttles: int = 0
     breaks: int = 0
     probe: float = 0.0
+    noted: float = 0.0
 
     @property
     def is_suspect(self) -> bool:
@@ -158,7 +162,7 @@ def throttled(
     """
     asked = 0.0 if retry_after is None or retry_after < SHORTEST_ASKED else min(retry_after, LONGEST_PAUSE)
     if cool_down_epoch != state.cool_down_epoch:
-        return replace(state, until=max(state.until, now + asked)) if asked else state
+        return replace(state, until=now + asked, noted=now) if asked and now + asked > state.until else state
     throttles = state.throttles + 1
     own = _doubled(policy.cool_down, policy.cool_down_most, throttles if not asked else throttles - 1)
     until = max(state.until, now + max(asked, own) * (1 + SPREAD * jitter))
@@ -171,6 +175,7 @@ def throttled(
         cool_down_epoch=cool_down_epoch + 1,
         throttles=throttles,
         probe=0.0,
+        noted=now,
     )
 
 
@@ -183,9 +188,8 @@ def broken(state: RateState, policy: RatePolicy, now: float, *, cool_down_epoch:
         return state
     breaks = state.breaks + 1
     pause = _doubled(policy.rest, policy.failure_cool_down_most, breaks) * (1 + SPREAD * jitter)
-    return replace(
-        state, until=max(state.until, now + pause), cool_down_epoch=cool_down_epoch + 1, breaks=breaks, probe=0.0
-    )
+    until = max(state.until, now + pause)
+    return replace(state, until=until, cool_down_epoch=cool_down_epoch + 1, breaks=breaks, probe=0.0, noted=now)
 
 
 def succeeded(state: RateState, *, cool_down_epoch: int) -> RateState:
@@ -207,8 +211,11 @@ def _doubled(first: float, most: float, strikes: int) -> float:
 
 
 def _as_of(state: RateState, now: float) -> RateState:
-    """Reset times that are too far ahead: a clock that was set back must not block an upstream until it catches up."""
-    farthest = now + LONGEST_PAUSE * (1 + SPREAD)
-    if max(state.until, state.updated, state.probe) <= farthest:
-        return state
-    return replace(state, spent=0.0, updated=now, until=0.0, probe=0.0)
+    """Reset times from the future: a clock that was set back must not block an upstream until it catches up."""
+    is_sane = (
+        state.noted <= now + CLOCK_TOLERANCE
+        and state.until <= now + LONGEST_PAUSE * (1 + SPREAD)
+        and state.updated <= max(now + CLOCK_TOLERANCE, state.until)
+        and state.probe <= now + PROBE_LEASE + CLOCK_TOLERANCE
+    )
+    return state if is_sane else replace(state, spent=0.0, updated=now, until=0.0, probe=0.0, noted=0.0)

@@ -39,8 +39,14 @@ def window_is_settled(window: Window, archive: Archive, now: Instant) -> bool:
 
 
 def window_expires(window: Window, archive: Archive, now: Instant) -> Instant | None:
-    """Return when a window must be requested again, None for never."""
-    return None if window_is_settled(window, archive, now) else window.asked + UNSETTLED_SECONDS
+    """Return when a window must be requested again, None for never.
+
+    An unsettled window from the future is expired: the clock was ahead when it was requested, so the end of what it
+    shows is unknown.
+    """
+    if window_is_settled(window, archive, now):
+        return None
+    return window.asked + UNSETTLED_SECONDS if window.asked <= now else now
 
 
 @dataclass(frozen=True, slots=True)

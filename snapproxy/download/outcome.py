@@ -9,6 +9,7 @@ from yarl import URL
 
 from snapproxy.base import refusals
 from snapproxy.base.clock import Clock
+from snapproxy.core.clock import is_fresh
 from snapproxy.core.model import Instant, Proof, Refusal, Role
 from snapproxy.core.plan_model import Fetch, Serve, Source
 from snapproxy.core.upstream_answer import Absent, Broken, Fault, Forbidden, Throttled
@@ -138,7 +139,9 @@ class RecentOutcomes:
     async def _until(self, key: str) -> Instant | None:
         """Return when an entry expires, None if there is none."""
         until = await self._expiring.get(key)
-        return until if isinstance(until, int) and self._clock.now() < until else None
+        if not isinstance(until, int) or not is_fresh(until, self._clock.now(), ABSENT_SECONDS):
+            return None
+        return until
 
 
 def _has_other_bytes(failure: Failure) -> bool:

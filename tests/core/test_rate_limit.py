@@ -105,7 +105,7 @@ def test_requests_refused_together_are_one_strike() -> None:
     assert throttled(once, SLOW, NOW + 1, cool_down_epoch=0, retry_after=None, jitter=0.0) == once
     assert broken(once, SLOW, NOW + 1, cool_down_epoch=0, jitter=0.0) == once
     later = throttled(once, SLOW, NOW + 1, cool_down_epoch=0, retry_after=100, jitter=0.0)
-    assert later == replace(once, until=NOW + 101), "but the longer wait is kept"
+    assert later == replace(once, until=NOW + 101, noted=NOW + 1), "but the longer wait is kept"
 
 
 def test_an_answer_to_a_request_from_before_the_cool_down_does_not_end_it() -> None:
@@ -135,11 +135,28 @@ def test_a_probe_that_was_given_up_or_died_is_sent_again() -> None:
     assert grant(state, SLOW, NOW + 30 + PROBE_LEASE)[1] == 0.0
 
 
-def test_a_clock_that_was_set_back_holds_nobody() -> None:
-    state = refused(FRESH, NOW + 86_400)
-    probing, wait = grant(state, SLOW, NOW)
-    assert wait == 0.0
-    assert probing.is_suspect, "it is still probed first"
+@pytest.mark.parametrize("ahead", [5, 600, 86_400])
+def test_a_cool_down_from_a_clock_that_was_set_back_does_not_last(ahead: float) -> None:
+    for state in (
+        refused(FRESH, NOW + ahead),
+        broken(FRESH, SLOW, NOW + ahead, cool_down_epoch=0, jitter=0.0),
+    ):
+        probing, wait = grant(state, SLOW, NOW)
+        assert wait == 0.0
+        assert probing.is_suspect, "it is still probed first"
+
+
+@pytest.mark.parametrize("ahead", [5, 600, 86_400])
+def test_a_bucket_from_a_clock_that_was_set_back_fills_again(ahead: float) -> None:
+    state = FRESH
+    for _ in range(30):
+        state, _ = grant(state, SLOW, NOW + ahead)
+    assert grant(state, SLOW, NOW)[1] == 0.0
+
+
+def test_a_probe_from_a_clock_that_was_set_back_blocks_no_other() -> None:
+    probing, _ = grant(refused(FRESH, NOW), SLOW, NOW + 3000)
+    assert grant(probing, SLOW, NOW + 60)[1] == 0.0
 
 
 @pytest.mark.parametrize("row", [None, {}, {"spent": "x"}, {"until": float("nan")}, {"until": -1}, {"storm": None}])
@@ -157,6 +174,7 @@ STATES = st.builds(
     throttles=st.integers(0, 2000),
     breaks=st.integers(0, 2000),
     probe=TIMES,
+    noted=TIMES,
 )
 POLICIES = st.builds(
     RatePolicy,
@@ -171,7 +189,7 @@ def test_a_state_survives_its_json_row(state: RateState) -> None:
 
 
 def test_the_keys_of_a_row_on_disk_stay_the_same() -> None:
-    assert set(FRESH.to_json()) == {"spent", "updated", "until", "storm", "throttles", "breaks", "probe"}
+    assert set(FRESH.to_json()) == {"spent", "updated", "until", "storm", "throttles", "breaks", "probe", "noted"}
     assert RateState.from_json({"storm": 3}) == replace(FRESH, cool_down_epoch=3)
 
 

@@ -36,6 +36,10 @@ class TestWindows:
         """The machine's clock was set back since."""
         assert not window_is_settled(self.window(self.END + DAY, self.END), ROW, self.END)
 
+    def test_an_unsettled_window_from_the_future_is_expired(self) -> None:
+        """The end of what it shows is unknown, because the clock was ahead when it was requested."""
+        assert window_expires(self.window(self.END, None), ROW, self.END - 1) == self.END - 1
+
     def test_an_ended_archive_has_no_later_snapshot_to_show(self) -> None:
         row = replace(ROW, frozen=True)
         assert window_is_settled(self.window(self.END, None), row, NOW)
