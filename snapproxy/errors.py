@@ -6,6 +6,8 @@ into an answer, the command line into one line; neither prints a traceback.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 
 class SnapproxyError(Exception):
     """A failure with a known cause.
@@ -47,6 +49,22 @@ class ArchiveDataError(SnapproxyError):
     """An archive sent data that contradicts its own index or breaks its format."""
 
     status = 502
+
+
+class SurplusError(ArchiveDataError):
+    """An index is followed by bytes that are no part of it, which clients ignore."""
+
+
+class Drop(Protocol):
+    """Receive the error of one entry of an index that cannot be used, while the rest of the index can."""
+
+    def __call__(self, error: ArchiveDataError, path: str = "") -> None:
+        """Process an unusable entry. `path` is the file that it concerns, '' if the entry does not tell."""
+
+
+def refuse_entry(error: ArchiveDataError, path: str = "") -> None:  # noqa: ARG001 -- the signature of `Drop`
+    """Raise the error, so that an index with an unusable entry is refused as a whole; implements `Drop`."""
+    raise error
 
 
 class RecordError(SnapproxyError):

@@ -276,5 +276,5 @@ def _reported(outcome: Outcome, target: FileTarget, step: Serve | Fetch) -> Outc
     if step.resolved.valid is not None:
         headers["X-Snapproxy-Valid"] = "/".join(format_instant(instant) for instant in step.resolved.valid)
     if step.resolved.note:
-        headers["X-Snapproxy-Note"] = step.resolved.note
+        headers["X-Snapproxy-Note"] = "; ".join(filter(None, (step.resolved.note, headers.get("X-Snapproxy-Note"))))
     return replace(outcome, requested=target.when.text, headers=headers)

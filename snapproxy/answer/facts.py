@@ -8,7 +8,7 @@ from snapproxy.answer.time_facts import Obtain, TimeFacts
 from snapproxy.answer.timelines import Timelines
 from snapproxy.base.context import RequestContext
 from snapproxy.base.names import Names, size_of
-from snapproxy.core.expected_files import identity
+from snapproxy.core.expected_files import DroppedEntry, identity
 from snapproxy.core.model import LIVE, Archive, ExpectedFile, Proof, Refusal
 from snapproxy.core.plan_model import (
     AnyAsk,
@@ -72,9 +72,8 @@ class Facts(TimeFacts):
                 return {ask: expected} | await self._stored_as(expected, context.archive)
             case AskListedAnywhere():
                 listed = await self._listed_anywhere(ask, context)
-                return {ask: listed} | await self._stored_as(
-                    None if listed is None else listed.expected, context.archive
-                )
+                expected_file = listed.expected if isinstance(listed, ListedFile) else None
+                return {ask: listed} | await self._stored_as(expected_file, context.archive)
             case AskSize():
                 return {ask: await self._size(ask.digest)}
             case AskAlias():
@@ -82,7 +81,9 @@ class Facts(TimeFacts):
             case _:
                 assert_never(ask)
 
-    async def _stored_as(self, expected: ExpectedFile | Refusal | None, archive: Archive) -> dict[AnyAsk, Any]:
+    async def _stored_as(
+        self, expected: ExpectedFile | DroppedEntry | Refusal | None, archive: Archive
+    ) -> dict[AnyAsk, Any]:
         """Return the facts about an expected file in the store: its SHA-256 and its size there."""
         known_by = identity(expected) if isinstance(expected, ExpectedFile) else None
         if not isinstance(expected, ExpectedFile) or known_by is None:
@@ -110,7 +111,7 @@ class Facts(TimeFacts):
                 return found
         return None
 
-    async def _listed(self, ask: AskListed, context: RequestContext) -> ExpectedFile | Refusal | None:
+    async def _listed(self, ask: AskListed, context: RequestContext) -> ExpectedFile | DroppedEntry | Refusal | None:
         """Look a name up in an index.
 
         For a live root, its predecessor is searched as well (by-hash names of both are served, rule 7).
@@ -123,12 +124,18 @@ class Facts(TimeFacts):
                 expected = await self._tables.expected(context.family, digest, ask.index, ask.name)
                 if expected is not None:
                     return expected
+            return await self._tables.dropped(context.family, ask.digest, ask.index, ask.name)
         except ArchiveDataError as error:
             return Refusal(424, "An index of this snapshot cannot be read", f"{ask.index}: {error.reason}", error.why)
-        return None
 
-    async def _listed_anywhere(self, ask: AskListedAnywhere, context: RequestContext) -> ListedFile | None:
-        """Look for a package in every root of this snapshot, or in every stored index that those roots list."""
+    async def _listed_anywhere(
+        self, ask: AskListedAnywhere, context: RequestContext
+    ) -> ListedFile | DroppedEntry | None:
+        """Look for a package in every root of this snapshot, or in every stored index that those roots list.
+
+        Return a dropped entry if no index has a usable one.
+        """
+        dropped: DroppedEntry | None = None
         is_live = ask.space == f"{context.archive.name}/{LIVE}"
         for root in self._live.roots(context.archive) if is_live else self._names.roots(ask.space):
             proof = Proof.GPG if root.proof is Proof.GPG else Proof.INDEX
@@ -138,11 +145,13 @@ class Facts(TimeFacts):
                     continue
                 try:
                     expected = await self._tables.expected(context.family, digest, index.path, ask.path)
+                    if expected is None and dropped is None:
+                        dropped = await self._tables.dropped(context.family, digest, index.path, ask.path)
                 except (ArchiveDataError, StorageError):
                     continue  # an unreadable index proves nothing; a request for the index itself gets the reason
                 if expected is not None:
                     return ListedFile(expected, proof)
-        return None
+        return dropped
 
     async def _stored_index(self, archive: Archive, space: str, index: ExpectedFile) -> str | None:
         """Return the SHA-256 of a stored index, None if it is not stored.

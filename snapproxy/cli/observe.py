@@ -43,6 +43,7 @@ def as_json(archive: str, swept: Observation) -> dict[str, Any]:
         "older": list(swept.older),
         "packages": swept.packages,
         "missing": swept.missing,
+        "dropped": swept.dropped,
     }
 
 
@@ -56,3 +57,5 @@ def _print(swept: Observation) -> None:
         print(f"  {path}  absent")
     if swept.packages or swept.missing:
         print(f"  {swept.packages} packages fetched, {swept.missing} unavailable")
+    if swept.dropped:
+        print(f"  unusable entries of indexes that were dropped: {swept.dropped} (see the log)")

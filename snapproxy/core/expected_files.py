@@ -1,17 +1,81 @@
-"""Check that an index lists each path consistently, and choose the digest by which stored bytes are looked up."""
+"""Check that an index lists each path consistently, and choose the digest by which stored bytes are looked up.
+
+An entry that cannot be used is dropped, and the other entries are used: archives publish indexes with single malformed
+or contradictory entries, and clients read them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
 
 from snapproxy.core.model import ExpectedFile
-from snapproxy.errors import ArchiveDataError
+from snapproxy.errors import ArchiveDataError, Drop, SurplusError, refuse_entry
+
+T = TypeVar("T")
 
 
-def distinct(found: Iterable[ExpectedFile]) -> Iterator[ExpectedFile]:
+@dataclass(frozen=True, slots=True)
+class DroppedEntry:
+    """A file whose entry in an index was dropped, so that nothing is known about its bytes; `reason` is fixed text."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedCount:
+    """The number of entries of one index that were dropped, and the reason for the first of them."""
+
+    count: int = 0
+    first: str = ""
+
+
+class DroppedEntries:
+    """The dropped entries of one index, collected while it is read. `add` implements `errors.Drop`.
+
+    `paths` maps each file that they concern to the reason. A file of `paths` has no expected bytes, even if another
+    entry lists it.
+    """
+
+    def __init__(self) -> None:
+        self.paths: dict[str, str] = {}
+        self._count = 0
+        self._first: ArchiveDataError | None = None
+
+    def add(self, error: ArchiveDataError, path: str = "") -> None:
+        """Count a dropped entry."""
+        self._count += 1
+        self._first = self._first or error
+        if path:
+            self.paths.setdefault(path, error.reason)
+
+    @property
+    def count(self) -> DroppedCount:
+        """The number of entries so far, and the reason for the first."""
+        if self._first is None:
+            return DroppedCount()
+        return DroppedCount(self._count, ": ".join(text for text in (self._first.reason, self._first.why) if text))
+
+    def some_of(self, entries: Iterable[T]) -> Iterator[T]:
+        """Yield the usable entries of an index.
+
+        Raises ArchiveDataError, the error of the first one, if every entry was dropped: the file is not an index.
+        """
+        is_empty = True
+        for entry in entries:
+            is_empty = False
+            yield entry
+        if is_empty and self._first is not None and not isinstance(self._first, SurplusError):
+            raise self._first
+
+
+def distinct(found: Iterable[ExpectedFile], drop: Drop = refuse_entry) -> Iterator[ExpectedFile]:
     """Yield each path once, at its first occurrence.
 
-    Raises ArchiveDataError if a later occurrence contradicts the first: a size or digest that both have must be equal.
+    A later occurrence may contradict the first: a size or digest that both have must be equal. Such a path is dropped
+    after it was yielded.
     """
     seen: dict[str, bytes] = {}
     for expected in found:
@@ -20,7 +84,7 @@ def distinct(found: Iterable[ExpectedFile]) -> Iterator[ExpectedFile]:
         if first is entry:
             yield expected
         elif not _agree(first, entry):
-            raise contradiction(expected.path)
+            drop(contradiction(expected.path), expected.path)
 
 
 def identity(expected: ExpectedFile) -> tuple[str, str] | None:

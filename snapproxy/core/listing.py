@@ -7,12 +7,14 @@ frozen values and one protocol.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from snapproxy.core.model import Refusal
-from snapproxy.errors import ArchiveDataError
+from snapproxy.errors import ArchiveDataError, Drop, refuse_entry
+
+T = TypeVar("T")
 
 # Listings are printed on terminals. some formats allow letters of any language in a name; no format allows blanks.
 _WORD = re.compile(r"[^\s\x00-\x20\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]{1,255}")
@@ -98,8 +100,8 @@ class Lister(Protocol):
     def parts(self, root: Root, path: str, promised: Collection[str]) -> Iterator[Part]:
         """Yield the package indexes among the paths that the root at `path` lists, or the root itself."""
 
-    def packages(self, path: str, data: Iterable[bytes]) -> Iterator[PackageVersion]:
-        """Read the index at `path` from its raw bytes.
+    def packages(self, path: str, data: Iterable[bytes], drop: Drop = refuse_entry) -> Iterator[PackageVersion]:
+        """Read the index at `path` from its raw bytes. Entries that cannot be used are given to `drop`.
 
         Raises the same errors as `core.model.Family.read_index`.
         """
@@ -124,6 +126,19 @@ def listed(name: str, architecture: str, version: str, source: str = "", source_
                 why=f"The name, architecture, version or source of {name[:140]!a} is {word[:140]!a}.",
             )
     return package
+
+
+def each_listed(
+    entries: Iterable[T], package_of: Callable[[T], PackageVersion], drop: Drop
+) -> Iterator[PackageVersion]:
+    """Yield the package of each entry; entries for which `package_of` raises ArchiveDataError are dropped."""
+    for entry in entries:
+        try:
+            found = package_of(entry)
+        except ArchiveDataError as error:
+            drop(error)
+            continue
+        yield found
 
 
 def smallest_path(paths: Iterable[str]) -> str:

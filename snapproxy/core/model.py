@@ -14,6 +14,7 @@ from typing import Protocol
 from snapproxy.core.blob_sources import BlobSource
 from snapproxy.core.package_name import PackageName
 from snapproxy.core.signature_schemes import Scheme
+from snapproxy.errors import Drop, refuse_entry
 
 #: Seconds since 1970-01-01T00:00:00Z. Every time inside snapproxy is one of these.
 Instant = int
@@ -206,12 +207,17 @@ class Family(Protocol):
         Never raises; an unknown path has the role OTHER.
         """
 
-    def read_index(self, path: str, data: Iterable[bytes]) -> Iterator[tuple[str, ExpectedFile]]:
+    def read_index(
+        self, path: str, data: Iterable[bytes], drop: Drop = refuse_entry
+    ) -> Iterator[tuple[str, ExpectedFile]]:
         """Read the index or root at `path` from its raw bytes, and yield (name, expected file).
 
         `name` is a path by which a client may request it, relative to the archive: the canonical one, and every by-hash
-        one. The expected file's own `path` is always the canonical one. Raises ArchiveDataError if the bytes break the
-        format or a bound (unpacked size, ratio, counts, line length).
+        one. The expected file's own `path` is always the canonical one.
+
+        Entries that cannot be used are given to `drop`: malformed ones, those that name a file outside the archive, and
+        contradictory ones. A path that `drop` was given has no expected file, even if it was yielded before. Raises
+        ArchiveDataError if the bytes break the format or a bound (unpacked size, ratio, counts, line length).
         """
 
     def checker(self, expected: ExpectedFile) -> Checker:

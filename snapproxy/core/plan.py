@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 from snapproxy.core.exchange import Moved
-from snapproxy.core.expected_files import identity
+from snapproxy.core.expected_files import DroppedEntry, identity
 from snapproxy.core.history import History
 from snapproxy.core.model import (
     LIVE,
@@ -222,7 +222,7 @@ def _listing(found: tuple[Resolved, ...], request: PlanRequest, known: Known) ->
     asks = [AskListedAnywhere(space_of(request.archive, each), request.path) for each in found]
     if unknown := [ask for ask in asks if ask not in known.facts]:
         raise UnknownError(*unknown)
-    return tuple(each for each, ask in zip(found, asks, strict=True) if known.facts[ask] is not None)
+    return tuple(each for each, ask in zip(found, asks, strict=True) if isinstance(known.facts[ask], ListedFile))
 
 
 # --- which file
@@ -273,11 +273,27 @@ def _file(request: PlanRequest, resolved: Resolved, known: Known, family: Family
         listed = _find_listed(space, path, place, resolved, known)
         if isinstance(listed, Refusal):
             return listed
-        if listed is not None:
+        if isinstance(listed, ListedFile):
             return _expected(request, resolved, place, listed, known, family, history)
+        if listed is not None:
+            return _with_note(_not_listed(request, resolved, place, name, known, family, history), listed)
+    return _not_listed(request, resolved, place, name, known, family, history)
+
+
+def _not_listed(
+    request: PlanRequest,
+    resolved: Resolved,
+    place: Place,
+    name: StoredFile | None,
+    known: Known,
+    family: Family,
+    history: History,
+) -> Step:
+    """Decide about a file that no index lists; `name` is the stored file of this name."""
+    path, space = request.path, space_of(request.archive, resolved)
     if name is not None:  # still not listed by any index
         return Serve(space, path, name.digest, name.size, name.proof, place.role, resolved)
-    if is_live:
+    if resolved.snapshot == LIVE:
         return _unlisted_now(request, place, resolved, known, family)
     return _unlisted(request, place, resolved, known, history)
 
@@ -308,6 +324,16 @@ def _same_at_both_ends(
     return None
 
 
+def _with_note(step: Step, dropped: DroppedEntry) -> Step:
+    """Add to the decision about a file that its entry in an index was dropped, so that nothing proves its bytes."""
+    if isinstance(step, Refusal):
+        return replace(step, why=f"{step.why} Its entry in the index was dropped: {dropped.reason}.".strip())
+    if isinstance(step, Moved):
+        return step
+    note = f"the entry of this file in its index was dropped: {dropped.reason}"
+    return replace(step, notes={**step.notes, "X-Snapproxy-Note": note})
+
+
 def _mirror_list(family: Family) -> Refusal:
     return Refusal(
         403,
@@ -317,10 +343,12 @@ def _mirror_list(family: Family) -> Refusal:
     )
 
 
-def _find_listed(space: str, path: str, place: Place, resolved: Resolved, known: Known) -> ListedFile | Refusal | None:
+def _find_listed(
+    space: str, path: str, place: Place, resolved: Resolved, known: Known
+) -> ListedFile | DroppedEntry | Refusal | None:
     """Find what lists an index or a package: its root, the index in its folder, or any index served at this snapshot.
 
-    Raises UnknownError if facts are missing.
+    A dropped entry is returned if no index has a usable one. Raises UnknownError if facts are missing.
     """
     if place.role is not Role.PACKAGE:
         return _listed_by(place.roots, space, path, place, resolved, known)
@@ -330,12 +358,12 @@ def _find_listed(space: str, path: str, place: Place, resolved: Resolved, known:
     # The index may lie elsewhere (some indexes name the folders of their packages), or a second index in the package's
     # folder may list it.
     elsewhere = known.fact(AskListedAnywhere(space, path))
-    return beside if elsewhere is None else elsewhere
+    return elsewhere if isinstance(elsewhere, ListedFile) or beside is None else beside
 
 
 def _listed_by(
     candidates: tuple[str, ...], space: str, path: str, place: Place, resolved: Resolved, known: Known
-) -> ListedFile | Refusal | None:
+) -> ListedFile | DroppedEntry | Refusal | None:
     """Look a file up in the first of the candidates that exists."""
     index = known.fact(AskFile(space, candidates, resolved, for_lookup=True)) if candidates else None
     if isinstance(index, NotStored):
@@ -343,7 +371,7 @@ def _listed_by(
     if index is None or isinstance(index, Refusal):
         return index
     expected = known.fact(AskListed(space, index.digest, index.path, path))
-    if isinstance(expected, Refusal):
+    if isinstance(expected, Refusal | DroppedEntry):
         return expected
     if expected is not None:
         return ListedFile(expected, Proof.GPG if index.proof is Proof.GPG else Proof.INDEX, index.notes)

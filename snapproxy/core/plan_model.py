@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from snapproxy.core.exchange import Moved
+from snapproxy.core.expected_files import DroppedEntry
 from snapproxy.core.model import (
     LIVE,
     Archive,
@@ -147,7 +148,7 @@ class AskFile(Ask[StoredFile | NotStored | Refusal | None]):
 
 
 @dataclass(frozen=True, slots=True)
-class AskListed(Ask[ExpectedFile | Refusal | None]):
+class AskListed(Ask[ExpectedFile | DroppedEntry | Refusal | None]):
     """Ask what an index lists under a name. A Refusal if the index cannot be read."""
 
     space: str
@@ -157,7 +158,7 @@ class AskListed(Ask[ExpectedFile | Refusal | None]):
 
 
 @dataclass(frozen=True, slots=True)
-class AskListedAnywhere(Ask[ListedFile | None]):
+class AskListedAnywhere(Ask[ListedFile | DroppedEntry | None]):
     """Ask for the entry of a package in the indexes that were served at this snapshot."""
 
     space: str

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from snapproxy.errors import ArchiveDataError
+from snapproxy.errors import ArchiveDataError, Drop, refuse_entry
 from snapproxy.formats.adb import Values, field
 from snapproxy.formats.adb_blocks import INDEX, Container
 
@@ -61,11 +61,16 @@ class AdbIndex:
     signatures: tuple[AdbSignature, ...]
     _values: Values
 
-    def entries(self) -> Iterator[AdbEntry]:
-        """Yield every package. Raises ArchiveDataError for an entry without name or version."""
+    def entries(self, drop: Drop = refuse_entry) -> Iterator[AdbEntry]:
+        """Yield every package. An entry that cannot be read, or has no name or version, is dropped."""
         listed = field(self._values.fields(self._values.root, _MAX_FIELDS), _PACKAGES)
         for value in self._values.fields(listed, MAX_PACKAGES):
-            yield _entry(self._values, self._values.fields(value, _MAX_FIELDS))
+            try:
+                entry = _entry(self._values, self._values.fields(value, _MAX_FIELDS))
+            except ArchiveDataError as error:
+                drop(error)
+                continue
+            yield entry
 
 
 def open_index(data: bytes) -> AdbIndex:

@@ -17,7 +17,7 @@ from base64 import b64decode
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from snapproxy.errors import ArchiveDataError
+from snapproxy.errors import ArchiveDataError, Drop, refuse_entry
 from snapproxy.formats.gzip_members import GzipMember
 from snapproxy.formats.ustar import entries
 
@@ -101,18 +101,31 @@ def open_index(data: bytes) -> ApkIndex:
     raise ArchiveDataError("The index has too many signatures", why=f"There are more than {MAX_SIGNATURES}.")
 
 
-def records(text: bytes) -> Iterator[ApkEntry]:
+def records(text: bytes, *, drop: Drop = refuse_entry) -> Iterator[ApkEntry]:
     """Yield each package of an APKINDEX's text.
 
-    Raises ArchiveDataError for an entry without name, version or a valid digest.
+    An entry with a malformed line, or without name, version or a valid digest, is dropped; `drop` gets its name and
+    version, `NAME-VERSION`.
     """
-    fields: dict[bytes, str] = {}
+    lines: list[bytes] = []
     for line in (*text.split(b"\n"), b""):
-        if not line:
-            if fields:
-                yield _entry(fields)
-            fields = {}
-            continue
+        if line:
+            lines.append(line)
+        elif lines:
+            fields: dict[bytes, str] = {}
+            try:
+                _read_fields(lines, fields)
+                entry = _entry(fields)
+            except ArchiveDataError as error:
+                drop(error, "-".join(filter(None, (fields.get(b"P"), fields.get(b"V")))))
+            else:
+                yield entry
+            lines = []
+
+
+def _read_fields(lines: list[bytes], fields: dict[bytes, str]) -> None:
+    """Add the fields of an entry to `fields`. Raises ArchiveDataError at the first malformed line."""
+    for line in lines:
         letter, colon, value = line[:1], line[1:2], line[2:]
         if colon != b":":
             raise ArchiveDataError("The index has a malformed line", why=f"The line: {line[:140]!r}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from snapproxy.errors import ArchiveDataError
+from snapproxy.errors import ArchiveDataError, Drop, refuse_entry
 from snapproxy.formats.digests import digest
 
 MAX_LINE = 8192
@@ -15,10 +15,13 @@ MAX_LINE = 8192
 _LINE = re.compile(r"([0-9A-Fa-f]+) [ *](\S.*)")
 
 
-def checksums(chunks: Iterable[bytes], algorithm: str, *, max_line: int = MAX_LINE) -> Iterator[tuple[str, str]]:
+def checksums(
+    chunks: Iterable[bytes], algorithm: str, *, max_line: int = MAX_LINE, drop: Drop = refuse_entry
+) -> Iterator[tuple[str, str]]:
     """Yield (name as written, digest in lower case) for each line that is not empty.
 
-    Raises ArchiveDataError for a malformed line, including coreutils' escaped names (with backslash or newline).
+    Malformed lines are dropped, including coreutils' escaped names (with backslash or newline). Raises ArchiveDataError
+    for a line that is too long.
     """
     for raw in _lines(chunks, max_line):
         line = raw.decode("utf-8", "replace").rstrip()
@@ -26,8 +29,14 @@ def checksums(chunks: Iterable[bytes], algorithm: str, *, max_line: int = MAX_LI
             continue
         match = _LINE.fullmatch(line)
         if match is None:
-            raise ArchiveDataError("A checksum list has a malformed line", why=f"The line: {line[:140]!r}.")
-        yield match[2], digest(algorithm, match[1])
+            drop(ArchiveDataError("A checksum list has a malformed line", why=f"The line: {line[:140]!r}."))
+            continue
+        try:
+            value = digest(algorithm, match[1])
+        except ArchiveDataError as error:
+            drop(error)
+            continue
+        yield match[2], value
 
 
 def _lines(chunks: Iterable[bytes], max_line: int) -> Iterator[bytes]:

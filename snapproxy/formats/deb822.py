@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator
 
-from snapproxy.errors import ArchiveDataError
+from snapproxy.errors import ArchiveDataError, Drop, refuse_entry
 
 MAX_LINE = 1 << 20
 """Maximum bytes in a line; in Debian the maximum is about 40 KB (linux's Binary field)."""
@@ -29,6 +29,7 @@ def stanzas(
     max_line: int = MAX_LINE,
     max_stanza: int = MAX_STANZA,
     max_fields: int = MAX_FIELDS,
+    drop: Drop = refuse_entry,
 ) -> Iterator[dict[str, str]]:
     """Yield each stanza that is not empty as {field name in lower case: value}.
 
@@ -37,8 +38,8 @@ def stanzas(
     file names never are. With `wanted` (names in lower case) other fields are skipped without parsing, so errors inside
     them are not detected; a stanza without any wanted field is an empty dict.
 
-    Raises ArchiveDataError if a bound is exceeded, or a stanza has a field twice (parsers differ in which one they
-    use).
+    A stanza that has a field twice is dropped: parsers differ in which one they use. Lines may end with CR LF, as in
+    repositories that are made on Windows. Raises ArchiveDataError if a bound is exceeded.
     """
     name = _ANY_NAME if wanted is None else b"|".join(re.escape(field.encode()) for field in sorted(wanted))
     # A field begins after a newline; its value continues on lines that begin with white space. Possessive quantifiers
@@ -52,20 +53,31 @@ def stanzas(
             raise ArchiveDataError("An entry of the index has too many fields", why=f"It has more than {max_fields}.")
         record = {key.lower().decode("ascii"): value.strip().decode("utf-8", "replace") for key, value in found}
         if len(record) < len(found):
-            raise ArchiveDataError("An entry of the index has a duplicate field", why=f"Its fields: {sorted(record)}.")
+            drop(ArchiveDataError("An entry of the index has a duplicate field", why=f"Its fields: {sorted(record)}."))
+            continue
         yield record
 
 
 def _split(chunks: Iterable[bytes], max_stanza: int) -> Iterator[bytes]:
     """Split the stream at its empty lines."""
     rest = b""
-    for chunk in chunks:
+    for chunk in _without_carriage_returns(chunks):
         complete, blank, rest = (rest + chunk).rpartition(b"\n\n")
         if blank:
             yield from _checked(complete.split(b"\n\n"), max_stanza)
         if len(rest) > max_stanza:
             raise _too_large(max_stanza)
     yield from _checked([rest], max_stanza)
+
+
+def _without_carriage_returns(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the stream with every CR LF replaced by a newline."""
+    held = b""
+    for chunk in chunks:
+        data = held + chunk if held else chunk
+        held = b"\r" if data.endswith(b"\r") else b""
+        yield data.removesuffix(b"\r").replace(b"\r\n", b"\n") if b"\r" in data else data
+    yield held
 
 
 def _checked(stanzas: list[bytes], max_stanza: int) -> Iterator[bytes]:

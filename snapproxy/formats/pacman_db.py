@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from snapproxy.errors import ArchiveDataError
+from snapproxy.errors import ArchiveDataError, Drop, refuse_entry
 from snapproxy.formats.unpack import unpack
 
 Record = Mapping[str, tuple[str, ...]]
@@ -38,14 +38,19 @@ _MAX_HEADER_DATA = 64 << 10
 _PAX_RECORD = re.compile(rb"([0-9]{1,9}) ([^=]+)=")
 
 
-def records(chunks: Iterable[bytes], *, wanted: Collection[str]) -> Iterator[Record]:
+def records(chunks: Iterable[bytes], *, wanted: Collection[str], drop: Drop = refuse_entry) -> Iterator[Record]:
     """Yield the `wanted` fields (without their percent signs) of every package's `desc`, in the order of the database.
 
-    A field maps to its lines. Raises ArchiveDataError if the data is not a tar, is damaged or truncated, or exceeds a
-    bound.
+    A field maps to its lines. A malformed `desc` is dropped. Raises ArchiveDataError if the data is not a tar, is
+    damaged or truncated, or exceeds a bound.
     """
-    for name, data in _descriptions(_ByteReader(unpack(chunks, max_size=MAX_DATABASE))):
-        yield _fields(name, data, wanted)
+    for name, data in _descriptions(_ByteReader(unpack(chunks, max_size=MAX_DATABASE, drop=drop))):
+        try:
+            record = _fields(name, data, wanted)
+        except ArchiveDataError as error:
+            drop(error)
+            continue
+        yield record
 
 
 def _fields(name: str, data: bytes, wanted: Collection[str]) -> Record:

@@ -8,10 +8,10 @@ directly.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from snapproxy.errors import ArchiveDataError
+from snapproxy.errors import ArchiveDataError, Drop, refuse_entry
 from snapproxy.formats.digests import HEX_LENGTH, digest
 from snapproxy.formats.strict_xml import XML_BASE, Element, elements
 
@@ -45,14 +45,14 @@ class Version:
     source: str
 
 
-def repomd(data: bytes) -> Iterator[RpmPackage]:
+def repomd(data: bytes, drop: Drop = refuse_entry) -> Iterator[RpmPackage]:
     """Yield the metadata files that a repomd.xml lists, of every type. The `open-checksum` (uncompressed) is not read.
 
-    Raises ArchiveDataError if the document is not a repomd, or an entry has no location or no checksum.
+    An entry without a location, a checksum of a known type or a valid size is dropped; `drop` gets its location. Raises
+    ArchiveDataError if the document is not a repomd.
     """
-    for entry in elements([data], "repomd/data", ("location", "checksum", "size")):
-        size = entry.children.get("size")
-        yield from _listed(entry, None if size is None else size.text)
+    found = elements([data], "repomd/data", ("location", "checksum", "size"), drop)
+    return _each_listed(found, lambda size: size.text, drop)
 
 
 def published(data: bytes) -> int | None:
@@ -68,21 +68,23 @@ def published(data: bytes) -> int | None:
     return max((int(time[1]) for time in times if time), default=None)
 
 
-def primary(chunks: Iterable[bytes]) -> Iterator[RpmPackage]:
-    """Yield the packages that a decompressed primary.xml lists. Raises the same errors as `repomd`."""
-    for package in elements(chunks, "metadata/package", ("location", "checksum", "size")):
-        size = package.children.get("size")
-        yield from _listed(package, None if size is None else size.attributes.get("package"))
+def primary(chunks: Iterable[bytes], drop: Drop = refuse_entry) -> Iterator[RpmPackage]:
+    """Yield the packages that a decompressed primary.xml lists, by the rules of `repomd`."""
+    found = elements(chunks, "metadata/package", ("location", "checksum", "size"), drop)
+    return _each_listed(found, lambda size: size.attributes.get("package"), drop)
 
 
-def versions(chunks: Iterable[bytes]) -> Iterator[Version]:
-    """Yield the version of every package in a decompressed primary.xml. Raises the same errors as `repomd`."""
-    for package in elements(chunks, "metadata/package", ("name", "arch", "version", "format/sourcerpm")):
+def versions(chunks: Iterable[bytes], drop: Drop = refuse_entry) -> Iterator[Version]:
+    """Yield the version of every package in a decompressed primary.xml. Entries that lack a part of it are dropped."""
+    for package in elements(chunks, "metadata/package", ("name", "arch", "version", "format/sourcerpm"), drop):
         name, architecture, version = (package.children.get(each) for each in ("name", "arch", "version"))
         if name is None or architecture is None or version is None:
-            raise ArchiveDataError(
-                "An entry of the metadata is incomplete", why="It has no name, no architecture or no version."
+            drop(
+                ArchiveDataError(
+                    "An entry of the metadata is incomplete", why="It has no name, no architecture or no version."
+                )
             )
+            continue
         numbers = version.attributes
         source = package.children.get("format/sourcerpm", Element({}))
         yield Version(
@@ -95,13 +97,36 @@ def versions(chunks: Iterable[bytes]) -> Iterator[Version]:
         )
 
 
-def deltas(chunks: Iterable[bytes]) -> Iterator[RpmPackage]:
-    """Yield the delta packages that a decompressed prestodelta.xml lists. Raises the same errors as `repomd`."""
-    for delta in elements(chunks, "prestodelta/newpackage/delta", ("filename", "checksum", "size")):
-        if (name := delta.children.pop("filename", None)) is not None:
-            delta.children["location"] = Element({**name.attributes, "href": name.text.strip()})
-        size = delta.children.get("size")
-        yield from _listed(delta, None if size is None else size.text)
+def deltas(chunks: Iterable[bytes], drop: Drop = refuse_entry) -> Iterator[RpmPackage]:
+    """Yield the delta packages that a decompressed prestodelta.xml lists, by the rules of `repomd`."""
+    found = elements(chunks, "prestodelta/newpackage/delta", ("filename", "checksum", "size"), drop)
+    return _each_listed(map(_with_location, found), lambda size: size.text, drop)
+
+
+def _with_location(delta: Element) -> Element:
+    """Return a delta with its file name in the form of the other documents."""
+    if (name := delta.children.pop("filename", None)) is not None:
+        delta.children["location"] = Element({**name.attributes, "href": name.text.strip()})
+    return delta
+
+
+def _each_listed(
+    entries: Iterable[Element], size_in: Callable[[Element], str | None], drop: Drop
+) -> Iterator[RpmPackage]:
+    """Yield the file of every usable entry. `size_in` returns the size from the element that contains it."""
+    for entry in entries:
+        size = entry.children.get("size")
+        try:
+            found = list(_listed(entry, None if size is None else size_in(size)))
+        except ArchiveDataError as error:
+            drop(error, _href(entry))
+            continue
+        yield from found
+
+
+def _href(entry: Element) -> str:
+    location = entry.children.get("location", Element({}))
+    return "" if XML_BASE in location.attributes else location.attributes.get("href", "")
 
 
 def _listed(entry: Element, size: str | None) -> Iterator[RpmPackage]:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from xml.parsers.expat import ExpatError, ParserCreate
 
-from snapproxy.errors import ArchiveDataError
+from snapproxy.errors import ArchiveDataError, Drop, refuse_entry
 
 MAX_DEPTH = 32
 """Maximum levels of nested elements; package metadata have five."""
@@ -38,17 +38,19 @@ class Element:
     children: dict[str, Element] = field(default_factory=dict)
 
 
-def elements(chunks: Iterable[bytes], path: str, wanted: Collection[str] = ()) -> Iterator[Element]:
+def elements(
+    chunks: Iterable[bytes], path: str, wanted: Collection[str] = (), drop: Drop = refuse_entry
+) -> Iterator[Element]:
     """Yield each element at `path` (`document/.../element`, names without namespace) with its `wanted` children.
 
     A wanted name is that of a direct child, or `child/grandchild`. Only wanted elements have text; if `wanted` is
     empty, the element at `path` has its own text. A declared encoding is ignored: the document is UTF-8, or UTF-16 with
     a byte order mark.
 
-    Raises ArchiveDataError if the document has another root element, is malformed, has a document type, has a wanted
-    child twice, has elements inside wanted text, or exceeds a bound.
+    An element that has a wanted child twice, or elements inside wanted text, is dropped. Raises ArchiveDataError if the
+    document has another root element, is malformed, has a document type, or exceeds a bound.
     """
-    reader = _Reader(path.split("/"), wanted)
+    reader = _Reader(path.split("/"), wanted, drop)
     for chunk in chunks:
         for start in range(0, len(chunk), _PIECE):
             yield from reader.feed(chunk[start : start + _PIECE])
@@ -58,10 +60,12 @@ def elements(chunks: Iterable[bytes], path: str, wanted: Collection[str] = ()) -
 class _Reader:
     """Track the position in the document. `_matched` is the number of levels, from the top, that match the path."""
 
-    def __init__(self, path: list[str], wanted: Collection[str]) -> None:
+    def __init__(self, path: list[str], wanted: Collection[str], drop: Drop) -> None:
         self._path = path
         self._wanted = frozenset(wanted)
-        self._depth = self._matched = self._fed = 0
+        self._drop = drop
+        self._fault: ArchiveDataError | None = None
+        self._depth = self._matched = self._fed = self._leaf_depth = 0
         self._element: Element | None = None
         self._child = ""
         self._leaf: Element | None = None
@@ -95,17 +99,20 @@ class _Reader:
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise _malformed(f"Its elements are nested more than {MAX_DEPTH} levels deep.")
-        if self._leaf is not None:
-            raise _malformed(f"It has an element where text is expected: {name[:140]!r}.")
         if self._matched < len(self._path):
             return
+        if self._leaf is not None:
+            self._fault = _malformed(f"It has an element where text is expected: {name[:140]!r}.")
+            return
         if self._depth == len(self._path):
-            self._element = Element(attributes)
+            self._element, self._fault = Element(attributes), None
             if not self._wanted:
                 self._collect_text(self._element)
         elif self._element is not None and (field := self._field(name)) in self._wanted:
             if field in self._element.children:
-                raise ArchiveDataError("An entry of the metadata has a duplicate field", why=f"The field: {field}.")
+                self._fault = ArchiveDataError(
+                    "An entry of the metadata has a duplicate field", why=f"The field: {field}."
+                )
             leaf = self._element.children[field] = Element(attributes)
             self._collect_text(leaf)
 
@@ -119,9 +126,12 @@ class _Reader:
 
     def _end(self, _name: str) -> None:
         if self._element is not None and self._depth == len(self._path):
-            self._found.append(self._element)
+            if self._fault is None:
+                self._found.append(self._element)
+            else:
+                self._drop(self._fault)
             self._element = None
-        if self._leaf is not None:
+        if self._leaf is not None and self._depth <= self._leaf_depth:
             self._leaf = None
             self._parser.CharacterDataHandler = None
         self._depth -= 1
@@ -132,7 +142,7 @@ class _Reader:
 
         No handler is installed for other elements: most of an index is descriptions and file lists.
         """
-        self._leaf = leaf
+        self._leaf, self._leaf_depth = leaf, self._depth
         self._parser.CharacterDataHandler = self._text
 
     def _text(self, text: str) -> None:

@@ -1,7 +1,8 @@
 """Decompress an index in bounded memory: gzip, bzip2, xz, lzma, zstd, zchunk, or uncompressed.
 
 The format is detected from the first bytes, never from the name: by-hash names have no suffix, and a server may serve
-any content. Consecutive members form one stream (a rule of gzip; pzstd and pixz write such files too).
+any content. Consecutive members form one stream (a rule of gzip; pzstd and pixz write such files too). Bytes after the
+last member are dropped: some tools pad their files with zeros, and apt, dnf and pacman read such files.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Protocol
 
 import zstandard
 
-from snapproxy.errors import ArchiveDataError
+from snapproxy.errors import ArchiveDataError, Drop, SurplusError, refuse_entry
 from snapproxy.formats.zchunk import MAGIC as ZCHUNK
 from snapproxy.formats.zchunk import unpack_zchunk
 
@@ -102,12 +103,17 @@ def _lzma() -> _Decoder:
 
 
 def unpack(
-    chunks: Iterable[bytes], *, max_size: int = MAX_SIZE, max_ratio: int = MAX_RATIO, max_members: int = MAX_MEMBERS
+    chunks: Iterable[bytes],
+    *,
+    max_size: int = MAX_SIZE,
+    max_ratio: int = MAX_RATIO,
+    max_members: int = MAX_MEMBERS,
+    drop: Drop = refuse_entry,
 ) -> Iterator[bytes]:
     """Yield the decompressed bytes, piece by piece.
 
-    `max_ratio` applies from 4 MiB of output on. Raises ArchiveDataError if a bound is exceeded, and if the data is
-    damaged, truncated, or followed by anything except another member of the same format.
+    `max_ratio` applies from 4 MiB of output on. Bytes after the last member that do not begin another member of the
+    same format are dropped. Raises ArchiveDataError if a bound is exceeded, and if the data is damaged or truncated.
     """
     source = filter(None, chunks)
     head = b""
@@ -123,7 +129,7 @@ def unpack(
     elif opener is None:
         pieces = _plain(head, source)
     else:
-        pieces = _members(head, source, meter, opener, 1 if opener is _lzma else max_members)
+        pieces = _members(head, source, meter, opener, 1 if opener is _lzma else max_members, drop)
     for piece in pieces:
         meter.count(len(piece), packed=is_zchunk or opener is not None)
         yield piece
@@ -175,7 +181,7 @@ def _plain(head: bytes, source: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _members(
-    data: bytes, source: Iterator[bytes], meter: _Meter, opener: Callable[[], _Decoder], max_members: int
+    data: bytes, source: Iterator[bytes], meter: _Meter, opener: Callable[[], _Decoder], max_members: int, drop: Drop
 ) -> Iterator[bytes]:
     meter.read += len(data)
     for _ in range(max_members):
@@ -194,20 +200,41 @@ def _members(
                 raise ArchiveDataError("The compressed index is damaged", why=why) from error
             if piece:
                 yield piece
-        data = _skip_padding(decoder.unused_data, source, meter) if opener is _xz else decoder.unused_data
+        data = _next_member(decoder.unused_data, source, meter, opener, drop)
         if not data:
-            data = next(source, b"")
-            meter.read += len(data)
-            if not data:
-                return
+            return
     raise ArchiveDataError(
         "The compressed index has trailing bytes",
         why=f"Data follows its member number {max_members}, the last one allowed.",
     )
 
 
-def _skip_padding(data: bytes, source: Iterator[bytes], meter: _Meter) -> bytes:
-    """Return the bytes after the stream padding: zero bytes in multiples of four (xz file format, section 2.2)."""
+def _next_member(
+    data: bytes, source: Iterator[bytes], meter: _Meter, opener: Callable[[], _Decoder], drop: Drop
+) -> bytes:
+    """Return the first bytes of the next member, b'' if there is none. Bytes after the last member are dropped."""
+    padding = 0
+    if opener is _xz:
+        data, padding = _skip_padding(data, source, meter)
+    while len(data) < _LONGEST_MAGIC and (more := next(source, b"")):
+        meter.read += len(more)
+        data += more
+    if _opener(data) is not opener:
+        if data or padding % 4:
+            drop(SurplusError("The compressed index has trailing bytes", why="They do not begin another member."))
+        for _ in source:  # the source checks its bytes until its end
+            pass
+        return b""
+    if padding % 4:
+        raise ArchiveDataError("The compressed index is damaged", why="Its padding is not a multiple of four bytes.")
+    return data
+
+
+def _skip_padding(data: bytes, source: Iterator[bytes], meter: _Meter) -> tuple[bytes, int]:
+    """Return the bytes after the stream padding, and its length.
+
+    It is zero bytes in multiples of four (xz file format, section 2.2).
+    """
     zeros = 0
     while True:
         rest = data.lstrip(b"\x00")
@@ -215,6 +242,4 @@ def _skip_padding(data: bytes, source: Iterator[bytes], meter: _Meter) -> bytes:
         if rest or not (data := next(source, b"")):
             break
         meter.read += len(data)
-    if zeros % 4:
-        raise ArchiveDataError("The compressed index is damaged", why="Its padding is not a multiple of four bytes.")
-    return rest
+    return rest, zeros

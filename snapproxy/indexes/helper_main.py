@@ -16,9 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from snapproxy.errors import ArchiveDataError
+from snapproxy.core.expected_files import DroppedEntries
+from snapproxy.errors import ArchiveDataError, Drop
 from snapproxy.families import FAMILIES, LISTERS
-from snapproxy.indexes.table_format import encode_expected, encode_package
+from snapproxy.indexes.table_format import dropped_rows, encode_expected, encode_package
 from snapproxy_storage import StorageFailure, Tables, open_tables
 
 MAX_MEMORY = 2 << 30
@@ -35,14 +36,15 @@ PIECE = 256 * 1024
 Rows = Iterator[tuple[str, bytes]]
 
 
-def _read_expected(job: dict[str, Any], data: Iterator[bytes]) -> tuple[str, Rows]:
+def _read_expected(job: dict[str, Any], data: Iterator[bytes], drop: Drop) -> tuple[str, Rows]:
     family = FAMILIES[job["family"]]
-    return family.parser, ((name, encode_expected(expected)) for name, expected in family.read_index(job["path"], data))
+    found = family.read_index(job["path"], data, drop)
+    return family.parser, ((name, encode_expected(expected)) for name, expected in found)
 
 
-def _read_packages(job: dict[str, Any], data: Iterator[bytes]) -> tuple[str, Rows]:
+def _read_packages(job: dict[str, Any], data: Iterator[bytes], drop: Drop) -> tuple[str, Rows]:
     lister = LISTERS[job["family"]]
-    return lister.parser, ((encode_package(package), b"") for package in lister.packages(job["path"], data))
+    return lister.parser, ((encode_package(package), b"") for package in lister.packages(job["path"], data, drop))
 
 
 READERS = {"expected": _read_expected, "packages": _read_packages}
@@ -59,9 +61,10 @@ def _job_bytes(stream: BinaryIO, size: int) -> Iterator[bytes]:
 
 
 def _build(tables: Tables, job: dict[str, Any], data: Iterator[bytes]) -> dict[str, Any]:
-    version, rows = READERS[job["kind"]](job, data)
+    dropped = DroppedEntries()
+    version, rows = READERS[job["kind"]](job, data, dropped.add)
     try:
-        tables.build(job["table"], version, rows)
+        tables.build(job["table"], version, _with_dropped(rows, dropped))
     except ArchiveDataError as error:
         return {"reason": error.reason, "why": error.why, "blame": "archive"}
     except StorageFailure as error:
@@ -72,7 +75,13 @@ def _build(tables: Tables, job: dict[str, Any], data: Iterator[bytes]) -> dict[s
             "why": f"Parsing it needs more than {MAX_MEMORY >> 20} MiB of memory.",
             "blame": "archive",
         }
-    return {"reason": ""}
+    return {"reason": "", "dropped": dropped.count.count, "first": dropped.count.first}
+
+
+def _with_dropped(rows: Rows, dropped: DroppedEntries) -> Rows:
+    """Yield the rows of the usable entries, then those of the dropped ones, which are known at the end."""
+    yield from dropped.some_of(rows)
+    yield from dropped_rows(dropped)
 
 
 def main() -> None:

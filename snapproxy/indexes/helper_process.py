@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 from snapproxy.base.clock import Clock
 from snapproxy.errors import ArchiveDataError, StorageError
 from snapproxy_storage import Blob
+
+log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 1.0
 """How long to wait for the end of the pipe of a process that has ended, in seconds."""
@@ -42,7 +45,8 @@ class HelperProcess:
     async def build(self, family: str, path: str, table: str, blob: Blob, kind: str = "expected") -> None:
         """Build the table named `table` from the index `blob` at `path`. `kind` is a key of `helper_main.READERS`.
 
-        Raise ArchiveDataError if the index cannot be parsed, StorageError if the table cannot be written.
+        Entries of the index that cannot be used are dropped, and logged in one line. Raise ArchiveDataError if the
+        index cannot be parsed, StorageError if the table cannot be written.
         """
         async with self._one_job:
             if self._idle is not None:
@@ -63,6 +67,10 @@ class HelperProcess:
         if result["reason"]:
             blame = ArchiveDataError if result["blame"] == "archive" else StorageError
             raise blame(result["reason"], why=result["why"])
+        if result["dropped"]:
+            log.warning(
+                "Unusable entries of %s were dropped: %d. The first: %s", path, result["dropped"], result["first"]
+            )
 
     async def _exchange(self, job: dict[str, Any], blob: Blob) -> dict[str, Any]:
         process = await self._running()

@@ -11,13 +11,14 @@ import asyncio
 import functools
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
+from snapproxy.core.expected_files import DroppedCount, DroppedEntries, DroppedEntry
 from snapproxy.core.model import ExpectedFile, Family
 from snapproxy.errors import ArchiveDataError, StorageError
 from snapproxy.indexes.helper_process import HelperDiedError, HelperProcess
-from snapproxy.indexes.table_format import decode_expected, table_name
+from snapproxy.indexes.table_format import DROPPED, decode_count, decode_expected, table_name
 from snapproxy_storage import BodyTooLarge, StorageFailure, Store, Table, read_blob
 
 log = logging.getLogger(__name__)
@@ -49,15 +50,24 @@ class IndexTables:
         Raise ArchiveDataError if the index cannot be parsed, StorageError if its table cannot be built.
         """
         try:
-            row = await self._read(family, digest, index, lambda table: table.get(name))
+            row = await self._read(family, digest, index, lambda table: _usable_row(table, name))
         except StorageError as error:
             return dict(await self._without_table(family, digest, index, error)).get(name)
         return None if row is None else decode_expected(row)
 
+    async def dropped(self, family: Family, digest: str, index: str, name: str) -> DroppedEntry | None:
+        """Return the entry of the file `name` if the index has one that was dropped. Raise the errors of `expected`."""
+        reason = await self._read(family, digest, index, lambda table: table.get(DROPPED + name))
+        return None if reason is None else DroppedEntry(name, reason.decode())
+
+    async def dropped_count(self, family: Family, digest: str, index: str) -> DroppedCount:
+        """Return the number of entries of an index that were dropped. Raise the errors of `expected`."""
+        return decode_count(await self._read(family, digest, index, lambda table: table.get(DROPPED)))
+
     async def entries(self, family: Family, digest: str, index: str) -> list[tuple[str, ExpectedFile]]:
         """Return every (name, file) that an index lists. Use it for roots, which are short."""
         try:
-            rows = await self._read(family, digest, index, lambda table: list(table.items()))
+            rows = await self._read(family, digest, index, lambda table: list(_usable_rows(table)))
         except StorageError as error:
             return await self._without_table(family, digest, index, error)
         return [(name, decode_expected(row)) for name, row in rows]
@@ -89,7 +99,7 @@ class IndexTables:
             data = None
         if data is None:
             raise error
-        return await asyncio.to_thread(lambda: list(family.read_index(index, [data])))
+        return await asyncio.to_thread(_read_short, family, index, data)
 
     async def _read(self, family: Family, digest: str, index: str, look_up: Callable[[Table], T]) -> T:
         """Call `look_up` with the table of an index whose blob is stored. A damaged table is built again, once."""
@@ -126,15 +136,16 @@ class IndexTables:
         task = self._builds.get(key)
         if task is None:
             task = self._builds[key] = asyncio.create_task(self._build_once(family, digest, index, key))
-            task.add_done_callback(functools.partial(self._built, key))
+            task.add_done_callback(functools.partial(self._built, key, index))
         await asyncio.shield(task)
 
-    def _built(self, key: tuple[str, str], task: asyncio.Task[None]) -> None:
+    def _built(self, key: tuple[str, str], index: str, task: asyncio.Task[None]) -> None:
         """Record an index that cannot be parsed: its bytes never change, and each build takes seconds."""
         del self._builds[key]
         error = None if task.cancelled() else task.exception()
         if isinstance(error, ArchiveDataError) and not isinstance(error, HelperDiedError):
             self._unreadable[key] = error
+            log.warning("%s cannot be read, and proves nothing about any file: %s (%s)", index, error.reason, error.why)
             if len(self._unreadable) > OPEN_TABLES:
                 self._unreadable.popitem(last=False)
 
@@ -161,8 +172,29 @@ class IndexTables:
         await self._helper.close()
 
 
+def _usable_row(table: Table, name: str) -> bytes | None:
+    row = table.get(name)
+    return None if row is None or table.get(DROPPED + name) is not None else row
+
+
+def _usable_rows(table: Table) -> Iterator[tuple[str, bytes]]:
+    """Yield the rows of the files that have no dropped entry. The rows of dropped entries are the first ones."""
+    dropped: set[str] = set()
+    for name, row in table.items():
+        if name.startswith(DROPPED):
+            dropped.add(name.removeprefix(DROPPED))
+        elif name not in dropped:
+            yield name, row
+
+
 def _canonical(table: Table) -> list[ExpectedFile]:
-    return [expected for name, row in table.items() if (expected := decode_expected(row)).path == name]
+    return [expected for name, row in _usable_rows(table) if (expected := decode_expected(row)).path == name]
+
+
+def _read_short(family: Family, index: str, data: bytes) -> list[tuple[str, ExpectedFile]]:
+    dropped = DroppedEntries()
+    rows = list(dropped.some_of(family.read_index(index, [data], dropped.add)))
+    return [(name, expected) for name, expected in rows if name not in dropped.paths]
 
 
 def _vanished() -> StorageError:

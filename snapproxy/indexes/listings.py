@@ -12,7 +12,7 @@ from snapproxy.core.listing import PackageVersion
 from snapproxy.errors import StorageError
 from snapproxy.families import LISTERS
 from snapproxy.indexes.helper_process import HelperProcess
-from snapproxy.indexes.table_format import decode_package, table_name
+from snapproxy.indexes.table_format import DROPPED, decode_package, table_name
 from snapproxy_storage import StorageFailure, Store, Table
 
 
@@ -63,4 +63,4 @@ class Listings:
 
 
 def _packages(table: Table) -> list[PackageVersion]:
-    return [decode_package(name) for name, _ in table.items()]
+    return [decode_package(name) for name, _ in table.items() if not name.startswith(DROPPED)]

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 
+from snapproxy.core.expected_files import DroppedCount, DroppedEntries
 from snapproxy.core.listing import PackageVersion
 from snapproxy.core.model import ExpectedFile
+
+DROPPED = "\0"
+"""The beginning of the row names of dropped entries; no path contains it. The row of this name has their number."""
 
 
 def table_name(digest: str, index: str) -> str:
@@ -26,6 +31,19 @@ def decode_expected(row: bytes) -> ExpectedFile:
     """Return the listed file of a row that `encode_expected` wrote."""
     path, size, digests = json.loads(row)
     return ExpectedFile(path, size, digests)
+
+
+def dropped_rows(dropped: DroppedEntries) -> Iterator[tuple[str, bytes]]:
+    """Yield the table rows of the entries of an index that were dropped. An index without such entries has none."""
+    if dropped.count.count:
+        yield DROPPED, json.dumps([dropped.count.count, dropped.count.first]).encode()
+    for path, reason in dropped.paths.items():
+        yield DROPPED + path, reason.encode()
+
+
+def decode_count(row: bytes | None) -> DroppedCount:
+    """Return the number of dropped entries from the value of the row `DROPPED`, None if there is no such row."""
+    return DroppedCount() if row is None else DroppedCount(*json.loads(row))
 
 
 def encode_package(package: PackageVersion) -> str:

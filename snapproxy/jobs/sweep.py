@@ -54,7 +54,8 @@ class Observation:
     `absent`: the forms of these roots that upstream lacked.
 
     `changed`: the roots that were new. `older`: changed roots whose date is before the date of the last observed one,
-    because upstream went back in time.
+    because upstream went back in time. `dropped`: entries of these roots, and of the indexes that were read, that
+    cannot be used.
     """
 
     at: Instant
@@ -64,6 +65,7 @@ class Observation:
     missing: int = 0
     older: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
+    dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +158,13 @@ class Sweeper:
                 break
         if isinstance(outcome, _Inconsistent):
             return _not_observed(context, outcome)
-        if isinstance(outcome, Refusal) or not with_packages:
+        if isinstance(outcome, Refusal):
             return outcome
-        return await self._with_packages(context, outcome, wanted, progress)
+        if with_packages:
+            return await self._with_packages(context, outcome, wanted, progress)
+        states = [(path, self._states.of(context.archive, path)) for path in outcome.roots]
+        counts = [await _dropped(self._tables, context, state.file.digest, path) for path, state in states if state]
+        return replace(outcome, dropped=sum(counts))
 
     # --- one attempt ----------------------------------------------------------------------------------------
 
@@ -301,7 +307,7 @@ class Sweeper:
         An index whose packages are all stored is skipped from then on.
         """
         only = {path: each.indexes for each in wanted for path in each.candidates}
-        packages = missing = 0
+        packages = missing = dropped = 0
         for path in swept.roots:
             state = self._states.of(context.archive, path)
             if state is None:
@@ -317,7 +323,8 @@ class Sweeper:
             for digest, index in [(state.file.digest, path), *tables.values()]:
                 fetched, failed = await self._packages_of(context, digest, index, progress)
                 packages, missing = packages + fetched, missing + failed
-        return replace(swept, packages=packages, missing=missing)
+                dropped += await _dropped(self._tables, context, digest, index)
+        return replace(swept, packages=packages, missing=missing, dropped=dropped)
 
     async def _packages_of(
         self, context: RequestContext, digest: str, index: str, progress: Progress
@@ -397,6 +404,16 @@ def _not_observed(context: RequestContext, inconsistent: _Inconsistent) -> Refus
         f"{TRIES} attempts to observe {context.archive.name} failed. Last cause: {inconsistent.cause}.",
         "Nothing was recorded. Try again later, or name fewer paths.",
     )
+
+
+async def _dropped(tables: IndexTables, context: RequestContext, digest: str, index: str) -> int:
+    """Return the number of entries of an index that were dropped, 0 if the index cannot be read."""
+    if not context.family.classify(index).lists_files:
+        return 0
+    try:
+        return (await tables.dropped_count(context.family, digest, index)).count
+    except SnapproxyError:
+        return 0
 
 
 def _stem(path: str) -> str:

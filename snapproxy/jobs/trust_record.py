@@ -21,7 +21,7 @@ from snapproxy.base.context import RequestContext
 from snapproxy.base.names import Names
 from snapproxy.core.exchange import Conditions
 from snapproxy.core.model import LIVE, Archive, ExpectedFile, Instant, Match, Proof, Refusal, Resolved, Role
-from snapproxy.core.plan_model import MAX_ROOT, AskListed, AskListedAnywhere, Fetch, StoredFile
+from snapproxy.core.plan_model import MAX_ROOT, AskListed, AskListedAnywhere, Fetch, ListedFile, StoredFile
 from snapproxy.core.record import Record, RecordEntry
 from snapproxy.core.time_spec import looks_like_time, parse_time
 from snapproxy.errors import StorageError
@@ -214,7 +214,7 @@ class RecordTrust:
         if place.role is Role.PACKAGE and not place.parents:
             ask = AskListedAnywhere(space, entry.path)
             anywhere = await self._facts.answer(ask, context, self._executor.files.obtain)
-            return None if anywhere is None else anywhere.expected
+            return anywhere.expected if isinstance(anywhere, ListedFile) else None
         for path in place.parents if place.role is Role.PACKAGE else place.roots:
             if index := self._names.stored(space, path):
                 listed = AskListed(space, index.digest, path, entry.path)

@@ -55,4 +55,6 @@ def _summary(swept: Observation) -> str:
     text = f"{len(swept.roots)} roots observed at {format_instant(swept.at)}, {len(swept.changed)} of them new"
     if swept.packages or swept.missing:
         text += f"; {swept.packages} packages fetched, {swept.missing} unavailable"
+    if swept.dropped:
+        text += f"; unusable entries of indexes that were dropped: {swept.dropped}"
     return text

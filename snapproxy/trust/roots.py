@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from snapproxy.base import refusals
 from snapproxy.base.context import RequestContext
+from snapproxy.core.expected_files import DroppedEntries
 from snapproxy.core.model import Archive, Family, Proof, Refusal, Resolved
 from snapproxy.core.plan_model import MAX_ROOT, Fetch, NotStored, StoredFile
 from snapproxy.core.signature_schemes import OpenPgp, RawSignatures
@@ -45,13 +46,14 @@ def available_keyrings(archive: Archive, family: Family) -> tuple[str, ...]:
 
 
 def _parse(family: Family, path: str, data: bytes) -> None:
-    """Parse a root, so that a contradictory one is refused.
+    """Parse a root, so that one that cannot be read is refused. Entries that cannot be used are dropped.
 
     A root that lists packages is parsed only up to the first package.
 
     At that point its whole frame has been checked, so no bytes surround the signed part.
     """
-    for _ in family.read_index(path, [data]):
+    dropped = DroppedEntries()
+    for _ in dropped.some_of(family.read_index(path, [data], dropped.add)):
         if family.roots_list_packages:
             break
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from snapproxy.core.expected_files import DroppedEntry
 from snapproxy.core.model import (
     Archive,
     ExpectedFile,
@@ -254,6 +255,27 @@ class TestPinned:
         step = at("index/p", {AskFile(SPACE, ("root",), AT, for_lookup=True): ROOT})
         assert isinstance(step, Refusal)
         assert step.status == 404
+
+    def test_an_index_whose_entry_was_dropped_is_not_called_absent(self):
+        """Its root lists it, in a way that cannot be used: nothing proves its bytes, and the answer has the reason."""
+        facts = {
+            AskFile(SPACE, ("root",), AT, for_lookup=True): ROOT,
+            AskListed(SPACE, "r", "root", "index/p"): DroppedEntry("index/p", "it contradicts itself"),
+        }
+        step = at("index/p", facts)
+        assert isinstance(step, Fetch)
+        assert (step.expected, step.proof) == (None, Proof.NONE)
+        assert step.notes["X-Snapproxy-Note"].endswith("dropped: it contradicts itself")
+
+    def test_a_package_whose_entry_was_dropped_has_no_proof_when_it_is_stored(self):
+        facts = {
+            AskName(SPACE, "pkg/x"): StoredFile("pkg/x", "x", 7, Proof.NONE),
+            AskListedAnywhere(SPACE, "pkg/x"): DroppedEntry("pkg/x", "it contradicts itself"),
+        }
+        step = at("pkg/x", facts)
+        assert isinstance(step, Serve)
+        assert step.proof is Proof.NONE
+        assert "X-Snapproxy-Note" in step.notes
 
     def test_an_index_of_a_kind_that_roots_leave_out_is_looked_for(self):
         assert isinstance(at("index/extra", {AskFile(SPACE, ("root",), AT, for_lookup=True): ROOT}), Fetch)

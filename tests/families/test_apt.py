@@ -83,7 +83,7 @@ def test_a_root_does_not_list_itself() -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["../x", "a/../../x", "/x", "a/..", ".", "a\\b", "a\x1bb", "a" * 3000])
+@pytest.mark.parametrize("name", ["../x", "a/../../x", "/", "a/..", ".", "a\\b", "a\x1bb", "a" * 3000])
 def test_a_release_that_lists_a_path_outside_is_refused(name: str) -> None:
     with pytest.raises(ArchiveDataError, match="outside its archive"):
         expected_files("dists/t/Release", section("SHA256", ("a", 1, name)))
@@ -190,7 +190,7 @@ def test_a_file_without_a_digest_is_skipped() -> None:
     "text",
     [
         entry("../a.deb"),
-        entry("/a.deb"),
+        entry("pool/"),
         entry("pool/a.deb", SHA256="abc"),
         entry("pool/a.deb").replace("Size: 3", "Size: 3x"),
         "<html>sorry</html>\n",
@@ -236,7 +236,7 @@ def test_sources_lists_every_file_of_a_source_package() -> None:
     }
 
 
-@pytest.mark.parametrize("directory", ["..", "../x", "/x", "pool/../.."])
+@pytest.mark.parametrize("directory", ["..", "../x", "pool/../.."])
 def test_sources_may_not_lead_outside(directory: str) -> None:
     with pytest.raises(ArchiveDataError, match="outside its archive"):
         expected_files(

@@ -63,7 +63,7 @@ def test_xz_padding_is_zeros_by_four(size: int) -> None:
     packed = PACKERS["xz"](b"one ") + bytes(8) + PACKERS["xz"](b"two") + bytes(4)
     assert b"".join(unpack(cut(packed, size))) == b"one two"
     with pytest.raises(ArchiveDataError, match="damaged"):
-        list(unpack(cut(packed + bytes(3), size)))
+        list(unpack(cut(PACKERS["xz"](b"one ") + bytes(3) + PACKERS["xz"](b"two"), size)))
 
 
 @given(st.binary(min_size=1, max_size=500), st.sampled_from(sorted(PACKERS)), st.data())
@@ -76,9 +76,21 @@ def test_every_truncation_is_detected(data: bytes, name: str, draw: st.DataObjec
 
 @pytest.mark.parametrize("name", PACKERS)
 @pytest.mark.parametrize("size", [1, 1 << 20])
-def test_trailing_bytes_are_noticed(name: str, size: int) -> None:
+@pytest.mark.parametrize("tail", [bytes(17), b"<html>sorry, try again</html>", b"!"])
+def test_trailing_bytes_are_dropped_and_reported(name: str, size: int, tail: bytes) -> None:
+    """Some tools pad Packages.gz with zeros. apt, dnf and pacman read such files."""
+    dropped: list[ArchiveDataError] = []
+    found = unpack(cut(PACKERS[name](b"data") + tail, size), drop=lambda error, path="": dropped.append(error))
+    assert b"".join(found) == b"data"
+    assert [error.reason for error in dropped] == ["The compressed index has trailing bytes"]
+
+
+@pytest.mark.parametrize("name", PACKERS)
+def test_a_second_member_that_is_truncated_is_refused(name: str) -> None:
+    """It begins like a member, so that its content is unknown, not absent."""
+    packed = PACKERS[name](b"data")
     with pytest.raises(ArchiveDataError):
-        list(unpack(cut(PACKERS[name](b"data") + b"<html>sorry, try again</html>", size)))
+        list(unpack([packed + packed[:-2]], drop=lambda error, path="": None))
 
 
 def test_the_old_lzma_format_has_one_member() -> None:

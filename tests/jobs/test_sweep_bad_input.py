@@ -15,6 +15,7 @@ import pytest
 from snapproxy.cli import times
 from snapproxy.core.model import Archive, Instant, Refusal
 from snapproxy.core.time_spec import format_instant
+from snapproxy.families import FAMILIES
 from snapproxy.jobs import sweep
 from snapproxy.jobs.sweep import Observation
 from tests.fakes.archive_server import ArchiveServer
@@ -99,9 +100,8 @@ async def assert_only(house: House, path: str, data: bytes, at: Instant) -> None
         b"<html>It works!</html>",
         gzip.compress(b"no tar at all" * 100),
         GOOD[: len(GOOD) // 2],
-        database((PACKAGE, SOME), (PACKAGE, OTHER)),
     ],
-    ids=["a page", "no tar", "half of one", "a file twice, differently"],
+    ids=["a page", "no tar", "half of one"],
 )
 async def test_a_database_that_is_none_is_not_observed(arch: House, shown: Timeline, bad: bytes) -> None:
     at = await observed(arch, DB)
@@ -114,7 +114,29 @@ async def test_a_database_that_is_none_is_not_observed(arch: House, shown: Timel
     await assert_only(arch, DB, GOOD, at)
 
 
-async def test_a_root_that_lists_an_index_twice_is_not_observed(
+async def test_a_database_that_lists_one_file_twice_promises_the_others(
+    arch: House, shown: Timeline, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each observation reports it. It is logged once, when the database is read."""
+    other = "other-1-1-any.pkg.tar.zst"
+    show(shown, database((PACKAGE, SOME), (PACKAGE, OTHER), (other, SOME)))
+    for _ in range(2):
+        swept = await arch.app.observe("arch", [DB], with_packages=False)
+        assert isinstance(swept, Observation)
+        assert swept.dropped == 1
+    folder = DB.rpartition("/")[0]
+    assert (await arch.get(format_instant(swept.at), f"{folder}/{PACKAGE}")).refusal.why.endswith(
+        "Its entry in the index was dropped: An index contradicts itself."
+    )
+    tables = arch.app.executor._planner._facts._tables  # type: ignore[attr-defined]
+    digest = hashlib.sha256((await arch.get(format_instant(swept.at), DB)).data).hexdigest()
+    assert [each.path for each in await tables.all(FAMILIES["pacman"], digest, DB)] == [f"{folder}/{other}"]
+    assert [name for name, _ in await tables.entries(FAMILIES["pacman"], digest, DB)] == [f"{folder}/{other}"]
+    assert await tables.expected(FAMILIES["pacman"], digest, DB, f"{folder}/{PACKAGE}") is None
+    assert caplog.text.count("were dropped: 1. The first: An index contradicts itself") == 1
+
+
+async def test_a_root_that_lists_only_an_index_twice_is_not_observed(
     vendor: House, present: Present, edition: Edition
 ) -> None:
     at, old = await observed(vendor, INRELEASE), present.tree.files[INRELEASE].data
@@ -130,7 +152,7 @@ async def test_a_root_that_lists_an_index_twice_is_not_observed(
     await assert_only(vendor, INRELEASE, old, at)
 
 
-async def test_an_index_that_promises_a_package_twice_is_told_and_vouches_for_none(
+async def test_a_package_that_an_index_lists_twice_differently_is_not_served(
     vendor: House, present: Present, edition: Edition, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The root and the index are observed as upstream serves them, and apt checks them itself."""
@@ -143,7 +165,7 @@ async def test_an_index_that_promises_a_package_twice_is_told_and_vouches_for_no
     present.show(FixedTree({INRELEASE: Content(root, 1_719_800_000), index: Content(data), path: Content(b"abc")}, ()))
     swept = await vendor.app.observe("vendor", [INRELEASE], with_packages=True)
     assert isinstance(swept, Observation)
-    assert (swept.packages, swept.missing) == (0, 1)
-    assert "are not fetched" in caplog.text
+    assert (swept.packages, swept.missing, swept.dropped) == (0, 0, 1)
+    assert "The first: An index contradicts itself" in caplog.text
     assert (await vendor.get(format_instant(swept.at), index)).data == data
     assert (await vendor.get(format_instant(swept.at), path)).status == 404

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator
 from snapproxy.core.model import Checker, ExpectedFile, Instant, Place, Role
 from snapproxy.core.package_name import PackageName
 from snapproxy.core.signature_schemes import RawSignatures
+from snapproxy.errors import Drop, refuse_entry
 from snapproxy.families.apk.indexes import ADB, INDEX, INDEX_3, raw_signatures, read_index
 from snapproxy.families.apk.package import PackageChecker
 from snapproxy.families.apk.package_names import package_name
 
-PARSER = "apk-2"
+PARSER = "apk-3"
 """The version of the entries that `indexes` yields. An index table built by another version is rebuilt."""
 
 _OTHER = Place(Role.OTHER)
@@ -55,10 +56,12 @@ class Apk:
             return Place(Role.PACKAGE, parents=tuple("/".join((*folders, index)) for index in (INDEX, INDEX_3)))
         return _OTHER
 
-    def read_index(self, path: str, data: Iterable[bytes]) -> Iterator[tuple[str, ExpectedFile]]:
+    def read_index(
+        self, path: str, data: Iterable[bytes], drop: Drop = refuse_entry
+    ) -> Iterator[tuple[str, ExpectedFile]]:
         if self.classify(path).role is not Role.ROOT:
             return iter(())
-        return ((expected.path, expected) for expected in read_index(path, data))
+        return ((expected.path, expected) for expected in read_index(path, data, drop))
 
     def checker(self, expected: ExpectedFile) -> Checker:
         return PackageChecker(expected)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from snapproxy.core.client_cache import ClientCache
-from snapproxy.core.expected_files import identity
+from snapproxy.core.expected_files import DroppedEntries, identity
 from snapproxy.families.apk import APK
 
 _DIGITS = 8
@@ -20,9 +20,10 @@ class ApkCache:
     folder = "etc/apk/cache"
 
     def names(self, path: str, data: Iterable[bytes]) -> Iterator[tuple[str, str]]:
-        for name, expected in APK.read_index(path, data):
+        dropped = DroppedEntries()
+        for name, expected in list(APK.read_index(path, data, dropped.add)):
             package_identity = identity(expected)
-            if package_identity is not None:
+            if package_identity is not None and name not in dropped.paths:
                 file = name.rsplit("/", 1)[-1].removesuffix(".apk")
                 yield name, f"{file}.{package_identity[1][:_DIGITS]}.apk"
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from snapproxy.core.expected_files import distinct
+from snapproxy.core.expected_files import DroppedEntries, distinct
 from snapproxy.core.model import ExpectedFile
 from snapproxy.core.signature_schemes import RawSignature
-from snapproxy.errors import ArchiveDataError
+from snapproxy.errors import ArchiveDataError, Drop, refuse_entry
 from snapproxy.families.apk.architectures import ARCHITECTURES
 from snapproxy.families.apk.identity import BITS, IDENTITY
 from snapproxy.formats import adb_index, apkindex
@@ -35,14 +35,14 @@ _VARIABLE = re.compile(r"\$\{(?P<name>[a-z]+)(?::(?P<most>[0-9]{1,4}))?\}")
 _BESIDE = "${name}-${version}.apk"
 
 
-def read_index(path: str, data: Iterable[bytes]) -> Iterator[ExpectedFile]:
+def read_index(path: str, data: Iterable[bytes], drop: Drop = refuse_entry) -> Iterator[ExpectedFile]:
     """Yield the files that the index at `path` lists, each path once.
 
-    The whole container is parsed before the first file. Raises ArchiveDataError if the index cannot be parsed,
-    contradicts itself, or names a file outside its archive.
+    The whole container is parsed before the first file. An entry that is malformed or names a file outside its archive
+    is dropped. Raises ArchiveDataError if the index cannot be parsed.
     """
     whole = apkindex.read_whole(data)
-    return distinct(_packages_3(path, whole) if path.endswith(ADB) else _packages_2(path, whole))
+    return distinct(_packages_3(path, whole, drop) if path.endswith(ADB) else _packages_2(path, whole, drop), drop)
 
 
 def raw_signatures(path: str, data: bytes) -> tuple[RawSignature, ...]:
@@ -61,26 +61,36 @@ def raw_signatures(path: str, data: bytes) -> tuple[RawSignature, ...]:
     )
 
 
-def _packages_2(path: str, data: bytes) -> Iterator[ExpectedFile]:
+def _packages_2(path: str, data: bytes, drop: Drop) -> Iterator[ExpectedFile]:
     """Yield the packages of an index of version 2, in the index's folder: `abuild` replaces every arch, even noarch."""
     folder = path[: path.rfind("/") + 1]
-    for entry in apkindex.records(apkindex.open_index(data).text):
-        file = f"{_checked_name(entry.name, entry.version)}.apk"
+
+    def drop_named(error: ArchiveDataError, path: str = "") -> None:
+        drop(error, f"{folder}{path}.apk" if _NAME.fullmatch(path) else "")
+
+    for entry in apkindex.records(apkindex.open_index(data).text, drop=drop_named):
+        try:
+            file = f"{_checked_name(entry.name, entry.version)}.apk"
+        except ArchiveDataError as error:
+            drop(error)
+            continue
         yield ExpectedFile(folder + file, entry.size, {f"{IDENTITY}{len(entry.digest) * 4}": entry.digest})
 
 
-def _packages_3(path: str, data: bytes) -> Iterator[ExpectedFile]:
+def _packages_3(path: str, data: bytes, drop: Drop) -> Iterator[ExpectedFile]:
     """Yield the packages of an index of version 3. Entries without a digest are skipped, as in apk (with a warning)."""
     index = adb_index.open_index(data)
     folder, spec = _layout(path, index)
     if "://" in spec:  # the packages have absolute addresses, outside this archive
         return
-    for entry in index.entries():
+    for entry in index.entries(drop):
         bits = len(entry.identity) * 8
         if bits in BITS:
-            file = _expanded(spec, entry)
-            if _UNCLEAN.search(file) or not {"", ".", ".."}.isdisjoint(file.split("/")):
-                raise _outside(file)
+            try:
+                file = _expanded(spec, entry)
+            except ArchiveDataError as error:
+                drop(error)
+                continue
             yield ExpectedFile(folder + file, entry.size or None, {f"{IDENTITY}{bits}": entry.identity.hex()})
 
 
@@ -98,7 +108,7 @@ def _layout(path: str, index: adb_index.AdbIndex) -> tuple[str, str]:
 
 
 def _is_architecture(folder: str, index: adb_index.AdbIndex) -> bool:
-    return folder in ARCHITECTURES or any(entry.architecture == folder for entry in index.entries())
+    return folder in ARCHITECTURES or any(entry.architecture == folder for entry in index.entries(DroppedEntries().add))
 
 
 def _expanded(spec: str, entry: adb_index.AdbEntry) -> str:
@@ -112,7 +122,10 @@ def _expanded(spec: str, entry: adb_index.AdbEntry) -> str:
         most = None if variable["most"] is None else int(variable["most"])
         return values[variable["name"]].encode()[:most].decode("utf-8", "replace")
 
-    return _VARIABLE.sub(value, spec)
+    file = _VARIABLE.sub(value, spec)
+    if _UNCLEAN.search(file) or not {"", ".", ".."}.isdisjoint(file.split("/")):
+        raise _outside(file)
+    return file
 
 
 def _checked_name(name: str, version: str) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 
-from snapproxy.core.listing import Lister, PackageVersion, Part, Root, Selection, listed
-from snapproxy.errors import ConfigurationError
+from snapproxy.core.listing import Lister, PackageVersion, Part, Root, Selection, each_listed, listed
+from snapproxy.errors import ConfigurationError, Drop, refuse_entry
 from snapproxy.families.apk.architectures import NOARCH
 from snapproxy.families.apk.indexes import ADB, INDEX, INDEX_3
 from snapproxy.families.apk.versions import compare
@@ -15,7 +15,7 @@ from snapproxy.formats import adb_index, apkindex
 class ApkLister:
     """Packages of repositories, each named by its folder without the architecture; implements `core.listing.Lister`."""
 
-    parser = "apk-list-2"
+    parser = "apk-list-3"
     any_architecture = NOARCH
 
     def architecture(self, machine: str) -> str:
@@ -41,20 +41,24 @@ class ApkLister:
     def parts(self, root: Root, path: str, promised: Collection[str]) -> Iterator[Part]:
         yield Part(path, root.component, root.architecture)
 
-    def packages(self, path: str, data: Iterable[bytes]) -> Iterator[PackageVersion]:
+    def packages(self, path: str, data: Iterable[bytes], drop: Drop = refuse_entry) -> Iterator[PackageVersion]:
         *folders, name = path.split("/")
         architecture = folders[-1] if folders else self.any_architecture
-        for entry in _entries(name, apkindex.read_whole(data)):
-            yield listed(entry.name, entry.architecture or architecture, entry.version, entry.origin)
+        yield from each_listed(
+            _entries(name, apkindex.read_whole(data), drop),
+            lambda entry: listed(entry.name, entry.architecture or architecture, entry.version, entry.origin),
+            drop,
+        )
 
     def compare(self, one: str, other: str) -> int | None:
         return compare(one, other)
 
 
-def _entries(name: str, data: bytes) -> Iterator[apkindex.ApkEntry] | Iterator[adb_index.AdbEntry]:
+def _entries(name: str, data: bytes, drop: Drop) -> Iterator[apkindex.ApkEntry | adb_index.AdbEntry]:
     if name == INDEX:
-        return apkindex.records(apkindex.open_index(data).text)
-    return adb_index.open_index(data).entries() if name.endswith(ADB) else iter(())
+        yield from apkindex.records(apkindex.open_index(data).text, drop=drop)
+    elif name.endswith(ADB):
+        yield from adb_index.open_index(data).entries(drop)
 
 
 # Alpine's names of architectures by the kernel's, if they differ.

@@ -13,14 +13,14 @@ from datetime import UTC, datetime
 from snapproxy.core.model import Checker, ExpectedFile, Instant, Place, Role
 from snapproxy.core.package_name import PackageName
 from snapproxy.core.signature_schemes import OpenPgp
-from snapproxy.errors import ArchiveDataError
+from snapproxy.errors import ArchiveDataError, Drop, refuse_entry
 from snapproxy.families.apt.indexes import read_index, release_text
 from snapproxy.families.apt.package_names import package_name
 from snapproxy.families.apt.paths import HASH_FIELDS, by_hash_path, classify, folder_of
 from snapproxy.formats.deb822 import stanzas
 from snapproxy.formats.digests import DigestChecker
 
-PARSER = "apt-1"
+PARSER = "apt-2"
 """The version of the entries that `indexes` yields. An index table built by another version is rebuilt."""
 
 # `Sat, 11 Jul 2026 10:16:37 UTC`. apt refuses zones other than UTC (RFC1123StrToTime). strptime depends on the locale.
@@ -55,8 +55,10 @@ class Apt:
     def classify(self, path: str) -> Place:
         return classify(path)
 
-    def read_index(self, path: str, data: Iterable[bytes]) -> Iterator[tuple[str, ExpectedFile]]:
-        return read_index(path, data)
+    def read_index(
+        self, path: str, data: Iterable[bytes], drop: Drop = refuse_entry
+    ) -> Iterator[tuple[str, ExpectedFile]]:
+        return read_index(path, data, drop)
 
     def checker(self, expected: ExpectedFile) -> Checker:
         return DigestChecker(expected.size, expected.digests)

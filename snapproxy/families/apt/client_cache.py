@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from snapproxy.core.client_cache import ClientCache
+from snapproxy.core.expected_files import DroppedEntries
 from snapproxy.families.apt.listing import APT_LISTER
 
 _FILE = re.compile(r"[A-Za-z0-9.+~%_-]{1,200}")
@@ -23,7 +24,7 @@ class AptCache:
     folder = "var/cache/apt/archives"
 
     def names(self, path: str, data: Iterable[bytes]) -> Iterator[tuple[str, str]]:
-        for package in APT_LISTER.packages(path, data):
+        for package in APT_LISTER.packages(path, data, DroppedEntries().add):
             _, colon, version = package.version.partition(":")
             if colon:
                 quoted = package.version.replace(":", "%3a")

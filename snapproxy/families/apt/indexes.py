@@ -1,18 +1,19 @@
 """Read the expected files from apt's indexes.
 
 Release lists the indexes; these list packages, source files, patches and installer images. There is one reader for each
-kind of index. It yields (name, expected file); a name that would leave the archive is an error.
+kind of index. It yields (name, expected file). An entry that is malformed, or whose name would leave the archive, is
+dropped.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import chain
 
 from snapproxy.core.expected_files import contradiction, distinct
 from snapproxy.core.model import ExpectedFile
-from snapproxy.errors import ArchiveDataError
+from snapproxy.core.paths import listed_path
+from snapproxy.errors import ArchiveDataError, Drop, refuse_entry
 from snapproxy.families.apt.paths import CHECKSUM_LISTS, HASH_FIELDS, base_of, by_hash_path, folder_of, index_kind
 from snapproxy.formats import clearsigned
 from snapproxy.formats.checksums import checksums
@@ -24,6 +25,7 @@ MAX_ROOT = 16 << 20
 """Maximum bytes in a Release; Debian's and Ubuntu's are under 400 KB."""
 
 Rows = Iterator[tuple[str, ExpectedFile]]
+_Reader = Callable[[str, Iterable[bytes], Drop], Rows]
 
 _RELEASE_FIELDS = {field.lower(): name for name, field in HASH_FIELDS.items()}
 _PACKAGES_FIELDS = {"sha512": "sha512", "sha256": "sha256", "sha1": "sha1", "md5sum": "md5"}
@@ -35,19 +37,17 @@ _DIFF_FIELDS = {
 # A line of a hash section: digest, size in bytes, name.
 _ROW = re.compile(r"([0-9A-Fa-f]+)[ \t]+([0-9]{1,18})[ \t]+([^ \t].*)")
 _SIZE = re.compile(r"[0-9]{1,18}")
-_LONGEST_PATH = 2048
-_NO_PATH = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")
 # A root cannot list itself. `apt-ftparchive release . > Release` lists the empty file that it is writing.
 _ROOTS = frozenset({"InRelease", "Release", "Release.gpg"})
 
 
-def read_index(path: str, data: Iterable[bytes]) -> Rows:
+def read_index(path: str, data: Iterable[bytes], drop: Drop = refuse_entry) -> Rows:
     """Yield (name, expected file) for every file that the index or root at `path` lists; nothing for other paths.
 
     Raises ArchiveDataError as described in `core.model.Family.read_index`.
     """
     reader = _READERS.get(index_kind(path))
-    return reader(path, data) if reader else iter(())
+    return reader(path, data, drop) if reader else iter(())
 
 
 def release_text(data: bytes) -> bytes:
@@ -55,7 +55,7 @@ def release_text(data: bytes) -> bytes:
     return clearsigned.body(data) if clearsigned.is_clearsigned(data) else data
 
 
-def _release(path: str, data: Iterable[bytes]) -> Rows:
+def _release(path: str, data: Iterable[bytes], drop: Drop) -> Rows:
     whole = _whole(data)
     if path.endswith("InRelease") and not clearsigned.is_clearsigned(whole):
         raise ArchiveDataError(
@@ -66,7 +66,7 @@ def _release(path: str, data: Iterable[bytes]) -> Rows:
     if not record:
         raise ArchiveDataError("The root lists nothing", why="It has no MD5Sum, SHA1, SHA256 or SHA512 section.")
     folder = folder_of(path)
-    listed = sorted(_sections(folder, record, _RELEASE_FIELDS), key=lambda expected: expected.path)
+    listed = sorted(_sections(folder, record, _RELEASE_FIELDS, drop), key=lambda expected: expected.path)
     roots = {folder + name for name in _ROOTS}
     return _with_by_hash([expected for expected in listed if expected.path not in roots])
 
@@ -86,84 +86,128 @@ def _with_by_hash(listed: list[ExpectedFile]) -> Rows:
                 yield alias, expected
 
 
-def _packages(path: str, data: Iterable[bytes]) -> Rows:
-    found = distinct(_binaries(base_of(path) or "", data))
-    return _named(found) if base_of(path) is not None else _flat(folder_of(path), found)
+def _packages(path: str, data: Iterable[bytes], drop: Drop) -> Rows:
+    base = base_of(path)
+    if base is None:
+        return _flat(folder_of(path), lambda collect: _binaries("", data, collect), drop)
+    return _named(distinct(_binaries(base, data, drop), drop))
 
 
-def _binaries(base: str, data: Iterable[bytes]) -> Iterator[ExpectedFile]:
+def _binaries(base: str, data: Iterable[bytes], drop: Drop) -> Iterator[ExpectedFile]:
     named = False
     empty = True
-    for record in stanzas(unpack(data), wanted=("filename", "size", *_PACKAGES_FIELDS)):
+    for record in stanzas(unpack(data, drop=drop), wanted=("filename", "size", *_PACKAGES_FIELDS), drop=drop):
         empty = False
         if "filename" not in record:
             continue  # apt lists such a package and cannot download it
         named = True
-        digests = {name: digest(name, record[field]) for field, name in _PACKAGES_FIELDS.items() if field in record}
+        path = ""
+        try:
+            path = listed_path(base, record["filename"])
+            digests = {name: digest(name, record[field]) for field, name in _PACKAGES_FIELDS.items() if field in record}
+            size = _size(record.get("size"))
+        except ArchiveDataError as error:
+            drop(error, path)
+            continue
         if digests:  # a size alone does not identify a file
-            yield ExpectedFile(_inside(base, record["filename"]), _size(record.get("size")), digests)
+            yield ExpectedFile(path, size, digests)
     if not (named or empty):
         raise ArchiveDataError("The index lists no package files", why="None of its entries has a Filename field.")
 
 
-def _sources(path: str, data: Iterable[bytes]) -> Rows:
+def _sources(path: str, data: Iterable[bytes], drop: Drop) -> Rows:
     base = base_of(path)
-    records = stanzas(unpack(data), wanted=("directory", *_SOURCES_FIELDS))
-    found = distinct(
-        chain.from_iterable(
-            _sections(_folder(base or "", record.get("directory", ".")), record, _SOURCES_FIELDS) for record in records
-        )
-    )
-    return _named(found) if base is not None else _flat(folder_of(path), found)
+    if base is None:
+        return _flat(folder_of(path), lambda collect: _source_files("", data, collect), drop)
+    return _named(distinct(_source_files(base, data, drop), drop))
 
 
-def _diffs(path: str, data: Iterable[bytes]) -> Rows:
-    record = next(stanzas(unpack(data), wanted=_DIFF_FIELDS), {})
+def _source_files(base: str, data: Iterable[bytes], drop: Drop) -> Iterator[ExpectedFile]:
+    for record in stanzas(unpack(data, drop=drop), wanted=("directory", *_SOURCES_FIELDS), drop=drop):
+        try:
+            folder = _folder(base, record.get("directory", "."))
+        except ArchiveDataError as error:
+            drop(error)
+            continue
+        yield from _sections(folder, record, _SOURCES_FIELDS, drop)
+
+
+def _diffs(path: str, data: Iterable[bytes], drop: Drop) -> Rows:
+    record = next(stanzas(unpack(data, drop=drop), wanted=_DIFF_FIELDS, drop=drop), {})
     folder = folder_of(path)
-    return _with_by_hash(sorted(_sections(folder, record, _DIFF_FIELDS), key=lambda expected: expected.path))
+    return _with_by_hash(sorted(_sections(folder, record, _DIFF_FIELDS, drop), key=lambda expected: expected.path))
 
 
-def _checksum_list(algorithm: str) -> Callable[[str, Iterable[bytes]], Rows]:
-    def read(path: str, data: Iterable[bytes]) -> Rows:
-        folder = folder_of(path)
-        rows = checksums(data, algorithm)
-        return _named(distinct(ExpectedFile(_inside(folder, name), None, {algorithm: value}) for name, value in rows))
+def _checksum_list(algorithm: str) -> _Reader:
+    def read(path: str, data: Iterable[bytes], drop: Drop) -> Rows:
+        return _named(distinct(_checksummed(folder_of(path), data, algorithm, drop), drop))
 
     return read
 
 
-def _sections(folder: str, record: Mapping[str, str], fields: Mapping[str, str]) -> Iterator[ExpectedFile]:
-    """Merge the hash sections of a stanza, one for each algorithm, into one expected file for each path."""
+def _checksummed(folder: str, data: Iterable[bytes], algorithm: str, drop: Drop) -> Iterator[ExpectedFile]:
+    for name, value in checksums(data, algorithm, drop=drop):
+        try:
+            path = listed_path(folder, name)
+        except ArchiveDataError as error:
+            drop(error)
+            continue
+        yield ExpectedFile(path, None, {algorithm: value})
+
+
+def _sections(folder: str, record: Mapping[str, str], fields: Mapping[str, str], drop: Drop) -> Iterator[ExpectedFile]:
+    """Merge the hash sections of a stanza, one for each algorithm, into one expected file for each path.
+
+    A path with a malformed digest, or with two sizes or two digests of one algorithm, is dropped.
+    """
     sizes: dict[str, int] = {}
     digests: dict[str, dict[str, str]] = {}
+    dropped: set[str] = set()
     for field, algorithm in fields.items():
         for line in record.get(field, "").split("\n"):
             if not (stripped := line.strip(" \t\r")):
                 continue
-            row = _ROW.fullmatch(stripped)
-            if row is None:
-                raise ArchiveDataError("A hash section has a malformed line", why=f"Under {field}: {line[:140]!r}.")
-            path, size, value = _inside(folder, row[3]), int(row[2]), digest(algorithm, row[1])
-            if (
-                sizes.setdefault(path, size) != size
-                or digests.setdefault(path, {}).setdefault(algorithm, value) != value
-            ):
-                raise contradiction(path)
-    return (ExpectedFile(path, size, digests[path]) for path, size in sizes.items())
+            path = ""
+            try:
+                row = _row(field, stripped)
+                path, size = listed_path(folder, row[3]), int(row[2])
+                value = digest(algorithm, row[1])
+                if (
+                    sizes.setdefault(path, size) != size
+                    or digests.setdefault(path, {}).setdefault(algorithm, value) != value
+                ):
+                    raise contradiction(path)
+            except ArchiveDataError as error:
+                drop(error, path)
+                dropped.add(path)
+    return (ExpectedFile(path, size, digests[path]) for path, size in sizes.items() if path not in dropped)
+
+
+def _row(field: str, line: str) -> re.Match[str]:
+    row = _ROW.fullmatch(line)
+    if row is None:
+        raise ArchiveDataError("A hash section has a malformed line", why=f"Under {field}: {line[:140]!r}.")
+    return row
 
 
 def _named(found: Iterable[ExpectedFile]) -> Rows:
     return ((expected.path, expected) for expected in found)
 
 
-def _flat(folder: str, found: Iterable[ExpectedFile]) -> Rows:
+def _flat(folder: str, read: Callable[[Drop], Iterator[ExpectedFile]], drop: Drop) -> Rows:
     """Yield the files of a flat repository, whose base cannot be read from the path.
 
     In `deb http://host/a/b ./` names are relative to a/b/, in `deb http://host/a b/` to a/; both read a/b/Packages.
     Each file is therefore yielded relative to the index's folder and to every folder above it. The first file of a name
     is used.
     """
-    listed = list(found)
+    dropped: set[str] = set()
+
+    def collect(error: ArchiveDataError, path: str = "") -> None:
+        dropped.add(path)
+        drop(error, f"{folder}{path}" if path else "")
+
+    listed = [expected for expected in list(distinct(read(collect), collect)) if expected.path not in dropped]
     yielded: set[str] = set()
     steps = folder.split("/")[:-1]
     for depth in range(len(steps), -1, -1):
@@ -184,17 +228,9 @@ def _whole(data: Iterable[bytes]) -> bytes:
     return bytes(whole)
 
 
-def _inside(folder: str, name: str) -> str:
-    """Return the path of `name` in `folder` ('' or with a trailing slash), without empty and `.` segments."""
-    steps = [step for step in name.split("/") if step not in {"", "."}]
-    if not steps or name.startswith("/") or ".." in steps or len(name) > _LONGEST_PATH or _NO_PATH.search(name):
-        raise ArchiveDataError("An index names a path outside its archive", why=f"The path: {name[:140]!r}.")
-    return folder + "/".join(steps)
-
-
 def _folder(base: str, name: str) -> str:
     """Return the folder `name` under `base`, with a trailing slash. `.` in a Sources entry is the base itself."""
-    return base if not name.strip("./") and ".." not in name else _inside(base, name) + "/"
+    return base if not name.strip("./") and ".." not in name else listed_path(base, name.rstrip("/")) + "/"
 
 
 def _size(text: str | None) -> int | None:
@@ -205,7 +241,7 @@ def _size(text: str | None) -> int | None:
     return int(text)
 
 
-_READERS: Mapping[str, Callable[[str, Iterable[bytes]], Rows]] = {
+_READERS: Mapping[str, _Reader] = {
     "Release": _release,
     "Packages": _packages,
     "Sources": _sources,

@@ -8,14 +8,15 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from univers import debian
 
-from snapproxy.core.listing import Lister, PackageVersion, Part, Root, Selection, listed, smallest_path
-from snapproxy.errors import ConfigurationError
+from snapproxy.core.listing import Lister, PackageVersion, Part, Root, Selection, each_listed, listed, smallest_path
+from snapproxy.errors import ConfigurationError, Drop, refuse_entry
 from snapproxy.families.apt.paths import folder_of, index_kind
 from snapproxy.formats.deb822 import stanzas
 from snapproxy.formats.unpack import unpack
 
 _BINARY = re.compile(r"(?P<component>.+)/binary-(?P<architecture>[^/]+)/Packages(?:\.[a-z0-9]+)?")
 _FLAT = re.compile(r"(?:\./)?Packages(?:\.[a-z0-9]+)?")
+_WANTED = ("package", "version", "architecture", "source")
 _UNREADABLE = ".lz4"
 # The Source field of a package whose source has another name or another version: `linux-signed-amd64 (6.1.90+1)`.
 _SOURCE = re.compile(r"(?P<name>\S+)(?:\s+\((?P<version>[^()\s]+)\))?")
@@ -37,7 +38,7 @@ class AptLister:
     A suite that ends in a slash is a flat repository, as in sources.list.
     """
 
-    parser = "apt-list-1"
+    parser = "apt-list-2"
     any_architecture = "all"
 
     def architecture(self, machine: str) -> str:
@@ -67,15 +68,11 @@ class AptLister:
             is_usual = not component.endswith("/debian-installer")
             yield Part(smallest_path(names), component, architecture, is_usual)
 
-    def packages(self, path: str, data: Iterable[bytes]) -> Iterator[PackageVersion]:
+    def packages(self, path: str, data: Iterable[bytes], drop: Drop = refuse_entry) -> Iterator[PackageVersion]:
         if index_kind(path) != "Packages":
             return
-        for record in stanzas(unpack(data), wanted=("package", "version", "architecture", "source")):
-            source = _SOURCE.fullmatch(record.get("source", ""))
-            name, version = (source["name"], source["version"] or "") if source else ("", "")
-            yield listed(
-                record.get("package", ""), record.get("architecture", ""), record.get("version", ""), name, version
-            )
+        records = stanzas(unpack(data, drop=drop), wanted=_WANTED, drop=drop)
+        yield from each_listed(records, _package, drop)
 
     def compare(self, one: str, other: str) -> int | None:
         first, second = _parse(one), _parse(other)
@@ -83,6 +80,12 @@ class AptLister:
             return None
         order: int = debian.compare_version_objects(first, second)
         return order
+
+
+def _package(record: Mapping[str, str]) -> PackageVersion:
+    source = _SOURCE.fullmatch(record.get("source", ""))
+    name, version = (source["name"], source["version"] or "") if source else ("", "")
+    return listed(record.get("package", ""), record.get("architecture", ""), record.get("version", ""), name, version)
 
 
 def _parse(text: str) -> debian.Version | None:

@@ -12,12 +12,13 @@ from collections.abc import Iterable, Iterator
 from snapproxy.core.model import Checker, ExpectedFile, Instant, Place, Role
 from snapproxy.core.package_name import PackageName
 from snapproxy.core.signature_schemes import OpenPgp
+from snapproxy.errors import Drop, refuse_entry
 from snapproxy.families.pacman.indexes import read_index
 from snapproxy.families.pacman.package_names import package_name
 from snapproxy.families.pacman.paths import classify
 from snapproxy.formats.digests import DigestChecker
 
-PARSER = "pacman-1"
+PARSER = "pacman-2"
 """The version of the entries that `indexes` yields. An index table built by another version is rebuilt."""
 
 
@@ -43,8 +44,10 @@ class Pacman:
     def classify(self, path: str) -> Place:
         return classify(path)
 
-    def read_index(self, path: str, data: Iterable[bytes]) -> Iterator[tuple[str, ExpectedFile]]:
-        return read_index(path, data)
+    def read_index(
+        self, path: str, data: Iterable[bytes], drop: Drop = refuse_entry
+    ) -> Iterator[tuple[str, ExpectedFile]]:
+        return read_index(path, data, drop)
 
     def checker(self, expected: ExpectedFile) -> Checker:
         return DigestChecker(expected.size, expected.digests)

@@ -11,8 +11,9 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator
 
+from snapproxy.core.expected_files import distinct
 from snapproxy.core.model import ExpectedFile
-from snapproxy.errors import ArchiveDataError
+from snapproxy.errors import ArchiveDataError, Drop, refuse_entry
 from snapproxy.families.pacman.paths import is_database
 from snapproxy.formats.digests import digest
 from snapproxy.formats.pacman_db import Record, records
@@ -25,42 +26,58 @@ _NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\\/]{1,255}")
 _MAX_SIGNATURE = 16 << 10  # pacman's own limit
 
 
-def read_index(path: str, data: Iterable[bytes]) -> Iterator[tuple[str, ExpectedFile]]:
+def read_index(path: str, data: Iterable[bytes], drop: Drop = refuse_entry) -> Iterator[tuple[str, ExpectedFile]]:
     """Yield (name, expected file) for every package of the database at `path`; nothing if it is not a database.
 
-    Raises the errors of `core.model.Family.read_index`, and ArchiveDataError if two entries for one file differ.
+    Raises the errors of `core.model.Family.read_index`.
     """
     if not is_database(path):
         return
     folder = path[: path.rfind("/") + 1]
-    seen: dict[str, ExpectedFile] = {}
-    for record in records(data, wanted=_WANTED):
-        for expected in _expected_files(folder, record):
-            if expected.path not in seen:
-                seen[expected.path] = expected
-                yield expected.path, expected
-            elif seen[expected.path] != expected:
-                raise _invalid(f"{expected.path[:140]!a} is listed twice with different sizes or digests.")
+    for expected in distinct(_all_expected(folder, records(data, wanted=_WANTED, drop=drop), drop), drop):
+        yield expected.path, expected
 
 
-def _expected_files(folder: str, record: Record) -> Iterator[ExpectedFile]:
+def _all_expected(folder: str, found: Iterable[Record], drop: Drop) -> Iterator[ExpectedFile]:
+    for record in found:
+        try:
+            name = _file_name(record)
+        except ArchiveDataError as error:
+            drop(error)
+            continue
+        path = f"{folder}{name}"
+        for read, each in ((_package, path), (_signature, f"{path}.sig")):
+            try:
+                expected = read(each, record)
+            except ArchiveDataError as error:
+                drop(error, each)
+                continue
+            if expected is not None:
+                yield expected
+
+
+def _file_name(record: Record) -> str:
     name = _single(record, "FILENAME")
     if not _NAME.fullmatch(name) or name in {".", ".."}:
         raise _invalid(f"Not a file name: {name[:140]!a}")
+    return name
+
+
+def _package(path: str, record: Record) -> ExpectedFile | None:
     size = _single(record, "CSIZE")
     if size and not _SIZE.fullmatch(size):
         raise _invalid(f"Not a size: {size[:140]!a}")
     digests = {
         algorithm: digest(algorithm, text) for field, algorithm in _DIGESTS.items() if (text := _single(record, field))
     }
-    if digests:
-        yield ExpectedFile(f"{folder}{name}", int(size) if size else None, digests)
-    if signature := _single(record, "PGPSIG"):
-        yield _signature(f"{folder}{name}.sig", signature)
+    return ExpectedFile(path, int(size) if size else None, digests) if digests else None
 
 
-def _signature(path: str, text: str) -> ExpectedFile:
+def _signature(path: str, record: Record) -> ExpectedFile | None:
     """Return the expected detached signature. The entry contains the file itself, base64-encoded by repo-add."""
+    text = _single(record, "PGPSIG")
+    if not text:
+        return None
     try:
         whole = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator
 
-from snapproxy.core.listing import Lister, PackageVersion, Part, Root, Selection, listed
-from snapproxy.errors import ArchiveDataError, ConfigurationError
+from snapproxy.core.listing import Lister, PackageVersion, Part, Root, Selection, each_listed, listed
+from snapproxy.errors import ArchiveDataError, ConfigurationError, Drop, refuse_entry
 from snapproxy.families.pacman.paths import is_database
 from snapproxy.families.pacman.versions import compare
 from snapproxy.formats.pacman_db import Record, records
@@ -23,7 +23,7 @@ class PacmanLister:
     (`aarch64/core`). The database in the folder has the repository's name.
     """
 
-    parser = "pacman-list-1"
+    parser = "pacman-list-2"
     any_architecture = "any"
 
     def architecture(self, machine: str) -> str:
@@ -41,11 +41,10 @@ class PacmanLister:
     def parts(self, root: Root, path: str, promised: Collection[str]) -> Iterator[Part]:
         yield Part(path, root.component, root.architecture)
 
-    def packages(self, path: str, data: Iterable[bytes]) -> Iterator[PackageVersion]:
+    def packages(self, path: str, data: Iterable[bytes], drop: Drop = refuse_entry) -> Iterator[PackageVersion]:
         if not is_database(path):
             return
-        for record in records(data, wanted=_WANTED):
-            yield listed(*(_single(record, field) for field in ("NAME", "ARCH", "VERSION", "BASE")))
+        yield from each_listed(records(data, wanted=_WANTED, drop=drop), _package, drop)
 
     def compare(self, one: str, other: str) -> int | None:
         return compare(one, other)
@@ -60,6 +59,10 @@ def _roots(repository: str, architectures: tuple[str, ...]) -> Iterator[Root]:
         return
     for architecture in architectures:
         yield Root((f"{folder}/os/{architecture}/{folder}.db",), repository, architecture)
+
+
+def _package(record: Record) -> PackageVersion:
+    return listed(*(_single(record, field) for field in ("NAME", "ARCH", "VERSION", "BASE")))
 
 
 def _single(record: Record, field: str) -> str:

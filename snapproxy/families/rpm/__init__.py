@@ -13,14 +13,14 @@ from collections.abc import Iterable, Iterator
 from snapproxy.core.model import Checker, ExpectedFile, Instant, Place
 from snapproxy.core.package_name import PackageName
 from snapproxy.core.signature_schemes import OpenPgp
-from snapproxy.errors import ArchiveDataError
+from snapproxy.errors import ArchiveDataError, Drop, refuse_entry
 from snapproxy.families.rpm.indexes import read_index
 from snapproxy.families.rpm.package_names import package_name
 from snapproxy.families.rpm.paths import METADATA, ROOT, classify
 from snapproxy.formats.digests import DigestChecker
 from snapproxy.formats.repomd import published
 
-PARSER = "rpm-2"
+PARSER = "rpm-3"
 """The version of the entries that `indexes` yields. An index table built by another version is rebuilt."""
 
 
@@ -48,8 +48,10 @@ class Rpm:
     def classify(self, path: str) -> Place:
         return classify(path)
 
-    def read_index(self, path: str, data: Iterable[bytes]) -> Iterator[tuple[str, ExpectedFile]]:
-        return read_index(path, data)
+    def read_index(
+        self, path: str, data: Iterable[bytes], drop: Drop = refuse_entry
+    ) -> Iterator[tuple[str, ExpectedFile]]:
+        return read_index(path, data, drop)
 
     def checker(self, expected: ExpectedFile) -> Checker:
         return DigestChecker(expected.size, expected.digests)

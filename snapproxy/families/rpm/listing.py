@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterable, Iterator
 
 from univers import rpm
 
-from snapproxy.core.listing import Lister, PackageVersion, Part, Root, Selection, listed, smallest_path
-from snapproxy.errors import ConfigurationError
+from snapproxy.core.listing import Lister, PackageVersion, Part, Root, Selection, each_listed, listed, smallest_path
+from snapproxy.errors import ConfigurationError, Drop, refuse_entry
 from snapproxy.families.rpm.paths import METADATA, ROOT, index_kind
-from snapproxy.formats.repomd import versions
+from snapproxy.formats.repomd import Version, versions
 from snapproxy.formats.unpack import unpack
 
 _EVR = re.compile(r"(?:(?P<epoch>[0-9]{1,10}):)?(?P<version>[!-,.-~]+)(?:-(?P<release>[!-,.-~]+))?")
@@ -21,7 +21,7 @@ _SOURCE = re.compile(r"(?P<name>.+)-(?P<version>[^-]+-[^-]+)\.(?:no)?src\.rpm")
 class RpmLister:
     """Packages of repositories, each named by its folder; implements `core.listing.Lister`."""
 
-    parser = "rpm-list-1"
+    parser = "rpm-list-2"
     any_architecture = "noarch"
 
     def architecture(self, machine: str) -> str:
@@ -42,14 +42,10 @@ class RpmLister:
         if found:
             yield Part(smallest_path(found), root.component)
 
-    def packages(self, path: str, data: Iterable[bytes]) -> Iterator[PackageVersion]:
+    def packages(self, path: str, data: Iterable[bytes], drop: Drop = refuse_entry) -> Iterator[PackageVersion]:
         if index_kind(path) != "primary":
             return
-        for each in versions(unpack(data)):
-            source = _SOURCE.fullmatch(each.source)
-            epoch = "" if each.epoch in {"", "0"} else f"{each.epoch}:"
-            name, version = (source["name"], source["version"]) if source else ("", "")
-            yield listed(each.name, each.architecture, f"{epoch}{each.version}-{each.release}", name, version)
+        yield from each_listed(versions(unpack(data, drop=drop), drop), _package, drop)
 
     def compare(self, one: str, other: str) -> int | None:
         first, second = _EVR.fullmatch(one), _EVR.fullmatch(other)
@@ -60,6 +56,13 @@ class RpmLister:
             return -1 if epochs[0] < epochs[1] else 1
         order: int = rpm.vercmp(first["version"], second["version"])
         return order or rpm.vercmp(first["release"] or "", second["release"] or "")
+
+
+def _package(entry: Version) -> PackageVersion:
+    source = _SOURCE.fullmatch(entry.source)
+    epoch = "" if entry.epoch in {"", "0"} else f"{entry.epoch}:"
+    name, version = (source["name"], source["version"]) if source else ("", "")
+    return listed(entry.name, entry.architecture, f"{epoch}{entry.version}-{entry.release}", name, version)
 
 
 def _folder(name: str) -> str:
