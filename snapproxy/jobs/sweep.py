@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from snapproxy.base import refusals
@@ -249,7 +249,7 @@ class Sweeper:
             for each in expected_files
             if not await self._is_stored(context, each) and not self._is_unserved(context, each)
         ]
-        outcomes = await self._fetch_all(context, missing, path, progress)
+        outcomes = await self._fetch_all(context, [(each,) for each in missing], path, progress)
         refused = [
             (expected, refusal) for expected, refusal in zip(missing, outcomes, strict=True) if refusal is not None
         ]
@@ -336,31 +336,33 @@ class Sweeper:
         except SnapproxyError as error:
             log.warning("The packages of %s are not fetched: %s", index, error.reason)
             return 0, 1
-        missing = []
+        missing: dict[tuple[str, str] | None, list[ExpectedFile]] = {}
         for count, expected in enumerate(expected_files):
             if count % PEEKS == 0:
                 await asyncio.sleep(0)
             is_package = context.family.classify(expected.path).role is Role.PACKAGE
             if is_package and not await self._is_stored(context, expected):
-                missing.append(expected)
-        failed = sum(refusal is not None for refusal in await self._fetch_all(context, missing, index, progress))
+                missing.setdefault(identity(expected), []).append(expected)
+        alternatives = [sorted(each, key=lambda expected: _order(expected.path, index)) for each in missing.values()]
+        failed = sum(refusal is not None for refusal in await self._fetch_all(context, alternatives, index, progress))
         if not failed:
             await self._catalog.put_fact(_complete(context, digest), value=True)
         return len(missing) - failed, failed
 
     async def _fetch_all(
-        self, context: RequestContext, files: Sequence[ExpectedFile], what: str, progress: Progress
+        self, context: RequestContext, files: Sequence[Sequence[ExpectedFile]], what: str, progress: Progress
     ) -> list[Refusal | None]:
-        """Fetch files of the index `what`, a few at a time; return for each None, or the refusal with the reason."""
-        done, total = 0, sum(expected.size or 0 for expected in files)
+        """Fetch files of the index `what`, a few at a time; return for each None, or the refusal with the reason.
 
-        async def one(expected: ExpectedFile) -> Refusal | None:
+        Each file is given by its possible paths, likeliest first; the first one that upstream has is sufficient.
+        """
+        done, total = 0, sum(alternatives[0].size or 0 for alternatives in files)
+
+        async def one(alternatives: Sequence[ExpectedFile]) -> Refusal | None:
             nonlocal done
-            refusal = await self._fetch(context, expected)
-            done += expected.size or 0
+            refusal = await _first_fetched(alternatives, lambda expected: self._fetch(context, expected))
+            done += alternatives[0].size or 0
             progress.advance(what, done, total)
-            if refusal is not None:
-                log.info("%s was not fetched: %s", expected.path, refusal.reason)
             return refusal
 
         outcomes = await gather_bounded(files, one, AT_ONCE)
@@ -406,6 +408,20 @@ def _not_observed(context: RequestContext, inconsistent: _Inconsistent) -> Refus
     )
 
 
+async def _first_fetched(
+    alternatives: Sequence[ExpectedFile], fetch: Callable[[ExpectedFile], Awaitable[Refusal | None]]
+) -> Refusal | None:
+    """Fetch the first of the possible paths of a file that upstream has; if it has none, return the first refusal."""
+    refusals = []
+    for expected in alternatives:
+        refusal = await fetch(expected)
+        if refusal is None:
+            return None
+        refusals.append(refusal)
+    log.info("%s was not fetched: %s", alternatives[0].path, refusals[0].reason)
+    return refusals[0]
+
+
 async def _dropped(tables: IndexTables, context: RequestContext, digest: str, index: str) -> int:
     """Return the number of entries of an index that were dropped, 0 if the index cannot be read."""
     if not context.family.classify(index).lists_files:
@@ -414,6 +430,18 @@ async def _dropped(tables: IndexTables, context: RequestContext, digest: str, in
         return (await tables.dropped_count(context.family, digest, index)).count
     except SnapproxyError:
         return 0
+
+
+def _order(path: str, index: str) -> tuple[bool, bool, int]:
+    """Return the sort key of a path among those under which an index may list one file, the likeliest first.
+
+    The base of a flat repository is unknown: its folder (`deb http://host/a/b ./`) or a folder above it
+    (`deb http://host/a b/`, with names like `b/x.deb`). Files are in the folder of the index, or else below it.
+    """
+    folder, inner = index[: index.rfind("/") + 1], path[: path.rfind("/") + 1]
+    last = folder.rstrip("/").rpartition("/")[2]
+    is_repeated = bool(last) and path.startswith(f"{folder}{last}/")
+    return inner != folder, is_repeated, -len(path)
 
 
 def _stem(path: str) -> str:

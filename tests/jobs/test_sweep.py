@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import hashlib
 import itertools
 import socket
 from pathlib import Path
@@ -19,7 +20,7 @@ from snapproxy.jobs import sweep
 from snapproxy.jobs.sweep import Observation
 from snapproxy.jobs.watch import FIRST_SECONDS, repeat
 from snapproxy.upstream.rate_limit import RateLimiter
-from tests.fakes.content import FixedTree, epoch, stamp
+from tests.fakes.content import Content, FixedTree, epoch, stamp
 from tests.fakes.faults import Hold, Meanwhile, Status
 from tests.fakes.hamlet import INRELEASE, PACKAGES, RELEASE, Edition, made_up
 from tests.fakes.house import PATIENT, House
@@ -77,6 +78,36 @@ async def test_an_observation_can_be_asked_for_when_the_archive_is_gone(vendor: 
     present.mirror.fault("*", Status(404))
     got = await answered(vendor, format_instant(swept.at), INRELEASE, PACKAGES, SOURCES, PACKAGES.replace(".xz", ".gz"))
     assert is_of(old, got)
+
+
+@pytest.mark.parametrize(
+    ("names", "vain"),
+    [
+        ("", 0),  # deb http://host/a/b/flat ./
+        ("sub/", 0),
+        ("flat/", 0),  # deb http://host/a/b flat/
+        ("flat/sub/", 0),
+        ("b/flat/sub/", 2),  # the folders that may be the base are tried, from the folder of the index upwards
+    ],
+)
+async def test_each_package_of_a_flat_repository_is_fetched_once_whatever_its_names_are_relative_to(
+    vendor: House, present: Present, edition: Edition, names: str, vain: int
+) -> None:
+    inner = names.rpartition("flat/")[2]
+    debs = {f"p_{number}_amd64.deb": Content(f"deb {number}".encode()) for number in range(3)}
+    stanza = "Package: p\nVersion: {}\nArchitecture: amd64\nFilename: {}\nSize: {}\nSHA256: {}\n\n"
+    index = "".join(
+        stanza.format(number, f"./{names}{name}", len(deb.data), deb.sha256)
+        for number, (name, deb) in enumerate(debs.items())
+    ).encode()
+    listed = f" {hashlib.sha256(index).hexdigest()} {len(index)} Packages\n"
+    root = edition.key.clear(f"Suite: x\nSHA256:\n{listed}".encode(), at="20240701T000000Z")
+    files = {f"a/b/flat/{inner}{name}": deb for name, deb in debs.items()}
+    present.show(FixedTree({"a/b/flat/InRelease": Content(root), "a/b/flat/Packages": Content(index), **files}, ()))
+    swept = await observe(vendor, "a/b/flat/InRelease", packages=True)
+    assert (swept.packages, swept.missing) == (3, 0)
+    absent = [each.path for each in present.log.entries if each.status == 404 and each.path.endswith(".deb")]
+    assert len(set(absent)) == vain * len(debs)
 
 
 async def test_an_unchanged_archive_is_asked_once_a_root_and_conditionally(vendor: House, present: Present) -> None:
