@@ -61,6 +61,14 @@ SHA256 = "ab" * 32
             "owner/ppa/ubuntu/dists/jammy/main/binary-amd64/Packages.gz",
             Place(Role.INDEX, roots=roots("owner/ppa/ubuntu/dists/jammy"), lists_files=True),
         ),
+        (
+            "dists/a/b/c/d/main/binary-amd64/Packages.gz",
+            Place(
+                Role.INDEX,
+                roots=roots("dists/a", "dists/a/b", "dists/a/b/c", "dists/a/b/c/d"),
+                lists_files=True,
+            ),
+        ),
         ("flat/Packages.gz", Place(Role.INDEX, roots=roots("flat"), lists_files=True)),
         ("Packages", Place(Role.INDEX, roots=("InRelease", "Release"), lists_files=True)),
         (
@@ -104,7 +112,15 @@ SHA256 = "ab" * 32
         (f"{IMAGES}netboot/mini.iso", Place(Role.PACKAGE, parents=(f"{IMAGES}SHA256SUMS", f"{IMAGES}MD5SUMS"))),
         (
             "dists/jammy/main/dist-upgrader-all/current/jammy.tar.gz",
-            Place(Role.OTHER, roots=roots("dists/jammy", "dists/jammy/main", "dists/jammy/main/dist-upgrader-all")),
+            Place(
+                Role.OTHER,
+                roots=roots(
+                    "dists/jammy",
+                    "dists/jammy/main",
+                    "dists/jammy/main/dist-upgrader-all",
+                    "dists/jammy/main/dist-upgrader-all/current",
+                ),
+            ),
         ),
         ("dists/bookworm/ChangeLog", Place(Role.OTHER, roots=BOOKWORM)),
         ("pool/main/a/apt/apt_2.6.1_amd64.deb", PACKAGE),

@@ -30,7 +30,7 @@ _DIFF_FOLDER = re.compile(r"(?:Packages|Sources|Contents-.+|Translation-.+)\.dif
 _PACKAGE = re.compile(r".+\.(?:deb|udeb|ddeb|dsc|diff\.gz)|[^_]+_[^_]+\.tar\.(?:gz|bz2|xz|lzma|zst)(?:\.asc)?")
 # Files in a pool, or requested as if they were, that no index lists.
 _UNNAMED = re.compile(r".+(?:[_.](?:changelog|copyright|NEWS\.Debian|news)|\.(?:changes|buildinfo|gpg|sign))")
-_DEEPEST_SUITE = 3
+_DEEPEST_SUITE = 6
 _OTHER = Place(Role.OTHER)
 
 
@@ -151,7 +151,7 @@ def _roots(folders: Sequence[str]) -> tuple[str, ...]:
     """Return the roots that may list a file in these folders, most likely first.
 
     Most suites are one segment. `buster/updates` (security, before bullseye) and `potato/non-US` are two, and third
-    parties have deeper suites.
+    parties have suites of four segments and more.
     """
     at = _dists(folders)
     if at is None or len(folders) == at + 1:
