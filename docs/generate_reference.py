@@ -42,7 +42,7 @@ ARCHIVE_FIELDS = {
     "mirrors": "base addresses of the present state, used for `live` and for files with a known digest",
     "sources": "registries or other snapproxies that are asked for a file by its SHA-256 before the mirrors",
     "hosts": "`host/prefix` patterns that the proxy form maps to this archive; `*` matches within one label or "
-    "replaces the whole host",
+    "one segment of the path, or replaces the whole host",
     "keyrings": "absolute paths of OpenPGP keyrings, binary (`.gpg`) or ASCII-armored (`.asc`); for apk PEM keys or a "
     "folder of them",
     "redirects": "other hosts to which its upstreams may redirect; `*.example.org` means all hosts below",

@@ -87,6 +87,9 @@ def _rule(route: Route) -> tuple[str, ...]:
 
 def _place(route: Route) -> str:
     """Return the awk call that matches the path, '' for a route that cannot match a source."""
+    if route.kind is RouteKind.MIRROR and route.shape is not None and not route.prefix.startswith("**/"):
+        # `rest` may be empty, which awk counts as false.
+        return f'match(path "/", {_quoted(f"^/{_prefix(route.prefix)}/")}) && ((rest = substr(path, RLENGTH)) || 1)'
     if route.kind is RouteKind.MIRROR and route.shape is not None:
         tail = _tail(route.prefix.removeprefix("**/").split("/"), route.archive.family)
         return tail and f"ends({_quoted(tail)})"
@@ -111,6 +114,14 @@ def _tail(segments: list[str], family: str) -> str:
     required, optional = (folder, []) if depth else (folder[: named[-1]], folder[named[-1] :])
     written = "".join(f"/{_ANY_SEGMENT if segment == '*' else _literal(segment)}" for segment in required)
     return written + f"(/{_ANY_SEGMENT}" * len(optional) + ")?" * len(optional)
+
+
+def _prefix(pattern: str) -> str:
+    """Return a regular expression for a prefix in which `*` is any segment or any characters within one."""
+    return "/".join(
+        _ANY_SEGMENT if segment == "*" else "[^/]*".join(_literal(piece) for piece in segment.split("*"))
+        for segment in pattern.split("/")
+    )
 
 
 def _host(pattern: str) -> str:

@@ -23,7 +23,8 @@ _DURATION = re.compile(r"([0-9]{1,9})([smhdw])")
 _LABELS = re.compile(r"[a-z0-9_*]([a-z0-9_*.-]{0,252}[a-z0-9_*])?")
 #: The folder of a day: each part of the date once, the largest first, without other capitals.
 _DAY_FOLDER = re.compile(r"[a-z0-9._~/-]*YYYY[a-z0-9._~/-]*MM[a-z0-9._~/-]*DD[a-z0-9._~/-]*")
-_PREFIX = re.compile(r"(/[A-Za-z0-9._~+*-]+)*/?")
+# The characters of a path in a URL (RFC 3986, `pchar`): OBS and pkgs.k8s.io have colons in theirs.
+_PREFIX = re.compile(r"(/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)*/?")
 _PORTS = range(65536)
 _REGISTRY = "docker://"
 
@@ -140,15 +141,20 @@ def host_or_below(value: Any) -> str:
 
 
 def host_pattern(value: Any) -> str:
-    """Read a pattern that selects an archive."""
+    """Read a pattern that selects an archive. Its path may be escaped, and is returned as requests for it are read."""
     host, slash, prefix = value.partition("/") if isinstance(value, str) else ("", "", "")
     name, _, port = host.partition(":")
-    if not _LABELS.fullmatch(name) or (port and not port.isdecimal()) or not _PREFIX.fullmatch(slash + prefix):
+    is_pattern = _LABELS.fullmatch(name) and (not port or port.isdecimal()) and _PREFIX.fullmatch(slash + prefix)
+    try:
+        path = canonical_path(prefix)
+    except SnapproxyError:
+        is_pattern, path = None, ""
+    if not is_pattern or "**" in path.removeprefix("**/"):
         raise ValueError(
-            '"host/prefix" without a scheme; * matches characters within a label, or a whole host; '
+            '"host/prefix" without a scheme; * matches characters within a label or a segment, or a whole host; '
             'such as "*.debian.org/debian"'
         )
-    return str(value)
+    return f"{host}{slash}{path}"
 
 
 def absolute_path(value: Any) -> str:

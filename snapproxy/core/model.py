@@ -261,8 +261,8 @@ class Archive:
 
     `sources`: blob sources, from which expected bytes are requested by digest before any upstream.
 
-    `hosts`: the addresses recognised in the proxy form, `host/prefix` patterns; `*` matches within a label or as the
-    whole host.
+    `hosts`: the addresses recognised in the proxy form, `host/prefix` patterns; `*` matches within a label, as the
+    whole host, or within a segment of the prefix.
 
     `keyrings`: files or folders of public keys that sign the roots.
 

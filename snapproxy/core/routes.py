@@ -36,9 +36,9 @@ class RouteKind(Enum):
 class Route:
     """One place, and the archive it selects. `rank` grows with how specific the place is: host first, then path.
 
-    `host`: the pattern that `authority` was compiled from. `shape`, if set: the pattern of the end of a path, in place
-    of `prefix` at its beginning. `names`, if set: the segments that may follow; such a host has other addresses too,
-    which are not the archive's.
+    `host`: the pattern that `authority` was compiled from. `shape`, if set: the pattern of a path whose group `rest` is
+    the path in the archive, for a `prefix` with `*`. `names`, if set: the segments that may follow; such a host has
+    other addresses too, which are not the archive's.
     """
 
     archive: Archive
@@ -60,7 +60,7 @@ class Route:
             return None
         if self.shape is not None:
             found = self.shape.fullmatch(path)
-            return found["rest"] if found else None
+            return found["rest"] or "" if found else None
         inside = path + "/" if path == self.prefix else path
         start = f"{self.prefix}/" if self.prefix else ""
         if not inside.startswith(start):
@@ -127,18 +127,23 @@ def _route(
 ) -> Route:
     """Compile a place; `*` as the whole host is any host, in other positions any characters within a label.
 
-    A path `**/a/*/b` matches any folders, then segments of which `*` is any one; only these are part of the path in the
-    archive.
+    In the path of a mirror, `*` is any segment or any characters within one. A path `**/a/*/b` matches any folders,
+    then these segments; only these are part of the path in the archive.
     """
     pieces = [re.escape(piece) for piece in authority.lower().split("*")]
     matches = ".*" if authority == "*" else "[^.:]*".join(pieces)
     prefix = prefix.strip("/")
     literal = len(authority.replace("*", ""))
-    shape = _shape(prefix.removeprefix("**/")) if prefix.startswith("**/") else None
-    rank = (literal == len(authority), literal, len(prefix))
+    shape = _shape(prefix) if kind is RouteKind.MIRROR and "*" in prefix else None
+    named = prefix if prefix.startswith("**/") else prefix.replace("*", "")
+    rank = (literal == len(authority), literal, len(named))
     return Route(archive, kind, authority.lower(), re.compile(matches), prefix, rank, shape, names)
 
 
-def _shape(segments: str) -> re.Pattern[str]:
-    rest = "/".join("[^/]+" if segment == "*" else re.escape(segment) for segment in segments.split("/"))
-    return re.compile(f"(?:[^/]+/)*?(?P<rest>{rest})")
+def _shape(prefix: str) -> re.Pattern[str]:
+    any_folders = prefix.startswith("**/")
+    segments = prefix.removeprefix("**/").split("/")
+    written = "/".join(
+        "[^/]+" if segment == "*" else "[^/]*".join(map(re.escape, segment.split("*"))) for segment in segments
+    )
+    return re.compile(f"(?:[^/]+/)*?(?P<rest>{written})" if any_folders else f"{written}(?:/(?P<rest>.*))?")

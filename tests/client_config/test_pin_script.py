@@ -411,6 +411,25 @@ class TestRules:
                 _, _, after = chosen[1].partition("/")
                 assert (name, f"{rest}/{tail}".lstrip("/")) == (chosen[0].archive.name, after)
 
+    @pytest.mark.parametrize("awk", ["mawk", "busybox awk"])
+    @pytest.mark.parametrize(
+        ("path", "answer"),
+        [
+            ("/core:/stable:/v1.30/deb", "k8s\t"),
+            ("/core:/stable:/v1.30/deb/", "k8s\t/"),
+            ("/core:/stable:/v1.30/deb/a b", "k8s\t/a b"),
+            ("/core:/v1.30/deb", "\t"),
+        ],
+    )
+    def test_a_star_in_a_path_matches_within_its_segment(self, path: str, answer: str, awk: str) -> None:
+        row = Archive("k8s", "apt", "captured", hosts=("h.example/core*/*/v1.30/deb",))
+        known = "function known() {\n" + "\n".join(rules((row,))) + '\n    return ""\n}\n'
+        program = known + '{ family = "apt"; host = "h.example"; path = $0; rest = ""; print known() "\\t" rest }'
+        done = subprocess.run(
+            [*awk.split(), program], input=f"{path}\n", capture_output=True, text=True, check=True, timeout=30
+        )
+        assert done.stdout == f"{answer}\n"
+
     def test_every_built_in_archive_with_mirrors_has_a_rule(self) -> None:
         for family in FAMILIES:
             text = "\n".join(rules(ROWS))

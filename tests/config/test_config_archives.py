@@ -26,6 +26,22 @@ hosts = ["download.docker.com/linux/debian"]
 """
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("pkgs.k8s.io/core:/stable:/v1.30/deb", "pkgs.k8s.io/core:/stable:/v1.30/deb"),
+        ("pkgs.k8s.io/core%3A/stable%3a/v1.30/deb/", "pkgs.k8s.io/core:/stable:/v1.30/deb/"),
+        ("h.example:8080/a%20b", "h.example:8080/a b"),
+        ("h.example/home:/u~1/(x)", "h.example/home:/u~1/(x)"),
+        ("*/**/*/os/*/*", "*/**/*/os/*/*"),
+    ],
+)
+def test_the_path_of_a_host_pattern_is_read_as_requests_for_it_are(load_text: Loader, written: str, read: str) -> None:
+    """OBS and pkgs.k8s.io have colons in their paths."""
+    *_, own = load_text(DOCKER.replace("download.docker.com/linux/debian", written)).archives
+    assert own.hosts == (read,)
+
+
 def test_any_field_of_a_built_in_row_can_be_overridden(load_text: Loader, rows: tuple[Archive, ...]) -> None:
     text = """
 [archives.debian]

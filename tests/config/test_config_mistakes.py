@@ -112,6 +112,10 @@ burst = "x"
             '[archives.debian]\nbad = ["20240601.exact"]',
             'archives.debian.bad[0]: "20240601.exact" is not accepted; accepted: an instant',
         ),
+        *(
+            (f'[archives.debian]\nhosts = ["{pattern}"]', f'archives.debian.hosts[0]: "{pattern}" is not accepted')
+            for pattern in ("h/a%2fb", "h/../x", "h/a%zz", "h/a?b", "h/a**b", "h/a/**/b", "h:port/x")
+        ),
         (
             '[archives.debian]\nhosts = ["http://a/b"]',
             'archives.debian.hosts[0]: "http://a/b" is not accepted; accepted: "host/prefix"',
