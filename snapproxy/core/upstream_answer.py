@@ -96,7 +96,11 @@ class UpstreamHead:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """The body that follows: bytes from `start`, `length` of them, of a file of `total` (None: not stated)."""
+    """The body that follows: bytes from `start`, `length` of them, of a file of `total` (None: not stated).
+
+    `encoding` is the stated encoding, '' for none. None was requested, so it is usually the compression of the file
+    itself; the bytes decide.
+    """
 
     start: int
     length: int | None
@@ -105,6 +109,7 @@ class Offer:
     last_modified: str = ""
     date: str = ""
     media_type: str = ""
+    encoding: str = ""
 
     @property
     def validator(self) -> str:
@@ -224,7 +229,7 @@ def _whole(answer: UpstreamHead, asked: UpstreamRequest, _now: Instant) -> Upstr
     if fault:
         return Broken(fault, answer.status)
     if asked.size is not None and length is not None and length != asked.size:
-        return Broken(Fault.WRONG_SIZE, answer.status)
+        return Broken(Fault.ENCODED if _encoding(answer) else Fault.WRONG_SIZE, answer.status)
     total = length if length is not None else asked.size
     offer = _offer(answer, start=0, length=total, total=total)
     return StartOver(offer) if asked.start else BodyFollows(offer)
@@ -314,16 +319,10 @@ _BY_STATUS: Mapping[int, Callable[[UpstreamHead, UpstreamRequest, Instant], Upst
     509: _throttled,
 }
 
-#: Some servers state a compressed file's own format as its encoding (an old default of Apache); nothing was encoded.
-_OWN_ENCODING = {".gz": {"gzip", "x-gzip"}, ".bz2": {"bzip2", "x-bzip2"}, ".xz": {"xz", "x-xz"}}
-
 
 def _unwanted(answer: UpstreamHead, asked: UpstreamRequest) -> Fault | None:
-    """Return the fault of an answer that cannot be the file itself: a web page, or an encoded form of it."""
-    encoding = answer.headers.get("content-encoding", "").strip().lower()
-    path = urlsplit(asked.url).path
-    own = next((names for suffix, names in _OWN_ENCODING.items() if path.endswith(suffix)), set[str]())
-    if encoding not in {"", "identity"} | own:
+    """Return the fault of an answer that cannot be the file itself: a web page, or an encoded page."""
+    if asked.page and _encoding(answer):
         return Fault.ENCODED
     if not asked.page and _media_type(answer) in {"text/html", "application/xhtml+xml"}:
         return Fault.HTML
@@ -351,7 +350,13 @@ def _offer(answer: UpstreamHead, *, start: int, length: int | None, total: int |
         last_modified=get("last-modified", ""),
         date=get("date", ""),
         media_type=_media_type(answer),
+        encoding=_encoding(answer),
     )
+
+
+def _encoding(answer: UpstreamHead) -> str:
+    encoding = answer.headers.get("content-encoding", "").strip().lower()
+    return "" if encoding == "identity" else encoding
 
 
 def _media_type(answer: UpstreamHead) -> str:

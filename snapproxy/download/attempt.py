@@ -31,6 +31,7 @@ from snapproxy.download.flight import Flight
 from snapproxy.download.incoming import DraftTakenError, Incoming
 from snapproxy.download.outcome import DownloadOutcome, Failure, Stored, StoredElsewhere, Unchanged
 from snapproxy.download.services import DownloadServices
+from snapproxy.formats.encodings import is_own_compression
 from snapproxy.trust.roots import RootCheck
 from snapproxy.upstream.egress import EgressPolicy
 from snapproxy.upstream.response import BodyBrokenError, UpstreamResponse
@@ -239,6 +240,8 @@ class Attempt:
         try:
             async for piece in response.pieces():
                 fresh, skip = piece[skip:], max(0, skip - len(piece))
+                if offer.encoding and not self._incoming.size and not self._may_be_served(offer.encoding, fresh):
+                    return Broken(Fault.ENCODED)
                 if self._incoming.size + len(fresh) > limit:
                     return Broken(Fault.TOO_LONG)
                 if fresh:
@@ -247,6 +250,17 @@ class Attempt:
         except BodyBrokenError as broken:
             return Broken(broken.fault)
         return _Complete()
+
+    def _may_be_served(self, encoding: str, first: bytes) -> bool:
+        """Return whether bytes with a stated encoding, which was not requested, may be those of the file itself.
+
+        The listed digests decide; for a root, the check that reads it; for other files, their first bytes.
+        """
+        if self._step.expected is not None or self._check is not None:
+            return True
+        path = self._step.path
+        may_be_packed = self._flight.context.family.classify(path).lists_files
+        return may_be_packed or is_own_compression(encoding, path, first)
 
     # --- verification -------------------------------------------------------------------------------------------------
 
