@@ -1,4 +1,9 @@
-"""The environment of a command that runs behind its own proxy, with an apt configuration that no setting overrides."""
+"""The environment of a command that runs behind its own proxy, with configurations of apt and apk 3.
+
+apt's configuration cannot be overridden by another setting. apk 3 requests its indexes instead of using those that it
+has from another time. dnf and apk 2 read no such variable. zypper reads $ZYPP_CONF, which is not set: where that file
+does not exist, as in a chroot that the command enters, zypper would ignore its own configuration.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +19,33 @@ PROXY_VARIABLES = tuple(name for word in ("http_proxy", "https_proxy", "all_prox
 """Both cases are set: apt and curl read only the lower case (for http), apk prefers the upper case."""
 
 
-def environment(caller: Mapping[str, str], proxy: str, apt_config: Path) -> dict[str, str]:
-    """Return the caller's environment, changed so that every request goes to `proxy`, without exceptions."""
-    ours = dict.fromkeys(PROXY_VARIABLES, proxy) | {"no_proxy": "", "NO_PROXY": "", "APT_CONFIG": str(apt_config)}
-    return {**caller, **ours}
+def environment(caller: Mapping[str, str], proxy: str, folder: Path) -> dict[str, str]:
+    """Return the caller's environment, changed so that every request goes to `proxy`, without exceptions.
+
+    The configurations of the clients are written into `folder`.
+    """
+    ours = {
+        "no_proxy": "",
+        "NO_PROXY": "",
+        "APT_CONFIG": str(write_apt_config(folder, proxy, caller)),
+        "APK_CONFIG": str(write_apk_config(folder, caller)),
+    }
+    folder.chmod(0o755)  # a command may drop its privileges before it runs a client
+    return {**caller, **dict.fromkeys(PROXY_VARIABLES, proxy), **ours}
+
+
+def write_apk_config(folder: Path, caller: Mapping[str, str]) -> Path:
+    """Write the file for $APK_CONFIG (apk 3) into `folder` and return its path. It accepts no cached index."""
+    file, theirs = folder / "apk.conf", Path(caller.get("APK_CONFIG") or "/etc/apk/config")
+    file.write_text(f"{_text_of(theirs)}\ncache-max-age 0\n", encoding="utf-8")
+    return file
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return ""
 
 
 def write_apt_config(folder: Path, proxy: str, caller: Mapping[str, str]) -> Path:
@@ -33,7 +61,6 @@ def write_apt_config(folder: Path, proxy: str, caller: Mapping[str, str]) -> Pat
     last.write_text(_include(_main_file(caller)) + settings, encoding="utf-8")
     own = Path(caller["APT_CONFIG"]).absolute() if caller.get("APT_CONFIG") else None
     first.write_text(f'{_include(own)}{settings}Dir::Etc::main "{last}";\n', encoding="utf-8")
-    folder.chmod(0o755)  # a command may drop its privileges before it runs apt
     return first
 
 

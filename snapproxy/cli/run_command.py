@@ -16,7 +16,7 @@ from socket import socket
 
 from snapproxy.cli import run_as_owner, sockets
 from snapproxy.cli.application import App, build
-from snapproxy.cli.child_env import environment, write_apt_config
+from snapproxy.cli.child_env import environment
 from snapproxy.cli.execution import run_async
 from snapproxy.cli.run_mode import RunMode
 from snapproxy.cli.summary import RunSummary, summarize
@@ -68,7 +68,7 @@ def run_pinned(
         run_as_owner.acting(config.state_dir),
         tempfile.TemporaryDirectory(prefix="snapproxy-") as folder,
     ):
-        environ = environment(os.environ, proxy, write_apt_config(Path(folder), proxy, os.environ))
+        environ = environment(os.environ, proxy, Path(folder))
         opening = build(
             config,
             offline=mode.offline,

@@ -32,14 +32,21 @@ def built(small_app: APP, plain_environment: Path, monkeypatch: pytest.MonkeyPat
     return small_app
 
 
-def test_everything_is_sent_to_the_proxy() -> None:
+def test_everything_is_sent_to_the_proxy(tmp_path: Path) -> None:
     caller = {"PATH": "/bin", "no_proxy": "*", "HTTPS_PROXY": "http://other:1", "SOURCE_DATE_EPOCH": "5"}
-    given = environment(caller, PROXY, Path("/t/apt.conf"))
+    given = environment(caller, PROXY, tmp_path)
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
         assert given[name] == PROXY
     assert given["no_proxy"] == given["NO_PROXY"] == ""
     assert (given["PATH"], given["SOURCE_DATE_EPOCH"]) == ("/bin", "5")
-    assert given["APT_CONFIG"] == "/t/apt.conf"
+    assert given["APT_CONFIG"] == f"{tmp_path}/apt.conf"
+
+
+def test_apk_3_has_no_index_that_is_young_enough(tmp_path: Path) -> None:
+    """Otherwise it uses an index of another time for four hours. The caller's own settings stay."""
+    (tmp_path / "theirs").write_text("no-progress", encoding="utf-8")
+    given = environment({"APK_CONFIG": f"{tmp_path}/theirs"}, PROXY, tmp_path)
+    assert Path(given["APK_CONFIG"]).read_text(encoding="utf-8").split("\n") == ["no-progress", "cache-max-age 0", ""]
 
 
 def _apt_settings(config: Path, **environ: str) -> dict[str, str]:
