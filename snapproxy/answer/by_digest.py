@@ -32,4 +32,16 @@ class StoreByDigest:
             )
         headers = {"Docker-Content-Digest": f"sha256:{target.digest}"}
         date = self._names.date(target.digest)
-        return Served(blob, "", "", "", Proof.DIGEST, "HIT", Role.OTHER, date, target.digest, headers=headers)
+        return Served(
+            blob,
+            "",
+            "",
+            "",
+            Proof.DIGEST,
+            "HIT",
+            Role.OTHER,
+            date,
+            target.digest,
+            headers=headers,
+            date_is_proof=True,
+        )

@@ -19,7 +19,7 @@ from snapproxy.base import refusals
 from snapproxy.base.clock import Clock
 from snapproxy.base.context import RequestContext
 from snapproxy.base.names import Names
-from snapproxy.core.conditions import refuse_newer, without_older_date
+from snapproxy.core.conditions import ClientDate, SentDate, date_to_send, is_dated, refuse_kept_root
 from snapproxy.core.exchange import (
     Conditions,
     FileTarget,
@@ -178,7 +178,7 @@ class Executor:
                 case _:
                     assert_never(step)
             if outcome is not None:
-                return _reported(without_older_date(outcome, context.family, conditions), target, step)
+                return _reported(outcome, target, step)
         return refusals.vanished()
 
     async def _snapshot(self, request: PlanRequest, context: RequestContext) -> Resolved | Refusal:
@@ -200,18 +200,53 @@ class Executor:
         try:
             if step.name_it:
                 await self.files.name(step)
-            date = self._names.date(step.digest)
-            newer = refuse_newer(context.family, step.role, date, conditions.since, _space(step))
-            if newer is not None and step.resolved.snapshot != LIVE:
+            if is_dated(context.family, step.role):
+                own = await self.files.own_date(step, context)
+                sent = self._date_of(_space(step), step.path, step.role, step.digest, own, context, conditions)
+            else:
+                sent = SentDate(self._names.date(step.digest))
+            if isinstance(sent, Refusal):
                 blob.close()
-                return newer
+                return sent
         except BaseException:
             blob.close()
             raise
-        if step.role is Role.ROOT and not context.family.tells_root_dates:
-            date = None
         archive, _, snapshot = _space(step).partition("/")
-        return Served(blob, archive, snapshot, "", step.proof, cache, step.role, date, step.digest, headers=step.notes)
+        return Served(
+            blob,
+            archive,
+            snapshot,
+            "",
+            step.proof,
+            cache,
+            step.role,
+            sent.date,
+            step.digest,
+            headers=step.notes,
+            date_is_proof=sent.is_proof,
+        )
+
+    def _date_of(
+        self,
+        space: str,
+        path: str,
+        role: Role,
+        digest: str,
+        own: Instant | None,
+        context: RequestContext,
+        conditions: Conditions,
+    ) -> SentDate | Refusal:
+        """Return the date with which a changing file is sent, or a Refusal if the client would keep a newer one."""
+        family, archive, since = context.family, context.archive.name, conditions.since
+        if role is Role.ROOT and not family.tells_root_dates:
+            return SentDate()
+        client = None if since is None else ClientDate(since, self._names.dated(archive, path, since))
+        bearers = None if own is None else self._names.dated(archive, path, own)
+        sent = date_to_send(family, digest, own, bearers, client)
+        is_pinned = space != f"{archive}/{LIVE}"
+        if role is Role.ROOT and client is not None and is_pinned and not (sent.is_proof and sent.date == since):
+            return refuse_kept_root(family, own, client, space) or sent
+        return sent
 
     async def _fetch(self, step: Fetch, context: RequestContext, conditions: Conditions) -> tuple[Outcome | None, str]:
         """Start or join the flight.
@@ -241,7 +276,13 @@ class Executor:
             return None, cache
         archive, _, snapshot = _space(step).partition("/")
         proof = outcome.serving(step).proof if isinstance(outcome, Stored) else step.proof
-        return Served(body, archive, snapshot, "", proof, cache, step.role, flight.date, headers=step.notes), cache
+        sent: SentDate | Refusal = SentDate(flight.date)
+        if is_dated(context.family, step.role):  # its date is not recorded yet, so it proves nothing
+            sent = self._date_of(_space(step), step.path, step.role, "", flight.date, context, conditions)
+        if isinstance(sent, Refusal):
+            body.close()
+            return sent, cache
+        return Served(body, archive, snapshot, "", proof, cache, step.role, sent.date, headers=step.notes), cache
 
     async def _prefetch(self, target: FileTarget) -> None:
         context = self.context(target.archive, Conditions())

@@ -149,6 +149,7 @@ class SnapshotApi:
             stored.digest,
             media_type=kind,
             headers=headers,
+            date_is_proof=snapshot == TIMELESS,
         )
 
 

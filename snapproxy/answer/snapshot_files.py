@@ -8,13 +8,13 @@ from snapproxy.answer.planner import Planner
 from snapproxy.base import refusals
 from snapproxy.base.context import RequestContext
 from snapproxy.base.names import Names, size_of
-from snapproxy.core.model import LIVE, TIMELESS, Match, Refusal, Resolved, Role, TimeSpec
-from snapproxy.core.plan_model import Fetch, NotStored, PlanRequest, Serve, StoredFile
+from snapproxy.core.model import LIVE, TIMELESS, Instant, Match, Refusal, Resolved, Role, TimeSpec
+from snapproxy.core.plan_model import MAX_ROOT, Fetch, NotStored, PlanRequest, Serve, StoredFile
 from snapproxy.download.downloads import Downloads
 from snapproxy.download.flight import Flight
 from snapproxy.download.outcome import Stored
 from snapproxy.trust.roots import RootVerifier
-from snapproxy_storage import StorageFailure, Store
+from snapproxy_storage import StorageFailure, Store, read_blob
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +78,25 @@ class SnapshotFiles:
                 await self._names.put_name(timeless, step.also, file, step.role, Resolved(TIMELESS, 0))
         except StorageFailure as failure:  # the disk is full: the client is served, the name is not recorded
             log.warning("A file was stored, but its name could not be recorded in the catalog: %s", failure)
+
+    async def own_date(self, step: Serve, context: RequestContext) -> Instant | None:
+        """Return the own date of a stored changing file; record it if it was stored without (by an import).
+
+        None if it has no date.
+        """
+        archive = context.archive.name
+        own = self._names.own_date(archive, step.path, step.digest)
+        if own is not None:
+            return own
+        last_modified = self._names.date(step.digest)
+        data = await read_blob(self._store.blobs, step.digest, MAX_ROOT) if step.role is Role.ROOT else None
+        own = last_modified if data is None else context.family.root_date(data) or last_modified
+        if own is not None:
+            try:
+                await self._names.put_own_date(archive, step.path, step.digest, own, last_modified)
+            except StorageFailure as failure:  # the disk is full: the date proves nothing until it is recorded
+                log.warning("The date of a root could not be recorded in the catalog: %s", failure)
+        return own
 
     async def wait_for_name(self, step: Fetch) -> None:
         """Wait until the process that stored a file has recorded its name.

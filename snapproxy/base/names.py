@@ -11,12 +11,18 @@ This module alone defines the spaces of the catalog:
   digest
 - names `absent:<archive>/<snapshot>`: paths that captures found absent (`core.record.absences_of`); written by captures
 - names `lacking:<archive>/<snapshot>`: paths that upstream lacked when this snapshot was observed
-- facts `date/<digest>`: the date of the blob: its first Last-Modified, or when it was first seen (rule 8)
+- facts `date/<digest>`: the date of the blob: that of a root, its first Last-Modified, or when it was first seen (rule
+  8)
+- facts `own-date/<archive>/<path>/<digest>`: the date with which a state of a changing file is sent
+- facts `dated/<archive>/<path>/<date>`: the states of that file that have had this date (`conditions.DatedFiles`)
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 from snapproxy.base.clock import Clock
+from snapproxy.core.conditions import DatedFiles
 from snapproxy.core.expected_files import identity
 from snapproxy.core.model import LIVE, STRONG, ExpectedFile, Instant, Proof, Resolved, Role
 from snapproxy.core.plan_model import StoredFile
@@ -132,13 +138,34 @@ class Names:
         await self._catalog.put_name(space, name, Name(digest, size, int(Proof.DIGEST)))
 
     def date(self, digest: str) -> Instant | None:
-        """Return the date of a blob: its first Last-Modified, or when it was first seen."""
+        """Return the date of a blob: that of a root, its first Last-Modified, or when it was first seen."""
         return date_of(self._catalog, digest)
 
     async def put_date(self, digest: str, date: Instant) -> None:
         """Record the date of a blob; the first one is kept."""
         if self.date(digest) is None:
             await self._catalog.put_fact(f"date/{digest}", date)
+
+    def own_date(self, archive: str, path: str, digest: str) -> Instant | None:
+        """Return the date with which a state of a changing file is sent; None until `put_own_date`."""
+        date: Instant | None = self._catalog.fact(f"own-date/{archive}/{path}/{digest}", 0)
+        return date
+
+    async def put_own_date(self, archive: str, path: str, digest: str, own: Instant, also: Instant | None) -> None:
+        """Record the own date of a state of a changing file, and the date `also` that the archive sent with it."""
+
+        def plus(recorded: Any | None) -> list[Any]:
+            known = DatedFiles(digest, own) if recorded is None else DatedFiles(*recorded).plus(digest, own)
+            return [known.digest, known.newest]
+
+        for date in {own, own if also is None else also}:
+            await self._catalog.update_fact(f"dated/{archive}/{path}/{date}", plus)
+        await self._catalog.put_fact(f"own-date/{archive}/{path}/{digest}", own)
+
+    def dated(self, archive: str, path: str, date: Instant) -> DatedFiles | None:
+        """Return the states of a changing file that have had a date, None if no recorded one has."""
+        recorded = self._catalog.fact(f"dated/{archive}/{path}/{date}", 0)
+        return None if recorded is None else DatedFiles(*recorded)
 
 
 def lacking_in(space: str) -> str:
@@ -147,7 +174,7 @@ def lacking_in(space: str) -> str:
 
 
 def date_of(catalog: Catalog, digest: str) -> Instant | None:
-    """Return the date of a blob: its first Last-Modified, or when it was first seen."""
+    """Return the date of a blob: that of a root, its first Last-Modified, or when it was first seen."""
     date: Instant | None = catalog.fact(f"date/{digest}", 0)
     return date
 

@@ -101,6 +101,7 @@ class Replay:
             date,
             "" if isinstance(found.body, DeferredBody) else entry.sha256,
             headers=headers,
+            date_is_proof=self._is_only_root(entry),
         )
 
     def prefetch(self, target: FileTarget | ServiceTarget) -> None:
@@ -176,6 +177,14 @@ class Replay:
             data = await self._read(entry)
             self._dates[entry.sha256] = None if data is None else family.root_date(data)
         return self._dates[entry.sha256]
+
+    def _is_only_root(self, entry: RecordEntry) -> bool:
+        """Return whether the record has no other root of this name, which might have the same date."""
+        return entry.role is Role.ROOT and not any(
+            each.sha256 != entry.sha256 and not each.is_absence
+            for each in self._record.entries
+            if (each.archive, each.path) == (entry.archive, entry.path)
+        )
 
     async def _read(self, entry: RecordEntry) -> bytes | None:
         """Return the bytes of an entry, None if they are unavailable."""

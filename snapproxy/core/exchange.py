@@ -115,9 +115,9 @@ class ResponseBody(Protocol):
 class Served:
     """A file to send. The receiver owns `body` and must close it in every case.
 
-    `archive`: '' for bytes that were requested by digest. `cache`: HIT, MISS or JOINED. `date`: when the blob was first
-    seen (seconds), for Last-Modified. `digest`: its sha256, '' during the download. `media_type`: '' for the default.
-    `headers`: further X-Snapproxy-* lines.
+    `archive`: '' for bytes that were requested by digest. `cache`: HIT, MISS or JOINED. `date`: for Last-Modified, in
+    seconds; `date_is_proof`: no other file of this name has had it (`conditions.Validators`). `digest`: its sha256, ''
+    during the download. `media_type`: '' for the default. `headers`: further X-Snapproxy-* lines.
 
     A body that is still being downloaded raises from `wait` if verification fails; the connection is then aborted,
     never closed cleanly.
@@ -134,6 +134,7 @@ class Served:
     digest: str = ""
     media_type: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+    date_is_proof: bool = False
 
 
 @dataclass(frozen=True, slots=True)

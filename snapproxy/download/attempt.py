@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from snapproxy.base import refusals
 from snapproxy.core.http_date import read_http_date
-from snapproxy.core.model import Instant, Proof, Refusal
+from snapproxy.core.model import Proof, Refusal
 from snapproxy.core.plan_model import MAX_ROOT, Fetch, Source
 from snapproxy.core.upstream_answer import (
     Absent,
@@ -275,15 +275,8 @@ class Attempt:
         if isinstance(verdict, Refusal):
             return await self._reject(source, verdict)
         offer = self._offer or Offer(0, sealed.size, sealed.size)
-        is_stored = await self._incoming.commit(sealed, self._date(offer))
+        is_stored = await self._incoming.commit(sealed, read_http_date(offer.last_modified))
         return Stored(sealed.digest, sealed.size, verdict, offer.etag, offer.last_modified, is_in_memory=not is_stored)
-
-    def _date(self, offer: Offer) -> Instant | None:
-        """Return the date of the blob (rule 8): Last-Modified, otherwise the date that a root contains."""
-        date = read_http_date(offer.last_modified)
-        if date is None and self._check is not None:
-            date = self._flight.context.family.root_date(self._incoming.checks.kept)
-        return date
 
     async def _reject(self, source: Source, verdict: Refusal) -> Refusal | _Restart:
         """Record which source sent wrong bytes.

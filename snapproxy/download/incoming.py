@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import logging
 
+from snapproxy.core.conditions import is_dated
 from snapproxy.core.http_date import read_http_date
 from snapproxy.core.model import Checker, ExpectedFile, Family, Instant
 from snapproxy.core.plan_model import MAX_ROOT, Source
@@ -141,12 +142,15 @@ class Incoming:
         """Return the size and digest of all bytes."""
         return await self._draft.seal()
 
-    async def commit(self, sealed: Sealed, date: Instant | None) -> bool:
+    async def commit(self, sealed: Sealed, last_modified: Instant | None) -> bool:
         """Store the verified bytes, and record their date and their other digests.
 
-        Return False if the disk is full and nothing is stored.
+        `last_modified`: the date that upstream sent. Return False if the disk is full and nothing is stored.
         """
         self._is_ended = True
+        context, step = self._flight.context, self._flight.step
+        own = context.family.root_date(self.checks.kept) if self._is_root else None
+        self._flight.date = own or last_modified
         # The draft's file is deleted with its last reader: a client that joins now waits for the outcome, and is served
         # from the store.
         self._flight.receiving.clear()
@@ -157,11 +161,14 @@ class Incoming:
             return False
         names, sha1 = self._services.names, self.checks.named_sha1
         try:
-            await names.put_date(sealed.digest, self._services.clock.now() if date is None else date)
+            date = self._services.clock.now() if self._flight.date is None else self._flight.date
+            await names.put_date(sealed.digest, date)
+            if is_dated(context.family, step.role):
+                await names.put_own_date(context.archive.name, step.path, sealed.digest, date, last_modified)
             if sha1:
                 await names.put_alias("sha1", sha1, sealed.digest, sealed.size)
-            if expected := self._flight.step.expected:
-                await names.put_expected(self._flight.context.archive.name, expected, sealed.digest, sealed.size)
+            if step.expected:
+                await names.put_expected(context.archive.name, step.expected, sealed.digest, sealed.size)
         except StorageFailure as failure:  # the bytes are stored: serve them nevertheless
             log.warning("A blob was stored without its date or its other digests: %s", failure)
         return True

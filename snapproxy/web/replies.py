@@ -90,8 +90,10 @@ def media_type(path: str) -> str:
 
 
 def validators(served: Served) -> Validators:
-    """Return the validators of the file: its sha256 as a strong ETag, and the date of the blob."""
-    return Validators(f'"{served.digest}"' if served.digest else "", served.date)
+    """Return the validators of the file: its sha256 as a strong ETag, and its date if a client may resume by it."""
+    is_usable = served.date_is_proof or served.role not in (Role.ROOT, Role.SIGNATURE)
+    etag = f'"{served.digest}"' if served.digest else ""
+    return Validators(etag, served.date if is_usable else None, served.date_is_proof)
 
 
 def file_reply(served: Served, path: str, verdict: Verdict) -> ReplyHead:
@@ -124,9 +126,8 @@ def _provenance(served: Served) -> Fields:
 
 
 def _validation(served: Served) -> Fields:
-    known = validators(served)
-    dated = (("Last-Modified", write_http_date(known.date)),) if known.date is not None else ()
-    return (*dated, ("ETag", known.etag)) if known.etag else dated
+    dated = (("Last-Modified", write_http_date(served.date)),) if served.date is not None else ()
+    return (*dated, ("ETag", f'"{served.digest}"')) if served.digest else dated
 
 
 def _description(served: Served, path: str) -> Fields:

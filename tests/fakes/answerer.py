@@ -129,6 +129,7 @@ class FakeArchive:
         self.held: dict[str, asyncio.Event] = {}
         self.roles: dict[str, Role] = {}
         self.dates: dict[str, Instant | None] = {}
+        self.ambiguous: set[str] = set()
         self.headers: Mapping[str, str] = {}
         self.asked: list[tuple[str, Conditions]] = []
         self.prefetched: list[str] = []
@@ -168,6 +169,7 @@ class FakeArchive:
             date=self.dates.get(path, DATE),
             digest=source.digest or digest_of(source) if source._ended else "",
             headers=self.headers,
+            date_is_proof=path not in self.ambiguous,
         )
 
     def close(self) -> None:

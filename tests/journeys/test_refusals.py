@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,6 +71,21 @@ def test_going_back_in_time_on_one_client_is_told(world: World, snapproxy: Snapp
     root.forget_lists()
     assert root.update().code == 0
     assert root.candidates("xz-utils") == {"xz-utils": world.first.versions["xz-utils"]}
+
+
+def test_lists_with_rewritten_dates_are_no_silent_step_back(
+    world: World, snapproxy: Snapproxy, apt_root: MakeRoot
+) -> None:
+    """Images are built with the dates of files rewritten: apt asks with that date, and would keep its newer root."""
+    root = proxy_form(apt_root("root"), world, snapproxy, SECOND)
+    assert root.update().code == 0
+    for file in root.lists.rglob("*Release"):
+        os.utime(file, (0, 1_600_000_000))
+    proxy_form(root, world, snapproxy, FIRST)
+    outcome = root.update()
+    assert outcome.code == 100, outcome.text
+    assert "409" in outcome.text
+    assert "The date of your lists is unknown" in outcome.text
 
 
 def test_the_same_time_again_on_one_client_is_no_step_back(

@@ -148,6 +148,18 @@ async def test_conditions(site: Site, headers: list[str], status: int) -> None:
     assert site.archive.files["x"].readers == 0
 
 
+@pytest.mark.parametrize("role", [Role.ROOT, Role.SIGNATURE])
+async def test_a_date_that_is_no_proof_is_sent_and_neither_unmodified_nor_resumed(site: Site, role: Role) -> None:
+    site.archive.add("x", b"0123456789")
+    site.archive.roles["x"] = role
+    site.archive.ambiguous.add("x")
+    client = await site.connect()
+    for headers in ([f"If-Modified-Since: {DATE}"], ["Range: bytes=2-", f"If-Range: {DATE}"]):
+        answer = await client.get(site.url("x"), *headers)
+        assert (answer.status, answer.body, answer["Last-Modified"]) == (200, b"0123456789", DATE)
+    assert (await client.get(site.url("x"), f"If-None-Match: {answer['ETag']}")).status == 304
+
+
 async def test_the_answerer_learns_what_the_client_holds(site: Site) -> None:
     client = await site.connect()
     await client.get(site.url("x"), f"If-Modified-Since: {DATE}")
