@@ -138,7 +138,6 @@ class Facts(TimeFacts):
         dropped: DroppedEntry | None = None
         is_live = ask.space == f"{context.archive.name}/{LIVE}"
         for root in self._live.roots(context.archive) if is_live else self._names.roots(ask.space):
-            proof = Proof.GPG if root.proof is Proof.GPG else Proof.INDEX
             for index in await self._indexes(context, root):
                 digest = await self._stored_index(context.archive, ask.space, index)
                 if digest is None:
@@ -150,7 +149,7 @@ class Facts(TimeFacts):
                 except (ArchiveDataError, StorageError):
                     continue  # an unreadable index proves nothing; a request for the index itself gets the reason
                 if expected is not None:
-                    return ListedFile(expected, proof)
+                    return ListedFile(expected, expected.proof_by(index.proof_by(root.proof)))
         return dropped
 
     async def _stored_index(self, archive: Archive, space: str, index: ExpectedFile) -> str | None:

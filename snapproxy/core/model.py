@@ -33,6 +33,13 @@ distinguishes between versions within one archive.
 """
 
 
+WEAK = frozenset({"md5", "sha1"})
+"""Digests for which two files can be made. A file that an index lists by these alone has no proof `gpg`.
+
+A digest of a family's own kind is not among them: it is as strong as the signatures of the indexes that list it.
+"""
+
+
 class Match(Enum):
     """The rule by which a snapshot satisfies a requested time."""
 
@@ -107,6 +114,13 @@ class ExpectedFile:
     def is_strong(self) -> bool:
         """Whether any source may supply the bytes, because a strong digest verifies them."""
         return self.strong is not None
+
+    def proof_by(self, index: Proof) -> Proof:
+        """Return the proof of this file, listed by an index of the proof `index`.
+
+        It is `gpg` only if every step from the signed root to the file has a digest that is not weak.
+        """
+        return Proof.GPG if index is Proof.GPG and self.digests.keys() - WEAK else Proof.INDEX
 
     @property
     def strong(self) -> tuple[str, str] | None:

@@ -374,7 +374,7 @@ def _listed_by(
     if isinstance(expected, Refusal | DroppedEntry):
         return expected
     if expected is not None:
-        return ListedFile(expected, Proof.GPG if index.proof is Proof.GPG else Proof.INDEX, index.notes)
+        return ListedFile(expected, expected.proof_by(index.proof), index.notes)
     if place.by_hash is not None or (index.proof is Proof.GPG and not place.may_be_unlisted):
         return Refusal(
             404,

@@ -248,4 +248,4 @@ async def test_a_package_asked_for_before_its_index_is_vouched_for_after(hamlet:
         for index in (INRELEASE, PACKAGES):
             await house.get(FIRST, index)
         got = await house.get(FIRST, path)
-        assert (got.status, got.data, got.proof) == (200, hamlet.content(path).data, "gpg")
+        assert (got.status, got.data, got.proof) == (200, hamlet.content(path).data, "index")

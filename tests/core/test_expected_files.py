@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from snapproxy.core.expected_files import identity
-from snapproxy.core.model import ExpectedFile
+from snapproxy.core.model import ExpectedFile, Proof
 
 EVERY = {"own-part": "p", "md5": "m", "sha1": "1", "sha224": "4", "sha384": "3", "sha512": "5", "sha256": "2"}
 
@@ -28,3 +28,22 @@ def test_without_a_digest_nothing_does() -> None:
 
 def test_several_of_a_family_s_own_are_taken_in_one_order() -> None:
     assert identity(ExpectedFile("x", 1, {"b": "2", "a": "1"})) == ("a", "1")
+
+
+@pytest.mark.parametrize(
+    ("algorithms", "proof"),
+    [
+        ({"md5"}, Proof.INDEX),
+        ({"sha1"}, Proof.INDEX),
+        ({"md5", "sha1"}, Proof.INDEX),
+        (set(), Proof.INDEX),
+        ({"md5", "sha256"}, Proof.GPG),
+        ({"sha512"}, Proof.GPG),
+        ({"sha384"}, Proof.GPG),
+        ({"apk-identity-160"}, Proof.GPG),
+    ],
+)
+def test_a_weak_digest_gives_no_proof_of_a_signature(algorithms: set[str], proof: Proof) -> None:
+    expected = ExpectedFile("x", 1, dict.fromkeys(algorithms, "00"))
+    assert expected.proof_by(Proof.GPG) is proof
+    assert expected.proof_by(Proof.INDEX) is expected.proof_by(Proof.NONE) is Proof.INDEX
