@@ -31,7 +31,7 @@ from snapproxy.core.exchange import (
     TunnelTarget,
 )
 from snapproxy.core.history import History
-from snapproxy.core.model import LIVE, Archive, Family, Instant, Match, Refusal, Resolved, Role, TimeSpec
+from snapproxy.core.model import LIVE, Archive, Family, Instant, Match, Proof, Refusal, Resolved, Role, TimeSpec
 from snapproxy.core.plan_model import WHOLE, Fetch, PlanRequest, Serve
 from snapproxy.core.resolve import refuse_moving
 from snapproxy.core.time_spec import format_instant
@@ -194,6 +194,11 @@ class Executor:
     # --- carrying out
 
     async def _serve(self, step: Serve, context: RequestContext, conditions: Conditions, cache: str) -> Outcome | None:
+        if step.role is Role.ROOT and step.proof is Proof.NONE and step.resolved.snapshot != LIVE:
+            judged = await self.files.judge_again(step, context)
+            if isinstance(judged, Refusal):
+                return judged
+            step = judged
         blob = self._store.blobs.peek(step.digest) or await self._store.blobs.open(step.digest)
         if blob is None:  # evicted: delete its name and plan again
             return await self.files.drop(step)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 from snapproxy.answer.planner import Planner
 from snapproxy.base import refusals
@@ -97,6 +98,24 @@ class SnapshotFiles:
             except StorageFailure as failure:  # the disk is full: the date proves nothing until it is recorded
                 log.warning("The date of a root could not be recorded in the catalog: %s", failure)
         return own
+
+    async def judge_again(self, step: Serve, context: RequestContext) -> Serve | Refusal:
+        """Check a root again that has no proof although its archive has keys: its signature may have appeared since.
+
+        The absence of a signature is recorded for ten minutes, so that a repeated check costs no request.
+        """
+        if self._offline or not self._roots.can_check(context.archive.name):
+            return step
+        signature = context.family.signature(step.path)
+        if signature is not None and not isinstance(await self.obtain(context, step.resolved, signature), StoredFile):
+            return step
+        root = Fetch("", step.space, step.path, (), step.role, step.proof, step.resolved)
+        proof = await self._roots.verify_stored(root, context, step.digest, self.obtain)
+        if isinstance(proof, Refusal) or proof <= step.proof:
+            return proof if isinstance(proof, Refusal) else step
+        log.info("%s of %s: its signature appeared and is good", step.path, step.space)
+        await self._names.forget_proofs(step.space)
+        return replace(step, proof=proof, name_it=True)
 
     async def wait_for_name(self, step: Fetch) -> None:
         """Wait until the process that stored a file has recorded its name.

@@ -81,6 +81,15 @@ class Names:
             await self._catalog.drop_name(f"roots:{space}", path)
             await self._catalog.drop_name(space, path)
 
+    async def forget_proofs(self, space: str) -> None:
+        """Remove the names with the proof `index`, so that these files get the better proof that their root has now.
+
+        Their bytes stay in the store and are found by their digests.
+        """
+        for path, name in list(self._catalog.names(space)):
+            if name.proof == Proof.INDEX:
+                await self._catalog.drop_name(space, path)
+
     def was_absent(self, space: str, path: str) -> bool:
         """Return whether a closed capture has recorded that this file is absent."""
         return self._catalog.name(absences_of(space), path) is not None
