@@ -20,6 +20,7 @@ from snapproxy.core.clock import is_fresh
 from snapproxy.core.exchange import Outcome, Served, ServiceTarget
 from snapproxy.core.model import LIVE, TIMELESS, ExpectedFile, Proof, Refusal, Role
 from snapproxy.core.plan_model import NOW, Fetch, Source, StoredFile
+from snapproxy.core.sources import sources_key
 from snapproxy.download.downloads import Downloads
 from snapproxy.download.flight import Flight
 from snapproxy.download.outcome import Stored, StoredElsewhere, Unchanged
@@ -159,7 +160,8 @@ def _seconds(target: ServiceTarget) -> int:
 
 
 def _key(target: ServiceTarget) -> str:
-    return f"service/{target.archive.name}{target.path}"
+    """Return the key of an answer: another service that is configured later is asked again."""
+    return f"service/{target.archive.name}/{sources_key(target.archive.snapshot)}{target.path}"
 
 
 def _fetch(target: ServiceTarget, context: RequestContext) -> Fetch:

@@ -5,6 +5,9 @@ One flight serves all requests with the same key.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from hashlib import sha256
+
 from snapproxy.core.expected_files import identity
 from snapproxy.core.history import History
 from snapproxy.core.model import LIVE, TIMELESS, Archive, ExpectedFile, Family, Proof, Resolved, Role
@@ -21,6 +24,11 @@ def flight_key(expected: ExpectedFile, space: str) -> str:
         return ":".join(expected.strong)
     name, weak = f"name:{space}/{expected.path}", identity(expected)
     return name if weak is None else f"{name} {weak[0]}:{weak[1]}"
+
+
+def sources_key(urls: Iterable[str]) -> str:
+    """Return a short key of the addresses that gave an answer, so that it does not count for others."""
+    return sha256("\n".join(urls).encode()).hexdigest()[:16]
 
 
 def fetch_now(archive: Archive, path: str, family: Family) -> Fetch:

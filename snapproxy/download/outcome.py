@@ -12,6 +12,7 @@ from snapproxy.base.clock import Clock
 from snapproxy.core.clock import is_fresh
 from snapproxy.core.model import Instant, Proof, Refusal, Role
 from snapproxy.core.plan_model import Fetch, Serve, Source
+from snapproxy.core.sources import sources_key
 from snapproxy.core.upstream_answer import Absent, Broken, Fault, Forbidden, Throttled
 from snapproxy.upstream.egress import authority
 from snapproxy.upstream.rate_limit import RateLimiter
@@ -85,17 +86,17 @@ class RecentOutcomes:
 
     async def known_absence(self, step: Fetch) -> Refusal | None:
         """Return the 404 of a recent download of the same file, if one is recorded."""
-        return refusals.absent(step) if await self._is_recorded(f"absent/{step.question}") else None
+        return refusals.absent(step) if await self._is_recorded(_absent_key(step)) else None
 
     async def absent_since(self, step: Fetch) -> Instant | None:
         """Return the instant of a recorded 404, None without one."""
-        until = await self._until(f"absent/{step.question}")
+        until = await self._until(_absent_key(step))
         return None if until is None else until - ABSENT_SECONDS
 
     async def forget_absence(self, step: Fetch) -> None:
         """Remove the record of a 404."""
-        if await self._is_recorded(f"absent/{step.question}"):
-            await self._expiring.put(f"absent/{step.question}", 0, seconds=1)
+        if await self._is_recorded(_absent_key(step)):
+            await self._expiring.put(_absent_key(step), 0, seconds=1)
 
     async def record_wrong_bytes(self, step: Fetch, source: Source) -> None:
         """Record that a source sent other bytes than expected, so that the next flight skips it."""
@@ -116,7 +117,7 @@ class RecentOutcomes:
             case Refusal():
                 return failure
             case Absent():
-                await self._record(f"absent/{step.question}")
+                await self._record(_absent_key(step))
                 return refusals.absent(step)
             case Throttled():
                 waits = (self.expected_wait(source) for source in step.sources if not source.is_blob_source)
@@ -147,6 +148,11 @@ class RecentOutcomes:
 def _has_other_bytes(failure: Failure) -> bool:
     """Return whether a source has other bytes than the index lists; such a file is refused after its download."""
     return isinstance(failure, Refusal) or (isinstance(failure, Broken) and failure.fault is Fault.WRONG_SIZE)
+
+
+def _absent_key(step: Fetch) -> str:
+    """Return the key of an absence. It names the sources that were asked: one that is added later is asked too."""
+    return f"absent/{step.question} {sources_key(source.url for source in step.sources)}"
 
 
 def _wrong_bytes_key(step: Fetch, source: Source) -> str:
