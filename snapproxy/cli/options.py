@@ -10,11 +10,10 @@ from snapproxy.core.model import Instant, Match, TimeSpec
 from snapproxy.errors import SnapproxyError
 
 
-def add_archive(parser: argparse.ArgumentParser) -> None:
-    """Add ARCHIVE."""
-    parser.add_argument(
-        "archive", metavar="ARCHIVE", help="an archive, built in or configured: debian, ubuntu, archlinux, ..."
-    )
+def add_archive(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """Add ARCHIVE, or one and more of them."""
+    text = "an archive, built in or configured: debian, ubuntu, archlinux, ..."
+    parser.add_argument("archive", metavar="ARCHIVE", nargs="+" if several else None, help=text)
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:

@@ -358,6 +358,11 @@ class Resolved:
     """Whether the answer is proved for one root and the files that it lists, not for the whole archive."""
 
     @property
+    def answers(self) -> Instant:
+        """The newest instant that this snapshot is known to be named by."""
+        return self.valid[1] if self.reported and self.valid is not None else self.instant
+
+    @property
     def name(self) -> str:
         """The id in answers and records; it depends on the requested time and the archive alone."""
         return self.reported or self.snapshot

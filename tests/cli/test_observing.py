@@ -138,7 +138,32 @@ def test_the_dumps_of_an_archive_are_listed(present: Present, capsys: pytest.Cap
     assert isinstance(listed, list)
     assert [each["snapshot"] for each in listed] == present.timeline.ids
     assert {(each["settled"], each["bad"]) for each in listed} == {(True, False)}
-    assert json_of(capsys, "timeline", "debian", "--from", "2023-06-01", "--to", "2023-06-02") == []
+
+
+@pytest.mark.parametrize(("archive", "hint"), [("debian", "--from and --to"), ("vendor", "snapproxy observe")])
+def test_a_timeline_of_nothing_says_so(
+    present: Present, archive: str, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["timeline", archive, "--from", "2023-06-01", "--to", "2023-06-02"]) == 0
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith(f"snapproxy: no snapshot of {archive} ")
+    assert hint in output.err
+    assert main(["timeline", archive, "--from", "2023-06-01", "--to", "2023-06-02", "--json"]) == 0
+    output = capsys.readouterr()
+    assert json.loads(output.out) == []
+    assert "between 20230601T000000Z and 20230602T000000Z" in output.err
+
+
+def test_the_newest_time_of_several_archives_is_printed(present: Present, capsys: pytest.CaptureFixture[str]) -> None:
+    newest = present.timeline.ids[-1]
+    assert main(["resolve", "debian", "ubuntu", "latest"]) == 0
+    assert capsys.readouterr().out == f"{newest}\n"
+    found = json_of(capsys, "resolve", "debian", "ubuntu", "latest", "--json")
+    assert isinstance(found, dict)
+    assert (found["at"], [each["archive"] for each in found["archives"]]) == (newest, ["debian", "ubuntu"])
+    assert main(["resolve", "debian", "vendor", "latest"]) == 1
+    assert "vendor" in capsys.readouterr().err
 
 
 def test_an_archive_of_every_second_is_one_stretch(present: Present, capsys: pytest.CaptureFixture[str]) -> None:
