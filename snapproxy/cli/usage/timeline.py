@@ -9,6 +9,7 @@ from snapproxy.cli.options import add_archive, add_config, add_json, add_offline
 EPILOG = """\
 A line is the id of a snapshot; or FIRST/LAST, a span in which every second can be requested. An archive whose
 server answers for every second has such spans, and so has each observed state of a root, whose id and path follow.
+If there is none, a message on stderr says so; the list is empty and the exit code 0.
 """
 
 EXAMPLES = ("timeline debian --from 2024-06-01 --to 2024-07-01",)
