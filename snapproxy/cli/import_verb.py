@@ -74,4 +74,5 @@ def _print(imported: Imported) -> None:
         print(f"snapproxy: and {len(imported.doubts) - _SHOWN_DOUBTS} more (--json shows all)", file=sys.stderr)
     print(f"{imported.files} files, {decimal(imported.size)}, {imported.new} of them new")
     print(f"{imported.checked} of {imported.roots} roots have a good signature by a key in this machine's keyrings")
+    print(f"{imported.times} times of these roots can be requested without the capture")
     print(imported.name)

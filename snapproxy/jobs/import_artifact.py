@@ -35,6 +35,7 @@ WIDTH = 8
 class Imported:
     """The result of an import: `files`, of which `new` were stored; `roots`, of which `checked` have a good signature.
 
+    `times` counts the times of roots that can be requested afterwards, without the capture.
     `doubts` has a line for each part of the artifact that could not be verified.
     """
 
@@ -45,6 +46,7 @@ class Imported:
     size: int
     roots: int
     checked: int
+    times: int
     doubts: tuple[str, ...]
 
 
@@ -85,6 +87,7 @@ class Importer:
             sum(sizes.values()),
             trusted.roots,
             trusted.checked,
+            trusted.times,
             tuple(trusted.doubts),
         )
 

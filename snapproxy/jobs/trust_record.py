@@ -23,16 +23,21 @@ from snapproxy.core.exchange import Conditions
 from snapproxy.core.model import LIVE, Archive, ExpectedFile, Instant, Match, Proof, Refusal, Resolved, Role
 from snapproxy.core.plan_model import MAX_ROOT, AskListed, AskListedAnywhere, Fetch, ListedFile, StoredFile
 from snapproxy.core.record import Record, RecordEntry
-from snapproxy.core.time_spec import looks_like_time, parse_time
+from snapproxy.core.time_spec import format_instant, looks_like_time, parse_time
 from snapproxy.errors import StorageError
 from snapproxy.live.observations import Observations, RootPair
 from snapproxy.trust.roots import RootVerifier
 from snapproxy_storage import Store, read_blob
 
+_UNSIGNED = ", and its times are not used, because the archive has keys to check it"
+_NOT_OBSERVED = "it was recorded as live without an observation, so no time of it can be requested"
+
 
 @dataclass
 class TrustedRecord:
     """The result: `proofs` by key of the entry (NONE if unverified), number of `roots` and of `checked` ones, `doubts`.
+
+    `times` counts the times of roots that can be requested here; a doubt gives the reason for each root without one.
 
     `accepted` and `refused` are the spaces (`<archive>/<snapshot>`) with an accepted root, and those with a refused
     one.
@@ -41,6 +46,7 @@ class TrustedRecord:
     proofs: dict[tuple[str, str, str], Proof] = field(default_factory=dict)
     roots: int = 0
     checked: int = 0
+    times: int = 0
     doubts: list[str] = field(default_factory=list)
     accepted: set[str] = field(default_factory=set)
     refused: set[str] = field(default_factory=set)
@@ -77,20 +83,25 @@ class RecordTrust:
                 trusted.roots += 1
                 is_accepted = await self._root(record, entry, trusted)
                 (trusted.accepted if is_accepted else trusted.refused).add(f"{entry.archive}/{entry.snapshot}")
+            elif self._is_root(entry, is_live=True):
+                trusted.doubts.append(f"{_title(entry)}: {_NOT_OBSERVED}")
+        if record.entries and not trusted.roots:
+            trusted.doubts.append("The record has no root with a time, so no time can be requested after this import")
         for entry in record.entries:
             if entry.key not in trusted.proofs:
                 trusted.proofs[entry.key] = await self._proof(entry)
         return trusted
 
-    def _is_root(self, entry: RecordEntry) -> bool:
-        family = self._context(entry).family
-        return not entry.is_absence and entry.snapshot != LIVE and family.classify(entry.path).role is Role.ROOT
+    def _is_root(self, entry: RecordEntry, *, is_live: bool = False) -> bool:
+        if entry.is_absence or (entry.snapshot == LIVE) is not is_live:
+            return False
+        return self._context(entry).family.classify(entry.path).role is Role.ROOT
 
     # --- roots ----------------------------------------------------------------------------------------------
 
     async def _root(self, record: Record, entry: RecordEntry, trusted: TrustedRecord) -> bool:
         """Verify a root, and record its name at the times in the record; return False if it is refused."""
-        context, name = self._context(entry), f"{entry.archive}/{entry.snapshot}/{entry.path}"
+        context, name = self._context(entry), _title(entry)
         signature = self._signature(record, entry, context)
         resolved = Resolved(entry.snapshot, 0)
         step = Fetch("", f"{entry.archive}/{entry.snapshot}", entry.path, (), Role.ROOT, Proof.NONE, resolved)
@@ -104,20 +115,26 @@ class RecordTrust:
             return False
         trusted.proofs[entry.key] = proof
         if proof is not Proof.GPG:
-            trusted.doubts.append(f"{name}: its signature was not checked")
-            if self._roots.can_check(entry.archive):
+            is_refused = self._roots.can_check(entry.archive)
+            trusted.doubts.append(f"{name}: its signature was not checked{_UNSIGNED if is_refused else ''}")
+            if is_refused:
                 return False  # an unsigned root must not be served for an archive with signed roots
         trusted.checked += proof is Proof.GPG
         absent = _absent_with(record, entry)
         is_unsigned = context.family.signature(entry.path) in absent
         seen = RootPair(StoredFile(entry.path, entry.sha256, entry.size, proof), signature, is_unsigned=is_unsigned)
         instants = await self._instants(record, entry, context)
-        forms = absent.intersection(context.family.root_forms(entry.path)) if instants else set[str]()
+        if isinstance(instants, str):
+            trusted.doubts.append(f"{name}: its recorded times were not accepted: {instants}")
+            return False
+        forms = absent.intersection(context.family.root_forms(entry.path))
         forms -= {form for form in forms if self._is_contradicted(entry.archive, form, "", instants[0], instants[-1])}
-        is_accepted = bool(instants) and await self._name(entry, context, seen, forms, instants)
-        if not is_accepted:
-            trusted.doubts.append(f"{name}: its recorded times were not accepted")
-        return is_accepted
+        if not await self._name(entry, context, seen, forms, instants):
+            why = "another state of it was observed here at one of them"
+            trusted.doubts.append(f"{name}: its recorded times were not accepted: {why}")
+            return False
+        trusted.times += len(instants)
+        return True
 
     async def _name(
         self,
@@ -143,20 +160,26 @@ class RecordTrust:
             await self._store.catalog.observe(f"root/{entry.archive}/{entry.path}", each, entry.sha256)
         return True
 
-    async def _instants(self, record: Record, entry: RecordEntry, context: RequestContext) -> list[Instant]:
-        """Return the instants of the root, first that of its snapshot; an empty list if they are contradicted."""
+    async def _instants(self, record: Record, entry: RecordEntry, context: RequestContext) -> list[Instant] | str:
+        """Return the instants of the root, first that of its snapshot; or the reason why none of them can be used."""
         is_observed = context.history.is_observed or entry.requested == LIVE
         valid = record.valid.get((entry.archive, entry.requested))
         claimed = {_instant(entry.snapshot), *(valid or ())}
         requested = _instant(entry.requested)
         if requested is not None and (not is_observed or (valid is not None and valid[0] <= requested <= valid[1])):
             claimed.add(requested)
-        date = context.family.root_date(await self._read_root(entry))
-        found = sorted(each for each in claimed if each is not None and (date or 0) <= each <= self._clock.now())
+        date, now = context.family.root_date(await self._read_root(entry)) or 0, self._clock.now()
+        named = sorted(each for each in claimed if each is not None)
+        found = [each for each in named if date <= each <= now]
+        if not found:
+            return _unusable(named, date, now)
         while found and not is_observed and context.history.id_of(found[0]) != entry.snapshot:
             found.pop(0)
-        state = (entry.archive, entry.path, entry.sha256)
-        return [] if found and self._is_contradicted(*state, found[0], found[-1]) else found
+        if not found:
+            return f"none of them is a time of the snapshot {entry.snapshot}"
+        if self._is_contradicted(entry.archive, entry.path, entry.sha256, found[0], found[-1]):
+            return f"another state was observed here between {format_instant(found[0])} and {format_instant(found[-1])}"
+        return found
 
     def _is_contradicted(self, archive: str, path: str, digest: str, first: Instant, last: Instant) -> bool:
         """Return whether another state of the root ('': an absence) was observed between `first` and `last`."""
@@ -248,6 +271,19 @@ class RecordTrust:
 def _absent_with(record: Record, entry: RecordEntry) -> set[str]:
     """Return the paths that the record has as absent at the same requested time as `entry`."""
     return {each.path for each in record.entries if each.is_absence and each.key[:2] == entry.key[:2]}
+
+
+def _title(entry: RecordEntry) -> str:
+    return f"{entry.archive}/{entry.snapshot}/{entry.path}"
+
+
+def _unusable(named: Sequence[Instant], date: Instant, now: Instant) -> str:
+    """Return the reason why none of the times of a root can be used."""
+    if not named:
+        return "the record names no instant for it"
+    if named[0] > now:
+        return f"the first, {format_instant(named[0])}, is later than the clock of this machine, {format_instant(now)}"
+    return f"the last, {format_instant(named[-1])}, is earlier than the date in the root, {format_instant(date)}"
 
 
 def _removed(entry: RecordEntry) -> StorageError:

@@ -55,7 +55,11 @@ def test_out_and_in_again(run: Run) -> None:
     assert (code, digest[:7]) == (0, "sha256:")
     code, out, err = run("two", "import", "oci-archive:build.tar")
     assert (code, err) == (0, "")
-    assert out.splitlines()[1:] == ["1 of 1 roots have a good signature by a key in this machine's keyrings", "build"]
+    assert out.splitlines()[1:] == [
+        "1 of 1 roots have a good signature by a key in this machine's keyrings",
+        "2 times of these roots can be requested without the capture",
+        "build",
+    ]
     assert run("two", "lock", "build")[1] == run("one", "lock", "build")[1]
     again = json.loads(run("two", "export", "build", "oci:again", "--json")[1])
     assert (again["digest"], again["name"], again["files"]) == (digest, digest, 5)

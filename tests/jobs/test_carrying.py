@@ -108,7 +108,8 @@ async def test_what_was_seen_here_is_not_contradicted_by_an_artifact(
         other = "ab" * 32
         await knowing.store.catalog.observe(f"root/debian/{INRELEASE}", epoch(AT), other)
         imported = await knowing.app.importer.import_capture(place, "copy", RegistryAccess())
-        assert "recorded times were not accepted" in imported.doubts[0]
+        assert "recorded times were not accepted: another state was observed here between" in imported.doubts[0]
+        assert imported.times == 0
         before, _ = knowing.store.catalog.around(f"root/debian/{INRELEASE}", epoch(AT) + 60)
         assert before is not None
         assert before.value == other
@@ -126,8 +127,38 @@ async def test_an_artifact_cannot_speak_of_a_time_before_its_root_was_made(
     place = read_place(f"oci:{tmp_path}/art")
     await recorded.app.exporter.export(lie, place, ExportOptions())
     imported = await elsewhere.app.importer.import_capture(place, "copy", RegistryAccess())
-    assert "recorded times were not accepted" in imported.doubts[0]
+    assert "recorded times were not accepted: none of them is a time of the snapshot" in imported.doubts[0]
     assert (await elsewhere.get("20210101T000000Z", INRELEASE)).status == 424
+
+
+@pytest.mark.parametrize(
+    ("time", "reason"),
+    [
+        ("20200101T000000Z", "the last, 20200101T000000Z, is earlier than the date in the root"),
+        ("20990101T000000Z", "the first, 20990101T000000Z, is later than the clock of this machine"),
+        ("2024/06/01", "the record names no instant for it"),
+    ],
+)
+async def test_an_import_without_a_time_says_why(
+    recorded: House, elsewhere: House, tmp_path: Path, time: str, reason: str
+) -> None:
+    record = await recorded.app.captures.record("build")
+    entries = tuple(replace(entry, snapshot=time, requested=time) for entry in record.entries)
+    place = read_place(f"oci:{tmp_path}/art")
+    await recorded.app.exporter.export(replace(record, entries=entries), place, ExportOptions())
+    imported = await elsewhere.app.importer.import_capture(place, "copy", RegistryAccess())
+    assert imported.times == 0
+    assert reason in imported.doubts[0]
+
+
+async def test_an_import_without_a_root_says_so(recorded: House, elsewhere: House, tmp_path: Path) -> None:
+    record = await recorded.app.captures.record("build")
+    packages = tuple(entry for entry in record.entries if entry.path.endswith(".deb"))
+    place = read_place(f"oci:{tmp_path}/art")
+    await recorded.app.exporter.export(replace(record, entries=packages), place, ExportOptions())
+    imported = await elsewhere.app.importer.import_capture(place, "copy", RegistryAccess())
+    assert (imported.times, len(imported.doubts)) == (0, 1)
+    assert "no root" in imported.doubts[0]
 
 
 async def test_a_name_that_is_taken_or_none_is_refused_before_anything_is_read(
