@@ -19,9 +19,10 @@ from snapproxy.capture.lock_reader import decode
 from tests.fakes import proxy as snapproxy_process
 from tests.fakes.apt_root import AptRoot
 from tests.fakes.arch import REPO, ArchWorld
+from tests.fakes.content import epoch, stamp
 from tests.fakes.forms import DEBIAN, sources
 from tests.fakes.proxy import command, configuration, environment
-from tests.fakes.world import FIRST, World
+from tests.fakes.world import FIRST, SECOND, World
 
 pytestmark = [
     pytest.mark.journey,
@@ -79,6 +80,23 @@ def test_a_locked_build_is_the_same_where_nothing_is_reachable(
     assert world.log.requests() == []
     assert '"127.0.0.1"' in trace.read_text()
     assert not leaves(trace.read_text()), "apt alone connects, and to nobody but the proxy"
+
+
+def test_a_used_store_and_a_fresh_one_write_the_same_lock(world: World, tmp_path: Path, apt_root: MakeRoot) -> None:
+    """The used store has seen the same root before and after the time of the lock."""
+    before, first, _, after = [each for each in world.archives["debian"].ids if each < SECOND][:4]
+    at, locks = stamp(epoch(first) + 60), []
+    for name, others in (("fresh", ()), ("used", (before, after))):
+        settings = configuration(tmp_path / name, world)
+        for when in others:
+            done = online(settings, sources(apt_root(f"{name}-{when}"), world, DEBIAN), "--at", when)
+            assert done.returncode == 0, done.stdout + done.stderr
+        lock = tmp_path / f"{name}.json"
+        done = online(settings, sources(apt_root(name), world, DEBIAN), "--at", at, "--lock", str(lock))
+        assert done.returncode == 0, done.stdout + done.stderr
+        locks.append(lock.read_bytes())
+    assert locks[0] == locks[1]
+    assert f'"snapshot":"{first}"'.encode() in locks[0]
 
 
 def test_what_a_lock_does_not_hold_is_refused_aloud(world: World, tmp_path: Path, apt_root: MakeRoot) -> None:
