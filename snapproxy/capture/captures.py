@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+from collections import OrderedDict
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -27,6 +28,19 @@ from snapproxy.errors import ClientError
 from snapproxy_storage import Journal, Name, Store
 
 _REGISTER = "captures"
+
+WRITERS_IN_MEMORY = 512
+NOTES_IN_MEMORY = 50_000
+"""Limits for the notes of captures in memory (about 1 kB each): those of unused captures are read again on demand."""
+
+MOST_ENTRIES = 250_000
+"""Maximum number of answers in one capture: several times the packages of a whole release of a distribution."""
+
+
+class TooManyCapturesError(ClientError):
+    """No further capture can be opened."""
+
+    status = 403
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +60,13 @@ class CaptureSummary:
 
 
 class CaptureWriter:
-    """A capture that this process records into. `notes` are the notes of all processes so far."""
+    """A capture that this process records into. `notes` are the notes of all processes so far.
 
-    def __init__(self, journal: Journal) -> None:
+    `add` and `note` raise JournalRemoved if the capture was closed or removed in the meantime: open it again.
+    """
+
+    def __init__(self, journal: Journal | None) -> None:
+        """`journal` is None for a closed capture: further notes are ignored."""
         self._journal = journal
         self.notes = Notes()
 
@@ -57,6 +75,8 @@ class CaptureWriter:
 
         Afterwards `notes` has the first answer to the same request, from this process or another.
         """
+        if self._journal is None:
+            return
         lines = (note_entry(entry),)
         new_lines = self._journal.add(lines)
         if new_lines is lines:  # no other process has written: this process's own note need not be parsed
@@ -66,24 +86,36 @@ class CaptureWriter:
 
     def add(self, *lines: bytes) -> None:
         """Record notes of other kinds, and read the new notes of other processes."""
-        self.notes.add_lines(self._journal.add(lines))
+        if self._journal is not None:
+            self.notes.add_lines(self._journal.add(lines))
 
     async def sync(self) -> None:
         """Flush the notes to disk, so that they survive a power cut."""
-        await self._journal.sync()
+        if self._journal is not None:
+            await self._journal.sync()
 
     def close(self) -> None:
-        self._journal.close()
+        if self._journal is not None:
+            self._journal.close()
 
 
 class Captures:
     """The captures of one store."""
 
-    def __init__(self, store: Store, *, families: Mapping[str, str], now: Callable[[], Instant]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        families: Mapping[str, str],
+        now: Callable[[], Instant],
+        most_open: int = 10_000,
+    ) -> None:
+        """`most_open`: how many captures may be open at once, in the whole store."""
         self._store = store
+        self._most_open = most_open
         self._families = dict(families)
         self._now = now
-        self._writers: dict[str, tuple[str, CaptureWriter]] = {}
+        self._writers: OrderedDict[str, tuple[str, CaptureWriter]] = OrderedDict()
         self._epoch = store.catalog.epoch
 
     # --- recording ----------------------------------------------------------------------------------------
@@ -94,18 +126,34 @@ class Captures:
             self._epoch = self._store.catalog.epoch
             self._drop_stale()
         opened = self._writers.get(name)
-        return None if opened is None else opened[1]
+        if opened is None:
+            return None
+        self._writers.move_to_end(name)
+        return opened[1]
 
     async def open(self, name: str) -> CaptureWriter:
-        """Return the writer of a capture; create the capture if it does not exist."""
+        """Return the writer of a capture; create the capture if it does not exist.
+
+        Raises TooManyCapturesError instead of creating one beyond the limit.
+        """
         key = self._id(name) or await self._begin(name)
         writer = self.get_open(name)
         if writer is None:
-            writer = self._writer(key)
             if self._is_in_catalog(key):
+                writer = CaptureWriter(None)
                 writer.notes = self._notes(key)
+            else:
+                writer = self._writer(key)
+                writer.add()
             self._writers[name] = key, writer
+            self._forget_unused()
         return writer
+
+    def forget(self, name: str) -> None:
+        """Forget the writer of a capture; `open` reads its notes again."""
+        opened = self._writers.pop(name, None)
+        if opened is not None:
+            opened[1].close()
 
     def close_writers(self) -> None:
         """Close the writers of this process."""
@@ -185,8 +233,22 @@ class Captures:
 
     # --- storage --------------------------------------------------------------------------------------------
 
+    def _forget_unused(self) -> None:
+        """Forget the captures that were used least recently while the notes in memory exceed the limits."""
+        count = sum(len(writer.notes.entries) for _, writer in self._writers.values())
+        while len(self._writers) > 1 and (count > NOTES_IN_MEMORY or len(self._writers) > WRITERS_IN_MEMORY):
+            _, (_, writer) = self._writers.popitem(last=False)
+            count -= len(writer.notes.entries)
+            writer.close()
+
     async def _begin(self, name: str) -> str:
         self._check(name)
+        if await self._store.journals.count() >= self._most_open:
+            raise TooManyCapturesError(
+                "Too many captures are open: close some of them first",
+                why=f"{self._most_open} captures are open, as many as the setting `open_captures` allows.",
+                hint="Run `snapproxy capture close NAME` after each build, or raise the setting.",
+            )
         entry = await self._store.catalog.put_name(_REGISTER, name, _registered(secrets.token_hex(16), self._now()))
         return str(entry.extra["id"])
 

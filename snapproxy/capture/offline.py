@@ -13,6 +13,9 @@ from snapproxy.core.record import Record, RecordEntry
 from snapproxy.errors import SnapproxyError
 from snapproxy_storage import Blobs
 
+MOST_REPLAYS = 16
+"""Maximum number of captures that are kept in memory; the others are read again."""
+
 
 class OfflineCaptures:
     """Answers requests that name a capture from its record, and forwards others (`core.exchange.Answerer`).
@@ -53,6 +56,8 @@ class OfflineCaptures:
         record = await self._captures.record(name)
         known = self._replays.get(name)
         if known is None or known[0] != record:
+            while len(self._replays) >= MOST_REPLAYS:
+                self._replays.pop(next(iter(self._replays)))
             known = self._replays[name] = (
                 record,
                 Replay(record, self._families, self._stored, what=f"The capture {name}"),

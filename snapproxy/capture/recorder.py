@@ -13,7 +13,7 @@ from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any
 
-from snapproxy.capture.captures import Captures, CaptureWriter
+from snapproxy.capture.captures import MOST_ENTRIES, Captures, CaptureWriter
 from snapproxy.capture.deferred_body import DeferredBody, wait_until_stored
 from snapproxy.capture.freeze import Freeze
 from snapproxy.capture.notes import note_passed
@@ -32,8 +32,8 @@ from snapproxy.core.exchange import (
 from snapproxy.core.model import TIMELESS, Match, Proof, Refusal, Role
 from snapproxy.core.record import RecordEntry
 from snapproxy.core.time_spec import canonical_time
-from snapproxy.errors import SnapproxyError
-from snapproxy_storage import Blobs, StorageFailure
+from snapproxy.errors import ClientError, SnapproxyError
+from snapproxy_storage import Blobs, JournalRemoved, StorageFailure
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,12 @@ class Recorder:
             return await self._answerer.answer(target, conditions)
         try:
             writer = self._captures.get_open(target.capture) or await self._captures.open(target.capture)
-            return await _RecordedRequest(self, writer, target, conditions).answer()
+            try:
+                return await _RecordedRequest(self, writer, target, conditions).answer()
+            except JournalRemoved:  # another process has closed or removed the capture
+                self._captures.forget(target.capture)
+                writer = await self._captures.open(target.capture)
+                return await _RecordedRequest(self, writer, target, conditions).answer()
         except SnapproxyError as error:
             return Refusal(error.status, error.reason, error.why, error.hint)
         except StorageFailure as failure:
@@ -80,7 +85,12 @@ class Recorder:
         if target.capture:
             try:
                 writer = await self._captures.open(target.capture)
-                writer.add(note_passed(target.host))
+                try:
+                    writer.add(note_passed(target.host))
+                except JournalRemoved:
+                    self._captures.forget(target.capture)
+                    writer = await self._captures.open(target.capture)
+                    writer.add(note_passed(target.host))
                 return _closed() if writer.notes.is_closed else None
             except SnapproxyError as error:
                 return Refusal(error.status, error.reason, error.why, error.hint)
@@ -248,7 +258,14 @@ class _RecordedRequest:
 
     def _claim(self, entry: RecordEntry) -> RecordEntry | None:
         """Record an answer unless one is recorded already. Return the recorded one, None if the capture is closed."""
-        if entry.key not in self._writer.notes.entries:
+        entries = self._writer.notes.entries
+        if entry.key not in entries:
+            if len(entries) >= MOST_ENTRIES:
+                raise ClientError(
+                    "The capture is full",
+                    why=f"It has {MOST_ENTRIES} answers, and no capture may have more.",
+                    hint="Record further builds under other names.",
+                )
             self._writer.note(entry)
         return self._writer.notes.entries.get(entry.key)
 

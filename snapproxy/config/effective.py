@@ -24,6 +24,7 @@ def as_table(config: Config) -> dict[str, Any]:
         table["default_when"] = config.default_when.text
     table["pass"] = [join_host(*pair) for pair in config.passes]
     table["connect"] = config.connect
+    table["open_captures"] = config.open_captures
     table["patience"] = {family: format_duration(seconds) for family, seconds in config.patience.items()}
     table["watch"] = [
         {**asdict(watch), "paths": list(watch.paths), "every": format_duration(watch.every)} for watch in config.watch

@@ -150,6 +150,7 @@ def _config(
         default_when=settings["default_when"],
         passes=tuple(pair for pairs in settings["pass"] for pair in pairs),
         connect=settings["connect"],
+        open_captures=settings["open_captures"],
         archives=set_keeps_packages(archives, watches),
         upstreams=settings["upstreams"],
         patience=settings["patience"],

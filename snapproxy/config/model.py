@@ -42,7 +42,8 @@ class Config:
 
     `listen` and `passes` are (host, port) pairs, IPv6 hosts without brackets. `default_when` is None if a request
     without a time gets a 407. `connect` allows live clients to tunnel to the archives' hosts. `patience` maps a family
-    to its client timeout in seconds; a family that is missing has its own default. `source` is the file that was read,
+    to its client timeout in seconds; a family that is missing has its own default. `open_captures`: how many captures
+    may be open at once. `source` is the file that was read,
     None without a file.
     """
 
@@ -55,6 +56,7 @@ class Config:
     archives: tuple[Archive, ...]
     upstreams: Mapping[str, UpstreamLimits]
     patience: Mapping[str, float]
+    open_captures: int = 10_000
     watch: tuple[Watch, ...] = ()
     source: Path | None = None
 

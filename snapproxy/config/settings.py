@@ -100,6 +100,11 @@ SETTINGS = SettingsTable(
             default=False,
             description="whether live clients may CONNECT to an archive's hosts, port 443",
         ),
+        "open_captures": Key(
+            read=whole_number(1, 1_000_000),
+            default=10_000,
+            description="maximum number of captures that are open; closed ones do not count",
+        ),
         "patience": Key(
             read=a_mapping(_family, duration),
             default={},

@@ -33,6 +33,9 @@ from snapproxy_storage import Meta
 FRESH_SECONDS = 10
 """A root checked within this time is not revalidated: one update of a client requests the same root several times."""
 
+MOST_FAILURES = 1024
+"""Maximum number of roots whose failed revalidation is remembered: clients choose the paths."""
+
 SEEN_SECONDS = 600
 """How long a checked root is used to look up files before it is revalidated, in seconds."""
 
@@ -156,6 +159,8 @@ class LiveFiles:
     ) -> LiveState | NotStored | Refusal:
         outcome = await self._revalidator.observe(context, path)
         if isinstance(outcome, Refusal) and not outcome.is_absence:
+            while len(self._retry_at) >= MOST_FAILURES:
+                self._retry_at.pop(next(iter(self._retry_at)))
             self._retry_at[key] = self._clock.monotonic() + FRESH_SECONDS
         else:
             self._retry_at.pop(key, None)

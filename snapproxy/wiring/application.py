@@ -206,7 +206,12 @@ async def assemble(
         executor = _executor(config, store, parts, planner, bad_snapshots, clock, offline=offline)
         stack.push_async_callback(executor.close)
         lookup = CatalogSnapshotLookup(executor, parts.observations, parts.tables, FAMILIES)
-        captures = Captures(store, families={each.name: each.family for each in config.archives}, now=clock.now)
+        captures = Captures(
+            store,
+            families={each.name: each.family for each in config.archives},
+            now=clock.now,
+            most_open=config.open_captures,
+        )
         answerer = _answerer(store, book, executor, captures, lookup, clock, offline=offline, replayed=replayed)
         stack.push_async_callback(answerer.close)
         trust = RecordTrust(store, book.names, executor, facts, parts.roots, parts.names, parts.observations, clock)

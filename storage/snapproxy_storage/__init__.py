@@ -33,6 +33,7 @@ from snapproxy_storage.protocols import (
     Expiring,
     Following,
     Journal,
+    JournalRemoved,
     Journals,
     Meta,
     Name,
@@ -63,6 +64,7 @@ __all__ = [
     "Expiring",
     "Following",
     "Journal",
+    "JournalRemoved",
     "Journals",
     "Meta",
     "Name",
@@ -127,6 +129,7 @@ def open_store(state_dir: Path, cache_dir: Path) -> Store:
     drafts = LocalDrafts(layout.drafts, blobs, threads)
     expiring = LocalExpiring(layout.expiring, threads)
     tables = LocalTables(layout.tables)
+    journals = LocalJournals(layout.journals)
 
     closing = contextlib.AsyncExitStack()  # callbacks run in reverse order
     closing.callback(layout.close)
@@ -135,8 +138,9 @@ def open_store(state_dir: Path, cache_dir: Path) -> Store:
     closing.push_async_callback(asyncio.to_thread, catalog.close)
     closing.push_async_callback(asyncio.to_thread, expiring.close)
     closing.callback(tables.close)
+    closing.callback(journals.close)
     closing.push_async_callback(drafts.close)
-    return Store(blobs, drafts, catalog, expiring, tables, slots, LocalJournals(layout.journals), closing)
+    return Store(blobs, drafts, catalog, expiring, tables, slots, journals, closing)
 
 
 def open_tables(cache_dir: Path) -> Tables:

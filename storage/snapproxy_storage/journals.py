@@ -14,29 +14,75 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import stat
+from collections import OrderedDict
 from collections.abc import Sequence
 
 from snapproxy_storage.failures import os_failure
 from snapproxy_storage.layout import journal_name
 from snapproxy_storage.open_folder import OpenFolder
-from snapproxy_storage.protocols import Journal, StorageFailure
+from snapproxy_storage.protocols import Journal, JournalRemoved, StorageFailure
 
 _MAX_BYTES = 1 << 30
 
+_MOST_OPEN = 64
+"""Maximum number of journals with a descriptor. Opening one again takes a few microseconds."""
+
 
 class LocalJournals:
-    """The journals of one store."""
+    """The journals of one store. At most `most_open` of them have a descriptor, those that were used last."""
 
-    def __init__(self, folder: OpenFolder) -> None:
+    def __init__(self, folder: OpenFolder, *, most_open: int = _MOST_OPEN) -> None:
         self._folder = folder
+        self._most_open = most_open
+        self._descriptors: OrderedDict[_LocalJournal, int] = OrderedDict()
 
     def open(self, name: str) -> Journal:
-        path = self._folder.path / journal_name(name)
+        journal = _LocalJournal(self, journal_name(name), f"the journal {self._folder.path / journal_name(name)}")
         try:
-            fd = self._folder.open(journal_name(name), os.O_RDWR | os.O_APPEND | os.O_CREAT)
+            journal.inode = os.fstat(self._open(journal, os.O_CREAT)).st_ino
         except OSError as error:
-            raise os_failure(f"cannot open the journal {path}", error) from error
-        return _LocalJournal(fd, f"the journal {path}")
+            raise os_failure(f"cannot open {journal.what}", error) from error
+        return journal
+
+    async def count(self) -> int:
+        return len(await asyncio.to_thread(self._folder.names))
+
+    def close(self) -> None:
+        """Close every descriptor."""
+        while self._descriptors:
+            os.close(self._descriptors.popitem()[1])
+
+    def descriptor(self, journal: _LocalJournal) -> int:
+        """Return the descriptor of a journal. Opens it again if it was closed in favour of others. Raises OSError."""
+        fd = self._descriptors.get(journal)
+        if fd is not None:
+            self._descriptors.move_to_end(journal)
+            return fd
+        try:
+            fd = self._open(journal)
+        except FileNotFoundError:
+            raise JournalRemoved(f"{journal.what} was removed") from None
+        if os.fstat(fd).st_ino != journal.inode:
+            self.release(journal)
+            raise JournalRemoved(f"{journal.what} was removed, and created again")
+        return fd
+
+    def release(self, journal: _LocalJournal) -> None:
+        """Close the descriptor of a journal, if it has one."""
+        fd = self._descriptors.pop(journal, None)
+        if fd is not None:
+            os.close(fd)
+
+    def _open(self, journal: _LocalJournal, flags: int = 0) -> int:
+        fd = self._folder.open(journal.name, os.O_RDWR | os.O_APPEND | flags)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):  # its lines are lost, which must not be concealed
+            os.close(fd)
+            raise OSError(errno.ENXIO, "")
+        self._descriptors[journal] = fd
+        while len(self._descriptors) > self._most_open:
+            os.close(self._descriptors.popitem(last=False)[1])
+        return fd
 
     async def remove(self, name: str) -> None:
         try:
@@ -50,11 +96,13 @@ class LocalJournals:
 
 
 class _LocalJournal:
-    """An open journal file. `_read` is the offset up to which it was read; a truncated last line is read again."""
+    """A journal file. `_read` is the offset up to which it was read; a truncated last line is read again."""
 
-    def __init__(self, fd: int, what: str) -> None:
-        self._fd = fd
-        self._what = what
+    def __init__(self, journals: LocalJournals, name: str, what: str) -> None:
+        self.name = name
+        self.what = what
+        self.inode = 0
+        self._journals = journals
         self._read = 0
 
     def add(self, lines: Sequence[bytes]) -> Sequence[bytes]:
@@ -62,37 +110,42 @@ class _LocalJournal:
         if lines and data.count(b"\n") != len(lines) + 1:
             raise ValueError("a line must not contain a line break")
         try:
+            fd = self._journals.descriptor(self)
             if not lines:
-                return self._new_lines(os.fstat(self._fd).st_size)
-            written = os.write(self._fd, data)
+                return self._new_lines(fd, os.fstat(fd).st_size)
+            written = os.write(fd, data)
             if written < len(data):
                 # a partial write is a failure as well, and leaves no valid line
                 raise OSError(errno.ENOSPC, "")  # noqa: TRY301
-            end = os.lseek(self._fd, 0, os.SEEK_CUR)  # an append leaves the position at the end of its own bytes
+            end = os.lseek(fd, 0, os.SEEK_CUR)  # an append leaves the position at the end of its own bytes
             if end == self._read + written:  # no other writer: the lines of this process need not be read back
                 self._read = end
                 return lines
-            return self._new_lines(end)
+            return self._new_lines(fd, end)
         except OSError as error:
-            raise os_failure(f"cannot use {self._what}", error) from error
+            raise os_failure(f"cannot use {self.what}", error) from error
 
     async def sync(self) -> None:
         try:
-            await asyncio.to_thread(os.fsync, self._fd)
+            fd = os.dup(self._journals.descriptor(self))  # the other may be closed in favour of another journal
+            try:
+                await asyncio.to_thread(os.fsync, fd)
+            finally:
+                os.close(fd)
         except OSError as error:
-            raise os_failure(f"cannot use {self._what}", error) from error
+            raise os_failure(f"cannot use {self.what}", error) from error
 
     def close(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        self._journals.release(self)
 
-    def _new_lines(self, size: int) -> list[bytes]:
+    def _new_lines(self, fd: int, size: int) -> list[bytes]:
         """Return the complete lines from the last read offset to `size`."""
         if size > _MAX_BYTES:
-            raise StorageFailure(f"cannot use {self._what}: it has grown beyond {_MAX_BYTES} bytes")
+            raise StorageFailure(f"cannot use {self.what}: it has grown beyond {_MAX_BYTES} bytes")
+        if size < self._read:
+            raise StorageFailure(f"{self.what} is shorter than before: it has lost lines; check the disk")
         data = bytearray()
-        while self._read < size and (piece := os.pread(self._fd, size - self._read, self._read)):
+        while self._read < size and (piece := os.pread(fd, size - self._read, self._read)):
             data += piece
             self._read += len(piece)
         *lines, rest = bytes(data).split(b"\n")

@@ -356,10 +356,15 @@ class Catalog(Protocol):
         """
 
 
+class JournalRemoved(StorageFailure):
+    """The journal was removed while this `Journal` object had no descriptor. Open it again."""
+
+
 class Journal(Protocol):
     """An open journal: an append-only file of lines.
 
-    All processes that write to it read its lines in the same order.
+    All processes that write to it read its lines in the same order. An object has a descriptor only while few others
+    are in use: there may be any number of objects. `add` and `sync` raise JournalRemoved.
     """
 
     def add(self, lines: Sequence[bytes]) -> Sequence[bytes]:
@@ -374,7 +379,8 @@ class Journal(Protocol):
     async def sync(self) -> None:
         """Flush the appended lines to the disk, so that they survive a power cut."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Release the descriptor. A later call opens it again."""
 
 
 class Journals(Protocol):
@@ -386,8 +392,11 @@ class Journals(Protocol):
     async def remove(self, name: str) -> None:
         """Remove a journal. An absent journal is ignored.
 
-        Open `Journal` objects keep working on the removed file, whose lines no later `open` returns.
+        `Journal` objects that have a descriptor keep working on the removed file, whose lines no later `open` returns.
         """
+
+    async def count(self) -> int:
+        """Return the number of journals."""
 
 
 class Expiring(Protocol):

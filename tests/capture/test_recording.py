@@ -14,6 +14,7 @@ from snapproxy.core.exchange import PassTarget, TunnelTarget
 from snapproxy.core.model import Proof, Role
 from snapproxy.core.record import Record
 from snapproxy.errors import ClientError
+from tests.fakes.descriptors import open_descriptors
 from tests.fakes.faults import WrongBytes
 from tests.fakes.hamlet import FIRST, INRELEASE, PACKAGES, RELEASE, SECOND, SIGNATURE, Hamlet, content_of, later
 from tests.fakes.house import House
@@ -257,3 +258,68 @@ class TestLive:
             await house.get("live", path)
         assert (await house.get("live", present.package)).status == 200
         assert (await house.get("live", present.package, capture=BUILD)).status == 404
+
+
+async def test_many_captures_need_few_descriptors_and_little_memory(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each capture kept a descriptor and its notes for the life of the process: 1,300 of them stopped everything."""
+    monkeypatch.setattr("snapproxy.capture.captures.WRITERS_IN_MEMORY", 100)
+    await house.get(AT, INRELEASE, capture="first")
+    before = len(open_descriptors())
+    for number in range(300):
+        assert (await house.get(AT, INRELEASE, capture=f"build-{number}")).status == 200
+    assert len(open_descriptors()) - before < 100
+    assert len(house.app.captures._writers) <= 100
+    assert (await house.get(AT, PACKAGES, capture="first")).status == 200
+    for name in ("first", "build-0", "build-299"):
+        assert INRELEASE in await answers(house, name)
+    assert set(await answers(house, "first")) == {INRELEASE, PACKAGES}
+
+
+async def test_the_notes_in_memory_are_bounded(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("snapproxy.capture.captures.NOTES_IN_MEMORY", 10)
+    for number in range(20):
+        for path in (INRELEASE, PACKAGES):
+            await house.get(AT, path, capture=f"build-{number}")
+    writers = house.app.captures._writers.values()
+    assert sum(len(writer.notes.entries) for _, writer in writers) <= 10 + 2, "the newest is never forgotten"
+    assert set(await answers(house, "build-0")) == {INRELEASE, PACKAGES}
+
+
+async def test_captures_beyond_the_limit_are_refused_and_the_others_continue(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(house.app.captures, "_most_open", 3)
+    for number in range(3):
+        assert (await house.get(AT, INRELEASE, capture=f"build-{number}")).status == 200
+    refused = await house.get(AT, INRELEASE, capture="build-3")
+    assert refused.status == 403
+    assert "open_captures" in refused.refusal.why
+    assert (await house.get(AT, PACKAGES, capture="build-0")).status == 200
+    assert (await house.get(AT, INRELEASE)).status == 200
+    await house.app.captures.close("build-1")
+    assert (await house.get(AT, INRELEASE, capture="build-3")).status == 200
+    assert (await house.get(AT, INRELEASE, capture="build-1")).status == 200, "a closed capture needs no room"
+    assert (await house.get(AT, INRELEASE, capture="build-4")).status == 403
+
+
+async def test_a_full_capture_is_refused(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("snapproxy.capture.recorder.MOST_ENTRIES", 1)
+    assert (await house.get(AT, INRELEASE, capture=BUILD)).status == 200
+    refused = await house.get(AT, PACKAGES, capture=BUILD)
+    assert (refused.status, refused.refusal.reason) == (400, "The capture is full")
+    assert (await house.get(AT, INRELEASE, capture=BUILD)).status == 200
+
+
+async def test_a_capture_that_another_process_closed_is_closed_here_without_its_descriptor(
+    make_house: MakeHouse,
+) -> None:
+    one, other = await make_house(), await make_house()
+    await one.get(AT, INRELEASE, capture=BUILD)
+    journals = one.store.journals
+    journals.close()  # type: ignore[attr-defined]  # as if many other captures had been used since
+    await other.app.captures.close(BUILD)
+    assert (await one.get(AT, PACKAGES, capture=BUILD)).status == 403
+    assert (await one.get(AT, INRELEASE, capture=BUILD)).status == 200
+    assert set(await answers(one)) == {INRELEASE}

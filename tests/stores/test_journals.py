@@ -6,7 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from snapproxy_storage import Store
+import pytest
+
+from snapproxy_storage import JournalRemoved, StorageFailure, Store
+from tests.fakes.damage import DAMAGES
+from tests.fakes.descriptors import open_descriptors
 from tests.stores.contracts import NAME
 
 _WRITER = """
@@ -44,3 +48,40 @@ def test_lines_of_processes_that_write_at_once_are_whole(store: Store, state_dir
         mine = [line.split() for line in lines if line.startswith(name)]
         assert [int(number) for _, number, _ in mine] == list(range(500))
         assert {len(rest) for _, _, rest in mine} == {300}
+
+
+def test_any_number_of_journals_share_few_descriptors(store: Store) -> None:
+    before = len(open_descriptors())
+    journals = [store.journals.open(f"{number:032x}") for number in range(500)]
+    for turn in (b"one", b"two"):
+        for journal in journals:
+            assert list(journal.add([turn])) == [turn]
+    assert len(open_descriptors()) - before <= 64
+    assert store.journals.open(f"{7:032x}").add([]) == [b"one", b"two"]
+
+
+async def test_a_journal_without_descriptor_reports_its_removal(store: Store) -> None:
+    journal = store.journals.open(NAME)
+    journal.add([b"line"])
+    journal.close()
+    await store.journals.remove(NAME)
+    with pytest.raises(JournalRemoved):
+        journal.add([b"next"])
+    assert store.journals.open(NAME).add([]) == []
+
+
+@pytest.mark.parametrize("damage", ["fifo", "folder", "link", "dangling link", "socket"])
+def test_another_entry_in_place_of_a_journal_is_refused(store: Store, state_dir: Path, damage: str) -> None:
+    place = state_dir / "journals" / NAME
+    place.touch()
+    DAMAGES[damage](place)
+    with pytest.raises(StorageFailure, match=NAME):
+        store.journals.open(NAME)
+
+
+def test_a_journal_that_lost_lines_is_refused(store: Store, state_dir: Path) -> None:
+    journal = store.journals.open(NAME)
+    journal.add([b"first" * 100])
+    (state_dir / "journals" / NAME).write_bytes(b"")
+    with pytest.raises(StorageFailure, match="lost lines"):
+        journal.add([b"next"])
