@@ -11,6 +11,7 @@ from snapproxy.cli.messages import print_json
 from snapproxy.cli.usage.sources import KNOWN, SCRIPT
 from snapproxy.client_config import Snippet, apk, apt, pacman, pin_script, rpm
 from snapproxy.client_config.apt import DISTROS, Distro
+from snapproxy.client_config.releases import is_release, nearest
 from snapproxy.config import load
 from snapproxy.core.model import Archive
 from snapproxy.errors import ConfigurationError
@@ -34,12 +35,13 @@ def _snippets(arguments: argparse.Namespace) -> tuple[Snippet, ...]:
         archives = load(arguments.config).archives
         return (Snippet("", pin_script.script(archives, arguments.time, arguments.base)),)
     if arguments.distro == pacman.DISTRO:
+        _no_suite(arguments, "pacman")
         return _form(arguments, pacman.FORMS)(pacman.PacmanOptions(arguments.time, arguments.base))
     if arguments.distro == apk.ALPINE:
         return _alpine(arguments)
     if arguments.distro in DISTROS:
         distro = DISTROS[arguments.distro]
-        return _form(arguments, apt.FORMS)(_apt(arguments, distro, arguments.suite or own_suite(distro)))
+        return _form(arguments, apt.FORMS)(_apt(arguments, distro, _suite(arguments) or own_suite(distro)))
     return _of_archive(arguments, _archive(arguments))
 
 
@@ -69,6 +71,8 @@ def _archive(arguments: argparse.Namespace) -> Archive:
 
 def _of_archive(arguments: argparse.Namespace, archive: Archive) -> tuple[Snippet, ...]:
     """Write the configuration for an archive that has no forms of its own."""
+    if archive.family != "apt":
+        _no_suite(arguments, archive.family)
     if archive.family == "rpm":
         repository = rpm.RpmOptions(archive.name, arguments.repo, arguments.time, arguments.base)
         return _form(arguments, rpm.FORMS)(repository)
@@ -79,7 +83,7 @@ def _of_archive(arguments: argparse.Namespace, archive: Archive) -> tuple[Snippe
         raise ConfigurationError(
             f"The suite of {archive.name} is not known", hint="Name it, for example: --suite stable"
         )
-    return _form(arguments, apt.OWN_FORMS)(_apt(arguments, apt.own(archive), arguments.suite))
+    return _form(arguments, apt.OWN_FORMS)(_apt(arguments, apt.own(archive), _suite(arguments)))
 
 
 def _form(arguments: argparse.Namespace, forms: Mapping[str, Writer[T]]) -> Writer[T]:
@@ -89,6 +93,28 @@ def _form(arguments: argparse.Namespace, forms: Mapping[str, Writer[T]]) -> Writ
             f"There is no form {arguments.form} for {arguments.distro}", hint=f"Its forms are: {', '.join(forms)}."
         )
     return forms[arguments.form]
+
+
+def _suite(arguments: argparse.Namespace) -> str:
+    """Return the suite of the command line, '' without one. Raises ConfigurationError for a misspelling."""
+    suite = str(arguments.suite or "")
+    if suite and not arguments.any_suite and not is_release(arguments.distro, suite):
+        meant = nearest(arguments.distro, suite)
+        question = f"Did you mean --suite {meant}? " if meant else ""
+        raise ConfigurationError(
+            f"{arguments.distro} has no suite {suite[:40]!a}",
+            why="This version of snapproxy lists no such release.",
+            hint=f"{question}If the release is newer than snapproxy, add --any-suite.",
+        )
+    return suite
+
+
+def _no_suite(arguments: argparse.Namespace, family: str) -> None:
+    """Raise ConfigurationError if a suite is named for an archive of a family without suites."""
+    if arguments.suite:
+        raise ConfigurationError(
+            f"{arguments.distro} has no suites", why=f"Archives of {family} have repositories.", hint="Use --repo PATH."
+        )
 
 
 def own_suite(distro: Distro) -> str:

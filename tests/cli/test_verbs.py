@@ -239,6 +239,44 @@ def test_sources_print_texts_to_paste(capsys: pytest.CaptureFixture[str]) -> Non
     assert output["files"][0]["path"] == "/etc/apt/sources.list.d/ubuntu.sources"
 
 
+@pytest.mark.parametrize(
+    ("distro", "suite", "meant"),
+    [
+        ("debian", "bookwrm", "bookworm"),
+        ("debian", "Bookworm", "bookworm"),
+        ("debian", "bookworm-backports", "bookworm"),
+        ("ubuntu", "nobel", "noble"),
+        ("debian-security", "bookwrm-security", "bookworm-security"),
+        ("debian-security", "bustre/updates", "buster/updates"),
+        ("ubuntu-ports", "jamy-updates", "jammy-updates"),
+    ],
+)
+def test_a_misspelt_suite_is_refused_with_the_right_one(
+    capsys: pytest.CaptureFixture[str], distro: str, suite: str, meant: str
+) -> None:
+    command = ["sources", distro, "--at", "2024-06-01", "--suite"]
+    assert main([*command, suite]) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert f"{distro} has no suite '{suite}'" in output.err
+    assert f"Did you mean --suite {meant}?" in output.err
+    assert main([*command, meant]) == 0
+    assert main([*command, suite, "--any-suite"]) == 0
+
+
+def test_a_suite_like_no_other_is_refused_without_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sources", "debian", "--at", "2024-06-01", "--suite", "xyz"]) == 2
+    error = capsys.readouterr().err
+    assert "Did you mean" not in error
+    assert "add --any-suite" in error
+
+
+@pytest.mark.parametrize("distro", ["archlinux", "archlinuxarm", "fedora"])
+def test_a_suite_of_an_archive_without_suites_is_refused(capsys: pytest.CaptureFixture[str], distro: str) -> None:
+    assert main(["sources", distro, "--at", "2024-06-01", "--suite", "42"]) == 2
+    assert f"{distro} has no suites" in capsys.readouterr().err
+
+
 def test_sources_print_texts_for_alpine(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     machine = {"ID": "alpine", "VERSION_ID": "3.20.3"}
     monkeypatch.setattr(sources.platform, "freedesktop_os_release", lambda: machine)

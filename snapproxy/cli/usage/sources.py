@@ -71,6 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--suite", metavar="SUITE", help="the release, such as bookworm (default: this machine's, if it runs DISTRO)"
     )
+    parser.add_argument("--any-suite", action="store_true", help="accept a suite that this version does not list")
     parser.add_argument(
         "--repo",
         default="",
