@@ -67,6 +67,27 @@ def test_apt_forth_and_back_and_every_file_as_it_was(
     assert look(etc, fraction=shell.fraction) == before
 
 
+def test_apt_goes_back_with_a_list_of_mirrors(
+    world: World, snapproxy: Snapproxy, apt_root: Callable[[str], AptRoot], all_shells: dict[str, Shell]
+) -> None:
+    """As in Debian's cloud images. The source's own address has no time, so apt would keep its newer lists."""
+    root = apt_root("apt")
+    mirrors = root.folder / "etc/apt/mirrors/debian.list"
+    mirrors.parent.mkdir()
+    mirrors.write_text(f"{CDN}\n")
+    # apt of this machine finds the list by its whole path, the system in the root by the same one.
+    itself = root.folder / str(root.folder).lstrip("/")
+    itself.parent.mkdir(parents=True)
+    itself.symlink_to("/")
+    key = keyring_of(world, root)
+    root.sources(f"deb [signed-by={key}] mirror+file://{mirrors} {world.codename} main")
+    for state in (world.second, world.first):
+        run(all_shells["dash"], script(snapproxy, state.when), root.folder)
+        update = root.update()
+        assert update.code == 0, update.text
+        assert root.candidates("xz-utils") == {"xz-utils": state.versions["xz-utils"]}
+
+
 def test_what_a_pinned_root_asks_for_is_recorded(
     world: World, snapproxy: Snapproxy, apt_root: Callable[[str], AptRoot], all_shells: dict[str, Shell]
 ) -> None:
