@@ -26,6 +26,7 @@ from snapproxy.core.exchange import (
     Moved,
     Outcome,
     PassTarget,
+    Prefetch,
     Served,
     ServiceTarget,
     TunnelTarget,
@@ -81,7 +82,7 @@ class Executor:
         self._service = service
         self._clock = clock
         self._offline = offline
-        self._prefetches: dict[tuple[str, str, str], asyncio.Task[None]] = {}
+        self._prefetches: set[asyncio.Task[None]] = set()
 
     # --- for callers
 
@@ -102,14 +103,14 @@ class Executor:
             log.exception("The store failed")
             return refusals.broken_store(whole=self._is_whole(target), why=str(failure))
 
-    def prefetch(self, target: FileTarget | ServiceTarget) -> None:
+    def prefetch(self, target: FileTarget | ServiceTarget, conditions: Conditions) -> Prefetch | None:
         """Start the download for a request that is queued in a pipeline."""
         if not isinstance(target, FileTarget) or self._offline or len(self._prefetches) >= MAX_PREFETCHES:
-            return
-        key = (target.archive.name, target.when.text, target.path)
-        if key not in self._prefetches:
-            task = self._prefetches[key] = asyncio.create_task(self._prefetch(target))
-            task.add_done_callback(lambda _: self._prefetches.pop(key, None))
+            return None
+        task = asyncio.create_task(self._prefetch(target, conditions))
+        self._prefetches.add(task)
+        task.add_done_callback(self._prefetches.discard)
+        return task
 
     async def passing(self, target: PassTarget | TunnelTarget) -> Refusal | None:
         """Refuse a request to a `pass` host while offline.
@@ -120,10 +121,11 @@ class Executor:
 
     async def close(self) -> None:
         """Wait until stored files are recorded in the catalog; cancel everything else."""
-        for prefetch in list(self._prefetches.values()):
+        prefetches = list(self._prefetches)
+        for prefetch in prefetches:
             prefetch.cancel()
         await self._downloads.close()
-        await asyncio.gather(*self._prefetches.values(), return_exceptions=True)
+        await asyncio.gather(*prefetches, return_exceptions=True)
 
     # --- planning
 
@@ -264,7 +266,7 @@ class Executor:
             return refusals.no_upstream(step), ""
         flight, joined = self.files.join(step, context)
         cache = "JOINED" if joined else "MISS"
-        outcome = await (flight.wait_outcome if step.whole else flight.wait_started)(context.deadline)
+        outcome = await (flight.wait_outcome if step.whole else flight.wait_started)(context)
         match outcome:
             case Refusal():
                 return outcome, cache
@@ -275,9 +277,9 @@ class Executor:
                 return None, cache
             case None if not flight.is_receiving or step.role in (Role.ROOT, Role.SIGNATURE):
                 return flight.timeout_refusal(), cache
-        body = flight.follow()
+        body = flight.follow(context)
         if body is None:  # another process has just finished the download
-            await flight.wait_outcome(context.deadline)
+            await flight.wait_outcome(context)
             return None, cache
         archive, _, snapshot = _space(step).partition("/")
         proof = outcome.serving(step).proof if isinstance(outcome, Stored) else step.proof
@@ -289,8 +291,8 @@ class Executor:
             return sent, cache
         return Served(body, archive, snapshot, "", proof, cache, step.role, sent.date, headers=step.notes), cache
 
-    async def _prefetch(self, target: FileTarget) -> None:
-        context = self.context(target.archive, Conditions())
+    async def _prefetch(self, target: FileTarget, conditions: Conditions) -> None:
+        context = self.context(target.archive, conditions)
         try:
             request = PlanRequest(context.archive, target.when, target.path)
             resolved = await self._snapshot(request, context)
@@ -299,7 +301,7 @@ class Executor:
             step = await self._planner.plan(request, resolved, context, self.files.obtain)
             if isinstance(step, Fetch) and step.sources:
                 flight, _ = self.files.join(step, context)
-                await flight.wait_outcome(float("inf"))
+                await flight.wait_outcome(context, float("inf"))
         except (SnapproxyError, StorageFailure) as error:
             log.info("A prefetch failed: %s", type(error).__name__)  # its own request gets the reason
 

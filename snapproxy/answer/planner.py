@@ -48,7 +48,9 @@ def request_context(
     wait = BACKGROUND_SECONDS if conditions.background else patience.get(archive.family, family.patience)
     deadline = clock.monotonic() + wait
     history = histories[archive.history]
-    return RequestContext(archive, family, history, deadline, conditions.background, conditions.via)
+    return RequestContext(
+        archive, family, history, deadline, wait, conditions.background, conditions.via, conditions.client
+    )
 
 
 class Planner:

@@ -72,7 +72,7 @@ class SnapshotApi:
         """Start or join the flight. A file is streamed while it downloads; an answer is short and sent whole."""
         flight, joined = self._downloads.join(step, context, None)
         cache = "JOINED" if joined else "MISS"
-        outcome = await (flight.wait_started if target.sha1 else flight.wait_outcome)(context.deadline)
+        outcome = await (flight.wait_started if target.sha1 else flight.wait_outcome)(context)
         match outcome:
             case Refusal():
                 return outcome
@@ -85,7 +85,7 @@ class SnapshotApi:
             case None if not (target.sha1 and flight.is_receiving):
                 return flight.timeout_refusal()
         self._downloads.run_detached(self._remember_when_stored(flight, target))
-        body = flight.follow()
+        body = flight.follow(context)
         if body is None:  # the download has just finished
             return await self._once_remembered(target, step) or flight.timeout_refusal()
         return Served(body, target.archive.name, TIMELESS, "", step.proof, cache, Role.OTHER, flight.date)
@@ -125,7 +125,7 @@ class SnapshotApi:
         await self._store.expiring.put(_key(target), answer, seconds=STALE_SECONDS)
 
     async def _remember_when_stored(self, flight: Flight, target: ServiceTarget) -> None:
-        outcome = await flight.wait_outcome(float("inf"))
+        outcome = await flight.ended()
         if isinstance(outcome, Stored) and not outcome.is_in_memory:
             await self._remember(target, StoredFile(target.path, outcome.digest, outcome.size, Proof.DIGEST))
 

@@ -126,7 +126,7 @@ class SnapshotFiles:
             await self._names.wait_for_name(step.space, step.path, step.expected)
 
     async def _name_when_stored(self, flight: Flight, step: Fetch) -> None:
-        outcome = await flight.wait_outcome(float("inf"))
+        outcome = await flight.ended()
         try:
             if isinstance(outcome, Stored) and not outcome.is_in_memory:
                 await self.name(outcome.serving(step))
@@ -164,7 +164,7 @@ class SnapshotFiles:
     async def _download(self, step: Fetch, context: RequestContext) -> StoredFile | NotStored | Refusal | None:
         """Download a file and wait until it is stored; None if another process has stored it."""
         flight, _ = self.join(step, context)
-        match outcome := await flight.wait_outcome(context.deadline):
+        match outcome := await flight.wait_outcome(context):
             case Stored(is_in_memory=False):
                 serve = outcome.serving(step)
                 await self.name(serve)

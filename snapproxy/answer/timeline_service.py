@@ -8,7 +8,17 @@ from snapproxy.base.context import RequestContext
 from snapproxy.base.stats import Stats
 from snapproxy.core.history import TimelineAnswer
 from snapproxy.core.model import Archive, NeedWindow, Refusal, Window
-from snapproxy.core.upstream_answer import Absent, BodyFollows, Broken, Redirect, Throttled, UpstreamRequest
+from snapproxy.core.rate_limit import BACKGROUND, CLIENT
+from snapproxy.core.upstream_answer import (
+    Absent,
+    BodyFollows,
+    Broken,
+    CoolingDown,
+    QueueFull,
+    Redirect,
+    Throttled,
+    UpstreamRequest,
+)
 from snapproxy.upstream.client import UpstreamClient
 from snapproxy.upstream.egress import EgressPolicy
 from snapproxy.upstream.response import BodyBrokenError, UpstreamResponse
@@ -58,7 +68,12 @@ class TimelineService:
         archive, is_answer = context.archive, context.history.is_answer
         asked = UpstreamRequest(url, page=True)
         async with self._upstream.fetch(
-            asked, EgressPolicy.of(archive), background=context.background, stop_at=is_answer, via=context.via
+            asked,
+            EgressPolicy.of(archive),
+            demand=BACKGROUND if context.background else CLIENT,
+            max_cool_down=None if context.background else context.patience,
+            stop_at=is_answer,
+            via=context.via,
         ) as response:
             self._tally.asked(*response.hops, response.url)
             match response.answer:
@@ -70,6 +85,10 @@ class TimelineService:
                     return TimelineAnswer(status, "", b"")
                 case Throttled():
                     return response.answer
+                case CoolingDown():
+                    return refusals.timeline_cooling_down(archive, response.answer, self._clock.now())
+                case QueueFull(upstream, queued):
+                    return refusals.no_timeline(archive, f"{queued} requests wait for {upstream}, the maximum")
                 case Broken():
                     return refusals.no_timeline(archive, response.answer.reason)
                 case _:

@@ -7,8 +7,6 @@ the machine requests a window at a time, by `timeline_service`.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
@@ -16,6 +14,7 @@ from typing import Any
 
 from snapproxy.base import refusals
 from snapproxy.base.clock import Clock
+from snapproxy.base.concurrency import SharedTask
 from snapproxy.base.context import RequestContext
 from snapproxy.core.model import Archive, Instant, NeedWindow, Refusal, Window
 from snapproxy.core.time_spec import format_instant
@@ -50,7 +49,7 @@ class Timelines:
         self._clock = clock
         self._offline = offline
         self._windows: dict[str, dict[tuple[Instant, Instant], Window]] = {}
-        self._asking: dict[str, asyncio.Task[Window | Refusal]] = {}
+        self._asking: dict[str, SharedTask[Window | Refusal]] = {}
         self._failed: dict[str, tuple[float, Refusal]] = {}
 
     def at_hand(self, archive: Archive) -> list[Window]:
@@ -73,13 +72,13 @@ class Timelines:
             return failure if stored is None else stored
         while True:
             task = self._asking.get(key)
-            if is_first := task is None:
-                task = self._asking[key] = asyncio.create_task(self._ask(context, need, key))
-                task.add_done_callback(lambda _: self._asking.pop(key, None))
-            with contextlib.suppress(TimeoutError):
-                async with self._clock.timeout(max(0.0, context.deadline - self._clock.monotonic())):
-                    await asyncio.wait({task})
-            answer = task.result() if task.done() else refusals.still_fetching()
+            if is_first := task is None or task.is_abandoned:
+                task = self._asking[key] = SharedTask(self._ask(context, need, key), self._asking, key, self._clock)
+            if await task.wait(context.deadline - self._clock.monotonic()):
+                answer = task.result()
+            else:
+                task.keep()
+                answer = refusals.still_fetching()
             if isinstance(answer, Refusal):
                 return answer if stored is None else stored
             if is_first or _answers(answer, need):
@@ -87,10 +86,8 @@ class Timelines:
 
     async def close(self) -> None:
         """Cancel the requests in progress."""
-        questions = list(self._asking.values())
-        for question in questions:
-            question.cancel()
-        await asyncio.gather(*questions, return_exceptions=True)
+        for question in list(self._asking.values()):
+            await question.cancel()
 
     def _is_good(self, window: Window, archive: Archive, now: Instant) -> bool:
         expires = window_expires(window, archive, now)

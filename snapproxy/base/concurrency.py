@@ -1,15 +1,18 @@
-"""Bounded concurrency: run one coroutine function over many items, a limited number at a time."""
+"""Concurrency: run one coroutine function over many items, a limited number at a time, and share one task."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TypeVar
+import contextlib
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
+from typing import Any, Generic, TypeVar
 
+from snapproxy.base.clock import Clock
 from snapproxy.errors import SnapproxyError
 
 T = TypeVar("T")
 R = TypeVar("R")
+K = TypeVar("K")
 
 
 async def gather_bounded(items: Iterable[T], work: Callable[[T], Awaitable[R]], width: int) -> list[R]:
@@ -33,3 +36,54 @@ async def gather_bounded(items: Iterable[T], work: Callable[[T], Awaitable[R]], 
         known = [each for each in errors.exceptions if isinstance(each, SnapproxyError)]
         raise (known or errors.exceptions)[0] from None
     return [results[position] for position in range(len(results))]
+
+
+class SharedTask(Generic[R]):
+    """A task whose result several requests wait for. It is cancelled if all of them are cancelled.
+
+    It removes itself from `register` when it ends. A request that comes after the cancellation must start another one.
+    """
+
+    def __init__(
+        self, work: Coroutine[Any, Any, R], register: MutableMapping[K, SharedTask[R]], key: K, clock: Clock
+    ) -> None:
+        self.is_abandoned = False
+        self._clock = clock
+        self._waiting = 0
+        self._is_kept = False
+        self._task = asyncio.create_task(work)
+
+        def forget(_task: asyncio.Task[R]) -> None:
+            if register.get(key) is self:
+                del register[key]
+
+        self._task.add_done_callback(forget)
+
+    async def wait(self, seconds: float) -> bool:
+        """Wait for the end, up to `seconds`. Return whether the task has ended."""
+        self._waiting += 1
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with self._clock.timeout(max(0.0, seconds)):
+                    await asyncio.wait({self._task})
+        except asyncio.CancelledError:
+            if self._waiting == 1 and not self._is_kept:
+                self.is_abandoned = True
+                self._task.cancel()
+            raise
+        finally:
+            self._waiting -= 1
+        return self._task.done()
+
+    def keep(self) -> None:
+        """Never cancel the task when requests leave: one of them was answered without its result."""
+        self._is_kept = True
+
+    def result(self) -> R:
+        """Return the result of the ended task."""
+        return self._task.result()
+
+    async def cancel(self) -> None:
+        """Cancel the task, and wait until it has ended."""
+        self._task.cancel()
+        await asyncio.wait({self._task})

@@ -7,15 +7,21 @@ exits 100 and prints the reason immediately.
 
 from __future__ import annotations
 
-from snapproxy.core.model import LIVE, Archive, Proof, Refusal
+from snapproxy.core.model import LIVE, Archive, Instant, Proof, Refusal
 from snapproxy.core.plan_model import Fetch
-from snapproxy.core.upstream_answer import Broken, Fault
+from snapproxy.core.time_spec import format_instant
+from snapproxy.core.upstream_answer import Broken, CoolingDown, Fault, QueueFull
 from snapproxy.errors import ArchiveDataError, SnapproxyError
 
 RETRY_SOON = 5
 """Seconds in Retry-After when no longer wait is known."""
 
-_COOLING_DOWN = "Upstream is cooling down, try again later"
+MAX_REASON = 80
+"""Maximum length of a reason phrase in characters."""
+
+WRONG_BYTES_SECONDS = 15
+"""Seconds in Retry-After after wrong bytes: an index may have been replaced between the root and the index."""
+
 _IN_PROGRESS = "Upstream is slow, download in progress: try again soon"
 
 _CHECK_PATH = "Check the path and the requested time."
@@ -93,17 +99,67 @@ def absent(step: Fetch) -> Refusal:
     )
 
 
-def throttled(step: Fetch, status: int, wait: float) -> Refusal:
-    """Return the refusal for an upstream that cools down for `wait` seconds; `status` is its answer, 0 without one."""
-    answer = f"The upstream answered {status}. " if status else ""
+def cooling_down(step: Fetch, cooling: CoolingDown, now: Instant) -> Refusal:
+    """Return the refusal for an upstream that cools down: the host, what it did, and until when it is not asked."""
+    seconds = max(1, round(cooling.wait))
     return unavailable(
         whole=step.whole,
         status=503,
-        reason=_COOLING_DOWN,
-        why=f"{answer}snapproxy sends it no request for about {round(wait)} s.",
-        hint="Try again then, or add further mirrors to the archive in the configuration.",
-        retry_after=wait,
+        reason=cool_down_reason(cooling),
+        why=f"{cooling.upstream} {cooling.cause_text}, so snapproxy sends it no request until "
+        f"{format_instant(now + seconds)}. {step.path} of {step.reported_space} is not in the store.",
+        hint=f"Try again in {seconds} seconds, or add further mirrors to the archive in the configuration.",
+        retry_after=seconds,
     )
+
+
+def cool_down_reason(cooling: CoolingDown) -> str:
+    """Return the reason phrase for a cool-down. It has the name of the host unless that is too long."""
+    rest = f"{cooling.cause_text}: next request in {max(1, round(cooling.wait))} s"
+    named = f"{cooling.upstream} {rest}"
+    return named if len(named) <= MAX_REASON else f"The upstream {rest}"
+
+
+def queue_full(step: Fetch, full: QueueFull) -> Refusal:
+    """Return the refusal for a request that comes while too many others wait for the same upstream."""
+    return unavailable(
+        whole=step.whole,
+        status=503,
+        reason=_with_host("Too many requests are queued for", full.upstream),
+        why=f"{full.queued} requests wait for {full.upstream}, the maximum; {step.path} of {step.reported_space} is not queued.",
+        hint="Try again later with fewer concurrent requests, or add further mirrors to the archive.",
+        retry_after=max(full.wait, RETRY_SOON),
+    )
+
+
+def queued(step: Fetch, upstream: str, count: int, wait: float) -> Refusal:
+    """Return the refusal for a client whose timeout ends in the queue; `wait` is expected, in seconds."""
+    return unavailable(
+        whole=step.whole,
+        status=503,
+        reason=_with_host("Waiting for a free connection to", upstream),
+        why=f"{count} requests wait for {upstream}, that for {step.path} of {step.reported_space} among them.",
+        hint="Try again: the request keeps its place in the queue.",
+        retry_after=max(wait, RETRY_SOON),
+    )
+
+
+def in_progress(step: Fetch, upstream: str) -> Refusal:
+    """Return the refusal for a client whose timeout ends during the download; `upstream` is '' if it is unknown."""
+    return unavailable(
+        whole=step.whole,
+        status=503,
+        reason=_with_host("Download in progress, try again soon, from", upstream) if upstream else _IN_PROGRESS,
+        why=f"{step.path} of {step.reported_space} has not arrived within the client timeout; the download continues.",
+        hint="Try again: downloaded bytes are kept.",
+        retry_after=RETRY_SOON,
+    )
+
+
+def _with_host(text: str, upstream: str) -> str:
+    """Return a reason phrase that ends with the host, unless its name is too long."""
+    named = f"{text} {upstream}"
+    return named if len(named) <= MAX_REASON else f"{text} the upstream"
 
 
 def forbidden(step: Fetch, status: int) -> Refusal:
@@ -118,15 +174,29 @@ def forbidden(step: Fetch, status: int) -> Refusal:
     )
 
 
-def broken(step: Fetch, failure: Broken) -> Refusal:
-    """Return the refusal for a failed upstream: 504 if it cannot be reached, 502 if its answer is unusable."""
+def broken(step: Fetch, upstream: str, failure: Broken, wait: float) -> Refusal:
+    """Return the refusal for a failed upstream: 504 if it cannot be reached, 502 if its answer is unusable.
+
+    It has a Retry-After only if the same request may succeed: a web page instead of a file stays one.
+    """
+    cause = f"{step.path} of {step.reported_space} was requested from {upstream}: {failure.reason}."
+    if not failure.is_worth_retrying:
+        return unavailable(
+            whole=step.whole,
+            status=502,
+            reason=failure.reason[:1].upper() + failure.reason[1:],
+            why=f"{cause} Nothing was stored.",
+            hint="A retry will not help: check the addresses of the archive in the configuration, and its redirects.",
+        )
+    seconds = max(RETRY_SOON, round(wait))
+    named = f"{upstream} {failure.predicate}"
     return unavailable(
         whole=step.whole,
         status=504 if failure.fault in _UNREACHABLE else 502,
-        reason=failure.reason[:1].upper() + failure.reason[1:],
-        why=f"{step.path} of {step.reported_space} could not be downloaded; nothing was stored under its name.",
-        hint="Try again later; `snapproxy stats` shows the requests and bytes of each upstream.",
-        retry_after=RETRY_SOON,
+        reason=named if len(named) <= MAX_REASON else f"The upstream {failure.predicate}",
+        why=f"{cause} Nothing was stored under its name.",
+        hint=f"Try again in {seconds} seconds; `snapproxy stats` shows the requests and bytes of each upstream.",
+        retry_after=seconds,
     )
 
 
@@ -137,7 +207,9 @@ def wrong_bytes(step: Fetch, difference: str) -> Refusal:
         status=502,
         reason=f"Upstream sent wrong bytes: {difference}",
         why=f"{step.path} of {step.reported_space} was downloaded and does not match its expected size or digest.",
-        hint="Try again in 15 seconds: another source will be tried.",
+        hint="Try again: another source is tried if there is one. Otherwise the archive, or a mirror in the "
+        "configuration, has damaged files.",
+        retry_after=WRONG_BYTES_SECONDS,
     )
 
 
@@ -148,7 +220,7 @@ def unreadable(step: Fetch, error: ArchiveDataError) -> Refusal:
         status=502,
         reason="The archive's root cannot be read",
         why=f"{step.path} of {step.reported_space}: {error.reason}. {error.why}".strip(),
-        hint="Try again later: the archive may be in the middle of an update.",
+        hint="Check the addresses of the archive. A retry helps only if it is in the middle of an update.",
     )
 
 
@@ -158,8 +230,9 @@ def torn_pair(step: Fetch) -> Refusal:
         whole=True,
         status=502,
         reason="The root and its signature belong to two states",
-        why=f"The archive was published again while {step.path} of {step.space} and its signature were downloaded.",
+        why=f"The archive was published again while {step.path} of {step.reported_space} and its signature were downloaded.",
         hint="Try again later: the archive may be in the middle of an update.",
+        retry_after=RETRY_SOON,
     )
 
 
@@ -173,20 +246,20 @@ def no_timeline(archive: Archive, cause: str) -> Refusal:
     )
 
 
-# --- the client timeout -----------------------------------------------------------------------------------------------
-
-
-def client_timeout(step: Fetch, wait: float) -> Refusal:
-    """Return the refusal for a client whose timeout ends before the file arrives; `wait` is expected, in seconds."""
-    wait = max(wait, float(RETRY_SOON))
-    return unavailable(
-        whole=step.whole,
-        status=503,
-        reason=_COOLING_DOWN if wait > RETRY_SOON else _IN_PROGRESS,
-        why=f"{step.path} of {step.reported_space} has not arrived within the client timeout; the download continues.",
-        hint="Try again: downloaded bytes are kept.",
-        retry_after=wait,
+def timeline_cooling_down(archive: Archive, cooling: CoolingDown, now: Instant) -> Refusal:
+    """Return the refusal for an archive whose list of snapshots cannot be requested during a cool-down."""
+    seconds = max(1, round(cooling.wait))
+    return Refusal(
+        424,
+        cool_down_reason(cooling),
+        f"The list of snapshots of {archive.name} is needed for this time. {cooling.upstream} {cooling.cause_text}, so "
+        f"snapproxy sends it no request until {format_instant(now + seconds)}.",
+        f"Try again in {seconds} seconds, or use the exact id of a snapshot that was used before.",
+        {"Retry-After": str(seconds)},
     )
+
+
+# --- the client timeout -----------------------------------------------------------------------------------------------
 
 
 def still_fetching() -> Refusal:
@@ -260,6 +333,16 @@ def vanished() -> Refusal:
 def stopped(step: Fetch) -> Refusal:
     """Return the refusal for a download that is stopped because snapproxy shuts down."""
     return unavailable(whole=step.whole, status=503, reason="snapproxy is shutting down", retry_after=RETRY_SOON)
+
+
+def unread(step: Fetch) -> Refusal:
+    """Return the outcome of a download that was stopped because no request waited for it."""
+    return unavailable(
+        whole=step.whole,
+        status=503,
+        reason="The download was stopped: its client left",
+        retry_after=RETRY_SOON,
+    )
 
 
 def failed_elsewhere(step: Fetch, why: str) -> Refusal:

@@ -40,7 +40,7 @@ class OfflineCaptures:
             return Refusal(424, f"Offline: {error.reason[:1].lower()}{error.reason[1:]}", error.why, error.hint)
         return await replay.answer(target, conditions)
 
-    def prefetch(self, target: FileTarget | ServiceTarget) -> None:
+    def prefetch(self, target: FileTarget | ServiceTarget, conditions: Conditions) -> None:
         """Do nothing: only stored bytes are served."""
 
     async def passing(self, target: PassTarget | TunnelTarget) -> Refusal | None:

@@ -24,6 +24,7 @@ from snapproxy.core.exchange import (
     FileTarget,
     Outcome,
     PassTarget,
+    Prefetch,
     ResponseBody,
     Served,
     ServiceTarget,
@@ -73,12 +74,13 @@ class Recorder:
             log.exception("An answer could not be recorded in a capture")
             return _not_recorded(str(failure))
 
-    def prefetch(self, target: FileTarget | ServiceTarget) -> None:
+    def prefetch(self, target: FileTarget | ServiceTarget, conditions: Conditions) -> Prefetch | None:
         """Start the download for a queued request, unless its capture may replace the requested time."""
         if not target.capture:
-            self._answerer.prefetch(target)
-        elif isinstance(target, FileTarget) and target.when.match not in (Match.LIVE, Match.LATEST):
-            self._answerer.prefetch(replace(target, capture=""))
+            return self._answerer.prefetch(target, conditions)
+        if isinstance(target, FileTarget) and target.when.match not in (Match.LIVE, Match.LATEST):
+            return self._answerer.prefetch(replace(target, capture=""), conditions)
+        return None
 
     async def passing(self, target: PassTarget | TunnelTarget) -> Refusal | None:
         """Record the host of a request that is passed through unpinned."""

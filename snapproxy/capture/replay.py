@@ -104,7 +104,7 @@ class Replay:
             date_is_proof=self._is_only_root(entry),
         )
 
-    def prefetch(self, target: FileTarget | ServiceTarget) -> None:
+    def prefetch(self, target: FileTarget | ServiceTarget, conditions: Conditions) -> None:
         """Do nothing: a replay needs no preparation."""
 
     async def passing(self, target: PassTarget | TunnelTarget) -> Refusal | None:

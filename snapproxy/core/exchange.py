@@ -151,17 +151,45 @@ class Moved:
 Outcome = Served | Moved | Refusal
 
 
+class ClientPresence(Protocol):
+    """Whether a client still waits for its answer."""
+
+    @property
+    def may_have_left(self) -> bool:
+        """Whether the client has closed its sending half, as one does that has disconnected: others have priority."""
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """A client that waits, or the work of no client."""
+
+    may_have_left: bool = False
+
+
+PRESENT = Present()
+
+
 @dataclass(frozen=True, slots=True)
 class Conditions:
     """The state of the client as its request states it.
 
     `since` is If-Modified-Since in seconds. `background`: clients' requests have priority over this work. `via` is the
     request's own Via, sent on upstream so that a loop over several proxies is detected (RFC 9110, section 7.6.3).
+    `client` is the state of its connection.
     """
 
     since: Instant | None = None
     background: bool = False
     via: str = ""
+    client: ClientPresence = field(default=PRESENT, compare=False)
+
+
+class Prefetch(Protocol):
+    """The start of a flight for a request that waits in a pipeline. Cancel it when the client disconnects."""
+
+    def cancel(self) -> object: ...
+
+    def done(self) -> bool: ...
 
 
 class Answerer(Protocol):
@@ -169,7 +197,7 @@ class Answerer(Protocol):
 
     async def answer(self, target: FileTarget | ServiceTarget, conditions: Conditions) -> Outcome: ...
 
-    def prefetch(self, target: FileTarget | ServiceTarget) -> None:
+    def prefetch(self, target: FileTarget | ServiceTarget, conditions: Conditions) -> Prefetch | None:
         """Start the flight of a pipelined request before its turn.
 
         Never raises, never waits.

@@ -8,9 +8,10 @@ small JSON row, shared by all processes of the machine and kept over restarts, s
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, Protocol
 
 LONGEST_PAUSE = 3600.0
 """Upper bound in seconds of a pause, for any Retry-After and any policy; then one request is sent again."""
@@ -43,6 +44,14 @@ CLOCK_TOLERANCE = 1.0
 """How far ahead of this process's clock the record of another process may be, in seconds."""
 
 _COUNTS = frozenset({"cool_down_epoch", "throttles", "breaks"})
+
+MAX_QUEUED = 256
+"""Maximum number of requests that wait for one upstream in one process: about six minutes at a snapshot service's rate.
+
+A further request is refused immediately. It would wait longer than any client does.
+"""
+
+_CAUSE = re.compile(r"[A-Z0-9_]{1,20}")
 
 _JSON_KEYS = {"cool_down_epoch": "storm"}
 """Fields that have another name in the rows on disk."""
@@ -93,7 +102,8 @@ class RateState:
     `spent` tokens are missing from the bucket as of `updated`. `until` is the end of the current cool-down.
     `cool_down_epoch` counts the cool-downs so far: the result of a request granted before the current one began is
     ignored. `throttles` and `breaks` count failures in a row; while either is not zero the upstream is suspect, and
-    only one probe may be under way, until `probe`. `noted` is when the current cool-down began.
+    only one probe may be under way, until `probe`. `noted` is when the current cool-down began. `cause` is why it
+    began: the status of an answer, or the name of an `upstream_answer.Fault`.
     """
 
     spent: float = 0.0
@@ -104,13 +114,14 @@ class RateState:
     breaks: int = 0
     probe: float = 0.0
     noted: float = 0.0
+    cause: str = ""
 
     @property
     def is_suspect(self) -> bool:
         """Whether the last result was a failure, so that one probe precedes all other requests."""
         return bool(self.throttles or self.breaks)
 
-    def to_json(self) -> dict[str, float]:
+    def to_json(self) -> dict[str, float | str]:
         """Return the row that `from_json` reads."""
         return {_JSON_KEYS.get(name, name): value for name, value in asdict(self).items()}
 
@@ -124,11 +135,42 @@ class RateState:
         sane: dict[str, Any] = {
             field.name: int(value) if field.name in _COUNTS else value
             for field in fields(cls)
-            if isinstance(value := stored.get(_JSON_KEYS.get(field.name, field.name)), int | float)
+            if field.name != "cause"
+            and isinstance(value := stored.get(_JSON_KEYS.get(field.name, field.name)), int | float)
             and math.isfinite(value)
             and value >= 0
         }
-        return cls(**sane)
+        cause = stored.get("cause")
+        return cls(**sane, cause=cause if isinstance(cause, str) and _CAUSE.fullmatch(cause) else "")
+
+
+class Demand(Protocol):
+    """The demand for one request: whether a client waits for it now, which may change while the request waits."""
+
+    @property
+    def is_background(self) -> bool:
+        """Whether the requests of clients have priority."""
+
+    def give_way(self) -> bool:
+        """Stop the request if nothing waits for its answer any more, so that a client's can be sent.
+
+        Return whether it stops.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class FixedDemand:
+    """The demand of a caller that waits until its request is answered."""
+
+    is_background: bool = False
+
+    def give_way(self) -> bool:
+        """Return False: the caller waits for the answer."""
+        return False
+
+
+CLIENT = FixedDemand()
+BACKGROUND = FixedDemand(is_background=True)
 
 
 def grant(state: RateState, policy: RatePolicy, now: float) -> tuple[RateState, float]:
@@ -151,7 +193,14 @@ def grant(state: RateState, policy: RatePolicy, now: float) -> tuple[RateState, 
 
 
 def throttled(
-    state: RateState, policy: RatePolicy, now: float, *, cool_down_epoch: int, retry_after: float | None, jitter: float
+    state: RateState,
+    policy: RatePolicy,
+    now: float,
+    *,
+    cool_down_epoch: int,
+    retry_after: float | None,
+    jitter: float,
+    cause: str = "",
 ) -> RateState:
     """Begin a cool-down after a refusal by the upstream (429, 503, 509). `jitter` is a number in [0, 1).
 
@@ -176,10 +225,13 @@ def throttled(
         throttles=throttles,
         probe=0.0,
         noted=now,
+        cause=cause,
     )
 
 
-def broken(state: RateState, policy: RatePolicy, now: float, *, cool_down_epoch: int, jitter: float) -> RateState:
+def broken(
+    state: RateState, policy: RatePolicy, now: float, *, cool_down_epoch: int, jitter: float, cause: str = ""
+) -> RateState:
     """Begin a short cool-down after a failed connection or a broken answer.
 
     `cool_down_epoch` and `jitter` have the meaning that they have in `throttled`.
@@ -188,13 +240,22 @@ def broken(state: RateState, policy: RatePolicy, now: float, *, cool_down_epoch:
         return state
     breaks = state.breaks + 1
     pause = _doubled(policy.rest, policy.failure_cool_down_most, breaks) * (1 + SPREAD * jitter)
-    until = max(state.until, now + pause)
-    return replace(state, until=until, cool_down_epoch=cool_down_epoch + 1, breaks=breaks, probe=0.0, noted=now)
+    return replace(
+        state,
+        until=max(state.until, now + pause),
+        cool_down_epoch=cool_down_epoch + 1,
+        breaks=breaks,
+        probe=0.0,
+        noted=now,
+        cause=cause,
+    )
 
 
 def succeeded(state: RateState, *, cool_down_epoch: int) -> RateState:
     """Reset the failure counts after a complete answer, unless a cool-down began since the request was granted."""
-    return replace(state, throttles=0, breaks=0, probe=0.0) if cool_down_epoch == state.cool_down_epoch else state
+    if cool_down_epoch != state.cool_down_epoch:
+        return state
+    return replace(state, throttles=0, breaks=0, probe=0.0, cause="")
 
 
 def returned(state: RateState, *, cool_down_epoch: int) -> RateState:

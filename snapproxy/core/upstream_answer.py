@@ -46,6 +46,18 @@ class Fault(Enum):
     TOO_MANY_HOPS = "upstream redirected too many times"
 
 
+_PREDICATES: Mapping[Fault | None, str] = {
+    Fault.NAME: "cannot be resolved (DNS)",
+    Fault.REFUSED: "refused the connection",
+    Fault.UNREACHABLE: "cannot be reached",
+    Fault.TLS: "failed the TLS handshake",
+    Fault.RESET: "reset the connection",
+    Fault.STALLED: "timed out",
+    Fault.TRUNCATED: "cut an answer short",
+    Fault.NOT_HTTP: "sent invalid HTTP",
+}
+"""The faults that begin a cool-down, as predicates of a host."""
+
 _RETRYABLE = frozenset(
     {
         Fault.NAME,
@@ -175,13 +187,40 @@ class Forbidden:
 
 @dataclass(frozen=True, slots=True)
 class Throttled:
-    """The upstream refuses more requests; `retry_after` in seconds, if stated.
-
-    Status 0: the upstream is cooling down and no request was sent.
-    """
+    """The upstream refuses more requests; `retry_after` in seconds, if stated."""
 
     status: int
     retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CoolingDown:
+    """No request was sent, because `upstream` (host or host:port) is cooling down longer than the caller waits.
+
+    A request is likely to be sent after `wait` seconds. `cause`: the status or the name of the fault that began the
+    cool-down; '' if only the queue is long.
+    """
+
+    upstream: str
+    wait: float
+    cause: str = ""
+
+    @property
+    def cause_text(self) -> str:
+        """What the upstream did, as a predicate of its name."""
+        if self.cause.isdecimal():
+            return f"answered {self.cause}"
+        fault = Fault.__members__.get(self.cause)
+        return "has a long queue of requests" if not self.cause else _PREDICATES.get(fault, "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFull:
+    """No request was sent, because `queued` others wait for `upstream`; one more would wait about `wait` seconds."""
+
+    upstream: str
+    queued: int
+    wait: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,9 +247,24 @@ class Broken:
         """The reason phrase."""
         return f"{self.fault.value} ({self.status})" if self.fault is Fault.STATUS else self.fault.value
 
+    @property
+    def predicate(self) -> str:
+        """What the upstream did, as a predicate of its name."""
+        return f"answered {self.status}" if self.fault is Fault.STATUS else _PREDICATES.get(self.fault, "failed")
+
 
 UpstreamAnswer = (
-    BodyFollows | StartOver | NotModified | NoSuchRange | Absent | Forbidden | Throttled | Redirect | Broken
+    BodyFollows
+    | StartOver
+    | NotModified
+    | NoSuchRange
+    | Absent
+    | Forbidden
+    | Throttled
+    | CoolingDown
+    | QueueFull
+    | Redirect
+    | Broken
 )
 
 

@@ -18,24 +18,26 @@ from snapproxy.core.upstream_answer import (
     Absent,
     BodyFollows,
     Broken,
+    CoolingDown,
     Fault,
     NoSuchRange,
     NotModified,
     Offer,
+    QueueFull,
     Redirect,
     StartOver,
     Throttled,
     UpstreamRequest,
 )
 from snapproxy.download.flight import Flight
-from snapproxy.download.incoming import DraftTakenError, Incoming
+from snapproxy.download.incoming import AlreadyStoredError, Incoming
 from snapproxy.download.outcome import DownloadOutcome, Failure, Stored, StoredElsewhere, Unchanged
 from snapproxy.download.services import DownloadServices
 from snapproxy.formats.encodings import is_own_compression
 from snapproxy.trust.roots import RootCheck
 from snapproxy.upstream.egress import EgressPolicy
 from snapproxy.upstream.response import BodyBrokenError, UpstreamResponse
-from snapproxy_storage import Draft, Meta
+from snapproxy_storage import Meta
 
 MAX_BREAKS = 4
 """Maximum number of broken requests to one source. Each resumes where the previous one broke; then the next source is
@@ -55,6 +57,10 @@ MAX_WAIT_BLOB_SOURCE = 1.0
 """Seconds to wait for a blob source while another source is left: it is optional, and must not delay a build."""
 
 
+_NOT_ASKED = (Throttled, CoolingDown, QueueFull)
+"""The failures of sources that did not say whether they have the file."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Complete:
     """Every byte has arrived."""
@@ -68,27 +74,27 @@ class _Restart:
 class Attempt:
     """The attempt of one flight. It owns its draft, and ends it by commit or abandon in every case."""
 
-    def __init__(
-        self, services: DownloadServices, flight: Flight, draft: Draft, check: RootCheck | None, validators: Meta
-    ) -> None:
+    def __init__(self, services: DownloadServices, flight: Flight, check: RootCheck | None, validators: Meta) -> None:
         """`check` verifies a root, None for other files; `validators` make the request conditional."""
         self._services = services
         self._flight = flight
         self._step: Fetch = flight.step
         self._check = check
         self._validators = validators
-        self._incoming = Incoming(services, flight, draft, is_root=check is not None)
+        self._incoming = Incoming(services, flight, is_root=check is not None)
         self._offer: Offer | None = None
         self._redirected_sha1 = ""
         self._is_hasty = False
 
     async def run(self) -> DownloadOutcome:
-        """Download the file. The draft is always committed or abandoned."""
+        """Download the file. The draft is always committed or abandoned.
+
+        Raise DraftTakenError if another writer has begun it.
+        """
         outcome: DownloadOutcome | None = None
         try:
-            await self._incoming.take_over()
             outcome = await self._ask_sources()
-        except DraftTakenError:
+        except AlreadyStoredError:
             outcome = StoredElsewhere()
         finally:
             # This draft may be about to fail: a client that joins now waits for the outcome.
@@ -99,37 +105,23 @@ class Attempt:
 
     async def _ask_sources(self) -> DownloadOutcome:
         """Try one source after the other, until one has the file."""
-        failures: list[Failure] = []
+        failures: list[tuple[Source, Failure]] = []
         sources = await self._services.recent.usable_sources(self._step)
-        for source, is_last, pause in self._order(sources, failures):
+        self._flight.has_wrong_source = len(sources) < len(self._step.sources)
+        should_exist = self._step.expected is not None or self._check is not None
+        for source, is_last, pause in _order(sources, failures, should_exist=should_exist):
             await self._services.clock.sleep(pause)
             outcome = await self._ask_source(source, is_last=is_last)
-            if not isinstance(outcome, Failure) or (isinstance(outcome, Refusal) and self._incoming.is_followed):
+            if not isinstance(outcome, Failure):
                 return outcome
-            failures.append(outcome)
+            if isinstance(outcome, Refusal) and self._incoming.is_followed:
+                self._flight.is_exhausted = is_last
+                return outcome
+            failures.append((source, outcome))
+        self._flight.is_exhausted = not any(isinstance(each, _NOT_ASKED) for _, each in failures)
         # The failure of a blob source has no information about the archive itself.
         blob_sources = sum(source.is_blob_source for source in sources)
         return await self._services.recent.refusal(self._step, failures[blob_sources:] or failures)
-
-    def _order(self, sources: list[Source], failures: list[Failure]) -> Iterator[tuple[Source, bool, float]]:
-        """Yield the next source, whether it is the last one, and the seconds to wait before the request.
-
-        The caller appends to `failures` during iteration. Once all have failed, the last one is tried again if it
-        answered that a file that should exist is absent (one backend may be wrong), and then the first one that
-        throttled snapproxy.
-        """
-        for source in sources:
-            yield source, source is sources[-1], 0.0
-        if isinstance(failures[-1], Absent) and (self._step.expected is not None or self._check is not None):
-            yield sources[-1], True, ABSENCE_RETRY_SECONDS
-        throttled = (
-            source
-            for source, failure in zip(sources[:-1], failures, strict=False)
-            if isinstance(failure, Throttled) and not source.is_blob_source
-        )
-        for source in throttled:
-            yield source, True, 0.0
-            return
 
     async def _ask_source(self, source: Source, *, is_last: bool) -> Stored | Unchanged | Failure:
         """Try one source until it has sent the whole file or fails; it is abandoned early if other sources remain."""
@@ -137,7 +129,7 @@ class Attempt:
         self._is_hasty = source.is_blob_source and not is_last
         max_wait = MAX_WAIT_BLOB_SOURCE if self._is_hasty else MAX_WAIT
         if not is_last and (wait := self._services.recent.expected_wait(source)) >= max_wait:
-            return Throttled(0, wait)
+            return self._services.recent.cooling_down(source, wait)
         breaks = throttles = 0
         while True:
             outcome = await self._request(source)
@@ -167,22 +159,20 @@ class Attempt:
             if self._incoming.is_followed:
                 return Broken(Fault.CHANGED)
             await self._incoming.start_over("it cannot be resumed from this source")
-        expected, validators = self._step.expected, self._validators
-        request = UpstreamRequest(
-            source.url,
-            start=self._incoming.size or None,
-            if_range=self._offer.validator if self._offer is not None and self._incoming.size else "",
-            etag=validators.etag,
-            since=validators.last_modified,
-            size=None if expected is None else expected.size,
-            page=self._step.is_page,
-            is_verified=self._incoming.has_strong_digest,
-        )
+
+        async def at_turn() -> UpstreamRequest:
+            await self._incoming.open()
+            return self._upstream_request(source)
+
+        self._flight.is_transferring = False
+        self._flight.stop_if_idle()
         context, self._redirected_sha1 = self._flight.context, ""
         async with self._services.upstream.fetch(
-            request,
+            self._upstream_request(source),
             EgressPolicy.of_blob_source(source.base) if source.is_blob_source else EgressPolicy.of(context.archive),
-            background=context.background,
+            demand=self._flight,
+            at_turn=at_turn,
+            max_cool_down=None if context.background else context.patience,
             stop_at=_never if source.is_blob_source else self._stops_at,
             via=context.via,
             hasty=self._is_hasty,
@@ -198,11 +188,26 @@ class Attempt:
                 case Broken(Fault.CHANGED):
                     return await self._discard_bytes()
                 case NoSuchRange(total):
+                    self._flight.is_transferring = total == self._incoming.size
                     return _Complete() if total == self._incoming.size else await self._discard_bytes()
                 case Redirect():
                     return await self._copy_stored(source)
                 case _:
                     return response.answer
+
+    def _upstream_request(self, source: Source) -> UpstreamRequest:
+        """Return the request for the bytes that are missing."""
+        expected, validators = self._step.expected, self._validators
+        return UpstreamRequest(
+            source.url,
+            start=self._incoming.size or None,
+            if_range=self._offer.validator if self._offer is not None and self._incoming.size else "",
+            etag=validators.etag,
+            since=validators.last_modified,
+            size=None if expected is None else expected.size,
+            page=self._step.is_page,
+            is_verified=self._incoming.has_strong_digest,
+        )
 
     async def _discard_bytes(self) -> _Restart | Broken:
         """Start over, because the bytes so far belong to a different file.
@@ -235,6 +240,7 @@ class Attempt:
         if not self._incoming.size:
             self._incoming.checks.named_sha1 = self._redirected_sha1
         self._offer = offer
+        self._flight.is_transferring = True
         await self._incoming.begin(source, offer, total)
         skip = self._incoming.size - offer.start
         try:
@@ -325,6 +331,29 @@ class Attempt:
 def _may_resume(incoming: Incoming, offer: Offer | None) -> bool:
     """Return whether the next bytes may be appended: verified by a strong digest or by the source's validator."""
     return incoming.has_strong_digest or (offer is not None and bool(offer.validator))
+
+
+def _order(
+    sources: list[Source], failures: list[tuple[Source, Failure]], *, should_exist: bool
+) -> Iterator[tuple[Source, bool, float]]:
+    """Yield the next source, whether it is the last one, and the seconds to wait before the request.
+
+    The caller appends to `failures` during iteration. Once all have failed, the last one is tried again if it
+    answered that a file that should exist is absent (one backend may be wrong), and then the first one that
+    throttled snapproxy.
+    """
+    for source in sources:
+        yield source, source is sources[-1], 0.0
+    if isinstance(failures[-1][1], Absent) and should_exist:
+        yield sources[-1], True, ABSENCE_RETRY_SECONDS
+    throttled = (
+        source
+        for source, failure in failures[: len(sources) - 1]
+        if isinstance(failure, Throttled | CoolingDown) and not source.is_blob_source
+    )
+    for source in throttled:
+        yield source, True, 0.0
+        return
 
 
 def _never(_location: str) -> bool:

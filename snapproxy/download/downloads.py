@@ -20,11 +20,12 @@ from snapproxy.core.model import Instant, Refusal
 from snapproxy.core.plan_model import Fetch
 from snapproxy.download.attempt import Attempt
 from snapproxy.download.flight import TAKE_OVER_SECONDS, Flight
+from snapproxy.download.incoming import DraftTakenError
 from snapproxy.download.outcome import DownloadOutcome, Stored, StoredElsewhere
 from snapproxy.download.services import DownloadServices
 from snapproxy.errors import SnapproxyError
 from snapproxy.trust.roots import RootCheck
-from snapproxy_storage import Body, Draft, DraftFailed, DraftOrphaned, Meta, StorageFailure, Writing
+from snapproxy_storage import Body, DraftFailed, DraftOrphaned, Meta, StorageFailure
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,9 @@ class Downloads:
         self._services = services
         self._clock = clock
         self._flights: dict[str, Flight] = {}
-        self._tasks: set[asyncio.Task[DownloadOutcome]] = set()
+        self._leading: dict[str, Flight] = {}
+        """By key of the draft: the flight of this process that writes it or is the first in line to do so."""
+        self._tasks: dict[Flight, asyncio.Task[DownloadOutcome]] = {}
         self._detached: set[asyncio.Task[None]] = set()
         self._failures: dict[str, tuple[float, Refusal]] = {}
         self._in_memory: dict[str, tuple[float, Flight]] = {}
@@ -60,11 +63,10 @@ class Downloads:
         `check` verifies a root, None for other files; `validators` make the request conditional.
         """
         flight = self._flights.get(step.question) or self._kept_in_memory(step.question)
-        if flight is not None:
+        if flight is not None and flight.is_joinable:
             return flight, True
-        flight = self._flights[step.question] = Flight(step, context, self._services, self._clock)
-        task = asyncio.create_task(self._run(flight, check, validators or Meta()))
-        self._tasks.add(task)
+        flight = self._flights[step.question] = Flight(step, context, self._services, self._clock, self._stop)
+        task = self._tasks[flight] = asyncio.create_task(self._run(flight, check, validators or Meta()))
         task.add_done_callback(functools.partial(self._finished, flight))
         return flight, False
 
@@ -95,11 +97,17 @@ class Downloads:
 
         Received bytes are kept for a later resume.
         """
-        tasks = list(self._tasks)
+        tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*self._detached, return_exceptions=True)
+
+    def _stop(self, flight: Flight) -> None:
+        """Stop a flight without readers. A request that comes now starts another one, which continues its bytes."""
+        if not flight.is_stopped:
+            flight.is_stopped = True
+            self._tasks[flight].cancel()
 
     async def _run(self, flight: Flight, check: RootCheck | None, validators: Meta) -> DownloadOutcome:
         """Download the file, unless a recent failure answers for it. Every error becomes a refusal."""
@@ -117,14 +125,17 @@ class Downloads:
         except Exception:
             log.exception("A download failed because of an internal error")
             return refusals.internal_error(step)
-        self._remember_failure(step, outcome)
+        self._remember_failure(flight, outcome)
         return outcome
 
     def _finished(self, flight: Flight, task: asyncio.Task[DownloadOutcome]) -> None:
         """Set the outcome, even of a flight that was cancelled before it began."""
-        self._tasks.discard(task)
-        self._flights.pop(flight.step.question)
-        flight.finish(refusals.stopped(flight.step) if task.cancelled() else task.result())
+        del self._tasks[flight]
+        for flights, key in ((self._flights, flight.step.question), (self._leading, flight.step.key)):
+            if flights.get(key) is flight:
+                del flights[key]
+        stopped = refusals.unread if flight.is_stopped else refusals.stopped
+        flight.finish(stopped(flight.step) if task.cancelled() else task.result())
         self._keep_in_memory(flight)
 
     # --- a full disk --------------------------------------------------------------------------------------------------
@@ -150,8 +161,14 @@ class Downloads:
         until, refusal = self._failures.get(step.question, (0.0, None))
         return refusal if self._clock.monotonic() < until else None
 
-    def _remember_failure(self, step: Fetch, outcome: DownloadOutcome) -> None:
-        """Record a failed verification, but no longer than the Retry-After that the client was sent."""
+    def _remember_failure(self, flight: Flight, outcome: DownloadOutcome) -> None:
+        """Record a failed verification, but no longer than the Retry-After that the client was sent.
+
+        If a source is left, nothing is recorded: the client's retry starts an attempt at that source.
+        """
+        if not flight.is_exhausted:
+            return
+        step = flight.step
         now = self._clock.monotonic()
         self._failures = {question: failure for question, failure in self._failures.items() if now < failure[0]}
         is_absence = outcome == refusals.absent(step)  # `RecentOutcomes` records those
@@ -162,17 +179,20 @@ class Downloads:
     # --- one writer on the machine ------------------------------------------------------------------------------------
 
     async def _download(self, flight: Flight, check: RootCheck | None, validators: Meta) -> DownloadOutcome:
-        """Write the draft if no other process does, otherwise follow it, and take it over if its writer dies."""
+        """Write the draft if no other flight or process does, otherwise follow it; take it over if its writer dies."""
         failures = 0
         while True:
-            begun = self._services.begin(flight.step)
-            if isinstance(begun, Writing):
-                if await self._is_stored(flight, begun.draft):  # another process has stored it since the plan was made
-                    return StoredElsewhere()
-                flight.draft = begun.draft
-                return await Attempt(self._services, flight, begun.draft, check, validators).run()
+            await self._wait_for_leader(flight)
+            body = self._services.drafts.follow(flight.step.key)
+            if body is None:
+                if await self._services.is_stored(flight.step, flight.context.archive.name):
+                    return StoredElsewhere()  # it was stored since the plan was made
+                try:
+                    return await Attempt(self._services, flight, check, validators).run()
+                except DraftTakenError:  # another process has begun it in the meantime
+                    continue
             try:
-                return await self._follow(flight, begun.body)
+                return await self._follow(flight, body)
             except DraftOrphaned:
                 log.info("Taking over the download of a process that died: %s", flight.step.key)
             except DraftFailed as failed:
@@ -182,20 +202,19 @@ class Downloads:
                     continue  # its writer may be trying another source: join that, or try our own
                 return refusals.failed_elsewhere(flight.step, failed.reason)
             finally:
-                begun.body.close()
+                body.close()
 
-    async def _is_stored(self, flight: Flight, draft: Draft) -> bool:
-        """Return whether the file is stored already; the draft is then abandoned.
-
-        If this is cancelled before the answer is known, the draft is abandoned and its bytes are kept.
-        """
-        is_stored = None
-        try:
-            is_stored = await self._services.is_stored(flight.step, flight.context.archive.name)
-        finally:
-            if is_stored is not False:
-                await asyncio.shield(draft.abandon("it is in the store already", keep=is_stored is None))
-        return is_stored
+    async def _wait_for_leader(self, flight: Flight) -> None:
+        """Wait while another flight of this process is the first in line for the same draft and has no bytes yet."""
+        key = flight.step.key
+        while (leader := self._leading.setdefault(key, flight)) is not flight and not (
+            leader.is_joinable and leader.receiving.is_set()
+        ):
+            if leader.is_joinable:
+                with leader.reading(flight.context):
+                    await leader.receiving.wait()
+            else:
+                await leader.ended()
 
     async def _follow(self, flight: Flight, body: Body) -> DownloadOutcome:
         """Follow the draft of another writer until it is stored; all its bytes can be read some time before that."""

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
-from snapproxy.base import refusals
 from snapproxy.base.clock import Clock
 from snapproxy.base.context import RequestContext
 from snapproxy.core import exchange
@@ -28,13 +27,31 @@ TAKE_OVER_POLLS = 200
 reacts late.
 """
 
+RETURN_SECONDS = 15.0
+"""How long after its Retry-After a client whose timeout ended counts as a reader: it was asked to request again."""
+
 
 class Flight:
-    """One download in progress, and its readers."""
+    """One download in progress, and its readers (`core.rate_limit.Demand`).
 
-    def __init__(self, step: Fetch, context: RequestContext, services: DownloadServices, clock: Clock) -> None:
+    `stop` ends a flight without readers; the bytes so far are kept. A flight without readers and without bytes is
+    stopped. One that receives bytes continues until a client needs its connection.
+    """
+
+    def __init__(
+        self,
+        step: Fetch,
+        context: RequestContext,
+        services: DownloadServices,
+        clock: Clock,
+        stop: Callable[[Flight], None],
+    ) -> None:
         self.step = step
         self.context = context
+        self._stop = stop
+        self._readers: list[RequestContext] = []
+        self._returning = 0.0
+        """Until when (monotonic seconds) a client that was asked to request again counts as a reader."""
         self.outcome: asyncio.Future[DownloadOutcome] = asyncio.get_running_loop().create_future()
         """The outcome, set exactly once, by `finish`."""
         self.receiving = asyncio.Event()
@@ -45,6 +62,14 @@ class Flight:
         """The draft, if this process writes it."""
         self.source: Source | None = None
         """The source of the current request, if this process sends one."""
+        self.is_transferring = False
+        """Whether bytes arrive or are being verified: the flight then continues without readers."""
+        self.is_stopped = False
+        """Whether it was stopped because it had no reader; its outcome follows."""
+        self.is_exhausted = True
+        """Whether no source is left that a further attempt could try, if this one fails."""
+        self.has_wrong_source = False
+        """Whether a source recently sent other bytes: a client may have a part of them, which it must not continue."""
         self.is_followed = False
         """Whether a reader in this process has received bytes while they arrive."""
         self.expects_name = False
@@ -62,6 +87,53 @@ class Flight:
         """Whether bytes arrive, so that a reader can follow them."""
         return self.receiving.is_set() and not self.outcome.done()
 
+    @property
+    def is_joinable(self) -> bool:
+        """Whether a further request may wait for the outcome; otherwise it needs a flight of its own."""
+        return self.is_exhausted and not self.is_stopped
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether no request waits for this flight or reads its bytes."""
+        return not self._readers and self._clock.monotonic() >= self._returning
+
+    @property
+    def is_background(self) -> bool:
+        """Whether requests of clients have priority: all its readers are jobs, or may have disconnected."""
+        return bool(self._readers) and all(each.background or each.client.may_have_left for each in self._readers)
+
+    def give_way(self) -> bool:
+        """Stop if there is no reader. Return whether it stops."""
+        if not self.is_unread or self.outcome.done():
+            return False
+        self._stop(self)
+        return True
+
+    def add_reader(self, context: RequestContext) -> None:
+        """Count a request that waits for this flight or reads its bytes."""
+        self._readers.append(context)
+
+    def remove_reader(self, context: RequestContext) -> None:
+        """End the count of a request. After the last one, a flight that receives no bytes is stopped."""
+        self._readers.remove(context)
+        if not self._readers:
+            # Not now: the same request may continue by reading the bytes.
+            asyncio.get_running_loop().call_soon(self.stop_if_idle)
+
+    @contextlib.contextmanager
+    def reading(self, context: RequestContext) -> Iterator[None]:
+        """Count a request as a reader during the block."""
+        self.add_reader(context)
+        try:
+            yield
+        finally:
+            self.remove_reader(context)
+
+    def stop_if_idle(self) -> None:
+        """Stop a flight without readers whose bytes do not arrive: it waits for a connection, or for an answer."""
+        if not self.is_transferring:
+            self.give_way()
+
     def finish(self, outcome: DownloadOutcome) -> None:
         """Set the outcome, and wake the readers that wait for bytes that will not arrive."""
         self.outcome.set_result(outcome)
@@ -78,22 +150,27 @@ class Flight:
             self._name_pending.release()
             self._name_pending = None
 
-    async def wait_outcome(self, deadline: float) -> DownloadOutcome | None:
-        """Wait for the outcome until `deadline` (monotonic seconds); return None if it is not set in time."""
-        with contextlib.suppress(TimeoutError):
-            async with self._clock.timeout(self._seconds_until(deadline)):
+    async def wait_outcome(self, context: RequestContext, deadline: float | None = None) -> DownloadOutcome | None:
+        """Wait for the outcome as a reader; return None if it is not set by `deadline` (that of `context`, if None)."""
+        with self.reading(context), contextlib.suppress(TimeoutError):
+            async with self._clock.timeout(self._seconds_left(context, deadline)):
                 await asyncio.wait({self.outcome})
         return self.outcome.result() if self.outcome.done() else None
 
-    async def wait_started(self, deadline: float) -> DownloadOutcome | None:
-        """Wait until bytes arrive or the flight ends, or until `deadline`; return the outcome if it has ended."""
-        with contextlib.suppress(TimeoutError):
-            async with self._clock.timeout(self._seconds_until(deadline)):
+    async def wait_started(self, context: RequestContext) -> DownloadOutcome | None:
+        """Wait as a reader until bytes arrive, the flight ends, or the deadline; return the outcome if it has ended."""
+        with self.reading(context), contextlib.suppress(TimeoutError):
+            async with self._clock.timeout(self._seconds_left(context, None)):
                 while not self.receiving.is_set():  # it may be cleared again before this task runs
                     await self.receiving.wait()
         return self.outcome.result() if self.outcome.done() else None
 
-    def follow(self) -> exchange.ResponseBody | None:
+    async def ended(self) -> DownloadOutcome:
+        """Wait for the outcome without being a reader: for work that follows if there is one."""
+        await asyncio.wait({self.outcome})
+        return self.outcome.result()
+
+    def follow(self, context: RequestContext) -> exchange.ResponseBody | None:
         """Return a reader of the bytes while they arrive, in this or another process.
 
         Return None if the flight has ended and the bytes are in the store or discarded; the caller must plan again.
@@ -104,7 +181,7 @@ class Flight:
         if body is None:
             return None
         self.is_followed = True
-        return FlightReader(self, body, self._clock)
+        return FlightReader(self, body, self._clock, context)
 
     def open_draft(self) -> Body | None:
         """Return a reader of the draft that this process or another one writes; None if no process does."""
@@ -116,12 +193,19 @@ class Flight:
         return await self._services.blobs.open(digest) if digest else None
 
     def timeout_refusal(self) -> Refusal:
-        """Return the refusal for a client whose timeout ends before the bytes arrive, with the expected wait."""
-        wait = 0.0 if self.source is None else self._services.recent.expected_wait(self.source)
-        return refusals.client_timeout(self.step, wait)
+        """Return the refusal for a client whose timeout ends before the bytes arrive. It is asked to request again.
 
-    def _seconds_until(self, deadline: float) -> float | None:
-        return None if deadline == float("inf") else max(0.0, deadline - self._clock.monotonic())
+        The flight continues until then.
+        """
+        refusal = self._services.recent.unfinished(self.step, self.source)
+        seconds = float(refusal.headers["Retry-After"]) + RETURN_SECONDS
+        self._returning = max(self._returning, self._clock.monotonic() + seconds)
+        asyncio.get_running_loop().call_later(seconds, self.stop_if_idle)
+        return refusal
+
+    def _seconds_left(self, context: RequestContext, deadline: float | None) -> float | None:
+        end = context.deadline if deadline is None else deadline
+        return None if end == float("inf") else max(0.0, end - self._clock.monotonic())
 
 
 class FlightReader:
@@ -132,10 +216,12 @@ class FlightReader:
     The bytes before the interruption are of the same file, so no byte is sent twice (`core.exchange.ResponseBody`).
     """
 
-    def __init__(self, flight: Flight, body: Body, clock: Clock) -> None:
+    def __init__(self, flight: Flight, body: Body, clock: Clock, context: RequestContext) -> None:
         self._flight = flight
         self._body = body
         self._clock = clock
+        self._context: RequestContext | None = context
+        flight.add_reader(context)
 
     @property
     def size(self) -> int | None:
@@ -160,6 +246,9 @@ class FlightReader:
 
     def close(self) -> None:
         self._body.close()
+        if self._context is not None:
+            self._flight.remove_reader(self._context)
+            self._context = None
 
     async def _reopen(self) -> None:
         """Open the draft of the new writer, or the stored file; raise DraftOrphaned if no process continues it."""

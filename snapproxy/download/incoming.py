@@ -26,7 +26,11 @@ DEAD_PROCESS = Source("", "", last_resort=True)
 
 
 class DraftTakenError(Exception):
-    """Another process became the writer of the draft between two drafts of this process."""
+    """Another process or flight is the writer of the draft."""
+
+
+class AlreadyStoredError(Exception):
+    """The file was stored since its download was planned."""
 
 
 class ByteChecks:
@@ -78,15 +82,22 @@ class ByteChecks:
 class Incoming:
     """The bytes received so far. `is_root`: they are kept for the check of the root."""
 
-    def __init__(self, services: DownloadServices, flight: Flight, draft: Draft, *, is_root: bool) -> None:
+    def __init__(self, services: DownloadServices, flight: Flight, *, is_root: bool) -> None:
         self._services = services
         self._flight = flight
         self._is_root = is_root
-        self._is_ended = False
-        self._use(draft)
+        self._is_ended = True
+        self._begun: Draft | None = None
+
+    @property
+    def _draft(self) -> Draft:
+        if self._begun is None:
+            raise AssertionError("no draft was begun")
+        return self._begun
 
     def _use(self, draft: Draft) -> None:
-        self._draft = self._flight.draft = draft
+        self._begun = self._flight.draft = draft
+        self._is_ended = False
         self.checks = ByteChecks(self._flight.step.expected, self._flight.context.family, keeps_all=self._is_root)
         self.sources: list[Source] = []
         draft.tap(self.checks.add)
@@ -94,7 +105,7 @@ class Incoming:
     @property
     def size(self) -> int:
         """Bytes received, those of an earlier process included."""
-        return self._draft.size
+        return 0 if self._begun is None else self._begun.size
 
     @property
     def is_followed(self) -> bool:
@@ -107,11 +118,21 @@ class Incoming:
         expected = self._flight.step.expected
         return expected is not None and expected.is_strong
 
-    async def take_over(self) -> None:
-        """Continue with the bytes that a dead process left if a strong digest will verify them.
+    async def open(self) -> None:
+        """Begin the draft, if that has not happened: not before a request can be sent, because it has open files.
 
-        Otherwise discard them.
+        Continue with the bytes that an earlier writer left if a strong digest will verify them; otherwise discard them.
+        Raise DraftTakenError if another writer has begun it, AlreadyStoredError if the file is stored.
         """
+        if self._begun is not None:
+            return
+        begun = self._services.begin(self._flight.step)
+        if isinstance(begun, Following):
+            begun.body.close()
+            raise DraftTakenError
+        self._use(begun.draft)
+        if await self._services.is_stored(self._flight.step, self._flight.context.archive.name):
+            raise AlreadyStoredError
         if self.size and self.has_strong_digest:
             self.sources.append(DEAD_PROCESS)
             await self._draft.rehash()
@@ -129,7 +150,8 @@ class Incoming:
     async def begin(self, source: Source, offer: Offer, length: int | None) -> None:
         """Publish the metadata of the file to its readers: bytes follow."""
         await self._draft.describe(Meta(source.url, length, offer.etag, offer.last_modified))
-        self._flight.date = read_http_date(offer.last_modified)
+        # Without a date no client continues a part of other bytes (If-Range).
+        self._flight.date = None if self._flight.has_wrong_source else read_http_date(offer.last_modified)
         self._flight.receiving.set()
 
     async def write(self, data: bytes, source: Source) -> None:
@@ -183,8 +205,8 @@ class Incoming:
         begun = self._services.begin(self._flight.step)
         if isinstance(begun, Following):
             begun.body.close()
+            self._flight.draft = None
             raise DraftTakenError
-        self._is_ended = False
         self._use(begun.draft)
 
     async def abandon(self, reason: str, *, keep: bool = False) -> None:

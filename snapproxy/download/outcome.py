@@ -13,7 +13,7 @@ from snapproxy.core.clock import is_fresh
 from snapproxy.core.model import Instant, Proof, Refusal, Role
 from snapproxy.core.plan_model import Fetch, Serve, Source
 from snapproxy.core.sources import sources_key
-from snapproxy.core.upstream_answer import Absent, Broken, Fault, Forbidden, Throttled
+from snapproxy.core.upstream_answer import Absent, Broken, CoolingDown, Fault, Forbidden, QueueFull, Throttled
 from snapproxy.upstream.egress import authority
 from snapproxy.upstream.rate_limit import RateLimiter
 from snapproxy_storage import Expiring
@@ -65,10 +65,10 @@ class StoredElsewhere:
 DownloadOutcome = Stored | Unchanged | StoredElsewhere | Refusal
 
 
-Failure = Absent | Forbidden | Throttled | Broken | Refusal
+Failure = Absent | Forbidden | Throttled | CoolingDown | QueueFull | Broken | Refusal
 
 
-_MOST_INFORMATIVE_FIRST = (Refusal, Throttled, Broken, Forbidden, Absent)
+_MOST_INFORMATIVE_FIRST = (Refusal, Throttled, CoolingDown, QueueFull, Broken, Forbidden, Absent)
 """The kinds of failure in the order in which they are reported to a client."""
 
 
@@ -82,7 +82,24 @@ class RecentOutcomes:
 
     def expected_wait(self, source: Source) -> float:
         """Return the seconds until a request to `source` will probably be sent."""
-        return self._limiter.estimate(authority(URL(source.url, encoded=True)))
+        return self._limiter.estimate(_upstream(source))
+
+    def cooling_down(self, source: Source, wait: float) -> CoolingDown:
+        """Return the answer for a source that is skipped, because a request would be sent after `wait` seconds only."""
+        upstream = _upstream(source)
+        return self._limiter.cool_down(upstream) or CoolingDown(upstream, wait)
+
+    def unfinished(self, step: Fetch, source: Source | None) -> Refusal:
+        """Return the refusal for a client whose timeout ends while `source` has not sent the file (None: unknown)."""
+        if source is None:
+            return refusals.in_progress(step, "")
+        upstream = _upstream(source)
+        cooling = self._limiter.cool_down(upstream)
+        if cooling is not None:
+            return refusals.cooling_down(step, cooling, self._clock.now())
+        if queued := self._limiter.queued(upstream):
+            return refusals.queued(step, upstream, queued, self.expected_wait(source))
+        return refusals.in_progress(step, upstream)
 
     async def known_absence(self, step: Fetch) -> Refusal | None:
         """Return the 404 of a recent download of the same file, if one is recorded."""
@@ -108,9 +125,9 @@ class RecentOutcomes:
         good = [source for source in step.sources if not await self._is_recorded(_wrong_bytes_key(step, source))]
         return good or list(step.sources)
 
-    async def refusal(self, step: Fetch, failures: list[Failure]) -> Refusal:
+    async def refusal(self, step: Fetch, failures: list[tuple[Source, Failure]]) -> Refusal:
         """Return the refusal for a file that no source delivered. It describes the most informative failure."""
-        failure = min(failures, key=lambda each: _MOST_INFORMATIVE_FIRST.index(type(each)), default=Absent(404))
+        source, failure = min(failures, key=lambda each: _MOST_INFORMATIVE_FIRST.index(type(each[1])))
         if refusals.is_observed_index(step) and _has_other_bytes(failure):
             return refusals.absent(step)
         match failure:
@@ -120,13 +137,17 @@ class RecentOutcomes:
                 await self._record(_absent_key(step))
                 return refusals.absent(step)
             case Throttled():
-                waits = (self.expected_wait(source) for source in step.sources if not source.is_blob_source)
-                wait = max(failure.retry_after or 0.0, *waits)
-                return refusals.throttled(step, failure.status, wait)
+                wait = max(failure.retry_after or 0.0, self.expected_wait(source))
+                cooling = CoolingDown(_upstream(source), wait, str(failure.status))
+                return refusals.cooling_down(step, cooling, self._clock.now())
+            case CoolingDown():
+                return refusals.cooling_down(step, failure, self._clock.now())
+            case QueueFull():
+                return refusals.queue_full(step, failure)
             case Forbidden():
                 return refusals.forbidden(step, failure.status)
             case Broken():
-                return refusals.broken(step, failure)
+                return refusals.broken(step, _upstream(source), failure, self.expected_wait(source))
             case _:
                 assert_never(failure)
 
@@ -153,6 +174,10 @@ def _has_other_bytes(failure: Failure) -> bool:
 def _absent_key(step: Fetch) -> str:
     """Return the key of an absence. It names the sources that were asked: one that is added later is asked too."""
     return f"absent/{step.question} {sources_key(source.url for source in step.sources)}"
+
+
+def _upstream(source: Source) -> str:
+    return authority(URL(source.url, encoded=True))
 
 
 def _wrong_bytes_key(step: Fetch, source: Source) -> str:

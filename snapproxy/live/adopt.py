@@ -65,7 +65,7 @@ class SetAdopter:
         if await self._is_stored(context, expected):
             return True
         flight, _ = self._downloads.join(fetch_expected_now(context.archive, expected, context.family), context, None)
-        outcome = await flight.wait_outcome(float("inf"))
+        outcome = await flight.wait_outcome(context, float("inf"))
         return not isinstance(outcome, Refusal) and not (isinstance(outcome, Stored) and outcome.is_in_memory)
 
     async def _is_stored(self, context: RequestContext, expected: ExpectedFile) -> bool:

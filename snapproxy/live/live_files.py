@@ -14,10 +14,10 @@ import asyncio
 import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from snapproxy.base import refusals
 from snapproxy.base.clock import Clock
+from snapproxy.base.concurrency import SharedTask
 from snapproxy.base.context import RequestContext
 from snapproxy.core.model import Archive, Proof, Refusal, Role
 from snapproxy.core.plan_model import Fetch, NotStored, StoredFile
@@ -85,7 +85,7 @@ class LiveFiles:
         self._downloads = downloads
         self._clock = clock
         self._offline = offline
-        self._revalidations: dict[tuple[str, str], asyncio.Task[LiveState | NotStored | Refusal]] = {}
+        self._revalidations: dict[tuple[str, str], SharedTask[LiveState | NotStored | Refusal]] = {}
         self._renewals: dict[str, _Renewal] = {}
         self._retry_at: dict[tuple[str, str], float] = {}
         """When to retry (monotonic seconds) a root whose revalidation or adoption failed."""
@@ -124,7 +124,9 @@ class LiveFiles:
 
     async def close(self) -> None:
         """Stop all revalidations."""
-        tasks = [*self._revalidations.values(), *(renewal.task for renewal in self._renewals.values())]
+        for revalidation in list(self._revalidations.values()):
+            await revalidation.cancel()
+        tasks = [renewal.task for renewal in self._renewals.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -140,14 +142,19 @@ class LiveFiles:
         if self._offline:
             return refusals.missing_offline(fetch_now(context.archive, path, context.family))
         revalidation = self._revalidations.get(key)
-        if revalidation is None:
-            revalidation = self._revalidations[key] = asyncio.create_task(self._revalidate(context, path, key))
-            revalidation.add_done_callback(lambda _: self._revalidations.pop(key, None))
-        while not revalidation.done() and (left := context.deadline - self._clock.monotonic()) > 0:
+        if revalidation is None or revalidation.is_abandoned:
+            work = self._revalidate(context, path, key)
+            revalidation = self._revalidations[key] = SharedTask(work, self._revalidations, key, self._clock)
+        is_done = False
+        while not is_done and (left := context.deadline - self._clock.monotonic()) > 0:
             if state is not None and self._revalidator.is_held_up(context, path):
                 break
-            await _wait(revalidation, self._clock.monotonic() + min(left, POLL_ROOT_SECONDS), self._clock)
-        outcome = revalidation.result() if revalidation.done() else refusals.still_fetching()
+            is_done = await revalidation.wait(min(left, POLL_ROOT_SECONDS))
+        if is_done:
+            outcome = revalidation.result()
+        else:
+            revalidation.keep()
+            outcome = refusals.still_fetching()
         if isinstance(outcome, LiveState):
             return _Current(outcome, is_stale=False)
         if isinstance(outcome, Refusal) and outcome.is_absence:
@@ -198,9 +205,9 @@ class LiveFiles:
         if not step.sources:
             return refusals.no_upstream(step)
         renewal = self._renewals.get(step.key)
-        if renewal is None:
+        if renewal is None or renewal.flight.is_stopped:
             renewal = self._renewals[step.key] = self._renew(context, step, state)
-        outcome = await renewal.outcome(context.deadline, self._clock)
+        outcome = await renewal.outcome(context, self._clock)
         if isinstance(outcome, LiveState):
             return _Current(outcome, is_stale=False).stored(path)
         if outcome is None or isinstance(outcome, NotStored):
@@ -211,15 +218,21 @@ class LiveFiles:
         validators = Meta() if state is None else state.file.validators
         flight, _ = self._downloads.join(step, context, None, validators=validators)
         task = asyncio.create_task(self._note(flight, context.archive, state))
-        task.add_done_callback(lambda _: self._renewals.pop(step.key))
-        return _Renewal(flight, task)
+        renewal = _Renewal(flight, task)
+
+        def forget(_task: asyncio.Task[LiveState | Refusal | NotStored | None]) -> None:
+            if self._renewals.get(step.key) is renewal:
+                del self._renewals[step.key]
+
+        task.add_done_callback(forget)
+        return renewal
 
     async def _note(
         self, flight: Flight, archive: Archive, state: LiveState | None
     ) -> LiveState | Refusal | NotStored | None:
         """Store the state of an unlisted file after its download."""
         path = flight.step.path
-        match outcome := await flight.wait_outcome(float("inf")):
+        match outcome := await flight.ended():
             case Stored(is_in_memory=True):
                 return NotStored()
             case Stored():
@@ -247,19 +260,22 @@ class LiveFiles:
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class _Renewal:
     """The revalidation of an unlisted file: its flight, and the task that stores its state."""
 
     flight: Flight
     task: asyncio.Task[LiveState | Refusal | NotStored | None]
 
-    async def outcome(self, deadline: float, clock: Clock) -> LiveState | Refusal | NotStored | None:
-        """Return the result by `deadline`; for a streaming file, shortly after its first bytes."""
-        flight = self.flight
-        if not flight.step.whole and await flight.wait_started(deadline) is None:
-            deadline = min(deadline, clock.monotonic() + FINISH_SECONDS)
-        await _wait(self.task, deadline, clock)
+    async def outcome(self, context: RequestContext, clock: Clock) -> LiveState | Refusal | NotStored | None:
+        """Return the result by the deadline; for a streaming file, shortly after its first bytes."""
+        flight, deadline = self.flight, context.deadline
+        with flight.reading(context):
+            if not flight.step.whole and await flight.wait_started(context) is None:
+                deadline = min(deadline, clock.monotonic() + FINISH_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with clock.timeout(max(0.0, deadline - clock.monotonic())):
+                    await asyncio.wait({self.task})
         if self.task.done():
             return self.task.result()
         is_slow_index = flight.step.role is Role.INDEX and flight.is_receiving
@@ -268,10 +284,3 @@ class _Renewal:
             if is_slow_index or (flight.is_receiving and not flight.step.whole)
             else flight.timeout_refusal()
         )
-
-
-async def _wait(task: asyncio.Task[Any], deadline: float, clock: Clock) -> None:
-    """Wait for a task until `deadline` (monotonic seconds), without cancelling it."""
-    with contextlib.suppress(TimeoutError):
-        async with clock.timeout(max(0.0, deadline - clock.monotonic())):
-            await asyncio.wait({task})

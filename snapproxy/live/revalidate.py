@@ -164,7 +164,7 @@ class Revalidator:
         check = self._roots.check_for(step, context, pair.obtain)
         validators = Meta() if state is None else state.file.validators
         flight, _ = self._downloads.join(step, context, check, validators=validators)
-        outcome = await flight.wait_outcome(float("inf"))
+        outcome = await flight.wait_outcome(context, float("inf"))
         match outcome:
             case Stored(is_in_memory=True):
                 return NotStored()
@@ -283,7 +283,7 @@ class _Pair:
             await self._downloads.forget_absence(step)
         validators = Meta() if self._known is None else self._known.validators
         flight, _ = self._downloads.join(step, self._asking, None, validators=validators)
-        outcome = await flight.wait_outcome(float("inf"))
+        outcome = await flight.wait_outcome(self._asking, float("inf"))
         match outcome:
             case Unchanged():
                 return self._known

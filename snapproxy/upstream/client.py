@@ -17,7 +17,7 @@ own host (`upstream.rate_limit`), and its result is reported to that permit. The
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -30,6 +30,7 @@ from yarl import URL
 from snapproxy import __version__
 from snapproxy.base.clock import Clock
 from snapproxy.core.logins import Logins
+from snapproxy.core.rate_limit import CLIENT, Demand
 from snapproxy.core.upstream_answer import (
     Broken,
     Fault,
@@ -43,7 +44,7 @@ from snapproxy.core.upstream_answer import (
 )
 from snapproxy.upstream.egress import EgressPolicy, GuardedResolver, authority, read_url
 from snapproxy.upstream.faults import FOREIGN_ERRORS, fault_of
-from snapproxy.upstream.rate_limit import CoolingDownError, Permit, RateLimiter
+from snapproxy.upstream.rate_limit import NoPermitError, Permit, RateLimiter
 from snapproxy.upstream.response import UNAUTHORIZED, UpstreamResponse
 
 HOPS = 5
@@ -111,7 +112,9 @@ class Timeouts:
 class _RequestOptions:
     """The options of one request, the same at every hop; see `UpstreamClient.fetch`."""
 
-    background: bool
+    demand: Demand
+    at_turn: Callable[[], Awaitable[UpstreamRequest]] | None
+    max_cool_down: float | None
     max_wait: float | None
     stop_at: Callable[[str], bool]
     via: str
@@ -171,7 +174,9 @@ class UpstreamClient:
         request: UpstreamRequest,
         policy: EgressPolicy,
         *,
-        background: bool = False,
+        demand: Demand = CLIENT,
+        at_turn: Callable[[], Awaitable[UpstreamRequest]] | None = None,
+        max_cool_down: float | None = None,
         max_wait: float | None = None,
         stop_at: Callable[[str], bool] = lambda _url: False,
         via: str = "",
@@ -181,14 +186,17 @@ class UpstreamClient:
 
         Its connection and permit are released at the end of the block.
 
-        `max_wait` bounds the wait for each permit (seconds; None: unbounded); when it expires, the answer is Throttled
-        with status 0. `stop_at` is called with the address of every redirect; if it returns True the answer is that
-        Redirect, and the address is not requested. `via` is the Via of the client's request. `hasty`: another source
-        can be tried instead, so timeouts are short.
+        `max_wait` bounds the wait for each permit, and `max_cool_down` the rest of a cool-down in which to wait for one
+        (seconds; None: unbounded); beyond them the answer is CoolingDown, and QueueFull if too many requests wait.
+        `at_turn` is called when a permit is granted, and returns the request to send to the address of `request`; what
+        it opens is not held while the request is queued. `stop_at` is called with the address of every redirect; if it
+        returns True the answer is that Redirect, and the address is not requested. `via` is the Via of the client's
+        request. `hasty`: another source can be tried instead, so timeouts are short.
         """
         max_wait = _HASTY_MAX_WAIT if hasty else max_wait
         async with AsyncExitStack() as stack:
-            yield await self._follow(stack, request, policy, _RequestOptions(background, max_wait, stop_at, via, hasty))
+            options = _RequestOptions(demand, at_turn, max_cool_down, max_wait, stop_at, via, hasty)
+            yield await self._follow(stack, request, policy, options)
 
     async def _follow(
         self, stack: AsyncExitStack, request: UpstreamRequest, policy: EgressPolicy, options: _RequestOptions
@@ -243,10 +251,17 @@ class UpstreamClient:
         """Wait for a permit, send one request, and report its result to the rate limiter."""
         try:
             permit = await hop.enter_async_context(
-                self._limiter.permit(authority(url), background=options.background, max_wait=options.max_wait)
+                self._limiter.permit(
+                    authority(url),
+                    demand=options.demand,
+                    max_wait=options.max_wait,
+                    max_cool_down=options.max_cool_down,
+                )
             )
-        except CoolingDownError as cooling:
-            return UpstreamResponse(Throttled(0, cooling.wait), str(url))
+        except NoPermitError as refused:
+            return UpstreamResponse(refused.answer, str(url))
+        if options.at_turn is not None:
+            request = await options.at_turn()
         raw = await self._send(request, url, options, login)
         if isinstance(raw, Broken):
             await _report(permit, raw)
@@ -306,8 +321,8 @@ def _conditions(request: UpstreamRequest) -> dict[str, str]:
 async def _report(permit: Permit, answer: UpstreamAnswer) -> None:
     """Report an answer to the rate limiter: throttled, failed, or successful."""
     if isinstance(answer, Throttled):
-        await permit.throttled(answer.retry_after)
+        await permit.throttled(answer.status, answer.retry_after)
     elif isinstance(answer, Broken) and answer.is_worth_retrying:
-        await permit.broken()
+        await permit.broken(answer)
     else:
         await permit.succeeded()

@@ -14,14 +14,15 @@ import contextlib
 import logging
 import random
 import re
-from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from snapproxy.base.clock import Clock
 from snapproxy.core import rate_limit
-from snapproxy.core.rate_limit import MIRROR, RatePolicy, RateState
+from snapproxy.core.rate_limit import CLIENT, MAX_QUEUED, MIRROR, Demand, RatePolicy, RateState
+from snapproxy.core.upstream_answer import Broken, CoolingDown, Fault, QueueFull
 from snapproxy.errors import UpstreamError
 from snapproxy_storage import Slot, Slots, StorageFailure
 
@@ -39,18 +40,14 @@ class RateStore(Protocol):
     async def update_fact(self, key: str, change: Callable[[Any | None], Any]) -> Any: ...
 
 
-class CoolingDownError(UpstreamError):
-    """No permit within the caller's limit; one is likely after `wait` seconds."""
+class NoPermitError(UpstreamError):
+    """No permit within the caller's limit, or too many requests wait; `answer` has the reason and the likely wait."""
 
     status = 503
 
-    def __init__(self, upstream: str, wait: float) -> None:
-        super().__init__(
-            "Upstream is cooling down",
-            why=f"No request is sent to {upstream} for about {wait:.0f} seconds.",
-            hint="Try again then. Stored files are still served.",
-        )
-        self.wait = wait
+    def __init__(self, answer: CoolingDown | QueueFull) -> None:
+        super().__init__("No request can be sent to the upstream now")
+        self.answer = answer
 
 
 class Permit:
@@ -60,7 +57,8 @@ class Permit:
     breaks).
     """
 
-    def __init__(self, limiter: RateLimiter, upstream: str, slot: Slot, cool_down_epoch: int) -> None:
+    def __init__(self, limiter: RateLimiter, upstream: str, slot: Slot, cool_down_epoch: int, demand: Demand) -> None:
+        self.demand = demand
         self.upstream = upstream
         self.slot = slot
         self.cool_down_epoch = cool_down_epoch
@@ -74,55 +72,83 @@ class Permit:
             self, lambda state: rate_limit.succeeded(state, cool_down_epoch=self.cool_down_epoch)
         )
 
-    async def throttled(self, retry_after: float | None = None) -> None:
+    async def throttled(self, status: int, retry_after: float | None = None) -> None:
         """Report that the upstream throttled the request (429, 503, 509): all requests to it wait."""
         self.is_reported = True
         now, policy, jitter = self._limiter.now(), self._limiter.policy(self.upstream), self._limiter.jitter()
         await self._limiter.report(
             self,
             lambda state: rate_limit.throttled(
-                state, policy, now, cool_down_epoch=self.cool_down_epoch, retry_after=retry_after, jitter=jitter
+                state,
+                policy,
+                now,
+                cool_down_epoch=self.cool_down_epoch,
+                retry_after=retry_after,
+                jitter=jitter,
+                cause=str(status),
             ),
             "throttled a request",
         )
 
-    async def broken(self) -> None:
+    async def broken(self, answer: Broken) -> None:
         """Report that the upstream or the connection to it failed: all requests to it wait for a short time."""
+        cause = str(answer.status) if answer.fault is Fault.STATUS else answer.fault.name
         self.is_reported = True
         now, policy, jitter = self._limiter.now(), self._limiter.policy(self.upstream), self._limiter.jitter()
         await self._limiter.report(
             self,
-            lambda state: rate_limit.broken(state, policy, now, cool_down_epoch=self.cool_down_epoch, jitter=jitter),
+            lambda state: rate_limit.broken(
+                state, policy, now, cool_down_epoch=self.cool_down_epoch, jitter=jitter, cause=cause
+            ),
             "cannot be reached or fails",
         )
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class _Ticket:
+    """A place in a queue. `turn` is set when its holder should try again."""
+
+    demand: Demand
+    turn: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 class _Queue:
-    """The requests that wait for one upstream. A ticket is an Event, set when its holder should try again."""
+    """The requests that wait for one upstream, in order of arrival. Those of clients precede background work."""
 
     def __init__(self) -> None:
-        self.clients: deque[asyncio.Event] = deque()
-        self.background: deque[asyncio.Event] = deque()
+        self._tickets: list[_Ticket] = []
+
+    def __len__(self) -> int:
+        return len(self._tickets)
 
     @property
-    def first(self) -> asyncio.Event | None:
-        return next(iter(self.clients or self.background), None)
+    def first(self) -> _Ticket | None:
+        clients = (ticket for ticket in self._tickets if not ticket.demand.is_background)
+        return next(clients, self._tickets[0] if self._tickets else None)
 
-    def join(self, *, background: bool) -> asyncio.Event:
-        ticket = asyncio.Event()
-        (self.background if background else self.clients).append(ticket)
+    @property
+    def clients(self) -> int:
+        """The number of requests for which a client waits."""
+        return sum(not ticket.demand.is_background for ticket in self._tickets)
+
+    def join(self, demand: Demand) -> _Ticket:
+        ticket = _Ticket(demand)
+        self._tickets.append(ticket)
         return ticket
 
-    def leave(self, ticket: asyncio.Event) -> None:
-        (self.clients if ticket in self.clients else self.background).remove(ticket)
+    def leave(self, ticket: _Ticket) -> None:
+        self._tickets.remove(ticket)
         self.wake_first()
 
-    def ahead_of(self, ticket: asyncio.Event) -> int:
-        return [*self.clients, *self.background].index(ticket)
+    def ahead_of(self, ticket: _Ticket) -> int:
+        before = self._tickets[: self._tickets.index(ticket)]
+        if not ticket.demand.is_background:
+            return sum(not each.demand.is_background for each in before)
+        return self.clients + sum(each.demand.is_background for each in before)
 
     def wake_first(self) -> None:
-        if self.first:
-            self.first.set()
+        if first := self.first:
+            first.turn.set()
 
 
 class RateLimiter:
@@ -149,7 +175,9 @@ class RateLimiter:
         self._slots = slots
         self._policies = policies
         self._default = default
-        self._queues: defaultdict[str, _Queue] = defaultdict(_Queue)
+        self._queues: dict[str, _Queue] = {}
+        """The queues that are not empty."""
+        self._granted: set[Permit] = set()
         self._unwritten: dict[str, RateState] = {}
 
     def now(self) -> float:
@@ -163,27 +191,46 @@ class RateLimiter:
 
     def estimate(self, upstream: str) -> float:
         """Return the seconds after which a client's request is likely to be sent: a Retry-After."""
-        return self._estimate(upstream, len(self._queues[upstream].clients))
+        queue = self._queues.get(upstream)
+        return self._estimate(upstream, queue.clients if queue is not None else 0)
+
+    def cool_down(self, upstream: str) -> CoolingDown | None:
+        """Return the current cool-down of `upstream` and its cause; None if requests may be sent to it."""
+        state = self._load(upstream)
+        left = state.until - self.now()
+        return CoolingDown(upstream, left, state.cause) if left > 0 else None
+
+    def queued(self, upstream: str) -> int:
+        """Return the number of requests of this process that wait for `upstream`."""
+        return len(self._queues.get(upstream, ()))
 
     @asynccontextmanager
     async def permit(
-        self, upstream: str, *, background: bool = False, max_wait: float | None = None
+        self,
+        upstream: str,
+        *,
+        demand: Demand = CLIENT,
+        max_wait: float | None = None,
+        max_cool_down: float | None = None,
     ) -> AsyncIterator[Permit]:
         """Wait for the cool-down, the rate and a connection slot, then hold the slot for the block.
 
-        `max_wait` bounds the wait in seconds (None: unbounded). CoolingDownError is raised immediately if the wait is
-        known to be longer, otherwise when the time is over. A block that reports no result counts as no request.
+        `max_wait` bounds the wait, `max_cool_down` the rest of a cool-down in which to wait, both in seconds (None:
+        unbounded). NoPermitError is raised immediately if the wait is known to be longer, or MAX_QUEUED requests wait
+        already; otherwise when the time is over. A block that reports no result counts as no request.
         """
-        permit = await self._wait_for_permit(upstream, background=background, max_wait=max_wait)
+        permit = await self._wait_for_permit(upstream, demand, max_wait=max_wait, max_cool_down=max_cool_down)
+        self._granted.add(permit)
         try:
             yield permit
         finally:
+            self._granted.discard(permit)
             try:
                 if not permit.is_reported:
                     await self._forgo(upstream, permit.cool_down_epoch)
             finally:
                 permit.slot.release()
-                self._queues[upstream].wake_first()
+                self._wake(upstream)
 
     async def report(self, permit: Permit, change: Callable[[RateState], RateState], event: str = "") -> None:
         """Write the result of a request, if it changes the state, and wake the next request. `event` is for the log."""
@@ -192,34 +239,55 @@ class RateLimiter:
             after = await self._change(permit.upstream, change)
             if (pause := after.until - self.now()) > 0 and after.cool_down_epoch > before.cool_down_epoch:
                 _log.warning("upstream %s %s: no request is sent to it for %.0f s", permit.upstream, event, pause)
-            self._queues[permit.upstream].wake_first()
+            self._wake(permit.upstream)
 
-    async def _wait_for_permit(self, upstream: str, *, background: bool, max_wait: float | None) -> Permit:
-        queue = self._queues[upstream]
+    def _wake(self, upstream: str) -> None:
+        if queue := self._queues.get(upstream):
+            queue.wake_first()
+
+    async def _wait_for_permit(
+        self, upstream: str, demand: Demand, *, max_wait: float | None, max_cool_down: float | None
+    ) -> Permit:
+        queue = self._queues.setdefault(upstream, _Queue())
+        if len(queue) >= MAX_QUEUED and not demand.is_background:
+            raise NoPermitError(QueueFull(upstream, len(queue), self._estimate(upstream, len(queue))))
         deadline = None if max_wait is None else self._clock.monotonic() + max_wait
-        ticket = queue.join(background=background)
+        ticket = queue.join(demand)
         try:
             while True:
-                ticket.clear()
+                ticket.turn.clear()
                 wait = None
                 if queue.first is ticket:
-                    got = await self._try(upstream)
+                    got = await self._try(upstream, demand)
                     if isinstance(got, Permit):
                         return got
                     wait = got
+                else:
+                    queue.wake_first()  # the demand of another ticket has changed
+                self._refuse_long_cool_down(upstream, max_cool_down)
                 if deadline is not None:
                     wait = self._bounded_wait(upstream, queue.ahead_of(ticket), wait, deadline)
                 with contextlib.suppress(TimeoutError):
                     async with self._clock.timeout(wait):
-                        await ticket.wait()
+                        await ticket.turn.wait()
         finally:
             queue.leave(ticket)
+            if not queue and self._queues.get(upstream) is queue:
+                del self._queues[upstream]
+
+    def _refuse_long_cool_down(self, upstream: str, most: float | None) -> None:
+        """Raise if `upstream` is cooling down for more than `most` seconds (None: any time)."""
+        cooling = self.cool_down(upstream)
+        if cooling is not None and most is not None and cooling.wait > most:
+            raise NoPermitError(cooling)
 
     def _bounded_wait(self, upstream: str, ahead: int, wait: float | None, deadline: float) -> float:
         """Return `wait`, cut at the deadline; raise if that has passed, or will pass before the cool-down ends."""
         left = deadline - self._clock.monotonic()
-        if left <= 0 or self._load(upstream).until - self.now() > left:
-            raise CoolingDownError(upstream, self._estimate(upstream, ahead))
+        cooling = self.cool_down(upstream)
+        if left <= 0 or (cooling is not None and cooling.wait > left):
+            cause = cooling.cause if cooling is not None else ""
+            raise NoPermitError(CoolingDown(upstream, self._estimate(upstream, ahead), cause))
         return left if wait is None else min(wait, left)
 
     def _estimate(self, upstream: str, ahead: int) -> float:
@@ -227,7 +295,7 @@ class RateLimiter:
         _, wait = rate_limit.grant(self._load(upstream), policy, self.now())
         return wait + ahead / (policy.requests_per_second or float("inf"))
 
-    async def _try(self, upstream: str) -> Permit | float:
+    async def _try(self, upstream: str, demand: Demand) -> Permit | float:
         """Take a slot and a grant, both or neither; otherwise return the seconds after which to try again."""
         policy = self.policy(upstream)
         _, wait = rate_limit.grant(self._load(upstream), policy, self.now())
@@ -235,6 +303,8 @@ class RateLimiter:
             return wait
         slot = self._slots.take(f"upstream {upstream}", policy.connections)
         if slot is None:
+            if not demand.is_background:
+                self._ask_to_give_way(upstream)
             return SLOT_POLL
         try:
             state, wait = await self._grant(upstream, policy)
@@ -244,7 +314,13 @@ class RateLimiter:
         if wait:  # another process was faster
             slot.release()
             return wait
-        return Permit(self, upstream, slot, state.cool_down_epoch)
+        return Permit(self, upstream, slot, state.cool_down_epoch, demand)
+
+    def _ask_to_give_way(self, upstream: str) -> None:
+        """Stop one request to `upstream` for whose answer nothing waits any more, to free its connection slot."""
+        for permit in self._granted:
+            if permit.upstream == upstream and permit.demand.give_way():
+                return
 
     async def _grant(self, upstream: str, policy: RatePolicy) -> tuple[RateState, float]:
         """Spend a token, or take the probe, atomically across processes.
@@ -274,7 +350,7 @@ class RateLimiter:
     async def _forgo(self, upstream: str, cool_down_epoch: int) -> None:
         if self._load(upstream).probe:
             await self._change(upstream, lambda state: rate_limit.returned(state, cool_down_epoch=cool_down_epoch))
-            self._queues[upstream].wake_first()
+            self._wake(upstream)
 
     def _load(self, upstream: str) -> RateState:
         row = self._store.fact(_key(upstream), int(self.now()))
@@ -283,7 +359,7 @@ class RateLimiter:
     async def _change(self, upstream: str, change: Callable[[RateState], RateState]) -> RateState:
         """Change the row. If the store cannot write it (full disk), this process keeps the state in memory."""
 
-        def on_row(row: Any | None) -> dict[str, float]:
+        def on_row(row: Any | None) -> dict[str, float | str]:
             return change(self._unwritten.get(upstream) or RateState.from_json(row)).to_json()
 
         try:

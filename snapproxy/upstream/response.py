@@ -86,6 +86,7 @@ class UpstreamResponse:
             return await self._fail(fault_of(error), error)
 
     async def _fail(self, fault: Fault, error: Exception | None = None) -> bytes:
-        if self._permit and Broken(fault).is_worth_retrying:
-            await self._permit.broken()
+        broken = Broken(fault)
+        if self._permit and broken.is_worth_retrying:
+            await self._permit.broken(broken)
         raise BodyBrokenError(fault) from error

@@ -150,7 +150,9 @@ class Gateway:
         if request.method == "GET" and not runs_next:
             target = self._read(request)
             if isinstance(target, FileTarget | ServiceTarget):
-                self._answerer.prefetch(target)
+                prefetch = self._answerer.prefetch(target, Conditions(client=request.connection))
+                if prefetch is not None:
+                    request.connection.add_prefetch(prefetch)
         return request.keep_alive
 
     def malformed(self, peer: str, error: Exception) -> bytes:
@@ -237,7 +239,7 @@ class Gateway:
         date = request.headers.get("If-Modified-Since")
         since = read_http_date(date) if date else None
         via = ", ".join(request.headers.getall("Via", ()))
-        outcome = await self._answerer.answer(target, Conditions(since=since, via=via))
+        outcome = await self._answerer.answer(target, Conditions(since=since, via=via, client=request.connection))
         match outcome:
             case Refusal():
                 await wire.send(self._refuse(request, outcome))

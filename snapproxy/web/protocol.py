@@ -24,6 +24,7 @@ from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
 from multidict import CIMultiDictProxy
 
+from snapproxy.core.exchange import Prefetch
 from snapproxy.errors import ConfigurationError
 
 _log = logging.getLogger(__name__)
@@ -138,7 +139,7 @@ class Connection(RequestHandler):
     `is_last_answer`: the running answer, or one of a queued request, closes it, so later requests are ignored.
     """
 
-    __slots__ = ("_answered", "_handler", "_taken_over", "is_last_answer")
+    __slots__ = ("_answered", "_handler", "_prefetches", "_taken_over", "is_last_answer")
 
     def __init__(self, server: Listener, handler: Handler, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(
@@ -157,6 +158,7 @@ class Connection(RequestHandler):
         self._handler = handler
         self._taken_over: asyncio.StreamReader | None = None
         self._answered = 0
+        self._prefetches: list[Prefetch] = []
         self.is_last_answer = False
 
     async def answer(self, request: ClientRequest) -> Ending:
@@ -168,6 +170,22 @@ class Connection(RequestHandler):
             return await self._handler.handle(request)
         finally:
             self._answered += 1
+
+    @property
+    def may_have_left(self) -> bool:
+        """Whether the client has disconnected (`core.exchange.ClientPresence`)."""
+        return self.transport is None
+
+    def add_prefetch(self, prefetch: Prefetch) -> None:
+        """Cancel `prefetch` when the client disconnects."""
+        self._prefetches = [each for each in self._prefetches if not each.done()]
+        self._prefetches.append(prefetch)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Cancel the running answer, as aiohttp does, and the downloads for the queued requests."""
+        for prefetch in self._prefetches:
+            prefetch.cancel()
+        super().connection_lost(exc)
 
     @property
     def peer(self) -> str:

@@ -189,7 +189,8 @@ def test_a_state_survives_its_json_row(state: RateState) -> None:
 
 
 def test_the_keys_of_a_row_on_disk_stay_the_same() -> None:
-    assert set(FRESH.to_json()) == {"spent", "updated", "until", "storm", "throttles", "breaks", "probe", "noted"}
+    keys = {"spent", "updated", "until", "storm", "throttles", "breaks", "probe", "noted", "cause"}
+    assert set(FRESH.to_json()) == keys
     assert RateState.from_json({"storm": 3}) == replace(FRESH, cool_down_epoch=3)
 
 

@@ -169,24 +169,37 @@ class TestManyReaders:
 
 
 class TestWrongBytes:
-    async def test_of_a_mirror_cut_the_reader_and_the_mirror_is_skipped_after_15_seconds(
+    async def test_of_a_mirror_cut_the_reader_and_its_retry_goes_to_the_next_source(
         self, updated: House, hamlet: Hamlet
     ) -> None:
-        old = hamlet.edition.kept
-        hamlet.now.fault(f"*/{old.path}", WrongBytes())
-        cut = await updated.get(FIRST, old.path)
+        """No client repeats a request for 15 seconds: dnf gives up after a third of a second, apt after seven."""
+        kept = hamlet.edition.kept
+        hamlet.now.fault(f"*/{kept.path}", WrongBytes())
+        cut = await updated.get(FIRST, kept.path)
         assert cut.broke
-        assert len(cut.data) < content_of(old).size
+        assert len(cut.data) < content_of(kept).size
         assert not hamlet.past.requests()
-        told = await updated.get(FIRST, old.path)
-        assert (told.status, told.refusal.reason) == (502, "Upstream sent wrong bytes: sha256 differs")
-        updated.clock.leap(14.0)
-        assert (await updated.get(FIRST, old.path)).status == 502
-        assert len(hamlet.asked()) == 1
-        updated.clock.leap(1.1)
-        whole = await updated.get(FIRST, old.path)
-        assert (whole.status, whole.broke, whole.data) == (200, "", content_of(old).data)
+        whole = await updated.get(FIRST, kept.path)
+        assert (whole.status, whole.broke, whole.data) == (200, "", content_of(kept).data)
         assert len(hamlet.now.requests()) == 1  # the mirror was skipped
+        assert whole.served.date is None  # so that a client does not continue the mirror's bytes (If-Range)
+
+    async def test_of_every_source_are_told_for_15_seconds(self, updated: House, hamlet: Hamlet) -> None:
+        kept = hamlet.edition.kept
+        for server in (hamlet.now, hamlet.past):
+            server.fault(f"*/{kept.path}", WrongBytes())
+        for _ in range(2):  # the mirror, then the archive itself
+            got = await updated.get(FIRST, kept.path)
+            assert got.broke or got.status == 502
+        await until(lambda: not updated.app.executor._downloads._flights)
+        asked = len(hamlet.asked())
+        updated.clock.leap(14.0)
+        told = await updated.get(FIRST, kept.path)
+        assert (told.status, told.refusal.reason) == (502, "Upstream sent wrong bytes: sha256 differs")
+        assert len(hamlet.asked()) == asked
+        updated.clock.leap(1.1)
+        await updated.get(FIRST, kept.path)
+        assert len(hamlet.asked()) > asked
 
     async def test_without_a_reader_send_the_flight_to_the_next_source(self, updated: House, hamlet: Hamlet) -> None:
         kept = hamlet.edition.kept

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
 
+import pytest
+
+from snapproxy.upstream import rate_limit
 from tests.fakes.descriptors import open_descriptors
-from tests.fakes.faults import Hold
+from tests.fakes.faults import Hold, Status
 from tests.fakes.hamlet import FIRST, INRELEASE, PACKAGES, Hamlet, content_of
-from tests.fakes.house import Got, House, read, until
+from tests.fakes.house import UNHURRIED, Got, House, read, until
 
 MakeHouse = Callable[..., Awaitable[House]]
 
@@ -81,3 +87,131 @@ class TestLeavingAndStopping:
         hold.release()
         assert (await read(outcome)).data == content_of(hamlet.edition.kept).data
         assert len(hamlet.asked()) == 1
+
+
+async def leave(house: House, requests: list[Coroutine[Any, Any, object]]) -> None:
+    """Send requests whose clients disconnect before a byte arrives."""
+    tasks = [asyncio.create_task(request) for request in requests]
+    await asyncio.sleep(0.2)  # each has planned and joined its flight by now, and waits for the one connection
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+REQUESTS: dict[str, Callable[[House, int], Coroutine[Any, Any, object]]] = {
+    "root": lambda house, turn: house.get(FIRST, f"dists/other{turn}/InRelease"),
+    "package": lambda house, turn: house.get(FIRST, f"pool/main/o/other/other_{turn}_amd64.deb"),
+    "live root": lambda house, turn: house.get("live", f"dists/other{turn}/InRelease"),
+    "live package": lambda house, turn: house.get("live", f"pool/main/o/other/other_{turn}_amd64.deb"),
+    "service call": lambda house, turn: house.call(f"/mr/package/other{turn}/"),
+    "file of the service": lambda house, turn: house.call(f"/file/{turn:040x}", f"{turn:040x}"),
+    "timeline": lambda house, turn: house.get(f"{1990 + turn}0101T000000Z", INRELEASE),
+}
+
+
+class TestFlightsWithoutReaders:
+    """A flight that no request waits for keeps neither a descriptor, nor a place in the queue, nor a connection."""
+
+    ONE = replace(UNHURRIED, connections=1)
+
+    @pytest.mark.parametrize("kind", REQUESTS)
+    async def test_without_a_byte_is_dropped(self, make_house: MakeHouse, hamlet: Hamlet, kind: str) -> None:
+        house = await make_house(manners=self.ONE, patience=60.0)
+        await house.get(FIRST, INRELEASE)
+        await house.get(FIRST, PACKAGES)
+        await REQUESTS[kind](house, 99)  # what stays open is open now
+        server = hamlet.now if kind.startswith("live") else hamlet.past
+        hold = server.fault("*", Hold(after=None), times=1)
+        held = asyncio.create_task(house.get("live" if server is hamlet.now else FIRST, "doc/held"))
+        await until(hold.reached.is_set)
+        before = len(open_descriptors())
+        asked = len(hamlet.asked())
+        await leave(house, [REQUESTS[kind](house, turn) for turn in range(20)])
+        await until(lambda: len(house.app.executor._downloads._flights) <= 1)
+        assert len(open_descriptors()) <= before
+        hold.release()
+        await held
+        assert len(hamlet.asked()) - asked <= 2, "only the file of the client that stayed was requested"
+
+    async def test_hold_no_descriptor_while_queued(self, make_house: MakeHouse, hamlet: Hamlet) -> None:
+        house = await make_house(manners=self.ONE, patience=60.0)
+        await house.get(FIRST, INRELEASE)
+        await REQUESTS["package"](house, 99)  # what stays open is open now
+        hold = hamlet.past.fault("*", Hold(after=None), times=1)
+        held = asyncio.create_task(house.get(FIRST, "doc/held"))
+        await until(hold.reached.is_set)
+        before = len(open_descriptors())
+        waiting = [asyncio.create_task(REQUESTS["package"](house, turn)) for turn in range(50)]
+        await until(lambda: len(house.app.executor._downloads._flights) == 51)
+        assert len(open_descriptors()) <= before
+        hold.release()
+        await asyncio.gather(held, *waiting)
+
+    async def test_a_prefetch_ends_with_its_connection(self, make_house: MakeHouse, hamlet: Hamlet) -> None:
+        house = await make_house(manners=self.ONE)
+        await house.get(FIRST, INRELEASE)
+        hold = hamlet.past.fault("*", Hold(after=None), times=1)
+        held = asyncio.create_task(house.get(FIRST, "doc/held"))
+        await until(hold.reached.is_set)
+        prefetch = house.prefetch(FIRST, "doc/queued")
+        await until(lambda: len(house.app.executor._downloads._flights) == 2)
+        assert prefetch is not None
+        prefetch.cancel()
+        await until(lambda: len(house.app.executor._downloads._flights) == 1)
+        hold.release()
+        await held
+
+    async def test_with_bytes_gives_its_connection_to_a_client_and_keeps_the_bytes(
+        self, make_house: MakeHouse, hamlet: Hamlet
+    ) -> None:
+        house = await make_house(manners=self.ONE)
+        await house.get(FIRST, INRELEASE)
+        await house.get(FIRST, PACKAGES)
+        kept, old = hamlet.edition.kept, hamlet.edition.old
+        hold = hamlet.now.fault(f"*/{kept.path}", Hold(after=200_000), times=1)
+        leaving = await house.ask(FIRST, kept.path)
+        while await leaving.body.wait(0) < 150_000:  # type: ignore[union-attr]
+            await asyncio.sleep(0.01)
+        leaving.body.close()  # type: ignore[union-attr]
+        await asyncio.sleep(0.05)
+        assert len(house.app.executor._downloads._flights) == 1, "it continues as long as no client needs its place"
+        hamlet.now.fault(f"*/{old.path}", Status(404))  # it is at the snapshot service; the mirror is asked first
+        assert (await house.get(FIRST, old.path)).data == content_of(old).data
+        assert (await house.get(FIRST, kept.path)).data == content_of(kept).data
+        hold.release()
+        asked = [request for request in hamlet.now.requests() if kept.path in request.path]
+        assert ["range" in {name.lower() for name in request.headers} for request in asked] == [False, True]
+
+    async def test_a_client_that_was_asked_to_return_finds_its_download(
+        self, make_house: MakeHouse, hamlet: Hamlet
+    ) -> None:
+        house = await make_house(patience=0.3)
+        await house.app.resolve("debian", FIRST)
+        hold = hamlet.past.fault("*InRelease", Hold(after=None), times=1)
+        got = await house.get(FIRST, INRELEASE)
+        assert got.status == 424
+        assert got.refusal.reason.startswith("Download in progress")
+        assert int(got.refusal.headers["Retry-After"]) > 0
+        hold.release()
+        await until(lambda: house.named(FIRST, INRELEASE))
+
+    async def test_beyond_a_number_of_queued_requests_the_answer_comes_at_once(
+        self, make_house: MakeHouse, hamlet: Hamlet, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(rate_limit, "MAX_QUEUED", 10)
+        house = await make_house(manners=self.ONE, patience=60.0)
+        await house.get(FIRST, INRELEASE)
+        hold = hamlet.past.fault("*", Hold(after=None), times=1)
+        held = asyncio.create_task(house.get(FIRST, "doc/held"))
+        await until(hold.reached.is_set)
+        waiting = [asyncio.create_task(REQUESTS["package"](house, turn)) for turn in range(10)]
+        await until(lambda: len(house.app.executor._downloads._flights) == 11)
+        host = urlsplit(hamlet.past.url).netloc
+        for kind, status in (("package", 503), ("root", 424)):
+            got = await REQUESTS[kind](house, 99)
+            assert isinstance(got, Got)
+            assert (got.status, got.refusal.reason) == (status, f"Too many requests are queued for {host}")
+            assert f"10 requests wait for {host}" in got.refusal.why
+            assert int(got.refusal.headers["Retry-After"]) > 0
+        hold.release()
+        await asyncio.gather(held, *waiting)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -12,7 +13,7 @@ from snapproxy.core.rate_limit import RatePolicy
 from tests.fakes.content import Content
 from tests.fakes.faults import Exchange, Hold, Html, Reset, Status, complete
 from tests.fakes.hamlet import DUMPS, FIRST, INRELEASE, PACKAGES, SECOND, Hamlet, content_of, later
-from tests.fakes.house import UNHURRIED, House, read, until
+from tests.fakes.house import UNHURRIED, Got, House, read, until
 
 MakeHouse = Callable[..., Awaitable[House]]
 BY_HASH = "dists/stable/main/binary-amd64/by-hash/SHA256"
@@ -250,45 +251,42 @@ class TestThrottling:
     ) -> None:
         await paced.app.resolve("debian", FIRST)  # the timeline is known
         hamlet.past.fault("/archive/*", Status(status), times=3)
-        asked = [asyncio.create_task(paced.get(FIRST, INRELEASE)) for _ in range(5)]
         for turn, pause in enumerate((20, 40, 80), 1):
-            await until(lambda turn=turn: paced.cool_downs(hamlet.past.url) == turn)
-            await self.quiet(paced, hamlet, pause - 1, expect=turn)
-            paced.clock.leap(1)
-        await until(lambda: paced.named(FIRST, INRELEASE))
+            for got in await asyncio.gather(*(paced.get(FIRST, INRELEASE) for _ in range(5))):
+                self.assert_cooling_down(got, hamlet, status, pause)
+            paced.clock.leap(pause - 7)
+            self.assert_cooling_down(await paced.get(FIRST, INRELEASE), hamlet, status, 7)
+            assert len(hamlet.asked()) == turn
+            paced.clock.leap(7)
+        got = await paced.get(FIRST, INRELEASE)
+        assert got.served.cache == "MISS"
         assert len(hamlet.asked()) == 3 + 2  # three refusals, then the redirect and the file
-        for got in await asyncio.gather(*asked):  # each waited for its five seconds, and received a Retry-After
-            assert (got.status, got.refusal.reason) == (424, "Upstream is cooling down, try again later")
-            assert 10 <= int(got.refusal.headers["Retry-After"]) <= 15
-        assert (await paced.get(FIRST, INRELEASE)).served.cache == "HIT"
 
     @staticmethod
-    async def quiet(house: House, hamlet: Hamlet, seconds: float, *, expect: int) -> None:
-        """Let time pass during a cool-down."""
-        steps = 5
-        for _ in range(steps):
-            house.clock.leap(seconds / steps)
-            await asyncio.sleep(0.02)
-            assert len(hamlet.asked()) == expect
+    def assert_cooling_down(got: Got, hamlet: Hamlet, status: int, seconds: int, *, code: int = 424) -> None:
+        """Check that the refusal names the host, the cause and the time that is left, at once."""
+        host = urlsplit(hamlet.past.url).netloc
+        left = int(got.refusal.headers["Retry-After"])
+        assert left == pytest.approx(seconds, abs=1)
+        assert (got.status, got.refusal.reason) == (code, f"{host} answered {status}: next request in {left} s")
+        assert f"{host} answered {status}, so snapproxy sends it no request until 2" in got.refusal.why
 
-    async def test_retry_after_is_obeyed_and_reported(self, paced: House, hamlet: Hamlet) -> None:
+    async def test_a_client_is_told_at_once_if_the_cool_down_outlasts_its_timeout(
+        self, paced: House, hamlet: Hamlet
+    ) -> None:
         await paced.get(FIRST, INRELEASE)
         await paced.get(FIRST, PACKAGES)
         hamlet.log.reset_counts()
         old = hamlet.edition.old
         hamlet.past.fault("/archive/*", Status(429, {"Retry-After": "90"}), times=1)
-        asked = asyncio.create_task(paced.get(FIRST, old.path))
-        await until(lambda: paced.cool_downs(hamlet.past.url) == 1)
-        paced.clock.leap(6)
-        got = await asked
-        assert (got.status, got.refusal.reason) == (503, "Upstream is cooling down, try again later")
-        assert int(got.refusal.headers["Retry-After"]) == pytest.approx(84, abs=2)
+        began = paced.clock.monotonic()
+        self.assert_cooling_down(await paced.get(FIRST, old.path), hamlet, 429, 90, code=503)
         paced.clock.leap(82)
-        await asyncio.sleep(0.05)
+        self.assert_cooling_down(await paced.get(FIRST, old.path), hamlet, 429, 8, code=503)
+        assert paced.clock.monotonic() - began < 82 + 5
         assert len(hamlet.asked(server="past")) == 1
-        paced.clock.leap(3)  # the flight has continued without its client
-        await until(lambda: paced.named(FIRST, old.path))
-        assert (await paced.get(FIRST, old.path)).served.cache == "HIT"
+        paced.clock.leap(9)
+        assert (await paced.get(FIRST, old.path)).status == 200
 
     async def test_a_client_waits_up_to_its_timeout(self, paced: House, hamlet: Hamlet) -> None:
         await paced.app.resolve("debian", FIRST)
@@ -313,7 +311,7 @@ class TestThrottling:
     ) -> None:
         await paced.get(FIRST, INRELEASE)
         await paced.get(FIRST, PACKAGES)
-        hamlet.now.fault("*", Status(429, {"Retry-After": "8"}), times=1)
+        hamlet.now.fault("*", Status(429, {"Retry-After": "4"}), times=1)
         hamlet.past.fault("/archive/*", Status(404))
         paced.prefetch(FIRST, hamlet.edition.kept.path)
         await until(lambda: len(hamlet.asked(server="past")) >= 1)
@@ -322,14 +320,10 @@ class TestThrottling:
             await asyncio.sleep(0.01)
         await until(lambda: paced.named(FIRST, hamlet.edition.kept.path))
 
-    async def test_the_timeline_waits_out_a_cool_down_too(self, paced: House, hamlet: Hamlet) -> None:
+    async def test_a_timeline_names_the_cool_down_too(self, paced: House, hamlet: Hamlet) -> None:
         hamlet.past.fault("/mr/timestamp/*", Status(509, {"Retry-After": "0"}), times=1)
-        asked = asyncio.create_task(paced.get(FIRST, INRELEASE))
-        await until(lambda: paced.cool_downs(hamlet.past.url) == 1)
-        paced.clock.leap(5.1)
-        got = await asked
-        assert (got.status, got.refusal.reason) == (424, "Upstream is slow, download in progress: try again soon")
-        paced.clock.leap(15.0)
+        self.assert_cooling_down(await paced.get(FIRST, INRELEASE), hamlet, 509, 20)
+        paced.clock.leap(21.0)
         assert (await paced.get(FIRST, INRELEASE)).served.proof.word == "gpg"
 
 

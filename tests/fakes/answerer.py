@@ -176,7 +176,7 @@ class FakeArchive:
         for source in self.files.values():
             source.file.close()
 
-    def prefetch(self, target: FileTarget | ServiceTarget) -> None:
+    def prefetch(self, target: FileTarget | ServiceTarget, conditions: Conditions) -> None:
         self.prefetched.append(target.path)
 
     async def passing(self, target: PassTarget | TunnelTarget) -> Refusal | None:

@@ -20,7 +20,7 @@ from snapproxy.base.clock import Clock
 from snapproxy.capture.replay import Replayed
 from snapproxy.config import Config, Watch
 from snapproxy.core.address import AddressBook
-from snapproxy.core.exchange import Conditions, FileTarget, Outcome, Served, ServiceTarget
+from snapproxy.core.exchange import Conditions, FileTarget, Outcome, Prefetch, Served, ServiceTarget
 from snapproxy.core.model import Archive, Instant, Refusal
 from snapproxy.core.rate_limit import RatePolicy, RateState
 from snapproxy.core.time_spec import parse_time
@@ -178,8 +178,8 @@ class House:
         target = ServiceTarget(self.rows[0], path, sha1, capture, is_listing)
         return await read(await self.app.answerer.answer(target, Conditions()))
 
-    def prefetch(self, when: str, path: str) -> None:
-        self.app.executor.prefetch(FileTarget(self.rows[0], parse_time(when), path))
+    def prefetch(self, when: str, path: str) -> Prefetch | None:
+        return self.app.executor.prefetch(FileTarget(self.rows[0], parse_time(when), path), Conditions())
 
     def evict(self, digest: str) -> None:
         """Delete a blob without notifying snapproxy."""

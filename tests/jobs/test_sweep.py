@@ -335,7 +335,9 @@ async def test_a_sweep_lets_clients_go_first(vendor: House, present: Present, mo
     monkeypatch.setattr(
         RateLimiter,
         "permit",
-        lambda self, upstream, **options: classes.append(options["background"]) or permit(self, upstream, **options),
+        lambda self, upstream, **options: (
+            classes.append(options["demand"].is_background) or permit(self, upstream, **options)
+        ),
     )
     await observe(vendor, packages=True)
     assert len(classes) > 5

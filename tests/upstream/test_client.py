@@ -12,6 +12,7 @@ from snapproxy.core.upstream_answer import (
     Absent,
     BodyFollows,
     Broken,
+    CoolingDown,
     Fault,
     Forbidden,
     NoSuchRange,
@@ -144,9 +145,9 @@ async def test_throttling_delays_all_requests(server: RudeServer, status: int) -
         async with upstream.fetch(UpstreamRequest(url), bench.reach) as response:
             assert response.answer == Throttled(status, 7)
         async with upstream.fetch(UpstreamRequest(url), bench.reach, max_wait=1) as response:
-            assert isinstance(response.answer, Throttled)
-            assert response.answer.status == 0
-            assert response.answer.retry_after == pytest.approx(8, abs=1.5)
+            assert isinstance(response.answer, CoolingDown)
+            assert (response.answer.upstream, response.answer.cause) == (f"127.0.0.1:{server.port}", str(status))
+            assert response.answer.wait == pytest.approx(8, abs=1.5)
     assert len(server.seen) == 1, "the second was not sent"
 
 
@@ -289,7 +290,7 @@ async def test_a_hasty_request_fails_early_and_waits_for_no_cool_down(server: Ru
         for _ in range(2):
             async with upstream.fetch(UpstreamRequest(url), bench.reach, hasty=True) as response:
                 settled.append(type(response.answer))
-    assert settled == [Broken, Throttled]
+    assert settled == [Broken, CoolingDown]
     assert len(server.seen) == 1
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from snapproxy.core.rate_limit import PROBE_LEASE, SPARING, RatePolicy
-from snapproxy.upstream.rate_limit import CoolingDownError, Permit, RateLimiter
+from snapproxy.core.rate_limit import PROBE_LEASE, SPARING, FixedDemand, RatePolicy
+from snapproxy.core.upstream_answer import Broken, CoolingDown, Fault
+from snapproxy.upstream.rate_limit import NoPermitError, Permit, RateLimiter
 from snapproxy_storage import StorageFailure
 from tests.fakes.pace_store import MemoryPaceStore, MemorySlots
 from tests.fakes.virtual_clock import VirtualClock
@@ -42,7 +43,7 @@ class Machine:
         async with limiter.permit(upstream) as permit:
             self.sent.append(self.clock.monotonic())
             status = answer(self.clock.monotonic())
-            await (permit.throttled() if status in {429, 503, 509} else permit.succeeded())
+            await (permit.throttled(429) if status in {429, 503, 509} else permit.succeeded())
             return status
 
     async def insist(self, limiter: RateLimiter, answer: Callable[[float], int], *, upstream: str = SERVICE) -> None:
@@ -132,8 +133,8 @@ async def test_two_processes_share_one_cool_down_and_one_probe(machine: Machine)
 async def test_requests_refused_together_are_one_strike(machine: Machine) -> None:
     limiter = machine.limiter()
     async with limiter.permit(SERVICE) as one, limiter.permit(SERVICE) as two:
-        await one.throttled()
-        await two.throttled()
+        await one.throttled(429)
+        await two.throttled(429)
     assert limiter.estimate(SERVICE) == 30
 
 
@@ -165,7 +166,7 @@ async def test_clients_go_before_background_work_and_in_order(machine: Machine) 
     served: list[str] = []
 
     async def want(name: str, *, background: bool) -> None:
-        async with limiter.permit(MIRROR, background=background):
+        async with limiter.permit(MIRROR, demand=FixedDemand(background)):
             served.append(name)
             await machine.clock.sleep(1)
 
@@ -195,10 +196,10 @@ async def test_one_upstream_cooling_down_delays_no_other(machine: Machine) -> No
 async def test_the_wait_fails_immediately_if_the_cool_down_is_known_to_be_longer(machine: Machine) -> None:
     limiter = machine.limiter()
     await machine.ask(limiter, lambda _: 509)
-    with pytest.raises(CoolingDownError) as caught:
+    with pytest.raises(NoPermitError) as caught:
         async with limiter.permit(SERVICE, max_wait=25):
             pytest.fail("it must not be asked")
-    assert caught.value.wait == 30
+    assert caught.value.answer == CoolingDown(SERVICE, 30, "429")
     assert machine.clock.monotonic() == 0
 
 
@@ -217,7 +218,7 @@ async def test_a_wait_that_outlasts_the_cool_down_gets_a_permit(machine: Machine
 async def test_the_time_runs_out_while_waiting_for_a_connection(machine: Machine) -> None:
     limiter = machine.limiter(**{MIRROR: RatePolicy(connections=1)})
     async with limiter.permit(MIRROR):
-        with pytest.raises(CoolingDownError):
+        with pytest.raises(NoPermitError):
             await machine.clock.run(_enter(limiter, max_wait=8))
     assert machine.clock.monotonic() == 8
 
@@ -288,7 +289,7 @@ async def test_a_break_starts_a_short_cool_down(machine: Machine) -> None:
     limiter = machine.limiter()
     async with limiter.permit(MIRROR) as permit:
         await permit.succeeded()
-        await permit.broken()
+        await permit.broken(Broken(Fault.RESET))
     assert limiter.estimate(MIRROR) == 1
 
 
