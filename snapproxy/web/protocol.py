@@ -13,7 +13,7 @@ import logging
 import socket
 import struct
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
 
 from aiohttp import http_parser, web
@@ -33,6 +33,12 @@ _TAKEN_OVER_WINDOW = 256 << 10
 """Half of the bytes that a taken-over connection may buffer, since asyncio stops reading at twice this limit.
 
 It is above what aiohttp can have buffered before the take-over: 64 KiB and one read.
+"""
+
+MAX_HALF_CLOSED = 64
+"""Maximum number of clients that have closed their sending half and still wait for an answer.
+
+A client that has disconnected looks the same until bytes are sent to it; beyond this number they are taken for that.
 """
 
 _BODY_SILENCE_S = 60.0
@@ -137,9 +143,19 @@ class Connection(RequestHandler):
     """A client's connection.
 
     `is_last_answer`: the running answer, or one of a queued request, closes it, so later requests are ignored.
+    `is_half_closed`: the client sends no more, but may wait for its answers (`core.exchange.ClientPresence`).
     """
 
-    __slots__ = ("_answered", "_handler", "_prefetches", "_taken_over", "is_last_answer")
+    __slots__ = (
+        "_answered",
+        "_handler",
+        "_last_body",
+        "_listener",
+        "_prefetches",
+        "_taken_over",
+        "is_half_closed",
+        "is_last_answer",
+    )
 
     def __init__(self, server: Listener, handler: Handler, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(
@@ -156,10 +172,13 @@ class Connection(RequestHandler):
             auto_decompress=False,
         )
         self._handler = handler
+        self._listener = server
         self._taken_over: asyncio.StreamReader | None = None
         self._answered = 0
+        self._last_body: StreamReader | None = None
         self._prefetches: list[Prefetch] = []
         self.is_last_answer = False
+        self.is_half_closed = False
 
     async def answer(self, request: ClientRequest) -> Ending:
         """Await the handler's answer, and count it.
@@ -167,14 +186,16 @@ class Connection(RequestHandler):
         The next request may arrive before aiohttp records the sent answer.
         """
         try:
-            return await self._handler.handle(request)
+            ending = await self._handler.handle(request)
         finally:
             self._answered += 1
+        is_last = self.is_half_closed and not self._messages
+        return replace(ending, keep_alive=False) if is_last else ending
 
     @property
     def may_have_left(self) -> bool:
-        """Whether the client has disconnected (`core.exchange.ClientPresence`)."""
-        return self.transport is None
+        """Whether the client has disconnected, or sends no more, which looks the same."""
+        return self.is_half_closed or self.transport is None
 
     def add_prefetch(self, prefetch: Prefetch) -> None:
         """Cancel `prefetch` when the client disconnects."""
@@ -207,6 +228,8 @@ class Connection(RequestHandler):
         runs_next = self._answered == before
         super().data_received(data)
         arrived = self._request_count - before
+        if arrived:
+            self._last_body = self._messages[-1][1]
         if arrived <= runs_next:
             return
         for message, content in itertools.islice(self._messages, len(self._messages) - arrived, None):
@@ -216,11 +239,21 @@ class Connection(RequestHandler):
             runs_next = False
 
     def eof_received(self) -> bool:  # type: ignore[override] # asyncio reads the value; aiohttp's None means False
-        """Close at the end of the client's requests, as aiohttp does; a taken-over connection stays half open."""
-        if self._taken_over is None:
-            return False
-        self._taken_over.feed_eof()
-        return True
+        """Return whether the connection stays open for sending: a client may close its sending half after its requests.
+
+        RFC 9112 section 9.6 allows that, and busybox's wget does it. aiohttp would take it for a disconnect. A client
+        that has disconnected is noticed when bytes are sent to it.
+        """
+        if self._taken_over is not None:
+            self._taken_over.feed_eof()
+            return True
+        self.is_half_closed = self._has_whole_requests() and self._listener.admit_half_closed(self)
+        return self.is_half_closed
+
+    def _has_whole_requests(self) -> bool:
+        """Return whether requests wait for their answers, and the body of the last one has arrived."""
+        is_waiting = self._request_count > self._answered
+        return is_waiting and self._last_body is not None and self._last_body.is_eof()
 
     def handle_error(
         self,
@@ -305,18 +338,27 @@ class Listener(web.Server):
         self._handler = handler
         self._limits = limits
         self._lost = asyncio.Event()
+        self._half_closed: set[RequestHandler] = set()
 
     def __call__(self) -> Connection:
         return Connection(self, self._handler, self._limits, self._loop)
 
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
         """Remove a connection after its handler has ended."""
+        self._half_closed.discard(handler)
         super().connection_lost(handler, exc)
         task = handler._task_handler  # noqa: SLF001 # see the module's docstring
         if task is None:
             self._lost.set()
         else:
             task.add_done_callback(lambda _: self._lost.set())
+
+    def admit_half_closed(self, connection: Connection) -> bool:
+        """Return whether a client that sends no more may wait for its answers."""
+        if len(self._half_closed) >= MAX_HALF_CLOSED:
+            return False
+        self._half_closed.add(connection)
+        return True
 
     def retire(self) -> None:
         """Close every connection: idle ones now, the others after their answer."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from dataclasses import dataclass
 
 
@@ -93,6 +95,12 @@ class RawClient:
             return True
 
     def close(self) -> None:
+        self.writer.transport.abort()
+
+    def reset(self) -> None:
+        """Disconnect so that the server notices it at once, and not when it sends the next bytes."""
+        sock = self.writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 
 

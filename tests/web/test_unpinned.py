@@ -307,7 +307,7 @@ class TestPass:
         client = await site.connect()
         await client.send(f"GET http://127.0.0.1:{port}/ HTTP/1.1\r\nHost: h\r\n\r\n")
         await client.head()
-        client.close()
+        client.reset()
         assert await until_counted(site) == [("127.0.0.1", 0, 5)]
 
     async def test_unknown_hosts_are_refused(self, site: Site) -> None:
