@@ -336,6 +336,11 @@ class Refusal:
         """Whether the refusal states that there is no such file."""
         return self.status == 404  # noqa: PLR2004 (HTTP's own number)
 
+    @property
+    def may_pass(self) -> bool:
+        """Whether the same request may succeed soon. A bad signature or an address without the file stays as it is."""
+        return "Retry-After" in self.headers
+
 
 @dataclass(frozen=True, slots=True)
 class Resolved:

@@ -32,13 +32,15 @@ _NO_PUBLIC_KEY = "9"  # ERRSIG's code, libgpg-error's GPG_ERR_NO_PUBKEY
 class Verdict:
     """Whether a root is accepted. `signers` are the primary fingerprints of the keys that count; empty: refused.
 
-    `reason` is a fixed text, ASCII, at most 80 characters; `why` may name keys, in hex.
+    `reason` is a fixed text, ASCII, at most 80 characters; `why` may name keys, in hex. `is_mismatch`: a signature is
+    not one of these bytes; a detached one may be of the root before or after.
     """
 
     signers: tuple[str, ...] = ()
     reason: str = ""
     why: str = ""
     hint: str = ""
+    is_mismatch: bool = False
 
     @property
     def good(self) -> bool:
@@ -116,7 +118,7 @@ def judge(status_lines: Iterable[str]) -> Verdict:
         return Verdict(signers=signers)
     keys = ", ".join(signature.key for fault, signature in faults if fault is reported)
     reason, hint = _REASONS[reported]
-    return Verdict(reason=reason, why=f"The key: {keys}.", hint=hint)
+    return Verdict(reason=reason, why=f"The key: {keys}.", hint=hint, is_mismatch=reported is _Fault.BAD)
 
 
 def judge_raw_signatures(findings: Sequence[tuple[str, bool | None]]) -> Verdict:

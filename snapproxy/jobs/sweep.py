@@ -152,7 +152,7 @@ class Sweeper:
             outcome = await self._attempt(context, wanted, progress)
             if isinstance(outcome, Observation):
                 break
-            if isinstance(outcome, Refusal) and outcome.is_absence:
+            if isinstance(outcome, Refusal) and not outcome.may_pass:
                 return outcome
             if isinstance(outcome, _Inconsistent) and outcome.is_broken:
                 break
@@ -290,7 +290,7 @@ class Sweeper:
     async def _fetch(self, context: RequestContext, expected: ExpectedFile) -> Refusal | None:
         step = fetch_expected_now(context.archive, expected, context.family)
         flight, _ = self._downloads.join(step, context, None)
-        outcome = await flight.wait_outcome(float("inf"))
+        outcome = await flight.wait_outcome(context, float("inf"))
         if isinstance(outcome, Refusal):
             return _ABSENT if outcome == refusals.absent(step) else outcome
         if isinstance(outcome, Stored) and outcome.is_in_memory:

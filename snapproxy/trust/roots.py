@@ -93,7 +93,15 @@ class RootVerifier:
                 return verdict
             if verdict.good:
                 return Proof.GPG
-            return Refusal(424, verdict.reason, f"{step.path} of {step.space}: {verdict.why}", verdict.hint)
+            is_passing = verdict.is_mismatch and context.family.signature(step.path) is not None
+            return refusals.unavailable(
+                whole=True,
+                status=502,
+                reason=verdict.reason,
+                why=f"{step.path} of {step.space}: {verdict.why}",
+                hint=verdict.hint,
+                retry_after=refusals.RETRY_SOON if is_passing else None,
+            )
 
         return check
 

@@ -17,11 +17,11 @@ from snapproxy.core.time_spec import format_instant
 from snapproxy.download import attempt
 from snapproxy.errors import ClientError
 from snapproxy.jobs import sweep
-from snapproxy.jobs.sweep import Observation
+from snapproxy.jobs.sweep import Observation, Sweeper
 from snapproxy.jobs.watch import FIRST_SECONDS, repeat
 from snapproxy.upstream.rate_limit import RateLimiter
 from tests.fakes.content import Content, FixedTree, epoch, stamp
-from tests.fakes.faults import Hold, Meanwhile, Status
+from tests.fakes.faults import Hold, Html, Meanwhile, Status, WrongBytes
 from tests.fakes.hamlet import INRELEASE, PACKAGES, RELEASE, Edition, made_up
 from tests.fakes.house import PATIENT, House
 from tests.fakes.leaping_clock import LeapingClock
@@ -166,6 +166,30 @@ def two_suites(edition: Edition, number: int) -> FixedTree:
     at = epoch(BORN) + number * 86400
     package = made_up("hello", f"{number}.0", 2000, at=stamp(at))
     return Publisher(edition.key).tree(stamp(at), [SuitePlan("stable", (package,)), SuitePlan("extra", (package,))])
+
+
+PERMANENT = {
+    "404": (Status(404), 404, "Not in the archive at that time"),
+    "403": (Status(403), 424, "Upstream refuses access to this file (403)"),
+    "a web page": (Html(), 424, "Upstream sent a web page instead of the file"),
+    "a bad signature": (WrongBytes(at=200), 424, "The root's signature is bad"),
+}
+
+
+@pytest.mark.parametrize("fault", PERMANENT)
+async def test_a_permanent_fault_of_a_root_is_reported_after_one_attempt(
+    vendor: House, present: Present, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    attempts: list[int] = []
+    attempt = Sweeper._attempt
+    monkeypatch.setattr(Sweeper, "_attempt", lambda *args: attempts.append(1) or attempt(*args))
+    played, status, reason = PERMANENT[fault]
+    present.mirror.fault("*InRelease", played)
+    outcome = await vendor.app.observe("vendor", (INRELEASE,), with_packages=False)
+    assert isinstance(outcome, Refusal)
+    assert (outcome.status, outcome.reason) == (status, reason)
+    assert not outcome.may_pass
+    assert len(attempts) == 1
 
 
 async def test_roots_of_one_sweep_belong_together_whenever_both_are_published(
