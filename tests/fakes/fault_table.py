@@ -35,6 +35,7 @@ _CHANGING = (
     (r" *\[IP: [^]]*\]", ""),
     (r"/tmp/[^/ ]*", "ROOT"),
     (r"(127\.0\.0\.\d+:)\d+", r"\1PORT"),
+    (r"next request in \d+ s", "next request in N s"),
 )
 _SIDE_BY_SIDE = 4
 _LIMIT = 100.0
