@@ -126,7 +126,8 @@ def queue_full(step: Fetch, full: QueueFull) -> Refusal:
         whole=step.whole,
         status=503,
         reason=_with_host("Too many requests are queued for", full.upstream),
-        why=f"{full.queued} requests wait for {full.upstream}, the maximum; {step.path} of {step.reported_space} is not queued.",
+        why=f"{full.queued} requests wait for {full.upstream}, the maximum; {step.path} of {step.reported_space} is not "
+        "queued.",
         hint="Try again later with fewer concurrent requests, or add further mirrors to the archive.",
         retry_after=max(full.wait, RETRY_SOON),
     )
@@ -230,7 +231,8 @@ def torn_pair(step: Fetch) -> Refusal:
         whole=True,
         status=502,
         reason="The root and its signature belong to two states",
-        why=f"The archive was published again while {step.path} of {step.reported_space} and its signature were downloaded.",
+        why=f"The archive was published again while {step.path} of {step.reported_space} and its signature were "
+        "downloaded.",
         hint="Try again later: the archive may be in the middle of an update.",
         retry_after=RETRY_SOON,
     )

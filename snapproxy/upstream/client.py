@@ -119,6 +119,7 @@ class _RequestOptions:
     stop_at: Callable[[str], bool]
     via: str
     hasty: bool
+    session: aiohttp.ClientSession
 
 
 class UpstreamClient:
@@ -150,9 +151,19 @@ class UpstreamClient:
 
     async def __aenter__(self) -> Self:
         # The system's resolver: only it reads /etc/hosts, the search domains and nsswitch.conf.
-        self._guard = GuardedResolver(self._resolver or aiohttp.ThreadedResolver())
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(resolver=self._guard, limit=_CONNECTIONS, ttl_dns_cache=_DNS_SECONDS),
+        resolver = self._resolver or aiohttp.ThreadedResolver()
+        self._guard, self._public_guard = GuardedResolver(resolver), GuardedResolver(resolver)
+        self._session, self._public_session = map(self._new_session, (self._guard, self._public_guard))
+        return self
+
+    def _new_session(self, guard: GuardedResolver) -> aiohttp.ClientSession:
+        """Return a session with its own connections and resolved addresses.
+
+        Requests that may reach a private address share neither with the others: a redirect of another archive to the
+        same name would find them open.
+        """
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(resolver=guard, limit=_CONNECTIONS, ttl_dns_cache=_DNS_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=self._timeouts.of_sockets(),
             headers={"User-Agent": self._agent, "Accept-Encoding": "identity"},
@@ -160,12 +171,12 @@ class UpstreamClient:
             trust_env=False,
             read_bufsize=_BUFFER,
         )
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._session.close()
+        await self._public_session.close()
         await self._guard.close()
 
     @asynccontextmanager
@@ -195,7 +206,7 @@ class UpstreamClient:
         """
         max_wait = _HASTY_MAX_WAIT if hasty else max_wait
         async with AsyncExitStack() as stack:
-            options = _RequestOptions(demand, at_turn, max_cool_down, max_wait, stop_at, via, hasty)
+            options = _RequestOptions(demand, at_turn, max_cool_down, max_wait, stop_at, via, hasty, self._session)
             yield await self._follow(stack, request, policy, options)
 
     async def _follow(
@@ -211,10 +222,12 @@ class UpstreamClient:
             if url is None or objection:
                 response = UpstreamResponse(Broken(objection or Fault.BAD_REDIRECT), address)
                 break
+            session = self._public_session
             if policy.is_base(url) or (policy.allows_any_redirect and is_private):
                 self._guard.allow_private(url.host or "")
+                session = self._session
             async with AsyncExitStack() as hop:
-                response = await self._send_with_login(hop, request, url, options)
+                response = await self._send_with_login(hop, request, url, replace(options, session=session))
                 answer = response.answer
                 if not isinstance(answer, Redirect) or options.stop_at(answer.location):
                     stack.push_async_exit(hop.pop_all())
@@ -282,7 +295,7 @@ class UpstreamClient:
         timeouts = self._timeouts.hastened() if options.hasty else self._timeouts
         try:
             async with self._clock.timeout(timeouts.head):
-                return await self._session.request(
+                return await options.session.request(
                     "HEAD" if request.head else "GET",
                     url,
                     headers=_conditions(request) | {name: value for name, value in own.items() if value},

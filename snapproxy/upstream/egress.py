@@ -1,5 +1,7 @@
 """Egress policy: an archive's own hosts, the hosts it may redirect to, and no private address behind a public name.
 
+Every outgoing connection to an archive, a blob source or a host in `pass` is checked here.
+
 There are two checks. `EgressPolicy` checks the URL of every hop before it is requested. `GuardedResolver` checks the
 addresses that a name resolves to when the connection is made, and returns exactly those that are connected to, so that
 a name cannot have one address for the check and another for the socket (DNS rebinding).
@@ -7,19 +9,33 @@ a name cannot have one address for the check and another for the socket (DNS reb
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ipaddress
 import socket
+from asyncio import StreamReader, StreamWriter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from aiohttp import ThreadedResolver
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from snapproxy.core.model import Archive
+from snapproxy.core.model import Archive, Refusal
 from snapproxy.core.upstream_answer import Fault
 
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-"""RFC 6052: the last four bytes are the IPv4 address that is reached."""
+_WITH_IPV4 = tuple(
+    map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0/96", "::ffff:0:0:0/96", "::/96"))
+)
+"""IPv6 addresses whose last four bytes are the IPv4 address that is reached: NAT64 (RFC 6052, RFC 8215), IPv4-mapped,
+IPv4-translated (RFC 2765) and IPv4-compatible (RFC 4291, section 2.5.5).
+"""
+
+_WELL_KNOWN_NAT64 = _WITH_IPV4[0]
+"""Addresses of the public IPv4 hosts behind a translator; the embedded address decides."""
+
+_NOT_PUBLIC = tuple(map(ipaddress.IPv6Network, ("::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96", "fec0::/10")))
+"""Networks that Python takes for public ones: deprecated, or for use within one site."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +100,60 @@ def authority(url: URL) -> str:
 
 def is_public(address: str) -> bool:
     """Return whether an IP address is a public one, even if it is embedded in an IPv6 address."""
-    return all(found.is_global and not found.is_multicast for found in _unwrapped(address))
+    return all(
+        found.is_global and not found.is_multicast and not any(found in network for network in _NOT_PUBLIC)
+        for found in _unwrapped(address)
+    )
 
 
 class PrivateAddressError(OSError):
     """A name resolves only to addresses that are not allowed for it."""
+
+
+def pass_guard(resolver: AbstractResolver | None = None) -> GuardedResolver:
+    """Return the guard for hosts in `pass` and for tunnels: a name must have a public address.
+
+    The configuration may name a private host by its address, which is never resolved, or this machine as `localhost`.
+    """
+    guard = GuardedResolver(resolver or ThreadedResolver())
+    guard.allow_private("localhost")
+    return guard
+
+
+def private_pass(host: str) -> Refusal:
+    """Return the refusal for a host in `pass` whose name resolves to private addresses only."""
+    return Refusal(
+        403,
+        "That name resolves to a private address",
+        f"{host} may be reached unpinned, but it has no public address. An outsider who controls the name could lead "
+        "requests into this network.",
+        "If that host is meant, put its IP address into `pass` in place of its name.",
+    )
+
+
+async def open_guarded(resolver: GuardedResolver, host: str, port: int) -> tuple[StreamReader, StreamWriter]:
+    """Connect to one of the addresses that the guard allows. Raise OSError if none is allowed or answers.
+
+    An address in place of a name is used as it is: it is in the configuration.
+    """
+    addresses = (
+        [host]
+        if is_address(host)
+        else [found["host"] for found in await resolver.resolve(host, port, socket.AF_UNSPEC)]
+    )
+    for address in addresses[:-1]:
+        with contextlib.suppress(OSError):
+            return await asyncio.open_connection(address, port)
+    return await asyncio.open_connection(addresses[-1], port)
+
+
+def is_address(host: str) -> bool:
+    """Return whether `host` is an IP address and not a name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 class GuardedResolver(AbstractResolver):
@@ -169,11 +234,12 @@ def _unwrapped(address: str) -> Iterator[ipaddress.IPv4Address | ipaddress.IPv6A
     found = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(found, ipaddress.IPv4Address):
         yield found
-    elif found.ipv4_mapped:
-        yield found.ipv4_mapped
-    elif found in _NAT64:
-        yield ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
-    else:
+        return
+    if not found.ipv4_mapped and found not in _WELL_KNOWN_NAT64:
         yield found
-        if found.sixtofour:
-            yield found.sixtofour
+    if any(found in network for network in _WITH_IPV4):
+        yield ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
+    if found.sixtofour:
+        yield found.sixtofour
+    if found.teredo:
+        yield from found.teredo

@@ -9,11 +9,15 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 from multidict import CIMultiDict
 from yarl import URL
 
 from snapproxy.core.exchange import Passed, PassTarget, TrafficCounter
 from snapproxy.core.model import Refusal
+from snapproxy.core.upstream_answer import Fault
+from snapproxy.upstream.egress import pass_guard, private_pass
+from snapproxy.upstream.faults import fault_of
 
 HOP_HEADERS = frozenset(
     {
@@ -51,12 +55,14 @@ class PassThrough:
         most: int = 64,
         connect_s: float = 15.0,
         silence_s: float = 60.0,
+        resolver: AbstractResolver | None = None,
     ) -> None:
         self._traffic = traffic
         self._instance = instance
         self._most = most
         self._timeout = aiohttp.ClientTimeout(total=None, connect=connect_s, sock_read=silence_s)
         self._open = 0
+        self._resolver = resolver
         self._session: aiohttp.ClientSession | None = None
 
     async def forward(
@@ -84,6 +90,8 @@ class PassThrough:
                 hint="Try again later.",
             )
         except aiohttp.ClientError as error:
+            if fault_of(error) is Fault.PRIVATE:
+                return private_pass(target.host)
             return Refusal(
                 502,
                 "The pass-through host cannot be reached",
@@ -99,12 +107,13 @@ class PassThrough:
         self, target: PassTarget, method: str, headers: Iterable[tuple[str, str]], body: _Counted | None
     ) -> aiohttp.ClientResponse:
         if self._session is None:
+            guard = pass_guard(self._resolver)
             self._session = aiohttp.ClientSession(
                 timeout=self._timeout,
                 auto_decompress=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False,
-                connector=aiohttp.TCPConnector(limit=self._most, force_close=True),
+                connector=aiohttp.TCPConnector(limit=self._most, force_close=True, resolver=guard),
                 skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
             )
         host = f"[{target.host}]" if ":" in target.host else target.host

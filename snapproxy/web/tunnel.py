@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from aiohttp.abc import AbstractResolver
+
 from snapproxy.core.exchange import TrafficCounter, TunnelTarget
 from snapproxy.core.model import Refusal
+from snapproxy.upstream.egress import PrivateAddressError, open_guarded, pass_guard, private_pass
 from snapproxy.web.response_writer import ResponseWriter
 
 _PIECE = 64 << 10
@@ -18,13 +21,20 @@ class Tunnels:
     """At most `most` concurrent tunnels, each closed after `idle_s` seconds without a byte in either direction."""
 
     def __init__(
-        self, traffic: TrafficCounter, *, most: int = 64, connect_s: float = 15.0, idle_s: float = 300.0
+        self,
+        traffic: TrafficCounter,
+        *,
+        most: int = 64,
+        connect_s: float = 15.0,
+        idle_s: float = 300.0,
+        resolver: AbstractResolver | None = None,
     ) -> None:
         self._traffic = traffic
         self._most = most
         self._connect_s = connect_s
         self._idle_s = idle_s
         self._open = 0
+        self._guard = pass_guard(resolver)
 
     async def carry(self, target: TunnelTarget, wire: ResponseWriter) -> Refusal | None:
         """Connect, and copy until both sides have ended. Return a Refusal if the connection fails.
@@ -42,9 +52,11 @@ class Tunnels:
     async def _carry(self, target: TunnelTarget, wire: ResponseWriter) -> Refusal | None:
         try:
             async with asyncio.timeout(self._connect_s):
-                reader, writer = await asyncio.open_connection(target.host, target.port)
+                reader, writer = await open_guarded(self._guard, target.host, target.port)
         except TimeoutError:
             return Refusal(504, "The tunnel's host did not answer", why=f"No connection within {self._connect_s:g} s.")
+        except PrivateAddressError:
+            return private_pass(target.host)
         except OSError as error:
             return Refusal(502, "The tunnel's host cannot be reached", why=error.strerror or "")
         counts = _Counts()

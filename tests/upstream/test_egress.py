@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import socket
+from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -10,9 +13,20 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from yarl import URL
 
-from snapproxy.core.model import Archive
+from snapproxy.core.exchange import Outcome, Passed, PassTarget
+from snapproxy.core.model import Archive, Refusal
 from snapproxy.core.upstream_answer import Fault, Redirect, UpstreamHead, UpstreamRequest, classify
-from snapproxy.upstream.egress import EgressPolicy, GuardedResolver, PrivateAddressError, authority, is_public, read_url
+from snapproxy.upstream.egress import (
+    EgressPolicy,
+    GuardedResolver,
+    PrivateAddressError,
+    authority,
+    is_public,
+    open_guarded,
+    pass_guard,
+    read_url,
+)
+from snapproxy.upstream.pass_through import PassThrough
 
 HTTPS = URL("https://snapshot.example/archive/x/f")
 HTTP = URL("http://snapshot.example/archive/x/f")
@@ -127,6 +141,12 @@ def test_public_addresses(address: str) -> None:
         "::ffff:127.0.0.1",
         "64:ff9b::7f00:1",
         "2002:7f00:1::",
+        "::127.0.0.1",
+        "::8.8.8.8",
+        "::ffff:0:127.0.0.1",
+        "64:ff9b:1::7f00:1",
+        "2001:0:4136:e378:8000:63bf:3fff:fdd2",
+        "fec0::1",
     ],
 )
 def test_addresses_that_are_not_public(address: str) -> None:
@@ -138,10 +158,12 @@ class Answers(AbstractResolver):
 
     def __init__(self, *addresses: str) -> None:
         self.addresses = addresses
+        self.asked = 0
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
+        self.asked += 1
         return [ResolveResult(hostname=host, host=one, port=port, family=2, proto=0, flags=0) for one in self.addresses]
 
     async def close(self) -> None:
@@ -220,3 +242,85 @@ def test_any_location_of_an_upstream_is_checked(text: str, start: str) -> None:
 def test_a_redirect_may_lead_to_any_host_below_a_name_that_allows_it(address, fault):
     reach = EgressPolicy(("https://archive.example",), ("*.kept.example",))
     assert reach.objection(URL(address), URL("https://archive.example/x")) is fault
+
+
+class TestPass:
+    """Hosts in `pass` and tunnels: what is connected to is what was checked."""
+
+    @staticmethod
+    async def forwarded(host: str, port: int, resolver: Answers) -> Passed | Refusal:
+        forwarder = PassThrough(Traffic(), instance="test", resolver=resolver)
+        try:
+            passed = await forwarder.forward(PassTarget(host, port, "/"), "GET", [], None)
+            if not isinstance(passed, Refusal):
+                passed.close()
+            return passed
+        finally:
+            await forwarder.close()
+
+    @pytest.mark.parametrize("address", ["127.0.0.1", "169.254.169.254", "10.0.0.1", "::ffff:127.0.0.1", "::127.0.0.1"])
+    async def test_a_name_with_a_private_address_is_refused(self, address: str) -> None:
+        refused = await self.forwarded("host.example", 80, Answers(address))
+        assert isinstance(refused, Refusal)
+        assert (refused.status, refused.reason) == (403, "That name resolves to a private address")
+        with pytest.raises(PrivateAddressError):
+            await open_guarded(pass_guard(Answers(address)), "host.example", 443)
+
+    @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+    async def test_an_address_in_the_configuration_is_allowed(self, host: str) -> None:
+        resolver = Answers("127.0.0.1")
+        async with answering() as port:
+            passed = await self.forwarded(host, port, resolver)
+            assert not isinstance(passed, Refusal)
+            assert passed.status == 204
+            assert await connected(pass_guard(resolver), host, port) == ("127.0.0.1", port)
+
+    async def test_a_tunnel_connects_to_the_address_that_was_checked(self) -> None:
+        """A second look-up could have another answer (DNS rebinding)."""
+        resolver = Answers("127.0.0.1")
+        guard = pass_guard(resolver)
+        guard.allow_private("host.example")
+        async with answering() as port:
+            assert await connected(guard, "host.example", port) == ("127.0.0.1", port)
+        assert resolver.asked == 1
+
+
+@contextlib.asynccontextmanager
+async def answering() -> AsyncIterator[int]:
+    """Run a host that answers each connection once; yield its port."""
+    tasks: list[asyncio.Task[None]] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.append(task)
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield int(server.sockets[0].getsockname()[1])
+        await asyncio.gather(*tasks)
+
+
+async def connected(guard: GuardedResolver, host: str, port: int) -> object:
+    """Connect and close; return the address of the other end."""
+    _, writer = await open_guarded(guard, host, port)
+    peer: object = writer.get_extra_info("peername")
+    writer.close()
+    await writer.wait_closed()
+    return peer
+
+
+class Traffic:
+    """Ignores what it is told to count."""
+
+    def outcome(self, outcome: Outcome) -> None: ...
+
+    def sent(self, count: int) -> None: ...
+
+    def unpinned(self, host: str, sent: int, received: int) -> None: ...

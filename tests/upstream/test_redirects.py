@@ -127,3 +127,24 @@ async def test_a_private_blob_source_may_redirect_to_a_private_name(server: Rude
         Offer(0, 1024, 1024)
     )
     assert names.asked == ["reg.lan", "store.lan"]
+
+
+@pytest.mark.parametrize("location", ["mirror.lan", "127.0.0.1"])
+async def test_a_redirect_to_the_private_mirror_of_another_archive_is_refused(
+    server: RudeServer, location: str
+) -> None:
+    """That mirror is allowed for its own archive, and a connection to it is open, and its address is known."""
+    names = Names(mirror_lan="127.0.0.1")
+    server.on("/f", reply(200, BODY))
+    own = server.url("/f", "mirror.lan")
+    url = server.on("/moved", reply(302, location=server.url("/f", location)))
+    foreign = EgressPolicy((server.url("/", "elsewhere.lan"),), redirects=(f"{location}:{server.port}",))
+    names.hosts["elsewhere.lan"] = "127.0.0.1"
+    moved = url.replace("127.0.0.1", "elsewhere.lan")
+    bench = Bench(server, names=names)
+    async with bench.upstream as upstream:
+        async with upstream.fetch(UpstreamRequest(own), EgressPolicy((own,))) as response:
+            assert await response.read(1024) == BODY
+        async with upstream.fetch(UpstreamRequest(moved), foreign) as response:
+            assert response.answer == Broken(Fault.PRIVATE)
+    assert [seen.target for seen in server.seen] == ["/f", "/moved"]
