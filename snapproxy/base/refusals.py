@@ -126,8 +126,8 @@ def queue_full(step: Fetch, full: QueueFull) -> Refusal:
         whole=step.whole,
         status=503,
         reason=_with_host("Too many requests are queued for", full.upstream),
-        why=f"{full.queued} requests wait for {full.upstream}, the maximum; {step.path} of {step.reported_space} is not "
-        "queued.",
+        why=f"{full.queued} requests wait for {full.upstream}, the maximum; {step.path} of {step.reported_space} "
+        "is not queued.",
         hint="Try again later with fewer concurrent requests, or add further mirrors to the archive.",
         retry_after=max(full.wait, RETRY_SOON),
     )

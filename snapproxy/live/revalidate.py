@@ -211,7 +211,7 @@ class Revalidator:
     async def _is_current(self, context: RequestContext, step: Fetch, copy: LiveCopy) -> bool:
         """Return whether upstream still has these bytes of the root."""
         flight, _ = self._downloads.join(step, context, None, validators=copy.validators)
-        match await flight.wait_outcome(float("inf")):
+        match await flight.wait_outcome(context, float("inf")):
             case Unchanged():
                 return True
             case Stored(digest=digest):
