@@ -246,7 +246,7 @@ class Attempt:
         try:
             async for piece in response.pieces():
                 fresh, skip = piece[skip:], max(0, skip - len(piece))
-                if offer.encoding and not self._incoming.size and not self._may_be_served(offer.encoding, fresh):
+                if not self._incoming.size and _is_encoded(self._flight, self._check, offer.encoding, fresh):
                     return Broken(Fault.ENCODED)
                 if self._incoming.size + len(fresh) > limit:
                     return Broken(Fault.TOO_LONG)
@@ -256,17 +256,6 @@ class Attempt:
         except BodyBrokenError as broken:
             return Broken(broken.fault)
         return _Complete()
-
-    def _may_be_served(self, encoding: str, first: bytes) -> bool:
-        """Return whether bytes with a stated encoding, which was not requested, may be those of the file itself.
-
-        The listed digests decide; for a root, the check that reads it; for other files, their first bytes.
-        """
-        if self._step.expected is not None or self._check is not None:
-            return True
-        path = self._step.path
-        may_be_packed = self._flight.context.family.classify(path).lists_files
-        return may_be_packed or is_own_compression(encoding, path, first)
 
     # --- verification -------------------------------------------------------------------------------------------------
 
@@ -354,6 +343,17 @@ def _order(
     for source in throttled:
         yield source, True, 0.0
         return
+
+
+def _is_encoded(flight: Flight, check: RootCheck | None, encoding: str, first: bytes) -> bool:
+    """Return whether the first bytes of a file show that the stated encoding was applied to it.
+
+    The listed digests and the checks of roots need no such look; an index may have any compression.
+    """
+    if not encoding or flight.step.expected is not None or check is not None:
+        return False
+    path = flight.step.path
+    return not (flight.context.family.classify(path).lists_files or is_own_compression(encoding, path, first))
 
 
 def _never(_location: str) -> bool:

@@ -72,7 +72,7 @@ def test_what_was_observed_is_listed_and_can_be_fetched(
     assert isinstance(observed, dict)
     instant = observed.pop("instant")
     seen = {"roots": [INRELEASE], "absent": [], "changed": [INRELEASE], "older": []}
-    assert observed == {"archive": "vendor", **seen, "packages": 2, "missing": 0}
+    assert observed == {"archive": "vendor", **seen, "packages": 2, "missing": 0, "dropped": 0}
     assert json_of(capsys, "timeline", "vendor") == [
         {"snapshot": instant, "from": instant, "to": instant, "settled": True, "bad": False, "root": INRELEASE}
     ]
