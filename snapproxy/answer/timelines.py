@@ -14,7 +14,7 @@ from typing import Any
 
 from snapproxy.base import refusals
 from snapproxy.base.clock import Clock
-from snapproxy.base.concurrency import SharedTask
+from snapproxy.base.concurrency import Recent, SharedTask
 from snapproxy.base.context import RequestContext
 from snapproxy.core.model import Archive, Instant, NeedWindow, Refusal, Window
 from snapproxy.core.time_spec import format_instant
@@ -28,6 +28,9 @@ POLL_SECONDS = 0.1
 
 FAILURE_SECONDS = 5.0
 """How long a failure is cached, so that the hundred requests of one update do not each wait for it."""
+
+MAX_REMEMBERED = 1024
+"""Maximum number of windows in memory for an archive, and of cached failures: clients choose the times."""
 
 PROBE_SECONDS = 30 * 86400
 """How long an answer about a single instant is kept: clients can request any number of instants."""
@@ -50,7 +53,7 @@ class Timelines:
         self._offline = offline
         self._windows: dict[str, dict[tuple[Instant, Instant], Window]] = {}
         self._asking: dict[str, SharedTask[Window | Refusal]] = {}
-        self._failed: dict[str, tuple[float, Refusal]] = {}
+        self._failed: Recent[str, Refusal] = Recent(clock, most=MAX_REMEMBERED)
 
     def at_hand(self, archive: Archive) -> list[Window]:
         """Return the windows in memory that have not expired."""
@@ -67,8 +70,8 @@ class Timelines:
             return self._remember(context.archive, stored)
         if self._offline:
             return _unknown_offline(context.archive, need)
-        until, failure = self._failed.get(key, (0.0, None))
-        if failure is not None and self._clock.monotonic() < until:
+        failure = self._failed.get(key)
+        if failure is not None:
             return failure if stored is None else stored
         while True:
             task = self._asking.get(key)
@@ -99,6 +102,9 @@ class Timelines:
         good = {
             key: each for key, each in self._windows.get(archive.name, {}).items() if self._is_good(each, archive, now)
         }
+        good.pop((window.start, window.end), None)
+        while len(good) >= MAX_REMEMBERED:
+            del good[next(iter(good))]
         self._windows[archive.name] = good | {(window.start, window.end): window}
         return window
 
@@ -130,9 +136,9 @@ class Timelines:
             answer = await self._ask_upstream(context, need)
             if isinstance(answer, Window):
                 await self._keep(context.archive, need, answer)
-                self._failed.pop(key, None)
+                self._failed.drop(key)
             else:
-                self._failed[key] = (self._clock.monotonic() + FAILURE_SECONDS, answer)
+                self._failed.put(key, answer, FAILURE_SECONDS)
             return answer
         finally:
             slot.release()

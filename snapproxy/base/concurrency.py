@@ -38,6 +38,37 @@ async def gather_bounded(items: Iterable[T], work: Callable[[T], Awaitable[R]], 
     return [results[position] for position in range(len(results))]
 
 
+class Recent(Generic[K, R]):
+    """Values that count for a limited time, at most `most` of them: keys may come from clients."""
+
+    def __init__(self, clock: Clock, *, most: int) -> None:
+        self._clock = clock
+        self._most = most
+        self._values: dict[K, tuple[float, R]] = {}
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def put(self, key: K, value: R, seconds: float) -> None:
+        """Keep a value for `seconds`. The oldest values are dropped if there are too many."""
+        self._values.pop(key, None)
+        while len(self._values) >= self._most:
+            del self._values[next(iter(self._values))]
+        self._values[key] = (self._clock.monotonic() + seconds, value)
+
+    def get(self, key: K) -> R | None:
+        """Return the value, None if it is missing or its time is over."""
+        until, value = self._values.get(key, (0.0, None))
+        if value is not None and until <= self._clock.monotonic():
+            del self._values[key]
+            return None
+        return value
+
+    def drop(self, key: K) -> None:
+        """Remove a value if there is one."""
+        self._values.pop(key, None)
+
+
 class SharedTask(Generic[R]):
     """A task whose result several requests wait for. It is cancelled if all of them are cancelled.
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 from snapproxy.base import refusals
 from snapproxy.base.clock import Clock
-from snapproxy.base.concurrency import SharedTask
+from snapproxy.base.concurrency import Recent, SharedTask
 from snapproxy.base.context import RequestContext
 from snapproxy.core.model import Archive, Proof, Refusal, Role
 from snapproxy.core.plan_model import Fetch, NotStored, StoredFile
@@ -33,8 +33,8 @@ from snapproxy_storage import Meta
 FRESH_SECONDS = 10
 """A root checked within this time is not revalidated: one update of a client requests the same root several times."""
 
-MOST_FAILURES = 1024
-"""Maximum number of roots whose failed revalidation is remembered: clients choose the paths."""
+MAX_FAILED = 1024
+"""Maximum number of roots whose failure is remembered: clients choose their paths."""
 
 SEEN_SECONDS = 600
 """How long a checked root is used to look up files before it is revalidated, in seconds."""
@@ -87,7 +87,7 @@ class LiveFiles:
         self._offline = offline
         self._revalidations: dict[tuple[str, str], SharedTask[LiveState | NotStored | Refusal]] = {}
         self._renewals: dict[str, _Renewal] = {}
-        self._retry_at: dict[tuple[str, str], float] = {}
+        self._failed: Recent[tuple[str, str], float] = Recent(clock, most=MAX_FAILED)
         """When to retry (monotonic seconds) a root whose revalidation or adoption failed."""
 
     async def obtain(
@@ -137,7 +137,7 @@ class LiveFiles:
         key = (context.archive.name, path)
         state = self._states.of(context.archive, path)
         if state is not None and self._is_current_enough(key, state, seen=seen):
-            is_outdated = key in self._retry_at or key in self._revalidator.adopting
+            is_outdated = self._failed.get(key) is not None or key in self._revalidator.adopting
             return _Current(state, is_stale=self._offline or is_outdated)
         if self._offline:
             return refusals.missing_offline(fetch_now(context.archive, path, context.family))
@@ -166,11 +166,9 @@ class LiveFiles:
     ) -> LiveState | NotStored | Refusal:
         outcome = await self._revalidator.observe(context, path)
         if isinstance(outcome, Refusal) and not outcome.is_absence:
-            while len(self._retry_at) >= MOST_FAILURES:
-                self._retry_at.pop(next(iter(self._retry_at)))
-            self._retry_at[key] = self._clock.monotonic() + FRESH_SECONDS
+            self._failed.put(key, self._clock.monotonic() + FRESH_SECONDS, SEEN_SECONDS)
         else:
-            self._retry_at.pop(key, None)
+            self._failed.drop(key)
         return outcome
 
     def _is_current_enough(self, key: tuple[str, str], state: LiveState, *, seen: bool) -> bool:
@@ -180,7 +178,7 @@ class LiveFiles:
         """
         age = self._clock.now() - state.checked
         is_fresh = 0 <= age < (SEEN_SECONDS if seen else FRESH_SECONDS)
-        return self._offline or is_fresh or self._clock.monotonic() < self._retry_at.get(key, 0.0)
+        return self._offline or is_fresh or self._clock.monotonic() < (self._failed.get(key) or 0.0)
 
     async def _signature(
         self, context: RequestContext, path: str, root: str
