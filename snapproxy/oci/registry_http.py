@@ -24,6 +24,7 @@ from snapproxy.core.clock import Clock
 from snapproxy.core.http_date import read_retry_after
 from snapproxy.errors import ArchiveDataError, SnapproxyError, UpstreamError
 from snapproxy.oci.places import is_loopback
+from snapproxy.upstream.egress import GuardedResolver, is_address, is_public
 
 ATTEMPTS = 6
 """Number of attempts for a request, including the first."""
@@ -147,8 +148,11 @@ class RegistryConnections:
         self._base: URL | None = None
 
     async def __aenter__(self) -> Self:
+        # The user names the registry, so its own address may be private.
+        self._guard = GuardedResolver(aiohttp.ThreadedResolver())
+        self._guard.allow_private(self._name)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(resolver=aiohttp.ThreadedResolver(), limit=self._width + 4, ssl=self._ssl),
+            connector=aiohttp.TCPConnector(resolver=self._guard, limit=self._width + 4, ssl=self._ssl),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=_IDLE_SECONDS),
             headers={"User-Agent": f"snapproxy/{__version__}", "Accept-Encoding": "identity"},
@@ -265,7 +269,23 @@ class RegistryConnections:
             raise _redirect_refused("It redirects from https to http")
         return target
 
+    @property
+    def _name(self) -> str:
+        """The registry's name or address without its port."""
+        return URL(f"http://{self.host}").host or ""
+
+    def _check_address(self, url: URL) -> None:
+        """Raise UpstreamError if a public registry leads to a private address; `_guard` checks the names."""
+        host = url.host or ""
+        if host == self._name:
+            return
+        if self._guard.is_private(self._name):
+            self._guard.allow_private(host)
+        elif is_address(host) and not is_public(host):
+            raise _redirect_refused("It leads to a private address")
+
     async def _send(self, ask: RegistryRequest, url: URL) -> aiohttp.ClientResponse:
+        self._check_address(url)
         headers = dict(ask.headers)
         if ask.authorization and (url.origin() == ask.audience.origin() if ask.audience else self.is_own(url)):
             headers["Authorization"] = ask.authorization

@@ -168,6 +168,7 @@ class GuardedResolver(AbstractResolver):
         self._inner = inner
         self._may_be_private: set[str] = set()
         self._public: set[str] = set()
+        self._private: set[str] = set()
 
     def allow_private(self, host: str) -> None:
         """Allow private addresses for `host`."""
@@ -178,7 +179,7 @@ class GuardedResolver(AbstractResolver):
         try:
             return not is_public(host)
         except ValueError:
-            return host.lower() in self._may_be_private - self._public
+            return host.lower() in self._private - self._public
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -192,6 +193,7 @@ class GuardedResolver(AbstractResolver):
         if host.lower() in self._may_be_private - self._public:
             local = [one for one in found if not _is_link_local(one["host"])]
             if local:
+                self._private.add(host.lower())
                 return local
         raise PrivateAddressError(f"{host} resolves only to private addresses, which are not allowed for it")
 

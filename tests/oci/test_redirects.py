@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 from yarl import URL
 
+from snapproxy.base.clock import SystemClock
 from snapproxy.core.progress import SILENT
 from snapproxy.errors import UpstreamError
 from snapproxy.oci.credentials import Login
 from snapproxy.oci.registry import Repository
+from snapproxy.oci.registry_http import RegistryConnections, RegistryRequest
 from snapproxy.oci.upload import upload
 from tests.fakes.one_blob import BLOB, DATA, pull
 from tests.fakes.registry import SimulatedRegistry, busy, moved, reset
@@ -73,3 +75,13 @@ async def test_an_identity_token_does_not_follow_a_redirect_of_the_token_service
         await repository.resolve("v1")
     assert not other_host.seen
     assert "secret-of-ours" not in str(caught.value)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "169.254.169.254", "[::1]", "[::ffff:10.0.0.1]", "[::127.0.0.1]"])
+async def test_a_public_registry_does_not_lead_to_a_private_address(address: str) -> None:
+    """Neither by a redirect nor by the token service that it names."""
+    async with RegistryConnections("registry.example", clock=SystemClock()) as connections:
+        request = RegistryRequest("GET", URL("https://registry.example/v2/"))
+        with pytest.raises(UpstreamError, match="a redirect that is not followed") as caught:
+            await connections._send(request, URL(f"http://{address}/"))
+        assert caught.value.why == "It leads to a private address."
