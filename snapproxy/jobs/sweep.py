@@ -176,7 +176,8 @@ class Sweeper:
         if not isinstance(found, _Revalidated):
             return found
         roots = found.roots
-        changed = tuple(path for path, root in roots.items() if not self._is_known(context, path, root))
+        newest = {path: self._observations.newest(context.archive, path) for path in roots}
+        changed = tuple(path for path, root in roots.items() if newest[path] != root.file.digest)
         fetched, unserved = 0, list[ExpectedFile]()
         for path, indexes in _found(wanted, roots):
             count = await self._fetch_indexes(context, path, roots[path], indexes, progress)
@@ -229,10 +230,6 @@ class Sweeper:
                 return absent[each.required or each.candidates[-1]]
         return _Revalidated(roots, frozenset(absent))
 
-    def _is_known(self, context: RequestContext, path: str, root: LiveState) -> bool:
-        """Return whether this root is the last observed one."""
-        return self._observations.newest(context.archive, path) == root.file.digest
-
     async def _fetch_indexes(
         self, context: RequestContext, path: str, root: LiveState, only: set[str], progress: Progress
     ) -> _IndexCount | Refusal | _Inconsistent:
@@ -247,7 +244,7 @@ class Sweeper:
         missing = [
             each
             for each in expected_files
-            if not await self._is_stored(context, each) and not self._is_unserved(context, each)
+            if not await self._is_stored(context, each) and self._catalog.fact(_unserved(context, each), 0) is None
         ]
         outcomes = await self._fetch_all(context, [(each,) for each in missing], path, progress)
         refused = [
@@ -260,9 +257,6 @@ class Sweeper:
             if expected.path in only or _stem(expected.path) not in stored:
                 return _Inconsistent(f"{expected.path} was absent")
         return _IndexCount(len(missing) - len(refused), tuple(expected for expected, _ in refused))
-
-    def _is_unserved(self, context: RequestContext, expected: ExpectedFile) -> bool:
-        return self._catalog.fact(_unserved(context, expected), 0) is not None
 
     async def _indexes(
         self, context: RequestContext, path: str, digest: str, only: set[str]
