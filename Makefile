@@ -7,6 +7,9 @@ ARGS ?=
 # Number of test processes; 0 runs the tests in one process, which `--pdb` needs.
 WORKERS ?= 2
 
+# Folders with a program `apk` for `make clients`, one for each version. Debian has no package of it.
+APK ?=
+
 # Duration of a stress test in seconds, and its random seed; an empty seed means a new one.
 SECONDS ?= 180
 SEED ?=
@@ -34,7 +37,7 @@ BIN := .venv/bin
 SHARED := --numprocesses=$(WORKERS) --dist=worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long soak faults docs check fix bench packages-run packages-test packages-bench
+.PHONY: help run test test-long soak faults clients docs check fix bench packages-run packages-test packages-bench
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +56,9 @@ soak: packages-test .venv/.dev ## run the stress test for SECONDS: upstream faul
 
 faults: packages-test .venv/.dev ## measure the behaviour of apt for each fault again, into docs/explain/apt-faults.md
 	$(BIN)/python -m tests.fakes.fault_table docs/explain/apt-faults.md
+
+clients: packages-test .venv/.dev ## measure whether each client is pinned, into docs/explain/client-matrix.md
+	$(BIN)/python -m tests.fakes.client_matrix docs/explain/client-matrix.md $(APK)
 
 docs: packages-run .venv/.dev ## generate the reference pages and build the site into build/site, with checked links
 	$(BIN)/python -B docs/generate_reference.py

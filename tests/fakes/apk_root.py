@@ -86,10 +86,14 @@ class RealApk:
     def read(self, name: str) -> str:
         return (self._root / "usr/share" / name).read_text()
 
+    def command(self, *arguments: str) -> list[str]:
+        """Return the command line of apk for this root."""
+        return ["apk", "--root", str(self._root), "--arch", ARCH, *arguments]
+
     def _run(self, *arguments: str, proxy: str = "") -> None:
         environment = {"PATH": os.environ["PATH"], **({"HTTP_PROXY": proxy} if proxy else {})}
         done = subprocess.run(
-            ["apk", "--root", str(self._root), "--arch", ARCH, *arguments],
+            self.command(*arguments),
             env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=60,
         )  # fmt: skip
         if done.returncode != 0:

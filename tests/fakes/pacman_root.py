@@ -60,19 +60,19 @@ class PacmanRoot:
     def run(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Outcome:
         """Run pacman to its end."""
         kept = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
-        configuration = seen_from(self._chroot, self.folder / "pacman.conf")
         done = subprocess.run(
-            self._command("pacman", "--config", configuration, "--noconfirm", *arguments),
+            self.command(*arguments),
             env={**kept, "LC_ALL": "C", **(environment or {})}, check=False, timeout=60,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         return Outcome(done.returncode, done.stdout)
 
-    def _command(self, *arguments: str) -> list[str]:
+    def command(self, *arguments: str) -> list[str]:
         """Return the command line; an ordinary user gets fakeroot, since pacman requires root."""
+        whole = ["pacman", "--config", seen_from(self._chroot, self.folder / "pacman.conf"), "--noconfirm", *arguments]
         if self._chroot is not None:
-            return chrooted(self._chroot, arguments)
-        return list(arguments) if os.geteuid() == 0 else ["fakeroot", *arguments]
+            return chrooted(self._chroot, whole)
+        return whole if os.geteuid() == 0 else ["fakeroot", *whole]
 
     def versions(self) -> dict[str, str]:
         """Return the version of every package in the synchronised database."""

@@ -32,13 +32,17 @@ class DnfRoot:
         """Write lines of dnf.conf's `[main]`."""
         (self.folder / "dnf.conf").write_text(f"[main]\n{text}")
 
-    def dnf(self, *arguments: str, http_proxy: str = "") -> Outcome:
-        """Run dnf to its end."""
+    def command(self, *arguments: str) -> list[str]:
+        """Return the command line of dnf for this root."""
         places = {"reposdir": "repos", "cachedir": "cache", "logdir": "log", "persistdir": "persist"}
         options = [f"--setopt={key}={self.folder / name}" for key, name in places.items()]
         fixed = ["dnf", "--config", str(self.folder / "dnf.conf"), f"--installroot={self.root}"]
         fixed += [f"--releasever={RELEASE}", "--forcearch=x86_64", "--setopt=pluginpath=/nowhere", "--assumeyes"]
-        return _run([*fixed, *options, *arguments], self.folder, http_proxy)
+        return [*fixed, *options, *arguments]
+
+    def dnf(self, *arguments: str, http_proxy: str = "") -> Outcome:
+        """Run dnf to its end."""
+        return _run(self.command(*arguments), self.folder, http_proxy)
 
     def download(self, name: str, *, http_proxy: str = "") -> Outcome:
         """Refresh expired metadata, and download the newest version of `name`.
@@ -66,10 +70,13 @@ class ZypperRoot:
         """Write the one repository file."""
         (self.repositories / "test.repo").write_text(text)
 
+    def command(self, *arguments: str) -> list[str]:
+        """Return the command line of zypper for this root; it trusts the key of the repository."""
+        return ["zypper", "--root", str(self.folder), "--non-interactive", "--gpg-auto-import-keys", *arguments]
+
     def zypper(self, *arguments: str, http_proxy: str = "") -> Outcome:
-        """Run zypper to its end; it trusts the key of the repository."""
-        fixed = ["zypper", "--root", str(self.folder), "--non-interactive", "--gpg-auto-import-keys"]
-        return _run([*fixed, *arguments], self.folder.parent, http_proxy)
+        """Run zypper to its end."""
+        return _run(self.command(*arguments), self.folder.parent, http_proxy)
 
     def available(self) -> dict[str, str]:
         """Return the version of every package according to zypper's present metadata."""

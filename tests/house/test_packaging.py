@@ -189,6 +189,7 @@ def test_make_prints_its_targets(root: Path) -> None:
         "test-long",
         "soak",
         "faults",
+        "clients",
         "docs",
         "check",
         "fix",

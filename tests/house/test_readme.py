@@ -38,7 +38,7 @@ def test_every_make_target_exists(root: Path, readme: str) -> None:
     makefile = (root / "Makefile").read_text(encoding="utf-8")
     pages = [root / "CONTRIBUTING.md", *(root / "docs").rglob("*.md")]
     shown = readme + "".join(page.read_text(encoding="utf-8") for page in pages)
-    used = set(re.findall(r"\bmake ((?:run|test|soak|faults|docs|check|fix|bench|help)[a-z-]*)", shown))
-    assert used >= {"run", "test", "docs", "check", "fix", "bench", "test-long", "soak", "faults"}
+    used = set(re.findall(r"\bmake ((?:run|test|soak|faults|clients|docs|check|fix|bench|help)[a-z-]*)", shown))
+    assert used >= {"run", "test", "docs", "check", "fix", "bench", "test-long", "soak", "faults", "clients"}
     for target in used:
         assert re.search(rf"^{target}:.*## ", makefile, re.MULTILINE), target
