@@ -11,6 +11,8 @@ This module alone defines the spaces of the catalog:
   digest
 - names `absent:<archive>/<snapshot>`: paths that captures found absent (`core.record.absences_of`); written by captures
 - names `lacking:<archive>/<snapshot>`: paths that upstream lacked when this snapshot was observed
+- names `<archive>/always`: files outside every snapshot; of an observed archive the detached signatures of packages,
+  as `signature of <algorithm>:<hex>` with the digest of the package
 - facts `date/<digest>`: the date of the blob: that of a root, its first Last-Modified, or when it was first seen (rule
   8)
 - facts `own-date/<archive>/<path>/<digest>`: the date with which a state of a changing file is sent
@@ -97,6 +99,10 @@ class Names:
     def is_lacking(self, space: str, path: str) -> bool:
         """Return whether upstream lacked this file when the snapshot was observed."""
         return self._catalog.name(lacking_in(space), path) is not None
+
+    async def put_lacking(self, space: str, path: str) -> None:
+        """Record that upstream lacked this file when the snapshot was observed."""
+        await self._catalog.put_name(lacking_in(space), path, Name("", 0, 0))
 
     def roots(self, space: str) -> list[StoredFile]:
         """Return the roots served at a snapshot."""

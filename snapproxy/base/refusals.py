@@ -53,34 +53,36 @@ def no_upstream(step: Fetch) -> Refusal:
 
 
 def _is_observed(step: Fetch) -> bool:
-    """Return whether an index lists the file and only observations provide the past of its archive."""
-    is_past = step.resolved.snapshot != LIVE
-    return is_past and step.expected is not None and not any(source.last_resort for source in step.sources)
+    """Return whether only observations provide the past of the file's archive."""
+    return step.resolved.snapshot != LIVE and not any(source.last_resort for source in step.sources)
 
 
 def is_observed_index(step: Fetch) -> bool:
     """Return whether the file is an index of an observed root, which a mirror may have replaced since."""
-    return step.whole and _is_observed(step)
+    return step.whole and step.expected is not None and _is_observed(step)
 
 
 def absent(step: Fetch) -> Refusal:
     """Return the refusal for a file that no source has.
 
-    Three cases: a file that an index lists, of an archive whose past only snapproxy records (it was not stored while it
-    was current); any other file that an index lists (a fault of the archive); and a file that nothing lists: a 404.
+    Three cases: a file of an archive whose past only snapproxy records (it was not stored while it was current, and may
+    have existed then); any other file that an index lists (a fault of the archive); and a file that nothing lists: a
+    404.
     """
     if _is_observed(step):
-        return unavailable(
-            whole=step.whole,
-            status=404,
-            reason="This index was observed but not stored, and no mirror has it now"
+        return Refusal(
+            424,
+            "This signature was not stored, and no mirror has it now"
+            if step.expected is None
+            else "This index was observed but not stored, and no mirror has it now"
             if step.whole
             else "This package was listed but not stored, and no mirror has it now",
-            why=f"The index of {step.reported_space} lists {step.path}, but neither the store nor a mirror has it.",
-            hint="Store such files from now on: run `snapproxy observe`, or add a [[watch]] to the configuration."
+            f"{step.path} belongs to {step.reported_space}, but neither the store nor a mirror has it.",
+            "Store such files from now on: run `snapproxy observe`, or add a [[watch]] to the configuration."
             if step.name_it
             else 'This archive is watched with packages = "none". "used" stores the packages that clients request, '
             '"all" stores every package.',
+            is_unobserved=True,
         )
     if step.expected is not None and step.proof is not Proof.DIGEST:
         return unavailable(

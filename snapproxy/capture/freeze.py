@@ -97,9 +97,12 @@ class Freeze:
     def _fixed_live(self, notes: Notes, target: FileTarget) -> list[FileTarget]:
         """Replace `live` by the times of the roots that this capture was served.
 
-        Files are thus requested as they were observed with these roots.
+        Files are thus requested as they were observed with these roots. A file that no index lists is requested as it
+        is now: a key beside the repository was not observed with a root.
         """
         archive, place = target.archive, self._families[target.archive.family].classify(target.path)
+        if place.is_unlisted:
+            return [target]
         roots = place.roots or ((target.path,) if place.role is Role.ROOT else ())
         instants = [
             self._lookup.first_seen(archive, root.path, root.sha256)

@@ -207,14 +207,14 @@ class _RecordedRequest:
     async def _ask_fixed(self, target: FileTarget) -> Outcome:
         """Get the answer for the file at the fixed times of this capture.
 
-        A capture has several fixed times if several roots were served; the first answer that is not an absence wins.
+        A capture has several fixed times if several roots were served; the first one that has the file wins.
         """
         targets = await self._recorder.freeze.fixed_targets(self._writer, target)
         if isinstance(targets, Refusal):
             return targets
         for each in targets[:-1]:
             outcome = await self._recorder.ask(each, self._conditions)
-            if not (isinstance(outcome, Refusal) and outcome.is_absence):
+            if not (isinstance(outcome, Refusal) and (outcome.is_absence or outcome.is_unobserved)):
                 return outcome
         return await self._recorder.ask(targets[-1], self._conditions)
 

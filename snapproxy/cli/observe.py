@@ -39,6 +39,7 @@ def as_json(archive: str, swept: Observation) -> dict[str, Any]:
         "instant": format_instant(swept.at),
         "roots": list(swept.roots),
         "absent": list(swept.absent),
+        "beside": list(swept.beside),
         "changed": list(swept.changed),
         "older": list(swept.older),
         "packages": swept.packages,
@@ -53,6 +54,8 @@ def _print(swept: Observation) -> None:
         state = "new" if root in swept.changed else "unchanged"
         older = ", and older than the last observed one" if root in swept.older else ""
         print(f"  {root}  {state}{older}")
+    for path in swept.beside:
+        print(f"  {path}  kept")
     for path in swept.absent:
         print(f"  {path}  absent")
     if swept.packages or swept.missing:

@@ -1,4 +1,4 @@
-"""Check that an index lists each path consistently, and choose the digest by which stored bytes are looked up.
+"""Check that an index lists each path consistently, and name stored bytes by the digests of its entries.
 
 An entry that cannot be used is dropped, and the other entries are used: archives publish indexes with single malformed
 or contradictory entries, and clients read them.
@@ -95,6 +95,12 @@ def identity(expected: ExpectedFile) -> tuple[str, str] | None:
     """
     order = ("sha1", "md5", *sorted(expected.digests))
     return expected.strong or next(((name, expected.digests[name]) for name in order if name in expected.digests), None)
+
+
+def signature_name(expected: ExpectedFile) -> str | None:
+    """Return the name, outside every snapshot, of the detached signature of a package; None if it has no digest."""
+    known_by = identity(expected)
+    return None if known_by is None else f"signature of {known_by[0]}:{known_by[1]}"
 
 
 def contradiction(path: str) -> ArchiveDataError:

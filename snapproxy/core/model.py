@@ -161,6 +161,12 @@ class Place:
     series: str = ""
     leads_elsewhere: bool = False
 
+    @property
+    def is_unlisted(self) -> bool:
+        """Whether no root or index lists such a file: a key beside the repository, a changelog."""
+        is_beside = self.role in (Role.INDEX, Role.SIGNATURE) and not self.roots and not self.parents
+        return self.role is Role.OTHER or is_beside
+
 
 class Checker(Protocol):
     """Verifies a stream of bytes against an expected file, incrementally and without I/O."""
@@ -250,7 +256,16 @@ class Family(Protocol):
         """Return the publication date in the root, None if it has none."""
 
     def signature(self, path: str) -> str | None:
-        """Return the path of the detached signature of the root at `path`, None if the root contains its own."""
+        """Return the path of the detached signature of the root or package at `path`.
+
+        None if the family has no detached signatures of such files.
+        """
+
+    def signed_package(self, path: str) -> str | None:
+        """Return the path of the package whose detached signature is at `path`, None if it is no such signature."""
+
+    def beside_root(self, path: str) -> tuple[str, ...]:
+        """Return the paths of files that archives publish beside the root at `path` and that no root lists."""
 
     def root_forms(self, path: str) -> tuple[str, ...]:
         """Return the paths at which the root at `path` may exist, itself included, in the order of its clients.
@@ -323,6 +338,7 @@ class Refusal:
     """A decision not to answer.
 
     `reason` is a fixed text, ASCII, at most 80 characters; the body is `reason`, `why`, `hint`, one line each.
+    `is_unobserved`: nothing is known about the file at that time, so this is not an absence.
     """
 
     status: int
@@ -330,6 +346,7 @@ class Refusal:
     why: str = ""
     hint: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+    is_unobserved: bool = False
 
     @property
     def is_absence(self) -> bool:

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 from snapproxy.core.exchange import Moved
-from snapproxy.core.expected_files import DroppedEntry, identity
+from snapproxy.core.expected_files import DroppedEntry, identity, signature_name
 from snapproxy.core.history import History
 from snapproxy.core.model import (
     LIVE,
@@ -187,6 +187,10 @@ def _resolve_by_roots(
     archive, when = request.archive, request.when
     instant = now if when.instant is None else min(when.instant, now)
     place = _place(family, request.path)
+    if history.is_observed and place.is_unlisted:
+        own = known.fact(AskObserved(archive.name, (request.path,), instant))[0]
+        if own.before is not None or own.after is not None:
+            return history.resolve_observed_root(archive, when, own, now)
     observed = known.fact(AskObserved(archive.name, _roots_of(request.path, place, family), instant))
     answers = [history.resolve_observed_root(archive, when, root, now) for root in observed]
     if found := _resolved(answers):
@@ -295,7 +299,7 @@ def _not_listed(
         return Serve(space, path, name.digest, name.size, name.proof, place.role, resolved)
     if resolved.snapshot == LIVE:
         return _unlisted_now(request, place, resolved, known, family)
-    return _unlisted(request, place, resolved, known, history)
+    return _unlisted(request, place, resolved, known, family, history)
 
 
 def _same_at_both_ends(
@@ -385,7 +389,9 @@ def _listed_by(
     return None
 
 
-def _unlisted(request: PlanRequest, place: Place, resolved: Resolved, known: Known, history: History) -> Step:
+def _unlisted(
+    request: PlanRequest, place: Place, resolved: Resolved, known: Known, family: Family, history: History
+) -> Step:
     """Fetch a file that no index of its snapshot lists.
 
     Uses its name outside the snapshots if the archive has one.
@@ -393,6 +399,8 @@ def _unlisted(request: PlanRequest, place: Place, resolved: Resolved, known: Kno
     archive, path, space = request.archive, request.path, space_of(request.archive, resolved)
     sources = past(archive, resolved, path, history)
     if history.is_observed and not sources:
+        if signature := _package_signature(request, resolved, known, family):
+            return signature
         if known.fact(AskLacking(space, path)):
             return _absent(path, space, resolved)
         return _not_kept(space, path, place, resolved)
@@ -403,6 +411,27 @@ def _unlisted(request: PlanRequest, place: Place, resolved: Resolved, known: Kno
         if name is not None:
             return Serve(space, path, name.digest, name.size, name.proof, place.role, resolved)
     return Fetch(f"name:{space}/{path}", space, path, sources, place.role, Proof.NONE, resolved)
+
+
+def _package_signature(request: PlanRequest, resolved: Resolved, known: Known, family: Family) -> Step | None:
+    """Plan for the detached signature of a listed package of an observed archive; None for other files.
+
+    A signature belongs to the bytes of its package, and its client verifies it: it is stored by the package's digest,
+    for all snapshots, and may be fetched later than it was observed.
+    """
+    archive, path, space = request.archive, request.path, space_of(request.archive, resolved)
+    package = family.signed_package(path)
+    listed = None if package is None else _find_listed(space, package, _place(family, package), resolved, known)
+    if not isinstance(listed, ListedFile) or (also := signature_name(listed.expected)) is None:
+        return None
+    timeless = f"{archive.name}/{TIMELESS}"
+    if name := known.fact(AskName(timeless, also)):
+        return Serve(space, path, name.digest, name.size, name.proof, Role.PACKAGE, resolved)
+    if known.fact(AskLacking(timeless, also)):
+        return _absent(path, space, resolved)
+    sources, name_it = fetch_now(archive, path, family).sources, archive.keeps_packages
+    key = f"name:{timeless}/{also}"
+    return Fetch(key, space, path, sources, Role.PACKAGE, Proof.NONE, resolved, also=also, name_it=name_it)
 
 
 def _unlisted_now(request: PlanRequest, place: Place, resolved: Resolved, known: Known, family: Family) -> Step:
@@ -472,15 +501,18 @@ def _absent(path: str, space: str, resolved: Resolved) -> Refusal:
 def _not_kept(space: str, path: str, place: Place, resolved: Resolved) -> Refusal:
     """Refuse a file that was not stored when its archive was observed.
 
-    For an index this is a 424, not a 404: after a 404 its client would continue without it.
+    This is not a 404: upstream was not asked for it then, and may have had it.
     """
-    is_index = place.role in (Role.INDEX, Role.SIGNATURE)
+    archive = space.partition("/")[0]
     return Refusal(
-        424 if is_index else 404,
+        424,
         "Not stored when the archive was observed",
         f"{path} of {space} is not in the store, and no source is guaranteed to have the same bytes.",
-        "To store it from now on, run `snapproxy observe` or configure [[watch]].",
+        f"To store it from now on, run `snapproxy observe {archive} ROOT PATH`, or add the path to [[watch]]."
+        if place.is_unlisted
+        else "To store it from now on, run `snapproxy observe` or configure [[watch]].",
         _named(space, resolved),
+        is_unobserved=True,
     )
 
 

@@ -19,12 +19,14 @@ from snapproxy.base.context import RequestContext
 from snapproxy.base.names import Names, size_of
 from snapproxy.core.expected_files import identity
 from snapproxy.core.model import ExpectedFile, Instant, Refusal, Role
+from snapproxy.core.plan_model import Fetch
 from snapproxy.core.progress import Progress
 from snapproxy.core.sources import fetch_expected_now
 from snapproxy.download.downloads import Downloads
-from snapproxy.download.outcome import Stored
+from snapproxy.download.outcome import DownloadOutcome, Stored
 from snapproxy.errors import ArchiveDataError, ClientError, SnapproxyError
 from snapproxy.indexes.index_tables import IndexTables
+from snapproxy.jobs.unlisted_files import UnlistedFiles
 from snapproxy.live.observations import Observations
 from snapproxy.live.revalidate import Revalidator
 from snapproxy.live.state import LiveState, LiveStates
@@ -51,7 +53,8 @@ class Observation:
 
     `packages`: number fetched. `missing`: number unavailable; an unreadable index counts as one.
 
-    `absent`: the forms of these roots that upstream lacked.
+    `beside`: the files beside these roots that no index lists. `absent`: forms of these roots, and such files, that
+    upstream lacked.
 
     `changed`: the roots that were new. `older`: changed roots whose date is before the date of the last observed one,
     because upstream went back in time. `dropped`: entries of these roots, and of the indexes that were read, that
@@ -66,6 +69,7 @@ class Observation:
     older: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     dropped: int = 0
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,7 @@ class Sweeper:
     def __init__(
         self,
         *,
+        unlisted: UnlistedFiles,
         revalidator: Revalidator,
         states: LiveStates,
         names: Names,
@@ -127,6 +132,7 @@ class Sweeper:
         store: Store,
         clock: Clock,
     ) -> None:
+        self._unlisted = unlisted
         self._revalidator = revalidator
         self._states = states
         self._names = names
@@ -142,14 +148,16 @@ class Sweeper:
     ) -> Observation | Refusal:
         """Observe the roots in `paths` with all their indexes.
 
-        For an index in `paths`, observe only it and its root. Raises ClientError for any other path.
+        For an index in `paths`, observe only it and its root. A file that no index lists is observed beside the roots,
+        and again with every later observation. Raises ClientError for any other path.
         """
-        wanted = _roots_wanted(context, paths)
+        beside = [path for path in paths if context.family.classify(path).is_unlisted]
+        wanted = _roots_wanted(context, [path for path in paths if path not in beside])
         outcome: Observation | Refusal | _Inconsistent = _Inconsistent("no attempt was made")
         for turn in range(TRIES):
             if turn:
                 await self._clock.sleep(turn * PAUSE_SECONDS)
-            outcome = await self._attempt(context, wanted, progress)
+            outcome = await self._attempt(context, wanted, beside, progress)
             if isinstance(outcome, Observation):
                 break
             if isinstance(outcome, Refusal) and not outcome.may_pass:
@@ -169,7 +177,7 @@ class Sweeper:
     # --- one attempt ----------------------------------------------------------------------------------------
 
     async def _attempt(
-        self, context: RequestContext, wanted: Sequence[_Wanted], progress: Progress
+        self, context: RequestContext, wanted: Sequence[_Wanted], named: Sequence[str], progress: Progress
     ) -> Observation | Refusal | _Inconsistent:
         at = self._clock.now()
         found = await self._revalidated(context, wanted)
@@ -185,6 +193,7 @@ class Sweeper:
                 return count
             fetched += count.fetched
             unserved += count.unserved
+        beside = await self._unlisted.beside(context, roots, named)
         if changed or fetched:
             at = self._clock.now()
             again = await self._revalidated(context, wanted)
@@ -194,16 +203,17 @@ class Sweeper:
                 return _Inconsistent("a root changed while its indexes were being fetched")
             roots = again.roots
         forms = {form for path in roots for form in context.family.root_forms(path)}
-        absent = tuple(sorted(found.absent & forms))
+        absent = (*sorted(found.absent & forms), *beside.absent)
         older = tuple(
             path for path in changed if self._observations.is_older(context.archive, path, roots[path].file.digest)
         )
         pairs = [root.seen(path, context.family) for path, root in roots.items()]
-        if not await self._observations.record(context.archive, context.family, pairs, at, absent):
+        if not await self._observations.record(context.archive, context.family, pairs, at, absent, beside.files):
             return _Inconsistent("two roots observed in the same second contradict each other")
         for expected in unserved:
             await self._catalog.put_fact(_unserved(context, expected), value=True)
-        return Observation(at, tuple(roots), changed, older=older, absent=absent)
+        stored = tuple(file.path for file in beside.files)
+        return Observation(at, tuple(roots), changed, older=older, absent=absent, beside=stored)
 
     async def _revalidated(
         self, context: RequestContext, wanted: Sequence[_Wanted]
@@ -284,12 +294,7 @@ class Sweeper:
     async def _fetch(self, context: RequestContext, expected: ExpectedFile) -> Refusal | None:
         step = fetch_expected_now(context.archive, expected, context.family)
         flight, _ = self._downloads.join(step, context, None)
-        outcome = await flight.wait_outcome(context, float("inf"))
-        if isinstance(outcome, Refusal):
-            return _ABSENT if outcome == refusals.absent(step) else outcome
-        if isinstance(outcome, Stored) and outcome.is_in_memory:
-            return Refusal(424, "The disk is full", "The downloaded file could not be stored.")
-        return None
+        return _failure_of(step, await flight.wait_outcome(context, float("inf")))
 
     # --- packages -------------------------------------------------------------------------------------------
 
@@ -339,6 +344,8 @@ class Sweeper:
                 missing.setdefault(identity(expected), []).append(expected)
         alternatives = [sorted(each, key=lambda expected: _order(expected.path, index)) for each in missing.values()]
         failed = sum(refusal is not None for refusal in await self._fetch_all(context, alternatives, index, progress))
+        packages = (each for each in expected_files if context.family.classify(each.path).role is Role.PACKAGE)
+        await self._unlisted.signatures(context, packages)
         if not failed:
             await self._catalog.put_fact(_complete(context, digest), value=True)
         return len(missing) - failed, failed
@@ -388,6 +395,14 @@ def _found(wanted: Sequence[_Wanted], roots: Mapping[str, LiveState]) -> Iterato
         for path in each.candidates:
             if path in roots:
                 yield path, each.indexes
+
+
+def _failure_of(step: Fetch, outcome: DownloadOutcome | None) -> Refusal | None:
+    if isinstance(outcome, Refusal):
+        return _ABSENT if outcome == refusals.absent(step) else outcome
+    if isinstance(outcome, Stored) and outcome.is_in_memory:
+        return Refusal(424, "The disk is full", "The downloaded file could not be stored.")
+    return None
 
 
 def _not_observed(context: RequestContext, inconsistent: _Inconsistent) -> Refusal:

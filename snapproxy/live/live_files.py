@@ -11,7 +11,6 @@ the client received.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -26,6 +25,7 @@ from snapproxy.core.time_spec import format_instant
 from snapproxy.download.downloads import Downloads
 from snapproxy.download.flight import Flight
 from snapproxy.download.outcome import Stored, Unchanged
+from snapproxy.live.observations import Observations
 from snapproxy.live.revalidate import Revalidator
 from snapproxy.live.state import LiveCopy, LiveState, LiveStates
 from snapproxy_storage import Meta
@@ -77,12 +77,14 @@ class LiveFiles:
         states: LiveStates,
         revalidator: Revalidator,
         downloads: Downloads,
+        observations: Observations,
         clock: Clock,
         offline: bool,
     ) -> None:
         self._states = states
         self._revalidator = revalidator
         self._downloads = downloads
+        self._observations = observations
         self._clock = clock
         self._offline = offline
         self._revalidations: dict[tuple[str, str], SharedTask[LiveState | NotStored | Refusal]] = {}
@@ -228,7 +230,20 @@ class LiveFiles:
     async def _note(
         self, flight: Flight, archive: Archive, state: LiveState | None
     ) -> LiveState | Refusal | NotStored | None:
-        """Store the state of an unlisted file after its download."""
+        """Store the state of an unlisted file after its download, and observe it if the past is known by that only."""
+        path = flight.step.path
+        found = await self._found(flight, archive, state)
+        if flight.context.history.is_observed and flight.context.family.classify(path).is_unlisted:
+            at = self._clock.now()
+            if isinstance(found, LiveState):
+                await self._observations.note_beside(archive, path, _Current(found, is_stale=False).stored(path), at)
+            elif found is None:
+                await self._observations.note_beside(archive, path, None, at)
+        return found
+
+    async def _found(
+        self, flight: Flight, archive: Archive, state: LiveState | None
+    ) -> LiveState | Refusal | NotStored | None:
         path = flight.step.path
         match outcome := await flight.ended():
             case Stored(is_in_memory=True):
@@ -267,13 +282,13 @@ class _Renewal:
 
     async def outcome(self, context: RequestContext, clock: Clock) -> LiveState | Refusal | NotStored | None:
         """Return the result by the deadline; for a streaming file, shortly after its first bytes."""
-        flight, deadline = self.flight, context.deadline
+        flight, soon = self.flight, context.deadline
         with flight.reading(context):
             if not flight.step.whole and await flight.wait_started(context) is None:
-                deadline = min(deadline, clock.monotonic() + FINISH_SECONDS)
-            with contextlib.suppress(TimeoutError):
-                async with clock.timeout(max(0.0, deadline - clock.monotonic())):
-                    await asyncio.wait({self.task})
+                soon = min(soon, clock.monotonic() + FINISH_SECONDS)
+            await self._wait(soon, clock)
+            if not flight.is_receiving:  # every byte has arrived, and its record is being written
+                await self._wait(context.deadline, clock)
         if self.task.done():
             return self.task.result()
         is_slow_index = flight.step.role is Role.INDEX and flight.is_receiving
@@ -282,3 +297,9 @@ class _Renewal:
             if is_slow_index or (flight.is_receiving and not flight.step.whole)
             else flight.timeout_refusal()
         )
+
+    async def _wait(self, deadline: float, clock: Clock) -> None:
+        """Wait for the task until `deadline` (monotonic seconds), without cancelling it."""
+        with contextlib.suppress(TimeoutError):
+            async with clock.timeout(max(0.0, deadline - clock.monotonic())):
+                await asyncio.wait({self.task})

@@ -12,7 +12,9 @@ An *observation* is a root that was adopted together with its indexes. It is sto
 - names `observed:<archive>`: the paths of its roots
 
 The other forms of a root (a Release beside an InRelease) that upstream lacked are observed too: as the value '' of
-`root/<archive>/<path>`, so that an absence follows the rules of a root over time.
+`root/<archive>/<path>`, so that an absence follows the rules of a root over time. So do files beside a root that no
+index lists (a key, pacman's `.files`): they have values, facts and names as roots do, and are no roots.
+- names `beside:<archive>`: the paths of such files that are observed again with every later observation
 
 Recording is crash-safe: the names are written before the value, so that an interrupted observation is ignored.
 """
@@ -25,7 +27,7 @@ from dataclasses import dataclass
 
 from snapproxy.base.names import date_of, lacking_in
 from snapproxy.core.history import History
-from snapproxy.core.model import Archive, ExpectedFile, Family, Instant, ObservedRoot, Span
+from snapproxy.core.model import Archive, ExpectedFile, Family, Instant, ObservedRoot, Proof, Span
 from snapproxy.core.plan_model import StoredFile
 from snapproxy.core.time_spec import format_instant, parse_time
 from snapproxy.errors import SnapproxyError
@@ -34,6 +36,11 @@ from snapproxy_storage import Catalog, Name, StorageFailure, Value
 
 _END: Instant = 1 << 60
 """An instant later than any observation."""
+
+MAX_REPEATED = 32
+MAX_REPEATED_BYTES = 1 << 20
+"""Maximum number of files that no index lists and that every observation of an archive requests again, and the maximum
+size of one that clients requested: keys are smaller."""
 
 _ABSENT = ""
 """The observed value of a root that upstream lacked."""
@@ -72,6 +79,24 @@ class Observations:
         except (SnapproxyError, StorageFailure) as failure:
             log.warning("An observation of %s could not be stored: %s", archive.name, failure)
 
+    async def note_beside(self, archive: Archive, path: str, file: StoredFile | None, at: Instant) -> None:
+        """Record a file that no index lists, as a client's live request found it; None: upstream lacks it.
+
+        The absence of a file that was never observed is not recorded: clients may request any number of names. A
+        failure is logged.
+        """
+        try:
+            if file is None and self.newest(archive, path) is not None:
+                await self.note_absence(archive, path, at)
+            elif file is not None and not self._is_contradicted_at(archive, path, file.digest, at):
+                await self._keep_beside(archive, file, at)
+                await self._catalog.observe(_key(archive, path), at, file.digest)
+                repeated = self.beside(archive)
+                if file.size <= MAX_REPEATED_BYTES and path not in repeated and len(repeated) < MAX_REPEATED:
+                    await self._catalog.put_name(_beside(archive), path, Name("", 0, 0))
+        except StorageFailure as failure:
+            log.warning("An observation of %s could not be stored: %s", archive.name, failure)
+
     async def note_absence(self, archive: Archive, path: str, at: Instant) -> None:
         """Record that upstream had no such form of a root. A failure is logged."""
         try:
@@ -81,13 +106,20 @@ class Observations:
             log.warning("An observation of %s could not be stored: %s", archive.name, failure)
 
     async def record(
-        self, archive: Archive, family: Family, pairs: Sequence[RootPair], at: Instant, absent: Iterable[str] = ()
+        self,
+        archive: Archive,
+        family: Family,
+        pairs: Sequence[RootPair],
+        at: Instant,
+        absent: Iterable[str] = (),
+        beside: Sequence[StoredFile] = (),
     ) -> bool:
-        """Record the roots observed at `at`, and the forms of them that upstream lacked then: all or none.
+        """Record the roots observed at `at`, files `beside` them that no index lists, and absent files: all or none.
 
         Return False if another observation of that second contradicts them.
         """
-        values = {seen.root.path: seen.root.digest for seen in pairs} | dict.fromkeys(absent, _ABSENT)
+        files = {file.path: file.digest for file in (*(seen.root for seen in pairs), *beside)}
+        values = files | dict.fromkeys(absent, _ABSENT)
         if any(self._is_contradicted_at(archive, path, value, at) for path, value in values.items()):
             return False
         for seen in pairs:
@@ -95,6 +127,8 @@ class Observations:
                 log.warning("%s of %s is older than the root that was observed before", seen.root.path, archive.name)
             if not await self._keep(archive, family, seen, at):
                 return False
+        for file in beside:
+            await self._keep_beside(archive, file, at)
         await self._catalog.observe_all(at, {_key(archive, path): value for path, value in values.items()})
         return True
 
@@ -118,6 +152,14 @@ class Observations:
         if self._catalog.name(_register(archive), root.path) is None:
             await self._catalog.put_name(_register(archive), root.path, Name("", 0, 0))
         return True
+
+    async def _keep_beside(self, archive: Archive, file: StoredFile, at: Instant) -> None:
+        """Record the name of a file that no index lists, unless an earlier observation did."""
+        snapshot = self.snapshot(archive, file.path, file.digest)
+        if snapshot is None or not self._was_seen(archive, file, snapshot):
+            space = f"{archive.name}/{format_instant(at)}"
+            await self._catalog.put_name(space, file.path, Name(file.digest, file.size, int(Proof.NONE)))
+            await self._catalog.put_fact(_set(archive, file.path, file.digest), format_instant(at))
 
     async def _name(self, space: str, seen: RootPair) -> None:
         root = seen.root
@@ -208,6 +250,10 @@ class Observations:
         snapshot: str | None = self._catalog.fact(_set(archive, path, digest), 0)
         return snapshot
 
+    def beside(self, archive: Archive) -> list[str]:
+        """Return the paths of the files that no index lists and that every observation includes."""
+        return [path for path, _ in self._catalog.names(_beside(archive))]
+
     def roots(self, archive: Archive) -> list[str]:
         """Return the paths of every root that was ever observed."""
         return [path for path, _ in self._catalog.names(_register(archive))]
@@ -264,6 +310,10 @@ def _key(archive: Archive, path: str) -> str:
 
 def _set(archive: Archive, path: str, digest: str) -> str:
     return f"set/{archive.name}/{path}/{digest}"
+
+
+def _beside(archive: Archive) -> str:
+    return f"beside:{archive.name}"
 
 
 def _register(archive: Archive) -> str:

@@ -52,6 +52,7 @@ from snapproxy.jobs.export import Exporter
 from snapproxy.jobs.import_artifact import Importer
 from snapproxy.jobs.sweep import Observation, Sweeper
 from snapproxy.jobs.trust_record import RecordTrust
+from snapproxy.jobs.unlisted_files import UnlistedFiles
 from snapproxy.jobs.watch import repeat
 from snapproxy.live.adopt import SetAdopter
 from snapproxy.live.live_files import LiveFiles
@@ -330,7 +331,16 @@ def _live(
         observations=observations,
         clock=clock,
     )
+    live = LiveFiles(
+        states=states,
+        revalidator=revalidator,
+        downloads=downloads,
+        observations=observations,
+        clock=clock,
+        offline=offline,
+    )
     sweeper = Sweeper(
+        unlisted=UnlistedFiles(live=live, names=names, observations=observations, downloads=downloads, clock=clock),
         revalidator=revalidator,
         states=states,
         names=names,
@@ -340,7 +350,6 @@ def _live(
         store=store,
         clock=clock,
     )
-    live = LiveFiles(states=states, revalidator=revalidator, downloads=downloads, clock=clock, offline=offline)
     return live, sweeper
 
 

@@ -42,7 +42,7 @@ async def test_a_package_that_was_asked_for_is_named_at_its_instant_unless_none_
         vendor.evict(again.served.digest)
         gone = await vendor.get(then, package)
         assert (gone.status, gone.refusal.reason) == (
-            404,
+            424,
             "This package was listed but not stored, and no mirror has it now",
         )
         assert ('packages = "none"' in gone.refusal.hint) != is_kept

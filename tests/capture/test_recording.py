@@ -257,7 +257,7 @@ class TestLive:
         for path in (INRELEASE, PACKAGES):
             await house.get("live", path)
         assert (await house.get("live", present.package)).status == 200
-        assert (await house.get("live", present.package, capture=BUILD)).status == 404
+        assert (await house.get("live", present.package, capture=BUILD)).status == 424
 
 
 async def test_many_captures_need_few_descriptors_and_little_memory(

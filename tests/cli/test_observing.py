@@ -71,7 +71,7 @@ def test_what_was_observed_is_listed_and_can_be_fetched(
     observed = json_of(capsys, "observe", "vendor", INRELEASE, "--packages", "all")
     assert isinstance(observed, dict)
     instant = observed.pop("instant")
-    seen = {"roots": [INRELEASE], "absent": [], "changed": [INRELEASE], "older": []}
+    seen = {"roots": [INRELEASE], "absent": [], "beside": [], "changed": [INRELEASE], "older": []}
     assert observed == {"archive": "vendor", **seen, "packages": 2, "missing": 0, "dropped": 0}
     assert json_of(capsys, "timeline", "vendor") == [
         {"snapshot": instant, "from": instant, "to": instant, "settled": True, "bad": False, "root": INRELEASE}

@@ -86,6 +86,12 @@ class ToyFamily:
             else expected.path
         )
 
+    def signed_package(self, path: str) -> str | None:
+        return path.removesuffix(".sig") if path.startswith("pkg/") and path.endswith(".sig") else None
+
+    def beside_root(self, path: str) -> tuple[str, ...]:
+        return ()
+
     def root_forms(self, path: str) -> tuple[str, ...]:
         return (path,)
 

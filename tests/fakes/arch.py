@@ -73,16 +73,17 @@ class ArchPackage:
         return self.key.beside(self.data, at=self.when)
 
 
-def publish(folder: Path, packages: tuple[ArchPackage, ...], when: str) -> FixedTree:
+def publish(folder: Path, packages: tuple[ArchPackage, ...], when: str, *, is_signed: bool = True) -> FixedTree:
     """Write the databases of `core` and of an empty `extra` with the real repo-add; return their tree.
 
-    Files are dated `when`.
+    Files are dated `when`. `is_signed`: the database contains the signatures (the default before pacman 6.1).
     """
     folder.mkdir(parents=True)
     files = {}
     for package in packages:
         for name, data in ((package.file, package.data), (f"{package.file}.sig", package.signature)):
-            (folder / name).write_bytes(data)
+            if is_signed or name == package.file:  # a repo-add before 6.1 embeds each signature that it finds
+                (folder / name).write_bytes(data)
             files[name] = Content(data, epoch(package.when))
     names = [str(folder / package.file) for package in packages]
     subprocess.run(

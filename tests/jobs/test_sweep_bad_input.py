@@ -168,4 +168,4 @@ async def test_a_package_that_an_index_lists_twice_differently_is_not_served(
     assert (swept.packages, swept.missing, swept.dropped) == (0, 0, 1)
     assert "The first: An index contradicts itself" in caplog.text
     assert (await vendor.get(format_instant(swept.at), index)).data == data
-    assert (await vendor.get(format_instant(swept.at), path)).status == 404
+    assert (await vendor.get(format_instant(swept.at), path)).status == 424

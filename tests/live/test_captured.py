@@ -106,7 +106,7 @@ async def test_a_package_that_was_not_kept_is_brought_while_upstream_has_it_and_
     present.publish()
     await look(vendor)
     got = await vendor.get(then, gone)
-    assert (got.status, got.refusal.reason) == (404, "This package was listed but not stored, and no mirror has it now")
+    assert (got.status, got.refusal.reason) == (424, "This package was listed but not stored, and no mirror has it now")
 
 
 async def test_a_package_is_found_through_whichever_root_was_seen_then(vendor: House, present: Present) -> None:

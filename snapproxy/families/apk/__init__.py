@@ -83,6 +83,12 @@ class Apk:
         forms = tuple(f"{folder}{slash}{form}" for form in (INDEX, INDEX_3))
         return forms if name in (INDEX, INDEX_3) else (path,)
 
+    def signed_package(self, path: str) -> str | None:
+        return None
+
+    def beside_root(self, path: str) -> tuple[str, ...]:
+        return ()
+
     def package_name(self, path: str) -> PackageName | None:
         return package_name(path)
 

@@ -91,6 +91,12 @@ class Apt:
         folder = folder_of(path)
         return (f"{folder}InRelease", f"{folder}Release")
 
+    def signed_package(self, path: str) -> str | None:
+        return None
+
+    def beside_root(self, path: str) -> tuple[str, ...]:
+        return ()
+
     def package_name(self, path: str) -> PackageName | None:
         return package_name(path)
 

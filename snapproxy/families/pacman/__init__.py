@@ -15,7 +15,7 @@ from snapproxy.core.signature_schemes import OpenPgp
 from snapproxy.errors import Drop, refuse_entry
 from snapproxy.families.pacman.indexes import read_index
 from snapproxy.families.pacman.package_names import package_name
-from snapproxy.families.pacman.paths import classify
+from snapproxy.families.pacman.paths import SIGNATURE, classify, files_of
 from snapproxy.formats.digests import DigestChecker
 
 PARSER = "pacman-2"
@@ -59,10 +59,20 @@ class Pacman:
         return None
 
     def signature(self, path: str) -> str | None:
-        return f"{path}.sig" if classify(path).role is Role.ROOT else None
+        is_signed = not path.endswith(SIGNATURE) and classify(path).role in (Role.ROOT, Role.PACKAGE)
+        return f"{path}{SIGNATURE}" if is_signed else None
 
     def root_forms(self, path: str) -> tuple[str, ...]:
         return (path,)
+
+    def signed_package(self, path: str) -> str | None:
+        is_signature = path.endswith(SIGNATURE) and classify(path).role is Role.PACKAGE
+        return path.removesuffix(SIGNATURE) if is_signature else None
+
+    def beside_root(self, path: str) -> tuple[str, ...]:
+        """Return the database of files, `<repo>.files`, and its signature."""
+        files = files_of(path)
+        return () if files is None else (files, f"{files}{SIGNATURE}")
 
     def package_name(self, path: str) -> PackageName | None:
         return package_name(path)

@@ -15,6 +15,7 @@ PACKING = r"(?:\.(?:gz|bz2|xz|zst|lrz|lzo|Z|lz4|lz))?"
 _DATABASE = re.compile(rf"(?P<root>[^/]+\.db(?:\.tar{PACKING})?)(?P<signature>\.sig)?")
 _FILES = re.compile(rf"[^/]+\.files(?:\.tar{PACKING})?(?P<signature>\.sig)?")
 _PACKAGE = re.compile(rf"[^/]+\.pkg\.tar{PACKING}(?:\.sig)?")
+SIGNATURE = ".sig"
 _OTHER = Place(Role.OTHER)
 
 
@@ -37,6 +38,12 @@ def classify(path: str) -> Place:
     if found := _FILES.fullmatch(name):
         return Place(Role.SIGNATURE) if found["signature"] else Place(Role.INDEX, lists_files=True)
     return _OTHER
+
+
+def files_of(path: str) -> str | None:
+    """Return the path of the database of files beside the database at `path`, None if that has no usual name."""
+    before, found, packing = path.rpartition(".db")
+    return f"{before}.files{packing}" if found else None
 
 
 def is_database(path: str) -> bool:

@@ -16,7 +16,7 @@ from snapproxy.core.signature_schemes import OpenPgp
 from snapproxy.errors import ArchiveDataError, Drop, refuse_entry
 from snapproxy.families.rpm.indexes import read_index
 from snapproxy.families.rpm.package_names import package_name
-from snapproxy.families.rpm.paths import METADATA, ROOT, classify
+from snapproxy.families.rpm.paths import MEDIUM, METADATA, ROOT, base_of, classify
 from snapproxy.formats.digests import DigestChecker
 from snapproxy.formats.repomd import published
 
@@ -71,6 +71,16 @@ class Rpm:
 
     def root_forms(self, path: str) -> tuple[str, ...]:
         return (path,)
+
+    def signed_package(self, path: str) -> str | None:
+        return None
+
+    def beside_root(self, path: str) -> tuple[str, ...]:
+        """Return the key that SUSE publishes with the signature, and the description of the medium.
+
+        zypper requests the latter at every refresh; most repositories lack it.
+        """
+        return (f"{path}.key", f"{base_of(path)}{MEDIUM}")
 
     def package_name(self, path: str) -> PackageName | None:
         return package_name(path)

@@ -13,6 +13,7 @@ from snapproxy.core.model import Place, Role
 
 METADATA = "repodata"
 ROOT = "repomd.xml"
+MEDIUM = "media.1/media"
 
 _PACKING = r"(?:\.(?:gz|bz2|xz|lzma|zst))?"
 _PACKED = re.compile(_PACKING + r"\Z")
