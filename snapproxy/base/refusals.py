@@ -228,11 +228,11 @@ def unreadable(step: Fetch, error: ArchiveDataError) -> Refusal:
 
 
 def torn_pair(step: Fetch) -> Refusal:
-    """Return the refusal for a root and a detached signature that may belong to two states of the archive."""
+    """Return the refusal for a file and a detached signature that may belong to two states of the archive."""
     return unavailable(
         whole=True,
         status=502,
-        reason="The root and its signature belong to two states",
+        reason="The file and its signature belong to two states",
         why=f"The archive was published again while {step.path} of {step.reported_space} and its signature were "
         "downloaded.",
         hint="Try again later: the archive may be in the middle of an update.",

@@ -261,8 +261,11 @@ class Family(Protocol):
         None if the family has no detached signatures of such files.
         """
 
-    def signed_package(self, path: str) -> str | None:
-        """Return the path of the package whose detached signature is at `path`, None if it is no such signature."""
+    def signed_file(self, path: str) -> str | None:
+        """Return the path of the package, or of the file that no index lists, whose detached signature is at `path`.
+
+        None if it is no such signature.
+        """
 
     def beside_root(self, path: str) -> tuple[str, ...]:
         """Return the paths of files that archives publish beside the root at `path` and that no root lists."""

@@ -420,7 +420,7 @@ def _package_signature(request: PlanRequest, resolved: Resolved, known: Known, f
     for all snapshots, and may be fetched later than it was observed.
     """
     archive, path, space = request.archive, request.path, space_of(request.archive, resolved)
-    package = family.signed_package(path)
+    package = family.signed_file(path)
     listed = None if package is None else _find_listed(space, package, _place(family, package), resolved, known)
     if not isinstance(listed, ListedFile) or (also := signature_name(listed.expected)) is None:
         return None

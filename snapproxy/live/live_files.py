@@ -106,6 +106,8 @@ class LiveFiles:
                 return current.stored(path) if isinstance(current, _Current) else current
             case Role.SIGNATURE if place.roots:
                 return await self._signature(context, path, place.roots[0])
+            case Role.SIGNATURE if (signed := context.family.signed_file(path)) is not None:
+                return await self._signature_of_unlisted(context, path, signed)
             case _:
                 return await self._unlisted(context, path)
 
@@ -195,6 +197,24 @@ class LiveFiles:
         return (
             None if signature is None else StoredFile(path, signature.digest, signature.size, Proof.NONE, current.notes)
         )
+
+    async def _signature_of_unlisted(
+        self, context: RequestContext, path: str, signed: str
+    ) -> StoredFile | Refusal | NotStored | None:
+        """Return the signature of an unlisted file, unless the file has changed since it was served.
+
+        Without an ETag the file would have to be downloaded again, so it is not compared.
+        """
+        state = self._states.of(context.archive, signed)
+        signature = await self._unlisted(context, path)
+        is_served = state is not None and 0 <= self._clock.now() - state.checked < SEEN_SECONDS
+        if state is None or not is_served or not state.file.etag or self._offline:
+            return signature
+        if isinstance(signature, StoredFile):
+            now = await self._unlisted(context, signed)
+            if not isinstance(now, StoredFile) or now.digest != state.file.digest:
+                return refusals.torn_pair(fetch_now(context.archive, signed, context.family))
+        return signature
 
     async def _unlisted(self, context: RequestContext, path: str) -> StoredFile | Refusal | NotStored | None:
         """Revalidate a file that no index lists; a new one may be streamed while it downloads."""

@@ -86,7 +86,7 @@ class ToyFamily:
             else expected.path
         )
 
-    def signed_package(self, path: str) -> str | None:
+    def signed_file(self, path: str) -> str | None:
         return path.removesuffix(".sig") if path.startswith("pkg/") and path.endswith(".sig") else None
 
     def beside_root(self, path: str) -> tuple[str, ...]:

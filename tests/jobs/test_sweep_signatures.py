@@ -12,8 +12,8 @@ from snapproxy.core.model import Archive
 from snapproxy.jobs.sweep import Observation
 from tests.fakes.arch import REPO, ArchPackage, publish
 from tests.fakes.archive_server import ArchiveServer
-from tests.fakes.content import FixedTree, Timeline
-from tests.fakes.faults import Status
+from tests.fakes.content import Content, FixedTree, Timeline
+from tests.fakes.faults import Meanwhile, Status
 from tests.fakes.house import PATIENT, House
 from tests.fakes.services import MirrorService
 from tests.fakes.signing import SigningKey
@@ -113,6 +113,38 @@ async def test_a_recorded_live_build_keeps_the_signature_and_the_files_database(
         assert (got.status, got.data) == (200, port.trees[0].files[path].data), path
     entries = (await house.app.captures.record("build")).entries
     assert {entry.path for entry in entries if not entry.is_absence} == set(paths)
+
+
+@pytest.mark.parametrize("at", range(3))
+async def test_published_between_any_two_requests_a_live_files_database_and_its_signature_are_of_one_state(
+    house: House, port: Port, at: int
+) -> None:
+    """Both are 200 and of one state, or one is refused."""
+    paths = (FILES, f"{FILES}.sig")
+    signed = [FixedTree({**tree.files, paths[1]: Content(f"of {n}".encode())}) for n, tree in enumerate(port.trees)]
+    port.shown.publish(WHEN[0], signed[0])
+    meanwhile = port.server.fault("*.files*", Meanwhile(lambda: port.shown.publish(WHEN[1], signed[1]), at))
+    got = [await house.get("live", path) for path in paths]
+    assert meanwhile.count == 3
+    if [each.status for each in got] == [200, 200]:
+        assert [each.data for each in got] in [[tree.files[path].data for path in paths] for tree in signed]
+    else:
+        assert [each.status for each in got] == [200, 424]
+        assert [(await house.get("live", path)).data for path in paths] == [
+            signed[1].files[path].data for path in paths
+        ]
+
+
+@pytest.mark.parametrize("at", range(3))
+async def test_published_between_any_two_requests_a_cold_database_and_its_signature_are_of_one_state(
+    house: House, port: Port, at: int
+) -> None:
+    paths = (DATABASE, f"{DATABASE}.sig")
+    signed = [FixedTree({**tree.files, paths[1]: Content(f"of {n}".encode())}) for n, tree in enumerate(port.trees)]
+    port.shown.publish(WHEN[0], signed[0])
+    port.server.fault("*.db*", Meanwhile(lambda: port.shown.publish(WHEN[1], signed[1]), at))
+    got = [await house.get("live", path) for path in paths]
+    assert [each.data for each in got] in [[tree.files[path].data for path in paths] for tree in signed]
 
 
 async def test_an_observed_absence_of_a_signature_is_a_404(house: House, port: Port) -> None:

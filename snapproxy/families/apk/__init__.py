@@ -83,7 +83,7 @@ class Apk:
         forms = tuple(f"{folder}{slash}{form}" for form in (INDEX, INDEX_3))
         return forms if name in (INDEX, INDEX_3) else (path,)
 
-    def signed_package(self, path: str) -> str | None:
+    def signed_file(self, path: str) -> str | None:
         return None
 
     def beside_root(self, path: str) -> tuple[str, ...]:

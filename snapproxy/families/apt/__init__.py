@@ -91,7 +91,7 @@ class Apt:
         folder = folder_of(path)
         return (f"{folder}InRelease", f"{folder}Release")
 
-    def signed_package(self, path: str) -> str | None:
+    def signed_file(self, path: str) -> str | None:
         return None
 
     def beside_root(self, path: str) -> tuple[str, ...]:

@@ -65,8 +65,9 @@ class Pacman:
     def root_forms(self, path: str) -> tuple[str, ...]:
         return (path,)
 
-    def signed_package(self, path: str) -> str | None:
-        is_signature = path.endswith(SIGNATURE) and classify(path).role is Role.PACKAGE
+    def signed_file(self, path: str) -> str | None:
+        place = classify(path)
+        is_signature = path.endswith(SIGNATURE) and (place.role is Role.PACKAGE or place.is_unlisted)
         return path.removesuffix(SIGNATURE) if is_signature else None
 
     def beside_root(self, path: str) -> tuple[str, ...]:

@@ -72,7 +72,7 @@ class Rpm:
     def root_forms(self, path: str) -> tuple[str, ...]:
         return (path,)
 
-    def signed_package(self, path: str) -> str | None:
+    def signed_file(self, path: str) -> str | None:
         return None
 
     def beside_root(self, path: str) -> tuple[str, ...]:
