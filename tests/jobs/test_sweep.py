@@ -184,7 +184,7 @@ async def test_a_permanent_fault_of_a_root_is_reported_after_one_attempt(
     attempt = Sweeper._attempt
     monkeypatch.setattr(Sweeper, "_attempt", lambda *args: attempts.append(1) or attempt(*args))
     played, status, reason = PERMANENT[fault]
-    present.mirror.fault("*InRelease", played)
+    present.mirror.fault("*Release*", played)
     outcome = await vendor.app.observe("vendor", (INRELEASE,), with_packages=False)
     assert isinstance(outcome, Refusal)
     assert (outcome.status, outcome.reason) == (status, reason)
