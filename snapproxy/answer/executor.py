@@ -139,18 +139,11 @@ class Executor:
         context = self.context(archive, Conditions())
         return await self._planner.resolve(PlanRequest(context.archive, when, ""), context, self.files.obtain)
 
-    async def resolve_recorded(self, target: FileTarget, instant: Instant) -> Resolved | None:
-        """Return the observation that answered for `instant`, even if it is marked bad since; None for other histories.
-
-        An observation is stored under another id than the one in a record (`Resolved.reported`).
-        """
+    async def resolve_unmarked(self, target: FileTarget, when: TimeSpec) -> Resolved | Refusal:
+        """Return the snapshot that answers for a file at `when`, even if it is marked bad."""
         archive = replace(target.archive, bad=(), because=())
         context = replace(self.context(archive, Conditions()), archive=archive)
-        if not context.history.is_observed:
-            return None
-        when = TimeSpec(format_instant(instant), instant, Match.AT)
-        resolved = await self._planner.resolve(PlanRequest(archive, when, target.path), context, self.files.obtain)
-        return resolved if isinstance(resolved, Resolved) and resolved.name == when.text else None
+        return await self._planner.resolve(PlanRequest(archive, when, target.path), context, self.files.obtain)
 
     def _is_whole(self, target: FileTarget | ServiceTarget) -> bool:
         if isinstance(target, ServiceTarget):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from snapproxy.answer.executor import Executor
 from snapproxy.core.exchange import Conditions, FileTarget, Outcome, ServiceTarget
 from snapproxy.core.model import LIVE, TIMELESS, Archive, Family, Instant, Match, Refusal, Resolved, TimeSpec
-from snapproxy.core.time_spec import parse_time, read_day
+from snapproxy.core.time_spec import format_instant, parse_time, read_day
 from snapproxy.errors import ArchiveDataError
 from snapproxy.indexes.index_tables import IndexTables
 from snapproxy.live.observations import Observations
@@ -42,7 +42,18 @@ class CatalogSnapshotLookup:
         instant = parse_time(snapshot).instant
         if instant is None:
             return Refusal(424, "This is not the id of a snapshot")
-        return await self._executor.resolve_recorded(target, instant) or Resolved(snapshot, instant)
+        return await self._observed(target, instant) or Resolved(snapshot, instant)
+
+    async def _observed(self, target: FileTarget, instant: Instant) -> Resolved | None:
+        """Return the observation that answered for `instant`, None if the archive's past is not observed here.
+
+        An observation is stored under another id than the one in a record (`Resolved.reported`).
+        """
+        if not self._executor.context(target.archive, Conditions()).history.is_observed:
+            return None
+        when = TimeSpec(format_instant(instant), instant, Match.AT)
+        resolved = await self._executor.resolve_unmarked(target, when)
+        return resolved if isinstance(resolved, Resolved) and resolved.name == when.text else None
 
     async def resolve(self, archive: Archive, when: TimeSpec) -> Resolved | Refusal:
         return await self._executor.resolve(archive, when)
