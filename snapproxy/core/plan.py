@@ -54,7 +54,13 @@ from snapproxy.core.plan_model import (
     Serve,
     Step,
     StoredFile,
-    reported_space,
+)
+from snapproxy.core.plan_refusals import (
+    absent_when_observed,
+    mirror_list,
+    not_kept,
+    snapshot_header,
+    with_dropped_entry,
 )
 from snapproxy.core.resolve import refuse_future
 from snapproxy.core.sources import fetch_now, flight_key, past, sources_of
@@ -79,11 +85,6 @@ UNDECIDED = Refusal(
 def space_of(archive: Archive, resolved: Resolved) -> str:
     """Return the catalog's name space of an archive at a snapshot."""
     return f"{archive.name}/{resolved.snapshot}"
-
-
-def _named(space: str, resolved: Resolved) -> dict[str, str]:
-    """Return the header that names the snapshot of an absence."""
-    return {"X-Snapproxy-Snapshot": reported_space(space, resolved)}
 
 
 @lru_cache(maxsize=1024)
@@ -267,7 +268,7 @@ def _file(request: PlanRequest, resolved: Resolved, known: Known, family: Family
     archive, path, space = request.archive, request.path, space_of(request.archive, resolved)
     place = _place(family, path)
     if place.leads_elsewhere:
-        return _mirror_list(family)
+        return mirror_list(family)
     name = None if is_live else known.fact(AskName(space, path))
     if name is not None and (name.proof > Proof.NONE or place.role not in (Role.INDEX, Role.PACKAGE)):
         return Serve(space, path, name.digest, name.size, name.proof, place.role, resolved)
@@ -280,7 +281,7 @@ def _file(request: PlanRequest, resolved: Resolved, known: Known, family: Family
         if isinstance(listed, ListedFile):
             return _expected(request, resolved, place, listed, known, family, history)
         if listed is not None:
-            return _with_note(_not_listed(request, resolved, place, name, known, family, history), listed)
+            return with_dropped_entry(_not_listed(request, resolved, place, name, known, family, history), listed)
     return _not_listed(request, resolved, place, name, known, family, history)
 
 
@@ -328,25 +329,6 @@ def _same_at_both_ends(
     return None
 
 
-def _with_note(step: Step, dropped: DroppedEntry) -> Step:
-    """Add to the decision about a file that its entry in an index was dropped, so that nothing proves its bytes."""
-    if isinstance(step, Refusal):
-        return replace(step, why=f"{step.why} Its entry in the index was dropped: {dropped.reason}.".strip())
-    if isinstance(step, Moved):
-        return step
-    note = f"the entry of this file in its index was dropped: {dropped.reason}"
-    return replace(step, notes={**step.notes, "X-Snapproxy-Note": note})
-
-
-def _mirror_list(family: Family) -> Refusal:
-    return Refusal(
-        403,
-        "Lists of mirrors are not served",
-        "Such a list names other servers and their current files. A client that uses it is no longer pinned.",
-        family.mirror_list_hint,
-    )
-
-
 def _find_listed(
     space: str, path: str, place: Place, resolved: Resolved, known: Known
 ) -> ListedFile | DroppedEntry | Refusal | None:
@@ -384,7 +366,7 @@ def _listed_by(
             404,
             "Not in this snapshot: its index does not list it",
             f"{index.path} of {space} lists every file of this kind, but not this one.",
-            headers=_named(space, resolved),
+            headers=snapshot_header(space, resolved),
         )
     return None
 
@@ -402,8 +384,8 @@ def _unlisted(
         if signature := _package_signature(request, resolved, known, family):
             return signature
         if known.fact(AskLacking(space, path)):
-            return _absent(path, space, resolved)
-        return _not_kept(space, path, place, resolved)
+            return absent_when_observed(path, space, resolved)
+        return not_kept(space, path, place, resolved)
     lasting = history.timeless(path)
     if lasting is not None and resolved.snapshot != TIMELESS:
         space, path = f"{archive.name}/{TIMELESS}", lasting
@@ -428,7 +410,7 @@ def _package_signature(request: PlanRequest, resolved: Resolved, known: Known, f
     if name := known.fact(AskName(timeless, also)):
         return Serve(space, path, name.digest, name.size, name.proof, Role.PACKAGE, resolved)
     if known.fact(AskLacking(timeless, also)):
-        return _absent(path, space, resolved)
+        return absent_when_observed(path, space, resolved)
     sources, name_it = fetch_now(archive, path, family).sources, archive.keeps_packages
     key = f"name:{timeless}/{also}"
     return Fetch(key, space, path, sources, Role.PACKAGE, Proof.NONE, resolved, also=also, name_it=name_it)
@@ -482,37 +464,10 @@ def _expected(
             )
     sources = sources_of(request.archive, resolved, expected, family, history)
     if history.is_observed and not sources:
-        return _not_kept(space, request.path, place, resolved)
+        return not_kept(space, request.path, place, resolved)
     key = flight_key(expected, space)
     return Fetch(
         key, space, request.path, sources, place.role, listed.proof, resolved, expected, notes, also, name_it=name_it
-    )
-
-
-def _absent(path: str, space: str, resolved: Resolved) -> Refusal:
-    return Refusal(
-        404,
-        "Not in the archive at that time",
-        f"Upstream was asked for {path} when {reported_space(space, resolved)} was observed, and had no such file.",
-        headers=_named(space, resolved),
-    )
-
-
-def _not_kept(space: str, path: str, place: Place, resolved: Resolved) -> Refusal:
-    """Refuse a file that was not stored when its archive was observed.
-
-    This is not a 404: upstream was not asked for it then, and may have had it.
-    """
-    archive = space.partition("/")[0]
-    return Refusal(
-        424,
-        "Not stored when the archive was observed",
-        f"{path} of {space} is not in the store, and no source is guaranteed to have the same bytes.",
-        f"To store it from now on, run `snapproxy observe {archive} ROOT PATH`, or add the path to [[watch]]."
-        if place.is_unlisted
-        else "To store it from now on, run `snapproxy observe` or configure [[watch]].",
-        _named(space, resolved),
-        is_unobserved=True,
     )
 
 
