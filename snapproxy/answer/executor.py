@@ -100,8 +100,7 @@ class Executor:
                 whole=self._is_whole(target), status=error.status, reason=error.reason, why=error.why, hint=error.hint
             )
         except StorageFailure as failure:
-            log.exception("The store failed")
-            return refusals.broken_store(whole=self._is_whole(target), why=str(failure))
+            return refusals.of_store(failure, whole=self._is_whole(target))
 
     def prefetch(self, target: FileTarget | ServiceTarget, conditions: Conditions) -> Prefetch | None:
         """Start the download for a request that is queued in a pipeline."""

@@ -7,11 +7,16 @@ exits 100 and prints the reason immediately.
 
 from __future__ import annotations
 
+import logging
+
 from snapproxy.core.model import LIVE, Archive, Instant, Proof, Refusal
 from snapproxy.core.plan_model import Fetch
 from snapproxy.core.time_spec import format_instant
 from snapproxy.core.upstream_answer import Broken, CoolingDown, Fault, QueueFull
 from snapproxy.errors import ArchiveDataError, SnapproxyError
+from snapproxy_storage import DiskFailure, StorageFailure
+
+log = logging.getLogger(__name__)
 
 RETRY_SOON = 5
 """Seconds in Retry-After when no longer wait is known."""
@@ -370,13 +375,32 @@ def broken_store(*, whole: bool, why: str) -> Refusal:
     )
 
 
-def disk_full() -> Refusal:
-    """Return the refusal for a file whose index or signature cannot be stored because the disk is full."""
-    return Refusal(
-        424,
-        "The disk of snapproxy is full",
-        "A file that is needed to verify this one was downloaded and could not be stored.",
-        "Free space on the file system of the state folder, and try again.",
+def of_store(failure: StorageFailure, *, whole: bool) -> Refusal:
+    """Return the refusal for a failure of the local store, and log it."""
+    if isinstance(failure, DiskFailure):
+        log.error("The disk takes no more bytes: %s", failure)
+        return disk_full(whole=whole, why=str(failure), state=failure.state)
+    log.error("The store failed", exc_info=failure)
+    return broken_store(whole=whole, why=str(failure))
+
+
+def disk_full(*, whole: bool = True, why: str = "", state: str = "is full") -> Refusal:
+    """Return the refusal for a file that can neither be stored nor be sent from memory, because the disk is full."""
+    why = why or "This file, or one that is needed to verify it, was downloaded and could not be stored."
+    if state in ("is read-only", "reports errors"):
+        return unavailable(
+            whole=whole,
+            status=503,
+            reason="The disk of snapproxy fails",
+            why=f"The disk {state}. {why}",
+            hint="Check the disk and the mount of the state folder, and try again.",
+        )
+    return unavailable(
+        whole=whole,
+        status=503,
+        reason="The disk of snapproxy is full",
+        why=why,
+        hint="Free space on the file system of the state folder, and try again.",
     )
 
 

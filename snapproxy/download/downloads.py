@@ -21,8 +21,9 @@ from snapproxy.core.plan_model import Fetch
 from snapproxy.download.attempt import Attempt
 from snapproxy.download.flight import TAKE_OVER_SECONDS, Flight
 from snapproxy.download.incoming import DraftTakenError
-from snapproxy.download.outcome import DownloadOutcome, Stored, StoredElsewhere
+from snapproxy.download.outcome import DownloadOutcome, StoredElsewhere
 from snapproxy.download.services import DownloadServices
+from snapproxy.download.unstored import UnstoredDownloads
 from snapproxy.errors import SnapproxyError
 from snapproxy.trust.roots import RootCheck
 from snapproxy_storage import Body, DraftFailed, DraftOrphaned, Meta, StorageFailure
@@ -34,11 +35,6 @@ FAILURE_SECONDS = 15.0
 
 MAX_FAILURES = 3
 """Maximum number of new starts of a draft that another process abandoned, as long as none of its bytes were sent."""
-
-KEPT_IN_MEMORY_SECONDS = 10.0
-MAX_KEPT_IN_MEMORY_BYTES = 1 << 20
-MAX_KEPT_IN_MEMORY = 16
-"""Limits for keeping a download in memory if the disk is full: seconds, bytes of one, number of downloads."""
 
 
 class Downloads:
@@ -53,7 +49,7 @@ class Downloads:
         self._tasks: dict[Flight, asyncio.Task[DownloadOutcome]] = {}
         self._detached: set[asyncio.Task[None]] = set()
         self._failures: dict[str, tuple[float, Refusal]] = {}
-        self._in_memory: dict[str, tuple[float, Flight]] = {}
+        self._unstored = UnstoredDownloads(clock)
 
     def join(
         self, step: Fetch, context: RequestContext, check: RootCheck | None, *, validators: Meta | None = None
@@ -62,7 +58,7 @@ class Downloads:
 
         `check` verifies a root, None for other files; `validators` make the request conditional.
         """
-        flight = self._flights.get(step.question) or self._kept_in_memory(step.question)
+        flight = self._flights.get(step.question) or self._unstored.get(step.question)
         if flight is not None and flight.is_joinable:
             return flight, True
         flight = self._flights[step.question] = Flight(step, context, self._services, self._clock, self._stop)
@@ -102,6 +98,7 @@ class Downloads:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*self._detached, return_exceptions=True)
+        self._unstored.close()
 
     def _stop(self, flight: Flight) -> None:
         """Stop a flight without readers. A request that comes now starts another one, which continues its bytes."""
@@ -118,8 +115,7 @@ class Downloads:
                 return refusal
             outcome = await self._download(flight, check, validators)
         except StorageFailure as failure:
-            log.exception("A download failed because of the local store")
-            return refusals.broken_store(whole=step.whole, why=str(failure))
+            return refusals.of_store(failure, whole=step.whole)
         except SnapproxyError as error:
             return refusals.failed(step, error)
         except Exception:
@@ -136,24 +132,7 @@ class Downloads:
                 del flights[key]
         stopped = refusals.unread if flight.is_stopped else refusals.stopped
         flight.finish(stopped(flight.step) if task.cancelled() else task.result())
-        self._keep_in_memory(flight)
-
-    # --- a full disk --------------------------------------------------------------------------------------------------
-
-    def _keep_in_memory(self, flight: Flight) -> None:
-        """Keep a download that the full disk could not store: a root is requested again for each of its indexes."""
-        outcome, question = flight.outcome.result(), flight.step.question
-        if isinstance(outcome, Stored) and outcome.is_in_memory and outcome.size <= MAX_KEPT_IN_MEMORY_BYTES:
-            while len(self._in_memory) >= MAX_KEPT_IN_MEMORY:
-                self._in_memory.pop(next(iter(self._in_memory)))
-            self._in_memory[question] = (self._clock.monotonic() + KEPT_IN_MEMORY_SECONDS, flight)
-
-    def _kept_in_memory(self, question: str) -> Flight | None:
-        until, flight = self._in_memory.get(question, (0.0, None))
-        if flight is not None and until < self._clock.monotonic():
-            del self._in_memory[question]
-            return None
-        return flight
+        self._unstored.keep(flight)
 
     # --- failed verifications -----------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from snapproxy.base.context import RequestContext
 from snapproxy.core import exchange
 from snapproxy.core.model import Instant, Refusal
 from snapproxy.core.plan_model import Fetch, Source
-from snapproxy.download.outcome import DownloadOutcome, Stored
+from snapproxy.download.outcome import DownloadOutcome
 from snapproxy.download.services import DownloadServices
 from snapproxy_storage import Body, Draft, DraftOrphaned, Slot
 
@@ -74,6 +74,8 @@ class Flight:
         """Whether a reader in this process has received bytes while they arrive."""
         self.expects_name = False
         """Whether a caller waits for the outcome in order to write the file's name, and calls `clear_name_pending`."""
+        self.unstored: Body | None = None
+        """The bytes of a finished download that the disk did not take; they are freed by `release_unstored`."""
         self._services = services
         self._name_pending: Slot | None = None
         self._clock = clock
@@ -175,13 +177,19 @@ class Flight:
 
         Return None if the flight has ended and the bytes are in the store or discarded; the caller must plan again.
         """
-        if self.outcome.done() and not _is_in_memory(self.outcome.result()):
+        if self.outcome.done() and self.unstored is None:
             return None
         body = self.open_draft()
         if body is None:
             return None
         self.is_followed = True
         return FlightReader(self, body, self._clock, context)
+
+    def release_unstored(self) -> None:
+        """Free the memory of a download that the disk did not take, once its readers have ended as well."""
+        if self.unstored is not None:
+            self.unstored.close()
+            self.unstored = None
 
     def open_draft(self) -> Body | None:
         """Return a reader of the draft that this process or another one writes; None if no process does."""
@@ -263,7 +271,3 @@ class FlightReader:
             if is_over:
                 break
         raise DraftOrphaned("the process that downloaded this file died, and no other process continued the download")
-
-
-def _is_in_memory(outcome: DownloadOutcome) -> bool:
-    return isinstance(outcome, Stored) and outcome.is_in_memory

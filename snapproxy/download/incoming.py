@@ -17,7 +17,7 @@ from snapproxy.core.plan_model import MAX_ROOT, Source
 from snapproxy.core.upstream_answer import Offer
 from snapproxy.download.flight import Flight
 from snapproxy.download.services import DownloadServices
-from snapproxy_storage import Draft, Following, Meta, Sealed, StorageFailure
+from snapproxy_storage import DiskFailure, Draft, DraftFailed, Following, Meta, Sealed, StorageFailure
 
 log = logging.getLogger(__name__)
 
@@ -168,6 +168,7 @@ class Incoming:
         """Store the verified bytes, and record their date and their other digests.
 
         `last_modified`: the date that upstream sent. Return False if the disk is full and nothing is stored.
+        Raise DiskFailure if the first bytes have left the memory as well: only the current readers had all bytes.
         """
         self._is_ended = True
         context, step = self._flight.context, self._flight.step
@@ -178,9 +179,15 @@ class Incoming:
         self._flight.receiving.clear()
         self._flight.mark_name_pending()
         blob = await self._draft.commit()
-        blob.close()
         if self._draft.full:
+            try:
+                await blob.wait(0)
+            except DraftFailed:
+                blob.close()
+                raise DiskFailure("the file does not fit into memory, and the disk takes no more bytes") from None
+            self._flight.unstored = blob
             return False
+        blob.close()
         names, sha1 = self._services.names, self.checks.named_sha1
         try:
             date = self._services.clock.now() if self._flight.date is None else self._flight.date

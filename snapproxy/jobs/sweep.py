@@ -231,7 +231,7 @@ class Sweeper:
                     elif isinstance(found, Refusal) and found.is_absence:
                         absent[path] = found
                     else:
-                        return found if isinstance(found, Refusal) else _Inconsistent("the disk is full")
+                        return found if isinstance(found, Refusal) else refusals.disk_full()
                 tried = each.candidates[:number]
                 is_found = any(path in roots for path in tried)
                 if is_found and each.required in ("", *tried):
@@ -401,7 +401,7 @@ def _failure_of(step: Fetch, outcome: DownloadOutcome | None) -> Refusal | None:
     if isinstance(outcome, Refusal):
         return _ABSENT if outcome == refusals.absent(step) else outcome
     if isinstance(outcome, Stored) and outcome.is_in_memory:
-        return Refusal(424, "The disk is full", "The downloaded file could not be stored.")
+        return refusals.disk_full()
     return None
 
 

@@ -122,8 +122,7 @@ class Revalidator:
             finally:
                 turn.release()
         except StorageFailure as failure:
-            log.exception("A root could not be revalidated")
-            return refusals.broken_store(whole=True, why=str(failure))
+            return refusals.of_store(failure, whole=True)
 
     def is_held_up(self, context: RequestContext, path: str) -> bool:
         """Return whether all upstreams of a root are cooling down so long that a client should get the stale root."""

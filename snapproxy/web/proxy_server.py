@@ -32,13 +32,14 @@ async def serving(
     traffic: TrafficCounter,
     stats: Callable[[], dict[str, Any]],
     health: Callable[[], Awaitable[str]],
+    ready: Callable[[], Awaitable[str]],
     is_discoverable: bool,
     instance: str,
     now: Callable[[], Instant],
 ) -> AsyncIterator[None]:
     """Answer on `sockets` while the block runs, then close them.
 
-    `stats`, `health` and `is_discoverable` are for the pages of the proxy itself (`Pages`).
+    `stats`, `health`, `ready` and `is_discoverable` are for the pages of the proxy itself (`Pages`).
     """
     addresses = [format_authority(*each.getsockname()[:2]) for each in sockets]
     ports = {each.getsockname()[1] for each in sockets}
@@ -48,7 +49,7 @@ async def serving(
         script=lambda when, host, capture: pin_script.script(book.archives, when, f"http://{host}", capture),
         stats=stats,
         healthy=health,
-        ready=health,
+        ready=ready,
         address=addresses[0],
         is_discoverable=is_discoverable,
     )

@@ -106,6 +106,7 @@ class App(TimesApp):
             traffic=self.tally,
             stats=self.stats,
             health=self._health,
+            ready=self._ready,
             is_discoverable=self.config.default_when is not None,
             instance=self.instance,
             now=self.clock.now,
@@ -175,6 +176,10 @@ class App(TimesApp):
         except StorageFailure as failure:
             return str(failure)
         return ""
+
+    async def _ready(self) -> str:
+        """Return why downloads cannot be stored, '' if they can."""
+        return await self._health() or await self.store.disk_fault()
 
 
 @asynccontextmanager

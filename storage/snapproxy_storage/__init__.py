@@ -15,6 +15,7 @@ from typing import Self
 
 from snapproxy_storage.blobs import LocalBlobs
 from snapproxy_storage.catalog import LocalCatalog
+from snapproxy_storage.disk_probe import DiskProbe
 from snapproxy_storage.drafts import LocalDrafts
 from snapproxy_storage.epoch import Epoch
 from snapproxy_storage.expiring import LocalExpiring
@@ -26,6 +27,7 @@ from snapproxy_storage.protocols import (
     Blobs,
     Body,
     Catalog,
+    DiskFailure,
     Draft,
     DraftFailed,
     DraftOrphaned,
@@ -57,6 +59,7 @@ __all__ = [
     "Body",
     "BodyTooLarge",
     "Catalog",
+    "DiskFailure",
     "Draft",
     "DraftFailed",
     "DraftOrphaned",
@@ -95,7 +98,12 @@ class Store:
     tables: Tables
     slots: Slots
     journals: Journals
+    _probe: DiskProbe
     _closing: contextlib.AsyncExitStack
+
+    async def disk_fault(self) -> str:
+        """Return why the disks of the store take no bytes, '' if they do."""
+        return await self._probe.fault()
 
     async def close(self) -> None:
         """Abandon the drafts of this process, keep their bytes for a resume, and complete the pending writes."""
@@ -140,7 +148,17 @@ def open_store(state_dir: Path, cache_dir: Path) -> Store:
     closing.callback(tables.close)
     closing.callback(journals.close)
     closing.push_async_callback(drafts.close)
-    return Store(blobs, drafts, catalog, expiring, tables, slots, journals, closing)
+    return Store(
+        blobs,
+        drafts,
+        catalog,
+        expiring,
+        tables,
+        slots,
+        journals,
+        DiskProbe([layout.drafts, layout.tables], drafts, threads),
+        closing,
+    )
 
 
 def open_tables(cache_dir: Path) -> Tables:

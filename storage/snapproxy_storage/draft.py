@@ -19,10 +19,10 @@ from snapproxy_storage.draft_files import DraftFiles
 from snapproxy_storage.draft_sink import DraftSink, SinkStep
 from snapproxy_storage.draft_stream import DraftStream, UnstoredBlob
 from snapproxy_storage.failures import os_failure
-from snapproxy_storage.held_back import HELD_BACK, releasable
+from snapproxy_storage.held_back import releasable
 from snapproxy_storage.memory_window import MemoryWindow
 from snapproxy_storage.notifier import Notifier
-from snapproxy_storage.protocols import Blob, Body, DraftFailed, Meta, Sealed, StorageFailure
+from snapproxy_storage.protocols import Blob, Body, DiskFailure, DraftFailed, Meta, Sealed, StorageFailure
 from snapproxy_storage.threads import Threads
 from snapproxy_storage.write_queue import WriteQueue
 
@@ -36,6 +36,7 @@ _STALLED_SECONDS = 30.0
 class LocalDraft:
     """A draft on the local disk. `files` is None if the disk is too full to create them.
 
+    `make_window` returns the window for the bytes from an offset on, once the disk is full.
     `backlog` returns the number of accepted but unwritten bytes above which `write` waits.
     """
 
@@ -46,14 +47,14 @@ class LocalDraft:
         *,
         blobs: LocalBlobs,
         threads: Threads,
-        window: int,
+        make_window: Callable[[int], MemoryWindow],
         backlog: Callable[[], int],
         on_end: Callable[[LocalDraft], None],
     ) -> None:
         self.key = key
         self._blobs = blobs
         self._threads = threads
-        self._capacity = max(window, 4 * HELD_BACK)
+        self._make_window = make_window
         self._backlog_limit = backlog
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
@@ -73,9 +74,6 @@ class LocalDraft:
         self._unstored: UnstoredBlob | None = None
         if files is None:
             self._enter_full(0)
-
-    def __repr__(self) -> str:
-        return f"LocalDraft({self.key!r}, size={self._size}, full={self.full})"
 
     @property
     def size(self) -> int:
@@ -266,13 +264,15 @@ class LocalDraft:
             self._enter_full(step.on_disk)
         if self._stream.window is not None:
             self._stream.window.add(step.spilled)
+            if self._stream.window.is_over_budget:
+                self._fail(DiskFailure("too many files are kept in memory, because the disk takes no more bytes"))
         if self._is_read:
             self._stream.advance(step.available)
 
     def _enter_full(self, on_disk: int) -> None:
         if not self.full:
             _log.warning("The disk is full: %s continues in memory and will not be stored", self.key)
-            self._stream.spill(on_disk, MemoryWindow(on_disk, self._capacity))
+            self._stream.spill(on_disk, self._make_window(on_disk))
 
     def _fail(self, error: Exception) -> Exception:
         """Record the failure, after which the draft can only be abandoned, and fail its readers."""

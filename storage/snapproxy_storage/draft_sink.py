@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from snapproxy_storage.blob_check import Identity
 from snapproxy_storage.draft_files import DraftFiles
-from snapproxy_storage.failures import DISK_FULL, is_full
+from snapproxy_storage.failures import DISK_FULL, is_full, is_unwritable
 from snapproxy_storage.held_back import HeldBack, releasable
 from snapproxy_storage.open_folder import OpenFolder
 from snapproxy_storage.protocols import Meta, StorageFailure
@@ -181,8 +181,8 @@ class DraftSink:
 
         Re-raise other errors.
         """
-        if not is_full(error):
-            raise error
+        if not is_unwritable(error) or (self._on_disk and not is_full(error)):
+            raise error  # on a faulty disk the bytes in the file cannot be trusted
         if self._files is not None:
             try:
                 self._files.discard(DISK_FULL)

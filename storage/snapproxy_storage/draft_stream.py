@@ -14,7 +14,7 @@ from snapproxy_storage.failures import DISK_FULL, RESTARTED
 from snapproxy_storage.file_reading import read_pieces
 from snapproxy_storage.memory_window import MemoryWindow
 from snapproxy_storage.notifier import Notifier
-from snapproxy_storage.protocols import DraftFailed, Meta, StorageFailure
+from snapproxy_storage.protocols import DiskFailure, DraftFailed, Meta, StorageFailure
 
 _MEMORY_PIECE = 256 * 1024
 
@@ -49,7 +49,7 @@ class DraftStream:
     @property
     def is_closed(self) -> bool:
         """Whether its bytes can no longer be read: it has ended, and its file was closed with the last reader."""
-        return not self._is_fed and self.reader is None and self.window is None
+        return not self._is_fed and not self.followers
 
     def follow(self) -> DraftReader:
         follower = DraftReader(self)
@@ -83,7 +83,14 @@ class DraftStream:
         return self
 
     def _close_unused(self) -> None:
-        if not self._is_fed and not self.followers and self.reader is not None:
+        if self._is_fed or self.followers:
+            return
+        if (
+            self.window is not None
+        ):  # freed here: references to the stream may remain until the next collection of cycles
+            self.window.clear()
+            self.on_disk = 0
+        if self.reader is not None:
             os.close(self.reader)
             self.reader = None
 
@@ -126,7 +133,8 @@ class DraftStream:
     async def make_room(self, seconds: float, is_ended: Callable[[], bool]) -> None:
         """Wait until the window is within its capacity, that is, until the slowest reader has advanced.
 
-        After `seconds` the window drops the bytes that readers still need, which fails those readers.
+        After `seconds` the window drops the bytes that readers still need, which fails those readers. Raises
+        DiskFailure if no reader needs the bytes: they can neither be stored nor be sent.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
@@ -134,7 +142,9 @@ class DraftStream:
         while window is not None and window.is_overfull and not is_ended():
             needed = self.needed_from()
             remaining = deadline - loop.time()
-            window.drop_to(window.end if needed is None or remaining <= 0 else needed)
+            if needed is None:
+                raise DiskFailure("the file does not fit into memory, and the disk takes no more bytes")
+            window.drop_to(window.end if remaining <= 0 else needed)
             if window.is_overfull:
                 await self.consumed.wait(remaining)
 

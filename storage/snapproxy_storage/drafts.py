@@ -6,21 +6,29 @@ import asyncio
 import contextlib
 import os
 import secrets
+import time
 from pathlib import Path
 
 from snapproxy_storage.blobs import LocalBlobs
 from snapproxy_storage.draft import LocalDraft
 from snapproxy_storage.draft_files import DraftFiles, open_bytes
 from snapproxy_storage.draft_poller import DraftPoller
-from snapproxy_storage.failures import is_full, os_failure
+from snapproxy_storage.failures import is_unwritable, os_failure
+from snapproxy_storage.held_back import HELD_BACK
 from snapproxy_storage.layout import draft_name, draft_of, meta_name, next_name
 from snapproxy_storage.locks import try_lock
+from snapproxy_storage.memory_window import MemoryBudget, MemoryWindow
 from snapproxy_storage.open_folder import OpenFolder
 from snapproxy_storage.protocols import Body, Following, StorageFailure, Writing
 from snapproxy_storage.threads import Threads
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _MAX_RACES = 50
+
+_MAX_WINDOWS = 128 << 20
+"""Maximum bytes of all drafts in memory while the disk is full."""
+_RECENT_SECONDS = 10.0
+"""Seconds for which the store counts as full after a draft did not fit."""
 
 _MAX_BACKLOG = 1 << 20
 """Maximum bytes of one draft that wait for the writer thread."""
@@ -49,6 +57,12 @@ class LocalDrafts:
         self._writing: dict[str, LocalDraft] = {}
         self._pollers: dict[str, DraftPoller] = {}
         self._is_closed = False
+        self._budget = MemoryBudget(_MAX_WINDOWS)
+        self._full_at = float("-inf")
+
+    def is_recently_full(self) -> bool:
+        """Return whether a draft of this process did not fit on the disk in the last seconds."""
+        return time.monotonic() - self._full_at < _RECENT_SECONDS
 
     def begin(self, key: str, *, window: int = 8 << 20) -> Writing | Following:
         if self._is_closed:
@@ -61,7 +75,7 @@ class LocalDrafts:
                 try:
                     files = DraftFiles.take(self._folder, name, self._boot)
                 except OSError as error:
-                    if not is_full(error):
+                    if not is_unwritable(error):
                         raise
                     return Writing(self._start(key, None, window))
                 if files is not None:
@@ -105,7 +119,7 @@ class LocalDrafts:
                 files,
                 blobs=self._blobs,
                 threads=self._threads,
-                window=window,
+                make_window=lambda start: self._make_window(start, window),
                 backlog=self._backlog,
                 on_end=self._ended,
             )
@@ -119,6 +133,11 @@ class LocalDrafts:
     def _backlog(self) -> int:
         """Return the bytes that one draft may queue for the writer thread, which all drafts share."""
         return max(_MIN_BACKLOG, min(_MAX_BACKLOG, _TOTAL_BACKLOG // max(1, len(self._writing))))
+
+    def _make_window(self, start: int, capacity: int) -> MemoryWindow:
+        """Return the window of a draft that the disk does not take any more."""
+        self._full_at = time.monotonic()
+        return MemoryWindow(start, max(capacity, 4 * HELD_BACK), self._budget)
 
     def _ended(self, draft: LocalDraft) -> None:
         if self._writing.get(draft.key) is draft:

@@ -6,7 +6,7 @@ import errno
 import os
 import sqlite3
 
-from snapproxy_storage.protocols import StorageFailure
+from snapproxy_storage.protocols import DiskFailure, StorageFailure
 
 DISK_FULL = "disk full; try again"
 """The reason that readers in other processes receive when the disk fills up while a draft arrives."""
@@ -15,6 +15,17 @@ RESTARTED = "the download restarted from the beginning"
 """The reason that readers receive when a writer discards the bytes of an earlier one."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+
+_STATES = {
+    errno.ENOSPC: "is full",
+    errno.EDQUOT: "is over its quota",
+    errno.EROFS: "is read-only",
+    errno.EIO: "reports errors",
+}
+_SQLITE_STATES = {
+    sqlite3.SQLITE_FULL: "is full",
+    sqlite3.SQLITE_IOERR: "reports errors",
+}
 
 _HINTS = {
     errno.ENOSPC: "free some space on that file system",
@@ -36,11 +47,17 @@ def is_full(error: OSError) -> bool:
     return error.errno in _FULL
 
 
+def is_unwritable(error: OSError) -> bool:
+    """Return whether the disk takes no bytes: full, over quota, read-only or faulty."""
+    return error.errno in _STATES
+
+
 def os_failure(what: str, error: OSError) -> StorageFailure:
     """Return the failure of a system call. `what` is the failed operation: "cannot open the draft /..."."""
     why = os.strerror(error.errno) if error.errno else str(error)
     hint = _HINTS.get(error.errno or 0)
-    return StorageFailure(f"{what}: {why}; {hint}" if hint else f"{what}: {why}")
+    message, state = f"{what}: {why}; {hint}" if hint else f"{what}: {why}", _STATES.get(error.errno or 0)
+    return DiskFailure(message, state) if state else StorageFailure(message)
 
 
 def sqlite_failure(what: str, error: sqlite3.Error) -> StorageFailure:
@@ -55,4 +72,5 @@ def sqlite_failure(what: str, error: sqlite3.Error) -> StorageFailure:
         sqlite3.SQLITE_CORRUPT: "it is damaged: move it away",
         sqlite3.SQLITE_NOTADB: "it is damaged: move it away",
     }.get(code)
-    return StorageFailure(f"{what}: {error}; {hint}" if hint else f"{what}: {error}")
+    message, state = f"{what}: {error}; {hint}" if hint else f"{what}: {error}", _SQLITE_STATES.get(code)
+    return DiskFailure(message, state) if state else StorageFailure(message)

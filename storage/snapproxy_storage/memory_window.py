@@ -5,17 +5,35 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
+class MemoryBudget:
+    """The memory that the windows of all drafts take together, in bytes."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.used = 0
+
+    @property
+    def is_exceeded(self) -> bool:
+        return self.used > self.limit
+
+
 class MemoryWindow:
     """The bytes of a draft from `start` to `end`. The owner keeps it within `capacity` by calling `drop_to`."""
 
-    def __init__(self, start: int, capacity: int) -> None:
+    def __init__(self, start: int, capacity: int, budget: MemoryBudget) -> None:
         self.start = start
         self.capacity = capacity
+        self._budget = budget
         self._bytes = bytearray()
 
     @property
     def end(self) -> int:
         return self.start + len(self._bytes)
+
+    @property
+    def is_over_budget(self) -> bool:
+        """Whether the windows of all drafts together take too much memory."""
+        return self._budget.is_exceeded
 
     @property
     def is_overfull(self) -> bool:
@@ -24,15 +42,23 @@ class MemoryWindow:
     def add(self, pieces: Iterable[memoryview]) -> None:
         for piece in pieces:
             self._bytes += piece
+            self._budget.used += len(piece)
 
     def drop_to(self, offset: int) -> None:
         """Drop bytes before `offset`, but only as many as exceed the capacity."""
-        surplus = len(self._bytes) - self.capacity
-        gone = min(surplus, offset - self.start)
-        if gone > 0:
-            del self._bytes[:gone]
-            self.start += gone
+        self._drop(min(len(self._bytes) - self.capacity, offset - self.start))
+
+    def clear(self) -> None:
+        """Free the memory."""
+        self._drop(len(self._bytes))
+        self._bytes = bytearray()
 
     def read(self, start: int, stop: int) -> bytes:
         """Return the bytes from `start` to `stop` or the end of the window. `start` must not lie before the window."""
         return bytes(self._bytes[start - self.start : stop - self.start])
+
+    def _drop(self, count: int) -> None:
+        if count > 0:
+            del self._bytes[:count]
+            self.start += count
+            self._budget.used -= count

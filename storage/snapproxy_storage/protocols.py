@@ -26,6 +26,14 @@ class StorageFailure(Exception):  # noqa: N818 - named for the event, as are its
     """A store operation failed. The message states the operation, the file, the cause and a remedy."""
 
 
+class DiskFailure(StorageFailure):
+    """The disk takes no more bytes. `state` is "is full", "is over its quota", "is read-only" or "reports errors"."""
+
+    def __init__(self, message: str, state: str = "is full") -> None:
+        super().__init__(message)
+        self.state = state
+
+
 class DraftFailed(StorageFailure):
     """The writer abandoned the draft. `reason` is the text that the writer passed to `Draft.abandon`."""
 
@@ -191,7 +199,8 @@ class Draft(Protocol):
 
         Readers receive the bytes promptly, except the last piece (up to 16 KiB), which is held back until `commit`.
         If the disk is full, the draft continues in a bounded memory window for the readers in this process.
-        Raises StorageFailure for more bytes than the described length.
+        Raises StorageFailure for more bytes than the described length, DiskFailure if the window is full and no reader
+        needs its bytes, and if the windows of all drafts take too much memory.
         """
 
     async def seal(self) -> Sealed:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from snapproxy.download.downloads import KEPT_IN_MEMORY_SECONDS
+from snapproxy.core.model import Refusal
+from snapproxy.download.unstored import KEPT_IN_MEMORY_SECONDS
 from tests.fakes.content import FixedTree
 from tests.fakes.hamlet import FIRST, INRELEASE, PACKAGES, RELEASE, SECOND, SIGNATURE, Hamlet, content_of
 from tests.fakes.house import House
@@ -154,3 +155,42 @@ async def test_a_full_disk_under_the_cache_alone(
     for path, data in wanted.items():
         got = await house.get(when, path)
         assert (got.status, got.data == data) == (200, True), (path, got.outcome)
+
+
+async def test_an_index_that_is_longer_than_what_is_left_is_served_whole(
+    make_house: MakeHouse, hamlet: Hamlet, disk: Disk
+) -> None:
+    """It was answered 200 with 0 bytes: the part on disk was closed before the client read it."""
+    house = await make_house()
+    await house.get(FIRST, INRELEASE)
+    disk.fill()
+    with (disk.folder / "ballast").open("r+b") as ballast:
+        ballast.truncate(ballast.seek(0, os.SEEK_END) - 8192)
+    for _ in range(2):
+        got = await house.get(FIRST, PACKAGES)
+        assert (got.status, got.broke, got.data == hamlet.content(PACKAGES, FIRST).data) == (200, "", True)
+
+
+async def test_a_file_too_long_for_the_memory_names_the_disk(
+    make_house: MakeHouse, hamlet: Hamlet, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = await make_house()
+    for path in (INRELEASE, PACKAGES):
+        await house.get(FIRST, path)
+    disk.fill()
+    monkeypatch.setattr(house.store.drafts._budget, "limit", 10)  # type: ignore[attr-defined]
+    got = await house.get(SECOND, PACKAGES)
+    assert (got.status, got.refusal.reason) == (424, "The disk of snapproxy is full")
+    assert "is full" in await house.app._ready() or "free some space" in await house.app._ready()
+    assert house.store.drafts._budget.used == 0  # type: ignore[attr-defined]
+    disk.free()
+    monkeypatch.setattr("snapproxy_storage.drafts._RECENT_SECONDS", 0.0)
+    assert await house.app._ready() == ""
+
+
+async def test_an_observation_names_the_full_disk(make_house: MakeHouse, hamlet: Hamlet, disk: Disk) -> None:
+    house = await make_house()
+    disk.fill()
+    outcome = await house.app.observe("debian", [INRELEASE], with_packages=False)
+    assert isinstance(outcome, Refusal)
+    assert outcome.reason == "The disk of snapproxy is full"

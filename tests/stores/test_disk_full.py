@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import gc
+import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from snapproxy_storage import DraftFailed, Meta, Name, StorageFailure, Store, open_store
+from snapproxy_storage import DiskFailure, Draft, DraftFailed, Meta, Name, StorageFailure, Store, open_store
 from tests.stores.contracts import NAME, begin, digest_of, put, read_all, settled
 from tests.stores.peer import pattern
 
@@ -34,6 +37,12 @@ def fill(state_dir: Path) -> None:
                     pass
             except OSError:
                 continue
+
+
+async def write_all(draft: Draft, size: int) -> None:
+    for at in range(0, size, 100_000):
+        await draft.write(b"z" * min(100_000, size - at))
+    await draft.seal()
 
 
 def files(state_dir: Path) -> list[str]:
@@ -225,3 +234,106 @@ def test_a_table_that_does_not_fit_is_refused(tiny_disk: Callable[[str], Path], 
     assert store.tables.open("a" * 64, "v") is None
     store.tables.build("b" * 64, "v", [("x", b"1")])
     asyncio.run(store.close())
+
+
+async def test_the_memory_of_an_unstored_file_is_freed_with_its_last_reader(store: Store, state_dir: Path) -> None:
+    """It stayed in memory until the next collection of reference cycles."""
+    fill(state_dir)
+    gc.disable()
+    try:
+        for number in range(5):
+            draft = begin(store, f"index {number}")
+            body = draft.follow()
+            await draft.write(b"z" * 3_000_000)
+            blob = await draft.commit()
+            assert await read_all(blob) == b"z" * 3_000_000
+            assert store.drafts._budget.used == 3_000_000  # type: ignore[attr-defined]
+            blob.close()
+            body.close()
+            assert store.drafts._budget.used == 0  # type: ignore[attr-defined]
+            with pytest.raises(DraftFailed, match="disk full"):
+                await draft.follow().wait(0)
+    finally:
+        gc.enable()
+
+
+async def test_an_abandoned_file_frees_its_memory(store: Store, state_dir: Path) -> None:
+    fill(state_dir)
+    draft = begin(store, "index")
+    await draft.write(b"z" * 3_000_000)
+    await draft.abandon("wrong digest")
+    assert store.drafts._budget.used == 0  # type: ignore[attr-defined]
+
+
+async def test_a_file_that_fits_neither_on_the_disk_nor_into_memory_fails_at_once(
+    store: Store, state_dir: Path
+) -> None:
+    fill(state_dir)
+    draft = begin(store, "index", window=1 << 20)
+    with pytest.raises(DiskFailure, match="does not fit"):
+        await write_all(draft, 10_000_000)
+    await draft.abandon("the disk is full")
+
+
+async def test_all_files_in_memory_share_one_limit(
+    store: Store, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store.drafts._budget, "limit", 2_000_000)  # type: ignore[attr-defined]
+    fill(state_dir)
+    first, second = begin(store, "first"), begin(store, "second")
+    await first.write(b"z" * 1_500_000)
+    await first.seal()
+    with pytest.raises(DiskFailure, match="too many files"):
+        await write_all(second, 1_500_000)
+    await second.abandon("the disk is full")
+    (await first.commit()).close()
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS])
+async def test_every_disk_that_takes_no_bytes_is_served_from_memory(
+    store: Store, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(code, "")
+
+    monkeypatch.setattr(os, "pwritev", refuse)
+    draft = begin(store, "key")
+    await draft.write(b"z" * 300_000)
+    blob = await draft.commit()
+    assert draft.full
+    assert await read_all(blob) == b"z" * 300_000
+    blob.close()
+
+
+async def test_a_disk_that_fails_after_some_bytes_fails_the_draft(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draft = begin(store, "key")
+    await draft.write(b"z" * 300_000)
+    await settled(lambda: draft.follow().fileno() is not None and draft._sink.on_disk > 0)  # type: ignore[attr-defined]
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EIO, "")
+
+    monkeypatch.setattr(os, "pwritev", refuse)
+    with pytest.raises(DiskFailure, match="the disk reports errors"):
+        await write_all(draft, 300_000)
+    await draft.abandon("failed")
+
+
+async def test_the_store_reports_a_full_disk_until_it_has_room(
+    store: Store, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await store.disk_fault() == ""
+    fill(state_dir)
+    assert "free some space" in await store.disk_fault()
+    (state_dir.parent / "filler").unlink()
+    assert await store.disk_fault() == ""
+    monkeypatch.setattr("snapproxy_storage.drafts._RECENT_SECONDS", 1000.0)
+    draft = begin(store, "longer than what is left")
+    await draft.write(b"z" * 4_000_000)
+    await draft.abandon("stopped")
+    assert "did not fit" in await store.disk_fault()
+    monkeypatch.setattr("snapproxy_storage.drafts._RECENT_SECONDS", 0.0)
+    assert await store.disk_fault() == ""
+    assert files(state_dir) == []
