@@ -62,6 +62,8 @@ class History(Protocol):
     """
     native_names: frozenset[str]
     """First segments of native addresses on this proxy: no archive may have one of these names."""
+    root_date_slack: int
+    """Seconds by which a root may be dated after the instant of its snapshot (`core.root_checks`)."""
     is_observed: bool
     """Whether local observations are the only source for the past.
 

@@ -255,6 +255,12 @@ class Family(Protocol):
     def root_date(self, data: bytes) -> Instant | None:
         """Return the publication date in the root, None if it has none."""
 
+    def contradiction(self, path: str, data: bytes) -> str:
+        """Return the names in the root that contradict its path, for a message; '' if it may belong there.
+
+        Never raises.
+        """
+
     def signature(self, path: str) -> str | None:
         """Return the path of the detached signature of the root or package at `path`.
 

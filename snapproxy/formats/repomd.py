@@ -21,6 +21,7 @@ ALGORITHMS = {name: name for name in HEX_LENGTH} | {"sha": "sha1"}
 _NUMBER = re.compile(r"[0-9]{1,18}")
 # Seconds since 1970, 9 to 11 digits; timestamps had fractions before 2009. A revision may be any text.
 _SECONDS = re.compile(r"([0-9]{9,11})(?:\.[0-9]*)?")
+_MONTH = 30 * 86400
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +59,17 @@ def repomd(data: bytes, drop: Drop = refuse_entry) -> Iterator[RpmPackage]:
 def published(data: bytes) -> int | None:
     """Return the time of a repomd.xml in seconds since 1970.
 
-    It is the revision, otherwise the newest timestamp, otherwise None.
+    It is the revision, otherwise the newest timestamp, otherwise None. A revision may be any number: one that is later
+    than the newest timestamp by more than a month (`2024060100`, a date and a serial number) is not a time.
     """
-    for revision in elements([data], "repomd/revision"):
-        if found := _SECONDS.fullmatch(revision.text.strip()):
-            return int(found[1])
     entries = (entry.children for entry in elements([data], "repomd/data", ("timestamp",)))
-    times = [_SECONDS.fullmatch(each["timestamp"].text.strip()) for each in entries if "timestamp" in each]
-    return max((int(time[1]) for time in times if time), default=None)
+    found = [_SECONDS.fullmatch(each["timestamp"].text.strip()) for each in entries if "timestamp" in each]
+    newest = max((int(time[1]) for time in found if time), default=None)
+    for element in elements([data], "repomd/revision"):
+        revision = _SECONDS.fullmatch(element.text.strip())
+        if revision and (newest is None or int(revision[1]) <= newest + _MONTH):
+            return int(revision[1])
+    return newest
 
 
 def primary(chunks: Iterable[bytes], drop: Drop = refuse_entry) -> Iterator[RpmPackage]:

@@ -208,6 +208,8 @@ class Sweeper:
             path for path in changed if self._observations.is_older(context.archive, path, roots[path].file.digest)
         )
         pairs = [root.seen(path, context.family) for path, root in roots.items()]
+        if refusal := next(filter(None, (pair.refuse_at(context.archive, at) for pair in pairs)), None):
+            return refusal
         if not await self._observations.record(context.archive, context.family, pairs, at, absent, beside.files):
             return _Inconsistent("two roots observed in the same second contradict each other")
         for expected in unserved:

@@ -103,7 +103,7 @@ class RecordTrust:
         """Verify a root, and record its name at the times in the record; return False if it is refused."""
         context, name = self._context(entry), _title(entry)
         signature = self._signature(record, entry, context)
-        resolved = Resolved(entry.snapshot, 0)
+        resolved = Resolved(entry.snapshot, _instant(entry.snapshot) or 0)
         step = Fetch("", f"{entry.archive}/{entry.snapshot}", entry.path, (), Role.ROOT, Proof.NONE, resolved)
 
         async def obtain(_context: RequestContext, _resolved: Resolved, _path: str) -> StoredFile | None:
@@ -170,7 +170,7 @@ class RecordTrust:
             claimed.add(requested)
         date, now = context.family.root_date(await self._read_root(entry)) or 0, self._clock.now()
         named = sorted(each for each in claimed if each is not None)
-        found = [each for each in named if date <= each <= now]
+        found = [each for each in named if date - context.history.root_date_slack <= each <= now]
         if not found:
             return _unusable(named, date, now)
         while found and not is_observed and context.history.id_of(found[0]) != entry.snapshot:

@@ -27,8 +27,9 @@ from dataclasses import dataclass
 
 from snapproxy.base.names import date_of, lacking_in
 from snapproxy.core.history import History
-from snapproxy.core.model import Archive, ExpectedFile, Family, Instant, ObservedRoot, Proof, Span
+from snapproxy.core.model import Archive, ExpectedFile, Family, Instant, ObservedRoot, Proof, Refusal, Span
 from snapproxy.core.plan_model import StoredFile
+from snapproxy.core.root_checks import CLOCK_SLACK, refuse_future_date
 from snapproxy.core.time_spec import format_instant, parse_time
 from snapproxy.errors import SnapproxyError
 from snapproxy.indexes.index_tables import IndexTables
@@ -50,7 +51,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RootPair:
-    """A root of upstream, with its detached signature if it has one.
+    """A root of upstream, with its detached signature if it has one. `date`: the date that the root contains.
 
     `is_unsigned`: upstream answered that it has no detached signature.
     """
@@ -58,6 +59,11 @@ class RootPair:
     root: StoredFile
     signature: StoredFile | None = None
     is_unsigned: bool = False
+    date: Instant | None = None
+
+    def refuse_at(self, archive: Archive, at: Instant) -> Refusal | None:
+        """Refuse the root as an observation of `at` if it is dated later."""
+        return refuse_future_date(self.date, at, CLOCK_SLACK, f"{self.root.path} of {archive.name}")
 
 
 class Observations:
@@ -71,6 +77,9 @@ class Observations:
 
     async def note(self, archive: Archive, family: Family, seen: RootPair, at: Instant) -> None:
         """Record an observation made by a client's request. A failure is logged and does not affect the client."""
+        if refusal := seen.refuse_at(archive, at):
+            log.warning("An observation is not recorded: %s", refusal.why)
+            return
         try:
             if not await self.record(archive, family, [seen], at):
                 log.info(
@@ -116,10 +125,12 @@ class Observations:
     ) -> bool:
         """Record the roots observed at `at`, files `beside` them that no index lists, and absent files: all or none.
 
-        Return False if another observation of that second contradicts them.
+        Return False if another observation of that second contradicts them, or one of them is dated later.
         """
         files = {file.path: file.digest for file in (*(seen.root for seen in pairs), *beside)}
         values = files | dict.fromkeys(absent, _ABSENT)
+        if any(seen.refuse_at(archive, at) for seen in pairs):
+            return False
         if any(self._is_contradicted_at(archive, path, value, at) for path, value in values.items()):
             return False
         for seen in pairs:

@@ -203,7 +203,8 @@ class Revalidator:
         # By-hash names of a root with another proof are not served together with the new root: its proof is not valid
         # for them.
         previous = old.file.digest if old is not None and old.proof == outcome.proof else ""
-        new = LiveState(LiveCopy.of(outcome), int(outcome.proof), checked, previous, signature)
+        date = await self._roots.date(context, outcome.digest)
+        new = LiveState(LiveCopy.of(outcome), int(outcome.proof), checked, previous, signature, date)
         await self._states.put(context.archive, step.path, new, is_root=True)
         return new
 

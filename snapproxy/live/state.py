@@ -48,7 +48,8 @@ class LiveState:
     """One live file as last adopted.
 
     `checked`: the time of the last answer that upstream has it. `previous`: the digest of the root before it, whose
-    by-hash names are still served. `signature`: the detached signature of exactly these bytes.
+    by-hash names are still served. `signature`: the detached signature of exactly these bytes. `date`: the date that a
+    root contains.
     """
 
     file: LiveCopy
@@ -56,14 +57,16 @@ class LiveState:
     checked: Instant
     previous: str = ""
     signature: LiveCopy | None = None
+    date: Instant | None = None
 
     def seen(self, path: str, family: Family) -> RootPair:
         """Return the root at `path` with its signature, as observations record it."""
         root = StoredFile(path, self.file.digest, self.file.size, Proof(self.proof))
         beside = family.signature(path)
         if beside is None or self.signature is None:
-            return RootPair(root, is_unsigned=beside is not None)
-        return RootPair(root, StoredFile(beside, self.signature.digest, self.signature.size, Proof.NONE))
+            return RootPair(root, is_unsigned=beside is not None, date=self.date)
+        signature = StoredFile(beside, self.signature.digest, self.signature.size, Proof.NONE)
+        return RootPair(root, signature, date=self.date)
 
 
 class LiveStates:
@@ -97,6 +100,7 @@ class LiveStates:
             state["checked"],
             state["previous"],
             None if signature is None else LiveCopy(**signature),
+            state.get("date"),  # older versions stored none
         )
 
     async def put(self, archive: Archive, path: str, state: LiveState, *, is_root: bool) -> None:

@@ -14,8 +14,9 @@ from dataclasses import replace
 from snapproxy.base import refusals
 from snapproxy.base.context import RequestContext
 from snapproxy.core.expected_files import DroppedEntries
-from snapproxy.core.model import Archive, Family, Proof, Refusal, Resolved
+from snapproxy.core.model import Archive, Family, Instant, Proof, Refusal, Resolved
 from snapproxy.core.plan_model import MAX_ROOT, Fetch, NotStored, StoredFile
+from snapproxy.core.root_checks import refuse_root
 from snapproxy.core.signature_schemes import OpenPgp, RawSignatures
 from snapproxy.core.signatures import Verdict, judge
 from snapproxy.errors import ArchiveDataError
@@ -79,6 +80,10 @@ class RootVerifier:
                 await asyncio.to_thread(_parse, context.family, step.path, data)
             except ArchiveDataError as error:
                 return refusals.unreadable(step, error)
+            slack = context.history.root_date_slack
+            misplaced = refuse_root(context.family, step.path, data, step.resolved, slack, step.space)
+            if misplaced is not None:
+                return misplaced
             keyrings = self._keyrings[context.archive.name]
             if not keyrings:
                 return Proof.NONE
@@ -129,6 +134,14 @@ class RootVerifier:
         if data is None:
             return refusals.vanished()
         return await self.check_for(step, context, obtain)(data)
+
+    async def date(self, context: RequestContext, digest: str) -> Instant | None:
+        """Return the date that a stored root contains, None if it has none."""
+        try:
+            data = await read_blob(self._blobs, digest, MAX_ROOT)
+        except BodyTooLarge:
+            return None
+        return None if data is None else context.family.root_date(data)
 
     async def _signature(self, file: StoredFile | NotStored | Refusal | None) -> bytes | Refusal | None:
         if isinstance(file, NotStored):

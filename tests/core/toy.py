@@ -98,6 +98,9 @@ class ToyFamily:
     def root_date(self, data: bytes) -> Instant | None:
         return None
 
+    def contradiction(self, path: str, data: bytes) -> str:
+        return ""
+
     def signature(self, path: str) -> str | None:
         return None
 

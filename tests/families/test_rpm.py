@@ -273,6 +273,7 @@ def test_other_files_list_nothing(path: str) -> None:
     [
         (repomd(entry("x", "a"), revision="1717200000"), 1717200000),
         (repomd(entry("x", "a"), revision="10.3"), 1717000000),
+        (repomd(entry("x", "a"), revision="2024060100"), 1717000000),
         (repomd(entry("x", "a").replace("1717000000", "1717000000.25"), revision=""), 1717000000),
         (repomd(entry("x", "a").replace("1717000000", "now"), revision="2"), None),
         ("<html/>", None),

@@ -394,3 +394,15 @@ async def test_a_watch_observes_inside_serve(present: Present, tmp_path: Path) -
         then = seen.last(row, INRELEASE)
         assert then is not None
         assert is_of(present.tree, await answered(vendor, format_instant(then), INRELEASE, PACKAGES, present.package))
+
+
+async def test_a_root_dated_after_its_observation_is_not_observed(vendor: House, present: Present) -> None:
+    dated = epoch(BORN) + 24 * int(HOUR)
+    vendor.clock.leap(dated - vendor.clock.now() - 2 * HOUR)
+    refusal = await vendor.app.observe("vendor", (INRELEASE,), with_packages=False)
+    assert isinstance(refusal, Refusal)
+    assert (refusal.status, refusal.reason) == (
+        424,
+        f"Upstream's root is dated {format_instant(dated)}, after the time it is for",
+    )
+    assert not vendor.store.catalog.keys("root/")

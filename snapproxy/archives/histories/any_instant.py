@@ -12,11 +12,13 @@ from snapproxy.archives.no_timeline import NoTimeline
 from snapproxy.core.model import Archive, Instant, NeedWindow, ObservedRoot, Refusal, Resolved, TimeSpec, Window
 from snapproxy.core.resolve import resolve_any
 from snapproxy.core.resolve_observed import resolve_bracketed
+from snapproxy.core.root_checks import CLOCK_SLACK
 
 
 class AnyInstant(NoTimeline):
     """The history named `any-instant`."""
 
+    root_date_slack = CLOCK_SLACK
     is_observed = False
 
     def resolve(

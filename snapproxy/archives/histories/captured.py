@@ -12,11 +12,13 @@ from snapproxy.archives.no_timeline import NoTimeline
 from snapproxy.core.model import Archive, Instant, NeedWindow, ObservedRoot, Refusal, Resolved, TimeSpec, Window
 from snapproxy.core.resolve import refuse_future
 from snapproxy.core.resolve_observed import never_observed, resolve_observed
+from snapproxy.core.root_checks import CLOCK_SLACK
 
 
 class Captured(NoTimeline):
     """The history named `captured`."""
 
+    root_date_slack = CLOCK_SLACK
     is_observed = True
 
     def resolve(

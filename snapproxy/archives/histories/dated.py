@@ -48,6 +48,12 @@ from snapproxy.core.resolve_observed import resolve_bracketed
 from snapproxy.core.time_spec import DAY_SECONDS, format_day, format_instant
 from snapproxy.core.timeline import Timeline
 
+DAYS_SLACK = 2 * DAY_SECONDS
+"""Seconds by which a root may be dated after the instant of its day's folder.
+
+A folder may be named after the day on which its build began; the metadata are written when it ends.
+"""
+
 _LASTSYNC = re.compile(rb"\s*([1-9][0-9]{8,9})\s*")
 # `name-version-release-arch.pkg.tar.zst`, perhaps with `.sig`. Version (may have an epoch) and release have no hyphen.
 _PACKAGE = re.compile(r"(?P<name>[^/]+)-[^/-]+-[^/-]+-[^/-]+\.pkg\.tar(?:\.[A-Za-z0-9]+)?(?:\.sig)?")
@@ -61,6 +67,7 @@ class Dated:
 
     default_settings: HistorySettings | None = DatedSettings()
     native_names = NATIVE_NAMES
+    root_date_slack = DAYS_SLACK
     is_observed = False
 
     def resolve(

@@ -27,6 +27,7 @@ from snapproxy.core.model import (
 from snapproxy.core.paths import escape_path, refuse_query, snapshot_url
 from snapproxy.core.resolve import MAX_WINDOWS, resolve_listed
 from snapproxy.core.resolve_observed import resolve_bracketed
+from snapproxy.core.root_checks import CLOCK_SLACK
 from snapproxy.core.time_spec import format_instant, parse_time
 from snapproxy.core.timeline import Timeline
 from snapproxy.errors import ClientError
@@ -53,6 +54,7 @@ class Snapshots:
 
     default_settings: HistorySettings | None = None
     native_names = frozenset({"mr", _FILE_CALL})
+    root_date_slack = CLOCK_SLACK
     is_observed = False
 
     def resolve(

@@ -73,6 +73,10 @@ class Apk:
         """Return None: an index has no date that clients read."""
         return None
 
+    def contradiction(self, path: str, data: bytes) -> str:
+        """Return '': a root does not name its place."""
+        return ""
+
     def signature(self, path: str) -> str | None:
         """Return None: every root contains its own signatures."""
         return None

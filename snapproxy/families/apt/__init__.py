@@ -16,7 +16,8 @@ from snapproxy.core.signature_schemes import OpenPgp
 from snapproxy.errors import ArchiveDataError, Drop, refuse_entry
 from snapproxy.families.apt.indexes import read_index, release_text
 from snapproxy.families.apt.package_names import package_name
-from snapproxy.families.apt.paths import HASH_FIELDS, by_hash_path, classify, folder_of
+from snapproxy.families.apt.paths import HASH_FIELDS, base_of, by_hash_path, classify, folder_of
+from snapproxy.families.apt.suites import NAMES, contradiction
 from snapproxy.formats.deb822 import stanzas
 from snapproxy.formats.digests import DigestChecker
 
@@ -83,6 +84,15 @@ class Apt:
             return int(datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp())
         except (ArchiveDataError, ValueError):
             return None
+
+    def contradiction(self, path: str, data: bytes) -> str:
+        """Return the Suite and Codename of a root whose path names another suite. Never raises."""
+        base = base_of(path)
+        suite = "" if base is None else folder_of(path)[len(base) + len("dists/") : -1]
+        try:
+            return contradiction(suite, next(stanzas([release_text(data)], wanted=NAMES), {}))
+        except ArchiveDataError:
+            return ""
 
     def signature(self, path: str) -> str | None:
         return f"{path}.gpg" if path == f"{folder_of(path)}Release" else None

@@ -58,6 +58,10 @@ class Pacman:
     def root_date(self, data: bytes) -> Instant | None:
         return None
 
+    def contradiction(self, path: str, data: bytes) -> str:
+        """Return '': a root does not name its place."""
+        return ""
+
     def signature(self, path: str) -> str | None:
         is_signed = not path.endswith(SIGNATURE) and classify(path).role in (Role.ROOT, Role.PACKAGE)
         return f"{path}{SIGNATURE}" if is_signed else None

@@ -66,6 +66,10 @@ class Rpm:
         except ArchiveDataError:
             return None
 
+    def contradiction(self, path: str, data: bytes) -> str:
+        """Return '': a root does not name its place."""
+        return ""
+
     def signature(self, path: str) -> str | None:
         return f"{path}.asc" if f"/{path}".endswith(f"/{METADATA}/{ROOT}") else None
 
