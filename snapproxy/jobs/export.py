@@ -7,6 +7,7 @@ An export is complete under its final name, or does not exist.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,7 @@ from snapproxy.core.record import Record
 from snapproxy.errors import ClientError
 from snapproxy.jobs.image import image_of
 from snapproxy.jobs.pack import check_stored, file_descriptor, pack, pack_blobs, stored
+from snapproxy.jobs.tree_dates import root_dates
 from snapproxy.oci.artifact import Artifact
 from snapproxy.oci.credentials import Keychain, Login
 from snapproxy.oci.files import explained, put, put_bytes
@@ -113,7 +115,7 @@ class Exporter:
         StorageError for missing bytes and for a full disk, and the errors of `push`.
         """
         if isinstance(place, TreePlace) and not (options.as_image or options.blobs_only):
-            return await self._write_tree(lay_out(record, options.known), place, progress)
+            return await self._write_tree(record, lay_out(record, options.known), place, progress)
         return await self._write(await self._artifact(record, options), place, options, progress)
 
     async def _artifact(self, record: Record, options: ExportOptions) -> Artifact:
@@ -167,9 +169,10 @@ class Exporter:
             root = await attach(repository, artifact, progress=progress)
         return _exported(artifact, replace(subject, tag="", digest=root.digest).name)
 
-    async def _write_tree(self, tree: Tree, place: TreePlace, progress: Progress) -> Exported:
+    async def _write_tree(self, record: Record, tree: Tree, place: TreePlace, progress: Progress) -> Exported:
         path = Path(place.path)
         check_stored(self._blobs, {leaf.sha256: leaf.size for leaf in tree.leaves})
+        dates = await root_dates(record, self._blobs)
         with explained(path):
             if await in_thread(lambda: path.exists() and not (path.is_dir() and not any(path.iterdir()))):
                 raise ClientError(
@@ -182,6 +185,8 @@ class Exporter:
                     target = folder / leaf.path
                     await in_thread(target.parent.mkdir, parents=True, exist_ok=True)
                     await put(stored(self._blobs, file_descriptor(leaf.sha256, leaf.size)), target)
+                    if date := dates.get(leaf.path):
+                        await in_thread(os.utime, target, (date, date))
                     progress.advance(leaf.path, leaf.size, leaf.size)
                     progress.finish(leaf.path)
                 for name, data in tree.documents.items():

@@ -11,8 +11,10 @@ from snapproxy.capture.lock_reader import decode
 from snapproxy.errors import ClientError
 from snapproxy.jobs.export import Exported, ExportOptions
 from snapproxy.oci.places import read_place
-from tests.fakes.hamlet import FIRST, INRELEASE, Hamlet, later
+from tests.fakes.content import epoch
+from tests.fakes.hamlet import FIRST, INRELEASE, SECOND, SUITE, Hamlet, later
 from tests.fakes.house import House
+from tests.fakes.publisher import Publisher, SuitePlan
 
 AT = later(FIRST, 3600)
 
@@ -66,3 +68,13 @@ async def test_an_image_is_no_tree(recorded: House, tmp_path: Path) -> None:
     for wish in (ExportOptions(as_image=True), ExportOptions(blobs_only=True)):
         with pytest.raises(ClientError, match="cannot be written as a folder"):
             await export(recorded, f"dir:{tmp_path}/tree", wish)
+
+
+async def test_each_root_has_a_date_of_its_own(recorded: House, hamlet: Hamlet, tmp_path: Path) -> None:
+    """A server of plain files answers 304 to an equal date: a client moved to another time would keep its lists."""
+    twin = Publisher(hamlet.edition.key).tree(FIRST, [SuitePlan(SUITE, (hamlet.edition.new,))])
+    hamlet.publish(SECOND, twin)
+    assert (await recorded.get(SECOND, INRELEASE, capture="build")).data == twin.files[INRELEASE].data
+    await export(recorded, f"dir:{tmp_path}/tree")
+    dates = {when: (tmp_path / "tree/debian" / when / INRELEASE).stat().st_mtime for when in (AT, SECOND)}
+    assert sorted(dates.values()) == [epoch(FIRST), epoch(FIRST) + 1]
