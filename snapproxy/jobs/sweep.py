@@ -281,13 +281,7 @@ class Sweeper:
             entries = await self._tables.entries(context.family, digest, path)
         except ArchiveDataError as error:
             return _Inconsistent(f"{path}: {error.reason}", is_broken=True)
-        expected_files = [expected for name, expected in entries if name == expected.path]
-        if only:
-            found = [expected for expected in expected_files if expected.path in only]
-            missing = only - {expected.path for expected in found}
-            return _Inconsistent(f"{path} does not list {min(missing)}") if missing else found
-        places = [(expected, context.family.classify(expected.path)) for expected in expected_files]
-        return [each for each, place in places if place.role is Role.INDEX and not place.may_be_unlisted]
+        return _selected(context, path, [expected for name, expected in entries if name == expected.path], only)
 
     async def _is_stored(self, context: RequestContext, expected: ExpectedFile) -> bool:
         digest = self._names.sha256_of(context.archive.name, expected)
@@ -397,6 +391,18 @@ def _found(wanted: Sequence[_Wanted], roots: Mapping[str, LiveState]) -> Iterato
         for path in each.candidates:
             if path in roots:
                 yield path, each.indexes
+
+
+def _selected(
+    context: RequestContext, path: str, listed: Sequence[ExpectedFile], only: set[str]
+) -> list[ExpectedFile] | _Inconsistent:
+    """Return the indexes to fetch of those that the root at `path` lists: the requested ones, or all."""
+    if only:
+        found = [expected for expected in listed if expected.path in only]
+        missing = only - {expected.path for expected in found}
+        return _Inconsistent(f"{path} does not list {min(missing)}") if missing else found
+    places = [(expected, context.family.classify(expected.path)) for expected in listed]
+    return [each for each, place in places if place.role is Role.INDEX and not place.may_be_unlisted]
 
 
 def _failure_of(step: Fetch, outcome: DownloadOutcome | None) -> Refusal | None:
