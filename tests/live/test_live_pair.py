@@ -6,7 +6,7 @@ import asyncio
 import functools
 import itertools
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,14 +20,6 @@ from tests.fakes.living import LATER, STALE_ENOUGH, warm
 from tests.fakes.present import Present
 
 pytestmark = pytest.mark.usefixtures("watchdog")
-
-
-@pytest.fixture
-def split(edition: Edition) -> Iterator[Present]:
-    """An archive without InRelease."""
-    present = Present(edition.key, has_inrelease=False)
-    yield present
-    present.close()
 
 
 @pytest.fixture

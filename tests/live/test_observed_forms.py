@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,14 +26,6 @@ HOUR = 3600.0
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep, "PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(attempt, "ABSENCE_RETRY_SECONDS", 0.01)
-
-
-@pytest.fixture
-def split(edition: Edition) -> Iterator[Present]:
-    """An archive without InRelease."""
-    present = Present(edition.key, has_inrelease=False)
-    yield present
-    present.close()
 
 
 @pytest.fixture
