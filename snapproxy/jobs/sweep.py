@@ -204,9 +204,8 @@ class Sweeper:
             roots = again.roots
         forms = {form for path in roots for form in context.family.root_forms(path)}
         absent = (*sorted(found.absent & forms), *beside.absent)
-        older = tuple(
-            path for path in changed if self._observations.is_older(context.archive, path, roots[path].file.digest)
-        )
+        is_older = self._observations.is_older
+        older = tuple(path for path in changed if is_older(context.archive, path, roots[path].file.digest))
         pairs = [root.seen(path, context.family) for path, root in roots.items()]
         if refusal := next(filter(None, (pair.refuse_at(context.archive, at) for pair in pairs)), None):
             return refusal
@@ -214,8 +213,7 @@ class Sweeper:
             return _Inconsistent("two roots observed in the same second contradict each other")
         for expected in unserved:
             await self._catalog.put_fact(_unserved(context, expected), value=True)
-        stored = tuple(file.path for file in beside.files)
-        return Observation(at, tuple(roots), changed, older=older, absent=absent, beside=stored)
+        return Observation(at, tuple(roots), changed, older=older, absent=absent, beside=beside.paths)
 
     async def _revalidated(
         self, context: RequestContext, wanted: Sequence[_Wanted]
@@ -340,8 +338,7 @@ class Sweeper:
                 missing.setdefault(identity(expected), []).append(expected)
         alternatives = [sorted(each, key=lambda expected: _order(expected.path, index)) for each in missing.values()]
         failed = sum(refusal is not None for refusal in await self._fetch_all(context, alternatives, index, progress))
-        packages = (each for each in expected_files if context.family.classify(each.path).role is Role.PACKAGE)
-        await self._unlisted.signatures(context, packages)
+        await self._unlisted.signatures(context, expected_files)
         if not failed:
             await self._catalog.put_fact(_complete(context, digest), value=True)
         return len(missing) - failed, failed

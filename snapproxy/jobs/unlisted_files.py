@@ -40,6 +40,11 @@ class Beside:
     files: tuple[StoredFile, ...] = ()
     absent: tuple[str, ...] = ()
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The paths of the stored files."""
+        return tuple(file.path for file in self.files)
+
 
 class UnlistedFiles:
     """Fetches files that no index lists."""
@@ -69,11 +74,16 @@ class UnlistedFiles:
                 log.info("%s of %s was not observed: %s", path, context.archive.name, reason)
         return Beside(tuple(files), tuple(absent))
 
-    async def signatures(self, context: RequestContext, packages: Iterable[ExpectedFile]) -> None:
-        """Fetch the detached signatures of packages that are not stored. Record which of them upstream lacks."""
+    async def signatures(self, context: RequestContext, listed: Iterable[ExpectedFile]) -> None:
+        """Fetch the detached signatures of the packages in `listed` that are not stored.
+
+        Record which of them upstream lacks.
+        """
         space = f"{context.archive.name}/{TIMELESS}"
         wanted: list[tuple[str, str]] = []
-        for expected in packages:
+        for expected in listed:
+            if context.family.classify(expected.path).role is not Role.PACKAGE:
+                continue
             path, name = context.family.signature(expected.path), signature_name(expected)
             if path is not None and name is not None and self._is_unknown(space, name):
                 wanted.append((path, name))
