@@ -364,6 +364,18 @@ class Sweeper:
         return outcomes
 
 
+def _selected(
+    context: RequestContext, path: str, expected_files: Sequence[ExpectedFile], only: set[str]
+) -> list[ExpectedFile] | _Inconsistent:
+    """Return the indexes to fetch that the root at `path` lists: those in `only`, or all if it is empty."""
+    if only:
+        found = [expected for expected in expected_files if expected.path in only]
+        missing = only - {expected.path for expected in found}
+        return _Inconsistent(f"{path} does not list {min(missing)}") if missing else found
+    places = [(expected, context.family.classify(expected.path)) for expected in expected_files]
+    return [each for each, place in places if place.role is Role.INDEX and not place.may_be_unlisted]
+
+
 def _roots_wanted(context: RequestContext, paths: Sequence[str]) -> list[_Wanted]:
     """Return the roots to observe. Raises ClientError for a path that is neither a root nor an index of one."""
     wanted: dict[tuple[str, ...], _Wanted] = {}
@@ -388,18 +400,6 @@ def _found(wanted: Sequence[_Wanted], roots: Mapping[str, LiveState]) -> Iterato
         for path in each.candidates:
             if path in roots:
                 yield path, each.indexes
-
-
-def _selected(
-    context: RequestContext, path: str, listed: Sequence[ExpectedFile], only: set[str]
-) -> list[ExpectedFile] | _Inconsistent:
-    """Return the indexes to fetch of those that the root at `path` lists: the requested ones, or all."""
-    if only:
-        found = [expected for expected in listed if expected.path in only]
-        missing = only - {expected.path for expected in found}
-        return _Inconsistent(f"{path} does not list {min(missing)}") if missing else found
-    places = [(expected, context.family.classify(expected.path)) for expected in listed]
-    return [each for each, place in places if place.role is Role.INDEX and not place.may_be_unlisted]
 
 
 def _failure_of(step: Fetch, outcome: DownloadOutcome | None) -> Refusal | None:
