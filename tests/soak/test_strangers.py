@@ -1,9 +1,11 @@
-"""Clients that request what does not exist, and clients that leave: nothing grows, and all others are served."""
+"""Clients that request what does not exist, leave, or name many captures: nothing grows, and all others are served."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import resource
 import socket
 import struct
 from collections.abc import Iterator
@@ -15,13 +17,16 @@ import pytest
 from bench.harness import MIB, anonymous, family
 from tests.fakes.faults import Hold
 from tests.fakes.hamlet import FIRST, INRELEASE, PACKAGES, Edition, Hamlet, content_of
-from tests.fakes.proxy import Snapproxy
+from tests.fakes.proxy import Snapproxy, run
 from tests.fakes.rawclient import RawClient, request
 from tests.fakes.signing import SigningKey
 
-PATHS = int(os.environ.get("SOAK_PATHS") or 100_000)
+PATHS = int(os.environ.get("SOAK_PATHS") or 10_000)
 CONNECTIONS = 16
 LEAVING = 1000
+CAPTURES = 1300
+DESCRIPTORS = 1024
+"""A common limit of a service's descriptors."""
 
 MORE_MEMORY = 48 * MIB
 """Allowed growth of memory between the first tenth of the paths and the last.
@@ -136,3 +141,24 @@ async def test_a_thousand_clients_that_leave_delay_nobody(hamlet: Hamlet, tmp_pa
         assert max(during, after[1]) - descriptors < 64 + MORE_DESCRIPTORS, "64 may have closed their sending half only"
         assert after[0] - memory < MORE_MEMORY
         client.close()
+
+
+async def test_more_captures_than_descriptors_are_recorded(hamlet: Hamlet, tmp_path: Path) -> None:
+    """Each capture had a descriptor as long as the process lived, and the last ones got no answer."""
+    pace = "connections = 4\nrequests_per_second = 500\nburst = 500\n"
+    with Snapproxy(configure(tmp_path / "snapproxy", hamlet, pace)) as process:
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
+        client = await RawClient.connect(process.port)
+        assert (await client.get(target(INRELEASE))).status == 200
+        memory, descriptors = weigh(process)
+        for number in range(CAPTURES):
+            answer = await client.get(f"/~capture-{number}{target(INRELEASE)}")
+            assert (answer.status, answer.is_whole) == (200, True), (number, answer.reason)
+        after = weigh(process)
+        assert (await client.get(target(PACKAGES))).status == 200
+        client.close()
+        print(f"\n{CAPTURES} captures: memory {memory} to {after[0]}, {descriptors} to {after[1]} open")
+        assert after[1] - descriptors < 64 + MORE_DESCRIPTORS
+        assert after[0] - memory < MORE_MEMORY
+    listed = run("capture", "list", "--config", str(process.configuration), "--json")
+    assert len(json.loads(listed.stdout)) == CAPTURES
