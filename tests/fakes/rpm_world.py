@@ -50,7 +50,7 @@ class RpmWorld:
         self.key = SigningKey(folder / "gnupg")
         self.public_key = folder / "key.asc"
         self.public_key.write_bytes(self.key.armored())
-        self.trees = {when: self._tree(when) for when in VERSIONS}
+        self.trees = {when: self.tree(when) for when in VERSIONS}
         self._timeline = timeline = Timeline()
         for when, tree in self.trees.items():
             for hours in range(-72, 72, 6):
@@ -131,18 +131,22 @@ class RpmWorld:
         assert found is not None
         return found
 
-    def _tree(self, when: str) -> FixedTree:
-        top = self._folder / when
+    def tree(self, when: str, at: str = "") -> FixedTree:
+        """Build the repository with the packages of `when`, published at `at` (default: then)."""
+        at = at or when
+        top = self._folder / f"{when}-{at}"
+        if top.exists():
+            return FixedTree(files_of(top, epoch(at)))
         for name, version in VERSIONS[when].items():
             target = top / "Packages" / name[0] / file_name(name, version)
             target.parent.mkdir(parents=True)
             target.write_bytes(build(self._folder, name, version).read_bytes())
-        dated = ("--revision", str(epoch(when)), "--set-timestamp-to-revision")
+        dated = ("--revision", str(epoch(at)), "--set-timestamp-to-revision")
         _run("createrepo_c", "--quiet", *dated, *_TOOLS[when], str(top))
         repomd = top / "repodata" / "repomd.xml"
-        repomd.with_suffix(".xml.asc").write_bytes(self.key.detached(repomd.read_bytes(), at=when))
+        repomd.with_suffix(".xml.asc").write_bytes(self.key.detached(repomd.read_bytes(), at=at))
         repomd.with_suffix(".xml.key").write_bytes(self.public_key.read_bytes())
-        return FixedTree(files_of(top, epoch(when)))
+        return FixedTree(files_of(top, epoch(at)))
 
 
 def file_name(name: str, version: str) -> str:

@@ -47,7 +47,8 @@ class TumbleweedWorld:
     """Two states over six days of two weeks. Close it to stop the server."""
 
     def __init__(self, world: RpmWorld) -> None:
-        first, second = world.trees[FIRST], world.trees[SECOND]
+        first = world.tree(FIRST, f"{FIRST_DAYS[0]}T120000Z")
+        second = world.tree(SECOND, f"{SECOND_DAYS[0]}T120000Z")
         self.service = HistoryService({**dict.fromkeys(FIRST_DAYS, first), **dict.fromkeys(SECOND_DAYS, second)})
         self.log = Log()
         self.server = ArchiveServer(self.service, name="opensuse", address="127.0.0.8", log=self.log)

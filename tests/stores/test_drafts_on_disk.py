@@ -222,6 +222,8 @@ async def test_a_broken_disk_fails_the_draft_with_the_systems_words(
     def broken(*_: object) -> int:
         raise OSError(5, "")
 
+    await draft.write(b"x" * 300_000)
+    await settled(lambda: draft._sink.on_disk > 0)  # type: ignore[attr-defined]  # before, memory would take the bytes
     with monkeypatch.context() as patch:
         patch.setattr(os, "pwritev", broken)
         await draft.write(b"x" * 100_000)
