@@ -124,7 +124,7 @@ class World:
         return [error for server in self.servers for error in server.errors]
 
     def _state(self, when: str, packages: Sequence[Package]) -> State:
-        instant = stamp(epoch(when) - 3 * 24 * _HOUR)
+        instant = _published(when)
         binaries = [package for package in packages if not package.is_source]
         suites = [
             SuitePlan(self.codename, tuple(packages)),
@@ -138,7 +138,7 @@ class World:
             SuitePlan(name, state.debian.packages, origin="Ubuntu", label="Ubuntu")
             for name in ("noble", "noble-updates", "noble-security")
         ]
-        return self.publisher.tree(stamp(epoch(state.when) - 3 * 24 * _HOUR), pockets)
+        return self.publisher.tree(_published(state.when), pockets)
 
     @staticmethod
     def _dump(timeline: Timeline, when: str, tree: FixedTree, *, first: int, every: int) -> None:
@@ -146,6 +146,11 @@ class World:
         middle = epoch(when)
         for at in range(middle - 3 * 24 * _HOUR + first, middle + 3 * 24 * _HOUR, every):
             timeline.publish(stamp(at), tree)
+
+
+def _published(when: str) -> str:
+    """Return the instant at which the state of `when` was published, before its first dump."""
+    return stamp(epoch(when) - 3 * 24 * _HOUR)
 
 
 def versions_of(wanted: Iterable[str], first: int, second: int) -> tuple[list[Package], list[Package]]:
@@ -196,7 +201,8 @@ class RootWorld(World):
         timeline = Timeline()
         for state in (self.first, self.second):
             plan = SuitePlan(f"{self.codename}-debug", (), label="Debian debug")
-            self._dump(timeline, state.when, self.publisher.tree(state.when, [plan]), first=420, every=6 * _HOUR)
+            tree = self.publisher.tree(_published(state.when), [plan])
+            self._dump(timeline, state.when, tree, first=420, every=6 * _HOUR)
         return timeline
 
     @property
