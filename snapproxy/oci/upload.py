@@ -3,7 +3,7 @@
 It is skipped if the repository has it, mounted if another repository has it, otherwise its bytes are sent.
 
 Short blobs are sent in one request, long ones in chunks, so that after a broken connection only a chunk is repeated
-(distribution-spec, "Pushing blobs"). Registries differ: ghcr.io refuses chunks over 4 MiB and accepts one request of
+(distribution-spec, "Pushing blobs"). Registries differ: GitHub's refuses chunks over 4 MiB and accepts one request of
 any length; ECR answers a chunk with 201 and never reports more than the first one; a server in front of a registry may
 refuse any long request. Long chunks are tried first, then one request, then shorter chunks, and the repository keeps
 what the registry refused for the next blobs. Each attempt opens the blob again. The registry verifies the digest.
@@ -36,8 +36,10 @@ Longer blobs are sent in such chunks.
 """
 
 SMALLER_CHUNKS = (4 << 20, 1 << 20)
-"""Sizes of chunks in bytes for registries that refuse the blob otherwise: the limits of ghcr.io for a chunk, and of
-nginx for a request."""
+"""Sizes of chunks in bytes for registries that refuse the blob otherwise.
+
+They are the limits of GitHub's registry for a chunk, and of nginx for a request.
+"""
 
 _CHUNK_MOST = 1 << 30
 _OK, _CREATED, _ACCEPTED, _NO_CONTENT, _BAD_REQUEST, _BAD_RANGE = 200, 201, 202, 204, 400, 416

@@ -124,7 +124,7 @@ async def test_a_registry_that_refuses_chunks_gets_the_whole_blob(
 
 
 def _refuses_long_chunks(registry: SimulatedRegistry) -> None:
-    """ghcr.io: 416 above 4 MiB a chunk, one request of any length."""
+    """GitHub's registry: 416 above 4 MiB a chunk, one request of any length."""
     registry.chunk_most = CHUNK // 2
 
 
