@@ -205,8 +205,9 @@ class TestFlightsWithoutReaders:
         held = asyncio.create_task(house.get(FIRST, "doc/held"))
         await until(hold.reached.is_set)
         waiting = [asyncio.create_task(REQUESTS["package"](house, turn)) for turn in range(10)]
-        await until(lambda: len(house.app.executor._downloads._flights) == 11)
         host = urlsplit(hamlet.past.url).netloc
+        queued = house.app.executor._downloads._services.recent._limiter.queued
+        await until(lambda: queued(host) == 10)
         for kind, status in (("package", 503), ("root", 424)):
             got = await REQUESTS[kind](house, 99)
             assert isinstance(got, Got)
