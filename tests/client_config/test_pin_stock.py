@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -88,6 +89,9 @@ REFUSED: dict[str, tuple[str, list[str], set[str]]] = {
         {f"opensuse-leap/{TS}/$releasever/repo/oss/$basearch"},
     ),
 }
+
+
+PAGE = Path(__file__).parents[2] / "docs/explain/clients.md"
 
 
 @pytest.fixture
@@ -196,3 +200,19 @@ def test_stock_files_with_another_archive_are_pinned_beside_it(
     assert done.stderr.splitlines()[-len(unknown) :] == [f"snapproxy: stays unpinned: {line}" for line in unknown]
     kept = {line.partition(": ")[2] for line in unknown}
     assert set(enabled(root)) == {f"{BASE}/{address}" for address in expected} | kept
+
+
+def test_the_page_has_every_stock_root_with_its_result() -> None:
+    rows = re.findall(r"^\| .+ \| `([a-z0-9-]+)` \| (\w+) \| (\w+) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    expected = dict.fromkeys(PINNED, ("pinned", "pinned")) | dict.fromkeys(REFUSED, ("refused", "pinned"))
+    assert {name: tuple(words) for name, *words in rows} == expected
+    assert {each.name for each in STOCK.iterdir()} == set(expected)
+
+
+@pytest.mark.parametrize("name", PINNED)
+def test_stock_files_without_an_unknown_source_are_pinned_with_disable_unknown_too(
+    all_shells: dict[str, Shell], root: Path, name: str
+) -> None:
+    shell, expected = PINNED[name]
+    assert pin(all_shells[shell], root, "--disable-unknown").returncode == 0
+    assert set(enabled(root)) == {f"{BASE}/{address}" for address in expected}
