@@ -10,13 +10,13 @@ import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from socket import socket
 
 from snapproxy.cli import run_as_owner, sockets
 from snapproxy.cli.application import App, build
-from snapproxy.cli.child_env import environment
+from snapproxy.cli.child_env import environment, refused_by_apt
 from snapproxy.cli.execution import run_async
 from snapproxy.cli.run_mode import RunMode
 from snapproxy.cli.summary import RunSummary, summarize
@@ -68,7 +68,8 @@ def run_pinned(
         run_as_owner.acting(config.state_dir),
         tempfile.TemporaryDirectory(prefix="snapproxy-") as folder,
     ):
-        environ = environment(os.environ, proxy, Path(folder))
+        refuses_https = not passes and not config.passes and not config.connect
+        environ = environment(os.environ, proxy, Path(folder), refuses_https=refuses_https)
         opening = build(
             config,
             offline=mode.offline,
@@ -77,7 +78,8 @@ def run_pinned(
             capture=mode.capture,
             replayed=mode.replayed,
         )
-        return run_async(_run_in(opening, mode, listeners, command, environ))
+        ran = run_async(_run_in(opening, mode, listeners, command, environ))
+        return replace(ran, summary=ran.summary.with_refused(refused_by_apt(Path(folder))))
 
 
 async def _run_in(

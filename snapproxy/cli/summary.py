@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -49,6 +50,19 @@ class RunSummary:
         if self.without_root:
             return f"no root of {', '.join(self.without_root)} was requested"
         return "" if self.roots else "no root was served"
+
+    def with_refused(self, hosts: Mapping[str, int]) -> RunSummary:
+        """Return the summary with further requests that were refused with a 403, by host."""
+        count = sum(hosts.values())
+        if not count:
+            return self
+        statuses = Counter(self.refused_by_status) + Counter({"403": count})
+        return replace(
+            self,
+            refused=self.refused + count,
+            refused_by_status=dict(sorted(statuses.items())),
+            refused_hosts=dict(sorted((Counter(self.refused_hosts) + Counter(hosts)).items())),
+        )
 
     def with_roots_of(self, record: Record, time: str) -> RunSummary:
         """Return the summary of a run that continues a record: its roots at `time` ('' for any) count as requested."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -98,7 +99,6 @@ def test_the_second_command_of_a_capture_needs_no_root_of_its_own(run: Run, haml
 def test_a_refused_https_source_is_named_at_once_and_in_the_last_line(
     run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """apt requests it again for two minutes."""
     script = "for i in 1 2; do curl -s https://download.example/x; done; curl -s http://other.example/x -o /dev/null"
     _, err = run(script=f"{script}; {GET}{INRELEASE}")
     said = "Requests to https://download.example are refused. CONNECT is off: write http:// for https:// in the sources"
@@ -106,6 +106,43 @@ def test_a_refused_https_source_is_named_at_once_and_in_the_last_line(
     assert err.splitlines()[-1].endswith(
         "3 refused (3 x 403), by host: http://other.example (1), https://download.example (2)"
     )
+
+
+def test_apt_fails_for_an_https_source_without_retries(run: Run, tmp_path: Path) -> None:
+    """apt repeats a refused CONNECT for two minutes. Its https method of a run fails finally, and notes the host."""
+    for folder in ("lists/partial", "archives/partial", "parts"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "list").write_text("deb https://download.example/x stable main\n", encoding="utf-8")
+    places = {
+        "Dir::State::lists": "lists",
+        "Dir::Cache::archives": "archives",
+        "Dir::Etc::sourcelist": "list",
+        "Dir::Etc::sourceparts": "parts",
+    }
+    options = " ".join(f"-o {name}={tmp_path}/{place}" for name, place in places.items())
+    code, err = run(script=f"apt-get {options} -o APT::Sandbox::User=root -o APT::Update::Error-Mode=persistent update")
+    assert code == 100, err
+    assert re.search(r"; (\d) refused \(\1 x 403\), by host: https://download\.example \(\1\)", err.splitlines()[-1]), (
+        err
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "settings", "is_replaced"),
+    [
+        ((), "", True),
+        (("--pass", "download.example"), "", False),
+        ((), "connect = true\n", False),
+        ((), 'pass = ["download.example:443"]\n', False),
+    ],
+    ids=["a pin", "--pass", "connect", "pass"],
+)
+def test_apts_https_method_is_replaced_unless_an_https_request_may_be_allowed(
+    run: Run, hamlet_settings: Path, options: tuple[str, ...], settings: str, *, is_replaced: bool
+) -> None:
+    hamlet_settings.write_text(settings + hamlet_settings.read_text(encoding="utf-8"), encoding="utf-8")
+    code, err = run(*options, script="grep -q Dir::Bin::Methods::https $APT_CONFIG")
+    assert (code == 0) == is_replaced, err
 
 
 def test_the_line_names_a_few_of_many_hosts() -> None:
