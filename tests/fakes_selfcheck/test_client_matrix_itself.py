@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-from tests.fakes import client_matrix
-from tests.fakes.client_matrix import PINNED, REFUSED, REPORTED, SILENT, TITLES, Step
+from tests.fakes import client_matrix, client_matrix_page
+from tests.fakes.client_matrix import Step
+from tests.fakes.client_matrix_page import PINNED, REFUSED, REPORTED, SILENT, TITLES
 
 LINE = "snapproxy: 0 files, 0 bytes; no root was served: a client may have used metadata of another time"
 
@@ -31,7 +32,7 @@ def test_a_page_is_read_as_it_was_written() -> None:
         for client in ("apt", "dnf")
         for number, column in enumerate(columns)
     }
-    page = client_matrix.render(cells, "apt 2.6")
-    assert client_matrix.read(page) == cells
-    assert {client for _, client, _ in client_matrix.silent(cells)} == {"dnf"}
+    page = client_matrix_page.render(cells, "apt 2.6")
+    assert client_matrix_page.read(page) == cells
+    assert {client for _, client, _ in client_matrix_page.silent(cells)} == {"dnf"}
     assert not re.search(r"^(?!\|).{101,}$", page, re.MULTILINE)
