@@ -12,8 +12,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from snapproxy.core.exchange import Answerer, Conditions, FileTarget, Moved
-from snapproxy.core.listing import PackageVersion, Part, Root, Selection, chosen, refuse_unmatched, settled
+from snapproxy.answer.selected_indexes import ListedPart, RefusedFileError, SelectedIndexes, StoredIndex
+from snapproxy.core.exchange import Answerer
+from snapproxy.core.listing import PackageVersion, Part, Selection, chosen, refuse_unmatched, settled
 from snapproxy.core.model import Archive, Refusal, TimeSpec
 from snapproxy.core.package_diff import PackageChange, PackageRecord, compare_listings
 from snapproxy.core.progress import Progress
@@ -34,42 +35,16 @@ class ArchiveDiff:
     """Names of the compared components or repositories, including unchanged ones."""
 
 
-@dataclass(frozen=True, slots=True)
-class _StoredIndex:
-    """A root or an index in the store."""
-
-    path: str
-    digest: str
-    snapshot: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Index:
-    """The index of a part at one time. Equal bytes have equal identities."""
-
-    part: Part
-    identity: tuple[str, str]
-
-
-class _Refused(Exception):  # noqa: N818 -- not an error: it carries a refusal through the call stack
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.reason)
-        self.refusal = refusal
-
-
 class Differ:
     """Compares an archive of one family at two times."""
 
     def __init__(
         self, archive: Archive, answerer: Answerer, tables: IndexTables, listings: Listings, progress: Progress
     ) -> None:
-        self._archive = archive
         self._family = FAMILIES[archive.family]
         self._lister = LISTERS[archive.family]
-        self._answerer = answerer
-        self._tables = tables
+        self._indexes = SelectedIndexes(archive, self._family, self._lister, answerer, tables, progress)
         self._listings = listings
-        self._progress = progress
 
     async def compare(self, before: TimeSpec, after: TimeSpec, selection: Selection) -> ArchiveDiff | Refusal:
         """Return the differences, or the refusal of the first file that is refused at either time.
@@ -78,15 +53,15 @@ class Differ:
         """
         try:
             return await self._compare(before, after, settled(selection, self._lister))
-        except _Refused as refused:
+        except RefusedFileError as refused:
             return refused.refusal
 
     async def _compare(self, before: TimeSpec, after: TimeSpec, selection: Selection) -> ArchiveDiff:
         roots = self._lister.roots(selection)
-        old_roots, new_roots = await self._roots(roots, before), await self._roots(roots, after)
-        olds, news = await self._indexes(roots, old_roots), await self._indexes(roots, new_roots)
+        old_roots, new_roots = await self._indexes.roots(roots, before), await self._indexes.roots(roots, after)
+        olds, news = await self._indexes.parts(roots, old_roots), await self._indexes.parts(roots, new_roots)
         if refusal := refuse_unmatched([each.part for each in (*olds, *news)], selection):
-            raise _Refused(refusal)
+            raise RefusedFileError(refusal)
         old, new = _by_component(olds, selection), _by_component(news, selection)
         differing = {name for name in old.keys() | new.keys() if _identities(old, name) != _identities(new, name)}
         changes = await asyncio.to_thread(
@@ -99,29 +74,9 @@ class Differ:
             _snapshots(old_roots), _snapshots(new_roots), changes, tuple(sorted(old.keys() | new.keys()))
         )
 
-    async def _roots(self, roots: Sequence[Root], when: TimeSpec) -> list[_StoredIndex]:
-        return [await self._fetch(root.names, when) for root in roots]
-
-    async def _indexes(self, roots: Sequence[Root], files: Sequence[_StoredIndex]) -> list[_Index]:
-        """Return every index of packages that the roots list, without fetching any."""
-        found = []
-        for root, file in zip(roots, files, strict=True):
-            if self._family.roots_list_packages:
-                digests = {file.path: ("sha256", file.digest)}
-            else:
-                entries = await self._tables.entries(self._family, file.digest, file.path)
-                digests = {
-                    name: expected.strong or ("", f"{file.digest} {name}")
-                    for name, expected in entries
-                    if name == expected.path
-                }
-            parts = self._lister.parts(root, file.path, digests)
-            found += [_Index(part, digests[part.path]) for part in parts]
-        return found
-
     async def _listed(
         self,
-        indexes: Mapping[str, Sequence[_Index]],
+        indexes: Mapping[str, Sequence[ListedPart]],
         names: Collection[str],
         when: TimeSpec,
         selection: Selection,
@@ -129,7 +84,7 @@ class Differ:
         parts = [index.part for name in sorted(names) for index in indexes.get(name, ())]
         found = []
         for part in parts:
-            file = await self._fetch((part.path,), when)
+            file = await self._indexes.fetch((part.path,), when)
             try:
                 packages = await self._listings.packages(self._family.name, file.digest, file.path)
             except ArchiveDataError as error:
@@ -143,52 +98,21 @@ class Differ:
             return True
         return package.architecture in {*selection.architectures, self._lister.any_architecture}
 
-    async def _fetch(self, names: Sequence[str], when: TimeSpec) -> _StoredIndex:
-        """Fetch the first of `names` that exists, completely."""
-        refusal = Refusal(404, "No file matches the selection")
-        for name in names:
-            self._progress.advance(name, 0, None)
-            outcome = await self._stored(FileTarget(self._archive, when, name))
-            self._progress.finish(name)
-            if isinstance(outcome, _StoredIndex):
-                return outcome
-            refusal = outcome
-            if not refusal.is_absence:
-                break
-        raise _Refused(refusal)
 
-    async def _stored(self, target: FileTarget) -> _StoredIndex | Refusal:
-        """Request a root or an index.
-
-        If the disk is full, the file is kept in memory only, and cannot be read afterwards.
-        """
-        outcome = await self._answerer.answer(target, Conditions(background=True))
-        if isinstance(outcome, Refusal):
-            return outcome
-        if isinstance(outcome, Moved):
-            return Refusal(404, "The path is a folder, not a file")
-        outcome.body.close()
-        if not outcome.digest:
-            return Refusal(
-                424, "The index could not be stored", "The disk is full.", "Free some space in state_dir and try again."
-            )
-        return _StoredIndex(target.path, outcome.digest, outcome.snapshot)
-
-
-def _snapshots(roots: Iterable[_StoredIndex]) -> tuple[str, ...]:
+def _snapshots(roots: Iterable[StoredIndex]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(each.snapshot for each in roots))
 
 
-def _by_component(indexes: Sequence[_Index], selection: Selection) -> Mapping[str, Sequence[_Index]]:
+def _by_component(indexes: Sequence[ListedPart], selection: Selection) -> Mapping[str, Sequence[ListedPart]]:
     wanted = set(chosen([each.part for each in indexes], selection))
-    found: defaultdict[str, list[_Index]] = defaultdict(list)
+    found: defaultdict[str, list[ListedPart]] = defaultdict(list)
     for index in indexes:
         if index.part in wanted:
             found[index.part.component].append(index)
     return found
 
 
-def _identities(indexes: Mapping[str, Sequence[_Index]], component: str) -> set[tuple[str, tuple[str, str]]]:
+def _identities(indexes: Mapping[str, Sequence[ListedPart]], component: str) -> set[tuple[str, tuple[str, str]]]:
     """Return the identity of a component's content.
 
     All its indexes are read or none, because architectures share packages.
