@@ -100,6 +100,12 @@ class Lister(Protocol):
     def parts(self, root: Root, path: str, promised: Collection[str]) -> Iterator[Part]:
         """Yield the package indexes among the paths that the root at `path` lists, or the root itself."""
 
+    def other_indexes(self, path: str, promised: Collection[str], selection: Selection) -> Iterator[str]:
+        """Yield the other indexes, besides those of packages, that a client with default settings requests.
+
+        `promised` are the paths that the root at `path` lists.
+        """
+
     def packages(self, path: str, data: Iterable[bytes], drop: Drop = refuse_entry) -> Iterator[PackageVersion]:
         """Read the index at `path` from its raw bytes. Entries that cannot be used are given to `drop`.
 

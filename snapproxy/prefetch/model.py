@@ -14,6 +14,7 @@ class WantedFile:
     """A file to fetch: a path of an archive at a time.
 
     `digest` is the expected digest of the file as `algorithm:hex`, '' if unknown; `size` in bytes, None if unknown.
+    `may_be_absent`: clients request the file, and archives without it are complete.
     """
 
     archive: Archive
@@ -21,6 +22,7 @@ class WantedFile:
     path: str
     digest: str = ""
     size: int | None = None
+    may_be_absent: bool = False
 
 
 class Finding(StrEnum):

@@ -87,6 +87,31 @@ def test_apt_finds_every_component_and_reads_each_index_once() -> None:
     assert list(APT.parts(Root(()), "InRelease", ["Packages", "Packages.gz"])) == [Part("Packages.gz")]
 
 
+def test_apt_clients_also_request_the_english_descriptions_of_their_components() -> None:
+    folder = "dists/stable"
+    promised = [
+        f"{folder}/{name}"
+        for name in (
+            "main/i18n/Translation-en.bz2",
+            "main/i18n/Translation-en.xz",
+            "main/i18n/Translation-de.xz",
+            "contrib/i18n/Translation-en.xz",
+            "main/Contents-amd64.gz",
+        )
+    ]
+    of_main = APT.other_indexes(f"{folder}/InRelease", promised, Selection("stable", ("main",)))
+    assert list(of_main) == [f"{folder}/main/i18n/Translation-en.xz"]
+    of_all = APT.other_indexes(f"{folder}/InRelease", promised, Selection("stable"))
+    assert list(of_all) == [f"{folder}/main/i18n/Translation-en.xz", f"{folder}/contrib/i18n/Translation-en.xz"]
+
+
+def test_rpm_clients_request_all_metadata_but_the_databases_and_the_changelogs() -> None:
+    names = ("primary.xml.gz", "filelists.xml.zst", "comps.xml", "modules.yaml.gz", "updateinfo.xml.xz")
+    unused = ("primary.sqlite.bz2", "filelists.sqlite.xz", "abc-other.sqlite.gz", "abc-other.xml.gz")
+    promised = [f"r/repodata/{name}" for name in (*names, *unused)]
+    assert list(RPM.other_indexes("r/repodata/repomd.xml", promised, Selection())) == promised[: len(names)]
+
+
 def test_the_default_architecture_is_that_of_the_machine() -> None:
     def words(family: str, *names: str) -> tuple[str, ...]:
         return settled(Selection(architectures=names, machine="x86_64"), LISTERS[family]).architectures

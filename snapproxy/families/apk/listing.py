@@ -41,6 +41,9 @@ class ApkLister:
     def parts(self, root: Root, path: str, promised: Collection[str]) -> Iterator[Part]:
         yield Part(path, root.component, root.architecture)
 
+    def other_indexes(self, path: str, promised: Collection[str], selection: Selection) -> Iterator[str]:
+        yield from ()
+
     def packages(self, path: str, data: Iterable[bytes], drop: Drop = refuse_entry) -> Iterator[PackageVersion]:
         *folders, name = path.split("/")
         architecture = folders[-1] if folders else self.any_architecture

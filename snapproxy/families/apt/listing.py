@@ -16,6 +16,8 @@ from snapproxy.formats.unpack import unpack
 
 _BINARY = re.compile(r"(?P<component>.+)/binary-(?P<architecture>[^/]+)/Packages(?:\.[a-z0-9]+)?")
 _FLAT = re.compile(r"(?:\./)?Packages(?:\.[a-z0-9]+)?")
+# Every client requests the English descriptions (Acquire::Languages), and those of its own language.
+_TRANSLATION = re.compile(r"(?P<component>.+)/i18n/Translation-en(?:\.[a-z0-9]+)?")
 _WANTED = ("package", "version", "architecture", "source")
 _UNREADABLE = ".lz4"
 # The Source field of a package whose source has another name or another version: `linux-signed-amd64 (6.1.90+1)`.
@@ -67,6 +69,14 @@ class AptLister:
             # Packages of the installer itself, which an installed system does not use.
             is_usual = not component.endswith("/debian-installer")
             yield Part(smallest_path(names), component, architecture, is_usual)
+
+    def other_indexes(self, path: str, promised: Collection[str], selection: Selection) -> Iterator[str]:
+        found: defaultdict[str, list[str]] = defaultdict(list)
+        for name in promised:
+            translation = _TRANSLATION.fullmatch(name.removeprefix(folder_of(path)))
+            if translation and (not selection.components or translation["component"] in selection.components):
+                found[translation["component"]].append(name)
+        yield from (smallest_path(names) for names in found.values())
 
     def packages(self, path: str, data: Iterable[bytes], drop: Drop = refuse_entry) -> Iterator[PackageVersion]:
         if index_kind(path) != "Packages":

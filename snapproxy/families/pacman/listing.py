@@ -41,6 +41,9 @@ class PacmanLister:
     def parts(self, root: Root, path: str, promised: Collection[str]) -> Iterator[Part]:
         yield Part(path, root.component, root.architecture)
 
+    def other_indexes(self, path: str, promised: Collection[str], selection: Selection) -> Iterator[str]:
+        yield from ()
+
     def packages(self, path: str, data: Iterable[bytes], drop: Drop = refuse_entry) -> Iterator[PackageVersion]:
         if not is_database(path):
             return

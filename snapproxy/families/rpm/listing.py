@@ -17,6 +17,9 @@ _EVR = re.compile(r"(?:(?P<epoch>[0-9]{1,10}):)?(?P<version>[!-,.-~]+)(?:-(?P<re
 # `bash-5.2.26-3.fc40.src.rpm`; version and release cannot contain a hyphen.
 _SOURCE = re.compile(r"(?P<name>.+)-(?P<version>[^-]+-[^-]+)\.(?:no)?src\.rpm")
 
+# Databases of SQLite, which only yum reads, and the changelogs, which no client reads to install packages.
+_UNUSED = re.compile(r"(?:primary|filelists|other)(?:_db)?\.sqlite(?:\.[a-z0-9]+)?$|other\.xml(?:\.[a-z0-9]+)?$")
+
 
 class RpmLister:
     """Packages of repositories, each named by its folder; implements `core.listing.Lister`."""
@@ -41,6 +44,10 @@ class RpmLister:
         found = [name for name in promised if index_kind(name) == "primary"]
         if found:
             yield Part(smallest_path(found), root.component)
+
+    def other_indexes(self, path: str, promised: Collection[str], selection: Selection) -> Iterator[str]:
+        # dnf and zypper read XML and YAML (modules), packed by createrepo_c's usual methods, and never the databases.
+        yield from (name for name in promised if not _UNUSED.search(name))
 
     def packages(self, path: str, data: Iterable[bytes], drop: Drop = refuse_entry) -> Iterator[PackageVersion]:
         if index_kind(path) != "primary":
