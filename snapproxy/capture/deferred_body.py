@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from snapproxy.core.exchange import Outcome, ResponseBody, Served
 
 _ATTEMPTS = 2
-"""Maximum number of downloads to wait for: another process's download can be read to its end shortly before the file is
-stored."""
+"""Maximum number of downloads to wait for: one may fail, or store another file than the one that is requested next."""
 
 
 class DeferredBody:
@@ -70,6 +69,12 @@ async def wait_until_stored(ask: Callable[[], Awaitable[Outcome]]) -> Outcome:
 
 
 async def _read_whole(body: ResponseBody) -> None:
+    """Wait until a body has arrived and has ended.
+
+    Its size is known in advance, and all bytes of another process's download can be read some time before the file is
+    stored; at its end `wait` returns only after that.
+    """
     offset = 0
     while body.size is None or offset < body.size:
         offset = await body.wait(offset)
+    await body.wait(offset)

@@ -159,13 +159,15 @@ class Downloads:
 
     async def _download(self, flight: Flight, check: RootCheck | None, validators: Meta) -> DownloadOutcome:
         """Write the draft if no other flight or process does, otherwise follow it; take it over if its writer dies."""
-        failures = 0
+        failures, is_orphaned = 0, False
         while True:
             await self._wait_for_leader(flight)
             body = self._services.drafts.follow(flight.step.key)
             if body is None:
                 if await self._services.is_stored(flight.step, flight.context.archive.name):
                     return StoredElsewhere()  # it was stored since the plan was made
+                if is_orphaned:
+                    log.info("Taking over the download of a process that died: %s", flight.step.key)
                 try:
                     return await Attempt(self._services, flight, check, validators).run()
                 except DraftTakenError:  # another process has begun it in the meantime
@@ -173,7 +175,7 @@ class Downloads:
             try:
                 return await self._follow(flight, body)
             except DraftOrphaned:
-                log.info("Taking over the download of a process that died: %s", flight.step.key)
+                is_orphaned = True  # its process died, or has stored the file in this moment
             except DraftFailed as failed:
                 failures += 1
                 if failures < MAX_FAILURES and (flight.step.whole or not flight.is_receiving):

@@ -206,7 +206,6 @@ def configuration_of_present(present: Present, folder: Path) -> Path:
     return file
 
 
-@pytest.mark.long  # apt reports a retry of one package in about one of six runs on a busy machine: cause unknown
 def test_two_builds_at_once_through_two_processes_make_one_whole_capture(world: World, tmp_path: Path) -> None:
     settings = configuration(tmp_path / "snapproxy", world)
 
