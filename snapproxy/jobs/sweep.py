@@ -22,6 +22,7 @@ from snapproxy.core.model import ExpectedFile, Instant, Refusal, Role
 from snapproxy.core.plan_model import Fetch
 from snapproxy.core.progress import Progress
 from snapproxy.core.sources import fetch_expected_now
+from snapproxy.core.time_spec import format_instant
 from snapproxy.download.downloads import Downloads
 from snapproxy.download.outcome import DownloadOutcome, Stored
 from snapproxy.errors import ArchiveDataError, ClientError, SnapproxyError
@@ -70,6 +71,15 @@ class Observation:
     absent: tuple[str, ...] = ()
     dropped: int = 0
     beside: tuple[str, ...] = ()
+
+    def line(self) -> str:
+        """Return the observation as a line of the log."""
+        text = f"{len(self.roots)} roots observed at {format_instant(self.at)}, {len(self.changed)} of them new"
+        if self.packages or self.missing:
+            text += f"; {self.packages} packages fetched, {self.missing} unavailable"
+        if self.dropped:
+            text += f"; unusable entries of indexes that were dropped: {self.dropped}"
+        return text
 
 
 @dataclass(frozen=True, slots=True)

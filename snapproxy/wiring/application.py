@@ -26,6 +26,7 @@ from snapproxy.answer.timelines import Timelines
 from snapproxy.archives import HISTORIES
 from snapproxy.base.clock import Clock, SystemClock
 from snapproxy.base.names import Names
+from snapproxy.base.schedule import repeat
 from snapproxy.base.stats import Stats
 from snapproxy.capture.captures import Captures
 from snapproxy.capture.freeze import Freeze
@@ -53,7 +54,6 @@ from snapproxy.jobs.import_artifact import Importer
 from snapproxy.jobs.sweep import Observation, Sweeper
 from snapproxy.jobs.trust_record import RecordTrust
 from snapproxy.jobs.unlisted_files import UnlistedFiles
-from snapproxy.jobs.watch import repeat
 from snapproxy.live.adopt import SetAdopter
 from snapproxy.live.live_files import LiveFiles
 from snapproxy.live.observations import Observations
@@ -134,13 +134,12 @@ class App(TimesApp):
         """
         archive = self.archive(watch.archive)
         last = max((seen for path in watch.paths if (seen := self.observations.last(archive, path))), default=None)
-        await repeat(
-            lambda: self.observe(watch.archive, watch.paths, with_packages=watch.packages == "all"),
-            watch.every,
-            last,
-            self.clock,
-            what=watch.archive,
-        )
+
+        async def observe() -> str | Refusal:
+            outcome = await self.observe(watch.archive, watch.paths, with_packages=watch.packages == "all")
+            return outcome if isinstance(outcome, Refusal) else outcome.line()
+
+        await repeat(observe, watch.every, last, self.clock, what=f"The observation of {watch.archive}")
 
     async def observe(
         self, archive: str, paths: Sequence[str], *, with_packages: bool, progress: Progress = SILENT

@@ -18,13 +18,11 @@ from snapproxy.download import attempt
 from snapproxy.errors import ClientError
 from snapproxy.jobs import sweep
 from snapproxy.jobs.sweep import Observation, Sweeper
-from snapproxy.jobs.watch import FIRST_SECONDS, repeat
 from snapproxy.upstream.rate_limit import RateLimiter
 from tests.fakes.content import Content, FixedTree, epoch, stamp
 from tests.fakes.faults import Hold, Html, Meanwhile, Status, WrongBytes
 from tests.fakes.hamlet import INRELEASE, PACKAGES, RELEASE, Edition, made_up
 from tests.fakes.house import PATIENT, House
-from tests.fakes.leaping_clock import LeapingClock
 from tests.fakes.present import BORN, SOURCES, Present
 from tests.fakes.publisher import Publisher, SuitePlan
 
@@ -305,52 +303,6 @@ async def test_what_vouches_for_nothing_cannot_be_observed(vendor: House) -> Non
     missing = await vendor.app.observe("vendor", ["dists/none/InRelease"], with_packages=False)
     assert isinstance(missing, Refusal)
     assert missing.status == 404
-
-
-async def test_a_watch_goes_on_every_so_often_whatever_happens() -> None:
-    clock, turns = LeapingClock(), asyncio.Queue[int]()
-
-    async def sweeping() -> Refusal:
-        turns.put_nowait(clock.now())
-        return Refusal(424, "down")
-
-    watching = asyncio.create_task(repeat(sweeping, 100 * HOUR, clock.now() - 50, clock, what="vendor"))
-    await asyncio.sleep(0.05)
-    assert turns.empty(), "observed just before the restart"
-    started = clock.now()
-    for turn in range(1, 4):
-        clock.leap(111 * HOUR)
-        assert await asyncio.wait_for(turns.get(), 5) >= started + turn * 90 * HOUR
-        await asyncio.sleep(0.05)
-    watching.cancel()
-    await asyncio.wait({watching})
-
-
-async def test_watches_come_early_or_late_by_a_tenth_and_never_together() -> None:
-    class Skipping(LeapingClock):
-        """Records the requested durations, and does not sleep."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.slept: list[float] = []
-
-        async def sleep(self, seconds: float) -> None:
-            self.slept.append(seconds)
-            if len(self.slept) > 200:
-                raise asyncio.CancelledError
-
-    async def sweeping() -> Refusal:
-        return Refusal(424, "down")
-
-    clocks = Skipping(), Skipping()
-    for clock in clocks:
-        with pytest.raises(asyncio.CancelledError):
-            await repeat(sweeping, HOUR, None, clock, what="vendor")
-        first, *turns = clock.slept
-        assert 0 <= first <= FIRST_SECONDS, "at once after a start that nothing was observed before, but for clients"
-        assert all(0.9 * HOUR <= each <= 1.1 * HOUR for each in turns)
-        assert min(turns) < 0.95 * HOUR < 1.05 * HOUR < max(turns)
-    assert clocks[0].slept != clocks[1].slept
 
 
 async def test_a_sweep_lets_clients_go_first(vendor: House, present: Present, monkeypatch: pytest.MonkeyPatch) -> None:
