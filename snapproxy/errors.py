@@ -52,7 +52,7 @@ class ArchiveDataError(SnapproxyError):
 
 
 class SurplusError(ArchiveDataError):
-    """An index is followed by bytes that are no part of it, which clients ignore."""
+    """An index is followed by surplus bytes, which clients ignore."""
 
 
 class Drop(Protocol):

@@ -27,7 +27,7 @@ class Notes:
     """All notes of a capture so far.
 
     `valid` is read from captures that earlier versions recorded, and from imported locks; it is not recorded any more,
-    because it depends on what the store has seen. It narrows with each root.
+    because it depends on the content of the store. It narrows with each root.
     """
 
     entries: dict[tuple[str, str, str], RecordEntry] = field(default_factory=dict)

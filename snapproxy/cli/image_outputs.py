@@ -1,7 +1,7 @@
 """Compare image layouts by content: their configurations and layers, and the files in layers that differ.
 
 The tar around a layout, the order of its members and the annotations of its top-level index (BuildKit writes the time
-of the build there) are no part of an image and are not compared.
+of the build there) do not belong to an image and are not compared.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ async def image_parts(output: Path) -> Mapping[str, str] | None:
 async def layer_differences(one: Path, other: Path, part: str) -> list[tuple[str, ...]]:
     """Return a row for each file that differs in a layer of two layouts: kind, name, state before, state after.
 
-    There are no rows if a layout lacks the layer, or it is no tar that can be read.
+    There are no rows if a layout lacks the layer, or it cannot be read as a tar.
     """
     before, after = [await _layer_files(each, part) for each in (one, other)]
     if before is None or after is None:
@@ -98,7 +98,7 @@ async def _parts(layout: ImageLayout, descriptor: Descriptor, label: str, depth:
 
 
 async def _layer_files(output: Path, part: str) -> dict[str, tuple[str, ...]] | None:
-    """Return the state of each file of a layer, None if the layer does not exist or is no tar that can be read."""
+    """Return the state of each file of a layer, None if the layer does not exist or cannot be read as a tar."""
     place = _place(output)
     if place is None:
         return None

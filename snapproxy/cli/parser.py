@@ -94,7 +94,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _check_verb(parser: _Parser, own: Sequence[str], called: str) -> None:
-    """End with a usage error if the first word is no verb, or an option of a verb precedes it."""
+    """End with a usage error if the first word is not a verb, or an option of a verb precedes it."""
     if called and called not in VERBS:
         first = own[0]
         if first.startswith("--"):

@@ -270,7 +270,7 @@ class Family(Protocol):
     def signed_file(self, path: str) -> str | None:
         """Return the path of the package, or of the file that no index lists, whose detached signature is at `path`.
 
-        None if it is no such signature.
+        None for any other path.
         """
 
     def beside_root(self, path: str) -> tuple[str, ...]:

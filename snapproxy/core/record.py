@@ -60,9 +60,9 @@ class Record:
     """All files that one build was served, sorted by key, each key once.
 
     `families`: the family of each archive in the record, by archive name. `valid`: for (archive, requested), the span
-    of instants, ends included, known to have the same answers. Only old records have it: it depends on what the store
-    has seen, so it is not recorded any more. `unpinned`: the hosts that the build reached through `pass`. Neither their
-    answers nor the number of requests are recorded: a retry would make two records of one build differ.
+    of instants, ends included, known to have the same answers. Only old records have it: it depends on the content
+    of the store, so it is not recorded any more. `unpinned`: the hosts that the build reached through `pass`. Neither
+    their answers nor the number of requests are recorded: a retry would make two records of one build differ.
     """
 
     entries: tuple[RecordEntry, ...]

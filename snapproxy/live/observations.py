@@ -13,7 +13,7 @@ An *observation* is a root that was adopted together with its indexes. It is sto
 
 The other forms of a root (a Release beside an InRelease) that upstream lacked are observed too: as the value '' of
 `root/<archive>/<path>`, so that an absence follows the rules of a root over time. So do files beside a root that no
-index lists (a key, pacman's `.files`): they have values, facts and names as roots do, and are no roots.
+index lists (a key, pacman's `.files`): they have values, facts and names as roots do, but are not roots.
 - names `beside:<archive>`: the paths of such files that are observed again with every later observation
 
 Recording is crash-safe: the names are written before the value, so that an interrupted observation is ignored.

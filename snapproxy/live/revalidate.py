@@ -106,7 +106,7 @@ class Revalidator:
     ) -> LiveState | NotStored | Refusal:
         """Return the current state of the root at `path`, whose known state is `seen`.
 
-        NotStored if the disk is full. `anew`: a recent 404 of the root or its signature is no answer.
+        NotStored if the disk is full. `anew`: a recent 404 of the root or its signature does not count.
         """
         step = fetch_now(context.archive, path, context.family)
         if not step.sources:
@@ -247,7 +247,7 @@ class _Torn:
 class _Pair:
     """A root's detached signature, requested once for any number of uses.
 
-    `anew`: a recent 404 is no answer. It is no answer for a root that has just been downloaded either.
+    `anew`: a recent 404 does not count. It does not count for a root that has just been downloaded either.
     """
 
     def __init__(self, downloads: Downloads, context: RequestContext, known: LiveCopy | None, *, anew: bool) -> None:

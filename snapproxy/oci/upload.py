@@ -5,8 +5,8 @@ It is skipped if the repository has it, mounted if another repository has it, ot
 Short blobs are sent in one request, long ones in chunks, so that after a broken connection only a chunk is repeated
 (distribution-spec, "Pushing blobs"). Registries differ: GitHub's refuses chunks over 4 MiB and accepts one request of
 any length; ECR answers a chunk with 201 and never reports more than the first one; a server in front of a registry may
-refuse any long request. Long chunks are tried first, then one request, then shorter chunks, and the repository keeps
-what the registry refused for the next blobs. Each attempt opens the blob again. The registry verifies the digest.
+refuse any long request. Long chunks are tried first, then one request, then shorter chunks; a refused form
+is not tried again for the next blobs. Each attempt opens the blob again. The registry verifies the digest.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ class _Sender:
         return sorted(methods, key=lambda each: each >= self._limits.chunk if each else size >= self._limits.whole)
 
     def _note(self, refused: _MethodRefusedError) -> None:
-        """Remember what the registry refused, for the blobs that follow, and report it once."""
+        """Remember the refused kind of request for the blobs that follow, and report it once."""
         before = (self._limits.chunk, self._limits.whole)
         if self._chunk:
             self._limits.chunk = min(self._limits.chunk, 0 if refused.any_chunk else self._chunk)

@@ -28,7 +28,7 @@ class DiskProbe:
     async def fault(self) -> str:
         """Return a description of the first fault, '' if bytes can be stored everywhere.
 
-        A download that did not fit a moment ago counts as well: it may be longer than what is left.
+        A download that did not fit recently counts as well: it may be longer than the free space.
         """
         loop = asyncio.get_running_loop()
         for folder in self._folders:

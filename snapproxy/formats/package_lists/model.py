@@ -1,6 +1,6 @@
-"""A list of packages as its reader returns it: entries, the times that it states, and what it leaves out.
+"""A list of packages as its reader returns it: entries, the times that it states, and notes on omissions.
 
-The readers state what the list contains and nothing else. `snapproxy.prefetch` finds the files.
+The readers return the content of the list and nothing else. `snapproxy.prefetch` finds the files.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class ListEntry:
 class PackageList:
     """A list that was read. `format` is the name of its format.
 
-    `notes` are sentences about what the list contains and its entries do not: a dropped key, an incomplete download.
+    `notes` are sentences about the parts of the list that are not entries: a dropped key, an incomplete download.
     `made` is the instant, in seconds, at which the list says that it was made.
     """
 
