@@ -81,6 +81,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     _check_verb(parser, own, called)
     arguments, unknown = parser.parse_known_args(own)
     verb: _Parser = arguments.parser
+    if scattered := getattr(arguments, "scattered", ""):
+        # argparse gives `*` the words before the first option alone, and the others are left over.
+        getattr(arguments, scattered).extend(word for word in unknown if not word.startswith("-"))
+        unknown = [word for word in unknown if word.startswith("-")]
     if unknown:
         options = [option for action in verb._actions for option in action.option_strings]  # noqa: SLF001 -- no public list
         verb.suggesting(f"unrecognized arguments: {' '.join(unknown)}", unknown[0].partition("=")[0], options)
