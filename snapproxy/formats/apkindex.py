@@ -159,7 +159,7 @@ def _entry(fields: dict[bytes, str]) -> ApkEntry:
         )
     if size is not None and not _SIZE.fullmatch(size):
         raise ArchiveDataError("An entry of the index has a malformed size", why=f"The size: {size[:140]!r}.")
-    algorithm, digest = _checksum(fields.get(b"C", ""))
+    algorithm, digest = checksum(fields.get(b"C", ""))
     return ApkEntry(
         name,
         version,
@@ -171,10 +171,10 @@ def _entry(fields: dict[bytes, str]) -> ApkEntry:
     )
 
 
-def _checksum(text: str) -> tuple[str, str]:
-    """Parse `Q1` and base64, or `X1` and hex.
+def checksum(text: str) -> tuple[str, str]:
+    """Parse `Q1` and base64, or `X1` and hex; return the algorithm and the digest in hex.
 
-    The length determines the algorithm, as in apk's `apk_blob_pull_digest`.
+    The length determines the algorithm, as in apk's `apk_blob_pull_digest`. Raises ArchiveDataError.
     """
     match = _CHECKSUM.fullmatch(text)
     try:

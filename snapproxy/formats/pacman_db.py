@@ -46,32 +46,35 @@ def records(chunks: Iterable[bytes], *, wanted: Collection[str], drop: Drop = re
     """
     for name, data in _descriptions(_ByteReader(unpack(chunks, max_size=MAX_DATABASE, drop=drop))):
         try:
-            record = _fields(name, data, wanted)
+            record = fields(name, data, wanted)
         except ArchiveDataError as error:
             drop(error)
             continue
         yield record
 
 
-def _fields(name: str, data: bytes, wanted: Collection[str]) -> Record:
-    """Parse fields: a line `%FIELD%`, one line for each value, and an empty line."""
-    found: dict[str, tuple[str, ...]] = {}
+def fields(name: str, data: bytes, wanted: Collection[str]) -> Record:
+    """Parse the `wanted` fields of one `desc`: a line `%FIELD%`, one line for each value, and an empty line.
+
+    `name` is the name of the member, for the message of an ArchiveDataError.
+    """
+    found: dict[str, list[str]] = {}
     field = ""
     for line in data.decode("utf-8", "surrogateescape").split("\n"):
         if not line:
             field = ""
         elif field:
             if field in wanted:
-                found[field] += (line,)
+                found[field].append(line)
         elif head := _FIELD.fullmatch(line):
             field = head[1]
             if field in found:
                 raise _damaged(f"{_quoted(name)} has the field {field} twice.")
             if field in wanted:
-                found[field] = ()
+                found[field] = []
         else:
             raise _damaged(f"{_quoted(name)} has a line outside any field.")
-    return found
+    return {field: tuple(lines) for field, lines in found.items()}
 
 
 class _ByteReader:
