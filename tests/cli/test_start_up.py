@@ -22,6 +22,7 @@ WORK = {
     "snapproxy_storage",
     "sqlite3",
     "uvloop",
+    "yaml",
 }
 SETTINGS = {"asyncio", "snapproxy.config", "univers"}
 
@@ -29,8 +30,8 @@ SETTINGS = {"asyncio", "snapproxy.config", "univers"}
 WITH_SETTINGS = {"config", "run", "serve"}
 
 
-def imported(*argv: str) -> set[str]:
-    script = (
+def imported(*argv: str, script: str = "") -> set[str]:
+    script = script or (
         "import sys\nfrom snapproxy.cli import main\n"
         "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
         "print(*sys.modules, file=sys.stderr)"
@@ -69,3 +70,13 @@ def test_a_time_is_resolved_without_a_client_or_a_server(plain_environment: Path
 
 def test_captures_are_listed_without_a_client_or_a_server(plain_environment: Path) -> None:
     assert imported("capture", "list") & {"aiohttp", "cryptography", "snapproxy.wiring"} == set()
+
+
+def test_a_list_of_packages_without_yaml_is_read_without_its_parser() -> None:
+    script = (
+        "import sys\nfrom snapproxy.formats.package_lists.known import read_list\n"
+        "read_list(b'hello-1.0-1.noarch\\n')\nprint(*sys.modules, file=sys.stderr)"
+    )
+    found = imported(script=script)
+    assert "snapproxy.formats.strict_yaml" in found
+    assert found & WORK == set()

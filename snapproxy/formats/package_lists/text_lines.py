@@ -1,0 +1,49 @@
+"""Read the lines of a list that is a plain text."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+
+from snapproxy.formats.package_lists.model import LARGEST, MOST_ENTRIES, ListFormatError
+
+LONGEST = 4096
+"""Maximum length of a line that a reader interprets, in bytes."""
+
+_SHOWN = 60
+_NAMES = 5
+
+
+def text_lines(data: bytes) -> Iterator[tuple[int, str]]:
+    """Yield the number and the text of each line that is not empty. Raises ListFormatError.
+
+    A line is ASCII without control characters and has at most `LONGEST` bytes. A list has at most `MOST_ENTRIES` such
+    lines.
+    """
+    if len(data) > LARGEST:
+        raise ListFormatError("", f"It has {len(data)} bytes; the maximum is {LARGEST}.")
+    seen = 0
+    for number, raw in enumerate(io.BytesIO(data), 1):
+        line = raw.rstrip(b"\r\n")
+        if not line:
+            continue
+        seen += 1
+        if seen > MOST_ENTRIES:
+            raise ListFormatError(f"line {number}", f"It has more than {MOST_ENTRIES} lines.")
+        if len(line) > LONGEST:
+            raise ListFormatError(f"line {number}", f"The line has more than {LONGEST} bytes.")
+        text = line.decode("ascii", "replace")
+        if not line.isascii() or not text.isprintable():
+            raise ListFormatError(f"line {number}", "The line has control characters, or characters beyond ASCII.")
+        yield number, text
+
+
+def quoted(line: str) -> str:
+    """Return a line for a message, in ASCII and truncated."""
+    return ascii(line if len(line) <= _SHOWN else line[:_SHOWN] + "...")
+
+
+def some(names: Sequence[str]) -> str:
+    """Return the first names for a message."""
+    shown = [name[:_SHOWN] for name in names[:_NAMES]]
+    return ", ".join(shown) + (f" and {len(names) - _NAMES} more" if len(names) > _NAMES else "")
