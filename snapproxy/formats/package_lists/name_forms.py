@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 
 # PKGBUILD(5): a name begins with neither hyphen nor dot; version and release contain no hyphen, a version no colon and
-# no slash.
+# no slash. Every version in use has a digit: two words such as `some text-1` are no package.
 PACMAN_NAME = re.compile(r"[A-Za-z0-9@_+][A-Za-z0-9@._+-]*")
-PACMAN_VERSION = re.compile(r"(?:[0-9]+:)?[!-,.0-9;-~]+-[0-9]+(?:\.[0-9]+)?")
+PACMAN_VERSION = re.compile(r"(?:[0-9]+:)?(?=[^-]*[0-9])[!-,.0-9;-~]+-[0-9]+(?:\.[0-9]+)?")
 PACMAN_ARCHITECTURE = re.compile(r"[A-Za-z0-9_]+")
 
 # apk-package(5). Every version that abuild makes has a release; those of virtual packages (`.build-deps`) have none.

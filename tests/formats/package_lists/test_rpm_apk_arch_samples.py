@@ -103,6 +103,11 @@ def test_pacman_query() -> None:
     )
 
 
+@pytest.mark.parametrize("version", ["r412.gfe1a2b3-1", "1:20240101_beta-2.1", "2.0+r3+g1a2b-1", "1~rc1-1"])
+def test_versions_of_pacman(version: str) -> None:
+    assert read_list(f"libc++ {version}\n".encode()).entries == (ListEntry("line 1", "pacman", "libc++", version),)
+
+
 def test_pacman_local_database() -> None:
     assert read_list(CONTENTS["pacman/local-desc"]) == PackageList(
         "pacman-local",
