@@ -29,6 +29,16 @@ def as_table(config: Config) -> dict[str, Any]:
     table["watch"] = [
         {**asdict(watch), "paths": list(watch.paths), "every": format_duration(watch.every)} for watch in config.watch
     ]
+    table["mirror"] = [
+        {
+            "archive": each.archive,
+            "suites": list(each.suites),
+            "components": list(each.components),
+            "architectures": list(each.architectures),
+            "every": format_duration(each.every),
+        }
+        for each in config.mirror
+    ]
     table["archives"] = {archive.name: _archive(archive) for archive in config.archives}
     table["upstreams"] = {host: dict(limits) for host, limits in config.upstreams.items()}
     return table

@@ -11,7 +11,7 @@ from typing import Any
 
 from snapproxy.archives import BUILTIN
 from snapproxy.config.archives import merge, missing_keys, set_keeps_packages
-from snapproxy.config.model import Config, Watch
+from snapproxy.config.model import Config, MirroredSlice, Watch
 from snapproxy.config.schema import Mistake, MistakesError, near
 from snapproxy.config.settings import FILE_VARIABLE, SETTINGS, from_variables, keys, twin, unknown_variables
 from snapproxy.core.model import Archive
@@ -39,7 +39,7 @@ def load(
     _overlay(raw, from_variables(environ))
     mistakes = [f"{name}: no such setting{near(name, map(twin, keys()))}" for name in unknown_variables(environ)]
     tables = raw.get("archives", {})
-    mistakes += missing_keys(tables, built_in) + _unknown_watched(raw.get("watch"), tables, built_in)
+    mistakes += missing_keys(tables, built_in) + _unknown_archives(raw, tables, built_in)
     try:
         settings = SETTINGS.with_defaults(raw)
     except MistakesError as error:
@@ -104,16 +104,18 @@ def _key_path(path: Sequence[str | int]) -> str:
     return written
 
 
-def _unknown_watched(watches: Any, tables: Any, built_in: Sequence[Archive]) -> list[str]:
-    """Return a line for each watched archive that does not exist."""
+def _unknown_archives(raw: Mapping[str, Any], tables: Any, built_in: Sequence[Archive]) -> list[str]:
+    """Return a line for each archive that `[[watch]]` or `[[mirror]]` names and that does not exist."""
     known = {archive.name for archive in built_in} | set(tables if isinstance(tables, Mapping) else ())
     named = [
-        each.get("archive") if isinstance(each, Mapping) else None
-        for each in (watches if isinstance(watches, list) else ())
+        (f"{key}[{at}].archive", each.get("archive"))
+        for key in ("watch", "mirror")
+        for at, each in enumerate(raw[key] if isinstance(raw.get(key), list) else ())
+        if isinstance(each, Mapping)
     ]
     return [
-        f"watch[{at}].archive: there is no archive {json.dumps(name)}{near(name, sorted(known))}"
-        for at, name in enumerate(named)
+        f"{where}: there is no archive {json.dumps(name)}{near(name, sorted(known))}"
+        for where, name in named
         if isinstance(name, str) and name not in known
     ]
 
@@ -155,5 +157,16 @@ def _config(
         upstreams=settings["upstreams"],
         patience=settings["patience"],
         watch=watches,
+        mirror=tuple(_mirrored(each) for each in settings["mirror"]),
         source=file,
+    )
+
+
+def _mirrored(table: Mapping[str, Any]) -> MirroredSlice:
+    return MirroredSlice(
+        archive=table["archive"],
+        suites=tuple(table["suites"]),
+        components=(*table["components"], *table["repos"]),
+        architectures=tuple(table["architectures"]),
+        every=table["every"],
     )

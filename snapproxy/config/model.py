@@ -37,6 +37,21 @@ class Watch:
 
 
 @dataclass(frozen=True, slots=True)
+class MirroredSlice:
+    """`[[mirror]]`: a slice of an archive, of which every `every` seconds each newly settled snapshot is fetched.
+
+    `suites` are apt's. `components` are apt's components or the repositories of other families; empty: the usual ones.
+    `architectures` empty: that of this machine.
+    """
+
+    archive: str
+    suites: tuple[str, ...]
+    components: tuple[str, ...]
+    architectures: tuple[str, ...]
+    every: int
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The effective settings.
 
@@ -58,6 +73,7 @@ class Config:
     patience: Mapping[str, float]
     open_captures: int = 10_000
     watch: tuple[Watch, ...] = ()
+    mirror: tuple[MirroredSlice, ...] = ()
     source: Path | None = None
 
     @property

@@ -29,6 +29,7 @@ from snapproxy.config.value_types import (
     passed_hosts,
     pinned_time,
     root_path,
+    suite_name,
 )
 from snapproxy.families import FAMILIES
 
@@ -62,6 +63,18 @@ WATCH = SettingsTable(
     }
 )
 """`[[watch]]`: roots and indexes that are observed on a schedule."""
+
+MIRROR = SettingsTable(
+    {
+        "archive": Key(read=archive_name, is_required=True),
+        "suites": Key(read=a_list(suite_name), default=[]),
+        "components": Key(read=a_list(suite_name), default=[]),
+        "repos": Key(read=a_list(root_path), default=[]),
+        "architectures": Key(read=a_list(suite_name), default=[]),
+        "every": Key(read=duration, default=6 * 3600),
+    }
+)
+"""`[[mirror]]`: a slice of an archive of which each newly settled snapshot is fetched."""
 
 SETTINGS = SettingsTable(
     {
@@ -124,6 +137,12 @@ SETTINGS = SettingsTable(
             read=a_list(WATCH.with_defaults),
             default=[],
             description="roots and indexes observed on a schedule: [[watch]] archive, paths, every, packages",
+        ),
+        "mirror": Key(
+            read=a_list(MIRROR.with_defaults),
+            default=[],
+            description="slices fetched at each new snapshot: "
+            "[[mirror]] archive, suites, components, repos, architectures, every",
         ),
     }
 )

@@ -20,6 +20,7 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 KEPT = ("used", "all", "none")
 
 _DURATION = re.compile(r"([0-9]{1,9})([smhdw])")
+_SUITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+/-]{0,126}")
 _LABELS = re.compile(r"[a-z0-9_*]([a-z0-9_*.-]{0,252}[a-z0-9_*])?")
 #: The folder of a day: each part of the date once, the largest first, without other capitals.
 _DAY_FOLDER = re.compile(r"[a-z0-9._~/-]*YYYY[a-z0-9._~/-]*MM[a-z0-9._~/-]*DD[a-z0-9._~/-]*")
@@ -192,6 +193,13 @@ def root_path(value: Any) -> str:
         return canonical_path(value.strip("/")) if value.strip("/") else root_path(None)
     except (SnapproxyError, AttributeError):
         raise ValueError('the path of a root or an index in the archive, such as "dists/stable/InRelease"') from None
+
+
+def suite_name(value: Any) -> str:
+    """Read the name of a suite, a component or an architecture."""
+    if not isinstance(value, str) or not _SUITE.fullmatch(value) or ".." in value.split("/"):
+        raise ValueError('a name such as "bookworm", "main" or "amd64"')
+    return value
 
 
 def day_folder(value: Any) -> str:

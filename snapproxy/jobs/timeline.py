@@ -65,6 +65,19 @@ async def entries(
     )
 
 
+def settled_instants(found: Sequence[TimelineEntry], after: Instant, newest: Instant) -> list[Instant]:
+    """Return the instants of settled snapshots after an instant, oldest first, and of the newest one.
+
+    Entries that are spans have no snapshots to count: of them the newest instant alone is returned.
+    """
+    usable = {
+        each.first
+        for each in found
+        if each.first == each.last and each.is_settled and not each.is_bad and after < each.first <= newest
+    }
+    return sorted({*usable, newest}) if newest > after else []
+
+
 def _observed(archive: Archive, path: str, span: Span) -> TimelineEntry:
     bad = next((each for each in archive.bad if each == span.first or format_instant(each) == span.snapshot), None)
     because = "" if bad is None else dict(archive.because).get(bad, "")

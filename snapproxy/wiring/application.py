@@ -6,12 +6,11 @@ Read `assemble` from top to bottom to see the parts. Objects own their state; th
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from socket import socket
-from typing import Any, Never
+from typing import Any
 
 from snapproxy.answer.bad_snapshots import BadSnapshots
 from snapproxy.answer.by_digest import StoreByDigest
@@ -26,7 +25,6 @@ from snapproxy.answer.timelines import Timelines
 from snapproxy.archives import HISTORIES
 from snapproxy.base.clock import Clock, SystemClock
 from snapproxy.base.names import Names
-from snapproxy.base.schedule import repeat
 from snapproxy.base.stats import Stats
 from snapproxy.capture.captures import Captures
 from snapproxy.capture.freeze import Freeze
@@ -34,7 +32,7 @@ from snapproxy.capture.offline import OfflineCaptures
 from snapproxy.capture.recorder import Recorder
 from snapproxy.capture.refetch import Refetch
 from snapproxy.capture.replay import Replay, Replayed
-from snapproxy.config import Config, Watch
+from snapproxy.config import Config
 from snapproxy.core.address import AddressBook
 from snapproxy.core.exchange import Conditions
 from snapproxy.core.model import Refusal
@@ -63,15 +61,10 @@ from snapproxy.trust.openpgp import OpenPgpVerifier
 from snapproxy.trust.roots import RootVerifier, available_keyrings
 from snapproxy.upstream.pass_through import PassThrough
 from snapproxy.web.proxy_server import serving
+from snapproxy.wiring.repeated_work import RepeatedWork
 from snapproxy.wiring.times import TimesApp
 from snapproxy.wiring.upstream import Upstream, new_instance, open_upstream
 from snapproxy_storage import StorageFailure, Store, open_store
-
-DRAFT_SECONDS = 86400.0
-"""How long the draft of an interrupted download is kept for a resume."""
-
-CLEAN_UP_SECONDS = 3600.0
-"""Interval between two clean-ups of such drafts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,33 +106,11 @@ class App(TimesApp):
         )
         try:
             async with server, asyncio.TaskGroup() as background:
-                background.create_task(self._clean_up())
-                is_replay = self.offline or isinstance(self.answerer, Replay)
-                for watch in () if is_replay else self.config.watch:
-                    background.create_task(self._observe_repeatedly(watch))
+                work = RepeatedWork(self, self.answerer, self.tables, self.observe)
+                for each in work.each(is_replay=self.offline or isinstance(self.answerer, Replay)):
+                    background.create_task(each)
         finally:
             await pass_through.close()
-
-    async def _clean_up(self) -> Never:
-        """Discard the drafts of interrupted downloads that were not resumed, every hour."""
-        while True:
-            with contextlib.suppress(StorageFailure):  # tried again in an hour; requests report a store that fails
-                await self.store.drafts.sweep(older_than=DRAFT_SECONDS)
-            await self.clock.sleep(CLEAN_UP_SECONDS)
-
-    async def _observe_repeatedly(self, watch: Watch) -> Never:
-        """Observe an archive on schedule, in the background.
-
-        A restart does not observe again before the interval is over.
-        """
-        archive = self.archive(watch.archive)
-        last = max((seen for path in watch.paths if (seen := self.observations.last(archive, path))), default=None)
-
-        async def observe() -> str | Refusal:
-            outcome = await self.observe(watch.archive, watch.paths, with_packages=watch.packages == "all")
-            return outcome if isinstance(outcome, Refusal) else outcome.line()
-
-        await repeat(observe, watch.every, last, self.clock, what=f"The observation of {watch.archive}")
 
     async def observe(
         self, archive: str, paths: Sequence[str], *, with_packages: bool, progress: Progress = SILENT
@@ -155,7 +126,7 @@ class App(TimesApp):
         return await self.sweeper.sweep(context, canonical, with_packages=with_packages, progress=progress)
 
     async def answered(self, capture: str = "") -> Record:
-        """Return what was served so far: from the record that is replayed, otherwise into a capture.
+        """Return the record of the answers so far: from the record that is replayed, otherwise into a capture.
 
         No request may be in progress.
         """

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from snapproxy.config import Config, Watch, load
+from snapproxy.config import Config, MirroredSlice, Watch, load
 from snapproxy.config.load import SYSTEM_FILE, find_file
 from snapproxy.core.model import Archive, Match
 from snapproxy.core.rate_limit import BLOB_SOURCE, MIRROR, SPARING
@@ -137,6 +137,17 @@ def test_patience_is_set_per_family(load_text: Loader) -> None:
 def test_a_watch_is_hourly_and_keeps_what_is_used(load_text: Loader) -> None:
     config = load_text('[[watch]]\narchive = "debian"\npaths = ["dists/stable/InRelease"]')
     assert config.watch == (Watch("debian", ("dists/stable/InRelease",), 3600, "used"),)
+
+
+def test_a_mirrored_slice_has_suites_or_repositories(load_text: Loader) -> None:
+    config = load_text(
+        '[[mirror]]\narchive = "debian"\nsuites = ["bookworm"]\ncomponents = ["main"]\narchitectures = ["amd64"]\n'
+        '[[mirror]]\narchive = "ubuntu"\nrepos = ["core"]\nevery = "1d"\n'
+    )
+    assert config.mirror == (
+        MirroredSlice("debian", ("bookworm",), ("main",), ("amd64",), 6 * 3600),
+        MirroredSlice("ubuntu", (), ("core",), (), 86400),
+    )
 
 
 def test_an_archive_keeps_no_packages_if_every_watch_of_it_says_so(load_text: Loader) -> None:

@@ -82,6 +82,9 @@ burst = "x"
             'watch[0].packages: "some" is not accepted; accepted: "used", "all", "none"',
         ),
         ('[[watch]]\narchive = "debian"\npath = "a"', "watch[0].path: no such setting; did you mean paths?"),
+        ('[[mirror]]\narchive = "x"\nsuites = ["a"]', 'mirror[0].archive: there is no archive "x"'),
+        ('[[mirror]]\narchive = "debian"\nsuites = ["../a"]', 'mirror[0].suites[0]: "../a" is not accepted'),
+        ('[[mirror]]\narchive = "debian"\nsuite = ["a"]', "mirror[0].suite: no such setting; did you mean suites?"),
         ("watch = 1", "watch: 1 is not accepted; accepted: a list"),
         ('[archives.debian]\nfamily = ["apt"]', 'archives.debian.family: ["apt"] is not accepted; accepted: "apt", '),
         (

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from snapproxy.archives import HISTORIES
 from snapproxy.base.clock import Clock
 from snapproxy.capture.replay import Replayed
-from snapproxy.config import Config, Watch
+from snapproxy.config import Config, MirroredSlice, Watch
 from snapproxy.core.address import AddressBook
 from snapproxy.core.exchange import Conditions, FileTarget, Outcome, Prefetch, Served, ServiceTarget
 from snapproxy.core.model import Archive, Instant, Refusal
@@ -120,6 +120,7 @@ class House:
     offline: bool = False
     timeouts: Timeouts = QUICK
     watch: tuple[Watch, ...] = ()
+    mirror: tuple[MirroredSlice, ...] = ()
     replayed: Replayed | None = None
 
     async def __aenter__(self) -> Self:
@@ -134,6 +135,7 @@ class House:
             upstreams={},
             patience={"apt": self.patience},
             watch=self.watch,
+            mirror=self.mirror,
             manners=self.manners,
         )
         self._stack = AsyncExitStack()

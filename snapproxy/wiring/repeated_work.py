@@ -1,0 +1,98 @@
+"""The work that `serve` repeats in the background: clean-up, observations, mirrors."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+from collections.abc import Coroutine, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Never, Protocol
+
+from snapproxy.base.schedule import repeat
+from snapproxy.config import MirroredSlice, Watch
+from snapproxy.core.exchange import Answerer
+from snapproxy.core.listing import Selection
+from snapproxy.core.model import Archive, Instant, Match, Refusal, TimeSpec
+from snapproxy.core.progress import SILENT
+from snapproxy.indexes.index_tables import IndexTables
+from snapproxy.jobs.sweep import Observation
+from snapproxy.jobs.timeline import entries, settled_instants
+from snapproxy.prefetch.fetch_files import FileFetcher
+from snapproxy.prefetch.mirror import Mirror, MirrorTarget
+from snapproxy.prefetch.slice import SliceReader
+from snapproxy.wiring.times import TimesApp
+from snapproxy_storage import StorageFailure
+
+DRAFT_SECONDS = 86400.0
+"""How long the draft of an interrupted download is kept for a resume."""
+
+CLEAN_UP_SECONDS = 3600.0
+"""Interval between two clean-ups of such drafts."""
+
+
+class Observe(Protocol):
+    """Records the roots at `paths` of an archive as they are now."""
+
+    async def __call__(self, archive: str, paths: Sequence[str], *, with_packages: bool) -> Observation | Refusal: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatedWork:
+    """The parts that repeated work uses."""
+
+    app: TimesApp
+    answerer: Answerer
+    tables: IndexTables
+    observe: Observe
+
+    def each(self, *, is_replay: bool) -> Iterator[Coroutine[Any, Any, Never]]:
+        """Yield each piece of work, which runs until it is cancelled. A replay sends no requests of its own."""
+        yield self._clean_up()
+        if not is_replay:
+            yield from map(self._observe, self.app.config.watch)
+            yield from map(self._mirror, self.app.config.mirror)
+
+    async def _clean_up(self) -> Never:
+        """Discard the drafts of interrupted downloads that were not resumed, every hour."""
+        while True:
+            with contextlib.suppress(StorageFailure):  # tried again in an hour; requests report a store that fails
+                await self.app.store.drafts.sweep(older_than=DRAFT_SECONDS)
+            await self.app.clock.sleep(CLEAN_UP_SECONDS)
+
+    async def _observe(self, watch: Watch) -> Never:
+        """Observe an archive on schedule. A restart does not observe again before the interval is over."""
+        app, archive = self.app, self.app.archive(watch.archive)
+        last = max((seen for path in watch.paths if (seen := app.observations.last(archive, path))), default=None)
+
+        async def observe() -> str | Refusal:
+            outcome = await self.observe(watch.archive, watch.paths, with_packages=watch.packages == "all")
+            return outcome if isinstance(outcome, Refusal) else outcome.line()
+
+        await repeat(observe, watch.every, last, app.clock, what=f"The observation of {watch.archive}")
+
+    async def _mirror(self, mirrored: MirroredSlice) -> Never:
+        """Fetch each new snapshot of a slice on schedule."""
+        archive = self.app.archive(mirrored.archive)
+        selections = tuple(
+            Selection(suite, mirrored.components, mirrored.architectures, platform.machine())
+            for suite in mirrored.suites or ("",)
+        )
+        mirror = Mirror(
+            MirrorTarget(archive, selections),
+            SliceReader(archive, self.answerer, self.tables, SILENT),
+            FileFetcher(self.answerer, self.app.clock, SILENT),
+            self.app.store.catalog,
+            self.settled_since,
+        )
+        what = f"The mirror of {archive.name} {' '.join(mirrored.suites or mirrored.components)}"
+        await repeat(mirror.update, mirrored.every, None, self.app.clock, what=what)
+
+    async def settled_since(self, archive: Archive, last: Instant | None) -> Sequence[Instant] | Refusal:
+        """Return the settled snapshots of an archive after an instant; None: the newest one alone."""
+        app = self.app
+        newest = await app.snapshot(archive, TimeSpec("latest", None, Match.LATEST))
+        if isinstance(newest, Refusal) or last is None:
+            return newest if isinstance(newest, Refusal) else [newest.instant]
+        context = app.context(archive)
+        found = await entries(context, last, newest.instant, app.clock.now(), app.timelines, app.observations)
+        return found if isinstance(found, Refusal) else settled_instants(found, last, newest.instant)
