@@ -1,0 +1,92 @@
+"""Read databases of installed packages: dpkg's status, pacman's `desc` files, apk's `installed`.
+
+Names, versions and architectures are compared with the archive's lists; the build dates, which pacman and apk record,
+are lower limits of the time of installation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from snapproxy.errors import ArchiveDataError
+from snapproxy.formats.deb822 import stanzas
+from snapproxy.formats.pacman_db import fields
+from snapproxy.formats.time_evidence.dates import lines_of, read_seconds
+
+T = TypeVar("T")
+
+MOST_PACKAGES = 100_000
+"""Maximum number of packages of one database."""
+
+_DESC = frozenset({"NAME", "VERSION", "ARCH", "BUILDDATE", "INSTALLDATE"})
+_STATUS = ("package", "version", "architecture", "status")
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledPackage:
+    """An installed package. `built` and `installed` are instants in seconds, None if the database has no date."""
+
+    name: str
+    version: str
+    architecture: str
+    built: int | None = None
+    installed: int | None = None
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """The identity in an index: name, architecture, version."""
+        return self.name, self.architecture, self.version
+
+
+def read_dpkg_status(data: bytes) -> Iterator[InstalledPackage]:
+    """Yield the installed packages of dpkg's status file; configuration files left of removed ones do not count.
+
+    Raises ArchiveDataError for a file that is not one.
+    """
+    for record in _at_most(stanzas([data], wanted=_STATUS, drop=lambda *_: None)):
+        if record.get("status", "").endswith(" installed") and record.get("package") and record.get("version"):
+            yield InstalledPackage(record["package"], record["version"], record.get("architecture", ""))
+
+
+def read_pacman_desc(name: str, data: bytes) -> InstalledPackage:
+    """Return the package of one `desc`. `name` is for messages. Raises ArchiveDataError if it is malformed."""
+    record = fields(name, data, _DESC)
+    values = {field: lines[0] if lines else "" for field, lines in record.items()}
+    if not values.get("NAME") or not values.get("VERSION"):
+        raise ArchiveDataError("An installed package has no name", why=f"{name[:140]!a} has no NAME or VERSION.")
+    return InstalledPackage(
+        values["NAME"],
+        values["VERSION"],
+        values.get("ARCH", ""),
+        read_seconds(values.get("BUILDDATE", "")),
+        read_seconds(values.get("INSTALLDATE", "")),
+    )
+
+
+def read_apk_installed(data: bytes) -> Iterator[InstalledPackage]:
+    """Yield the packages of apk's `installed`: records of `P:`, `V:`, `A:` and `t:` lines, an empty line after each.
+
+    Raises ArchiveDataError if there are too many.
+    """
+    return _at_most(_apk_records(data))
+
+
+def _apk_records(data: bytes) -> Iterator[InstalledPackage]:
+    record: dict[str, str] = {}
+    for _, line in lines_of(data + b"\n\n"):
+        letter, colon, value = line[:1], line[1:2], line[2:]
+        if not line and record.get("P") and record.get("V"):
+            yield InstalledPackage(record["P"], record["V"], record.get("A", ""), read_seconds(record.get("t", "")))
+        if not line:
+            record = {}
+        elif colon == ":" and letter in "PVAt":
+            record.setdefault(letter, value)
+
+
+def _at_most(found: Iterable[T]) -> Iterator[T]:
+    for number, each in enumerate(found):
+        if number == MOST_PACKAGES:
+            raise ArchiveDataError("A database of packages is too large", why=f"It has over {MOST_PACKAGES} packages.")
+        yield each
