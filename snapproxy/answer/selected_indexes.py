@@ -9,10 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from snapproxy.core.exchange import Answerer, Conditions, FileTarget, Moved
-from snapproxy.core.listing import Lister, Part, Root
-from snapproxy.core.model import Archive, ExpectedFile, Family, Refusal, TimeSpec
+from snapproxy.core.listing import PackageVersion, Part, Root, Selection
+from snapproxy.core.model import Archive, ExpectedFile, Refusal, TimeSpec
 from snapproxy.core.progress import Progress
+from snapproxy.errors import ArchiveDataError
+from snapproxy.families import FAMILIES, LISTERS
 from snapproxy.indexes.index_tables import IndexTables
+from snapproxy.indexes.listings import Listings
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +52,18 @@ class SelectedIndexes:
     def __init__(
         self,
         archive: Archive,
-        family: Family,
-        lister: Lister,
         answerer: Answerer,
         tables: IndexTables,
+        listings: Listings,
         progress: Progress,
         capture: str = "",
     ) -> None:
         self._archive = archive
-        self._family = family
-        self._lister = lister
+        self._family = FAMILIES[archive.family]
+        self._lister = LISTERS[archive.family]
         self._answerer = answerer
         self._tables = tables
+        self._listings = listings
         self._progress = progress
         self._capture = capture
 
@@ -91,6 +94,24 @@ class SelectedIndexes:
             expected.path: expected.strong or ("", f"{file.digest} {expected.path}")
             for expected in await self.listed(file)
         }
+
+    async def packages(self, part: Part, when: TimeSpec, selection: Selection) -> list[PackageVersion]:
+        """Fetch the index of a part, and return its packages of the selected architectures.
+
+        Raises ArchiveDataError for an index that cannot be read.
+        """
+        file = await self.fetch((part.path,), when)
+        try:
+            packages = await self._listings.packages(self._family.name, file.digest, file.path)
+        except ArchiveDataError as error:
+            why = f"{part.path} at {when.text}: {error.why}"
+            raise ArchiveDataError(error.reason, why=why, hint=error.hint) from error
+        return [each for each in packages if self._is_selected(each, part, selection)]
+
+    def _is_selected(self, package: PackageVersion, part: Part, selection: Selection) -> bool:
+        if part.architecture or not selection.architectures:
+            return True
+        return package.architecture in {*selection.architectures, self._lister.any_architecture}
 
     async def fetch(self, names: Sequence[str], when: TimeSpec) -> StoredIndex:
         """Fetch the first of `names` that exists, completely."""

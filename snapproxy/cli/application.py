@@ -9,17 +9,21 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
+from snapproxy.answer.selected_indexes import SelectedIndexes
 from snapproxy.capture.replay import Replayed
 from snapproxy.cli.execution import storage_errors
 from snapproxy.config import Config
 from snapproxy.core.exchange import FileTarget
 from snapproxy.core.listing import Selection
-from snapproxy.core.model import Refusal
+from snapproxy.core.model import Archive, Instant, Refusal
 from snapproxy.core.paths import canonical_path
-from snapproxy.core.progress import Progress
+from snapproxy.core.progress import SILENT, Progress
 from snapproxy.core.time_spec import parse_time
+from snapproxy.jobs import timeline, when
 from snapproxy.jobs.archive_diff import ArchiveDiff, Differ
 from snapproxy.jobs.fetch import Fetched, fetch_file
+from snapproxy.jobs.root_evidence import RootEvidence
+from snapproxy.jobs.subject_evidence import SubjectEvidence
 from snapproxy.jobs.sweep import Observation
 from snapproxy.wiring import application
 from snapproxy.wiring.application import App
@@ -33,6 +37,7 @@ __all__ = [
     "diff",
     "fetch",
     "observe",
+    "when_made",
 ]
 
 
@@ -80,3 +85,20 @@ async def diff(
     """
     differ = Differ(app.archive(archive), app.executor, app.tables, app.listings, progress)
     return await differ.compare(parse_time(before), parse_time(after), selection)
+
+
+async def when_made(app: App, found: SubjectEvidence, archive: str) -> when.Subject:
+    """Compare the packages of a root or an image with its archives' lists, and return the verdict.
+
+    `archive` replaces the archives that its sources name, '' for none. Raises ClientError for an unknown archive.
+    """
+
+    async def entries(of: Archive, start: Instant, end: Instant) -> Sequence[timeline.TimelineEntry] | Refusal:
+        return await timeline.entries(app.context(of), start, end, app.clock.now(), app.timelines, app.observations)
+
+    def indexes(of: Archive) -> SelectedIndexes:
+        return SelectedIndexes(of, app.executor, app.tables, app.listings, SILENT)
+
+    access = when.ProbeAccess(indexes, entries, app.archive(archive) if archive else None)
+    root = found.root or RootEvidence()
+    return await when.when_made(root, found.name, found.kind, app.book, access, app.clock.now())

@@ -20,6 +20,7 @@ VERBS: Mapping[str, str] = {
     "resolve": "print the snapshot that answers for a time",
     "timeline": "list the snapshots of an archive",
     "bad": "mark a snapshot as bad, or remove the mark",
+    "when": "infer when a root, an image or a Dockerfile was made",
     "diff": "list the packages that differ between two times",
     "fetch": "fetch files as they were at a time",
     "observe": "record an archive as it is now",

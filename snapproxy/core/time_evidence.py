@@ -8,7 +8,7 @@ both, and its `at` is the newer end, because new packages are installable beside
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 
@@ -128,7 +128,7 @@ _NAMES_AN_INSTANT = frozenset({EvidenceKind.LISTING, EvidenceKind.STATED, Eviden
 def infer(evidence: Iterable[Evidence], now: Instant) -> Verdict:
     """Return the verdict on all evidence. No instant is after `now`."""
     known = tuple(sorted(evidence, key=_order))
-    dated = [each for each in known if each.first is not None or each.last is not None]
+    dated = _without_left_bases([each for each in known if each.first is not None or each.last is not None])
     if not dated:
         return Verdict(None, None, None, Confidence.UNKNOWN, known)
     base = _base(dated)
@@ -142,11 +142,31 @@ def infer(evidence: Iterable[Evidence], now: Instant) -> Verdict:
         elif each.last is not None and first is not None and each.last < first:
             contradictions += _against(each, lower, is_newer=False)
         else:
-            if each.first is not None and (first is None or each.first > first):
+            if each.first is not None and (first is None or (each.first > first and _narrows(each))):
                 first, lower = each.first, each
-            if each.last is not None and (last is None or each.last < last):
+            if each.last is not None and (last is None or (each.last < last and _narrows(each))):
                 last, upper = each.last, each
     return _verdict(known, base, (first, last), contradictions, now)
+
+
+def _without_left_bases(dated: Sequence[Evidence]) -> list[Evidence]:
+    """Return the evidence, where an address in a comment only limits the past if other evidence is newer.
+
+    The thing was changed since it was made from that address, which is no contradiction.
+    """
+    others = (each.first for each in dated if each.kind not in {EvidenceKind.COMMENT, EvidenceKind.FILE})
+    newest = max((each for each in others if each is not None), default=None)
+    return [
+        replace(each, last=None)
+        if each.kind is EvidenceKind.COMMENT and newest is not None and each.last is not None and each.last < newest
+        else each
+        for each in dated
+    ]
+
+
+def _narrows(evidence: Evidence) -> bool:
+    """Return whether evidence may narrow a limit. A date of a file only replaces a missing one."""
+    return evidence.kind is not EvidenceKind.FILE
 
 
 def _order(evidence: Evidence) -> tuple[int, Instant, str, int]:
@@ -164,11 +184,15 @@ def _base(dated: Sequence[Evidence]) -> Evidence:
 
 
 def _against(evidence: Evidence, other: Evidence, *, is_newer: bool) -> list[Contradiction]:
-    """Return the contradiction, unless the two are about different archives, or a date of a file is all that differs.
+    """Return the contradiction, if it is one.
 
-    An archive's own snapshot is often older than the common time. A date of a file proves nothing against a statement.
+    It is none if the two are about different archives, whose own snapshots differ, nor if only the date of a file
+    differs.
     """
     if evidence.kind is EvidenceKind.FILE:
+        return []
+    # An address that was used before, or the date of a base: a base may be older than the pin of later packages.
+    if not is_newer and evidence.kind in {EvidenceKind.COMMENT, EvidenceKind.STATED}:
         return []
     is_pair = evidence.kind is other.kind is EvidenceKind.PIN or evidence.kind is other.kind is EvidenceKind.COMMENT
     if is_pair and evidence.archive != other.archive:
@@ -192,7 +216,9 @@ def _verdict(
             at = last = max(each.evidence.first, last or 0)
         elif not each.is_newer and each.evidence.last is not None:
             first = min(each.evidence.last, first if first is not None else each.evidence.last)
-    last = None if last is not None and last > now and base.kind is not EvidenceKind.PIN else last
+    if base.kind is not EvidenceKind.PIN:  # a pin may be in the future; the packages of today cannot
+        last = None if last is None else min(last, now)
+        at = None if at is None else min(at, now)
     confidence = Confidence.WEAK if contradictions else _confidence(base, known, first, last)
     return Verdict(first, last, at, confidence, known, tuple(contradictions))
 

@@ -21,6 +21,7 @@ _EXTENDED = b"x"
 _GLOBAL = b"g"
 _BINARY = 0x80  # the first byte of a number that GNU tar writes in base 256
 _MAX_HEADER_DATA = 64 << 10
+_PIECE = 256 << 10
 # A pax record: "<length> path=<value>\n" (POSIX pax, "Extended header").
 _PAX_RECORD = re.compile(rb"([0-9]{1,9}) ([^=]+)=")
 _PAX_SIZE = re.compile(rb"[0-9]{1,18}")
@@ -28,11 +29,12 @@ _PAX_SIZE = re.compile(rb"[0-9]{1,18}")
 
 @dataclass(frozen=True, slots=True)
 class StreamMember:
-    """A member of a tar: its name as written, its size in bytes, and whether it is a regular file."""
+    """A member of a tar: its name as written, its size in bytes, whether it is a regular file, its time of change."""
 
     name: str
     size: int
     is_regular: bool
+    modified: int = 0
 
 
 class TarStream:
@@ -87,7 +89,7 @@ class TarStream:
             if len(name) > self._max_name:
                 raise self._damaged(f"A member's name is longer than {self._max_name} characters.")
             self._left = size
-            yield StreamMember(name, size, kind in _REGULAR)
+            yield StreamMember(name, size, kind in _REGULAR, _modified(header))
             self._source.skip(self._left + -size % _BLOCK)
         raise self._damaged(f"It has more than {self._max_members} members.")
 
@@ -98,6 +100,15 @@ class TarStream:
             raise self._damaged("It ends in the middle of a member.")
         self._left = 0
         return data
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the bytes of the current member in pieces."""
+        while self._left:
+            piece = self._source.take(min(self._left, _PIECE))
+            if not piece:
+                raise self._damaged("It ends in the middle of a member.")
+            self._left -= len(piece)
+            yield piece
 
     def _header_data(self, size: int) -> bytes:
         if size > _MAX_HEADER_DATA:
@@ -183,3 +194,9 @@ class _ByteReader:
 
 def _text(field: bytes) -> str:
     return field.partition(b"\0")[0].decode("utf-8", "surrogateescape")
+
+
+def _modified(header: bytes) -> int:
+    """Return the time of change in seconds, 0 for a malformed one, which is of no consequence."""
+    digits = header[136:148].strip(b" \0")
+    return int(digits, 8) if re.fullmatch(rb"[0-7]{1,12}", digits) else 0

@@ -1,6 +1,5 @@
 """Compare the packages of an archive at two times: fetches the roots of both times, then the indexes that differ.
 
-Files are requested in the same way as by clients (`core.exchange.Answerer`), so they are verified, stored and shared.
 `core.package_diff` computes the differences; the family's lister defines the lists of packages and the order of
 versions.
 """
@@ -18,8 +17,7 @@ from snapproxy.core.listing import PackageVersion, Part, Selection, chosen, refu
 from snapproxy.core.model import Archive, Refusal, TimeSpec
 from snapproxy.core.package_diff import PackageChange, PackageRecord, compare_listings
 from snapproxy.core.progress import Progress
-from snapproxy.errors import ArchiveDataError
-from snapproxy.families import FAMILIES, LISTERS
+from snapproxy.families import LISTERS
 from snapproxy.indexes.index_tables import IndexTables
 from snapproxy.indexes.listings import Listings
 
@@ -41,10 +39,8 @@ class Differ:
     def __init__(
         self, archive: Archive, answerer: Answerer, tables: IndexTables, listings: Listings, progress: Progress
     ) -> None:
-        self._family = FAMILIES[archive.family]
         self._lister = LISTERS[archive.family]
-        self._indexes = SelectedIndexes(archive, self._family, self._lister, answerer, tables, progress)
-        self._listings = listings
+        self._indexes = SelectedIndexes(archive, answerer, tables, listings, progress)
 
     async def compare(self, before: TimeSpec, after: TimeSpec, selection: Selection) -> ArchiveDiff | Refusal:
         """Return the differences, or the refusal of the first file that is refused at either time.
@@ -58,8 +54,9 @@ class Differ:
 
     async def _compare(self, before: TimeSpec, after: TimeSpec, selection: Selection) -> ArchiveDiff:
         roots = self._lister.roots(selection)
-        old_roots, new_roots = await self._indexes.roots(roots, before), await self._indexes.roots(roots, after)
-        olds, news = await self._indexes.parts(roots, old_roots), await self._indexes.parts(roots, new_roots)
+        indexes = self._indexes
+        old_roots, new_roots = await indexes.roots(roots, before), await indexes.roots(roots, after)
+        olds, news = await indexes.parts(roots, old_roots), await indexes.parts(roots, new_roots)
         if refusal := refuse_unmatched([each.part for each in (*olds, *news)], selection):
             raise RefusedFileError(refusal)
         old, new = _by_component(olds, selection), _by_component(news, selection)
@@ -84,19 +81,9 @@ class Differ:
         parts = [index.part for name in sorted(names) for index in indexes.get(name, ())]
         found = []
         for part in parts:
-            file = await self._indexes.fetch((part.path,), when)
-            try:
-                packages = await self._listings.packages(self._family.name, file.digest, file.path)
-            except ArchiveDataError as error:
-                raise _unreadable(error, when, part.path) from error
-            wanted = [each for each in packages if self._is_wanted(each, part, selection)]
+            wanted = await self._indexes.packages(part, when, selection)
             found += [_of_source(part, each) if selection.by_source else _of_binary(part, each) for each in wanted]
         return found
-
-    def _is_wanted(self, package: PackageVersion, part: Part, selection: Selection) -> bool:
-        if part.architecture or not selection.architectures:
-            return True
-        return package.architecture in {*selection.architectures, self._lister.any_architecture}
 
 
 def _snapshots(roots: Iterable[StoredIndex]) -> tuple[str, ...]:
@@ -126,7 +113,3 @@ def _of_binary(part: Part, package: PackageVersion) -> PackageRecord:
 
 def _of_source(part: Part, package: PackageVersion) -> PackageRecord:
     return PackageRecord(part.component, package.source, "", package.source_version)
-
-
-def _unreadable(error: ArchiveDataError, when: TimeSpec, path: str) -> ArchiveDataError:
-    return ArchiveDataError(error.reason, why=f"{path} at {when.text}: {error.why}", hint=error.hint)

@@ -12,6 +12,7 @@ from snapproxy.core.model import Archive, ExpectedFile, Refusal, TimeSpec
 from snapproxy.core.progress import Progress
 from snapproxy.families import FAMILIES, LISTERS
 from snapproxy.indexes.index_tables import IndexTables
+from snapproxy.indexes.listings import Listings
 from snapproxy.prefetch.model import WantedFile
 
 
@@ -28,15 +29,19 @@ class SliceReader:
     """Reads slices of one archive. `capture`: the capture that records the roots and indexes, '' for none."""
 
     def __init__(
-        self, archive: Archive, answerer: Answerer, tables: IndexTables, progress: Progress, capture: str = ""
+        self,
+        archive: Archive,
+        answerer: Answerer,
+        tables: IndexTables,
+        listings: Listings,
+        progress: Progress,
+        capture: str = "",
     ) -> None:
         self._archive = archive
         self._family = FAMILIES[archive.family]
         self._lister = LISTERS[archive.family]
         self._tables = tables
-        self._indexes = SelectedIndexes(
-            archive, self._family, self._lister, answerer, tables, progress, capture=capture
-        )
+        self._indexes = SelectedIndexes(archive, answerer, tables, listings, progress, capture)
 
     async def read(self, when: TimeSpec, selection: Selection) -> Slice | Refusal:
         """Fetch the roots and the indexes of packages, and return the files of the slice.

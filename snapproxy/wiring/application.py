@@ -106,7 +106,7 @@ class App(TimesApp):
         )
         try:
             async with server, asyncio.TaskGroup() as background:
-                work = RepeatedWork(self, self.answerer, self.tables, self.observe)
+                work = RepeatedWork(self, self.answerer, self.tables, self.listings, self.observe)
                 for each in work.each(is_replay=self.offline or isinstance(self.answerer, Replay)):
                     background.create_task(each)
         finally:

@@ -15,6 +15,7 @@ from snapproxy.core.listing import Selection
 from snapproxy.core.model import Archive, Instant, Match, Refusal, TimeSpec
 from snapproxy.core.progress import SILENT
 from snapproxy.indexes.index_tables import IndexTables
+from snapproxy.indexes.listings import Listings
 from snapproxy.jobs.sweep import Observation
 from snapproxy.jobs.timeline import entries, settled_instants
 from snapproxy.prefetch.fetch_files import FileFetcher
@@ -43,6 +44,7 @@ class RepeatedWork:
     app: TimesApp
     answerer: Answerer
     tables: IndexTables
+    listings: Listings
     observe: Observe
 
     def each(self, *, is_replay: bool) -> Iterator[Coroutine[Any, Any, Never]]:
@@ -79,7 +81,7 @@ class RepeatedWork:
         )
         mirror = Mirror(
             MirrorTarget(archive, selections),
-            SliceReader(archive, self.answerer, self.tables, SILENT),
+            SliceReader(archive, self.answerer, self.tables, self.listings, SILENT),
             FileFetcher(self.answerer, self.app.clock, SILENT),
             self.app.store.catalog,
             self.settled_since,

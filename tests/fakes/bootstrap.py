@@ -6,6 +6,7 @@ import json
 import subprocess
 from pathlib import Path
 
+from tests.fakes.five_states import FiveStates
 from tests.fakes.world import RootWorld
 
 EPOCH = "1717200000"
@@ -26,7 +27,12 @@ def tool(*command: str, **environment: str) -> str:
 
 
 def mmdebstrap(
-    world: RootWorld, target: Path, mirror: str, *options: str, variant: str = "essential", **environment: str
+    world: RootWorld | FiveStates,
+    target: Path,
+    mirror: str,
+    *options: str,
+    variant: str = "essential",
+    **environment: str,
 ) -> None:
     """Build a root. The world has no `usrmerge`, so the root is merged from the start, by mmdebstrap's own hook."""
     fixed = [f"--variant={variant}", f"--keyring={world.key.keyring}", f"--hook-dir={_MERGED}"]

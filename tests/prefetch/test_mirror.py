@@ -41,7 +41,7 @@ class Listed:
 
 def mirror(house: House, listed: Listed) -> Mirror:
     app = house.app
-    reader = SliceReader(house.rows[0], app.answerer, app.tables, SILENT)
+    reader = SliceReader(house.rows[0], app.answerer, app.tables, app.listings, SILENT)
     target = MirrorTarget(house.rows[0], (_SELECTION,))
     return Mirror(target, reader, FileFetcher(app.answerer, app.clock, SILENT), app.store.catalog, listed)
 
@@ -80,7 +80,7 @@ async def test_a_snapshot_with_a_missing_file_is_fetched_again(hamlet: Hamlet, t
 async def test_an_unknown_component_is_a_refusal(hamlet: Hamlet, tmp_path: Path) -> None:
     async with House(tmp_path, (hamlet.row,)) as house:
         app, row = house.app, house.rows[0]
-        reader = SliceReader(row, app.answerer, app.tables, SILENT)
+        reader = SliceReader(row, app.answerer, app.tables, app.listings, SILENT)
         target = MirrorTarget(row, (Selection(suite=SUITE, components=("mian",), architectures=("amd64",)),))
         fetcher = FileFetcher(app.answerer, app.clock, SILENT)
         found = await Mirror(target, reader, fetcher, app.store.catalog, Listed(epoch(FIRST))).update()

@@ -17,7 +17,7 @@ from tests.fakes.house import House
 
 
 async def read(house: House, when: str, selection: Selection, capture: str = "") -> Slice | Refusal:
-    reader = SliceReader(house.rows[0], house.app.answerer, house.app.tables, SILENT, capture)
+    reader = SliceReader(house.rows[0], house.app.answerer, house.app.tables, house.app.listings, SILENT, capture)
     return await reader.read(parse_time(when), selection)
 
 

@@ -8,20 +8,16 @@ A name is the URI of the file without scheme and login, with some characters esc
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from urllib.parse import unquote, urlsplit
 
 from snapproxy.core.client_cache import ClientRepository, ClientSettings, RepositoryCache
 from snapproxy.core.paths import canonical_path
 from snapproxy.errors import ArchiveDataError, ClientError, ConfigurationError
 from snapproxy.families.apt.paths import folder_of
-from snapproxy.formats.deb822 import stanzas
+from snapproxy.formats.apt_sources import read_apt_sources
 
 _FOLDER = "var/lib/apt/lists"
 _ESCAPED = re.compile(r'[\\|{}\[\]<>"^~_=!@#$%&*]|[^!-~]')
-_ONE_LINE = re.compile(r"deb\s+(?:\[[^\]]*\]\s*)?(?P<uri>\S+)\s+(?P<suite>\S+)")
-_OFF = frozenset({"no", "false", "without", "off", "disable", "0"})
-_LARGEST = 1 << 18
 
 
 class AptLists:
@@ -36,8 +32,12 @@ class AptLists:
                 raise ConfigurationError(
                     f"{name} is not a file of apt's sources"[:80], why="Their names end in .sources or .list."
                 )
-            for uri, suite in _deb822(name, text) if name.endswith(".sources") else _one_line(text):
-                repository = _repository(name, uri, suite)
+            try:
+                sources = list(read_apt_sources(name, text))
+            except ArchiveDataError as error:
+                raise ConfigurationError(f"{name} cannot be read", why=error.why) from error
+            for source in sources:
+                repository = _repository(name, source.uri, source.suite)
                 found[repository.id] = repository
         if not found:
             raise ConfigurationError("No source is enabled", why=f"Read: {', '.join(settings.files)}.")
@@ -48,28 +48,6 @@ class AptLists:
 
     def place(self, path: str) -> str | None:
         return _escape(path)
-
-
-def _deb822(name: str, text: str) -> Iterator[tuple[str, str]]:
-    """Yield (URI, suite) of the enabled binary sources of a deb822 file (sources.list(5))."""
-    try:
-        found = list(stanzas([re.sub(r"(?m)^#.*\n?", "", text.replace("\r\n", "\n")).encode()], max_stanza=_LARGEST))
-    except ArchiveDataError as error:
-        raise ConfigurationError(f"{name} cannot be read", why=error.why) from error
-    for stanza in found:
-        if stanza.get("enabled", "yes").lower() in _OFF or "deb" not in stanza.get("types", "").split():
-            continue
-        yield from (
-            (uri, suite) for uri in stanza.get("uris", "").split() for suite in stanza.get("suites", "").split()
-        )
-
-
-def _one_line(text: str) -> Iterator[tuple[str, str]]:
-    """Yield (URI, suite) of the binary sources of a one-line file."""
-    for line in text.splitlines():
-        found = _ONE_LINE.match(line.strip())
-        if found:
-            yield found["uri"].strip("\"'"), found["suite"]
 
 
 def _repository(name: str, uri: str, suite: str) -> ClientRepository:

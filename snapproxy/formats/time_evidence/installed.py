@@ -46,7 +46,9 @@ def read_dpkg_status(data: bytes) -> Iterator[InstalledPackage]:
     Raises ArchiveDataError for a file that is not one.
     """
     for record in _at_most(stanzas([data], wanted=_STATUS, drop=lambda *_: None)):
-        if record.get("status", "").endswith(" installed") and record.get("package") and record.get("version"):
+        # An image without dpkg has one stanza a file, without a status.
+        is_installed = record.get("status", "installed").split()[-1:] == ["installed"]
+        if is_installed and record.get("package") and record.get("version"):
             yield InstalledPackage(record["package"], record["version"], record.get("architecture", ""))
 
 

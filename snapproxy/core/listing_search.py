@@ -1,0 +1,120 @@
+"""Search an ordered list of snapshots for those in which all installed packages are listed, with few comparisons.
+
+Each comparison has a direction: a snapshot that lists older versions than the installed ones is too early, one that
+lists newer ones is too late. The search bisects both edges of the agreeing snapshots. Versions may go back in an
+archive, so the result states what was compared, and not more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Direction(Enum):
+    """The result of one comparison."""
+
+    AGREES = "agrees"
+    EARLY = "too early"
+    LATE = "too late"
+    UNANSWERED = "unanswered"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The installed packages compared with one snapshot.
+
+    `newer`, `older` and `absent` count the packages of which it lists only newer versions, only older versions, and
+    none. `is_answered`: False if the archive does not answer for that snapshot.
+    """
+
+    newer: int = 0
+    older: int = 0
+    absent: int = 0
+    is_answered: bool = True
+
+    @property
+    def direction(self) -> Direction:
+        """The direction; of a mixture, that of the majority."""
+        if not self.is_answered:
+            return Direction.UNANSWERED
+        if self.newer == self.older == 0:
+            return Direction.AGREES
+        return Direction.LATE if self.newer >= self.older else Direction.EARLY
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """The agreeing snapshots, by index: `first` to `last` were compared and agree.
+
+    `before` is the nearest earlier one that was compared and does not, -1 if there is none; `after` likewise, `count`
+    if there is none. Snapshots between `before` and `first` were not compared, if the search ended early.
+    """
+
+    before: int
+    first: int
+    last: int
+    after: int
+
+
+def next_index(count: int, known: Mapping[int, Comparison], start: int) -> int | None:
+    """Return the snapshot to compare next, None when both edges are found or no snapshot can agree.
+
+    `count` snapshots in the order of time; `known`: the comparisons so far; `start`: the index to begin with.
+    """
+    if not known:
+        return min(max(start, 0), count - 1) if count else None
+    found = agreement(count, known)
+    if found is None:
+        return _between(*_limits(count, known), known)
+    edges = ((found.before, found.first), (found.last, found.after))
+    for low, high in sorted(edges, key=lambda edge: edge[0] - edge[1]):
+        if (index := _between(low, high, known)) is not None:
+            return index
+    return None
+
+
+def agreement(count: int, known: Mapping[int, Comparison]) -> Agreement | None:
+    """Return the agreeing snapshots so far, None if there are none.
+
+    Packages that no snapshot lists are not of this archive. A snapshot that lacks more packages than another does not
+    agree.
+    """
+    answered = [each for each in known.values() if each.direction is Direction.AGREES]
+    if not answered:
+        return None
+    fewest = min(each.absent for each in answered)
+    agreeing = {index for index, each in known.items() if each.direction is Direction.AGREES and each.absent == fewest}
+    others = {
+        index for index, each in known.items() if index not in agreeing and each.direction is not Direction.UNANSWERED
+    }
+    newest = max(agreeing)
+    first = last = newest
+    while (earlier := max((index for index in agreeing if index < first), default=None)) is not None:
+        if any(earlier < index < first for index in others):
+            break
+        first = earlier
+    return Agreement(
+        max((index for index in others if index < first), default=-1),
+        first,
+        last,
+        min((index for index in others if index > last), default=count),
+    )
+
+
+def _limits(count: int, known: Mapping[int, Comparison]) -> tuple[int, int]:
+    """Return the newest snapshot that is too early and the oldest after it that is too late."""
+    early = max((index for index, each in known.items() if each.direction is Direction.EARLY), default=-1)
+    late = (index for index, each in known.items() if each.direction is Direction.LATE and index > early)
+    return early, min(late, default=count)
+
+
+def _between(low: int, high: int, known: Mapping[int, Comparison]) -> int | None:
+    """Return the index nearest to the middle of two that was not compared, None if there is none."""
+    middle = (low + high) // 2
+    for distance in range(max(0, high - low)):
+        for index in (middle + distance, middle - distance):
+            if low < index < high and index not in known:
+                return index
+    return None

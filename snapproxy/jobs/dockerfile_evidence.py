@@ -1,0 +1,94 @@
+"""Collect the dated evidence of a Dockerfile, for each stage with that of the stage below it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from snapproxy.core.address import AddressBook
+from snapproxy.core.time_evidence import Evidence, EvidenceKind
+from snapproxy.formats.time_evidence.addresses import FoundAddress, addresses
+from snapproxy.formats.time_evidence.dates import DatedLine
+from snapproxy.formats.time_evidence.dockerfile import Stage, read_dockerfile
+from snapproxy.jobs.pinned_addresses import pinned
+
+_INSTALLING = frozenset({"RUN", "ADD", "ENV", "ARG", "COPY"})
+
+
+@dataclass(frozen=True, slots=True)
+class StageEvidence:
+    """A stage by its name and base, with its evidence."""
+
+    name: str
+    base: str
+    evidence: tuple[Evidence, ...]
+    notes: tuple[str, ...]
+
+
+def stage_evidence(data: bytes, name: str, book: AddressBook) -> list[StageEvidence]:
+    """Return the evidence of every stage. `name` is the file's name, for places. Raises ArchiveDataError."""
+    stages = read_dockerfile(data)
+    return [_of_stage(stages, index, name, book) for index in range(len(stages))]
+
+
+def _of_stage(stages: Sequence[Stage], index: int, name: str, book: AddressBook) -> StageEvidence:
+    stage, lineage = stages[index], [stages[index]]
+    while lineage[-1].parent is not None and len(lineage) <= len(stages):
+        lineage.append(stages[lineage[-1].parent])
+    bottom = lineage[-1]
+    found = [each for one in lineage for each in _pins(one, name, book)]
+    is_pinned = any(each.kind is EvidenceKind.PIN for each in found)
+    notes: tuple[str, ...] = ()
+    if bottom.tag_date is not None:
+        found.append(_base(bottom.tag_date, name, is_pinned=is_pinned))
+    elif bottom.base.lower() != "scratch":
+        notes = (
+            f"The name {bottom.base[:200]} contains no date, so the date of the base cannot be determined from it.",
+        )
+    return StageEvidence(stage.name, bottom.base, tuple(found), notes)
+
+
+def _pins(stage: Stage, name: str, book: AddressBook) -> Iterator[Evidence]:
+    for dated in stage.times:
+        yield Evidence(
+            kind=EvidenceKind.PIN,
+            first=dated.first,
+            last=dated.last,
+            place=name,
+            says=dated.text,
+            line=dated.line,
+            at=dated.last,
+        )
+    if stage.epoch is not None:
+        yield Evidence(
+            kind=EvidenceKind.FILE,
+            first=None,
+            last=stage.epoch.last,
+            place=name,
+            says=stage.epoch.text,
+            line=stage.epoch.line,
+        )
+    seen = set()
+    for instruction in stage.instructions:
+        if instruction.word not in _INSTALLING:
+            continue
+        for each in addresses(instruction.text.encode("utf-8", "replace")):
+            used = FoundAddress(each.url, instruction.line, each.text)
+            evidence = pinned(used, name, book)
+            if evidence is not None and (evidence.archive, evidence.at) not in seen:
+                seen.add((evidence.archive, evidence.at))
+                yield evidence
+
+
+def _base(dated: DatedLine, name: str, *, is_pinned: bool) -> Evidence:
+    """Return the evidence of a base's date. Beside a pin it only says what the packages of the base are at least."""
+    last = None if is_pinned else dated.last
+    return Evidence(
+        kind=EvidenceKind.STATED,
+        first=dated.first,
+        last=last,
+        place=name,
+        says=f"FROM {dated.text}",
+        line=dated.line,
+        at=dated.first,
+    )
