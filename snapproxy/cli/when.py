@@ -17,7 +17,7 @@ from snapproxy.cli.registry_access import access_of
 from snapproxy.config import Config, load
 from snapproxy.core.address import AddressBook
 from snapproxy.core.model import Instant
-from snapproxy.core.time_evidence import MEANINGS, Evidence
+from snapproxy.core.time_evidence import MEANINGS, TimeEvidence
 from snapproxy.core.time_spec import format_instant
 from snapproxy.jobs.subject_evidence import SubjectEvidence, subject_evidence
 from snapproxy.jobs.when import Subject, of_list, of_stages
@@ -113,7 +113,7 @@ def as_json(subject: Subject) -> dict[str, Any]:
     }
 
 
-def _evidence_json(evidence: Evidence) -> dict[str, Any]:
+def _evidence_json(evidence: TimeEvidence) -> dict[str, Any]:
     return {
         "kind": evidence.kind.value,
         "file": evidence.place,

@@ -2,7 +2,7 @@
 
 Each comparison has a direction: a snapshot that lists older versions than the installed ones is too early, one that
 lists newer ones is too late. The search bisects both edges of the agreeing snapshots. Versions may go back in an
-archive, so the result states what was compared, and not more.
+archive, so the result states the comparisons, and not more.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class Comparison:
 class Agreement:
     """The agreeing snapshots, by index: `first` to `last` were compared and agree.
 
-    `before` is the nearest earlier one that was compared and does not, -1 if there is none; `after` likewise, `count`
-    if there is none. Snapshots between `before` and `first` were not compared, if the search ended early.
+    `before` is the nearest earlier one that was compared and does not, or -1; `after` likewise, or `count`. If the
+    search ended early, snapshots between `before` and `first` were not compared.
     """
 
     before: int
@@ -61,24 +61,38 @@ class Agreement:
 def next_index(count: int, known: Mapping[int, Comparison], start: int) -> int | None:
     """Return the snapshot to compare next, None when both edges are found or no snapshot can agree.
 
-    `count` snapshots in the order of time; `known`: the comparisons so far; `start`: the index to begin with.
+    `count` snapshots in the order of time; `known`: the comparisons so far, in the order in which they were made;
+    `start`: the index to begin with. From a start the steps double, between two limits they halve.
     """
     if not known:
         return min(max(start, 0), count - 1) if count else None
     found = agreement(count, known)
     if found is None:
-        return _between(*_limits(count, known), known)
-    edges = ((found.before, found.first), (found.last, found.after))
-    for low, high in sorted(edges, key=lambda edge: edge[0] - edge[1]):
-        if (index := _between(low, high, known)) is not None:
-            return index
-    return None
+        return _towards_agreement(count, known, min(max(start, 0), count - 1))
+    origin = next(index for index in known if found.first <= index <= found.last)
+    later = _between(found.last, found.after, known) if found.after < count else _outward(origin, 1, count, known)
+    if later is not None:
+        return later
+    return _between(found.before, found.first, known) if found.before >= 0 else _outward(origin, -1, -1, known)
+
+
+def _towards_agreement(count: int, known: Mapping[int, Comparison], start: int) -> int | None:
+    """Return the next snapshot while none agrees: between the limits, or away from the start."""
+    low, high = _limits(count, known)
+    if low >= 0 and high < count:
+        return _between(low, high, known)
+    if low >= 0:
+        return _outward(start, 1, count, known)
+    if high < count:
+        return _outward(start, -1, -1, known)
+    later = _outward(start, 1, count, known, through_gaps=True)
+    return later if later is not None else _outward(start, -1, -1, known, through_gaps=True)
 
 
 def agreement(count: int, known: Mapping[int, Comparison]) -> Agreement | None:
-    """Return the agreeing snapshots so far, None if there are none.
+    """Return the agreeing snapshots so far, or None.
 
-    Packages that no snapshot lists are not of this archive. A snapshot that lacks more packages than another does not
+    Packages that all snapshots lack are not of this archive. A snapshot that lacks more packages than another does not
     agree.
     """
     answered = [each for each in known.values() if each.direction is Direction.AGREES]
@@ -110,8 +124,34 @@ def _limits(count: int, known: Mapping[int, Comparison]) -> tuple[int, int]:
     return early, min(late, default=count)
 
 
+def _outward(
+    origin: int, sign: int, end: int, known: Mapping[int, Comparison], *, through_gaps: bool = False
+) -> int | None:
+    """Return the next index in steps of 1, 3, 7, ... from an origin towards `end` (excluded), None at the end.
+
+    An unanswered index is a limit, and the indexes before it are halved, except with `through_gaps`.
+    """
+    step, reached = 1, origin
+    while True:
+        index = origin + sign * step
+        if (index - end) * sign >= 0:
+            index = end - sign
+        each = known.get(index)
+        if each is None:
+            return index
+        if not each.is_answered and not through_gaps:
+            answered = max(
+                (at for at, one in known.items() if one.is_answered and (index - at) * sign > 0),
+                key=lambda at: at * sign,
+            )
+            return _between(min(answered, index), max(answered, index), known)
+        if index in {reached, end - sign}:
+            return None
+        step, reached = 2 * step + 1, index
+
+
 def _between(low: int, high: int, known: Mapping[int, Comparison]) -> int | None:
-    """Return the index nearest to the middle of two that was not compared, None if there is none."""
+    """Return the index nearest to the middle of two that was not compared, or None."""
     middle = (low + high) // 2
     for distance in range(max(0, high - low)):
         for index in (middle + distance, middle - distance):

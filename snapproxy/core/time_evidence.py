@@ -59,7 +59,7 @@ MEANINGS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class TimeEvidence:
     """One piece of evidence: the instant is not before `first` and not after `last` (both included, None: no limit).
 
     `place` and `line` say where it was found (line 0: the whole file), `says` quotes it. `at` is the instant to use, if
@@ -81,12 +81,22 @@ class Evidence:
         return f"{self.place}:{self.line}" if self.line else self.place
 
 
+def not_before(kind: EvidenceKind, first: Instant, place: str, says: str, line: int = 0) -> TimeEvidence:
+    """Return evidence that limits the instant from below."""
+    return TimeEvidence(kind=kind, first=first, last=None, place=place, says=says, line=line)
+
+
+def not_after(kind: EvidenceKind, last: Instant, place: str, says: str, line: int = 0) -> TimeEvidence:
+    """Return evidence that limits the instant from above."""
+    return TimeEvidence(kind=kind, first=None, last=last, place=place, says=says, line=line)
+
+
 @dataclass(frozen=True, slots=True)
 class Contradiction:
-    """Evidence that excludes the interval of stronger evidence. `is_newer`: it is later than that interval."""
+    """TimeEvidence that excludes the interval of stronger evidence. `is_newer`: it is later than that interval."""
 
-    evidence: Evidence
-    against: Evidence
+    evidence: TimeEvidence
+    against: TimeEvidence
     is_newer: bool
 
     @property
@@ -102,7 +112,7 @@ class Contradiction:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class TimeVerdict:
     """The inferred interval, both ends included, None where nothing limits it; and the instant `at` to use.
 
     `evidence` is sorted: strongest first.
@@ -112,7 +122,7 @@ class Verdict:
     latest: Instant | None
     at: Instant | None
     confidence: Confidence
-    evidence: tuple[Evidence, ...]
+    evidence: tuple[TimeEvidence, ...]
     contradictions: tuple[Contradiction, ...] = ()
 
     @cached_property
@@ -125,12 +135,12 @@ _RANK = {kind: rank for rank, kind in enumerate(EvidenceKind)}
 _NAMES_AN_INSTANT = frozenset({EvidenceKind.LISTING, EvidenceKind.STATED, EvidenceKind.COMMENT})
 
 
-def infer(evidence: Iterable[Evidence], now: Instant) -> Verdict:
+def infer(evidence: Iterable[TimeEvidence], now: Instant) -> TimeVerdict:
     """Return the verdict on all evidence. No instant is after `now`."""
     known = tuple(sorted(evidence, key=_order))
     dated = _without_left_bases([each for each in known if each.first is not None or each.last is not None])
     if not dated:
-        return Verdict(None, None, None, Confidence.UNKNOWN, known)
+        return TimeVerdict(None, None, None, Confidence.UNKNOWN, known)
     base = _base(dated)
     first, last = base.first, base.last
     contradictions: list[Contradiction] = []
@@ -149,10 +159,10 @@ def infer(evidence: Iterable[Evidence], now: Instant) -> Verdict:
     return _verdict(known, base, (first, last), contradictions, now)
 
 
-def _without_left_bases(dated: Sequence[Evidence]) -> list[Evidence]:
+def _without_left_bases(dated: Sequence[TimeEvidence]) -> list[TimeEvidence]:
     """Return the evidence, where an address in a comment only limits the past if other evidence is newer.
 
-    The thing was changed since it was made from that address, which is no contradiction.
+    The thing was changed since it was made from that address, so the two do not contradict each other.
     """
     others = (each.first for each in dated if each.kind not in {EvidenceKind.COMMENT, EvidenceKind.FILE})
     newest = max((each for each in others if each is not None), default=None)
@@ -164,18 +174,18 @@ def _without_left_bases(dated: Sequence[Evidence]) -> list[Evidence]:
     ]
 
 
-def _narrows(evidence: Evidence) -> bool:
+def _narrows(evidence: TimeEvidence) -> bool:
     """Return whether evidence may narrow a limit. A date of a file only replaces a missing one."""
     return evidence.kind is not EvidenceKind.FILE
 
 
-def _order(evidence: Evidence) -> tuple[int, Instant, str, int]:
+def _order(evidence: TimeEvidence) -> tuple[int, Instant, str, int]:
     """Sort by strength, then the newest first."""
     newest = evidence.first if evidence.first is not None else evidence.last
     return _RANK[evidence.kind], -(newest or 0), evidence.place, evidence.line
 
 
-def _base(dated: Sequence[Evidence]) -> Evidence:
+def _base(dated: Sequence[TimeEvidence]) -> TimeEvidence:
     """Return the evidence to start from: the strongest with both ends, otherwise the strongest.
 
     Of several pins it is the newest: archives have snapshots of their own, shortly before one common time.
@@ -183,11 +193,10 @@ def _base(dated: Sequence[Evidence]) -> Evidence:
     return next((each for each in dated if each.first is not None and each.last is not None), dated[0])
 
 
-def _against(evidence: Evidence, other: Evidence, *, is_newer: bool) -> list[Contradiction]:
+def _against(evidence: TimeEvidence, other: TimeEvidence, *, is_newer: bool) -> list[Contradiction]:
     """Return the contradiction, if it is one.
 
-    It is none if the two are about different archives, whose own snapshots differ, nor if only the date of a file
-    differs.
+    Pins of different archives may differ, because each has its own snapshots, and a file's date proves nothing.
     """
     if evidence.kind is EvidenceKind.FILE:
         return []
@@ -201,12 +210,12 @@ def _against(evidence: Evidence, other: Evidence, *, is_newer: bool) -> list[Con
 
 
 def _verdict(
-    known: tuple[Evidence, ...],
-    base: Evidence,
+    known: tuple[TimeEvidence, ...],
+    base: TimeEvidence,
     span: tuple[Instant | None, Instant | None],
     contradictions: list[Contradiction],
     now: Instant,
-) -> Verdict:
+) -> TimeVerdict:
     first, last = span
     at = base.at if base.at is not None and _is_within(base.at, first, last) else None
     if at is None:
@@ -220,10 +229,12 @@ def _verdict(
         last = None if last is None else min(last, now)
         at = None if at is None else min(at, now)
     confidence = Confidence.WEAK if contradictions else _confidence(base, known, first, last)
-    return Verdict(first, last, at, confidence, known, tuple(contradictions))
+    return TimeVerdict(first, last, at, confidence, known, tuple(contradictions))
 
 
-def _confidence(base: Evidence, known: Sequence[Evidence], first: Instant | None, last: Instant | None) -> Confidence:
+def _confidence(
+    base: TimeEvidence, known: Sequence[TimeEvidence], first: Instant | None, last: Instant | None
+) -> Confidence:
     if base.kind is EvidenceKind.PIN:
         return Confidence.EXACT
     if base.kind in _NAMES_AN_INSTANT and base.first is not None and base.last is not None:

@@ -139,7 +139,7 @@ class TarStream:
         return int(digits, 8)
 
     def _pax(self, data: bytes) -> tuple[str, int | None]:
-        """Return the path ('' if there is none) and the size in an extended header."""
+        """Return the path (or '') and the size in an extended header."""
         path, size = "", None
         while data:
             record = _PAX_RECORD.match(data)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from snapproxy.core.address import AddressBook
-from snapproxy.core.time_evidence import Evidence, EvidenceKind
+from snapproxy.core.time_evidence import EvidenceKind, TimeEvidence, not_after
 from snapproxy.formats.time_evidence.addresses import FoundAddress, addresses
 from snapproxy.formats.time_evidence.dates import DatedLine
 from snapproxy.formats.time_evidence.dockerfile import Stage, read_dockerfile
@@ -21,7 +21,7 @@ class StageEvidence:
 
     name: str
     base: str
-    evidence: tuple[Evidence, ...]
+    evidence: tuple[TimeEvidence, ...]
     notes: tuple[str, ...]
 
 
@@ -48,9 +48,9 @@ def _of_stage(stages: Sequence[Stage], index: int, name: str, book: AddressBook)
     return StageEvidence(stage.name, bottom.base, tuple(found), notes)
 
 
-def _pins(stage: Stage, name: str, book: AddressBook) -> Iterator[Evidence]:
+def _pins(stage: Stage, name: str, book: AddressBook) -> Iterator[TimeEvidence]:
     for dated in stage.times:
-        yield Evidence(
+        yield TimeEvidence(
             kind=EvidenceKind.PIN,
             first=dated.first,
             last=dated.last,
@@ -60,14 +60,7 @@ def _pins(stage: Stage, name: str, book: AddressBook) -> Iterator[Evidence]:
             at=dated.last,
         )
     if stage.epoch is not None:
-        yield Evidence(
-            kind=EvidenceKind.FILE,
-            first=None,
-            last=stage.epoch.last,
-            place=name,
-            says=stage.epoch.text,
-            line=stage.epoch.line,
-        )
+        yield not_after(EvidenceKind.FILE, stage.epoch.last, name, stage.epoch.text, stage.epoch.line)
     seen = set()
     for instruction in stage.instructions:
         if instruction.word not in _INSTALLING:
@@ -80,10 +73,10 @@ def _pins(stage: Stage, name: str, book: AddressBook) -> Iterator[Evidence]:
                 yield evidence
 
 
-def _base(dated: DatedLine, name: str, *, is_pinned: bool) -> Evidence:
-    """Return the evidence of a base's date. Beside a pin it only says what the packages of the base are at least."""
+def _base(dated: DatedLine, name: str, *, is_pinned: bool) -> TimeEvidence:
+    """Return the evidence of a base's date. Beside a pin it only limits the past."""
     last = None if is_pinned else dated.last
-    return Evidence(
+    return TimeEvidence(
         kind=EvidenceKind.STATED,
         first=dated.first,
         last=last,

@@ -10,7 +10,7 @@ from typing import Any
 
 from snapproxy.core.address import AddressBook
 from snapproxy.core.clock import Clock
-from snapproxy.core.time_evidence import Evidence, EvidenceKind
+from snapproxy.core.time_evidence import EvidenceKind, TimeEvidence, not_after, not_before
 from snapproxy.errors import ArchiveDataError, ClientError
 from snapproxy.formats.time_evidence.addresses import FoundAddress, addresses
 from snapproxy.formats.time_evidence.dates import quoted, read_seconds
@@ -99,22 +99,20 @@ async def _generator(pieces: AsyncIterator[bytes]) -> Any:
             yield piece
 
 
-def config_evidence(dates: ImageDates, book: AddressBook) -> Iterator[Evidence]:
+def config_evidence(dates: ImageDates, book: AddressBook) -> Iterator[TimeEvidence]:
     """Yield the evidence of a configuration. Its dates of creation may have been set by the build tool."""
     place = "image configuration"
     for name, each in (("created", dates.created), *dates.labels.items()):
         if each is not None:
-            yield Evidence(kind=EvidenceKind.FILE, first=None, last=each.last, place=place, says=f"{name}: {each.text}")
+            yield not_after(EvidenceKind.FILE, each.last, place, f"{name}: {each.text}")
     for base in dates.bases:
         if (dated := tag_date_of(base)) is not None:
-            yield Evidence(
-                kind=EvidenceKind.STATED, first=dated.first, last=None, place=place, says=f"base {dated.text}"
-            )
+            yield not_before(EvidenceKind.STATED, dated.first, place, f"base {dated.text}")
     for number, command in dates.commands.items():
         yield from _of_command(number, command, book)
 
 
-def _of_command(number: int, command: str, book: AddressBook) -> Iterator[Evidence]:
+def _of_command(number: int, command: str, book: AddressBook) -> Iterator[TimeEvidence]:
     for each in addresses(command.encode()):
         used = FoundAddress(each.url, number, each.text, is_comment=True)
         if (evidence := pinned(used, "image history", book)) is not None:
@@ -122,7 +120,7 @@ def _of_command(number: int, command: str, book: AddressBook) -> Iterator[Eviden
     made = _DEBUERREOTYPE.search(command)
     instant = read_seconds(made["seconds"]) if made else None
     if instant is not None:
-        yield Evidence(
+        yield TimeEvidence(
             kind=EvidenceKind.COMMENT,
             first=instant,
             last=instant,

@@ -1,7 +1,7 @@
 """The files of an image's root that are evidence, taken from its layers without unpacking them.
 
 A layer is read as a stream (OCI image-spec, "Image Layer Filesystem Changeset"): a later layer replaces files, and
-removes them by whiteouts. Names that lead out of the root and files that are no evidence are skipped.
+removes them by whiteouts. Names that lead out of the root are skipped, and so are files that are not evidence.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from snapproxy.core.time_evidence import Evidence, EvidenceKind
+from snapproxy.core.time_evidence import EvidenceKind, TimeEvidence, not_after, not_before
 from snapproxy.errors import ClientError
 from snapproxy.formats.package_lists.known import read_list
 from snapproxy.formats.package_lists.model import ListFormatError, PackageList
@@ -10,7 +10,7 @@ from snapproxy.formats.time_evidence.build_records import build_date
 from snapproxy.formats.time_evidence.dates import quoted
 
 
-def list_evidence(data: bytes, name: str) -> list[Evidence]:
+def list_evidence(data: bytes, name: str) -> list[TimeEvidence]:
     """Return the evidence of a list, none if it states no date. `name` is the file's name, for places.
 
     Raises ClientError if the data is neither a record of a build nor a known list.
@@ -20,7 +20,9 @@ def list_evidence(data: bytes, name: str) -> list[Evidence]:
     if built is not None:
         # Packages were installed before the build; how long before, the record does not say.
         found.append(
-            Evidence(kind=EvidenceKind.LOG, first=None, last=built.last, place=name, says=built.text, line=built.line)
+            TimeEvidence(
+                kind=EvidenceKind.LOG, first=None, last=built.last, place=name, says=built.text, line=built.line
+            )
         )
     try:
         listed = read_list(data)
@@ -35,28 +37,20 @@ def list_evidence(data: bytes, name: str) -> list[Evidence]:
     return found + _of_list(listed, name)
 
 
-def _of_list(listed: PackageList, name: str) -> list[Evidence]:
+def _of_list(listed: PackageList, name: str) -> list[TimeEvidence]:
     found = []
     if listed.made is not None:
         says = f"the list ({listed.format}) was made then"
-        found.append(Evidence(kind=EvidenceKind.LOG, first=None, last=listed.made, place=name, says=says))
+        found.append(not_after(EvidenceKind.LOG, listed.made, name, says))
     firsts = [(each.first, each) for each in listed.entries if each.first is not None]
     lasts = [(each.last, each) for each in listed.entries if each.last is not None]
     if firsts and lasts:
         newest, oldest = max(firsts, key=lambda pair: pair[0]), min(lasts, key=lambda pair: pair[0])
-        is_one = newest[0] <= oldest[0]
-        says = quoted(f"indexes listed {newest[1].label} from then on, and {oldest[1].label} until then")
-        if is_one:
-            found.append(Evidence(kind=EvidenceKind.LISTING, first=newest[0], last=oldest[0], place=name, says=says))
+        if newest[0] <= oldest[0]:
+            span = TimeEvidence(kind=EvidenceKind.LISTING, first=newest[0], last=oldest[0], place=name, says=says)
+            found.append(span)
         else:
-            for (first, last), entry in (((newest[0], None), newest[1]), ((None, oldest[0]), oldest[1])):
-                found.append(
-                    Evidence(
-                        kind=EvidenceKind.LISTING,
-                        first=first,
-                        last=last,
-                        place=f"{name}, {entry.origin}",
-                        says=quoted(entry.label),
-                    )
-                )
+            low, high = f"{name}, {newest[1].origin}", f"{name}, {oldest[1].origin}"
+            found.append(not_before(EvidenceKind.LISTING, newest[0], low, quoted(newest[1].label)))
+            found.append(not_after(EvidenceKind.LISTING, oldest[0], high, quoted(oldest[1].label)))
     return found

@@ -9,13 +9,13 @@ from __future__ import annotations
 import functools
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from snapproxy.answer.selected_indexes import RefusedFileError, SelectedIndexes
 from snapproxy.core.listing import Lister, chosen, settled
 from snapproxy.core.listing_search import Agreement, Comparison, agreement, next_index
 from snapproxy.core.model import Archive, Instant, Refusal
-from snapproxy.core.time_evidence import Evidence, EvidenceKind
+from snapproxy.core.time_evidence import EvidenceKind, TimeEvidence
 from snapproxy.core.time_spec import DAY_SECONDS, format_instant, parse_time
 from snapproxy.families import LISTERS
 from snapproxy.formats.time_evidence.installed import InstalledPackage
@@ -32,7 +32,7 @@ MOST_CANDIDATES = 50_000
 """Maximum number of snapshots of the window; of more, every second, third, ... one is a candidate."""
 
 _HOUR = 3600
-_BEFORE_FIRST, _TOO_LATE = 410, 425
+_NO_SNAPSHOT = (410, 425)
 
 Entries = Callable[[Archive, Instant, Instant], Awaitable[Sequence[TimelineEntry] | Refusal]]
 """Return the snapshots of an archive between two instants."""
@@ -41,7 +41,7 @@ OpenIndexes = Callable[[Archive], SelectedIndexes]
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class SearchSpan:
     """The instants that are searched, and the best guess `start`."""
 
     first: Instant
@@ -53,7 +53,7 @@ class Window:
 class Probed:
     """The result: evidence if a snapshot agrees, and sentences about the comparisons."""
 
-    evidence: Evidence | None
+    evidence: TimeEvidence | None
     notes: tuple[str, ...]
 
 
@@ -83,20 +83,21 @@ class ListingProbe:
         self._count: Counter[SourcePart] = Counter()
         self._wanted = {each.name for each in packages}
 
-    async def agrees_at(self, instant: Instant, place: str) -> Evidence | None:
-        """Return the evidence that the lists at one instant contain every installed package, None if they do not."""
+    async def agrees_with(self, pin: TimeEvidence) -> TimeEvidence | None:
+        """Return the evidence that the lists at a pinned time contain every installed package, None if they do not."""
+        if pin.at is None:
+            return None
         try:
-            found = await self._compare(instant)
+            found = await self._compare(pin.at)
         except _Stopped:
             return None
         if found != Comparison():
             return None
-        says = f"lists all {len(self._packages)} packages"
-        return Evidence(
-            kind=EvidenceKind.LISTING, first=instant, last=instant, place=place, says=says, at=instant, archive=place
-        )
+        names = tuple(dict.fromkeys(part.archive.name for part in self._parts))
+        says = f"lists all {len(self._packages)} packages at the time of {pin.where}"
+        return replace(pin, kind=EvidenceKind.LISTING, place=", ".join(names), line=0, says=says)
 
-    async def search(self, window: Window, entries: Entries) -> Probed:
+    async def search(self, window: SearchSpan, entries: Entries) -> Probed:
         """Find the snapshots within a window at which every installed package is listed."""
         found = await self._candidates(window, entries)
         if isinstance(found, Refusal):
@@ -119,7 +120,7 @@ class ListingProbe:
             stopped = f" The search ended after {self._most_snapshots} snapshots."
         return self._result(window, found, known, stopped)
 
-    async def _candidates(self, window: Window, entries: Entries) -> list[Instant] | Refusal:
+    async def _candidates(self, window: SearchSpan, entries: Entries) -> list[Instant] | Refusal:
         """Return the instants to choose from, in order: snapshots, days, or every hour, as the archive has its past."""
         instants: set[Instant] = set()
         for archive in {part.archive.name: part.archive for part in self._parts}.values():
@@ -146,16 +147,16 @@ class ListingProbe:
                     listed[key] |= versions
             except RefusedFileError as refused:
                 status = refused.refusal.status
-                if refused.refusal.is_absence or status == _BEFORE_FIRST:
-                    return Comparison(older=1)  # the archive, or this part of it, began later
-                if status == _TOO_LATE:
+                if refused.refusal.is_absence:
+                    return Comparison(older=1)  # this part of the archive began later
+                if status in _NO_SNAPSHOT:
                     return Comparison(is_answered=False)
                 raise _Stopped(refused.refusal.reason) from None
         return self._comparison(listed)
 
     async def _listed(self, part: SourcePart, instant: Instant) -> Mapping[tuple[str, str], frozenset[str]]:
         """Return the versions, by name and architecture, of the installed names in one part at an instant."""
-        when = parse_time(f"{format_instant(instant)}.nearest")
+        when = parse_time(format_instant(instant))
         indexes, selection = self._indexes[part.archive.name], settled(part.selection, self._lister)
         roots = self._lister.roots(selection)
         listed = await indexes.parts(roots, await indexes.roots(roots, when))
@@ -197,7 +198,7 @@ class ListingProbe:
         return one if (self._lister.compare(one, other) or 0) >= 0 else other
 
     def _result(
-        self, window: Window, instants: Sequence[Instant], known: Mapping[int, Comparison], stopped: str
+        self, window: SearchSpan, instants: Sequence[Instant], known: Mapping[int, Comparison], stopped: str
     ) -> Probed:
         compared = f"{len(known)} snapshots were compared, {len(self._known)} indexes read.{stopped}"
         found = agreement(len(instants), known)
@@ -218,11 +219,11 @@ class ListingProbe:
             notes.append(f"{absent} of {total} packages are in no compared list; they were installed from elsewhere.")
         return Probed(self._evidence(window, instants, found, total - absent), tuple(notes))
 
-    def _evidence(self, window: Window, instants: Sequence[Instant], found: Agreement, count: int) -> Evidence:
-        first = window.first if found.before < 0 else instants[found.before + 1]
+    def _evidence(self, window: SearchSpan, instants: Sequence[Instant], found: Agreement, count: int) -> TimeEvidence:
+        first = instants[found.before + 1]  # before the first snapshot of the window the archive had an earlier state
         last = window.last if found.after == len(instants) else instants[found.after] - 1
         names = tuple(dict.fromkeys(part.archive.name for part in self._parts))
-        return Evidence(
+        return TimeEvidence(
             kind=EvidenceKind.LISTING,
             first=first,
             last=last,

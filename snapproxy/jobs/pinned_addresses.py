@@ -14,7 +14,7 @@ from snapproxy.core.address import AddressBook, read
 from snapproxy.core.credentials import read_credentials
 from snapproxy.core.exchange import FileTarget
 from snapproxy.core.model import Archive, Instant, TimeSpec
-from snapproxy.core.time_evidence import Evidence, EvidenceKind
+from snapproxy.core.time_evidence import EvidenceKind, TimeEvidence
 from snapproxy.core.time_spec import DAY_SECONDS, parse_time
 from snapproxy.errors import ClientError
 from snapproxy.formats.time_evidence.addresses import FoundAddress, SnapshotOption
@@ -52,7 +52,7 @@ def read_address(url: str, book: AddressBook) -> PlacedAddress | None:
     return None
 
 
-def pinned(address: FoundAddress, place: str, book: AddressBook) -> Evidence | None:
+def pinned(address: FoundAddress, place: str, book: AddressBook) -> TimeEvidence | None:
     """Return the evidence of an address with a time, None if it has none."""
     found = read_address(address.url, book)
     if found is None or found.when is None or found.when.instant is None:
@@ -60,18 +60,18 @@ def pinned(address: FoundAddress, place: str, book: AddressBook) -> Evidence | N
     kind = EvidenceKind.COMMENT if address.is_comment else EvidenceKind.PIN
     first, last = _interval(found.when, found.when.instant)
     archive = found.archive.name if found.archive else ""
-    return Evidence(
+    return TimeEvidence(
         kind=kind, first=first, last=last, place=place, says=address.text, line=address.line, at=last, archive=archive
     )
 
 
-def option_of(option: SnapshotOption, place: str) -> Evidence | None:
+def option_of(option: SnapshotOption, place: str) -> TimeEvidence | None:
     """Return the evidence of an option with a snapshot's id."""
     try:
         instant = parse_time(option.id).instant
     except ClientError:
         return None
-    return Evidence(
+    return TimeEvidence(
         kind=EvidenceKind.PIN, first=instant, last=instant, place=place, says=option.text, line=option.line, at=instant
     )
 

@@ -13,11 +13,11 @@ from fnmatch import translate
 
 from snapproxy.core.address import AddressBook
 from snapproxy.core.model import Instant
-from snapproxy.core.time_evidence import Evidence, EvidenceKind
+from snapproxy.core.time_evidence import EvidenceKind, TimeEvidence, not_after, not_before
 from snapproxy.errors import ArchiveDataError
 from snapproxy.formats.time_evidence.addresses import addresses, snapshot_options
 from snapproxy.formats.time_evidence.build_records import index_date
-from snapproxy.formats.time_evidence.dates import DatedLine, quoted
+from snapproxy.formats.time_evidence.dates import quoted
 from snapproxy.formats.time_evidence.install_logs import last_installation
 from snapproxy.formats.time_evidence.installed import (
     InstalledPackage,
@@ -95,7 +95,7 @@ class RootEvidence:
     """The evidence of a root. `packages` are those of `family`, '' if no database was found; `sources` by path."""
 
     family: str = ""
-    evidence: list[Evidence] = field(default_factory=list)
+    evidence: list[TimeEvidence] = field(default_factory=list)
     packages: list[InstalledPackage] = field(default_factory=list)
     sources: dict[str, bytes] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -111,7 +111,7 @@ def collect(files: RootFiles, book: AddressBook) -> RootEvidence:
     for path in list(_paths(files, INDEXES))[:MOST_INDEXES]:
         data = files.read(path, LIMITS[INDEXES[0]])
         if data is not None and (dated := index_date(data)) is not None:
-            found.evidence.append(_limit(dated, EvidenceKind.INDEX, path, is_lower=True))
+            found.evidence.append(not_before(EvidenceKind.INDEX, dated.first, path, dated.text, dated.line))
     _read_packages(files, found)
     found.evidence += _build_dates(found)
     found.evidence += _file_dates(files)
@@ -151,7 +151,7 @@ def _read_log(files: RootFiles, path: str, found: RootEvidence) -> None:
     data = files.read(path, LIMITS[path])
     dated = None if data is None else last_installation(path.rpartition("/")[2], data)
     if dated is not None:
-        found.evidence.append(_limit(dated, EvidenceKind.LOG, path, is_lower=False))
+        found.evidence.append(not_after(EvidenceKind.LOG, dated.last, path, dated.text, dated.line))
 
 
 def _read_packages(files: RootFiles, found: RootEvidence) -> None:
@@ -173,38 +173,32 @@ def _read_packages(files: RootFiles, found: RootEvidence) -> None:
             return
 
 
-def _build_dates(found: RootEvidence) -> Iterator[Evidence]:
+def _build_dates(found: RootEvidence) -> Iterator[TimeEvidence]:
     """Yield the newest build date, and the newest date of installation, that the database has."""
     built = [(each.built, each) for each in found.packages if each.built is not None]
     if built:
         newest, package = max(built, key=lambda pair: pair[0])
         says = quoted(f"{package.name} {package.version} is the newest of {len(built)} packages with a build date")
-        yield Evidence(kind=EvidenceKind.BUILD, first=newest, last=None, place="installed packages", says=says)
+        yield not_before(EvidenceKind.BUILD, newest, "installed packages", says)
     installed = [(each.installed, each) for each in found.packages if each.installed is not None]
     if installed:
         newest, package = max(installed, key=lambda pair: pair[0])
         says = quoted(f"{package.name} {package.version} was installed last")
-        yield Evidence(kind=EvidenceKind.LOG, first=None, last=newest, place="installed packages", says=says)
+        yield not_after(EvidenceKind.LOG, newest, "installed packages", says)
 
 
-def _file_dates(files: RootFiles) -> Iterator[Evidence]:
+def _file_dates(files: RootFiles) -> Iterator[TimeEvidence]:
     """Yield the newest time of change of the files that packages contain, and of those that an installation writes."""
     newest = _newest(files, CHANGELOGS)
     if newest is not None:
         says = "the newest changelog of a package has this date"
-        yield Evidence(kind=EvidenceKind.BUILD, first=newest[0], last=None, place=newest[1], says=says)
+        yield not_before(EvidenceKind.BUILD, newest[0], newest[1], says)
     newest = _newest(files, FILE_LISTS)
     if newest is not None:
         says = "the file was written when its package was installed"
-        yield Evidence(kind=EvidenceKind.FILE, first=None, last=newest[0], place=newest[1], says=says)
+        yield not_after(EvidenceKind.FILE, newest[0], newest[1], says)
 
 
 def _newest(files: RootFiles, patterns: tuple[str, ...]) -> tuple[Instant, str] | None:
     dated = ((files.modified(path), path) for path in _paths(files, patterns))
     return max(((at, path) for at, path in dated if at is not None), default=None)
-
-
-def _limit(dated: DatedLine, kind: EvidenceKind, path: str, *, is_lower: bool) -> Evidence:
-    """Return the evidence of a line that limits the instant on one side."""
-    first, last = (dated.first, None) if is_lower else (None, dated.last)
-    return Evidence(kind=kind, first=first, last=last, place=path, says=dated.text, line=dated.line)

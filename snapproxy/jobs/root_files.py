@@ -35,7 +35,7 @@ class RootFiles(Protocol):
         """Return the sorted names in a folder, at most `MOST_NAMES`; none if it is not a folder."""
 
     def modified(self, path: str) -> int | None:
-        """Return the time of change of a regular file in seconds, None if there is none."""
+        """Return the time of change of a regular file in seconds, or None."""
 
 
 class RootFolder:

@@ -1,4 +1,4 @@
-"""Find out what a user named (a root, an image, a Dockerfile, a list), and collect its evidence."""
+"""Recognise the subject that a user named (a root, an image, a Dockerfile, a list), and collect its evidence."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from snapproxy.core.address import AddressBook
 from snapproxy.core.clock import Clock
-from snapproxy.core.time_evidence import Evidence
+from snapproxy.core.time_evidence import TimeEvidence
 from snapproxy.errors import ClientError
 from snapproxy.formats.package_lists.model import LARGEST
 from snapproxy.formats.time_evidence.dockerfile import looks_like_dockerfile
@@ -36,7 +36,7 @@ class SubjectEvidence:
     kind: str
     root: RootEvidence | None = None
     stages: Sequence[StageEvidence] = ()
-    listed: Sequence[Evidence] = ()
+    listed: Sequence[TimeEvidence] = ()
 
 
 async def subject_evidence(

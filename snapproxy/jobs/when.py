@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 from snapproxy.core.address import AddressBook
 from snapproxy.core.model import Archive, Instant
-from snapproxy.core.time_evidence import Evidence, EvidenceKind, Verdict, infer
+from snapproxy.core.time_evidence import EvidenceKind, TimeEvidence, TimeVerdict, infer
 from snapproxy.core.time_spec import format_instant
 from snapproxy.jobs.dockerfile_evidence import StageEvidence
-from snapproxy.jobs.listing_probe import Entries, ListingProbe, OpenIndexes, Window
+from snapproxy.jobs.listing_probe import Entries, ListingProbe, OpenIndexes, SearchSpan
 from snapproxy.jobs.root_evidence import RootEvidence
 from snapproxy.jobs.root_sources import parts_of
 
@@ -33,7 +33,7 @@ class Subject:
 
     name: str
     kind: str
-    verdict: Verdict
+    verdict: TimeVerdict
     family: str = ""
     packages: int = 0
     warnings: tuple[str, ...] = ()
@@ -59,9 +59,7 @@ async def when_made(
     if parts and found.packages:
         probe = ListingProbe(found.packages, parts, access.open_indexes)
         pin = next((each for each in evidence if each.kind is EvidenceKind.PIN and each.at is not None), None)
-        agreed = None
-        if pin is not None and pin.at is not None and pin.at <= now:
-            agreed = await probe.agrees_at(pin.at, parts[0].archive.name)
+        agreed = None if pin is None else await probe.agrees_with(pin)
         if agreed is not None:
             evidence.append(agreed)
         else:
@@ -99,13 +97,13 @@ def of_stages(stages: Sequence[StageEvidence], name: str, now: Instant) -> list[
     return subjects
 
 
-def of_list(evidence: Sequence[Evidence], name: str, now: Instant) -> Subject:
+def of_list(evidence: Sequence[TimeEvidence], name: str, now: Instant) -> Subject:
     """Return the verdict on a list."""
     verdict = infer(evidence, now)
     return Subject(name=name, kind="list", verdict=verdict, warnings=warnings_of(verdict))
 
 
-def search_window(evidence: Sequence[Evidence], now: Instant) -> Window:
+def search_window(evidence: Sequence[TimeEvidence], now: Instant) -> SearchSpan:
     """Return the time in which to compare snapshots: between build dates and logs, as far as they are known."""
     limits = [each for each in evidence if each.kind in _LIMITS]
     last = min((each.last for each in limits if each.last is not None), default=now)
@@ -114,11 +112,11 @@ def search_window(evidence: Sequence[Evidence], now: Instant) -> Window:
     if first >= last:  # the limits contradict each other
         first, last = min(first, last), now
     guesses = (each.at or each.last for kind in _GUESSES for each in evidence if each.kind is kind)
-    start = next((each for each in guesses if each is not None and first <= each <= last), last)
-    return Window(first, last, start)
+    start = next((each for each in guesses if each is not None and first <= each <= last), first)
+    return SearchSpan(first, last, start)
 
 
-def warnings_of(verdict: Verdict) -> tuple[str, ...]:
+def warnings_of(verdict: TimeVerdict) -> tuple[str, ...]:
     """Return the sentences that a user should not miss."""
     found = [each.sentence for each in verdict.contradictions]
     if verdict.is_newer_than_pin:

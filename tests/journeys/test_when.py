@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.fakes.bootstrap import mmdebstrap
+from tests.fakes.alpine_world import FIRST as ALPINE_FIRST
+from tests.fakes.alpine_world import HOST as ALPINE_HOST
+from tests.fakes.alpine_world import REPOSITORY, AlpineWorld
+from tests.fakes.alpine_world import SECOND as ALPINE_SECOND
+from tests.fakes.arch import FIRST as ARCH_FIRST
+from tests.fakes.arch import SECOND as ARCH_SECOND
+from tests.fakes.arch import ArchWorld
+from tests.fakes.bootstrap import mmdebstrap, tool
 from tests.fakes.content import epoch
 from tests.fakes.five_states import STATES, FiveStates
+from tests.fakes.images import image_of_folder
+from tests.fakes.pacman_root import PacmanRoot
 from tests.fakes.proxy import Snapproxy, run
+from tests.fakes.proxy import configuration as configuration_of
+from tests.fakes.world import FIRST, World
 
 pytestmark = pytest.mark.journey
 
@@ -51,3 +63,93 @@ def test_roots_of_mmdebstrap(five_states: FiveStates, state: int, tmp_path: Path
     sources.write_text(pinned)
     (found,) = when(configuration, built / "root")
     assert (found["confidence"], found["at"], found["earliest"]) == ("exact", at, at), found
+
+
+def a_pacman_root(client: PacmanRoot, root: Path, mirrorlist: str) -> None:
+    """Lay out the files of a private pacman as an installed system has them."""
+    for folder in ("etc/pacman.d", "var/lib/pacman", "var/log"):
+        (root / folder).mkdir(parents=True)
+    shutil.copytree(client.folder / "db/local", root / "var/lib/pacman/local")
+    shutil.copy(client.folder / "log", root / "var/log/pacman.log")
+    (root / "etc/pacman.conf").write_text(
+        "[options]\nArchitecture = auto\n[core]\nInclude = /etc/pacman.d/mirrorlist\n"
+    )
+    (root / "etc/pacman.d/mirrorlist").write_text(mirrorlist)
+
+
+@pytest.mark.parametrize(("at", "first", "last"), [(ARCH_FIRST, 1, 6), (ARCH_SECOND, 7, 13)])
+def test_a_root_of_pacman(
+    arch: ArchWorld, arch_proxy: Snapproxy, make_pacman: Callable[[str], PacmanRoot], tmp_path: Path,
+    at: str, first: int, last: int,
+) -> None:  # fmt: skip
+    """With unchanged mirrors the days that list its packages; with the archive's address of a day that day.
+
+    A time up to 54 hours after the last day of a state (the archive's `max_gap`) has that day's folder too.
+    """
+    client = make_pacman("client")
+    client.server(f"{arch_proxy.url}/archlinux/{at}/$repo/os/$arch")
+    outcome = client.run("-Sy", "dummy", "libtest++")
+    assert outcome.code == 0, outcome.text
+    a_pacman_root(client, tmp_path / "unchanged", "Server = https://mirror.example.invalid/$repo/os/$arch\n")
+    (found,) = when(arch_proxy.configuration, tmp_path / "unchanged")
+    assert found["packages"] == 2
+    assert found["confidence"] == "good", found["notes"]
+    assert epoch(f"202406{first:02}T000000Z") <= epoch(found["at"]) <= epoch(f"202406{last:02}T235959Z"), found
+    assert epoch(found["earliest"]) <= epoch(at) <= epoch(found["latest"])
+    a_pacman_root(client, tmp_path / "pinned", "Server=https://archive.archlinux.org/repos/2024/06/09/$repo/os/$arch\n")
+    (found,) = when(arch_proxy.configuration, tmp_path / "pinned")
+    assert found["earliest"] == "20240609T000000Z" or at == ARCH_FIRST, found
+    assert found["confidence"] == ("exact" if at == ARCH_SECOND else "weak"), found
+
+
+@pytest.fixture
+def alpine(tmp_path: Path) -> Iterator[AlpineWorld]:
+    world = AlpineWorld(tmp_path / "alpine")
+    yield world
+    world.close()
+
+
+@pytest.mark.parametrize("at", [ALPINE_FIRST, ALPINE_SECOND])
+def test_a_root_of_apk(alpine: AlpineWorld, tmp_path: Path, at: str) -> None:
+    """The database in apk's form, with the build dates of the index; its packages are in an archive of every second."""
+    root, packages = tmp_path / "root", alpine.first if at == ALPINE_FIRST else alpine.second
+    configuration = alpine.configuration(tmp_path / "snapproxy")
+    (root / "lib/apk/db").mkdir(parents=True)
+    (root / "etc/apk").mkdir(parents=True)
+    (root / "etc/apk/repositories").write_text(f"http://{ALPINE_HOST}/alpine/{REPOSITORY}\n")
+    (root / "etc/apk/arch").write_text("x86_64\n")
+    built = epoch("20240520T000000Z")
+    records = (f"C:Q1x=\nP:{each.name}\nV:{each.version}\nA:x86_64\nt:{built}\n\n" for each in packages)
+    (root / "lib/apk/db/installed").write_text("".join(records))
+    (found,) = when(configuration, root)
+    assert found["confidence"] == "good", found
+    changed = epoch("20240620T000000Z")
+    assert (epoch(found["at"]) < changed) == (at == ALPINE_FIRST), found
+    assert epoch(found["earliest"]) <= epoch(at) <= epoch(found["latest"])
+    edge = found["latest"] if at == ALPINE_FIRST else found["earliest"]
+    assert abs(epoch(edge) - changed) <= 3600, found
+
+
+@pytest.mark.parametrize("form", ["oci", "docker-archive"])
+def test_an_image_of_skopeo(small_world: World, tmp_path: Path, form: str) -> None:
+    """The sources and the database are read from the layers; nothing is unpacked."""
+    layer = tmp_path / "layer"
+    (layer / "etc/apt").mkdir(parents=True)
+    (layer / "etc/apt/sources.list").write_text(
+        f"deb http://snapshot.debian.org/archive/debian/{FIRST} bookworm main\n"
+    )
+    layout, target = tmp_path / "layout", tmp_path / "image.tar"
+    image_of_folder(layer, layout, created="2024-06-01T12:00:00Z")
+    subject: Path | str = layout
+    if form == "docker-archive":
+        tool(
+            "skopeo",
+            "copy",
+            "--insecure-policy",
+            f"oci:{layout}:image",
+            f"docker-archive:{target}",
+            TMPDIR=str(tmp_path),
+        )
+        subject = target
+    (found,) = when(configuration_of(tmp_path / "snapproxy", small_world), subject, "--offline")
+    assert (found["kind"], found["confidence"], found["at"]) == ("image", "exact", FIRST), found

@@ -90,7 +90,7 @@ def looks_like_dockerfile(data: bytes) -> bool:
 
 
 def read_dockerfile(data: bytes) -> tuple[Stage, ...]:
-    """Return the stages. Raises ArchiveDataError if a limit is exceeded or there is no FROM."""
+    """Return the stages. Raises ArchiveDataError if a limit is exceeded or FROM is missing."""
     if len(data) > LARGEST:
         raise _invalid(f"It has {len(data)} bytes; the limit is {LARGEST}.")
     shared: dict[str, str] = {}
