@@ -100,6 +100,12 @@ class Lister(Protocol):
     def parts(self, root: Root, path: str, promised: Collection[str]) -> Iterator[Part]:
         """Yield the package indexes among the paths that the root at `path` lists, or the root itself."""
 
+    def repositories_of(self, path: str) -> tuple[Selection, ...]:
+        """Return the selections whose roots may list the package at `path`, the most likely one first.
+
+        Empty if the path does not show them: a pool of packages belongs to all suites.
+        """
+
     def other_indexes(self, path: str, promised: Collection[str], selection: Selection) -> Iterator[str]:
         """Yield the other indexes, besides those of packages, that a client with default settings requests.
 

@@ -43,6 +43,19 @@ class SliceReader:
         self._tables = tables
         self._indexes = SelectedIndexes(archive, answerer, tables, listings, progress, capture)
 
+    async def indexes(self, when: TimeSpec, selection: Selection) -> tuple[WantedFile, ...] | Refusal:
+        """Fetch the roots and the indexes of packages, and return the other files that a client requests at an update.
+
+        Refuses and raises as `read`.
+        """
+        try:
+            files, listed = await self._listed(when, settled(selection, self._lister))
+            for part in chosen([each.part for each in listed], settled(selection, self._lister)):
+                await self._indexes.fetch((part.path,), when)
+            return tuple(await self._others(files, listed, selection, when))
+        except RefusedFileError as refused:
+            return refused.refusal
+
     async def read(self, when: TimeSpec, selection: Selection) -> Slice | Refusal:
         """Fetch the roots and the indexes of packages, and return the files of the slice.
 
@@ -55,11 +68,7 @@ class SliceReader:
             return refused.refusal
 
     async def _read(self, when: TimeSpec, selection: Selection) -> Slice:
-        roots = self._lister.roots(selection)
-        files = await self._indexes.roots(roots, when)
-        listed = await self._indexes.parts(roots, files)
-        if refusal := refuse_unmatched([each.part for each in listed], selection):
-            raise RefusedFileError(refusal)
+        files, listed = await self._listed(when, selection)
         packages: dict[str, WantedFile] = {}
         for part in chosen([each.part for each in listed], selection):
             for expected in await self._packages(part.path, when):
@@ -67,6 +76,15 @@ class SliceReader:
                     packages.setdefault(expected.path, _wanted(self._archive, when, expected))
         others = await self._others(files, listed, selection, when)
         return Slice(tuple(others), tuple(packages.values()), tuple(dict.fromkeys(each.snapshot for each in files)))
+
+    async def _listed(self, when: TimeSpec, selection: Selection) -> tuple[list[StoredIndex], list[ListedPart]]:
+        """Fetch the roots, and return them with the indexes of packages that they list."""
+        roots = self._lister.roots(selection)
+        files = await self._indexes.roots(roots, when)
+        listed = await self._indexes.parts(roots, files)
+        if refusal := refuse_unmatched([each.part for each in listed], selection):
+            raise RefusedFileError(refusal)
+        return files, listed
 
     async def _packages(self, path: str, when: TimeSpec) -> Sequence[ExpectedFile]:
         index = await self._indexes.fetch((path,), when)

@@ -105,6 +105,33 @@ def test_apt_clients_also_request_the_english_descriptions_of_their_components()
     assert list(of_all) == [f"{folder}/main/i18n/Translation-en.xz", f"{folder}/contrib/i18n/Translation-en.xz"]
 
 
+@pytest.mark.parametrize(
+    ("family", "path", "roots"),
+    [
+        ("apt", "pool/main/h/hello/hello_1_amd64.deb", []),
+        (
+            "rpm",
+            "updates/40/Everything/x86_64/Packages/h/hello-1-1.noarch.rpm",
+            [
+                "updates/40/Everything/x86_64/Packages/h/repodata/repomd.xml",
+                "updates/40/Everything/x86_64/Packages/repodata/repomd.xml",
+                "updates/40/Everything/x86_64/repodata/repomd.xml",
+                "updates/40/Everything/repodata/repomd.xml",
+            ],
+        ),
+        ("rpm", "hello-1-1.noarch.rpm", []),
+        ("pacman", "core/os/x86_64/hello-1-1-any.pkg.tar.zst", ["core/os/x86_64/core.db"]),
+        ("pacman", "hello-1-1-any.pkg.tar.zst", []),
+        ("apk", "v3.20/main/x86_64/hello-1-r0.apk", ["v3.20/main/x86_64/APKINDEX.tar.gz"]),
+        ("apk", "hello-1-r0.apk", []),
+    ],
+)
+def test_the_path_of_a_package_shows_its_repository(family: str, path: str, roots: list[str]) -> None:
+    lister = LISTERS[family]
+    found = [root.names[0] for each in lister.repositories_of(path) for root in lister.roots(each)]
+    assert found == roots
+
+
 def test_rpm_clients_request_all_metadata_but_the_databases_and_the_changelogs() -> None:
     names = ("primary.xml.gz", "filelists.xml.zst", "comps.xml", "modules.yaml.gz", "updateinfo.xml.xz")
     unused = ("primary.sqlite.bz2", "filelists.sqlite.xz", "abc-other.sqlite.gz", "abc-other.xml.gz")

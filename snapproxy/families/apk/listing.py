@@ -41,6 +41,10 @@ class ApkLister:
     def parts(self, root: Root, path: str, promised: Collection[str]) -> Iterator[Part]:
         yield Part(path, root.component, root.architecture)
 
+    def repositories_of(self, path: str) -> tuple[Selection, ...]:
+        folder, _, architecture = path.rpartition("/")[0].rpartition("/")
+        return (Selection(components=(folder,), architectures=(architecture,)),) if folder else ()
+
     def other_indexes(self, path: str, promised: Collection[str], selection: Selection) -> Iterator[str]:
         yield from ()
 

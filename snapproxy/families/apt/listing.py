@@ -70,6 +70,9 @@ class AptLister:
             is_usual = not component.endswith("/debian-installer")
             yield Part(smallest_path(names), component, architecture, is_usual)
 
+    def repositories_of(self, path: str) -> tuple[Selection, ...]:
+        return ()
+
     def other_indexes(self, path: str, promised: Collection[str], selection: Selection) -> Iterator[str]:
         found: defaultdict[str, list[str]] = defaultdict(list)
         for name in promised:

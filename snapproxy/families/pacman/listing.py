@@ -41,6 +41,10 @@ class PacmanLister:
     def parts(self, root: Root, path: str, promised: Collection[str]) -> Iterator[Part]:
         yield Part(path, root.component, root.architecture)
 
+    def repositories_of(self, path: str) -> tuple[Selection, ...]:
+        folder = path.rpartition("/")[0]
+        return (Selection(components=(folder,)),) if "/" in folder else ()
+
     def other_indexes(self, path: str, promised: Collection[str], selection: Selection) -> Iterator[str]:
         yield from ()
 

@@ -20,6 +20,9 @@ _SOURCE = re.compile(r"(?P<name>.+)-(?P<version>[^-]+-[^-]+)\.(?:no)?src\.rpm")
 # Databases of SQLite, which only yum reads, and the changelogs, which no client reads to install packages.
 _UNUSED = re.compile(r"(?:primary|filelists|other)(?:_db)?\.sqlite(?:\.[a-z0-9]+)?$|other\.xml(?:\.[a-z0-9]+)?$")
 
+_MOST_ABOVE = 4
+"""Maximum number of folders above a package in which its repository's metadata is searched."""
+
 
 class RpmLister:
     """Packages of repositories, each named by its folder; implements `core.listing.Lister`."""
@@ -44,6 +47,12 @@ class RpmLister:
         found = [name for name in promised if index_kind(name) == "primary"]
         if found:
             yield Part(smallest_path(found), root.component)
+
+    def repositories_of(self, path: str) -> tuple[Selection, ...]:
+        # The metadata is in the folder of the packages or in one above it: `Packages/h/hello.rpm`.
+        folders = path.split("/")[:-1]
+        depths = range(len(folders), max(len(folders) - _MOST_ABOVE, 0), -1)
+        return tuple(Selection(components=("/".join(folders[:depth]),)) for depth in depths)
 
     def other_indexes(self, path: str, promised: Collection[str], selection: Selection) -> Iterator[str]:
         # dnf and zypper read XML and YAML (modules), packed by createrepo_c's usual methods, and never the databases.
