@@ -1,4 +1,7 @@
-"""Rate limit of one upstream: a token bucket, cool-downs with exponential back-off, and one probe after each.
+"""Rate limit of one upstream: a token bucket, cool-downs with exponential back-off, one probe after each, and a pace.
+
+The policy of an upstream is a guess, because the services publish no limits. A refusal shows that the guess was too
+fast: from then on requests are sent at a slower *pace*, one at a time, and the pace recovers over hours.
 
 Every function takes the state and the time and returns the next state, without I/O. The state of an upstream is one
 small JSON row, shared by all processes of the machine and kept over restarts, so its times are wall-clock seconds.
@@ -38,6 +41,27 @@ PROBE_POLL = 1.0
 """Poll interval in seconds while a probe is under way.
 
 Another process may record its result, which sends no notification to this one.
+"""
+
+SLOW_DOWN = 1.5
+"""Factor by which a refusal slows the pace.
+
+The default of 0.7 requests a second is once slower than a service that allows one request in two seconds, and twice
+slower than one that allows one in three. A smaller factor needs more refusals to find the limit, a larger one wastes
+more of what the service allows.
+"""
+
+MOST_SLOW_DOWN = 8.0
+"""Upper bound of the slow-down: the slowest pace is an eighth of the policy's rate.
+
+A service that refuses more than one request in 11 seconds has blocked this address, and cool-downs apply.
+"""
+
+RECOVERY_SECONDS = 12 * 3600.0
+"""Time without a refusal in which the pace recovers by the factor SLOW_DOWN.
+
+A service counts requests in windows and blocks for hours. A recovery that is faster than a long prefetch would be
+refused again in its middle.
 """
 
 CLOCK_TOLERANCE = 1.0
@@ -103,7 +127,8 @@ class RateState:
     `cool_down_epoch` counts the cool-downs so far: the result of a request granted before the current one began is
     ignored. `throttles` and `breaks` count failures in a row; while either is not zero the upstream is suspect, and
     only one probe may be under way, until `probe`. `noted` is when the current cool-down began. `cause` is why it
-    began: the status of an answer, or the name of an `upstream_answer.Fault`.
+    began: the status of an answer, or the name of an `upstream_answer.Fault`. `slow_down` is the factor by which the
+    policy's rate was divided as of `slowed`, the time of the last refusal; below one it has no effect.
     """
 
     spent: float = 0.0
@@ -115,6 +140,8 @@ class RateState:
     probe: float = 0.0
     noted: float = 0.0
     cause: str = ""
+    slow_down: float = 0.0
+    slowed: float = 0.0
 
     @property
     def is_suspect(self) -> bool:
@@ -178,18 +205,51 @@ def grant(state: RateState, policy: RatePolicy, now: float) -> tuple[RateState, 
     state = _as_of(state, now)
     if state.until > now:
         return state, state.until - now
-    if state.is_suspect:
-        if state.probe > now:
-            return state, min(PROBE_POLL, state.probe - now)
-        return replace(state, probe=now + PROBE_LEASE), 0.0
+    if state.is_suspect and state.probe > now:
+        return state, min(PROBE_POLL, state.probe - now)
+    after, wait = _spend(state, policy, now)
+    if wait:
+        return state, wait
+    return (replace(after, probe=now + PROBE_LEASE) if state.is_suspect else after), 0.0
+
+
+def slow_down(state: RateState, now: float) -> float:
+    """Return the factor by which the policy's rate is divided now: 1.0 to MOST_SLOW_DOWN."""
+    recovered = math.pow(SLOW_DOWN, min(max(0.0, now - state.slowed) / RECOVERY_SECONDS, 64.0))
+    return max(1.0, min(state.slow_down, MOST_SLOW_DOWN) / recovered)
+
+
+def pace(state: RateState, policy: RatePolicy, now: float) -> RatePolicy:
+    """Return the policy as it applies now: after a refusal with a slower rate, and with single requests for a burst.
+
+    A policy without a rate is unchanged: its connections are the limit.
+    """
+    factor = slow_down(state, now)
+    if policy.requests_per_second is None or factor <= 1:
+        return policy
+    return replace(policy, requests_per_second=policy.requests_per_second / factor, burst=1)
+
+
+def seconds_for(state: RateState, policy: RatePolicy, now: float, count: int) -> float:
+    """Return the seconds until the last of `count` requests can be sent, if each is sent as early as possible.
+
+    It includes the rest of a cool-down and the recovery of the pace, and no further refusal.
+    """
+    state = _as_of(state, now)
+    start = max(now, state.until)
     rate = policy.requests_per_second
-    if rate is None:
-        return state, 0.0
-    spent = max(0.0, state.spent - rate * max(0.0, now - state.updated))
-    missing = spent + 1 - max(1, policy.burst)
-    if missing > _FULL:
-        return state, missing / rate
-    return replace(state, spent=min(spent + 1, max(1, policy.burst)), updated=max(now, state.updated)), 0.0
+    if count < 1 or rate is None:
+        return start - now if count > 0 else 0.0
+    missing = _spent(state, policy, start) + count - max(1, policy.burst)
+    if missing <= 0:
+        return start - now
+    # The rate grows by the factor SLOW_DOWN in RECOVERY_SECONDS until it is that of the policy. The tokens of the
+    # growing phase are its integral.
+    factor, growth = slow_down(state, start), math.log(SLOW_DOWN) / RECOVERY_SECONDS
+    while_growing = rate * (1 - 1 / factor) / growth
+    if missing <= while_growing:
+        return start - now + math.log1p(missing * growth * factor / rate) / growth
+    return start - now + math.log(factor) / growth + (missing - while_growing) / rate
 
 
 def throttled(
@@ -207,7 +267,8 @@ def throttled(
     A usable `retry_after` sets the first pause; from the second refusal in a row on, the back-off is the minimum. Zero
     has no information (the snapshot service sends it with a block that lasts hours), and so has less than a second.
     Requests that were under way together are refused together and count as one: `cool_down_epoch` is the count at the
-    time of their grant.
+    time of their grant. The first refusal in a row slows the pace. The refusal of a probe does not: the service still
+    blocks, whatever the pace is.
     """
     asked = 0.0 if retry_after is None or retry_after < SHORTEST_ASKED else min(retry_after, LONGEST_PAUSE)
     if cool_down_epoch != state.cool_down_epoch:
@@ -215,17 +276,20 @@ def throttled(
     throttles = state.throttles + 1
     own = _doubled(policy.cool_down, policy.cool_down_most, throttles if not asked else throttles - 1)
     until = max(state.until, now + max(asked, own) * (1 + SPREAD * jitter))
-    # The bucket is empty and fills only after the cool-down, so that no burst follows its end.
+    slower = max(state.slow_down, SLOW_DOWN) if state.throttles else slow_down(state, now) * SLOW_DOWN
+    # The bucket is empty. At the slower pace it fills to one token only, for the probe: no burst follows the cool-down.
     return replace(
         state,
-        spent=float(policy.burst),
-        updated=until,
+        spent=float(max(1, policy.burst)),
+        updated=now,
         until=until,
         cool_down_epoch=cool_down_epoch + 1,
         throttles=throttles,
         probe=0.0,
         noted=now,
         cause=cause,
+        slow_down=min(slower, MOST_SLOW_DOWN),
+        slowed=now,
     )
 
 
@@ -261,9 +325,35 @@ def succeeded(state: RateState, *, cool_down_epoch: int) -> RateState:
 def returned(state: RateState, *, cool_down_epoch: int) -> RateState:
     """Return a grant that ended without a result (its caller was cancelled).
 
-    If it was the probe, another may be sent.
+    If it was the probe, another may be sent. Its token is not returned: upstream may have received the request.
     """
     return replace(state, probe=0.0) if cool_down_epoch == state.cool_down_epoch else state
+
+
+def _spend(state: RateState, policy: RatePolicy, now: float) -> tuple[RateState, float]:
+    """Return the state after one token is spent and 0.0; without a token the state and the seconds until there is one.
+
+    An upstream without a rate needs no token.
+    """
+    rate, most = pace(state, policy, now).requests_per_second, max(1, policy.burst)
+    if rate is None:
+        return state, 0.0
+    spent = _spent(state, policy, now)
+    missing = spent + 1 - most
+    if missing > _FULL:
+        return state, missing / rate
+    return replace(state, spent=min(spent + 1, most), updated=max(now, state.updated)), 0.0
+
+
+def _spent(state: RateState, policy: RatePolicy, now: float) -> float:
+    """Return the tokens that are missing from the bucket.
+
+    While the pace is slowed the bucket has one token at most. It is measured against the size that the policy sets, so
+    that no burst follows the recovery.
+    """
+    paced, most = pace(state, policy, now), max(1, policy.burst)
+    spent = min(state.spent, most) - (paced.requests_per_second or 0.0) * max(0.0, now - state.updated)
+    return max(spent, float(most - max(1, paced.burst)))
 
 
 def _doubled(first: float, most: float, strikes: int) -> float:
@@ -276,7 +366,9 @@ def _as_of(state: RateState, now: float) -> RateState:
     is_sane = (
         state.noted <= now + CLOCK_TOLERANCE
         and state.until <= now + LONGEST_PAUSE * (1 + SPREAD)
-        and state.updated <= max(now + CLOCK_TOLERANCE, state.until)
+        and state.updated <= max(now + CLOCK_TOLERANCE, state.until)  # rows of earlier versions have the latter
         and state.probe <= now + PROBE_LEASE + CLOCK_TOLERANCE
+        and state.slowed <= now + CLOCK_TOLERANCE
     )
-    return state if is_sane else replace(state, spent=0.0, updated=now, until=0.0, probe=0.0, noted=0.0)
+    slowed = min(state.slowed, now)
+    return state if is_sane else replace(state, spent=0.0, updated=now, until=0.0, probe=0.0, noted=0.0, slowed=slowed)

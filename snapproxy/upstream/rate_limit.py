@@ -200,6 +200,10 @@ class RateLimiter:
         left = state.until - self.now()
         return CoolingDown(upstream, left, state.cause) if left > 0 else None
 
+    def state(self, upstream: str) -> RateState:
+        """Return the recorded state of `upstream`."""
+        return self._load(upstream)
+
     def queued(self, upstream: str) -> int:
         """Return the number of requests of this process that wait for `upstream`."""
         return len(self._queues.get(upstream, ()))
@@ -291,9 +295,9 @@ class RateLimiter:
         return left if wait is None else min(wait, left)
 
     def _estimate(self, upstream: str, ahead: int) -> float:
-        policy = self.policy(upstream)
-        _, wait = rate_limit.grant(self._load(upstream), policy, self.now())
-        return wait + ahead / (policy.requests_per_second or float("inf"))
+        policy, state, now = self.policy(upstream), self._load(upstream), self.now()
+        _, wait = rate_limit.grant(state, policy, now)
+        return wait + ahead / (rate_limit.pace(state, policy, now).requests_per_second or float("inf"))
 
     async def _try(self, upstream: str, demand: Demand) -> Permit | float:
         """Take a slot and a grant, both or neither; otherwise return the seconds after which to try again."""
