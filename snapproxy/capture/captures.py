@@ -20,12 +20,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from snapproxy.capture.notes import CLOSED, Notes, note_entry
+from snapproxy.capture.notes import CLOSED, Notes, note_entry, note_solver
 from snapproxy.core.credentials import is_capture_name
 from snapproxy.core.model import LIVE, Instant, Proof, Role
-from snapproxy.core.record import Record, RecordEntry, absences_of
+from snapproxy.core.record import SOLVER_TEXT, Record, RecordEntry, absences_of
 from snapproxy.errors import ClientError
-from snapproxy_storage import Journal, Name, Store
+from snapproxy_storage import Journal, JournalRemoved, Name, Store
 
 _REGISTER = "captures"
 
@@ -148,6 +148,25 @@ class Captures:
             self._writers[name] = key, writer
             self._forget_unused()
         return writer
+
+    async def add_solver(self, name: str, solver: str) -> None:
+        """Record a solver that chose files of an open capture; create the capture if it does not exist.
+
+        `solver` has the form SOLVER_TEXT. Raises ClientError if the capture is closed, and the errors of `open`.
+        """
+        if not SOLVER_TEXT.fullmatch(solver):
+            raise ValueError(f"not the text of a solver: {solver!r}")
+        writer = await self.open(name)
+        try:
+            writer.add(note_solver(solver))
+        except JournalRemoved:  # another process has closed or removed the capture
+            self.forget(name)
+            writer = await self.open(name)
+            writer.add(note_solver(solver))
+        if solver not in writer.notes.solvers:
+            raise ClientError(
+                "The capture is closed", why=f"Nothing more is recorded into {name}.", hint="Record under another name."
+            )
 
     def forget(self, name: str) -> None:
         """Forget the writer of a capture; `open` reads its notes again."""
@@ -310,7 +329,7 @@ class Captures:
     async def _move_to_catalog(self, key: str, notes: Notes, trusted: Container[str] | None = None) -> None:
         """Move a closed capture's notes into the catalog. `trusted` as in `restore`; None means all spaces."""
         answers = {" ".join(entry.key): _answer(entry) for entry in notes.entries.values()}
-        others = Notes(frozen=notes.frozen, valid=notes.valid, unpinned=notes.unpinned, is_closed=True)
+        others = replace(notes, entries={}, is_closed=True)
         await self._store.catalog.put_names(_space(key), answers)
         for space, absences in _absences(notes).items():
             if trusted is None or space in trusted:

@@ -24,6 +24,7 @@ def write(record: Record, created: Instant | None = None) -> bytes:
     metadata: dict[str, Any] = {
         "properties": [
             _property("lock", f"sha256:{digest(record)}"),
+            *(_property("solver", solver) for solver in sorted(record.solvers)),
             *(_property("unpinned", host) for host in sorted(record.unpinned)),
         ],
         # The version is omitted: the same record gives the same bytes in every version of snapproxy.

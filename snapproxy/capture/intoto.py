@@ -41,6 +41,8 @@ def statement(record: Record, subject: tuple[str, str]) -> dict[str, Any]:
         "_type": STATEMENT,
         "predicate": {
             "resolvedDependencies": [_descriptor(content) for content in recorded_files(record)],
+            # Statements about records without solvers keep their bytes.
+            **({"solvers": sorted(record.solvers)} if record.solvers else {}),
             "unpinned": sorted(record.unpinned),
         },
         "predicateType": PREDICATE,

@@ -23,6 +23,9 @@ FILE_NAME = "snapproxy.lock.json"
 MEDIA_TYPE = "application/vnd.snapproxy.lock.v1+json"
 
 SECTIONS = ("absences", "archives", "files", "schema", "unpinned")
+OPTIONAL_SECTIONS = ("solvers",)
+"""Sections that are written only if they are not empty: locks of earlier versions keep their bytes."""
+
 ARCHIVE_MEMBERS = ("archive", "family", "requested", "snapshots", "valid")
 ABSENCE_MEMBERS = ("archive", "path", "proof", "requested", "role", "snapshot")
 FILE_MEMBERS = (*ABSENCE_MEMBERS, "sha256", "size")
@@ -36,9 +39,11 @@ def encode(record: Record) -> bytes:
         "archives": _archives(record),
         "files": [_entry(entry) | _content(entry) for entry in entries if not entry.is_absence],
         "schema": SCHEMA,
+        "solvers": sorted(record.solvers),
         "unpinned": sorted(record.unpinned),
     }
-    lines = b",\n".join(b'"%s":%s' % (name.encode(), _section(sections[name])) for name in SECTIONS)
+    names = [name for name in sections if name in SECTIONS or sections[name]]
+    lines = b",\n".join(b'"%s":%s' % (name.encode(), _section(sections[name])) for name in names)
     return b"{\n%s\n}\n" % lines
 
 

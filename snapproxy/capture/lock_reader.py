@@ -9,10 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from snapproxy.capture.lock import ABSENCE_MEMBERS, ARCHIVE_MEMBERS, FILE_MEMBERS, SCHEMA, SECTIONS, snapshots_by_time
+from snapproxy.capture.lock import (
+    ABSENCE_MEMBERS,
+    ARCHIVE_MEMBERS,
+    FILE_MEMBERS,
+    OPTIONAL_SECTIONS,
+    SCHEMA,
+    SECTIONS,
+    snapshots_by_time,
+)
 from snapproxy.core.model import Instant, Proof, Role
 from snapproxy.core.paths import names_a_file
-from snapproxy.core.record import Record, RecordEntry
+from snapproxy.core.record import SOLVER_TEXT, Record, RecordEntry
 from snapproxy.core.time_spec import format_instant, parse_time
 from snapproxy.errors import ClientError
 from snapproxy.families import FAMILIES
@@ -43,7 +51,8 @@ def decode(data: bytes) -> Record:
     """Return the record of a lock. Raises RecordError, which names the violated rule and its place."""
     top = load(data, _LOCK)
     _check_schema(top)
-    absences, archives, files, _, unpinned = top.members(*SECTIONS)
+    present = [name for name in OPTIONAL_SECTIONS if isinstance(top.raw, dict) and name in top.raw]
+    absences, archives, files, _, unpinned, *solvers = top.members(*SECTIONS, *present)
     entries: dict[tuple[str, str, str], RecordEntry] = {}
     sizes: dict[str, int] = {}
     for value, entry in _entries(files, absences):
@@ -52,7 +61,7 @@ def decode(data: bytes) -> Record:
         if sizes.setdefault(entry.sha256, entry.size) != entry.size:
             raise value.wrong("another entry has the same sha256 and another size")
     families, valid = _archives(archives, tuple(entries.values()))
-    return Record(tuple(entries[key] for key in sorted(entries)), families, valid, _hosts(unpinned))
+    return Record(tuple(entries[key] for key in sorted(entries)), families, valid, _hosts(unpinned), _solvers(solvers))
 
 
 def _check_schema(top: JsonValue) -> None:
@@ -141,6 +150,16 @@ def _hosts(unpinned: JsonValue) -> frozenset[str]:
             raise value.wrong(f"the host {host} is repeated", shown=False)
         hosts.add(host)
     return frozenset(hosts)
+
+
+def _solvers(sections: list[JsonValue]) -> frozenset[str]:
+    solvers: set[str] = set()
+    for value in (value for section in sections for value in section.items()):
+        solver = value.text(SOLVER_TEXT, "a solver in at most 200 printable ASCII characters")
+        if solver in solvers:
+            raise value.wrong("the solver is repeated", shown=False)
+        solvers.add(solver)
+    return frozenset(solvers)
 
 
 def _name(value: JsonValue) -> str:

@@ -35,6 +35,7 @@ class Notes:
     """The instant that `latest` resolved to, by archive."""
     valid: dict[tuple[str, str], tuple[Instant, Instant]] = field(default_factory=dict)
     unpinned: set[str] = field(default_factory=set)
+    solvers: set[str] = field(default_factory=set)
     is_closed: bool = False
 
     def add_lines(self, lines: Iterable[bytes]) -> None:
@@ -73,6 +74,8 @@ class Notes:
                 self.valid[archive, requested] = max(start, first), min(end, last)
             case ["passed", str(host)]:
                 self.unpinned.add(host)
+            case ["solver", str(solver)]:
+                self.solvers.add(solver)
             case ["closed"]:
                 self.is_closed = True
 
@@ -91,6 +94,7 @@ class Notes:
             *(note_frozen(archive, instant) for archive, instant in self.frozen.items()),
             *(note_valid(*key, span) for key, span in self.valid.items()),
             *(note_passed(host) for host in sorted(self.unpinned)),
+            *(note_solver(solver) for solver in sorted(self.solvers)),
             *([CLOSED] if self.is_closed else []),
         ]
 
@@ -102,6 +106,7 @@ class Notes:
             {name: families[name] for name in sorted({entry.archive for entry in entries})},
             {key: span for key, span in sorted(self.valid.items()) if span[0] <= span[1]},
             frozenset(self.unpinned),
+            frozenset(self.solvers),
         )
 
 
@@ -124,6 +129,11 @@ def note_valid(archive: str, requested: str, span: tuple[Instant, Instant]) -> b
 def note_passed(host: str) -> bytes:
     """Return the note of a host that was reached unpinned."""
     return _line("passed", host)
+
+
+def note_solver(solver: str) -> bytes:
+    """Return the note of a solver that chose files of the capture."""
+    return _line("solver", solver)
 
 
 def _line(*values: str | int) -> bytes:

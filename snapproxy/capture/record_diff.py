@@ -40,7 +40,7 @@ class RecordChange:
     """A difference; `before` and `after` are sorted, and empty if the item is missing on that side.
 
     `what`: `snapshots` (of the archive), `package` (`name` is `curl amd64`, the values are its versions), `file`
-    (`name` is its path), `unpinned` (`name` is a host).
+    (`name` is its path), `unpinned` (`name` is a host), `solver` (`name` is its text).
     """
 
     what: str
@@ -65,9 +65,10 @@ class RecordDiff:
     packages: tuple[RecordChange, ...]
     files: tuple[RecordChange, ...]
     unpinned: tuple[RecordChange, ...]
+    solvers: tuple[RecordChange, ...]
 
     def __bool__(self) -> bool:
-        return any((self.archives, self.packages, self.files, self.unpinned))
+        return any((self.archives, self.packages, self.files, self.unpinned, self.solvers))
 
     def value(self) -> dict[str, Any]:
         """Return the differences for JSON: every change, with all files."""
@@ -75,6 +76,7 @@ class RecordDiff:
             "archives": [_value(change, "archive") for change in self.archives],
             "files": [_value(change, "archive", "path") for change in self.files],
             "packages": [_value(change, "archive", "package") for change in self.packages],
+            "solvers": [{"kind": change.kind, "solver": change.name} for change in self.solvers],
             "unpinned": [{"host": change.name, "kind": change.kind} for change in self.unpinned],
         }
 
@@ -87,7 +89,7 @@ class RecordDiff:
         files = [change for change in self.files if (change.archive, _package(change, families)) not in listed]
         return [
             (change.kind, change.archive, change.name or change.what, _words(change.before), _words(change.after))
-            for change in (*self.archives, *self.packages, *files, *self.unpinned)
+            for change in (*self.archives, *self.packages, *files, *self.unpinned, *self.solvers)
         ]
 
 
@@ -98,7 +100,8 @@ def compare(one: Record, other: Record) -> RecordDiff:
         archives=_changes("snapshots", _snapshots(one), _snapshots(other)),
         packages=_changes("package", _packages(one, families), _packages(other, families)),
         files=_changes("file", _files(one), _files(other)),
-        unpinned=_changes("unpinned", _hosts(one), _hosts(other)),
+        unpinned=_changes("unpinned", _texts(one.unpinned), _texts(other.unpinned)),
+        solvers=_changes("solver", _texts(one.solvers), _texts(other.solvers)),
     )
 
 
@@ -143,8 +146,8 @@ def _state(entry: RecordEntry) -> RecordedState:
     return RecordedState(entry.sha256, entry.size, entry.proof)
 
 
-def _hosts(record: Record) -> Mapping[tuple[str, str], tuple[str, ...]]:
-    return {("", host): (host,) for host in record.unpinned}
+def _texts(texts: Iterable[str]) -> Mapping[tuple[str, str], tuple[str, ...]]:
+    return {("", text): (text,) for text in texts}
 
 
 def _package(change: RecordChange, families: Mapping[str, str]) -> str:

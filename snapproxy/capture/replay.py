@@ -131,6 +131,7 @@ class Replay:
             entries,
             {archive: self._record.families[archive] for archive, _ in sorted(times)},
             {time: span for time, span in self._record.valid.items() if time in times},
+            solvers=self._record.solvers,
         )
 
     # --- finding --------------------------------------------------------------------------------------------

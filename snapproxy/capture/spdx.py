@@ -36,7 +36,7 @@ def write(record: Record, created: Instant | None = None) -> bytes:
         {
             "SPDXID": _DOCUMENT,
             "comment": "The files that a build was served through snapproxy, "
-            f"from the lock with sha256 {lock}.{_unpinned(record)}",
+            f"from the lock with sha256 {lock}.{_solvers(record)}{_unpinned(record)}",
             "creationInfo": {"created": when, "creators": ["Tool: snapproxy"]},
             "dataLicense": "CC0-1.0",
             "documentNamespace": f"https://spdx.org/spdxdocs/{FILE_NAME}-{unique}",
@@ -46,6 +46,11 @@ def write(record: Record, created: Instant | None = None) -> bytes:
             "spdxVersion": "SPDX-2.3",
         }
     )
+
+
+def _solvers(record: Record) -> str:
+    solvers = ", ".join(sorted(record.solvers))
+    return f" Solvers that chose packages: {solvers}." if solvers else ""
 
 
 def _unpinned(record: Record) -> str:

@@ -102,6 +102,8 @@ def _print(record: Record) -> None:
         print(f"{entry.archive}/{entry.snapshot}/{entry.path}  {what}")
     for (archive, requested), (first, last) in record.valid.items():
         print(f"{archive} at {requested}: identical for any instant in {format_instant(first)}/{format_instant(last)}")
+    for solver in sorted(record.solvers):
+        print(f"solver: {solver}")
     for host in sorted(record.unpinned):
         print(f"unpinned: {host}")
 
@@ -113,6 +115,7 @@ def _record_as_json(record: Record) -> dict[str, Any]:
             {"archive": archive, "requested": requested, "first": format_instant(first), "last": format_instant(last)}
             for (archive, requested), (first, last) in record.valid.items()
         ],
+        "solvers": sorted(record.solvers),
         "unpinned": sorted(record.unpinned),
     }
 

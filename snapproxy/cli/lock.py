@@ -69,6 +69,7 @@ def summary(record: Record) -> str:
         ]
         if valid := record.valid.get((archive, requested)):
             lines.append(f"  identical for any instant in {format_instant(valid[0])}/{format_instant(valid[1])}")
+    lines += [f"solver: {solver}" for solver in sorted(record.solvers)]
     lines += [f"unpinned: {host}" for host in sorted(record.unpinned)]
     return "".join(f"{line}\n" for line in lines or ["nothing was served"])
 

@@ -6,6 +6,7 @@ another, so the type is here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -55,6 +56,10 @@ def absences_of(space: str) -> str:
     return f"absent:{space}"
 
 
+SOLVER_TEXT = re.compile(r"[!-~](?:[ -~]{0,198}[!-~])?")
+"""The form of a solver in a record: its program, version and algorithm in at most 200 printable ASCII characters."""
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """All files that one build was served, sorted by key, each key once.
@@ -63,9 +68,12 @@ class Record:
     of instants, ends included, known to have the same answers. Only old records have it: it depends on the content
     of the store, so it is not recorded any more. `unpinned`: the hosts that the build reached through `pass`. Neither
     their answers nor the number of requests are recorded: a retry would make two records of one build differ.
+    `solvers`: the package managers' solvers that chose recorded files, as `solvers.model.Closure` names them. Another
+    solver may choose other files from the same indexes.
     """
 
     entries: tuple[RecordEntry, ...]
     families: Mapping[str, str]
     valid: Mapping[tuple[str, str], tuple[Instant, Instant]] = field(default_factory=dict)
     unpinned: frozenset[str] = frozenset()
+    solvers: frozenset[str] = frozenset()

@@ -76,7 +76,12 @@ class Importer:
             new = await self._store_blobs(found, progress)
             trusted = await self._trust.establish(found.record)
             entries = {entry.key: replace(entry, proof=trusted.proofs[entry.key]) for entry in found.record.entries}
-            notes = Notes(entries=entries, valid=dict(found.record.valid), unpinned=set(found.record.unpinned))
+            notes = Notes(
+                entries=entries,
+                valid=dict(found.record.valid),
+                unpinned=set(found.record.unpinned),
+                solvers=set(found.record.solvers),
+            )
             await self._captures.restore(name, notes, trusted=trusted.accepted - trusted.refused)
         sizes = sizes_by_digest(found.record)
         return Imported(

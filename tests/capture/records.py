@@ -102,4 +102,5 @@ def records(draw: st.DrawFn) -> Record:
         {name: FAMILIES[name] for name in {archive for archive, _ in times}},
         spans,  # type: ignore[arg-type]
         draw(st.frozensets(st.sampled_from(["github.com", "example.org", "::1"]))),
+        draw(st.frozensets(st.sampled_from(["apt 2.6.1 (internal)", "pacman 6.1.0", 'x "y" \\z']))),
     )

@@ -120,6 +120,14 @@ def test_the_statement_is_in_totos_and_claims_no_builder() -> None:
     }
 
 
+def test_each_bill_names_the_solvers_that_chose_packages() -> None:
+    solved = replace(example(), solvers=frozenset({"apt 2.6.1 (internal)"}))
+    named = {"name": "snapproxy:solver", "value": "apt 2.6.1 (internal)"}
+    assert named in json.loads(cyclonedx.write(solved))["metadata"]["properties"]
+    assert " Solvers that chose packages: apt 2.6.1 (internal)." in json.loads(spdx.write(solved))["comment"]
+    assert json.loads(intoto.write(solved))["predicate"]["solvers"] == ["apt 2.6.1 (internal)"]
+
+
 def test_packages_are_listed_in_repro_gets_form() -> None:
     lines = sha256sums.of_packages(example()).decode().splitlines()
     assert lines == [f"{content(path)}  {path}" for path in (f"core/os/x86_64/{GTK}", CURL)]

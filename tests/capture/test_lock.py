@@ -35,6 +35,14 @@ WRITTEN = """\
 """
 
 
+def test_solvers_are_written_only_if_there_are_any() -> None:
+    solved = replace(example(), solvers=frozenset({"pacman 6.1.0", "apt 2.6.1 (internal)"}))
+    section = '"schema":1,\n"solvers":[\n"apt 2.6.1 (internal)",\n"pacman 6.1.0"\n],\n"unpinned":['
+    assert section in encode(solved).decode()
+    assert decode(encode(solved)) == solved
+    assert decode(encode(example())).solvers == frozenset()
+
+
 def test_the_form_is_one_line_an_entry() -> None:
     text = encode(example()).decode()
     assert text.startswith(WRITTEN)

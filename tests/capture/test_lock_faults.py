@@ -141,6 +141,17 @@ FAULTS: list[tuple[str, Change, str]] = [
         set_in("archives", 1, valid=["20240230T000000Z"] * 2),
         "archives[1].valid[0]: expected an instant such as",
     ),
+    (
+        "solver twice",
+        lambda lock: lock.update(solvers=["apt 3.0", "apt 3.0"]),
+        "solvers[1]: the solver is repeated.",
+    ),
+    (
+        "solver with a line feed",
+        lambda lock: lock.update(solvers=["apt\n3.0"]),
+        "solvers[0]: expected a solver in at most 200 printable ASCII characters, not 'apt\\n3.0'.",
+    ),
+    ("solvers of another kind", lambda lock: lock.update(solvers="apt"), "solvers: expected an array, not 'apt'."),
     ("host twice", lambda lock: lock["unpinned"].append("::1"), "unpinned[2]: the host ::1 is repeated."),
     ("host of two words", lambda lock: lock["unpinned"].append("a b"), "unpinned[2]: expected a host, not 'a b'."),
 ]

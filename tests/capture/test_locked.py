@@ -152,6 +152,13 @@ async def test_what_was_answered_is_told(make_house: MakeHouse, lock: bytes) -> 
     assert missing == {each.path for each in decode(lock).entries} - {INRELEASE, ABSENT}
 
 
+async def test_a_replay_keeps_the_solvers_of_its_record(make_house: MakeHouse, lock: bytes) -> None:
+    record = replace(decode(lock), solvers=frozenset({"apt 2.6.1 (internal)"}))
+    house = await make_house(replayed=record_of(encode(record)))
+    await house.get(AT, INRELEASE)
+    assert (await house.app.answered()).solvers == record.solvers
+
+
 async def test_a_live_capture_is_replayed_where_its_state_was_observed(vendor: House, tmp_path: Path) -> None:
     for path in (INRELEASE, PACKAGES):
         await vendor.get("live", path, capture="build")

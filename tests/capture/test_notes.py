@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snapproxy.capture.notes import CLOSED, Notes, note_entry, note_frozen, note_passed, note_valid
+from snapproxy.capture.notes import CLOSED, Notes, note_entry, note_frozen, note_passed, note_solver, note_valid
 from snapproxy.core.model import Proof, Role
 from snapproxy.core.record import RecordEntry
 
@@ -48,6 +48,7 @@ def test_what_was_noted_can_be_noted_again(entries: list[RecordEntry], is_closed
         note_frozen("debian", 7),
         note_valid("debian", "live", (1, 9)),
         note_passed("h"),
+        note_solver("apt 2.6.1 (internal)"),
     ]
     notes = noted(*lines, *([CLOSED] if is_closed else []))
     assert noted(*notes.lines()) == notes

@@ -70,6 +70,17 @@ def test_an_absence_is_told_from_a_file_and_from_not_having_asked() -> None:
     assert difference([], [absence("a")]).rows(FAMILIES)[1] == ("added", "debian", "a", "", "absent gpg")
 
 
+def test_another_solver_is_a_difference() -> None:
+    one, other = (replace(example(), solvers=frozenset({f"apt {version}"})) for version in ("2.6.1", "3.0.3"))
+    found = compare(one, other)
+    assert found
+    assert found.value()["solvers"] == [
+        {"kind": "removed", "solver": "apt 2.6.1"},
+        {"kind": "added", "solver": "apt 3.0.3"},
+    ]
+    assert found.rows(FAMILIES)[0] == ("removed", "", "apt 2.6.1", "apt 2.6.1", "")
+
+
 def test_hosts_and_json() -> None:
     other = replace(example(), unpinned=frozenset({"github.com", "example.org"}), entries=example().entries[:-1])
     gone = example().entries[-1]
@@ -93,6 +104,7 @@ def test_hosts_and_json() -> None:
                 "package": "curl amd64",
             }
         ],
+        "solvers": [],
         "unpinned": [{"host": "::1", "kind": "removed"}, {"host": "example.org", "kind": "added"}],
     }
     assert gone.requested == AT

@@ -210,6 +210,17 @@ async def test_what_a_service_says_belongs_to_its_archive(house: House) -> None:
     assert (entry.key, entry.sha256) == (("debian", "always", "/mr/binary/kept/"), got.served.digest)
 
 
+async def test_the_solvers_of_a_capture_are_recorded_until_it_is_closed(house: House) -> None:
+    await house.app.captures.add_solver(BUILD, "apt 2.6.1 (internal)")
+    await house.app.captures.add_solver(BUILD, "apt 2.6.1 (internal)")
+    await house.app.captures.close(BUILD)
+    assert (await record(house)).solvers == {"apt 2.6.1 (internal)"}
+    with pytest.raises(ClientError, match="closed"):
+        await house.app.captures.add_solver(BUILD, "apt 3.0.3")
+    with pytest.raises(ValueError, match="solver"):
+        await house.app.captures.add_solver(BUILD, "two\nlines")
+
+
 async def test_hosts_that_are_reached_unpinned_are_noted(house: House) -> None:
     for target in (PassTarget("git.example", 80, "/x", BUILD), TunnelTarget("git.example", 443, BUILD)):
         assert await house.app.answerer.passing(target) is None

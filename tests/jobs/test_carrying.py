@@ -47,9 +47,11 @@ async def test_the_restored_capture_is_the_same_record_and_closed(
     recorded: House, elsewhere: House, tmp_path: Path
 ) -> None:
     place = f"oci:{tmp_path}/art"
+    await recorded.app.captures.add_solver("build", "apt 2.6.1 (internal)")
     digest = await export(recorded, place)
     await elsewhere.app.importer.import_capture(read_place(place), "build", RegistryAccess())
     assert await elsewhere.app.captures.record("build") == await recorded.app.captures.record("build")
+    assert (await elsewhere.app.captures.record("build")).solvers == {"apt 2.6.1 (internal)"}
     assert (await elsewhere.app.captures.summary("build")).is_closed
     assert await export(elsewhere, f"oci:{tmp_path}/again") == digest
 
