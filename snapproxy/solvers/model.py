@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from snapproxy.errors import SnapproxyError
+
+
+@dataclass(frozen=True, slots=True)
+class FurtherArchive:
+    """An archive that is used in addition to the first one, such as debian-security.
+
+    `name` is its name in the table of archives, `base` its address as in `Solver.solve`. `suites`, `components` and
+    `keyrings` are those of `ClosureRequest`.
+    """
+
+    name: str
+    base: str
+    suites: tuple[str, ...]
+    components: tuple[str, ...] = ()
+    keyrings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +33,9 @@ class ClosureRequest:
     packages. `suites` are apt's suites, first the release; `components` are components or the names of repositories.
     `architectures`: the first one is the native one, the others are foreign. `recommends`: None for the default of the
     release. `status` is the content of a dpkg status file whose packages count as installed. `root` is a folder with a
-    root of the release whose solver is used ('' for the solver of this machine).
+    root of the release whose solver is used ('' for the solver of this machine). `keyrings` are files with which the
+    package manager checks signatures again; without them it trusts snapproxy, which checks every root. `further` are
+    more archives. `is_any_solver_accepted`: use the solver of this machine even if the release has another one.
     """
 
     packages: tuple[str, ...]
@@ -28,13 +46,17 @@ class ClosureRequest:
     recommends: bool | None = None
     status: bytes = b""
     root: str = ""
+    keyrings: tuple[str, ...] = ()
+    further: tuple[FurtherArchive, ...] = ()
+    is_any_solver_accepted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ClosureFile:
     """A file of a closure. `path` is relative to the archive; `size` in bytes; `digest` is `algorithm:hex`.
 
-    `size` is None and `digest` is '' if the package manager does not print them.
+    `size` is None and `digest` is '' if the package manager does not print them. `archive` is the name of a
+    `FurtherArchive`, '' for the first archive.
     """
 
     name: str
@@ -43,14 +65,15 @@ class ClosureFile:
     path: str
     size: int | None = None
     digest: str = ""
+    archive: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Closure:
     """The result of a solver.
 
-    `solver` is the program, its version and its algorithm, as recorded in locks: `apt 2.6.1 (internal)`. `notes` are
-    sentences for the user, such as a difference between this machine's solver and that of the release.
+    `solver` is the program, its version and its algorithm, as recorded in locks: `apt 2.6.1, solver internal`. `notes`
+    are sentences for the user, such as a difference between this machine's solver and that of the release.
     """
 
     files: tuple[ClosureFile, ...]
@@ -65,11 +88,17 @@ class SolverError(SnapproxyError):
 
 
 class UnknownPackagesError(SolverError):
-    """The indexes list no package of these names. `names` are all of them."""
+    """The indexes list no package of these names. `names` are all of them, `similar` existing names by some of them."""
 
-    def __init__(self, names: tuple[str, ...]) -> None:
-        super().__init__("Some packages do not exist in the indexes of that time", why=", ".join(names))
+    def __init__(self, names: tuple[str, ...], similar: Mapping[str, str] | None = None) -> None:
         self.names = names
+        self.similar = dict(similar or {})
+        hint = ", ".join(f"{found} (for {name})" for name, found in self.similar.items())
+        super().__init__(
+            "Some packages do not exist in the indexes of that time",
+            why=", ".join(names),
+            hint=f"Similar names: {hint}." if hint else "",
+        )
 
 
 class Solver(Protocol):
