@@ -25,15 +25,19 @@ from snapproxy.jobs.fetch import Fetched, fetch_file
 from snapproxy.jobs.root_evidence import RootEvidence
 from snapproxy.jobs.subject_evidence import SubjectEvidence
 from snapproxy.jobs.sweep import Observation
+from snapproxy.jobs.used_packages import ChangedPackage, UsedFiles
+from snapproxy.jobs.used_packages import changed_packages as changed_between
 from snapproxy.wiring import application
 from snapproxy.wiring.application import App
 
 __all__ = [
     "App",
     "ArchiveDiff",
+    "ChangedPackage",
     "Fetched",
     "Observation",
     "build",
+    "changed_packages",
     "diff",
     "fetch",
     "observe",
@@ -102,3 +106,15 @@ async def when_made(app: App, found: SubjectEvidence, archive: str) -> when.Subj
     access = when.ProbeAccess(indexes, entries, app.archive(archive) if archive else None)
     root = found.root or RootEvidence()
     return await when.when_made(root, found.name, found.kind, app.book, access, app.clock.now())
+
+
+async def changed_packages(
+    app: App, before: UsedFiles, after: UsedFiles, others: Sequence[UsedFiles]
+) -> Sequence[ChangedPackage]:
+    """Return the packages that differ between two runs of a command, the used ones first.
+
+    `others` are its other runs. Raises ClientError for an archive that the settings do not have.
+    """
+    names = {*before.archives, *after.archives}
+    families = {name: app.archive(name).family for name in names}
+    return await changed_between(before, after, others, families, app.listings)

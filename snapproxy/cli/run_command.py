@@ -58,8 +58,12 @@ def run_pinned(
     *,
     listen: tuple[str, int] = ("127.0.0.1", 0),
     passes: tuple[tuple[str, int], ...] = (),
+    output: int | None = None,
 ) -> FinishedRun:
-    """Run a command with a separate proxy. Raises CommandError if it cannot be started."""
+    """Run a command with a separate proxy. Raises CommandError if it cannot be started.
+
+    `output`: the descriptor for the command's stdout; None: that of this process.
+    """
     listeners = sockets.bind([listen])
     user = f"{mode.time}:x@" if mode.time else ""
     proxy = sockets.url(listeners[0]).replace("://", f"://{user}", 1)
@@ -78,7 +82,7 @@ def run_pinned(
             capture=mode.capture,
             replayed=mode.replayed,
         )
-        ran = run_async(_run_in(opening, mode, listeners, command, environ))
+        ran = run_async(_run_in(opening, mode, listeners, command, environ, output))
         return replace(ran, summary=ran.summary.with_refused(refused_by_apt(Path(folder))))
 
 
@@ -88,10 +92,11 @@ async def _run_in(
     listeners: Sequence[socket],
     command: Sequence[str],
     environ: Mapping[str, str],
+    output: int | None,
 ) -> FinishedRun:
     async with opening as app:
         try:
-            code, summary = await run_while_serving(app, listeners, command, environ)
+            code, summary = await run_while_serving(app, listeners, command, environ, output)
             record = Record((), {})
             if mode.is_recorded or (mode.capture and not mode.offline and summary.unasked):
                 record = await app.answered(mode.capture)
@@ -103,13 +108,17 @@ async def _run_in(
 
 
 async def run_while_serving(
-    app: App, listeners: Sequence[socket], command: Sequence[str], environ: Mapping[str, str]
+    app: App,
+    listeners: Sequence[socket],
+    command: Sequence[str],
+    environ: Mapping[str, str],
+    output: int | None = None,
 ) -> tuple[int, RunSummary]:
     """Run the command while the entered application serves; return its exit code and the summary of its downloads.
 
     If serving ends first, the command is terminated, because it would continue unpinned; raises SnapproxyError.
     """
-    child = start(command, environ)
+    child = start(command, environ, output)
     forward_signals(child)
     serving = asyncio.create_task(app.serve(listeners))
     waiting = asyncio.create_task(asyncio.to_thread(child.wait))
@@ -125,13 +134,13 @@ async def run_while_serving(
     return (returned if returned >= 0 else 128 - returned), summarize(app.stats())
 
 
-def start(command: Sequence[str], environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def start(command: Sequence[str], environ: Mapping[str, str], output: int | None = None) -> subprocess.Popen[bytes]:
     """Start the command with the real ids of the caller, even while this process acts as another user."""
     acting = os.geteuid() != os.getuid()
     user, group = (os.getuid(), os.getgid()) if acting else (None, None)
     try:
         # the user's own command
-        return subprocess.Popen(list(command), env=dict(environ), user=user, group=group)  # noqa: S603
+        return subprocess.Popen(list(command), env=dict(environ), user=user, group=group, stdout=output)  # noqa: S603
     except OSError as error:
         raise CommandError(command[0], error) from error
 

@@ -22,6 +22,7 @@ VERBS: Mapping[str, str] = {
     "bad": "mark a snapshot as bad, or remove the mark",
     "when": "infer when a root, an image or a Dockerfile was made",
     "diff": "list the packages that differ between two times",
+    "bisect": "find the first snapshot at which a command fails",
     "fetch": "fetch files as they were at a time",
     "observe": "record an archive as it is now",
     "capture": "list, show, compare, close, rename and remove captures",

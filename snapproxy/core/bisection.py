@@ -18,7 +18,7 @@ LAST_CODE = 127
 """The last exit code with a verdict. Greater ones (128 + N: ended by signal N) end the search."""
 
 
-class Verdict(StrEnum):
+class TrialVerdict(StrEnum):
     """The result of testing one state."""
 
     GOOD = "good"
@@ -26,13 +26,13 @@ class Verdict(StrEnum):
     SKIP = "skip"
 
 
-def verdict_of(code: int) -> Verdict | None:
+def verdict_of(code: int) -> TrialVerdict | None:
     """Return the verdict of an exit code (0 to 255), None if the code ends the search."""
     if code > LAST_CODE:
         return None
     if code == SKIP_CODE:
-        return Verdict.SKIP
-    return Verdict.BAD if code else Verdict.GOOD
+        return TrialVerdict.SKIP
+    return TrialVerdict.BAD if code else TrialVerdict.GOOD
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +69,18 @@ class WrongEnd:
 Decision = TryNext | FoundFirstBad | OnlySkipped | WrongEnd
 
 
-def decide(count: int, verdicts: Mapping[int, Verdict]) -> Decision:
+def decide(count: int, verdicts: Mapping[int, TrialVerdict]) -> Decision:
     """Return what to do after the tests so far, given by position. `count` is at least 2.
 
     The ends are not tested unless `verdicts` has them; a skipped end counts as known.
     """
     last = count - 1
-    for position, wrong in ((0, Verdict.BAD), (last, Verdict.GOOD)):
+    for position, wrong in ((0, TrialVerdict.BAD), (last, TrialVerdict.GOOD)):
         if verdicts.get(position) is wrong:
             return WrongEnd(position)
-    bad = [position for position, verdict in verdicts.items() if verdict is Verdict.BAD]
+    bad = [position for position, verdict in verdicts.items() if verdict is TrialVerdict.BAD]
     high = min(bad, default=last)
-    good = [position for position, verdict in verdicts.items() if verdict is Verdict.GOOD and position < high]
+    good = [position for position, verdict in verdicts.items() if verdict is TrialVerdict.GOOD and position < high]
     low = max(good, default=0)
     if high - low == 1:
         return FoundFirstBad(low, high)

@@ -27,7 +27,7 @@ WORK = {
 SETTINGS = {"asyncio", "snapproxy.config", "univers"}
 
 #: Verbs whose help or arguments need the texts or types of the settings.
-WITH_SETTINGS = {"config", "run", "serve"}
+WITH_SETTINGS = {"bisect", "config", "run", "serve"}
 
 
 def imported(*argv: str, script: str = "") -> set[str]:

@@ -12,19 +12,19 @@ from snapproxy.core.bisection import (
     Decision,
     FoundFirstBad,
     OnlySkipped,
+    TrialVerdict,
     TryNext,
-    Verdict,
     WrongEnd,
     decide,
     verdict_of,
 )
 
-GOOD, BAD, SKIP = Verdict.GOOD, Verdict.BAD, Verdict.SKIP
+GOOD, BAD, SKIP = TrialVerdict.GOOD, TrialVerdict.BAD, TrialVerdict.SKIP
 
 
 def search(count: int, first_bad: int, skipped: frozenset[int] = frozenset()) -> tuple[Decision, int]:
     """Search a history that is bad from `first_bad` on. Return the result and the number of tests."""
-    verdicts: dict[int, Verdict] = {}
+    verdicts: dict[int, TrialVerdict] = {}
     while isinstance(step := decide(count, verdicts), TryNext):
         assert step.position not in verdicts, "a state is tested once"
         assert 0 < step.position < count - 1, "the ends are known"
@@ -78,7 +78,7 @@ def test_the_first_test_is_in_the_middle() -> None:
 
 
 @pytest.mark.parametrize(("verdicts", "position"), [({0: BAD}, 0), ({9: GOOD}, 9), ({0: BAD, 9: GOOD}, 0)])
-def test_an_end_with_the_wrong_verdict_is_reported(verdicts: dict[int, Verdict], position: int) -> None:
+def test_an_end_with_the_wrong_verdict_is_reported(verdicts: dict[int, TrialVerdict], position: int) -> None:
     assert decide(10, verdicts) == WrongEnd(position)
 
 
@@ -95,5 +95,5 @@ def test_a_fix_that_broke_again_ends_at_a_real_change() -> None:
     ("code", "verdict"),
     [(0, GOOD), (1, BAD), (124, BAD), (125, SKIP), (126, BAD), (127, BAD), (128, None), (130, None), (255, None)],
 )
-def test_exit_codes_mean_the_same_as_in_git(code: int, verdict: Verdict | None) -> None:
+def test_exit_codes_mean_the_same_as_in_git(code: int, verdict: TrialVerdict | None) -> None:
     assert verdict_of(code) is verdict

@@ -1,0 +1,99 @@
+"""Run the command of a bisection at one instant, and decide whether its exit code says something about the snapshot."""
+
+from __future__ import annotations
+
+import sys
+
+from snapproxy.cli import run_mode
+from snapproxy.cli.bisect_log_file import BisectLog
+from snapproxy.cli.run_command import FinishedRun, run_pinned
+from snapproxy.client_config import ASK_AGAIN
+from snapproxy.config import Config
+from snapproxy.core.bisection import LAST_CODE, TrialVerdict, verdict_of
+from snapproxy.core.model import Instant, Match, TimeSpec
+from snapproxy.core.time_spec import format_instant
+from snapproxy.errors import SnapproxyError
+from snapproxy.jobs.bisect_log import FinishedTrial
+from snapproxy.jobs.used_packages import used_files
+
+FAILED_ANSWERS = frozenset({"407", "409", "410", "424", "425", "502", "503", "504", "508"})
+"""Statuses of refusals after which a failed command says nothing about the snapshot: the file was not obtained, or the
+client had newer lists. A 403 or 404 is the right answer to some requests."""
+
+STDERR = 2
+"""The descriptor that gets the command's output: stdout is for the result."""
+
+
+class NoVerdictError(SnapproxyError):
+    """A run that says nothing about its snapshot."""
+
+
+class TrialRunner:
+    """Runs the command at instants; a result in the log is not run again. `runs` counts the runs."""
+
+    def __init__(
+        self, config: Config, command: tuple[str, ...], passes: tuple[tuple[str, int], ...], log: BisectLog
+    ) -> None:
+        self._config = config
+        self._command = command
+        self._passes = passes
+        self._log = log
+        self.runs = 0
+
+    def logged(self, at: Instant) -> TrialVerdict | None:
+        """Return the verdict of an earlier run, None if there was none."""
+        trial = self._log.trials.get(at)
+        return None if trial is None else trial.verdict
+
+    @property
+    def finished(self) -> list[FinishedTrial]:
+        """The results of all runs, those in the log included."""
+        return list(self._log.trials.values())
+
+    def trial(self, at: Instant) -> FinishedTrial:
+        """Return the result at an instant. Raises NoVerdictError, CommandError if the command cannot be started."""
+        known = self._log.trials.get(at)
+        if known is not None:
+            return known
+        self.runs += 1
+        time = format_instant(at)
+        mode = run_mode.at_time(TimeSpec(time, at, Match.AT), is_recorded=True)
+        ran = run_pinned(self._config, mode, self._command, passes=self._passes, output=STDERR)
+        print(ran.summary.line(), file=sys.stderr)
+        check_run(ran, time)
+        trial = FinishedTrial(at, ran.code, used_files(ran.record))
+        self._log.add(trial)
+        print(f"snapproxy: run {self.runs}: {time} is {_word(trial)} (exit code {ran.code})", file=sys.stderr)
+        return trial
+
+
+def check_run(ran: FinishedRun, time: str) -> None:
+    """Raise NoVerdictError if the exit code of a run at `time` says nothing about the snapshot."""
+    verdict = verdict_of(ran.code)
+    if verdict is None:
+        raise NoVerdictError(
+            "The command ended with a code that is no verdict",
+            why=f"At {time} its exit code is {ran.code}: more than {LAST_CODE} means a signal or a failure of the test "
+            "itself.",
+            hint="Exit with 0 (good), 1 to 124 (bad) or 125 (skip). The same command line with --log continues.",
+        )
+    failed = {status: count for status, count in ran.summary.refused_by_status.items() if status in FAILED_ANSWERS}
+    if verdict is TrialVerdict.BAD and failed:
+        counts = ", ".join(f"{count} x {status}" for status, count in failed.items())
+        raise NoVerdictError(
+            "The command failed after files were refused",
+            why=f"At {time} snapproxy refused files ({counts}), so the failure says nothing about the snapshot. The "
+            "command's own messages have the cause.",
+            hint="Repeat the command line later; --log continues. For 409 let the command delete its package lists "
+            "first. If the snapshot is damaged, skip it: snapproxy bad ARCHIVE ID.",
+        )
+    if verdict is not TrialVerdict.SKIP and ran.summary.unasked:
+        raise NoVerdictError(
+            "The command is not known to be pinned",
+            why=f"At {time}: {ran.summary.unasked}, so a client may have used metadata of another time.",
+            hint=f"Make the client ask: {ASK_AGAIN}.",
+        )
+
+
+def _word(trial: FinishedTrial) -> str:
+    return "skipped" if trial.verdict is TrialVerdict.SKIP else trial.verdict.value

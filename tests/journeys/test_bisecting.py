@@ -1,0 +1,88 @@
+"""A real apt and a real pacman, bisected over 64 snapshots to a package that starts to fail."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fakes import proxy as snapproxy_process
+from tests.fakes.apt_root import AptRoot
+from tests.fakes.forms import DEBIAN
+from tests.fakes.many_snapshots import LAST_PLACE, SUITE, AptHistory, ArchHistory, history
+from tests.fakes.pacman_root import PacmanRoot
+
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
+MakeRoot = Callable[[str], AptRoot]
+
+APT = """\
+set -e
+rm -rf "$ROOT"/var/lib/apt/lists/* "$ROOT"/var/cache/apt/archives/*.deb "$ROOT"/unpacked
+apt-get -q update
+apt-get -q install --download-only -y tool
+echo run >> "$ROOT/runs"
+for deb in "$ROOT"/var/cache/apt/archives/*.deb; do dpkg-deb -x "$deb" "$ROOT/unpacked"; done
+sh "$ROOT/unpacked/usr/bin/tool"
+"""
+
+PACMAN = """\
+set -e
+$PACMAN -Syuu tool helper
+echo run >> "$ROOT/runs"
+sh "$ROOT/root/usr/bin/tool"
+"""
+
+
+def apt_root(world: AptHistory, root: AptRoot) -> AptRoot:
+    root.sources(f"deb [signed-by={root.keyring(world.key.keyring)}] {DEBIAN} {SUITE} main")
+    return root
+
+
+def bisected(settings: Path, good: str, bad: str, *options: str, script: str, extra: dict[str, str]) -> Any:
+    done = snapproxy_process.run(
+        "bisect", "--config", str(settings), "--good", good, "--bad", bad, *options, "--json", "--", "sh", "-c", script,
+        extra=extra, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+def runs(root: Path) -> int:
+    return len((root / "runs").read_text().splitlines())
+
+
+def test_apt_finds_the_snapshot_and_the_package(tmp_path: Path) -> None:
+    with AptHistory(tmp_path / "world", history(37)) as world:
+        root = apt_root(world, AptRoot(tmp_path / "root"))
+        extra = {**root.environment(), "ROOT": str(root.folder)}
+        settings = world.configuration(tmp_path / "snapproxy")
+        found = bisected(settings, world.at(0), world.at(LAST_PLACE), "--archive", "debian", script=APT, extra=extra)
+    assert found["bad"] == {"at": world.at(37), "snapshots": {"debian": world.at(37)}}
+    assert found["good"]["snapshots"] == {"debian": world.at(36)}
+    assert found["cause"] == "tool"
+    used, other = found["packages"]
+    assert (used["name"], used["before"], used["after"], used["used"]) == ("tool", ["1.1-1"], ["2.0-1"], True)
+    assert (other["name"], other["used"]) == ("noise", False)
+    assert runs(root.folder) == found["runs"] <= 7
+
+
+def test_pacman_finds_the_snapshot_and_the_package(tmp_path: Path) -> None:
+    world = ArchHistory(tmp_path / "world", history(23))
+    root = PacmanRoot(tmp_path / "root", world.key)
+    try:
+        root.server("http://mirror.example.invalid/pub/archlinux/$repo/os/$arch")
+        extra = {"PACMAN": " ".join(root.command()), "ROOT": str(root.folder)}
+        settings = world.configuration(tmp_path / "snapproxy")
+        found = bisected(
+            settings, world.evening(0), world.evening(LAST_PLACE), "--archive", "archlinux", script=PACMAN, extra=extra
+        )
+    finally:
+        root.close()
+        world.close()
+    assert found["bad"]["snapshots"] == {"archlinux": world.day(23)}
+    assert found["good"]["snapshots"] == {"archlinux": world.day(22)}
+    assert found["cause"] == "tool"
+    assert runs(root.folder) == found["runs"] <= 7
