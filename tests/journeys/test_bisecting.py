@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,9 @@ echo run >> "$ROOT/runs"
 for deb in "$ROOT"/var/cache/apt/archives/*.deb; do dpkg-deb -x "$deb" "$ROOT/unpacked"; done
 sh "$ROOT/unpacked/usr/bin/tool"
 """
+
+KILLED = 'if [ "$(wc -l < "$ROOT/runs")" = 3 ]; then kill -KILL $PPID; exit 1; fi; sh '
+"""Kills snapproxy, the parent of the command, during the third run."""
 
 PACMAN = """\
 set -e
@@ -86,3 +90,27 @@ def test_pacman_finds_the_snapshot_and_the_package(tmp_path: Path) -> None:
     assert found["good"]["snapshots"] == {"archlinux": world.day(22)}
     assert found["cause"] == "tool"
     assert runs(root.folder) == found["runs"] <= 7
+
+
+def test_a_killed_search_continues_with_the_next_run(tmp_path: Path) -> None:
+    """The process is killed during its third run; the runs before it are not repeated."""
+    with AptHistory(tmp_path / "world", history(37)) as world:
+        root = apt_root(world, AptRoot(tmp_path / "root"))
+        extra = {**root.environment(), "ROOT": str(root.folder)}
+        log = tmp_path / "bisect.log"
+        arguments = (
+            "bisect", "--config", str(world.configuration(tmp_path / "snapproxy")), "--good", world.at(0),
+            "--bad", world.at(LAST_PLACE), "--archive", "debian", "--log", str(log), "--json", "--", "sh", "-c",
+            APT.replace("sh ", KILLED, 1),
+        )  # fmt: skip
+        killed = snapproxy_process.run(*arguments, extra=extra)
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        assert runs(root.folder) == 3
+        logged = log.read_bytes()
+        assert logged.count(b"\n") == 3, "the question and two results"
+        done = snapproxy_process.run(*arguments, extra=extra)
+        assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["bad"]["at"], found["cause"]) == (world.at(37), "tool")
+    assert log.read_bytes().startswith(logged)
+    assert runs(root.folder) == 3 + found["runs"] <= 7, "the third run is the only one that was repeated"
