@@ -11,6 +11,7 @@ from typing import assert_never
 from snapproxy.cli import application, run_as_owner
 from snapproxy.cli.application import ChangedPackage
 from snapproxy.cli.bisect_log_file import open_log
+from snapproxy.cli.bisect_mixtures import Blame, blame
 from snapproxy.cli.bisect_report import Bisection, as_json, lines
 from snapproxy.cli.bisect_runs import TrialRunner
 from snapproxy.cli.execution import RefusedError, run_async
@@ -39,7 +40,7 @@ def main(arguments: argparse.Namespace) -> int:
     passes = tuple(pair for pairs in arguments.passes for pair in pairs)
     with open_log(arguments.log, question) as log:
         runner = TrialRunner(config, question.command, passes, log)
-        found = bisect(config, runner, question, check_ends=arguments.check_ends)
+        found = bisect(config, runner, question, check_ends=arguments.check_ends, may_mix=arguments.mix)
     if arguments.json:
         print_json(as_json(found))
     else:
@@ -47,7 +48,7 @@ def main(arguments: argparse.Namespace) -> int:
     return FOUND if found.is_found else RANGE
 
 
-def bisect(config: Config, runner: TrialRunner, question: Question, *, check_ends: bool) -> Bisection:
+def bisect(config: Config, runner: TrialRunner, question: Question, *, check_ends: bool, may_mix: bool) -> Bisection:
     """Search, and compare the packages on both sides of the change.
 
     Raises SnapproxyError if an end has the wrong verdict, a run has none, or the timeline cannot be obtained.
@@ -61,10 +62,12 @@ def bisect(config: Config, runner: TrialRunner, question: Question, *, check_end
     good, bad = instants[found.last_good], instants[found.first_bad]
     untested = tuple(instants[found.last_good + 1 : found.first_bad])
     changes: Sequence[ChangedPackage] = ()
+    blamed = Blame()
     if isinstance(found, FoundFirstBad):
         trials = _end(runner, good, TrialVerdict.GOOD), _end(runner, bad, TrialVerdict.BAD)
-        before, after = sorted(trials, key=lambda trial: trial.at)
-        changes = _changes(config, before, after, runner.finished)
+        changes = _changes(config, trials, runner.finished)
+        families = {archive.name: archive.family for archive in config.archives}
+        blamed = blame(runner, *trials, changes, families, may_mix=may_mix)
     return Bisection(
         is_fix=question.good > question.bad,
         good=good,
@@ -73,7 +76,9 @@ def bisect(config: Config, runner: TrialRunner, question: Question, *, check_end
         bad_snapshots=_snapshots(config, archives, bad),
         untested=untested,
         runs=runner.runs,
+        mixtures=runner.mixtures,
         changes=tuple(changes),
+        blame=blamed,
     )
 
 
@@ -202,9 +207,10 @@ def _snapshots(config: Config, archives: tuple[str, ...], at: Instant) -> Mappin
 
 
 def _changes(
-    config: Config, before: FinishedTrial, after: FinishedTrial, trials: Sequence[FinishedTrial]
+    config: Config, ends: Sequence[FinishedTrial], trials: Sequence[FinishedTrial]
 ) -> Sequence[ChangedPackage]:
-    """Return the packages that differ between two runs, from the stored lists."""
+    """Return the packages that differ between the runs on both sides of the change, from the stored lists."""
+    before, after = sorted(ends, key=lambda trial: trial.at)
     others = [trial.used for trial in trials]
 
     async def compared() -> Sequence[ChangedPackage]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -13,9 +13,11 @@ from snapproxy.errors import ConfigurationError, RecordError
 from snapproxy.formats.strict_json import LARGEST
 from snapproxy.jobs.bisect_log import (
     FinishedTrial,
+    MixtureTrial,
     Question,
     complete_lines,
     differences,
+    mixture_line,
     question_line,
     read_log,
     trial_line,
@@ -23,17 +25,31 @@ from snapproxy.jobs.bisect_log import (
 
 
 class BisectLog:
-    """The results so far. `add` appends one to the file, if there is one, and flushes it to the disk."""
+    """The results so far. A new one is appended to the file, if there is one, and flushed to the disk."""
 
-    def __init__(self, trials: list[FinishedTrial], file: IO[bytes] | None = None) -> None:
+    def __init__(
+        self,
+        trials: Iterable[FinishedTrial] = (),
+        mixtures: Iterable[MixtureTrial] = (),
+        file: IO[bytes] | None = None,
+    ) -> None:
         self.trials = {trial.at: trial for trial in trials}
+        self.mixtures = {trial.key: trial for trial in mixtures}
         self._file = file
 
     def add(self, trial: FinishedTrial) -> None:
         """Keep a result, which then survives a crash. Raises OSError if the file cannot be written."""
         self.trials[trial.at] = trial
+        self._append(trial_line(trial))
+
+    def add_mixture(self, trial: MixtureTrial) -> None:
+        """Keep the result of a mixture in the same way."""
+        self.mixtures[trial.key] = trial
+        self._append(mixture_line(trial))
+
+    def _append(self, line: str) -> None:
         if self._file is not None:
-            _append(self._file, trial_line(trial))
+            _append(self._file, line)
 
 
 @contextmanager
@@ -44,7 +60,7 @@ def open_log(path: Path | None, question: Question) -> Iterator[BisectLog]:
     that is not a log; OSError.
     """
     if path is None:
-        yield BisectLog([])
+        yield BisectLog()
         return
     with path.open("a+b") as file:
         try:
@@ -55,10 +71,10 @@ def open_log(path: Path | None, question: Question) -> Iterator[BisectLog]:
                 why=f"{path} is locked by a bisection that is still running.",
                 hint="Wait for its end, or name another file with --log.",
             ) from None
-        yield BisectLog(_continued(path, file, question), file)
+        yield BisectLog(*_continued(path, file, question), file)
 
 
-def _continued(path: Path, file: IO[bytes], question: Question) -> list[FinishedTrial]:
+def _continued(path: Path, file: IO[bytes], question: Question) -> tuple[list[FinishedTrial], list[MixtureTrial]]:
     """Return the results of an existing log; write the first line of a new one."""
     file.seek(0)
     data = file.read(LARGEST + 1)
@@ -70,9 +86,9 @@ def _continued(path: Path, file: IO[bytes], question: Question) -> list[Finished
             raise RecordError("This file is not a log", why=f"{path} has no complete line.", hint="Name a new file.")
         file.truncate(0)
         _append(file, question_line(question))
-        return []
+        return [], []
     try:
-        logged, trials = read_log(lines)
+        logged, trials, mixtures = read_log(lines)
     except RecordError as error:
         raise RecordError(error.reason, why=f"{path}: {error.why}", hint=error.hint) from None
     if different := differences(logged, question):
@@ -82,7 +98,7 @@ def _continued(path: Path, file: IO[bytes], question: Question) -> list[Finished
             hint="Repeat the command line of the log to continue it, or name a new file with --log.",
         )
     file.truncate(len(lines))
-    return trials
+    return trials, mixtures
 
 
 def _append(file: IO[bytes], line: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from snapproxy.cli.application import ChangedPackage
+from snapproxy.cli.bisect_mixtures import Blame
 from snapproxy.cli.tables import format_table
 from snapproxy.core.model import Instant
 from snapproxy.core.time_spec import format_instant
@@ -21,7 +22,8 @@ class Bisection:
     """The result: the two neighbouring states, their snapshots by archive, and the packages that differ.
 
     `good` and `bad` are instants. `untested` are the skipped instants between them: if there are any, each of them may
-    be the first bad one. `is_fix`: the good state is the later one. `runs`: runs of the command in this process.
+    be the first bad one. `is_fix`: the good state is the later one. `runs`: runs of the command in this process,
+    without `mixtures`: those with packages of both states. `blame`: the cause among the changed packages.
     """
 
     is_fix: bool
@@ -31,7 +33,9 @@ class Bisection:
     bad_snapshots: Mapping[str, str]
     untested: tuple[Instant, ...]
     runs: int
+    mixtures: int
     changes: tuple[ChangedPackage, ...]
+    blame: Blame
 
     @property
     def is_found(self) -> bool:
@@ -42,12 +46,6 @@ class Bisection:
     def used(self) -> tuple[ChangedPackage, ...]:
         """The changed packages that the command downloaded."""
         return tuple(each for each in self.changes if each.is_used)
-
-    @property
-    def cause(self) -> str:
-        """The name of the package that causes the change: the only used one that differs. '' if it is not known."""
-        names = {each.change.name for each in self.used}
-        return names.pop() if len(names) == 1 else ""
 
 
 def lines(found: Bisection) -> Iterator[str]:
@@ -73,13 +71,20 @@ def lines(found: Bisection) -> Iterator[str]:
         yield from _table(others[:_MOST_ROWS])
     if len(others) > _MOST_ROWS:
         yield f"{len(others) - _MOST_ROWS} more; --json or `snapproxy diff` lists all of them."
-    yield _cause_line(found)
+    yield from _cause_lines(found)
 
 
-def _cause_line(found: Bisection) -> str:
-    if found.cause:
-        return f"{'The fix' if found.is_fix else 'The regression'} is in the package {found.cause}."
-    return f"The package is not known: {len({each.change.name for each in found.used})} downloaded packages differ."
+def _cause_lines(found: Bisection) -> Iterator[str]:
+    what, blame = "fix" if found.is_fix else "regression", found.blame
+    if blame.cause:
+        word = "package" if len(blame.cause) == 1 else "packages"
+        yield f"The {what} is in the {word} {', '.join(blame.cause)}."
+    elif blame.suspects:
+        yield f"The {what} is in one or several of these packages: {', '.join(blame.suspects)}."
+    else:
+        yield f"The package with the {what} is not known."
+    if blame.note:
+        yield blame.note
 
 
 def as_json(found: Bisection) -> dict[str, Any]:
@@ -91,7 +96,10 @@ def as_json(found: Bisection) -> dict[str, Any]:
         "bad": {"at": format_instant(found.bad), "snapshots": dict(found.bad_snapshots)},
         "skipped": [format_instant(each) for each in found.untested],
         "runs": found.runs,
-        "cause": found.cause or None,
+        "mixtures": found.mixtures,
+        "cause": list(found.blame.cause),
+        "suspects": list(found.blame.suspects),
+        "note": found.blame.note,
         "packages": [
             {
                 "archive": each.archive,

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 
 from snapproxy.cli import run_mode
 from snapproxy.cli.bisect_log_file import BisectLog
 from snapproxy.cli.run_command import FinishedRun, run_pinned
 from snapproxy.client_config import ASK_AGAIN
+from snapproxy.client_config.apt_mixture import AptMixture
 from snapproxy.config import Config
 from snapproxy.core.bisection import LAST_CODE, TrialVerdict, verdict_of
 from snapproxy.core.model import Instant, Match, TimeSpec
 from snapproxy.core.time_spec import format_instant
 from snapproxy.errors import SnapproxyError
-from snapproxy.jobs.bisect_log import FinishedTrial
-from snapproxy.jobs.used_packages import used_files
+from snapproxy.jobs.bisect_log import FinishedTrial, MixtureTrial
+from snapproxy.jobs.used_packages import UsedFiles, used_files
 
 FAILED_ANSWERS = frozenset({"407", "409", "410", "424", "425", "502", "503", "504", "508"})
 """Statuses of refusals after which a failed command says nothing about the snapshot: the file was not obtained, or the
@@ -29,7 +31,7 @@ class NoVerdictError(SnapproxyError):
 
 
 class TrialRunner:
-    """Runs the command at instants; a result in the log is not run again. `runs` counts the runs."""
+    """Runs the command at instants; a result in the log is not run again. `runs` and `mixtures` count the runs."""
 
     def __init__(
         self, config: Config, command: tuple[str, ...], passes: tuple[tuple[str, int], ...], log: BisectLog
@@ -39,6 +41,7 @@ class TrialRunner:
         self._passes = passes
         self._log = log
         self.runs = 0
+        self.mixtures = 0
 
     def logged(self, at: Instant) -> TrialVerdict | None:
         """Return the verdict of an earlier run, None if there was none."""
@@ -65,6 +68,46 @@ class TrialRunner:
         self._log.add(trial)
         print(f"snapproxy: run {self.runs}: {time} is {_word(trial)} (exit code {ran.code})", file=sys.stderr)
         return trial
+
+    def mixture(self, good: Instant, mixture: AptMixture, expected: Mapping[str, str]) -> MixtureTrial:
+        """Return the result at `good` with the packages of a mixture as they were at another time.
+
+        `expected`: the version of each package that differs between the two, without epoch. Raises NoVerdictError.
+        """
+        packages = frozenset(mixture.versions)
+        known = self._log.mixtures.get((good, mixture.time, packages))
+        if known is not None:
+            return known
+        self.mixtures += 1
+        time = format_instant(good)
+        mode = run_mode.at_time(TimeSpec(time, good, Match.AT), is_recorded=True)
+        ran = run_pinned(self._config, mode, self._command, passes=self._passes, output=STDERR, mixture=mixture)
+        print(ran.summary.line(), file=sys.stderr)
+        is_made = has_versions(used_files(ran.record), expected)
+        if is_made or ran.code > LAST_CODE:
+            check_run(ran, time)
+        trial = MixtureTrial(good, mixture.time, packages, ran.code, is_made)
+        self._log.add_mixture(trial)
+        result = f"{trial.verdict.value} (exit code {ran.code})" if is_made else "not possible for this command"
+        print(
+            f"snapproxy: {time} with {', '.join(sorted(packages))} of {format_instant(mixture.time)}: {result}",
+            file=sys.stderr,
+        )
+        return trial
+
+
+def has_versions(used: UsedFiles, expected: Mapping[str, str]) -> bool:
+    """Return whether a run downloaded each package of `expected`, in this version (without epoch) only."""
+    found: dict[str, set[str]] = {name: set() for name in expected}
+    for each in used.packages:
+        if each.name in found:
+            found[each.name].add(without_epoch(each.version))
+    return all(versions == {expected[name]} for name, versions in found.items())
+
+
+def without_epoch(version: str) -> str:
+    """Return a Debian version as in the name of its file."""
+    return version.partition(":")[2] or version
 
 
 def check_run(ran: FinishedRun, time: str) -> None:

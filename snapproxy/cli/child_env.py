@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from snapproxy.client_config.apt import proxy_conf
+from snapproxy.client_config.apt_mixture import AptAdditions
 from snapproxy.core.address import foreign_host
 
 PROXY_VARIABLES = tuple(name for word in ("http_proxy", "https_proxy", "all_proxy") for name in (word, word.upper()))
@@ -50,17 +51,24 @@ done
 """
 
 
-def environment(caller: Mapping[str, str], proxy: str, folder: Path, *, refuses_https: bool = False) -> dict[str, str]:
+def environment(
+    caller: Mapping[str, str],
+    proxy: str,
+    folder: Path,
+    *,
+    refuses_https: bool = False,
+    additions: AptAdditions | None = None,
+) -> dict[str, str]:
     """Return the caller's environment, changed so that every request goes to `proxy`, without exceptions.
 
     The configurations of the clients are written into `folder`. `refuses_https`: the proxy refuses every https request,
-    so apt need not try.
+    so apt need not try. `additions`: sources and preferences that apt gets besides the caller's own.
     """
     method = write_https_method(folder) if refuses_https else None
     ours = {
         "no_proxy": "",
         "NO_PROXY": "",
-        "APT_CONFIG": str(write_apt_config(folder, proxy, caller, https_method=method)),
+        "APT_CONFIG": str(write_apt_config(folder, proxy, caller, https_method=method, additions=additions)),
         "APK_CONFIG": str(write_apk_config(folder, caller)),
     }
     folder.chmod(0o755)  # a command may drop its privileges before it runs a client
@@ -102,7 +110,14 @@ def _text_of(file: Path) -> str:
         return ""
 
 
-def write_apt_config(folder: Path, proxy: str, caller: Mapping[str, str], *, https_method: Path | None = None) -> Path:
+def write_apt_config(
+    folder: Path,
+    proxy: str,
+    caller: Mapping[str, str],
+    *,
+    https_method: Path | None = None,
+    additions: AptAdditions | None = None,
+) -> Path:
     """Write the file for $APT_CONFIG into `folder` and return its path.
 
     apt reads $APT_CONFIG first, then apt.conf.d, then Dir::Etc::main. Later lines win, and an Acquire::http::Proxy in
@@ -114,10 +129,29 @@ def write_apt_config(folder: Path, proxy: str, caller: Mapping[str, str], *, htt
     settings = proxy_conf(proxy)
     if https_method is not None:
         settings += f'Dir::Bin::Methods::https "{https_method}";\n'
+    if additions is not None:
+        settings += _write_additions(folder, caller, additions)
     last.write_text(_include(_main_file(caller)) + settings, encoding="utf-8")
     own = Path(caller["APT_CONFIG"]).absolute() if caller.get("APT_CONFIG") else None
     first.write_text(f'{_include(own)}{settings}Dir::Etc::main "{last}";\n', encoding="utf-8")
     return first
+
+
+def _write_additions(folder: Path, caller: Mapping[str, str], additions: AptAdditions) -> str:
+    """Write folders with the caller's sources and preferences and our own; return the settings that name them."""
+    settings = ""
+    for key, name, text in (
+        ("Dir::Etc::sourceparts", "zz-snapproxy.list", additions.sources),
+        ("Dir::Etc::preferencesparts", "00-snapproxy", additions.preferences),
+    ):
+        parts = folder / key.rpartition(":")[2]
+        parts.mkdir(mode=0o755)
+        theirs = _apt_path(caller, f"{key}/d")
+        for file in sorted(theirs.iterdir()) if theirs is not None and theirs.is_dir() else ():
+            (parts / file.name).symlink_to(file.absolute())
+        (parts / name).write_text(text, encoding="utf-8")
+        settings += f'{key} "{parts}";\n'
+    return settings
 
 
 def _include(file: Path | None) -> str:
@@ -126,14 +160,19 @@ def _include(file: Path | None) -> str:
 
 def _main_file(caller: Mapping[str, str]) -> Path | None:
     """Return the path of apt's main file under the caller's own configuration, None if apt is not installed."""
+    return _apt_path(caller, "Dir::Etc::main/f")
+
+
+def _apt_path(caller: Mapping[str, str], key: str) -> Path | None:
+    """Return a path of the caller's own apt configuration: `/f` of a file, `/d` of a folder."""
     program = shutil.which("apt-config", path=caller.get("PATH"))
     if program is None:
         return None
-    command = [program, "shell", "MAIN", "Dir::Etc::main/f"]
     # apt's own program, from PATH
+    command = [program, "shell", "FOUND", key]
     answer = subprocess.run(command, env=dict(caller), capture_output=True, text=True, check=False)  # noqa: S603
     for word in shlex.split(answer.stdout):
         name, _, value = word.partition("=")
-        if name == "MAIN" and value:
+        if name == "FOUND" and value:
             return Path(value)
     return None

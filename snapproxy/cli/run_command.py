@@ -20,6 +20,7 @@ from snapproxy.cli.child_env import environment, refused_by_apt
 from snapproxy.cli.execution import run_async
 from snapproxy.cli.run_mode import RunMode
 from snapproxy.cli.summary import RunSummary, summarize
+from snapproxy.client_config.apt_mixture import AptMixture
 from snapproxy.config import Config
 from snapproxy.core.record import Record
 from snapproxy.errors import ClientError, SnapproxyError
@@ -59,21 +60,25 @@ def run_pinned(
     listen: tuple[str, int] = ("127.0.0.1", 0),
     passes: tuple[tuple[str, int], ...] = (),
     output: int | None = None,
+    mixture: AptMixture | None = None,
 ) -> FinishedRun:
     """Run a command with a separate proxy. Raises CommandError if it cannot be started.
 
-    `output`: the descriptor for the command's stdout; None: that of this process.
+    `output`: the descriptor for the command's stdout; None: that of this process. `mixture`: packages that apt installs
+    as they were at another time.
     """
     listeners = sockets.bind([listen])
     user = f"{mode.time}:x@" if mode.time else ""
-    proxy = sockets.url(listeners[0]).replace("://", f"://{user}", 1)
+    base = sockets.url(listeners[0])
+    proxy = base.replace("://", f"://{user}", 1)
     with (
         sockets.closing(listeners),
         run_as_owner.acting(config.state_dir),
         tempfile.TemporaryDirectory(prefix="snapproxy-") as folder,
     ):
         refuses_https = not passes and not config.passes and not config.connect
-        environ = environment(os.environ, proxy, Path(folder), refuses_https=refuses_https)
+        additions = None if mixture is None else mixture.additions(base)
+        environ = environment(os.environ, proxy, Path(folder), refuses_https=refuses_https, additions=additions)
         opening = build(
             config,
             offline=mode.offline,

@@ -55,10 +55,39 @@ class FinishedTrial:
     @property
     def verdict(self) -> TrialVerdict:
         """The verdict of the exit code."""
-        verdict = verdict_of(self.code)
-        if verdict is None:
-            raise AssertionError(f"an exit code of {self.code} ends the search and is not a result")
-        return verdict
+        return trial_verdict(self.code)
+
+
+@dataclass(frozen=True, slots=True)
+class MixtureTrial:
+    """The result of running the command at the instant `good` with some packages as they were at the instant `bad`.
+
+    `is_made`: the command downloaded the expected versions of all packages that differ.
+    """
+
+    good: Instant
+    bad: Instant
+    packages: frozenset[str]
+    code: int
+    is_made: bool
+
+    @property
+    def key(self) -> tuple[Instant, Instant, frozenset[str]]:
+        """The mixture, which a log has once."""
+        return self.good, self.bad, self.packages
+
+    @property
+    def verdict(self) -> TrialVerdict:
+        """The verdict of the exit code; skip if the mixture was not made."""
+        return trial_verdict(self.code) if self.is_made else TrialVerdict.SKIP
+
+
+def trial_verdict(code: int) -> TrialVerdict:
+    """Return the verdict of the exit code of a result: 0 to 127."""
+    verdict = verdict_of(code)
+    if verdict is None:
+        raise AssertionError(f"an exit code of {code} ends the search and is not a result")
+    return verdict
 
 
 def question_line(question: Question) -> str:
@@ -88,26 +117,46 @@ def trial_line(trial: FinishedTrial) -> str:
     )
 
 
+def mixture_line(trial: MixtureTrial) -> str:
+    """Return the line of the result of a mixture."""
+    return _line(
+        {
+            "mixture": sorted(trial.packages),
+            "good": format_instant(trial.good),
+            "bad": format_instant(trial.bad),
+            "made": trial.is_made,
+            "exit_code": trial.code,
+        }
+    )
+
+
 def complete_lines(data: bytes) -> bytes:
     """Return the lines of a log without a last line that a crash cut off, which has no line end."""
     return data[: data.rfind(b"\n") + 1]
 
 
-def read_log(data: bytes) -> tuple[Question, list[FinishedTrial]]:
+def read_log(data: bytes) -> tuple[Question, list[FinishedTrial], list[MixtureTrial]]:
     """Read the complete lines of a log, at least one. Raises RecordError, which names the line, for any other text."""
     first, *others = data.splitlines()
     if len(others) > MOST_RUNS:
         raise _LOG.error(f"It has more than {MOST_RUNS} results.")
     question = _question(load(first, _LOG))
     trials: dict[Instant, FinishedTrial] = {}
+    mixtures: dict[tuple[Instant, Instant, frozenset[str]], MixtureTrial] = {}
     for number, line in enumerate(others, 2):
         try:
-            trial = _trial(load(line, _LOG))
+            value = load(line, _LOG)
+            if isinstance(value.raw, dict) and "mixture" in value.raw:
+                mixture = _mixture(value)
+                is_new = mixtures.setdefault(mixture.key, mixture) is mixture
+            else:
+                trial = _trial(value)
+                is_new = trials.setdefault(trial.at, trial) is trial
         except RecordError as error:
             raise _LOG.error(f"Line {number}: {error.why}") from None
-        if trials.setdefault(trial.at, trial) is not trial:
-            raise _LOG.error(f"Line {number}: {format_instant(trial.at)} has two results.")
-    return question, list(trials.values())
+        if not is_new:
+            raise _LOG.error(f"Line {number}: an earlier line has a result for the same run.")
+    return question, list(trials.values()), list(mixtures.values())
 
 
 def differences(log: Question, asked: Question) -> list[str]:
@@ -157,6 +206,14 @@ def _trial(value: JsonValue) -> FinishedTrial:
     if verdict.raw != trial.verdict.value:
         raise verdict.wrong(f"expected {trial.verdict.value!r}, the verdict of exit code {trial.code}")
     return trial
+
+
+def _mixture(value: JsonValue) -> MixtureTrial:
+    packages, good, bad, made, code = value.members("mixture", "good", "bad", "made", "exit_code")
+    if not isinstance(made.raw, bool):
+        raise made.wrong("expected true or false")
+    names = frozenset(each.text(_WORD, "the name of a package") for each in packages.items())
+    return MixtureTrial(_instant(good), _instant(bad), names, code.integer(0, LAST_CODE), made.raw)
 
 
 def _archives(value: JsonValue) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ class UsedPackage(NamedTuple):
 
 
 class UsedList(NamedTuple):
-    """A file that a run downloaded and that may list packages; `sha256` (hex) names it in the store."""
+    """A root or an index that a run downloaded, which may list packages; `sha256` (hex) names it in the store."""
 
     archive: str
     path: str
@@ -62,10 +62,9 @@ def used_files(record: Record) -> UsedFiles:
     for entry in record.entries:
         if entry.is_absence or entry.is_service:
             continue
-        family = FAMILIES[record.families[entry.archive]]
-        if entry.role is (Role.ROOT if family.roots_list_packages else Role.INDEX):
+        if entry.role in (Role.ROOT, Role.INDEX):
             lists.add(UsedList(entry.archive, entry.path, entry.sha256))
-        elif (named := family.package_name(entry.path)) is not None:
+        elif (named := FAMILIES[record.families[entry.archive]].package_name(entry.path)) is not None:
             packages.add(UsedPackage(entry.archive, named.name, named.arch, named.version))
     archives = {entry.archive for entry in record.entries}
     return UsedFiles(tuple(sorted(archives)), tuple(sorted(packages)), tuple(sorted(lists)))

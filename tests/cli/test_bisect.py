@@ -89,7 +89,10 @@ def test_one_json_document_is_printed(command: Command, capsys: pytest.CaptureFi
         "bad": {"at": SNAPSHOTS[6], "snapshots": {"debian": SNAPSHOTS[6]}},
         "skipped": [],
         "runs": 3,
-        "cause": "tool",
+        "mixtures": 0,
+        "cause": ["tool"],
+        "suspects": ["tool"],
+        "note": "",
         "packages": [
             {
                 "archive": "debian",

@@ -25,6 +25,9 @@ START = "20240601T000000Z"
 SNAPSHOTS = 65
 LAST_PLACE = SNAPSHOTS - 1
 SUITE = "stable"
+NEEDS = {"tool": "helper", "helper": "library"}
+"""The dependency of a package."""
+
 _EVERY = 6 * 3600
 _DAY = 86400
 
@@ -46,17 +49,14 @@ def history(broken: int, *together: str) -> tuple[Release, ...]:
     The packages `together` change in the same snapshot. `noise` is never used by a command.
     """
     return (
-        *(
-            Release(0, name, "1.0-1", depends="helper" if name == "tool" else "")
-            for name in ("tool", "helper", "noise")
-        ),
+        *(Release(0, name, "1.0-1", depends=NEEDS.get(name, "")) for name in ("tool", "helper", "library", "noise")),
         Release(10, "noise", "1.1-1"),
-        Release(20, "tool", "1.1-1", depends="helper"),
-        Release(30, "helper", "1.1-1"),
-        Release(broken, "tool", "2.0-1", code=1, depends="helper"),
+        Release(20, "tool", "1.1-1", depends=NEEDS["tool"]),
+        Release(30, "helper", "1.1-1", depends=NEEDS["helper"]),
+        Release(broken, "tool", "2.0-1", code=1, depends=NEEDS["tool"]),
         Release(broken, "noise", "2.0-1"),
-        *(Release(broken, name, "2.0-1") for name in together),
-        Release(50, "tool", "2.1-1", code=1, depends="helper"),
+        *(Release(broken, name, "2.0-1", depends=NEEDS.get(name, "")) for name in together),
+        Release(50, "tool", "2.1-1", code=1, depends=NEEDS["tool"]),
     )
 
 

@@ -121,5 +121,9 @@ def test_packages_and_lists_are_read_from_a_record() -> None:
             UsedPackage("archlinux", "tool", "any", "1:2.0-1"),
             UsedPackage("debian", "tool", "amd64", "2.0"),
         ),
-        (UsedList("archlinux", "core/os/x86_64/core.db", "d"), UsedList("debian", INDEX, "d")),
+        (
+            UsedList("archlinux", "core/os/x86_64/core.db", "d"),
+            UsedList("debian", "dists/stable/InRelease", "d"),
+            UsedList("debian", INDEX, "d"),
+        ),
     )

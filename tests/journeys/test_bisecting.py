@@ -66,7 +66,7 @@ def test_apt_finds_the_snapshot_and_the_package(tmp_path: Path) -> None:
         found = bisected(settings, world.at(0), world.at(LAST_PLACE), "--archive", "debian", script=APT, extra=extra)
     assert found["bad"] == {"at": world.at(37), "snapshots": {"debian": world.at(37)}}
     assert found["good"]["snapshots"] == {"debian": world.at(36)}
-    assert found["cause"] == "tool"
+    assert found["cause"] == ["tool"]
     used, other = found["packages"]
     assert (used["name"], used["before"], used["after"], used["used"]) == ("tool", ["1.1-1"], ["2.0-1"], True)
     assert (other["name"], other["used"]) == ("noise", False)
@@ -88,7 +88,7 @@ def test_pacman_finds_the_snapshot_and_the_package(tmp_path: Path) -> None:
         world.close()
     assert found["bad"]["snapshots"] == {"archlinux": world.day(23)}
     assert found["good"]["snapshots"] == {"archlinux": world.day(22)}
-    assert found["cause"] == "tool"
+    assert found["cause"] == ["tool"]
     assert runs(root.folder) == found["runs"] <= 7
 
 
@@ -111,6 +111,25 @@ def test_a_killed_search_continues_with_the_next_run(tmp_path: Path) -> None:
         done = snapproxy_process.run(*arguments, extra=extra)
         assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert (found["bad"]["at"], found["cause"]) == (world.at(37), "tool")
+    assert (found["bad"]["at"], found["cause"]) == (world.at(37), ["tool"])
     assert log.read_bytes().startswith(logged)
     assert runs(root.folder) == 3 + found["runs"] <= 7, "the third run is the only one that was repeated"
+
+
+def test_apt_finds_the_package_among_several_that_changed_together(tmp_path: Path) -> None:
+    """Three packages of one snapshot are tested apart with the real apt: each from the snapshot that the test needs."""
+    with AptHistory(tmp_path / "world", history(37, "helper", "library")) as world:
+        root = apt_root(world, AptRoot(tmp_path / "root"))
+        extra = {**root.environment(), "ROOT": str(root.folder)}
+        settings, log = world.configuration(tmp_path / "snapproxy"), tmp_path / "bisect.log"
+        ends = world.at(0), world.at(LAST_PLACE)
+        options = ("--archive", "debian", "--log", str(log))
+        found = bisected(settings, *ends, *options, script=APT, extra=extra)
+        before = runs(root.folder)
+        again = bisected(settings, *ends, *options, script=APT, extra=extra)
+    assert [each["name"] for each in found["packages"] if each["used"]] == ["helper", "library", "tool"]
+    assert (found["cause"], found["suspects"], found["note"]) == (["tool"], ["tool"], "")
+    assert found["mixtures"] <= 3
+    assert before == found["runs"] + found["mixtures"]
+    assert runs(root.folder) == before, "the log has the results of the mixtures too"
+    assert again == {**found, "runs": 0, "mixtures": 0}

@@ -20,7 +20,11 @@ last bad snapshot: the one after it has the fix. Without --archive, the command 
 that it used then are searched. Archives that answer for every second are tested by the hour.
 
 The result is the last good and the first bad snapshot, and the packages that differ between them: first those that
-the command downloaded. If exactly one of those changed, it is named as the cause.
+the command downloaded. If exactly one of those changed, it is named as the cause. If several changed and the client
+is apt, the command runs at the last good snapshot with some packages of the first bad one (a second source and
+preferences in its APT_CONFIG), until one package is the cause: about log2 of their number of runs. Such a run counts
+only if the command downloaded exactly these versions; otherwise the suspects are listed. Other clients do not support
+packages of two times.
 
 The exit code is 0 if the snapshot is found, 3 if skipped snapshots leave a range, 1 if the search fails, 2 for
 invalid arguments. --json prints one document.
@@ -50,6 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--check-ends", action="store_true", help="run the command at both ends first (2 more runs), not trusting them"
+    )
+    parser.add_argument(
+        "--no-mix",
+        action="store_false",
+        dest="mix",
+        help="apt: do not run the command with packages of both snapshots if several of its packages changed",
     )
     parser.add_argument(
         "--pass",
