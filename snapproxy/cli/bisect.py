@@ -66,8 +66,8 @@ def bisect(config: Config, runner: TrialRunner, question: Question, *, check_end
     if isinstance(found, FoundFirstBad):
         trials = _end(runner, good, TrialVerdict.GOOD), _end(runner, bad, TrialVerdict.BAD)
         changes = _changes(config, trials, runner.finished)
-        families = {archive.name: archive.family for archive in config.archives}
-        blamed = blame(runner, *trials, changes, families, may_mix=may_mix)
+        table = {archive.name: archive for archive in config.archives}
+        blamed = blame(runner, *trials, changes, table, may_mix=may_mix)
     return Bisection(
         is_fix=question.good > question.bad,
         good=good,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from snapproxy.core.model import Instant
@@ -42,6 +42,8 @@ class AptMixture:
     files: tuple[tuple[str, str], ...]
     """(archive, path) of the roots and indexes."""
     versions: Mapping[str, str]
+    keyrings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Existing keyrings by archive. Without one apt warns that it cannot check the second source."""
 
     def additions(self, base: str) -> AptAdditions:
         """Return the texts for a proxy at `base`, `http://ADDRESS:PORT`."""
@@ -50,9 +52,11 @@ class AptMixture:
     def _sources(self, base: str) -> Iterable[str]:
         """Yield a line for each suite and architecture.
 
-        It is trusted, because apt checks the signature of the same files when it installs them at that time.
+        It is trusted, because the command has used the same files at that time, and apt or this proxy has checked them.
         """
         for archive in sorted({archive for archive, _ in self.files}):
+            keyrings = ",".join(self.keyrings.get(archive, ()))
+            signed_by = f" signed-by={keyrings}" if keyrings else ""
             paths = [path for name, path in self.files if name == archive]
             for root in sorted(
                 {(found["prefix"], found["suite"]) for path in paths if (found := _ROOT.fullmatch(path))}
@@ -60,7 +64,7 @@ class AptMixture:
                 prefix, suite = root
                 uri = f"{base}/{archive}/{format_instant(self.time)}/{prefix}"
                 for arch, components in sorted(_components(paths, f"{prefix}dists/{suite}/").items()):
-                    yield f"deb [trusted=yes arch={arch}] {uri} {suite} {' '.join(sorted(components))}\n"
+                    yield f"deb [trusted=yes arch={arch}{signed_by}] {uri} {suite} {' '.join(sorted(components))}\n"
 
     def _preferences(self, host: str) -> Iterable[str]:
         yield f'Package: *\nPin: origin "{host}"\nPin-Priority: {SECOND_SOURCE}\n'

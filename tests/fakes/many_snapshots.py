@@ -43,8 +43,8 @@ class Release:
     depends: str = ""
 
 
-def history(broken: int, *together: str) -> tuple[Release, ...]:
-    """Return a history in which `tool` fails from the place `broken` on.
+def history(broken: int, *together: str, needs: str = "helper") -> tuple[Release, ...]:
+    """Return a history in which `tool` fails from the place `broken` on, and then depends on `needs`.
 
     The packages `together` change in the same snapshot. `noise` is never used by a command.
     """
@@ -53,7 +53,7 @@ def history(broken: int, *together: str) -> tuple[Release, ...]:
         Release(10, "noise", "1.1-1"),
         Release(20, "tool", "1.1-1", depends=NEEDS["tool"]),
         Release(30, "helper", "1.1-1", depends=NEEDS["helper"]),
-        Release(broken, "tool", "2.0-1", code=1, depends=NEEDS["tool"]),
+        Release(broken, "tool", "2.0-1", code=1, depends=needs),
         Release(broken, "noise", "2.0-1"),
         *(Release(broken, name, "2.0-1", depends=NEEDS.get(name, "")) for name in together),
         Release(50, "tool", "2.1-1", code=1, depends=NEEDS["tool"]),

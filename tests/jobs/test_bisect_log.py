@@ -15,9 +15,11 @@ from snapproxy.core.bisection import TrialVerdict
 from snapproxy.errors import RecordError
 from snapproxy.jobs.bisect_log import (
     FinishedTrial,
+    MixtureTrial,
     Question,
     complete_lines,
     differences,
+    mixture_line,
     question_line,
     read_log,
     trial_line,
@@ -31,6 +33,9 @@ USED = UsedFiles(
     (UsedList("debian", "dists/bookworm/main/binary-amd64/Packages.xz", "a" * 64),),
 )
 BAD = FinishedTrial(1718000000, 1, USED)
+
+
+MIXTURE = MixtureTrial(1718000000, 1718006400, frozenset({"g++-12", "libc6"}), 1, is_made=True)
 
 
 def log_of(*trials: FinishedTrial) -> bytes:
@@ -64,8 +69,19 @@ def test_the_verdict_follows_from_the_exit_code() -> None:
     assert [replace(BAD, code=code).verdict for code in (0, 1, 125)] == [*TrialVerdict.__members__.values()]
 
 
-def changed(member: str, value: Any) -> bytes:
-    trial = json.loads(trial_line(BAD))
+def test_the_results_of_mixtures_are_read_back() -> None:
+    mixtures = [MIXTURE, replace(MIXTURE, packages=frozenset({"a"})), replace(MIXTURE, bad=1718016400, is_made=False)]
+    data = log_of(BAD) + "".join(map(mixture_line, mixtures)).encode()
+    assert read_log(data) == (QUESTION, [BAD], mixtures)
+
+
+def test_a_mixture_that_was_not_made_counts_as_skipped() -> None:
+    found = [replace(MIXTURE, code=code, is_made=is_made).verdict for code in (0, 1) for is_made in (True, False)]
+    assert found == [TrialVerdict.GOOD, TrialVerdict.SKIP, TrialVerdict.BAD, TrialVerdict.SKIP]
+
+
+def changed(member: str, value: Any, line: str = "") -> bytes:
+    trial = json.loads(line or trial_line(BAD))
     trial[member] = value
     return question_line(QUESTION).encode() + json.dumps(trial).encode() + b"\n"
 
@@ -84,6 +100,10 @@ def changed(member: str, value: Any) -> bytes:
         (changed("packages", [["debian", "x y", "amd64", "1"]]), "Line 2: packages[0][1]: "),
         (changed("lists", [["debian", "x", "A" * 64]]), "Line 2: lists[0][2]: "),
         (changed("more", 1), "Line 2: more: is not a known member."),
+        (changed("made", 1, mixture_line(MIXTURE)), "Line 2: made: expected true or false"),
+        (changed("mixture", ["a b"], mixture_line(MIXTURE)), "Line 2: mixture[0]: expected the name of a package"),
+        (changed("exit_code", 200, mixture_line(MIXTURE)), "Line 2: exit_code: expected an integer from 0 to 127"),
+        (log_of() + 2 * mixture_line(MIXTURE).encode(), "Line 3: an earlier line has a result for the same run."),
         (log_of(BAD, BAD), "Line 3: an earlier line has a result for the same run."),
         (log_of(BAD)[:-2] + b"\n", "Line 2: It is not valid JSON"),
         (trial_line(BAD).encode(), "bisect: is missing."),

@@ -133,3 +133,15 @@ def test_apt_finds_the_package_among_several_that_changed_together(tmp_path: Pat
     assert before == found["runs"] + found["mixtures"]
     assert runs(root.folder) == before, "the log has the results of the mixtures too"
     assert again == {**found, "runs": 0, "mixtures": 0}
+
+
+def test_packages_that_need_each_others_version_are_suspects(tmp_path: Path) -> None:
+    """apt refuses the mixture, which is no verdict: a failed installation does not show that the package is broken."""
+    with AptHistory(tmp_path / "world", history(37, "helper", needs="helper (= 2.0-1)")) as world:
+        root = apt_root(world, AptRoot(tmp_path / "root"))
+        extra = {**root.environment(), "ROOT": str(root.folder)}
+        settings = world.configuration(tmp_path / "snapproxy")
+        found = bisected(settings, world.at(35), world.at(38), "--archive", "debian", script=APT, extra=extra)
+    assert found["bad"]["at"] == world.at(37)
+    assert (found["cause"], found["suspects"]) == ([], ["tool"])
+    assert "could not be tested without the others" in found["note"]
