@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from itertools import pairwise
 
 
 class Direction(Enum):
@@ -62,7 +63,7 @@ def next_index(count: int, known: Mapping[int, Comparison], start: int) -> int |
     """Return the snapshot to compare next, None when both edges are found or no snapshot can agree.
 
     `count` snapshots in the order of time; `known`: the comparisons so far, in the order in which they were made;
-    `start`: the index to begin with. From a start the steps double, between two limits they halve.
+    `start`: the index to begin with. From a start the steps grow fourfold, between two limits they halve.
     """
     if not known:
         return min(max(start, 0), count - 1) if count else None
@@ -86,7 +87,9 @@ def _towards_agreement(count: int, known: Mapping[int, Comparison], start: int) 
     if high < count:
         return _outward(start, -1, -1, known)
     later = _outward(start, 1, count, known, through_gaps=True)
-    return later if later is not None else _outward(start, -1, -1, known, through_gaps=True)
+    if later is None:
+        later = _outward(start, -1, -1, known, through_gaps=True)
+    return later if later is not None else _between(*_widest_gap(count, known), known)
 
 
 def agreement(count: int, known: Mapping[int, Comparison]) -> Agreement | None:
@@ -127,7 +130,7 @@ def _limits(count: int, known: Mapping[int, Comparison]) -> tuple[int, int]:
 def _outward(
     origin: int, sign: int, end: int, known: Mapping[int, Comparison], *, through_gaps: bool = False
 ) -> int | None:
-    """Return the next index in steps of 1, 3, 7, ... from an origin towards `end` (excluded), None at the end.
+    """Return the next index in steps of 1, 5, 21, ... from an origin towards `end` (excluded), None at the end.
 
     An unanswered index is a limit, and the indexes before it are halved, except with `through_gaps`.
     """
@@ -147,7 +150,13 @@ def _outward(
             return _between(min(answered, index), max(answered, index), known)
         if index in {reached, end - sign}:
             return None
-        step, reached = 2 * step + 1, index
+        step, reached = 4 * step + 1, index
+
+
+def _widest_gap(count: int, known: Mapping[int, Comparison]) -> tuple[int, int]:
+    """Return the two limits of the most snapshots in a row that were not compared."""
+    ordered = [-1, *sorted(known), count]
+    return max(pairwise(ordered), key=lambda gap: gap[1] - gap[0])
 
 
 def _between(low: int, high: int, known: Mapping[int, Comparison]) -> int | None:

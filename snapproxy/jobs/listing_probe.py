@@ -22,8 +22,8 @@ from snapproxy.formats.time_evidence.installed import InstalledPackage
 from snapproxy.jobs.root_sources import SourcePart
 from snapproxy.jobs.timeline import TimelineEntry
 
-MOST_SNAPSHOTS = 26
-"""Maximum number of snapshots that are compared: two binary searches in a year of snapshots every six hours."""
+MOST_SNAPSHOTS = 32
+"""Maximum number of snapshots that are compared: enough for both edges in three years of hours."""
 
 MOST_INDEXES = 12
 """Maximum number of indexes that are read of each part of an archive, such as a suite."""
