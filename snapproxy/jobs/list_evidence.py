@@ -47,6 +47,7 @@ def _of_list(listed: PackageList, name: str) -> list[TimeEvidence]:
     if firsts and lasts:
         newest, oldest = max(firsts, key=lambda pair: pair[0]), min(lasts, key=lambda pair: pair[0])
         if newest[0] <= oldest[0]:
+            says = quoted(f"indexes listed {newest[1].label} from then on, and {oldest[1].label} until then")
             span = TimeEvidence(kind=EvidenceKind.LISTING, first=newest[0], last=oldest[0], place=name, says=says)
             found.append(span)
         else:
