@@ -44,14 +44,16 @@ def _of_list(listed: PackageList, name: str) -> list[TimeEvidence]:
         found.append(not_after(EvidenceKind.LOG, listed.made, name, says))
     firsts = [(each.first, each) for each in listed.entries if each.first is not None]
     lasts = [(each.last, each) for each in listed.entries if each.last is not None]
-    if firsts and lasts:
-        newest, oldest = max(firsts, key=lambda pair: pair[0]), min(lasts, key=lambda pair: pair[0])
-        if newest[0] <= oldest[0]:
-            says = quoted(f"indexes listed {newest[1].label} from then on, and {oldest[1].label} until then")
-            span = TimeEvidence(kind=EvidenceKind.LISTING, first=newest[0], last=oldest[0], place=name, says=says)
-            found.append(span)
-        else:
-            low, high = f"{name}, {newest[1].origin}", f"{name}, {oldest[1].origin}"
-            found.append(not_before(EvidenceKind.LISTING, newest[0], low, quoted(newest[1].label)))
-            found.append(not_after(EvidenceKind.LISTING, oldest[0], high, quoted(oldest[1].label)))
+    newest = max(firsts, key=lambda pair: pair[0], default=None)
+    oldest = min(lasts, key=lambda pair: pair[0], default=None)
+    if newest and oldest and newest[0] <= oldest[0]:
+        says = quoted(f"indexes listed {newest[1].label} from then on, and {oldest[1].label} until then")
+        span = TimeEvidence(kind=EvidenceKind.LISTING, first=newest[0], last=oldest[0], place=name, says=says)
+        return [*found, span]
+    if newest:
+        place = f"{name}, {newest[1].origin}"
+        found.append(not_before(EvidenceKind.LISTING, newest[0], place, quoted(newest[1].label)))
+    if oldest:
+        place = f"{name}, {oldest[1].origin}"
+        found.append(not_after(EvidenceKind.LISTING, oldest[0], place, quoted(oldest[1].label)))
     return found

@@ -24,9 +24,11 @@ from snapproxy.formats.time_evidence.installed import (
     read_apk_installed,
     read_dpkg_status,
     read_pacman_desc,
+    read_rpm_query,
 )
 from snapproxy.jobs.pinned_addresses import option_of, pinned
 from snapproxy.jobs.root_files import RootFiles
+from snapproxy.jobs.rpm_database import query_rpm
 
 _KIB, _MIB = 1 << 10, 1 << 20
 
@@ -58,6 +60,7 @@ INDEXES = ("var/lib/apt/lists/*_InRelease", "var/lib/apt/lists/*_Release")
 STATUS = ("var/lib/dpkg/status", "var/lib/dpkg/status.d/*")
 PACMAN = ("var/lib/pacman/local/*/desc",)
 APK = ("lib/apk/db/installed", "usr/lib/apk/db/installed")
+RPM = ("usr/lib/sysimage/rpm/rpmdb.sqlite", "var/lib/rpm/rpmdb.sqlite")
 CHANGELOGS = ("usr/share/doc/*/changelog.Debian.gz", "usr/share/doc/*/changelog.gz")
 """Files of packages that have the date of the package's source; only their times of change are read."""
 FILE_LISTS = ("var/lib/dpkg/info/*.list",)
@@ -70,6 +73,7 @@ LIMITS = {
     **dict.fromkeys(STATUS, 64 * _MIB),
     **dict.fromkeys(PACMAN, _MIB),
     **dict.fromkeys(APK, 64 * _MIB),
+    **dict.fromkeys(RPM, 256 * _MIB),
     **dict.fromkeys(CHANGELOGS, 0),
     **dict.fromkeys(FILE_LISTS, 0),
 }
@@ -160,6 +164,7 @@ def _read_packages(files: RootFiles, found: RootEvidence) -> None:
         ("apt", STATUS, lambda _, data: read_dpkg_status(data)),
         ("pacman", PACMAN, lambda path, data: iter((read_pacman_desc(path, data),))),
         ("apk", APK, lambda _, data: read_apk_installed(data)),
+        ("rpm", RPM, lambda _, data: read_rpm_query(query_rpm(data))),
     )
     for family, patterns, read in readers:
         for path in _paths(files, patterns):

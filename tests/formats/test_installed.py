@@ -11,6 +11,7 @@ from snapproxy.formats.time_evidence.installed import (
     read_apk_installed,
     read_dpkg_status,
     read_pacman_desc,
+    read_rpm_query,
 )
 
 STATUS = b"""\
@@ -78,6 +79,11 @@ def test_apk_has_build_dates_and_an_impossible_one_is_left_out() -> None:
         InstalledPackage("musl", "1.2.5-r0", "x86_64", 1716200000),
         InstalledPackage("busybox", "1.36.1-r29", "x86_64"),
     ]
+
+
+def test_a_query_of_rpm() -> None:
+    lines = b"bash\t5.2-3\tx86_64\t1716200000\t1717243201\ngpg-pubkey\t1-1\t(none)\t1716200000\t1\nbroken\tline\n"
+    assert list(read_rpm_query(lines)) == [InstalledPackage("bash", "5.2-3", "x86_64", 1716200000, 1717243201)]
 
 
 @pytest.mark.parametrize(("read", "record"), [

@@ -40,6 +40,12 @@ def test_entries_of_two_instants_contradict_each_other(listed) -> None:
     assert found.confidence is Confidence.WEAK
 
 
+def test_one_limit_alone_counts(listed) -> None:
+    listed(PackageList("sample", (entry(1_700_000_000, None),)))
+    found = infer(list_evidence.list_evidence(b"", "list"), NOW)
+    assert (found.earliest, found.latest) == (1_700_000_000, None)
+
+
 def test_the_date_of_the_list_is_an_upper_limit(listed) -> None:
     listed(PackageList("sample", (entry(None, None),), made=1_700_000_000))
     found = infer(list_evidence.list_evidence(b"", "list"), NOW)

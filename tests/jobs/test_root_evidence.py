@@ -157,3 +157,11 @@ def test_an_empty_root_and_only_known_files_are_wanted(tmp_path: Path) -> None:
     assert limit_of("etc/shadow") is None
     assert limit_of("etc/apt/sources.list.d/a/b.list") is None
     assert limit_of("var/lib/pacman/local/bash-5-1/desc") == LIMITS["var/lib/pacman/local/*/desc"]
+
+
+def test_a_database_of_rpm_without_the_program_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = written(tmp_path, var__lib__rpm__rpmdb_dot_sqlite="SQLite format 3")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = evidence_of(root)
+    assert found.packages == []
+    assert "The program rpm is not installed here." in found.notes[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from tests.fakes.images import image_of_folder
 from tests.fakes.pacman_root import PacmanRoot
 from tests.fakes.proxy import Snapproxy, run
 from tests.fakes.proxy import configuration as configuration_of
+from tests.fakes.rpm_world import RpmWorld
 from tests.fakes.world import FIRST, World
 
 pytestmark = pytest.mark.journey
@@ -153,3 +155,18 @@ def test_an_image_of_skopeo(small_world: World, tmp_path: Path, form: str) -> No
         subject = target
     (found,) = when(configuration_of(tmp_path / "snapproxy", small_world), subject, "--offline")
     assert (found["kind"], found["confidence"], found["at"]) == ("image", "exact", FIRST), found
+
+
+def test_a_root_of_rpm(rpm_world: RpmWorld, tmp_path: Path) -> None:
+    """A copy of the database is queried by this machine's rpm; the root itself is not written to."""
+    package, root = tmp_path / "hello.rpm", tmp_path / "root"
+    package.write_bytes(rpm_world.package(FIRST, "hello").data)
+    root.mkdir()
+    database = ["--root", str(root), "--dbpath", "/var/lib/rpm", "--define", "_db_backend sqlite"]
+    tool("rpm", *database, "--nodeps", "--noplugins", "-i", "--justdb", str(package))
+    files = sorted(root.rglob("*"))
+    before = int(time.time())
+    (found,) = when(rpm_world.configuration(tmp_path / "snapproxy"), root)
+    assert (found["family"], found["packages"], found["confidence"]) == ("rpm", 1, "weak")
+    assert epoch(found["earliest"]) <= epoch(found["latest"]) <= before
+    assert sorted(root.rglob("*")) == files

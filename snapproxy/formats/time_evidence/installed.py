@@ -1,7 +1,7 @@
-"""Read databases of installed packages: dpkg's status, pacman's `desc` files, apk's `installed`.
+"""Read databases of installed packages: dpkg's status, pacman's `desc` files, apk's `installed`, a query of rpm.
 
-Names, versions and architectures are compared with the archive's lists; the build dates, which pacman and apk record,
-are lower limits of the time of installation.
+Names, versions and architectures are compared with the archive's lists. The build dates, which pacman, apk and rpm
+record, are lower limits of the time of installation.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ T = TypeVar("T")
 MOST_PACKAGES = 100_000
 """Maximum number of packages of one database."""
 
+_RPM_FIELDS = 5
 _DESC = frozenset({"NAME", "VERSION", "ARCH", "BUILDDATE", "INSTALLDATE"})
 _STATUS = ("package", "version", "architecture", "status")
 
@@ -73,6 +74,23 @@ def read_apk_installed(data: bytes) -> Iterator[InstalledPackage]:
     Raises ArchiveDataError if there are too many.
     """
     return _at_most(_apk_records(data))
+
+
+RPM_QUERY = r"%{NAME}\t%|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE}\t%{ARCH}\t%{BUILDTIME}\t%{INSTALLTIME}\n"
+"""The format of rpm's query whose output `read_rpm_query` reads."""
+
+
+def read_rpm_query(data: bytes) -> Iterator[InstalledPackage]:
+    """Yield the packages of a query with `RPM_QUERY`. Keys, which are listed like packages, are skipped."""
+    return _at_most(_rpm_lines(data))
+
+
+def _rpm_lines(data: bytes) -> Iterator[InstalledPackage]:
+    for _, line in lines_of(data):
+        fields = line.split("\t")
+        if len(fields) == _RPM_FIELDS and fields[0] != "gpg-pubkey":
+            name, version, architecture, built, installed = fields
+            yield InstalledPackage(name, version, architecture, read_seconds(built), read_seconds(installed))
 
 
 def _apk_records(data: bytes) -> Iterator[InstalledPackage]:
