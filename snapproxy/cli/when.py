@@ -28,7 +28,7 @@ MOST_SHOWN = 30
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 """Go's names of architectures, as image indexes have them, by the kernel's."""
 
-_COMMANDS = {"apt": "apt-get update", "pacman": "pacman -Syu", "apk": "apk update"}
+_COMMANDS = {"apt": "apt-get update", "pacman": "pacman -Syu", "apk": "apk update", "rpm": "dnf makecache"}
 
 
 def main(arguments: argparse.Namespace) -> int:

@@ -97,13 +97,13 @@ class ListingProbe:
         says = f"lists all {len(self._packages)} packages at the time of {pin.where}"
         return replace(pin, kind=EvidenceKind.LISTING, place=", ".join(names), line=0, says=says)
 
-    async def search(self, window: SearchSpan, entries: Entries) -> Probed:
+    async def search(self, window: SearchSpan, entries: Entries, now: Instant) -> Probed:
         """Find the snapshots within a window at which every installed package is listed."""
-        found = await self._candidates(window, entries)
+        found = await self._candidates(window, entries, now)
         if isinstance(found, Refusal):
             return Probed(None, (f"The archive's lists were not compared: {found.reason}.",))
         if not found:
-            return Probed(None, ("The archive's lists were not compared: it has no snapshot in that time.",))
+            return Probed(None, ("The archive's lists were not compared: it has no settled snapshot in that time.",))
         start = next((index for index, each in enumerate(found) if each > window.start), len(found)) - 1
         known: dict[int, Comparison] = {}
         stopped = ""
@@ -120,18 +120,20 @@ class ListingProbe:
             stopped = f" The search ended after {self._most_snapshots} snapshots."
         return self._result(window, found, known, stopped)
 
-    async def _candidates(self, window: SearchSpan, entries: Entries) -> list[Instant] | Refusal:
+    async def _candidates(self, window: SearchSpan, entries: Entries, now: Instant) -> list[Instant] | Refusal:
         """Return the instants to choose from, in order: snapshots, days, or every hour, as the archive has its past."""
         instants: set[Instant] = set()
         for archive in {part.archive.name: part.archive for part in self._parts}.values():
             if archive.history == "dated":  # its days are asked one by one
                 start = window.first - window.first % DAY_SECONDS + DAY_SECONDS - 1
-                instants.update(range(start, window.last + 1, DAY_SECONDS))
+                instants.update(range(start, min(window.last, now - archive.settle_after) + 1, DAY_SECONDS))
                 continue
             listed = await entries(archive, window.first, window.last)
             if isinstance(listed, Refusal):
                 return listed
             for each in listed:
+                if not each.is_settled:
+                    continue
                 instants.update(range(each.first, each.last + 1, _HOUR))
                 if not each.root:
                     instants.add(each.last)

@@ -63,7 +63,7 @@ async def when_made(
         if agreed is not None:
             evidence.append(agreed)
         else:
-            result = await probe.search(search_window(evidence, now), access.entries)
+            result = await probe.search(search_window(evidence, now), access.entries, now)
             notes += result.notes
             evidence += [result.evidence] if result.evidence is not None else []
     elif found.packages:

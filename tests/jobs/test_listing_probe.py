@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -20,6 +20,7 @@ from snapproxy.jobs.when import search_window
 DAY = 86400
 START = 1_717_200_000
 ARCHIVE = Archive(name="debian", family="apt", history="snapshots")
+NOW = START + 100 * DAY
 SPAN = SearchSpan(START, START + 40 * DAY, START)
 
 
@@ -64,7 +65,7 @@ STATES = {0: {"a": "1", "b": "1"}, 10: {"a": "2", "b": "1"}, 20: {"a": "2", "b":
 
 async def test_the_interval_ends_before_the_next_state() -> None:
     table = Table(STATES)
-    found = await probe(table, {"a": "2", "b": "1"}).search(SPAN, days)
+    found = await probe(table, {"a": "2", "b": "1"}).search(SPAN, days, NOW)
     assert found.evidence is not None
     assert (found.evidence.first, found.evidence.last) == (START + 10 * DAY, START + 20 * DAY - 1)
     assert found.evidence.kind is EvidenceKind.LISTING
@@ -73,7 +74,7 @@ async def test_the_interval_ends_before_the_next_state() -> None:
 
 
 async def test_packages_from_elsewhere_are_noted() -> None:
-    found = await probe(Table(STATES), {"a": "2", "b": "1", "mine": "5"}).search(SPAN, days)
+    found = await probe(Table(STATES), {"a": "2", "b": "1", "mine": "5"}).search(SPAN, days, NOW)
     assert found.evidence is not None
     assert "lists all 2 packages" in found.evidence.says
     assert any(note.startswith("1 of 3 packages are in no compared list") for note in found.notes)
@@ -81,41 +82,53 @@ async def test_packages_from_elsewhere_are_noted() -> None:
 
 @pytest.mark.parametrize("installed", [{"a": "1", "b": "2"}, {"mine": "1"}])
 async def test_a_root_of_no_single_instant_is_not_dated(installed: dict[str, str]) -> None:
-    found = await probe(Table(STATES), installed).search(SPAN, days)
+    found = await probe(Table(STATES), installed).search(SPAN, days, NOW)
     assert found.evidence is None
     assert "No compared snapshot lists all" in found.notes[0]
 
 
 async def test_the_number_of_snapshots_is_limited() -> None:
-    found = await probe(Table(STATES), {"a": "2", "b": "2"}, most_snapshots=3).search(SPAN, days)
+    found = await probe(Table(STATES), {"a": "2", "b": "2"}, most_snapshots=3).search(SPAN, days, NOW)
     assert "ended after 3 snapshots" in found.notes[-1]
 
 
 async def test_the_number_of_indexes_is_limited() -> None:
     table = Table({day: {"a": str(day)} for day in range(40)})
-    found = await probe(table, {"a": "33"}, most_indexes=4).search(SPAN, days)
+    found = await probe(table, {"a": "33"}, most_indexes=4).search(SPAN, days, NOW)
     assert len(table.read) == 4
     assert "4 indexes of one part were read" in found.notes[-1]
 
 
 async def test_days_without_an_answer_are_passed_over() -> None:
     gap = Table(STATES, lambda day: Refusal(410, "in a gap") if day in {10, 11, 12} else None)
-    found = await probe(gap, {"a": "2", "b": "1"}).search(SPAN, days)
+    found = await probe(gap, {"a": "2", "b": "1"}).search(SPAN, days, NOW)
     assert found.evidence is not None
     assert (found.evidence.first, found.evidence.last) == (START + 10 * DAY, START + 20 * DAY - 1)
 
 
 async def test_a_suite_that_began_later_is_too_early() -> None:
     table = Table(STATES, lambda day: Refusal(404, "Not in this snapshot") if day < 12 else None)
-    found = await probe(table, {"a": "2", "b": "1"}).search(SPAN, days)
+    found = await probe(table, {"a": "2", "b": "1"}).search(SPAN, days, NOW)
     assert found.evidence is not None
     assert found.evidence.first == START + 12 * DAY
 
 
 async def test_a_failure_of_upstream_ends_the_search_with_its_reason() -> None:
-    found = await probe(Table(STATES, lambda _: Refusal(424, "Upstream cools down")), {"a": "1"}).search(SPAN, days)
+    found = await probe(Table(STATES, lambda _: Refusal(424, "Upstream cools down")), {"a": "1"}).search(
+        SPAN, days, NOW
+    )
     assert found.evidence is None
     assert "Upstream cools down" in found.notes[-1]
+
+
+async def test_an_unsettled_snapshot_is_not_compared() -> None:
+    async def unsettled(archive: Archive, first: int, last: int) -> list[TimelineEntry]:
+        return [replace(each, is_settled=each.first < START + 15 * DAY) for each in await days(archive, first, last)]
+
+    table = Table(STATES, lambda day: Refusal(425, "Not settled") if day >= 15 else None)
+    found = await probe(table, {"a": "2", "b": "1"}).search(SPAN, unsettled, NOW)
+    assert found.evidence is not None
+    assert (found.evidence.at, found.evidence.last) == (START + 14 * DAY, SPAN.last)
 
 
 async def test_without_snapshots_nothing_is_compared() -> None:
@@ -125,8 +138,8 @@ async def test_without_snapshots_nothing_is_compared() -> None:
     async def refused(*_: object) -> Refusal:
         return Refusal(424, "Offline")
 
-    for entries, word in ((none, "no snapshot"), (refused, "Offline")):
-        found = await probe(Table(STATES), {"a": "1"}).search(SPAN, entries)
+    for entries, word in ((none, "no settled snapshot"), (refused, "Offline")):
+        found = await probe(Table(STATES), {"a": "1"}).search(SPAN, entries, NOW)
         assert found.evidence is None
         assert word in found.notes[0]
 

@@ -129,7 +129,7 @@ def test_a_root_of_apk(alpine: AlpineWorld, tmp_path: Path, at: str) -> None:
     assert (epoch(found["at"]) < changed) == (at == ALPINE_FIRST), found
     assert epoch(found["earliest"]) <= epoch(at) <= epoch(found["latest"])
     edge = found["latest"] if at == ALPINE_FIRST else found["earliest"]
-    assert abs(epoch(edge) - changed) <= 3600, found
+    assert abs(epoch(edge) - changed) <= 3600, (found["earliest"], found["latest"], found["at"], found["notes"])
 
 
 @pytest.mark.parametrize("form", ["oci", "docker-archive"])

@@ -15,7 +15,7 @@ docker://REGISTRY/REPOSITORY[:TAG|@sha256:HEX].
 Evidence is read from the sources of packages, logs, databases of installed packages, lists and dates of files; of an
 image from its configuration, history and layers. Then the installed packages are compared with the archive's lists at
 a limited number of snapshots, which downloads indexes; with --offline only stored ones are used. No program of the
-root is run, no link in it is followed.
+root is run, no link in it is followed. A database of rpm is read by the rpm of this machine, if it has one.
 
 The confidence is one of
   exact     an address with a time states it, and no evidence contradicts it
