@@ -179,18 +179,21 @@ def _narrows(evidence: TimeEvidence) -> bool:
     return evidence.kind is not EvidenceKind.FILE
 
 
-def _order(evidence: TimeEvidence) -> tuple[int, Instant, str, int]:
-    """Sort by strength, then the newest first."""
+def _order(evidence: TimeEvidence) -> tuple[object, ...]:
+    """Sort by strength, then the newest first; the rest makes the order independent of that of the input."""
     newest = evidence.first if evidence.first is not None else evidence.last
-    return _RANK[evidence.kind], -(newest or 0), evidence.place, evidence.line
+    ends = (evidence.first or 0, evidence.last is None, evidence.last or 0, evidence.at or 0)
+    return _RANK[evidence.kind], -(newest or 0), evidence.place, evidence.line, *ends, evidence.archive, evidence.says
 
 
 def _base(dated: Sequence[TimeEvidence]) -> TimeEvidence:
-    """Return the evidence to start from: the strongest with both ends, otherwise the strongest.
+    """Return the evidence to start from: the strongest with both ends (no date of a file), otherwise the strongest.
 
     Of several pins it is the newest: archives have snapshots of their own, shortly before one common time.
     """
-    return next((each for each in dated if each.first is not None and each.last is not None), dated[0])
+    return next(
+        (each for each in dated if each.first is not None and each.last is not None and _narrows(each)), dated[0]
+    )
 
 
 def _against(evidence: TimeEvidence, other: TimeEvidence, *, is_newer: bool) -> list[Contradiction]:

@@ -51,13 +51,17 @@ def parts_of(found: RootEvidence, book: AddressBook, archive: Archive | None = N
         if found.family == "apt" and path:
             found.notes.append(f"{url[:200]} is a folder of the archive {of.name}; its lists were not compared.")
             continue
-        wanted = selection if found.family == "apt" else replace(selection, components=(path.rpartition("/x.db")[0],))
-        wanted = replace(wanted, components=(path,)) if found.family == "apk" else wanted
+        # The folder in the archive, if the address is of that archive; otherwise the one that the address ends in.
+        wanted = selection if found.family == "apt" or not path else replace(selection, components=(_folder(path),))
         key = (of.name, f"{wanted.suite} {'' if wanted.suite else wanted.components}")
         known = parts.get(key)
         merged = wanted if known is None else _merged(known.selection, wanted)
         parts[key] = SourcePart(of, merged)
     return list(parts.values())[:_MOST]
+
+
+def _folder(path: str) -> str:
+    return path.removesuffix("/x.db")
 
 
 def _merged(one: Selection, other: Selection) -> Selection:
@@ -85,7 +89,7 @@ def _pacman(files: Mapping[str, bytes], architectures: tuple[str, ...]) -> Itera
     architecture = architectures[0] if architectures else "x86_64"
     for name, server in _pacman_servers(files):
         url = server.replace("$repo", name).replace("$arch", architecture).rstrip("/")
-        yield f"{url}/x.db", Selection(architectures=architectures)
+        yield f"{url}/x.db", Selection(components=(name,), architectures=architectures)
 
 
 def _pacman_servers(files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
@@ -107,4 +111,5 @@ def _pacman_servers(files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
 def _apk(files: Mapping[str, bytes], architectures: tuple[str, ...]) -> Iterator[tuple[str, Selection]]:
     for address in addresses(files.get("etc/apk/repositories", b"")):
         if not address.is_comment:
-            yield address.url, Selection(architectures=architectures)
+            folder = "/".join(address.url.rstrip("/").split("/")[-2:])
+            yield address.url, Selection(components=(folder,), architectures=architectures)

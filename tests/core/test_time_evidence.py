@@ -98,6 +98,11 @@ def test_a_file_date_only_replaces_a_missing_limit() -> None:
     assert infer([after(BUILD, T), before(FILE, T + 2 * DAY)], NOW).latest == T + 2 * DAY
 
 
+def test_a_file_date_with_two_ends_is_not_preferred_to_a_log() -> None:
+    found = infer([before(LOG, T), at(FILE, T + DAY, T + 2 * DAY)], NOW)
+    assert (found.earliest, found.latest) == (None, T)
+
+
 def test_nothing_but_a_pin_is_in_the_future() -> None:
     found = infer([before(LOG, NOW + DAY)], NOW)
     assert (found.latest, found.at) == (NOW, NOW)

@@ -12,6 +12,7 @@ from snapproxy.archives import BUILTIN, HISTORIES
 from snapproxy.core.address import AddressBook
 from snapproxy.core.time_evidence import EvidenceKind
 from snapproxy.core.time_spec import format_instant
+from snapproxy.formats.time_evidence.installed import InstalledPackage
 from snapproxy.jobs.pinned_addresses import read_address
 from snapproxy.jobs.root_evidence import LIMITS, RootEvidence, collect, limit_of
 from snapproxy.jobs.root_files import RootFolder
@@ -93,6 +94,21 @@ def test_a_root_of_apt(tmp_path: Path) -> None:
     )
     assert part.selection.architectures == ("amd64",)
     assert any("vendor.example" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(("name", "family", "files", "component"), [
+    ("debian", "apt", {"etc/apt/sources.list": b"deb http://cache.local/d bookworm main\n"}, "main"),
+    ("archlinux", "pacman", {"etc/pacman.conf": b"[core]\nServer = http://cache.local/$repo\n"}, "core"),
+    ("alpine", "apk", {"etc/apk/repositories": b"http://cache.local/a/v3.20/main/\n"}, "v3.20/main"),
+])  # fmt: skip
+def test_an_archive_replaces_the_ones_of_unknown_addresses(
+    name: str, family: str, files: dict[str, bytes], component: str
+) -> None:
+    found = RootEvidence(family, packages=[InstalledPackage("a", "1", "x86_64")], sources=files)
+    assert parts_of(found, BOOK) == []
+    (part,) = parts_of(found, BOOK, BOOK.names[name])
+    assert (part.archive.name, part.selection.components) == (name, (component,))
+    assert parts_of(found, BOOK, BOOK.names["fedora"]) == [], "an archive of another family has no such lists"
 
 
 def test_the_option_of_a_snapshot(tmp_path: Path) -> None:
