@@ -6,6 +6,7 @@ import argparse
 import platform
 import shlex
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from snapproxy.archives import HISTORIES, find_archive
@@ -37,8 +38,7 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.archive:
         find_archive({each.name: each for each in config.archives}, arguments.archive)
     # Evidence is read as the user, who may read files that the owner of the store may not.
-    arguments.evidence = run_async(_collect(config, arguments))
-    subjects = _subjects(arguments)
+    subjects = _subjects(run_async(_collect(config, arguments)), arguments)
     if arguments.json:
         print_json([as_json(each) for each in subjects])
     else:
@@ -52,20 +52,19 @@ async def _collect(config: Config, arguments: argparse.Namespace) -> SubjectEvid
     return await subject_evidence(arguments.subject, access_of(arguments), SystemClock(), book, machine)
 
 
-def _subjects(arguments: argparse.Namespace) -> Sequence[Subject]:
-    found: SubjectEvidence = arguments.evidence
+def _subjects(found: SubjectEvidence, arguments: argparse.Namespace) -> Sequence[Subject]:
     if found.root is not None:
-        return [result_of(arguments, _compare)]
+        return [result_of(arguments, partial(_compare, found))]
     now = SystemClock().now()
     if found.stages:
         return of_stages(found.stages, found.name, now)
     return [of_list(found.listed, found.name, now)]
 
 
-async def _compare(config: Config, arguments: argparse.Namespace) -> Subject:
+async def _compare(found: SubjectEvidence, config: Config, arguments: argparse.Namespace) -> Subject:
     """Compare the packages of a root with the archive's lists, with the store and upstream."""
     async with build(config, offline=arguments.offline) as app:
-        return await when_made(app, arguments.evidence, arguments.archive)
+        return await when_made(app, found, arguments.archive)
 
 
 def lines(subject: Subject) -> Iterator[str]:
