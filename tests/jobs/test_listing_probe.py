@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from snapproxy.answer.selected_indexes import ListedPart, RefusedFileError, StoredIndex
 from snapproxy.core.listing import PackageVersion, Part, Root, Selection, listed
 from snapproxy.core.model import Archive, Refusal, TimeSpec
 from snapproxy.core.time_evidence import EvidenceKind, TimeEvidence, not_after, not_before
 from snapproxy.formats.time_evidence.installed import InstalledPackage
-from snapproxy.jobs.archive_indexes import PartIndex, RefusedFileError, StoredIndex
 from snapproxy.jobs.listing_probe import ListingProbe, SearchSpan
 from snapproxy.jobs.root_sources import SourcePart
 from snapproxy.jobs.timeline import TimelineEntry
@@ -41,8 +41,8 @@ class Table:
     async def roots(self, roots: Sequence[Root], when: TimeSpec) -> list[StoredIndex]:
         return [StoredIndex(root.names[0], str(self._state(when)), when.text) for root in roots]
 
-    async def listed_by(self, roots: Sequence[Root], files: Sequence[StoredIndex]) -> list[PartIndex]:
-        return [PartIndex(Part("Packages.xz", "main", "amd64"), ("sha256", each.digest)) for each in files]
+    async def parts(self, roots: Sequence[Root], files: Sequence[StoredIndex]) -> list[ListedPart]:
+        return [ListedPart(Part("Packages.xz", "main", "amd64"), ("sha256", each.digest)) for each in files]
 
     async def packages(self, part: Part, when: TimeSpec, selection: Selection) -> list[PackageVersion]:
         self.read.append(part.path)
