@@ -182,7 +182,8 @@ def _search(
 
 def _announce(at: Instant, left: int) -> None:
     runs = ceil(log2(left))
-    print(f"snapproxy: {left} snapshots left, about {runs} runs; next {format_instant(at)}", file=sys.stderr)
+    more = "1 more run" if runs == 1 else f"{runs} more runs"
+    print(f"snapproxy: {left} snapshots left, about {more}; next: {format_instant(at)}", file=sys.stderr)
 
 
 def _snapshots_at(config: Config, archives: tuple[str, ...], at: Instant) -> Mapping[str, str] | Refusal:

@@ -1,8 +1,9 @@
 """Find the package among several that changed in one snapshot, by running the command with mixtures of both snapshots.
 
-Only for apt: it can be given a second source from outside the command, and supports versions of both. A mixture counts only if the record of its run shows that the
-command downloaded the intended version of every package: packages that depend on each other's exact version cannot be
-mixed, and neither can those of a command that replaces apt's configuration.
+Only for apt: a second source can be given to it from outside the command, and it supports packages of both. A mixture
+counts only if the record of its run shows that the command downloaded the intended version of every package. Packages
+that depend on each other's exact version cannot be mixed, and neither can those of a command that replaces apt's
+configuration.
 """
 
 from __future__ import annotations

@@ -10,11 +10,14 @@ from typing import Any
 
 import pytest
 
+from snapproxy.client_config.apt_mixture import AptMixture
 from tests.fakes import proxy as snapproxy_process
 from tests.fakes.apt_root import AptRoot
+from tests.fakes.content import epoch
 from tests.fakes.forms import DEBIAN
 from tests.fakes.many_snapshots import LAST_PLACE, SUITE, AptHistory, ArchHistory, history
 from tests.fakes.pacman_root import PacmanRoot
+from tests.fakes.proxy import Snapproxy
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
 MakeRoot = Callable[[str], AptRoot]
@@ -145,3 +148,24 @@ def test_packages_that_need_each_others_version_are_suspects(tmp_path: Path) -> 
     assert found["bad"]["at"] == world.at(37)
     assert (found["cause"], found["suspects"]) == ([], ["tool"])
     assert "could not be tested without the others" in found["note"]
+
+
+@pytest.mark.long
+def test_apt_3_reads_the_second_source_too(tmp_path: Path, apt3: AptRoot) -> None:
+    """Its solver differs from apt 2's. The additions are written as files, because it runs in a chroot."""
+    with AptHistory(tmp_path / "world", history(37, "helper")) as world:
+        apt_root(world, apt3)
+        files = ("debian", f"dists/{SUITE}/InRelease"), ("debian", f"dists/{SUITE}/main/binary-amd64/Packages.xz")
+        mixture = AptMixture(epoch(world.at(37)), files, {"tool": "2.0-1"})
+        with Snapproxy(world.configuration(tmp_path / "snapproxy")) as proxy:
+            apt3.configure(f'Acquire::http::Proxy "{proxy.proxy(world.at(36))}";', 'APT::Update::Error-Mode "any";')
+            additions = mixture.additions(proxy.url)
+            (apt3.folder / "etc/apt/sources.list.d/zz-snapproxy.list").write_text(additions.sources)
+            (apt3.folder / "etc/apt/preferences.d/00-snapproxy").write_text(additions.preferences)
+            updated = apt3.update()
+            assert updated.code == 0, updated.text
+            downloaded = apt3.download("tool")
+    assert downloaded.code == 0, downloaded.text
+    assert set(apt3.fetched()) == {
+        "tool_2.0-1_amd64.deb", "helper_1.1-1_amd64.deb", "library_1.0-1_amd64.deb",
+    }  # fmt: skip

@@ -11,20 +11,19 @@ from snapproxy.cli.options import add_config, add_json, an_instant
 EPILOG = """\
 COMMAND runs as with `snapproxy run --at`, once for each tested snapshot, and its output goes to stderr. It should
 start from a clean state and empty package lists each time. Its exit code decides: 0 good, 125 skip (the snapshot
-cannot be tested), 1 to 127 bad. 128 and more ends the search, as do a bad run to which snapproxy refused files because
-an upstream failed, and a run that requested no root. 64 snapshots take at most 6 runs, and one more if an end has not
-been run and its packages are needed.
+cannot be tested), 1 to 127 bad. 128 and more ends the search, and so does a run that says nothing about its snapshot:
+it failed after files were refused because an upstream failed, or it requested no root. 64 snapshots take at most 6
+runs, and one more if an end has not been run and its packages are needed.
 
 The snapshots are those after --good up to --bad, of every archive. If --good is the later one, the search finds the
 last bad snapshot: the one after it has the fix. Without --archive, the command runs at --good first, and the archives
 that it used then are searched. Archives that answer for every second are tested by the hour.
 
 The result is the last good and the first bad snapshot, and the packages that differ between them: first those that
-the command downloaded. If exactly one of those changed, it is named as the cause. If several changed and the client
-is apt, the command runs at the last good snapshot with some packages of the first bad one (a second source and
-preferences in its APT_CONFIG), until one package is the cause: about log2 of their number of runs. Such a run counts
-only if the command downloaded exactly these versions; otherwise the suspects are listed. Other clients do not support
-packages of two times.
+the command uses. If exactly one of those differs, it is the cause. If several differ and the client is apt, the command
+runs at the last good snapshot with some packages of the first bad one (a second source and preferences in its
+APT_CONFIG), until one fails alone: log2 of their number and one more run. Such a run counts only if the command
+downloaded exactly these versions. Otherwise, and for other clients, the suspects are listed.
 
 The exit code is 0 if the snapshot is found, 3 if skipped snapshots leave a range, 1 if the search fails, 2 for
 invalid arguments. --json prints one document.
