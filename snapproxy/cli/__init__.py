@@ -1,7 +1,7 @@
 """The command line: two modules for each verb (see `verbs`), and modules that several verbs use.
 
 `main` is the only place that turns an error into a message and an exit code: 0 success, 1 failure, 2 invalid arguments
-or configuration, 130 interrupted. `run` returns the exit code of its command.
+or configuration, 130 interrupted. `run` returns the exit code of its command, `bisect` 3 for a range.
 """
 
 from __future__ import annotations
