@@ -31,7 +31,7 @@ from snapproxy.solvers import apt_policy, apt_texts, bounded_process
 from snapproxy.solvers.apt_policy import AptAlgorithm
 from snapproxy.solvers.apt_texts import AptSource
 from snapproxy.solvers.bounded_process import Finished, ProcessLimits
-from snapproxy.solvers.model import Closure, ClosureRequest, SolverError, UnknownPackagesError
+from snapproxy.solvers.model import Closure, ClosureRequest, SolverError, UnknownPackagesError, UnsatisfiableError
 
 SECONDS = 900.0
 """Time limit of each run of apt in seconds. The update is the longest: it waits for the upstream of the archive."""
@@ -44,6 +44,8 @@ MAX_KEYRING = 16 << 20
 
 MAX_SIMILAR = 5
 """Number of unknown names for which a similar one is searched: it takes up to 0.1 s each."""
+
+_UNCHECKED = "apt checked no signatures of some archives, because no keyring was given; snapproxy checks every root."
 
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -72,7 +74,7 @@ class AptSolver:
         sources = apt_texts.sources_of(request, base)
         with _place(request.root, folder) as place:
             apt = _Apt(place, self._limits, self._clock)
-            version = apt_texts.program_version(apt.run("apt-get", "--version").out)
+            version = _version(apt)
             apt.prepare(request, sources)
             return _solve(apt, request, sources, version)
 
@@ -168,6 +170,17 @@ class _Apt:
         )
 
 
+def _version(apt: _Apt) -> str:
+    shown = apt.run("apt-get", "--version")
+    if shown.status != 0:
+        raise SolverError(
+            "apt-get cannot be run",
+            why=apt_texts.explanation(shown.err),
+            hint="Install the package apt, or give another --root DIR, a root of the release.",
+        )
+    return apt_texts.program_version(shown.out)
+
+
 def _solve(apt: _Apt, request: ClosureRequest, sources: Sequence[AptSource], version: str) -> Closure:
     update = apt.run("apt-get", "-q", "update")
     if apt_texts.update_failed(update.status, update.out + update.err):
@@ -199,11 +212,8 @@ def _solve(apt: _Apt, request: ClosureRequest, sources: Sequence[AptSource], ver
     files = sorted(set(apt_texts.parse_files(printed, sources)), key=lambda file: (file.archive, file.path))
     if not files and not request.status:
         raise UnknownPackagesError((*request.packages, *request.build_dependencies_of))  # patterns without a match
-    return Closure(tuple(files), _solver_name(apt, version, used), choice.notes)
-
-
-class UnsatisfiableError(SolverError):
-    """apt finds no solution; the message has its explanation."""
+    notes = choice.notes if all(source.keyrings for source in sources) else (*choice.notes, _UNCHECKED)
+    return Closure(tuple(files), _solver_name(apt, version, used), notes)
 
 
 def _print_all(apt: _Apt, options: Sequence[str], request: ClosureRequest) -> str:
@@ -220,13 +230,18 @@ def _print_all(apt: _Apt, options: Sequence[str], request: ClosureRequest) -> st
 
 
 def _print(apt: _Apt, command: Sequence[str], names: Sequence[str], unknown: list[str]) -> str:
-    """Return what apt-get prints; add the unknown names to `unknown`. Raise UnsatisfiableError for other failures."""
+    """Return the output of apt-get, and add the unknown names to `unknown`.
+
+    Raise UnsatisfiableError for another failure if all names so far are known.
+    """
     left = list(names)
     while left:  # build-dep stops at the first unknown name
         done = apt.run("apt-get", *command, "--", *left)
         if done.status == 0:
             return done.out
         found = apt_texts.unknown_names(done.err)
+        if not found and unknown:
+            return ""
         if not found:
             text = apt_texts.explanation(f"{done.out}\n{done.err}")
             raise UnsatisfiableError("apt finds no solution for these packages", why=text)

@@ -21,7 +21,7 @@ _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+~-]*")
 _ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9-]*")
 # apt reads a name that ends with '-' as a removal, './x.deb' as a file, and '-x' as an option.
 _PACKAGE = re.compile(
-    r"[A-Za-z0-9]([A-Za-z0-9+.~_-]*[A-Za-z0-9+.~])?(:[a-z0-9][a-z0-9-]*[a-z0-9])?"
+    r"[A-Za-z0-9*]([A-Za-z0-9+.~_*-]*[A-Za-z0-9+.~*])?(:[a-z0-9][a-z0-9-]*[a-z0-9])?"
     r"([=/][A-Za-z0-9.+:~_-]*[A-Za-z0-9.+~])?"
     r"|[a-z0-9][a-z0-9.+-]*\^"
     r"|[?~!(][ -~]*"

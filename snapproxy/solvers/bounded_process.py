@@ -18,6 +18,9 @@ from snapproxy.solvers.model import SolverError
 _POLL_SECONDS = 0.2
 """Interval of the checks for a cancellation and for the time limit, in seconds."""
 
+_KILL_SECONDS = 5.0
+"""Maximum wait for the end of killed processes, in seconds."""
+
 _PIECE = 1 << 16
 """Bytes of one read from a pipe."""
 
@@ -70,10 +73,17 @@ def run(
         try:
             out, err = _collect(process, limits, clock.monotonic() + limits.seconds, clock)
         except BaseException:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            _kill_group(process)
             raise
     return Finished(process.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill the process with its children, and wait for them: they close the pipes when they end."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.communicate(timeout=_KILL_SECONDS)
 
 
 def _collect(

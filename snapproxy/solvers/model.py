@@ -101,6 +101,10 @@ class UnknownPackagesError(SolverError):
         )
 
 
+class UnsatisfiableError(SolverError):
+    """The solver finds no solution; the message has its explanation."""
+
+
 class Solver(Protocol):
     """Computes closures with a package manager."""
 

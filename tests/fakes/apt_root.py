@@ -28,6 +28,12 @@ Acquire::Languages "none";
 """
 
 
+def machine_apt() -> str:
+    """Return the version of the machine's apt."""
+    shown = subprocess.run(["apt-get", "--version"], capture_output=True, text=True, check=True, timeout=30).stdout
+    return shown.split()[1]
+
+
 @dataclass(frozen=True)
 class Outcome:
     """The exit code and the output of one run of apt."""
