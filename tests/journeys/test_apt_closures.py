@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -111,6 +112,13 @@ def test_apts_reasons_reach_the_user(world: World, proxy: Snapproxy, solve: Solv
         solve(replace(request(world, "xz-utils"), keyrings=(str(genuine.KEYRING),)), base)
     with pytest.raises(SolverError, match="keyring cannot be read"):
         solve(replace(request(world, "xz-utils"), keyrings=("/nonexistent.gpg",)), base)
+
+
+def test_a_cancelled_solver_ends(world: World, tmp_path: Path) -> None:
+    cancelled = threading.Event()
+    cancelled.set()
+    with pytest.raises(SolverError, match="was cancelled"):
+        AptSolver(cancelled=cancelled).solve(request(world, "xz-utils"), "http://127.0.0.1:1/debian", tmp_path)
 
 
 def backtracking(world: World, apt: str) -> Timeline:
