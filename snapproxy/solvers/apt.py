@@ -29,7 +29,7 @@ from snapproxy.core.similar import similar
 from snapproxy.formats.armor import is_armored
 from snapproxy.solvers import apt_policy, apt_texts, bounded_process
 from snapproxy.solvers.apt_policy import AptAlgorithm
-from snapproxy.solvers.apt_texts import AptSource
+from snapproxy.solvers.apt_texts import AptArchive
 from snapproxy.solvers.bounded_process import Finished, ProcessLimits
 from snapproxy.solvers.model import Closure, ClosureRequest, SolverError, UnknownPackagesError, UnsatisfiableError
 
@@ -123,7 +123,7 @@ class _Apt:
         self._limits = limits
         self._clock = clock
 
-    def prepare(self, request: ClosureRequest, sources: Sequence[AptSource]) -> None:
+    def prepare(self, request: ClosureRequest, sources: Sequence[AptArchive]) -> None:
         """Write the private root."""
         folder = self._place.folder
         for name in _FOLDERS:
@@ -138,7 +138,7 @@ class _Apt:
         )
         (folder / "etc/apt/sources.list").write_text("".join(lines))
 
-    def _with_keyrings(self, source: AptSource, number: int) -> AptSource:
+    def _with_keyrings(self, source: AptArchive, number: int) -> AptArchive:
         """Copy keyrings to names with the suffix of their format, which apt requires."""
         copies = []
         for index, keyring in enumerate(source.keyrings):
@@ -181,7 +181,7 @@ def _version(apt: _Apt) -> str:
     return apt_texts.program_version(shown.out)
 
 
-def _solve(apt: _Apt, request: ClosureRequest, sources: Sequence[AptSource], version: str) -> Closure:
+def _solve(apt: _Apt, request: ClosureRequest, sources: Sequence[AptArchive], version: str) -> Closure:
     update = apt.run("apt-get", "-q", "update")
     if apt_texts.update_failed(update.status, update.out + update.err):
         raise SolverError(

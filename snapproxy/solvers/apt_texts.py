@@ -39,7 +39,7 @@ _WARNING_OF_FOLDERS = re.compile(r"W: Unable to read .* DirectoryExists")
 
 
 @dataclass(frozen=True, slots=True)
-class AptSource:
+class AptArchive:
     """An archive as apt's sources describe it. `name` is '' for the first archive; `keyrings` as apt sees them."""
 
     name: str
@@ -49,11 +49,11 @@ class AptSource:
     keyrings: tuple[str, ...] = ()
 
 
-def sources_of(request: ClosureRequest, base: str) -> tuple[AptSource, ...]:
+def sources_of(request: ClosureRequest, base: str) -> tuple[AptArchive, ...]:
     """Return the archives of a request. Raise SolverError if a word of it is malformed, before it reaches a file."""
-    first = AptSource("", base, request.suites, request.components or ("main",), request.keyrings)
+    first = AptArchive("", base, request.suites, request.components or ("main",), request.keyrings)
     further = (
-        AptSource(each.name, each.base, each.suites, each.components or first.components, each.keyrings)
+        AptArchive(each.name, each.base, each.suites, each.components or first.components, each.keyrings)
         for each in request.further
     )
     sources = (first, *further)
@@ -107,7 +107,7 @@ def configuration(folder: str, architectures: Sequence[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def source_lines(source: AptSource, *, with_sources: bool) -> str:
+def source_lines(source: AptArchive, *, with_sources: bool) -> str:
     """Return the lines of sources.list, with one for each suite, and one more for source packages if needed."""
     option = f"signed-by={','.join(source.keyrings)}" if source.keyrings else "trusted=yes"
     lines = []
@@ -118,7 +118,7 @@ def source_lines(source: AptSource, *, with_sources: bool) -> str:
     return "".join(lines)
 
 
-def parse_files(printed: str, sources: Sequence[AptSource]) -> Iterator[ClosureFile]:
+def parse_files(printed: str, sources: Sequence[AptArchive]) -> Iterator[ClosureFile]:
     """Yield the files that `apt-get --print-uris` lists. Raise SolverError for a line that cannot be used.
 
     The name of the local file is `NAME_VERSION_ARCHITECTURE.deb`, in which apt escapes `_` and `:`.

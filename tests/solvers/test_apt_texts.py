@@ -7,14 +7,14 @@ from dataclasses import replace
 import pytest
 
 from snapproxy.solvers import apt_texts
-from snapproxy.solvers.apt_texts import AptSource
+from snapproxy.solvers.apt_texts import AptArchive
 from snapproxy.solvers.model import ClosureFile, ClosureRequest, FurtherArchive, SolverError
 
 BASE = "http://127.0.0.1:3142/~one/debian/20240601T000000Z"
 SECURITY = "http://127.0.0.1:3142/~one/debian-security/20240601T000000Z"
 SOURCES = (
-    AptSource("", BASE, ("bookworm",), ("main",)),
-    AptSource("debian-security", SECURITY, ("bookworm-security",), ("main",)),
+    AptArchive("", BASE, ("bookworm",), ("main",)),
+    AptArchive("debian-security", SECURITY, ("bookworm-security",), ("main",)),
 )
 DIGEST = "ab" * 32
 
@@ -176,20 +176,20 @@ class TestRequest:
 
 class TestWrittenFiles:
     def test_each_suite_is_a_line_and_sources_are_listed_for_build_dependencies_only(self) -> None:
-        source = AptSource("", BASE, ("bookworm", "bookworm-updates"), ("main", "contrib"))
+        source = AptArchive("", BASE, ("bookworm", "bookworm-updates"), ("main", "contrib"))
         assert apt_texts.source_lines(source, with_sources=False) == (
             f"deb [trusted=yes] {BASE} bookworm main contrib\ndeb [trusted=yes] {BASE} bookworm-updates main contrib\n"
         )
         assert apt_texts.source_lines(source, with_sources=True).count("deb-src [trusted=yes]") == 2
 
     def test_keyrings_replace_the_trust(self) -> None:
-        source = AptSource("", BASE, ("bookworm",), ("main",), ("/p/a.gpg", "/p/b.asc"))
+        source = AptArchive("", BASE, ("bookworm",), ("main",), ("/p/a.gpg", "/p/b.asc"))
         assert apt_texts.source_lines(source, with_sources=False) == (
             f"deb [signed-by=/p/a.gpg,/p/b.asc] {BASE} bookworm main\n"
         )
 
     def test_a_flat_repository_has_no_components(self) -> None:
-        source = AptSource("", BASE, ("./",), ("main",))
+        source = AptArchive("", BASE, ("./",), ("main",))
         assert apt_texts.source_lines(source, with_sources=False) == f"deb [trusted=yes] {BASE} ./\n"
 
     def test_the_configuration_is_inside_the_folder(self) -> None:
