@@ -21,6 +21,7 @@ This module alone defines the spaces of the catalog:
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from snapproxy.base.clock import Clock
@@ -34,6 +35,19 @@ from snapproxy_storage import Blobs, Catalog, Name
 NAME_POLL_SECONDS = 0.05
 NAME_POLLS = 20
 """Interval and number of polls for a name that another process is about to write; the total is one second."""
+
+_BEFORE_ALL: Instant = 0
+"""An instant before every recorded one."""
+
+
+@dataclass(frozen=True, slots=True)
+class RootState:
+    """A root with one digest (sha256, hex) from `first` to `last`, both included."""
+
+    path: str
+    digest: str
+    first: Instant
+    last: Instant
 
 
 class Names:
@@ -110,6 +124,18 @@ class Names:
             StoredFile(path, name.digest, name.size, Proof(name.proof))
             for path, name in self._catalog.names(f"roots:{space}")
         ]
+
+    def root_states(self, archive: str) -> list[RootState]:
+        """Return every recorded state of every root of an archive, and of the files that were observed beside roots."""
+        prefix = f"root/{archive}/"
+        found = []
+        for key in self._catalog.keys(prefix):
+            _, state = self._catalog.around(key, _BEFORE_ALL)
+            while state is not None:
+                if state.value:
+                    found.append(RootState(key.removeprefix(prefix), state.value, state.first, state.last))
+                _, state = self._catalog.around(key, state.first)
+        return found
 
     def alias(self, algorithm: str, hexdigest: str) -> StoredFile | None:
         """Return the blob with this other digest, if it is recorded."""

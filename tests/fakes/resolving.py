@@ -1,0 +1,61 @@
+"""Resolve lists against a simulated archive: entries, and the parts that the application supplies."""
+
+from __future__ import annotations
+
+from snapproxy.core.model import Refusal
+from snapproxy.core.progress import SILENT
+from snapproxy.core.time_spec import parse_time
+from snapproxy.formats.package_lists.model import DigestOf, ListedDigest, ListEntry, PackageList
+from snapproxy.prefetch.entry_plan import ResolveOptions
+from snapproxy.prefetch.model import Resolution
+from snapproxy.prefetch.resolve_list import ResolverParts, resolve
+from tests.fakes.house import House
+
+
+def named(name: str, version: str, architecture: str = "amd64", family: str = "apt") -> ListEntry:
+    """Return an entry that has a name only."""
+    return ListEntry(f"{name} {version}", family=family, name=name, version=version, architecture=architecture)
+
+
+def digest(algorithm: str, value: str, of: DigestOf = DigestOf.FILE) -> tuple[ListedDigest, ...]:
+    return (ListedDigest(algorithm, value, of),)
+
+
+def parts_of(house: House) -> ResolverParts:
+    """Return the parts as a verb takes them from the application."""
+    app = house.app
+    return ResolverParts(
+        book=app.book,
+        answerer=app.answerer,
+        tables=app.tables,
+        listings=app.listings,
+        store=app.store,
+        clock=app.clock,
+        marked=app.bad_snapshots.applied,
+        progress=SILENT,
+    )
+
+
+async def resolved(
+    house: House, *entries: ListEntry, at: tuple[str, ...] = (), made: int | None = None, **options: tuple[str, ...]
+) -> Resolution:
+    """Resolve entries at times written as users write them."""
+    times = tuple(parse_time(each) for each in at)
+    choices = ResolveOptions(at=times, machine="x86_64", **options)  # type: ignore[arg-type]
+    return await resolve(PackageList("test", entries, made=made), parts_of(house), choices)
+
+
+def times_of(resolution: Resolution) -> list[str]:
+    """Return the chosen times."""
+    return [each.when.text for each in resolution.wanted]
+
+
+async def fetched(house: House, resolution: Resolution) -> list[bytes]:
+    """Request every wanted file as the fetcher does, and return the bytes."""
+    found = []
+    for file in resolution.files:
+        row = house.rows.index(file.archive)
+        got = await house.get(file.when.text, file.path, row=row)
+        assert not isinstance(got.outcome, Refusal), got.outcome
+        found.append(got.data)
+    return found
