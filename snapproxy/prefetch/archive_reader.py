@@ -12,11 +12,12 @@ from snapproxy.core.exchange import Answerer
 from snapproxy.core.listing import Part, Root, Selection, chosen
 from snapproxy.core.model import Archive, Instant, Refusal, Role, TimeSpec
 from snapproxy.core.progress import Progress
+from snapproxy.core.time_spec import looks_like_time, parse_time, read_day
 from snapproxy.errors import ClientError, SnapproxyError
 from snapproxy.families import FAMILIES, LISTERS
 from snapproxy.indexes.index_tables import IndexTables
 from snapproxy.indexes.listings import Listings
-from snapproxy.prefetch.evidence import IndexEvidence, Period
+from snapproxy.prefetch.evidence import IndexEvidence
 from snapproxy.prefetch.index_scan import QueryTable, Scan, scan_index
 from snapproxy.prefetch.query import Query
 from snapproxy_storage import Blobs
@@ -73,11 +74,12 @@ class ArchiveReader:
         ]
         self._scans: dict[tuple[str, str], Scan] = {}
 
-    async def read_at(self, when: TimeSpec, is_enough: Callable[[], bool]) -> bool:
+    async def read_at(self, when: TimeSpec, is_enough: Callable[[], bool], *, by_snapshot: bool = False) -> bool:
         """Read the suites at a time with an instant, until `is_enough`. Return False if the archive did not answer.
 
         A suite that does not exist at that time is skipped. A suite with files of queries is read earlier the next
-        time.
+        time. What the indexes list is evidence for the instant of the time, or
+        for that of the snapshot that answered (`by_snapshot`).
         """
         instant = instant_of(when)
         hits: dict[int, int] = {}
@@ -85,7 +87,7 @@ class ArchiveReader:
             if is_enough():
                 break
             try:
-                hits[position] = await self._read_group(roots, when, (instant, instant))
+                hits[position] = await self._read_group(roots, when, by_snapshot=by_snapshot)
             except RefusedFileError as refused:
                 if refused.refusal.is_absence:
                     continue
@@ -99,11 +101,13 @@ class ArchiveReader:
         self._groups = [self._groups[position] for position in order]
         return True
 
-    async def _read_group(self, roots: Sequence[Root], when: TimeSpec, period: Period) -> int:
+    async def _read_group(self, roots: Sequence[Root], when: TimeSpec, *, by_snapshot: bool) -> int:
         """Read the indexes of one suite and return the number of files in it that answer a query."""
         count = 0
         for root in roots:
             file = await self._indexes.fetch(root.names, when)
+            instant = _snapshot_instant(file.snapshot) if by_snapshot else None
+            period = (instant or instant_of(when),) * 2
             for part, identity in await self._selected(root, file):
                 scan = await self._scan_at(part, identity, when)
                 self._evidence.add(self.archive, period, scan, self._queries)
@@ -157,6 +161,12 @@ class ArchiveReader:
         states = self._parts.names.root_states(self.archive.name)
         roots = [each for each in states if self._family.classify(each.path).role is Role.ROOT]
         return sorted(roots, key=lambda state: -state.last)
+
+
+def _snapshot_instant(snapshot: str) -> Instant | None:
+    """Return an instant that the snapshot with this id answers, None if the id has none."""
+    day = read_day(snapshot)
+    return parse_time(snapshot).instant if day is None and looks_like_time(snapshot) else day
 
 
 def instant_of(when: TimeSpec) -> Instant:

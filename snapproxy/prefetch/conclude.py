@@ -27,6 +27,8 @@ def conclude(query: Query, evidence: IndexEvidence, at: Collection[Instant], com
     listed = sorted(evidence.listed.get(query.number, ()), key=lambda each: query.archives.index(each.archive))
     if listed:
         return _listed(query, _requested(listed, at))
+    if query.number in evidence.contradicted:
+        return ResolvedEntry(query.entry, Finding.NOT_FOUND, why=evidence.contradicted[query.number])
     recorded = evidence.recorded.get(query.number, ())
     failure = evidence.unanswered.get(query.number) or next(
         (evidence.failures[each.name] for each in query.archives if each.name in evidence.failures), ""

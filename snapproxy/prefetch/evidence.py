@@ -49,7 +49,8 @@ class IndexEvidence:
 
     `names`: all packages of the indexes that were read. `versions`: for each name of a query the versions that exist,
     with the latest known instant of each (None if unknown). `failures`: refusals that prevented an answer, by archive;
-    `unanswered`: the refusals of questions about one query. `notes` are sentences for the report.
+    `unanswered`: the refusals of questions about one query. `contradicted`: a
+    file that has the path or the name of a query, and another digest. `notes` are sentences for the report.
     `suggestions`: the known name that is most like an unknown one.
     """
 
@@ -59,6 +60,7 @@ class IndexEvidence:
     versions: defaultdict[str, dict[str, Instant | None]] = field(default_factory=lambda: defaultdict(dict))
     failures: dict[str, str] = field(default_factory=dict)
     unanswered: dict[int, str] = field(default_factory=dict)
+    contradicted: dict[int, str] = field(default_factory=dict)
     notes: dict[str, None] = field(default_factory=dict)
     suggestions: dict[str, str] = field(default_factory=dict)
 
@@ -69,6 +71,10 @@ class IndexEvidence:
             for version in versions:
                 known = self.versions[name].get(version)
                 self.versions[name][version] = period[1] if known is None else max(known, period[1])
+        for number, indexed in scan.contradicted:
+            if archive in queries[number].archives:
+                place = f"{indexed.file.path} of {archive.name} at {format_instant(period[1])}"
+                self.contradicted.setdefault(number, f"{place} has another digest than the list states.")
         for number, indexed in scan.hits:
             if archive in queries[number].archives:
                 self._add_file(number, archive, indexed, period)

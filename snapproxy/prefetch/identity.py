@@ -1,6 +1,6 @@
 """The identity resolver: a digest that names a file within one archive: apk's `C:`, an md5 or a sha1.
 
-An index lists the digest, so the index of an archive at an instant finds the file (`query.is_answer`).
+An index lists the digest, so the index of an archive at an instant finds the file (`query.compare_file`).
 """
 
 from __future__ import annotations

@@ -11,17 +11,20 @@ from dataclasses import dataclass, field
 
 from snapproxy.core.listing import Lister, PackageVersion
 from snapproxy.core.model import ExpectedFile, Family
-from snapproxy.prefetch.query import IndexedFile, Query, is_answer, without_epoch
+from snapproxy.prefetch.query import Agreement, IndexedFile, Query, compare_file, without_epoch
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
     """The files of an index that answer queries, by the number of the query.
 
+    `contradicted`: the same for files that have the path or the name of a query, and another digest.
+
     `names` are all packages that the index lists; `versions` has those of the packages with a name of a query.
     """
 
     hits: tuple[tuple[int, IndexedFile], ...]
+    contradicted: tuple[tuple[int, IndexedFile], ...]
     names: frozenset[str]
     versions: Mapping[str, frozenset[str]]
 
@@ -74,15 +77,18 @@ def scan_index(
         if package.name in queries.by_name:
             versions[package.name].add(package.version)
             listed[package.name, without_epoch(package.version)].append(package)
-    hits = []
+    found: dict[Agreement, list[tuple[int, IndexedFile]]] = {each: [] for each in Agreement}
     for file in files:
         for indexed in _packages_of(file, family, listed):
-            hits += [
-                (query.number, indexed)
-                for query in queries.possible(indexed.name, file)
-                if is_answer(query, indexed, lister.any_architecture, lister.compare)
-            ]
-    return Scan(tuple(hits), frozenset(names), {name: frozenset(each) for name, each in versions.items()})
+            for query in queries.possible(indexed.name, file):
+                agreement = compare_file(query, indexed, lister.any_architecture, lister.compare)
+                found[agreement].append((query.number, indexed))
+    return Scan(
+        tuple(found[Agreement.SAME]),
+        tuple(found[Agreement.OTHER_BYTES]),
+        frozenset(names),
+        {name: frozenset(each) for name, each in versions.items()},
+    )
 
 
 def _packages_of(

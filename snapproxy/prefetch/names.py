@@ -115,8 +115,9 @@ class NameSearch:
                 return
             if instant <= now and instant not in seen:
                 seen.add(instant)
-                when = TimeSpec(format_instant(instant), instant, Match.AT)
-                if not await reader.read_at(when, lambda: not self._next_instants(firsts, steps)):
+                # A later instant may lie in a gap, which the snapshot before it answers as well.
+                when = TimeSpec(f"{format_instant(instant)}.nearest", instant, Match.NEAREST)
+                if not await reader.read_at(when, lambda: not self._next_instants(firsts, steps), by_snapshot=True):
                     return  # the archive does not answer: every further request would be refused too
             for number, each in pending.items():
                 steps[number] += each == instant

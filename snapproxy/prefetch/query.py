@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum
 
 from snapproxy.core.model import STRONG, Archive, ExpectedFile
 from snapproxy.families.apk.identity import BITS, IDENTITY
@@ -61,20 +62,32 @@ class IndexedFile:
     file: ExpectedFile
 
 
-def is_answer(query: Query, found: IndexedFile, any_architecture: str, compare: Compare) -> bool:
+class Agreement(Enum):
+    """Whether a listed file is that of a query."""
+
+    SAME = "same"
+    OTHER = "other"
+    OTHER_BYTES = "other bytes"
+    """The path, or the name and version, are those of the query, and a digest differs."""
+
+
+def compare_file(query: Query, found: IndexedFile, any_architecture: str, compare: Compare) -> Agreement:
     """Return whether an index lists the file of the query. A digest decides, then the path, then the name."""
     listed = found.file.digests
-    if any(listed.get(algorithm, value) != value for algorithm, value in query.digests()):
-        return False
-    if has_digest_of(query, listed):
-        return True
+    differs = any(listed.get(algorithm, value) != value for algorithm, value in query.digests())
+    if not differs and has_digest_of(query, listed):
+        return Agreement.SAME
     if query.path:
-        return found.file.path == query.path or found.file.path.endswith(f"/{query.path}")
-    return (
-        found.name == query.name
-        and is_architecture(query.architecture, found.architecture, any_architecture)
-        and _is_version(query, found.version, compare)
-    )
+        is_named = found.file.path == query.path or found.file.path.endswith(f"/{query.path}")
+    else:
+        is_named = (
+            found.name == query.name
+            and is_architecture(query.architecture, found.architecture, any_architecture)
+            and _is_version(query, found.version, compare)
+        )
+    if not is_named:
+        return Agreement.OTHER
+    return Agreement.OTHER_BYTES if differs else Agreement.SAME
 
 
 def has_digest_of(query: Query, listed: Mapping[str, str]) -> bool:

@@ -13,6 +13,7 @@ import subprocess
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
@@ -103,6 +104,13 @@ def _file(path: str) -> str:
     return file if _PACKAGE.fullmatch(file) else ""
 
 
+def _listed_date(seconds: int) -> str:
+    """Return a date as nginx lists it, independent of the locale."""
+    moment = datetime.fromtimestamp(seconds, UTC)
+    month = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"][moment.month - 1]
+    return f"{moment:%d}-{month}-{moment:%Y %H:%M}"
+
+
 def _name(file: str) -> str:
     return file.rsplit("-", 3)[0]
 
@@ -154,11 +162,19 @@ class DatedService:
 
         Names are escaped in the links, and lines end like HTTP's.
         """
-        files = {name for tree in self.days.values() for path in tree.paths() if (name := _file(path))} - self.removed
-        names = sorted(name for name in files if folder in {"/packages/.all/", f"/packages/{name[0]}/{_name(name)}/"})
+        trees = self.days.values()
+        files = {name: tree.files[path] for tree in trees for path in tree.files if (name := _file(path))}
+        names = sorted(
+            name
+            for name in files.keys() - self.removed
+            if folder in {"/packages/.all/", f"/packages/{name[0]}/{_name(name)}/"}
+        )
         if not names:
             return None
-        rows = "".join(f'<a href="{quote(name, safe="")}">{name}</a>   20-May-2024 00:00   1\r\n' for name in names)
+        rows = "".join(
+            f'<a href="{quote(name, safe="")}">{name}</a>   {_listed_date(files[name].modified)}   1\r\n'
+            for name in names
+        )
         title = f"Index of {folder}"
         text = (
             f"<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<h1>{title}</h1><hr><pre>"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from snapproxy.core.model import Refusal
+from snapproxy.core.exchange import Conditions, FileTarget
 from snapproxy.core.progress import SILENT
 from snapproxy.core.time_spec import parse_time
 from snapproxy.formats.package_lists.model import DigestOf, ListedDigest, ListEntry, PackageList
 from snapproxy.prefetch.entry_plan import ResolveOptions
+from snapproxy.prefetch.fetch_files import FetchedFile, FileFetcher
 from snapproxy.prefetch.model import Resolution
 from snapproxy.prefetch.resolve_list import ResolverParts, resolve
-from tests.fakes.house import House
+from tests.fakes.house import House, read
 
 
 def named(name: str, version: str, architecture: str = "amd64", family: str = "apt") -> ListEntry:
@@ -51,11 +52,11 @@ def times_of(resolution: Resolution) -> list[str]:
 
 
 async def fetched(house: House, resolution: Resolution) -> list[bytes]:
-    """Request every wanted file as the fetcher does, and return the bytes."""
+    """Fetch every wanted file, which verifies its digest, and return the bytes."""
     found = []
-    for file in resolution.files:
-        row = house.rows.index(file.archive)
-        got = await house.get(file.when.text, file.path, row=row)
-        assert not isinstance(got.outcome, Refusal), got.outcome
-        found.append(got.data)
+    for file in await FileFetcher(house.app.answerer, house.clock, SILENT).fetch(resolution.files):
+        assert isinstance(file, FetchedFile), file.refusal
+        wanted = file.wanted
+        target = FileTarget(wanted.archive, wanted.when, wanted.path)
+        found.append((await read(await house.app.answerer.answer(target, Conditions()))).data)
     return found
