@@ -24,6 +24,7 @@ VERBS: Mapping[str, str] = {
     "diff": "list the packages that differ between two times",
     "bisect": "find the first snapshot at which a command fails",
     "fetch": "fetch files as they were at a time",
+    "prefetch": "fetch packages, dependencies, lists or suites into a capture",
     "observe": "record an archive as it is now",
     "capture": "list, show, compare, close, rename and remove captures",
     "lock": "write a capture's lock, show or compare locks",

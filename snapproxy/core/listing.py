@@ -106,6 +106,12 @@ class Lister(Protocol):
         Empty if the path does not show them: a pool of packages belongs to all suites.
         """
 
+    def aliases(self, selection: Selection, root: bytes) -> tuple[Selection, ...]:
+        """Return the selections under whose other names an archive publishes the same root; `root` is its content.
+
+        Never raises.
+        """
+
     def other_indexes(self, path: str, promised: Collection[str], selection: Selection) -> Iterator[str]:
         """Yield the other indexes, besides those of packages, that a client with default settings requests.
 

@@ -46,7 +46,7 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
+class SnapshotAgreement:
     """The agreeing snapshots, by index: `first` to `last` were compared and agree.
 
     `before` is the nearest earlier one that was compared and does not, or -1; `after` likewise, or `count`. If the
@@ -92,7 +92,7 @@ def _towards_agreement(count: int, known: Mapping[int, Comparison], start: int) 
     return later if later is not None else _between(*_widest_gap(count, known), known)
 
 
-def agreement(count: int, known: Mapping[int, Comparison]) -> Agreement | None:
+def agreement(count: int, known: Mapping[int, Comparison]) -> SnapshotAgreement | None:
     """Return the agreeing snapshots so far, or None.
 
     Packages that all snapshots lack are not of this archive. A snapshot that lacks more packages than another does not
@@ -112,7 +112,7 @@ def agreement(count: int, known: Mapping[int, Comparison]) -> Agreement | None:
         if any(earlier < index < first for index in others):
             break
         first = earlier
-    return Agreement(
+    return SnapshotAgreement(
         max((index for index in others if index < first), default=-1),
         first,
         last,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from snapproxy.answer.selected_indexes import RefusedFileError, SelectedIndexes
 from snapproxy.core.listing import Lister, chosen, settled
-from snapproxy.core.listing_search import Agreement, Comparison, agreement, next_index
+from snapproxy.core.listing_search import SnapshotAgreement, Comparison, agreement, next_index
 from snapproxy.core.model import Archive, Instant, Refusal
 from snapproxy.core.time_evidence import EvidenceKind, TimeEvidence
 from snapproxy.core.time_spec import DAY_SECONDS, format_instant, parse_time
@@ -221,7 +221,9 @@ class ListingProbe:
             notes.append(f"{absent} of {total} packages are in no compared list; they were installed from elsewhere.")
         return Probed(self._evidence(window, instants, found, total - absent), tuple(notes))
 
-    def _evidence(self, window: SearchSpan, instants: Sequence[Instant], found: Agreement, count: int) -> TimeEvidence:
+    def _evidence(
+        self, window: SearchSpan, instants: Sequence[Instant], found: SnapshotAgreement, count: int
+    ) -> TimeEvidence:
         first = instants[found.before + 1]  # before the first snapshot of the window the archive had an earlier state
         last = window.last if found.after == len(instants) else instants[found.after] - 1
         names = tuple(dict.fromkeys(part.archive.name for part in self._parts))

@@ -66,9 +66,7 @@ class ArchiveReader:
         self._lister = LISTERS[archive.family]
         self._architectures = architectures
         self._table = QueryTable.of(each for each in queries if archive in each.archives)
-        self._indexes = SelectedIndexes(
-            archive, self._family, self._lister, parts.answerer, parts.tables, parts.progress
-        )
+        self._indexes = SelectedIndexes(archive, parts.answerer, parts.tables, parts.listings, parts.progress)
         self._groups = [list(self._lister.roots(each)) for each in selections] or [
             [Root((path,))] for path in sorted({state.path for state in self._root_states()})
         ]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from snapproxy.core.listing import Selection
 from snapproxy.core.model import Archive, Refusal, TimeSpec
 from snapproxy.families import LISTERS
 from snapproxy.prefetch.model import WantedFile
-from snapproxy.prefetch.slice import SliceReader
+from snapproxy.prefetch.slice import Slice, SliceReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,42 +20,71 @@ class IndexesOfList:
     unlisted: tuple[str, ...]
 
 
-async def indexes_of(
-    archive: Archive,
-    when: TimeSpec,
-    paths: Collection[str],
-    selections: Iterable[Selection],
-    probing: SliceReader,
-    recording: SliceReader,
-) -> IndexesOfList | Refusal:
-    """Return the indexes of the selections that list any of `paths`.
+@dataclass(frozen=True, slots=True)
+class ListedFiles:
+    """The paths of packages of an archive at a time, and the selections that may list them.
 
-    `selections` are searched if the path of a package does not show its repository. `probing` reads every selection,
-    `recording` those that list a package, into the capture. A selection that does not exist at that time is skipped;
-    any other refusal is returned.
+    `selections` are used for packages whose path does not show their repository.
     """
-    missing = set(paths)
-    files: dict[WantedFile, None] = {}
-    for selection in _candidates(archive, paths, selections):
-        if not missing:
-            break
-        found = await probing.read(when, selection)
-        if isinstance(found, Refusal):
-            if found.is_absence:
-                continue
+
+    archive: Archive
+    when: TimeSpec
+    paths: frozenset[str]
+    selections: tuple[Selection, ...]
+
+
+ReadRoot = Callable[[str], Awaitable[bytes | None]]
+"""Return the content of a stored root by its digest, None if the store lost it."""
+
+
+async def indexes_of(
+    listed: ListedFiles, probing: SliceReader, recording: SliceReader, read_root: ReadRoot
+) -> IndexesOfList | Refusal:
+    """Return the indexes of the fewest selections that list the packages.
+
+    `probing` reads every selection, `recording` the chosen ones, into the capture, also under the other names of their
+    suites. A selection that does not exist at that time is skipped; any other refusal is returned.
+    """
+    slices: dict[Selection, Slice] = {}
+    for selection in _candidates(listed):
+        found = await probing.read(listed.when, selection)
+        if isinstance(found, Slice):
+            slices[selection] = found
+        elif not found.is_absence:
             return found
-        listed = {each.path for each in found.packages} & missing
-        if listed:
-            recorded = await recording.indexes(when, selection)
+    chosen, missing = _cover({each: {file.path for file in found.packages} for each, found in slices.items()}, listed)
+    files: dict[WantedFile, None] = {}
+    for selection in chosen:
+        roots = [await read_root(each.digest) for each in slices[selection].roots]
+        lister = LISTERS[listed.archive.family]
+        aliases = [alias for root in roots if root is not None for alias in lister.aliases(selection, root)]
+        for each in dict.fromkeys((selection, *aliases)):
+            recorded = await recording.indexes(listed.when, each)
             if isinstance(recorded, Refusal):
-                return recorded
+                if each is selection:
+                    return recorded
+                continue
             files |= dict.fromkeys(recorded)
-            missing -= listed
     return IndexesOfList(tuple(files), tuple(sorted(missing)))
 
 
-def _candidates(archive: Archive, paths: Collection[str], selections: Iterable[Selection]) -> Sequence[Selection]:
+def _cover(
+    listed_by: Mapping[Selection, Collection[str]], listed: ListedFiles
+) -> tuple[list[Selection], frozenset[str]]:
+    """Return the selections to record, those with the most packages first, and the paths that none lists."""
+    missing, chosen = listed.paths, []
+    while missing and listed_by:
+        best = max(listed_by, key=lambda each: len(missing.intersection(listed_by[each])))
+        found = missing.intersection(listed_by[best])
+        if not found:
+            break
+        chosen.append(best)
+        missing -= found
+    return chosen, missing
+
+
+def _candidates(listed: ListedFiles) -> Sequence[Selection]:
     """Return the selections to read, each once: first those that the paths show."""
-    lister = LISTERS[archive.family]
-    shown = (selection for path in sorted(paths) for selection in lister.repositories_of(path))
-    return list(dict.fromkeys((*shown, *selections)))
+    lister = LISTERS[listed.archive.family]
+    shown = (selection for path in sorted(listed.paths) for selection in lister.repositories_of(path))
+    return list(dict.fromkeys((*shown, *listed.selections)))

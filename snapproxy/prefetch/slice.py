@@ -18,11 +18,11 @@ from snapproxy.prefetch.model import WantedFile
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """The files of a slice, each once. `indexes` are requested by clients at an update; `snapshots` answered."""
+    """The files of a slice, each once. `indexes` are requested by clients at an update; `roots` are fetched."""
 
     indexes: tuple[WantedFile, ...]
     packages: tuple[WantedFile, ...]
-    snapshots: tuple[str, ...]
+    roots: tuple[StoredIndex, ...]
 
 
 class SliceReader:
@@ -75,7 +75,7 @@ class SliceReader:
                 if part.architecture or self._is_selected(expected.path, selection):
                     packages.setdefault(expected.path, _wanted(self._archive, when, expected))
         others = await self._others(files, listed, selection, when)
-        return Slice(tuple(others), tuple(packages.values()), tuple(dict.fromkeys(each.snapshot for each in files)))
+        return Slice(tuple(others), tuple(packages.values()), tuple(files))
 
     async def _listed(self, when: TimeSpec, selection: Selection) -> tuple[list[StoredIndex], list[ListedPart]]:
         """Fetch the roots, and return them with the indexes of packages that they list."""

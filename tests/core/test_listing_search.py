@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snapproxy.core.listing_search import Agreement, Comparison, agreement, next_index
+from snapproxy.core.listing_search import SnapshotAgreement, Comparison, agreement, next_index
 
 COUNT = 5000
 
@@ -80,7 +80,7 @@ def test_packages_from_elsewhere_do_not_prevent_agreement() -> None:
 
 def test_a_snapshot_that_lacks_more_packages_does_not_agree() -> None:
     known = {0: Comparison(absent=2), 1: Comparison(absent=1), 2: Comparison(absent=1), 3: Comparison(newer=1)}
-    assert agreement(4, known) == Agreement(0, 1, 2, 3)
+    assert agreement(4, known) == SnapshotAgreement(0, 1, 2, 3)
 
 
 @pytest.mark.parametrize("known", [{}, {0: Comparison(newer=1)}, {0: Comparison(is_answered=False)}])
@@ -90,4 +90,4 @@ def test_no_agreement(known: dict[int, Comparison]) -> None:
 
 def test_a_version_that_came_back_leaves_the_newest_span() -> None:
     known = {1: Comparison(), 5: Comparison(newer=1), 9: Comparison()}
-    assert agreement(10, known) == Agreement(5, 9, 9, 10)
+    assert agreement(10, known) == SnapshotAgreement(5, 9, 9, 10)

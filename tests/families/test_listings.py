@@ -132,6 +132,22 @@ def test_the_path_of_a_package_shows_its_repository(family: str, path: str, root
     assert found == roots
 
 
+@pytest.mark.parametrize(
+    ("suite", "root", "aliases"),
+    [
+        ("stable", b"Suite: stable\nCodename: bookworm\n", ["bookworm"]),
+        ("bookworm", b"Suite: stable\nCodename: bookworm\n", ["stable"]),
+        ("bookworm-updates", b"Suite: stable-updates\nCodename: bookworm-updates\n", ["stable-updates"]),
+        ("tools", b"Suite: stable\nCodename: bookworm\n", []),
+        ("stable", b"Codename: stable\n", []),
+        ("stable", b"\xff\x00", []),
+    ],
+)
+def test_apt_publishes_a_root_under_its_suite_and_its_codename(suite: str, root: bytes, aliases: list[str]) -> None:
+    selection = Selection(suite, ("main",))
+    assert APT.aliases(selection, root) == tuple(Selection(each, ("main",)) for each in aliases)
+
+
 def test_rpm_clients_request_all_metadata_but_the_databases_and_the_changelogs() -> None:
     names = ("primary.xml.gz", "filelists.xml.zst", "comps.xml", "modules.yaml.gz", "updateinfo.xml.xz")
     unused = ("primary.sqlite.bz2", "filelists.sqlite.xz", "abc-other.sqlite.gz", "abc-other.xml.gz")

@@ -40,7 +40,7 @@ ADDRESSES = [
         "packages/a/a/a-1-1-any.pkg.tar.zst",
     ),
     (f"http://proxy:3142/debian/{FIRST}/pool/x_1_all.deb", "debian", FIRST, "pool/x_1_all.deb"),
-    ("http://deb.debian.org/debian/pool/x_1+b2_all.deb", "debian", "", "pool/x_1+b2_all.deb"),
+    ("http://ftp.debian.org/debian/pool/x_1+b2_all.deb", "debian", "", "pool/x_1+b2_all.deb"),
     (
         "https://dl-cdn.alpinelinux.org/alpine/v3.20/main/x86_64/a-1-r0.apk",
         "alpine",
@@ -52,11 +52,11 @@ ADDRESSES = [
 UNREACHABLE = [
     ("https://cdn.example.com/rhel/Packages/b/bash-5-1.x86_64.rpm", 'mirrors = ["https://cdn.example.com/rhel"]'),
     ("https://packages.example.com/linux/debian/pool/x.deb", 'hosts = ["packages.example.com/linux/debian/"]'),
-    ("https://user:secret@deb.debian.org/debian/pool/x.deb", "requires a login"),
-    ("https://deb.debian.org/debian/pool/x.deb?token=1", "has a query"),
-    ("https://deb.debian.org/debian/../x.deb", "'..' segment"),
-    ("https://deb.debian.org/debian/pool/", "is a folder"),
-    ("ftp://deb.debian.org/debian/pool/x.deb", "neither a path nor an http address"),
+    ("https://user:secret@ftp.debian.org/debian/pool/x.deb", "requires a login"),
+    ("https://ftp.debian.org/debian/pool/x.deb?token=1", "has a query"),
+    ("https://ftp.debian.org/debian/../x.deb", "'..' segment"),
+    ("https://ftp.debian.org/debian/pool/", "is a folder"),
+    ("ftp://ftp.debian.org/debian/pool/x.deb", "neither a path nor an http address"),
     ("nonsense", "neither a path nor an http address"),
     ("https://snapshot.debian.org/mr/package/", "No configured archive"),
 ]
@@ -87,7 +87,7 @@ def test_a_file_by_its_sha1_keeps_its_name() -> None:
 
 class TestBases:
     DATED = f"https://snapshot.debian.org/archive/debian/{FIRST}/"
-    MIRROR = "http://deb.debian.org/debian"
+    MIRROR = "http://ftp.debian.org/debian"
     FOREIGN = "https://mirror.example.com/debian"
 
     def test_the_one_with_a_time_is_preferred(self) -> None:

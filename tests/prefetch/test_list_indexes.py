@@ -8,8 +8,9 @@ from snapproxy.core.listing import Selection
 from snapproxy.core.model import Refusal
 from snapproxy.core.progress import SILENT
 from snapproxy.core.time_spec import parse_time
-from snapproxy.prefetch.list_indexes import IndexesOfList, indexes_of
+from snapproxy.prefetch.list_indexes import IndexesOfList, ListedFiles, indexes_of
 from snapproxy.prefetch.slice import SliceReader
+from snapproxy_storage import read_blob
 from tests.fakes.faults import Status
 from tests.fakes.hamlet import FIRST, INRELEASE, PACKAGES, SUITE, Hamlet
 from tests.fakes.house import House
@@ -22,7 +23,12 @@ async def read(house: House, *paths: str) -> IndexesOfList | Refusal:
     probing, recording = (
         SliceReader(row, app.answerer, app.tables, app.listings, SILENT, capture) for capture in ("", "list")
     )
-    return await indexes_of(row, parse_time(FIRST), paths, _SELECTIONS, probing, recording)
+
+    async def read_root(digest: str) -> bytes | None:
+        return await read_blob(app.store.blobs, digest, 1 << 20)
+
+    listed = ListedFiles(row, parse_time(FIRST), frozenset(paths), _SELECTIONS)
+    return await indexes_of(listed, probing, recording, read_root)
 
 
 async def test_the_suite_that_lists_a_package_is_recorded(hamlet: Hamlet, tmp_path: Path) -> None:

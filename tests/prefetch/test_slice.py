@@ -33,7 +33,7 @@ async def test_a_slice_has_every_package_of_the_selection(hamlet: Hamlet, tmp_pa
         (edition.weak.path, ""),
     }
     assert [each.size for each in found.packages if each.path == edition.kept.path] == [300_000]
-    assert found.snapshots == (SECOND,)
+    assert [(each.path, each.snapshot) for each in found.roots] == [(INRELEASE, SECOND)]
     assert record == []
 
 

@@ -45,6 +45,9 @@ class ApkLister:
         folder, _, architecture = path.rpartition("/")[0].rpartition("/")
         return (Selection(components=(folder,), architectures=(architecture,)),) if folder else ()
 
+    def aliases(self, selection: Selection, root: bytes) -> tuple[Selection, ...]:
+        return ()
+
     def other_indexes(self, path: str, promised: Collection[str], selection: Selection) -> Iterator[str]:
         yield from ()
 

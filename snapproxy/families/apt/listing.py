@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from univers import debian
 
 from snapproxy.core.listing import Lister, PackageVersion, Part, Root, Selection, each_listed, listed, smallest_path
-from snapproxy.errors import ConfigurationError, Drop, refuse_entry
+from snapproxy.errors import ArchiveDataError, ConfigurationError, Drop, refuse_entry
+from snapproxy.families.apt.indexes import release_text
 from snapproxy.families.apt.paths import folder_of, index_kind
 from snapproxy.formats.deb822 import stanzas
 from snapproxy.formats.unpack import unpack
@@ -72,6 +74,17 @@ class AptLister:
 
     def repositories_of(self, path: str) -> tuple[Selection, ...]:
         return ()
+
+    def aliases(self, selection: Selection, root: bytes) -> tuple[Selection, ...]:
+        # Debian publishes a suite as `stable` and as `bookworm`; the client's sources have either name.
+        try:
+            record = next(stanzas([release_text(root)], wanted=("suite", "codename")), {})
+        except ArchiveDataError:
+            return ()
+        names = dict.fromkeys(record.get(field, "") for field in ("suite", "codename"))
+        if selection.suite not in names:
+            return ()
+        return tuple(replace(selection, suite=name) for name in names if name not in {"", selection.suite})
 
     def other_indexes(self, path: str, promised: Collection[str], selection: Selection) -> Iterator[str]:
         found: defaultdict[str, list[str]] = defaultdict(list)

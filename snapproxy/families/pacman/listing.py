@@ -45,6 +45,9 @@ class PacmanLister:
         folder = path.rpartition("/")[0]
         return (Selection(components=(folder,)),) if "/" in folder else ()
 
+    def aliases(self, selection: Selection, root: bytes) -> tuple[Selection, ...]:
+        return ()
+
     def other_indexes(self, path: str, promised: Collection[str], selection: Selection) -> Iterator[str]:
         yield from ()
 

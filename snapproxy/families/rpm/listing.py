@@ -54,6 +54,9 @@ class RpmLister:
         depths = range(len(folders), max(len(folders) - _MOST_ABOVE, 0), -1)
         return tuple(Selection(components=("/".join(folders[:depth]),)) for depth in depths)
 
+    def aliases(self, selection: Selection, root: bytes) -> tuple[Selection, ...]:
+        return ()
+
     def other_indexes(self, path: str, promised: Collection[str], selection: Selection) -> Iterator[str]:
         # dnf and zypper read XML and YAML (modules), packed by createrepo_c's usual methods, and never the databases.
         yield from (name for name in promised if not _UNUSED.search(name))
