@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from snapproxy.answer.selected_indexes import RefusedFileError, SelectedIndexes
 from snapproxy.core.listing import Lister, chosen, settled
-from snapproxy.core.listing_search import SnapshotAgreement, Comparison, agreement, next_index
+from snapproxy.core.listing_search import Comparison, SnapshotAgreement, agreement, next_index
 from snapproxy.core.model import Archive, Instant, Refusal
 from snapproxy.core.time_evidence import EvidenceKind, TimeEvidence
 from snapproxy.core.time_spec import DAY_SECONDS, format_instant, parse_time

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snapproxy.core.listing_search import SnapshotAgreement, Comparison, agreement, next_index
+from snapproxy.core.listing_search import Comparison, SnapshotAgreement, agreement, next_index
 
 COUNT = 5000
 
