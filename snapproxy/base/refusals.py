@@ -35,11 +35,18 @@ _UNREACHABLE = frozenset({Fault.NAME, Fault.REFUSED, Fault.UNREACHABLE, Fault.ST
 
 
 def unavailable(
-    *, whole: bool, status: int, reason: str, why: str = "", hint: str = "", retry_after: float | None = None
+    *,
+    whole: bool,
+    status: int,
+    reason: str,
+    why: str = "",
+    hint: str = "",
+    retry_after: float | None = None,
+    is_wait: bool = False,
 ) -> Refusal:
     """Return a refusal with `status` for a package, with 424 for a root or an index (`whole`)."""
     headers = {} if retry_after is None else {"Retry-After": str(max(1, round(retry_after)))}
-    return Refusal(424 if whole else status, reason, why, hint, headers)
+    return Refusal(424 if whole else status, reason, why, hint, headers, is_wait=is_wait)
 
 
 # --- upstream ---------------------------------------------------------------------------------------------------------
@@ -117,6 +124,7 @@ def cooling_down(step: Fetch, cooling: CoolingDown, now: Instant) -> Refusal:
         f"{format_instant(now + seconds)}. {step.path} of {step.reported_space} is not in the store.",
         hint=f"Try again in {seconds} seconds, or add further mirrors to the archive in the configuration.",
         retry_after=seconds,
+        is_wait=True,
     )
 
 
@@ -137,6 +145,7 @@ def queue_full(step: Fetch, full: QueueFull) -> Refusal:
         "is not queued.",
         hint="Try again later with fewer concurrent requests, or add further mirrors to the archive.",
         retry_after=max(full.wait, RETRY_SOON),
+        is_wait=True,
     )
 
 
@@ -149,6 +158,7 @@ def queued(step: Fetch, upstream: str, count: int, wait: float) -> Refusal:
         why=f"{count} requests wait for {upstream}, that for {step.path} of {step.reported_space} among them.",
         hint="Try again: the request keeps its place in the queue.",
         retry_after=max(wait, RETRY_SOON),
+        is_wait=True,
     )
 
 
@@ -161,6 +171,7 @@ def in_progress(step: Fetch, upstream: str) -> Refusal:
         why=f"{step.path} of {step.reported_space} has not arrived within the client timeout; the download continues.",
         hint="Try again: downloaded bytes are kept.",
         retry_after=RETRY_SOON,
+        is_wait=True,
     )
 
 
@@ -265,6 +276,7 @@ def timeline_cooling_down(archive: Archive, cooling: CoolingDown, now: Instant) 
         f"snapproxy sends it no request until {format_instant(now + seconds)}.",
         f"Try again in {seconds} seconds, or use the exact id of a snapshot that was used before.",
         {"Retry-After": str(seconds)},
+        is_wait=True,
     )
 
 
@@ -279,6 +291,7 @@ def still_fetching() -> Refusal:
         "The answer has not arrived within the client timeout; the download continues, and its result is stored.",
         f"Try again in {RETRY_SOON} seconds.",
         {"Retry-After": str(RETRY_SOON)},
+        is_wait=True,
     )
 
 

@@ -347,7 +347,8 @@ class Refusal:
     """A decision not to answer.
 
     `reason` is a fixed text, ASCII, at most 80 characters; the body is `reason`, `why`, `hint`, one line each.
-    `is_unobserved`: nothing is known about the file at that time, so this is not an absence.
+    `is_unobserved`: nothing is known about the file at that time, so this is not an absence. `is_wait`: nothing failed,
+    the request only has to wait longer than its client does: for a cool-down, a queue, or bytes that are arriving.
     """
 
     status: int
@@ -356,6 +357,7 @@ class Refusal:
     hint: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     is_unobserved: bool = False
+    is_wait: bool = False
 
     @property
     def is_absence(self) -> bool:
