@@ -233,7 +233,7 @@ def pace(state: RateState, policy: RatePolicy, now: float) -> RatePolicy:
 def seconds_for(state: RateState, policy: RatePolicy, now: float, count: int) -> float:
     """Return the seconds until the last of `count` requests can be sent, if each is sent as early as possible.
 
-    It includes the rest of a cool-down and the recovery of the pace, and no further refusal.
+    It includes the remaining cool-down and the recovery of the pace, and no further refusal.
     """
     state = _as_of(state, now)
     start = max(now, state.until)

@@ -66,7 +66,7 @@ FileOutcome = PrefetchedFile | Refusal
 
 
 class FetchProgress(Protocol):
-    """Receives the progress of the files, in the order of events. Calls return at once."""
+    """Receives the progress of the files, in the order of events. No call waits."""
 
     def advance(self, file: WantedFile, done: int, total: int | None) -> None:
         """Report that `done` of `total` bytes (None: unknown) have arrived. A retry may start below the last value."""
@@ -127,7 +127,7 @@ class FileFetcher:
         mirror, any other one only from the snapshot service. Name the root and the index among the files, unless a
         client or a solver has requested them at that time.
 
-        A file whose size or digest differs from the wanted one has a Refusal with status 409, and is not recorded.
+        A file whose size or digest differs from the wanted one has a Refusal with status 424, and is not recorded.
         Raises nothing for an upstream or an archive.
         """
         groups: dict[_Key, dict[WantedFile, None]] = {}
@@ -318,7 +318,7 @@ def _waited_too_long(target: FileTarget, seconds: float) -> Refusal:
 
 def _recorded_before(target: FileTarget, sha256: str, recorded: str) -> Refusal:
     return Refusal(
-        409,
+        424,
         "The capture has another file of that name",
         f"{target.path} of {target.archive.name} at {target.when.text} has sha256 {sha256}, and {target.capture} "
         f"recorded {recorded or 'a file that is still arriving'} before. The first answer of a capture is final.",

@@ -10,7 +10,7 @@ from snapproxy.prefetch.model import WantedFile
 
 
 class ListedFileCheck:
-    """Compares one file with what a list states about it. Use: `update` with all bytes if `needs_bytes`, `difference`.
+    """Compares one file with its entry in a list. Use: `update` with all bytes if `needs_bytes`, `difference`.
 
     A digest is compared with one of the same kind only; `is_known` is False if no digest of that kind can be computed.
     """
@@ -70,7 +70,7 @@ def _checker_of_family(wanted: WantedFile, family: Family) -> Checker | None:
 
 def _refusal(wanted: WantedFile, difference: str) -> Refusal:
     return Refusal(
-        409,
+        424,
         "The file differs from the one in the list",
         f"{wanted.path} of {wanted.archive.name} at {wanted.when.text}: {difference}.",
         "Check the time and the archive that the list was made for. The file was not recorded.",

@@ -60,6 +60,7 @@ from snapproxy.live.state import LiveStates
 from snapproxy.trust.openpgp import OpenPgpVerifier
 from snapproxy.trust.roots import RootVerifier, available_keyrings
 from snapproxy.upstream.pass_through import PassThrough
+from snapproxy.upstream.rate_limit import RateLimiter
 from snapproxy.web.proxy_server import serving
 from snapproxy.wiring.repeated_work import RepeatedWork
 from snapproxy.wiring.times import TimesApp
@@ -71,13 +72,16 @@ from snapproxy_storage import StorageFailure, Store, open_store
 class App(TimesApp):
     """The parts of a running snapproxy that its verbs use. The store is open and upstreams can be contacted.
 
-    `answerer` answers requests: it wraps `executor`, and records, freezes or replays captures.
+    `answerer` answers requests: it wraps `executor`, and records, freezes or replays captures. `names` and `limiter`
+    have the stored files and the state of each upstream, for estimates.
     """
 
     book: AddressBook
     tally: Stats
     instance: str
     offline: bool
+    names: Names
+    limiter: RateLimiter
     executor: Executor
     tables: IndexTables
     listings: Listings
@@ -182,12 +186,7 @@ async def assemble(
         executor = _executor(config, store, parts, planner, bad_snapshots, clock, offline=offline)
         stack.push_async_callback(executor.close)
         lookup = CatalogSnapshotLookup(executor, parts.observations, parts.tables, FAMILIES)
-        captures = Captures(
-            store,
-            families={each.name: each.family for each in config.archives},
-            now=clock.now,
-            most_open=config.open_captures,
-        )
+        captures = _captures(config, store, clock)
         answerer = _answerer(store, book, executor, captures, lookup, clock, offline=offline, replayed=replayed)
         stack.push_async_callback(answerer.close)
         trust = RecordTrust(store, book.names, executor, facts, parts.roots, parts.names, parts.observations, clock)
@@ -201,6 +200,8 @@ async def assemble(
             tally=parts.stats,
             instance=parts.instance,
             offline=offline,
+            names=parts.names,
+            limiter=parts.limiter,
             executor=executor,
             timelines=parts.timelines,
             observations=parts.observations,
@@ -222,6 +223,7 @@ class _LowerParts:
     instance: str
     stats: Stats
     names: Names
+    limiter: RateLimiter
     tables: IndexTables
     listings: Listings
     roots: RootVerifier
@@ -259,6 +261,7 @@ async def _lower_parts(
         instance=instance,
         stats=stats,
         names=names,
+        limiter=upstream.limiter,
         tables=tables,
         listings=Listings(store, helper),
         roots=roots,
@@ -326,6 +329,11 @@ def _live(
         clock=clock,
     )
     return live, sweeper
+
+
+def _captures(config: Config, store: Store, clock: Clock) -> Captures:
+    families = {each.name: each.family for each in config.archives}
+    return Captures(store, families=families, now=clock.now, most_open=config.open_captures)
 
 
 def _executor(

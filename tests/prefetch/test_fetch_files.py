@@ -147,7 +147,7 @@ async def test_a_file_other_than_listed_is_an_error_and_not_recorded(
 ) -> None:
     archive.add("a.deb", DATA)
     found = refusal(await one(archive, wanted("a.deb", digest, size), capture="build"))
-    assert (found.status, found.reason) == (409, "The file differs from the one in the list")
+    assert (found.status, found.reason) == (424, "The file differs from the one in the list")
     assert found.why == f"a.deb of debian at {WHEN}: {difference}"
     assert archive.captured == []
 

@@ -84,7 +84,7 @@ async def test_a_file_of_another_build_is_not_recorded(make_house: MakeHouse, ha
     file = WantedFile(hamlet.row, parse_time(AT), hamlet.edition.kept.path, "sha256:" + "0" * 64)
     (outcome,) = (await fetcher(house).fetch([file])).values()
     assert not isinstance(outcome, PrefetchedFile)
-    assert outcome.status == 409
+    assert outcome.status == 424
     assert "build" not in house.app.captures.names()
 
 
