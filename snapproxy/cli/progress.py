@@ -9,13 +9,16 @@ from contextlib import asynccontextmanager, suppress
 
 from rich.console import Console
 from rich.filesize import decimal
-from rich.progress import BarColumn, DownloadColumn, TaskID, TextColumn, TransferSpeedColumn
+from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TaskID, TextColumn, TransferSpeedColumn
 from rich.progress import Progress as BarDisplay
 
 from snapproxy.core.progress import Progress
 
 PERIOD = 5.0
 """Seconds between two lines in a log."""
+
+REFRESH = 0.5
+"""Seconds between two updates of a text on a terminal."""
 
 
 class Bars:
@@ -58,12 +61,6 @@ class Lines:
         return f"{self._what}: {files}{decimal(sum(self._done.values()))}"
 
 
-async def _print_lines(line: Callable[[], str], period: float) -> None:
-    while True:
-        await asyncio.sleep(period)
-        print(line(), file=sys.stderr)
-
-
 @asynccontextmanager
 async def reporting(paths: Collection[str], *, what: str = "fetch", period: float = PERIOD) -> AsyncIterator[Progress]:
     """Report on stderr while the block runs; `what` begins each line in a log."""
@@ -73,10 +70,48 @@ async def reporting(paths: Collection[str], *, what: str = "fetch", period: floa
             yield Bars(display)
         return
     lines = Lines(what, len(paths))
-    printing = asyncio.create_task(_print_lines(lines.line, period))
-    try:
+    async with _repeating(lambda: print(lines.line(), file=sys.stderr), period):
         yield lines
+
+
+@asynccontextmanager
+async def reporting_line(
+    line: Callable[[], str], count: Callable[[], tuple[int, int]], *, what: str, period: float = PERIOD
+) -> AsyncIterator[None]:
+    """Report on stderr while the block runs: a bar with a text on a terminal, a line every `period` seconds in a log.
+
+    `line` returns the current progress in words, `count` the finished items and their total. `what` begins each line in
+    a log.
+    """
+    if sys.stderr.isatty():
+        columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+        with BarDisplay(*columns, console=Console(stderr=True), transient=True) as display:
+            task = display.add_task("")
+
+            def show() -> None:
+                done, total = count()
+                display.update(task, completed=done, total=total, description=line())
+
+            async with _repeating(show, REFRESH):
+                yield
+        return
+    async with _repeating(lambda: print(f"{what}: {line()}", file=sys.stderr), period):
+        yield
+
+
+@asynccontextmanager
+async def _repeating(action: Callable[[], None], period: float) -> AsyncIterator[None]:
+    """Run `action` every `period` seconds while the block runs."""
+
+    async def repeat() -> None:
+        while True:
+            await asyncio.sleep(period)
+            action()
+
+    repeating = asyncio.create_task(repeat())
+    try:
+        yield
     finally:
-        printing.cancel()
+        repeating.cancel()
         with suppress(asyncio.CancelledError):
-            await printing
+            await repeating
