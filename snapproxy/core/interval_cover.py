@@ -5,7 +5,9 @@ Lines are packages, spans the periods in which an index listed them, points the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 Span = tuple[int, int]
 """A period in seconds, both ends included."""
@@ -33,10 +35,31 @@ def _stab(spans: Sequence[Span]) -> tuple[int, ...]:
     return tuple(points)
 
 
+def merged(spans: Iterable[Span]) -> tuple[Span, ...]:
+    """Return the spans ascending, with overlapping ones joined."""
+    found: list[Span] = []
+    for first, last in sorted(spans):
+        if found and first <= found[-1][1]:
+            found[-1] = (found[-1][0], max(last, found[-1][1]))
+        else:
+            found.append((first, last))
+    return tuple(found)
+
+
+def includes(spans: Sequence[Span], point: int) -> bool:
+    """Return whether one of these `merged` spans includes a point."""
+    at = bisect_right(spans, point, key=lambda span: span[0]) - 1
+    return at >= 0 and point <= spans[at][1]
+
+
 def _greedy(lines: Sequence[Sequence[Span]]) -> tuple[int, ...]:
     # Any point of a solution can move to the first end of a span after it without leaving a span.
     ends = sorted({last for line in lines for _, last in line})
-    met = {end: _met(lines, end) for end in ends}
+    met: dict[int, set[int]] = {end: set() for end in ends}
+    for number, line in enumerate(lines):
+        for first, last in line:
+            for end in ends[bisect_left(ends, first) : bisect_right(ends, last)]:
+                met[end].add(number)
     chosen: list[int] = []
     remaining = set(range(len(lines)))
     while remaining:
@@ -46,16 +69,13 @@ def _greedy(lines: Sequence[Sequence[Span]]) -> tuple[int, ...]:
     return tuple(sorted(_needed(chosen, met)))
 
 
-def _met(lines: Sequence[Sequence[Span]], point: int) -> frozenset[int]:
-    """Return the numbers of the lines with a span that includes the point."""
-    return frozenset(number for number, line in enumerate(lines) if any(first <= point <= last for first, last in line))
-
-
-def _needed(chosen: Sequence[int], met: Mapping[int, frozenset[int]]) -> list[int]:
+def _needed(chosen: Sequence[int], met: Mapping[int, set[int]]) -> list[int]:
     """Drop each point whose lines the other points meet."""
-    kept = list(chosen)
+    times = Counter(number for point in chosen for number in met[point])
+    kept = []
     for point in chosen:
-        others: frozenset[int] = frozenset().union(*(met[each] for each in kept if each != point))
-        if met[point] <= others:
-            kept.remove(point)
+        if all(times[number] > 1 for number in met[point]):
+            times.subtract(met[point])
+        else:
+            kept.append(point)
     return kept

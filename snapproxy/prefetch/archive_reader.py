@@ -22,7 +22,7 @@ from snapproxy.prefetch.index_scan import QueryTable, Scan, scan_index
 from snapproxy.prefetch.query import Query
 from snapproxy_storage import Blobs
 
-MOST_STORED_ROOTS = 2000
+MOST_STORED_ROOTS = 1000
 """Maximum number of stored roots of an archive that are read; the latest ones are read first."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from snapproxy.core.interval_cover import fewest_points
+from snapproxy.core.interval_cover import fewest_points, includes, merged
 from snapproxy.core.model import STRONG, Archive, ExpectedFile, Instant, Match, TimeSpec
 from snapproxy.core.similar import similar
 from snapproxy.core.time_spec import format_instant
@@ -40,9 +40,7 @@ def conclude(query: Query, evidence: IndexEvidence, at: Collection[Instant], com
 
 def _requested(listed: Sequence[FoundFile], at: Collection[Instant]) -> Sequence[FoundFile]:
     """Return the files that are listed at a requested time, all files if none is."""
-    return [
-        each for each in listed if any(first <= instant <= last for first, last in each.periods for instant in at)
-    ] or listed
+    return [each for each in listed if any(includes(merged(each.periods), instant) for instant in at)] or listed
 
 
 def _listed(query: Query, listed: Sequence[FoundFile]) -> ResolvedEntry:
@@ -52,7 +50,7 @@ def _listed(query: Query, listed: Sequence[FoundFile]) -> ResolvedEntry:
             each.indexed.file.path,
             best_digest(query, each.indexed.file.digests),
             each.indexed.file.size,
-            tuple(sorted(each.periods)),
+            merged(each.periods),
         )
         for each in listed
     )
@@ -74,7 +72,7 @@ def _differ(one: ExpectedFile, other: ExpectedFile) -> bool:
 
 def _ambiguous(listed: Sequence[FoundFile]) -> str:
     files = [
-        f"{each.indexed.file.path} of {each.archive.name} at {format_instant(each.periods[-1][1])}"
+        f"{each.indexed.file.path} of {each.archive.name} at {format_instant(max(each.periods)[1])}"
         for each in listed[:_MOST_NAMED]
     ]
     architectures = {each.indexed.architecture for each in listed}
@@ -163,10 +161,7 @@ def _at_fewest(
     files: defaultdict[Instant, list[WantedFile]] = defaultdict(list)
     for line in lines:
         point, candidate = next(
-            (point, each)
-            for point in reversed(points)
-            for each in line
-            if any(first <= point <= last for first, last in each.spans)
+            (point, each) for point in reversed(points) for each in line if includes(each.spans, point)
         )
         files[point].append(_wanted(candidate, _time(point, named)))
     return [WantedAt(archive, _time(point, named), _distinct(files[point])) for point in points if files[point]]

@@ -40,7 +40,7 @@ class FoundFile:
 
     archive: Archive
     indexed: IndexedFile
-    periods: list[Period] = field(default_factory=list)
+    periods: set[Period] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -82,10 +82,9 @@ class IndexEvidence:
     def _add_file(self, number: int, archive: Archive, indexed: IndexedFile, period: Period) -> None:
         for each in self.listed[number]:
             if each.archive.name == archive.name and each.indexed.file == indexed.file:
-                if period not in each.periods:
-                    each.periods.append(period)
+                each.periods.add(period)
                 return
-        self.listed[number].append(FoundFile(archive, indexed, [period]))
+        self.listed[number].append(FoundFile(archive, indexed, {period}))
 
     def is_listed(self, number: int) -> bool:
         """Return whether an index listed the file of a query."""

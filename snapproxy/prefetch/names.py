@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, 
 from functools import partial
 
 from snapproxy.base.clock import Clock
-from snapproxy.base.concurrency import gather_bounded
 from snapproxy.core.model import Archive, Instant, Match, TimeSpec
 from snapproxy.core.time_spec import DAY_SECONDS, format_instant
 from snapproxy.prefetch.archive_reader import ArchiveReader, instant_of
@@ -27,9 +26,6 @@ release months."""
 
 MOST_INSTANTS = 100
 """Maximum number of instants of an archive whose indexes are read for one list."""
-
-ARCHIVES_READ = 2
-"""Archives that are read concurrently."""
 
 ReaderWork = Callable[[ArchiveReader], Awaitable[None]]
 
@@ -75,8 +71,10 @@ class NameSearch:
         return (each for each in self._queries if archive in each.archives)
 
     async def _in_each(self, work: ReaderWork) -> None:
-        busy = [each for each in self._readers.values() if any(self._unlisted(each.archive))]
-        await gather_bounded(busy, work, ARCHIVES_READ)
+        """Do something with each archive that has queries left, one after the other: the first choice has priority."""
+        for reader in self._readers.values():
+            if any(self._unlisted(reader.archive)):
+                await work(reader)
 
     def _unlisted(self, archive: Archive) -> Iterator[Query]:
         return (each for each in self._of(archive) if not self._evidence.is_listed(each.number))

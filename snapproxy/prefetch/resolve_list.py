@@ -74,8 +74,8 @@ async def resolve(listed: PackageList, parts: ResolverParts, options: ResolveOpt
     evidence = IndexEvidence()
     await _search(listed, plans, parts, options, evidence)
     entries = await asyncio.to_thread(_concluded, plans, evidence, frozenset(named))
-    notes = (*listed.notes, *evidence.notes)
-    return Resolution(entries, choose_times(entries, named), notes)
+    wanted = await asyncio.to_thread(choose_times, entries, named)
+    return Resolution(entries, wanted, (*listed.notes, *evidence.notes))
 
 
 async def _search(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snapproxy.core.interval_cover import Span, fewest_points
+from snapproxy.core.interval_cover import Span, fewest_points, includes, merged
 
 SPANS = st.tuples(st.integers(0, 12), st.integers(0, 4)).map(lambda pair: (pair[0], pair[0] + pair[1]))
 
@@ -64,3 +64,10 @@ def test_one_instant_that_all_lines_share_is_found_among_several_spans() -> None
 
 def test_the_latest_of_equal_instants_is_chosen() -> None:
     assert fewest_points([[(1, 1), (7, 7)], [(1, 1), (7, 7)]]) == (7,)
+
+
+@given(st.lists(SPANS, max_size=6), st.integers(-1, 20))
+def test_merged_spans_include_the_same_points(spans: list[Span], point: int) -> None:
+    joined = merged(spans)
+    assert includes(joined, point) == any(first <= point <= last for first, last in spans)
+    assert all(one[1] < other[0] for one, other in pairwise(joined))

@@ -37,7 +37,7 @@ def query(*archives: Archive, entry: ListEntry = ENTRY) -> Query:
 
 def listed(archive: Archive, sha256: str, *periods: tuple[int, int], architecture: str = "amd64") -> FoundFile:
     file = ExpectedFile(f"pool/a_1_{architecture}.deb", 5, {"sha256": sha256})
-    return FoundFile(archive, IndexedFile("a", "1", architecture, file), list(periods))
+    return FoundFile(archive, IndexedFile("a", "1", architecture, file), set(periods))
 
 
 def evidence(*files: FoundFile) -> IndexEvidence:
