@@ -14,7 +14,10 @@ from snapproxy.core.similar import similar
 from snapproxy.errors import ConfigurationError
 from snapproxy.formats.package_lists.model import ListEntry
 
-_DEBIAN = ("debian", "debian-security", "debian-debug")
+_DEBIAN = ("debian", "debian-security")
+# The only packages of debian-debug are those with this ending, which no other archive has.
+_DEBUG_ENDING = "-dbgsym"
+_DEBIAN_DEBUG = ("debian-debug",)
 _UBUNTU = ("ubuntu", "ubuntu-ports")
 _OPENSUSE = ("opensuse-tumbleweed", "opensuse-leap", "opensuse-update")
 
@@ -96,10 +99,9 @@ def archives_of(entry: ListEntry, archives: Mapping[str, Archive], named: Sequen
 
 def _by_distribution(entry: ListEntry) -> tuple[str, ...]:
     word = entry.distribution.lower()
-    for beginning, names in _BY_DISTRIBUTION.items():
-        if word.startswith(beginning):
-            return names
-    return () if word else _BY_FAMILY.get(entry.family, ())
+    default = () if word else _BY_FAMILY.get(entry.family, ())
+    names = next((names for beginning, names in _BY_DISTRIBUTION.items() if word.startswith(beginning)), default)
+    return _DEBIAN_DEBUG if names == _DEBIAN and _DEBUG_ENDING in (entry.name or entry.path) else names
 
 
 def selections_of(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from snapproxy.answer.selected_indexes import RefusedFileError, SelectedIndexes, StoredIndex
@@ -59,7 +59,7 @@ class ArchiveReader:
         parts: ReaderParts,
     ) -> None:
         self.archive = archive
-        self._queries = queries
+        self._queries = list(queries)
         self._evidence = evidence
         self._parts = parts
         self._family = FAMILIES[archive.family]
@@ -71,6 +71,13 @@ class ArchiveReader:
             [Root((path,))] for path in sorted({state.path for state in self._root_states()})
         ]
         self._scans: dict[tuple[str, str], Scan] = {}
+
+    def replace_queries(self, queries: Iterable[Query]) -> None:
+        """Replace queries by better ones of the same numbers; indexes that were read before are scanned again."""
+        for query in queries:
+            self._queries[query.number] = query
+        self._table = QueryTable.of(each for each in self._queries if self.archive in each.archives)
+        self._scans.clear()
 
     async def read_at(self, when: TimeSpec, is_enough: Callable[[], bool], *, by_snapshot: bool = False) -> bool:
         """Read the suites at a time with an instant, until `is_enough`. Return False if the archive did not answer.

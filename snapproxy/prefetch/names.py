@@ -10,6 +10,7 @@ file that was not replaced before. Repeated for the remaining files, this reads 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from snapproxy.base.clock import Clock
@@ -84,6 +85,19 @@ class NameSearch:
             archives = [each.archive for each in self._readers.values() if record.serves(each.archive)]
             queries = {each.number: each for archive in archives for each in self._unlisted(archive)}
             await record.ask(archives, list(queries.values()), self._evidence)
+        self._add_recorded_paths()
+
+    def _add_recorded_paths(self) -> None:
+        """Search the files of queries that have only a digest by the paths that records name for them."""
+        found = {
+            query.number: replace(query, path=recorded[0].path)
+            for query in self._queries
+            if not (query.name or query.path) and (recorded := self._evidence.recorded.get(query.number))
+        }
+        if found:
+            self._queries = [found.get(query.number, query) for query in self._queries]
+            for reader in self._readers.values():
+                reader.replace_queries(found.values())
 
     def _first_instants(self, archive: Archive) -> dict[int, Instant]:
         """Return the first instant at which each query that is left may be listed, by its number."""

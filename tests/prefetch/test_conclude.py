@@ -133,10 +133,10 @@ class TestTimes:
 
 class TestArchives:
     DISTRIBUTIONS = (
-        ("apt", "debian", ["debian", "debian-security", "debian-debug"]),
-        ("apt", "debian-12", ["debian", "debian-security", "debian-debug"]),
+        ("apt", "debian", ["debian", "debian-security"]),
+        ("apt", "debian-12", ["debian", "debian-security"]),
         ("apt", "Ubuntu", ["ubuntu", "ubuntu-ports"]),
-        ("apt", "", ["debian", "debian-security", "debian-debug"]),
+        ("apt", "", ["debian", "debian-security"]),
         ("pacman", "arch", ["archlinux"]),
         ("pacman", "archarm", ["archlinuxarm"]),
         ("apk", "alpine", ["alpine"]),
@@ -149,6 +149,10 @@ class TestArchives:
     def test_the_distribution_selects_them(self, family: str, distribution: str, names: list[str]) -> None:
         entry = ListEntry("1", family=family, distribution=distribution)
         assert [each.name for each in archives_of(entry, ARCHIVES)] == names
+
+    def test_debug_symbols_have_an_archive_of_their_own(self) -> None:
+        entry = ListEntry("1", family="apt", distribution="debian", name="curl-dbgsym")
+        assert [each.name for each in archives_of(entry, ARCHIVES)] == ["debian-debug"]
 
     def test_the_users_own_come_first(self) -> None:
         own = replace(DEBIAN, name="vendor")

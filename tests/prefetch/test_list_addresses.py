@@ -161,8 +161,13 @@ class TestResolved:
         content = content_of(hamlet.edition.old)
         url = f"{hamlet.past.url}/file/{content.sha1}"
         found = await resolved(house, ListEntry("1", family="apt", url=url), suites=(SUITE,))
-        assert found.entries[0].finding is Finding.DIGEST_MISSING
+        assert found.entries[0].finding is Finding.RESOLVED
+        assert [(each.path, each.size) for each in found.files] == [(hamlet.edition.old.path, 200_000)]
         assert await fetched(house, found) == [content.data]
+
+    async def test_an_unknown_sha1_is_not_found(self, house: House, hamlet: Hamlet) -> None:
+        found = await resolved(house, ListEntry("1", url=f"{hamlet.past.url}/file/{'0' * 40}"), suites=(SUITE,))
+        assert found.entries[0].finding is Finding.NOT_FOUND
 
     async def test_a_root_needs_a_time(self, house: House) -> None:
         entry = ListEntry("1", family="apt", url=f"http://deb.example.org/debian/{INRELEASE}")

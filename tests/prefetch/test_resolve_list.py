@@ -8,10 +8,11 @@ from dataclasses import replace
 
 import pytest
 
+from snapproxy.core.model import Archive
 from snapproxy.core.time_spec import parse_time
 from snapproxy.errors import ClientError, ConfigurationError
 from snapproxy.prefetch.model import Finding
-from tests.fakes.content import epoch
+from tests.fakes.content import Timeline, epoch
 from tests.fakes.faults import Status
 from tests.fakes.hamlet import FIRST, INRELEASE, SECOND, SUITE, Hamlet, content_of, later
 from tests.fakes.house import House, until
@@ -80,6 +81,43 @@ class TestInstants:
         found = await resolved(house, NEW, suites=(SUITE,))
         assert [each.finding for each in found.entries] == [Finding.RESOLVED]
         assert times_of(found) >= [SECOND]
+
+
+class TestTwoArchives:
+    """One snapshot service with two archives, of which the second one alone has some versions."""
+
+    @pytest.fixture
+    def rows(self, hamlet: Hamlet) -> tuple[Archive, ...]:
+        """Move the newer state to an archive of its own."""
+        security = Timeline()
+        for at in hamlet.timeline.ids:
+            if at >= SECOND:
+                security.publish(at, hamlet.edition.trees[SECOND])
+                hamlet.timeline.publish(at, hamlet.edition.trees[FIRST])
+        for server in (hamlet.past, hamlet.now):
+            server.service.archives["debian-security"] = security
+        base = f"{hamlet.past.url}/archive/debian-security"
+        mirror = f"{hamlet.now.url}/debian-security"
+        return hamlet.row, replace(hamlet.row, name="debian-security", snapshot=(base,), mirrors=(mirror,))
+
+    async def test_each_version_is_found_in_its_archive(
+        self, rows: tuple[Archive, ...], hamlet: Hamlet, make_house: MakeHouse
+    ) -> None:
+        house = await make_house(rows=rows)
+        found = await resolved(house, KEPT, OLD, NEW, suites=(SUITE,))
+        assert [(each.archive.name, len(each.files)) for each in found.wanted] == [
+            ("debian", 2),
+            ("debian-security", 1),
+        ]
+        asked = [each.path for each in hamlet.asked("/mr/binary")]
+        assert len(asked) == len(set(asked)) == 3
+
+    async def test_the_first_choice_has_what_both_have(
+        self, rows: tuple[Archive, ...], hamlet: Hamlet, make_house: MakeHouse
+    ) -> None:
+        house = await make_house(rows=rows)
+        found = await resolved(house, KEPT, suites=(SUITE,), archives=("debian-security", "debian"))
+        assert [each.archive.name for each in found.wanted] == ["debian-security"]
 
 
 class TestTheStore:
