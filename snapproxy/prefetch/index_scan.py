@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from snapproxy.core.listing import Lister, PackageVersion
 from snapproxy.core.model import ExpectedFile, Family
-from snapproxy.prefetch.query import Agreement, IndexedFile, Query, compare_file, without_epoch
+from snapproxy.prefetch.query import FileMatch, IndexedFile, Query, compare_file, without_epoch
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +77,15 @@ def scan_index(
         if package.name in queries.by_name:
             versions[package.name].add(package.version)
             listed[package.name, without_epoch(package.version)].append(package)
-    found: dict[Agreement, list[tuple[int, IndexedFile]]] = {each: [] for each in Agreement}
+    found: dict[FileMatch, list[tuple[int, IndexedFile]]] = {each: [] for each in FileMatch}
     for file in files:
         for indexed in _packages_of(file, family, listed):
             for query in queries.possible(indexed.name, file):
                 agreement = compare_file(query, indexed, lister.any_architecture, lister.compare)
                 found[agreement].append((query.number, indexed))
     return Scan(
-        tuple(found[Agreement.SAME]),
-        tuple(found[Agreement.OTHER_BYTES]),
+        tuple(found[FileMatch.SAME]),
+        tuple(found[FileMatch.OTHER_BYTES]),
         frozenset(names),
         {name: frozenset(each) for name, each in versions.items()},
     )

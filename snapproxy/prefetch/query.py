@@ -62,7 +62,7 @@ class IndexedFile:
     file: ExpectedFile
 
 
-class Agreement(Enum):
+class FileMatch(Enum):
     """Whether a listed file is that of a query."""
 
     SAME = "same"
@@ -71,12 +71,12 @@ class Agreement(Enum):
     """The path, or the name and version, are those of the query, and a digest differs."""
 
 
-def compare_file(query: Query, found: IndexedFile, any_architecture: str, compare: Compare) -> Agreement:
+def compare_file(query: Query, found: IndexedFile, any_architecture: str, compare: Compare) -> FileMatch:
     """Return whether an index lists the file of the query. A digest decides, then the path, then the name."""
     listed = found.file.digests
     differs = any(listed.get(algorithm, value) != value for algorithm, value in query.digests())
     if not differs and has_digest_of(query, listed):
-        return Agreement.SAME
+        return FileMatch.SAME
     if query.path:
         is_named = found.file.path == query.path or found.file.path.endswith(f"/{query.path}")
     else:
@@ -86,8 +86,8 @@ def compare_file(query: Query, found: IndexedFile, any_architecture: str, compar
             and _is_version(query, found.version, compare)
         )
     if not is_named:
-        return Agreement.OTHER
-    return Agreement.OTHER_BYTES if differs else Agreement.SAME
+        return FileMatch.OTHER
+    return FileMatch.OTHER_BYTES if differs else FileMatch.SAME
 
 
 def has_digest_of(query: Query, listed: Mapping[str, str]) -> bool:

@@ -11,7 +11,7 @@ from snapproxy.families import FAMILIES, LISTERS
 from snapproxy.formats.package_lists.model import DigestOf, ListedDigest, ListEntry
 from snapproxy.prefetch.identity import has_header_only, is_by_identity
 from snapproxy.prefetch.index_scan import QueryTable, Scan, scan_index
-from snapproxy.prefetch.query import Agreement, IndexedFile, Query, best_digest, compare_file
+from snapproxy.prefetch.query import FileMatch, IndexedFile, Query, best_digest, compare_file
 from tests.fakes.resolving import digest
 
 ARCHIVES = {archive.family: archive for archive in reversed(BUILTIN)}
@@ -97,32 +97,32 @@ def test_a_version_of_a_file_name_has_no_epoch() -> None:
 class TestDigests:
     FILE = IndexedFile("a", "1", "amd64", ExpectedFile("pool/a_1_amd64.deb", 1, {"sha256": SHA256}))
 
-    def agreement(self, wanted: Query, file: IndexedFile = FILE) -> Agreement:
+    def agreement(self, wanted: Query, file: IndexedFile = FILE) -> FileMatch:
         return compare_file(wanted, file, "all", LISTERS["apt"].compare)
 
     def test_an_equal_one_is_enough(self) -> None:
-        assert self.agreement(query(digests=digest("sha256", SHA256), path="elsewhere.deb")) is Agreement.SAME
+        assert self.agreement(query(digests=digest("sha256", SHA256), path="elsewhere.deb")) is FileMatch.SAME
 
     def test_a_different_one_excludes_the_path(self) -> None:
         wanted = query(digests=digest("sha256", OTHER), path="pool/a_1_amd64.deb")
-        assert self.agreement(wanted) is Agreement.OTHER_BYTES
+        assert self.agreement(wanted) is FileMatch.OTHER_BYTES
 
     def test_a_different_one_of_an_unrelated_file_is_no_contradiction(self) -> None:
-        assert self.agreement(query(digests=digest("sha256", OTHER), name="b", version="1")) is Agreement.OTHER
+        assert self.agreement(query(digests=digest("sha256", OTHER), name="b", version="1")) is FileMatch.OTHER
 
     @pytest.mark.parametrize("part", [DigestOf.HEADER, DigestOf.CONTROL, DigestOf.DATA])
     def test_one_of_another_part_is_not_compared(self, part: DigestOf) -> None:
         wanted = query(digests=digest("sha256", OTHER, part), name="a", version="1")
-        assert self.agreement(wanted) is Agreement.SAME
+        assert self.agreement(wanted) is FileMatch.SAME
         equal = query(digests=digest("sha256", SHA256, part), path="elsewhere.deb")
-        assert self.agreement(equal) is Agreement.OTHER
+        assert self.agreement(equal) is FileMatch.OTHER
 
     def test_the_control_part_is_compared_with_the_identity(self) -> None:
         file = IndexedFile("a", "1-r0", "x86_64", ExpectedFile("main/x86_64/a-1-r0.apk", 1, {"apk-identity-160": SHA1}))
         control = query("apk", digests=digest("sha1", SHA1, DigestOf.CONTROL))
         whole = query("apk", digests=digest("sha1", SHA1))
-        assert self.agreement(control, file) is Agreement.SAME
-        assert self.agreement(whole, file) is Agreement.OTHER
+        assert self.agreement(control, file) is FileMatch.SAME
+        assert self.agreement(whole, file) is FileMatch.OTHER
         assert is_by_identity(control, file)
 
     def test_a_strong_one_is_not_an_identity(self) -> None:
