@@ -8,18 +8,31 @@ from dataclasses import replace
 
 import pytest
 
+from snapproxy.core.listing import PackageVersion
 from snapproxy.core.model import Archive
 from snapproxy.core.time_spec import parse_time
-from snapproxy.errors import ClientError, ConfigurationError
+from snapproxy.errors import ArchiveDataError, ClientError, ConfigurationError
+from snapproxy.formats.package_lists.model import PackageList
+from snapproxy.indexes.listings import Listings
+from snapproxy.prefetch import names
+from snapproxy.prefetch.entry_plan import ResolveOptions
 from snapproxy.prefetch.model import Finding
+from snapproxy.prefetch.resolve_list import resolve
 from tests.fakes.content import Timeline, epoch
 from tests.fakes.faults import Status
 from tests.fakes.hamlet import FIRST, INRELEASE, SECOND, SUITE, Hamlet, content_of, later
 from tests.fakes.house import House, until
-from tests.fakes.resolving import fetched, named, resolved, times_of
+from tests.fakes.resolving import fetched, named, parts_of, resolved, times_of
 
 MakeHouse = Callable[..., Awaitable[House]]
 KEPT, OLD, NEW = named("kept", "1"), named("moved", "1"), named("moved", "2")
+
+
+class UnreadableListings(Listings):
+    """Listings of indexes that cannot be parsed."""
+
+    async def packages(self, family: str, digest: str, path: str) -> list[PackageVersion]:
+        raise ArchiveDataError("The index is broken")
 
 
 class TestInstants:
@@ -218,6 +231,19 @@ class TestRefusals:
         assert found.entries[0].finding is Finding.UNANSWERED
         assert FIRST in found.entries[0].why
         assert found.files == ()
+
+    async def test_an_unreadable_index_is_not_an_absence(self, house: House) -> None:
+        parts = replace(parts_of(house), listings=UnreadableListings(house.store, None))  # type: ignore[arg-type]
+        found = await resolve(PackageList("test", (KEPT,)), parts, ResolveOptions(suites=(SUITE,), machine="x86_64"))
+        assert found.entries[0].finding is Finding.UNANSWERED
+        assert "The index is broken." in found.entries[0].why
+
+    async def test_too_many_instants_are_not_read(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(names, "MOST_INSTANTS", 1)
+        found = await resolved(house, KEPT, OLD, NEW, suites=(SUITE,))
+        assert [each.finding for each in found.entries] == [Finding.RESOLVED, Finding.UNANSWERED, Finding.RESOLVED]
+        assert "Name a time or a suite." in found.entries[1].why
+        assert times_of(found) == [SECOND]
 
     async def test_a_time_before_the_first_snapshot_is_a_note(self, house: House) -> None:
         found = await resolved(house, KEPT, suites=(SUITE,), at=("20200101T000000Z",))
