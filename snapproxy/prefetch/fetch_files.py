@@ -65,6 +65,18 @@ class PrefetchedFile:
 FileOutcome = PrefetchedFile | Refusal
 
 
+def missing_files(outcomes: Mapping[WantedFile, FileOutcome]) -> dict[WantedFile, Refusal]:
+    """Return the files that are missing, with their refusals.
+
+    An absence of a file that may be absent is recorded, and does not count.
+    """
+    return {
+        file: outcome
+        for file, outcome in outcomes.items()
+        if isinstance(outcome, Refusal) and not (file.may_be_absent and outcome.is_absence)
+    }
+
+
 class FetchProgress(Protocol):
     """Receives the progress of the files, in the order of events. No call waits."""
 

@@ -13,7 +13,8 @@ from rich.filesize import decimal
 from snapproxy.core.listing import Selection
 from snapproxy.core.model import Archive, Instant, Match, Refusal, TimeSpec
 from snapproxy.core.time_spec import format_instant
-from snapproxy.prefetch.fetch_files import FetchedFile, FileFetcher, RefusedFile
+from snapproxy.prefetch.fetch_files import FileFetcher, FileOutcome, PrefetchedFile, missing_files
+from snapproxy.prefetch.model import WantedFile
 from snapproxy.prefetch.slice import SliceReader
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,9 @@ class MirrorStore(Protocol):
 
     async def put_fact(self, key: str, value: Any) -> None: ...
 
+
+MOST_LOGGED = 10
+"""Maximum number of missing files that are logged for one snapshot."""
 
 SettledSince = Callable[[Archive, Instant | None], Awaitable[Sequence[Instant] | Refusal]]
 """Return the instants of the settled snapshots of an archive after an instant, oldest first; None: the newest one."""
@@ -90,21 +94,21 @@ class Mirror:
 
     async def _fetch(self, instant: Instant) -> str | Refusal:
         when = TimeSpec(format_instant(instant), instant, Match.AT)
-        files: list[FetchedFile | RefusedFile] = []
+        files: dict[WantedFile, FileOutcome] = {}
         for selection in self._target.selections:
             found = await self._reader.read(when, selection)
             if isinstance(found, Refusal):
                 return found
-            files += await self._fetcher.fetch([*found.indexes, *found.packages])
-        missing = [each for each in files if isinstance(each, RefusedFile) and each.is_failure]
-        for each in missing[:10]:
-            log.warning("%s at %s: %s (%s)", each.wanted.path, when.text, each.refusal.reason, each.refusal.why)
+            files |= await self._fetcher.fetch([*found.indexes, *found.packages])
+        missing = missing_files(files)
+        for file, refusal in list(missing.items())[:MOST_LOGGED]:
+            log.warning("%s at %s: %s (%s)", file.path, when.text, refusal.reason, refusal.why)
         if missing:
             return Refusal(
                 424,
                 "Some files of the snapshot could not be fetched",
                 f"{len(missing)} of {len(files)} files of {self._target.archive.name} at {when.text} are missing.",
             )
-        fetched = [each for each in files if isinstance(each, FetchedFile)]
+        fetched = [each for each in files.values() if isinstance(each, PrefetchedFile)]
         new = [each for each in fetched if each.cache != "HIT"]
         return f"{when.text}: {len(fetched)} files, {len(new)} of them new ({decimal(sum(each.size for each in new))})"

@@ -14,6 +14,7 @@ from snapproxy.core.exchange import Answerer
 from snapproxy.core.listing import Selection
 from snapproxy.core.model import Archive, Instant, Match, Refusal, TimeSpec
 from snapproxy.core.progress import SILENT
+from snapproxy.families import FAMILIES
 from snapproxy.indexes.index_tables import IndexTables
 from snapproxy.indexes.listings import Listings
 from snapproxy.jobs.sweep import Observation
@@ -82,7 +83,7 @@ class RepeatedWork:
         mirror = Mirror(
             MirrorTarget(archive, selections),
             SliceReader(archive, self.answerer, self.tables, self.listings, SILENT),
-            FileFetcher(self.answerer, self.app.clock, SILENT),
+            FileFetcher(self.answerer, families=FAMILIES, clock=self.app.clock),
             self.app.store.catalog,
             self.settled_since,
         )

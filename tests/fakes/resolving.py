@@ -5,9 +5,10 @@ from __future__ import annotations
 from snapproxy.core.exchange import Conditions, FileTarget
 from snapproxy.core.progress import SILENT
 from snapproxy.core.time_spec import parse_time
+from snapproxy.families import FAMILIES
 from snapproxy.formats.package_lists.model import DigestOf, ListedDigest, ListEntry, PackageList
 from snapproxy.prefetch.entry_plan import ResolveOptions
-from snapproxy.prefetch.fetch_files import FetchedFile, FileFetcher
+from snapproxy.prefetch.fetch_files import FileFetcher, PrefetchedFile
 from snapproxy.prefetch.model import Resolution
 from snapproxy.prefetch.resolve_list import ResolverParts, resolve
 from tests.fakes.house import House, read
@@ -54,9 +55,9 @@ def times_of(resolution: Resolution) -> list[str]:
 async def fetched(house: House, resolution: Resolution) -> list[bytes]:
     """Fetch every wanted file, which verifies its digest, and return the bytes."""
     found = []
-    for file in await FileFetcher(house.app.answerer, house.clock, SILENT).fetch(resolution.files):
-        assert isinstance(file, FetchedFile), file.refusal
-        wanted = file.wanted
+    fetcher = FileFetcher(house.app.answerer, families=FAMILIES, clock=house.clock)
+    for wanted, outcome in (await fetcher.fetch(resolution.files)).items():
+        assert isinstance(outcome, PrefetchedFile), outcome
         target = FileTarget(wanted.archive, wanted.when, wanted.path)
         found.append((await read(await house.app.answerer.answer(target, Conditions()))).data)
     return found

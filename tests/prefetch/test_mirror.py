@@ -14,6 +14,7 @@ from snapproxy.core.listing import Selection
 from snapproxy.core.model import Archive, Instant, Refusal
 from snapproxy.core.progress import SILENT
 from snapproxy.core.time_spec import format_instant
+from snapproxy.families import FAMILIES
 from snapproxy.jobs.timeline import TimelineEntry, settled_instants
 from snapproxy.prefetch.fetch_files import FileFetcher
 from snapproxy.prefetch.mirror import Mirror, MirrorTarget
@@ -43,7 +44,9 @@ def mirror(house: House, listed: Listed) -> Mirror:
     app = house.app
     reader = SliceReader(house.rows[0], app.answerer, app.tables, app.listings, SILENT)
     target = MirrorTarget(house.rows[0], (_SELECTION,))
-    return Mirror(target, reader, FileFetcher(app.answerer, app.clock, SILENT), app.store.catalog, listed)
+    return Mirror(
+        target, reader, FileFetcher(app.answerer, families=FAMILIES, clock=app.clock), app.store.catalog, listed
+    )
 
 
 async def test_each_new_snapshot_is_fetched_once_and_shared_files_are_not_fetched_again(
@@ -82,7 +85,7 @@ async def test_an_unknown_component_is_a_refusal(hamlet: Hamlet, tmp_path: Path)
         app, row = house.app, house.rows[0]
         reader = SliceReader(row, app.answerer, app.tables, app.listings, SILENT)
         target = MirrorTarget(row, (Selection(suite=SUITE, components=("mian",), architectures=("amd64",)),))
-        fetcher = FileFetcher(app.answerer, app.clock, SILENT)
+        fetcher = FileFetcher(app.answerer, families=FAMILIES, clock=app.clock)
         found = await Mirror(target, reader, fetcher, app.store.catalog, Listed(epoch(FIRST))).update()
     assert isinstance(found, Refusal)
 
