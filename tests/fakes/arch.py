@@ -40,7 +40,8 @@ _PACKAGE = re.compile(r"(?P<name>[^/]+)-[^/-]+-[^/-]+-[^/-]+\.pkg\.tar\.zst(?:\.
 class ArchPackage:
     """One package as its author publishes it.
 
-    `payload` is the size of its main file, of incompressible bytes; `files` are additional ones.
+    `payload` is the size of its main file, of incompressible bytes; `files` are additional ones. `fields` are further
+    lines of its .PKGINFO, such as ("depend", "glibc").
     """
 
     name: str
@@ -49,6 +50,7 @@ class ArchPackage:
     when: str
     payload: int = 1000
     files: tuple[tuple[str, bytes], ...] = ()
+    fields: tuple[tuple[str, str], ...] = ()
 
     @property
     def file(self) -> str:
@@ -61,6 +63,7 @@ class ArchPackage:
         info += (
             f"builddate = {epoch(self.when)}\npackager = A test <x@example.invalid>\nsize = {len(noise)}\narch = any\n"
         )
+        info += "".join(f"{field} = {value}\n" for field, value in self.fields)
         out = io.BytesIO()
         with tarfile.open(fileobj=out, mode="w") as tar:
             for name, data in ((".PKGINFO", info.encode()), (f"usr/share/{self.name}", noise), *self.files):
