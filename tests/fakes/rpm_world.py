@@ -32,7 +32,7 @@ Release: {release}
 Summary: A package of a test
 License: MIT
 BuildArch: noarch
-%description
+{fields}%description
 A package of a test.
 %install
 mkdir -p %{{buildroot}}/usr/share/{name}
@@ -43,14 +43,25 @@ head -c 40000 /dev/zero | tr '\\0' {name} > %{{buildroot}}/usr/share/{name}/data
 
 
 class RpmWorld:
-    """The repository and the servers that show it. Close it to stop the servers."""
+    """The repository and the servers that show it. Close it to stop the servers.
 
-    def __init__(self, folder: Path) -> None:
+    `versions` are those of the packages at each instant; `fields` are further lines of their spec files, by name.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        versions: Mapping[str, Mapping[str, str]] = VERSIONS,
+        fields: Mapping[str, str] | None = None,
+    ) -> None:
         self._folder = folder
+        self.versions = versions
+        self._fields = fields or {}
         self.key = SigningKey(folder / "gnupg")
         self.public_key = folder / "key.asc"
         self.public_key.write_bytes(self.key.armored())
-        self.trees = {when: self.tree(when) for when in VERSIONS}
+        self.trees = {when: self.tree(when) for when in versions}
         self._timeline = timeline = Timeline()
         for when, tree in self.trees.items():
             for hours in range(-72, 72, 6):
@@ -127,7 +138,7 @@ class RpmWorld:
 
     def package(self, when: str, name: str) -> Content:
         """Return the repository's package `name`."""
-        found = self.trees[when].get(f"{REPOSITORY}/Packages/{name[0]}/{file_name(name, VERSIONS[when][name])}")
+        found = self.trees[when].get(f"{REPOSITORY}/Packages/{name[0]}/{file_name(name, self.versions[when][name])}")
         assert found is not None
         return found
 
@@ -137,10 +148,10 @@ class RpmWorld:
         top = self._folder / f"{when}-{at}"
         if top.exists():
             return FixedTree(files_of(top, epoch(at)))
-        for name, version in VERSIONS[when].items():
+        for name, version in self.versions[when].items():
             target = top / "Packages" / name[0] / file_name(name, version)
-            target.parent.mkdir(parents=True)
-            target.write_bytes(build(self._folder, name, version).read_bytes())
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(build(self._folder, name, version, self._fields.get(name, "")).read_bytes())
         dated = ("--revision", str(epoch(at)), "--set-timestamp-to-revision")
         _run("createrepo_c", "--quiet", *dated, *_TOOLS[when], str(top))
         repomd = top / "repodata" / "repomd.xml"
@@ -160,13 +171,13 @@ def files_of(top: Path, modified: int) -> Mapping[str, Content]:
 
 
 @functools.cache
-def build(folder: Path, name: str, version: str) -> Path:
-    """Build one package in `folder`, and return its file."""
+def build(folder: Path, name: str, version: str, fields: str = "") -> Path:
+    """Build one package in `folder`, with further lines of its spec file, and return its file."""
     number, _, release = version.partition("-")
     top = folder / f"build-{name}-{version}"
     top.mkdir()
     spec = top / f"{name}.spec"
-    spec.write_text(_SPEC.format(name=name, version=number, release=release))
+    spec.write_text(_SPEC.format(name=name, version=number, release=release, fields=fields))
     macros = {"_topdir": top, "_dbpath": top / "db", "_build_id_links": "none"}
     defines = [word for key, value in macros.items() for word in ("--define", f"{key} {value}")]
     _run("rpmbuild", "-bb", "--quiet", *defines, str(spec))
