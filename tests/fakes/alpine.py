@@ -84,13 +84,14 @@ def tar(files: Mapping[str, bytes], *, is_cut: bool = False, kind: int = tarfile
 
 @dataclass(frozen=True)
 class ApkFile:
-    """One package: its compressed parts."""
+    """One package: its compressed parts. `depends` is what it needs (`a b=1 !c`), as in the field `D:` of the index."""
 
     name: str
     version: str
     signature: bytes
     control: bytes
     data: bytes
+    depends: str = ""
 
     @property
     def file(self) -> str:
@@ -111,11 +112,11 @@ class ApkFile:
             "C": self.identity, "P": self.name, "V": self.version, "A": "x86_64", "S": str(len(self.whole)),
             "I": "4096", "T": "A test", "U": "http://example.org", "L": "MIT", "o": self.name,
             "m": "Nobody <n@example.org>", "t": "1",
-        }  # fmt: skip
+        } | ({"D": self.depends} if self.depends else {})  # fmt: skip
         return "".join(f"{letter}:{value}\n" for letter, value in fields.items()) + "\n"
 
 
-def package(name: str, version: str, key: RsaKey, content: bytes | None = None) -> ApkFile:
+def package(name: str, version: str, key: RsaKey, content: bytes | None = None, depends: str = "") -> ApkFile:
     """Build a package with one file, whose content is its version unless another is given."""
     body = f"{name} {version}\n".encode() if content is None else content
     data = gz(folders("usr", "usr/share") + tar({f"usr/share/{name}": body}, kind=tarfile.PAX_FORMAT))
@@ -125,8 +126,9 @@ def package(name: str, version: str, key: RsaKey, content: bytes | None = None) 
         "datahash": hashlib.sha256(data).hexdigest(),
     }  # fmt: skip
     info = "".join(f"{word} = {value}\n" for word, value in lines.items()).encode()
+    info += "".join(f"depend = {word}\n" for word in depends.split()).encode()
     control = gz(tar({".PKGINFO": info}, is_cut=True))
-    return ApkFile(name, version, key.sign(control), control, data)
+    return ApkFile(name, version, key.sign(control), control, data, depends)
 
 
 def index(packages: Iterable[ApkFile], *keys: RsaKey, algorithm: str = "RSA") -> bytes:
