@@ -96,7 +96,7 @@ class _Pacman:
 
     def _prepare(self) -> tuple[str, ...]:
         """Let pacman prepare the whole transaction, and return notes. Raises SolverError with its conflicts."""
-        self._configure(downloads=False)
+        self._configure(checks_databases=False, downloads=False)
         prepared = self._run("-S", "--", *self._request.packages)
         if prepared.status != 0 and not pacman_texts.is_prepared(prepared.err):
             raise _refused(prepared)

@@ -15,11 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from snapproxy.solvers import archive_files
 from snapproxy.solvers.apk import ApkSolver
 from snapproxy.solvers.model import Closure, ClosureRequest, SolverError, UnknownPackagesError
 from tests.fakes import apk3_world
 from tests.fakes.alpine import package
-from tests.fakes.alpine_world import FOLDER, INDEX, REPOSITORY, AlpineWorld
+from tests.fakes.alpine_world import FOLDER, REPOSITORY, AlpineWorld
 from tests.fakes.apk3_world import Apk3World
 from tests.fakes.apk_root import ARCH, RealApk
 from tests.fakes.proxy import Snapproxy, run
@@ -96,11 +97,17 @@ def test_the_closure_is_what_apk_downloads(
     assert closure.notes == ()
 
 
-def test_the_capture_has_the_index(proxy: Snapproxy, solve: Callable[..., Closure]) -> None:
+def test_a_closed_capture_of_the_closure_is_enough_for_apk(
+    world: AlpineWorld, proxy: Snapproxy, solve: Callable[..., Closure], tmp_path: Path
+) -> None:
     closure = solve(REQUEST, OLD, "kept")
     assert "did not check signatures" in closure.notes[0]
-    done = run("lock", "kept", "--config", str(proxy.configuration))
-    assert f'"{INDEX}"' in done.stdout
+    for file in closure.files:
+        assert archive_files.read(f"{proxy.url}/~kept/alpine/{OLD}", file.path, most=1 << 20)
+    done = run("capture", "close", "kept", "--config", str(proxy.configuration))
+    assert done.returncode == 0, done.stderr
+    line = f"{proxy.url}/~kept/alpine/{OLD}/{REPOSITORY}"
+    assert len(downloaded(tmp_path / "root", world.keys, line, "tool")) == len(closure.files)
 
 
 def test_refusals_are_apks_own(world: AlpineWorld, solve: Callable[..., Closure]) -> None:

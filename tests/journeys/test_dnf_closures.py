@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from snapproxy.solvers import archive_files
 from snapproxy.solvers.dnf import DnfSolver
 from snapproxy.solvers.model import Closure, ClosureRequest, SolverError, UnknownPackagesError
 from tests.fakes.proxy import Snapproxy, run
-from tests.fakes.rpm_root import RELEASE, DnfRoot
+from tests.fakes.rpm_root import RELEASE, DnfRoot, ZypperRoot
 from tests.fakes.rpm_world import ARCHIVE, REPOSITORY, RpmWorld, file_name
 from tests.fakes.trixie_system import trixie_system
 from tests.fakes.world import FIRST, SECOND
@@ -86,12 +87,29 @@ def test_the_closure_is_what_dnf_downloads(
     assert closure.solver.startswith("dnf ")
 
 
-def test_the_capture_has_the_root_and_its_signature(proxy: Snapproxy, solve: Callable[..., Closure]) -> None:
-    solve(REQUEST, FIRST, "kept")
-    done = run("lock", "kept", "--config", str(proxy.configuration))
+@pytest.mark.parametrize("client", ["dnf", "zypper"])
+def test_a_closed_capture_of_the_closure_is_enough(
+    world: RpmWorld, proxy: Snapproxy, solve: Callable[..., Closure], tmp_path: Path, client: str
+) -> None:
+    """It has the root, its signature and key, the metadata and the packages, for clients that check signatures."""
+    closure = solve(REQUEST, FIRST, "kept")
+    for file in closure.files:
+        assert archive_files.read(f"{proxy.url}/~kept/{ARCHIVE}/{FIRST}", file.path, most=1 << 20)
+    done = run("capture", "close", "kept", "--config", str(proxy.configuration))
     assert done.returncode == 0, done.stderr
-    for name in ("repomd.xml", "repomd.xml.asc", "repomd.xml.key", "primary.xml.gz"):
-        assert f'{name}"' in done.stdout, name
+    address = f"{proxy.url}/~kept/{ARCHIVE}/{FIRST}/{REPOSITORY}"
+    key = f"gpgkey=file://{world.public_key}\n" if client == "dnf" else ""
+    text = f"[t]\nname=t\nbaseurl={address}\nenabled=1\ngpgcheck=0\nrepo_gpgcheck=1\n{key}"
+    if client == "dnf":
+        dnf = DnfRoot(tmp_path / "root")
+        dnf.repository(text)
+        outcome, found = dnf.dnf("install", "--downloadonly", "tool"), dnf.fetched
+    else:
+        zypper = ZypperRoot(tmp_path / "root")
+        zypper.repository(text)
+        outcome, found = zypper.zypper("install", "--download-only", "--no-confirm", "tool"), zypper.fetched
+    assert outcome.code == 0, outcome.out + outcome.err
+    assert set(found()) == {file.path.rpartition("/")[2] for file in closure.files}
 
 
 def test_refusals_are_dnfs_own(solve: Callable[..., Closure]) -> None:

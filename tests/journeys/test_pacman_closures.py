@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from snapproxy.solvers import archive_files
 from snapproxy.solvers.model import Closure, ClosureRequest, SolverError, UnknownPackagesError
 from snapproxy.solvers.pacman import PacmanSolver
 from tests.fakes.arch import FIRST, FIRST_DAYS, REPO, SECOND, SECOND_DAYS, ArchPackage, ArchWorld, publish
@@ -66,10 +67,12 @@ def solve(proxy: Snapproxy, tmp_path: Path) -> Callable[..., Closure]:
     return solved
 
 
-def downloaded(world: ArchWorld, proxy: Snapproxy, folder: Path, when: str, *names: str) -> dict[str, int]:
+def downloaded(
+    world: ArchWorld, proxy: Snapproxy, folder: Path, when: str, *names: str, capture: str = ""
+) -> dict[str, int]:
     """Return the packages and signatures that pacman downloads into an empty root, and their sizes."""
     root = PacmanRoot(folder, world.key)
-    root.server(f"{proxy.url}/archlinux/{when}/$repo/os/$arch")
+    root.server(f"{proxy.url}{capture}/archlinux/{when}/$repo/os/$arch")
     for arguments in (("-Sy",), ("-Sw", *names)):
         outcome = root.run(*arguments)
         assert outcome.code == 0, outcome.text
@@ -95,12 +98,17 @@ def test_the_closure_is_what_pacman_downloads(
     assert len(closure.notes) == (when == SECOND)
 
 
-def test_the_capture_has_the_databases(proxy: Snapproxy, solve: Callable[..., Closure]) -> None:
-    solve(REQUEST, FIRST, "kept")
-    done = run("lock", "kept", "--config", str(proxy.configuration))
+def test_a_closed_capture_of_the_closure_is_enough_for_pacman(
+    closure_world: ArchWorld, proxy: Snapproxy, solve: Callable[..., Closure], tmp_path: Path
+) -> None:
+    """It has the databases, their signatures or the absence of them, the packages, and the signatures of those."""
+    closure = solve(REQUEST, SECOND, "kept")
+    for file in closure.files:
+        assert archive_files.read(f"{proxy.url}/~kept/archlinux/{SECOND}", file.path, most=1 << 20)
+    done = run("capture", "close", "kept", "--config", str(proxy.configuration))
     assert done.returncode == 0, done.stderr
-    for name in (f"{REPO}/core.db", "extra/os/x86_64/extra.db", f"{REPO}/core.db.sig"):
-        assert f'"{name}"' in done.stdout
+    assert downloaded(closure_world, proxy, tmp_path / "root", SECOND, "tool", capture="/~kept")
+    assert '"extra/os/x86_64/extra.db"' in run("lock", "kept", "--config", str(proxy.configuration)).stdout
 
 
 def test_a_signed_database_is_not_checked_without_a_keyring(proxy: Snapproxy, solve: Callable[..., Closure]) -> None:
