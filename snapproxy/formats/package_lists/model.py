@@ -1,6 +1,6 @@
-"""A list of packages as its reader returns it: entries, the times that it states, and notes on omissions.
+"""A list of packages as its reader returns it: entries, times, notes.
 
-The readers return the content of the list and nothing else. `snapproxy.prefetch` finds the files.
+The readers add nothing to the content of the list. `snapproxy.prefetch` finds the files.
 """
 
 from __future__ import annotations
@@ -83,28 +83,32 @@ class ListEntry:
 class PackageList:
     """A list that was read. `format` is the name of its format.
 
-    `notes` are sentences about the parts of the list that are not entries: a dropped key, an incomplete download.
-    `made` is the instant, in seconds, at which the list says that it was made.
+    `notes` are sentences about the content that is not in the entries: a dropped key, an incomplete download.
+    `made` is the instant, in seconds, at which the list says that it was made. `architecture` is that of the system
+    that the list describes, if it is stated: an entry without one has this one, or is independent (`all`, `noarch`).
     """
 
     format: str
     entries: tuple[ListEntry, ...]
     notes: tuple[str, ...] = ()
     made: int | None = None
+    architecture: str = ""
 
 
 class ListFormatError(SnapproxyError):
     """The data is not a valid list of a format.
 
-    `place` is where it breaks the format (`line 3`, `packages[0].name`); `is_recognised`: the data is of this format,
+    `place` is where it breaks the format (`line 3`, `packages[0].name`), `problem` the sentence about it;
+    `is_recognised`: the data is of this format,
     so that no other one is tried.
     """
 
     status = 400
 
-    def __init__(self, place: str, why: str, *, is_recognised: bool = False) -> None:
-        super().__init__("The list cannot be read", why=f"{place}: {why}" if place else why)
+    def __init__(self, place: str, why: str, *, is_recognised: bool = False, hint: str = "") -> None:
+        super().__init__("The list cannot be read", why=f"{place}: {why}" if place else why, hint=hint)
         self.place = place
+        self.problem = why
         self.is_recognised = is_recognised
 
 

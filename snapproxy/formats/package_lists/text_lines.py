@@ -14,11 +14,11 @@ _SHOWN = 60
 _NAMES = 5
 
 
-def text_lines(data: bytes) -> Iterator[tuple[int, str]]:
+def text_lines(data: bytes, *, has_tabs: bool = False) -> Iterator[tuple[int, str]]:
     """Yield the number and the text of each line that is not empty. Raises ListFormatError.
 
-    A line is ASCII without control characters and has at most `LONGEST` bytes. A list has at most `MOST_ENTRIES` such
-    lines.
+    A line is ASCII without control characters, except tabs if `has_tabs`, and has at most `LONGEST` bytes. A list has
+    at most `MOST_ENTRIES` such lines.
     """
     if len(data) > LARGEST:
         raise ListFormatError("", f"It has {len(data)} bytes; the maximum is {LARGEST}.")
@@ -33,7 +33,7 @@ def text_lines(data: bytes) -> Iterator[tuple[int, str]]:
         if len(line) > LONGEST:
             raise ListFormatError(f"line {number}", f"The line has more than {LONGEST} bytes.")
         text = line.decode("ascii", "replace")
-        if not line.isascii() or not text.isprintable():
+        if not line.isascii() or not (text.replace("\t", "") if has_tabs else text).isprintable():
             raise ListFormatError(f"line {number}", "The line has control characters, or characters beyond ASCII.")
         yield number, text
 

@@ -26,8 +26,8 @@ MOST_VALUES = 3_000_000
 _SHOWN = 60
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _LARGEST_NUMBER = 10**18
-# A control character, a space or a line separator is part of no name, version, address or path.
-_WORD = re.compile(r"[^\x00-\x20\x7f-\xa0\u2028\u2029]+")
+# A control character, a space, a line separator or half a surrogate pair is part of no name, version or address.
+_WORD = re.compile(r"[^\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff]+")
 
 
 @dataclass(frozen=True, slots=True)
