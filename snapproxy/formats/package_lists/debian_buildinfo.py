@@ -32,6 +32,8 @@ def read(data: bytes) -> PackageList:
     if listed.count(",") > MOST_ENTRIES:
         raise _wrong(_FIELD, f"It has more than {MOST_ENTRIES} packages.")
     items = [item for each in listed.split(",") if (item := " ".join(each.split()))]
+    if not items:
+        raise _wrong(_FIELD, "It has no package.")
     entries = []
     for number, item in enumerate(items, 1):
         place = f"{_FIELD}, item {number}"

@@ -6,14 +6,13 @@ import re
 
 from snapproxy.formats.package_lists.deb_forms import deb_entry
 from snapproxy.formats.package_lists.model import (
-    LARGEST,
     MOST_ENTRIES,
     ListEntry,
     ListFormat,
     ListFormatError,
     PackageList,
 )
-from snapproxy.formats.package_lists.text_lines import LONGEST
+from snapproxy.formats.package_lists.text_lines import LONGEST, raw_lines
 
 NAME = "dpkg-list"
 
@@ -27,11 +26,11 @@ _FIELDS = 3
 
 def read(data: bytes) -> PackageList:
     """Read the list. Only installed packages are entries; the number of the others is in a note."""
-    if len(data) > LARGEST or not data.startswith(_HEADING):
+    if not data.startswith(_HEADING):
         raise ListFormatError("line 1", f"It does not begin with {_HEADING.decode()}.")
     entries: list[ListEntry] = []
     others, is_begun = 0, False
-    for number, line in enumerate(data.split(b"\n"), 1):
+    for number, line in raw_lines(data):
         if not is_begun or not line.rstrip():
             is_begun = is_begun or line.startswith(_RULE)
             continue
@@ -48,7 +47,7 @@ def read(data: bytes) -> PackageList:
 
 def _entry(number: int, line: bytes) -> ListEntry | None:
     """Return the entry of a line, None if the package is not installed. Descriptions may have any characters."""
-    found = _LINE.fullmatch(line[:LONGEST].decode("utf-8", "replace").rstrip("\r"))
+    found = _LINE.fullmatch(line[:LONGEST].decode("utf-8", "replace").rstrip("\r\n"))
     fields = found["rest"].split(maxsplit=_FIELDS) if found else []
     if found is None or len(fields) < _FIELDS:
         why = "Expected a state, a name, a version and an architecture."

@@ -22,12 +22,12 @@ from snapproxy.formats.package_lists.text_lines import quoted
 
 NAME = "dpkg-status"
 
+_CHUNK = 1 << 20
 _WANTED = frozenset({"package", "status", "version", "architecture", "filename", "directory"})
 # A Packages or Sources index has the place of each file.
 _OF_INDEXES = ("filename", "directory")
-_FIRST_FIELD = b"Package:"
-_BEGIN = re.compile(rb"\s*Package:[ \t]*[!-~]", re.IGNORECASE)
-# Files of status.d end without an empty line.
+_BEGIN = re.compile(rb"\s*Package:[ \t]*[!-~]")
+# Package is the first field of each stanza. Files of status.d end without an empty line.
 _NEXT_FILE = re.compile(rb"(?<=[^\n])\n(?=Package:)")
 # No index of a repository and no control file has such a field.
 _INSTALL_STATUS = b"\nStatus: install ok "
@@ -40,14 +40,16 @@ def read(data: bytes) -> PackageList:
     """Read the database. Only installed packages are entries; the numbers of the others, by state, are in notes."""
     if len(data) > LARGEST or not _BEGIN.match(data):
         raise ListFormatError("line 1", "It does not begin with the field Package.")
-    if data.lstrip().startswith(_FIRST_FIELD):
-        data = _NEXT_FILE.sub(b"\n\n", data)
+    if data.count(b"\nPackage:") > MOST_ENTRIES:
+        raise ListFormatError("", f"It has more than {MOST_ENTRIES} packages.")
+    data = _NEXT_FILE.sub(b"\n\n", data)
+    chunks = (data[at : at + _CHUNK] for at in range(0, len(data), _CHUNK))  # the reader splits a whole chunk at once
     is_recognised = _INSTALL_STATUS in data
     entries: list[ListEntry] = []
     others: dict[str, int] = {}
     number = 0
     try:
-        for number, stanza in enumerate(stanzas([data], wanted=_WANTED), 1):
+        for number, stanza in enumerate(stanzas(chunks, wanted=_WANTED), 1):
             if number > MOST_ENTRIES:
                 raise ListFormatError(f"stanza {number}", f"It has more than {MOST_ENTRIES} stanzas.")
             state = _state(f"stanza {number}", stanza, is_recognised=is_recognised)

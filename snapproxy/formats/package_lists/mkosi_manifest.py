@@ -41,9 +41,9 @@ def read(data: bytes) -> PackageList:
 
 def _entry(package: TreeValue, distribution: str, release: str) -> ListEntry:
     kind, version = package.member("type"), package.member("version").word()
-    if kind.raw not in _FAMILIES:
+    family = _FAMILIES.get(kind.word(), "")
+    if not family:
         raise kind.wrong(f"Expected one of {', '.join(_FAMILIES)}.")
-    family = _FAMILIES[kind.word()]
     entry = ListEntry(
         package.place,
         family=family,

@@ -10,8 +10,20 @@ from snapproxy.formats.package_lists.model import LARGEST, MOST_ENTRIES, ListFor
 LONGEST = 4096
 """Maximum length of a line that a reader interprets, in bytes."""
 
+MOST_LINES = 2_000_000
+"""Maximum number of lines of a list, empty ones and comments included."""
+
 _SHOWN = 60
 _NAMES = 5
+
+
+def raw_lines(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the number and the bytes of each line, with its end. Raises ListFormatError if the list is too large."""
+    if len(data) > LARGEST:
+        raise ListFormatError("", f"It has {len(data)} bytes; the maximum is {LARGEST}.")
+    if data.count(b"\n") > MOST_LINES:
+        raise ListFormatError("", f"It has more than {MOST_LINES} lines.")
+    yield from enumerate(io.BytesIO(data), 1)
 
 
 def text_lines(data: bytes, *, has_tabs: bool = False) -> Iterator[tuple[int, str]]:
@@ -20,10 +32,8 @@ def text_lines(data: bytes, *, has_tabs: bool = False) -> Iterator[tuple[int, st
     A line is ASCII without control characters, except tabs if `has_tabs`, and has at most `LONGEST` bytes. A list has
     at most `MOST_ENTRIES` such lines.
     """
-    if len(data) > LARGEST:
-        raise ListFormatError("", f"It has {len(data)} bytes; the maximum is {LARGEST}.")
     seen = 0
-    for number, raw in enumerate(io.BytesIO(data), 1):
+    for number, raw in raw_lines(data):
         line = raw.rstrip(b"\r\n")
         if not line:
             continue
