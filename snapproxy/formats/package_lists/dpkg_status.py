@@ -18,7 +18,7 @@ from snapproxy.formats.package_lists.model import (
     ListFormatError,
     PackageList,
 )
-from snapproxy.formats.package_lists.text_lines import quoted
+from snapproxy.formats.package_lists.text_lines import counted, quoted
 
 NAME = "dpkg-status"
 
@@ -61,8 +61,7 @@ def read(data: bytes) -> PackageList:
         raise ListFormatError(f"stanza {number + 1}", error.sentences, is_recognised=is_recognised) from None
     if not entries:
         raise ListFormatError("", "It has no installed package.")
-    counts = ", ".join(f"{others[state]} {state}" for state in sorted(others))
-    notes = (f"Packages that are not completely installed were left out: {counts}.",) if others else ()
+    notes = (f"Packages that are not completely installed were left out: {counted(others)}.",) if others else ()
     return PackageList(NAME, tuple(entries), notes)
 
 

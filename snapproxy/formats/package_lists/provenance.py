@@ -11,19 +11,16 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from snapproxy.errors import ArchiveDataError
-from snapproxy.formats.digests import digest
 from snapproxy.formats.package_lists.documents import read_document
 from snapproxy.formats.package_lists.file_names import named_entry, titled_entry
 from snapproxy.formats.package_lists.model import (
     MOST_ENTRIES,
-    ListedDigest,
     ListEntry,
     ListFormat,
     ListFormatError,
     PackageList,
 )
-from snapproxy.formats.package_lists.text_lines import quoted
+from snapproxy.formats.package_lists.text_lines import counted, quoted
 from snapproxy.formats.package_lists.times import instant_of_rfc3339
 from snapproxy.formats.package_lists.tree import TreeValue
 
@@ -56,8 +53,7 @@ def read(data: bytes) -> PackageList:
         _add(found, each)
     notes = []
     if found.left_out:
-        counts = ", ".join(f"{found.left_out[kind]} {kind}" for kind in sorted(found.left_out))
-        notes.append(f"Left out, because they are no files at an address: {counts}.")
+        notes.append(f"Left out, because they are no files at an address: {counted(found.left_out)}.")
     metadata, finished = _metadata(document)
     notes += _incomplete(metadata)
     return PackageList(NAME, tuple(found.entries), tuple(notes), instant_of_rfc3339(finished))
@@ -80,24 +76,17 @@ def _add(found: _Materials, material: TreeValue) -> None:
     address = uri.word() if uri else ""
     titled = titled_entry(material.place, name.word()) if name else None
     if titled is not None and sha256 is not None:
-        found.entries.append(replace(titled, digests=(_sha256(sha256),)))
+        found.entries.append(replace(titled, digests=(sha256.sha256(),)))
     elif address.startswith(_SCHEMES) and sha256 is not None and uri is not None:
         url = uri.address()
         entry = named_entry(material.place, url.partition("?")[0])
-        found.entries.append(replace(entry, url=url, path="", digests=(_sha256(sha256),)))
+        found.entries.append(replace(entry, url=url, path="", digests=(sha256.sha256(),)))
     elif address.startswith(_IMAGE):
         found.left_out["container images"] += 1
     elif address.startswith(_SCHEMES):
         found.left_out["addresses without a SHA-256 (git)"] += 1
     else:
         found.left_out["of other kinds"] += 1
-
-
-def _sha256(value: TreeValue) -> ListedDigest:
-    try:
-        return ListedDigest("sha256", digest("sha256", value.word()))
-    except ArchiveDataError:
-        raise value.wrong("Expected a SHA-256 in hex.") from None
 
 
 def _metadata(document: TreeValue) -> tuple[TreeValue | None, str]:
@@ -117,14 +106,10 @@ def _incomplete(metadata: TreeValue | None) -> Iterator[str]:
         value = value.optional(name) if value else None
     items = list(value.items()) if value else []
     for each in items[:MOST_SHOWN]:
-        method, uri, reason = (_text(each.optional(name)) for name in ("method", "uri", "reason"))
+        method, uri, reason = (each.word_of(name) for name in ("method", "uri", "reason"))
         yield f"BuildKit did not record this completely: {method} {quoted(uri)} ({reason})."
     if len(items) > MOST_SHOWN:
         yield f"BuildKit recorded {len(items) - MOST_SHOWN} more incomplete downloads."
-
-
-def _text(value: TreeValue | None) -> str:
-    return value.word() if value is not None and value.raw != "" else ""
 
 
 PROVENANCE = ListFormat(NAME, "the SLSA provenance of BuildKit, or an in-toto statement of snapproxy", read)

@@ -6,18 +6,15 @@ locked state, so it is the time of the list. `generated` of the lock itself is o
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime
 from typing import Any
 
 from snapproxy.formats.package_lists.model import MOST_ENTRIES, ListEntry, ListFormat, ListFormatError, PackageList
 from snapproxy.formats.package_lists.name_forms import RPM_ARCHITECTURE, RPM_NAME, rpm_version
+from snapproxy.formats.package_lists.times import instant_of_rfc3339
 from snapproxy.formats.package_lists.tree import TreeValue, read_json, read_yaml
 
 NAME = "rpm-ostree-lock"
 
-# serde's DateTime<Utc> (RFC 3339).
-_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})")
 _KEYS = frozenset({"packages", "metadata"})
 _VERSIONS = frozenset({"evr", "evra"})
 
@@ -75,11 +72,10 @@ def _made(metadata: TreeValue) -> int | None:
 
 
 def _time(value: TreeValue) -> int:
-    text = value.matching(_TIME, "a time such as 2024-10-23T19:10:40Z")[0]
-    try:
-        return int(datetime.fromisoformat(text).astimezone(UTC).timestamp())
-    except (ValueError, OverflowError):
-        raise value.wrong("It is not a time that exists.") from None
+    found = instant_of_rfc3339(value.word())
+    if found is None:
+        raise value.wrong("Expected a time such as 2024-10-23T19:10:40Z.")
+    return found
 
 
 RPM_OSTREE_LOCK = ListFormat(NAME, "a lockfile of rpm-ostree, JSON or YAML", read)

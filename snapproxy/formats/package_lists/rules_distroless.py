@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from snapproxy.errors import ArchiveDataError
-from snapproxy.formats.digests import digest
 from snapproxy.formats.package_lists.deb_forms import deb_entry
 from snapproxy.formats.package_lists.documents import read_document
 from snapproxy.formats.package_lists.model import (
@@ -52,7 +50,7 @@ def _is_package(value: object) -> bool:
 def _first_version(document: TreeValue) -> Iterator[ListEntry]:
     seen: set[str] = set()
     for package in document.member("packages").items():
-        found = _sha256(package.member("sha256"))
+        found = package.member("sha256").sha256()
         urls = package.optional("urls")
         first = next(urls.items(), None) if urls else package.member("url")
         if first is None:
@@ -72,7 +70,7 @@ def _second_version(document: TreeValue) -> Iterator[ListEntry]:
     }
     seen: set[str] = set()
     for _, package in document.member("packages").members():
-        found = _sha256(package.member("sha256"))
+        found = package.member("sha256").sha256()
         suite, path = package.member("suite"), package.member("filename").path().removeprefix("./")
         architecture = package.member("architecture").word()
         if suite.word() not in bases:
@@ -93,13 +91,6 @@ def _entry(package: TreeValue, architecture: str, found: ListedDigest) -> ListEn
     name, version = package.member("name").word(), package.member("version").word()
     entry = deb_entry(package.place, name, version, architecture, is_recognised=True)
     return replace(entry, digests=(found,))
-
-
-def _sha256(value: TreeValue) -> ListedDigest:
-    try:
-        return ListedDigest("sha256", digest("sha256", value.word()))
-    except ArchiveDataError:
-        raise value.wrong("Expected a SHA-256 in hex.") from None
 
 
 RULES_DISTROLESS = ListFormat(NAME, "a lock of rules_distroless, version 1 or 2", read)

@@ -38,6 +38,7 @@ from snapproxy.formats.package_lists.name_forms import (
     RPM_VERSION,
     rpm_version,
 )
+from snapproxy.formats.package_lists.text_lines import counted
 
 RPM_KEY = "gpg-pubkey"
 """The name under which rpm's database has imported keys."""
@@ -126,7 +127,7 @@ class SbomPackages:
         """Return the list, with a note on packages that were left out, and one on unused digests."""
         notes = []
         if self.left_out:
-            counts = ", ".join(f"{self.left_out[what]} {what}" for what in sorted(self.left_out))
+            counts = counted(self.left_out)
             notes.append(f"Left out, because they are no packages of apt, apk, pacman or rpm: {counts}.")
         if self.unused:
             notes.append(f"Digests that are not known to be those of package files were not used: {self.unused}.")

@@ -20,8 +20,7 @@ def read(data: bytes) -> PackageList:
     if not isinstance(artifacts, list) or not isinstance(descriptor, dict) or descriptor.get("name") != "syft":
         raise ListFormatError("", "It has no artifacts, or syft is not its descriptor.")
     distro = document.optional("distro")
-    distribution = _text(distro, "id") or _text(distro, "name")
-    suite = _text(distro, "versionID") or _text(distro, "version")
+    distribution, suite = (distro.word_of("id"), distro.word_of("versionID")) if distro else ("", "")
     found = SbomPackages("syft")
     for artifact in document.member("artifacts").items():
         kind = artifact.member("type").word()
@@ -34,26 +33,20 @@ def read(data: bytes) -> PackageList:
 
 def _entry(found: SbomPackages, artifact: TreeValue, family: str, distribution: str, suite: str) -> ListEntry:
     metadata = artifact.optional("metadata")
-    version, control = _text(artifact, "version"), _text(metadata, "pullChecksum") if family == "apk" else ""
-    architecture = _text(metadata, "architecture") or _text(metadata, "arch")
+    version, control, architecture = artifact.word_of("version"), "", ""
+    if metadata is not None:
+        control = metadata.word_of("pullChecksum") if family == "apk" else ""
+        architecture = metadata.word_of("architecture") or metadata.word_of("arch")
     return ListEntry(
         artifact.place,
         family=family,
-        name=_text(artifact, "name"),
+        name=artifact.word_of("name"),
         version=rpm_version(version) if family == "rpm" else version,
         architecture="" if architecture == "(none)" else architecture,
         distribution=distribution,
         suite=suite,
         digests=found.control_digest(control) if control else (),
     )
-
-
-def _text(parent: TreeValue | None, name: str) -> str:
-    """Return a member that is a text, '' without one."""
-    value = parent.optional(name) if parent is not None else None
-    if value is None or value.raw == "":
-        return ""
-    return value.word()
 
 
 SYFT = ListFormat(NAME, "the JSON of syft", read)

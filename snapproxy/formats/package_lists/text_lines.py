@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from snapproxy.formats.package_lists.model import LARGEST, MOST_ENTRIES, ListFormatError
 
@@ -15,6 +15,7 @@ MOST_LINES = 2_000_000
 
 _SHOWN = 60
 _NAMES = 5
+_KINDS = 20
 
 
 def raw_lines(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -51,6 +52,14 @@ def text_lines(data: bytes, *, has_tabs: bool = False) -> Iterator[tuple[int, st
 def quoted(line: str) -> str:
     """Return a line for a message, in ASCII and truncated."""
     return ascii(line if len(line) <= _SHOWN else line[:_SHOWN] + "...")
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """Return the numbers of things by kind for a message: `2 npm, 1 pypi`; rare kinds beyond `_KINDS` as one number."""
+    shown = sorted(counts, key=lambda kind: (-counts[kind], kind))[:_KINDS]
+    parts = [f"{counts[kind]} {kind[:_SHOWN]}" for kind in sorted(shown)]
+    others = sum(counts.values()) - sum(counts[kind] for kind in shown)
+    return ", ".join([*parts, f"{others} of other kinds"] if others else parts)
 
 
 def some(names: Sequence[str]) -> str:

@@ -82,6 +82,18 @@ class TreeValue:
             return int(self.raw)
         raise self.wrong(f"Expected a number{self._shown()}.")
 
+    def word_of(self, name: str) -> str:
+        """Return a member of a mapping that is a word, '' if it is empty, null or missing."""
+        found = self.optional(name)
+        return "" if found is None or found.raw == "" else found.word()
+
+    def sha256(self) -> ListedDigest:
+        """Return the SHA-256 of a file from hex digits."""
+        value = self.word().lower()
+        if not is_digest("sha256", value):
+            raise self.wrong(f"Expected a SHA-256 in hex{self._shown()}.")
+        return ListedDigest("sha256", value)
+
     def digest(self) -> ListedDigest:
         """Return the digest of a file from `algorithm:hex`."""
         algorithm, _, value = self.word().lower().partition(":")

@@ -97,6 +97,7 @@ def test_one_line_of_another_format_is_named(name: str, line: bytes) -> None:
             "",
             "Its signature is not valid. Its signature has no end",
         ),
+        (b"Format: 1.0\nInstalled-Build-Depends:\n", "Installed-Build-Depends", "It has no package."),
         (SIGNED + b"x\n", "", "Its signature is not valid. It has text after"),
         (STATUS.replace(b"ok half-configured", b"ok installed").replace(b"3-1", b"x"), "stanza 1", "Expected the ver"),
         (STATUS.replace(b"install ok unpacked", b"installed"), "stanza 6", "Its Status is not one of dpkg"),

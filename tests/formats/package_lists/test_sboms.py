@@ -189,6 +189,12 @@ def test_an_invalid_control_digest_is_counted() -> None:
     assert (found.entries[0].digests, found.notes) == ((), (UNUSED,))
 
 
+def test_many_kinds_of_components_are_one_short_note() -> None:
+    found = purls(*[f"pkg:kind{at:03}/x@1" for at in range(300)], "pkg:kind299/x@1")
+    assert found.notes[0].startswith(left_out("1 kind000, 1 kind001")[:-1])
+    assert found.notes[0].endswith("1 kind018, 2 kind299, 280 of other kinds.")
+
+
 def test_components_keep_their_order() -> None:
     nested = {"components": [{"purl": f"pkg:deb/debian/b{at}@1", "name": "x"} for at in range(2)]}
     found = purls("pkg:deb/debian/aa@1", "pkg:deb/debian/cc@1", **nested)
