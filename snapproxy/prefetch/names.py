@@ -106,7 +106,7 @@ class NameSearch:
             recorded = [
                 each.first for each in self._evidence.recorded[query.number] if each.archive.name == archive.name
             ]
-            stated = [query.entry.first] if query.entry.first is not None else []
+            stated = [each for each in (query.entry.first, query.entry.last) if each is not None][:1]
             if first := min((*recorded, *stated), default=None):
                 found[query.number] = first
         return found

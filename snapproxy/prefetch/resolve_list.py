@@ -69,13 +69,17 @@ async def resolve(listed: PackageList, parts: ResolverParts, options: ResolveOpt
     (resolve `latest` first).
     """
     planner = EntryPlanner(parts.book, options)
-    plans = [planner.plan(number, entry) for number, entry in enumerate(listed.entries)]
+    plans = await asyncio.to_thread(_planned, planner, listed)
     named = {instant_of(when): when for when in options.at}
     evidence = IndexEvidence()
     await _search(listed, plans, parts, options, evidence)
     entries = await asyncio.to_thread(_concluded, plans, evidence, frozenset(named))
     wanted = await asyncio.to_thread(choose_times, entries, named)
     return Resolution(entries, wanted, (*listed.notes, *evidence.notes))
+
+
+def _planned(planner: EntryPlanner, listed: PackageList) -> list[ResolvedEntry | Query]:
+    return [planner.plan(number, entry) for number, entry in enumerate(listed.entries)]
 
 
 async def _search(

@@ -77,8 +77,9 @@ class TestInstants:
 
     async def test_one_that_the_list_states_replaces_a_question(self, house: House, hamlet: Hamlet) -> None:
         hamlet.past.fault("/mr/binary/*", Status(404))
-        found = await resolved(house, replace(NEW, first=epoch(SECOND)), suites=(SUITE,))
-        assert times_of(found) == [SECOND]
+        stated = (replace(NEW, first=epoch(SECOND)), replace(OLD, last=epoch(FIRST) + 60))
+        found = await resolved(house, *stated, suites=(SUITE,))
+        assert times_of(found) == [FIRST, SECOND]
 
     async def test_a_moving_one_is_refused(self, house: House) -> None:
         with pytest.raises(ClientError):
