@@ -133,6 +133,8 @@ def test_a_fault_of_a_recognised_text_is_named(data: bytes, place: str, why: str
         b"Package: hello\nArchitecture: all\n",  # debian/control
         b"Package: hello\nStatus: deinstall ok config-files\nVersion: 1\nArchitecture: all\n",
         b"Source: hello\nFormat: 1.0\nVersion: 1\n",  # .dsc
+        BUILDINFO.replace(b"Format: 1.0", b"Formula: 1"),
+        BUILDINFO + b"\n" + BUILDINFO,
         b"0" * 64 + b"  installer.iso\n",
         b"0" * 32 + b"  pool/hello_1_all.deb\n",
         b"requests==2.31.0\n",  # pip freeze

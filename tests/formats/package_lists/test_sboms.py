@@ -108,6 +108,21 @@ def test_spdx_of_trivy_bare_and_in_an_envelope(file: str) -> None:
     )
 
 
+def test_tag_value_of_trivy() -> None:
+    """A tag that is not used between two packages changes neither; each checksum has the rule of its family."""
+    header = b"SPDXVersion: SPDX-2.2\nCreator: Organization: trivy\nCreator: Tool: trivy-0.52.0\n"
+    bare = b"PackageName: image\nSPDXID: SPDXRef-1\n\nPackageName: app\n\n"
+    musl = f"""PackageName: musl
+PackageChecksum: SHA1: {CONTROL[0].value}
+PackageChecksum: SHA256: {"0" * 64}
+PackageLicenseDeclared: MIT
+ExternalRef: PACKAGE_MANAGER purl pkg:apk/alpine/musl@1.2.4_git20230717-r4?arch=x86_64&distro=3.19.1
+"""
+    assert read_list(header + bare + musl.encode()) == PackageList(
+        "spdx-tag-value", (at("line 9", MUSL),), (left_out("2 without a package URL"), UNUSED)
+    )
+
+
 @pytest.mark.parametrize("tool", ["syft", "cdxgen", "trivy-like", ""])
 def test_digests_of_other_tools_are_not_used(tool: str) -> None:
     document = json.loads(CONTENTS["trivy/image.cdx.json"])
