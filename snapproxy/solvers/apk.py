@@ -23,7 +23,7 @@ from snapproxy.solvers import apk_texts, archive_files, in_root
 from snapproxy.solvers.apk_texts import IndexedPackage
 from snapproxy.solvers.bounded_process import Finished, ProcessLimits
 from snapproxy.solvers.in_root import PlacedPrograms
-from snapproxy.solvers.model import Closure, ClosureRequest, SolverError, UnknownPackagesError
+from snapproxy.solvers.model import Closure, ClosureRequest, SolverError, UnknownPackagesError, UnsatisfiableError
 from snapproxy.solvers.repositories import SolverRepository, explanation, refuse_options_of_apt, repositories_of
 
 SECONDS = 900.0
@@ -147,4 +147,4 @@ def _keys_of(keyrings: Sequence[str]) -> Iterator[Path]:
 def _refused(done: Finished) -> SolverError:
     if unknown := apk_texts.unknown_names(done.err + done.out):
         return UnknownPackagesError(unknown)
-    return SolverError("apk finds no solution for these packages", why=explanation(done.out, done.err))
+    return UnsatisfiableError("apk finds no solution for these packages", why=explanation(done.out, done.err))

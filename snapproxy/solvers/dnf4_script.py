@@ -23,7 +23,7 @@ except ImportError:
 def main(request: Any) -> Any:
     """Return the result for a request."""
     solver = f"dnf {dnf.const.VERSION} (libdnf {hawkey.VERSION})"
-    result = {"solver": solver, "failure": "", "unknown": [], "addresses": [], "packages": []}
+    result = {"solver": solver, "failure": "", "is_solved": True, "unknown": [], "addresses": [], "packages": []}
     base = dnf.Base()
     try:
         _configure(base.conf, request)
@@ -31,13 +31,16 @@ def main(request: Any) -> Any:
             options = {"baseurl": [address], "skip_if_unavailable": False}
             base.repos.add_new_repo(f"r{number}", base.conf, **options)
         base.fill_sack(load_system_repo="auto")
+    except dnf.exceptions.Error as error:
+        return dict(result, failure=str(error))
+    try:
         base.install_specs(request["packages"])
         base.resolve()
     except dnf.exceptions.MarkingErrors as error:
         unknown = [*error.no_match_pkg_specs, *error.no_match_group_specs]
-        return dict(result, unknown=unknown, failure=str(error))
+        return dict(result, unknown=unknown, failure=str(error), is_solved=False)
     except dnf.exceptions.Error as error:
-        return dict(result, failure=str(error))
+        return dict(result, failure=str(error), is_solved=False)
     addresses = [base.repos[f"r{number}"].baseurl[0] for number in range(len(request["addresses"]))]
     return dict(result, addresses=addresses, packages=[_package(each) for each in base.transaction.install_set])
 

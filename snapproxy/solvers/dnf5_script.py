@@ -20,7 +20,7 @@ except ImportError:
 
 def main(request: Any) -> Any:
     """Return the result for a request."""
-    result = {"solver": "", "failure": "", "unknown": [], "addresses": [], "packages": []}
+    result = {"solver": "", "failure": "", "is_solved": True, "unknown": [], "addresses": [], "packages": []}
     base = libdnf5.base.Base()
     _configure(base.get_config(), request)
     variables = base.get_vars()
@@ -41,7 +41,7 @@ def main(request: Any) -> Any:
         unknown = [each.get_spec() for each in logs if each.get_problem() == libdnf5.base.GoalProblem_NOT_FOUND]
         is_unknown = len(unknown) == len(logs)
         text = "\n".join(transaction.get_resolve_logs_as_strings())
-        return dict(result, unknown=unknown if is_unknown else [], failure=text)
+        return dict(result, unknown=unknown if is_unknown else [], failure=text, is_solved=False)
     addresses = [variables.substitute(address) for address in request["addresses"]]
     packages = [_package(each.get_package()) for each in transaction.get_transaction_packages()]
     return dict(result, addresses=addresses, packages=packages)

@@ -3,7 +3,8 @@
 The request: `folder` (the private folder), `addresses` (of the repositories), `packages`, `architecture`, `releasever`
 ('' for none), `recommends` (null for dnf's default).
 
-The result: `solver`, `failure` (dnf's explanation, '' for success), `unknown` (the names that dnf does not find),
+The result: `solver`, `failure` (dnf's explanation, '' for success), `is_solved` (false if the failure is that dnf finds
+no solution, true for any other failure), `unknown` (the names that dnf does not find),
 `addresses` (with their variables replaced), and `packages`, objects with `repository` (the number of its address),
 `name`, `version`, `architecture`, `location`, `base` (its xml:base, usually ''), `size` in bytes, and `digest`.
 """
@@ -18,7 +19,7 @@ from dataclasses import dataclass, replace
 from snapproxy.core.model import STRONG
 from snapproxy.formats.digests import is_digest
 from snapproxy.formats.strict_json import JsonDocument, JsonValue, load
-from snapproxy.solvers.model import ClosureFile, ClosureRequest, SolverError, UnknownPackagesError
+from snapproxy.solvers.model import ClosureFile, ClosureRequest, SolverError, UnknownPackagesError, UnsatisfiableError
 from snapproxy.solvers.repositories import SolverRepository, check_words, explanation, located
 
 MAX_SIZE = 1 << 53
@@ -61,17 +62,19 @@ def request_document(request: ClosureRequest, repositories: Sequence[SolverRepos
 def read_result(data: bytes, repositories: Sequence[SolverRepository]) -> DnfResult:
     """Return the result of a script, whose paths are checked.
 
-    Raises SolverError with dnf's explanation if it finds no solution, or for a file outside the archives; RecordError
-    for a document of another form.
+    Raises UnsatisfiableError with dnf's explanation if it finds no solution; SolverError if it could not load a
+    repository, or for a file outside the archives; RecordError for a document of another form.
     """
-    solver, failure, unknown, addresses, packages = load(data, _DOCUMENT).members(
-        "solver", "failure", "unknown", "addresses", "packages"
+    solver, failure, is_solved, unknown, addresses, packages = load(data, _DOCUMENT).members(
+        "solver", "failure", "is_solved", "unknown", "addresses", "packages"
     )
     names = tuple(dict.fromkeys(_text(each) for each in unknown.items()))
     if names:
         raise UnknownPackagesError(names)
     if text := failure.text(_EXPLANATION, "text"):
-        raise SolverError("dnf finds no solution for these packages", why=explanation(text))
+        if is_solved.raw is not True:
+            raise UnsatisfiableError("dnf finds no solution for these packages", why=explanation(text))
+        raise SolverError("dnf could not load its repositories", why=explanation(text))
     found = [_text(each) for each in addresses.items()]
     if len(found) != len(repositories):
         raise addresses.wrong(f"expected {len(repositories)} addresses")

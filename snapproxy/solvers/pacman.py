@@ -26,7 +26,14 @@ from snapproxy.families.pacman.paths import SIGNATURE
 from snapproxy.solvers import archive_files, in_root, pacman_texts
 from snapproxy.solvers.bounded_process import Finished, ProcessLimits
 from snapproxy.solvers.in_root import PlacedPrograms
-from snapproxy.solvers.model import Closure, ClosureFile, ClosureRequest, SolverError, UnknownPackagesError
+from snapproxy.solvers.model import (
+    Closure,
+    ClosureFile,
+    ClosureRequest,
+    SolverError,
+    UnknownPackagesError,
+    UnsatisfiableError,
+)
 from snapproxy.solvers.pacman_texts import PrintedPackage, Section
 from snapproxy.solvers.repositories import explanation, located, refuse_options_of_apt, repositories_of
 
@@ -172,4 +179,4 @@ def closure_file(package: PrintedPackage, archive: str, path: str, expected: Map
 def _refused(done: Finished) -> SolverError:
     if unknown := pacman_texts.unknown_names(done.err):
         return UnknownPackagesError(unknown)
-    return SolverError("pacman finds no solution for these packages", why=explanation(done.out, done.err))
+    return UnsatisfiableError("pacman finds no solution for these packages", why=explanation(done.out, done.err))

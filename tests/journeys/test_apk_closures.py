@@ -17,7 +17,7 @@ import pytest
 
 from snapproxy.solvers import archive_files
 from snapproxy.solvers.apk import ApkSolver
-from snapproxy.solvers.model import Closure, ClosureRequest, SolverError, UnknownPackagesError
+from snapproxy.solvers.model import Closure, ClosureRequest, SolverError, UnknownPackagesError, UnsatisfiableError
 from tests.fakes import apk3_world
 from tests.fakes.alpine import package
 from tests.fakes.alpine_world import FOLDER, REPOSITORY, AlpineWorld
@@ -114,9 +114,9 @@ def test_refusals_are_apks_own(world: AlpineWorld, solve: Callable[..., Closure]
     with pytest.raises(UnknownPackagesError) as unknown:
         solve(replace(REQUEST, packages=("tool", "no-such", "neither")), OLD, "a")
     assert set(unknown.value.names) == {"no-such", "neither"}
-    with pytest.raises(SolverError, match="nowhere"):
+    with pytest.raises(UnsatisfiableError, match="nowhere"):
         solve(replace(REQUEST, packages=("broken",)), OLD, "b")
-    with pytest.raises(SolverError, match="lone"):
+    with pytest.raises(UnsatisfiableError, match="lone"):
         solve(replace(REQUEST, packages=("tool", "lone")), OLD, "c")
     with pytest.raises(SolverError, match="no index of apk"):
         solve(replace(REQUEST, components=("elsewhere",)), OLD, "d")

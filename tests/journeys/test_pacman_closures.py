@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from snapproxy.solvers import archive_files
-from snapproxy.solvers.model import Closure, ClosureRequest, SolverError, UnknownPackagesError
+from snapproxy.solvers.model import Closure, ClosureRequest, SolverError, UnknownPackagesError, UnsatisfiableError
 from snapproxy.solvers.pacman import PacmanSolver
 from tests.fakes.arch import FIRST, FIRST_DAYS, REPO, SECOND, SECOND_DAYS, ArchPackage, ArchWorld, publish
 from tests.fakes.content import Content, FixedTree
@@ -125,7 +125,7 @@ def test_refusals_are_pacmans_own(solve: Callable[..., Closure]) -> None:
         solve(ClosureRequest(names, components=("core",), architectures=("x86_64",)), FIRST, "a")
     assert unknown.value.names == ("no-such", "neither")
     for number, (pair, why) in enumerate({("shell-b", "lone"): "are in conflict", ("broken",): "nowhere"}.items()):
-        with pytest.raises(SolverError, match=why):
+        with pytest.raises(UnsatisfiableError, match=why):
             solve(ClosureRequest(pair, components=("core",), architectures=("x86_64",)), FIRST, f"b{number}")
     with pytest.raises(SolverError, match="could not update"):
         solve(ClosureRequest(("tool",), components=("nowhere",), architectures=("x86_64",)), FIRST, "c")

@@ -12,7 +12,7 @@ import pytest
 from snapproxy.errors import RecordError
 from snapproxy.solvers import dnf_texts
 from snapproxy.solvers.dnf import uses_dnf5
-from snapproxy.solvers.model import ClosureFile, ClosureRequest, SolverError, UnknownPackagesError
+from snapproxy.solvers.model import ClosureFile, ClosureRequest, SolverError, UnknownPackagesError, UnsatisfiableError
 from snapproxy.solvers.repositories import SolverRepository
 
 BASE = "http://127.0.0.1:3142/fedora/20240601T000000Z"
@@ -31,7 +31,7 @@ def package(**changed: Any) -> dict[str, Any]:
 
 def result(*packages: dict[str, Any], **changed: Any) -> bytes:
     known = {
-        "solver": "dnf 4.14.0 (libdnf 0.69.0)", "failure": "", "unknown": [],
+        "solver": "dnf 4.14.0 (libdnf 0.69.0)", "failure": "", "is_solved": True, "unknown": [],
         "addresses": [f"{BASE}/linux/40/os"], "packages": list(packages),
     }  # fmt: skip
     return json.dumps({**known, **changed}).encode()
@@ -116,8 +116,13 @@ class TestResult:
 
     def test_a_failure_is_dnfs_own_explanation(self) -> None:
         text = "\n Problem: conflicting requests\n  - nothing provides nowhere needed by broken-1-1.noarch from r0"
-        with pytest.raises(SolverError, match="nothing provides nowhere"):
-            dnf_texts.read_result(result(failure=text), REPOSITORIES)
+        with pytest.raises(UnsatisfiableError, match="nothing provides nowhere"):
+            dnf_texts.read_result(result(failure=text, is_solved=False), REPOSITORIES)
+
+    def test_a_repository_that_cannot_be_loaded_is_another_failure(self) -> None:
+        with pytest.raises(SolverError, match="could not load its repositories") as failed:
+            dnf_texts.read_result(result(failure="Failed to download metadata for repo 'r0'"), REPOSITORIES)
+        assert not isinstance(failed.value, UnsatisfiableError)
 
 
 def test_the_version_of_libdnf5_is_the_solvers() -> None:
