@@ -94,9 +94,11 @@ async def _planned(app: App, selected: Selected) -> Mapping[WantedFile, PlannedF
         if key not in snapshots:
             resolved = await app.snapshot(file.archive, file.when)
             snapshots[key] = "" if isinstance(resolved, Refusal) else resolved.snapshot
-        history = app.context(file.archive).history
+        history, family = app.context(file.archive).history, FAMILIES[file.archive.family]
         size = stored.size(file, history, snapshots[key])
-        plans[file] = planned(file, history, size=file.size if size is None else size, is_stored=size is not None)
+        plans[file] = planned(
+            file, family, history, size=file.size if size is None else size, is_stored=size is not None
+        )
     return plans
 
 

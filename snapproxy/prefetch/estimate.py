@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from yarl import URL
 
 from snapproxy.core.history import History
-from snapproxy.core.model import Match
+from snapproxy.core.model import Family, Match, Role
 from snapproxy.core.rate_limit import RatePolicy, RateState, pace, seconds_for
 from snapproxy.prefetch.model import WantedFile
 from snapproxy.upstream.egress import authority
@@ -30,6 +30,9 @@ BYTES_PER_SECOND = 2_000_000.0
 
 FEWEST = 10
 """Number of downloaded files from which observations are used."""
+
+ARRIVING = 4
+"""Files that arrive from a mirror at a time: as many as an ordinary mirror has connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +61,11 @@ class Observed:
     """Observations of a running prefetch.
 
     `files` were downloaded, with so many `requests` by upstream and `bytes` in all, in `seconds` of transfer.
+    `mirrored` of the files have a mirror, whether they came from it or not.
     """
 
     files: int = 0
+    mirrored: int = 0
     requests: Mapping[str, int] = field(default_factory=dict)
     bytes: int = 0
     seconds: float = 0.0
@@ -92,16 +97,17 @@ class Estimate:
     slowest: str
 
 
-def planned(file: WantedFile, history: History, *, size: int | None, is_stored: bool) -> PlannedFile:
+def planned(file: WantedFile, family: Family, history: History, *, size: int | None, is_stored: bool) -> PlannedFile:
     """Return the upstreams of a wanted file.
 
-    An observed archive, and every archive at the present, has its mirrors alone.
+    An observed archive, and every archive at the present, has its mirrors alone. A root of the past, and a file that no
+    index lists, is requested from the service of the past alone.
     """
     archive = file.archive
     has_past = not history.is_observed and file.when.match is not Match.LIVE
-    return PlannedFile(
-        _first_authority(archive.mirrors), _first_authority(archive.snapshot) if has_past else "", size, is_stored
-    )
+    is_listed = family.classify(file.path).role in (Role.INDEX, Role.PACKAGE)
+    mirror = _first_authority(archive.mirrors) if is_listed or not has_past else ""
+    return PlannedFile(mirror, _first_authority(archive.snapshot) if has_past else "", size, is_stored)
 
 
 def estimate(
@@ -136,29 +142,57 @@ def estimate(
 
 def _requests(missing: list[PlannedFile], observed: Observed) -> dict[str, Bounds]:
     """Return the requests to each upstream: known for a mirror, a range for the past of an archive with mirrors."""
-    at_mirrors = Counter(file.mirror for file in missing if file.mirror)
-    past = Counter(file.past for file in missing if file.past)
-    without_mirror = Counter(file.past for file in missing if file.past and not file.mirror)
-    spans = {name: Bounds(count, count) for name, count in at_mirrors.items()}
-    for name, count in past.items():
-        spans[name] = _refined(Bounds(without_mirror[name], HOPS * count), count, name, observed)
+    mirrors = Counter(file.mirror for file in missing if file.mirror)
+    mirrored = Counter(file.past for file in missing if file.past and file.mirror)
+    alone = Counter(file.past for file in missing if file.past and not file.mirror)
+    share = _MirrorShare.of(sum(mirrors.values()), mirrors, mirrored, observed)
+    spans = {name: Bounds(count * share.unasked, count * share.unasked) for name, count in mirrors.items()}
+    for name in mirrored.keys() | alone.keys():
+        few, many = _requests_of_past(alone[name], name, observed)
+        spans[name] = Bounds(
+            few + HOPS * mirrored[name] * share.lacking.best, many + HOPS * mirrored[name] * share.lacking.worst
+        )
     return spans
 
 
-def _refined(span: Bounds, count: int, upstream: str, observed: Observed) -> Bounds:
-    """Narrow a range by the observed requests for each file.
+@dataclass(frozen=True, slots=True)
+class _MirrorShare:
+    """Shares of the missing files that have a mirror: `unasked` of it so far, and `lacking` on it, as a range."""
 
-    If the archive has no mirror, only the number of redirects is unknown, and one file shows it. Otherwise the share
-    of the files that the mirror lacks is uncertain by twice the standard deviation of a sample.
-    """
+    unasked: float
+    lacking: Bounds
+
+    @classmethod
+    def of(
+        cls, missing: int, mirrors: Mapping[str, int], mirrored: Mapping[str, int], observed: Observed
+    ) -> _MirrorShare:
+        """Derive the shares from the requests to the mirrors.
+
+        Each file is requested from its mirror first, so a file that was requested and is not finished waits for the
+        service of the past, apart from the few that arrive now. The share among the other files is that of a sample:
+        it is uncertain by twice the standard deviation.
+        """
+        asked = sum(observed.requests.get(name, 0) for name in mirrors)
+        if missing == 0 or asked < FEWEST:
+            return cls(1.0, Bounds(0.0, 1.0))
+        waiting = min(missing, max(0, asked - observed.mirrored))
+        of_past = sum(observed.requests.get(name, 0) for name in mirrored) / HOPS
+        arrived = max(0.0, of_past - (observed.files - observed.mirrored))
+        share = min(1.0, (waiting + arrived) / asked)
+        doubt = 2 * math.sqrt(share * (1 - share) / asked) + 1 / asked
+        unasked = missing - waiting
+        few = max(0, waiting - ARRIVING) + unasked * max(0.0, share - doubt)
+        many = waiting + unasked * min(1.0, share + doubt)
+        return cls(unasked / missing, Bounds(few / missing, many / missing))
+
+
+def _requests_of_past(count: int, upstream: str, observed: Observed) -> tuple[float, float]:
+    """Return the least and most requests for files that have no mirror: their redirects are soon observed."""
     if observed.files < FEWEST:
-        return span
-    each = observed.requests.get(upstream, 0) / observed.files
-    share = min(each / HOPS, 1.0)
-    deviation = 0.0 if span.best else 2 * math.sqrt(share * (1 - share) / observed.files)
-    doubt = HOPS * (deviation + 1 / observed.files)
-    best, worst = (min(max(value * count, span.best), span.worst) for value in (each - doubt, each + doubt))
-    return Bounds(best, worst)
+        return count, HOPS * count
+    each, doubt = observed.requests.get(upstream, 0) / observed.files, HOPS / observed.files
+    few, many = (min(max(value, 1.0), HOPS) for value in (each - doubt, each + doubt))
+    return few * count, many * count
 
 
 def _seconds(upstream: UpstreamOutlook, now: float, count: float) -> float:

@@ -6,11 +6,11 @@ remaining files. Neither does I/O nor reads a clock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from snapproxy.core.model import Refusal
 from snapproxy.core.rate_limit import pace
-from snapproxy.prefetch.estimate import Bounds, Estimate, Observed, UpstreamOutlook
+from snapproxy.prefetch.estimate import Bounds, Estimate, Observed, PlannedFile, UpstreamOutlook
 from snapproxy.prefetch.fetch_files import FileOutcome, PrefetchedFile
 from snapproxy.prefetch.model import WantedFile
 
@@ -21,24 +21,25 @@ ACTIVE_GAP = 1.0
 class FetchState:
     """The progress of all files so far (`fetch_files.FetchProgress`).
 
-    `files` and `bytes` are totals, `bytes` 0 if no size is known. `now` returns monotonic seconds.
+    `files` is their number. `now` returns monotonic seconds.
     """
 
-    def __init__(self, files: Iterable[WantedFile], now: Callable[[], float]) -> None:
-        every = dict.fromkeys(files)
-        self.files = len(every)
-        self.bytes = sum({(file.archive.name, file.path): file.size or 0 for file in every}.values())
+    def __init__(self, planned: Mapping[WantedFile, PlannedFile], now: Callable[[], float]) -> None:
+        self.files = len(planned)
         self.done = 0
         self.refused = 0
         self.downloaded = 0
         """Files that were not stored before."""
+        self.downloaded_mirrored = 0
+        """Those of them that have a mirror."""
         self.downloaded_bytes = 0
         """Bytes that have arrived, those of unfinished files included."""
         self.active_seconds = 0.0
         """Seconds in which bytes arrived."""
         self._now = now
         self._last = now()
-        self._left = every
+        self._planned = planned
+        self._left = dict.fromkeys(planned)
         self._arrived: dict[tuple[str, str], int] = {}
         self._waiting: dict[WantedFile, Refusal] = {}
 
@@ -63,7 +64,9 @@ class FetchState:
         self._left.pop(file, None)
         self.done += 1
         if isinstance(outcome, PrefetchedFile):
-            self.downloaded += outcome.cache != "HIT"
+            is_new = outcome.cache != "HIT"
+            self.downloaded += is_new
+            self.downloaded_mirrored += is_new and bool(self._planned[file].mirror)
         else:
             self.refused += 1
 
@@ -79,7 +82,7 @@ class FetchState:
 
     def observed(self, requests: Mapping[str, int]) -> Observed:
         """Return the observations for an estimate; `requests` were sent to each upstream since the start."""
-        return Observed(self.downloaded, requests, self.downloaded_bytes, self.active_seconds)
+        return Observed(self.downloaded, self.downloaded_mirrored, requests, self.downloaded_bytes, self.active_seconds)
 
 
 def progress_line(

@@ -67,7 +67,7 @@ class Predicting:
             clock, limiter = self._machine.clock, self._archive.limiter
             outlook = UpstreamOutlook(limiter.policy(SERVICE), limiter.state(SERVICE))
             rest = [PlannedFile("", SERVICE, 5)] * (FILES - OBSERVED)
-            observed = Observed(OBSERVED, {SERVICE: OBSERVED}, 5 * OBSERVED, 1.0)
+            observed = Observed(OBSERVED, 0, {SERVICE: OBSERVED}, 5 * OBSERVED, 1.0)
             found = estimate(rest, {SERVICE: outlook}, clock.time(), observed)
             self.end = (clock.monotonic() + found.seconds.best, clock.monotonic() + found.seconds.worst)
 
