@@ -14,23 +14,19 @@ the root's /tmp, which is removed; nothing else in the root changes.
 
 from __future__ import annotations
 
-import os
-import shutil
-import stat
-import tempfile
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from snapproxy.base.clock import Clock, SystemClock
 from snapproxy.core.similar import similar
 from snapproxy.formats.armor import is_armored
-from snapproxy.solvers import apt_policy, apt_texts, bounded_process
+from snapproxy.solvers import apt_policy, apt_texts, bounded_process, in_root
 from snapproxy.solvers.apt_policy import AptAlgorithm
 from snapproxy.solvers.apt_texts import AptArchive
 from snapproxy.solvers.bounded_process import Finished, ProcessLimits
+from snapproxy.solvers.in_root import ProgramPlace
 from snapproxy.solvers.model import Closure, ClosureRequest, SolverError, UnknownPackagesError, UnsatisfiableError
 
 SECONDS = 900.0
@@ -72,53 +68,17 @@ class AptSolver:
 
     def solve(self, request: ClosureRequest, base: str, folder: Path) -> Closure:
         sources = apt_texts.sources_of(request, base)
-        with _place(request.root, folder) as place:
+        with in_root.place(request.root, folder, needs_superuser=False) as place:
             apt = _Apt(place, self._limits, self._clock)
             version = _version(apt)
             apt.prepare(request, sources)
             return _solve(apt, request, sources, version)
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """The private folder, the path by which apt sees it, and the words before each command line."""
-
-    folder: Path
-    inside: str
-    prefix: tuple[str, ...] = ()
-
-
-@contextmanager
-def _place(root: str, folder: Path) -> Iterator[_Place]:
-    if not root:
-        yield _Place(folder, str(folder.absolute()))
-        return
-    top = Path(root).absolute()
-    try:
-        # A link would lead out of the root.
-        is_folder = stat.S_ISDIR((top / "tmp").lstat().st_mode)
-        private = Path(tempfile.mkdtemp(prefix="snapproxy-", dir=top / "tmp")) if is_folder else None
-    except OSError as error:
-        raise _unusable_root(root, str(error)) from error
-    if private is None:
-        raise _unusable_root(root, f"{top / 'tmp'} is no folder")
-    chroot = ("chroot",) if os.geteuid() == 0 else ("unshare", "--map-root-user", "chroot")
-    try:
-        yield _Place(private, f"/tmp/{private.name}", (*chroot, str(top)))  # noqa: S108 -- in the root, just made
-    finally:
-        shutil.rmtree(private)
-
-
-def _unusable_root(root: str, why: str) -> SolverError:
-    return SolverError(
-        "The root of the release cannot be used", why=f"{root}: {why}.", hint="--root needs a folder with apt and /tmp."
-    )
-
-
 class _Apt:
     """apt in a private root."""
 
-    def __init__(self, place: _Place, limits: ProcessLimits, clock: Clock) -> None:
+    def __init__(self, place: ProgramPlace, limits: ProcessLimits, clock: Clock) -> None:
         self._place = place
         self._limits = limits
         self._clock = clock

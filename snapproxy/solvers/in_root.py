@@ -45,14 +45,16 @@ class ProgramPlace:
 
 
 @contextmanager
-def place(root: str, folder: Path) -> Iterator[ProgramPlace]:
+def place(root: str, folder: Path, *, needs_superuser: bool = True) -> Iterator[ProgramPlace]:
     """Yield a place for programs inside `root`, or for this machine's own in `folder` if `root` is ''.
 
-    Raises SolverError if the root has no /tmp for its private folder.
+    `needs_superuser`: the programs of this machine refuse an ordinary user. Raises SolverError if the root has no /tmp
+    for its private folder.
     """
     is_superuser = os.geteuid() == 0
     if not root:
-        yield ProgramPlace(folder, str(folder.absolute()), prefix=prefix_of("", is_superuser=is_superuser))
+        prefix = prefix_of("", is_superuser=is_superuser or not needs_superuser)
+        yield ProgramPlace(folder, str(folder.absolute()), prefix=prefix)
         return
     top = Path(root).absolute()
     private = _private_folder(top)
