@@ -14,13 +14,12 @@ from snapproxy.core.model import Refusal, TimeSpec
 from snapproxy.core.time_spec import format_instant
 from snapproxy.prefetch.estimate import Bounds, Estimate
 from snapproxy.prefetch.fetch_files import FileOutcome, PrefetchedFile, missing_files
-from snapproxy.prefetch.model import IS_FOUND, Finding, ResolvedEntry, WantedFile
+from snapproxy.prefetch.model import IS_FOUND, ResolvedEntry, WantedFile
 from snapproxy.prefetch.progress import estimate_line
+from snapproxy.prefetch.resolution_report import entry_lines
 
 MOST_SHOWN = 50
 """Maximum number of entries of one finding that are printed for people; --json has all."""
-
-_CERTAIN = frozenset({Finding.RESOLVED, Finding.BY_IDENTITY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,7 @@ def show(found: Prefetched, capture: str) -> None:
 def lines(found: Prefetched, capture: str) -> Iterator[str]:
     """Yield the result for people."""
     selected = found.selected
-    yield from _entry_lines(selected)
+    yield from entry_lines(selected.entries, most=MOST_SHOWN)
     yield from _time_lines(selected)
     yield from (f"note: {each}" for each in selected.notes)
     if selected.solver:
@@ -87,18 +86,6 @@ def lines(found: Prefetched, capture: str) -> Iterator[str]:
     )
     if capture:
         yield f"recorded in the capture {capture}"
-
-
-def _entry_lines(selected: Selected) -> Iterator[str]:
-    """Yield each entry of a list that is not simply resolved, by finding."""
-    for finding in Finding:
-        entries = [each for each in selected.entries if each.finding is finding]
-        if not entries or finding in _CERTAIN:
-            continue
-        yield f"{finding.value}: {len(entries)}"
-        yield from (f"  {each.entry.origin}: {each.entry.label}. {each.why}" for each in entries[:MOST_SHOWN])
-        if len(entries) > MOST_SHOWN:
-            yield f"  and {len(entries) - MOST_SHOWN} more; --json prints all"
 
 
 def _time_lines(selected: Selected) -> Iterator[str]:

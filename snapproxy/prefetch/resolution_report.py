@@ -1,11 +1,11 @@
-"""Report a resolution in lines of text: the chosen times, and every entry that is not simply resolved."""
+"""Report every entry of a list that is not simply resolved, in lines of text."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from snapproxy.prefetch.model import Finding, Resolution
+from snapproxy.prefetch.model import Finding, ResolvedEntry
 
 _ORDER = (
     Finding.NOT_FOUND,
@@ -17,15 +17,14 @@ _ORDER = (
 )
 
 
-def report_lines(resolution: Resolution) -> Iterator[str]:
-    """Yield the lines: entries by finding with their place in the list, then the times, then notes."""
+def entry_lines(entries: Iterable[ResolvedEntry], *, most: int) -> Iterator[str]:
+    """Yield the entries by finding, with their place in the list and the reason; at most `most` of each finding."""
     by_finding = defaultdict(list)
-    for each in resolution.entries:
+    for each in entries:
         by_finding[each.finding].append(each)
     for finding in _ORDER:
-        if entries := by_finding[finding]:
-            yield f"{finding.value}: {len(entries)}"
-            yield from (f"  {each.entry.origin}: {each.entry.label}. {each.why}" for each in entries)
-    for group in resolution.wanted:
-        yield f"{group.archive.name} at {group.when.text}: {len(group.files)} files"
-    yield from resolution.notes
+        if found := by_finding[finding]:
+            yield f"{finding.value}: {len(found)}"
+            yield from (f"  {each.entry.origin}: {each.entry.label}. {each.why}" for each in found[:most])
+            if len(found) > most:
+                yield f"  and {len(found) - most} more; --json prints all"

@@ -15,10 +15,10 @@ from snapproxy.formats.package_lists.model import ListEntry
 from snapproxy.prefetch.archive_choice import archives_of, selections_of
 from snapproxy.prefetch.conclude import choose_times, conclude
 from snapproxy.prefetch.evidence import FoundFile, HistoryFile, IndexEvidence
-from snapproxy.prefetch.model import Candidate, Finding, Resolution, ResolvedEntry
+from snapproxy.prefetch.model import Candidate, Finding, ResolvedEntry
 from snapproxy.prefetch.near_versions import near_versions
 from snapproxy.prefetch.query import IndexedFile, Query
-from snapproxy.prefetch.resolution_report import report_lines
+from snapproxy.prefetch.resolution_report import entry_lines
 from tests.fakes.content import epoch
 from tests.fakes.resolving import digest, named
 
@@ -207,8 +207,8 @@ def test_the_nearest_versions_are_one_older_and_one_newer() -> None:
 
 def test_the_report_has_every_entry_that_is_not_simply_resolved() -> None:
     entries = [ResolvedEntry(replace(ENTRY, origin=each.value), each, why="Because.") for each in Finding]
-    lines = list(report_lines(Resolution(tuple(entries), (), ("a note",))))
+    lines = list(entry_lines(entries, most=1))
     reported = [each for each in Finding if f"  {each.value}: a 1 amd64. Because." in lines]
     assert set(Finding) - set(reported) == {Finding.RESOLVED, Finding.BY_IDENTITY}
     assert f"{Finding.NOT_FOUND.value}: 1" in lines
-    assert lines[-1] == "a note"
+    assert "  and 1 more; --json prints all" in entry_lines([entries[-1], entries[-1]], most=1)
