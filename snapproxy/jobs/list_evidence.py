@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from snapproxy.core.time_evidence import EvidenceKind, TimeEvidence, not_after, not_before
 from snapproxy.errors import ClientError
 from snapproxy.formats.package_lists.known import read_list
@@ -34,7 +36,7 @@ def list_evidence(data: bytes, name: str) -> list[TimeEvidence]:
             why=error.why,
             hint="Name a root folder, an image, a Dockerfile, a .buildinfo, a .BUILDINFO or a list of packages.",
         ) from error
-    return found + _of_list(listed, name)
+    return found + _of_list(listed if not found else replace(listed, made=None), name)  # the same date, with its line
 
 
 def _of_list(listed: PackageList, name: str) -> list[TimeEvidence]:
