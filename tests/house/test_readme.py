@@ -29,7 +29,7 @@ def test_a_working_proxy_by_line_20(readme: str) -> None:
 
 def test_it_pins_a_build_and_locks_one(readme: str) -> None:
     ours = [line[1:] for line in command_lines(readme) if line[0] == "snapproxy"]
-    assert [line[0] for line in ours] == ["run", "sources", "run", "run"]
+    assert [line[0] for line in ours] == ["run", "sources", "run", "run", "prefetch"]
     for line in ours:
         assert parse(line).verb == line[0]
 
