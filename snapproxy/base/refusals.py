@@ -124,7 +124,7 @@ def cooling_down(step: Fetch, cooling: CoolingDown, now: Instant) -> Refusal:
         f"{format_instant(now + seconds)}. {step.path} of {step.reported_space} is not in the store.",
         hint=f"Try again in {seconds} seconds, or add further mirrors to the archive in the configuration.",
         retry_after=seconds,
-        is_wait=True,
+        is_wait=cooling.is_throttled,
     )
 
 
@@ -276,7 +276,7 @@ def timeline_cooling_down(archive: Archive, cooling: CoolingDown, now: Instant) 
         f"snapproxy sends it no request until {format_instant(now + seconds)}.",
         f"Try again in {seconds} seconds, or use the exact id of a snapshot that was used before.",
         {"Retry-After": str(seconds)},
-        is_wait=True,
+        is_wait=cooling.is_throttled,
     )
 
 

@@ -193,6 +193,10 @@ class Throttled:
     retry_after: float | None = None
 
 
+_THROTTLES = frozenset({"", "429", "503", "509"})
+"""Causes of a cool-down at which the upstream works: a long queue, or a refusal of too many requests."""
+
+
 @dataclass(frozen=True, slots=True)
 class CoolingDown:
     """No request was sent, because `upstream` (host or host:port) is cooling down longer than the caller waits.
@@ -204,6 +208,11 @@ class CoolingDown:
     upstream: str
     wait: float
     cause: str = ""
+
+    @property
+    def is_throttled(self) -> bool:
+        """Whether the upstream answers, and only limits the requests; otherwise it cannot be reached or fails."""
+        return self.cause in _THROTTLES
 
     @property
     def cause_text(self) -> str:

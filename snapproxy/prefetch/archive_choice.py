@@ -5,13 +5,15 @@ The distribution's name selects archives, the release its suites. What the user 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 from snapproxy.archives import BUILTIN
 from snapproxy.core.listing import Selection
 from snapproxy.core.model import Archive
 from snapproxy.core.similar import similar
 from snapproxy.errors import ConfigurationError
+from snapproxy.families import LISTERS
 from snapproxy.formats.package_lists.model import ListEntry
 
 _DEBIAN = ("debian", "debian-security")
@@ -116,6 +118,16 @@ def selections_of(
     if archive.family == "apt":
         return [Selection(suite=word, architectures=architectures) for word in words]
     return [Selection(components=(word,), architectures=architectures) for word in words]
+
+
+def shown_repositories(archive: Archive, paths: Iterable[str]) -> list[Selection]:
+    """Return the repositories that the paths of packages show, those that most paths share first.
+
+    A path shows several possible folders, and each one that does not exist costs a request.
+    """
+    lister = LISTERS[archive.family]
+    counts = Counter(selection for path in paths for selection in lister.repositories_of(path))
+    return sorted(counts, key=lambda each: (-counts[each], -len(each.components[0]), each.components))
 
 
 def _stated(archive: Archive, entries: Sequence[ListEntry]) -> list[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from snapproxy.core.listing import Selection
 from snapproxy.core.model import Archive, Refusal, TimeSpec
 from snapproxy.families import LISTERS
+from snapproxy.prefetch.archive_choice import shown_repositories
 from snapproxy.prefetch.model import WantedFile
 from snapproxy.prefetch.slice import Slice, SliceReader
 
@@ -45,13 +46,9 @@ async def indexes_of(
     `probing` reads every selection, `recording` the chosen ones, into the capture, also under the other names of their
     suites. A selection that does not exist at that time is skipped; any other refusal is returned.
     """
-    slices: dict[Selection, Slice] = {}
-    for selection in _candidates(listed):
-        found = await probing.read(listed.when, selection)
-        if isinstance(found, Slice):
-            slices[selection] = found
-        elif not found.is_absence:
-            return found
+    slices = await _slices(listed, probing)
+    if isinstance(slices, Refusal):
+        return slices
     chosen, missing = _cover({each: {file.path for file in found.packages} for each, found in slices.items()}, listed)
     files: dict[WantedFile, None] = {}
     for selection in chosen:
@@ -66,6 +63,20 @@ async def indexes_of(
                 continue
             files |= dict.fromkeys(recorded)
     return IndexesOfList(tuple(files), tuple(sorted(missing)))
+
+
+async def _slices(listed: ListedFiles, reader: SliceReader) -> dict[Selection, Slice] | Refusal:
+    """Read the repositories that the paths show, until they list every package; if they do not, all selections."""
+    slices: dict[Selection, Slice] = {}
+    for selection in shown_repositories(listed.archive, sorted(listed.paths)):
+        if not _unlisted(listed, slices):
+            return slices
+        if refusal := await _read(selection, listed.when, reader, slices):
+            return refusal
+    for selection in listed.selections if _unlisted(listed, slices) else ():
+        if refusal := await _read(selection, listed.when, reader, slices):
+            return refusal
+    return slices
 
 
 def _cover(
@@ -83,8 +94,16 @@ def _cover(
     return chosen, missing
 
 
-def _candidates(listed: ListedFiles) -> Sequence[Selection]:
-    """Return the selections to read, each once: first those that the paths show."""
-    lister = LISTERS[listed.archive.family]
-    shown = (selection for path in sorted(listed.paths) for selection in lister.repositories_of(path))
-    return list(dict.fromkeys((*shown, *listed.selections)))
+def _unlisted(listed: ListedFiles, slices: Mapping[Selection, Slice]) -> frozenset[str]:
+    return listed.paths.difference(each.path for found in slices.values() for each in found.packages)
+
+
+async def _read(
+    selection: Selection, when: TimeSpec, reader: SliceReader, slices: dict[Selection, Slice]
+) -> Refusal | None:
+    """Read a selection into `slices` if it exists at that time. Return any other refusal than an absence."""
+    found = await reader.read(when, selection)
+    if isinstance(found, Slice):
+        slices[selection] = found
+        return None
+    return None if found.is_absence else found

@@ -21,7 +21,7 @@ from snapproxy.families import LISTERS
 from snapproxy.formats.package_lists.model import ListEntry, PackageList
 from snapproxy.indexes.index_tables import IndexTables
 from snapproxy.indexes.listings import Listings
-from snapproxy.prefetch.archive_choice import selections_of
+from snapproxy.prefetch.archive_choice import selections_of, shown_repositories
 from snapproxy.prefetch.archive_reader import ArchiveReader, ReaderParts, instant_of
 from snapproxy.prefetch.conclude import choose_times, conclude
 from snapproxy.prefetch.dated_records import DatedRecords
@@ -108,7 +108,9 @@ async def _search(
     for archive in _archives(queries):
         own = [each for each in queries if archive in each.archives]
         architectures = architectures_of(archive, own, options)
-        selections = selections_of(archive, [each.entry for each in own], options.suites, architectures)
+        shown = shown_repositories(archive, (each.path for each in own if each.path))
+        usual = selections_of(archive, [each.entry for each in own], options.suites, architectures)
+        selections = list(dict.fromkeys((*shown, *usual)))
         readers[archive.name] = ArchiveReader(archive, by_number, selections, architectures, evidence, reader_parts)
     histories = parts.book.histories
     records: tuple[Records, ...] = (SnapshotRecords(answerer, histories), DatedRecords(answerer, histories))

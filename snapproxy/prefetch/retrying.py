@@ -18,6 +18,12 @@ from snapproxy.core.model import Refusal
 MOST_WAITS = 6
 """Maximum number of waits for one file. Upstreams that refuse for hours end it; a later run continues."""
 
+MOST_FAILURES = 2
+"""Maximum number of failures of one file: an upstream that cannot be reached is not waited for as one that throttles.
+
+A list may concern archives that a closed network does not reach.
+"""
+
 LONGEST_WAIT = 600.0
 """Maximum seconds of one wait; an upstream that names a longer time is not waited for."""
 
@@ -32,8 +38,12 @@ class RetryingAnswerer:
     async def answer(self, target: FileTarget | ServiceTarget, conditions: Conditions) -> Outcome:
         """Return the answer, or the last refusal."""
         outcome = await self._answerer.answer(target, conditions)
+        failures = 0
         for _ in range(MOST_WAITS):
             if not isinstance(outcome, Refusal) or not outcome.may_pass:
+                break
+            failures += not outcome.is_wait
+            if failures == MOST_FAILURES:
                 break
             seconds = float(outcome.headers["Retry-After"])
             if seconds > LONGEST_WAIT:

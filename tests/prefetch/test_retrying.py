@@ -8,7 +8,7 @@ from snapproxy.base.clock import SystemClock
 from snapproxy.core.exchange import Conditions, FileTarget, Outcome, PassTarget, Prefetch, ServiceTarget, TunnelTarget
 from snapproxy.core.model import Archive, Refusal
 from snapproxy.core.time_spec import parse_time
-from snapproxy.prefetch.retrying import LONGEST_WAIT, MOST_WAITS, RetryingAnswerer
+from snapproxy.prefetch.retrying import LONGEST_WAIT, MOST_FAILURES, MOST_WAITS, RetryingAnswerer
 
 TARGET = FileTarget(Archive("debian", "apt", "snapshots"), parse_time("20240601T000000Z"), "x")
 FINAL = Refusal(404, "absent")
@@ -43,7 +43,11 @@ class InstantClock(SystemClock):
 
 
 def cooling(seconds: float) -> Refusal:
-    return Refusal(503, "cooling down", headers={"Retry-After": str(seconds)})
+    return Refusal(503, "cooling down", headers={"Retry-After": str(seconds)}, is_wait=True)
+
+
+def unreachable(seconds: float) -> Refusal:
+    return Refusal(504, "cannot be resolved", headers={"Retry-After": str(seconds)})
 
 
 def answered(*refusals: Refusal) -> tuple[Outcome, list[float]]:
@@ -62,6 +66,11 @@ def test_a_final_refusal_is_not_repeated() -> None:
 
 def test_an_upstream_that_never_recovers_is_given_up() -> None:
     assert answered(cooling(10)) == (cooling(10), [10] * MOST_WAITS)
+
+
+def test_an_upstream_that_cannot_be_reached_is_asked_twice() -> None:
+    assert answered(unreachable(10)) == (unreachable(10), [10] * (MOST_FAILURES - 1))
+    assert answered(unreachable(10), cooling(20), FINAL) == (FINAL, [10, 20])
 
 
 def test_hours_are_not_waited_for() -> None:

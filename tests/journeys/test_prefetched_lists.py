@@ -1,0 +1,241 @@
+"""Lists of other tools become captures, from which real clients install without network."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from tests.fakes.alpine import ApkFile
+from tests.fakes.alpine_world import FIRST as ALPINE_FIRST
+from tests.fakes.alpine_world import FOLDER as ALPINE_FOLDER
+from tests.fakes.alpine_world import HOST as ALPINE_HOST
+from tests.fakes.alpine_world import REPOSITORY as ALPINE_MAIN
+from tests.fakes.alpine_world import AlpineWorld
+from tests.fakes.apk_root import apk_in
+from tests.fakes.apt_root import AptRoot
+from tests.fakes.no_route import without_routes
+from tests.fakes.proxy import Snapproxy, configuration, run
+from tests.fakes.replaying import NAME, carry, digests
+from tests.fakes.rpm_root import RELEASE, DnfRoot, installed
+from tests.fakes.rpm_world import ARCHIVE, HOST, RpmWorld
+from tests.fakes.world import FIRST, World
+
+pytestmark = [
+    pytest.mark.journey,
+    pytest.mark.skipif(os.geteuid() != 0, reason="a network name space of one's own takes root"),
+]
+
+
+def prefetch(settings: Path, *arguments: str) -> dict[str, Any]:
+    done = run("prefetch", *arguments, "--capture", NAME, "--json", "--config", str(settings))
+    assert done.returncode == 0, done.stdout + done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def apt_root(world: World, folder: Path, at: Snapproxy, when: str) -> AptRoot:
+    root = AptRoot(folder)
+    root.configure('Acquire::Languages { "en"; };', f'Acquire::http::Proxy "{at.proxy(when, NAME)}";')
+    key = root.keyring(world.key.keyring)
+    root.sources(f"deb [signed-by={key}] http://ftp.debian.org/debian {world.codename} main")
+    return root
+
+
+def installed_offline(world: World, settings: Path, folder: Path, when: str, *packages: str) -> dict[str, str]:
+    """Return the packages that apt downloads without network from the carried capture, with their digests."""
+    carry(settings)
+    with without_routes(), Snapproxy(settings, options=["--offline"], name="offline") as at:
+        root = apt_root(world, folder, at, when)
+        updated = root.update()
+        assert updated.code == 0, updated.text
+        downloaded = root.download(*packages)
+        assert downloaded.code == 0, downloaded.text
+        return digests(root.fetched())
+
+
+def sha256s(world: World) -> set[str]:
+    return {each.fields["SHA256"] for each in world.first.debian.packages if not each.is_source}
+
+
+def status_of(world: World) -> str:
+    """Return the dpkg status of a system with every binary package of the first state."""
+    stanzas = (
+        f"Package: {each.name}\nStatus: install ok installed\nArchitecture: {each.architecture}\n"
+        f"Version: {each.version}\n"
+        for each in world.first.debian.packages
+        if not each.is_source
+    )
+    return "\n".join(stanzas)
+
+
+@pytest.mark.parametrize("options", [(), ("--at", FIRST)])
+def test_a_dpkg_status(world: World, tmp_path: Path, options: tuple[str, ...]) -> None:
+    """Without a time the resolver finds one; apt's own update works with the suite's codename."""
+    settings = configuration(tmp_path / "snapproxy", world)
+    status = tmp_path / "status"
+    status.write_text(status_of(world))
+    found = prefetch(settings, "debian", "--from", str(status), "--suite", world.codename, *options)
+    (time,) = {each["time"] for each in found["times"]}
+    assert {each["finding"] for each in found["entries"]} == {"resolved"}
+    assert set(installed_offline(world, settings, tmp_path / "offline", time, "xz-utils").values()) == sha256s(world)
+
+
+def cyclonedx(*components: tuple[str, dict[str, str]]) -> str:
+    """Return a bill of materials as syft writes it: package URLs, and properties of its own."""
+    return json.dumps(
+        {
+            "bomFormat": "CycloneDX",
+            "specVersion": "1.6",
+            "version": 1,
+            "metadata": {"tools": {"components": [{"type": "application", "author": "anchore", "name": "syft"}]}},
+            "components": [
+                {
+                    "bom-ref": f"{purl}&package-id=0",
+                    "type": "library",
+                    "name": purl.partition("@")[0].rpartition("/")[2],
+                    "version": purl.partition("@")[2].partition("?")[0],
+                    "purl": purl,
+                    "properties": [{"name": name, "value": value} for name, value in properties.items()],
+                }
+                for purl, properties in components
+            ],
+        }
+    )
+
+
+def test_an_sbom_of_syft(world: World, tmp_path: Path) -> None:
+    settings = configuration(tmp_path / "snapproxy", world)
+    binaries = [each for each in world.first.debian.packages if not each.is_source]
+    purls = (
+        f"pkg:deb/debian/{quote(each.name, safe='')}@{quote(each.version, safe='')}"
+        f"?arch={each.architecture}&distro=debian-12"
+        for each in binaries
+    )
+    sbom = tmp_path / "sbom.json"
+    sbom.write_text(cyclonedx(*((purl, {"syft:package:type": "deb"}) for purl in purls)))
+    found = prefetch(settings, "debian", "--from", str(sbom), "--suite", world.codename)
+    (time,) = {each["time"] for each in found["times"]}
+    assert set(installed_offline(world, settings, tmp_path / "offline", time, "xz-utils").values()) == sha256s(world)
+
+
+# --- rpm --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def rpm_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RpmWorld]:
+    world = RpmWorld(tmp_path_factory.mktemp("rpm"))
+    yield world
+    world.close()
+
+
+def test_an_rpms_lock(rpm_world: RpmWorld, tmp_path: Path) -> None:
+    """As Konflux writes it: addresses and digests. dnf checks the signed metadata offline."""
+    settings = rpm_world.configuration(tmp_path / "snapproxy")
+    tree = rpm_world.trees[FIRST]
+    packages = {path: tree.files[path] for path in tree.paths() if path.endswith(".rpm")}
+    lines = [
+        f"  - url: http://{HOST}/{ARCHIVE}/{path}\n    repoid: updates\n    size: {content.size}\n"
+        f"    checksum: sha256:{content.digests['sha256']}\n"
+        for path, content in packages.items()
+    ]
+    lock = tmp_path / "rpms.lock.yaml"
+    lock.write_text(
+        "---\nlockfileVersion: 1\nlockfileVendor: redhat\narches:\n- arch: x86_64\n  packages:\n"
+        + "".join(lines)
+        + "  source: []\n  module_metadata: []\n"
+    )
+    found = prefetch(settings, "--from", str(lock), "--at", FIRST)
+    assert {each["finding"] for each in found["entries"]} == {"resolved"}
+    carry(settings)
+    with without_routes(), Snapproxy(settings, options=["--offline"], name="offline") as at:
+        root = DnfRoot(tmp_path / "offline")
+        root.repository(
+            f"[t]\nname=t\nbaseurl=http://{HOST}/{ARCHIVE}/updates/{RELEASE}/Everything/x86_64\nenabled=1\n"
+            f"gpgcheck=0\nrepo_gpgcheck=1\ngpgkey=file://{rpm_world.public_key}\n"
+        )
+        root.main("keepcache=1\n")
+        outcome = root.dnf("install", "hello", "steady", http_proxy=at.proxy(FIRST, NAME))
+        assert outcome.code == 0, outcome.text
+        assert installed(root.root) == rpm_world.versions[FIRST]
+        assert set(digests(root.fetched()).values()) == {each.digests["sha256"] for each in packages.values()}
+
+
+# --- apk --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def alpine(tmp_path: Path) -> Iterator[AlpineWorld]:
+    world = AlpineWorld(tmp_path)
+    yield world
+    world.close()
+
+
+def base64_of(algorithm: str, data: bytes) -> str:
+    return f"{algorithm}-{b64encode(hashlib.new(algorithm, data).digest()).decode()}"
+
+
+def apko_lock(world: AlpineWorld) -> str:
+    """Return the packages of the first state as `apko lock` writes them: parts with their ranges and digests."""
+
+    def entry(file: ApkFile) -> dict[str, Any]:
+        ends = [0, len(file.signature), len(file.signature) + len(file.control), len(file.whole)]
+        ranges = [f"bytes={first}-{last - 1}" for first, last in itertools.pairwise(ends)]
+        return {
+            "name": file.name,
+            "url": f"https://{ALPINE_HOST}/alpine/{ALPINE_FOLDER}/{file.file}",
+            "version": file.version,
+            "architecture": "x86_64",
+            "signature": {"range": ranges[0], "checksum": base64_of("sha1", file.signature)},
+            "control": {"range": ranges[1], "checksum": base64_of("sha1", file.control)},
+            "data": {"range": ranges[2], "checksum": base64_of("sha256", file.data)},
+            "checksum": file.identity,
+        }
+
+    contents = {
+        "keyring": [],
+        "build_repositories": [],
+        "runtime_repositories": [],
+        "repositories": [],
+        "packages": [entry(each) for each in world.first],
+    }
+    return json.dumps({"version": "v1", "config": {"name": "apko.yaml", "checksum": ""}, "contents": contents})
+
+
+def syft_sbom(world: AlpineWorld) -> str:
+    return cyclonedx(
+        *(
+            (
+                f"pkg:apk/alpine/{each.name}@{each.version}?arch=x86_64&distro=alpine-3.99.0",
+                {"syft:package:type": "apk", "syft:metadata:pullChecksum": each.identity},
+            )
+            for each in world.first
+        )
+    )
+
+
+@pytest.mark.parametrize("listed", [apko_lock, syft_sbom])
+def test_apk(alpine: AlpineWorld, tmp_path: Path, listed: Callable[[AlpineWorld], str]) -> None:
+    """The list has digests of the parts of packages, and none of a whole file."""
+    settings = alpine.configuration(tmp_path / "snapproxy")
+    file = tmp_path / "list"
+    file.write_text(listed(alpine))
+    found = prefetch(settings, "alpine", "--from", str(file), "--at", ALPINE_FIRST, "--repo", ALPINE_MAIN)
+    assert {each["finding"] for each in found["entries"]} == {"resolved by identity"}
+    carry(settings)
+    with without_routes(), Snapproxy(settings, options=["--offline"], name="offline") as at:
+        client = apk_in(tmp_path / "offline", alpine.keys)
+        client.repositories(f"http://{ALPINE_HOST}/alpine/{ALPINE_MAIN}")
+        proxy = at.proxy(ALPINE_FIRST, NAME)
+        client.update(proxy=proxy)
+        names = [each.name for each in alpine.first]
+        client.add(*names, proxy=proxy)
+        assert all(client.read(name) for name in names)
