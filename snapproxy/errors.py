@@ -33,6 +33,10 @@ class SnapproxyError(Exception):
         return " ".join(part if part.endswith((".", ":")) else f"{part}." for part in str(self).splitlines())
 
 
+class TerminatedError(Exception):
+    """SIGTERM ended the work of a verb; its tasks and processes have been stopped. `main` exits with 143."""
+
+
 class ClientError(SnapproxyError):
     """The request is malformed or not allowed."""
 

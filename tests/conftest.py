@@ -112,6 +112,21 @@ def hamlet(edition: Edition) -> Iterator[Hamlet]:
 
 
 @pytest.fixture
+def hamlet_settings(hamlet: Hamlet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Settings, used by the verbs, in which the tiny archive is the upstream of Debian."""
+    row = hamlet.row
+    file = tmp_path / "config.toml"
+    file.write_text(
+        f'state_dir = "{tmp_path}/state"\ncache_dir = "{tmp_path}/cache"\n[archives.debian]\n'
+        f'snapshot = ["{row.snapshot[0]}"]\nmirrors = ["{row.mirrors[0]}"]\nkeyrings = ["{row.keyrings[0]}"]\n'
+        '[upstreams."127.0.0.2"]\nrequests_per_second = 500\nburst = 500\n',
+        encoding="utf-8",
+    )
+    monkeypatch.setenv("SNAPPROXY_CONFIG", str(file))
+    return file
+
+
+@pytest.fixture
 def present(edition: Edition) -> Iterator[Present]:
     """An archive that a test can publish again."""
     present = Present(edition.key)

@@ -1,7 +1,8 @@
 """The command line: two modules for each verb (see `verbs`), and modules that several verbs use.
 
 `main` is the only place that turns an error into a message and an exit code: 0 success, 1 failure, 2 invalid arguments
-or configuration, 130 interrupted. `run` returns the exit code of its command, `bisect` 3 for a range.
+or configuration, 130 interrupted by Ctrl-C, 143 ended by SIGTERM. `run` returns the exit code of its command, `bisect`
+3 for a range.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 from snapproxy.cli.messages import print_error, print_json_error
 from snapproxy.cli.parser import parse
 from snapproxy.cli.verbs import main_of
-from snapproxy.errors import ConfigurationError, SnapproxyError
+from snapproxy.errors import ConfigurationError, SnapproxyError, TerminatedError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,5 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"snapproxy: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
+        print("snapproxy: interrupted", file=sys.stderr)
         return 130
+    except TerminatedError:
+        print("snapproxy: terminated", file=sys.stderr)
+        return 143
     return code

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import platform
 import tempfile
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from snapproxy.cli.application import App
@@ -26,9 +28,10 @@ LARGEST_STATUS = 64 * 2**20
 async def solve(app: App, arguments: ClosureArguments, capture: str) -> Closure:
     """Return the closure. The roots and indexes of the update are recorded in the capture.
 
-    Raises SolverError if the solver is missing or cannot compute it.
+    Raises SolverError if the solver is missing or cannot compute it. The solver is killed if the task is cancelled.
     """
-    solver = SOLVERS[arguments.selections[0].archive.family]()
+    cancelled = threading.Event()
+    solver = SOLVERS[arguments.selections[0].archive.family](cancelled=cancelled)
     async with serving(app) as url:
         prefix = f"{url}/~{capture}" if capture else url
         bases = {
@@ -38,10 +41,22 @@ async def solve(app: App, arguments: ClosureArguments, capture: str) -> Closure:
         with tempfile.TemporaryDirectory(prefix="solver-", dir=app.config.cache_dir) as folder:
             request = request_of(arguments, bases)
             first = bases[arguments.selections[0].archive.name]
-            closure = await asyncio.to_thread(solver.solve, request, first, Path(folder))
+            closure = await _in_thread(lambda: solver.solve(request, first, Path(folder)), cancelled)
     if capture:
         await app.captures.add_solver(capture, closure.solver)
     return closure
+
+
+async def _in_thread(work: Callable[[], Closure], cancelled: threading.Event) -> Closure:
+    """Run the solver in a thread. If this task is cancelled, kill the solver and wait for its end."""
+    running = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        cancelled.set()
+        await asyncio.wait({running})
+        running.exception()  # "The solver was cancelled"; a result has no use any more
+        raise
 
 
 def request_of(arguments: ClosureArguments, bases: Mapping[str, str]) -> ClosureRequest:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
+import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -12,7 +14,7 @@ from snapproxy.cli import run_as_owner
 from snapproxy.cli.load_config import config_of
 from snapproxy.config import Config
 from snapproxy.core.model import Refusal
-from snapproxy.errors import SnapproxyError, StorageError
+from snapproxy.errors import SnapproxyError, StorageError, TerminatedError
 from snapproxy_storage import StorageFailure
 
 T = TypeVar("T")
@@ -49,13 +51,40 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     return uvloop.new_event_loop
 
 
+async def _until_terminated(main: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end. SIGTERM cancels it, as Ctrl-C does, and raises TerminatedError."""
+    if threading.current_thread() is not threading.main_thread():
+        return await main  # only the main thread can handle signals
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    is_terminated = False
+
+    def terminate() -> None:
+        nonlocal is_terminated
+        is_terminated = True
+        if task is not None:
+            task.cancel()
+
+    loop.add_signal_handler(signal.SIGTERM, terminate)
+    try:
+        return await main
+    except asyncio.CancelledError:
+        if is_terminated:
+            raise TerminatedError from None
+        raise
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
+
+
 def result_of(
     arguments: argparse.Namespace, work: Callable[[Config, argparse.Namespace], Coroutine[Any, Any, T | Refusal]]
 ) -> T:
-    """Load the settings, run `work` as the owner of the store, and return its result. Raises RefusedError."""
+    """Load the settings, run `work` as the owner of the store, and return its result.
+
+    Raises RefusedError, TerminatedError if SIGTERM arrives, and KeyboardInterrupt after Ctrl-C.
+    """
     config = config_of(arguments)
     with run_as_owner.acting(config.state_dir):
-        outcome = run_async(work(config, arguments))
+        outcome = run_async(_until_terminated(work(config, arguments)))
     if isinstance(outcome, Refusal):
         raise RefusedError(outcome)
     return outcome

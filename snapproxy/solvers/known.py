@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Mapping
+from typing import Protocol
 
 from snapproxy.solvers.apk import ApkSolver
 from snapproxy.solvers.apt import AptSolver
@@ -10,7 +12,15 @@ from snapproxy.solvers.dnf import DnfSolver
 from snapproxy.solvers.model import Solver
 from snapproxy.solvers.pacman import PacmanSolver
 
-SOLVERS: Mapping[str, Callable[[], Solver]] = {
+
+class MakeSolver(Protocol):
+    """Makes a solver, whose package manager is killed when another thread sets `cancelled`."""
+
+    def __call__(self, *, cancelled: threading.Event) -> Solver:
+        """Return a new solver."""
+
+
+SOLVERS: Mapping[str, MakeSolver] = {
     "apk": ApkSolver,
     "apt": AptSolver,
     "pacman": PacmanSolver,

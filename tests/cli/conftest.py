@@ -13,7 +13,6 @@ import pytest
 
 from snapproxy.core.exchange import Conditions, FileTarget, Outcome, Served
 from snapproxy.core.model import Archive, Proof, Refusal, Resolved, Role
-from tests.fakes.hamlet import Hamlet
 
 FIGURES: dict[str, Any] = {
     "requests": 4,
@@ -124,21 +123,6 @@ def plain_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file.write_text(f'state_dir = "{tmp_path}/state"\ncache_dir = "{tmp_path}/cache"\n', encoding="utf-8")
     monkeypatch.setenv("SNAPPROXY_CONFIG", str(file))
     return tmp_path
-
-
-@pytest.fixture
-def hamlet_settings(hamlet: Hamlet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Settings, used by the verbs, in which the tiny archive is the upstream of Debian."""
-    row = hamlet.row
-    file = tmp_path / "config.toml"
-    file.write_text(
-        f'state_dir = "{tmp_path}/state"\ncache_dir = "{tmp_path}/cache"\n[archives.debian]\n'
-        f'snapshot = ["{row.snapshot[0]}"]\nmirrors = ["{row.mirrors[0]}"]\nkeyrings = ["{row.keyrings[0]}"]\n'
-        '[upstreams."127.0.0.2"]\nrequests_per_second = 500\nburst = 500\n',
-        encoding="utf-8",
-    )
-    monkeypatch.setenv("SNAPPROXY_CONFIG", str(file))
-    return file
 
 
 @pytest.fixture
