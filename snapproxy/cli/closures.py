@@ -67,12 +67,13 @@ def request_of(arguments: ClosureArguments, bases: Mapping[str, str]) -> Closure
         build_dependencies_of=arguments.build_dependencies_of,
         suites=first.suites,
         components=first.components,
-        architectures=first.architectures,
+        architectures=first.architectures or (platform.machine(),),  # rpm's names are those of the kernel
         recommends=arguments.recommends,
         status=_status(arguments.status) if arguments.status else b"",
         root=str(arguments.root) if arguments.root else "",
         keyrings=_keyrings(first.archive),
         further=tuple(_further(each, bases) for each in others),
+        is_any_solver_accepted=arguments.is_any_solver_accepted,
     )
 
 

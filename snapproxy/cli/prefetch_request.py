@@ -46,6 +46,7 @@ class ClosureArguments:
     recommends: bool | None
     status: Path | None
     root: Path | None
+    is_any_solver_accepted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +100,11 @@ def read_arguments(
     if arguments.time is None:
         raise ConfigurationError("No time was given", hint="Add --at TIME, such as --at 2024-06-01.")
     if arguments.all:
-        if packages or arguments.build_dep or arguments.base or arguments.root:
+        if packages or arguments.build_dep or arguments.base or arguments.root or arguments.any_solver:
             raise ConfigurationError(
                 "--all excludes packages and the options of dependencies",
                 why="It fetches every package of the selection.",
-                hint="Remove --all, or the packages and --build-dep, --base, --root.",
+                hint="Remove --all, or the packages and --build-dep, --base, --root, --any-solver.",
             )
         return SliceArguments(arguments.time, _selections(arguments, archive, archives, is_whole=True))
     if not packages and not arguments.build_dep:
@@ -118,6 +119,7 @@ def read_arguments(
         arguments.recommends,
         arguments.base,
         arguments.root,
+        arguments.any_solver,
     )
 
 
@@ -173,6 +175,7 @@ def _refuse_with_lists(arguments: argparse.Namespace) -> None:
             ("--build-dep", arguments.build_dep),
             ("--base", arguments.base),
             ("--root", arguments.root),
+            ("--any-solver", arguments.any_solver),
             ("--recommends", arguments.recommends is not None),
         )
         if value

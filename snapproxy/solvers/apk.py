@@ -37,7 +37,7 @@ MAX_KEYS = 1000
 
 _HINT = (
     "Debian has no package of apk: put Alpine's static binary on the PATH as apk (package apk-tools-static, file "
-    "sbin/apk.static), or name a root of Alpine with --root."
+    "sbin/apk.static), or add --root DIR with a root of Alpine."
 )
 _KEYS_OF_ROOT = "/etc/apk/keys"
 

@@ -166,7 +166,7 @@ def _solve(apt: _Apt, request: ClosureRequest, sources: Sequence[AptArchive], ve
             raise UnsatisfiableError(
                 "apt finds no solution for these packages",
                 why=f"apt {released} of the release fails; the newer solver of apt {version} finds one.",
-                hint="Accept any solver, or request other packages.",
+                hint="Add --any-solver to use the newer solver, or request other packages.",
             )
         used = "3.0 after internal"
     files = sorted(set(apt_texts.parse_files(printed, sources)), key=lambda file: (file.archive, file.path))

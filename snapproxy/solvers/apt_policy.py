@@ -93,5 +93,6 @@ def solver_missing(ours: str, theirs: str, why: str = "") -> SolverError:
     return SolverError(
         "apt of this machine lacks the solver of that release",
         why=f"{why}The release has apt {theirs} with solver 3.0, and this is apt {ours}: the sets can differ.",
-        hint="Give --root DIR, a root of that release (made by mmdebstrap or debootstrap), or accept any solver.",
+        hint="Add --root DIR with a root of that release (made by mmdebstrap or debootstrap), or add --any-solver "
+        "to use the solver of this machine.",
     )

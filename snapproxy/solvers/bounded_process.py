@@ -67,7 +67,7 @@ def run(
         raise SolverError(
             "The solver could not be started",
             why=f"{command[0]}: {error.strerror}.",
-            hint="Install the program, or select a root that has it.",
+            hint="Install the program, or add --root DIR with a root of the release that has it.",
         ) from error
     with process:
         try:

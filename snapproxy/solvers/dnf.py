@@ -46,7 +46,7 @@ _PYTHONS = ("/usr/bin/python3", "/usr/libexec/platform-python")
 
 _FOLDERS = ("root", "cache", "persist", "log", "state", "none")
 _MOST_LINKS = 10
-_HINT = "Install dnf (dnf 5: and python3-libdnf5), or name a root that has it with --root."
+_HINT = "Install dnf (dnf 5: and python3-libdnf5), or add --root DIR with a root that has it."
 
 
 class DnfSolver:

@@ -71,11 +71,11 @@ def _private_folder(top: Path) -> Path:
             return Path(tempfile.mkdtemp(prefix="snapproxy-", dir=top / "tmp"))
         why = f"{top / 'tmp'} is no folder"
     except OSError as error:
-        why = str(error)
+        why = f"{error.filename}: {error.strerror}"
     raise SolverError(
         "The root of the release cannot be used",
         why=f"{why}.",
-        hint="--root needs a folder with the package manager and /tmp.",
+        hint="--root DIR must be a folder with the package manager and with /tmp.",
     )
 
 
@@ -91,7 +91,7 @@ class PlacedPrograms:
         """Run a program. Raises SolverError with `hint` if it is missing, and as `bounded_process.run`."""
         search = ROOT_PATH if self.place.root else os.environ.get("PATH", os.defpath)
         if not self.place.root and shutil.which(program) is None:
-            raise _missing(program, "this machine", hint)
+            raise _missing(program, "This machine", hint)
         done = bounded_process.run(
             (*self.place.prefix, program, *arguments),
             environment={"PATH": search, "LC_ALL": "C.UTF-8", "HOME": self.place.inside, "TMPDIR": self.place.inside},
@@ -100,7 +100,7 @@ class PlacedPrograms:
             clock=self._clock,
         )
         if done.status == _NOT_FOUND and self.place.prefix:
-            raise _missing(program, self.place.root or "this machine", hint)
+            raise _missing(program, self.place.root or "This machine", hint)
         return done
 
     def path(self, *names: str) -> str:

@@ -48,7 +48,7 @@ MAX_SIGNATURE = 16 << 10
 
 _FOLDERS = ("root", "db/sync", "cache", "gnupg", "hooks")
 _PIECE = 1 << 18
-_HINT = "Install pacman (Debian: pacman-package-manager), or name a root that has it with --root."
+_HINT = "Install pacman (Debian: pacman-package-manager), or add --root DIR with a root that has it."
 
 
 class PacmanSolver:

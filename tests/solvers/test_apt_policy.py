@@ -53,7 +53,8 @@ def test_a_newer_apt_runs_the_older_solver_of_the_release_and_says_so() -> None:
 def test_a_solver_that_this_apt_lacks_is_refused_unless_any_is_accepted(ours: str) -> None:
     with pytest.raises(SolverError) as refused:
         choose(ours, "3.3.5", ["Debian"], is_any_accepted=False)
-    assert "--root" in refused.value.hint
+    assert "--root DIR" in refused.value.hint
+    assert "--any-solver" in refused.value.hint
     choice = choose(ours, "3.3.5", ["Debian"], is_any_accepted=True)
     assert choice.algorithm is INTERNAL
     assert "may differ" in choice.notes[0]

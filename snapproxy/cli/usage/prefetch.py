@@ -125,3 +125,8 @@ def _add_closure(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="a root of the release, whose package manager computes the dependencies (default: this machine's)",
     )
+    closure.add_argument(
+        "--any-solver",
+        action="store_true",
+        help="apt: use the solver of this machine if it lacks that of the release; the set of packages can differ",
+    )
