@@ -17,6 +17,7 @@ from snapproxy.cli.prefetch_report import Prefetched, Selected
 from snapproxy.cli.prefetch_request import ClosureArguments, ListArguments, SliceArguments, read_arguments
 from snapproxy.cli.progress import reporting, reporting_line
 from snapproxy.cli.tables import format_table
+from snapproxy.cli.unknown_names import explained
 from snapproxy.config import Config
 from snapproxy.core.model import Refusal
 from snapproxy.core.progress import Progress
@@ -29,6 +30,7 @@ from snapproxy.prefetch.model import WantedFile
 from snapproxy.prefetch.slice import SliceReader
 from snapproxy.prefetch.stored_files import StoredFiles
 from snapproxy.prefetch.watch import FetchWatch
+from snapproxy.solvers.model import UnknownPackagesError
 
 _LOCK = (from_lock.FORMAT, "a lock of snapproxy")
 
@@ -36,7 +38,7 @@ _LOCK = (from_lock.FORMAT, "a lock of snapproxy")
 def main(arguments: argparse.Namespace) -> int:
     """Run the verb and return the exit code."""
     if arguments.list_formats:
-        print(format_table([_LOCK, *((each.name, each.description) for each in FORMATS)]), end="")
+        _print_formats(is_json=arguments.json)
         return 0
     found = result_of(arguments, _prefetch)
     if arguments.json:
@@ -44,6 +46,14 @@ def main(arguments: argparse.Namespace) -> int:
     else:
         prefetch_report.show(found, arguments.capture)
     return 1 if found.missing or found.selected.unresolved else 0
+
+
+def _print_formats(*, is_json: bool) -> None:
+    formats = [_LOCK, *((each.name, each.description) for each in FORMATS)]
+    if is_json:
+        print_json({"formats": [{"name": name, "description": description} for name, description in formats]})
+    else:
+        print(format_table(formats), end="")
 
 
 async def _prefetch(config: Config, arguments: argparse.Namespace) -> Prefetched | Refusal:
@@ -125,7 +135,10 @@ async def _slice(app: App, request: SliceArguments, capture: str, progress: Prog
 
 
 async def _closure(app: App, request: ClosureArguments, capture: str, progress: Progress) -> Selected:
-    closure = await closures.solve(app, request, capture)
+    try:
+        closure = await closures.solve(app, request, capture)
+    except UnknownPackagesError as error:
+        raise await explained(app, request, error, progress) from error
     files = list(closures.wanted_files(closure, request))
     for selection in request.selections:
         reader = SliceReader(selection.archive, app.answerer, app.tables, app.listings, progress, capture)

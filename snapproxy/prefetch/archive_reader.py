@@ -143,13 +143,13 @@ class ArchiveReader:
             )
         return self._scans[key]
 
-    async def read_stored(self) -> None:
-        """Read every index that the store has of the roots that it has, without a request.
+    async def read_stored(self, most_roots: int = MOST_STORED_ROOTS) -> None:
+        """Read every index that the store has of the roots that it has, without a request, the latest roots first.
 
         An archive without a snapshot service has no other past.
         """
         bad = set(self._parts.marked(self.archive).bad)
-        for state in self._root_states()[:MOST_STORED_ROOTS]:
+        for state in self._root_states()[:most_roots]:
             if self._parts.blobs.size(state.digest) is None or bad & {state.first, state.last}:
                 continue
             root = StoredIndex(state.path, state.digest, "")

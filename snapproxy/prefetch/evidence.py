@@ -48,16 +48,18 @@ class IndexEvidence:
     """Everything that was found out about the queries, by their numbers.
 
     `names`: all packages of the indexes that were read. `versions`: for each name of a query the versions that exist,
-    with the latest known instant of each (None if unknown). `failures`: refusals that prevented an answer, by archive;
-    `unanswered`: the refusals of questions about one query. `contradicted`: a
-    file that has the path or the name of a query, and another digest. `notes` are sentences for the report.
-    `suggestions`: the known name that is most like an unknown one.
+    with the latest known instant of each (None if unknown). `spans`: the earliest and the latest instant at which an
+    index is known to list a version of such a name, by name and version. `failures`: refusals that prevented an
+    answer, by archive; `unanswered`: the refusals of questions about one query. `contradicted`: a file that has the
+    path or the name of a query, and another digest. `notes` are sentences for the report. `suggestions`: the known
+    name that is most like an unknown one.
     """
 
     listed: defaultdict[int, list[FoundFile]] = field(default_factory=lambda: defaultdict(list))
     recorded: defaultdict[int, list[HistoryFile]] = field(default_factory=lambda: defaultdict(list))
     names: set[str] = field(default_factory=set)
     versions: defaultdict[str, dict[str, Instant | None]] = field(default_factory=lambda: defaultdict(dict))
+    spans: defaultdict[str, dict[str, Period]] = field(default_factory=lambda: defaultdict(dict))
     failures: dict[str, str] = field(default_factory=dict)
     unanswered: dict[int, str] = field(default_factory=dict)
     contradicted: dict[int, str] = field(default_factory=dict)
@@ -71,6 +73,8 @@ class IndexEvidence:
             for version in versions:
                 known = self.versions[name].get(version)
                 self.versions[name][version] = period[1] if known is None else max(known, period[1])
+                first, last = self.spans[name].get(version, period)
+                self.spans[name][version] = min(first, period[0]), max(last, period[1])
         for number, indexed in scan.contradicted:
             if archive in queries[number].archives:
                 place = f"{indexed.file.path} of {archive.name} at {format_instant(period[1])}"

@@ -88,17 +88,32 @@ class SolverError(SnapproxyError):
 
 
 class UnknownPackagesError(SolverError):
-    """The indexes list no package of these names. `names` are all of them, `similar` existing names by some of them."""
+    """The indexes list no package of these names.
 
-    def __init__(self, names: tuple[str, ...], similar: Mapping[str, str] | None = None) -> None:
+    `names` are all of them, `similar` existing names by some of them. `existed` says when a package existed, as a
+    clause, by some of the names. The message has a line for each name.
+    """
+
+    def __init__(
+        self,
+        names: tuple[str, ...],
+        similar: Mapping[str, str] | None = None,
+        existed: Mapping[str, str] | None = None,
+    ) -> None:
         self.names = names
         self.similar = dict(similar or {})
-        hint = ", ".join(f"{found} (for {name})" for name, found in self.similar.items())
+        self.existed = dict(existed or {})
+        time = ", or choose a time at which the packages existed" if self.existed else ""
         super().__init__(
             "Some packages do not exist in the indexes of that time",
-            why=", ".join(names),
-            hint=f"Similar names: {hint}." if hint else "",
+            why="\n".join(map(self._line, names)),
+            hint=f"Correct the names{time}. The suites and components, or the repositories, decide what is searched.",
         )
+
+    def _line(self, name: str) -> str:
+        near = f"similar: {self.similar[name]}" if name in self.similar else ""
+        clauses = "; ".join(filter(None, (near, self.existed.get(name, ""))))
+        return f"{name}: {clauses}" if clauses else name
 
 
 class UnsatisfiableError(SolverError):

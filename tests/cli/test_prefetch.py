@@ -10,6 +10,7 @@ import pytest
 
 from snapproxy.cli import main
 from snapproxy.cli.parser import parse
+from snapproxy.prefetch import from_lock
 from tests.fakes.faults import Status
 from tests.fakes.hamlet import FIRST, INRELEASE, PACKAGES, SUITE, Hamlet
 
@@ -110,6 +111,8 @@ def test_a_missing_file_fails_and_the_others_are_fetched(hamlet: Hamlet, capsys:
         (("archlinux", "--at", FIRST, "--suite", "x", "hello"), "archlinux has no suites"),
         (("alpine", "--at", FIRST, "hello"), "No repository was named"),
         (("--from", "list", "--all", "--recommends"), "--from excludes --all, --recommends"),
+        (("--from", "list", "--any-solver"), "--from excludes --any-solver"),
+        ((*_SLICE, "--any-solver"), "--all excludes packages and the options of dependencies"),
         (("--from", "/nonexistent/list"), "The list cannot be read"),
         (("nowhere", "--at", FIRST, "hello"), "There is no archive of that name"),
     ],
@@ -122,6 +125,9 @@ def test_arguments_that_are_incomplete_or_contradictory(argv: tuple[str, ...], r
 def test_the_formats_of_lists_are_printed(capsys: Capture) -> None:
     assert prefetch("--list-formats") == 0
     assert "apko-lock" in capsys.readouterr().out
+    formats = json_of(capsys, "--list-formats")["formats"]
+    assert formats[0] == {"name": from_lock.FORMAT, "description": "a lock of snapproxy"}
+    assert "apko-lock" in {each["name"] for each in formats}
 
 
 @pytest.mark.parametrize(
