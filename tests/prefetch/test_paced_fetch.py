@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+
 import pytest
 
-from snapproxy.core.exchange import Conditions, FileTarget, Outcome, PassTarget, ServiceTarget, TunnelTarget
+from snapproxy.core.exchange import Conditions, FileTarget, Outcome, PassTarget, Served, ServiceTarget, TunnelTarget
 from snapproxy.core.model import Refusal
-from snapproxy.core.rate_limit import BACKGROUND, SPARING
+from snapproxy.core.rate_limit import BACKGROUND, SPARING, RatePolicy
 from snapproxy.core.time_spec import parse_time
 from snapproxy.families import FAMILIES
-from snapproxy.prefetch.estimate import Observed, PlannedFile, UpstreamOutlook, estimate
+from snapproxy.prefetch.estimate import Bounds, Observed, PlannedFile, UpstreamOutlook, estimate
 from snapproxy.prefetch.fetch_files import FileFetcher, FileOutcome, PrefetchedFile
 from snapproxy.prefetch.model import WantedFile
+from snapproxy.prefetch.watch import FetchWatch
 from snapproxy.upstream.rate_limit import RateLimiter
 from tests.fakes.answerer import DEBIAN, WHEN, FakeArchive
 from tests.fakes.pace_machine import SERVICE, Machine, OneEvery
 
-FILES = 300
+FILES = 400
 OBSERVED = 20
 
 
 class PacedArchive:
     """Answers every file after the requests that a download sends to a service: as many as it refuses, and one more."""
 
-    def __init__(self, machine: Machine, service: OneEvery) -> None:
-        self.limiter: RateLimiter = machine.limiter(**{SERVICE: SPARING})
+    def __init__(self, machine: Machine, service: OneEvery, policy: RatePolicy = SPARING) -> None:
+        self.limiter: RateLimiter = machine.limiter(**{SERVICE: policy})
         self._machine = machine
         self._service = service
         self._files = FakeArchive()
@@ -36,7 +40,8 @@ class PacedArchive:
                 await (permit.succeeded() if status == 200 else permit.throttled(status, 0.0))
             if status == 200:
                 self._files.add(target.path, b"bytes")
-                return await self._files.answer(target, conditions)
+                outcome = await self._files.answer(target, conditions)
+                return replace(outcome, cache="MISS") if isinstance(outcome, Served) else outcome
 
     def prefetch(self, target: FileTarget | ServiceTarget, conditions: Conditions) -> None:
         raise AssertionError("no client waits in a pipeline")
@@ -84,3 +89,38 @@ async def test_one_refusal_and_as_many_requests_as_files_in_the_predicted_time()
     assert service.statuses.count(509) == 1
     assert len(service.statuses) == FILES + 1
     assert [machine.clock.monotonic()] * 2 == pytest.approx(list(predicting.end), rel=0.1)
+
+
+async def test_a_service_that_is_configured_as_slow_never_refuses_and_its_time_is_predicted_before_the_start() -> None:
+    """The prediction is the one of `--dry-run`; the remaining time is predicted as well after every hundred files."""
+    machine, service = Machine(), OneEvery(1.5)
+    archive = PacedArchive(machine, service, replace(SPARING, requests_per_second=1 / 1.5, burst=1))
+    files = [WantedFile(DEBIAN, parse_time(WHEN), f"pool/{number}.deb", size=5) for number in range(400)]
+    watch = FetchWatch(
+        {file: PlannedFile("", SERVICE, 5) for file in files},
+        limits=archive.limiter,
+        requests=lambda: {SERVICE: len(service.statuses)},
+        clock=machine.clock,
+    )
+    before = watch.estimate()
+    assert before.requests[SERVICE] == Bounds(400, 800), "with and without a redirect"
+    ends: list[tuple[float, float]] = []
+
+    async def observe() -> None:
+        for hundred in range(1, 4):
+            while watch.state.done < hundred * 100:
+                await machine.clock.sleep(1)
+            rest, now = watch.estimate().seconds, machine.clock.monotonic()
+            ends.append((now + rest.best, now + rest.worst))
+
+    async def everything() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(observe())
+            group.create_task(FileFetcher(archive, families=FAMILIES, clock=machine.clock).fetch(files, watch.state))
+
+    await machine.clock.run(everything())
+    archive.close()
+    assert service.statuses == [200] * 400
+    took = machine.clock.monotonic()
+    assert before.seconds.best == pytest.approx(took, rel=0.1)
+    assert [each for pair in ends for each in pair] == pytest.approx([took] * 6, rel=0.1)
