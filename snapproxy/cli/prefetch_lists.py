@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from snapproxy.cli.application import App
@@ -38,9 +38,16 @@ class ListSelection:
     notes: tuple[str, ...]
 
 
-async def select_lists(app: App, arguments: ListArguments, capture: str, progress: Progress) -> ListSelection:
+async def select_lists(
+    app: App,
+    arguments: ListArguments,
+    capture: str,
+    progress: Progress,
+    read: Callable[[str], bytes] = read_source,
+) -> ListSelection:
     """Return the files of the lists. The roots and indexes of their packages are recorded in the capture.
 
+    `read` returns the content of a list by its name.
     Raises ListFormatError with the name of the list for one that cannot be read.
     """
     files: list[WantedFile] = []
@@ -48,7 +55,7 @@ async def select_lists(app: App, arguments: ListArguments, capture: str, progres
     times: dict[tuple[str, TimeSpec], None] = {}
     notes: list[str] = []
     for name in arguments.lists:
-        found = await _select(app, arguments, name, capture, progress)
+        found = await _select(app, arguments, name, read(name), capture, progress)
         files += found.files
         entries += found.entries
         times |= dict.fromkeys(found.times)
@@ -56,8 +63,9 @@ async def select_lists(app: App, arguments: ListArguments, capture: str, progres
     return ListSelection(tuple(dict.fromkeys(files)), tuple(entries), tuple(times), tuple(notes))
 
 
-async def _select(app: App, arguments: ListArguments, name: str, capture: str, progress: Progress) -> ListSelection:
-    data = read_source(name)
+async def _select(
+    app: App, arguments: ListArguments, name: str, data: bytes, capture: str, progress: Progress
+) -> ListSelection:
     if (record := from_lock.read_lock(data)) is not None:
         recorded = from_lock.recorded_files(record, app.archives)
         times = dict.fromkeys((each.archive.name, each.when) for each in recorded.files)

@@ -54,6 +54,11 @@ class Prefetched:
         """The files that could not be fetched."""
         return missing_files(self.outcomes)
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether every entry was found and no file is missing."""
+        return not (self.missing or self.selected.unresolved)
+
 
 def show(found: Prefetched, capture: str) -> None:
     """Print the result, and each missing file on stderr."""

@@ -11,20 +11,23 @@ from typing import Any
 
 from snapproxy.base.clock import SystemClock
 from snapproxy.capture import lock
+from snapproxy.capture.lock_reader import decode
 from snapproxy.capture.record_diff import compare
 from snapproxy.capture.replay import the_time
-from snapproxy.cli import outputs, run_mode
-from snapproxy.cli.execution import run_async
+from snapproxy.cli import outputs, prefetch_report, run_mode
+from snapproxy.cli.execution import result_of, run_async
 from snapproxy.cli.load_config import config_of
 from snapproxy.cli.lock_files import check_can_be_written, read_lock, read_nonempty_lock, write_lock
 from snapproxy.cli.messages import print_error, print_json
 from snapproxy.cli.registry_access import access_of
+from snapproxy.cli.reproduce_list import ListComparison, PreparedLists, compare_packages, prepare
 from snapproxy.cli.run_command import CommandError, FinishedRun, run_pinned
 from snapproxy.cli.run_mode import RunMode
 from snapproxy.cli.tables import format_table
 from snapproxy.config import Config
+from snapproxy.core.model import TimeSpec
 from snapproxy.core.record import Record
-from snapproxy.errors import SnapproxyError
+from snapproxy.errors import ConfigurationError, SnapproxyError
 from snapproxy.jobs.attest import attest
 
 
@@ -34,12 +37,14 @@ class Reproduction:
 
     `differences` and `requests` are the rows of tables. `requests` are the files that only the lock has, or only a run:
     the lock then does not describe this command. Without both, the reproduction can be attested (`capture.intoto`).
+    `packages` compares the first run with the prefetched lists, if there are any; it does not decide the result.
     """
 
     record: Record
     outputs: Mapping[str, str]
     differences: Sequence[tuple[str, ...]]
     requests: Sequence[tuple[str, ...]] = ()
+    packages: ListComparison | None = None
 
     @property
     def is_reproduced(self) -> bool:
@@ -59,11 +64,13 @@ class Reproduction:
 def main(arguments: argparse.Namespace) -> int:
     """Run the verb and return the exit code."""
     outputs.check(arguments.outputs)
-    if arguments.time is not None:
-        check_can_be_written(arguments.lock)
+    _check_lock(arguments)
     config = config_of(arguments)
+    prepared = result_of(arguments, prepare) if arguments.lists else None
+    if prepared is not None and not _show(prepared, arguments):
+        return 1
     try:
-        found = reproduce(config, arguments)
+        found = reproduce(config, arguments, prepared)
     except CommandError as error:
         print_error(error)
         return error.code
@@ -71,10 +78,40 @@ def main(arguments: argparse.Namespace) -> int:
         print_json(_as_json(found))
     else:
         print(format_table(found.differences or found.requests), end="")
+    if found.packages is not None:
+        for line in found.packages.lines():
+            print(f"snapproxy: {line}", file=sys.stderr)
     print(f"snapproxy: {found.result} {lock.digest(found.record)}", file=sys.stderr)
     if arguments.attest and found.is_reproduced:
         print(f"snapproxy: attested as {run_async(_attest(found, arguments))}", file=sys.stderr)
     return int(not found.is_reproduced)
+
+
+def _check_lock(arguments: argparse.Namespace) -> None:
+    """Check that the lock is named, or not needed, and can be written if it is to be. Raises ConfigurationError."""
+    if arguments.lock is None and not arguments.lists:
+        raise ConfigurationError(
+            "No lock and no list was named", hint="Add --lock FILE, with --at TIME to record it, or --from LIST."
+        )
+    if arguments.lock is not None and (arguments.lists or arguments.time is not None):
+        check_can_be_written(arguments.lock)
+
+
+def _show(prepared: PreparedLists, arguments: argparse.Namespace) -> bool:
+    """Print the result of the prefetch, and return whether the command can run.
+
+    It is the result of the verb if the command cannot run, and otherwise printed on stderr.
+    """
+    found = prepared.prefetched
+    if prepared.time is not None:
+        print(*prefetch_report.lines(found, ""), sep="\n", file=sys.stderr)
+        return True
+    if arguments.json:
+        print_json(prefetch_report.as_json(found, ""))
+    else:
+        prefetch_report.show(found, "")
+    print("snapproxy: the list is incomplete, so the command was not run", file=sys.stderr)
+    return False
 
 
 async def _attest(found: Reproduction, arguments: argparse.Namespace) -> str:
@@ -82,22 +119,23 @@ async def _attest(found: Reproduction, arguments: argparse.Namespace) -> str:
     return await attest(arguments.attest, digest, found.outputs, access_of(arguments), SystemClock())
 
 
-def reproduce(config: Config, arguments: argparse.Namespace) -> Reproduction:
-    """Run the command online, then offline.
+def reproduce(config: Config, arguments: argparse.Namespace, prepared: PreparedLists | None = None) -> Reproduction:
+    """Run the command online, then offline. `prepared` are the prefetched lists, whose time is that of the runs.
 
     Raises CommandError if it cannot be started, SnapproxyError if a run fails or writes no output.
     """
     paths: Sequence[Path] = arguments.outputs
-    if arguments.time is None:
+    time: TimeSpec | None = arguments.time if prepared is None else prepared.time
+    if time is None:
         record = read_nonempty_lock(arguments.lock)
         online = _run(config, run_mode.at_time(the_time(record), is_recorded=True), arguments.command, "online")
     else:
-        online = _run(config, run_mode.at_time(arguments.time, is_recorded=True), arguments.command, "online")
-        write_lock(arguments.lock, online.record, online.code)
-        record = read_lock(arguments.lock)
+        online = _run(config, run_mode.at_time(time, is_recorded=True), arguments.command, "online")
+        record = _locked(online, arguments.lock)
     before = {path: outputs.digests(path) for path in paths}
     aside = {path: outputs.move_aside(path) for path in paths}
-    replay = run_mode.to_lock(arguments.lock, record, is_recorded=True, offline=True)
+    name = "of the online run" if arguments.lock is None else arguments.lock.name
+    replay = run_mode.to_lock(name, record, is_recorded=True, offline=True)
     offline = _run(config, replay, arguments.command, "offline from the lock")
     after = {path: outputs.digests(path) for path in paths}
     differences = (
@@ -109,7 +147,17 @@ def reproduce(config: Config, arguments: argparse.Namespace) -> Reproduction:
         if before[path] == after[path]:
             outputs.remove(aside[path])
     digests = {str(path): outputs.digest(before[path]) for path in paths}
-    return Reproduction(record, digests, differences, different_requests(record, online.record, offline.record))
+    requests = different_requests(record, online.record, offline.record)
+    packages = None if prepared is None else compare_packages(prepared.prefetched, online.record)
+    return Reproduction(record, digests, differences, requests, packages)
+
+
+def _locked(online: FinishedRun, file: Path | None) -> Record:
+    """Return the lock of the online run as it is read again, after writing it if a file is named."""
+    if file is None:
+        return decode(lock.encode(online.record))
+    write_lock(file, online.record, online.code)
+    return read_lock(file)
 
 
 def different_requests(locked: Record, online: Record, offline: Record) -> list[tuple[str, ...]]:
@@ -151,4 +199,12 @@ def _as_json(found: Reproduction) -> dict[str, Any]:
         "outputs": dict(found.outputs),
         "differences": [list(row) for row in found.differences],
         "requests": [list(row) for row in found.requests],
+        "list": None if found.packages is None else _packages_as_json(found.packages),
+    }
+
+
+def _packages_as_json(packages: ListComparison) -> dict[str, Any]:
+    return {
+        "not_requested": [{"archive": archive, "path": path} for archive, path in packages.not_requested],
+        "not_listed": [{"archive": archive, "path": path} for archive, path in packages.not_listed],
     }

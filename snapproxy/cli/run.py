@@ -70,7 +70,8 @@ def run_mode_of(arguments: argparse.Namespace, config: Config) -> RunMode:
                 why="A replay serves only the files of its lock.",
                 hint="Remove these options, or record the build again with --at.",
             )
-        return run_mode.to_lock(arguments.locked, read_nonempty_lock(arguments.locked), offline=arguments.offline)
+        record = read_nonempty_lock(arguments.locked)
+        return run_mode.to_lock(arguments.locked.name, record, offline=arguments.offline)
     if arguments.lock:
         if arguments.offline:
             raise ConfigurationError("--lock excludes --offline, which records nothing", hint="Remove one of them.")

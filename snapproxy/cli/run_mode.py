@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from pathlib import Path
 
 from snapproxy.capture.replay import Replayed, the_time
 from snapproxy.cli.stored_captures import read_capture
@@ -38,9 +37,9 @@ def at_time(time: TimeSpec | None, capture: str = "", *, is_recorded: bool = Fal
     return RunMode(_user_name(time), name, is_temporary, is_recorded, offline=offline)
 
 
-def to_lock(file: Path, record: Record, *, is_recorded: bool = False, offline: bool = False) -> RunMode:
-    """Replay a lock: serve only its files, at its time."""
-    replayed = Replayed(record, f"The lock {file.name}")
+def to_lock(name: str, record: Record, *, is_recorded: bool = False, offline: bool = False) -> RunMode:
+    """Replay a lock: serve only its files, at its time. `name` is that of the lock in messages."""
+    replayed = Replayed(record, f"The lock {name}")
     return RunMode(_user_name(the_time(record)), is_recorded=is_recorded, replayed=replayed, offline=offline)
 
 
