@@ -101,6 +101,7 @@ def _parts(app: App, progress: Progress) -> ResolverParts:
         clock=app.clock,
         marked=app.bad_snapshots.applied,
         progress=progress,
+        services=app.record_services,
     )
 
 

@@ -26,6 +26,8 @@ def as_table(config: Config) -> dict[str, Any]:
     table["connect"] = config.connect
     table["open_captures"] = config.open_captures
     table["patience"] = {family: format_duration(seconds) for family, seconds in config.patience.items()}
+    services = {"metasnap": config.metasnap, "launchpad": config.launchpad}
+    table |= {key: base for key, base in services.items() if base}
     table["watch"] = [
         {**asdict(watch), "paths": list(watch.paths), "every": format_duration(watch.every)} for watch in config.watch
     ]

@@ -157,6 +157,8 @@ def _config(
         upstreams=settings["upstreams"],
         patience=settings["patience"],
         watch=watches,
+        metasnap=settings["metasnap"] or "",
+        launchpad=settings["launchpad"] or "",
         mirror=tuple(_mirrored(each) for each in settings["mirror"]),
         source=file,
     )

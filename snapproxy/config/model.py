@@ -58,8 +58,9 @@ class Config:
     `listen` and `passes` are (host, port) pairs, IPv6 hosts without brackets. `default_when` is None if a request
     without a time gets a 407. `connect` allows live clients to tunnel to the archives' hosts. `patience` maps a family
     to its client timeout in seconds; a family that is missing has its own default. `open_captures`: how many captures
-    may be open at once. `source` is the file that was read,
-    None without a file.
+    may be open at once. `metasnap` and `launchpad`
+    are base addresses of services that `prefetch` asks, '' for none. `source` is the file that was read, None without a
+    file.
     """
 
     listen: tuple[tuple[str, int], ...]
@@ -74,6 +75,8 @@ class Config:
     open_captures: int = 10_000
     watch: tuple[Watch, ...] = ()
     mirror: tuple[MirroredSlice, ...] = ()
+    metasnap: str = ""
+    launchpad: str = ""
     source: Path | None = None
 
     @property
@@ -90,6 +93,7 @@ class Config:
         """
         near = {urlsplit(blob_source.origin).hostname or "" for blob_source in self.blob_sources}
         past = {urlsplit(base).hostname or "" for archive in self.archives for base in archive.snapshot}
+        past |= {urlsplit(base).hostname or "" for base in (self.metasnap, self.launchpad) if base}
         usual = {**dict.fromkeys(near, BLOB_SOURCE), **dict.fromkeys(past, SPARING)}
         configured = {host: replace(usual.get(host, MIRROR), **limits) for host, limits in self.upstreams.items()}
         return {**usual, **configured}

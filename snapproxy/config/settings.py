@@ -22,6 +22,7 @@ from snapproxy.config.schema import (
 )
 from snapproxy.config.value_types import (
     absolute_path,
+    base_address,
     duration,
     endpoints,
     host,
@@ -132,6 +133,14 @@ SETTINGS = SettingsTable(
             read=a_mapping(host, UPSTREAM),
             default={},
             description='rate limit per host: [upstreams."HOST"] connections, requests_per_second, burst',
+        ),
+        "metasnap": Key(
+            read=optional(base_address),
+            description="address of a metasnap service, which knows the suites of Debian's versions (unset: not asked)",
+        ),
+        "launchpad": Key(
+            read=optional(base_address),
+            description='address of Launchpad\'s API for Ubuntu, "https://api.launchpad.net" (unset: not asked)',
         ),
         "watch": Key(
             read=a_list(WATCH.with_defaults),

@@ -79,7 +79,8 @@ class UpstreamRequest:
     `start` requests the bytes from that offset on, under `if_range` (a strong ETag or a date, from `Offer.validator`).
     `etag` and `since` make the request conditional (If-None-Match, If-Modified-Since; exactly as the upstream sent
     them). `size` is the expected size of the whole file. `page`: HTML is a valid answer. `is_verified`: a strong digest
-    verifies the joined bytes; otherwise a 206 must repeat the validator.
+    verifies the joined bytes; otherwise a 206 must repeat the validator. `form`: the fields (name, value)
+    of a form that is sent by POST as multipart/form-data; empty for GET.
     """
 
     url: str
@@ -91,6 +92,7 @@ class UpstreamRequest:
     page: bool = False
     head: bool = False
     is_verified: bool = False
+    form: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_conditional(self) -> bool:

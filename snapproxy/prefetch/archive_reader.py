@@ -79,6 +79,12 @@ class ArchiveReader:
         self._table = QueryTable.of(each for each in self._queries if self.archive in each.archives)
         self._scans.clear()
 
+    def add_suites(self, suites: Iterable[str]) -> None:
+        """Read these suites of an apt archive first."""
+        selections = [Selection(suite=each, architectures=self._architectures) for each in dict.fromkeys(suites)]
+        first = [list(self._lister.roots(each)) for each in selections]
+        self._groups = [*first, *(each for each in self._groups if each not in first)]
+
     async def read_at(self, when: TimeSpec, is_enough: Callable[[], bool], *, by_snapshot: bool = False) -> bool:
         """Read the suites at a time with an instant, until `is_enough`. Return False if the archive did not answer.
 

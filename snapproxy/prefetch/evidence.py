@@ -34,6 +34,19 @@ class HistoryFile:
     when: TimeSpec | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class SuitePeriod:
+    """A period in which a suite listed the version of a query, as a service states it; `last` is None if it still does.
+
+    It directs the search only: the file and its digest come from an index.
+    """
+
+    archive: Archive
+    suite: str
+    first: Instant
+    last: Instant | None
+
+
 @dataclass(slots=True)
 class FoundFile:
     """A file that answers a query, and the periods in which an index lists it."""
@@ -47,6 +60,7 @@ class FoundFile:
 class IndexEvidence:
     """Everything that was found out about the queries, by their numbers.
 
+    `periods`: the suites that listed a version, by services other than the archive's own.
     `names`: all packages of the indexes that were read. `versions`: for each name of a query the versions that exist,
     with the latest known instant of each (None if unknown). `spans`: the earliest and the latest instant at which an
     index is known to list a version of such a name, by name and version. `failures`: refusals that prevented an
@@ -57,6 +71,7 @@ class IndexEvidence:
 
     listed: defaultdict[int, list[FoundFile]] = field(default_factory=lambda: defaultdict(list))
     recorded: defaultdict[int, list[HistoryFile]] = field(default_factory=lambda: defaultdict(list))
+    periods: defaultdict[int, list[SuitePeriod]] = field(default_factory=lambda: defaultdict(list))
     names: set[str] = field(default_factory=set)
     versions: defaultdict[str, dict[str, Instant | None]] = field(default_factory=lambda: defaultdict(dict))
     spans: defaultdict[str, dict[str, Period]] = field(default_factory=lambda: defaultdict(dict))

@@ -2,13 +2,15 @@
 
 It looks in this order, and only for the queries that are left: the indexes at the requested times; the indexes in the
 store (the only past of an observed archive); the instants that records of an archive's history name
-(`records.Records`). A record knows when a file appeared, an index lists it from then on for some time. The newest file
-of a list is therefore searched first, at the instant at which it appeared: the indexes of that instant list every other
-file that was not replaced before. Repeated for the remaining files, this reads the fewest instants.
+(`records.Records`): first those of services that state suites and periods, then those of the archives' own records. A
+record knows when a file appeared, an index lists it from then on for some time. The newest file of a list is therefore
+searched first, at the instant at which it appeared: the indexes of that instant list every other file that was not
+replaced before. Repeated for the remaining files, this reads the fewest instants.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -28,11 +30,18 @@ release months."""
 MOST_INSTANTS = 100
 """Maximum number of instants of an archive whose indexes are read for one list."""
 
+MOST_SUITES = 12
+"""Maximum number of suites of an archive that services add to those that are read."""
+
 ReaderWork = Callable[[ArchiveReader], Awaitable[None]]
 
 
 class NameSearch:
-    """Searches the files of queries. `readers` and `records`: by archive name, and in the order in which to ask."""
+    """Searches the files of queries. `readers` and `records`: by archive name, and in the order in which to ask.
+
+    `services` are records that state suites and periods, asked before `records`. `reads_other_suites`: the suites that
+    they state are read too, not only those of the readers.
+    """
 
     def __init__(
         self,
@@ -41,7 +50,12 @@ class NameSearch:
         records: Sequence[Records],
         evidence: IndexEvidence,
         clock: Clock,
+        services: Sequence[Records] = (),
+        *,
+        reads_other_suites: bool = True,
     ) -> None:
+        self._services = services
+        self._reads_other_suites = reads_other_suites
         self._queries = queries
         self._readers = readers
         self._records = records
@@ -53,7 +67,12 @@ class NameSearch:
         for when in times:
             await self._read_all(when)
         await self._in_each(lambda reader: reader.read_stored())
-        await self._ask_records()
+        if self._services:
+            await self._ask(self._services)
+            self._add_suites()
+            await self._in_each(self._from_first_instants)
+        await self._ask(self._records)
+        self._add_recorded_paths()
         await self._in_each(self._from_first_instants)
 
     async def _read_all(self, when: TimeSpec) -> None:
@@ -80,12 +99,25 @@ class NameSearch:
     def _unlisted(self, archive: Archive) -> Iterator[Query]:
         return (each for each in self._of(archive) if not self._evidence.is_listed(each.number))
 
-    async def _ask_records(self) -> None:
-        for record in self._records:
+    async def _ask(self, records: Sequence[Records]) -> None:
+        for record in records:
             archives = [each.archive for each in self._readers.values() if record.serves(each.archive)]
             queries = {each.number: each for archive in archives for each in self._unlisted(archive)}
-            await record.ask(archives, list(queries.values()), self._evidence)
-        self._add_recorded_paths()
+            if queries:
+                await record.ask(archives, list(queries.values()), self._evidence)
+
+    def _add_suites(self) -> None:
+        """Let the readers read the suites that services state, those of the most queries first."""
+        if not self._reads_other_suites:
+            return
+        for reader in self._readers.values():
+            stated = Counter(
+                each.suite
+                for query in self._unlisted(reader.archive)
+                for each in self._evidence.periods.get(query.number, ())
+                if each.archive.name == reader.archive.name
+            )
+            reader.add_suites(suite for suite, _ in stated.most_common(MOST_SUITES))
 
     def _add_recorded_paths(self) -> None:
         """Search the files of queries that have only a digest by the paths that records name for them."""
@@ -107,7 +139,11 @@ class NameSearch:
                 each.first for each in self._evidence.recorded[query.number] if each.archive.name == archive.name
             ]
             stated = [each for each in (query.entry.first, query.entry.last) if each is not None][:1]
-            if first := min((*recorded, *stated), default=None):
+            periods = [
+                each.first for each in self._evidence.periods.get(query.number, ()) if each.archive.name == archive.name
+            ]
+            # A period is that of an index. A record's first instant is that of the pool, which is earlier.
+            if first := min(periods or (*recorded, *stated), default=None):
                 found[query.number] = first
         return found
 

@@ -1,7 +1,7 @@
 """Records of archives' histories: services that answer which files a name and version had, and since when.
 
 `snapshot_records` asks the service of snapshot.debian.org, `dated_records` the folders of the Arch Linux Archive.
-Another service (metasnap, Launchpad) is another implementation of `Records`.
+`metasnap` and `launchpad` ask services of these names, if the configuration has their addresses.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class ResolverParts:
     """The parts of the application that a resolution needs, all attributes of `wiring.application.App`.
 
     `marked` is `bad_snapshots.applied`. `answerer` records into no capture here: the roots and indexes that are read
-    to find files are not those of a build.
+    to find files are not those of a build. `services` are the configured services that know the suites of versions.
     """
 
     book: AddressBook
@@ -52,6 +52,7 @@ class ResolverParts:
     clock: Clock
     marked: Callable[[Archive], Archive]
     progress: Progress = SILENT
+    services: tuple[Records, ...] = ()
 
 
 _DEFAULTS = ResolveOptions()
@@ -114,7 +115,10 @@ async def _search(
         readers[archive.name] = ArchiveReader(archive, by_number, selections, architectures, evidence, reader_parts)
     histories = parts.book.histories
     records: tuple[Records, ...] = (SnapshotRecords(answerer, histories), DatedRecords(answerer, histories))
-    await NameSearch(queries, readers, records, evidence, parts.clock).run(_times(listed, options))
+    search = NameSearch(
+        queries, readers, records, evidence, parts.clock, parts.services, reads_other_suites=not options.suites
+    )
+    await search.run(_times(listed, options))
 
 
 _NO_QUERY = Query(number=-1, entry=ListEntry(""), archives=())

@@ -285,7 +285,7 @@ class UpstreamClient:
         await _report(permit, answer)
         response = UpstreamResponse(answer, str(url), raw=raw, permit=permit)
         if response.offer is None:
-            await self._drain(raw)
+            response.unused = await self._drain(raw)
         return response
 
     async def _send(
@@ -296,8 +296,9 @@ class UpstreamClient:
         try:
             async with self._clock.timeout(timeouts.head):
                 return await options.session.request(
-                    "HEAD" if request.head else "GET",
+                    _method(request),
                     url,
+                    data=_form(request),
                     headers=_conditions(request) | {name: value for name, value in own.items() if value},
                     allow_redirects=False,
                     timeout=timeouts.of_sockets(),
@@ -305,13 +306,27 @@ class UpstreamClient:
         except FOREIGN_ERRORS as error:
             return Broken(fault_of(error))
 
-    async def _drain(self, raw: aiohttp.ClientResponse) -> None:
-        """Read a short unused body, so that the next hop can reuse the connection; a failure closes it."""
-        left = _DRAIN
+    async def _drain(self, raw: aiohttp.ClientResponse) -> bytes:
+        """Read a short unused body, so that the next hop can reuse the connection; a failure closes it.
+
+        Return the bytes that were read.
+        """
+        body = bytearray()
         with contextlib.suppress(*FOREIGN_ERRORS):
             async with self._clock.timeout(self._timeouts.drain):
-                while left > 0 and (piece := await raw.content.read(left)):
-                    left -= len(piece)
+                while len(body) < _DRAIN and (piece := await raw.content.read(_DRAIN - len(body))):
+                    body += piece
+        return bytes(body)
+
+
+def _method(request: UpstreamRequest) -> str:
+    if request.form:
+        return "POST"
+    return "HEAD" if request.head else "GET"
+
+
+def _form(request: UpstreamRequest) -> aiohttp.FormData | None:
+    return aiohttp.FormData(request.form, default_to_multipart=True) if request.form else None
 
 
 def _loop(address: str, hops: list[str]) -> Fault | None:

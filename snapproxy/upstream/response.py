@@ -29,7 +29,8 @@ class UpstreamResponse:
     """The response to one request. Valid within the `async with` that returned it.
 
     `answer` is the classified head, `url` the address that sent it, `hops` the addresses that redirected there,
-    `challenges` the WWW-Authenticate headers of a 401.
+    `challenges` the WWW-Authenticate headers of a 401, `unused` the beginning of the body of an answer without a usable
+    body, such as a 404.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class UpstreamResponse:
         self.answer = answer
         self.url = url
         self.hops: tuple[str, ...] = ()
+        self.unused = b""
         is_challenge = raw is not None and raw.status == UNAUTHORIZED
         self.challenges = tuple(raw.headers.getall("WWW-Authenticate", ())) if raw and is_challenge else ()
         self._raw = raw

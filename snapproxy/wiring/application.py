@@ -57,6 +57,10 @@ from snapproxy.live.live_files import LiveFiles
 from snapproxy.live.observations import Observations
 from snapproxy.live.revalidate import Revalidator
 from snapproxy.live.state import LiveStates
+from snapproxy.prefetch.launchpad import LaunchpadRecords
+from snapproxy.prefetch.metasnap import MetasnapRecords
+from snapproxy.prefetch.record_service import RecordService
+from snapproxy.prefetch.records import Records
 from snapproxy.trust.openpgp import OpenPgpVerifier
 from snapproxy.trust.roots import RootVerifier, available_keyrings
 from snapproxy.upstream.pass_through import PassThrough
@@ -90,6 +94,7 @@ class App(TimesApp):
     answerer: Recorder | OfflineCaptures | Replay
     exporter: Exporter
     importer: Importer
+    record_services: tuple[Records, ...]
 
     async def serve(self, sockets: Sequence[socket]) -> None:
         """Answer on `sockets`, which are closed at the end, until cancelled."""
@@ -213,6 +218,7 @@ async def assemble(
             answerer=answerer,
             exporter=Exporter(store.blobs, clock),
             importer=Importer(store, captures, trust, book.names, clock),
+            record_services=() if offline else parts.record_services,
         )
 
 
@@ -232,6 +238,7 @@ class _LowerParts:
     live: LiveFiles
     sweeper: Sweeper
     timelines: Timelines
+    record_services: tuple[Records, ...]
 
 
 async def _lower_parts(
@@ -270,7 +277,18 @@ async def _lower_parts(
         live=live,
         sweeper=sweeper,
         timelines=timelines,
+        record_services=_record_services(config, upstream, stats),
     )
+
+
+def _record_services(config: Config, upstream: Upstream, stats: Stats) -> tuple[Records, ...]:
+    """Return the services that the configuration names; without an address none is asked."""
+    found: list[Records] = []
+    if config.metasnap:
+        found.append(MetasnapRecords(RecordService(config.metasnap, upstream.client, stats)))
+    if config.launchpad:
+        found.append(LaunchpadRecords(RecordService(config.launchpad, upstream.client, stats)))
+    return tuple(found)
 
 
 def _downloads(store: Store, upstream: Upstream, names: Names, clock: Clock, stats: Stats) -> Downloads:

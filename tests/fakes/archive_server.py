@@ -19,7 +19,7 @@ from email.utils import formatdate, parsedate_to_datetime
 from fnmatch import fnmatchcase
 from http.server import BaseHTTPRequestHandler
 from typing import Any, Self, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from tests.fakes.content import Content
 from tests.fakes.faults import Fault, complete
@@ -235,6 +235,12 @@ class _Handler(BaseHTTPRequestHandler):
             else:
                 complete(self, self.answer)
 
+    def do_POST(self) -> None:
+        """Answer a form as a request whose query is the body."""
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        self.path = f"{self.path}?{quote(body)}"
+        self.do_GET()
+
     do_HEAD = do_GET  # noqa: N815 the base class chose the name
 
     def send_head(self, answer: Answer) -> tuple[int, int]:
@@ -257,7 +263,7 @@ class _Handler(BaseHTTPRequestHandler):
         if status != 304:
             self.send_header("Content-Length", str(stop - start))
         self.end_headers()
-        return (start, stop) if self.command == "GET" else (0, 0)
+        return (start, stop) if self.command != "HEAD" else (0, 0)
 
     def _conditions(self, answer: Answer) -> tuple[int, int, int]:
         """Apply the conditions and the range of a request; return status and span (RFC 9110, 13.2.2 and 14.2)."""

@@ -122,6 +122,8 @@ class House:
     watch: tuple[Watch, ...] = ()
     mirror: tuple[MirroredSlice, ...] = ()
     replayed: Replayed | None = None
+    metasnap: str = ""
+    launchpad: str = ""
 
     async def __aenter__(self) -> Self:
         config = _Settings(
@@ -137,6 +139,8 @@ class House:
             watch=self.watch,
             mirror=self.mirror,
             manners=self.manners,
+            metasnap=self.metasnap,
+            launchpad=self.launchpad,
         )
         self._stack = AsyncExitStack()
         self.store: Store = open_store(config.state_dir, config.cache_dir)

@@ -35,6 +35,7 @@ def parts_of(house: House) -> ResolverParts:
         clock=app.clock,
         marked=app.bad_snapshots.applied,
         progress=SILENT,
+        services=app.record_services,
     )
 
 
