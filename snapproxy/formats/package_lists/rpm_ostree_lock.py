@@ -74,7 +74,7 @@ def _made(metadata: TreeValue) -> int | None:
 def _time(value: TreeValue) -> int:
     found = instant_of_rfc3339(value.word())
     if found is None:
-        raise value.wrong("Expected a time such as 2024-10-23T19:10:40Z.")
+        raise value.wrong("Expected a time such as 2024-07-01T12:34:56Z.")
     return found
 
 

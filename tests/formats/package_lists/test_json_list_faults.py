@@ -10,7 +10,7 @@ import pytest
 from snapproxy.formats.package_lists.known import FORMATS
 from tests.fakes.rpm_apk_arch_lists import CONTENTS, accepts, refusal
 
-APKO = json.loads(CONTENTS["apko/apko.lock.json"])
+APKO = json.loads(CONTENTS["apko/image.lock.json"])
 
 
 def paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -46,19 +46,19 @@ FIRST = ("contents", "packages", 0)
         (("version",), "v2", "version"),
         (("contents", "packages"), {}, "contents.packages"),
         ((*FIRST, "name"), "a b", "name"),
-        ((*FIRST, "version"), "1.0.0", "version"),
+        ((*FIRST, "version"), "2.0.10", "version"),
         ((*FIRST, "url"), "https://example.org/a%0Ab", "url"),
         ((*FIRST, "url"), "https://example.org/%ff", "url"),
         ((*FIRST, "architecture"), "../x", "architecture"),
-        ((*FIRST, "control", "range"), "bytes=1628-647", "control.range"),
+        ((*FIRST, "control", "range"), "bytes=1520-641", "control.range"),
         ((*FIRST, "control", "range"), "bytes=0-9,20-30", "control.range"),
         ((*FIRST, "control", "checksum"), "sha1-AAAA", "control.checksum"),
         ((*FIRST, "control", "checksum"), "md5-AAAA", "control.checksum"),
         ((*FIRST, "control", "checksum"), "sha1-A", "control.checksum"),
-        ((*FIRST, "data", "range"), "bytes=1630-2929", "data"),
-        ((*FIRST, "data", "range"), "bytes=1629-" + "9" * 19, "data.range"),
+        ((*FIRST, "data", "range"), "bytes=1522-2407", "data"),
+        ((*FIRST, "data", "range"), "bytes=1521-" + "9" * 19, "data.range"),
         ((*FIRST, "data", "range"), None, "data.range"),
-        ((*FIRST, "checksum"), "Q1p78yvTLG094tHE1+dToJGbmYzQE=", "checksum"),
+        ((*FIRST, "checksum"), "Q1c0e5CAiU6H9SZj7rgN24gh3ftzw=", "checksum"),
         ((*FIRST, "checksum"), "Q2", "checksum"),
     ],
 )

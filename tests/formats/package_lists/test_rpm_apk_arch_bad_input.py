@@ -12,7 +12,7 @@ from tests.fakes.rpm_apk_arch_lists import CONTENTS, accepts, own_format, refusa
 
 INFO = b"format = 2\n"
 DESC = b"%NAME%\na\n\n%VERSION%\n1-1\n\n"
-INSTALLED = b"C:Q1p78yvTLG094tHE1+dToJGbmYzQE=\nP:a\nV:1-r0\nA:x86_64\nS:1\n\n"
+INSTALLED = b"C:Q1c0e5CAiU6H9SZj7rgN24gh3ftzw=\nP:a\nV:1-r0\nA:x86_64\nS:1\n\n"
 
 
 @given(data=st.binary() | st.text(alphabet="abc-._:= \n%{}[]\",'&*!0123456789rPVCAS\0é").map(str.encode))

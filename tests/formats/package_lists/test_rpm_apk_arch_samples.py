@@ -1,7 +1,8 @@
-"""Lists of rpm, apk and pacman, genuine ones and ones of the same form: every entry, as a whole value."""
+"""Lists of rpm, apk and pacman, by the real programs or in their form: every entry, as a whole value."""
 
 from __future__ import annotations
 
+import hashlib
 from base64 import b64decode
 
 import pytest
@@ -33,14 +34,14 @@ OURS = (
     *(KONFLUX_LOCK, PACMAN_LOCAL, PACMAN_QUERY, RPM_OSTREE_LOCK, RPM_QUERY),
 )
 EACH = {
-    "apk/alpine-3.11-installed": APK_INSTALLED,
     "apk/info-v.txt": APK_INFO,
     "apk/info-vv.txt": APK_INFO,
     "apk/installed": APK_INSTALLED,
+    "apk/installed-v2": APK_INSTALLED,
     "apk/list.txt": APK_INFO,
     "apk/query.json": APK_QUERY,
-    "apko/apko.lock.json": APKO_LOCK,
-    "apko/apko.pre-0.13.lock.json": APKO_LOCK,
+    "apko/image.lock.json": APKO_LOCK,
+    "apko/image.pre-0.13.lock.json": APKO_LOCK,
     "dnf/installed.manifest.yaml": DNF_MANIFEST,
     "dnf/packages.manifest.yaml": DNF_MANIFEST,
     "dnf/version-0.0.1.yaml": DNF_MANIFEST,
@@ -48,8 +49,8 @@ EACH = {
     "konflux/rpms.lock.yaml": KONFLUX_LOCK,
     "pacman/BUILDINFO": ARCH_BUILDINFO,
     "pacman/local-desc": PACMAN_LOCAL,
-    "pacman/pacman-6.0.1-5.desc": PACMAN_LOCAL,
     "pacman/query.txt": PACMAN_QUERY,
+    "pacman/signed.desc": PACMAN_LOCAL,
     "rpm/qa-epoch.txt": RPM_QUERY,
     "rpm/qa-nevra.txt": RPM_QUERY,
     "rpm/qa.txt": RPM_QUERY,
@@ -117,8 +118,8 @@ def test_pacman_local_database() -> None:
         ),
         (f"{UNCHECKED}: gtk-update-icon-cache, libsig++.",),
     )
-    assert read_list(CONTENTS["pacman/pacman-6.0.1-5.desc"]) == PackageList(
-        "pacman-local", (ListEntry("line 1", "pacman", "pacman", "6.0.1-5", "x86_64"),)
+    assert read_list(CONTENTS["pacman/signed.desc"]) == PackageList(
+        "pacman-local", (ListEntry("line 1", "pacman", "storehouse-tools", "1:3.2.0-4.1", "x86_64"),)
     )
 
 
@@ -155,13 +156,15 @@ def test_apk_info(file: str, architecture: str) -> None:
 
 
 def test_apk_installed_database() -> None:
-    assert read_list(CONTENTS["apk/alpine-3.11-installed"]) == PackageList(
+    two = PackageList(
         "apk-installed",
         (
-            apk("line 1", "libc-utils", "0.7.2-r0", "x86_64", "p78yvTLG094tHE1+dToJGbmYzQE=", 1175),
-            apk("line 16", "musl-utils", "1.1.24-r2", "x86_64", "bTtF5526tETKfL+lnigzIDvm+2o=", 37944),
+            apk("line 1", "shelf", "2.0.10-r1", "noarch", "WFXIFlYVs1dge/oJQGgUpXLGyEg=", 966),
+            apk("line 19", "storehouse-tools", "3.2.0_p1-r4", "x86_64", "WL64cI+wScz2TpbJR7+IAq8UxAw=", 1096),
         ),
     )
+    assert read_list(CONTENTS["apk/installed-v2"]) == two
+    assert read_list(CONTENTS["apk/installed-v2"].rstrip()) == two
     assert read_list(CONTENTS["apk/installed"]) == PackageList(
         "apk-installed",
         (
@@ -197,73 +200,71 @@ def test_apk_query_with_addresses() -> None:
     )
 
 
-def locked(at: int, name: str, architecture: str, control: str, data: str, size: int) -> ListEntry:
+def locked(at: int, name: str, version: str, architecture: str, word: str, size: int, url: str = "") -> ListEntry:
+    """An entry of apko; its digests are those of `word` with the name of the part."""
     digests = (
-        ListedDigest("sha1", b64decode(control).hex(), DigestOf.CONTROL),
-        ListedDigest("sha256", b64decode(data).hex(), DigestOf.DATA),
+        ListedDigest("sha1", hashlib.sha1(f"{word} control".encode()).hexdigest(), DigestOf.CONTROL),
+        ListedDigest("sha256", hashlib.sha256(f"{word} data".encode()).hexdigest(), DigestOf.DATA),
     )
-    return ListEntry(f"contents.packages[{at}]", "apk", name, "1.0.0-r0", architecture, digests=digests, size=size)
+    place = f"contents.packages[{at}]"
+    return ListEntry(place, "apk", name, version, architecture, url=url, digests=digests, size=size)
 
 
 def test_apko_lock() -> None:
-    first = (
-        "pretend-baselayout",
-        "x86_64",
-        "m6wB0UFePGN8Drz82pC8y2uAiu8=",
-        "ckBapsaMu5EOb/e4Ei1s2l/+dZMEamHhUmaoJ8yeZwg=",
-    )
-    second = ("replayout", "x86_64", "1/HhSewwwOXgl0r0ffb0O0BRtYc=", "zmiHBvaqKHsF8CxQeHa0M4mZKwj7T4T5kRe9VpTkXUw=")
-    third = (
-        "pretend-baselayout",
-        "aarch64",
-        "JQ8nfsxa27d0f6oa056sdT5IcJY=",
-        "cY5bE593kEpYKyqepLmkPc/RnAiPsIsm92XAHwi+U9I=",
-    )
-    fourth = ("replayout", "aarch64", "u62watWiRSQgVtAIuVuYoDOaVO4=", "IMtgng48z5PaYwqYWLrGUKoaZUHFmigOnKRJ7KcmTQo=")
-    assert read_list(CONTENTS["apko/apko.lock.json"]) == PackageList(
+    assert read_list(CONTENTS["apko/image.lock.json"]) == PackageList(
         "apko-lock",
-        (locked(0, *first, 2930), locked(1, *second, 2961), locked(2, *third, 2930), locked(3, *fourth, 2955)),
+        (
+            locked(0, "shelf", "2.0.10-r1", "x86_64", "shelf x86_64 new", 2408),
+            locked(1, "libshelf++", "2.0.10_rc2-r0", "x86_64", "libshelf++ x86_64 new", 40961),
+            locked(2, "shelf", "2.0.10-r1", "aarch64", "shelf aarch64 new", 2399),
+            locked(3, "libshelf++", "2.0.10_rc2-r0", "aarch64", "libshelf++ aarch64 new", 41212),
+        ),
         ("Packages with an address that is not http or https: 4. Use their names and digests.",),
     )
 
 
 def test_apko_lock_without_checksums_of_packages() -> None:
-    found = read_list(CONTENTS["apko/apko.pre-0.13.lock.json"])
-    assert found.entries[0] == locked(
-        0,
-        "pretend-baselayout",
-        "x86_64",
-        "cs+Hlyu5sY+1mmwKPedcRWj8E24=",
-        "6Gbikm5tHIqetbTVz/wPcmtCcrO17ed1vPM6xuR0IrU=",
-        2900,
+    top = "https://packages.example.org/os"
+    first, second = f"{top}/x86_64/shelf-1.9-r12.apk", f"{top}/aarch64/shelf-1.9-r12.apk"
+    assert read_list(CONTENTS["apko/image.pre-0.13.lock.json"]) == PackageList(
+        "apko-lock",
+        (
+            locked(0, "shelf", "1.9-r12", "x86_64", "shelf x86_64 old", 1878, first),
+            locked(1, "shelf", "1.9-r12", "aarch64", "shelf aarch64 old", 1901, second),
+        ),
     )
-    assert [entry.size for entry in found.entries] == [2900, 2849, 2901, 2850]
 
 
 def test_apko_lock_with_addresses() -> None:
-    data = CONTENTS["apko/apko.lock.json"].replace(b"./testdata/packages", b"https://packages.example.org/os")
+    data = CONTENTS["apko/image.lock.json"].replace(b"./built/packages", b"https://packages.example.org/os")
     found = read_list(data)
     assert found.notes == ()
-    assert found.entries[3].url == "https://packages.example.org/os/aarch64/replayout-1.0.0-r0.apk"
+    assert found.entries[3].url == "https://packages.example.org/os/aarch64/libshelf++-2.0.10_rc2-r0.apk"
 
 
 def test_rpm_ostree_lockfile() -> None:
     assert read_list(CONTENTS["rpm-ostree/manifest-lock.x86_64.json"]) == PackageList(
         "rpm-ostree-lock",
         (
-            rpm("packages.NetworkManager", "NetworkManager", "1:1.46.2-1.fc40", "x86_64"),
-            rpm("packages.WALinuxAgent-udev", "WALinuxAgent-udev", "2.10.0.8-2.fc40", "noarch"),
-            rpm("packages.zincati", "zincati", "0.0.27-2.fc40", "x86_64"),
-            rpm("packages.zstd", "zstd", "1.5.6-1.fc40", "x86_64"),
+            rpm("packages.Storehouse", "Storehouse", "1:3.2.10-1.in7", "x86_64"),
+            rpm("packages.Storehouse-rules", "Storehouse-rules", "3.2.0.8-2.in7", "noarch"),
+            ListEntry(
+                "packages.libshelf++",
+                "rpm",
+                "libshelf++",
+                "2.0^20240601.g12~rc1-4.in7.1",
+                "x86_64",
+                digests=(ListedDigest("sha256", hashlib.sha256(b"libshelf").hexdigest()),),
+            ),
         ),
-        made=1729710640,  # 2024-10-23T19:10:40Z
+        made=1719837296,  # 2024-07-01T12:34:56Z, of the repository invented-pool
     )
     assert read_list(CONTENTS["rpm-ostree/manifest-lock.overrides.yaml"]) == PackageList(
         "rpm-ostree-lock",
         (
-            rpm("packages.ignition", "ignition", "2.20.0-1.fc40"),
-            rpm("packages.kdump-utils", "kdump-utils", "1.0.48-1.fc40"),
-            rpm("packages.podman", "podman", "5:5.2.5-1.fc40"),
+            rpm("packages.ladder", "ladder", "2.20.0-1.in7"),
+            rpm("packages.shelf-utils", "shelf-utils", "1.0.50-1.in7", "noarch"),
+            rpm("packages.storehouse", "storehouse", "5:5.2.5-1.in7"),
         ),
     )
 
@@ -271,10 +272,10 @@ def test_rpm_ostree_lockfile() -> None:
 @pytest.mark.parametrize(
     ("metadata", "made"),
     [
-        ("generated: 2024-10-23T00:00:00Z", 1729641600),
-        ("generated: 2024-10-23T02:00:00.123456789+02:00", 1729641600),
-        ("{generated: 2025-01-01T00:00:00Z, rpmmd_repos: {a: {generated: 2024-10-23T00:00:00Z}}}", 1729641600),
-        ("{rpmmd_repos: {a: {generated: 2024-10-23T00:00:00Z}, b: {generated: 2024-10-22T00:00:00Z}}}", 1729641600),
+        ("generated: 2024-07-01T00:00:00Z", 1719792000),
+        ("generated: 2024-07-01T02:00:00.123456789+02:00", 1719792000),
+        ("{generated: 2025-01-01T00:00:00Z, rpmmd_repos: {a: {generated: 2024-07-01T00:00:00Z}}}", 1719792000),
+        ("{rpmmd_repos: {a: {generated: 2024-07-01T00:00:00Z}, b: {generated: 2024-06-30T00:00:00Z}}}", 1719792000),
         ("{rpmmd_repos: {}}", None),
     ],
 )

@@ -15,7 +15,7 @@ from snapproxy.formats.package_lists.model import DigestOf, ListedDigest, ListEn
 from tests.fakes.deb_sbom_lists import CONTENTS
 
 NOON = 1717236000  # 2024-06-01T10:00:00Z
-CONTROL = (ListedDigest("sha1", b64decode("p78yvTLG094tHE1+dToJGbmYzQE=").hex(), DigestOf.CONTROL),)
+CONTROL = (ListedDigest("sha1", b64decode("c0e5CAiU6H9SZj7rgN24gh3ftzw=").hex(), DigestOf.CONTROL),)
 UNUSED = "Digests that are not known to be those of package files were not used: 1."
 
 MUSL = ListEntry(
