@@ -14,6 +14,7 @@ from snapproxy.cli.prefetch_lists import select_lists
 from snapproxy.cli.prefetch_report import Prefetched, Selected
 from snapproxy.cli.prefetch_request import ListArguments
 from snapproxy.cli.progress import reporting
+from snapproxy.cli.selection import words
 from snapproxy.config import Config
 from snapproxy.core.model import Role, TimeSpec
 from snapproxy.core.progress import Progress
@@ -46,13 +47,13 @@ class ListComparison:
     def lines(self) -> Iterator[str]:
         """Yield a sentence for each kind of difference, with the first names."""
         for rows, what in (
-            (self.not_requested, "packages of the list were not requested"),
-            (self.not_listed, "requested packages are not in the list"),
+            (self.not_requested, "packages of the list that were not requested"),
+            (self.not_listed, "requested packages that are not in the list"),
         ):
             if rows:
                 names = ", ".join(path.rpartition("/")[2] for _, path in rows[:MOST_NAMED])
                 more = f" and {len(rows) - MOST_NAMED} more; --json prints all" if len(rows) > MOST_NAMED else ""
-                yield f"{len(rows)} {what}: {names}{more}"
+                yield f"{what} ({len(rows)}): {names}{more}"
 
 
 async def prepare(config: Config, arguments: argparse.Namespace) -> PreparedLists:
@@ -82,7 +83,9 @@ async def _select(app: App, arguments: argparse.Namespace, progress: Progress) -
     read = functools.cache(read_source)  # stdin can be read once
 
     async def select(time: TimeSpec | None) -> Selected:
-        request = ListArguments(tuple(arguments.lists), (), time)
+        archives = tuple(app.archive(name) for name in words(arguments.archive))
+        suites = words((*arguments.suite, *arguments.repo))
+        request = ListArguments(tuple(arguments.lists), archives, time, suites)
         found = await select_lists(app, request, "", progress, read)
         return Selected(found.files, found.notes, entries=found.entries, times=found.times)
 

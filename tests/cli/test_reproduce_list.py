@@ -10,11 +10,13 @@ import pytest
 
 from snapproxy.capture.lock_reader import decode
 from snapproxy.cli import main
-from tests.fakes.hamlet import FIRST, INRELEASE, SECOND, Hamlet, later
+from tests.fakes.hamlet import FIRST, INRELEASE, SECOND, SUITE, Hamlet, later
 
 Reproduce = Callable[..., tuple[int, str, str]]
 
 AT = later(FIRST, 60)
+_SEARCH = ("--archive", "debian", "--suite", SUITE)
+"""The tiny archive has no other suite, and each missing one costs requests."""
 KEPT, OLD, NEW = ("kept", "1"), ("moved", "1"), ("moved", "2")
 
 
@@ -41,7 +43,7 @@ def reproduce(
     monkeypatch.chdir(tmp_path / "work")
 
     def call(script: str, *options: str) -> tuple[int, str, str]:
-        code = main(["reproduce", *options, "--output", "file", "--", "sh", "-c", script])
+        code = main(["reproduce", *options, *_SEARCH, "--output", "file", "--", "sh", "-c", script])
         output = capfd.readouterr()
         return code, output.out, output.err
 
@@ -84,8 +86,8 @@ def test_packages_that_only_the_list_or_only_the_command_has_are_reported(reprod
         "not_requested": [{"archive": "debian", "path": "pool/main/m/moved/moved_1_amd64.deb"}],
         "not_listed": [{"archive": "debian", "path": "pool/main/k/kept/kept_1_amd64.deb"}],
     }
-    assert "snapproxy: 1 packages of the list were not requested: moved_1_amd64.deb\n" in err
-    assert "snapproxy: 1 requested packages are not in the list: kept_1_amd64.deb\n" in err
+    assert "snapproxy: packages of the list that were not requested (1): moved_1_amd64.deb\n" in err
+    assert "snapproxy: requested packages that are not in the list (1): kept_1_amd64.deb\n" in err
 
 
 def test_lists_of_several_times_require_one(reproduce: Reproduce, tmp_path: Path) -> None:
@@ -101,7 +103,7 @@ def test_lists_of_several_times_require_one(reproduce: Reproduce, tmp_path: Path
     assert not Path("ran").exists()
     code, _, err = reproduce(get(NEW), *lists, "--at", later(SECOND, 60))
     assert code == 0, err
-    assert "1 packages of the list were not requested: moved_1_amd64.deb" in err
+    assert "packages of the list that were not requested (1): moved_1_amd64.deb" in err
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="prefetch a list of packages and use its time: a file, a folder of a package database, or - for stdin; "
         "may be repeated",
     )
+    for option, word, text in (
+        ("--archive", "ARCHIVE", "with --from: search in this archive only"),
+        ("--suite", "SUITE", "with --from: search in this suite only"),
+        ("--repo", "REPO", "with --from: search in this repository only"),
+    ):
+        parser.add_argument(option, action="append", default=[], metavar=word, help=f"{text}; may be repeated")
     parser.add_argument("--at", type=a_time, metavar="TIME", dest="time", help="record the lock anew, at this time")
     parser.add_argument(
         "--output",
