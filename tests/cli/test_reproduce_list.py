@@ -121,3 +121,12 @@ def test_incomplete_arguments_are_refused(reproduce: Reproduce, options: tuple[s
     assert code != 0
     assert reason in err
     assert not Path("ran").exists()
+
+
+def test_an_unknown_entry_is_reported_before_the_command_runs(reproduce: Reproduce, tmp_path: Path) -> None:
+    listed = write(tmp_path / "status", KEPT, ("kept", "99"))
+    code, out, err = reproduce(": >ran", "--from", listed, "--at", AT)
+    assert code == 1
+    assert "not found: 1" in out + err
+    assert "kept 99 amd64" in out + err
+    assert not Path("ran").exists()

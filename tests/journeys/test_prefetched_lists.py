@@ -89,6 +89,25 @@ def test_a_dpkg_status(world: World, tmp_path: Path, options: tuple[str, ...]) -
     assert set(installed_offline(world, settings, tmp_path / "offline", time, "xz-utils").values()) == sha256s(world)
 
 
+def test_a_status_is_reproduced(world: World, tmp_path: Path) -> None:
+    """`reproduce --from` finds the time of the list, and apt gets the same packages online and offline."""
+    settings = configuration(tmp_path / "snapproxy", world)
+    status = tmp_path / "status"
+    status.write_text(status_of(world))
+    root = AptRoot(tmp_path / "root")
+    key = root.keyring(world.key.keyring)
+    root.sources(f"deb [signed-by={key}] http://ftp.debian.org/debian {world.codename} main")
+    clean = f"rm -rf {root.lists} {root.archives} && mkdir -p {root.lists}/partial {root.archives}/partial"
+    script = f"{clean} && apt-get update && apt-get install --download-only -y xz-utils"
+    options = ("--from", str(status), "--archive", "debian", "--suite", world.codename, "--config", str(settings))
+    done = run("reproduce", *options, "--json", "--", "sh", "-c", script, extra=root.environment())
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout[done.stdout.index("{\n") :])
+    assert (found["differences"], found["requests"]) == ([], [])
+    assert found["list"] == {"not_requested": [], "not_listed": []}
+    assert set(digests(root.fetched()).values()) == sha256s(world)
+
+
 def cyclonedx(*components: tuple[str, dict[str, str]]) -> str:
     """Return a bill of materials as syft writes it: package URLs, and properties of its own."""
     return json.dumps(
