@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import json
 import os
+import subprocess
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -68,13 +69,49 @@ def sha256s(world: World) -> set[str]:
 
 def status_of(world: World) -> str:
     """Return the dpkg status of a system with every binary package of the first state."""
-    stanzas = (
-        f"Package: {each.name}\nStatus: install ok installed\nArchitecture: {each.architecture}\n"
-        f"Version: {each.version}\n"
+    return "\n".join(
+        "".join(f"{name}: {each.fields[name]}\n" for name in _STATUS_FIELDS if name in each.fields)
+        + "Status: install ok installed\n"
         for each in world.first.debian.packages
         if not each.is_source
     )
-    return "\n".join(stanzas)
+
+
+_STATUS_FIELDS = ("Package", "Architecture", "Version", "Multi-Arch", "Provides", "Pre-Depends", "Depends")
+
+
+def buildinfo_of(world: World, folder: Path) -> Path:
+    """Let dpkg-genbuildinfo record a build in a system with every binary package of the first state."""
+    admin, tree = folder / "admin", folder / "tree"
+    (admin / "updates").mkdir(parents=True)
+    (admin / "status").write_text(status_of(world))
+    (tree / "debian").mkdir(parents=True)
+    (tree / "debian/control").write_text(
+        "Source: hello\nMaintainer: A <a@example.org>\nBuild-Depends: xz-utils\n\n"
+        "Package: hello\nArchitecture: any\nDescription: a test\n"
+    )
+    (tree / "debian/changelog").write_text(
+        "hello (1.0) unstable; urgency=low\n\n  * A test.\n\n -- A <a@example.org>  Sat, 01 Jun 2024 00:00:00 +0000\n"
+    )
+    (tree / "debian/files").write_text("hello_1.0_amd64.deb misc optional\n")
+    (folder / "hello_1.0_amd64.deb").write_bytes(b"built")
+    command = ["dpkg-genbuildinfo", f"--admindir={admin}", "--build=binary", f"-O{folder / 'hello.buildinfo'}"]
+    done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return folder / "hello.buildinfo"
+
+
+@pytest.mark.parametrize("is_signed", [False, True])
+def test_a_buildinfo(world: World, tmp_path: Path, is_signed: bool) -> None:
+    """Written by dpkg-genbuildinfo, and clear-signed as Debian publishes it. Its build date is today's."""
+    settings = configuration(tmp_path / "snapproxy", world)
+    file = buildinfo_of(world, tmp_path / "build")
+    if is_signed:
+        file.write_bytes(world.key.clear(file.read_bytes(), at=FIRST))
+    found = prefetch(settings, "debian", "--from", str(file), "--suite", world.codename)
+    (time,) = {each["time"] for each in found["times"]}
+    assert {each["finding"] for each in found["entries"]} == {"resolved"}
+    assert set(installed_offline(world, settings, tmp_path / "offline", time, "xz-utils").values()) == sha256s(world)
 
 
 @pytest.mark.parametrize("options", [(), ("--at", FIRST)])
