@@ -12,22 +12,18 @@ apk-tools is not in Debian; 2.14.10 and 3.0.6 were measured.
 from __future__ import annotations
 
 import shutil
-import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from snapproxy.base.clock import Clock, SystemClock
 from snapproxy.families.apk.indexes import INDEX, INDEX_3
 from snapproxy.formats.apkindex import MAX_PACKED
 from snapproxy.solvers import apk_texts, archive_files, in_root
 from snapproxy.solvers.apk_texts import IndexedPackage
-from snapproxy.solvers.bounded_process import Finished, ProcessLimits
+from snapproxy.solvers.bounded_process import Finished
 from snapproxy.solvers.in_root import PlacedPrograms
+from snapproxy.solvers.limited import LimitedSolver
 from snapproxy.solvers.model import Closure, ClosureRequest, SolverError, UnknownPackagesError, UnsatisfiableError
 from snapproxy.solvers.repositories import SolverRepository, explanation, refuse_options_of_apt, repositories_of
-
-SECONDS = 900.0
-"""Time limit of each run of apk in seconds. The update is the longest: it waits for the upstream of the archive."""
 
 MAX_OUTPUT = 16 << 20
 """Maximum bytes that one run prints; a package has a line of 50 bytes."""
@@ -42,14 +38,10 @@ _HINT = (
 _KEYS_OF_ROOT = "/etc/apk/keys"
 
 
-class ApkSolver:
-    """Implements `Solver` with apk 2 or 3. Another thread may set `cancelled`, which kills apk."""
+class ApkSolver(LimitedSolver):
+    """Implements `Solver` with apk 2 or 3."""
 
-    def __init__(
-        self, *, clock: Clock | None = None, seconds: float = SECONDS, cancelled: threading.Event | None = None
-    ) -> None:
-        self._clock = clock or SystemClock()
-        self._limits = ProcessLimits(seconds, MAX_OUTPUT, cancelled or threading.Event())
+    max_output = MAX_OUTPUT
 
     def solve(self, request: ClosureRequest, base: str, folder: Path) -> Closure:
         refuse_options_of_apt(request, "apk")

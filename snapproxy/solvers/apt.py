@@ -14,12 +14,11 @@ the root's /tmp, which is removed; nothing else in the root changes.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from snapproxy.base.clock import Clock, SystemClock
+from snapproxy.base.clock import Clock
 from snapproxy.core.similar import similar
 from snapproxy.formats.armor import is_armored
 from snapproxy.solvers import apt_policy, apt_texts, bounded_process, in_root
@@ -27,10 +26,8 @@ from snapproxy.solvers.apt_policy import AptAlgorithm
 from snapproxy.solvers.apt_texts import AptArchive
 from snapproxy.solvers.bounded_process import Finished, ProcessLimits
 from snapproxy.solvers.in_root import ProgramPlace
+from snapproxy.solvers.limited import LimitedSolver
 from snapproxy.solvers.model import Closure, ClosureRequest, SolverError, UnknownPackagesError, UnsatisfiableError
-
-SECONDS = 900.0
-"""Time limit of each run of apt in seconds. The update is the longest: it waits for the upstream of the archive."""
 
 MAX_OUTPUT = 32 << 20
 """Maximum bytes that one run prints. The list of a desktop with 1,500 packages has 0.4 MiB, all names of sid 2 MiB."""
@@ -57,14 +54,10 @@ _FOLDERS = (
 )
 
 
-class AptSolver:
-    """Implements `Solver` with apt-get. Another thread may set `cancelled`, which kills apt and raises SolverError."""
+class AptSolver(LimitedSolver):
+    """Implements `Solver` with apt-get."""
 
-    def __init__(
-        self, *, clock: Clock | None = None, seconds: float = SECONDS, cancelled: threading.Event | None = None
-    ) -> None:
-        self._clock = clock or SystemClock()
-        self._limits = ProcessLimits(seconds, MAX_OUTPUT, cancelled or threading.Event())
+    max_output = MAX_OUTPUT
 
     def solve(self, request: ClosureRequest, base: str, folder: Path) -> Closure:
         sources = apt_texts.sources_of(request, base)

@@ -12,22 +12,17 @@ are read too, so that the capture has them for clients that check them (`repo_gp
 from __future__ import annotations
 
 import shutil
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from snapproxy.base.clock import Clock, SystemClock
 from snapproxy.errors import RecordError
 from snapproxy.families.rpm.paths import METADATA, ROOT
 from snapproxy.solvers import archive_files, dnf_texts, in_root
-from snapproxy.solvers.bounded_process import ProcessLimits
 from snapproxy.solvers.dnf_texts import DnfResult
 from snapproxy.solvers.in_root import PlacedPrograms
+from snapproxy.solvers.limited import LimitedSolver
 from snapproxy.solvers.model import Closure, ClosureRequest, SolverError
 from snapproxy.solvers.repositories import SolverRepository, explanation, refuse_options_of_apt, repositories_of
-
-SECONDS = 900.0
-"""Time limit of dnf in seconds; downloading the metadata takes longest: it waits for the upstream of the archive."""
 
 MAX_OUTPUT = 16 << 20
 """Maximum bytes that dnf prints."""
@@ -49,14 +44,10 @@ _MOST_LINKS = 10
 _HINT = "Install dnf (dnf 5: and python3-libdnf5), or add --root DIR with a root that has it."
 
 
-class DnfSolver:
-    """Implements `Solver` with dnf 4 or 5. Another thread may set `cancelled`, which kills dnf."""
+class DnfSolver(LimitedSolver):
+    """Implements `Solver` with dnf 4 or 5."""
 
-    def __init__(
-        self, *, clock: Clock | None = None, seconds: float = SECONDS, cancelled: threading.Event | None = None
-    ) -> None:
-        self._clock = clock or SystemClock()
-        self._limits = ProcessLimits(seconds, MAX_OUTPUT, cancelled or threading.Event())
+    max_output = MAX_OUTPUT
 
     def solve(self, request: ClosureRequest, base: str, folder: Path) -> Closure:
         refuse_options_of_apt(request, "dnf")

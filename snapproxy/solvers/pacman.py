@@ -12,11 +12,9 @@ package of the repository has one. The private root has no keyring; snapproxy ch
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from snapproxy.base.clock import Clock, SystemClock
 from snapproxy.core.expected_files import DroppedEntries
 from snapproxy.core.model import ExpectedFile
 from snapproxy.errors import ArchiveDataError
@@ -24,8 +22,9 @@ from snapproxy.families.pacman.indexes import read_index
 from snapproxy.families.pacman.package_names import package_name
 from snapproxy.families.pacman.paths import SIGNATURE
 from snapproxy.solvers import archive_files, in_root, pacman_texts
-from snapproxy.solvers.bounded_process import Finished, ProcessLimits
+from snapproxy.solvers.bounded_process import Finished
 from snapproxy.solvers.in_root import PlacedPrograms
+from snapproxy.solvers.limited import LimitedSolver
 from snapproxy.solvers.model import (
     Closure,
     ClosureFile,
@@ -36,9 +35,6 @@ from snapproxy.solvers.model import (
 )
 from snapproxy.solvers.pacman_texts import PrintedPackage, Section
 from snapproxy.solvers.repositories import explanation, located, refuse_options_of_apt, repositories_of
-
-SECONDS = 900.0
-"""Time limit of each run of pacman in seconds. The update is the longest: it waits for the upstream of the archive."""
 
 MAX_OUTPUT = 16 << 20
 """Maximum bytes that one run prints. A line for each of Arch's 15,000 packages has 3 MiB."""
@@ -51,14 +47,10 @@ _PIECE = 1 << 18
 _HINT = "Install pacman (Debian: pacman-package-manager), or add --root DIR with a root that has it."
 
 
-class PacmanSolver:
-    """Implements `Solver` with pacman. Another thread may set `cancelled`, which kills pacman."""
+class PacmanSolver(LimitedSolver):
+    """Implements `Solver` with pacman."""
 
-    def __init__(
-        self, *, clock: Clock | None = None, seconds: float = SECONDS, cancelled: threading.Event | None = None
-    ) -> None:
-        self._clock = clock or SystemClock()
-        self._limits = ProcessLimits(seconds, MAX_OUTPUT, cancelled or threading.Event())
+    max_output = MAX_OUTPUT
 
     def solve(self, request: ClosureRequest, base: str, folder: Path) -> Closure:
         refuse_options_of_apt(request, "pacman")
