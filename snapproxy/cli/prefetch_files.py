@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -15,12 +16,16 @@ from snapproxy.families import FAMILIES
 from snapproxy.prefetch.estimate import PlannedFile, planned
 from snapproxy.prefetch.fetch_files import FileFetcher
 from snapproxy.prefetch.model import WantedFile
+from snapproxy.prefetch.progress import estimate_line
 from snapproxy.prefetch.stored_files import StoredFiles
 from snapproxy.prefetch.watch import FetchWatch
 
 
 async def fetch_selected(app: App, selected: Selected, capture: str, *, dry_run: bool = False) -> Prefetched:
-    """Fetch the files into the store, and into the capture if one is named. A dry run only estimates."""
+    """Fetch the files into the store, and into the capture if one is named; a dry run only estimates.
+
+    The estimate is printed on stderr before the download.
+    """
     watch = FetchWatch(
         await _planned(app, selected),
         limits=app.limiter,
@@ -30,6 +35,7 @@ async def fetch_selected(app: App, selected: Selected, capture: str, *, dry_run:
     estimate = watch.estimate()
     if dry_run:
         return Prefetched(selected, estimate)
+    print(f"prefetch: {estimate_line(estimate, size=_size)}", file=sys.stderr)
     fetcher = FileFetcher(app.answerer, families=FAMILIES, clock=app.clock, capture=capture)
     async with reporting_line(lambda: _line(watch), lambda: _count(watch), what="prefetch"):
         outcomes = await fetcher.fetch(selected.files, watch.state)

@@ -39,8 +39,9 @@ def recorded(capsys: Capture, capture: str) -> set[str]:
 def test_a_slice_is_recorded_with_its_indexes(hamlet: Hamlet, capsys: Capture) -> None:
     edition = hamlet.edition
     assert prefetch(*_SLICE, "--capture", "slice") == 0
-    out = capsys.readouterr().out.splitlines()
-    assert out == [
+    captured = capsys.readouterr()
+    assert "prefetch: 3 files to download (650.0 kB); requests: " in captured.err, "the cost is printed first"
+    assert captured.out.splitlines() == [
         "3 files, 650.0 kB: 0 from the store, 3 from upstream; verified: 2 gpg, 1 index",
         "recorded in the capture slice",
     ]
