@@ -65,6 +65,7 @@ _OF_RELEASE: Mapping[str, tuple[str, ...]] = {
     "debian-debug": ("{}-debug", "{}-proposed-updates-debug"),
     "ubuntu": ("{}-updates", "{}-security", "{}", "{}-backports"),
     "ubuntu-ports": ("{}-updates", "{}-security", "{}", "{}-backports"),
+    "alpine": ("{}/main", "{}/community"),
 }
 
 _CODENAMES = {
@@ -139,7 +140,7 @@ def _stated(archive: Archive, entries: Sequence[ListEntry]) -> list[str]:
         return []
     found: dict[str, None] = {}
     for entry in entries:
-        release = entry.suite or _release(entry.distribution)
+        release = _release(entry)
         if not release:
             continue
         patterns = _OF_RELEASE.get(archive.name, ("{}",)) if "-" not in release and "/" not in release else ("{}",)
@@ -147,6 +148,15 @@ def _stated(archive: Archive, entries: Sequence[ListEntry]) -> list[str]:
     return list(found)
 
 
-def _release(distribution: str) -> str:
-    """Return the release in a name such as `debian-12` or `ubuntu-24.04`."""
-    return _CODENAMES.get(distribution.rpartition("-")[2], "")
+def _release(entry: ListEntry) -> str:
+    """Return the release that an entry states, as its archive names it; '' if it states none.
+
+    Lists that read os-release have a number: 12 of Debian, 12.5 (trivy), 24.04, 3.20.1 of Alpine.
+    """
+    word = entry.suite or entry.distribution.rpartition("-")[2]
+    if not word[:1].isdecimal():
+        return entry.suite
+    numbers = word.split(".")
+    if entry.family == "apk":
+        return f"v{'.'.join(numbers[:2])}"
+    return _CODENAMES.get(word) or _CODENAMES.get(numbers[0], "")

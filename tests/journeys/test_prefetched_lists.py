@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import json
 import os
+import platform
 import subprocess
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 
@@ -23,17 +25,22 @@ from tests.fakes.alpine_world import REPOSITORY as ALPINE_MAIN
 from tests.fakes.alpine_world import AlpineWorld
 from tests.fakes.apk_root import apk_in
 from tests.fakes.apt_root import AptRoot
+from tests.fakes.content import FixedTree, epoch, stamp
 from tests.fakes.no_route import without_routes
 from tests.fakes.proxy import Snapproxy, configuration, run
+from tests.fakes.publisher import SuitePlan
 from tests.fakes.replaying import NAME, carry, digests
 from tests.fakes.rpm_root import RELEASE, DnfRoot, installed
 from tests.fakes.rpm_world import ARCHIVE, HOST, RpmWorld
+from tests.fakes.syft_documents import SyftPackage, cyclonedx, own_json
 from tests.fakes.world import FIRST, World
 
 pytestmark = [
     pytest.mark.journey,
     pytest.mark.skipif(os.geteuid() != 0, reason="a network name space of one's own takes root"),
 ]
+
+SyftForm = Callable[[str, Iterable[SyftPackage]], str]
 
 
 def prefetch(settings: Path, *arguments: str) -> dict[str, Any]:
@@ -43,19 +50,24 @@ def prefetch(settings: Path, *arguments: str) -> dict[str, Any]:
     return found
 
 
-def apt_root(world: World, folder: Path, at: Snapproxy, when: str) -> AptRoot:
+def apt_root(world: World, folder: Path, at: Snapproxy, when: str, suite: str) -> AptRoot:
     root = AptRoot(folder)
     root.configure('Acquire::Languages { "en"; };', f'Acquire::http::Proxy "{at.proxy(when, NAME)}";')
     key = root.keyring(world.key.keyring)
-    root.sources(f"deb [signed-by={key}] http://ftp.debian.org/debian {world.codename} main")
+    root.sources(f"deb [signed-by={key}] http://ftp.debian.org/debian {suite} main")
     return root
 
 
-def installed_offline(world: World, settings: Path, folder: Path, when: str, *packages: str) -> dict[str, str]:
-    """Return the packages that apt downloads without network from the carried capture, with their digests."""
+def installed_offline(
+    world: World, settings: Path, folder: Path, when: str, *packages: str, suite: str = ""
+) -> dict[str, str]:
+    """Return the packages that apt downloads without network from the carried capture, with their digests.
+
+    `suite` is the name of the suite in apt's sources ('' for its codename).
+    """
     carry(settings)
     with without_routes(), Snapproxy(settings, options=["--offline"], name="offline") as at:
-        root = apt_root(world, folder, at, when)
+        root = apt_root(world, folder, at, when, suite or world.codename)
         updated = root.update()
         assert updated.code == 0, updated.text
         downloaded = root.download(*packages)
@@ -145,42 +157,50 @@ def test_a_status_is_reproduced(world: World, tmp_path: Path) -> None:
     assert set(digests(root.fetched()).values()) == sha256s(world)
 
 
-def cyclonedx(*components: tuple[str, dict[str, str]]) -> str:
-    """Return a bill of materials as syft writes it: package URLs, and properties of its own."""
-    return json.dumps(
-        {
-            "bomFormat": "CycloneDX",
-            "specVersion": "1.6",
-            "version": 1,
-            "metadata": {"tools": {"components": [{"type": "application", "author": "anchore", "name": "syft"}]}},
-            "components": [
-                {
-                    "bom-ref": f"{purl}&package-id=0",
-                    "type": "library",
-                    "name": purl.partition("@")[0].rpartition("/")[2],
-                    "version": purl.partition("@")[2].partition("?")[0],
-                    "purl": purl,
-                    "properties": [{"name": name, "value": value} for name, value in properties.items()],
-                }
-                for purl, properties in components
-            ],
-        }
-    )
-
-
-def test_an_sbom_of_syft(world: World, tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", [cyclonedx, own_json])
+def test_a_document_of_syft(world: World, tmp_path: Path, form: SyftForm) -> None:
+    """It states the release. Without --suite the suites of that release are read."""
     settings = configuration(tmp_path / "snapproxy", world)
     binaries = [each for each in world.first.debian.packages if not each.is_source]
-    purls = (
-        f"pkg:deb/debian/{quote(each.name, safe='')}@{quote(each.version, safe='')}"
-        f"?arch={each.architecture}&distro=debian-12"
-        for each in binaries
-    )
-    sbom = tmp_path / "sbom.json"
-    sbom.write_text(cyclonedx(*((purl, {"syft:package:type": "deb"}) for purl in purls)))
-    found = prefetch(settings, "debian", "--from", str(sbom), "--suite", world.codename)
+    document = tmp_path / "sbom.json"
+    packages = [SyftPackage("deb", each.name, each.version, each.architecture) for each in binaries]
+    document.write_text(form(f"debian-{platform.freedesktop_os_release()['VERSION_ID']}", packages))
+    found = prefetch(settings, "--from", str(document))
+    assert {each["finding"] for each in found["entries"]} == {"resolved"}
     (time,) = {each["time"] for each in found["times"]}
     assert set(installed_offline(world, settings, tmp_path / "offline", time, "xz-utils").values()) == sha256s(world)
+
+
+@contextlib.contextmanager
+def published_as_stable(world: World) -> Iterator[None]:
+    """Publish the suite of the first state under two names, as Debian does: its codename and `stable`."""
+    old = world.first.debian
+    plan = SuitePlan(world.codename, old.packages, headers={"Suite": "stable"})
+    new = world.publisher.tree(stamp(epoch(FIRST) - 3 * 24 * 3600), [plan])
+    suite = f"dists/{world.codename}/"
+    alias = {f"dists/stable/{path.removeprefix(suite)}": new.files[path] for path in new.paths() if suite in path}
+    dumps = [each for each in world.debian.ids if (dump := world.debian.at(each)) and dump[1] is old]
+    for each in dumps:
+        world.debian.publish(each, FixedTree({**new.files, **alias}, new.packages))
+    try:
+        yield
+    finally:
+        for each in dumps:
+            world.debian.publish(each, old)
+
+
+@pytest.mark.parametrize("is_alias", [False, True])
+def test_the_client_may_use_the_other_name_of_the_suite(world: World, tmp_path: Path, is_alias: bool) -> None:
+    """The list is searched in the suite `stable`, its codename works offline as well; and the reverse."""
+    settings = configuration(tmp_path / "snapproxy", world)
+    status = tmp_path / "status"
+    status.write_text(status_of(world))
+    searched, used = (world.codename, "stable") if is_alias else ("stable", world.codename)
+    with published_as_stable(world):
+        found = prefetch(settings, "debian", "--from", str(status), "--suite", searched)
+    (time,) = {each["time"] for each in found["times"]}
+    offline = installed_offline(world, settings, tmp_path / "offline", time, "xz-utils", suite=used)
+    assert set(offline.values()) == sha256s(world)
 
 
 # --- rpm --------------------------------------------------------------------------------------------------------------
@@ -266,25 +286,22 @@ def apko_lock(world: AlpineWorld) -> str:
     return json.dumps({"version": "v1", "config": {"name": "apko.yaml", "checksum": ""}, "contents": contents})
 
 
-def syft_sbom(world: AlpineWorld) -> str:
-    return cyclonedx(
-        *(
-            (
-                f"pkg:apk/alpine/{each.name}@{each.version}?arch=x86_64&distro=alpine-3.99.0",
-                {"syft:package:type": "apk", "syft:metadata:pullChecksum": each.identity},
-            )
-            for each in world.first
-        )
-    )
+def syft_document(form: SyftForm, world: AlpineWorld) -> str:
+    packages = [SyftPackage("apk", each.name, each.version, "x86_64", each.identity) for each in world.first]
+    return form("alpine-3.99.0", packages)
 
 
-@pytest.mark.parametrize("listed", [apko_lock, syft_sbom])
+@pytest.mark.parametrize(
+    "listed",
+    [apko_lock, partial(syft_document, cyclonedx), partial(syft_document, own_json)],
+    ids=["apko", "cyclonedx", "syft"],
+)
 def test_apk(alpine: AlpineWorld, tmp_path: Path, listed: Callable[[AlpineWorld], str]) -> None:
     """The list has digests of the parts of packages, and none of a whole file."""
     settings = alpine.configuration(tmp_path / "snapproxy")
     file = tmp_path / "list"
     file.write_text(listed(alpine))
-    found = prefetch(settings, "alpine", "--from", str(file), "--at", ALPINE_FIRST, "--repo", ALPINE_MAIN)
+    found = prefetch(settings, "--from", str(file), "--at", ALPINE_FIRST)
     assert {each["finding"] for each in found["entries"]} == {"resolved by identity"}
     carry(settings)
     with without_routes(), Snapproxy(settings, options=["--offline"], name="offline") as at:

@@ -172,6 +172,9 @@ class TestArchives:
         ("debian", {}, (), ["unstable", "testing", "stable"]),
         ("debian", {"suite": "bookworm"}, (), ["bookworm", "bookworm-updates", "bookworm-backports"]),
         ("debian", {"distribution": "debian-12"}, (), ["bookworm", "bookworm-updates", "bookworm-backports"]),
+        ("debian", {"suite": "12"}, (), ["bookworm", "bookworm-updates", "bookworm-backports"]),
+        ("debian", {"suite": "12.5"}, (), ["bookworm", "bookworm-updates", "bookworm-backports"]),
+        ("debian", {"suite": "99"}, (), ["unstable", "testing", "stable"]),
         ("debian-security", {"suite": "bookworm"}, (), ["bookworm-security", "bookworm/updates"]),
         ("debian", {"suite": "bookworm-updates"}, (), ["bookworm-updates"]),
         ("ubuntu", {"distribution": "ubuntu-24.04"}, (), ["noble-updates", "noble-security", "noble"]),
@@ -190,6 +193,12 @@ class TestArchives:
     def test_repositories_are_components(self) -> None:
         found = selections_of(ARCHIVES["archlinux"], [], (), ("x86_64",))
         assert [each.components for each in found][:2] == [("core",), ("extra",)]
+
+    @pytest.mark.parametrize(("release", "folder"), [("3.20.1", "v3.20"), ("3.20", "v3.20"), ("edge", "edge")])
+    def test_the_release_selects_repositories_of_alpine(self, release: str, folder: str) -> None:
+        entry = ListEntry("1", family="apk", distribution="alpine", suite=release)
+        found = selections_of(ARCHIVES["alpine"], [entry], (), ("x86_64",))
+        assert [each.components for each in found] == [(f"{folder}/main",), (f"{folder}/community",)]
 
     def test_the_ids_of_an_rpm_list_are_no_folders(self) -> None:
         entry = ListEntry("1", family="rpm", suite="baseos")
