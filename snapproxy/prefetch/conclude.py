@@ -122,7 +122,7 @@ def _missing(query: Query, evidence: IndexEvidence, compare: Compare) -> Resolve
     elif evidence.names:
         why = f"No index of {places} that was read lists this file."
     else:
-        why = f"No index of {places} was read. Name a time, and a suite or repository."
+        why = f"No index of {places} was read. Name a time (--at), and a suite (--suite) or a repository (--repo)."
     return ResolvedEntry(query.entry, Finding.NOT_FOUND, why=why)
 
 

@@ -69,7 +69,9 @@ class EntryPlanner:
         if when is None and not is_package:
             when = next(iter(self._options.at), None)
             if when is None:
-                why = "The file is not a package, so no index lists it, and its address has no time. Name a time."
+                why = (
+                    "The file is not a package, so no index lists it, and its address has no time. Name one with --at."
+                )
                 return ResolvedEntry(entry, Finding.NOT_FOUND, why=why)
         if when is not None:
             return dated_entry(entry, archive, addressed.path, when)

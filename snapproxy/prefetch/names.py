@@ -180,7 +180,7 @@ class NameSearch:
     def _give_up(self, archive: Archive, pending: Collection[int]) -> None:
         sentence = (
             f"{archive.name}: the indexes of {MOST_INSTANTS} instants were read, the maximum for one list. "
-            "Name a time or a suite."
+            "Name a time (--at) or a suite (--suite)."
         )
         self._evidence.notes[sentence] = None
         for number in pending:

@@ -91,7 +91,7 @@ class TestOutcome:
         assert conclude(query(DEBIAN), known, (), COMPARE).finding is Finding.NOT_FOUND
 
     def test_without_any_index_the_missing_choices_are_named(self) -> None:
-        assert "Name a time, and a suite" in conclude(query(), IndexEvidence(), (), COMPARE).why
+        assert "Name a time (--at), and a suite (--suite)" in conclude(query(), IndexEvidence(), (), COMPARE).why
 
 
 class TestTimes:

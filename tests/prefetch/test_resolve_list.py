@@ -243,7 +243,7 @@ class TestRefusals:
         monkeypatch.setattr(names, "MOST_INSTANTS", 1)
         found = await resolved(house, KEPT, OLD, NEW, suites=(SUITE,))
         assert [each.finding for each in found.entries] == [Finding.RESOLVED, Finding.UNANSWERED, Finding.RESOLVED]
-        assert "Name a time or a suite." in found.entries[1].why
+        assert "Name a time (--at) or a suite (--suite)." in found.entries[1].why
         assert times_of(found) == [SECOND]
 
     async def test_a_time_before_the_first_snapshot_is_a_note(self, house: House) -> None:

@@ -18,8 +18,8 @@ solvers are apt-get, pacman, dnf and apk, which must be on this machine, or in t
 apt may be a pattern, such as '?essential' or '?priority(required)'.
 
 A list without a time of its own needs --at, or the times are found: the history of the archive is searched for each
-version, and the smallest set of times that has all of them is used. Entries that are ambiguous, unknown or without a
-digest are printed, and fail the command.
+version, and the smallest set of times that has all of them is used. Entries that are ambiguous, not found
+or out of reach are printed, and fail the command. Entries without a digest of the file are printed and fetched.
 
 The command can be interrupted and repeated: files in the store are not downloaded again, and an interrupted download
 is resumed. The exit code is 0 only if every file was fetched, or with --dry-run if every entry was found.
