@@ -77,7 +77,7 @@ async def _select(
         error.why = f"{name}: {error.why}"
         raise
     options = _options(arguments)
-    resolution = await resolve(listed, _parts(app, progress), options)
+    resolution = await resolve(listed, resolver_parts(app, progress), options)
     return await _with_indexes(app, resolution, [each.entry for each in resolution.entries], options, capture, progress)
 
 
@@ -91,7 +91,8 @@ def _options(arguments: ListArguments) -> ResolveOptions:
     )
 
 
-def _parts(app: App, progress: Progress) -> ResolverParts:
+def resolver_parts(app: App, progress: Progress) -> ResolverParts:
+    """Return the parts of the application that resolve lists."""
     return ResolverParts(
         book=app.book,
         answerer=app.answerer,

@@ -89,8 +89,8 @@ class ArchiveReader:
         """Read the suites at a time with an instant, until `is_enough`. Return False if the archive did not answer.
 
         A suite that does not exist at that time is skipped. A suite with files of queries is read earlier the next
-        time. What the indexes list is evidence for the instant of the time, or
-        for that of the snapshot that answered (`by_snapshot`).
+        time. What the indexes list is evidence for the instant of the time, or for that of the snapshot that answered
+        (`by_snapshot`).
         """
         instant = instant_of(when)
         hits: dict[int, int] = {}

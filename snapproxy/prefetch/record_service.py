@@ -7,7 +7,18 @@ from dataclasses import dataclass
 from snapproxy.base.stats import Stats
 from snapproxy.core.model import Refusal
 from snapproxy.core.rate_limit import BACKGROUND
-from snapproxy.core.upstream_answer import Absent, BodyFollows, Broken, Throttled, UpstreamAnswer, UpstreamRequest
+from snapproxy.core.upstream_answer import (
+    Absent,
+    BodyFollows,
+    Broken,
+    CoolingDown,
+    Forbidden,
+    QueueFull,
+    Redirect,
+    Throttled,
+    UpstreamAnswer,
+    UpstreamRequest,
+)
 from snapproxy.prefetch.records import LARGEST_ANSWER
 from snapproxy.upstream.client import UpstreamClient
 from snapproxy.upstream.egress import EgressPolicy
@@ -64,13 +75,23 @@ class RecordService:
                     return self._refusal(broken.fault.value)
             if isinstance(answer, Absent):
                 return Missing(response.unused)
-            return answer if isinstance(answer, Throttled) else self._refusal(_why(answer))
+            return answer if isinstance(answer, Throttled) else self._refusal(_cause(answer))
 
-    def _refusal(self, why: str) -> Refusal:
-        return Refusal(502, f"{self.base} did not answer", why)
+    def _refusal(self, cause: str) -> Refusal:
+        return Refusal(502, f"{self.base} gave no usable answer", f"The request failed: {cause}.")
 
 
-def _why(answer: UpstreamAnswer) -> str:
-    if isinstance(answer, Broken):
-        return answer.reason
-    return f"the request could not be sent or was refused ({type(answer).__name__})"
+def _cause(answer: UpstreamAnswer) -> str:
+    match answer:
+        case Broken():
+            return answer.reason
+        case CoolingDown():
+            return f"{answer.upstream} {answer.cause_text}: no request is sent for {max(1, round(answer.wait))} s"
+        case QueueFull(upstream, queued):
+            return f"{queued} requests wait for {upstream}, the maximum"
+        case Redirect():
+            return "the service answers with a redirect, and the packages are sent to the configured address only"
+        case Forbidden(status):
+            return f"the service refuses access ({status})"
+        case _:
+            return "its answer is not the one that was requested"

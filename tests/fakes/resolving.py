@@ -1,7 +1,8 @@
-"""Resolve lists against a simulated archive: entries, and the parts that the application supplies."""
+"""Resolve lists against a simulated archive, with the parts that the application supplies."""
 
 from __future__ import annotations
 
+from snapproxy.cli.prefetch_lists import resolver_parts
 from snapproxy.core.exchange import Conditions, FileTarget
 from snapproxy.core.progress import SILENT
 from snapproxy.core.time_spec import parse_time
@@ -10,7 +11,7 @@ from snapproxy.formats.package_lists.model import DigestOf, ListedDigest, ListEn
 from snapproxy.prefetch.entry_plan import ResolveOptions
 from snapproxy.prefetch.fetch_files import FileFetcher, PrefetchedFile
 from snapproxy.prefetch.model import Resolution
-from snapproxy.prefetch.resolve_list import ResolverParts, resolve
+from snapproxy.prefetch.resolve_list import resolve
 from tests.fakes.house import House, read
 
 
@@ -23,29 +24,13 @@ def digest(algorithm: str, value: str, of: DigestOf = DigestOf.FILE) -> tuple[Li
     return (ListedDigest(algorithm, value, of),)
 
 
-def parts_of(house: House) -> ResolverParts:
-    """Return the parts as a verb takes them from the application."""
-    app = house.app
-    return ResolverParts(
-        book=app.book,
-        answerer=app.answerer,
-        tables=app.tables,
-        listings=app.listings,
-        store=app.store,
-        clock=app.clock,
-        marked=app.bad_snapshots.applied,
-        progress=SILENT,
-        services=app.record_services,
-    )
-
-
 async def resolved(
     house: House, *entries: ListEntry, at: tuple[str, ...] = (), made: int | None = None, **options: tuple[str, ...]
 ) -> Resolution:
     """Resolve entries at times written as users write them."""
     times = tuple(parse_time(each) for each in at)
     choices = ResolveOptions(at=times, machine="x86_64", **options)  # type: ignore[arg-type]
-    return await resolve(PackageList("test", entries, made=made), parts_of(house), choices)
+    return await resolve(PackageList("test", entries, made=made), resolver_parts(house.app, SILENT), choices)
 
 
 def times_of(resolution: Resolution) -> list[str]:

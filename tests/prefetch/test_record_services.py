@@ -15,7 +15,7 @@ from snapproxy.prefetch.metasnap import Row, is_suite, read_missing, read_rows
 from snapproxy.prefetch.model import Finding
 from tests.fakes.archive_server import ArchiveServer
 from tests.fakes.content import epoch
-from tests.fakes.faults import Status
+from tests.fakes.faults import Fault, Redirect, Status
 from tests.fakes.hamlet import FIRST, SECOND, SUITE, Hamlet
 from tests.fakes.house import House
 from tests.fakes.record_services import Launchpad, Metasnap
@@ -137,6 +137,24 @@ class TestMetasnap:
         assert [each.finding for each in found.entries] == [Finding.RESOLVED, Finding.UNANSWERED]
         assert "metasnap" in found.entries[1].why or metasnap.url in found.entries[1].why
         assert 1 <= len(metasnap.log.requests("/api")) <= 3
+
+    @pytest.mark.parametrize(
+        ("fault", "why"),
+        [
+            (Status(403), "the service refuses access (403)"),
+            (
+                Redirect("http://elsewhere.example/"),
+                "the service answers with a redirect, and the packages are sent to the configured address only",
+            ),
+        ],
+    )
+    async def test_the_reason_of_its_failure_is_stated(
+        self, fault: Fault, why: str, metasnap: ArchiveServer, make_house: MakeHouse
+    ) -> None:
+        metasnap.fault("/api", fault)
+        house = await make_house(metasnap=f"{metasnap.url}/api")
+        found = await resolved(house, named("none", "1"), suites=(SUITE,))
+        assert f"{metasnap.url}/api gave no usable answer. The request failed: {why}." in found.entries[0].why
 
     async def test_without_its_address_it_is_not_asked(self, metasnap: ArchiveServer, make_house: MakeHouse) -> None:
         house = await make_house()

@@ -8,8 +8,10 @@ from dataclasses import replace
 
 import pytest
 
+from snapproxy.cli.prefetch_lists import resolver_parts
 from snapproxy.core.listing import PackageVersion
 from snapproxy.core.model import Archive
+from snapproxy.core.progress import SILENT
 from snapproxy.core.time_spec import parse_time
 from snapproxy.errors import ArchiveDataError, ClientError, ConfigurationError
 from snapproxy.formats.package_lists.model import PackageList
@@ -22,7 +24,7 @@ from tests.fakes.content import Timeline, epoch
 from tests.fakes.faults import Status
 from tests.fakes.hamlet import FIRST, INRELEASE, SECOND, SUITE, Hamlet, content_of, later
 from tests.fakes.house import House, until
-from tests.fakes.resolving import fetched, named, parts_of, resolved, times_of
+from tests.fakes.resolving import fetched, named, resolved, times_of
 
 MakeHouse = Callable[..., Awaitable[House]]
 KEPT, OLD, NEW = named("kept", "1"), named("moved", "1"), named("moved", "2")
@@ -234,7 +236,7 @@ class TestRefusals:
         assert found.files == ()
 
     async def test_an_unreadable_index_is_not_an_absence(self, house: House) -> None:
-        parts = replace(parts_of(house), listings=UnreadableListings(house.store, None))  # type: ignore[arg-type]
+        parts = replace(resolver_parts(house.app, SILENT), listings=UnreadableListings(house.store, None))  # type: ignore[arg-type]
         found = await resolve(PackageList("test", (KEPT,)), parts, ResolveOptions(suites=(SUITE,), machine="x86_64"))
         assert found.entries[0].finding is Finding.UNANSWERED
         assert "The index is broken." in found.entries[0].why
