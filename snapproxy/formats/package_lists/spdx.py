@@ -6,7 +6,7 @@ Packages are found by their package URLs. A package without one is the described
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, field
 
 from snapproxy.formats.package_lists.documents import read_document
 from snapproxy.formats.package_lists.model import LARGEST, ListFormat, ListFormatError, PackageList
@@ -86,6 +86,23 @@ def _made(text: str) -> int | None:
     return instant_of_rfc3339(text) or None
 
 
+@dataclass(slots=True)
+class _TextPackage:
+    """A package while its tags are read."""
+
+    place: str
+    name: str
+    purl: str = ""
+    digests: list[tuple[str, str]] = field(default_factory=list)
+
+    def take(self, tag: str, value: str) -> None:
+        """Add a tag; tags that are not used here change nothing."""
+        if tag == "ExternalRef" and not self.purl and (reference := _REFERENCE.fullmatch(value)):
+            self.purl = reference["purl"]
+        elif tag == "PackageChecksum" and (checksum := _CHECKSUM.fullmatch(value)):
+            self.digests.append((checksum["algorithm"], checksum["value"]))
+
+
 def read_text(data: bytes) -> PackageList:
     """Read tag-value: lines `Tag: value`; a value within <text> may have several lines, and is skipped."""
     if len(data) > LARGEST or not data.lstrip().startswith(b"SPDXVersion: SPDX-2."):
@@ -93,7 +110,7 @@ def read_text(data: bytes) -> PackageList:
     if data.count(b"\n") > MOST_VALUES:
         raise ListFormatError("", f"It has more than {MOST_VALUES} lines.", is_recognised=True)
     found = SbomPackages()
-    package: SbomPackage | None = None
+    package: _TextPackage | None = None
     made, is_text = "", False
     for number, line in enumerate(data.decode("utf-8", "replace").split("\n"), 1):
         if is_text or not line.strip() or line.startswith("#"):
@@ -106,29 +123,20 @@ def read_text(data: bytes) -> PackageList:
         is_text = _OPENS in value and _CLOSES not in value
         if tag == "PackageName":
             _finish(found, package)
-            package = SbomPackage(f"line {number}", "", value)
+            package = _TextPackage(f"line {number}", value)
         elif tag == "Creator" and value.startswith(_TOOL):
             found.tool = found.tool or tool_of([value.removeprefix(_TOOL)])
         elif tag == "Created":
             made = value
         elif package is not None:
-            package = _with(package, tag, value)
+            package.take(tag, value)
     _finish(found, package)
     return found.result(TEXT_NAME, _made(made))
 
 
-def _with(package: SbomPackage, tag: str, value: str) -> SbomPackage:
-    """Return the package with one more tag; tags that are not used here change nothing."""
-    if tag == "ExternalRef" and not package.purl and (reference := _REFERENCE.fullmatch(value)):
-        return replace(package, purl=reference["purl"])
-    if tag == "PackageChecksum" and (checksum := _CHECKSUM.fullmatch(value)):
-        return replace(package, digests=(*package.digests, (checksum["algorithm"], checksum["value"])))
-    return package
-
-
-def _finish(found: SbomPackages, package: SbomPackage | None) -> None:
+def _finish(found: SbomPackages, package: _TextPackage | None) -> None:
     if package is not None and package.purl:
-        found.add(package)
+        found.add(SbomPackage(package.place, package.purl, package.name, tuple(package.digests)))
     elif package is not None:
         found.left_out[_NO_URL] += 1
 

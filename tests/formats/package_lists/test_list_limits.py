@@ -17,6 +17,7 @@ from snapproxy.formats.package_lists import (
     text_lines,
     tree,
 )
+from snapproxy.formats.package_lists.spdx import read_text
 from tests.fakes.rpm_apk_arch_lists import CONTENTS, accepts, own_format, refusal
 
 
@@ -46,6 +47,12 @@ from tests.fakes.rpm_apk_arch_lists import CONTENTS, accepts, own_format, refusa
 )
 def test_deep_large_and_slow_documents_are_refused(data: bytes) -> None:
     refusal(data)
+
+
+def test_a_package_of_many_checksums_is_read_in_linear_time() -> None:
+    """Copying the checksums for each line takes minutes, longer than a test may."""
+    data = b"SPDXVersion: SPDX-2.3\nPackageName: a\n" + b"PackageChecksum: SHA1: a\n" * 400_000
+    assert read_text(data).entries == ()
 
 
 @pytest.mark.parametrize("line", [b"a-1-r0\n", b"a-1-1.noarch\n", b"a 1-1\n"], ids=["apk info", "rpm -qa", "pacman -Q"])
