@@ -42,17 +42,25 @@ class SearchedPart:
     selections: tuple[Selection, ...]
 
 
-def plain_name(word: str) -> str:
-    """Return the name in an argument such as `name=1.2`, `name:i386`, `name/sid`; '' for a pattern or another form."""
-    name = re.split(r"[=:/<>~]", word, maxsplit=1)[0]
+def plain_name(word: str, family: str) -> str:
+    """Return the name in an argument such as `name=1.2` or `name:i386`; '' for a pattern or a capability.
+
+    `family` is that of the archives: in apk a name with a colon, such as `so:libc.so`, is a capability.
+    """
+    name = re.split(r"[=:/<>~]" if family == "apt" else r"[=/<>~]", word, maxsplit=1)[0]
     return name if _NAME.fullmatch(name) else ""
+
+
+def _named(words: Sequence[str], family: str) -> dict[str, str]:
+    """Return the words that have a plain name, with the names."""
+    return {word: name for word in words[:MOST_NAMES] if (name := plain_name(word, family))}
 
 
 async def times_of(
     words: Sequence[str], archives: Sequence[Archive], architecture: str, parts: ReaderParts, records: Sequence[Records]
 ) -> dict[str, str]:
     """Return for each word a clause with the times at which its package existed; some have none."""
-    named = {word: name for word in words[:MOST_NAMES] if (name := plain_name(word))}
+    named = _named(words, archives[0].family)
     names = list(dict.fromkeys(named.values()))
     queries = [
         Query(
@@ -117,7 +125,7 @@ async def similar_names(
     words: Sequence[str], searched: Sequence[SearchedPart], when: TimeSpec, parts: ReaderParts
 ) -> dict[str, str]:
     """Return for each word the most similar name in the indexes of the time; some have none."""
-    named = {word: name for word in words[:MOST_NAMES] if (name := plain_name(word))}
+    named = _named(words, searched[0].archive.family)
     if not named:
         return {}
     known: set[str] = set()
