@@ -43,7 +43,10 @@ class AptAlgorithm(Enum):
 
 @dataclass(frozen=True, slots=True)
 class AptChoice:
-    """The solver to run, and notes for the user. `lacks_fallback`: the release would try 3.0 after a failure."""
+    """The solver to run, and notes for the user.
+
+    `lacks_fallback`: the release would try 3.0 after a failure, this apt cannot, and no other solver is accepted.
+    """
 
     algorithm: AptAlgorithm
     notes: tuple[str, ...] = ()
@@ -85,7 +88,7 @@ def choose(ours: str, theirs: str, origins: Collection[str], *, is_any_accepted:
     lacks = wanted is AptAlgorithm.INTERNAL_THEN_THREE and numbers < _FALLBACK_SINCE
     used = AptAlgorithm.INTERNAL if lacks else wanted
     note = f"The release has apt {theirs}, this is apt {ours}; both have the solver {used.first}."
-    return AptChoice(used, (note,) if ours != theirs else (), lacks)
+    return AptChoice(used, (note,) if ours != theirs else (), lacks and not is_any_accepted)
 
 
 def solver_missing(ours: str, theirs: str, why: str = "") -> SolverError:

@@ -70,6 +70,8 @@ def test_another_version_with_the_same_solver_gets_a_note(ours: str, theirs: str
 def test_an_apt_without_the_fallback_is_noted_for_the_case_that_internal_fails() -> None:
     choice = choose("2.6.1", "3.0.3", ["Debian"], is_any_accepted=False)
     assert (choice.algorithm, choice.lacks_fallback) == (INTERNAL, True)
+    accepted = choose("2.6.1", "3.0.3", ["Debian"], is_any_accepted=True)
+    assert (accepted.algorithm, accepted.lacks_fallback) == (INTERNAL, False), "the failure of internal is final"
     assert choose("3.0.3", "3.0.3", ["Debian"], is_any_accepted=False).algorithm is FALLBACK
 
 
