@@ -90,10 +90,9 @@ def libdnf5_version(printed: str) -> str:
 
 def _replaced(repository: SolverRepository, address: str) -> SolverRepository:
     """Return the repository with the folder that the variables of its address result in."""
-    base = f"{repository.base}/"
-    if not address.startswith(base):
+    if not f"{address}/".startswith(f"{repository.base}/"):
         raise SolverError("dnf printed a repository outside the archive", why=f"The address is {address[:300]!r}.")
-    return replace(repository, folder=address.removeprefix(base).strip("/"))
+    return replace(repository, folder=address.removeprefix(repository.base).strip("/"))
 
 
 def _files(packages: JsonValue, repositories: Sequence[SolverRepository]) -> Iterator[ClosureFile]:

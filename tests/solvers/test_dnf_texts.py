@@ -68,6 +68,12 @@ class TestResult:
         (file,) = dnf_texts.read_result(result(package(location="../noarch/a.rpm")), REPOSITORIES).files
         assert file.path == "linux/40/noarch/a.rpm"
 
+    @pytest.mark.parametrize("address", [BASE, f"{BASE}/"])
+    def test_a_repository_may_be_at_the_top_of_the_archive(self, address: str) -> None:
+        found = dnf_texts.read_result(result(package(), addresses=[address]), [SolverRepository("", BASE, "")])
+        assert found.repositories == (SolverRepository("", BASE, ""),)
+        assert [file.path for file in found.files] == ["Packages/b/bash-5.2-1.x86_64.rpm"]
+
     @pytest.mark.parametrize("digest", [f"md5:{'a' * 32}", f"sha1:{'a' * 40}", "sha256:short", "", DIGEST])
     def test_a_weak_or_malformed_digest_is_none(self, digest: str) -> None:
         (file,) = dnf_texts.read_result(result(package(digest=digest)), REPOSITORIES).files
@@ -88,8 +94,9 @@ class TestResult:
             dnf_texts.read_result(result(package(**changed)), REPOSITORIES)
 
     def test_a_repository_outside_the_archive_is_refused(self) -> None:
-        with pytest.raises(SolverError, match="repository outside"):
-            dnf_texts.read_result(result(addresses=["http://elsewhere.example/"]), REPOSITORIES)
+        for address in ("http://elsewhere.example/", f"{BASE}x/linux"):
+            with pytest.raises(SolverError, match="repository outside"):
+                dnf_texts.read_result(result(addresses=[address]), REPOSITORIES)
 
     @pytest.mark.parametrize(
         "data",
