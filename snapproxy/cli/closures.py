@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import platform
+import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from snapproxy.cli.application import App
 from snapproxy.cli.loopback import serving
 from snapproxy.cli.prefetch_request import ArchiveSelection, ClosureArguments
-from snapproxy.core.model import Archive, TimeSpec
+from snapproxy.core.model import Archive, Instant, TimeSpec
 from snapproxy.core.time_spec import canonical_time
 from snapproxy.errors import ConfigurationError
 from snapproxy.families import FAMILIES
@@ -21,8 +23,13 @@ from snapproxy.solvers.known import SOLVERS
 from snapproxy.solvers.model import Closure, ClosureRequest, FurtherArchive
 from snapproxy.trust.roots import available_keyrings
 
+ABANDONED_SECONDS = 86_400
+"""Age of the private folder of a solver in seconds at which its process must have been killed: no run takes a day."""
+
 LARGEST_STATUS = 64 * 2**20
 """Maximum size of a dpkg status file in bytes."""
+
+_PREFIX = "solver-"
 
 
 async def solve(app: App, arguments: ClosureArguments, capture: str) -> Closure:
@@ -38,13 +45,22 @@ async def solve(app: App, arguments: ClosureArguments, capture: str) -> Closure:
             each.archive.name: f"{prefix}/{each.archive.name}/{canonical_time(arguments.when)}"
             for each in arguments.selections
         }
-        with tempfile.TemporaryDirectory(prefix="solver-", dir=app.config.cache_dir) as folder:
+        await asyncio.to_thread(remove_abandoned, app.config.cache_dir, app.clock.now())
+        with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=app.config.cache_dir) as folder:
             request = request_of(arguments, bases)
             first = bases[arguments.selections[0].archive.name]
             closure = await _in_thread(lambda: solver.solve(request, first, Path(folder)), cancelled)
     if capture:
         await app.captures.add_solver(capture, closure.solver)
     return closure
+
+
+def remove_abandoned(folder: Path, now: Instant) -> None:
+    """Remove the private folders of solvers that a killed process left in `folder`."""
+    for place in folder.glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            if place.stat().st_mtime < now - ABANDONED_SECONDS:
+                shutil.rmtree(place, ignore_errors=True)
 
 
 async def _in_thread(work: Callable[[], Closure], cancelled: threading.Event) -> Closure:

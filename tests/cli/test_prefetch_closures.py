@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from pathlib import Path
 from typing import NoReturn
@@ -104,3 +105,12 @@ def test_any_solver_is_accepted_only_on_request(
     Solving.requests.clear()
     assert prefetch(FIRST, "kept", *options) == 0
     assert [each.is_any_solver_accepted for each in Solving.requests] == [bool(options)]
+
+
+def test_folders_of_killed_solvers_are_removed_after_a_day(tmp_path: Path) -> None:
+    cache = tmp_path / "abandoned"
+    for name, modified in (("solver-old", 1_000), ("solver-new", 1_001), ("other", 0)):
+        (cache / name / "lists").mkdir(parents=True)
+        os.utime(cache / name, (modified, modified))
+    closures.remove_abandoned(cache, 1_001 + closures.ABANDONED_SECONDS)
+    assert {each.name for each in cache.iterdir()} == {"solver-new", "other"}
