@@ -21,11 +21,11 @@ from pathlib import Path
 from snapproxy.base.clock import Clock
 from snapproxy.core.similar import similar
 from snapproxy.formats.armor import is_armored
-from snapproxy.solvers import apt_policy, apt_texts, bounded_process, in_root
+from snapproxy.solvers import apt_policy, apt_texts, in_root
 from snapproxy.solvers.apt_policy import AptAlgorithm
 from snapproxy.solvers.apt_texts import AptArchive
 from snapproxy.solvers.bounded_process import Finished, ProcessLimits
-from snapproxy.solvers.in_root import ProgramPlace
+from snapproxy.solvers.in_root import PlacedPrograms, ProgramPlace
 from snapproxy.solvers.limited import LimitedSolver
 from snapproxy.solvers.model import Closure, ClosureRequest, SolverError, UnknownPackagesError, UnsatisfiableError
 
@@ -41,6 +41,7 @@ MAX_SIMILAR = 5
 _UNCHECKED = "apt checked no signatures of some archives, because no keyring was given; snapproxy checks every root."
 
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+_HINT = "Install the package apt, or give another --root DIR, a root of the release."
 
 _FOLDERS = (
     "etc/apt/apt.conf.d",
@@ -63,7 +64,7 @@ class AptSolver(LimitedSolver):
         sources = apt_texts.sources_of(request, base)
         with in_root.place(request.root, folder, needs_superuser=False) as place:
             apt = _Apt(place, self._limits, self._clock)
-            version = _version(apt)
+            version = apt.version()
             apt.prepare(request, sources)
             return _solve(apt, request, sources, version)
 
@@ -73,8 +74,17 @@ class _Apt:
 
     def __init__(self, place: ProgramPlace, limits: ProcessLimits, clock: Clock) -> None:
         self._place = place
-        self._limits = limits
-        self._clock = clock
+        environment = {
+            "PATH": _PATH,
+            "HOME": "/nonexistent",
+            "TMPDIR": f"{place.inside}/scratch",
+            "APT_CONFIG": f"{place.inside}/apt.conf",
+        }
+        self._programs = PlacedPrograms(place, limits, clock, environment)
+
+    def version(self) -> str:
+        """Return the version of apt."""
+        return apt_texts.program_version(self._programs.version("apt-get", _HINT))
 
     def prepare(self, request: ClosureRequest, sources: Sequence[AptArchive]) -> None:
         """Write the private root."""
@@ -105,33 +115,9 @@ class _Apt:
             copies.append(f"{self._place.inside}/etc/apt/{name}")
         return replace(source, keyrings=tuple(copies))
 
-    def run(self, *arguments: str) -> Finished:
+    def run(self, program: str, *arguments: str) -> Finished:
         """Run one of apt's programs to its end."""
-        inside = self._place.inside
-        return bounded_process.run(
-            (*self._place.prefix, *arguments),
-            environment={
-                "PATH": _PATH,
-                "LC_ALL": "C.UTF-8",
-                "HOME": "/nonexistent",
-                "TMPDIR": f"{inside}/scratch",
-                "APT_CONFIG": f"{inside}/apt.conf",
-            },
-            folder=self._place.folder,
-            limits=self._limits,
-            clock=self._clock,
-        )
-
-
-def _version(apt: _Apt) -> str:
-    shown = apt.run("apt-get", "--version")
-    if shown.status != 0:
-        raise SolverError(
-            "apt-get cannot be run",
-            why=apt_texts.explanation(shown.err),
-            hint="Install the package apt, or give another --root DIR, a root of the release.",
-        )
-    return apt_texts.program_version(shown.out)
+        return self._programs.run(program, *arguments, hint=_HINT)
 
 
 def _solve(apt: _Apt, request: ClosureRequest, sources: Sequence[AptArchive], version: str) -> Closure:

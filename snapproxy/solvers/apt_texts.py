@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
 
 from snapproxy.core.paths import listed_path
 from snapproxy.errors import ArchiveDataError
+from snapproxy.solvers import repositories
 from snapproxy.solvers.model import ClosureFile, ClosureRequest, SolverError
-
-MAX_EXPLANATION = 4000
-"""Maximum characters of apt's own explanation in an error."""
+from snapproxy.solvers.repositories import BASE, check_words
 
 _FOLDER = re.compile(r"/[A-Za-z0-9_./+@-]*")
-_BASE = re.compile(r"https?://[!-~]+")
 _SUITE = re.compile(r"[A-Za-z0-9.][A-Za-z0-9._/+~-]*")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+~-]*")
 _ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9-]*")
-# apt reads a name that ends with '-' as a removal, './x.deb' as a file, and '-x' as an option.
+# apt reads a name or pattern that ends with '-' as a removal, './x.deb' as a file, and '-x' as an option.
 _PACKAGE = re.compile(
     r"[A-Za-z0-9*]([A-Za-z0-9+.~_*-]*[A-Za-z0-9+.~*])?(:[a-z0-9][a-z0-9-]*[a-z0-9])?"
     r"([=/][A-Za-z0-9.+:~_-]*[A-Za-z0-9.+~])?"
     r"|[a-z0-9][a-z0-9.+-]*\^"
-    r"|[?~!(][ -~]*"
+    r"|[?~!(]([ -~]*[ -,.-~])?"
 )
 _SOURCE_PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9+.-]*([=/][A-Za-z0-9.+:~_-]+)?")
 
@@ -58,23 +56,17 @@ def sources_of(request: ClosureRequest, base: str) -> tuple[AptArchive, ...]:
     )
     sources = (first, *further)
     for source in sources:
-        _check_all("address", _BASE, [source.base])
-        _check_all("suite", _SUITE, source.suites)
-        _check_all("component", _WORD, source.components)
+        check_words("address for apt", BASE, [source.base])
+        check_words("suite for apt", _SUITE, source.suites)
+        check_words("component for apt", _WORD, source.components)
         if not source.suites:
             raise SolverError("No suite is given", why=f"apt needs one for {source.base}.", hint="Name the release.")
-    _check_all("architecture", _ARCHITECTURE, request.architectures)
-    _check_all("name or pattern of a package", _PACKAGE, request.packages)
-    _check_all("name of a source package", _SOURCE_PACKAGE, request.build_dependencies_of)
+    check_words("architecture for apt", _ARCHITECTURE, request.architectures)
+    check_words("name or pattern of a package for apt", _PACKAGE, request.packages)
+    check_words("name of a source package for apt", _SOURCE_PACKAGE, request.build_dependencies_of)
     if not request.architectures:
         raise SolverError("No architecture is given", hint="Name the native architecture first, such as amd64.")
     return sources
-
-
-def _check_all(kind: str, form: re.Pattern[str], words: Iterable[str]) -> None:
-    for word in words:
-        if not form.fullmatch(word):
-            raise SolverError(f"Not a valid {kind} for apt", why=f"{word[:200]!r} has another form.")
 
 
 def configuration(folder: str, architectures: Sequence[str]) -> str:
@@ -86,7 +78,7 @@ def configuration(folder: str, architectures: Sequence[str]) -> str:
         raise SolverError(
             "apt cannot use the working folder",
             why=f"Its path has characters that apt's configuration does not accept: {folder!r}.",
-            hint="Set TMPDIR to a folder with a plain name.",
+            hint="Set cache_dir to a folder with a plain name.",
         )
     quoted = " ".join(f'"{name}";' for name in architectures)
     lines = [
@@ -175,8 +167,7 @@ def explanation(printed: str) -> str:
         if line.strip() and not line.startswith("'") and not _PROGRESS.match(line)
         if not _WARNING_OF_FOLDERS.match(line)
     ]
-    text = "\n".join("".join(each if each.isprintable() else "?" for each in line) for line in kept)
-    return text if len(text) <= MAX_EXPLANATION else "... " + text[-MAX_EXPLANATION:]
+    return repositories.explanation("\n".join(kept))
 
 
 def candidate(policy: str) -> str:

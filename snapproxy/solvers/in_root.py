@@ -11,7 +11,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from snapproxy.base.clock import Clock
 from snapproxy.solvers import bounded_process
 from snapproxy.solvers.bounded_process import Finished, ProcessLimits
 from snapproxy.solvers.model import SolverError
+from snapproxy.solvers.repositories import explanation
 
 ROOT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """The PATH inside a root."""
@@ -80,28 +81,47 @@ def _private_folder(top: Path) -> Path:
 
 
 class PlacedPrograms:
-    """Runs programs at a place, each to its end. They get no setting of the caller's environment but its PATH."""
+    """Runs programs at a place, each to its end. They get no setting of the caller's environment but its PATH.
 
-    def __init__(self, where: ProgramPlace, limits: ProcessLimits, clock: Clock) -> None:
+    `environment` are further variables, or other values of these.
+    """
+
+    def __init__(
+        self, where: ProgramPlace, limits: ProcessLimits, clock: Clock, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.place = where
-        self._limits = limits
+        self.limits = limits
         self._clock = clock
+        self._environment = {
+            "PATH": ROOT_PATH if where.root else os.environ.get("PATH", os.defpath),
+            "LC_ALL": "C.UTF-8",
+            "HOME": where.inside,
+            "TMPDIR": where.inside,
+            **(environment or {}),
+        }
 
     def run(self, program: str, *arguments: str, hint: str = "") -> Finished:
         """Run a program. Raises SolverError with `hint` if it is missing, and as `bounded_process.run`."""
-        search = ROOT_PATH if self.place.root else os.environ.get("PATH", os.defpath)
-        if not self.place.root and shutil.which(program) is None:
+        if not self.place.root and shutil.which(program, path=self._environment["PATH"]) is None:
             raise _missing(program, "This machine", hint)
         done = bounded_process.run(
             (*self.place.prefix, program, *arguments),
-            environment={"PATH": search, "LC_ALL": "C.UTF-8", "HOME": self.place.inside, "TMPDIR": self.place.inside},
+            environment=self._environment,
             folder=self.place.folder,
-            limits=self._limits,
+            limits=self.limits,
             clock=self._clock,
         )
         if done.status == _NOT_FOUND and self.place.prefix:
             raise _missing(program, self.place.root or "This machine", hint)
         return done
+
+    def version(self, program: str, hint: str) -> str:
+        """Return what `PROGRAM --version` prints. Raises SolverError with the reason if the program cannot be run."""
+        done = self.run(program, "--version", hint=hint)
+        if done.status != 0:
+            namespaces = "" if os.geteuid() == 0 else " Or run as root, or permit user namespaces to this user."
+            raise SolverError(f"{program} cannot be run", why=explanation(done.err, done.out), hint=hint + namespaces)
+        return done.out
 
     def path(self, *names: str) -> str:
         """Return the path of a file in the private folder as the programs see it."""

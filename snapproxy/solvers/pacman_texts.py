@@ -91,7 +91,7 @@ def configuration(
         raise SolverError(
             "pacman cannot use the working folder",
             why=f"Its path has characters that pacman.conf does not accept: {folder!r}.",
-            hint="Set TMPDIR to a folder with a plain name.",
+            hint="Set cache_dir to a folder with a plain name.",
         )
     lines = [
         "[options]",

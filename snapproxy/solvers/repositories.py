@@ -13,7 +13,9 @@ from snapproxy.solvers.model import ClosureRequest, SolverError
 MAX_EXPLANATION = 4000
 """Maximum characters of a package manager's explanation in an error; its end is kept."""
 
-_BASE = re.compile(r"https?://[!-~]+")
+BASE = re.compile(r"https?://[!-~]+")
+"""The address of an archive: no blank can begin another word or line of a configuration."""
+
 _FOLDER = re.compile(r"[A-Za-z0-9._+@~$-]+(/[A-Za-z0-9._+@~$-]+)*")
 _WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
@@ -43,7 +45,7 @@ def repositories_of(request: ClosureRequest, base: str) -> tuple[SolverRepositor
         SolverRepository(name, where.rstrip("/"), _folder(each)) for name, where, each_of in places for each in each_of
     ]
     for repository in found:
-        check_words("address", _BASE, [repository.base])
+        check_words("address", BASE, [repository.base])
         if repository.folder:
             check_words("folder of a repository", _FOLDER, [repository.folder])
         if ".." in repository.folder.split("/"):

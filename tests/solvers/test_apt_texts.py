@@ -142,7 +142,22 @@ class TestRequest:
 
     @pytest.mark.parametrize(
         "name",
-        ["", "-y", "--option", "bash-", "bash:i386-", "bash=1-", "./x.deb", "/x.deb", "a b", "a\nb", "?x\n", "'"],
+        [
+            "",
+            "-y",
+            "--option",
+            "bash-",
+            "bash:i386-",
+            "bash=1-",
+            "./x.deb",
+            "/x.deb",
+            "a b",
+            "a\nb",
+            "?x\n",
+            "'",
+            "~nbash-",
+            "?name(a)-",
+        ],
     )
     def test_options_files_and_removals_are_refused(self, name: str) -> None:
         with pytest.raises(SolverError, match="valid name or pattern"):

@@ -64,6 +64,14 @@ def test_a_missing_program_is_named_with_a_hint(tmp_path: Path) -> None:
         assert missing.value.hint == "Install it."
 
 
+def test_a_program_that_cannot_be_run_says_why(tmp_path: Path) -> None:
+    script = "echo Operation not permitted >&2; exit 1 #"
+    refusing = ProgramPlace(tmp_path, str(tmp_path), prefix=("sh", "-c", script))
+    with pytest.raises(SolverError, match="sh cannot be run\nOperation not permitted") as failed:
+        PlacedPrograms(refusing, LIMITS, SystemClock()).version("sh", hint="Install it.")
+    assert str(failed.value.hint).startswith("Install it.")
+
+
 def test_programs_get_no_proxy_of_the_caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://elsewhere:1")
     done = PlacedPrograms(ProgramPlace(tmp_path, str(tmp_path)), LIMITS, SystemClock()).run("env")
