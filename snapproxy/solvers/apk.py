@@ -49,7 +49,7 @@ class ApkSolver(LimitedSolver):
         repositories = repositories_of(request, base)
         with in_root.place(request.root, folder) as place:
             programs = PlacedPrograms(place, self._limits, self._clock)
-            version = apk_texts.version(programs.run("apk", "--version", hint=_HINT).out)
+            version = apk_texts.version(programs.version("apk", hint=_HINT))
             return _Apk(programs, request).closure(repositories, version)
 
 
@@ -101,7 +101,7 @@ class _Apk:
         """Return path and bytes of a repository's index, of version 2 if it has both."""
         for name in (INDEX, INDEX_3):
             path = "/".join((*filter(None, (repository.folder,)), self._request.architectures[0], name))
-            data = archive_files.read(repository.base, path, most=MAX_PACKED)
+            data = archive_files.read(repository.base, path, most=MAX_PACKED, cancelled=self._programs.limits.cancelled)
             if data is not None:
                 return path, data
         raise SolverError(

@@ -58,7 +58,7 @@ class DnfSolver(LimitedSolver):
         for repository in result.repositories:
             for suffix in (".asc", ".key"):
                 path = "/".join((*filter(None, (repository.folder,)), METADATA, ROOT + suffix))
-                archive_files.read(repository.base, path, most=MAX_SIGNATURE)
+                archive_files.read(repository.base, path, most=MAX_SIGNATURE, cancelled=self._limits.cancelled)
         notes = ("dnf did not check signatures: snapproxy checks each root.",) if request.keyrings else ()
         return Closure(result.files, result.solver, notes)
 

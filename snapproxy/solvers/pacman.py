@@ -57,7 +57,7 @@ class PacmanSolver(LimitedSolver):
         sections = pacman_texts.sections_of(request, repositories_of(request, base))
         with in_root.place(request.root, folder) as place:
             programs = PlacedPrograms(place, self._limits, self._clock)
-            version = pacman_texts.version(programs.run("pacman", "--version", hint=_HINT).out)
+            version = pacman_texts.version(programs.version("pacman", hint=_HINT))
             return _Pacman(programs, sections, request).closure(version)
 
 
@@ -130,9 +130,14 @@ class _Pacman:
             yield closure_file(package, archive, path, expected)
             signature = path + SIGNATURE
             if signature not in expected and is_signed is None:
-                is_signed = archive_files.read(section.repository.base, signature, most=MAX_SIGNATURE) is not None
+                is_signed = self._has(section, signature)
             if signature in expected or is_signed:
                 yield closure_file(package, archive, signature, expected)
+
+    def _has(self, section: Section, signature: str) -> bool:
+        cancelled = self._programs.limits.cancelled
+        base = section.repository.base
+        return archive_files.read(base, signature, most=MAX_SIGNATURE, cancelled=cancelled) is not None
 
     def _expected(self, section: Section) -> Mapping[str, ExpectedFile]:
         """Return the files that the downloaded database of a repository lists."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -103,7 +104,9 @@ def test_a_closed_capture_of_the_closure_is_enough_for_apk(
     closure = solve(REQUEST, OLD, "kept")
     assert "did not check signatures" in closure.notes[0]
     for file in closure.files:
-        assert archive_files.read(f"{proxy.url}/~kept/alpine/{OLD}", file.path, most=1 << 20)
+        assert archive_files.read(
+            f"{proxy.url}/~kept/alpine/{OLD}", file.path, most=1 << 20, cancelled=threading.Event()
+        )
     done = run("capture", "close", "kept", "--config", str(proxy.configuration))
     assert done.returncode == 0, done.stderr
     line = f"{proxy.url}/~kept/alpine/{OLD}/{REPOSITORY}"

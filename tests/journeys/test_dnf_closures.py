@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -94,7 +95,9 @@ def test_a_closed_capture_of_the_closure_is_enough(
     """It has the root, its signature and key, the metadata and the packages, for clients that check signatures."""
     closure = solve(REQUEST, FIRST, "kept")
     for file in closure.files:
-        assert archive_files.read(f"{proxy.url}/~kept/{ARCHIVE}/{FIRST}", file.path, most=1 << 20)
+        assert archive_files.read(
+            f"{proxy.url}/~kept/{ARCHIVE}/{FIRST}", file.path, most=1 << 20, cancelled=threading.Event()
+        )
     done = run("capture", "close", "kept", "--config", str(proxy.configuration))
     assert done.returncode == 0, done.stderr
     address = f"{proxy.url}/~kept/{ARCHIVE}/{FIRST}/{REPOSITORY}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -104,7 +105,9 @@ def test_a_closed_capture_of_the_closure_is_enough_for_pacman(
     """It has the databases, their signatures or the absence of them, the packages, and the signatures of those."""
     closure = solve(REQUEST, SECOND, "kept")
     for file in closure.files:
-        assert archive_files.read(f"{proxy.url}/~kept/archlinux/{SECOND}", file.path, most=1 << 20)
+        assert archive_files.read(
+            f"{proxy.url}/~kept/archlinux/{SECOND}", file.path, most=1 << 20, cancelled=threading.Event()
+        )
     done = run("capture", "close", "kept", "--config", str(proxy.configuration))
     assert done.returncode == 0, done.stderr
     assert downloaded(closure_world, proxy, tmp_path / "root", SECOND, "tool", capture="/~kept")
