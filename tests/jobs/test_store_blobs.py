@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 from pathlib import Path
 from typing import Any
@@ -23,15 +24,19 @@ async def layout(recorded: House, tmp_path: Path) -> LayoutPlace:
 
 
 class Gate:
-    """Delays every file between its last byte and its name."""
+    """Delays the first file between its last byte and its name.
+
+    One only: the end of a cancelled import needs a thread for files, and a store has few.
+    """
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.reached, self.opened = threading.Event(), threading.Event()
-        publish = DraftSink.publish
+        publish, numbers = DraftSink.publish, itertools.count()
 
         def held(sink: DraftSink, *arguments: Any) -> Any:
-            self.reached.set()
-            assert self.opened.wait(30)
+            if next(numbers) == 0:
+                self.reached.set()
+                assert self.opened.wait(30)
             return publish(sink, *arguments)
 
         patch.setattr(DraftSink, "publish", held)
