@@ -7,10 +7,13 @@ archive, so the result states the comparisons, and not more.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
+
+MOST_UNANSWERED = 8
+"""Number of unanswered snapshots between two others after which the ones between those are not compared."""
 
 
 class Direction(Enum):
@@ -78,18 +81,17 @@ def next_index(count: int, known: Mapping[int, Comparison], start: int) -> int |
 
 
 def _towards_agreement(count: int, known: Mapping[int, Comparison], start: int) -> int | None:
-    """Return the next snapshot while none agrees: between the limits, or away from the start."""
+    """Return the next snapshot while none agrees: between the limits, or away from the first one that was answered."""
     low, high = _limits(count, known)
     if low >= 0 and high < count:
         return _between(low, high, known)
-    if low >= 0:
-        return _outward(start, 1, count, known)
-    if high < count:
-        return _outward(start, -1, -1, known)
-    later = _outward(start, 1, count, known, through_gaps=True)
-    if later is None:
-        later = _outward(start, -1, -1, known, through_gaps=True)
-    return later if later is not None else _between(*_widest_gap(count, known), known)
+    if low >= 0 or high < count:
+        answered = next(index for index, each in known.items() if each.is_answered)
+        return _outward(answered, 1, count, known) if low >= 0 else _outward(answered, -1, -1, known)
+    for sign, end in ((1, count), (-1, -1)):
+        if (index := _outward(start, sign, end, known)) is not None:
+            return index
+    return _middle(_widest_gap([-1, *sorted(known), count]))
 
 
 def agreement(count: int, known: Mapping[int, Comparison]) -> SnapshotAgreement | None:
@@ -127,43 +129,46 @@ def _limits(count: int, known: Mapping[int, Comparison]) -> tuple[int, int]:
     return early, min(late, default=count)
 
 
-def _outward(
-    origin: int, sign: int, end: int, known: Mapping[int, Comparison], *, through_gaps: bool = False
-) -> int | None:
+def _outward(origin: int, sign: int, end: int, known: Mapping[int, Comparison]) -> int | None:
     """Return the next index in steps of 1, 5, 21, ... from an origin towards `end` (excluded), None at the end.
 
-    An unanswered index is a limit, and the indexes before it are halved, except with `through_gaps`.
+    Before a step over unanswered indexes, those between the last answered one and them are halved. At the end the
+    indexes that were passed over come next. An unanswered origin is the start, before anything was answered.
     """
-    step, reached = 1, origin
-    while True:
-        index = origin + sign * step
-        if (index - end) * sign >= 0:
-            index = end - sign
-        each = known.get(index)
-        if each is None:
-            return index
-        if not each.is_answered and not through_gaps:
-            answered = max(
-                (at for at, one in known.items() if one.is_answered and (index - at) * sign > 0),
-                key=lambda at: at * sign,
-            )
-            return _between(min(answered, index), max(answered, index), known)
-        if index in {reached, end - sign}:
-            return None
-        step, reached = 4 * step + 1, index
+    beyond = [index for index in known if (index - origin) * sign > 0]
+    reached = max((index for index in (origin, *beyond) if known[index].is_answered), key=_along(sign), default=None)
+    if reached is not None:
+        missing = [index for index in beyond if (index - reached) * sign > 0]
+        nearest = min(missing, key=_along(sign), default=reached)
+        if abs(nearest - reached) > 1:
+            return (reached + nearest) // 2
+    distance = max((abs(index - origin) for index in beyond), default=0)
+    index = origin + sign * (4 * distance + 1)
+    if (index - end) * sign >= 0:
+        index = end - sign
+    if index not in known:
+        return index
+    return None if reached is None else _between(min(reached, end), max(reached, end), known)
 
 
-def _widest_gap(count: int, known: Mapping[int, Comparison]) -> tuple[int, int]:
-    """Return the two limits of the most snapshots in a row that were not compared."""
-    ordered = [-1, *sorted(known), count]
-    return max(pairwise(ordered), key=lambda gap: gap[1] - gap[0])
+def _along(sign: int) -> Callable[[int], int]:
+    return lambda index: sign * index
 
 
 def _between(low: int, high: int, known: Mapping[int, Comparison]) -> int | None:
-    """Return the index nearest to the middle of two that was not compared, or None."""
-    middle = (low + high) // 2
-    for distance in range(max(0, high - low)):
-        for index in (middle + distance, middle - distance):
-            if low < index < high and index not in known:
-                return index
-    return None
+    """Return the middle of the widest gap between two answered indexes (or an end); None if there is no gap.
+
+    None also if `MOST_UNANSWERED` between them were not answered: then the archive has no snapshots there.
+    """
+    inside = sorted(index for index in known if low < index < high)
+    return None if len(inside) >= MOST_UNANSWERED else _middle(_widest_gap([low, *inside, high]))
+
+
+def _widest_gap(ordered: Sequence[int]) -> tuple[int, int]:
+    """Return the two neighbours with the most indexes between them."""
+    return max(pairwise(ordered), key=lambda gap: gap[1] - gap[0])
+
+
+def _middle(gap: tuple[int, int]) -> int | None:
+    low, high = gap
+    return (low + high) // 2 if high - low > 1 else None

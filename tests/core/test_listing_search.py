@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snapproxy.core.listing_search import Comparison, SnapshotAgreement, agreement, next_index
+from snapproxy.core.listing_search import MOST_UNANSWERED, Comparison, SnapshotAgreement, agreement, next_index
 
 COUNT = 5000
 
@@ -70,6 +70,40 @@ def test_unanswered_snapshots_are_passed_over() -> None:
     assert found is not None
     assert found.before == 39
     assert found.after == 65
+
+
+@given(spans(), st.lists(st.integers(-20, 20), max_size=MOST_UNANSWERED - 1), st.integers(0, COUNT))
+def test_some_unanswered_snapshots_hide_no_agreement(
+    drawn: tuple[int, int, int, int], offsets: list[int], near: int
+) -> None:
+    count, first, last, start = drawn
+    missing = {place + offset for offset in offsets for place in (start, near)}
+
+    def compare(index: int) -> Comparison:
+        return Comparison(is_answered=False) if index in missing else of_span(first, last)(index)
+
+    found = agreement(count, search(count, start, compare))
+    if found is None:
+        assert len(missing) >= MOST_UNANSWERED or missing >= set(range(first, last + 1))
+    else:
+        assert first <= found.first <= found.last <= last
+
+
+@pytest.mark.parametrize("start", [650, 690, 999])
+def test_an_archive_that_ended_is_not_searched_to_the_last_day(start: int) -> None:
+    """A gap is crossed in growing steps, not day by day."""
+
+    def compare(index: int) -> Comparison:
+        return of_span(690, 699)(index) if index < 700 else Comparison(is_answered=False)
+
+    known = search(1000, start, compare)
+    assert agreement(1000, known) == SnapshotAgreement(689, 690, 699, 1000)
+    assert len(known) <= 20
+
+
+def test_unanswered_snapshots_beside_the_start() -> None:
+    known = {4: Comparison(is_answered=False), 5: Comparison(is_answered=False), 9: Comparison(older=1)}
+    assert next_index(48, known, 4) == 10
 
 
 def test_packages_from_elsewhere_do_not_prevent_agreement() -> None:
