@@ -206,9 +206,10 @@ class ListingProbe:
         found = agreement(len(instants), known)
         total = len(self._packages)
         if found is None or known[found.last].absent == total:
-            closest = min(known.items(), key=lambda pair: _misses(pair[1]), default=None)
+            answered = [pair for pair in known.items() if pair[1].is_answered]
+            closest = min(answered, key=lambda pair: _misses(pair[1]), default=None)
             if closest is None:
-                return Probed(None, (compared,))
+                return Probed(None, ("No snapshot of that time was answered.", compared) if known else (compared,))
             index, each = closest
             says = (
                 f"No compared snapshot lists all {total} packages. The closest, {format_instant(instants[index])}, "
@@ -241,5 +242,5 @@ class ListingProbe:
         )
 
 
-def _misses(comparison: Comparison) -> tuple[bool, int]:
-    return not comparison.is_answered, comparison.newer + comparison.older + comparison.absent
+def _misses(comparison: Comparison) -> int:
+    return comparison.newer + comparison.older + comparison.absent

@@ -15,7 +15,7 @@ from snapproxy.formats.time_evidence.installed import InstalledPackage
 from snapproxy.jobs.listing_probe import ListingProbe, SearchSpan
 from snapproxy.jobs.root_sources import SourcePart
 from snapproxy.jobs.timeline import TimelineEntry
-from snapproxy.jobs.when import search_window
+from snapproxy.jobs.when import SEARCHED_SECONDS, search_window
 
 DAY = 86400
 START = 1_717_200_000
@@ -106,6 +106,12 @@ async def test_days_without_an_answer_are_passed_over() -> None:
     assert (found.evidence.first, found.evidence.last) == (START + 10 * DAY, START + 20 * DAY - 1)
 
 
+async def test_an_archive_without_an_answer_says_so() -> None:
+    found = await probe(Table(STATES, lambda _: Refusal(410, "No such day")), {"a": "1"}).search(SPAN, days, NOW)
+    assert found.evidence is None
+    assert found.notes[0] == "No snapshot of that time was answered."
+
+
 async def test_a_suite_that_began_later_is_too_early() -> None:
     table = Table(STATES, lambda day: Refusal(404, "Not in this snapshot") if day < 12 else None)
     found = await probe(table, {"a": "2", "b": "1"}).search(SPAN, days, NOW)
@@ -160,5 +166,10 @@ def test_the_searched_time_is_between_build_dates_and_logs() -> None:
     assert search_window([built, log, changed], now) == SearchSpan(START, START + DAY, START + 60)
     assert search_window([built], now) == SearchSpan(START, now, START)
     assert search_window([], now).last == now
+    assert search_window([changed], now).start == START + 60
+    recent = search_window([not_before(EvidenceKind.FILE, START, "p", "x")], now)
+    assert recent == SearchSpan(now - SEARCHED_SECONDS, now, START), "copying sets dates: the root may be older"
+    old = not_before(EvidenceKind.FILE, now - SEARCHED_SECONDS - DAY, "p", "x")
+    assert search_window([old], now).first == old.first
     contradictory = search_window([not_before(EvidenceKind.BUILD, START + 9 * DAY, "p", "x"), log], now)
     assert contradictory.first < contradictory.last == now
