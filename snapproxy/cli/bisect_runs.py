@@ -86,6 +86,8 @@ class TrialRunner:
         is_made = has_versions(used_files(ran.record), expected)
         if is_made or ran.code > LAST_CODE:
             check_run(ran, time)
+        else:
+            check_answers(ran, time)
         trial = MixtureTrial(good, mixture.time, packages, ran.code, is_made)
         self._log.add_mixture(trial)
         result = f"{trial.verdict.value} (exit code {ran.code})" if is_made else "not possible for this command"
@@ -120,8 +122,19 @@ def check_run(ran: FinishedRun, time: str) -> None:
             "itself.",
             hint="Exit with 0 (good), 1 to 124 (bad) or 125 (skip). The same command line with --log continues.",
         )
+    check_answers(ran, time)
+    if verdict is not TrialVerdict.SKIP and ran.summary.unasked:
+        raise NoVerdictError(
+            "The command is not known to be pinned",
+            why=f"At {time}: {ran.summary.unasked}, so a client may have used metadata of another time.",
+            hint=f"Make the client ask: {ASK_AGAIN}.",
+        )
+
+
+def check_answers(ran: FinishedRun, time: str) -> None:
+    """Raise NoVerdictError if a run at `time` failed after files were refused: not for want of the mixture."""
     failed = {status: count for status, count in ran.summary.refused_by_status.items() if status in FAILED_ANSWERS}
-    if verdict is TrialVerdict.BAD and failed:
+    if verdict_of(ran.code) is TrialVerdict.BAD and failed:
         counts = ", ".join(f"{count} x {status}" for status, count in failed.items())
         raise NoVerdictError(
             "The command failed after files were refused",
@@ -129,12 +142,6 @@ def check_run(ran: FinishedRun, time: str) -> None:
             "command's own messages have the cause.",
             hint="Repeat the command line later; --log continues. For 409 let the command delete its package lists "
             "first. If the snapshot is damaged, skip it: snapproxy bad ARCHIVE ID.",
-        )
-    if verdict is not TrialVerdict.SKIP and ran.summary.unasked:
-        raise NoVerdictError(
-            "The command is not known to be pinned",
-            why=f"At {time}: {ran.summary.unasked}, so a client may have used metadata of another time.",
-            hint=f"Make the client ask: {ASK_AGAIN}.",
         )
 
 
