@@ -15,6 +15,7 @@ from snapproxy.errors import ArchiveDataError
 _BLOCK = 512
 _CHECKSUM = slice(148, 156)
 _REGULAR = frozenset({b"0", b"\0"})
+_FOLDER = b"5"
 _LONG_NAME = b"L"
 _LONG_LINK = b"K"
 _EXTENDED = b"x"
@@ -29,12 +30,13 @@ _PAX_SIZE = re.compile(rb"[0-9]{1,18}")
 
 @dataclass(frozen=True, slots=True)
 class StreamMember:
-    """A member of a tar: its name as written, its size in bytes, whether it is a regular file, its time of change."""
+    """A member of a tar: its name as written, its size in bytes, its kind, its time of change."""
 
     name: str
     size: int
     is_regular: bool
     modified: int = 0
+    is_folder: bool = False
 
 
 class TarStream:
@@ -89,7 +91,7 @@ class TarStream:
             if len(name) > self._max_name:
                 raise self._damaged(f"A member's name is longer than {self._max_name} characters.")
             self._left = size
-            yield StreamMember(name, size, kind in _REGULAR, _modified(header))
+            yield StreamMember(name, size, kind in _REGULAR, _modified(header), kind == _FOLDER)
             self._source.skip(self._left + -size % _BLOCK)
         raise self._damaged(f"It has more than {self._max_members} members.")
 

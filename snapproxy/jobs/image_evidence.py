@@ -17,9 +17,9 @@ from snapproxy.formats.time_evidence.dates import quoted, read_seconds
 from snapproxy.formats.time_evidence.dockerfile import tag_date_of
 from snapproxy.formats.time_evidence.image_config import LARGEST, ImageDates, read_image_config
 from snapproxy.jobs.export import RegistryAccess
-from snapproxy.jobs.layer_files import LayerChanges, LayerFiles, read_layer
+from snapproxy.jobs.layer_files import MOST_KEPT, LayerChanges, LayerFiles, read_layer
 from snapproxy.jobs.pinned_addresses import pinned
-from snapproxy.jobs.root_evidence import RootEvidence, collect, limit_of
+from snapproxy.jobs.root_evidence import WANTED, RootEvidence, collect
 from snapproxy.oci.artifact import ArtifactSource
 from snapproxy.oci.layout import open_layout
 from snapproxy.oci.manifests import Descriptor, ImageIndex, Manifest, ManifestDocument
@@ -64,12 +64,14 @@ async def _read_image(source: ArtifactSource, root: ManifestDocument, book: Addr
         raise ArchiveDataError("The image's configuration is too large", why=f"It has {read.config.size} bytes.")
     config = b"".join([piece async for piece in source.blob(read.config)])
     layers: list[LayerChanges] = []
+    if len(read.layers) > MOST_LAYERS:
+        notes.append(f"The image has {len(read.layers)} layers; those after number {MOST_LAYERS} were not read.")
     for number, descriptor in enumerate(read.layers[:MOST_LAYERS], 1):
         if descriptor.size > LARGEST_LAYER:
             notes.append(f"Layer {number} has {descriptor.size} bytes and was not read; the limit is {LARGEST_LAYER}.")
             continue
         try:
-            layers.append(await _read_blob(source, descriptor))
+            layers.append(await _read_blob(source, descriptor, MOST_KEPT - sum(each.cost for each in layers)))
         except ArchiveDataError as error:
             notes.append(f"Layer {number} was not read: {error.why}")
     found = await asyncio.to_thread(collect, LayerFiles(layers), book)
@@ -78,8 +80,8 @@ async def _read_image(source: ArtifactSource, root: ManifestDocument, book: Addr
     return found
 
 
-async def _read_blob(source: ArtifactSource, descriptor: Descriptor) -> LayerChanges:
-    """Read a layer in a thread, which takes the pieces from the event loop."""
+async def _read_blob(source: ArtifactSource, descriptor: Descriptor, most: int) -> LayerChanges:
+    """Read a layer in a thread, which takes the pieces from the event loop. It may take `most` bytes of memory."""
     loop = asyncio.get_running_loop()
     async with aclosing(_generator(source.blob(descriptor))) as pieces:
 
@@ -90,7 +92,7 @@ async def _read_blob(source: ArtifactSource, descriptor: Descriptor) -> LayerCha
             while piece := asyncio.run_coroutine_threadsafe(following(), loop).result():
                 yield piece
 
-        return await asyncio.to_thread(read_layer, pulled(), limit_of)
+        return await asyncio.to_thread(read_layer, pulled(), WANTED, most=most)
 
 
 async def _generator(pieces: AsyncIterator[bytes]) -> Any:

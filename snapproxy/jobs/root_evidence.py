@@ -15,7 +15,7 @@ from snapproxy.core.address import AddressBook
 from snapproxy.core.model import Instant
 from snapproxy.core.time_evidence import EvidenceKind, TimeEvidence, not_after, not_before
 from snapproxy.errors import ArchiveDataError
-from snapproxy.formats.time_evidence.addresses import addresses, snapshot_options
+from snapproxy.formats.time_evidence.addresses import addresses, disabled_lines, snapshot_options
 from snapproxy.formats.time_evidence.build_records import index_date
 from snapproxy.formats.time_evidence.dates import quoted
 from snapproxy.formats.time_evidence.install_logs import last_installation
@@ -26,6 +26,7 @@ from snapproxy.formats.time_evidence.installed import (
     read_pacman_desc,
     read_rpm_query,
 )
+from snapproxy.jobs.layer_files import WantedPaths
 from snapproxy.jobs.pinned_addresses import option_of, pinned
 from snapproxy.jobs.root_files import RootFiles
 from snapproxy.jobs.rpm_database import query_rpm
@@ -94,6 +95,24 @@ def limit_of(path: str) -> int | None:
     return None
 
 
+def _folders_of(pattern: str) -> Iterator[str]:
+    """Yield the patterns of the folders above the files of a pattern."""
+    parts = pattern.split("/")
+    return ("/".join(parts[:depth]) for depth in range(1, len(parts)))
+
+
+_FOLDERS = re.compile("|".join(sorted({translate(each) for pattern in LIMITS for each in _folders_of(pattern)})))
+
+
+def is_above(path: str) -> bool:
+    """Return whether files of evidence may be in a folder, or in folders below it."""
+    return _FOLDERS.fullmatch(path) is not None
+
+
+WANTED = WantedPaths(limit_of, is_above)
+"""The files of an image that are evidence."""
+
+
 @dataclass(slots=True)
 class RootEvidence:
     """The evidence of a root. `packages` are those of `family`, '' if no database was found; `sources` by path."""
@@ -143,11 +162,12 @@ def _read_source(files: RootFiles, path: str, book: AddressBook, found: RootEvid
     if data is None:
         return
     found.sources[path] = data
-    for address in addresses(data):
+    disabled = disabled_lines(path, data)
+    for address in addresses(data, disabled):
         if (evidence := pinned(address, path, book)) is not None:
             found.evidence.append(evidence)
     if path.startswith("etc/apt/"):
-        options = (option_of(option, path) for option in snapshot_options(data))
+        options = (option_of(option, path) for option in snapshot_options(data, disabled))
         found.evidence += [each for each in options if each is not None]
 
 
@@ -195,9 +215,9 @@ def _build_dates(found: RootEvidence) -> Iterator[TimeEvidence]:
 def _file_dates(files: RootFiles) -> Iterator[TimeEvidence]:
     """Yield the newest time of change of the files that packages contain, and of those that an installation writes."""
     newest = _newest(files, CHANGELOGS)
-    if newest is not None:
+    if newest is not None:  # dpkg keeps the date of the package's build, but copying the root sets another one
         says = "the newest changelog of a package has this date"
-        yield not_before(EvidenceKind.BUILD, newest[0], newest[1], says)
+        yield not_before(EvidenceKind.FILE, newest[0], newest[1], says)
     newest = _newest(files, FILE_LISTS)
     if newest is not None:
         says = "the file was written when its package was installed"

@@ -15,8 +15,8 @@ from snapproxy.formats.tar_stream import TarStream
 from snapproxy.formats.time_evidence.image_config import LARGEST, read_image_config
 from snapproxy.formats.unpack import unpack
 from snapproxy.jobs.image_evidence import config_evidence
-from snapproxy.jobs.layer_files import MOST_MEMBERS, LayerChanges, LayerFiles, read_layer
-from snapproxy.jobs.root_evidence import RootEvidence, collect, limit_of
+from snapproxy.jobs.layer_files import MOST_KEPT, MOST_MEMBERS, LayerChanges, LayerFiles, read_layer
+from snapproxy.jobs.root_evidence import WANTED, RootEvidence, collect
 from snapproxy.oci.artifact import open_regular
 from snapproxy.oci.layout import MARK
 
@@ -37,21 +37,32 @@ class TarKind(Enum):
 
 
 def tar_kind(path: Path) -> TarKind | None:
-    """Return the content of a tar, compressed or not; None if the file is not a tar. Blocks."""
+    """Return the content of a tar, compressed or not; None if the file is not a tar. Blocks.
+
+    Raises ArchiveDataError if it begins as a tar and is damaged later.
+    """
+    found: set[str] = set()
+    is_tar = False
     try:
         with _opened(path) as tar:
-            names = {member.name.removeprefix("./") for member in tar.members() if member.is_regular}
+            for member in tar.members():
+                is_tar = True
+                name = member.name.removeprefix("./")
+                if member.is_regular and name in {MARK, _INDEX}:
+                    found.add(name)
     except ArchiveDataError:
-        return None
-    if MARK in names:
+        if not is_tar:
+            return None
+        raise
+    if MARK in found:
         return TarKind.LAYOUT
-    return TarKind.DOCKER if _INDEX in names else TarKind.ROOT if names else None
+    return TarKind.DOCKER if _INDEX in found else TarKind.ROOT if is_tar else None
 
 
 def root_tar_evidence(path: Path, book: AddressBook) -> RootEvidence:
     """Read the evidence of a root in a tar. Blocks. Raises ArchiveDataError, StorageError."""
     with _bytes(path) as pieces:
-        return collect(LayerFiles((read_layer(pieces, limit_of),)), book)
+        return collect(LayerFiles((read_layer(pieces, WANTED),)), book)
 
 
 def docker_archive_evidence(path: Path, book: AddressBook) -> RootEvidence:
@@ -69,10 +80,12 @@ def docker_archive_evidence(path: Path, book: AddressBook) -> RootEvidence:
         raise ArchiveDataError("The tar contains no image", why="The names of its files are no digests.")
     config = _member(path, config_name, LARGEST)
     layers: dict[str, LayerChanges] = {}
+    left = MOST_KEPT
     with _opened(path) as tar:
         for member in tar.members():
             if member.is_regular and member.name in layer_names and member.name not in layers:
-                layers[member.name] = read_layer(tar.pieces(), limit_of)
+                layers[member.name] = read_layer(tar.pieces(), WANTED, most=left)
+                left -= layers[member.name].cost
     found = collect(LayerFiles(layers[name] for name in layer_names if name in layers), book)
     missing = [name for name in layer_names if name not in layers]
     found.notes += [f"{len(missing)} layers are links or missing and were not read."] if missing else []

@@ -45,11 +45,16 @@ def layer(time: str) -> bytes:
     return out.getvalue()
 
 
-def image(time: str, **config: Any) -> Artifact:
-    data, settings = layer(time), json.dumps({"created": "2024-07-02T00:00:00Z", **config}).encode()
-    blob = Descriptor("application/vnd.oci.image.layer.v1.tar", digest_of(data), len(data))
+def image(time: str, more: tuple[str, ...] = (), **config: Any) -> Artifact:
+    """Return an image with a layer for each time."""
+    settings = json.dumps({"created": "2024-07-02T00:00:00Z", **config}).encode()
+    layers = [
+        bytes_content(Descriptor("application/vnd.oci.image.layer.v1.tar", digest_of(data), len(data)), data)
+        for data in map(layer, (time, *more))
+    ]
     about = Descriptor("application/vnd.oci.image.config.v1+json", digest_of(settings), len(settings))
-    return Artifact.of(Manifest((blob,), config=about), (bytes_content(blob, data), bytes_content(about, settings)))
+    manifest = Manifest(tuple(each.descriptor for each in layers), config=about)
+    return Artifact.of(manifest, (*layers, bytes_content(about, settings)))
 
 
 def of_platform(part: Artifact, system: str, architecture: str) -> Descriptor:
@@ -96,6 +101,19 @@ async def test_a_layer_that_is_too_large_is_noted(registry: SimulatedRegistry, m
     found = await read(await pushed(registry, image(JUNE)))
     assert pins(found) == []
     assert "the limit is 1000" in found.notes[0]
+
+
+async def test_layers_share_the_limit_of_memory_and_have_a_maximum_number(
+    registry: SimulatedRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = await pushed(registry, image(JUNE, more=(JULY,)))
+    assert pins(await read(place)) == [JULY]
+    monkeypatch.setattr(image_evidence, "MOST_KEPT", 1000)
+    found = await read(place)
+    assert pins(found) == [JUNE], "the second layer takes more than the rest"
+    assert "Layer 2 was not read" in found.notes[0]
+    monkeypatch.setattr(image_evidence, "MOST_LAYERS", 1)
+    assert "The image has 2 layers; those after number 1 were not read." in (await read(place)).notes
 
 
 async def test_an_index_of_attestations_and_a_tree_are_no_images(registry: SimulatedRegistry) -> None:
