@@ -15,6 +15,11 @@ def print_error(error: SnapproxyError) -> None:
     print(f"snapproxy: {first}", *(f"  {line}" for line in rest), sep="\n", file=sys.stderr)
 
 
+def printable(text: str) -> str:
+    """Return text of an untrusted file for a terminal: what cannot be printed is replaced by `?`."""
+    return "".join(each if each.isprintable() else "?" for each in text)
+
+
 def print_json_error(error: SnapproxyError, file: TextIO | None = None) -> None:
     """Print an error as the JSON document that the command could not print, on stdout unless a file is given."""
     print_json({"error": {"reason": error.reason, "why": error.why, "hint": error.hint}}, file)

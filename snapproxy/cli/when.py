@@ -13,7 +13,7 @@ from snapproxy.archives import HISTORIES, find_archive
 from snapproxy.base.clock import SystemClock
 from snapproxy.cli.application import build, when_made
 from snapproxy.cli.execution import result_of, run_async
-from snapproxy.cli.messages import print_json
+from snapproxy.cli.messages import print_json, printable
 from snapproxy.cli.registry_access import access_of
 from snapproxy.config import Config, load
 from snapproxy.core.address import AddressBook
@@ -42,7 +42,7 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json([as_json(each) for each in subjects])
     else:
-        print("\n\n".join("\n".join(lines(each)) for each in subjects))
+        print("\n\n".join("\n".join(map(printable, lines(each))) for each in subjects))
     return 0
 
 

@@ -138,7 +138,7 @@ _NAMES_AN_INSTANT = frozenset({EvidenceKind.LISTING, EvidenceKind.STATED, Eviden
 def infer(evidence: Iterable[TimeEvidence], now: Instant) -> TimeVerdict:
     """Return the verdict on all evidence. No instant is after `now`."""
     known = tuple(sorted(evidence, key=_order))
-    dated = _without_left_bases([each for each in known if each.first is not None or each.last is not None])
+    dated = _without_left_bases([each for each in known if _has_date(each, now)])
     if not dated:
         return TimeVerdict(None, None, None, Confidence.UNKNOWN, known)
     base = _base(dated)
@@ -157,6 +157,13 @@ def infer(evidence: Iterable[TimeEvidence], now: Instant) -> TimeVerdict:
             if each.last is not None and (last is None or (each.last < last and _narrows(each))):
                 last, upper = each.last, each
     return _verdict(known, base, (first, last), contradictions, now)
+
+
+def _has_date(evidence: TimeEvidence, now: Instant) -> bool:
+    """Whether evidence limits the instant. A date after `now` is an error of a clock, except in an address."""
+    if evidence.first is not None and evidence.first > now and evidence.kind is not EvidenceKind.PIN:
+        return False
+    return evidence.first is not None or evidence.last is not None
 
 
 def _without_left_bases(dated: Sequence[TimeEvidence]) -> list[TimeEvidence]:

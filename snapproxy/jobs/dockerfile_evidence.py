@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from snapproxy.core.address import AddressBook
 from snapproxy.core.time_evidence import EvidenceKind, TimeEvidence, not_after
-from snapproxy.formats.time_evidence.addresses import FoundAddress, addresses
+from snapproxy.formats.time_evidence.addresses import MOST, FoundAddress, addresses
 from snapproxy.formats.time_evidence.dates import DatedLine
 from snapproxy.formats.time_evidence.dockerfile import Stage, read_dockerfile
 from snapproxy.jobs.pinned_addresses import pinned
@@ -28,15 +28,18 @@ class StageEvidence:
 def stage_evidence(data: bytes, name: str, book: AddressBook) -> list[StageEvidence]:
     """Return the evidence of every stage. `name` is the file's name, for places. Raises ArchiveDataError."""
     stages = read_dockerfile(data)
-    return [_of_stage(stages, index, name, book) for index in range(len(stages))]
+    budget = iter(range(MOST))
+    pins = [list(_pins(stage, name, book, budget)) for stage in stages]
+    return [_of_stage(stages, pins, index, name) for index in range(len(stages))]
 
 
-def _of_stage(stages: Sequence[Stage], index: int, name: str, book: AddressBook) -> StageEvidence:
-    stage, lineage = stages[index], [stages[index]]
-    while lineage[-1].parent is not None and len(lineage) <= len(stages):
-        lineage.append(stages[lineage[-1].parent])
-    bottom = lineage[-1]
-    found = [each for one in lineage for each in _pins(one, name, book)]
+def _of_stage(stages: Sequence[Stage], pins: Sequence[Sequence[TimeEvidence]], index: int, name: str) -> StageEvidence:
+    """Return the evidence of a stage. `pins` are those of every stage alone."""
+    lineage = [index]
+    while (parent := stages[lineage[-1]].parent) is not None:
+        lineage.append(parent)
+    stage, bottom = stages[index], stages[lineage[-1]]
+    found = [each for one in lineage for each in pins[one]]
     is_pinned = any(each.kind is EvidenceKind.PIN for each in found)
     notes: tuple[str, ...] = ()
     if bottom.tag_date is not None:
@@ -48,7 +51,8 @@ def _of_stage(stages: Sequence[Stage], index: int, name: str, book: AddressBook)
     return StageEvidence(stage.name, bottom.base, tuple(found), notes)
 
 
-def _pins(stage: Stage, name: str, book: AddressBook) -> Iterator[TimeEvidence]:
+def _pins(stage: Stage, name: str, book: AddressBook, budget: Iterator[int]) -> Iterator[TimeEvidence]:
+    """Yield what pins a stage. Reading an address takes one number of `budget`, which all stages share."""
     for dated in stage.times:
         yield TimeEvidence(
             kind=EvidenceKind.PIN,
@@ -65,7 +69,7 @@ def _pins(stage: Stage, name: str, book: AddressBook) -> Iterator[TimeEvidence]:
     for instruction in stage.instructions:
         if instruction.word not in _INSTALLING:
             continue
-        for each in addresses(instruction.text.encode("utf-8", "replace")):
+        for _, each in zip(budget, addresses(instruction.text.encode("utf-8", "replace")), strict=False):
             used = FoundAddress(each.url, instruction.line, each.text)
             evidence = pinned(used, name, book)
             if evidence is not None and (evidence.archive, evidence.at) not in seen:

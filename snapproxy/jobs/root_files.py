@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from snapproxy.errors import ClientError
+from snapproxy.formats.time_evidence.dates import accepted
 
 MOST_NAMES = 50_000
 """Maximum number of names that are read of one folder."""
@@ -35,7 +36,7 @@ class RootFiles(Protocol):
         """Return the sorted names in a folder, at most `MOST_NAMES`; none if it is not a folder."""
 
     def modified(self, path: str) -> int | None:
-        """Return the time of change of a regular file in seconds, or None."""
+        """Return the time of change of a regular file in seconds; None for any other file, or for an absurd year."""
 
 
 class RootFolder:
@@ -76,7 +77,7 @@ class RootFolder:
         *folders, name = path.split("/")
         with suppress(OSError), self._folder(folders) as parent:
             found = os.stat(name, dir_fd=parent, follow_symlinks=False)
-            return int(found.st_mtime) if stat.S_ISREG(found.st_mode) else None
+            return accepted(found.st_mtime) if stat.S_ISREG(found.st_mode) else None
         return None
 
     def _with_file(self, path: str, use: Callable[[int], bytes | None]) -> bytes | None:

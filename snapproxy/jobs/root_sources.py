@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from snapproxy.core.address import AddressBook
@@ -36,8 +36,7 @@ def parts_of(found: RootEvidence, book: AddressBook, archive: Archive | None = N
     """
     names = sorted({each.architecture for each in found.packages} - {"", "all", "any", "noarch"})
     names = names or found.sources.get("etc/apk/arch", b"").decode("ascii", "replace").split()[:1]
-    readers = {"apt": _apt, "pacman": _pacman, "apk": _apk}
-    read = readers.get(found.family)
+    read = _READERS.get(found.family)
     if read is None:
         return []
     parts: dict[tuple[str, str], SourcePart] = {}
@@ -58,6 +57,11 @@ def parts_of(found: RootEvidence, book: AddressBook, archive: Archive | None = N
         merged = wanted if known is None else _merged(known.selection, wanted)
         parts[key] = SourcePart(of, merged)
     return list(parts.values())[:_MOST]
+
+
+def is_compared(family: str) -> bool:
+    """Return whether the sources of roots of a family are read."""
+    return family in _READERS
 
 
 def _folder(path: str) -> str:
@@ -113,3 +117,10 @@ def _apk(files: Mapping[str, bytes], architectures: tuple[str, ...]) -> Iterator
         if not address.is_comment:
             folder = "/".join(address.url.rstrip("/").split("/")[-2:])
             yield address.url, Selection(components=(folder,), architectures=architectures)
+
+
+_READERS: Mapping[str, Callable[[Mapping[str, bytes], tuple[str, ...]], Iterator[tuple[str, Selection]]]] = {
+    "apt": _apt,
+    "pacman": _pacman,
+    "apk": _apk,
+}

@@ -55,7 +55,7 @@ async def subject_evidence(
         kind = await asyncio.to_thread(_tar_kind, path)
         if kind is not TarKind.LAYOUT:
             return await asyncio.to_thread(_of_file, name, path, kind, book)
-        place = TarPlace(name)
+        place = TarPlace(await asyncio.to_thread(_target, path))
     if place is not None:
         return SubjectEvidence(name, "image", root=await image_evidence(place, access, clock, book, machine))
     return SubjectEvidence(name, "root", root=await asyncio.to_thread(_of_root, path, book))
@@ -66,6 +66,11 @@ def _of_root(path: Path, book: AddressBook) -> RootEvidence:
         return collect(files, book)
 
 
+def _target(path: Path) -> str:
+    """Return the file itself: the user names it, so it may be a link."""
+    return str(path.resolve())
+
+
 def _tar_kind(path: Path) -> TarKind | None:
     if not path.is_file():
         raise ClientError(
@@ -73,15 +78,16 @@ def _tar_kind(path: Path) -> TarKind | None:
             why=f"{path} is neither a folder nor a file.",
             hint="Name a root folder, an image, a Dockerfile or a list; an image in a registry begins with docker://.",
         )
-    return tar_kind(path)
+    return tar_kind(Path(_target(path)))
 
 
 def _of_file(name: str, path: Path, kind: TarKind | None, book: AddressBook) -> SubjectEvidence:
+    target = Path(_target(path))
     if kind is TarKind.DOCKER:
-        return SubjectEvidence(name, "image", root=docker_archive_evidence(path, book))
+        return SubjectEvidence(name, "image", root=docker_archive_evidence(target, book))
     if kind is TarKind.ROOT:
-        return SubjectEvidence(name, "root", root=root_tar_evidence(path, book))
-    with closing(open_regular(path)) as file:
+        return SubjectEvidence(name, "root", root=root_tar_evidence(target, book))
+    with closing(open_regular(target)) as file:
         if file.size > LARGEST:
             raise ClientError("The file is too large", why=f"It has {file.size} bytes; the limit is {LARGEST}.")
         data = file.read_at(0, LARGEST)

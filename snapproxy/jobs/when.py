@@ -15,7 +15,7 @@ from snapproxy.core.time_spec import format_instant
 from snapproxy.jobs.dockerfile_evidence import StageEvidence
 from snapproxy.jobs.listing_probe import Entries, ListingProbe, OpenIndexes, SearchSpan
 from snapproxy.jobs.root_evidence import RootEvidence
-from snapproxy.jobs.root_sources import parts_of
+from snapproxy.jobs.root_sources import is_compared, parts_of
 
 SEARCHED_SECONDS = 3 * 366 * 86400
 """Length of the searched time if no evidence says how old the root is at most."""
@@ -67,7 +67,11 @@ async def when_made(
             notes += result.notes
             evidence += [result.evidence] if result.evidence is not None else []
     elif found.packages:
-        notes.append("No source of a known archive was found, so no lists were compared.")
+        notes.append(
+            "No source of a known archive was found, so no lists were compared."
+            if is_compared(found.family)
+            else "The lists of its archives were not compared: this is supported for apt, pacman and apk."
+        )
     verdict = infer(evidence, now)
     return Subject(
         name=name,
@@ -108,12 +112,18 @@ def search_window(evidence: Sequence[TimeEvidence], now: Instant) -> SearchSpan:
     limits = [each for each in evidence if each.kind in _LIMITS]
     last = min((each.last for each in limits if each.last is not None), default=now)
     last = min(last, now)
-    first = max((each.first for each in limits if each.first is not None), default=last - SEARCHED_SECONDS)
+    first = max((each.first for each in limits if each.first is not None), default=_default_first(evidence, last))
     if first >= last:  # the limits contradict each other
         first, last = min(first, last), now
-    guesses = (each.at or each.last for kind in _GUESSES for each in evidence if each.kind is kind)
+    guesses = (each.at or each.last or each.first for kind in _GUESSES for each in evidence if each.kind is kind)
     start = next((each for each in guesses if each is not None and first <= each <= last), first)
     return SearchSpan(first, last, start)
+
+
+def _default_first(evidence: Sequence[TimeEvidence], last: Instant) -> Instant:
+    """Return the first instant of the search without a limit. A date of a file may only make it earlier."""
+    dates = (each.first for each in evidence if each.kind is EvidenceKind.FILE)
+    return min([last - SEARCHED_SECONDS, *(each for each in dates if each is not None)])
 
 
 def warnings_of(verdict: TimeVerdict) -> tuple[str, ...]:

@@ -109,6 +109,11 @@ def test_nothing_but_a_pin_is_in_the_future() -> None:
     assert infer([at(PIN, NOW + DAY)], NOW).at == NOW + DAY
 
 
+def test_a_date_in_the_future_is_an_error_of_a_clock() -> None:
+    verdict = infer([at(EvidenceKind.PIN, 100), after(EvidenceKind.BUILD, NOW + 1)], NOW)
+    assert (verdict.at, verdict.contradictions) == (100, ())
+
+
 def test_every_confidence_has_a_meaning() -> None:
     assert set(MEANINGS) == set(Confidence)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from snapproxy.formats.time_evidence.addresses import MOST, addresses, snapshot_options
+from snapproxy.formats.time_evidence.addresses import MOST, addresses, disabled_lines, snapshot_options
 
 DOCKER = b"""\
 Types: deb
@@ -19,6 +19,28 @@ def test_a_comment_is_distinguished() -> None:
         ("http://snapshot.debian.org/archive/debian/20240513T000000Z", 2, True),
         ("http://deb.example.org/debian", 3, False),
     ]
+
+
+def test_the_text_after_an_address_may_be_a_comment() -> None:
+    line = b"deb http://a.example/d bookworm main # http://snapshot.debian.org/archive/debian/20200101T000000Z/"
+    assert [each.is_comment for each in addresses(line)] == [False, True]
+    assert list(snapshot_options(b"Snapshot: enable # snapshot=20240601T000000Z")) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "lines"),
+    [
+        ("etc/apt/sources.list.d/a.sources", "URIs: u\nEnabled: no\n# c\n\nURIs: v\nEnabled: yes\n", {1, 2, 3}),
+        ("etc/apt/sources.list.d/a.sources", "URIs: u\n\nenabled: False\nURIs: v", {2, 3, 4}),
+        ("etc/yum.repos.d/a.repo", "[a]\nenabled = 0\nbaseurl=u\n\n[b]\nenabled=1\n[c]\nenabled=0", {1, 2, 3, 4, 7, 8}),
+        ("etc/apt/sources.list", "deb u x\nEnabled: no\n", set()),
+    ],
+)
+def test_a_disabled_source_is_not_used(path: str, text: str, lines: set[int]) -> None:
+    assert disabled_lines(path, text.encode()) == lines
+    dated = b"URIs: http://snapshot.debian.org/archive/debian/20240601T000000Z\nSnapshot: 20240601T000000Z"
+    assert [each.is_comment for each in addresses(dated, {1, 2})] == [True]
+    assert list(snapshot_options(dated, {1, 2})) == []
 
 
 @pytest.mark.parametrize(("line", "url"), [

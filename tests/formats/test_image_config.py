@@ -28,7 +28,6 @@ def test_every_date_is_read() -> None:
     assert found.created is not None
     assert found.created.last == 1717243201
     assert found.labels["org.opencontainers.image.created"].last == 1717113600
-    assert [(each.line, each.last) for each in found.steps] == [(1, 1715644800)]
     assert found.commands[2] == "RUN true"
     assert found.bases == ("debian:bookworm-20240513",)
 

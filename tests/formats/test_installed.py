@@ -65,7 +65,6 @@ def test_an_image_without_dpkg_has_stanzas_without_a_status() -> None:
 def test_a_desc_has_both_dates() -> None:
     found = read_pacman_desc("bash-5.2.026-2/desc", DESC)
     assert found == InstalledPackage("bash", "5.2.026-2", "x86_64", 1716200000, 1717243201)
-    assert found.key == ("bash", "x86_64", "5.2.026-2")
 
 
 @pytest.mark.parametrize("data", [b"", b"%NAME%\n\n%VERSION%\n1\n", b"stray\n", b"%NAME%\na\n\n%NAME%\nb\n"])

@@ -10,7 +10,7 @@ import pytest
 
 from snapproxy.archives import BUILTIN, HISTORIES
 from snapproxy.core.address import AddressBook
-from snapproxy.core.time_evidence import EvidenceKind
+from snapproxy.core.time_evidence import Confidence, EvidenceKind, infer
 from snapproxy.core.time_spec import format_instant
 from snapproxy.formats.time_evidence.installed import InstalledPackage
 from snapproxy.jobs.pinned_addresses import read_address
@@ -78,13 +78,13 @@ def test_a_root_of_apt(tmp_path: Path) -> None:
     os.utime(root / "usr/share/doc/bash/changelog.gz", (0, JUNE - 90 * 86400))
     os.utime(root / "var/lib/dpkg/info/bash.list", (0, JUNE))
     found = evidence_of(root)
-    assert (found.family, [each.key for each in found.packages]) == ("apt", [("bash", "amd64", "5")])
-    assert {each.kind: each.where for each in found.evidence} == {
-        EvidenceKind.COMMENT: "etc/apt/sources.list:1",
-        EvidenceKind.LOG: "var/log/dpkg.log:1",
-        EvidenceKind.INDEX: "var/lib/apt/lists/x_InRelease:2",
-        EvidenceKind.BUILD: "usr/share/doc/bash/changelog.gz",
-        EvidenceKind.FILE: "var/lib/dpkg/info/bash.list",
+    assert (found.family, found.packages) == ("apt", [InstalledPackage("bash", "5", "amd64")])
+    assert {each.where: each.kind for each in found.evidence} == {
+        "etc/apt/sources.list:1": EvidenceKind.COMMENT,
+        "var/log/dpkg.log:1": EvidenceKind.LOG,
+        "var/lib/apt/lists/x_InRelease:2": EvidenceKind.INDEX,
+        "usr/share/doc/bash/changelog.gz": EvidenceKind.FILE,
+        "var/lib/dpkg/info/bash.list": EvidenceKind.FILE,
     }
     (part,) = parts_of(found, BOOK)
     assert (part.archive.name, part.selection.suite, part.selection.components) == (
@@ -94,6 +94,28 @@ def test_a_root_of_apt(tmp_path: Path) -> None:
     )
     assert part.selection.architectures == ("amd64",)
     assert any("vendor.example" in note for note in found.notes)
+
+
+def test_copying_a_root_does_not_contradict_its_pin(tmp_path: Path) -> None:
+    """`cp -r` sets the dates of all files; a clock may have been wrong, too."""
+    root = written(
+        tmp_path,
+        etc__apt__sources_dot_list="deb http://snapshot.debian.org/archive/debian/20240601T000000Z bookworm main\n",
+        usr__share__doc__bash__changelog_dot_gz="",
+    )
+    for copied in (JUNE + 400 * 86400, 4_102_444_799):
+        os.utime(root / "usr/share/doc/bash/changelog.gz", (0, copied))
+        verdict = infer(evidence_of(root).evidence, JUNE + 500 * 86400)
+        assert (verdict.at, verdict.confidence, verdict.contradictions) == (JUNE, Confidence.EXACT, ())
+
+
+@pytest.mark.parametrize("text", [
+    "Types: deb\nURIs: http://snapshot.debian.org/archive/debian/20240601T000000Z\nSuites: sid\nEnabled: no\n",
+    "Types: deb\nURIs: http://ftp.debian.org/debian\nSuites: sid\nSnapshot: 20240601T000000Z\nEnabled: no\n",
+])  # fmt: skip
+def test_a_disabled_source_is_no_pin(tmp_path: Path, text: str) -> None:
+    root = written(tmp_path, etc__apt__sources_dot_list_dot_d__a_dot_sources=text)
+    assert EvidenceKind.PIN not in {each.kind for each in evidence_of(root).evidence}
 
 
 @pytest.mark.parametrize(("name", "family", "files", "component"), [

@@ -7,7 +7,7 @@ the time in the address of a proxy.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from snapproxy.formats.time_evidence.dates import lines_of, quoted
@@ -17,12 +17,17 @@ MOST = 2_000
 
 _ADDRESS = re.compile(r"https?://[^\s\"'<>\\\];|,]{1,1000}", re.IGNORECASE)
 _COMMENTS = ("#", "//", ";")
+_TRAILING = re.compile(r"\s#")
+_DISABLED = re.compile(r"\s*enabled\s*[:=]\s*(?:no|false|without|off|disable|0)\s*", re.IGNORECASE)
+"""The setting of apt's deb822 files and of the files of dnf and zypper."""
+_BOUNDARIES = {"sources": re.compile(r"\s*"), "repo": re.compile(r"\s*\[[^\]]*\]\s*")}
+"""The lines between the sources of a file, by its suffix."""
 _SNAPSHOT = re.compile(r"(?:snapshot\s*[:=]|APT::Snapshot\s+)\s*[\"']?(?P<id>[0-9]{8}T[0-9]{6}Z)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class FoundAddress:
-    """An address in a file. `text` quotes the line; `is_comment`: the package manager does not use it."""
+    """An address in a file. `text` quotes the line; `is_comment`: it is in a comment, or in a disabled source."""
 
     url: str
     line: int
@@ -39,23 +44,42 @@ class SnapshotOption:
     text: str
 
 
-def addresses(data: bytes) -> Iterator[FoundAddress]:
-    """Yield the addresses of a file, at most `MOST`."""
+def addresses(data: bytes, disabled: Collection[int] = ()) -> Iterator[FoundAddress]:
+    """Yield the addresses of a file, at most `MOST`. `disabled` are the lines of disabled sources."""
     count = 0
     for number, line in lines_of(data):
         if "://" not in line:
             continue
-        is_comment = line.lstrip().startswith(_COMMENTS)
+        is_comment = number in disabled or line.lstrip().startswith(_COMMENTS)
+        trailing = _TRAILING.search(line)
+        end = trailing.start() if trailing else len(line)
         for found in _ADDRESS.finditer(line):
             count += 1
             if count > MOST:
                 return
-            yield FoundAddress(found[0].rstrip("."), number, quoted(line), is_comment)
+            yield FoundAddress(found[0].rstrip("."), number, quoted(line), is_comment or found.start() > end)
 
 
-def snapshot_options(data: bytes) -> Iterator[SnapshotOption]:
-    """Yield apt's `snapshot` options of sources and of its configuration, outside of comments."""
+def disabled_lines(path: str, data: bytes) -> frozenset[int]:
+    """Return the numbers of the lines of disabled sources: stanzas of `.sources` files, sections of `.repo` files."""
+    boundary = _BOUNDARIES.get(path.rpartition(".")[2])
+    disabled: set[int] = set()
+    block: list[int] = []
+    is_disabled = False
+    for number, line in lines_of(data) if boundary else ():
+        if boundary and boundary.fullmatch(line):
+            disabled.update(block if is_disabled else ())
+            block, is_disabled = [], False
+        block.append(number)
+        is_disabled = is_disabled or _DISABLED.fullmatch(line) is not None
+    disabled.update(block if is_disabled else ())
+    return frozenset(disabled)
+
+
+def snapshot_options(data: bytes, disabled: Collection[int] = ()) -> Iterator[SnapshotOption]:
+    """Yield apt's `snapshot` options of sources and of its configuration, outside of comments and disabled sources."""
     for number, line in lines_of(data):
-        found = None if line.lstrip().startswith(_COMMENTS) else _SNAPSHOT.search(line)
+        is_used = number not in disabled and not line.lstrip().startswith(_COMMENTS)
+        found = _SNAPSHOT.search(_TRAILING.split(line, maxsplit=1)[0]) if is_used else None
         if found:
             yield SnapshotOption(found["id"].upper(), number, quoted(line))

@@ -11,6 +11,8 @@ from email.utils import parsedate_to_datetime
 YEARS = range(1993, 2100)
 """Accepted years. The oldest package managers are of 1993; other years are errors or placeholders such as 1970."""
 
+_FIRST, _END = (datetime(year, 1, 1, tzinfo=UTC).timestamp() for year in (YEARS.start, YEARS.stop))
+
 MOST_LINES = 2_000_000
 """Maximum number of lines that are read of one file."""
 
@@ -44,9 +46,14 @@ def quoted(text: str) -> str:
     return plain if len(plain) <= _SHOWN else f"{plain[: _SHOWN - 3]}..."
 
 
+def accepted(seconds: float) -> int | None:
+    """Return whole seconds since 1970; None outside the accepted years."""
+    return int(seconds) if _FIRST <= seconds < _END else None
+
+
 def read_seconds(text: str) -> int | None:
     """Read seconds since 1970 within the accepted years; None for other text."""
-    return _accepted(datetime.fromtimestamp(int(text), UTC)) if _EPOCH.fullmatch(text.strip()) else None
+    return accepted(int(text)) if _EPOCH.fullmatch(text.strip()) else None
 
 
 def read_rfc2822(text: str) -> int | None:

@@ -21,11 +21,14 @@ _MOST_LINES = 20_000
 _MOST_STAGES = 200
 _MOST_VARIABLES = 1_000
 _LONGEST = 16 << 10
+_LARGEST_REPLACED = 4 << 20
+"""Maximum number of characters of all instructions with their variables replaced."""
 
 _INSTRUCTION = re.compile(r"\s*(?P<word>[A-Za-z]+)\s+(?P<rest>.*)", re.DOTALL)
 _FROM = re.compile(r"(?:--\S+\s+)*(?P<image>\S+)(?:\s+[Aa][Ss]\s+(?P<name>\S+))?\s*")
 _VARIABLE = re.compile(r"\$(?:(?P<plain>\w+)|\{(?P<braced>\w+)(?::?[-+](?P<default>[^}]*))?\})", re.ASCII)
-_HERE = re.compile(r"<<-?\s*([\"']?)(?P<word>\w+)\1")
+# A word of the shell, so neither a shift, `$((1<<10))`, nor a here-string, `<<<word`.
+_HERE = re.compile(r"(?<!\S)[0-9]*<<-?([\"']?)(?P<word>\w+)\1(?!\S)")
 _DIRECTIVE = re.compile(r"#\s*escape\s*=\s*(?P<char>[\\`])\s*")
 _TAG_DATE = re.compile(r"(?<![0-9])(20[0-9]{2})-?([01][0-9])-?([0-3][0-9])(?:T([0-9]{6})Z)?(?![0-9])")
 _DAY = 86400
@@ -95,6 +98,7 @@ def read_dockerfile(data: bytes) -> tuple[Stage, ...]:
         raise _invalid(f"It has {len(data)} bytes; the limit is {LARGEST}.")
     shared: dict[str, str] = {}
     stages: list[_Open] = []
+    size = 0
     for word, rest, line in _instructions(data.decode("utf-8", "replace").splitlines()):
         if word == "FROM":
             stages.append(_begin(rest, line, shared, stages))
@@ -104,6 +108,9 @@ def read_dockerfile(data: bytes) -> tuple[Stage, ...]:
         current = stages[-1] if stages else None
         variables = current.variables if current else shared
         text = _replaced(rest, variables)
+        size += len(text)
+        if size > _LARGEST_REPLACED:
+            raise _invalid(f"With its variables replaced it has more than {_LARGEST_REPLACED} characters.")
         if word in {"ARG", "ENV"}:
             _define(word, text, line, variables, shared, current)
         if current:
@@ -226,9 +233,9 @@ def _instructions(lines: list[str]) -> Iterator[tuple[str, str, int]]:
 
 
 def _here_document(lines: list[str], at: int, word: str) -> tuple[str, int]:
-    """Return the lines up to the line `word`, and the index after it."""
-    end = next((index for index in range(at, len(lines)) if lines[index].strip() == word), len(lines))
-    return "\n".join(lines[at:end]), end + 1
+    """Return the lines up to the line `word`, and the index after it; nothing if there is no such line."""
+    end = next((index for index in range(at, len(lines)) if lines[index].strip() == word), None)
+    return ("", at) if end is None else ("\n".join(lines[at:end]), end + 1)
 
 
 def _invalid(why: str) -> ArchiveDataError:

@@ -25,15 +25,14 @@ _LONGEST_STEP = 64 << 10
 
 @dataclass(frozen=True, slots=True)
 class ImageDates:
-    """The dates of an image. The line of a step is its number in the history, from 1.
+    """The dates of an image.
 
-    `created` is the date of the configuration; `labels` are dates by label; `steps` the dated instructions, `commands`
-    the instructions themselves by number; `bases` are names of images that labels state.
+    `created` is the date of the configuration; `labels` are dates by label; `commands` the instructions of the history
+    by their numbers, from 1; `bases` are names of images that labels state.
     """
 
     created: DatedLine | None
     labels: Mapping[str, DatedLine]
-    steps: tuple[DatedLine, ...]
     commands: Mapping[int, str]
     bases: tuple[str, ...]
 
@@ -43,22 +42,20 @@ def read_image_config(data: bytes) -> ImageDates:
     value = read_object(data, "The image's configuration")
     inner = _object(value.get("config"))
     labels = {name: text for name, text in _object(inner.get("Labels")).items() if isinstance(text, str)}
-    steps, commands = [], {}
+    commands = {}
     history = value.get("history")
     for number, step in enumerate(history[:_MOST_STEPS] if isinstance(history, list) else (), 1):
         command = _text(_object(step).get("created_by"))[:_LONGEST_STEP]
         if command:
             commands[number] = command
-        if (found := _dated(_object(step).get("created"), number, command)) is not None:
-            steps.append(found)
-    dated = {name: found for name in LABELS if (found := _dated(labels.get(name), 0, labels.get(name, "")))}
+    dated = {name: found for name in LABELS if (found := _dated(labels.get(name)))}
     bases = tuple(labels[name] for name in _BASE_LABELS if labels.get(name))
-    return ImageDates(_dated(value.get("created"), 0, ""), dated, tuple(steps), commands, bases)
+    return ImageDates(_dated(value.get("created")), dated, commands, bases)
 
 
-def _dated(value: Any, line: int, text: str) -> DatedLine | None:
+def _dated(value: Any) -> DatedLine | None:
     instant = read_iso(value) if isinstance(value, str) else None
-    return None if instant is None else DatedLine(instant, instant, line, quoted(text or value))
+    return None if instant is None else DatedLine(instant, instant, 0, quoted(value))
 
 
 def _object(value: Any) -> dict[str, Any]:

@@ -31,9 +31,6 @@ _FORMS: Mapping[str, re.Pattern[str]] = {
     "dnf5.log": re.compile(rf"{_ZONED} (?:\[[0-9]+\] )?(?:\S+ ){{0,3}}{_DNF}"),
 }
 
-NAMES = tuple(_FORMS)
-"""The names of the known logs."""
-
 
 def last_installation(name: str, data: bytes) -> DatedLine | None:
     """Return the last line with an installation in a log, by its file name; None if it has none.

@@ -35,11 +35,6 @@ class InstalledPackage:
     built: int | None = None
     installed: int | None = None
 
-    @property
-    def key(self) -> tuple[str, str, str]:
-        """The identity in an index: name, architecture, version."""
-        return self.name, self.architecture, self.version
-
 
 def read_dpkg_status(data: bytes) -> Iterator[InstalledPackage]:
     """Yield the installed packages of dpkg's status file; configuration files left of removed ones do not count.
