@@ -13,9 +13,12 @@ from typing import Any
 import pytest
 
 from snapproxy.cli import bisect, bisect_runs, main
+from snapproxy.cli.bisect_log_file import BisectLog
 from snapproxy.cli.run_command import FinishedRun
 from snapproxy.cli.run_mode import RunMode
 from snapproxy.cli.summary import RunSummary
+from snapproxy.client_config.apt_mixture import AptMixture
+from snapproxy.config import load
 from snapproxy.core.model import Proof, Refusal, Role
 from snapproxy.core.record import Record, RecordEntry
 from tests.fakes.hamlet import DUMPS, FIRST, later
@@ -219,6 +222,16 @@ def test_a_failure_of_an_upstream_is_not_a_bad_snapshot(
     assert bisected() == 1
     assert command.places == [4]
     assert f"snapproxy refused files (2 x {status})" in capsys.readouterr().err
+
+
+def test_a_mixture_that_an_upstream_refused_is_not_in_the_log(command: Command) -> None:
+    """The next run of the same command line runs it again."""
+    command.code, command.refused = (lambda _time: 100), {"503": 3}
+    log, (good_at, later_at) = BisectLog(), (1717200000, 1717200001)
+    runner = bisect_runs.TrialRunner(load(None), ("make", "test"), (), log)
+    with pytest.raises(bisect_runs.NoVerdictError, match="failed after files were refused"):
+        runner.mixture(good_at, AptMixture(later_at, (), {"tool": "2"}), {"tool": "2"})
+    assert not log.mixtures
 
 
 def test_an_absent_file_may_be_the_reason_of_a_bad_snapshot(command: Command) -> None:

@@ -129,6 +129,30 @@ def test_a_root_in_a_folder_and_in_a_tar(tmp_path: Path, capsys: pytest.CaptureF
         assert (found["kind"], found["at"], found["confidence"]) == ("root", JUNE, "exact"), subject
 
 
+def test_a_link_that_the_user_names_is_followed(
+    dockerfile: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "root.tar").write_bytes(
+        tar_of(etc__apk__repositories=f"http://10.0.0.1:3142/alpine/{JUNE}/v3.20/main\n")
+    )
+    for target, kind in ((dockerfile, "stage"), (tmp_path / "root.tar", "root")):
+        link = tmp_path / f"link-{kind}"
+        link.symlink_to(target)
+        assert when(link, capsys)[0]["kind"] == kind
+
+
+def test_a_tar_that_is_damaged_is_named_as_damaged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "root.tar").write_bytes(tar_of(a="x" * 2000, b="y" * 2000)[:3000])
+    assert main(["when", str(tmp_path / "root.tar")]) == 1
+    assert "is damaged" in capsys.readouterr().err
+
+
+def test_the_text_of_a_file_cannot_control_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "Dockerfile").write_bytes(b"FROM x:20240513\nENV SNAPSHOT=20240601 \x1b]0;title\x07=\xff\n")
+    assert main(["when", str(tmp_path / "Dockerfile"), "--offline"]) == 0
+    assert capsys.readouterr().out.replace("\n", "").isprintable()
+
+
 def test_an_empty_root_is_unknown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "root").mkdir()
     (found,) = when(tmp_path / "root", capsys)

@@ -82,12 +82,40 @@ def test_a_here_document_is_one_instruction_and_a_windows_escape_continues() -> 
     assert "http://a.example" in stage.instructions[0].text
 
 
+@pytest.mark.parametrize("line", [
+    "RUN echo $((1<<10))", "RUN cat <<<word", "RUN echo 'a << b'", "RUN x <<EOF", "RUN echo a<<b",
+])  # fmt: skip
+def test_no_here_document_hides_the_next_stage(line: str) -> None:
+    """A shift, a here-string and a terminator that is missing begin none."""
+    first, second = read_dockerfile(f"FROM x\n{line}\nRUN http://a.example\nFROM y\n".encode())
+    assert [each.word for each in first.instructions] == ["RUN", "RUN"]
+    assert second.base == "y"
+
+
+def test_several_here_documents_of_one_instruction() -> None:
+    (stage,) = read_dockerfile(b"FROM x\nRUN <<A 3<<-'B'\none\nA\ntwo\n\tB\nRUN c\n")
+    assert [each.text.split() for each in stage.instructions] == [["<<A", "3<<-'B'", "one", "two"], ["c"]]
+
+
+def test_many_here_documents_cost_no_more_than_their_lines() -> None:
+    """Without an index of the lines this would compare a billion lines."""
+    here = "<<a " * 60_000
+    (stage,) = read_dockerfile(f"FROM x\nRUN {here}\n{'b' * 30}\n".encode() + b"RUN y\n" * 19_000)
+    assert len(stage.instructions) == 19_001
+
+
 @pytest.mark.parametrize("data", [
     b"", b"RUN x\n", b"FROM a b c\n", b"FROM x\n" * 300, b"#\n" * 30_000, b"x" * (2 << 20),
 ])  # fmt: skip
 def test_a_file_that_is_none_or_exceeds_a_limit_is_refused(data: bytes) -> None:
     with pytest.raises(ArchiveDataError):
         read_dockerfile(data)
+
+
+def test_all_replaced_text_together_is_limited() -> None:
+    longest = f"FROM x\nENV A={'x' * 16_000}\n" + "RUN $A\n" * 300
+    with pytest.raises(ArchiveDataError, match="With its variables replaced"):
+        read_dockerfile(longest.encode())
 
 
 def test_variables_do_not_grow_without_a_limit() -> None:

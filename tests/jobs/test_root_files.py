@@ -39,6 +39,12 @@ def test_a_regular_file_and_a_missing_one(files: RootFolder) -> None:
     assert not files.notes
 
 
+@pytest.mark.parametrize("seconds", [-1, 1, 1 << 40])
+def test_an_absurd_year_is_no_time_of_change(root: Path, files: RootFolder, seconds: int) -> None:
+    os.utime(root / "etc/apt/sources.list", (0, seconds))
+    assert files.modified("etc/apt/sources.list") is None
+
+
 def test_a_link_is_never_followed(root: Path, tmp_path: Path, files: RootFolder) -> None:
     (root / "etc/apt/out").symlink_to(tmp_path / "secret")
     (root / "etc/apt/within").symlink_to("sources.list")

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from snapproxy.errors import ArchiveDataError
@@ -209,33 +210,49 @@ def _instructions(lines: list[str]) -> Iterator[tuple[str, str, int]]:
         raise _invalid(f"It has more than {_MOST_LINES} lines.")
     directive = _DIRECTIVE.fullmatch(lines[0].strip()) if lines else None
     escape = directive["char"] if directive else "\\"
+    places = _places(lines)
     at = 0
     while at < len(lines):
-        start, whole = at + 1, ""
-        while at < len(lines):
-            line = lines[at]
-            at += 1
-            if line.lstrip().startswith("#") or (whole and not line.strip()):
-                continue
-            if not line.rstrip().endswith(escape):
-                whole += line
-                break
-            whole += line.rstrip()[:-1] + "\n"
+        start = at + 1
+        whole, at = _joined(lines, at, escape)
         found = _INSTRUCTION.fullmatch(whole)
         if found is None:
             continue
-        rest = found["rest"]
-        if found["word"].upper() in {"RUN", "COPY", "ADD"}:
-            for here in _HERE.finditer(rest):
-                body, at = _here_document(lines, at, here["word"])
-                rest += "\n" + body
-        yield found["word"].upper(), rest.strip(), start
+        word, rest = found["word"].upper(), found["rest"]
+        for here in _HERE.finditer(rest) if word in {"RUN", "COPY", "ADD"} else ():
+            end = _next(places.get(here["word"], ()), at)
+            if end is not None:
+                rest += "\n" + "\n".join(lines[at:end])
+                at = end + 1
+        yield word, rest.strip(), start
 
 
-def _here_document(lines: list[str], at: int, word: str) -> tuple[str, int]:
-    """Return the lines up to the line `word`, and the index after it; nothing if there is no such line."""
-    end = next((index for index in range(at, len(lines)) if lines[index].strip() == word), None)
-    return ("", at) if end is None else ("\n".join(lines[at:end]), end + 1)
+def _joined(lines: list[str], at: int, escape: str) -> tuple[str, int]:
+    """Return a line with those that continue it, and the index after them. Comments within are left out."""
+    whole = ""
+    while at < len(lines):
+        line = lines[at]
+        at += 1
+        if line.lstrip().startswith("#") or (whole and not line.strip()):
+            continue
+        if not line.rstrip().endswith(escape):
+            return whole + line, at
+        whole += line.rstrip()[:-1] + "\n"
+    return whole, at
+
+
+def _places(lines: list[str]) -> dict[str, list[int]]:
+    """Return the indexes of each line: a file may begin more here-documents than it has lines."""
+    places: dict[str, list[int]] = {}
+    for index, line in enumerate(lines):
+        places.setdefault(line.strip(), []).append(index)
+    return places
+
+
+def _next(places: Sequence[int], at: int) -> int | None:
+    """Return the first of sorted places that is not before `at`, None if all are."""
+    found = bisect_left(places, at)
+    return places[found] if found < len(places) else None
 
 
 def _invalid(why: str) -> ArchiveDataError:
