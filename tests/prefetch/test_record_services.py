@@ -17,7 +17,7 @@ from tests.fakes.archive_server import ArchiveServer
 from tests.fakes.content import epoch
 from tests.fakes.faults import Fault, Redirect, Status
 from tests.fakes.hamlet import FIRST, SECOND, SUITE, Hamlet
-from tests.fakes.house import House
+from tests.fakes.house import UNHURRIED, House
 from tests.fakes.record_services import Launchpad, Metasnap
 from tests.fakes.resolving import named, resolved, times_of
 
@@ -32,6 +32,8 @@ ENTRY: dict[str, object] = {
     "pocket": "Updates",
 }
 START = epoch("20240601T000000Z")
+BRIEF = replace(UNHURRIED, cool_down=0.2)
+"""A refused request is repeated at once: these tests wait in real time."""
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=3),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["entries", *ENTRY]), inner),
@@ -132,7 +134,7 @@ class TestMetasnap:
         self, status: int, metasnap: ArchiveServer, make_house: MakeHouse
     ) -> None:
         metasnap.fault("/api", Status(status))
-        house = await make_house(metasnap=f"{metasnap.url}/api")
+        house = await make_house(metasnap=f"{metasnap.url}/api", manners=BRIEF)
         found = await resolved(house, NEW, named("none", "1"), suites=(SUITE,))
         assert [each.finding for each in found.entries] == [Finding.RESOLVED, Finding.UNANSWERED]
         assert "metasnap" in found.entries[1].why or metasnap.url in found.entries[1].why
@@ -194,7 +196,7 @@ class TestLaunchpad:
         self, launchpad: ArchiveServer, rows: tuple[Archive, ...], make_house: MakeHouse
     ) -> None:
         launchpad.fault("/devel/*", Status(503))
-        house = await make_house(rows=rows, launchpad=launchpad.url)
+        house = await make_house(rows=rows, launchpad=launchpad.url, manners=BRIEF)
         found = await resolved(house, replace(named("none", "1"), distribution="ubuntu"))
         assert [each.finding for each in found.entries] == [Finding.UNANSWERED]
         assert "503" in found.entries[0].why
