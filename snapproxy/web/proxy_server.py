@@ -36,8 +36,9 @@ async def serving(
     is_discoverable: bool,
     instance: str,
     now: Callable[[], Instant],
+    grace_seconds: float = GRACE_SECONDS,
 ) -> AsyncIterator[None]:
-    """Answer on `sockets` while the block runs, then close them.
+    """Answer on `sockets` while the block runs, then close them. Running answers get `grace_seconds` to end.
 
     `stats`, `health`, `ready` and `is_discoverable` are for the pages of the proxy itself (`Pages`).
     """
@@ -69,4 +70,4 @@ async def serving(
     try:
         yield
     finally:
-        await server.close(GRACE_SECONDS)
+        await server.close(grace_seconds)

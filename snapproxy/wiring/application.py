@@ -65,7 +65,7 @@ from snapproxy.trust.openpgp import OpenPgpVerifier
 from snapproxy.trust.roots import RootVerifier, available_keyrings
 from snapproxy.upstream.pass_through import PassThrough
 from snapproxy.upstream.rate_limit import RateLimiter
-from snapproxy.web.proxy_server import serving
+from snapproxy.web.proxy_server import GRACE_SECONDS, serving
 from snapproxy.wiring.repeated_work import RepeatedWork
 from snapproxy.wiring.times import TimesApp
 from snapproxy.wiring.upstream import Upstream, new_instance, open_upstream
@@ -96,8 +96,8 @@ class App(TimesApp):
     importer: Importer
     record_services: tuple[Records, ...]
 
-    async def serve(self, sockets: Sequence[socket]) -> None:
-        """Answer on `sockets`, which are closed at the end, until cancelled."""
+    async def serve(self, sockets: Sequence[socket], *, grace_seconds: float = GRACE_SECONDS) -> None:
+        """Answer on `sockets`, which are closed at the end, until cancelled. Then answers get some time to end."""
         pass_through = PassThrough(self.tally, instance=self.instance)
         server = serving(
             sockets,
@@ -112,6 +112,7 @@ class App(TimesApp):
             is_discoverable=self.config.default_when is not None,
             instance=self.instance,
             now=self.clock.now,
+            grace_seconds=grace_seconds,
         )
         try:
             async with server, asyncio.TaskGroup() as background:
