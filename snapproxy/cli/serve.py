@@ -23,7 +23,7 @@ from snapproxy.cli.application import App, build
 from snapproxy.cli.execution import run_async
 from snapproxy.cli.load_config import config_of
 from snapproxy.client_config import user_name
-from snapproxy.config import Config, load
+from snapproxy.config import Config, load, twin
 from snapproxy.core.record import Record
 from snapproxy.jobs.serve_artifact import replayed_from
 from snapproxy.oci.places import LayoutPlace, TarPlace
@@ -38,6 +38,8 @@ def main(arguments: argparse.Namespace) -> int:
     """Run the verb and return the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # also during the start
+    if arguments.only_pinned:
+        os.environ[twin("allow")] = '["pinned"]'  # so that its contradictions are reported as those of the file
     config = load(arguments.config) if arguments.artifact else config_of(arguments)
     listeners = sockets.activated(os.environ) or sockets.bind(arguments.listen or config.listen)
     with sockets.closing(listeners):

@@ -9,6 +9,6 @@ from __future__ import annotations
 from snapproxy.config.effective import as_table, as_toml
 from snapproxy.config.load import load
 from snapproxy.config.model import Config, MirroredSlice, Watch
-from snapproxy.config.settings import PREFIX, describe
+from snapproxy.config.settings import PREFIX, describe, twin
 
-__all__ = ["PREFIX", "Config", "MirroredSlice", "Watch", "as_table", "as_toml", "describe", "load"]
+__all__ = ["PREFIX", "Config", "MirroredSlice", "Watch", "as_table", "as_toml", "describe", "load", "twin"]

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from snapproxy.config.model import Config
-from snapproxy.config.value_types import format_duration, join_host
+from snapproxy.config.value_types import LIVE, PINNED, format_duration, join_host
 from snapproxy.core import time_spec
 from snapproxy.core.model import Archive
 
@@ -24,6 +24,8 @@ def as_table(config: Config) -> dict[str, Any]:
         table["default_when"] = config.default_when.text
     table["pass"] = [join_host(*pair) for pair in config.passes]
     table["connect"] = config.connect
+    table["allow"] = [PINNED, LIVE] if config.serves_live else [PINNED]
+    table["clients"] = list(config.clients)
     table["open_captures"] = config.open_captures
     table["patience"] = {family: format_duration(seconds) for family, seconds in config.patience.items()}
     services = {"metasnap": config.metasnap, "launchpad": config.launchpad}

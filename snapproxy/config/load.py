@@ -14,7 +14,8 @@ from snapproxy.config.archives import merge, missing_keys, set_keeps_packages
 from snapproxy.config.model import Config, MirroredSlice, Watch
 from snapproxy.config.schema import Mistake, MistakesError, near
 from snapproxy.config.settings import FILE_VARIABLE, SETTINGS, from_variables, keys, twin, unknown_variables
-from snapproxy.core.model import Archive
+from snapproxy.config.value_types import LIVE
+from snapproxy.core.model import Archive, Match
 from snapproxy.errors import ConfigurationError
 
 SYSTEM_FILE = Path("/etc/snapproxy/config.toml")
@@ -44,6 +45,8 @@ def load(
         settings = SETTINGS.with_defaults(raw)
     except MistakesError as error:
         mistakes += [_line(each, environ) for each in error.mistakes]
+    else:
+        mistakes += _contradictions(settings)
     if mistakes:
         plural = "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
         where = str(file) if file else "the SNAPPROXY_ variables"
@@ -120,6 +123,18 @@ def _unknown_archives(raw: Mapping[str, Any], tables: Any, built_in: Sequence[Ar
     ]
 
 
+def _contradictions(settings: Mapping[str, Any]) -> list[str]:
+    """Return a line for each setting that another one forbids."""
+    if LIVE in settings["allow"]:
+        return []
+    default, lines = settings["default_when"], []
+    if default is not None and default.match is Match.LIVE:
+        lines.append('default_when: "live" is refused, because allow does not include it')
+    if settings["connect"]:
+        lines.append("connect: tunnels are for live clients, which are refused, because allow does not include live")
+    return lines
+
+
 def _folder(kind: str, environ: Mapping[str, str]) -> Path:
     """Return the default `state` or `cache` folder.
 
@@ -153,6 +168,8 @@ def _config(
         passes=tuple(pair for pairs in settings["pass"] for pair in pairs),
         connect=settings["connect"],
         open_captures=settings["open_captures"],
+        serves_live=LIVE in settings["allow"],
+        clients=tuple(settings["clients"]),
         archives=set_keeps_packages(archives, watches),
         upstreams=settings["upstreams"],
         patience=settings["patience"],

@@ -58,9 +58,9 @@ class Config:
     `listen` and `passes` are (host, port) pairs, IPv6 hosts without brackets. `default_when` is None if a request
     without a time gets a 407. `connect` allows live clients to tunnel to the archives' hosts. `patience` maps a family
     to its client timeout in seconds; a family that is missing has its own default. `open_captures`: how many captures
-    may be open at once. `metasnap` and `launchpad`
-    are base addresses of services that `prefetch` asks, '' for none. `source` is the file that was read, None without a
-    file.
+    may be open at once. `serves_live`: whether clients may request the present. `clients`: who may connect, in the form
+    of `access.networks`. `metasnap` and `launchpad` are base addresses of services that `prefetch` asks, '' for none.
+    `source` is the file that was read, None without a file.
     """
 
     listen: tuple[tuple[str, int], ...]
@@ -73,6 +73,8 @@ class Config:
     upstreams: Mapping[str, UpstreamLimits]
     patience: Mapping[str, float]
     open_captures: int = 10_000
+    serves_live: bool = True
+    clients: tuple[str, ...] = ("loopback", "private")
     watch: tuple[Watch, ...] = ()
     mirror: tuple[MirroredSlice, ...] = ()
     metasnap: str = ""

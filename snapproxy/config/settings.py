@@ -22,7 +22,9 @@ from snapproxy.config.schema import (
 )
 from snapproxy.config.value_types import (
     absolute_path,
+    allowed_states,
     base_address,
+    client_network,
     duration,
     endpoints,
     host,
@@ -95,6 +97,16 @@ SETTINGS = SettingsTable(
         "default_when": Key(
             read=optional(pinned_time),
             description="the time of a proxy request without credentials (unset: 407); not for rpm archives",
+        ),
+        "allow": Key(
+            read=allowed_states,
+            default=["pinned", "live"],
+            description='states that clients may request: ["pinned", "live"], or ["pinned"] to refuse live',
+        ),
+        "clients": Key(
+            read=a_list(client_network),
+            default=["loopback", "private"],
+            description='who may connect: "loopback", "private", "any", or networks such as "192.0.2.0/24"',
         ),
         "max_gap": Key(
             read=optional(duration),

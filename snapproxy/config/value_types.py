@@ -6,6 +6,7 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
+from snapproxy.access import networks
 from snapproxy.config.schema import a_list
 from snapproxy.core import time_spec
 from snapproxy.core.blob_sources import ANY_REPOSITORY, BlobSource
@@ -15,6 +16,9 @@ from snapproxy.errors import SnapproxyError
 from snapproxy.oci.places import is_loopback, is_repository, read_reference
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+#: The states that a client can request.
+PINNED, LIVE = "pinned", "live"
 
 #: The packages that an observation fetches.
 KEPT = ("used", "all", "none")
@@ -185,6 +189,29 @@ def an_instant(value: Any) -> Instant:
     if read is None or read.instant is None or read.match is not Match.AT:
         raise ValueError('an instant such as "20240601T000000Z", "2024-06-01" or "1717200000"')
     return read.instant
+
+
+def allowed_states(value: Any) -> list[str]:
+    """Read the states that clients may request. Pinned states can always be requested."""
+    read = a_list(_state, least=1)([value] if isinstance(value, str) else value)
+    if PINNED not in read:
+        raise ValueError(f'a list with "{PINNED}"')
+    return list(dict.fromkeys(read))
+
+
+def _state(value: Any) -> str:
+    if value not in (PINNED, LIVE):
+        raise ValueError(f'"{PINNED}" or "{LIVE}"')
+    return str(value)
+
+
+def client_network(value: Any) -> str:
+    """Read a network of clients: a name of several, or an address with or without a prefix length."""
+    try:
+        return networks.canonical(value)
+    except (TypeError, ValueError):
+        names = ", ".join(f'"{each}"' for each in networks.NAMES)
+        raise ValueError(f'{names}, or a network such as "192.0.2.0/24" or "2001:db8::/32"') from None
 
 
 def root_path(value: Any) -> str:

@@ -10,11 +10,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from snapproxy.core.blob_sources import CALL, blob_named
 from snapproxy.core.credentials import Credentials, is_capture_name, read_credentials
-from snapproxy.core.exchange import BlobTarget, FileTarget, PageTarget, PassTarget, ServiceTarget, Target, TunnelTarget
+from snapproxy.core.exchange import (
+    BlobTarget,
+    FileTarget,
+    PageTarget,
+    PassTarget,
+    ScriptTarget,
+    ServiceTarget,
+    Target,
+    TunnelTarget,
+)
 from snapproxy.core.history import History, NativeCall, NativeFile
 from snapproxy.core.model import Archive, Match, Refusal, TimeSpec
 from snapproxy.core.paths import canonical_path, escape_path, refuse_query
@@ -61,8 +70,8 @@ class AddressBook:
     time of a request that names none. `default_capture`: the capture that records a request that names none, '' for
     none. `challenged`: families whose requests without credentials get a 407 even with `default_when`, because their
     clients send credentials only after one (`Family.waits_for_challenge`). `passes`: (host, port) pairs that may be
-    reached unpinned. `connect`: whether a live client may tunnel to an archive's hosts. `own_hosts`: the addresses of
-    this proxy, `host:port` (or `host` for port 80).
+    reached unpinned. `connect`: whether a live client may tunnel to an archive's hosts. `serves_live`: whether the time
+    `live` is answered. `own_hosts`: the addresses of this proxy, `host:port` (or `host` for port 80).
 
     Computed: `names`: archives by name. `native_archives`: the first archive that has native addresses, by their first
     segment. `native_names`: every first segment reserved for native addresses. `routes`: the places that select an
@@ -76,6 +85,7 @@ class AddressBook:
     challenged: frozenset[str] = frozenset()
     passes: tuple[tuple[str, int], ...] = ()
     connect: bool = False
+    serves_live: bool = True
     own_hosts: frozenset[str] = frozenset()
     names: dict[str, Archive] = field(init=False, repr=False, compare=False)
     native_archives: dict[str, Archive] = field(init=False, repr=False, compare=False)
@@ -123,10 +133,23 @@ def read(method: str, raw_target: str, book: AddressBook, *, proxy_authorization
         target = (_tunnel if method == "CONNECT" else _read)(raw_target, book, proxy_authorization)
     except ClientError as error:
         target = Refusal(error.status, error.reason, error.why, error.hint or _FORMS)
+    if not book.serves_live:
+        target = _without_live(target)
     allowed = _PASSED_METHODS if isinstance(target, PassTarget) else _METHODS
     if method not in allowed:
         return Refusal(405, "only GET, HEAD and CONNECT are supported", headers={"Allow": ", ".join(_METHODS)})
     return target
+
+
+def _without_live(target: Target | Refusal) -> Target | Refusal:
+    """Return a target that is not live, or a refusal. A script of the present becomes one that fails."""
+    match target:
+        case FileTarget(when=TimeSpec(match=Match.LIVE)):
+            return _live_refused()
+        case ScriptTarget(when=TimeSpec(match=Match.LIVE)):
+            return replace(target, when=_live_refused())
+        case _:
+            return target
 
 
 def foreign_host(method: str, raw_target: str) -> str:
@@ -352,6 +375,15 @@ def _time_required() -> Refusal:
         "The request names no time, and an answer with current files would not be pinned.",
         f"{SPELLINGS} For current files, use http://live:x@HOST:3142",
         headers={"Proxy-Authenticate": f'Basic realm="{_REALM}"'},
+    )
+
+
+def _live_refused() -> Refusal:
+    return Refusal(
+        403,
+        "live is refused here: request an instant",
+        "This proxy serves pinned states only: its `allow` setting does not include live.",
+        "Name a time, such as http_proxy=http://20240601T000000Z:x@HOST:3142",
     )
 
 

@@ -67,6 +67,13 @@ MAX_REMEMBERED = 1024
 
 _log = logging.getLogger(__name__)
 
+_STRANGER = Refusal(
+    403,
+    "This proxy does not serve your address",
+    why="The setting `clients` names the networks that may use it.",
+    hint='The administrator can add yours, such as clients = ["loopback", "private", "192.0.2.0/24"].',
+)
+
 _FIRST_BYTE_S = 5.0
 """Seconds that the head of a running download is delayed until its first bytes: until then a failure can still be
 reported as a status.
@@ -76,7 +83,8 @@ reported as a status.
 class Gateway:
     """Answers the requests of every connection.
 
-    `instance` names this proxy in Via, for the detection of loops. `now` returns the time, for Date.
+    `admits` returns whether the client at an address may request anything. `instance` names this proxy in Via, for the
+    detection of loops. `now` returns the time, for Date.
     """
 
     def __init__(
@@ -89,6 +97,7 @@ class Gateway:
         forwarder: Forwarder,
         tunnels: Tunnels,
         traffic: TrafficCounter,
+        admits: Callable[[str], bool],
         instance: str,
         now: Callable[[], Instant],
         limits: Limits,
@@ -101,6 +110,7 @@ class Gateway:
         self._forwarder = forwarder
         self._tunnels = tunnels
         self._traffic = traffic
+        self._admits = admits
         self._instance = instance
         self._now = now
         self._limits = limits
@@ -145,7 +155,7 @@ class Gateway:
 
     def prepare(self, request: ClientRequest, *, runs_next: bool) -> bool:
         """Start the download for a request that waits in a pipeline, unless its head will be refused."""
-        if refuse_head(request, self._instance) is not None:
+        if self._refuse_unread(request, request.connection.peer) is not None:
             return False
         if request.method == "GET" and not runs_next:
             target = self._read(request)
@@ -186,8 +196,12 @@ class Gateway:
         read = self._remembered_address if is_short else self._read_address
         return read(request.method, request.target, host, credentials)
 
+    def _refuse_unread(self, request: ClientRequest, peer: str) -> Refusal | None:
+        """Return a refusal that does not depend on the address of the request, None if its address may be read."""
+        return refuse_head(request, self._instance) or (None if self._admits(peer) else _STRANGER)
+
     async def _answer(self, request: ClientRequest, wire: ResponseWriter, entry: access_log.AccessEntry) -> None:
-        refused = refuse_head(request, self._instance)
+        refused = self._refuse_unread(request, entry.peer)
         if refused is not None:
             await wire.send(self._refuse(request, refused, closes=True))
             return

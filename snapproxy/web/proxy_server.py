@@ -30,6 +30,7 @@ async def serving(
     by_digest: BlobAnswerer,
     forwarder: Forwarder,
     traffic: TrafficCounter,
+    admits: Callable[[str], bool],
     stats: Callable[[], dict[str, Any]],
     health: Callable[[], Awaitable[str]],
     ready: Callable[[], Awaitable[str]],
@@ -63,6 +64,7 @@ async def serving(
         by_digest=by_digest,
         forwarder=forwarder,
         traffic=traffic,
+        admits=admits,
         instance=instance,
         now=now,
     )

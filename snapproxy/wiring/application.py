@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from socket import socket
 from typing import Any
 
+from snapproxy.access.networks import ClientNetworks
 from snapproxy.answer.bad_snapshots import BadSnapshots
 from snapproxy.answer.by_digest import StoreByDigest
 from snapproxy.answer.executor import Executor
@@ -106,6 +107,7 @@ class App(TimesApp):
             by_digest=StoreByDigest(self.store.blobs, Names(self.store.catalog, self.clock)),
             forwarder=pass_through,
             traffic=self.tally,
+            admits=ClientNetworks(self.config.clients).admits,
             stats=self.stats,
             health=self._health,
             ready=self._ready,
@@ -431,6 +433,7 @@ def build(
         else frozenset(each.name for each in FAMILIES.values() if each.waits_for_challenge),
         passes=(*config.passes, *passes),
         connect=config.connect,
+        serves_live=config.serves_live,
     )
     store = open_store(config.state_dir, config.cache_dir)
     return assemble(config, store, book, offline=offline, clock=SystemClock(), replayed=replayed)

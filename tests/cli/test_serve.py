@@ -44,6 +44,15 @@ def test_a_port_in_use_is_one_clear_error_and_nothing_stays_open(plain_environme
     assert "--listen" in output
 
 
+def test_only_pinned_forbids_what_is_live(
+    plain_environment: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SNAPPROXY_DEFAULT_WHEN", "live")
+    monkeypatch.setenv("SNAPPROXY_ALLOW", "")  # restored after the test
+    assert main(["serve", "--only-pinned"]) == 2
+    assert 'default_when: "live" is refused' in capsys.readouterr().err
+
+
 def test_a_foreign_address_says_so() -> None:
     with pytest.raises(ConfigurationError, match="no such address"):
         sockets.bind([("192.0.2.1", 0)])

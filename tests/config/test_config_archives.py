@@ -140,6 +140,7 @@ def test_the_built_in_table_is_written_as_users_may_write_theirs(tmp_path: Path)
 
 def test_the_effective_settings_read_back_to_themselves(load_text: Loader, tmp_path: Path) -> None:
     text = 'listen = ["127.0.0.1:1", "[::1]:2"]\ndefault_when = "live"\npass = ["a.b:443"]\n[patience]\napt = "9s"\n'
+    text = 'clients = ["any"]\n' + text
     text += '[[watch]]\narchive = "debian"\npaths = ["a/Release", "b/Release"]\nevery = "2h"\npackages = "all"\n'
     text += '[[mirror]]\narchive = "debian"\nsuites = ["bookworm"]\nrepos = ["a/b"]\nevery = "2h"\n'
     text += '[archives.debian]\nsources = ["docker://reg.example/a", "http://b:3142", "https://r.example/a/b/"]\n'
@@ -149,6 +150,7 @@ def test_the_effective_settings_read_back_to_themselves(load_text: Loader, tmp_p
     assert tomllib.loads(written.read_text(encoding="utf-8"))
     again = load(written, {"HOME": "/nowhere"}, ())
     assert (again.archives, again.listen, again.passes) == (config.archives, config.listen, config.passes)
+    assert (again.clients, again.serves_live) == (("any",), True)
     assert again.watch == config.watch
     assert again.mirror == config.mirror
     assert (again.upstreams, again.patience, again.default_when) == (

@@ -109,6 +109,21 @@ def test_what_passes_may_name_a_port_or_both_usual_ones(load_text: Loader) -> No
     assert config.passes == (("github.com", 443), ("files.example", 80), ("files.example", 443))
 
 
+def test_pinned_states_alone_may_be_allowed(load_text: Loader) -> None:
+    assert load_text("").serves_live
+    assert not load_text('allow = ["pinned"]').serves_live
+    assert not load_text('allow = "pinned"').serves_live
+
+
+def test_clients_are_networks(load_text: Loader) -> None:
+    assert load_text("").clients == ("loopback", "private")
+    assert load_text('clients = ["loopback", "2001:DB8::/32", "192.0.2.1"]').clients == (
+        "loopback",
+        "2001:db8::/32",
+        "192.0.2.1/32",
+    )
+
+
 def test_default_when_is_read_once(load_text: Loader) -> None:
     live = load_text('default_when = "live"').default_when
     assert live is not None

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snapproxy.core.address import foreign_host, read
-from snapproxy.core.exchange import FileTarget, PassTarget, TunnelTarget
+from snapproxy.core.exchange import FileTarget, PassTarget, ScriptTarget, TunnelTarget
 from snapproxy.core.model import Refusal
 from snapproxy.core.time_spec import parse_time
 from tests.core.addresses import BOOK, SHA1, TS, ask, refused
@@ -188,3 +188,43 @@ def test_the_host_of_a_refused_request_is_written_without_user_and_default_port(
     method: str, raw: str, host: str
 ) -> None:
     assert foreign_host(method, raw) == host
+
+
+class TestWithoutLive:
+    """A proxy whose setting `allow` does not include live."""
+
+    BOOK = replace(BOOK, serves_live=False)
+
+    @pytest.mark.parametrize(("url", "pair"), [
+        ("/debian/live/dists/x", None),
+        ("/~build/debian/live/dists/x", None),
+        ("/archive/debian/live/dists/x", None),
+        ("http://ftp.debian.org/debian/dists/x", "live:x"),
+        ("http://ftp.debian.org/debian/dists/x", "live:build"),
+    ])  # fmt: skip
+    def test_live_is_refused_in_every_form(self, url: str, pair: str | None) -> None:
+        answer = refused(ask(url, self.BOOK, pair=pair), 403)
+        assert answer.reason == "live is refused here: request an instant"
+        assert "`allow`" in answer.why
+
+    def test_pinned_requests_are_answered(self) -> None:
+        for url, pair in ((f"/debian/{TS}/dists/x", None), ("http://ftp.debian.org/debian/dists/x", f"{TS}:x")):
+            assert isinstance(ask(url, self.BOOK, pair=pair), FileTarget)
+        assert ask(f"/debian/{TS}/dists/x", self.BOOK, pair="live:x") == replace(
+            file_target(ask(f"/debian/{TS}/dists/x")), overridden="live"
+        )
+
+    def test_a_script_of_the_present_fails(self) -> None:
+        script = ask("/live/pin.sh", self.BOOK)
+        assert isinstance(script, ScriptTarget)
+        assert isinstance(script.when, Refusal)
+        assert ask(f"/{TS}/pin.sh", self.BOOK) == ask(f"/{TS}/pin.sh")
+
+    def test_named_hosts_are_still_passed(self) -> None:
+        """The administrator named them; they are counted as unpinned."""
+        assert isinstance(ask("http://files.example/x", self.BOOK, pair=f"{TS}:x"), PassTarget)
+
+
+def file_target(target: object) -> FileTarget:
+    assert isinstance(target, FileTarget)
+    return target

@@ -59,7 +59,10 @@ class FakeTally:
 
 @dataclass
 class Site:
-    """A running server with its fakes. `url` returns the target of an archive's file."""
+    """A running server with its fakes. `url` returns the target of an archive's file.
+
+    `strangers`: the addresses of clients that are not admitted.
+    """
 
     server: WebServer
     archive: FakeArchive
@@ -67,6 +70,7 @@ class Site:
     traffic: FakeTally
     log: pytest.LogCaptureFixture
     health: dict[str, str]
+    strangers: set[str]
     clients: list[RawClient] = field(default_factory=list)
 
     @property
@@ -98,6 +102,7 @@ async def site(limits: Limits, caplog: pytest.LogCaptureFixture) -> AsyncIterato
     caplog.set_level(logging.INFO)
     archive, addresses, traffic = FakeArchive(), FakeAddresses(), FakeTally()
     health = {"healthz": "", "readyz": ""}
+    strangers: set[str] = set()
 
     async def healthy() -> str:
         return health["healthz"]
@@ -121,6 +126,7 @@ async def site(limits: Limits, caplog: pytest.LogCaptureFixture) -> AsyncIterato
         by_digest=FakeHolding(archive),
         forwarder=forwarder,
         traffic=traffic,
+        admits=lambda address: address not in strangers,
         instance=INSTANCE,
         now=lambda: DATE,
         limits=limits,
@@ -129,7 +135,7 @@ async def site(limits: Limits, caplog: pytest.LogCaptureFixture) -> AsyncIterato
         stack.push_async_callback(forwarder.close)
         await server.start([socket.create_server(("127.0.0.1", 0))])
         stack.push_async_callback(server.close, 1.0)
-        running = Site(server, archive, addresses, traffic, caplog, health)
+        running = Site(server, archive, addresses, traffic, caplog, health, strangers)
         yield running
         for client in running.clients:
             client.close()

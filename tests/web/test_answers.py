@@ -12,6 +12,7 @@ from snapproxy.core.exchange import Moved
 from snapproxy.core.model import Refusal, Role
 from snapproxy.errors import StorageError, UpstreamError
 from snapproxy.web.protocol import Limits
+from tests.fakes.rawclient import request
 
 Site = Any
 
@@ -75,6 +76,21 @@ async def test_every_refusal_is_counted_with_the_host_that_it_concerns(
     await client.send(f"{head.format(file=site.url('x'))}\r\nHost: h\r\n\r\n")
     assert (await client.answer()).status == counted[0]
     assert site.traffic.refusals == [counted]
+
+
+async def test_a_stranger_gets_nothing(site: Site) -> None:
+    """Neither a file, nor a page, nor the download of a request that waits in a pipeline."""
+    site.archive.add("pool/a.deb", b"hello")
+    site.strangers.add("127.0.0.1")
+    for target in (site.url("pool/a.deb"), "/", "/healthz"):
+        client = await site.connect()
+        await client.send(request(target) + request(site.url("pool/a.deb")))
+        answer = await client.answer()
+        assert (answer.status, answer.reason) == (403, "This proxy does not serve your address")
+        assert b"`clients`" in answer.body
+        assert await client.reader.read() == b""
+    assert not site.archive.asked
+    assert not site.archive.prefetched
 
 
 @pytest.mark.parametrize("size", [0, 1, 65536, 65537, 3_000_000])

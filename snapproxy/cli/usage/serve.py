@@ -32,6 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ADDRESS:PORT",
         help="the address to listen on, instead of the `listen` setting; may be repeated",
     )
+    parser.add_argument(
+        "--only-pinned",
+        action="store_true",
+        help='refuse live to clients, like the setting allow = ["pinned"]',
+    )
     add_config(parser)
     add_offline(parser)
     parser.add_argument(
