@@ -213,6 +213,32 @@ class BlobAnswerer(Protocol):
     async def answer(self, target: BlobTarget) -> Served | Refusal: ...
 
 
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """A request for a page of the service. `path` is canonical and begins with a slash, `query` is decoded."""
+
+    path: str
+    query: Mapping[str, str]
+    accept: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of the service. `media_type` is the whole Content-Type."""
+
+    media_type: str
+    body: bytes
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class PageAnswerer(Protocol):
+    """Answers requests for pages of the service. Changes nothing, and sends no request to an upstream."""
+
+    async def answer(self, request: PageRequest) -> Page | Refusal:
+        """Return the page. Raises SnapproxyError for a fault, which becomes a refusal."""
+
+
 class SnapshotLookup(Protocol):
     """Resolves times, and relates served files to one another. Used by captures."""
 
