@@ -29,6 +29,7 @@ from snapproxy.jobs.used_packages import ChangedPackage, UsedFiles
 from snapproxy.jobs.used_packages import changed_packages as changed_between
 from snapproxy.wiring import application
 from snapproxy.wiring.application import App
+from snapproxy.wiring.service import Service, open_service
 
 __all__ = [
     "App",
@@ -36,11 +37,13 @@ __all__ = [
     "ChangedPackage",
     "Fetched",
     "Observation",
+    "Service",
     "build",
     "changed_packages",
     "diff",
     "fetch",
     "observe",
+    "open_service",
     "when_made",
 ]
 

@@ -10,21 +10,26 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from socket import socket
+from typing import Any
 
 from snapproxy import __version__
+from snapproxy.base.clock import SystemClock
 from snapproxy.capture.replay import the_time
 from snapproxy.cli import readiness, run_as_owner, sockets
-from snapproxy.cli.application import App, build
+from snapproxy.cli.application import Service, open_service
 from snapproxy.cli.execution import run_async
 from snapproxy.cli.load_config import config_of
+from snapproxy.cli.reload import Reloader
 from snapproxy.client_config import user_name
 from snapproxy.config import Config, load, twin
 from snapproxy.core.record import Record
+from snapproxy.errors import ConfigurationError
 from snapproxy.jobs.serve_artifact import replayed_from
 from snapproxy.oci.places import LayoutPlace, TarPlace
 
@@ -41,14 +46,17 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.only_pinned:
         os.environ[twin("allow")] = '["pinned"]'  # so that its contradictions are reported as those of the file
     config = load(arguments.config) if arguments.artifact else config_of(arguments)
-    listeners = sockets.activated(os.environ) or sockets.bind(arguments.listen or config.listen)
+    passed = sockets.activated(os.environ)
+    listeners = passed or sockets.bind(arguments.listen or config.listen)
     with sockets.closing(listeners):
         if arguments.artifact:
             run_as_owner.become(Path(arguments.artifact.path))
             run_async(serve_artifact(config, arguments.artifact, listeners, arguments.ready_file))
         else:
             run_as_owner.become(config.state_dir)
-            run_async(serve(build(config, offline=arguments.offline), listeners, arguments.ready_file))
+            is_configured = not (passed or arguments.listen)
+            opening = open_service(config, offline=arguments.offline, listens_as_configured=is_configured)
+            run_async(serve(opening, listeners, arguments.ready_file, partial(load, arguments.config)))
     return 0
 
 
@@ -62,7 +70,14 @@ async def serve_artifact(
             time = the_time(replayed.record)
             pinned = "" if time is None else user_name(time)
             print_artifact(config, place, replayed.record, pinned)
-            await serve(build(config, offline=True, pinned=pinned, replayed=replayed), listeners, ready)
+            await serve(
+                open_service(config, offline=True, pinned=pinned, replayed=replayed), listeners, ready, no_settings
+            )
+
+
+def no_settings() -> Config:
+    """Raise ConfigurationError: a server of an artifact is not reloaded."""
+    raise ConfigurationError("An artifact is served, and has no configuration", hint="Restart the server.")
 
 
 def print_artifact(config: Config, place: LayoutPlace | TarPlace, record: Record, pinned: str) -> None:
@@ -87,27 +102,48 @@ def collect_less() -> None:
     gc.set_threshold(_COLLECT_AFTER)
 
 
-async def serve(opening: AbstractAsyncContextManager[App], listeners: Sequence[socket], ready: Path | None) -> None:
-    """Serve until SIGTERM or SIGINT arrives; a second signal has its default effect. SIGHUP is logged and ignored."""
-    loop = asyncio.get_running_loop()
+async def serve(
+    opening: AbstractAsyncContextManager[Service],
+    listeners: Sequence[socket],
+    ready: Path | None,
+    settings: Callable[[], Config],
+) -> None:
+    """Serve until SIGTERM or SIGINT arrives; a second signal has its default effect, and ends the process at once.
+
+    SIGHUP reloads the configuration from `settings`. Log rotation and a closed terminal send it as well.
+    """
+    loop, clock = asyncio.get_running_loop(), SystemClock()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGHUP, _log.warning, "SIGHUP is ignored; restart the server to apply settings")
     addresses = [sockets.url(each) for each in listeners]
-    async with opening as app:
-        serving = asyncio.create_task(app.serve(listeners))
+    async with opening as service:
+        serving = asyncio.create_task(service.serve(listeners))
         stopping = asyncio.create_task(stop.wait())
+        reporting = asyncio.create_task(readiness.report(service, os.environ, clock))
+        reloader = Reloader(service, settings, os.environ, clock)
+        loop.add_signal_handler(signal.SIGHUP, reloader.request)  # before systemd is told that it may send it
+        reloading = asyncio.create_task(reloader.run())
         collect_less()
         with readiness.ready_file(ready, addresses):
-            readiness.notify("READY=1", os.environ)
+            readiness.notify(f"READY=1\nSTATUS={service.status()}", os.environ)
             print(f"snapproxy {__version__} listens on {' '.join(addresses)}", file=sys.stderr)
             await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        await cancel(stopping, reloading)
+        loop.remove_signal_handler(signal.SIGHUP)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # its default effect would end the process before its answers
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
-        readiness.notify("STOPPING=1", os.environ)
-        stopping.cancel()
+        readiness.notify_stopping(service.app.config.drain, os.environ)
         serving.cancel()
         await asyncio.wait({serving})
+        await cancel(reporting)
         if not serving.cancelled():
             serving.result()
+
+
+async def cancel(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel tasks, and wait until they have ended."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -41,6 +41,7 @@ def load(
     mistakes = [f"{name}: no such setting{near(name, map(twin, keys()))}" for name in unknown_variables(environ)]
     tables = raw.get("archives", {})
     mistakes += missing_keys(tables, built_in) + _unknown_archives(raw, tables, built_in)
+    mistakes += _shared_hosts(tables)
     try:
         settings = SETTINGS.with_defaults(raw)
     except MistakesError as error:
@@ -135,6 +136,22 @@ def _contradictions(settings: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _shared_hosts(tables: Any) -> list[str]:
+    """Return a line for each address that two of the user's archives claim.
+
+    One of them would silently get no request. A built-in archive has no priority over the user's.
+    """
+    first: dict[str, str] = {}
+    lines = []
+    for name, table in tables.items() if isinstance(tables, Mapping) else ():
+        hosts = table.get("hosts") if isinstance(table, Mapping) else None
+        for at, host in enumerate(hosts if isinstance(hosts, list) else ()):
+            if isinstance(host, str) and first.setdefault(host.rstrip("/"), name) != name:
+                other = first[host.rstrip("/")]
+                lines.append(f"archives.{name}.hosts[{at}]: archives.{other} has {json.dumps(host)} too")
+    return lines
+
+
 def _folder(kind: str, environ: Mapping[str, str]) -> Path:
     """Return the default `state` or `cache` folder.
 
@@ -170,6 +187,7 @@ def _config(
         open_captures=settings["open_captures"],
         serves_live=LIVE in settings["allow"],
         clients=tuple(settings["clients"]),
+        drain=settings["drain"],
         archives=set_keeps_packages(archives, watches),
         upstreams=settings["upstreams"],
         patience=settings["patience"],

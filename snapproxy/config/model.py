@@ -59,8 +59,9 @@ class Config:
     without a time gets a 407. `connect` allows live clients to tunnel to the archives' hosts. `patience` maps a family
     to its client timeout in seconds; a family that is missing has its own default. `open_captures`: how many captures
     may be open at once. `serves_live`: whether clients may request the present. `clients`: who may connect, in the form
-    of `access.networks`. `metasnap` and `launchpad` are base addresses of services that `prefetch` asks, '' for none.
-    `source` is the file that was read, None without a file.
+    of `access.networks`. `drain`: the seconds that running answers have to end when the server stops. `metasnap` and
+    `launchpad` are base addresses of services that `prefetch` asks, '' for none. `source` is the file that was read,
+    None without a file.
     """
 
     listen: tuple[tuple[str, int], ...]
@@ -75,6 +76,7 @@ class Config:
     open_captures: int = 10_000
     serves_live: bool = True
     clients: tuple[str, ...] = ("loopback", "private")
+    drain: int = 30
     watch: tuple[Watch, ...] = ()
     mirror: tuple[MirroredSlice, ...] = ()
     metasnap: str = ""

@@ -131,6 +131,11 @@ SETTINGS = SettingsTable(
             default=10_000,
             description="maximum number of captures that are open; closed ones do not count",
         ),
+        "drain": Key(
+            read=duration,
+            default=30,
+            description='how long running transfers may continue when the server stops (default "30s")',
+        ),
         "patience": Key(
             read=a_mapping(_family, duration),
             default={},

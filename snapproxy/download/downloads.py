@@ -88,6 +88,11 @@ class Downloads:
         self._detached.add(task)
         task.add_done_callback(self._detached.discard)
 
+    async def ended(self) -> None:
+        """Wait until no flight is left: each has ended, or was stopped because it has no reader."""
+        while self._tasks:
+            await asyncio.wait(list(self._tasks.values()))
+
     async def close(self) -> None:
         """Stop every flight, and complete the work that follows finished downloads.
 

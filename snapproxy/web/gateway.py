@@ -114,6 +114,8 @@ class Gateway:
         self._instance = instance
         self._now = now
         self._limits = limits
+        self._running = 0
+        self._has_ended = asyncio.Event()
         self.is_closing = False
 
     async def handle(self, request: ClientRequest) -> Ending:
@@ -122,6 +124,7 @@ class Gateway:
         entry = access_log.AccessEntry(request.connection.peer, request.method, request.target)
         loop = asyncio.get_running_loop()
         began = loop.time()
+        self._running += 1
         try:
             await self._answer(request, wire, entry)
         except asyncio.CancelledError:
@@ -131,10 +134,18 @@ class Gateway:
             # After any error the client must get a status or an aborted connection.
             await self._fail(wire, error)
         finally:
+            self._running -= 1
+            self._has_ended.set()
             entry.status, entry.sent, entry.outcome = wire.status, wire.sent, wire.outcome
             entry.seconds = loop.time() - began
             access_log.write(entry)
         return Ending(request.connection, keep_alive=wire.keeps_alive)
+
+    async def ended(self) -> None:
+        """Wait until no request is running. A gateway that was replaced gets no further one."""
+        while self._running:
+            self._has_ended.clear()
+            await self._has_ended.wait()
 
     async def _fail(self, wire: ResponseWriter, error: Exception) -> None:
         """Report a failure to the client: by a status if nothing has been sent, otherwise by an abort."""
@@ -167,16 +178,7 @@ class Gateway:
 
     def malformed(self, peer: str, error: Exception) -> bytes:
         """Return the answer to invalid HTTP, and log the request without its bytes."""
-        if not isinstance(error, LineTooLong):
-            refusal = Refusal(
-                400,
-                "The request is not valid HTTP",
-                hint="Use http://, not https://, for this port; snapproxy has no TLS.",
-            )
-        elif error.args[1] == self._limits.line:
-            refusal = Refusal(414, "The address is too long", why=f"The limit is {self._limits.line} bytes.")
-        else:
-            refusal = Refusal(431, "A header field is too long", why=f"The limit is {self._limits.field} bytes.")
+        refusal = _parse_failure(error, self._limits)
         self._traffic.refused(refusal.status)
         reply = refusal_reply(refusal, closes=True)
         access_log.write(access_log.AccessEntry(peer, "-", "-", reply.status, len(reply.text)))
@@ -320,6 +322,17 @@ class Gateway:
                 await wire.finish()
         finally:
             passed.close()
+
+
+def _parse_failure(error: Exception, limits: Limits) -> Refusal:
+    """Return the refusal of a head that the parser could not read."""
+    if not isinstance(error, LineTooLong):
+        return Refusal(
+            400, "The request is not valid HTTP", hint="Use http://, not https://, for this port; snapproxy has no TLS."
+        )
+    if error.args[1] == limits.line:
+        return Refusal(414, "The address is too long", why=f"The limit is {limits.line} bytes.")
+    return Refusal(431, "A header field is too long", why=f"The limit is {limits.field} bytes.")
 
 
 def _conditions(request: ClientRequest) -> ConditionalHeaders:

@@ -148,7 +148,6 @@ class Connection(RequestHandler):
 
     __slots__ = (
         "_answered",
-        "_handler",
         "_last_body",
         "_listener",
         "_prefetches",
@@ -157,7 +156,7 @@ class Connection(RequestHandler):
         "is_last_answer",
     )
 
-    def __init__(self, server: Listener, handler: Handler, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, server: Listener, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(
             server,
             loop=loop,
@@ -171,7 +170,6 @@ class Connection(RequestHandler):
             read_bufsize=64 << 10,
             auto_decompress=False,
         )
-        self._handler = handler
         self._listener = server
         self._taken_over: asyncio.StreamReader | None = None
         self._answered = 0
@@ -186,7 +184,7 @@ class Connection(RequestHandler):
         The next request may arrive before aiohttp records the sent answer.
         """
         try:
-            ending = await self._handler.handle(request)
+            ending = await self._listener.handler.handle(request)
         finally:
             self._answered += 1
         is_last = self.is_half_closed and not self._messages
@@ -235,7 +233,8 @@ class Connection(RequestHandler):
         for message, content in itertools.islice(self._messages, len(self._messages) - arrived, None):
             if self.is_last_answer or not isinstance(message, RawRequestMessage):
                 return
-            self.is_last_answer = not self._handler.prepare(ClientRequest(message, content, self), runs_next=runs_next)
+            request = ClientRequest(message, content, self)
+            self.is_last_answer = not self._listener.handler.prepare(request, runs_next=runs_next)
             runs_next = False
 
     def eof_received(self) -> bool:  # type: ignore[override] # asyncio reads the value; aiohttp's None means False
@@ -264,9 +263,8 @@ class Connection(RequestHandler):
     ) -> web.StreamResponse:
         """Answer a head that cannot be parsed, without logging it; abort the connection if a handler failed."""
         if isinstance(exc, HttpProcessingError):
-            return cast(
-                "web.StreamResponse", Ending(self, keep_alive=False, last_bytes=self._handler.malformed(self.peer, exc))
-            )
+            refusal = self._listener.handler.malformed(self.peer, exc)
+            return cast("web.StreamResponse", Ending(self, keep_alive=False, last_bytes=refusal))
         _log.error("A handler failed for %s", self.peer, exc_info=exc)
         self.cut()
         return cast("web.StreamResponse", Ending(self, keep_alive=False))
@@ -290,11 +288,15 @@ class Connection(RequestHandler):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
 
-    def retire(self) -> None:
-        """Accept no further request: close now if idle, otherwise after the running answer."""
+    def retire(self, *, first_request: bool) -> None:
+        """Accept no further request: close now if idle, otherwise after the running answer.
+
+        `first_request`: wait for the first request of a new client, which would not send it again elsewhere. Clients
+        send a later one again themselves, as RFC 9112 section 9.3.1 demands.
+        """
         if self._messages or self._request_in_progress:
             self.close()
-        else:
+        elif self._request_count or not first_request:
             self.force_close()
 
     def take_over(self) -> asyncio.StreamReader:
@@ -323,7 +325,10 @@ class _Feed:
 
 
 class Listener(web.Server):
-    """Creates a `Connection` for every client. If a client disconnects, its handler is cancelled."""
+    """Creates a `Connection` for every client. If a client disconnects, its handler is cancelled.
+
+    `handler` answers each request that arrives from now on, also on open connections; it may be replaced.
+    """
 
     def __init__(self, handler: Handler, limits: Limits) -> None:
         if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
@@ -335,13 +340,13 @@ class Listener(web.Server):
         super().__init__(
             cast("Any", self._answer), request_factory=cast("Any", self._request), handler_cancellation=True
         )
-        self._handler = handler
+        self.handler = handler
         self._limits = limits
         self._lost = asyncio.Event()
         self._half_closed: set[RequestHandler] = set()
 
     def __call__(self) -> Connection:
-        return Connection(self, self._handler, self._limits, self._loop)
+        return Connection(self, self._limits, self._loop)
 
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
         """Remove a connection after its handler has ended."""
@@ -360,10 +365,13 @@ class Listener(web.Server):
         self._half_closed.add(connection)
         return True
 
-    def retire(self) -> None:
-        """Close every connection: idle ones now, the others after their answer."""
+    def retire(self, *, first_requests: bool) -> None:
+        """Close every connection: idle ones now, the others after their answer.
+
+        `first_requests`: keep those whose client has sent no request so far.
+        """
         for connection in self.connections:
-            cast("Connection", connection).retire()
+            cast("Connection", connection).retire(first_request=first_requests)
 
     async def emptied(self) -> None:
         """Wait until all connections are closed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from socket import socket
 from typing import Any
 
@@ -14,62 +14,131 @@ from snapproxy.core.address import AddressBook
 from snapproxy.core.exchange import Answerer, BlobAnswerer, Forwarder, TrafficCounter
 from snapproxy.core.model import Instant
 from snapproxy.core.routes import format_authority
+from snapproxy.web.gateway import Gateway, ReadAddress
 from snapproxy.web.pages import Pages
 from snapproxy.web.server import WebServer
 
 GRACE_SECONDS = 15.0
-"""Maximum seconds for running answers to end when the proxy stops."""
+"""Maximum seconds for running answers to end when a proxy without settings of its own stops."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """What answers requests under one configuration.
+
+    `stats`, `health`, `ready` and `is_discoverable` are for the pages of the proxy itself (`Pages`). `admits` returns
+    whether the client at an address may request anything.
+    """
+
+    answerer: Answerer
+    book: AddressBook
+    by_digest: BlobAnswerer
+    stats: Callable[[], dict[str, Any]]
+    health: Callable[[], Awaitable[str]]
+    ready: Callable[[], Awaitable[str]]
+    is_discoverable: bool
+    admits: Callable[[str], bool]
+
+
+class ProxyServer:
+    """Serves a site on sockets, which it closes, and replaces the site while it runs."""
+
+    def __init__(
+        self,
+        sockets: Sequence[socket],
+        site: Site,
+        *,
+        forwarder: Forwarder,
+        traffic: TrafficCounter,
+        instance: str,
+        now: Callable[[], Instant],
+    ) -> None:
+        self._sockets = sockets
+        self._addresses = [format_authority(*each.getsockname()[:2]) for each in sockets]
+        self._ports = {each.getsockname()[1] for each in sockets}
+        self._server = WebServer(
+            site.answerer,
+            self._address_reader(site),
+            pages=self._pages(site),
+            by_digest=site.by_digest,
+            admits=site.admits,
+            forwarder=forwarder,
+            traffic=traffic,
+            instance=instance,
+            now=now,
+        )
+
+    @property
+    def connections(self) -> int:
+        """The number of connected clients."""
+        return self._server.connections
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether the server stops: it answers only the requests that have arrived."""
+        return self._server.is_closing
+
+    async def start(self) -> None:
+        """Start to listen."""
+        await self._server.start(self._sockets)
+
+    def switch(self, site: Site) -> Gateway:
+        """Answer the requests that arrive from now on from another site; return the gateway of the former one."""
+        return self._server.switch(
+            site.answerer,
+            self._address_reader(site),
+            pages=self._pages(site),
+            by_digest=site.by_digest,
+            admits=site.admits,
+        )
+
+    async def close(self, grace_s: float) -> None:
+        """Stop listening, wait up to `grace_s` seconds for running answers, then abort them."""
+        await self._server.close(grace_s)
+
+    def _address_reader(self, site: Site) -> ReadAddress:
+        own_hosts = frozenset(self._addresses) | {f"localhost:{port}" for port in self._ports}
+        book = replace(site.book, own_hosts=own_hosts)
+        return lambda method, target, _host, authorization: address.read(
+            method, target, book, proxy_authorization=authorization
+        )
+
+    def _pages(self, site: Site) -> Pages:
+        async def ready() -> str:
+            if self._server.is_closing:
+                return "draining: the server stops, and answers only the requests that have arrived"
+            return await site.ready()
+
+        archives = site.book.archives
+        return Pages(
+            snippets=lambda host: [(snippet.path, snippet.text) for snippet in first_steps(f"http://{host}")],
+            script=lambda when, host, capture: pin_script.script(archives, when, f"http://{host}", capture),
+            stats=site.stats,
+            healthy=site.health,
+            ready=ready,
+            address=self._addresses[0],
+            is_discoverable=site.is_discoverable,
+        )
 
 
 @asynccontextmanager
 async def serving(
     sockets: Sequence[socket],
-    answerer: Answerer,
-    book: AddressBook,
+    site: Site,
     *,
-    by_digest: BlobAnswerer,
     forwarder: Forwarder,
     traffic: TrafficCounter,
-    admits: Callable[[str], bool],
-    stats: Callable[[], dict[str, Any]],
-    health: Callable[[], Awaitable[str]],
-    ready: Callable[[], Awaitable[str]],
-    is_discoverable: bool,
     instance: str,
     now: Callable[[], Instant],
-    grace_seconds: float = GRACE_SECONDS,
-) -> AsyncIterator[None]:
-    """Answer on `sockets` while the block runs, then close them. Running answers get `grace_seconds` to end.
+    drain: Callable[[], float] = lambda: GRACE_SECONDS,
+) -> AsyncIterator[ProxyServer]:
+    """Answer on `sockets` while the block runs, then close them.
 
-    `stats`, `health`, `ready` and `is_discoverable` are for the pages of the proxy itself (`Pages`).
+    `drain` returns the seconds that running answers have to end, when the block has ended.
     """
-    addresses = [format_authority(*each.getsockname()[:2]) for each in sockets]
-    ports = {each.getsockname()[1] for each in sockets}
-    book = replace(book, own_hosts=frozenset(addresses) | {f"localhost:{port}" for port in ports})
-    pages = Pages(
-        snippets=lambda host: [(snippet.path, snippet.text) for snippet in first_steps(f"http://{host}")],
-        script=lambda when, host, capture: pin_script.script(book.archives, when, f"http://{host}", capture),
-        stats=stats,
-        healthy=health,
-        ready=ready,
-        address=addresses[0],
-        is_discoverable=is_discoverable,
-    )
-    server = WebServer(
-        answerer,
-        lambda method, target, _host, authorization: address.read(
-            method, target, book, proxy_authorization=authorization
-        ),
-        pages=pages,
-        by_digest=by_digest,
-        forwarder=forwarder,
-        traffic=traffic,
-        admits=admits,
-        instance=instance,
-        now=now,
-    )
-    await server.start(sockets)
+    server = ProxyServer(sockets, site, forwarder=forwarder, traffic=traffic, instance=instance, now=now)
+    await server.start()
     try:
-        yield
+        yield server
     finally:
-        await server.close(grace_seconds)
+        await server.close(drain())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import logging
 import socket
 from collections.abc import Callable, Iterable
@@ -17,6 +19,10 @@ from snapproxy.web.tunnel import Tunnels
 _log = logging.getLogger(__name__)
 
 _BACKLOG = 1024
+_LAST_READ_S = 0.05
+"""Seconds in which requests that had arrived when the server began to stop are read, so that they are answered."""
+_FIRST_REQUEST_S = 2.0
+"""Seconds that a new client has for its first request when the server stops: it would not send that again elsewhere."""
 _CLEAN_UP_S = 1.0
 """Seconds that handlers of aborted connections may take to clean up."""
 
@@ -43,19 +49,16 @@ class WebServer:
         limits: Limits | None = None,
     ) -> None:
         self._limits = limits or Limits()
-        self._gateway = Gateway(
-            answerer,
-            read_address,
-            pages=pages,
-            by_digest=by_digest,
+        self._make_gateway = functools.partial(
+            Gateway,
             forwarder=forwarder,
             tunnels=Tunnels(traffic),
             traffic=traffic,
-            admits=admits,
             instance=instance,
             now=now,
             limits=self._limits,
         )
+        self._gateway = self._make_gateway(answerer, read_address, pages=pages, by_digest=by_digest, admits=admits)
         self._listener: Listener | None = None
         self._servers: list[asyncio.Server] = []
 
@@ -63,6 +66,11 @@ class WebServer:
     def addresses(self) -> list[tuple[str, int]]:
         """The addresses of the server: (host, port), with the port that the system chose for port 0."""
         return [sock.getsockname()[:2] for server in self._servers for sock in server.sockets]
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether the server is being closed, so that each connection ends with its running answer."""
+        return self._gateway.is_closing
 
     @property
     def connections(self) -> int:
@@ -76,17 +84,45 @@ class WebServer:
         for sock in sockets:
             self._servers.append(await loop.create_server(self._listener, sock=sock, backlog=_BACKLOG))
 
+    def switch(
+        self,
+        answerer: Answerer,
+        read_address: ReadAddress,
+        *,
+        pages: Pages,
+        by_digest: BlobAnswerer,
+        admits: Callable[[str], bool],
+    ) -> Gateway:
+        """Answer the requests that arrive from now on with other parts, also on open connections.
+
+        Return the gateway that answers those that have arrived; await its `ended` before its parts are closed.
+        """
+        former = self._gateway
+        self._gateway = self._make_gateway(answerer, read_address, pages=pages, by_digest=by_digest, admits=admits)
+        self._gateway.is_closing = former.is_closing
+        if self._listener is not None:
+            self._listener.handler = self._gateway
+        return former
+
     async def close(self, grace_s: float = 15.0) -> None:
-        """Stop listening, wait up to `grace_s` seconds for running answers, then abort them."""
+        """Stop listening, wait up to `grace_s` seconds for running answers, then abort them.
+
+        A request that has arrived is answered, and so is the first one of a client that has just connected.
+        """
         self._gateway.is_closing = True
         for server in self._servers:
             server.close()
         self._servers.clear()
         if self._listener is None:
             return
-        self._listener.retire()
         try:
             async with asyncio.timeout(grace_s):
+                await asyncio.sleep(_LAST_READ_S)
+                self._listener.retire(first_requests=True)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_FIRST_REQUEST_S):
+                        await self._listener.emptied()
+                self._listener.retire(first_requests=False)
                 await self._listener.emptied()
         except TimeoutError:
             _log.warning("%d answers were aborted %g s after the server began to stop", self.connections, grace_s)

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from socket import socket
-from typing import Any
+from typing import Any, Self
 
 from snapproxy.access.networks import ClientNetworks
 from snapproxy.answer.bad_snapshots import BadSnapshots
@@ -66,7 +66,7 @@ from snapproxy.trust.openpgp import OpenPgpVerifier
 from snapproxy.trust.roots import RootVerifier, available_keyrings
 from snapproxy.upstream.pass_through import PassThrough
 from snapproxy.upstream.rate_limit import RateLimiter
-from snapproxy.web.proxy_server import GRACE_SECONDS, serving
+from snapproxy.web.proxy_server import GRACE_SECONDS, Site, serving
 from snapproxy.wiring.repeated_work import RepeatedWork
 from snapproxy.wiring.times import TimesApp
 from snapproxy.wiring.upstream import Upstream, new_instance, open_upstream
@@ -87,6 +87,7 @@ class App(TimesApp):
     offline: bool
     names: Names
     limiter: RateLimiter
+    downloads: Downloads
     executor: Executor
     tables: IndexTables
     listings: Listings
@@ -102,27 +103,38 @@ class App(TimesApp):
         pass_through = PassThrough(self.tally, instance=self.instance)
         server = serving(
             sockets,
-            self.answerer,
-            self.book,
-            by_digest=StoreByDigest(self.store.blobs, Names(self.store.catalog, self.clock)),
+            self.site(),
             forwarder=pass_through,
             traffic=self.tally,
-            admits=ClientNetworks(self.config.clients).admits,
-            stats=self.stats,
-            health=self._health,
-            ready=self._ready,
-            is_discoverable=self.config.default_when is not None,
             instance=self.instance,
             now=self.clock.now,
-            grace_seconds=grace_seconds,
+            drain=lambda: grace_seconds,
         )
         try:
-            async with server, asyncio.TaskGroup() as background:
-                work = RepeatedWork(self, self.answerer, self.tables, self.listings, self.observe)
-                for each in work.each(is_replay=self.offline or isinstance(self.answerer, Replay)):
-                    background.create_task(each)
+            async with server:
+                await self.repeat_work()
         finally:
             await pass_through.close()
+
+    def site(self) -> Site:
+        """Return what answers requests under this configuration."""
+        return Site(
+            answerer=self.answerer,
+            book=self.book,
+            by_digest=StoreByDigest(self.store.blobs, Names(self.store.catalog, self.clock)),
+            stats=self.stats,
+            health=self.health,
+            ready=self._ready,
+            is_discoverable=self.config.default_when is not None,
+            admits=ClientNetworks(self.config.clients).admits,
+        )
+
+    async def repeat_work(self) -> None:
+        """Do the work that is repeated while the server runs, until cancelled."""
+        async with asyncio.TaskGroup() as background:
+            work = RepeatedWork(self, self.answerer, self.tables, self.listings, self.observe)
+            for each in work.each(is_replay=self.offline or isinstance(self.answerer, Replay)):
+                background.create_task(each)
 
     async def observe(
         self, archive: str, paths: Sequence[str], *, with_packages: bool, progress: Progress = SILENT
@@ -151,7 +163,7 @@ class App(TimesApp):
         """Return the statistics so far, ready for JSON."""
         return self.tally.as_json()
 
-    async def _health(self) -> str:
+    async def health(self) -> str:
         """Return the store's error, '' if it works: a value can be written and read."""
         try:
             await self.store.catalog.put_fact("health", self.clock.now())
@@ -161,7 +173,20 @@ class App(TimesApp):
 
     async def _ready(self) -> str:
         """Return why downloads cannot be stored, '' if they can."""
-        return await self._health() or await self.store.disk_fault()
+        return await self.health() or await self.store.disk_fault()
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What a process keeps when its configuration is replaced: its name in Via, and its statistics."""
+
+    instance: str
+    stats: Stats
+
+    @classmethod
+    def new(cls) -> Self:
+        """Return those of a process that starts."""
+        return cls(new_instance(), Stats())
 
 
 @asynccontextmanager
@@ -173,28 +198,23 @@ async def assemble(
     offline: bool,
     clock: Clock,
     replayed: Replayed | None = None,
+    process: Process | None = None,
 ) -> AsyncIterator[App]:
     """Build every part, package by package, each from those built before; close them in reverse order.
 
-    The store becomes the application's and is closed with it. `replayed`: the record to answer from.
+    The store is closed with it, unless a `process` has several in turn. `replayed`: the record to answer from.
     """
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(store.close)
-        parts = await _lower_parts(stack, config, store, clock, offline=offline)
-        facts = Facts(
-            store=store,
-            names=parts.names,
-            timelines=parts.timelines,
-            tables=parts.tables,
-            live=parts.live,
-            observations=parts.observations,
-        )
+        if process is None:
+            stack.push_async_callback(store.close)
+        parts = await _lower_parts(stack, config, store, clock, process or Process.new(), offline=offline)
+        facts = _facts(store, parts)
         bad_snapshots = BadSnapshots(store.catalog)
         planner = Planner(facts, parts.names, clock)
         executor = _executor(config, store, parts, planner, bad_snapshots, clock, offline=offline)
         stack.push_async_callback(executor.close)
-        lookup = CatalogSnapshotLookup(executor, parts.observations, parts.tables, FAMILIES)
         captures = _captures(config, store, clock)
+        lookup = CatalogSnapshotLookup(executor, parts.observations, parts.tables, FAMILIES)
         answerer = _answerer(store, book, executor, captures, lookup, clock, offline=offline, replayed=replayed)
         stack.push_async_callback(answerer.close)
         trust = RecordTrust(store, book.names, executor, facts, parts.roots, parts.names, parts.observations, clock)
@@ -210,6 +230,7 @@ async def assemble(
             offline=offline,
             names=parts.names,
             limiter=parts.limiter,
+            downloads=parts.downloads,
             executor=executor,
             timelines=parts.timelines,
             observations=parts.observations,
@@ -245,10 +266,10 @@ class _LowerParts:
 
 
 async def _lower_parts(
-    stack: AsyncExitStack, config: Config, store: Store, clock: Clock, *, offline: bool
+    stack: AsyncExitStack, config: Config, store: Store, clock: Clock, process: Process, *, offline: bool
 ) -> _LowerParts:
     """Build `base`, `upstream`, `indexes`, `trust`, `download` and `live`, in this order."""
-    instance, stats, names = new_instance(), Stats(), Names(store.catalog, clock)
+    instance, stats, names = process.instance, process.stats, Names(store.catalog, clock)
     upstream = await stack.enter_async_context(open_upstream(config, store, clock, instance=instance))
     helper = HelperProcess(config.cache_dir, clock)
     tables = IndexTables(store, helper)
@@ -352,6 +373,17 @@ def _live(
     return live, sweeper
 
 
+def _facts(store: Store, parts: _LowerParts) -> Facts:
+    return Facts(
+        store=store,
+        names=parts.names,
+        timelines=parts.timelines,
+        tables=parts.tables,
+        live=parts.live,
+        observations=parts.observations,
+    )
+
+
 def _captures(config: Config, store: Store, clock: Clock) -> Captures:
     families = {each.name: each.family for each in config.archives}
     return Captures(store, families=families, now=clock.now, most_open=config.open_captures)
@@ -423,7 +455,16 @@ def build(
     `capture`: the capture of every request without one. `passes`: hosts that may be reached unpinned, in addition to
     the configuration's. `replayed`: the record to answer from, instead of the archives.
     """
-    book = AddressBook(
+    book = address_book(config, pinned=pinned, passes=passes, capture=capture)
+    store = open_store(config.state_dir, config.cache_dir)
+    return assemble(config, store, book, offline=offline, clock=SystemClock(), replayed=replayed)
+
+
+def address_book(
+    config: Config, *, pinned: str = "", passes: tuple[tuple[str, int], ...] = (), capture: str = ""
+) -> AddressBook:
+    """Return what the addresses of clients mean under a configuration. The parameters are those of `build`."""
+    return AddressBook(
         archives=config.archives,
         histories=HISTORIES,
         default_when=parse_time(pinned) if pinned else config.default_when,
@@ -435,5 +476,3 @@ def build(
         connect=config.connect,
         serves_live=config.serves_live,
     )
-    store = open_store(config.state_dir, config.cache_dir)
-    return assemble(config, store, book, offline=offline, clock=SystemClock(), replayed=replayed)

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import pytest
 
+from snapproxy.config import Config, load
 from snapproxy.core.exchange import Conditions, FileTarget, Outcome, Served
 from snapproxy.core.model import Archive, Proof, Refusal, Resolved, Role
 
@@ -58,6 +59,8 @@ class SmallApp:
         self.heads: list[str] = []
         self.entered = 0
         self.stopped = False
+        self.loaded: list[Config] = []
+        self.fault: Exception | None = None
 
     async def __aenter__(self) -> Self:
         self.entered += 1
@@ -107,6 +110,28 @@ class SmallApp:
 
     def stats(self) -> Mapping[str, Any]:
         return FIGURES
+
+    # --- of a service
+
+    @property
+    def app(self) -> Self:
+        return self
+
+    @property
+    def config(self) -> Config:
+        return load(None, {"SNAPPROXY_DRAIN": "5s", "HOME": str(self.folder)})
+
+    def status(self) -> str:
+        return "2 clients connected"
+
+    async def health(self) -> str:
+        return ""
+
+    async def reload(self, config: Config) -> Sequence[str]:
+        if self.fault is not None:
+            raise self.fault
+        self.loaded.append(config)
+        return [key for key in ("state_dir",) if config.state_dir != self.config.state_dir]
 
 
 @pytest.fixture

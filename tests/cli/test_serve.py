@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
+import re
 import signal
 import socket
 import stat
@@ -12,14 +14,18 @@ import subprocess
 import sys
 import textwrap
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
+from snapproxy.base.clock import SystemClock
 from snapproxy.cli import main, readiness, run_as_owner, sockets
-from snapproxy.cli.serve import serve
+from snapproxy.cli.serve import no_settings, serve
+from snapproxy.config import load
 from snapproxy.errors import ConfigurationError
+from snapproxy_storage import StorageFailure
 
 APP = Any
 
@@ -66,44 +72,189 @@ async def test_serving_is_announced_and_stops_at_sigterm(
         systemd.bind(str(tmp_path / "notify"))
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         listeners = sockets.bind([("127.0.0.1", 0)])
-        serving = asyncio.create_task(serve(small_app, listeners, ready))
-        assert await asyncio.to_thread(systemd.recv, 100) == b"READY=1"
+        serving = asyncio.create_task(serve(small_app, listeners, ready, no_settings))
+        assert await asyncio.to_thread(systemd.recv, 1000) == b"READY=1\nSTATUS=2 clients connected"
         announced = json.loads(ready.read_text(encoding="utf-8"))
         assert announced == {"listen": [sockets.url(listeners[0])], "pid": os.getpid()}
         answer = await asyncio.to_thread(_get, announced["listen"][0])
         assert answer.startswith("GET / HTTP/1.1")
         os.kill(os.getpid(), signal.SIGTERM)
         await serving
-        assert systemd.recv(100) == b"STOPPING=1"
+        told = []
+        while not told or not told[-1].startswith(b"STOPPING=1"):
+            told.append(systemd.recv(1000))
+        stopping = b"STOPPING=1\nEXTEND_TIMEOUT_USEC=20000000\nSTATUS=stopping: up to 5 s for transfers"
+        assert told == [b"STATUS=2 clients connected", stopping]
     assert small_app.stopped
     assert small_app.entered == 0
     assert list(tmp_path.glob("*ready*")) == []
 
 
-async def test_a_hangup_does_not_stop_the_server(
+class Hangups:
+    """A server of `small_app` that reads its settings from a file at SIGHUP, and the datagrams that it sends."""
+
+    def __init__(self, app: APP, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.file = folder / "config.toml"
+        self.file.write_text("")
+        self._systemd = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._systemd.bind(str(folder / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(folder / "notify"))
+        self.listeners = sockets.bind([("127.0.0.1", 0)])
+        environ = {"HOME": str(folder)}
+        self._serving = asyncio.create_task(serve(app, self.listeners, None, lambda: load(self.file, environ)))
+
+    async def __aenter__(self) -> Self:
+        assert (await self.next()).startswith("READY=1")
+        assert (await self.next()).startswith("STATUS=")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await self._serving
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN, "a second one must not end the drain"
+        self._systemd.close()
+
+    async def next(self) -> str:
+        return (await asyncio.to_thread(self._systemd.recv, 10_000)).decode()
+
+    async def reload(self, settings: str) -> str:
+        """Write the settings, send SIGHUP, and return what systemd is told at the end."""
+        self.file.write_text(settings)
+        os.kill(os.getpid(), signal.SIGHUP)
+        reloading = await self.next()
+        assert re.fullmatch(r"RELOADING=1\nMONOTONIC_USEC=[0-9]{6,}", reloading)
+        return await self.next()
+
+
+@pytest.fixture(autouse=True)
+def _hangup() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGHUP)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+async def test_a_hangup_reloads_the_settings(
+    small_app: APP, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with Hangups(small_app, tmp_path, monkeypatch) as server:
+        assert await server.reload(f'connect = true\nstate_dir = "{tmp_path}/other"') == (
+            "READY=1\nSTATUS=2 clients connected"
+        )
+    assert [config.connect for config in small_app.loaded] == [True]
+    assert f"The configuration was reloaded from {server.file}" in caplog.messages
+    assert "Restart the server to apply the new values of: state_dir" in caplog.messages
+
+
+BAD_SETTINGS = {
+    "not TOML": ("listen = [", "The configuration file is not valid TOML"),
+    "an unknown setting": ("lisen = 1", "lisen: no such setting"),
+    "two archives of one address": (
+        "".join(
+            f'[archives.{name}]\nfamily = "apt"\nhistory = "captured"\nmirrors = ["https://{name}.example.org"]\n'
+            'hosts = ["packages.example.org/debian"]\n'
+            for name in ("one", "two")
+        ),
+        'archives.two.hosts[0]: archives.one has "packages.example.org/debian" too',
+    ),
+    "a host that is no host": ('pass = ["//"]', "pass[0]: "),
+}
+
+
+@pytest.mark.parametrize("mistake", BAD_SETTINGS)
+async def test_bad_settings_change_nothing(
+    mistake: str, small_app: APP, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings, why = BAD_SETTINGS[mistake]
+    async with Hangups(small_app, tmp_path, monkeypatch) as server:
+        ready = await server.reload(settings)
+        answer = await asyncio.to_thread(_get, sockets.url(server.listeners[0]))
+    assert ready.startswith("READY=1\nSTATUS=not reloaded: ")
+    assert ready.count("\n") == 1
+    assert why in ready
+    assert answer.startswith("GET / HTTP/1.1")
+    (line,) = caplog.messages
+    assert line.startswith("The configuration was not reloaded, and the former one stays in use: ")
+    assert why in line
+    assert small_app.loaded == []
+
+
+@pytest.mark.parametrize(
+    "fault", [ValueError("a bug"), StorageFailure("the catalog is full"), ConfigurationError("no")]
+)
+async def test_settings_that_cannot_be_applied_change_nothing(
+    fault: Exception, small_app: APP, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_app.fault = fault
+    async with Hangups(small_app, tmp_path, monkeypatch) as server:
+        assert (await server.reload("")).startswith("READY=1\nSTATUS=not reloaded: ")
+        small_app.fault = None
+        assert await server.reload("connect = true") == "READY=1\nSTATUS=2 clients connected"
+    assert len(small_app.loaded) == 1
+
+
+async def test_the_server_of_an_artifact_ignores_a_hangup(
     small_app: APP, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Log rotation and a closed terminal send it; systemd sends it on a reload that a drop-in defines."""
-    unhandled: list[int] = []
-    before = signal.signal(signal.SIGHUP, lambda number, _frame: unhandled.append(number))
+    """Log rotation and a closed terminal send it."""
     ready = tmp_path / "ready.json"
-    listeners = sockets.bind([("127.0.0.1", 0)])
-    serving = asyncio.create_task(serve(small_app, listeners, ready))
-    try:
-        while not ready.exists():
-            await asyncio.sleep(0)
-        os.kill(os.getpid(), signal.SIGHUP)
-        while not (caplog.messages or unhandled):
-            await asyncio.sleep(0)
-        answer = await asyncio.to_thread(_get, sockets.url(listeners[0]))
-        assert answer.startswith("GET / HTTP/1.1")
-        assert caplog.messages == ["SIGHUP is ignored; restart the server to apply settings"]
-        os.kill(os.getpid(), signal.SIGTERM)
-        await serving
-    finally:
-        serving.cancel()
-        signal.signal(signal.SIGHUP, before)
-    assert (small_app.stopped, unhandled) == (True, [])
+    serving = asyncio.create_task(serve(small_app, sockets.bind([("127.0.0.1", 0)]), ready, no_settings))
+    while not ready.exists():
+        await asyncio.sleep(0)
+    os.kill(os.getpid(), signal.SIGHUP)
+    while not caplog.messages:
+        await asyncio.sleep(0)
+    why = "An artifact is served, and has no configuration"
+    assert caplog.messages == [f"The configuration was not reloaded, and the former one stays in use: {why}"]
+    os.kill(os.getpid(), signal.SIGTERM)
+    await serving
+
+
+class Silent:
+    """A server whose store answers `answers` times."""
+
+    def __init__(self, answers: int) -> None:
+        self._left = answers
+
+    def status(self) -> str:
+        return "fine"
+
+    async def health(self) -> str:
+        self._left -= 1
+        if self._left < 0:
+            await asyncio.Event().wait()
+        return "No space left on device"
+
+
+async def test_the_watchdog_is_fed_while_the_store_answers(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """An error is an answer: a restart would not repair a full disk."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(10)
+        environ = {
+            "NOTIFY_SOCKET": str(tmp_path / "notify"),
+            "WATCHDOG_USEC": "20000",
+            "WATCHDOG_PID": str(os.getpid()),
+        }
+        reporting = asyncio.create_task(readiness.report(Silent(2), environ, SystemClock()))
+        told = [(await asyncio.to_thread(systemd.recv, 1000)).decode() for _ in range(4)]
+        reporting.cancel()
+    assert told == ["STATUS=fine\nWATCHDOG=1"] * 2 + ["STATUS=fine"] * 2
+    assert caplog.messages[0] == "The store has not answered for 0.01 s"
+
+
+@pytest.mark.parametrize(
+    ("environ", "seconds"),
+    [
+        ({}, None),
+        ({"WATCHDOG_USEC": "60000000"}, 30.0),
+        ({"WATCHDOG_USEC": "60000000", "WATCHDOG_PID": "1"}, None),
+        ({"WATCHDOG_USEC": "0"}, None),
+        ({"WATCHDOG_USEC": "soon"}, None),
+    ],
+)
+def test_the_watchdog_of_another_process_is_not_ours(environ: dict[str, str], seconds: float | None) -> None:
+    assert readiness.watchdog_seconds(environ) == seconds
 
 
 def _get(url: str) -> str:
@@ -117,7 +268,7 @@ async def test_a_server_that_breaks_is_not_a_clean_end(small_app: APP, monkeypat
 
     monkeypatch.setattr(small_app, "serve", broken)
     with pytest.raises(ConfigurationError, match="broken"):
-        await serve(small_app, [], None)
+        await serve(small_app, [], None, no_settings)
 
 
 def test_a_ready_file_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:

@@ -71,7 +71,11 @@ class Site:
     log: pytest.LogCaptureFixture
     health: dict[str, str]
     strangers: set[str]
+    pages: Pages
     clients: list[RawClient] = field(default_factory=list)
+
+    def admits(self, address: str) -> bool:
+        return address not in self.strangers
 
     @property
     def port(self) -> int:
@@ -135,7 +139,7 @@ async def site(limits: Limits, caplog: pytest.LogCaptureFixture) -> AsyncIterato
         stack.push_async_callback(forwarder.close)
         await server.start([socket.create_server(("127.0.0.1", 0))])
         stack.push_async_callback(server.close, 1.0)
-        running = Site(server, archive, addresses, traffic, caplog, health, strangers)
+        running = Site(server, archive, addresses, traffic, caplog, health, strangers, pages)
         yield running
         for client in running.clients:
             client.close()

@@ -16,6 +16,8 @@ import pytest
 from aiohttp import http_parser, web, web_protocol
 
 from snapproxy.web import protocol
+from tests.fakes.answerer import FakeArchive, FakeHolding
+from tests.fakes.house import until
 
 Site = Any
 
@@ -118,7 +120,10 @@ class TestStopping:
         assert len(await client.reader.read()) < 50_000_000
         assert site.lines[-1].endswith(" left")
 
-    async def test_an_answer_begun_while_stopping_says_that_the_connection_closes(self, site: Site) -> None:
+    async def test_an_answer_begun_while_stopping_says_that_the_connection_closes(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("snapproxy.web.server._LAST_READ_S", 0)
         slow = site.archive.held["x"] = asyncio.Event()
         client = await site.connect()
         await client.send(f"GET {site.url('x')} HTTP/1.1\r\nHost: t\r\n\r\nGET /healthz HTTP/1.1\r\nHost: t\r\n\r\n")
@@ -128,4 +133,81 @@ class TestStopping:
         slow.set()
         assert (await client.answer()).status == 404
         assert await client.is_closed()
+        await closing
+
+    async def test_a_new_client_may_still_send_its_first_request(self, site: Site) -> None:
+        """Its client would report an error: it sends again only what it sent on a connection that was used before."""
+        client = await site.connect()
+        await until(lambda: site.server.connections)
+        closing = asyncio.ensure_future(site.server.close(5))
+        await until(lambda: site.server.is_closing)
+        answer = await client.get("/healthz")
+        assert (answer.status, answer["connection"]) == (200, "close")
+        assert await client.is_closed()
+        await asyncio.wait_for(closing, 1)
+
+    async def test_a_request_that_has_arrived_is_answered(self, site: Site) -> None:
+        client = await site.connect()
+        await client.get("/healthz")
+        await client.send("GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n")
+        closing = asyncio.ensure_future(site.server.close(5))
+        answer = await client.answer()
+        assert (answer.status, answer["connection"]) == (200, "close")
+        await closing
+
+    async def test_a_new_client_that_sends_nothing_does_not_delay_the_end(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("snapproxy.web.server._FIRST_REQUEST_S", 0.1)
+        client = await site.connect()
+        await until(lambda: site.server.connections)
+        await asyncio.wait_for(site.server.close(60), 5)
+        assert await client.is_closed()
+
+
+class TestSwitching:
+    """Another archive replaces the first one while the server runs."""
+
+    async def test_the_next_request_on_an_open_connection_goes_to_the_new_archive(self, site: Site) -> None:
+        client = await site.connect()
+        assert (await client.get(site.url("x"))).status == 404
+        archive = FakeArchive()
+        archive.add("x", b"new")
+        former = site.server.switch(
+            archive, site.addresses, pages=site.pages, by_digest=FakeHolding(archive), admits=site.admits
+        )
+        assert (await client.get(site.url("x"))).body == b"new"
+        await asyncio.wait_for(former.ended(), 1)
+        archive.close()
+
+    async def test_a_running_answer_ends_in_the_former_archive(self, site: Site) -> None:
+        site.archive.add("x", b"old" * 100_000)
+        slow = site.archive.held["x"] = asyncio.Event()
+        client = await site.connect()
+        running = asyncio.ensure_future(client.get(site.url("x")))
+        await until(lambda: site.archive.asked)
+        former = site.server.switch(
+            FakeArchive(), site.addresses, pages=site.pages, by_digest=FakeHolding(site.archive), admits=site.admits
+        )
+        ended = asyncio.ensure_future(former.ended())
+        await asyncio.sleep(0)
+        assert not ended.done()
+        slow.set()
+        assert (await running).body == b"old" * 100_000
+        await asyncio.wait_for(ended, 1)
+        assert (await client.get(site.url("x"))).status == 404
+
+    async def test_a_server_that_stops_closes_its_connections_after_a_switch_too(self, site: Site) -> None:
+        slow = site.archive.held["x"] = asyncio.Event()
+        client = await site.connect()
+        running = asyncio.ensure_future(client.get(site.url("x")))
+        await until(lambda: site.archive.asked)
+        closing = asyncio.ensure_future(site.server.close(5))
+        await until(lambda: site.server.is_closing)
+        site.server.switch(
+            FakeArchive(), site.addresses, pages=site.pages, by_digest=FakeHolding(site.archive), admits=site.admits
+        )
+        assert site.server.is_closing
+        slow.set()
+        await running
         await closing

@@ -1,4 +1,4 @@
-"""Run the proxy until it is stopped by SIGTERM or Ctrl-C. SIGHUP is ignored."""
+"""Run the proxy until it is stopped by SIGTERM or Ctrl-C. SIGHUP reloads the configuration."""
 
 from __future__ import annotations
 

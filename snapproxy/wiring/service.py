@@ -1,0 +1,237 @@
+"""A server whose configuration can be replaced while it runs, without closing a connection.
+
+Each configuration is an application of its own over the one store of the process, as if another process had started
+with it: the rules for several processes on one store (one download for all readers, one rate limit for each upstream,
+one order of the notes of a capture) hold between them. Requests that arrive after a replacement go to the new
+application. Those that have arrived end in the former one, which is closed after them.
+
+A part that outlives an application (an access list that is checked when a client connects, a certificate, the log
+level) takes part in a replacement as a `Reloadable`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from socket import socket
+from typing import Any, Protocol
+
+from snapproxy.base.clock import Clock, SystemClock
+from snapproxy.capture.replay import Replayed
+from snapproxy.config import Config
+from snapproxy.errors import ConfigurationError
+from snapproxy.upstream.pass_through import PassThrough
+from snapproxy.web.gateway import Gateway
+from snapproxy.web.proxy_server import ProxyServer, serving
+from snapproxy.wiring.application import App, Process, address_book, assemble
+from snapproxy_storage import Store, open_store
+
+FORMER_SECONDS = 3600.0
+"""How long the requests of a former configuration may continue; then its downloads are stopped, and kept for a resume.
+"""
+
+MAX_FORMER = 16
+"""Maximum number of former configurations whose requests continue; each has its own upstream connections."""
+
+FIXED = ("state_dir", "cache_dir")
+"""Settings that are used once, when the process starts. `listen` is another one, unless systemd passes the sockets."""
+
+_log = logging.getLogger(__name__)
+
+
+class Reloadable(Protocol):
+    """A part that is built once for the process, and obeys settings that may change."""
+
+    def prepare(self, config: Config) -> Callable[[], None]:
+        """Check the new settings, and return a function that applies them and cannot fail.
+
+        Change nothing before that function is called: another part may refuse. Raises ConfigurationError.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class _Generation:
+    """The application of one configuration, and what closes it."""
+
+    app: App
+    closing: AsyncExitStack
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """The server while it listens, its repeated work, and the group of that work."""
+
+    server: ProxyServer
+    group: asyncio.TaskGroup
+    work: asyncio.Task[None]
+
+
+class Service:
+    """The server of one process.
+
+    `fixed`: the settings that only a restart applies. `parts` take part in each replacement.
+    """
+
+    def __init__(
+        self,
+        first: _Generation,
+        process: Process,
+        *,
+        fixed: Sequence[str] = FIXED,
+        parts: Sequence[Reloadable] = (),
+    ) -> None:
+        self._current = first
+        self._process = process
+        self._fixed = fixed
+        self._parts = parts
+        self._former: set[asyncio.Task[None]] = set()
+        self._running: _Running | None = None
+
+    @property
+    def app(self) -> App:
+        """The application of the current configuration."""
+        return self._current.app
+
+    async def close(self) -> None:
+        """Close the application."""
+        await self._current.closing.aclose()
+
+    async def serve(self, sockets: Sequence[socket]) -> None:
+        """Answer on `sockets`, which are closed at the end, until cancelled.
+
+        Then running answers have the seconds of the setting `drain` to end.
+        """
+        instance, stats = self._process.instance, self._process.stats
+        forwarder = PassThrough(stats, instance=instance)
+        listening = serving(
+            sockets,
+            self.app.site(),
+            forwarder=forwarder,
+            traffic=stats,
+            instance=instance,
+            now=self.app.clock.now,
+            drain=lambda: self.app.config.drain,
+        )
+        try:
+            async with listening as server, asyncio.TaskGroup() as group:
+                self._running = _Running(server, group, group.create_task(self.app.repeat_work()))
+        finally:
+            for task in self._former:
+                task.cancel()
+            await asyncio.gather(*self._former, return_exceptions=True)
+            await forwarder.close()
+
+    async def reload(self, config: Config) -> Sequence[str]:
+        """Replace the configuration while `serve` runs. Return the changed settings that only a restart applies.
+
+        Raises ConfigurationError or StorageFailure, and then nothing has changed.
+        """
+        if self._running is None:
+            raise RuntimeError("the service does not listen yet")
+        if len(self._former) >= MAX_FORMER:
+            raise ConfigurationError(
+                "Too many earlier configurations are still in use",
+                why=f"Requests that began under {len(self._former)} of them have not ended.",
+                hint="Wait until these transfers have ended, or restart the server.",
+            )
+        former = self._current
+        fixed: dict[str, Any] = {name: getattr(former.app.config, name) for name in self._fixed}
+        changed = [name for name in self._fixed if getattr(config, name) != fixed[name]]
+        applying = [part.prepare(config) for part in self._parts]
+        app = former.app
+        self._current = await _generation(
+            replace(config, **fixed), app.store, self._process, app.clock, offline=app.offline
+        )
+        for apply in applying:
+            apply()
+        gateway = self._running.server.switch(self.app.site())
+        self._running.work.cancel()
+        self._running = replace(self._running, work=self._running.group.create_task(self.app.repeat_work()))
+        task = asyncio.create_task(_end(former, gateway))
+        self._former.add(task)
+        task.add_done_callback(self._former.discard)
+        return changed
+
+    def status(self) -> str:
+        """Return one line with figures, for systemd and the log."""
+        stats = self._process.stats
+        server = None if self._running is None else self._running.server
+        stopping = "stopping: " if server is not None and server.is_closing else ""
+        return (
+            f"{stopping}{0 if server is None else server.connections} clients connected; {stats.answers.total()} files "
+            f"answered, {stats.answers['HIT']} of them stored before, {stats.bytes_sent} bytes sent; "
+            f"{stats.refusals.total()} requests refused"
+        )
+
+    async def health(self) -> str:
+        """Return the store's error, '' if it works."""
+        return await self.app.health()
+
+
+async def _generation(
+    config: Config,
+    store: Store,
+    process: Process,
+    clock: Clock,
+    *,
+    offline: bool,
+    pinned: str = "",
+    replayed: Replayed | None = None,
+) -> _Generation:
+    """Build the application of a configuration. Raises ConfigurationError or StorageFailure."""
+    async with AsyncExitStack() as closing:
+        application = assemble(
+            config,
+            store,
+            address_book(config, pinned=pinned),
+            offline=offline,
+            clock=clock,
+            replayed=replayed,
+            process=process,
+        )
+        app = await closing.enter_async_context(application)
+        return _Generation(app, closing.pop_all())
+
+
+async def _end(former: _Generation, gateway: Gateway) -> None:
+    """Close the application of a former configuration after its requests and downloads."""
+    try:
+        async with former.app.clock.timeout(FORMER_SECONDS):
+            await gateway.ended()
+            await former.app.downloads.ended()
+    except TimeoutError:
+        _log.warning(
+            "Requests under an earlier configuration continue after %g s; their downloads are stopped", FORMER_SECONDS
+        )
+    finally:
+        await former.closing.aclose()
+
+
+@asynccontextmanager
+async def open_service(
+    config: Config,
+    *,
+    offline: bool,
+    pinned: str = "",
+    replayed: Replayed | None = None,
+    listens_as_configured: bool = True,
+    parts: Sequence[Reloadable] = (),
+) -> AsyncIterator[Service]:
+    """Open the store and build the service. Raises StorageFailure if the store cannot be opened.
+
+    `listens_as_configured`: the setting `listen` has chosen the sockets. `pinned` and `replayed` as for
+    `application.build`; a service with a record to answer from is not reloaded.
+    """
+    async with open_store(config.state_dir, config.cache_dir) as store:
+        process = Process.new()
+        first = await _generation(
+            config, store, process, SystemClock(), offline=offline, pinned=pinned, replayed=replayed
+        )
+        service = Service(first, process, fixed=(*FIXED, "listen") if listens_as_configured else FIXED, parts=parts)
+        try:
+            yield service
+        finally:
+            await service.close()

@@ -1,0 +1,244 @@
+"""Reload and restart a server while clients download: none of them sees an error that it does not retry by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import signal
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from tests.fakes.content import Content
+from tests.fakes.faults import Drip, Hold
+from tests.fakes.proxy import configuration
+from tests.fakes.service_manager import ServiceManager
+from tests.fakes.world import FIRST, World
+
+pytestmark = pytest.mark.journey
+
+DRAIN = 2
+SLOW_SECONDS = 6.0
+"""How long upstream takes to send the large package: longer than the drain bound."""
+WINDOW = 16 << 10
+"""Receive buffer of a client, in bytes, so that the kernel does not take a whole file."""
+MAX_ATTEMPTS = 5
+
+
+@pytest.fixture
+def settings(world: World, tmp_path: Path) -> Path:
+    return configuration(tmp_path / "service", world, top=f'drain = "{DRAIN}s"')
+
+
+@pytest.fixture
+def service(settings: Path) -> Iterator[ServiceManager]:
+    with ServiceManager(settings) as manager:
+        yield manager
+        assert "Traceback" not in manager.log, manager.log
+
+
+def package(world: World, name: str) -> tuple[str, Content]:
+    found = next(each for each in world.first.debian.packages if each.name == name)
+    return f"/debian/{FIRST}/{found.path}", found.files[found.path]
+
+
+@dataclass
+class Download:
+    """The result of a client that resumes a file by Range after its connection was cut, as apt and `curl -C -` do.
+
+    `errors`: what a client reports without a retry of its own: a status other than 200 and 206, or a new connection
+    that is refused or closed without an answer.
+    """
+
+    data: bytes = b""
+    cuts: int = 0
+    errors: str = ""
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.data).hexdigest()
+
+
+async def download(port: int, path: str, piece: int, pause: float) -> Download:
+    """Download a file, reading `piece` bytes at a time with a pause after each."""
+    result, validator = Download(), ""
+    for _ in range(MAX_ATTEMPTS):
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, WINDOW)
+        sock.setblocking(False)
+        try:
+            await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+            reader, writer = await asyncio.open_connection(sock=sock, limit=WINDOW)
+            resume = f"Range: bytes={len(result.data)}-\r\n{validator}" if result.data else ""
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: t\r\n{resume}\r\n".encode())
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        except (OSError, asyncio.IncompleteReadError) as error:
+            result.errors += f"no answer: {error!r}\n"
+            return result
+        fields = dict(line.lower().split(": ", 1) for line in head[1:-2])
+        status = int(head[0].split()[1])
+        if status == 200:
+            result.data = b""
+        elif status != 206:
+            result.errors += f"{head[0]}\n"
+            return result
+        validator = next((f"If-Range: {fields[key]}\r\n" for key in ("etag",) if key in fields), "")
+        left = int(fields["content-length"])
+        with contextlib.suppress(OSError):
+            while left and (data := await reader.read(piece)):
+                result.data += data
+                left -= len(data)
+                await asyncio.sleep(pause)
+        writer.close()
+        if not left:
+            return result
+        result.cuts += 1
+    result.errors += f"cut {result.cuts} times\n"
+    return result
+
+
+def prepared(world: World, service: ServiceManager) -> tuple[tuple[str, Content], tuple[str, Content]]:
+    """Return a stored package of moderate size, and a large one that upstream sends slowly."""
+    stored, large = package(world, "liblzma5"), package(world, "libc6")
+    prepare_indexes(world, service)
+    assert not asyncio.run(download(service.port, stored[0], 1 << 20, 0)).errors
+    drip = Drip(piece=large[1].size // 60 + 1, every=SLOW_SECONDS / 60)
+    for server in (world.mirror, world.snapshot):
+        server.fault(f"*/{Path(large[0]).name}", drip)
+    return stored, large
+
+
+@pytest.mark.parametrize("clients", [16, pytest.param(200, marks=pytest.mark.long)])
+def test_no_client_is_lost_by_a_reload_and_a_restart(world: World, service: ServiceManager, clients: int) -> None:
+    """A quarter each: transfers shorter than the drain bound, long ones, new clients during reload and restart."""
+    stored, large = prepared(world, service)
+    quarter = clients // 4
+
+    async def main() -> tuple[list[Download], list[Download]]:
+        pieces = stored[1].size // 20
+        long = [asyncio.create_task(download(service.port, large[0], 1 << 16, 0)) for _ in range(quarter)]
+        short = [asyncio.create_task(download(service.port, stored[0], pieces, 0.03)) for _ in range(quarter)]
+        await asyncio.sleep(0.5)
+
+        async def arriving() -> None:
+            for _ in range(quarter):
+                short.append(asyncio.create_task(download(service.port, stored[0], pieces, 0.01)))
+                await asyncio.sleep(2.0 / quarter)
+
+        arrivals = asyncio.create_task(arriving())
+        for _ in range(3):
+            assert "not reloaded" not in await asyncio.to_thread(service.reload)
+        uncut = [each.result().cuts for each in (*long, *short) if each.done()]
+        await arrivals
+        arrivals = asyncio.create_task(arriving())
+        await asyncio.to_thread(service.restart)
+        await arrivals
+        assert not any(uncut), "a reload cut a transfer"
+        return await asyncio.gather(*long), await asyncio.gather(*short)
+
+    long, short = asyncio.run(main())
+    assert [each.errors for each in (*long, *short) if each.errors] == []
+    assert {each.sha256 for each in long} == {large[1].sha256}
+    assert {each.sha256 for each in short} == {stored[1].sha256}
+    assert [each.cuts for each in short if each.cuts] == []
+    assert {each.cuts for each in long} == {1}
+    asked = [each for each in world.log.requests() if unquote(each.path).endswith(Path(large[0]).name)]
+    # The next process continues the bytes of the draft, once for all clients.
+    assert [each.status for each in asked if each.status in {200, 206}] == [200, 206]
+
+
+@pytest.fixture
+def held(world: World, service: ServiceManager) -> Iterator[tuple[str, Content, Hold]]:
+    """The large package, of which upstream sends the beginning and waits."""
+    path, content = package(world, "libc6")
+    prepare_indexes(world, service)
+    hold = world.mirror.fault(f"*/{Path(path).name}", Hold(after=100_000))
+    world.snapshot.fault(f"*/{Path(path).name}", hold)
+    yield path, content, hold
+    hold.release()
+
+
+def prepare_indexes(world: World, service: ServiceManager) -> None:
+    for name in ("InRelease", "main/binary-amd64/Packages.xz"):
+        path = f"/debian/{FIRST}/dists/{world.codename}/{name}"
+        assert not asyncio.run(download(service.port, path, 1 << 20, 0)).errors
+
+
+def read_head(sock: socket.socket) -> str:
+    sock.settimeout(20)
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += sock.recv(1)
+    return data.decode()
+
+
+def test_running_transfers_end_under_the_former_settings(
+    settings: Path, service: ServiceManager, held: tuple[str, Content, Hold]
+) -> None:
+    """The new ones apply to the next request, on the same connection too; a bad file changes nothing."""
+    path, content, hold = held
+    before = settings.read_text()
+    with socket.create_connection(("127.0.0.1", service.port)) as client:
+        client.sendall(f"GET {path} HTTP/1.1\r\nHost: t\r\n\r\n".encode())
+        assert read_head(client).startswith("HTTP/1.1 200 ")
+        settings.write_text(f'default_when = "{FIRST}"\n{before}')
+        assert "not reloaded" not in service.reload()
+        settings.write_text(before + "\nunknown = 1\n")
+        assert "not reloaded" in service.reload()
+        hold.release()
+        data = b""
+        while len(data) < content.size:
+            data += client.recv(1 << 20)
+        assert hashlib.sha256(data).hexdigest() == content.sha256
+        # The same connection is answered under the new settings, which have a default time.
+        client.sendall(b"GET http://ftp.debian.org/debian/dists/none/InRelease HTTP/1.1\r\nHost: t\r\n\r\n")
+        assert "HTTP/1.1 407 " not in (head := read_head(client)), head
+
+
+def test_settings_that_need_a_restart_are_named(service: ServiceManager, settings: Path, tmp_path: Path) -> None:
+    """`listen` is not among them: the service manager has chosen the socket."""
+    text = settings.read_text().replace("state_dir = ", f'listen = "127.0.0.1:1"\nstate_dir = "{tmp_path}/new"\n# ')
+    settings.write_text(text)
+    assert "not reloaded" not in service.reload()
+    assert "Restart the server to apply the new values of: state_dir\n" in service.log
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_second_signal_ends_the_process_at_once(service: ServiceManager, held: tuple[str, Content, Hold]) -> None:
+    path, content, hold = held
+    with socket.create_connection(("127.0.0.1", service.port)) as client:
+        client.sendall(f"GET {path} HTTP/1.1\r\nHost: t\r\n\r\n".encode())
+        read_head(client)
+        service.signal(signal.SIGTERM)
+        service.wait(lambda: any(each.startswith("STOPPING=1") for each in service.notices), "it does not stop")
+        service.signal(signal.SIGHUP)  # it has no effect any more
+        service.signal(signal.SIGTERM)
+        assert service.ended() == -signal.SIGTERM
+    hold.release()
+    service.start()
+    assert asyncio.run(download(service.port, path, 1 << 20, 0)).sha256 == content.sha256
+
+
+def test_a_server_that_stops_is_not_ready(service: ServiceManager, held: tuple[str, Content, Hold]) -> None:
+    """A load balancer that keeps its connection reads it there; a new connection waits for the next process."""
+    path, _, hold = held
+    with (
+        socket.create_connection(("127.0.0.1", service.port)) as transfer,
+        socket.create_connection(("127.0.0.1", service.port)) as probe,
+    ):
+        transfer.sendall(f"GET {path} HTTP/1.1\r\nHost: t\r\n\r\n".encode())
+        read_head(transfer)
+        service.signal(signal.SIGTERM)
+        service.wait(lambda: any(each.startswith("STOPPING=1") for each in service.notices), "it does not stop")
+        probe.sendall(b"GET /readyz HTTP/1.1\r\nHost: t\r\n\r\n")
+        head = read_head(probe)
+        assert head.startswith("HTTP/1.1 503 ")
+        assert "\r\nConnection: close\r\n" in head
+        assert probe.recv(100).startswith(b"draining: ")
+        hold.release()
+        assert service.ended() == 0

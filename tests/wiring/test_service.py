@@ -1,0 +1,125 @@
+"""Replacing the configuration of a service: all parts or none, and a bounded number of former configurations."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from snapproxy.cli import sockets
+from snapproxy.config import Config, load
+from snapproxy.errors import ConfigurationError
+from snapproxy.wiring import service as services
+from snapproxy.wiring.service import Service, open_service
+from tests.fakes.rawclient import RawClient
+
+
+class Part:
+    """A part that records the settings that are applied to it, and may refuse them."""
+
+    def __init__(self) -> None:
+        self.applied: list[Config] = []
+        self.fault = ""
+
+    def prepare(self, config: Config) -> Callable[[], None]:
+        if self.fault:
+            raise ConfigurationError(self.fault)
+        return lambda: self.applied.append(config)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    environ = {"SNAPPROXY_STATE_DIR": str(tmp_path / "state"), "SNAPPROXY_CACHE_DIR": str(tmp_path / "cache")}
+    return replace(load(None, environ), drain=1)
+
+
+@asynccontextmanager
+async def running(config: Config, *parts: Part, own_listener: bool = True) -> AsyncIterator[tuple[Service, int]]:
+    """Yield a service that answers, and its port."""
+    async with open_service(config, offline=True, listens_as_configured=own_listener, parts=parts) as service:
+        listeners = sockets.bind([("127.0.0.1", 0)])
+        serving = asyncio.create_task(service.serve(listeners))
+        port = listeners[0].getsockname()[1]
+        client = await RawClient.connect(port)
+        assert (await client.get("/healthz")).status == 200
+        client.close()
+        yield service, port
+        serving.cancel()
+        await asyncio.wait({serving})
+
+
+async def test_the_next_request_obeys_the_new_settings_and_figures_go_on(config: Config) -> None:
+    async with running(config) as (service, port):
+        client = await RawClient.connect(port)
+        assert (await client.get("/nothing/20240601T000000Z/x")).status == 404
+        target = "http://ftp.debian.org/debian/dists/stable/InRelease"
+        assert (await client.get(target)).status == 407
+        assert service.status().startswith("1 clients connected; ")
+        await service.reload(
+            replace(config, default_when=load(None, {"SNAPPROXY_DEFAULT_WHEN": "20240601"}).default_when)
+        )
+        answer = await client.get(target)
+        assert answer.status == 424, "offline, and the store is empty"
+        assert service.status().endswith("; 3 requests refused")
+        client.close()
+
+
+@pytest.mark.parametrize(("own_listener", "named"), [(True, ["state_dir", "listen"]), (False, ["state_dir"])])
+async def test_settings_of_the_start_are_kept_and_named(
+    config: Config, tmp_path: Path, own_listener: bool, named: list[str]
+) -> None:
+    async with running(config, own_listener=own_listener) as (service, _):
+        changed = replace(config, state_dir=tmp_path / "other", listen=(("127.0.0.1", 1),), connect=True)
+        assert await service.reload(changed) == named
+        assert service.app.config.state_dir == config.state_dir
+        assert service.app.config.connect
+        assert await service.reload(config) == []
+    assert not (tmp_path / "other").exists()
+
+
+async def test_a_part_that_refuses_leaves_every_part_as_it_was(config: Config) -> None:
+    first, second = Part(), Part()
+    async with running(config, first, second) as (service, _):
+        app = service.app
+        second.fault = "the certificate has expired"
+        with pytest.raises(ConfigurationError, match="the certificate has expired"):
+            await service.reload(replace(config, connect=True))
+        assert (service.app, first.applied, second.applied) == (app, [], [])
+        second.fault = ""
+        await service.reload(replace(config, connect=True))
+        assert [each.connect for each in (*first.applied, *second.applied)] == [True, True]
+
+
+async def test_former_configurations_are_closed_and_bounded(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    may_end = asyncio.Event()
+    ended: list[object] = []
+    end = services._end
+
+    async def held(former: services._Generation, gateway: services.Gateway) -> None:
+        await may_end.wait()
+        await end(former, gateway)
+        ended.append(former)
+
+    monkeypatch.setattr(services, "_end", held)
+    async with running(config) as (service, _):
+        for _ in range(services.MAX_FORMER):
+            await service.reload(config)
+        app = service.app
+        with pytest.raises(ConfigurationError, match="earlier configurations"):
+            await service.reload(config)
+        assert service.app is app
+        may_end.set()
+        async with asyncio.timeout(20):
+            while len(ended) < services.MAX_FORMER:
+                await asyncio.sleep(0.01)
+        await service.reload(config)
+
+
+async def test_a_service_that_does_not_listen_is_not_reloaded(config: Config) -> None:
+    async with open_service(config, offline=True) as service:
+        with pytest.raises(RuntimeError):
+            await service.reload(config)
