@@ -16,6 +16,7 @@ import pytest
 
 from snapproxy import __version__
 from snapproxy.cli.parser import parse
+from snapproxy.cli.verbs import VERBS
 from snapproxy.config import load
 
 #: Assembled here, so that this file does not contain them. The CDN is matched by pattern; registries are not named.
@@ -76,29 +77,34 @@ PROGRAM = "/opt/snapproxy/bin/snapproxy"
 """The program that the service starts."""
 
 
+SERVICES = ["snapproxy", "snapproxy-gc", "snapproxy-fsck"]
+
+
 @pytest.fixture
 def units(root: Path, tmp_path: Path) -> Path:
     """Copies of the units that start a program which exists on every machine."""
-    for file in (root / "systemd").glob("snapproxy.*"):
-        text = file.read_text(encoding="utf-8").replace(f"ExecStart={PROGRAM} ", f"ExecStart={sys.executable} ")
+    for file in (root / "systemd").glob("snapproxy*"):
+        text = file.read_text(encoding="utf-8").replace(f"={PROGRAM} ", f"={sys.executable} ")
         (tmp_path / file.name).write_text(text, encoding="utf-8")
     return tmp_path
 
 
+def unit_of(root: Path, name: str) -> str:
+    return (root / "systemd" / name).read_text(encoding="utf-8")
+
+
 def test_systemd_finds_no_fault_in_the_units(units: Path) -> None:
-    done = subprocess.run(
-        ["systemd-analyze", "verify", units / "snapproxy.service", units / "snapproxy.socket"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    names = sorted(file for file in units.iterdir() if file.suffix in {".service", ".socket", ".timer"})
+    assert len(names) == 6
+    done = subprocess.run(["systemd-analyze", "verify", *names], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_service_is_hardened(units: Path) -> None:
-    """systemd's own measure of exposure: 0 (none) to 10."""
+@pytest.mark.parametrize("name", SERVICES)
+def test_the_services_are_hardened(units: Path, name: str) -> None:
+    """systemd's own measure of exposure, 0 (none) to 10, is below 2."""
     done = subprocess.run(
-        ["systemd-analyze", "security", "--offline=true", "--threshold=20", units / "snapproxy.service"],
+        ["systemd-analyze", "security", "--offline=true", "--threshold=19", units / f"{name}.service"],
         capture_output=True,
         text=True,
         check=False,
@@ -106,15 +112,39 @@ def test_the_service_is_hardened(units: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_the_service_starts_a_verb_and_its_user_is_made(root: Path) -> None:
-    service = (root / "systemd" / "snapproxy.service").read_text(encoding="utf-8")
-    (start,) = re.findall(rf"^ExecStart={PROGRAM} (.*)$", service, re.MULTILINE)
-    assert parse(shlex.split(start)).verb
-    users = (root / "systemd" / "snapproxy.sysusers.conf").read_text(encoding="utf-8")
-    folders = (root / "systemd" / "snapproxy.tmpfiles.conf").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_starts_a_verb_as_the_user_that_is_made(root: Path, name: str) -> None:
+    service = unit_of(root, f"{name}.service")
+    for command in re.findall(rf"^Exec\w+={PROGRAM} (.*)$", service, re.MULTILINE):
+        words = shlex.split(command)
+        assert words[0] not in VERBS or parse(words).verb
     assert "User=snapproxy\n" in service
-    assert re.search(r"^u snapproxy ", users, re.MULTILINE)
+    assert re.search(r"^u snapproxy ", unit_of(root, "snapproxy.sysusers.conf"), re.MULTILINE)
+    folders = unit_of(root, "snapproxy.tmpfiles.conf")
     assert re.search(r"^d /var/lib/snapproxy +0700 snapproxy snapproxy", folders, re.MULTILINE)
+
+
+def test_every_service_may_do_the_same(root: Path) -> None:
+    """The lines about folders, privileges and system calls are equal, apart from the network."""
+
+    def rules(name: str) -> set[str]:
+        found = unit_of(root, f"{name}.service").partition("StateDirectory=")[2].partition("[Install]")[0]
+        lines = {line for line in found.splitlines() if line and not line.startswith("#")}
+        return {line for line in lines if not line.startswith(("RestrictAddressFamilies=", "PrivateNetwork="))}
+
+    assert len(rules("snapproxy")) > 25
+    assert rules("snapproxy") == rules("snapproxy-gc") == rules("snapproxy-fsck")
+
+
+def test_each_timer_has_its_service(root: Path) -> None:
+    timers = {file.stem for file in (root / "systemd").glob("*.timer")}
+    assert timers == {"snapproxy-gc", "snapproxy-fsck"}
+    assert all((root / "systemd" / f"{name}.service").exists() for name in timers)
+
+
+def test_the_service_may_take_as_long_to_stop_as_the_default_drain(root: Path, tmp_path: Path) -> None:
+    (stop,) = re.findall(r"^TimeoutStopSec=(\d+)$", unit_of(root, "snapproxy.service"), re.MULTILINE)
+    assert int(stop) >= load(None, {"HOME": str(tmp_path)}).drain + 15
 
 
 def test_the_guide_installs_every_unit_and_the_program_that_they_start(root: Path) -> None:
@@ -123,7 +153,7 @@ def test_the_guide_installs_every_unit_and_the_program_that_they_start(root: Pat
     assert f"sudo /usr/bin/python3 -m venv {Path(PROGRAM).parents[1]}\n" in guide
     assert f"sudo {Path(PROGRAM).parent}/pip install .\n" in guide
     assert {file.name for file in (root / "systemd").iterdir()} == set(
-        re.findall(r"systemd/(snapproxy\.[a-z.]+)", guide)
+        re.findall(r"systemd/(snapproxy[-a-z]*\.[a-z.]+)", guide)
     )
 
 
