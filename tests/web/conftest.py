@@ -138,7 +138,7 @@ async def site(limits: Limits, caplog: pytest.LogCaptureFixture) -> AsyncIterato
     async with AsyncExitStack() as stack:
         stack.push_async_callback(forwarder.close)
         await server.start([socket.create_server(("127.0.0.1", 0))])
-        stack.push_async_callback(server.close, 1.0)
+        stack.push_async_callback(server.close, 0)
         running = Site(server, archive, addresses, traffic, caplog, health, strangers, pages)
         yield running
         for client in running.clients:
