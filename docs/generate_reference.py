@@ -56,6 +56,9 @@ ARCHIVE_FIELDS = {
     "days": "`dated` only: path, below the base, of a text file with the days that exist, one a line, each written as "
     "in `folder` (`20240601` for YYYYMMDD); empty if the archive has no such file, and each day must be requested",
     "bad": "times of snapshots that must not be used",
+    "credentials": "the place of the login for its bases, `file:/PATH` or `systemd:NAME`; see "
+    "[a repository that requires a login](../guides/vendor-repositories.md#a-repository-that-requires-a-login)",
+    "credentials_over_http": "`true` to send the login to bases of plain http as well, where others can read it",
 }
 """Meaning of each field of `[archives.NAME]`, in the order of the model."""
 
@@ -74,6 +77,7 @@ _ARCHIVE_DEFAULTS = {
     "settle_after": f"`settle_after` of the file, else `{_hours(_PLAIN.settle_after)}` "
     f"({', '.join(f'{name} `{_hours(age)}`' for name, age in SETTLE_AFTER.items())})",
     "frozen": "`false`",
+    "credentials_over_http": "`false`",
     "scope": f"`{_PLAIN.scope}`",
     "folder": f"`{DatedSettings().folder}`",
 }

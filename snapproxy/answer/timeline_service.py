@@ -14,6 +14,7 @@ from snapproxy.core.upstream_answer import (
     BodyFollows,
     Broken,
     CoolingDown,
+    Forbidden,
     QueueFull,
     Redirect,
     Throttled,
@@ -91,8 +92,11 @@ class TimelineService:
                     return refusals.no_timeline(archive, f"{queued} requests wait for {upstream}, the maximum")
                 case Broken():
                     return refusals.no_timeline(archive, response.answer.reason)
+                case Forbidden(status, login):
+                    cause = f"upstream refused access to it ({status}). {login}" if status else login
+                    return refusals.no_timeline(archive, cause.strip().rstrip("."))
                 case _:
-                    return refusals.no_timeline(archive, "upstream refused access to it")
+                    return refusals.no_timeline(archive, "upstream's answer is not the one that was requested")
 
     async def _body(self, archive: Archive, response: UpstreamResponse) -> TimelineAnswer | Refusal:
         try:

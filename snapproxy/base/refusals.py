@@ -12,7 +12,7 @@ import logging
 from snapproxy.core.model import LIVE, Archive, Instant, Proof, Refusal
 from snapproxy.core.plan_model import Fetch
 from snapproxy.core.time_spec import format_instant
-from snapproxy.core.upstream_answer import Broken, CoolingDown, Fault, QueueFull
+from snapproxy.core.upstream_answer import Broken, CoolingDown, Fault, Forbidden, QueueFull
 from snapproxy.errors import ArchiveDataError, SnapproxyError
 from snapproxy_storage import DiskFailure, StorageFailure
 
@@ -181,16 +181,38 @@ def _with_host(text: str, upstream: str) -> str:
     return named if len(named) <= MAX_REASON else f"{text} the upstream"
 
 
-def forbidden(step: Fetch, status: int) -> Refusal:
-    """Return the refusal for a file that upstream refuses access to (401, 403, 451)."""
+def forbidden(step: Fetch, failure: Forbidden) -> Refusal:
+    """Return the refusal for a file that upstream refuses access to (401, 403, 451), or whose login cannot be used."""
+    archive, setting = step.space.partition("/")[0], f"`credentials` in [archives.{step.space.partition('/')[0]}]"
+    legal = "A snapshot service answers 403 for files removed for legal reasons."
+    if not failure.login:
+        return unavailable(
+            whole=step.whole,
+            status=502,
+            reason=f"Upstream refuses access to this file ({failure.status})",
+            why=f"The upstream refused to deliver {step.path} of {step.reported_space}.",
+            hint=f"{legal} If it requires a login, set {setting}.",
+        )
+    if not failure.status:
+        return unavailable(
+            whole=step.whole,
+            status=502,
+            reason=f"The credentials file cannot be used: archive {_if_short(archive)}",
+            why=f"No request was sent for {step.path} of {step.reported_space}. {failure.login}",
+            hint="Correct the file; it is read again when it has changed.",
+        )
     return unavailable(
         whole=step.whole,
         status=502,
-        reason=f"Upstream refuses access to this file ({status})",
-        why=f"The upstream refused to deliver {step.path} of {step.reported_space}.",
-        hint="A snapshot service answers 403 for files removed for legal reasons. "
-        "Otherwise check the credentials for this upstream.",
+        reason=f"Upstream refuses the login ({failure.status}): see `credentials` of {_if_short(archive)}",
+        why=f"The upstream refused to deliver {step.path} of {step.reported_space}. {failure.login}",
+        hint=f"{legal} Otherwise check {setting}.",
     )
+
+
+def _if_short(archive: str) -> str:
+    """Return the name of an archive, for a reason phrase that has room for 30 characters."""
+    return archive if len(archive) <= 30 else "the archive"  # noqa: PLR2004 (explained above)
 
 
 def broken(step: Fetch, upstream: str, failure: Broken, wait: float) -> Refusal:

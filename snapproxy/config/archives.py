@@ -18,6 +18,7 @@ from snapproxy.config.value_types import (
     an_instant,
     base_address,
     blob_source,
+    credentials_place,
     day_folder,
     duration,
     host_or_below,
@@ -81,6 +82,8 @@ ARCHIVE = SettingsTable(
         "folder": Key(read=optional(day_folder)),
         "days": Key(read=optional(list_of_days)),
         "bad": Key(read=optional(a_list(an_instant))),
+        "credentials": Key(read=optional(credentials_place)),
+        "credentials_over_http": Key(read=optional(boolean)),
     }
 )
 """The settings of one archive."""

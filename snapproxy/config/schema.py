@@ -7,6 +7,7 @@ line "accepted: ...", or MistakesError for the mistakes inside a list or a table
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,9 @@ from snapproxy.core.similar import similar
 
 Reader = Callable[[Any], Any]
 
+_USER_IN_URL = re.compile(r'(?:(?<=http://)|(?<=https://))[^\s"]*(?=@)|(?<=docker://)[^\s"/]*(?=@)')
+"""A user and a password in an address, which a message about the address must not repeat."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
@@ -22,6 +26,10 @@ class Mistake:
 
     path: tuple[str | int, ...]
     text: str
+
+
+class HiddenValueError(ValueError):
+    """A value that may be a secret: the mistake does not repeat it."""
 
 
 class MistakesError(ValueError):
@@ -169,9 +177,12 @@ def _read(read: Reader, raw: Any, at: Any, values: dict[Any, Any], mistakes: lis
         values[at] = read(raw)
     except MistakesError as error:
         mistakes += [Mistake((at, *each.path), each.text) for each in error.mistakes]
+    except HiddenValueError as error:
+        mistakes.append(Mistake((at,), f"this value is not accepted; accepted: {error}"))
     except ValueError as error:
         mistakes.append(_refused((at,), raw, str(error)))
 
 
 def _refused(path: tuple[str | int, ...], raw: Any, accepted: str) -> Mistake:
-    return Mistake(path, f"{json.dumps(raw, default=str)} is not accepted; accepted: {accepted}")
+    written = _USER_IN_URL.sub("...", json.dumps(raw, default=str))
+    return Mistake(path, f"{written} is not accepted; accepted: {accepted}")

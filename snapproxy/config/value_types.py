@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from snapproxy.access import networks
-from snapproxy.config.schema import a_list
+from snapproxy.config.schema import HiddenValueError, a_list
 from snapproxy.core import time_spec
 from snapproxy.core.blob_sources import ANY_REPOSITORY, BlobSource
 from snapproxy.core.model import Instant, Match, TimeSpec
@@ -30,6 +30,7 @@ _LABELS = re.compile(r"[a-z0-9_*]([a-z0-9_*.-]{0,252}[a-z0-9_*])?")
 _DAY_FOLDER = re.compile(r"[a-z0-9._~/-]*YYYY[a-z0-9._~/-]*MM[a-z0-9._~/-]*DD[a-z0-9._~/-]*")
 # The characters of a path in a URL (RFC 3986, `pchar`): OBS and pkgs.k8s.io have colons in theirs.
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)*/?")
+_CREDENTIALS = re.compile(r"file:/[^\x00-\x1f\x7f\"]+|systemd:(?!\.{1,2}$)[A-Za-z0-9._@-]{1,255}")
 _PORTS = range(65536)
 _REGISTRY = "docker://"
 
@@ -89,6 +90,8 @@ def base_address(value: Any) -> str:
         "an http:// or https:// address without user, query or fragment, "
         'such as "https://snapshot.debian.org/archive/debian"'
     )
+    if isinstance(value, str) and "@" in value:
+        accepted += ". A login is written into a file, which `credentials` in [archives.NAME] names"
     try:
         parts = urlsplit(value)
         is_base = (
@@ -167,6 +170,16 @@ def absolute_path(value: Any) -> str:
     if not isinstance(value, str) or not value.startswith("/") or "\0" in value:
         raise ValueError("a path that begins with /")
     return value
+
+
+def credentials_place(value: Any) -> str:
+    """Read the place of credentials. Another value may be the secret itself, so the mistake does not repeat it."""
+    if isinstance(value, str) and _CREDENTIALS.fullmatch(value):
+        return value
+    raise HiddenValueError(
+        '"file:/PATH" or "systemd:NAME", a file or a credential of the service that contains the login; '
+        "never the login itself"
+    )
 
 
 def pinned_time(value: Any) -> TimeSpec:

@@ -319,6 +319,9 @@ class Archive:
 
     `bad`: instants that must not be used; `because` has the reasons of those that were marked by hand.
 
+    `credentials`: where the login for its bases is, `file:/PATH` or `systemd:NAME`; None for none.
+    `credentials_over_http`: whether the login may be sent to a base of plain http.
+
     `keeps_packages`: whether a package that was served is recorded under its snapshot and therefore kept permanently.
     """
 
@@ -339,6 +342,8 @@ class Archive:
     history_settings: HistorySettings | None = None
     bad: tuple[Instant, ...] = ()
     because: tuple[tuple[Instant, str], ...] = ()
+    credentials: str | None = None
+    credentials_over_http: bool = False
     keeps_packages: bool = True
 
 

@@ -181,10 +181,12 @@ class Absent:
 class Forbidden:
     """Access refused (401, 403, 451).
 
-    The snapshot service answers 403 for files removed by law.
+    The snapshot service answers 403 for files removed by law. `login`: what was done with the archive's credentials, as
+    sentences; '' if it has none.
     """
 
     status: int
+    login: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,7 +145,7 @@ class RecentOutcomes:
             case QueueFull():
                 return refusals.queue_full(step, failure)
             case Forbidden():
-                return refusals.forbidden(step, failure.status)
+                return refusals.forbidden(step, failure)
             case Broken():
                 return refusals.broken(step, _upstream(source), failure, self.expected_wait(source))
             case _:

@@ -42,6 +42,7 @@ from snapproxy.core.upstream_answer import (
     UpstreamRequest,
     classify,
 )
+from snapproxy.upstream.credentials import ArchiveLogin, CredentialFiles
 from snapproxy.upstream.egress import EgressPolicy, GuardedResolver, authority, read_url
 from snapproxy.upstream.faults import FOREIGN_ERRORS, fault_of
 from snapproxy.upstream.rate_limit import NoPermitError, Permit, RateLimiter
@@ -127,7 +128,7 @@ class UpstreamClient:
 
     `instance` names this proxy in `Via`, so that it recognises its own requests in a loop. `contact` (a URL or an
     address set by the operator) is part of the User-Agent, for the administrators of an archive. `logins` returns the
-    credentials for upstreams that require them.
+    logins of registries, `credentials` those of archives.
     """
 
     def __init__(
@@ -140,6 +141,7 @@ class UpstreamClient:
         timeouts: Timeouts | None = None,
         resolver: AbstractResolver | None = None,
         logins: Logins | None = None,
+        credentials: CredentialFiles | None = None,
     ) -> None:
         self._limiter = limiter
         self._clock = clock
@@ -148,6 +150,7 @@ class UpstreamClient:
         self._timeouts = timeouts or Timeouts()
         self._resolver = resolver
         self._logins = logins
+        self._credentials = credentials or CredentialFiles({})
 
     async def __aenter__(self) -> Self:
         # The system's resolver: only it reads /etc/hosts, the search domains and nsswitch.conf.
@@ -227,7 +230,12 @@ class UpstreamClient:
                 self._guard.allow_private(url.host or "")
                 session = self._session
             async with AsyncExitStack() as hop:
-                response = await self._send_with_login(hop, request, url, replace(options, session=session))
+                options = replace(options, session=session)
+                if policy.login is None:
+                    response = await self._send_with_login(hop, request, url, options)
+                else:
+                    login = policy.login_for(url, (request.url, *hops))
+                    response = await self._send_with_credentials(hop, request, url, options, login)
                 answer = response.answer
                 if not isinstance(answer, Redirect) or options.stop_at(answer.location):
                     stack.push_async_exit(hop.pop_all())
@@ -256,6 +264,26 @@ class UpstreamClient:
             response = await self._send_with_permit(hop, request, url, options, login)
             if response.challenges:
                 self._logins.shut(request.url)
+        return response
+
+    async def _send_with_credentials(
+        self,
+        hop: AsyncExitStack,
+        request: UpstreamRequest,
+        url: URL,
+        options: _RequestOptions,
+        login: ArchiveLogin | None,
+    ) -> UpstreamResponse:
+        """Send a request with the credentials of its archive; `login` is None where they are not sent.
+
+        A file that cannot be used is a refusal, and no request is sent.
+        """
+        use = await self._credentials.use(login, str(url))
+        if use.is_unusable:
+            return UpstreamResponse(Forbidden(0, use.text), str(url))
+        response = await self._send_with_permit(hop, request, url, options, use.authorization)
+        if isinstance(response.answer, Forbidden):
+            response.answer = replace(response.answer, login=use.text)
         return response
 
     async def _send_with_permit(

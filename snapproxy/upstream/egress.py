@@ -14,7 +14,7 @@ import contextlib
 import ipaddress
 import socket
 from asyncio import StreamReader, StreamWriter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from aiohttp import ThreadedResolver
@@ -23,6 +23,7 @@ from yarl import URL
 
 from snapproxy.core.model import Archive, Refusal
 from snapproxy.core.upstream_answer import Fault
+from snapproxy.upstream.credentials import ArchiveLogin
 
 _WITH_IPV4 = tuple(
     map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0/96", "::ffff:0:0:0/96", "::/96"))
@@ -44,16 +45,19 @@ class EgressPolicy:
 
     `redirects` are `host` or `host:port`; a leading `*.` matches every host below that name. `allows_any_redirect`: a
     redirect may lead to any host, since the digest verifies the bytes (registries keep blobs at a storage service).
+    `login`: the credentials for the bases, None for none.
     """
 
     bases: tuple[str, ...]
     redirects: tuple[str, ...] = ()
     allows_any_redirect: bool = False
+    login: ArchiveLogin | None = None
 
     @classmethod
     def of(cls, archive: Archive) -> EgressPolicy:
         """Return the policy of an archive."""
-        return cls((*archive.snapshot, *archive.mirrors), archive.redirects)
+        login = archive.credentials and ArchiveLogin(archive.name, archive.credentials, archive.credentials_over_http)
+        return cls((*archive.snapshot, *archive.mirrors), archive.redirects, login=login or None)
 
     @classmethod
     def of_blob_source(cls, origin: str) -> EgressPolicy:
@@ -78,6 +82,16 @@ class EgressPolicy:
         if previous is None or not is_listed:
             return Fault.FOREIGN
         return Fault.PRIVATE if _is_forbidden_literal(url, is_private=self.allows_any_redirect and is_private) else None
+
+    def login_for(self, url: URL, previous: Iterable[str]) -> ArchiveLogin | None:
+        """Return the login to send to `url`, None if it must not be sent there.
+
+        It is sent to the origins of the bases alone, and to no address after a redirect to another origin. `previous`
+        are the addresses before `url`: the requested one, and those that redirected.
+        """
+        is_own = any(url.origin() == URL(base).origin() for base in self.bases)
+        has_left = any(URL(each, encoded=True).origin() != url.origin() for each in previous)
+        return self.login if is_own and not has_left else None
 
     def is_base(self, url: URL) -> bool:
         """Return whether `url` has the host and port of a base: the configuration names it, private or not."""

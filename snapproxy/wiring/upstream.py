@@ -15,6 +15,7 @@ from snapproxy.base.stats import Stats
 from snapproxy.config import Config
 from snapproxy.oci.logins import RegistryLogins
 from snapproxy.upstream.client import UpstreamClient
+from snapproxy.upstream.credentials import CredentialFiles
 from snapproxy.upstream.rate_limit import RateLimiter
 from snapproxy_storage import Store
 
@@ -38,7 +39,13 @@ async def open_upstream(config: Config, store: Store, clock: Clock, *, instance:
     limiter = RateLimiter(clock=clock, store=store.catalog, slots=store.slots, policies=config.policies)
     async with (
         RegistryLogins(config.blob_sources, environ=os.environ, clock=clock) as logins,
-        UpstreamClient(limiter=limiter, clock=clock, instance=instance, logins=logins) as client,
+        UpstreamClient(
+            limiter=limiter,
+            clock=clock,
+            instance=instance,
+            logins=logins,
+            credentials=CredentialFiles(os.environ),
+        ) as client,
     ):
         yield Upstream(client, limiter)
 

@@ -159,3 +159,12 @@ def test_the_effective_settings_read_back_to_themselves(load_text: Loader, tmp_p
         config.default_when,
     )
     assert (again.state_dir, again.cache_dir) == (config.state_dir, config.cache_dir)
+
+
+@pytest.mark.parametrize("place", ["file:/etc/snapproxy/pro.auth", "systemd:pro-auth"])
+def test_the_place_of_credentials_is_read_and_written_back(load_text: Loader, tmp_path: Path, place: str) -> None:
+    text = f'[archives.debian]\ncredentials = "{place}"\ncredentials_over_http = true'
+    first = load_text(text).archives[0]
+    assert (first.credentials, first.credentials_over_http) == (place, True)
+    assert load_text(as_toml(load_text(text))).archives[0] == first
+    assert "credentials =" not in as_toml(load_text())

@@ -134,7 +134,7 @@ burst = "x"
         ),
         (
             '[archives.debian]\nsnapshot = ["https://u:p@a.example/"]',
-            'archives.debian.snapshot[0]: "https://u:p@a.example/" is not accepted; accepted: an http://',
+            'archives.debian.snapshot[0]: "https://...@a.example/" is not accepted; accepted: an http://',
         ),
         (
             '[archives.debian]\nredirects = ["A.example"]',
@@ -154,7 +154,6 @@ burst = "x"
                 "docker://reg.example/A",
                 "docker:reg.example/a",
                 "http://reg.example/A",
-                "http://user:x@reg.example/a",
                 "oci:/srv/layout",
                 "reg.example/a",
             )
@@ -178,12 +177,43 @@ burst = "x"
             'upstreams."a.b".requests_per_second: 0 is not accepted; accepted: a number of more than 0',
         ),
         ('[upstreams."a.b"]\nburts = 1', 'upstreams."a.b".burts: no such setting; did you mean burst?'),
+        *(
+            (
+                f'[archives.debian]\ncredentials = "{value}"',
+                'archives.debian.credentials: this value is not accepted; accepted: "file:/PATH" or "systemd:NAME"',
+            )
+            for value in ("bearer abc", "file:relative", "systemd:a/b", "systemd:..", "/etc/a", "file:/a\\nb")
+        ),
         ('[archives."a/b"]', 'archives."a/b": "a/b" is not accepted; accepted: 1 to 63 lower-case letters'),
     ],
 )
 def test_a_mistake_says_where_what_and_what_is_accepted(load_text: Loader, text: str, line: str) -> None:
     found = mistakes(load_text, text)
     assert any(each.startswith(line) for each in found), found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[archives.debian]\nmirrors = ["https://ann:s3cret@a.example/debian"]',
+        '[archives.debian]\nmirrors = ["https://ann:s3cret/x@a.example/debian"]',
+        '[archives.debian]\nsnapshot = "https://ann:s3cret@a.example/debian"',
+        '[archives.debian]\nsources = ["http://ann:s3cret@a.example/x"]',
+        '[archives.debian]\nsources = ["docker://ann:s3cret@a.example/x"]',
+        '[archives.debian]\ncredentials = "bearer s3cret"',
+        '[archives.debian]\ncredentials = ["bearer s3cret"]',
+        'launchpad = "https://ann:s3cret@a.example"',
+    ],
+)
+def test_a_secret_in_the_settings_is_refused_and_not_repeated(load_text: Loader, text: str) -> None:
+    (line,) = mistakes(load_text, text)
+    assert "s3cret" not in line
+
+
+def test_a_login_in_an_address_names_the_setting_for_it(load_text: Loader) -> None:
+    (line,) = mistakes(load_text, '[archives.debian]\nmirrors = ["https://ann:s3cret@a.example/debian"]')
+    assert line.startswith('archives.debian.mirrors[0]: "https://...@a.example/debian" is not accepted')
+    assert "`credentials` in [archives.NAME]" in line
 
 
 @pytest.mark.parametrize("name", sorted(RESERVED_NAMES))

@@ -23,7 +23,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from tests.fakes.content import Content
 from tests.fakes.faults import Fault, complete
-from tests.fakes.services import Answer, Service
+from tests.fakes.services import Answer, Service, page
 
 AnyFault = TypeVar("AnyFault", bound=Fault)
 _PIECE = 64 * 1024
@@ -82,6 +82,8 @@ class ArchiveServer:
         self.log = log or Log()
         self.errors: list[BaseException] = []
         self.has_etags = True
+        self.authorization = ""
+        """The Authorization header that every request needs, '' for none; another request gets a 401."""
         self.busiest = 0
         """The greatest number of concurrent requests."""
         self._address = (address, 0)
@@ -230,7 +232,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.answer = owner.service.answer(path, target.query)
         with owner.answering(self.request_record):
             fault = owner.claim(path, self.answer)
-            if fault:
+            if owner.authorization and headers.get("authorization") != owner.authorization:
+                complete(self, page(401, WWW_Authenticate='Basic realm="packages"'))
+            elif fault:
                 fault.play(self)
             else:
                 complete(self, self.answer)
