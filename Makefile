@@ -21,7 +21,7 @@ RUN_WELCOME := debian-ports-archive-keyring ubuntu-keyring
 # Requirements of the tests: real clients, signing, publishing an archive, fault injection, unit verification.
 TEST_PACKAGES := $(RUN_PACKAGES) apt-utils btrfs-progs buildah busybox createrepo-c curl debootstrap dnf docker-registry dpkg-dev \
     fakeroot gawk gnupg iproute2 libarchive-tools makepkg mawk mmdebstrap openssl pacman-package-manager rpm shellcheck skopeo \
-    strace systemd xz-utils zypper
+    strace systemd tinyproxy xz-utils zypper
 TEST_WELCOME := $(RUN_WELCOME)
 
 # Requirements of the benches: the server to compare with, and the load generator.

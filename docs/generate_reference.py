@@ -59,6 +59,7 @@ ARCHIVE_FIELDS = {
     "credentials": "the place of the login for its bases, `file:/PATH` or `systemd:NAME`; see "
     "[a repository that requires a login](../guides/vendor-repositories.md#a-repository-that-requires-a-login)",
     "credentials_over_http": "`true` to send the login to bases of plain http as well, where others can read it",
+    "upstream_ca": "file of certificate authorities, in PEM form, that its upstreams may have besides the system's",
 }
 """Meaning of each field of `[archives.NAME]`, in the order of the model."""
 
@@ -78,6 +79,7 @@ _ARCHIVE_DEFAULTS = {
     f"({', '.join(f'{name} `{_hours(age)}`' for name, age in SETTLE_AFTER.items())})",
     "frozen": "`false`",
     "credentials_over_http": "`false`",
+    "upstream_ca": "`upstream_ca` of the file",
     "scope": f"`{_PLAIN.scope}`",
     "folder": f"`{DatedSettings().folder}`",
 }

@@ -31,7 +31,9 @@ _IN_PROGRESS = "Upstream is slow, download in progress: try again soon"
 
 _CHECK_PATH = "Check the path and the requested time."
 
-_UNREACHABLE = frozenset({Fault.NAME, Fault.REFUSED, Fault.UNREACHABLE, Fault.STALLED, Fault.RESET, Fault.TLS})
+_UNREACHABLE = frozenset(
+    {Fault.NAME, Fault.REFUSED, Fault.UNREACHABLE, Fault.STALLED, Fault.RESET, Fault.TLS, Fault.PROXY}
+)
 
 
 def unavailable(
@@ -227,7 +229,9 @@ def broken(step: Fetch, upstream: str, failure: Broken, wait: float) -> Refusal:
             status=502,
             reason=failure.reason[:1].upper() + failure.reason[1:],
             why=f"{cause} Nothing was stored.",
-            hint="A retry will not help: check the addresses of the archive in the configuration, and its redirects.",
+            hint="Check `upstream_proxy_credentials`."
+            if failure.fault is Fault.PROXY_LOGIN
+            else "A retry will not help: check the addresses of the archive in the configuration, and its redirects.",
         )
     seconds = max(RETRY_SOON, round(wait))
     named = f"{upstream} {failure.predicate}"

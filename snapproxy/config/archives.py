@@ -84,6 +84,7 @@ ARCHIVE = SettingsTable(
         "bad": Key(read=optional(a_list(an_instant))),
         "credentials": Key(read=optional(credentials_place)),
         "credentials_over_http": Key(read=optional(boolean)),
+        "upstream_ca": Key(read=optional(absolute_path)),
     }
 )
 """The settings of one archive."""

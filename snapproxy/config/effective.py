@@ -31,6 +31,13 @@ def as_table(config: Config) -> dict[str, Any]:
     table["patience"] = {family: format_duration(seconds) for family, seconds in config.patience.items()}
     services = {"metasnap": config.metasnap, "launchpad": config.launchpad}
     table |= {key: base for key, base in services.items() if base}
+    network = {
+        "upstream_proxy": config.upstream_proxy,
+        "upstream_proxy_credentials": config.upstream_proxy_credentials,
+        "upstream_proxy_except": list(config.upstream_proxy_except),
+        "upstream_ca": config.upstream_ca,
+    }
+    table |= {key: value for key, value in network.items() if value}
     table["watch"] = [
         {**asdict(watch), "paths": list(watch.paths), "every": format_duration(watch.every)} for watch in config.watch
     ]

@@ -194,6 +194,10 @@ def _config(
         watch=watches,
         metasnap=settings["metasnap"] or "",
         launchpad=settings["launchpad"] or "",
+        upstream_proxy=settings["upstream_proxy"] or "",
+        upstream_proxy_credentials=settings["upstream_proxy_credentials"] or "",
+        upstream_proxy_except=tuple(settings["upstream_proxy_except"]),
+        upstream_ca=settings["upstream_ca"] or "",
         mirror=tuple(_mirrored(each) for each in settings["mirror"]),
         source=file,
     )

@@ -57,11 +57,8 @@ class Config:
 
     `listen` and `passes` are (host, port) pairs, IPv6 hosts without brackets. `default_when` is None if a request
     without a time gets a 407. `connect` allows live clients to tunnel to the archives' hosts. `patience` maps a family
-    to its client timeout in seconds; a family that is missing has its own default. `open_captures`: how many captures
-    may be open at once. `serves_live`: whether clients may request the present. `clients`: who may connect, in the form
-    of `access.networks`. `drain`: the seconds that running answers have to end when the server stops. `metasnap` and
-    `launchpad` are base addresses of services that `prefetch` asks, '' for none. `source` is the file that was read,
-    None without a file.
+    to its client timeout in seconds; a family that is missing has its own default. `source` is the file that was read,
+    None without a file. A text is '' if its setting has no value.
     """
 
     listen: tuple[tuple[str, int], ...]
@@ -74,13 +71,22 @@ class Config:
     upstreams: Mapping[str, UpstreamLimits]
     patience: Mapping[str, float]
     open_captures: int = 10_000
+    """Maximum number of captures that are open at once."""
     serves_live: bool = True
+    """Whether clients may request the present."""
     clients: tuple[str, ...] = ("loopback", "private")
+    """Who may connect, in the form of `access.networks`."""
     drain: int = 30
+    """Seconds that running answers have to end when the server stops."""
     watch: tuple[Watch, ...] = ()
     mirror: tuple[MirroredSlice, ...] = ()
     metasnap: str = ""
+    """Base address of a service that `prefetch` asks; `launchpad` likewise."""
     launchpad: str = ""
+    upstream_proxy: str = ""
+    upstream_proxy_credentials: str = ""
+    upstream_proxy_except: tuple[str, ...] = ()
+    upstream_ca: str = ""
     source: Path | None = None
 
     @property

@@ -25,12 +25,15 @@ from snapproxy.config.value_types import (
     allowed_states,
     base_address,
     client_network,
+    credentials_place,
     duration,
     endpoints,
     host,
+    host_or_below,
     kept,
     passed_hosts,
     pinned_time,
+    proxy_address,
     root_path,
     suite_name,
 )
@@ -158,6 +161,23 @@ SETTINGS = SettingsTable(
         "launchpad": Key(
             read=optional(base_address),
             description='address of Launchpad\'s API for Ubuntu, "https://api.launchpad.net" (unset: not asked)',
+        ),
+        "upstream_proxy": Key(
+            read=optional(proxy_address),
+            description='http proxy through which upstreams are reached: "http://HOST:PORT" (unset: directly)',
+        ),
+        "upstream_proxy_credentials": Key(
+            read=optional(credentials_place),
+            description='login for that proxy: "file:/PATH" or "systemd:NAME"',
+        ),
+        "upstream_proxy_except": Key(
+            read=a_list(host_or_below),
+            default=[],
+            description='hosts that are reached without it, such as ["mirror.example.org", "*.internal"]',
+        ),
+        "upstream_ca": Key(
+            read=optional(absolute_path),
+            description="file of certificate authorities, in PEM form, that are trusted besides the system's",
         ),
         "watch": Key(
             read=a_list(WATCH.with_defaults),

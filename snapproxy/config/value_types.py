@@ -104,6 +104,21 @@ def base_address(value: Any) -> str:
     return str(value).rstrip("/")
 
 
+def proxy_address(value: Any) -> str:
+    """Read the address of the upstream proxy."""
+    accepted = (
+        'the address of an http proxy without user and path, such as "http://proxy.example.org:3128". Its login is '
+        "written into a file, which `upstream_proxy_credentials` names"
+    )
+    try:
+        address = base_address(value)
+    except ValueError:
+        raise ValueError(accepted) from None
+    if not address.startswith("http://") or urlsplit(address).path:
+        raise ValueError(accepted)
+    return address
+
+
 def blob_source(value: Any) -> BlobSource:
     """Read a source that is asked by digest."""
     try:

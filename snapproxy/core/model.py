@@ -322,6 +322,9 @@ class Archive:
     `credentials`: where the login for its bases is, `file:/PATH` or `systemd:NAME`; None for none.
     `credentials_over_http`: whether the login may be sent to a base of plain http.
 
+    `upstream_ca`: a file of certificate authorities that its upstreams may have besides the system's; None for the
+    general one.
+
     `keeps_packages`: whether a package that was served is recorded under its snapshot and therefore kept permanently.
     """
 
@@ -344,6 +347,7 @@ class Archive:
     because: tuple[tuple[Instant, str], ...] = ()
     credentials: str | None = None
     credentials_over_http: bool = False
+    upstream_ca: str | None = None
     keeps_packages: bool = True
 
 

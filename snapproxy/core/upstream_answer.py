@@ -44,6 +44,8 @@ class Fault(Enum):
     PRIVATE = "upstream's address is private"
     LOOP = "upstream redirected in a loop"
     TOO_MANY_HOPS = "upstream redirected too many times"
+    PROXY = "upstream cannot be reached through the upstream proxy"
+    PROXY_LOGIN = "the upstream proxy requires other credentials (407)"
 
 
 _PREDICATES: Mapping[Fault | None, str] = {
@@ -55,6 +57,7 @@ _PREDICATES: Mapping[Fault | None, str] = {
     Fault.STALLED: "timed out",
     Fault.TRUNCATED: "cut an answer short",
     Fault.NOT_HTTP: "sent invalid HTTP",
+    Fault.PROXY: "cannot be reached through the proxy",
 }
 """The faults that begin a cool-down, as predicates of a host."""
 
@@ -68,6 +71,7 @@ _RETRYABLE = frozenset(
         Fault.STALLED,
         Fault.TRUNCATED,
         Fault.NOT_HTTP,
+        Fault.PROXY,
     }
 )
 

@@ -42,9 +42,11 @@ from snapproxy.core.upstream_answer import (
     UpstreamRequest,
     classify,
 )
-from snapproxy.upstream.credentials import ArchiveLogin, CredentialFiles
+from snapproxy.upstream.connections import Connections, Way
+from snapproxy.upstream.credentials import CredentialFiles, UpstreamLogin
 from snapproxy.upstream.egress import EgressPolicy, GuardedResolver, authority, read_url
-from snapproxy.upstream.faults import FOREIGN_ERRORS, fault_of
+from snapproxy.upstream.faults import FOREIGN_ERRORS, PROXY_LOGIN_REQUIRED, fault_of
+from snapproxy.upstream.network import UpstreamNetwork
 from snapproxy.upstream.rate_limit import NoPermitError, Permit, RateLimiter
 from snapproxy.upstream.response import UNAUTHORIZED, UpstreamResponse
 
@@ -120,7 +122,14 @@ class _RequestOptions:
     stop_at: Callable[[str], bool]
     via: str
     hasty: bool
-    session: aiohttp.ClientSession
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """The address of one hop, and the way to it."""
+
+    url: URL
+    way: Way
 
 
 class UpstreamClient:
@@ -128,7 +137,7 @@ class UpstreamClient:
 
     `instance` names this proxy in `Via`, so that it recognises its own requests in a loop. `contact` (a URL or an
     address set by the operator) is part of the User-Agent, for the administrators of an archive. `logins` returns the
-    logins of registries, `credentials` those of archives.
+    logins of registries, `credentials` those of archives and of the proxy of `network`.
     """
 
     def __init__(
@@ -142,29 +151,28 @@ class UpstreamClient:
         resolver: AbstractResolver | None = None,
         logins: Logins | None = None,
         credentials: CredentialFiles | None = None,
+        network: UpstreamNetwork | None = None,
     ) -> None:
         self._limiter = limiter
         self._clock = clock
         self._via = f"1.1 {instance}"
         self._agent = f"snapproxy/{__version__}" + (f" (+{contact})" if contact else "")
         self._timeouts = timeouts or Timeouts()
-        self._resolver = resolver
         self._logins = logins
         self._credentials = credentials or CredentialFiles({})
+        self._connections = Connections(
+            self._new_session,
+            resolver=resolver,
+            network=network or UpstreamNetwork(),
+            credentials=self._credentials,
+        )
 
     async def __aenter__(self) -> Self:
-        # The system's resolver: only it reads /etc/hosts, the search domains and nsswitch.conf.
-        resolver = self._resolver or aiohttp.ThreadedResolver()
-        self._guard, self._public_guard = GuardedResolver(resolver), GuardedResolver(resolver)
-        self._session, self._public_session = map(self._new_session, (self._guard, self._public_guard))
+        await self._connections.__aenter__()
         return self
 
     def _new_session(self, guard: GuardedResolver) -> aiohttp.ClientSession:
-        """Return a session with its own connections and resolved addresses.
-
-        Requests that may reach a private address share neither with the others: a redirect of another archive to the
-        same name would find them open.
-        """
+        """Return a session with its own connections and resolved addresses."""
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(resolver=guard, limit=_CONNECTIONS, ttl_dns_cache=_DNS_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -178,9 +186,7 @@ class UpstreamClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._session.close()
-        await self._public_session.close()
-        await self._guard.close()
+        await self._connections.__aexit__(kind, error, trace)
 
     @asynccontextmanager
     async def fetch(
@@ -209,7 +215,7 @@ class UpstreamClient:
         """
         max_wait = _HASTY_MAX_WAIT if hasty else max_wait
         async with AsyncExitStack() as stack:
-            options = _RequestOptions(demand, at_turn, max_cool_down, max_wait, stop_at, via, hasty, self._session)
+            options = _RequestOptions(demand, at_turn, max_cool_down, max_wait, stop_at, via, hasty)
             yield await self._follow(stack, request, policy, options)
 
     async def _follow(
@@ -220,22 +226,23 @@ class UpstreamClient:
         address, first, previous = request.url, read_url(request.url), None
         while True:
             url = read_url(address)
-            is_private = previous is not None and first is not None and self._guard.is_private(first.host or "")
+            is_private = previous is not None and first is not None and self._connections.is_private(first.host or "")
             objection = _loop(address, hops) or policy.objection(url, previous, is_private=is_private)
             if url is None or objection:
                 response = UpstreamResponse(Broken(objection or Fault.BAD_REDIRECT), address)
                 break
-            session = self._public_session
-            if policy.is_base(url) or (policy.allows_any_redirect and is_private):
-                self._guard.allow_private(url.host or "")
-                session = self._session
+            may_be_private = policy.allows_any_redirect and is_private
+            way = await self._connections.way(url, policy, may_be_private=may_be_private)
+            if not isinstance(way, Way):
+                response = UpstreamResponse(way, address)
+                break
             async with AsyncExitStack() as hop:
-                options = replace(options, session=session)
+                target = _Target(url, way)
                 if policy.login is None:
-                    response = await self._send_with_login(hop, request, url, options)
+                    response = await self._send_with_login(hop, request, target, options)
                 else:
                     login = policy.login_for(url, (request.url, *hops))
-                    response = await self._send_with_credentials(hop, request, url, options, login)
+                    response = await self._send_with_credentials(hop, request, target, options, login)
                 answer = response.answer
                 if not isinstance(answer, Redirect) or options.stop_at(answer.location):
                     stack.push_async_exit(hop.pop_all())
@@ -246,22 +253,22 @@ class UpstreamClient:
         return response
 
     async def _send_with_login(
-        self, hop: AsyncExitStack, request: UpstreamRequest, url: URL, options: _RequestOptions
+        self, hop: AsyncExitStack, request: UpstreamRequest, target: _Target, options: _RequestOptions
     ) -> UpstreamResponse:
         """Send a request with the credentials of the requested origin; other origins receive none."""
-        if self._logins is None or url.origin() != URL(request.url, encoded=True).origin():
-            return await self._send_with_permit(hop, request, url, options)
+        if self._logins is None or target.url.origin() != URL(request.url, encoded=True).origin():
+            return await self._send_with_permit(hop, request, target, options)
         login = await self._logins.header(request.url)
         if login is None:
-            return UpstreamResponse(Forbidden(UNAUTHORIZED), str(url))
+            return UpstreamResponse(Forbidden(UNAUTHORIZED), str(target.url))
         async with AsyncExitStack() as attempt:
-            response = await self._send_with_permit(attempt, request, url, options, login)
+            response = await self._send_with_permit(attempt, request, target, options, login)
             if not response.challenges:
                 hop.push_async_exit(attempt.pop_all())
                 return response
         login = await self._logins.answer(request.url, response.challenges, login)
         if login is not None:
-            response = await self._send_with_permit(hop, request, url, options, login)
+            response = await self._send_with_permit(hop, request, target, options, login)
             if response.challenges:
                 self._logins.shut(request.url)
         return response
@@ -270,69 +277,72 @@ class UpstreamClient:
         self,
         hop: AsyncExitStack,
         request: UpstreamRequest,
-        url: URL,
+        target: _Target,
         options: _RequestOptions,
-        login: ArchiveLogin | None,
+        login: UpstreamLogin | None,
     ) -> UpstreamResponse:
         """Send a request with the credentials of its archive; `login` is None where they are not sent.
 
         A file that cannot be used is a refusal, and no request is sent.
         """
-        use = await self._credentials.use(login, str(url))
+        use = await self._credentials.use(login, str(target.url))
         if use.is_unusable:
-            return UpstreamResponse(Forbidden(0, use.text), str(url))
-        response = await self._send_with_permit(hop, request, url, options, use.authorization)
+            return UpstreamResponse(Forbidden(0, use.text), str(target.url))
+        response = await self._send_with_permit(hop, request, target, options, use.authorization)
         if isinstance(response.answer, Forbidden):
             response.answer = replace(response.answer, login=use.text)
         return response
 
     async def _send_with_permit(
-        self, hop: AsyncExitStack, request: UpstreamRequest, url: URL, options: _RequestOptions, login: str = ""
+        self, hop: AsyncExitStack, request: UpstreamRequest, target: _Target, options: _RequestOptions, login: str = ""
     ) -> UpstreamResponse:
         """Wait for a permit, send one request, and report its result to the rate limiter."""
         try:
             permit = await hop.enter_async_context(
                 self._limiter.permit(
-                    authority(url),
+                    authority(target.url),
                     demand=options.demand,
                     max_wait=options.max_wait,
                     max_cool_down=options.max_cool_down,
                 )
             )
         except NoPermitError as refused:
-            return UpstreamResponse(refused.answer, str(url))
+            return UpstreamResponse(refused.answer, str(target.url))
         if options.at_turn is not None:
             request = await options.at_turn()
-        raw = await self._send(request, url, options, login)
+        raw = await self._send(request, target, options, login)
         if isinstance(raw, Broken):
             await _report(permit, raw)
-            return UpstreamResponse(raw, str(url))
+            return UpstreamResponse(raw, str(target.url))
         hop.callback(raw.release)  # with bytes still unread aiohttp closes the connection instead of keeping it
         head = UpstreamHead(raw.status, {name: ", ".join(raw.headers.getall(name, ())) for name in _HEADERS})
-        answer = classify(head, replace(request, url=str(url)), self._clock.now())
+        answer = classify(head, replace(request, url=str(target.url)), self._clock.now())
         await _report(permit, answer)
-        response = UpstreamResponse(answer, str(url), raw=raw, permit=permit)
+        response = UpstreamResponse(answer, str(target.url), raw=raw, permit=permit)
         if response.offer is None:
             response.unused = await self._drain(raw)
         return response
 
     async def _send(
-        self, request: UpstreamRequest, url: URL, options: _RequestOptions, login: str
+        self, request: UpstreamRequest, target: _Target, options: _RequestOptions, login: str
     ) -> aiohttp.ClientResponse | Broken:
         own = {"Via": ", ".join(filter(None, (options.via, self._via))), "Authorization": login}
         timeouts = self._timeouts.hastened() if options.hasty else self._timeouts
         try:
             async with self._clock.timeout(timeouts.head):
-                return await options.session.request(
+                raw = await target.way.request(
                     _method(request),
-                    url,
+                    target.url,
+                    _conditions(request) | {name: value for name, value in own.items() if value},
                     data=_form(request),
-                    headers=_conditions(request) | {name: value for name, value in own.items() if value},
-                    allow_redirects=False,
                     timeout=timeouts.of_sockets(),
                 )
         except FOREIGN_ERRORS as error:
-            return Broken(fault_of(error))
+            return Broken(fault_of(error, is_proxied=bool(target.way.proxy)))
+        if raw.status == PROXY_LOGIN_REQUIRED and target.way.proxy:
+            raw.close()
+            return Broken(Fault.PROXY_LOGIN)
+        return raw
 
     async def _drain(self, raw: aiohttp.ClientResponse) -> bytes:
         """Read a short unused body, so that the next hop can reuse the connection; a failure closes it.

@@ -37,20 +37,19 @@ class _Read:
 
 
 @dataclass(frozen=True, slots=True)
-class ArchiveLogin:
-    """The credentials of the archive `archive`. `place` is the value of its setting.
+class UpstreamLogin:
+    """The place of the credentials of an archive or of the upstream proxy.
 
-    `over_http`: they may be sent to a base of plain http.
+    `setting` is the key of the setting, `place` its value. `over_http`: they may be sent over plain http.
     """
 
-    archive: str
+    setting: str
     place: str
     over_http: bool = False
 
-    @property
-    def setting(self) -> str:
-        """The setting and its value, for messages. The value is no secret."""
-        return f'credentials = "{self.place}" in [archives.{self.archive}]'
+    def __str__(self) -> str:
+        """Return the setting and its value, for messages. The value is no secret."""
+        return f'{self.setting} = "{self.place}"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +71,18 @@ class CredentialFiles:
         self._folder = environ.get(FOLDER_VARIABLE, "")
         self._read: dict[str, _Read] = {}
 
-    async def use(self, login: ArchiveLogin | None, url: str) -> LoginUse:
+    async def use(self, login: UpstreamLogin | None, url: str) -> LoginUse:
         """Return the credentials of an archive for an address. `login` is None where they must not be sent."""
         if login is None:
             return LoginUse("The credentials of the archive are sent to its own bases only, so this request had none.")
         try:
             entries = await asyncio.to_thread(self._entries, login.place)
         except ConfigurationError as error:
-            return LoginUse(f"{login.setting}: {error.why} {error.hint}".rstrip(), is_unusable=True)
+            return LoginUse(f"{login}: {error.why} {error.hint}".rstrip(), is_unusable=True)
         entry = find_entry(entries, url, over_http=login.over_http)
         if isinstance(entry, Withheld):
-            return LoginUse(f"Without credentials ({login.setting}): {entry.value}.")
-        return LoginUse(f"The credentials that were sent: {login.setting}.", entry.authorization)
+            return LoginUse(f"Without credentials ({login}): {entry.value}.")
+        return LoginUse(f"The credentials that were sent: {login}.", entry.authorization)
 
     def _entries(self, place: str) -> tuple[AuthEntry, ...]:
         path = self._path(place)

@@ -23,7 +23,7 @@ from yarl import URL
 
 from snapproxy.core.model import Archive, Refusal
 from snapproxy.core.upstream_answer import Fault
-from snapproxy.upstream.credentials import ArchiveLogin
+from snapproxy.upstream.credentials import UpstreamLogin
 
 _WITH_IPV4 = tuple(
     map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0/96", "::ffff:0:0:0/96", "::/96"))
@@ -45,19 +45,24 @@ class EgressPolicy:
 
     `redirects` are `host` or `host:port`; a leading `*.` matches every host below that name. `allows_any_redirect`: a
     redirect may lead to any host, since the digest verifies the bytes (registries keep blobs at a storage service).
-    `login`: the credentials for the bases, None for none.
+    `login`: the credentials for the bases, None for none. `authority`: the archive's own file of certificate
+    authorities, '' for the general ones.
     """
 
     bases: tuple[str, ...]
     redirects: tuple[str, ...] = ()
     allows_any_redirect: bool = False
-    login: ArchiveLogin | None = None
+    login: UpstreamLogin | None = None
+    authority: str = ""
 
     @classmethod
     def of(cls, archive: Archive) -> EgressPolicy:
         """Return the policy of an archive."""
-        login = archive.credentials and ArchiveLogin(archive.name, archive.credentials, archive.credentials_over_http)
-        return cls((*archive.snapshot, *archive.mirrors), archive.redirects, login=login or None)
+        login = archive.credentials and UpstreamLogin(
+            f"[archives.{archive.name}] credentials", archive.credentials, archive.credentials_over_http
+        )
+        bases = (*archive.snapshot, *archive.mirrors)
+        return cls(bases, archive.redirects, login=login or None, authority=archive.upstream_ca or "")
 
     @classmethod
     def of_blob_source(cls, origin: str) -> EgressPolicy:
@@ -83,7 +88,7 @@ class EgressPolicy:
             return Fault.FOREIGN
         return Fault.PRIVATE if _is_forbidden_literal(url, is_private=self.allows_any_redirect and is_private) else None
 
-    def login_for(self, url: URL, previous: Iterable[str]) -> ArchiveLogin | None:
+    def login_for(self, url: URL, previous: Iterable[str]) -> UpstreamLogin | None:
         """Return the login to send to `url`, None if it must not be sent there.
 
         It is sent to the origins of the bases alone, and to no address after a redirect to another origin. `previous`

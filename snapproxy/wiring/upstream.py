@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 from collections.abc import AsyncIterator
@@ -15,7 +16,8 @@ from snapproxy.base.stats import Stats
 from snapproxy.config import Config
 from snapproxy.oci.logins import RegistryLogins
 from snapproxy.upstream.client import UpstreamClient
-from snapproxy.upstream.credentials import CredentialFiles
+from snapproxy.upstream.credentials import CredentialFiles, UpstreamLogin
+from snapproxy.upstream.network import UpstreamNetwork, UpstreamProxy, read_authorities
 from snapproxy.upstream.rate_limit import RateLimiter
 from snapproxy_storage import Store
 
@@ -33,6 +35,19 @@ def new_instance() -> str:
     return f"snapproxy-{secrets.token_hex(8)}"
 
 
+def _network(config: Config) -> UpstreamNetwork:
+    """Return the way to upstreams. Raises ConfigurationError for a file of authorities that cannot be used."""
+    authorities = read_authorities(
+        config.upstream_ca, {each.upstream_ca for each in config.archives if each.upstream_ca}
+    )
+    if not config.upstream_proxy:
+        return UpstreamNetwork(tls=authorities)
+    # The operator names the proxy and its file together, so plain http to the proxy needs no second word.
+    place = config.upstream_proxy_credentials
+    login = UpstreamLogin("upstream_proxy_credentials", place, over_http=True) if place else None
+    return UpstreamNetwork(UpstreamProxy(config.upstream_proxy, config.upstream_proxy_except, login), authorities)
+
+
 @asynccontextmanager
 async def open_upstream(config: Config, store: Store, clock: Clock, *, instance: str) -> AsyncIterator[Upstream]:
     """Open the client."""
@@ -45,6 +60,7 @@ async def open_upstream(config: Config, store: Store, clock: Clock, *, instance:
             instance=instance,
             logins=logins,
             credentials=CredentialFiles(os.environ),
+            network=await asyncio.to_thread(_network, config),
         ) as client,
     ):
         yield Upstream(client, limiter)

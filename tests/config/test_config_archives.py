@@ -10,7 +10,7 @@ import pytest
 
 from snapproxy.archives import BUILTIN
 from snapproxy.archives.dated_addresses import DatedSettings
-from snapproxy.config import Config, as_toml, load
+from snapproxy.config import Config, as_table, as_toml, load
 from snapproxy.config.archives import ARCHIVE
 from snapproxy.core.blob_sources import BlobSource
 from snapproxy.core.model import Archive
@@ -168,3 +168,18 @@ def test_the_place_of_credentials_is_read_and_written_back(load_text: Loader, tm
     assert (first.credentials, first.credentials_over_http) == (place, True)
     assert load_text(as_toml(load_text(text))).archives[0] == first
     assert "credentials =" not in as_toml(load_text())
+
+
+def test_the_upstream_network_is_read_and_written_back(load_text: Loader) -> None:
+    text = """
+upstream_proxy = "http://proxy.example:3128"
+upstream_proxy_credentials = "file:/etc/snapproxy/proxy.auth"
+upstream_proxy_except = ["mirror.example", "*.internal"]
+upstream_ca = "/etc/ssl/site.pem"
+[archives.debian]
+upstream_ca = "/etc/ssl/debian.pem"
+"""
+    config = load_text(text)
+    assert config.upstream_proxy_except == ("mirror.example", "*.internal")
+    assert config.archives[0].upstream_ca == "/etc/ssl/debian.pem"
+    assert as_table(load_text(as_toml(config))) == as_table(config)

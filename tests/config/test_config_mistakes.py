@@ -184,6 +184,22 @@ burst = "x"
             )
             for value in ("bearer abc", "file:relative", "systemd:a/b", "systemd:..", "/etc/a", "file:/a\\nb")
         ),
+        *(
+            (
+                f'upstream_proxy = "{value}"',
+                f'upstream_proxy: "{shown}" is not accepted; accepted: the address of an http',
+            )
+            for value, shown in (
+                ("http://ann:s3cret@proxy.example:3128", "http://...@proxy.example:3128"),
+                ("https://proxy.example", "https://proxy.example"),
+                ("socks5://proxy.example", "socks5://proxy.example"),
+                ("http://proxy.example/path", "http://proxy.example/path"),
+                ("proxy.example:3128", "proxy.example:3128"),
+            )
+        ),
+        ('upstream_proxy_credentials = "basic a:b"', "upstream_proxy_credentials: this value is not accepted"),
+        ('upstream_proxy_except = ["10.0.0.0/8"]', 'upstream_proxy_except[0]: "10.0.0.0/8" is not accepted'),
+        ('upstream_ca = "ca.pem"', 'upstream_ca: "ca.pem" is not accepted; accepted: a path that begins with /'),
         ('[archives."a/b"]', 'archives."a/b": "a/b" is not accepted; accepted: 1 to 63 lower-case letters'),
     ],
 )

@@ -70,7 +70,7 @@ async def test_a_wrong_login_is_a_refusal_that_names_the_setting(
         refusal = (await house.get(when, INRELEASE)).refusal
         text = f"{refusal.reason}\n{refusal.why}\n{refusal.hint}"
         assert refusal.status == 424
-        assert f'credentials = "file:{secret}" in [archives.debian]' in text
+        assert f'[archives.debian] credentials = "file:{secret}"' in text
         assert "401" in text
         assert "wr0ng" not in text
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import socketserver
+import ssl
 import struct
 import sys
 import threading
@@ -75,7 +76,13 @@ class ArchiveServer:
     """One service on one port. Use as a context manager, or call `start` and `stop`."""
 
     def __init__(
-        self, service: Service, *, name: str = "archive", address: str = "127.0.0.1", log: Log | None = None
+        self,
+        service: Service,
+        *,
+        name: str = "archive",
+        address: str = "127.0.0.1",
+        log: Log | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.service = service
         self.name = name
@@ -87,6 +94,7 @@ class ArchiveServer:
         self.busiest = 0
         """The greatest number of concurrent requests."""
         self._address = (address, 0)
+        self._tls = tls
         self._rules: list[_Rule] = []
         self._lock = threading.Lock()
         self._active = 0
@@ -102,11 +110,16 @@ class ArchiveServer:
     @property
     def url(self) -> str:
         """The server's address, without a final slash."""
-        return f"http://{self._address[0]}:{self._address[1]}"
+        return f"{'https' if self._tls else 'http'}://{self._address[0]}:{self._address[1]}"
 
     def start(self) -> None:
         self._listener = _Listener(self._address, self)
         self._address = (self._address[0], self._listener.socket.getsockname()[1])
+        if self._tls is not None:
+            # The handshake takes place in the thread of the connection, at its first byte.
+            self._listener.socket = self._tls.wrap_socket(
+                self._listener.socket, server_side=True, do_handshake_on_connect=False
+            )
         threading.Thread(target=self._listener.serve_forever, args=(0.02,), name=self.name, daemon=True).start()
 
     def stop(self) -> None:

@@ -12,6 +12,7 @@ from snapproxy.core.rate_limit import RatePolicy
 from snapproxy.core.upstream_answer import Fault, UpstreamAnswer, UpstreamRequest
 from snapproxy.upstream.client import Timeouts, UpstreamClient
 from snapproxy.upstream.egress import EgressPolicy
+from snapproxy.upstream.network import UpstreamNetwork
 from snapproxy.upstream.rate_limit import RateLimiter
 from snapproxy.upstream.response import BodyBrokenError
 from tests.fakes.pace_store import MemoryPaceStore, MemorySlots
@@ -56,6 +57,7 @@ class Bench:
         policy: RatePolicy = UNHURRIED,
         names: Names | None = None,
         timeouts: Timeouts = QUICK,
+        network: UpstreamNetwork | None = None,
     ) -> None:
         clock = SystemClock()
         self.server = server
@@ -68,6 +70,7 @@ class Bench:
             contact="ops@example.org",
             timeouts=timeouts,
             resolver=names,
+            network=network,
         )
         self.reach = EgressPolicy((server.url("/"),))
 

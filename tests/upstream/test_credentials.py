@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from snapproxy.core.upstream_answer import BodyFollows, Forbidden, UpstreamAnswer, UpstreamRequest
-from snapproxy.upstream.credentials import ArchiveLogin, CredentialFiles
+from snapproxy.upstream.credentials import CredentialFiles, UpstreamLogin
 from snapproxy.upstream.egress import EgressPolicy
 from tests.fakes.rude_server import RudeServer, reply
 from tests.fakes.upstream_bench import BODY, Bench
@@ -31,7 +31,7 @@ def policy(server: RudeServer, secret: Path, *, base: str = "/debian", **options
     return EgressPolicy(
         (server.url(base),),
         ("127.0.0.9", f"127.0.0.1:{server.port}"),
-        login=ArchiveLogin("esm", f"file:{secret}", over_http=True),
+        login=UpstreamLogin("[archives.esm] credentials", f"file:{secret}", over_http=True),
         **options,
     )
 
@@ -75,7 +75,7 @@ async def test_a_redirect_to_another_origin_gets_none_and_neither_does_the_way_b
         other.on("/debian/a", reply(302, location=bench.server.url("/debian/back")))
         bench.server.on("/debian/back", reply(200, BODY))
         bases = (bench.server.url("/debian"), other.url("/debian"))
-        reach = EgressPolicy(bases, login=ArchiveLogin("esm", f"file:{secret}", over_http=True))
+        reach = EgressPolicy(bases, login=UpstreamLogin("[archives.esm] credentials", f"file:{secret}", over_http=True))
         await asked(bench, "/debian/a", reach)
         assert authorizations(other) == [("/debian/a", "")]
     assert authorizations(bench.server) == [("/debian/a", f"Bearer {TOKEN}"), ("/debian/back", "")]
@@ -92,7 +92,9 @@ async def test_another_archive_with_the_same_base_gets_none(bench: Bench, secret
 
 async def test_plain_http_gets_none_unless_the_setting_says_so(bench: Bench, secret: Path) -> None:
     bench.server.on("/debian/a", reply(401))
-    reach = EgressPolicy((bench.server.url("/debian"),), login=ArchiveLogin("esm", f"file:{secret}"))
+    reach = EgressPolicy(
+        (bench.server.url("/debian"),), login=UpstreamLogin("[archives.esm] credentials", f"file:{secret}")
+    )
     answer = await asked(bench, "/debian/a", reach)
     assert authorizations(bench.server) == [("/debian/a", "")]
     assert isinstance(answer, Forbidden)
@@ -106,9 +108,7 @@ async def test_a_refused_login_names_the_archive_and_the_setting_and_not_the_sec
 ) -> None:
     bench.server.on("/debian/a", reply(status, www_authenticate="Bearer"))
     answer = await asked(bench, "/debian/a", policy(bench.server, secret))
-    assert answer == Forbidden(
-        status, f'The credentials that were sent: credentials = "file:{secret}" in [archives.esm].'
-    )
+    assert answer == Forbidden(status, f'The credentials that were sent: [archives.esm] credentials = "file:{secret}".')
 
 
 async def test_a_file_that_changed_is_read_again(bench: Bench, secret: Path) -> None:
@@ -154,7 +154,7 @@ async def test_neither_a_missing_file_nor_a_pipe_nor_a_folder_is_waited_for(benc
 
 
 async def test_a_credential_of_systemd_is_found_in_its_folder(secret: Path) -> None:
-    login = ArchiveLogin("esm", "systemd:pro.auth")
+    login = UpstreamLogin("[archives.esm] credentials", "systemd:pro.auth")
     use = await CredentialFiles({"CREDENTIALS_DIRECTORY": str(secret.parent)}).use(login, "https://h.example/x")
     assert use.authorization == f"Bearer {TOKEN}"
     assert TOKEN not in repr(use)
