@@ -19,9 +19,9 @@ RUN_PACKAGES := ca-certificates gpgv debian-archive-keyring
 RUN_WELCOME := debian-ports-archive-keyring ubuntu-keyring
 
 # Requirements of the tests: real clients, signing, publishing an archive, fault injection, unit verification.
-TEST_PACKAGES := $(RUN_PACKAGES) apt-utils btrfs-progs buildah busybox createrepo-c curl debootstrap dnf docker-registry dpkg-dev \
-    fakeroot gawk gnupg iproute2 libarchive-tools makepkg mawk mmdebstrap openssl pacman-package-manager rpm shellcheck skopeo \
-    strace systemd tinyproxy xz-utils zypper
+TEST_PACKAGES := $(RUN_PACKAGES) apt-utils btrfs-progs buildah busybox createrepo-c curl debhelper debootstrap dnf \
+    docker-registry dpkg-dev fakeroot gawk gnupg iproute2 libarchive-tools lintian makepkg mawk mmdebstrap openssl \
+    pacman-package-manager python3-pip rpm shellcheck skopeo strace systemd tinyproxy xz-utils zypper
 TEST_WELCOME := $(RUN_WELCOME)
 
 # Requirements of the benches: the server to compare with, and the load generator.
@@ -30,6 +30,9 @@ BENCH_PACKAGES := $(TEST_PACKAGES) nginx-light wrk
 # A python3 with ensurepip needs no distribution package.
 PYTHON_PACKAGES := $(shell $(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || echo python3 python3-venv)
 
+# Requirements of the Debian package.
+DEB_PACKAGES := debhelper dpkg-dev python3 python3-pip
+
 BIN := .venv/bin
 
 # Each process gets consecutive tests, which share the fixtures of a module; an idle process takes over half of the
@@ -37,7 +40,7 @@ BIN := .venv/bin
 SHARED := --numprocesses=$(WORKERS) --dist=worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long soak faults clients docs check fix bench packages-run packages-test packages-bench
+.PHONY: help run test test-long soak faults clients docs check fix bench deb packages-run packages-test packages-bench
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +81,10 @@ bench: packages-bench .venv/.dev ## run every bench/bench_*.py and print its tab
 	@for bench in bench/bench_*.py; do \
 	    name=$${bench#bench/}; echo "== $$bench"; $(BIN)/python -m bench.$${name%.py} $(ARGS) || exit 1; \
 	done
+
+deb: ## build the Debian package, into the folder above this one
+	@.ci/packages $(DEB_PACKAGES)
+	dpkg-buildpackage -us -uc -b
 
 packages-run:
 	@.ci/packages $(PYTHON_PACKAGES) $(RUN_PACKAGES) -- $(RUN_WELCOME)

@@ -13,6 +13,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from snapproxy import __version__
 from snapproxy.cli.parser import parse
@@ -71,6 +73,18 @@ def test_the_wheel_has_every_module_and_the_script(root: Path, wheel: list[str])
     modules += [file.relative_to(root / "storage").as_posix() for file in (root / "storage").rglob("*.py")]
     packed = {name for name in wheel if ".dist-info/" not in name}
     assert packed == {*modules, "snapproxy/client_config/pin.sh"}
+
+
+def test_the_debian_package_has_the_version_and_every_dependency(root: Path) -> None:
+    """`debian/fetch-wheels --lock FOLDER` writes the list of bundled wheels again."""
+    changelog = (root / "debian/changelog").read_text(encoding="utf-8")
+    assert changelog.startswith(f"snapproxy ({__version__}) ")
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wheels = (root / "debian/wheels.txt").read_text(encoding="utf-8")
+    bundled = {canonicalize_name(name): version for name, version in re.findall(r"^(\S+)==(\S+)", wheels, re.MULTILINE)}
+    for requirement in map(Requirement, project["dependencies"]):
+        assert requirement.specifier.contains(bundled[canonicalize_name(requirement.name)]), requirement
+    assert len(re.findall("--hash=sha256:[0-9a-f]{64}", wheels)) >= len(bundled)
 
 
 PROGRAM = "/opt/snapproxy/bin/snapproxy"
@@ -224,4 +238,5 @@ def test_make_prints_its_targets(root: Path) -> None:
         "check",
         "fix",
         "bench",
+        "deb",
     ]
