@@ -20,8 +20,9 @@ RUN_WELCOME := debian-ports-archive-keyring ubuntu-keyring
 
 # Requirements of the tests: real clients, signing, publishing an archive, fault injection, unit verification.
 TEST_PACKAGES := $(RUN_PACKAGES) apt-utils btrfs-progs buildah busybox createrepo-c curl debhelper debootstrap dnf \
-    docker-registry dpkg-dev fakeroot gawk gnupg iproute2 libarchive-tools lintian makepkg mawk mmdebstrap openssl \
-    pacman-package-manager python3-pip rpm shellcheck skopeo strace systemd tinyproxy xz-utils zypper
+    docker-registry dpkg-dev fakeroot fish gawk gnupg iproute2 libarchive-tools lintian makepkg man-db mawk \
+    mmdebstrap openssl pacman-package-manager python3-pip rpm shellcheck skopeo strace systemd tinyproxy xz-utils \
+    zsh zypper
 TEST_WELCOME := $(RUN_WELCOME)
 
 # Requirements of the benches: the server to compare with, and the load generator.
@@ -64,7 +65,7 @@ clients: packages-test .venv/.dev ## measure whether each client is pinned, into
 	$(BIN)/python -m tests.fakes.client_matrix docs/explain/client-matrix.md $(APK)
 
 docs: packages-run .venv/.dev ## generate the reference pages and build the site into build/site, with checked links
-	$(BIN)/python -B docs/generate_reference.py
+	$(BIN)/python -B -m docs.generate_reference
 	$(BIN)/zensical build --clean --strict
 
 check: packages-run .venv/.dev ## check lint, format, types and import rules

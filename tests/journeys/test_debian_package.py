@@ -76,7 +76,12 @@ def test_it_has_units_user_folders_pages_and_completions(package: Path) -> None:
         "/usr/lib/systemd/system/snapproxy.socket",
         "/usr/lib/sysusers.d/snapproxy.conf",
         "/usr/lib/tmpfiles.d/snapproxy.conf",
+        "/usr/share/bash-completion/completions/snapproxy",
         "/usr/share/doc/snapproxy/examples/config.toml",
+        "/usr/share/fish/vendor_completions.d/snapproxy.fish",
+        "/usr/share/man/man1/snapproxy-capture.1.gz",
+        "/usr/share/man/man1/snapproxy.1.gz",
+        "/usr/share/zsh/vendor-completions/_snapproxy",
     }
     assert not any(name.startswith(("/lib/", "/opt/", "/usr/local/")) for name in listed)
 
