@@ -58,9 +58,10 @@ complete -c snapproxy -f
 
 complete -c snapproxy -n _shtab_snapproxy_using -s h -l help -d 'show this help message and exit'
 complete -c snapproxy -n _shtab_snapproxy_using -s V -l version -d 'show program'"'"'s version number and exit'
-complete -c snapproxy -n '_shtab_snapproxy_using; and test $_shtab_snapproxy_npos -eq 0' -a serve -d 'Run the proxy until it is stopped by SIGTERM or Ctrl-C. SIGHUP is ignored.'
+complete -c snapproxy -n '_shtab_snapproxy_using; and test $_shtab_snapproxy_npos -eq 0' -a serve -d 'Run the proxy until it is stopped by SIGTERM or Ctrl-C. SIGHUP reloads the configuration.'
 complete -c snapproxy -n '_shtab_snapproxy_using serve' -s h -l help -d 'show this help message and exit'
 complete -c snapproxy -n '_shtab_snapproxy_using serve' -l listen -x -d 'the address to listen on, instead of the `listen` setting; may be repeated'
+complete -c snapproxy -n '_shtab_snapproxy_using serve' -l only-pinned -d 'refuse live to clients, like the setting allow = ["pinned"]'
 complete -c snapproxy -n '_shtab_snapproxy_using serve' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the configuration file (default: $SNAPPROXY_CONFIG, otherwise /etc/snapproxy/config.toml)'
 complete -c snapproxy -n '_shtab_snapproxy_using serve' -l offline -d 'answer from the store alone; refusals name the missing files'
 complete -c snapproxy -n '_shtab_snapproxy_using serve' -l from -x -d 'serve only an exported capture, from its place (oci:DIR[:TAG], oci-archive:FILE[:TAG])'
