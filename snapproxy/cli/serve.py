@@ -48,7 +48,10 @@ def main(arguments: argparse.Namespace) -> int:
     config = load(arguments.config) if arguments.artifact else config_of(arguments)
     passed = sockets.activated(os.environ)
     listeners = passed or sockets.bind(arguments.listen or config.listen)
-    with sockets.closing(listeners):
+    admin: list[socket] = []
+    if not arguments.artifact:
+        admin = sockets.bind_admin(config.admin_listen, is_required=config.needs_admin)
+    with sockets.closing([*listeners, *admin]):
         if arguments.artifact:
             run_as_owner.become(Path(arguments.artifact.path))
             run_async(serve_artifact(config, arguments.artifact, listeners, arguments.ready_file))
@@ -56,7 +59,7 @@ def main(arguments: argparse.Namespace) -> int:
             run_as_owner.become(config.state_dir)
             is_configured = not (passed or arguments.listen)
             opening = open_service(config, offline=arguments.offline, listens_as_configured=is_configured)
-            run_async(serve(opening, listeners, arguments.ready_file, partial(load, arguments.config)))
+            run_async(serve(opening, listeners, arguments.ready_file, partial(load, arguments.config), admin))
     return 0
 
 
@@ -107,6 +110,7 @@ async def serve(
     listeners: Sequence[socket],
     ready: Path | None,
     settings: Callable[[], Config],
+    admin: Sequence[socket] = (),
 ) -> None:
     """Serve until SIGTERM or SIGINT arrives; a second signal has its default effect, and ends the process at once.
 
@@ -118,7 +122,7 @@ async def serve(
         loop.add_signal_handler(number, stop.set)
     addresses = [sockets.url(each) for each in listeners]
     async with opening as service:
-        serving = asyncio.create_task(service.serve(listeners))
+        serving = asyncio.create_task(service.serve(listeners, admin))
         stopping = asyncio.create_task(stop.wait())
         reporting = asyncio.create_task(readiness.report(service, os.environ, clock))
         reloader = Reloader(service, settings, os.environ, clock)
@@ -128,6 +132,8 @@ async def serve(
         with readiness.ready_file(ready, addresses):
             readiness.notify(f"READY=1\nSTATUS={service.status()}", os.environ)
             print(f"snapproxy {__version__} listens on {' '.join(addresses)}", file=sys.stderr)
+            for each in admin:
+                print(f"snapproxy: pages for operators are at {sockets.url(each)}/", file=sys.stderr)
             await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         await cancel(stopping, reloading)
         loop.remove_signal_handler(signal.SIGHUP)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,6 +12,8 @@ from typing import Any
 
 from snapproxy.config.value_types import join_host
 from snapproxy.errors import ConfigurationError
+
+_log = logging.getLogger(__name__)
 
 FIRST_PASSED = 3
 """The first descriptor that systemd passes (sd_listen_fds(3))."""
@@ -43,6 +46,17 @@ def bind(endpoints: Iterable[tuple[str, int]]) -> list[socket.socket]:
                 hint=_HINTS.get(error.errno or 0, ""),
             ) from error
     return sockets
+
+
+def bind_admin(endpoints: Iterable[tuple[str, int]], *, is_required: bool) -> list[socket.socket]:
+    """Listen for requests of pages. If it fails and is not required, log a warning and return no socket."""
+    try:
+        return bind(endpoints)
+    except ConfigurationError as error:
+        if is_required:
+            raise
+        _log.warning("The admin pages are not served: %s. %s", error.reason, error.why)
+        return []
 
 
 def _bound(family: int, address: Any) -> socket.socket:

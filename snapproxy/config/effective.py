@@ -17,6 +17,7 @@ def as_table(config: Config) -> dict[str, Any]:
     """Return the settings with the keys and value formats of the file."""
     table: dict[str, Any] = {
         "listen": [join_host(*pair) for pair in config.listen],
+        "admin_listen": [join_host(*pair) for pair in config.admin_listen],
         "state_dir": str(config.state_dir),
         "cache_dir": str(config.cache_dir),
     }

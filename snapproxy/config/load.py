@@ -11,7 +11,7 @@ from typing import Any
 
 from snapproxy.archives import BUILTIN
 from snapproxy.config.archives import merge, missing_keys, set_keeps_packages
-from snapproxy.config.model import Config, MirroredSlice, Watch
+from snapproxy.config.model import ADMIN_LISTEN, Config, MirroredSlice, Watch
 from snapproxy.config.schema import Mistake, MistakesError, near
 from snapproxy.config.settings import FILE_VARIABLE, SETTINGS, from_variables, keys, twin, unknown_variables
 from snapproxy.config.value_types import LIVE
@@ -179,6 +179,8 @@ def _config(
     archives = merge(built_in, settings["archives"], settings["max_gap"], settings["settle_after"])
     return Config(
         listen=tuple(settings["listen"]),
+        admin_listen=tuple(settings["admin_listen"]) if settings["admin_listen"] is not None else ADMIN_LISTEN,
+        needs_admin=settings["admin_listen"] is not None,
         state_dir=Path(settings["state_dir"]) if settings["state_dir"] else _folder("state", environ),
         cache_dir=Path(settings["cache_dir"]) if settings["cache_dir"] else _folder("cache", environ),
         default_when=settings["default_when"],

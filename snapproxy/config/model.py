@@ -12,6 +12,9 @@ from snapproxy.core.blob_sources import BlobSource
 from snapproxy.core.model import Archive, TimeSpec
 from snapproxy.core.rate_limit import BLOB_SOURCE, MIRROR, SPARING, RatePolicy
 
+ADMIN_LISTEN = (("127.0.0.1", 3143),)
+"""Where pages for operators are served by default."""
+
 
 class UpstreamLimits(TypedDict, total=False):
     """The settings of `[upstreams."host"]`: fields of a RatePolicy."""
@@ -70,6 +73,10 @@ class Config:
     archives: tuple[Archive, ...]
     upstreams: Mapping[str, UpstreamLimits]
     patience: Mapping[str, float]
+    admin_listen: tuple[tuple[str, int], ...] = ()
+    """Where pages for operators are served."""
+    needs_admin: bool = False
+    """Whether the settings name `admin_listen`: by default a port that is in use costs the pages alone."""
     open_captures: int = 10_000
     """Maximum number of captures that are open at once."""
     serves_live: bool = True

@@ -89,6 +89,10 @@ SETTINGS = SettingsTable(
             default=[("127.0.0.1", 3142)],
             description='where to listen: "ADDRESS:PORT", or a list of them',
         ),
+        "admin_listen": Key(
+            read=optional(endpoints),
+            description="where pages for operators are served, [] for nowhere (default 127.0.0.1:3143)",
+        ),
         "state_dir": Key(
             read=optional(absolute_path),
             description="catalog, blobs, drafts; for root /var/lib/snapproxy, else $XDG_STATE_HOME/snapproxy",

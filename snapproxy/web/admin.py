@@ -22,7 +22,7 @@ from snapproxy.core.routes import read_authority
 from snapproxy.errors import ClientError, SnapproxyError
 from snapproxy.web import access_log
 from snapproxy.web.protocol import ClientRequest, Ending, Limits, Listener
-from snapproxy.web.replies import ReplyHead, refusal_reply, render
+from snapproxy.web.replies import STRANGER, ReplyHead, refusal_reply, render
 from snapproxy.web.request_checks import refuse_head
 from snapproxy.web.response_writer import ResponseWriter
 
@@ -47,11 +47,24 @@ _log = logging.getLogger(__name__)
 
 
 class AdminGateway:
-    """Answers the requests for pages (`protocol.Handler`). `hosts` are names of this machine beside its addresses."""
+    """Answers the requests for pages (`protocol.Handler`).
 
-    def __init__(self, pages: PageAnswerer, *, hosts: Iterable[str], instance: str, now: Callable[[], Instant]) -> None:
+    `hosts` are names of this machine beside its addresses. `admits` returns whether the client at an address may
+    request pages.
+    """
+
+    def __init__(
+        self,
+        pages: PageAnswerer,
+        *,
+        hosts: Iterable[str],
+        admits: Callable[[str], bool],
+        instance: str,
+        now: Callable[[], Instant],
+    ) -> None:
         self._pages = pages
         self._hosts = frozenset({"localhost", *hosts})
+        self._admits = admits
         self._instance = instance
         self._now = now
         self.is_closing = False
@@ -99,7 +112,9 @@ class AdminGateway:
         return refusal_reply(outcome) if isinstance(outcome, Refusal) else _page_reply(outcome)
 
     def _refuse(self, request: ClientRequest) -> Refusal | None:
-        """Return a refusal of a method that would change something, or of a foreign name of this machine."""
+        """Return a refusal of a stranger, of a method that would change something, or of a foreign name of the host."""
+        if not self._admits(request.connection.peer):
+            return STRANGER
         if request.method not in {"GET", "HEAD"}:
             return Refusal(405, "Only GET and HEAD are supported", headers={"Allow": "GET, HEAD"})
         hosts = request.headers.getall("Host", ())
@@ -151,13 +166,16 @@ class AdminServer:
         self,
         pages: PageAnswerer,
         *,
+        admits: Callable[[str], bool],
         instance: str,
         now: Callable[[], Instant],
         limits: Limits | None = None,
     ) -> None:
         name = socket.gethostname().lower()
         self._limits = limits or Limits()
-        self._gateway = AdminGateway(pages, hosts={name, name.partition(".")[0]}, instance=instance, now=now)
+        self._gateway = AdminGateway(
+            pages, hosts={name, name.partition(".")[0]}, admits=admits, instance=instance, now=now
+        )
         self._listener: Listener | None = None
         self._servers: list[asyncio.Server] = []
 

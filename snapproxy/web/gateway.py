@@ -42,6 +42,7 @@ from snapproxy.web import access_log, bodies
 from snapproxy.web.pages import Pages
 from snapproxy.web.protocol import ClientRequest, Ending, Limits
 from snapproxy.web.replies import (
+    STRANGER,
     ReplyHead,
     failure,
     file_reply,
@@ -66,13 +67,6 @@ MAX_REMEMBERED = 1024
 """Maximum length of a cached address, to limit memory use by hostile clients."""
 
 _log = logging.getLogger(__name__)
-
-_STRANGER = Refusal(
-    403,
-    "This proxy does not serve your address",
-    why="The setting `clients` names the networks that may use it.",
-    hint='The administrator can add yours, such as clients = ["loopback", "private", "192.0.2.0/24"].',
-)
 
 _FIRST_BYTE_S = 5.0
 """Seconds that the head of a running download is delayed until its first bytes: until then a failure can still be
@@ -200,7 +194,7 @@ class Gateway:
 
     def _refuse_unread(self, request: ClientRequest, peer: str) -> Refusal | None:
         """Return a refusal that does not depend on the address of the request, None if its address may be read."""
-        return refuse_head(request, self._instance) or (None if self._admits(peer) else _STRANGER)
+        return refuse_head(request, self._instance) or (None if self._admits(peer) else STRANGER)
 
     async def _answer(self, request: ClientRequest, wire: ResponseWriter, entry: access_log.AccessEntry) -> None:
         refused = self._refuse_unread(request, entry.peer)

@@ -135,6 +135,15 @@ def _description(served: Served, path: str) -> Fields:
     return (("Content-Type", kind), *_validation(served), ("Accept-Ranges", "bytes"))
 
 
+STRANGER = Refusal(
+    403,
+    "This proxy does not serve your address",
+    why="The setting `clients` names the networks that may use it.",
+    hint='The administrator can add yours, such as clients = ["loopback", "private", "192.0.2.0/24"].',
+)
+"""The refusal of a client outside the networks of `clients`."""
+
+
 def refusal_reply(refusal: Refusal, *, closes: bool = False) -> ReplyHead:
     """Return the answer for a refusal: the reason in the status line; reason, cause and hint as lines of the body."""
     lines = [without_controls(line) for line in (refusal.reason, refusal.why, refusal.hint) if line]

@@ -124,7 +124,7 @@ class App(TimesApp):
             by_digest=StoreByDigest(self.store.blobs, Names(self.store.catalog, self.clock)),
             stats=self.stats,
             health=self.health,
-            ready=self._ready,
+            ready=self.ready,
             is_discoverable=self.config.default_when is not None,
             admits=ClientNetworks(self.config.clients).admits,
         )
@@ -171,7 +171,7 @@ class App(TimesApp):
             return str(failure)
         return ""
 
-    async def _ready(self) -> str:
+    async def ready(self) -> str:
         """Return why downloads cannot be stored, '' if they can."""
         return await self.health() or await self.store.disk_fault()
 

@@ -13,19 +13,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from socket import socket
 from typing import Any, Protocol
 
+from snapproxy.access.networks import ClientNetworks
 from snapproxy.base.clock import Clock, SystemClock
 from snapproxy.capture.replay import Replayed
 from snapproxy.config import Config
 from snapproxy.errors import ConfigurationError
 from snapproxy.upstream.pass_through import PassThrough
+from snapproxy.web.admin import AdminServer
 from snapproxy.web.gateway import Gateway
 from snapproxy.web.proxy_server import ProxyServer, serving
+from snapproxy.wiring.admin import AdminPages
 from snapproxy.wiring.application import App, Process, address_book, assemble
 from snapproxy_storage import Store, open_store
 
@@ -36,7 +39,7 @@ FORMER_SECONDS = 3600.0
 MAX_FORMER = 16
 """Maximum number of former configurations whose requests continue; each has its own upstream connections."""
 
-FIXED = ("state_dir", "cache_dir")
+FIXED = ("admin_listen", "state_dir", "cache_dir")
 """Settings that are used once, when the process starts. `listen` is another one, unless systemd passes the sockets."""
 
 _log = logging.getLogger(__name__)
@@ -99,8 +102,8 @@ class Service:
         """Close the application."""
         await self._current.closing.aclose()
 
-    async def serve(self, sockets: Sequence[socket]) -> None:
-        """Answer on `sockets`, which are closed at the end, until cancelled.
+    async def serve(self, sockets: Sequence[socket], admin: Sequence[socket] = ()) -> None:
+        """Answer on `sockets`, and requests for pages on `admin`, until cancelled. All are closed at the end.
 
         Then running answers have the seconds of the setting `drain` to end.
         """
@@ -115,10 +118,15 @@ class Service:
             now=self.app.clock.now,
             drain=lambda: self.app.config.drain,
         )
+        pages = AdminServer(
+            AdminPages(lambda: self, {}), admits=self._admits, instance=instance, now=self.app.clock.now
+        )
         try:
             async with listening as server, asyncio.TaskGroup() as group:
+                await pages.start(admin)
                 self._running = _Running(server, group, group.create_task(self.app.repeat_work()))
         finally:
+            await pages.close()
             for task in self._former:
                 task.cancel()
             await asyncio.gather(*self._former, return_exceptions=True)
@@ -155,6 +163,10 @@ class Service:
         task.add_done_callback(self._former.discard)
         return changed
 
+    def _admits(self, address: str) -> bool:
+        """Return whether the current settings admit the client at an address."""
+        return ClientNetworks(self.app.config.clients).admits(address)
+
     def status(self) -> str:
         """Return one line with figures, for systemd and the log."""
         stats = self._process.stats
@@ -165,6 +177,16 @@ class Service:
             f"answered, {stats.answers['HIT']} of them stored before, {stats.bytes_sent} bytes sent; "
             f"{stats.refusals.total()} requests refused"
         )
+
+    def stats(self) -> Mapping[str, Any]:
+        """Return the statistics of this process, ready for JSON."""
+        return self._process.stats.as_json()
+
+    async def ready(self) -> str:
+        """Return why the server takes no further requests or cannot store downloads, '' if neither."""
+        if self._running is None or self._running.server.is_closing:
+            return "draining: the server stops"
+        return await self.app.ready()
 
     async def health(self) -> str:
         """Return the store's error, '' if it works."""

@@ -71,8 +71,8 @@ class SmallApp:
     ) -> None:
         self.entered -= 1
 
-    async def serve(self, sockets: Sequence[socket]) -> None:
-        servers = [await asyncio.start_server(self._answer, sock=each) for each in sockets]
+    async def serve(self, sockets: Sequence[socket], admin: Sequence[socket] = ()) -> None:
+        servers = [await asyncio.start_server(self._answer, sock=each) for each in (*sockets, *admin)]
         try:
             await asyncio.gather(*(server.serve_forever() for server in servers))
         finally:

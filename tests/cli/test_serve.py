@@ -59,6 +59,15 @@ def test_only_pinned_forbids_what_is_live(
     assert 'default_when: "live" is refused' in capsys.readouterr().err
 
 
+def test_pages_are_optional_unless_the_settings_name_their_address(caplog: pytest.LogCaptureFixture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        endpoint = taken.getsockname()[:2]
+        assert sockets.bind_admin([endpoint], is_required=False) == []
+        assert "The admin pages are not served: Cannot listen on port" in caplog.text
+        with pytest.raises(ConfigurationError):
+            sockets.bind_admin([endpoint], is_required=True)
+
+
 def test_a_foreign_address_says_so() -> None:
     with pytest.raises(ConfigurationError, match="no such address"):
         sockets.bind([("192.0.2.1", 0)])
@@ -263,7 +272,7 @@ def _get(url: str) -> str:
 
 
 async def test_a_server_that_breaks_is_not_a_clean_end(small_app: APP, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def broken(_sockets: object) -> None:
+    async def broken(*_sockets: object) -> None:
         raise ConfigurationError("broken")
 
     monkeypatch.setattr(small_app, "serve", broken)

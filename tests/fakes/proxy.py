@@ -48,6 +48,10 @@ def _row(name: str, *, snapshot: str, mirrors: str, keyrings: Path) -> str:
     return f'[archives.{name}]\nsnapshot = ["{snapshot}"]\nmirrors = ["{mirrors}"]\nkeyrings = ["{keyrings}"]\n'
 
 
+WITHOUT_PAGES = {"SNAPPROXY_ADMIN_LISTEN": "[]"}
+"""Tests that run side by side cannot share the default port of the pages for operators."""
+
+
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return an environment for snapproxy without any setting of the machine."""
     kept = {
@@ -55,7 +59,7 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith("SNAPPROXY_") and "proxy" not in name.lower()
     }
-    return {**kept, "PYTHONPATH": str(_REPOSITORY), "PYTHONUNBUFFERED": "1", **(extra or {})}
+    return {**kept, "PYTHONPATH": str(_REPOSITORY), "PYTHONUNBUFFERED": "1", **WITHOUT_PAGES, **(extra or {})}
 
 
 def command(*arguments: str) -> list[str]:

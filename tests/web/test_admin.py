@@ -23,6 +23,7 @@ class Echo:
 
     def __init__(self) -> None:
         self.requests: list[PageRequest] = []
+        self.are_closed = False
 
     async def answer(self, asked: PageRequest) -> Page | Refusal:
         self.requests.append(asked)
@@ -49,7 +50,7 @@ async def client(
 ) -> AsyncIterator[RawClient]:
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(socket, "gethostname", lambda: "test.example")  # the client sends `Host: test`
-    server = AdminServer(pages, instance="snapproxy-test", now=lambda: DATE)
+    server = AdminServer(pages, admits=lambda _: not pages.are_closed, instance="snapproxy-test", now=lambda: DATE)
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     await server.start([listener])
@@ -109,6 +110,12 @@ async def test_a_fault_is_a_status_without_internals(client: RawClient, target: 
     answer = await client.get(target)
     assert answer.status == status
     assert b"secret" not in answer.body
+
+
+async def test_a_stranger_gets_nothing(client: RawClient, pages: Echo) -> None:
+    pages.are_closed = True
+    assert (await client.get("/")).status == 403
+    assert not pages.requests
 
 
 async def test_invalid_http_is_a_400(client: RawClient) -> None:

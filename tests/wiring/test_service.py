@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -123,3 +124,23 @@ async def test_a_service_that_does_not_listen_is_not_reloaded(config: Config) ->
     async with open_service(config, offline=True) as service:
         with pytest.raises(RuntimeError):
             await service.reload(config)
+
+
+async def test_pages_for_operators_have_a_listener_of_their_own(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It obeys the current settings: a network that a reload removes gets nothing more."""
+    monkeypatch.setattr(socket, "gethostname", lambda: "test")  # the client sends `Host: test`
+    async with open_service(config, offline=True) as service:
+        public, admin = sockets.bind([("127.0.0.1", 0), ("127.0.0.1", 0)])
+        serving = asyncio.create_task(service.serve([public], [admin]))
+        port = admin.getsockname()[1]
+        client = await RawClient.connect(port)
+        for path, status in (("/healthz", 200), ("/readyz", 200), ("/stats", 200), ("/debian/live/x", 404)):
+            answer = await client.get(path)
+            assert (path, answer.status) == (path, status)
+        await service.reload(replace(config, clients=()))
+        assert (await client.get("/stats")).status == 403
+        client.close()
+        serving.cancel()
+        await asyncio.wait({serving})

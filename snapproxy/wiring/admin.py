@@ -1,0 +1,53 @@
+"""The pages of the admin listener: which part of the service answers which address."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+from snapproxy.core.exchange import Page, PageAnswerer, PageRequest
+from snapproxy.core.model import Refusal
+
+_TEXT = "text/plain; charset=utf-8"
+
+
+class ObservedService(Protocol):
+    """The service that the pages describe. It may be replaced while they are served."""
+
+    def stats(self) -> Mapping[str, Any]: ...
+
+    async def health(self) -> str: ...
+
+    async def ready(self) -> str: ...
+
+
+class AdminPages:
+    """Answers every request of the admin listener (`core.exchange.PageAnswerer`).
+
+    `observed` returns the current service. `parts` answer the addresses below their first segment; the part `''` has
+    all others.
+    """
+
+    def __init__(self, observed: Callable[[], ObservedService], parts: Mapping[str, PageAnswerer]) -> None:
+        self._observed = observed
+        self._parts = parts
+
+    async def answer(self, request: PageRequest) -> Page | Refusal:
+        """Return the page, or a 404."""
+        first = request.path.split("/")[1]
+        match request.path:
+            case "/healthz":
+                return await _probe(self._observed().health)
+            case "/readyz":
+                return await _probe(self._observed().ready)
+            case "/stats":
+                text = json.dumps(self._observed().stats(), indent=2, sort_keys=True) + "\n"
+                return Page("application/json", text.encode())
+        part = self._parts.get(first) or self._parts.get("")
+        return await part.answer(request) if part else Refusal(404, "No such page")
+
+
+async def _probe(check: Callable[[], Awaitable[str]]) -> Page:
+    fault = await check()
+    return Page(_TEXT, f"{fault or 'ok'}\n".encode(), status=503 if fault else 200)
