@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 import shlex
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 
@@ -22,6 +24,7 @@ from snapproxy.core.time_spec import format_instant
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 DOCKERFILES = sorted(EXAMPLES.glob("Dockerfile.*"))
+PROXY_PAGES = ("/healthz", "/readyz", "/-/stats")
 VARIABLES = {FILE_VARIABLE, *map(twin, keys())}
 
 
@@ -69,6 +72,73 @@ def test_compose_runs_the_image_with_valid_settings(tmp_path: Path) -> None:
     config = load(settings, {"HOME": str(tmp_path), **image, **environment})
     assert config.listen == (("0.0.0.0", 3142),)
     assert config.state_dir.is_relative_to("/data")
+
+    # Least privilege, limits, and the check of the image, which podman drops.
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert {"mem_limit", "pids_limit", "ulimits"} <= set(service)
+    health = json.loads(re.search(r"^ +CMD (\[.*healthz.*\])$", containerfile, re.MULTILINE)[1])
+    assert service["healthcheck"]["test"] == ["CMD", *health]
+    assert int(service["stop_grace_period"].removesuffix("s")) >= config.drain + 15
+
+
+def manifests() -> dict[str, Any]:
+    text = (EXAMPLES / "kubernetes.yaml").read_text(encoding="utf-8")
+    return {each["kind"]: each for each in yaml.safe_load_all(text)}
+
+
+@pytest.mark.parametrize("version", ["1.29", kubernetes_validate.latest_version()])
+def test_kubernetes_accepts_the_manifests(version: str) -> None:
+    """By the schemas of Kubernetes itself; an unknown field is an error."""
+    assert sorted(manifests()) == ["ConfigMap", "NetworkPolicy", "Service", "StatefulSet"]
+    for manifest in manifests().values():
+        kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def test_the_parts_of_the_cluster_fit_together(tmp_path: Path) -> None:
+    found = manifests()
+    pod = found["StatefulSet"]["spec"]["template"]
+    (container,) = pod["spec"]["containers"]
+    labels = pod["metadata"]["labels"]
+    policy = found["NetworkPolicy"]["spec"]
+    selectors = [found["Service"]["spec"]["selector"], policy["podSelector"]["matchLabels"]]
+    assert selectors == [labels] * 2 == [found["StatefulSet"]["spec"]["selector"]["matchLabels"], labels]
+    (port,) = container["ports"]
+    named = [container[probe]["httpGet"]["port"] for probe in ("startupProbe", "readinessProbe", "livenessProbe")]
+    assert {*named, found["Service"]["spec"]["ports"][0]["targetPort"], policy["ingress"][0]["ports"][0]["port"]} == {
+        port["name"]
+    }
+    pages = {container[probe]["httpGet"]["path"] for probe in ("startupProbe", "readinessProbe", "livenessProbe")}
+    assert pages <= set(PROXY_PAGES)
+    mounts = {each["name"]: each["mountPath"] for each in container["volumeMounts"]}
+    claims = {each["metadata"]["name"] for each in found["StatefulSet"]["spec"]["volumeClaimTemplates"]}
+    assert set(mounts) == claims | {each["name"] for each in pod["spec"]["volumes"]}
+    assert mounts["data"] == "/data"
+
+    file = tmp_path / "config.toml"
+    file.write_text(found["ConfigMap"]["data"]["config.toml"], encoding="utf-8")
+    config = load(file, {"HOME": str(tmp_path)})
+    pause = int(container["lifecycle"]["preStop"]["exec"]["command"][1])
+    assert pod["spec"]["terminationGracePeriodSeconds"] >= pause + config.drain + 15
+    assert {each["name"] for each in container["env"]} <= VARIABLES
+
+
+def test_the_pod_has_the_least_privilege() -> None:
+    """The rules of the Pod Security Standard `restricted`, and a read-only root."""
+    pod = manifests()["StatefulSet"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    user = re.search(r"^USER (\d+):(\d+)$", (ROOT / "Containerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert user.groups() == tuple(str(pod["securityContext"][key]) for key in ("runAsUser", "runAsGroup"))
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert "memory" in container["resources"]["limits"]
 
 
 @pytest.mark.parametrize("file", DOCKERFILES, ids=lambda file: file.name)
