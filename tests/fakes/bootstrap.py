@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.fakes.five_states import FiveStates
@@ -54,13 +56,28 @@ class Buildah:
         self._run("add", "--quiet", container, str(root), "/")
         self._run("commit", "--quiet", f"--timestamp={EPOCH}", container, name)
 
-    def build(self, dockerfile: Path, **build_args: str) -> list[str]:
-        """Build an image, and return the digests of its layers."""
-        options = ["--isolation=chroot", f"--timestamp={EPOCH}"]
+    def build(self, dockerfile: Path, *, context: Path | None = None, volume: str = "", **build_args: str) -> list[str]:
+        """Build an image, and return the digests of its layers. `volume`: a mount while it builds, SOURCE:TARGET:ro."""
+        options = ["--isolation=chroot", f"--timestamp={EPOCH}", *([f"--volume={volume}"] if volume else [])]
         options += [f"--build-arg={name}={value}" for name, value in build_args.items()]
-        self._run("bud", *options, "--layers", "--pull-never", "--tag=built", f"--file={dockerfile}", str(self._folder))
+        where = str(context or self._folder)
+        self._run("bud", *options, "--layers", "--pull-never", "--tag=built", f"--file={dockerfile}", where)
         layers: list[str] = json.loads(self._run("inspect", "--type=image", "built"))["OCIv1"]["rootfs"]["diff_ids"]
         return layers
+
+    def manifest(self) -> str:
+        """Return the digest of the manifest of the image that was built."""
+        layout = self._folder / "layout"
+        self._run("push", "--quiet", "built", f"oci:{layout}:built")
+        (entry,) = json.loads((layout / "index.json").read_text())["manifests"]
+        return str(entry["digest"])
+
+    @contextlib.contextmanager
+    def mounted(self) -> Iterator[Path]:
+        """Yield the root of the image that was built."""
+        container = self._run("from", "--pull-never", "built").strip()
+        yield Path(self._run("mount", container).strip())
+        self._run("umount", container)
 
     def _run(self, *arguments: str) -> str:
         stores = [f"--root={self._folder}/root", f"--runroot={self._folder}/run", "--storage-driver=vfs"]

@@ -180,7 +180,8 @@ def _instructions(root: Path) -> list[tuple[str, str]]:
 def test_the_image_is_small_unprivileged_and_watched(root: Path) -> None:
     found = _instructions(root)
     last = dict(found)
-    assert [value for name, value in found if name == "FROM"][-1] == "docker.io/library/debian:bookworm-slim"
+    assert [value for name, value in found if name == "FROM"] == ["${BASE} AS build", "${BASE}"]
+    assert found[0] == ("ARG", "BASE=docker.io/library/debian:bookworm-slim")
     assert last["USER"] == "65532:65532"
     assert [value for name, value in found if name == "VOLUME"] == ["/data"]
     health = json.loads(last["HEALTHCHECK"].partition("CMD ")[2])
