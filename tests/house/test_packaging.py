@@ -183,6 +183,7 @@ def test_the_image_is_small_unprivileged_and_watched(root: Path) -> None:
     assert [value for name, value in found if name == "FROM"] == ["${BASE} AS build", "${BASE}"]
     assert found[0] == ("ARG", "BASE=docker.io/library/debian:bookworm-slim")
     assert last["USER"] == "65532:65532"
+    assert last["WORKDIR"] == "/data", "the only writable folder, if --read-only has no temporary file system"
     assert [value for name, value in found if name == "VOLUME"] == ["/data"]
     health = json.loads(last["HEALTHCHECK"].partition("CMD ")[2])
     compile(health[2], "HEALTHCHECK", "exec")

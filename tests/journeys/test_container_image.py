@@ -157,10 +157,11 @@ def in_container(root: Path, data: Path) -> Iterator[int]:
     script = (
         'mount --bind "$1" "$1" && mount --bind "$2" "$1/data" && mount -o remount,bind,ro "$1" '
         '&& mount -t proc proc "$1/proc" && root=$1 user=$3 && shift 3 '
-        '&& exec chroot --userspec="$user" "$root" /usr/bin/env -i "$@"'
+        '&& exec chroot --userspec="$user" "$root" /usr/bin/env -i --chdir="$0" "$@"'
     )
     entry = json.loads(instructions["ENTRYPOINT"]) + json.loads(instructions["CMD"])
-    command = ["unshare", "--mount", "sh", "-c", script, "sh", str(root), str(data), instructions["USER"], *variables]
+    folder = instructions["WORKDIR"]  # of the last stage
+    command = ["unshare", "--mount", "sh", "-c", script, folder, str(root), str(data), instructions["USER"], *variables]
     process = subprocess.Popen([*command, *entry], stdin=subprocess.DEVNULL)
     try:
         health = json.loads(instructions["HEALTHCHECK"].partition("CMD ")[2])
