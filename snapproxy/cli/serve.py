@@ -59,8 +59,16 @@ def main(arguments: argparse.Namespace) -> int:
             run_as_owner.become(config.state_dir)
             is_configured = not (passed or arguments.listen)
             opening = open_service(config, offline=arguments.offline, listens_as_configured=is_configured)
-            run_async(serve(opening, listeners, arguments.ready_file, partial(load, arguments.config), admin))
+            run_async(serve(opening, listeners, arguments.ready_file, reader_of(config), admin))
     return 0
+
+
+def reader_of(config: Config) -> Callable[[], Config]:
+    """Return a function that reads the settings again, from the same file.
+
+    If the file has been removed, that is an error: the search for a file would end with the defaults.
+    """
+    return partial(load, config.source)
 
 
 async def serve_artifact(

@@ -92,6 +92,7 @@ class Service:
         self._parts = parts
         self._former: set[asyncio.Task[None]] = set()
         self._running: _Running | None = None
+        self._listens = asyncio.Event()
 
     @property
     def app(self) -> App:
@@ -125,6 +126,7 @@ class Service:
             async with listening as server, asyncio.TaskGroup() as group:
                 await pages.start(admin)
                 self._running = _Running(server, group, group.create_task(self.app.repeat_work()))
+                self._listens.set()
         finally:
             await pages.close()
             for task in self._former:
@@ -133,12 +135,11 @@ class Service:
             await forwarder.close()
 
     async def reload(self, config: Config) -> Sequence[str]:
-        """Replace the configuration while `serve` runs. Return the changed settings that only a restart applies.
+        """Replace the configuration, once `serve` listens. Return the changed settings that only a restart applies.
 
         Raises ConfigurationError or StorageFailure, and then nothing has changed.
         """
-        if self._running is None:
-            raise RuntimeError("the service does not listen yet")
+        await self._listens.wait()
         if len(self._former) >= MAX_FORMER:
             raise ConfigurationError(
                 "Too many earlier configurations are still in use",
@@ -155,9 +156,7 @@ class Service:
         )
         for apply in applying:
             apply()
-        gateway = self._running.server.switch(self.app.site())
-        self._running.work.cancel()
-        self._running = replace(self._running, work=self._running.group.create_task(self.app.repeat_work()))
+        gateway = self._switch()
         task = asyncio.create_task(_end(former, gateway))
         self._former.add(task)
         task.add_done_callback(self._former.discard)
@@ -166,6 +165,15 @@ class Service:
     def _admits(self, address: str) -> bool:
         """Return whether the current settings admit the client at an address."""
         return ClientNetworks(self.app.config.clients).admits(address)
+
+    def _switch(self) -> Gateway:
+        """Direct requests and repeated work to the current application; return the gateway of the former one."""
+        running = self._running
+        if running is None:
+            raise RuntimeError("the service does not listen")
+        self._running = replace(running, work=running.group.create_task(self.app.repeat_work()))
+        running.work.cancel()
+        return running.server.switch(self.app.site())
 
     def status(self) -> str:
         """Return one line with figures, for systemd and the log."""

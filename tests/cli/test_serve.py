@@ -22,7 +22,7 @@ import pytest
 
 from snapproxy.base.clock import SystemClock
 from snapproxy.cli import main, readiness, run_as_owner, sockets
-from snapproxy.cli.serve import no_settings, serve
+from snapproxy.cli.serve import no_settings, reader_of, serve
 from snapproxy.config import load
 from snapproxy.errors import ConfigurationError
 from snapproxy_storage import StorageFailure
@@ -200,6 +200,18 @@ async def test_settings_that_cannot_be_applied_change_nothing(
         small_app.fault = None
         assert await server.reload("connect = true") == "READY=1\nSTATUS=2 clients connected"
     assert len(small_app.loaded) == 1
+
+
+def test_a_file_that_was_removed_does_not_mean_the_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text("connect = true")
+    monkeypatch.setattr(sys.modules[load.__module__], "SYSTEM_FILE", file)
+    environ = {"HOME": str(tmp_path)}
+    read = reader_of(load(None, environ))
+    assert read().connect
+    file.unlink()
+    with pytest.raises(ConfigurationError, match="does not exist"):
+        read()
 
 
 async def test_the_server_of_an_artifact_ignores_a_hangup(

@@ -100,6 +100,9 @@ PROGRAMS = {
 """Programs other than ours: what covers their lines, or why nothing does."""
 
 
+_HERE_DOCUMENT = re.compile(r"^(.*<<-?\s*'?(\w+)'?.*\n)(?:.*\n)*?\2$\n?", re.MULTILINE)
+
+
 @dataclass(frozen=True)
 class Command:
     """One simple command of a page: a line may have several, joined by `|` and `&&`."""
@@ -121,7 +124,7 @@ def documented() -> Iterator[Command]:
     """Yield every command of the shell blocks of all pages, in order."""
     for page in PAGES:
         for block in blocks(page.read_text(encoding="utf-8"), "sh"):
-            for line in block.replace("\\\n", " ").splitlines():
+            for line in _HERE_DOCUMENT.sub(r"\1", block).replace("\\\n", " ").splitlines():
                 for words in _simple_commands(line):
                     yield Command(page.relative_to(ROOT).as_posix(), line, words)
 

@@ -120,10 +120,17 @@ async def test_former_configurations_are_closed_and_bounded(config: Config, monk
         await service.reload(config)
 
 
-async def test_a_service_that_does_not_listen_is_not_reloaded(config: Config) -> None:
+async def test_a_reload_waits_until_the_service_listens(config: Config) -> None:
+    """systemd may send it as soon as the process is ready."""
     async with open_service(config, offline=True) as service:
-        with pytest.raises(RuntimeError):
-            await service.reload(config)
+        reloading = asyncio.create_task(service.reload(replace(config, connect=True)))
+        await asyncio.sleep(0)
+        assert not reloading.done()
+        serving = asyncio.create_task(service.serve(sockets.bind([("127.0.0.1", 0)])))
+        assert await asyncio.wait_for(reloading, 20) == []
+        assert service.app.config.connect
+        serving.cancel()
+        await asyncio.wait({serving})
 
 
 async def test_pages_for_operators_have_a_listener_of_their_own(
