@@ -7,15 +7,18 @@ import contextlib
 import hashlib
 import signal
 import socket
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 
+from tests.fakes.apt_root import AptRoot
 from tests.fakes.content import Content
 from tests.fakes.faults import Drip, Hold
+from tests.fakes.forms import sources
 from tests.fakes.proxy import configuration
 from tests.fakes.service_manager import ServiceManager
 from tests.fakes.world import FIRST, World
@@ -167,6 +170,31 @@ def prepare_indexes(world: World, service: ServiceManager) -> None:
     for name in ("InRelease", "main/binary-amd64/Packages.xz"):
         path = f"/debian/{FIRST}/dists/{world.codename}/{name}"
         assert not asyncio.run(download(service.port, path, 1 << 20, 0)).errors
+
+
+@pytest.mark.long
+def test_apt_and_curl_continue_by_themselves_after_a_restart(
+    world: World, service: ServiceManager, apt_root: Callable[[str], AptRoot], tmp_path: Path
+) -> None:
+    """Both receive a package that upstream sends for longer than the drain bound."""
+    root = sources(apt_root("root"), world, f"http://127.0.0.1:{service.port}/debian/{FIRST}")
+    assert root.update().code == 0
+    _, large = prepared(world, service)
+    copy = tmp_path / "copy.deb"
+    url = f"http://127.0.0.1:{service.port}{large[0]}"
+    codes = tmp_path / "codes"
+    loop = 'until curl --silent --fail --continue-at - --output "$1" "$2"; do echo $? >> "$3"; done'
+    curl = subprocess.Popen(["sh", "-c", loop, "sh", copy, url, codes])
+    apt = root.start("apt-get", "install", "--download-only", "-y", "libc6")
+    service.wait(lambda: copy.exists() and copy.stat().st_size > 0, "curl receives nothing")
+    service.restart()
+    output, _ = apt.communicate(timeout=60)
+    assert apt.returncode == 0, output
+    assert curl.wait(60) == 0
+    assert hashlib.sha256(copy.read_bytes()).hexdigest() == large[1].sha256
+    assert set(codes.read_text().split()) == {"18"}, "CURLE_PARTIAL_FILE, after which -C - resumes"
+    fetched = {hashlib.sha256(data).hexdigest() for data in root.fetched().values()}
+    assert large[1].sha256 in fetched
 
 
 def read_head(sock: socket.socket) -> str:
