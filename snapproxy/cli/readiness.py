@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -57,14 +57,20 @@ def ready_file(path: Path | None, listen: Sequence[str]) -> Iterator[None]:
 
 
 def notify(state: str, environ: Mapping[str, str]) -> None:
-    """Send lines of VARIABLE=VALUE, such as READY=1, to systemd. Does nothing without $NOTIFY_SOCKET."""
+    """Send lines of VARIABLE=VALUE, such as READY=1, to systemd. Does nothing without $NOTIFY_SOCKET.
+
+    A failure is logged: systemd may be restarting, and the server can be used without it.
+    """
     address = environ.get("NOTIFY_SOCKET", "")
     if not address:
         return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-        # A leading @ represents the NUL byte of an abstract socket's name.
-        sender.connect("\0" + address[1:] if address.startswith("@") else address)
-        sender.sendall(state.encode())
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            # A leading @ represents the NUL byte of an abstract socket's name.
+            sender.connect("\0" + address[1:] if address.startswith("@") else address)
+            sender.sendall(state.encode())
+    except OSError as error:
+        _log.warning("systemd cannot be notified: %s", error.strerror)
 
 
 def notify_stopping(drain: float, environ: Mapping[str, str]) -> None:
@@ -106,6 +112,5 @@ async def report(server: Reporting, environ: Mapping[str, str], clock: Clock) ->
             _log.error("The store has not answered for %g s", period)
         else:
             lines += ["WATCHDOG=1"] if watchdog else []
-        with suppress(OSError):  # systemd is being restarted: it reads the next one
-            notify("\n".join(lines), environ)
+        notify("\n".join(lines), environ)
         await clock.sleep(period)

@@ -16,6 +16,9 @@ from snapproxy.config import Config
 from snapproxy.errors import SnapproxyError
 from snapproxy_storage import StorageFailure
 
+MAX_STATUS = 500
+"""Maximum number of characters of a status line: the log has the whole list of mistakes."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -71,4 +74,4 @@ class Reloader:
                 _log.warning("Restart the server to apply the new values of: %s", ", ".join(changed))
             return ""
         _log.error("The configuration was not reloaded, and the former one stays in use: %s", fault)
-        return f"not reloaded: {fault}"
+        return f"not reloaded: {fault}"[:MAX_STATUS]

@@ -307,6 +307,20 @@ def test_abstract_sockets_are_told_too() -> None:
         assert systemd.recv(100) == b"READY=1"
 
 
+def test_a_service_manager_that_is_gone_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    readiness.notify("READY=1", {"NOTIFY_SOCKET": str(tmp_path / "absent")})
+    assert caplog.messages == ["systemd cannot be notified: No such file or directory"]
+
+
+async def test_many_mistakes_are_a_short_status(
+    small_app: APP, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Hangups(small_app, tmp_path, monkeypatch) as server:
+        ready = await server.reload("".join(f"unknown{number} = 1\n" for number in range(1000)))
+    assert len(ready) < 600
+    assert "unknown999: " in caplog.text
+
+
 def test_sockets_for_another_process_are_left_alone() -> None:
     assert sockets.activated({}) == []
     assert sockets.activated({"LISTEN_PID": "1", "LISTEN_FDS": "1"}) == []

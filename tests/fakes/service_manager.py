@@ -69,6 +69,11 @@ class ServiceManager:
             )
         self.wait(lambda: any(each.startswith("READY=1") for each in self.notices[seen:]), "it is not ready")
 
+    def descriptors(self) -> int:
+        """Return the number of open files of the service."""
+        assert self._process is not None
+        return len(list(Path(f"/proc/{self._process.pid}/fd").iterdir()))
+
     def reload(self) -> str:
         """Send SIGHUP, and return the status after the reload."""
         seen = len(self.notices)

@@ -228,6 +228,14 @@ def test_running_transfers_end_under_the_former_settings(
         assert "HTTP/1.1 407 " not in (head := read_head(client)), head
 
 
+def test_former_settings_leave_nothing_behind(service: ServiceManager) -> None:
+    service.reload()
+    before = service.descriptors()
+    for _ in range(20):
+        assert "not reloaded" not in service.reload()
+    service.wait(lambda: service.descriptors() == before, "descriptors of former configurations stay open")
+
+
 def test_settings_that_need_a_restart_are_named(service: ServiceManager, settings: Path, tmp_path: Path) -> None:
     """`listen` is not among them: the service manager has chosen the socket."""
     text = settings.read_text().replace("state_dir = ", f'listen = "127.0.0.1:1"\nstate_dir = "{tmp_path}/new"\n# ')
