@@ -17,7 +17,7 @@ from snapproxy.core.plan_model import MAX_ROOT, Source
 from snapproxy.core.upstream_answer import Offer
 from snapproxy.download.flight import Flight
 from snapproxy.download.services import DownloadServices
-from snapproxy_storage import DiskFailure, Draft, DraftFailed, Following, Meta, Sealed, StorageFailure
+from snapproxy_storage import Draft, DraftFailed, Following, Meta, Sealed, StorageFailure
 
 log = logging.getLogger(__name__)
 
@@ -184,7 +184,7 @@ class Incoming:
                 await blob.wait(0)
             except DraftFailed:
                 blob.close()
-                raise DiskFailure("the file does not fit into memory, and the disk takes no more bytes") from None
+                raise self._draft.misfit() from None
             self._flight.unstored = blob
             return False
         blob.close()

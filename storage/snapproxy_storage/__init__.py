@@ -16,7 +16,7 @@ from typing import Self
 from snapproxy_storage.blobs import LocalBlobs
 from snapproxy_storage.catalog import LocalCatalog
 from snapproxy_storage.disk_probe import DiskProbe
-from snapproxy_storage.drafts import LocalDrafts
+from snapproxy_storage.drafts import LocalDrafts, boot_id
 from snapproxy_storage.epoch import Epoch
 from snapproxy_storage.expiring import LocalExpiring
 from snapproxy_storage.journals import LocalJournals
@@ -49,7 +49,11 @@ from snapproxy_storage.protocols import (
     Writing,
 )
 from snapproxy_storage.read_whole import BodyTooLarge, read_blob, read_whole
+from snapproxy_storage.served_times import LocalServedTimes
 from snapproxy_storage.slots import LocalSlots
+from snapproxy_storage.space_account import SpaceAccount
+from snapproxy_storage.space_file import SpaceFile
+from snapproxy_storage.space_protocols import MakeRoom, ServedTimes, Space, StoredBlob, StoredTable
 from snapproxy_storage.tables import LocalTables
 from snapproxy_storage.threads import Threads
 
@@ -69,13 +73,18 @@ __all__ = [
     "Journal",
     "JournalRemoved",
     "Journals",
+    "MakeRoom",
     "Meta",
     "Name",
     "Sealed",
+    "ServedTimes",
     "Slot",
     "Slots",
+    "Space",
     "StorageFailure",
     "Store",
+    "StoredBlob",
+    "StoredTable",
     "Table",
     "Tables",
     "Value",
@@ -98,6 +107,8 @@ class Store:
     tables: Tables
     slots: Slots
     journals: Journals
+    space: Space
+    served: ServedTimes
     _probe: DiskProbe
     _closing: contextlib.AsyncExitStack
 
@@ -118,9 +129,10 @@ class Store:
         await self.close()
 
 
-def open_store(state_dir: Path, cache_dir: Path) -> Store:
+def open_store(state_dir: Path, cache_dir: Path, *, quota: int | None = None, free_space: int = 0) -> Store:
     """Open the store and create missing folders. It returns quickly; any number of processes may open the same store.
 
+    `quota`: the maximum bytes of blobs and drafts. `free_space`: the bytes of their file system that stay free.
     Raises StorageFailure if a folder cannot be used or is a symbolic link, or if a newer program wrote the catalog.
     """
     with contextlib.ExitStack() as undo:
@@ -131,10 +143,14 @@ def open_store(state_dir: Path, cache_dir: Path) -> Store:
         epoch = Epoch(layout.state)
         undo.callback(epoch.close)
         slots = LocalSlots(layout.state)
+        space_file = SpaceFile(layout.state, boot_id(), is_empty=layout.is_new)
+        undo.callback(space_file.close)
         catalog = LocalCatalog(layout.catalog(), epoch, threads)
         undo.pop_all()
-    blobs = LocalBlobs(layout.blobs, catalog, epoch, threads)
-    drafts = LocalDrafts(layout.drafts, blobs, threads)
+    account = SpaceAccount(space_file, layout.blobs, layout.drafts, quota=quota, floor=free_space)
+    served = LocalServedTimes(catalog)
+    blobs = LocalBlobs(layout.blobs, catalog, epoch, account, served, threads)
+    drafts = LocalDrafts(layout.drafts, blobs, account, threads)
     expiring = LocalExpiring(layout.expiring, threads)
     tables = LocalTables(layout.tables)
     journals = LocalJournals(layout.journals)
@@ -142,11 +158,14 @@ def open_store(state_dir: Path, cache_dir: Path) -> Store:
     closing = contextlib.AsyncExitStack()  # callbacks run in reverse order
     closing.callback(layout.close)
     closing.callback(epoch.close)
+    closing.callback(account.close)
     closing.push_async_callback(asyncio.to_thread, threads.close)
     closing.push_async_callback(asyncio.to_thread, catalog.close)
+    closing.push_async_callback(served.close)
     closing.push_async_callback(asyncio.to_thread, expiring.close)
     closing.callback(tables.close)
     closing.callback(journals.close)
+    closing.push_async_callback(drafts.space.close)
     closing.push_async_callback(drafts.close)
     return Store(
         blobs,
@@ -156,6 +175,8 @@ def open_store(state_dir: Path, cache_dir: Path) -> Store:
         tables,
         slots,
         journals,
+        drafts.space,
+        served,
         DiskProbe([layout.drafts, layout.tables], drafts, threads),
         closing,
     )

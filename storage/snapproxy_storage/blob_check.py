@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from snapproxy_storage.open_folder import NOT_A_FILE, OpenFolder
 
@@ -21,10 +23,12 @@ def identity_of(status: os.stat_result) -> Identity:
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def check_file(folder: OpenFolder, digest: str) -> Identity | None:
+def check_file(
+    folder: OpenFolder, digest: str, changing: Callable[[str], AbstractContextManager[None]]
+) -> Identity | None:
     """Return the identity of the file `digest` if it has the bytes of that SHA-256.
 
-    Otherwise return None; the file, or any other entry of that name, is removed.
+    Otherwise return None; the file, or any other entry of that name, is removed inside `changing`.
     """
     tries = 0
     while tries < _TRIES:
@@ -33,7 +37,8 @@ def check_file(folder: OpenFolder, digest: str) -> Identity | None:
         except OSError as error:
             if error.errno not in NOT_A_FILE:
                 raise
-            folder.set_aside(digest)
+            with changing(digest):
+                folder.set_aside(digest)
             return None
         try:
             before = os.fstat(fd)
@@ -48,7 +53,8 @@ def check_file(folder: OpenFolder, digest: str) -> Identity | None:
             tries += 1
         finally:
             os.close(fd)
-    folder.set_aside(digest)
+    with changing(digest):
+        folder.set_aside(digest)
     return None
 
 

@@ -11,10 +11,13 @@ new identity is recorded.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
+import itertools
 import logging
 import os
-from collections.abc import AsyncIterator, Iterator
+import stat
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 from snapproxy_storage.blob_check import Identity, check_file
 from snapproxy_storage.catalog import LocalCatalog
@@ -24,9 +27,16 @@ from snapproxy_storage.file_reading import read_pieces
 from snapproxy_storage.layout import blob_name, is_digest
 from snapproxy_storage.open_folder import NOT_A_FILE, OpenFolder
 from snapproxy_storage.protocols import Meta, StorageFailure
+from snapproxy_storage.served_times import LocalServedTimes
+from snapproxy_storage.space_account import SpaceAccount
+from snapproxy_storage.space_count import size_on_disk
+from snapproxy_storage.space_protocols import StoredBlob, blocks
 from snapproxy_storage.threads import Threads
 
 _log = logging.getLogger(__name__)
+
+_BATCH = 500
+"""Number of blobs whose times are read from the catalog at once."""
 
 _MEMORISED = 16_384
 """Maximum number of identities in memory (about 400 bytes each); the others are read from the catalog."""
@@ -73,8 +83,18 @@ class LocalBlob:
 class LocalBlobs:
     """The folder of blobs."""
 
-    def __init__(self, folder: OpenFolder, catalog: LocalCatalog, epoch: Epoch, threads: Threads) -> None:
+    def __init__(
+        self,
+        folder: OpenFolder,
+        catalog: LocalCatalog,
+        epoch: Epoch,
+        account: SpaceAccount,
+        served: LocalServedTimes,
+        threads: Threads,
+    ) -> None:
         self.folder = folder
+        self._account = account
+        self._served = served
         self._open = folder.opener()
         self._catalog = catalog
         self._epoch = epoch
@@ -114,21 +134,48 @@ class LocalBlobs:
     def was_damaged(self, digest: str) -> bool:
         return digest not in self._verified and self._catalog.blob_identity(digest) == ""
 
-    async def remove(self, digest: str, *, damaged: bool = False) -> None:
-        def unlink() -> None:
-            self.folder.remove(blob_name(digest))
+    async def remove(self, digest: str, *, damaged: bool = False) -> int:
+        name = blob_name(digest)
+
+        def unlink() -> int:
+            with self._account.changing(name):
+                freed = size_on_disk(self.folder, name)
+                self.folder.remove(name)
             self._epoch.bump()
+            return freed
 
         try:
-            await asyncio.get_running_loop().run_in_executor(self._threads.disk, unlink)
+            freed = await asyncio.get_running_loop().run_in_executor(self._threads.disk, unlink)
         except OSError as error:
             raise os_failure(f"cannot remove the blob {self.folder.path / digest}", error) from error
         self._verified.pop(digest, None)
+        self._served.forget(digest)
         if damaged:
             await self._store_identity(digest, "")
+        else:
+            self._catalog.forget_blob(digest)
+        return freed
 
     def digests(self) -> Iterator[str]:
         yield from sorted(filter(is_digest, self.folder.names()))
+
+    def stored(self) -> Iterator[StoredBlob]:
+        try:
+            with self.folder.entries() as entries:
+                names = (entry.name for entry in entries if is_digest(entry.name))
+                while batch := list(itertools.islice(names, _BATCH)):
+                    yield from self._described(batch)
+        except OSError as error:
+            raise os_failure(f"cannot list the blobs in {self.folder.path}", error) from error
+
+    def _described(self, digests: Sequence[str]) -> Iterator[StoredBlob]:
+        served = self._served.of(digests)
+        for digest in digests:
+            with contextlib.suppress(FileNotFoundError):  # removed in the meantime
+                status = self.folder.stat(digest)
+                at = served.get(digest, int(status.st_mtime))
+                if stat.S_ISREG(status.st_mode):
+                    yield StoredBlob(digest, blocks(status.st_size), at)
 
     def record(self, digest: str, identity: Identity) -> None:
         """Record the identity of a verified file. If the record is lost, the file is hashed once more."""
@@ -150,7 +197,9 @@ class LocalBlobs:
         """Hash a file whose identity is unknown. Record it if its bytes are right, otherwise remove it."""
         loop, path = asyncio.get_running_loop(), self.folder.path / digest
         try:
-            identity = await loop.run_in_executor(self._threads.checks, check_file, self.folder, digest)
+            identity = await loop.run_in_executor(
+                self._threads.checks, check_file, self.folder, digest, self._account.changing
+            )
         except OSError as error:
             if error.errno == errno.ENOENT:
                 return  # removed in the meantime

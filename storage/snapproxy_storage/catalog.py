@@ -12,7 +12,7 @@ import json
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,10 @@ _BUSY_SECONDS = 20.0
 """Seconds that a write waits for the transaction of another process."""
 _MOST_NOTED = 64
 """Number of waiting writes from which `note_blob` starts a transaction."""
+_SERVED_RESOLUTION = 3600
+"""Seconds to which the time of the last serving is exact: a blob that is served all the time costs a write an hour."""
+_CLOCK_ERROR = 86400
+"""Seconds by which a recorded time may be ahead of a later one."""
 _LAST = "\U0010ffff"
 """The greatest character, both in Python and in SQLite's UTF-8 order."""
 
@@ -192,9 +196,35 @@ class LocalCatalog:
 
         It is lost if the process dies before. A failure is not reported.
         """
-        self._waiting.append(_Write(_blob_recorder(digest, identity), lambda _: None, Future()))
+        self._note(_blob_recorder(digest, identity))
+
+    def _note(self, operation: Callable[[sqlite3.Connection], Any]) -> None:
+        self._waiting.append(_Write(operation, lambda _: None, Future()))
         if len(self._waiting) >= _MOST_NOTED:
             self._threads.catalog.submit(self._write_waiting)
+
+    def forget_blob(self, digest: str) -> None:
+        """Delete the record of a removed blob with the next write. If that is lost, a later tidy-up deletes it."""
+        self._note(_blob_forgetter(digest))
+
+    def served(self, digests: Sequence[str]) -> dict[str, int]:
+        """Return when blobs were served last, those of them that were served."""
+        wanted = "SELECT digest, at FROM served WHERE digest IN (SELECT value FROM json_each(?))"
+        return dict(self._read(wanted, json.dumps(list(digests))))
+
+    async def put_served(self, times: Mapping[str, int]) -> None:
+        """Record when blobs were served last, to the hour: a later time within it costs no write.
+
+        A recorded time of a clock that was ahead is replaced.
+        """
+        rows = [(digest, at, _SERVED_RESOLUTION, _CLOCK_ERROR) for digest, at in times.items()]
+        await self._write(
+            lambda writer: writer.executemany(
+                "INSERT INTO served VALUES (?, ?) ON CONFLICT (digest) DO UPDATE SET at = excluded.at "
+                "WHERE excluded.at >= at + ? OR excluded.at < at - ?",
+                rows,
+            )
+        )
 
     def close(self) -> None:
         """Close both connections, the writer after its pending writes."""
@@ -272,6 +302,14 @@ def _name(digest: str, size: int, proof: int, extra: str) -> Name:
 
 def _blob_recorder(digest: str, identity: str) -> Callable[[sqlite3.Connection], Any]:
     return lambda writer: writer.execute("REPLACE INTO blob VALUES (?, ?)", (digest, identity))
+
+
+def _blob_forgetter(digest: str) -> Callable[[sqlite3.Connection], Any]:
+    def forget(writer: sqlite3.Connection) -> None:
+        writer.execute("DELETE FROM blob WHERE digest = ?", (digest,))
+        writer.execute("DELETE FROM served WHERE digest = ?", (digest,))
+
+    return forget
 
 
 def _insert_name(writer: sqlite3.Connection, space: str, name: str, value: Name) -> tuple[Name, Name | None]:

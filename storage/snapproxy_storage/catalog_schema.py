@@ -20,6 +20,7 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ("DROP TABLE journal",),  # it was never used: journals are separate files
     ("ALTER TABLE span ADD COLUMN alone INTEGER NOT NULL DEFAULT 0",),
     ("CREATE TABLE blob (digest TEXT PRIMARY KEY, identity TEXT NOT NULL) WITHOUT ROWID",),
+    ("CREATE TABLE served (digest TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID",),
 )
 """The statements that lead to version 1, 2, ... Never change a released migration; append a new one."""
 

@@ -16,6 +16,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from snapproxy_storage.blobs import LocalBlobs
 from snapproxy_storage.draft_files import DraftFiles
+from snapproxy_storage.draft_room import DraftRoom
 from snapproxy_storage.draft_sink import DraftSink, SinkStep
 from snapproxy_storage.draft_stream import DraftStream, UnstoredBlob
 from snapproxy_storage.failures import os_failure
@@ -23,6 +24,8 @@ from snapproxy_storage.held_back import releasable
 from snapproxy_storage.memory_window import MemoryWindow
 from snapproxy_storage.notifier import Notifier
 from snapproxy_storage.protocols import Blob, Body, DiskFailure, DraftFailed, Meta, Sealed, StorageFailure
+from snapproxy_storage.space import LocalSpace
+from snapproxy_storage.space_account import Reservation
 from snapproxy_storage.threads import Threads
 from snapproxy_storage.write_queue import WriteQueue
 
@@ -44,10 +47,12 @@ class LocalDraft:
         self,
         key: str,
         files: DraftFiles | None,
+        reservation: Reservation,
         *,
+        space: LocalSpace,
         blobs: LocalBlobs,
         threads: Threads,
-        make_window: Callable[[int], MemoryWindow],
+        make_window: Callable[[int, DiskFailure], MemoryWindow],
         backlog: Callable[[], int],
         on_end: Callable[[LocalDraft], None],
     ) -> None:
@@ -59,7 +64,8 @@ class LocalDraft:
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
         self._stream = DraftStream(files.open_reader() if files else None)
-        self._sink = DraftSink(files)
+        self._sink = DraftSink(files, space.account, reservation)
+        self._room = DraftRoom(key, self._sink, space, threads)
         self._meta = files.meta if files else Meta()
         self._size = self._inherited = files.written if files else 0
         self._is_read = self._inherited == 0
@@ -87,19 +93,20 @@ class LocalDraft:
     def full(self) -> bool:
         return self._stream.window is not None
 
+    def misfit(self) -> DiskFailure:
+        return (self._stream.window or self._make_window(0, self._room.why_full)).misfit()
+
     def follow(self) -> Body:
         sealed = self._sealed if self._stream.is_closed else None  # the draft has ended, and its last reader is closed
         blob = self._blobs.peek(sealed.digest) if sealed is not None else None
         return blob or self._stream.follow()
 
     def tap(self, update: Callable[[bytes], None]) -> None:
-        if self._is_begun:
-            raise StorageFailure("cannot add a tap: bytes of this draft were already read or written")
+        _require_unused("add a tap", is_begun=self._is_begun)
         self._sink.tap(update)
 
     async def rehash(self) -> None:
-        if self._is_begun:
-            raise StorageFailure("cannot rehash: bytes of this draft were already read or written")
+        _require_unused("rehash", is_begun=self._is_begun)
         self._is_begun = True
         at, reader = 0, self._stream.reader
         while at < self._inherited and reader is not None:
@@ -108,8 +115,7 @@ class LocalDraft:
         self._stream.advance(self._inherited)
 
     async def restart(self) -> None:
-        if self._is_begun:
-            raise StorageFailure("cannot restart: bytes of this draft were already read or written")
+        _require_unused("restart", is_begun=self._is_begun)
         reader = await self._run(self._threads.writer, self._sink.restart)
         self._meta, self._size, self._inherited, self._is_read = Meta(), 0, 0, True
         self._stream = self._stream.restarted(reader)
@@ -155,7 +161,7 @@ class LocalDraft:
     async def commit(self) -> Blob:
         sealed = await self.seal()
         if self._ending is None:
-            self._ending = self._run_to_end(self._commit(sealed))
+            self._ending = _run_to_end(self._commit(sealed), self.key)
         await asyncio.shield(self._ending)
         if self._unstored is not None:
             unstored, self._unstored = self._unstored, None
@@ -169,7 +175,7 @@ class LocalDraft:
         if self._ending is None:
             self._stream.fail(DraftFailed(reason))
             self._stream.consumed.notify()
-            self._ending = self._run_to_end(self._abandon(reason, keep=keep))
+            self._ending = _run_to_end(self._abandon(reason, keep=keep), self.key)
         with contextlib.suppress(StorageFailure):  # the failure of a commit was raised in its caller
             await asyncio.shield(self._ending)
         if self._unstored is not None:
@@ -197,8 +203,9 @@ class LocalDraft:
 
     async def _abandon(self, reason: str, *, keep: bool) -> None:
         try:
-            if keep:
+            if keep and not self._room.is_short:
                 await self._drain()
+            self._room.stop_waiting()  # bytes that wait for room are not kept
             self._queue.clear()
             self._worked.notify()
             while self._jobs:
@@ -218,13 +225,9 @@ class LocalDraft:
 
     def _release(self) -> None:
         self._queue.cancel_timer()
+        self._sink.release()
         self._on_end(self)
         self._stream.retire()
-
-    def _run_to_end(self, ending: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        task = self._loop.create_task(ending, name=f"end draft {self.key}")
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # its caller may be cancelled
-        return task
 
     async def _run(self, pool: Executor, work: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
         """Run blocking work on a thread. It completes even if the caller is cancelled. An OSError fails the draft."""
@@ -241,12 +244,12 @@ class LocalDraft:
         self._worked.notify()
 
     def _start_write(self, pieces: list[bytes]) -> asyncio.Future[SinkStep]:
-        job = self._loop.run_in_executor(self._threads.writer, self._sink.take, pieces, self._stream.meta.length)
+        job = self._room.give(pieces, self._stream.meta.length)
         self._jobs.add(job)
         return job
 
     def _written(self, job: asyncio.Future[SinkStep]) -> None:
-        error = job.exception()
+        error = asyncio.CancelledError() if job.cancelled() else job.exception()
         if error is None:
             self._apply(job.result())
         elif isinstance(error, Exception):
@@ -265,14 +268,14 @@ class LocalDraft:
         if self._stream.window is not None:
             self._stream.window.add(step.spilled)
             if self._stream.window.is_over_budget:
-                self._fail(DiskFailure("too many files are kept in memory, because the disk takes no more bytes"))
+                self._fail(self._stream.window.misfit("too many files are kept in memory"))
         if self._is_read:
             self._stream.advance(step.available)
 
     def _enter_full(self, on_disk: int) -> None:
         if not self.full:
-            _log.warning("The disk is full: %s continues in memory and will not be stored", self.key)
-            self._stream.spill(on_disk, self._make_window(on_disk))
+            _log.warning("%s continues in memory and will not be stored: %s", self.key, self._room.why_full)
+            self._stream.spill(on_disk, self._make_window(on_disk, self._room.why_full))
 
     def _fail(self, error: Exception) -> Exception:
         """Record the failure, after which the draft can only be abandoned, and fail its readers."""
@@ -283,6 +286,17 @@ class LocalDraft:
     def _raise_failure(self) -> None:
         if self._failure:
             raise self._failure
+
+
+def _run_to_end(ending: Coroutine[None, None, None], key: str) -> asyncio.Task[None]:
+    task = asyncio.get_running_loop().create_task(ending, name=f"end draft {key}")
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())  # its caller may be cancelled
+    return task
+
+
+def _require_unused(action: str, *, is_begun: bool) -> None:
+    if is_begun:
+        raise StorageFailure(f"cannot {action}: bytes of this draft were already read or written")
 
 
 def _check_length(length: int | None, known: int | None, size: int, inherited: int) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from snapproxy_storage.blob_check import Identity, identity_of
@@ -102,18 +104,19 @@ class DraftFiles:
         """Start at zero in a new file. Readers of the old file fail."""
         self._begin_at_zero()
 
-    def publish(self, blobs: OpenFolder, digest: str) -> Identity:
-        """Make the complete file the blob `digest`, and return its identity.
+    def publish(self, blobs: OpenFolder, digest: str, changing: Callable[[], AbstractContextManager[None]]) -> Identity:
+        """Make the complete file the blob `digest`, inside `changing`, and return its identity.
 
         After a crash at any point the blob is complete or absent.
         """
         os.fchmod(self._fd, 0o444)
         os.fsync(self._fd)
-        try:
-            self._folder.rename(self._name, blobs, digest)
-        except IsADirectoryError:
-            blobs.set_aside(digest)
-            self._folder.rename(self._name, blobs, digest)
+        with changing():
+            try:
+                self._folder.rename(self._name, blobs, digest)
+            except IsADirectoryError:
+                blobs.set_aside(digest)
+                self._folder.rename(self._name, blobs, digest)
         identity = identity_of(os.fstat(self._fd))
         blobs.sync()
         self._folder.sync()

@@ -6,6 +6,7 @@ in memory.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
 import os
@@ -18,6 +19,7 @@ from snapproxy_storage.failures import DISK_FULL, is_full, is_unwritable
 from snapproxy_storage.held_back import HeldBack, releasable
 from snapproxy_storage.open_folder import OpenFolder
 from snapproxy_storage.protocols import Meta, StorageFailure
+from snapproxy_storage.space_account import Reservation, SpaceAccount
 
 _log = logging.getLogger(__name__)
 
@@ -41,10 +43,15 @@ class SinkStep:
 
 
 class DraftSink:
-    """The hash, the taps and the files of one draft. `files` is None if the disk was full at the start."""
+    """The hash, the taps and the files of one draft. `files` is None if the disk was full at the start.
 
-    def __init__(self, files: DraftFiles | None) -> None:
+    `reservation` is the disk space that the account promised to the files.
+    """
+
+    def __init__(self, files: DraftFiles | None, account: SpaceAccount, reservation: Reservation) -> None:
         self._files = files
+        self._account = account
+        self.reservation = reservation
         self._hash = hashlib.sha256()
         self._taps: list[Callable[[bytes], None]] = []
         self._held = HeldBack()
@@ -54,6 +61,29 @@ class DraftSink:
     @property
     def on_disk(self) -> int:
         return self._on_disk
+
+    @property
+    def hashed(self) -> int:
+        """The number of bytes that were taken."""
+        return self._hashed
+
+    @property
+    def is_off_disk(self) -> bool:
+        """Whether the draft has no files."""
+        return self._files is None
+
+    def must_reserve(self, total: int) -> bool:
+        """Return whether the draft needs more disk space for `total` bytes."""
+        return self._files is not None and not self.reservation.covers(total)
+
+    def refuse_disk(self) -> None:
+        """Continue without the disk, because there is no room for the draft."""
+        self._leave_disk()
+
+    def release(self) -> None:
+        """End the reservation, after the readers of this process."""
+        if self.reservation.size:
+            self._account.release(self.reservation)
 
     def tap(self, update: Callable[[bytes], None]) -> None:
         self._taps.append(update)
@@ -100,6 +130,7 @@ class DraftSink:
             return None
         try:
             self._files.restart()
+            self._account.wrote(self.reservation, 0)
             return self._files.open_reader()
         except OSError as error:
             self._give_up_disk(error)
@@ -109,7 +140,8 @@ class DraftSink:
         """Rename the complete file to its blob, and release the lock."""
         if self._files is not None:
             try:
-                identity = self._files.publish(blobs, digest)
+                changing = functools.partial(self._account.changing, digest, self.reservation)
+                identity = self._files.publish(blobs, digest, changing)
             except OSError as error:
                 self._give_up_disk(error)
             else:
@@ -121,22 +153,28 @@ class DraftSink:
         """Keep the bytes for a later resume. Removes them and raises OSError if the disk fails."""
         if self._files is None:
             return
+        is_kept = False
         try:
             self._files.keep(reason)
+            is_kept = True
         except OSError:
             self._files.discard(reason)
             raise
         finally:
             self._close()
+            self._account.release(self.reservation, kept=self._on_disk if is_kept else None)
 
     def discard(self, reason: str) -> None:
         """Remove the files."""
         if self._files is None:
             return
+        is_removed = False
         try:
             self._files.discard(reason)
+            is_removed = True
         finally:
             self._close()
+            self._account.release(self.reservation, kept=None if is_removed else self._on_disk)
 
     def _digest_piece(self, piece: bytes) -> None:
         self._hash.update(piece)
@@ -175,6 +213,7 @@ class DraftSink:
     def _advance(self, written: int) -> None:
         self._held.drop(written - self._on_disk)
         self._on_disk = written
+        self._account.wrote(self.reservation, written)
 
     def _give_up_disk(self, error: OSError) -> None:
         """Continue without the disk if it is full: fail the readers in other processes and remove the files.
@@ -183,11 +222,18 @@ class DraftSink:
         """
         if not is_unwritable(error) or (self._on_disk and not is_full(error)):
             raise error  # on a faulty disk the bytes in the file cannot be trusted
-        if self._files is not None:
-            try:
-                self._files.discard(DISK_FULL)
-            except OSError as further:
-                _log.warning("Cannot remove a draft from the full disk: %s", further)
+        self._leave_disk()
+
+    def _leave_disk(self) -> None:
+        if self._files is None:
+            return
+        try:
+            self._files.discard(DISK_FULL)
+        except OSError as further:
+            _log.warning("Cannot remove a draft from the full disk: %s", further)
+            self._account.release(self.reservation, kept=self._on_disk)
+        else:  # readers have the removed file open, so it takes its space until the draft has ended
+            self._account.adjust(self.reservation, self._on_disk)
         self._close()
 
     def _close(self) -> None:

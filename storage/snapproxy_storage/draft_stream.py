@@ -14,7 +14,7 @@ from snapproxy_storage.failures import DISK_FULL, RESTARTED
 from snapproxy_storage.file_reading import read_pieces
 from snapproxy_storage.memory_window import MemoryWindow
 from snapproxy_storage.notifier import Notifier
-from snapproxy_storage.protocols import DiskFailure, DraftFailed, Meta, StorageFailure
+from snapproxy_storage.protocols import DraftFailed, Meta, StorageFailure
 
 _MEMORY_PIECE = 256 * 1024
 
@@ -143,7 +143,7 @@ class DraftStream:
             needed = self.needed_from()
             remaining = deadline - loop.time()
             if needed is None:
-                raise DiskFailure("the file does not fit into memory, and the disk takes no more bytes")
+                raise window.misfit()
             window.drop_to(window.end if remaining <= 0 else needed)
             if window.is_overfull:
                 await self.consumed.wait(remaining)

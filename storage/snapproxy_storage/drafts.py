@@ -19,7 +19,9 @@ from snapproxy_storage.layout import draft_name, draft_of, meta_name, next_name
 from snapproxy_storage.locks import try_lock
 from snapproxy_storage.memory_window import MemoryBudget, MemoryWindow
 from snapproxy_storage.open_folder import OpenFolder
-from snapproxy_storage.protocols import Body, Following, StorageFailure, Writing
+from snapproxy_storage.protocols import Body, DiskFailure, Following, StorageFailure, Writing
+from snapproxy_storage.space import LocalSpace
+from snapproxy_storage.space_account import OutOfSpace, Reservation, SpaceAccount
 from snapproxy_storage.threads import Threads
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -38,7 +40,7 @@ _MIN_BACKLOG = 256 << 10
 """Bytes that one draft may always queue, for any number of drafts."""
 
 
-def _boot_id() -> str:
+def boot_id() -> str:
     """Return the boot id of the kernel, or a random value that no draft has if it cannot be read."""
     try:
         return _BOOT_ID.read_text().strip()
@@ -49,11 +51,13 @@ def _boot_id() -> str:
 class LocalDrafts:
     """The folder of drafts."""
 
-    def __init__(self, folder: OpenFolder, blobs: LocalBlobs, threads: Threads) -> None:
+    def __init__(self, folder: OpenFolder, blobs: LocalBlobs, account: SpaceAccount, threads: Threads) -> None:
         self._folder = folder
+        self._account = account
+        self.space = LocalSpace(account, threads, lambda age: self.sweep(older_than=age))
         self._blobs = blobs
         self._threads = threads
-        self._boot = _boot_id()
+        self._boot = boot_id()
         self._writing: dict[str, LocalDraft] = {}
         self._pollers: dict[str, DraftPoller] = {}
         self._is_closed = False
@@ -73,13 +77,13 @@ class LocalDrafts:
         try:
             for _ in range(_MAX_RACES):
                 try:
-                    files = DraftFiles.take(self._folder, name, self._boot)
+                    reservation, files = self._take(name)
                 except OSError as error:
                     if not is_unwritable(error):
                         raise
-                    return Writing(self._start(key, None, window))
-                if files is not None:
-                    return Writing(self._start(key, files, window))
+                    return Writing(self._start(key, None, Reservation(0), window))
+                if files is not None or reservation is None:
+                    return Writing(self._start(key, files, reservation or Reservation(0), window))
                 body = self._follow_other_writer(name)
                 if body is not None:
                     return Following(body)
@@ -112,32 +116,55 @@ class LocalDrafts:
         for poller in list(self._pollers.values()):
             poller.close()
 
-    def _start(self, key: str, files: DraftFiles | None, window: int) -> LocalDraft:
+    def _start(self, key: str, files: DraftFiles | None, reservation: Reservation, window: int) -> LocalDraft:
         try:
             draft = LocalDraft(
                 key,
                 files,
+                reservation,
+                space=self.space,
                 blobs=self._blobs,
                 threads=self._threads,
-                make_window=lambda start: self._make_window(start, window),
+                make_window=lambda start, why: self._make_window(start, window, why),
                 backlog=self._backlog,
                 on_end=self._ended,
             )
         except BaseException:
             if files is not None:
                 files.close()
+                self._account.release(reservation)
             raise
         self._writing[key] = draft
         return draft
+
+    def _take(self, name: str) -> tuple[Reservation | None, DraftFiles | None]:
+        """Become the writer of a draft: reserve its space, then open its files.
+
+        Return no reservation if the quota has no room, no files if there is a writer already.
+        """
+        reservation = self._account.begin(self._folder.size_of_file(name) or 0)
+        if reservation is None:
+            return None, None
+        try:
+            files = DraftFiles.take(self._folder, name, self._boot)
+        except BaseException:
+            self._account.decline(reservation)
+            raise
+        if files is None:
+            self._account.decline(reservation)
+        elif files.written != reservation.written:  # its bytes are not trusted, or more have arrived
+            self._account.adjust(reservation, files.written)
+        return reservation, files
 
     def _backlog(self) -> int:
         """Return the bytes that one draft may queue for the writer thread, which all drafts share."""
         return max(_MIN_BACKLOG, min(_MAX_BACKLOG, _TOTAL_BACKLOG // max(1, len(self._writing))))
 
-    def _make_window(self, start: int, capacity: int) -> MemoryWindow:
+    def _make_window(self, start: int, capacity: int, why: DiskFailure) -> MemoryWindow:
         """Return the window of a draft that the disk does not take any more."""
-        self._full_at = time.monotonic()
-        return MemoryWindow(start, max(capacity, 4 * HELD_BACK), self._budget)
+        if not isinstance(why, OutOfSpace):
+            self._full_at = time.monotonic()
+        return MemoryWindow(start, max(capacity, 4 * HELD_BACK), self._budget, why)
 
     def _ended(self, draft: LocalDraft) -> None:
         if self._writing.get(draft.key) is draft:
@@ -160,7 +187,10 @@ class LocalDrafts:
         os.utime(self._folder.fd)  # so that the file system provides the current time
         horizon = os.fstat(self._folder.fd).st_mtime - older_than
         drafts = {draft for draft in map(draft_of, self._folder.names()) if draft is not None}
-        return sum(self._sweep_one(draft, horizon) for draft in sorted(drafts))
+        removed = sum(self._sweep_one(draft, horizon) for draft in sorted(drafts))
+        if removed:
+            self._account.settle()
+        return removed
 
     def _sweep_one(self, name: str, horizon: float) -> bool:
         """Remove a draft that has no writer and no file that was modified after the `horizon`."""

@@ -8,6 +8,7 @@
         catalog.sqlite3             the catalog (with -wal and -shm files of SQLite)
         epoch                       8 bytes, mapped by every process: the epoch; its lock also serializes migrations
         slots                       empty; locks on its byte ranges are the slots
+        space                       the figures of disk space, mapped by every process; its locks show who writes
         journals/<32 hex>           journals; several processes append lines
     cache_dir/                      may be deleted at any time
         tables/<version>/<digest>   tables; <digest>.new while one is being built
@@ -36,6 +37,7 @@ _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 EPOCH = "epoch"
 SLOTS = "slots"
+SPACE = "space"
 CATALOG = "catalog.sqlite3"
 TABLES = "tables"
 
@@ -53,6 +55,8 @@ class StoreLayout:
 
             self.state = opened(OpenFolder.root(state_dir))
             self.blobs = opened(opened(self.state.sub("blobs")).sub("sha256"))
+            with self.blobs.entries() as entries:
+                self.is_new = next(entries, None) is None
             self.drafts = opened(self.state.sub("drafts"))
             self.journals = opened(self.state.sub("journals"))
             cache = opened(OpenFolder.root(cache_dir))

@@ -28,9 +28,9 @@ def try_lock(fd: int, *, start: int = 0, length: int = 0) -> bool:
     return True
 
 
-def lock(fd: int) -> None:
-    """Wait for the lock on the whole file and take it."""
-    fcntl.fcntl(fd, fcntl.F_OFD_SETLKW, _FLOCK.pack(fcntl.F_WRLCK, 0, 0, 0, 0))
+def lock(fd: int, *, start: int = 0, length: int = 0) -> None:
+    """Wait for the lock on a byte range (length 0: to the end) and take it."""
+    fcntl.fcntl(fd, fcntl.F_OFD_SETLKW, _FLOCK.pack(fcntl.F_WRLCK, 0, start, length, 0))
 
 
 def unlock(fd: int, *, start: int = 0, length: int = 0) -> None:
@@ -38,10 +38,10 @@ def unlock(fd: int, *, start: int = 0, length: int = 0) -> None:
     fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_UNLCK, 0, start, length, 0))
 
 
-def is_locked(fd: int) -> bool:
-    """Return whether another open file description has locked any part of the file.
+def is_locked(fd: int, *, start: int = 0, length: int = 0) -> bool:
+    """Return whether another open file description has locked any part of the range (length 0: to the end).
 
     It takes no lock and needs read access only.
     """
-    answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _FLOCK.pack(fcntl.F_WRLCK, 0, 0, 0, 0))
+    answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _FLOCK.pack(fcntl.F_WRLCK, 0, start, length, 0))
     return bool(_FLOCK.unpack(answer)[0] != fcntl.F_UNLCK)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from snapproxy_storage.protocols import DiskFailure
+
 
 class MemoryBudget:
     """The memory that the windows of all drafts take together, in bytes."""
@@ -18,9 +20,13 @@ class MemoryBudget:
 
 
 class MemoryWindow:
-    """The bytes of a draft from `start` to `end`. The owner keeps it within `capacity` by calling `drop_to`."""
+    """The bytes of a draft from `start` to `end`. The owner keeps it within `capacity` by calling `drop_to`.
 
-    def __init__(self, start: int, capacity: int, budget: MemoryBudget) -> None:
+    `why`: why the disk does not take them.
+    """
+
+    def __init__(self, start: int, capacity: int, budget: MemoryBudget, why: DiskFailure) -> None:
+        self.why = why
         self.start = start
         self.capacity = capacity
         self._budget = budget
@@ -34,6 +40,10 @@ class MemoryWindow:
     def is_over_budget(self) -> bool:
         """Whether the windows of all drafts together take too much memory."""
         return self._budget.is_exceeded
+
+    def misfit(self, what: str = "the file does not fit into memory") -> DiskFailure:
+        """Return the failure of bytes that fit neither on the disk nor into memory."""
+        return DiskFailure(f"{what}, and {self.why}", self.why.state)
 
     @property
     def is_overfull(self) -> bool:

@@ -12,7 +12,7 @@ import logging
 import os
 import secrets
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from snapproxy_storage.failures import os_failure
@@ -152,6 +152,17 @@ class OpenFolder:
 
     def names(self) -> list[str]:
         return os.listdir(self.fd)  # noqa: PTH208 - by descriptor, which pathlib cannot
+
+    @contextlib.contextmanager
+    def entries(self) -> Iterator[Iterator[os.DirEntry[str]]]:
+        """Provide the entries one by one, in any order: `names` would hold a million of them in memory."""
+        # A descriptor of its own: duplicates share one position, so two listings at a time would disturb each other.
+        fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.fd)
+        try:
+            with os.scandir(fd) as entries:
+                yield entries
+        finally:
+            os.close(fd)
 
     def sync(self) -> None:
         """Flush the folder, so that renames and removals survive a power cut."""

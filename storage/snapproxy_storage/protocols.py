@@ -21,6 +21,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from snapproxy_storage.space_protocols import StoredBlob, StoredTable
+
 
 class StorageFailure(Exception):  # noqa: N818 - named for the event, as are its subclasses
     """A store operation failed. The message states the operation, the file, the cause and a remedy."""
@@ -133,11 +135,20 @@ class Blobs(Protocol):
     def was_damaged(self, digest: str) -> bool:
         """Return whether the blob was removed because it was damaged, and has not been stored again since."""
 
-    async def remove(self, digest: str, *, damaged: bool = False) -> None:
-        """Remove the blob and increment the epoch. An absent blob is ignored. `damaged`: record that as the reason."""
+    async def remove(self, digest: str, *, damaged: bool = False) -> int:
+        """Remove the blob and increment the epoch; return its bytes on disk, 0 for an absent one.
+
+        The disk frees them when the last reader has closed it. `damaged`: record that as the reason.
+        """
 
     def digests(self) -> Iterator[str]:
         """Yield the digest of every blob in the store, sorted. It may block, because it lists the whole store."""
+
+    def stored(self) -> Iterator[StoredBlob]:
+        """Yield every blob with its size and when it was last served, in any order and in bounded memory.
+
+        It may block: call it in a thread. A blob that is stored or removed meanwhile may be missing.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +209,8 @@ class Draft(Protocol):
         """Append bytes. Waits while the writer thread is behind (back-pressure).
 
         Readers receive the bytes promptly, except the last piece (up to 16 KiB), which is held back until `commit`.
-        If the disk is full, the draft continues in a bounded memory window for the readers in this process.
+        Reserves disk space first (`Space`), and waits for room. If there is none, or if the disk is full, the draft
+        continues in a bounded memory window for the readers in this process.
         Raises StorageFailure for more bytes than the described length, DiskFailure if the window is full and no reader
         needs its bytes, and if the windows of all drafts take too much memory.
         """
@@ -227,7 +239,10 @@ class Draft(Protocol):
 
     @property
     def full(self) -> bool:
-        """Whether the disk filled up. If so, the bytes are not stored, and no name may refer to them."""
+        """Whether the disk is full or has no room. If so, the bytes are not stored, and no name may refer to them."""
+
+    def misfit(self) -> DiskFailure:
+        """Return the failure of a reader whose bytes fit neither on the disk nor into memory."""
 
     def follow(self) -> Body:
         """Return a reader of this draft, or of its blob after a successful end."""
@@ -441,6 +456,12 @@ class Tables(Protocol):
         Rows may come in any order and may repeat. Raises StorageFailure, and publishes nothing, for a name with two
         different values.
         """
+
+    def stored(self) -> Iterator[StoredTable]:
+        """Yield every table, of every version, in any order. It may block: call it in a thread."""
+
+    def remove(self, digest: str, version: str) -> int:
+        """Remove a table, and return its bytes on disk, 0 for an absent one. An open table stays readable."""
 
 
 class Slot(Protocol):

@@ -12,10 +12,12 @@ import os
 from collections.abc import Iterable, Iterator
 
 from snapproxy_storage.failures import os_failure
-from snapproxy_storage.layout import table_name, version_name
+from snapproxy_storage.layout import is_digest, table_name, version_name
 from snapproxy_storage.locks import lock
 from snapproxy_storage.open_folder import OpenFolder
 from snapproxy_storage.protocols import StorageFailure
+from snapproxy_storage.space_count import size_on_disk
+from snapproxy_storage.space_protocols import StoredTable, blocks
 from snapproxy_storage.table_format import (
     MAGIC,
     TRAILER,
@@ -99,6 +101,7 @@ class LocalTables:
                 if index is None:
                     _log.warning("The table %s is truncated or damaged and counts as absent", folder.path / name)
                     return None
+                _note_use(fd)
                 undo.pop_all()
         except FileNotFoundError:
             return None
@@ -115,6 +118,30 @@ class LocalTables:
         except OSError as error:
             raise os_failure(f"cannot write the table {folder.path / name}", error) from error
 
+    def stored(self) -> Iterator[StoredTable]:
+        try:
+            for version in sorted(self._folder.names()):
+                with contextlib.suppress(FileNotFoundError, StorageFailure):
+                    yield from self._stored_of(version)
+        except OSError as error:
+            raise os_failure(f"cannot list the tables in {self._folder.path}", error) from error
+
+    def remove(self, digest: str, version: str) -> int:
+        folder, name = self._version(version), table_name(digest)
+        try:
+            size = size_on_disk(folder, name)
+            folder.remove(name)
+        except OSError as error:
+            raise os_failure(f"cannot remove the table {folder.path / name}", error) from error
+        return size
+
+    def _stored_of(self, version: str) -> Iterator[StoredTable]:
+        with self._version(version).entries() as entries:
+            for entry in entries:
+                if is_digest(entry.name):
+                    status = entry.stat(follow_symlinks=False)
+                    yield StoredTable(entry.name, version, blocks(status.st_size), int(status.st_mtime))
+
     def close(self) -> None:
         for folder in self._versions.values():
             folder.close()
@@ -124,6 +151,12 @@ class LocalTables:
         if version not in self._versions:
             self._versions[version] = self._folder.sub(version_name(version))
         return self._versions[version]
+
+
+def _note_use(fd: int) -> None:
+    """Set the time of a table to now, because the table that was not opened for the longest time is removed first."""
+    with contextlib.suppress(OSError):  # a read-only disk: its tables are not removed either
+        os.utime(fd)
 
 
 def _read_index(fd: int) -> tuple[list[bytes], list[BlockEntry]] | None:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from tests.fakes.world import GenuineWorld, World
 
 _REPOSITORY = Path(__file__).parents[2]
+_PYTHON_PATH = os.pathsep.join(map(str, (_REPOSITORY, _REPOSITORY / "storage")))
 _START = 20.0
 _STOP = 15.0
 _UNHURRIED = "connections = 8\nrequests_per_second = 500\nburst = 500\n"
@@ -59,7 +60,8 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith("SNAPPROXY_") and "proxy" not in name.lower()
     }
-    return {**kept, "PYTHONPATH": str(_REPOSITORY), "PYTHONUNBUFFERED": "1", **WITHOUT_PAGES, **(extra or {})}
+    own = {"PYTHONPATH": _PYTHON_PATH, "PYTHONUNBUFFERED": "1"}
+    return {**kept, **own, **WITHOUT_PAGES, **(extra or {})}
 
 
 def command(*arguments: str) -> list[str]:

@@ -12,12 +12,15 @@ from pathlib import Path
 import pytest
 from blockbuster import BlockBuster
 
-pytest.register_assert_rewrite("tests.stores.contracts", "tests.stores.drafts_contract")
+pytest.register_assert_rewrite("tests.stores.contracts", "tests.stores.drafts_contract", "tests.stores.space_contract")
 
 # pytest must rewrite the contracts' asserts before anything imports them
 from snapproxy_storage import Store, open_store  # noqa: E402
 
 PEER = Path(__file__).with_name("peer.py")
+ROOT = PEER.parents[2]
+PYTHON_PATH = os.pathsep.join(map(str, (ROOT, ROOT / "storage")))
+"""The path of this checkout, for other processes."""
 
 
 @pytest.fixture
@@ -33,6 +36,13 @@ def cache_dir(tmp_path: Path) -> Path:
 @pytest.fixture
 async def store(state_dir: Path, cache_dir: Path) -> AsyncIterator[Store]:
     async with open_store(state_dir, cache_dir) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def limited(state_dir: Path, cache_dir: Path) -> AsyncIterator[Store]:
+    """Return a store with a quota of 4 MiB."""
+    async with open_store(state_dir, cache_dir, quota=4 << 20) as opened:
         yield opened
 
 
@@ -79,7 +89,7 @@ async def peer(state_dir: Path, cache_dir: Path) -> AsyncIterator[Callable[[], A
             str(cache_dir),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": str(PEER.parents[2])},
+            env=os.environ | {"PYTHONPATH": PYTHON_PATH},
         )
         other = Peer(process)
         started.append(other)

@@ -272,6 +272,19 @@ class TablesContract:
             store.tables.build("b" * 64, "v", [("x", b"1"), ("y", b"2"), ("x", b"3")])
         assert store.tables.open("b" * 64, "v") is None
 
+    def test_a_removed_table_is_absent_and_stays_readable_where_it_is_open(self, store: Store) -> None:
+        for version in ("v1", "v2"):
+            store.tables.build("a" * 64, version, [("x", b"1")])
+        assert {(each.version, each.size) for each in store.tables.stored()} == {("v1", 4096), ("v2", 4096)}
+        table = store.tables.open("a" * 64, "v1")
+        assert table is not None
+        assert store.tables.remove("a" * 64, "v1") == 4096
+        assert store.tables.remove("a" * 64, "v1") == 0
+        assert store.tables.open("a" * 64, "v1") is None
+        assert table.get("x") == b"1"
+        table.close()
+        assert [each.version for each in store.tables.stored()] == ["v2"]
+
 
 class SlotsContract:
     def test_no_more_than_so_many_are_taken(self, store: Store) -> None:

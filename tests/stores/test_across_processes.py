@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from snapproxy_storage import DraftFailed, DraftOrphaned, Following, Meta, Name, Store
+from tests.stores.conftest import PYTHON_PATH
 from tests.stores.contracts import HELD, begin, digest_of, read_all, settled
 from tests.stores.peer import pattern
 
@@ -192,7 +193,7 @@ async def test_a_sweep_leaves_what_another_process_writes(store: Store, peer: An
 def test_a_crowd_with_sudden_deaths_never_reads_a_wrong_byte(state_dir: Path, cache_dir: Path) -> None:
     """Twenty processes, three at a time, a third of them killed at a random time."""
     whim = random.Random(7)
-    environment = os.environ | {"PYTHONPATH": str(CROWD.parents[2])}
+    environment = os.environ | {"PYTHONPATH": PYTHON_PATH}
     for seed in range(7):
         crowd = [
             subprocess.Popen(

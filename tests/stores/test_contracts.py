@@ -9,6 +9,7 @@ from tests.stores.contracts import (
     TablesContract,
 )
 from tests.stores.drafts_contract import DraftsContract
+from tests.stores.space_contract import ServedContract, SpaceContract
 
 
 class TestLocalBlobs(BlobsContract): ...
@@ -30,3 +31,9 @@ class TestLocalSlots(SlotsContract): ...
 
 
 class TestLocalJournals(JournalsContract): ...
+
+
+class TestLocalSpace(SpaceContract): ...
+
+
+class TestLocalServedTimes(ServedContract): ...

@@ -108,6 +108,7 @@ async def test_a_store_of_an_earlier_version_is_hashed_once(
     await store.close()
     with sqlite3.connect(state_dir / "catalog.sqlite3") as catalog:
         catalog.execute("DROP TABLE blob")
+        catalog.execute("DROP TABLE served")
         catalog.execute("PRAGMA user_version = 3")
     for _ in range(2):
         async with open_store(state_dir, cache_dir) as upgraded:

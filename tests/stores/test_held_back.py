@@ -14,6 +14,7 @@ from snapproxy_storage import Meta, open_store
 from snapproxy_storage.draft_record import MAX_BYTES, DraftRecord, State, decode, encode
 from snapproxy_storage.held_back import HELD_BACK, HeldBack, releasable
 from snapproxy_storage.memory_window import MemoryBudget, MemoryWindow
+from snapproxy_storage.protocols import DiskFailure
 from tests.stores.contracts import begin, read_all
 
 untimed = settings(deadline=None)  # a busy machine may be slow
@@ -59,7 +60,7 @@ def test_held_bytes_leave_in_the_order_they_came(pieces: list[bytes], counts: li
 def test_a_window_keeps_the_newest_bytes_and_drops_no_more_than_it_must(
     start: int, capacity: int, steps: list[tuple[bytes, int]]
 ) -> None:
-    window, everything = MemoryWindow(start, capacity, MemoryBudget(1 << 20)), b""
+    window, everything = MemoryWindow(start, capacity, MemoryBudget(1 << 20), DiskFailure("full")), b""
     for data, dropped in steps:
         window.add([memoryview(data)])
         everything += data

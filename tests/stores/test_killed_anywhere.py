@@ -21,10 +21,11 @@ from pathlib import Path
 import pytest
 
 from snapproxy_storage import open_store
+from tests.stores.conftest import PYTHON_PATH
 from tests.stores.downloader import DATA
 
 SCRIPT = Path(__file__).with_name("downloader.py")
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(SCRIPT.parents[2]), "PYTHONHASHSEED": "0"}
+ENVIRONMENT = os.environ | {"PYTHONPATH": PYTHON_PATH, "PYTHONHASHSEED": "0"}
 CHANGES = [
     "write",
     "pwrite64",

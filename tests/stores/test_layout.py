@@ -37,6 +37,7 @@ async def test_the_map_is_as_drawn(store: Store, state_dir: Path, cache_dir: Pat
         "catalog.sqlite3-wal",
         "epoch",
         "slots",
+        "space",
     }
     assert (cache_dir / "tables/apt-1" / ("a" * 64)).is_file()
     assert stat.S_IMODE((state_dir / "blobs/sha256" / digest).stat().st_mode) == 0o444
