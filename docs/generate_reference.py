@@ -174,6 +174,7 @@ _VALUES = """\
 
 | value | form |
 |---|---|
+| size | a number with a unit, decimal or binary: `500GB`, `1.5TB`, `64GiB` |
 | duration | a number with a unit: `90s`, `30m`, `48h`, `7d`, `2w`. `snapproxy config show` prints the largest unit: \
 `2d` for `48h` |
 | listen address | `ADDRESS:PORT`, for IPv6 `[ADDRESS]:PORT`; port 0 means any free port |

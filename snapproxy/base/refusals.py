@@ -423,8 +423,11 @@ def of_store(failure: StorageFailure, *, whole: bool) -> Refusal:
     return broken_store(whole=whole, why=str(failure))
 
 
-def disk_full(*, whole: bool = True, why: str = "", state: str = "is full") -> Refusal:
-    """Return the refusal for a file that can neither be stored nor be sent from memory, because the disk is full."""
+def disk_full(*, whole: bool = True, why: str = "", state: str = "") -> Refusal:
+    """Return the refusal for a file that can neither be stored nor be sent from memory. `state`: of the disk, if known.
+
+    The states are those of `DiskFailure`.
+    """
     why = why or "This file, or one that is needed to verify it, was downloaded and could not be stored."
     if state in ("is read-only", "reports errors"):
         return unavailable(
@@ -434,12 +437,28 @@ def disk_full(*, whole: bool = True, why: str = "", state: str = "is full") -> R
             why=f"The disk {state}. {why}",
             hint="Check the disk and the mount of the state folder, and try again.",
         )
+    if state == "is over its quota":
+        return unavailable(
+            whole=whole,
+            status=503,
+            reason="The quota of snapproxy's stored files is used",
+            why=why,
+            hint="Raise the setting `quota` (or the disk quota of snapproxy's user), or remove stored files.",
+        )
+    if state == "is full":
+        return unavailable(
+            whole=whole,
+            status=503,
+            reason="The disk of snapproxy is full",
+            why=why,
+            hint="Free space on the file system of the state folder, and try again.",
+        )
     return unavailable(
         whole=whole,
         status=503,
-        reason="The disk of snapproxy is full",
+        reason="The disk of snapproxy is full, or its quota is used",
         why=why,
-        hint="Free space on the file system of the state folder, and try again.",
+        hint="Free space on the file system of the state folder, or raise the setting `quota`, and try again.",
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from snapproxy.config.model import Config
-from snapproxy.config.value_types import LIVE, PINNED, format_duration, join_host
+from snapproxy.config.value_types import LIVE, PINNED, format_duration, format_size, join_host
 from snapproxy.core import time_spec
 from snapproxy.core.model import Archive
 
@@ -21,6 +21,8 @@ def as_table(config: Config) -> dict[str, Any]:
         "state_dir": str(config.state_dir),
         "cache_dir": str(config.cache_dir),
     }
+    sizes = {"quota": config.quota, "free_space": config.free_space}
+    table |= {key: format_size(size) for key, size in sizes.items() if size is not None}
     if config.default_when is not None:
         table["default_when"] = config.default_when.text
     table["pass"] = [join_host(*pair) for pair in config.passes]

@@ -183,6 +183,8 @@ def _config(
         needs_admin=settings["admin_listen"] is not None,
         state_dir=Path(settings["state_dir"]) if settings["state_dir"] else _folder("state", environ),
         cache_dir=Path(settings["cache_dir"]) if settings["cache_dir"] else _folder("cache", environ),
+        quota=settings["quota"],
+        free_space=settings["free_space"],
         default_when=settings["default_when"],
         passes=tuple(pair for pairs in settings["pass"] for pair in pairs),
         connect=settings["connect"],

@@ -85,6 +85,10 @@ class Config:
     """Who may connect, in the form of `access.networks`."""
     drain: int = 30
     """Seconds that running answers have to end when the server stops."""
+    quota: int | None = None
+    """Maximum bytes of stored files and downloads, None for no limit."""
+    free_space: int | None = None
+    """Bytes of the file system that stay free, None for the store's default."""
     watch: tuple[Watch, ...] = ()
     mirror: tuple[MirroredSlice, ...] = ()
     metasnap: str = ""

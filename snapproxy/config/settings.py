@@ -24,6 +24,7 @@ from snapproxy.config.value_types import (
     absolute_path,
     allowed_states,
     base_address,
+    byte_size,
     client_network,
     credentials_place,
     duration,
@@ -34,6 +35,7 @@ from snapproxy.config.value_types import (
     passed_hosts,
     pinned_time,
     proxy_address,
+    quota,
     root_path,
     suite_name,
 )
@@ -100,6 +102,14 @@ SETTINGS = SettingsTable(
         "cache_dir": Key(
             read=optional(absolute_path),
             description="files that can be rebuilt; for root /var/cache/snapproxy, else $XDG_CACHE_HOME/snapproxy",
+        ),
+        "quota": Key(
+            read=optional(quota),
+            description='most bytes of stored files and downloads, such as "500GB" or "2TiB" (unset: no quota)',
+        ),
+        "free_space": Key(
+            read=optional(byte_size),
+            description='bytes of the file system that stay free (default: 5 %, at most "5GB"; "0B": none)',
         ),
         "default_when": Key(
             read=optional(pinned_time),

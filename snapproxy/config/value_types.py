@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,11 +20,20 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 #: The states that a client can request.
 PINNED, LIVE = "pinned", "live"
+SIZE_UNITS = {
+    "B": 1,
+    **{f"{prefix}B": 1000**power for power, prefix in enumerate("kMGTP", start=1)},
+    "KB": 1000,
+    **{f"{prefix}iB": 1024**power for power, prefix in enumerate("KMGTP", start=1)},
+}
+
+LEAST_QUOTA = 10**6
 
 #: The packages that an observation fetches.
 KEPT = ("used", "all", "none")
 
 _DURATION = re.compile(r"([0-9]{1,9})([smhdw])")
+_SIZE = re.compile(rf"([0-9]{{1,15}}(?:\.[0-9]{{1,3}})?) ?({'|'.join(SIZE_UNITS)})")
 _SUITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+/-]{0,126}")
 _LABELS = re.compile(r"[a-z0-9_*]([a-z0-9_*.-]{0,252}[a-z0-9_*])?")
 #: The folder of a day: each part of the date once, the largest first, without other capitals.
@@ -48,6 +58,27 @@ def format_duration(seconds: float) -> str:
     whole = int(seconds)
     unit = next((unit for unit in ("d", "h", "m") if whole and whole % UNITS[unit] == 0), "s")
     return f"{whole // UNITS[unit]}{unit}"
+
+
+def byte_size(value: Any) -> int:
+    """Read a number of bytes with its unit, decimal or binary."""
+    found = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError('a size with its unit, such as "500GB", "1.5TB" or "64GiB" (0B: none)')
+    return int(Decimal(found[1]) * SIZE_UNITS[found[2]])
+
+
+def quota(value: Any) -> int:
+    """Read the quota of stored files."""
+    if (size := byte_size(value)) < LEAST_QUOTA:
+        raise ValueError(f'a size of at least {format_size(LEAST_QUOTA)}, such as "500GB"')
+    return size
+
+
+def format_size(size: int) -> str:
+    """Write a number of bytes in the unit that gives the shortest number, so that `byte_size` reads it back."""
+    exact = [f"{size // factor}{unit}" for unit, factor in SIZE_UNITS.items() if size % factor == 0]
+    return min(exact, key=len) if size else "0B"
 
 
 def split_host(text: str, ports: tuple[int, ...] = ()) -> list[tuple[str, int]]:

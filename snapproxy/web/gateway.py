@@ -60,6 +60,9 @@ from snapproxy.web.tunnel import Tunnels
 ReadAddress = Callable[[str, str, str, str], Target | Refusal]
 """(method, raw target, Host, Proxy-Authorization) -> target. It is `core.address.read` with its address book."""
 
+NoteServed = Callable[[str, Instant], None]
+"""Note that the stored file with a digest is served at a time: the files served last are removed last."""
+
 MAX_ADDRESSES = 1024
 """Maximum number of parsed addresses in the cache."""
 
@@ -78,7 +81,7 @@ class Gateway:
     """Answers the requests of every connection.
 
     `admits` returns whether the client at an address may request anything. `instance` names this proxy in Via, for the
-    detection of loops. `now` returns the time, for Date.
+    detection of loops. `now` returns the time, for Date and `note_served`.
     """
 
     def __init__(
@@ -94,6 +97,7 @@ class Gateway:
         admits: Callable[[str], bool],
         instance: str,
         now: Callable[[], Instant],
+        note_served: NoteServed,
         limits: Limits,
     ) -> None:
         self._answerer = answerer
@@ -107,6 +111,7 @@ class Gateway:
         self._admits = admits
         self._instance = instance
         self._now = now
+        self._note_served = note_served
         self._limits = limits
         self._running = 0
         self._has_ended = asyncio.Event()
@@ -265,6 +270,8 @@ class Gateway:
         self, request: ClientRequest, wire: ResponseWriter, path: str, served: Served, entry: access_log.AccessEntry
     ) -> None:
         entry.cache, entry.proof = served.cache, served.proof.word
+        if served.digest:
+            self._note_served(served.digest, self._now())
         if served.archive:
             entry.snapshot = f"{served.archive}/{served.snapshot}"
         try:

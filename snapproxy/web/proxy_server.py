@@ -14,7 +14,7 @@ from snapproxy.core.address import AddressBook
 from snapproxy.core.exchange import Answerer, BlobAnswerer, Forwarder, TrafficCounter
 from snapproxy.core.model import Instant
 from snapproxy.core.routes import format_authority
-from snapproxy.web.gateway import Gateway, ReadAddress
+from snapproxy.web.gateway import Gateway, NoteServed, ReadAddress
 from snapproxy.web.pages import Pages
 from snapproxy.web.server import WebServer
 
@@ -52,6 +52,7 @@ class ProxyServer:
         traffic: TrafficCounter,
         instance: str,
         now: Callable[[], Instant],
+        note_served: NoteServed,
     ) -> None:
         self._sockets = sockets
         self._addresses = [format_authority(*each.getsockname()[:2]) for each in sockets]
@@ -66,6 +67,7 @@ class ProxyServer:
             traffic=traffic,
             instance=instance,
             now=now,
+            note_served=note_served,
         )
 
     @property
@@ -130,13 +132,16 @@ async def serving(
     traffic: TrafficCounter,
     instance: str,
     now: Callable[[], Instant],
+    note_served: NoteServed,
     drain: Callable[[], float] = lambda: GRACE_SECONDS,
 ) -> AsyncIterator[ProxyServer]:
     """Answer on `sockets` while the block runs, then close them.
 
     `drain` returns the seconds that running answers have to end, when the block has ended.
     """
-    server = ProxyServer(sockets, site, forwarder=forwarder, traffic=traffic, instance=instance, now=now)
+    server = ProxyServer(
+        sockets, site, forwarder=forwarder, traffic=traffic, instance=instance, now=now, note_served=note_served
+    )
     await server.start()
     try:
         yield server

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 from snapproxy.core.exchange import Answerer, BlobAnswerer, Forwarder, TrafficCounter
 from snapproxy.core.model import Instant
-from snapproxy.web.gateway import Gateway, ReadAddress
+from snapproxy.web.gateway import Gateway, NoteServed, ReadAddress
 from snapproxy.web.pages import Pages
 from snapproxy.web.protocol import Limits, Listener
 from snapproxy.web.tunnel import Tunnels
@@ -46,6 +46,7 @@ class WebServer:
         admits: Callable[[str], bool],
         instance: str,
         now: Callable[[], Instant],
+        note_served: NoteServed,
         limits: Limits | None = None,
     ) -> None:
         self._limits = limits or Limits()
@@ -56,6 +57,7 @@ class WebServer:
             traffic=traffic,
             instance=instance,
             now=now,
+            note_served=note_served,
             limits=self._limits,
         )
         self._gateway = self._make_gateway(answerer, read_address, pages=pages, by_digest=by_digest, admits=admits)

@@ -39,6 +39,7 @@ from snapproxy.core.exchange import Conditions
 from snapproxy.core.model import Refusal
 from snapproxy.core.paths import canonical_path
 from snapproxy.core.progress import SILENT, Progress
+from snapproxy.core.reclaim import Reclaimer
 from snapproxy.core.record import Record
 from snapproxy.core.time_spec import parse_time
 from snapproxy.download.downloads import Downloads
@@ -68,6 +69,7 @@ from snapproxy.upstream.pass_through import PassThrough
 from snapproxy.upstream.rate_limit import RateLimiter
 from snapproxy.web.proxy_server import GRACE_SECONDS, Site, serving
 from snapproxy.wiring.repeated_work import RepeatedWork
+from snapproxy.wiring.space_keeper import SpaceKeeper
 from snapproxy.wiring.times import TimesApp
 from snapproxy.wiring.upstream import Upstream, new_instance, open_upstream
 from snapproxy_storage import StorageFailure, Store, open_store
@@ -97,6 +99,7 @@ class App(TimesApp):
     exporter: Exporter
     importer: Importer
     record_services: tuple[Records, ...]
+    reclaimer: Reclaimer | None = None
 
     async def serve(self, sockets: Sequence[socket], *, grace_seconds: float = GRACE_SECONDS) -> None:
         """Answer on `sockets`, which are closed at the end, until cancelled. Then answers get some time to end."""
@@ -108,6 +111,7 @@ class App(TimesApp):
             traffic=self.tally,
             instance=self.instance,
             now=self.clock.now,
+            note_served=self.store.served.note,
             drain=lambda: grace_seconds,
         )
         try:
@@ -132,7 +136,8 @@ class App(TimesApp):
     async def repeat_work(self) -> None:
         """Do the work that is repeated while the server runs, until cancelled."""
         async with asyncio.TaskGroup() as background:
-            work = RepeatedWork(self, self.answerer, self.tables, self.listings, self.observe)
+            keeper = None if self.reclaimer is None else SpaceKeeper(self.store, self.reclaimer)
+            work = RepeatedWork(self, self.answerer, self.tables, self.listings, self.observe, keeper)
             for each in work.each(is_replay=self.offline or isinstance(self.answerer, Replay)):
                 background.create_task(each)
 
@@ -456,7 +461,7 @@ def build(
     the configuration's. `replayed`: the record to answer from, instead of the archives.
     """
     book = address_book(config, pinned=pinned, passes=passes, capture=capture)
-    store = open_store(config.state_dir, config.cache_dir)
+    store = open_store(config.state_dir, config.cache_dir, quota=config.quota, free_space=config.free_space)
     return assemble(config, store, book, offline=offline, clock=SystemClock(), replayed=replayed)
 
 

@@ -22,6 +22,7 @@ from snapproxy.jobs.timeline import entries, settled_instants
 from snapproxy.prefetch.fetch_files import FileFetcher
 from snapproxy.prefetch.mirror import Mirror, MirrorTarget
 from snapproxy.prefetch.slice import SliceReader
+from snapproxy.wiring.space_keeper import SpaceKeeper
 from snapproxy.wiring.times import TimesApp
 from snapproxy_storage import StorageFailure
 
@@ -30,6 +31,12 @@ DRAFT_SECONDS = 86400.0
 
 CLEAN_UP_SECONDS = 3600.0
 """Interval between two clean-ups of such drafts."""
+
+SPACE_SECONDS = 60.0
+"""Interval between two looks at the disk space."""
+
+COUNT_SECONDS = 86400.0
+"""Interval between two counts of the stored files: files that were removed by hand count until then."""
 
 
 class Observe(Protocol):
@@ -47,10 +54,12 @@ class RepeatedWork:
     tables: IndexTables
     listings: Listings
     observe: Observe
+    space: SpaceKeeper | None = None
 
     def each(self, *, is_replay: bool) -> Iterator[Coroutine[Any, Any, Never]]:
         """Yield each piece of work, which runs until it is cancelled. A replay sends no requests of its own."""
         yield self._clean_up()
+        yield self._keep_space()
         if not is_replay:
             yield from map(self._observe, self.app.config.watch)
             yield from map(self._mirror, self.app.config.mirror)
@@ -61,6 +70,22 @@ class RepeatedWork:
             with contextlib.suppress(StorageFailure):  # tried again in an hour; requests report a store that fails
                 await self.app.store.drafts.sweep(older_than=DRAFT_SECONDS)
             await self.app.clock.sleep(CLEAN_UP_SECONDS)
+
+    async def _keep_space(self) -> Never:
+        """Count the stored files, at the start and every day. Write served times and keep the quota every minute."""
+        store, clock = self.app.store, self.app.clock
+        if self.space is not None:
+            store.space.on_shortage(self.space.make_room)
+        counted = float("-inf")
+        while True:
+            with contextlib.suppress(StorageFailure):  # tried again in a minute
+                if clock.monotonic() - counted >= COUNT_SECONDS:
+                    await store.space.recount()
+                    counted = clock.monotonic()
+                await store.served.flush()
+                if self.space is not None:
+                    await self.space.keep()
+            await clock.sleep(SPACE_SECONDS)
 
     async def _observe(self, watch: Watch) -> Never:
         """Observe an archive on schedule. A restart does not observe again before the interval is over."""

@@ -117,6 +117,7 @@ class Service:
             traffic=stats,
             instance=instance,
             now=self.app.clock.now,
+            note_served=self.app.store.served.note,
             drain=lambda: self.app.config.drain,
         )
         pages = AdminServer(
@@ -255,7 +256,9 @@ async def open_service(
     `listens_as_configured`: the setting `listen` has chosen the sockets. `pinned` and `replayed` as for
     `application.build`; a service with a record to answer from is not reloaded.
     """
-    async with open_store(config.state_dir, config.cache_dir) as store:
+    async with open_store(
+        config.state_dir, config.cache_dir, quota=config.quota, free_space=config.free_space
+    ) as store:
         process = Process.new()
         first = await _generation(
             config, store, process, SystemClock(), offline=offline, pinned=pinned, replayed=replayed

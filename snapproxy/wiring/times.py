@@ -79,7 +79,7 @@ async def open_times(config: Config, *, offline: bool) -> AsyncIterator[TimesApp
     """Open the store and build the parts. Raises StorageFailure if the store cannot be opened."""
     clock = SystemClock()
     async with AsyncExitStack() as stack:
-        store = open_store(config.state_dir, config.cache_dir)
+        store = open_store(config.state_dir, config.cache_dir, quota=config.quota, free_space=config.free_space)
         stack.push_async_callback(store.close)
         tables = IndexTables(store, HelperProcess(config.cache_dir, clock))
         stack.push_async_callback(tables.close)

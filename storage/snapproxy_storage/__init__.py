@@ -129,10 +129,11 @@ class Store:
         await self.close()
 
 
-def open_store(state_dir: Path, cache_dir: Path, *, quota: int | None = None, free_space: int = 0) -> Store:
+def open_store(state_dir: Path, cache_dir: Path, *, quota: int | None = None, free_space: int | None = 0) -> Store:
     """Open the store and create missing folders. It returns quickly; any number of processes may open the same store.
 
-    `quota`: the maximum bytes of blobs and drafts. `free_space`: the bytes of their file system that stay free.
+    `quota`: the maximum bytes of blobs and drafts. `free_space`: the bytes of their file system that stay free; None:
+    5 % of it, at most 5 GB.
     Raises StorageFailure if a folder cannot be used or is a symbolic link, or if a newer program wrote the catalog.
     """
     with contextlib.ExitStack() as undo:

@@ -28,6 +28,12 @@ _MOST_SPARE = 4 << 20
 _SPARE_PART = 16
 """The part of the quota, and its maximum in bytes, that only the records of drafts and short probes of the disk use."""
 
+_MOST_FLOOR = 5 * 10**9
+_FLOOR_PART = 20
+"""The usual floor of free space: 5 % of the file system, which ext4 reserves for root as well and which keeps a file
+system from becoming slow, but no more than some downloads, logs and a catalog need on a large one.
+"""
+
 _STEP = 1 << 20
 """Bytes by which a draft of unknown length reserves more. The last steps before the quota are smaller."""
 
@@ -58,12 +64,12 @@ class SpaceAccount:
     """The account of one store for this process. All methods block for microseconds, unless they say otherwise."""
 
     def __init__(
-        self, file: SpaceFile, blobs: OpenFolder, drafts: OpenFolder, *, quota: int | None = None, floor: int = 0
+        self, file: SpaceFile, blobs: OpenFolder, drafts: OpenFolder, *, quota: int | None = None, floor: int | None = 0
     ) -> None:
         self.file = file
         self.quota = quota
-        self.floor = floor
         self.blobs = blobs
+        self.floor = self._usual_floor() if floor is None else floor
         self._drafts = drafts
         self._spare = 0 if quota is None else min(_MOST_SPARE, quota // _SPARE_PART)
         self._reserved = 0
@@ -77,6 +83,10 @@ class SpaceAccount:
         """The free bytes of the file system."""
         status = os.fstatvfs(self.blobs.fd)
         return status.f_bavail * status.f_frsize
+
+    def _usual_floor(self) -> int:
+        status = os.fstatvfs(self.blobs.fd)
+        return min(_MOST_FLOOR, status.f_blocks * status.f_frsize // _FLOOR_PART)
 
     @property
     def most(self) -> int | None:

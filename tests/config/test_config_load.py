@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from snapproxy.config import Config, MirroredSlice, Watch, load
+from snapproxy.config.effective import as_table
 from snapproxy.config.load import SYSTEM_FILE, find_file
+from snapproxy.config.value_types import byte_size, format_size, quota
 from snapproxy.core.model import Archive, Match
 from snapproxy.core.rate_limit import BLOB_SOURCE, MIRROR, SPARING
 from snapproxy.errors import ConfigurationError
@@ -178,3 +180,41 @@ def test_tunnels_are_off_unless_asked_for(load_text: Loader) -> None:
     assert not load_text().connect
     assert load_text("connect = true").connect
     assert load_text("connect = true", SNAPPROXY_CONNECT="false").connect is False
+
+
+@pytest.mark.parametrize(
+    ("text", "size", "shown"),
+    [
+        ("500GB", 500 * 10**9, "500GB"),
+        ("1.5TB", 1_500 * 10**9, "1500GB"),
+        ("64GiB", 64 << 30, "64GiB"),
+        ("1 TiB", 1 << 40, "1TiB"),
+        ("1000000B", 10**6, "1MB"),
+        ("5000kB", 5 * 10**6, "5MB"),
+        ("1.001MB", 1_001_000, "1001kB"),
+    ],
+)
+def test_a_size_is_read_with_its_unit_and_written_so_that_it_is_read_back(text: str, size: int, shown: str) -> None:
+    assert quota(text) == byte_size(text) == byte_size(shown) == size
+    assert format_size(size) == shown
+
+
+@pytest.mark.parametrize("text", ["500", "500gb", "-1GB", "GB", "1e9B", "5GB ", "5 %", "", 5_000_000_000, None, True])
+def test_a_size_without_a_number_or_a_known_unit_is_refused(text: object) -> None:
+    with pytest.raises(ValueError, match="a size with its unit"):
+        byte_size(text)
+
+
+def test_a_quota_too_small_for_any_download_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least 1MB"):
+        quota("999KB")
+    assert byte_size("0B") == 0
+
+
+def test_the_limits_of_disk_space_are_settings(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('quota = "500GB"\n')
+    config = load(file, {"SNAPPROXY_FREE_SPACE": "20GiB"})
+    assert (config.quota, config.free_space) == (500 * 10**9, 20 << 30)
+    assert {"quota": "500GB", "free_space": "20GiB"}.items() <= as_table(config).items()
+    assert (load(None, {}).quota, load(None, {}).free_space) == (None, None)

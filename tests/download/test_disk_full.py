@@ -193,4 +193,4 @@ async def test_an_observation_names_the_full_disk(make_house: MakeHouse, hamlet:
     disk.fill()
     outcome = await house.app.observe("debian", [INRELEASE], with_packages=False)
     assert isinstance(outcome, Refusal)
-    assert outcome.reason == "The disk of snapproxy is full"
+    assert outcome.reason == "The disk of snapproxy is full, or its quota is used"

@@ -61,7 +61,7 @@ class FakeTally:
 class Site:
     """A running server with its fakes. `url` returns the target of an archive's file.
 
-    `strangers`: the addresses of clients that are not admitted.
+    `strangers`: the addresses of clients that are not admitted. `noted`: the digests that were noted as served.
     """
 
     server: WebServer
@@ -71,6 +71,7 @@ class Site:
     log: pytest.LogCaptureFixture
     health: dict[str, str]
     strangers: set[str]
+    noted: list[tuple[str, int]]
     pages: Pages
     clients: list[RawClient] = field(default_factory=list)
 
@@ -123,6 +124,7 @@ async def site(limits: Limits, caplog: pytest.LogCaptureFixture) -> AsyncIterato
         ready=ready,
         address="127.0.0.1:3142",
     )
+    noted: list[tuple[str, int]] = []
     server = WebServer(
         archive,
         addresses,
@@ -133,13 +135,14 @@ async def site(limits: Limits, caplog: pytest.LogCaptureFixture) -> AsyncIterato
         admits=lambda address: address not in strangers,
         instance=INSTANCE,
         now=lambda: DATE,
+        note_served=lambda digest, at: noted.append((digest, at)),
         limits=limits,
     )
     async with AsyncExitStack() as stack:
         stack.push_async_callback(forwarder.close)
         await server.start([socket.create_server(("127.0.0.1", 0))])
         stack.push_async_callback(server.close, 0)
-        running = Site(server, archive, addresses, traffic, caplog, health, strangers, pages)
+        running = Site(server, archive, addresses, traffic, caplog, health, strangers, noted, pages)
         yield running
         for client in running.clients:
             client.close()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from tests.fakes.answerer import DATE
+
 Site = Any
 
 DATA = bytes(range(256)) * 10
@@ -22,6 +24,9 @@ async def test_they_come_whole_and_say_of_no_time_that_they_belong_to_it(site: S
     assert site.archive.asked == [], "no archive is asked, and no capture takes note"
     assert site.archive.files["pool/a.deb"].readers == 0
     assert site.traffic.bytes_sent == len(DATA)
+    assert site.noted == [(hashlib.sha256(DATA).hexdigest(), DATE)], (
+        "a file that was served is not the next to be removed"
+    )
 
 
 async def test_head_and_ranges_are_answered(site: Site) -> None:
