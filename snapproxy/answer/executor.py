@@ -198,7 +198,7 @@ class Executor:
             return await self.files.drop(step)
         try:
             if step.name_it:
-                await self.files.name(step)
+                await self.files.name(step, context)
             if is_dated(context.family, step.role):
                 own = await self.files.own_date(step, context)
                 sent = self._date_of(_space(step), step.path, step.role, step.digest, own, context, conditions)

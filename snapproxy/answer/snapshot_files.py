@@ -70,13 +70,17 @@ class SnapshotFiles:
         await self._names.drop_name(step.space, step.path, step.digest)
         return None
 
-    async def name(self, step: Serve) -> None:
+    async def name(self, step: Serve, context: RequestContext) -> None:
+        """Record the name of a stored file. Only observed archives have no other record of it."""
         file = StoredFile(step.path, step.digest, step.size, step.proof)
+        permanent = context.history.is_observed
         try:
-            await self._names.put_name(step.space, step.path, file, step.role, step.resolved)
+            await self._names.put_name(step.space, step.path, file, step.role, step.resolved, permanent=permanent)
             if step.also:
                 timeless = f"{step.space.partition('/')[0]}/{TIMELESS}"
-                await self._names.put_name(timeless, step.also, file, step.role, Resolved(TIMELESS, 0))
+                await self._names.put_name(
+                    timeless, step.also, file, step.role, Resolved(TIMELESS, 0), permanent=permanent
+                )
         except StorageFailure as failure:  # the disk is full: the client is served, the name is not recorded
             log.warning("A file was stored, but its name could not be recorded in the catalog: %s", failure)
 
@@ -129,7 +133,7 @@ class SnapshotFiles:
         outcome = await flight.ended()
         try:
             if isinstance(outcome, Stored) and not outcome.is_in_memory:
-                await self.name(outcome.serving(step))
+                await self.name(outcome.serving(step), flight.context)
         finally:
             flight.clear_name_pending()
 
@@ -167,7 +171,7 @@ class SnapshotFiles:
         match outcome := await flight.wait_outcome(context):
             case Stored(is_in_memory=False):
                 serve = outcome.serving(step)
-                await self.name(serve)
+                await self.name(serve, context)
                 return StoredFile(serve.path, serve.digest, serve.size, serve.proof)
             case Stored():
                 return NotStored()

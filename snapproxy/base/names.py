@@ -21,6 +21,7 @@ This module alone defines the spaces of the catalog:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +36,9 @@ from snapproxy_storage import Blobs, Catalog, Name
 NAME_POLL_SECONDS = 0.05
 NAME_POLLS = 20
 """Interval and number of polls for a name that another process is about to write; the total is one second."""
+
+ABOUT_BLOBS = ("date/",)
+"""Prefixes of facts about a blob, whose digest follows."""
 
 _BEFORE_ALL: Instant = 0
 """An instant before every recorded one."""
@@ -65,19 +69,23 @@ class Names:
         name = self._catalog.name(space, path)
         return None if name is None else StoredFile(path, name.digest, name.size, Proof(name.proof))
 
-    async def put_name(self, space: str, path: str, file: StoredFile, role: Role, resolved: Resolved) -> None:
+    async def put_name(
+        self, space: str, path: str, file: StoredFile, role: Role, resolved: Resolved, *, permanent: bool = True
+    ) -> None:
         """Record the name of a file of a snapshot, unless the name has an equal or stronger proof.
 
-        A root is also added to the roots of its snapshot, and to its own history.
+        A root is also added to the roots of its snapshot, and to its own history. A name that is not `permanent` may be
+        forgotten when there are too many: an archive has the file still, and clients may request any number of times.
         """
+        at = None if permanent else self._clock.now()
         named = self.stored(space, path)
         if resolved.snapshot == LIVE or (named is not None and named.proof >= file.proof):
             return
         name = Name(file.digest, file.size, int(file.proof))
         if role is Role.ROOT:
-            await self._catalog.put_name(f"roots:{space}", path, name)
+            await self._catalog.put_name(roots_of(space), path, name, at=at)
             await self._catalog.observe(f"root/{space.partition('/')[0]}/{path}", resolved.instant, file.digest)
-        await self._catalog.put_name(space, path, name)
+        await self._catalog.put_name(space, path, name, at=at)
 
     async def wait_for_name(self, space: str, path: str, expected: ExpectedFile | None) -> None:
         """Wait until another process has written the name, or the digest of the expected file; at most one second.
@@ -94,7 +102,7 @@ class Names:
         """Remove a name whose blob is gone, unless it refers to another blob by now."""
         name = self._catalog.name(space, path)
         if name is not None and name.digest == digest:
-            await self._catalog.drop_name(f"roots:{space}", path)
+            await self._catalog.drop_name(roots_of(space), path)
             await self._catalog.drop_name(space, path)
 
     async def forget_proofs(self, space: str) -> None:
@@ -122,7 +130,7 @@ class Names:
         """Return the roots served at a snapshot."""
         return [
             StoredFile(path, name.digest, name.size, Proof(name.proof))
-            for path, name in self._catalog.names(f"roots:{space}")
+            for path, name in self._catalog.names(roots_of(space))
         ]
 
     def root_states(self, archive: str) -> list[RootState]:
@@ -212,6 +220,16 @@ class Names:
 def lacking_in(space: str) -> str:
     """Return the catalog space of the files that upstream lacked when `<archive>/<snapshot>` was observed."""
     return f"lacking:{space}"
+
+
+def roots_of(space: str) -> str:
+    """Return the catalog space of the roots of `<archive>/<snapshot>`."""
+    return f"roots:{space}"
+
+
+def alias_spaces(archives: Sequence[str]) -> list[str]:
+    """Return the catalog spaces of other digests of blobs."""
+    return [*STRONG, "sha1", *(f"weak:{archive}" for archive in archives)]
 
 
 def date_of(catalog: Catalog, digest: str) -> Instant | None:

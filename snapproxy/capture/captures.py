@@ -333,7 +333,7 @@ class Captures:
         await self._store.catalog.put_names(_space(key), answers)
         for space, absences in _absences(notes).items():
             if trusted is None or space in trusted:
-                await self._store.catalog.put_names(absences_of(space), absences)
+                await self._store.catalog.put_names(absences_of(space), absences, at=self._now())
         await self._store.catalog.put_fact(_space(key), [line.decode() for line in others.lines()])
         await self._store.journals.remove(key)
 

@@ -12,6 +12,10 @@ ABOVE_FLOOR = 256 << 20
 """Bytes above the floor of free space at which files are removed, and of which twice as many are free afterwards."""
 
 
+_MOST_TABLES = 8 << 30
+_LEAST_TABLES = 256 << 20
+
+
 class Reclaimer(Protocol):
     """Removes stored files that nothing needs, derived data first, then the blobs that were not served for longest."""
 
@@ -27,6 +31,11 @@ def excess(*, used: int, limit: int | None, free: int, floor: int) -> int:
     over_quota = used - int(limit * LOW_WATER) if limit is not None and used > limit * HIGH_WATER else 0
     under_floor = floor + 2 * ABOVE_FLOOR - free if floor and free < floor + ABOVE_FLOOR else 0
     return max(0, over_quota, under_floor)
+
+
+def most_tables(limit: int | None) -> int:
+    """Return the maximum bytes of index tables: a tenth of the quota, 256 MiB to 8 GiB."""
+    return _MOST_TABLES if limit is None else min(_MOST_TABLES, max(_LEAST_TABLES, limit // 10))
 
 
 def room_for(wanted: int, limit: int | None) -> int:

@@ -18,6 +18,9 @@ log = logging.getLogger(__name__)
 MAX_UNWRITTEN = 256
 """Maximum number of states kept in memory while the catalog cannot be written; the oldest is dropped first."""
 
+UNUSED_SECONDS = 30 * 86400
+"""How long the state of a file that is no root is kept after it was checked last."""
+
 
 @dataclass(frozen=True, slots=True)
 class LiveCopy:
@@ -109,7 +112,9 @@ class LiveStates:
         try:
             if is_root and not self._is_registered(archive, path):
                 await self._catalog.put_name(_register(archive), path, Name("", 0, 0))
-            await self._catalog.put_fact(key, asdict(state))
+            # Any file of the archive may be requested; the roots are few.
+            expires = None if is_root else state.checked + UNUSED_SECONDS
+            await self._catalog.put_fact(key, asdict(state), expires=expires)
         except StorageFailure as failure:
             log.warning("The state of %s could not be stored and is kept in memory only: %s", key, failure)
             while len(self._unwritten) >= MAX_UNWRITTEN:

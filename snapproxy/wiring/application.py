@@ -70,6 +70,7 @@ from snapproxy.upstream.rate_limit import RateLimiter
 from snapproxy.web.proxy_server import GRACE_SECONDS, Site, serving
 from snapproxy.wiring.repeated_work import RepeatedWork
 from snapproxy.wiring.space_keeper import SpaceKeeper
+from snapproxy.wiring.tidy import Tidy
 from snapproxy.wiring.times import TimesApp
 from snapproxy.wiring.upstream import Upstream, new_instance, open_upstream
 from snapproxy_storage import StorageFailure, Store, open_store
@@ -137,7 +138,8 @@ class App(TimesApp):
         """Do the work that is repeated while the server runs, until cancelled."""
         async with asyncio.TaskGroup() as background:
             keeper = None if self.reclaimer is None else SpaceKeeper(self.store, self.reclaimer)
-            work = RepeatedWork(self, self.answerer, self.tables, self.listings, self.observe, keeper)
+            tidy = Tidy(store=self.store, archives=tuple(self.archives))
+            work = RepeatedWork(self, self.answerer, self.tables, self.listings, self.observe, tidy, keeper)
             for each in work.each(is_replay=self.offline or isinstance(self.answerer, Replay)):
                 background.create_task(each)
 

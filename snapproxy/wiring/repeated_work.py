@@ -23,6 +23,7 @@ from snapproxy.prefetch.fetch_files import FileFetcher
 from snapproxy.prefetch.mirror import Mirror, MirrorTarget
 from snapproxy.prefetch.slice import SliceReader
 from snapproxy.wiring.space_keeper import SpaceKeeper
+from snapproxy.wiring.tidy import Tidy
 from snapproxy.wiring.times import TimesApp
 from snapproxy_storage import StorageFailure
 
@@ -54,6 +55,7 @@ class RepeatedWork:
     tables: IndexTables
     listings: Listings
     observe: Observe
+    tidy: Tidy
     space: SpaceKeeper | None = None
 
     def each(self, *, is_replay: bool) -> Iterator[Coroutine[Any, Any, Never]]:
@@ -65,10 +67,11 @@ class RepeatedWork:
             yield from map(self._mirror, self.app.config.mirror)
 
     async def _clean_up(self) -> Never:
-        """Discard the drafts of interrupted downloads that were not resumed, every hour."""
+        """Discard the drafts of interrupted downloads that were not resumed, and what may be forgotten, every hour."""
         while True:
             with contextlib.suppress(StorageFailure):  # tried again in an hour; requests report a store that fails
                 await self.app.store.drafts.sweep(older_than=DRAFT_SECONDS)
+                await self.tidy.bound(self.app.clock.now())
             await self.app.clock.sleep(CLEAN_UP_SECONDS)
 
     async def _keep_space(self) -> Never:
@@ -81,6 +84,7 @@ class RepeatedWork:
             with contextlib.suppress(StorageFailure):  # tried again in a minute
                 if clock.monotonic() - counted >= COUNT_SECONDS:
                     await store.space.recount()
+                    await self.tidy.forget_removed_files()
                     counted = clock.monotonic()
                 await store.served.flush()
                 if self.space is not None:

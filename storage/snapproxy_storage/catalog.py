@@ -12,7 +12,7 @@ import json
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from snapproxy_storage.catalog_schema import migrate
+from snapproxy_storage.catalog_tidy import drop_dangling, tidy
 from snapproxy_storage.epoch import Epoch
 from snapproxy_storage.failures import sqlite_failure
 from snapproxy_storage.observation_spans import insert_observation
@@ -37,6 +38,8 @@ _SERVED_RESOLUTION = 3600
 """Seconds to which the time of the last serving is exact: a blob that is served all the time costs a write an hour."""
 _CLOCK_ERROR = 86400
 """Seconds by which a recorded time may be ahead of a later one."""
+_PUT_SERVED = """INSERT INTO served VALUES (?, ?) ON CONFLICT (digest) DO UPDATE SET at = excluded.at
+    WHERE excluded.at >= at + ? OR excluded.at < at - ?"""
 _LAST = "\U0010ffff"
 """The greatest character, both in Python and in SQLite's UTF-8 order."""
 
@@ -101,14 +104,14 @@ class LocalCatalog:
         )
         return [(name, _name(*rest)) for name, *rest in rows]
 
-    async def put_name(self, space: str, name: str, value: Name) -> Name:
-        ((now, _),) = await self._put(space, {name: value})
+    async def put_name(self, space: str, name: str, value: Name, *, at: int | None = None) -> Name:
+        ((now, _),) = await self._put(space, {name: value}, at)
         return now
 
-    async def put_names(self, space: str, values: Mapping[str, Name]) -> None:
-        await self._put(space, dict(values))
+    async def put_names(self, space: str, values: Mapping[str, Name], *, at: int | None = None) -> None:
+        await self._put(space, dict(values), at)
 
-    async def _put(self, space: str, values: Mapping[str, Name]) -> list[tuple[Name, Name | None]]:
+    async def _put(self, space: str, values: Mapping[str, Name], at: int | None) -> list[tuple[Name, Name | None]]:
         """Store names; return for each the resulting value and the previous one."""
 
         def replaced(outcome: list[tuple[Name, Name | None]]) -> None:
@@ -116,7 +119,7 @@ class LocalCatalog:
                 self._note_replaced(f"{space}/{name}", now, before)
 
         return await self._write(
-            lambda writer: [_insert_name(writer, space, name, value) for name, value in values.items()], replaced
+            lambda writer: [_insert_name(writer, space, name, value, at) for name, value in values.items()], replaced
         )
 
     def _note_replaced(self, name: str, now: Name, before: Name | None) -> None:
@@ -179,6 +182,14 @@ class LocalCatalog:
 
         return await self._write(update, lambda _: self._epoch.bump() if invalidates else None)
 
+    async def tidy(self, now: int, *, most_names: int, most_facts: int, kept: Collection[str] = ()) -> int:
+        return await tidy(self._write, now, most_names, most_facts, kept)
+
+    async def drop_dangling(
+        self, is_stored: Callable[[str], bool], *, spaces: Sequence[str], facts: Sequence[str]
+    ) -> int:
+        return await drop_dangling(self._write, is_stored, spaces, facts)
+
     async def drop_fact(self, key: str) -> None:
         await self._write(lambda writer: writer.execute("DELETE FROM fact WHERE key = ?", (key,)))
 
@@ -218,13 +229,7 @@ class LocalCatalog:
         A recorded time of a clock that was ahead is replaced.
         """
         rows = [(digest, at, _SERVED_RESOLUTION, _CLOCK_ERROR) for digest, at in times.items()]
-        await self._write(
-            lambda writer: writer.executemany(
-                "INSERT INTO served VALUES (?, ?) ON CONFLICT (digest) DO UPDATE SET at = excluded.at "
-                "WHERE excluded.at >= at + ? OR excluded.at < at - ?",
-                rows,
-            )
-        )
+        await self._write(lambda writer: writer.executemany(_PUT_SERVED, rows))
 
     def close(self) -> None:
         """Close both connections, the writer after its pending writes."""
@@ -312,16 +317,27 @@ def _blob_forgetter(digest: str) -> Callable[[sqlite3.Connection], Any]:
     return forget
 
 
-def _insert_name(writer: sqlite3.Connection, space: str, name: str, value: Name) -> tuple[Name, Name | None]:
-    """Store the value unless the existing proof is as strong. Return the resulting value and the previous one."""
+def _insert_name(
+    writer: sqlite3.Connection, space: str, name: str, value: Name, at: int | None
+) -> tuple[Name, Name | None]:
+    """Store the value unless the existing proof is as strong. Return the resulting value and the previous one.
+
+    A name that was stored once without the time `at` is never forgotten.
+    """
     rows = writer.execute(
-        "SELECT digest, size, proof, extra FROM name WHERE space = ? AND name = ?", (space, name)
+        "SELECT written, digest, size, proof, extra FROM name WHERE space = ? AND name = ?", (space, name)
     ).fetchall()
-    existing = _name(*rows[0]) if rows else None
+    existing = _name(*rows[0][1:]) if rows else None
+    at = None if rows and rows[0][0] is None else at
     if existing is not None and existing.proof >= value.proof:
+        if at is None:
+            writer.execute(
+                "UPDATE name SET written = NULL WHERE space = ? AND name = ? AND written IS NOT NULL", (space, name)
+            )
         return existing, existing
     extra = json.dumps(dict(value.extra), sort_keys=True)
     writer.execute(
-        "REPLACE INTO name VALUES (?, ?, ?, ?, ?, ?)", (space, name, value.digest, value.size, value.proof, extra)
+        "REPLACE INTO name VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (space, name, value.digest, value.size, value.proof, extra, at),
     )
     return value, existing

@@ -21,6 +21,11 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ("ALTER TABLE span ADD COLUMN alone INTEGER NOT NULL DEFAULT 0",),
     ("CREATE TABLE blob (digest TEXT PRIMARY KEY, identity TEXT NOT NULL) WITHOUT ROWID",),
     ("CREATE TABLE served (digest TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID",),
+    (
+        "ALTER TABLE name ADD COLUMN written INTEGER",
+        "CREATE INDEX name_written ON name (written) WHERE written IS NOT NULL",
+        "CREATE INDEX fact_expires ON fact (expires) WHERE expires IS NOT NULL",
+    ),
 )
 """The statements that lead to version 1, 2, ... Never change a released migration; append a new one."""
 

@@ -17,7 +17,7 @@ Conventions:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -320,9 +320,10 @@ class Catalog(Protocol):
     def names(self, space: str, *, prefix: str = "") -> list[tuple[str, Name]]:
         """Return every name in the space that starts with `prefix`, sorted by code point."""
 
-    async def put_name(self, space: str, name: str, value: Name) -> Name:
+    async def put_name(self, space: str, name: str, value: Name, *, at: int | None = None) -> Name:
         """Store the value unless the name has a value with a proof as strong or stronger. Return the resulting value.
 
+        `at`: the time of a name that may be forgotten, oldest first (`tidy`). One that was stored without is permanent.
         Increments the epoch if the digest of an existing name changes.
         """
 
@@ -365,11 +366,26 @@ class Catalog(Protocol):
 
     async def drop_fact(self, key: str) -> None: ...
 
-    async def put_names(self, space: str, values: Mapping[str, Name]) -> None:
+    async def put_names(self, space: str, values: Mapping[str, Name], *, at: int | None = None) -> None:
         """Store all of these names, or none of them: `put_name` for each, in one transaction."""
 
     async def drop_space(self, space: str) -> None:
         """Delete every name of a space and increment the epoch."""
+
+    async def tidy(self, now: int, *, most_names: int, most_facts: int, kept: Collection[str] = ()) -> int:
+        """Delete expired facts and, beyond the maximum numbers, the oldest rows; return the number of deleted rows.
+
+        Of the names with a time those written first are deleted, but none of the `kept` spaces; of the facts that
+        expire, those that expire first. The epoch is not incremented: a deleted row is found out again.
+        """
+
+    async def drop_dangling(
+        self, is_stored: Callable[[str], bool], *, spaces: Sequence[str], facts: Sequence[str]
+    ) -> int:
+        """Delete the names in `spaces`, and the facts `<prefix><digest>`, whose blob is not stored.
+
+        Return the number of deleted rows, those about the blobs themselves included. `is_stored` must be quick.
+        """
 
     @property
     def epoch(self) -> int:

@@ -92,6 +92,58 @@ class BlobsContract:
 
 
 class CatalogContract:
+    async def test_beyond_the_bound_the_names_that_were_written_first_are_forgotten(self, store: Store) -> None:
+        catalog, value = store.catalog, Name("", 0, 0)
+        await catalog.put_name("permanent", "n", value)
+        await catalog.put_names("pinned", {f"{n}": value for n in range(5)}, at=1)
+        for at in range(10, 20):
+            await catalog.put_name("s", f"{at}", value, at=at)
+        assert await catalog.tidy(0, most_names=8, most_facts=0, kept=["pinned"]) == 7
+        assert [name for name, _ in catalog.names("s")] == ["17", "18", "19"]
+        assert len(catalog.names("pinned")) == 5
+        assert catalog.name("permanent", "n") is not None
+        assert await catalog.tidy(0, most_names=0, most_facts=0) == 8
+        assert catalog.name("permanent", "n") is not None
+
+    async def test_a_million_names_are_forgotten_in_batches(self, store: Store) -> None:
+        """Each batch is a short transaction; a few thousand names show it."""
+        for at in range(6):
+            await store.catalog.put_names(f"{at}", {f"{n}": Name("", 0, 0) for n in range(1000)}, at=at)
+        assert await store.catalog.tidy(0, most_names=500, most_facts=0) == 5500
+        assert sum(len(store.catalog.names(f"{at}")) for at in range(5)) == 0
+        assert len(store.catalog.names("5")) == 500
+
+    async def test_a_name_that_was_stored_once_to_stay_is_never_forgotten(self, store: Store) -> None:
+        for name, times in (("first", (None, 5)), ("later", (5, None)), ("better", (None, 5))):
+            for proof, at in enumerate(times):
+                await store.catalog.put_name("s", name, Name("a" * 64, 1, proof if name == "better" else 1), at=at)
+        await store.catalog.tidy(9, most_names=0, most_facts=0)
+        assert [name for name, _ in store.catalog.names("s")] == ["better", "first", "later"]
+
+    async def test_expired_facts_are_deleted_and_the_next_ones_beyond_the_bound(self, store: Store) -> None:
+        await store.catalog.put_fact("permanent", 1)
+        for expires in range(100, 110):
+            await store.catalog.put_fact(f"{expires}", 1, expires=expires)
+        assert await store.catalog.tidy(104, most_names=0, most_facts=3) == 7
+        assert [key for key in map(str, range(100, 110)) if store.catalog.fact(key, 0)] == ["107", "108", "109"]
+        assert store.catalog.fact("permanent", 0) == 1
+
+    async def test_what_is_recorded_about_removed_blobs_is_deleted(self, store: Store) -> None:
+        here, gone = await put(store, b"here"), "f" * 64
+        for digest in (here, gone):
+            for space in ("sha512", "sha512-like"):
+                await store.catalog.put_name(space, digest, Name(digest, 1, 1))
+            await store.catalog.put_fact(f"date/{digest}", 1)
+        await store.catalog.put_name("sha512", "absent", Name("", 0, 0))
+
+        def is_stored(digest: str) -> bool:
+            return store.blobs.size(digest) is not None
+
+        assert await store.catalog.drop_dangling(is_stored, spaces=["sha512"], facts=["date/"]) == 2
+        assert [name for name, _ in store.catalog.names("sha512")] == sorted([here, "absent"])
+        assert len(store.catalog.names("sha512-like")) == 2
+        assert (store.catalog.fact(f"date/{here}", 0), store.catalog.fact(f"date/{gone}", 0)) == (1, None)
+
     async def test_a_name_stands_until_a_stronger_proof(self, store: Store) -> None:
         catalog = store.catalog
         weak, equal, strong = Name("a" * 64, 1, 1), Name("b" * 64, 2, 1), Name("c" * 64, 3, 2, {"date": 5})

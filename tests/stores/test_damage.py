@@ -109,6 +109,9 @@ async def test_a_store_of_an_earlier_version_is_hashed_once(
     with sqlite3.connect(state_dir / "catalog.sqlite3") as catalog:
         catalog.execute("DROP TABLE blob")
         catalog.execute("DROP TABLE served")
+        catalog.execute("DROP INDEX name_written")
+        catalog.execute("ALTER TABLE name DROP COLUMN written")
+        catalog.execute("DROP INDEX fact_expires")
         catalog.execute("PRAGMA user_version = 3")
     for _ in range(2):
         async with open_store(state_dir, cache_dir) as upgraded:

@@ -12,6 +12,7 @@ import pytest
 
 from snapproxy.wiring.repeated_work import COUNT_SECONDS, SPACE_SECONDS, RepeatedWork
 from snapproxy.wiring.space_keeper import SpaceKeeper
+from snapproxy.wiring.tidy import Tidy
 from snapproxy_storage import StorageFailure, Store, Writing, open_store
 from tests.fakes.leaping_clock import LeapingClock
 
@@ -92,7 +93,8 @@ async def test_the_service_counts_writes_served_times_and_makes_room(store: Stor
     clock, reclaimer = LeapingClock(), Oldest(store)
     app: Any = SimpleNamespace(store=store, clock=clock)
     nothing: Any = None
-    work = RepeatedWork(app, nothing, nothing, nothing, nothing, SpaceKeeper(store, reclaimer))
+    tidy = Tidy(store=store, archives=["debian"])
+    work = RepeatedWork(app, nothing, nothing, nothing, nothing, tidy, SpaceKeeper(store, reclaimer))
     digest, _ = await put(store, b"x" * 2 * MIB)
     other, _ = await put(store, b"y" * 2 * MIB)
     (tmp_path / "state/blobs/sha256" / digest).unlink()
