@@ -117,7 +117,8 @@ class SpaceAccount:
         with self._figures() as figures:
             if figures.is_counted and self._within_quota(figures) < RECORD_BYTES:
                 return None
-            reservation = Reservation(0, adopted=min(figures.kept, blocks(inherited)))
+            left = blocks(inherited) + BLOCK if inherited else 0
+            reservation = Reservation(0, adopted=min(figures.kept, left))
             figures.kept -= reservation.adopted
             self._set(figures, reservation, blocks(inherited) + RECORD_BYTES, inherited)
             return reservation
@@ -170,7 +171,7 @@ class SpaceAccount:
         file = self.file
         with file.changing():
             slot, before = file.slot(), size_on_disk(self.blobs, digest)
-            with self._figures() as figures:
+            with self._unless_full(is_vital=True), self._figures() as figures:
                 file.note_change(figures, digest)
                 figures.mark(slot, is_changing=True)
             is_done = False

@@ -239,7 +239,8 @@ class SpaceFile:
     def close(self) -> None:
         if self._slot is not None:
             with contextlib.suppress(OSError), self.figures() as figures:  # a full disk: another process settles it
-                figures.clear(self._slot)
+                if not figures.is_marked(self._slot):  # a change that could not be recorded: the blobs are counted
+                    figures.clear(self._slot)
             unlock(self._fd, start=_SLOT_LOCKS + self._slot, length=1)
         self.seen = Figures(array("Q", bytes(_PAGE)))
         self._words.release()

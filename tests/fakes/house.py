@@ -124,6 +124,7 @@ class House:
     replayed: Replayed | None = None
     metasnap: str = ""
     launchpad: str = ""
+    quota: int | None = None
 
     async def __aenter__(self) -> Self:
         config = _Settings(
@@ -141,9 +142,10 @@ class House:
             manners=self.manners,
             metasnap=self.metasnap,
             launchpad=self.launchpad,
+            quota=self.quota,
         )
         self._stack = AsyncExitStack()
-        self.store: Store = open_store(config.state_dir, config.cache_dir)
+        self.store: Store = open_store(config.state_dir, config.cache_dir, quota=self.quota)
         # These have no setting: timeouts are tenths of a second here, and pauses have no jitter.
         exact = {
             "UpstreamClient": functools.partial(UpstreamClient, timeouts=self.timeouts),

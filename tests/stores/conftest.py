@@ -77,16 +77,17 @@ class Peer:
 
 
 @pytest.fixture
-async def peer(state_dir: Path, cache_dir: Path) -> AsyncIterator[Callable[[], Awaitable[Peer]]]:
-    """Start another process on the same store. See peer.py for its commands."""
+async def peer(state_dir: Path, cache_dir: Path) -> AsyncIterator[Callable[..., Awaitable[Peer]]]:
+    """Start another process on the same store, optionally with a quota. See peer.py for its commands."""
     started: list[Peer] = []
 
-    async def start() -> Peer:
+    async def start(*arguments: str) -> Peer:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             str(PEER),
             str(state_dir),
             str(cache_dir),
+            *arguments,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=os.environ | {"PYTHONPATH": PYTHON_PATH},

@@ -11,6 +11,9 @@ first KEY            "byte" when one byte can be read
 epoch                the counter
 slot NAME COUNT      "taken" or "none"
 name SPACE NAME DIGEST PROOF    "ok"
+put KEY COUNT        "stored DIGEST" or "unstored", after all bytes are written in small pieces
+remove DIGEST        the bytes that were freed
+count                the bytes of all blobs, counted
 """
 
 from __future__ import annotations
@@ -115,10 +118,29 @@ class Commands:
         await self.store.catalog.put_name(space, name, Name(digest, 1, int(proof)))
         return "ok"
 
+    async def put(self, key: str, count: str) -> str:
+        begun = self.store.drafts.begin(key)
+        assert not isinstance(begun, Following)
+        seed = hashlib.sha256(key.encode()).digest()
+        if len(key) % 2:
+            await begun.draft.describe(Meta(length=int(count)))
+        for at in range(0, int(count), 65_536):
+            await begun.draft.write((seed * 2048)[: min(65_536, int(count) - at)])
+        blob = await begun.draft.commit()
+        blob.close()
+        return "unstored" if begun.draft.full else f"stored {blob.digest}"
+
+    async def remove(self, digest: str) -> str:
+        return str(await self.store.blobs.remove(digest))
+
+    async def count(self) -> str:
+        return str(await self.store.space.recount())
+
 
 async def main() -> None:
-    state_dir, cache_dir = map(Path, sys.argv[1:])
-    async with open_store(state_dir, cache_dir) as store:
+    state_dir, cache_dir = map(Path, sys.argv[1:3])
+    quota = int(sys.argv[3]) if len(sys.argv) > 3 else None
+    async with open_store(state_dir, cache_dir, quota=quota) as store:
         commands = Commands(store)
         print("ready", flush=True)
         while line := await asyncio.to_thread(sys.stdin.readline):

@@ -118,11 +118,26 @@ def strike(strace: str, folder: Path, call: Call, blow: str) -> subprocess.Compl
     )
 
 
-def check_nothing_half_named(folder: Path) -> set[str]:
-    """Check that every blob has the digest in its name, and every name refers to a blob. Return the names."""
+def size_of(folder: Path) -> int:
+    """Return the bytes of the files in a folder, in whole blocks."""
+    return sum(-(-path.stat().st_size // 4096) * 4096 for path in folder.iterdir()) if folder.exists() else 0
+
+
+def check_nothing_half_named(folder: Path, *, is_full_disk: bool = False) -> set[str]:
+    """Check that every blob has the digest in its name, and every name refers to a blob. Return the names.
+
+    Check the figures of disk space as well: never too low, and right after a count.
+    """
 
     async def names() -> set[str]:
         async with open_store(folder / "state", folder / "cache") as store:
+            space, blobs, drafts = (
+                store.space,
+                *(size_of(folder / "state" / each) for each in ("blobs/sha256", "drafts")),
+            )
+            assert is_full_disk or space.stored + space.kept + space.reserved >= blobs + drafts
+            assert await space.recount() == blobs
+            assert (space.kept, space.reserved, space.is_counted) == (drafts, 0, True)
             held = list(store.blobs.digests())
             assert held == sorted(path.name for path in (folder / "state/blobs/sha256").iterdir())
             for digest in held:
@@ -162,7 +177,7 @@ def fill_the_disk_at_each(strace: str, calls: list[Call], folder: Path) -> None:
             done = strike(strace, folder, call, "error=ENOSPC")
             assert "Traceback" not in done.stderr
             assert done.returncode in (0, 3), done.stderr
-            check_nothing_half_named(folder)
+            check_nothing_half_named(folder, is_full_disk=True)
             check_the_next_run_finishes(folder)
         except AssertionError as error:
             error.add_note(f"disk full at {call}")
