@@ -146,6 +146,7 @@ class DraftSink:
                 self._give_up_disk(error)
             else:
                 self._close()
+                self.release()
                 return SinkStep(self._hashed, self._hashed, is_full=False, identity=identity)
         return SinkStep(self._hashed, self._on_disk, is_full=True)
 

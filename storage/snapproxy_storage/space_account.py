@@ -166,7 +166,7 @@ class SpaceAccount:
     def changing(self, digest: str, reservation: Reservation | None = None) -> Iterator[None]:
         """Account for a blob that the block stores, replaces or removes; one such block runs at a time on the machine.
 
-        `reservation`: that of the draft that becomes the blob, which ends with it. It may wait for the disk.
+        `reservation`: that of the draft that becomes the blob; its record is left. It may wait for the disk.
         """
         file = self.file
         with file.changing():
@@ -185,7 +185,7 @@ class SpaceAccount:
                     figures.count_change(digest, difference)
                     figures.mark(slot, is_changing=False)
                     if is_done and reservation is not None:
-                        self._set(figures, reservation, 0, 0)
+                        self._set(figures, reservation, RECORD_BYTES, 0)
 
     def settle(self) -> bool:
         """Look at the drafts, and take back what dead processes reserved. It may take milliseconds.

@@ -47,6 +47,13 @@ async def limited(state_dir: Path, cache_dir: Path) -> AsyncIterator[Store]:
 
 
 @pytest.fixture
+async def floored(state_dir: Path, cache_dir: Path) -> AsyncIterator[Store]:
+    """Return a store that must leave an exbibyte free."""
+    async with open_store(state_dir, cache_dir, free_space=1 << 60) as opened:
+        yield opened
+
+
+@pytest.fixture
 def open_to_all(tmp_path: Path) -> Path:
     """Return a temporary folder that other users can enter: makes its parent folders accessible."""
     for folder in (tmp_path, *tmp_path.parents):

@@ -222,6 +222,37 @@ class SpaceContract:
         assert limited.space.stored == sum(each.size for each in limited.blobs.stored()) > 0
 
 
+class FloorContract:
+    """`floored` is a store without a quota, whose file system must keep more free space than it has."""
+
+    async def test_below_the_floor_files_are_served_and_not_stored(self, floored: Store) -> None:
+        asked: list[int] = []
+
+        async def make_room(wanted: int) -> bool:
+            asked.append(wanted)
+            return True
+
+        floored.space.on_shortage(make_room)
+        assert (floored.space.limit, floored.space.room()) == (None, 0)
+        draft = begin(floored, "k")
+        body = draft.follow()
+        reading = asyncio.create_task(read_all(body))
+        await draft.write(b"x" * 500_000)
+        blob = await draft.commit()
+        assert draft.full
+        assert await reading == b"x" * 500_000
+        assert len(asked) == 1
+        blob.close()
+        body.close()
+
+    async def test_what_does_not_fit_into_memory_names_the_floor(self, floored: Store) -> None:
+        draft = begin(floored, "k", window=MIB)
+        with pytest.raises(DiskFailure, match="bytes of the file system would stay free") as raised:
+            await write(draft, 10_000_000)
+        assert raised.value.state == "is full"
+        await draft.abandon("no room")
+
+
 class ServedContract:
     async def test_a_blob_that_was_never_served_has_the_time_of_its_bytes(self, store: Store) -> None:
         await put(store, b"bytes")

@@ -9,7 +9,7 @@ from tests.stores.contracts import (
     TablesContract,
 )
 from tests.stores.drafts_contract import DraftsContract
-from tests.stores.space_contract import ServedContract, SpaceContract
+from tests.stores.space_contract import FloorContract, ServedContract, SpaceContract
 
 
 class TestLocalBlobs(BlobsContract): ...
@@ -34,6 +34,9 @@ class TestLocalJournals(JournalsContract): ...
 
 
 class TestLocalSpace(SpaceContract): ...
+
+
+class TestLocalFloor(FloorContract): ...
 
 
 class TestLocalServedTimes(ServedContract): ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import stat
 import subprocess
 import sys
@@ -164,3 +165,11 @@ def test_a_version_is_a_plain_name(version: str) -> None:
 
 def test_a_blob_name_is_its_digest() -> None:
     assert blob_name("0123456789abcdef" * 4) == "0123456789abcdef" * 4
+
+
+def test_the_usual_floor_of_free_space_is_a_part_of_the_file_system(
+    tiny_disk: Callable[[str], Path], cache_dir: Path
+) -> None:
+    store = open_store(tiny_disk("20m") / "state", cache_dir, free_space=None)
+    assert store.space.floor == 1 << 20
+    asyncio.run(store.close())
