@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import pytest
 
 from snapproxy.base.schedule import FIRST_SECONDS, repeat
 from snapproxy.core.model import Refusal
 from tests.fakes.leaping_clock import LeapingClock
+from tests.fakes.virtual_clock import VirtualClock
 
 HOUR = 3600.0
 
@@ -57,3 +59,22 @@ async def test_periods_vary_by_a_tenth_and_differ_between_machines() -> None:
         assert all(0.9 * HOUR <= each <= 1.1 * HOUR for each in turns)
         assert min(turns) < 0.95 * HOUR < 1.05 * HOUR < max(turns)
     assert clocks[0].slept != clocks[1].slept
+
+
+@pytest.mark.parametrize("seconds", [-86_400 * 365, 86_400 * 365])
+async def test_a_wall_clock_that_jumps_moves_no_turn(seconds: float) -> None:
+    """Neither a jump while the server waits, nor a last turn that was recorded while the clock was wrong."""
+    clock, turns = VirtualClock(), list[float]()
+
+    async def working() -> str:
+        turns.append(clock.monotonic())
+        return "done"
+
+    repeating = asyncio.create_task(repeat(working, HOUR, int(clock.now() - seconds), clock, what="vendor"))
+    await clock.advance(HOUR / 100)
+    clock.jump(seconds)
+    await clock.advance(5 * HOUR)
+    repeating.cancel()
+    await asyncio.wait({repeating})
+    assert len(turns) in {4, 5, 6}
+    assert all(0.9 * HOUR <= after - before <= 1.1 * HOUR for before, after in itertools.pairwise(turns))

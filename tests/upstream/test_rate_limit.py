@@ -62,6 +62,18 @@ async def test_a_cool_down_outlives_a_restart(machine: Machine) -> None:
     assert machine.sent == [0.0, 30.0]
 
 
+@pytest.mark.parametrize("seconds", [-86_400 * 365, -100, 100, 86_400 * 365])
+async def test_a_wall_clock_that_jumps_prolongs_no_wait(machine: Machine, seconds: float) -> None:
+    limiter = machine.limiter()
+    await machine.ask(limiter, lambda _: 429)
+    waiting = asyncio.create_task(machine.insist(limiter, always))
+    await machine.clock.advance(10)
+    machine.clock.jump(seconds)
+    await machine.clock.advance(21)
+    assert waiting.done()
+    assert len(machine.sent) == 2
+
+
 async def test_two_processes_share_one_rate(machine: Machine) -> None:
     pacers = machine.limiter(), machine.limiter()
 
