@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from snapproxy.cli.port_holder import holder_of
 from snapproxy.config.value_types import join_host
 from snapproxy.errors import ConfigurationError
 
@@ -42,7 +43,7 @@ def bind(endpoints: Iterable[tuple[str, int]]) -> list[socket.socket]:
                 each.close()
             raise ConfigurationError(
                 f"Cannot listen on port {port}",
-                why=f"{join_host(host, port)}: {error.strerror}",
+                why=f"{join_host(host, port)}: {error.strerror}{_holder(error, port)}",
                 hint=_HINTS.get(error.errno or 0, ""),
             ) from error
     return sockets
@@ -57,6 +58,12 @@ def bind_admin(endpoints: Iterable[tuple[str, int]], *, is_required: bool) -> li
             raise
         _log.warning("The admin pages are not served: %s. %s", error.reason, error.why)
         return []
+
+
+def _holder(error: OSError, port: int) -> str:
+    """Return the end of a message about a port in use: which process listens there, if that can be found."""
+    holder = holder_of(port) if error.errno == errno.EADDRINUSE else ""
+    return f", by {holder}" if holder else ""
 
 
 def _bound(family: int, address: Any) -> socket.socket:

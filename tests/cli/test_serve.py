@@ -22,6 +22,7 @@ import pytest
 
 from snapproxy.base.clock import SystemClock
 from snapproxy.cli import main, readiness, run_as_owner, sockets
+from snapproxy.cli.port_holder import holder_of
 from snapproxy.cli.serve import no_settings, reader_of, serve
 from snapproxy.config import load
 from snapproxy.errors import ConfigurationError
@@ -46,7 +47,8 @@ def test_a_port_in_use_is_one_clear_error_and_nothing_stays_open(plain_environme
             sockets.bind([("127.0.0.1", 0), ("127.0.0.1", port)])
         assert main(["serve", "--listen", f"127.0.0.1:{port}"]) == 2
     output = capsys.readouterr().err
-    assert f"snapproxy: Cannot listen on port {port}\n  127.0.0.1:{port}: Address already in use\n" in output
+    assert f"snapproxy: Cannot listen on port {port}\n  127.0.0.1:{port}: Address already in use, by process " in output
+    assert f" by process {os.getpid()} (" in output
     assert "--listen" in output
 
 
@@ -66,6 +68,23 @@ def test_pages_are_optional_unless_the_settings_name_their_address(caplog: pytes
         assert "The admin pages are not served: Cannot listen on port" in caplog.text
         with pytest.raises(ConfigurationError):
             sockets.bind_admin([endpoint], is_required=True)
+
+
+def test_the_holder_of_a_port_is_found_by_its_socket(tmp_path: Path) -> None:
+    head = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
+    row = "   0: {} 00000000:0000 {} 00000000:00000000 00:00000000 00000000  1000        0 {} 1 0 100 0 0 10 0\n"
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net/tcp").write_text(
+        head + row.format("0100007F:0C46", "01", 41) + row.format("0100007F:0C46", "0A", 42)
+    )
+    for pid, inode, command in ((7, 41, b"curl"), (8, 42, b"snap\x1bproxy\0serve\0")):
+        (tmp_path / f"{pid}/fd").mkdir(parents=True)
+        (tmp_path / f"{pid}/fd/3").symlink_to(f"socket:[{inode}]")
+        (tmp_path / f"{pid}/cmdline").write_bytes(command)
+    assert holder_of(3142, tmp_path) == "process 8 (snap?proxy serve)"
+    assert holder_of(3143, tmp_path) == ""
+    (tmp_path / "8/fd/3").unlink()
+    assert holder_of(3142, tmp_path) == "", "a process of another user cannot be read"
 
 
 def test_a_foreign_address_says_so() -> None:
