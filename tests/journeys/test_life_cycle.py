@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import re
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from tests.fakes import proxy as snapproxy_process
 from tests.fakes.apt_root import AptRoot
 from tests.fakes.content import Content
 from tests.fakes.faults import Drip, Hold
@@ -226,6 +228,28 @@ def test_running_transfers_end_under_the_former_settings(
         # The same connection is answered under the new settings, which have a default time.
         client.sendall(b"GET http://ftp.debian.org/debian/dists/none/InRelease HTTP/1.1\r\nHost: t\r\n\r\n")
         assert "HTTP/1.1 407 " not in (head := read_head(client)), head
+
+
+def test_a_capture_goes_on_across_a_reload(
+    world: World, service: ServiceManager, settings: Path, held: tuple[str, Content, Hold], tmp_path: Path
+) -> None:
+    """One answer ends under the former settings, one begins under the new ones: the lock has both."""
+    path, content, hold = held
+    other, _ = package(world, "liblzma5")
+    with socket.create_connection(("127.0.0.1", service.port)) as client:
+        client.sendall(f"GET /~build{path} HTTP/1.1\r\nHost: t\r\n\r\n".encode())
+        read_head(client)
+        assert "not reloaded" not in service.reload()
+        assert not asyncio.run(download(service.port, f"/~build{other}", 1 << 20, 0)).errors
+        hold.release()
+        left = content.size
+        while left:
+            left -= len(client.recv(1 << 20))
+    lock = tmp_path / "build.lock.json"
+    done = snapproxy_process.run("lock", "build", "--config", str(settings), "--output", str(lock))
+    assert done.returncode == 0, done.stderr
+    names = {Path(each).name for each in (path, other)}
+    assert names <= set(re.findall(r'"path":"(?:[^"]*/)?([^"/]+)"', lock.read_text().replace(" ", "")))
 
 
 def test_former_settings_leave_nothing_behind(service: ServiceManager) -> None:
