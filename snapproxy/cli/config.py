@@ -8,12 +8,13 @@ from pathlib import Path
 
 from snapproxy.cli.messages import print_json
 from snapproxy.config import Config, as_table, as_toml, load
+from snapproxy.upstream.credentials import SYSTEMD, CredentialFiles, UpstreamLogin
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the verb and return the exit code."""
     config = load(arguments.config)
-    warnings = missing_keyrings(config)
+    warnings = [*missing_keyrings(config), *unusable_credentials(config)]
     if arguments.json:
         print_json({"source": str(config.source or ""), "settings": as_table(config), "warnings": warnings})
         return 0
@@ -44,3 +45,23 @@ def missing_keyrings(config: Config) -> list[str]:
         effect = "no signature is verified" if len(missing) == len(keyrings) else "not all signatures are verified"
         lines.append(f"{', '.join(names)}: {effect}; missing: {found}")
     return lines
+
+
+def unusable_credentials(config: Config) -> list[str]:
+    """Return a warning for each file with credentials that cannot be used, or has none for a base of its archive.
+
+    The credentials of systemd exist while the service runs, so they are not checked.
+    """
+    files, lines = CredentialFiles({}), []
+    logins = [
+        (UpstreamLogin(f"[archives.{each.name}] credentials", each.credentials, each.credentials_over_http), base)
+        for each in config.archives
+        if each.credentials
+        for base in (*each.snapshot, *each.mirrors)
+    ]
+    if config.upstream_proxy and (place := config.upstream_proxy_credentials):
+        logins.append((UpstreamLogin("upstream_proxy_credentials", place, over_http=True), config.upstream_proxy))
+    for login, base in logins:
+        if not login.place.startswith(SYSTEMD) and not (use := files.find(login, f"{base}/")).authorization:
+            lines.append(use.text if use.is_unusable else f"{base}: {use.text}")
+    return list(dict.fromkeys(lines))

@@ -17,6 +17,7 @@ own host (`upstream.rate_limit`), and its result is reported to that permit. The
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -49,6 +50,8 @@ from snapproxy.upstream.faults import FOREIGN_ERRORS, PROXY_LOGIN_REQUIRED, faul
 from snapproxy.upstream.network import UpstreamNetwork
 from snapproxy.upstream.rate_limit import NoPermitError, Permit, RateLimiter
 from snapproxy.upstream.response import UNAUTHORIZED, UpstreamResponse
+
+_log = logging.getLogger(__name__)
 
 HOPS = 5
 """Maximum number of redirects for one request; the snapshot service uses one, the load balancer of a mirror another."""
@@ -160,6 +163,7 @@ class UpstreamClient:
         self._timeouts = timeouts or Timeouts()
         self._logins = logins
         self._credentials = credentials or CredentialFiles({})
+        self._refused_logins: set[str] = set()
         self._connections = Connections(
             self._new_session,
             resolver=resolver,
@@ -287,11 +291,21 @@ class UpstreamClient:
         """
         use = await self._credentials.use(login, str(target.url))
         if use.is_unusable:
+            self._report_login("no request is sent to it", target.url, use.text)
             return UpstreamResponse(Forbidden(0, use.text), str(target.url))
         response = await self._send_with_permit(hop, request, target, options, use.authorization)
         if isinstance(response.answer, Forbidden):
             response.answer = replace(response.answer, login=use.text)
+            self._report_login("it refuses access", target.url, use.text)
+        else:
+            self._refused_logins.discard(use.text)
         return response
+
+    def _report_login(self, event: str, url: URL, text: str) -> None:
+        """Log a refused login once until it is accepted: stored files may be served without a refusal that names it."""
+        if text not in self._refused_logins:
+            self._refused_logins.add(text)
+            _log.warning("upstream %s: %s. %s", authority(url), event, text)
 
     async def _send_with_permit(
         self, hop: AsyncExitStack, request: UpstreamRequest, target: _Target, options: _RequestOptions, login: str = ""

@@ -75,8 +75,12 @@ class CredentialFiles:
         """Return the credentials of an archive for an address. `login` is None where they must not be sent."""
         if login is None:
             return LoginUse("The credentials of the archive are sent to its own bases only, so this request had none.")
+        return await asyncio.to_thread(self.find, login, url)
+
+    def find(self, login: UpstreamLogin, url: str) -> LoginUse:
+        """Return the credentials for an address that may have them. Reads the file if it has changed."""
         try:
-            entries = await asyncio.to_thread(self._entries, login.place)
+            entries = self._entries(login.place)
         except ConfigurationError as error:
             return LoginUse(f"{login}: {error.why} {error.hint}".rstrip(), is_unusable=True)
         entry = find_entry(entries, url, over_http=login.over_http)

@@ -203,6 +203,37 @@ def test_config_check_says_ok_and_names_missing_keyrings(
     assert any("/nowhere/k.gpg" in line for line in checked["warnings"])
 
 
+@pytest.mark.parametrize(
+    ("text", "mode", "base", "warning"),
+    [
+        ("bearer s3cret", 0o600, "https://a.example/x", None),
+        ("bearer s3cret", 0o644, "https://a.example/x", "other users can read or write it"),
+        ("s3cret", 0o600, "https://a.example/x", "neither"),
+        ("machine b.example login a password s3cret", 0o600, "https://a.example/x", "no entry for this address"),
+        ("bearer s3cret", 0o600, "http://a.example/x", "credentials_over_http = true"),
+    ],
+)
+def test_config_check_warns_of_credentials_that_cannot_be_used(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    text: str,
+    mode: int,
+    base: str,
+    warning: str | None,
+) -> None:
+    file = tmp_path / "a.auth"
+    file.write_text(text, encoding="utf-8")
+    file.chmod(mode)
+    archive = {"family": "apt", "history": "captured", "mirrors": [base], "credentials": f"file:{file}"}
+    monkeypatch.setenv("SNAPPROXY_ARCHIVES", json.dumps({"private": archive}))
+    assert main(["config", "check"]) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if "credentials" in line]
+    assert len(lines) == (warning is not None)
+    assert all(warning in line and f'[archives.private] credentials = "file:{file}"' in line for line in lines)
+    assert "s3cret" not in "".join(lines)
+
+
 def test_a_folder_of_keys_is_not_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

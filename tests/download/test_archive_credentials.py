@@ -99,3 +99,18 @@ async def test_a_redirect_to_another_server_does_not_take_them_along(
     stolen = [each for each in hamlet.log.entries if "/thief/" in each.path]
     assert stolen
     assert all("authorization" not in each.headers for each in stolen)
+
+
+async def test_a_login_that_ends_leaves_the_stored_state_and_the_log_names_the_cause_once(
+    make_house: MakeHouse, hamlet: Hamlet, secret: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    house = await make_house(rows=(row(hamlet, secret),))
+    assert (await house.get("live", INRELEASE)).stale == ""
+    secret.write_text("basic ann:wr0ng\n", encoding="utf-8")
+    for _ in range(2):
+        house.clock.leap(60)
+        assert (await house.get("live", INRELEASE)).stale
+    lines = [record.getMessage() for record in caplog.records if "it refuses access" in record.getMessage()]
+    assert len(lines) == 1
+    assert f'[archives.debian] credentials = "file:{secret}"' in lines[0]
+    assert "wr0ng" not in caplog.text
