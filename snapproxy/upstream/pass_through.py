@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator, Iterable
 
 import aiohttp
@@ -16,8 +18,11 @@ from yarl import URL
 from snapproxy.core.exchange import Passed, PassTarget, TrafficCounter
 from snapproxy.core.model import Refusal
 from snapproxy.core.upstream_answer import Fault
-from snapproxy.upstream.egress import pass_guard, private_pass
-from snapproxy.upstream.faults import fault_of
+from snapproxy.upstream.credentials import CredentialFiles
+from snapproxy.upstream.egress import open_guarded, pass_guard, private_pass
+from snapproxy.upstream.faults import PROXY_LOGIN_REQUIRED, fault_of
+from snapproxy.upstream.network import UpstreamProxy
+from snapproxy.upstream.proxied_stream import open_proxied
 
 HOP_HEADERS = frozenset(
     {
@@ -37,6 +42,11 @@ HOP_HEADERS = frozenset(
 )
 """Headers that concern one hop (RFC 9110, section 7.6.1), proxy credentials among them; Host is set by this module."""
 
+
+class _ProxyLoginError(Exception):
+    """The upstream proxy cannot be used, because its login is refused or its file cannot be used."""
+
+
 _PIECE = 64 << 10
 _PLAIN_PORT = 80
 
@@ -44,7 +54,9 @@ _PLAIN_PORT = 80
 class PassThrough:
     """Forwards at most `most` requests at a time.
 
-    `instance` names this proxy in Via. Times are in seconds; `silence_s` is the timeout between two bytes.
+    `instance` names this proxy in Via. Times are in seconds; `silence_s` is the timeout between two bytes. `proxy` is
+    the upstream proxy, whose login `credentials` reads: it resolves the names of the hosts that go through it. The
+    attribute may be replaced at any time.
     """
 
     def __init__(
@@ -56,13 +68,17 @@ class PassThrough:
         connect_s: float = 15.0,
         silence_s: float = 60.0,
         resolver: AbstractResolver | None = None,
+        proxy: UpstreamProxy | None = None,
+        credentials: CredentialFiles | None = None,
     ) -> None:
         self._traffic = traffic
         self._instance = instance
         self._most = most
         self._timeout = aiohttp.ClientTimeout(total=None, connect=connect_s, sock_read=silence_s)
         self._open = 0
-        self._resolver = resolver
+        self._guard = pass_guard(resolver)
+        self.proxy = proxy
+        self._credentials = credentials or CredentialFiles({})
         self._session: aiohttp.ClientSession | None = None
 
     async def forward(
@@ -89,6 +105,13 @@ class PassThrough:
                 why=f"{target.host} is in the `pass` setting: its requests are forwarded unpinned, nothing is stored.",
                 hint="Try again later.",
             )
+        except _ProxyLoginError as error:
+            return Refusal(
+                502,
+                "The upstream proxy refuses the request",
+                why=f"{target.host} is in the `pass` setting. {error}",
+                hint="Check `upstream_proxy_credentials`.",
+            )
         except aiohttp.ClientError as error:
             if fault_of(error) is Fault.PRIVATE:
                 return private_pass(target.host)
@@ -107,13 +130,12 @@ class PassThrough:
         self, target: PassTarget, method: str, headers: Iterable[tuple[str, str]], body: _Counted | None
     ) -> aiohttp.ClientResponse:
         if self._session is None:
-            guard = pass_guard(self._resolver)
             self._session = aiohttp.ClientSession(
                 timeout=self._timeout,
                 auto_decompress=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False,
-                connector=aiohttp.TCPConnector(limit=self._most, force_close=True, resolver=guard),
+                connector=aiohttp.TCPConnector(limit=self._most, force_close=True, resolver=self._guard),
                 skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
             )
         host = f"[{target.host}]" if ":" in target.host else target.host
@@ -122,7 +144,38 @@ class PassThrough:
         sent.add("Host", authority)
         sent.add("Via", f"1.1 {self._instance}")
         url = URL(f"http://{authority}{target.path}", encoded=True)
-        return await self._session.request(method, url, headers=sent, data=body, allow_redirects=False)
+        proxy, authorization = await self._proxied(url)
+        if authorization:
+            sent.add("Proxy-Authorization", authorization)
+        response = await self._session.request(
+            method, url, headers=sent, data=body, allow_redirects=False, proxy=proxy or None
+        )
+        if proxy and response.status == PROXY_LOGIN_REQUIRED:
+            response.close()
+            raise _ProxyLoginError("It answered 407.")
+        return response
+
+    async def _proxied(self, url: URL) -> tuple[str, str]:
+        """Return the address of the proxy for `url` and its Authorization header, both '' for a direct request."""
+        if self.proxy is None or not self.proxy.is_for(url):
+            return "", ""
+        self._guard.allow_private(URL(self.proxy.address).host or "")
+        if self.proxy.login is None:
+            return self.proxy.address, ""
+        use = await self._credentials.use(self.proxy.login, self.proxy.address)
+        if not use.authorization:
+            raise _ProxyLoginError(use.text)
+        return self.proxy.address, use.authorization
+
+    async def open(self, host: str, port: int) -> tuple[StreamReader, StreamWriter]:
+        url = URL.build(scheme="https", host=host, port=port)
+        try:
+            proxy, authorization = await self._proxied(url)
+        except _ProxyLoginError as error:
+            raise OSError(errno.EACCES, str(error)) from None
+        if proxy:
+            return await open_proxied(proxy, authorization, host, port)
+        return await open_guarded(self._guard, host, port)
 
     def ended(self, host: str, sent: int, received: int) -> None:
         """Count a finished request, and release its slot."""

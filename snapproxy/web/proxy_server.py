@@ -11,12 +11,13 @@ from typing import Any
 from snapproxy.client_config import first_steps, pin_script
 from snapproxy.core import address
 from snapproxy.core.address import AddressBook
-from snapproxy.core.exchange import Answerer, BlobAnswerer, Forwarder, TrafficCounter
+from snapproxy.core.exchange import Answerer, BlobAnswerer, TrafficCounter
 from snapproxy.core.model import Instant
 from snapproxy.core.routes import format_authority
 from snapproxy.web.gateway import Gateway, NoteServed, ReadAddress
 from snapproxy.web.pages import Pages
 from snapproxy.web.server import WebServer
+from snapproxy.web.tunnel import TunnelForwarder
 
 GRACE_SECONDS = 15.0
 """Maximum seconds for running answers to end when a proxy without settings of its own stops."""
@@ -48,7 +49,7 @@ class ProxyServer:
         sockets: Sequence[socket],
         site: Site,
         *,
-        forwarder: Forwarder,
+        forwarder: TunnelForwarder,
         traffic: TrafficCounter,
         instance: str,
         now: Callable[[], Instant],
@@ -128,7 +129,7 @@ async def serving(
     sockets: Sequence[socket],
     site: Site,
     *,
-    forwarder: Forwarder,
+    forwarder: TunnelForwarder,
     traffic: TrafficCounter,
     instance: str,
     now: Callable[[], Instant],

@@ -9,12 +9,12 @@ import logging
 import socket
 from collections.abc import Callable, Iterable
 
-from snapproxy.core.exchange import Answerer, BlobAnswerer, Forwarder, TrafficCounter
+from snapproxy.core.exchange import Answerer, BlobAnswerer, TrafficCounter
 from snapproxy.core.model import Instant
 from snapproxy.web.gateway import Gateway, NoteServed, ReadAddress
 from snapproxy.web.pages import Pages
 from snapproxy.web.protocol import Limits, Listener
-from snapproxy.web.tunnel import Tunnels
+from snapproxy.web.tunnel import TunnelForwarder, Tunnels
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class WebServer:
         *,
         pages: Pages,
         by_digest: BlobAnswerer,
-        forwarder: Forwarder,
+        forwarder: TunnelForwarder,
         traffic: TrafficCounter,
         admits: Callable[[str], bool],
         instance: str,
@@ -53,7 +53,7 @@ class WebServer:
         self._make_gateway = functools.partial(
             Gateway,
             forwarder=forwarder,
-            tunnels=Tunnels(traffic),
+            tunnels=Tunnels(traffic, forwarder),
             traffic=traffic,
             instance=instance,
             now=now,

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
-from aiohttp.abc import AbstractResolver
-
-from snapproxy.core.exchange import TrafficCounter, TunnelTarget
+from snapproxy.core.exchange import Forwarder, TrafficCounter, TunnelTarget
 from snapproxy.core.model import Refusal
-from snapproxy.upstream.egress import PrivateAddressError, open_guarded, pass_guard, private_pass
+from snapproxy.upstream.egress import PrivateAddressError, private_pass
 from snapproxy.web.response_writer import ResponseWriter
 
 _PIECE = 64 << 10
@@ -17,24 +16,34 @@ _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 """The answer has no length and no coding, because a tunnel has no body (RFC 9110 section 9.3.6)."""
 
 
+class TunnelForwarder(Forwarder, Protocol):
+    """Reaches the hosts of requests and of tunnels that a build may use unpinned."""
+
+    async def open(self, host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect to the host of a tunnel. Raises OSError if that is impossible or not allowed."""
+
+
 class Tunnels:
-    """At most `most` concurrent tunnels, each closed after `idle_s` seconds without a byte in either direction."""
+    """At most `most` concurrent tunnels, each closed after `idle_s` seconds without a byte in either direction.
+
+    `forwarder` connects to their hosts.
+    """
 
     def __init__(
         self,
         traffic: TrafficCounter,
+        forwarder: TunnelForwarder,
         *,
         most: int = 64,
         connect_s: float = 15.0,
         idle_s: float = 300.0,
-        resolver: AbstractResolver | None = None,
     ) -> None:
         self._traffic = traffic
+        self._forwarder = forwarder
         self._most = most
         self._connect_s = connect_s
         self._idle_s = idle_s
         self._open = 0
-        self._guard = pass_guard(resolver)
 
     async def carry(self, target: TunnelTarget, wire: ResponseWriter) -> Refusal | None:
         """Connect, and copy until both sides have ended. Return a Refusal if the connection fails.
@@ -52,7 +61,7 @@ class Tunnels:
     async def _carry(self, target: TunnelTarget, wire: ResponseWriter) -> Refusal | None:
         try:
             async with asyncio.timeout(self._connect_s):
-                reader, writer = await open_guarded(self._guard, target.host, target.port)
+                reader, writer = await self._forwarder.open(target.host, target.port)
         except TimeoutError:
             return Refusal(504, "The tunnel's host did not answer", why=f"No connection within {self._connect_s:g} s.")
         except PrivateAddressError:

@@ -65,14 +65,13 @@ from snapproxy.prefetch.record_service import RecordService
 from snapproxy.prefetch.records import Records
 from snapproxy.trust.openpgp import OpenPgpVerifier
 from snapproxy.trust.roots import RootVerifier, available_keyrings
-from snapproxy.upstream.pass_through import PassThrough
 from snapproxy.upstream.rate_limit import RateLimiter
 from snapproxy.web.proxy_server import GRACE_SECONDS, Site, serving
 from snapproxy.wiring.repeated_work import RepeatedWork
 from snapproxy.wiring.space_keeper import SpaceKeeper
 from snapproxy.wiring.tidy import Tidy
 from snapproxy.wiring.times import TimesApp
-from snapproxy.wiring.upstream import Upstream, new_instance, open_upstream
+from snapproxy.wiring.upstream import Upstream, new_forwarder, new_instance, open_upstream
 from snapproxy_storage import StorageFailure, Store, open_store
 
 
@@ -104,7 +103,7 @@ class App(TimesApp):
 
     async def serve(self, sockets: Sequence[socket], *, grace_seconds: float = GRACE_SECONDS) -> None:
         """Answer on `sockets`, which are closed at the end, until cancelled. Then answers get some time to end."""
-        pass_through = PassThrough(self.tally, instance=self.instance)
+        pass_through = new_forwarder(self.config, self.tally, instance=self.instance)
         server = serving(
             sockets,
             self.site(),

@@ -30,6 +30,7 @@ from snapproxy.web.gateway import Gateway
 from snapproxy.web.proxy_server import ProxyServer, serving
 from snapproxy.wiring.admin import AdminPages
 from snapproxy.wiring.application import App, Process, address_book, assemble
+from snapproxy.wiring.upstream import new_forwarder, upstream_proxy
 from snapproxy_storage import Store, open_store
 
 FORMER_SECONDS = 3600.0
@@ -68,6 +69,7 @@ class _Running:
     """The server while it listens, its repeated work, and the group of that work."""
 
     server: ProxyServer
+    forwarder: PassThrough
     group: asyncio.TaskGroup
     work: asyncio.Task[None]
 
@@ -109,7 +111,7 @@ class Service:
         Then running answers have the seconds of the setting `drain` to end.
         """
         instance, stats = self._process.instance, self._process.stats
-        forwarder = PassThrough(stats, instance=instance)
+        forwarder = new_forwarder(self.app.config, stats, instance=instance)
         listening = serving(
             sockets,
             self.app.site(),
@@ -126,7 +128,7 @@ class Service:
         try:
             async with listening as server, asyncio.TaskGroup() as group:
                 await pages.start(admin)
-                self._running = _Running(server, group, group.create_task(self.app.repeat_work()))
+                self._running = _Running(server, forwarder, group, group.create_task(self.app.repeat_work()))
                 self._listens.set()
         finally:
             await pages.close()
@@ -174,6 +176,7 @@ class Service:
             raise RuntimeError("the service does not listen")
         self._running = replace(running, work=running.group.create_task(self.app.repeat_work()))
         running.work.cancel()
+        running.forwarder.proxy = upstream_proxy(self.app.config)
         return running.server.switch(self.app.site())
 
     def status(self) -> str:

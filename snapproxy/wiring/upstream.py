@@ -14,10 +14,12 @@ from snapproxy.answer.timelines import AskUpstream
 from snapproxy.base.clock import Clock
 from snapproxy.base.stats import Stats
 from snapproxy.config import Config
+from snapproxy.core.exchange import TrafficCounter
 from snapproxy.oci.logins import RegistryLogins
 from snapproxy.upstream.client import UpstreamClient
 from snapproxy.upstream.credentials import CredentialFiles, UpstreamLogin
 from snapproxy.upstream.network import UpstreamNetwork, UpstreamProxy, read_authorities
+from snapproxy.upstream.pass_through import PassThrough
 from snapproxy.upstream.rate_limit import RateLimiter
 from snapproxy_storage import Store
 
@@ -40,12 +42,23 @@ def _network(config: Config) -> UpstreamNetwork:
     authorities = read_authorities(
         config.upstream_ca, {each.upstream_ca for each in config.archives if each.upstream_ca}
     )
+    return UpstreamNetwork(upstream_proxy(config), authorities)
+
+
+def upstream_proxy(config: Config) -> UpstreamProxy | None:
+    """Return the proxy through which upstreams are reached, None for direct connections."""
     if not config.upstream_proxy:
-        return UpstreamNetwork(tls=authorities)
+        return None
     # The operator names the proxy and its file together, so plain http to the proxy needs no second word.
     place = config.upstream_proxy_credentials
     login = UpstreamLogin("upstream_proxy_credentials", place, over_http=True) if place else None
-    return UpstreamNetwork(UpstreamProxy(config.upstream_proxy, config.upstream_proxy_except, login), authorities)
+    return UpstreamProxy(config.upstream_proxy, config.upstream_proxy_except, login)
+
+
+def new_forwarder(config: Config, traffic: TrafficCounter, *, instance: str) -> PassThrough:
+    """Return the forwarder to hosts in `pass`, to be closed at the end."""
+    credentials = CredentialFiles(os.environ)
+    return PassThrough(traffic, instance=instance, proxy=upstream_proxy(config), credentials=credentials)
 
 
 @asynccontextmanager

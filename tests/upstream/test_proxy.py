@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import socket
 import ssl
@@ -12,15 +13,18 @@ import pytest
 import trustme
 from yarl import URL
 
+from snapproxy.core.exchange import Passed, PassTarget
+from snapproxy.core.model import Refusal
 from snapproxy.core.upstream_answer import BodyFollows, Broken, Fault, Forbidden, UpstreamAnswer, UpstreamRequest
 from snapproxy.errors import ConfigurationError
 from snapproxy.upstream.credentials import UpstreamLogin
 from snapproxy.upstream.egress import EgressPolicy
 from snapproxy.upstream.network import UpstreamNetwork, UpstreamProxy, read_authorities
+from snapproxy.upstream.pass_through import PassThrough
 from tests.fakes.archive_server import ArchiveServer
 from tests.fakes.content import FixedTree, Timeline
 from tests.fakes.forward_proxy import TunnelProxy
-from tests.fakes.rude_server import RudeServer, reply
+from tests.fakes.rude_server import RudeServer, reply, say, then_close
 from tests.fakes.services import MirrorService
 from tests.fakes.upstream_bench import BODY, Bench, Names
 
@@ -158,6 +162,90 @@ class TestRedirects:
             names = Names(direct_test="127.0.0.1")
             await asked(bench(server, names, login=login, exceptions=("direct.test",)), f"{BASE}/a", reach)
             assert [each.headers.get("proxy-authorization") for each in direct.seen] == [None]
+
+
+class TestUnpinned:
+    """Hosts in `pass` and tunnels go through the proxy as well."""
+
+    @staticmethod
+    async def forwarded(server: RudeServer, host: str = "kept.test", **options: object) -> Passed | Refusal:
+        proxy = UpstreamProxy(f"http://127.0.0.1:{server.port}", **options)
+        forwarder = PassThrough(Traffic(), instance="test", resolver=Names(), proxy=proxy)
+        try:
+            passed = await forwarder.forward(PassTarget(host, 80, "/a"), "GET", [], None)
+            if not isinstance(passed, Refusal):
+                passed.close()
+            return passed
+        finally:
+            await forwarder.close()
+
+    async def test_a_request_is_forwarded_with_the_login(self, server: RudeServer, login: UpstreamLogin) -> None:
+        server.on("http://kept.test/a", reply(204))
+        passed = await self.forwarded(server, login=login)
+        assert not isinstance(passed, Refusal)
+        assert passed.status == 204
+        assert server.seen[0].headers["proxy-authorization"] == LOGIN
+
+    async def test_a_407_of_the_proxy_is_not_sent_to_the_client(self, server: RudeServer) -> None:
+        """The client would answer with a login of its own."""
+        server.on("http://kept.test/a", reply(407, proxy_authenticate="Basic"))
+        refused = await self.forwarded(server)
+        assert isinstance(refused, Refusal)
+        assert refused.status == 502
+        assert "upstream_proxy_credentials" in refused.hint
+
+    async def test_without_a_usable_login_nothing_is_sent(self, server: RudeServer, login: UpstreamLogin) -> None:
+        Path(login.place.removeprefix("file:")).chmod(0o644)
+        refused = await self.forwarded(server, login=login)
+        assert isinstance(refused, Refusal)
+        assert "chmod o-rw" in refused.why
+        assert server.seen == []
+
+    async def test_an_exception_is_reached_directly(self, server: RudeServer) -> None:
+        refused = await self.forwarded(server, exceptions=("kept.test",))
+        assert isinstance(refused, Refusal)
+        assert server.seen == []
+
+    @staticmethod
+    async def opened(
+        address: str, login: UpstreamLogin | None = None
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        forwarder = PassThrough(Traffic(), instance="test", resolver=Names(), proxy=UpstreamProxy(address, (), login))
+        return await forwarder.open("kept.test", 443)
+
+    async def test_a_tunnel_is_opened_by_connect(self, server: RudeServer, login: UpstreamLogin) -> None:
+        server.on("/a", reply(200, b"through"))
+        async with TunnelProxy(server.port) as proxy:
+            reader, writer = await self.opened(proxy.url, login)
+            writer.write(b"GET /a HTTP/1.1\r\nHost: kept.test\r\n\r\n")
+            assert (await reader.readuntil(b"through")).startswith(b"HTTP/1.1 200")
+            writer.close()
+            await writer.wait_closed()
+            (connect,) = proxy.seen
+        assert (connect.method, connect.target) == ("CONNECT", "kept.test:443")
+        assert connect.headers["proxy-authorization"] == LOGIN
+
+    @pytest.mark.parametrize(("status", "text"), [(403, r"\(403\)"), (407, "upstream_proxy_credentials")])
+    async def test_a_refused_tunnel_says_why(self, status: int, text: str) -> None:
+        async with TunnelProxy(1, refusal=status) as proxy:
+            with pytest.raises(OSError, match=text):
+                await self.opened(proxy.url)
+
+    @pytest.mark.parametrize("answer", [b"SSH-2.0-x\r\n\r\n", b"", b"HTTP/1.1 20\r\n\r\n", b"x" * 100_000])
+    async def test_an_answer_that_is_none_ends_the_tunnel(self, server: RudeServer, answer: bytes) -> None:
+        server.on("kept.test:443", then_close(say(answer)))
+        with pytest.raises(OSError, match="no valid answer"):
+            await self.opened(f"http://127.0.0.1:{server.port}")
+
+    async def test_a_proxy_that_is_down_is_named(self, unused_port: int) -> None:
+        with pytest.raises(OSError, match="proxy cannot be reached"):
+            await self.opened(f"http://127.0.0.1:{unused_port}")
+
+
+class Traffic:
+    """Counts nothing."""
+
+    def unpinned(self, host: str, sent: int, received: int) -> None: ...
 
 
 class TestAuthorities:

@@ -14,6 +14,7 @@ import pytest
 from snapproxy.cli import sockets
 from snapproxy.config import Config, load
 from snapproxy.errors import ConfigurationError
+from snapproxy.upstream.network import UpstreamProxy
 from snapproxy.wiring import service as services
 from snapproxy.wiring.service import Service, open_service
 from tests.fakes.rawclient import RawClient
@@ -151,3 +152,18 @@ async def test_pages_for_operators_have_a_listener_of_their_own(
         client.close()
         serving.cancel()
         await asyncio.wait({serving})
+
+
+async def test_a_new_upstream_proxy_is_used_for_the_hosts_in_pass_as_well(config: Config) -> None:
+    async with running(config) as (service, _):
+        await service.reload(replace(config, upstream_proxy="http://proxy.example:3128"))
+        assert service._running is not None
+        assert service._running.forwarder.proxy == UpstreamProxy("http://proxy.example:3128")
+
+
+async def test_authorities_that_cannot_be_read_change_nothing(config: Config, tmp_path: Path) -> None:
+    async with running(config) as (service, _):
+        app = service.app
+        with pytest.raises(ConfigurationError, match="certificate authorities"):
+            await service.reload(replace(config, upstream_ca=str(tmp_path / "absent.pem")))
+        assert service.app is app
