@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -84,6 +85,21 @@ def test_it_has_units_user_folders_pages_and_completions(package: Path) -> None:
         "/usr/share/zsh/vendor-completions/_snapproxy",
     }
     assert not any(name.startswith(("/lib/", "/opt/", "/usr/local/")) for name in listed)
+
+
+def test_an_upgrade_restarts_the_service_and_neither_the_socket_nor_the_work_of_timers(
+    package: Path, tmp_path: Path
+) -> None:
+    tool("dpkg-deb", "--control", str(package), str(tmp_path))
+    scripts = "".join((tmp_path / name).read_text(encoding="utf-8") for name in ("postinst", "prerm"))
+    invoked = re.findall(r"deb-systemd-invoke (\S+) (.*?) >", scripts)
+    assert ("$_dh_action", "'snapproxy.service'") in invoked, "restart at an upgrade"
+    socket_started = invoked.index(("start", "'snapproxy.socket'"))
+    assert socket_started < invoked.index(("$_dh_action", "'snapproxy.service'")), "else the service listens itself"
+    work = {f"'{unit.name}'" for unit in (REPOSITORY / "systemd").glob("snapproxy-*.service")}
+    assert not work & {unit for _, units in invoked for unit in units.split()}
+    timers = {f"'{unit.name}'" for unit in (REPOSITORY / "systemd").glob("*.timer")}
+    assert timers <= {unit for action, units in invoked if action == "start" for unit in units.split()}
 
 
 @pytest.fixture(params=sorted(RELEASES))
