@@ -50,8 +50,8 @@ function _shtab_snapproxy_using
   test "$_shtab_snapproxy_cmdpath" = "$argv"
 end
 
-set -g _shtab_snapproxy_commands serve run sources resolve timeline bad when diff bisect fetch prefetch observe capture 'capture list' 'capture show' 'capture diff' 'capture close' 'capture rename' 'capture remove' lock export attach import verify reproduce stats config
-set -g _shtab_snapproxy_opts_with_value --arch --archive --as --at --attest --authfile --bad --base --because --build-dep --capture --component --config --except --form --format --from --good --listen --lock --locked --log --output --output-dir --packages --pass --ready-file --repo --repo-file --repo-key --root --suite --summary --tls-verify --to --url --var -o
+set -g _shtab_snapproxy_commands serve run sources resolve timeline bad when diff bisect fetch prefetch observe capture 'capture list' 'capture show' 'capture diff' 'capture close' 'capture rename' 'capture remove' lock export attach import verify reproduce stats token 'token create' 'token list' 'token show' 'token revoke' config
+set -g _shtab_snapproxy_opts_with_value --arch --archive --as --at --attest --authfile --bad --base --because --build-dep --capture --component --config --except --expires --form --format --from --good --listen --lock --locked --log --output --output-dir --packages --pass --ready-file --repo --repo-file --repo-key --root --scope --suite --summary --tls-verify --to --url --var -o
 
 complete -c snapproxy -e
 complete -c snapproxy -f
@@ -253,6 +253,26 @@ complete -c snapproxy -n '_shtab_snapproxy_using; and test $_shtab_snapproxy_npo
 complete -c snapproxy -n '_shtab_snapproxy_using stats' -s h -l help -d 'show this help message and exit'
 complete -c snapproxy -n '_shtab_snapproxy_using stats' -l url -x -d 'the server (default: http://127.0.0.1:3142)'
 complete -c snapproxy -n '_shtab_snapproxy_using stats' -l json -d 'print JSON'
+complete -c snapproxy -n '_shtab_snapproxy_using; and test $_shtab_snapproxy_npos -eq 0' -a token -d 'Create, list, show and revoke the tokens by which clients prove who they are.'
+complete -c snapproxy -n '_shtab_snapproxy_using token' -s h -l help -d 'show this help message and exit'
+complete -c snapproxy -n '_shtab_snapproxy_using token; and test $_shtab_snapproxy_npos -eq 0' -a create -d 'create a token and print it'
+complete -c snapproxy -n '_shtab_snapproxy_using token create' -s h -l help -d 'show this help message and exit'
+complete -c snapproxy -n '_shtab_snapproxy_using token create' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the configuration file (default: $SNAPPROXY_CONFIG, otherwise /etc/snapproxy/config.toml)'
+complete -c snapproxy -n '_shtab_snapproxy_using token create' -l scope -x -d 'read, capture:PREFIX or admin; may be repeated'
+complete -c snapproxy -n '_shtab_snapproxy_using token create' -l expires -x -d 'end of its use, such as 90d from now'
+complete -c snapproxy -n '_shtab_snapproxy_using token create' -l json -d 'print JSON'
+complete -c snapproxy -n '_shtab_snapproxy_using token; and test $_shtab_snapproxy_npos -eq 0' -a list -d 'list the tokens, without their secrets'
+complete -c snapproxy -n '_shtab_snapproxy_using token list' -s h -l help -d 'show this help message and exit'
+complete -c snapproxy -n '_shtab_snapproxy_using token list' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the configuration file (default: $SNAPPROXY_CONFIG, otherwise /etc/snapproxy/config.toml)'
+complete -c snapproxy -n '_shtab_snapproxy_using token list' -l json -d 'print JSON'
+complete -c snapproxy -n '_shtab_snapproxy_using token; and test $_shtab_snapproxy_npos -eq 0' -a show -d 'show a token, without its secret'
+complete -c snapproxy -n '_shtab_snapproxy_using token show' -s h -l help -d 'show this help message and exit'
+complete -c snapproxy -n '_shtab_snapproxy_using token show' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the configuration file (default: $SNAPPROXY_CONFIG, otherwise /etc/snapproxy/config.toml)'
+complete -c snapproxy -n '_shtab_snapproxy_using token show' -l json -d 'print JSON'
+complete -c snapproxy -n '_shtab_snapproxy_using token; and test $_shtab_snapproxy_npos -eq 0' -a revoke -d 'revoke a token'
+complete -c snapproxy -n '_shtab_snapproxy_using token revoke' -s h -l help -d 'show this help message and exit'
+complete -c snapproxy -n '_shtab_snapproxy_using token revoke' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the configuration file (default: $SNAPPROXY_CONFIG, otherwise /etc/snapproxy/config.toml)'
+complete -c snapproxy -n '_shtab_snapproxy_using token revoke' -l json -d 'print JSON'
 complete -c snapproxy -n '_shtab_snapproxy_using; and test $_shtab_snapproxy_npos -eq 0' -a config -d 'Validate the settings, or print the effective configuration.'
 complete -c snapproxy -n '_shtab_snapproxy_using config' -s h -l help -d 'show this help message and exit'
 complete -c snapproxy -n '_shtab_snapproxy_using config' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the configuration file (default: $SNAPPROXY_CONFIG, otherwise /etc/snapproxy/config.toml)'

@@ -34,6 +34,7 @@ VERBS: Mapping[str, str] = {
     "verify": "re-hash the files that a capture or a lock names",
     "reproduce": "run a command again from a lock alone, and compare",
     "stats": "print the counters of a running server",
+    "token": "create, list and revoke the tokens of clients",
     "config": "validate the settings, or print all of them",
 }
 """The text of each verb in the list of `--help`."""

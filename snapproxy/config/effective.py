@@ -28,6 +28,7 @@ def as_table(config: Config) -> dict[str, Any]:
     table["pass"] = [join_host(*pair) for pair in config.passes]
     table["connect"] = config.connect
     table["allow"] = [PINNED, LIVE] if config.serves_live else [PINNED]
+    table["tokens"] = config.tokens
     table["clients"] = list(config.clients)
     table["open_captures"] = config.open_captures
     table["drain"] = format_duration(config.drain)

@@ -191,6 +191,7 @@ def _config(
         open_captures=settings["open_captures"],
         serves_live=LIVE in settings["allow"],
         clients=tuple(settings["clients"]),
+        tokens=settings["tokens"],
         drain=settings["drain"],
         archives=set_keeps_packages(archives, watches),
         upstreams=settings["upstreams"],

@@ -83,6 +83,8 @@ class Config:
     """Whether clients may request the present."""
     clients: tuple[str, ...] = ("loopback", "private")
     """Who may connect, in the form of `access.networks`."""
+    tokens: str = "optional"
+    """Which requests need a token, in the form of `access.gate.TokenRule`."""
     drain: int = 30
     """Seconds that running answers have to end when the server stops."""
     quota: int | None = None

@@ -32,6 +32,7 @@ from snapproxy.config.value_types import (
     host,
     host_or_below,
     kept,
+    one_of,
     passed_hosts,
     pinned_time,
     proxy_address,
@@ -124,6 +125,11 @@ SETTINGS = SettingsTable(
             read=a_list(client_network),
             default=["loopback", "private"],
             description='who may connect: "loopback", "private", "any", or networks such as "192.0.2.0/24"',
+        ),
+        "tokens": Key(
+            read=one_of("optional", "recording", "required"),
+            default="optional",
+            description='requests that need a token: "optional" (none), "recording" (into captures), "required" (all)',
         ),
         "max_gap": Key(
             read=optional(duration),

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from snapproxy.access import networks
-from snapproxy.config.schema import HiddenValueError, a_list
+from snapproxy.config.schema import HiddenValueError, Reader, a_list
 from snapproxy.core import time_spec
 from snapproxy.core.blob_sources import ANY_REPOSITORY, BlobSource
 from snapproxy.core.model import Instant, Match, TimeSpec
@@ -310,11 +310,20 @@ def list_of_days(value: Any) -> str:
         raise ValueError('the path of a list of days below the base, such as "history/list", or "" for none') from None
 
 
+def one_of(*names: str) -> Reader:
+    """Return a reader of one of some words."""
+
+    def read(value: Any) -> str:
+        if value not in names:
+            raise ValueError(", ".join(f'"{each}"' for each in names))
+        return str(value)
+
+    return read
+
+
 def kept(value: Any) -> str:
     """Read which packages an observation keeps."""
-    if value not in KEPT:
-        raise ValueError(", ".join(f'"{each}"' for each in KEPT))
-    return str(value)
+    return str(one_of(*KEPT)(value))
 
 
 def endpoints(value: Any) -> list[tuple[str, int]]:

@@ -6,6 +6,7 @@ This module reads one header. `address` decides which requests need a time and r
 from __future__ import annotations
 
 import binascii
+import functools
 import re
 from base64 import b64decode
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ _COLON = re.compile("%3a", re.IGNORECASE)
 class Credentials:
     """The contents of proxy credentials: the time, and the capture to record into ('' for none).
 
-    They never include the token.
+    They never include the token (`token_of`).
     """
 
     when: TimeSpec
@@ -57,6 +58,15 @@ def read_credentials(header: str) -> Credentials | None:
     raise _malformed("the proxy user name is not a time")
 
 
+@functools.lru_cache(maxsize=1024)
+def token_of(header: str) -> str:
+    """Return the token in a Proxy-Authorization header, '' if it has none or is malformed."""
+    try:
+        return _decode(header).rpartition(_TOKEN_MARK)[2] if _TOKEN_MARK in _decode(header) else ""
+    except ClientError:
+        return ""
+
+
 def _decode(header: str) -> str:
     """Return `user:password` (RFC 7617, section 2)."""
     scheme, _, pair = header.strip().partition(" ")
@@ -69,7 +79,7 @@ def _decode(header: str) -> str:
 
 
 def _capture(rest: str) -> str:
-    """Return the capture after the time. A token after it is checked for its form and dropped."""
+    """Return the capture after the time, without the token that may follow it."""
     name, mark, token = rest.partition(_TOKEN_MARK)
     is_known = name == _NO_CAPTURE or is_capture_name(name) or not rest
     if not is_known or (mark and not _TOKEN.fullmatch(token)):

@@ -19,8 +19,9 @@ _TARGET_LENGTH = 400
 class AccessEntry:
     """The fields of one line.
 
-    `sent` is in bytes of the body, `seconds` from the request's head to the end of the answer. `outcome` is done, left
-    (the client closed the connection), stalled (the client took no bytes) or cut (aborted).
+    `token` is the id of the client's token, '' without one. `sent` is in bytes of the body, `seconds` from the
+    request's head to the end of the answer. `outcome` is done, left (the client closed the connection), stalled (the
+    client took no bytes) or cut (aborted).
     """
 
     peer: str
@@ -33,12 +34,13 @@ class AccessEntry:
     snapshot: str = "-"
     proof: str = "-"
     outcome: str = "done"
+    token: str = ""
 
 
 def write(entry: AccessEntry) -> None:
     """Log one answer."""
     _log.info(
-        '%s "%s %s" %d %d %.3f %s %s %s %s',
+        '%s "%s %s" %d %d %.3f %s %s %s %s%s',
         plain(entry.peer),
         plain(entry.method),
         shown(entry.target),
@@ -49,6 +51,7 @@ def write(entry: AccessEntry) -> None:
         plain(entry.snapshot),
         entry.proof,
         entry.outcome,
+        f" token={entry.token}" if entry.token else "",
     )
 
 

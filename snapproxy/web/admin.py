@@ -22,9 +22,11 @@ from snapproxy.core.routes import read_authority
 from snapproxy.errors import ClientError, SnapproxyError
 from snapproxy.web import access_log
 from snapproxy.web.protocol import ClientRequest, Ending, Limits, Listener
-from snapproxy.web.replies import STRANGER, ReplyHead, refusal_reply, render
+from snapproxy.web.replies import ReplyHead, refusal_reply, render
 from snapproxy.web.request_checks import refuse_head
 from snapproxy.web.response_writer import ResponseWriter
+
+RefuseClient = Callable[[str, str], Refusal | None]
 
 _MOST_FIELDS = 32
 """Maximum number of fields of a query."""
@@ -49,8 +51,8 @@ _log = logging.getLogger(__name__)
 class AdminGateway:
     """Answers the requests for pages (`protocol.Handler`).
 
-    `hosts` are names of this machine beside its addresses. `admits` returns whether the client at an address may
-    request pages.
+    `hosts` are names of this machine beside its addresses. `refuse` returns a refusal of the client with an address and
+    an Authorization header, None if it may read the pages.
     """
 
     def __init__(
@@ -58,13 +60,13 @@ class AdminGateway:
         pages: PageAnswerer,
         *,
         hosts: Iterable[str],
-        admits: Callable[[str], bool],
+        refuse: RefuseClient,
         instance: str,
         now: Callable[[], Instant],
     ) -> None:
         self._pages = pages
         self._hosts = frozenset({"localhost", *hosts})
-        self._admits = admits
+        self._refuse_client = refuse
         self._instance = instance
         self._now = now
         self.is_closing = False
@@ -113,8 +115,9 @@ class AdminGateway:
 
     def _refuse(self, request: ClientRequest) -> Refusal | None:
         """Return a refusal of a stranger, of a method that would change something, or of a foreign name of the host."""
-        if not self._admits(request.connection.peer):
-            return STRANGER
+        stranger = self._refuse_client(request.connection.peer, request.headers.get("Authorization", ""))
+        if stranger is not None:
+            return stranger
         if request.method not in {"GET", "HEAD"}:
             return Refusal(405, "Only GET and HEAD are supported", headers={"Allow": "GET, HEAD"})
         hosts = request.headers.getall("Host", ())
@@ -166,7 +169,7 @@ class AdminServer:
         self,
         pages: PageAnswerer,
         *,
-        admits: Callable[[str], bool],
+        refuse: RefuseClient,
         instance: str,
         now: Callable[[], Instant],
         limits: Limits | None = None,
@@ -174,7 +177,7 @@ class AdminServer:
         name = socket.gethostname().lower()
         self._limits = limits or Limits()
         self._gateway = AdminGateway(
-            pages, hosts={name, name.partition(".")[0]}, admits=admits, instance=instance, now=now
+            pages, hosts={name, name.partition(".")[0]}, refuse=refuse, instance=instance, now=now
         )
         self._listener: Listener | None = None
         self._servers: list[asyncio.Server] = []

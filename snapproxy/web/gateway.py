@@ -15,6 +15,8 @@ from typing import assert_never
 
 from aiohttp.http_exceptions import LineTooLong
 
+from snapproxy.access.gate import Gate, sent_token
+from snapproxy.access.scopes import RequestNeed
 from snapproxy.core.address import foreign_host
 from snapproxy.core.conditions import ConditionalHeaders, WholeFile, decide
 from snapproxy.core.exchange import (
@@ -71,6 +73,8 @@ MAX_REMEMBERED = 1024
 
 _log = logging.getLogger(__name__)
 
+_remembered_token = functools.lru_cache(maxsize=MAX_ADDRESSES)(sent_token)
+
 _FIRST_BYTE_S = 5.0
 """Seconds that the head of a running download is delayed until its first bytes: until then a failure can still be
 reported as a status.
@@ -80,8 +84,8 @@ reported as a status.
 class Gateway:
     """Answers the requests of every connection.
 
-    `admits` returns whether the client at an address may request anything. `instance` names this proxy in Via, for the
-    detection of loops. `now` returns the time, for Date and `note_served`.
+    `admits` returns whether the client at an address may request anything, `gate` decides by its token. `instance`
+    names this proxy in Via, for the detection of loops. `now` returns the time, for Date and `note_served`.
     """
 
     def __init__(
@@ -95,6 +99,7 @@ class Gateway:
         tunnels: Tunnels,
         traffic: TrafficCounter,
         admits: Callable[[str], bool],
+        gate: Gate,
         instance: str,
         now: Callable[[], Instant],
         note_served: NoteServed,
@@ -109,6 +114,7 @@ class Gateway:
         self._tunnels = tunnels
         self._traffic = traffic
         self._admits = admits
+        self._gate = gate
         self._instance = instance
         self._now = now
         self._note_served = note_served
@@ -168,7 +174,7 @@ class Gateway:
         if self._refuse_unread(request, request.connection.peer) is not None:
             return False
         if request.method == "GET" and not runs_next:
-            target = self._read(request)
+            target = _permitted(self._gate, request, self._read(request))
             if isinstance(target, FileTarget | ServiceTarget):
                 prefetch = self._answerer.prefetch(target, Conditions(client=request.connection))
                 if prefetch is not None:
@@ -206,7 +212,7 @@ class Gateway:
         if refused is not None:
             await wire.send(self._refuse(request, refused, closes=True))
             return
-        target = self._read(request)
+        target = _permitted(self._gate, request, self._read(request), entry)
         match target:
             case Refusal():
                 await wire.send(self._refuse(request, target))
@@ -323,6 +329,21 @@ class Gateway:
                 await wire.finish()
         finally:
             passed.close()
+
+
+def _permitted(
+    gate: Gate, request: ClientRequest, target: Target | Refusal, entry: access_log.AccessEntry | None = None
+) -> Target | Refusal:
+    """Return the target if the client's token permits it, otherwise a refusal. Pages and scripts need no token."""
+    sent = request.headers.get("Authorization", ""), request.headers.get("Proxy-Authorization", "")
+    is_open = isinstance(target, Refusal | PageTarget | ScriptTarget)
+    if is_open or not (gate.demands_tokens or _remembered_token(*sent)):
+        return target
+    is_proxied = request.method == "CONNECT" or not request.target.startswith("/")
+    permission = gate.decide(*sent, RequestNeed(getattr(target, "capture", "")), is_proxied=is_proxied)
+    if entry is not None:
+        entry.token = permission.token_id
+    return permission.refusal or target
 
 
 def _parse_failure(error: Exception, limits: Limits) -> Refusal:

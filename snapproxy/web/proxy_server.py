@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from socket import socket
 from typing import Any
 
+from snapproxy.access.gate import Gate
 from snapproxy.client_config import first_steps, pin_script
 from snapproxy.core import address
 from snapproxy.core.address import AddressBook
@@ -28,7 +29,7 @@ class Site:
     """What answers requests under one configuration.
 
     `stats`, `health`, `ready` and `is_discoverable` are for the pages of the proxy itself (`Pages`). `admits` returns
-    whether the client at an address may request anything.
+    whether the client at an address may request anything, `gate` decides by its token.
     """
 
     answerer: Answerer
@@ -39,6 +40,7 @@ class Site:
     ready: Callable[[], Awaitable[str]]
     is_discoverable: bool
     admits: Callable[[str], bool]
+    gate: Gate
 
 
 class ProxyServer:
@@ -64,6 +66,7 @@ class ProxyServer:
             pages=self._pages(site),
             by_digest=site.by_digest,
             admits=site.admits,
+            gate=site.gate,
             forwarder=forwarder,
             traffic=traffic,
             instance=instance,
@@ -93,6 +96,7 @@ class ProxyServer:
             pages=self._pages(site),
             by_digest=site.by_digest,
             admits=site.admits,
+            gate=site.gate,
         )
 
     async def close(self, grace_s: float) -> None:

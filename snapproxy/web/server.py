@@ -9,6 +9,7 @@ import logging
 import socket
 from collections.abc import Callable, Iterable
 
+from snapproxy.access.gate import Gate
 from snapproxy.core.exchange import Answerer, BlobAnswerer, TrafficCounter
 from snapproxy.core.model import Instant
 from snapproxy.web.gateway import Gateway, NoteServed, ReadAddress
@@ -44,6 +45,7 @@ class WebServer:
         forwarder: TunnelForwarder,
         traffic: TrafficCounter,
         admits: Callable[[str], bool],
+        gate: Gate,
         instance: str,
         now: Callable[[], Instant],
         note_served: NoteServed,
@@ -60,7 +62,9 @@ class WebServer:
             note_served=note_served,
             limits=self._limits,
         )
-        self._gateway = self._make_gateway(answerer, read_address, pages=pages, by_digest=by_digest, admits=admits)
+        self._gateway = self._make_gateway(
+            answerer, read_address, pages=pages, by_digest=by_digest, admits=admits, gate=gate
+        )
         self._listener: Listener | None = None
         self._servers: list[asyncio.Server] = []
 
@@ -94,13 +98,16 @@ class WebServer:
         pages: Pages,
         by_digest: BlobAnswerer,
         admits: Callable[[str], bool],
+        gate: Gate,
     ) -> Gateway:
         """Answer the requests that arrive from now on with other parts, also on open connections.
 
         Return the gateway that answers those that have arrived; await its `ended` before its parts are closed.
         """
         former = self._gateway
-        self._gateway = self._make_gateway(answerer, read_address, pages=pages, by_digest=by_digest, admits=admits)
+        self._gateway = self._make_gateway(
+            answerer, read_address, pages=pages, by_digest=by_digest, admits=admits, gate=gate
+        )
         self._gateway.is_closing = former.is_closing
         if self._listener is not None:
             self._listener.handler = self._gateway

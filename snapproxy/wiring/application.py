@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from socket import socket
 from typing import Any, Self
 
+from snapproxy.access.gate import Gate, TokenRule
 from snapproxy.access.networks import ClientNetworks
+from snapproxy.access.tokens import ClientTokens
 from snapproxy.answer.bad_snapshots import BadSnapshots
 from snapproxy.answer.by_digest import StoreByDigest
 from snapproxy.answer.executor import Executor
@@ -99,6 +101,7 @@ class App(TimesApp):
     exporter: Exporter
     importer: Importer
     record_services: tuple[Records, ...]
+    tokens: ClientTokens
     reclaimer: Reclaimer | None = None
 
     async def serve(self, sockets: Sequence[socket], *, grace_seconds: float = GRACE_SECONDS) -> None:
@@ -131,14 +134,21 @@ class App(TimesApp):
             ready=self.ready,
             is_discoverable=self.config.default_when is not None,
             admits=ClientNetworks(self.config.clients).admits,
+            gate=self.gate(),
         )
+
+    def gate(self) -> Gate:
+        """Return what decides by the tokens of clients."""
+        return Gate(self.tokens, TokenRule(self.config.tokens))
 
     async def repeat_work(self) -> None:
         """Do the work that is repeated while the server runs, until cancelled."""
         async with asyncio.TaskGroup() as background:
             keeper = None if self.reclaimer is None else SpaceKeeper(self.store, self.reclaimer)
             tidy = Tidy(store=self.store, archives=tuple(self.archives))
-            work = RepeatedWork(self, self.answerer, self.tables, self.listings, self.observe, tidy, keeper)
+            work = RepeatedWork(
+                self, self.answerer, self.tables, self.listings, self.observe, tidy, self.tokens, keeper
+            )
             for each in work.each(is_replay=self.offline or isinstance(self.answerer, Replay)):
                 background.create_task(each)
 
@@ -223,6 +233,8 @@ async def assemble(
         lookup = CatalogSnapshotLookup(executor, parts.observations, parts.tables, FAMILIES)
         answerer = _answerer(store, book, executor, captures, lookup, clock, offline=offline, replayed=replayed)
         stack.push_async_callback(answerer.close)
+        tokens = ClientTokens(store.catalog, clock)
+        stack.push_async_callback(tokens.flush)
         trust = RecordTrust(store, book.names, executor, facts, parts.roots, parts.names, parts.observations, clock)
         yield App(
             config=config,
@@ -247,6 +259,7 @@ async def assemble(
             captures=captures,
             answerer=answerer,
             exporter=Exporter(store.blobs, clock),
+            tokens=tokens,
             importer=Importer(store, captures, trust, book.names, clock),
             record_services=() if offline else parts.record_services,
         )

@@ -8,6 +8,7 @@ from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Never, Protocol
 
+from snapproxy.access.tokens import ClientTokens
 from snapproxy.base.schedule import repeat
 from snapproxy.config import MirroredSlice, Watch
 from snapproxy.core.exchange import Answerer
@@ -56,6 +57,7 @@ class RepeatedWork:
     listings: Listings
     observe: Observe
     tidy: Tidy
+    tokens: ClientTokens
     space: SpaceKeeper | None = None
 
     def each(self, *, is_replay: bool) -> Iterator[Coroutine[Any, Any, Never]]:
@@ -71,6 +73,7 @@ class RepeatedWork:
         while True:
             with contextlib.suppress(StorageFailure):  # tried again in an hour; requests report a store that fails
                 await self.app.store.drafts.sweep(older_than=DRAFT_SECONDS)
+                await self.tokens.flush()
                 await self.tidy.bound(self.app.clock.now())
             await self.app.clock.sleep(CLEAN_UP_SECONDS)
 

@@ -20,14 +20,17 @@ from socket import socket
 from typing import Any, Protocol
 
 from snapproxy.access.networks import ClientNetworks
+from snapproxy.access.scopes import RequestNeed
 from snapproxy.base.clock import Clock, SystemClock
 from snapproxy.capture.replay import Replayed
 from snapproxy.config import Config
+from snapproxy.core.model import Refusal
 from snapproxy.errors import ConfigurationError
 from snapproxy.upstream.pass_through import PassThrough
 from snapproxy.web.admin import AdminServer
 from snapproxy.web.gateway import Gateway
 from snapproxy.web.proxy_server import ProxyServer, serving
+from snapproxy.web.replies import STRANGER
 from snapproxy.wiring.admin import AdminPages
 from snapproxy.wiring.application import App, Process, address_book, assemble
 from snapproxy.wiring.upstream import new_forwarder, upstream_proxy
@@ -123,7 +126,7 @@ class Service:
             drain=lambda: self.app.config.drain,
         )
         pages = AdminServer(
-            AdminPages(lambda: self, {}), admits=self._admits, instance=instance, now=self.app.clock.now
+            AdminPages(lambda: self, {}), refuse=self.refuse_operator, instance=instance, now=self.app.clock.now
         )
         try:
             async with listening as server, asyncio.TaskGroup() as group:
@@ -165,9 +168,16 @@ class Service:
         task.add_done_callback(self._former.discard)
         return changed
 
-    def _admits(self, address: str) -> bool:
-        """Return whether the current settings admit the client at an address."""
-        return ClientNetworks(self.app.config.clients).admits(address)
+    def refuse_operator(self, address: str, authorization: str) -> Refusal | None:
+        """Return a refusal of a client that may not read the pages under the current settings.
+
+        Clients of this machine need no token.
+        """
+        if ClientNetworks(("loopback",)).admits(address):
+            return None
+        if not ClientNetworks(self.app.config.clients).admits(address):
+            return STRANGER
+        return self.app.gate().decide(authorization, "", RequestNeed(is_admin=True), is_proxied=False).refusal
 
     def _switch(self) -> Gateway:
         """Direct requests and repeated work to the current application; return the gateway of the former one."""

@@ -56,6 +56,7 @@ ELSEWHERE = {
     "snapproxy import *": "tests/cli/test_carrying_verbs.py",
     "snapproxy lock diff *": "tests/cli/test_lock.py",
     "snapproxy lock tools *": "tests/cli/test_lock.py",
+    "snapproxy token *": "tests/cli/test_token.py",
     "snapproxy observe *": "tests/journeys/test_observed_archive.py",
     "snapproxy prefetch *": "tests/journeys/test_prefetched_closures.py",
     "snapproxy reproduce --from *": "tests/cli/test_reproduce_list.py",

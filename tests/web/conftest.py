@@ -6,12 +6,16 @@ import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 import uvloop
 from blockbuster import blockbuster_ctx
 
+from snapproxy.access.gate import Gate, Permission
+from snapproxy.access.scopes import RequestNeed
 from snapproxy.core.exchange import Served
+from snapproxy.core.model import Refusal
 from snapproxy.upstream.pass_through import PassThrough
 from snapproxy.web.pages import Pages
 from snapproxy.web.protocol import Limits
@@ -57,6 +61,21 @@ class FakeTally:
         self.counted.append((host, sent, received))
 
 
+class FakeGate(Gate):
+    """Demands the header `Authorization: token` if it demands tokens, and records what it was asked."""
+
+    def __init__(self) -> None:
+        self.demands_tokens = False
+        self.asked: list[tuple[RequestNeed, bool]] = []
+
+    def decide(
+        self, authorization: str, proxy_authorization: str, need: RequestNeed, *, is_proxied: bool
+    ) -> Permission:
+        self.asked.append((need, is_proxied))
+        is_known = not self.demands_tokens or authorization == "token"
+        return Permission("0123abcd") if is_known else Permission(refusal=Refusal(401, "a token is required"))
+
+
 @dataclass
 class Site:
     """A running server with its fakes. `url` returns the target of an archive's file.
@@ -73,10 +92,16 @@ class Site:
     strangers: set[str]
     noted: list[tuple[str, int]]
     pages: Pages
+    gate: FakeGate
     clients: list[RawClient] = field(default_factory=list)
 
     def admits(self, address: str) -> bool:
         return address not in self.strangers
+
+    @property
+    def guards(self) -> dict[str, Any]:
+        """What decides about clients, for another gateway of the server."""
+        return {"admits": self.admits, "gate": self.gate}
 
     @property
     def port(self) -> int:
@@ -108,6 +133,7 @@ async def site(limits: Limits, caplog: pytest.LogCaptureFixture) -> AsyncIterato
     archive, addresses, traffic = FakeArchive(), FakeAddresses(), FakeTally()
     health = {"healthz": "", "readyz": ""}
     strangers: set[str] = set()
+    gate = FakeGate()
 
     async def healthy() -> str:
         return health["healthz"]
@@ -133,6 +159,7 @@ async def site(limits: Limits, caplog: pytest.LogCaptureFixture) -> AsyncIterato
         forwarder=forwarder,
         traffic=traffic,
         admits=lambda address: address not in strangers,
+        gate=gate,
         instance=INSTANCE,
         now=lambda: DATE,
         note_served=lambda digest, at: noted.append((digest, at)),
@@ -142,7 +169,7 @@ async def site(limits: Limits, caplog: pytest.LogCaptureFixture) -> AsyncIterato
         stack.push_async_callback(forwarder.close)
         await server.start([socket.create_server(("127.0.0.1", 0))])
         stack.push_async_callback(server.close, 0)
-        running = Site(server, archive, addresses, traffic, caplog, health, strangers, noted, pages)
+        running = Site(server, archive, addresses, traffic, caplog, health, strangers, noted, pages, gate)
         yield running
         for client in running.clients:
             client.close()

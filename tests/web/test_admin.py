@@ -13,6 +13,7 @@ from snapproxy.core.exchange import Page, PageRequest
 from snapproxy.core.model import Refusal
 from snapproxy.errors import StorageError
 from snapproxy.web.admin import AdminServer
+from snapproxy.web.replies import STRANGER
 from tests.fakes.rawclient import RawClient, request
 
 DATE = 1717200000
@@ -24,6 +25,9 @@ class Echo:
     def __init__(self) -> None:
         self.requests: list[PageRequest] = []
         self.are_closed = False
+
+    def refuse(self, _address: str, authorization: str) -> Refusal | None:
+        return STRANGER if self.are_closed and not authorization else None
 
     async def answer(self, asked: PageRequest) -> Page | Refusal:
         self.requests.append(asked)
@@ -50,7 +54,12 @@ async def client(
 ) -> AsyncIterator[RawClient]:
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(socket, "gethostname", lambda: "test.example")  # the client sends `Host: test`
-    server = AdminServer(pages, admits=lambda _: not pages.are_closed, instance="snapproxy-test", now=lambda: DATE)
+    server = AdminServer(
+        pages,
+        refuse=lambda _, authorization: None if authorization or not pages.are_closed else STRANGER,
+        instance="snapproxy-test",
+        now=lambda: DATE,
+    )
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     await server.start([listener])
@@ -116,6 +125,9 @@ async def test_a_stranger_gets_nothing(client: RawClient, pages: Echo) -> None:
     pages.are_closed = True
     assert (await client.get("/")).status == 403
     assert not pages.requests
+    client = await RawClient.connect(client.writer.get_extra_info("peername")[1])
+    assert (await client.get("/", "Authorization: Bearer token")).status == 200
+    client.close()
 
 
 async def test_invalid_http_is_a_400(client: RawClient) -> None:

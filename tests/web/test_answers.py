@@ -93,6 +93,21 @@ async def test_a_stranger_gets_nothing(site: Site) -> None:
     assert not site.archive.prefetched
 
 
+async def test_a_token_is_demanded_of_files_and_not_of_pages(site: Site) -> None:
+    site.archive.add("pool/a.deb", b"hello")
+    site.gate.demands_tokens = True
+    client = await site.connect()
+    assert (await client.get(site.url("pool/a.deb"))).status == 401
+    assert [(await client.get(path)).status for path in ("/", "/healthz")] == [200, 200]
+    await client.send(request(site.url("pool/a.deb")) * 2)
+    assert [(await client.answer()).status for _ in range(2)] == [401, 401]
+    assert not site.archive.asked
+    assert not site.archive.prefetched
+    assert (await client.get(site.url("pool/a.deb"), "Authorization: token")).status == 200
+    assert site.lines[-1].endswith(" done token=0123abcd")
+    assert not any("token=" in line for line in site.lines[:-1])
+
+
 @pytest.mark.parametrize("size", [0, 1, 65536, 65537, 3_000_000])
 @pytest.mark.parametrize("has_file", [True, False])
 async def test_files_of_every_size_arrive_as_they_are(site: Site, size: int, has_file: bool) -> None:

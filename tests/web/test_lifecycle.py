@@ -174,7 +174,12 @@ class TestSwitching:
         archive = FakeArchive()
         archive.add("x", b"new")
         former = site.server.switch(
-            archive, site.addresses, pages=site.pages, by_digest=FakeHolding(archive), admits=site.admits
+            archive,
+            site.addresses,
+            pages=site.pages,
+            by_digest=FakeHolding(archive),
+            admits=site.admits,
+            gate=site.gate,
         )
         assert (await client.get(site.url("x"))).body == b"new"
         await asyncio.wait_for(former.ended(), 1)
@@ -187,7 +192,12 @@ class TestSwitching:
         running = asyncio.ensure_future(client.get(site.url("x")))
         await until(lambda: site.archive.asked)
         former = site.server.switch(
-            FakeArchive(), site.addresses, pages=site.pages, by_digest=FakeHolding(site.archive), admits=site.admits
+            FakeArchive(),
+            site.addresses,
+            pages=site.pages,
+            by_digest=FakeHolding(site.archive),
+            admits=site.admits,
+            gate=site.gate,
         )
         ended = asyncio.ensure_future(former.ended())
         await asyncio.sleep(0)
@@ -205,7 +215,12 @@ class TestSwitching:
         closing = asyncio.ensure_future(site.server.close(5))
         await until(lambda: site.server.is_closing)
         site.server.switch(
-            FakeArchive(), site.addresses, pages=site.pages, by_digest=FakeHolding(site.archive), admits=site.admits
+            FakeArchive(),
+            site.addresses,
+            pages=site.pages,
+            by_digest=FakeHolding(site.archive),
+            admits=site.admits,
+            gate=site.gate,
         )
         assert site.server.is_closing
         slow.set()

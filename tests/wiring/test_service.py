@@ -137,7 +137,7 @@ async def test_a_reload_waits_until_the_service_listens(config: Config) -> None:
 async def test_pages_for_operators_have_a_listener_of_their_own(
     config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It obeys the current settings: a network that a reload removes gets nothing more."""
+    """Other machines need a token, and a network that a reload removes gets nothing more."""
     monkeypatch.setattr(socket, "gethostname", lambda: "test")  # the client sends `Host: test`
     async with open_service(config, offline=True) as service:
         public, admin = sockets.bind([("127.0.0.1", 0), ("127.0.0.1", 0)])
@@ -147,8 +147,14 @@ async def test_pages_for_operators_have_a_listener_of_their_own(
         for path, status in (("/healthz", 200), ("/readyz", 200), ("/stats", 200), ("/debian/live/x", 404)):
             answer = await client.get(path)
             assert (path, answer.status) == (path, status)
-        await service.reload(replace(config, clients=()))
-        assert (await client.get("/stats")).status == 403
+        _, text = await service.app.tokens.create("operator", ["admin"], None)
+        for authorization, status in (("", 401), ("Bearer nonsense", 401), (f"Bearer {text}", None)):
+            refusal = service.refuse_operator("10.0.0.1", authorization)
+            assert (refusal and refusal.status) == status
+        await service.reload(replace(config, clients=("loopback",)))
+        refusal = service.refuse_operator("10.0.0.1", f"Bearer {text}")
+        assert refusal is not None
+        assert refusal.status == 403
         client.close()
         serving.cancel()
         await asyncio.wait({serving})
