@@ -142,7 +142,8 @@ class App(TimesApp):
         return Gate(self.tokens, TokenRule(self.config.tokens))
 
     async def repeat_work(self) -> None:
-        """Do the work that is repeated while the server runs, until cancelled."""
+        """Do the work that is repeated while the server runs, until cancelled. First apply the limits of disk space."""
+        self.store.space.set_limits(self.config.quota, self.config.free_space)
         async with asyncio.TaskGroup() as background:
             keeper = None if self.reclaimer is None else SpaceKeeper(self.store, self.reclaimer)
             tidy = Tidy(store=self.store, archives=tuple(self.archives))

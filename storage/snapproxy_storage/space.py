@@ -32,8 +32,6 @@ class LocalSpace:
     """The disk space of one store. `sweep` removes interrupted downloads of at least an age in seconds."""
 
     def __init__(self, account: SpaceAccount, threads: Threads, sweep: Callable[[float], Awaitable[int]]) -> None:
-        self.limit = account.quota
-        self.floor = account.floor
         self.account = account
         self._threads = threads
         self._sweep = sweep
@@ -43,6 +41,14 @@ class LocalSpace:
         self._shortage = asyncio.Lock()
         self._vain_until = float("-inf")
         self._is_closed = False
+
+    @property
+    def limit(self) -> int | None:
+        return self.account.quota
+
+    @property
+    def floor(self) -> int:
+        return self.account.floor
 
     @property
     def stored(self) -> int:
@@ -71,6 +77,10 @@ class LocalSpace:
 
     def room(self) -> int:
         return max(0, self.account.room())
+
+    def set_limits(self, quota: int | None, free_space: int | None) -> None:
+        self.account.set_limits(quota, free_space)
+        self._vain_until = float("-inf")
 
     def on_shortage(self, make_room: MakeRoom | None) -> None:
         self._make_room = make_room

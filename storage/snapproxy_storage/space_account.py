@@ -67,16 +67,20 @@ class SpaceAccount:
         self, file: SpaceFile, blobs: OpenFolder, drafts: OpenFolder, *, quota: int | None = None, floor: int | None = 0
     ) -> None:
         self.file = file
-        self.quota = quota
         self.blobs = blobs
-        self.floor = self._usual_floor() if floor is None else floor
         self._drafts = drafts
-        self._spare = 0 if quota is None else min(_MOST_SPARE, quota // _SPARE_PART)
+        self.set_limits(quota, floor)
         self._reserved = 0
         self._unwritten = 0
         self._totals = threading.Lock()
         self._is_wrong = False
         """Whether a change of the blobs could not be recorded: a count is needed."""
+
+    def set_limits(self, quota: int | None, floor: int | None) -> None:
+        """Set the quota, and the floor of free space; None: the usual one."""
+        self.quota = quota
+        self.floor = self._usual_floor() if floor is None else floor
+        self._spare = 0 if quota is None else min(_MOST_SPARE, quota // _SPARE_PART)
 
     @property
     def free(self) -> int:

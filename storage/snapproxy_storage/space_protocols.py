@@ -88,6 +88,9 @@ class Space(Protocol):
     def room(self) -> int:
         """Return the number of bytes that may still be stored, within the quota and above the floor."""
 
+    def set_limits(self, quota: int | None, free_space: int | None) -> None:
+        """Apply other limits to this process from now on, as `open_store` does. What is above them stays stored."""
+
     def on_shortage(self, make_room: MakeRoom | None) -> None:
         """Register the coroutine that frees space for a draft of this process. None: none does."""
 

@@ -80,3 +80,17 @@ async def test_an_owner_that_fails_does_not_stop_the_downloads(make_house: MakeH
 
     house.store.space.on_shortage(make_room)
     assert (await house.get(FIRST, INRELEASE)).status == 200
+
+
+async def test_the_limits_of_a_configuration_apply_when_the_server_begins_to_use_it(
+    make_house: MakeHouse, hamlet: Hamlet
+) -> None:
+    """A reload keeps the store and builds another application over it."""
+    house = await make_house(quota=QUOTA)
+    house.store.space.set_limits(None, 0)
+    working = asyncio.create_task(house.app.repeat_work())
+    await asyncio.sleep(0)
+    assert house.store.space.limit == QUOTA
+    assert house.store.space.floor > 0, "the usual one"
+    working.cancel()
+    await asyncio.wait({working})

@@ -207,6 +207,18 @@ class SpaceContract:
         body.close()
         assert limited.space.reserved == 0
 
+    async def test_other_limits_apply_from_then_on(self, limited: Store) -> None:
+        await put(limited, b"x" * 3 * MIB)
+        limited.space.set_limits(2 * MIB, 0)
+        assert (limited.space.limit, limited.space.room(), limited.space.stored) == (2 * MIB, 0, 3 * MIB)
+        small = begin(limited, "small")
+        await small.write(b"y")
+        (await small.commit()).close()
+        assert small.full
+        limited.space.set_limits(None, 0)
+        await put(limited, b"z" * 3 * MIB)
+        assert limited.space.stored == 6 * MIB
+
     async def test_a_count_while_files_are_stored_and_removed_is_exact(self, limited: Store) -> None:
         async def churn(number: int) -> None:
             for turn in range(20):
