@@ -170,7 +170,8 @@ class SpaceFile:
         with self._locked(_FIGURES_LOCK, self._in_process):
             is_new = os.fstat(self._fd).st_size < _PAGE
             words = array("Q", bytes(_PAGE) if is_new else os.pread(self._fd, _PAGE, 0))
-            if words[_BOOT] != boot:  # the page was not flushed to the disk before the machine stopped
+            if words[_BOOT] != boot:  # the page may not have been flushed before the machine stopped, or is damaged
+                words = array("Q", bytes(_PAGE))
                 words[_COUNTED], words[_BOOT] = is_new and is_empty, boot
                 os.pwrite(self._fd, words.tobytes(), 0)
 

@@ -143,3 +143,21 @@ async def test_an_older_store_is_counted_before_anything_is_stored(state_dir: Pa
         await large.write(b"x" * 2 * MIB)
         (await large.commit()).close()
         assert large.full
+
+
+@pytest.mark.parametrize("content", [b"\xff" * 4096, b"short", b""])
+async def test_figures_that_cannot_be_trusted_are_counted_anew(
+    state_dir: Path, cache_dir: Path, content: bytes
+) -> None:
+    """After a reboot the page may be an older one, or damaged."""
+    async with open_store(state_dir, cache_dir) as store:
+        await put(store, b"x" * MIB)
+        draft = begin(store, "k")
+        await draft.write(b"x" * 100_000)
+        await draft.abandon("broke", keep=True)
+    (state_dir / "space").write_bytes(content)
+    async with open_store(state_dir, cache_dir, quota=QUOTA) as store:
+        assert not store.space.is_counted
+        assert await store.space.recount() == MIB
+        assert store.space.stored + store.space.kept == on_disk(state_dir)
+        assert store.space.reserved == 0
