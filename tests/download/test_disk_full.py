@@ -181,11 +181,11 @@ async def test_a_file_too_long_for_the_memory_names_the_disk(
     monkeypatch.setattr(house.store.drafts._budget, "limit", 10)  # type: ignore[attr-defined]
     got = await house.get(SECOND, PACKAGES)
     assert (got.status, got.refusal.reason) == (424, "The disk of snapproxy is full")
-    assert "is full" in await house.app._ready() or "free some space" in await house.app._ready()
+    assert "is full" in await house.app.ready() or "free some space" in await house.app.ready()
     assert house.store.drafts._budget.used == 0  # type: ignore[attr-defined]
     disk.free()
     monkeypatch.setattr("snapproxy_storage.drafts._RECENT_SECONDS", 0.0)
-    assert await house.app._ready() == ""
+    assert await house.app.ready() == ""
 
 
 async def test_an_observation_names_the_full_disk(make_house: MakeHouse, hamlet: Hamlet, disk: Disk) -> None:

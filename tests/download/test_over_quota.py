@@ -37,7 +37,7 @@ async def test_everything_is_served_and_stored_as_soon_as_there_is_room(make_hou
         assert (got.status, got.broke, got.data == data) == (200, "", True), (path, got.outcome)
     assert await asyncio.to_thread(lambda: list(house.store.blobs.digests())) == [ballast]
     assert house.store.catalog.names(f"debian/{FIRST}") == []
-    assert await house.app._ready() == "", "a service that answers is ready"
+    assert await house.app.ready() == "", "a service that answers is ready"
     await house.store.blobs.remove(ballast)
     house.clock.leap(KEPT_IN_MEMORY_SECONDS)  # type: ignore[attr-defined]
     for path, data in wanted.items():
@@ -55,7 +55,7 @@ async def test_what_does_not_fit_into_memory_either_names_the_quota(make_house: 
     assert (got.status, got.refusal.reason) == (424, "The quota of snapproxy's stored files is used")
     assert "the quota of 1048576 bytes is used" in got.refusal.why
     assert "`quota`" in got.refusal.hint
-    assert await house.app._ready() == ""
+    assert await house.app.ready() == ""
 
 
 async def test_a_download_asks_the_owner_for_room(make_house: MakeHouse, hamlet: Hamlet) -> None:
