@@ -185,6 +185,10 @@ BAD_SETTINGS = {
         ),
         'archives.two.hosts[0]: archives.one has "packages.example.org/debian" too',
     ),
+    "live for clients without a time, although live is refused": (
+        'default_when = "live"\nallow = ["pinned"]',
+        "default_when: ",
+    ),
     "a host that is no host": ('pass = ["//"]', "pass[0]: "),
 }
 
