@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import shutil
@@ -108,16 +107,18 @@ def system(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str
     release, target = request.param, tmp_path / "root"
     base = genuine.main_suite().base
     tool("mmdebstrap", "--variant=apt", f"--include={DEPENDENCIES}", release, str(target), f"deb {base} {release} main")
-    with contextlib.ExitStack() as stack:
-        tool("mount", "--bind", "/proc", str(target / "proc"))
-        stack.callback(shutil.rmtree, target)
-        stack.callback(tool, "umount", str(target / "proc"))
-        yield release, target
+    yield release, target
+    shutil.rmtree(target)
 
 
 def within(target: Path, *command: str) -> str:
     """Run a command in the root, without any network."""
-    return tool("unshare", "--net", "chroot", str(target), *command)
+    return tool("unshare", "--net", *chrooted(target), *command)
+
+
+def chrooted(target: Path) -> tuple[str, ...]:
+    """Return the beginning of a command in the root with a /proc, which is mounted for that command alone."""
+    return ("unshare", "--mount", "sh", "-c", 'mount --bind /proc "$0/proc" && exec chroot "$0" "$@"', str(target))
 
 
 def tree(target: Path) -> set[str]:
@@ -160,7 +161,7 @@ def served(target: Path) -> None:
         port = probe.getsockname()[1]
     process = subprocess.Popen(
         [
-            "chroot", str(target), "setpriv", "--reuid=snapproxy", "--regid=snapproxy", "--clear-groups",
+            *chrooted(target), "setpriv", "--reuid=snapproxy", "--regid=snapproxy", "--clear-groups",
             "--no-new-privs", "--bounding-set=-all", "env", "-i", "PATH=/usr/bin:/bin",
             "STATE_DIRECTORY=/var/lib/snapproxy", "CACHE_DIRECTORY=/var/cache/snapproxy",
             *start.split(), "--listen", f"127.0.0.1:{port}",
