@@ -8,7 +8,7 @@ from snapproxy.base.context import RequestContext
 from snapproxy.base.stats import Stats
 from snapproxy.core.history import TimelineAnswer
 from snapproxy.core.model import Archive, NeedWindow, Refusal, Window
-from snapproxy.core.rate_limit import BACKGROUND, CLIENT
+from snapproxy.core.rate_limit import FixedDemand
 from snapproxy.core.upstream_answer import (
     Absent,
     BodyFollows,
@@ -71,7 +71,7 @@ class TimelineService:
         async with self._upstream.fetch(
             asked,
             EgressPolicy.of(archive),
-            demand=BACKGROUND if context.background else CLIENT,
+            demand=FixedDemand(context.background, frozenset({context.client.peer})),
             max_cool_down=None if context.background else context.patience,
             stop_at=is_answer,
             via=context.via,

@@ -152,7 +152,11 @@ Outcome = Served | Moved | Refusal
 
 
 class ClientPresence(Protocol):
-    """Whether a client still waits for its answer."""
+    """The client that a request is answered for, and whether it still waits for its answer."""
+
+    @property
+    def peer(self) -> str:
+        """The client's address; the clients of an upstream take turns. '' for the work of no client."""
 
     @property
     def may_have_left(self) -> bool:
@@ -164,6 +168,7 @@ class Present:
     """A client that waits, or the work of no client."""
 
     may_have_left: bool = False
+    peer: str = ""
 
 
 PRESENT = Present()

@@ -72,7 +72,8 @@ _COUNTS = frozenset({"cool_down_epoch", "throttles", "breaks"})
 MAX_QUEUED = 256
 """Maximum number of requests that wait for one upstream in one process: about six minutes at a snapshot service's rate.
 
-A further request is refused immediately. It would wait longer than any client does.
+A further request is refused immediately, because it would wait longer than any client does; or another client's, if
+that one has more requests waiting.
 """
 
 _CAUSE = re.compile(r"[A-Z0-9_]{1,20}")
@@ -178,6 +179,13 @@ class Demand(Protocol):
     def is_background(self) -> bool:
         """Whether the requests of clients have priority."""
 
+    @property
+    def clients(self) -> frozenset[str]:
+        """The clients for which the request is sent, at least one: the clients of an upstream take turns.
+
+        '' is this program itself.
+        """
+
     def give_way(self) -> bool:
         """Stop the request if nothing waits for its answer any more, so that a client's can be sent.
 
@@ -190,6 +198,7 @@ class FixedDemand:
     """The demand of a caller that waits until its request is answered."""
 
     is_background: bool = False
+    clients: frozenset[str] = frozenset({""})
 
     def give_way(self) -> bool:
         """Return False: the caller waits for the answer."""

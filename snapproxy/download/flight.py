@@ -50,6 +50,7 @@ class Flight:
         self.context = context
         self._stop = stop
         self._readers: list[RequestContext] = []
+        self._last_clients = frozenset({context.client.peer})
         self._returning = 0.0
         """Until when (monotonic seconds) a client that was asked to request again counts as a reader."""
         self.outcome: asyncio.Future[DownloadOutcome] = asyncio.get_running_loop().create_future()
@@ -104,6 +105,12 @@ class Flight:
         """Whether requests of clients have priority: all its readers are jobs, or may have disconnected."""
         return bool(self._readers) and all(each.background or each.client.may_have_left for each in self._readers)
 
+    @property
+    def clients(self) -> frozenset[str]:
+        """The addresses of the clients that wait for it; of the last ones if none does, or '' for jobs alone."""
+        waiting = frozenset(each.client.peer for each in self._readers if not each.background)
+        return waiting or self._last_clients
+
     def give_way(self) -> bool:
         """Stop if there is no reader. Return whether it stops."""
         if not self.is_unread or self.outcome.done():
@@ -117,6 +124,7 @@ class Flight:
 
     def remove_reader(self, context: RequestContext) -> None:
         """End the count of a request. After the last one, a flight that receives no bytes is stopped."""
+        self._last_clients = self.clients
         self._readers.remove(context)
         if not self._readers:
             # Not now: the same request may continue by reading the bytes.

@@ -2,9 +2,9 @@
 
 `core.rate_limit` decides; this module waits. The state of an upstream is one row in the store, shared by all processes
 of the machine and kept over restarts. Connection slots are the store's as well; the kernel frees them when a process
-dies. Within a process the requests of clients precede background work, each class in order of arrival; between
-processes the first one that polls gets the permit. `upstream.client` classifies an answer, and reports it to the
-permit.
+dies. Within a process the requests of clients precede background work, and clients take turns (`upstream.fair_queue`);
+between processes the first one that polls gets the permit. `upstream.client` classifies an answer, and reports it to
+the permit.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import random
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from snapproxy.base.clock import Clock
 from snapproxy.core import rate_limit
-from snapproxy.core.rate_limit import CLIENT, MAX_QUEUED, MIRROR, Demand, RatePolicy, RateState
+from snapproxy.core.rate_limit import CLIENT, MIRROR, Demand, RatePolicy, RateState
 from snapproxy.core.upstream_answer import Broken, CoolingDown, Fault, QueueFull
 from snapproxy.errors import UpstreamError
+from snapproxy.upstream.fair_queue import FairQueue, Ticket
 from snapproxy_storage import Slot, Slots, StorageFailure
 
 SLOT_POLL = 0.1
@@ -104,53 +104,6 @@ class Permit:
         )
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class _Ticket:
-    """A place in a queue. `turn` is set when its holder should try again."""
-
-    demand: Demand
-    turn: asyncio.Event = field(default_factory=asyncio.Event)
-
-
-class _Queue:
-    """The requests that wait for one upstream, in order of arrival. Those of clients precede background work."""
-
-    def __init__(self) -> None:
-        self._tickets: list[_Ticket] = []
-
-    def __len__(self) -> int:
-        return len(self._tickets)
-
-    @property
-    def first(self) -> _Ticket | None:
-        clients = (ticket for ticket in self._tickets if not ticket.demand.is_background)
-        return next(clients, self._tickets[0] if self._tickets else None)
-
-    @property
-    def clients(self) -> int:
-        """The number of requests for which a client waits."""
-        return sum(not ticket.demand.is_background for ticket in self._tickets)
-
-    def join(self, demand: Demand) -> _Ticket:
-        ticket = _Ticket(demand)
-        self._tickets.append(ticket)
-        return ticket
-
-    def leave(self, ticket: _Ticket) -> None:
-        self._tickets.remove(ticket)
-        self.wake_first()
-
-    def ahead_of(self, ticket: _Ticket) -> int:
-        before = self._tickets[: self._tickets.index(ticket)]
-        if not ticket.demand.is_background:
-            return sum(not each.demand.is_background for each in before)
-        return self.clients + sum(each.demand.is_background for each in before)
-
-    def wake_first(self) -> None:
-        if first := self.first:
-            first.turn.set()
-
-
 class RateLimiter:
     """Issues permits.
 
@@ -175,7 +128,7 @@ class RateLimiter:
         self._slots = slots
         self._policies = policies
         self._default = default
-        self._queues: dict[str, _Queue] = {}
+        self._queues: dict[str, FairQueue] = {}
         """The queues that are not empty."""
         self._granted: set[Permit] = set()
         self._unwritten: dict[str, RateState] = {}
@@ -220,8 +173,9 @@ class RateLimiter:
         """Wait for the cool-down, the rate and a connection slot, then hold the slot for the block.
 
         `max_wait` bounds the wait, `max_cool_down` the rest of a cool-down in which to wait, both in seconds (None:
-        unbounded). NoPermitError is raised immediately if the wait is known to be longer, or MAX_QUEUED requests wait
-        already; otherwise when the time is over. A block that reports no result counts as no request.
+        unbounded). NoPermitError is raised immediately if the wait is known to be longer, or if MAX_QUEUED requests
+        wait and the client has its share of them; otherwise when the time is over, or a client with fewer requests
+        needs the place. A block that reports no result counts as no request.
         """
         permit = await self._wait_for_permit(upstream, demand, max_wait=max_wait, max_cool_down=max_cool_down)
         self._granted.add(permit)
@@ -252,32 +206,37 @@ class RateLimiter:
     async def _wait_for_permit(
         self, upstream: str, demand: Demand, *, max_wait: float | None, max_cool_down: float | None
     ) -> Permit:
-        queue = self._queues.setdefault(upstream, _Queue())
-        if len(queue) >= MAX_QUEUED and not demand.is_background:
-            raise NoPermitError(QueueFull(upstream, len(queue), self._estimate(upstream, len(queue))))
-        deadline = None if max_wait is None else self._clock.monotonic() + max_wait
+        queue = self._queues.setdefault(upstream, FairQueue())
         ticket = queue.join(demand)
+        if ticket is None:
+            raise self._full(upstream, queue)
+        deadline = None if max_wait is None else self._clock.monotonic() + max_wait
         try:
-            while True:
+            while not queue.is_removed(ticket):
                 ticket.turn.clear()
                 wait = None
                 if queue.first is ticket:
                     got = await self._try(upstream, demand)
                     if isinstance(got, Permit):
+                        queue.granted(ticket)
                         return got
                     wait = got
                 else:
                     queue.wake_first()  # the demand of another ticket has changed
                 self._refuse_long_cool_down(upstream, max_cool_down)
                 if deadline is not None:
-                    wait = self._bounded_wait(upstream, queue.ahead_of(ticket), wait, deadline)
+                    wait = self._bounded_wait(upstream, queue, ticket, wait, deadline)
                 with contextlib.suppress(TimeoutError):
                     async with self._clock.timeout(wait):
                         await ticket.turn.wait()
+            raise self._full(upstream, queue)
         finally:
             queue.leave(ticket)
             if not queue and self._queues.get(upstream) is queue:
                 del self._queues[upstream]
+
+    def _full(self, upstream: str, queue: FairQueue) -> NoPermitError:
+        return NoPermitError(QueueFull(upstream, queue.clients, self._estimate(upstream, queue.clients)))
 
     def _refuse_long_cool_down(self, upstream: str, most: float | None) -> None:
         """Raise if `upstream` is cooling down for more than `most` seconds (None: any time)."""
@@ -285,13 +244,15 @@ class RateLimiter:
         if cooling is not None and most is not None and cooling.wait > most:
             raise NoPermitError(cooling)
 
-    def _bounded_wait(self, upstream: str, ahead: int, wait: float | None, deadline: float) -> float:
+    def _bounded_wait(
+        self, upstream: str, queue: FairQueue, ticket: Ticket, wait: float | None, deadline: float
+    ) -> float:
         """Return `wait`, cut at the deadline; raise if that has passed, or will pass before the cool-down ends."""
         left = deadline - self._clock.monotonic()
         cooling = self.cool_down(upstream)
         if left <= 0 or (cooling is not None and cooling.wait > left):
             cause = cooling.cause if cooling is not None else ""
-            raise NoPermitError(CoolingDown(upstream, self._estimate(upstream, ahead), cause))
+            raise NoPermitError(CoolingDown(upstream, self._estimate(upstream, queue.ahead_of(ticket)), cause))
         return left if wait is None else min(wait, left)
 
     def _estimate(self, upstream: str, ahead: int) -> float:

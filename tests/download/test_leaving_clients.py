@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from snapproxy.upstream import rate_limit
+from snapproxy.upstream import fair_queue
 from tests.fakes.descriptors import open_descriptors
 from tests.fakes.faults import Hold, Status
 from tests.fakes.hamlet import FIRST, INRELEASE, PACKAGES, Hamlet, content_of
@@ -198,7 +198,7 @@ class TestFlightsWithoutReaders:
     async def test_beyond_a_number_of_queued_requests_the_answer_comes_at_once(
         self, make_house: MakeHouse, hamlet: Hamlet, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(rate_limit, "MAX_QUEUED", 10)
+        monkeypatch.setattr(fair_queue, "MAX_QUEUED", 10)
         house = await make_house(manners=self.ONE, patience=60.0)
         await house.get(FIRST, INRELEASE)
         hold = hamlet.past.fault("*", Hold(after=None), times=1)

@@ -20,7 +20,7 @@ from snapproxy.base.clock import Clock
 from snapproxy.capture.replay import Replayed
 from snapproxy.config import Config, MirroredSlice, Watch
 from snapproxy.core.address import AddressBook
-from snapproxy.core.exchange import Conditions, FileTarget, Outcome, Prefetch, Served, ServiceTarget
+from snapproxy.core.exchange import Conditions, FileTarget, Outcome, Prefetch, Present, Served, ServiceTarget
 from snapproxy.core.model import Archive, Instant, Refusal
 from snapproxy.core.rate_limit import RatePolicy, RateState
 from snapproxy.core.time_spec import parse_time
@@ -171,11 +171,11 @@ class House:
         await self._stack.aclose()
 
     async def ask(
-        self, when: str, path: str, *, since: Instant | None = None, row: int = 0, capture: str = ""
+        self, when: str, path: str, *, since: Instant | None = None, row: int = 0, capture: str = "", peer: str = ""
     ) -> Outcome:
-        """Request a file. The caller reads and closes the body."""
+        """Request a file as the client at the address `peer`. The caller reads and closes the body."""
         target = FileTarget(self.rows[row], parse_time(when), path, capture)
-        return await self.app.answerer.answer(target, Conditions(since=since))
+        return await self.app.answerer.answer(target, Conditions(since=since, client=Present(peer=peer)))
 
     async def get(self, when: str, path: str, *, since: Instant | None = None, row: int = 0, capture: str = "") -> Got:
         """Request a file and read the answer to its end."""
