@@ -1,4 +1,4 @@
-"""The store: blobs, drafts, catalog, tables, journals and slots on a local disk.
+"""The store: blobs, drafts, catalog, tables, journals, slots and counters on a local disk.
 
 It has no code for distributions or HTTP. `protocols` is its contract. snapproxy imports only the names listed here,
 never a submodule or a path on disk.
@@ -15,6 +15,8 @@ from typing import Self
 
 from snapproxy_storage.blobs import LocalBlobs
 from snapproxy_storage.catalog import LocalCatalog
+from snapproxy_storage.counter_protocols import MAX_COUNTER_NAME, MAX_COUNTERS, Counters
+from snapproxy_storage.counters import LocalCounters, MemoryCounters
 from snapproxy_storage.disk_probe import DiskProbe
 from snapproxy_storage.drafts import LocalDrafts, boot_id
 from snapproxy_storage.epoch import Epoch
@@ -58,11 +60,14 @@ from snapproxy_storage.tables import LocalTables
 from snapproxy_storage.threads import Threads
 
 __all__ = [
+    "MAX_COUNTERS",
+    "MAX_COUNTER_NAME",
     "Blob",
     "Blobs",
     "Body",
     "BodyTooLarge",
     "Catalog",
+    "Counters",
     "DiskFailure",
     "Draft",
     "DraftFailed",
@@ -74,6 +79,7 @@ __all__ = [
     "JournalRemoved",
     "Journals",
     "MakeRoom",
+    "MemoryCounters",
     "Meta",
     "Name",
     "Sealed",
@@ -109,6 +115,7 @@ class Store:
     journals: Journals
     space: Space
     served: ServedTimes
+    counters: Counters
     _probe: DiskProbe
     _closing: contextlib.AsyncExitStack
 
@@ -155,12 +162,14 @@ def open_store(state_dir: Path, cache_dir: Path, *, quota: int | None = None, fr
     expiring = LocalExpiring(layout.expiring, threads)
     tables = LocalTables(layout.tables)
     journals = LocalJournals(layout.journals)
+    counters = LocalCounters(layout.counters, threads)
 
     closing = contextlib.AsyncExitStack()  # callbacks run in reverse order
     closing.callback(layout.close)
     closing.callback(epoch.close)
     closing.callback(account.close)
     closing.push_async_callback(asyncio.to_thread, threads.close)
+    closing.push_async_callback(counters.close)
     closing.push_async_callback(asyncio.to_thread, catalog.close)
     closing.push_async_callback(served.close)
     closing.push_async_callback(asyncio.to_thread, expiring.close)
@@ -178,6 +187,7 @@ def open_store(state_dir: Path, cache_dir: Path, *, quota: int | None = None, fr
         journals,
         drafts.space,
         served,
+        counters,
         DiskProbe([layout.drafts, layout.tables], drafts, threads),
         closing,
     )

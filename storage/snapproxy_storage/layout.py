@@ -9,6 +9,9 @@
         epoch                       8 bytes, mapped by every process: the epoch; its lock also serializes migrations
         slots                       empty; locks on its byte ranges are the slots
         space                       the figures of disk space, mapped by every process; its locks show who writes
+        counters/<16 hex>           counters of one process, mapped; its lock shows that the process is alive
+        counters/sums               the counters of the processes that have ended (sums.new before it is renamed)
+        counters/lock               empty; its lock is held while sums is written
         journals/<32 hex>           journals; several processes append lines
     cache_dir/                      may be deleted at any time
         tables/<version>/<digest>   tables; <digest>.new while one is being built
@@ -38,6 +41,8 @@ _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 EPOCH = "epoch"
 SLOTS = "slots"
 SPACE = "space"
+COUNTERS_SUM = "sums"
+COUNTERS_LOCK = "lock"
 CATALOG = "catalog.sqlite3"
 TABLES = "tables"
 
@@ -59,6 +64,7 @@ class StoreLayout:
                 self.is_new = next(entries, None) is None
             self.drafts = opened(self.state.sub("drafts"))
             self.journals = opened(self.state.sub("journals"))
+            self.counters = opened(self.state.sub("counters"))
             cache = opened(OpenFolder.root(cache_dir))
             self.tables = opened(cache.sub(TABLES))
             self.expiring = opened(cache.sub("ephemera"))

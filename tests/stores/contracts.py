@@ -8,7 +8,18 @@ from typing import Any
 
 import pytest
 
-from snapproxy_storage import Body, Draft, Meta, Name, StorageFailure, Store, Value, Writing
+from snapproxy_storage import (
+    MAX_COUNTER_NAME,
+    MAX_COUNTERS,
+    Body,
+    Draft,
+    Meta,
+    Name,
+    StorageFailure,
+    Store,
+    Value,
+    Writing,
+)
 
 HELD = 16 * 1024
 
@@ -349,3 +360,47 @@ class SlotsContract:
         first.release()  # harmless
         assert store.slots.take("h", 2) is not None
         assert store.slots.take("h", 2) is None
+
+
+class CountersContract:
+    def test_an_unknown_counter_has_no_total(self, store: Store) -> None:
+        assert "a" not in store.counters.totals()
+
+    def test_a_cell_and_add_count_the_same_counter(self, store: Store) -> None:
+        cell = store.counters.cell("a")
+        cell[0] += 2
+        store.counters.add("a", 3)
+        store.counters.add("b")
+        totals = store.counters.totals()
+        assert (totals["a"], totals["b"]) == (5, 1)
+
+    def test_a_gauge_is_no_counter(self, store: Store) -> None:
+        store.counters.add("a", 3)
+        store.counters.set_gauge("a", 7)
+        store.counters.set_gauge("a", -1)
+        assert store.counters.totals()["a"] == 3
+        assert [gauges["a"] for gauges in store.counters.gauges()] == [-1]
+
+    def test_a_name_may_be_any_text(self, store: Store) -> None:
+        for name in ("", "ä|ö\n", "x" * MAX_COUNTER_NAME):
+            store.counters.add(name)
+            assert store.counters.totals()[name] == 1
+
+    @pytest.mark.parametrize("name", ["x" * (MAX_COUNTER_NAME + 1), "ä" * (MAX_COUNTER_NAME // 2 + 1), "a\0b"])
+    def test_a_name_that_cannot_be_stored_counts_as_other(self, store: Store, name: str) -> None:
+        store.counters.add(name, 4)
+        store.counters.set_gauge(name, 9)
+        assert store.counters.totals() == {"other": 4}
+
+    def test_names_beyond_the_limit_count_as_other(self, store: Store) -> None:
+        for number in range(MAX_COUNTERS + 10):
+            store.counters.add(f"name {number}")
+        totals = store.counters.totals()
+        assert (len(totals), sum(totals.values())) == (MAX_COUNTERS, MAX_COUNTERS + 10)
+        assert totals["other"] == 11  # its own name is one of the limit
+
+    async def test_folding_changes_no_total(self, store: Store) -> None:
+        store.counters.add("a", 3)
+        await store.counters.fold()
+        store.counters.add("a", 1)
+        assert store.counters.totals()["a"] == 4

@@ -14,6 +14,8 @@ name SPACE NAME DIGEST PROOF    "ok"
 put KEY COUNT        "stored DIGEST" or "unstored", after all bytes are written in small pieces
 remove DIGEST        the bytes that were freed
 count                the bytes of all blobs, counted
+add NAME N           "ok": adds to a counter
+gauge NAME N         "ok"
 """
 
 from __future__ import annotations
@@ -61,6 +63,14 @@ class Commands:
         self.store = store
         self.draft: Any = None
         self.slots: list[Any] = []
+
+    async def add(self, name: str, amount: str) -> str:
+        self.store.counters.add(name, int(amount))
+        return "ok"
+
+    async def gauge(self, name: str, value: str) -> str:
+        self.store.counters.set_gauge(name, int(value))
+        return "ok"
 
     async def begin(self, key: str) -> str:
         begun = self.store.drafts.begin(key)

@@ -3,6 +3,7 @@
 from tests.stores.contracts import (
     BlobsContract,
     CatalogContract,
+    CountersContract,
     ExpiringContract,
     JournalsContract,
     SlotsContract,
@@ -40,3 +41,6 @@ class TestLocalFloor(FloorContract): ...
 
 
 class TestLocalServedTimes(ServedContract): ...
+
+
+class TestLocalCounters(CountersContract): ...

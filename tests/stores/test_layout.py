@@ -33,6 +33,7 @@ async def test_the_map_is_as_drawn(store: Store, state_dir: Path, cache_dir: Pat
         "drafts/8254c329a92850f6d539dd376f4816ee2764517da5e0235514af433164480d7a.meta",
         "journals",
         f"journals/{'0' * 32}",
+        "counters",
         "catalog.sqlite3",
         "catalog.sqlite3-shm",
         "catalog.sqlite3-wal",
