@@ -197,6 +197,8 @@ def watchdog() -> Iterator[BlockBuster]:
     guard.functions["os.write"].can_block_in("snapproxy_storage/journals.py", ("add",))  # a line, into the page cache
     for name in [name for name in guard.functions if name.startswith("sqlite3.")]:
         guard.functions[name].can_block_in("snapproxy_storage/catalog.py", ("_read",))  # a read of the catalog
+    for name in ("os.rename", "os.unlink"):  # the file of the counters of a process, created once
+        guard.functions[name].can_block_in("snapproxy_storage/counters.py", ("_create",))
     guard.functions["os.unlink"].can_block_in("snapproxy_storage/tables.py", ("_block",))  # a damaged table, once
     for function in guard.functions.values():  # before the first request is taken
         function.can_block_in("snapproxy_storage/__init__.py", ("open_store",))

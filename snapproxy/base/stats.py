@@ -1,4 +1,8 @@
-"""Statistics: one `Stats` for each process, filled by all packages that do I/O, read by pages and by `run`."""
+"""Statistics: one `Stats` for each process, filled by all packages that do I/O, read by pages and by `run`.
+
+Its fields count this process alone, since its start. It also counts into the counters that all processes share
+(`base.shared_counts`), which metrics and the pages for operators read.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from snapproxy.base.shared_counts import SharedCells, SharedCounts
 from snapproxy.core.exchange import Served
 from snapproxy.core.model import Proof, Role
 
@@ -36,19 +41,28 @@ class Stats:
     passed: Counter[str] = field(default_factory=Counter)
     passed_bytes: Counter[str] = field(default_factory=Counter)
     bytes_sent: int = 0
+    shared: SharedCounts = field(default_factory=SharedCounts)
+    _cells: dict[tuple[str, str], SharedCells] = field(default_factory=dict)
 
     def served(self, served: Served) -> None:
         """Count a file that is sent (`core.exchange.TrafficCounter`)."""
+        key = served.archive, served.cache
+        cells = self._cells.get(key)
+        if cells is None:
+            cells = self._cells[key] = self.shared.cells(*key)
+        cells.files[0] += 1
         self.answers[served.cache] += 1
         self.files[served.archive] += 1
         if served.role is Role.ROOT:
             self.roots[served.archive] += 1
         if served.proof is Proof.NONE:
             self.unverified += 1
+            self.shared.unverified(served.archive)
 
-    def refused(self, status: int, host: str = "") -> bool:
+    def refused(self, status: int, host: str = "", archive: str = "") -> bool:
         """Count a refusal, and return whether it is the first one for `host` (`core.exchange.TrafficCounter`)."""
         self.refusals[status] += 1
+        self.shared.refused(status, archive)
         if not host:
             return False
         is_listed = host in self.refused_hosts
@@ -56,9 +70,11 @@ class Stats:
         self.refused_hosts[host if is_listed or has_room else OTHER_HOSTS] += 1
         return has_room and not is_listed
 
-    def sent(self, count: int) -> None:
-        """Count body bytes sent to a client."""
+    def sent(self, served: Served, count: int) -> None:
+        """Count body bytes sent to a client (`core.exchange.TrafficCounter`)."""
         self.bytes_sent += count
+        cells = self._cells.get((served.archive, served.cache)) or self.shared.cells(served.archive, served.cache)
+        cells.sent[0] += count
 
     def asked(self, *urls: str) -> None:
         """Count requests to upstreams, redirects included."""
@@ -67,11 +83,13 @@ class Stats:
     def received(self, url: str, count: int) -> None:
         """Count body bytes from an upstream."""
         self.upstream_bytes[_authority(url)] += count
+        self.shared.received(_authority(url), count)
 
     def unpinned(self, host: str, sent: int, received: int) -> None:
         """Count a request to a host of the `pass` setting, and its bytes (`core.exchange.TrafficCounter`)."""
         self.passed[host] += 1
         self.passed_bytes[host] += sent + received
+        self.shared.unpinned(sent + received)
 
     def as_json(self) -> dict[str, Any]:
         """Return all counters as JSON values."""

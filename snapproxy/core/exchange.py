@@ -302,14 +302,15 @@ class TrafficCounter(Protocol):
     def served(self, served: Served) -> None:
         """Count one file that is sent, or confirmed to be unchanged, from any source."""
 
-    def refused(self, status: int, host: str = "") -> bool:
+    def refused(self, status: int, host: str = "", archive: str = "") -> bool:
         """Count one refusal. Return whether it is the first one that concerns `host`; '' for a request to this proxy.
 
-        `host` is the host that the client tried to reach, as `core.address.foreign_host` writes it.
+        `host` is the host that the client tried to reach, as `core.address.foreign_host` writes it. `archive`: '' if
+        the address names none.
         """
 
-    def sent(self, count: int) -> None:
-        """Count bytes of file bodies sent to a client."""
+    def sent(self, served: Served, count: int) -> None:
+        """Count bytes of a file's body sent to a client."""
 
     def unpinned(self, host: str, sent: int, received: int) -> None:
         """Count one finished request or tunnel to `host`: bytes of body sent to it, bytes received from it."""

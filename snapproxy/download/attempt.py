@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from snapproxy.base import refusals
+from snapproxy.base.metrics import UNSTORED
 from snapproxy.core.http_date import read_http_date
 from snapproxy.core.model import Proof, Refusal
 from snapproxy.core.plan_model import MAX_ROOT, Fetch, Source
@@ -271,13 +272,16 @@ class Attempt:
             return await self._reject(source, verdict)
         offer = self._offer or Offer(0, sealed.size, sealed.size)
         is_stored = await self._incoming.commit(sealed, read_http_date(offer.last_modified))
+        if not is_stored:
+            self._services.stats.shared.counters.add(UNSTORED.key())
         return Stored(sealed.digest, sealed.size, verdict, offer.etag, offer.last_modified, is_in_memory=not is_stored)
 
     async def _reject(self, source: Source, verdict: Refusal) -> Refusal | _Restart:
-        """Record which source sent wrong bytes.
+        """Record which source sent wrong bytes, and count the failure.
 
         If several sources sent a part, any of them may be wrong: the whole file is requested from `source` again.
         """
+        self._services.stats.shared.failed_verification(self._flight.context.archive.name)
         sources = self._incoming.sources or [source]
         if len(sources) > 1 and not self._incoming.is_followed:
             await self._incoming.start_over(verdict.reason)

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from snapproxy.base.clock import Clock
+from snapproxy.base.metrics import HELPER_DEATHS, HELPER_STARTS
 from snapproxy.errors import ArchiveDataError, StorageError
-from snapproxy_storage import Blob
+from snapproxy_storage import Blob, Counters
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +35,9 @@ class HelperDiedError(ArchiveDataError):
 class HelperProcess:
     """The one helper process. It processes one job at a time."""
 
-    def __init__(self, cache_dir: Path, clock: Clock) -> None:
+    def __init__(self, cache_dir: Path, clock: Clock, counters: Counters) -> None:
         self._clock = clock
+        self._counters = counters
         self._command = (sys.executable, "-I", "-m", "snapproxy.indexes.helper_main", str(cache_dir))
         self._process: Process | None = None
         self._one_job = asyncio.Lock()
@@ -84,6 +86,7 @@ class HelperProcess:
         line = await process.stdout.readline()
         if not line:
             self._kill()
+            self._counters.add(HELPER_DEATHS.key())
             raise HelperDiedError(
                 "The index could not be parsed",
                 why="The helper process that parses it died, most likely at its limit of memory or CPU time.",
@@ -93,6 +96,7 @@ class HelperProcess:
 
     async def _running(self) -> Process:
         if self._process is None or self._process.returncode is not None:
+            self._counters.add(HELPER_STARTS.key())
             self._process = await asyncio.create_subprocess_exec(
                 *self._command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL
             )

@@ -30,6 +30,7 @@ from yarl import URL
 
 from snapproxy import __version__
 from snapproxy.base.clock import Clock
+from snapproxy.base.shared_counts import SharedCounts
 from snapproxy.core.logins import Logins
 from snapproxy.core.rate_limit import CLIENT, Demand
 from snapproxy.core.upstream_answer import (
@@ -155,8 +156,10 @@ class UpstreamClient:
         logins: Logins | None = None,
         credentials: CredentialFiles | None = None,
         network: UpstreamNetwork | None = None,
+        counts: SharedCounts | None = None,
     ) -> None:
         self._limiter = limiter
+        self._counts = counts or SharedCounts()
         self._clock = clock
         self._via = f"1.1 {instance}"
         self._agent = f"snapproxy/{__version__}" + (f" (+{contact})" if contact else "")
@@ -311,31 +314,42 @@ class UpstreamClient:
         self, hop: AsyncExitStack, request: UpstreamRequest, target: _Target, options: _RequestOptions, login: str = ""
     ) -> UpstreamResponse:
         """Wait for a permit, send one request, and report its result to the rate limiter."""
+        host = authority(target.url)
         try:
-            permit = await hop.enter_async_context(
-                self._limiter.permit(
-                    authority(target.url),
-                    demand=options.demand,
-                    max_wait=options.max_wait,
-                    max_cool_down=options.max_cool_down,
-                )
-            )
+            permit = await self._permit(hop, host, options)
         except NoPermitError as refused:
+            self._counts.not_sent(host, refused.answer)
             return UpstreamResponse(refused.answer, str(target.url))
         if options.at_turn is not None:
             request = await options.at_turn()
+        began = self._clock.monotonic()
         raw = await self._send(request, target, options, login)
+        seconds = self._clock.monotonic() - began
         if isinstance(raw, Broken):
+            self._counts.answered(host, raw, seconds)
             await _report(permit, raw)
             return UpstreamResponse(raw, str(target.url))
         hop.callback(raw.release)  # with bytes still unread aiohttp closes the connection instead of keeping it
         head = UpstreamHead(raw.status, {name: ", ".join(raw.headers.getall(name, ())) for name in _HEADERS})
         answer = classify(head, replace(request, url=str(target.url)), self._clock.now())
+        self._counts.answered(host, answer, seconds)
         await _report(permit, answer)
         response = UpstreamResponse(answer, str(target.url), raw=raw, permit=permit)
         if response.offer is None:
             response.unused = await self._drain(raw)
         return response
+
+    async def _permit(self, hop: AsyncExitStack, host: str, options: _RequestOptions) -> Permit:
+        """Wait for a permit and count the wait. Raises NoPermitError."""
+        began = self._clock.monotonic()
+        try:
+            return await hop.enter_async_context(
+                self._limiter.permit(
+                    host, demand=options.demand, max_wait=options.max_wait, max_cool_down=options.max_cool_down
+                )
+            )
+        finally:
+            self._counts.waited(host, self._clock.monotonic() - began)
 
     async def _send(
         self, request: UpstreamRequest, target: _Target, options: _RequestOptions, login: str

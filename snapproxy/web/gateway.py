@@ -237,7 +237,9 @@ class Gateway:
             case _:
                 assert_never(target)
 
-    def _refuse(self, request: ClientRequest, refusal: Refusal, *, closes: bool = False) -> ReplyHead:
+    def _refuse(
+        self, request: ClientRequest, refusal: Refusal, *, archive: str = "", closes: bool = False
+    ) -> ReplyHead:
         """Count a refusal and return its answer; it closes the connection if the client may have sent more than a head.
 
         The bytes after a refused CONNECT may be meant for the tunnel, and those after the head of a request with a body
@@ -246,7 +248,7 @@ class Gateway:
         is_tunnel = request.method == "CONNECT"
         is_foreign = is_tunnel or refusal.status == HTTPStatus.FORBIDDEN
         host = foreign_host(request.method, request.target) if is_foreign else ""
-        if self._traffic.refused(refusal.status, host) and is_tunnel:
+        if self._traffic.refused(refusal.status, host, archive) and is_tunnel:
             _log.warning("Requests to %s are refused. %s", host, refusal.reason)
         return refusal_reply(refusal, closes=closes or is_tunnel or request.has_body)
 
@@ -263,7 +265,7 @@ class Gateway:
         outcome = await self._answerer.answer(target, Conditions(since=since, via=via, client=request.connection))
         match outcome:
             case Refusal():
-                await wire.send(self._refuse(request, outcome))
+                await wire.send(self._refuse(request, outcome, archive=target.archive.name))
             case Moved():
                 await wire.send(moved_reply(outcome, target.archive.name))
             case Served():
@@ -284,13 +286,13 @@ class Gateway:
             await self._serve(request, wire, path, served)
         finally:
             served.body.close()
-            self._traffic.sent(wire.sent)
+            self._traffic.sent(served, wire.sent)
 
     async def _serve(self, request: ClientRequest, wire: ResponseWriter, path: str, served: Served) -> None:
         verdict = decide(_conditions(request), validators(served), served.body.size)
         if isinstance(verdict, WholeFile) and request.method == "GET":
             if not served.digest and (broken := await _early_failure(served)) is not None:
-                await wire.send(self._refuse(request, broken))
+                await wire.send(self._refuse(request, broken, archive=served.archive))
                 return
             reply = file_reply(served, path, verdict)  # built now: its size may be known by now
             span = None if reply.length is None else ByteRange(0, reply.length)

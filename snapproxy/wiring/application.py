@@ -28,6 +28,7 @@ from snapproxy.answer.timelines import Timelines
 from snapproxy.archives import HISTORIES
 from snapproxy.base.clock import Clock, SystemClock
 from snapproxy.base.names import Names
+from snapproxy.base.shared_counts import SharedCounts
 from snapproxy.base.stats import Stats
 from snapproxy.capture.captures import Captures
 from snapproxy.capture.freeze import Freeze
@@ -201,9 +202,9 @@ class Process:
     stats: Stats
 
     @classmethod
-    def new(cls) -> Self:
-        """Return those of a process that starts."""
-        return cls(new_instance(), Stats())
+    def new(cls, store: Store) -> Self:
+        """Return those of a process that starts on a store."""
+        return cls(new_instance(), Stats(shared=SharedCounts(store.counters)))
 
 
 @asynccontextmanager
@@ -224,7 +225,7 @@ async def assemble(
     async with AsyncExitStack() as stack:
         if process is None:
             stack.push_async_callback(store.close)
-        parts = await _lower_parts(stack, config, store, clock, process or Process.new(), offline=offline)
+        parts = await _lower_parts(stack, config, store, clock, process or Process.new(store), offline=offline)
         facts = _facts(store, parts)
         bad_snapshots = BadSnapshots(store.catalog)
         planner = Planner(facts, parts.names, clock)
@@ -290,8 +291,10 @@ async def _lower_parts(
 ) -> _LowerParts:
     """Build `base`, `upstream`, `indexes`, `trust`, `download` and `live`, in this order."""
     instance, stats, names = process.instance, process.stats, Names(store.catalog, clock)
-    upstream = await stack.enter_async_context(open_upstream(config, store, clock, instance=instance))
-    helper = HelperProcess(config.cache_dir, clock)
+    upstream = await stack.enter_async_context(
+        open_upstream(config, store, clock, instance=instance, counts=stats.shared)
+    )
+    helper = HelperProcess(config.cache_dir, clock, store.counters)
     tables = IndexTables(store, helper)
     stack.push_async_callback(tables.close)
     keyrings = {archive.name: available_keyrings(archive, FAMILIES[archive.family]) for archive in config.archives}

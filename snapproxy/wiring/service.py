@@ -272,7 +272,7 @@ async def open_service(
     async with open_store(
         config.state_dir, config.cache_dir, quota=config.quota, free_space=config.free_space
     ) as store:
-        process = Process.new()
+        process = Process.new(store)
         first = await _generation(
             config, store, process, SystemClock(), offline=offline, pinned=pinned, replayed=replayed
         )

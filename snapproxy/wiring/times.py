@@ -81,7 +81,7 @@ async def open_times(config: Config, *, offline: bool) -> AsyncIterator[TimesApp
     async with AsyncExitStack() as stack:
         store = open_store(config.state_dir, config.cache_dir, quota=config.quota, free_space=config.free_space)
         stack.push_async_callback(store.close)
-        tables = IndexTables(store, HelperProcess(config.cache_dir, clock))
+        tables = IndexTables(store, HelperProcess(config.cache_dir, clock, store.counters))
         stack.push_async_callback(tables.close)
         observations = Observations(store.catalog, tables)
         upstream = _UpstreamOnDemand(await stack.enter_async_context(AsyncExitStack()), config, store, clock)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from snapproxy.answer.timeline_service import TimelineService
 from snapproxy.answer.timelines import AskUpstream
 from snapproxy.base.clock import Clock
+from snapproxy.base.shared_counts import SharedCounts
 from snapproxy.base.stats import Stats
 from snapproxy.config import Config
 from snapproxy.core.exchange import TrafficCounter
@@ -62,7 +63,9 @@ def new_forwarder(config: Config, traffic: TrafficCounter, *, instance: str) -> 
 
 
 @asynccontextmanager
-async def open_upstream(config: Config, store: Store, clock: Clock, *, instance: str) -> AsyncIterator[Upstream]:
+async def open_upstream(
+    config: Config, store: Store, clock: Clock, *, instance: str, counts: SharedCounts
+) -> AsyncIterator[Upstream]:
     """Open the client."""
     limiter = RateLimiter(clock=clock, store=store.catalog, slots=store.slots, policies=config.policies)
     async with (
@@ -74,6 +77,7 @@ async def open_upstream(config: Config, store: Store, clock: Clock, *, instance:
             logins=logins,
             credentials=CredentialFiles(os.environ),
             network=await asyncio.to_thread(_network, config),
+            counts=counts,
         ) as client,
     ):
         yield Upstream(client, limiter)
@@ -82,5 +86,6 @@ async def open_upstream(config: Config, store: Store, clock: Clock, *, instance:
 @asynccontextmanager
 async def open_timeline_service(config: Config, store: Store, clock: Clock) -> AsyncIterator[AskUpstream]:
     """Open a client for timelines alone."""
-    async with open_upstream(config, store, clock, instance=new_instance()) as upstream:
-        yield TimelineService(upstream.client, clock, Stats()).ask
+    stats = Stats(shared=SharedCounts(store.counters))
+    async with open_upstream(config, store, clock, instance=new_instance(), counts=stats.shared) as upstream:
+        yield TimelineService(upstream.client, clock, stats).ask

@@ -15,7 +15,7 @@ from typing import Self
 
 from snapproxy_storage.blobs import LocalBlobs
 from snapproxy_storage.catalog import LocalCatalog
-from snapproxy_storage.counter_protocols import MAX_COUNTER_NAME, MAX_COUNTERS, Counters
+from snapproxy_storage.counter_protocols import MAX_COUNTER_NAME, MAX_COUNTERS, CounterCell, Counters
 from snapproxy_storage.counters import LocalCounters, MemoryCounters
 from snapproxy_storage.disk_probe import DiskProbe
 from snapproxy_storage.drafts import LocalDrafts, boot_id
@@ -67,6 +67,7 @@ __all__ = [
     "Body",
     "BodyTooLarge",
     "Catalog",
+    "CounterCell",
     "Counters",
     "DiskFailure",
     "Draft",

@@ -7,9 +7,8 @@ is increased, so a reader finds no name without its value.
 from __future__ import annotations
 
 import struct
-from collections.abc import MutableSequence
 
-from snapproxy_storage.counter_protocols import MAX_COUNTER_NAME, MAX_COUNTERS, OTHER
+from snapproxy_storage.counter_protocols import MAX_COUNTER_NAME, MAX_COUNTERS, OTHER, CounterCell
 
 _MAGIC = b"snapproxy counters 1\n"
 _USED = struct.Struct("=q")
@@ -34,11 +33,11 @@ class CounterPage:
         buffer[: len(_MAGIC)] = _MAGIC
         self._place(_COUNTER + OTHER.encode())
 
-    def counter(self, name: str) -> MutableSequence[int]:
+    def counter(self, name: str) -> CounterCell:
         """Return the word of a counter."""
         return self._cell(_COUNTER, name)
 
-    def gauge(self, name: str) -> MutableSequence[int] | None:
+    def gauge(self, name: str) -> CounterCell | None:
         """Return the word of a gauge, None if its name is too long or one too many."""
         cell = self._cell(_GAUGE, name)
         return None if cell is self._cells[_COUNTER + OTHER.encode()] else cell

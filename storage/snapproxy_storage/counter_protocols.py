@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableSequence, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 MAX_COUNTER_NAME = 119
@@ -15,6 +15,14 @@ OTHER = "other"
 """The counter of all names that are too long, or too many."""
 
 
+class CounterCell(Protocol):
+    """One word with the index 0, such as a view of a mapped file."""
+
+    def __getitem__(self, index: int, /) -> int: ...
+
+    def __setitem__(self, index: int, value: int, /) -> None: ...
+
+
 class Counters(Protocol):
     """Counters of all processes that use or used the store, and gauges of the running ones, by name.
 
@@ -22,8 +30,8 @@ class Counters(Protocol):
     because of a full disk; the counts of a process that could not create its file end with it.
     """
 
-    def cell(self, name: str) -> MutableSequence[int]:
-        """Return the count of this process as a sequence of one word. `cell[0] += 1` costs no call and no system call.
+    def cell(self, name: str) -> CounterCell:
+        """Return the count of this process as a cell. `cell[0] += 1` costs no call and no system call.
 
         Keep the cell of a name that is counted often. A name that is too long, or one too many, has the cell of OTHER.
         """

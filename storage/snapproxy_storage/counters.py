@@ -16,11 +16,11 @@ import os
 import re
 import secrets
 from collections import Counter
-from collections.abc import Iterator, Mapping, MutableSequence, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from snapproxy_storage.counter_page import PAGE_SIZE, CounterPage, read_page
-from snapproxy_storage.counter_protocols import OTHER
+from snapproxy_storage.counter_protocols import OTHER, CounterCell
 from snapproxy_storage.failures import os_failure
 from snapproxy_storage.layout import COUNTERS_LOCK, COUNTERS_SUM
 from snapproxy_storage.locks import is_locked, try_lock, unlock
@@ -57,7 +57,7 @@ class LocalCounters:
         self._own: tuple[str, int] | None = None
         """The name and the descriptor of this process's file."""
 
-    def cell(self, name: str) -> MutableSequence[int]:
+    def cell(self, name: str) -> CounterCell:
         return self._opened().counter(name)
 
     def add(self, name: str, amount: int = 1) -> None:
@@ -259,7 +259,7 @@ class MemoryCounters:
     def __init__(self) -> None:
         self._page = CounterPage(memoryview(bytearray(PAGE_SIZE)))
 
-    def cell(self, name: str) -> MutableSequence[int]:
+    def cell(self, name: str) -> CounterCell:
         return self._page.counter(name)
 
     def add(self, name: str, amount: int = 1) -> None:

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from yarl import URL
 
-from snapproxy.core.exchange import Outcome, Passed, PassTarget
+from snapproxy.core.exchange import Outcome, Passed, PassTarget, Served
 from snapproxy.core.model import Archive, Refusal
 from snapproxy.core.upstream_answer import Fault, Redirect, UpstreamHead, UpstreamRequest, classify
 from snapproxy.upstream.egress import (
@@ -321,6 +321,6 @@ class Traffic:
 
     def outcome(self, outcome: Outcome) -> None: ...
 
-    def sent(self, count: int) -> None: ...
+    def sent(self, served: Served, count: int) -> None: ...
 
     def unpinned(self, host: str, sent: int, received: int) -> None: ...

@@ -50,11 +50,11 @@ class FakeTally:
     def served(self, served: Served) -> None:
         self.files.append(served)
 
-    def refused(self, status: int, host: str = "") -> bool:
+    def refused(self, status: int, host: str = "", archive: str = "") -> bool:
         self.refusals.append((status, host))
         return bool(host)
 
-    def sent(self, count: int) -> None:
+    def sent(self, served: Served, count: int) -> None:
         self.bytes_sent += count
 
     def unpinned(self, host: str, sent: int, received: int) -> None:
