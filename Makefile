@@ -21,8 +21,8 @@ RUN_WELCOME := debian-ports-archive-keyring ubuntu-keyring
 # Requirements of the tests: real clients, signing, publishing an archive, fault injection, unit verification.
 TEST_PACKAGES := $(RUN_PACKAGES) apt-utils avahi-daemon avahi-utils btrfs-progs buildah busybox createrepo-c curl \
     dbus debhelper debootstrap dnf docker-registry dpkg-dev fakeroot fish gawk gnupg iproute2 libarchive-tools \
-    lintian makepkg man-db mawk mmdebstrap openssl pacman-package-manager python3-pip rpm shellcheck skopeo strace \
-    systemd tinyproxy xz-utils zsh zypper
+    lintian makepkg man-db mawk mmdebstrap openssl pacman-package-manager prometheus python3-pip rpm shellcheck skopeo \
+    strace systemd tinyproxy xz-utils zsh zypper
 TEST_WELCOME := $(RUN_WELCOME)
 
 # Requirements of the benches: the server to compare with, and the load generator.

@@ -88,6 +88,11 @@ class Downloads:
         self._detached.add(task)
         task.add_done_callback(self._detached.discard)
 
+    @property
+    def running(self) -> int:
+        """The number of flights, those included that wait for their upstream."""
+        return len(self._tasks)
+
     async def ended(self) -> None:
         """Wait until no flight is left: each has ended, or was stopped because it has no reader."""
         while self._tasks:

@@ -146,6 +146,11 @@ class Gateway:
             access_log.write(entry)
         return Ending(request.connection, keep_alive=wire.keeps_alive)
 
+    @property
+    def running(self) -> int:
+        """The number of requests that are being answered."""
+        return self._running
+
     async def ended(self) -> None:
         """Wait until no request is running. A gateway that was replaced gets no further one."""
         while self._running:

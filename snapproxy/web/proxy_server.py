@@ -80,6 +80,11 @@ class ProxyServer:
         return self._server.connections
 
     @property
+    def in_flight(self) -> int:
+        """The number of requests that are being answered."""
+        return self._server.in_flight
+
+    @property
     def is_closing(self) -> bool:
         """Whether the server stops: it answers only the requests that have arrived."""
         return self._server.is_closing

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import logging
 import socket
+import weakref
 from collections.abc import Callable, Iterable
 
 from snapproxy.access.gate import Gate
@@ -65,6 +66,7 @@ class WebServer:
         self._gateway = self._make_gateway(
             answerer, read_address, pages=pages, by_digest=by_digest, admits=admits, gate=gate
         )
+        self._gateways = weakref.WeakSet([self._gateway])
         self._listener: Listener | None = None
         self._servers: list[asyncio.Server] = []
 
@@ -82,6 +84,11 @@ class WebServer:
     def connections(self) -> int:
         """The number of connected clients."""
         return len(self._listener.connections) if self._listener is not None else 0
+
+    @property
+    def in_flight(self) -> int:
+        """The number of requests that are being answered, those of former configurations included."""
+        return sum(gateway.running for gateway in self._gateways)
 
     async def start(self, sockets: Iterable[socket.socket]) -> None:
         """Start to serve on `sockets`, which are bound; the server closes them."""
@@ -109,6 +116,7 @@ class WebServer:
             answerer, read_address, pages=pages, by_digest=by_digest, admits=admits, gate=gate
         )
         self._gateway.is_closing = former.is_closing
+        self._gateways.add(self._gateway)
         if self._listener is not None:
             self._listener.handler = self._gateway
         return former

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from typing import Any, Never, Protocol
 
 from snapproxy.access.tokens import ClientTokens
+from snapproxy.base.metrics import OBSERVATIONS
 from snapproxy.base.schedule import repeat
 from snapproxy.config import MirroredSlice, Watch
 from snapproxy.core.exchange import Answerer
 from snapproxy.core.listing import Selection
 from snapproxy.core.model import Archive, Instant, Match, Refusal, TimeSpec
 from snapproxy.core.progress import SILENT
+from snapproxy.errors import SnapproxyError
 from snapproxy.families import FAMILIES
 from snapproxy.indexes.index_tables import IndexTables
 from snapproxy.indexes.listings import Listings
@@ -71,6 +73,7 @@ class RepeatedWork:
     async def _clean_up(self) -> Never:
         """Discard the drafts of interrupted downloads that were not resumed, and what may be forgotten, every hour."""
         while True:
+            await self.app.store.counters.fold()
             with contextlib.suppress(StorageFailure):  # tried again in an hour; requests report a store that fails
                 await self.app.store.drafts.sweep(older_than=DRAFT_SECONDS)
                 await self.tokens.flush()
@@ -100,7 +103,13 @@ class RepeatedWork:
         last = max((seen for path in watch.paths if (seen := app.observations.last(archive, path))), default=None)
 
         async def observe() -> str | Refusal:
-            outcome = await self.observe(watch.archive, watch.paths, with_packages=watch.packages == "all")
+            success, failure = (OBSERVATIONS.key(archive.name, word) for word in ("success", "failure"))
+            try:
+                outcome = await self.observe(watch.archive, watch.paths, with_packages=watch.packages == "all")
+            except (SnapproxyError, StorageFailure):
+                app.store.counters.add(failure)
+                raise
+            app.store.counters.add(failure if isinstance(outcome, Refusal) else success)
             return outcome if isinstance(outcome, Refusal) else outcome.line()
 
         await repeat(observe, watch.every, last, app.clock, what=f"The observation of {watch.archive}")

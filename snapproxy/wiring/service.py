@@ -12,6 +12,7 @@ level) takes part in a replacement as a `Reloadable`.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -24,6 +25,7 @@ from snapproxy.access.scopes import RequestNeed
 from snapproxy.base.clock import Clock, SystemClock
 from snapproxy.capture.replay import Replayed
 from snapproxy.config import Config
+from snapproxy.core.exchange import PageAnswerer
 from snapproxy.core.model import Refusal
 from snapproxy.errors import ConfigurationError
 from snapproxy.upstream.pass_through import PassThrough
@@ -33,6 +35,7 @@ from snapproxy.web.proxy_server import ProxyServer, serving
 from snapproxy.web.replies import STRANGER
 from snapproxy.wiring.admin import AdminPages
 from snapproxy.wiring.application import App, Process, address_book, assemble
+from snapproxy.wiring.monitors import Monitors
 from snapproxy.wiring.upstream import new_forwarder, upstream_proxy
 from snapproxy_storage import Store, open_store
 
@@ -45,6 +48,9 @@ MAX_FORMER = 16
 
 FIXED = ("admin_listen", "state_dir", "cache_dir")
 """Settings that are used once, when the process starts. `listen` is another one, unless systemd passes the sockets."""
+
+METRICS_PAGE = "snapproxy.monitoring.metrics_page"
+"""The module of /metrics, imported by the server alone: prometheus-client takes as long as the rest of a command."""
 
 _log = logging.getLogger(__name__)
 
@@ -78,7 +84,7 @@ class _Running:
 
 
 class Service:
-    """The server of one process.
+    """The server of one process. `monitors` measure it.
 
     `fixed`: the settings that only a restart applies. `parts` take part in each replacement.
     """
@@ -98,6 +104,7 @@ class Service:
         self._former: set[asyncio.Task[None]] = set()
         self._running: _Running | None = None
         self._listens = asyncio.Event()
+        self.monitors = Monitors(lambda: self.app)
 
     @property
     def app(self) -> App:
@@ -126,19 +133,28 @@ class Service:
             drain=lambda: self.app.config.drain,
         )
         pages = AdminServer(
-            AdminPages(lambda: self, {}), refuse=self.refuse_operator, instance=instance, now=self.app.clock.now
+            AdminPages(lambda: self, self._page_parts() if admin else {}),
+            refuse=self.refuse_operator,
+            instance=instance,
+            now=self.app.clock.now,
         )
         try:
             async with listening as server, asyncio.TaskGroup() as group:
                 await pages.start(admin)
                 self._running = _Running(server, forwarder, group, group.create_task(self.app.repeat_work()))
                 self._listens.set()
+                group.create_task(self.monitors.run(server))
         finally:
             await pages.close()
             for task in self._former:
                 task.cancel()
             await asyncio.gather(*self._former, return_exceptions=True)
             await forwarder.close()
+
+    def _page_parts(self) -> dict[str, PageAnswerer]:
+        """Return what answers the addresses of the admin listener, by their first segment."""
+        page = importlib.import_module(METRICS_PAGE).MetricsPage
+        return {"metrics": page(self.app.store.counters, self.monitors.readings)}
 
     async def reload(self, config: Config) -> Sequence[str]:
         """Replace the configuration, once `serve` listens. Return the changed settings that only a restart applies.

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from snapproxy.base.metrics import CONNECTIONS, REFUSALS
 from snapproxy.cli import sockets
 from snapproxy.config import Config, load
 from snapproxy.errors import ConfigurationError
@@ -144,6 +145,9 @@ async def test_pages_for_operators_have_a_listener_of_their_own(
         serving = asyncio.create_task(service.serve([public], [admin]))
         port = admin.getsockname()[1]
         client = await RawClient.connect(port)
+        metrics = await client.get("/metrics")
+        assert (metrics.status, metrics.headers["content-type"].partition(";")[0]) == (200, "text/plain")
+        assert b"snapproxy_build_info{" in metrics.body
         for path, status in (("/healthz", 200), ("/readyz", 200), ("/stats", 200), ("/debian/live/x", 404)):
             answer = await client.get(path)
             assert (path, answer.status) == (path, status)
@@ -173,3 +177,18 @@ async def test_authorities_that_cannot_be_read_change_nothing(config: Config, tm
         with pytest.raises(ConfigurationError, match="certificate authorities"):
             await service.reload(replace(config, upstream_ca=str(tmp_path / "absent.pem")))
         assert service.app is app
+
+
+async def test_the_service_publishes_its_gauges_and_is_measured(config: Config) -> None:
+    async with running(config) as (service, port):
+        client = await RawClient.connect(port)
+        assert (await client.get("/nothing/20240601T000000Z/x")).status == 404
+        store = service.app.store
+        async with asyncio.timeout(20):
+            while not any(gauges.get(CONNECTIONS.key()) for gauges in store.counters.gauges()):
+                await asyncio.sleep(0.05)
+        assert store.counters.totals()[REFUSALS.key("none", "404")] == 1
+        readings = await service.monitors.readings()
+        assert (readings.is_writable, readings.open_captures) == (True, 0)
+        assert 0 < readings.disk_free <= readings.disk_size
+        client.close()
