@@ -28,6 +28,7 @@ from snapproxy.config.settings import FILE_VARIABLE, UPSTREAM, WATCH, keys, twin
 from snapproxy.config.value_types import KEPT, format_duration
 from snapproxy.core.model import Archive
 from snapproxy.families import FAMILIES
+from snapproxy.monitoring.measured import ALL
 
 COMMAND = "make docs"
 """The command that writes the pages again."""
@@ -308,9 +309,32 @@ def dockerfile(example: Example) -> str:
     return comment + (f"FROM {example.base}\n" if example.base else "") + text
 
 
+def metrics() -> str:
+    """Return the page of all metrics."""
+    rows = [f"| `{each.name}` | {', '.join(each.labels)} | {each.kind.value} | {_cell(each.help)} |" for each in ALL]
+    return "\n".join(
+        [
+            _NOTE,
+            "# Metrics\n",
+            _wrapped(
+                "`/metrics` of the admin listener has these metrics, added up over all processes of the store "
+                "([monitoring](../guides/monitoring.md)). A metric with labels appears with its first value. No label "
+                "has the name of a package or a capture, or the address of a client. `archive` and `host` have at most "
+                "32 values, and further ones are `others`."
+            )
+            + "\n",
+            "| metric | labels | type | meaning |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
 FILES: Mapping[str, Callable[[], str]] = {
     **MANUALS,
     "docs/reference/commands.md": commands,
+    "docs/reference/metrics.md": metrics,
     "docs/reference/settings.md": settings,
     **{f"examples/Dockerfile.{example.name}": functools.partial(dockerfile, example) for example in EXAMPLES},
 }
