@@ -39,6 +39,19 @@ _COLLECT_AFTER = 20_000
 """Number of allocated objects that starts the garbage collector; uncollected cycles take at most a few megabytes."""
 
 
+class LogLevel:
+    """The setting `log_level`, which a reload may change. The access log has a setting of its own."""
+
+    def prepare(self, config: Config) -> Callable[[], None]:
+        """Return a function that applies the setting."""
+
+        def apply() -> None:
+            logging.getLogger().setLevel(config.log_level.upper())
+            logging.getLogger("snapproxy.access").setLevel(logging.INFO)
+
+        return apply
+
+
 def main(arguments: argparse.Namespace) -> int:
     """Run the verb and return the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
@@ -46,6 +59,7 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.only_pinned:
         os.environ[twin("allow")] = '["pinned"]'  # so that its contradictions are reported as those of the file
     config = load(arguments.config) if arguments.artifact else config_of(arguments)
+    LogLevel().prepare(config)()
     passed = sockets.activated(os.environ)
     listeners = passed or sockets.bind(arguments.listen or config.listen)
     admin: list[socket] = []
@@ -58,7 +72,9 @@ def main(arguments: argparse.Namespace) -> int:
         else:
             run_as_owner.become(config.state_dir)
             is_configured = not (passed or arguments.listen)
-            opening = open_service(config, offline=arguments.offline, listens_as_configured=is_configured)
+            opening = open_service(
+                config, offline=arguments.offline, listens_as_configured=is_configured, parts=[LogLevel()]
+            )
             run_async(serve(opening, listeners, arguments.ready_file, reader_of(config), admin))
     return 0
 

@@ -32,6 +32,7 @@ def as_table(config: Config) -> dict[str, Any]:
     table["clients"] = list(config.clients)
     table["open_captures"] = config.open_captures
     table["drain"] = format_duration(config.drain)
+    table["access_log"], table["log_level"] = config.access_log, config.log_level
     table["patience"] = {family: format_duration(seconds) for family, seconds in config.patience.items()}
     services = {"metasnap": config.metasnap, "launchpad": config.launchpad}
     table |= {key: base for key, base in services.items() if base}

@@ -193,6 +193,8 @@ def _config(
         clients=tuple(settings["clients"]),
         tokens=settings["tokens"],
         drain=settings["drain"],
+        access_log=settings["access_log"],
+        log_level=settings["log_level"],
         archives=set_keeps_packages(archives, watches),
         upstreams=settings["upstreams"],
         patience=settings["patience"],

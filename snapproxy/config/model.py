@@ -87,6 +87,9 @@ class Config:
     """Which requests need a token, in the form of `access.gate.TokenRule`."""
     drain: int = 30
     """Seconds that running answers have to end when the server stops."""
+    access_log: str = "short"
+    """The form of the access log: short, combined, json or off."""
+    log_level: str = "info"
     quota: int | None = None
     """Maximum bytes of stored files and downloads, None for no limit."""
     free_space: int | None = None

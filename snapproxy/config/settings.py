@@ -159,6 +159,16 @@ SETTINGS = SettingsTable(
             default=30,
             description='how long running transfers may continue when the server stops (default "30s")',
         ),
+        "access_log": Key(
+            read=one_of("short", "combined", "json", "off"),
+            default="short",
+            description='one line for each answer: "short" in the log, "combined" or "json" on standard output, "off"',
+        ),
+        "log_level": Key(
+            read=one_of("debug", "info", "warning", "error"),
+            default="info",
+            description='least severe lines of the log: "debug", "info", "warning", "error"',
+        ),
         "patience": Key(
             read=a_mapping(_family, duration),
             default={},

@@ -1,9 +1,13 @@
-"""The access log: one line for each answer, through the standard library's logging. It contains no request header."""
+"""The access log: one short line for each answer, through the standard library's logging.
+
+`access_lines` has the other forms. Credentials and tokens are never part of a line.
+"""
 
 from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from snapproxy.web.replies import plain
@@ -19,9 +23,9 @@ _TARGET_LENGTH = 400
 class AccessEntry:
     """The fields of one line.
 
-    `token` is the id of the client's token, '' without one. `sent` is in bytes of the body, `seconds` from the
-    request's head to the end of the answer. `outcome` is done, left (the client closed the connection), stalled (the
-    client took no bytes) or cut (aborted).
+    `sent` is in bytes of the body, `time` that of the request's head, `seconds` from then to the end of the answer.
+    `outcome` is done, left (the client closed the connection), stalled (the client took no bytes) or cut (aborted).
+    `reason`: of a refusal. `token`: the id of the client's token, '' without one.
     """
 
     peer: str
@@ -34,13 +38,24 @@ class AccessEntry:
     snapshot: str = "-"
     proof: str = "-"
     outcome: str = "done"
+    reason: str = ""
+    request_id: str = ""
+    time: int = 0
     token: str = ""
+    archive: str = ""
+    path: str = ""
+    version: str = "1.1"
+    agent: str = ""
+
+
+WriteEntry = Callable[[AccessEntry], None]
+"""Logs one answer. It never waits and never raises."""
 
 
 def write(entry: AccessEntry) -> None:
     """Log one answer."""
     _log.info(
-        '%s "%s %s" %d %d %.3f %s %s %s %s%s',
+        '%s "%s %s" %d %d %.3f %s %s %s %s%s%s',
         plain(entry.peer),
         plain(entry.method),
         shown(entry.target),
@@ -52,6 +67,7 @@ def write(entry: AccessEntry) -> None:
         entry.proof,
         entry.outcome,
         f" token={entry.token}" if entry.token else "",
+        f' "{plain(entry.reason)}"' if entry.reason else "",
     )
 
 

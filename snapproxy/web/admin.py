@@ -21,6 +21,7 @@ from snapproxy.core.paths import canonical_path
 from snapproxy.core.routes import read_authority
 from snapproxy.errors import ClientError, SnapproxyError
 from snapproxy.web import access_log
+from snapproxy.web.access_log import WriteEntry
 from snapproxy.web.protocol import ClientRequest, Ending, Limits, Listener
 from snapproxy.web.replies import ReplyHead, refusal_reply, render
 from snapproxy.web.request_checks import refuse_head
@@ -63,7 +64,9 @@ class AdminGateway:
         refuse: RefuseClient,
         instance: str,
         now: Callable[[], Instant],
+        log: WriteEntry = access_log.write,
     ) -> None:
+        self._log = log
         self._pages = pages
         self._hosts = frozenset({"localhost", *hosts})
         self._refuse_client = refuse
@@ -74,16 +77,14 @@ class AdminGateway:
     async def handle(self, request: ClientRequest) -> Ending:
         """Answer `request`, even after an error, and log one line. Raises only CancelledError (client disconnected)."""
         wire = ResponseWriter(request, common=self._common(), closing=self.is_closing)
-        entry = access_log.AccessEntry(request.connection.peer, request.method, request.target)
+        entry = access_log.AccessEntry(request.connection.peer, request.method, request.target, time=self._now())
         began = asyncio.get_running_loop().time()
         try:
             await wire.send(await self._reply(request))
         except (ConnectionError, TimeoutError):
             wire.cut("left")
         finally:
-            entry.status, entry.sent, entry.outcome = wire.status, wire.sent, wire.outcome
-            entry.seconds = asyncio.get_running_loop().time() - began
-            access_log.write(entry)
+            self._log(wire.ended(entry, asyncio.get_running_loop().time() - began))
         return Ending(request.connection, keep_alive=wire.keeps_alive)
 
     def prepare(self, request: ClientRequest, *, runs_next: bool) -> bool:  # noqa: ARG002 # nothing is downloaded
@@ -93,7 +94,9 @@ class AdminGateway:
     def malformed(self, peer: str, error: Exception) -> bytes:  # noqa: ARG002 # the error has bytes of the client
         """Return the answer to invalid HTTP, and log the request without its bytes."""
         reply = refusal_reply(Refusal(400, "The request is not valid HTTP"), closes=True)
-        access_log.write(access_log.AccessEntry(peer, "-", "-", reply.status, len(reply.text)))
+        entry = access_log.AccessEntry(peer, "-", "-", reply.status, len(reply.text), reason=reply.reason)
+        entry.time = self._now()
+        self._log(entry)
         framing = (("Content-Length", str(reply.length)), ("Connection", "close"))
         return render(reply.status, reply.reason, (*reply.fields, *self._common(), *framing)) + reply.text
 
@@ -173,11 +176,12 @@ class AdminServer:
         instance: str,
         now: Callable[[], Instant],
         limits: Limits | None = None,
+        log: WriteEntry = access_log.write,
     ) -> None:
         name = socket.gethostname().lower()
         self._limits = limits or Limits()
         self._gateway = AdminGateway(
-            pages, hosts={name, name.partition(".")[0]}, refuse=refuse, instance=instance, now=now
+            pages, hosts={name, name.partition(".")[0]}, refuse=refuse, instance=instance, now=now, log=log
         )
         self._listener: Listener | None = None
         self._servers: list[asyncio.Server] = []

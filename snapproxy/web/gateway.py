@@ -10,6 +10,7 @@ import asyncio
 import functools
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from http import HTTPStatus
 from typing import assert_never
 
@@ -41,8 +42,9 @@ from snapproxy.core.model import Instant, Refusal
 from snapproxy.core.ranges import ByteRange
 from snapproxy.errors import SnapproxyError
 from snapproxy.web import access_log, bodies
+from snapproxy.web.access_log import WriteEntry
 from snapproxy.web.pages import Pages
-from snapproxy.web.protocol import ClientRequest, Ending, Limits
+from snapproxy.web.protocol import REQUEST_ID, ClientRequest, Ending, Limits
 from snapproxy.web.replies import (
     STRANGER,
     ReplyHead,
@@ -85,7 +87,8 @@ class Gateway:
     """Answers the requests of every connection.
 
     `admits` returns whether the client at an address may request anything, `gate` decides by its token. `instance`
-    names this proxy in Via, for the detection of loops. `now` returns the time, for Date and `note_served`.
+    names this proxy in Via, for the detection of loops. `log` writes the access log. `now` returns the time, for Date
+    and `note_served`.
     """
 
     def __init__(
@@ -104,7 +107,9 @@ class Gateway:
         now: Callable[[], Instant],
         note_served: NoteServed,
         limits: Limits,
+        log: WriteEntry = access_log.write,
     ) -> None:
+        self._log = log
         self._answerer = answerer
         self._read_address = read_address
         self._remembered_address = functools.lru_cache(maxsize=MAX_ADDRESSES)(read_address)
@@ -125,8 +130,9 @@ class Gateway:
 
     async def handle(self, request: ClientRequest) -> Ending:
         """Answer `request`, even after an error, and log one line. Raises only CancelledError (client disconnected)."""
-        wire = ResponseWriter(request, common=self._common(), closing=self.is_closing)
-        entry = access_log.AccessEntry(request.connection.peer, request.method, request.target)
+        now = self._now()
+        wire = ResponseWriter(request, common=_common(self._instance, now, request), closing=self.is_closing)
+        entry = access_log.AccessEntry(request.connection.peer, request.method, request.target, time=now)
         loop = asyncio.get_running_loop()
         began = loop.time()
         self._running += 1
@@ -141,9 +147,7 @@ class Gateway:
         finally:
             self._running -= 1
             self._has_ended.set()
-            entry.status, entry.sent, entry.outcome = wire.status, wire.sent, wire.outcome
-            entry.seconds = loop.time() - began
-            access_log.write(entry)
+            self._log(wire.ended(entry, loop.time() - began))
         return Ending(request.connection, keep_alive=wire.keeps_alive)
 
     @property
@@ -188,15 +192,11 @@ class Gateway:
 
     def malformed(self, peer: str, error: Exception) -> bytes:
         """Return the answer to invalid HTTP, and log the request without its bytes."""
-        refusal = _parse_failure(error, self._limits)
+        refusal, now = _parse_failure(error, self._limits), self._now()
         self._traffic.refused(refusal.status)
         reply = refusal_reply(refusal, closes=True)
-        access_log.write(access_log.AccessEntry(peer, "-", "-", reply.status, len(reply.text)))
-        framing = (("Content-Length", str(reply.length)), ("Connection", "close"))
-        return render(reply.status, reply.reason, (*reply.fields, *self._common(), *framing)) + reply.text
-
-    def _common(self) -> tuple[tuple[str, str], ...]:
-        return (("Date", write_http_date(self._now())), ("Server", "snapproxy"), ("Via", f"1.1 {self._instance}"))
+        self._log(access_log.AccessEntry(peer, "-", "-", reply.status, len(reply.text), reason=reply.reason, time=now))
+        return _whole(reply, _common(self._instance, now))
 
     def _read(self, request: ClientRequest) -> Target | Refusal:
         """Parse the address. Short ones are cached.
@@ -250,12 +250,11 @@ class Gateway:
         The bytes after a refused CONNECT may be meant for the tunnel, and those after the head of a request with a body
         are the body.
         """
-        is_tunnel = request.method == "CONNECT"
-        is_foreign = is_tunnel or refusal.status == HTTPStatus.FORBIDDEN
-        host = foreign_host(request.method, request.target) if is_foreign else ""
+        is_tunnel, host = request.method == "CONNECT", _foreign(request, refusal)
         if self._traffic.refused(refusal.status, host, archive) and is_tunnel:
             _log.warning("Requests to %s are refused. %s", host, refusal.reason)
-        return refusal_reply(refusal, closes=closes or is_tunnel or request.has_body)
+        reply = refusal_reply(refusal, closes=closes or is_tunnel or request.has_body)
+        return replace(reply, fields=(*reply.fields, (REQUEST_ID, request.id)))
 
     async def _answer_file(
         self,
@@ -264,6 +263,7 @@ class Gateway:
         target: FileTarget | ServiceTarget,
         entry: access_log.AccessEntry,
     ) -> None:
+        entry.archive, entry.path = target.archive.name, target.path
         date = request.headers.get("If-Modified-Since")
         since = read_http_date(date) if date else None
         via = ", ".join(request.headers.getall("Via", ()))
@@ -351,6 +351,24 @@ def _permitted(
     if entry is not None:
         entry.token = permission.token_id
     return permission.refusal or target
+
+
+def _common(instance: str, now: Instant, request: ClientRequest | None = None) -> tuple[tuple[str, str], ...]:
+    """Return the fields of every answer. A client that named its request finds that name in the answer."""
+    fields = (("Date", write_http_date(now)), ("Server", "snapproxy"), ("Via", f"1.1 {instance}"))
+    return fields if request is None or REQUEST_ID not in request.headers else (*fields, (REQUEST_ID, request.id))
+
+
+def _foreign(request: ClientRequest, refusal: Refusal) -> str:
+    """Return the host that a refused request tried to reach past the archives, '' if none."""
+    is_foreign = request.method == "CONNECT" or refusal.status == HTTPStatus.FORBIDDEN
+    return foreign_host(request.method, request.target) if is_foreign else ""
+
+
+def _whole(reply: ReplyHead, common: tuple[tuple[str, str], ...]) -> bytes:
+    """Return an answer that closes its connection."""
+    framing = (("Content-Length", str(reply.length)), ("Connection", "close"))
+    return render(reply.status, reply.reason, (*reply.fields, *common, *framing)) + reply.text
 
 
 def _parse_failure(error: Exception, limits: Limits) -> Refusal:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import re
+import secrets
 import socket
 import struct
 from collections.abc import AsyncIterator
@@ -41,6 +43,13 @@ MAX_HALF_CLOSED = 64
 A client that has disconnected looks the same until bytes are sent to it; beyond this number they are taken for that.
 """
 
+REQUEST_ID = "X-Request-ID"
+"""The header field with the id of a request, which a client may set and a refusal repeats."""
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_PROCESS = secrets.token_hex(4)
+_REQUESTS = itertools.count(1)
+
 _BODY_SILENCE_S = 60.0
 """Seconds without a byte of a request's body after which reading it fails."""
 
@@ -64,7 +73,7 @@ class Limits:
 class ClientRequest:
     """A request as received. `target` is the raw request target, neither decoded nor normalised."""
 
-    __slots__ = ("_task", "connection", "content", "headers", "keep_alive", "method", "target", "version")
+    __slots__ = ("_id", "_task", "connection", "content", "headers", "keep_alive", "method", "target", "version")
 
     def __init__(self, message: RawRequestMessage, content: StreamReader, connection: Connection) -> None:
         self.method: str = message.method
@@ -75,6 +84,15 @@ class ClientRequest:
         self.content = content
         self.connection = connection
         self._task: object = None
+        self._id = ""
+
+    @property
+    def id(self) -> str:
+        """The id of the request for the log: a valid X-Request-ID of the client, otherwise a new one."""
+        if not self._id:
+            sent = self.headers.get(REQUEST_ID, "")
+            self._id = sent if _REQUEST_ID.fullmatch(sent) else f"{_PROCESS}-{next(_REQUESTS):x}"
+        return self._id
 
     def __repr__(self) -> str:
         return f"<Request {self.method} from {self.connection.peer}>"

@@ -15,6 +15,8 @@ from snapproxy.core.address import AddressBook
 from snapproxy.core.exchange import Answerer, BlobAnswerer, TrafficCounter
 from snapproxy.core.model import Instant
 from snapproxy.core.routes import format_authority
+from snapproxy.web import access_log
+from snapproxy.web.access_log import WriteEntry
 from snapproxy.web.gateway import Gateway, NoteServed, ReadAddress
 from snapproxy.web.pages import Pages
 from snapproxy.web.server import WebServer
@@ -56,6 +58,7 @@ class ProxyServer:
         instance: str,
         now: Callable[[], Instant],
         note_served: NoteServed,
+        log: WriteEntry = access_log.write,
     ) -> None:
         self._sockets = sockets
         self._addresses = [format_authority(*each.getsockname()[:2]) for each in sockets]
@@ -72,6 +75,7 @@ class ProxyServer:
             instance=instance,
             now=now,
             note_served=note_served,
+            log=log,
         )
 
     @property
@@ -143,6 +147,7 @@ async def serving(
     instance: str,
     now: Callable[[], Instant],
     note_served: NoteServed,
+    log: WriteEntry = access_log.write,
     drain: Callable[[], float] = lambda: GRACE_SECONDS,
 ) -> AsyncIterator[ProxyServer]:
     """Answer on `sockets` while the block runs, then close them.
@@ -150,7 +155,14 @@ async def serving(
     `drain` returns the seconds that running answers have to end, when the block has ended.
     """
     server = ProxyServer(
-        sockets, site, forwarder=forwarder, traffic=traffic, instance=instance, now=now, note_served=note_served
+        sockets,
+        site,
+        forwarder=forwarder,
+        traffic=traffic,
+        instance=instance,
+        now=now,
+        note_served=note_served,
+        log=log,
     )
     await server.start()
     try:

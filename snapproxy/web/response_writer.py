@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from enum import Enum
 
+from snapproxy.web.access_log import AccessEntry
 from snapproxy.web.protocol import ClientRequest
 from snapproxy.web.replies import Fields, ReplyHead, render
 
@@ -34,7 +35,7 @@ class ResponseWriter:
     """Writes the answer to `request`.
 
     `closing`: the server is stopping, so the connection is closed after this answer. `status`, `sent` (bytes of the
-    body) and `outcome` are for the log.
+    body), `reason` (of a refusal) and `outcome` are for the log.
     """
 
     def __init__(self, request: ClientRequest, *, common: Fields, closing: bool = False) -> None:
@@ -44,6 +45,7 @@ class ResponseWriter:
         self.status = 0
         self.sent = 0
         self.outcome = "done"
+        self.reason = ""
         self._common = common
         self._framing = Framing.NONE
         self._length = 0
@@ -61,6 +63,8 @@ class ResponseWriter:
     def begin(self, reply: ReplyHead, first: bytes = b"") -> None:
         """Write the head and the `first` bytes of the body. Raises ConnectionError if the client has disconnected."""
         self.status = reply.status
+        if reply.status >= 400:  # noqa: PLR2004 # RFC 9110: an error
+            self.reason = reply.reason
         self._framing = self._frame(reply)
         self._length = reply.length or 0
         if reply.closes or self._framing is Framing.CLOSE:
@@ -141,6 +145,13 @@ class ResponseWriter:
         self.begin(reply, reply.text)
         if self.wants_body:
             await self.finish()
+
+    def ended(self, entry: AccessEntry, seconds: float) -> AccessEntry:
+        """Return the line of the access log, with what was sent and for which request."""
+        entry.status, entry.sent, entry.outcome, entry.reason = self.status, self.sent, self.outcome, self.reason
+        entry.seconds, entry.request_id = seconds, self.request.id
+        entry.agent = self.request.headers.get("User-Agent", "")
+        return entry
 
     def cut(self, outcome: str) -> None:
         """Abort the connection so that the client must notice it; `outcome` is for the log."""

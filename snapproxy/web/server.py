@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable
 from snapproxy.access.gate import Gate
 from snapproxy.core.exchange import Answerer, BlobAnswerer, TrafficCounter
 from snapproxy.core.model import Instant
+from snapproxy.web import access_log
+from snapproxy.web.access_log import WriteEntry
 from snapproxy.web.gateway import Gateway, NoteServed, ReadAddress
 from snapproxy.web.pages import Pages
 from snapproxy.web.protocol import Limits, Listener
@@ -51,6 +53,7 @@ class WebServer:
         now: Callable[[], Instant],
         note_served: NoteServed,
         limits: Limits | None = None,
+        log: WriteEntry = access_log.write,
     ) -> None:
         self._limits = limits or Limits()
         self._make_gateway = functools.partial(
@@ -62,6 +65,7 @@ class WebServer:
             now=now,
             note_served=note_served,
             limits=self._limits,
+            log=log,
         )
         self._gateway = self._make_gateway(
             answerer, read_address, pages=pages, by_digest=by_digest, admits=admits, gate=gate

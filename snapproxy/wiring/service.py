@@ -35,6 +35,7 @@ from snapproxy.web.proxy_server import ProxyServer, serving
 from snapproxy.web.replies import STRANGER
 from snapproxy.wiring.admin import AdminPages
 from snapproxy.wiring.application import App, Process, address_book, assemble
+from snapproxy.wiring.logs import ConfiguredAccessLog
 from snapproxy.wiring.monitors import Monitors
 from snapproxy.wiring.upstream import new_forwarder, upstream_proxy
 from snapproxy_storage import Store, open_store
@@ -93,14 +94,16 @@ class Service:
         self,
         first: _Generation,
         process: Process,
+        access_log: ConfiguredAccessLog,
         *,
         fixed: Sequence[str] = FIXED,
         parts: Sequence[Reloadable] = (),
     ) -> None:
+        self._log = access_log.log
         self._current = first
         self._process = process
         self._fixed = fixed
-        self._parts = parts
+        self._parts = (access_log, *parts)
         self._former: set[asyncio.Task[None]] = set()
         self._running: _Running | None = None
         self._listens = asyncio.Event()
@@ -130,6 +133,7 @@ class Service:
             instance=instance,
             now=self.app.clock.now,
             note_served=self.app.store.served.note,
+            log=self._log,
             drain=lambda: self.app.config.drain,
         )
         pages = AdminServer(
@@ -137,6 +141,7 @@ class Service:
             refuse=self.refuse_operator,
             instance=instance,
             now=self.app.clock.now,
+            log=self._log,
         )
         try:
             async with listening as server, asyncio.TaskGroup() as group:
@@ -144,8 +149,10 @@ class Service:
                 self._running = _Running(server, forwarder, group, group.create_task(self.app.repeat_work()))
                 self._listens.set()
                 group.create_task(self.monitors.run(server))
+                group.create_task(self._log.run())
         finally:
             await pages.close()
+            self._log.flush()
             for task in self._former:
                 task.cancel()
             await asyncio.gather(*self._former, return_exceptions=True)
@@ -292,7 +299,8 @@ async def open_service(
         first = await _generation(
             config, store, process, SystemClock(), offline=offline, pinned=pinned, replayed=replayed
         )
-        service = Service(first, process, fixed=(*FIXED, "listen") if listens_as_configured else FIXED, parts=parts)
+        fixed = (*FIXED, "listen") if listens_as_configured else FIXED
+        service = Service(first, process, ConfiguredAccessLog(config), fixed=fixed, parts=parts)
         try:
             yield service
         finally:

@@ -218,3 +218,12 @@ def test_the_limits_of_disk_space_are_settings(tmp_path: Path) -> None:
     assert (config.quota, config.free_space) == (500 * 10**9, 20 << 30)
     assert {"quota": "500GB", "free_space": "20GiB"}.items() <= as_table(config).items()
     assert (load(None, {}).quota, load(None, {}).free_space) == (None, None)
+
+
+def test_the_logs_are_settings(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('access_log = "json"\n')
+    config = load(file, {"SNAPPROXY_LOG_LEVEL": "warning"})
+    assert (config.access_log, config.log_level) == ("json", "warning")
+    assert {"access_log": "json", "log_level": "warning"}.items() <= as_table(config).items()
+    assert (load(None, {}).access_log, load(None, {}).log_level) == ("short", "info")

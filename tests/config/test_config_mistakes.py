@@ -68,6 +68,11 @@ burst = "x"
         ('state_dir = "here"', 'state_dir: "here" is not accepted; accepted: a path that begins with /'),
         ('default_when = "yesterday"', 'default_when: "yesterday" is not accepted; accepted: "live", or an instant'),
         ('default_when = "latest"', 'default_when: "latest" is not accepted'),
+        (
+            'access_log = "apache"',
+            'access_log: "apache" is not accepted; accepted: "short", "combined", "json", "off"',
+        ),
+        ('log_level = "INFO"', 'log_level: "INFO" is not accepted; accepted: "debug", "info", "warning", "error"'),
         ('allow = ["live"]', 'allow: ["live"] is not accepted; accepted: a list with "pinned"'),
         ('allow = ["pinned", "all"]', 'allow[1]: "all" is not accepted; accepted: "pinned" or "live"'),
         (

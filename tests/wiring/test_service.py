@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from snapproxy.cli import sockets
 from snapproxy.config import Config, load
 from snapproxy.errors import ConfigurationError
 from snapproxy.upstream.network import UpstreamProxy
+from snapproxy.wiring import logs
 from snapproxy.wiring import service as services
 from snapproxy.wiring.service import Service, open_service
 from tests.fakes.rawclient import RawClient
@@ -192,3 +194,24 @@ async def test_the_service_publishes_its_gauges_and_is_measured(config: Config) 
         assert (readings.is_writable, readings.open_captures) == (True, 0)
         assert 0 < readings.disk_free <= readings.disk_size
         client.close()
+
+
+async def test_a_reload_changes_the_form_of_the_access_log(
+    config: Config, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    written: list[bytes] = []
+    monkeypatch.setattr(logs, "write_all", written.append)
+    caplog.set_level("INFO")
+    async with running(replace(config, access_log="json")) as (service, port):
+        client = await RawClient.connect(port)
+        assert (await client.get("/nothing/20240601T000000Z/x", "X-Request-ID: job-1")).status == 404
+        await service.reload(replace(config, access_log="off"))
+        assert (await client.get("/nothing/20240601T000000Z/y")).status == 404
+        client.close()
+    lines = [json.loads(line) for line in b"".join(written).splitlines()]
+    assert [(line["target"], line["status"]) for line in lines] == [
+        ("/healthz", 200),
+        ("/nothing/20240601T000000Z/x", 404),
+    ]
+    assert (lines[1]["id"], lines[1]["reason"]) == ("job-1", "no archive or page of that name")
+    assert not [record for record in caplog.records if record.name == "snapproxy.access"]
