@@ -1,1 +1,1 @@
-"""Who may ask: client networks, tokens with scopes, limits for each client. Decides; `web` enforces."""
+"""Access of clients: networks, tokens with scopes, limits for each client. Decides; `web` enforces."""

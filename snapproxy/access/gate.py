@@ -1,4 +1,4 @@
-"""Decide whether a request is permitted, from the token that it has and what it needs."""
+"""Decide whether a request is permitted, from its token and its need."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scopes of a token: what it permits. Pure."""
+"""Scopes of a token: the requests that it permits. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LONGEST = 80
 
 @dataclass(frozen=True, slots=True)
 class RequestNeed:
-    """What a request needs: to read files, to record into `capture` ('' for none), or the pages for operators."""
+    """The need of a request: to read files, to record into `capture` ('' for none), or the pages for operators."""
 
     capture: str = ""
     is_admin: bool = False

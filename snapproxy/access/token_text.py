@@ -1,7 +1,7 @@
 """The written form of a token: `snp-ID-SECRET-CHECK`, in lower-case hex. Pure.
 
-The prefix makes a token recognisable to scanners for leaked secrets, and the check digits tell a mistyped token from
-one that was revoked. The id may be logged; the secret may not.
+The prefix makes a token recognisable to scanners for leaked secrets, and the check digits distinguish a mistyped token
+from one that was revoked. The id may be logged; the secret may not.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ Values = Mapping[tuple[str, ...], float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readings:
-    """What was measured for one answer. Sizes in bytes, times in seconds since the epoch.
+    """The measurements for one answer. Sizes in bytes, times in seconds since the epoch.
 
     `quota`: None without one. `stored` and `reserved`: None if they are not known. `cool_downs`: the ends, by upstream.
     """

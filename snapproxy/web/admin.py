@@ -146,7 +146,7 @@ class AdminGateway:
 
 
 def page_request(request: ClientRequest) -> PageRequest:
-    """Return what a request asks for. Raises ClientError for an address that no page has."""
+    """Return the page that a request names. Raises ClientError for an address that no page has."""
     path, _, query = request.target.partition("?")
     if not path.startswith("/") or "#" in request.target:
         raise ClientError("the request target is not a path", hint="Request / for the first page.")

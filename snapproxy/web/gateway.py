@@ -313,29 +313,11 @@ class Gateway:
         """Forward a request to its pass-through host, unless a capture cannot record that."""
         refusal = await self._answerer.passing(target)
         if refusal is None and isinstance(target, PassTarget):
-            await self._forward(request, wire, target)
-            return
-        if refusal is None and isinstance(target, TunnelTarget):
+            refusal = await _forward(self._forwarder, request, wire, target)
+        elif refusal is None and isinstance(target, TunnelTarget):
             refusal = await self._tunnels.carry(target, wire)
         if refusal is not None:
             await wire.send(self._refuse(request, refusal))
-
-    async def _forward(self, request: ClientRequest, wire: ResponseWriter, target: PassTarget) -> None:
-        """Forward a request and its answer. Both bodies are streamed; nothing is stored."""
-        if request.has_body and request.headers.get("Expect", "").lower() == "100-continue":
-            wire.put(b"HTTP/1.1 100 Continue\r\n\r\n")
-        body = request.body() if request.has_body else None
-        passed = await self._forwarder.forward(target, request.method, request.headers.items(), body)
-        if isinstance(passed, Refusal):
-            await wire.send(self._refuse(request, passed))
-            return
-        try:
-            wire.begin(passed_reply(passed))
-            if wire.wants_body:
-                await wire.copy(passed.chunks())
-                await wire.finish()
-        finally:
-            passed.close()
 
 
 def _permitted(
@@ -369,6 +351,26 @@ def _whole(reply: ReplyHead, common: tuple[tuple[str, str], ...]) -> bytes:
     """Return an answer that closes its connection."""
     framing = (("Content-Length", str(reply.length)), ("Connection", "close"))
     return render(reply.status, reply.reason, (*reply.fields, *common, *framing)) + reply.text
+
+
+async def _forward(
+    forwarder: Forwarder, request: ClientRequest, wire: ResponseWriter, target: PassTarget
+) -> Refusal | None:
+    """Forward a request and its answer, or return a refusal. Both bodies are streamed; nothing is stored."""
+    if request.has_body and request.headers.get("Expect", "").lower() == "100-continue":
+        wire.put(b"HTTP/1.1 100 Continue\r\n\r\n")
+    body = request.body() if request.has_body else None
+    passed = await forwarder.forward(target, request.method, request.headers.items(), body)
+    if isinstance(passed, Refusal):
+        return passed
+    try:
+        wire.begin(passed_reply(passed))
+        if wire.wants_body:
+            await wire.copy(passed.chunks())
+            await wire.finish()
+    finally:
+        passed.close()
+    return None
 
 
 def _parse_failure(error: Exception, limits: Limits) -> Refusal:

@@ -44,7 +44,6 @@ from snapproxy.core.paths import canonical_path
 from snapproxy.core.progress import SILENT, Progress
 from snapproxy.core.reclaim import Reclaimer
 from snapproxy.core.record import Record
-from snapproxy.core.time_spec import parse_time
 from snapproxy.download.downloads import Downloads
 from snapproxy.download.outcome import RecentOutcomes
 from snapproxy.download.services import DownloadServices
@@ -70,6 +69,7 @@ from snapproxy.trust.openpgp import OpenPgpVerifier
 from snapproxy.trust.roots import RootVerifier, available_keyrings
 from snapproxy.upstream.rate_limit import RateLimiter
 from snapproxy.web.proxy_server import GRACE_SECONDS, Site, serving
+from snapproxy.wiring.addresses import address_book
 from snapproxy.wiring.repeated_work import RepeatedWork
 from snapproxy.wiring.space_keeper import SpaceKeeper
 from snapproxy.wiring.tidy import Tidy
@@ -196,7 +196,7 @@ class App(TimesApp):
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """What a process keeps when its configuration is replaced: its name in Via, and its statistics."""
+    """The parts that a process keeps when its configuration is replaced: its name in Via, and its statistics."""
 
     instance: str
     stats: Stats
@@ -481,21 +481,3 @@ def build(
     book = address_book(config, pinned=pinned, passes=passes, capture=capture)
     store = open_store(config.state_dir, config.cache_dir, quota=config.quota, free_space=config.free_space)
     return assemble(config, store, book, offline=offline, clock=SystemClock(), replayed=replayed)
-
-
-def address_book(
-    config: Config, *, pinned: str = "", passes: tuple[tuple[str, int], ...] = (), capture: str = ""
-) -> AddressBook:
-    """Return what the addresses of clients mean under a configuration. The parameters are those of `build`."""
-    return AddressBook(
-        archives=config.archives,
-        histories=HISTORIES,
-        default_when=parse_time(pinned) if pinned else config.default_when,
-        default_capture=capture,
-        challenged=frozenset()
-        if pinned
-        else frozenset(each.name for each in FAMILIES.values() if each.waits_for_challenge),
-        passes=(*config.passes, *passes),
-        connect=config.connect,
-        serves_live=config.serves_live,
-    )

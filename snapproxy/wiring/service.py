@@ -33,8 +33,9 @@ from snapproxy.web.admin import AdminServer
 from snapproxy.web.gateway import Gateway
 from snapproxy.web.proxy_server import ProxyServer, serving
 from snapproxy.web.replies import STRANGER
+from snapproxy.wiring.addresses import address_book
 from snapproxy.wiring.admin import AdminPages
-from snapproxy.wiring.application import App, Process, address_book, assemble
+from snapproxy.wiring.application import App, Process, assemble
 from snapproxy.wiring.logs import ConfiguredAccessLog
 from snapproxy.wiring.monitors import Monitors
 from snapproxy.wiring.upstream import new_forwarder, upstream_proxy

@@ -34,7 +34,7 @@ class Tidy:
         await asyncio.to_thread(trim_tables, self.store.tables, most_tables(self.store.space.limit))
 
     async def forget_removed_files(self) -> None:
-        """Delete what the catalog has about blobs that are not stored any more."""
+        """Delete the catalog's rows about blobs that are not stored any more."""
         blobs = self.store.blobs
         await self.store.catalog.drop_dangling(
             lambda digest: blobs.size(digest) is not None, spaces=alias_spaces(self.archives), facts=ABOUT_BLOBS
