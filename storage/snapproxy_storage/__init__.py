@@ -20,6 +20,7 @@ from snapproxy_storage.counters import LocalCounters, MemoryCounters
 from snapproxy_storage.disk_probe import DiskProbe
 from snapproxy_storage.drafts import LocalDrafts, boot_id
 from snapproxy_storage.epoch import Epoch
+from snapproxy_storage.eviction import EvictionLock
 from snapproxy_storage.expiring import LocalExpiring
 from snapproxy_storage.journals import LocalJournals
 from snapproxy_storage.layout import TABLES, StoreLayout
@@ -55,7 +56,17 @@ from snapproxy_storage.served_times import LocalServedTimes
 from snapproxy_storage.slots import LocalSlots
 from snapproxy_storage.space_account import SpaceAccount
 from snapproxy_storage.space_file import SpaceFile
-from snapproxy_storage.space_protocols import MakeRoom, ServedTimes, Space, StoredBlob, StoredTable
+from snapproxy_storage.space_protocols import (
+    CatalogScan,
+    Evicted,
+    Hold,
+    MakeRoom,
+    ServedTimes,
+    Space,
+    StoredBlob,
+    StoredJournal,
+    StoredTable,
+)
 from snapproxy_storage.tables import LocalTables
 from snapproxy_storage.threads import Threads
 
@@ -67,6 +78,7 @@ __all__ = [
     "Body",
     "BodyTooLarge",
     "Catalog",
+    "CatalogScan",
     "CounterCell",
     "Counters",
     "DiskFailure",
@@ -74,8 +86,10 @@ __all__ = [
     "DraftFailed",
     "DraftOrphaned",
     "Drafts",
+    "Evicted",
     "Expiring",
     "Following",
+    "Hold",
     "Journal",
     "JournalRemoved",
     "Journals",
@@ -91,6 +105,7 @@ __all__ = [
     "StorageFailure",
     "Store",
     "StoredBlob",
+    "StoredJournal",
     "StoredTable",
     "Table",
     "Tables",
@@ -152,13 +167,14 @@ def open_store(state_dir: Path, cache_dir: Path, *, quota: int | None = None, fr
         epoch = Epoch(layout.state)
         undo.callback(epoch.close)
         slots = LocalSlots(layout.state)
+        eviction = EvictionLock(layout.state)
         space_file = SpaceFile(layout.state, boot_id(), is_empty=layout.is_new)
         undo.callback(space_file.close)
         catalog = LocalCatalog(layout.catalog(), epoch, threads)
         undo.pop_all()
     account = SpaceAccount(space_file, layout.blobs, layout.drafts, quota=quota, floor=free_space)
     served = LocalServedTimes(catalog)
-    blobs = LocalBlobs(layout.blobs, catalog, epoch, account, served, threads)
+    blobs = LocalBlobs(layout.blobs, catalog, epoch, account, served, eviction, threads)
     drafts = LocalDrafts(layout.drafts, blobs, account, threads)
     expiring = LocalExpiring(layout.expiring, threads)
     tables = LocalTables(layout.tables)

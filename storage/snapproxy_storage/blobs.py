@@ -17,11 +17,12 @@ import itertools
 import logging
 import os
 import stat
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Iterator, Sequence
 
 from snapproxy_storage.blob_check import Identity, check_file
 from snapproxy_storage.catalog import LocalCatalog
 from snapproxy_storage.epoch import Epoch
+from snapproxy_storage.eviction import EvictionLock, has_readers
 from snapproxy_storage.failures import os_failure
 from snapproxy_storage.file_reading import read_pieces
 from snapproxy_storage.layout import blob_name, is_digest
@@ -30,7 +31,7 @@ from snapproxy_storage.protocols import Meta, StorageFailure
 from snapproxy_storage.served_times import LocalServedTimes
 from snapproxy_storage.space_account import SpaceAccount
 from snapproxy_storage.space_count import size_on_disk
-from snapproxy_storage.space_protocols import StoredBlob, blocks
+from snapproxy_storage.space_protocols import Evicted, StoredBlob, blocks
 from snapproxy_storage.threads import Threads
 
 _log = logging.getLogger(__name__)
@@ -90,11 +91,14 @@ class LocalBlobs:
         epoch: Epoch,
         account: SpaceAccount,
         served: LocalServedTimes,
+        eviction: EvictionLock,
         threads: Threads,
     ) -> None:
         self.folder = folder
         self._account = account
         self._served = served
+        self._eviction = eviction
+        self.hold = eviction.hold
         self._open = folder.opener()
         self._catalog = catalog
         self._epoch = epoch
@@ -155,6 +159,42 @@ class LocalBlobs:
         else:
             self._catalog.forget_blob(digest)
         return freed
+
+    async def evict(self, digests: Sequence[str], needed: Callable[[], Container[str] | None]) -> Evicted:
+        def remove_all() -> Evicted:
+            with self._eviction.alone():
+                kept = needed()
+                if kept is None:
+                    return Evicted(is_stopped=True)
+                removed = {digest: self._unlink(digest) for digest in digests if digest not in kept}
+            self._epoch.bump()
+            sizes, open_sizes = zip(*removed.values(), strict=True) if removed else ((), ())
+            return Evicted(list(removed), sum(sizes), sum(open_sizes))
+
+        try:
+            evicted = await asyncio.get_running_loop().run_in_executor(self._threads.disk, remove_all)
+        except OSError as error:
+            raise os_failure(f"cannot remove blobs in {self.folder.path}", error) from error
+        for digest in evicted.digests:
+            self._verified.pop(digest, None)
+            self._served.forget(digest)
+            self._catalog.forget_blob(digest)
+        return evicted
+
+    def _unlink(self, digest: str) -> tuple[int, int]:
+        """Remove a blob. Return its bytes on disk, and those of them that readers in any process still have open."""
+        name = blob_name(digest)
+        try:
+            fd = self._open(name)
+        except FileNotFoundError:
+            return 0, 0
+        try:
+            with self._account.changing(name):
+                size = size_on_disk(self.folder, name)
+                self.folder.remove(name)
+            return size, size if has_readers(fd) else 0
+        finally:
+            os.close(fd)
 
     def digests(self) -> Iterator[str]:
         yield from sorted(filter(is_digest, self.folder.names()))

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+from snapproxy_storage.catalog_scan import LocalCatalogScan
 from snapproxy_storage.catalog_schema import migrate
 from snapproxy_storage.catalog_tidy import drop_dangling, tidy
 from snapproxy_storage.epoch import Epoch
@@ -230,6 +231,9 @@ class LocalCatalog:
         """
         rows = [(digest, at, _SERVED_RESOLUTION, _CLOCK_ERROR) for digest, at in times.items()]
         await self._write(lambda writer: writer.executemany(_PUT_SERVED, rows))
+
+    def scan(self) -> LocalCatalogScan:
+        return LocalCatalogScan(self._path)
 
     def close(self) -> None:
         """Close both connections, the writer after its pending writes."""

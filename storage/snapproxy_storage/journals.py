@@ -12,18 +12,23 @@ another.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import stat
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from snapproxy_storage.failures import os_failure
-from snapproxy_storage.layout import journal_name
+from snapproxy_storage.layout import is_journal, journal_name
 from snapproxy_storage.open_folder import OpenFolder
 from snapproxy_storage.protocols import Journal, JournalRemoved, StorageFailure
+from snapproxy_storage.space_protocols import StoredJournal
 
 _MAX_BYTES = 1 << 30
+
+_READ_BYTES = 1 << 20
+"""Bytes that one call of `read` reads: many lines, and a bounded share of memory."""
 
 _MOST_OPEN = 64
 """Maximum number of journals with a descriptor. Opening one again takes a few microseconds."""
@@ -47,6 +52,31 @@ class LocalJournals:
 
     async def count(self) -> int:
         return len(await asyncio.to_thread(self._folder.names))
+
+    def stored(self) -> Iterator[StoredJournal]:
+        try:
+            with self._folder.entries() as entries:
+                for entry in entries:
+                    with contextlib.suppress(FileNotFoundError):  # removed in the meantime
+                        if is_journal(entry.name):
+                            status = entry.stat(follow_symlinks=False)
+                            yield StoredJournal(entry.name, status.st_size, int(status.st_mtime))
+        except OSError as error:
+            raise os_failure(f"cannot list the journals in {self._folder.path}", error) from error
+
+    def read(self, name: str, start: int) -> tuple[Sequence[bytes], int]:
+        try:
+            fd = self._folder.open(journal_name(name), os.O_RDONLY)
+            try:
+                data = os.pread(fd, _READ_BYTES, start)
+            finally:
+                os.close(fd)
+        except FileNotFoundError:
+            return [], start
+        except OSError as error:
+            raise os_failure(f"cannot read the journal {self._folder.path / name}", error) from error
+        *lines, rest = data.split(b"\n")
+        return [line for line in lines if line], start + len(data) - len(rest)
 
     def close(self) -> None:
         """Close every descriptor."""

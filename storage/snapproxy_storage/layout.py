@@ -12,6 +12,7 @@
         counters/<16 hex>           counters of one process, mapped; its lock shows that the process is alive
         counters/sums               the counters of the processes that have ended (sums.new before it is renamed)
         counters/lock               empty; its lock is held while sums is written
+        removals                    empty; its lock orders the removal of blobs and new references to them
         journals/<32 hex>           journals; several processes append lines
     cache_dir/                      may be deleted at any time
         tables/<version>/<digest>   tables; <digest>.new while one is being built
@@ -43,6 +44,7 @@ SLOTS = "slots"
 SPACE = "space"
 COUNTERS_SUM = "sums"
 COUNTERS_LOCK = "lock"
+REMOVALS = "removals"
 CATALOG = "catalog.sqlite3"
 TABLES = "tables"
 
@@ -135,8 +137,13 @@ def table_name(digest: str) -> str:
     return blob_name(digest)
 
 
+def is_journal(name: str) -> bool:
+    """Return whether this is the file name of a journal."""
+    return _JOURNAL.fullmatch(name) is not None
+
+
 def journal_name(name: str) -> str:
     """Return the file name of a journal. Raises ValueError unless it has 32 lower-case hex digits."""
-    if not _JOURNAL.fullmatch(name):
+    if not is_journal(name):
         raise ValueError(f"not the name of a journal: {name[:80]!r}")
     return name

@@ -28,6 +28,20 @@ def try_lock(fd: int, *, start: int = 0, length: int = 0) -> bool:
     return True
 
 
+def try_lock_shared(fd: int) -> bool:
+    """Lock a whole file, opened for reading, together with others that do the same.
+
+    Return False if another descriptor has locked any part of it alone.
+    """
+    try:
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_RDLCK, 0, 0, 0, 0))
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            return False
+        raise
+    return True
+
+
 def lock(fd: int, *, start: int = 0, length: int = 0) -> None:
     """Wait for the lock on a byte range (length 0: to the end) and take it."""
     fcntl.fcntl(fd, fcntl.F_OFD_SETLKW, _FLOCK.pack(fcntl.F_WRLCK, 0, start, length, 0))

@@ -17,11 +17,11 @@ Conventions:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from snapproxy_storage.space_protocols import StoredBlob, StoredTable
+from snapproxy_storage.space_protocols import CatalogScan, Evicted, Hold, StoredBlob, StoredJournal, StoredTable
 
 
 class StorageFailure(Exception):  # noqa: N818 - named for the event, as are its subclasses
@@ -139,6 +139,15 @@ class Blobs(Protocol):
         """Remove the blob and increment the epoch; return its bytes on disk, 0 for an absent one.
 
         The disk frees them when the last reader has closed it. `damaged`: record that as the reason.
+        """
+
+    def hold(self) -> Hold | None:
+        """Prevent evictions, to check a blob and record a reference to it. None while one runs: try again at once."""
+
+    async def evict(self, digests: Sequence[str], needed: Callable[[], Container[str] | None]) -> Evicted:
+        """Remove those of the blobs that are not needed, while no `Hold` exists.
+
+        `needed`, called before on a thread, returns the digests of new references, None to remove nothing.
         """
 
     def digests(self) -> Iterator[str]:
@@ -387,6 +396,9 @@ class Catalog(Protocol):
         Return the number of deleted rows, those about the blobs themselves included. `is_stored` must be quick.
         """
 
+    def scan(self) -> CatalogScan:
+        """Open a scan of the whole catalog, for work that may take minutes."""
+
     @property
     def epoch(self) -> int:
         """A counter that is incremented, in every process, when recorded data becomes invalid.
@@ -437,6 +449,12 @@ class Journals(Protocol):
 
     async def count(self) -> int:
         """Return the number of journals."""
+
+    def stored(self) -> Iterator[StoredJournal]:
+        """Yield every journal, in any order. It may block: call it in a thread."""
+
+    def read(self, name: str, start: int) -> tuple[Sequence[bytes], int]:
+        """Return complete lines from an offset, at most a MiB, and the next offset; none at the end, or if absent."""
 
 
 class Expiring(Protocol):

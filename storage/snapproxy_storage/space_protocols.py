@@ -6,9 +6,10 @@ systems store it, so that `du` never shows more.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 BLOCK = 4096
 """The unit of the figures: the block size of common file systems."""
@@ -39,6 +40,34 @@ class StoredTable:
     version: str
     size: int
     used: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredJournal:
+    """One journal: its length, and the second at which a line was last appended."""
+
+    name: str
+    size: int
+    modified: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evicted:
+    """The blobs that were removed, and their bytes on disk. Of these, `pending` bytes are free when readers close them.
+
+    `is_stopped`: none was removed, because the references could not be read from where they were known before.
+    """
+
+    digests: Sequence[str] = ()
+    size: int = 0
+    pending: int = 0
+    is_stopped: bool = False
+
+
+class Hold(Protocol):
+    """No blob is evicted until it is released. Hold it for milliseconds. Releasing again has no effect."""
+
+    def release(self) -> None: ...
 
 
 MakeRoom = Callable[[int], Awaitable[bool]]
@@ -110,3 +139,30 @@ class ServedTimes(Protocol):
 
     async def flush(self) -> None:
         """Write the noted times. Times that were noted less than an hour after the written one cost no write."""
+
+
+class CatalogScan(Protocol):
+    """A way to read the whole catalog in bounded memory and in pages, in the order of the keys, on any thread.
+
+    A row that is written meanwhile may be missing. Closing it releases its connection.
+    """
+
+    def names(self, spaces: str = "") -> Iterator[tuple[str, str, str, int]]:
+        """Yield (space, name, digest, size) of every name in the spaces that start with `spaces`, sorted by both."""
+
+    def values(self, prefix: str) -> Iterator[tuple[str, str]]:
+        """Yield (key, value) of every span of the keys that start with `prefix`, sorted by key and time."""
+
+    def count_values(self, prefix: str) -> int:
+        """Return the number of these spans."""
+
+    def facts(self, prefix: str) -> Iterator[tuple[str, Any]]:
+        """Yield (key, JSON value) of every fact whose key starts with `prefix`, expired ones included, sorted."""
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 from blockbuster import BlockBuster
 
-pytest.register_assert_rewrite("tests.stores.contracts", "tests.stores.drafts_contract", "tests.stores.space_contract")
+pytest.register_assert_rewrite(
+    *(f"tests.stores.{name}" for name in ("contracts", "drafts_contract", "eviction_contract", "space_contract"))
+)
 
 # pytest must rewrite the contracts' asserts before anything imports them
 from snapproxy_storage import Store, open_store  # noqa: E402

@@ -124,6 +124,18 @@ class Commands:
         self.slots.append(slot)
         return "taken" if slot else "none"
 
+    async def hold(self) -> str:
+        self.slots.append(hold := self.store.blobs.hold())
+        return "held" if hold else "none"
+
+    async def release(self) -> str:
+        self.slots.pop().release()
+        return "ok"
+
+    async def open(self, digest: str) -> str:
+        self.slots.append(blob := await self.store.blobs.open(digest))
+        return "open" if blob else "none"
+
     async def name(self, space: str, name: str, digest: str, proof: str) -> str:
         await self.store.catalog.put_name(space, name, Name(digest, 1, int(proof)))
         return "ok"

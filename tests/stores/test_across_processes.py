@@ -15,7 +15,7 @@ import pytest
 
 from snapproxy_storage import DraftFailed, DraftOrphaned, Following, Meta, Name, Store
 from tests.stores.conftest import PYTHON_PATH
-from tests.stores.contracts import HELD, begin, digest_of, read_all, settled
+from tests.stores.contracts import HELD, begin, digest_of, put, read_all, settled
 from tests.stores.peer import pattern
 
 CROWD = Path(__file__).with_name("crowd.py")
@@ -208,3 +208,25 @@ def test_a_crowd_with_sudden_deaths_never_reads_a_wrong_byte(state_dir: Path, ca
         assert [one.communicate(timeout=60)[0] for one in crowd[1:]] == ["fine\n", "fine\n"]
     for blob in (state_dir / "blobs/sha256").iterdir():
         assert digest_of(blob.read_bytes()) == blob.name
+
+
+async def test_an_eviction_waits_for_the_hold_of_another_process_which_may_die(store: Store, peer: Any) -> None:
+    digest = await put(store, b"one")
+    for end in ("release", "kill"):
+        other = await peer()
+        await other.do("hold")
+        assert await other.hear() == "held"
+        evicting = asyncio.create_task(store.blobs.evict([digest], lambda: ()))
+        await asyncio.sleep(0.05)
+        assert store.blobs.size(digest) == 3
+        await (other.do("release") if end == "release" else other.kill())
+        assert (await evicting).digests == [digest]
+        await put(store, b"one")
+
+
+async def test_a_blob_that_another_process_has_open_is_pending(store: Store, peer: Any) -> None:
+    digest = await put(store, b"one")
+    other = await peer()
+    await other.do(f"open {digest}")
+    assert await other.hear() == "open"
+    assert (await store.blobs.evict([digest], lambda: ())).pending == 4096

@@ -10,6 +10,7 @@ from tests.stores.contracts import (
     TablesContract,
 )
 from tests.stores.drafts_contract import DraftsContract
+from tests.stores.eviction_contract import AllJournalsContract, EvictionContract, ScanContract
 from tests.stores.space_contract import FloorContract, ServedContract, SpaceContract
 
 
@@ -44,3 +45,12 @@ class TestLocalServedTimes(ServedContract): ...
 
 
 class TestLocalCounters(CountersContract): ...
+
+
+class TestLocalEviction(EvictionContract): ...
+
+
+class TestLocalCatalogScan(ScanContract): ...
+
+
+class TestAllLocalJournals(AllJournalsContract): ...

@@ -40,6 +40,7 @@ async def test_the_map_is_as_drawn(store: Store, state_dir: Path, cache_dir: Pat
         "epoch",
         "slots",
         "space",
+        "removals",
     }
     assert (cache_dir / "tables/apt-1" / ("a" * 64)).is_file()
     assert stat.S_IMODE((state_dir / "blobs/sha256" / digest).stat().st_mode) == 0o444
