@@ -20,11 +20,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from snapproxy.base.references import missing, no_eviction
 from snapproxy.capture.notes import CLOSED, Notes, note_entry, note_solver
 from snapproxy.core.credentials import is_capture_name
 from snapproxy.core.model import LIVE, Instant, Proof, Role
 from snapproxy.core.record import SOLVER_TEXT, Record, RecordEntry, absences_of
-from snapproxy.errors import ClientError
+from snapproxy.errors import ClientError, StorageError
 from snapproxy_storage import Journal, JournalRemoved, Name, Store
 
 _REGISTER = "captures"
@@ -242,13 +243,21 @@ class Captures:
     async def restore(self, name: str, notes: Notes, *, trusted: Container[str]) -> None:
         """Store an imported capture, closed. Raises ClientError if a capture has that name already.
 
-        `trusted`: the spaces (`<archive>/<snapshot>`) whose absences are valid for all requests, not only within this
-        capture.
+        Raises StorageError if one of its files has been removed from the store. `trusted`: the spaces
+        (`<archive>/<snapshot>`) whose absences are valid for all requests, not only within this capture.
         """
         self._check(name)
         key = secrets.token_hex(16)
-        await self._register(name, key, self._now())
-        await self._move_to_catalog(key, replace(notes, is_closed=True), trusted)
+        async with no_eviction(self._store.blobs):
+            digests = {entry.sha256 for entry in notes.entries.values() if not entry.is_absence}
+            if lost := await missing(self._store.blobs, digests):
+                raise StorageError(
+                    "Files of the capture were removed while it was imported",
+                    why=f"{len(lost)} of {len(digests)} files are not in the store: the quota leaves too little room.",
+                    hint="Import it again, or raise the setting `quota`.",
+                )
+            await self._register(name, key, self._now())
+            await self._move_to_catalog(key, replace(notes, is_closed=True), trusted)
 
     # --- storage --------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any
 
+from snapproxy.base.references import no_eviction
 from snapproxy.capture.captures import MOST_ENTRIES, Captures, CaptureWriter
 from snapproxy.capture.deferred_body import DeferredBody, wait_until_stored
 from snapproxy.capture.freeze import Freeze
@@ -38,6 +39,9 @@ from snapproxy_storage import Blobs, JournalRemoved, StorageFailure
 
 log = logging.getLogger(__name__)
 
+_ATTEMPTS = 3
+"""Maximum number of answers to a request, if the blob of each is removed before it is recorded."""
+
 
 class Recorder:
     """Answers requests as `answerer` does, and records them in the captures that they name."""
@@ -53,7 +57,7 @@ class Recorder:
         self._answerer = answerer
         self._captures = captures
         self.freeze = freeze
-        self._blobs = blobs
+        self.blobs = blobs
         self._unfinished: set[asyncio.Task[None]] = set()
 
     async def answer(self, target: FileTarget | ServiceTarget, conditions: Conditions) -> Outcome:
@@ -122,7 +126,7 @@ class Recorder:
         """Return a recorded answer as first sent."""
         if entry.is_absence:
             return absent(entry)
-        stored = await stored_bytes(self._blobs, entry)
+        stored = await stored_bytes(self.blobs, entry)
         if isinstance(stored, Refusal):
             return stored
         return Served(
@@ -159,20 +163,28 @@ class _RecordedRequest:
                 return _closed()
         if entry is not None and entry.is_absence:
             return await self._recorder.recorded_answer(entry)
-        outcome = await self._ask()
-        if isinstance(outcome, Served) and not outcome.digest:
-            return replace(outcome, body=self._deferred(outcome.body), requested=self._requested_time(outcome))
-        return await self._note(outcome)
+        for _ in range(_ATTEMPTS):
+            outcome = await self._ask()
+            if isinstance(outcome, Served) and not outcome.digest:
+                return replace(outcome, body=self._deferred(outcome.body), requested=self._requested_time(outcome))
+            noted = await self._note(outcome)
+            if noted is not None:
+                return noted
+        raise StorageFailure("The file was removed from the store again and again while it was recorded")
 
     async def finish(self) -> None:
         """Record a file that is downloaded completely. Raises StorageFailure if it cannot be recorded."""
-        outcome = await wait_until_stored(self._ask)
-        if isinstance(outcome, Served):
+        for _ in range(_ATTEMPTS):
+            outcome = await wait_until_stored(self._ask)
+            if not isinstance(outcome, Served):
+                break
             noted = await self._note(outcome)
             if isinstance(noted, Served):
                 noted.body.close()
                 if noted.digest and noted.digest == outcome.digest:
                     return
+            if noted is not None:
+                break
         raise StorageFailure("A file that was served could not be recorded in its capture")
 
     def _deferred(self, body: ResponseBody) -> ResponseBody:
@@ -218,18 +230,26 @@ class _RecordedRequest:
                 return outcome
         return await self._recorder.ask(targets[-1], self._conditions)
 
-    async def _note(self, outcome: Outcome) -> Outcome:
-        """Record an answer, or return the answer that was recorded before."""
+    async def _note(self, outcome: Outcome) -> Outcome | None:
+        """Record an answer, or return the answer that was recorded before.
+
+        Return None, and record nothing, if its blob has been removed from the store: ask again.
+        """
         by_digest = isinstance(outcome, Served) and outcome.role is Role.INDEX
         entry = self._entry(outcome, await self._canonical_path() if by_digest else self._target.path)
         if entry is None:
             return outcome
         try:
-            first = self._claim(entry)
+            async with no_eviction(self._recorder.blobs):
+                is_evicted = not entry.is_absence and self._recorder.blobs.size(entry.sha256) is None
+                first = None if is_evicted else self._claim(entry)
         except BaseException:
             if isinstance(outcome, Served):
                 outcome.body.close()
             raise
+        if is_evicted and isinstance(outcome, Served):
+            outcome.body.close()
+            return None
         if first is not None and first.sha256 == entry.sha256:
             return (
                 replace(outcome, requested=self.requested)

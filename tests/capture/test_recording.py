@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -334,3 +335,26 @@ async def test_a_capture_that_another_process_closed_is_closed_here_without_its_
     assert (await one.get(AT, PACKAGES, capture=BUILD)).status == 403
     assert (await one.get(AT, INRELEASE, capture=BUILD)).status == 200
     assert set(await answers(one)) == {INRELEASE}
+
+
+async def test_a_file_that_is_evicted_before_it_is_recorded_is_fetched_again(house: House, hamlet: Hamlet) -> None:
+    path = hamlet.edition.kept.path
+    digest = content_of(hamlet.edition.kept).sha256
+    await house.get(AT, INRELEASE)
+    await house.get(AT, path)
+    blobs: Any = house.store.blobs
+    hold, taken = blobs.hold, []
+
+    def evicted_first() -> Any:
+        if not taken:
+            other = threading.Thread(target=house.evict, args=[digest])
+            other.start()
+            other.join()
+        taken.append(1)
+        return hold()
+
+    blobs.hold = evicted_first
+    got = await house.get(AT, path, capture=BUILD)
+    assert got.data == content_of(hamlet.edition.kept).data
+    assert (await answers(house))[path] == digest
+    assert blobs.size(digest) is not None
