@@ -343,18 +343,16 @@ async def test_a_file_that_is_evicted_before_it_is_recorded_is_fetched_again(hou
     await house.get(AT, INRELEASE)
     await house.get(AT, path)
     blobs: Any = house.store.blobs
-    hold, taken = blobs.hold, []
+    hold, evictions = blobs.hold, []
 
     def evicted_first() -> Any:
-        if not taken:
-            other = threading.Thread(target=house.evict, args=[digest])
-            other.start()
-            other.join()
-        taken.append(1)
-        return hold()
+        if not evictions:
+            evictions.append(asyncio.create_task(blobs.evict([digest], lambda: ())))
+        return hold() if evictions[0].done() else None
 
     blobs.hold = evicted_first
     got = await house.get(AT, path, capture=BUILD)
     assert got.data == content_of(hamlet.edition.kept).data
     assert (await answers(house))[path] == digest
     assert blobs.size(digest) is not None
+    assert evictions[0].result().digests == [digest]
