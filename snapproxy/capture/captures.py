@@ -20,6 +20,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from snapproxy.base.protected_space import is_quota_protected, protected_bytes
 from snapproxy.base.references import missing, no_eviction
 from snapproxy.capture.notes import CLOSED, Notes, note_entry, note_solver
 from snapproxy.core.credentials import is_capture_name
@@ -40,6 +41,12 @@ MOST_ENTRIES = 250_000
 
 class TooManyCapturesError(ClientError):
     """No further capture can be opened."""
+
+    status = 403
+
+
+class QuotaProtectedError(ClientError):
+    """No capture can be opened, because no file can be removed for its files."""
 
     status = 403
 
@@ -135,7 +142,7 @@ class Captures:
     async def open(self, name: str) -> CaptureWriter:
         """Return the writer of a capture; create the capture if it does not exist.
 
-        Raises TooManyCapturesError instead of creating one beyond the limit.
+        Raises TooManyCapturesError instead of creating one beyond the limit, and QuotaProtectedError.
         """
         key = self._id(name) or await self._begin(name)
         writer = self.get_open(name)
@@ -201,6 +208,10 @@ class Captures:
             len(notes.entries) - len(files),
             sum(sizes.values()),
         )
+
+    def ids(self) -> dict[str, str]:
+        """Return the name of each capture by its id, which a new name does not change."""
+        return {str(entry.extra["id"]): name for name, entry in self._store.catalog.names(_REGISTER)}
 
     async def record(self, name: str) -> Record:
         """Return the record of a capture. Raises the same errors as `summary`."""
@@ -276,6 +287,13 @@ class Captures:
                 "Too many captures are open: close some of them first",
                 why=f"{self._most_open} captures are open, as many as the setting `open_captures` allows.",
                 hint="Run `snapproxy capture close NAME` after each build, or raise the setting.",
+            )
+        if is_quota_protected(self._store):
+            raise QuotaProtectedError(
+                "Files that may not be removed fill the quota: no new capture is recorded",
+                why=f"Captures, pins and observations need {protected_bytes(self._store)} bytes "
+                f"of the quota of {self._store.space.limit}.",
+                hint="Remove captures or pins (`snapproxy capture remove`, `snapproxy unpin`), or raise `quota`.",
             )
         entry = await self._store.catalog.put_name(_REGISTER, name, _registered(secrets.token_hex(16), self._now()))
         return str(entry.extra["id"])

@@ -110,6 +110,15 @@ class Notes:
         )
 
 
+def noted_digest(line: bytes) -> str:
+    """Return the digest of the file whose answer a line notes, '' for another line."""
+    with contextlib.suppress(ValueError):
+        match json.loads(line):
+            case ["file", _, _, _, _, _, _, _, str(sha256)]:
+                return sha256
+    return ""
+
+
 def note_entry(entry: RecordEntry) -> bytes:
     """Return the note of one answer. Does not use `_line`, which takes twice as long: this runs for every answer."""
     key = f"{_quoted(entry.archive)},{_quoted(entry.requested)},{_quoted(entry.snapshot)},{_quoted(entry.path)}"

@@ -33,6 +33,7 @@ def as_table(config: Config) -> dict[str, Any]:
     table["open_captures"] = config.open_captures
     table["drain"] = format_duration(config.drain)
     table["access_log"], table["log_level"] = config.access_log, config.log_level
+    table["capture_keep"] = format_duration(config.capture_keep)
     table["patience"] = {family: format_duration(seconds) for family, seconds in config.patience.items()}
     services = {"metasnap": config.metasnap, "launchpad": config.launchpad}
     table |= {key: base for key, base in services.items() if base}

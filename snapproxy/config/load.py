@@ -195,6 +195,7 @@ def _config(
         drain=settings["drain"],
         access_log=settings["access_log"],
         log_level=settings["log_level"],
+        capture_keep=settings["capture_keep"],
         archives=set_keeps_packages(archives, watches),
         upstreams=settings["upstreams"],
         patience=settings["patience"],

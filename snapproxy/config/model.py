@@ -90,6 +90,8 @@ class Config:
     access_log: str = "short"
     """The form of the access log: short, combined, json or off."""
     log_level: str = "info"
+    capture_keep: int = 30 * 86400
+    """Seconds for which an open capture is kept after its last answer."""
     quota: int | None = None
     """Maximum bytes of stored files and downloads, None for no limit."""
     free_space: int | None = None

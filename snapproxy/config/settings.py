@@ -169,6 +169,11 @@ SETTINGS = SettingsTable(
             default="info",
             description='least severe lines of the log: "debug", "info", "warning", "error"',
         ),
+        "capture_keep": Key(
+            read=duration,
+            default=30 * 86400,
+            description='how long a capture that is never closed is kept after its last answer (default "30d")',
+        ),
         "patience": Key(
             read=a_mapping(_family, duration),
             default={},

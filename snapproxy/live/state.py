@@ -142,6 +142,12 @@ class LiveStates:
         return self._catalog.name(_register(archive), path) is not None
 
 
+def copies_in(fact: Mapping[str, Any]) -> list[str]:
+    """Return the digests of the files of a stored state: the file, the root before it, the signature."""
+    signature = fact["signature"]
+    return [fact["file"]["digest"], fact["previous"], "" if signature is None else signature["digest"]]
+
+
 def _key(archive: Archive, path: str) -> str:
     return f"live/{archive.name}/{path}"
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from socket import socket
 from typing import Any, Self
@@ -42,7 +42,6 @@ from snapproxy.core.exchange import Conditions
 from snapproxy.core.model import Refusal
 from snapproxy.core.paths import canonical_path
 from snapproxy.core.progress import SILENT, Progress
-from snapproxy.core.reclaim import Reclaimer
 from snapproxy.core.record import Record
 from snapproxy.download.downloads import Downloads
 from snapproxy.download.outcome import RecentOutcomes
@@ -65,12 +64,15 @@ from snapproxy.prefetch.launchpad import LaunchpadRecords
 from snapproxy.prefetch.metasnap import MetasnapRecords
 from snapproxy.prefetch.record_service import RecordService
 from snapproxy.prefetch.records import Records
+from snapproxy.space.collector import Collector
+from snapproxy.space.pins import Pins
 from snapproxy.trust.openpgp import OpenPgpVerifier
 from snapproxy.trust.roots import RootVerifier, available_keyrings
 from snapproxy.upstream.rate_limit import RateLimiter
 from snapproxy.web.proxy_server import GRACE_SECONDS, Site, serving
 from snapproxy.wiring.addresses import address_book
 from snapproxy.wiring.repeated_work import RepeatedWork
+from snapproxy.wiring.space import build_collector
 from snapproxy.wiring.space_keeper import SpaceKeeper
 from snapproxy.wiring.tidy import Tidy
 from snapproxy.wiring.times import TimesApp
@@ -103,7 +105,7 @@ class App(TimesApp):
     importer: Importer
     record_services: tuple[Records, ...]
     tokens: ClientTokens
-    reclaimer: Reclaimer | None = None
+    collector: Collector
 
     async def serve(self, sockets: Sequence[socket], *, grace_seconds: float = GRACE_SECONDS) -> None:
         """Answer on `sockets`, which are closed at the end, until cancelled. Then answers get some time to end."""
@@ -146,10 +148,11 @@ class App(TimesApp):
         """Do the work that is repeated while the server runs, until cancelled. First apply the limits of disk space."""
         self.store.space.set_limits(self.config.quota, self.config.free_space)
         async with asyncio.TaskGroup() as background:
-            keeper = None if self.reclaimer is None else SpaceKeeper(self.store, self.reclaimer)
-            tidy = Tidy(store=self.store, archives=tuple(self.archives))
+            pins = Pins(self.store.catalog, self.store.blobs)
+            tidy = Tidy(store=self.store, archives=tuple(self.archives), kept_spaces=pins.snapshots)
+            keeper = SpaceKeeper(self.store, self.collector)
             work = RepeatedWork(
-                self, self.answerer, self.tables, self.listings, self.observe, tidy, self.tokens, keeper
+                self, self.answerer, self.tables, self.listings, self.observe, tidy, self.tokens, keeper, self.collector
             )
             for each in work.each(is_replay=self.offline or isinstance(self.answerer, Replay)):
                 background.create_task(each)
@@ -259,6 +262,9 @@ async def assemble(
             listings=parts.listings,
             sweeper=parts.sweeper,
             captures=captures,
+            collector=build_collector(
+                stack.enter_context(ExitStack()), config, store, book.names, parts.tables, captures, clock
+            ),
             answerer=answerer,
             exporter=Exporter(store.blobs, clock),
             tokens=tokens,

@@ -25,6 +25,7 @@ from snapproxy.jobs.timeline import entries, settled_instants
 from snapproxy.prefetch.fetch_files import FileFetcher
 from snapproxy.prefetch.mirror import Mirror, MirrorTarget
 from snapproxy.prefetch.slice import SliceReader
+from snapproxy.space.collector import Collector
 from snapproxy.wiring.space_keeper import SpaceKeeper
 from snapproxy.wiring.tidy import Tidy
 from snapproxy.wiring.times import TimesApp
@@ -61,6 +62,7 @@ class RepeatedWork:
     tidy: Tidy
     tokens: ClientTokens
     space: SpaceKeeper | None = None
+    collector: Collector | None = None
 
     def each(self, *, is_replay: bool) -> Iterator[Coroutine[Any, Any, Never]]:
         """Yield each piece of work, which runs until it is cancelled. A replay sends no requests of its own."""
@@ -71,12 +73,14 @@ class RepeatedWork:
             yield from map(self._mirror, self.app.config.mirror)
 
     async def _clean_up(self) -> Never:
-        """Discard the drafts of interrupted downloads that were not resumed, and what may be forgotten, every hour."""
+        """Every hour discard interrupted downloads and open captures that were not continued, and old records."""
         while True:
             await self.app.store.counters.fold()
             with contextlib.suppress(StorageFailure):  # tried again in an hour; requests report a store that fails
                 await self.app.store.drafts.sweep(older_than=DRAFT_SECONDS)
                 await self.tokens.flush()
+                if self.collector is not None:
+                    await self.collector.expire_captures()
                 await self.tidy.bound(self.app.clock.now())
             await self.app.clock.sleep(CLEAN_UP_SECONDS)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+from snapproxy.base.protected_space import is_quota_protected
 from snapproxy.core.reclaim import Reclaimer, excess, room_for
 from snapproxy_storage import StorageFailure, Store
 
@@ -23,11 +24,11 @@ class SpaceKeeper:
         return await self._reclaim(room_for(wanted, self.store.space.limit)) > 0
 
     async def keep(self) -> None:
-        """Remove files if more is stored than the high-water mark."""
+        """Remove files if more is stored than the high-water mark. Measure again what is protected if that fills it."""
         space = self.store.space
         used = space.stored + space.kept + space.reserved
         wanted = excess(used=used, limit=space.limit, free=space.free, floor=space.floor)
-        if wanted:
+        if wanted or is_quota_protected(self.store):
             await self._reclaim(wanted)
 
     async def _reclaim(self, wanted: int) -> int:

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from snapproxy_storage.blobs import LocalBlobs
+from snapproxy_storage.cache_protocols import Expiring, Slot, Slots, Table, Tables
 from snapproxy_storage.catalog import LocalCatalog
 from snapproxy_storage.counter_protocols import MAX_COUNTER_NAME, MAX_COUNTERS, CounterCell, Counters
 from snapproxy_storage.counters import LocalCounters, MemoryCounters
@@ -35,7 +36,6 @@ from snapproxy_storage.protocols import (
     DraftFailed,
     DraftOrphaned,
     Drafts,
-    Expiring,
     Following,
     Journal,
     JournalRemoved,
@@ -43,11 +43,7 @@ from snapproxy_storage.protocols import (
     Meta,
     Name,
     Sealed,
-    Slot,
-    Slots,
     StorageFailure,
-    Table,
-    Tables,
     Value,
     Writing,
 )

@@ -41,13 +41,13 @@ class LocalCatalogScan:
         except sqlite3.Error as error:
             raise sqlite_failure(f"cannot open the catalog {path}", error) from error
 
-    def names(self, spaces: str = "") -> Iterator[tuple[str, str, str, int]]:
+    def names(self, spaces: str = "", *, after: tuple[str, str] = ("", "")) -> Iterator[tuple[str, str, str, int]]:
         """Yield the names of spaces (`CatalogScan`)."""
         page = (
             "SELECT space, name, digest, size FROM name WHERE (space, name) > (?, ?) AND space <= ? "
             "ORDER BY space, name LIMIT ?"
         )
-        after = (spaces, "") if spaces else ("", "")
+        after = max(after, (spaces, ""))
         while rows := self._read(page, *after, spaces + _LAST, PAGE):
             yield from rows
             after = rows[-1][:2]

@@ -147,8 +147,11 @@ class CatalogScan(Protocol):
     A row that is written meanwhile may be missing. Closing it releases its connection.
     """
 
-    def names(self, spaces: str = "") -> Iterator[tuple[str, str, str, int]]:
-        """Yield (space, name, digest, size) of every name in the spaces that start with `spaces`, sorted by both."""
+    def names(self, spaces: str = "", *, after: tuple[str, str] = ("", "")) -> Iterator[tuple[str, str, str, int]]:
+        """Yield (space, name, digest, size) of every name in the spaces that start with `spaces`, sorted by both.
+
+        `after`: only those after this space and name.
+        """
 
     def values(self, prefix: str) -> Iterator[tuple[str, str]]:
         """Yield (key, value) of every span of the keys that start with `prefix`, sorted by key and time."""

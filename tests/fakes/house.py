@@ -125,6 +125,7 @@ class House:
     metasnap: str = ""
     launchpad: str = ""
     quota: int | None = None
+    capture_keep: int = 30 * 86400
 
     async def __aenter__(self) -> Self:
         config = _Settings(
@@ -142,6 +143,7 @@ class House:
             manners=self.manners,
             metasnap=self.metasnap,
             launchpad=self.launchpad,
+            capture_keep=self.capture_keep,
             quota=self.quota,
         )
         self._stack = AsyncExitStack()

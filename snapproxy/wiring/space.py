@@ -1,0 +1,39 @@
+"""Build the clean-up of the store from the parts of the application."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+
+from snapproxy.base.clock import Clock
+from snapproxy.capture.captures import Captures
+from snapproxy.config import Config
+from snapproxy.core.model import Archive
+from snapproxy.indexes.index_tables import IndexTables
+from snapproxy.space.collector import Collector
+from snapproxy.space.expiry import CaptureExpiry
+from snapproxy.space.ledger import Ledger
+from snapproxy.space.references import References
+from snapproxy_storage import Store
+
+
+def build_collector(
+    stack: ExitStack,
+    config: Config,
+    store: Store,
+    archives: Mapping[str, Archive],
+    tables: IndexTables,
+    captures: Captures,
+    clock: Clock,
+) -> Collector:
+    """Build the clean-up of an open store. `stack` closes it."""
+    ledger = Ledger()
+    stack.callback(ledger.close)
+    return Collector(
+        store,
+        ledger,
+        References(store, archives, tables, ledger, clock),
+        CaptureExpiry(store, captures, config.capture_keep, clock),
+        clock,
+        has_one_disk=lambda: config.state_dir.stat().st_dev == config.cache_dir.stat().st_dev,
+    )
