@@ -50,8 +50,8 @@ function _shtab_snapproxy_using
   test "$_shtab_snapproxy_cmdpath" = "$argv"
 end
 
-set -g _shtab_snapproxy_commands serve run sources resolve timeline bad when diff bisect fetch prefetch observe capture 'capture list' 'capture show' 'capture diff' 'capture close' 'capture rename' 'capture remove' lock export attach import verify reproduce stats token 'token create' 'token list' 'token show' 'token revoke' config
-set -g _shtab_snapproxy_opts_with_value --arch --archive --as --at --attest --authfile --bad --base --because --build-dep --capture --component --config --except --expires --form --format --from --good --listen --lock --locked --log --output --output-dir --packages --pass --ready-file --repo --repo-file --repo-key --root --scope --suite --summary --tls-verify --to --url --var -o
+set -g _shtab_snapproxy_commands serve run sources resolve timeline bad when diff bisect fetch prefetch observe capture 'capture list' 'capture show' 'capture diff' 'capture close' 'capture rename' 'capture remove' lock export attach import verify reproduce gc pin unpin stats token 'token create' 'token list' 'token show' 'token revoke' config
+set -g _shtab_snapproxy_opts_with_value --arch --archive --as --at --attest --authfile --bad --base --because --build-dep --capture --component --config --except --expires --form --format --free --from --good --listen --lock --locked --log --output --output-dir --packages --pass --ready-file --repo --repo-file --repo-key --root --scope --suite --summary --tls-verify --to --url --var -o
 
 complete -c snapproxy -e
 complete -c snapproxy -f
@@ -249,9 +249,31 @@ complete -c snapproxy -n '_shtab_snapproxy_using reproduce' -l plain-http -d 'us
 complete -c snapproxy -n '_shtab_snapproxy_using reproduce' -l tls-verify -xka "true false" -d 'whether the registry'"'"'s certificate is verified (default: true)'
 complete -c snapproxy -n '_shtab_snapproxy_using reproduce' -l json -d 'print JSON'
 complete -c snapproxy -n '_shtab_snapproxy_using reproduce' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the configuration file (default: $SNAPPROXY_CONFIG, otherwise /etc/snapproxy/config.toml)'
-complete -c snapproxy -n '_shtab_snapproxy_using; and test $_shtab_snapproxy_npos -eq 0' -a stats -d 'Print the counters of a running server.'
+complete -c snapproxy -n '_shtab_snapproxy_using; and test $_shtab_snapproxy_npos -eq 0' -a gc -d 'Remove stored files that nothing needs, those served least recently first, and report the others.'
+complete -c snapproxy -n '_shtab_snapproxy_using gc' -s h -l help -d 'show this help message and exit'
+complete -c snapproxy -n '_shtab_snapproxy_using gc' -l dry-run -d 'report what would be removed, and remove nothing'
+complete -c snapproxy -n '_shtab_snapproxy_using gc' -l to -x -d 'remove files until at most BYTES are stored'
+complete -c snapproxy -n '_shtab_snapproxy_using gc' -l free -x -d 'remove files of BYTES, such as 20GB'
+complete -c snapproxy -n '_shtab_snapproxy_using gc' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the configuration file (default: $SNAPPROXY_CONFIG, otherwise /etc/snapproxy/config.toml)'
+complete -c snapproxy -n '_shtab_snapproxy_using gc' -l json -d 'print JSON'
+complete -c snapproxy -n '_shtab_snapproxy_using; and test $_shtab_snapproxy_npos -eq 0' -a pin -d 'Protect the stored files of a capture, a snapshot or a lock from removal, or list the pins.'
+complete -c snapproxy -n '_shtab_snapproxy_using pin' -s h -l help -d 'show this help message and exit'
+complete -c snapproxy -n '_shtab_snapproxy_using pin' -l offline -d 'answer from the store alone; refusals name the missing files'
+complete -c snapproxy -n '_shtab_snapproxy_using pin' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the configuration file (default: $SNAPPROXY_CONFIG, otherwise /etc/snapproxy/config.toml)'
+complete -c snapproxy -n '_shtab_snapproxy_using pin' -l json -d 'print JSON'
+complete -c snapproxy -n '_shtab_snapproxy_using pin' -l list -d 'list the pins'
+complete -c snapproxy -n '_shtab_snapproxy_using pin; and test $_shtab_snapproxy_npos -eq 0' -ka "capture snapshot lock" -d 'capture, snapshot or lock'
+complete -c snapproxy -n '_shtab_snapproxy_using; and test $_shtab_snapproxy_npos -eq 0' -a unpin -d 'Remove a pin: the files that only it protected can be removed when room is needed.'
+complete -c snapproxy -n '_shtab_snapproxy_using unpin' -s h -l help -d 'show this help message and exit'
+complete -c snapproxy -n '_shtab_snapproxy_using unpin' -l offline -d 'answer from the store alone; refusals name the missing files'
+complete -c snapproxy -n '_shtab_snapproxy_using unpin' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the configuration file (default: $SNAPPROXY_CONFIG, otherwise /etc/snapproxy/config.toml)'
+complete -c snapproxy -n '_shtab_snapproxy_using unpin' -l json -d 'print JSON'
+complete -c snapproxy -n '_shtab_snapproxy_using unpin; and test $_shtab_snapproxy_npos -eq 0' -ka "capture snapshot lock" -d 'capture, snapshot or lock'
+complete -c snapproxy -n '_shtab_snapproxy_using; and test $_shtab_snapproxy_npos -eq 0' -a stats -d 'Print the stored files by archive and by snapshot, or the counters of a running server.'
 complete -c snapproxy -n '_shtab_snapproxy_using stats' -s h -l help -d 'show this help message and exit'
-complete -c snapproxy -n '_shtab_snapproxy_using stats' -l url -x -d 'the server (default: http://127.0.0.1:3142)'
+complete -c snapproxy -n '_shtab_snapproxy_using stats' -l snapshots -d 'list every snapshot too'
+complete -c snapproxy -n '_shtab_snapproxy_using stats' -l url -x -d 'print the counters of the server at URL (default: http://127.0.0.1:3142)'
+complete -c snapproxy -n '_shtab_snapproxy_using stats' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the configuration file (default: $SNAPPROXY_CONFIG, otherwise /etc/snapproxy/config.toml)'
 complete -c snapproxy -n '_shtab_snapproxy_using stats' -l json -d 'print JSON'
 complete -c snapproxy -n '_shtab_snapproxy_using; and test $_shtab_snapproxy_npos -eq 0' -a token -d 'Create, list, show and revoke the tokens by which clients prove who they are.'
 complete -c snapproxy -n '_shtab_snapproxy_using token' -s h -l help -d 'show this help message and exit'

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
+from snapproxy.errors import StorageError
 from snapproxy_storage import Blobs
 
 POLL_SECONDS = 0.002
@@ -23,6 +24,12 @@ async def no_eviction(blobs: Blobs) -> AsyncIterator[None]:
         hold.release()
 
 
-async def missing(blobs: Blobs, digests: Iterable[str]) -> list[str]:
-    """Return those of the blobs that are not stored."""
-    return await asyncio.to_thread(lambda: [digest for digest in digests if blobs.size(digest) is None])
+async def check_stored(blobs: Blobs, digests: Collection[str]) -> None:
+    """Raise StorageError unless all files of an imported capture are stored."""
+    missing = await asyncio.to_thread(lambda: sum(blobs.size(digest) is None for digest in digests))
+    if missing:
+        raise StorageError(
+            "Files of the capture were removed while it was imported",
+            why=f"{missing} of {len(digests)} files are not in the store: the quota leaves too little room.",
+            hint="Import it again, or raise the setting `quota`.",
+        )

@@ -21,12 +21,12 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from snapproxy.base.protected_space import is_quota_protected, protected_bytes
-from snapproxy.base.references import missing, no_eviction
+from snapproxy.base.references import check_stored, no_eviction
 from snapproxy.capture.notes import CLOSED, Notes, note_entry, note_solver
 from snapproxy.core.credentials import is_capture_name
 from snapproxy.core.model import LIVE, Instant, Proof, Role
 from snapproxy.core.record import SOLVER_TEXT, Record, RecordEntry, absences_of
-from snapproxy.errors import ClientError, StorageError
+from snapproxy.errors import ClientError
 from snapproxy_storage import Journal, JournalRemoved, Name, Store
 
 _REGISTER = "captures"
@@ -231,7 +231,7 @@ class Captures:
     async def rename(self, name: str, to: str) -> None:
         """Rename a capture. Raises ClientError for an unknown or invalid name, and for a new name that is in use."""
         key, _ = await self._known(name)
-        self._check(to)
+        _check_name(to)
         await self._register(to, key, self._begun(name))
         await self._store.catalog.drop_name(_REGISTER, name)
 
@@ -247,26 +247,20 @@ class Captures:
 
     def check_new(self, name: str) -> None:
         """Check that a new capture can have this name. Raises ClientError."""
-        self._check(name)
+        _check_name(name)
         if self._id(name) is not None:
             raise _name_in_use(name)
 
     async def restore(self, name: str, notes: Notes, *, trusted: Container[str]) -> None:
         """Store an imported capture, closed. Raises ClientError if a capture has that name already.
 
-        Raises StorageError if one of its files has been removed from the store. `trusted`: the spaces
-        (`<archive>/<snapshot>`) whose absences are valid for all requests, not only within this capture.
+        Raises StorageError if the store lacks one of its files. `trusted`: the spaces (`<archive>/<snapshot>`) whose
+        absences are valid for all requests, not only within this capture.
         """
-        self._check(name)
+        _check_name(name)
         key = secrets.token_hex(16)
         async with no_eviction(self._store.blobs):
-            digests = {entry.sha256 for entry in notes.entries.values() if not entry.is_absence}
-            if lost := await missing(self._store.blobs, digests):
-                raise StorageError(
-                    "Files of the capture were removed while it was imported",
-                    why=f"{len(lost)} of {len(digests)} files are not in the store: the quota leaves too little room.",
-                    hint="Import it again, or raise the setting `quota`.",
-                )
+            await check_stored(self._store.blobs, {entry.sha256 for entry in notes.entries.values()} - {""})
             await self._register(name, key, self._now())
             await self._move_to_catalog(key, replace(notes, is_closed=True), trusted)
 
@@ -281,20 +275,14 @@ class Captures:
             writer.close()
 
     async def _begin(self, name: str) -> str:
-        self._check(name)
+        _check_name(name)
         if await self._store.journals.count() >= self._most_open:
             raise TooManyCapturesError(
                 "Too many captures are open: close some of them first",
                 why=f"{self._most_open} captures are open, as many as the setting `open_captures` allows.",
                 hint="Run `snapproxy capture close NAME` after each build, or raise the setting.",
             )
-        if is_quota_protected(self._store):
-            raise QuotaProtectedError(
-                "Files that may not be removed fill the quota: no new capture is recorded",
-                why=f"Captures, pins and observations need {protected_bytes(self._store)} bytes "
-                f"of the quota of {self._store.space.limit}.",
-                hint="Remove captures or pins (`snapproxy capture remove`, `snapproxy unpin`), or raise `quota`.",
-            )
+        _check_room(self._store)
         entry = await self._store.catalog.put_name(_REGISTER, name, _registered(secrets.token_hex(16), self._now()))
         return str(entry.extra["id"])
 
@@ -302,16 +290,6 @@ class Captures:
         entry = await self._store.catalog.put_name(_REGISTER, name, _registered(key, begun))
         if entry.extra["id"] != key:
             raise _name_in_use(name)
-
-    @staticmethod
-    def _check(name: str) -> None:
-        if not is_capture_name(name):
-            raise ClientError(
-                "Invalid capture name",
-                why=f"{name!r} does not begin with a letter or digit, or contains characters other than "
-                "a-z, 0-9, '.', '_', '-'.",
-                hint="Names have at most 63 characters; x is reserved, and `.snp-` begins a token.",
-            )
 
     async def _known(self, name: str) -> tuple[str, Notes]:
         """Return the id of a capture and all its notes."""
@@ -372,6 +350,26 @@ class Captures:
         }
         notes.add_lines(line.encode() for line in self._store.catalog.fact(_space(key), 0) or ())
         return notes
+
+
+def _check_name(name: str) -> None:
+    if not is_capture_name(name):
+        raise ClientError(
+            "Invalid capture name",
+            why=f"{name!r} does not begin with a letter or digit, or contains characters other than "
+            "a-z, 0-9, '.', '_', '-'.",
+            hint="Names have at most 63 characters; x is reserved, and `.snp-` begins a token.",
+        )
+
+
+def _check_room(store: Store) -> None:
+    if is_quota_protected(store):
+        raise QuotaProtectedError(
+            "Files that may not be removed fill the quota: no new capture is recorded",
+            why=f"Captures, pins and observations need {protected_bytes(store)} bytes "
+            f"of the quota of {store.space.limit}.",
+            hint="Remove captures or pins (`snapproxy capture remove`, `snapproxy unpin`), or raise `quota`.",
+        )
 
 
 def _name_in_use(name: str) -> ClientError:

@@ -9,6 +9,8 @@ from snapproxy.core import time_spec
 from snapproxy.core.model import Instant, Match, TimeSpec
 from snapproxy.errors import SnapproxyError
 
+PIN_KINDS = ("capture", "snapshot", "lock")
+
 
 def add_archive(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
     """Add ARCHIVE, or one and more of them."""
@@ -69,3 +71,12 @@ def an_instant(text: str) -> Instant:
     if instant is None:
         raise argparse.ArgumentTypeError("expected a date or an instant, such as 2024-06-01 or 20240601T000000Z")
     return instant
+
+
+def add_pin(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that name a pin."""
+    parser.add_argument("kind", nargs="?", choices=PIN_KINDS, metavar="KIND", help="capture, snapshot or lock")
+    parser.add_argument("words", nargs="*", metavar="WORD", help="NAME, or ARCHIVE TIME, or FILE, see below")
+    add_offline(parser)
+    add_config(parser)
+    add_json(parser)

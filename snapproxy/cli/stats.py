@@ -1,4 +1,4 @@
-"""Read the counters of a running server and print them."""
+"""Print the stored files by archive, or read the counters of a running server and print them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from snapproxy.cli.messages import print_json
+from snapproxy.cli.store_table import print_store
 from snapproxy.client_config import DEFAULT_BASE
 from snapproxy.errors import ConfigurationError, UpstreamError
 
@@ -22,6 +23,8 @@ _TIMEOUT = 10.0
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the verb and return the exit code."""
+    if arguments.url is None:
+        return print_store(arguments)
     counters = read(arguments.url)
     if arguments.json:
         print_json(counters)

@@ -33,7 +33,10 @@ VERBS: Mapping[str, str] = {
     "import": "import an exported capture into the store",
     "verify": "re-hash the files that a capture or a lock names",
     "reproduce": "run a command again from a lock alone, and compare",
-    "stats": "print the counters of a running server",
+    "gc": "remove stored files that nothing needs, or report them",
+    "pin": "protect the files of a capture, a snapshot or a lock",
+    "unpin": "remove a pin",
+    "stats": "print what is stored, or the counters of a server",
     "token": "create, list and revoke the tokens of clients",
     "config": "validate the settings, or print all of them",
 }

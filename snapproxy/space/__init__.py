@@ -1,1 +1,1 @@
-"""Disk space: what is stored and by whom it is needed, what is removed and in which order, checks of stored bytes."""
+"""Disk space: protected and removable files, the order of removal, pins, statistics, checks of stored bytes."""

@@ -18,7 +18,7 @@ from snapproxy.space.expiry import CaptureExpiry
 from snapproxy.space.gc_report import GcReport
 from snapproxy.space.ledger import Ledger
 from snapproxy.space.order import Shortage, first_of, tables_to_remove
-from snapproxy.space.protected_files import Figures
+from snapproxy.space.protected_files import FileFigures
 from snapproxy.space.references import References
 from snapproxy_storage import CatalogScan, Store, StoredBlob
 
@@ -77,7 +77,7 @@ class Collector:
         return report.removed.size + (report.tables.size if self._has_one_disk else 0)
 
     async def run(self, shortage: Shortage | None = None, *, is_dry_run: bool = False) -> GcReport:
-        """Clean up and return what was done. Without a shortage the quota and the floor of free space decide.
+        """Clean up and return the report. Without a shortage the quota and the floor of free space decide.
 
         Raises StorageFailure and StorageError; blobs that were removed before stay removed.
         """
@@ -119,7 +119,7 @@ class Collector:
         chosen = await asyncio.to_thread(
             lambda: tables_to_remove(tables.stored(), disk, most=most_tables(self._store.space.limit), now=now)
         )
-        report.tables = Figures(len(chosen), sum(table.size for table in chosen))
+        report.tables = FileFigures(len(chosen), sum(table.size for table in chosen))
         if not report.is_dry_run:
             for table in chosen:
                 await asyncio.to_thread(tables.remove, table.digest, table.version)
@@ -132,7 +132,7 @@ class Collector:
         space = self._store.space
         for _ in range(_ATTEMPTS):
             await self._references.mark()
-            if report.stored == Figures():
+            if report.stored == FileFigures():
                 report.removable = await asyncio.to_thread(self._ledger.removable)
                 report.protected = await asyncio.to_thread(self._ledger.protected)
                 report.stored = sum(report.protected.values(), report.removable)
@@ -151,7 +151,7 @@ class Collector:
                 break
             last = chosen[-1]
             if report.is_dry_run:
-                report.removed += Figures(len(chosen), sum(blob.size for blob in chosen))
+                report.removed += FileFigures(len(chosen), sum(blob.size for blob in chosen))
             elif not await self._evict(scan, chosen, report):
                 return False
         return True
@@ -162,7 +162,7 @@ class Collector:
         if evicted.is_stopped:
             return False
         await asyncio.to_thread(self._ledger.remove, evicted.digests)
-        report.removed += Figures(len(evicted.digests), evicted.size)
+        report.removed += FileFigures(len(evicted.digests), evicted.size)
         report.pending += evicted.pending
         return True
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from snapproxy.space.protected_files import Cause, Figures
+from snapproxy.space.protected_files import Cause, FileFigures
 
 
 @dataclass(kw_only=True)
@@ -22,15 +22,15 @@ class GcReport:
 
     is_dry_run: bool = False
     quota: int | None = None
-    stored: Figures = field(default_factory=Figures)
-    protected: Mapping[Cause, Figures] = field(default_factory=dict)
-    removable: Figures = field(default_factory=Figures)
+    stored: FileFigures = field(default_factory=FileFigures)
+    protected: Mapping[Cause, FileFigures] = field(default_factory=dict)
+    removable: FileFigures = field(default_factory=FileFigures)
     in_flight: int = 0
     interrupted: int = 0
     wanted: int = 0
-    removed: Figures = field(default_factory=Figures)
+    removed: FileFigures = field(default_factory=FileFigures)
     pending: int = 0
-    tables: Figures = field(default_factory=Figures)
+    tables: FileFigures = field(default_factory=FileFigures)
     names: int = 0
     drafts: int = 0
     expired: Sequence[str] = ()
@@ -46,7 +46,7 @@ class GcReport:
             "dry_run": self.is_dry_run,
             "quota": self.quota,
             "stored": _figures(self.stored),
-            "protected": {cause.word: _figures(self.protected.get(cause, Figures())) for cause in Cause},
+            "protected": {cause.word: _figures(self.protected.get(cause, FileFigures())) for cause in Cause},
             "removable": _figures(self.removable),
             "in_flight_bytes": self.in_flight,
             "interrupted_bytes": self.interrupted,
@@ -61,5 +61,5 @@ class GcReport:
         }
 
 
-def _figures(figures: Figures) -> dict[str, int]:
+def _figures(figures: FileFigures) -> dict[str, int]:
     return {"files": figures.files, "bytes": figures.size}

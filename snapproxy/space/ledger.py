@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from snapproxy.space.protected_files import Cause, Figures
+from snapproxy.space.protected_files import Cause, FileFigures
 from snapproxy_storage import StorageFailure, StoredBlob
 
 _CACHE_KIB = 64 << 10
@@ -54,15 +54,15 @@ class Ledger:
         """Return whether the blob is stored."""
         return bool(self._execute("SELECT 1 FROM stored WHERE digest = ?", bytes.fromhex(digest)))
 
-    def protected(self) -> dict[Cause, Figures]:
+    def protected(self) -> dict[Cause, FileFigures]:
         """Return the protected blobs by cause."""
         rows = self._execute("SELECT cause, count(*), sum(size) FROM stored WHERE cause > 0 GROUP BY cause")
-        return {Cause(cause): Figures(files, size) for cause, files, size in rows}
+        return {Cause(cause): FileFigures(files, size) for cause, files, size in rows}
 
-    def removable(self) -> Figures:
+    def removable(self) -> FileFigures:
         """Return the blobs that nothing protects."""
         ((files, size),) = self._execute("SELECT count(*), sum(size) FROM stored WHERE cause = 0")
-        return Figures(files, size or 0)
+        return FileFigures(files, size or 0)
 
     def oldest(self, after: StoredBlob | None) -> Sequence[StoredBlob]:
         """Return a batch of the blobs that nothing protects, those that were served least recently first.

@@ -1,10 +1,10 @@
 """Pins: captures, snapshots and locks whose files are not removed.
 
 This module defines the catalog's spaces for pins:
-- names `pins`: `capture/<id>`, `snapshot/<archive>/<snapshot>` or `lock/<sha256>` -> what the user named (in `extra`)
+- names `pins`: `capture/<id>`, `snapshot/<archive>/<snapshot>` or `lock/<sha256>` -> the name for the user (in `extra`)
 - names `pin/<sha256>`: the digests of the files of a pinned lock, by that of the lock
 
-A pin protects what the store has of it, also what is stored later.
+A pin protects the stored files that it names, also those that are stored later.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SPACE = "pins"
 
 
 class PinKind(StrEnum):
-    """What a pin names."""
+    """The kind of object that a pin names."""
 
     CAPTURE = "capture"
     SNAPSHOT = "snapshot"
@@ -67,7 +67,7 @@ class Pins:
     async def add(self, pin: Pin, digests: dict[str, int] | None = None) -> None:
         """Store a pin. `digests`: the files of a lock, with their sizes.
 
-        No file is being removed while it is stored, so what the store has afterwards stays.
+        No file is removed while it is stored, so all files that the store has afterwards stay.
         """
         async with no_eviction(self._blobs):
             if digests:
@@ -76,7 +76,7 @@ class Pins:
             await self._catalog.put_name(SPACE, pin.id, Name("", 0, 0, {"name": pin.name}))
 
     async def remove(self, pin: Pin) -> None:
-        """Remove a pin. Raises ClientError if there is none."""
+        """Remove a pin. Raises ClientError for an unknown one."""
         if not self.has(pin):
             raise ClientError(
                 "There is no such pin", why=f"Requested: {pin.kind} {pin.name}.", hint="List: snapproxy pin --list."

@@ -33,11 +33,11 @@ _WORDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class FileFigures:
     """A number of files, and their bytes on disk."""
 
     files: int = 0
     size: int = 0
 
-    def __add__(self, other: Figures) -> Figures:
-        return Figures(self.files + other.files, self.size + other.size)
+    def __add__(self, other: FileFigures) -> FileFigures:
+        return FileFigures(self.files + other.files, self.size + other.size)

@@ -2,11 +2,11 @@
 
 The order of the steps makes it safe against other processes:
 
-1. The blobs are listed. A blob that is stored later is no candidate.
+1. The blobs are listed. A blob that is stored later is not removed.
 2. The journals of open captures are read, then closed captures: one that is closed meanwhile moves from the first to
    the second. Then pins, observations and live sets.
-3. Immediately before some blobs are removed, under the lock that recorders hold (`Blobs.evict`), `since` reads what was
-   appended to journals and captures. A new pin or observation stops the removal, and all steps are repeated.
+3. Immediately before some blobs are removed, under the lock that recorders hold (`Blobs.evict`), `since` reads the new
+   lines of journals and the new captures. A new pin or observation stops the removal, and all steps are repeated.
 
 Live sets need no third step: a root whose files are gone is fetched again.
 """
@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 from snapproxy.archives import HISTORIES
 from snapproxy.base.clock import Clock
 from snapproxy.base.names import Names
 from snapproxy.capture.notes import noted_digest
-from snapproxy.core.model import STRONG, Archive, Family, Instant, Role
+from snapproxy.core.model import STRONG, Archive, ExpectedFile, Family, Instant, Role
 from snapproxy.errors import ArchiveDataError, SnapproxyError
 from snapproxy.families import FAMILIES
 from snapproxy.indexes.index_tables import IndexTables
@@ -125,23 +126,30 @@ class References:
         self._ledger.protect((digest for found, _, digest, _ in scan.names(space) if found == space), cause)
 
     async def _mark_roots(self, space: str) -> None:
-        """Protect the indexes of a pinned snapshot that are stored, under whatever name."""
+        """Protect the stored files that the indexes of a pinned snapshot list, under whatever name."""
         archive = self._archives.get(space.partition("/")[0])
         for root in self._names.roots(space) if archive is not None else ():
             await self._protect([root.digest], Cause.PIN)
             if archive is not None:
-                await self._protect(await self._indexes(archive, root.path, root.digest), Cause.PIN)
+                listed = await self._listed(archive, root.path, root.digest)
+                await self._protect(self._digests(archive, listed), Cause.PIN)
+                for each in filter(partial(_is_index, FAMILIES[archive.family]), listed):
+                    for digest in self._digests(archive, [each]):
+                        inner = await self._listed(archive, each.path, digest)
+                        await self._protect(self._digests(archive, inner), Cause.PIN)
 
-    async def _indexes(self, archive: Archive, root: str, digest: str) -> Sequence[str]:
-        """Return the digests of the stored indexes that a root lists."""
-        family = FAMILIES[archive.family]
+    async def _listed(self, archive: Archive, path: str, digest: str) -> Sequence[ExpectedFile]:
+        """Return the files that a root or an index lists, none if it is not stored or cannot be read."""
         if not await self._has(digest):
             return []
         try:
-            listed = await self._tables.all(family, digest, root)
+            return await self._tables.all(FAMILIES[archive.family], digest, path)
         except ArchiveDataError:
-            return []  # the root proves nothing
-        found = (self._names.sha256_of(archive.name, each) for each in listed if _is_index(family, each.path))
+            return []  # it proves nothing
+
+    def _digests(self, archive: Archive, files: Iterable[ExpectedFile]) -> Sequence[str]:
+        """Return the SHA-256 of those of the listed files for which it is known."""
+        found = (self._names.sha256_of(archive.name, each) for each in files)
         return [each for each in found if each is not None]
 
     # --- observations
@@ -181,16 +189,14 @@ class References:
         family, name = FAMILIES[archive.family], f"{archive.name}/{path} {digest}"
         if family.classify(path).role not in (Role.ROOT, Role.INDEX) or not digest:
             return
-        if await asyncio.to_thread(self._ledger.was_read, name) or not await self._has(digest):
+        if await asyncio.to_thread(self._ledger.was_read, name):
             return
-        try:
-            listed = await self._tables.all(family, digest, path)
-        except ArchiveDataError:
-            return  # it lists nothing that can be read
+        if not (listed := await self._listed(archive, path, digest)):
+            return
         strong = [each.strong[1] for each in listed if each.strong is not None]
         is_whole = True
         for each in listed:
-            if _is_index(family, each.path) and each.path != path:
+            if _is_index(family, each) and each.path != path:
                 inner = self._names.sha256_of(archive.name, each)
                 if inner is not None and await self._has(inner):
                     await self._read_observed(archive, each.path, inner)
@@ -209,7 +215,10 @@ class References:
             await self._protect(copies_in(fact), Cause.LIVE)
             for digest in filter(None, copies_in(fact)[:2]):
                 try:
-                    await self._protect(await self._indexes(self._archives[name], path, digest), Cause.LIVE)
+                    archive = self._archives[name]
+                    listed = await self._listed(archive, path, digest)
+                    indexes = filter(partial(_is_index, FAMILIES[archive.family]), listed)
+                    await self._protect(self._digests(archive, indexes), Cause.LIVE)
                 except (SnapproxyError, StorageFailure) as error:  # the set is fetched again if its files are gone
                     log.warning("The indexes of %s are not protected: %s", key, error)
 
@@ -231,5 +240,5 @@ class References:
         return await asyncio.to_thread(self._ledger.has, digest)
 
 
-def _is_index(family: Family, path: str) -> bool:
-    return family.classify(path).role is Role.INDEX
+def _is_index(family: Family, file: ExpectedFile) -> bool:
+    return family.classify(file.path).role is Role.INDEX

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from socket import socket
 from typing import Any, Self
@@ -262,9 +262,7 @@ async def assemble(
             listings=parts.listings,
             sweeper=parts.sweeper,
             captures=captures,
-            collector=build_collector(
-                stack.enter_context(ExitStack()), config, store, book.names, parts.tables, captures, clock
-            ),
+            collector=build_collector(stack, config, store, book.names, parts.tables, captures, clock),
             answerer=answerer,
             exporter=Exporter(store.blobs, clock),
             tokens=tokens,

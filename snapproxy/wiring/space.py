@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 
 from snapproxy.base.clock import Clock
 from snapproxy.capture.captures import Captures
@@ -18,7 +18,7 @@ from snapproxy_storage import Store
 
 
 def build_collector(
-    stack: ExitStack,
+    stack: AsyncExitStack,
     config: Config,
     store: Store,
     archives: Mapping[str, Archive],

@@ -1,4 +1,4 @@
-"""The contract of what a store can lose: expiring values, tables; and of slots, which exist while processes live.
+"""The contract of the parts of a store that can be lost: expiring values, tables and slots.
 
 The conventions are those of `protocols`.
 """

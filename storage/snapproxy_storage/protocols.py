@@ -142,7 +142,7 @@ class Blobs(Protocol):
         """
 
     def hold(self) -> Hold | None:
-        """Prevent evictions, to check a blob and record a reference to it. None while one runs: try again at once."""
+        """Prevent evictions, to check a blob and record a reference to it. None while one runs."""
 
     async def evict(self, digests: Sequence[str], needed: Callable[[], Container[str] | None]) -> Evicted:
         """Remove those of the blobs that are not needed, while no `Hold` exists.
