@@ -283,6 +283,15 @@ async def test_protected_files_that_fill_the_quota_refuse_captures_and_store_not
     assert "of the quota of 720000" in refused.why
     assert (await house.get(AT, edition.kept.path, capture="build")).status == 200
     assert house.store.space.stored + house.store.space.kept + house.store.space.reserved <= 720_000
+    for _ in range(12):
+        house.clock.leap(3600.0)
+        await keeper.keep()
+        assert (await house.get(AFTER, edition.new.path)).data == content_of(edition.new).data
+        assert (await house.get(AT, INRELEASE, capture="other")).status == 403
     await house.app.captures.remove("build")
     await keeper.keep()
     assert (await house.get(AT, INRELEASE, capture="other")).status == 200
+    house.clock.leap(3600.0)  # until then the file is in memory
+    house.store.space._vain_until = 0.0  # type: ignore[attr-defined] # five seconds later
+    assert (await house.get(AFTER, edition.new.path)).status == 200
+    await until(lambda: is_stored(house, content_of(edition.new).sha256))
