@@ -24,13 +24,14 @@ class CatalogSnapshotLookup:
         self._tables = tables
         self._families = families
 
-    async def as_of(self, target: FileTarget | ServiceTarget, snapshot: str) -> Outcome:
+    async def as_of(self, target: FileTarget | ServiceTarget, snapshot: str, *, background: bool = False) -> Outcome:
+        conditions = Conditions(background=background)
         if isinstance(target, ServiceTarget):
-            return await self._executor.answer(target, Conditions())
+            return await self._executor.answer(target, conditions)
         resolved = await self._named(target, snapshot)
         if isinstance(resolved, Refusal):
             return resolved
-        return await self._executor.answer(target, Conditions(), resolved)
+        return await self._executor.answer(target, conditions, resolved)
 
     async def _named(self, target: FileTarget, snapshot: str) -> Resolved | Refusal:
         """Return the snapshot of an id. Only the archive can provide the instant of a day's snapshot."""

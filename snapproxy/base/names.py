@@ -217,6 +217,12 @@ class Names:
         return None if recorded is None else DatedFiles(*recorded)
 
 
+def file_space(space: str) -> tuple[str, str] | None:
+    """Return (archive, snapshot) of a catalog space `<archive>/<snapshot>`, None for a space of another kind."""
+    archive, slash, snapshot = space.partition("/")
+    return (archive, snapshot) if slash and ":" not in archive and archive != "capture" else None
+
+
 def lacking_in(space: str) -> str:
     """Return the catalog space of the files that upstream lacked when `<archive>/<snapshot>` was observed."""
     return f"lacking:{space}"

@@ -61,14 +61,14 @@ async def wait_until_stored(ask: Callable[[], Awaitable[Outcome]]) -> Outcome:
         if not isinstance(outcome, Served) or outcome.digest:
             break
         try:
-            await _read_whole(outcome.body)
+            await wait_for_end(outcome.body)
         finally:
             outcome.body.close()
         outcome = await ask()
     return outcome
 
 
-async def _read_whole(body: ResponseBody) -> None:
+async def wait_for_end(body: ResponseBody) -> None:
     """Wait until a body has arrived and has ended.
 
     Its size is known in advance, and all bytes of another process's download can be read some time before the file is

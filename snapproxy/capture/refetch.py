@@ -20,9 +20,15 @@ _SERVICE_FILE = "/file/"
 
 
 class Refetch:
-    """Fetches the bytes of an entry (`replay.Bring`), from upstream if needed. `archives`: by name."""
+    """Fetches the bytes of an entry (`replay.Bring`), from upstream if needed. `archives`: by name.
 
-    def __init__(self, lookup: SnapshotLookup, blobs: Blobs, archives: Mapping[str, Archive]) -> None:
+    `background`: clients' requests have priority.
+    """
+
+    def __init__(
+        self, lookup: SnapshotLookup, blobs: Blobs, archives: Mapping[str, Archive], *, background: bool = False
+    ) -> None:
+        self._background = background
         self._lookup = lookup
         self._blobs = blobs
         self._archives = archives
@@ -38,7 +44,7 @@ class Refetch:
         target = _target(archive, entry)
 
         async def ask() -> Outcome:
-            return await self._lookup.as_of(target, entry.snapshot)
+            return await self._lookup.as_of(target, entry.snapshot, background=self._background)
 
         return _compared(await ask(), entry, ask)
 

@@ -23,6 +23,8 @@ def as_table(config: Config) -> dict[str, Any]:
     }
     sizes = {"quota": config.quota, "free_space": config.free_space}
     table |= {key: format_size(size) for key, size in sizes.items() if size is not None}
+    table["fsck_every"] = "never" if config.fsck_every is None else format_duration(config.fsck_every)
+    table["fsck_rate"] = format_size(config.fsck_rate)
     if config.default_when is not None:
         table["default_when"] = config.default_when.text
     table["pass"] = [join_host(*pair) for pair in config.passes]

@@ -185,6 +185,8 @@ def _config(
         cache_dir=Path(settings["cache_dir"]) if settings["cache_dir"] else _folder("cache", environ),
         quota=settings["quota"],
         free_space=settings["free_space"],
+        fsck_every=settings["fsck_every"],
+        fsck_rate=settings["fsck_rate"],
         default_when=settings["default_when"],
         passes=tuple(pair for pairs in settings["pass"] for pair in pairs),
         connect=settings["connect"],

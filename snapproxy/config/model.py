@@ -96,6 +96,10 @@ class Config:
     """Maximum bytes of stored files and downloads, None for no limit."""
     free_space: int | None = None
     """Bytes of the file system that stay free, None for the store's default."""
+    fsck_every: int | None = 30 * 86400
+    """Seconds between two checks of all stored files, None for no check."""
+    fsck_rate: int = 20_000_000
+    """Maximum bytes that are read for it in a second."""
     watch: tuple[Watch, ...] = ()
     mirror: tuple[MirroredSlice, ...] = ()
     metasnap: str = ""

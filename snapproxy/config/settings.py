@@ -24,10 +24,12 @@ from snapproxy.config.value_types import (
     absolute_path,
     allowed_states,
     base_address,
+    byte_rate,
     byte_size,
     client_network,
     credentials_place,
     duration,
+    duration_or_never,
     endpoints,
     host,
     host_or_below,
@@ -111,6 +113,16 @@ SETTINGS = SettingsTable(
         "free_space": Key(
             read=optional(byte_size),
             description='bytes of the file system that stay free (default: 5 %, at most "5GB"; "0B": none)',
+        ),
+        "fsck_every": Key(
+            read=duration_or_never,
+            default=30 * 86400,
+            description='time between two checks of all stored files, which `serve` makes (default "30d"; "never")',
+        ),
+        "fsck_rate": Key(
+            read=byte_rate,
+            default=20_000_000,
+            description='most bytes read in a second by such a check (default "20MB")',
         ),
         "default_when": Key(
             read=optional(pinned_time),

@@ -28,6 +28,7 @@ SIZE_UNITS = {
 }
 
 LEAST_QUOTA = 10**6
+LEAST_RATE = 10**4
 
 #: The packages that an observation fetches.
 KEPT = ("used", "all", "none")
@@ -53,6 +54,14 @@ def duration(value: Any) -> int:
     return int(found[1]) * UNITS[found[2]]
 
 
+def duration_or_never(value: Any) -> int | None:
+    """Read a duration, in seconds; None for "never"."""
+    try:
+        return None if value == "never" else duration(value)
+    except ValueError:
+        raise ValueError('a duration with its unit, such as "12h", "7d" or "4w", or "never"') from None
+
+
 def format_duration(seconds: float) -> str:
     """Write a duration in the largest unit that divides it, so that `Duration` reads it back."""
     whole = int(seconds)
@@ -72,6 +81,14 @@ def quota(value: Any) -> int:
     """Read the quota of stored files."""
     if (size := byte_size(value)) < LEAST_QUOTA:
         raise ValueError(f'a size of at least {format_size(LEAST_QUOTA)}, such as "500GB"')
+    return size
+
+
+def byte_rate(value: Any) -> int:
+    """Read a number of bytes in a second."""
+    found = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    if found is None or (size := byte_size(value)) < LEAST_RATE:
+        raise ValueError(f'a size of at least {format_size(LEAST_RATE)}, such as "20MB"')
     return size
 
 

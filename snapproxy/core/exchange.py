@@ -247,10 +247,10 @@ class PageAnswerer(Protocol):
 class SnapshotLookup(Protocol):
     """Resolves times, and relates served files to one another. Used by captures."""
 
-    async def as_of(self, target: FileTarget | ServiceTarget, snapshot: str) -> Outcome:
+    async def as_of(self, target: FileTarget | ServiceTarget, snapshot: str, *, background: bool = False) -> Outcome:
         """Answer from the snapshot with this id.
 
-        The current resolution of the target's time and a mark as bad are ignored.
+        The current resolution of the target's time and a mark as bad are ignored. `background` as in `Conditions`.
         """
 
     async def resolve(self, archive: Archive, when: TimeSpec) -> Resolved | Refusal:

@@ -65,6 +65,7 @@ from snapproxy.prefetch.metasnap import MetasnapRecords
 from snapproxy.prefetch.record_service import RecordService
 from snapproxy.prefetch.records import Records
 from snapproxy.space.collector import Collector
+from snapproxy.space.fsck import Fsck
 from snapproxy.space.pins import Pins
 from snapproxy.trust.openpgp import OpenPgpVerifier
 from snapproxy.trust.roots import RootVerifier, available_keyrings
@@ -106,6 +107,7 @@ class App(TimesApp):
     record_services: tuple[Records, ...]
     tokens: ClientTokens
     collector: Collector
+    fsck: Fsck
 
     async def serve(self, sockets: Sequence[socket], *, grace_seconds: float = GRACE_SECONDS) -> None:
         """Answer on `sockets`, which are closed at the end, until cancelled. Then answers get some time to end."""
@@ -152,7 +154,16 @@ class App(TimesApp):
             tidy = Tidy(store=self.store, archives=tuple(self.archives), kept_spaces=pins.snapshots)
             keeper = SpaceKeeper(self.store, self.collector)
             work = RepeatedWork(
-                self, self.answerer, self.tables, self.listings, self.observe, tidy, self.tokens, keeper, self.collector
+                self,
+                self.answerer,
+                self.tables,
+                self.listings,
+                self.observe,
+                tidy,
+                self.tokens,
+                self.fsck,
+                keeper,
+                self.collector,
             )
             for each in work.each(is_replay=self.offline or isinstance(self.answerer, Replay)):
                 background.create_task(each)
@@ -240,6 +251,7 @@ async def assemble(
         stack.push_async_callback(answerer.close)
         tokens = ClientTokens(store.catalog, clock)
         stack.push_async_callback(tokens.flush)
+        bring = None if offline else Refetch(lookup, store.blobs, book.names, background=True)
         trust = RecordTrust(store, book.names, executor, facts, parts.roots, parts.names, parts.observations, clock)
         yield App(
             config=config,
@@ -268,6 +280,7 @@ async def assemble(
             tokens=tokens,
             importer=Importer(store, captures, trust, book.names, clock),
             record_services=() if offline else parts.record_services,
+            fsck=Fsck(store, captures, bring, clock),
         )
 
 

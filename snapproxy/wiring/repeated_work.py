@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import platform
 from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any, Never, Protocol
 
 from snapproxy.access.tokens import ClientTokens
 from snapproxy.base.metrics import OBSERVATIONS
-from snapproxy.base.schedule import repeat
+from snapproxy.base.schedule import FIRST_SECONDS, repeat
 from snapproxy.config import MirroredSlice, Watch
 from snapproxy.core.exchange import Answerer
 from snapproxy.core.listing import Selection
@@ -26,6 +27,7 @@ from snapproxy.prefetch.fetch_files import FileFetcher
 from snapproxy.prefetch.mirror import Mirror, MirrorTarget
 from snapproxy.prefetch.slice import SliceReader
 from snapproxy.space.collector import Collector
+from snapproxy.space.fsck import Fsck
 from snapproxy.wiring.space_keeper import SpaceKeeper
 from snapproxy.wiring.tidy import Tidy
 from snapproxy.wiring.times import TimesApp
@@ -42,6 +44,12 @@ SPACE_SECONDS = 60.0
 
 COUNT_SECONDS = 86400.0
 """Interval between two counts of the stored files: files that were removed by hand count until then."""
+
+
+CHECK_SECONDS = 600.0
+"""Interval between two looks at whether a check of the stored files is due."""
+
+log = logging.getLogger(__name__)
 
 
 class Observe(Protocol):
@@ -61,6 +69,7 @@ class RepeatedWork:
     observe: Observe
     tidy: Tidy
     tokens: ClientTokens
+    fsck: Fsck
     space: SpaceKeeper | None = None
     collector: Collector | None = None
 
@@ -68,6 +77,8 @@ class RepeatedWork:
         """Yield each piece of work, which runs until it is cancelled. A replay sends no requests of its own."""
         yield self._clean_up()
         yield self._keep_space()
+        if self.app.config.fsck_every is not None:
+            yield self._check(self.app.config.fsck_every)
         if not is_replay:
             yield from map(self._observe, self.app.config.watch)
             yield from map(self._mirror, self.app.config.mirror)
@@ -100,6 +111,20 @@ class RepeatedWork:
                 if self.space is not None:
                     await self.space.keep()
             await clock.sleep(SPACE_SECONDS)
+
+    async def _check(self, every: float) -> Never:
+        """Check all stored files when they are due, and continue a check that a restart interrupted."""
+        clock = self.app.clock
+        await clock.sleep(FIRST_SECONDS)  # clients are served first
+        while True:
+            try:
+                report = await self.fsck.run_if_due(self.app.config.fsck_rate, every)
+            except (SnapproxyError, StorageFailure) as failure:
+                log.warning("The check of the stored files failed: %s", failure)
+            else:
+                if report is not None:
+                    log.log(logging.ERROR if report.is_bad else logging.INFO, "%s", report.line())
+            await clock.sleep(CHECK_SECONDS)
 
     async def _observe(self, watch: Watch) -> Never:
         """Observe an archive on schedule. A restart does not observe again before the interval is over."""

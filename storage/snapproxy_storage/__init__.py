@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from snapproxy_storage.audit_protocols import Audit, AuditedBlob, BlobState, FileCount, Pace, StoredName
 from snapproxy_storage.blobs import LocalBlobs
 from snapproxy_storage.cache_protocols import Expiring, Slot, Slots, Table, Tables
 from snapproxy_storage.catalog import LocalCatalog
@@ -63,13 +64,17 @@ from snapproxy_storage.space_protocols import (
     StoredJournal,
     StoredTable,
 )
+from snapproxy_storage.store_audit import LocalAudit
 from snapproxy_storage.tables import LocalTables
 from snapproxy_storage.threads import Threads
 
 __all__ = [
     "MAX_COUNTERS",
     "MAX_COUNTER_NAME",
+    "Audit",
+    "AuditedBlob",
     "Blob",
+    "BlobState",
     "Blobs",
     "Body",
     "BodyTooLarge",
@@ -84,6 +89,7 @@ __all__ = [
     "Drafts",
     "Evicted",
     "Expiring",
+    "FileCount",
     "Following",
     "Hold",
     "Journal",
@@ -93,6 +99,7 @@ __all__ = [
     "MemoryCounters",
     "Meta",
     "Name",
+    "Pace",
     "Sealed",
     "ServedTimes",
     "Slot",
@@ -102,6 +109,7 @@ __all__ = [
     "Store",
     "StoredBlob",
     "StoredJournal",
+    "StoredName",
     "StoredTable",
     "Table",
     "Tables",
@@ -128,6 +136,7 @@ class Store:
     space: Space
     served: ServedTimes
     counters: Counters
+    audit: Audit
     _probe: DiskProbe
     _closing: contextlib.AsyncExitStack
 
@@ -176,6 +185,7 @@ def open_store(state_dir: Path, cache_dir: Path, *, quota: int | None = None, fr
     tables = LocalTables(layout.tables)
     journals = LocalJournals(layout.journals)
     counters = LocalCounters(layout.counters, threads)
+    audit = LocalAudit(layout, blobs)
 
     closing = contextlib.AsyncExitStack()  # callbacks run in reverse order
     closing.callback(layout.close)
@@ -190,6 +200,7 @@ def open_store(state_dir: Path, cache_dir: Path, *, quota: int | None = None, fr
     closing.callback(journals.close)
     closing.push_async_callback(drafts.space.close)
     closing.push_async_callback(drafts.close)
+    closing.push_async_callback(audit.close)
     return Store(
         blobs,
         drafts,
@@ -201,6 +212,7 @@ def open_store(state_dir: Path, cache_dir: Path, *, quota: int | None = None, fr
         drafts.space,
         served,
         counters,
+        audit,
         DiskProbe([layout.drafts, layout.tables], drafts, threads),
         closing,
     )

@@ -196,6 +196,27 @@ class LocalBlobs:
         finally:
             os.close(fd)
 
+    async def move_damaged(self, digest: str, fd: int, to: OpenFolder) -> bool:
+        """Move the blob's file, open as `fd`, out of the store because its bytes are wrong. Raises OSError.
+
+        Return False, and leave everything, if another file has its name by now.
+        """
+
+        def move() -> bool:
+            with self._account.changing(digest):
+                if not self.folder.is_still(digest, fd):
+                    return False
+                self.folder.rename(digest, to, digest)
+                self.folder.sync()
+            self._epoch.bump()
+            return True
+
+        if not await asyncio.get_running_loop().run_in_executor(self._threads.disk, move):
+            return False
+        self._verified.pop(digest, None)
+        await self._store_identity(digest, "")
+        return True
+
     def digests(self) -> Iterator[str]:
         yield from sorted(filter(is_digest, self.folder.names()))
 

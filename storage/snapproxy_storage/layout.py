@@ -14,6 +14,7 @@
         counters/lock               empty; its lock is held while sums is written
         removals                    empty; its lock orders the removal of blobs and new references to them
         journals/<32 hex>           journals; several processes append lines
+        quarantine/<hex>            damaged blobs that a check moved here, within a limit; never served
     cache_dir/                      may be deleted at any time
         tables/<version>/<digest>   tables; <digest>.new while one is being built
         ephemera/                   the expiring values (diskcache)
@@ -42,11 +43,21 @@ _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 EPOCH = "epoch"
 SLOTS = "slots"
 SPACE = "space"
+COUNTERS = "counters"
 COUNTERS_SUM = "sums"
 COUNTERS_LOCK = "lock"
 REMOVALS = "removals"
 CATALOG = "catalog.sqlite3"
+BLOBS = "blobs"
+SHA256 = "sha256"
+DRAFTS = "drafts"
+JOURNALS = "journals"
+QUARANTINE = "quarantine"
 TABLES = "tables"
+
+STATE_FILES = frozenset({EPOCH, SLOTS, SPACE, REMOVALS, CATALOG, f"{CATALOG}-wal", f"{CATALOG}-shm"})
+STATE_FOLDERS = frozenset({BLOBS, DRAFTS, JOURNALS, QUARANTINE, COUNTERS})
+"""All entries of `state_dir`."""
 
 
 class StoreLayout:
@@ -61,12 +72,12 @@ class StoreLayout:
                 return folder
 
             self.state = opened(OpenFolder.root(state_dir))
-            self.blobs = opened(opened(self.state.sub("blobs")).sub("sha256"))
+            self.blobs = opened(opened(self.state.sub(BLOBS)).sub(SHA256))
             with self.blobs.entries() as entries:
                 self.is_new = next(entries, None) is None
-            self.drafts = opened(self.state.sub("drafts"))
-            self.journals = opened(self.state.sub("journals"))
-            self.counters = opened(self.state.sub("counters"))
+            self.drafts = opened(self.state.sub(DRAFTS))
+            self.journals = opened(self.state.sub(JOURNALS))
+            self.counters = opened(self.state.sub(COUNTERS))
             cache = opened(OpenFolder.root(cache_dir))
             self.tables = opened(cache.sub(TABLES))
             self.expiring = opened(cache.sub("ephemera"))

@@ -227,3 +227,16 @@ def test_the_logs_are_settings(tmp_path: Path) -> None:
     assert (config.access_log, config.log_level) == ("json", "warning")
     assert {"access_log": "json", "log_level": "warning"}.items() <= as_table(config).items()
     assert (load(None, {}).access_log, load(None, {}).log_level) == ("short", "info")
+
+
+def test_the_check_of_stored_files_has_a_period_and_a_rate(tmp_path: Path) -> None:
+    assert (load(None, {}).fsck_every, load(None, {}).fsck_rate) == (30 * 86400, 20_000_000)
+    file = tmp_path / "config.toml"
+    file.write_text('fsck_every = "never"\nfsck_rate = "1GB"\n')
+    config = load(file, {})
+    assert (config.fsck_every, config.fsck_rate) == (None, 10**9)
+    assert {"fsck_every": "never", "fsck_rate": "1GB"}.items() <= as_table(config).items()
+    file.write_text('fsck_every = "sometimes"\nfsck_rate = "9KB"\n')
+    with pytest.raises(ConfigurationError, match="never") as refused:
+        load(file, {})
+    assert "fsck_rate" in refused.value.why

@@ -13,7 +13,10 @@ import pytest
 from blockbuster import BlockBuster
 
 pytest.register_assert_rewrite(
-    *(f"tests.stores.{name}" for name in ("contracts", "drafts_contract", "eviction_contract", "space_contract"))
+    *(
+        f"tests.stores.{name}"
+        for name in ("contracts", "drafts_contract", "eviction_contract", "space_contract", "audit_contract")
+    )
 )
 
 # pytest must rewrite the contracts' asserts before anything imports them

@@ -94,7 +94,7 @@ async def test_the_service_counts_writes_served_times_and_makes_room(store: Stor
     app: Any = SimpleNamespace(store=store, clock=clock)
     nothing: Any = None
     tidy = Tidy(store=store, archives=["debian"])
-    work = RepeatedWork(app, nothing, nothing, nothing, nothing, tidy, SpaceKeeper(store, reclaimer))
+    work = RepeatedWork(app, nothing, nothing, nothing, nothing, tidy, nothing, nothing, SpaceKeeper(store, reclaimer))
     digest, _ = await put(store, b"x" * 2 * MIB)
     other, _ = await put(store, b"y" * 2 * MIB)
     (tmp_path / "state/blobs/sha256" / digest).unlink()
