@@ -24,6 +24,7 @@ from snapproxy_storage.drafts import LocalDrafts, boot_id
 from snapproxy_storage.epoch import Epoch
 from snapproxy_storage.eviction import EvictionLock
 from snapproxy_storage.expiring import LocalExpiring
+from snapproxy_storage.inspection import CatalogState, inspect_catalog
 from snapproxy_storage.journals import LocalJournals
 from snapproxy_storage.layout import TABLES, StoreLayout
 from snapproxy_storage.open_folder import OpenFolder
@@ -80,6 +81,7 @@ __all__ = [
     "BodyTooLarge",
     "Catalog",
     "CatalogScan",
+    "CatalogState",
     "CounterCell",
     "Counters",
     "DiskFailure",
@@ -115,6 +117,7 @@ __all__ = [
     "Tables",
     "Value",
     "Writing",
+    "inspect_catalog",
     "open_store",
     "open_tables",
     "read_blob",
