@@ -194,10 +194,6 @@ class Captures:
         """Return the names of all captures, sorted."""
         return [name for name, _ in self._store.catalog.names(_REGISTER)]
 
-    def ids(self) -> frozenset[str]:
-        """Return the ids of all captures. The journal of an open one has its id as its name."""
-        return frozenset(str(entry.extra["id"]) for _, entry in self._store.catalog.names(_REGISTER))
-
     async def summary(self, name: str) -> CaptureSummary:
         """Return the summary of a capture. Raises ClientError if no capture has that name."""
         key, notes = await self._known(name)
@@ -214,7 +210,10 @@ class Captures:
         )
 
     def ids(self) -> dict[str, str]:
-        """Return the name of each capture by its id, which a new name does not change."""
+        """Return the name of each capture by its id, which a new name does not change.
+
+        The journal of an open one has its id as its name.
+        """
         return {str(entry.extra["id"]): name for name, entry in self._store.catalog.names(_REGISTER)}
 
     async def record(self, name: str) -> Record:

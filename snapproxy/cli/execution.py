@@ -51,7 +51,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     return uvloop.new_event_loop
 
 
-async def _until_terminated(main: Coroutine[Any, Any, T]) -> T:
+async def until_terminated(main: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end. SIGTERM cancels it, as Ctrl-C does, and raises TerminatedError."""
     if threading.current_thread() is not threading.main_thread():
         return await main  # only the main thread can handle signals
@@ -84,7 +84,7 @@ def result_of(
     """
     config = config_of(arguments)
     with run_as_owner.acting(config.state_dir):
-        outcome = run_async(_until_terminated(work(config, arguments)))
+        outcome = run_async(until_terminated(work(config, arguments)))
     if isinstance(outcome, Refusal):
         raise RefusedError(outcome)
     return outcome

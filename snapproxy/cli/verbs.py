@@ -34,6 +34,8 @@ VERBS: Mapping[str, str] = {
     "verify": "re-hash the files that a capture or a lock names",
     "fsck": "re-hash all stored files, fetch damaged ones again",
     "doctor": "check this installation, and say what to do",
+    "backup": "copy the store to a folder while servers use it",
+    "restore": "restore the store from a backup",
     "reproduce": "run a command again from a lock alone, and compare",
     "gc": "remove stored files that nothing needs, or report them",
     "pin": "protect the files of a capture, a snapshot or a lock",

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from snapproxy_storage.audit_protocols import Audit, AuditedBlob, BlobState, FileCount, Pace, StoredName
+from snapproxy_storage.backup import BackupSummary, back_up
 from snapproxy_storage.blobs import LocalBlobs
 from snapproxy_storage.cache_protocols import Expiring, Slot, Slots, Table, Tables
 from snapproxy_storage.catalog import LocalCatalog
@@ -50,6 +51,7 @@ from snapproxy_storage.protocols import (
     Writing,
 )
 from snapproxy_storage.read_whole import BodyTooLarge, read_blob, read_whole
+from snapproxy_storage.restore import RestoreSummary, restore
 from snapproxy_storage.served_times import LocalServedTimes
 from snapproxy_storage.slots import LocalSlots
 from snapproxy_storage.space_account import SpaceAccount
@@ -74,6 +76,7 @@ __all__ = [
     "MAX_COUNTER_NAME",
     "Audit",
     "AuditedBlob",
+    "BackupSummary",
     "Blob",
     "BlobState",
     "Blobs",
@@ -102,6 +105,7 @@ __all__ = [
     "Meta",
     "Name",
     "Pace",
+    "RestoreSummary",
     "Sealed",
     "ServedTimes",
     "Slot",
@@ -117,11 +121,13 @@ __all__ = [
     "Tables",
     "Value",
     "Writing",
+    "back_up",
     "inspect_catalog",
     "open_store",
     "open_tables",
     "read_blob",
     "read_whole",
+    "restore",
 ]
 
 

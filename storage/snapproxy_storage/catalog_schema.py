@@ -31,6 +31,9 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
 
 VERSION = len(_MIGRATIONS)
 
+BLOB_IDENTITIES = 4
+"""The first version with the table `blob`."""
+
 
 def migrate(writer: sqlite3.Connection, path: Path) -> None:
     """Migrate the catalog to `VERSION`, each step in its own transaction. The caller must hold the store's lock.

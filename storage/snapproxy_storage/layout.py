@@ -14,6 +14,8 @@
         counters/lock               empty; its lock is held while sums is written
         removals                    empty; its lock orders the removal of blobs and new references to them
         journals/<32 hex>           journals; several processes append lines
+        backup/<32 hex>             while a backup begins: second names of the journals
+        restoring                   while a restore is not complete: the store cannot be opened
         quarantine/<hex>            damaged blobs that a check moved here, within a limit; never served
     cache_dir/                      may be deleted at any time
         tables/<version>/<digest>   tables; <digest>.new while one is being built
@@ -53,10 +55,12 @@ SHA256 = "sha256"
 DRAFTS = "drafts"
 JOURNALS = "journals"
 QUARANTINE = "quarantine"
+BACKUP = "backup"
+RESTORING = "restoring"
 TABLES = "tables"
 
 STATE_FILES = frozenset({EPOCH, SLOTS, SPACE, REMOVALS, CATALOG, f"{CATALOG}-wal", f"{CATALOG}-shm"})
-STATE_FOLDERS = frozenset({BLOBS, DRAFTS, JOURNALS, QUARANTINE, COUNTERS})
+STATE_FOLDERS = frozenset({BLOBS, DRAFTS, JOURNALS, QUARANTINE, COUNTERS, BACKUP})
 """All entries of `state_dir`."""
 
 
@@ -72,6 +76,10 @@ class StoreLayout:
                 return folder
 
             self.state = opened(OpenFolder.root(state_dir))
+            if self.state.has(RESTORING):
+                raise StorageFailure(
+                    f"a restore into {self.state.path} was interrupted: run the restore again, or empty the folder"
+                )
             self.blobs = opened(opened(self.state.sub(BLOBS)).sub(SHA256))
             with self.blobs.entries() as entries:
                 self.is_new = next(entries, None) is None
