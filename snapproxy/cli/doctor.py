@@ -6,13 +6,16 @@ import argparse
 import logging
 import os
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from snapproxy.archives import BUILTIN, find_archive
 from snapproxy.base.clock import SystemClock
+from snapproxy.base.shared_counts import SharedCounts
 from snapproxy.cli import run_as_owner
+from snapproxy.cli.config import unusable_credentials
 from snapproxy.cli.execution import run_async
 from snapproxy.cli.messages import print_json, printable
 from snapproxy.cli.tables import format_table
@@ -21,7 +24,13 @@ from snapproxy.core.model import Archive
 from snapproxy.errors import ConfigurationError
 from snapproxy.jobs.doctor.finding import Diagnosis, Level, ok, problem, warning
 from snapproxy.jobs.doctor.folders import check_folder
-from snapproxy.jobs.doctor.network import UpstreamChecks, check_exposure, check_listener, check_observed
+from snapproxy.jobs.doctor.network import (
+    UpstreamChecks,
+    check_exposure,
+    check_listener,
+    check_observed,
+    recorded_limiter,
+)
 from snapproxy.jobs.doctor.programs import (
     check_environment,
     check_helper,
@@ -29,7 +38,8 @@ from snapproxy.jobs.doctor.programs import (
     check_unit,
     check_verifier,
 )
-from snapproxy_storage import CatalogState, StorageFailure, inspect_catalog
+from snapproxy.wiring.upstream import open_client
+from snapproxy_storage import CatalogState, MemoryCounters, StorageFailure, inspect_catalog
 
 _RATES = "pace/"
 """The beginning of the facts with the rates and cool-downs of upstreams (`upstream.rate_limit`)."""
@@ -37,13 +47,24 @@ _RATES = "pace/"
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the verb and return the exit code."""
-    logging.getLogger("snapproxy").setLevel(logging.CRITICAL)  # the findings say the same
-    found = run_async(_all(arguments))
+    with _without_log():  # the findings say the same
+        found = run_async(_all(arguments))
     if arguments.json:
         print_json([{**asdict(each), "level": each.level.value} for each in found])
     else:
         print(format_table([_row(each) for each in found]), end="")
     return int(any(each.level is Level.PROBLEM for each in found))
+
+
+@contextmanager
+def _without_log() -> Iterator[None]:
+    logger = logging.getLogger("snapproxy")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _row(found: Diagnosis) -> tuple[str, str, str]:
@@ -80,10 +101,14 @@ async def _checks(config: Config, arguments: argparse.Namespace) -> AsyncIterato
         why = "--offline" if arguments.offline else "no archive is used yet; name one to check it"
         yield ok("upstreams", f"not asked: {why}")
         return
-    rates = {} if catalog is None else catalog.facts
-    checks = UpstreamChecks(policies=config.policies, rates=rates, clock=clock, seconds=arguments.seconds)
-    async for answered in checks.run(archives):
-        yield answered
+    limiter = recorded_limiter({} if catalog is None else catalog.facts, config.policies, clock)
+    counts = SharedCounts(MemoryCounters())
+    try:
+        async with open_client(config, limiter, clock, instance="snapproxy-doctor", counts=counts) as client:
+            async for answered in UpstreamChecks(client=client, clock=clock, seconds=arguments.seconds).run(archives):
+                yield answered
+    except ConfigurationError as error:
+        yield problem("upstreams", error.sentences, "Correct the setting that it names.")
 
 
 def _local_checks(config: Config, archives: Sequence[Archive]) -> Iterator[Diagnosis]:
@@ -92,7 +117,9 @@ def _local_checks(config: Config, archives: Sequence[Archive]) -> Iterator[Diagn
     yield from check_keyrings(archives)
     for host, port in config.listen:
         yield from check_listener(host, port)
-    yield from check_exposure(config.listen)
+    yield from check_exposure(config.listen, config.clients)
+    for text in unusable_credentials(config):
+        yield warning("credentials", text, "Requests that need them are refused.")
     yield from check_environment(os.environ)
     yield from check_unit()
 

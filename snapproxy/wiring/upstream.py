@@ -68,6 +68,15 @@ async def open_upstream(
 ) -> AsyncIterator[Upstream]:
     """Open the client."""
     limiter = RateLimiter(clock=clock, store=store.catalog, slots=store.slots, policies=config.policies)
+    async with open_client(config, limiter, clock, instance=instance, counts=counts) as client:
+        yield Upstream(client, limiter)
+
+
+@asynccontextmanager
+async def open_client(
+    config: Config, limiter: RateLimiter, clock: Clock, *, instance: str, counts: SharedCounts
+) -> AsyncIterator[UpstreamClient]:
+    """Open the client with these rate limits. Raises ConfigurationError for authorities that cannot be read."""
     async with (
         RegistryLogins(config.blob_sources, environ=os.environ, clock=clock) as logins,
         UpstreamClient(
@@ -80,7 +89,7 @@ async def open_upstream(
             counts=counts,
         ) as client,
     ):
-        yield Upstream(client, limiter)
+        yield client
 
 
 @asynccontextmanager

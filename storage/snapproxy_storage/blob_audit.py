@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import hashlib
 import heapq
@@ -42,10 +43,13 @@ _NICEST = 19
 
 def lower_priority() -> None:
     """Give the calling thread the lowest priority for the processor and the disk (nice(2), ioprio_set(2))."""
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICEST)
+    # A service may be forbidden both calls, and memory for ctypes: it then reads at the priority of its unit.
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICEST)
     number = _SYSCALL_IOPRIO_SET.get(platform.machine())
     if number is not None:
-        ctypes.CDLL(None).syscall(number, *_THIS_THREAD, _IDLE)  # a kernel without it reads at the usual priority
+        with contextlib.suppress(OSError, MemoryError):
+            ctypes.CDLL(None).syscall(number, *_THIS_THREAD, _IDLE)
 
 
 class BlobAudit:

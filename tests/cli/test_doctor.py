@@ -192,8 +192,21 @@ def test_a_running_snapproxy_is_recognized(
 
 
 @pytest.mark.parametrize(("host", "count"), [("127.0.0.1", 0), ("::1", 0), ("0.0.0.0", 1), ("192.168.1.2", 1)])
-def test_an_address_that_others_can_reach_is_a_warning(host: str, count: int) -> None:
-    assert len(list(check_exposure([(host, 3142)]))) == count
+def test_an_address_that_others_can_reach_is_shown_and_a_warning_for_any_client(host: str, count: int) -> None:
+    limited = list(check_exposure([(host, 3142)], ["loopback", "private"]))
+    assert [each.level.value for each in limited] == ["ok"] * count
+    opened = list(check_exposure([(host, 3142)], ["any"]))
+    assert [each.level.value for each in opened] == ["warning"] * count
+
+
+def test_a_file_of_authorities_that_cannot_be_read_is_a_problem(
+    filled: None, doctor: Doctor, hamlet: Hamlet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SNAPPROXY_UPSTREAM_CA", "/no/such.pem")
+    code, found = doctor()
+    assert code == 1
+    assert "/no/such.pem" in found["upstreams"][0][1]
+    assert hamlet.log.entries == []
 
 
 def test_a_clock_that_is_wrong_is_a_problem() -> None:

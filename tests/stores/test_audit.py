@@ -128,3 +128,13 @@ async def test_the_thread_of_the_checks_has_the_lowest_priority(store: Store) ->
     nice: list[int] = []
     await store.audit.check(await put(store, DATA), priority)
     assert nice.count(19) == 1, "the other threads keep theirs"
+
+
+async def test_a_service_that_may_not_lower_its_priority_checks_nevertheless(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "setpriority", forbidden)
+    assert (await store.audit.check(await put(store, DATA), at_once)).state is BlobState.INTACT

@@ -26,15 +26,17 @@ from snapproxy.core.upstream_answer import (
 )
 from snapproxy.errors import SnapproxyError
 from snapproxy.jobs.doctor.finding import Diagnosis, ok, problem, warning
-from snapproxy.upstream.client import Timeouts, UpstreamClient
+from snapproxy.upstream.client import UpstreamClient
 from snapproxy.upstream.egress import EgressPolicy
 from snapproxy.upstream.rate_limit import RateLimiter
 
 _LISTENER_SECONDS = 3.0
+_HOST_SECONDS = 10.0
 _MOST_CLOCK_ERROR = 300
 """Seconds by which this clock may differ from a server's: signatures and TLS certificates are dated."""
 
 _MOST_READ = 1 << 16
+_ANY = "any"
 
 
 def check_listener(host: str, port: int) -> Iterator[Diagnosis]:
@@ -62,16 +64,21 @@ def _another(check: str) -> Diagnosis:
     return problem(check, "another service answers there", "Stop it, or set listen to another port.")
 
 
-def check_exposure(listen: Sequence[tuple[str, int]]) -> Iterator[Diagnosis]:
-    """Yield the listen addresses that other machines can reach."""
+def check_exposure(listen: Sequence[tuple[str, int]], clients: Sequence[str]) -> Iterator[Diagnosis]:
+    """Yield the listen addresses that other machines can reach. `clients`: the setting of that name."""
     for host, port in listen:
         try:
-            address = ipaddress.ip_address(host)
+            is_local = ipaddress.ip_address(host).is_loopback
         except ValueError:
-            continue  # a name: it is resolved when the server starts
-        if not address.is_loopback:
-            what = f"{host}:{port} can be reached from other machines"
-            yield warning("exposure", what, "Limit the clients by a firewall, or listen on 127.0.0.1.")
+            is_local = host == "localhost"  # another name is resolved when the server starts
+        if is_local:
+            continue
+        what = f"{host}:{port} can be reached from other machines"
+        if _ANY in clients:
+            hint = "Limit the setting clients to your networks, unless a firewall does."
+            yield warning("exposure", f"{what}, and any client is answered", hint)
+        else:
+            yield ok("exposure", f"{what}; answered are: {', '.join(clients) or 'none'}")
 
 
 class _RatesInMemory:
@@ -97,42 +104,39 @@ class _FreeSlots:
     def release(self) -> None: ...
 
 
+def recorded_limiter(rates: Mapping[str, Any], policies: Mapping[str, RatePolicy], clock: Clock) -> RateLimiter:
+    """Return a rate limiter that obeys recorded cool-downs and rates (`rates`: facts by key), and records nothing."""
+    return RateLimiter(clock=clock, store=_RatesInMemory(rates), slots=_FreeSlots(), policies=policies)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamChecks:
-    """The checks of upstreams. `rates`: the recorded facts about their rates. `seconds` bounds all of them."""
+    """The checks of upstreams by an open client. `seconds` bounds all of them."""
 
-    policies: Mapping[str, RatePolicy]
-    rates: Mapping[str, Any]
+    client: UpstreamClient
     clock: Clock
     seconds: float
 
     async def run(self, archives: Sequence[Archive]) -> AsyncIterator[Diagnosis]:
         """Send one request to each host of the archives that is not cooling down, and yield the findings."""
         bases = _bases(archives)
-        limiter = RateLimiter(
-            clock=self.clock, store=_RatesInMemory(self.rates), slots=_FreeSlots(), policies=self.policies
-        )
         until = self.clock.monotonic() + self.seconds
-        timeouts = Timeouts(connect=5.0, idle=5.0, head=10.0)
-        async with UpstreamClient(limiter=limiter, clock=self.clock, instance="doctor", timeouts=timeouts) as client:
-            for netloc, (base, archive) in bases.items():
-                left = until - self.clock.monotonic()
-                if left <= 0:
-                    hint = "Raise the limit with --seconds."
-                    yield warning(f"upstream {netloc}", "not asked: the time for these checks is over", hint)
-                    continue
-                for each in await self._ask(client, netloc, base, archive, left):
-                    yield each
+        for netloc, (base, archive) in bases.items():
+            left = until - self.clock.monotonic()
+            if left <= 0:
+                hint = "Raise the limit with --seconds."
+                yield warning(f"upstream {netloc}", "not asked: the time for these checks is over", hint)
+                continue
+            for each in await self._ask(netloc, base, archive, left):
+                yield each
 
-    async def _ask(
-        self, client: UpstreamClient, netloc: str, base: str, archive: Archive, left: float
-    ) -> list[Diagnosis]:
+    async def _ask(self, netloc: str, base: str, archive: Archive, left: float) -> list[Diagnosis]:
         check = f"upstream {netloc}"
         request = UpstreamRequest(f"{base}/", page=True, head=True)
         try:
             async with (
-                asyncio.timeout(left),
-                client.fetch(request, EgressPolicy.of(archive), max_cool_down=0.0, max_wait=left) as response,
+                asyncio.timeout(min(left, _HOST_SECONDS)),
+                self.client.fetch(request, EgressPolicy.of(archive), max_cool_down=0.0, max_wait=left) as response,
             ):
                 return self._judge(check, netloc, response.answer)
         except TimeoutError:

@@ -97,8 +97,8 @@ def check_environment(environ: Mapping[str, str]) -> Iterator[Diagnosis]:
         return
     yield warning(
         "environment",
-        f"{', '.join(named)} is set and ignored: upstreams are requested directly",
-        "Allow direct connections to the upstreams. `run` sets these variables for its command itself.",
+        f"{', '.join(named)} is set and ignored: for upstreams the setting upstream_proxy counts",
+        "If upstreams are reached through a proxy only, set upstream_proxy.",
     )
 
 
