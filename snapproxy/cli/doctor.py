@@ -39,7 +39,7 @@ from snapproxy.jobs.doctor.programs import (
     check_verifier,
 )
 from snapproxy.wiring.upstream import open_client
-from snapproxy_storage import CatalogState, MemoryCounters, StorageFailure, inspect_catalog
+from snapproxy_storage import CatalogState, StorageFailure, inspect_catalog
 
 _RATES = "pace/"
 """The beginning of the facts with the rates and cool-downs of upstreams (`upstream.rate_limit`)."""
@@ -102,7 +102,7 @@ async def _checks(config: Config, arguments: argparse.Namespace) -> AsyncIterato
         yield ok("upstreams", f"not asked: {why}")
         return
     limiter = recorded_limiter({} if catalog is None else catalog.facts, config.policies, clock)
-    counts = SharedCounts(MemoryCounters())
+    counts = SharedCounts()
     try:
         async with open_client(config, limiter, clock, instance="snapproxy-doctor", counts=counts) as client:
             async for answered in UpstreamChecks(client=client, clock=clock, seconds=arguments.seconds).run(archives):

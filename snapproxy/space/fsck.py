@@ -1,7 +1,7 @@
 """Check the store: hash every stored file at a limited rate, and fetch damaged ones again.
 
 Each file is read from the disk once a period, whatever the catalog records about it: a disk that returns another byte
-than it took changes no time and no size, so no request can see it. A damaged file is moved to the quarantine at once,
+than it took changes no time and no size, so no request can see it. A damaged file is moved to the quarantine
 before anything else is done, and is never served again.
 """
 
@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from snapproxy.base.clock import Clock
+from snapproxy.base.metrics import FSCK_BYTES, FSCK_DAMAGED, FSCK_FILES, FSCK_REPAIRED, FSCK_RUNS
 from snapproxy.capture.captures import Captures
 from snapproxy.capture.deferred_body import wait_for_end
 from snapproxy.capture.stored_entry import StoredBytes
@@ -33,7 +34,7 @@ from snapproxy.space.check_report import (
     report_as_json,
 )
 from snapproxy.space.needed_by import NeedingName, needed_by
-from snapproxy_storage import BlobState, StorageFailure, Store
+from snapproxy_storage import AuditedBlob, BlobState, StorageFailure, Store
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ class Fsck:
         pace, unrepaired, saved = ReadRate(rate, self._clock), list[DamagedFile](), self._clock.monotonic()
         async for digest in self._digests(progress.after):
             audited = await self._store.audit.check(digest, pace)
+            self._count(audited)
             display.advance(digest, audited.size, audited.size)
             display.finish(digest)
             if audited.state is BlobState.DAMAGED:
@@ -87,6 +89,13 @@ class Fsck:
                     await self._store.catalog.put_fact(PROGRESS, progress_as_json(progress))
         progress = await self._repair(progress, unrepaired)
         return await self._finish(progress, is_resumed=is_resumed)
+
+    def _count(self, audited: AuditedBlob) -> None:
+        counters = self._store.counters
+        counters.add(FSCK_FILES.key())
+        counters.add(FSCK_BYTES.key(), audited.size)
+        if audited.state is BlobState.DAMAGED:
+            counters.add(FSCK_DAMAGED.key())
 
     async def _digests(self, after: str) -> AsyncIterator[str]:
         while digests := await self._store.audit.digests(after):
@@ -129,6 +138,7 @@ class Fsck:
             progress.damaged_count,
             await self._blemishes(),
         )
+        self._store.counters.add(FSCK_RUNS.key())
         await self._store.catalog.put_fact(REPORT, report_as_json(report))
         if is_resumed:
             await self._store.catalog.drop_fact(PROGRESS)
@@ -161,6 +171,7 @@ class Fsck:
             return progress
         needs = await needed_by({each.digest for each in damaged}, self._store.audit, self._captures)
         done = [await self._outcome(each, needs.get(each.digest, ())) for each in damaged]
+        self._store.counters.add(FSCK_REPAIRED.key(), sum(each.outcome is Repair.FETCHED for each in done))
         listed = (*progress.damaged, *done)[:MOST_DAMAGED]
         return replace(progress, damaged=listed, damaged_count=progress.damaged_count + len(done))
 

@@ -72,7 +72,7 @@ class Audit(Protocol):
     async def missing_blobs(self) -> FileCount:
         """Return the names in the catalog whose blob is not stored, and the bytes of these blobs.
 
-        That is no fault: a blob that was removed to make room is stored again when it is requested.
+        This is expected: a blob that was removed to make room is stored again when it is requested.
         """
 
     async def catalog_faults(self) -> Sequence[str]:

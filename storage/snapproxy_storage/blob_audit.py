@@ -149,7 +149,7 @@ def _from_disk(fd: int, offset: int) -> bytes:
 
 
 def _bound(quarantine: OpenFolder) -> None:
-    """Remove the oldest files of the quarantine until the rest is within its limits."""
+    """Remove the oldest files of the quarantine until the others are within its limits."""
     files = sorted(
         ((quarantine.stat(name), name) for name in quarantine.names()), key=lambda each: -each[0].st_ctime_ns
     )

@@ -102,7 +102,7 @@ class LocalAudit:
         return await self._in_thread(lambda: sorted(islice(self._strangers(), _MOST_STRANGERS)))
 
     def _strangers(self) -> Iterator[str]:
-        """Yield what is not the store's, folder by folder."""
+        """Yield foreign entries, folder by folder."""
         layout, state = self._layout, self._layout.state
         for name in state.names():
             mode = state.stat(name).st_mode

@@ -76,6 +76,14 @@ async def test_a_byte_that_changed_unseen_is_served_until_the_check_and_never_af
     assert not report.is_bad
     assert (await house.get(AT, kept)).data == good
     assert (house.folder / "state/quarantine" / of(hamlet)).exists()
+    totals = await asyncio.to_thread(house.store.counters.totals)
+    counted = {key: value for key, value in totals.items() if "_fsck_" in key and "bytes" not in key}
+    assert counted == {
+        "snapproxy_fsck_runs_total": 1,
+        "snapproxy_fsck_checked_files_total": report.checked,
+        "snapproxy_fsck_damaged_files_total": 1,
+        "snapproxy_fsck_repaired_files_total": 1,
+    }
 
 
 async def test_offline_a_damaged_file_is_refused_and_reported(

@@ -74,7 +74,7 @@ def _is_openpgp(archive: Archive) -> bool:
 
 
 def _is_expired(keyring: str) -> bool:
-    """Return whether every primary key of a keyring is expired, as far as an installed gpg can tell."""
+    """Return whether every primary key of a keyring is expired, if gpg is installed."""
     gpg = shutil.which("gpg")
     if gpg is None:
         return False
