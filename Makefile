@@ -41,7 +41,7 @@ BIN := .venv/bin
 SHARED := --numprocesses=$(WORKERS) --dist=worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long soak faults clients docs check fix bench deb packages-run packages-test packages-bench
+.PHONY: help run manuals test test-long soak faults clients docs check fix bench deb packages-run packages-test packages-bench
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,7 +83,10 @@ bench: packages-bench .venv/.dev ## run every bench/bench_*.py and print its tab
 	    name=$${bench#bench/}; echo "== $$bench"; $(BIN)/python -m bench.$${name%.py} $(ARGS) || exit 1; \
 	done
 
-deb: ## build the Debian package, into the folder above this one
+manuals: packages-run .venv/.dev ## generate the man pages and completions into build/man and build/completions
+	$(BIN)/python -B -m docs.generate_manuals
+
+deb: manuals ## build the Debian package, into the folder above this one
 	@.ci/packages $(DEB_PACKAGES)
 	dpkg-buildpackage -us -uc -b
 

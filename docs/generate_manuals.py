@@ -1,4 +1,4 @@
-"""Man pages and completions, generated from the parser by argparse-manpage and shtab (`docs.generate_reference`)."""
+"""Generate the man pages and completions from the parser, by argparse-manpage and shtab: `make manuals`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import functools
 import os
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import shtab
 from argparse_manpage.manpage import Manpage
@@ -69,7 +70,7 @@ def man_page(verb: str = "") -> str:
     if notes.strip():
         page.add_section("notes", "=", _roff(notes))
     page.add_section("see also", "=", ",\n".join(each.replace("-", "\\-") for each in others))
-    return '.\\" Generated from the code by `make docs`. Do not edit.\n' + str(page)
+    return '.\\" Generated from the code by `make manuals`.\n' + str(page)
 
 
 def completion(shell: str) -> str:
@@ -103,4 +104,16 @@ FILES: Mapping[str, Callable[[], str]] = {
     },
     **{f"completions/{name}": functools.partial(completion, shell) for shell, name in COMPLETIONS.items()},
 }
-"""Each generated file by its path in the repository, and the function that returns its text."""
+"""Each generated file by its path below the folder `build`, and the function that returns its text."""
+
+
+def write(folder: Path) -> None:
+    """Write all of them below a folder."""
+    for name, generate in FILES.items():
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(generate(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(Path(__file__).parents[1] / "build")

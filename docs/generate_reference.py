@@ -1,4 +1,4 @@
-"""Generate the pages of commands and settings, man pages, completions and example Dockerfiles from the code.
+"""Generate the pages of commands and settings and the example Dockerfiles from the code.
 
 `make docs` runs this and then builds the site. `tests/house/test_reference.py` compares the committed files with the
 code, so a changed help text, setting or client configuration needs `make docs` in the same commit.
@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from docs.generate_manuals import FILES as MANUALS
 from snapproxy.archives import HISTORIES
 from snapproxy.archives.dated_addresses import DatedSettings
 from snapproxy.cli import main as snapproxy
@@ -332,7 +331,6 @@ def metrics() -> str:
 
 
 FILES: Mapping[str, Callable[[], str]] = {
-    **MANUALS,
     "docs/reference/commands.md": commands,
     "docs/reference/metrics.md": metrics,
     "docs/reference/settings.md": settings,
@@ -346,7 +344,6 @@ def main() -> int:
     root = Path(__file__).parents[1]
     for name, generate in FILES.items():
         target, text = root / name, generate()
-        target.parent.mkdir(parents=True, exist_ok=True)
         if not target.exists() or target.read_text(encoding="utf-8") != text:
             target.write_text(text, encoding="utf-8")
             print(f"{name}: updated")

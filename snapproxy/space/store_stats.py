@@ -93,8 +93,8 @@ class StoreStats:
 
     def _read_blobs(self, blobs: Blobs) -> Mapping[str, NamedFiles]:
         """Look for each file once, in the order of digests, and add its bytes to its snapshots and archives."""
-        totals: defaultdict[str, _Sums] = defaultdict(_Sums)
-        pending: defaultdict[int, _Sums] = defaultdict(_Sums)
+        totals: defaultdict[str, _ArchiveSums] = defaultdict(_ArchiveSums)
+        pending: defaultdict[int, _ArchiveSums] = defaultdict(_ArchiveSums)
         rows = self._database.execute(
             "SELECT digest, named.space, named.names, name FROM named JOIN space ON id = named.space "
             "ORDER BY digest, named.space"
@@ -114,7 +114,7 @@ class StoreStats:
         totals[""].names += 0  # an empty store has a total too
         return {name: NamedFiles(name, *sums.as_tuple()) for name, sums in totals.items()}
 
-    def _store(self, pending: defaultdict[int, _Sums]) -> None:
+    def _store(self, pending: defaultdict[int, _ArchiveSums]) -> None:
         self._write(
             "UPDATE space SET missing = missing + ?, size = size + ?, once = once + ?, own = own + ? WHERE id = ?",
             ((*sums.as_tuple()[1:], space) for space, sums in pending.items()),
@@ -128,7 +128,7 @@ class StoreStats:
 
 
 @dataclass(slots=True)
-class _Sums:
+class _ArchiveSums:
     """The sums of `NamedFiles`."""
 
     names: int = 0

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import pytest
 
+from docs import generate_manuals
 from snapproxy.cli.verbs import VERBS
 
-ROOT = Path(__file__).parents[2]
 SETUP = {
-    "bash": f"source {ROOT}/completions/bash/snapproxy",
-    "zsh": f"fpath=({ROOT}/completions/zsh $fpath); autoload -Uz compinit; compinit -u -D",
-    "fish": f"source {ROOT}/completions/fish/snapproxy.fish",
+    "bash": "source {folder}/completions/bash/snapproxy",
+    "zsh": "fpath=({folder}/completions/zsh $fpath); autoload -Uz compinit; compinit -u -D",
+    "fish": "source {folder}/completions/fish/snapproxy.fish",
 }
 START = {
     "bash": ("bash", "--norc", "--noprofile", "-i"),
@@ -64,13 +64,21 @@ class Terminal:
         os.close(self._side)
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The generated files."""
+    folder = tmp_path_factory.mktemp("manuals")
+    generate_manuals.write(folder)
+    return folder
+
+
 @pytest.fixture(params=sorted(SETUP))
-def shell(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Terminal]:
+def shell(request: pytest.FixtureRequest, folder: Path, tmp_path: Path) -> Iterator[Terminal]:
     """A shell that has loaded its completion."""
     if shutil.which(request.param) is None:
         pytest.skip(f"{request.param} is not installed")
     terminal = Terminal(START[request.param], tmp_path)
-    terminal.type(f"{SETUP[request.param]}; echo rea''dy\n")
+    terminal.type(f"{SETUP[request.param].format(folder=folder)}; echo rea''dy\n")
     terminal.wait_for("ready\r")
     yield terminal
     terminal.close()
@@ -86,8 +94,8 @@ def test_a_verb_an_action_and_an_option_are_completed(shell: Terminal) -> None:
 
 
 @pytest.mark.parametrize("verb", ["", *VERBS])
-def test_the_man_page_renders_without_a_warning(verb: str) -> None:
-    page = ROOT / "man" / f"{f'snapproxy-{verb}' if verb else 'snapproxy'}.1"
+def test_the_man_page_renders_without_a_warning(folder: Path, verb: str) -> None:
+    page = folder / "man" / f"{f'snapproxy-{verb}' if verb else 'snapproxy'}.1"
     done = subprocess.run(
         ["man", "--warnings", "-l", str(page)],
         env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "MANWIDTH": "100", "MANROFFSEQ": ""},

@@ -240,5 +240,6 @@ def test_make_prints_its_targets(root: Path) -> None:
         "check",
         "fix",
         "bench",
+        "manuals",
         "deb",
     ]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from docs import generate_manuals
 from snapproxy import __version__
 from tests.fakes import genuine
 from tests.fakes.bootstrap import tool
@@ -51,6 +52,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in filter(None, names):
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(REPOSITORY / name, source / name)
+    generate_manuals.write(source / "build")
     environment = {**os.environ, "WHEELS": str(genuine.cache_root() / "wheels"), "LC_ALL": "C.UTF-8"}
     done = subprocess.run(
         ["dpkg-buildpackage", "-us", "-uc", "-b"],

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.fakes.apt_root import AptRoot
-from tests.fakes.forms import trouble
+from tests.fakes.forms import DEBIAN, trouble
 from tests.fakes.no_route import without_routes
 from tests.fakes.proxy import Snapproxy, configuration, run
 from tests.fakes.replaying import NAME, Digests, digests
@@ -27,7 +27,7 @@ def built(world: World, at: Snapproxy, folder: Path, when: str, capture: str = "
     root = AptRoot(folder)
     root.configure(f'Acquire::http::Proxy "{at.proxy(when, capture)}";')
     key = root.keyring(world.key.keyring)
-    root.sources(f"deb [signed-by={key}] http://deb.debian.org/debian {world.codename} main")
+    root.sources(f"deb [signed-by={key}] {DEBIAN} {world.codename} main")
     for outcome in (root.update(), root.download("xz-utils")):
         assert (outcome.code, trouble(outcome.text)) == (0, []), outcome.text
     return digests(root.fetched())
