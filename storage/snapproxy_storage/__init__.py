@@ -29,6 +29,7 @@ from snapproxy_storage.inspection import CatalogState, inspect_catalog
 from snapproxy_storage.journals import LocalJournals
 from snapproxy_storage.layout import TABLES, StoreLayout
 from snapproxy_storage.open_folder import OpenFolder
+from snapproxy_storage.overview import SpaceTotals, StoreOverview
 from snapproxy_storage.protocols import (
     Blob,
     Blobs,
@@ -111,8 +112,10 @@ __all__ = [
     "Slot",
     "Slots",
     "Space",
+    "SpaceTotals",
     "StorageFailure",
     "Store",
+    "StoreOverview",
     "StoredBlob",
     "StoredJournal",
     "StoredName",
@@ -146,6 +149,7 @@ class Store:
     served: ServedTimes
     counters: Counters
     audit: Audit
+    overview: StoreOverview
     _probe: DiskProbe
     _closing: contextlib.AsyncExitStack
 
@@ -222,6 +226,7 @@ def open_store(state_dir: Path, cache_dir: Path, *, quota: int | None = None, fr
         served,
         counters,
         audit,
+        StoreOverview(layout.catalog(), layout.journals),
         DiskProbe([layout.drafts, layout.tables], drafts, threads),
         closing,
     )
