@@ -29,7 +29,8 @@ from snapproxy.core.record import SOLVER_TEXT, Record, RecordEntry, absences_of
 from snapproxy.errors import ClientError
 from snapproxy_storage import Journal, JournalRemoved, Name, Store
 
-_REGISTER = "captures"
+REGISTER = "captures"
+"""The catalog space of the names of captures: name -> id and begin."""
 
 WRITERS_IN_MEMORY = 512
 NOTES_IN_MEMORY = 50_000
@@ -192,7 +193,7 @@ class Captures:
 
     def names(self) -> list[str]:
         """Return the names of all captures, sorted."""
-        return [name for name, _ in self._store.catalog.names(_REGISTER)]
+        return [name for name, _ in self._store.catalog.names(REGISTER)]
 
     async def summary(self, name: str) -> CaptureSummary:
         """Return the summary of a capture. Raises ClientError if no capture has that name."""
@@ -214,7 +215,7 @@ class Captures:
 
         The journal of an open one has its id as its name.
         """
-        return {str(entry.extra["id"]): name for name, entry in self._store.catalog.names(_REGISTER)}
+        return {str(entry.extra["id"]): name for name, entry in self._store.catalog.names(REGISTER)}
 
     async def record(self, name: str) -> Record:
         """Return the record of a capture. Raises the same errors as `summary`."""
@@ -236,16 +237,16 @@ class Captures:
         key, _ = await self._known(name)
         _check_name(to)
         await self._register(to, key, self._begun(name))
-        await self._store.catalog.drop_name(_REGISTER, name)
+        await self._store.catalog.drop_name(REGISTER, name)
 
     async def remove(self, name: str) -> None:
         """Delete a capture; the files that it names stay in the store. Raises the same errors as `summary`."""
         key, _ = await self._known(name)
-        await self._store.catalog.drop_name(_REGISTER, name)
+        await self._store.catalog.drop_name(REGISTER, name)
         with self._opened(key) as writer:
             writer.add(CLOSED)  # processes that still have it open read that it is closed
-        await self._store.catalog.drop_space(_space(key))
-        await self._store.catalog.drop_fact(_space(key))
+        await self._store.catalog.drop_space(capture_space(key))
+        await self._store.catalog.drop_fact(capture_space(key))
         await self._store.journals.remove(key)
 
     def check_new(self, name: str) -> None:
@@ -286,11 +287,11 @@ class Captures:
                 hint="Run `snapproxy capture close NAME` after each build, or raise the setting.",
             )
         _check_room(self._store)
-        entry = await self._store.catalog.put_name(_REGISTER, name, _registered(secrets.token_hex(16), self._now()))
+        entry = await self._store.catalog.put_name(REGISTER, name, _registered(secrets.token_hex(16), self._now()))
         return str(entry.extra["id"])
 
     async def _register(self, name: str, key: str, begun: Instant) -> None:
-        entry = await self._store.catalog.put_name(_REGISTER, name, _registered(key, begun))
+        entry = await self._store.catalog.put_name(REGISTER, name, _registered(key, begun))
         if entry.extra["id"] != key:
             raise _name_in_use(name)
 
@@ -307,11 +308,11 @@ class Captures:
             return key, writer.notes
 
     def _id(self, name: str) -> str | None:
-        entry = self._store.catalog.name(_REGISTER, name)
+        entry = self._store.catalog.name(REGISTER, name)
         return None if entry is None else str(entry.extra["id"])
 
     def _begun(self, name: str) -> Instant:
-        entry = self._store.catalog.name(_REGISTER, name)
+        entry = self._store.catalog.name(REGISTER, name)
         return 0 if entry is None else int(entry.extra["begun"])
 
     def _writer(self, key: str) -> CaptureWriter:
@@ -332,26 +333,26 @@ class Captures:
                 del self._writers[name]
 
     def _is_in_catalog(self, key: str) -> bool:
-        return self._store.catalog.fact(_space(key), 0) is not None
+        return self._store.catalog.fact(capture_space(key), 0) is not None
 
     async def _move_to_catalog(self, key: str, notes: Notes, trusted: Container[str] | None = None) -> None:
         """Move a closed capture's notes into the catalog. `trusted` as in `restore`; None means all spaces."""
         answers = {" ".join(entry.key): _answer(entry) for entry in notes.entries.values()}
         others = replace(notes, entries={}, is_closed=True)
-        await self._store.catalog.put_names(_space(key), answers)
+        await self._store.catalog.put_names(capture_space(key), answers)
         for space, absences in _absences(notes).items():
             if trusted is None or space in trusted:
                 await self._store.catalog.put_names(absences_of(space), absences, at=self._now())
-        await self._store.catalog.put_fact(_space(key), [line.decode() for line in others.lines()])
+        await self._store.catalog.put_fact(capture_space(key), [line.decode() for line in others.lines()])
         await self._store.journals.remove(key)
 
     def _notes(self, key: str) -> Notes:
         """Read a capture from the catalog."""
         notes = Notes()
         notes.entries = {
-            entry.key: entry for entry in (_entry(*each) for each in self._store.catalog.names(_space(key)))
+            entry.key: entry for entry in (entry_of(*each) for each in self._store.catalog.names(capture_space(key)))
         }
-        notes.add_lines(line.encode() for line in self._store.catalog.fact(_space(key), 0) or ())
+        notes.add_lines(line.encode() for line in self._store.catalog.fact(capture_space(key), 0) or ())
         return notes
 
 
@@ -381,7 +382,8 @@ def _name_in_use(name: str) -> ClientError:
     )
 
 
-def _space(key: str) -> str:
+def capture_space(key: str) -> str:
+    """Return the catalog space of the answers of a closed capture; the fact of the same name has its other notes."""
     return f"capture/{key}"
 
 
@@ -398,7 +400,8 @@ def _absences(notes: Notes) -> dict[str, dict[str, Name]]:
     return found
 
 
-def _entry(key: str, name: Name) -> RecordEntry:
+def entry_of(key: str, name: Name) -> RecordEntry:
+    """Return the answer that a name in the space of a closed capture states."""
     archive, requested, path = key.split(" ", 2)
     role, proof = Role(name.extra["role"]), Proof(name.proof)
     return RecordEntry(archive, requested, str(name.extra["snapshot"]), path, role, proof, name.size, name.digest)

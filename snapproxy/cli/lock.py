@@ -5,33 +5,25 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.filesize import decimal
 
 from snapproxy.base.atomic_files import write_file
-from snapproxy.capture import cyclonedx, intoto, sha256sums, spdx
-from snapproxy.capture.lock import encode, snapshots_by_time
+from snapproxy.capture.forms import FORMS, Writer
+from snapproxy.capture.lock import snapshots_by_time
 from snapproxy.cli.differences import print_difference
 from snapproxy.cli.load_config import config_of
 from snapproxy.cli.lock_files import read_lock
 from snapproxy.cli.source_date_epoch import source_date_epoch
 from snapproxy.cli.stored_captures import read_capture
-from snapproxy.core.model import Instant, Role
+from snapproxy.core.model import Role
 from snapproxy.core.record import Record
 from snapproxy.core.time_spec import format_instant
 from snapproxy.errors import ConfigurationError
 
-WRITERS: Mapping[str, Callable[[Record, Instant | None], bytes]] = {
-    "summary": lambda record, _: summary(record).encode(),
-    "lock": lambda record, _: encode(record),
-    "sha256sums": lambda record, _: sha256sums.of_packages(record),
-    "sha256sums-titled": lambda record, _: sha256sums.of_titles(record),
-    "cyclonedx": cyclonedx.write,
-    "spdx": spdx.write,
-    "in-toto": lambda record, _: intoto.write(record),
-}
+WRITERS: Mapping[str, Writer] = {"summary": lambda record, _: summary(record).encode(), **FORMS}
 """Writers of each form (`usage.lock.FORMS`); the arguments are a record and $SOURCE_DATE_EPOCH."""
 
 

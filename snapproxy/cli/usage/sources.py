@@ -6,8 +6,8 @@ import argparse
 from urllib.parse import urlsplit
 
 from snapproxy.cli.options import a_lasting_time, add_config, add_json
-from snapproxy.client_config import DEFAULT_BASE, apk, apt, pacman, rpm
-from snapproxy.client_config.apt import DISTROS
+from snapproxy.client_config import DEFAULT_BASE
+from snapproxy.client_config.choice import FORMS, KNOWN
 
 EPILOG = """\
 Forms for debian and ubuntu:
@@ -55,19 +55,12 @@ EXAMPLES = (
     "sources alpine --at 2024-06-01 --form dockerfile",
 )
 
-KNOWN = sorted((*DISTROS, pacman.DISTRO, apk.ALPINE))
-"""Distributions with forms of their own."""
-
-SCRIPT = "script"
-
-_FORMS = tuple(dict.fromkeys((*apt.FORMS, *pacman.FORMS, *apk.FORMS, *rpm.FORMS, SCRIPT)))
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""
     parser.add_argument("distro", metavar="DISTRO", help=f"{', '.join(KNOWN)}, or the name of an archive")
     parser.add_argument("--at", type=a_lasting_time, required=True, metavar="TIME", dest="time", help="the time")
-    parser.add_argument("--form", choices=_FORMS, default="mirror", metavar="FORM", help="see below (default: mirror)")
+    parser.add_argument("--form", choices=FORMS, default="mirror", metavar="FORM", help="see below (default: mirror)")
     parser.add_argument(
         "--suite", metavar="SUITE", help="the release, such as bookworm (default: this machine's, if it runs DISTRO)"
     )
