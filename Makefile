@@ -19,10 +19,10 @@ RUN_PACKAGES := ca-certificates gpgv debian-archive-keyring
 RUN_WELCOME := debian-ports-archive-keyring ubuntu-keyring
 
 # Requirements of the tests: real clients, signing, publishing an archive, fault injection, unit verification.
-TEST_PACKAGES := $(RUN_PACKAGES) apt-utils avahi-daemon avahi-utils btrfs-progs buildah busybox createrepo-c curl \
-    dbus debhelper debootstrap dnf docker-registry dpkg-dev fakeroot fish gawk gnupg iproute2 libarchive-tools \
-    lintian makepkg man-db mawk mmdebstrap openssl pacman-package-manager prometheus python3-pip rpm shellcheck skopeo \
-    strace systemd tinyproxy xz-utils zsh zypper
+TEST_PACKAGES := $(RUN_PACKAGES) apt-utils avahi-daemon avahi-utils btrfs-progs buildah busybox chromium \
+    createrepo-c curl dbus debhelper debootstrap dnf docker-registry dpkg-dev fakeroot fish gawk gnupg iproute2 \
+    libarchive-tools lintian makepkg man-db mawk mmdebstrap openssl pacman-package-manager pngquant prometheus \
+    python3-pip rpm shellcheck skopeo strace systemd tinyproxy xz-utils zsh zypper
 TEST_WELCOME := $(RUN_WELCOME)
 
 # Requirements of the benches: the server to compare with, and the load generator.
@@ -41,7 +41,7 @@ BIN := .venv/bin
 SHARED := --numprocesses=$(WORKERS) --dist=worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help run manuals test test-long soak faults clients docs check fix bench deb packages-run packages-test packages-bench
+.PHONY: help run manuals test test-long soak faults clients pictures docs check fix bench deb packages-run packages-test packages-bench
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ faults: packages-test .venv/.dev ## measure the behaviour of apt for each fault 
 
 clients: packages-test .venv/.dev ## measure whether each client is pinned, into docs/explain/client-matrix.md
 	$(BIN)/python -m tests.fakes.client_matrix docs/explain/client-matrix.md $(APK)
+
+pictures: packages-test .venv/.dev ## take pictures of the pages with Chromium, into docs/pictures
+	$(BIN)/python -m tests.fakes.page_pictures docs/pictures
 
 docs: packages-run .venv/.dev ## generate the reference pages and build the site into build/site, with checked links
 	$(BIN)/python -B -m docs.generate_reference

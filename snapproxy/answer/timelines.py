@@ -113,7 +113,7 @@ class Timelines:
         for key in (_key(archive, need), _key(archive, need, probe=True)):
             fact: dict[str, Any] | None = self._catalog.fact(key, self._clock.now())
             if fact is not None:
-                window = Window(**(fact | {"instants": tuple(fact["instants"])}))
+                window = read_stored_window(fact)
                 if window.asked <= self._clock.now() or window_is_settled(window, archive, self._clock.now()):
                     return window  # the clock may have been ahead: an unsettled window from the future is not believed
         return None
@@ -153,8 +153,18 @@ def _answers(window: Window, need: NeedWindow) -> bool:
     return _covers(window, need) or (need.around is not None and window.start <= need.around < window.end)
 
 
+def stored_windows_of(archive: Archive) -> str:
+    """Return the beginning of the keys of the facts that have the windows of an archive."""
+    return f"timeline/{archive.name}/"
+
+
+def read_stored_window(fact: dict[str, Any]) -> Window:
+    """Return the window of a fact."""
+    return Window(**(fact | {"instants": tuple(fact["instants"])}))
+
+
 def _key(archive: Archive, need: NeedWindow, *, probe: bool = False) -> str:
-    return f"timeline/{archive.name}/{need.start}-{need.end}" + (f"@{need.around}" if probe else "")
+    return f"{stored_windows_of(archive)}{need.start}-{need.end}" + (f"@{need.around}" if probe else "")
 
 
 def _unknown_offline(archive: Archive, need: NeedWindow) -> Refusal:

@@ -66,6 +66,10 @@ class Downloads:
         task.add_done_callback(functools.partial(self._finished, flight))
         return flight, False
 
+    def flights(self) -> list[Flight]:
+        """Return the flights in progress."""
+        return [flight for flight in self._tasks if not flight.outcome.done()]
+
     def expected_wait(self, step: Fetch) -> float:
         """Return the seconds until the first request to one of the sources will probably be sent; 0 without sources."""
         return min(map(self._services.recent.expected_wait, step.sources), default=0.0)

@@ -96,6 +96,11 @@ class Flight:
         return self.is_exhausted and not self.is_stopped
 
     @property
+    def readers(self) -> int:
+        """The number of requests that wait for this flight or read its bytes."""
+        return len(self._readers)
+
+    @property
     def is_unread(self) -> bool:
         """Whether no request waits for this flight or reads its bytes."""
         return not self._readers and self._clock.monotonic() >= self._returning

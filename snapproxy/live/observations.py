@@ -315,8 +315,13 @@ def _instant(snapshot: str) -> Instant:
     return instant
 
 
+def values_of(archive: Archive) -> str:
+    """Return the beginning of the keys of the values that the roots of an archive had over time."""
+    return f"root/{archive.name}/"
+
+
 def _key(archive: Archive, path: str) -> str:
-    return f"root/{archive.name}/{path}"
+    return values_of(archive) + path
 
 
 def _set(archive: Archive, path: str, digest: str) -> str:

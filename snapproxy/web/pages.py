@@ -110,6 +110,9 @@ class Pages:
 Request http://{escape(authority)}/ARCHIVE/TIME/PATH, or use it as an HTTP proxy
 with the time as the user name.</p>
 
+<p>Its state, its captures and the set-up of further clients are on the pages
+that the setting admin_listen serves.</p>
+
 {snippets}
 <h2>Counters since its start</h2>
 

@@ -54,6 +54,9 @@ FIXED = ("admin_listen", "state_dir", "cache_dir")
 METRICS_PAGE = "snapproxy.monitoring.metrics_page"
 """The module of /metrics, imported by the server alone: prometheus-client takes as long as the rest of a command."""
 
+SERVICE_PAGES = "snapproxy.wiring.pages"
+"""The module of the other pages, imported by the server alone too: Jinja2."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -162,7 +165,11 @@ class Service:
     def _page_parts(self) -> dict[str, PageAnswerer]:
         """Return what answers the addresses of the admin listener, by their first segment."""
         page = importlib.import_module(METRICS_PAGE).MetricsPage
-        return {"metrics": page(self.app.store.counters, self.monitors.readings)}
+        site = importlib.import_module(SERVICE_PAGES).ServicePages
+        return {
+            "metrics": page(self.app.store.counters, self.monitors.readings),
+            "": site(lambda: self.app, self.monitors.samples.last_day),
+        }
 
     async def reload(self, config: Config) -> Sequence[str]:
         """Replace the configuration, once `serve` listens. Return the changed settings that only a restart applies.

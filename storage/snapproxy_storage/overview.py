@@ -77,8 +77,7 @@ class StoreOverview:
         `below`: only those that are smaller, to continue an earlier look.
         """
         high = below or prefix + _LAST
-        rows = await self._read(_SPACES, {"low": prefix, "high": high, "most": most})
-        return [str(space) for (space,) in rows]
+        return await self._read(_SPACES, {"low": prefix, "high": high, "most": most}, lambda row: str(row[0]))
 
     async def names(self, space: str, *, most: int, after: str = "", prefix: str = "") -> list[tuple[str, Name]]:
         """Return the first names of a space that are greater than `after` and start with `prefix`, sorted."""
@@ -86,13 +85,12 @@ class StoreOverview:
             "SELECT name, digest, size, proof, extra FROM name "
             "WHERE space = ? AND name > ? AND name BETWEEN ? AND ? ORDER BY name LIMIT ?"
         )
-        rows = await self._read(query, (space, after, prefix, prefix + _LAST, most))
-        return [(name, Name(digest, size, proof, json.loads(extra))) for name, digest, size, proof, extra in rows]
+        return await self._read(query, (space, after, prefix, prefix + _LAST, most), _named)
 
     async def totals(self, space: str) -> SpaceTotals:
         """Return the numbers of a space. It reads every name of it."""
-        ((names, absences, size),) = await self._read(_TOTALS, {"space": space})
-        return SpaceTotals(names, absences, size)
+        (totals,) = await self._read(_TOTALS, {"space": space}, lambda row: SpaceTotals(*row))
+        return totals
 
     async def facts(self, prefix: str, now: int, *, most: int) -> list[tuple[str, Any]]:
         """Return the first facts with keys that start with `prefix` and that have not expired, sorted by key."""
@@ -100,8 +98,8 @@ class StoreOverview:
             "SELECT key, value FROM fact WHERE key BETWEEN ? AND ? AND (expires IS NULL OR expires > ?) "
             "ORDER BY key LIMIT ?"
         )
-        rows = await self._read(query, (prefix, prefix + _LAST, now, most))
-        return [(key, json.loads(value)) for key, value in rows]
+        values = (prefix, prefix + _LAST, now, most)
+        return await self._read(query, values, lambda row: (str(row[0]), json.loads(row[1])))
 
     async def spans(self, prefix: str, start: int, end: int, *, most: int) -> list[tuple[str, Value]]:
         """Return the first spans that overlap [start, end], of keys that start with `prefix`, in order."""
@@ -109,8 +107,8 @@ class StoreOverview:
             "SELECT key, first, last, value FROM span WHERE key BETWEEN ? AND ? AND value IS NOT NULL "
             "AND first <= ? AND last >= ? ORDER BY key, first LIMIT ?"
         )
-        rows = await self._read(query, (prefix, prefix + _LAST, end, start, most))
-        return [(key, Value(first, last, value)) for key, first, last, value in rows]
+        values = (prefix, prefix + _LAST, end, start, most)
+        return await self._read(query, values, lambda row: (str(row[0]), Value(*row[1:])))
 
     async def journal(self, name: str) -> list[bytes]:
         """Return the complete lines of a journal so far, none if there is no such journal.
@@ -129,15 +127,20 @@ class StoreOverview:
             raise os_failure(f"cannot read the journal {self._journals.path / name}", error) from error
         return [line for line in data.split(b"\n")[:-1] if line]
 
-    async def _read(self, query: str, values: Any) -> list[Any]:
-        return await asyncio.to_thread(self._in_thread, lambda reader: reader.execute(query, values).fetchall())
+    async def _read(self, query: str, values: Any, shape: Callable[[Any], _T]) -> list[_T]:
+        return await asyncio.to_thread(self._in_thread, query, values, shape)
 
-    def _in_thread(self, read: Callable[[sqlite3.Connection], _T]) -> _T:
+    def _in_thread(self, query: str, values: Any, shape: Callable[[Any], _T]) -> list[_T]:
         end = time.monotonic() + MOST_SECONDS
         try:
             address = f"file:{quote(str(self._path))}?mode=ro"
             with contextlib.closing(sqlite3.connect(address, uri=True, isolation_level=None)) as reader:
                 reader.set_progress_handler(lambda: time.monotonic() > end, _STEPS)
-                return read(reader)
+                return [shape(row) for row in reader.execute(query, values)]
         except sqlite3.Error as error:
             raise sqlite_failure(f"cannot look through the catalog {self._path}", error) from error
+
+
+def _named(row: Any) -> tuple[str, Name]:
+    name, digest, size, proof, extra = row
+    return name, Name(digest, size, proof, json.loads(extra))

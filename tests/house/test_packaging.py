@@ -72,7 +72,10 @@ def test_the_wheel_has_every_module_and_the_script(root: Path, wheel: list[str])
     modules = [file.relative_to(root).as_posix() for file in (root / "snapproxy").rglob("*.py")]
     modules += [file.relative_to(root / "storage").as_posix() for file in (root / "storage").rglob("*.py")]
     packed = {name for name in wheel if ".dist-info/" not in name}
-    assert packed == {*modules, "snapproxy/client_config/pin.sh"}
+    pages = root / "snapproxy/pages"
+    data = [file for folder in ("static", "templates") for file in (pages / folder).iterdir()]
+    others = {"snapproxy/client_config/pin.sh", *(file.relative_to(root).as_posix() for file in data)}
+    assert packed == {*modules, *others}
 
 
 def test_the_debian_package_has_the_version_and_every_dependency(root: Path) -> None:
@@ -236,6 +239,7 @@ def test_make_prints_its_targets(root: Path) -> None:
         "soak",
         "faults",
         "clients",
+        "pictures",
         "docs",
         "check",
         "fix",
