@@ -12,8 +12,8 @@ from playwright.sync_api import sync_playwright
 from tests.fakes.page_site import PLACES, ServedSite
 
 CHROMIUM = "/usr/bin/chromium"
-PICTURES = {"now": 720, "archive": 640, "capture": 640, "setup": 700}
-"""The height of the picture of each page."""
+PICTURES = {"now": (1100, 720), "archive": (1280, 1120), "capture": (1100, 640), "setup": (1100, 700)}
+"""The size of the picture of each page."""
 
 MOST_BYTES = 60 << 10
 
@@ -23,8 +23,8 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as store, ServedSite(Path(store)) as site, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        for name, height in PICTURES.items():
-            page = browser.new_page(viewport={"width": 1100, "height": height})
+        for name, (width, height) in PICTURES.items():
+            page = browser.new_page(viewport={"width": width, "height": height})
             page.goto(site.url + PLACES[name])
             target = folder / f"{name}.png"
             page.screenshot(path=target)

@@ -19,6 +19,7 @@ function fill(table, rows) {
       } else {
         const inner = document.createElement(value.href ? "a" : "code");
         if (value.href) inner.href = value.href;
+        if (value.code) inner.className = value.href ? "code" : value.text.length <= 24 ? "short" : "";
         inner.textContent = value.text;
         cell.append(inner);
       }
