@@ -223,7 +223,7 @@ class MadeUpSite:
         self.captures = Captures(self.store, families=families, now=lambda: NOW - DAY)
         if not self.captures.names():
             await fill(self.store, self.captures)
-        self.tables = IndexTables(self.store, HelperProcess(self._folder / "cache", SystemClock()))
+        self.tables = IndexTables(self.store, HelperProcess(self._folder / "cache", SystemClock(), self.store.counters))
         named = {each.name: each for each in ARCHIVES}
         self.site = PageSite(
             self.service,

@@ -52,7 +52,7 @@ async def test_the_pages_show_what_was_served(house: House, hamlet: Hamlet) -> N
 
     await house.store.space.recount()
     now = await values(pages, "/")
-    assert (now["traffic"]["misses"], now["traffic"]["sent"]) == (6, now["traffic"]["sent"])
+    assert now["traffic"]["fetched"] > 400_000
     assert now["last_day"] == [{"at": 1, "hits": 5, "misses": 4, "refusals": 5, "sent": 6, "fetched": 7}]
     assert now["disk"]["used"] > 300_000
     assert {each["name"] for each in now["upstreams"]} == await hosts(house)
