@@ -29,7 +29,7 @@ class RecentTraffic:
         self._readings = deque([first])
 
     def since(self, now: TrafficReading) -> TrafficReading:
-        """Add a reading, and return what was counted since the newest one that is older than the window."""
+        """Add a reading, and return its difference from the newest one that is older than the window."""
         while len(self._readings) > 1 and self._readings[1].at <= now.at - WINDOW_SECONDS:
             self._readings.popleft()
         before = self._readings[0]

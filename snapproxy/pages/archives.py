@@ -130,7 +130,7 @@ class ArchivePages:
         return View("archive.html", "archives", archive.name, data, shown)
 
     async def _times(self, archive: Archive, year: int) -> tuple[SnapshotTimes, bool]:
-        """Return what is known of the snapshots, those of other years for the windows only, and whether it is cut."""
+        """Return the known snapshots, those of other years from the timeline only, and whether some were left out."""
         now, (start, end) = self._service.now(), year_span(year)
         facts = await self._overview.facts(stored_windows_of(archive), now, most=MOST_WINDOWS)
         prefix = f"roots:{archive.name}/"

@@ -55,7 +55,7 @@ class CalendarMonth:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotTimes:
-    """What is known of an archive's snapshots: instants, and the spans in which roots were observed."""
+    """The known snapshots of an archive: instants, and the spans in which roots were observed."""
 
     windows: Sequence[Window]
     stored: Collection[Instant]

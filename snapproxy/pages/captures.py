@@ -78,7 +78,7 @@ class CapturePages:
         return View("captures.html", "captures", "Captures", data, shown)
 
     async def one(self, name: str, query: Mapping[str, str]) -> View:
-        """Return a capture: its numbers, what is unverified, and a page of its contents."""
+        """Return a capture: its numbers, its unverified files, and a page of its contents."""
         summary = await self._reader.summary(name)
         record = await self._reader.record(name)
         page = await self._reader.entries(name, after=query.get("after", ""), most=PAGE_ENTRIES)

@@ -1,4 +1,4 @@
-"""The first page: what the service does now, and did in the last day."""
+"""The first page: the present work of the service, and its traffic of the last day."""
 
 from __future__ import annotations
 

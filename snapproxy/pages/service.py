@@ -1,4 +1,4 @@
-"""What the pages show of a running service. `wiring` connects these values to the parts that measure them."""
+"""The state of a running service, as the pages show it. `wiring` connects these values to the parts that measure them."""
 
 from __future__ import annotations
 

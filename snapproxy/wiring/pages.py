@@ -1,4 +1,4 @@
-"""Connect the pages to the running application: what they measure, and which configuration they describe."""
+"""Connect the pages to the application of the current configuration, and to its measurements."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class MeasuredService:
         self._last_day = last_day
         self._clock = app().clock
         self._counted = app().store.counters
-        self._counts = _Counts({})
+        self._counts = _CounterSums({})
         self._looked: float | None = None
         self._started = self._clock.monotonic()
         self._recent = RecentTraffic(self._reading())
@@ -91,12 +91,12 @@ class MeasuredService:
         self._probed: tuple[float, str] | None = None
 
     async def refresh(self) -> None:
-        """Read the counters, unless that was done a moment ago. What the first look finds is not recent traffic."""
+        """Read the counters, unless they were read a moment ago. Recent traffic is counted from the first look on."""
         async with self._looking:
             now = self._clock.monotonic()
             if self._looked is not None and now - self._looked < COUNT_SECONDS:
                 return
-            self._counts = _Counts(await asyncio.to_thread(self._counted.totals))
+            self._counts = _CounterSums(await asyncio.to_thread(self._counted.totals))
             if self._looked is None:
                 self._recent = RecentTraffic(self._reading())
             self._looked = now
@@ -197,7 +197,7 @@ class MeasuredService:
             return self._probed[1]
 
 
-class _Counts:
+class _CounterSums:
     """The shared counters at one time."""
 
     def __init__(self, totals: Mapping[str, int]) -> None:
