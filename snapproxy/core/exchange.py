@@ -226,6 +226,14 @@ class PageRequest:
     query: Mapping[str, str]
     accept: str = ""
 
+    @property
+    def wants_json(self) -> bool:
+        """Whether a program asks: by `format=json`, or by an Accept that has JSON and no HTML."""
+        if "format" in self.query:
+            return self.query["format"] == "json"
+        accept = self.accept.lower()
+        return "json" in accept and "html" not in accept
+
 
 @dataclass(frozen=True, slots=True)
 class Page:

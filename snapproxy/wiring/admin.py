@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from snapproxy.core.exchange import Page, PageAnswerer, PageRequest
@@ -38,9 +38,9 @@ class AdminPages:
         first = request.path.split("/")[1]
         match request.path:
             case "/healthz":
-                return await _probe(self._observed().health)
+                return _probe(request, await self._observed().health())
             case "/readyz":
-                return await _probe(self._observed().ready)
+                return _probe(request, await self._observed().ready())
             case "/stats":
                 text = json.dumps(self._observed().stats(), indent=2, sort_keys=True) + "\n"
                 return Page("application/json", text.encode())
@@ -48,6 +48,10 @@ class AdminPages:
         return await part.answer(request) if part else Refusal(404, "No such page")
 
 
-async def _probe(check: Callable[[], Awaitable[str]]) -> Page:
-    fault = await check()
-    return Page(_TEXT, f"{fault or 'ok'}\n".encode(), status=503 if fault else 200)
+def _probe(request: PageRequest, fault: str) -> Page:
+    """Return the answer to a probe: a line of text, or JSON with the reasons."""
+    status = 503 if fault else 200
+    if request.wants_json:
+        answer = {"ok": not fault, "reasons": [fault] if fault else []}
+        return Page("application/json", f"{json.dumps(answer)}\n".encode(), status)
+    return Page(_TEXT, f"{fault or 'ok'}\n".encode(), status)
