@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import platform
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import assert_never
@@ -43,7 +44,8 @@ class MetricsPage:
 
     async def text(self, accept: str = "") -> tuple[str, bytes]:
         """Return the Content-Type and the exposition."""
-        values = {**_stored(self._counters), **(await self._measure()).values()}
+        stored = await asyncio.to_thread(_stored, self._counters)
+        values = {**stored, **(await self._measure()).values()}
         registry = CollectorRegistry(auto_describe=False)
         registry.register(_Values(values))
         try:

@@ -5,6 +5,7 @@ The store has a ring of facts, one for each minute of the day. One process write
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from itertools import pairwise
@@ -79,7 +80,7 @@ class DaySamples:
             self._writer = self._writer or self._slots.take("samples", 1)
             if self._writer is None:
                 return
-            sample = total(self._counters, self._clock.now())
+            sample = await asyncio.to_thread(total, self._counters, self._clock.now())
             await self._catalog.put_fact(_key(sample.at // PERIOD), astuple(sample))
         except StorageFailure:
             return

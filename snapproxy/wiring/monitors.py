@@ -64,14 +64,14 @@ class Monitors:
             stored=space.stored + space.kept if space.is_counted else None,
             reserved=space.reserved,
             quota=space.limit,
-            cool_downs=self._cool_downs(app),
+            cool_downs=await self._cool_downs(app),
             observed=_observed(app),
         )
 
-    def _cool_downs(self, app: App) -> dict[str, float]:
+    async def _cool_downs(self, app: App) -> dict[str, float]:
         """Return the ends of the cool-downs, by upstream that was requested."""
         used = {UPSTREAM_REQUESTS.name, UPSTREAM_NOT_SENT.name}
-        counted = map(values_of, self._counters.totals())
+        counted = map(values_of, await asyncio.to_thread(self._counters.totals))
         hosts = {labels[0] for name, labels in counted if name in used and labels}
         cooling = {host: app.limiter.cool_down(host) for host in hosts}
         now = self._clock.time()

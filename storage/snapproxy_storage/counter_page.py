@@ -59,9 +59,9 @@ class CounterPage:
         return cell
 
     def read(self) -> tuple[dict[str, int], dict[str, int]]:
-        """Return the counters and the gauges."""
+        """Return the counters and the gauges. Another thread may add some meanwhile."""
         found: tuple[dict[str, int], dict[str, int]] = ({}, {})
-        for key, cell in self._cells.items():
+        for key, cell in list(self._cells.items()):
             found[key.startswith(_GAUGE)][key[1:].decode()] = cell[0]
         return found
 

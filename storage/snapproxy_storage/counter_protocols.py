@@ -26,7 +26,7 @@ class CounterCell(Protocol):
 class Counters(Protocol):
     """Counters of all processes that use or used the store, and gauges of the running ones, by name.
 
-    A name is any text. Use the methods in the event loop's thread: an increment is not atomic. Nothing here raises
+    A name is any text. Count in the event loop's thread: an increment is not atomic. Nothing here raises
     because of a full disk; the counts of a process that could not create its file end with it.
     """
 
@@ -45,11 +45,11 @@ class Counters(Protocol):
     def totals(self) -> Mapping[str, int]:
         """Return the sums over all processes, including those that have ended. No sum decreases, even across restarts.
 
-        It reads a file for each process: some milliseconds for ten processes.
+        It reads a file for each process, some milliseconds for ten processes: call it in a thread.
         """
 
     def gauges(self) -> Sequence[Mapping[str, int]]:
-        """Return the gauges of each running process. It costs as much as `totals`."""
+        """Return the gauges of each running process. Call it in a thread, like `totals`."""
 
     async def fold(self) -> None:
         """Merge the files of processes that have ended into one, so that their number stays small."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from snapproxy.base.metrics import UNSTORED
 from snapproxy.core.model import Refusal
 from snapproxy.download.unstored import KEPT_IN_MEMORY_SECONDS
 from tests.fakes.content import FixedTree
@@ -81,6 +82,7 @@ async def test_a_client_is_served_everything_and_nothing_is_stored(
         got = await house.get(when, path)
         assert (got.status, got.broke, got.data == data) == (200, "", True), (path, got.outcome)
     assert await asyncio.to_thread(stored, house) == []
+    assert (await asyncio.to_thread(house.store.counters.totals))[UNSTORED.key()] >= len(wanted)
     assert len(hamlet.asked(INRELEASE)) <= 2, "a root that cannot be kept is not fetched for each of its indexes"
     disk.free()
     house.clock.leap(KEPT_IN_MEMORY_SECONDS)

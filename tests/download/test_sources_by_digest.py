@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from snapproxy.base.metrics import VERIFICATION_FAILURES
 from snapproxy.core.blob_sources import BlobSource
 from snapproxy.core.model import Archive
 from tests.fakes.faults import Redirect, Status
@@ -190,6 +191,8 @@ class TestFaults:
         assert (first.status, first.broke) != (200, ""), "bytes that were sent cannot be taken back"
         await self.comes_from_the_archive(house, hamlet)
         assert len(registry.seen) == 1
+        totals = await asyncio.to_thread(house.store.counters.totals)
+        assert totals[VERIFICATION_FAILURES.key("debian")] == 1
 
     async def test_wrong_bytes_of_an_index_are_seen_before_anything_is_sent(
         self, make_house: MakeHouse, hamlet: Hamlet, registry: SimulatedRegistry

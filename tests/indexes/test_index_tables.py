@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from snapproxy.base.metrics import HELPER_DEATHS, HELPER_STARTS
 from snapproxy.errors import ArchiveDataError
 from snapproxy.families import FAMILIES
 from snapproxy.indexes import helper_process, index_tables
@@ -120,6 +121,9 @@ async def test_a_helper_that_dies_is_one_refused_index_and_another_is_started(
     with pytest.raises(ArchiveDataError, match="could not be parsed"):
         await asked
     assert await is_listed(updated, hamlet)
+    totals = await asyncio.to_thread(updated.store.counters.totals)
+    assert totals[HELPER_DEATHS.key()] == 1
+    assert totals[HELPER_STARTS.key()] >= 2
 
 
 async def test_an_index_that_takes_too_long_is_refused_and_not_tried_again(updated: House, hamlet: Hamlet) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from snapproxy.base.metrics import OBSERVATIONS
 from snapproxy.config import Watch
 from snapproxy.core.model import Refusal
 from snapproxy.core.time_spec import format_instant
@@ -340,6 +341,8 @@ async def test_a_watch_observes_inside_serve(present: Present, tmp_path: Path) -
             )  # slowly: a reading of the index has ten minutes, and a busy machine needs a second for it
         await asyncio.sleep(0.5)
         assert set(present.asked(INRELEASE)[1:]) == {304}, "an unchanged root is asked about, and not sent again"
+        counted = {name: value for name, value in vendor.store.counters.totals().items() if "observations" in name}
+        assert counted.keys() == {OBSERVATIONS.key("vendor", "success")}
         serving.cancel()
         await asyncio.wait({serving})
         present.mirror.fault("*", Status(404))
