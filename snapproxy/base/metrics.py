@@ -122,10 +122,10 @@ GC_REMOVED = Metric(
     ("kind",),
 )
 GC_RECLAIMED = Metric(
-    "snapproxy_gc_reclaimed_bytes_total", "Bytes on disk that garbage collection freed, by kind.", ("kind",)
+    "snapproxy_gc_reclaimed_bytes_total",
+    "Bytes on disk of the files that garbage collection removed, by kind: blob, table.",
+    ("kind",),
 )
-EVICTED = Metric("snapproxy_evicted_files_total", "Blobs removed because a download needed their space.")
-EVICTED_BYTES = Metric("snapproxy_evicted_bytes_total", "Bytes on disk of these blobs.")
 UNSTORED = Metric("snapproxy_unstored_files_total", "Files sent without being stored, because the disk took no bytes.")
 FSCK_RUNS = Metric("snapproxy_fsck_runs_total", "Completed checks of all stored files.")
 FSCK_FILES = Metric("snapproxy_fsck_checked_files_total", "Stored files whose bytes were checked.")

@@ -15,6 +15,7 @@ from snapproxy.base.clock import Clock
 from snapproxy.base.protected_space import put_protected
 from snapproxy.core.reclaim import excess, most_tables
 from snapproxy.space.expiry import CaptureExpiry
+from snapproxy.space.gc_counts import counted
 from snapproxy.space.gc_report import GcReport
 from snapproxy.space.ledger import Ledger
 from snapproxy.space.order import Shortage, first_of, tables_to_remove
@@ -83,19 +84,23 @@ class Collector:
         """
         async with self._running, self._alone():
             report = GcReport(is_dry_run=is_dry_run, quota=self._store.space.limit)
-            report.expired = await self._expiry.expire(is_dry_run=is_dry_run)
-            if not is_dry_run:
-                report.drafts = await self._store.drafts.sweep(older_than=DRAFT_SECONDS)
-            self._has_one_disk = await asyncio.to_thread(self._look_at_disks)
-            shortage = shortage or self._shortage()
-            await self._remove_tables(shortage, report)
-            report.wanted = shortage.after(report.tables.size if self._has_one_disk else 0)
-            await self._remove_blobs(report)
-            if not is_dry_run:
-                await self._drop_names(report)
-                await put_protected(self._store, sum(each.size for each in report.protected.values()))
+            with counted(report, self._store.counters, self._clock):
+                await self._clean_up(shortage, report)
         _log_line(report)
         return report
+
+    async def _clean_up(self, shortage: Shortage | None, report: GcReport) -> None:
+        report.expired = await self._expiry.expire(is_dry_run=report.is_dry_run)
+        if not report.is_dry_run:
+            report.drafts = await self._store.drafts.sweep(older_than=DRAFT_SECONDS)
+        self._has_one_disk = await asyncio.to_thread(self._look_at_disks)
+        shortage = shortage or self._shortage()
+        await self._remove_tables(shortage, report)
+        report.wanted = shortage.after(report.tables.size if self._has_one_disk else 0)
+        await self._remove_blobs(report)
+        if not report.is_dry_run:
+            await self._drop_names(report)
+            await put_protected(self._store, sum(each.size for each in report.protected.values()))
 
     # --- how much
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from snapproxy.base.metrics import GC_RECLAIMED, GC_REMOVED, GC_RUNS
 from snapproxy.core.time_spec import format_instant
 from snapproxy.errors import ClientError
 from snapproxy.space.collector import Collector
@@ -17,6 +19,7 @@ from snapproxy.space.order import Shortage
 from snapproxy.space.pins import Pins, capture_pin, lock_pin, snapshot_pin
 from snapproxy.space.protected_files import Cause
 from snapproxy.wiring.space_keeper import SpaceKeeper
+from snapproxy_storage import StorageFailure
 from tests.fakes.hamlet import FIRST, INRELEASE, PACKAGES, SECOND, Hamlet, content_of, later
 from tests.fakes.house import House, until
 from tests.fakes.present import Present
@@ -66,6 +69,28 @@ async def test_unneeded_files_go_and_are_fetched_again(house: House, hamlet: Ham
     assert report.names >= 3
     assert not house.named(FIRST, PACKAGES)
     assert await get_all(house, hamlet) == digests
+
+
+async def test_a_clean_up_is_counted_and_a_dry_run_is_not(
+    house: House, hamlet: Hamlet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await get_all(house, hamlet)
+    await collector(house).run(ALL, is_dry_run=True)
+    report = await collector(house).run(ALL)
+    monkeypatch.setattr(house.store.served, "flush", broken)
+    with pytest.raises(StorageFailure):
+        await collector(house).run(ALL)
+    totals = await asyncio.to_thread(house.store.counters.totals)
+    assert {name: totals[name] for name in totals if name.startswith("snapproxy_gc_runs")} == {
+        GC_RUNS.key("success"): 1,
+        GC_RUNS.key("failure"): 1,
+    }
+    assert totals[GC_REMOVED.key("blob")] == report.removed.files == 3
+    assert totals[GC_RECLAIMED.key("blob")] == report.removed.size
+
+
+async def broken() -> None:
+    raise StorageFailure("the disk reports errors")
 
 
 async def test_a_file_that_a_client_reads_is_pending(house: House, hamlet: Hamlet) -> None:
