@@ -1,4 +1,4 @@
-"""The state of a running service, as the pages show it. `wiring` connects these values to the parts that measure them."""
+"""The state of a running service, as the pages show it. `wiring` connects these values to the parts that have them."""
 
 from __future__ import annotations
 
