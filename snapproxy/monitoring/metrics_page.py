@@ -31,7 +31,7 @@ _OTHER_KEY = "other"
 
 
 class MetricsPage:
-    """The page. `measure` returns what is measured for each answer."""
+    """The page. `measure` returns the measurements of each answer."""
 
     def __init__(self, counters: Counters, measure: Callable[[], Awaitable[Readings]]) -> None:
         self._counters = counters

@@ -89,7 +89,7 @@ class DaySamples:
     def last_day(self) -> Sequence[TotalsSample]:
         """Return the growth from sample to sample in the last day, oldest first; a gap makes a longer period.
 
-        The first call reads 1,440 rows, some ten milliseconds; later ones read what is new.
+        The first call reads 1,440 rows, some ten milliseconds; later ones read the new rows.
         """
         now = self._clock.now()
         last = now // PERIOD

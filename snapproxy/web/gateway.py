@@ -88,7 +88,7 @@ class Gateway:
 
     `admits` returns whether the client at an address may request anything, `gate` decides by its token. `instance`
     names this proxy in Via, for the detection of loops. `log` writes the access log. `now` returns the time, for Date
-    and `note_served`.
+    and `note_served`. `running` is the number of requests that are being answered.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class Gateway:
         self._now = now
         self._note_served = note_served
         self._limits = limits
-        self._running = 0
+        self.running = 0
         self._has_ended = asyncio.Event()
         self.is_closing = False
 
@@ -135,7 +135,7 @@ class Gateway:
         entry = access_log.AccessEntry(request.connection.peer, request.method, request.target, time=now)
         loop = asyncio.get_running_loop()
         began = loop.time()
-        self._running += 1
+        self.running += 1
         try:
             await self._answer(request, wire, entry)
         except asyncio.CancelledError:
@@ -145,19 +145,14 @@ class Gateway:
             # After any error the client must get a status or an aborted connection.
             await self._fail(wire, error)
         finally:
-            self._running -= 1
+            self.running -= 1
             self._has_ended.set()
             self._log(wire.ended(entry, loop.time() - began))
         return Ending(request.connection, keep_alive=wire.keeps_alive)
 
-    @property
-    def running(self) -> int:
-        """The number of requests that are being answered."""
-        return self._running
-
     async def ended(self) -> None:
         """Wait until no request is running. A gateway that was replaced gets no further one."""
-        while self._running:
+        while self.running:
             self._has_ended.clear()
             await self._has_ended.wait()
 

@@ -147,7 +147,7 @@ class ResponseWriter:
             await self.finish()
 
     def ended(self, entry: AccessEntry, seconds: float) -> AccessEntry:
-        """Return the line of the access log, with what was sent and for which request."""
+        """Return the line of the access log, completed with the figures of the answer and the id of the request."""
         entry.status, entry.sent, entry.outcome, entry.reason = self.status, self.sent, self.outcome, self.reason
         entry.seconds, entry.request_id = seconds, self.request.id
         entry.agent = self.request.headers.get("User-Agent", "")

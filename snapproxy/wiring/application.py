@@ -308,9 +308,8 @@ async def _lower_parts(
 ) -> _LowerParts:
     """Build `base`, `upstream`, `indexes`, `trust`, `download` and `live`, in this order."""
     instance, stats, names = process.instance, process.stats, Names(store.catalog, clock)
-    upstream = await stack.enter_async_context(
-        open_upstream(config, store, clock, instance=instance, counts=stats.shared)
-    )
+    opening = open_upstream(config, store, clock, instance=instance, counts=stats.shared)
+    upstream = await stack.enter_async_context(opening)
     helper = HelperProcess(config.cache_dir, clock, store.counters)
     tables = IndexTables(store, helper)
     stack.push_async_callback(tables.close)

@@ -1,7 +1,7 @@
 """Counters on a local disk: a mapped file for each process, and one with the sums of processes that have ended.
 
 A process holds a lock on its file, which the kernel releases when it dies; the mapped bytes remain. `fold` adds the
-files without a lock to the sums: the new file of sums lists what it includes, replaces the old one by a rename, and
+files without a lock to the sums: the new file of sums lists the added files, replaces the old one by a rename, and
 only then the added files are removed. A process that is killed at any point therefore loses and doubles no count.
 """
 
