@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Sums:
+class _CounterSums:
     """The content of the file of sums. `included` names the files that are part of it but not removed yet."""
 
     totals: Mapping[str, int]
@@ -143,7 +143,7 @@ class LocalCounters:
             return is_locked(fd)
         return False
 
-    def _read_all(self) -> tuple[_Sums, dict[str, tuple[dict[str, int], dict[str, int]]]]:
+    def _read_all(self) -> tuple[_CounterSums, dict[str, tuple[dict[str, int], dict[str, int]]]]:
         """Return the sums and the pages that they do not include, as of one moment."""
         for _ in range(_TRIES):
             before = self._identity()
@@ -176,18 +176,18 @@ class LocalCounters:
         finally:
             os.close(fd)
 
-    def _sums(self) -> _Sums:
+    def _sums(self) -> _CounterSums:
         try:
             with self._reading(COUNTERS_SUM) as fd:
                 data = os.pread(fd, os.fstat(fd).st_size, 0)
             read = json.loads(data)
             totals = {str(name): int(value) for name, value in read["totals"].items()}
-            return _Sums(totals, frozenset(map(str, read["included"])))
+            return _CounterSums(totals, frozenset(map(str, read["included"])))
         except FileNotFoundError:
-            return _Sums({}, frozenset())
+            return _CounterSums({}, frozenset())
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             _log.error("The sums in %s cannot be read and start at zero: %s", self._folder.path / COUNTERS_SUM, error)
-            return _Sums({}, frozenset())
+            return _CounterSums({}, frozenset())
 
     # --- folding -----------------------------------------------------------------------------------------------------
 
