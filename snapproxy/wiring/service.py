@@ -147,16 +147,17 @@ class Service:
             now=self.app.clock.now,
             log=self._log,
         )
+        writing = asyncio.create_task(self._log.run())
         try:
             async with listening as server, asyncio.TaskGroup() as group:
                 await pages.start(admin)
                 self._running = _Running(server, forwarder, group, group.create_task(self.app.repeat_work()))
                 self._listens.set()
                 group.create_task(self.monitors.run(server))
-                group.create_task(self._log.run())
         finally:
             await pages.close()
-            self._log.flush()
+            writing.cancel()  # not before: answers that end while the server drains are logged as they end
+            await asyncio.to_thread(self._log.flush)
             for task in self._former:
                 task.cancel()
             await asyncio.gather(*self._former, return_exceptions=True)
