@@ -121,6 +121,7 @@ async def test_a_capture_keeps_its_files_and_replays_them(house: House, hamlet: 
     digests = await get_all(house, hamlet, capture="build")
     other = content_of(hamlet.edition.new).sha256
     await house.get(AFTER, hamlet.edition.new.path)
+    await until(lambda: is_stored(house, other))
     if is_closed:
         await house.app.captures.close("build")
     report = await collector(house).run(ALL)
@@ -243,6 +244,7 @@ async def test_an_observed_past_is_never_removed(vendor: House, present: Present
 async def test_the_present_set_is_kept_while_it_is_used(house: House, hamlet: Hamlet) -> None:
     for path in (INRELEASE, PACKAGES, hamlet.edition.kept.path):
         assert (await house.get("live", path)).status == 200
+    await until(lambda: is_stored(house, content_of(hamlet.edition.kept).sha256))
     report = await collector(house).run(ALL)
     assert report.protected[Cause.LIVE].files == 2
     assert is_stored(house, hamlet.content(PACKAGES, SECOND).sha256)
