@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from snapproxy.answer.timelines import read_stored_window, stored_windows_of
 from snapproxy.archives import HISTORIES
+from snapproxy.base.names import roots_of
 from snapproxy.core.model import Archive, Instant
 from snapproxy.core.time_spec import format_rfc3339, parse_time
 from snapproxy.errors import ClientError
@@ -28,6 +29,7 @@ from snapproxy.pages.calendar import (
 )
 from snapproxy.pages.now import archive_link
 from snapproxy.pages.service import RunningService
+from snapproxy.pages.snapshots import stored_snapshots
 from snapproxy.pages.view import NoSuchPageError, View, code, link, number, table
 from snapproxy_storage import StoreOverview
 
@@ -84,14 +86,13 @@ class ArchivePages:
         return View("archives.html", "archives", "Archives", {"archives": [*used, *unused]}, shown)
 
     async def _summary(self, archive: Archive, files: Mapping[str, int]) -> dict[str, Any]:
-        prefix = f"roots:{archive.name}/"
-        spaces = await self._overview.spaces(prefix, most=MOST_COUNTED)
+        stored = await stored_snapshots(self._overview, archive, most=MOST_COUNTED)
         return {
             "name": archive.name,
             "family": archive.family,
             "past": _HISTORY_WORDS.get(archive.history, archive.history),
-            "stored_snapshots": len(spaces),
-            "newest_stored": spaces[0].removeprefix(prefix) if spaces else "",
+            "stored_snapshots": len(stored),
+            "newest_stored": stored[0] if stored else "",
             "files_served": files.get(archive.name, 0),
             "bad": len(self._marked(archive).bad),
         }
@@ -133,7 +134,7 @@ class ArchivePages:
         """Return the known snapshots, those of other years from the timeline only, and whether some were left out."""
         now, (start, end) = self._service.now(), year_span(year)
         facts = await self._overview.facts(stored_windows_of(archive), now, most=MOST_WINDOWS)
-        prefix = f"roots:{archive.name}/"
+        prefix = roots_of(f"{archive.name}/")
         spaces = await self._overview.spaces(f"{prefix}{year}", most=MOST_STORED)
         spans = await self._overview.spans(values_of(archive), start, end, most=MOST_SPANS)
         is_observed = HISTORIES[archive.history].is_observed

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from snapproxy.base.names import roots_of
 from snapproxy.core.listing import Lister, Part, Root
 from snapproxy.core.model import Archive
 from snapproxy.errors import SnapproxyError
 from snapproxy.families import FAMILIES, LISTERS
 from snapproxy.indexes.index_tables import IndexTables
 from snapproxy.indexes.table_format import DROPPED, decode_package, table_name
+from snapproxy.pages.snapshots import stored_snapshots
 from snapproxy.pages.view import NoSuchPageError, View, code, link, number, table
 from snapproxy_storage import StorageFailure, Store
 
@@ -83,21 +85,22 @@ class PackagePages:
         return View("packages.html", "packages", name or "Packages", data, shown)
 
     async def _search(self, archive: Archive, name: str, below: str, at: str) -> tuple[list[dict[str, Any]], str]:
-        prefix = f"roots:{archive.name}/"
-        edge = f"{prefix}{below}" if below else ""
-        spaces = [prefix + at] if at else await self._store.overview.spaces(prefix, most=PAGE_SNAPSHOTS + 1, below=edge)
-        ids = [space.removeprefix(prefix) for space in spaces[:PAGE_SNAPSHOTS]]
+        most = PAGE_SNAPSHOTS
+        stored = [at] if at else await stored_snapshots(self._store.overview, archive, most=most + 1, below=below)
+        ids = stored[:most]
         budget = [MOST_TABLES]
         found = [await self._snapshot(archive, name, each, budget) for each in ids]
-        return found, ids[-1] if len(spaces) > PAGE_SNAPSHOTS else ""
+        return found, ids[-1] if len(stored) > most else ""
 
     async def _snapshot(self, archive: Archive, name: str, snapshot: str, budget: list[int]) -> dict[str, Any]:
         """Return the versions in one snapshot, and the indexes that were not read. `budget`: tables left to open."""
         versions: list[FoundVersion] = []
         unread: list[str] = []
         looked = 0
-        roots = await self._store.overview.names(f"roots:{archive.name}/{snapshot}", most=MOST_ROOTS)
+        roots = await self._store.overview.names(roots_of(f"{archive.name}/{snapshot}"), most=MOST_ROOTS)
         for path, root in roots:
+            if not root.digest:
+                continue
             try:
                 indexes = await self._indexes(archive, path, root.digest)
             except (SnapproxyError, StorageFailure):

@@ -13,6 +13,7 @@ from snapproxy.pages import packages as packages_module
 from snapproxy.pages.plots import BARS, DAY, HEIGHT, by_hour, day_plot
 from snapproxy.pages.service import TrafficSample, TrafficTotals
 from snapproxy.pages.view import duration, number, share, size
+from snapproxy_storage import Name
 from tests.fakes.page_site import DIGESTS, HOSTILE, NOW, STORED, MadeUpSite
 
 
@@ -79,6 +80,16 @@ class TestArchives:
         found = (await values(made_up, "/archives"))["archives"]
         assert [each["name"] for each in found[:3]] == ["debian", "debian-security", "archlinux"]
         assert (found[0]["stored_snapshots"], found[0]["newest_stored"], found[0]["bad"]) == (3, STORED[-1], 1)
+
+    async def test_live_files_are_no_snapshot(self, made_up: MadeUpSite) -> None:
+        """The store has the present roots under `live`, in a form of its own."""
+        await made_up.store.catalog.put_name("roots:debian/live", "dists/bookworm/InRelease", Name("", 0, 0))
+        found = (await values(made_up, "/archives"))["archives"]
+        assert found[0]["newest_stored"] == STORED[-1]
+        packages = await values(made_up, "/packages", archive="debian", name="curl")
+        assert [each["snapshot"] for each in packages["snapshots"]] == list(reversed(STORED))
+        by_address = await values(made_up, "/packages", archive="debian", name="curl", at="live")
+        assert by_address["snapshots"][0]["versions"] == []
 
     async def test_a_calendar_shows_what_is_known_stored_and_bad(self, made_up: MadeUpSite) -> None:
         found = await values(made_up, "/archives/debian", year="2024")
