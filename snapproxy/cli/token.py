@@ -12,8 +12,10 @@ from snapproxy.cli.execution import result_of
 from snapproxy.cli.messages import print_json
 from snapproxy.cli.tables import format_table
 from snapproxy.config import Config
+from snapproxy.config.value_types import duration
 from snapproxy.core.model import Instant
 from snapproxy.core.time_spec import format_instant
+from snapproxy.errors import ConfigurationError
 from snapproxy_storage import open_store
 
 
@@ -45,7 +47,7 @@ async def _act(config: Config, arguments: argparse.Namespace) -> tuple[Sequence[
         tokens = ClientTokens(store.catalog, clock)
         match arguments.action:
             case "create":
-                expires = None if arguments.expires is None else clock.now() + arguments.expires
+                expires = None if arguments.expires is None else clock.now() + _seconds(arguments.expires)
                 token, text = await tokens.create(arguments.name, arguments.scopes, expires)
                 return [token], text
             case "list":
@@ -54,6 +56,14 @@ async def _act(config: Config, arguments: argparse.Namespace) -> tuple[Sequence[
                 return [tokens.find(arguments.name)], ""
             case _:
                 return [await tokens.revoke(arguments.name)], ""
+
+
+def _seconds(text: str) -> int:
+    """Read the duration of `--expires`."""
+    try:
+        return duration(text)
+    except ValueError as error:
+        raise ConfigurationError("The argument of --expires is not a duration", why=f"expected {error}") from None
 
 
 def _row(token: Token) -> tuple[str, ...]:

@@ -82,7 +82,7 @@ class MeasuredService:
         self._last_day = last_day
         self._clock = app().clock
         self._counted = app().store.counters
-        self._counts = _CounterSums({})
+        self._counts = _SharedFigures({})
         self._looked: float | None = None
         self._started = self._clock.monotonic()
         self._recent = RecentTraffic(self._reading())
@@ -96,7 +96,7 @@ class MeasuredService:
             now = self._clock.monotonic()
             if self._looked is not None and now - self._looked < COUNT_SECONDS:
                 return
-            self._counts = _CounterSums(await asyncio.to_thread(self._counted.totals))
+            self._counts = _SharedFigures(await asyncio.to_thread(self._counted.totals))
             if self._looked is None:
                 self._recent = RecentTraffic(self._reading())
             self._looked = now
@@ -197,7 +197,7 @@ class MeasuredService:
             return self._probed[1]
 
 
-class _CounterSums:
+class _SharedFigures:
     """The shared counters at one time."""
 
     def __init__(self, totals: Mapping[str, int]) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 from snapproxy.access.scopes import canonical_scope
 from snapproxy.cli.options import add_config, add_json
-from snapproxy.config.value_types import duration
 
 EPILOG = """\
 A client sends its token in the password of the proxy address (http://TIME:x.TOKEN@HOST:3142, or
@@ -41,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SCOPE",
         help="read, capture:PREFIX or admin; may be repeated",
     )
-    create.add_argument("--expires", type=_a_duration, metavar="DURATION", help="end of its use, such as 90d from now")
+    create.add_argument("--expires", metavar="DURATION", help="end of its use, such as 90d from now")
     add_json(create)
     add_json(_add(actions, "list", "list the tokens, without their secrets"))
     for action, summary in (("show", "show a token, without its secret"), ("revoke", "revoke a token")):
@@ -68,13 +67,5 @@ def _a_scope(text: str) -> str:
     """Read a scope (an argparse type)."""
     try:
         return canonical_scope(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"expected {error}") from None
-
-
-def _a_duration(text: str) -> int:
-    """Read a duration in seconds (an argparse type)."""
-    try:
-        return duration(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"expected {error}") from None
