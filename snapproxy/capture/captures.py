@@ -17,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from snapproxy.base.protected_space import is_quota_protected, protected_bytes
@@ -106,6 +106,15 @@ class CaptureWriter:
     def close(self) -> None:
         if self._journal is not None:
             self._journal.close()
+
+
+def summary_of(name: str, begun: Instant, notes: Notes, *, is_closed: bool) -> CaptureSummary:
+    """Return the summary of a capture by its notes."""
+    files = [entry for entry in notes.entries.values() if not entry.is_absence]
+    sizes = {entry.sha256: entry.size for entry in files}
+    archives = tuple(sorted({entry.archive for entry in notes.entries.values()}))
+    absences = len(notes.entries) - len(files)
+    return CaptureSummary(name, begun, is_closed, archives, len(files), absences, sum(sizes.values()))
 
 
 class Captures:
@@ -198,17 +207,7 @@ class Captures:
     async def summary(self, name: str) -> CaptureSummary:
         """Return the summary of a capture. Raises ClientError if no capture has that name."""
         key, notes = await self._known(name)
-        files = [entry for entry in notes.entries.values() if not entry.is_absence]
-        sizes = {entry.sha256: entry.size for entry in files}
-        return CaptureSummary(
-            name,
-            self._begun(name),
-            self._is_in_catalog(key) or notes.is_closed,
-            tuple(sorted({entry.archive for entry in notes.entries.values()})),
-            len(files),
-            len(notes.entries) - len(files),
-            sum(sizes.values()),
-        )
+        return summary_of(name, self._begun(name), notes, is_closed=self._is_in_catalog(key) or notes.is_closed)
 
     def ids(self) -> dict[str, str]:
         """Return the name of each capture by its id, which a new name does not change.
@@ -217,8 +216,16 @@ class Captures:
         """
         return {str(entry.extra["id"]): name for name, entry in self._store.catalog.names(REGISTER)}
 
+    async def entries(self, name: str) -> Collection[RecordEntry]:
+        """Return the entries of a capture, also those of archives that are not configured any more.
+
+        Raises the same errors as `summary`.
+        """
+        _, notes = await self._known(name)
+        return notes.entries.values()
+
     async def record(self, name: str) -> Record:
-        """Return the record of a capture. Raises the same errors as `summary`."""
+        """Return the record of a capture. Raises RecordError, and the same errors as `summary`."""
         _, notes = await self._known(name)
         return notes.record(self._families)
 

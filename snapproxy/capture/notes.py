@@ -14,6 +14,7 @@ from json.encoder import encode_basestring_ascii as _quoted
 
 from snapproxy.core.model import Instant, Proof, Role
 from snapproxy.core.record import Record, RecordEntry
+from snapproxy.errors import RecordError
 
 _PROOFS = {proof.word: proof for proof in Proof}
 _WORDS = tuple(_PROOFS)  # a proof is the index of its word
@@ -99,11 +100,21 @@ class Notes:
         ]
 
     def record(self, families: dict[str, str]) -> Record:
-        """Return the record of everything served. `families` maps every archive to its family."""
+        """Return the record of everything served. `families` maps the configured archives to their families.
+
+        Raises RecordError for an archive that is not configured any more.
+        """
+        names = sorted({entry.archive for entry in self.entries.values()})
+        if unknown := [name for name in names if name not in families]:
+            raise RecordError(
+                "An archive of the capture is not configured",
+                why=f"Recorded: {', '.join(unknown)}.",
+                hint="Add the archive to the configuration again.",
+            )
         entries = tuple(self.entries[key] for key in sorted(self.entries))
         return Record(
             entries,
-            {name: families[name] for name in sorted({entry.archive for entry in entries})},
+            {name: families[name] for name in names},
             {key: span for key, span in sorted(self.valid.items()) if span[0] <= span[1]},
             frozenset(self.unpinned),
             frozenset(self.solvers),

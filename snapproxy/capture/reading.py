@@ -15,7 +15,7 @@ from snapproxy.capture.captures import REGISTER, CaptureSummary, capture_space, 
 from snapproxy.capture.notes import Notes
 from snapproxy.core.model import Instant, Proof
 from snapproxy.core.record import Record, RecordEntry
-from snapproxy.errors import ClientError, RecordError
+from snapproxy.errors import ClientError
 from snapproxy_storage import Name, Store
 
 MOST_READ = 260_000
@@ -67,13 +67,6 @@ class CaptureReader:
     async def record(self, name: str) -> Record:
         """Return the whole record. It takes a second for the largest ones, in a thread."""
         notes = await self._notes(self._id(name))
-        unknown = {entry.archive for entry in notes.entries.values()} - self._families.keys()
-        if unknown:
-            raise RecordError(
-                "An archive of the capture is not configured",
-                why=f"Recorded: {', '.join(sorted(unknown))}.",
-                hint="Add the archive to the configuration again.",
-            )
         return await asyncio.to_thread(notes.record, self._families)
 
     async def entries(self, name: str, *, after: str, most: int) -> RecordPage:

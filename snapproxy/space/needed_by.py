@@ -25,7 +25,7 @@ async def needed_by(digests: Collection[str], audit: Audit, captures: Captures) 
     """Return the names that need each of these files: those of captures first, open ones included."""
     needs: defaultdict[str, list[NeedingName]] = defaultdict(list)
     for capture in captures.names():
-        for entry in (await captures.record(capture)).entries:
+        for entry in await captures.entries(capture):
             if entry.sha256 in digests:
                 needs[entry.sha256].append(NeedingName(f"capture {capture}: {_name(entry)}", entry))
     for each in await audit.names_of(digests):

@@ -17,8 +17,8 @@ async def figures_of(pin: Pin, store: Store, captures: Captures) -> FileFigures 
         name = captures.ids().get(pin.key)
         if name is None:
             return None
-        record = await captures.record(name)
-        return await asyncio.to_thread(_stored, store, [entry.sha256 for entry in record.entries])
+        digests = [entry.sha256 for entry in await captures.entries(name)]
+        return await asyncio.to_thread(_stored, store, digests)
     space = pin.key if pin.kind is PinKind.SNAPSHOT else files_of(pin.key)
 
     def stored() -> FileFigures:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from snapproxy.capture.notes import CLOSED, Notes, note_entry, note_frozen, note_passed, note_solver, note_valid
 from snapproxy.core.model import Proof, Role
 from snapproxy.core.record import RecordEntry
+from snapproxy.errors import RecordError
 
 WORDS = st.text('abcdefgh/.~+ü"\\ ', min_size=1, max_size=20)
 ENTRIES = st.builds(
@@ -39,6 +40,13 @@ def test_the_first_answer_to_a_question_stands(entries: list[RecordEntry]) -> No
         first.setdefault(entry.key, entry)
     assert list(record.entries) == [first[key] for key in sorted(first)]
     assert set(record.families) == {entry.archive for entry in entries}
+
+
+def test_an_archive_that_was_removed_from_the_configuration_is_named() -> None:
+    entry = RecordEntry("gone", "live", "20240531T203452Z", "x", Role.PACKAGE, Proof.GPG, 1, "a" * 64)
+    with pytest.raises(RecordError) as raised:
+        noted(note_entry(entry)).record(FAMILIES)
+    assert "gone" in raised.value.why
 
 
 @given(st.lists(ENTRIES, max_size=20), st.booleans())
