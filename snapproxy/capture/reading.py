@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from snapproxy.capture.captures import REGISTER, CaptureSummary, capture_space, entry_of
+from snapproxy.capture.captures import REGISTER, CaptureSummary, capture_space, entry_of, summary_of
 from snapproxy.capture.notes import Notes
 from snapproxy.core.model import Instant, Proof
 from snapproxy.core.record import Record, RecordEntry
@@ -106,7 +106,8 @@ class CaptureReader:
             if len(self._numbers) > MOST_KEPT:
                 self._numbers.popitem(last=False)
             return found
-        return await asyncio.to_thread(_counted, name, begun, await self._notes(key))
+        notes = await self._notes(key)
+        return await asyncio.to_thread(summary_of, name, begun, notes, is_closed=notes.is_closed)
 
     async def _archives(self, key: str) -> tuple[str, ...]:
         """Return the archives of a closed capture: the keys of its answers begin with them, so each is one look."""
@@ -131,15 +132,6 @@ def _numbers(
     name: str, begun: Instant, archives: tuple[str, ...], names: int, absences: int, size: int
 ) -> CaptureSummary:
     return CaptureSummary(name, begun, True, archives, names - absences, absences, size)  # noqa: FBT003 # it is closed
-
-
-def _counted(name: str, begun: Instant, notes: Notes) -> CaptureSummary:
-    """Return the numbers of an open capture, whose journal has been read."""
-    files = [entry for entry in notes.entries.values() if not entry.is_absence]
-    sizes = {entry.sha256: entry.size for entry in files}
-    archives = tuple(sorted({entry.archive for entry in notes.entries.values()}))
-    absences = len(notes.entries) - len(files)
-    return CaptureSummary(name, begun, notes.is_closed, archives, len(files), absences, sum(sizes.values()))
 
 
 def _following(notes: Notes, after: str, most: int) -> list[tuple[str, RecordEntry]]:
