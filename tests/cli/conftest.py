@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -158,3 +159,13 @@ def foreign_folder() -> Iterator[Path]:
         if os.geteuid() == 0:
             os.chown(folder, 65534, 65534)
         yield folder
+
+
+@pytest.fixture(autouse=True)
+def log_levels() -> Iterator[None]:
+    """Restore the levels of the loggers, which `serve` sets for its process."""
+    loggers = [logging.getLogger(name) for name in (None, "snapproxy.access")]
+    levels = [logger.level for logger in loggers]
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)

@@ -379,10 +379,10 @@ async def test_a_root_that_is_stored_and_not_yet_named_is_not_downloaded_again(
     names, may_name, is_naming = one.store.catalog, asyncio.Event(), asyncio.Event()
     put_name = names.put_name
 
-    async def late(*name: Any) -> None:
+    async def late(*name: Any, **options: Any) -> None:
         is_naming.set()
         await may_name.wait()
-        await put_name(*name)
+        await put_name(*name, **options)
 
     monkeypatch.setattr(names, "put_name", late)
     first = asyncio.create_task(one.get(FIRST, INRELEASE))
