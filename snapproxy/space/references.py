@@ -168,6 +168,9 @@ class References:
                 prefix = f"root/{name}/"
                 for key, digest in await asyncio.to_thread(list, scan.values(prefix)):
                     await self._read_observed(archive, key.removeprefix(prefix), digest)
+                live = f"live/{name}/"  # an adopted root is recorded as an observation a little later
+                for key, fact in await asyncio.to_thread(list, scan.facts(live)):
+                    await self._read_observed(archive, key.removeprefix(live), fact["file"]["digest"])
         await asyncio.to_thread(self._mark_listed, scan)
 
     def _mark_listed(self, scan: CatalogScan) -> None:

@@ -243,6 +243,21 @@ async def test_an_observed_past_is_never_removed(vendor: House, present: Present
         assert (await vendor.get(format_instant(seen), path)).data == old.files[path].data
 
 
+async def test_packages_of_a_root_that_is_not_recorded_as_an_observation_yet_are_kept(
+    vendor: House, present: Present
+) -> None:
+    async def not_yet(*_: Any) -> None: ...
+
+    catalog: Any = vendor.store.catalog
+    catalog.observe = catalog.observe_all = not_yet
+    for path in (INRELEASE, PACKAGES, present.package):
+        assert (await vendor.get("live", path)).status == 200
+    package = present.tree.files[present.package].sha256
+    await until(lambda: is_stored(vendor, package))
+    await vendor.app.collector.run(ALL)
+    assert is_stored(vendor, package)
+
+
 async def test_the_present_set_is_kept_while_it_is_used(house: House, hamlet: Hamlet) -> None:
     for path in (INRELEASE, PACKAGES, hamlet.edition.kept.path):
         assert (await house.get("live", path)).status == 200
